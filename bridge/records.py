@@ -21,8 +21,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Answer",
+    "Claim",
+    "Decision",
     "Draft",
     "FieldHashes",
+    "Holder",
     "LedgerRow",
     "Origin",
     "Party",
@@ -34,6 +37,7 @@ __all__ = [
     "State",
     "Stream",
     "Unsendable",
+    "Waiting",
     "Work",
 ]
 
@@ -217,10 +221,10 @@ class LedgerRow:
         trakor_id: Trakor's id, once it answered.
         origin: How the Trakor record came to be, once it answered.
         merged_into: Number of the record whose party or product this one shares.
+        seen: Field hashes as last seen, where they differ from ``sent``; None where they do not.
         gone: Mark: no longer in the source.
         filtered: Mark: the ``where`` expression now says no.
         retry: A person asked for a new decision at the next sight.
-        differing: The fields in which the source now differs from what was sent.
     """
 
     number: int
@@ -237,10 +241,103 @@ class LedgerRow:
     trakor_id: str | None = None
     origin: Origin | None = None
     merged_into: int | None = None
+    seen: FieldHashes | None = None
     gone: bool = False
     filtered: bool = False
     retry: bool = False
-    differing: tuple[str, ...] = ()
+
+    @property
+    def unanswered(self) -> bool:
+        """A request for the present claim was begun, and no answer has come yet."""
+        return self.state is State.PENDING and self.attempts > 0
+
+    @property
+    def answered(self) -> bool:
+        """Trakor gave an id for the present claim."""
+        return self.state is not State.PENDING and self.trakor_id is not None
+
+    @property
+    def differing(self) -> tuple[str, ...]:
+        """The fields in which the source now differs from what was sent, in a stable order."""
+        return () if self.seen is None else self.differs_from(self.seen)
+
+    def differs_from(self, hashes: FieldHashes) -> tuple[str, ...]:
+        """The fields in which ``hashes`` differ from what was sent.
+
+        The qualifier counts only where it went out as part of the name.
+        """
+        fields = sorted({*self.sent, *hashes})
+        if self.sent_key == self.key:
+            fields = [name for name in fields if name != "qualifier"]
+        return tuple(name for name in fields if self.sent.get(name) != hashes.get(name))
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """The record that holds the claim on a name.
+
+    Attributes:
+        number: The ledger's number of that record.
+        id: Its id in Salestrekker.
+        same_as: See ``Draft``; empty where it has none.
+        merged_into: Where that record itself shares another's party: the number of that other.
+    """
+
+    number: int
+    id: str
+    same_as: str = ""
+    merged_into: int | None = None
+
+
+class Waiting(StrEnum):
+    """What becomes of the stored draft: what a record says is in the ledger only while it waits."""
+
+    KEEP = "keep"
+    STORE = "store"
+    NOTE = "note"
+    UNNOTE = "unnote"
+    REMOVE = "remove"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A name to be claimed: the text to send and its keyed hash."""
+
+    name: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What is to become of a record. Only ``decision`` makes these, only ``ledger`` carries them out.
+
+    Attributes:
+        state: The state it is in from now on.
+        reason: Why, for a state that has reasons.
+        claim: The name that it claims now and will be sent under; None leaves its claims alone.
+        release: True gives its claims back first. Only ever for a record that was never sent.
+        merged_into: Number of the record whose party or product it shares.
+        waiting: What becomes of the stored draft.
+        sent: Field hashes that count as sent from now on; None leaves them.
+        seen: Field hashes as last seen where they differ from those sent; None where they do not.
+        filtered: The mark ``filtered``.
+        origin: Set with Trakor's answer; None leaves it.
+        event: One word for the history; empty where nothing happened that anybody would ask about.
+        detail: More for the history, without personal data.
+    """
+
+    state: State
+    reason: Reason | None = None
+    claim: Claim | None = None
+    release: bool = False
+    merged_into: int | None = None
+    waiting: Waiting = Waiting.KEEP
+    sent: FieldHashes | None = None
+    seen: FieldHashes | None = None
+    filtered: bool = False
+    origin: Origin | None = None
+    event: str = ""
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
