@@ -218,7 +218,8 @@ class LedgerRow:
         fingerprint: Of what made the draft last observed.
         read_at: When the read began that was last observed.
         attempts: How often a request for the present claim was begun, noted before each.
-        trakor_id: Trakor's id, once it answered.
+        trakor_id: Trakor's id, once it answered the present claim. A second claim (an accepted rename)
+            empties it; the link of the first stays in the ledger.
         origin: How the Trakor record came to be, once it answered.
         merged_into: Number of the record whose party or product this one shares.
         seen: Field hashes as last seen, where they differ from ``sent``; None where they do not.
@@ -254,7 +255,7 @@ class LedgerRow:
     @property
     def answered(self) -> bool:
         """Trakor gave an id for the present claim."""
-        return self.state is not State.PENDING and self.trakor_id is not None
+        return self.trakor_id is not None
 
     @property
     def differing(self) -> tuple[str, ...]:
@@ -281,19 +282,27 @@ class Holder:
         id: Its id in Salestrekker.
         same_as: See ``Draft``; empty where it has none.
         merged_into: Where that record itself shares another's party: the number of that other.
+        answered: Trakor has answered that claim.
     """
 
     number: int
     id: str
     same_as: str = ""
     merged_into: int | None = None
+    answered: bool = False
 
 
 class Waiting(StrEnum):
-    """What becomes of the stored draft: what a record says is in the ledger only while it waits."""
+    """What becomes of the stored draft: what a record says is in the ledger only while it waits.
+
+    ``STORE`` keeps this draft in place of any other; ``REFRESH`` does so only where one is kept.
+    ``NOTE`` keeps it beside the one in flight, to be decided on once that is answered; ``UNNOTE``
+    removes the note; ``REMOVE`` removes all.
+    """
 
     KEEP = "keep"
     STORE = "store"
+    REFRESH = "refresh"
     NOTE = "note"
     UNNOTE = "unnote"
     REMOVE = "remove"
@@ -315,7 +324,7 @@ class Decision:
         state: The state it is in from now on.
         reason: Why, for a state that has reasons.
         claim: The name that it claims now and will be sent under; None leaves its claims alone.
-        release: True gives its claims back first. Only ever for a record that was never sent.
+        release: True gives its unanswered claim back first: Trakor surely has nothing under that name.
         merged_into: Number of the record whose party or product it shares.
         waiting: What becomes of the stored draft.
         sent: Field hashes that count as sent from now on; None leaves them.

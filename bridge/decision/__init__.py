@@ -1,0 +1,25 @@
+"""The one place that decides: pure functions, without a clock, a file or a socket.
+
+::
+
+    Draft | Unsendable, LedgerRow | None  ──decide──>  Decision     sight.py: a record was seen
+    Answer, LedgerRow                     ──settle──>  Decision     answers.py: Trakor answered
+    LedgerRow, Draft | None  ──accept, drop, retry──>  Decision     persons.py: a person decided
+"""
+
+from bridge.decision.answers import fail, reject, settle
+from bridge.decision.persons import accept, drop, retry
+from bridge.decision.sight import HolderOf, decide, decide_anew, is_stale
+
+__all__ = [
+    "HolderOf",
+    "accept",
+    "decide",
+    "decide_anew",
+    "drop",
+    "fail",
+    "is_stale",
+    "reject",
+    "retry",
+    "settle",
+]

@@ -1,0 +1,109 @@
+"""When a person decides: accept, drop, retry -> a Decision. The CLI and the status page call these."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bridge.decision.sight import HolderOf, decide_anew, other_holder, send
+from bridge.errors import UserError
+from bridge.records import Claim, Decision, Draft, LedgerRow, Policy, Reason, State, Waiting
+
+__all__ = ["accept", "drop", "retry"]
+
+
+def accept(
+    row: LedgerRow, draft: Draft | None, holder_of: HolderOf, policy: Policy, *, name: Claim | None = None
+) -> Decision:
+    """A person accepts: what that means depends on what the record waits for.
+
+    A rename or remap is sent under the new name, a same name under the qualified or a given one,
+    `same-party` and `existing` are taken as they are, a drift counts as corrected in Trakor by hand.
+
+    Args:
+        row: The record.
+        draft: The draft that waits with it, if any.
+        holder_of: Who holds the claim on a name.
+        policy: What the user chose for this stream.
+        name: A name that the person gave in place of the one mapped.
+
+    Raises:
+        UserError: There is nothing to accept, or the name is taken.
+    """
+    if row.state is State.DRIFTED:
+        return Decision(
+            State.DELIVERED, sent=row.seen, filtered=row.filtered, waiting=Waiting.REMOVE, event="accepted"
+        )
+    if row.state is not State.HELD:
+        raise UserError(
+            f"record {row.id} is {row.state}: there is nothing to accept",
+            advice="only held and drifted records wait for a decision",
+        )
+    if row.reason is Reason.SAME_PARTY:
+        return Decision(
+            State.MERGED,
+            merged_into=row.merged_into,
+            waiting=Waiting.REMOVE,
+            filtered=row.filtered,
+            event="accepted",
+        )
+    if row.reason is Reason.EXISTING:
+        return Decision(State.DELIVERED, filtered=row.filtered, waiting=Waiting.REMOVE, event="accepted")
+    return _accept_name(row, draft, holder_of, policy, name)
+
+
+def _accept_name(
+    row: LedgerRow, draft: Draft | None, holder_of: HolderOf, policy: Policy, name: Claim | None
+) -> Decision:
+    """Send a renamed, remapped or same-named record, under a name that is free."""
+    if draft is None:
+        raise UserError(
+            f"record {row.id} is not stored any more", advice="`records retry` decides anew at the next read"
+        )
+    if name is not None:
+        if other_holder(holder_of(name.key), row) is not None:
+            raise UserError(f"the name given for {row.id} is taken", advice="choose another one")
+        return replace(send(draft, name, release=False), event="accepted", detail="under a given name")
+    wanted = policy if row.reason is not Reason.SAME_NAME else replace(policy, on_same_name="qualify")
+    decision = decide_anew(draft, row, holder_of, wanted)
+    if decision is None or (row.reason is Reason.SAME_NAME and decision.state is State.HELD):
+        raise UserError(
+            f"record {row.id} has no free name: its qualified one is taken, or it has no qualifier",
+            advice='give it one: `records accept ID --as "NAME"`',
+        )
+    return replace(decision, event="accepted", detail=decision.detail or str(decision.state))
+
+
+def drop(row: LedgerRow) -> Decision:
+    """A person decides that the record is never sent (again).
+
+    Raises:
+        UserError: Trakor has it already, so there is nothing left to stop.
+    """
+    if row.state in {State.DELIVERED, State.MERGED, State.DROPPED}:
+        raise UserError(
+            f"record {row.id} is {row.state}: there is nothing to drop",
+            advice="Trakor's API cannot delete; remove it in Trakor by hand",
+        )
+    return Decision(
+        State.DROPPED,
+        release=not row.unanswered,
+        waiting=Waiting.REMOVE,
+        filtered=row.filtered,
+        event="dropped",
+    )
+
+
+def retry(row: LedgerRow, draft: Draft | None, holder_of: HolderOf, policy: Policy) -> Decision | None:
+    """A person asks for a new decision: at once from the stored draft, else None: at the next sight.
+
+    Raises:
+        UserError: The record needs no decision.
+    """
+    if row.state in {State.DELIVERED, State.MERGED}:
+        raise UserError(f"record {row.id} is {row.state}: there is nothing to retry")
+    if draft is None or row.answered or row.state not in {State.REJECTED, State.HELD}:
+        return None
+    if row.reason in {Reason.SAME_PARTY, Reason.RENAMED, Reason.REMAPPED}:
+        return None
+    decision = decide_anew(draft, row, holder_of, policy)
+    return None if decision is None else replace(decision, event="retried")
