@@ -179,7 +179,7 @@ def _hold(
 
 def _unsent(seen: Draft | Unsendable, row: LedgerRow, holder_of: HolderOf, policy: Policy) -> Decision | None:
     """Unsent, pending: unchanged -> nothing; other payload -> replaced; other name -> decided anew."""
-    if isinstance(seen, Unsendable) or row.gone or not _same_name_tosend(seen, row):
+    if isinstance(seen, Unsendable) or row.gone or not _same_name_to_send(seen, row):
         return decide_anew(seen, row, holder_of, policy)
     if row.sent == seen.hashes:
         return None
