@@ -3,7 +3,7 @@
 The type's name says which stage a thing is in::
 
     Record ──mapping──> Draft | Unsendable ──decision──> Decision ──ledger──> LedgerRow
-                                                             delivery: Work ──> Answer
+                                                             delivery: Work ──> Outcome
 
 Times are whole milliseconds since the epoch (UTC), in fields that end in ``_at``.
 Hashes are keyed (see ``naming``): they can be compared, and tell nothing without the ledger's key.
@@ -21,13 +21,17 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Answer",
+    "Answered",
     "Claim",
     "Decision",
     "Draft",
     "FieldHashes",
     "Holder",
+    "Later",
     "LedgerRow",
+    "NotTaken",
     "Origin",
+    "Outcome",
     "Party",
     "Payload",
     "Policy",
@@ -383,3 +387,53 @@ class Answer:
     name: str
     created: bool
     sku: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """Outcome: Trakor took the record.
+
+    Attributes:
+        work: What was sent.
+        answer: What came back.
+        key: Keyed hash of the returned name's key, which is claimed as well where it is another one.
+    """
+
+    work: Work
+    answer: Answer
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotTaken:
+    """Outcome: Trakor will not take the record as it is.
+
+    Attributes:
+        work: What was sent.
+        message: Why, scrubbed of personal data.
+        own_fault: False where the server failed on it again and again instead of saying no.
+    """
+
+    work: Work
+    message: str
+    own_fault: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """Outcome: no answer, or none that says anything; the record is sent again.
+
+    Attributes:
+        work: What was sent, or was to be.
+        next_try_at: Not before this time.
+        failed: The failure counts as the record's own, since others passed.
+        begun: False where no request for it ever left, so that the attempt noted ahead is taken back.
+    """
+
+    work: Work
+    next_try_at: int
+    failed: bool = False
+    begun: bool = True
+
+
+Outcome: TypeAlias = Answered | NotTaken | Later

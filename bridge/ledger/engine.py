@@ -1,0 +1,224 @@
+"""SQLite as the ledger's database, and the one thread that owns its one writing connection.
+
+A transaction is a plain function over a connection; it runs whole in the owner's thread::
+
+    await ledger.call(observe, page, …)        ──┐
+    await ledger.call(keep_event, …, urgent)   ──┤ queue: urgent first ──> owner ──> BEGIN IMMEDIATE
+    await ledger.call(settle, outcomes)        ──┘                                   function, COMMIT
+
+so nothing can be cancelled in its middle: who stops waiting leaves the transaction to its end.
+Checkpoints of the write-ahead log are made by the owner at quiet moments, since automatic ones
+make the slowest commits four times as slow. Settings follow SQLite's documentation, "PRAGMA
+Statements" and "Write-Ahead Logging": ``synchronous=FULL``, because an acknowledged webhook must
+outlive a power cut.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+
+from sqlalchemy import Connection, create_engine, event
+from sqlalchemy.pool import NullPool, StaticPool
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from sqlalchemy import Engine
+
+__all__ = ["Ledger", "reading", "writing"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Transaction = Callable[Concatenate[Connection, P], T]
+
+BUSY_TIMEOUT = 30_000
+"""Milliseconds that a writer waits for another process's short transaction."""
+
+WAL_QUIET = 4 * 2**20
+"""Bytes of write-ahead log from which a quiet moment is used for a checkpoint."""
+
+WAL_MOST = 64 * 2**20
+"""Bytes of write-ahead log from which no quiet moment is waited for."""
+
+_STOP = 2
+_ORDINARY = 1
+_URGENT = 0
+
+
+def _settings(*, owner: bool) -> tuple[str, ...]:
+    """The PRAGMAs of a writing connection, in the order in which they must come."""
+    return (
+        f"PRAGMA busy_timeout = {BUSY_TIMEOUT}",
+        "PRAGMA auto_vacuum = INCREMENTAL",  # only takes effect before the first table
+        "PRAGMA secure_delete = ON",
+        "PRAGMA journal_mode = WAL",
+        "PRAGMA synchronous = FULL",
+        "PRAGMA wal_autocheckpoint = 0",
+        "PRAGMA foreign_keys = ON",
+        "PRAGMA temp_store = MEMORY",
+        f"PRAGMA cache_size = -{16_384 if owner else 2_048}",
+    )
+
+
+def _writer(path: Path, *, owner: bool) -> Engine:
+    """An engine whose transactions all begin as writers, on a file that only its owner can read."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    engine = create_engine(
+        f"sqlite+pysqlite:///{path}",
+        poolclass=StaticPool,
+        connect_args={"check_same_thread": False, "isolation_level": None},
+    )
+
+    @event.listens_for(engine, "connect")
+    def _on_connect(connection: object, _record: object) -> None:
+        for pragma in _settings(owner=owner):
+            connection.execute(pragma)  # type: ignore[attr-defined]  # the driver's connection
+
+    @event.listens_for(engine, "begin")
+    def _on_begin(connection: Connection) -> None:
+        # A deferred transaction that turns writer fails at once, whatever the busy time-out.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[Connection]:
+    """One short transaction from a process that is not the owner: for deciding commands.
+
+    Args:
+        path: The ledger's file.
+
+    Yields:
+        A connection inside a transaction; committed at the end, rolled back at any exception.
+    """
+    engine = _writer(path, owner=False)
+    try:
+        with engine.begin() as connection:
+            yield connection
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[Connection]:
+    """A read-only connection beside the writer, on one snapshot while it is open.
+
+    Args:
+        path: The ledger's file; it must exist.
+
+    Yields:
+        A connection that cannot write.
+    """
+    engine = create_engine(
+        f"sqlite+pysqlite:///file:{path}?mode=ro&uri=true",
+        poolclass=NullPool,
+        connect_args={"isolation_level": None},
+    )
+
+    @event.listens_for(engine, "connect")
+    def _on_connect(connection: object, _record: object) -> None:
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT}")  # type: ignore[attr-defined]
+        connection.execute("PRAGMA query_only = ON")  # type: ignore[attr-defined]
+
+    @event.listens_for(engine, "begin")
+    def _on_begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN")
+
+    try:
+        with engine.begin() as connection:
+            yield connection
+    finally:
+        engine.dispose()
+
+
+class Ledger:
+    """The ledger as the flows use it: transactions by one owning thread.
+
+    Args:
+        path: The ledger's file, opened and migrated already (``opening.open_ledger``).
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._engine = _writer(path, owner=True)
+        self._queue: queue.PriorityQueue[tuple[int, int, Callable[[], None]]] = queue.PriorityQueue()
+        self._order = itertools.count()
+        self._thread = threading.Thread(target=self._own, name="ledger", daemon=True)
+        self._thread.start()
+
+    async def call(self, transaction: Transaction[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run one transaction in the owner's thread.
+
+        Args:
+            transaction: A plain function whose first argument is the connection.
+            args: Its further arguments.
+            kwargs: Its further arguments by name.
+
+        Returns:
+            What it returns, once it is committed. A caller that is cancelled only stops waiting.
+        """
+        return await asyncio.shield(
+            asyncio.wrap_future(self._submit(_ORDINARY, transaction, *args, **kwargs))
+        )
+
+    def close(self) -> None:
+        """End what was submitted, checkpoint, close the file. Nothing can be called afterwards."""
+        self._queue.put((_STOP, next(self._order), _nothing))
+        self._thread.join()
+        self._engine.dispose()
+
+    def _submit(
+        self, priority: int, transaction: Transaction[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> Future[T]:
+        future: Future[T] = Future()
+
+        def run() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                with self._engine.begin() as connection:
+                    result = transaction(connection, *args, **kwargs)
+            except BaseException as error:  # noqa: BLE001 - handed to the caller, whatever it is
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+
+        self._queue.put((priority, next(self._order), run))
+        return future
+
+    def _own(self) -> None:
+        """The owner's life: one transaction after the other, a checkpoint when it is quiet."""
+        while True:
+            priority, _, run = self._queue.get()
+            if priority == _STOP:
+                self._checkpoint("TRUNCATE")
+                return
+            run()
+            size = self._wal_size()
+            if size > WAL_MOST or (size > WAL_QUIET and self._queue.empty()):
+                self._checkpoint("PASSIVE" if size <= WAL_MOST else "TRUNCATE")
+
+    def _wal_size(self) -> int:
+        try:
+            return self.path.with_name(f"{self.path.name}-wal").stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def _checkpoint(self, mode: str) -> None:
+        with self._engine.connect() as connection:
+            driver = connection.connection.driver_connection
+            driver.execute(f"PRAGMA wal_checkpoint({mode})")  # type: ignore[union-attr]
+
+
+def _nothing() -> None:
+    """Fills the place of a transaction in the last message."""

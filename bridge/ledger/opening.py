@@ -1,0 +1,254 @@
+"""Opening a ledger: its schema brought up to date, its key proven, its one owner named.
+
+::
+
+    take_over(path, command) ──> lock file ──> prepare(path) ──> migrations ──> prove(key) ──> Ledger
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import secrets
+import sqlite3
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select
+from sqlalchemy.dialects.sqlite import insert
+
+from bridge.errors import LedgerError
+from bridge.ledger.engine import Ledger, writing
+from bridge.ledger.schema import HEAD, facts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from alembic.config import Config
+    from sqlalchemy import Connection
+
+__all__ = [
+    "open_ledger",
+    "prepare",
+    "prove_key",
+    "read_or_make_key",
+    "require_current",
+    "revision",
+    "take_over",
+]
+
+KEY_BYTES = 32
+_PROOF = "key_proof"
+
+
+@contextmanager
+def open_ledger(path: Path, key: bytes, command: str) -> Iterator[Ledger]:
+    """Open a ledger as its one owner, making or migrating it where that is due.
+
+    Args:
+        path: The ledger's file.
+        key: The key of its hashes.
+        command: What is running, for whoever finds the ledger taken.
+
+    Yields:
+        The open ledger; closed and given up at the end.
+
+    Raises:
+        LedgerError: Another process has it, it is newer than this version, or the key is not its own.
+    """
+    with take_over(path, command):
+        prepare(path)
+        with writing(path) as connection:
+            prove_key(connection, key)
+        ledger = Ledger(path)
+        try:
+            yield ledger
+        finally:
+            ledger.close()
+
+
+@contextmanager
+def take_over(path: Path, command: str) -> Iterator[None]:
+    """Be the one process that sends from this ledger; the lock ends with the process, however it ends.
+
+    Raises:
+        LedgerError: Another one is, named with its command, process id and start.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LedgerError(
+                f"the ledger {path.name} is in use: {_holder_of_lock(descriptor)}",
+                advice="wait for it to end, or stop it; `status` and `records` work beside it",
+            ) from None
+        since = datetime.now(UTC).isoformat(timespec="seconds")
+        os.ftruncate(descriptor, 0)
+        os.pwrite(
+            descriptor, json.dumps({"command": command, "pid": os.getpid(), "since": since}).encode(), 0
+        )
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _holder_of_lock(descriptor: int) -> str:
+    """Who holds the lock, as far as it has said so already."""
+    try:
+        said = json.loads(os.pread(descriptor, 4096, 0))
+        return f"`{said['command']}` (process {said['pid']}) holds it since {said['since']}"
+    except (ValueError, KeyError, TypeError):
+        return "another process has just opened it"
+
+
+def prepare(path: Path) -> None:
+    """Make the ledger's tables, or bring them up to date.
+
+    Raises:
+        LedgerError: The file is no ledger, or was made by a newer version.
+    """
+    found = revision(path)
+    if found == HEAD:
+        return
+    known = _known_revisions() if found is not None else ()
+    if found is not None and found not in known:
+        raise _too_new(path, found)
+    with writing(path) as connection:
+        _upgrade(connection)
+
+
+def require_current(path: Path) -> None:
+    """Refuse a ledger that this version cannot read as it is; for readers, which never migrate.
+
+    Raises:
+        LedgerError: There is none yet, it is older, newer, or no ledger at all.
+    """
+    found = revision(path)
+    if found is None:
+        raise LedgerError(
+            f"there is no ledger at {path} yet", advice="`trakor-bridge backfill` makes it at its first run"
+        )
+    if found == HEAD:
+        return
+    if found not in _known_revisions():
+        raise _too_new(path, found)
+    raise LedgerError(
+        f"the ledger {path.name} was made by an older version (schema {found}, now {HEAD})",
+        advice="`trakor-bridge backfill` brings it up to date",
+    )
+
+
+def revision(path: Path) -> str | None:
+    """The schema revision of a ledger's file; None where there is none yet.
+
+    Raises:
+        LedgerError: The file is something else, or cannot be read.
+    """
+    if not path.exists() or path.stat().st_size == 0:
+        return None
+    try:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+            if not connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
+                return None
+            row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    except sqlite3.Error as error:
+        raise LedgerError(
+            f"{path} cannot be read as a ledger: {error}",
+            advice="set [ledger] url to another file, or restore a backup",
+        ) from error
+    return str(row[0]) if row else None
+
+
+def _too_new(path: Path, found: str) -> LedgerError:
+    return LedgerError(
+        f"the ledger {path.name} was made by a newer version (schema {found}; this one knows up to {HEAD})",
+        advice="install that version again, or restore a backup from before the update",
+    )
+
+
+def _known_revisions() -> tuple[str, ...]:
+    from alembic.script import ScriptDirectory  # noqa: PLC0415 - 0.1 s that most commands need not pay
+
+    return tuple(script.revision for script in ScriptDirectory.from_config(_alembic()).walk_revisions())
+
+
+def _upgrade(connection: Connection) -> None:
+    from alembic import command  # noqa: PLC0415 - likewise
+
+    config = _alembic()
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _alembic() -> Config:
+    from alembic.config import Config  # noqa: PLC0415 - likewise
+
+    config = Config()
+    config.set_main_option("script_location", "bridge.ledger:migrations")
+    return config
+
+
+def prove_key(connection: Connection, key: bytes) -> None:
+    """Make sure that the key is the one that the ledger's hashes were made with.
+
+    Raises:
+        LedgerError: It is another one: every record would look changed, and names would look free.
+    """
+    proof = hashlib.blake2b(b"trakor-bridge ledger", key=key[:64], digest_size=16).hexdigest()
+    connection.execute(insert(facts).values(name=_PROOF, value=proof).on_conflict_do_nothing())
+    if connection.scalar(select(facts.c.value).where(facts.c.name == _PROOF)) != proof:
+        raise LedgerError(
+            "the ledger's key is not the one that its hashes were made with",
+            advice="put back the ledger.key (or [ledger] key) that belongs to this ledger",
+        )
+
+
+def read_or_make_key(path: Path, *, make: bool = True) -> bytes:
+    """The key of the keyed hashes, from its file beside the ledger; made at first use.
+
+    Args:
+        path: The key's file.
+        make: False only reads: for commands beside the owner.
+
+    Returns:
+        The key's bytes.
+
+    Raises:
+        LedgerError: The file is missing (and not to be made), empty, or cannot be read or written.
+    """
+    try:
+        if make and not path.exists():
+            _write_key(path)
+        key = path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise LedgerError(
+            f"the ledger's key {path} cannot be used: {error.__class__.__name__}",
+            advice="it was made beside the ledger at first use; restore both from a backup",
+        ) from error
+    if len(key) < KEY_BYTES:
+        raise LedgerError(f"the ledger's key {path} is too short", advice="restore it from the backup")
+    return key.encode()
+
+
+def _write_key(path: Path) -> None:
+    """Write a fresh key so that a crash leaves either no file or a whole one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}.new")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        os.write(descriptor, (secrets.token_hex(KEY_BYTES) + "\n").encode())
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    try:
+        os.link(draft, path)  # unlike a rename, never replaces a key that another process just made
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()

@@ -1,0 +1,252 @@
+"""The ledger's tables (SQLAlchemy Core), for SQLite now and PostgreSQL when one machine is not enough.
+
+Times are whole milliseconds since the epoch (``…_at``); 0 means "at once" or "never". Hashes are
+keyed texts (see ``naming``). What a record says stands only in ``waiting``, and only while the
+record waits: a row there is deleted, never emptied, since a column set to NULL leaves its text in
+the page.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+from bridge.records import Origin, State, Stream
+
+__all__ = [
+    "HEAD",
+    "claims",
+    "events",
+    "facts",
+    "feeds",
+    "history",
+    "links",
+    "metadata",
+    "pauses",
+    "records",
+    "runs",
+    "spaces",
+    "sweeps",
+    "waiting",
+]
+
+HEAD = "0001"
+"""The schema's revision that this code is written for (the newest file in migrations/versions)."""
+
+metadata = MetaData()
+
+facts = Table(
+    "facts",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+    comment="About the ledger itself, e.g. what its key hashes a constant to.",
+)
+
+
+def _one_of(column: str, words: type[State | Origin | Stream]) -> CheckConstraint:
+    allowed = ", ".join(f"'{word}'" for word in words)
+    return CheckConstraint(f"{column} IN ({allowed})", name=f"{column}_known")
+
+
+spaces = Table(
+    "spaces",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("scope", Text, nullable=False),
+    Column("stream", Text, _one_of("stream", Stream), nullable=False),
+    UniqueConstraint("scope", "stream"),
+    comment="Where names are unique: the parties, or the products, of one Trakor organisation.",
+)
+
+feeds = Table(
+    "feeds",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("connection", Text, nullable=False),
+    Column("stream", Text, _one_of("stream", Stream), nullable=False),
+    Column("space", ForeignKey("spaces.number"), nullable=False),
+    UniqueConstraint("connection", "stream"),
+    comment="One stream of one connection, and the space that its names belong to.",
+)
+
+records = Table(
+    "records",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("feed", ForeignKey("feeds.number"), nullable=False),
+    Column("source_id", Text, nullable=False),
+    Column("state", Text, _one_of("state", State), nullable=False),
+    Column("reason", Text),
+    Column("gone", Integer, nullable=False, server_default="0"),
+    Column("filtered", Integer, nullable=False, server_default="0"),
+    Column("retry", Integer, nullable=False, server_default="0"),
+    Column("key", Text, nullable=False, server_default=""),
+    Column("sent_key", Text, nullable=False, server_default=""),
+    Column("sent", Text, nullable=False, server_default=""),
+    Column("seen", Text),
+    Column("same_as", Text, nullable=False, server_default=""),
+    Column("fingerprint", Text, nullable=False, server_default=""),
+    Column("read_at", BigInteger, nullable=False),
+    Column("since_at", BigInteger, nullable=False),
+    Column("sweep", Integer, nullable=False, server_default="0"),
+    Column("run", Integer, nullable=False, server_default="0"),
+    Column("answered_run", Integer, nullable=False, server_default="0"),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("failures", Integer, nullable=False, server_default="0"),
+    Column("next_try_at", BigInteger, nullable=False, server_default="0"),
+    Column("claimed_until", BigInteger, nullable=False, server_default="0"),
+    Column("trakor_id", Text),
+    Column("origin", Text, _one_of("origin", Origin)),
+    Column("merged_into", ForeignKey("records.number")),
+    UniqueConstraint("feed", "source_id"),
+    comment="One row for each source record: its one state, and hashes of what was sent and seen.",
+)
+
+Index(
+    "records_due",
+    records.c.feed,
+    records.c.next_try_at,
+    sqlite_where=text("state = 'pending'"),
+    postgresql_where=text("state = 'pending'"),
+)
+Index(
+    "records_waiting",
+    records.c.feed,
+    records.c.state,
+    records.c.reason,
+    sqlite_where=text("state IN ('held', 'rejected', 'drifted')"),
+    postgresql_where=text("state IN ('held', 'rejected', 'drifted')"),
+)
+Index(
+    "records_merged",
+    records.c.merged_into,
+    sqlite_where=text("merged_into IS NOT NULL"),
+    postgresql_where=text("merged_into IS NOT NULL"),
+)
+
+claims = Table(
+    "claims",
+    metadata,
+    Column("space", ForeignKey("spaces.number"), nullable=False),
+    Column("key", Text, nullable=False),
+    Column("record", ForeignKey("records.number"), nullable=False),
+    Column("answered", Integer, nullable=False, server_default="0"),
+    PrimaryKeyConstraint("space", "key"),
+    sqlite_with_rowid=False,
+    comment="Who holds a name. Two records can never hold one: that is the primary key.",
+)
+Index("claims_record", claims.c.record)
+
+links = Table(
+    "links",
+    metadata,
+    Column("space", ForeignKey("spaces.number"), nullable=False),
+    Column("trakor_id", Text, nullable=False),
+    Column("record", ForeignKey("records.number"), nullable=False),
+    Column("sku", Text, nullable=False, server_default=""),
+    Column("at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("space", "trakor_id"),
+    sqlite_with_rowid=False,
+    comment="Which Trakor record is whose. Two source records can never be linked to one.",
+)
+Index("links_record", links.c.record)
+
+waiting = Table(
+    "waiting",
+    metadata,
+    Column("record", ForeignKey("records.number"), nullable=False),
+    Column("slot", Integer, nullable=False),
+    Column("body", Text, nullable=False),
+    PrimaryKeyConstraint("record", "slot"),
+    sqlite_with_rowid=False,
+    comment="What a record says, only while it waits. Slot 0: to be sent or decided; 1: seen since.",
+)
+
+history = Table(
+    "history",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("record", ForeignKey("records.number"), nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("event", Text, nullable=False),
+    Column("detail", Text, nullable=False, server_default=""),
+    comment="What became of each record, in short rows without personal data.",
+)
+Index("history_record", history.c.record)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("connection", Text, nullable=False),
+    Column("command", Text, nullable=False),
+    Column("streams", Text, nullable=False),
+    Column("began_at", BigInteger, nullable=False),
+    Column("ended_at", BigInteger),
+    Column("complete", Integer, nullable=False, server_default="0"),
+    Column("counts", Text, nullable=False, server_default=""),
+    comment="Each backfill (and each life of the daemon), with its numbers as JSON.",
+)
+
+sweeps = Table(
+    "sweeps",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("feed", ForeignKey("feeds.number"), nullable=False),
+    Column("query", Text, nullable=False),
+    Column("began_at", BigInteger, nullable=False),
+    Column("position", Integer, nullable=False, server_default="0"),
+    Column("moved_at", BigInteger, nullable=False),
+    Column("ended_at", BigInteger),
+    Column("complete", Integer, nullable=False, server_default="0"),
+    comment="Each reading of a whole list, and how far it is. A checkpoint belongs to one query text.",
+)
+Index("sweeps_feed", sweeps.c.feed, sweeps.c.number)
+
+events = Table(
+    "events",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("connection", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("source_id", Text, nullable=False, server_default=""),
+    Column("received_at", BigInteger, nullable=False),
+    Column("done_at", BigInteger),
+    Column("outcome", Text, nullable=False, server_default=""),
+    Column("body", Text),
+    comment="Webhooks received. A body is kept only where no id could be read from it.",
+)
+Index(
+    "events_waiting",
+    events.c.connection,
+    events.c.number,
+    sqlite_where=text("done_at IS NULL"),
+    postgresql_where=text("done_at IS NULL"),
+)
+
+pauses = Table(
+    "pauses",
+    metadata,
+    Column("connection", Text, nullable=False),
+    Column("direction", Text, nullable=False),
+    Column("since_at", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("by_person", Integer, nullable=False, server_default="0"),
+    Column("next_try_at", BigInteger, nullable=False, server_default="0"),
+    Column("tries", Integer, nullable=False, server_default="0"),
+    PrimaryKeyConstraint("connection", "direction"),
+    comment="Reading or sending that is stopped, since when and why, so that a restart knows it.",
+)
