@@ -1,0 +1,107 @@
+# Everything a checkout needs, from nothing but make and Python 3.11 or newer.
+# Two commands to know: `make demo` and `make test`. Both set up .venv first, from the lock files.
+
+# The first of these that is new enough makes .venv; the locks are tried out with 3.11.
+PYTHON ?= python3.11 python3.12 python3.13 python3.14 python3
+
+VENV  := .venv
+RUN   := $(VENV)/bin/
+PIP   := $(RUN)python -m pip --disable-pip-version-check --no-input -qq
+DEMO  := $(VENV)/.ready-to-run
+DEV   := $(VENV)/.ready-to-develop
+WHOLE := $(VENV)/.whole
+WHEEL := build/wheel
+UV    := build/lock/bin/uv
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format bench lock wheel test-wheel clean fresh-venv
+
+help: ## list what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(DEMO) ## try it: two simulated systems, a few backfills, nothing to configure
+	@$(RUN)trakor-bridge demo
+
+test: lint ## everything that CI checks: lint, types, tests
+	$(RUN)pytest
+
+lint: $(DEV) ## ruff, its formatter's opinion, mypy
+	$(RUN)ruff check
+	$(RUN)ruff format --check
+	$(RUN)mypy
+
+format: $(DEV) ## put right what ruff can put right by itself
+	$(RUN)ruff check --fix
+	$(RUN)ruff format
+
+bench: $(DEV) ## how fast a backfill is, as ratios
+	$(RUN)python bench/backfill.py
+
+wheel: $(DEV) ## build the wheel into dist/
+	$(RUN)python -m hatchling build -t wheel -d dist
+
+test-wheel: $(DEV) ## the tests once more, against the built wheel in an environment of its own
+	rm -rf $(WHEEL)
+	$(RUN)python -m hatchling build -t wheel -d $(WHEEL)/dist
+	$(RUN)python -m venv $(WHEEL)/$(VENV)
+	$(WHEEL)/$(PIP) install --require-hashes -r requirements-dev.lock
+	$(WHEEL)/$(PIP) install --no-index --no-deps $(WHEEL)/dist/*.whl
+	$(WHEEL)/$(RUN)pytest
+
+# For every platform and Python at once (--universal), and deaf to this machine's settings (--no-config):
+# nothing of where it was made is in the result. UPGRADE=1 looks for newer releases of what is locked.
+LOCK := $(UV) --no-config pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade)
+
+lock: $(UV) ## resolve pyproject.toml into the lock files (UPGRADE=1: newest releases)
+	$(LOCK) pyproject.toml -o requirements.lock
+	$(LOCK) -c requirements.lock --group build -o requirements-build.lock
+	$(LOCK) -c requirements.lock -c requirements-build.lock --group dev pyproject.toml -o requirements-dev.lock
+
+clean: ## remove what was made here, .venv too
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# -- setting up -----------------------------------------------------------------------------------
+# Each stamp stands for one finished set-up; nothing is done again until a file it depends on changes.
+# $(WHOLE) holds the folder .venv was made in. It goes before an installation and comes back after it:
+# a .venv that was interrupted, moved or made by hand, or whose Python is gone, is made anew.
+
+define new_venv
+	@for python in $(PYTHON); do \
+		if "$$python" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; \
+		then echo "Making $(1) with $$python ($$("$$python" --version))"; exec "$$python" -m venv --clear $(1); fi; \
+	done; \
+	echo "No Python 3.11 or newer that can make virtual environments among: $(PYTHON)." >&2; \
+	echo "Install one (Debian, Ubuntu: apt-get install python3-venv), or name yours: make PYTHON=/path/to/python ..." >&2; \
+	exit 1
+endef
+
+define install
+	@echo "Installing into $(VENV): $(1)"
+	@rm -f $(WHOLE)
+	@$(PIP) install --require-hashes $(addprefix -r ,$(1))
+	@$(PIP) install --no-index --no-deps --no-build-isolation --editable .
+	@printf '%s' '$(CURDIR)' > $(WHOLE)
+	@touch $(2)
+endef
+
+$(DEMO): requirements.lock requirements-build.lock pyproject.toml bridge/__init__.py
+	$(call install,requirements.lock requirements-build.lock,$(DEMO))
+
+# The development lock holds the others, so that what is ready to develop is ready to run.
+$(DEV): requirements-dev.lock requirements.lock requirements-build.lock pyproject.toml bridge/__init__.py
+	$(call install,requirements-dev.lock,$(DEMO) $(DEV))
+
+ifneq ($(shell $(RUN)python -c 'import pip' 2>/dev/null && cat $(WHOLE) 2>/dev/null),$(CURDIR))
+.PHONY: $(DEMO) $(DEV)
+$(DEMO) $(DEV): fresh-venv
+endif
+
+fresh-venv:
+	$(call new_venv,$(VENV))
+
+# A tool of its own environment: it must work also while the locks do not.
+$(UV):
+	$(call new_venv,build/lock)
+	@build/lock/bin/python -m pip --disable-pip-version-check --quiet install 'uv>=0.9'
+	@touch $(UV)
