@@ -1,0 +1,10 @@
+"""Everything that speaks to Salestrekker; the only home of gql.
+
+::
+
+    queries.py ──ListQuery──> client.py ──> pages.py ──Page──> the caller
+                                  │
+                 tokens.py, gate.py, transport.py ── answers.py (pure: what an answer means)
+
+A session makes one ``client.SalestrekkerClient`` from plain values and walks its pages.
+"""
