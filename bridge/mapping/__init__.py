@@ -1,0 +1,18 @@
+"""From a raw record to a draft, or why not: JMESPath expressions that a user can change.
+
+The flow of one record::
+
+    Record ──where──> ──id──> ──name──> ──qualifier, same_as──> ──the other fields──> Draft
+               │        │        │                │                     │
+           FILTERED  MAPPING  NO_NAME          MAPPING               MAPPING        Unsendable
+
+Pure: no I/O, no clock. ``defaults`` holds the maps used where the configuration gives none,
+``expressions`` compiles and evaluates, ``functions`` and ``phones`` are what an expression can call
+beyond JMESPath's own, ``values`` turns results into text and prices, ``mapper`` puts it together.
+"""
+
+from bridge.mapping.defaults import DEFAULT_WHERE, DEFAULTS
+from bridge.mapping.functions import FUNCTION_NAMES
+from bridge.mapping.mapper import Mapper
+
+__all__ = ["DEFAULTS", "DEFAULT_WHERE", "FUNCTION_NAMES", "Mapper"]

@@ -1,0 +1,60 @@
+"""The maps used where the configuration gives none, over what the shipped queries select.
+
+A key that a user sets replaces that one expression; set to empty text it is never filled.
+docs/mapping.md explains each, a test holds the two against each other.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+from bridge.records import Stream
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["DEFAULTS", "DEFAULT_WHERE"]
+
+DEFAULT_WHERE: Final = "isActive != `false`"
+"""For both streams: a record whose activity is unknown is taken."""
+
+# A person as Trakor's users know a client: first and family name. A company: its name, else its trading name.
+_CONTACT_NAME: Final = (
+    "first_present(["
+    "join_present(' ', [person.information.firstName, person.information.familyName]), "
+    "company.information.name, company.information.tradingName])"
+)
+_EMAIL: Final = "clean(email) || clean(secondaryEmail)"
+_PHONE: Final = "phone(primaryCode, primary) || phone(homeCode, home)"
+_DETAILS: Final = "(person.contact || company.contact)"
+_EMAIL_ELSE_PHONE: Final = f"{_DETAILS} | ({_EMAIL} || {_PHONE})"
+
+_CONTACTS: Final = {
+    "id": "id",
+    "name": _CONTACT_NAME,
+    "contact_info": (
+        f"join_present(' | ', [{_CONTACT_NAME}, {_DETAILS}.join_present(' | ', [{_PHONE}, {_EMAIL}])])"
+    ),
+    "same_as": _EMAIL_ELSE_PHONE,
+    "qualifier": _EMAIL_ELSE_PHONE,
+}
+
+_PRODUCTS: Final = {
+    "id": "id",
+    # Without a name of its own a product has none: the lender alone would be the name of all of them.
+    "name": "clean(name) && join_present(' ', [first_present([lender[0].name, lender[0].abbr]), name])",
+    "description": (
+        "join_present('. ', [residential.join_present(', ', [rateType, repaymentType, propertyUse, "
+        "wrap('', initialRate, '%'), wrap('LVR up to ', lvrMax, '%'), "
+        "wrap('loan from $', loanMin, ''), wrap('loan to $', loanMax, '')]), notes])"
+    ),
+    "price": "fee(fee, ['application', 'establishment'])",
+    "same_as": "",
+    "qualifier": "id",
+}
+
+DEFAULTS: Final[Mapping[Stream, Mapping[str, str]]] = MappingProxyType(
+    {Stream.CONTACTS: MappingProxyType(_CONTACTS), Stream.PRODUCTS: MappingProxyType(_PRODUCTS)}
+)
+"""Stream -> key of its map -> JMESPath expression. Its keys are all the keys that a map may have."""

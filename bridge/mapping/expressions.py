@@ -1,0 +1,165 @@
+"""JMESPath, compiled once and checked as far as can be before the first record, then evaluated.
+
+The library checks a function's name and number of arguments only when it comes to call it; here both are
+checked at compile time, as is the one slip that changes what an expression means without an error:
+``isActive != false`` compares with a *field* called ``false``; the value is written `` `false` ``.
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Final
+
+import jmespath
+from jmespath.exceptions import (
+    ArityError,
+    IncompleteExpressionError,
+    JMESPathTypeError,
+    LexerError,
+    ParseError,
+)
+from jmespath.visitor import Options, TreeInterpreter
+
+from bridge.errors import QueryFileError, Rejected
+from bridge.mapping.functions import NamedFunctions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from jmespath.visitor import _TreeNode
+
+__all__ = ["Expressions", "MappingFault"]
+
+_HINT: Final = "Text is written 'so', numbers and true, false and null `so`; see docs/mapping.md."
+_LITERALS: Final = frozenset({"true", "false", "null"})
+
+# All that odd data is known to raise in jmespath 1.1 (its own errors are ValueErrors). These are caught
+# around the evaluation of one expression over one record, and nowhere else.
+_ODD_DATA: Final = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError)
+
+
+class MappingFault(Rejected):
+    """One expression cannot be made for one record.
+
+    Args:
+        field: The map's key, or ``where``.
+        detail: Why, quoting no data.
+    """
+
+    def __init__(self, field: str, detail: str) -> None:
+        super().__init__(detail)
+        self.field = field
+
+
+class Expressions:
+    """A set of compiled expressions, each under its key.
+
+    Args:
+        texts: Key -> expression; one of empty text always gives null.
+        places: Key -> where a user finds it, for errors: ``contacts.map.name``.
+
+    Raises:
+        QueryFileError: An expression cannot be used; names its place and column.
+    """
+
+    def __init__(self, texts: Mapping[str, str], places: Mapping[str, str]) -> None:
+        self._interpreter = TreeInterpreter(Options(custom_functions=NamedFunctions()))
+        self._trees = {key: _compile(places[key], text) for key, text in texts.items() if text.strip()}
+
+    def value(self, key: str, data: Mapping[str, object]) -> object:
+        """What the expression gives for one record.
+
+        Raises:
+            MappingFault: It cannot be evaluated over this record.
+        """
+        tree = self._trees.get(key)
+        if tree is None:
+            return None
+        try:
+            result: object = self._interpreter.visit(tree, data)
+        except Rejected as error:
+            raise MappingFault(key, str(error)) from None
+        except _ODD_DATA as error:
+            raise MappingFault(key, _why(error)) from None  # the cause holds the data, so it is not kept
+        return result
+
+
+def _why(error: Exception) -> str:
+    """What went wrong, from those parts of an error that are of the expression, never of the record."""
+    if isinstance(error, JMESPathTypeError):
+        expected = " or ".join(error.expected_types)
+        return f"{error.function_name}() takes {expected} and was given {error.actual_type}"
+    return f"cannot be evaluated over this record ({type(error).__name__})"
+
+
+def _compile(place: str, text: str) -> _TreeNode:
+    try:
+        tree = jmespath.compile(text).parsed
+    except RecursionError:
+        raise QueryFileError(f"{place}: the expression is nested too deeply", advice=_HINT) from None
+    except ParseError as error:
+        raise _unusable(place, _position(error), _complaint(error)) from error
+    except ValueError as error:
+        raise QueryFileError(f"{place}: {error}", advice=_HINT) from error
+    for node in _nodes(tree):
+        _check_call(place, text, node)
+        _check_literal(place, text, node)
+    return tree
+
+
+def _unusable(place: str, position: int, complaint: str, advice: str = _HINT) -> QueryFileError:
+    return QueryFileError(f"{place}, column {position + 1}: {complaint}", advice=advice)
+
+
+def _position(error: ParseError) -> int:
+    return error.lexer_position if isinstance(error, LexerError) else error.lex_position
+
+
+def _complaint(error: ParseError) -> str:
+    if isinstance(error, LexerError):
+        return error.message
+    if isinstance(error, IncompleteExpressionError):
+        return "the expression ends too early"
+    return f'{error.msg}, at "{error.token_value}"'
+
+
+def _nodes(tree: _TreeNode) -> Iterator[_TreeNode]:
+    """Each node of an expression; a slice's children are numbers, not nodes."""
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if node["type"] != "slice":
+            waiting.extend(node["children"])
+
+
+def _check_call(place: str, text: str, node: _TreeNode) -> None:
+    if node["type"] != "function_expression":
+        return
+    name = node["value"]
+    position = max(0, text.find(f"{name}("))
+    known = NamedFunctions.FUNCTION_TABLE.get(name)
+    if known is None:
+        raise _unusable(place, position, f"there is no function {name}()", _nearest(name))
+    try:
+        _check_count(name, len(node["children"]), known["signature"])
+    except ArityError as error:
+        raise _unusable(place, position, str(error)) from error
+
+
+def _nearest(name: str) -> str:
+    near = get_close_matches(name, NamedFunctions.FUNCTION_TABLE, n=1)
+    return f"Did you mean {near[0]}()?" if near else "docs/mapping.md lists the functions."
+
+
+def _check_count(name: str, given: int, expected: tuple[Mapping[str, object], ...]) -> None:
+    open_ended = bool(expected) and bool(expected[-1].get("variadic"))
+    if given < len(expected) or (given > len(expected) and not open_ended):
+        raise ArityError(len(expected), given, name)
+
+
+def _check_literal(place: str, text: str, node: _TreeNode) -> None:
+    if node["type"] == "field" and node["value"] in _LITERALS:
+        word = node["value"]
+        complaint = f"{word} without backticks is the name of a field"
+        raise _unusable(place, max(0, text.find(word)), complaint, f"Write `{word}`, with backticks.")

@@ -1,0 +1,92 @@
+"""The named functions: what an expression can call beyond JMESPath's own functions.
+
+Each is documented for its user in docs/mapping.md; a test holds the two lists against each other.
+A function says no by raising ``Rejected``, with words that quote no data.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Final
+
+from jmespath import functions
+from jmespath.functions import signature
+
+from bridge.errors import Rejected
+from bridge.mapping.phones import international
+from bridge.mapping.values import kind, price, tidied
+
+__all__ = ["FUNCTION_NAMES", "NamedFunctions"]
+
+_PHONES_KEPT: Final = 1024
+"""Formatted phone numbers kept by one mapper: those of one record are asked for several times in a row."""
+
+
+class NamedFunctions(functions.Functions):
+    """JMESPath's functions and ours; the library finds each method whose name begins with ``_func_``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._international = lru_cache(maxsize=_PHONES_KEPT)(international)
+
+    @signature({"types": []})
+    def _func_clean(self, value: object) -> str | None:
+        """``clean(text)``: one tidy line, null when nothing is left."""
+        return tidied(value) or None
+
+    @signature({"types": []})
+    def _func_first_present(self, values: object) -> str | None:
+        """``first_present(array)``: the first that is not blank, tidy; null when none is."""
+        return next((line for value in _array(values) if (line := tidied(value))), None)
+
+    @signature({"types": ["string"]}, {"types": []})
+    def _func_join_present(self, separator: str, values: object) -> str:
+        """``join_present(separator, array)``: those that are not blank, tidy, joined."""
+        return separator.join([line for value in _array(values) if (line := tidied(value))])
+
+    @signature({"types": ["string"]}, {"types": []}, {"types": ["string"]})
+    def _func_wrap(self, before: str, value: object, after: str) -> str | None:
+        """``wrap(before, value, after)``: the tidy value between two texts, null when it is blank."""
+        line = tidied(value)
+        return f"{before}{line}{after}" if line else None
+
+    @signature({"types": []}, {"types": []})
+    def _func_phone(self, code: object, number: object) -> str | None:
+        """``phone(code, number)``: in international form, null without a number."""
+        typed = tidied(number)
+        return self._international(tidied(code), typed) if typed else None
+
+    @signature({"types": []})
+    def _func_decimal(self, value: object) -> str | None:
+        """``decimal(value)``: text with exactly two decimals, rounded half up; null for null."""
+        amount = price(value)
+        return None if amount is None else str(amount)
+
+    @signature({"types": []}, {"types": ["array-string"]})
+    def _func_fee(self, fees: object, words: list[str]) -> object:
+        """``fee(fees, words)``: the value of the first fee that has one and is named or typed so."""
+        wanted = [word.casefold() for word in words]
+        return next(
+            (value for fee in _array(fees) if (value := _value_if_called(fee, wanted)) is not None), None
+        )
+
+
+FUNCTION_NAMES: Final = frozenset(
+    name.removeprefix("_func_") for name in vars(NamedFunctions) if name.startswith("_func_")
+)
+"""The names of our functions, without JMESPath's own."""
+
+
+def _array(value: object) -> list[object]:
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise Rejected(f"gives a function {kind(value)} where it needs an array")
+    return value
+
+
+def _value_if_called(fee: object, wanted: list[str]) -> object:
+    if not isinstance(fee, dict):
+        return None
+    called = [part.casefold() for part in (fee.get("name"), fee.get("type")) if isinstance(part, str)]
+    return fee.get("value") if any(word in part for part in called for word in wanted) else None

@@ -1,0 +1,113 @@
+"""What an expression gave, made into text or a price, or refused with a reason that quotes no data."""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Final
+
+from bridge.errors import Rejected
+from bridge.naming import tidy
+
+__all__ = ["LONGEST_TEXT", "free_text", "kind", "price", "text", "tidied"]
+
+LONGEST_TEXT: Final = 10_000
+"""The most characters of a free text. Trakor names no limit; this one keeps a request small."""
+
+HIGHEST_PRICE: Final = Decimal(10) ** 12
+_CENT: Final = Decimal("0.01")
+_PLAIN_DECIMAL: Final = re.compile(r"[+-]?[0-9]{1,40}(?:\.[0-9]{0,40})?")
+_CONTROLS: Final = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff]+")
+_KINDS: Final = {dict: "an object", list: "an array", bool: "true or false"}
+
+
+def kind(value: object) -> str:
+    """What JSON calls such a value, with its article, for a message."""
+    if value is None:
+        return "null"
+    return _KINDS.get(type(value), "text" if isinstance(value, str) else "a number")
+
+
+def text(value: object) -> str:
+    """A JSON value as text: text as it is, null as empty, a number in its shortest plain form.
+
+    Raises:
+        Rejected: For true and false, arrays, objects and numbers that are not finite.
+    """
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise Rejected(f"gives {kind(value)} where text is needed")
+    return _plain(value)
+
+
+def tidied(value: object) -> str:
+    """A JSON value as one tidy line of text, see ``naming.tidy``.
+
+    Raises:
+        Rejected: As ``text`` does.
+    """
+    return tidy(text(value))
+
+
+def _plain(number: float) -> str:
+    """``80.0`` as 80, ``6.19`` as 6.19, ``1e16`` as 10000000000000000."""
+    if not math.isfinite(number):
+        raise Rejected("gives a number that is not finite")
+    whole = int(number)
+    return str(whole) if whole == number else f"{Decimal(repr(number)):f}"
+
+
+def free_text(value: object) -> str:
+    """Text for people: composed (NFC), trimmed, without control characters, lines kept, bounded.
+
+    One that is longer than ``LONGEST_TEXT`` characters is cut and ended with ``…``.
+
+    Raises:
+        Rejected: As ``text`` does.
+    """
+    given = text(value)
+    if not (given.isascii() and given.isprintable()):
+        given = given.replace("\r\n", "\n").replace("\r", "\n").replace("\t", " ")
+        given = unicodedata.normalize("NFC", _CONTROLS.sub("", given))
+    given = given.strip()
+    return given if len(given) <= LONGEST_TEXT else f"{given[: LONGEST_TEXT - 1].rstrip()}…"
+
+
+def price(value: object) -> Decimal | None:
+    """A price exact to the cent, rounded half up; None for null and blank text.
+
+    A float is read as the decimal that it prints as, which is what was written in the JSON: 2.675
+    becomes 2.68, although the float nearest to it is less. Text must be a plain decimal such as ``600`` or
+    ``-12.5``: what a comma means in it is not known.
+
+    Raises:
+        Rejected: It is no number, not finite, negative, or above 1,000,000,000,000.
+    """
+    amount = _decimal(value)
+    if amount is None:
+        return None
+    if not amount.is_finite():
+        raise Rejected("gives a number that is not finite")
+    if amount < 0:
+        raise Rejected("gives a negative number")
+    if amount > HIGHEST_PRICE:
+        raise Rejected("gives a number above 1,000,000,000,000")
+    return abs(amount.quantize(_CENT, ROUND_HALF_UP))  # abs: -0.0 is no price less than nothing
+
+
+def _decimal(value: object) -> Decimal | None:
+    if isinstance(value, str):
+        plain = value.strip()
+        if plain and not _PLAIN_DECIMAL.fullmatch(plain):
+            raise Rejected("gives text that is not a plain decimal number")
+        return Decimal(plain) if plain else None
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise Rejected(f"gives {kind(value)} where a number is needed")
+    return Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
