@@ -1,0 +1,43 @@
+"""The configuration: one TOML file, the environment over it, secrets from files; checked as a whole.
+
+``load`` gives frozen, plain values (durations in seconds, paths absolute), or raises every fault at
+once. A secret is a ``pydantic.SecretStr``: it shows only to ``get_secret_value()``. Read by the
+outermost layers only; everyone else is handed plain values.
+"""
+
+from __future__ import annotations
+
+from bridge.settings.addresses import Network, is_loopback
+from bridge.settings.crontab import Crontab, Every, Timing
+from bridge.settings.load import load
+from bridge.settings.model import (
+    Admin,
+    Alerts,
+    Log,
+    Salestrekker,
+    Schedule,
+    StreamSettings,
+    Trakor,
+    Webhooks,
+)
+from bridge.settings.resolved import Connection, Ledger, Settings
+
+__all__ = [
+    "Admin",
+    "Alerts",
+    "Connection",
+    "Crontab",
+    "Every",
+    "Ledger",
+    "Log",
+    "Network",
+    "Salestrekker",
+    "Schedule",
+    "Settings",
+    "StreamSettings",
+    "Timing",
+    "Trakor",
+    "Webhooks",
+    "is_loopback",
+    "load",
+]

@@ -1,0 +1,129 @@
+"""When something is due: an interval (``"15m"``) or a crontab line (``"30 2 * * *"``).
+
+The meaning is that of crontab(5), with two ambiguities taken out. Weekdays are kept by name, since
+crontab counts from Sunday and APScheduler from Monday. A line that restricts both the day of the month
+and the weekday is refused: cron reads it as "either", most people and APScheduler as "both".
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from bridge.settings.values import fault, parse_duration
+
+__all__ = ["Crontab", "Every", "Timing", "parse_timing"]
+
+_WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_MONTH_DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+_ITEM = re.compile(r"(\*|[0-9a-z]{1,3})(?:-([0-9a-z]{1,3}))?(?:/([0-9]{1,3}))?")
+_MIN_INTERVAL, _MAX_INTERVAL = 1.0, 31 * 86400.0
+
+_EXPECTED = 'must be an interval such as "15m", or a crontab line such as "30 2 * * *"'
+
+
+@dataclass(frozen=True, slots=True)
+class Every:
+    """Due again and again.
+
+    Attributes:
+        seconds: From one time to the next.
+    """
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Crontab:
+    """Due when the clock on the wall says so: five fields as in crontab(5), weekdays by name."""
+
+    minute: str
+    hour: str
+    day: str
+    month: str
+    weekday: str
+
+
+Timing: TypeAlias = Every | Crontab
+
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    """One of the five: its name, its range, and the names that stand for numbers from ``first`` on."""
+
+    name: str
+    least: int
+    most: int
+    names: tuple[str, ...] = ()
+
+    def expand(self, text: str) -> frozenset[int]:
+        """All the numbers that the field means."""
+        return frozenset(number for item in text.split(",") for number in self._item(item))
+
+    def _item(self, item: str) -> range:
+        match = _ITEM.fullmatch(item)
+        if match is None or (match[1] == "*" and match[2]):
+            raise self._fault()
+        start = self.least if match[1] == "*" else self._number(match[1])
+        end = self._end(match[1], match[2], stepped=match[3] is not None, start=start)
+        step = int(match[3] or 1)
+        if start > end or step < 1:
+            raise self._fault()
+        return range(start, end + 1, step)
+
+    def _end(self, first: str, last: str | None, *, stepped: bool, start: int) -> int:
+        if last is not None:
+            return self._number(last)
+        return self.most if first == "*" or stepped else start
+
+    def _number(self, text: str) -> int:
+        if text in self.names:
+            return self.names.index(text) + self.least
+        if not text.isdecimal() or not self.least <= int(text) <= self.most:
+            raise self._fault()
+        return int(text)
+
+    def _fault(self) -> Exception:
+        return fault(f"must be a crontab line: its {self.name} must be * or {self.least} to {self.most}")
+
+
+_FIELDS = (
+    _Field("minute", 0, 59),
+    _Field("hour", 0, 23),
+    _Field("day of the month", 1, 31),
+    _Field("month", 1, 12, _MONTHS),
+    _Field("weekday", 0, 7, _WEEKDAYS),
+)
+
+
+def parse_timing(value: object) -> Timing:
+    """An interval from one second to 31 days, or five crontab fields; else raises ``values.fault``."""
+    if isinstance(value, Every | Crontab):
+        return value
+    if not isinstance(value, str) or len(value) > 200:  # noqa: PLR2004 - longer is no crontab line
+        raise fault(_EXPECTED)
+    fields = value.lower().split()
+    if len(fields) == len(_FIELDS):
+        return _crontab(fields)
+    if len(fields) != 1 or not value[:1].isdecimal():
+        raise fault(_EXPECTED)
+    seconds = parse_duration(value)
+    if not _MIN_INTERVAL <= seconds <= _MAX_INTERVAL:
+        raise fault('must be an interval from "1s" to "31d"')
+    return Every(seconds)
+
+
+def _crontab(fields: list[str]) -> Crontab:
+    _minute, _hour, days, months, weekdays = (
+        field.expand(text) for field, text in zip(_FIELDS, fields, strict=True)
+    )
+    minute, hour, day, month, weekday = fields
+    if day != "*" and weekday != "*":
+        raise fault("must not restrict both the day of the month and the weekday: give * for one of them")
+    if all(min(days) > _MONTH_DAYS[month_number - 1] for month_number in months):
+        raise fault("must be a crontab line for a day that exists")
+    if weekday != "*":
+        weekday = ",".join(_WEEKDAYS[number] for number in sorted({number % 7 for number in weekdays}))
+    return Crontab(minute, hour, day, month, weekday)

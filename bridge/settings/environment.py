@@ -1,0 +1,92 @@
+"""The environment as a layer over the main file, read by pydantic-settings.
+
+Apart from the rest since the library takes some 60 ms to import: ``load`` imports this only where a
+variable of ours is set. Each variable goes through the library alone, since it stops at the first that
+it cannot read, lets unknown ones pass, and does not tell which one a value came from.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsError
+
+from bridge.settings.keys import ENV_PREFIX, Path, nearest, secret_keys, variable
+from bridge.settings.model import Document
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pydantic.fields import FieldInfo
+
+    from bridge.settings.sources import Source
+
+__all__ = ["lay_over"]
+
+
+class _Variables(BaseSettings, Document):  # type: ignore[misc]  # its config has more keys, that is all
+    """The main document as pydantic-settings wants it: tells the source which keys hold lists or numbers."""
+
+
+def lay_over(source: Source, environ: Mapping[str, str], known: Mapping[Path, FieldInfo]) -> None:
+    """Puts the values of the environment over those of a file; faults go to the source.
+
+    Args:
+        source: The main document; changed in place.
+        environ: Variables that begin with the prefix. Lists and tables are JSON.
+        known: The keys that there are.
+    """
+    secrets = {variable(path): path for path in secret_keys(dict(known))}
+    reader = EnvSettingsSource(
+        _Variables, case_sensitive=False, env_prefix=ENV_PREFIX.lower(), env_nested_delimiter="__"
+    )
+    for name in sorted(environ, key=lambda name: (name.count("__"), name)):
+        path = tuple(name.removeprefix(ENV_PREFIX).lower().split("__"))
+        if not _is_known(name, path, known):
+            source.faults.append(_unknown(name, path, known))
+            continue
+        fragment = _nested(path, environ[name]) if name in secrets else _read(reader, name, environ[name])
+        if fragment is None:
+            source.faults.append(f'environment: {name}: must be JSON, such as ["a", "b"] or {{"key": 1}}')
+        else:
+            _merge(source, source.data, fragment, (), name)
+
+
+def _is_known(name: str, path: Path, known: Mapping[Path, FieldInfo]) -> bool:
+    """A key or a table, and in capitals."""
+    return name == name.upper() and any(key[: len(path)] == path for key in known)
+
+
+def _unknown(name: str, path: Path, known: Mapping[Path, FieldInfo]) -> str:
+    shown = name if name.isprintable() else ascii(name)[1:-1]
+    return f"environment: {shown[:200]}: is not a known key; the nearest is {variable(nearest(path, known))}"
+
+
+def _nested(path: Path, value: str) -> dict[str, object]:
+    """A secret as it stands: no digits become a number on the way."""
+    table, key = path
+    return {table: {key: value}}
+
+
+def _read(reader: EnvSettingsSource, name: str, value: str) -> dict[str, object] | None:
+    """One variable as a fragment of the document; None where it should have been JSON."""
+    reader.env_vars = {name.lower(): value}
+    try:
+        return reader()
+    except (SettingsError, ValueError, RecursionError):
+        return None
+
+
+def _merge(
+    source: Source, target: dict[str, object], fragment: Mapping[str, object], above: Path, name: str
+) -> None:
+    for key, value in fragment.items():
+        path = (*above, key)
+        if isinstance(value, dict):
+            inner = target.get(key)
+            if not isinstance(inner, dict):
+                target[key] = inner = {}
+            _merge(source, inner, value, path, name)
+        else:
+            target[key] = value
+            source.variables[path] = name

@@ -1,0 +1,76 @@
+"""pydantic's errors in sentences of ours.
+
+Only an error's kind, its place and the bounds of the model are used, never its input: that can be a
+secret, and pydantic shows it in ``str``, ``repr``, ``errors`` and ``json`` alike.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bridge.settings.keys import FILE_SUFFIX, Path, dotted, nearest, variable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from pydantic import ValidationError
+    from pydantic.fields import FieldInfo
+    from pydantic_core import ErrorDetails
+
+    from bridge.settings.sources import Source
+
+__all__ = ["validation_faults"]
+
+_SENTENCES = {
+    "string_type": "must be text in quotes",
+    "string_unicode": "must be text in Unicode",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "int_parsing_size": "is too large",
+    "float_type": "must be a number",
+    "finite_number": "must be a finite number",
+    "bool_type": "must be true or false",
+    "model_type": "must be a table",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
+    "literal_error": "must be one of {expected}",
+    "bridge": "{sentence}",
+}
+
+
+def validation_faults(
+    error: ValidationError, source: Source, known: Mapping[Path, FieldInfo], secrets: list[Path]
+) -> Iterator[str]:
+    """One fault for each error, with its place.
+
+    Args:
+        error: What pydantic raised; its inputs are not looked at.
+        source: The document that was checked.
+        known: The keys that this document may have.
+        secrets: Those of them that also have an ``X_file``.
+    """
+    for detail in error.errors(include_url=False, include_input=False):
+        path = tuple(str(part) for part in detail["loc"])
+        if path not in source.unread:
+            yield source.fault(path, _sentence(detail, path, source, known, secrets))
+
+
+def _sentence(
+    detail: ErrorDetails,
+    path: Path,
+    source: Source,
+    known: Mapping[Path, FieldInfo],
+    secrets: list[Path],
+) -> str:
+    if detail["type"] == "missing":
+        return _missing(path, source, secrets)
+    if detail["type"] == "extra_forbidden":
+        return f"is not a known key; the nearest is {dotted(nearest(path, known))}"
+    return _SENTENCES.get(detail["type"], "is not valid").format_map(detail.get("ctx", {}))
+
+
+def _missing(path: Path, source: Source, secrets: list[Path]) -> str:
+    ways = [f"{path[-1]}{FILE_SUFFIX} with the path of a file"] if path in secrets else []
+    if source.main and source.exists:
+        ways.append(f"{variable(path)} in the environment")
+    return f"is missing (or give {', or '.join(ways)})" if ways else "is missing"

@@ -1,0 +1,94 @@
+"""Which keys there are: read off the models, so that there is one list only.
+
+A key is named by its path, dotted in messages: ``trakor.api_key``. Every secret ``X`` has ``X_file``.
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, TypeAlias, get_args
+
+from pydantic import BaseModel, SecretStr
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from pydantic.fields import FieldInfo
+
+__all__ = [
+    "ENV_PREFIX",
+    "FILE_SUFFIX",
+    "Path",
+    "document_keys",
+    "dotted",
+    "nearest",
+    "secret_keys",
+    "variable",
+]
+
+Path: TypeAlias = tuple[str, ...]
+
+ENV_PREFIX = "TRAKOR_BRIDGE_"
+FILE_SUFFIX = "_file"
+_CLIP = 60
+
+
+def document_keys(model: type[BaseModel]) -> dict[Path, FieldInfo]:
+    """Each leaf key of a document, ``X_file`` included, with the field that it belongs to."""
+    keys = dict(_leaves(model, ()))
+    files = {(*path[:-1], path[-1] + FILE_SUFFIX): keys[path] for path in secret_keys(keys)}
+    return keys | files
+
+
+def secret_keys(keys: dict[Path, FieldInfo]) -> list[Path]:
+    """The keys among these whose values are never shown."""
+    return [path for path, field in keys.items() if SecretStr in _parts(field.annotation)]
+
+
+def dotted(path: Path) -> str:
+    """A key as messages name it: printable and short, whatever it was called."""
+    return ".".join(_shown(part) for part in path)
+
+
+def variable(path: Path) -> str:
+    """The environment variable of a key."""
+    return ENV_PREFIX + "__".join(path).upper()
+
+
+def nearest(path: Path, known: Collection[Path]) -> Path:
+    """The known key that an unknown one was most likely meant to be; first among those of its table."""
+    siblings = {other[-1]: other for other in known if other[:-1] == path[:-1]}
+    match = difflib.get_close_matches(path[-1][:_CLIP], siblings, n=1, cutoff=0.6)
+    if match:
+        return siblings[match[0]]
+    names = {".".join(other): other for other in known}
+    return names[difflib.get_close_matches(".".join(path)[:_CLIP], names, n=1, cutoff=0.0)[0]]
+
+
+def _leaves(model: type[BaseModel], above: Path) -> Iterator[tuple[Path, FieldInfo]]:
+    for name, field in model.model_fields.items():
+        path = (*above, field.alias or name)
+        table = _table(field.annotation)
+        if table is None:
+            yield path, field
+        else:
+            yield from _leaves(table, path)
+
+
+def _table(annotation: object) -> type[BaseModel] | None:
+    """The model that a field holds, be it optional; None where it is a leaf."""
+    for part in _parts(annotation):
+        if isinstance(part, type) and issubclass(part, BaseModel):
+            return part
+    return None
+
+
+def _parts(annotation: object) -> list[object]:
+    """A type and all the types that it is made of."""
+    return [annotation, *(inner for part in get_args(annotation) for inner in _parts(part))]
+
+
+def _shown(name: str) -> str:
+    text = name if name.isprintable() else name.encode("ascii", "backslashreplace").decode()
+    text = text if text.isprintable() else repr(text)[1:-1]
+    return text if len(text) <= _CLIP else text[:_CLIP] + "…"

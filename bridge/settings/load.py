@@ -1,0 +1,228 @@
+"""From file and environment to ``Settings``, or to every fault at once.
+
+::
+
+    config.toml ── sources ──┐                      connections.d/*.toml ── sources ──┐
+                             ├──> Source ──> secrets from X_file ──> unbuilt ──> model ──> Settings
+    TRAKOR_BRIDGE_… ── environment ──┘         (each step adds its faults to the source)
+
+The one exception that leaves here, ``ConfigurationError``, is raised outside of every ``except``:
+a pydantic error as its context would put the inputs, secrets among them, into the traceback.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import combinations
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from bridge.errors import ConfigurationError
+from bridge.settings.addresses import sqlite_file
+from bridge.settings.faults import validation_faults
+from bridge.settings.keys import ENV_PREFIX, document_keys, dotted, secret_keys
+from bridge.settings.model import ConnectionDocument, Document, LedgerDocument
+from bridge.settings.resolved import Connection, Ledger, Settings
+from bridge.settings.sources import Source, read_secrets, read_toml
+from bridge.settings.unbuilt import unbuilt_faults
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+__all__ = ["CONFIG_VARIABLE", "DEFAULT_CONNECTION", "DEFAULT_FILE", "load"]
+
+CONFIG_VARIABLE = "TRAKOR_BRIDGE_CONFIG"
+DEFAULT_FILE = "config.toml"
+DEFAULT_CONNECTION = "default"
+
+MAX_FAULTS = 100
+"""More than anyone mends in one go: keeps a file of nonsense from filling the screen."""
+
+_REQUIRED = (("trakor", "url"), ("trakor", "api_key"))
+_CONNECTION_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
+    """Reads and checks the configuration.
+
+    Args:
+        path: The file that the user named (``--config``); None: ``$TRAKOR_BRIDGE_CONFIG``, else
+            ``./config.toml``, which may be absent where the environment says it all.
+        environ: The environment, such as ``os.environ``.
+
+    Raises:
+        ConfigurationError: All that is wrong, each fault with its place.
+    """
+    main = _main_source(path, environ)
+    others = _connection_sources(main)
+    document = _main_document(main, others)
+    connections = _connections(main, document, others)
+    faults = [fault for source in (main, *others.values()) for fault in source.faults]
+    if document is None or faults:
+        raise ConfigurationError(_limited(faults))
+    return Settings(
+        folder=main.folder,
+        connections=MappingProxyType(connections),
+        ledger=_ledger(document.ledger, main.folder),
+        log=document.log,
+        webhooks=document.webhooks,
+        admin=document.admin,
+        alerts=document.alerts,
+    )
+
+
+def _main_source(path: Path | None, environ: Mapping[str, str]) -> Source:
+    """The main file with the environment over it."""
+    named = path or (Path(environ[CONFIG_VARIABLE]) if environ.get(CONFIG_VARIABLE) else None)
+    file = (named or Path(DEFAULT_FILE)).absolute()  # not resolved: a mounted file can be a link elsewhere
+    source = Source(label=file.name, folder=file.parent, main=True)
+    source.exists = named is not None or file.exists()
+    if named is not None and not file.exists():
+        source.faults.append(_no_file(file))
+    elif source.exists:
+        source.data, source.faults = read_toml(file, file.name)
+    source.readable = not source.faults
+    ours = {
+        name: environ[name] for name in environ if name.startswith(ENV_PREFIX) and name != CONFIG_VARIABLE
+    }
+    if ours:
+        from bridge.settings.environment import lay_over  # noqa: PLC0415 - see there: costs 60 ms
+
+        lay_over(source, ours, document_keys(Document))
+    return source
+
+
+def _no_file(file: Path) -> str:
+    return (
+        f"{file.name}: there is no configuration at {file}: copy config.example.toml there and fill it in,"
+        f" name another file with --config or {CONFIG_VARIABLE},"
+        " or try it out first: `trakor-bridge sandbox` prints a configuration"
+    )
+
+
+def _connection_sources(main: Source) -> dict[str, Source]:
+    """Connection name -> its file, for each ``*.toml`` of ``connections_dir``."""
+    given = main.data.get("connections_dir")
+    if not isinstance(given, str) or not given.isprintable() or not given:
+        return {}
+    try:
+        files = sorted(file for file in (main.folder / given).iterdir() if file.suffix == ".toml")
+    except OSError as error:
+        main.faults.append(main.fault(("connections_dir",), f"cannot be read: {error.strerror}"))
+        return {}
+    return {file.stem: _connection_source(file) for file in files}
+
+
+def _connection_source(file: Path) -> Source:
+    label = f"{file.parent.name}/{file.name}"
+    data, faults = read_toml(file, label)
+    source = Source(label=label, folder=file.parent, data=data, faults=faults, readable=not faults)
+    if file.stem == DEFAULT_CONNECTION or not _CONNECTION_NAME.fullmatch(file.stem):
+        faults.append(
+            f"{label}: the file names the connection: use lower-case letters, digits and -, and not default"
+        )
+    return source
+
+
+def _main_document(main: Source, others: Mapping[str, Source]) -> Document | None:
+    """The main document, checked; its pair is wanted where any of it is given, or nothing else is."""
+    if not main.readable:
+        return None
+    if not main.exists and not others and any(main.get(path) is None for path in _file_or_not(main)):
+        main.faults.insert(0, _no_file(main.folder / main.label))
+        if not main.data:
+            return None
+    if not others or any(main.data.get(section) for section in Document.PAIR):
+        for section in ("salestrekker", "trakor"):
+            main.data.setdefault(section, {})
+    return _checked(Document, main)
+
+
+def _file_or_not(main: Source) -> Iterator[tuple[str, ...]]:
+    """The required keys, each with its ``_file`` form where that is what was given."""
+    for *table, key in _REQUIRED:
+        file_key = (*table, f"{key}_file")
+        yield file_key if main.get(file_key) is not None else (*table, key)
+
+
+def _checked(model: type[_Model], source: Source) -> _Model | None:
+    """A source as its document; None where it is none, the faults noted in the source."""
+    known = document_keys(model)
+    secrets = secret_keys(known)
+    read_secrets(source, secrets)
+    source.faults += unbuilt_faults(source, known)
+    try:
+        return model.model_validate(source.data)
+    except ValidationError as error:
+        source.faults += validation_faults(error, source, known, secrets)
+    return None
+
+
+def _connections(
+    main: Source, document: Document | None, others: Mapping[str, Source]
+) -> dict[str, Connection]:
+    """All connections that are without fault, the main file's own first."""
+    connections = {}
+    if document is not None and document.salestrekker is not None and document.trakor is not None:
+        connections[DEFAULT_CONNECTION] = Connection(
+            name=DEFAULT_CONNECTION,
+            salestrekker=document.salestrekker,
+            trakor=document.trakor,
+            contacts=document.contacts,
+            products=document.products,
+            schedule=document.schedule,
+            webhook_tokens=document.webhooks.token or (),
+        )
+    for name, source in others.items():
+        other = _checked(ConnectionDocument, source) if source.readable else None
+        if other is not None:
+            connections[name] = _connection(name, other)
+    _refuse_shared(connections, {DEFAULT_CONNECTION: main, **others})
+    return connections
+
+
+def _connection(name: str, document: ConnectionDocument) -> Connection:
+    return Connection(
+        name=name,
+        salestrekker=document.salestrekker,
+        trakor=document.trakor,
+        contacts=document.contacts,
+        products=document.products,
+        schedule=document.schedule,
+        webhook_tokens=document.webhooks.token or (),
+    )
+
+
+def _refuse_shared(connections: Mapping[str, Connection], sources: Mapping[str, Source]) -> None:
+    """Two connections into one Trakor organisation must claim names in one scope, or names would double."""
+    for first, second in combinations(connections.values(), 2):
+        one, other = first.trakor, second.trakor
+        shared = (one.url, one.api_key) == (other.url, other.api_key)
+        if shared and not (one.scope and one.scope == other.scope):
+            sources[second.name].faults.append(
+                sources[second.name].fault(
+                    ("trakor", "scope"),
+                    f"must be the same as {dotted(('trakor', 'scope'))} of the connection {first.name}, which"
+                    " has the same Trakor address and key; give both the same name",
+                )
+            )
+
+
+def _ledger(document: LedgerDocument, folder: Path) -> Ledger:
+    file = sqlite_file(document.url.get_secret_value())
+    return Ledger(
+        url=document.url,
+        path=None if file is None else folder / file,
+        key=document.key or None,
+        keep_history=document.keep_history,
+    )
+
+
+def _limited(faults: list[str]) -> list[str]:
+    if len(faults) <= MAX_FAULTS:
+        return faults
+    return [*faults[:MAX_FAULTS], f"… and {len(faults) - MAX_FAULTS} more faults"]

@@ -1,0 +1,308 @@
+"""The configuration document, key by key: types, defaults and bounds (the public interface).
+
+Two documents: ``Document`` is the main file, ``ConnectionDocument`` one of ``connections_dir``. The
+models hold what the user wrote; ``load`` makes ``Settings`` of them. Defaults stand here as the user
+would write them, and go through the same checks. The order of fields matters where a check looks at
+an earlier one: ``allow_insecure`` before the address, the first interval before the longest.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+)
+
+from bridge.records import Policy
+from bridge.settings import addresses, values
+from bridge.settings.crontab import Timing, parse_timing
+from bridge.settings.values import Duration, FilledText, NamedText, QueryFile, Text, fault, within
+
+__all__ = [
+    "Admin",
+    "Alerts",
+    "ConnectionDocument",
+    "Document",
+    "LedgerDocument",
+    "Log",
+    "Salestrekker",
+    "Schedule",
+    "StreamSettings",
+    "Trakor",
+    "Webhooks",
+]
+
+_NOT_EXPRESSIONS = ("id", "name")
+
+
+def _written(default: str) -> Any:  # noqa: ANN401 - as Field itself
+    """A default as the user would write it: parsed like any other value."""
+    return Field(default=default, validate_default=True)
+
+
+class Section(BaseModel):
+    """A table of the document: frozen, no unknown keys, no type guessed.
+
+    ``defer_build``: pydantic makes the validators at the first use, not at import.
+    """
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        validate_default=True,
+        hide_input_in_errors=True,
+        allow_inf_nan=False,
+        defer_build=True,
+    )
+
+
+class AddressedSection(Section):
+    """A table with an address in it: plain http only to this machine, or where the user insists."""
+
+    allow_insecure: bool = False
+
+    @field_validator("url", "public_url", "heartbeat_url", check_fields=False)
+    @classmethod
+    def _encrypted(cls, value: str | SecretStr | None, info: ValidationInfo) -> str | SecretStr | None:
+        url = value.get_secret_value() if isinstance(value, SecretStr) else value or ""
+        if not info.data.get("allow_insecure", True) and addresses.is_plain_and_remote(url):
+            raise fault(
+                "must be https:// (or allow_insecure = true beside it: keys and data can then be read)"
+            )
+        return value
+
+
+class Salestrekker(AddressedSection):
+    """Where records come from; exactly one of an API key and a log-in."""
+
+    url: addresses.HttpUrl = "https://app.salestrekker.com/graphql"
+    api_key: values.ApiKey | None = None
+    email: values.Email | None = None
+    password: values.Password | None = None
+    organization: NamedText = ""
+    max_in_flight: int = Field(default=4, ge=1, le=64)
+    requests_per_minute: int = Field(default=120, ge=1, le=1_000_000)
+    ids_per_request: int = Field(default=25, ge=1, le=200)
+    timeout: Annotated[Duration, within("100ms", "10m")] = _written("30s")
+    renew_before: Annotated[Duration, within("0s", "60d")] = _written("2d")
+
+    @field_validator("password")
+    @classmethod
+    def _one_way_in(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if not {"api_key", "email"} <= info.data.keys():
+            return value  # one of them is at fault itself
+        has_key, has_email = info.data["api_key"] is not None, info.data["email"] is not None
+        if has_key and (has_email or value is not None):
+            raise fault("must not stand beside api_key: give an API key, or e-mail and password")
+        if not has_key and has_email != (value is not None):
+            raise fault("email and password must be given together")
+        if not has_key and not has_email:
+            raise fault("no credentials: give api_key (a file: api_key_file), or email and password")
+        return value
+
+
+class Trakor(AddressedSection):
+    """Where records go."""
+
+    url: addresses.BaseUrl
+    api_key: values.ApiKey
+    scope: NamedText = ""
+    max_in_flight: int = Field(default=16, ge=1, le=512)
+    requests_per_second: float = Field(default=0.0, ge=0, le=1_000_000)
+    timeout: Annotated[Duration, within("100ms", "10m")] = _written("30s")
+    retry_first: Annotated[Duration, within("1ms", "1h")] = _written("1s")
+    retry_max: Annotated[Duration, within("1ms", "1d")] = _written("5m")
+    probe_first: Annotated[Duration, within("1ms", "1h")] = _written("30s")
+    probe_max: Annotated[Duration, within("1ms", "1d")] = _written("15m")
+
+    @field_validator("retry_max", "probe_max")
+    @classmethod
+    def _not_before_first(cls, value: float, info: ValidationInfo) -> float:
+        first = str(info.field_name).replace("_max", "_first")
+        if value < info.data.get(first, 0.0):
+            raise fault(f"must not be less than {first}")
+        return value
+
+
+class _Map(Section):
+    """JMESPath expressions over one record; those not given are the built-in ones."""
+
+    id: Text | None = None
+    name: Text | None = None
+    same_as: Text | None = None
+    qualifier: Text | None = None
+
+    @field_validator(*_NOT_EXPRESSIONS)
+    @classmethod
+    def _not_empty(cls, value: str | None) -> str | None:
+        if value is not None and not value.strip():
+            raise fault("must not be empty: leave it out for the built-in expression")
+        return value
+
+
+class ContactMap(_Map):
+    """What makes a Trakor party of a contact."""
+
+    contact_info: Text | None = None
+
+
+class ProductMap(_Map):
+    """What makes a Trakor product of a product."""
+
+    description: Text | None = None
+    price: Text | None = None
+
+
+class StreamSettings(Section):
+    """How one stream is read, mapped and decided."""
+
+    enabled: bool = True
+    list_query: QueryFile
+    one_query: QueryFile
+    page_size: int = Field(default=100, ge=1, le=1000)
+    where: FilledText = "isActive != `false`"
+    on_same_name: Literal["qualify", "hold", "merge"] = "qualify"
+    on_rename: Literal["hold", "create"] = "hold"
+    on_change: Literal["report", "ignore"] = "report"
+    on_existing: Literal["adopt", "hold"] = "adopt"
+    expressions: _Map = Field(default_factory=_Map, alias="map")
+
+    @property
+    def map(self) -> dict[str, str]:
+        """Map key -> expression: only what the user gave."""
+        given = self.expressions.model_dump(exclude_none=True)
+        return {str(key): str(expression) for key, expression in given.items()}
+
+    def policy(self) -> Policy:
+        """The ``on_…`` keys as the decision wants them."""
+        return Policy(
+            on_same_name=self.on_same_name,
+            on_rename=self.on_rename,
+            on_change=self.on_change,
+            on_existing=self.on_existing,
+        )
+
+
+class Contacts(StreamSettings):
+    """Salestrekker contacts become Trakor parties."""
+
+    list_query: QueryFile = "contacts.graphql"
+    one_query: QueryFile = "contact.graphql"
+    expressions: ContactMap = Field(default_factory=ContactMap, alias="map")
+
+
+class Products(StreamSettings):
+    """Salestrekker products become Trakor products."""
+
+    list_query: QueryFile = "products.graphql"
+    one_query: QueryFile = "product.graphql"
+    expressions: ProductMap = Field(default_factory=ProductMap, alias="map")
+
+
+_Timing = Annotated[Timing, BeforeValidator(parse_timing)]
+
+
+class Schedule(Section):
+    """When the daemon reads, and how far it trusts a short sweep."""
+
+    # The default is not looked up: a machine without a time zone database can still do a backfill.
+    timezone: values.TimeZone = Field(default="Australia/Sydney", validate_default=False)
+    contacts: _Timing = _written("15m")
+    products: _Timing = _written("0 3 * * *")
+    reconcile: _Timing = _written("30 2 * * *")
+    gone_limit: float = Field(default=0.2, ge=0, le=1)
+
+
+class WebhookTokens(Section):
+    """The part of ``[webhooks]`` that each connection has of its own."""
+
+    token: values.TokenPair | None = None
+
+
+class Webhooks(WebhookTokens, AddressedSection):
+    """The listener that Salestrekker posts to."""
+
+    host: FilledText = "0.0.0.0"  # noqa: S104 - its purpose
+    port: int = Field(default=8080, ge=0, le=65535)
+    public_url: addresses.BaseUrl | None = None
+    allow_from: addresses.Networks = ()
+    trusted_proxies: addresses.Networks = ()
+    max_body_bytes: int = Field(default=262_144, ge=1024, le=16_777_216)
+    debounce: Annotated[Duration, within("0s", "1m")] = _written("1s")
+
+
+class Admin(Section):
+    """Status page, health and metrics."""
+
+    host: FilledText = "127.0.0.1"
+    port: int = Field(default=9090, ge=0, le=65535)
+    password: SecretStr = _written("")
+
+    @field_validator("password")
+    @classmethod
+    def _guarded(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
+        host = info.data.get("host", "localhost")
+        if not value and not addresses.is_loopback(host):
+            raise fault("is required, since host is not a loopback address")
+        return value
+
+
+class LedgerDocument(Section):
+    """Where the ledger is, and the key of its hashes."""
+
+    url: addresses.LedgerUrl = _written("sqlite:///ledger.db")
+    key: values.LedgerKey = _written("")
+    keep_history: Annotated[Duration, within("1d", "3650d")] = _written("400d")
+
+
+class Alerts(AddressedSection):
+    """Who is told."""
+
+    urls: addresses.AlertUrls = ()
+    heartbeat_url: addresses.HeartbeatUrl = _written("")
+
+
+class Log(Section):
+    """How much is logged, and how it looks."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "console", "json"] = "auto"
+
+
+class _Streams(Section):
+    """What both documents have, beside the two ends."""
+
+    contacts: Contacts = Field(default_factory=Contacts)
+    products: Products = Field(default_factory=Products)
+    schedule: Schedule = Field(default_factory=Schedule)
+
+
+class ConnectionDocument(_Streams):
+    """A file of ``connections_dir``: one more pair of organisations."""
+
+    salestrekker: Salestrekker
+    trakor: Trakor
+    webhooks: WebhookTokens = Field(default_factory=WebhookTokens)
+
+
+class Document(_Streams):
+    """The main file. Without ``salestrekker`` and ``trakor`` it has no pair of its own."""
+
+    PAIR: ClassVar[tuple[str, ...]] = ("salestrekker", "trakor", "contacts", "products", "schedule")
+
+    connections_dir: values.Folder = ""
+    salestrekker: Salestrekker | None = None
+    trakor: Trakor | None = None
+    webhooks: Webhooks = Field(default_factory=Webhooks)
+    admin: Admin = Field(default_factory=Admin)
+    ledger: LedgerDocument = Field(default_factory=LedgerDocument)
+    alerts: Alerts = Field(default_factory=Alerts)
+    log: Log = Field(default_factory=Log)
