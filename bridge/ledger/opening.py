@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 __all__ = [
+    "derive_key",
     "open_ledger",
     "prepare",
     "prove_key",
@@ -200,7 +201,7 @@ def prove_key(connection: Connection, key: bytes) -> None:
     Raises:
         LedgerError: It is another one: every record would look changed, and names would look free.
     """
-    proof = hashlib.blake2b(b"trakor-bridge ledger", key=key[:64], digest_size=16).hexdigest()
+    proof = hashlib.blake2b(b"trakor-bridge ledger", key=key, digest_size=16).hexdigest()
     connection.execute(insert(facts).values(name=_PROOF, value=proof).on_conflict_do_nothing())
     if connection.scalar(select(facts.c.value).where(facts.c.name == _PROOF)) != proof:
         raise LedgerError(
@@ -233,7 +234,12 @@ def read_or_make_key(path: Path, *, make: bool = True) -> bytes:
         ) from error
     if len(key) < KEY_BYTES:
         raise LedgerError(f"the ledger's key {path} is too short", advice="restore it from the backup")
-    return key.encode()
+    return derive_key(key)
+
+
+def derive_key(text: str) -> bytes:
+    """The key of the hashes from what the user or the key's file says: always as long as BLAKE2 takes."""
+    return hashlib.blake2b(text.encode(), person=b"trakor-ledger").digest()
 
 
 def _write_key(path: Path) -> None:

@@ -1,0 +1,146 @@
+"""What was seen is decided on and written: one page, one transaction, its checkpoint with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from sqlalchemy import func, select, update
+
+from bridge.decision import decide_anew, is_stale
+from bridge.ledger.batch import Batch
+from bridge.ledger.rows import ROW, among, row_of
+from bridge.ledger.schema import records, sweeps
+from bridge.records import Draft, State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sqlalchemy import Connection
+
+    from bridge.decision import HolderOf
+    from bridge.ledger.rows import Feed
+    from bridge.records import Decision, LedgerRow, Policy, Unsendable
+
+__all__ = ["Observed", "Sight", "observe"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """In which run and sweep something was seen.
+
+    Attributes:
+        run: Number of the run, 0 for none.
+        sweep: Number of the sweep, 0 where records were read by id.
+        position: How far the sweep is once this page is written: its checkpoint.
+    """
+
+    run: int = 0
+    sweep: int = 0
+    position: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What a page came to.
+
+    Attributes:
+        fresh: How many of its records this sweep had not seen yet.
+        pending: How many are to be sent because of it.
+    """
+
+    fresh: int
+    pending: int
+
+
+def observe(
+    connection: Connection,
+    feed: Feed,
+    seen: Sequence[Draft | Unsendable],
+    sight: Sight,
+    *,
+    decide: Callable[[Draft | Unsendable, LedgerRow | None, HolderOf, Policy], Decision | None],
+    policy: Policy,
+    now: int,
+) -> Observed:
+    """Decide on what was seen, in turn, and write the decisions and the sweep's checkpoint.
+
+    Args:
+        connection: Inside a writing transaction.
+        feed: Whose records these are.
+        seen: A page as mapping made it. Of an id that stands in it twice the last one counts.
+        sight: In which run and sweep.
+        decide: ``decision.decide``.
+        policy: What the user chose for this stream.
+        now: The time to note.
+
+    Returns:
+        What the page came to.
+    """
+    page = list({one.id: one for one in seen}.values())
+    rows, fresh = _known(connection, feed, page, sight.sweep)
+    batch = Batch(connection, feed, now, partial(decide_anew, policy=policy))
+    batch.expect(_names_in_question(page, rows))
+    pending = 0
+    unchanged: list[int] = []
+    for one in page:
+        row = batch.current(rows.get(one.id))
+        decision = decide(one, row, batch.holder_of, policy)
+        if decision is not None:
+            pending += batch.carry_out(decision, one, row).state is State.PENDING
+        elif row is not None and not is_stale(one, row):
+            unchanged.append(row.number)
+    batch.writes.flush()
+    _touch(connection, feed, page, unchanged, sight)
+    return Observed(fresh, pending)
+
+
+def _known(
+    connection: Connection, feed: Feed, page: Sequence[Draft | Unsendable], sweep: int
+) -> tuple[dict[str, LedgerRow], int]:
+    """What the ledger knows of a page's records, and how many of the page are new to this sweep."""
+    found = connection.execute(
+        select(*ROW, records.c.sweep).where(
+            records.c.feed == feed.number, among(records.c.source_id, [one.id for one in page])
+        )
+    ).all()
+    seen_already = sum(row.sweep == sweep for row in found) if sweep else 0
+    return {row.source_id: row_of(row) for row in found}, len(page) - seen_already
+
+
+def _names_in_question(page: Sequence[Draft | Unsendable], rows: dict[str, LedgerRow]) -> list[str]:
+    """The names whose holders a page is likely to ask for: all but those of records that Trakor has."""
+    names = []
+    for one in page:
+        row = rows.get(one.id)
+        if isinstance(one, Draft) and (row is None or (not row.answered and row.key != one.key)):
+            names += [one.key, one.qualified_key]
+    return names
+
+
+def _touch(
+    connection: Connection,
+    feed: Feed,
+    page: Sequence[Draft | Unsendable],
+    unchanged: list[int],
+    sight: Sight,
+) -> None:
+    """Note that the page was seen: an unchanged record's read and rules, all records' sweep and run."""
+    if unchanged:
+        connection.execute(
+            update(records)
+            .where(among(records.c.number, unchanged))
+            .values(
+                fingerprint=page[0].fingerprint,
+                read_at=func.max(records.c.read_at, page[0].read_at),
+            )
+        )
+    if sight.run or sight.sweep:
+        ids = among(records.c.source_id, [one.id for one in page])
+        values = {"run": sight.run} | ({"sweep": sight.sweep} if sight.sweep else {})
+        connection.execute(update(records).where(records.c.feed == feed.number, ids).values(values))
+    if sight.sweep:
+        moved_at = max((one.read_at for one in page), default=None)
+        values = {"position": sight.position} | ({"moved_at": moved_at} if moved_at else {})
+        connection.execute(update(sweeps).where(sweeps.c.number == sight.sweep).values(values))
