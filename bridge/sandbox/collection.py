@@ -1,0 +1,218 @@
+"""Records that are made when asked for, and can be changed, added and removed while the sandbox runs.
+
+Only what was changed or added is kept. The order is that of the indexes, added records last, so offset
+paging behaves as over a table ordered by creation: a removal moves everything behind it one place forward.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from bridge.sandbox import oddities
+from bridge.sandbox.data import Loans, Numbering, People, Row, fee
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+__all__ = ["Collection", "Contacts", "Products", "merged"]
+
+
+def merged(old: Row, changes: Mapping[str, Any]) -> Row:
+    """A copy of ``old`` with ``changes`` laid over it, object by object; lists are replaced."""
+    new = dict(old)
+    for name, value in changes.items():
+        was = old.get(name)
+        new[name] = merged(was or {}, value) if isinstance(value, dict) else value
+    return new
+
+
+class Collection:
+    """One kind of record.
+
+    Args:
+        size: How many seeded records there are at first.
+        numbering: Gives ids to indexes.
+        make: Makes the seeded record with an index.
+    """
+
+    def __init__(self, size: int, numbering: Numbering, make: Callable[[int], Row]) -> None:
+        self._numbering = numbering
+        self._make = make
+        self._order = array("L", range(size))
+        self._next = size
+        self._changed: dict[int, Row] = {}
+        self._named: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def __contains__(self, identity: object) -> bool:
+        return isinstance(identity, str) and self._index_of(identity) is not None
+
+    def __iter__(self) -> Iterator[Row]:
+        return (self._at(index) for index in self._order)
+
+    def id_at(self, position: int) -> str:
+        """The id of the record that stands at this position now."""
+        return str(self[position]["id"])
+
+    def __getitem__(self, position: int) -> Row:
+        return self._at(self._order[position])
+
+    def get(self, identity: str) -> Row | None:
+        """The record with this id, or None. It is not to be changed: see ``update``."""
+        index = self._index_of(identity)
+        return None if index is None else self._at(index)
+
+    def page(self, offset: int, limit: int) -> list[Row]:
+        """Up to ``limit`` records from position ``offset`` on."""
+        return [self._at(index) for index in self._order[offset : offset + limit]]
+
+    def insert(self, row: Row) -> str:
+        """Add a record at the end; without an ``id`` it is given one. Returns the id.
+
+        Raises:
+            ValueError: There is a record with that id.
+        """
+        identity = row.get("id") or self._numbering.id_of(self._next)
+        if identity in self:
+            raise ValueError(f"there is a {self._numbering.kind} {identity} already")
+        self._named[identity] = self._next
+        self._changed[self._next] = row | {"id": identity}
+        self._order.append(self._next)
+        self._next += 1
+        return str(identity)
+
+    def update(self, identity: str, changes: Mapping[str, Any]) -> None:
+        """Lay changes over a record, in the schema's own field names.
+
+        Raises:
+            KeyError: There is no such record.
+        """
+        index = self._known(identity)
+        stamp = {"timeStamp": _now()} if "timeStamp" in self._at(index) else {}
+        self._changed[index] = merged(self._at(index), {**stamp, **changes})
+
+    def remove(self, identity: str) -> None:
+        """Take a record away.
+
+        Raises:
+            KeyError: There is no such record.
+        """
+        index = self._known(identity)
+        del self._order[bisect_left(self._order, index)]
+        self._changed.pop(index, None)
+        self._named.pop(identity, None)
+
+    def _known(self, identity: str) -> int:
+        index = self._index_of(identity)
+        if index is None:
+            raise KeyError(f"there is no {self._numbering.kind} {identity}")
+        return index
+
+    def _index_of(self, identity: str) -> int | None:
+        index = self._named.get(identity)
+        if index is None:
+            index = self._numbering.index_of(identity)
+        if index is None:
+            return None
+        place = bisect_left(self._order, index)
+        found = place < len(self._order) and self._order[place] == index
+        return index if found and self._has_id(index, identity) else None
+
+    def _has_id(self, index: int, identity: str) -> bool:
+        changed = self._changed.get(index)
+        return changed is None or changed["id"] == identity
+
+    def _at(self, index: int) -> Row:
+        return self._changed.get(index) or self._make(index)
+
+
+class Contacts(Collection):
+    """Salestrekker's contacts: persons and companies."""
+
+    def __init__(self, size: int, seed: int) -> None:
+        people = People(seed)
+        super().__init__(size, people.numbering, lambda index: oddities.contact(people, index))
+
+    def add(  # noqa: PLR0913 - what a contact has
+        self,
+        name: str,
+        *,
+        email: str | None = None,
+        phone: str | None = None,
+        company: bool = False,
+        active: bool = True,
+        identity: str | None = None,
+    ) -> str:
+        """Add a person, or a company; returns the id. The last word of a person's name is the family name."""
+        kind = "company" if company else "person"
+        information = {"name": name} if company else _split(name)
+        details = {"email": email, "primary": phone, "primaryCode": "61" if phone else None}
+        half: Row = {"information": information, "contact": details, "employments": []}
+        row = {"id": identity, "isActive": active, "timeStamp": _now(), "person": None, "company": None}
+        return self.insert(row | {kind: half})
+
+    def rename(self, identity: str, name: str) -> None:
+        """Give a contact another name."""
+        kind = self._kind(identity)
+        information = {"name": name} if kind == "company" else _split(name)
+        self.update(identity, {kind: {"information": information}})
+
+    def change_email(self, identity: str, email: str | None) -> None:
+        """Give a contact another e-mail address, or none."""
+        self.update(identity, {self._kind(identity): {"contact": {"email": email}}})
+
+    def change_phone(self, identity: str, phone: str | None, code: str | None = "61") -> None:
+        """Give a contact another main telephone number (and calling code), or none."""
+        self.update(identity, {self._kind(identity): {"contact": {"primary": phone, "primaryCode": code}}})
+
+    def set_active(self, identity: str, *, active: bool) -> None:
+        """Archive a contact, or take it back."""
+        self.update(identity, {"isActive": active})
+
+    def _kind(self, identity: str) -> str:
+        return "company" if self._at(self._known(identity))["company"] else "person"
+
+
+class Products(Collection):
+    """Salestrekker's home-loan products."""
+
+    def __init__(self, size: int, seed: int) -> None:
+        self._loans = Loans(seed)
+        super().__init__(size, self._loans.numbering, lambda index: oddities.product(self._loans, index))
+
+    def add(
+        self,
+        name: str,
+        *,
+        lender: str | None = None,
+        price: float | None = None,
+        notes: str | None = None,
+        identity: str | None = None,
+    ) -> str:
+        """Add a product of one lender with an application fee; returns the id."""
+        lenders = [{"id": f"lender-{lender}", "name": lender}] if lender else []
+        fees = [] if price is None else [fee("APPLICATION", price)]
+        row = {"id": identity, "name": name, "notes": notes, "isActive": True, "lender": lenders, "fee": fees}
+        return self.insert(row)
+
+    def rename(self, identity: str, name: str) -> None:
+        """Give a product another name."""
+        self.update(identity, {"name": name})
+
+    def change_price(self, identity: str, price: float | None) -> None:
+        """Leave a product one application fee of this value, or no fee."""
+        self.update(identity, {"fee": [] if price is None else [fee("APPLICATION", price)]})
+
+
+def _split(name: str) -> Row:
+    first, _, family = name.rpartition(" ")
+    return {"firstName": first or None, "middleName": None, "familyName": family}
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat()

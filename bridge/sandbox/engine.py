@@ -1,0 +1,159 @@
+"""Executes GraphQL: a text is parsed, validated and compiled once, then answered the faster of two ways."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    GraphQLError,
+    GraphQLField,
+    GraphQLObjectType,
+    GraphQLResolveInfo,
+    NoSchemaIntrospectionCustomRule,
+    OperationDefinitionNode,
+    build_schema,
+    execute_sync,
+    get_operation_ast,
+    parse,
+    specified_rules,
+    validate,
+)
+
+from bridge.sandbox.projection import Resolver, Step, Unusual, compile_operation, run
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Engine", "Plan", "Shape", "shipped_sdl"]
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A schema and what answers its root fields: another vendor release, or another way of paging.
+
+    Attributes:
+        sdl: The schema in the definition language.
+        queries: A resolver for every field of ``Query``.
+        mutations: A resolver for every field of ``Mutation``.
+    """
+
+    sdl: str
+    queries: Mapping[str, Resolver]
+    mutations: Mapping[str, Resolver]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A query text, understood.
+
+    Attributes:
+        document: None where it could not be parsed.
+        operation: The operation to be executed; None where there is none.
+        fields: The names of its root fields, each once, in order.
+        errors: Why it is refused; empty where it is not.
+        steps: The compiled operation; None where only graphql-core can answer it.
+    """
+
+    document: DocumentNode | None
+    operation: OperationDefinitionNode | None
+    fields: tuple[str, ...]
+    errors: tuple[GraphQLError, ...]
+    steps: tuple[Step, ...] | None
+
+
+class Engine:
+    """Executes GraphQL over one shape.
+
+    Args:
+        shape: Schema and resolvers.
+    """
+
+    def __init__(self, shape: Shape) -> None:
+        self._shape = shape
+        self.schema = build_schema(shape.sdl)
+        _attach(self.schema.query_type, shape.queries)
+        _attach(self.schema.mutation_type, shape.mutations)
+        self.plan = lru_cache(maxsize=256)(self._plan)
+
+    def _plan(self, text: str, operation_name: str | None, *, introspection: bool = True) -> Plan:
+        """Parse, validate and compile a text (kept: asked again, the same text costs nothing)."""
+        try:
+            document = parse(text)
+        except GraphQLError as error:
+            return Plan(None, None, (), (error,), None)
+        rules = specified_rules if introspection else (*specified_rules, NoSchemaIntrospectionCustomRule)
+        errors = tuple(validate(self.schema, document, rules))
+        operation = get_operation_ast(document, operation_name)
+        if operation is None:
+            named = (
+                f"named {operation_name!r}" if operation_name else "or more than one, and no operationName"
+            )
+            errors = (*errors, GraphQLError(f"There is no operation {named}."))
+        if operation is None or errors:
+            return Plan(document, operation, _root_fields(operation), errors, None)
+        steps = compile_operation(self.schema, document, operation, self._shape.queries)
+        return Plan(document, operation, _root_fields(operation), (), steps)
+
+    def execute(
+        self, plan: Plan, context: object, variables: dict[str, Any], *, exact: bool = False
+    ) -> dict[str, Any]:
+        """Answer a plan that has no errors.
+
+        Args:
+            plan: What to execute.
+            context: Handed to the resolvers.
+            variables: As they came with the request.
+            exact: Leave everything to graphql-core.
+        """
+        if plan.steps is not None and plan.operation is not None and not exact:
+            try:
+                return {"data": run(self.schema, plan.operation, plan.steps, context, variables)}
+            except (Unusual, GraphQLError):
+                pass  # graphql-core knows how such an answer looks
+        return self._execute_exactly(plan, context, variables)
+
+    def _execute_exactly(self, plan: Plan, context: object, variables: dict[str, Any]) -> dict[str, Any]:
+        if plan.document is None or plan.operation is None:
+            raise ValueError("a plan with errors cannot be executed")
+        name = plan.operation.name.value if plan.operation.name else None
+        result = execute_sync(
+            self.schema,
+            plan.document,
+            context_value=context,
+            variable_values=variables,
+            operation_name=name,
+        )
+        return dict(result.formatted)
+
+
+def shipped_sdl() -> str:
+    """The schema that the sandbox serves unless told otherwise."""
+    return resources.files("bridge.sandbox").joinpath("schema.graphql").read_text(encoding="utf-8")
+
+
+def _attach(kind: GraphQLObjectType | None, resolvers: Mapping[str, Resolver]) -> None:
+    fields = kind.fields if kind else {}
+    if fields.keys() != resolvers.keys():
+        raise ValueError(f"schema and resolvers differ in {sorted(fields.keys() ^ resolvers.keys())}")
+    for name, field in fields.items():
+        _resolve_with(field, resolvers[name])
+
+
+def _resolve_with(field: GraphQLField, resolver: Resolver) -> None:
+    def resolve(_source: object, info: GraphQLResolveInfo[Any], **arguments: object) -> object:
+        return resolver(info.context, arguments)
+
+    field.resolve = resolve
+
+
+def _root_fields(operation: OperationDefinitionNode | None) -> tuple[str, ...]:
+    """Names at the top of the operation; what a fragment there brings counts as one field ``…``."""
+    if operation is None:
+        return ()
+    nodes = operation.selection_set.selections
+    return tuple(dict.fromkeys(node.name.value if isinstance(node, FieldNode) else "…" for node in nodes))

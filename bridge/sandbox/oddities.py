@@ -1,0 +1,239 @@
+"""What real data has: oddities at fixed places in every hundred contacts and every twenty products.
+
+``contact 142`` is index 142, so place 42: the Unicode twin of contact 141. Each function turns an ordinary
+record into the odd one; the two tables at the end say which place has which.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import TYPE_CHECKING, TypeAlias
+
+from bridge.sandbox import names
+from bridge.sandbox.data import Loans, People, Row, digest, fee, landline
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["contact", "product"]
+
+ContactOddity: TypeAlias = "Callable[[People, int], Row]"
+ProductOddity: TypeAlias = "Callable[[Loans, int], Row]"
+
+
+def contact(people: People, index: int) -> Row:
+    """The contact with this index, ordinary or odd."""
+    return CONTACT_ODDITIES.get(index % 100, People.person)(people, index)
+
+
+def product(loans: Loans, index: int) -> Row:
+    """The product with this index, ordinary or odd."""
+    return PRODUCT_ODDITIES.get(index % 20, Loans.product)(loans, index)
+
+
+def _named(people: People, index: int, first: str | None, family: str | None) -> Row:
+    row = people.person(index)
+    row["person"]["information"].update(firstName=first, familyName=family)
+    return row
+
+
+def _with_contact(**changes: str | None) -> ContactOddity:
+    def change(people: People, index: int) -> Row:
+        row = people.person(index)
+        row["person"]["contact"].update(changes)
+        return row
+
+    return change
+
+
+def _called(first: str | None, family: str | None) -> ContactOddity:
+    return lambda people, index: _named(people, index, first, family)
+
+
+def _decorated(before: str, after: str) -> ContactOddity:
+    def decorate(people: People, index: int) -> Row:
+        first, family = people.name(index)
+        return _named(people, index, before + first, family + after)
+
+    return decorate
+
+
+def _namesake(back: int) -> ContactOddity:
+    """Another person with the same name, ``back`` places earlier, or right before it at the beginning."""
+
+    def copy(people: People, index: int) -> Row:
+        return _named(people, index, *people.name(index - back if index >= back else index - 1))
+
+    return copy
+
+
+def _popular(people: People, index: int) -> Row:
+    """A name that three people share: that of place 96 in the block with half the number."""
+    return _named(people, index, *people.name(index // 100 // 2 * 100 + 96))
+
+
+def _other_case(people: People, index: int) -> Row:
+    first, family = people.name(index - 1)
+    return _named(people, index, first.upper(), family.upper())
+
+
+def _other_spacing(people: People, index: int) -> Row:
+    first, family = people.name(index - 1)
+    return _named(people, index, f" {first} ", f"\u00a0{family}\t")
+
+
+def _accented_name(people: People, index: int) -> tuple[str, str]:
+    first = names.ACCENTED_NAMES[index // 100 % len(names.ACCENTED_NAMES)]
+    return first, people.name(index)[1]
+
+
+def _accented(people: People, index: int) -> Row:
+    return _named(people, index, *_accented_name(people, index))
+
+
+def _decomposed(people: People, index: int) -> Row:
+    first, family = _accented_name(people, index - 1)
+    return _named(people, index, unicodedata.normalize("NFD", first), family)
+
+
+def _long(ending: str) -> ContactOddity:
+    """Over 255 characters; two such names in a block differ only in how they end."""
+
+    def lengthen(people: People, index: int) -> Row:
+        first, family = people.name(index // 100 * 100 + 55)
+        return _named(people, index, " ".join([first] * 60), f"{family} {ending}")
+
+    return lengthen
+
+
+def _long_in_units(people: People, index: int) -> Row:
+    """Under 255 characters and over 255 UTF-16 code units."""
+    return _named(people, index, people.name(index)[0], "🦘" * 130)
+
+
+def _same_person(people: People, index: int) -> Row:
+    row = people.person(index - 1)
+    return row | {"id": people.numbering.id_of(index)}
+
+
+def _inactive(people: People, index: int) -> Row:
+    return people.person(index) | {"isActive": False}
+
+
+def _without_mail(people: People, index: int) -> Row:
+    row = people.person(index)
+    row["person"]["contact"].update(email=None, primaryCode="61", primary=landline(index))
+    return row
+
+
+def _without_details(people: People, index: int) -> Row:
+    row = people.person(index)
+    row["person"]["contact"] = None
+    return row
+
+
+def _retired(people: People, index: int) -> Row:
+    """A company whose telephone and mail are unknown."""
+    row = people.company(index)
+    row["company"]["contact"] = None
+    return row
+
+
+def _priced(*fees: Row) -> ProductOddity:
+    def price(loans: Loans, index: int) -> Row:
+        return loans.product(index) | {"fee": [dict(one) for one in fees]}
+
+    return price
+
+
+def _entitled(name: str) -> ProductOddity:
+    return lambda loans, index: loans.product(index) | {"name": name}
+
+
+def _lent_by(count: int) -> ProductOddity:
+    def lend(loans: Loans, index: int) -> Row:
+        return loans.product(index) | {"lender": [loans.lender(index + place) for place in range(count)]}
+
+    return lend
+
+
+def _same_product(loans: Loans, index: int) -> Row:
+    twin = loans.product(index - 1)
+    return twin | {"id": loans.numbering.id_of(index), "abbr": "V2"}
+
+
+def _settled(loans: Loans, index: int) -> Row:
+    return loans.product(index) | {"isActive": False}
+
+
+def _with_html(loans: Loans, index: int) -> Row:
+    return loans.product(index) | {"notes": "<p>Up to <b>95%</b> LVR</p><script>alert(1)</script>"}
+
+
+def _varied_establishment(loans: Loans, index: int) -> Row:
+    cents = digest(loans.numbering.seed, "fee", index)[0]
+    return loans.product(index) | {"fee": [fee("ESTABLISHMENT", 595 + cents / 100), fee("APPLICATION", 10.0)]}
+
+
+CONTACT_ODDITIES: dict[int, ContactOddity] = {
+    3: _inactive,
+    5: People.company,
+    12: _other_case,  # of 11
+    15: People.company,
+    17: _inactive,
+    22: _other_spacing,  # of 21
+    25: People.company,
+    31: _namesake(1),  # of 30
+    35: People.company,
+    41: _accented,
+    42: _decomposed,  # of 41
+    45: People.company,
+    50: _called(None, None),
+    51: _called("  ", ""),
+    52: _called(None, "Mononym"),
+    55: _long("the Elder"),
+    56: _long("the Younger"),
+    57: _long_in_units,
+    63: _namesake(101),  # of 62 in the hundred before
+    64: _inactive,
+    65: People.company,
+    75: _retired,
+    80: _same_person,  # as 79
+    83: _inactive,
+    84: People.company,
+    85: _decorated("", " 👩\u200d👩\u200d👧 🏡"),
+    86: _called("محمد", "الخليل"),
+    87: _decorated("<b>", "</b> & <i>Co</i>"),
+    88: _without_mail,
+    89: _with_contact(primary=None, primaryCode=None, home=None, homeCode=None),
+    90: _with_contact(email=None, primary=None, primaryCode=None, home=None, homeCode=None),
+    91: _with_contact(primary="call after 5pm", primaryCode=None),
+    92: _with_contact(primary="000", primaryCode="61"),
+    93: _with_contact(primary="021 555 0123", primaryCode="64"),
+    94: _decorated("\u200b", "\u202e\x07"),
+    95: _with_contact(email="NOT AN ADDRESS"),
+    97: _popular,
+    98: _without_details,
+    99: lambda people, index: people.base(index),  # neither person nor company
+}
+
+PRODUCT_ODDITIES: dict[int, ProductOddity] = {
+    1: _varied_establishment,
+    3: _priced(fee("APPLICATION", 199.994999999)),
+    4: _priced(fee("APPLICATION", -150.0)),
+    5: _priced(fee("APPLICATION", 1e13)),
+    6: _priced(fee("APPLICATION", None)),
+    7: _priced(),
+    8: _lent_by(0),
+    9: _lent_by(2),
+    10: _priced(fee("ESTABLISHMENT", 2.675)),
+    11: _settled,
+    12: _with_html,
+    13: _priced(fee("APPLICATION", 0.0)),
+    14: _priced(fee("ANNUAL", 395.0)),
+    15: _same_product,  # as 14
+    16: _entitled("Very " * 60 + "Long Loan"),
+    17: _entitled("🏡 Eco Loan"),
+    18: _entitled(""),
+    19: _priced(fee("APPLICATION", 1e12)),
+}

@@ -1,0 +1,180 @@
+"""Salestrekker's GraphQL server, simulated: ``POST /graphql``.
+
+::
+
+    body -> plan (parsed once) -> token? -> errors of the plan? -> execute over the visitor's organisation
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from graphql import GraphQLError
+
+from bridge.sandbox.engine import Engine
+from bridge.sandbox.system import Call, Reply, System, decoded, json_reply
+from bridge.sandbox.tokens import FORTNIGHT, Tokens, Visitor
+from bridge.sandbox.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from aiohttp import web
+
+    from bridge.sandbox.engine import Plan, Shape
+
+__all__ = ["AuthErrorStyle", "Credentials", "Salestrekker", "Session"]
+
+PATH = "/graphql"
+LOG_IN = "authenticate"  # the one root field that needs no token
+UNAUTHENTICATED = "UNAUTHENTICATED"
+
+
+class AuthErrorStyle(StrEnum):
+    """How a bad token or log-in is answered; what the real system does is not public."""
+
+    HTTP = "http"  # status 401, and errors in the body
+    CODE = "code"  # status 200, errors with extensions.code UNAUTHENTICATED
+    MESSAGE = "message"  # status 200, errors with a message only
+
+
+class Credentials(NamedTuple):
+    """What ``authenticate`` takes: the key, or e-mail and password."""
+
+    api_key: str
+    email: str
+    password: str
+
+
+class Session(NamedTuple):
+    """The context of one operation: the server, who asks, and the data that they see."""
+
+    server: Salestrekker
+    visitor: Visitor | None
+    world: World
+
+
+class Salestrekker(System):
+    """The Salestrekker server.
+
+    Args:
+        world: The data of the organisation that has data.
+        credentials: What is good for logging in.
+        shape: The schema and its resolvers.
+        latency: Seconds that each request takes at least.
+        token_life: Seconds.
+        auth_error_style: How a bad token or log-in is answered.
+        introspection: Whether the schema may be asked for; may be changed at any time.
+    """
+
+    def __init__(  # noqa: PLR0913 - what can be chosen
+        self,
+        world: World,
+        credentials: Credentials,
+        shape: Shape,
+        *,
+        latency: float = 0.0,
+        token_life: int = FORTNIGHT,
+        auth_error_style: AuthErrorStyle = AuthErrorStyle.HTTP,
+        introspection: bool = True,
+    ) -> None:
+        super().__init__(latency)
+        self.world = world
+        self.credentials = credentials
+        self.engine = Engine(shape)
+        self.tokens = Tokens(token_life, world.user)
+        self.auth_error_style = auth_error_style
+        self.introspection = introspection
+        self.revoked = False
+        self._elsewhere = World.empty(world)
+
+    def revoke_tokens(self) -> None:
+        """Refuse every token given out so far, as if revoked or expired."""
+        self.tokens.revoke()
+
+    def revoke_key(self) -> None:
+        """Refuse the API key and every token."""
+        self.revoked = True
+        self.tokens.revoke()
+
+    def restore_key(self) -> None:
+        """Let the API key be good again."""
+        self.revoked = False
+
+    def log_in(self, arguments: Mapping[str, Any]) -> str:
+        """A token for an API key, or for e-mail and password.
+
+        Raises:
+            GraphQLError: They are not good.
+        """
+        by_key = arguments.get("apiKey") is not None
+        given = (arguments.get("apiKey"), arguments.get("email"), arguments.get("password"))
+        key, *log_in = self.credentials
+        good = given[0] == key and not self.revoked if by_key else list(given[1:]) == log_in
+        if not good:
+            raise self.unauthenticated("The credentials are not valid.")
+        return self.tokens.give(Visitor(self.world.organizations[0].id, by_key))
+
+    def unauthenticated(self, message: str) -> GraphQLError:
+        """The error for a bad token or log-in."""
+        plain = self.auth_error_style is AuthErrorStyle.MESSAGE
+        return GraphQLError(message, extensions=None if plain else {"code": UNAUTHENTICATED})
+
+    def identify(self, request: web.BaseRequest, raw: bytes) -> Call:
+        """Which root fields are asked for, under which operation name."""
+        if request.path != PATH:
+            return Call("other", "", None, refusal=_refusal(404, "Not found"))
+        if request.method != "POST":
+            return Call("other", "", None, refusal=_refusal(405, "Send GraphQL by POST", Allow="POST"))
+        content = decoded(raw)
+        if not _is_request(content):
+            return Call(
+                "invalid", "", content, refusal=_refusal(400, "POST body needs a JSON object with a query")
+            )
+        plan = self._plan(content)
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        kind = ",".join(plan.fields) or "invalid"
+        return Call(
+            kind, content.get("operationName") or "", content, token if scheme.lower() == "bearer" else ""
+        )
+
+    def answer(self, call: Call) -> Reply:
+        """Check the token, then the query, then execute it."""
+        plan = self._plan(call.content)
+        visitor = self.tokens.visitor(call.credential)
+        if visitor is None and plan.fields != (LOG_IN,):
+            return self._unauthenticated(self.unauthenticated("The token is missing, expired or revoked."))
+        if plan.errors:
+            return json_reply(400, {"errors": [error.formatted for error in plan.errors]})
+        session = Session(self, visitor, self._world_of(visitor))
+        variables = call.content.get("variables") or {}
+        result = self.engine.execute(plan, session, variables, exact=bool(session.world.broken))
+        refused = plan.fields == (LOG_IN,) and "errors" in result
+        return json_reply(401 if refused and self.auth_error_style is AuthErrorStyle.HTTP else 200, result)
+
+    def _plan(self, content: dict[str, Any]) -> Plan:
+        return self.engine.plan(
+            content["query"], content.get("operationName"), introspection=self.introspection
+        )
+
+    def _world_of(self, visitor: Visitor | None) -> World:
+        at_home = visitor is not None and visitor.organization == self.world.home.id
+        return self.world if at_home else self._elsewhere
+
+    def _unauthenticated(self, error: GraphQLError) -> Reply:
+        status = 401 if self.auth_error_style is AuthErrorStyle.HTTP else 200
+        return json_reply(status, {"errors": [error.formatted]})
+
+
+def _is_request(content: object) -> bool:
+    return (
+        isinstance(content, dict)
+        and isinstance(content.get("query"), str)
+        and isinstance(content.get("variables"), dict | None)
+        and isinstance(content.get("operationName"), str | None)
+    )
+
+
+def _refusal(status: int, message: str, **headers: str) -> Reply:
+    return json_reply(status, {"errors": [{"message": message}]}, **headers)

@@ -1,0 +1,128 @@
+"""What a simulated system has seen: counters, the latest exchanges, and waiting for something to happen.
+
+A test never sleeps and looks again: ``wait_for`` looks at its condition whenever a request arrives and
+whenever one is answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Exchange", "Traffic"]
+
+CUT = 0
+"""The status of an exchange whose connection was cut before it was answered."""
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request and how it was answered.
+
+    Attributes:
+        at: When it arrived, in seconds of the monotonic clock.
+        kind: What was asked for: ``parties``, ``contacts``, ``authenticate``, …
+        name: The ``name`` in a body for Trakor; the operation's name in one for Salestrekker.
+        content: The decoded body; None where it was not JSON.
+        in_flight: How many requests were being handled, this one included.
+        status: The HTTP status; 0 for a connection cut; None while it is being handled.
+        seconds: How long it took.
+    """
+
+    at: float
+    kind: str
+    name: str
+    content: Any = field(repr=False)
+    in_flight: int
+    status: int | None = None
+    seconds: float = 0.0
+
+
+class Traffic:
+    """Counts and remembers the requests of one system.
+
+    Args:
+        keep: How many of the latest exchanges are remembered.
+    """
+
+    def __init__(self, keep: int = 10_000) -> None:
+        self.exchanges: deque[Exchange] = deque(maxlen=keep)
+        self.kinds: Counter[str] = Counter()
+        self.statuses: Counter[int] = Counter()
+        self.in_flight = 0
+        self.max_in_flight = 0
+        self._waiting: list[asyncio.Future[None]] = []
+
+    @property
+    def total(self) -> int:
+        """How many requests have arrived."""
+        return self.kinds.total()
+
+    def begin(self, kind: str, name: str, content: object) -> Exchange:
+        """Note a request that arrived."""
+        self.in_flight += 1
+        self.max_in_flight = max(self.max_in_flight, self.in_flight)
+        self.kinds[kind] += 1
+        exchange = Exchange(time.monotonic(), kind, name, content, self.in_flight)
+        self.exchanges.append(exchange)
+        self._tell()
+        return exchange
+
+    def end(self, exchange: Exchange, status: int) -> None:
+        """Note how a request was answered."""
+        self.in_flight -= 1
+        self.statuses[status] += 1
+        exchange.status = status
+        exchange.seconds = time.monotonic() - exchange.at
+        self._tell()
+
+    def of(self, kind: str) -> list[Exchange]:
+        """The remembered exchanges of one kind, oldest first."""
+        return [exchange for exchange in self.exchanges if exchange.kind == kind]
+
+    def clear(self) -> None:
+        """Forget everything but what is in flight."""
+        self.exchanges.clear()
+        self.kinds.clear()
+        self.statuses.clear()
+        self.max_in_flight = self.in_flight
+
+    async def wait_for(self, condition: Callable[[], object], *, timeout: float = 10.0) -> None:  # noqa: ASYNC109
+        """Wait until the condition holds, looking at each request's arrival and answer.
+
+        Raises:
+            TimeoutError: It did not within ``timeout`` seconds; says what was seen until then.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                while not condition():
+                    await self._next()
+        except TimeoutError:
+            raise TimeoutError(f"not within {timeout} s; seen so far: {self.summary()}") from None
+
+    def summary(self) -> dict[str, Any]:
+        """The counters as plain values."""
+        return {
+            "requests": self.total,
+            "kinds": dict(self.kinds),
+            "statuses": {str(status): count for status, count in self.statuses.items()},
+            "in_flight": self.in_flight,
+            "max_in_flight": self.max_in_flight,
+        }
+
+    async def _next(self) -> None:
+        future = asyncio.get_running_loop().create_future()
+        self._waiting.append(future)
+        await future
+
+    def _tell(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for future in waiting:
+            if not future.done():
+                future.set_result(None)
