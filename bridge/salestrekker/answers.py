@@ -1,0 +1,286 @@
+"""What Salestrekker's answers mean. Pure: no socket, no clock.
+
+::
+
+    HttpAnswer ──decipher──> GraphQL document ──result_of──> Result ──read_list──> Listed
+                    │                                           └────read_token──> the token
+                    └─> Transient | Refused | TokenRefused
+
+The shape of an authentication error is not public, so each known one is recognised: HTTP 401, 403
+without a path, and GraphQL errors of the kind TOKEN (``server_errors``). A ``FORBIDDEN`` with a path is
+something else: a field that this user may not read.
+
+What the server wrote is quoted only where it cannot be about a record (errors without a path).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING, TypeAlias
+from urllib.parse import urlsplit
+
+import orjson
+
+from bridge.errors import BridgeError, QueryFileError, Refused, Transient
+from bridge.pacing import retry_after
+from bridge.salestrekker.server_errors import CODES, Kind, describe, dotted, result_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from bridge.salestrekker.queries import ListQuery
+    from bridge.salestrekker.server_errors import Result, ServerError
+
+__all__ = ["HttpAnswer", "Listed", "PoisonedItem", "TokenRefused", "decipher", "read_list", "read_token"]
+
+Document: TypeAlias = "dict[str, object]"
+"""A decoded GraphQL answer: an object with ``data`` or ``errors``."""
+
+ADDRESS_ADVICE = (
+    "Check [salestrekker] url: it is https://<your aggregator's subdomain>.salestrekker.com/graphql"
+)
+KEY_ADVICE = (
+    "Check [salestrekker] api_key: copy it again from Settings/API in Salestrekker, and see there that it "
+    "has not been revoked. Nothing is lost: run again when it is put right."
+)
+
+
+class TokenRefused(Refused):
+    """The token was not accepted. It is caught by the client, which renews the token once."""
+
+
+class PoisonedItem(Transient):
+    """One item that fails takes its whole list with it, where the schema allows no null in its place.
+
+    Args:
+        message: What happened.
+        index: Place of the item in the list.
+    """
+
+    def __init__(self, message: str, index: int) -> None:
+        super().__init__(message)
+        self.index = index
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    """An answer as it came over HTTP.
+
+    Attributes:
+        status: HTTP status.
+        headers: By name, in any case.
+        body: Where the status is not a success, its first part only.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def content_type(self) -> str:
+        """The media type without its parameters, in lower case; empty where none was given."""
+        return self.header("content-type").partition(";")[0].strip().lower()
+
+    def header(self, name: str) -> str:
+        """The value of a header, empty where it is absent."""
+        return next((value for key, value in self.headers.items() if key.lower() == name), "")
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """The items of a list, and which of them were not read whole.
+
+    Attributes:
+        items: As decoded, in the server's order; an item may be null.
+        faults: Index -> what went wrong inside that item, without personal data.
+    """
+
+    items: tuple[object, ...]
+    faults: Mapping[int, str]
+
+
+def decipher(answer: HttpAnswer, now: float) -> Document | BridgeError:
+    """Tell what an HTTP answer means.
+
+    Args:
+        answer: What came.
+        now: Wall clock in seconds, for a ``Retry-After`` that is a date.
+
+    Returns:
+        The GraphQL document, or the error that says what to do: Transient for 408, 425, 429, 5xx and
+        broken JSON, ``TokenRefused`` for 401 and 403, Refused for what no Salestrekker address answers.
+    """
+    document = _document(answer.body)
+    if document is not None and _speaks_graphql(answer.status, document):
+        return document
+    if answer.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN) or _about_token(document):
+        return TokenRefused(f"Salestrekker refused the token (HTTP {answer.status})", advice=KEY_ADVICE)
+    if _may_pass(answer.status):
+        wait = retry_after(answer.header("retry-after"), now)
+        return Transient(f"Salestrekker answered HTTP {answer.status}", retry_after=wait)
+    if _is_broken_json(answer):
+        return Transient("Salestrekker's answer is not whole: its JSON cannot be read")
+    return Refused(_not_graphql(answer), advice=ADDRESS_ADVICE)
+
+
+def read_list(result: Result, query: ListQuery) -> Listed:
+    """The items of the list that ``query`` asks for.
+
+    A list that is null is never taken as empty.
+
+    Raises:
+        TokenRefused: The token is not accepted.
+        Refused: A field may not be read by this user.
+        QueryFileError: The query does not fit the schema.
+        PoisonedItem: One item brought the whole list down.
+        Transient: Anything else that left the list unread.
+    """
+    if any(error.kind is Kind.TOKEN for error in result.errors):
+        raise _fault(result.errors, query)
+    found = _follow(result.data, query.path)
+    if isinstance(found, list):
+        return _listed(found, result.errors, query)
+    if found is not None:
+        raise QueryFileError(
+            f"{query.file}: {'.'.join(query.path)} is not a list in Salestrekker's answer",
+            advice="The query must ask for a list of records: correct its root field.",
+        )
+    if not result.errors:
+        raise Transient(f"Salestrekker answered {'.'.join(query.path)} with null, and no error")
+    poisoned = [_index(error, query) for error in result.errors if error.kind is Kind.FAULT]
+    if len(poisoned) == len(result.errors) and None not in poisoned:
+        index = min(index for index in poisoned if index is not None)
+        raise PoisonedItem(describe(result.errors, len(query.path) + 1), index)
+    raise _fault(result.errors, query)
+
+
+def read_token(result: Result) -> str:
+    """The token of an answer to ``authenticate``.
+
+    The server's words are never quoted here: they may repeat the key.
+
+    Raises:
+        Refused: The key is not accepted, or the answer holds no token.
+        Transient: The server failed, or is too busy.
+    """
+    kinds = {error.kind: error for error in result.errors}
+    if Kind.BUSY in kinds or (Kind.FAULT in kinds and kinds[Kind.FAULT].code in CODES[Kind.FAULT]):
+        raise Transient("Salestrekker could not authenticate just now")
+    if Kind.QUERY in kinds:
+        raise Refused("The server does not know authenticate(apiKey:)", advice=ADDRESS_ADVICE)
+    token = _follow(result.data, ("authenticate", "token"))
+    if result.errors or not isinstance(token, str) or not token:
+        raise Refused("Salestrekker did not accept the API key", advice=KEY_ADVICE)
+    return token
+
+
+def _document(body: bytes) -> Document | None:
+    try:
+        decoded = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    return decoded if isinstance(decoded, dict) and decoded.keys() & {"data", "errors"} else None
+
+
+def _speaks_graphql(status: int, document: Document) -> bool:
+    """Whether the document is the answer, or just goes with a status that says it all.
+
+    A server may put what is wrong with a query beside 400 or 422 (GraphQL over HTTP, section 6.4), and
+    a missing permission for one field beside 403.
+    """
+    if status == HTTPStatus.FORBIDDEN:
+        return any(error.path for error in result_of(None, document.get("errors")).errors)
+    return status < HTTPStatus.MULTIPLE_CHOICES or status in (
+        HTTPStatus.BAD_REQUEST,
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+    )
+
+
+def _about_token(document: Document | None) -> bool:
+    errors = result_of(None, document.get("errors")).errors if document else ()
+    return any(error.kind is Kind.TOKEN for error in errors)
+
+
+def _may_pass(status: int) -> bool:
+    return status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in (
+        HTTPStatus.REQUEST_TIMEOUT,
+        HTTPStatus.TOO_EARLY,
+        HTTPStatus.TOO_MANY_REQUESTS,
+    )
+
+
+def _is_broken_json(answer: HttpAnswer) -> bool:
+    """A success of the right type that cannot be decoded: cut short on its way, most likely."""
+    if answer.status >= HTTPStatus.MULTIPLE_CHOICES or not answer.content_type.endswith("json"):
+        return False
+    try:
+        orjson.loads(answer.body)
+    except orjson.JSONDecodeError:
+        return True
+    return False
+
+
+def _not_graphql(answer: HttpAnswer) -> str:
+    kind = answer.content_type or "no content type"
+    text = f"The address does not answer as Salestrekker's GraphQL does: HTTP {answer.status}, {kind}"
+    elsewhere = _without_secrets(answer.header("location"))
+    return f"{text}, redirected to {elsewhere}" if elsewhere else text
+
+
+def _without_secrets(url: str) -> str:
+    """A URL without user, password, query and fragment; empty where it is not a whole one."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ""
+    return f"{parts.scheme}://{parts.hostname}{parts.path}" if parts.hostname else ""
+
+
+def _follow(data: object, path: Iterable[str]) -> object:
+    for key in path:
+        data = data.get(key) if isinstance(data, dict) else None
+    return data
+
+
+def _index(error: ServerError, query: ListQuery) -> int | None:
+    """Which item of the list the error is inside of; None where it is not inside one."""
+    depth = len(query.path)
+    if len(error.path) <= depth or error.path[:depth] != query.path:
+        return None
+    index = error.path[depth]
+    return index if isinstance(index, int) else None
+
+
+def _listed(items: list[object], errors: Sequence[ServerError], query: ListQuery) -> Listed:
+    inside: dict[int, list[ServerError]] = {}
+    for error in errors:
+        index = _index(error, query)
+        if index is None:
+            raise _fault(errors, query)
+        inside.setdefault(index, []).append(error)
+    permissions = [error for error in errors if error.kind is Kind.PERMISSION]
+    # One such item may be closed for itself; where all of several are, the field is closed.
+    if len(inside) == len(items) > 1 and len(permissions) == len(errors):
+        raise _fault(errors, query)
+    depth = len(query.path) + 1
+    return Listed(tuple(items), {index: describe(faults, depth) for index, faults in inside.items()})
+
+
+def _fault(errors: Sequence[ServerError], query: ListQuery) -> BridgeError:
+    """The one error to raise for errors that concern the whole request, the gravest first."""
+    error = min(errors, key=lambda error: list(Kind).index(error.kind))
+    if error.kind is Kind.TOKEN:
+        return TokenRefused("Salestrekker refused the token", advice=KEY_ADVICE)
+    if error.kind is Kind.PERMISSION:
+        return Refused(
+            f"Salestrekker does not let this API key read {dotted(error.path) or 'what the query asks for'}",
+            advice=f"Ask for that permission, or take the field out of {query.file} and out of the map.",
+        )
+    if error.kind is Kind.QUERY:
+        return QueryFileError(
+            f"{query.file}: Salestrekker does not accept the query: {error.said}",
+            advice="Compare it with your organisation's schema (Settings/API, playground) and correct it.",
+        )
+    said = f": {error.said}" if error.said and not error.path else ""
+    return Transient(f"{describe(errors)}{said}" if error.path else f"Salestrekker reports an error{said}")

@@ -1,0 +1,264 @@
+"""The Salestrekker client: pages of records, with a token that takes care of itself.
+
+::
+
+    pages ──> Walk ──> _fetch ──retries──> _with_token ──> _exchange ──Gate──> Transport
+                          │                    └─ a refused token is renewed once
+                          └─ Transient only: jitter, Retry-After, a bound on attempts and on time
+
+A read that fails for a moment is retried here, briefly and in memory: it changes nothing over there.
+All that reaches the caller is a ``BridgeError``; its type says what to do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random as chance
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Self
+
+import stamina
+
+from bridge.errors import Refused, Transient
+from bridge.pacing import backoff
+from bridge.salestrekker.answers import KEY_ADVICE, PoisonedItem, TokenRefused, read_list, read_token
+from bridge.salestrekker.gate import Gate
+from bridge.salestrekker.pages import Broken, Page, Walk, read_ahead, sort_out
+from bridge.salestrekker.tokens import TokenKeeper
+from bridge.salestrekker.transport import MAX_BODY, Request, Transport
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable
+    from types import TracebackType
+    from typing import TypeVar
+
+    from bridge.records import Stream
+    from bridge.salestrekker.pages import Identify
+    from bridge.salestrekker.queries import ListQuery
+    from bridge.salestrekker.server_errors import Result
+    from bridge.salestrekker.tokens import Token
+
+    T = TypeVar("T")
+
+__all__ = ["Broken", "Page", "Retries", "SalestrekkerClient"]
+
+AUTHENTICATE: Final = "mutation Authenticate($apiKey: String) { authenticate(apiKey: $apiKey) { token } }"
+
+POISON_ATTEMPTS: Final = 2
+"""An item that fails twice is gone around: most such faults do not pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retries:
+    """How a read is retried. Times are seconds.
+
+    Attributes:
+        attempts: How often at most.
+        total: For how long at most; also the longest ``Retry-After`` that is waited out.
+        first: The cap of the first wait, doubling to
+        longest: the longest.
+    """
+
+    attempts: int = 5
+    total: float = 60.0
+    first: float = 0.5
+    longest: float = 10.0
+
+
+class SalestrekkerClient:
+    """Reads one Salestrekker organisation; an async context manager.
+
+    Args:
+        url: The GraphQL endpoint.
+        api_key: A key of that organisation.
+        max_in_flight: How many requests at once.
+        requests_per_minute: How many a minute, in a burst at most a few; 0: no limit.
+        timeout: Seconds for one request.
+        renew_before: Renew the token when so many seconds, or a fifth of its life, are left, whichever is
+            less.
+        retries: How a read is retried.
+        clock: Seconds since the epoch.
+        random: Gives a number of [0, 1).
+        max_body: Bytes of one answer, unpacked, beyond which it is not read.
+    """
+
+    def __init__(  # noqa: PLR0913 - plain values, all by name; most have a default
+        self,
+        *,
+        url: str,
+        api_key: str,
+        max_in_flight: int = 4,
+        requests_per_minute: float = 120,
+        timeout: float = 30.0,
+        renew_before: float = 172_800.0,
+        retries: Retries = Retries(),
+        clock: Callable[[], float] = time.time,
+        random: Callable[[], float] = chance.random,
+        max_body: int = MAX_BODY,
+    ) -> None:
+        self._api_key = api_key
+        self._retries = retries
+        self._clock = clock
+        self._random = random
+        self._gate = Gate(
+            max_in_flight=max_in_flight, requests_per_minute=requests_per_minute, patience=retries.total
+        )
+        self._transport = Transport(
+            url, timeout=timeout, connections=max_in_flight, clock=clock, max_body=max_body
+        )
+        self._tokens = TokenKeeper(self._ask_token, renew_before=renew_before, clock=clock)
+        self._walks: set[AsyncGenerator[Page]] = set()
+
+    async def __aenter__(self) -> Self:
+        await self._transport.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for walk in tuple(self._walks):
+            await walk.aclose()
+        await self._transport.close()
+
+    @property
+    def token_expires_at(self) -> int | None:
+        """When the present token ends, milliseconds since the epoch; None before the first."""
+        moment = self._tokens.expires_at
+        return None if moment is None else int(moment * 1000)
+
+    async def authenticate(self) -> None:
+        """Get a token, where there is none that is good for a while.
+
+        Raises:
+            Refused: The credentials are not accepted, or the address is not Salestrekker's.
+            Transient: It did not work for the moment, in spite of the retries.
+        """
+        await self._patiently(self._tokens.current)
+
+    def forgive(self) -> None:
+        """After a refusal: let the next request authenticate anew. Until then each one is refused at once."""
+        self._tokens.forgive()
+
+    async def pages(
+        self, query: ListQuery, *, stream: Stream, identify: Identify, page_size: int, start: int = 0
+    ) -> AsyncGenerator[Page]:
+        """Walk a list, the next page being fetched while the caller works on this one.
+
+        Close it (``contextlib.aclosing``) where it is left before its end, so that its request ends too.
+
+        Args:
+            query: What to list.
+            stream: Which stream the records are of.
+            identify: Finds a record's id; a record without one is ``Broken``.
+            page_size: Records per page.
+            start: The offset to begin at, ``next_offset`` of the last page that is safe.
+
+        Yields:
+            The pages in order. The last one is empty and has ``last`` set: only then is the list complete.
+
+        Raises:
+            Transient: A page could not be read, in spite of the retries.
+            Refused: The credentials or the address are no good, or a permission is missing.
+            QueryFileError: The query does not fit the schema, or its offset is ignored.
+        """
+
+        async def fetch(offset: int, size: int) -> Page:
+            return await self._patiently(lambda: self._fetch(query, stream, identify, offset, size))
+
+        ahead = read_ahead(Walk(query, fetch, self._now).pages(page_size, start))
+        self._walks.add(ahead)
+        try:
+            async for page in ahead:
+                yield page
+        finally:
+            self._walks.discard(ahead)
+            await ahead.aclose()
+
+    async def _fetch(
+        self, query: ListQuery, stream: Stream, identify: Identify, offset: int, size: int
+    ) -> Page:
+        document = query.document
+        request = Request(document.text, document.name, query.page_variables(offset, size))
+
+        async def ask(token: Token) -> Page:
+            result, read_at = await self._exchange(request, token)
+            listed = read_list(result, query)
+            return sort_out(listed, stream=stream, identify=identify, offset=offset, read_at=read_at)
+
+        return await self._with_token(ask)
+
+    async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
+        waits = _Waits(self._retries, self._random, asyncio.get_running_loop().time)
+        attempts = stamina.retry_context(on=waits, attempts=self._retries.attempts, timeout=None)
+        async for attempt in attempts:
+            with attempt:
+                return await ask()
+        raise AssertionError("the attempts end with an answer or an error")  # pragma: no cover
+
+    async def _with_token(self, ask: Callable[[Token], Awaitable[T]]) -> T:
+        """Ask with a good token; one that is refused is replaced once."""
+        token = await self._tokens.current()
+        try:
+            answer = await ask(token)
+        except TokenRefused:
+            token = await self._tokens.replace(token)
+            answer = await self._second_time(ask, token)
+        self._tokens.proved(token)
+        return answer
+
+    async def _second_time(self, ask: Callable[[Token], Awaitable[T]], token: Token) -> T:
+        try:
+            return await ask(token)
+        except TokenRefused as refusal:
+            raise self._tokens.refused_again(token) from refusal
+
+    async def _ask_token(self) -> str:
+        request = Request(AUTHENTICATE, "Authenticate", {"apiKey": self._api_key})
+        try:
+            result, _ = await self._exchange(request, None)
+        except TokenRefused as refusal:
+            raise Refused("Salestrekker did not accept the API key", advice=KEY_ADVICE) from refusal
+        return read_token(result)
+
+    async def _exchange(self, request: Request, token: Token | None) -> tuple[Result, int]:
+        """Send one request when there is room for it; gives the answer and when the request began."""
+        async with self._gate.passing():
+            began = self._now()
+            try:
+                return await self._transport.post(request, token.text if token else None), began
+            except Transient as fault:
+                if fault.retry_after:
+                    self._gate.silence(fault.retry_after)
+                raise
+
+    def _now(self) -> int:
+        return int(self._clock() * 1000)
+
+
+class _Waits:
+    """For stamina: whether an error is worth another attempt, and after how many seconds.
+
+    Args:
+        retries: The bounds.
+        random: Gives a number of [0, 1).
+        monotonic: Seconds, never running backwards.
+    """
+
+    def __init__(self, retries: Retries, random: Callable[[], float], monotonic: Callable[[], float]) -> None:
+        self._retries = retries
+        self._random = random
+        self._monotonic = monotonic
+        self._began = monotonic()
+        self._failed = 0
+
+    def __call__(self, error: Exception) -> bool | float:
+        self._failed += 1
+        if not isinstance(error, Transient):
+            return False
+        if isinstance(error, PoisonedItem) and self._failed >= POISON_ATTEMPTS:
+            return False
+        wait = backoff(self._failed, self._retries.first, self._retries.longest, self._random)
+        wait += error.retry_after or 0.0
+        spent = self._monotonic() - self._began
+        return wait if spent + wait <= self._retries.total else False

@@ -1,0 +1,64 @@
+"""The way out to Salestrekker: how many requests at once, how many a minute, and silence when asked for."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Final
+
+from aiolimiter import AsyncLimiter
+
+from bridge.errors import Transient
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+__all__ = ["Gate"]
+
+BURST: Final = 4
+"""So many requests may follow each other at once before the rate applies."""
+
+
+class Gate:
+    """Lets requests pass, one at a time each way it is narrow.
+
+    Args:
+        max_in_flight: How many requests may be on their way at once.
+        requests_per_minute: On average over the minute, and in a burst at most a few; 0: no limit.
+        patience: The longest silence, in seconds, that a request waits out here. Before a longer one it
+            fails at once, so that its caller can say so.
+    """
+
+    def __init__(self, *, max_in_flight: int, requests_per_minute: float, patience: float) -> None:
+        self._slots = asyncio.Semaphore(max_in_flight)
+        self._rate = _limiter(requests_per_minute) if requests_per_minute else None
+        self._patience = patience
+        self._silent_until = 0.0
+
+    @asynccontextmanager
+    async def passing(self) -> AsyncIterator[None]:
+        """Hold one of the slots for the time of one request.
+
+        Raises:
+            Transient: Salestrekker asked for a silence longer than ``patience``.
+        """
+        async with self._slots:
+            await self._keep_silence()
+            if self._rate is not None:
+                await self._rate.acquire()
+            yield
+
+    def silence(self, seconds: float) -> None:
+        """Let nobody pass for so long: a ``Retry-After`` is for the whole connection."""
+        self._silent_until = max(self._silent_until, asyncio.get_running_loop().time() + seconds)
+
+    async def _keep_silence(self) -> None:
+        while (left := self._silent_until - asyncio.get_running_loop().time()) > 0:
+            if left > self._patience:
+                raise Transient("Salestrekker asked to be left alone for a while", retry_after=left)
+            await asyncio.sleep(left)
+
+
+def _limiter(per_minute: float) -> AsyncLimiter:
+    burst = max(1.0, min(BURST, per_minute))
+    return AsyncLimiter(burst, burst * 60 / per_minute)

@@ -1,0 +1,182 @@
+"""GraphQL's ``errors`` (specification, section 7.1.2), sorted by what they ask for. Pure.
+
+The shape of Salestrekker's errors is not public, so each known way to say a thing is recognised: by
+``extensions.code``, by a status among the extensions, else by the wording.
+
+What the server wrote is kept scrubbed; of an error with a path, the field and the code say enough.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+__all__ = ["CODES", "Kind", "Result", "ServerError", "describe", "dotted", "result_of"]
+
+
+class Kind(StrEnum):
+    """What a GraphQL error asks for."""
+
+    TOKEN = "token"  # noqa: S105 - a kind, not a secret
+    PERMISSION = "permission"
+    QUERY = "query"
+    BUSY = "busy"
+    FAULT = "fault"
+
+
+CODES: Final[Mapping[Kind, frozenset[str]]] = {
+    Kind.TOKEN: frozenset(
+        {
+            "UNAUTHENTICATED",
+            "UNAUTHORIZED",
+            "UNAUTHORISED",
+            "NOT_AUTHENTICATED",
+            "AUTHENTICATION_ERROR",
+            "AUTHENTICATION_FAILED",
+            "AUTHENTICATION_REQUIRED",
+            "INVALID_TOKEN",
+            "TOKEN_INVALID",
+            "EXPIRED_TOKEN",
+            "TOKEN_EXPIRED",
+            "INVALID_JWT",
+            "JWT_EXPIRED",
+            "401",
+        }
+    ),
+    Kind.PERMISSION: frozenset({"FORBIDDEN", "ACCESS_DENIED", "PERMISSION_DENIED", "NOT_AUTHORIZED", "403"}),
+    Kind.QUERY: frozenset({"GRAPHQL_VALIDATION_FAILED", "GRAPHQL_PARSE_FAILED", "BAD_USER_INPUT"}),
+    Kind.BUSY: frozenset({"RATE_LIMITED", "RATE_LIMIT_EXCEEDED", "TOO_MANY_REQUESTS", "THROTTLED", "429"}),
+    Kind.FAULT: frozenset(
+        {"INTERNAL_SERVER_ERROR", "SERVICE_UNAVAILABLE", "TIMEOUT", "500", "502", "503", "504"}
+    ),
+}
+
+WORDING: Final[tuple[tuple[Kind, re.Pattern[str]], ...]] = (
+    (
+        Kind.QUERY,
+        re.compile(
+            r"^syntax error|cannot query field|unknown (argument|type|fragment|directive)"
+            r'|variable "?\$|argument .* is required|have a (sub)?selection',
+            re.IGNORECASE,
+        ),
+    ),
+    (
+        Kind.TOKEN,
+        re.compile(
+            r"unauthori[sz]ed|unauthenticated|not (authenticated|authori[sz]ed|logged in|signed in)"
+            r"|authentication (required|failed)|must be logged in"
+            r"|\b(jwt|token|session)\b.{0,20}\b(expired|invalid|malformed|missing|revoked)"
+            r"|\b(invalid|expired|malformed|missing|revoked)\b.{0,12}\b(jwt|token|session)\b",
+            re.IGNORECASE,
+        ),
+    ),
+    (Kind.PERMISSION, re.compile(r"forbidden|permission|access denied|not allowed", re.IGNORECASE)),
+    (Kind.BUSY, re.compile(r"too many requests|rate limit", re.IGNORECASE)),
+)
+
+SECRET_OR_PERSONAL: Final = re.compile(
+    r"[\w-]{6,}\.[\w-]{6,}\.[\w-]*"  # a JWT
+    r"|[^\s@\"']+@[^\s@\"']+"  # an e-mail address
+    r"|\+?\d[\d ()-]{4,}\d"  # a phone or account number
+    r"|(?=[\w-]*\d)[\w-]{16,}"  # a key or an id
+)
+
+
+MESSAGE_READ: Final = 1000
+"""So much of a message is looked at: the patterns above must not be fed megabytes."""
+
+MESSAGE_SHOWN: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class ServerError:
+    """One of an answer's ``errors`` (GraphQL specification, 7.1.2).
+
+    Attributes:
+        kind: What it asks for.
+        code: ``extensions.code`` or what stands for it; empty where there is none.
+        path: Response keys and list indices down to the field that failed; empty for the whole request.
+        said: The server's message, scrubbed.
+    """
+
+    kind: Kind
+    code: str
+    path: tuple[str | int, ...]
+    said: str
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A GraphQL answer: ``data`` as decoded, None where all of it failed, and its errors."""
+
+    data: Mapping[str, object] | None
+    errors: tuple[ServerError, ...] = ()
+
+
+def result_of(data: object, errors: object) -> Result:
+    """The answer's ``data`` and ``errors``, each put into its proper form."""
+    listed = errors if isinstance(errors, list) else [errors] if errors else []
+    return Result(data if isinstance(data, dict) else None, tuple(_server_error(error) for error in listed))
+
+
+def _server_error(error: object) -> ServerError:
+    fields = error if isinstance(error, dict) else {"message": error}
+    message = str(fields.get("message") or "")[:MESSAGE_READ]
+    raw_path = fields.get("path")
+    path = (
+        tuple(step for step in raw_path if isinstance(step, str | int)) if isinstance(raw_path, list) else ()
+    )
+    code = _code(fields)
+    return ServerError(_kind(code, message, path), code, path, _scrubbed(message))
+
+
+def _code(fields: Mapping[str, object]) -> str:
+    """The code, where the servers in use put it: ``extensions.code``, a status in it, or none."""
+    extensions = fields.get("extensions")
+    places: list[object] = []
+    if isinstance(extensions, dict):
+        places = [extensions.get(key) for key in ("code", "status", "statusCode")]
+        nested = [extensions.get(key) for key in ("http", "response", "originalError")]
+        places += [
+            part.get(key) for part in nested if isinstance(part, dict) for key in ("status", "statusCode")
+        ]
+    codes = (str(place) for place in places if isinstance(place, str | int))
+    return next((re.sub(r"\W+", "_", code).upper()[:40] for code in codes if code), "")
+
+
+def _kind(code: str, message: str, path: Sequence[str | int]) -> Kind:
+    by_code = next((kind for kind, codes in CODES.items() if code in codes), Kind.FAULT)
+    by_words = next((kind for kind, words in WORDING if words.search(message)), Kind.FAULT)
+    # A server that does not sort its errors gives all of them INTERNAL_SERVER_ERROR, "jwt expired" too.
+    kind = by_words if by_code is Kind.FAULT else by_code
+    # A token is refused for the whole request; what is refused further down is that field alone.
+    return Kind.PERMISSION if kind is Kind.TOKEN and len(path) > 1 else kind
+
+
+def _scrubbed(message: str) -> str:
+    text = SECRET_OR_PERSONAL.sub("…", " ".join(message.split()))
+    return text if len(text) <= MESSAGE_SHOWN else f"{text[: MESSAGE_SHOWN - 1]}…"
+
+
+def describe(errors: Sequence[ServerError], depth: int = 0) -> str:
+    """Which fields failed, and by which codes; no word of the server's.
+
+    Args:
+        errors: At least one.
+        depth: How many steps of their paths to leave out.
+    """
+    places = dict.fromkeys(
+        f"{dotted(error.path[depth:]) or 'the record'}{f' ({error.code})' if error.code else ''}"
+        for error in errors
+    )
+    return f"Salestrekker reports an error at {', '.join(list(places)[:5])}"
+
+
+def dotted(path: Iterable[str | int]) -> str:
+    """A path as a person writes it, without the indices."""
+    return ".".join(str(step) for step in path if isinstance(step, str))

@@ -1,0 +1,201 @@
+"""The Salestrekker token: held in memory only, renewed ahead of its end, never by two at once.
+
+::
+
+                       renew_at                expires_at
+    authenticate ─────────┼───────────────────────┼──────>
+       use as it is       │ one renews, the others │ all wait for the one renewal
+                          │ go on with the old one │
+
+A token that is refused is renewed once. The new one refused too, before any good read with it: the
+credentials are no longer good, and nothing more is asked until ``TokenKeeper.forgive``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import orjson
+
+from bridge.errors import Refused, Transient
+from bridge.salestrekker.answers import KEY_ADVICE
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+__all__ = ["Token", "TokenKeeper", "expiry_of", "issue"]
+
+LIFE: Final = 14 * 86_400.0
+"""Seconds that a token lives where it does not say: "valid 14 days from creation" (vendor's page)."""
+
+SHARE_LEFT: Final = 0.2
+"""A token is renewed at the latest when this share of its life is left."""
+
+AHEAD_AGAIN: Final = 60.0
+"""Seconds until renewing ahead of time is tried again, after it failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One token. Times are seconds since the epoch.
+
+    Attributes:
+        text: What goes into the header; left out of the ``repr``.
+        renew_at: From when on a new one is asked for.
+        expires_at: When it ends.
+    """
+
+    text: str = field(repr=False)
+    renew_at: float
+    expires_at: float
+
+
+def expiry_of(token: str) -> float | None:
+    """The ``exp`` claim of a JWT (RFC 7519, 4.1.4), not verified; None where it cannot be read."""
+    parts = token.split(".")
+    if len(parts) != 3:  # noqa: PLR2004 - header, payload, signature
+        return None
+    try:
+        claims = orjson.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+    except (binascii.Error, ValueError):
+        return None
+    exp = claims.get("exp") if isinstance(claims, dict) else None
+    if isinstance(exp, bool) or not isinstance(exp, int | float) or not math.isfinite(exp):
+        return None
+    return float(exp)
+
+
+def issue(text: str, now: float, renew_before: float) -> Token:
+    """A token just received, with its times worked out.
+
+    An ``exp`` that has passed already shows that the clocks differ; then the documented life counts.
+
+    Args:
+        text: The token.
+        now: Seconds since the epoch.
+        renew_before: Renew when so many seconds, or a fifth of its life, are left, whichever is less.
+    """
+    exp = expiry_of(text)
+    expires_at = exp if exp is not None and exp > now else now + LIFE
+    return Token(text, expires_at - min(renew_before, (expires_at - now) * SHARE_LEFT), expires_at)
+
+
+class TokenKeeper:
+    """Gives each request a token that should be good.
+
+    Args:
+        authenticate: Asks for a new token, once; raises Transient or Refused.
+        renew_before: See ``issue``.
+        clock: Seconds since the epoch.
+    """
+
+    def __init__(
+        self, authenticate: Callable[[], Awaitable[str]], *, renew_before: float, clock: Callable[[], float]
+    ) -> None:
+        self._authenticate = authenticate
+        self._renew_before = renew_before
+        self._clock = clock
+        self._lock = asyncio.Lock()
+        self._token: Token | None = None
+        self._tries = 0
+        self._failure: Transient | None = None
+        self._refusal: Refused | None = None
+        self._suspect: Token | None = None
+        self._ahead_from = 0.0
+
+    @property
+    def expires_at(self) -> float | None:
+        """When the present token ends, seconds since the epoch; None before the first."""
+        return self._token.expires_at if self._token else None
+
+    async def current(self) -> Token:
+        """A token to use now.
+
+        Raises:
+            Transient: None is there, and a new one cannot be had at the moment.
+            Refused: The credentials are not accepted, now or since an earlier request.
+        """
+        self._raise_refusal()
+        token, now = self._token, self._clock()
+        if token is None or now >= token.expires_at:
+            return await self._renewed(token)
+        if now < max(token.renew_at, self._ahead_from) or self._lock.locked():
+            return token
+        return await self._renewed_ahead(token)
+
+    async def replace(self, refused: Token) -> Token:
+        """Another token for one that was refused.
+
+        Raises:
+            Refused: It had itself replaced a refused one, and nothing was read with it.
+            Transient: A new one cannot be had at the moment.
+        """
+        self._raise_refusal()
+        if refused is self._suspect:
+            raise self._stop(Refused("Salestrekker refuses the token, also a new one", advice=KEY_ADVICE))
+        return await self._renewed(refused, for_refused=True)
+
+    def refused_again(self, token: Token) -> Refused:
+        """What to raise where one request was refused with a token and with its replacement.
+
+        Where others have been read with it, the token is good, and this request alone is refused.
+        """
+        if token is self._suspect:
+            return self._stop(Refused("Salestrekker refuses the token, also a new one", advice=KEY_ADVICE))
+        return Refused(
+            "Salestrekker refuses this query, although the token is good for others",
+            advice="The API key lacks a permission for what the query reads: ask for it in Salestrekker.",
+        )
+
+    def proved(self, token: Token) -> None:
+        """Note a good read with a token: only now may it be replaced if it is refused."""
+        if token is self._suspect:
+            self._suspect = None
+
+    def forgive(self) -> None:
+        """Let the next request authenticate anew after a refusal: for a probe, at growing intervals."""
+        self._refusal = self._token = self._suspect = None
+
+    async def _renewed_ahead(self, token: Token) -> Token:
+        try:
+            return await self._renewed(token)
+        except Transient:
+            self._ahead_from = self._clock() + AHEAD_AGAIN
+            return token
+
+    async def _renewed(self, seen: Token | None, *, for_refused: bool = False) -> Token:
+        """A token other than ``seen``, by one request whoever asks; its failure is shared likewise."""
+        tries = self._tries
+        async with self._lock:
+            if self._token is not None and self._token is not seen:
+                return self._token
+            self._raise_refusal()
+            if self._tries != tries and self._failure is not None:
+                raise Transient(str(self._failure), retry_after=self._failure.retry_after)
+            self._token = await self._asked()
+            self._suspect = self._token if for_refused else None
+            return self._token
+
+    async def _asked(self) -> Token:
+        try:
+            text = await self._authenticate()
+        except Transient as failure:
+            self._tries += 1
+            self._failure = failure
+            raise
+        except Refused as refusal:
+            raise self._stop(refusal) from None
+        return issue(text, self._clock(), self._renew_before)
+
+    def _stop(self, refusal: Refused) -> Refused:
+        self._refusal = refusal
+        return refusal
+
+    def _raise_refusal(self) -> None:
+        if self._refusal is not None:
+            raise Refused(str(self._refusal), advice=self._refusal.advice)
