@@ -1,0 +1,100 @@
+"""A person's decisions, carried out in one short transaction beside the owner of the ledger."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select, update
+
+from bridge import decision
+from bridge.errors import UserError
+from bridge.ledger.batch import Batch
+from bridge.ledger.rows import ROW, row_of
+from bridge.ledger.schema import records
+from bridge.ledger.writes import NOTED, TO_SEND
+from bridge.records import State
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from bridge.ledger.rows import Feed
+    from bridge.records import Claim, LedgerRow, Policy
+
+__all__ = ["accept", "drop", "retry"]
+
+
+def _open(
+    connection: Connection, feed: Feed, number: int, policy: Policy, now: int
+) -> tuple[LedgerRow, Batch]:
+    """The record as it stands, and a batch to carry the decision out with."""
+    found = connection.execute(select(*ROW).where(records.c.number == number)).one_or_none()
+    if found is None:
+        raise UserError("the record is not in the ledger any more")
+    return row_of(found), Batch(connection, feed, now, partial(decision.decide_anew, policy=policy))
+
+
+def accept(
+    connection: Connection, feed: Feed, number: int, policy: Policy, *, now: int, name: Claim | None = None
+) -> LedgerRow:
+    """Accept what a record waits for (see ``decision.accept``).
+
+    Args:
+        connection: Inside a writing transaction.
+        feed: Whose record.
+        number: The ledger's number of it.
+        policy: What the user chose for this stream.
+        now: The time to note.
+        name: A name given in place of the mapped one.
+
+    Returns:
+        The record as it stands now.
+
+    Raises:
+        UserError: There is nothing to accept, or the name is taken.
+    """
+    row, batch = _open(connection, feed, number, policy, now)
+    stored = batch.writes.stored(number)
+    draft = stored[TO_SEND].draft if TO_SEND in stored else None
+    verdict = decision.accept(row, draft, batch.holder_of, policy, name=name)
+    after = batch.carry_out(verdict, draft, row, sight=False)
+    if NOTED in stored and after.state is State.DELIVERED:
+        noted = stored[NOTED].draft
+        again = decision.decide(noted, replace(after, read_at=noted.read_at), batch.holder_of, policy)
+        if again is not None:
+            after = batch.carry_out(again, noted, after, sight=False)
+    batch.writes.flush()
+    return after
+
+
+def drop(connection: Connection, feed: Feed, number: int, policy: Policy, *, now: int) -> LedgerRow:
+    """Never send a record (again) (see ``decision.drop``); arguments as for ``accept``."""
+    row, batch = _open(connection, feed, number, policy, now)
+    after = batch.carry_out(decision.drop(row), None, row, sight=False)
+    batch.writes.flush()
+    return after
+
+
+def retry(connection: Connection, feed: Feed, number: int, policy: Policy, *, now: int) -> LedgerRow:
+    """Decide a record anew: at once where its draft is stored, else when it is next read.
+
+    Arguments and errors as for ``accept``. A pending one is sent again without waiting.
+    """
+    row, batch = _open(connection, feed, number, policy, now)
+    if row.state is State.PENDING:
+        connection.execute(
+            update(records).where(records.c.number == number).values(next_try_at=0, failures=0)
+        )
+        return row
+    stored = batch.writes.stored(number)
+    draft = stored[TO_SEND].draft if TO_SEND in stored else None
+    verdict = decision.retry(row, draft, batch.holder_of, policy)
+    if verdict is None:
+        connection.execute(update(records).where(records.c.number == number).values(retry=1))
+        batch.writes.line(number, "retry", "decided anew when it is next read")
+        after = row
+    else:
+        after = batch.carry_out(verdict, draft, row, sight=False)
+    batch.writes.flush()
+    return after

@@ -1,0 +1,256 @@
+"""Pending records are claimed for sending, and what came of it is settled, a batch at a time.
+
+::
+
+    pending ──claim: attempt noted, draft read──> Work ──delivery──> Outcome ──settle──> decided
+
+A claim is noted before anything is sent: a process that dies leaves each record either untouched or
+known to have been tried. A claim ends with its outcome, or after its time where its owner died.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from sqlalchemy import bindparam, case, func, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from bridge import decision
+from bridge.ledger.batch import Batch
+from bridge.ledger.rows import ROW, among, payload_of, row_of, unpack
+from bridge.ledger.schema import claims, links, records, waiting
+from bridge.ledger.writes import NOTED, TO_SEND
+from bridge.records import Answered, Decision, Later, NotTaken, Reason, State, Waiting, Work
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import Connection
+
+    from bridge.ledger.rows import Feed
+    from bridge.records import Draft, LedgerRow, Outcome, Policy
+
+__all__ = ["claim", "give_up_claims", "next_due", "settle"]
+
+_DUE = (records.c.state == State.PENDING, records.c.gone == 0)
+
+
+def claim(connection: Connection, feed: Feed, limit: int, *, now: int, until: int) -> list[Work]:
+    """Claim pending records that are due, noting the attempt.
+
+    Args:
+        connection: Inside a writing transaction.
+        feed: Whose records.
+        limit: How many at most.
+        now: The time to compare due times with.
+        until: When the claim ends by itself, should its owner die.
+
+    Returns:
+        The work, the longest due first.
+    """
+    due = (
+        select(records.c.number, records.c.attempts, records.c.failures, waiting.c.body)
+        .join(waiting, (waiting.c.record == records.c.number) & (waiting.c.slot == TO_SEND))
+        .where(
+            records.c.feed == feed.number, *_DUE, records.c.next_try_at <= now, records.c.claimed_until <= now
+        )
+        .order_by(records.c.next_try_at, records.c.number)
+        .limit(limit)
+    )
+    found = connection.execute(due).all()
+    if found:
+        connection.execute(
+            update(records)
+            .where(among(records.c.number, [row.number for row in found]))
+            .values(attempts=records.c.attempts + 1, claimed_until=until)
+        )
+    return [
+        Work(
+            row.number, feed.stream, payload_of(unpack(row.body, feed.stream)), row.attempts + 1, row.failures
+        )
+        for row in found
+    ]
+
+
+def next_due(connection: Connection, feed: Feed) -> int | None:
+    """When the next unclaimed pending record is due; None where none waits."""
+    unclaimed = (records.c.feed == feed.number, *_DUE, records.c.claimed_until == 0)
+    due: int | None = connection.scalar(select(func.min(records.c.next_try_at)).where(*unclaimed))
+    return due
+
+
+def give_up_claims(connection: Connection, feed: Feed) -> None:
+    """End all claims of a feed: for the one owner of a SQLite ledger, when it opens it."""
+    connection.execute(
+        update(records)
+        .where(records.c.feed == feed.number, records.c.state == State.PENDING, records.c.claimed_until > 0)
+        .values(claimed_until=0)
+    )
+
+
+def settle(
+    connection: Connection,
+    feed: Feed,
+    outcomes: Sequence[Outcome],
+    *,
+    policy: Policy,
+    now: int,
+    run: int = 0,
+) -> None:
+    """Write what came of claimed work, and decide on what was noted meanwhile.
+
+    Args:
+        connection: Inside a writing transaction.
+        feed: Whose records these are.
+        outcomes: What came of them.
+        policy: What the user chose for this stream.
+        now: The time to note.
+        run: Number of the run that got the answers, 0 for none.
+    """
+    _settle_later(connection, [one for one in outcomes if isinstance(one, Later)])
+    said = [one for one in outcomes if not isinstance(one, Later)]
+    if not said:
+        return
+    numbers = [one.work.number for one in said]
+    found = connection.execute(select(*ROW).where(among(records.c.number, numbers)))
+    rows = {row.number: row_of(row) for row in found}
+    settling = _Settling(connection, feed, policy, now)
+    settling.expect(said)
+    for one in said:
+        settling.settle(one, rows[one.work.number])
+    settling.batch.writes.flush()
+    settling.drop_merged_drafts()
+    delivered = records.c.state.in_((State.DELIVERED, State.DRIFTED))
+    connection.execute(
+        update(records)
+        .where(among(records.c.number, numbers))
+        .values(answered_run=case((delivered, run), else_=records.c.answered_run), claimed_until=0)
+    )
+
+
+def _settle_later(connection: Connection, outcomes: Sequence[Later]) -> None:
+    """No answer: due again later; an attempt that never began is taken back."""
+    if not outcomes:
+        return
+    statement = (
+        update(records)
+        .where(records.c.number == bindparam("row_number"))
+        .values(
+            next_try_at=bindparam("next_try"),
+            failures=records.c.failures + bindparam("failed"),
+            attempts=records.c.attempts - bindparam("taken_back"),
+            claimed_until=0,
+        )
+    )
+    connection.execute(
+        statement,
+        [
+            {
+                "row_number": one.work.number,
+                "next_try": one.next_try_at,
+                "failed": int(one.failed),
+                "taken_back": int(not one.begun),
+            }
+            for one in outcomes
+        ],
+    )
+
+
+class _Settling:
+    """Settles one batch of outcomes."""
+
+    def __init__(self, connection: Connection, feed: Feed, policy: Policy, now: int) -> None:
+        self._connection = connection
+        self._feed = feed
+        self._policy = policy
+        self._now = now
+        self._linked: dict[str, int] = {}
+        self._noted: dict[int, Draft] = {}
+        self._answered: list[int] = []
+        self.batch = Batch(connection, feed, now, partial(decision.decide_anew, policy=policy))
+
+    def expect(self, outcomes: Sequence[Answered | NotTaken]) -> None:
+        """Look up at once which returned ids are linked already, and what was noted meanwhile."""
+        ids = [one.answer.trakor_id for one in outcomes if isinstance(one, Answered)]
+        found = select(links.c.trakor_id, links.c.record).where(
+            links.c.space == self._feed.space, among(links.c.trakor_id, ids)
+        )
+        self._linked = {row.trakor_id: row.record for row in self._connection.execute(found)}
+        numbers = [one.work.number for one in outcomes]
+        noted = select(waiting.c.record, waiting.c.body).where(
+            among(waiting.c.record, numbers), waiting.c.slot == NOTED
+        )
+        self._noted = {
+            row.record: unpack(row.body, self._feed.stream).draft for row in self._connection.execute(noted)
+        }
+
+    def settle(self, outcome: Answered | NotTaken, row: LedgerRow) -> None:
+        """Write one outcome, then decide on what was noted while it was under way."""
+        if isinstance(outcome, Answered):
+            now = self._answer(outcome, row)
+        elif row.state is State.PENDING:
+            judge = decision.reject if outcome.own_fault else decision.fail
+            now = self.batch.carry_out(judge(row, outcome.message), None, row, sight=False)
+        else:
+            return  # a person dropped it while it was under way
+        noted = self._noted.get(row.number)
+        if noted is not None and now.state not in {State.DROPPED, State.PENDING} and now.reason not in _ASKED:
+            self._decide_noted(noted, now)
+
+    def _answer(self, outcome: Answered, row: LedgerRow) -> LedgerRow:
+        answer = outcome.answer
+        linked = self._linked.get(answer.trakor_id)
+        verdict = decision.settle(answer, row, linked, self._policy, noted=row.number in self._noted)
+        if verdict.state is not State.DROPPED and row.state is State.PENDING:
+            self._claim_returned_name(outcome, row)
+        own = verdict.reason is not Reason.SAME_PARTY
+        if own:
+            self._link(outcome, row)
+        self._answered.append(row.number)
+        return self.batch.carry_out(
+            verdict, None, row, sight=False, trakor_id=answer.trakor_id if own else None
+        )
+
+    def _claim_returned_name(self, outcome: Answered, row: LedgerRow) -> None:
+        """The name sent is answered for; a returned name with another key is claimed as well."""
+        if outcome.key and outcome.key != row.sent_key:
+            values = {"space": self._feed.space, "key": outcome.key, "record": row.number, "answered": 1}
+            self._connection.execute(upsert(claims).values(values).on_conflict_do_nothing())
+        where = (claims.c.space == self._feed.space, claims.c.key == row.sent_key)
+        self._connection.execute(update(claims).where(*where).values(answered=1))
+
+    def _link(self, outcome: Answered, row: LedgerRow) -> None:
+        answer = outcome.answer
+        self._linked[answer.trakor_id] = row.number
+        values = {
+            "space": self._feed.space,
+            "trakor_id": answer.trakor_id,
+            "record": row.number,
+            "sku": answer.sku,
+            "at": self._now,
+        }
+        self._connection.execute(upsert(links).values(values).on_conflict_do_nothing())
+
+    def _decide_noted(self, noted: Draft, row: LedgerRow) -> None:
+        """What changed while the record was unanswered is decided now, as answered."""
+        # A later sight of the same only moved the time of the read: the note is not old for that.
+        then = replace(row, read_at=noted.read_at)
+        again = decision.decide(noted, then, self.batch.holder_of, self._policy)
+        if again is None:
+            again = Decision(row.state, row.reason, merged_into=row.merged_into, waiting=Waiting.UNNOTE)
+        elif again.waiting is Waiting.STORE:
+            self.batch.writes.remove(row.number, NOTED)
+        self.batch.carry_out(again, noted, row, sight=False)
+
+    def drop_merged_drafts(self) -> None:
+        """The drafts of those merged into an answered record no longer wait for it to give up its name."""
+        heirs = select(records.c.number).where(
+            among(records.c.merged_into, self._answered), records.c.state == State.MERGED
+        )
+        self._connection.execute(waiting.delete().where(waiting.c.record.in_(heirs)))
+
+
+_ASKED = frozenset({Reason.EXISTING, Reason.SAME_PARTY})
+"""Reasons that a person is asked about first; what was noted waits until then."""

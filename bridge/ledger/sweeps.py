@@ -1,0 +1,146 @@
+"""Runs and sweeps: when they began, how far they are, what they came to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import orjson
+from sqlalchemy import case, func, insert, select, update
+
+from bridge.ledger.rows import Feed, among
+from bridge.ledger.schema import records, runs, sweeps
+from bridge.records import Origin, State
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import Connection
+
+__all__ = ["COUNTS", "Sweep", "begin_run", "begin_sweep", "count", "end_run", "end_sweep", "needing_a_person"]
+
+CHECKPOINT_LIFE = 24 * 60 * 60 * 1000
+"""Milliseconds for which an interrupted sweep may be gone on with."""
+
+COUNTS = (
+    "read", "created", "existing", "unchanged", "merged", "skipped", "held", "rejected", "drifted", "pending",
+)  # fmt: skip
+"""The numbers of a stream in `backfill --json`: all but `read` add up to `read`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """One reading of a whole list.
+
+    Attributes:
+        number: The ledger's number of it.
+        position: Where to go on reading; 0 for a new one.
+    """
+
+    number: int
+    position: int
+
+
+def begin_run(connection: Connection, name: str, command: str, feeds: Sequence[Feed], *, now: int) -> int:
+    """A run begins: it is accountable for what is left pending, too.
+
+    Args:
+        connection: Inside a writing transaction.
+        name: The connection's name.
+        command: What is running, e.g. ``backfill``.
+        feeds: The streams that it reads.
+        now: The time to note.
+
+    Returns:
+        The run's number.
+    """
+    values = {
+        "connection": name,
+        "command": command,
+        "streams": ",".join(feed.stream for feed in feeds),
+        "began_at": now,
+    }
+    number = int(connection.scalar(insert(runs).values(values).returning(runs.c.number)))
+    pending = (among(records.c.feed, [feed.number for feed in feeds]), records.c.state == State.PENDING)
+    connection.execute(update(records).where(*pending).values(run=number))
+    return number
+
+
+def end_run(
+    connection: Connection, number: int, *, complete: bool, counts: dict[str, dict[str, int]], now: int
+) -> None:
+    """A run ends, with its numbers for each stream."""
+    values = {"ended_at": now, "complete": int(complete), "counts": orjson.dumps(counts).decode()}
+    connection.execute(update(runs).where(runs.c.number == number).values(values))
+
+
+def begin_sweep(connection: Connection, feed: Feed, query: str, *, restart: bool, now: int) -> Sweep:
+    """Begin to read a list, or go on where an interrupted sweep of the same query stopped within a day.
+
+    Args:
+        connection: Inside a writing transaction.
+        feed: Whose list.
+        query: Fingerprint of the query's text and variables: a checkpoint is good for no other.
+        restart: Start over in any case.
+        now: The time to note.
+    """
+    last = connection.execute(
+        select(sweeps.c.number, sweeps.c.query, sweeps.c.moved_at, sweeps.c.position, sweeps.c.ended_at)
+        .where(sweeps.c.feed == feed.number)
+        .order_by(sweeps.c.number.desc())
+        .limit(1)
+    ).first()
+    fresh = last is not None and last.ended_at is None and now - last.moved_at < CHECKPOINT_LIFE
+    if last is not None and fresh and last.query == query and not restart:
+        return Sweep(last.number, last.position)
+    values = {"feed": feed.number, "query": query, "began_at": now, "moved_at": now}
+    return Sweep(int(connection.scalar(insert(sweeps).values(values).returning(sweeps.c.number))), 0)
+
+
+def end_sweep(connection: Connection, sweep: Sweep, *, complete: bool, now: int) -> None:
+    """A sweep came to the list's end; ``complete`` where every record of the list could be used."""
+    values = {"ended_at": now, "complete": int(complete)}
+    connection.execute(update(sweeps).where(sweeps.c.number == sweep.number).values(values))
+
+
+def count(connection: Connection, feed: Feed, run: int) -> dict[str, int]:
+    """What became of each record that a run is accountable for.
+
+    Args:
+        connection: Inside any transaction.
+        feed: Whose records.
+        run: The run's number.
+
+    Returns:
+        A number for each word of ``COUNTS``; all but ``read`` add up to ``read``.
+    """
+    answered_now = records.c.answered_run == run
+    known = records.c.state.in_((State.DELIVERED, State.DRIFTED))
+    word = case(
+        (answered_now & known & (records.c.origin == Origin.CREATED), "created"),
+        (answered_now & known, "existing"),
+        (known & (records.c.filtered == 1), "skipped"),
+        (records.c.state == State.DELIVERED, "unchanged"),
+        (records.c.state == State.DROPPED, "skipped"),
+        else_=records.c.state,
+    )
+    found = connection.execute(
+        select(word.label("word"), func.count().label("number"))
+        .where(records.c.feed == feed.number, records.c.run == run)
+        .group_by(word)
+    )
+    numbers = dict.fromkeys(COUNTS, 0) | {row.word: int(row.number) for row in found}
+    return numbers | {"read": sum(numbers.values())}
+
+
+def needing_a_person(connection: Connection, feeds: Sequence[Feed]) -> int:
+    """How many records of these streams are held or rejected, from now or before."""
+    number = connection.scalar(
+        select(func.count())
+        .select_from(records)
+        .where(
+            among(records.c.feed, [feed.number for feed in feeds]),
+            records.c.state.in_((State.HELD, State.REJECTED)),
+        )
+    )
+    return int(number or 0)
