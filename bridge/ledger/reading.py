@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import func, or_, select
 
 from bridge.ledger.rows import ROW, Feed, among, row_of, unpack
-from bridge.ledger.schema import claims, feeds, history, links, records, waiting
+from bridge.ledger.schema import claims, feeds, history, links, pauses, records, sweeps, waiting
 from bridge.ledger.writes import TO_SEND
 from bridge.records import Stream
 
