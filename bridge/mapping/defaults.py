@@ -25,7 +25,7 @@ _CONTACT_NAME: Final = (
     "join_present(' ', [person.information.firstName, person.information.familyName]), "
     "company.information.name, company.information.tradingName])"
 )
-_EMAIL: Final = "clean(email) || clean(secondaryEmail)"
+_EMAIL: Final = "clean(email)"
 _PHONE: Final = "phone(primaryCode, primary) || phone(homeCode, home)"
 _DETAILS: Final = "(person.contact || company.contact)"
 _EMAIL_ELSE_PHONE: Final = f"{_DETAILS} | ({_EMAIL} || {_PHONE})"

@@ -17,6 +17,8 @@ LONGEST_TEXT: Final = 10_000
 """The most characters of a free text. Trakor names no limit; this one keeps a request small."""
 
 HIGHEST_PRICE: Final = Decimal(10) ** 12
+_MOST_BITS: Final = 1024
+"""No float has more; Python refuses to write a number of very many digits."""
 _CENT: Final = Decimal("0.01")
 _PLAIN_DECIMAL: Final = re.compile(r"[+-]?[0-9]{1,40}(?:\.[0-9]{0,40})?")
 _CONTROLS: Final = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff]+")
@@ -56,6 +58,8 @@ def tidied(value: object) -> str:
 
 def _plain(number: float) -> str:
     """``80.0`` as 80, ``6.19`` as 6.19, ``1e16`` as 10000000000000000."""
+    if isinstance(number, int) and number.bit_length() > _MOST_BITS:
+        raise Rejected("gives a number that is too large")
     if not math.isfinite(number):
         raise Rejected("gives a number that is not finite")
     whole = int(number)

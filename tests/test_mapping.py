@@ -1,0 +1,363 @@
+"""Mapping: the default maps, what a draft holds, and records that nobody would expect."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import tomllib
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bridge import naming
+from bridge.mapping import DEFAULT_WHERE, DEFAULTS, FUNCTION_NAMES, Mapper
+from bridge.mapping.values import LONGEST_TEXT
+from bridge.naming import Hasher
+from bridge.records import Draft, Party, Product, Reason, Record, Stream, Unsendable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+HASHER = Hasher(b"0123456789abcdef")
+GUIDE = (Path(__file__).parents[1] / "docs" / "mapping.md").read_text(encoding="utf-8")
+TOML_BLOCKS = [tomllib.loads(block) for block in re.findall(r"```toml\n(.*?)```", GUIDE, re.DOTALL)]
+EXAMPLE = re.compile(
+    r"```toml\n([^`]*?)```\s+From `(.*?)`\s+this\s+makes\s+the\s+(\w+):\s+```result\n(.*?)\n```", re.DOTALL
+)
+
+CONTACT = json.loads("""{
+  "id": "c1", "isActive": true, "company": null,
+  "person": {
+    "information": {"firstName": "Ravi", "middleName": "K", "familyName": "Kumar"},
+    "contact": {"email": "Ravi@acme.in", "primaryCode": "91", "primary": "9876543210",
+                "homeCode": null, "home": null}}
+}""")
+COMPANY = json.loads("""{
+  "id": "c2", "isActive": null, "person": null,
+  "company": {
+    "information": {"name": " ", "tradingName": "Acme Home Loans"},
+    "contact": {"email": "", "primaryCode": "", "primary": "", "homeCode": "61", "home": "(02) 9123 4567"}}
+}""")
+PRODUCT = json.loads("""{
+  "id": "p1", "isActive": true, "name": "Simplicity Plus", "notes": "No offset\\naccount",
+  "lender": [{"id": "l1", "name": "ANZ", "abbr": "anz"}],
+  "residential": {"rateType": "Variable", "repaymentType": "Interest only", "propertyUse": "Investment",
+                  "initialRate": 6.19, "lvrMax": 80.0, "loanMin": 50000.0, "loanMax": 2000000},
+  "fee": [{"type": "Ongoing", "name": "Annual fee", "value": 395},
+          {"type": "Upfront", "name": "Loan APPLICATION fee", "value": 600.005}]
+}""")
+
+
+def mapper(
+    stream: Stream = Stream.CONTACTS, *, where: str = DEFAULT_WHERE, query: str = "q", **expressions: str
+) -> Mapper:
+    return Mapper(stream, expressions, where, HASHER, query)
+
+
+def record(data: Mapping[str, object], stream: Stream = Stream.CONTACTS) -> Record:
+    return Record(stream, str(data["id"]), data, 7)
+
+
+def drafted(
+    data: Mapping[str, object], made: Mapper | None = None, stream: Stream = Stream.CONTACTS
+) -> Draft:
+    draft = (made or mapper(stream))(record(data, stream))
+    assert isinstance(draft, Draft), draft
+    return draft
+
+
+def refused(data: Mapping[str, object], made: Mapper | None = None) -> Unsendable:
+    unsendable = (made or mapper())(record(data))
+    assert isinstance(unsendable, Unsendable), unsendable
+    return unsendable
+
+
+def repr_or_type(case: object) -> str:
+    """A test's name: the case, but for integers too long to be written."""
+    return "huge" if isinstance(case, int) and case > 10**99 else repr(case)[:30]
+
+
+def contact_info(text: str) -> str:
+    draft = drafted({"id": "1", "t": text}, mapper(name="'x'", contact_info="t"))
+    return draft.payload.fields()["contact_info"]
+
+
+def party(data: Mapping[str, object]) -> Party:
+    return cast("Party", drafted(data).payload)
+
+
+def product(**changes: object) -> Product:
+    return cast("Product", drafted({**PRODUCT, **changes}, stream=Stream.PRODUCTS).payload)
+
+
+class TestDefaultMaps:
+    def test_a_person_becomes_a_party(self) -> None:
+        draft = drafted(CONTACT)
+        assert draft.payload == Party("Ravi Kumar", "Ravi Kumar | +91 98765 43210 | Ravi@acme.in")
+        assert draft.qualified_name == "Ravi Kumar (Ravi@acme.in)"
+        assert draft.same_as == HASHER.same_as("ravi@acme.in")
+        assert (draft.id, draft.read_at) == ("c1", 7)
+
+    def test_a_company_without_a_name_goes_by_its_trading_name(self) -> None:
+        draft = drafted(COMPANY)
+        assert draft.payload == Party("Acme Home Loans", "Acme Home Loans | +61 2 9123 4567")
+        assert draft.qualified_name == "Acme Home Loans (+61 2 9123 4567)"
+        assert draft.same_as == HASHER.same_as("+61 2 9123 4567")
+
+    def test_a_company_goes_by_its_name_where_it_has_one(self) -> None:
+        information = {"name": "Acme Pty Ltd", "tradingName": "Acme Home Loans"}
+        data = {**COMPANY, "company": {**COMPANY["company"], "information": information}}
+        assert party(data).name == "Acme Pty Ltd"
+
+    def test_what_a_contact_lacks_is_left_out(self) -> None:
+        data = {"id": "1", "person": {"information": {"familyName": "Kumar"}, "contact": None}}
+        draft = drafted(data)
+        assert draft.payload == Party("Kumar", "Kumar")
+        assert (draft.qualified_name, draft.qualified_key, draft.same_as) == ("", "", "")
+        assert set(draft.hashes) == {"name", "contact_info"}
+
+    def test_a_product_becomes_a_product(self) -> None:
+        draft = drafted(PRODUCT, stream=Stream.PRODUCTS)
+        assert draft.payload == Product(
+            "ANZ Simplicity Plus",
+            "Variable, Interest only, Investment, 6.19%, LVR up to 80%, loan from $50000, loan to $2000000. "
+            "No offset account",
+            Decimal("600.01"),
+        )
+        assert draft.qualified_name == "ANZ Simplicity Plus (p1)"
+        assert draft.same_as == ""
+        assert set(draft.hashes) == {"name", "description", "price", "qualifier"}
+
+    def test_a_lender_without_a_name_goes_by_its_abbreviation(self) -> None:
+        assert product(lender=[{"name": None, "abbr": "CBA"}, {"name": "ANZ"}]).name == "CBA Simplicity Plus"
+        assert product(lender=[]).name == product(lender=None).name == "Simplicity Plus"
+
+    @pytest.mark.parametrize("name", [None, "", " \u200b"])
+    def test_a_product_without_a_name_is_not_named_after_its_lender(self, name: str | None) -> None:
+        unsendable = mapper(Stream.PRODUCTS)(record({**PRODUCT, "name": name}, Stream.PRODUCTS))
+        assert isinstance(unsendable, Unsendable)
+        assert unsendable.reason is Reason.NO_NAME
+
+    @pytest.mark.parametrize("nothing", [None, [], [{"name": "Annual fee", "type": None, "value": 395}]])
+    def test_a_product_without_such_a_fee_has_no_price(self, nothing: object) -> None:
+        assert product(fee=nothing).price is None
+
+    def test_a_product_of_little_detail_is_described_by_what_there_is(self) -> None:
+        assert product(residential=None, notes=None).description == ""
+        assert product(residential={"lvrMax": 95}, notes=" ").description == "LVR up to 95%"
+
+    @pytest.mark.parametrize("stream", Stream)
+    def test_the_default_map_has_exactly_the_keys_of_the_interface(self, stream: Stream) -> None:
+        own = {"contact_info"} if stream is Stream.CONTACTS else {"description", "price"}
+        assert set(DEFAULTS[stream]) == {"id", "name", "same_as", "qualifier"} | own
+
+
+class TestDraft:
+    def test_hashes_are_of_each_field_that_has_a_value_and_of_the_qualifier(self) -> None:
+        draft = drafted(CONTACT)
+        expected = {**draft.payload.fields(), "qualifier": "Ravi@acme.in"}
+        assert draft.hashes == {field: HASHER.value(field, text) for field, text in expected.items()}
+
+    def test_keys_are_of_the_plain_and_the_qualified_name(self) -> None:
+        draft = drafted(CONTACT)
+        assert draft.key == HASHER.name_key("RAVI KUMAR")
+        assert draft.qualified_key == HASHER.name_key(draft.qualified_name)
+
+    def test_a_long_name_is_qualified_from_the_whole_of_it(self) -> None:
+        draft = drafted({"id": "1", "n": "x" * 300, "q": "ravi@acme.in"}, mapper(name="n", qualifier="q"))
+        assert draft.payload.name == naming.fit("x" * 300)
+        assert draft.qualified_name == naming.qualify("x" * 300, "ravi@acme.in")
+
+    def test_the_fingerprint_changes_with_all_that_makes_a_draft(self) -> None:
+        made = [
+            mapper(),
+            mapper(Stream.PRODUCTS),
+            mapper(where=""),
+            mapper(query="r"),
+            mapper(name="id"),
+            mapper(contact_info=""),
+        ]
+        assert len({each.fingerprint for each in made}) == len(made)
+        assert {len(each.fingerprint) for each in made} == {12}
+
+    def test_the_fingerprint_changes_with_the_rules_for_names(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        before = mapper().fingerprint
+        monkeypatch.setattr(naming, "RULES", naming.RULES + 1)
+        assert mapper().fingerprint != before
+
+    def test_the_fingerprint_is_the_same_for_the_same(self) -> None:
+        whole = Mapper(Stream.CONTACTS, DEFAULTS[Stream.CONTACTS], DEFAULT_WHERE, HASHER, "q")
+        assert mapper().fingerprint == whole.fingerprint
+        assert drafted(CONTACT).fingerprint == mapper().fingerprint == refused({"id": "1"}).fingerprint
+
+    def test_free_text_keeps_its_lines_and_loses_its_control_characters(self) -> None:
+        assert contact_info(" Calls\r\nafter\tsix\x00\ud800 e\u0301\x9b\n") == "Calls\nafter six é"
+
+    def test_free_text_is_bounded(self) -> None:
+        assert contact_info("x" * LONGEST_TEXT) == "x" * LONGEST_TEXT
+        assert contact_info("x" * (LONGEST_TEXT + 1)) == "x" * (LONGEST_TEXT - 1) + "…"
+
+
+class TestWhere:
+    @pytest.mark.parametrize("where", [DEFAULT_WHERE, "", " ", "`0`", "person", "id == 'c1'"])
+    def test_a_record_is_wanted_where_jmespath_holds_the_result_true(self, where: str) -> None:
+        assert drafted(CONTACT, mapper(where=where)).id == "c1"
+
+    @pytest.mark.parametrize("where", ["nothing", "isActive == `false`", "''", "`[]`", "`{}`"])
+    def test_a_record_is_filtered_where_jmespath_holds_the_result_false(self, where: str) -> None:
+        assert refused(CONTACT, mapper(where=where)).reason is Reason.FILTERED
+
+    def test_inactive_records_are_filtered_and_those_of_unknown_activity_are_not(self) -> None:
+        assert refused({**CONTACT, "isActive": False}) == Unsendable(
+            "c1", Reason.FILTERED, "", "", mapper().fingerprint, 7
+        )
+        assert drafted({**CONTACT, "isActive": None}).payload == drafted(CONTACT).payload
+
+    def test_the_filter_comes_before_the_name(self) -> None:
+        assert refused({"id": "1", "isActive": False}).reason is Reason.FILTERED
+
+    def test_a_filter_that_fails_rejects_the_record(self) -> None:
+        unsendable = refused(CONTACT, mapper(where="contains(isActive, 'x')"))
+        assert (unsendable.reason, unsendable.field) == (Reason.MAPPING, "where")
+
+
+class TestNamesAndIds:
+    @pytest.mark.parametrize("name", [None, "", " \t", "\u200b\ud800"])
+    def test_a_record_of_which_no_name_is_left_has_none(self, name: str | None) -> None:
+        unsendable = refused({"id": "1", "n": name}, mapper(name="n"))
+        assert (unsendable.reason, unsendable.field) == (Reason.NO_NAME, "name")
+
+    @pytest.mark.parametrize(
+        ("number", "name"), [(5, "5"), (80.0, "80"), (6.19, "6.19"), (1e16, "1" + "0" * 16)]
+    )
+    def test_a_number_is_a_name_in_its_plain_form(self, number: float, name: str) -> None:
+        assert drafted({"id": "1", "n": number}, mapper(name="n")).payload.name == name
+
+    @pytest.mark.parametrize(
+        "name", [True, ["Ravi"], {"a": "Ravi"}, math.nan, math.inf, 10**5000], ids=repr_or_type
+    )
+    def test_what_is_no_text_is_no_name(self, name: object) -> None:
+        unsendable = refused({"id": "1", "n": name}, mapper(name="n"))
+        assert (unsendable.reason, unsendable.field) == (Reason.MAPPING, "name")
+
+    @pytest.mark.parametrize(
+        ("given_id", "found"), [("c1", "c1"), (12, "12"), ("é x", "é x"), ("x" * 255, "x" * 255)]
+    )
+    def test_an_id_is_text_or_a_whole_number(self, given_id: object, found: str) -> None:
+        assert mapper().identify({"id": given_id}) == found
+
+    @pytest.mark.parametrize(
+        "bad",
+        [None, "", " ", True, 1.0, [], {}, "a\nb", "\ud800", "x" * 256, 10**5000],
+        ids=repr_or_type,
+    )
+    def test_anything_else_is_no_id(self, bad: object) -> None:
+        assert mapper().identify({"id": bad}) is None
+
+    def test_an_id_is_found_where_the_map_says(self) -> None:
+        assert mapper(id="node.key").identify({"node": {"key": "k"}}) == "k"
+        assert mapper(id="abs(id)").identify({"id": "x"}) is None
+
+    def test_a_record_that_gives_another_id_is_rejected(self) -> None:
+        unsendable = mapper()(Record(Stream.CONTACTS, "c9", CONTACT, 7))
+        assert isinstance(unsendable, Unsendable)
+        assert (unsendable.id, unsendable.reason, unsendable.field) == ("c9", Reason.MAPPING, "id")
+
+
+ODD_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(exclude_categories=())),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+def shaped(like: object) -> st.SearchStrategy[object]:
+    """JSON of a record's shape, in which any value may be any other."""
+    if isinstance(like, dict):
+        return (
+            st.fixed_dictionaries({}, optional={key: shaped(value) for key, value in like.items()}) | ODD_JSON
+        )
+    if isinstance(like, list):
+        return st.lists(shaped(like[0]), max_size=3) | ODD_JSON
+    return st.just(like) | ODD_JSON
+
+
+ODD_EXPRESSIONS = [
+    "to_string(@)",
+    "sum(*)",
+    "max_by(*, &id)",
+    "sort(keys(@))",
+    "join('', *)",
+    "id > person",
+    "ceil(id)",
+    "to_number(id)",
+    "fee[?value > `1`].name | [0]",
+    "contains(id, person)",
+    "phone(id, fee)",
+    "phone(person, id)",
+]
+
+
+class TestHostileRecords:
+    @given(shaped({**CONTACT, **PRODUCT}), st.sampled_from(Stream))
+    def test_no_record_makes_a_default_map_fail(self, data: object, stream: Stream) -> None:
+        self.check(mapper(stream), data)
+
+    @settings(max_examples=50)
+    @given(shaped({**CONTACT, **PRODUCT}), st.sampled_from(ODD_EXPRESSIONS))
+    def test_no_record_makes_an_odd_map_fail(self, data: object, expression: str) -> None:
+        self.check(mapper(name=expression, contact_info=expression, qualifier=expression), data)
+
+    @staticmethod
+    def check(made: Mapper, data: object) -> None:
+        fields = data if isinstance(data, dict) else {"id": data}
+        result = made(Record(Stream.CONTACTS, made.identify(fields) or "unknown", fields, 7))
+        if isinstance(result, Draft):
+            assert 0 < len(result.payload.name) <= 255
+            json.dumps(result.payload.fields()).encode()
+            result.payload.fields()["name"].encode()
+            assert all(result.hashes.values())
+        else:
+            assert bool(result.field) is (result.reason is not Reason.FILTERED)
+
+    def test_a_record_nested_beyond_pythons_patience_is_rejected(self) -> None:
+        deep: object = "x"
+        for _ in range(100_000):
+            deep = [deep]
+        unsendable = refused({"id": "1", "deep": deep}, mapper(name="to_string(deep)"))
+        assert unsendable.detail == "cannot be evaluated over this record (RecursionError)"
+        while isinstance(deep, list):  # taken apart by hand: freeing it at once could overflow the stack
+            deep = deep.pop()
+
+    def test_a_huge_record_is_only_long(self) -> None:
+        draft = drafted({"id": "1", "t": "👩 " * 500_000}, mapper(name="t", contact_info="t", qualifier="t"))
+        assert draft.payload.fields()["contact_info"].endswith("👩…")
+        assert draft.qualified_name == ""
+
+
+class TestGuide:
+    def test_it_lists_exactly_the_named_functions(self) -> None:
+        assert set(re.findall(r"^\| `(\w+)\(", GUIDE, re.MULTILINE)) == FUNCTION_NAMES
+
+    @pytest.mark.parametrize("stream", Stream)
+    def test_it_shows_the_default_maps_as_they_are(self, stream: Stream) -> None:
+        shown = [
+            block[stream]["map"] for block in TOML_BLOCKS if "id" in block.get(stream, {}).get("map", {})
+        ]
+        assert [{key: " ".join(text.split()) for key, text in each.items()} for each in shown] == [
+            {key: " ".join(text.split()) for key, text in DEFAULTS[stream].items()}
+        ]
+
+    def test_its_examples_make_what_it_says(self) -> None:
+        found = EXAMPLE.findall(GUIDE)
+        assert len(found) >= 3
+        for toml, data, field, result in found:
+            ((stream, section),) = tomllib.loads(toml).items()
+            made = mapper(Stream(stream), where=section.get("where", DEFAULT_WHERE), **section["map"])
+            draft = drafted(json.loads(" ".join(data.split())), made, Stream(stream))
+            assert draft.payload.fields()[field] == result

@@ -1,0 +1,233 @@
+"""Names fit for Trakor, keys and keyed hashes: what must hold for any text, and the known awkward ones."""
+
+from __future__ import annotations
+
+import sys
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge import naming
+from bridge.errors import LedgerError
+from bridge.naming import Hasher
+
+ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=400)  # lone surrogates too
+LONG_TEXT = st.text(st.sampled_from("aé👩\u0301\u200d ـش🏽"), min_size=200, max_size=600)
+KEY = b"0123456789abcdef"
+
+# Format characters that print: the number and verse signs of Arabic, Syriac and Kaithi.
+PRINTING_FORMATS = {*range(0x600, 0x606), 0x6DD, 0x70F, 0x890, 0x891, 0x8E2, 0x110BD, 0x110CD}
+
+
+def units(text: str) -> int:
+    return len(text.encode("utf-16-le")) // 2
+
+
+@given(ANY_TEXT | LONG_TEXT)
+def test_a_fit_name_is_short_enough_composed_trimmed_and_stays_as_it_is(text: str) -> None:
+    name = naming.fit(text)
+    assert units(name) <= 255
+    assert unicodedata.is_normalized("NFC", name)
+    assert name == " ".join(name.split())
+    assert naming.fit(name) == name
+
+
+@given(ANY_TEXT)
+def test_a_name_is_the_same_however_its_text_was_composed_or_spaced(text: str) -> None:
+    assert naming.fit(f"\t {unicodedata.normalize('NFD', naming.tidy(text))} \r\n") == naming.fit(text)
+
+
+def test_the_invisible_characters_are_those_of_unicode() -> None:
+    """All control, format and surrogate characters of this Python's tables vanish or separate words."""
+    for number in range(sys.maxunicode + 1):
+        character = chr(number)
+        if unicodedata.category(character) in {"Cc", "Cf", "Cs"} and number not in PRINTING_FORMATS:
+            expected = "a b" if character.isspace() else "ab"
+            assert naming.tidy(f"a{character}b") == expected, hex(number)
+
+
+def test_visible_characters_stay() -> None:
+    """Letters, numbers, punctuation, symbols and marks are kept, but for fillers and variation selectors."""
+    lost = [
+        number
+        for number in range(sys.maxunicode + 1)
+        if unicodedata.category(chr(number))[0] in "LNPS" and not naming.tidy(chr(number))
+    ]
+    assert lost == [0x115F, 0x1160, 0x3164, 0xFFA0]
+    assert all(naming.tidy(chr(number)) for number in PRINTING_FORMATS)
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("  Ravi\t\n Kumar ", "Ravi Kumar"),
+        ("Rene\u0301e", "Renée"),
+        ("Ra\u200bvi\ufeff", "Ravi"),
+        ("\u202eRavi\u202c", "Ravi"),
+        ("Ravi\x00 \x07Kumar", "Ravi Kumar"),
+        ("Ra\u00advi", "Ravi"),
+        ("Anna\u00a0Li", "Anna Li"),
+        ("a \u200b b", "a b"),
+        ("\ud800Ravi\udc00", "Ravi"),
+        ("\U0001f468\u200d\U0001f469\u200d\U0001f467", "\U0001f468\U0001f469\U0001f467"),
+        ("❤\ufe0f", "❤"),
+        ("می\u200cخواهم", "میخواهم"),  # noqa: RUF001 - Persian
+        ("\u3164\u200b", ""),
+        ("e\u200b\u0301", "é"),
+    ],
+)
+def test_what_becomes_of_awkward_names(text: str, name: str) -> None:
+    assert naming.fit(text) == name
+
+
+def test_a_name_of_255_units_is_whole_and_one_more_is_cut() -> None:
+    assert naming.fit("x" * 255) == "x" * 255
+    cut = naming.fit("x" * 256)
+    assert cut[:245] == "x" * 245
+    assert cut[245:247] == "… "
+    assert len(cut) == 255
+
+
+def test_the_ending_of_a_cut_name_never_changes() -> None:
+    """The digits are in names that Trakor has: another hash would make every long name another one."""
+    assert (naming.RULES, naming.fit("x" * 256)[-8:]) == (1, "85e62acd")
+
+
+def test_long_names_that_differ_at_the_end_stay_different() -> None:
+    assert naming.fit("x" * 300 + "a") != naming.fit("x" * 300 + "b")
+
+
+def test_length_is_counted_in_utf16_units() -> None:
+    assert naming.fit("👩" * 127) == "👩" * 127
+    assert units(naming.fit("👩" * 128)) <= 255
+    assert naming.fit("👩" * 128).startswith("👩" * 122 + "… ")
+
+
+@pytest.mark.parametrize("follower", ["\u0301", "\u0651", "🏽"])
+def test_a_cut_never_parts_a_character_from_what_is_drawn_onto_it(follower: str) -> None:
+    cut = naming.fit("x" * 244 + "ش" + follower + "y" * 50)
+    assert cut.startswith("x" * 244 + "… ")
+
+
+def test_a_text_of_marks_alone_is_cut_all_the_same() -> None:
+    assert units(naming.fit("\u0301" * 1000)) == 255
+
+
+@given(ANY_TEXT | LONG_TEXT, ANY_TEXT)
+def test_a_qualified_name_ends_with_its_whole_qualifier_or_is_not_made(name: str, qualifier: str) -> None:
+    qualified = naming.qualify(name, qualifier)
+    if qualified:
+        assert qualified.endswith(f" ({naming.tidy(qualifier)})")
+        assert naming.fit(qualified) == qualified
+    else:
+        whole, told_apart_by = naming.tidy(name), naming.tidy(qualifier)
+        assert not whole or not told_apart_by or units(f"{whole} ({told_apart_by})") > 255
+
+
+def test_a_short_name_is_qualified_whole() -> None:
+    assert naming.qualify("Ravi  Kumar", " ravi@acme.in ") == "Ravi Kumar (ravi@acme.in)"
+
+
+def test_a_long_name_is_cut_for_its_qualifier_with_the_hash_of_the_whole() -> None:
+    whole = "x" * 250
+    qualified = naming.qualify(whole, "ravi@acme.in")
+    assert units(qualified) == 255
+    assert naming.fit(whole + "x" * 50)[-8:] != qualified[-23:-15] != naming.qualify(whole + "y", "z")[-12:-4]
+    assert naming.qualify(whole + "a", "q") != naming.qualify(whole + "b", "q")
+
+
+@pytest.mark.parametrize(("name", "qualifier"), [("", "x"), ("Ravi", " \u200b"), ("x" * 40, "q" * 221)])
+def test_what_cannot_be_qualified(name: str, qualifier: str) -> None:
+    assert naming.qualify(name, qualifier) == ""
+
+
+def test_a_name_that_fits_beside_a_long_qualifier_is_qualified() -> None:
+    assert naming.qualify("Ravi", "q" * 240) == f"Ravi ({'q' * 240})"
+    assert naming.qualify("x" * 40, "q" * 220) != ""
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Ravi Kumar", "RAVI  KUMAR "),
+        ("Straße", "STRASSE"),
+        ("Σίσυφος", "ΣΊΣΥΦΟΣ"),
+        ("ﬁsh", "Fish"),
+        ("René", "RENE\u0301"),
+        ("Ra\u200bvi", "ravi"),
+    ],
+)
+def test_spellings_of_one_name_have_one_key(one: str, other: str) -> None:
+    assert naming.key(one) == naming.key(other)
+
+
+@pytest.mark.parametrize(("one", "other"), [("Ravi", "Rávi"), ("Ravi K", "RaviK"), ("Ravi", "Ravi.")])
+def test_different_names_have_different_keys(one: str, other: str) -> None:
+    assert naming.key(one) != naming.key(other)
+
+
+@given(ANY_TEXT | LONG_TEXT)
+def test_a_name_and_its_fit_form_have_one_key(text: str) -> None:
+    assert naming.key(naming.fit(text)) == naming.key(text)
+
+
+def test_hashes_need_the_key_and_tell_purposes_apart() -> None:
+    one, other = Hasher(KEY), Hasher(KEY[::-1])
+    assert one.name_key("Ravi") == one.name_key("RAVI ") != other.name_key("Ravi")
+    assert one.same_as("A@B.au") == one.same_as("a@b.au") != one.name_key("a@b.au")
+    assert one.value("name", "x") != one.value("contact_info", "x")
+    assert one.value("name", "x") != one.value("name", "X")
+    assert one.value("ab", "c") != one.value("a", "bc")
+
+
+def test_hashes_have_the_documented_lengths_and_survive_text_that_nothing_can_store() -> None:
+    hasher = Hasher(KEY)
+    assert [len(hasher.name_key("x")), len(hasher.same_as("x")), len(hasher.value("f", "\ud800"))] == [
+        16,
+        16,
+        8,
+    ]
+
+
+def test_empty_text_has_no_hash() -> None:
+    hasher = Hasher(KEY)
+    assert hasher.name_key(" \u200b") == hasher.same_as("") == hasher.value("name", "") == ""
+
+
+def test_hashes_never_change_under_the_same_rules() -> None:
+    """They are in ledgers: a change without a new RULES would make every record drift."""
+    hasher = Hasher(KEY)
+    made = (hasher.name_key("Renée"), hasher.same_as("a@b.au"), hasher.value("name", "Renée"))
+    assert (naming.RULES, *made) == (1, "YfNIeGtTguTOff6Y", "Uffgr3uOhL_3jUUB", "0hP9gliu")
+
+
+@pytest.mark.parametrize("size", [0, 15, 65])
+def test_a_ledger_key_of_another_length_is_refused(size: int) -> None:
+    with pytest.raises(ValueError, match=f"it has {size}"):
+        Hasher(b"x" * size)
+
+
+FIELDS = st.from_regex(r"[a-z_]{1,12}", fullmatch=True)
+DIGESTS = st.from_regex(r"[A-Za-z0-9_-]{8}", fullmatch=True)
+
+
+@given(st.dictionaries(FIELDS, DIGESTS))
+def test_stored_hashes_come_back(hashes: dict[str, str]) -> None:
+    assert naming.decode(naming.encode(hashes)) == hashes
+
+
+def test_stored_hashes_are_one_short_text_whatever_their_order() -> None:
+    assert naming.encode({"name": "a", "contact_info": "b", "price": ""}) == "1;contact_info=b;name=a"
+    assert naming.encode({}) == naming.encode({"price": ""}) == ""
+
+
+def test_hashes_made_by_other_rules_are_equal_to_none_of_ours() -> None:
+    assert naming.decode("2;name=AAAAAAAA") == {naming.OTHER_RULES: "2"}
+
+
+@pytest.mark.parametrize("text", ["x;name=a", "1;name", "1;=a", ";", "1;name="])
+def test_hashes_that_cannot_be_read_are_a_fault_of_the_ledger(text: str) -> None:
+    with pytest.raises(LedgerError, match="cannot be read"):
+        naming.decode(text)
