@@ -40,11 +40,13 @@ class Transient(BridgeError):  # noqa: N818 - the name says what to do, not that
     Args:
         message: What happened.
         retry_after: Seconds that the other side asked to be left alone, from ``Retry-After``.
+        busy: The other side says that it has too much to do: never the fault of what was asked.
     """
 
-    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+    def __init__(self, message: str, *, retry_after: float | None = None, busy: bool = False) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.busy = busy
 
 
 class Refused(BridgeError):  # noqa: N818

@@ -1,0 +1,281 @@
+"""Trakor's public API: requests built and answers deciphered by pure functions, a little I/O between.
+
+::
+
+    Payload ──build──> body ──POST──> status, headers, bytes ──decipher──> Answer
+                                                                     or Transient, Refused, Rejected
+
+Rules are from the vendor's page "Public API" (two endpoints, ``X-API-KEY``, the statuses 400, 401,
+403, 500); what it does not say is treated so that nothing is lost: any other answer of a server or a
+proxy is tried again, any answer of another kind of place stops the flow.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import aiohttp
+import httpx
+import orjson
+from httpx_aiohttp import AiohttpTransport
+
+from bridge import __version__
+from bridge.errors import BridgeError, Refused, Rejected, Transient
+from bridge.naming import tidy
+from bridge.pacing import retry_after
+from bridge.records import Answer, Product
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import TracebackType
+    from typing import Self
+
+    from bridge.records import Payload
+
+__all__ = ["MALFORMED", "TrakorClient", "build", "decipher", "path_of", "scrub"]
+
+LONGEST_ANSWER: Final = 64 * 1024
+"""Bytes of an answer that are read. The longest documented one has under 2,000."""
+
+LONGEST_MESSAGE: Final = 200
+"""Characters of Trakor's words that are kept with a rejected record."""
+
+MALFORMED: Final = b"{}"
+"""A body without a name: a good key answers 400 to it and makes nothing (authentication comes first)."""
+
+_TRANSIENT: Final = frozenset({408, 409, 423, 425, 429})
+_BUSY: Final = frozenset({429, 503})
+_REJECTED: Final = frozenset({400, 413, 422})
+_ADVICE: Final = {
+    401: "make a new API key in Trakor (Settings → API Keys) and put it into [trakor] api_key",
+    403: "the organisation is frozen: once it is thawed in Trakor, run this again",
+    404: "check [trakor] url: it must end in /api/public/v1",
+    405: "check [trakor] url: it must end in /api/public/v1",
+}
+_REDIRECT_ADVICE: Final = "check [trakor] url: a redirect is not followed, since it could hand on the key"
+
+
+def path_of(payload: Payload) -> str:
+    """The endpoint that takes a payload."""
+    return "/products" if isinstance(payload, Product) else "/parties"
+
+
+def build(payload: Payload) -> bytes:
+    """The JSON body of a POST. Fields without a value are left out: both are optional."""
+    body: dict[str, Any] = {"name": payload.name}
+    if isinstance(payload, Product):
+        if payload.description:
+            body["description"] = payload.description
+        if payload.price is not None:
+            body["price"] = float(payload.price)  # exact to the cent below 1e12, which mapping sees to
+    elif payload.contact_info:
+        body["contact_info"] = payload.contact_info
+    return orjson.dumps(body)
+
+
+def decipher(
+    status: int, headers: Mapping[str, str], body: bytes, payload: Payload | None, now: float
+) -> Answer | BridgeError:
+    """What an answer means; the error's type is what to do about it.
+
+    Args:
+        status: HTTP status.
+        headers: Its headers, found whatever the case of their names.
+        body: At most the first 64 KiB.
+        payload: What was sent, so that its personal data can be kept out of messages; None for nothing.
+        now: Wall clock, seconds since the epoch, for a ``Retry-After`` that is a date.
+
+    Returns:
+        The answer, or the error to raise.
+    """
+    if 200 <= status < 300:  # noqa: PLR2004 - HTTP's own number; 200 or 201 for what exists is not documented
+        return _accepted(status, headers, body)
+    if status in _REJECTED:
+        return Rejected(_rejection(status, body, payload))
+    if status in _TRANSIENT or status >= 500:  # noqa: PLR2004 - likewise
+        wait = retry_after(headers.get("retry-after"), now)
+        busy = wait is not None or status in _BUSY
+        return Transient(f"Trakor answered {status}", retry_after=wait, busy=busy)
+    if 300 <= status < 400:  # noqa: PLR2004 - likewise
+        return Refused(f"Trakor's address answered with a redirect ({status})", advice=_REDIRECT_ADVICE)
+    return Refused(f"Trakor refused the request: {_words(status)}", advice=_ADVICE.get(status, _ADVICE[404]))
+
+
+def _words(status: int) -> str:
+    known = {
+        401: "401, the API key is missing, invalid or revoked",
+        403: "403, the organisation is frozen",
+        404: "404, there is nothing at this address",
+        405: "405, this address takes no POST",
+    }
+    return known.get(status, str(status))
+
+
+def _accepted(status: int, headers: Mapping[str, str], body: bytes) -> Answer | BridgeError:
+    try:
+        said = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        kind = headers.get("content-type", "nothing").partition(";")[0]
+        if "json" in kind:
+            return Transient(f"Trakor answered {status} with JSON that cannot be read")
+        return Refused(f"Trakor's address answered {status} with {kind} instead of JSON", advice=_ADVICE[404])
+    match said:
+        case {"id": str() | int() as found, "created": bool() as created} if found != "":
+            name, sku = said.get("name"), said.get("sku")
+            return Answer(
+                str(found),
+                name if isinstance(name, str) else "",
+                created,
+                sku if isinstance(sku, str) else "",
+            )
+    return Transient(f"Trakor answered {status} without an id, or without saying whether it was created")
+
+
+def _text(said: dict[str, Any], name: str) -> str:
+    value = said.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _rejection(status: int, body: bytes, payload: Payload | None) -> str:
+    try:
+        said = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        said = None
+    message = ""
+    if isinstance(said, dict):
+        found = said.get("error") or said.get("message") or ""
+        if isinstance(found, dict):
+            found = found.get("message") or ""
+        message = found if isinstance(found, str) else ""
+    words = scrub(tidy(message), payload)[:LONGEST_MESSAGE]
+    return f"Trakor answered {status}: {words}" if words else f"Trakor answered {status} without a reason"
+
+
+def scrub(message: str, payload: Payload | None) -> str:
+    """A message without what the record says: its values, their parts, and anything like an address.
+
+    Args:
+        message: Words of the other side, which may repeat what they were sent.
+        payload: What was sent.
+    """
+    values = [] if payload is None else [value for value in payload.fields().values() if value]
+    parts = {part for value in values for part in (value, *value.replace("|", " ").split()) if len(part) > 1}
+    words = []
+    for value in sorted(values, key=len, reverse=True):
+        message = message.replace(value, "…")
+    for word in message.split():
+        bare = word.strip("\"'`.,:;()[]{}<>|").casefold()
+        private = bare in {part.casefold() for part in parts} or "@" in word or _digits(word) > 3  # noqa: PLR2004
+        words.append("…" if private else word)
+    return " ".join(words)
+
+
+def _digits(word: str) -> int:
+    return sum(character.isdecimal() for character in word)
+
+
+class TrakorClient:
+    """Posts payloads to one Trakor organisation. Knows nothing of retries: its errors say what to do.
+
+    Args:
+        url: Base address, without a slash at its end.
+        api_key: The organisation's key.
+        max_in_flight: The most requests at once.
+        timeout: Seconds for a whole exchange.
+        clock: Wall clock, seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        api_key: str,
+        *,
+        max_in_flight: int = 16,
+        timeout: float = 30.0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._url = url
+        self._timeout = timeout
+        self._clock = clock
+        self._headers = {
+            "X-API-KEY": api_key,
+            "Content-Type": "application/json",
+            "User-Agent": f"trakor-bridge/{__version__}",
+        }
+        limits = httpx.Limits(max_connections=max_in_flight)
+        self._client = httpx.AsyncClient(
+            transport=AiohttpTransport(limits=limits),
+            timeout=timeout,
+            follow_redirects=False,
+            trust_env=False,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._client.aclose()
+
+    async def post(self, payload: Payload) -> Answer:
+        """Post one party or product.
+
+        Returns:
+            Trakor's answer.
+
+        Raises:
+            Transient: No answer that says anything; it may or may not have been made.
+            Rejected: Trakor will not take it as it is.
+            Refused: Trakor takes nothing from us now.
+        """
+        found = await self._exchange(path_of(payload), build(payload), payload)
+        if isinstance(found, BridgeError):
+            raise found
+        return found
+
+    async def prove(self) -> None:
+        """Find out whether Trakor takes requests from us, by one that makes nothing.
+
+        Raises:
+            Transient: No answer that says anything.
+            Refused: The key, the organisation or the address is at fault.
+        """
+        found = await self._exchange("/parties", MALFORMED, None)
+        if isinstance(found, BridgeError) and not isinstance(found, Rejected):
+            raise found
+
+    async def _exchange(self, path: str, body: bytes, payload: Payload | None) -> Answer | BridgeError:
+        try:
+            async with asyncio.timeout(self._timeout):
+                request = self._client.build_request(
+                    "POST", f"{self._url}{path}", content=body, headers=self._headers
+                )
+                response = await self._client.send(request, stream=True)
+                try:
+                    said = await _bounded(response)
+                finally:
+                    await response.aclose()
+        except (httpx.HTTPError, aiohttp.ClientError, OSError) as error:
+            # The transport names every connection fault a time-out or lets it through as it is: all may pass.
+            return _wrapped(error)
+        return decipher(response.status_code, response.headers, said, payload, self._clock())
+
+
+def _wrapped(error: Exception) -> Transient:
+    wrapped = Transient(f"no answer from Trakor ({type(error).__name__})")
+    wrapped.__cause__ = error
+    return wrapped
+
+
+async def _bounded(response: httpx.Response) -> bytes:
+    """The answer's body, as much of it as is worth reading."""
+    parts, size = [], 0
+    async for part in response.aiter_bytes():
+        parts.append(part)
+        size += len(part)
+        if size >= LONGEST_ANSWER:
+            break
+    return b"".join(parts)[:LONGEST_ANSWER]
