@@ -36,7 +36,7 @@ def lay_over(source: Source, environ: Mapping[str, str], known: Mapping[Path, Fi
         environ: Variables that begin with the prefix. Lists and tables are JSON.
         known: The keys that there are.
     """
-    secrets = {variable(path): path for path in secret_keys(dict(known))}
+    secrets = {variable(path): path for path in secret_keys(known)}
     reader = EnvSettingsSource(
         _Variables, case_sensitive=False, env_prefix=ENV_PREFIX.lower(), env_nested_delimiter="__"
     )

@@ -51,6 +51,7 @@ def validation_faults(
     """
     for detail in error.errors(include_url=False, include_input=False):
         path = tuple(str(part) for part in detail["loc"])
+        path = (*path[:-1], detail.get("ctx", {}).get("at") or path[-1])
         if path not in source.unread:
             yield source.fault(path, _sentence(detail, path, source, known, secrets))
 

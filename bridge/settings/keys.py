@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias, get_args
 from pydantic import BaseModel, SecretStr
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Mapping
 
     from pydantic.fields import FieldInfo
 
@@ -40,9 +40,13 @@ def document_keys(model: type[BaseModel]) -> dict[Path, FieldInfo]:
     return keys | files
 
 
-def secret_keys(keys: dict[Path, FieldInfo]) -> list[Path]:
-    """The keys among these whose values are never shown."""
-    return [path for path, field in keys.items() if SecretStr in _parts(field.annotation)]
+def secret_keys(keys: Mapping[Path, FieldInfo]) -> list[Path]:
+    """The keys among these whose values are never shown; not their ``X_file``, which are paths."""
+    return [
+        path
+        for path, field in keys.items()
+        if SecretStr in _parts(field.annotation) and not path[-1].endswith(FILE_SUFFIX)
+    ]
 
 
 def dotted(path: Path) -> str:

@@ -103,9 +103,9 @@ class Salestrekker(AddressedSection):
         if has_key and (has_email or value is not None):
             raise fault("must not stand beside api_key: give an API key, or e-mail and password")
         if not has_key and has_email != (value is not None):
-            raise fault("email and password must be given together")
+            raise fault("must be given together with email" if has_email else "needs email beside it")
         if not has_key and not has_email:
-            raise fault("no credentials: give api_key (a file: api_key_file), or email and password")
+            raise fault("is missing (or give api_key_file with the path of a file)", at="api_key")
         return value
 
 

@@ -50,9 +50,12 @@ _QUERY_FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}\.graphql")
 _EMAIL = re.compile(r"[^\s@]+@[^\s@]+")
 
 
-def fault(sentence: str) -> PydanticCustomError:
-    """What a parser raises: the sentence that is shown after the place."""
-    return PydanticCustomError("bridge", "{sentence}", {"sentence": sentence})
+def fault(sentence: str, *, at: str = "") -> PydanticCustomError:
+    """What a parser raises: the sentence that is shown after the place.
+
+    ``at`` names another key of the same table as the place.
+    """
+    return PydanticCustomError("bridge", "{sentence}", {"sentence": sentence, "at": at})
 
 
 def parse_duration(value: object) -> float:
