@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import aiohttp
 import pytest
 
 from bridge.sandbox import Options, Sandbox
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 
 
 @pytest.fixture
@@ -28,3 +29,49 @@ async def start_sandbox() -> AsyncIterator[Callable[[Options], Awaitable[Sandbox
 async def sandbox(start_sandbox: Callable[[Options], Awaitable[Sandbox]]) -> Sandbox:
     """Both systems, with 200 seeded contacts and 40 products."""
     return await start_sandbox(Options(contacts=200, products=40))
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    """A plain HTTP client, none of ours."""
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+@pytest.fixture
+def post(http: aiohttp.ClientSession) -> Callable[..., Coroutine[Any, Any, tuple[int, Any]]]:
+    """``post(sandbox, "parties", body)`` sends one POST to Trakor; gives status and decoded answer."""
+
+    async def send(sandbox: Sandbox, path: str, body: object, *, key: str | None = None) -> tuple[int, Any]:
+        headers = {"X-API-KEY": sandbox.options.trakor_key if key is None else key}
+        url = f"{sandbox.trakor_url}/{path}"
+        content = {"data": body} if isinstance(body, bytes) else {"json": body}
+        async with http.post(url, headers=headers, allow_redirects=False, **content) as answer:
+            return answer.status, await answer.json(content_type=None)
+
+    return send
+
+
+@pytest.fixture
+def ask(http: aiohttp.ClientSession) -> Callable[..., Coroutine[Any, Any, tuple[int, Any]]]:
+    """``ask(sandbox, query, token, **variables)`` sends one GraphQL request to Salestrekker."""
+
+    async def send(sandbox: Sandbox, query: str, token: str = "", /, **variables: object) -> tuple[int, Any]:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        body = {"query": query, "variables": variables}
+        async with http.post(sandbox.salestrekker_url, headers=headers, json=body) as answer:
+            return answer.status, await answer.json(content_type=None)
+
+    return send
+
+
+@pytest.fixture
+def log_in(ask: Callable[..., Awaitable[tuple[int, Any]]]) -> Callable[[Sandbox], Awaitable[str]]:
+    """``log_in(sandbox)`` authenticates by API key and gives the token."""
+
+    async def authenticate(sandbox: Sandbox) -> str:
+        query = "mutation ($key: String) { authenticate(apiKey: $key) { token } }"
+        _, answer = await ask(sandbox, query, key=sandbox.options.api_key)
+        return str(answer["data"]["authenticate"]["token"])
+
+    return authenticate

@@ -41,7 +41,7 @@ class Collection:
     def __init__(self, size: int, numbering: Numbering, make: Callable[[int], Row]) -> None:
         self._numbering = numbering
         self._make = make
-        self._order = array("L", range(size))
+        self._order = array("I", range(size))
         self._next = size
         self._changed: dict[int, Row] = {}
         self._named: dict[str, int] = {}
@@ -138,7 +138,7 @@ class Contacts(Collection):
         people = People(seed)
         super().__init__(size, people.numbering, lambda index: oddities.contact(people, index))
 
-    def add(  # noqa: PLR0913 - what a contact has
+    def add(
         self,
         name: str,
         *,

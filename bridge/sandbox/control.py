@@ -104,7 +104,7 @@ class Control:
             case "POST", "latency":
                 system.latency = float(content["seconds"])
             case "POST", "faults":
-                system.faults.add(Fault(**content))
+                system.faults.add(_fault(content))
             case "DELETE", "faults":
                 system.faults.clear()
             case "POST", "broken-fields" if system is salestrekker:
@@ -129,6 +129,14 @@ class Control:
             if "exchanges" in query:
                 state[name]["exchanges"] = _latest(system, int(query["exchanges"]))
         return state
+
+
+def _fault(content: dict[str, Any]) -> Fault:
+    """A fault from JSON, which has neither conditions nor events."""
+    unknown = {"where", "gate"} & content.keys()
+    if unknown:
+        raise ValueError(f"{', '.join(unknown)}: only in the process itself")
+    return Fault(**content)
 
 
 def _alter(rows: Contacts | Products, identity: str, content: dict[str, Any]) -> None:

@@ -20,6 +20,7 @@ FIRST_NAMES = tuple(
     Tilda Tobias Uma Una Vera Viggo Wren Xanthe Yara Yusuf Zara Zeno""".split()
 )
 ACCENTED_NAMES = ("Zoë", "Renée", "José", "Chloé", "Åsa", "Björn", "Núria", "Ngọc", "Željka", "François")
+RIGHT_TO_LEFT_NAMES = ("محمد", "فاطمة", "عمر", "ليلى", "يوسف", "مريم", "خالد", "שרה", "דוד", "רבקה")
 FAMILY_STARTS = tuple(
     """Amber Apple Ash Barley Birch Black Bram Bright Brook Cedar Clay Cloud Coal Copper Crow Dun East
     Elder Elm Ember Falcon Fen Fern Flint Frost Glen Gold Grey Hart Haw Hazel Heath Heron High Hollow

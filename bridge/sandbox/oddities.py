@@ -83,8 +83,8 @@ def _other_spacing(people: People, index: int) -> Row:
 
 
 def _accented_name(people: People, index: int) -> tuple[str, str]:
-    first = names.ACCENTED_NAMES[index // 100 % len(names.ACCENTED_NAMES)]
-    return first, people.name(index)[1]
+    first, family = people.name(index)
+    return f"{names.ACCENTED_NAMES[index // 100 % len(names.ACCENTED_NAMES)]}-{first}", family
 
 
 def _accented(people: People, index: int) -> Row:
@@ -108,7 +108,17 @@ def _long(ending: str) -> ContactOddity:
 
 def _long_in_units(people: People, index: int) -> Row:
     """Under 255 characters and over 255 UTF-16 code units."""
-    return _named(people, index, people.name(index)[0], "🦘" * 130)
+    return _named(people, index, " ".join(people.name(index)), "🦘" * 130)
+
+
+def _mononym(people: People, index: int) -> Row:
+    return _named(people, index, None, "".join(people.name(index)))
+
+
+def _right_to_left(people: People, index: int) -> Row:
+    """One word for each digit of the hundred's number, so that no two are the same."""
+    first, *rest = (names.RIGHT_TO_LEFT_NAMES[int(digit)] for digit in f"{index // 100:02d}")
+    return _named(people, index, first, " ".join(rest))
 
 
 def _same_person(people: People, index: int) -> Row:
@@ -190,7 +200,7 @@ CONTACT_ODDITIES: dict[int, ContactOddity] = {
     45: People.company,
     50: _called(None, None),
     51: _called("  ", ""),
-    52: _called(None, "Mononym"),
+    52: _mononym,
     55: _long("the Elder"),
     56: _long("the Younger"),
     57: _long_in_units,
@@ -202,7 +212,7 @@ CONTACT_ODDITIES: dict[int, ContactOddity] = {
     83: _inactive,
     84: People.company,
     85: _decorated("", " 👩\u200d👩\u200d👧 🏡"),
-    86: _called("محمد", "الخليل"),
+    86: _right_to_left,
     87: _decorated("<b>", "</b> & <i>Co</i>"),
     88: _without_mail,
     89: _with_contact(primary=None, primaryCode=None, home=None, homeCode=None),

@@ -68,7 +68,7 @@ class Salestrekker(System):
         introspection: Whether the schema may be asked for; may be changed at any time.
     """
 
-    def __init__(  # noqa: PLR0913 - what can be chosen
+    def __init__(
         self,
         world: World,
         credentials: Credentials,

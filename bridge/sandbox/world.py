@@ -43,6 +43,10 @@ class BrokenField:
     code: str = "FORBIDDEN"
     message: str = "You are not allowed to see this."
 
+    def __post_init__(self) -> None:
+        if self.stream not in ("contacts", "products"):
+            raise ValueError(f"there are contacts and products; no {self.stream}")
+
     def error(self) -> GraphQLError:
         """The error that takes the place of the value."""
         return GraphQLError(self.message, extensions={"code": self.code} if self.code else None)
