@@ -1,0 +1,335 @@
+"""What stands around the code: locks, Makefile, Dockerfile, CI, and what the repository must not hold."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import tomllib
+from importlib.metadata import packages_distributions, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from architecture import outside
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+ROOT = Path(__file__).parent.parent
+LOCKS = ("requirements.lock", "requirements-build.lock", "requirements-dev.lock")
+
+# Written so that this file does not match itself.
+REGISTRIES = re.compile(
+    r"pypi\.org|pythonhosted\.org|npmjs\.(org|com)|yarnpkg\.com|(deb|security)\.debian\.org|docker\.(io|com)/|ghcr\.io"
+    r"|quay\.io|gcr\.io|conda\.anaconda\.org"
+)
+MACHINES = re.compile(r"(?<![\w.])(/work[/]|/root[/]|/opt/(wheels|pypi)|/Users[/])")
+
+
+def run(*command: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603 - the tests' own commands
+        command,
+        cwd=cwd,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def project() -> dict[str, Any]:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+
+
+def dependencies() -> list[str]:
+    found: list[str] = project()["project"]["dependencies"]
+    return found
+
+
+def group(name: str) -> Iterator[str]:
+    for entry in project()["dependency-groups"][name]:
+        if isinstance(entry, str):
+            yield entry
+        else:
+            yield from group(entry["include-group"])
+
+
+def entries(lock: str) -> list[str]:
+    """Each entry of a lock file as one line, without the comments."""
+    text = re.sub(r"^\s*#.*\n", "", (ROOT / lock).read_text("utf-8"), flags=re.MULTILINE)
+    return text.replace("\\\n", "").splitlines()
+
+
+def pins(lock: str) -> dict[str, Version]:
+    requirements = [Requirement(entry.partition("--hash")[0]) for entry in entries(lock)]
+    return {
+        canonicalize_name(pin.name): Version(str(pin.specifier).removeprefix("==")) for pin in requirements
+    }
+
+
+# -- lock files -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_lock_holds_nothing_but_exact_versions_with_hashes(lock: str) -> None:
+    entry = re.compile(r"[a-z0-9][a-z0-9.-]*==[0-9][\w.+]* *(; [^-]+)?( +--hash=sha256:[0-9a-f]{64})+")
+    assert entries(lock)
+    assert [line for line in entries(lock) if not entry.fullmatch(line)] == []
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_lock_names_no_index_and_no_place(lock: str) -> None:
+    text = (ROOT / lock).read_text("utf-8")
+    assert re.findall(r"://|--(?:extra-)?index|--find-links|--trusted-host|file:|@ ", text) == []
+
+
+@pytest.mark.parametrize(
+    ("lock", "wanted"),
+    [
+        ("requirements.lock", dependencies()),
+        ("requirements-build.lock", [*group("build")]),
+        ("requirements-dev.lock", [*dependencies(), *group("dev")]),
+    ],
+    ids=LOCKS,
+)
+def test_a_lock_has_what_pyproject_asks_for(lock: str, wanted: list[str]) -> None:
+    locked = pins(lock)
+    for requirement in map(Requirement, wanted):
+        name = canonicalize_name(requirement.name)
+        assert name in locked, f"{lock} lacks {name}: run `make lock`"
+        assert locked[name] in requirement.specifier, f"{lock} has {name} {locked[name]}: run `make lock`"
+
+
+def test_the_development_lock_holds_the_other_two() -> None:
+    """So that what is tested is what is run, and a checkout made for developing can run."""
+    assert {**pins("requirements.lock"), **pins("requirements-build.lock")}.items() <= pins(
+        "requirements-dev.lock"
+    ).items()
+
+
+def test_the_tests_run_on_what_is_locked() -> None:
+    here = [Requirement(entry.partition("--hash")[0]) for entry in entries("requirements.lock")]
+    installed = {pin.name: version(pin.name) for pin in here if pin.marker is None or pin.marker.evaluate()}
+    locked = {pin.name: str(pin.specifier).removeprefix("==") for pin in here if pin.name in installed}
+    assert installed == locked, "the environment is another one: run `make clean test`"
+
+
+def test_what_the_bridge_imports_is_declared() -> None:
+    """A package that is only there because another one needs it may leave with any release of that one."""
+    declared = {canonicalize_name(Requirement(line).name) for line in dependencies()}
+    providers = packages_distributions()
+    tree = {
+        path.relative_to(ROOT).as_posix(): path.read_text("utf-8") for path in ROOT.glob("bridge/**/*.py")
+    }
+    imported = {name.split(".")[0] for _, _, name in outside(tree)}
+    assert imported
+    undeclared = {name for name in imported if not declared & {canonicalize_name(d) for d in providers[name]}}
+    assert undeclared == set(), "add them to pyproject.toml's dependencies, then run `make lock`"
+
+
+# -- the repository -------------------------------------------------------------------------------
+
+
+def repository() -> list[Path]:
+    """Every file that is committed, or would be."""
+    listed = run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard").stdout.split("\0")
+    return [ROOT / name for name in listed if (ROOT / name).is_file()]
+
+
+@pytest.mark.parametrize("pattern", [REGISTRIES, MACHINES], ids=["registry", "machine"])
+def test_no_file_names_a_package_registry_or_a_place_on_somebodys_machine(pattern: re.Pattern[str]) -> None:
+    files = repository()
+    assert ROOT / "pyproject.toml" in files
+    found = [
+        f"{path.relative_to(ROOT)}: {match[0]}"
+        for path in files
+        if (match := pattern.search(path.read_text("utf-8", errors="replace")))
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text"),
+    [
+        (REGISTRIES, "--index-url https://pypi" + ".org/simple"),
+        (REGISTRIES, "https://files.python" + "hosted.org/packages"),
+        (MACHINES, "see /work" + "/main/bridge"),
+        (MACHINES, '"/root' + '/x"'),
+        (MACHINES, "--find-links=/opt/" + "wheels"),
+    ],
+)
+def test_such_a_name_would_be_found(pattern: re.Pattern[str], text: str) -> None:
+    assert pattern.search(text)
+
+
+# -- Makefile -------------------------------------------------------------------------------------
+
+
+def targets() -> set[str]:
+    rules = re.findall(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+    return {*" ".join(rules).split()} - {"fresh-venv", "$(DEMO)", "$(DEV)"}
+
+
+def test_make_alone_lists_every_target() -> None:
+    listed = run("make", "--no-print-directory").stdout
+    assert {*re.findall(r"^  make ([a-z-]+) +\S", listed, re.MULTILINE)} == targets()
+
+
+@pytest.mark.parametrize(
+    "file", [".ci/run", ".github/workflows/ci.yml", "CONTRIBUTING.md", "pyproject.toml", "Makefile"]
+)
+def test_every_make_target_that_is_named_exists(file: str) -> None:
+    text = (ROOT / file).read_text("utf-8")
+    named = {*re.findall(r"(?:`|run: |exec |'|^)make ([a-z][a-z-]*)", text, re.MULTILINE)}
+    assert named <= targets()
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A checkout whose set-up, for running and for developing, has just been finished."""
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    sources = (*LOCKS, "pyproject.toml", "bridge/__init__.py")
+    stamps = (".venv/.ready-to-run", ".venv/.ready-to-develop")
+    for age, name in enumerate([*sources, *stamps]):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (1_000_000 + age,) * 2)
+    (tmp_path / ".venv/.whole").write_text(str(tmp_path))
+    (tmp_path / ".venv/bin").mkdir()
+    (tmp_path / ".venv/bin/python").write_text("#!/bin/sh\n")
+    (tmp_path / ".venv/bin/python").chmod(0o700)
+    return tmp_path
+
+
+def planned(checkout: Path, target: str) -> str:
+    """What make would do."""
+    plan = run(
+        "make", "--no-print-directory", "--dry-run", target, cwd=checkout, PYTHON="python3.11", MAKEFLAGS=""
+    )
+    assert plan.returncode == 0, plan.stderr
+    return plan.stdout
+
+
+def test_a_finished_set_up_is_not_done_again(checkout: Path) -> None:
+    assert planned(checkout, "demo") == ".venv/bin/trakor-bridge demo\n"
+
+
+def test_testing_is_ruff_its_formatter_mypy_and_pytest_last(checkout: Path) -> None:
+    commands = [line.split("/")[-1] for line in planned(checkout, "test").splitlines()]
+    assert commands == ["ruff check", "ruff format --check", "mypy", "pytest"]
+
+
+@pytest.mark.parametrize("target", ["demo", "test"])
+@pytest.mark.parametrize("changed", ["requirements.lock", "pyproject.toml", "bridge/__init__.py"])
+def test_a_change_of_what_it_depends_on_is_installed_into_the_same_environment(
+    checkout: Path, target: str, changed: str
+) -> None:
+    os.utime(checkout / changed)
+    plan = planned(checkout, target)
+    assert "pip install" in re.sub(r" --\S+( -qq)?", "", plan)
+    assert "-m venv" not in plan
+
+
+def moved(checkout: Path) -> None:
+    (checkout / ".venv/.whole").write_text("/elsewhere")
+
+
+def interrupted(checkout: Path) -> None:
+    (checkout / ".venv/.whole").unlink()
+
+
+def without_its_python(checkout: Path) -> None:
+    (checkout / ".venv/bin/python").unlink()
+
+
+def absent(checkout: Path) -> None:
+    shutil.rmtree(checkout / ".venv")
+
+
+@pytest.mark.parametrize("target", ["demo", "test"])
+@pytest.mark.parametrize("damage", [moved, interrupted, without_its_python, absent])
+def test_an_environment_that_is_not_whole_is_made_anew(
+    checkout: Path, target: str, damage: Callable[[Path], None]
+) -> None:
+    damage(checkout)
+    plan = planned(checkout, target)
+    assert plan.index("-m venv --clear .venv") < plan.index("--require-hashes") < plan.index("--editable .")
+
+
+def test_without_a_fit_python_make_says_what_to_install(checkout: Path) -> None:
+    absent(checkout)
+    ended = run("make", "demo", cwd=checkout, PYTHON="python-that-is-not-there")
+    assert ended.returncode != 0
+    assert "No Python 3.11 or newer" in ended.stderr
+    assert "make PYTHON=" in ended.stderr
+
+
+# -- container image ------------------------------------------------------------------------------
+
+
+def instructions() -> list[list[tuple[str, str]]]:
+    """The Dockerfile's stages, each a list of (instruction, arguments)."""
+    text = re.sub(r"^\s*#.*\n", "", (ROOT / "Dockerfile").read_text("utf-8"), flags=re.MULTILINE)
+    stages: list[list[tuple[str, str]]] = []
+    for line in text.replace("\\\n", "").split("\n"):
+        word, _, arguments = line.strip().partition(" ")
+        if word == "FROM":
+            stages.append([])
+        if word:
+            stages[-1].append((word, " ".join(arguments.split())))
+    return stages
+
+
+def arguments(stage: list[tuple[str, str]], word: str) -> list[str]:
+    return [found for name, found in stage if name == word]
+
+
+def test_the_image_is_made_in_stages_from_the_python_of_the_lock() -> None:
+    stages = instructions()
+    assert len(stages) > 1
+    for stage in stages:
+        assert re.match(r"python:3\.11-slim-\w+( AS \w+)?$", arguments(stage, "FROM")[0])
+
+
+def test_the_image_installs_only_what_is_locked() -> None:
+    installed = re.findall(
+        r"pip\b.*? install (.*?)(?: &&|$)", "\n".join(arguments(instructions()[0], "RUN")), re.MULTILINE
+    )
+    assert len(installed) == 3
+    assert all("--require-hashes" in line or "--no-index --no-deps" in line for line in installed)
+
+
+def test_the_image_takes_nothing_from_the_build_but_the_environment() -> None:
+    final = instructions()[-1]
+    assert arguments(final, "COPY") == ["--from=build /opt/venv /opt/venv"]
+    assert "pip" not in " ".join(arguments(final, "RUN"))
+
+
+def test_the_container_runs_as_nobody_in_particular_where_its_data_is() -> None:
+    final = instructions()[-1]
+    assert arguments(final, "USER") == ["10001:10001"]
+    assert arguments(final, "VOLUME") == arguments(final, "WORKDIR") == ["/data"]
+    assert [word for word, _ in final].index("USER") > [word for word, _ in final].index("RUN")
+
+
+def test_the_container_runs_the_command_and_its_health_is_checked_by_it() -> None:
+    final = instructions()[-1]
+    scripts = project()["project"]["scripts"]
+    assert json.loads(arguments(final, "ENTRYPOINT")[0])[0] in scripts
+    health = json.loads(arguments(final, "HEALTHCHECK")[0].partition("CMD ")[2])
+    assert health == ["trakor-bridge", "status", "--json"]
+
+
+def test_what_the_image_is_built_from_is_let_through_and_nothing_else() -> None:
+    copied = {name for line in arguments(instructions()[0], "COPY") for name in line.split()[:-1]}
+    ignore = (ROOT / ".dockerignore").read_text("utf-8").splitlines()
+    assert {line[1:] for line in ignore if line.startswith("!")} == copied
+    assert "*" in ignore
