@@ -1,0 +1,55 @@
+"""What delivery is handed: where to send to, what, and how fast."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from bridge.ledger.rows import Feed
+    from bridge.records import Answer, Payload, Policy
+
+__all__ = ["Destination", "Lane", "Pace"]
+
+
+class Destination(Protocol):
+    """Where payloads go: ``trakor.TrakorClient``, or a fake."""
+
+    async def post(self, payload: Payload) -> Answer:
+        """Post one payload; raises Transient, Rejected or Refused."""
+        ...
+
+    async def prove(self) -> None:
+        """Find out by a request that makes nothing whether requests are taken; raises likewise."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One stream on its way to Trakor."""
+
+    feed: Feed
+    policy: Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast to send. Times are seconds.
+
+    Attributes:
+        max_in_flight: The most requests at once.
+        requests_per_second: 0: no limit of our own.
+        retry_first: The cap of a record's first wait, doubling to
+        retry_max: the longest.
+        probe_first: The first wait before a probe of a destination that is down, doubling to
+        probe_max: the longest.
+        give_up_after: Stop when nothing was taken for so long.
+    """
+
+    max_in_flight: int = 16
+    requests_per_second: float = 0.0
+    retry_first: float = 1.0
+    retry_max: float = 300.0
+    probe_first: float = 30.0
+    probe_max: float = 900.0
+    give_up_after: float = 1800.0

@@ -1,0 +1,370 @@
+"""Delivery of one connection: claims in batches, sends concurrently, settles in batches.
+
+::
+
+    ledger ──claim──> buffer ──> senders (as many as the valve allows) ──> Judge ──> outcomes
+       ^                                                                               │
+       └──────────────────────────────── settle, a batch at a time ────────────────────┘
+
+One loop starts what may start, then waits for anything to happen: the claim of the next batch and
+the settling of the last one run beside the senders, so that none of these ever waits for the disk.
+A refusal (401, 403, a wrong address) stops it at the first one, and nothing is marked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from aiolimiter import AsyncLimiter
+
+from bridge.delivery.judge import Judge
+from bridge.errors import Refused, Rejected, Transient
+from bridge.ledger.sending import claim, next_due, settle
+from bridge.pacing import Valve
+from bridge.records import Later
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
+
+    from bridge.delivery.ports import Destination, Lane, Pace
+    from bridge.ledger.engine import Ledger
+    from bridge.records import Outcome, Payload, Stream, Work
+
+__all__ = ["Delivery"]
+
+BATCH: Final = 100
+"""Rows that one transaction claims or settles at most, so that a webhook's never waits long."""
+
+SETTLE_FROM: Final = 50
+"""Outcomes that are settled without waiting for more."""
+
+SETTLE_WITHIN: Final = 0.05
+"""Seconds that an outcome waits for company at most."""
+
+LONGEST_WAIT: Final = 60.0
+"""Seconds after which the loop looks around in any case."""
+
+CLAIM_LIFE: Final = 60 * 60 * 1000
+"""Milliseconds after which a claim ends by itself, should its owner have died."""
+
+LAST_ANSWERS: Final = 8.0
+"""Seconds that requests in flight are given when sending stops."""
+
+DOWN_AFTER: Final = 8
+"""So many failures in a row, and the destination counts as down."""
+
+
+class Delivery:
+    """Sends what is pending of one connection, until ``finish`` was called and nothing is left.
+
+    Args:
+        ledger: The open ledger.
+        lanes: The streams to send, by stream.
+        destination: Where payloads go.
+        pace: How fast.
+        key_of: Keyed hash of a name's key (``naming.Hasher.name_key``).
+        run: Number of the run that the answers count for.
+        clock: Milliseconds since the epoch.
+        random: Gives a number of [0, 1).
+        on_settled: Told how many outcomes were settled, after each batch.
+
+    Attributes:
+        refusals: Why the sending of a stream stopped before its end.
+        gave_up: Nothing was taken for ``give_up_after``, so that some are pending still.
+    """
+
+    def __init__(  # noqa: PLR0913 - it is handed all that it works with, by name
+        self,
+        ledger: Ledger,
+        lanes: Mapping[Stream, Lane],
+        destination: Destination,
+        pace: Pace,
+        *,
+        key_of: Callable[[str], str],
+        run: int,
+        clock: Callable[[], int],
+        random: Callable[[], float],
+        on_settled: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        self._ledger = ledger
+        self._all_lanes = lanes
+        self._lanes = dict(lanes)
+        self._destination = destination
+        self._pace = pace
+        self._key_of = key_of
+        self._run = run
+        self._clock = clock
+        self._on_settled = on_settled
+        self._judge = Judge(pace.retry_first, pace.retry_max, random)
+        threshold = min(DOWN_AFTER, max(2, pace.max_in_flight))
+        self._valve = Valve(pace.max_in_flight, threshold, pace.probe_first, pace.probe_max, random)
+        rate = pace.requests_per_second
+        self._limiter = AsyncLimiter(1, 1 / rate) if rate else None
+        self._buffer: deque[Work] = deque()
+        self._outcomes: list[Outcome] = []
+        self._senders: set[asyncio.Task[None]] = set()
+        self._claiming: asyncio.Task[None] | None = None
+        self._settling: asyncio.Task[None] | None = None
+        self._happened = asyncio.Event()
+        self._no_more = False
+        self._next_look: float = 0.0
+        self._witness: Payload | None = None
+        self._last_good = 0.0
+        self._kept_since: float | None = None
+        self._failure: BaseException | None = None
+        self.refusals: dict[Stream, Refused] = {}
+        self.gave_up = False
+
+    def wake(self) -> None:
+        """Say that the ledger may have new pending records."""
+        self._next_look = 0.0
+        self._happened.set()
+
+    def finish(self) -> None:
+        """Say that no more will come: ``run`` ends once nothing is left."""
+        self._no_more = True
+        self.wake()
+
+    async def run(self) -> None:
+        """Send until nothing is left, sending was refused, or nothing was taken for too long.
+
+        When it is cancelled, requests in flight are given some seconds, then count as unanswered.
+        """
+        self._last_good = self._monotonic()
+        try:
+            while not self._is_done():
+                self._happened.clear()
+                self._resolve_doubts()
+                self._claim_ahead()
+                self._start_senders()
+                self._settle_batch()
+                await self._anything()
+        finally:
+            await self._wind_up()
+
+    def _monotonic(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def _is_done(self) -> bool:
+        self._raise_failures()
+        if not self._lanes:
+            return True
+        if self._is_idle():
+            self._last_good = self._monotonic()
+        elif self._monotonic() - self._last_good > self._pace.give_up_after:
+            self.gave_up = True
+            return True
+        nothing_here = not (self._outcomes or self._settling or self._judge.in_doubt)
+        return self._no_more and self._is_idle() and nothing_here
+
+    def _is_idle(self) -> bool:
+        """Nothing is being sent, and the ledger was found to have nothing pending."""
+        return math.isinf(self._next_look) and self._is_quiet()
+
+    def _is_quiet(self) -> bool:
+        """Nothing is being sent, and nothing can be before some time has passed."""
+        return not (self._buffer or self._senders or self._claiming) and self._next_look > self._clock()
+
+    def _raise_failures(self) -> None:
+        """Let an unexpected error of a task end the run."""
+        if self._failure is not None:
+            raise self._failure
+        for task in (self._claiming, self._settling):
+            if task is not None and task.done():
+                task.result()
+        if self._claiming is not None and self._claiming.done():
+            self._claiming = None
+        if self._settling is not None and self._settling.done():
+            self._settling = None
+
+    def _resolve_doubts(self) -> None:
+        """Where nothing else is left to compare with: ask a witness, believe the rejections."""
+        if not self._is_quiet() or not self._judge.in_doubt:
+            return
+        if not self._judge.doubts_failures:
+            self._outcomes += self._judge.quiet()
+        elif self._valve.allowed(self._monotonic(), 0):
+            self._start(self._ask_witness())
+
+    def _claim_ahead(self) -> None:
+        """Fill the buffer, only as far as the valve will let it out soon."""
+        if self._valve.opens_at(self._monotonic()) is not None:
+            self._give_back(list(self._buffer))
+            self._buffer.clear()
+            return
+        due = self._next_look <= self._clock()
+        if due and self._claiming is None and len(self._buffer) < self._pace.max_in_flight:
+            self._claiming = asyncio.create_task(self._claim())
+            self._claiming.add_done_callback(self._notice)
+
+    async def _claim(self) -> None:
+        self._next_look = math.inf
+        limit = min(BATCH, 2 * max(1, self._valve.allowed(self._monotonic(), 0)))
+        for lane in list(self._lanes.values()):
+            now = self._clock()
+            work = await self._ledger.call(claim, lane.feed, limit, now=now, until=now + CLAIM_LIFE)
+            self._buffer += work
+            due = now if len(work) == limit else await self._ledger.call(next_due, lane.feed)
+            self._look_at(due)
+
+    def _look_at(self, due: int | None) -> None:
+        """Look into the ledger again at this time."""
+        if due is not None:
+            self._next_look = min(self._next_look, due)
+
+    def _start_senders(self) -> None:
+        room = self._valve.allowed(self._monotonic(), len(self._senders))
+        for _ in range(min(room, len(self._buffer))):
+            work = self._buffer.popleft()
+            if work.stream in self._lanes:
+                self._start(self._send(work))
+            else:
+                self._give_back([work])
+
+    def _start(self, sending: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(sending)
+        self._senders.add(task)
+        task.add_done_callback(self._sent)
+
+    def _sent(self, task: asyncio.Task[None]) -> None:
+        self._senders.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            self._failure = task.exception()
+        self._notice(task)
+
+    def _notice(self, _: asyncio.Task[None]) -> None:
+        self._happened.set()
+
+    async def _send(self, work: Work) -> None:
+        """Send one record and judge what came of it."""
+        begun = False
+        try:
+            if self._limiter is not None:
+                await self._limiter.acquire()
+            begun = True
+            answer = await self._destination.post(work.payload)
+        except Transient as fault:
+            self._on_failure(work, fault)
+        except Rejected as rejection:
+            self._on_rejection(work, rejection)
+        except Refused as refusal:
+            self._give_back([work])
+            self._refuse(refusal, *self._lanes)
+        except asyncio.CancelledError:
+            self._outcomes.append(Later(work, self._clock(), begun=begun))
+            raise
+        else:
+            self._on_pass()
+            self._witness = work.payload
+            key = self._key_of(answer.name) if answer.name else ""
+            self._outcomes += self._judge.answered(work, answer, key, self._clock())
+
+    async def _ask_witness(self) -> None:
+        """Send what is known to pass: where that passes too, what is in doubt failed by itself."""
+        try:
+            if self._witness is None:
+                await self._destination.prove()
+            else:
+                await self._destination.post(self._witness)
+        except Transient as fault:
+            self._valve.failed(self._monotonic(), fault.retry_after)
+            self._outcomes += self._judge.outage(self._clock())
+        except Rejected:
+            self._witness = None
+        except Refused as refusal:
+            self._refuse(refusal, *self._lanes)
+        else:
+            self._valve.passed(self._monotonic())
+            self._outcomes += self._judge.vouched(self._clock())
+
+    def _on_pass(self) -> None:
+        self._last_good = self._monotonic()
+        self._valve.passed(self._last_good)
+
+    def _on_failure(self, work: Work, fault: Transient) -> None:
+        self._valve.failed(self._monotonic(), fault.retry_after)
+        down = self._valve.down_since is not None
+        self._outcomes += self._judge.failed(work, fault, self._clock(), down=down)
+
+    def _on_rejection(self, work: Work, rejection: Rejected) -> None:
+        self._on_pass()
+        if work.stream not in self._lanes:
+            self._outcomes.append(Later(work, self._clock()))
+            return
+        try:
+            self._outcomes += self._judge.rejected(work, str(rejection), self._clock())
+        except Refused as refusal:
+            self._refuse(refusal, work.stream)
+
+    def _refuse(self, refusal: Refused, *streams: Stream) -> None:
+        """Stop sending these streams: nothing is lost, nothing is marked."""
+        for stream in streams:
+            self._lanes.pop(stream)
+            self.refusals[stream] = refusal
+        self._outcomes += self._judge.stop(self._clock())
+
+    def _give_back(self, works: Sequence[Work]) -> None:
+        """Nothing was made of these: the attempts noted ahead are taken back."""
+        self._outcomes += [Later(work, 0, begun=False) for work in works]
+
+    def _settle_batch(self) -> None:
+        """Write outcomes: many together, or what there is when nothing more is about to come."""
+        if not self._outcomes or self._settling is not None:
+            return
+        now = self._monotonic()
+        if self._kept_since is None:
+            self._kept_since = now
+        waited = now - self._kept_since >= SETTLE_WITHIN
+        if waited or len(self._outcomes) >= SETTLE_FROM or not self._senders:
+            batch, self._outcomes = self._outcomes[:BATCH], self._outcomes[BATCH:]
+            self._kept_since = None
+            self._settling = asyncio.create_task(self._settle(batch))
+            self._settling.add_done_callback(self._notice)
+
+    async def _settle(self, batch: list[Outcome]) -> None:
+        for stream in {outcome.work.stream for outcome in batch}:
+            lane = self._all_lanes[stream]
+            of_stream = [outcome for outcome in batch if outcome.work.stream is stream]
+            await self._ledger.call(
+                settle, lane.feed, of_stream, policy=lane.policy, now=self._clock(), run=self._run
+            )
+        for outcome in batch:
+            if isinstance(outcome, Later):
+                self._look_at(outcome.next_try_at)
+        self._on_settled(sum(not isinstance(outcome, Later) for outcome in batch))
+
+    async def _anything(self) -> None:
+        """Wait until something happened, or until a time has come that something waits for."""
+        moments = [self._monotonic() + LONGEST_WAIT]
+        if self._kept_since is not None:
+            moments.append(self._kept_since + SETTLE_WITHIN)
+        opens = self._valve.opens_at(self._monotonic())
+        if opens is not None:
+            moments.append(opens)
+        if not math.isinf(self._next_look):
+            moments.append(self._monotonic() + max(0.0, (self._next_look - self._clock()) / 1000))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(min(moments)):
+                await self._happened.wait()
+
+    async def _wind_up(self) -> None:
+        """Give requests in flight some time, then write what is known of all that was claimed."""
+        if self._claiming is not None:
+            await self._claiming
+        self._give_back(list(self._buffer))
+        self._buffer.clear()
+        if self._senders:
+            await asyncio.wait(self._senders, timeout=LAST_ANSWERS)
+        for sender in list(self._senders):
+            sender.cancel()
+        await asyncio.gather(*self._senders, return_exceptions=True)
+        self._outcomes += self._judge.stop(self._clock())
+        if self._settling is not None:
+            await self._settling
+        while self._outcomes:
+            batch, self._outcomes = self._outcomes[:BATCH], self._outcomes[BATCH:]
+            await self._settle(batch)
