@@ -33,12 +33,12 @@ class Sight:
     Attributes:
         run: Number of the run, 0 for none.
         sweep: Number of the sweep, 0 where records were read by id.
-        position: How far the sweep is once this page is written: its checkpoint.
+        position: How far the sweep is once this is written: its checkpoint; None leaves it.
     """
 
     run: int = 0
     sweep: int = 0
-    position: int = 0
+    position: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ def observe(
         elif row is not None and not is_stale(one, row):
             unchanged.append(row.number)
     batch.writes.flush()
-    _touch(connection, feed, page, unchanged, sight)
+    _touch(connection, feed, page, unchanged, sight, now)
     return Observed(fresh, pending)
 
 
@@ -125,6 +125,7 @@ def _touch(
     page: Sequence[Draft | Unsendable],
     unchanged: list[int],
     sight: Sight,
+    now: int,
 ) -> None:
     """Note that the page was seen: an unchanged record's read and rules, all records' sweep and run."""
     if unchanged:
@@ -140,7 +141,6 @@ def _touch(
         ids = among(records.c.source_id, [one.id for one in page])
         values = {"run": sight.run} | ({"sweep": sight.sweep} if sight.sweep else {})
         connection.execute(update(records).where(records.c.feed == feed.number, ids).values(values))
-    if sight.sweep:
-        moved_at = max((one.read_at for one in page), default=None)
-        values = {"position": sight.position} | ({"moved_at": moved_at} if moved_at else {})
+    if sight.sweep and sight.position is not None:
+        values = {"position": sight.position, "moved_at": now}
         connection.execute(update(sweeps).where(sweeps.c.number == sight.sweep).values(values))

@@ -1,0 +1,175 @@
+"""From the source to the ledger, for a sweep of a whole list.
+
+::
+
+    client.pages ──Page──> mapping ──Draft──> ledger.observe (decides, writes, moves the checkpoint)
+                                                   │
+                                                   └──> on_page: something may be pending now
+
+Nothing is sent here. A page is on disk before the checkpoint is past it, in the same transaction, so
+a sweep that dies goes on where it was and costs at most one page read again.
+"""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from bridge.decision import decide
+from bridge.errors import UserError
+from bridge.ledger.observing import Observed, Sight, observe
+from bridge.ledger.sweeps import begin_sweep, end_sweep
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+
+    from bridge.ledger.engine import Ledger
+    from bridge.ledger.rows import Feed
+    from bridge.ledger.sweeps import Sweep
+    from bridge.mapping import Mapper
+    from bridge.records import Policy
+    from bridge.salestrekker.pages import Page
+
+__all__ = ["Listing", "Swept", "sweep"]
+
+ROWS_AT_ONCE: Final = 100
+"""Records that one transaction observes at most, so that a webhook's never waits long behind it."""
+
+SHOWN: Final = 20
+"""Broken records that are named; the others are counted."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One list to sweep, and what is to be made of its records.
+
+    Attributes:
+        feed: Whose list it is.
+        pages: Reads its pages from a position on.
+        query: Fingerprint of the query's text and variables: a checkpoint is good for no other.
+        mapper: Makes drafts.
+        policy: What the user chose for this stream.
+    """
+
+    feed: Feed
+    pages: Callable[[int], AsyncGenerator[Page]]
+    query: str
+    mapper: Mapper
+    policy: Policy
+
+
+@dataclass(slots=True)
+class Swept:
+    """What a sweep came to.
+
+    Attributes:
+        read: Records that were read whole.
+        resumed_at: The position at which an interrupted sweep was gone on with; 0 for a new one.
+        broken: How many records could not be read.
+        broken_shown: Some of them, each with what is wrong.
+        complete: The list's end was reached and every record could be read.
+    """
+
+    read: int = 0
+    resumed_at: int = 0
+    broken: int = 0
+    broken_shown: list[str] = field(default_factory=list)
+    complete: bool = False
+
+
+async def sweep(
+    listing: Listing,
+    ledger: Ledger,
+    *,
+    run: int,
+    restart: bool,
+    clock: Callable[[], int],
+    on_page: Callable[[Swept, Observed], None],
+) -> Swept:
+    """Read a whole list into the ledger, from where an interrupted sweep of it stopped.
+
+    Args:
+        listing: What to read and what to make of it.
+        ledger: The open ledger.
+        run: Number of the run that is accountable for it.
+        restart: Start over in any case.
+        clock: Milliseconds since the epoch.
+        on_page: Told after each page, when it is on disk.
+
+    Returns:
+        What it came to.
+
+    Raises:
+        BridgeError: As the client raises; what was read before is on disk.
+        UserError: The list repeats itself, so that its end would never come.
+    """
+    begun = await ledger.call(begin_sweep, listing.feed, listing.query, restart=restart, now=clock())
+    swept = Swept(resumed_at=begun.position)
+    began_at = clock()
+    try:
+        async with aclosing(listing.pages(begun.position)) as pages:
+            async for page in pages:
+                if page.last:
+                    swept.complete = not swept.broken
+                    await ledger.call(end_sweep, begun, complete=swept.complete, now=clock())
+                    break
+                on_page(swept, await _observe_page(page, listing, ledger, begun, run, clock, swept))
+    finally:
+        log.info(
+            "swept",
+            connection=listing.feed.connection,
+            stream=str(listing.feed.stream),
+            read=swept.read,
+            broken=swept.broken,
+            resumed_at=swept.resumed_at,
+            complete=swept.complete,
+            seconds=round((clock() - began_at) / 1000, 3),
+        )
+    return swept
+
+
+async def _observe_page(
+    page: Page,
+    listing: Listing,
+    ledger: Ledger,
+    begun: Sweep,
+    run: int,
+    clock: Callable[[], int],
+    swept: Swept,
+) -> Observed:
+    """Map a page and put it into the ledger, a part at a time; the checkpoint moves with the last part."""
+    whole = page.records
+    parts = [whole[at : at + ROWS_AT_ONCE] for at in range(0, len(whole), ROWS_AT_ONCE)] or [()]
+    fresh = pending = 0
+    for index, part in enumerate(parts):
+        drafts = [listing.mapper(record) for record in part]
+        position = page.next_offset if index == len(parts) - 1 else None
+        seen = await ledger.call(
+            observe,
+            listing.feed,
+            drafts,
+            Sight(run, begun.number, position),
+            decide=decide,
+            policy=listing.policy,
+            now=clock(),
+        )
+        fresh += seen.fresh
+        pending += seen.pending
+    if page.records and not fresh:
+        raise UserError(
+            f"the list of {listing.feed.stream} repeats itself: a page brought no record that was new",
+            advice="its query must page through the list; see docs/queries.md",
+        )
+    swept.read += len(page.records)
+    swept.broken += len(page.broken)
+    room = SHOWN - len(swept.broken_shown)
+    swept.broken_shown += [
+        f"{broken.id or f'number {broken.position + 1} of the list'}: {broken.message}"
+        for broken in page.broken[:room]
+    ]
+    return Observed(fresh, pending)
