@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from bridge.sandbox.system import Call, Reply, System, decoded, json_reply
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from aiohttp import web
 
@@ -34,12 +34,21 @@ class Matching(StrEnum):
 
 
 class Entry(NamedTuple):
-    """A party or a product as Trakor keeps it: ``fields`` is what was sent, with defaults."""
+    """A party or a product as Trakor keeps it.
+
+    Attributes:
+        id: Looks like a UUID.
+        name: As it was first sent.
+        text: The ``contact_info`` of a party, the ``description`` of a product.
+        price: Of a product; 0 where none was sent.
+        sku: Of a product; empty for a party.
+    """
 
     id: str
     name: str
+    text: str
+    price: float
     sku: str
-    fields: Mapping[str, Any]
 
 
 class Shelf:
@@ -74,14 +83,15 @@ class Shelf:
         """Their names, oldest first."""
         return [entry.name for entry in self._entries.values()]
 
-    def put(self, name: str, **fields: object) -> tuple[Entry, bool]:
+    def put(self, name: str, text: str = "", price: float = 0) -> tuple[Entry, bool]:
         """Create an entry, or give back the one of that name unchanged; says whether it was created."""
         key = self._key(name)
         entry = self._entries.get(key)
         if entry is not None:
             return entry, False
         sku = f"{self._sku}-{len(self._entries) + 1:05d}" if self._sku else ""
-        entry = Entry(str(uuid.UUID(int=self._random.getrandbits(128), version=4)), name, sku, fields)
+        identity = str(uuid.UUID(int=self._random.getrandbits(128), version=4))
+        entry = Entry(identity, name, text, price, sku)
         self._entries[key] = entry
         return entry, True
 
@@ -160,12 +170,11 @@ class Trakor(System):
 
     def _keep(self, kind: str, content: dict[str, Any]) -> Reply:
         if kind == "products":
-            description, price = content.get("description", ""), content.get("price", 0)
-            entry, created = self.products.put(content["name"], description=description, price=price)
+            text, price = content.get("description", ""), content.get("price", 0)
+            entry, created = self.products.put(content["name"], text, price)
             answer = {"id": entry.id, "sku": entry.sku, "name": entry.name, "created": created}
         else:
-            contact_info = content.get("contact_info", "")
-            entry, created = self.parties.put(content["name"], contact_info=contact_info)
+            entry, created = self.parties.put(content["name"], content.get("contact_info", ""))
             answer = {"id": entry.id, "name": entry.name, "created": created}
         return json_reply(201 if created else self.existing_status, answer)
 
