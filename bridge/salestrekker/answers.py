@@ -56,11 +56,13 @@ class PoisonedItem(Transient):
     Args:
         message: What happened.
         index: Place of the item in the list.
+        otherwise: What to raise where it is not just this item.
     """
 
-    def __init__(self, message: str, index: int) -> None:
+    def __init__(self, message: str, index: int, otherwise: BridgeError) -> None:
         super().__init__(message)
         self.index = index
+        self.otherwise = otherwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,11 +150,7 @@ def read_list(result: Result, query: ListQuery) -> Listed:
         )
     if not result.errors:
         raise Transient(f"Salestrekker answered {'.'.join(query.path)} with null, and no error")
-    poisoned = [_index(error, query) for error in result.errors if error.kind is Kind.FAULT]
-    if len(poisoned) == len(result.errors) and None not in poisoned:
-        index = min(index for index in poisoned if index is not None)
-        raise PoisonedItem(describe(result.errors, len(query.path) + 1), index)
-    raise _fault(result.errors, query)
+    raise _poisoned(result.errors, query) or _fault(result.errors, query)
 
 
 def read_token(result: Result) -> str:
@@ -265,6 +263,15 @@ def _listed(items: list[object], errors: Sequence[ServerError], query: ListQuery
         raise _fault(errors, query)
     depth = len(query.path) + 1
     return Listed(tuple(items), {index: describe(faults, depth) for index, faults in inside.items()})
+
+
+def _poisoned(errors: Sequence[ServerError], query: ListQuery) -> PoisonedItem | None:
+    """The first of the items that brought their list down; None where it was something else."""
+    places = [_index(error, query) for error in errors if error.kind in (Kind.FAULT, Kind.PERMISSION)]
+    known = [place for place in places if place is not None]
+    if len(known) < len(errors):
+        return None
+    return PoisonedItem(describe(errors, len(query.path) + 1), min(known), _fault(errors, query))
 
 
 def _fault(errors: Sequence[ServerError], query: ListQuery) -> BridgeError:

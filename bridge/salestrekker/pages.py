@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from bridge.errors import QueryFileError
 from bridge.records import Record
@@ -34,6 +34,10 @@ Identify: TypeAlias = "Callable[[Mapping[str, object]], str | None]"
 
 Fetch: TypeAlias = "Callable[[int, int], Awaitable[Page]]"
 """Read one page: offset, how many at most."""
+
+
+MOST_POISONED: Final = 10
+"""More items in a row than this are not each poisoned for themselves: something is wrong with all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,18 +126,25 @@ class Walk:
 
         Raises:
             QueryFileError: Two pages in a row hold the same records: the server ignores the offset.
+            BridgeError: What ``fetch`` raises; also where more than a few items in a row are poisoned.
         """
-        offset = start
+        offset, lost = start, 0
         before: tuple[str, ...] = ()
         while True:
-            page = await self._page_or_end(offset, page_size)
+            try:
+                page = await self._page_or_end(offset, page_size)
+            except PoisonedItem as poison:
+                lost += 1
+                if lost > MOST_POISONED:
+                    raise poison.otherwise from None
+                page = Page((), (Broken(offset, "", str(poison)),), self.now(), offset + 1)
             ids = tuple(record.id for record in page.records)
             if ids and ids == before:
                 raise self._ignored_offset()
             yield page
             if page.last:
                 return
-            offset, before = page.next_offset, ids
+            offset, before, lost = page.next_offset, ids, 0 if ids else lost
 
     async def _page_or_end(self, offset: int, size: int) -> Page:
         page = await self._around_poison(offset, size)
@@ -143,18 +154,21 @@ class Walk:
         return replace(again, last=again.empty)
 
     async def _around_poison(self, offset: int, size: int) -> Page:
-        """One page; where one item brings its whole list down, first those before it, then it alone.
+        """One page; where one item brings its whole list down, only those before it, or it alone.
 
         Where a schema allows no null in a list, an error inside one item leaves nothing of the page
         (GraphQL specification, 6.4.4). One poisoned record must not stop all others.
+
+        Raises:
+            PoisonedItem: The one item asked for is poisoned.
         """
         try:
             return await self.fetch(offset, size)
         except PoisonedItem as poison:
             if not self.query.sizes_pages or not 0 <= poison.index < size:
-                raise
+                raise poison.otherwise from None
             if size == 1:
-                return Page((), (Broken(offset, "", str(poison)),), self.now(), offset + 1)
+                raise
             smaller = poison.index or 1
         return await self._around_poison(offset, smaller)
 

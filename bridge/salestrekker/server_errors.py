@@ -150,10 +150,12 @@ def _code(fields: Mapping[str, object]) -> str:
 
 
 def _kind(code: str, message: str, path: Sequence[str | int]) -> Kind:
-    by_code = next((kind for kind, codes in CODES.items() if code in codes), Kind.FAULT)
+    by_code = next((kind for kind, codes in CODES.items() if code in codes), None)
     by_words = next((kind for kind, words in WORDING if words.search(message)), Kind.FAULT)
-    # A server that does not sort its errors gives all of them INTERNAL_SERVER_ERROR, "jwt expired" too.
-    kind = by_words if by_code is Kind.FAULT else by_code
+    kind = by_code or by_words
+    if by_code is Kind.FAULT and by_words is Kind.TOKEN:
+        # A server that does not sort its errors gives all of them INTERNAL_SERVER_ERROR.
+        kind = Kind.TOKEN
     # A token is refused for the whole request; what is refused further down is that field alone.
     return Kind.PERMISSION if kind is Kind.TOKEN and len(path) > 1 else kind
 

@@ -137,7 +137,7 @@ class TokenKeeper:
         """
         self._raise_refusal()
         if refused is self._suspect:
-            raise self._stop(Refused("Salestrekker refuses the token, also a new one", advice=KEY_ADVICE))
+            raise self._stop(_refused_twice())
         return await self._renewed(refused, for_refused=True)
 
     def refused_again(self, token: Token) -> Refused:
@@ -146,7 +146,7 @@ class TokenKeeper:
         Where others have been read with it, the token is good, and this request alone is refused.
         """
         if token is self._suspect:
-            return self._stop(Refused("Salestrekker refuses the token, also a new one", advice=KEY_ADVICE))
+            return self._stop(_refused_twice())
         return Refused(
             "Salestrekker refuses this query, although the token is good for others",
             advice="The API key lacks a permission for what the query reads: ask for it in Salestrekker.",
@@ -199,3 +199,10 @@ class TokenKeeper:
     def _raise_refusal(self) -> None:
         if self._refusal is not None:
             raise Refused(str(self._refusal), advice=self._refusal.advice)
+
+
+def _refused_twice() -> Refused:
+    return Refused(
+        "Salestrekker refuses the token, also a new one",
+        advice=f"{KEY_ADVICE} Where another stream is read without trouble, the key lacks a permission.",
+    )

@@ -200,15 +200,18 @@ class Transport:
         if not isinstance(response, BoundedResponse):
             raise TypeError("the session was not made with the response class of this module")
         try:
-            body = await response.read_bounded()
-            meaning = decipher(HttpAnswer(response.status, response.headers, body), self._clock())
-            if isinstance(meaning, BridgeError):
-                raise UnusableAnswerError(meaning, response.status)
-            response.document = meaning
+            response.document = await self._document(response)
         except BaseException:
             # aiohttp leaves a response to itself whose check fails; one read to its end keeps its connection.
             response.close()
             raise
+
+    async def _document(self, response: BoundedResponse) -> Mapping[str, object]:
+        body = await response.read_bounded()
+        meaning = decipher(HttpAnswer(response.status, response.headers, body), self._clock())
+        if isinstance(meaning, BridgeError):
+            raise UnusableAnswerError(meaning, response.status)
+        return meaning
 
 
 def _too_long(limit: int) -> Refused:
@@ -222,7 +225,9 @@ def _broken(error: TransportError) -> BridgeError:
     """The connection failed: refused, reset, cut short, or too slow; or the address can be none."""
     source = error.__cause__ or error
     fault = _named(source)
-    fault.__cause__ = LibraryError(f"{type(source).__module__}.{type(source).__qualname__}: {source}")
+    # The system's errors name host and port; others may quote what the server sent.
+    text = f": {source}" if isinstance(source, OSError) else ""
+    fault.__cause__ = LibraryError(f"{type(source).__module__}.{type(source).__qualname__}{text}")
     return fault
 
 

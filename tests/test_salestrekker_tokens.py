@@ -1,0 +1,196 @@
+"""The token: when it is renewed, by how many, and when no more."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from dataclasses import dataclass, field
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.errors import Refused, Transient
+from bridge.salestrekker.tokens import TokenKeeper, expiry_of, issue
+
+DAY = 86_400.0
+
+
+def jwt(**claims: object) -> str:
+    payload = base64.urlsafe_b64encode(orjson.dumps(claims)).decode().rstrip("=")
+    return f"eyJhbGciOiJIUzI1NiJ9.{payload}.c2ln"
+
+
+@dataclass
+class Desk:
+    """Gives out numbered tokens of 14 days, or what is scripted instead, by a clock that is set by hand."""
+
+    now: float = 1_800_000_000.0
+    life: float = 14 * DAY
+    asked: int = 0
+    script: list[Exception] = field(default_factory=list)
+    open: asyncio.Event = field(default_factory=asyncio.Event)
+    reached: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.open.set()
+
+    async def authenticate(self) -> str:
+        self.asked += 1
+        self.reached.set()
+        await self.open.wait()
+        if self.script:
+            raise self.script.pop(0)
+        return jwt(exp=self.now + self.life, number=self.asked)
+
+    def keeper(self, renew_before: float = 2 * DAY) -> TokenKeeper:
+        return TokenKeeper(self.authenticate, renew_before=renew_before, clock=lambda: self.now)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "opaque", "a.b", "a.b.c.d", "a.!!!.c", f"a.{'x' * 9}.c", jwt(), jwt(exp="soon"), jwt(exp=True)],
+)
+def test_a_token_without_a_readable_end_lives_fourteen_days(text: str) -> None:
+    assert expiry_of(text) is None
+    assert issue(text, 1000.0, 0.0).expires_at == 1000.0 + 14 * DAY
+
+
+@given(st.text(max_size=40))
+def test_any_text_is_either_read_or_not(text: str) -> None:
+    assert expiry_of(f"a.{text}.c") is None or isinstance(expiry_of(f"a.{text}.c"), float)
+
+
+def test_an_end_that_has_passed_already_is_not_believed() -> None:
+    """The clocks differ: a token just received is good."""
+    assert issue(jwt(exp=500), 1000.0, 0.0).expires_at == 1000.0 + 14 * DAY
+
+
+@pytest.mark.parametrize(
+    ("life", "renew_before", "left"),
+    [(14 * DAY, 2 * DAY, 2 * DAY), (5.0, 2 * DAY, 1.0), (5 * DAY, 9 * DAY, DAY)],
+)
+def test_it_is_renewed_with_renew_before_or_a_fifth_left(
+    life: float, renew_before: float, left: float
+) -> None:
+    token = issue(jwt(exp=1000.0 + life), 1000.0, renew_before)
+    assert token.expires_at - token.renew_at == pytest.approx(left)
+
+
+def test_a_token_does_not_show_itself() -> None:
+    assert "canary" not in repr(issue("canary", 0.0, 0.0))
+
+
+async def test_one_authenticate_serves_all_who_wait() -> None:
+    desk = Desk()
+    keeper = desk.keeper()
+    tokens = await asyncio.gather(*(keeper.current() for _ in range(50)))
+    assert desk.asked == 1
+    assert len(set(tokens)) == 1
+
+
+async def test_one_failed_renewal_serves_all_who_wait() -> None:
+    """When authenticating fails for a moment, fifty waiting requests do not try it fifty times."""
+    desk = Desk(script=[Transient("down", retry_after=3.0)] * 50)
+    desk.open.clear()
+    keeper = desk.keeper()
+    waiting = [asyncio.create_task(keeper.current()) for _ in range(50)]
+    await asyncio.wait_for(desk.reached.wait(), 5)
+    desk.open.set()
+    failures = await asyncio.gather(*waiting, return_exceptions=True)
+    assert desk.asked == 1
+    assert {type(failure) for failure in failures} == {Transient}
+    assert {failure.retry_after for failure in failures if isinstance(failure, Transient)} == {3.0}
+
+
+async def test_a_waiting_request_goes_on_where_the_renewing_one_was_cancelled() -> None:
+    desk = Desk()
+    desk.open.clear()
+    keeper = desk.keeper()
+    first, second = (asyncio.create_task(keeper.current()) for _ in range(2))
+    await asyncio.wait_for(desk.reached.wait(), 5)
+    first.cancel()
+    desk.open.set()
+    assert (await asyncio.wait_for(second, 5)).text
+    assert desk.asked == 2
+
+
+async def test_while_one_renews_ahead_of_time_the_others_use_the_old_token() -> None:
+    desk = Desk()
+    keeper = desk.keeper()
+    old = await keeper.current()
+    desk.now = old.renew_at
+    desk.open.clear()
+    desk.reached.clear()
+    renewing = asyncio.create_task(keeper.current())
+    await asyncio.wait_for(desk.reached.wait(), 5)
+    assert await asyncio.wait_for(keeper.current(), 5) is old
+    desk.open.set()
+    assert await asyncio.wait_for(renewing, 5) is not old
+    assert await keeper.current() is not old
+
+
+async def test_a_token_is_used_to_its_end_where_renewing_fails_for_the_moment() -> None:
+    """And renewing is not tried again with each request."""
+    desk = Desk()
+    keeper = desk.keeper()
+    old = await keeper.current()
+    desk.now, desk.script = old.renew_at, [Transient("down")] * 2
+    assert [await keeper.current() for _ in range(5)] == [old] * 5
+    assert desk.asked == 2
+    desk.now = old.expires_at
+    with pytest.raises(Transient):
+        await keeper.current()
+    assert await keeper.current() is not old
+
+
+async def test_a_refused_token_is_renewed_once() -> None:
+    desk = Desk()
+    keeper = desk.keeper()
+    bad = await keeper.current()
+    renewed = await asyncio.gather(*(keeper.replace(bad) for _ in range(20)))
+    assert desk.asked == 2
+    assert len(set(renewed)) == 1
+
+
+async def test_a_refused_replacement_is_not_renewed_again() -> None:
+    """Nothing more is asked until someone says so."""
+    desk = Desk()
+    keeper = desk.keeper()
+    second = await keeper.replace(await keeper.current())
+    with pytest.raises(Refused):
+        await keeper.replace(second)
+    with pytest.raises(Refused):
+        await keeper.current()
+    assert desk.asked == 2
+    keeper.forgive()
+    assert await keeper.current() is not second
+    assert desk.asked == 3
+
+
+async def test_a_replacement_that_served_once_may_be_renewed() -> None:
+    desk = Desk()
+    keeper = desk.keeper()
+    second = await keeper.replace(await keeper.current())
+    keeper.proved(second)
+    assert await keeper.replace(second) is not second
+
+
+async def test_a_single_request_refused_with_a_proved_token_stops_nobody_else() -> None:
+    desk = Desk()
+    keeper = desk.keeper()
+    second = await keeper.replace(await keeper.current())
+    keeper.proved(second)
+    assert "this query" in str(keeper.refused_again(second))
+    assert await keeper.current() is second
+
+
+async def test_refused_credentials_are_tried_once() -> None:
+    desk = Desk(script=[Refused("wrong key", advice="look")] * 2)
+    keeper = desk.keeper()
+    for _ in range(3):
+        with pytest.raises(Refused, match="wrong key") as caught:
+            await keeper.current()
+        assert caught.value.advice == "look"
+    assert desk.asked == 1
