@@ -303,6 +303,8 @@ def what_happens(node: ast.stmt, path: str) -> str:
 def what_an_assignment_does(node: ast.Assign | ast.AnnAssign, path: str) -> str:
     targets = node.targets if isinstance(node, ast.Assign) else [node.target]
     names = [ast.unparse(name) for target in targets for name in getattr(target, "elts", [target])]
+    if names == ["log"] and node.value and ast.unparse(node.value).startswith("structlog.get_logger("):
+        return ""  # a proxy that looks up the configuration when it is used
     variable = next((name for name in names if not CONSTANT.fullmatch(name)), None)
     if variable and not TABLES.fullmatch(path):
         return f"{variable} is named like state; pass it about, or name a constant in capitals"
