@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsError
 
-from bridge.settings.keys import ENV_PREFIX, Path, nearest, secret_keys, variable
+from bridge.settings.keys import DEPTH, ENV_PREFIX, Path, nearest, secret_keys, shown, variable
 from bridge.settings.model import Document
 
 if TYPE_CHECKING:
@@ -58,8 +58,7 @@ def _is_known(name: str, path: Path, known: Mapping[Path, FieldInfo]) -> bool:
 
 
 def _unknown(name: str, path: Path, known: Mapping[Path, FieldInfo]) -> str:
-    shown = name if name.isprintable() else ascii(name)[1:-1]
-    return f"environment: {shown[:200]}: is not a known key; the nearest is {variable(nearest(path, known))}"
+    return f"environment: {shown(name)}: is not a known key; the nearest is {variable(nearest(path, known))}"
 
 
 def _nested(path: Path, value: str) -> dict[str, object]:
@@ -82,7 +81,7 @@ def _merge(
 ) -> None:
     for key, value in fragment.items():
         path = (*above, key)
-        if isinstance(value, dict):
+        if isinstance(value, dict) and len(path) < DEPTH:
             inner = target.get(key)
             if not isinstance(inner, dict):
                 target[key] = inner = {}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bridge.settings.keys import FILE_SUFFIX, Path, dotted, nearest, variable
+from bridge.settings.keys import FILE_SUFFIX, Path, dotted, nearest, secret_keys, variable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -39,7 +39,7 @@ _SENTENCES = {
 
 
 def validation_faults(
-    error: ValidationError, source: Source, known: Mapping[Path, FieldInfo], secrets: list[Path]
+    error: ValidationError, source: Source, known: Mapping[Path, FieldInfo]
 ) -> Iterator[str]:
     """One fault for each error, with its place.
 
@@ -47,13 +47,12 @@ def validation_faults(
         error: What pydantic raised; its inputs are not looked at.
         source: The document that was checked.
         known: The keys that this document may have.
-        secrets: Those of them that also have an ``X_file``.
     """
     for detail in error.errors(include_url=False, include_input=False):
         path = tuple(str(part) for part in detail["loc"])
         path = (*path[:-1], detail.get("ctx", {}).get("at") or path[-1])
         if path not in source.unread:
-            yield source.fault(path, _sentence(detail, path, source, known, secrets))
+            yield source.fault(path, _sentence(detail, path, source, known))
 
 
 def _sentence(
@@ -61,17 +60,16 @@ def _sentence(
     path: Path,
     source: Source,
     known: Mapping[Path, FieldInfo],
-    secrets: list[Path],
 ) -> str:
     if detail["type"] == "missing":
-        return _missing(path, source, secrets)
+        return _missing(path, source, known)
     if detail["type"] == "extra_forbidden":
         return f"is not a known key; the nearest is {dotted(nearest(path, known))}"
     return _SENTENCES.get(detail["type"], "is not valid").format_map(detail.get("ctx", {}))
 
 
-def _missing(path: Path, source: Source, secrets: list[Path]) -> str:
-    ways = [f"{path[-1]}{FILE_SUFFIX} with the path of a file"] if path in secrets else []
+def _missing(path: Path, source: Source, known: Mapping[Path, FieldInfo]) -> str:
+    ways = [f"{path[-1]}{FILE_SUFFIX} with the path of a file"] if path in secret_keys(known) else []
     if source.main and source.exists:
         ways.append(f"{variable(path)} in the environment")
     return f"is missing (or give {', or '.join(ways)})" if ways else "is missing"

@@ -6,7 +6,7 @@ A key is named by its path, dotted in messages: ``trakor.api_key``. Every secret
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING, TypeAlias, get_args
+from typing import TYPE_CHECKING, TypeAlias, get_args, get_origin
 
 from pydantic import BaseModel, SecretStr
 
@@ -16,13 +16,17 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
 __all__ = [
+    "DEPTH",
     "ENV_PREFIX",
     "FILE_SUFFIX",
+    "MAX_PATH",
     "Path",
     "document_keys",
     "dotted",
+    "holds_list",
     "nearest",
     "secret_keys",
+    "shown",
     "variable",
 ]
 
@@ -30,7 +34,12 @@ Path: TypeAlias = tuple[str, ...]
 
 ENV_PREFIX = "TRAKOR_BRIDGE_"
 FILE_SUFFIX = "_file"
+
+DEPTH = 3
+"""Of the deepest key: what is nested further is wrong, and is not followed."""
+
 _CLIP = 60
+MAX_PATH = 300
 
 
 def document_keys(model: type[BaseModel]) -> dict[Path, FieldInfo]:
@@ -49,9 +58,14 @@ def secret_keys(keys: Mapping[Path, FieldInfo]) -> list[Path]:
     ]
 
 
+def holds_list(field: FieldInfo) -> bool:
+    """Whether a key takes several values; then its ``X_file`` has one on each line."""
+    return any(get_origin(part) is tuple for part in _parts(field.annotation))
+
+
 def dotted(path: Path) -> str:
     """A key as messages name it: printable and short, whatever it was called."""
-    return ".".join(_shown(part) for part in path)
+    return ".".join(shown(part) for part in path)
 
 
 def variable(path: Path) -> str:
@@ -67,6 +81,13 @@ def nearest(path: Path, known: Collection[Path]) -> Path:
         return siblings[match[0]]
     names = {".".join(other): other for other in known}
     return names[difflib.get_close_matches(".".join(path)[:_CLIP], names, n=1, cutoff=0.0)[0]]
+
+
+def shown(name: str, limit: int = _CLIP) -> str:
+    """A name that the user gave, fit for one line of a message."""
+    text = name if name.isprintable() else name.encode("ascii", "backslashreplace").decode()
+    text = text if text.isprintable() else repr(text)[1:-1]
+    return text if len(text) <= limit else text[:limit] + "…"
 
 
 def _leaves(model: type[BaseModel], above: Path) -> Iterator[tuple[Path, FieldInfo]]:
@@ -90,9 +111,3 @@ def _table(annotation: object) -> type[BaseModel] | None:
 def _parts(annotation: object) -> list[object]:
     """A type and all the types that it is made of."""
     return [annotation, *(inner for part in get_args(annotation) for inner in _parts(part))]
-
-
-def _shown(name: str) -> str:
-    text = name if name.isprintable() else name.encode("ascii", "backslashreplace").decode()
-    text = text if text.isprintable() else repr(text)[1:-1]
-    return text if len(text) <= _CLIP else text[:_CLIP] + "…"

@@ -12,8 +12,9 @@ a pydantic error as its context would put the inputs, secrets among them, into t
 
 from __future__ import annotations
 
+import os
 import re
-from itertools import combinations
+from itertools import combinations, islice
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
@@ -23,14 +24,16 @@ from pydantic import BaseModel, ValidationError
 from bridge.errors import ConfigurationError
 from bridge.settings.addresses import sqlite_file
 from bridge.settings.faults import validation_faults
-from bridge.settings.keys import ENV_PREFIX, document_keys, dotted, secret_keys
+from bridge.settings.keys import ENV_PREFIX, FILE_SUFFIX, MAX_PATH, document_keys, dotted, shown
 from bridge.settings.model import ConnectionDocument, Document, LedgerDocument
 from bridge.settings.resolved import Connection, Ledger, Settings
 from bridge.settings.sources import Source, read_secrets, read_toml
 from bridge.settings.unbuilt import unbuilt_faults
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
+
+    from bridge.settings.model import Salestrekker, Trakor
 
 __all__ = ["CONFIG_VARIABLE", "DEFAULT_CONNECTION", "DEFAULT_FILE", "load"]
 
@@ -79,12 +82,12 @@ def _main_source(path: Path | None, environ: Mapping[str, str]) -> Source:
     """The main file with the environment over it."""
     named = path or (Path(environ[CONFIG_VARIABLE]) if environ.get(CONFIG_VARIABLE) else None)
     file = (named or Path(DEFAULT_FILE)).absolute()  # not resolved: a mounted file can be a link elsewhere
-    source = Source(label=file.name, folder=file.parent, main=True)
-    source.exists = named is not None or file.exists()
-    if named is not None and not file.exists():
+    source = Source(label=shown(file.name), folder=file.parent, main=True)
+    source.exists = os.path.lexists(file)
+    if source.exists:
+        source.data, source.faults = read_toml(file, source.label)
+    elif named is not None:
         source.faults.append(_no_file(file))
-    elif source.exists:
-        source.data, source.faults = read_toml(file, file.name)
     source.readable = not source.faults
     ours = {
         name: environ[name] for name in environ if name.startswith(ENV_PREFIX) and name != CONFIG_VARIABLE
@@ -98,7 +101,8 @@ def _main_source(path: Path | None, environ: Mapping[str, str]) -> Source:
 
 def _no_file(file: Path) -> str:
     return (
-        f"{file.name}: there is no configuration at {file}: copy config.example.toml there and fill it in,"
+        f"{shown(file.name)}: there is no configuration to be read at {shown(str(file), MAX_PATH)}:"
+        " copy config.example.toml there and fill it in,"
         f" name another file with --config or {CONFIG_VARIABLE},"
         " or try it out first: `trakor-bridge sandbox` prints a configuration"
     )
@@ -118,7 +122,7 @@ def _connection_sources(main: Source) -> dict[str, Source]:
 
 
 def _connection_source(file: Path) -> Source:
-    label = f"{file.parent.name}/{file.name}"
+    label = f"{shown(file.parent.name)}/{shown(file.name)}"
     data, faults = read_toml(file, label)
     source = Source(label=label, folder=file.parent, data=data, faults=faults, readable=not faults)
     if file.stem == DEFAULT_CONNECTION or not _CONNECTION_NAME.fullmatch(file.stem):
@@ -132,7 +136,7 @@ def _main_document(main: Source, others: Mapping[str, Source]) -> Document | Non
     """The main document, checked; its pair is wanted where any of it is given, or nothing else is."""
     if not main.readable:
         return None
-    if not main.exists and not others and any(main.get(path) is None for path in _file_or_not(main)):
+    if not main.exists and not others and _incomplete(main):
         main.faults.insert(0, _no_file(main.folder / main.label))
         if not main.data:
             return None
@@ -142,23 +146,23 @@ def _main_document(main: Source, others: Mapping[str, Source]) -> Document | Non
     return _checked(Document, main)
 
 
-def _file_or_not(main: Source) -> Iterator[tuple[str, ...]]:
-    """The required keys, each with its ``_file`` form where that is what was given."""
-    for *table, key in _REQUIRED:
-        file_key = (*table, f"{key}_file")
-        yield file_key if main.get(file_key) is not None else (*table, key)
+def _incomplete(main: Source) -> bool:
+    """Whether a required key is given neither itself nor as the path of a file."""
+    return any(
+        main.get((*table, key)) is None and main.get((*table, key + FILE_SUFFIX)) is None
+        for *table, key in _REQUIRED
+    )
 
 
 def _checked(model: type[_Model], source: Source) -> _Model | None:
     """A source as its document; None where it is none, the faults noted in the source."""
     known = document_keys(model)
-    secrets = secret_keys(known)
-    read_secrets(source, secrets)
+    read_secrets(source, known)
     source.faults += unbuilt_faults(source, known)
     try:
         return model.model_validate(source.data)
     except ValidationError as error:
-        source.faults += validation_faults(error, source, known, secrets)
+        source.faults += islice(validation_faults(error, source, known), MAX_FAULTS + 1)
     return None
 
 
@@ -168,28 +172,24 @@ def _connections(
     """All connections that are without fault, the main file's own first."""
     connections = {}
     if document is not None and document.salestrekker is not None and document.trakor is not None:
-        connections[DEFAULT_CONNECTION] = Connection(
-            name=DEFAULT_CONNECTION,
-            salestrekker=document.salestrekker,
-            trakor=document.trakor,
-            contacts=document.contacts,
-            products=document.products,
-            schedule=document.schedule,
-            webhook_tokens=document.webhooks.token or (),
+        connections[DEFAULT_CONNECTION] = _connection(
+            DEFAULT_CONNECTION, document, document.salestrekker, document.trakor
         )
     for name, source in others.items():
         other = _checked(ConnectionDocument, source) if source.readable else None
         if other is not None:
-            connections[name] = _connection(name, other)
+            connections[name] = _connection(name, other, other.salestrekker, other.trakor)
     _refuse_shared(connections, {DEFAULT_CONNECTION: main, **others})
     return connections
 
 
-def _connection(name: str, document: ConnectionDocument) -> Connection:
+def _connection(
+    name: str, document: Document | ConnectionDocument, salestrekker: Salestrekker, trakor: Trakor
+) -> Connection:
     return Connection(
         name=name,
-        salestrekker=document.salestrekker,
-        trakor=document.trakor,
+        salestrekker=salestrekker,
+        trakor=trakor,
         contacts=document.contacts,
         products=document.products,
         schedule=document.schedule,
@@ -225,4 +225,4 @@ def _ledger(document: LedgerDocument, folder: Path) -> Ledger:
 def _limited(faults: list[str]) -> list[str]:
     if len(faults) <= MAX_FAULTS:
         return faults
-    return [*faults[:MAX_FAULTS], f"… and {len(faults) - MAX_FAULTS} more faults"]
+    return [*faults[:MAX_FAULTS], "… and more: mend these first"]

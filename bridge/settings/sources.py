@@ -11,10 +11,13 @@ import tomllib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from bridge.settings.keys import FILE_SUFFIX, Path, dotted, variable
+from bridge.settings.keys import FILE_SUFFIX, MAX_PATH, Path, dotted, holds_list, secret_keys, shown, variable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path as FilePath
+
+    from pydantic.fields import FieldInfo
 
 __all__ = ["MAX_FILE_BYTES", "Source", "read_secrets", "read_toml"]
 
@@ -98,7 +101,7 @@ def read_toml(path: FilePath, label: str) -> tuple[dict[str, object], list[str]]
     """A file's tables, and what kept it from being read: then the tables are empty."""
     text, problem = _read_text(path)
     if problem:
-        return {}, [f"{label}: {problem} ({path})"]
+        return {}, [f"{label}: {problem} ({shown(str(path), MAX_PATH)})"]
     try:
         return tomllib.loads(text.removeprefix("\ufeff")), []
     except RecursionError:
@@ -108,9 +111,9 @@ def read_toml(path: FilePath, label: str) -> tuple[dict[str, object], list[str]]
     return {}, [f"{label}: {problem}"]
 
 
-def read_secrets(source: Source, secrets: list[Path]) -> None:
+def read_secrets(source: Source, known: Mapping[Path, FieldInfo]) -> None:
     """Replaces each ``X_file`` by the secret ``X`` that it names; faults go to the source."""
-    for path in secrets:
+    for path in secret_keys(known):
         table = source.get(path[:-1])
         file_key = (*path[:-1], path[-1] + FILE_SUFFIX)
         if not isinstance(table, dict) or file_key[-1] not in table:
@@ -119,7 +122,8 @@ def read_secrets(source: Source, secrets: list[Path]) -> None:
         if table.get(path[-1]):
             source.faults.append(source.fault(file_key, f"stands beside {path[-1]}: give one of the two"))
             continue
-        table[path[-1]], problem = _read_secret(source.folder, name)
+        secret, problem = _read_secret(source.folder, name)
+        table[path[-1]] = secret.splitlines() if holds_list(known[path]) else secret
         if problem:
             source.faults.append(source.fault(file_key, problem))
             source.unread.add(path)

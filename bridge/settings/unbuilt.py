@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bridge.settings.keys import Path, dotted
+from bridge.settings.keys import DEPTH, Path, dotted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -56,7 +56,7 @@ def _given(data: Mapping[str, object], above: Path = ()) -> Iterator[Path]:
     """The paths of all that has a value: empty text, lists and tables ask for nothing."""
     for name, value in data.items():
         path = (*above, name)
-        if isinstance(value, dict):
+        if isinstance(value, dict) and len(path) < DEPTH:
             yield from _given(value, path)
         elif value not in ("", [], None):
             yield path

@@ -1,0 +1,695 @@
+"""What a configuration means: where it is found, what wins, what it gives, and how its faults read."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+
+from bridge import settings
+from bridge.errors import ConfigurationError
+from bridge.records import Policy, Stream
+from bridge.settings import Crontab, Every, Settings, unbuilt
+
+SOURCE = '[salestrekker]\napi_key = "st-key"\n'
+TARGET = '[trakor]\nurl = "https://trakor.example/api/public/v1"\napi_key = "sk_live_1"\n'
+PAIR = SOURCE + TARGET
+TOKEN = "t" * 32
+
+
+def load(folder: Path, text: str = PAIR, **environ: str) -> Settings:
+    file = folder / "config.toml"
+    file.write_text(text)
+    return settings.load(file, {f"TRAKOR_BRIDGE_{name}": value for name, value in environ.items()})
+
+
+def faults(folder: Path, text: str = PAIR, **environ: str) -> tuple[str, ...]:
+    with pytest.raises(ConfigurationError) as caught:
+        load(folder, text, **environ)
+    return caught.value.faults
+
+
+def fault(folder: Path, text: str = PAIR, **environ: str) -> str:
+    (only,) = faults(folder, text, **environ)
+    return only
+
+
+@pytest.fixture
+def everything_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if each announced feature were there: what the model says can be seen alone."""
+    monkeypatch.setattr(unbuilt, "NOT_BUILT_YET", {})
+    monkeypatch.setattr(unbuilt, "NOT_BUILT_YET_SCHEMES", {})
+
+
+# Where it is found, and what wins
+
+
+def test_the_named_file_comes_before_the_variable_and_that_before_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for number, name in enumerate(("config.toml", "variable.toml", "named.toml"), start=1):
+        (tmp_path / name).write_text(PAIR + f"max_in_flight = {number}\n")
+    named, environ = tmp_path / "named.toml", {"TRAKOR_BRIDGE_CONFIG": str(tmp_path / "variable.toml")}
+    loaded = [settings.load(path, env) for path, env in ((None, {}), (None, environ), (named, environ))]
+    assert [given.connections["default"].trakor.max_in_flight for given in loaded] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("by_variable", [False, True])
+def test_a_named_file_that_is_missing_is_a_fault_whatever_the_environment_says(
+    tmp_path: Path, *, by_variable: bool
+) -> None:
+    file = tmp_path / "other.toml"
+    environ = {"TRAKOR_BRIDGE_TRAKOR__TIMEOUT": "5s"} | (
+        {"TRAKOR_BRIDGE_CONFIG": str(file)} if by_variable else {}
+    )
+    with pytest.raises(ConfigurationError) as caught:
+        settings.load(None if by_variable else file, environ)
+    (only,) = caught.value.faults
+    assert only.startswith("other.toml: there is no configuration")
+    assert str(file) in only
+    assert "trakor-bridge sandbox" in only
+
+
+def test_no_file_is_needed_where_the_environment_says_it_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "key").write_text("st-key\n")
+    loaded = settings.load(
+        None,
+        {
+            "TRAKOR_BRIDGE_SALESTREKKER__API_KEY_FILE": "key",
+            "TRAKOR_BRIDGE_TRAKOR__URL": "https://trakor.example",
+            "TRAKOR_BRIDGE_TRAKOR__API_KEY": "123456",
+            "HOME": "/nowhere",
+        },
+    )
+    assert loaded.folder == tmp_path
+    assert loaded.secrets() == {"st-key", "123456"}
+
+
+def test_without_file_and_environment_one_fault_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigurationError) as caught:
+        settings.load(None, {})
+    (only,) = caught.value.faults
+    assert str(tmp_path / "config.toml") in only
+    assert "config.example.toml" in only
+
+
+def test_an_environment_that_says_half_is_told_the_other_half_and_where_a_file_would_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigurationError) as caught:
+        settings.load(None, {"TRAKOR_BRIDGE_TRAKOR__URL": "https://trakor.example"})
+    places = [text.rsplit(": ", 1)[0] for text in caught.value.faults[1:]]
+    assert caught.value.faults[0].startswith("config.toml: there is no configuration")
+    assert places == [
+        "environment: TRAKOR_BRIDGE_SALESTREKKER__API_KEY",
+        "environment: TRAKOR_BRIDGE_TRAKOR__API_KEY",
+    ]
+
+
+def test_the_environment_comes_before_the_file_key_by_key(tmp_path: Path) -> None:
+    trakor = (
+        load(
+            tmp_path,
+            PAIR + 'timeout = "7s"\nmax_in_flight = 7\n',
+            TRAKOR='{"timeout": "8s", "max_in_flight": 8}',
+            TRAKOR__TIMEOUT="9s",
+        )
+        .connections["default"]
+        .trakor
+    )
+    assert (trakor.timeout, trakor.max_in_flight) == (9.0, 8)
+    assert trakor.api_key.get_secret_value() == "sk_live_1"
+
+
+@pytest.mark.usefixtures("everything_built")
+def test_every_kind_of_value_can_come_from_the_environment(tmp_path: Path) -> None:
+    loaded = load(
+        tmp_path,
+        CONTACTS__ENABLED="false",
+        CONTACTS__PAGE_SIZE="50",
+        CONTACTS__MAP__NAME="lastName",
+        PRODUCTS__MAP='{"price": "fee"}',
+        SCHEDULE__GONE_LIMIT="0.5",
+        SCHEDULE__CONTACTS="1h",
+        SCHEDULE__PRODUCTS="0 3 * * 0",
+        WEBHOOKS__ALLOW_FROM='["203.0.113.0/24"]',
+        WEBHOOKS__TOKEN="1" * 32,
+        ALERTS__URLS='["slack://a/b/c"]',
+        TRAKOR__SCOPE="42",
+        LOG__LEVEL="debug",
+    )
+    connection = loaded.connections["default"]
+    assert (connection.contacts.enabled, connection.contacts.page_size) == (False, 50)
+    assert (connection.contacts.map, connection.products.map) == ({"name": "lastName"}, {"price": "fee"})
+    assert connection.schedule.gone_limit == 0.5
+    assert connection.schedule.contacts == Every(3600.0)
+    assert connection.schedule.products == Crontab("0", "3", "*", "*", "sun")
+    assert connection.scope == "42"
+    assert loaded.webhooks.allow_from == (ip_network("203.0.113.0/24"),)
+    assert loaded.secrets() == {"st-key", "sk_live_1", "1" * 32, "slack://a/b/c"}
+    assert loaded.log.level == "debug"
+
+
+@pytest.mark.usefixtures("everything_built")
+def test_two_tokens_come_from_the_environment_as_json_or_from_two_lines_of_a_file(tmp_path: Path) -> None:
+    other = "u" * 32
+    (tmp_path / "tokens").write_text(f"{TOKEN}\n{other}\n")
+    for environ in ({"WEBHOOKS__TOKEN": f'["{TOKEN}", "{other}"]'}, {"WEBHOOKS__TOKEN_FILE": "tokens"}):
+        tokens = load(tmp_path, **environ).connections["default"].webhook_tokens
+        assert [token.get_secret_value() for token in tokens] == [TOKEN, other]
+
+
+# What it gives
+
+
+def test_defaults_are_those_of_the_public_interface(tmp_path: Path) -> None:
+    loaded = load(tmp_path)
+    connection = loaded.connections["default"]
+    source, trakor = connection.salestrekker, connection.trakor
+    assert source.url == "https://app.salestrekker.com/graphql"
+    assert (source.max_in_flight, source.requests_per_minute) == (4, 120)
+    assert (source.timeout, source.renew_before) == (30.0, 2 * 86400.0)
+    assert (trakor.max_in_flight, trakor.requests_per_second, trakor.timeout) == (16, 0.0, 30.0)
+    assert (trakor.retry_first, trakor.retry_max) == (1.0, 300.0)
+    assert (trakor.probe_first, trakor.probe_max) == (30.0, 900.0)
+    assert connection.schedule.gone_limit == 0.2
+    assert (loaded.log.level, loaded.log.format) == ("info", "auto")
+    assert (connection.name, connection.scope) == ("default", "default")
+
+
+@pytest.mark.parametrize("stream", list(Stream))
+def test_a_stream_defaults_to_careful_words_and_maps_only_what_was_given(
+    tmp_path: Path, stream: Stream
+) -> None:
+    given = load(tmp_path).connections["default"].stream(stream)
+    assert given.policy() == Policy()
+    assert (given.enabled, given.page_size, given.where, given.map) == (True, 100, "isActive != `false`", {})
+    assert given.list_query == f"{stream}.graphql"
+    assert given.one_query == f"{stream[:-1]}.graphql"
+
+
+def test_the_policy_is_what_the_user_chose(tmp_path: Path) -> None:
+    text = PAIR + (
+        '[products]\non_same_name = "merge"\non_rename = "create"\n'
+        'on_change = "ignore"\non_existing = "hold"\n'
+    )
+    connection = load(tmp_path, text).connections["default"]
+    assert connection.products.policy() == Policy("merge", "create", "ignore", "hold")
+    assert connection.contacts.policy() == Policy()
+
+
+def test_settings_are_frozen_and_their_folder_absolute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    load(tmp_path)
+    loaded = settings.load(Path("config.toml"), {})
+    assert loaded.folder == tmp_path
+    with pytest.raises(ValueError, match="frozen"):
+        loaded.log.level = "debug"
+    with pytest.raises(AttributeError):
+        loaded.folder = tmp_path  # type: ignore[misc]  # the point of the test
+    with pytest.raises(TypeError):
+        loaded.connections["other"] = loaded.connections["default"]  # type: ignore[index]  # likewise
+
+
+def test_the_folder_is_that_of_the_link_not_of_what_it_leads_to(tmp_path: Path) -> None:
+    """A mounted configuration is a link into a folder that changes with each version."""
+    (tmp_path / "data").mkdir()
+    load(tmp_path / "data")
+    link = tmp_path / "config.toml"
+    link.symlink_to(tmp_path / "data" / "config.toml")
+    assert settings.load(link, {}).folder == tmp_path
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [("sqlite:///ledger.db", "ledger.db"), ("sqlite:///a/b.db", "a/b.db"), ("sqlite:////v/l.db", "/v/l.db")],
+)
+def test_the_ledger_is_relative_to_the_configuration(tmp_path: Path, url: str, path: str) -> None:
+    ledger = load(tmp_path, PAIR + f'[ledger]\nurl = "{url}"\n').ledger
+    assert ledger.path == tmp_path / path
+    assert ledger.key is None
+
+
+@pytest.mark.usefixtures("everything_built")
+def test_a_ledger_on_postgresql_has_no_path_and_only_its_password_is_a_secret(tmp_path: Path) -> None:
+    loaded = load(tmp_path, PAIR + '[ledger]\nurl = "postgresql://me:hunter2@db.example/bridge"\n')
+    assert loaded.ledger.path is None
+    assert loaded.secrets() == {"st-key", "sk_live_1", "hunter2"}
+
+
+@pytest.mark.parametrize(
+    ("given", "normal"),
+    [
+        ("https://Trakor.Example/api/", "https://trakor.example/api"),
+        ("HTTPS://trakor.example:443", "https://trakor.example"),
+        ("https://trakor.example:8443/x//", "https://trakor.example:8443/x"),
+        ("http://127.0.0.1:8000/", "http://127.0.0.1:8000"),
+        ("http://[::1]:8000", "http://[::1]:8000"),
+        ("http://localhost", "http://localhost"),
+    ],
+)
+def test_two_spellings_of_an_address_are_one(tmp_path: Path, given: str, normal: str) -> None:
+    text = PAIR.replace("https://trakor.example/api/public/v1", given)
+    assert load(tmp_path, text).connections["default"].trakor.url == normal
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("100ms", 0.1), ("500ms", 0.5), ("1.5s", 1.5), ("5m", 300.0), ("0.1h", 360.0)],
+)
+def test_durations_are_seconds(tmp_path: Path, text: str, seconds: float) -> None:
+    assert load(tmp_path, TRAKOR__TIMEOUT=text).connections["default"].trakor.timeout == pytest.approx(
+        seconds
+    )
+
+
+@pytest.mark.parametrize("text", ["2d", "1w", "0s", "60d"])
+def test_long_durations(tmp_path: Path, text: str) -> None:
+    seconds = {"2d": 172_800, "1w": 604_800, "0s": 0, "60d": 5_184_000}[text]
+    assert (
+        load(tmp_path, SALESTREKKER__RENEW_BEFORE=text).connections["default"].salestrekker.renew_before
+        == seconds
+    )
+
+
+@pytest.mark.usefixtures("everything_built")
+@pytest.mark.parametrize(
+    ("line", "meant"),
+    [
+        ("30 2 * * *", Crontab("30", "2", "*", "*", "*")),
+        ("*/15 8-18 * * 1-5", Crontab("*/15", "8-18", "*", "*", "mon,tue,wed,thu,fri")),
+        ("0 0 * * 0", Crontab("0", "0", "*", "*", "sun")),
+        ("0 0 * * 7", Crontab("0", "0", "*", "*", "sun")),
+        ("0 0 * * 5-7", Crontab("0", "0", "*", "*", "sun,fri,sat")),
+        ("0 0 * * SAT,mon", Crontab("0", "0", "*", "*", "mon,sat")),
+        ("0 0 29 feb *", Crontab("0", "0", "29", "feb", "*")),
+        ("0 0 1,15 1-6/2 *", Crontab("0", "0", "1,15", "1-6/2", "*")),
+        ("90s", Every(90.0)),
+    ],
+)
+def test_a_schedule_is_an_interval_or_a_crontab_line_whose_weekdays_have_names(
+    tmp_path: Path, line: str, meant: Crontab | Every
+) -> None:
+    assert (
+        load(tmp_path, PAIR + f'[schedule]\nreconcile = "{line}"\n').connections["default"].schedule.reconcile
+        == meant
+    )
+
+
+# Secrets from files
+
+
+@pytest.mark.parametrize("ending", ["", "\n", "\r\n"])
+def test_a_secret_comes_from_a_file_without_its_line_break(tmp_path: Path, ending: str) -> None:
+    (tmp_path / "secret").write_bytes(b"sk_live_from_file" + ending.encode())
+    text = SOURCE + TARGET.replace('api_key = "sk_live_1"', 'api_key_file = "secret"')
+    assert (
+        load(tmp_path, text).connections["default"].trakor.api_key.get_secret_value() == "sk_live_from_file"
+    )
+
+
+def test_an_empty_secret_beside_its_file_counts_as_not_given(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("k" * 40)
+    ledger = load(tmp_path, PAIR + '[ledger]\nkey = ""\nkey_file = "secret"\n').ledger
+    assert ledger.key is not None
+    assert ledger.key.get_secret_value() == "k" * 40
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "says"),
+    [
+        (None, "absent", "cannot be read: No such file"),
+        (None, ".", "cannot be read: Is a directory"),
+        (b"", "secret", "is empty"),
+        (b"\n \n", "secret", "is empty"),
+        (b"\xff\xfe", "secret", "is not UTF-8 text"),
+        (b"x" * 2_000_000, "secret", "is larger than"),
+        (None, "", "must be the path"),
+    ],
+)
+def test_a_secret_file_that_cannot_be_used_is_one_fault_at_its_key(
+    tmp_path: Path, content: bytes | None, name: str, says: str
+) -> None:
+    if content is not None:
+        (tmp_path / "secret").write_bytes(content)
+    only = fault(tmp_path, f'[salestrekker]\napi_key_file = "{name}"\n' + TARGET)
+    assert only.startswith("config.toml: salestrekker.api_key_file: ")
+    assert says in only
+
+
+def test_a_secret_and_its_file_together_are_a_fault_across_file_and_environment_too(tmp_path: Path) -> None:
+    assert fault(tmp_path, PAIR + 'api_key_file = "x"\n').startswith(
+        "config.toml: trakor.api_key_file: stands beside"
+    )
+    assert fault(tmp_path, TRAKOR__API_KEY_FILE="x").startswith(
+        "environment: TRAKOR_BRIDGE_TRAKOR__API_KEY_FILE: stands beside api_key"
+    )
+
+
+def test_a_wrong_secret_from_a_file_is_blamed_on_the_file(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("two words")
+    text = SOURCE + TARGET.replace('api_key = "sk_live_1"', 'api_key_file = "secret"')
+    assert fault(tmp_path, text).startswith("config.toml: trakor.api_key_file: must not hold spaces")
+
+
+# Several connections
+
+
+def north(folder: Path, text: str = PAIR, name: str = "north.toml") -> Path:
+    (folder / "connections.d").mkdir(exist_ok=True)
+    (folder / "connections.d" / name).write_text(text)
+    return folder
+
+
+DIR = 'connections_dir = "connections.d"\n'
+
+
+def test_each_file_of_the_folder_is_a_connection_after_the_main_one(tmp_path: Path) -> None:
+    for name in ("south.toml", "north.toml", "notes.txt"):
+        north(tmp_path, PAIR.replace("sk_live_1", f"sk_{name[0]}"), name)
+    loaded = load(tmp_path, DIR + PAIR)
+    assert list(loaded.connections) == ["default", "north", "south"]
+    assert [each.scope for each in loaded.connections.values()] == ["default", "north", "south"]
+
+
+def test_the_main_file_needs_no_pair_where_others_have_one(tmp_path: Path) -> None:
+    loaded = load(north(tmp_path), DIR + '[ledger]\nurl = "sqlite:///x.db"\n')
+    assert list(loaded.connections) == ["north"]
+
+
+def test_half_a_pair_in_the_main_file_is_missing_the_other_half(tmp_path: Path) -> None:
+    assert [text.split(":")[1] for text in faults(north(tmp_path), DIR + SOURCE)] == [
+        " trakor.url",
+        " trakor.api_key",
+    ]
+
+
+def test_a_secret_file_is_relative_to_the_file_that_names_it(tmp_path: Path) -> None:
+    north(tmp_path, '[salestrekker]\napi_key_file = "key"\n' + TARGET)
+    (tmp_path / "connections.d" / "key").write_text("north-key\n")
+    assert "north-key" in load(tmp_path, DIR).secrets()
+
+
+def test_faults_of_all_files_come_together_each_with_its_file(tmp_path: Path) -> None:
+    north(tmp_path, PAIR + "[contacts.map]\nname = 5\n[ledger]\n[webhooks]\nhost = 1\n")
+    north(tmp_path, "a = [", "south.toml")
+    found = faults(tmp_path, DIR + PAIR + "timeout = 5\n")
+    assert {re.sub(r": (must|is|line).*", "", text) for text in found} == {
+        "config.toml: trakor.timeout",
+        "connections.d/north.toml: contacts.map.name",
+        "connections.d/north.toml: ledger",
+        "connections.d/north.toml: webhooks.host",
+        "connections.d/south.toml",
+    }
+
+
+@pytest.mark.parametrize("name", ["default.toml", "North.toml", "a b.toml", "-a.toml", "ü.toml"])
+def test_a_connection_has_a_plain_name(tmp_path: Path, name: str) -> None:
+    only = fault(north(tmp_path, name=name), DIR)
+    assert only.startswith(f"connections.d/{name}: the file names the connection: use lower-case letters")
+
+
+def test_a_folder_of_connections_that_is_not_there_is_a_fault(tmp_path: Path) -> None:
+    assert (
+        fault(tmp_path, DIR + PAIR)
+        == "config.toml: connections_dir: cannot be read: No such file or directory"
+    )
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "good"),
+    [("", "", False), ("a", "", False), ("", "a", False), ("a", "b", False), ("a", "a", True)],
+)
+def test_one_trakor_organisation_takes_two_connections_only_in_one_scope(
+    tmp_path: Path, ours: str, theirs: str, *, good: bool
+) -> None:
+    north(tmp_path, PAIR.replace("example/api", "EXAMPLE/api") + f'scope = "{theirs}"\n')
+    text = DIR + PAIR + f'scope = "{ours}"\n'
+    if good:
+        assert {each.scope for each in load(tmp_path, text).connections.values()} == {"a"}
+    else:
+        assert fault(tmp_path, text).startswith("connections.d/north.toml: trakor.scope: must be the same as")
+
+
+# How faults read
+
+
+@pytest.mark.usefixtures("everything_built")
+@pytest.mark.parametrize(
+    ("extra", "place", "says"),
+    [
+        ('timeout = "5"', "trakor.timeout", 'a number and one of ms, s, m, h, d, w, such as "30s"'),
+        ("timeout = 5", "trakor.timeout", "must be a duration in quotes"),
+        ('timeout = "-5s"', "trakor.timeout", "must be a duration"),
+        ('timeout = "\u0665s"', "trakor.timeout", "must be a duration"),
+        ('timeout = "1d"', "trakor.timeout", 'from "100ms" to "10m"'),
+        ("max_in_flight = 0", "trakor.max_in_flight", "must be at least 1"),
+        ("max_in_flight = 513", "trakor.max_in_flight", "must be at most 512"),
+        ('max_in_flight = "4"', "trakor.max_in_flight", "must be a whole number"),
+        ("max_in_flight = 1.5", "trakor.max_in_flight", "must be a whole number"),
+        ("max_in_flight = true", "trakor.max_in_flight", "must be a whole number"),
+        ("requests_per_second = nan", "trakor.requests_per_second", "must be a finite number"),
+        ("requests_per_second = -1", "trakor.requests_per_second", "must be at least 0"),
+        ('retry_first = "10m"', "trakor.retry_max", "must not be less than retry_first"),
+        ('probe_max = "1s"', "trakor.probe_max", "must not be less than probe_first"),
+        ("scope = 5", "trakor.scope", "must be text in quotes"),
+        ('scope = " a"', "trakor.scope", "one line of text"),
+        ('allow_insecure = "yes"', "trakor.allow_insecure", "must be true or false"),
+        ('[contacts]\non_rename = "merge"', "contacts.on_rename", "must be one of 'hold' or 'create'"),
+        ("[contacts]\npage_size = 1001", "contacts.page_size", "must be at most 1000"),
+        ('[contacts]\nlist_query = "../x.graphql"', "contacts.list_query", "without a folder"),
+        ('[contacts]\nwhere = " "', "contacts.where", "must not be empty"),
+        ('[contacts.map]\nid = ""', "contacts.map.id", "must not be empty"),
+        ("[contacts]\nmap = 5", "contacts.map", "must be a table"),
+        ("[schedule]\ngone_limit = 1.1", "schedule.gone_limit", "must be at most 1"),
+        ('[schedule]\ntimezone = "Sydney"', "schedule.timezone", "must be a time zone"),
+        ('[schedule]\ntimezone = "Australia"', "schedule.timezone", "must be a time zone"),
+        ('[schedule]\ntimezone = "../x"', "schedule.timezone", "must be a time zone"),
+        ('[schedule]\ncontacts = "sometimes"', "schedule.contacts", "an interval such as"),
+        ('[schedule]\ncontacts = "500ms"', "schedule.contacts", 'from "1s" to "31d"'),
+        ('[schedule]\ncontacts = "60 * * * *"', "schedule.contacts", "its minute must be * or 0 to 59"),
+        ('[schedule]\ncontacts = "* * * * 8"', "schedule.contacts", "its weekday must be * or 0 to 7"),
+        ('[schedule]\ncontacts = "*/0 * * * *"', "schedule.contacts", "its minute must be"),
+        ('[schedule]\ncontacts = "5-1 * * * *"', "schedule.contacts", "its minute must be"),
+        ('[schedule]\ncontacts = "0 0 31 2 *"', "schedule.contacts", "a day that exists"),
+        ('[schedule]\ncontacts = "0 0 1 * 1"', "schedule.contacts", "not restrict both"),
+        (f'[webhooks]\ntoken = ["{TOKEN}", "{TOKEN}"]', "webhooks.token", "the same token twice"),
+        ('[webhooks]\ntoken = "short"', "webhooks.token", "at least 32 characters"),
+        (f'[webhooks]\ntoken = "{TOKEN}/"', "webhooks.token", "only letters, digits"),
+        ("[webhooks]\ntoken = []", "webhooks.token", "a text, or a list of two"),
+        ('[webhooks]\nallow_from = "10.0.0.0/8"', "webhooks.allow_from", "must be a list of networks"),
+        ('[webhooks]\nallow_from = ["10.0.0.1/8"]', "webhooks.allow_from", "bits after its mask"),
+        ('[webhooks]\npublic_url = "http://bridge.example"', "webhooks.public_url", "must be https://"),
+        ("[webhooks]\nport = 65536", "webhooks.port", "must be at most 65535"),
+        ('[admin]\nhost = "0.0.0.0"', "admin.password", "is required, since host is not a loopback"),
+        ('[ledger]\nurl = "sqlite://"', "ledger.url", 'must be "sqlite:///file.db"'),
+        ('[ledger]\nurl = "sqlite:///:memory:"', "ledger.url", "has to outlive the process"),
+        ('[ledger]\nurl = "postgresql://db.example"', "ledger.url", "must name host and database"),
+        ('[ledger]\nkey = "short"', "ledger.key", "at least 32 characters"),
+        ('[alerts]\nurls = ["nonsense"]', "alerts.urls", "must be a list of Apprise addresses"),
+        ('[alerts]\nheartbeat_url = "http://h.example/x"', "alerts.heartbeat_url", "must be https://"),
+        ('[log]\nlevel = "INFO"', "log.level", "must be one of 'debug', 'info', 'warning' or 'error'"),
+    ],
+)
+def test_a_wrong_value_is_named_by_its_place_and_told_what_is_allowed(
+    tmp_path: Path, extra: str, place: str, says: str
+) -> None:
+    only = fault(tmp_path, f"{PAIR}{extra}\n")
+    assert only.startswith(f"config.toml: {place}: ")
+    assert says in only
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("http://trakor.example", "must be https://"),
+        ("http://127.0.0.1.example", "must be https://"),
+        ("ftp://trakor.example", "must be an address"),
+        ("trakor.example/api", "must be an address"),
+        ("https://", "must be an address"),
+        ("https://user:pass@trakor.example", "user name or password"),
+        ("https://trakor.example/?key=1", "query or fragment"),
+        ("https://trakor.example/#x", "query or fragment"),
+        ("https://trakor.example:99999", "must be an address"),
+        ("https://[::1", "must be an address"),
+        ("https://trakor.exa\\nmple", "must be an address"),
+        ("https://trakor.example/a b", "must be an address"),
+        ("", "must be an address"),
+    ],
+)
+def test_an_address_that_could_leak_or_mislead_is_refused(tmp_path: Path, url: str, says: str) -> None:
+    only = fault(tmp_path, PAIR.replace("https://trakor.example/api/public/v1", url))
+    assert only.startswith("config.toml: trakor.url: ")
+    assert says in only
+
+
+def test_a_plain_address_is_taken_where_the_user_insists(tmp_path: Path) -> None:
+    text = PAIR.replace("https:", "http:") + "allow_insecure = true\n"
+    assert load(tmp_path, text).connections["default"].trakor.url == "http://trakor.example/api/public/v1"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (TARGET, "salestrekker.api_key: is missing"),
+        ("[salestrekker]\n" + TARGET, "salestrekker.api_key: is missing"),
+        (
+            PAIR.replace("[trakor]", 'email = "a@b"\npassword = "p"\n[trakor]'),
+            "password: must not stand beside api_key",
+        ),
+        ('[salestrekker]\nemail = "a@b"\n' + TARGET, "password: must be given together with email"),
+        ('[salestrekker]\npassword = "p"\n' + TARGET, "password: needs email"),
+        ('[salestrekker]\nemail = "ab"\npassword = "p"\n' + TARGET, "email: must be an e-mail address"),
+    ],
+)
+@pytest.mark.usefixtures("everything_built")
+def test_there_is_exactly_one_way_into_salestrekker(tmp_path: Path, text: str, says: str) -> None:
+    assert says in fault(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("extra", "place", "nearest"),
+    [
+        ("tiemout = 1", "trakor.tiemout", "trakor.timeout"),
+        ("apikey = 1", "trakor.apikey", "trakor.api_key"),
+        ("api_key_flie = 1", "trakor.api_key_flie", "trakor.api_key_file"),
+        ("page_size = 5", "trakor.page_size", "products.page_size"),
+        ("[contacts.map]\nnmae = 'x'", "contacts.map.nmae", "contacts.map.name"),
+        ("[trackor]\nx = 1", "trackor", "trakor.url"),
+    ],
+)
+def test_an_unknown_key_names_the_nearest_known_one(
+    tmp_path: Path, extra: str, place: str, nearest: str
+) -> None:
+    only = fault(tmp_path, f"{PAIR}{extra}\n")
+    assert only == f"config.toml: {place}: is not a known key; the nearest is {nearest}"
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("TRAKOR__APIKEY", "TRAKOR__API_KEY"),
+        ("TRAKR__API_KEY", "TRAKOR__API_KEY"),
+        ("TRAKOR__API_KEY__X", "TRAKOR__API_KEY"),
+        ("LOG_LEVEL", "LOG__LEVEL"),
+        ("log__level", "LOG__LEVEL"),
+        ("CONTACTS__MAP__NMAE", "CONTACTS__MAP__NAME"),
+    ],
+)
+def test_an_unknown_variable_names_the_nearest_known_one(tmp_path: Path, name: str, nearest: str) -> None:
+    assert fault(tmp_path, **{name: "x"}) == (
+        f"environment: TRAKOR_BRIDGE_{name}: is not a known key; the nearest is TRAKOR_BRIDGE_{nearest}"
+    )
+
+
+def test_a_wrong_variable_is_the_place_of_its_fault_and_a_table_in_json_names_the_key(tmp_path: Path) -> None:
+    assert fault(tmp_path, TRAKOR__TIMEOUT="x").startswith(
+        "environment: TRAKOR_BRIDGE_TRAKOR__TIMEOUT: must be a duration"
+    )
+    assert fault(tmp_path, LOG="nonsense").startswith("environment: TRAKOR_BRIDGE_LOG: must be JSON")
+    assert fault(tmp_path, LOG='{"levle": "x"}').startswith(
+        "environment: TRAKOR_BRIDGE_LOG: is not a known key"
+    )
+
+
+def test_all_faults_come_at_once(tmp_path: Path) -> None:
+    text = (
+        "[salestrekker]\ntimeout = 1\nmax_in_flight = 0\n"
+        '[trakor]\nurl = "ftp://x"\nx = 1\n[contacts]\non_change = 1\n[log]\nlevel = 1\n[nonsense]\n'
+    )
+    found = faults(tmp_path, text, TRAKOR__Y="1", LOG__FORMAT="x")
+    assert len(found) == 11
+    assert all(re.match(r"(config\.toml: [a-z_.]+|environment: [A-Z_]+): \S", each) for each in found)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("a = 1\nb = \n", "line 2, column 5: no value that TOML knows (text needs quotes)"),
+        ('[trakor]\napi_key = "abc\n', "line 2, column 15: a character that must not stand here"),
+        ("a = 1\na = 2\n", "line 2, column 6: a key is given twice"),
+        ("[a]\n[a]\n", "line 2, column 3: a table is declared twice"),
+        ("a = [1,\n2", "line 2, at the end: "),
+        ('a = """x', "line 1, at the end: a quoted text is not closed"),
+        ("novalue\n", "line 1, column 8: a key without ="),
+        ("a = {b = 1, b = 2}", "a key is given twice"),
+    ],
+)
+def test_a_syntax_error_says_line_and_column_and_nothing_of_the_line(
+    tmp_path: Path, text: str, says: str
+) -> None:
+    only = fault(tmp_path, text)
+    assert only.startswith(f"config.toml: {says}") or says in only
+    assert "abc" not in only
+
+
+def test_a_file_as_windows_editors_write_it_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_bytes(b"\xef\xbb\xbf" + PAIR.replace("\n", "\r\n").encode())
+    assert settings.load(file, {}).connections["default"].scope == "default"
+
+
+# What is not built yet
+
+UNBUILT_VALUES = {
+    "email": '"a@b.example"',
+    "password": f'"{TOKEN}"',
+    "organization": '"x"',
+    "ids_per_request": "5",
+    "one_query": '"x.graphql"',
+    "timezone": '"Australia/Perth"',
+    "contacts": '"1h"',
+    "products": '"1h"',
+    "reconcile": '"1h"',
+    "keep_history": '"1d"',
+    "token": f'"{TOKEN}"',
+    "port": "1",
+    "urls": '["slack://x"]',
+}
+
+
+@pytest.mark.parametrize(
+    "key",
+    [*(key for key in unbuilt.NOT_BUILT_YET if "." in key), "webhooks.token", "admin.port", "alerts.urls"],
+)
+def test_a_value_for_what_is_not_built_yet_is_refused_in_a_sentence(tmp_path: Path, key: str) -> None:
+    table, name = key.split(".")
+    text = PAIR.replace("[salestrekker]\n", f"[salestrekker]\n{name} = {UNBUILT_VALUES[name]}\n")
+    if table != "salestrekker":
+        text = PAIR + f"[{table}]\n{name} = {UNBUILT_VALUES[name]}\n"
+    first = faults(tmp_path, text)[0]
+    assert first.startswith(f"config.toml: {key}: ")
+    assert "not built yet" in first
+
+
+def test_a_ledger_on_postgresql_is_not_built_yet(tmp_path: Path) -> None:
+    only = fault(tmp_path, PAIR + '[ledger]\nurl = "postgresql://u:p@h/d"\n')
+    assert only.startswith("config.toml: ledger.url: a ledger on PostgreSQL is not built yet")
+
+
+def test_an_empty_value_asks_for_nothing(tmp_path: Path) -> None:
+    text = (
+        PAIR
+        + '[webhooks]\nallow_from = []\n[alerts]\nurls = []\nheartbeat_url = ""\n[admin]\npassword = ""\n'
+    )
+    assert load(tmp_path, text).alerts.urls == ()
+
+
+def test_what_is_not_built_yet_is_checked_like_the_rest(tmp_path: Path) -> None:
+    found = faults(tmp_path, PAIR + '[admin]\nport = "x"\n')
+    assert [text.split(": ", 2)[2] for text in found] == [
+        unbuilt.NOT_BUILT_YET["admin"],
+        "must be a whole number",
+    ]
