@@ -32,7 +32,7 @@ __all__ = ["REDACTED", "Redactor", "configure"]
 
 REDACTED = "[redacted]"
 
-HELD_AT_WARNING = ("aiohttp.access", "apscheduler", "gql", "httpcore", "httpx")
+HELD_AT_WARNING = ("aiohttp.access", "alembic", "apscheduler", "gql", "httpcore", "httpx")
 """Below that they log addresses, headers or variables, passwords among them."""
 
 MIN_SECRET = 4
