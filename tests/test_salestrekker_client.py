@@ -108,7 +108,7 @@ async def test_no_more_are_in_flight_than_allowed(sandbox: Sandbox) -> None:
 
 
 async def test_the_rate_is_kept_with_a_burst_of_a_few(sandbox: Sandbox) -> None:
-    """1,200 a minute is 20 a second: after a burst of 4, the other 7 requests take 7/20 s."""
+    """1,200 a minute is 20 a second: after a burst of 4, the other 5 requests take a quarter of one."""
     async with client_of(sandbox, requests_per_minute=1200) as client:
         began = time.monotonic()
         await asyncio.gather(*(read(client, size=100) for _ in range(2)))

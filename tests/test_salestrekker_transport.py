@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import gzip
+import logging
 import traceback
-from contextlib import asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import orjson
@@ -212,6 +213,23 @@ async def test_cookies_are_not_kept() -> None:
     async with client_to(handler) as client:
         await read(client)
     assert cookies == []
+
+
+async def test_the_libraries_log_no_secret_and_no_record(caplog: pytest.LogCaptureFixture) -> None:
+    """Also where somebody sets all loggers to debug: gql logs what it sends and what it gets."""
+
+    async def handler(request: web.Request) -> web.Response:
+        return await authenticated(request) or page("canary-record")
+
+    with caplog.at_level(logging.DEBUG):
+        async with client_to(handler) as client:
+            pages = client.pages(
+                QUERY, stream=Stream.CONTACTS, identify=lambda data: str(data["id"]), page_size=5
+            )
+            async with aclosing(pages):
+                assert (await anext(pages)).records[0].id == "canary-record"
+    assert "gql.transport.aiohttp" in {record.name for record in caplog.records}
+    assert "canary" not in caplog.text
 
 
 def echo(status: int, content_type: str, wrap: str) -> Handler:

@@ -164,7 +164,10 @@ class SalestrekkerClient:
         """
 
         async def fetch(offset: int, size: int) -> Page:
-            return await self._patiently(lambda: self._fetch(query, stream, identify, offset, size))
+            async def read_page() -> Page:
+                return await self._fetch(query, stream, identify, offset, size)
+
+            return await self._patiently(read_page)
 
         ahead = read_ahead(Walk(query, fetch, self._now).pages(page_size, start))
         self._walks.add(ahead)
@@ -190,11 +193,8 @@ class SalestrekkerClient:
 
     async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
         waits = _Waits(self._retries, self._random, asyncio.get_running_loop().time)
-        attempts = stamina.retry_context(on=waits, attempts=self._retries.attempts, timeout=None)
-        async for attempt in attempts:
-            with attempt:
-                return await ask()
-        raise AssertionError("the attempts end with an answer or an error")  # pragma: no cover
+        again = stamina.AsyncRetryingCaller(attempts=self._retries.attempts, timeout=None)
+        return await again(waits, ask)
 
     async def _with_token(self, ask: Callable[[Token], Awaitable[T]]) -> T:
         """Ask with a good token; one that is refused is replaced once."""

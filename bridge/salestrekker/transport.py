@@ -5,11 +5,11 @@
     post ──gql──> aiohttp ──status, headers──> _examine: body (bounded) ──answers.decipher──> document
                                                   └─ what is no GraphQL answer leaves as an error of ours
 
-gql decodes nothing here: it puts the text of an answer that it cannot decode into its error, and that
-text may hold a token. Its ``TransportQueryError`` (made by its sessions) would hold the variables, and
-one of them is the API key; so the transport is asked directly. Errors of the libraries are replaced
-where they arise: the cause kept is their type and their text, never the object, which may know the
-headers of the request.
+gql decodes nothing here, and sees neither variables nor text: it puts the text of an answer that it
+cannot decode into its error, and logs both when its logger is set to debug. Its sessions would turn an
+answer with errors into an exception that holds all of it; so the transport is asked directly. Errors of
+the libraries are replaced where they arise: what is kept as the cause is their type, and the text of the
+operating system's; never the object, which may know the headers of the request.
 """
 
 from __future__ import annotations
@@ -68,9 +68,14 @@ class Request(GraphQLRequest):
 
     @property
     def payload(self) -> dict[str, Any]:
-        """The body of the POST."""
+        """What gql takes for the body, and would log: without the variables, one of which is the API key."""
         name = {"operationName": self.operation_name} if self.operation_name else {}
-        return {"query": self.text, "variables": self.variable_values} | name
+        return {"query": self.text} | name
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The body that is sent."""
+        return self.payload | {"variables": self.variable_values}
 
 
 class LibraryError(Exception):
@@ -99,6 +104,10 @@ class BoundedResponse(aiohttp.ClientResponse):
     async def json(self, **_: Any) -> Any:  # noqa: ANN401 - as in the class above
         """The GraphQL document, deciphered when the answer came."""
         return self.document
+
+    async def text(self, *_: Any, **__: Any) -> str:  # noqa: ANN401 - as in the class above
+        """Nothing: it would only be logged."""
+        return ""
 
     async def read_bounded(self) -> bytes:
         """The body; of an answer that is no success only its beginning.
@@ -170,13 +179,11 @@ class Transport:
         if self._gql is None:
             raise RuntimeError("the transport is not open")
         headers = {"Authorization": f"Bearer {token}"} if token else {}
+        # A redirect followed would post the credentials to the other host.
+        arguments = {"json": request.body, "headers": headers, "allow_redirects": False}
         fault: BridgeError
         try:
-            found = await self._gql.execute(
-                # A redirect followed would post the credentials to the other host.
-                request,
-                extra_args={"headers": headers, "allow_redirects": False},
-            )
+            found = await self._gql.execute(request, extra_args=arguments)
             return result_of(found.data, found.errors)
         except UnusableAnswerError as error:
             fault = error.meaning
