@@ -29,13 +29,14 @@ LAYERS = (
     ("salestrekker", "trakor", "ledger"),
     ("sync", "delivery"),
     ("webhooks", "schedule", "status", "alerts", "admin"),
+    ("wiring",),
     ("daemon", "backfill", "checks", "disclosure", "demo", "sandbox"),
     ("cli",),
     ("__main__",),
 )
 RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts} | {"": -1}
 SIBLINGS = {("admin", "status")}
-COMPOSITION = RANK["daemon"]
+COMPOSITION = RANK["wiring"]
 
 ANYWHERE = ("bridge",)
 HOMES = {

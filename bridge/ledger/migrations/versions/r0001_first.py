@@ -12,7 +12,22 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Make every table of the first version."""
+    """Make every table of the first version, each after those that it points to."""
+    _events()
+    _facts()
+    _pauses()
+    _runs()
+    _spaces()
+    _feeds()
+    _records()
+    _sweeps()
+    _claims()
+    _history()
+    _links()
+    _waiting()
+
+
+def _events() -> None:
     op.create_table(
         "events",
         sa.Column("number", sa.Integer(), nullable=False),
@@ -33,6 +48,9 @@ def upgrade() -> None:
         sqlite_where=sa.text("done_at IS NULL"),
         postgresql_where=sa.text("done_at IS NULL"),
     )
+
+
+def _facts() -> None:
     op.create_table(
         "facts",
         sa.Column("name", sa.Text(), nullable=False),
@@ -40,6 +58,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name"),
         comment="About the ledger itself, e.g. what its key hashes a constant to.",
     )
+
+
+def _pauses() -> None:
     op.create_table(
         "pauses",
         sa.Column("connection", sa.Text(), nullable=False),
@@ -52,6 +73,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("connection", "direction"),
         comment="Reading or sending that is stopped, since when and why, so that a restart knows it.",
     )
+
+
+def _runs() -> None:
     op.create_table(
         "runs",
         sa.Column("number", sa.Integer(), nullable=False),
@@ -65,6 +89,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("number"),
         comment="Each backfill (and each life of the daemon), with its numbers as JSON.",
     )
+
+
+def _spaces() -> None:
     op.create_table(
         "spaces",
         sa.Column("number", sa.Integer(), nullable=False),
@@ -75,6 +102,9 @@ def upgrade() -> None:
         sa.UniqueConstraint("scope", "stream"),
         comment="Where names are unique: the parties, or the products, of one Trakor organisation.",
     )
+
+
+def _feeds() -> None:
     op.create_table(
         "feeds",
         sa.Column("number", sa.Integer(), nullable=False),
@@ -87,6 +117,9 @@ def upgrade() -> None:
         sa.UniqueConstraint("connection", "stream"),
         comment="One stream of one connection, and the space that its names belong to.",
     )
+
+
+def _records() -> None:
     op.create_table(
         "records",
         sa.Column("number", sa.Integer(), nullable=False),
@@ -148,6 +181,9 @@ def upgrade() -> None:
         sqlite_where=sa.text("state IN ('held', 'rejected', 'drifted')"),
         postgresql_where=sa.text("state IN ('held', 'rejected', 'drifted')"),
     )
+
+
+def _sweeps() -> None:
     op.create_table(
         "sweeps",
         sa.Column("number", sa.Integer(), nullable=False),
@@ -163,6 +199,9 @@ def upgrade() -> None:
         comment="Each reading of a whole list, and how far it is. A checkpoint belongs to one query text.",
     )
     op.create_index("sweeps_feed", "sweeps", ["feed", "number"])
+
+
+def _claims() -> None:
     op.create_table(
         "claims",
         sa.Column("space", sa.Integer(), nullable=False),
@@ -176,6 +215,9 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("claims_record", "claims", ["record"])
+
+
+def _history() -> None:
     op.create_table(
         "history",
         sa.Column("number", sa.Integer(), nullable=False),
@@ -188,6 +230,9 @@ def upgrade() -> None:
         comment="What became of each record, in short rows without personal data.",
     )
     op.create_index("history_record", "history", ["record"])
+
+
+def _links() -> None:
     op.create_table(
         "links",
         sa.Column("space", sa.Integer(), nullable=False),
@@ -202,6 +247,9 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("links_record", "links", ["record"])
+
+
+def _waiting() -> None:
     op.create_table(
         "waiting",
         sa.Column("record", sa.Integer(), nullable=False),

@@ -1,0 +1,6 @@
+"""The one-shot backfill: ``flow`` runs it, ``report`` says what it came to."""
+
+from bridge.backfill.flow import backfill
+from bridge.backfill.report import ConnectionReport, Problem, Report, Watch
+
+__all__ = ["ConnectionReport", "Problem", "Report", "Watch", "backfill"]

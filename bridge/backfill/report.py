@@ -1,0 +1,98 @@
+"""What a backfill tells while it runs, and what it came to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from bridge.records import Stream
+
+__all__ = ["ConnectionReport", "Problem", "Report", "Watch"]
+
+
+class Watch(Protocol):
+    """Told how far a backfill is: for a progress bar."""
+
+    def reading(self, connection: str, stream: Stream, read: int) -> None:
+        """So many records of a stream are read and on disk."""
+        ...
+
+    def settled(self, connection: str, number: int) -> None:
+        """So many more records were sent and settled."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that kept a run from being complete.
+
+    Attributes:
+        message: What happened.
+        advice: What to do about it; may be empty.
+        refusal: It was a refusal: nothing is lost, and the run can be repeated once it is resolved.
+    """
+
+    message: str
+    advice: str = ""
+    refusal: bool = False
+
+
+@dataclass(slots=True)
+class ConnectionReport:
+    """What the backfill of one connection came to.
+
+    Attributes:
+        seconds: How long it took.
+        streams: For each stream the numbers of ``ledger.sweeps.COUNTS``.
+        problems: What kept it from being complete.
+        warnings: What a person should know all the same.
+        needing_a_person: Records of these streams that are held or rejected, from now or before.
+        interrupted: It was stopped by the user.
+    """
+
+    seconds: float = 0.0
+    streams: dict[str, dict[str, int]] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    needing_a_person: int = 0
+    interrupted: bool = False
+
+    @property
+    def complete(self) -> bool:
+        """All was read and all that could be sent was."""
+        pending = any(numbers["pending"] for numbers in self.streams.values())
+        return not (self.problems or self.interrupted or pending)
+
+
+@dataclass(slots=True)
+class Report:
+    """What a backfill came to, connection by connection."""
+
+    connections: dict[str, ConnectionReport] = field(default_factory=dict)
+
+    @property
+    def exit_status(self) -> int:
+        """The public interface's exit status."""
+        reports = self.connections.values()
+        problems = [problem for report in reports for problem in report.problems]
+        if any(report.interrupted for report in reports):
+            return 130
+        if any(problem.refusal for problem in problems):
+            return 4
+        if problems or not all(report.complete for report in reports):
+            return 1
+        return 3 if any(report.needing_a_person for report in reports) else 0
+
+    def as_json(self) -> dict[str, object]:
+        """The document of ``backfill --json``."""
+        return {
+            "connections": {
+                name: {
+                    "complete": report.complete,
+                    "seconds": round(report.seconds, 3),
+                    "streams": report.streams,
+                }
+                for name, report in self.connections.items()
+            }
+        }

@@ -1,0 +1,41 @@
+"""The words of the product: the values that travel from stage to stage, all frozen.
+
+The type's name says which stage a thing is in::
+
+    Record ──mapping──> Draft | Unsendable ──decision──> Decision ──ledger──> LedgerRow
+                                                             delivery: Work ──> Outcome
+
+Times are whole milliseconds since the epoch (UTC), in fields that end in ``_at``.
+Hashes are keyed (see ``naming``): they can be compared, and tell nothing without the ledger's key.
+"""
+
+from bridge.records.decisions import Claim, Decision, Holder, LedgerRow, Policy, Waiting
+from bridge.records.drafts import Draft, FieldHashes, Party, Payload, Product, Record, Unsendable
+from bridge.records.outcomes import Answer, Answered, Later, NotTaken, Outcome, Work
+from bridge.records.words import Origin, Reason, State, Stream
+
+__all__ = [
+    "Answer",
+    "Answered",
+    "Claim",
+    "Decision",
+    "Draft",
+    "FieldHashes",
+    "Holder",
+    "Later",
+    "LedgerRow",
+    "NotTaken",
+    "Origin",
+    "Outcome",
+    "Party",
+    "Payload",
+    "Policy",
+    "Product",
+    "Reason",
+    "Record",
+    "State",
+    "Stream",
+    "Unsendable",
+    "Waiting",
+    "Work",
+]

@@ -1,0 +1,121 @@
+"""From the source: a record as it was given, and what mapping makes of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from decimal import Decimal
+
+    from bridge.records.words import Reason, Stream
+
+__all__ = ["Draft", "FieldHashes", "Party", "Payload", "Product", "Record", "Unsendable"]
+
+FieldHashes: TypeAlias = "Mapping[str, str]"
+"""Field name -> keyed hash of its value. A field without a value is left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record as Salestrekker gave it, not yet understood.
+
+    Attributes:
+        stream: Which list it is from.
+        id: Salestrekker's id, never empty.
+        data: The decoded JSON object, as the query selected it.
+        read_at: When the read that brought it began.
+    """
+
+    stream: Stream
+    id: str
+    data: Mapping[str, object]
+    read_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """What Trakor's ``POST /parties`` takes (vendor's page, "Parties")."""
+
+    name: str
+    contact_info: str = ""
+
+    def fields(self) -> dict[str, str]:
+        """The payload as field -> text, the form that is hashed and stored; empty text is no value."""
+        return {"name": self.name, "contact_info": self.contact_info}
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """What Trakor's ``POST /products`` takes (vendor's page, "Products").
+
+    Attributes:
+        name: At most 255 UTF-16 code units.
+        description: Free text, may be empty.
+        price: Exactly two decimals, not negative; None where the source has none.
+    """
+
+    name: str
+    description: str = ""
+    price: Decimal | None = None
+
+    def fields(self) -> dict[str, str]:
+        """The payload as field -> text, the form that is hashed and stored; empty text is no value."""
+        price = "" if self.price is None else str(self.price)
+        return {"name": self.name, "description": self.description, "price": price}
+
+
+Payload: TypeAlias = Party | Product
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A record that could be sent: mapped, its name made fit, nothing decided yet.
+
+    Attributes:
+        id: Salestrekker's id.
+        payload: What would be sent, under the plain (unqualified) name.
+        key: Keyed hash of the plain name's key: equal keys are one name to the loosest destination.
+        qualified_name: ``Name (qualifier)``; empty where the record has no qualifier.
+        qualified_key: Keyed hash of the qualified name's key; empty likewise.
+        same_as: Keyed hash of what makes two records one person; empty where it has none.
+        hashes: Keyed hash of each payload field, and of ``qualifier``.
+        fingerprint: Of what made the draft: map, query and rules.
+        read_at: When the read that brought the record began.
+    """
+
+    id: str
+    payload: Payload
+    key: str
+    qualified_name: str
+    qualified_key: str
+    same_as: str
+    hashes: FieldHashes
+    fingerprint: str
+    read_at: int
+
+    def named(self, name: str) -> Payload:
+        """The payload under another name."""
+        return replace(self.payload, name=name)
+
+
+@dataclass(frozen=True, slots=True)
+class Unsendable:
+    """A record that makes no draft: filtered out, without a name, or not to be mapped.
+
+    Attributes:
+        id: Salestrekker's id.
+        reason: ``FILTERED``, ``NO_NAME`` or ``MAPPING``.
+        field: The map's key that could not be made (``name``, ``price``, ``where``, …); empty for FILTERED.
+        detail: What was wrong, without personal data; empty where the reason says it all.
+        fingerprint: Of what made the draft.
+        read_at: When the read that brought the record began.
+    """
+
+    id: str
+    reason: Reason
+    field: str
+    detail: str
+    fingerprint: str
+    read_at: int

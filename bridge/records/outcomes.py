@@ -1,0 +1,98 @@
+"""To Trakor: claimed work, and what came of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from bridge.records.drafts import Payload
+    from bridge.records.words import Stream
+
+__all__ = ["Answer", "Answered", "Later", "NotTaken", "Outcome", "Work"]
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One claimed record on its way to Trakor.
+
+    Attributes:
+        number: The ledger's number of the record.
+        stream: Which of Trakor's two endpoints takes it.
+        payload: What to send, under the name that was claimed.
+        attempt: 1 for the first request ever begun for this claim.
+        failures: How often it failed on its own while others passed.
+    """
+
+    number: int
+    stream: Stream
+    payload: Payload
+    attempt: int
+    failures: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Trakor's answer to one accepted POST.
+
+    Attributes:
+        trakor_id: The id of the party or product, new or old.
+        name: The name that Trakor keeps it under.
+        created: False where it existed before; then nothing was updated.
+        sku: Products only, e.g. ``PRD-00042``; empty otherwise.
+    """
+
+    trakor_id: str
+    name: str
+    created: bool
+    sku: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """Outcome: Trakor took the record.
+
+    Attributes:
+        work: What was sent.
+        answer: What came back.
+        key: Keyed hash of the returned name's key, which is claimed as well where it is another one.
+    """
+
+    work: Work
+    answer: Answer
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotTaken:
+    """Outcome: Trakor will not take the record as it is.
+
+    Attributes:
+        work: What was sent.
+        message: Why, scrubbed of personal data.
+        own_fault: False where the server failed on it again and again instead of saying no.
+    """
+
+    work: Work
+    message: str
+    own_fault: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """Outcome: no answer, or none that says anything; the record is sent again.
+
+    Attributes:
+        work: What was sent, or was to be.
+        next_try_at: Not before this time.
+        failed: The failure counts as the record's own, since others passed.
+        begun: False where no request for it ever left, so that the attempt noted ahead is taken back.
+    """
+
+    work: Work
+    next_try_at: int
+    failed: bool = False
+    begun: bool = True
+
+
+Outcome: TypeAlias = Answered | NotTaken | Later

@@ -1,0 +1,50 @@
+"""The few words that every stage uses: streams, states, reasons, origins."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+__all__ = ["Origin", "Reason", "State", "Stream"]
+
+
+class Stream(StrEnum):
+    """What is kept in step: Salestrekker contacts become Trakor parties, products become products."""
+
+    CONTACTS = "contacts"
+    PRODUCTS = "products"
+
+
+class State(StrEnum):
+    """The one state that every source record is in (the public interface, "States of a record")."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    MERGED = "merged"
+    SKIPPED = "skipped"
+    HELD = "held"
+    REJECTED = "rejected"
+    DRIFTED = "drifted"
+    DROPPED = "dropped"
+
+
+class Reason(StrEnum):
+    """Why a record is skipped, held or rejected."""
+
+    FILTERED = "filtered"
+    NO_NAME = "no-name"
+    SAME_NAME = "same-name"
+    RENAMED = "renamed"
+    REMAPPED = "remapped"
+    SAME_PARTY = "same-party"
+    EXISTING = "existing"
+    MAPPING = "mapping"
+    REFUSED = "refused-by-trakor"
+    SERVER_ERROR = "server-error"
+
+
+class Origin(StrEnum):
+    """How the Trakor record that a source record is linked to came to be."""
+
+    CREATED = "created"
+    EXISTING = "existing"
+    UNCLEAR = "unclear"

@@ -1,0 +1,124 @@
+"""From the configuration to the objects that a command works with, built by hand.
+
+The only place where settings become clients, mappers and ledgers: ``backfill``, the daemon and the
+commands all get theirs here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bridge.delivery import Pace
+from bridge.errors import LedgerError
+from bridge.ledger.opening import derive_key, read_or_make_key, revision
+from bridge.mapping import Mapper
+from bridge.records import Stream
+from bridge.salestrekker.client import SalestrekkerClient
+from bridge.salestrekker.documents import query_folders
+from bridge.salestrekker.queries import load_list
+from bridge.trakor import TrakorClient
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from pathlib import Path
+
+    from bridge.naming import Hasher
+    from bridge.salestrekker.queries import ListQuery
+    from bridge.settings import Connection, Settings
+
+__all__ = ["Plan", "destination", "ledger_key", "ledger_path", "pace", "plan", "source"]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be done for one connection, checked before anything is opened."""
+
+    connection: Connection
+    queries: Mapping[Stream, ListQuery]
+    mappers: Mapping[Stream, Mapper]
+
+
+def ledger_path(settings: Settings) -> Path:
+    """The ledger's file.
+
+    Raises:
+        LedgerError: The ledger is no file.
+    """
+    if settings.ledger.path is None:
+        raise LedgerError("a ledger on PostgreSQL is not built yet", advice="use a sqlite:/// address")
+    return settings.ledger.path
+
+
+def ledger_key(settings: Settings, *, make: bool) -> bytes:
+    """The key of the ledger's hashes: as configured, else from ``ledger.key`` beside the ledger.
+
+    Args:
+        settings: The configuration.
+        make: Make the file where neither it nor a ledger is there yet.
+    """
+    if settings.ledger.key is not None:
+        return derive_key(settings.ledger.key.get_secret_value())
+    path = ledger_path(settings)
+    return read_or_make_key(path.with_name("ledger.key"), make=make and revision(path) is None)
+
+
+def plan(settings: Settings, connection: Connection, streams: Collection[Stream], hasher: Hasher) -> Plan:
+    """Load and compile what a connection's streams are read and mapped with; nothing is opened.
+
+    Raises:
+        UserError: A query or a map cannot be used.
+    """
+    wanted = [stream for stream in Stream if stream in streams and connection.stream(stream).enabled]
+    folders = query_folders(settings.folder)
+    queries = {stream: load_list(connection.stream(stream).list_query, folders) for stream in wanted}
+    mappers = {
+        stream: Mapper(
+            stream,
+            connection.stream(stream).map,
+            connection.stream(stream).where,
+            hasher,
+            queries[stream].fingerprint,
+        )
+        for stream in wanted
+    }
+    return Plan(connection, queries, mappers)
+
+
+def source(connection: Connection) -> SalestrekkerClient:
+    """The client of a connection's Salestrekker, not yet entered."""
+    settings = connection.salestrekker
+    if settings.api_key is None:
+        raise LedgerError("an e-mail log-in is not built yet", advice="give [salestrekker] api_key")
+    return SalestrekkerClient(
+        url=settings.url,
+        api_key=settings.api_key.get_secret_value(),
+        max_in_flight=settings.max_in_flight,
+        requests_per_minute=settings.requests_per_minute,
+        timeout=settings.timeout,
+        renew_before=settings.renew_before,
+    )
+
+
+def destination(connection: Connection) -> TrakorClient:
+    """The client of a connection's Trakor, not yet entered."""
+    settings = connection.trakor
+    return TrakorClient(
+        settings.url,
+        settings.api_key.get_secret_value(),
+        max_in_flight=settings.max_in_flight,
+        timeout=settings.timeout,
+    )
+
+
+def pace(connection: Connection) -> Pace:
+    """How fast a connection sends."""
+    settings = connection.trakor
+    return Pace(
+        max_in_flight=settings.max_in_flight,
+        requests_per_second=settings.requests_per_second,
+        retry_first=settings.retry_first,
+        retry_max=settings.retry_max,
+        probe_first=settings.probe_first,
+        probe_max=settings.probe_max,
+    )
