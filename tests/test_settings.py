@@ -208,6 +208,10 @@ def test_the_policy_is_what_the_user_chose(tmp_path: Path) -> None:
     assert connection.contacts.policy() == Policy()
 
 
+def test_an_empty_where_is_kept_since_it_takes_all(tmp_path: Path) -> None:
+    assert load(tmp_path, CONTACTS__WHERE="").connections["default"].contacts.where == ""
+
+
 def test_settings_are_frozen_and_their_folder_absolute(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -470,7 +474,7 @@ def test_one_trakor_organisation_takes_two_connections_only_in_one_scope(
         ('[contacts]\non_rename = "merge"', "contacts.on_rename", "must be one of 'hold' or 'create'"),
         ("[contacts]\npage_size = 1001", "contacts.page_size", "must be at most 1000"),
         ('[contacts]\nlist_query = "../x.graphql"', "contacts.list_query", "without a folder"),
-        ('[contacts]\nwhere = " "', "contacts.where", "must not be empty"),
+        ("[contacts]\nwhere = false", "contacts.where", "must be text in quotes"),
         ('[contacts.map]\nid = ""', "contacts.map.id", "must not be empty"),
         ("[contacts]\nmap = 5", "contacts.map", "must be a table"),
         ("[schedule]\ngone_limit = 1.1", "schedule.gone_limit", "must be at most 1"),

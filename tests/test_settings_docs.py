@@ -117,7 +117,7 @@ def test_the_example_with_its_comments_taken_away_loads_too(tmp_path: Path) -> N
     file = tmp_path / "config.toml"
     file.write_text(re.sub(r"^# (?=\[|\w+ = )", "", EXAMPLE.read_text(), flags=re.MULTILINE))
     connection = settings.load(file, {}).connections["default"]
-    assert connection.contacts.map["same_as"] == "email"
+    assert connection.contacts.map["same_as"] == "person.contact.email"
     assert connection.products.map["same_as"] == ""
 
 

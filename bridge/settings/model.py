@@ -168,7 +168,7 @@ class StreamSettings(Section):
     list_query: QueryFile
     one_query: QueryFile
     page_size: int = Field(default=100, ge=1, le=1000)
-    where: FilledText = "isActive != `false`"
+    where: Text = "isActive != `false`"
     on_same_name: Literal["qualify", "hold", "merge"] = "qualify"
     on_rename: Literal["hold", "create"] = "hold"
     on_change: Literal["report", "ignore"] = "report"
