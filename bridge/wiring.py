@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from bridge.salestrekker.queries import ListQuery
     from bridge.settings import Connection, Settings
 
-__all__ = ["Plan", "destination", "ledger_key", "ledger_path", "pace", "plan", "source"]
+__all__ = ["Plan", "destination_of", "ledger_key", "ledger_path", "pace_of", "plan_of", "source_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def ledger_key(settings: Settings, *, make: bool) -> bytes:
     return read_or_make_key(path.with_name("ledger.key"), make=make and revision(path) is None)
 
 
-def plan(settings: Settings, connection: Connection, streams: Collection[Stream], hasher: Hasher) -> Plan:
+def plan_of(settings: Settings, connection: Connection, streams: Collection[Stream], hasher: Hasher) -> Plan:
     """Load and compile what a connection's streams are read and mapped with; nothing is opened.
 
     Raises:
@@ -85,7 +85,7 @@ def plan(settings: Settings, connection: Connection, streams: Collection[Stream]
     return Plan(connection, queries, mappers)
 
 
-def source(connection: Connection) -> SalestrekkerClient:
+def source_of(connection: Connection) -> SalestrekkerClient:
     """The client of a connection's Salestrekker, not yet entered."""
     settings = connection.salestrekker
     if settings.api_key is None:
@@ -100,7 +100,7 @@ def source(connection: Connection) -> SalestrekkerClient:
     )
 
 
-def destination(connection: Connection) -> TrakorClient:
+def destination_of(connection: Connection) -> TrakorClient:
     """The client of a connection's Trakor, not yet entered."""
     settings = connection.trakor
     return TrakorClient(
@@ -111,7 +111,7 @@ def destination(connection: Connection) -> TrakorClient:
     )
 
 
-def pace(connection: Connection) -> Pace:
+def pace_of(connection: Connection) -> Pace:
     """How fast a connection sends."""
     settings = connection.trakor
     return Pace(

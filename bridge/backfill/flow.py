@@ -29,7 +29,7 @@ from bridge.ledger.sending import give_up_claims
 from bridge.ledger.sweeps import begin_run, count, end_run, needing_a_person
 from bridge.naming import Hasher
 from bridge.sync import Listing, sweep
-from bridge.wiring import destination, ledger_key, ledger_path, pace, plan, source
+from bridge.wiring import destination_of, ledger_key, ledger_path, pace_of, plan_of, source_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -83,7 +83,7 @@ async def backfill(
     """
     path = ledger_path(settings)
     hasher = Hasher(ledger_key(settings, make=True))
-    plans = [plan(settings, settings.connections[name], streams, hasher) for name in connections]
+    plans = [plan_of(settings, settings.connections[name], streams, hasher) for name in connections]
     report = Report()
     with open_ledger(path, ledger_key(settings, make=False), "trakor-bridge backfill") as ledger:
         for plan in plans:
@@ -138,8 +138,8 @@ class _Run:
         self, stack: AsyncExitStack, feeds: Mapping[Stream, Feed], run: int, stop: asyncio.Event
     ) -> None:
         """Read and send side by side until both are done or one ends the other."""
-        reader = await stack.enter_async_context(source(self._connection))
-        writer = await stack.enter_async_context(destination(self._connection))
+        reader = await stack.enter_async_context(source_of(self._connection))
+        writer = await stack.enter_async_context(destination_of(self._connection))
         delivery = self._delivery(writer, feeds, run)
         reading = asyncio.create_task(self._read(reader, feeds, run, delivery))
         sending = asyncio.create_task(delivery.run())
@@ -162,7 +162,7 @@ class _Run:
             self._ledger,
             lanes,
             writer,
-            pace(self._connection),
+            pace_of(self._connection),
             key_of=self._hasher.name_key,
             run=run,
             clock=_now,
@@ -179,6 +179,7 @@ class _Run:
             def on_page(swept: Swept, seen: Observed, stream: Stream = stream) -> None:
                 self._watch.reading(self._connection.name, stream, swept.read)
                 if seen.pending:
+                    self._watch.pending(self._connection.name, seen.pending)
                     delivery.wake()
 
             listing = self._listing(reader, stream, feed)

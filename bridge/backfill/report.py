@@ -18,6 +18,10 @@ class Watch(Protocol):
         """So many records of a stream are read and on disk."""
         ...
 
+    def pending(self, connection: str, number: int) -> None:
+        """So many more records are to be sent."""
+        ...
+
     def settled(self, connection: str, number: int) -> None:
         """So many more records were sent and settled."""
         ...

@@ -21,6 +21,7 @@ from bridge.settings.model import (
     Webhooks,
 )
 from bridge.settings.resolved import Connection, Ledger, Settings
+from bridge.settings.values import parse_duration
 
 __all__ = [
     "Admin",
@@ -40,4 +41,5 @@ __all__ = [
     "Webhooks",
     "is_loopback",
     "load",
+    "parse_duration",
 ]

@@ -20,6 +20,7 @@ def upgrade() -> None:
     _spaces()
     _feeds()
     _records()
+    _records_indexes()
     _sweeps()
     _claims()
     _history()
@@ -160,6 +161,9 @@ def _records() -> None:
         sa.UniqueConstraint("feed", "source_id"),
         comment="One row for each source record: its one state, and hashes of what was sent and seen.",
     )
+
+
+def _records_indexes() -> None:
     op.create_index(
         "records_due",
         "records",

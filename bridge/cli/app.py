@@ -1,0 +1,143 @@
+"""All commands together, and what becomes of errors: a sentence, advice, an exit status."""
+
+from __future__ import annotations
+
+import os
+import sys
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from bridge import __version__
+from bridge.cli import backfilling, sandboxing
+from bridge.errors import BridgeError, LedgerError, Refused, UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["application", "main"]
+
+ABOUT: Final = """\
+Keeps a Trakor organisation in step with a Salestrekker organisation: contacts become parties,
+products become products, each exactly once.
+
+Trakor's API can create and cannot update, and its key is the name. So the bridge keeps a ledger of
+what it saw, decided, sent and was answered, and asks a person where two names or a change collide.
+
+\b
+First steps, with nothing to configure:
+  trakor-bridge demo                  both systems simulated, a backfill, and what it decides
+  trakor-bridge sandbox               both systems to try things out on; prints a configuration
+
+\b
+With an organisation of your own:
+  cp config.example.toml config.toml  then fill it in
+  trakor-bridge backfill              everything into Trakor, once
+  trakor-bridge status                what is where, and what waits for you
+"""
+
+NOT_BUILT: Final = {
+    "init": "writing a configuration",
+    "check": "checking configuration, access and queries",
+    "run": "the daemon",
+    "webhooks": "receiving webhooks",
+    "pause": "stopping the daemon's sending",
+    "resume": "resuming it",
+    "disclose": "the data-flow statement",
+    "alerts": "alerts",
+    "ledger": "backups and care of the ledger",
+}
+"""Commands of the public interface that come in later versions, and what they are for."""
+
+NO_ACCESS: Final = 4
+UNEXPECTED: Final = 1
+USAGE: Final = 2
+INTERRUPTED: Final = 130
+
+
+def application() -> typer.Typer:
+    """The command line's commands."""
+    app = typer.Typer(
+        name="trakor-bridge",
+        help=ABOUT,
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,  # they show local variables, and so secrets
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_options_before_the_command)
+    backfilling.add_to(app)
+    sandboxing.add_to(app)
+    for name, purpose in NOT_BUILT.items():
+        app.command(
+            name,
+            hidden=True,
+            add_help_option=False,
+            context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+        )(_refusal(name, purpose))
+    return app
+
+
+def _show_version(given: bool) -> None:  # noqa: FBT001 - as the library calls it
+    if given:
+        typer.echo(f"trakor-bridge {__version__}")
+        raise typer.Exit
+
+
+def _options_before_the_command(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=_show_version, help="Print the version and stop."),
+    ] = False,
+) -> None:
+    del version  # its callback has seen to it
+
+
+def _refusal(name: str, purpose: str) -> Callable[[], None]:
+    def refuse() -> None:
+        raise UserError(
+            f"`trakor-bridge {name}` ({purpose}) is not built yet",
+            advice="`trakor-bridge --help` lists what is; CHANGELOG.md tells what has come since",
+        )
+
+    return refuse
+
+
+def main() -> None:
+    """Run the command line and exit with its status."""
+    sys.exit(_run())
+
+
+def _run() -> int:
+    try:
+        status = application()(prog_name="trakor-bridge", standalone_mode=False)
+    except typer.TyperException as error:
+        # Typer raises what can show itself, but promises no more than the base class.
+        getattr(error, "show", partial(typer.echo, str(error), err=True))()
+        return getattr(error, "exit_code", USAGE)
+    except typer.Abort:
+        return INTERRUPTED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has gone: nothing more to say, and no complaint at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except BridgeError as error:
+        return _complain(error)
+    return status if isinstance(status, int) else 0
+
+
+def _complain(error: BridgeError) -> int:
+    """Say what is wrong and what to do, and give the exit status that the interface has for it."""
+    typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
+    typer.echo(f"{error}".replace("\n", "\n       "), err=True)
+    advice = getattr(error, "advice", "")
+    if advice:
+        typer.echo(f"what to do: {advice}", err=True)
+    if isinstance(error, Refused):
+        return NO_ACCESS
+    return USAGE if isinstance(error, UserError) and not isinstance(error, LedgerError) else UNEXPECTED

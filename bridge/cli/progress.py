@@ -1,0 +1,86 @@
+"""How far a backfill is, on a terminal only."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.progress import TaskID
+
+    from bridge.backfill import Watch
+    from bridge.records import Stream
+
+__all__ = ["progress"]
+
+
+class _Silent:
+    """Shows nothing: for anything but a terminal."""
+
+    def reading(self, connection: str, stream: Stream, read: int) -> None:
+        """Nothing."""
+
+    def pending(self, connection: str, number: int) -> None:
+        """Nothing."""
+
+    def settled(self, connection: str, number: int) -> None:
+        """Nothing."""
+
+
+class _Shown:
+    """One line for what is read, one bar for what is sent of what was found to be sent."""
+
+    def __init__(self, bars: Progress) -> None:
+        self._bars = bars
+        self._read: dict[str, int] = {}
+        self._to_send: dict[str, int] = {}
+        self._lines: dict[tuple[str, str], TaskID] = {}
+
+    def _line(self, connection: str, what: str) -> TaskID:
+        key = (connection, what)
+        if key not in self._lines:
+            name = what if connection == "default" else f"{connection}: {what}"
+            self._lines[key] = self._bars.add_task(name, total=None, note="")
+        return self._lines[key]
+
+    def reading(self, connection: str, stream: Stream, read: int) -> None:
+        """So many records of a stream are read."""
+        self._bars.update(self._line(connection, f"reading {stream}"), note=f"{read:,} read")
+
+    def pending(self, connection: str, number: int) -> None:
+        """So many more are to be sent."""
+        line = self._line(connection, "sending")
+        self._to_send[connection] = self._to_send.get(connection, 0) + number
+        self._bars.update(line, total=self._to_send[connection])
+
+    def settled(self, connection: str, number: int) -> None:
+        """So many more were sent."""
+        line = self._line(connection, "sending")
+        self._bars.update(line, advance=number)
+        done = int(self._bars.tasks[line].completed)
+        self._bars.update(line, note=f"{done:,} of {self._to_send.get(connection, done):,} sent")
+
+
+@contextmanager
+def progress(*, visible: bool) -> Iterator[Watch]:
+    """What a backfill tells its progress to.
+
+    Args:
+        visible: Show it on standard error.
+    """
+    if not visible:
+        yield _Silent()
+        return
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as bars:
+        yield _Shown(bars)

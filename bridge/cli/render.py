@@ -1,0 +1,94 @@
+"""Values as tables and sentences, for a person at a terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from bridge.backfill import ConnectionReport, Report
+
+__all__ = ["COLOURS", "console", "show_report"]
+
+COLOURS: Final = {
+    "created": "green",
+    "existing": "green",
+    "unchanged": "green",
+    "delivered": "green",
+    "merged": "cyan",
+    "skipped": "bright_black",
+    "dropped": "bright_black",
+    "held": "yellow",
+    "drifted": "yellow",
+    "pending": "blue",
+    "rejected": "red",
+}
+"""The colour of each state and of each number of a report, the same everywhere."""
+
+
+def console(*, error: bool = False) -> Console:
+    """Where output goes: tables to standard output, complaints to standard error."""
+    return Console(stderr=error, highlight=False, soft_wrap=True)
+
+
+def show_report(report: Report, *, tables: bool) -> None:
+    """Show what a backfill came to.
+
+    Args:
+        report: What it came to.
+        tables: Show the numbers on standard output; problems go to standard error in any case.
+    """
+    for name, of_connection in report.connections.items():
+        if tables:
+            console().print(_numbers(name, of_connection, alone=len(report.connections) == 1))
+        _show_problems(of_connection)
+    if tables and report.exit_status == 3:  # noqa: PLR2004 - the interface's status for "a person is needed"
+        console().print(
+            "Some records wait for you: [bold]trakor-bridge records list --state held,rejected[/bold]"
+        )
+
+
+def _numbers(name: str, report: ConnectionReport, *, alone: bool) -> Table:
+    table = Table(title=None if alone else name, box=None, pad_edge=False, header_style="bold")
+    table.add_column("")
+    words = [
+        word
+        for word in next(iter(report.streams.values()), {})
+        if word == "read" or any(numbers[word] for numbers in report.streams.values())
+    ]
+    for word in words:
+        table.add_column(word, justify="right", no_wrap=True)
+    for stream, numbers in report.streams.items():
+        cells = [_number(word, numbers[word]) for word in words]
+        table.add_row(Text(stream, style="bold"), *cells)
+    table.caption = _outcome(report)
+    table.caption_justify = "left"
+    return table
+
+
+def _number(word: str, number: int) -> Text:
+    return Text(f"{number:,}", style=COLOURS.get(word, "") if number else "bright_black")
+
+
+def _outcome(report: ConnectionReport) -> Text:
+    took = f"in {report.seconds:,.1f} s"
+    if report.interrupted:
+        return Text(f"Interrupted after {report.seconds:,.1f} s: run it again to go on.", style="yellow")
+    if not report.complete:
+        return Text(f"Not complete, stopped {took}.", style="red")
+    return Text(f"Complete, {took}.", style="green")
+
+
+def _show_problems(report: ConnectionReport) -> None:
+    stderr = console(error=True)
+    for problem in report.problems:
+        stderr.print(
+            Text.assemble(("stopped: " if problem.refusal else "error: ", "bold red"), problem.message)
+        )
+        if problem.advice:
+            stderr.print(Text(f"what to do: {problem.advice}"))
+    for warning in report.warnings:
+        stderr.print(Text.assemble(("warning: ", "bold yellow"), warning))

@@ -1,0 +1,65 @@
+"""`trakor-bridge sandbox`."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from bridge.errors import UserError
+
+__all__ = ["add_to"]
+
+FORTNIGHT = "14d"
+HELP = """\
+Run both remote systems, simulated, on this machine, until Ctrl-C.
+
+Prints the configuration to use. The data is made up, and has what real data has: equal names, names
+that differ in case or spacing, missing and over-long ones, companies, the same person twice.
+
+\b
+Examples:
+  trakor-bridge sandbox > config.toml &
+  trakor-bridge backfill
+  trakor-bridge sandbox --contacts 100000 --latency 50ms
+"""
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add this module's command."""
+    app.command("sandbox", help=HELP, short_help="Both remote systems, simulated.")(_sandbox)
+
+
+def _sandbox(
+    contacts: Annotated[int, typer.Option(min=0, help="How many made-up contacts.")] = 1000,
+    products: Annotated[int, typer.Option(min=0, help="How many made-up products.")] = 50,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same data.")] = 1,
+    salestrekker_port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one.")] = 0,
+    trakor_port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one.")] = 0,
+    control_port: Annotated[int, typer.Option(min=0, max=65535, help="To change things while it runs.")] = 0,
+    latency: Annotated[str, typer.Option(help="How long each answer takes at least.")] = "0ms",
+    token_life: Annotated[str, typer.Option(help="How long a Salestrekker token is good for.")] = FORTNIGHT,
+) -> None:
+    from bridge.sandbox import Options, serve  # noqa: PLC0415 - see the package
+
+    options = Options(
+        contacts=contacts,
+        products=products,
+        seed=seed,
+        salestrekker_port=salestrekker_port,
+        trakor_port=trakor_port,
+        control_port=control_port,
+        latency=_seconds("--latency", latency),
+        token_life=round(_seconds("--token-life", token_life)),
+    )
+    asyncio.run(serve(options, lambda text: typer.echo(text, nl=False)))
+
+
+def _seconds(option: str, text: str) -> float:
+    from bridge.settings import parse_duration  # noqa: PLC0415 - see the package
+
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise UserError(f"{option} {text}: {error}") from None

@@ -1,0 +1,122 @@
+"""What every command begins with: its options, the configuration, logging, which connections."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+
+import typer
+
+from bridge.errors import UserError
+
+if TYPE_CHECKING:
+    from bridge.settings import Settings
+
+__all__ = [
+    "ConfigOption",
+    "ConnectionOption",
+    "JsonOption",
+    "LogFormatOption",
+    "LogLevelOption",
+    "Session",
+    "begin",
+    "print_json",
+]
+
+ConfigOption: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="PATH",
+        help="The configuration; else $TRAKOR_BRIDGE_CONFIG, else ./config.toml.",
+        show_default=False,
+    ),
+]
+ConnectionOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--connection", metavar="NAME", help="Only this connection.", show_default="all"),
+]
+LogLevelOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--log-level", metavar="LEVEL", help="debug, info, warning or error.", show_default="as configured"
+    ),
+]
+LogFormatOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--log-format", metavar="FORMAT", help="console, json or auto.", show_default="as configured"
+    ),
+]
+JsonOption: TypeAlias = Annotated[
+    bool, typer.Option("--json", help="Print exactly one JSON document on standard output.")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A command's configuration.
+
+    Attributes:
+        settings: All of it.
+        connections: Names of the connections that it is about.
+    """
+
+    settings: Settings
+    connections: tuple[str, ...]
+
+
+def begin(
+    config: Path | None, connection: str | None, log_level: str | None, log_format: str | None
+) -> Session:
+    """Load the configuration and set up logging.
+
+    Args:
+        config: ``--config``.
+        connection: ``--connection``.
+        log_level: ``--log-level``; None: as configured.
+        log_format: ``--log-format``; None: as configured.
+
+    Raises:
+        UserError: The configuration cannot be used, or an option is wrong.
+    """
+    from bridge import logs  # noqa: PLC0415 - see the package
+    from bridge.settings import load  # noqa: PLC0415 - see the package
+
+    _one_of("--log-level", log_level, ("debug", "info", "warning", "error"))
+    _one_of("--log-format", log_format, ("console", "json", "auto"))
+    settings = load(config, os.environ)
+    logs.configure(
+        log_level or settings.log.level, log_format or settings.log.format, secrets=settings.secrets()
+    )
+    return Session(settings, _chosen(settings, connection))
+
+
+def _one_of(option: str, value: str | None, words: tuple[str, ...]) -> None:
+    if value is not None and value not in words:
+        raise UserError(f"{option} {value}: must be one of {', '.join(words)}")
+
+
+def _chosen(settings: Settings, connection: str | None) -> tuple[str, ...]:
+    known = tuple(settings.connections)
+    if connection is None:
+        return known
+    if connection not in known:
+        near = get_close_matches(connection, known, n=1)
+        meant = f"; did you mean {near[0]}?" if near else ""
+        raise UserError(
+            f"there is no connection {connection!r}{meant}", advice=f"configured are: {', '.join(known)}"
+        )
+    return (connection,)
+
+
+def print_json(document: Any) -> None:  # noqa: ANN401 - whatever JSON can say
+    """Print the one JSON document of a command."""
+    import orjson  # noqa: PLC0415 - see the package
+
+    sys.stdout.write(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode() + "\n")
+    sys.stdout.flush()
