@@ -20,6 +20,7 @@ import structlog
 
 from bridge.decision import decide
 from bridge.errors import UserError
+from bridge.ledger.absence import absent, mark_gone
 from bridge.ledger.observing import Observed, Sight, observe
 from bridge.ledger.sweeps import begin_sweep, end_sweep
 
@@ -54,6 +55,7 @@ class Listing:
         query: Fingerprint of the query's text and variables: a checkpoint is good for no other.
         mapper: Makes drafts.
         policy: What the user chose for this stream.
+        gone_limit: The share of a list beyond which nothing is marked gone.
     """
 
     feed: Feed
@@ -61,6 +63,7 @@ class Listing:
     query: str
     mapper: Mapper
     policy: Policy
+    gone_limit: float
 
 
 @dataclass(slots=True)
@@ -73,6 +76,8 @@ class Swept:
         broken: How many records could not be read.
         broken_shown: Some of them, each with what is wrong.
         complete: The list's end was reached and every record could be read.
+        gone: How many records were marked gone, since the complete list does not hold them.
+        missing: How many would have been, where that was suspiciously much and none was.
     """
 
     read: int = 0
@@ -80,6 +85,8 @@ class Swept:
     broken: int = 0
     broken_shown: list[str] = field(default_factory=list)
     complete: bool = False
+    gone: int = 0
+    missing: int = 0
 
 
 async def sweep(
@@ -117,6 +124,8 @@ async def sweep(
                 if page.last:
                     swept.complete = not swept.broken
                     await ledger.call(end_sweep, begun, complete=swept.complete, now=clock())
+                    if swept.complete:
+                        await _mark_gone(listing, ledger, begun, clock, swept)
                     break
                 on_page(swept, await _observe_page(page, listing, ledger, begun, run, clock, swept))
     finally:
@@ -128,9 +137,30 @@ async def sweep(
             broken=swept.broken,
             resumed_at=swept.resumed_at,
             complete=swept.complete,
+            gone=swept.gone,
+            missing=swept.missing,
             seconds=round((clock() - began_at) / 1000, 3),
         )
     return swept
+
+
+async def _mark_gone(
+    listing: Listing, ledger: Ledger, begun: Sweep, clock: Callable[[], int], swept: Swept
+) -> None:
+    """What a complete list does not hold is gone, unless that would be suspiciously much."""
+    missing = await ledger.call(absent, listing.feed, begun.number)
+    if missing.too_many(listing.gone_limit):
+        swept.missing = missing.unseen
+        return
+    last = 0
+    while True:
+        marked = await ledger.call(
+            mark_gone, listing.feed, begun.number, listing.policy, after=last, now=clock()
+        )
+        if not marked:
+            return
+        last = marked[-1]
+        swept.gone += len(marked)
 
 
 async def _observe_page(

@@ -191,6 +191,7 @@ class _Run:
                 self._note(f"reading {stream} stopped: {error}", error)
             else:
                 self._note_broken(stream, swept)
+                self._note_missing(stream, swept)
 
     def _listing(self, reader: SalestrekkerClient, stream: Stream, feed: Feed) -> Listing:
         settings = self._connection.stream(stream)
@@ -203,6 +204,7 @@ class _Run:
             query=query.fingerprint,
             mapper=mapper,
             policy=settings.policy(),
+            gone_limit=self._connection.schedule.gone_limit,
         )
 
     def _note(self, message: str, error: BridgeError) -> None:
@@ -217,6 +219,14 @@ class _Run:
                     f"{swept.broken} {stream} could not be read: {shown}",
                     "all others were; see what Salestrekker says of these, and run this again",
                 )
+            )
+
+    def _note_missing(self, stream: Stream, swept: Swept) -> None:
+        if swept.missing:
+            self._report.warnings.append(
+                f"Salestrekker's list of {stream} lacks {swept.missing} that it had before: more than "
+                "[schedule] gone_limit allows, so none is marked gone. Is the query, or the log-in's "
+                "permission, another one?"
             )
 
     def _note_refusals(self, delivery: Delivery) -> None:

@@ -1,0 +1,118 @@
+"""Absence: only a complete sweep proves it, and never for a suspicious share of the list."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bridge.backfill import backfill
+from bridge.ledger.absence import Absent
+from bridge.ledger.engine import reading
+from bridge.ledger.reading import Wanted, listing
+from bridge.records import Stream
+from bridge.sandbox import BrokenField, configuration
+from bridge.settings import load
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bridge.backfill import ConnectionReport
+    from bridge.sandbox import Sandbox
+
+
+@pytest.mark.parametrize(
+    ("unseen", "known", "too_many"),
+    [(10, 11, False), (11, 55, False), (11, 54, True), (0, 0, False), (200_001, 1_000_000, True)],
+)
+def test_a_few_may_always_be_gone_and_beyond_that_no_more_than_the_share(
+    unseen: int, known: int, *, too_many: bool
+) -> None:
+    """Ten are few; above, the share of [schedule] gone_limit counts."""
+    assert Absent(unseen, known).too_many(0.2) is too_many
+
+
+class _Unwatched:
+    """Watches nothing."""
+
+    def reading(self, connection: str, stream: Stream, read: int) -> None:
+        """Nothing."""
+
+    def pending(self, connection: str, number: int) -> None:
+        """Nothing."""
+
+    def settled(self, connection: str, number: int) -> None:
+        """Nothing."""
+
+
+def _configure(folder: Path, sandbox: Sandbox) -> None:
+    unhurried = configuration(sandbox).replace(
+        "[salestrekker]", "[salestrekker]\nrequests_per_minute = 100000"
+    )
+    (folder / "config.toml").write_text(unhurried)
+
+
+async def _backfill(folder: Path) -> ConnectionReport:
+    report = await backfill(
+        load(folder / "config.toml", {}),
+        streams=[Stream.CONTACTS],
+        connections=["default"],
+        restart=False,
+        stop=asyncio.Event(),
+        watch=_Unwatched(),
+    )
+    return report.connections["default"]
+
+
+def _gone(folder: Path) -> set[str]:
+    with reading(folder / "ledger.db") as connection:
+        return {found.id for found in listing(connection, Wanted()) if "gone" in found.marks}
+
+
+async def test_what_a_complete_list_no_longer_holds_is_marked_and_loses_the_mark_when_seen(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """Few that are missing are marked gone; one that comes back is not gone any more."""
+    _configure(tmp_path, sandbox)
+    await _backfill(tmp_path)
+    removed = [sandbox.contacts.id_at(position) for position in range(15)]
+    for one in removed:
+        sandbox.contacts.remove(one)
+
+    await _backfill(tmp_path)
+
+    assert _gone(tmp_path) == set(removed)
+    sandbox.contacts.add("Ada Back-Again", email="back@example.com", identity=removed[0])
+    await _backfill(tmp_path)
+    assert _gone(tmp_path) == set(removed[1:])
+
+
+async def test_a_list_that_shrank_suspiciously_marks_nothing_and_says_so(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """More than a fifth missing: no mark, a warning with the number."""
+    _configure(tmp_path, sandbox)
+    await _backfill(tmp_path)
+    for one in [sandbox.contacts.id_at(position) for position in range(50)]:
+        sandbox.contacts.remove(one)
+
+    report = await _backfill(tmp_path)
+
+    assert _gone(tmp_path) == set()
+    assert any("lacks 50" in warning for warning in report.warnings)
+
+
+async def test_a_sweep_with_a_broken_record_proves_no_absence(sandbox: Sandbox, tmp_path: Path) -> None:
+    """One record that could not be read: nothing is marked, though another is missing."""
+    _configure(tmp_path, sandbox)
+    await _backfill(tmp_path)
+    sandbox.contacts.remove(sandbox.contacts.id_at(0))
+    sandbox.salestrekker.world.break_field(
+        BrokenField(stream="contacts", path="isActive", id=sandbox.contacts.id_at(5))
+    )
+
+    report = await _backfill(tmp_path)
+
+    assert _gone(tmp_path) == set()
+    assert not report.complete
