@@ -80,6 +80,11 @@ class Batch:
             self.expect((key,))
         return self._holders.get(key)
 
+    def claim_returned(self, number: int, key: str) -> None:
+        """A record claims the name that Trakor answered with; its holder is looked up anew when asked for."""
+        self.writes.claim_returned(number, key)
+        self._holders.pop(key, None)
+
     def current(self, row: LedgerRow | None) -> LedgerRow | None:
         """A row as this batch has left it."""
         return None if row is None else self._changed.get(row.number, row)

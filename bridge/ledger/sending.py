@@ -15,12 +15,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sqlalchemy import bindparam, case, func, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from bridge import decision
 from bridge.ledger.batch import Batch
 from bridge.ledger.rows import ROW, among, payload_of, row_of, unpack
-from bridge.ledger.schema import claims, links, records, waiting
+from bridge.ledger.schema import links, records, waiting
 from bridge.ledger.writes import NOTED, TO_SEND
 from bridge.records import Answered, Decision, Later, NotTaken, Reason, State, Waiting, Work
 
@@ -216,22 +215,13 @@ class _Settling:
     def _claim_returned_name(self, outcome: Answered, row: LedgerRow) -> None:
         """The name sent is answered for; a returned name with another key is claimed as well."""
         if outcome.key and outcome.key != row.sent_key:
-            values = {"space": self._feed.space, "key": outcome.key, "record": row.number, "answered": 1}
-            self._connection.execute(upsert(claims).values(values).on_conflict_do_nothing())
-        where = (claims.c.space == self._feed.space, claims.c.key == row.sent_key)
-        self._connection.execute(update(claims).where(*where).values(answered=1))
+            self.batch.claim_returned(row.number, outcome.key)
+        self.batch.writes.answer(row.sent_key)
 
     def _link(self, outcome: Answered, row: LedgerRow) -> None:
         answer = outcome.answer
         self._linked[answer.trakor_id] = row.number
-        values = {
-            "space": self._feed.space,
-            "trakor_id": answer.trakor_id,
-            "record": row.number,
-            "sku": answer.sku,
-            "at": self._now,
-        }
-        self._connection.execute(upsert(links).values(values).on_conflict_do_nothing())
+        self.batch.writes.link(row.number, answer.trakor_id, answer.sku)
 
     def _decide_noted(self, noted: Draft, row: LedgerRow) -> None:
         """What changed while the record was unanswered is decided now, as answered."""

@@ -9,7 +9,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 from bridge import naming
 from bridge.ledger.rows import Stored, pack, unpack
-from bridge.ledger.schema import claims, history, records, waiting
+from bridge.ledger.schema import claims, history, links, records, waiting
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -47,6 +47,26 @@ _UPDATE = (
     .values({name: case((_CLAIMS_ANEW, 0), else_=records.c[name]) for name in _FORGOTTEN})
 )
 
+# Made once: to build a statement costs ten times as much as to run it for one row.
+_INSERT = insert(records)
+_CLAIM = upsert(claims).on_conflict_do_update(
+    index_elements=["space", "key"],
+    set_={"record": upsert(claims).excluded.record},
+    where=claims.c.record == upsert(claims).excluded.record,
+)
+_CLAIM_RETURNED = upsert(claims).on_conflict_do_nothing()
+_ANSWER = (
+    update(claims)
+    .where(claims.c.space == bindparam("of_space"), claims.c.key == bindparam("of_key"))
+    .values(answered=1)
+)
+_LINK = upsert(links).on_conflict_do_nothing()
+_REMOVE = delete(waiting).where(waiting.c.record == bindparam("of"), waiting.c.slot == bindparam("in_slot"))
+_STORE = upsert(waiting).on_conflict_do_update(
+    index_elements=["record", "slot"], set_={"body": upsert(waiting).excluded.body}
+)
+_LINE = insert(history)
+
 
 class Writes:
     """What one transaction is going to write.
@@ -64,6 +84,9 @@ class Writes:
         self._inserts: list[dict[str, Any]] = []
         self._updates: list[dict[str, Any]] = []
         self._claims: list[dict[str, Any]] = []
+        self._returned: list[dict[str, Any]] = []
+        self._answered: list[dict[str, Any]] = []
+        self._links: list[dict[str, Any]] = []
         self._stored: list[dict[str, Any]] = []
         self._removed: list[dict[str, Any]] = []
         self._lines: list[dict[str, Any]] = []
@@ -81,6 +104,19 @@ class Writes:
     def claim(self, number: int, key: str) -> None:
         """A record claims a name. One that it holds already stays as it is."""
         self._claims.append({"space": self._feed.space, "key": key, "record": number})
+
+    def claim_returned(self, number: int, key: str) -> None:
+        """A record claims the name that Trakor answered with, unless another holds it."""
+        self._returned.append({"space": self._feed.space, "key": key, "record": number, "answered": 1})
+
+    def answer(self, key: str) -> None:
+        """Trakor answered for a name: whoever holds it keeps it for ever."""
+        self._answered.append({"of_space": self._feed.space, "of_key": key})
+
+    def link(self, number: int, trakor_id: str, sku: str) -> None:
+        """A Trakor record is a record's from now on, unless it is another's already."""
+        values = {"space": self._feed.space, "trakor_id": trakor_id, "record": number, "sku": sku}
+        self._links.append(values | {"at": self._now})
 
     def unclaim(self, number: int, key: str) -> None:
         """A record gives a name back, unless Trakor answered for it: that one is kept for ever."""
@@ -114,29 +150,19 @@ class Writes:
     def flush(self) -> None:
         """Write what was gathered, in the order in which the tables depend on each other."""
         for statement, rows in (
-            (insert(records), self._inserts),
+            (_INSERT, self._inserts),
             (_UPDATE, self._updates),
-            (
-                upsert(claims).on_conflict_do_update(
-                    index_elements=["space", "key"],
-                    set_={"record": upsert(claims).excluded.record},
-                    where=claims.c.record == upsert(claims).excluded.record,
-                ),
-                self._claims,
-            ),
+            (_CLAIM, self._claims),
+            (_CLAIM_RETURNED, self._returned),
+            (_ANSWER, self._answered),
+            (_LINK, self._links),
             (_REMOVE, self._removed),
             (_STORE, self._stored),
-            (insert(history), self._lines),
+            (_LINE, self._lines),
         ):
             if rows:
                 self._connection.execute(statement, rows)
                 rows.clear()
-
-
-_REMOVE = delete(waiting).where(waiting.c.record == bindparam("of"), waiting.c.slot == bindparam("in_slot"))
-_STORE = upsert(waiting).on_conflict_do_update(
-    index_elements=["record", "slot"], set_={"body": upsert(waiting).excluded.body}
-)
 
 
 def _governed(row: LedgerRow) -> dict[str, Any]:
