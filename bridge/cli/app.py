@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from bridge import __version__
-from bridge.cli import backfilling, sandboxing
+from bridge.cli import backfilling, disclosing, sandboxing
 from bridge.errors import BridgeError, LedgerError, Refused, UserError
 
 if TYPE_CHECKING:
@@ -44,7 +44,6 @@ NOT_BUILT: Final = {
     "webhooks": "receiving webhooks",
     "pause": "stopping the daemon's sending",
     "resume": "resuming it",
-    "disclose": "the data-flow statement",
     "alerts": "alerts",
     "ledger": "backups and care of the ledger",
 }
@@ -69,6 +68,7 @@ def application() -> typer.Typer:
     )
     app.callback()(_options_before_the_command)
     backfilling.add_to(app)
+    disclosing.add_to(app)
     sandboxing.add_to(app)
     for name, purpose in NOT_BUILT.items():
         app.command(

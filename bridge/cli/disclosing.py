@@ -1,0 +1,54 @@
+"""`trakor-bridge disclose`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bridge.cli.session import (
+    ConfigOption,
+    ConnectionOption,
+    JsonOption,
+    LogFormatOption,
+    LogLevelOption,
+    begin,
+    print_json,
+)
+
+if TYPE_CHECKING:
+    import typer
+
+__all__ = ["add_to"]
+
+HELP = """\
+Print the data-flow statement that an aggregator asks for before it approves an API key.
+
+It is made from the configuration, the query files and the maps, so it stays true when they change.
+
+\b
+Examples:
+  trakor-bridge disclose > data-flow.md
+  trakor-bridge disclose --connection north --json
+"""
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add this module's command."""
+    app.command("disclose", help=HELP, short_help="The data-flow statement for an aggregator.")(_disclose)
+
+
+def _disclose(
+    *,
+    json: JsonOption = False,
+    config: ConfigOption = None,
+    connection: ConnectionOption = None,
+    log_level: LogLevelOption = None,
+    log_format: LogFormatOption = None,
+) -> None:
+    from bridge.disclosure import disclose, markdown  # noqa: PLC0415 - see the package
+
+    session = begin(config, connection, log_level, log_format)
+    statement = disclose(session.settings, session.connections)
+    if json:
+        print_json(statement.as_json())
+    else:
+        print(markdown(statement), end="")  # noqa: T201 - a document, not a log
