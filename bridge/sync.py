@@ -51,7 +51,7 @@ class Listing:
 
     Attributes:
         feed: Whose list it is.
-        pages: Reads its pages from a position on.
+        pages: Reads its pages from a position on; the empty one is the beginning.
         query: Fingerprint of the query's text and variables: a checkpoint is good for no other.
         mapper: Makes drafts.
         policy: What the user chose for this stream.
@@ -59,7 +59,7 @@ class Listing:
     """
 
     feed: Feed
-    pages: Callable[[int], AsyncGenerator[Page]]
+    pages: Callable[[str], AsyncGenerator[Page]]
     query: str
     mapper: Mapper
     policy: Policy
@@ -72,7 +72,7 @@ class Swept:
 
     Attributes:
         read: Records that were read whole.
-        resumed_at: The position at which an interrupted sweep was gone on with; 0 for a new one.
+        resumed_at: The position at which an interrupted sweep was gone on with; empty for a new one.
         broken: How many records could not be read.
         broken_shown: Some of them, each with what is wrong.
         complete: The list's end was reached and every record could be read.
@@ -81,7 +81,7 @@ class Swept:
     """
 
     read: int = 0
-    resumed_at: int = 0
+    resumed_at: str = ""
     broken: int = 0
     broken_shown: list[str] = field(default_factory=list)
     complete: bool = False
@@ -178,7 +178,7 @@ async def _observe_page(
     fresh = pending = 0
     for index, part in enumerate(parts):
         drafts = [listing.mapper(record) for record in part]
-        position = page.next_offset if index == len(parts) - 1 else None
+        position = page.next_position if index == len(parts) - 1 else None
         seen = await ledger.call(
             observe,
             listing.feed,

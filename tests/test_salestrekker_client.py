@@ -83,7 +83,7 @@ async def test_products_are_read_likewise(sandbox: Sandbox) -> None:
 
 async def test_a_walk_goes_on_from_where_a_page_was_safe(sandbox: Sandbox) -> None:
     async with client_of(sandbox) as client:
-        walk = client.pages(CONTACTS, stream=Stream.CONTACTS, identify=identify, page_size=50, start=120)
+        walk = client.pages(CONTACTS, stream=Stream.CONTACTS, identify=identify, page_size=50, start="120")
         assert ids([page async for page in walk]) == source_ids(sandbox)[120:]
 
 

@@ -58,7 +58,7 @@ class Shelf:
         return self._page(offset, count)
 
     def pages(self, page_size: int, start: int = 0) -> AsyncGenerator[Page]:
-        return Walk(QUERY, self.fetch, lambda: 5).pages(page_size, start)
+        return Walk(QUERY, self.fetch, lambda: 5).pages(page_size, str(start))
 
     def _page(self, offset: int, count: int) -> Page:
         items = tuple({"id": str(offset + index)} for index in range(count))
@@ -85,7 +85,7 @@ def test_items_are_sorted_into_records_and_broken_ones() -> None:
         "Salestrekker listed it as null",
         "it has no id",
     ]
-    assert page.next_offset == 45
+    assert page.next_position == "45"
 
 
 @given(st.integers(0, 60), st.integers(1, 20), st.integers(1, 20), st.integers(0, 60))
@@ -101,7 +101,7 @@ async def test_the_end_is_an_empty_page_asked_for_twice() -> None:
     pages = [page async for page in shelf.pages(10)]
     assert [page.last for page in pages] == [False, False, False, True]
     assert pages[-1].empty
-    assert pages[-1].next_offset == 25
+    assert pages[-1].next_position == "25"
     assert shelf.asked == [(0, 10), (10, 10), (20, 10), (25, 10), (25, 10)]
 
 
@@ -134,7 +134,7 @@ async def test_a_server_that_ignores_the_offset_is_found_out() -> None:
     async def fetch(_offset: int, size: int) -> Page:
         return await shelf.fetch(0, size)
 
-    walk = Walk(QUERY, fetch, lambda: 5).pages(10, 0)
+    walk = Walk(QUERY, fetch, lambda: 5).pages(10)
     assert len((await anext(walk)).records) == 10
     with pytest.raises(QueryFileError, match="offset is ignored"):
         await anext(walk)
@@ -149,8 +149,8 @@ async def test_the_next_page_is_fetched_while_the_caller_works_and_no_further() 
             second.set()
         return await shelf.fetch(offset, size)
 
-    async with aclosing(read_ahead(Walk(QUERY, fetch, lambda: 5).pages(10, 0))) as pages:
-        assert (await anext(pages)).next_offset == 10
+    async with aclosing(read_ahead(Walk(QUERY, fetch, lambda: 5).pages(10))) as pages:
+        assert (await anext(pages)).next_position == "10"
         await asyncio.wait_for(second.wait(), 5)
         assert [offset for offset, _ in shelf.asked] == [0, 10]
 
@@ -163,8 +163,8 @@ async def test_an_error_comes_after_the_good_pages_before_it() -> None:
             raise Transient("lost")
         return await shelf.fetch(offset, size)
 
-    async with aclosing(read_ahead(Walk(QUERY, fetch, lambda: 5).pages(10, 0))) as pages:
-        assert [(await anext(pages)).next_offset for _ in range(2)] == [10, 20]
+    async with aclosing(read_ahead(Walk(QUERY, fetch, lambda: 5).pages(10))) as pages:
+        assert [(await anext(pages)).next_position for _ in range(2)] == ["10", "20"]
         with pytest.raises(Transient, match="lost"):
             await anext(pages)
 
@@ -189,7 +189,7 @@ async def test_closing_early_leaves_no_task_and_no_complaint(*, hangs: bool) -> 
             cancelled.set()
         raise AssertionError
 
-    async with aclosing(read_ahead(Walk(QUERY, fetch, lambda: 5).pages(10, 0))) as pages:
+    async with aclosing(read_ahead(Walk(QUERY, fetch, lambda: 5).pages(10))) as pages:
         await anext(pages)
         await asyncio.wait_for(reached.wait(), 5)
     assert cancelled.is_set() is hangs

@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import func, select, union
 
 from bridge.ledger.rows import ROW, Feed, among, row_of, unpack
-from bridge.ledger.schema import claims, feeds, history, links, pauses, records, sweeps, waiting
+from bridge.ledger.schema import claims, feeds, history, links, pauses, records, spaces, sweeps, waiting
 from bridge.ledger.writes import TO_SEND
-from bridge.records import Stream
+from bridge.records import State, Stream
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from sqlalchemy import Connection, Row, Select
+    from sqlalchemy import CompoundSelect, Connection, Row, Select
 
 __all__ = [
     "Found",
     "LastSweep",
     "Line",
     "Pause",
+    "Standing",
     "Wanted",
     "feeds_of",
     "find",
     "history_of",
     "last_sweeps",
     "listing",
+    "numbers",
+    "oldest_pending",
     "pauses_of",
+    "standing_of",
     "states",
     "total",
 ]
@@ -77,17 +82,50 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """How a record stands to others, and to being sent.
+
+    Attributes:
+        attempts: How often a request for its present name was begun.
+        next_try_at: A pending one is not sent before this time; 0: at once.
+        retry: A person asked for a new decision, which is made when it is next read.
+        claimant: The record whose party or product it shares, or would.
+        merged_here: Salestrekker's ids of records that share this one's; of many, the first.
+        name_holder: Salestrekker's id of the other record that has the name that this one waits with.
+        qualified_name: The name that tells it from that one; empty where it has none or nothing waits.
+        qualified_holder: Salestrekker's id of the other record that has the qualified one.
+        trakor_ids: All records that it has in Trakor, the oldest first: two after an accepted rename.
+    """
+
+    attempts: int
+    next_try_at: int
+    retry: bool
+    claimant: Found | None
+    merged_here: tuple[str, ...]
+    name_holder: str
+    qualified_name: str
+    qualified_holder: str
+    trakor_ids: tuple[str, ...]
+
+
+MOST_MERGED: Final = 20
+"""So many of the records merged into one are named."""
+
+
+@dataclass(frozen=True, slots=True)
 class Wanted:
     """Which records are asked for; empty means any.
 
     Attributes:
+        numbers: The ledger's numbers of them.
         feeds: Numbers of feeds.
         states: States.
         reasons: Reasons.
         either: An id of Salestrekker or Trakor, or a SKU.
-        key: Keyed hash of an exact name's key.
+        key: Keyed hash of a name's key: of a name sent, claimed, or waiting to be.
     """
 
+    numbers: Collection[int] = ()
     feeds: Collection[int] = ()
     states: Collection[str] = ()
     reasons: Collection[str] = ()
@@ -97,13 +135,17 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class LastSweep:
-    """The newest sweep of a feed; ``ended_at`` is None while it goes on or where it was interrupted."""
+    """The newest sweep of a feed; ``ended_at`` is None while it goes on or where it was interrupted.
+
+    ``moved_at`` is when its last page was written, ``position`` how far it is.
+    """
 
     feed: int
     began_at: int
+    moved_at: int
     ended_at: int | None
     complete: bool
-    position: int
+    position: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +167,8 @@ def feeds_of(connection: Connection) -> list[Feed]:
 
 def _matching(wanted: Wanted) -> list[Any]:
     where = []
+    if wanted.numbers:
+        where.append(among(records.c.number, wanted.numbers))
     if wanted.feeds:
         where.append(among(records.c.feed, wanted.feeds))
     if wanted.states:
@@ -132,14 +176,32 @@ def _matching(wanted: Wanted) -> list[Any]:
     if wanted.reasons:
         where.append(records.c.reason.in_(wanted.reasons))
     if wanted.either:
-        linked = select(links.c.record).where(
-            or_(links.c.trakor_id == wanted.either, links.c.sku == wanted.either)
-        )
-        where.append(or_(records.c.source_id == wanted.either, records.c.number.in_(linked)))
+        where.append(records.c.number.in_(_with_id(wanted.either)))
     if wanted.key:
-        claimed = select(claims.c.record).where(claims.c.key == wanted.key)
-        where.append(or_(records.c.number.in_(claimed), records.c.key == wanted.key))
+        where.append(records.c.number.in_(_with_name(wanted.key)))
     return where
+
+
+def _with_id(either: str) -> CompoundSelect[int]:
+    """Numbers of the records that have this id here or there; the feeds and spaces lead to the indexes."""
+    in_feeds = records.c.feed.in_(select(feeds.c.number))
+    in_spaces = links.c.space.in_(select(spaces.c.number))
+    products = links.c.space.in_(select(spaces.c.number).where(spaces.c.stream == Stream.PRODUCTS))
+    return union(
+        select(records.c.number).where(in_feeds, records.c.source_id == either),
+        select(links.c.record).where(in_spaces, links.c.trakor_id == either),
+        select(links.c.record).where(products, links.c.sku == either, links.c.sku != ""),
+    )
+
+
+def _with_name(key: str) -> CompoundSelect[int]:
+    """Numbers of the records that claim this name, share another's under it, or wait for it."""
+    in_spaces = claims.c.space.in_(select(spaces.c.number))
+    return union(
+        select(claims.c.record).where(in_spaces, claims.c.key == key),
+        select(records.c.number).where(records.c.key == key),
+        select(waiting.c.record).where(func.json_extract(waiting.c.body, "$.key") == key),
+    )
 
 
 def total(connection: Connection, wanted: Wanted) -> int:
@@ -148,7 +210,7 @@ def total(connection: Connection, wanted: Wanted) -> int:
 
 
 def listing(connection: Connection, wanted: Wanted, limit: int | None = None) -> Iterator[Found]:
-    """The records that match, by feed and age, read as they are asked for.
+    """The records that match, those known longest first, read as they are asked for.
 
     Args:
         connection: Inside any transaction.
@@ -175,7 +237,7 @@ def _shown(wanted: Wanted) -> Select[*tuple[Any, ...]]:
         select(*ROW, records.c.feed, records.c.since_at, waiting.c.body, latest)
         .join(waiting, kept, isouter=True)
         .where(*_matching(wanted))
-        .order_by(records.c.feed, records.c.number)
+        .order_by(records.c.number)  # the order of the table: nothing is sorted, so nothing is gathered
     )
 
 
@@ -199,9 +261,60 @@ def _found(row: Row[*tuple[Any, ...]], feed: Feed) -> Found:
     )
 
 
-def find(connection: Connection, wanted: Wanted) -> list[Found]:
+def find(connection: Connection, wanted: Wanted, limit: int | None = None) -> list[Found]:
     """The records that match, all at once: for one or a few."""
-    return list(listing(connection, wanted))
+    return list(listing(connection, wanted, limit))
+
+
+def numbers(connection: Connection, wanted: Wanted) -> array[int]:
+    """The ledger's numbers of the records that match, in little room: for decisions on many."""
+    return array(
+        "q", connection.scalars(select(records.c.number).where(*_matching(wanted)).order_by(records.c.number))
+    )
+
+
+def standing_of(connection: Connection, record: Found) -> Standing:
+    """How one record stands to others, and to being sent."""
+    row = connection.execute(
+        select(records.c.attempts, records.c.next_try_at, records.c.retry, records.c.merged_into).where(
+            records.c.number == record.number
+        )
+    ).one()
+    claimant = find(connection, Wanted(numbers=[row.merged_into])) if row.merged_into is not None else []
+    body = connection.scalar(
+        select(waiting.c.body).where(waiting.c.record == record.number, waiting.c.slot == TO_SEND)
+    )
+    draft = unpack(body, record.feed.stream).draft if body else None
+    return Standing(
+        attempts=row.attempts,
+        next_try_at=row.next_try_at,
+        retry=bool(row.retry),
+        claimant=claimant[0] if claimant else None,
+        merged_here=_merged_into(connection, record.number),
+        name_holder=_other_holder(connection, record, draft.key) if draft else "",
+        qualified_name=draft.qualified_name if draft else "",
+        qualified_holder=_other_holder(connection, record, draft.qualified_key) if draft else "",
+        trakor_ids=_links_of(connection, record.number),
+    )
+
+
+def _merged_into(connection: Connection, number: int) -> tuple[str, ...]:
+    merged = select(records.c.source_id).where(
+        records.c.merged_into == number, records.c.state == State.MERGED
+    )
+    return tuple(connection.scalars(merged.order_by(records.c.number).limit(MOST_MERGED)))
+
+
+def _other_holder(connection: Connection, record: Found, key: str) -> str:
+    """Salestrekker's id of the other record that holds a name; empty where the name is free or its own."""
+    held = (claims.c.space == record.feed.space, claims.c.key == key, claims.c.record != record.number)
+    holder = select(records.c.source_id).join(claims, claims.c.record == records.c.number).where(*held)
+    return connection.scalar(holder) or ""
+
+
+def _links_of(connection: Connection, number: int) -> tuple[str, ...]:
+    of_record = select(links.c.trakor_id).where(links.c.record == number)
+    return tuple(connection.scalars(of_record.order_by(links.c.at, links.c.trakor_id)))
 
 
 def history_of(connection: Connection, number: int) -> list[Line]:
@@ -224,12 +337,21 @@ def states(connection: Connection) -> dict[int, dict[tuple[str, str, bool, bool]
     return counted
 
 
+def oldest_pending(connection: Connection) -> dict[int, int]:
+    """Since when the longest waiting record of each feed is pending, by the feed's number."""
+    due = (records.c.state == State.PENDING, records.c.gone == 0)
+    oldest = select(records.c.feed, func.min(records.c.since_at).label("since")).where(*due)
+    return {row.feed: row.since for row in connection.execute(oldest.group_by(records.c.feed))}
+
+
 def last_sweeps(connection: Connection) -> dict[int, LastSweep]:
     """The newest sweep of each feed, by the feed's number."""
     newest = select(func.max(sweeps.c.number)).group_by(sweeps.c.feed)
     found = connection.execute(select(sweeps).where(sweeps.c.number.in_(newest)))
     return {
-        row.feed: LastSweep(row.feed, row.began_at, row.ended_at, bool(row.complete), row.position)
+        row.feed: LastSweep(
+            row.feed, row.began_at, row.moved_at, row.ended_at, bool(row.complete), row.position
+        )
         for row in found
     }
 

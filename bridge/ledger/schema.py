@@ -208,7 +208,7 @@ sweeps = Table(
     Column("feed", ForeignKey("feeds.number"), nullable=False),
     Column("query", Text, nullable=False),
     Column("began_at", BigInteger, nullable=False),
-    Column("position", Integer, nullable=False, server_default="0"),
+    Column("position", Text, nullable=False, server_default=""),
     Column("moved_at", BigInteger, nullable=False),
     Column("ended_at", BigInteger),
     Column("complete", Integer, nullable=False, server_default="0"),

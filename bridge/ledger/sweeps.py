@@ -34,11 +34,11 @@ class Sweep:
 
     Attributes:
         number: The ledger's number of it.
-        position: Where to go on reading; 0 for a new one.
+        position: Where to go on reading, as the last page said; empty for a new one.
     """
 
     number: int
-    position: int
+    position: str
 
 
 def begin_run(connection: Connection, name: str, command: str, feeds: Sequence[Feed], *, now: int) -> int:
@@ -94,7 +94,7 @@ def begin_sweep(connection: Connection, feed: Feed, query: str, *, restart: bool
     if last is not None and fresh and last.query == query and not restart:
         return Sweep(last.number, last.position)
     values = {"feed": feed.number, "query": query, "began_at": now, "moved_at": now}
-    return Sweep(int(connection.scalar(insert(sweeps).values(values).returning(sweeps.c.number))), 0)
+    return Sweep(int(connection.scalar(insert(sweeps).values(values).returning(sweeps.c.number))), "")
 
 
 def end_sweep(connection: Connection, sweep: Sweep, *, complete: bool, now: int) -> None:

@@ -141,7 +141,7 @@ class SalestrekkerClient:
         self._tokens.forgive()
 
     async def pages(
-        self, query: ListQuery, *, stream: Stream, identify: Identify, page_size: int, start: int = 0
+        self, query: ListQuery, *, stream: Stream, identify: Identify, page_size: int, start: str = ""
     ) -> AsyncGenerator[Page]:
         """Walk a list, the next page being fetched while the caller works on this one.
 
@@ -152,7 +152,7 @@ class SalestrekkerClient:
             stream: Which stream the records are of.
             identify: Finds a record's id; a record without one is ``Broken``.
             page_size: Records per page.
-            start: The offset to begin at, ``next_offset`` of the last page that is safe.
+            start: Where to begin: ``next_position`` of the last page that is safe; empty: the beginning.
 
         Yields:
             The pages in order. The last one is empty and has ``last`` set: only then is the list complete.

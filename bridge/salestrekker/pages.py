@@ -63,14 +63,15 @@ class Page:
         records: Those that were read whole, in the server's order.
         broken: Those that were not.
         read_at: When its request began, milliseconds since the epoch.
-        next_offset: Where the next page begins: the place to go on from, once this page is safe.
+        next_position: Where the next page begins: the place to go on from, once this page is safe. A text
+            that only ``Walk`` understands.
         last: Whether the list ends here; the last page is empty.
     """
 
     records: tuple[Record, ...]
     broken: tuple[Broken, ...]
     read_at: int
-    next_offset: int
+    next_position: str
     last: bool = False
 
     @property
@@ -98,7 +99,7 @@ def sort_out(listed: Listed, *, stream: Stream, identify: Identify, offset: int,
             broken.append(Broken(offset + index, known or "", fault))
         else:
             records.append(Record(stream, known, item, read_at))
-    return Page(tuple(records), tuple(broken), read_at, offset + len(listed.items))
+    return Page(tuple(records), tuple(broken), read_at, str(offset + len(listed.items)))
 
 
 def _unfit(item: object, known: str | None) -> str:
@@ -121,14 +122,14 @@ class Walk:
     fetch: Fetch
     now: Callable[[], int]
 
-    async def pages(self, page_size: int, start: int) -> AsyncGenerator[Page]:
-        """All pages from ``start`` on; the last one is empty and says so.
+    async def pages(self, page_size: int, start: str = "") -> AsyncGenerator[Page]:
+        """All pages from the position ``start`` on; the last one is empty and says so.
 
         Raises:
             QueryFileError: Two pages in a row hold the same records: the server ignores the offset.
             BridgeError: What ``fetch`` raises; also where more than a few items in a row are poisoned.
         """
-        offset, lost = start, 0
+        offset, lost = int(start or 0), 0
         before: tuple[str, ...] = ()
         while True:
             try:
@@ -137,14 +138,14 @@ class Walk:
                 lost += 1
                 if lost > MOST_POISONED:
                     raise poison.otherwise from None
-                page = Page((), (Broken(offset, "", str(poison)),), self.now(), offset + 1)
+                page = Page((), (Broken(offset, "", str(poison)),), self.now(), str(offset + 1))
             ids = tuple(record.id for record in page.records)
             if ids and ids == before:
                 raise self._ignored_offset()
             yield page
             if page.last:
                 return
-            offset, before, lost = page.next_offset, ids, 0 if ids else lost
+            offset, before, lost = int(page.next_position), ids, 0 if ids else lost
 
     async def _page_or_end(self, offset: int, size: int) -> Page:
         page = await self._around_poison(offset, size)

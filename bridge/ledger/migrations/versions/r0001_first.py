@@ -194,7 +194,7 @@ def _sweeps() -> None:
         sa.Column("feed", sa.Integer(), nullable=False),
         sa.Column("query", sa.Text(), nullable=False),
         sa.Column("began_at", sa.BigInteger(), nullable=False),
-        sa.Column("position", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("position", sa.Text(), server_default="", nullable=False),
         sa.Column("moved_at", sa.BigInteger(), nullable=False),
         sa.Column("ended_at", sa.BigInteger(), nullable=True),
         sa.Column("complete", sa.Integer(), server_default="0", nullable=False),
