@@ -254,7 +254,7 @@ def _connection_section(flow: ConnectionFlow) -> list[str]:
             "",
             f"### Fields of {stream.stream}",
             "",
-            f"Read with `{stream.query}`, where `{stream.filter}`:",
+            f"Read with `{stream.query}`, where `` {stream.filter} ``:",
             "",
         ]
         parts += [f"- `{field}`" for field in stream.fields_read]
