@@ -21,6 +21,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.sqlite import insert
 
 from bridge.errors import LedgerError
+from bridge.ledger.care import back_up_before_migration
 from bridge.ledger.engine import Ledger, writing
 from bridge.ledger.schema import HEAD, facts
 
@@ -109,7 +110,7 @@ def _holder_of_lock(descriptor: int) -> str:
 
 
 def prepare(path: Path) -> None:
-    """Make the ledger's tables, or bring them up to date.
+    """Make the ledger's tables, or bring them up to date; a copy from before that is kept for a week.
 
     Raises:
         LedgerError: The file is no ledger, or was made by a newer version.
@@ -120,6 +121,8 @@ def prepare(path: Path) -> None:
     known = _known_revisions() if found is not None else ()
     if found is not None and found not in known:
         raise _too_new(path, found)
+    if found is not None:
+        back_up_before_migration(path, found)
     with writing(path) as connection:
         _upgrade(connection)
 

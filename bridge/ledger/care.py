@@ -1,0 +1,242 @@
+"""The ledger's care: backups, checks, vacuum, and history that is old enough to go.
+
+A backup is made with SQLite's own backup API, which gives one consistent moment while others write; a
+copy of the file without its write-ahead log would not.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from bridge.errors import LedgerError
+from bridge.ledger.engine import reading
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from sqlalchemy import Connection
+
+__all__ = [
+    "Finding",
+    "back_up",
+    "back_up_before_migration",
+    "check",
+    "prune_history",
+    "temporary_copy",
+    "vacuum",
+]
+
+KEPT_SECONDS: Final = 7 * 24 * 60 * 60
+"""How long a backup from before a migration is kept: a week."""
+
+PAGES_AT_ONCE: Final = 1000
+"""Pages that a backup copies before it lets others go on."""
+
+LINES_AT_ONCE: Final = 1000
+"""Lines of history that one transaction deletes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was checked.
+
+    Attributes:
+        name: What.
+        ok: It is as it must be.
+        detail: What was found.
+    """
+
+    name: str
+    ok: bool
+    detail: str
+
+
+def back_up(path: Path, target: Path) -> None:
+    """Write a consistent copy of a ledger, while others may write to it.
+
+    Args:
+        path: The ledger's file.
+        target: The copy; must not exist yet. It is made with mode 0600.
+
+    Raises:
+        LedgerError: There is no ledger, or the copy cannot be written.
+    """
+    if not path.exists():
+        raise LedgerError(f"there is no ledger at {path}", advice="see [ledger] url in the configuration")
+    try:
+        os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        raise LedgerError(f"{target} exists already", advice="name a file that does not") from None
+    except OSError as error:
+        raise LedgerError(f"{target} cannot be written: {error.strerror}") from error
+    try:
+        _copy(path, target)
+    except sqlite3.Error as error:
+        target.unlink()
+        raise LedgerError(f"the ledger cannot be copied to {target}: {error}") from error
+
+
+def _copy(path: Path, target: Path) -> None:
+    with (
+        closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as source,
+        closing(sqlite3.connect(target)) as copy,
+    ):
+        source.backup(copy, pages=PAGES_AT_ONCE)
+        copy.execute("PRAGMA journal_mode = DELETE")  # one file, complete without any beside it
+    descriptor = os.open(target, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def temporary_copy(path: Path, folder: Path) -> Iterator[Path]:
+    """A copy to try decisions on, gone at the end; an empty place where there is no ledger yet.
+
+    Args:
+        path: The ledger's file.
+        folder: Where the copy may be, a folder of its own.
+
+    Yields:
+        The copy's path.
+    """
+    copy = folder / "dry-run.db"
+    if path.exists() and path.stat().st_size:
+        back_up(path, copy)
+    try:
+        yield copy
+    finally:
+        for leftover in folder.glob("dry-run.db*"):
+            leftover.unlink()
+
+
+def back_up_before_migration(path: Path, revision: str) -> Path:
+    """Keep a ledger as it was before its schema changes; drop such copies once they are a week old.
+
+    Args:
+        path: The ledger's file.
+        revision: Its schema revision until now.
+
+    Returns:
+        Where the copy is.
+    """
+    for old in path.parent.glob(f"{path.stem}.before-*.db"):
+        if time.time() - old.stat().st_mtime > KEPT_SECONDS:
+            old.unlink()
+    moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+    target = path.with_name(f"{path.stem}.before-{revision}-{moment}.db")
+    back_up(path, target)
+    return target
+
+
+def check(path: Path) -> list[Finding]:
+    """Look through a whole ledger: the file, and what must always hold between its tables.
+
+    Args:
+        path: The ledger's file, of this version.
+    """
+    with reading(path) as connection:
+        damage = connection.exec_driver_sql("PRAGMA integrity_check(5)").scalars().all()
+        orphans = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
+        findings = [
+            Finding(
+                "file", damage == ["ok"], "no damage" if damage == ["ok"] else "; ".join(map(str, damage))
+            ),
+            Finding("references", not orphans, f"{len(orphans)} rows point to records that are not there"),
+        ]
+        findings += [_holds(connection, *promise) for promise in _PROMISES]
+    return findings
+
+
+_PROMISES: Final = (
+    (
+        "links",
+        "delivered and drifted records have a Trakor id that is linked to them",
+        (
+            "SELECT count(*) FROM records r WHERE r.state IN ('delivered', 'drifted') AND NOT EXISTS "
+            "(SELECT 1 FROM links l WHERE l.record = r.number AND l.trakor_id = r.trakor_id)"
+        ),
+    ),
+    (
+        "claims",
+        "whatever is pending or delivered holds the claim on its name",
+        (
+            "SELECT count(*) FROM records r JOIN feeds f ON f.number = r.feed "
+            "WHERE r.state IN ('pending', 'delivered', 'drifted') AND r.gone = 0 AND NOT EXISTS "
+            "(SELECT 1 FROM claims c WHERE c.space = f.space AND c.key = r.sent_key AND c.record = r.number)"
+        ),
+    ),
+    (
+        "drafts",
+        "what a record says is kept only while it waits",
+        (
+            "SELECT count(DISTINCT w.record) FROM waiting w JOIN records r ON r.number = w.record "
+            "WHERE r.state IN ('delivered', 'skipped', 'dropped', 'drifted')"
+        ),
+    ),
+    (
+        "pending",
+        "every pending record has a draft to send",
+        (
+            "SELECT count(*) FROM records r WHERE r.state = 'pending' AND NOT EXISTS "
+            "(SELECT 1 FROM waiting w WHERE w.record = r.number AND w.slot = 0)"
+        ),
+    ),
+    (
+        "merged",
+        "every merged record names the one that it is merged into",
+        "SELECT count(*) FROM records r WHERE r.state = 'merged' AND r.merged_into IS NULL",
+    ),
+)
+"""What must always hold: name, sentence, and the query that counts the exceptions."""
+
+
+def _holds(connection: Connection, name: str, promise: str, query: str) -> Finding:
+    exceptions = int(connection.exec_driver_sql(query).scalar_one())
+    return Finding(name, not exceptions, promise if not exceptions else f"{exceptions} exceptions: {promise}")
+
+
+def vacuum(path: Path) -> tuple[int, int]:
+    """Rebuild the file without its free space. The caller has taken the ledger over.
+
+    Args:
+        path: The ledger's file.
+
+    Returns:
+        Its size before and after, in bytes.
+    """
+    before = path.stat().st_size
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA busy_timeout = 30000")
+        connection.execute("PRAGMA secure_delete = ON")
+        connection.execute("VACUUM")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return before, path.stat().st_size
+
+
+def prune_history(connection: Connection, before: int) -> int:
+    """Delete some lines of history that are old enough to go; to be called until it gives 0.
+
+    The line that tells how a record came to Trakor stays with the record's row, not here.
+
+    Args:
+        connection: Inside a writing transaction.
+        before: Lines older than this, in milliseconds since the epoch.
+
+    Returns:
+        How many were deleted.
+    """
+    result = connection.exec_driver_sql(
+        "DELETE FROM history WHERE number IN "
+        "(SELECT number FROM history WHERE at < ? ORDER BY number LIMIT ?)",
+        (before, LINES_AT_ONCE),
+    )
+    return result.rowcount
