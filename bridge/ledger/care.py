@@ -28,6 +28,7 @@ __all__ = [
     "back_up",
     "back_up_before_migration",
     "check",
+    "copy_key",
     "prune_history",
     "temporary_copy",
     "vacuum",
@@ -81,6 +82,33 @@ def back_up(path: Path, target: Path) -> None:
     except sqlite3.Error as error:
         target.unlink()
         raise LedgerError(f"the ledger cannot be copied to {target}: {error}") from error
+
+
+def copy_key(key: Path, target: Path) -> Path:
+    """Put the key that a ledger belongs to beside its copy, with mode 0600.
+
+    Args:
+        key: The key's file.
+        target: The ledger's copy.
+
+    Returns:
+        Where the key's copy is.
+
+    Raises:
+        LedgerError: It cannot be read or written; without it the copy is of no use.
+    """
+    copied = target.with_name(f"{target.name}.key")
+    try:
+        content = key.read_bytes()
+        descriptor = os.open(copied, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with open(descriptor, "wb") as file:  # noqa: PTH123 - an open descriptor, not a path
+            file.write(content)
+    except OSError as error:
+        raise LedgerError(
+            f"the key {key.name} cannot be copied to {copied}: {error.strerror}",
+            advice="copy it by hand: without it the backup is of no use",
+        ) from error
+    return copied
 
 
 def _copy(path: Path, target: Path) -> None:

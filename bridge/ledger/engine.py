@@ -26,7 +26,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, create_engine, event
+from sqlalchemy.exc import DatabaseError, IntegrityError
 from sqlalchemy.pool import NullPool, StaticPool
+
+from bridge.errors import LedgerError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,6 +78,7 @@ def _writer(path: Path, *, owner: bool) -> Engine:
     engine = create_engine(
         f"sqlite+pysqlite:///{path}",
         poolclass=StaticPool,
+        hide_parameters=True,  # they are what records say, and an error's text may reach a log
         connect_args={"check_same_thread": False, "isolation_level": None},
     )
 
@@ -92,6 +96,21 @@ def _writer(path: Path, *, owner: bool) -> Engine:
 
 
 @contextmanager
+def _faults_named(path: Path) -> Iterator[None]:
+    """Say what a fault of the disk or of the file means, in place of the driver's words alone."""
+    try:
+        yield
+    except IntegrityError:
+        raise  # a constraint did its work: a fault of ours, not of the file
+    except DatabaseError as error:
+        raise LedgerError(
+            f"the ledger {path.name} cannot be used: {error.orig}",
+            advice="is the disk full, read-only or on a network? `trakor-bridge ledger check` looks through "
+            "the file; restore the last backup where it is damaged",
+        ) from error
+
+
+@contextmanager
 def writing(path: Path) -> Iterator[Connection]:
     """One short transaction from a process that is not the owner: for deciding commands.
 
@@ -103,7 +122,7 @@ def writing(path: Path) -> Iterator[Connection]:
     """
     engine = _writer(path, owner=False)
     try:
-        with engine.begin() as connection:
+        with _faults_named(path), engine.begin() as connection:
             yield connection
     finally:
         engine.dispose()
@@ -122,6 +141,7 @@ def reading(path: Path) -> Iterator[Connection]:
     engine = create_engine(
         f"sqlite+pysqlite:///file:{path}?mode=ro&uri=true",
         poolclass=NullPool,
+        hide_parameters=True,
         connect_args={"isolation_level": None},
     )
 
@@ -135,7 +155,7 @@ def reading(path: Path) -> Iterator[Connection]:
         connection.exec_driver_sql("BEGIN")
 
     try:
-        with engine.begin() as connection:
+        with _faults_named(path), engine.begin() as connection:
             yield connection
     finally:
         engine.dispose()
@@ -186,7 +206,7 @@ class Ledger:
             if not future.set_running_or_notify_cancel():
                 return
             try:
-                with self._engine.begin() as connection:
+                with _faults_named(self.path), self._engine.begin() as connection:
                     result = transaction(connection, *args, **kwargs)
             except BaseException as error:  # noqa: BLE001 - handed to the caller, whatever it is
                 future.set_exception(error)

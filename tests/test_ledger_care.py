@@ -1,0 +1,156 @@
+"""Care of the ledger: what a backup holds, what a check finds, and what is gone after a vacuum."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bridge.errors import LedgerError
+from bridge.ledger import care
+from bridge.ledger.engine import writing
+from bridge.ledger.opening import prepare, prove_key, read_or_make_key, revision
+from bridge.ledger.schema import HEAD
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+KEY = b"k" * 64
+RECORD = "INSERT INTO records (feed, source_id, state, read_at, since_at) VALUES (1, 'a', '{}', 0, 0)"
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Path:
+    """An empty ledger of this version."""
+    path = tmp_path / "ledger.db"
+    prepare(path)
+    return path
+
+
+def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command, with a configuration whose ledger lies in this folder."""
+    (folder / "config.toml").write_text(
+        """
+        [salestrekker]
+        api_key = "not-used-here"
+        [trakor]
+        url = "https://trakor.example/api/public/v1"
+        api_key = "not-used-here"
+        """
+    )
+    command = [sys.executable, "-m", "bridge", *arguments, "--config", str(folder / "config.toml")]
+    return subprocess.run(  # noqa: S603 - our own command
+        command, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_a_backup_is_one_complete_file_that_only_its_owner_can_read(ledger: Path, tmp_path: Path) -> None:
+    """What another connection has committed is in it, though not yet in the main file."""
+    with writing(ledger) as connection:
+        prove_key(connection, KEY)
+    copy = tmp_path / "copy.db"
+    care.back_up(ledger, copy)
+    assert copy.stat().st_mode & 0o777 == 0o600
+    assert revision(copy) == HEAD
+    with closing(sqlite3.connect(copy)) as connection:
+        assert connection.execute("SELECT count(*) FROM facts").fetchone() == (1,)
+    assert not copy.with_name("copy.db-wal").exists()
+
+
+def test_a_backup_overwrites_nothing(ledger: Path, tmp_path: Path) -> None:
+    """A file that is there stays as it is."""
+    target = tmp_path / "precious"
+    target.write_text("precious")
+    with pytest.raises(LedgerError, match="exists already"):
+        care.back_up(ledger, target)
+    assert target.read_text() == "precious"
+
+
+def test_a_backup_of_nothing_leaves_nothing(tmp_path: Path) -> None:
+    """No ledger, no copy: a clear message."""
+    with pytest.raises(LedgerError, match="there is no ledger"):
+        care.back_up(tmp_path / "none.db", tmp_path / "copy.db")
+    assert not (tmp_path / "copy.db").exists()
+
+
+def test_a_copy_from_before_a_migration_is_kept_for_a_week(ledger: Path) -> None:
+    """An older one goes when the next one is made."""
+    old = care.back_up_before_migration(ledger, "0000")
+    os.utime(old, (0, 0))
+    new = care.back_up_before_migration(ledger, "0001")
+    assert not old.exists()
+    assert revision(new) == HEAD
+
+
+def test_a_healthy_ledger_passes_each_check(ledger: Path) -> None:
+    """And each check says what it is about."""
+    findings = care.check(ledger)
+    assert all(finding.ok for finding in findings)
+    assert len({finding.name for finding in findings}) == len(findings) > 5
+
+
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [
+        ("links", RECORD.format("delivered")),
+        ("claims", RECORD.format("pending")),
+        ("pending", RECORD.format("pending")),
+        ("merged", RECORD.format("merged")),
+        ("references", "INSERT INTO history (record, at, event) VALUES (99, 0, 'delivered')"),
+    ],
+)  # fmt: skip
+def test_a_check_finds_what_must_not_be(ledger: Path, name: str, fault: str) -> None:
+    """A row that breaks a promise fails the check of that promise."""
+    with closing(sqlite3.connect(ledger, isolation_level=None)) as connection:
+        connection.execute("INSERT INTO spaces (number, scope, stream) VALUES (1, 'default', 'contacts')")
+        connection.execute(
+            "INSERT INTO feeds (number, connection, stream, space) VALUES (1, 'default', 'contacts', 1)"
+        )
+        connection.execute(fault)
+    found = {finding.name: finding.ok for finding in care.check(ledger)}
+    assert found[name] is False
+
+
+def test_a_damaged_file_is_found(ledger: Path) -> None:
+    """Bytes overwritten in the middle of the file."""
+    with closing(sqlite3.connect(ledger)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    content = bytearray(ledger.read_bytes())
+    content[4096 * 3 : 4096 * 3 + 200] = b"\xff" * 200
+    ledger.write_bytes(bytes(content))
+    result = _run(ledger.parent, "ledger", "check")
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+
+
+def test_history_goes_when_it_is_old_enough_a_part_at_a_time(ledger: Path) -> None:
+    """Only lines from before the moment, at most a thousand at once."""
+    with closing(sqlite3.connect(ledger, isolation_level=None)) as connection:
+        rows = [(moment,) for moment in range(2500)]
+        connection.executemany("INSERT INTO history (record, at, event) VALUES (1, ?, 'x')", rows)
+    pruned = []
+    while not pruned or pruned[-1]:
+        with writing(ledger) as writer:
+            pruned.append(care.prune_history(writer, before=1500))
+    assert pruned == [1000, 500, 0]
+
+
+def test_the_commands_back_up_check_and_vacuum(ledger: Path, tmp_path: Path) -> None:
+    """As a user runs them, the key beside the copy."""
+    key = tmp_path / "ledger.key"
+    read_or_make_key(key)
+    backup = _run(tmp_path, "ledger", "backup", str(tmp_path / "backup.db"))
+    assert backup.returncode == 0, backup.stderr
+    assert (tmp_path / "backup.db.key").read_bytes() == key.read_bytes()
+    assert (tmp_path / "backup.db.key").stat().st_mode & 0o777 == 0o600
+    check = _run(tmp_path, "ledger", "check")
+    assert check.returncode == 0, check.stderr
+    vacuum = _run(tmp_path, "ledger", "vacuum")
+    assert vacuum.returncode == 0, vacuum.stderr
+    assert "bytes before" in vacuum.stdout
+    assert revision(ledger) == HEAD
