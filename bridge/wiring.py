@@ -14,7 +14,7 @@ from bridge.errors import LedgerError
 from bridge.ledger.opening import derive_key, read_or_make_key, revision
 from bridge.mapping import Mapper
 from bridge.records import Stream
-from bridge.salestrekker.client import SalestrekkerClient
+from bridge.salestrekker.client import Retries, SalestrekkerClient
 from bridge.salestrekker.documents import query_folders
 from bridge.salestrekker.queries import load_list
 from bridge.trakor import TrakorClient
@@ -85,18 +85,25 @@ def plan_of(settings: Settings, connection: Connection, streams: Collection[Stre
     return Plan(connection, queries, mappers)
 
 
-def source_of(connection: Connection) -> SalestrekkerClient:
-    """The client of a connection's Salestrekker, not yet entered."""
+def source_of(connection: Connection, retries: Retries | None = None) -> SalestrekkerClient:
+    """The client of a connection's Salestrekker, not yet entered.
+
+    Args:
+        connection: Whose.
+        retries: How a read is retried; None: as a flow that nobody waits for.
+    """
     settings = connection.salestrekker
-    if settings.api_key is None:
-        raise LedgerError("an e-mail log-in is not built yet", advice="give [salestrekker] api_key")
     return SalestrekkerClient(
         url=settings.url,
-        api_key=settings.api_key.get_secret_value(),
+        api_key=settings.api_key.get_secret_value() if settings.api_key else "",
+        email=settings.email or "",
+        password=settings.password.get_secret_value() if settings.password else "",
+        organization=settings.organization,
         max_in_flight=settings.max_in_flight,
         requests_per_minute=settings.requests_per_minute,
         timeout=settings.timeout,
         renew_before=settings.renew_before,
+        retries=retries or Retries(),
     )
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from bridge.salestrekker.answers import Listed
 
 QUERY = load_list("contacts.graphql", [shipped_queries()])
+REFUSAL = Refused("not accepted")
 JSON = "application/json; charset=utf-8"
 NOW = 1_800_000_000.0
 
@@ -274,7 +275,7 @@ def test_the_servers_words_are_scrubbed(secret: str) -> None:
 
 
 def test_the_token_is_taken_from_a_good_answer() -> None:
-    assert read_token(result_of({"authenticate": {"token": "t"}}, None)) == "t"
+    assert read_token(result_of({"authenticate": {"token": "t"}}, None), REFUSAL) == "t"
 
 
 @pytest.mark.parametrize(
@@ -294,5 +295,5 @@ def test_an_answer_without_a_token_never_repeats_the_servers_words(
     data: object, errors: list[object], expected: type[BridgeError]
 ) -> None:
     with pytest.raises(expected) as caught:
-        read_token(result_of(data, errors))
+        read_token(result_of(data, errors), REFUSAL)
     assert "canary" not in str(caught.value)

@@ -41,8 +41,9 @@ ADDRESS_ADVICE = (
     "Check [salestrekker] url: it is https://<your aggregator's subdomain>.salestrekker.com/graphql"
 )
 KEY_ADVICE = (
-    "Check [salestrekker] api_key: copy it again from Settings/API in Salestrekker, and see there that it "
-    "has not been revoked. Nothing is lost: run again when it is put right."
+    "Check [salestrekker] api_key (or email and password): copy the key again from Settings/API in "
+    "Salestrekker, and see there that it has not been revoked. Nothing is lost: run again when it is "
+    "put right."
 )
 
 
@@ -153,24 +154,28 @@ def read_list(result: Result, query: ListQuery) -> Listed:
     raise _poisoned(result.errors, query) or _fault(result.errors, query)
 
 
-def read_token(result: Result) -> str:
-    """The token of an answer to ``authenticate``.
+def read_token(result: Result, refusal: Refused) -> str:
+    """The token of an answer to a mutation that gives one.
 
-    The server's words are never quoted here: they may repeat the key.
+    The server's words are never quoted here: they may repeat the credentials.
+
+    Args:
+        result: The answer.
+        refusal: What to raise where it holds no token: what was refused, and what to do about it.
 
     Raises:
-        Refused: The key is not accepted, or the answer holds no token.
+        Refused: The credentials are not accepted, or the answer holds no token.
         Transient: The server failed, or is too busy.
     """
     kinds = {error.kind: error for error in result.errors}
     if Kind.BUSY in kinds or (Kind.FAULT in kinds and kinds[Kind.FAULT].code in CODES[Kind.FAULT]):
         raise Transient("Salestrekker could not authenticate just now")
     if Kind.QUERY in kinds:
-        raise Refused("The server does not know authenticate(apiKey:)", advice=ADDRESS_ADVICE)
-    token = _follow(result.data, ("authenticate", "token"))
-    if result.errors or not isinstance(token, str) or not token:
-        raise Refused("Salestrekker did not accept the API key", advice=KEY_ADVICE)
-    return token
+        raise Refused("The server does not know how Salestrekker authenticates", advice=ADDRESS_ADVICE)
+    given = [part.get("token") for part in (result.data or {}).values() if isinstance(part, dict)]
+    if result.errors or len(given) != 1 or not isinstance(given[0], str) or not given[0]:
+        raise refusal
+    return given[0]
 
 
 def _document(body: bytes) -> Document | None:

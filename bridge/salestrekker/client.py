@@ -20,20 +20,23 @@ from typing import TYPE_CHECKING, Final, Self
 
 import stamina
 
-from bridge.errors import Refused, Transient
+from bridge.errors import Transient
 from bridge.pacing import backoff
-from bridge.salestrekker.answers import KEY_ADVICE, PoisonedItem, TokenRefused, read_list, read_token
+from bridge.salestrekker.answers import KEY_ADVICE, PoisonedItem, TokenRefused, read_list
 from bridge.salestrekker.gate import Gate
+from bridge.salestrekker.login import Credentials, LogIn
 from bridge.salestrekker.pages import Broken, Page, Walk, read_ahead, sort_out
+from bridge.salestrekker.server_errors import Kind
 from bridge.salestrekker.tokens import TokenKeeper
 from bridge.salestrekker.transport import MAX_BODY, Request, Transport
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
     from types import TracebackType
     from typing import TypeVar
 
     from bridge.records import Stream
+    from bridge.salestrekker.login import Organization
     from bridge.salestrekker.pages import Identify
     from bridge.salestrekker.queries import ListQuery
     from bridge.salestrekker.server_errors import Result
@@ -42,8 +45,6 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 __all__ = ["Broken", "Page", "Retries", "SalestrekkerClient"]
-
-AUTHENTICATE: Final = "mutation Authenticate($apiKey: String) { authenticate(apiKey: $apiKey) { token } }"
 
 POISON_ATTEMPTS: Final = 2
 """An item that fails twice is gone around: most such faults do not pass."""
@@ -71,7 +72,11 @@ class SalestrekkerClient:
 
     Args:
         url: The GraphQL endpoint.
-        api_key: A key of that organisation.
+        api_key: A key of that organisation; or
+        email: of a log-in, with its
+        password: password.
+        organization: Name or id of the wanted one, where the log-in has several; empty: the first one that
+            it is let into.
         max_in_flight: How many requests at once.
         requests_per_minute: How many a minute, in a burst at most a few; 0: no limit.
         timeout: Seconds for one request.
@@ -87,7 +92,10 @@ class SalestrekkerClient:
         self,
         *,
         url: str,
-        api_key: str,
+        api_key: str = "",
+        email: str = "",
+        password: str = "",
+        organization: str = "",
         max_in_flight: int = 4,
         requests_per_minute: float = 120,
         timeout: float = 30.0,
@@ -97,7 +105,6 @@ class SalestrekkerClient:
         random: Callable[[], float] = chance.random,
         max_body: int = MAX_BODY,
     ) -> None:
-        self._api_key = api_key
         self._retries = retries
         self._clock = clock
         self._random = random
@@ -107,7 +114,8 @@ class SalestrekkerClient:
         self._transport = Transport(
             url, timeout=timeout, connections=max_in_flight, clock=clock, max_body=max_body
         )
-        self._tokens = TokenKeeper(self._ask_token, renew_before=renew_before, clock=clock)
+        self._login = LogIn(Credentials(api_key, email, password), organization, self._post)
+        self._tokens = TokenKeeper(self._login.token, renew_before=renew_before, clock=clock)
         self._walks: set[AsyncGenerator[Page]] = set()
 
     async def __aenter__(self) -> Self:
@@ -135,6 +143,46 @@ class SalestrekkerClient:
             Transient: It did not work for the moment, in spite of the retries.
         """
         await self._patiently(self._tokens.current)
+
+    @property
+    def organization(self) -> str:
+        """The id of the organisation that is read; empty before the first token, and where none says it."""
+        return self._login.organization
+
+    async def organizations(self) -> tuple[Organization, ...]:
+        """All organisations that the log-in belongs to.
+
+        Raises:
+            Refused: The log-in may not ask for them.
+            Transient: They could not be had, in spite of the retries.
+        """
+
+        async def ask(token: Token) -> tuple[Organization, ...]:
+            return await self._login.organizations(token.text)
+
+        return await self._patiently(lambda: self._with_token(ask))
+
+    async def ask(self, text: str, name: str = "", variables: Mapping[str, object] | None = None) -> Result:
+        """One question that is no list: the answer as it came, its errors too.
+
+        Args:
+            text: The GraphQL document, a query.
+            name: Of its operation.
+            variables: Their values.
+
+        Raises:
+            Refused: The credentials are not accepted, or the address is not Salestrekker's.
+            Transient: There was no answer, in spite of the retries.
+        """
+        request = Request(text, name, variables or {})
+
+        async def send(token: Token) -> Result:
+            result, _ = await self._exchange(request, token.text)
+            if any(error.kind is Kind.TOKEN for error in result.errors):
+                raise TokenRefused("Salestrekker refused the token", advice=KEY_ADVICE)
+            return result
+
+        return await self._patiently(lambda: self._with_token(send))
 
     def forgive(self) -> None:
         """After a refusal: let the next request authenticate anew. Until then each one is refused at once."""
@@ -185,7 +233,7 @@ class SalestrekkerClient:
         request = Request(document.text, document.name, query.page_variables(offset, size))
 
         async def ask(token: Token) -> Page:
-            result, read_at = await self._exchange(request, token)
+            result, read_at = await self._exchange(request, token.text)
             listed = read_list(result, query)
             return sort_out(listed, stream=stream, identify=identify, offset=offset, read_at=read_at)
 
@@ -213,20 +261,16 @@ class SalestrekkerClient:
         except TokenRefused as refusal:
             raise self._tokens.refused_again(token) from refusal
 
-    async def _ask_token(self) -> str:
-        request = Request(AUTHENTICATE, "Authenticate", {"apiKey": self._api_key})
-        try:
-            result, _ = await self._exchange(request, None)
-        except TokenRefused as refusal:
-            raise Refused("Salestrekker did not accept the API key", advice=KEY_ADVICE) from refusal
-        return read_token(result)
+    async def _post(self, request: Request, token: str) -> Result:
+        result, _ = await self._exchange(request, token)
+        return result
 
-    async def _exchange(self, request: Request, token: Token | None) -> tuple[Result, int]:
+    async def _exchange(self, request: Request, token: str) -> tuple[Result, int]:
         """Send one request when there is room for it; gives the answer and when the request began."""
         async with self._gate.passing():
             began = self._now()
             try:
-                return await self._transport.post(request, token.text if token else None), began
+                return await self._transport.post(request, token or None), began
             except Transient as fault:
                 if fault.retry_after:
                     self._gate.silence(fault.retry_after)

@@ -26,9 +26,9 @@ from bridge.errors import Refused, Transient
 from bridge.salestrekker.answers import KEY_ADVICE
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
-__all__ = ["Token", "TokenKeeper", "expiry_of", "issue"]
+__all__ = ["Token", "TokenKeeper", "claims_of", "expiry_of", "issue"]
 
 LIFE: Final = 14 * 86_400.0
 """Seconds that a token lives where it does not say: "valid 14 days from creation" (vendor's page)."""
@@ -55,16 +55,21 @@ class Token:
     expires_at: float
 
 
-def expiry_of(token: str) -> float | None:
-    """The ``exp`` claim of a JWT (RFC 7519, 4.1.4), not verified; None where it cannot be read."""
+def claims_of(token: str) -> Mapping[str, object]:
+    """What a JWT says (RFC 7519, 4), not verified; empty where it cannot be read."""
     parts = token.split(".")
     if len(parts) != 3:  # noqa: PLR2004 - header, payload, signature
-        return None
+        return {}
     try:
         claims = orjson.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
     except (binascii.Error, ValueError):
-        return None
-    exp = claims.get("exp") if isinstance(claims, dict) else None
+        return {}
+    return claims if isinstance(claims, dict) else {}
+
+
+def expiry_of(token: str) -> float | None:
+    """The ``exp`` claim of a JWT (RFC 7519, 4.1.4), not verified; None where it cannot be read."""
+    exp = claims_of(token).get("exp")
     if isinstance(exp, bool) or not isinstance(exp, int | float) or not math.isfinite(exp):
         return None
     return float(exp)

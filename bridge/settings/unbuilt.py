@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 __all__ = ["NOT_BUILT_YET", "NOT_BUILT_YET_SCHEMES", "unbuilt_faults"]
 
 NOT_BUILT_YET: Mapping[str, str] = {
-    "salestrekker.email": "logging in with e-mail and password is not built yet: use api_key",
-    "salestrekker.password": "logging in with e-mail and password is not built yet: use api_key",
-    "salestrekker.organization": "choosing among several organisations is not built yet: use its own API key",
     "salestrekker.ids_per_request": "reading single records is not built yet: it comes with webhooks",
     "contacts.one_query": "reading single records is not built yet: it comes with webhooks",
     "products.one_query": "reading single records is not built yet: it comes with webhooks",
