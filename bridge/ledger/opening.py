@@ -17,8 +17,7 @@ from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import insert, select
 
 from bridge.errors import LedgerError
 from bridge.ledger.care import back_up_before_migration
@@ -199,14 +198,18 @@ def _alembic() -> Config:
 
 
 def prove_key(connection: Connection, key: bytes) -> None:
-    """Make sure that the key is the one that the ledger's hashes were made with.
+    """Make sure that the key is the one that the ledger's hashes were made with; noted at the first time.
+
+    Where it is noted already nothing is written, so that readers can ask, too.
 
     Raises:
         LedgerError: It is another one: every record would look changed, and names would look free.
     """
     proof = hashlib.blake2b(b"trakor-bridge ledger", key=key, digest_size=16).hexdigest()
-    connection.execute(insert(facts).values(name=_PROOF, value=proof).on_conflict_do_nothing())
-    if connection.scalar(select(facts.c.value).where(facts.c.name == _PROOF)) != proof:
+    noted = connection.scalar(select(facts.c.value).where(facts.c.name == _PROOF))
+    if noted is None:
+        connection.execute(insert(facts).values(name=_PROOF, value=proof))
+    elif noted != proof:
         raise LedgerError(
             "the ledger's key is not the one that its hashes were made with",
             advice="put back the ledger.key (or [ledger] key) that belongs to this ledger",

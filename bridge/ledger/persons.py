@@ -2,27 +2,56 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import select, update
 
 from bridge import decision
 from bridge.errors import UserError
 from bridge.ledger.batch import Batch
+from bridge.ledger.reading import Wanted, find
 from bridge.ledger.rows import ROW, row_of
 from bridge.ledger.schema import records
 from bridge.ledger.writes import NOTED, TO_SEND
 from bridge.records import State
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from sqlalchemy import Connection
 
+    from bridge.ledger.reading import Found
     from bridge.ledger.rows import Feed
     from bridge.records import Claim, LedgerRow, Policy
 
-__all__ = ["accept", "drop", "retry"]
+__all__ = ["AT_ONCE", "Decided", "Verb", "accept", "decide_each", "drop", "retry"]
+
+AT_ONCE: Final = 100
+"""So many records are decided on in one transaction: a webhook's or a settled batch's waits behind it."""
+
+
+class Verb(StrEnum):
+    """What a person can decide."""
+
+    ACCEPT = "accept"
+    DROP = "drop"
+    RETRY = "retry"
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What became of one record that a person decided on.
+
+    Attributes:
+        record: As it stands now.
+        refusal: Why it could not be done; None where it was.
+    """
+
+    record: Found
+    refusal: UserError | None = None
 
 
 def _open(
@@ -98,3 +127,59 @@ def retry(connection: Connection, feed: Feed, number: int, policy: Policy, *, no
         after = batch.carry_out(verdict, draft, row, sight=False)
     batch.writes.flush()
     return after
+
+
+def decide_each(
+    connection: Connection,
+    verb: Verb,
+    wanted: Wanted,
+    policy_of: Callable[[Feed], Policy],
+    *,
+    now: int,
+    name: Claim | None = None,
+) -> list[Decided]:
+    """Carry one decision out for each of a few records; what cannot be done to one leaves the others alone.
+
+    Args:
+        connection: Inside a writing transaction.
+        verb: What a person decided.
+        wanted: Which records, at most ``AT_ONCE``; those that no longer match are left out.
+        policy_of: What the user chose for a feed; raises UserError for one that is not configured.
+        now: The time to note.
+        name: See ``accept``.
+
+    Returns:
+        What became of each record, in the ledger's order.
+    """
+    refusals: dict[int, UserError] = {}
+    numbers = []
+    for record in find(connection, wanted):
+        numbers.append(record.number)
+        try:
+            with connection.begin_nested():
+                policy = policy_of(record.feed)
+                _carry_out(connection, verb, record, policy, now=now, name=name)
+        except UserError as refusal:
+            refusals[record.number] = refusal
+    return _as_they_stand(connection, numbers, refusals)
+
+
+def _carry_out(
+    connection: Connection, verb: Verb, record: Found, policy: Policy, *, now: int, name: Claim | None
+) -> None:
+    match verb:
+        case Verb.ACCEPT:
+            accept(connection, record.feed, record.number, policy, now=now, name=name)
+        case Verb.DROP:
+            drop(connection, record.feed, record.number, policy, now=now)
+        case Verb.RETRY:
+            retry(connection, record.feed, record.number, policy, now=now)
+
+
+def _as_they_stand(
+    connection: Connection, numbers: Sequence[int], refusals: dict[int, UserError]
+) -> list[Decided]:
+    if not numbers:
+        return []
+    after = find(connection, Wanted(numbers=numbers))
+    return [Decided(record, refusals.get(record.number)) for record in after]

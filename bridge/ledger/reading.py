@@ -56,6 +56,7 @@ class Found:
         fields: Which fields differ from what was sent.
         since_at: Since when it is in this state.
         name: The name to be sent, only while the record waits; empty otherwise.
+        retry: A person asked for a new decision, which is made when it is next read.
     """
 
     number: int
@@ -70,6 +71,7 @@ class Found:
     fields: tuple[str, ...]
     since_at: int
     name: str
+    retry: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,6 @@ class Standing:
     Attributes:
         attempts: How often a request for its present name was begun.
         next_try_at: A pending one is not sent before this time; 0: at once.
-        retry: A person asked for a new decision, which is made when it is next read.
         claimant: The record whose party or product it shares, or would.
         merged_here: Salestrekker's ids of records that share this one's; of many, the first.
         name_holder: Salestrekker's id of the other record that has the name that this one waits with.
@@ -99,7 +100,6 @@ class Standing:
 
     attempts: int
     next_try_at: int
-    retry: bool
     claimant: Found | None
     merged_here: tuple[str, ...]
     name_holder: str
@@ -137,7 +137,7 @@ class Wanted:
 class LastSweep:
     """The newest sweep of a feed; ``ended_at`` is None while it goes on or where it was interrupted.
 
-    ``moved_at`` is when its last page was written, ``position`` how far it is.
+    ``moved_at`` is when its last page was written, ``read`` how many records it has seen.
     """
 
     feed: int
@@ -145,7 +145,7 @@ class LastSweep:
     moved_at: int
     ended_at: int | None
     complete: bool
-    position: str
+    read: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +258,7 @@ def _found(row: Row[*tuple[Any, ...]], feed: Feed) -> Found:
         fields=known.differing if known.answered else (),
         since_at=row.since_at,
         name=unpack(row.body, feed.stream).send_as if row.body else "",
+        retry=known.retry,
     )
 
 
@@ -276,7 +277,7 @@ def numbers(connection: Connection, wanted: Wanted) -> array[int]:
 def standing_of(connection: Connection, record: Found) -> Standing:
     """How one record stands to others, and to being sent."""
     row = connection.execute(
-        select(records.c.attempts, records.c.next_try_at, records.c.retry, records.c.merged_into).where(
+        select(records.c.attempts, records.c.next_try_at, records.c.merged_into).where(
             records.c.number == record.number
         )
     ).one()
@@ -288,7 +289,6 @@ def standing_of(connection: Connection, record: Found) -> Standing:
     return Standing(
         attempts=row.attempts,
         next_try_at=row.next_try_at,
-        retry=bool(row.retry),
         claimant=claimant[0] if claimant else None,
         merged_here=_merged_into(connection, record.number),
         name_holder=_other_holder(connection, record, draft.key) if draft else "",
@@ -346,11 +346,19 @@ def oldest_pending(connection: Connection) -> dict[int, int]:
 
 def last_sweeps(connection: Connection) -> dict[int, LastSweep]:
     """The newest sweep of each feed, by the feed's number."""
-    newest = select(func.max(sweeps.c.number)).group_by(sweeps.c.feed)
-    found = connection.execute(select(sweeps).where(sweeps.c.number.in_(newest)))
+    newest = select(func.max(sweeps.c.number)).group_by(sweeps.c.feed).subquery()
+    in_newest = records.c.sweep.in_(select(newest))
+    seen = select(records.c.sweep, func.count().label("read")).where(in_newest).group_by(records.c.sweep)
+    read = {row.sweep: row.read for row in connection.execute(seen)}
+    found = connection.execute(select(sweeps).where(sweeps.c.number.in_(select(newest))))
     return {
         row.feed: LastSweep(
-            row.feed, row.began_at, row.moved_at, row.ended_at, bool(row.complete), row.position
+            feed=row.feed,
+            began_at=row.began_at,
+            moved_at=row.moved_at,
+            ended_at=row.ended_at,
+            complete=bool(row.complete),
+            read=read.get(row.number, 0),
         )
         for row in found
     }

@@ -1,0 +1,34 @@
+"""What there is to say: the state of everything, and the story of one record.
+
+::
+
+    ledger ──snapshot──> Snapshot ──as_json──> `status --json`, later /api/status and metrics
+                                  ──sentences──> the whole truth first, for the terminal and the page
+    Found, its history ──explaining──> sentences, and what a person can do
+
+``times`` writes moments as people read them. Whoever shows any of this (command line, page) renders
+these values; none asks the ledger by itself.
+"""
+
+from bridge.status.explaining import Choice, choices, event, meaning
+from bridge.status.sentences import headline, stream_note
+from bridge.status.snapshot import ConnectionStatus, Flow, Snapshot, StreamStatus, Webhooks, take
+from bridge.status.times import age, iso, moment
+
+__all__ = [
+    "Choice",
+    "ConnectionStatus",
+    "Flow",
+    "Snapshot",
+    "StreamStatus",
+    "Webhooks",
+    "age",
+    "choices",
+    "event",
+    "headline",
+    "iso",
+    "meaning",
+    "moment",
+    "stream_note",
+    "take",
+]

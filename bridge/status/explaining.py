@@ -1,0 +1,232 @@
+"""What one record's state means, what was done to it, and what a person can do: in sentences.
+
+Three tables, in the order of the page that ``records show`` prints: ``MEANINGS`` of states, what can be
+done (``choices``), and ``EVENTS``, the words of the ledger's history.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from bridge.records import Origin, Reason, State
+from bridge.status.times import age
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bridge.ledger.reading import Found, Line, Standing
+
+__all__ = ["EVENTS", "MEANINGS", "Choice", "choices", "event", "meaning"]
+
+QUALIFIED: Final = r"qualified: (.+) has the name"
+
+EVENTS: Final = (
+    ("pending", "", "To be sent to Trakor."),
+    ("pending", QUALIFIED, "To be sent under its qualified name: {0} has the plain one."),
+    ("replaced", "", "Changed at the source before it was sent: the newer content is sent."),
+    ("merged", r"into (.+)", "Merged into {0}: one record in Trakor stands for both."),
+    ("skipped", "", "Skipped: not wanted, or without a name."),
+    ("skipped", r"(.+)", "Skipped: {0}."),
+    ("held", "", "Held: Trakor had a record of this name before."),
+    ("held", "renamed", "Held: renamed at the source, and Trakor cannot rename."),
+    ("held", "remapped", "Held: the map or the query now gives another name."),
+    ("held", r"(.+) has the name", "Held: {0} has the same name."),
+    ("held", r"(Trakor answered with .+)", "Held: {0}."),
+    ("held", r"(.+)", "Held: {0}."),
+    ("rejected", "", "Rejected."),
+    ("rejected", r"(.+)", "Rejected: {0}"),
+    ("noted", "", "Seen to be changed; that is decided on once the open question is settled."),
+    ("noted", r"(.+)", "Seen to be changed ({0}); that is decided on once the open question is settled."),
+    ("delivered", "created", "Delivered: Trakor created it."),
+    ("delivered", "existing", "Delivered: Trakor had a record of this name, and it was taken as this one's."),
+    ("delivered", "unclear", "Delivered: Trakor has it, perhaps from an earlier request without an answer."),
+    ("drifted", r"(.+)", "Changed at the source ({0}), and Trakor cannot update."),
+    ("as-sent", "", "The source is again as it was sent."),
+    ("rules-changed", r"taken as sent: (.+)", "The map or the query gives another value now: {0}."),
+    ("filtered", "", "The `where` of its stream now says no: marked filtered, nothing is done in Trakor."),
+    ("gone", r"(.+)", "Marked gone: {0}. Nothing is deleted in Trakor."),
+    ("seen-again", "", "Back in Salestrekker's list, or wanted again: the mark was taken away."),
+    ("answered", r"(.+)", "Trakor took it {0}: the request was under way."),
+    ("accepted", "", "A person accepted it as it is."),
+    ("accepted", "pending", "A person accepted it: to be sent."),
+    ("accepted", "under a given name", "A person gave it a name: to be sent under that one."),
+    ("accepted", QUALIFIED, "A person accepted it: to be sent under its qualified name."),
+    ("accepted", r"into (.+)", "A person accepted it: merged into {0}."),
+    ("accepted", r"(.+) has the name", "A person accepted it, but {0} has the new name: held again."),
+    ("accepted", r"(.+)", "A person accepted it: {0}."),
+    ("dropped", "", "A person dropped it: never sent."),
+    ("retry", r"(.+)", "A person asked for a new decision: {0}."),
+    ("retried", "", "A person asked for a new decision: to be sent."),
+    ("retried", QUALIFIED, "A person asked for a new decision: to be sent under its qualified name."),
+    ("retried", r"into (.+)", "A person asked for a new decision: merged into {0}."),
+    ("retried", r"(.+) has the name", "A person asked for a new decision: held, {0} has the same name."),
+)  # fmt: skip
+"""The history's words: event, pattern of the whole detail, sentence with what the pattern found."""
+
+MEANINGS: Final = {
+    (State.PENDING, ""): "It is to be sent to Trakor.",
+    (State.DELIVERED, ""): "Trakor has it, as it is in Salestrekker.",
+    (State.MERGED, ""): "It has no record of its own in Trakor: it shares that of {claimant}.",
+    (State.SKIPPED, Reason.FILTERED): "It is left out: `where` in [{stream}] of the configuration says no.",
+    (State.SKIPPED, Reason.NO_NAME): "It is left out: it has no name, and Trakor knows records by name.",
+    (
+        State.HELD,
+        Reason.SAME_NAME,
+    ): "It was not sent: {holder} has the same name, and Trakor knows records by their names alone.",
+    (
+        State.HELD,
+        Reason.RENAMED,
+    ): "It has another name in Salestrekker since it was sent. Trakor's API cannot "
+    "rename: there it still has the old one.",
+    (
+        State.HELD,
+        Reason.REMAPPED,
+    ): "The map or the query was changed and now gives it another name. In Trakor it still has the old one.",
+    (
+        State.HELD,
+        Reason.SAME_PARTY,
+    ): "Trakor took its name for that of {claimant}, and answered with the record "
+    "of that one. Whether both are one is for a person to say.",
+    (State.HELD, Reason.EXISTING): "Trakor had a record of this name before. Whether that is this one is for "
+    "a person to say.",
+    (
+        State.REJECTED,
+        Reason.MAPPING,
+    ): "The map could make nothing of it that Trakor would take. It is looked at again whenever it is read.",
+    (State.REJECTED, Reason.REFUSED): "Trakor refused it as it is. It is sent again when it has changed in "
+    "Salestrekker.",
+    (State.REJECTED, Reason.SERVER_ERROR): "Trakor failed on it again and again while it took others. It is "
+    "sent again when it has changed in Salestrekker.",
+    (State.DRIFTED, ""): "It has changed in Salestrekker since it was sent ({fields}). Trakor's API cannot "
+    "update: there it still is as it was sent.",
+    (State.DROPPED, ""): "A person decided that it is not sent.",
+}
+"""What a state, with its reason, means."""
+
+ORIGINS: Final = {
+    Origin.EXISTING: "Trakor had it before; what else its record there says was left as it was.",
+    Origin.UNCLEAR: "Whether Trakor had it before cannot be told: an earlier request went unanswered.",
+}
+"""What is to be said of an origin other than `created`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One thing that a person can do about a record.
+
+    Attributes:
+        command: The exact command line.
+        effect: What it does.
+    """
+
+    command: str
+    effect: str
+
+
+def event(line: Line) -> str:
+    """One line of a record's history as a sentence."""
+    for word, pattern, sentence in EVENTS:
+        if word == line.event and (found := re.fullmatch(pattern, line.detail, re.DOTALL)):
+            return sentence.format(*found.groups())
+    return f"{line.event}: {line.detail}" if line.detail else line.event
+
+
+def meaning(record: Found, standing: Standing, now: int) -> list[str]:
+    """What the state that a record is in means, in sentences."""
+    known = MEANINGS.get((State(record.state), record.reason), f"It is {record.state} {record.reason}.")
+    words = {
+        "stream": record.feed.stream,
+        "holder": standing.name_holder or "Another record",
+        "claimant": standing.claimant.id if standing.claimant else "another record",
+        "fields": ", ".join(record.fields) or "what is not mapped any more",
+    }
+    return [known.format(**words), *_more(record, standing, now)]
+
+
+def _more(record: Found, standing: Standing, now: int) -> Iterator[str]:
+    if record.state == State.PENDING:
+        yield from _on_its_way(record, standing, now)
+    if record.origin in ORIGINS:
+        yield ORIGINS[Origin(record.origin)]
+    if record.state in {State.HELD, State.REJECTED, State.DROPPED} and record.trakor_id:
+        yield f"Trakor has {record.trakor_id} of it."
+    if "gone" in record.marks:
+        yield "It is no longer in Salestrekker's list."
+    if "filtered" in record.marks:
+        yield f"`where` in [{record.feed.stream}] of the configuration now says no to it."
+    if record.retry:
+        yield "It is decided anew when it is next read, since a person asked for that."
+    if standing.merged_here:
+        yield f"Its record in Trakor also stands for {', '.join(standing.merged_here)}."
+
+
+def _on_its_way(record: Found, standing: Standing, now: int) -> Iterator[str]:
+    if "gone" in record.marks:
+        yield "It is not sent while it is gone from Salestrekker."
+    elif standing.attempts:
+        times = "once" if standing.attempts == 1 else f"{standing.attempts} times"
+        yield f"It was tried {times}, and Trakor's answer never came."
+    if standing.next_try_at > now:
+        yield f"The next try is due {age(standing.next_try_at, now)}."
+
+
+def choices(record: Found, standing: Standing, options: str = "") -> list[Choice]:
+    """What a person can do about a record, as exact commands.
+
+    Args:
+        record: The record.
+        standing: How it stands to others.
+        options: Options that tell it from another one of the same id, e.g. ``--connection sydney``.
+    """
+    return [
+        Choice(_command(verb, record.id, given, options), effect)
+        for verb, given, effect in (*_ways_to_accept(record, standing), *_other_ways(record))
+    ]
+
+
+def _command(verb: str, identity: str, given: str, options: str) -> str:
+    """The command line, with the id as the shell takes it, and as no option."""
+    options = " ".join(part for part in (given, options) if part)
+    quoted = shlex.quote(identity)
+    parts = (options, "--", quoted) if identity.startswith("-") else (quoted, options)
+    return " ".join(part for part in ("trakor-bridge", "records", verb, *parts) if part)
+
+
+def _ways_to_accept(record: Found, standing: Standing) -> Iterator[tuple[str, str, str]]:
+    """Verb, what is given with it, effect."""
+    accept, own_name = "accept", '--as "NAME"'
+    match record.state, record.reason:
+        case State.DRIFTED, _:
+            yield accept, "", "once it is corrected in Trakor by hand: it counts as delivered again"
+        case State.HELD, Reason.SAME_NAME:
+            if standing.qualified_name and not standing.qualified_holder:
+                yield accept, "", f"send it as “{standing.qualified_name}”"
+            yield accept, own_name, "send it under a name of your own"
+        case State.HELD, Reason.RENAMED | Reason.REMAPPED:
+            yield accept, "", f"create it in Trakor as “{record.name}”; the old record there stays"
+            yield accept, own_name, "create it there under a name of your own"
+        case State.HELD, Reason.SAME_PARTY:
+            claimant = standing.claimant.id if standing.claimant else "the other record"
+            yield accept, "", f"they are one: it shares the record of {claimant}"
+        case State.HELD, Reason.EXISTING:
+            yield accept, "", "they are one: the record that Trakor had counts as this one's"
+
+
+def _other_ways(record: Found) -> Iterator[tuple[str, str, str]]:
+    """The same of what does not accept."""
+    match record.state, record.reason:
+        case State.PENDING, _:
+            yield "retry", "", "send it at the next chance, without the wait after earlier failures"
+        case ((State.SKIPPED | State.DROPPED), _):
+            yield "retry", "", "decide anew when it is next read"
+        case State.REJECTED, Reason.MAPPING:
+            yield "retry", "", "decide anew when it is next read, e.g. once it or the map is corrected"
+        case State.REJECTED, _:
+            yield "retry", "", "send it once more as it is"
+        case State.HELD, Reason.SAME_NAME:
+            yield "retry", "", "decide anew, e.g. once the other one is renamed or dropped"
+    if record.state not in {State.DELIVERED, State.MERGED, State.DROPPED}:
+        yield "drop", "", "never send it (again), and do not ask again"

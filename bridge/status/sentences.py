@@ -1,0 +1,105 @@
+"""The whole truth about a connection in a few sentences, the most important one first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bridge.status.snapshot import DECISIONS
+from bridge.status.times import age, moment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from bridge.status.snapshot import ConnectionStatus, Flow, StreamStatus
+
+__all__ = ["headline", "stream_note"]
+
+
+def headline(status: ConnectionStatus, now: int) -> list[str]:
+    """What a person has to know first: what Trakor has, what is open, what is wrong.
+
+    Args:
+        status: The connection.
+        now: The time, to tell how long ago things were.
+    """
+    if not any(stream.known or stream.last_sweep for stream in status.streams.values()):
+        return ["Nothing yet: `trakor-bridge backfill` reads all that Salestrekker has and delivers it."]
+    return [
+        _what_trakor_has(status),
+        *_what_is_open(status),
+        *_what_is_stopped(status, now),
+        *(note for name, stream in status.streams.items() if (note := stream_note(name, stream, now))),
+    ]
+
+
+def _what_trakor_has(status: ConnectionStatus) -> str:
+    """`All 4,312 contacts and 118 products are in Trakor.`, or how many of how many."""
+    wanted = {name: stream.known - stream.left_out for name, stream in status.streams.items()}
+    there = {name: stream.in_trakor for name, stream in status.streams.items()}
+    if wanted == there:
+        parts = [f"{number:,} {_noun(name, number)}" for name, number in wanted.items()]
+        together = sum(wanted.values())
+        return f"{'All ' if together > 1 else ''}{_listed(parts)} {_are(together)} in Trakor."
+    parts = [
+        f"all {number:,} {name}" if there[name] == number else f"{there[name]:,} of {number:,} {name}"
+        for name, number in wanted.items()
+    ]
+    sentence = f"{_listed(parts)} are in Trakor."
+    return sentence[0].upper() + sentence[1:]
+
+
+def _what_is_open(status: ConnectionStatus) -> Iterator[str]:
+    to_send = sum(stream.to_send for stream in status.streams.values())
+    if to_send:
+        yield f"{to_send:,} {_are(to_send)} still to be sent: trakor-bridge backfill"
+    waiting = [state for state in DECISIONS if status.total(state)]
+    if waiting:
+        number = status.total(*waiting)
+        yield (
+            f"{number:,} {'needs' if number == 1 else 'need'} a decision:"
+            f" trakor-bridge records list --state {','.join(waiting)}"
+        )
+    left_out = sum(stream.left_out for stream in status.streams.values())
+    if left_out:
+        yield f"{left_out:,} {_are(left_out)} left out: trakor-bridge records list --state skipped,dropped"
+
+
+def _what_is_stopped(status: ConnectionStatus, now: int) -> Iterator[str]:
+    for what, flow in (("Reading from Salestrekker", status.reading), ("Sending to Trakor", status.sending)):
+        if flow.state == "paused":
+            yield f"{what} is paused{_since(flow, now)}: {flow.reason}.{_next_try(flow, now)}"
+
+
+def _since(flow: Flow, now: int) -> str:
+    return "" if flow.since_at is None else f" since {moment(flow.since_at)} ({age(flow.since_at, now)})"
+
+
+def _next_try(flow: Flow, now: int) -> str:
+    return "" if flow.next_try_at is None else f" The next try is due {age(flow.next_try_at, now)}."
+
+
+def stream_note(name: str, stream: StreamStatus, now: int) -> str:
+    """Why the numbers of a stream may not be all there is; empty where they are."""
+    last = stream.last_sweep
+    if last is None:
+        return f"The {name} were never read: trakor-bridge backfill {name}"
+    if last.ended_at is None:
+        return (
+            f"The {name} are not all read yet: {last.read:,} so far, the last ones"
+            f" {age(last.moved_at, now)}. If no backfill is running, start it: it goes on there"
+        )
+    if not last.complete:
+        return f"Some {name} could not be read {age(last.ended_at, now)}: trakor-bridge backfill {name}"
+    return ""
+
+
+def _noun(name: str, number: int) -> str:
+    return name.removesuffix("s") if number == 1 else name
+
+
+def _are(number: int) -> str:
+    return "is" if number == 1 else "are"
+
+
+def _listed(parts: Sequence[str]) -> str:
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if parts[:-1] else parts)

@@ -1,0 +1,307 @@
+"""One value that holds all there is to know at one moment, read beside whoever writes the ledger.
+
+What only a running daemon knows (when the token expires, when the next sweep is due) is None here, and
+what only it can receive (webhooks) is none.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from bridge import __version__
+from bridge.ledger.engine import reading
+from bridge.ledger.opening import require_current, revision
+from bridge.ledger.reading import feeds_of, last_sweeps, oldest_pending, pauses_of, states
+from bridge.records import Reason, State
+from bridge.status.times import iso
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+    from pathlib import Path
+
+    from sqlalchemy import Connection
+
+    from bridge.ledger.reading import LastSweep, Pause
+    from bridge.records import Stream
+
+__all__ = ["DECISIONS", "ConnectionStatus", "Flow", "Snapshot", "StreamStatus", "Webhooks", "take"]
+
+DECISIONS: Final = (State.HELD, State.REJECTED, State.DRIFTED)
+"""The states in which a record waits for a person."""
+
+_KNOWN_TO_TRAKOR: Final = frozenset({Reason.RENAMED, Reason.REMAPPED, Reason.SAME_PARTY, Reason.EXISTING})
+"""Why a record is held of which Trakor has a party or product nevertheless."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """Reading from Salestrekker, or sending to Trakor.
+
+    Attributes:
+        state: ``ok``: nothing stops it; ``paused``.
+        since_at: Since when it is paused.
+        reason: Why; empty while it is not.
+        next_try_at: When the next probe is due; None where a person has to resume it.
+    """
+
+    state: str = "ok"
+    since_at: int | None = None
+    reason: str = ""
+    next_try_at: int | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """As the public interface has it."""
+        return {
+            "state": self.state,
+            "since": _iso(self.since_at),
+            "reason": self.reason or None,
+            "next_try": _iso(self.next_try_at),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Webhooks:
+    """What was received of Salestrekker's webhooks."""
+
+    received: int = 0
+    waiting: int = 0
+    last_at: int | None = None
+    unreadable: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        """As the public interface has it."""
+        return {
+            "received": self.received,
+            "waiting": self.waiting,
+            "last_at": _iso(self.last_at),
+            "unreadable": self.unreadable,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class StreamStatus:
+    """One stream of one connection.
+
+    Attributes:
+        states: How many records are in each state; every state is there.
+        marks: How many are ``gone``, how many ``filtered``.
+        in_trakor: How many Trakor has a party or product of, shared ones and renamed ones included.
+        to_send: How many wait to be sent; those that are gone from the source meanwhile do not.
+        last_sweep: The newest sweep; None before the first.
+        next_sweep_at: When the next one is due; None where no daemon runs.
+        oldest_pending_at: Since when the one that waits longest is pending; None where none is.
+    """
+
+    states: Mapping[State, int] = field(default_factory=lambda: dict.fromkeys(State, 0))
+    marks: Mapping[str, int] = field(default_factory=lambda: {"gone": 0, "filtered": 0})
+    in_trakor: int = 0
+    to_send: int = 0
+    last_sweep: LastSweep | None = None
+    next_sweep_at: int | None = None
+    oldest_pending_at: int | None = None
+
+    @property
+    def known(self) -> int:
+        """How many records of the source the ledger knows."""
+        return sum(self.states.values())
+
+    @property
+    def left_out(self) -> int:
+        """How many are not to be sent: skipped, dropped, or gone before they were."""
+        gone_unsent = self.states[State.PENDING] - self.to_send
+        return self.states[State.SKIPPED] + self.states[State.DROPPED] + gone_unsent
+
+    def as_json(self) -> dict[str, Any]:
+        """As the public interface has it."""
+        return {
+            "states": {str(state): number for state, number in self.states.items()},
+            "marks": dict(self.marks),
+            "last_sweep": _sweep_as_json(self.last_sweep),
+            "next_sweep_at": _iso(self.next_sweep_at),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionStatus:
+    """One pair of organisations.
+
+    Attributes:
+        name: Its name.
+        streams: Its streams, by name.
+        reading: Whether reading from Salestrekker goes on.
+        sending: Whether sending to Trakor does.
+        token_expires_at: When Salestrekker's token expires; None where no daemon holds one.
+        webhooks: What was received.
+        lag_seconds: How long the record that waits longest has been waiting to be sent; 0 where none is.
+    """
+
+    name: str
+    streams: Mapping[Stream, StreamStatus]
+    reading: Flow = field(default_factory=Flow)
+    sending: Flow = field(default_factory=Flow)
+    token_expires_at: int | None = None
+    webhooks: Webhooks = field(default_factory=Webhooks)
+    lag_seconds: float = 0.0
+
+    def total(self, *wanted: State) -> int:
+        """How many records of all streams are in one of these states."""
+        return sum(stream.states[state] for stream in self.streams.values() for state in wanted)
+
+    def as_json(self) -> dict[str, Any]:
+        """As the public interface has it."""
+        return {
+            "reading": self.reading.as_json(),
+            "sending": self.sending.as_json(),
+            "token_expires_at": _iso(self.token_expires_at),
+            "streams": {str(stream): status.as_json() for stream, status in self.streams.items()},
+            "webhooks": self.webhooks.as_json(),
+            "lag_seconds": self.lag_seconds,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything, at one moment.
+
+    Attributes:
+        at: The moment.
+        ledger: The ledger's file.
+        size: Its bytes, with its write-ahead log; None where there is none yet.
+        connections: By name, as configured.
+        others: Connections that the ledger knows and the configuration does not, with their records.
+        version: Of the bridge.
+    """
+
+    at: int
+    ledger: Path
+    size: int | None
+    connections: Mapping[str, ConnectionStatus]
+    others: Mapping[str, int] = field(default_factory=dict)
+    version: str = __version__
+
+    def as_json(self) -> dict[str, Any]:
+        """The public interface's ``status --json``."""
+        return {
+            "version": self.version,
+            "connections": {name: one.as_json() for name, one in self.connections.items()},
+        }
+
+
+def take(
+    path: Path, streams: Mapping[str, Collection[Stream]], configured: Collection[str], now: int
+) -> Snapshot:
+    """Read all there is to know from the ledger, on one snapshot of it.
+
+    Args:
+        path: The ledger's file. Where there is none yet, nothing is known yet: that is no error.
+        streams: The connections to tell of, each with the streams that are enabled.
+        configured: Names of all connections of the configuration, told of or not.
+        now: The time.
+
+    Raises:
+        LedgerError: The ledger cannot be read by this version.
+    """
+    if revision(path) is None:
+        nothing = {
+            name: ConnectionStatus(name, {stream: StreamStatus() for stream in enabled})
+            for name, enabled in streams.items()
+        }
+        return Snapshot(now, path, None, nothing)
+    require_current(path)
+    with reading(path) as connection:
+        known = _streams_of(connection)
+        pauses = pauses_of(connection)
+    connections = {
+        name: _connection(name, enabled, known.get(name, {}), pauses, now)
+        for name, enabled in streams.items()
+    }
+    others = {
+        name: sum(status.known for status in of.values())
+        for name, of in known.items()
+        if name not in configured
+    }
+    return Snapshot(now, path, _size(path), connections, others)
+
+
+def _streams_of(connection: Connection) -> dict[str, dict[Stream, StreamStatus]]:
+    """Each stream that the ledger knows, by connection."""
+    counted, sweeps, oldest = states(connection), last_sweeps(connection), oldest_pending(connection)
+    known: dict[str, dict[Stream, StreamStatus]] = {}
+    for feed in feeds_of(connection):
+        status = _stream(counted.get(feed.number, {}), sweeps.get(feed.number), oldest.get(feed.number))
+        known.setdefault(feed.connection, {})[feed.stream] = status
+    return known
+
+
+def _stream(
+    counted: Mapping[tuple[str, str, bool, bool], int], last: LastSweep | None, oldest: int | None
+) -> StreamStatus:
+    found: Counter[State] = Counter()
+    in_trakor = to_send = gone_marks = filtered_marks = 0
+    for (state, reason, gone, filtered), number in counted.items():
+        found[State(state)] += number
+        gone_marks += number * gone
+        filtered_marks += number * filtered
+        in_trakor += number * _has_one(state, reason)
+        to_send += number * (state == State.PENDING and not gone)
+    return StreamStatus(
+        states={state: found[state] for state in State},
+        marks={"gone": gone_marks, "filtered": filtered_marks},
+        in_trakor=in_trakor,
+        to_send=to_send,
+        last_sweep=last,
+        oldest_pending_at=oldest,
+    )
+
+
+def _has_one(state: str, reason: str) -> bool:
+    """Whether Trakor has a party or product of a record in that state."""
+    return state in {State.DELIVERED, State.MERGED, State.DRIFTED} or (
+        state == State.HELD and reason in _KNOWN_TO_TRAKOR
+    )
+
+
+def _connection(
+    name: str,
+    enabled: Collection[Stream],
+    known: Mapping[Stream, StreamStatus],
+    pauses: Iterable[Pause],
+    now: int,
+) -> ConnectionStatus:
+    """One connection: its streams that are enabled, and those that once were."""
+    streams = {stream: known.get(stream, StreamStatus()) for stream in (*enabled, *known)}
+    flows = {one.direction: _flow(one) for one in pauses if one.connection == name}
+    waits = [one.oldest_pending_at for one in streams.values() if one.oldest_pending_at is not None]
+    return ConnectionStatus(
+        name,
+        streams,
+        reading=flows.get("reading", Flow()),
+        sending=flows.get("sending", Flow()),
+        lag_seconds=max(0, now - min(waits)) / 1000 if waits else 0.0,
+    )
+
+
+def _flow(pause: Pause) -> Flow:
+    return Flow("paused", pause.since_at, pause.reason, pause.next_try_at or None)
+
+
+def _size(path: Path) -> int:
+    files = (path, path.with_name(f"{path.name}-wal"))
+    return sum(file.stat().st_size for file in files if file.exists())
+
+
+def _sweep_as_json(sweep: LastSweep | None) -> dict[str, Any] | None:
+    if sweep is None:
+        return None
+    return {
+        "began_at": iso(sweep.began_at),
+        "ended_at": _iso(sweep.ended_at),
+        "complete": sweep.complete,
+        "read": sweep.read,
+    }
+
+
+def _iso(at: int | None) -> str | None:
+    return None if at is None else iso(at)

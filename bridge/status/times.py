@@ -1,0 +1,31 @@
+"""Moments as machines and as people read them; all are milliseconds since the epoch."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Final
+
+__all__ = ["age", "iso", "moment"]
+
+_UNITS: Final = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
+
+
+def iso(at: int) -> str:
+    """ISO 8601 in UTC, to the second: ``2026-11-03T02:00:05Z``."""
+    return datetime.fromtimestamp(at // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def moment(at: int) -> str:
+    """In the machine's own time zone, which is named: ``2026-11-03 13:00:05 AEDT``."""
+    return datetime.fromtimestamp(at // 1000, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
+
+
+def age(at: int, now: int) -> str:
+    """How long ago something was, or how far away it is, in one unit: ``3 minutes ago``, ``in 2 hours``."""
+    seconds = abs(now - at) // 1000
+    for unit, length in _UNITS:
+        number = seconds // length
+        if number:
+            span = f"{number} {unit}{'s' if number != 1 else ''}"
+            return f"{span} ago" if at <= now else f"in {span}"
+    return "just now"
