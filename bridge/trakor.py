@@ -13,6 +13,7 @@ proxy is tried again, any answer of another kind of place stops the flow.
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -39,8 +40,14 @@ __all__ = ["MALFORMED", "TrakorClient", "build", "decipher", "path_of", "scrub"]
 LONGEST_ANSWER: Final = 64 * 1024
 """Bytes of an answer that are read. The longest documented one has under 2,000."""
 
+LONGEST_KIND: Final = 40
+"""Characters of a content type that are shown."""
+
 LONGEST_MESSAGE: Final = 200
 """Characters of Trakor's words that are kept with a rejected record."""
+
+MOST_DIGITS: Final = 3
+"""A word with more digits may be a telephone number; one with fewer is a limit, such as 255."""
 
 MALFORMED: Final = b"{}"
 """A body without a name: a good key answers 400 to it and makes nothing (authentication comes first)."""
@@ -54,6 +61,9 @@ _ADVICE: Final = {
     404: "check [trakor] url: it must end in /api/public/v1",
     405: "check [trakor] url: it must end in /api/public/v1",
 }
+_BETWEEN: Final = re.compile(r"[\W_]+")
+_LEAST_IN_A_WORD: Final = {True: 4, False: 2}
+"""How long a part must be to be looked for inside of words: ``lee`` must not hide ``asleep``."""
 _REDIRECT_ADVICE: Final = "check [trakor] url: a redirect is not followed, since it could hand on the key"
 
 
@@ -117,7 +127,7 @@ def _accepted(status: int, headers: Mapping[str, str], body: bytes) -> Answer | 
     try:
         said = orjson.loads(body)
     except orjson.JSONDecodeError:
-        kind = headers.get("content-type", "nothing").partition(";")[0]
+        kind = tidy(headers.get("content-type", "").partition(";")[0].lower())[:LONGEST_KIND] or "nothing"
         if "json" in kind:
             return Transient(f"Trakor answered {status} with JSON that cannot be read")
         return Refused(f"Trakor's address answered {status} with {kind} instead of JSON", advice=_ADVICE[404])
@@ -149,31 +159,43 @@ def _rejection(status: int, body: bytes, payload: Payload | None) -> str:
         if isinstance(found, dict):
             found = found.get("message") or ""
         message = found if isinstance(found, str) else ""
-    words = scrub(tidy(message), payload)[:LONGEST_MESSAGE]
+    words = scrub(tidy(message)[: 5 * LONGEST_MESSAGE], payload)[:LONGEST_MESSAGE]
     return f"Trakor answered {status}: {words}" if words else f"Trakor answered {status} without a reason"
 
 
 def scrub(message: str, payload: Payload | None) -> str:
-    """A message without what the record says: its values, their parts, and anything like an address.
+    """A message without what the record says, whole or in part, and without what looks like an address.
+
+    Words are compared letter by letter and digit by digit, whatever quotes, case or punctuation the
+    other side puts around them; a word too much is left out rather than one too few.
 
     Args:
         message: Words of the other side, which may repeat what they were sent.
-        payload: What was sent.
+        payload: What was sent; None for nothing.
     """
-    values = [] if payload is None else [value for value in payload.fields().values() if value]
-    parts = {part for value in values for part in (value, *value.replace("|", " ").split()) if len(part) > 1}
-    words = []
-    for value in sorted(values, key=len, reverse=True):
-        message = message.replace(value, "…")
-    for word in message.split():
-        bare = word.strip("\"'`.,:;()[]{}<>|").casefold()
-        private = bare in {part.casefold() for part in parts} or "@" in word or _digits(word) > 3  # noqa: PLR2004
-        words.append("…" if private else word)
-    return " ".join(words)
+    values = () if payload is None else payload.fields().values()
+    private = frozenset(part for value in values for part in _parts(value))
+    return " ".join("…" if _tells(word, private) else word for word in message.split())
 
 
-def _digits(word: str) -> int:
-    return sum(character.isdecimal() for character in word)
+def _parts(text: str) -> list[str]:
+    """The runs of letters and digits in a text, in the form in which they are compared."""
+    return [part for part in _BETWEEN.split(tidy(text).casefold()) if part]
+
+
+def _tells(word: str, private: frozenset[str]) -> bool:
+    """Whether a word may be something that a record says: a backslash may spell any character."""
+    if "@" in word or "\\" in word or sum(map(str.isdecimal, word)) > MOST_DIGITS:
+        return True
+    return any(_is_of(part, private) for part in _parts(word))
+
+
+def _is_of(part: str, private: frozenset[str]) -> bool:
+    """Whether it is one of them, the beginning of one that was cut, or has one in it."""
+    return part in private or any(
+        known.startswith(part) or (len(known) >= _LEAST_IN_A_WORD[known.isascii()] and known in part)
+        for known in private
+    )
 
 
 class TrakorClient:
@@ -202,6 +224,7 @@ class TrakorClient:
         self._headers = {
             "X-API-KEY": api_key,
             "Content-Type": "application/json",
+            "Accept-Encoding": "identity",  # nothing to unpack: the bound on an answer is one on memory
             "User-Agent": f"trakor-bridge/{__version__}",
         }
         limits = httpx.Limits(max_connections=max_in_flight)

@@ -1,6 +1,6 @@
 """From the ledger to Trakor: pending records are claimed, sent and settled.
 
-``service`` has the loops, ``judge`` tells a poisoned record from an outage.
+``service`` has the loop, ``outbox`` settles in batches, ``judge`` tells a poisoned record from an outage.
 """
 
 from bridge.delivery.ports import Destination, Lane, Pace

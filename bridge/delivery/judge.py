@@ -124,8 +124,11 @@ class Judge:
         return outcomes
 
     def stop(self, now: int) -> list[Outcome]:
-        """Sending stops: give all back that is in doubt, nothing marked."""
-        rejected = [Later(one.work, now) for kept in self._rejected.values() for one in kept]
+        """Sending stops: give all back that is in doubt, nothing marked.
+
+        A rejection made nothing, so its attempt is taken back: a mended map is to reach the record.
+        """
+        rejected = [Later(one.work, now, begun=False) for kept in self._rejected.values() for one in kept]
         self._rejected.clear()
         return [*rejected, *self.outage(now)]
 

@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING, Final
 from aiolimiter import AsyncLimiter
 
 from bridge.delivery.judge import Judge
+from bridge.delivery.outbox import Outbox
 from bridge.errors import Refused, Rejected, Transient
-from bridge.ledger.sending import claim, next_due, settle
+from bridge.ledger.sending import claim, next_due
 from bridge.pacing import Valve
 from bridge.records import Later
 
@@ -37,13 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["Delivery"]
 
 BATCH: Final = 100
-"""Rows that one transaction claims or settles at most, so that a webhook's never waits long."""
-
-SETTLE_FROM: Final = 50
-"""Outcomes that are settled without waiting for more."""
-
-SETTLE_WITHIN: Final = 0.05
-"""Seconds that an outcome waits for company at most."""
+"""Rows that one transaction claims at most, so that a webhook's never waits long."""
 
 LONGEST_WAIT: Final = 60.0
 """Seconds after which the loop looks around in any case."""
@@ -91,31 +86,30 @@ class Delivery:
         on_settled: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._ledger = ledger
-        self._all_lanes = lanes
         self._lanes = dict(lanes)
         self._destination = destination
         self._pace = pace
         self._key_of = key_of
-        self._run = run
         self._clock = clock
         self._on_settled = on_settled
+        self._outbox = Outbox(ledger, dict(lanes), run, clock, self._settled)
         self._judge = Judge(pace.retry_first, pace.retry_max, random)
         threshold = min(DOWN_AFTER, max(2, pace.max_in_flight))
         self._valve = Valve(pace.max_in_flight, threshold, pace.probe_first, pace.probe_max, random)
         rate = pace.requests_per_second
         self._limiter = AsyncLimiter(1, 1 / rate) if rate else None
         self._buffer: deque[Work] = deque()
-        self._outcomes: list[Outcome] = []
         self._senders: set[asyncio.Task[None]] = set()
         self._claiming: asyncio.Task[None] | None = None
-        self._settling: asyncio.Task[None] | None = None
         self._happened = asyncio.Event()
         self._no_more = False
         self._next_look: float = 0.0
         self._witness: Payload | None = None
         self._last_good = 0.0
-        self._kept_since: float | None = None
         self._failure: BaseException | None = None
+        self._ending = False
+        self._wary = False
+        self._witness_is_next = False
         self.refusals: dict[Stream, Refused] = {}
         self.gave_up = False
 
@@ -133,6 +127,9 @@ class Delivery:
         """Send until nothing is left, sending was refused, or nothing was taken for too long.
 
         When it is cancelled, requests in flight are given some seconds, then count as unanswered.
+
+        Raises:
+            Exception: Whatever unexpected a sender, the claiming or the settling ended with.
         """
         self._last_good = self._monotonic()
         try:
@@ -141,10 +138,11 @@ class Delivery:
                 self._resolve_doubts()
                 self._claim_ahead()
                 self._start_senders()
-                self._settle_batch()
+                self._outbox.write(self._notice, hurry=not self._senders)
                 await self._anything()
         finally:
             await self._wind_up()
+            self._raise_failures()
 
     def _monotonic(self) -> float:
         return asyncio.get_running_loop().time()
@@ -158,8 +156,7 @@ class Delivery:
         elif self._monotonic() - self._last_good > self._pace.give_up_after:
             self.gave_up = True
             return True
-        nothing_here = not (self._outcomes or self._settling or self._judge.in_doubt)
-        return self._no_more and self._is_idle() and nothing_here
+        return self._no_more and self._is_idle() and self._outbox.empty and not self._judge.in_doubt
 
     def _is_idle(self) -> bool:
         """Nothing is being sent, and the ledger was found to have nothing pending."""
@@ -173,22 +170,27 @@ class Delivery:
         """Let an unexpected error of a task end the run."""
         if self._failure is not None:
             raise self._failure
-        for task in (self._claiming, self._settling):
-            if task is not None and task.done():
-                task.result()
         if self._claiming is not None and self._claiming.done():
-            self._claiming = None
-        if self._settling is not None and self._settling.done():
-            self._settling = None
+            claimed, self._claiming = self._claiming, None
+            claimed.result()
 
     def _resolve_doubts(self) -> None:
         """Where nothing else is left to compare with: ask a witness, believe the rejections."""
-        if not self._is_quiet() or not self._judge.in_doubt:
-            return
-        if not self._judge.doubts_failures:
-            self._outcomes += self._judge.quiet()
-        elif self._valve.allowed(self._monotonic(), 0):
-            self._start(self._ask_witness())
+        if self._needs_witness():
+            if not self._senders and self._valve.allowed(self._monotonic(), 0):
+                self._start(self._ask_witness())
+        elif self._is_quiet() and not self._judge.doubts_failures:
+            self._outbox.add(self._judge.quiet())
+
+    def _needs_witness(self) -> bool:
+        """Whether to ask, before more is sent, if what is known to pass passes.
+
+        Every second probe of a destination that is down asks the witness, and until a record passes
+        each failure does: where only poisoned ones wait, nothing else would tell that it is up.
+        """
+        if self._witness is not None and self._valve.down_since is not None:
+            return self._witness_is_next
+        return self._judge.doubts_failures and (self._wary or self._is_quiet())
 
     def _claim_ahead(self) -> None:
         """Fill the buffer, only as far as the valve will let it out soon."""
@@ -196,10 +198,14 @@ class Delivery:
             self._give_back(list(self._buffer))
             self._buffer.clear()
             return
-        due = self._next_look <= self._clock()
-        if due and self._claiming is None and len(self._buffer) < self._pace.max_in_flight:
+        if self._has_room() and self._next_look <= self._clock():
             self._claiming = asyncio.create_task(self._claim())
             self._claiming.add_done_callback(self._notice)
+
+    def _has_room(self) -> bool:
+        """More may be claimed as soon as it is due."""
+        closed = self._valve.opens_at(self._monotonic()) is not None
+        return not closed and self._claiming is None and len(self._buffer) < self._pace.max_in_flight
 
     async def _claim(self) -> None:
         self._next_look = math.inf
@@ -217,11 +223,14 @@ class Delivery:
             self._next_look = min(self._next_look, due)
 
     def _start_senders(self) -> None:
+        if self._needs_witness():
+            return
         room = self._valve.allowed(self._monotonic(), len(self._senders))
         for _ in range(min(room, len(self._buffer))):
             work = self._buffer.popleft()
             if work.stream in self._lanes:
                 self._start(self._send(work))
+                self._witness_is_next = self._valve.down_since is not None
             else:
                 self._give_back([work])
 
@@ -245,6 +254,9 @@ class Delivery:
         try:
             if self._limiter is not None:
                 await self._limiter.acquire()
+                if self._may_not_begin(work):
+                    self._give_back([work])
+                    return
             begun = True
             answer = await self._destination.post(work.payload)
         except Transient as fault:
@@ -255,16 +267,23 @@ class Delivery:
             self._give_back([work])
             self._refuse(refusal, *self._lanes)
         except asyncio.CancelledError:
-            self._outcomes.append(Later(work, self._clock(), begun=begun))
+            self._outbox.add([Later(work, self._clock(), begun=begun)])
             raise
         else:
             self._on_pass()
+            self._wary = False
             self._witness = work.payload
             key = self._key_of(answer.name) if answer.name else ""
-            self._outcomes += self._judge.answered(work, answer, key, self._clock())
+            self._outbox.add(self._judge.answered(work, answer, key, self._clock()))
+
+    def _may_not_begin(self, work: Work) -> bool:
+        """Sending was refused, stopped or held while this waited for its turn by the rate."""
+        closed = self._valve.opens_at(self._monotonic()) is not None
+        return self._ending or closed or work.stream not in self._lanes
 
     async def _ask_witness(self) -> None:
         """Send what is known to pass: where that passes too, what is in doubt failed by itself."""
+        self._witness_is_next = False
         try:
             if self._witness is None:
                 await self._destination.prove()
@@ -272,14 +291,14 @@ class Delivery:
                 await self._destination.post(self._witness)
         except Transient as fault:
             self._valve.failed(self._monotonic(), fault.retry_after)
-            self._outcomes += self._judge.outage(self._clock())
+            self._outbox.add(self._judge.outage(self._clock()))
         except Rejected:
             self._witness = None
         except Refused as refusal:
             self._refuse(refusal, *self._lanes)
         else:
-            self._valve.passed(self._monotonic())
-            self._outcomes += self._judge.vouched(self._clock())
+            self._on_pass()
+            self._outbox.add(self._judge.vouched(self._clock()))
 
     def _on_pass(self) -> None:
         self._last_good = self._monotonic()
@@ -288,15 +307,17 @@ class Delivery:
     def _on_failure(self, work: Work, fault: Transient) -> None:
         self._valve.failed(self._monotonic(), fault.retry_after)
         down = self._valve.down_since is not None
-        self._outcomes += self._judge.failed(work, fault, self._clock(), down=down)
+        self._wary = self._wary or down
+        self._outbox.add(self._judge.failed(work, fault, self._clock(), down=down))
 
     def _on_rejection(self, work: Work, rejection: Rejected) -> None:
         self._on_pass()
+        self._wary = False
         if work.stream not in self._lanes:
-            self._outcomes.append(Later(work, self._clock()))
+            self._outbox.add([Later(work, self._clock(), begun=False)])
             return
         try:
-            self._outcomes += self._judge.rejected(work, str(rejection), self._clock())
+            self._outbox.add(self._judge.rejected(work, str(rejection), self._clock()))
         except Refused as refusal:
             self._refuse(refusal, work.stream)
 
@@ -305,33 +326,13 @@ class Delivery:
         for stream in streams:
             self._lanes.pop(stream)
             self.refusals[stream] = refusal
-        self._outcomes += self._judge.stop(self._clock())
+        self._outbox.add(self._judge.stop(self._clock()))
 
     def _give_back(self, works: Sequence[Work]) -> None:
         """Nothing was made of these: the attempts noted ahead are taken back."""
-        self._outcomes += [Later(work, 0, begun=False) for work in works]
+        self._outbox.add([Later(work, 0, begun=False) for work in works])
 
-    def _settle_batch(self) -> None:
-        """Write outcomes: many together, or what there is when nothing more is about to come."""
-        if not self._outcomes or self._settling is not None:
-            return
-        now = self._monotonic()
-        if self._kept_since is None:
-            self._kept_since = now
-        waited = now - self._kept_since >= SETTLE_WITHIN
-        if waited or len(self._outcomes) >= SETTLE_FROM or not self._senders:
-            batch, self._outcomes = self._outcomes[:BATCH], self._outcomes[BATCH:]
-            self._kept_since = None
-            self._settling = asyncio.create_task(self._settle(batch))
-            self._settling.add_done_callback(self._notice)
-
-    async def _settle(self, batch: list[Outcome]) -> None:
-        for stream in {outcome.work.stream for outcome in batch}:
-            lane = self._all_lanes[stream]
-            of_stream = [outcome for outcome in batch if outcome.work.stream is stream]
-            await self._ledger.call(
-                settle, lane.feed, of_stream, policy=lane.policy, now=self._clock(), run=self._run
-            )
+    def _settled(self, batch: list[Outcome]) -> None:
         for outcome in batch:
             if isinstance(outcome, Later):
                 self._look_at(outcome.next_try_at)
@@ -339,13 +340,10 @@ class Delivery:
 
     async def _anything(self) -> None:
         """Wait until something happened, or until a time has come that something waits for."""
-        moments = [self._monotonic() + LONGEST_WAIT]
-        if self._kept_since is not None:
-            moments.append(self._kept_since + SETTLE_WITHIN)
+        moments = [self._monotonic() + LONGEST_WAIT, self._last_good + self._pace.give_up_after]
         opens = self._valve.opens_at(self._monotonic())
-        if opens is not None:
-            moments.append(opens)
-        if not math.isinf(self._next_look):
+        moments += [moment for moment in (self._outbox.due, opens) if moment is not None]
+        if not math.isinf(self._next_look) and self._has_room():
             moments.append(self._monotonic() + max(0.0, (self._next_look - self._clock()) / 1000))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(min(moments)):
@@ -353,8 +351,9 @@ class Delivery:
 
     async def _wind_up(self) -> None:
         """Give requests in flight some time, then write what is known of all that was claimed."""
+        self._ending = True
         if self._claiming is not None:
-            await self._claiming
+            await asyncio.wait([self._claiming])
         self._give_back(list(self._buffer))
         self._buffer.clear()
         if self._senders:
@@ -362,9 +361,5 @@ class Delivery:
         for sender in list(self._senders):
             sender.cancel()
         await asyncio.gather(*self._senders, return_exceptions=True)
-        self._outcomes += self._judge.stop(self._clock())
-        if self._settling is not None:
-            await self._settling
-        while self._outcomes:
-            batch, self._outcomes = self._outcomes[:BATCH], self._outcomes[BATCH:]
-            await self._settle(batch)
+        self._outbox.add(self._judge.stop(self._clock()))
+        await self._outbox.drain()
