@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
-from sqlalchemy import Integer, Text, func, select, type_coerce
+from sqlalchemy import Integer, Text, bindparam, func, select, type_coerce
 from sqlalchemy.dialects.sqlite import JSON
 
 from bridge import naming
@@ -77,10 +77,17 @@ def _number(connection: Connection, table: Table, values: dict[str, object]) -> 
     return int(found)
 
 
-def among(column: ColumnElement[Any], values: Collection[object]) -> ColumnElement[bool]:
-    """``column IN values``, as one parameter: three times as fast as a list of them, and compiled once."""
+def among(column: ColumnElement[Any], values: Collection[object] | str) -> ColumnElement[bool]:
+    """``column IN values``, as one parameter: three times as fast as a list of them, and compiled once.
+
+    Args:
+        column: Of numbers or texts.
+        values: The values; or the name of the parameter that they are given with as a list, for a
+            statement that is made once and run many times.
+    """
+    given = bindparam(values, type_=JSON) if isinstance(values, str) else type_coerce(list(values), JSON)
     kind = Integer if isinstance(column.type, Integer) else Text
-    listed = func.json_each(type_coerce(list(values), JSON)).table_valued("value")
+    listed = func.json_each(given).table_valued("value")
     return column.in_(select(type_coerce(listed.c.value, kind)))
 
 

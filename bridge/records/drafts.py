@@ -97,7 +97,7 @@ class Draft:
 
     def named(self, name: str) -> Payload:
         """The payload under another name."""
-        return replace(self.payload, name=name)
+        return self.payload if name == self.payload.name else replace(self.payload, name=name)
 
 
 @dataclass(frozen=True, slots=True)
