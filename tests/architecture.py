@@ -30,12 +30,12 @@ LAYERS = (
     ("sync", "delivery"),
     ("webhooks", "schedule", "status", "alerts", "admin"),
     ("wiring",),
-    ("daemon", "backfill", "checks", "disclosure", "demo", "sandbox"),
+    ("daemon", "backfill", "checks", "disclosure", "demo", "sandbox", "setup"),
     ("cli",),
     ("__main__",),
 )
 RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts} | {"": -1}
-SIBLINGS = {("admin", "status")}
+SIBLINGS = {("admin", "status"), ("demo", "backfill"), ("demo", "sandbox")}
 COMPOSITION = RANK["wiring"]
 
 ANYWHERE = ("bridge",)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from bridge import __version__
-from bridge.cli import backfilling, caring, disclosing, sandboxing
+from bridge.cli import backfilling, caring, demonstrating, disclosing, sandboxing
 from bridge.errors import BridgeError, LedgerError, Refused, UserError
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ def application() -> typer.Typer:
     app.callback()(_options_before_the_command)
     backfilling.add_to(app)
     caring.add_to(app)
+    demonstrating.add_to(app)
     disclosing.add_to(app)
     sandboxing.add_to(app)
     for name, purpose in NOT_BUILT.items():

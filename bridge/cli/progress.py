@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.theme import Theme
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,6 +18,18 @@ if TYPE_CHECKING:
     from bridge.records import Stream
 
 __all__ = ["progress"]
+
+THEME: Final = Theme(
+    {
+        "bar.back": "grey50",
+        "bar.complete": "steel_blue",
+        "bar.finished": "green4",
+        "bar.pulse": "steel_blue",
+        "progress.elapsed": "none",
+        "progress.spinner": "steel_blue",
+    }
+)
+"""Colours that can be read on black and on white."""
 
 
 class _Silent:
@@ -65,22 +78,34 @@ class _Shown:
         done = int(self._bars.tasks[line].completed)
         self._bars.update(line, note=f"{done:,} of {self._to_send.get(connection, done):,} sent")
 
+    def all_read(self) -> None:
+        """What has no known end, which is reading, is over: its lines stand still."""
+        for task in self._bars.tasks:
+            if task.total is None:
+                self._bars.update(task.id, total=1, completed=1)
+
 
 @contextmanager
-def progress(*, visible: bool) -> Iterator[Watch]:
+def progress(*, visible: bool, indent: int = 0) -> Iterator[Watch]:
     """What a backfill tells its progress to.
 
     Args:
         visible: Show it on standard error.
+        indent: Columns that are left free before it.
     """
     if not visible:
         yield _Silent()
         return
+    margin = (TextColumn(" " * (indent - 1)),) if indent else ()  # one more stands between columns
     columns = (
-        SpinnerColumn(),
+        *margin,
+        SpinnerColumn(finished_text="✓"),
         TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.fields[note]}"),
     )
-    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as bars:
-        yield _Shown(bars)
+    console = Console(stderr=True, theme=THEME)
+    with Progress(*columns, TimeElapsedColumn(), console=console) as bars:
+        shown = _Shown(bars)
+        yield shown
+        shown.all_read()

@@ -11,22 +11,25 @@ from rich.text import Text
 if TYPE_CHECKING:
     from bridge.backfill import ConnectionReport, Report
 
-__all__ = ["COLOURS", "console", "show_report"]
+__all__ = ["COLOURS", "console", "numbers_table", "show_report"]
 
 COLOURS: Final = {
-    "created": "green",
-    "existing": "green",
-    "unchanged": "green",
-    "delivered": "green",
-    "merged": "cyan",
-    "skipped": "bright_black",
-    "dropped": "bright_black",
-    "held": "yellow",
-    "drifted": "yellow",
-    "pending": "blue",
-    "rejected": "red",
+    "created": "green4",
+    "existing": "green4",
+    "unchanged": "green4",
+    "delivered": "green4",
+    "merged": "steel_blue",
+    "skipped": "grey50",
+    "dropped": "grey50",
+    "held": "dark_orange3",
+    "drifted": "dark_orange3",
+    "pending": "dodger_blue2",
+    "rejected": "red3",
 }
-"""The colour of each state and of each number of a report, the same everywhere."""
+"""The colour of each state and of each number of a report, the same everywhere.
+
+From the palette of 256, none of which a terminal's theme changes: each can be read on black and on white.
+"""
 
 
 def console(*, error: bool = False) -> Console:
@@ -43,7 +46,8 @@ def show_report(report: Report, *, tables: bool) -> None:
     """
     for name, of_connection in report.connections.items():
         if tables:
-            console().print(_numbers(name, of_connection, alone=len(report.connections) == 1))
+            title = name if len(report.connections) > 1 else ""
+            console().print(numbers_table(of_connection, title), _outcome(of_connection), sep="\n")
         _show_problems(of_connection)
     if tables and report.exit_status == 3:  # noqa: PLR2004 - the interface's status for "a person is needed"
         console().print(
@@ -51,8 +55,14 @@ def show_report(report: Report, *, tables: bool) -> None:
         )
 
 
-def _numbers(name: str, report: ConnectionReport, *, alone: bool) -> Table:
-    table = Table(title=None if alone else name, box=None, pad_edge=False, header_style="bold")
+def numbers_table(report: ConnectionReport, title: str = "") -> Table:
+    """The numbers of a backfill of one connection: a row for each stream, no column that is all zeros.
+
+    Args:
+        report: What it came to.
+        title: Stands above; empty for none.
+    """
+    table = Table(title=title or None, box=None, pad_edge=False, header_style="bold")
     table.add_column("")
     words = [
         word
@@ -60,35 +70,35 @@ def _numbers(name: str, report: ConnectionReport, *, alone: bool) -> Table:
         if word == "read" or any(numbers[word] for numbers in report.streams.values())
     ]
     for word in words:
-        table.add_column(word, justify="right", no_wrap=True)
+        table.add_column(Text(word, style=COLOURS.get(word, "")), justify="right", no_wrap=True)
     for stream, numbers in report.streams.items():
         cells = [_number(word, numbers[word]) for word in words]
         table.add_row(Text(stream, style="bold"), *cells)
-    table.caption = _outcome(report)
-    table.caption_justify = "left"
     return table
 
 
 def _number(word: str, number: int) -> Text:
-    return Text(f"{number:,}", style=COLOURS.get(word, "") if number else "bright_black")
+    return Text(f"{number:,}", style=COLOURS.get(word, "") if number else "grey50")
 
 
 def _outcome(report: ConnectionReport) -> Text:
     took = f"in {report.seconds:,.1f} s"
     if report.interrupted:
-        return Text(f"Interrupted after {report.seconds:,.1f} s: run it again to go on.", style="yellow")
+        return Text(
+            f"Interrupted after {report.seconds:,.1f} s: run it again to go on.", style="dark_orange3"
+        )
     if not report.complete:
-        return Text(f"Not complete, stopped {took}.", style="red")
-    return Text(f"Complete, {took}.", style="green")
+        return Text(f"Not complete, stopped {took}.", style="red3")
+    return Text(f"Complete, {took}.", style="green4")
 
 
 def _show_problems(report: ConnectionReport) -> None:
     stderr = console(error=True)
     for problem in report.problems:
         stderr.print(
-            Text.assemble(("stopped: " if problem.refusal else "error: ", "bold red"), problem.message)
+            Text.assemble(("stopped: " if problem.refusal else "error: ", "bold red3"), problem.message)
         )
         if problem.advice:
             stderr.print(Text(f"what to do: {problem.advice}"))
     for warning in report.warnings:
-        stderr.print(Text.assemble(("warning: ", "bold yellow"), warning))
+        stderr.print(Text.assemble(("warning: ", "bold dark_orange3"), warning))

@@ -1,0 +1,184 @@
+"""What the demonstration tells, step by step: every number in it was counted, none is known beforehand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from bridge.backfill import ConnectionReport, Watch
+
+__all__ = [
+    "Audience",
+    "Beginning",
+    "Change",
+    "Changed",
+    "Compared",
+    "Ended",
+    "Example",
+    "Explained",
+    "Kind",
+    "Prepared",
+    "Ran",
+    "Step",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Both systems are there.
+
+    Attributes:
+        contacts: How many Salestrekker has.
+        products: Likewise.
+        namesakes: How many contacts have a name that an earlier one has, ignoring case and spacing.
+        nameless: How many have none.
+    """
+
+    contacts: int
+    products: int
+    namesakes: int
+    nameless: int
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """A backfill begins: the first, second or third."""
+
+    run: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """A backfill has ended.
+
+    Attributes:
+        run: Which.
+        report: What it came to.
+        requests: How many requests the simulated Trakor saw meanwhile.
+    """
+
+    run: int
+    report: ConnectionReport
+    requests: int
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change at the source.
+
+    Attributes:
+        what: In a few words.
+        said: Of whom or what, and what is other now.
+    """
+
+    what: str
+    said: str
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """Salestrekker was changed."""
+
+    changes: tuple[Change, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One record that stands for its kind.
+
+    Attributes:
+        said: What happened to it, by name.
+        command: The command line that leads on from here.
+        effect: What that does; empty where it only shows.
+    """
+
+    said: str
+    command: str
+    effect: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """All records of one outcome.
+
+    Attributes:
+        word: The outcome.
+        count: How many there are.
+        why: How they came to it.
+        example: One of them.
+    """
+
+    word: str
+    count: int
+    why: str
+    example: Example
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """Where every record is.
+
+    Attributes:
+        kinds: Of every outcome that there is, all records and one example.
+        source: How many records Salestrekker has.
+        parties: How many Trakor has.
+        products: Likewise.
+        unknown: How many of them no record in the ledger is linked to.
+    """
+
+    kinds: tuple[Kind, ...]
+    source: int
+    parties: int
+    products: int
+    unknown: int
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What a loop that posts every item by its name made of the same data in as many runs.
+
+    Attributes:
+        lost: Contacts that were answered with another person's party.
+        refused: Items that Trakor refused: their name was too long.
+        duplicates: Second parties or products of one record.
+        vanished: Changed records that were answered as if nothing had changed.
+        requests: How many it sent.
+        ours: How many the bridge sent.
+    """
+
+    lost: int
+    refused: int
+    duplicates: int
+    vanished: int
+    requests: int
+    ours: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """It is over.
+
+    Attributes:
+        kept: Where configuration and ledger were left; None where they are removed.
+    """
+
+    kept: Path | None
+
+
+Step: TypeAlias = Prepared | Beginning | Ran | Changed | Explained | Compared | Ended
+
+
+class Audience(Protocol):
+    """Whoever the demonstration is given for."""
+
+    def tell(self, step: Step) -> None:
+        """Take the next step in."""
+        ...
+
+    def watch(self) -> AbstractContextManager[Watch]:
+        """What a backfill tells how far it is, while it runs."""
+        ...
