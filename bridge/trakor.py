@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 
 __all__ = ["MALFORMED", "TrakorClient", "build", "decipher", "path_of", "scrub"]
 
+PARTIES: Final = "/parties"
+PRODUCTS: Final = "/products"
+
 LONGEST_ANSWER: Final = 64 * 1024
 """Bytes of an answer that are read. The longest documented one has under 2,000."""
 
@@ -69,7 +72,7 @@ _REDIRECT_ADVICE: Final = "check [trakor] url: a redirect is not followed, since
 
 def path_of(payload: Payload) -> str:
     """The endpoint that takes a payload."""
-    return "/products" if isinstance(payload, Product) else "/parties"
+    return PRODUCTS if isinstance(payload, Product) else PARTIES
 
 
 def build(payload: Payload) -> bytes:
@@ -218,22 +221,20 @@ class TrakorClient:
         timeout: float = 30.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._url = url
+        self._urls = {path: httpx.URL(f"{url}{path}") for path in (PARTIES, PRODUCTS)}
         self._timeout = timeout
         self._clock = clock
-        self._headers = {
-            "X-API-KEY": api_key,
-            "Content-Type": "application/json",
-            "Accept-Encoding": "identity",  # nothing to unpack: the bound on an answer is one on memory
-            "User-Agent": f"trakor-bridge/{__version__}",
-        }
-        limits = httpx.Limits(max_connections=max_in_flight)
-        self._client = httpx.AsyncClient(
-            transport=AiohttpTransport(limits=limits),
-            timeout=timeout,
-            follow_redirects=False,
-            trust_env=False,
+        self._headers = httpx.Headers(
+            {
+                "X-API-KEY": api_key,
+                "Content-Type": "application/json",
+                "Accept-Encoding": "identity",  # nothing to unpack: the bound on an answer is one on memory
+                "User-Agent": f"trakor-bridge/{__version__}",
+            }
         )
+        # Without httpx's client around it, which spends as much time again on redirects, cookies and
+        # authentication, none of which is wanted here.
+        self._transport = AiohttpTransport(limits=httpx.Limits(max_connections=max_in_flight))
 
     async def __aenter__(self) -> Self:
         return self
@@ -241,7 +242,7 @@ class TrakorClient:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._client.aclose()
+        await self._transport.aclose()
 
     async def post(self, payload: Payload) -> Answer:
         """Post one party or product.
@@ -266,17 +267,15 @@ class TrakorClient:
             Transient: No answer that says anything.
             Refused: The key, the organisation or the address is at fault.
         """
-        found = await self._exchange("/parties", MALFORMED, None)
+        found = await self._exchange(PARTIES, MALFORMED, None)
         if isinstance(found, BridgeError) and not isinstance(found, Rejected):
             raise found
 
     async def _exchange(self, path: str, body: bytes, payload: Payload | None) -> Answer | BridgeError:
         try:
             async with asyncio.timeout(self._timeout):
-                request = self._client.build_request(
-                    "POST", f"{self._url}{path}", content=body, headers=self._headers
-                )
-                response = await self._client.send(request, stream=True)
+                request = httpx.Request("POST", self._urls[path], content=body, headers=self._headers)
+                response = await self._transport.handle_async_request(request)
                 try:
                     said = await _bounded(response)
                 finally:
