@@ -12,6 +12,7 @@ from graphql import build_schema, parse, validate
 
 from bridge.errors import QueryFileError
 from bridge.salestrekker.documents import load_document, query_folders, shipped_queries
+from bridge.salestrekker.positions import Position
 from bridge.salestrekker.queries import Paging, load_list
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def test_one_record_is_read_with_the_same_fields_as_the_list(one: str, many: str
 def test_shipped_lists_page_by_offset(name: str, root: str) -> None:
     query = load_list(name, [shipped_queries()])
     assert (query.path, query.paging) == ((root,), Paging.OFFSET)
-    assert query.page_variables(200, 100) == {"offset": 200, "limit": 100}
+    assert query.page_variables(Position(200), 100) == {"offset": 200, "limit": 100}
 
 
 def test_the_users_own_file_comes_first_and_borrows_shipped_fragments(tmp_path: Path) -> None:
@@ -117,7 +118,7 @@ def test_a_list_may_stand_in_a_wrapper(write: Callable[..., Path]) -> None:
 
 def test_a_query_without_a_limit_only_moves_the_offset(write: Callable[..., Path]) -> None:
     query = load_list("q.graphql", [write(q="query Q($offset: Int) { list(offset: $offset) { id } }")])
-    assert query.page_variables(7, 50) == {"offset": 7}
+    assert query.page_variables(Position(7), 50) == {"offset": 7}
     assert not query.sizes_pages
 
 
@@ -125,10 +126,27 @@ def test_a_query_without_a_limit_only_moves_the_offset(write: Callable[..., Path
     ("text", "place", "says"),
     [
         ("query Q($offset: Int) {\n  list(offset: $offset) {", ":2:26", "Expected Name"),
-        ("{ list { id } }", ":1:1", "whole list at once"),
-        ("query Q($page: Int) { list(page: $page) { id } }", ":1:1", "not built yet"),
-        ("query Q($after: ID) { list(after: $after) { edges { node { id } } } }", ":1:1", "not built yet"),
-        ("query Q($offset: Int) { list(o: $offset) { nodes { id } pageInfo { x } } }", ":1:1", "by cursor"),
+        (
+            "query Q($after: ID) { list(after: $after) { edges { node { id } } } }",
+            ":1:23",
+            "whether and where",
+        ),
+        (
+            "query Q($after: ID) { list(a: $after) { nodes { id } pageInfo { endCursor } } }",
+            ":1:54",
+            "whether and where",
+        ),
+        ("query Q($after: ID!) { list(a: $after) { id } }", ":1:9", "cannot be null"),
+        ("query Q($since: Date!, $skip: Int) { list(a: $since, b: $skip) { id } }", ":1:9", "cannot be null"),
+        ("query Q($since: Long) { list(a: $since) { id } }", ":1:9", "of the type Long"),
+        ("query Q($page: Int, $skip: Int) { list(p: $page, s: $skip) { id } }", ":1:9", "both move"),
+        ("query Q($limit: Int, $first: Int) { list(l: $limit, f: $first) { id } }", ":1:22", "both mean"),
+        ("query Q($page: Int) { list { id } }", ":1:9", "passed to nothing"),
+        ("query Q($limit: Int) { list(limit: $limit) { id } }", ":1:29", "only a part"),
+        ("{ list(first: 100) { id } }", ":1:8", "only a part"),
+        ("{ list(last: 100) { id } }", ":1:8", "only a part"),
+        ("query Q($o: Int) { list(paging: {page_size: 9, skip: $o}) { id } }", ":1:34", "only a part"),
+        ("query Q($after: ID) { list(after: $after, page: 2) { id } }", ":1:43", "cuts the list"),
         ("query Q($offset: Int) {\n list(offset: $offset) { name lender { id } } }", ":2:2", "select `id`"),
         ("query Q($offset: Int) { a(o: $offset) { id } b { id } }", ":1:1", "2 root fields"),
         ("query Q($offset: Int, $who: ID!) { list(o: $offset, w: $who) { id } }", ":1:23", "$who needs"),

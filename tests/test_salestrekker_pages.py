@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,8 +15,10 @@ from bridge.errors import QueryFileError, Refused, Transient
 from bridge.records import Stream
 from bridge.salestrekker.answers import Listed, PoisonedItem
 from bridge.salestrekker.documents import shipped_queries
-from bridge.salestrekker.pages import Page, Walk, read_ahead, sort_out
+from bridge.salestrekker.pages import Ask, Fetched, Page, read_ahead, sort_out
+from bridge.salestrekker.positions import Position
 from bridge.salestrekker.queries import load_list
+from bridge.salestrekker.walks import Walk
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
@@ -46,7 +48,8 @@ class Shelf:
     empty_once: set[int] = field(default_factory=set)
     asked: list[tuple[int, int]] = field(default_factory=list)
 
-    async def fetch(self, offset: int, size: int) -> Page:
+    async def fetch(self, ask: Ask) -> Fetched:
+        offset, size = ask.at.read, ask.size
         self.asked.append((offset, size))
         if offset in self.empty_once:
             self.empty_once.remove(offset)
@@ -60,10 +63,10 @@ class Shelf:
     def pages(self, page_size: int, start: int = 0) -> AsyncGenerator[Page]:
         return Walk(QUERY, self.fetch, lambda: 5).pages(page_size, str(start))
 
-    def _page(self, offset: int, count: int) -> Page:
+    def _page(self, offset: int, count: int) -> Fetched:
         items = tuple({"id": str(offset + index)} for index in range(count))
         found = Listed(items, {})
-        return sort_out(found, stream=Stream.CONTACTS, identify=identify, offset=offset, read_at=1)
+        return sort_out(found, stream=Stream.CONTACTS, identify=identify, place=offset, read_at=1)
 
 
 async def ids_of(pages: AsyncGenerator[Page]) -> list[int]:
@@ -72,7 +75,7 @@ async def ids_of(pages: AsyncGenerator[Page]) -> list[int]:
 
 def test_items_are_sorted_into_records_and_broken_ones() -> None:
     found = Listed(({"id": "a"}, {"id": "b"}, None, {"name": "x"}, 7), {1: "no e-mail"})
-    page = sort_out(found, stream=Stream.PRODUCTS, identify=identify, offset=40, read_at=9)
+    page = sort_out(found, stream=Stream.PRODUCTS, identify=identify, place=40, read_at=9)
     assert [(record.id, record.stream, record.read_at) for record in page.records] == [("a", "products", 9)]
     assert [(broken.position, broken.id) for broken in page.broken] == [
         (41, "b"),
@@ -85,7 +88,7 @@ def test_items_are_sorted_into_records_and_broken_ones() -> None:
         "Salestrekker listed it as null",
         "it has no id",
     ]
-    assert page.next_position == "45"
+    assert page.count == 5
 
 
 @given(st.integers(0, 60), st.integers(1, 20), st.integers(1, 20), st.integers(0, 60))
@@ -131,12 +134,12 @@ async def test_many_poisoned_items_in_a_row_are_a_fault_of_all() -> None:
 async def test_a_server_that_ignores_the_offset_is_found_out() -> None:
     shelf = Shelf(30)
 
-    async def fetch(_offset: int, size: int) -> Page:
-        return await shelf.fetch(0, size)
+    async def fetch(ask: Ask) -> Fetched:
+        return await shelf.fetch(replace(ask, at=Position()))
 
     walk = Walk(QUERY, fetch, lambda: 5).pages(10)
     assert len((await anext(walk)).records) == 10
-    with pytest.raises(QueryFileError, match="offset is ignored"):
+    with pytest.raises(QueryFileError, match=r"\$offset is ignored"):
         await anext(walk)
 
 
@@ -144,10 +147,10 @@ async def test_the_next_page_is_fetched_while_the_caller_works_and_no_further() 
     shelf = Shelf(50)
     second = asyncio.Event()
 
-    async def fetch(offset: int, size: int) -> Page:
-        if offset == 10:
+    async def fetch(ask: Ask) -> Fetched:
+        if ask.at.read == 10:
             second.set()
-        return await shelf.fetch(offset, size)
+        return await shelf.fetch(ask)
 
     async with aclosing(read_ahead(Walk(QUERY, fetch, lambda: 5).pages(10))) as pages:
         assert (await anext(pages)).next_position == "10"
@@ -158,10 +161,10 @@ async def test_the_next_page_is_fetched_while_the_caller_works_and_no_further() 
 async def test_an_error_comes_after_the_good_pages_before_it() -> None:
     shelf = Shelf(50)
 
-    async def fetch(offset: int, size: int) -> Page:
-        if offset == 20:
+    async def fetch(ask: Ask) -> Fetched:
+        if ask.at.read == 20:
             raise Transient("lost")
-        return await shelf.fetch(offset, size)
+        return await shelf.fetch(ask)
 
     async with aclosing(read_ahead(Walk(QUERY, fetch, lambda: 5).pages(10))) as pages:
         assert [(await anext(pages)).next_position for _ in range(2)] == ["10", "20"]
@@ -177,9 +180,9 @@ async def test_closing_early_leaves_no_task_and_no_complaint(*, hangs: bool) -> 
     complaints: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
 
-    async def fetch(offset: int, size: int) -> Page:
-        if offset == 0:
-            return await shelf.fetch(offset, size)
+    async def fetch(ask: Ask) -> Fetched:
+        if ask.at == Position():
+            return await shelf.fetch(ask)
         reached.set()
         if not hangs:
             raise Transient("lost")

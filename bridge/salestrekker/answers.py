@@ -15,7 +15,7 @@ What the server wrote is quoted only where it cannot be about a record (errors w
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import urlsplit
@@ -32,7 +32,17 @@ if TYPE_CHECKING:
     from bridge.salestrekker.queries import ListQuery
     from bridge.salestrekker.server_errors import Result, ServerError
 
-__all__ = ["HttpAnswer", "Listed", "PoisonedItem", "TokenRefused", "decipher", "read_list", "read_token"]
+__all__ = [
+    "HttpAnswer",
+    "Listed",
+    "More",
+    "PoisonedItem",
+    "TokenRefused",
+    "decipher",
+    "read_list",
+    "read_more",
+    "read_token",
+]
 
 Document: TypeAlias = "dict[str, object]"
 """A decoded GraphQL answer: an object with ``data`` or ``errors``."""
@@ -91,16 +101,26 @@ class HttpAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class More:
+    """What Relay's ``pageInfo`` says: whether the list goes on, and after which cursor."""
+
+    more: bool
+    cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Listed:
     """The items of a list, and which of them were not read whole.
 
     Attributes:
         items: As decoded, in the server's order; an item may be null.
         faults: Index -> what went wrong inside that item, without personal data.
+        more: Whether and where it goes on; None where the style of paging does not say.
     """
 
     items: tuple[object, ...]
     faults: Mapping[int, str]
+    more: More | None = None
 
 
 def decipher(answer: HttpAnswer, now: float) -> Document | BridgeError:
@@ -141,17 +161,27 @@ def read_list(result: Result, query: ListQuery) -> Listed:
     """
     if any(error.kind is Kind.TOKEN for error in result.errors):
         raise _fault(result.errors, query)
-    found = _follow(result.data, query.path)
+    found, depth = _list_on(query.path, result.data)
     if isinstance(found, list):
-        return _listed(found, result.errors, query)
+        items = [_follow(item, query.path[depth:]) for item in found]
+        return replace(_listed(items, result.errors, query), more=_more(result.data, query))
     if found is not None:
-        raise QueryFileError(
-            f"{query.file}: {'.'.join(query.path)} is not a list in Salestrekker's answer",
-            advice="The query must ask for a list of records: correct its root field.",
-        )
+        raise _no_list(query, depth)
     if not result.errors:
         raise Transient(f"Salestrekker answered {'.'.join(query.path)} with null, and no error")
     raise _poisoned(result.errors, query) or _fault(result.errors, query)
+
+
+def read_more(result: Result, query: ListQuery) -> More:
+    """Where the list goes on, of an answer to ``query.stepping``.
+
+    Raises:
+        BridgeError: As ``read_list``.
+    """
+    more = None if result.errors else _more(result.data, query)
+    if more is None:
+        raise _fault(result.errors, query) if result.errors else Transient("Salestrekker gave no pageInfo")
+    return more
 
 
 def read_token(result: Result, refusal: Refused) -> str:
@@ -246,13 +276,54 @@ def _follow(data: object, path: Iterable[str]) -> object:
     return data
 
 
+def _list_on(path: Sequence[str], data: object) -> tuple[object, int]:
+    """The first list on the way, and how many steps lead to it; else what is at the way's end."""
+    for depth, key in enumerate(path):
+        if isinstance(data, list):
+            return data, depth
+        data = data.get(key) if isinstance(data, dict) else None
+    return data, len(path)
+
+
+def _more(data: object, query: ListQuery) -> More | None:
+    """What ``pageInfo`` says, where the query pages by it.
+
+    Raises:
+        Transient: It does not say whether there is more.
+    """
+    info = query.way.info
+    if query.stepping is None or info is None:
+        return None
+    more, cursor = (_follow(data, (*info.path, key or "")) for key in (info.more, info.cursor))
+    if not isinstance(more, bool):
+        raise Transient(f"Salestrekker answered {'.'.join(info.path)} without hasNextPage")
+    return More(more, cursor if isinstance(cursor, str) else None)
+
+
+def _no_list(query: ListQuery, depth: int) -> QueryFileError:
+    return QueryFileError(
+        f"{query.file}: {'.'.join(query.path[:depth])} is not a list in Salestrekker's answer",
+        advice="The query must ask for a list of records: correct its root field.",
+    )
+
+
 def _index(error: ServerError, query: ListQuery) -> int | None:
     """Which item of the list the error is inside of; None where it is not inside one."""
-    depth = len(query.path)
-    if len(error.path) <= depth or error.path[:depth] != query.path:
-        return None
-    index = error.path[depth]
-    return index if isinstance(index, int) else None
+    depth, index = _first_index(error)
+    return index if 0 < depth <= len(query.path) and error.path[:depth] == query.path[:depth] else None
+
+
+def _first_index(error: ServerError) -> tuple[int, int | None]:
+    """How many keys lead to the first index of an error's path, and that index; None where it has none."""
+    found = ((depth, step) for depth, step in enumerate(error.path) if isinstance(step, int))
+    return next(found, (len(error.path), None))
+
+
+def _inside(error: ServerError, query: ListQuery) -> ServerError:
+    """An error inside an item, with its path begun at the record."""
+    depth, _ = _first_index(error)
+    rest, below = error.path[depth + 1 :], query.path[depth:]
+    return replace(error, path=rest[len(below) :] if rest[: len(below)] == below else rest)
 
 
 def _listed(items: list[object], errors: Sequence[ServerError], query: ListQuery) -> Listed:
@@ -266,8 +337,7 @@ def _listed(items: list[object], errors: Sequence[ServerError], query: ListQuery
     # One such item may be closed for itself; where all of several are, the field is closed.
     if len(inside) == len(items) > 1 and len(permissions) == len(errors):
         raise _fault(errors, query)
-    depth = len(query.path) + 1
-    return Listed(tuple(items), {index: describe(faults, depth) for index, faults in inside.items()})
+    return Listed(tuple(items), {index: _describe(faults, query) for index, faults in inside.items()})
 
 
 def _poisoned(errors: Sequence[ServerError], query: ListQuery) -> PoisonedItem | None:
@@ -276,7 +346,12 @@ def _poisoned(errors: Sequence[ServerError], query: ListQuery) -> PoisonedItem |
     known = [place for place in places if place is not None]
     if len(known) < len(errors):
         return None
-    return PoisonedItem(describe(errors, len(query.path) + 1), min(known), _fault(errors, query))
+    return PoisonedItem(_describe(errors, query), min(known), _fault(errors, query))
+
+
+def _describe(errors: Iterable[ServerError], query: ListQuery) -> str:
+    """Which fields of a record failed, without the way to the record."""
+    return describe([_inside(error, query) for error in errors])
 
 
 def _fault(errors: Sequence[ServerError], query: ListQuery) -> BridgeError:

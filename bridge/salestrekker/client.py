@@ -22,13 +22,14 @@ import stamina
 
 from bridge.errors import Transient
 from bridge.pacing import backoff
-from bridge.salestrekker.answers import KEY_ADVICE, PoisonedItem, TokenRefused, read_list
+from bridge.salestrekker.answers import KEY_ADVICE, Listed, PoisonedItem, TokenRefused, read_list, read_more
 from bridge.salestrekker.gate import Gate
 from bridge.salestrekker.login import Credentials, LogIn
-from bridge.salestrekker.pages import Broken, Page, Walk, read_ahead, sort_out
+from bridge.salestrekker.pages import Broken, Page, read_ahead, sort_out
 from bridge.salestrekker.server_errors import Kind
 from bridge.salestrekker.tokens import TokenKeeper
 from bridge.salestrekker.transport import MAX_BODY, Request, Transport
+from bridge.salestrekker.walks import Walk
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
     from bridge.records import Stream
     from bridge.salestrekker.login import Organization
-    from bridge.salestrekker.pages import Identify
+    from bridge.salestrekker.pages import Ask, Fetched, Identify
     from bridge.salestrekker.queries import ListQuery
     from bridge.salestrekker.server_errors import Result
     from bridge.salestrekker.tokens import Token
@@ -189,7 +190,14 @@ class SalestrekkerClient:
         self._tokens.forgive()
 
     async def pages(
-        self, query: ListQuery, *, stream: Stream, identify: Identify, page_size: int, start: str = ""
+        self,
+        query: ListQuery,
+        *,
+        stream: Stream,
+        identify: Identify,
+        page_size: int,
+        start: str = "",
+        since: int | None = None,
     ) -> AsyncGenerator[Page]:
         """Walk a list, the next page being fetched while the caller works on this one.
 
@@ -201,21 +209,26 @@ class SalestrekkerClient:
             identify: Finds a record's id; a record without one is ``Broken``.
             page_size: Records per page.
             start: Where to begin: ``next_position`` of the last page that is safe; empty: the beginning.
+                Good for the same ``query.checkpoint(page_size, since)`` only.
+            since: Only what has changed since then (and a little before), milliseconds since the epoch;
+                None: all. Of no effect where the query is not ``incremental``.
 
         Yields:
             The pages in order. The last one is empty and has ``last`` set: only then is the list complete.
+            Without ``since``, that is: what is not in it then may just be unchanged.
 
         Raises:
             Transient: A page could not be read, in spite of the retries.
             Refused: The credentials or the address are no good, or a permission is missing.
-            QueryFileError: The query does not fit the schema, or its offset is ignored.
+            QueryFileError: The query does not fit the schema, or does not move through the list.
         """
 
-        async def fetch(offset: int, size: int) -> Page:
-            async def read_page() -> Page:
-                return await self._fetch(query, stream, identify, offset, size)
+        async def fetch(ask: Ask) -> Fetched:
+            async def read() -> tuple[Listed, int]:
+                return await self._fetch(query, ask, since)
 
-            return await self._patiently(read_page)
+            listed, read_at = await (self._patiently(read) if ask.patient else read())
+            return sort_out(listed, stream=stream, identify=identify, place=ask.at.read, read_at=read_at)
 
         ahead = read_ahead(Walk(query, fetch, self._now).pages(page_size, start))
         self._walks.add(ahead)
@@ -226,18 +239,18 @@ class SalestrekkerClient:
             self._walks.discard(ahead)
             await ahead.aclose()
 
-    async def _fetch(
-        self, query: ListQuery, stream: Stream, identify: Identify, offset: int, size: int
-    ) -> Page:
-        document = query.document
-        request = Request(document.text, document.name, query.page_variables(offset, size))
+    async def _fetch(self, query: ListQuery, ask: Ask, since: int | None) -> tuple[Listed, int]:
+        """One page, and when its request began."""
+        document = (query.stepping if ask.stepping else None) or query.document
+        request = Request(document.text, document.name, query.page_variables(ask.at, ask.size, since))
 
-        async def ask(token: Token) -> Page:
+        async def send(token: Token) -> tuple[Listed, int]:
             result, read_at = await self._exchange(request, token.text)
-            listed = read_list(result, query)
-            return sort_out(listed, stream=stream, identify=identify, offset=offset, read_at=read_at)
+            if ask.stepping:
+                return Listed((), {}, read_more(result, query)), read_at
+            return read_list(result, query), read_at
 
-        return await self._with_token(ask)
+        return await self._with_token(send)
 
     async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
         waits = _Waits(self._retries, self._random, asyncio.get_running_loop().time)

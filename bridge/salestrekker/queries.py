@@ -4,34 +4,47 @@ Salestrekker shows its schema only after log-in, and a list's paging arguments a
 queries are files that a user can change, and nothing of them is hard-coded here::
 
     QueryDocument ──> ListQuery
-                       ├─ path     where the list sits in the answer
-                       └─ paging   which variables move through it
+                       ├─ way        where a record sits in the answer          way.py
+                       ├─ variables  which of them move through the list        variables.py
+                       ├─ paging     the style, which the variables show
+                       └─ stepping   the same list without its records (Relay)
 
-Offset paging is built; the other styles are recognised and refused with a sentence that says so.
+docs/paging.md says it for users.
 """
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from graphql import NonNullTypeNode
+import orjson
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    NameNode,
+    ObjectFieldNode,
+    ObjectValueNode,
+    OperationDefinitionNode,
+    SelectionSetNode,
+    VariableNode,
+    print_ast,
+)
 
 from bridge.salestrekker.documents import QueryDocument, fault_at, load_document
+from bridge.salestrekker.variables import NAMES, Role, Variables, role_of, used_in, variables_of
+from bridge.salestrekker.way import Way, way_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from graphql import FieldNode, Node
+    from graphql import ArgumentNode
 
-    from bridge.errors import QueryFileError
+    from bridge.salestrekker.positions import Position
 
 __all__ = ["ListQuery", "Paging", "list_query", "load_list"]
-
-WRAPPERS = frozenset({"items", "nodes", "results", "records", "data", "rows", "entries", "list"})
-"""Fields that may stand between the root field and its list, where a schema wraps its lists."""
 
 
 class Paging(StrEnum):
@@ -43,31 +56,45 @@ class Paging(StrEnum):
     PLAIN = "plain"
 
 
-NOT_BUILT = {
-    Paging.PAGE: "pages by number ($page)",
-    Paging.RELAY: "pages by cursor ($after, pageInfo)",
-    Paging.PLAIN: "declares no $offset, so it asks for the whole list at once",
+MOVERS: Final[Mapping[Role, Paging]] = {
+    Role.OFFSET: Paging.OFFSET,
+    Role.PAGE: Paging.PAGE,
+    Role.CURSOR: Paging.RELAY,
 }
+"""The variable that moves through a list shows its style; without one the whole list is asked for at once."""
+
+CUTTING: Final = frozenset({"last", "top"})
+"""More arguments that bound a list; no variable of the bridge is passed to them."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListQuery:
-    """A query that lists records, page by page.
+    """A query that lists records.
 
     Attributes:
         document: What is sent.
-        path: Response keys from the root of the answer's ``data`` to the list.
+        way: Where a record sits in the answer, and what is said there about the next page.
+        variables: What the bridge fills in.
         paging: How the list is walked.
+        stepping: Asks where the page after this one begins, without reading a record; None except for
+            cursors.
     """
 
     document: QueryDocument
-    path: tuple[str, ...]
+    way: Way
+    variables: Variables
     paging: Paging
+    stepping: QueryDocument | None = None
 
     @property
     def file(self) -> str:
         """The file it is from, as messages name it."""
         return self.document.file
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """Response keys from the root of the answer's ``data`` to one record; one of them is the list."""
+        return self.way.path
 
     @property
     def fingerprint(self) -> str:
@@ -77,11 +104,45 @@ class ListQuery:
     @property
     def sizes_pages(self) -> bool:
         """Whether the query lets the bridge choose how many records a page has."""
-        return "limit" in self.document.variables
+        return Role.SIZE in self.variables
 
-    def page_variables(self, offset: int, limit: int) -> dict[str, int]:
-        """The variables that ask for up to ``limit`` records from the place ``offset`` on."""
-        return {"offset": offset} | ({"limit": limit} if self.sizes_pages else {})
+    @property
+    def incremental(self) -> bool:
+        """Whether the query can be asked for what has changed since a time."""
+        return Role.SINCE in self.variables
+
+    @property
+    def mover(self) -> str:
+        """The name of the variable that moves through the list; empty for a plain list."""
+        return next((self.variables.name(role) for role in MOVERS if role in self.variables), "")
+
+    def page_variables(self, at: Position, size: int, since: int | None = None) -> dict[str, object]:
+        """The variables of the request for one page.
+
+        Args:
+            at: Where the page begins.
+            size: How many records it has at most.
+            since: Only what has changed since then, milliseconds since the epoch; None: all.
+        """
+        wanted = {
+            Role.SIZE: size,
+            Role.OFFSET: at.read,
+            Role.PAGE: at.page,
+            Role.CURSOR: at.cursor,
+            Role.SINCE: None if since is None or not self.incremental else self.variables.moment(since),
+        }
+        return self.variables.values(wanted)
+
+    def checkpoint(self, page_size: int, since: int | None = None) -> str:
+        """What a position in this list belongs to: the query's text, and variables that change its meaning.
+
+        Args:
+            page_size: Records per page; another size gives the numbers of pages another meaning.
+            since: As in ``page_variables``.
+        """
+        sized = page_size if self.paging is Paging.PAGE else None
+        meaning = orjson.dumps([self.fingerprint, sized, since if self.incremental else None])
+        return hashlib.sha256(meaning).hexdigest()[:16]
 
 
 def load_list(name: str, folders: Sequence[Path]) -> ListQuery:
@@ -102,73 +163,115 @@ def list_query(document: QueryDocument) -> ListQuery:
 
     Raises:
         QueryFileError: It has not exactly one root field, its list does not select ``id``, a variable
-            needs a value that the bridge does not have, or it pages in a way that is not built.
+            cannot be filled in, two of them move through the list, or only a part of it would be read.
     """
-    root = _root(document)
-    style = _style(document, root)
-    if style is not Paging.OFFSET:
-        raise _not_built(document.operation, style)
-    _refuse_unknown_variables(document)
-    return ListQuery(document, (_key(root), *_below(document, root)), style)
+    variables = variables_of(document)
+    paging = _paging(variables)
+    way = way_of(document)
+    for step in way.steps:
+        _refuse_a_part(step, paging)
+    if paging is not Paging.RELAY:
+        return ListQuery(document, way, variables, paging)
+    _require_page_info(way)
+    return ListQuery(document, way, variables, paging, _stepping(document, way))
 
 
-def _root(document: QueryDocument) -> FieldNode:
-    fields = document.fields(document.operation.selection_set)
-    roots = [node for node in fields if node.name.value != "__typename"]
-    if len(roots) != 1:
-        raise fault_at(document.operation, f"has {len(roots)} root fields", "A list query asks for one list.")
-    return roots[0]
+def _paging(variables: Variables) -> Paging:
+    movers = [role for role in MOVERS if role in variables]
+    if len(movers) > 1:
+        first, second = (variables.name(role) for role in movers[:2])
+        raise fault_at(
+            variables.by_role[movers[1]],
+            f"${first} and ${second} both move through the list",
+            "Keep the one that your schema's list takes.",
+        )
+    return MOVERS[movers[0]] if movers else Paging.PLAIN
 
 
-def _style(document: QueryDocument, root: FieldNode) -> Paging:
-    names = document.variables
-    below = {_key(node) for node in document.fields(root.selection_set)}
-    if below & {"edges", "pageInfo"} or names & {"after", "cursor"}:
-        return Paging.RELAY
-    if "offset" in names:
-        return Paging.OFFSET
-    return Paging.PAGE if names & {"page", "pageSize"} else Paging.PLAIN
-
-
-def _below(document: QueryDocument, root: FieldNode) -> tuple[str, ...]:
-    """The way from the root field to the list: none, or one wrapper."""
-    if _selects_id(document, root):
-        return ()
-    wrappers = WRAPPERS | {root.name.value}
-    for node in document.fields(root.selection_set):
-        if node.name.value in wrappers and _selects_id(document, node):
-            return (_key(node),)
-    raise fault_at(
-        root,
-        f"the list `{root.name.value}` does not select `id`",
-        "Add `id` to its fields: a record without an id cannot be told from another.",
-    )
-
-
-def _selects_id(document: QueryDocument, node: FieldNode) -> bool:
-    return any(_key(leaf) == "id" for leaf in document.fields(node.selection_set))
-
-
-def _refuse_unknown_variables(document: QueryDocument) -> None:
-    for variable in document.operation.variable_definitions or ():
-        name = variable.variable.name.value
-        needs_value = isinstance(variable.type, NonNullTypeNode) and variable.default_value is None
-        if needs_value and name not in {"offset", "limit"}:
+def _refuse_a_part(step: FieldNode, paging: Paging) -> None:
+    """A part of a list taken for the whole would make all others seem gone."""
+    for argument in _arguments(step.arguments or ()):
+        name = argument.name.value
+        role = role_of(name)
+        bounds = role is Role.SIZE or name.lower() in CUTTING
+        if (bounds and paging is Paging.PLAIN) or (role in MOVERS and _given(argument) is not role):
             raise fault_at(
-                variable,
-                f"${name} needs a value that the bridge does not have",
-                "Give it a default value, or write the value into the query.",
+                argument,
+                f"`{name}` cuts the list, and nothing moves on from there: only a part would be read",
+                f"{_how_to_page(role)} Where your schema's list has no paging, take the argument out.",
             )
 
 
-def _not_built(node: Node, style: Paging) -> QueryFileError:
-    return fault_at(
-        node,
-        f"{NOT_BUILT[style]}: reading such a list is not built yet",
-        "Where the schema allows it, declare $offset and $limit and pass them to the list.",
+def _given(argument: ArgumentNode | ObjectFieldNode) -> Role | None:
+    """What the variable does that is passed to an argument; None for a value that stands in the query."""
+    return role_of(argument.value.name.value) if isinstance(argument.value, VariableNode) else None
+
+
+def _how_to_page(role: Role | None) -> str:
+    if role is None or role is Role.SIZE:
+        names = ", ".join(f"${NAMES[mover][0]}" for mover in MOVERS)
+        return f"Declare the variable that moves through the list too, one of {names}."
+    return f"Pass a variable to it that is called ${NAMES[role][0]}."
+
+
+def _arguments(nodes: Iterable[ArgumentNode | ObjectFieldNode]) -> Iterator[ArgumentNode | ObjectFieldNode]:
+    """The arguments of a field, those inside input objects too."""
+    for node in nodes:
+        yield node
+        if isinstance(node.value, ObjectValueNode):
+            yield from _arguments(node.value.fields or ())
+
+
+def _require_page_info(way: Way) -> None:
+    info = way.info
+    if info is not None and info.more and info.cursor:
+        return
+    raise fault_at(
+        info.node if info else _connection(way),
+        "pages by cursor, but does not ask whether and where the list goes on",
+        "Select `pageInfo { hasNextPage endCursor }` beside the list (beside `edges` or `nodes`).",
     )
 
 
-def _key(node: FieldNode) -> str:
-    """The name under which the answer holds the field."""
-    return node.alias.value if node.alias else node.name.value
+def _connection(way: Way) -> FieldNode:
+    """The field that `pageInfo` belongs into: the one above the list."""
+    *above, _ = way.steps
+    return next((step for step in reversed(above) if step.name.value != "edges"), way.steps[0])
+
+
+def _stepping(document: QueryDocument, way: Way) -> QueryDocument:
+    """The same list with nothing selected but ``pageInfo``: passes an item that cannot be read."""
+    info = way.info
+    if info is None:
+        raise ValueError("without pageInfo there is no way on")
+    leaves = [("hasNextPage", info.more), ("endCursor", info.cursor)]
+    inner = _selecting(info.node, [_leaf(name, key) for name, key in leaves])
+    for step in reversed(way.steps[: info.below]):
+        inner = _selecting(step, [inner])
+    used = used_in([inner])
+    operation = OperationDefinitionNode(
+        operation=document.operation.operation,
+        name=document.operation.name,
+        variable_definitions=tuple(
+            node for node in document.operation.variable_definitions or () if node.variable.name.value in used
+        ),
+        directives=(),
+        selection_set=SelectionSetNode(selections=(inner,)),
+    )
+    text = print_ast(DocumentNode(definitions=(operation,)))
+    return QueryDocument(document.file, text, document.fingerprint, operation, {})
+
+
+def _selecting(field: FieldNode, selected: Sequence[FieldNode]) -> FieldNode:
+    return FieldNode(
+        alias=field.alias,
+        name=field.name,
+        arguments=field.arguments,
+        directives=(),
+        selection_set=SelectionSetNode(selections=tuple(selected)),
+    )
+
+
+def _leaf(name: str, key: str | None) -> FieldNode:
+    alias = NameNode(value=key) if key and key != name else None
+    return FieldNode(alias=alias, name=NameNode(value=name), arguments=(), directives=(), selection_set=None)

@@ -165,16 +165,14 @@ def _scrubbed(message: str) -> str:
     return text if len(text) <= MESSAGE_SHOWN else f"{text[: MESSAGE_SHOWN - 1]}…"
 
 
-def describe(errors: Sequence[ServerError], depth: int = 0) -> str:
+def describe(errors: Sequence[ServerError]) -> str:
     """Which fields failed, and by which codes; no word of the server's.
 
     Args:
         errors: At least one.
-        depth: How many steps of their paths to leave out.
     """
     places = dict.fromkeys(
-        f"{dotted(error.path[depth:]) or 'the record'}{f' ({error.code})' if error.code else ''}"
-        for error in errors
+        f"{dotted(error.path) or 'the record'}{f' ({error.code})' if error.code else ''}" for error in errors
     )
     return f"Salestrekker reports an error at {', '.join(list(places)[:5])}"
 

@@ -1,0 +1,190 @@
+"""Numbered pages, of which nobody says whether the first is 0 or 1.
+
+::
+
+    page 1, page 0 ──both read──> each record of the two once, then pages 2, 3, …
+          └─ page 0 fails: is that because there is none? ──sizes──> first page 0 | 1 | not known: the error
+
+A server that counts from 1 answers page 0 with page 1 again, with nothing, or with an error. The two pages
+joined are right in every case but the last, so nothing has to be guessed. An error alone proves nothing:
+taken for "counts from 1", a page 0 that fails for another reason would be lost. So it is proven with pages
+of one and of two items, whose numbers are good in either case::
+
+    counted from 1:   page 1 of one item = [a]    page 1 of two = [a, b]      they begin alike
+    counted from 0:   page 1 of one item = [b]    page 1 of two = [c, d]      they do not
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from bridge.errors import BridgeError, QueryFileError, Transient
+from bridge.salestrekker.answers import PoisonedItem
+from bridge.salestrekker.pages import Ask, Broken, Fetched
+from bridge.salestrekker.positions import Position
+from bridge.salestrekker.strides import MOST_LOST, Step, Stride
+from bridge.salestrekker.variables import Role
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["NumberedStride"]
+
+TRIALS: Final = 3
+"""Places in the list at which the first page's number is looked for: at one there may be a poisoned item."""
+
+
+class NumberedStride(Stride):
+    """By page number; the size of a page stays the same, or the numbers would mean something else."""
+
+    async def step(self, at: Position, size: int) -> Step:
+        """See ``Stride``."""
+        if at.page is None:
+            return await self._open(size)
+        fetched = await self._page(at, size)
+        after = replace(at, read=at.read + fetched.count, page=at.page + 1)
+        return Step(fetched, after, fetched.ids)
+
+    async def _open(self, size: int) -> Step:
+        try:
+            one = await self.fetch(Ask(Position(page=1), size))
+        except PoisonedItem as poison:
+            return await self._open_in_trouble(size, poison)
+        try:
+            zero = await self.fetch(Ask(Position(page=0), size, patient=False))
+        except (Transient, QueryFileError) as trouble:
+            return await self._open_in_trouble(size, trouble)
+        return _joined(zero, one)
+
+    async def _open_in_trouble(self, size: int, trouble: BridgeError) -> Step:
+        """Page 0 fails, or a poisoned item stands on one of the first pages."""
+        base = await self._proven()
+        if base is None:
+            base = self.query.variables.default(Role.PAGE)
+        if base not in (0, 1):
+            raise self._unproven(trouble)
+        return await self.step(Position(page=base, base=base), size)
+
+    async def _proven(self) -> int | None:
+        """The number of the first page; None where the list is too short or its pages cannot be sized."""
+        if not self.query.sizes_pages:
+            return None
+        for place in range(1, TRIALS + 1):
+            try:
+                once, twice, again = [
+                    await self.fetch(Ask(Position(page=page), size))
+                    for page, size in ((2 * place - 1, 1), (place, 2), (2 * place - 1, 1))
+                ]
+            except PoisonedItem:
+                continue
+            base = _verdict(once, twice, again)
+            if base is not None:
+                return base
+        return None
+
+    def _unproven(self, trouble: BridgeError) -> BridgeError:
+        if isinstance(trouble, PoisonedItem):
+            return trouble.otherwise
+        said = f"page 0 fails ({trouble}), and whether pages are counted from 0 or 1 could not be found out"
+        advice = f"write the number of the first page as the default of ${self.query.mover}: 0 or 1"
+        if isinstance(trouble, Transient):
+            return Transient(f"{said}; {advice} ({self.query.file})", retry_after=trouble.retry_after)
+        return QueryFileError(f"{self.query.file}: {said}", advice=f"{advice[0].upper()}{advice[1:]}.")
+
+    async def _page(self, at: Position, size: int) -> Fetched:
+        try:
+            return await self.fetch(Ask(at, size))
+        except PoisonedItem as poison:
+            if at.page is None or not self.query.sizes_pages or not 0 <= poison.index < size:
+                raise poison.otherwise from None
+            start = (at.page - at.base) * size
+            parts = await _Splitting(self, at.base).split(start, size)
+            if any(broken.position == start + poison.index for part in parts for broken in part.broken):
+                return _together(parts)
+            otherwise = poison.otherwise
+        return await self._whole(at, size, otherwise)
+
+    async def _whole(self, at: Position, size: int, otherwise: BridgeError) -> Fetched:
+        """The page again: its parts had no such fault, so that has passed, or they were not its parts."""
+        try:
+            return await self.fetch(Ask(at, size))
+        except PoisonedItem:
+            raise otherwise from None
+
+
+class _Splitting:
+    """Reads one page as several smaller ones, and those with a poisoned item as smaller ones still.
+
+    The parts of a page have numbers of their own: of 100 items, page 3 is the pages 6 and 7 of 50.
+
+    Args:
+        stride: Reads the parts.
+        base: The number of the first page.
+    """
+
+    def __init__(self, stride: NumberedStride, base: int) -> None:
+        self._stride = stride
+        self._base = base
+        self._lost = 0
+
+    async def split(self, start: int, length: int) -> list[Fetched]:
+        """The items from ``start`` on, ``length`` of them; a poisoned one is broken."""
+        part = length // _smallest_factor(length)
+        found: list[Fetched] = []
+        for first in range(start, start + length, part):
+            found += await self._part(first, part)
+        return found
+
+    async def _part(self, first: int, length: int) -> list[Fetched]:
+        at = Position(first, page=first // length + self._base, base=self._base)
+        try:
+            fetched = await self._stride.fetch(Ask(at, length))
+            if not fetched.count:
+                fetched = await self._stride.fetch(Ask(at, length))
+        except PoisonedItem as poison:
+            return await self.split(first, length) if length > 1 else [self._left(first, poison)]
+        self._lost = 0 if fetched.records else self._lost
+        return [fetched]
+
+    def _left(self, place: int, poison: PoisonedItem) -> Fetched:
+        self._lost += 1
+        if self._lost > MOST_LOST:
+            raise poison.otherwise
+        return self._stride.lost(place, poison)
+
+
+def _joined(zero: Fetched, one: Fetched) -> Step:
+    """Pages 0 and 1 as one page, each record once."""
+    known = set(zero.ids)
+    fresh = tuple(record for record in one.records if record.id not in known)
+    same = not zero.count or 2 * len(fresh) < len(one.records)
+    behind = () if same and zero.count else _moved(one.broken, 0 if same else zero.count)
+    fetched = Fetched((*zero.records, *fresh), (*zero.broken, *behind), min(zero.read_at, one.read_at))
+    after = Position(fetched.count, page=2, base=1 if same else 0)
+    return Step(fetched, after, one.ids or zero.ids)
+
+
+def _moved(broken: Sequence[Broken], by: int) -> tuple[Broken, ...]:
+    return tuple(replace(one, position=one.position + by) for one in broken)
+
+
+def _verdict(once: Fetched, twice: Fetched, again: Fetched) -> int | None:
+    """What a page of one item, one of two, and the first again, prove of the first page's number."""
+    sized = once.count == 1 and twice.count <= 2  # noqa: PLR2004 - one of two items
+    if not sized or once.ids != again.ids or not once.ids or len(twice.ids) != twice.count:
+        return None
+    if once.ids[0] not in twice.ids:
+        return 0
+    # One item alone proves nothing: a server that gives what it likes may have one left in both.
+    return 1 if twice.count > 1 and twice.ids[0] == once.ids[0] else None
+
+
+def _together(parts: Sequence[Fetched]) -> Fetched:
+    records = tuple(record for part in parts for record in part.records)
+    broken = tuple(one for part in parts for one in part.broken)
+    return Fetched(records, broken, min(part.read_at for part in parts))
+
+
+def _smallest_factor(number: int) -> int:
+    return next((factor for factor in range(2, number + 1) if number % factor == 0), 1)

@@ -1,0 +1,150 @@
+"""The way from the root of an answer down to one record, read off a query's selection.
+
+::
+
+    contacts { pageInfo { hasNextPage endCursor } edges { node { id … } } }
+    ────┬───   ────┬───                           ──┬──   ──┬─
+        │          └─ PageInfo                      │       └─ the record: it selects its id
+        └───────────────────────────────────────────┴─ steps of the way
+
+Without the schema it does not show which step is the list; the answer tells (``answers.read_list``).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from bridge.salestrekker.documents import fault_at
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from graphql import FieldNode
+
+    from bridge.salestrekker.documents import QueryDocument
+
+__all__ = ["WRAPPERS", "PageInfo", "Way", "key_of", "way_of"]
+
+WRAPPERS: Final = frozenset(
+    {"items", "nodes", "results", "records", "data", "rows", "entries", "list", "objects", "edges", "node"}
+    | {"content", "elements"}
+)
+"""Fields that may stand between the root field and a record, whatever else is selected beside them."""
+
+ABOUT_THE_LIST: Final = re.compile(
+    r"__typename|(total|next|prev|page|has(next|more|prev)).*|.*(count|cursor)|offset|limit|size|perpage",
+    re.IGNORECASE,
+)
+"""Fields that tell something of the list, not of a record."""
+
+ID_KEYS: Final = frozenset({"id", "_id", "uuid", "guid"})
+
+SHORTEST_STEM: Final = 3
+"""Letters of a word that may stand with ``Id`` in the name of an id: ``clientId`` in ``clients``."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageInfo:
+    """Where the answer says whether and where a list goes on (Relay's cursor connections).
+
+    Attributes:
+        node: The field that is selected.
+        below: How many steps of the way stand above it.
+        path: Response keys from the root of the answer's ``data``.
+        more: Response key of ``hasNextPage`` in it; None where it is not selected.
+        cursor: Response key of ``endCursor`` in it; likewise.
+    """
+
+    node: FieldNode
+    below: int
+    path: tuple[str, ...]
+    more: str | None
+    cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """The way to one record.
+
+    Attributes:
+        steps: The fields from the root field down to that whose selection is the record's.
+        info: The nearest ``pageInfo`` beside them; None where there is none.
+    """
+
+    steps: tuple[FieldNode, ...]
+    info: PageInfo | None
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """Response keys of the steps."""
+        return tuple(key_of(step) for step in self.steps)
+
+
+def way_of(document: QueryDocument) -> Way:
+    """Find the way to the records.
+
+    Raises:
+        QueryFileError: There is not exactly one root field, or no selection on the way has an ``id``.
+    """
+    fields = document.fields(document.operation.selection_set)
+    roots = [node for node in fields if node.name.value != "__typename"]
+    if len(roots) != 1:
+        raise fault_at(document.operation, f"has {len(roots)} root fields", "A list query asks for one list.")
+    steps = _down(document, (roots[0],))
+    if steps is None:
+        raise fault_at(
+            roots[0],
+            f"the list `{roots[0].name.value}` does not select `id`",
+            "Add `id` to its fields: a record without an id cannot be told from another. Where your schema "
+            "calls it otherwise, write `id: itsName`.",
+        )
+    infos = (_info(document, steps[:count]) for count in range(len(steps), 0, -1))
+    return Way(steps, next((info for info in infos if info), None))
+
+
+def key_of(node: FieldNode) -> str:
+    """The name under which the answer holds a field."""
+    return node.alias.value if node.alias else node.name.value
+
+
+def _down(document: QueryDocument, steps: tuple[FieldNode, ...]) -> tuple[FieldNode, ...] | None:
+    """The steps lengthened to the record's; None where there is no id down there."""
+    selected = list(document.fields(steps[-1].selection_set))
+    if any(_is_id(key_of(field), steps) for field in selected if not field.selection_set):
+        return steps
+    ways = (_down(document, (*steps, field)) for field in _wrappers(selected, steps[0].name.value))
+    return next((way for way in ways if way), None)
+
+
+def _wrappers(selected: Sequence[FieldNode], root: str) -> list[FieldNode]:
+    """The fields that may lead to the records: known by name, or the only one that is not about the list."""
+    below = [field for field in selected if field.selection_set]
+    known = [field for field in below if field.name.value in WRAPPERS | {root}]
+    others = [field for field in selected if not ABOUT_THE_LIST.fullmatch(field.name.value)]
+    return known or (others if len(others) == 1 and others[0].selection_set else [])
+
+
+def _is_id(key: str, steps: Sequence[FieldNode]) -> bool:
+    """Whether a field is the record's own id: ``id``, or ``clientId`` and ``idClient`` in ``clients``."""
+    word = key.lower()
+    if word in ID_KEYS:
+        return True
+    stems = {word.removesuffix("id"), word.removeprefix("id")} - {word, ""}
+    records = [_singular(step.name.value.lower()) for step in steps]
+    return any(record.endswith(stem) for stem in stems for record in records if len(stem) >= SHORTEST_STEM)
+
+
+def _singular(word: str) -> str:
+    return f"{word[:-3]}y" if word.endswith("ies") else word.removesuffix("s")
+
+
+def _info(document: QueryDocument, steps: tuple[FieldNode, ...]) -> PageInfo | None:
+    selected = document.fields(steps[-1].selection_set)
+    node = next((field for field in selected if field.name.value == "pageInfo"), None)
+    if node is None:
+        return None
+    keys = {field.name.value: key_of(field) for field in document.fields(node.selection_set)}
+    path = (*(key_of(step) for step in steps), key_of(node))
+    return PageInfo(node, len(steps), path, keys.get("hasNextPage"), keys.get("endCursor"))
