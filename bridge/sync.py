@@ -56,6 +56,7 @@ class Listing:
         mapper: Makes drafts.
         policy: What the user chose for this stream.
         gone_limit: The share of a list beyond which nothing is marked gone.
+        whole: The pages are all of the list, not only what has changed since some time.
     """
 
     feed: Feed
@@ -64,6 +65,7 @@ class Listing:
     mapper: Mapper
     policy: Policy
     gone_limit: float
+    whole: bool = True
 
 
 @dataclass(slots=True)
@@ -75,7 +77,7 @@ class Swept:
         resumed_at: The position at which an interrupted sweep was gone on with; empty for a new one.
         broken: How many records could not be read.
         broken_shown: Some of them, each with what is wrong.
-        complete: The list's end was reached and every record could be read.
+        complete: The end of the whole list was reached and every record could be read.
         gone: How many records were marked gone, since the complete list does not hold them.
         missing: How many would have been, where that was suspiciously much and none was.
     """
@@ -122,7 +124,7 @@ async def sweep(
         async with aclosing(listing.pages(begun.position)) as pages:
             async for page in pages:
                 if page.last:
-                    swept.complete = not swept.broken
+                    swept.complete = listing.whole and not swept.broken
                     await ledger.call(end_sweep, begun, complete=swept.complete, now=clock())
                     if swept.complete:
                         await _mark_gone(listing, ledger, begun, clock, swept)

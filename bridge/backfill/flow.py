@@ -201,7 +201,7 @@ class _Run:
             pages=lambda start: reader.pages(
                 query, stream=stream, identify=mapper.identify, page_size=settings.page_size, start=start
             ),
-            query=query.fingerprint,
+            query=query.checkpoint(settings.page_size),
             mapper=mapper,
             policy=settings.policy(),
             gone_limit=self._connection.schedule.gone_limit,
