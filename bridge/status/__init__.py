@@ -13,7 +13,7 @@ these values; none asks the ledger by itself.
 from bridge.status.explaining import Choice, choices, event, meaning
 from bridge.status.sentences import headline, stream_note
 from bridge.status.snapshot import ConnectionStatus, Flow, Snapshot, StreamStatus, Webhooks, take
-from bridge.status.times import age, iso, moment
+from bridge.status.times import age, iso, moment, short_age
 
 __all__ = [
     "Choice",
@@ -29,6 +29,7 @@ __all__ = [
     "iso",
     "meaning",
     "moment",
+    "short_age",
     "stream_note",
     "take",
 ]

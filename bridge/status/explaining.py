@@ -33,7 +33,7 @@ EVENTS: Final = (
     ("held", "", "Held: Trakor had a record of this name before."),
     ("held", "renamed", "Held: renamed at the source, and Trakor cannot rename."),
     ("held", "remapped", "Held: the map or the query now gives another name."),
-    ("held", r"(.+) has the name", "Held: {0} has the same name."),
+    ("held", r"(.+) has the name(?:, and was dropped.*)?", "Held: {0} has the same name."),
     ("held", r"(Trakor answered with .+)", "Held: {0}."),
     ("held", r"(.+)", "Held: {0}."),
     ("rejected", "", "Rejected."),
@@ -106,6 +106,14 @@ MEANINGS: Final = {
 }
 """What a state, with its reason, means."""
 
+AT_NEXT_READ: Final = {
+    (State.PENDING, ""): "sends what is pending",
+    (State.SKIPPED, Reason.FILTERED): "takes it in, once `where` says yes",
+    (State.SKIPPED, Reason.NO_NAME): "takes it in, once it has a name",
+    (State.REJECTED, Reason.MAPPING): "takes it in, once it is corrected in Salestrekker, or the map is",
+}
+"""What the next backfill does about a record by itself."""
+
 ORIGINS: Final = {
     Origin.EXISTING: "Trakor had it before; what else its record there says was left as it was.",
     Origin.UNCLEAR: "Whether Trakor had it before cannot be told: an earlier request went unanswered.",
@@ -151,8 +159,8 @@ def _more(record: Found, standing: Standing, now: int) -> Iterator[str]:
         yield from _on_its_way(record, standing, now)
     if record.origin in ORIGINS:
         yield ORIGINS[Origin(record.origin)]
-    if record.state in {State.HELD, State.REJECTED, State.DROPPED} and record.trakor_id:
-        yield f"Trakor has {record.trakor_id} of it."
+    if record.reason == Reason.SAME_NAME:
+        yield _why_not_qualified(standing)
     if "gone" in record.marks:
         yield "It is no longer in Salestrekker's list."
     if "filtered" in record.marks:
@@ -161,6 +169,14 @@ def _more(record: Found, standing: Standing, now: int) -> Iterator[str]:
         yield "It is decided anew when it is next read, since a person asked for that."
     if standing.merged_here:
         yield f"Its record in Trakor also stands for {', '.join(standing.merged_here)}."
+
+
+def _why_not_qualified(standing: Standing) -> str:
+    if not standing.qualified_name:
+        return "It has no qualifier, such as an e-mail address, that would tell the two apart."
+    if standing.qualified_holder:
+        return f"{standing.qualified_holder} has its qualified name “{standing.qualified_name}”, too."
+    return f"Its qualified name “{standing.qualified_name}” is free."
 
 
 def _on_its_way(record: Found, standing: Standing, now: int) -> Iterator[str]:
@@ -181,9 +197,13 @@ def choices(record: Found, standing: Standing, options: str = "") -> list[Choice
         standing: How it stands to others.
         options: Options that tell it from another one of the same id, e.g. ``--connection sydney``.
     """
+    at_next_read = AT_NEXT_READ.get((State(record.state), record.reason))
     return [
-        Choice(_command(verb, record.id, given, options), effect)
-        for verb, given, effect in (*_ways_to_accept(record, standing), *_other_ways(record))
+        *([Choice("trakor-bridge backfill", at_next_read)] if at_next_read else []),
+        *(
+            Choice(_command(verb, record.id, given, options), effect)
+            for verb, given, effect in (*_ways_to_accept(record, standing), *_other_ways(record))
+        ),
     ]
 
 
@@ -220,11 +240,9 @@ def _other_ways(record: Found) -> Iterator[tuple[str, str, str]]:
     match record.state, record.reason:
         case State.PENDING, _:
             yield "retry", "", "send it at the next chance, without the wait after earlier failures"
-        case ((State.SKIPPED | State.DROPPED), _):
+        case State.DROPPED, _:
             yield "retry", "", "decide anew when it is next read"
-        case State.REJECTED, Reason.MAPPING:
-            yield "retry", "", "decide anew when it is next read, e.g. once it or the map is corrected"
-        case State.REJECTED, _:
+        case State.REJECTED, (Reason.REFUSED | Reason.SERVER_ERROR):
             yield "retry", "", "send it once more as it is"
         case State.HELD, Reason.SAME_NAME:
             yield "retry", "", "decide anew, e.g. once the other one is renamed or dropped"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Final
 
-__all__ = ["age", "iso", "moment"]
+__all__ = ["age", "iso", "moment", "short_age"]
 
 _UNITS: Final = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
 
@@ -29,3 +29,10 @@ def age(at: int, now: int) -> str:
             span = f"{number} {unit}{'s' if number != 1 else ''}"
             return f"{span} ago" if at <= now else f"in {span}"
     return "just now"
+
+
+def short_age(at: int, now: int) -> str:
+    """The same for the narrow column of a list: ``3 min``, ``2 d``."""
+    number, _, unit = age(at, now).partition(" ")
+    short = {"day": "d", "hour": "h", "minute": "min", "second": "s"}.get(unit.split()[0].rstrip("s"))
+    return f"{number} {short}" if short else "0 s"

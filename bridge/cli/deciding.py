@@ -1,0 +1,228 @@
+"""A person's decisions on records, carried out a few at a time beside whoever sends."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+import typer
+
+from bridge.cli.listing import JsonList
+from bridge.cli.plain import plain
+from bridge.cli.selecting import current_ledger, hasher_of, the_one
+from bridge.errors import UserError
+from bridge.ledger.engine import reading, writing
+from bridge.ledger.persons import AT_ONCE, Verb, decide_each
+from bridge.ledger.reading import Wanted, numbers
+from bridge.naming import fit
+from bridge.records import Claim, State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from sqlalchemy import Connection
+
+    from bridge.cli.selecting import Selection
+    from bridge.cli.session import Session
+    from bridge.ledger.persons import Decided
+    from bridge.ledger.reading import Found
+    from bridge.ledger.rows import Feed
+    from bridge.records import Policy
+
+__all__ = ["Order", "decide"]
+
+DONE: Final = {Verb.ACCEPT: "accepted", Verb.DROP: "dropped", Verb.RETRY: "to be retried"}
+NEXT: Final = {
+    State.PENDING: ("will be sent by the next backfill", "will be sent by the next backfill"),
+    State.DELIVERED: ("counts as delivered", "count as delivered"),
+    State.MERGED: ("shares another one's record in Trakor", "share others' records in Trakor"),
+    State.DROPPED: ("will not be sent", "will not be sent"),
+}
+"""What happens next to one record in a state, and to several."""
+
+AT_NEXT_READ: Final = "decided anew when the next backfill reads"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a person has decided.
+
+    Attributes:
+        verb: What is to be done.
+        selection: To which records.
+        given_name: A name to send one record under; empty: its own.
+        yes: Do it to many without asking.
+        json: Tell it as JSON.
+    """
+
+    verb: Verb
+    selection: Selection
+    given_name: str = ""
+    yes: bool = False
+    json: bool = False
+
+
+def decide(session: Session, order: Order) -> int:
+    """Carry an order out, and say what came of it.
+
+    Returns:
+        The exit status: 1 where it could not be done to all.
+
+    Raises:
+        UserError: It is not clear which records are meant, or many are and nobody said yes.
+    """
+    path = current_ledger(session)
+    chosen = _chosen(session, path, order)
+    if chosen is None:
+        return 1
+    told = _Told(order)
+    remaining = iter(chosen.numbers)
+    while some := tuple(islice(remaining, AT_ONCE)):
+        with writing(path) as connection:
+            decided = decide_each(
+                connection,
+                order.verb,
+                replace(chosen, numbers=some),
+                lambda feed: _policy(session, feed),
+                now=time.time_ns() // 1_000_000,
+                name=_claim(session, connection, order.given_name),
+            )
+        told.of(decided)
+    return told.end()
+
+
+def _chosen(session: Session, path: Path, order: Order) -> Wanted | None:
+    """The records that are meant, by number; None where nobody wants it after all."""
+    selection = order.selection
+    single = bool(selection.identity or selection.name)
+    if single and (selection.states or selection.reasons):
+        raise UserError("one record or many?", advice="give an id or --name, or else --state and --reason")
+    if not single and not (selection.states or selection.reasons):
+        raise UserError(
+            "which records?",
+            advice='give an id or --name "exact name"; for many --state or --reason, and --yes',
+        )
+    if order.given_name and not single:
+        raise UserError("--as gives a name to one record", advice="give its id")
+    with reading(path) as connection:
+        if single:
+            return Wanted(numbers=[the_one(session, connection, selection).number])
+        wanted = selection.wanted(connection, None)
+        chosen = replace(wanted, numbers=numbers(connection, wanted))
+    return chosen if not chosen.numbers or _agreed(order, len(chosen.numbers)) else None
+
+
+def _agreed(order: Order, number: int) -> bool:
+    """Whether the user wants this to be done to so many records."""
+    if order.yes:
+        return True
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UserError(
+            f"`records {order.verb}` for {_records(number)} needs a yes",
+            advice="add --yes; nothing was changed",
+        )
+    if typer.confirm(f"{str(order.verb).capitalize()} {_records(number)}?", err=True):
+        return True
+    typer.echo("Nothing was changed.", err=True)
+    return False
+
+
+def _claim(session: Session, connection: Connection, name: str) -> Claim | None:
+    """The name that a person gave, made fit."""
+    if not name:
+        return None
+    whole = fit(name)
+    if not whole:
+        raise UserError("--as: a name needs characters that can be seen")
+    return Claim(whole, hasher_of(session, connection).name_key(whole))
+
+
+def _policy(session: Session, feed: Feed) -> Policy:
+    configured = session.settings.connections.get(feed.connection)
+    if configured is None:
+        raise UserError(
+            f"its connection {plain(feed.connection)!r} is not configured any more",
+            advice="put the connection back; only then can its records be decided on",
+        )
+    return configured.stream(feed.stream).policy()
+
+
+class _Told:
+    """What came of an order, told as it goes on: JSON record by record, else sums and refusals."""
+
+    def __init__(self, order: Order) -> None:
+        self._order = order
+        self._next: Counter[tuple[str, str]] = Counter()
+        self._last: Found | None = None
+        self._document = JsonList()
+        self._total = 0
+        self._refused: list[dict[str, str]] = []
+        self._advice: dict[str, None] = {}
+
+    def of(self, decided: Sequence[Decided]) -> None:
+        """These were decided on."""
+        for one in decided:
+            if one.refusal is None:
+                self._last = one.record
+                self._next[_what_next(one.record)] += 1
+            else:
+                self._refuse(one.record, one.refusal)
+            if self._order.json:
+                self._document.add(one.record)
+                self._total += 1
+
+    def _refuse(self, record: Found, refusal: UserError) -> None:
+        said = {"connection": record.feed.connection, "stream": str(record.feed.stream), "id": record.id}
+        self._refused.append({**said, "error": str(refusal), "advice": refusal.advice})
+        typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
+        named = str(refusal) if record.id in str(refusal) else f"{_name_of(record)}: {refusal}"
+        typer.echo(plain(named), err=True)
+        self._advice |= {refusal.advice: None} if refusal.advice else {}
+
+    def end(self) -> int:
+        """That was all: sums, and once for all what to do about the refusals."""
+        for advice in self._advice:
+            typer.echo(f"what to do: {plain(advice)}", err=True)
+        if self._order.json:
+            self._document.end(failed=self._refused, total=self._total)
+        else:
+            for sentence in self._sentences():
+                typer.echo(sentence)
+        return 1 if self._refused else 0
+
+    def _sentences(self) -> Iterator[str]:
+        done = self._next.total()
+        if done == 1 and self._last is not None:
+            one, _ = _what_next(self._last)
+            name = (
+                f" as “{plain(self._last.name)}”" if self._last.name and self._last.state == "pending" else ""
+            )
+            yield f"{_name_of(self._last)} {one.replace('will be sent', 'will be sent' + name)}."
+            return
+        if done or not self._refused:
+            yield f"{_records(done).capitalize()} {DONE[self._order.verb]}."
+        for (one, many), number in self._next.most_common():
+            yield f"  {number:,} {one if number == 1 else many}"
+
+
+def _what_next(record: Found) -> tuple[str, str]:
+    """What happens next to a record, said of one and said of several."""
+    if record.retry:
+        return f"is {AT_NEXT_READ} it", f"are {AT_NEXT_READ} them"
+    if State(record.state) in NEXT:
+        return NEXT[State(record.state)]
+    now = ": ".join(part for part in (record.state, record.reason) if part)
+    return f"is {now}", f"are {now}"
+
+
+def _name_of(record: Found) -> str:
+    return plain(f"{str(record.feed.stream).removesuffix('s').capitalize()} {record.id}")
+
+
+def _records(number: int) -> str:
+    return f"{number:,} record{'s' if number != 1 else ''}" if number else "no record"

@@ -1,0 +1,95 @@
+"""Everything about one record, for a person at a terminal."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+from rich.text import Text
+
+from bridge.cli.listing import state_of
+from bridge.cli.plain import plain
+from bridge.cli.render import console
+from bridge.status import age, choices, event, meaning, moment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from rich.console import Console
+
+    from bridge.ledger.reading import Found, Line, Standing
+
+__all__ = ["say", "show_record"]
+
+
+def say(out: Console, sentence: str, *, style: str = "") -> None:
+    """Print a sentence with text from outside in it, broken between words where there is a terminal."""
+    out.print(Text(plain(sentence), style=style), soft_wrap=not out.is_terminal)
+
+
+def show_record(record: Found, standing: Standing, history: Sequence[Line], options: str) -> None:
+    """Show a record: what it is, what that means, what can be done, what happened.
+
+    Args:
+        record: The record.
+        standing: How it stands to others.
+        history: What became of it so far.
+        options: What tells it from another one of the same id.
+    """
+    now = time.time_ns() // 1_000_000
+    out = console()
+    out.print(Text(_title(record), style="bold"))
+    out.print(_facts(record, standing, now))
+    out.print()
+    for sentence in meaning(record, standing, now):
+        say(out, sentence)
+    possible = choices(record, standing, options)
+    if possible:
+        out.print("\n[bold]What you can do[/bold]")
+    for choice in possible:
+        out.print(
+            Text(f"  {plain(choice.command)}"),
+            Text(f"      {plain(choice.effect)}", style="grey50"),
+            sep="\n",
+        )
+    out.print("\n[bold]What happened[/bold]")
+    out.print(_story(history))
+
+
+def _title(record: Found) -> str:
+    kind = str(record.feed.stream).removesuffix("s").capitalize()
+    return f"{kind} {plain(record.id)}" + (f" · {plain(record.name)}" if record.name else "")
+
+
+def _facts(record: Found, standing: Standing, now: int) -> Table:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="grey50", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in _pairs(record, standing, now):
+        table.add_row(name, value)
+    return table
+
+
+def _pairs(record: Found, standing: Standing, now: int) -> Iterator[tuple[str, Text]]:
+    yield "state", state_of(record)
+    yield "since", Text(f"{moment(record.since_at)} ({age(record.since_at, now)})")
+    yield "connection", Text(record.feed.connection)
+    if standing.trakor_ids:
+        yield (
+            "in Trakor",
+            Text(plain(", ".join(standing.trakor_ids) + (f" ({record.sku})" if record.sku else ""))),
+        )
+    elif standing.claimant and standing.claimant.trakor_id and record.state == "merged":
+        yield "in Trakor", Text(f"{plain(standing.claimant.trakor_id)}, shared")
+
+
+def _story(history: Sequence[Line]) -> Table:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="grey50", no_wrap=True)
+    table.add_column(overflow="fold")
+    for line in history:
+        table.add_row(moment(line.at), Text(plain(event(line))))
+    if not history:
+        table.add_row("", "Nothing is noted of it any more.")
+    return table

@@ -1,0 +1,135 @@
+"""Records as a table, as CSV and as JSON."""
+
+from __future__ import annotations
+
+import csv
+import sys
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+from rich.table import Column, Table
+from rich.text import Text
+
+from bridge.cli.plain import cell, plain
+from bridge.cli.render import COLOURS, console
+from bridge.status import iso, short_age
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from bridge.ledger.reading import Found
+
+__all__ = ["JsonList", "as_json", "show_table", "state_of", "write_csv", "write_json"]
+
+COLUMNS: Final = (
+    "connection", "stream", "id", "state", "reason", "marks", "origin", "trakor_id", "sku", "fields", "since",
+    "name",
+)  # fmt: skip
+"""What is told of each record, in CSV in this order."""
+
+ROOM_FOR_ALL: Final = 92
+"""Columns of a terminal from which a table has all there is; a narrower one does without ages."""
+
+NO_TERMINAL_WIDTH: Final = 160
+"""Columns of a table that goes into a file or a pipe."""
+
+
+def as_json(record: Found) -> dict[str, Any]:
+    """A record as the public interface has it; what there is not is null."""
+    return {
+        "connection": record.feed.connection,
+        "stream": str(record.feed.stream),
+        "id": record.id,
+        "state": record.state,
+        "reason": record.reason or None,
+        "marks": list(record.marks),
+        "origin": record.origin or None,
+        "trakor_id": record.trakor_id or None,
+        "sku": record.sku or None,
+        "fields": list(record.fields),
+        "since": iso(record.since_at),
+        "name": record.name or None,
+    }
+
+
+class JsonList:
+    """A JSON document that begins with a list of records and is written as they come."""
+
+    def __init__(self) -> None:
+        self._between = '{"records": [\n  '
+
+    def add(self, record: Found) -> None:
+        """Write one more record."""
+        sys.stdout.write(self._between + orjson.dumps(as_json(record)).decode())
+        self._between = ",\n  "
+
+    def end(self, **more: object) -> None:
+        """Write what else the document has, and its end."""
+        begun = self._between.startswith(",")
+        parts = [f'"{name}": {orjson.dumps(value).decode()}' for name, value in more.items()]
+        sys.stdout.write(("\n" if begun else '{"records": [') + ", ".join(["]", *parts]) + "}\n")
+        sys.stdout.flush()
+
+
+def write_json(records: Iterable[Found], total: int) -> None:
+    """Write the one JSON document of a list, record by record."""
+    document = JsonList()
+    for record in records:
+        document.add(record)
+    document.end(total=total)
+
+
+def write_csv(records: Iterable[Found]) -> None:
+    """Write CSV as RFC 4180 has it, record by record; nothing in it is a formula to a spreadsheet."""
+    out = csv.writer(sys.stdout)
+    out.writerow(COLUMNS)
+    for record in records:
+        out.writerow([cell(_text(value)) for value in as_json(record).values()])
+    sys.stdout.flush()
+
+
+def _text(value: str | list[str] | None) -> str:
+    return " ".join(value) if isinstance(value, list) else value or ""
+
+
+def state_of(record: Found) -> Text:
+    """A record's state and why, in its colour: ``held: same-name``, ``drifted: contact_info, gone``."""
+    details = (record.reason, *record.fields) if record.state == "drifted" else (record.reason,)
+    said = ", ".join(detail for detail in details if detail)
+    state = Text(record.state, style=COLOURS.get(record.state, ""))
+    state.append(f": {said}" if said else "")
+    marks = [*record.marks, *(["retry"] if record.retry else [])]
+    return state.append(f" [{', '.join(marks)}]" if marks else "", style="grey50")
+
+
+def show_table(records: Sequence[Found], *, error: bool = False) -> None:
+    """Show records on standard output, or on standard error."""
+    out = console(error=error)
+    width = out.width if out.is_terminal else NO_TERMINAL_WIDTH
+    now = time.time_ns() // 1_000_000
+    columns = _columns(records, now, narrow=width < ROOM_FOR_ALL)
+    table = Table(*(column for column, _ in columns), box=None, pad_edge=False, header_style="bold")
+    table.padding = (0, 2, 0, 0)
+    for cells in zip(*(texts for _, texts in columns), strict=True):
+        table.add_row(*cells)
+    out.print(table, width=width)
+
+
+def _columns(records: Sequence[Found], now: int, *, narrow: bool) -> list[tuple[Column, list[Text]]]:
+    """The columns that say something of these records, and fit, each with its cells."""
+    longest = max((len(plain(record.id)) for record in records), default=0)
+    state = Column("state", overflow="fold", max_width=18 if narrow else 30)
+    name = Column("name", overflow="ellipsis", no_wrap=True, min_width=10, max_width=60)
+    identity = Column("id", overflow="fold", min_width=min(36, longest))
+    columns = [(state, [state_of(record) for record in records])]
+    if any(record.name for record in records):
+        columns.append((name, [Text(plain(record.name)) for record in records]))
+    if len({record.feed.connection for record in records}) > 1:
+        columns.append((Column("connection"), [Text(plain(record.feed.connection)) for record in records]))
+    columns.append((Column("stream"), [Text(str(record.feed.stream)) for record in records]))
+    columns.append((identity, [Text(plain(record.id)) for record in records]))
+    if not narrow:
+        ages = [Text(short_age(record.since_at, now), style="grey50") for record in records]
+        columns.append((Column("since", no_wrap=True), ages))
+    return columns

@@ -1,0 +1,318 @@
+"""`trakor-bridge records list|show|retry|accept|drop`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, TypeAlias
+
+import typer
+
+from bridge.cli.selecting import (
+    NameOption,
+    ReasonOption,
+    Selection,
+    StateOption,
+    StreamOption,
+    current_ledger,
+    hasher_of,
+    the_one,
+    words,
+)
+from bridge.cli.session import (
+    ConfigOption,
+    ConnectionOption,
+    JsonOption,
+    LogFormatOption,
+    LogLevelOption,
+    begin,
+    print_json,
+)
+from bridge.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from bridge.cli.session import Session
+    from bridge.ledger.reading import Found
+
+__all__ = ["add_to"]
+
+HELP = """\
+What became of each record, and your decisions on those that wait for one.
+
+An id is Salestrekker's or Trakor's, or a product's SKU.
+"""
+LIST = """\
+List records, those known longest first.
+
+\b
+Examples:
+  trakor-bridge records list --state held,rejected,drifted
+  trakor-bridge records list --reason same-name --stream contacts
+  trakor-bridge records list --name "Jane Smith"
+  trakor-bridge records list --csv > records.csv
+  trakor-bridge records list --state pending --json
+"""
+SHOW = """\
+Tell everything about one record: its state, what that means, what you can do, what happened.
+
+\b
+Examples:
+  trakor-bridge records show 5f0e9c1a-8f0c-4c2b-9a57-0a1b2c3d4e5f
+  trakor-bridge records show PRD-00042
+  trakor-bridge records show --name "Jane Smith"
+"""
+RETRY = """\
+Decide a record anew: at once where what it says is still stored, else when it is next read.
+
+\b
+Examples:
+  trakor-bridge records retry 5f0e9c1a-8f0c-4c2b-9a57-0a1b2c3d4e5f
+  trakor-bridge records retry --state rejected --reason mapping --yes
+"""
+ACCEPT = """\
+Accept what a record waits for.
+
+A renamed or remapped one is sent under its new name, one of a name that is taken under its qualified
+name (or a given one), same-party and existing are taken as they are, and a drifted one counts as
+corrected in Trakor by hand.
+
+\b
+Examples:
+  trakor-bridge records accept 5f0e9c1a-8f0c-4c2b-9a57-0a1b2c3d4e5f
+  trakor-bridge records accept 5f0e9c1a-8f0c-4c2b-9a57-0a1b2c3d4e5f --as "Jane Smith (Perth)"
+  trakor-bridge records accept --state drifted --yes
+"""
+DROP = """\
+Never send a record (again). `records retry` takes that back.
+
+\b
+Examples:
+  trakor-bridge records drop 5f0e9c1a-8f0c-4c2b-9a57-0a1b2c3d4e5f
+  trakor-bridge records drop --reason same-name --yes
+"""
+
+TABLE_ROWS = 100
+"""So many rows a table has where nobody says how many."""
+
+IdArgument: TypeAlias = Annotated[
+    str | None,
+    typer.Argument(metavar="ID", help="Salestrekker's or Trakor's id, or a SKU.", show_default=False),
+]
+YesOption: TypeAlias = Annotated[bool, typer.Option("--yes", help="Decide on many without being asked.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    commands = typer.Typer(help=HELP, no_args_is_help=True, rich_markup_mode=None)
+    commands.command("list", help=LIST, short_help="List records.")(_list)
+    commands.command("show", help=SHOW, short_help="Tell everything about one record.")(_show)
+    commands.command("accept", help=ACCEPT, short_help="Accept what a record waits for.")(_accept)
+    commands.command("retry", help=RETRY, short_help="Decide a record anew.")(_retry)
+    commands.command("drop", help=DROP, short_help="Never send a record (again).")(_drop)
+    commands.command("forget", hidden=True, add_help_option=False, context_settings=_ANYTHING)(_forget)
+    app.add_typer(commands, name="records", short_help="What became of each record; your decisions.")
+
+
+_ANYTHING = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
+def _selection(
+    identity: str | None = None,
+    *,
+    name: str | None = None,
+    connection: str | None = None,
+    state: list[str] | None = None,
+    reason: list[str] | None = None,
+    stream: list[str] | None = None,
+) -> Selection:
+    from bridge.records import Reason, State, Stream  # noqa: PLC0415 - see the package
+
+    return Selection(
+        identity=identity or "",
+        name=name or "",
+        connection=connection or "",
+        states=words("--state", state, State),
+        reasons=words("--reason", reason, Reason),
+        streams=words("--stream", stream, Stream),
+    )
+
+
+def _list(  # noqa: PLR0913 - one parameter for each option
+    *,
+    state: StateOption = None,
+    reason: ReasonOption = None,
+    stream: StreamOption = None,
+    name: NameOption = None,
+    csv: Annotated[bool, typer.Option("--csv", help="Write CSV for a spreadsheet.")] = False,
+    json: JsonOption = False,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            "--limit", min=0, metavar="N", help="At most so many.", show_default="100 in a table, else all"
+        ),
+    ] = None,
+    config: ConfigOption = None,
+    connection: ConnectionOption = None,
+    log_level: LogLevelOption = None,
+    log_format: LogFormatOption = None,
+) -> None:
+    if csv and json:
+        raise UserError("--csv or --json?", advice="give one of them")
+    session = begin(config, connection, log_level, log_format)
+    selection = _selection(name=name, connection=connection, state=state, reason=reason, stream=stream)
+    form = "csv" if csv else "json" if json else "table"
+    _write_list(session, selection, form, limit)
+
+
+def _write_list(session: Session, selection: Selection, form: str, limit: int | None) -> None:
+    from bridge.cli.listing import write_csv, write_json  # noqa: PLC0415 - see the package
+    from bridge.ledger.engine import reading  # noqa: PLC0415 - see the package
+    from bridge.ledger.reading import listing, total  # noqa: PLC0415 - see the package
+
+    with reading(current_ledger(session)) as ledger:
+        wanted = selection.wanted(ledger, hasher_of(session, ledger) if selection.name else None)
+        match form:
+            case "csv":
+                write_csv(listing(ledger, wanted, limit))
+            case "json":
+                write_json(listing(ledger, wanted, limit), total(ledger, wanted))
+            case _:
+                rows = listing(ledger, wanted, TABLE_ROWS if limit is None else limit)
+                _tell(rows, total(ledger, wanted))
+
+
+def _tell(rows: Iterator[Found], total: int) -> None:
+    from bridge.cli.listing import show_table  # noqa: PLC0415 - see the package
+
+    shown = list(rows)
+    if shown:
+        show_table(shown)
+    if len(shown) < total:
+        typer.echo(f"{len(shown):,} of {total:,} records: --limit N lists more, --csv and --json list all.")
+    elif total:
+        typer.echo(
+            f"{total:,} record{'s' if total != 1 else ''}. `trakor-bridge records show ID` explains one."
+        )
+    else:
+        typer.echo("No record matches.")
+
+
+def _show(
+    identity: IdArgument = None,
+    *,
+    name: NameOption = None,
+    stream: StreamOption = None,
+    json: JsonOption = False,
+    config: ConfigOption = None,
+    connection: ConnectionOption = None,
+    log_level: LogLevelOption = None,
+    log_format: LogFormatOption = None,
+) -> None:
+    session = begin(config, connection, log_level, log_format)
+    selection = _selection(identity, name=name, connection=connection, stream=stream)
+    _tell_all(session, current_ledger(session), selection, json=json)
+
+
+def _tell_all(session: Session, path: Path, selection: Selection, *, json: bool) -> None:
+    from bridge.cli.explaining import show_record  # noqa: PLC0415 - see the package
+    from bridge.cli.listing import as_json  # noqa: PLC0415 - see the package
+    from bridge.ledger.engine import reading  # noqa: PLC0415 - see the package
+    from bridge.ledger.reading import history_of, standing_of  # noqa: PLC0415 - see the package
+    from bridge.status import iso  # noqa: PLC0415 - see the package
+
+    with reading(path) as ledger:
+        record = the_one(session, ledger, selection)
+        history = history_of(ledger, record.number)
+        standing = standing_of(ledger, record)
+    if json:
+        lines = [{"at": iso(line.at), "event": line.event, "detail": line.detail} for line in history]
+        print_json({**as_json(record), "history": lines})
+        return
+    several = len(session.settings.connections) > 1
+    show_record(record, standing, history, f"--connection {record.feed.connection}" if several else "")
+
+
+def _accept(  # noqa: PLR0913 - one parameter for each option
+    identity: IdArgument = None,
+    *,
+    name: NameOption = None,
+    given_name: Annotated[
+        str | None,
+        typer.Option("--as", metavar="NAME", help="Send one record under this name.", show_default=False),
+    ] = None,
+    state: StateOption = None,
+    reason: ReasonOption = None,
+    stream: StreamOption = None,
+    yes: YesOption = False,
+    json: JsonOption = False,
+    config: ConfigOption = None,
+    connection: ConnectionOption = None,
+    log_level: LogLevelOption = None,
+    log_format: LogFormatOption = None,
+) -> int:
+    if given_name is not None and not given_name.strip():
+        raise UserError("--as: a name needs characters that can be seen")
+    session = begin(config, connection, log_level, log_format)
+    selection = _selection(
+        identity, name=name, connection=connection, state=state, reason=reason, stream=stream
+    )
+    return _decide(session, "accept", selection, yes=yes, json=json, given_name=given_name or "")
+
+
+def _retry(  # noqa: PLR0913 - one parameter for each option
+    identity: IdArgument = None,
+    *,
+    name: NameOption = None,
+    state: StateOption = None,
+    reason: ReasonOption = None,
+    stream: StreamOption = None,
+    yes: YesOption = False,
+    json: JsonOption = False,
+    config: ConfigOption = None,
+    connection: ConnectionOption = None,
+    log_level: LogLevelOption = None,
+    log_format: LogFormatOption = None,
+) -> int:
+    session = begin(config, connection, log_level, log_format)
+    selection = _selection(
+        identity, name=name, connection=connection, state=state, reason=reason, stream=stream
+    )
+    return _decide(session, "retry", selection, yes=yes, json=json)
+
+
+def _drop(  # noqa: PLR0913 - one parameter for each option
+    identity: IdArgument = None,
+    *,
+    name: NameOption = None,
+    state: StateOption = None,
+    reason: ReasonOption = None,
+    stream: StreamOption = None,
+    yes: YesOption = False,
+    json: JsonOption = False,
+    config: ConfigOption = None,
+    connection: ConnectionOption = None,
+    log_level: LogLevelOption = None,
+    log_format: LogFormatOption = None,
+) -> int:
+    session = begin(config, connection, log_level, log_format)
+    selection = _selection(
+        identity, name=name, connection=connection, state=state, reason=reason, stream=stream
+    )
+    return _decide(session, "drop", selection, yes=yes, json=json)
+
+
+def _decide(
+    session: Session, verb: str, selection: Selection, *, yes: bool, json: bool, given_name: str = ""
+) -> int:
+    from bridge.cli.deciding import Order, decide  # noqa: PLC0415 - see the package
+    from bridge.ledger.persons import Verb  # noqa: PLC0415 - see the package
+
+    return decide(session, Order(Verb(verb), selection, given_name=given_name, yes=yes, json=json))
+
+
+def _forget() -> None:
+    raise UserError(
+        "`records forget` is not built yet",
+        advice="`records drop` keeps a record from being sent; `trakor-bridge --help` lists what is built",
+    )

@@ -1,0 +1,73 @@
+"""The snapshot of everything, for a person at a terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+from rich.text import Text
+
+from bridge.cli.explaining import say
+from bridge.cli.plain import plain
+from bridge.cli.render import COLOURS, console
+from bridge.records import State
+from bridge.status import headline, short_age
+
+if TYPE_CHECKING:
+    from bridge.ledger.reading import LastSweep
+    from bridge.status import ConnectionStatus, Snapshot
+
+__all__ = ["show_status"]
+
+
+def show_status(snapshot: Snapshot) -> None:
+    """Show it: of each connection the whole truth in sentences, then the numbers; the ledger last."""
+    out = console()
+    for name, status in snapshot.connections.items():
+        if len(snapshot.connections) > 1:
+            out.print(Text(plain(name), style="bold underline"))
+        first, *others = headline(status, snapshot.at)
+        say(out, first, style="bold")
+        for sentence in others:
+            say(out, sentence)
+        out.print()
+        if any(stream.known for stream in status.streams.values()):
+            out.print(_numbers(status, snapshot.at))
+            out.print()
+    for name, number in snapshot.others.items():
+        say(out, f"The ledger also has {number:,} records of {name}, which is not configured.")
+    out.print(Text(_ledger(snapshot), style="grey50"))
+
+
+def _numbers(status: ConnectionStatus, now: int) -> Table:
+    """A row for each stream, a column for each state that is there."""
+    states = [state for state in State if status.total(state)]
+    marks = [mark for mark in ("gone", "filtered") if any(one.marks[mark] for one in status.streams.values())]
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("")
+    for word in [*states, *(f"({mark})" for mark in marks)]:
+        table.add_column(Text(str(word), style=COLOURS.get(word, "")), justify="right", no_wrap=True)
+    table.add_column("last read", no_wrap=True)
+    for name, stream in status.streams.items():
+        counts = [_number(stream.states[state], COLOURS.get(state, "")) for state in states]
+        marked = [_number(stream.marks[mark], "") for mark in marks]
+        table.add_row(Text(str(name), style="bold"), *counts, *marked, _sweep(stream.last_sweep, now))
+    return table
+
+
+def _number(number: int, colour: str) -> Text:
+    return Text(f"{number:,}", style=colour if number else "grey50")
+
+
+def _sweep(sweep: LastSweep | None, now: int) -> Text:
+    if sweep is None:
+        return Text("never", style="dark_orange3")
+    if sweep.ended_at is None:
+        return Text(f"{sweep.read:,} so far", style="dark_orange3")
+    when = f"{short_age(sweep.ended_at, now)} ago"
+    return Text(when) if sweep.complete else Text(f"in part, {when}", style="dark_orange3")
+
+
+def _ledger(snapshot: Snapshot) -> str:
+    size = "none yet" if snapshot.size is None else f"{snapshot.size / 2**20:,.1f} MiB"
+    return f"Ledger {snapshot.ledger}: {size}."

@@ -1,0 +1,75 @@
+"""`trakor-bridge status`."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bridge.cli.session import (
+    ConfigOption,
+    ConnectionOption,
+    JsonOption,
+    LogFormatOption,
+    LogLevelOption,
+    begin,
+    print_json,
+)
+from bridge.errors import UserError
+
+if TYPE_CHECKING:
+    from bridge.cli.session import Session
+    from bridge.status import Snapshot
+
+__all__ = ["add_to"]
+
+HELP = """\
+Tell what is where, and what waits for you. Works beside a running backfill.
+
+\b
+Examples:
+  trakor-bridge status
+  trakor-bridge status --json
+"""
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add this module's command."""
+    app.command("status", help=HELP, short_help="What is where, and what waits for you.")(_status)
+
+
+def _status(
+    *,
+    watch: Annotated[bool, typer.Option("--watch", hidden=True)] = False,
+    json: JsonOption = False,
+    config: ConfigOption = None,
+    connection: ConnectionOption = None,
+    log_level: LogLevelOption = None,
+    log_format: LogFormatOption = None,
+) -> None:
+    if watch:
+        raise UserError(
+            "`status --watch` is not built yet", advice="`watch trakor-bridge status` repeats it on Linux"
+        )
+    session = begin(config, connection, log_level, log_format)
+    snapshot = _taken(session)
+    if json:
+        print_json(snapshot.as_json())
+        return
+    from bridge.cli.render_status import show_status  # noqa: PLC0415 - see the package
+
+    show_status(snapshot)
+
+
+def _taken(session: Session) -> Snapshot:
+    from bridge.records import Stream  # noqa: PLC0415 - see the package
+    from bridge.status import take  # noqa: PLC0415 - see the package
+    from bridge.wiring import ledger_path  # noqa: PLC0415 - see the package
+
+    settings = session.settings
+    streams = {
+        name: [stream for stream in Stream if settings.connections[name].stream(stream).enabled]
+        for name in session.connections
+    }
+    return take(ledger_path(settings), streams, tuple(settings.connections), time.time_ns() // 1_000_000)
