@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from bridge import __version__
-from bridge.cli import backfilling, caring, demonstrating, disclosing, sandboxing
+from bridge.cli import backfilling, caring, demonstrating, disclosing, records, sandboxing, showing
+from bridge.cli.plain import plain
 from bridge.errors import BridgeError, LedgerError, Refused, UserError
 
 if TYPE_CHECKING:
@@ -67,6 +68,8 @@ def application() -> typer.Typer:
     )
     app.callback()(_options_before_the_command)
     backfilling.add_to(app)
+    showing.add_to(app)
+    records.add_to(app)
     caring.add_to(app)
     demonstrating.add_to(app)
     disclosing.add_to(app)
@@ -135,7 +138,7 @@ def _run() -> int:
 def _complain(error: BridgeError) -> int:
     """Say what is wrong and what to do, and give the exit status that the interface has for it."""
     typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
-    typer.echo(f"{error}".replace("\n", "\n       "), err=True)
+    typer.echo(plain(f"{error}", keep="\n").replace("\n", "\n       "), err=True)
     advice = getattr(error, "advice", "")
     if advice:
         typer.echo(f"what to do: {advice}", err=True)
