@@ -10,11 +10,6 @@ from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from shutil import copyfile
-from itertools import pairwise
-from pathlib import Path
-from shutil import copyfile
-from pathlib import Path
-from shutil import copyfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
