@@ -22,11 +22,11 @@ __all__ = ["progress"]
 THEME: Final = Theme(
     {
         "bar.back": "grey50",
-        "bar.complete": "steel_blue",
+        "bar.complete": "turquoise4",
         "bar.finished": "green4",
-        "bar.pulse": "steel_blue",
+        "bar.pulse": "turquoise4",
         "progress.elapsed": "none",
-        "progress.spinner": "steel_blue",
+        "progress.spinner": "turquoise4",
     }
 )
 """Colours that can be read on black and on white."""

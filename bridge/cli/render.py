@@ -18,23 +18,39 @@ COLOURS: Final = {
     "existing": "green4",
     "unchanged": "green4",
     "delivered": "green4",
-    "merged": "steel_blue",
-    "skipped": "grey50",
-    "dropped": "grey50",
+    "merged": "turquoise4",
+    "skipped": "dim",
+    "dropped": "dim",
     "held": "dark_orange3",
     "drifted": "dark_orange3",
-    "pending": "dodger_blue2",
+    "pending": "royal_blue1",
     "rejected": "red3",
 }
 """The colour of each state and of each number of a report, the same everywhere.
 
-From the palette of 256, none of which a terminal's theme changes: each can be read on black and on white.
+From the palette of 256, which no theme changes: each can be read on black and on white, and where there
+are only 16 colours the nearest of those can.
 """
 
 
-def console(*, error: bool = False) -> Console:
-    """Where output goes: tables to standard output, complaints to standard error."""
-    return Console(stderr=error, highlight=False, soft_wrap=True)
+class _Console(Console):
+    """Rich's console, but when its reader has gone that is for the caller to see, not a reason to exit."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
+def console(*, error: bool = False, widest: int | None = None) -> Console:
+    """Where output goes: tables to standard output, complaints to standard error.
+
+    Args:
+        error: Complaints.
+        widest: Wrap lines at so many columns, or where the terminal ends; None leaves that to the terminal.
+    """
+    made = _Console(stderr=error, highlight=False, soft_wrap=widest is None)
+    if widest is not None:
+        made.width = min(made.width, widest)
+    return made
 
 
 def show_report(report: Report, *, tables: bool) -> None:
@@ -78,7 +94,7 @@ def numbers_table(report: ConnectionReport, title: str = "") -> Table:
 
 
 def _number(word: str, number: int) -> Text:
-    return Text(f"{number:,}", style=COLOURS.get(word, "") if number else "grey50")
+    return Text(f"{number:,}", style=COLOURS.get(word, "") if number else "dim")
 
 
 def _outcome(report: ConnectionReport) -> Text:

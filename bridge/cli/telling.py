@@ -6,14 +6,14 @@ import shlex
 import sys
 from typing import TYPE_CHECKING, Final
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from bridge.cli.plain import plain
 from bridge.cli.progress import progress
-from bridge.cli.render import COLOURS, numbers_table
+from bridge.cli.render import COLOURS, console, numbers_table
 from bridge.demo import Beginning, Changed, Compared, Ended, Explained, Prepared, Ran
 
 if TYPE_CHECKING:
@@ -43,8 +43,7 @@ class Teller:
     """Tells a demonstration on standard output, with progress bars on a terminal."""
 
     def __init__(self) -> None:
-        self._console = Console(highlight=False)
-        self._console.width = min(self._console.width, WIDEST)
+        self._console = console(widest=WIDEST)
         self._chapters = 0
 
     def watch(self) -> AbstractContextManager[Watch]:
