@@ -1,0 +1,456 @@
+"""README, docs/ and the code say the same, and what the pages tell a reader to type works."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+import subprocess
+import sys
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pytest
+from typer.main import get_command
+
+import bridge
+from bridge.cli.app import NOT_BUILT, application
+from bridge.records import Origin, Reason, State
+from documentation import (
+    anchors,
+    blocks,
+    blocks_that_cannot_be_parsed,
+    calls_that_do_not_exist,
+    links,
+    links_that_lead_nowhere,
+    parts_that_are_not_named,
+    paths_that_do_not_exist,
+    resolved,
+    section,
+    slug,
+    spans,
+    tables,
+    typed,
+    visible_commands,
+    words_of_other_vocabularies,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from typer.core import TyperGroup
+
+ROOT = Path(__file__).parent.parent
+T = TypeVar("T")
+
+
+def repository() -> set[str]:
+    """Every file that is committed, or would be; from the top of the repository."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],  # noqa: S607 - the one on the PATH
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    return {name for name in listed.stdout.split("\0") if (ROOT / name).is_file()}
+
+
+FILES = repository()
+PAGES = {name: (ROOT / name).read_text("utf-8") for name in sorted(FILES) if name.endswith(".md")}
+README = PAGES["README.md"]
+GLOSSARY = PAGES["docs/glossary.md"]
+
+
+def program() -> TyperGroup:
+    command: Any = get_command(application())
+    return command  # type: ignore[no-any-return]  # an application with several commands is a group of them
+
+
+# -- links, paths, blocks, words ------------------------------------------------------------------
+
+
+def test_every_link_and_anchor_leads_somewhere() -> None:
+    assert sum(len([*links(text)]) for text in PAGES.values()) > 50
+    assert [*links_that_lead_nowhere(PAGES, FILES)] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("[x](nowhere.md)", "leads to no file"),
+        ("[x](../README.md)", "leads to no file"),
+        ("[x](other.md#not-there)", "leads to no heading"),
+        ("[x](#not-there)", "leads to no heading"),
+        ("[x](other.md#a-heading-here)", ""),
+        ("[x](other.md#a-heading-here-1)", ""),
+        ("[`x`](../docs/other.md) and [y](../docs)", ""),
+        ("`[x](nowhere.md)` stands for itself", "leads to no file"),
+        ("```\n[x](nowhere.md)\n```\n", ""),
+        ("[x](https://example.com/nowhere.md#not-there)", ""),
+    ],
+)
+def test_a_link_that_leads_nowhere_is_found(text: str, fault: str) -> None:
+    pages = {"docs/page.md": text, "docs/other.md": "# A `heading`, here\n\n## A heading here\n"}
+    faults = [*links_that_lead_nowhere(pages, pages)]
+    assert (fault in faults[0] and len(faults) == 1) if fault else not faults
+
+
+@pytest.mark.parametrize(
+    ("heading", "anchor"),
+    [
+        ("`[trakor]`: where they go", "trakor-where-they-go"),
+        ("What if it dies here", "what-if-it-dies-here"),
+        ("8. A retry never makes an outage worse", "8-a-retry-never-makes-an-outage-worse"),
+        ("Links [inside](x.md) é_-", "links-inside-é_-"),
+    ],
+)
+def test_an_anchor_is_made_as_github_makes_it(heading: str, anchor: str) -> None:
+    assert slug(heading) == anchor
+    assert anchors(f"## {heading}\n") == {anchor}
+
+
+def test_every_path_that_a_page_names_exists() -> None:
+    assert [*paths_that_do_not_exist(PAGES, FILES)] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "faults"),
+    [
+        ("`bridge/mapping/mapper.py`, `bridge/mapping`, `bridge/mapping/`", 0),
+        ("`bridge/*/mapper.py`", 0),
+        ("`bridge/mapping/maper.py`", 1),
+        ("`bridge/map`", 1),
+        ("`tests/mapper.py` and `docs/mapping/*.md`", 2),
+        ("```\nbridge/nowhere.py\n```\n", 0),
+    ],
+)
+def test_a_path_that_does_not_exist_is_found(text: str, faults: int) -> None:
+    assert len([*paths_that_do_not_exist({"page.md": text}, {"bridge/mapping/mapper.py"})]) == faults
+
+
+def test_every_block_of_code_can_be_parsed() -> None:
+    languages = {block.language for text in PAGES.values() for block in blocks(text)}
+    assert {"python", "toml", "graphql", "console"} <= languages
+    assert [*blocks_that_cannot_be_parsed(PAGES)] == []
+
+
+@pytest.mark.parametrize(
+    ("language", "good", "bad"),
+    [
+        ("python", "await x\n", "def f(:\n"),
+        ("toml", 'x = "1"\n', "x = one\n"),
+        ("json", '{"x": 1}\n', "{x: 1}\n"),
+        ("graphql", "query A { a }\n", "query A { a\n"),
+    ],
+)
+def test_a_block_that_cannot_be_parsed_is_found(language: str, good: str, bad: str) -> None:
+    assert [*blocks_that_cannot_be_parsed({"page.md": f"```{language}\n{good}```\n"})] == []
+    (fault,) = blocks_that_cannot_be_parsed({"page.md": f"text\n\n```{language}\n{bad}```\n"})
+    assert fault.startswith("page.md:3: ")
+
+
+def test_no_page_speaks_another_vocabulary() -> None:
+    assert [*words_of_other_vocabularies(PAGES)] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "faults"),
+    [
+        ("Each Customer, each sync job", 2),
+        ("is deduplicated by entity", 2),
+        ("an identity, a custom map, the tenancy", 0),
+    ],
+)
+def test_a_word_of_another_vocabulary_is_found(text: str, faults: int) -> None:
+    assert len([*words_of_other_vocabularies({"page.md": text})]) == faults
+
+
+# -- commands -------------------------------------------------------------------------------------
+
+
+def test_every_call_of_the_program_would_be_understood() -> None:
+    """Commands, options and the words that they take; what is not built yet is not shown as if it were."""
+    assert [*calls_that_do_not_exist(PAGES, program())] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("`trakor-bridge backfil`", "backfil"),
+        ("`trakor-bridge backfill --dry`", "--dry"),
+        ("`trakor-bridge backfill deals`", "deals"),
+        ("`trakor-bridge backfill --dry-run`", "not built yet"),
+        ("`trakor-bridge run`", "not built yet"),
+        ("`python -m bridge sandbox --contacts many`", "many"),
+        ("```console\n$ cd x && trakor-bridge sandbox --contact 3 > config.toml &\n```\n", "--contact"),
+        ("```console\n$ .venv/bin/trakor-bridge sandbox \\\n    --speed 3\n```\n", "--speed"),
+        ("```console\nerror: `trakor-bridge nothing`\n```\n", ""),
+        ("```console\n$ trakor-bridge sandbox --contacts 3 > config.toml &  # a remark\n```\n", ""),
+        ("`trakor-bridge backfill [contacts] [products]`, `trakor-bridge`, `trakor-bridge --help`", ""),
+        ("`trakor-bridge backfill --json 2>/dev/null | head`", ""),
+    ],
+)
+def test_a_call_that_would_not_be_understood_is_found(text: str, fault: str) -> None:
+    faults = [*calls_that_do_not_exist({"page.md": text}, program())]
+    assert (len(faults) == 1 and fault in faults[0]) if fault else not faults
+
+
+def test_the_readme_lists_every_command_and_no_other() -> None:
+    listed = {
+        span.split()[0]
+        for cell in next(iter(tables(section(README, "Commands"))))
+        for span in re.findall(r"`([^`]+)`", cell)
+    }
+    assert listed == visible_commands(program())
+
+
+def test_each_command_of_the_readme_would_be_understood_with_an_id_or_a_path() -> None:
+    cells = next(iter(tables(section(README, "Commands"))))
+    calls = [span for cell in cells for span in re.findall(r"`([^`]+)`", cell)]
+    text = "".join(f"`trakor-bridge {call}`\n" for call in calls)
+    assert len(calls) > len(cells)
+    assert [*calls_that_do_not_exist({"README.md": text}, program())] == []
+
+
+def test_what_is_not_built_is_said_in_the_readme_and_in_the_changelog() -> None:
+    unreleased = section(PAGES["CHANGELOG.md"], "Unreleased").partition("### ")[0]
+    for text in (section(README, "Not built yet"), unreleased):
+        named = {span.split()[0] for span in spans(text)}
+        assert named >= NOT_BUILT.keys(), "a command that is not built is not named"
+        partly = {"backfill", "records", "status", "ledger"}
+        assert named & visible_commands(program()) <= partly, "a command that is built is named"
+
+
+def test_the_changelog_names_every_command_and_keeps_its_form() -> None:
+    text = PAGES["CHANGELOG.md"]
+    headings = re.findall(r"^## (.+)$", text, re.MULTILINE)
+    assert headings[0] == "Unreleased"
+    assert all(re.fullmatch(r"\d+\.\d+\.\d+ - \d{4}-\d\d-\d\d", heading) for heading in headings[1:])
+    kinds = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+    assert {*re.findall(r"^### (.+)$", text, re.MULTILINE)} <= kinds
+    named = {span.split()[0] for span in spans(text)}
+    assert visible_commands(program()) <= named
+
+
+def test_the_exit_statuses_are_those_of_the_backfills_help() -> None:
+    (listed,) = (cells for cells in tables(section(README, "Commands")) if "130" in cells)
+    text = program().commands["backfill"].help or ""
+    assert listed == re.findall(r"^  (\d+) +\S", text, re.MULTILINE)
+
+
+def test_every_make_target_that_a_page_names_exists() -> None:
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    named = {
+        match
+        for text in PAGES.values()
+        for match in re.findall(r"(?:`|^\$ )make ([a-z][a-z-]*)", text, re.MULTILINE)
+    }
+    assert "demo" in named
+    assert named <= {*re.findall(r"^([a-z][a-z-]*):", makefile, re.MULTILINE)}
+
+
+# -- architecture, glossary, index ----------------------------------------------------------------
+
+
+def test_the_architecture_names_every_part_of_the_package() -> None:
+    parts = {path.relative_to(ROOT / "bridge").parts[0] for path in (ROOT / "bridge").glob("**/*.py")}
+    parts = {part.removesuffix(".py") for part in parts} - {"__init__"}
+    assert {"mapping", "trakor"} <= parts
+    assert [*parts_that_are_not_named(PAGES["ARCHITECTURE.md"], parts)] == []
+
+
+def test_a_part_that_is_not_named_is_found() -> None:
+    text = "`bridge/mapping`, `bridge/trakor.py`; mapper and `sync`\n```\nbridge/sync\n```\n"
+    faults = [*parts_that_are_not_named(text, {"mapping", "trakor", "sync"})]
+    assert faults == ["bridge/sync is not named"]
+
+
+def test_the_architecture_names_only_modules_that_their_package_has() -> None:
+    """In its table of packages, where a module stands without its path."""
+    rows = re.findall(
+        r"^\| `(bridge/\w+)` \| (.+\.py.*) \|$", section(PAGES["ARCHITECTURE.md"], "Layers"), re.MULTILINE
+    )
+    named = [f"{package}/{module}" for package, cell in rows for module in re.findall(r"`(\w+\.py)`", cell)]
+    assert len(named) > 20
+    assert [path for path in named if path not in FILES] == []
+
+
+def first_cells(head: str) -> set[str]:
+    """The first column of the glossary's table whose first head this is."""
+    (found,) = re.findall(rf"^\| {head} \|.*\n\|[-|]+\n((?:\|.*\n)+)", GLOSSARY, re.MULTILINE)
+    return {*re.findall(r"^\| `([a-z-]+)` \|", found, re.MULTILINE)}
+
+
+@pytest.mark.parametrize(("title", "words"), [("state", State), ("reason", Reason), ("origin", Origin)])
+def test_the_glossary_has_every_state_reason_and_origin(
+    title: str, words: type[State | Reason | Origin]
+) -> None:
+    assert first_cells(title) == {*words}
+
+
+def test_every_word_of_the_glossary_is_used_somewhere_else() -> None:
+    terms = {
+        term
+        for line in GLOSSARY.splitlines()
+        if line.startswith("**")
+        for term in re.findall(r"\*\*(.+?)\*\*", line)
+    }
+    assert len(terms) > 60
+    sources = [(ROOT / name).read_text("utf-8") for name in FILES if re.match(r"bridge/.*\.py$", name)]
+    pages = [text for name, text in PAGES.items() if name != "docs/glossary.md"]
+    used = " ".join("\n".join([*sources, *pages]).lower().split())
+    assert [term for term in sorted(terms) if term.lower() not in used] == []
+
+
+def test_the_index_leads_to_every_page_of_the_documentation() -> None:
+    listed = {resolved("docs/README.md", link.partition("#")[0]) for link in links(PAGES["docs/README.md"])}
+    assert {name for name in PAGES if name.startswith("docs/")} - {"docs/README.md"} <= listed
+
+
+def test_each_record_of_a_decision_has_its_number_and_its_four_parts() -> None:
+    records = sorted(name for name in PAGES if name.startswith("docs/adr/"))
+    for number, name in enumerate(records, 1):
+        text = PAGES[name]
+        assert re.match(rf"docs/adr/{number:04}-[a-z0-9-]+\.md$", name)
+        assert text.startswith(f"# {number:04} ")
+        assert re.search(r"^\*\*Status\*\*: (accepted|replaced by \[\d{4}\]\(.+\))\.$", text, re.MULTILINE)
+        headings = re.findall(r"^## (.+)$", text, re.MULTILINE)
+        assert (headings[0], headings[-1]) == ("Situation", "Consequences")
+
+
+# -- what a reader types --------------------------------------------------------------------------
+
+TIMEOUT = 60
+MARK = "\x01"
+
+
+class Terminal:
+    """One shell, given commands as a reader would type them.
+
+    Args:
+        shell: Reads commands from its standard input.
+        stack: Ends what is left running in the background.
+        errors: Where its standard error goes.
+    """
+
+    def __init__(self, shell: asyncio.subprocess.Process, stack: AsyncExitStack, errors: Path) -> None:
+        self._shell = shell
+        self._stack = stack
+        self.errors = errors
+        self.status = 0
+
+    async def type(self, command: str) -> str:
+        """Run a command to its end, or until it is ready in the background; gives its standard output."""
+        if command.endswith("&"):
+            return await self._background(command)
+        # A subshell sets the status that the command before left, for `echo $?`.
+        return await self._exchange(f"(exit {self.status})\n{command}")
+
+    async def _exchange(self, lines: str) -> str:
+        assert self._shell.stdin
+        assert self._shell.stdout
+        self._shell.stdin.write(f"{lines}\nprintf '{MARK}%s\\n' \"$?\"\n".encode())
+        async with asyncio.timeout(TIMEOUT):
+            said = await self._shell.stdout.readuntil(MARK.encode())
+            self.status = int(await self._shell.stdout.readline())
+        return said.decode().removesuffix(MARK)
+
+    async def _background(self, command: str) -> str:
+        """What it prints goes where the line says; it is ready once its configuration is whole."""
+        words, file = re.fullmatch(r"(.+?) > (\S+) &", command).groups()  # type: ignore[union-attr]  # fails here
+        folder = Path((await self._exchange("pwd")).strip())
+        process = await asyncio.create_subprocess_exec(*words.split(), cwd=folder, stdout=subprocess.PIPE)
+        self._stack.push_async_callback(end, process)
+        assert process.stdout
+        async with asyncio.timeout(TIMEOUT):
+            said = await process.stdout.readuntil(b'api_key = "sk_live_')
+            (folder / file).write_bytes(said + await process.stdout.readline())
+        return ""
+
+
+async def end(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        process.terminate()
+    async with asyncio.timeout(TIMEOUT):
+        await process.wait()
+
+
+@pytest.fixture
+async def terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Terminal]:
+    """A shell in a folder that holds what a checkout has, the program's command on its path."""
+    programs = tmp_path / ".venv" / "bin"
+    programs.mkdir(parents=True)
+    (programs / "activate").touch()
+    (programs / "trakor-bridge").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m bridge "$@"\n')
+    (programs / "trakor-bridge").chmod(0o700)
+    shutil.copy(ROOT / "config.example.toml", tmp_path)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    monkeypatch.setenv("PYTHONPATH", str(Path(bridge.__file__).parent.parent))
+    monkeypatch.setenv("COLUMNS", "120")
+    async with AsyncExitStack() as stack:
+        shell = await asyncio.create_subprocess_exec(
+            "bash",
+            "--noprofile",
+            "--norc",
+            cwd=tmp_path,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stack.enter_context((tmp_path / "errors").open("wb")),
+        )
+        stack.push_async_callback(end, shell)
+        yield Terminal(shell, stack, tmp_path / "errors")
+
+
+def session(text: str) -> Iterator[tuple[str, list[str]]]:
+    """Each command of a page's console blocks, with the lines that are shown as its output."""
+    for block in blocks(text):
+        if block.language == "console":
+            parts = re.split(r"^(?=\$ )", block.text.replace("\\\n", " "), flags=re.MULTILINE)
+            for command, part in zip(typed(block), filter(None, parts), strict=True):
+                yield command, part.splitlines()[1:]
+
+
+def shown(lines: list[str]) -> re.Pattern[str]:
+    """What is shown, as a pattern: how wide a gap is does not count.
+
+    ``…`` stands for anything, alone on its line for any number of lines.
+    """
+    patterns = [
+        "(?:.*\n)*" if line.strip() == "…" else " *" + " +".join(map(re.escape, line.split())) + " *\n"
+        for line in lines
+    ]
+    return re.compile("".join(patterns).replace("…", ".*"))
+
+
+@pytest.mark.parametrize(
+    ("said", "fits"),
+    [
+        ("a  1\nin 2.5 s.\n", True),
+        ("a  1\nin 2.5 s.\nmore\n", False),
+        ("a  2\nin 2.5 s.\n", False),
+        ("", False),
+    ],
+)
+def test_output_that_is_another_one_is_found(said: str, fits: bool) -> None:  # noqa: FBT001 - a test's argument
+    assert bool(shown(["a  1", "in … s."]).fullmatch(said)) is fits
+
+
+@pytest.mark.acceptance
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(section(README, "Quick start: the sandbox"), id="README.md"),
+        pytest.param(PAGES["docs/quickstart.md"], id="docs/quickstart.md"),
+    ],
+)
+async def test_the_quick_start_does_what_it_shows(terminal: Terminal, text: str) -> None:
+    commands = [*session(text)]
+    assert len(commands) > 3
+    for command, lines in commands:
+        said = await terminal.type(command)
+        said += "\n" if said and not said.endswith("\n") else ""  # some leave the line open
+        assert shown(lines).fullmatch(said), f"$ {command}\n{said}\n{terminal.errors.read_text()}"
