@@ -31,8 +31,8 @@ def squeezed(name: str) -> str:
 
 
 def test_same_seed_same_data() -> None:
-    assert Contacts(300, 7).page(0, 300) == Contacts(300, 7).page(0, 300)
-    assert Products(60, 7).page(0, 60) == Products(60, 7).page(0, 60)
+    assert list(Contacts(300, 7)) == list(Contacts(300, 7))
+    assert list(Products(60, 7)) == list(Products(60, 7))
 
 
 def test_other_seed_other_people() -> None:
@@ -129,7 +129,7 @@ def test_a_million_contacts_take_next_to_no_memory() -> None:
     tracemalloc.start()
     try:
         contacts = Contacts(1_000_000, 1)
-        assert len(contacts.page(999_900, 200)) == 100
+        assert len([contacts.at(index) for index in contacts.order()[999_900:]]) == 100
         assert contacts.get(contacts.id_at(777_777)) == contacts[777_777]
         assert tracemalloc.get_traced_memory()[1] < 10_000_000
     finally:

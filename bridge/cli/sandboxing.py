@@ -31,7 +31,7 @@ def add_to(app: typer.Typer) -> None:
     app.command("sandbox", help=HELP, short_help="Both remote systems, simulated.")(_sandbox)
 
 
-def _sandbox(
+def _sandbox(  # noqa: PLR0913, PLR0917 - one for each option of the command
     contacts: Annotated[int, typer.Option(min=0, help="How many made-up contacts.")] = 1000,
     products: Annotated[int, typer.Option(min=0, help="How many made-up products.")] = 50,
     seed: Annotated[int, typer.Option(help="The same seed gives the same data.")] = 1,
@@ -39,9 +39,18 @@ def _sandbox(
     trakor_port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one.")] = 0,
     control_port: Annotated[int, typer.Option(min=0, max=65535, help="To change things while it runs.")] = 0,
     latency: Annotated[str, typer.Option(help="How long each answer takes at least.")] = "0ms",
+    shape: Annotated[
+        str, typer.Option(help="The schema: offset, page, relay, plain or renamed (docs/sandbox.md).")
+    ] = "offset",
+    first_page: Annotated[int, typer.Option(min=0, max=1, help="With --shape page: its first number.")] = 1,
     token_life: Annotated[str, typer.Option(help="How long a Salestrekker token is good for.")] = FORTNIGHT,
 ) -> None:
-    from bridge.sandbox import Options, serve  # noqa: PLC0415 - see the package
+    from bridge.sandbox import Options, ShapeKind, serve  # noqa: PLC0415 - see the package
+
+    if shape not in list(ShapeKind):
+        raise UserError(
+            f"--shape {shape}: there is no such schema", advice=f"take one of {', '.join(ShapeKind)}"
+        )
 
     options = Options(
         contacts=contacts,
@@ -51,6 +60,8 @@ def _sandbox(
         trakor_port=trakor_port,
         control_port=control_port,
         latency=_seconds("--latency", latency),
+        shape=ShapeKind(shape),
+        first_page=first_page,
         token_life=round(_seconds("--token-life", token_life)),
     )
     asyncio.run(serve(options, lambda text: typer.echo(text, nl=False)))

@@ -6,16 +6,17 @@ paging behaves as over a table ordered by creation: a removal moves everything b
 
 from __future__ import annotations
 
+import math
 from array import array
 from bisect import bisect_left
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from bridge.sandbox import oddities
-from bridge.sandbox.data import Loans, Numbering, People, Row, fee
+from bridge.sandbox.data import EPOCH, Loans, Numbering, People, Row, fee
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 __all__ = ["Collection", "Contacts", "Products", "merged"]
 
@@ -67,9 +68,21 @@ class Collection:
         index = self._index_of(identity)
         return None if index is None else self._at(index)
 
-    def page(self, offset: int, limit: int) -> list[Row]:
-        """Up to ``limit`` records from position ``offset`` on."""
-        return [self._at(index) for index in self._order[offset : offset + limit]]
+    def order(self) -> Sequence[int]:
+        """The indexes of the records in their order, ascending: what ``at`` takes."""
+        return self._order
+
+    def at(self, index: int) -> Row:
+        """The record with an index of ``order``."""
+        return self._at(index)
+
+    def changed_since(self, moment: datetime) -> Sequence[int]:
+        """The indexes of the records whose time stamp is not before ``moment``, in their order."""
+        # Seeded records are stamped one a second: no million of them is made to be looked at.
+        oldest = max(0, math.ceil((moment - EPOCH).total_seconds()))
+        seeded = self._order[bisect_left(self._order, oldest) :]
+        changed = (index for index, row in self._changed.items() if _stamp(row) >= moment)
+        return sorted({index for index in seeded if index not in self._changed}.union(changed))
 
     def insert(self, row: Row) -> str:
         """Add a record at the end; without an ``id`` it is given one. Returns the id.
@@ -212,6 +225,11 @@ class Products(Collection):
 def _split(name: str) -> Row:
     first, _, family = name.rpartition(" ")
     return {"firstName": first or None, "middleName": None, "familyName": family}
+
+
+def _stamp(row: Row) -> datetime:
+    stamp = row.get("timeStamp")
+    return datetime.fromisoformat(stamp) if stamp else datetime.max.replace(tzinfo=UTC)
 
 
 def _now() -> str:

@@ -27,7 +27,7 @@ from aiohttp import web
 from bridge.errors import UserError
 from bridge.sandbox.control import Control
 from bridge.sandbox.salestrekker import AuthErrorStyle, Credentials, Salestrekker
-from bridge.sandbox.shapes import offset_shape
+from bridge.sandbox.shapes import BeforeFirst, Paged, ShapeKind, shape_of
 from bridge.sandbox.system import response_of
 from bridge.sandbox.tokens import FORTNIGHT
 from bridge.sandbox.trakor import BASE_PATH, Matching, Trakor
@@ -58,6 +58,9 @@ class Options:
         token_life: Seconds that a Salestrekker token is good for.
         auth_error_style: How Salestrekker answers a bad token or log-in.
         introspection: Whether Salestrekker's schema may be asked for.
+        shape: Which schema Salestrekker has.
+        first_page: The number of the first page, 0 or 1, in the shape ``page``.
+        before_first: What is answered there for page 0, where the first is 1.
         max_page: Salestrekker gives no more records at once, whatever is asked for; None: no bound.
         organizations: Those that the log-in belongs to; it begins in the first.
         home: Which of them has the data; the others are empty.
@@ -79,6 +82,9 @@ class Options:
     token_life: int = FORTNIGHT
     auth_error_style: AuthErrorStyle = AuthErrorStyle.HTTP
     introspection: bool = True
+    shape: ShapeKind = ShapeKind.OFFSET
+    first_page: int = 1
+    before_first: BeforeFirst = BeforeFirst.REFUSED
     max_page: int | None = None
     organizations: tuple[str, ...] = ("Sandbox Finance",)
     home: int = 0
@@ -206,7 +212,7 @@ def _salestrekker(options: Options) -> Salestrekker:
     return Salestrekker(
         world,
         Credentials(options.api_key, options.email, options.password),
-        offset_shape(options.max_page),
+        shape_of(options.shape, Paged(options.max_page, options.first_page, options.before_first)),
         latency=options.latency,
         token_life=options.token_life,
         auth_error_style=options.auth_error_style,

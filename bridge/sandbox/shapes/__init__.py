@@ -1,0 +1,47 @@
+"""The schemas that the Salestrekker server can have: five shapes over the same data.
+
+===========  =================================================================  ======================
+shape        contacts                                                           what has changed since
+===========  =================================================================  ======================
+``offset``   ``contacts(limit, offset)``: a list; the reconstructed schema
+``page``     ``contacts(page, pageSize)``: ``items`` and ``total``              ``modifiedSince: Int``
+``relay``    ``contacts(first, after)``: ``edges``, ``nodes``, ``pageInfo``     ``updatedSince: DateTime``
+``plain``    ``contacts``: the whole list                                       ``changedAfter: String``
+``renamed``  ``clients(skip, take)``: ``objects``, with names of its own
+===========  =================================================================  ======================
+
+Products likewise, without a time. A resolver gives plain dicts with the schema's field names.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bridge.sandbox.shapes.kinds import BeforeFirst, Paged, ShapeKind
+from bridge.sandbox.shapes.lists import offset_shape, page_shape, plain_shape, relay_shape
+from bridge.sandbox.shapes.renamed import renamed_shape
+
+if TYPE_CHECKING:
+    from bridge.sandbox.engine import Shape
+
+__all__ = ["BeforeFirst", "Paged", "ShapeKind", "offset_shape", "shape_of"]
+
+
+def shape_of(kind: ShapeKind, paged: Paged) -> Shape:
+    """A schema and its resolvers.
+
+    Args:
+        kind: Which one.
+        paged: How its pages are; what does not apply to the kind is passed over.
+    """
+    match kind:
+        case ShapeKind.OFFSET:
+            return offset_shape(paged.most)
+        case ShapeKind.PAGE:
+            return page_shape(paged)
+        case ShapeKind.RELAY:
+            return relay_shape(paged.most)
+        case ShapeKind.PLAIN:
+            return plain_shape()
+        case ShapeKind.RENAMED:
+            return renamed_shape(paged.most)

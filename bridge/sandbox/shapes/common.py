@@ -1,0 +1,116 @@
+"""What the shapes share: the fields that are the same in all, and how records are found and shown."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from graphql import DocumentNode, GraphQLError, ObjectTypeDefinitionNode, parse, print_ast
+
+from bridge.sandbox.engine import Shape, shipped_sdl
+from bridge.sandbox.tokens import Visitor
+
+if TYPE_CHECKING:
+    from collections.abc import Collection as Names
+    from collections.abc import Iterable, Mapping
+
+    from graphql import DefinitionNode
+
+    from bridge.sandbox.collection import Collection
+    from bridge.sandbox.data import Row
+    from bridge.sandbox.projection import Resolver
+    from bridge.sandbox.salestrekker import Session
+
+__all__ = ["by_id", "natural", "one", "schema_without", "shape", "show", "stream_of"]
+
+
+def shape(sdl: str, records: Mapping[str, Resolver]) -> Shape:
+    """A shape of a schema text, and of the resolvers for the fields that give contacts and products."""
+    return Shape(sdl, {**_QUERIES, **records}, _MUTATIONS)
+
+
+def by_id() -> dict[str, Resolver]:
+    """The resolvers for one contact and one product, by the names of the reconstructed schema."""
+    return {
+        "contact": lambda session, arguments: one(session, "contacts", arguments["id"]),
+        "product": lambda session, arguments: one(session, "products", arguments["id"]),
+    }
+
+
+def stream_of(session: Session, stream: str) -> Collection:
+    """The visitor's contacts or products."""
+    return session.world.contacts if stream == "contacts" else session.world.products
+
+
+def show(session: Session, stream: str, indexes: Iterable[int]) -> list[Any]:
+    """The records with these indexes, with what is broken in them."""
+    rows = stream_of(session, stream)
+    return session.world.shown(stream, [rows.at(index) for index in indexes])
+
+
+def one(session: Session, stream: str, identity: str) -> Any:  # noqa: ANN401 - a row, or an error in its place
+    """The record with this id, or None."""
+    row = stream_of(session, stream).get(identity)
+    return None if row is None else session.world.shown(stream, [row])[0]
+
+
+def natural(**numbers: int) -> None:
+    """Refuse negative numbers, as a database does.
+
+    Raises:
+        GraphQLError: One is negative.
+    """
+    if any(number < 0 for number in numbers.values()):
+        raise GraphQLError(
+            f"{' and '.join(numbers)} must not be negative", extensions={"code": "BAD_USER_INPUT"}
+        )
+
+
+def schema_without(fields: Names[str], types: Names[str] = ()) -> str:
+    """The reconstructed schema without some of the fields of ``Query``, and without some types."""
+    document = parse(shipped_sdl())
+    definitions = [_without(node, fields) for node in document.definitions if _name(node) not in types]
+    return print_ast(DocumentNode(definitions=tuple(definitions)))
+
+
+def _name(node: DefinitionNode) -> str:
+    return node.name.value if isinstance(node, ObjectTypeDefinitionNode) else ""
+
+
+def _without(node: DefinitionNode, fields: Names[str]) -> DefinitionNode:
+    if _name(node) != "Query" or not isinstance(node, ObjectTypeDefinitionNode):
+        return node
+    kept = tuple(field for field in node.fields or () if field.name.value not in fields)
+    return ObjectTypeDefinitionNode(name=node.name, fields=kept, interfaces=(), directives=())
+
+
+def _workflow(session: Session, arguments: Mapping[str, Any]) -> Row | None:
+    return next((one for one in session.world.workflows if one["id"] == arguments["id"]), None)
+
+
+def _organizations(session: Session, _arguments: Mapping[str, Any]) -> list[Row]:
+    return [{"id": one.id, "organization": {"name": one.name}} for one in session.world.organizations]
+
+
+def _authenticate(session: Session, arguments: Mapping[str, Any]) -> Row:
+    return {"token": session.server.log_in(arguments)}
+
+
+def _switch(session: Session, arguments: Mapping[str, Any]) -> Row:
+    known = {organization.id for organization in session.world.organizations}
+    if session.visitor is None or arguments["id"] not in known:
+        raise GraphQLError("You do not belong to that organisation.", extensions={"code": "FORBIDDEN"})
+    return {"token": session.server.tokens.give(Visitor(arguments["id"], session.visitor.by_key))}
+
+
+_QUERIES: Mapping[str, Resolver] = {
+    "organizations": _organizations,
+    "workflows": lambda session, _: session.world.workflows,
+    "workflow": _workflow,
+    "labels": lambda session, _: session.world.labels,
+    "ticket": lambda session, arguments: session.world.tickets.get(arguments["id"]),
+}
+
+_MUTATIONS: Mapping[str, Resolver] = {
+    "authenticate": _authenticate,
+    "authenticateInDifferentOrganization": _switch,
+}
