@@ -8,6 +8,7 @@ from typing import Final
 __all__ = ["age", "iso", "moment", "short_age"]
 
 _UNITS: Final = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
+_SHORT: Final = {"day": "d", "hour": "h", "minute": "min", "second": "s"}
 
 
 def iso(at: int) -> str:
@@ -22,17 +23,22 @@ def moment(at: int) -> str:
 
 def age(at: int, now: int) -> str:
     """How long ago something was, or how far away it is, in one unit: ``3 minutes ago``, ``in 2 hours``."""
-    seconds = abs(now - at) // 1000
-    for unit, length in _UNITS:
-        number = seconds // length
-        if number:
-            span = f"{number} {unit}{'s' if number != 1 else ''}"
-            return f"{span} ago" if at <= now else f"in {span}"
-    return "just now"
+    number, unit = _span(at, now)
+    if not number:
+        return "just now"
+    span = f"{number} {unit}{'s' if number != 1 else ''}"
+    return f"{span} ago" if at <= now else f"in {span}"
 
 
 def short_age(at: int, now: int) -> str:
-    """The same for the narrow column of a list: ``3 min``, ``2 d``."""
-    number, _, unit = age(at, now).partition(" ")
-    short = {"day": "d", "hour": "h", "minute": "min", "second": "s"}.get(unit.split()[0].rstrip("s"))
-    return f"{number} {short}" if short else "0 s"
+    """The time between, for the narrow column of a list: ``3 min``, ``2 d``."""
+    number, unit = _span(at, now)
+    return f"{number} {_SHORT[unit]}"
+
+
+def _span(at: int, now: int) -> tuple[int, str]:
+    """The time between in the largest unit that it fills at least once."""
+    seconds = abs(now - at) // 1000
+    found = (one for one in _UNITS if seconds >= one[1])
+    unit, length = next(found, _UNITS[-1])
+    return seconds // length, unit
