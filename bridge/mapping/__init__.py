@@ -8,11 +8,23 @@ The flow of one record::
 
 Pure: no I/O, no clock. ``defaults`` holds the maps used where the configuration gives none,
 ``expressions`` compiles and evaluates, ``functions`` and ``phones`` are what an expression can call
-beyond JMESPath's own, ``values`` turns results into text and prices, ``mapper`` puts it together.
+beyond JMESPath's own, ``values`` turns results into text and prices, ``mapper`` puts it together; ``reads``
+holds a map against what a query selects.
 """
 
 from bridge.mapping.defaults import DEFAULT_WHERE, DEFAULTS
 from bridge.mapping.functions import FUNCTION_NAMES
 from bridge.mapping.mapper import Mapper
+from bridge.mapping.reads import Misread, Shape, misreads, relisted, rewritten
 
-__all__ = ["DEFAULTS", "DEFAULT_WHERE", "FUNCTION_NAMES", "Mapper"]
+__all__ = [
+    "DEFAULTS",
+    "DEFAULT_WHERE",
+    "FUNCTION_NAMES",
+    "Mapper",
+    "Misread",
+    "Shape",
+    "misreads",
+    "relisted",
+    "rewritten",
+]

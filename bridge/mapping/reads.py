@@ -1,0 +1,278 @@
+"""What an expression reads of a record, held against what a query selects: before any record is read.
+
+A map that reads a field which the query does not select gives null for every record, without an error. So
+each expression is walked over the shape of a record instead of a record::
+
+    person.contact.emial  over  {person: {contact: {email}}}   ──>  Misread(person.contact.emial)
+    lender.name           over  {lender: [{name}]}             ──>  Misread(lender.name, a list)
+
+What cannot be known (the result of a function, a shape that the schema did not tell) is not complained of.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import jmespath
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+
+    from jmespath.visitor import _TreeNode
+
+__all__ = ["Misread", "Shape", "misreads", "relisted", "rewritten"]
+
+IMPLIED: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {"fee": (("value",), ("name", "type"))}
+"""What our functions read of each element by themselves: one of each group is needed."""
+
+_CHAIN: Final = re.compile(
+    r"'(?:[^'\\]|\\.)*'|`(?:[^`\\]|\\.)*`|\"(?:[^\"\\]|\\.)*\""  # quoted: left as it is
+    r"|(?<![\w.])(?P<names>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)(?![\w(]|\.[A-Za-z_])"
+)
+"""A chain of names such as ``person.contact``, from its beginning; a function's name is not part of one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a query selects at one place of a record.
+
+    Attributes:
+        fields: By their names in the answer; empty for a plain value.
+        many: Whether it is a list of such; None where that is not known.
+    """
+
+    fields: Mapping[str, Shape] = field(default_factory=dict)
+    many: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Misread:
+    """A place that an expression reads and that gives null for every record.
+
+    Attributes:
+        path: Names of the fields down to it.
+        why: Empty where the query does not select it; else what is wrong with how it is read.
+    """
+
+    path: tuple[str, ...]
+    why: str = ""
+
+    def __str__(self) -> str:
+        return ".".join(self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class _At:
+    """A place in the shape of a record.
+
+    Attributes:
+        path: Names of the fields down to it.
+        shape: What is selected there; None where it is not selected.
+        single: Whether an index or a projection has taken one of its list.
+    """
+
+    path: tuple[str, ...]
+    shape: Shape | None
+    single: bool = False
+
+    @property
+    def many(self) -> bool | None:
+        """Whether it is a list as it stands; None where that is not known."""
+        return False if self.single else self.shape.many if self.shape else None
+
+    def inner(self) -> _At:
+        """One of its list."""
+        return _At(self.path, self.shape, single=True)
+
+    def listed(self) -> _At:
+        """A list of such."""
+        return _At(self.path, self.shape and Shape(self.shape.fields, many=True))
+
+
+def misreads(expression: str, record: Shape) -> tuple[Misread, ...]:
+    """What an expression reads that no record will have, each place once.
+
+    Args:
+        expression: JMESPath that compiles; empty text reads nothing.
+        record: What the query selects of a record.
+    """
+    if not expression.strip():
+        return ()
+    reader = _Reader()
+    reader.visit(jmespath.compile(expression).parsed, [_At((), record)])
+    return tuple(misread for misread in dict.fromkeys(reader.found) if not reader.goes_beyond(misread))
+
+
+class _Reader:
+    """Walks an expression over places instead of values."""
+
+    def __init__(self) -> None:
+        self.found: list[Misread] = []
+
+    def goes_beyond(self, misread: Misread) -> bool:
+        """Whether something below a missing place is read too: that says it better."""
+        depth = len(misread.path)
+        return not misread.why and any(
+            len(other.path) > depth and other.path[:depth] == misread.path for other in self.found
+        )
+
+    def visit(self, node: _TreeNode, places: list[_At]) -> list[_At]:
+        """Where the result of a node comes from; none where that is not known."""
+        method = getattr(self, f"_{node['type']}", None)
+        if method is not None:
+            result: list[_At] = method(node, places)
+            return result
+        for child in _children(node):
+            self.visit(child, places)
+        return []
+
+    def _field(self, node: _TreeNode, places: list[_At]) -> list[_At]:
+        return [found for place in places for found in self._step(place, node["value"])]
+
+    def _step(self, place: _At, name: str) -> Iterator[_At]:
+        path = (*place.path, name)
+        if place.many:
+            self.found.append(Misread(path, f"{'.'.join(place.path)} is a list: take one of it with [0]"))
+        elif place.shape is None or name not in place.shape.fields:
+            self.found.append(Misread(path))
+            yield _At(path, None)
+        else:
+            yield _At(path, place.shape.fields[name])
+
+    def _current(self, _node: _TreeNode, places: list[_At]) -> list[_At]:
+        return places
+
+    _identity = _current
+
+    def _subexpression(self, node: _TreeNode, places: list[_At]) -> list[_At]:
+        for child in _children(node):
+            places = self.visit(child, places)
+        return places
+
+    _pipe = _subexpression
+    _index_expression = _subexpression
+
+    def _index(self, _node: _TreeNode, places: list[_At]) -> list[_At]:
+        return [taken for place in places for taken in self._one_of(place)]
+
+    _slice = _current
+
+    def _one_of(self, place: _At) -> Iterator[_At]:
+        if place.many is False and place.shape is not None:
+            self.found.append(Misread(place.path, "is no list: read it without [ ]"))
+        else:
+            yield place.inner()
+
+    def _flatten(self, node: _TreeNode, places: list[_At]) -> list[_At]:
+        return self.visit(node["children"][0], places)
+
+    def _projection(self, node: _TreeNode, places: list[_At]) -> list[_At]:
+        source, right, *conditions = _children(node)
+        each = [taken for place in self.visit(source, places) for taken in self._one_of(place)]
+        for condition in conditions:
+            self.visit(condition, each)
+        return [place.listed() for place in self.visit(right, each)]
+
+    _filter_projection = _projection
+
+    def _value_projection(self, node: _TreeNode, places: list[_At]) -> list[_At]:
+        self.visit(node["children"][0], places)
+        return []
+
+    def _or_expression(self, node: _TreeNode, places: list[_At]) -> list[_At]:
+        return [found for child in _children(node) for found in self.visit(child, places)]
+
+    def _and_expression(self, node: _TreeNode, places: list[_At]) -> list[_At]:
+        left, right = _children(node)
+        self.visit(left, places)
+        return self.visit(right, places)
+
+    def _function_expression(self, node: _TreeNode, places: list[_At]) -> list[_At]:
+        plain = [child for child in _children(node) if child["type"] != "expref"]
+        given = [self.visit(child, places) for child in plain]
+        each = [place.inner() for place in given[0]] if given else []
+        for child in _children(node):
+            if child["type"] == "expref":
+                self.visit(child["children"][0], each)
+        for group in IMPLIED.get(node["value"], ()):
+            self._implied(group, each)
+        return []
+
+    def _implied(self, group: Sequence[str], places: list[_At]) -> None:
+        for place in places:
+            if place.shape and place.shape.fields and not any(name in place.shape.fields for name in group):
+                self.found.append(Misread((*place.path, group[0])))
+
+
+def _children(node: _TreeNode) -> list[_TreeNode]:
+    return list(node["children"])
+
+
+def rewritten(expression: str, moved: Mapping[tuple[str, ...], tuple[str, ...]], record: Shape) -> str:
+    """The expression with fields read where they are; empty where that cannot be guessed safely.
+
+    Args:
+        expression: JMESPath that compiles.
+        moved: Path that is read -> path that is selected.
+        record: What the query selects of a record. What is still missing afterwards was missing before.
+    """
+    lost = {misread.path[-1] for misread in misreads(expression, record) if misread.path not in moved}
+    for text in (_replaced(expression, _by_prefix(moved)), _replaced(expression, moved)):
+        if text != expression and not any(_is_new(misread, lost) for misread in _misreads(text, record)):
+            return text
+    return ""
+
+
+def relisted(expression: str, misread: Misread) -> str:
+    """The expression with a list read as a list, or what is none read as none.
+
+    Args:
+        expression: JMESPath that compiles.
+        misread: One of its misreads with a ``why``.
+    """
+    if misread.why.startswith("is no list"):
+        chain = str(misread)
+        return re.sub(rf"(?<![\w.]){re.escape(chain)}\[(?:\d*|\*)\]", chain, expression)
+    above = misread.path[:-1]
+    return _replaced(expression, {above: (*above[:-1], f"{above[-1]}[0]")})
+
+
+def _misreads(text: str, record: Shape) -> tuple[Misread, ...]:
+    try:
+        return misreads(text, record)
+    except jmespath.exceptions.JMESPathError:
+        return (Misread((), "cannot be read"),)
+
+
+def _is_new(misread: Misread, lost: Collection[str]) -> bool:
+    return bool(misread.why) or misread.path[-1] not in lost
+
+
+def _by_prefix(moved: Mapping[tuple[str, ...], tuple[str, ...]]) -> dict[tuple[str, ...], tuple[str, ...]]:
+    """What stood before the names that are the same in both; empty where one place has become several."""
+    found: dict[tuple[str, ...], tuple[str, ...]] = {}
+    for old, new in moved.items():
+        same = 0
+        while same < min(len(old), len(new)) and old[-1 - same] == new[-1 - same]:
+            same += 1
+        before, after = old[: len(old) - same], new[: len(new) - same]
+        if found.setdefault(before, after) != after:
+            return {}
+    return {before: after for before, after in found.items() if before}
+
+
+def _replaced(expression: str, renames: Mapping[tuple[str, ...], tuple[str, ...]]) -> str:
+    """Chains of names written otherwise, outside of quoted text."""
+
+    def chain(match: re.Match[str]) -> str:
+        if match["names"] is None:
+            return match[0]
+        names = tuple(match["names"].split("."))
+        for length in range(len(names), 0, -1):
+            if names[:length] in renames:
+                return ".".join((*renames[names[:length]], *names[length:])) or "@"
+        return match[0]
+
+    return _CHAIN.sub(chain, expression)
