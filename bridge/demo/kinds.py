@@ -19,17 +19,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from sqlalchemy import Connection
-
     from bridge.ledger.reading import Found
     from bridge.sandbox import Sandbox
     from bridge.sandbox.trakor import Entry
+    from bridge.status import Choice
 
 __all__ = ["explain"]
 
 CREATED: Final = "created"
 ORDER: Final = (CREATED, State.MERGED, State.HELD, State.DRIFTED, State.REJECTED, State.SKIPPED)
-DECIDED_BY_A_PERSON: Final = frozenset({State.HELD, State.DRIFTED, State.REJECTED})
+DECIDABLE: Final = frozenset({State.HELD, State.DRIFTED, State.REJECTED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +38,14 @@ class _Record:
     Attributes:
         found: The ledger's word.
         details: Event of its history -> what was said of it last.
+        choices: What a person can do, where one is to decide.
         row: Salestrekker's.
         in_trakor: The name of its party or product; empty where it has none of its own.
     """
 
     found: Found
     details: Mapping[str, str]
+    choices: Sequence[Choice]
     row: Mapping[str, Any]
     in_trakor: str
 
@@ -73,13 +74,10 @@ def explain(ledger: Path, sandbox: Sandbox, *, first: Collection[str]) -> Explai
         sandbox: Both simulated systems, to name names: the ledger keeps none of what was delivered.
         first: Ids of the records that serve as examples before all others.
     """
-    with reading(ledger) as connection:
-        every = _every(connection, sandbox)
-        every.sort(key=lambda record: record.found.id not in first)
-        words = sorted({record.word for record in every}, key=_place)
-        kinds = [
-            _kind(connection, word, [record for record in every if record.word == word]) for word in words
-        ]
+    every = _every(ledger, sandbox)
+    every.sort(key=lambda record: record.found.id not in first)
+    words = sorted({record.word for record in every}, key=_place)
+    kinds = [_kind(word, [record for record in every if record.word == word]) for word in words]
     linked = {record.found.trakor_id for record in every}
     return Explained(
         kinds=tuple(kinds),
@@ -94,36 +92,36 @@ def _entries(sandbox: Sandbox) -> list[Entry]:
     return [*sandbox.trakor.parties.entries(), *sandbox.trakor.products.entries()]
 
 
-def _every(connection: Connection, sandbox: Sandbox) -> list[_Record]:
+def _every(ledger: Path, sandbox: Sandbox) -> list[_Record]:
     names = {entry.id: entry.name for entry in _entries(sandbox)}
     streams = {Stream.CONTACTS: sandbox.contacts, Stream.PRODUCTS: sandbox.products}
-    return [
-        _Record(
-            found=found,
-            details={line.event: line.detail for line in history_of(connection, found.number)},
-            row=streams[found.feed.stream].get(found.id) or {},
-            in_trakor=names.get(found.trakor_id, ""),
-        )
-        for found in find(connection, Wanted())
-    ]
+    with reading(ledger) as connection:
+        return [
+            _Record(
+                found=found,
+                details={line.event: line.detail for line in history_of(connection, found.number)},
+                choices=choices(found, standing_of(connection, found)) if found.state in DECIDABLE else [],
+                row=streams[found.feed.stream].get(found.id) or {},
+                in_trakor=names.get(found.trakor_id, ""),
+            )
+            for found in find(connection, Wanted())
+        ]
 
 
 def _place(word: str) -> tuple[int, str]:
     return (ORDER.index(word) if word in ORDER else len(ORDER), word)
 
 
-def _kind(connection: Connection, word: str, records: Sequence[_Record]) -> Kind:
+def _kind(word: str, records: Sequence[_Record]) -> Kind:
     why, said = STORIES.get(word, (_reasons, _its_name))
-    command, effect = _way_on(connection, records[0].found)
-    return Kind(word, len(records), why(records), Example(said(records[0]), command, effect))
+    return Kind(word, len(records), why(records), Example(said(records[0]), *_way_on(records[0])))
 
 
-def _way_on(connection: Connection, found: Found) -> tuple[str, str]:
+def _way_on(record: _Record) -> tuple[str, str]:
     """The command with which a person decides, else the one that tells all; and what it does."""
-    if found.state in DECIDED_BY_A_PERSON:
-        choice = choices(found, standing_of(connection, found))[0]
-        return choice.command, choice.effect
-    return f"trakor-bridge records show {found.id}", ""
+    if record.choices:
+        return record.choices[0].command, record.choices[0].effect
+    return f"trakor-bridge records show {record.found.id}", ""
 
 
 def _reasons(records: Sequence[_Record]) -> str:

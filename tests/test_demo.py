@@ -1,0 +1,465 @@
+"""The demonstration: what it shows is true, whoever watches it, and nothing of it stays."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import shlex
+import signal
+import stat
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+from contextlib import contextmanager, suppress
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+import pytest
+
+from bridge import settings
+from bridge.demo import Changed, Explained, Prepared, Ran, demonstrate, steps, story
+from bridge.demo.loop import Loop
+from bridge.errors import BridgeError
+from bridge.ledger.engine import reading
+from bridge.ledger.reading import Wanted, listing
+from bridge.sandbox import Options, Sandbox
+from bridge.sandbox.collection import Contacts, Products
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from bridge.records import Stream
+
+KINDS = ("created", "merged", "held", "drifted", "rejected", "skipped")
+SMALL = Options(contacts=100, products=20)
+DEMO = (sys.executable, "-m", "bridge", "demo")
+SECONDS = 60
+
+
+class Shown:
+    """What a demonstration printed, read as a person would."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    @cached_property
+    def chapters(self) -> list[str]:
+        """What stands under each numbered title, without the line ends that only the width made."""
+        parts = re.split(r"^\d+\. ", self.text, flags=re.MULTILINE)[1:]
+        return [re.sub(r"\s+", " ", part) for part in parts]
+
+    @cached_property
+    def tables(self) -> list[dict[str, dict[str, int]]]:
+        """Of each backfill, stream -> word -> number."""
+        tables = []
+        lines = [line.split() for line in self.text.splitlines()]
+        for at, words in enumerate(lines):
+            if words[:1] == ["read"]:
+                rows = lines[at + 1 : at + 3]
+                tables.append(
+                    {name: dict(zip(words, map(int, numbers), strict=True)) for name, *numbers in rows}
+                )
+        return tables
+
+    @cached_property
+    def requests(self) -> list[int]:
+        """How many each backfill sent."""
+        return [number(found) for found in re.findall(r"Trakor saw ([\d,]+) request", self.text)]
+
+    @cached_property
+    def kinds(self) -> dict[str, int]:
+        """Outcome -> how many records have it."""
+        found = re.findall(rf"^ +({'|'.join(KINDS)}) +\S.*\n +([\d,]+) ", self.text, flags=re.MULTILINE)
+        return {word: number(count) for word, count in found}
+
+    @cached_property
+    def commands(self) -> list[str]:
+        """The commands that lead on from the examples."""
+        lines = [line[13:].strip() for line in self.text.splitlines()]
+        return [line for line in lines if line.startswith("trakor-bridge ")]
+
+
+def number(text: str) -> int:
+    return int(text.replace(",", ""))
+
+
+def start(
+    folder: Path, *options: str, columns: str = "200", terminal: int | None = None
+) -> subprocess.Popen[str]:
+    """A demonstration in an environment that would break every command that reads it.
+
+    Args:
+        folder: It begins in ``here``, beside a broken configuration; ``there`` is for temporary files.
+        options: On the command line.
+        columns: As the environment has it; empty for not at all.
+        terminal: In place of pipes.
+    """
+    (folder / "here").mkdir()
+    (folder / "there").mkdir()
+    (folder / "here" / "config.toml").write_text("this is = = no configuration")
+    colours = {"NO_COLOR", "FORCE_COLOR", "COLUMNS"}
+    environment = {
+        **{name: value for name, value in os.environ.items() if name not in colours},
+        **({"COLUMNS": columns} if columns else {}),
+        "TERM": "xterm-256color",
+        "TMPDIR": str(folder / "there"),
+        "TRAKOR_BRIDGE_CONFIG": "/there/is/no/such/file.toml",
+        "TRAKOR_BRIDGE_NO__SUCH_KEY": "1",
+    }
+    output = subprocess.PIPE if terminal is None else terminal
+    return subprocess.Popen(  # noqa: S603 - our own command
+        [*DEMO, *options],
+        cwd=folder / "here",
+        env=environment,
+        stdin=terminal,
+        stdout=output,
+        stderr=output,
+        encoding="utf-8",
+        start_new_session=terminal is not None,
+    )
+
+
+def left_by(folder: Path) -> list[Path]:
+    """What a demonstration left behind."""
+    beside = [path for path in (folder / "here").iterdir() if path.name != "config.toml"]
+    return [*(folder / "there").iterdir(), *beside]
+
+
+class Ended(NamedTuple):
+    status: int
+    text: str
+    complaints: str
+    left: list[Path]
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory: pytest.TempPathFactory) -> Ended:
+    """One demonstration without a terminal, whose files are kept."""
+    folder = tmp_path_factory.mktemp("demo")
+    with start(folder, "--keep") as process:
+        text, complaints = process.communicate(timeout=SECONDS)
+    return Ended(process.returncode, text, complaints, left_by(folder))
+
+
+@pytest.fixture(scope="module")
+def shown(ended: Ended) -> Shown:
+    return Shown(ended.text)
+
+
+# -- as a command ---------------------------------------------------------------------------------
+
+
+@pytest.mark.acceptance
+def test_without_a_terminal_it_prints_plain_lines_of_100_columns_at_most(ended: Ended) -> None:
+    assert (ended.status, ended.complaints) == (0, "")
+    assert re.findall(r"[^\n\x20-\x7e\u00a0-\uffff]", ended.text) == []
+    assert max(map(len, ended.text.splitlines())) <= 100
+
+
+@pytest.mark.acceptance
+def test_the_second_backfill_sends_nothing(shown: Shown) -> None:
+    first, second, third = shown.requests
+    assert (second, third) == (0, 1)
+    assert first == sum(row["created"] for row in shown.tables[0].values())
+    assert shown.tables[1]["contacts"]["unchanged"] == shown.tables[0]["contacts"]["created"]
+
+
+@pytest.mark.acceptance
+def test_the_numbers_of_each_backfill_add_up(shown: Shown) -> None:
+    assert len(shown.tables) == 3
+    for row in [row for table in shown.tables for row in table.values()]:
+        assert row["read"] == sum(count for word, count in row.items() if word != "read") > 0
+
+
+@pytest.mark.acceptance
+def test_the_explained_kinds_are_those_of_the_last_backfill(shown: Shown) -> None:
+    last = shown.tables[2]
+    of_last = {word: sum(row.get(word, 0) for row in last.values()) for word in last["contacts"]}
+    assert tuple(shown.kinds) == KINDS
+    assert shown.kinds["created"] == of_last.pop("created") + of_last.pop("unchanged")
+    assert sum(shown.kinds.values()) == of_last.pop("read")
+    assert {word: shown.kinds[word] for word in of_last} == of_last
+    assert f"Where all {sum(shown.kinds.values()):,} records are" in shown.text
+
+
+@pytest.mark.acceptance
+def test_trakor_has_what_was_created_held_for_its_new_name_or_drifted_and_nothing_else(shown: Shown) -> None:
+    found = re.search(r"Trakor has (\d+) parties and (\d+) products, none unknown", shown.chapters[5])
+    assert found is not None
+    there = sum(map(int, found.groups()))
+    assert there == sum(shown.kinds[word] for word in ("created", "held", "drifted"))
+
+
+@pytest.mark.acceptance
+def test_every_change_is_shown_again_with_what_became_of_it(shown: Shown) -> None:
+    changes, why = shown.chapters[3], shown.chapters[5]
+    old, new = re.findall(r"renamed (\w+ \w+), now (\w+ \w+)", changes)[0]
+    name, email = re.findall(r"another (\w+ \w+), (\S+)", changes)[0]
+    moved, to = re.findall(r"new e-mail (\w+ \w+), now (\S+)", changes)[0]
+    assert f'{new} is still "{old}" in Trakor' in why
+    assert f'another {name} is "{name} ({email})" in Trakor' in why
+    assert f"{moved} now has {to}." in why
+    assert "(1 contact_info, 1 price)" in why
+
+
+@pytest.mark.acceptance
+def test_the_loop_is_compared_by_the_same_requests(shown: Shown) -> None:
+    found = re.search(r"([\d,]+) requests, where the bridge sent ([\d,]+)", shown.chapters[6])
+    assert found is not None
+    loop, ours = map(number, found.groups())
+    assert ours == sum(shown.requests) < loop
+
+
+@pytest.mark.acceptance
+def test_what_is_kept_is_all_there_and_for_its_owner_alone(ended: Ended, shown: Shown) -> None:
+    (kept,) = ended.left
+    assert shlex.split(shown.text.splitlines()[-1]) == ["cd", str(kept)]
+    assert {stat.S_IMODE(file.stat().st_mode) for file in kept.iterdir()} == {0o600}
+    loaded = settings.load(kept / "config.toml", {})
+    assert loaded.ledger.path is not None
+    with reading(loaded.ledger.path) as connection:
+        assert sum(shown.kinds.values()) == len(list(listing(connection, Wanted())))
+
+
+@pytest.mark.acceptance
+@pytest.mark.parametrize("verb", ["accept", "show"])
+def test_the_commands_that_are_shown_work_on_what_is_kept(verb: str, ended: Ended, shown: Shown) -> None:
+    command = next(one for one in shown.commands if one.startswith(f"trakor-bridge records {verb} "))
+    answer = subprocess.run(  # noqa: S603 - our own command
+        [*DEMO[:-1], *shlex.split(command)[1:]], cwd=ended.left[0], capture_output=True, check=False
+    )
+    assert (answer.returncode, answer.stderr) == (0, b"")
+
+
+# -- on a terminal --------------------------------------------------------------------------------
+
+
+@contextmanager
+def terminal(folder: Path, columns: int) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """A demonstration on a terminal of its own: the process, and where its output is read."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+    try:
+        with start(folder, columns="", terminal=slave) as process:
+            os.close(slave)
+            yield process, master
+    finally:
+        os.close(master)
+
+
+def all_of(source: int) -> str:
+    """What comes until the other side hangs up."""
+    chunks = []
+    with suppress(OSError):  # Linux's way to say that a terminal has no process any more
+        while chunk := os.read(source, 65536):
+            chunks.append(chunk)
+    return b"".join(chunks).decode()
+
+
+@pytest.mark.acceptance
+def test_on_a_terminal_there_are_colours_progress_and_no_line_too_long(tmp_path: Path) -> None:
+    with terminal(tmp_path, 80) as (process, source):
+        text = all_of(source)
+        assert process.wait(SECONDS) == 0
+    assert left_by(tmp_path) == []
+    assert "400 of 400 sent" in text
+    assert "\x1b[1;38;5;28mcreated" in text
+    assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l"), "the cursor is hidden at the end"
+    told = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", text[text.index("6. Where all") :]).replace("\r", "")
+    assert max(map(len, told.splitlines())) <= 80
+    assert re.findall(r"records accept [0-9a-f-]{36} *$", told, flags=re.MULTILINE), "a command was wrapped"
+
+
+# -- stopped --------------------------------------------------------------------------------------
+
+
+@pytest.mark.acceptance
+@pytest.mark.parametrize(
+    ("number", "options"), [(signal.SIGINT, ()), (signal.SIGTERM, ("--keep",)), (signal.SIGHUP, ())]
+)
+def test_stopped_it_ends_with_130_and_leaves_nothing(
+    number: signal.Signals, options: tuple[str, ...], tmp_path: Path
+) -> None:
+    with start(tmp_path, *options) as process:
+        assert process.stdout is not None
+        while "A first backfill" not in process.stdout.readline():
+            assert process.poll() is None
+        assert len(left_by(tmp_path)) == 1
+        process.send_signal(number)
+        rest, complaints = process.communicate(timeout=SECONDS)
+    assert process.returncode == 130
+    assert "A second backfill" not in rest
+    assert complaints == "Interrupted: what the demonstration had made is removed.\n"
+    assert left_by(tmp_path) == []
+
+
+@pytest.mark.acceptance
+def test_a_reader_that_goes_away_ends_it_without_complaint(tmp_path: Path) -> None:
+    with start(tmp_path) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 0
+    assert left_by(tmp_path) == []
+
+
+# -- the steps ------------------------------------------------------------------------------------
+
+
+class Listener:
+    """An audience that only listens."""
+
+    def __init__(self) -> None:
+        self.steps: list[steps.Step] = []
+
+    def tell(self, step: steps.Step) -> None:
+        self.steps.append(step)
+
+    @contextmanager
+    def watch(self) -> Iterator[Listener]:
+        yield self
+
+    def reading(self, connection: str, stream: Stream, read: int) -> None:
+        """Not of interest."""
+
+    def pending(self, connection: str, number: int) -> None:
+        """Not of interest."""
+
+    def settled(self, connection: str, number: int) -> None:
+        """Not of interest."""
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """The demonstration is a small one, and leaves nothing behind."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(story, "OPTIONS", SMALL)
+    yield
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("small")
+async def test_the_steps_come_in_their_order_and_the_folder_goes() -> None:
+    listener = Listener()
+    await demonstrate(listener, keep=False)
+    told = [type(step) for step in listener.steps if isinstance(step, Prepared | Ran | Changed | Explained)]
+    assert told == [Prepared, Ran, Ran, Changed, Ran, Explained]
+    assert listener.steps[-1] == steps.Ended(None)
+
+
+@pytest.mark.usefixtures("small")
+async def test_a_refusal_ends_it_with_its_reason_and_the_folder_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Frozen(Sandbox):
+        async def __aenter__(self) -> Self:
+            await super().__aenter__()
+            self.trakor.freeze()
+            return self
+
+    monkeypatch.setattr(story, "Sandbox", Frozen)
+    with pytest.raises(BridgeError, match="frozen"):
+        await demonstrate(Listener(), keep=True)
+
+
+@pytest.mark.usefixtures("small")
+async def test_what_it_did_not_foresee_is_counted_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A party that Trakor had before is none that the bridge created, and one that it knows not of shows."""
+
+    class Inhabited(Sandbox):
+        async def __aenter__(self) -> Self:
+            await super().__aenter__()
+            information = self.contacts[1]["person"]["information"]
+            self.trakor.parties.put(f"{information['firstName']} {information['familyName']}")
+            self.trakor.parties.put("Somebody Else")
+            return self
+
+    monkeypatch.setattr(story, "Sandbox", Inhabited)
+    listener = Listener()
+    await demonstrate(listener, keep=False)
+    (explained,) = [step for step in listener.steps if isinstance(step, Explained)]
+    counts = {kind.word: kind.count for kind in explained.kinds}
+    assert (counts["delivered"], explained.unknown) == (1, 1)
+    assert sum(counts.values()) == explained.source == SMALL.contacts + SMALL.products + 1
+
+
+@pytest.mark.usefixtures("small")
+async def test_an_audience_that_fails_leaves_nothing_either() -> None:
+    class Leaving(Listener):
+        def tell(self, step: steps.Step) -> None:
+            super().tell(step)
+            if len(self.steps) > 2:
+                raise EOFError
+
+    with pytest.raises(EOFError):
+        await demonstrate(Leaving(), keep=True)
+
+
+# -- the loop -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def contacts() -> Contacts:
+    """Two ordinary people."""
+    people = Contacts(0, seed=1)
+    people.add("Ada Ashby", email="ada@example.com")
+    people.add("Ben Birch", email="ben@example.com")
+    return people
+
+
+NO_PRODUCTS = Products(0, seed=1)
+
+
+def found_by(loop: Loop) -> tuple[int, int, int, int]:
+    return len(loop.lost), len(loop.refused), len(loop.duplicates), len(loop.vanished)
+
+
+def test_a_loop_over_what_does_not_change_only_repeats_itself(contacts: Contacts) -> None:
+    loop = Loop()
+    for _ in range(3):
+        loop.run(contacts, NO_PRODUCTS)
+    assert (found_by(loop), loop.requests) == ((0, 0, 0, 0), 6)
+
+
+def test_a_loop_loses_a_namesake_but_not_a_person_entered_twice(contacts: Contacts) -> None:
+    contacts.add("Ada Ashby", email="ada@example.com")
+    lost = contacts.add("Ada Ashby", email="another@example.com")
+    loop = Loop()
+    loop.run(contacts, NO_PRODUCTS)
+    assert (loop.lost, found_by(loop)) == ({lost}, (1, 0, 0, 0))
+
+
+def test_a_loop_doubles_who_is_renamed(contacts: Contacts) -> None:
+    loop = Loop()
+    loop.run(contacts, NO_PRODUCTS)
+    contacts.rename(contacts.id_at(0), "Ada Brown")
+    loop.run(contacts, NO_PRODUCTS)
+    loop.run(contacts, NO_PRODUCTS)
+    assert (loop.duplicates, found_by(loop)) == ({contacts.id_at(0)}, (0, 0, 1, 0))
+
+
+def test_a_loop_does_not_see_its_changes_vanish(contacts: Contacts) -> None:
+    products = Products(1, seed=1)
+    loop = Loop()
+    loop.run(contacts, products)
+    contacts.change_email(contacts.id_at(1), "new@example.com")
+    products.change_price(products.id_at(0), 1.5)
+    loop.run(contacts, products)
+    assert loop.vanished == {contacts.id_at(1), products.id_at(0)}
+    assert found_by(loop) == (0, 0, 0, 2)
+
+
+def test_a_loop_is_refused_long_names_and_spared_what_has_none_or_is_not_active(
+    contacts: Contacts,
+) -> None:
+    contacts.add(f"Ada {'Ashby' * 60}")
+    contacts.add(" ")
+    contacts.set_active(contacts.id_at(0), active=False)
+    loop = Loop()
+    loop.run(contacts, NO_PRODUCTS)
+    assert (found_by(loop), loop.requests) == ((0, 1, 0, 0), 2)
