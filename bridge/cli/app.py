@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from bridge import __version__
-from bridge.cli import backfilling, caring, demonstrating, disclosing, records, sandboxing, showing
+from bridge.cli import (
+    backfilling,
+    caring,
+    demonstrating,
+    disclosing,
+    initialising,
+    records,
+    sandboxing,
+    showing,
+)
 from bridge.cli.plain import plain
 from bridge.errors import BridgeError, LedgerError, Refused, UserError
 
@@ -39,7 +48,6 @@ With an organisation of your own:
 """
 
 NOT_BUILT: Final = {
-    "init": "writing a configuration",
     "check": "checking configuration, access and queries",
     "run": "the daemon",
     "webhooks": "receiving webhooks",
@@ -73,6 +81,7 @@ def application() -> typer.Typer:
     caring.add_to(app)
     demonstrating.add_to(app)
     disclosing.add_to(app)
+    initialising.add_to(app)
     sandboxing.add_to(app)
     for name, purpose in NOT_BUILT.items():
         app.command(

@@ -7,7 +7,7 @@ outermost layers only; everyone else is handed plain values.
 
 from __future__ import annotations
 
-from bridge.settings.addresses import Network, is_loopback
+from bridge.settings.addresses import Network, is_loopback, is_plain_and_remote
 from bridge.settings.crontab import Crontab, Every, Timing
 from bridge.settings.load import load
 from bridge.settings.model import (
@@ -40,6 +40,7 @@ __all__ = [
     "Trakor",
     "Webhooks",
     "is_loopback",
+    "is_plain_and_remote",
     "load",
     "parse_duration",
 ]
