@@ -25,12 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from sqlalchemy import Connection
-
     from bridge.cli.selecting import Selection
     from bridge.cli.session import Session
     from bridge.ledger.persons import Decided
-    from bridge.ledger.reading import Found
+    from bridge.ledger.reading import Found, Reader
     from bridge.ledger.rows import Feed
     from bridge.records import Policy
 
@@ -132,7 +130,7 @@ def _agreed(order: Order, number: int) -> bool:
     return False
 
 
-def _claim(session: Session, connection: Connection, name: str) -> Claim | None:
+def _claim(session: Session, connection: Reader, name: str) -> Claim | None:
     """The name that a person gave, made fit."""
     if not name:
         return None

@@ -40,23 +40,24 @@ def show_status(snapshot: Snapshot) -> None:
 
 
 def _numbers(status: ConnectionStatus, now: int) -> Table:
-    """A row for each stream, a column for each state that is there."""
-    states = [state for state in State if status.total(state)]
-    marks = [mark for mark in ("gone", "filtered") if any(one.marks[mark] for one in status.streams.values())]
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("")
-    for word in [*states, *(f"({mark})" for mark in marks)]:
-        table.add_column(Text(str(word), style=COLOURS.get(word, "")), justify="right", no_wrap=True)
-    table.add_column("last read", no_wrap=True)
-    for name, stream in status.streams.items():
-        counts = [_number(stream.states[state], COLOURS.get(state, "")) for state in states]
-        marked = [_number(stream.marks[mark], "") for mark in marks]
-        table.add_row(Text(str(name), style="bold"), *counts, *marked, _sweep(stream.last_sweep, now))
+    """A column for each stream, a row for each state and mark that is there: it fits on any terminal."""
+    streams = status.streams.values()
+    table = Table("", box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for name in status.streams:
+        table.add_column(str(name), justify="right", no_wrap=True)
+    for state in State:
+        if status.total(state):
+            style = COLOURS.get(state, "")
+            table.add_row(Text(state, style=style), *(_number(one.states[state], style) for one in streams))
+    for mark in ("gone", "filtered"):
+        if any(one.marks[mark] for one in streams):
+            table.add_row(Text(f"of these {mark}"), *(_number(one.marks[mark]) for one in streams))
+    table.add_row("last read", *(_sweep(one.last_sweep, now) for one in streams))
     return table
 
 
-def _number(number: int, colour: str) -> Text:
-    return Text(f"{number:,}", style=colour if number else "grey50")
+def _number(number: int, style: str = "") -> Text:
+    return Text(f"{number:,}", style=style if number else "grey50")
 
 
 def _sweep(sweep: LastSweep | None, now: int) -> Text:

@@ -16,10 +16,8 @@ if TYPE_CHECKING:
     from enum import StrEnum
     from pathlib import Path
 
-    from sqlalchemy import Connection
-
     from bridge.cli.session import Session
-    from bridge.ledger.reading import Found, Wanted
+    from bridge.ledger.reading import Found, Reader, Wanted
     from bridge.naming import Hasher
 
 __all__ = [
@@ -96,7 +94,7 @@ class Selection:
         """The id or name, for a message."""
         return f"the id {plain(self.identity)}" if self.identity else f"the name “{plain(self.name)}”"
 
-    def wanted(self, connection: Connection, hasher: Hasher | None) -> Wanted:
+    def wanted(self, connection: Reader, hasher: Hasher | None) -> Wanted:
         """What to ask the ledger for.
 
         Args:
@@ -152,7 +150,7 @@ def current_ledger(session: Session) -> Path:
     return path
 
 
-def hasher_of(session: Session, connection: Connection) -> Hasher:
+def hasher_of(session: Session, connection: Reader) -> Hasher:
     """The hasher with the ledger's key.
 
     Args:
@@ -171,7 +169,7 @@ def hasher_of(session: Session, connection: Connection) -> Hasher:
     return Hasher(key)
 
 
-def the_one(session: Session, connection: Connection, selection: Selection) -> Found:
+def the_one(session: Session, connection: Reader, selection: Selection) -> Found:
     """The one record with an id or a name.
 
     Args:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from sqlalchemy import func, select, union
 
@@ -23,6 +23,7 @@ __all__ = [
     "LastSweep",
     "Line",
     "Pause",
+    "Reader",
     "Standing",
     "Wanted",
     "feeds_of",
@@ -37,6 +38,10 @@ __all__ = [
     "states",
     "total",
 ]
+
+
+Reader: TypeAlias = "Connection"
+"""A connection inside a transaction, of any kind: what can be asked."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,9 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
     from pathlib import Path
 
-    from sqlalchemy import Connection
-
-    from bridge.ledger.reading import LastSweep, Pause
+    from bridge.ledger.reading import LastSweep, Pause, Reader
     from bridge.records import Stream
 
 __all__ = ["DECISIONS", "ConnectionStatus", "Flow", "Snapshot", "StreamStatus", "Webhooks", "take"]
@@ -225,7 +223,7 @@ def take(
     return Snapshot(now, path, _size(path), connections, others)
 
 
-def _streams_of(connection: Connection) -> dict[str, dict[Stream, StreamStatus]]:
+def _streams_of(connection: Reader) -> dict[str, dict[Stream, StreamStatus]]:
     """Each stream that the ledger knows, by connection."""
     counted, sweeps, oldest = states(connection), last_sweeps(connection), oldest_pending(connection)
     known: dict[str, dict[Stream, StreamStatus]] = {}
