@@ -318,6 +318,7 @@ def what_an_assignment_does(node: ast.Assign | ast.AnnAssign, path: str) -> str:
         name
         for part in uses
         if ACTS.search(name := dotted(part.func if isinstance(part, ast.Call) else part))
+        and ".c." not in name  # a column of a table (`records.c.run`), in a statement made once
     ]
     return f"{names[0]} is made by {acts[0]} at import; do it when it is needed" if acts else ""
 

@@ -6,7 +6,7 @@ import asyncio
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, TypeVar
+from typing import TYPE_CHECKING, Annotated, Final, TypeAlias, TypeVar
 
 import typer
 
@@ -39,6 +39,32 @@ Examples:
 PREFIX: Final = "TRAKOR_BRIDGE_"
 CHANGE: Final = "change it by hand, or give another place with --config"
 
+IN_ENVIRONMENT: Final = "Better in the environment: others can see a command's options."
+
+SalestrekkerUrl: TypeAlias = Annotated[
+    str, typer.Option(metavar="URL", help="The GraphQL address.", show_default=False)
+]
+ApiKey: TypeAlias = Annotated[
+    str,
+    typer.Option(envvar=f"{PREFIX}SALESTREKKER__API_KEY", help=IN_ENVIRONMENT, show_default=False),
+]
+Email: TypeAlias = Annotated[
+    str, typer.Option(metavar="ADDRESS", help="Log in with this and a password.", show_default=False)
+]
+Password: TypeAlias = Annotated[
+    str,
+    typer.Option(envvar=f"{PREFIX}SALESTREKKER__PASSWORD", help=IN_ENVIRONMENT, show_default=False),
+]
+Organization: TypeAlias = Annotated[
+    str, typer.Option(help="Name or id, where the log-in has several.", show_default=False)
+]
+TrakorUrl: TypeAlias = Annotated[
+    str, typer.Option(metavar="URL", help="It ends in /api/public/v1.", show_default=False)
+]
+TrakorKey: TypeAlias = Annotated[
+    str, typer.Option(envvar=f"{PREFIX}TRAKOR__API_KEY", help=IN_ENVIRONMENT, show_default=False)
+]
+
 
 def add_to(app: typer.Typer) -> None:
     """Add this module's command."""
@@ -47,36 +73,13 @@ def add_to(app: typer.Typer) -> None:
 
 def _init(  # noqa: PLR0913 - one parameter for each option
     *,
-    salestrekker_url: Annotated[
-        str, typer.Option(metavar="URL", help="The GraphQL address.", show_default=False)
-    ] = "",
-    api_key: Annotated[
-        str,
-        typer.Option(
-            envvar=f"{PREFIX}SALESTREKKER__API_KEY", help="Better in the environment.", show_default=False
-        ),
-    ] = "",
-    email: Annotated[
-        str, typer.Option(metavar="ADDRESS", help="Log in with this and a password.", show_default=False)
-    ] = "",
-    password: Annotated[
-        str,
-        typer.Option(
-            envvar=f"{PREFIX}SALESTREKKER__PASSWORD", help="Better in the environment.", show_default=False
-        ),
-    ] = "",
-    organization: Annotated[
-        str, typer.Option(help="Name or id, where the log-in has several.", show_default=False)
-    ] = "",
-    trakor_url: Annotated[
-        str, typer.Option(metavar="URL", help="It ends in /api/public/v1.", show_default=False)
-    ] = "",
-    trakor_key: Annotated[
-        str,
-        typer.Option(
-            envvar=f"{PREFIX}TRAKOR__API_KEY", help="Better in the environment.", show_default=False
-        ),
-    ] = "",
+    salestrekker_url: SalestrekkerUrl = "",
+    api_key: ApiKey = "",
+    email: Email = "",
+    password: Password = "",
+    organization: Organization = "",
+    trakor_url: TrakorUrl = "",
+    trakor_key: TrakorKey = "",
     allow_insecure: Annotated[
         bool, typer.Option("--allow-insecure", help="Take http:// addresses of other machines.")
     ] = False,
