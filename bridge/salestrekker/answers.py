@@ -277,11 +277,11 @@ def _follow(data: object, path: Iterable[str]) -> object:
 
 
 def _list_on(path: Sequence[str], data: object) -> tuple[object, int]:
-    """The first list on the way, and how many steps lead to it; else what is at the way's end."""
+    """The first list on the way, or what else ends it, and how many steps lead there."""
     for depth, key in enumerate(path):
-        if isinstance(data, list):
+        if not isinstance(data, dict):
             return data, depth
-        data = data.get(key) if isinstance(data, dict) else None
+        data = data.get(key)
     return data, len(path)
 
 

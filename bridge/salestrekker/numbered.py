@@ -3,12 +3,13 @@
 ::
 
     page 1, page 0 ──both read──> each record of the two once, then pages 2, 3, …
-          └─ page 0 fails: is that because there is none? ──sizes──> first page 0 | 1 | not known: the error
+          └─ page 0 fails: because there is none? ──sizes──> first page 0 | 1 | not known: the error
 
 A server that counts from 1 answers page 0 with page 1 again, with nothing, or with an error. The two pages
-joined are right in every case but the last, so nothing has to be guessed. An error alone proves nothing:
-taken for "counts from 1", a page 0 that fails for another reason would be lost. So it is proven with pages
-of one and of two items, whose numbers are good in either case::
+joined are right in every case but the last, so nothing has to be guessed. An error that blames the request,
+where the same request for page 1 is good, says that there is no page 0. Any other error proves nothing: a
+page 0 that fails for another reason would be lost. So it is proven with pages of one and of two items, whose
+numbers are good in either case::
 
     counted from 1:   page 1 of one item = [a]    page 1 of two = [a, b]      they begin alike
     counted from 0:   page 1 of one item = [b]    page 1 of two = [c, d]      they do not
@@ -53,11 +54,13 @@ class NumberedStride(Stride):
             return await self._open_in_trouble(size, poison)
         try:
             zero = await self.fetch(Ask(Position(page=0), size, patient=False))
-        except (Transient, QueryFileError) as trouble:
+        except QueryFileError:
+            return Step(one, Position(one.count, page=2, base=1), one.ids)
+        except Transient as trouble:
             return await self._open_in_trouble(size, trouble)
         return _joined(zero, one)
 
-    async def _open_in_trouble(self, size: int, trouble: BridgeError) -> Step:
+    async def _open_in_trouble(self, size: int, trouble: Transient) -> Step:
         """Page 0 fails, or a poisoned item stands on one of the first pages."""
         base = await self._proven()
         if base is None:
@@ -83,14 +86,16 @@ class NumberedStride(Stride):
                 return base
         return None
 
-    def _unproven(self, trouble: BridgeError) -> BridgeError:
+    def _unproven(self, trouble: Transient) -> BridgeError:
         if isinstance(trouble, PoisonedItem):
             return trouble.otherwise
-        said = f"page 0 fails ({trouble}), and whether pages are counted from 0 or 1 could not be found out"
-        advice = f"write the number of the first page as the default of ${self.query.mover}: 0 or 1"
-        if isinstance(trouble, Transient):
-            return Transient(f"{said}; {advice} ({self.query.file})", retry_after=trouble.retry_after)
-        return QueryFileError(f"{self.query.file}: {said}", advice=f"{advice[0].upper()}{advice[1:]}.")
+        return Transient(
+            f"Page 0 fails ({trouble}), and whether pages are counted from 0 or 1 could not be found out. "
+            f"Where it goes on like this, write the first page's number as the default of "
+            f"${self.query.mover} in {self.query.file}",
+            retry_after=trouble.retry_after,
+            busy=trouble.busy,
+        )
 
     async def _page(self, at: Position, size: int) -> Fetched:
         try:
