@@ -12,7 +12,7 @@ beyond JMESPath's own, ``values`` turns results into text and prices, ``mapper``
 holds a map against what a query selects.
 """
 
-from bridge.mapping.defaults import DEFAULT_WHERE, DEFAULTS
+from bridge.mapping.defaults import DEFAULT_WHERE, DEFAULTS, SPELT_OUT
 from bridge.mapping.functions import FUNCTION_NAMES
 from bridge.mapping.mapper import Mapper
 from bridge.mapping.reads import Misread, Shape, misreads, relisted, rewritten
@@ -21,6 +21,7 @@ __all__ = [
     "DEFAULTS",
     "DEFAULT_WHERE",
     "FUNCTION_NAMES",
+    "SPELT_OUT",
     "Mapper",
     "Misread",
     "Shape",

@@ -14,7 +14,7 @@ from bridge.records import Stream
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["DEFAULTS", "DEFAULT_WHERE"]
+__all__ = ["DEFAULTS", "DEFAULT_WHERE", "SPELT_OUT"]
 
 DEFAULT_WHERE: Final = "isActive != `false`"
 """For both streams: a record whose activity is unknown is taken."""
@@ -40,6 +40,19 @@ _CONTACTS: Final = {
     "qualifier": _EMAIL_ELSE_PHONE,
 }
 
+_EVERY_EMAIL: Final = "first_present([person.contact.email, company.contact.email])"
+_EVERY_PHONE: Final = " || ".join(
+    f"phone({of}.contact.{kind}Code, {of}.contact.{kind})"
+    for of in ("person", "company")
+    for kind in ("primary", "home")
+)
+_SPELT_OUT: Final = {
+    **_CONTACTS,
+    "contact_info": f"join_present(' | ', [{_CONTACT_NAME}, {_EVERY_PHONE}, {_EVERY_EMAIL}])",
+    "same_as": f"{_EVERY_EMAIL} || {_EVERY_PHONE}",
+    "qualifier": f"{_EVERY_EMAIL} || {_EVERY_PHONE}",
+}
+
 _PRODUCTS: Final = {
     "id": "id",
     # Without a name of its own a product has none: the lender alone would be the name of all of them.
@@ -58,3 +71,8 @@ DEFAULTS: Final[Mapping[Stream, Mapping[str, str]]] = MappingProxyType(
     {Stream.CONTACTS: MappingProxyType(_CONTACTS), Stream.PRODUCTS: MappingProxyType(_PRODUCTS)}
 )
 """Stream -> key of its map -> JMESPath expression. Its keys are all the keys that a map may have."""
+
+SPELT_OUT: Final[Mapping[Stream, Mapping[str, str]]] = MappingProxyType(
+    {Stream.CONTACTS: MappingProxyType(_SPELT_OUT), Stream.PRODUCTS: MappingProxyType(_PRODUCTS)}
+)
+"""The same maps, each field named by its whole path: what is rewritten where a schema has it elsewhere."""

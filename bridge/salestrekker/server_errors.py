@@ -102,12 +102,14 @@ class ServerError:
         code: ``extensions.code`` or what stands for it; empty where there is none.
         path: Response keys and list indices down to the field that failed; empty for the whole request.
         said: The server's message, scrubbed.
+        at: Line and column of the text that was sent, from 1, where the server tells them.
     """
 
     kind: Kind
     code: str
     path: tuple[str | int, ...]
     said: str
+    at: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +134,14 @@ def _server_error(error: object) -> ServerError:
         tuple(step for step in raw_path if isinstance(step, str | int)) if isinstance(raw_path, list) else ()
     )
     code = _code(fields)
-    return ServerError(_kind(code, message, path), code, path, _scrubbed(message))
+    return ServerError(_kind(code, message, path), code, path, _scrubbed(message), _at(fields))
+
+
+def _at(fields: Mapping[str, object]) -> tuple[int, int] | None:
+    match fields.get("locations"):
+        case [{"line": int() as line, "column": int() as column}, *_]:
+            return line, column
+    return None
 
 
 def _code(fields: Mapping[str, object]) -> str:

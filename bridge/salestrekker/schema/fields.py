@@ -33,11 +33,12 @@ from graphql.utilities import is_type_sub_type_of
 
 from bridge.salestrekker.schema.corrections import Misfit, Place, place_of, replacing
 from bridge.salestrekker.schema.likeness import LIKELY, ROOT_LIKELY, likeness, nearest
-from bridge.salestrekker.schema.types import Fielded, Found, best_leaf, fielded, is_list, rate_object
+from bridge.salestrekker.schema.moves import assigned, keyed, merged, nested
+from bridge.salestrekker.schema.types import Fielded, best_leaf, fielded, is_list, rate_object
 from bridge.salestrekker.way import key_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from graphql import (
         ArgumentNode,
@@ -49,14 +50,20 @@ if TYPE_CHECKING:
 
     from bridge.salestrekker.documents import QueryDocument
     from bridge.salestrekker.schema.corrections import Edit
+    from bridge.salestrekker.schema.moves import Taken
 
-__all__ = ["FieldCheck", "merged", "other_faults"]
+__all__ = ["FieldCheck", "other_faults"]
 
 SURE: Final = 0.7
 """One field as like as this, below a field that is gone, is enough to take its place."""
 
 LISTED: Final = 12
 """So many of a type's fields are named where none is like the wanted one."""
+
+STATUS: Final = frozenset(
+    {"status", "state", "archived", "isarchived", "deleted", "isdeleted", "inactive", "isinactive"}
+)
+"""What a schema may have in place of `isActive`; none of them means the same by its value."""
 
 NOT_OFFERED: Final = ("broker", "serviceability", "calculator", "asset", "vehicle", "equipment", "chattel")
 """Words of what the vendor names as not in the API: "Broker tools and Asset Finance tools"."""
@@ -98,7 +105,7 @@ class FieldCheck:
         ]
         guesses = self._guess(fields, single=single)
         names = [node.name.value for node, _ in fields] + list(guesses.values())
-        taken: set[tuple[str, ...]] = {(name,) for name in names}
+        taken: Taken = {(name,): name for name in names}
         kept = [self._field(node, on, guesses.get(node.name.value, ""), taken) for node, on in fields]
         return again + sum(kept)
 
@@ -177,14 +184,14 @@ class FieldCheck:
             return 0.0
         return rate_object(node.name.value, name, kind, list(self._leaves(node)))
 
-    def _field(self, node: FieldNode, parent: Fielded, guess: str, taken: set[tuple[str, ...]]) -> bool:
+    def _field(self, node: FieldNode, parent: Fielded, guess: str, taken: Taken) -> bool:
         """Check one field and what is below it; whether it can stay.
 
         Args:
             node: The field.
             parent: The type that it is selected on.
             guess: The field that it most likely is, where it is none; else empty.
-            taken: What of the type is something else already; grows.
+            taken: What of the type is read already; grows.
         """
         name = node.name.value
         definition = parent.fields.get(name)
@@ -217,18 +224,23 @@ class FieldCheck:
         text = f"{_source(node)} {{ {' '.join(nested(path) for path in leaves)} }}"
         self._add(node, what, replacing(node, text))
 
-    def _moved(self, node: FieldNode, parent: Fielded, taken: set[tuple[str, ...]]) -> bool:
+    def _moved(self, node: FieldNode, parent: Fielded, taken: Taken) -> bool:
         """A field that its type does not have under any name: elsewhere below, or nowhere."""
         name = node.name.value
         wanted = list(self._leaves(node)) if node.selection_set else [()]
-        found = _assigned(parent, [(name, *path) for path in wanted], taken)
+        found = assigned(parent, [(name, *path) for path in wanted], taken)
         what = f"`{name}` is no field of {parent.name}"
         if len(found) * 2 >= len(wanted) or any(one.score >= SURE for one in found.values()):
-            taken.update(one.path for one in found.values())
+            taken.update((one.path, path[-1]) for path, one in found.items())
             where = ", ".join(sorted({".".join(one.path) for one in found.values()}))
-            paths = [(*one.path[:-1], _keyed(one.path[-1], path[-1])) for path, one in found.items()]
+            paths = [(*one.path[:-1], keyed(one.path[-1], path[-1])) for path, one in found.items()]
             text = merged(paths, node)
             self._add(node, f"{what}; like it there is {where}", replacing(node, text))
+            return True
+        status = next((one for one in parent.fields if one.lower() in STATUS and (one,) not in taken), "")
+        if "active" in name.lower() and status:
+            taken[(status,)] = status
+            self._add(node, f"{what}; it has `{status}`, which tells it in words", replacing(node, status))
             return True
         nothing = f"{what}, and nothing there is like it (it has {_names(parent)})"
         self._add(node, f"{nothing}{_not_offered(node, parent)}", replacing(node, ""), offered=False)
@@ -301,50 +313,6 @@ def other_faults(schema: GraphQLSchema, document: QueryDocument) -> list[Misfit]
         place = place_of(node) if node else Place(document.file, 1, 1)
         found.append(Misfit(place, error.message))
     return found
-
-
-def nested(path: Sequence[str]) -> str:
-    """A path as a selection: ``a { b { c } }``."""
-    text = path[-1]
-    for name in reversed(path[:-1]):
-        text = f"{name} {{ {text} }}"
-    return text
-
-
-def _keyed(name: str, key: str) -> str:
-    """A field under another name in the answer, where it has another one."""
-    return name if name == key else f"{key}: {name}"
-
-
-def _assigned(
-    parent: Fielded, wanted: Sequence[tuple[str, ...]], taken: Collection[tuple[str, ...]]
-) -> dict[tuple[str, ...], Found]:
-    """Wanted path -> what is like it; two paths share one only where they end in the same name."""
-    found = {path: best_leaf(parent, path, taken) for path in wanted}
-    rated = sorted(
-        ((path, one) for path, one in found.items() if one), key=lambda pair: pair[1].score, reverse=True
-    )
-    owner: dict[tuple[str, ...], str] = {}
-    assigned = {path: one for path, one in rated if owner.setdefault(one.path, path[-1]) == path[-1]}
-    return {path: assigned[path] for path in wanted if path in assigned}
-
-
-def merged(paths: Iterable[tuple[str, ...]], node: FieldNode) -> str:
-    """Selections in a node's place, as far in as it is; those that begin alike are one."""
-    grouped: dict[str, list[tuple[str, ...]]] = {}
-    for first, *rest in paths:
-        grouped.setdefault(first, []).append(tuple(rest))
-    indent = " " * (place_of(node).column - 1)
-    return f"\n{indent}".join(f"{first}{_braced(rest)}" for first, rest in grouped.items())
-
-
-def _braced(paths: Sequence[tuple[str, ...]]) -> str:
-    grouped: dict[str, list[tuple[str, ...]]] = {}
-    for path in paths:
-        if path:
-            grouped.setdefault(path[0], []).append(path[1:])
-    inner = " ".join(f"{first}{_braced(rest)}" for first, rest in grouped.items())
-    return f" {{ {inner} }}" if inner else ""
 
 
 def _source(node: FieldNode) -> str:

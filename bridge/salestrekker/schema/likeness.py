@@ -40,8 +40,10 @@ _SAME: Final = (
     ("last name", "family name", "surname", "lastname", "familyname", "last", "family"),
     ("middle name", "second name", "middlename", "other names", "middle"),
     ("mail", "email", "e mail", "email address", "e mail address", "mail address"),
-    ("phone", "telephone", "mobile", "cell", "cellphone", "primary", "tel", "phonenumber"),
-    ("code", "prefix", "dialling", "country"),
+    ("phone", "telephone", "mobile", "cell", "primary", "tel", "phonenumber"),
+    ("phone", "phone number", "mobile number", "telephone number", "mobile phone"),
+    ("home", "landline", "fixed", "home phone", "home number", "landline number", "fixed number"),
+    ("code", "prefix", "country", "country code", "dialling code", "area code"),
     ("client", "contact", "customer", "applicant", "borrower", "party"),
     ("company", "business", "organisation", "organization", "entity", "corporate"),
     ("person", "individual", "natural", "people"),
@@ -49,7 +51,9 @@ _SAME: Final = (
     ("fee", "charge", "cost"),
     ("value", "amount", "price"),
     ("lender", "bank", "funder", "provider"),
-    ("name", "title"),
+    ("name", "title", "label"),
+    ("trading name", "trade as", "trading as", "trade name"),
+    ("company name", "legal name", "business name"),
     ("note", "comment", "remark", "description"),
     ("id", "uid", "uuid", "guid", "identifier"),
     ("ticket", "deal", "opportunity", "lead"),
@@ -64,7 +68,7 @@ _SAME: Final = (
 )
 """What is called by several names; the first stands for all."""
 
-_GENERIC: Final = frozenset({"information", "is", "the", "of", "node", "item", "edge"})
+_GENERIC: Final = frozenset({"information", "is", "the", "of", "node", "item", "edge", "client"})
 """Words that say nothing of what a field holds."""
 
 _MEANINGS: Final = {tuple(spelling.split()): tuple(group[0].split()) for group in _SAME for spelling in group}
@@ -82,11 +86,13 @@ def likeness(wanted: str, found: str) -> float:
 def path_likeness(wanted: Sequence[str], found: Sequence[str]) -> float:
     """How likely it is that one path of fields leads to what another one led to.
 
-    The last name counts, and so do the words on the way: ``company.name`` is ``companyName``.
+    The last name counts (also together with the one before it: ``mobile.number``), and so do the words on the
+    way: ``company.name`` is ``companyName``.
     """
     words = [frozenset(word for name in path for word in _meaning(name)) for path in (wanted, found)]
     way = _overlap(words[0] - _GENERIC or words[0], words[1] - _GENERIC or words[1])
-    return (1 - WAY) * likeness(wanted[-1], found[-1]) + WAY * way
+    names = [found[-1], "_".join(found[-2:])]
+    return (1 - WAY) * max(likeness(wanted[-1], name) for name in names) + WAY * way
 
 
 def nearest(wanted: str, known: Iterable[str], least: float = LIKELY) -> str:

@@ -17,7 +17,7 @@ from graphql import FieldNode, FragmentSpreadNode
 
 from bridge.mapping import Shape
 from bridge.salestrekker.schema.corrections import Edit, Misfit, place_of
-from bridge.salestrekker.schema.fields import merged
+from bridge.salestrekker.schema.moves import keyed, merged
 from bridge.salestrekker.schema.types import best_leaf, fielded, is_list
 from bridge.salestrekker.way import key_of, way_of
 
@@ -117,10 +117,7 @@ class Selected:
         last = _last_field(home)
         if home is None or last is None or last.loc is None:
             return
-        paths = [
-            (*found[:-1], found[-1] if found[-1] == path[-1] else f"{path[-1]}: {found[-1]}")
-            for path, found, _ in group
-        ]
+        paths = [(*found[:-1], keyed(found[-1], path[-1])) for path, found, _ in group]
         indent = " " * (place_of(last).column - 1)
         edit = Edit(last.loc.source, last.loc.end, last.loc.end, f"\n{indent}{merged(paths, last)}")
         for path, found, parent in group:

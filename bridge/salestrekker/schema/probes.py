@@ -1,0 +1,167 @@
+"""What a server that does not give its schema says about a query, taken back to the file's lines. Pure.
+
+::
+
+    'Cannot query field "familyName" on type "Person". Did you mean "lastName"?'
+         └──────────────> contact.fragment.graphql, line 18: write `familyName: lastName`
+
+The sentences are those of graphql-js, which most servers use and others imitate.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from graphql import (
+    ArgumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    VariableDefinitionNode,
+    Visitor,
+    parse,
+    visit,
+)
+
+from bridge.salestrekker.schema.corrections import Misfit, place_of, replacing
+from bridge.salestrekker.server_errors import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from graphql import Node
+
+    from bridge.salestrekker.documents import QueryDocument
+    from bridge.salestrekker.schema.corrections import Edit
+    from bridge.salestrekker.server_errors import ServerError
+
+__all__ = ["complaints"]
+
+_NAME: Final = r"[\"'`](?P<{}>\$?[\w.\[\]!]+)[\"'`]"
+_MEANT: Final = r"(?:.*?Did you mean " + _NAME.format("meant") + r")?"
+
+
+@dataclass(frozen=True, slots=True)
+class _Sentence:
+    """A kind of complaint.
+
+    Attributes:
+        pattern: Finds the ``name`` complained of, and what is ``meant`` where the server says it.
+        kind: Which sort of node has that name.
+    """
+
+    pattern: re.Pattern[str]
+    kind: type[Node]
+
+
+def _sentence(words: str, kind: type[Node], meant: str = _MEANT) -> _Sentence:
+    return _Sentence(re.compile(words.format(name=_NAME.format("name")) + meant, re.IGNORECASE), kind)
+
+
+SENTENCES: Final = (
+    _sentence(r"cannot query field {name}", FieldNode),
+    _sentence(r"unknown argument {name}", ArgumentNode),
+    _sentence(r"unknown type {name}", FragmentDefinitionNode),
+    _sentence(
+        r"variable {name} of type \S+ used in position expecting type",
+        VariableDefinitionNode,
+        r" " + _NAME.format("meant"),
+    ),
+    _sentence(r"variable {name}", VariableDefinitionNode),
+    _sentence(r"field {name}", FieldNode),
+)
+"""The first that matches counts."""
+
+
+def complaints(document: QueryDocument, errors: Sequence[ServerError]) -> tuple[Misfit, ...]:
+    """The errors of an answer that are about the query itself, each at its place.
+
+    Args:
+        document: What was asked.
+        errors: Of the answer; those of other kinds are passed over.
+    """
+    places = _Places(document)
+    found = (misfit for error in errors if error.kind is Kind.QUERY for misfit in _misfits(error, places))
+    return tuple(dict.fromkeys(found))
+
+
+class _Places:
+    """Finds the nodes of the files by their place in the text that was sent, or by their names.
+
+    Args:
+        document: Whose text is printed from its nodes, so that both have the same ones in the same order.
+    """
+
+    def __init__(self, document: QueryDocument) -> None:
+        self.operation = document.operation
+        self._nodes = _all_nodes(document.operation, *document.fragments.values())
+        self._sent = _all_nodes(*parse(document.text).definitions)
+
+    def named(self, name: str, kind: type[Node], error: ServerError) -> list[Node]:
+        """The nodes that a complaint is about."""
+        for sent, node in zip(self._sent, self._nodes, strict=True):
+            if error.at and isinstance(node, kind) and _name(node) == name and _start(sent) == error.at:
+                return [node]
+        return [node for node in self._nodes if isinstance(node, kind) and _name(node) == name]
+
+
+def _misfits(error: ServerError, places: _Places) -> Iterator[Misfit]:
+    for sentence in SENTENCES:
+        match = sentence.pattern.search(error.said)
+        if match:
+            meant = match.groupdict().get("meant") or ""
+            nodes = places.named(match["name"].lstrip("$"), sentence.kind, error)
+            yield from (
+                Misfit(place_of(node), error.said, _edits(node, meant), bool(meant)) for node in nodes
+            )
+            if nodes:
+                return
+    yield Misfit(place_of(places.operation), error.said, offered=False)
+
+
+def _edits(node: Node, meant: str) -> tuple[Edit, ...]:
+    if not meant:
+        return ()
+    if isinstance(node, FieldNode):
+        return replacing(node.name, meant if node.alias else f"{node.name.value}: {meant}")
+    if isinstance(node, ArgumentNode):
+        return replacing(node.name, meant)
+    if isinstance(node, FragmentDefinitionNode):
+        return replacing(node.type_condition, meant)
+    return replacing(node.type, meant) if isinstance(node, VariableDefinitionNode) else ()
+
+
+def _name(node: Node) -> str:
+    """What a complaint calls a node: a fragment by the type that it is on."""
+    if isinstance(node, FragmentDefinitionNode):
+        return node.type_condition.name.value
+    if isinstance(node, VariableDefinitionNode):
+        return node.variable.name.value
+    return node.name.value if isinstance(node, FieldNode | ArgumentNode) else ""
+
+
+def _start(node: Node) -> tuple[int, int]:
+    """Line and column at which a server says that something of a node is wrong."""
+    inner = node.type_condition if isinstance(node, FragmentDefinitionNode) else node
+    place = place_of(inner)
+    return place.line, place.column
+
+
+class _Collector(Visitor):
+    """Every node of the sorts that a complaint can be about, in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.nodes: list[Node] = []
+
+    def enter(self, node: Node, *_: object) -> None:
+        if isinstance(node, FieldNode | ArgumentNode | FragmentDefinitionNode | VariableDefinitionNode):
+            self.nodes.append(node)
+
+
+def _all_nodes(*definitions: Node) -> list[Node]:
+    collector = _Collector()
+    for definition in definitions:
+        visit(definition, collector)
+    return collector.nodes
