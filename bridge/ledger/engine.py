@@ -19,12 +19,15 @@ import asyncio
 import itertools
 import os
 import queue
+import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar, cast
 
+import structlog
 from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.exc import DatabaseError, IntegrityError
 from sqlalchemy.pool import NullPool, StaticPool
@@ -46,11 +49,20 @@ Transaction = Callable[Concatenate[Connection, P], T]
 BUSY_TIMEOUT = 30_000
 """Milliseconds that a writer waits for another process's short transaction."""
 
+CHECKPOINT_PATIENCE = 200
+"""Milliseconds that a checkpoint waits for readers, while all transactions wait for it."""
+
 WAL_QUIET = 4 * 2**20
 """Bytes of write-ahead log from which a quiet moment is used for a checkpoint."""
 
 WAL_MOST = 64 * 2**20
 """Bytes of write-ahead log from which no quiet moment is waited for."""
+
+TRUNCATE_EVERY = 1800.0
+"""Seconds after which the write-ahead log is emptied. What was deleted in between, drafts of delivered
+records above all, is in the file no longer than that: the promise is an hour."""
+
+log = structlog.get_logger()
 
 _STOP = 2
 _ORDINARY = 1
@@ -166,10 +178,13 @@ class Ledger:
 
     Args:
         path: The ledger's file, opened and migrated already (``opening.open_ledger``).
+        truncate_every: Seconds; see ``TRUNCATE_EVERY``.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, truncate_every: float = TRUNCATE_EVERY) -> None:
         self.path = path
+        self._truncate_every = truncate_every
+        self._truncated = time.monotonic()
         self._engine = _writer(path, owner=True)
         self._queue: queue.PriorityQueue[tuple[int, int, Callable[[], None]]] = queue.PriorityQueue()
         self._order = itertools.count()
@@ -217,16 +232,25 @@ class Ledger:
         return future
 
     def _own(self) -> None:
-        """The owner's life: one transaction after the other, a checkpoint when it is quiet."""
+        """The owner's life: one transaction after the other, a checkpoint when it is quiet or due."""
         while True:
-            priority, _, run = self._queue.get()
+            try:
+                priority, _, run = self._queue.get(timeout=self._until_truncation())
+            except queue.Empty:
+                self._checkpoint("TRUNCATE")
+                continue
             if priority == _STOP:
                 self._checkpoint("TRUNCATE")
                 return
             run()
             size = self._wal_size()
-            if size > WAL_MOST or (size > WAL_QUIET and self._queue.empty()):
-                self._checkpoint("PASSIVE" if size <= WAL_MOST else "TRUNCATE")
+            if size > WAL_MOST or not self._until_truncation():
+                self._checkpoint("TRUNCATE")
+            elif size > WAL_QUIET and self._queue.empty():
+                self._checkpoint("PASSIVE")
+
+    def _until_truncation(self) -> float:
+        return max(0.0, self._truncated + self._truncate_every - time.monotonic())
 
     def _wal_size(self) -> int:
         try:
@@ -235,9 +259,18 @@ class Ledger:
             return 0
 
     def _checkpoint(self, mode: str) -> None:
+        """Move the log's content into the file; one that readers or the disk prevent is made later."""
+        if mode == "TRUNCATE":
+            self._truncated = time.monotonic()
         with self._engine.connect() as connection:
-            driver = connection.connection.driver_connection
-            driver.execute(f"PRAGMA wal_checkpoint({mode})")  # type: ignore[union-attr]
+            driver = cast("sqlite3.Connection", connection.connection.driver_connection)
+            try:
+                driver.execute(f"PRAGMA busy_timeout = {CHECKPOINT_PATIENCE}")
+                driver.execute(f"PRAGMA wal_checkpoint({mode})")
+            except sqlite3.Error as error:
+                log.warning("checkpoint failed", ledger=self.path.name, error=str(error))
+            finally:
+                driver.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT}")
 
 
 def _nothing() -> None:
