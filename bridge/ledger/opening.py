@@ -21,7 +21,7 @@ from sqlalchemy import insert, select
 
 from bridge.errors import LedgerError
 from bridge.ledger.care import back_up_before_migration
-from bridge.ledger.engine import Ledger, writing
+from bridge.ledger.engine import Ledger, reading, writing
 from bridge.ledger.schema import HEAD, facts
 
 if TYPE_CHECKING:
@@ -34,12 +34,14 @@ if TYPE_CHECKING:
 __all__ = [
     "derive_key",
     "open_ledger",
+    "owner_of",
     "prepare",
     "prove_key",
     "read_or_make_key",
     "require_current",
     "revision",
     "take_over",
+    "try_key",
 ]
 
 KEY_BYTES = 32
@@ -97,6 +99,21 @@ def take_over(path: Path, command: str) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def owner_of(path: Path) -> str:
+    """Which process sends from this ledger at the moment; empty where none does. Nothing is made or taken."""
+    try:
+        descriptor = os.open(f"{path}.lock", os.O_RDONLY)
+    except OSError:
+        return ""  # it is made by the first owner
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _holder_of_lock(descriptor)
+    finally:
+        os.close(descriptor)
+    return ""
 
 
 def _holder_of_lock(descriptor: int) -> str:
@@ -214,6 +231,17 @@ def prove_key(connection: Connection, key: bytes) -> None:
             "the ledger's key is not the one that its hashes were made with",
             advice="put back the ledger.key (or [ledger] key) that belongs to this ledger",
         )
+
+
+def try_key(path: Path, key: bytes) -> None:
+    """Make sure that a key is a ledger's, without writing anything.
+
+    Raises:
+        LedgerError: It is another one.
+    """
+    with reading(path) as connection:
+        if connection.scalar(select(facts.c.value).where(facts.c.name == _PROOF)) is not None:
+            prove_key(connection, key)
 
 
 def read_or_make_key(path: Path, *, make: bool = True) -> bytes:
