@@ -1,0 +1,238 @@
+"""Sweeps of lists of every style, from the simulated Salestrekker into a ledger."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import select
+
+from bridge.errors import UserError
+from bridge.ledger.opening import open_ledger
+from bridge.ledger.rows import feed_of
+from bridge.ledger.schema import records, sweeps
+from bridge.mapping import Mapper
+from bridge.naming import Hasher
+from bridge.records import Policy, Stream
+from bridge.salestrekker.client import Retries, SalestrekkerClient
+from bridge.salestrekker.queries import load_list
+from bridge.sandbox import Fault, Options, Sandbox, ShapeKind
+from bridge.sync import Listing, sweep
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+    from pathlib import Path
+
+    from sqlalchemy import Connection
+
+    from bridge.ledger.engine import Ledger
+    from bridge.ledger.observing import Observed
+    from bridge.sync import Swept
+
+    Start = Callable[[Options], Awaitable[Sandbox]]
+
+NAMED = "id person { information { firstName familyName } }"
+TEXTS = {
+    ShapeKind.OFFSET: f"""query Q($offset: Int, $limit: Int) {{
+        contacts(offset: $offset, limit: $limit) {{ {NAMED} }} }}""",
+    ShapeKind.PAGE: f"""query Q($page: Int, $pageSize: Int, $modifiedSince: Int) {{
+        contacts(page: $page, pageSize: $pageSize, modifiedSince: $modifiedSince) {{
+            items {{ {NAMED} }} }} }}""",
+    ShapeKind.RELAY: f"""query Q($first: Int, $after: String) {{
+        contacts(first: $first, after: $after) {{
+            edges {{ node {{ {NAMED} }} }} pageInfo {{ hasNextPage endCursor }} }} }}""",
+    ShapeKind.PLAIN: f"query Q {{ contacts {{ {NAMED} }} }}",
+    ShapeKind.RENAMED: """query Q($skip: Int, $take: Int) {
+        clients(skip: $skip, take: $take) { objects {
+            id: clientId person: personal { information: reach { familyName: emailAddress } } } } }""",
+}
+
+
+class Killed(Exception):  # noqa: N818 - what happens, not an error
+    """The process ends here."""
+
+
+class Sweeping:
+    """Sweeps the contacts of a sandbox into a ledger, a page of 30 at a time.
+
+    Args:
+        sandbox: Where they are.
+        ledger: Where they go.
+        folder: For the query file.
+        text: The query.
+    """
+
+    def __init__(self, sandbox: Sandbox, ledger: Ledger, folder: Path, text: str) -> None:
+        self.sandbox = sandbox
+        self.ledger = ledger
+        (folder / "q.graphql").write_text(text)
+        self._query = load_list("q.graphql", [folder])
+        self._pages = 0
+
+    async def sweep(self, *, pages: int | None = None, since: int | None = None) -> Swept:
+        """Sweep to the end, or until so many pages are on disk."""
+        self._pages = 0
+
+        def on_page(_swept: Swept, _seen: Observed) -> None:
+            self._pages += 1
+            if self._pages == pages:
+                raise Killed
+
+        async with self._client() as client:
+            listing = await self._listing(client, since)
+            return await sweep(
+                listing, self.ledger, run=1, restart=False, clock=lambda: 1_000_000, on_page=on_page
+            )
+
+    async def known(self) -> set[str]:
+        """The ids of the records that the ledger has."""
+
+        def ids(connection: Connection) -> set[str]:
+            return set(connection.scalars(select(records.c.source_id)))
+
+        return await self.ledger.call(ids)
+
+    async def completed(self) -> list[bool]:
+        """Of each sweep that reached its end, whether it proves what is absent."""
+
+        def flags(connection: Connection) -> list[bool]:
+            ended = select(sweeps.c.complete).where(sweeps.c.ended_at.is_not(None)).order_by(sweeps.c.number)
+            return [bool(complete) for complete in connection.scalars(ended)]
+
+        return await self.ledger.call(flags)
+
+    def _client(self) -> SalestrekkerClient:
+        return SalestrekkerClient(
+            url=self.sandbox.salestrekker_url,
+            api_key=self.sandbox.options.api_key,
+            requests_per_minute=0,
+            timeout=5.0,
+            retries=Retries(attempts=1),
+        )
+
+    async def _listing(self, client: SalestrekkerClient, since: int | None) -> Listing:
+        mapper = Mapper(Stream.CONTACTS, {}, "", Hasher(b"k" * 32), self._query.fingerprint)
+        return Listing(
+            feed=await self.ledger.call(feed_of, "default", "default", Stream.CONTACTS),
+            pages=lambda start: client.pages(
+                self._query,
+                stream=Stream.CONTACTS,
+                identify=mapper.identify,
+                page_size=30,
+                start=start,
+                since=since,
+            ),
+            query=self._query.checkpoint(30, since),
+            mapper=mapper,
+            policy=Policy(),
+            gone_limit=0.2,
+            whole=since is None,
+        )
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    with open_ledger(tmp_path / "ledger.db", b"k" * 32, "a test") as ledger:
+        yield ledger
+
+
+@pytest.fixture
+def sweeping(
+    start_sandbox: Start, ledger: Ledger, tmp_path: Path
+) -> Callable[[ShapeKind], Awaitable[Sweeping]]:
+    """Starts a sandbox of a shape with 200 contacts, which can then be swept."""
+
+    async def start(kind: ShapeKind) -> Sweeping:
+        sandbox = await start_sandbox(Options(contacts=200, products=0, shape=kind))
+        return Sweeping(sandbox, ledger, tmp_path, TEXTS[kind])
+
+    return start
+
+
+def all_of(sandbox: Sandbox) -> set[str]:
+    return {row["id"] for row in sandbox.contacts}
+
+
+@pytest.mark.parametrize("kind", ShapeKind)
+async def test_a_whole_list_comes_into_the_ledger(
+    sweeping: Callable[[ShapeKind], Awaitable[Sweeping]], kind: ShapeKind
+) -> None:
+    """Twice: the second sweep does not take what the first has seen for a list that repeats itself."""
+    bench = await sweeping(kind)
+    for _ in range(2):
+        swept = await bench.sweep()
+        assert (swept.read, swept.broken, swept.complete) == (200, 0, True)
+    assert await bench.known() == all_of(bench.sandbox)
+    assert await bench.completed() == [True, True]
+
+
+@pytest.mark.parametrize("pages", [1, 3, 7])
+@pytest.mark.parametrize("kind", set(ShapeKind) - {ShapeKind.PLAIN})
+async def test_a_sweep_goes_on_where_it_was_interrupted(
+    sweeping: Callable[[ShapeKind], Awaitable[Sweeping]], kind: ShapeKind, pages: int
+) -> None:
+    """Also after the last page, when only the end was left to be noted; and nothing is read twice."""
+    bench = await sweeping(kind)
+    pages = min(pages, 6) if kind is ShapeKind.PAGE else pages
+    with pytest.raises(Killed):
+        await bench.sweep(pages=pages)
+    before = len(await bench.known())
+    swept = await bench.sweep()
+    assert swept.resumed_at
+    assert before + swept.read == 200
+    assert await bench.known() == all_of(bench.sandbox)
+
+
+async def test_a_plain_list_that_was_read_whole_is_not_read_again(
+    sweeping: Callable[[ShapeKind], Awaitable[Sweeping]],
+) -> None:
+    bench = await sweeping(ShapeKind.PLAIN)
+    with pytest.raises(Killed):
+        await bench.sweep(pages=1)
+    swept = await bench.sweep()
+    assert (swept.read, swept.resumed_at) == (0, "200 end")
+    assert await bench.known() == all_of(bench.sandbox)
+
+
+async def test_what_has_changed_is_swept_and_proves_nothing_absent(
+    sweeping: Callable[[ShapeKind], Awaitable[Sweeping]],
+) -> None:
+    """Record 100 is stamped 100 seconds after the year began."""
+    bench = await sweeping(ShapeKind.PAGE)
+    await bench.sweep()
+    bench.sandbox.contacts.remove(bench.sandbox.contacts.id_at(5))
+    swept = await bench.sweep(since=1_704_067_200_000 + 400_000)
+    assert (swept.read, swept.complete, swept.gone) == (100, False, 0)
+    assert await bench.completed() == [True, False]
+
+
+async def test_a_position_is_not_used_for_another_time(
+    sweeping: Callable[[ShapeKind], Awaitable[Sweeping]],
+) -> None:
+    bench = await sweeping(ShapeKind.PAGE)
+    with pytest.raises(Killed):
+        await bench.sweep(pages=2)
+    swept = await bench.sweep(since=1_704_067_200_000)
+    assert (swept.resumed_at, swept.read) == ("", 200)
+
+
+@pytest.mark.parametrize("kind", [ShapeKind.OFFSET, ShapeKind.RELAY])
+async def test_a_list_that_goes_round_and_round_is_found_out(
+    sweeping: Callable[[ShapeKind], Awaitable[Sweeping]], kind: ShapeKind
+) -> None:
+    """Two pages in turn, and cursors that change: only the ledger knows that all was seen before."""
+    bench = await sweeping(kind)
+    for turn in range(2):
+        rows = [{"id": f"{turn} {index}", "person": None} for index in range(3)]
+        edges = {
+            "edges": [{"node": row} for row in rows],
+            "pageInfo": {"hasNextPage": True, "endCursor": f"after {turn}"},
+        }
+        answer = {"data": {"contacts": rows if kind is ShapeKind.OFFSET else edges}}
+        bench.sandbox.salestrekker.faults.add(
+            Fault(kind="contacts", status=200, body=answer, times=None, every=2 - turn)
+        )
+    with pytest.raises(UserError, match="repeats itself"):
+        await bench.sweep()
+    assert len(await bench.known()) == 6
+    assert await bench.completed() == []
