@@ -5,7 +5,11 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
+import os
+import pty
 import re
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import orjson
@@ -374,6 +378,32 @@ def test_many_at_once_go_on_past_those_that_cannot_be_done(desk: Desk, ids: dict
     assert all(ids[word] in ran.err for word in ("same-name", "formula-twin"))
     assert ran.err.count("what to do: ") == 1
     assert stands(desk, ids["existing"]).state == "delivered"
+
+
+@pytest.mark.parametrize(("answer", "status", "state"), [("y", 0, "dropped"), ("n", 1, "rejected")])
+def test_on_a_terminal_it_asks(desk: Desk, ids: dict[str, str], answer: str, status: int, state: str) -> None:
+    """How many is said before anything is done, and no means no; standard output stays the document's."""
+    ours, terminal = pty.openpty()
+    try:
+        os.write(ours, f"{answer}\n".encode())
+        command = [sys.executable, "-m", "bridge", "records", "drop", "--state", "rejected", "--json"]
+        config = ["--config", str(desk.folder / "config.toml")]
+        ended = subprocess.run(  # noqa: S603 - our own command
+            [*command, *config],
+            stdin=terminal,
+            stderr=terminal,
+            stdout=subprocess.PIPE,
+            timeout=60,
+            check=False,
+        )
+        shown = os.read(ours, 4096).decode()
+    finally:
+        os.close(ours)
+        os.close(terminal)
+    assert "Drop 2 records? [y/N]" in shown
+    assert ended.returncode == status
+    assert (ended.stdout != b"") == (status == 0)
+    assert stands(desk, ids["refused"]).state == state
 
 
 def test_the_reason_and_the_stream_narrow_the_many(desk: Desk, ids: dict[str, str]) -> None:

@@ -124,7 +124,9 @@ def _agreed(order: Order, number: int) -> bool:
             f"`records {order.verb}` for {_records(number)} needs a yes",
             advice="add --yes; nothing was changed",
         )
-    if typer.confirm(f"{str(order.verb).capitalize()} {_records(number)}?", err=True):
+    # Not typer.confirm: that writes a blank to standard output, which is the document's alone.
+    typer.echo(f"{str(order.verb).capitalize()} {_records(number)}? [y/N] ", nl=False, err=True)
+    if sys.stdin.readline().strip().lower() in {"y", "yes"}:
         return True
     typer.echo("Nothing was changed.", err=True)
     return False

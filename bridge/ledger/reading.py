@@ -247,7 +247,6 @@ def _shown(wanted: Wanted) -> Select[*tuple[Any, ...]]:
 
 
 def _found(row: Row[*tuple[Any, ...]], feed: Feed) -> Found:
-    known = row_of(row)
     trakor_id, _, sku = (row.link or "").partition("\n")
     marks = tuple(mark for mark, on in (("gone", row.gone), ("filtered", row.filtered)) if on)
     return Found(
@@ -260,11 +259,19 @@ def _found(row: Row[*tuple[Any, ...]], feed: Feed) -> Found:
         origin=row.origin or "",
         trakor_id=trakor_id,
         sku=sku,
-        fields=known.differing if known.answered else (),
+        fields=_differing(row),
         since_at=row.since_at,
         name=unpack(row.body, feed.stream).send_as if row.body else "",
-        retry=known.retry,
+        retry=bool(row.retry),
     )
+
+
+def _differing(row: Row[*tuple[Any, ...]]) -> tuple[str, ...]:
+    """Which fields of an answered record differ; most have none, and are not looked at closer."""
+    if row.seen is None:
+        return ()
+    known = row_of(row)
+    return known.differing if known.answered else ()
 
 
 def find(connection: Connection, wanted: Wanted, limit: int | None = None) -> list[Found]:
