@@ -77,7 +77,8 @@ class Swept:
         resumed_at: The position at which an interrupted sweep was gone on with; empty for a new one.
         broken: How many records could not be read.
         broken_shown: Some of them, each with what is wrong.
-        complete: The end of the whole list was reached and every record could be read.
+        complete: The whole list was read in one go, from its beginning to its end, and every record of it.
+            One gone on with after an interruption is not: what moved or was broken then, it does not know.
         gone: How many records were marked gone, since the complete list does not hold them.
         missing: How many would have been, where that was suspiciously much and none was.
     """
@@ -117,14 +118,38 @@ async def sweep(
         BridgeError: As the client raises; what was read before is on disk.
         UserError: The list repeats itself, so that its end would never come.
     """
-    begun = await ledger.call(begin_sweep, listing.feed, listing.query, restart=restart, now=clock())
+
+    async def attempt(*, restart: bool) -> Swept:
+        begun = await ledger.call(begin_sweep, listing.feed, listing.query, restart=restart, now=clock())
+        return await _walk(listing, ledger, begun, run, clock, on_page)
+
+    try:
+        return await attempt(restart=restart)
+    except _ResumedOverSeen:
+        # What was put in front meanwhile moved records that were read already to where reading goes on.
+        return await attempt(restart=True)
+
+
+class _ResumedOverSeen(Exception):  # noqa: N818 - not an error: the sweep starts over
+    """A sweep that was gone on with met nothing but what it had seen before the interruption."""
+
+
+async def _walk(
+    listing: Listing,
+    ledger: Ledger,
+    begun: Sweep,
+    run: int,
+    clock: Callable[[], int],
+    on_page: Callable[[Swept, Observed], None],
+) -> Swept:
+    """Read a list from where its sweep is to its end."""
     swept = Swept(resumed_at=begun.position)
     began_at = clock()
     try:
         async with aclosing(listing.pages(begun.position)) as pages:
             async for page in pages:
                 if page.last:
-                    swept.complete = listing.whole and not swept.broken
+                    swept.complete = listing.whole and not (swept.broken or begun.position)
                     await ledger.call(end_sweep, begun, complete=swept.complete, now=clock())
                     if swept.complete:
                         await _mark_gone(listing, ledger, begun, clock, swept)
@@ -193,6 +218,8 @@ async def _observe_page(
         fresh += seen.fresh
         pending += seen.pending
     if page.records and not fresh:
+        if begun.position:
+            raise _ResumedOverSeen
         raise UserError(
             f"the list of {listing.feed.stream} repeats itself: a page brought no record that was new",
             advice="its query must page through the list; see docs/queries.md",

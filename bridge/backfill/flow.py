@@ -7,6 +7,10 @@
 
 Reading and sending run side by side and end each other: when sending is refused, reading stops; when
 all is read, sending ends once nothing is left. Whatever stops it, the ledger knows where to go on.
+
+What an earlier run left waiting may be out of date by now: a stream that has such, and is read from
+its beginning, is read to its end before any of it is sent. So neither old words are sent that the
+source, or a mended map, has replaced, nor does what changed meanwhile drift the moment it is sent.
 """
 
 from __future__ import annotations
@@ -25,7 +29,7 @@ from bridge.delivery import Delivery, Lane
 from bridge.errors import BridgeError, Refused
 from bridge.ledger.opening import open_ledger
 from bridge.ledger.rows import feed_of
-from bridge.ledger.sending import give_up_claims
+from bridge.ledger.sending import give_up_claims, next_due
 from bridge.ledger.sweeps import begin_run, count, end_run, needing_a_person
 from bridge.naming import Hasher
 from bridge.sync import Listing, sweep
@@ -141,12 +145,16 @@ class _Run:
         reader = await stack.enter_async_context(source_of(self._connection))
         writer = await stack.enter_async_context(destination_of(self._connection))
         delivery = self._delivery(writer, feeds, run)
+        for stream, feed in feeds.items():
+            if await self._ledger.call(next_due, feed) is not None:
+                delivery.hold(stream)
         reading = asyncio.create_task(self._read(reader, feeds, run, delivery))
         sending = asyncio.create_task(delivery.run())
         stopping = asyncio.create_task(stop.wait())
         try:
             await asyncio.wait({reading, sending, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if reading.done() and not (sending.done() or stopping.done()):
+                reading.result()  # an unexpected error ends the sending, too
                 delivery.finish()
                 await asyncio.wait({sending, stopping}, return_when=asyncio.FIRST_COMPLETED)
             self._report.interrupted = stopping.done()
@@ -178,6 +186,8 @@ class _Run:
 
             def on_page(swept: Swept, seen: Observed, stream: Stream = stream) -> None:
                 self._watch.reading(self._connection.name, stream, swept.read)
+                if swept.resumed_at:
+                    delivery.release(stream)
                 if seen.pending:
                     self._watch.pending(self._connection.name, seen.pending)
                     delivery.wake()
@@ -192,6 +202,7 @@ class _Run:
             else:
                 self._note_broken(stream, swept)
                 self._note_missing(stream, swept)
+            delivery.release(stream)
 
     def _listing(self, reader: SalestrekkerClient, stream: Stream, feed: Feed) -> Listing:
         settings = self._connection.stream(stream)
@@ -201,7 +212,7 @@ class _Run:
             pages=lambda start: reader.pages(
                 query, stream=stream, identify=mapper.identify, page_size=settings.page_size, start=start
             ),
-            query=query.checkpoint(settings.page_size),
+            query=f"{query.checkpoint(settings.page_size)} {mapper.fingerprint}",
             mapper=mapper,
             policy=settings.policy(),
             gone_limit=self._connection.schedule.gone_limit,

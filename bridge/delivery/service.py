@@ -87,6 +87,7 @@ class Delivery:
     ) -> None:
         self._ledger = ledger
         self._lanes = dict(lanes)
+        self._held: set[Stream] = set()
         self._destination = destination
         self._pace = pace
         self._key_of = key_of
@@ -117,6 +118,15 @@ class Delivery:
         """Say that the ledger may have new pending records."""
         self._next_look = 0.0
         self._happened.set()
+
+    def hold(self, stream: Stream) -> None:
+        """Send nothing of a stream until it is released: what waits there is to be read anew first."""
+        self._held.add(stream)
+
+    def release(self, stream: Stream) -> None:
+        """Send what waits of a stream."""
+        self._held.discard(stream)
+        self.wake()
 
     def finish(self) -> None:
         """Say that no more will come: ``run`` ends once nothing is left."""
@@ -210,7 +220,7 @@ class Delivery:
     async def _claim(self) -> None:
         self._next_look = math.inf
         limit = min(BATCH, 2 * max(1, self._valve.allowed(self._monotonic(), 0)))
-        for lane in list(self._lanes.values()):
+        for lane in [lane for stream, lane in self._lanes.items() if stream not in self._held]:
             now = self._clock()
             work = await self._ledger.call(claim, lane.feed, limit, now=now, until=now + CLAIM_LIFE)
             self._buffer += work
