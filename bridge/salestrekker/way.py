@@ -37,7 +37,10 @@ ABOUT_THE_LIST: Final = re.compile(
     r"__typename|(total|next|prev|page|has(next|more|prev)).*|.*(count|cursor)|offset|limit|size|perpage",
     re.IGNORECASE,
 )
-"""Fields that tell something of the list, not of a record."""
+"""Leaves that tell something of the list, not of a record."""
+
+INFOS: Final = frozenset({"pageInfo", "pagination", "paging", "meta"})
+"""Likewise, with a selection of their own."""
 
 ID_KEYS: Final = frozenset({"id", "_id", "uuid", "guid"})
 
@@ -120,10 +123,11 @@ def _down(document: QueryDocument, steps: tuple[FieldNode, ...]) -> tuple[FieldN
 
 def _wrappers(selected: Sequence[FieldNode], root: str) -> list[FieldNode]:
     """The fields that may lead to the records: known by name, or the only one that is not about the list."""
-    below = [field for field in selected if field.selection_set]
+    below = [field for field in selected if field.selection_set and field.name.value not in INFOS]
     known = [field for field in below if field.name.value in WRAPPERS | {root}]
-    others = [field for field in selected if not ABOUT_THE_LIST.fullmatch(field.name.value)]
-    return known or (others if len(others) == 1 and others[0].selection_set else [])
+    leaves = (field.name.value for field in selected if not field.selection_set)
+    alone = len(below) == 1 and all(ABOUT_THE_LIST.fullmatch(leaf) for leaf in leaves)
+    return known or (below if alone else [])
 
 
 def _is_id(key: str, steps: Sequence[FieldNode]) -> bool:

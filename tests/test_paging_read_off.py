@@ -1,0 +1,233 @@
+"""What is read off a list query: style, variables, where the records are, what a request sends."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from graphql import build_schema, parse, validate
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.errors import QueryFileError
+from bridge.salestrekker.answers import More, read_list, read_more
+from bridge.salestrekker.positions import Position
+from bridge.salestrekker.queries import ListQuery, Paging, load_list
+from bridge.salestrekker.server_errors import result_of
+from bridge.salestrekker.variables import NAMES, OVERLAP, Role
+from bridge.sandbox.shapes import Paged, ShapeKind, shape_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    Load = Callable[[str], ListQuery]
+
+INFO = "pageInfo { hasNextPage endCursor }"
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Load:
+    """Loads a list query of this text."""
+
+    def load(text: str) -> ListQuery:
+        (tmp_path / "q.graphql").write_text(text, encoding="utf-8")
+        return load_list("q.graphql", [tmp_path])
+
+    return load
+
+
+# Style
+
+
+@pytest.mark.parametrize(
+    ("declared", "style"),
+    [
+        ("($offset: Int, $limit: Int)", Paging.OFFSET),
+        ("($skip: Int, $take: Int)", Paging.OFFSET),
+        ("($page: Int, $pageSize: Int)", Paging.PAGE),
+        ("($pageNumber: Int, $perPage: Int)", Paging.PAGE),
+        ("($page_number: Int, $per_page: Int)", Paging.PAGE),
+        ("($after: String, $first: Int)", Paging.RELAY),
+        ("($cursor: ID, $size: Int)", Paging.RELAY),
+        ("($label: ID = 5)", Paging.PLAIN),
+        ("($since: String)", Paging.PLAIN),
+    ],
+)
+def test_the_style_shows_in_the_variables(load: Load, declared: str, style: Paging) -> None:
+    passed = re.sub(r"\$(\w+): \w+( = \d+)?", r"\1: $\1", declared)
+    query = load(f"query Q{declared} {{ list{passed} {{ items {{ id }} {INFO} }} }}")
+    assert query.paging is style
+    assert query.sizes_pages is (declared.count("$") > 1)
+    assert query.incremental is ("since" in declared)
+
+
+@pytest.mark.parametrize(("role", "name"), [(role, name) for role, names in NAMES.items() for name in names])
+def test_every_documented_spelling_is_known(load: Load, role: Role, name: str) -> None:
+    kind = "String" if role in (Role.CURSOR, Role.SINCE) else "Int"
+    mover = ", $page: Int" if role is Role.SIZE else ""
+    passed = f"{name}: ${name}" + (", page: $page" if mover else "")
+    query = load(f"query Q(${name}: {kind}{mover}) {{ list({passed}) {{ items {{ id }} {INFO} }} }}")
+    assert query.variables.name(role) == name
+
+
+def test_a_variable_may_be_passed_inside_an_input_object(load: Load) -> None:
+    query = load("query Q($page: Int, $size: Int) { list(paging: {number: $page, size: $size}) { id } }")
+    assert (query.paging, query.mover) == (Paging.PAGE, "page")
+
+
+# Where the records are
+
+
+@pytest.mark.parametrize(
+    ("selection", "path"),
+    [
+        ("contacts { id }", "contacts"),
+        ("contacts { objects { id } }", "contacts.objects"),
+        ("contacts { items { id name } total }", "contacts.items"),
+        ("contacts { edges { cursor node { id } } pageInfo { hasNextPage } }", "contacts.edges.node"),
+        ("contacts { pageInfo { endCursor } nodes { id } }", "contacts.nodes"),
+        ("contacts { data { contacts { id } } count }", "contacts.data.contacts"),
+        ("contacts { result { totalCount page { rows { id } } } }", "contacts.result.page.rows"),
+        ("search: contacts { hits: clients { id: uuid } __typename }", "search.hits"),
+        ("clients { objects { clientId name } }", "clients.objects"),
+        ("loanProducts { objects { productId } }", "loanProducts.objects"),
+        ("companies { data { idCompany } }", "companies.data"),
+        (
+            "contacts { ...P } }\nfragment P on Page { items { ...F } }\nfragment F on C { id",
+            "contacts.items",
+        ),
+        ("contacts { ... on Page { items { ... on Person { id } } } }", "contacts.items"),
+    ],
+)
+def test_the_way_to_the_records_shows_in_the_selection(load: Load, selection: str, path: str) -> None:
+    assert ".".join(load(f"query Q {{ {selection} }}").path) == path
+
+
+@pytest.mark.parametrize(
+    "selection",
+    [
+        "contacts { name }",
+        "contacts { name lender { id } }",
+        "contacts { idOwner name owner { id } }",
+        "contacts { items { name person { id } } }",
+        "contacts { items { ownerId name } }",
+        "contacts { pageInfo { id } total }",
+        "contacts",
+    ],
+)
+def test_records_without_an_id_are_refused(load: Load, selection: str) -> None:
+    with pytest.raises(QueryFileError, match=r":1:11: the list `contacts` does not select `id`") as caught:
+        load(f"query Q {{ {selection} }}")
+    assert "id: itsName" in caught.value.advice
+
+
+def test_the_list_is_wherever_the_answer_has_it(load: Load) -> None:
+    query = load("query Q { a { data { b { id } } } }".replace("b {", "rows {"))
+    rows = [{"id": 1}, None]
+    above = read_list(result_of({"a": [{"data": {"rows": row}} for row in rows]}, None), query)
+    middle = read_list(result_of({"a": {"data": [{"rows": row} for row in rows]}}, None), query)
+    below = read_list(result_of({"a": {"data": {"rows": rows}}}, None), query)
+    assert above.items == middle.items == below.items == tuple(rows)
+
+
+# What a request sends
+
+
+def test_each_style_asks_in_its_own_words(load: Load) -> None:
+    offset = load("query Q($skip: Int, $take: Int) { a(b: $skip, c: $take) { id } }")
+    page = load("query Q($page: Int, $size: Int) { a(b: $page, c: $size) { id } }")
+    relay = load(
+        f"query Q($after: ID, $first: Int) {{ a(b: $after, c: $first) {{ nodes {{ id }} {INFO} }} }}"
+    )
+    plain = load("query Q { a { id } }")
+    assert offset.page_variables(Position(30), 10) == {"skip": 30, "take": 10}
+    assert page.page_variables(Position(30, page=4, base=1), 10) == {"page": 4, "size": 10}
+    assert relay.page_variables(Position(), 10) == {"first": 10}
+    assert relay.page_variables(Position(30, cursor="x"), 10) == {"after": "x", "first": 10}
+    assert plain.page_variables(Position(), 10) == {}
+
+
+def test_what_is_not_given_is_left_out_or_null_where_a_default_would_step_in(load: Load) -> None:
+    text = f"""query Q($after: ID = "x", $first: Int = 5, $since: Int = 7) {{
+        a(b: $after, c: $first, d: $since) {{ nodes {{ id }} {INFO} }} }}"""
+    assert load(text).page_variables(Position(), 10) == {"after": None, "first": 10, "since": None}
+
+
+@pytest.mark.parametrize(
+    ("kind", "written"),
+    [
+        ("Int", 1_767_225_600),
+        ("String", "2026-01-01T00:00:00Z"),
+        ("DateTime", "2026-01-01T00:00:00Z"),
+        ("AWSDateTime", "2026-01-01T00:00:00Z"),
+        ("Date", "2025-12-31"),
+    ],
+)
+def test_a_time_is_written_as_its_type_takes_it_and_earlier_by_the_overlap(
+    load: Load, kind: str, written: object
+) -> None:
+    query = load(f"query Q($updated_since: {kind}) {{ list(s: $updated_since) {{ id }} }}")
+    since = 1_767_225_600_000 + OVERLAP
+    assert query.page_variables(Position(), 10, since) == {"updated_since": written}
+    assert query.page_variables(Position(), 10) == {}
+
+
+def test_a_time_is_of_no_effect_where_the_query_does_not_take_one(load: Load) -> None:
+    query = load("query Q { list { id } }")
+    assert not query.incremental
+    assert query.page_variables(Position(), 10, 5) == {}
+    assert query.checkpoint(10) == query.checkpoint(10, 5)
+
+
+def test_a_checkpoint_goes_with_the_text_the_time_and_the_size_of_numbered_pages(load: Load) -> None:
+    offset = load("query Q($offset: Int, $limit: Int) { a(b: $offset, c: $limit) { id } }")
+    page = load("query Q($page: Int, $size: Int, $since: Int) { a(b: $page, c: $size, d: $since) { id } }")
+    assert offset.checkpoint(10) == offset.checkpoint(20)
+    assert len({page.checkpoint(10), page.checkpoint(20), page.checkpoint(10, 5), offset.checkpoint(10)}) == 4
+
+
+# Stepping over
+
+
+def test_the_step_over_reads_no_record_and_is_valid_where_the_query_is(load: Load) -> None:
+    """A variable that only the records use is not declared any more: GraphQL refuses one that is unused."""
+    query = load("""query Q($first: Int, $after: String, $since: DateTime, $deep: Boolean = true) {
+        all: contacts(first: $first, after: $after, updatedSince: $since) {
+            edges { node { id person @include(if: $deep) { information { familyName } } } }
+            ...More } }
+        fragment More on ContactConnection { info: pageInfo { more: hasNextPage endCursor } }""")
+    assert query.stepping is not None
+    schema = build_schema(shape_of(ShapeKind.RELAY, Paged()).sdl)
+    for document in (query.document, query.stepping):
+        assert validate(schema, parse(document.text)) == []
+    assert query.stepping.variables == {"first", "after", "since"}
+    assert "id" not in re.findall(r"\w+", query.stepping.text)
+    answer = {"all": {"info": {"more": True, "endCursor": "x"}}}
+    assert read_more(result_of(answer, None), query) == More(more=True, cursor="x")
+
+
+# Positions
+
+
+@given(
+    st.one_of(
+        st.builds(Position, st.integers(0)),
+        st.builds(Position, st.integers(0), page=st.integers(0), base=st.integers(0, 1)),
+        st.builds(Position, st.integers(0), cursor=st.text(min_size=1)),
+        st.builds(Position, st.integers(0), end=st.just(value=True)),
+    )
+)
+def test_a_position_comes_back_from_its_text(position: Position) -> None:
+    assert Position.of(str(position)) == position
+
+
+def test_no_text_is_the_beginning() -> None:
+    assert Position.of("") == Position()
+
+
+@pytest.mark.parametrize("text", ["x", "5 before y", "5 page", "5 page one from 0"])
+def test_what_is_no_position_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        Position.of(text)
