@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "derive_key",
+    "is_outdated",
     "open_ledger",
     "owner_of",
     "prepare",
@@ -141,6 +142,12 @@ def prepare(path: Path) -> None:
         back_up_before_migration(path, found)
     with writing(path) as connection:
         _upgrade(connection)
+
+
+def is_outdated(path: Path) -> bool:
+    """Whether a ledger was made by an older version, which is no fault: its owner brings it up to date."""
+    found = revision(path)
+    return found not in (None, HEAD) and found in _known_revisions()
 
 
 def require_current(path: Path) -> None:
