@@ -1,0 +1,255 @@
+"""How a backfill does, as ratios to what it should do: rate, CPU and memory.
+
+    python bench/backfill.py [--contacts 20000] [--repeat 3] [--large]
+
+The sandbox and `trakor-bridge backfill` run each in a process of its own, as a user runs them. CPU and
+peak memory are those of the backfill's process alone, as the operating system accounts for them when it
+ends. CPU per record is what a run costs beyond one that finds nothing to do, so that imports do not count;
+they have a line of their own. Exit status 1: a target is missed. See bench/README.md for what is noise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import itertools
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+from sandbox import IN_FLIGHT, post_all
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+LATENCY = 0.05
+SETTINGS = {
+    "TRAKOR_BRIDGE_SALESTREKKER__REQUESTS_PER_MINUTE": "1000000",
+    "TRAKOR_BRIDGE_TRAKOR__MAX_IN_FLIGHT": str(IN_FLIGHT),
+    "TRAKOR_BRIDGE_CONTACTS__PAGE_SIZE": "500",
+    "TRAKOR_BRIDGE_LOG__LEVEL": "warning",
+}
+
+RATE_TARGET = 0.9 * IN_FLIGHT / LATENCY
+DELIVERED_TARGET = 0.8
+UNCHANGED_TARGET = 0.2
+GROWTH_TARGET = 20.0
+PEAK_TARGET = 150.0
+SMALL, LARGE = 10_000, 1_000_000
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one backfill came to.
+
+    Attributes:
+        numbers: Of the contacts, as `--json` reports them.
+        seconds: From its first look at the ledger to its last, as it reports.
+        cpu: Seconds of its process, imports included.
+        peak: The most memory that its process held, in MB.
+        posts: Requests that Trakor got meanwhile.
+    """
+
+    numbers: dict[str, int]
+    seconds: float
+    cpu: float
+    peak: float
+    posts: int
+
+    @property
+    def delivered(self) -> int:
+        """How many records Trakor answered for."""
+        return self.numbers["created"] + self.numbers["existing"]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the table: a figure, and the target that it is held against."""
+
+    what: str
+    figure: float
+    unit: str
+    target: float | None = None
+    at_least: bool = False
+    note: str = ""
+
+    @property
+    def holds(self) -> bool:
+        """Whether the target is met."""
+        if self.target is None:
+            return True
+        return self.figure >= self.target if self.at_least else self.figure <= self.target
+
+    def __str__(self) -> str:
+        figure = f"{self.what:<46}{self.figure:>10,.3g} {self.unit:<4}"
+        if self.figure >= 1000:  # noqa: PLR2004 - from here on digits behind the point say nothing
+            figure = f"{self.what:<46}{self.figure:>10,.0f} {self.unit:<4}"
+        if self.target is None:
+            return f"{figure}{'':>30}{self.note}"
+        side = ">=" if self.at_least else "<="
+        verdict = "holds" if self.holds else "MISSED"
+        ratio = f"{self.figure / self.target:.2f}" if self.target else ""
+        return f"{figure} {side} {self.target:<7,g}{ratio:>8}  {verdict:<8}{self.note}"
+
+
+class Sandbox:
+    """Both systems in a process of their own.
+
+    Args:
+        folder: Where the configuration to use is written to.
+        contacts: How many contacts there are.
+        latency: Seconds that each answer takes.
+    """
+
+    def __init__(self, folder: Path, contacts: int, latency: float) -> None:
+        self._folder = folder
+        size = ["--contacts", str(contacts), "--products", "0", "--latency", f"{latency * 1000:.0f}ms"]
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "bridge", "sandbox", *size], stdout=subprocess.PIPE, text=True
+        )
+        announced = _announced(self._process)
+        self._control = announced.partition("\n")[0].rpartition(" ")[2]
+        self.configuration: dict[str, Any] = tomllib.loads(announced)
+        (folder / "config.toml").write_text(announced, encoding="utf-8")
+
+    def stop(self) -> None:
+        """End it."""
+        self._process.terminate()
+        self._process.communicate()
+
+    def posts(self) -> int:
+        """How many requests Trakor has had."""
+        with urllib.request.urlopen(f"{self._control}/state") as answer:  # noqa: S310 - on loopback
+            return sum(json.load(answer)["trakor"]["traffic"]["statuses"].values())
+
+    def backfill(self) -> Run:
+        """Run one backfill to its end."""
+        posts, output = self.posts(), self._folder / "report.json"
+        command = [sys.executable, "-m", "bridge", "backfill", "contacts", "--json"]
+        with output.open("w", encoding="utf-8") as report:
+            process = subprocess.Popen(
+                command, stdout=report, cwd=self._folder, env={**os.environ, **SETTINGS}
+            )
+            # Unlike the standard library's wait this tells what the one process took. Its peak is never less
+            # than that of this process, from which it is forked: no matter while this one is the smaller.
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+        said = json.loads(output.read_text(encoding="utf-8"))["connections"]["default"]
+        if not said["complete"]:
+            raise SystemExit(f"the backfill ended early, with {process.returncode}: see above")
+        return Run(
+            said["streams"]["contacts"],
+            said["seconds"],
+            usage.ru_utime + usage.ru_stime,
+            usage.ru_maxrss / 1024,
+            self.posts() - posts,
+        )
+
+
+def _announced(process: subprocess.Popen[str]) -> str:
+    """The configuration that a sandbox prints once it answers; its last line is Trakor's key."""
+    if process.stdout is None:
+        raise RuntimeError("the sandbox has no output")
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if line.startswith('api_key = "sk_'):
+            return "".join(lines)
+    raise SystemExit("the sandbox did not start: see above")
+
+
+@contextlib.contextmanager
+def running(contacts: int, latency: float = 0.0) -> Iterator[Sandbox]:
+    """A sandbox, with a folder for a ledger of its own."""
+    with tempfile.TemporaryDirectory(prefix="trakor-bridge-bench-") as folder:
+        running = Sandbox(Path(folder), contacts, latency)
+        try:
+            yield running
+        finally:
+            running.stop()
+
+
+def rate(contacts: int) -> Iterator[Line]:
+    """How fast it sends where each answer takes its time, beside a client that does nothing but that."""
+    with running(contacts, LATENCY) as both:
+        run = both.backfill()
+        bare = asyncio.run(_bare_rate(both.configuration["trakor"]))
+    sent, what = run.delivered / run.seconds, f"sent at {LATENCY * 1000:.0f} ms, {IN_FLIGHT} in flight"
+    yield Line(what, sent, "/s", RATE_TARGET, at_least=True)
+    yield Line("  by a client that does nothing else", bare, "/s", note=f"ours is {sent / bare:.2f} of it")
+
+
+async def _bare_rate(trakor: dict[str, Any], posts: int = 5000) -> float:
+    """What sandbox and machine let through just now."""
+    async with aiohttp.ClientSession() as http:
+        began = time.perf_counter()
+        return await post_all(http, trakor, posts) / (time.perf_counter() - began)
+
+
+def cpu(contacts: int, repeat: int) -> Iterator[Line]:
+    """What a record costs, sent and unchanged: the best of some runs, since noise only ever adds."""
+    with running(0) as both:
+        idle = both.backfill(), both.backfill()
+    runs = []
+    for _ in range(repeat):
+        with running(contacts) as both:
+            runs.append((both.backfill(), both.backfill()))
+    sent = sorted(1000 * (first.cpu - idle[0].cpu) / first.delivered for first, _ in runs)
+    unchanged = sorted(1000 * (second.cpu - idle[1].cpu) / second.numbers["read"] for _, second in runs)
+    yield Line("CPU for a record that is sent", sent[0], "ms", DELIVERED_TARGET, note=_spread(sent))
+    yield Line("CPU for an unchanged record", unchanged[0], "ms", UNCHANGED_TARGET, note=_spread(unchanged))
+    yield Line("POSTs of an unchanged run", max(second.posts for _, second in runs), "", 0)
+    yield Line(
+        "CPU to start and find nothing", idle[1].cpu, "s", note=f"making a ledger: {idle[0].cpu:.3g} s"
+    )
+
+
+def _spread(figures: Sequence[float]) -> str:
+    return f"worst of {len(figures)}: {figures[-1]:.3g}" if len(figures) > 1 else ""
+
+
+def memory(contacts: int) -> Iterator[Line]:
+    """What more records need in memory: nothing."""
+    peaks = []
+    for size in (SMALL, contacts):
+        with running(size) as both:
+            began = time.monotonic()
+            peaks.append(both.backfill().peak)
+            minutes = (time.monotonic() - began) / 60
+    small, large = peaks
+    yield Line(f"peak memory at {contacts:,}", large, "MB", PEAK_TARGET, note=f"in {minutes:.1f} minutes")
+    yield Line(f"  more than at {SMALL:,}", large - small, "MB", GROWTH_TARGET, note=f"there: {small:.3g} MB")
+
+
+def main() -> int:
+    """Print the table; 1 where a target is missed."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--contacts", type=int, default=20_000, help="how many, for rate and CPU")
+    parser.add_argument("--repeat", type=int, default=3, help="how often CPU is measured; the best counts")
+    parser.add_argument("--memory", type=int, default=50_000, help=f"how many, against {SMALL:,}")
+    parser.add_argument("--large", action="store_true", help=f"--memory {LARGE:,}: half an hour or more")
+    arguments = parser.parse_args()
+    print(f"{'':<46}{'figure':>10} {'':<4} {'target':<10}{'ratio':>8}", flush=True)
+    missed = False
+    for line in itertools.chain(
+        rate(arguments.contacts),
+        cpu(arguments.contacts, arguments.repeat),
+        memory(LARGE if arguments.large else arguments.memory),
+    ):
+        print(line, flush=True)
+        missed |= not line.holds
+    return int(missed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
