@@ -2,8 +2,8 @@
 
 ::
 
-    page 1, page 0 ──both read──> each record of the two once, then pages 2, 3, …
-          └─ page 0 fails: because there is none? ──sizes──> first page 0 | 1 | not known: the error
+    page 0, page 1 ──both read──> each record of the two once, then pages 2, 3, …
+      └─ page 0 fails: because there is none? ──sizes──> first page 0 | 1 | not known: the error
 
 A server that counts from 1 answers page 0 with page 1 again, with nothing, or with an error. The two pages
 joined are right in every case but the last, so nothing has to be guessed. An error that blames the request,
@@ -48,17 +48,23 @@ class NumberedStride(Stride):
         return Step(fetched, after, fetched.ids)
 
     async def _open(self, size: int) -> Step:
+        zero = await self._page_0(size)
         try:
             one = await self.fetch(Ask(Position(page=1), size))
         except PoisonedItem as poison:
             return await self._open_in_trouble(size, poison)
-        try:
-            zero = await self.fetch(Ask(Position(page=0), size, patient=False))
-        except QueryFileError:
+        if isinstance(zero, QueryFileError):
             return Step(one, Position(one.count, page=2, base=1), one.ids)
-        except Transient as trouble:
-            return await self._open_in_trouble(size, trouble)
+        if isinstance(zero, Transient):
+            return await self._open_in_trouble(size, zero)
         return _joined(zero, one)
+
+    async def _page_0(self, size: int) -> Fetched | Transient | QueryFileError:
+        """Page 0, before page 1: what is added in front meanwhile moves others on, to be met twice."""
+        try:
+            return await self.fetch(Ask(Position(page=0), size, patient=False))
+        except (Transient, QueryFileError) as trouble:
+            return trouble
 
     async def _open_in_trouble(self, size: int, trouble: Transient) -> Step:
         """Page 0 fails, or a poisoned item stands on one of the first pages."""
