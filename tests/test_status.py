@@ -347,6 +347,14 @@ def test_what_else_is_to_be_said_of_a_record() -> None:
     ]
 
 
+def test_a_delivered_record_says_whether_the_source_has_changed() -> None:
+    """With on_change = "ignore" a change is no drift, and no secret either."""
+    delivered = record(State.DELIVERED)
+    assert "Nothing of what was sent has changed" in meaning(delivered, ALONE, NOW)[1]
+    changed = meaning(replace(delivered, fields=("contact_info",)), ALONE, NOW)[1]
+    assert changed.startswith("In Salestrekker it differs now (contact_info)")
+
+
 def test_the_claimant_is_named() -> None:
     shared = replace(ALONE, claimant=replace(record(State.DELIVERED), id="c9"))
     said = meaning(record(State.MERGED), shared, NOW)

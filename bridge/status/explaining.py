@@ -68,7 +68,7 @@ EVENTS: Final = (
 
 MEANINGS: Final = {
     (State.PENDING, ""): "It is to be sent to Trakor.",
-    (State.DELIVERED, ""): "Trakor has it, as it is in Salestrekker.",
+    (State.DELIVERED, ""): "Trakor has it.",
     (State.MERGED, ""): "It has no record of its own in Trakor: it shares that of {claimant}.",
     (State.SKIPPED, Reason.FILTERED): "It is left out: `where` in [{stream}] of the configuration says no.",
     (State.SKIPPED, Reason.NO_NAME): "It is left out: it has no name, and Trakor knows records by name.",
@@ -157,6 +157,8 @@ def meaning(record: Found, standing: Standing, now: int) -> list[str]:
 def _more(record: Found, standing: Standing, now: int) -> Iterator[str]:
     if record.state == State.PENDING:
         yield from _on_its_way(record, standing, now)
+    if record.state == State.DELIVERED and "gone" not in record.marks:
+        yield _since_delivered(record)
     if record.origin in ORIGINS:
         yield ORIGINS[Origin(record.origin)]
     if record.reason == Reason.SAME_NAME:
@@ -169,6 +171,13 @@ def _more(record: Found, standing: Standing, now: int) -> Iterator[str]:
         yield "It is decided anew when it is next read, since a person asked for that."
     if standing.merged_here:
         yield f"Its record in Trakor also stands for {', '.join(standing.merged_here)}."
+
+
+def _since_delivered(record: Found) -> str:
+    if not record.fields:
+        return "Nothing of what was sent has changed in Salestrekker since."
+    fields = ", ".join(record.fields)
+    return f"In Salestrekker it differs now ({fields}): `on_change` in [{record.feed.stream}] ignores that."
 
 
 def _why_not_qualified(standing: Standing) -> str:
