@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from bridge.backfill import Report
 
-__all__ = ["Desk", "Organisation", "Ran", "organisation", "run_backfill"]
+__all__ = ["Desk", "Organisation", "Ran", "configured", "organisation", "run_backfill"]
 
 FORMULA = "=HYPERLINK(1)"
 
@@ -120,7 +120,7 @@ async def run_backfill(folder: Path) -> Report:
 async def organisation(folder: Path) -> Organisation:
     """Run an organisation through the sandbox until it has a record in each state."""
     async with Sandbox(Options(contacts=0, products=0)) as sandbox:
-        (folder / "config.toml").write_text(_configured(sandbox))
+        (folder / "config.toml").write_text(configured(sandbox))
         ids = _first_day(sandbox)
         await run_backfill(folder)
         _second_day(sandbox, ids)
@@ -131,7 +131,8 @@ async def organisation(folder: Path) -> Organisation:
     return Organisation(folder, ids)
 
 
-def _configured(sandbox: Sandbox) -> str:
+def configured(sandbox: Sandbox) -> str:
+    """A configuration that leads to a sandbox, reads it at full speed, and asks about what was there."""
     source, trakor, rest = configuration(sandbox).partition("[trakor]")
     return f'{source}requests_per_minute = 6000\n\n{trakor}{rest}\n[contacts]\non_existing = "hold"\n'
 

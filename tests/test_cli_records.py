@@ -17,11 +17,10 @@ import pytest
 
 from bridge.cli.plain import cell, plain
 from bridge.ledger.engine import reading, writing
-from bridge.ledger.opening import take_over
 from bridge.ledger.reading import Wanted, find
 from bridge.ledger.schema import feeds, history, records
-from bridge.sandbox import Options, configuration
-from desk import FORMULA, Desk, Organisation, organisation, run_backfill
+from bridge.sandbox import Fault, Options
+from desk import FORMULA, Desk, Organisation, configured, organisation, run_backfill
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -458,11 +457,31 @@ def test_a_record_of_a_connection_that_is_gone_is_left_alone(desk: Desk, ids: di
     assert stands(desk, "stranger").state == "rejected"
 
 
-def test_decisions_are_taken_beside_a_running_backfill(desk: Desk, ids: dict[str, str]) -> None:
-    """Another process owns the ledger; a person's decision is one short transaction between its own."""
-    with take_over(desk.folder / "ledger.db", "trakor-bridge backfill"):
-        assert desk("records", "accept", ids["existing"]).status == 0
-    assert stands(desk, ids["existing"]).state == "delivered"
+async def test_a_decision_beside_a_running_backfill_is_carried_out_by_it(
+    desk: Desk, start_sandbox: Callable[[Options], Awaitable[Sandbox]]
+) -> None:
+    """The backfill has a request under way, and the ledger; a person decides, and the same run delivers."""
+    sandbox = await start_sandbox(Options(contacts=0, products=0))
+    begin_anew(desk, sandbox)
+    sandbox.contacts.add("Jane Smith")
+    twin = sandbox.contacts.add("Jane Smith")
+    gate = asyncio.Event()
+    sandbox.trakor.faults.add(Fault(name="Jane Smith", gate=gate))
+    running = asyncio.create_task(run_backfill(desk.folder))
+    await sandbox.trakor.wait_for(lambda: sandbox.trakor.traffic.in_flight)
+    ran = await asyncio.to_thread(desk, "records", "accept", twin, "--as", "Jane Smith (Perth)")
+    gate.set()
+    report = await asyncio.wait_for(running, 30)
+    assert (ran.status, report.exit_status) == (0, 0)
+    assert sorted(sandbox.trakor.parties.names()) == ["Jane Smith", "Jane Smith (Perth)"]
+    assert stands(desk, twin).state == "delivered"
+
+
+def begin_anew(desk: Desk, sandbox: Sandbox) -> None:
+    """Forget the organisation; another one is in the sandbox."""
+    for file in desk.folder.iterdir():
+        file.unlink()
+    (desk.folder / "config.toml").write_text(configured(sandbox))
 
 
 def test_forgetting_is_not_built_yet(desk: Desk) -> None:
@@ -476,9 +495,7 @@ async def test_what_was_decided_is_what_the_next_backfill_does(
 ) -> None:
     """Held twins: one is given a name, the other dropped; then Trakor has the one and not the other."""
     sandbox = await start_sandbox(Options(contacts=0, products=0))
-    for file in desk.folder.iterdir():
-        file.unlink()
-    (desk.folder / "config.toml").write_text(configuration(sandbox))
+    begin_anew(desk, sandbox)
     sandbox.contacts.add("Jane Smith")
     named, dropped = sandbox.contacts.add("Jane Smith"), sandbox.contacts.add("Jane Smith")
     await run_backfill(desk.folder)
