@@ -3,13 +3,15 @@
 ::
 
     Draft | Unsendable, LedgerRow | None  ──decide──>  Decision     sight.py: a record was seen
+                      └── as if nothing were known ──>              anew.py
     Answer, LedgerRow                     ──settle──>  Decision     answers.py: Trakor answered
     LedgerRow, Draft | None  ──accept, drop, retry──>  Decision     persons.py: a person decided
 """
 
-from bridge.decision.answers import fail, reject, settle
+from bridge.decision.anew import HolderOf, decide_anew
+from bridge.decision.answers import fail, give_back, reject, settle
 from bridge.decision.persons import accept, drop, retry
-from bridge.decision.sight import HolderOf, decide, decide_anew, is_stale
+from bridge.decision.sight import decide, is_stale
 
 __all__ = [
     "HolderOf",
@@ -18,6 +20,7 @@ __all__ = [
     "decide_anew",
     "drop",
     "fail",
+    "give_back",
     "is_stale",
     "reject",
     "retry",

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from bridge.records import Answer, Decision, LedgerRow, Origin, Policy, Reason, State, Waiting
 
-__all__ = ["fail", "reject", "settle"]
+__all__ = ["fail", "give_back", "reject", "settle"]
 
 
 def settle(
@@ -37,7 +37,7 @@ def settle(
             event="held",
             detail=f"Trakor answered with {answer.trakor_id}, which another record has",
         )
-    if origin is Origin.EXISTING and policy.on_existing == "hold":
+    if origin is Origin.EXISTING and linked is None and policy.on_existing == "hold":
         return Decision(
             State.HELD, Reason.EXISTING, seen=row.seen, filtered=row.filtered, origin=origin, event="held"
         )
@@ -57,18 +57,22 @@ def _origin(answer: Answer, row: LedgerRow, linked: int | None) -> Origin:
     """Created, there before, or not to be told: an earlier attempt may have made it."""
     if answer.created:
         return Origin.CREATED
-    if linked == row.number and row.origin is not None:
-        return row.origin
+    if linked == row.number:  # an earlier name of its own came back
+        return row.origin or Origin.UNCLEAR
     return Origin.EXISTING if row.attempts <= 1 else Origin.UNCLEAR
 
 
 def reject(row: LedgerRow, message: str) -> Decision:
     """Trakor's 400, 413, 422: rejected with the message; the name is given back, for nothing was made.
 
+    One that a person dropped meanwhile stays dropped, and gives its name back likewise.
+
     Args:
         row: The record.
         message: Trakor's words, scrubbed of personal data.
     """
+    if row.state is State.DROPPED:
+        return give_back(row)
     return Decision(
         State.REJECTED,
         Reason.REFUSED,
@@ -78,6 +82,15 @@ def reject(row: LedgerRow, message: str) -> Decision:
         event="rejected",
         detail=message,
     )
+
+
+def give_back(row: LedgerRow) -> Decision:
+    """Dropped or gone, and surely nothing was made of it: it stays as it is, without its claim on a name.
+
+    Args:
+        row: The record; pending, or dropped by a person, who may have done so while it was under way.
+    """
+    return Decision(row.state, row.reason, release=True, waiting=Waiting.UNNOTE, filtered=row.filtered)
 
 
 def fail(row: LedgerRow, message: str) -> Decision:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bridge.decision.sight import HolderOf, decide_anew, other_holder, send
+from bridge.decision.anew import HolderOf, decide_anew, other_holder, send
+from bridge.decision.sight import decide_again
 from bridge.errors import UserError
 from bridge.records import Claim, Decision, Draft, LedgerRow, Policy, Reason, State, Waiting
 
@@ -42,6 +43,7 @@ def accept(
         return Decision(
             State.MERGED,
             merged_into=row.merged_into,
+            merged_under=row.sent_key,
             waiting=Waiting.REMOVE,
             filtered=row.filtered,
             event="accepted",
@@ -86,7 +88,7 @@ def drop(row: LedgerRow) -> Decision:
         )
     return Decision(
         State.DROPPED,
-        release=not row.unanswered,
+        release=not row.unanswered and not row.answered,
         waiting=Waiting.REMOVE,
         filtered=row.filtered,
         event="dropped",
@@ -101,9 +103,21 @@ def retry(row: LedgerRow, draft: Draft | None, holder_of: HolderOf, policy: Poli
     """
     if row.state in {State.DELIVERED, State.MERGED}:
         raise UserError(f"record {row.id} is {row.state}: there is nothing to retry")
+    if row.reason is Reason.EXISTING:
+        return _retry_existing(row, holder_of, policy)
     if draft is None or row.answered or row.state not in {State.REJECTED, State.HELD}:
         return None
     if row.reason in {Reason.SAME_PARTY, Reason.RENAMED, Reason.REMAPPED}:
         return None
-    decision = decide_anew(draft, row, holder_of, policy)
+    decision = decide_again(draft, row, holder_of, policy)
     return None if decision is None else replace(decision, event="retried")
+
+
+def _retry_existing(row: LedgerRow, holder_of: HolderOf, policy: Policy) -> Decision:
+    """By the policy of now, a record that was there before is taken as it is, or it stays held."""
+    if policy.on_existing == "hold":
+        raise UserError(
+            f"record {row.id} was in Trakor before, and on_existing is hold: it stays held",
+            advice="`records accept` takes it as it is, `records drop` leaves it alone",
+        )
+    return replace(accept(row, None, holder_of, policy), event="retried")

@@ -7,10 +7,9 @@ without changes consists of.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import TypeAlias
 
+from bridge.decision.anew import HolderOf, decide_anew, hold
 from bridge.records import (
     Claim,
     Decision,
@@ -25,10 +24,7 @@ from bridge.records import (
     Waiting,
 )
 
-__all__ = ["HolderOf", "decide", "decide_anew", "is_stale", "other_holder", "send"]
-
-HolderOf: TypeAlias = Callable[[str], Holder | None]
-"""Tells who holds the claim on a name, given the name's key."""
+__all__ = ["decide", "decide_again", "is_stale"]
 
 UNKNOWN = "?"
 """Stands for the hash of a field whose value could not be made."""
@@ -69,112 +65,31 @@ def _by_state(
     """Lead to the part of the table that the record's state belongs to."""
     if _stands(seen, row):
         return None
-    if row.reason in {Reason.EXISTING, Reason.SAME_PARTY}:
+    if row.reason in {Reason.EXISTING, Reason.SAME_PARTY} and not row.retry:
         return _unresolved(seen, row)
     if row.answered:
         return _answered(seen, row, holder_of, policy)
     if row.state is State.PENDING:
-        return _unanswered(seen, row) if row.attempts else _unsent(seen, row, holder_of, policy)
+        return _unanswered(seen, row) if row.unanswered else _unsent(seen, row, holder_of, policy)
     if row.merged_into is not None and not row.retry:
         return _merged(seen, row, holder_of, policy)
-    return decide_anew(seen, row, holder_of, policy)
+    return decide_again(seen, row, holder_of, policy)
 
 
-def decide_anew(
-    seen: Draft | Unsendable, row: LedgerRow | None, holder_of: HolderOf, policy: Policy
+def decide_again(
+    seen: Draft | Unsendable, row: LedgerRow, holder_of: HolderOf, policy: Policy
 ) -> Decision | None:
-    """Decide as if nothing were known of the record (the table's rows "nothing").
+    """Decide on a record that does not stand where it is any more.
 
-    A name that the record itself holds is free to it.
-
-    Args:
-        seen: What mapping made of the record.
-        row: The record's row where there is one, so that an unchanged outcome writes nothing.
-        holder_of: Who holds the claim on a name.
-        policy: What the user chose for this stream.
-
-    Returns:
-        The decision, or None where the record is in just that state already.
+    As if nothing were known, unless Trakor may have it: then it goes out again under the name that
+    it was tried under, for another name could make a second party. Arguments as for ``decide_anew``.
     """
-    release = row is not None and row.state is State.PENDING
-    if isinstance(seen, Unsendable):
-        return _set_aside(seen, row, release=release)
-    plain = Claim(seen.payload.name, seen.key)
-    holder = other_holder(holder_of(seen.key), row)
-    if holder is None:
-        return send(seen, plain, release=release)
-    if _same_one(seen, holder) or policy.on_same_name == "merge":
-        return _merge(seen, holder, release=release)
-    if policy.on_same_name == "qualify" and seen.qualified_key:
-        other = other_holder(holder_of(seen.qualified_key), row)
-        if other is None:
-            qualified = Claim(seen.qualified_name, seen.qualified_key)
-            return send(seen, qualified, release=release, detail=f"qualified: {holder.id} has the name")
-        if _same_one(seen, other):
-            return _merge(seen, other, release=release)
-    return _hold(Reason.SAME_NAME, seen, row, release=release, detail=f"{holder.id} has the name")
-
-
-def _set_aside(seen: Unsendable, row: LedgerRow | None, *, release: bool) -> Decision | None:
-    """`where` says no / no name / mapping fails -> skipped: filtered / no-name, rejected: mapping."""
-    state = State.REJECTED if seen.reason is Reason.MAPPING else State.SKIPPED
-    if row is not None and (row.state, row.reason) == (state, seen.reason) and not row.retry:
-        return None
-    return Decision(
-        state,
-        seen.reason,
-        release=release,
-        waiting=Waiting.REMOVE,
-        event=str(state),
-        detail=seen.detail,
-    )
-
-
-def send(draft: Draft, claim: Claim, *, release: bool, detail: str = "") -> Decision:
-    """Name free -> claim it, pending."""
-    return Decision(
-        State.PENDING,
-        claim=claim,
-        release=release,
-        waiting=Waiting.STORE,
-        sent=draft.hashes,
-        event="pending",
-        detail=detail,
-    )
-
-
-def _merge(draft: Draft, holder: Holder, *, release: bool) -> Decision:
-    """Both have the same non-empty `same_as`, or the policy says so -> merged into the claimant.
-
-    The draft is kept while the claimant has no answer, since it may yet give its claim back.
-    """
-    return Decision(
-        State.MERGED,
-        release=release,
-        merged_into=holder.number if holder.merged_into is None else holder.merged_into,
-        waiting=Waiting.REMOVE if holder.answered else Waiting.STORE,
-        sent=draft.hashes,
-        event="merged",
-        detail=f"into {holder.id}",
-    )
-
-
-def _hold(
-    reason: Reason, draft: Draft, row: LedgerRow | None, *, release: bool = False, detail: str = ""
-) -> Decision | None:
-    """Hold the record for a person, with the draft that the person decides on."""
-    if row is not None and row.state is State.HELD and row.reason is reason and row.seen == draft.hashes:
-        return None
-    return Decision(
-        State.HELD,
-        reason,
-        release=release,
-        merged_into=None if row is None else row.merged_into,
-        waiting=Waiting.STORE,
-        seen=draft.hashes,
-        event="held",
-        detail=detail or str(reason),
-    )
+    if isinstance(seen, Unsendable) or not row.unanswered:
+        return decide_anew(seen, row, holder_of, policy)
+    kept = row.reason is Reason.SERVER_ERROR and _same_name_to_send(seen, row)
+    if kept or _claimed_name(seen, row) is not None:
+        return _replace(seen, row, event="pending")
+    return _other_key(seen, row, holder_of, policy)
 
 
 def _unsent(seen: Draft | Unsendable, row: LedgerRow, holder_of: HolderOf, policy: Policy) -> Decision | None:
@@ -182,13 +97,24 @@ def _unsent(seen: Draft | Unsendable, row: LedgerRow, holder_of: HolderOf, polic
     if isinstance(seen, Unsendable) or row.gone or not _same_name_to_send(seen, row):
         return decide_anew(seen, row, holder_of, policy)
     if row.sent == seen.hashes:
-        return None
-    claim = None
-    if row.sent_key == seen.key:
-        claim = Claim(seen.payload.name, seen.key)
-    elif row.sent_key == seen.qualified_key:
-        claim = Claim(seen.qualified_name, seen.qualified_key)
-    return Decision(State.PENDING, claim=claim, waiting=Waiting.STORE, sent=seen.hashes, event="replaced")
+        # What was noted during an attempt that never began does not count any more.
+        return None if row.seen is None else Decision(State.PENDING, waiting=Waiting.UNNOTE, event="noted")
+    return _replace(seen, row, event="replaced")
+
+
+def _replace(draft: Draft, row: LedgerRow, *, event: str) -> Decision:
+    """The draft goes out in place of the stored one, under the name that is claimed already."""
+    claim = _claimed_name(draft, row)
+    return Decision(State.PENDING, claim=claim, waiting=Waiting.STORE, sent=draft.hashes, event=event)
+
+
+def _claimed_name(draft: Draft, row: LedgerRow) -> Claim | None:
+    """The draft's name that the record has claimed already; None where it is neither of the two."""
+    if row.sent_key == draft.key:
+        return Claim(draft.payload.name, draft.key)
+    if row.sent_key and row.sent_key == draft.qualified_key:
+        return Claim(draft.qualified_name, draft.qualified_key)
+    return None
 
 
 def _same_name_to_send(draft: Draft, row: LedgerRow) -> bool:
@@ -202,7 +128,7 @@ def _unanswered(seen: Draft | Unsendable, row: LedgerRow) -> Decision | None:
     """Unanswered, any change: only noted; the old name and payload go out again until answered."""
     if isinstance(seen, Unsendable):
         if seen.reason is Reason.FILTERED:
-            return _mark_filtered(row)
+            return _forget_noted(_mark_filtered(row))
         changed = {**row.sent, seen.field: UNKNOWN}
         if row.seen == changed:
             return None
@@ -226,8 +152,6 @@ def _answered(
         return _drift({**row.sent, seen.field: UNKNOWN}, row, detail=seen.detail)
     if seen.key == row.key:
         return _same_key(seen, row, policy)
-    if row.reason is Reason.SAME_NAME:
-        return decide_anew(seen, row, holder_of, policy)
     return _other_key(seen, row, holder_of, policy)
 
 
@@ -249,15 +173,20 @@ def _same_key(draft: Draft, row: LedgerRow, policy: Policy) -> Decision | None:
 
 
 def _other_key(draft: Draft, row: LedgerRow, holder_of: HolderOf, policy: Policy) -> Decision | None:
-    """Another name: held: renamed, a second claim by policy, or held: remapped where the rules changed."""
+    """Another name: held: renamed, a second claim by policy, or held: remapped where the rules changed.
+
+    Held: same-name was accepted under its new name, which another had: decided anew at each sight.
+    """
+    if row.reason is Reason.SAME_NAME:
+        return decide_anew(draft, row, holder_of, policy)
     remapped = row.reason is Reason.REMAPPED or (
         row.fingerprint != draft.fingerprint and row.reason is not Reason.RENAMED
     )
     if remapped:
-        return _hold(Reason.REMAPPED, draft, row)
+        return hold(Reason.REMAPPED, draft, row)
     if policy.on_rename == "create":
         return decide_anew(draft, row, holder_of, policy)
-    return _hold(Reason.RENAMED, draft, row)
+    return hold(Reason.RENAMED, draft, row)
 
 
 def _drift(seen: FieldHashes, row: LedgerRow, *, detail: str = "") -> Decision | None:
@@ -274,27 +203,47 @@ def _drift(seen: FieldHashes, row: LedgerRow, *, detail: str = "") -> Decision |
 
 
 def _merged(seen: Draft | Unsendable, row: LedgerRow, holder_of: HolderOf, policy: Policy) -> Decision | None:
-    """Merged: anything but another key stays merged; another key is a rename."""
+    """Merged: anything but another key stays merged; another key is a rename.
+
+    Where the claimant gave its name back while this one was filtered, gone or held, nobody stands for
+    it any more: it is decided anew.
+    """
+    holder = holder_of(row.sent_key)
+    if holder is None or not _stands_for(holder, row):
+        return decide_anew(seen, row, holder_of, policy)
     if isinstance(seen, Unsendable):
         return _mark_filtered(row) if seen.reason is Reason.FILTERED else None
     if seen.key != row.key:
         return _other_key(seen, row, holder_of, policy)
     if row.state is State.MERGED and row.sent == seen.hashes:
         return None
-    back = row.state is not State.MERGED
+    if row.state is State.MERGED:
+        return _stay_merged(seen, row, Waiting.REFRESH)
+    return _stay_merged(seen, row, Waiting.REMOVE if holder.answered else Waiting.STORE, event="as-sent")
+
+
+def _stands_for(holder: Holder, row: LedgerRow) -> bool:
+    """Whether a name's holder is what the record is merged into, the record itself, or merged likewise."""
+    if holder.idle and not holder.answered:
+        return False
+    return holder.number in {row.number, row.merged_into} or holder.merged_into == row.merged_into
+
+
+def _stay_merged(draft: Draft, row: LedgerRow, waiting: Waiting, *, event: str = "") -> Decision:
     return Decision(
         State.MERGED,
         merged_into=row.merged_into,
-        waiting=Waiting.REMOVE if back else Waiting.REFRESH,
-        sent=seen.hashes,
-        event="as-sent" if back else "",
+        merged_under=row.sent_key,
+        waiting=waiting,
+        sent=draft.hashes,
+        event=event,
     )
 
 
 def _unresolved(seen: Draft | Unsendable, row: LedgerRow) -> Decision | None:
     """Held: existing or same-party: what changes meanwhile is noted, and decided after the person."""
     if isinstance(seen, Unsendable):
-        return _mark_filtered(row) if seen.reason is Reason.FILTERED else None
+        return _forget_noted(_mark_filtered(row)) if seen.reason is Reason.FILTERED else None
     if seen.key == row.key and not row.differs_from(seen.hashes):
         return None if row.seen is None else replace(_stay(row), waiting=Waiting.UNNOTE, seen=None)
     if row.seen == seen.hashes:
@@ -318,6 +267,11 @@ def _mark_filtered(row: LedgerRow) -> Decision | None:
     return None if row.filtered else _stay(row, filtered=True, event="filtered")
 
 
+def _forget_noted(decision: Decision | None) -> Decision | None:
+    """What was noted before does not count once `where` says no."""
+    return None if decision is None else replace(decision, waiting=Waiting.UNNOTE, seen=None)
+
+
 def _stay(row: LedgerRow, *, filtered: bool = False, event: str = "") -> Decision:
     """The same state again, with other marks."""
     return Decision(
@@ -328,13 +282,3 @@ def _stay(row: LedgerRow, *, filtered: bool = False, event: str = "") -> Decisio
         filtered=filtered,
         event=event,
     )
-
-
-def other_holder(holder: Holder | None, row: LedgerRow | None) -> Holder | None:
-    """The holder of a name, unless it is the record itself."""
-    return None if holder is None or (row is not None and holder.number == row.number) else holder
-
-
-def _same_one(draft: Draft, holder: Holder) -> bool:
-    """Whether the map says that both records are one person: equal and not empty."""
-    return bool(draft.same_as) and draft.same_as == holder.same_as

@@ -7,23 +7,23 @@ ever deleted in Trakor; a record that is seen again loses the mark.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import func, select, update
 
-from bridge.decision import decide_anew
+from bridge.decision import decide_anew, give_back
 from bridge.ledger.batch import Batch
 from bridge.ledger.rows import ROW, among, row_of
 from bridge.ledger.schema import records, sweeps
-from bridge.records import Decision, State
+from bridge.records import State
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from bridge.ledger.rows import Feed
-    from bridge.records import LedgerRow, Policy
+    from bridge.records import Policy
 
 __all__ = ["FEW", "Absent", "absent", "mark_gone"]
 
@@ -97,17 +97,13 @@ def mark_gone(
     """
     some = (*_unseen(feed, sweep), records.c.number > after)
     found = connection.execute(select(*ROW).where(*some).order_by(records.c.number).limit(AT_ONCE)).all()
+    numbers = [row.number for row in found]
+    # All of them first: a name that one gives back must not go to another that is gone likewise.
+    connection.execute(update(records).where(among(records.c.number, numbers)).values(gone=1))
     batch = Batch(connection, feed, now, partial(decide_anew, policy=policy))
-    for row in map(row_of, found):
+    for row in (replace(row_of(one), gone=True) for one in found):
         if row.state is State.PENDING and not row.attempts:
-            batch.carry_out(_given_up(row), None, row, sight=False)
+            batch.carry_out(give_back(row), None, row, sight=False)
         batch.writes.line(row.number, "gone", "no longer in Salestrekker's list")
     batch.writes.flush()
-    numbers = [row.number for row in found]
-    connection.execute(update(records).where(among(records.c.number, numbers)).values(gone=1))
     return numbers
-
-
-def _given_up(row: LedgerRow) -> Decision:
-    """A record that was never sent stays as it is, without its claim on a name."""
-    return Decision(row.state, row.reason, release=True, filtered=row.filtered)

@@ -5,21 +5,21 @@
     decide(…) ──> Decision ──> Batch.carry_out ──> Writes: rows, claims, waiting drafts, history
 
 A batch shows each decision to the next one, so two records of one page that want one name are told
-apart before anything is written. It also sees to the heirs: when a record that was never sent gives
-its name back, those merged into it are decided anew, the oldest first.
+apart before anything is written. It also sees to the heirs: when a record gives its name back, or will
+never be sent, those merged into it are decided anew, the oldest first.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 
 from bridge.ledger.rows import ROW, among, row_of, unpack
 from bridge.ledger.schema import claims, records, waiting
 from bridge.ledger.writes import NOTED, TO_SEND, Writes
-from bridge.records import Decision, Draft, Holder, LedgerRow, State, Waiting
+from bridge.records import Decision, Draft, Holder, LedgerRow, Reason, State, Unsendable, Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from bridge.decision import HolderOf
     from bridge.ledger.rows import Feed
-    from bridge.records import Unsendable
 
 __all__ = ["Batch"]
 
@@ -48,7 +47,7 @@ class Batch:
         connection: Connection,
         feed: Feed,
         now: int,
-        decide_anew: Callable[[Draft, LedgerRow, HolderOf], Decision | None],
+        decide_anew: Callable[[Draft | Unsendable, LedgerRow, HolderOf], Decision | None],
     ) -> None:
         self._connection = connection
         self._feed = feed
@@ -65,13 +64,15 @@ class Batch:
             return
         self._holders.update(dict.fromkeys(wanted))
         self.writes.flush()
-        found = select(claims.c.key, claims.c.answered, *_HOLDER).join(
-            records, records.c.number == claims.c.record
-        )
-        where = (claims.c.space == self._feed.space, among(claims.c.key, wanted))
-        for row in self._connection.execute(found.where(*where)):
+        known = {"of_space": self._feed.space, "keys": wanted}
+        for row in self._connection.execute(_HOLDERS, known):
             self._holders[row.key] = Holder(
-                row.number, row.source_id, row.same_as, row.merged_into, bool(row.answered)
+                row.number,
+                row.source_id,
+                row.same_as,
+                row.merged_into,
+                bool(row.answered),
+                row.state in _IDLE or row.sent_key != row.key,
             )
 
     def holder_of(self, key: str) -> Holder | None:
@@ -85,9 +86,9 @@ class Batch:
         self.writes.claim_returned(number, key)
         self._holders.pop(key, None)
 
-    def current(self, row: LedgerRow | None) -> LedgerRow | None:
+    def as_it_stands(self, row: LedgerRow) -> LedgerRow:
         """A row as this batch has left it."""
-        return None if row is None else self._changed.get(row.number, row)
+        return self._changed.get(row.number, row)
 
     def carry_out(
         self,
@@ -112,10 +113,10 @@ class Batch:
         """
         if decision.release and row is not None:
             self._release(row)
-        now = _after(decision, seen, row, number=row.number if row else self._allocate(), sight=sight)
-        if trakor_id is not None:
-            now = replace(now, trakor_id=trakor_id)
+        before = self._unknown(decision, seen) if row is None else row
+        now = _after(decision, seen, before, sight=sight, trakor_id=trakor_id)
         self.writes.row(now, known=row is not None, claims_anew=_claims_anew(now, row))
+        self._look_up_anew(now.number, before.sent_key, now.sent_key)
         if decision.claim is not None:
             self.writes.claim(now.number, decision.claim.key)
             self._holders[decision.claim.key] = Holder(now.number, now.id, now.same_as)
@@ -123,48 +124,48 @@ class Batch:
         if decision.event:
             self.writes.line(now.number, decision.event, decision.detail)
         self._changed[now.number] = now
-        if decision.release and row is not None:
+        if row is not None and (decision.release or now.state in _IDLE or now.sent_key != row.sent_key):
             self._raise_heirs(row)
         return now
 
-    def _allocate(self) -> int:
+    def _unknown(self, decision: Decision, seen: Draft | Unsendable | None) -> LedgerRow:
+        """A row for a record that the ledger knew nothing of."""
+        if seen is None:
+            raise ValueError("a record that is not known can only be decided on at a sight")
         if not self._next_number:
             self._next_number = (self._connection.scalar(select(func.max(records.c.number))) or 0) + 1
         self._next_number += 1
-        return self._next_number - 1
+        return LedgerRow(self._next_number - 1, seen.id, decision.state)
 
     def _release(self, row: LedgerRow) -> None:
         self.writes.unclaim(row.number, row.sent_key)
         self._holders.pop(row.sent_key, None)
 
+    def _look_up_anew(self, number: int, *keys: str) -> None:
+        """What is known of a record as the holder of these names is not true any more."""
+        for key in keys:
+            holder = self._holders.get(key)
+            if holder is not None and holder.number == number:
+                del self._holders[key]
+
     def _raise_heirs(self, row: LedgerRow) -> None:
-        """Those merged into a record that gave its name back are decided anew, the oldest first."""
+        """Those merged into a record that left its name are decided anew, the oldest first."""
         self.writes.flush()
-        merged = (
-            select(*ROW, waiting.c.body)
-            .join(waiting, waiting.c.record == records.c.number)
-            .where(
-                records.c.merged_into == row.number,
-                records.c.state == State.MERGED,
-                records.c.gone == 0,
-                records.c.filtered == 0,
-                waiting.c.slot == TO_SEND,
-            )
-            .order_by(records.c.number)
-        )
-        for found in self._connection.execute(merged).all():
-            draft = unpack(found.body, self._feed.stream).draft
+        for found in self._connection.execute(_HEIRS, {"claimant": row.number}).all():
             heir = row_of(found)
-            decision = self._decide_anew(draft, heir, self.holder_of)
+            seen: Draft | Unsendable = unpack(found.body, self._feed.stream).draft
+            if heir.filtered:
+                seen = Unsendable(heir.id, Reason.FILTERED, "", "", seen.fingerprint, seen.read_at)
+            decision = self._decide_anew(seen, heir, self.holder_of)
             if decision is not None:
-                self.carry_out(decision, draft, heir, sight=False)
+                self.carry_out(decision, seen, heir, sight=False)
 
     def _keep(self, decision: Decision, seen: Draft | Unsendable | None, number: int, *, known: bool) -> None:
         """See to the stored drafts of a record."""
         if decision.waiting is Waiting.REMOVE and known:
-            self.writes.remove(number, TO_SEND)
-        if decision.waiting in {Waiting.REMOVE, Waiting.UNNOTE} and known:
-            self.writes.remove(number, NOTED)
+            self.writes.remove(number)
+        elif decision.waiting in {Waiting.UNNOTE, Waiting.STORE} and known:
+            self.writes.remove_noted(number)
         if not isinstance(seen, Draft):
             return
         if decision.waiting is Waiting.NOTE:
@@ -183,7 +184,27 @@ class Batch:
         return draft.payload.name
 
 
-_HOLDER = (records.c.number, records.c.source_id, records.c.same_as, records.c.merged_into)
+_IDLE = frozenset({State.DROPPED, State.SKIPPED})
+"""States in which a record is not going to be sent."""
+
+_HOLDER = tuple(
+    records.c[name] for name in ("number", "source_id", "same_as", "merged_into", "state", "sent_key")
+)
+_HOLDERS = (
+    select(claims.c.key, claims.c.answered, *_HOLDER)
+    .join(records, records.c.number == claims.c.record)
+    .where(claims.c.space == bindparam("of_space"), among(claims.c.key, "keys"))
+)
+
+
+_HEIRS = (
+    select(*ROW, waiting.c.body)
+    .join(waiting, (waiting.c.record == records.c.number) & (waiting.c.slot == TO_SEND))
+    .where(
+        records.c.merged_into == bindparam("claimant"), records.c.state == State.MERGED, records.c.gone == 0
+    )
+    .order_by(records.c.number)
+)
 
 
 def _claims_anew(now: LedgerRow, before: LedgerRow | None) -> bool:
@@ -194,43 +215,57 @@ def _claims_anew(now: LedgerRow, before: LedgerRow | None) -> bool:
 
 
 def _after(
-    decision: Decision, seen: Draft | Unsendable | None, row: LedgerRow | None, *, number: int, sight: bool
+    decision: Decision,
+    seen: Draft | Unsendable | None,
+    row: LedgerRow,
+    *,
+    sight: bool,
+    trakor_id: str | None = None,
 ) -> LedgerRow:
     """The row as a decision leaves it."""
-    if row is None:
-        if seen is None:
-            raise ValueError("a record that is not known can only be decided on at a sight")
-        row = LedgerRow(number, seen.id, decision.state)
-    now = replace(
-        row,
-        state=decision.state,
-        reason=decision.reason,
-        merged_into=decision.merged_into,
-        sent=row.sent if decision.sent is None else decision.sent,
-        seen=decision.seen,
-        filtered=decision.filtered,
-        origin=decision.origin or row.origin,
-        retry=False,
-        gone=row.gone and not sight,
-    )
+    changes: dict[str, Any] = {
+        "state": decision.state,
+        "reason": decision.reason,
+        "merged_into": decision.merged_into,
+        "seen": decision.seen,
+        "filtered": decision.filtered,
+        "retry": False,
+        "gone": row.gone and not sight,
+    }
+    if decision.sent is not None:
+        changes["sent"] = decision.sent
+    if decision.origin is not None:
+        changes["origin"] = decision.origin
+    if decision.release or decision.reason is Reason.SAME_PARTY:
+        changes["attempts"] = 0  # they were made for a name that it has no more, or that is another's
     if seen is not None and sight:
-        now = replace(now, fingerprint=seen.fingerprint, read_at=max(row.read_at, seen.read_at))
-    return _under_new_name(decision, seen, now) if isinstance(seen, Draft) else now
+        changes |= {"fingerprint": seen.fingerprint, "read_at": max(row.read_at, seen.read_at)}
+    if isinstance(seen, Draft):
+        changes |= _under_new_name(decision, seen, row)
+    if trakor_id is not None:
+        changes["trakor_id"] = trakor_id
+    return replace(row, **changes)  # once: each replacing copies the whole row
 
 
-def _under_new_name(decision: Decision, draft: Draft, row: LedgerRow) -> LedgerRow:
+def _under_new_name(decision: Decision, draft: Draft, row: LedgerRow) -> dict[str, Any]:
     """What of the row follows from the name: a second claim has no answer yet, a merged one no own link."""
-    row = replace(row, same_as=draft.same_as)
     if decision.claim is not None:
         again = row.sent_key == decision.claim.key and not row.answered
-        return replace(
-            row,
-            key=draft.key,
-            sent_key=decision.claim.key,
-            attempts=row.attempts if again else 0,
-            trakor_id=None,
-            origin=None,
-        )
-    if decision.state is State.MERGED:
-        return replace(row, key=draft.key, sent_key=draft.key, trakor_id=None, origin=None, attempts=0)
-    return row
+        return {
+            "same_as": draft.same_as,
+            "key": draft.key,
+            "sent_key": decision.claim.key,
+            "attempts": row.attempts if again else 0,
+            "trakor_id": None,
+            "origin": None,
+        }
+    if decision.merged_under:
+        return {
+            "same_as": draft.same_as,
+            "key": draft.key,
+            "sent_key": decision.merged_under,
+            "attempts": 0,
+            "trakor_id": None,
+            "origin": None,
+        }
+    return {"same_as": draft.same_as}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from sqlalchemy import func, select, update
+from sqlalchemy import bindparam, case, func, select, update
 
 from bridge.decision import decide_anew, is_stale
 from bridge.ledger.batch import Batch
@@ -31,8 +31,10 @@ __all__ = ["Observed", "Sight", "observe"]
 _KNOWN = select(*ROW, records.c.sweep).where(
     records.c.feed == bindparam("of_feed"), among(records.c.source_id, "ids")
 )
-_IN_SWEEP = bindparam("of_sweep") > 0
-_SEEN = {"run": bindparam("of_run"), "sweep": case((_IN_SWEEP, bindparam("of_sweep")), else_=records.c.sweep)}
+_SEEN = {
+    "run": case((bindparam("of_run") > 0, bindparam("of_run")), else_=records.c.run),
+    "sweep": case((bindparam("of_sweep") > 0, bindparam("of_sweep")), else_=records.c.sweep),
+}
 _SEEN_UNCHANGED = (
     update(records)
     .where(among(records.c.number, "numbers"))
@@ -111,14 +113,15 @@ def observe(
     batch = Batch(connection, feed, now, partial(decide_anew, policy=policy))
     batch.expect(_names_in_question(page, rows))
     pending = 0
-    unchanged: list[int] = []
+    unchanged: dict[str, int] = {}
     for one in page:
-        row = batch.current(rows.get(one.id))
+        known = rows.get(one.id)
+        row = None if known is None else batch.as_it_stands(known)
         decision = decide(one, row, batch.holder_of, policy)
         if decision is not None:
             pending += batch.carry_out(decision, one, row).state is State.PENDING
         elif row is not None and not is_stale(one, row):
-            unchanged.append(row.number)
+            unchanged[one.id] = row.number
     batch.writes.flush()
     _touch(connection, feed, page, unchanged, sight, now)
     return Observed(fresh, pending)
@@ -140,6 +143,8 @@ def _names_in_question(page: Sequence[Draft | Unsendable], rows: dict[str, Ledge
         row = rows.get(one.id)
         if isinstance(one, Draft) and (row is None or (not row.answered and row.key != one.key)):
             names += [one.key, one.qualified_key]
+        if row is not None and row.merged_into is not None:
+            names.append(row.sent_key)
     return names
 
 
@@ -147,24 +152,18 @@ def _touch(
     connection: Connection,
     feed: Feed,
     page: Sequence[Draft | Unsendable],
-    unchanged: list[int],
+    unchanged: dict[str, int],
     sight: Sight,
     now: int,
 ) -> None:
     """Note that the page was seen: an unchanged record's read and rules, all records' sweep and run."""
+    where = {"of_run": sight.run, "of_sweep": sight.sweep}
     if unchanged:
-        connection.execute(
-            update(records)
-            .where(among(records.c.number, unchanged))
-            .values(
-                fingerprint=page[0].fingerprint,
-                read_at=func.max(records.c.read_at, page[0].read_at),
-            )
-        )
-    if sight.run or sight.sweep:
-        ids = among(records.c.source_id, [one.id for one in page])
-        values = {"run": sight.run} | ({"sweep": sight.sweep} if sight.sweep else {})
-        connection.execute(update(records).where(records.c.feed == feed.number, ids).values(values))
+        of_all = {"made_by": page[0].fingerprint, "began_at": page[0].read_at}
+        connection.execute(_SEEN_UNCHANGED, {**where, **of_all, "numbers": list(unchanged.values())})
+    changed = [one.id for one in page if one.id not in unchanged]
+    if changed and (sight.run or sight.sweep):
+        connection.execute(_SEEN_CHANGED, {**where, "of_feed": feed.number, "ids": changed})
     if sight.sweep and sight.position is not None:
-        here = update(sweeps).where(sweeps.c.number == sight.sweep)
-        connection.execute(here.values(position=sight.position, moved_at=now))
+        moved = {"of_sweep": sight.sweep, "to_position": sight.position, "at": now}
+        connection.execute(_MOVE, moved)

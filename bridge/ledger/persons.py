@@ -13,7 +13,7 @@ from bridge import decision
 from bridge.errors import UserError
 from bridge.ledger.batch import Batch
 from bridge.ledger.reading import Wanted, find
-from bridge.ledger.rows import ROW, row_of
+from bridge.ledger.rows import ROW, Stored, row_of
 from bridge.ledger.schema import records
 from bridge.ledger.writes import NOTED, TO_SEND
 from bridge.records import State
@@ -88,13 +88,19 @@ def accept(
     draft = stored[TO_SEND].draft if TO_SEND in stored else None
     verdict = decision.accept(row, draft, batch.holder_of, policy, name=name)
     after = batch.carry_out(verdict, draft, row, sight=False)
-    if NOTED in stored and after.state is State.DELIVERED:
-        noted = stored[NOTED].draft
-        again = decision.decide(noted, replace(after, read_at=noted.read_at), batch.holder_of, policy)
-        if again is not None:
-            after = batch.carry_out(again, noted, after, sight=False)
+    after = _decide_noted(stored, after, batch, policy)
     batch.writes.flush()
     return after
+
+
+def _decide_noted(stored: dict[int, Stored], row: LedgerRow, batch: Batch, policy: Policy) -> LedgerRow:
+    """What changed while a person was asked is decided now."""
+    if NOTED not in stored or row.state not in {State.DELIVERED, State.MERGED}:
+        return row
+    noted = stored[NOTED].draft
+    then = replace(row, read_at=noted.read_at, gone=False)
+    again = decision.decide(noted, then, batch.holder_of, policy)
+    return row if again is None else batch.carry_out(again, noted, row, sight=False)
 
 
 def drop(connection: Connection, feed: Feed, number: int, policy: Policy, *, now: int) -> LedgerRow:
@@ -111,6 +117,7 @@ def retry(connection: Connection, feed: Feed, number: int, policy: Policy, *, no
     Arguments and errors as for ``accept``. A pending one is sent again without waiting.
     """
     row, batch = _open(connection, feed, number, policy, now)
+    _refuse_under_way(connection, row, now)
     if row.state is State.PENDING:
         connection.execute(
             update(records).where(records.c.number == number).values(next_try_at=0, failures=0)
@@ -124,9 +131,18 @@ def retry(connection: Connection, feed: Feed, number: int, policy: Policy, *, no
         batch.writes.line(number, "retry", "decided anew when it is next read")
         after = row
     else:
-        after = batch.carry_out(verdict, draft, row, sight=False)
+        after = _decide_noted(stored, batch.carry_out(verdict, draft, row, sight=False), batch, policy)
     batch.writes.flush()
     return after
+
+
+def _refuse_under_way(connection: Connection, row: LedgerRow, now: int) -> None:
+    """A dropped record whose request is under way has to wait for what becomes of it."""
+    until = connection.scalar(select(records.c.claimed_until).where(records.c.number == row.number)) or 0
+    if row.state is State.DROPPED and until > now:
+        raise UserError(
+            f"a request for record {row.id} is still under way", advice="try again when it is answered"
+        )
 
 
 def decide_each(

@@ -14,7 +14,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from sqlalchemy import bindparam, case, func, select, update
+from sqlalchemy import bindparam, case, delete, func, or_, select, update
 
 from bridge import decision
 from bridge.ledger.batch import Batch
@@ -33,7 +33,53 @@ if TYPE_CHECKING:
 
 __all__ = ["claim", "give_up_claims", "next_due", "settle"]
 
-_DUE = (records.c.state == State.PENDING, records.c.gone == 0)
+# Statements are made once: to build one costs ten times as much as to run it for one row.
+
+_FEED = records.c.feed == bindparam("of_feed")
+_DUE = (_FEED, records.c.state == State.PENDING, records.c.gone == 0)
+_CLAIMABLE = (
+    select(records.c.number, records.c.attempts, records.c.failures, waiting.c.body)
+    .join(waiting, (waiting.c.record == records.c.number) & (waiting.c.slot == TO_SEND))
+    .where(*_DUE, records.c.next_try_at <= bindparam("now"), records.c.claimed_until <= bindparam("now"))
+    .order_by(records.c.next_try_at, records.c.number)
+    .limit(bindparam("most"))
+)
+_CLAIM = (
+    update(records)
+    .where(among(records.c.number, "numbers"))
+    .values(attempts=records.c.attempts + 1, claimed_until=bindparam("until"))
+)
+_NEXT_DUE = select(func.min(records.c.next_try_at)).where(*_DUE, records.c.claimed_until == 0)
+_LATER = (
+    update(records)
+    .where(records.c.number == bindparam("row_number"))
+    .values(
+        next_try_at=bindparam("next_try"),
+        failures=records.c.failures + bindparam("failed"),
+        attempts=records.c.attempts - bindparam("taken_back"),
+        claimed_until=0,
+    )
+)
+_DELIVERED = records.c.state.in_((State.DELIVERED, State.DRIFTED))
+_SETTLED = (
+    update(records)
+    .where(among(records.c.number, "numbers"))
+    .values(
+        answered_run=case((_DELIVERED, bindparam("of_run")), else_=records.c.answered_run), claimed_until=0
+    )
+)
+_ROWS = select(*ROW).where(among(records.c.number, "numbers"))
+_NEVER_SENT = _ROWS.where(records.c.attempts == 0, or_(records.c.state == State.DROPPED, records.c.gone == 1))
+_LINKED = select(links.c.trakor_id, links.c.record).where(
+    links.c.space == bindparam("of_space"), among(links.c.trakor_id, "ids")
+)
+_NOTED = select(waiting.c.record, waiting.c.body).where(
+    among(waiting.c.record, "numbers"), waiting.c.slot == NOTED
+)
+_HEIRS = select(records.c.number).where(
+    among(records.c.merged_into, "numbers"), records.c.state == State.MERGED
+)
+_DROP_HEIRS_DRAFTS = delete(waiting).where(waiting.c.record.in_(_HEIRS))
 
 
 def claim(connection: Connection, feed: Feed, limit: int, *, now: int, until: int) -> list[Work]:
@@ -49,22 +95,9 @@ def claim(connection: Connection, feed: Feed, limit: int, *, now: int, until: in
     Returns:
         The work, the longest due first.
     """
-    due = (
-        select(records.c.number, records.c.attempts, records.c.failures, waiting.c.body)
-        .join(waiting, (waiting.c.record == records.c.number) & (waiting.c.slot == TO_SEND))
-        .where(
-            records.c.feed == feed.number, *_DUE, records.c.next_try_at <= now, records.c.claimed_until <= now
-        )
-        .order_by(records.c.next_try_at, records.c.number)
-        .limit(limit)
-    )
-    found = connection.execute(due).all()
+    found = connection.execute(_CLAIMABLE, {"of_feed": feed.number, "now": now, "most": limit}).all()
     if found:
-        connection.execute(
-            update(records)
-            .where(among(records.c.number, [row.number for row in found]))
-            .values(attempts=records.c.attempts + 1, claimed_until=until)
-        )
+        connection.execute(_CLAIM, {"numbers": [row.number for row in found], "until": until})
     return [
         Work(
             row.number, feed.stream, payload_of(unpack(row.body, feed.stream)), row.attempts + 1, row.failures
@@ -75,8 +108,7 @@ def claim(connection: Connection, feed: Feed, limit: int, *, now: int, until: in
 
 def next_due(connection: Connection, feed: Feed) -> int | None:
     """When the next unclaimed pending record is due; None where none waits."""
-    unclaimed = (records.c.feed == feed.number, *_DUE, records.c.claimed_until == 0)
-    due: int | None = connection.scalar(select(func.min(records.c.next_try_at)).where(*unclaimed))
+    due: int | None = connection.scalar(_NEXT_DUE, {"of_feed": feed.number})
     return due
 
 
@@ -109,42 +141,28 @@ def settle(
         run: Number of the run that got the answers, 0 for none.
     """
     _settle_later(connection, [one for one in outcomes if isinstance(one, Later)])
+    settling = _Settling(connection, feed, policy, now)
+    settling.give_back([one.work.number for one in outcomes if isinstance(one, Later) and not one.begun])
     said = [one for one in outcomes if not isinstance(one, Later)]
     if not said:
         return
     numbers = [one.work.number for one in said]
-    found = connection.execute(select(*ROW).where(among(records.c.number, numbers)))
+    found = connection.execute(_ROWS, {"numbers": numbers})
     rows = {row.number: row_of(row) for row in found}
-    settling = _Settling(connection, feed, policy, now)
     settling.expect(said)
     for one in said:
         settling.settle(one, rows[one.work.number])
     settling.batch.writes.flush()
     settling.drop_merged_drafts()
-    delivered = records.c.state.in_((State.DELIVERED, State.DRIFTED))
-    connection.execute(
-        update(records)
-        .where(among(records.c.number, numbers))
-        .values(answered_run=case((delivered, run), else_=records.c.answered_run), claimed_until=0)
-    )
+    connection.execute(_SETTLED, {"numbers": numbers, "of_run": run})
 
 
 def _settle_later(connection: Connection, outcomes: Sequence[Later]) -> None:
     """No answer: due again later; an attempt that never began is taken back."""
     if not outcomes:
         return
-    statement = (
-        update(records)
-        .where(records.c.number == bindparam("row_number"))
-        .values(
-            next_try_at=bindparam("next_try"),
-            failures=records.c.failures + bindparam("failed"),
-            attempts=records.c.attempts - bindparam("taken_back"),
-            claimed_until=0,
-        )
-    )
     connection.execute(
-        statement,
+        _LATER,
         [
             {
                 "row_number": one.work.number,
@@ -170,26 +188,27 @@ class _Settling:
         self._answered: list[int] = []
         self.batch = Batch(connection, feed, now, partial(decision.decide_anew, policy=policy))
 
+    def give_back(self, numbers: list[int]) -> None:
+        """Those that were dropped, or gone, while they waited to be sent hold no name: none ever left."""
+        if numbers:
+            for row in self._connection.execute(_NEVER_SENT, {"numbers": numbers}).all():
+                known = row_of(row)
+                self.batch.carry_out(decision.give_back(known), None, known, sight=False)
+            self.batch.writes.flush()
+
     def expect(self, outcomes: Sequence[Answered | NotTaken]) -> None:
         """Look up at once which returned ids are linked already, and what was noted meanwhile."""
         ids = [one.answer.trakor_id for one in outcomes if isinstance(one, Answered)]
-        found = select(links.c.trakor_id, links.c.record).where(
-            links.c.space == self._feed.space, among(links.c.trakor_id, ids)
-        )
-        self._linked = {row.trakor_id: row.record for row in self._connection.execute(found)}
-        numbers = [one.work.number for one in outcomes]
-        noted = select(waiting.c.record, waiting.c.body).where(
-            among(waiting.c.record, numbers), waiting.c.slot == NOTED
-        )
-        self._noted = {
-            row.record: unpack(row.body, self._feed.stream).draft for row in self._connection.execute(noted)
-        }
+        links_found = self._connection.execute(_LINKED, {"of_space": self._feed.space, "ids": ids})
+        self._linked = {row.trakor_id: row.record for row in links_found}
+        noted_found = self._connection.execute(_NOTED, {"numbers": [one.work.number for one in outcomes]})
+        self._noted = {row.record: unpack(row.body, self._feed.stream).draft for row in noted_found}
 
     def settle(self, outcome: Answered | NotTaken, row: LedgerRow) -> None:
         """Write one outcome, then decide on what was noted while it was under way."""
         if isinstance(outcome, Answered):
             now = self._answer(outcome, row)
-        elif row.state is State.PENDING:
+        elif row.state is State.PENDING or (row.state is State.DROPPED and outcome.own_fault):
             judge = decision.reject if outcome.own_fault else decision.fail
             now = self.batch.carry_out(judge(row, outcome.message), None, row, sight=False)
         else:
@@ -202,9 +221,8 @@ class _Settling:
         answer = outcome.answer
         linked = self._linked.get(answer.trakor_id)
         verdict = decision.settle(answer, row, linked, self._policy, noted=row.number in self._noted)
-        if verdict.state is not State.DROPPED and row.state is State.PENDING:
-            self._claim_returned_name(outcome, row)
-        own = verdict.reason is not Reason.SAME_PARTY
+        self._claim_returned_name(outcome, row)
+        own = linked is None or linked == row.number
         if own:
             self._link(outcome, row)
         self._answered.append(row.number)
@@ -226,20 +244,15 @@ class _Settling:
     def _decide_noted(self, noted: Draft, row: LedgerRow) -> None:
         """What changed while the record was unanswered is decided now, as answered."""
         # A later sight of the same only moved the time of the read: the note is not old for that.
-        then = replace(row, read_at=noted.read_at)
+        then = replace(row, read_at=noted.read_at, gone=False)
         again = decision.decide(noted, then, self.batch.holder_of, self._policy)
         if again is None:
             again = Decision(row.state, row.reason, merged_into=row.merged_into, waiting=Waiting.UNNOTE)
-        elif again.waiting is Waiting.STORE:
-            self.batch.writes.remove(row.number, NOTED)
         self.batch.carry_out(again, noted, row, sight=False)
 
     def drop_merged_drafts(self) -> None:
         """The drafts of those merged into an answered record no longer wait for it to give up its name."""
-        heirs = select(records.c.number).where(
-            among(records.c.merged_into, self._answered), records.c.state == State.MERGED
-        )
-        self._connection.execute(waiting.delete().where(waiting.c.record.in_(heirs)))
+        self._connection.execute(_DROP_HEIRS_DRAFTS, {"numbers": self._answered})
 
 
 _ASKED = frozenset({Reason.EXISTING, Reason.SAME_PARTY})

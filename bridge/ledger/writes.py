@@ -49,10 +49,11 @@ _UPDATE = (
 
 # Made once: to build a statement costs ten times as much as to run it for one row.
 _INSERT = insert(records)
-_CLAIM = upsert(claims).on_conflict_do_update(
+_CLAIMED = upsert(claims)
+_CLAIM = _CLAIMED.on_conflict_do_update(
     index_elements=["space", "key"],
-    set_={"record": upsert(claims).excluded.record},
-    where=claims.c.record == upsert(claims).excluded.record,
+    # A name that another record holds: no value, which the column refuses, and so ends the transaction.
+    set_={"record": case((claims.c.record == _CLAIMED.excluded.record, claims.c.record))},
 )
 _CLAIM_RETURNED = upsert(claims).on_conflict_do_nothing()
 _ANSWER = (
@@ -61,7 +62,8 @@ _ANSWER = (
     .values(answered=1)
 )
 _LINK = upsert(links).on_conflict_do_nothing()
-_REMOVE = delete(waiting).where(waiting.c.record == bindparam("of"), waiting.c.slot == bindparam("in_slot"))
+_REMOVE = delete(waiting).where(waiting.c.record == bindparam("of"))
+_REMOVE_NOTED = _REMOVE.where(waiting.c.slot == NOTED)
 _STORE = upsert(waiting).on_conflict_do_update(
     index_elements=["record", "slot"], set_={"body": upsert(waiting).excluded.body}
 )
@@ -89,6 +91,7 @@ class Writes:
         self._links: list[dict[str, Any]] = []
         self._stored: list[dict[str, Any]] = []
         self._removed: list[dict[str, Any]] = []
+        self._unnoted: list[dict[str, Any]] = []
         self._lines: list[dict[str, Any]] = []
 
     def row(self, row: LedgerRow, *, known: bool, claims_anew: bool) -> None:
@@ -133,9 +136,13 @@ class Writes:
         """A draft waits from now on, in place of any other in that slot."""
         self._stored.append({"record": number, "slot": slot, "body": pack(draft, send_as)})
 
-    def remove(self, number: int, slot: int) -> None:
-        """A draft no longer waits."""
-        self._removed.append({"of": number, "in_slot": slot})
+    def remove(self, number: int) -> None:
+        """No draft of a record waits any more."""
+        self._removed.append({"of": number})
+
+    def remove_noted(self, number: int) -> None:
+        """The draft that was seen while another one was in flight no longer waits."""
+        self._unnoted.append({"of": number})
 
     def line(self, number: int, event: str, detail: str) -> None:
         """A line of a record's history."""
@@ -157,6 +164,7 @@ class Writes:
             (_ANSWER, self._answered),
             (_LINK, self._links),
             (_REMOVE, self._removed),
+            (_REMOVE_NOTED, self._unnoted),
             (_STORE, self._stored),
             (_LINE, self._lines),
         ):

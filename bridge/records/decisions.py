@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from bridge.records.words import Origin, Reason, State
-
 if TYPE_CHECKING:
     from bridge.records.drafts import FieldHashes
+    from bridge.records.words import Origin, Reason, State
 
 __all__ = ["Claim", "Decision", "Holder", "LedgerRow", "Policy", "Waiting"]
 
@@ -34,12 +33,14 @@ class LedgerRow:
         state: Its one state.
         reason: Why, for a state that has reasons.
         key: Keyed hash of the plain name's key, as last sent or to be sent; empty before any claim.
-        sent_key: The same of the name as sent: differs from ``key`` where the name was qualified.
+        sent_key: The same of the name as sent: differs from ``key`` where the name was qualified. Of a
+            merged record: of the name that it shares.
         sent: Field hashes as sent or to be sent; empty before any claim.
         same_as: See ``Draft``.
         fingerprint: Of what made the draft last observed.
         read_at: When the read began that was last observed.
-        attempts: How often a request for the present claim was begun, noted before each.
+        attempts: How often a request for the present claim was begun, noted before each; 0 again once the
+            claim was given back, or answered with an id that is another record's.
         trakor_id: Trakor's id, once it answered the present claim. A second claim (an accepted rename)
             empties it; the link of the first stays in the ledger.
         origin: How the Trakor record came to be, once it answered.
@@ -71,8 +72,8 @@ class LedgerRow:
 
     @property
     def unanswered(self) -> bool:
-        """A request for the present claim was begun, and no answer has come yet."""
-        return self.state is State.PENDING and self.attempts > 0
+        """A request for the present claim was begun, and no answer came: Trakor may have that name or not."""
+        return self.attempts > 0 and not self.answered
 
     @property
     def answered(self) -> bool:
@@ -105,6 +106,8 @@ class Holder:
         same_as: See ``Draft``; empty where it has none.
         merged_into: Where that record itself shares another's party: the number of that other.
         answered: Trakor has answered that claim.
+        idle: That record will not be sent under this name any more: it was dropped or skipped, or goes by
+            another name since. Its claim is kept all the same: an attempt may have made that name.
     """
 
     number: int
@@ -112,6 +115,7 @@ class Holder:
     same_as: str = ""
     merged_into: int | None = None
     answered: bool = False
+    idle: bool = False
 
 
 class Waiting(StrEnum):
@@ -148,6 +152,8 @@ class Decision:
         claim: The name that it claims now and will be sent under; None leaves its claims alone.
         release: True gives its unanswered claim back first: Trakor surely has nothing under that name.
         merged_into: Number of the record whose party or product it shares.
+        merged_under: Key of the name that it shares with that record, its own or its qualified one; empty
+            where that stays as it is.
         waiting: What becomes of the stored draft.
         sent: Field hashes that count as sent from now on; None leaves them.
         seen: Field hashes as last seen where they differ from those sent; None where they do not.
@@ -162,6 +168,7 @@ class Decision:
     claim: Claim | None = None
     release: bool = False
     merged_into: int | None = None
+    merged_under: str = ""
     waiting: Waiting = Waiting.KEEP
     sent: FieldHashes | None = None
     seen: FieldHashes | None = None

@@ -1,0 +1,206 @@
+"""Small builders of the words of the product, so that a test shows only what it is about."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from bridge import naming
+from bridge.records import (
+    Answer,
+    Answered,
+    Draft,
+    Holder,
+    Later,
+    LedgerRow,
+    NotTaken,
+    Origin,
+    Party,
+    Payload,
+    Policy,
+    Product,
+    Reason,
+    State,
+    Stream,
+    Unsendable,
+    Work,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+__all__ = [
+    "HASHER",
+    "answer",
+    "answered",
+    "delivered",
+    "draft",
+    "filtered",
+    "held",
+    "holder",
+    "holders",
+    "later",
+    "nobody",
+    "not_taken",
+    "of",
+    "pending",
+    "rejected",
+    "row",
+    "unmapped",
+    "unnamed",
+    "work",
+]
+
+HASHER = naming.Hasher(b"the key of the tests' ledgers.".ljust(32))
+
+
+def of(name: str) -> str:
+    """The key of a name."""
+    return HASHER.name_key(name)
+
+
+def draft(  # noqa: PLR0913 - each is named where it is given
+    name: str = "Ann Lee",
+    contact: str = "",
+    *,
+    id: str = "c1",  # noqa: A002 - the domain's word
+    same_as: str = "",
+    qualifier: str = "",
+    rules: str = "rules 1",
+    at: int = 10,
+    product: bool = False,
+    price: str = "",
+) -> Draft:
+    """A record that could be sent, as mapping makes it."""
+    fit = naming.fit(name)
+    payload: Payload = Party(fit, contact)
+    if product:
+        payload = Product(fit, contact, Decimal(price) if price else None)
+    qualified = naming.qualify(name, qualifier)
+    fields = {**payload.fields(), "qualifier": qualifier}
+    return Draft(
+        id=id,
+        payload=payload,
+        key=HASHER.name_key(fit),
+        qualified_name=qualified,
+        qualified_key=HASHER.name_key(qualified),
+        same_as=HASHER.same_as(same_as),
+        hashes={field: HASHER.value(field, text) for field, text in fields.items() if text},
+        fingerprint=rules,
+        read_at=at,
+    )
+
+
+def filtered(*, id: str = "c1", rules: str = "rules 1", at: int = 10) -> Unsendable:  # noqa: A002
+    """A record that `where` says no to."""
+    return Unsendable(id, Reason.FILTERED, "", "", rules, at)
+
+
+def unnamed(*, id: str = "c1", rules: str = "rules 1", at: int = 10) -> Unsendable:  # noqa: A002
+    """A record without a name."""
+    return Unsendable(id, Reason.NO_NAME, "name", "", rules, at)
+
+
+def unmapped(
+    field: str = "price",
+    detail: str = "it is negative",
+    *,
+    id: str = "c1",  # noqa: A002
+    rules: str = "rules 1",
+    at: int = 10,
+) -> Unsendable:
+    """A record of which a field cannot be made."""
+    return Unsendable(id, Reason.MAPPING, field, detail, rules, at)
+
+
+def row(state: State, reason: Reason | None = None, **known: Any) -> LedgerRow:  # noqa: ANN401 - any field
+    """What the ledger knows of record c1, number 1."""
+    fields: dict[str, Any] = {"number": 1, "id": "c1", "state": state, "reason": reason, "read_at": 5}
+    return LedgerRow(**fields | known)
+
+
+def _sent(of_draft: Draft, *, qualified: bool) -> dict[str, Any]:
+    """What a row keeps of the draft that was or is to be sent."""
+    return {
+        "key": of_draft.key,
+        "sent_key": of_draft.qualified_key if qualified else of_draft.key,
+        "sent": of_draft.hashes,
+        "same_as": of_draft.same_as,
+        "fingerprint": of_draft.fingerprint,
+    }
+
+
+def pending(what: Draft, *, attempts: int = 0, qualified: bool = False, **known: Any) -> LedgerRow:  # noqa: ANN401
+    """A record that waits to be sent."""
+    return row(State.PENDING, attempts=attempts, **_sent(what, qualified=qualified) | known)
+
+
+def delivered(what: Draft, *, qualified: bool = False, **known: Any) -> LedgerRow:  # noqa: ANN401
+    """A record that Trakor answered."""
+    answer = {"attempts": 1, "trakor_id": "t1", "origin": Origin.CREATED}
+    return row(known.pop("state", State.DELIVERED), **_sent(what, qualified=qualified) | answer | known)
+
+
+def held(reason: Reason, what: Draft, now: Draft | None = None, **known: Any) -> LedgerRow:  # noqa: ANN401
+    """A delivered record that is held since it is seen as ``now``."""
+    return delivered(
+        what, state=State.HELD, reason=reason, **{"seen": None if now is None else now.hashes} | known
+    )
+
+
+def rejected(reason: Reason, what: Draft, **known: Any) -> LedgerRow:  # noqa: ANN401
+    """A record that was rejected when it was sent."""
+    attempts = 8 if reason is Reason.SERVER_ERROR else 0
+    return row(State.REJECTED, reason, **{"attempts": attempts} | _sent(what, qualified=False) | known)
+
+
+def holder(number: int = 2, **known: Any) -> Holder:  # noqa: ANN401
+    """Record c2, or of another number, as holder of a name."""
+    fields: dict[str, Any] = {"number": number, "id": f"c{number}"}
+    return Holder(**fields | known)
+
+
+def nobody(_: str) -> Holder | None:
+    """All names are free."""
+    return None
+
+
+def holders(by_name: Mapping[str, Holder]) -> Callable[[str], Holder | None]:
+    """These names are claimed, all others are free."""
+    by_key = {of(name): who for name, who in by_name.items()}
+    return by_key.get
+
+
+def answer(name: str = "Ann Lee", *, created: bool = True, trakor_id: str = "t1", sku: str = "") -> Answer:
+    """What Trakor says to an accepted POST."""
+    return Answer(trakor_id, name, created, sku)
+
+
+def work(number: int = 1, what: Payload | None = None, *, attempt: int = 1, failures: int = 0) -> Work:
+    """A claimed record on its way."""
+    payload = what or Party(f"Name {number}")
+    stream = Stream.CONTACTS if isinstance(payload, Party) else Stream.PRODUCTS
+    return Work(number, stream, payload, attempt, failures)
+
+
+def answered(
+    sent: Work, trakor_id: str = "", *, created: bool = True, name: str = "", sku: str = ""
+) -> Answered:
+    """Trakor took the work, under the name sent unless another is said."""
+    kept_as = name or sent.payload.name
+    return Answered(sent, Answer(trakor_id or f"t{sent.number}", kept_as, created, sku), of(kept_as))
+
+
+def not_taken(sent: Work, message: str = "400: no", *, own_fault: bool = True) -> NotTaken:
+    """Trakor will not take the work as it is."""
+    return NotTaken(sent, message, own_fault)
+
+
+def later(sent: Work, next_try_at: int = 0, *, failed: bool = False, begun: bool = True) -> Later:
+    """No answer that says anything."""
+    return Later(sent, next_try_at, failed, begun)
+
+
+def policy(**chosen: str) -> Policy:
+    """What the user chose, the defaults for the rest."""
+    return Policy(**chosen)

@@ -1,0 +1,126 @@
+"""What Trakor answers, and what becomes of the record then (docs/decisions.md, "The answer")."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from bridge.decision import fail, give_back, reject, settle
+from bridge.records import LedgerRow, Origin, Policy, Reason, State, Waiting
+from builders import answer, delivered, draft, pending
+
+DEFAULT = Policy()
+ASK_FIRST = Policy(on_existing="hold")
+ANN = draft("Ann Lee", "0412")
+SENT = pending(ANN, attempts=1)
+DROPPED = replace(SENT, state=State.DROPPED)
+
+
+def test_created_is_delivered_and_what_the_record_says_is_not_needed_any_more() -> None:
+    decision = settle(answer(created=True), SENT, None, DEFAULT)
+    assert (decision.state, decision.origin) == (State.DELIVERED, Origin.CREATED)
+    assert (decision.waiting, decision.release) == (Waiting.REMOVE, False)
+
+
+def test_what_was_there_at_the_first_attempt_is_adopted() -> None:
+    decision = settle(answer(created=False), SENT, None, DEFAULT)
+    assert (decision.state, decision.origin) == (State.DELIVERED, Origin.EXISTING)
+
+
+def test_what_was_there_at_the_first_attempt_is_held_where_the_policy_says_so() -> None:
+    decision = settle(answer(created=False), SENT, None, ASK_FIRST)
+    assert (decision.state, decision.reason) == (State.HELD, Reason.EXISTING)
+    assert decision.origin is Origin.EXISTING
+
+
+@pytest.mark.parametrize("policy", [DEFAULT, ASK_FIRST])
+def test_what_was_there_at_a_later_attempt_may_be_our_own(policy: Policy) -> None:
+    """The request before, whose answer was lost, may have made it: nobody is asked."""
+    decision = settle(answer(created=False), pending(ANN, attempts=2), None, policy)
+    assert (decision.state, decision.origin) == (State.DELIVERED, Origin.UNCLEAR)
+
+
+@pytest.mark.parametrize("policy", [DEFAULT, ASK_FIRST])
+@pytest.mark.parametrize("attempts", [1, 2])
+def test_an_id_that_another_record_has_is_held(policy: Policy, attempts: int) -> None:
+    """Trakor matches names more loosely than we do: the two would become one in silence."""
+    decision = settle(answer(created=False), pending(ANN, attempts=attempts), 7, policy)
+    assert (decision.state, decision.reason, decision.merged_into) == (
+        State.HELD,
+        Reason.SAME_PARTY,
+        7,
+    )
+    assert "t1" in decision.detail
+
+
+@pytest.mark.parametrize("known", [None, Origin.CREATED, Origin.EXISTING])
+@pytest.mark.parametrize("policy", [DEFAULT, ASK_FIRST])
+def test_an_id_that_the_record_has_itself_is_its_own(known: Origin | None, policy: Policy) -> None:
+    """An earlier name of its own came back: no reason to ask anybody."""
+    decision = settle(answer(created=False), replace(SENT, origin=known), SENT.number, policy)
+    assert (decision.state, decision.origin) == (State.DELIVERED, known or Origin.UNCLEAR)
+
+
+def test_a_difference_without_a_draft_to_decide_on_is_a_drift() -> None:
+    """While it was under way it was seen without a name, or not to be mapped."""
+    seen = {**ANN.hashes, "price": "?"}
+    decision = settle(answer(), replace(SENT, seen=seen), None, DEFAULT)
+    assert (decision.state, decision.seen) == (State.DRIFTED, seen)
+
+
+def test_a_noted_draft_is_decided_on_next_so_it_is_no_drift_yet() -> None:
+    seen = draft("Ann Lee", "0499").hashes
+    decision = settle(answer(), replace(SENT, seen=seen), None, DEFAULT, noted=True)
+    assert (decision.state, decision.seen) == (State.DELIVERED, None)
+
+
+@pytest.mark.parametrize("linked", [None, 7])
+def test_a_record_that_was_dropped_meanwhile_stays_dropped(linked: int | None) -> None:
+    decision = settle(answer(), DROPPED, linked, DEFAULT)
+    assert (decision.state, decision.origin) == (State.DROPPED, Origin.CREATED)
+    assert decision.detail == "after it was dropped"
+
+
+@pytest.mark.parametrize("created", [True, False])
+@pytest.mark.parametrize("linked", [None, 7])
+@pytest.mark.parametrize("policy", [DEFAULT, ASK_FIRST])
+def test_an_answer_keeps_the_mark_filtered(
+    created: bool,  # noqa: FBT001
+    linked: int | None,
+    policy: Policy,
+) -> None:
+    marked = replace(SENT, filtered=True)
+    assert settle(answer(created=created), marked, linked, policy).filtered
+
+
+def test_a_refused_record_is_rejected_with_the_message_and_gives_its_name_back() -> None:
+    """Trakor said no, so nothing was made under that name."""
+    decision = reject(SENT, "name: too long")
+    assert (decision.state, decision.reason) == (State.REJECTED, Reason.REFUSED)
+    assert (decision.release, decision.detail) == (True, "name: too long")
+    assert decision.waiting is Waiting.KEEP
+
+
+def test_failures_of_its_own_reject_a_record_but_its_name_stays_claimed() -> None:
+    """A server that answers 500 may have made the party all the same."""
+    decision = fail(SENT, "failed 8 times while others passed")
+    assert (decision.state, decision.reason) == (State.REJECTED, Reason.SERVER_ERROR)
+    assert not decision.release
+
+
+def test_a_refusal_of_a_dropped_record_leaves_it_dropped_without_its_name() -> None:
+    decision = reject(DROPPED, "name: too long")
+    assert (decision.state, decision.release) == (State.DROPPED, True)
+
+
+@pytest.mark.parametrize("row", [pending(ANN, filtered=True), DROPPED])
+def test_what_was_surely_never_made_gives_its_name_back_and_stays_as_it_is(row: LedgerRow) -> None:
+    decision = give_back(row)
+    assert (decision.state, decision.release) == (row.state, True)
+    assert decision.filtered == row.filtered
+
+
+def test_a_delivered_record_that_is_answered_again_stays_delivered() -> None:
+    decision = settle(answer(created=False), delivered(ANN), 1, DEFAULT)
+    assert (decision.state, decision.origin) == (State.DELIVERED, Origin.CREATED)
