@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,12 +16,11 @@ from bridge.salestrekker.answers import More, read_list, read_more
 from bridge.salestrekker.positions import Position
 from bridge.salestrekker.queries import ListQuery, Paging, load_list
 from bridge.salestrekker.server_errors import result_of
-from bridge.salestrekker.variables import NAMES, OVERLAP, Role
+from bridge.salestrekker.variables import DAYS, MOMENTS, NAMES, OVERLAP, Role
 from bridge.sandbox.shapes import Paged, ShapeKind, shape_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     Load = Callable[[str], ListQuery]
 
@@ -36,6 +36,42 @@ def load(tmp_path: Path) -> Load:
         return load_list("q.graphql", [tmp_path])
 
     return load
+
+
+# What docs/paging.md says
+
+PAGE = (Path(__file__).parent.parent / "docs" / "paging.md").read_text(encoding="utf-8")
+
+
+def test_the_page_names_every_variable_and_type_there_is() -> None:
+    lines = PAGE.splitlines()
+    rows = [re.findall(r"`\$(\w+)`", line) for line in lines if re.match(r"\| `\$\w+` \| `", line)]
+    assert {row[0]: set(row[1 : len(names)]) for row, names in zip(rows, NAMES.values(), strict=True)} == {
+        names[0]: set(names[1:]) for names in NAMES.values()
+    }
+    types = [line.split("|")[1] for line in lines if line.startswith(("| `String`", "| `Date`"))]
+    assert [set(re.findall(r"\w+", line)) for line in types] == [MOMENTS, DAYS]
+
+
+def test_the_queries_of_the_page_are_read_as_their_sections_say(load: Load) -> None:
+    styles = {
+        "By offset": Paging.OFFSET,
+        "By page number": Paging.PAGE,
+        "By cursor": Paging.RELAY,
+        "The whole list": Paging.PLAIN,
+        "What has changed": Paging.OFFSET,
+    }
+    sections = (section.partition("\n") for section in PAGE.split("\n## "))
+    blocks = {title: re.search(r"```graphql\n(.*?)```", text, re.DOTALL) for title, _, text in sections}
+    found = {title: load(block[1]) for title, block in blocks.items() if block}
+    assert {title: query.paging for title, query in found.items()} == styles
+    assert [title for title, query in found.items() if query.incremental] == ["What has changed"]
+
+
+def test_the_page_says_where_records_are(load: Load) -> None:
+    rows = re.findall(r"^\| `(\w+ \{.*\})` \| `([\w.]+)` \|$", PAGE, re.MULTILINE)
+    assert len(rows) == 4
+    assert [".".join(load(f"{{ {selection} }}").path) for selection, _ in rows] == [path for _, path in rows]
 
 
 # Style

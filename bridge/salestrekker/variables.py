@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from bridge.salestrekker.documents import QueryDocument
 
-__all__ = ["NAMES", "OVERLAP", "Role", "Variables", "role_of", "used_in", "variables_of"]
+__all__ = ["DAYS", "MOMENTS", "NAMES", "OVERLAP", "Role", "Variables", "role_of", "used_in", "variables_of"]
 
 OVERLAP: Final = 5 * 60 * 1000
 """Milliseconds that an incremental reading goes back before the moment it is given: clocks differ, and a
