@@ -155,6 +155,8 @@ async def _walk(
                         await _mark_gone(listing, ledger, begun, clock, swept)
                     break
                 on_page(swept, await _observe_page(page, listing, ledger, begun, run, clock, swept))
+            else:  # left before its end, on purpose: nothing to go on with
+                await ledger.call(end_sweep, begun, complete=False, now=clock())
     finally:
         log.info(
             "swept",

@@ -6,6 +6,7 @@ commands all get theirs here.
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,16 @@ if TYPE_CHECKING:
     from bridge.salestrekker.queries import ListQuery
     from bridge.settings import Connection, Settings
 
-__all__ = ["Plan", "destination_of", "ledger_key", "ledger_path", "pace_of", "plan_of", "source_of"]
+__all__ = [
+    "Plan",
+    "destination_of",
+    "ledger_key",
+    "ledger_path",
+    "pace_of",
+    "plan_of",
+    "rehearsal_key",
+    "source_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +71,13 @@ def ledger_key(settings: Settings, *, make: bool) -> bytes:
         return derive_key(settings.ledger.key.get_secret_value())
     path = ledger_path(settings)
     return read_or_make_key(path.with_name("ledger.key"), make=make and revision(path) is None)
+
+
+def rehearsal_key(settings: Settings) -> bytes:
+    """The key for a dry run: the ledger's own, or a passing one where there is no ledger yet."""
+    if settings.ledger.key is None and revision(ledger_path(settings)) is None:
+        return derive_key(secrets.token_hex())
+    return ledger_key(settings, make=False)
 
 
 def plan_of(settings: Settings, connection: Connection, streams: Collection[Stream], hasher: Hasher) -> Plan:

@@ -14,6 +14,7 @@ from bridge.ledger.reading import Wanted, listing
 from bridge.records import Stream
 from bridge.sandbox import BrokenField, configuration
 from bridge.settings import load
+from bridges import Silent
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,19 +34,6 @@ def test_a_few_may_always_be_gone_and_beyond_that_no_more_than_the_share(
     assert Absent(unseen, known).too_many(0.2) is too_many
 
 
-class _Unwatched:
-    """Watches nothing."""
-
-    def reading(self, connection: str, stream: Stream, read: int) -> None:
-        """Nothing."""
-
-    def pending(self, connection: str, number: int) -> None:
-        """Nothing."""
-
-    def settled(self, connection: str, number: int) -> None:
-        """Nothing."""
-
-
 def _configure(folder: Path, sandbox: Sandbox) -> None:
     unhurried = configuration(sandbox).replace(
         "[salestrekker]", "[salestrekker]\nrequests_per_minute = 100000"
@@ -60,7 +48,7 @@ async def _backfill(folder: Path) -> ConnectionReport:
         connections=["default"],
         restart=False,
         stop=asyncio.Event(),
-        watch=_Unwatched(),
+        watch=Silent(),
     )
     return report.connections["default"]
 

@@ -19,24 +19,29 @@ import asyncio
 import random
 import time
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from bridge.backfill.limits import limited
 from bridge.backfill.report import ConnectionReport, Problem, Report
 from bridge.delivery import Delivery, Lane
 from bridge.errors import BridgeError, Refused
+from bridge.ledger.care import temporary_copy
 from bridge.ledger.opening import open_ledger
 from bridge.ledger.rows import feed_of
 from bridge.ledger.sending import give_up_claims, next_due
 from bridge.ledger.sweeps import begin_run, count, end_run, needing_a_person
 from bridge.naming import Hasher
 from bridge.sync import Listing, sweep
-from bridge.wiring import destination_of, ledger_key, ledger_path, pace_of, plan_of, source_of
+from bridge.wiring import destination_of, ledger_key, ledger_path, pace_of, plan_of, rehearsal_key, source_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from bridge.backfill.report import Watch
     from bridge.ledger.engine import Ledger
@@ -49,7 +54,7 @@ if TYPE_CHECKING:
     from bridge.trakor import TrakorClient
     from bridge.wiring import Plan
 
-__all__ = ["backfill"]
+__all__ = ["backfill", "rehearse"]
 
 MANY_EXISTING: Final = 0.2
 """The share of a run that Trakor had already from which a lost ledger is to be suspected."""
@@ -68,6 +73,7 @@ async def backfill(
     restart: bool,
     stop: asyncio.Event,
     watch: Watch,
+    limit: int | None = None,
 ) -> Report:
     """Run a backfill of some connections, one after the other.
 
@@ -78,6 +84,7 @@ async def backfill(
         restart: Read from the beginning, whatever an interrupted sweep left.
         stop: Set when the user wants it to stop.
         watch: Told how far it is.
+        limit: Read so many records of each stream at most.
 
     Returns:
         What it came to, also where it was stopped or refused.
@@ -85,16 +92,87 @@ async def backfill(
     Raises:
         UserError: A query, a map or the ledger cannot be used; nothing was done then.
     """
-    path = ledger_path(settings)
     hasher = Hasher(ledger_key(settings, make=True))
     plans = [plan_of(settings, settings.connections[name], streams, hasher) for name in connections]
+    key = ledger_key(settings, make=False)
+    with open_ledger(ledger_path(settings), key, "trakor-bridge backfill") as ledger:
+        how = How(ledger, hasher, restart=restart, limit=limit)
+        return await _run_all(plans, how, stop, watch)
+
+
+async def rehearse(
+    settings: Settings,
+    *,
+    streams: Collection[Stream],
+    connections: Collection[str],
+    stop: asyncio.Event,
+    watch: Watch,
+    look: Callable[[Path], None],
+    limit: int | None = None,
+) -> Report:
+    """A dry run: decide on a temporary copy of the ledger, send nothing, keep nothing.
+
+    It works beside a backfill, and always reads from the beginning.
+
+    Args:
+        settings: The configuration.
+        streams: Which streams; those not enabled are left out.
+        connections: Names of connections.
+        stop: Set when the user wants it to stop.
+        watch: Told how far it is.
+        look: Shown the copy at the end, before it is gone.
+        limit: Read so many records of each stream at most.
+
+    Returns:
+        What a backfill would come to: what it would send is pending.
+
+    Raises:
+        UserError: A query, a map or the ledger cannot be used.
+    """
+    key = rehearsal_key(settings)
+    hasher = Hasher(key)
+    plans = [plan_of(settings, settings.connections[name], streams, hasher) for name in connections]
+    with (
+        TemporaryDirectory(prefix="trakor-bridge-") as folder,
+        temporary_copy(ledger_path(settings), Path(folder)) as copy,
+        open_ledger(copy, key, "trakor-bridge backfill --dry-run") as ledger,
+    ):
+        how = How(ledger, hasher, restart=True, limit=limit, dry_run=True)
+        report = await _run_all(plans, how, stop, watch)
+        look(copy)
+    return report
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """How a backfill is run.
+
+    Attributes:
+        ledger: The ledger that it decides on.
+        hasher: Of that ledger's key.
+        restart: Read from the beginning.
+        limit: Read so many records of each stream at most; None: all.
+        dry_run: Send nothing.
+    """
+
+    ledger: Ledger
+    hasher: Hasher
+    restart: bool = False
+    limit: int | None = None
+    dry_run: bool = False
+
+    @property
+    def anew(self) -> bool:
+        """Sweeps begin at the beginning; one of a part of the list has nothing to go on from."""
+        return self.restart or self.limit is not None
+
+
+async def _run_all(plans: Sequence[Plan], how: How, stop: asyncio.Event, watch: Watch) -> Report:
     report = Report()
-    with open_ledger(path, ledger_key(settings, make=False), "trakor-bridge backfill") as ledger:
-        for plan in plans:
-            run = _Run(plan, ledger, hasher, restart=restart, watch=watch)
-            report.connections[plan.connection.name] = await run.until(stop)
-            if stop.is_set():
-                break
+    for plan in plans:
+        report.connections[plan.connection.name] = await _Run(plan, how, watch).until(stop)
+        if stop.is_set():
+            break
     return report
 
 
@@ -105,14 +183,13 @@ def _now() -> int:
 class _Run:
     """The backfill of one connection."""
 
-    def __init__(self, plan: Plan, ledger: Ledger, hasher: Hasher, *, restart: bool, watch: Watch) -> None:
+    def __init__(self, plan: Plan, how: How, watch: Watch) -> None:
         self._plan = plan
         self._connection = plan.connection
-        self._ledger = ledger
-        self._hasher = hasher
-        self._restart = restart
+        self._how = how
+        self._ledger = how.ledger
         self._watch = watch
-        self._report = ConnectionReport()
+        self._report = ConnectionReport(limited=how.limit is not None, dry_run=how.dry_run)
 
     async def until(self, stop: asyncio.Event) -> ConnectionReport:
         """Run to the end, or until the user stops it."""
@@ -123,7 +200,12 @@ class _Run:
         )
         try:
             async with AsyncExitStack() as stack:
-                await self._exchange(stack, feeds, number, stop)
+                reader = await stack.enter_async_context(source_of(self._connection))
+                if self._how.dry_run:
+                    await self._read_only(reader, feeds, number, stop)
+                else:
+                    writer = await stack.enter_async_context(destination_of(self._connection))
+                    await self._exchange(reader, writer, feeds, number, stop)
         finally:
             await self._account(feeds, number)
             self._report.seconds = time.monotonic() - began
@@ -138,12 +220,27 @@ class _Run:
             await self._ledger.call(give_up_claims, feeds[stream])
         return feeds
 
+    async def _read_only(
+        self, reader: SalestrekkerClient, feeds: Mapping[Stream, Feed], run: int, stop: asyncio.Event
+    ) -> None:
+        """Read and decide, send nothing."""
+        reading = asyncio.create_task(self._read(reader, feeds, run, None))
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait({reading, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            self._report.interrupted = stopping.done()
+        finally:
+            await _end(reading, stopping)
+
     async def _exchange(
-        self, stack: AsyncExitStack, feeds: Mapping[Stream, Feed], run: int, stop: asyncio.Event
+        self,
+        reader: SalestrekkerClient,
+        writer: TrakorClient,
+        feeds: Mapping[Stream, Feed],
+        run: int,
+        stop: asyncio.Event,
     ) -> None:
         """Read and send side by side until both are done or one ends the other."""
-        reader = await stack.enter_async_context(source_of(self._connection))
-        writer = await stack.enter_async_context(destination_of(self._connection))
         delivery = self._delivery(writer, feeds, run)
         for stream, feed in feeds.items():
             if await self._ledger.call(next_due, feed) is not None:
@@ -171,7 +268,7 @@ class _Run:
             lanes,
             writer,
             pace_of(self._connection),
-            key_of=self._hasher.name_key,
+            key_of=self._how.hasher.name_key,
             run=run,
             clock=_now,
             random=random.random,
@@ -179,13 +276,15 @@ class _Run:
         )
 
     async def _read(
-        self, reader: SalestrekkerClient, feeds: Mapping[Stream, Feed], run: int, delivery: Delivery
+        self, reader: SalestrekkerClient, feeds: Mapping[Stream, Feed], run: int, delivery: Delivery | None
     ) -> None:
         """Sweep each stream in turn; a fault of one is noted and leaves the next one its chance."""
         for stream, feed in feeds.items():
 
             def on_page(swept: Swept, seen: Observed, stream: Stream = stream) -> None:
                 self._watch.reading(self._connection.name, stream, swept.read)
+                if delivery is None:
+                    return
                 if swept.resumed_at:
                     delivery.release(stream)
                 if seen.pending:
@@ -195,22 +294,31 @@ class _Run:
             listing = self._listing(reader, stream, feed)
             try:
                 swept = await sweep(
-                    listing, self._ledger, run=run, restart=self._restart, clock=_now, on_page=on_page
+                    listing,
+                    self._ledger,
+                    run=run,
+                    restart=self._how.restart or self._how.limit is not None,
+                    clock=_now,
+                    on_page=on_page,
                 )
             except BridgeError as error:
                 self._note(f"reading {stream} stopped: {error}", error)
             else:
                 self._note_broken(stream, swept)
                 self._note_missing(stream, swept)
-            delivery.release(stream)
+            if delivery is not None:
+                delivery.release(stream)
 
     def _listing(self, reader: SalestrekkerClient, stream: Stream, feed: Feed) -> Listing:
         settings = self._connection.stream(stream)
         query, mapper = self._plan.queries[stream], self._plan.mappers[stream]
         return Listing(
             feed=feed,
-            pages=lambda start: reader.pages(
-                query, stream=stream, identify=mapper.identify, page_size=settings.page_size, start=start
+            pages=lambda start: limited(
+                reader.pages(
+                    query, stream=stream, identify=mapper.identify, page_size=settings.page_size, start=start
+                ),
+                self._how.limit,
             ),
             query=f"{query.checkpoint(settings.page_size)} {mapper.fingerprint}",
             mapper=mapper,

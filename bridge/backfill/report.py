@@ -53,6 +53,8 @@ class ConnectionReport:
         warnings: What a person should know all the same.
         needing_a_person: Records of these streams that are held or rejected, from now or before.
         interrupted: It was stopped by the user.
+        limited: Only so many records of each stream were read.
+        dry_run: Nothing was sent: what is pending would be.
     """
 
     seconds: float = 0.0
@@ -61,12 +63,18 @@ class ConnectionReport:
     warnings: list[str] = field(default_factory=list)
     needing_a_person: int = 0
     interrupted: bool = False
+    limited: bool = False
+    dry_run: bool = False
+
+    @property
+    def unsent(self) -> bool:
+        """Something was to be sent and was not."""
+        return not self.dry_run and any(numbers["pending"] for numbers in self.streams.values())
 
     @property
     def complete(self) -> bool:
         """All was read and all that could be sent was."""
-        pending = any(numbers["pending"] for numbers in self.streams.values())
-        return not (self.problems or self.interrupted or pending)
+        return not (self.problems or self.interrupted or self.limited or self.unsent)
 
 
 @dataclass(slots=True)
@@ -84,7 +92,7 @@ class Report:
             return 130
         if any(problem.refusal for problem in problems):
             return 4
-        if problems or not all(report.complete for report in reports):
+        if problems or any(report.unsent for report in reports):
             return 1
         return 3 if any(report.needing_a_person for report in reports) else 0
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -22,6 +24,8 @@ from bridge.cli.session import (
 from bridge.errors import UserError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from bridge.backfill import Report, Watch
     from bridge.cli.session import Session
 
@@ -38,6 +42,9 @@ Examples:
   trakor-bridge backfill                   contacts and products of all connections
   trakor-bridge backfill products          only products
   trakor-bridge backfill --restart         read from the beginning after an interruption
+  trakor-bridge backfill --dry-run         what would be sent, held, drifted; sends and keeps nothing
+  trakor-bridge backfill --dry-run --csv   the same, record by record
+  trakor-bridge backfill --limit 5         try it on five records of each stream
   trakor-bridge backfill --json > run.json
 
 \b
@@ -71,38 +78,55 @@ def _backfill(  # noqa: PLR0913 - one parameter for each option
     ] = None,
     *,
     restart: Annotated[bool, typer.Option("--restart", help="Read from the beginning.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", hidden=True)] = False,
-    limit: Annotated[int | None, typer.Option("--limit", hidden=True)] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only decide, on a copy of the ledger; send and keep nothing.")
+    ] = False,
+    limit: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Read N records of each stream.", show_default="all"),
+    ] = None,
+    csv: Annotated[
+        bool, typer.Option("--csv", help="With --dry-run: list what would be sent, and what would wait.")
+    ] = False,
     json: JsonOption = False,
     config: ConfigOption = None,
     connection: ConnectionOption = None,
     log_level: LogLevelOption = None,
     log_format: LogFormatOption = None,
 ) -> int:
-    for option, given in (("--dry-run", dry_run), ("--limit", limit is not None)):
-        if given:
-            raise UserError(f"`backfill {option}` is not built yet", advice="it comes in a later version")
+    if csv and (json or not dry_run):
+        raise UserError("--csv lists the records of a --dry-run, in place of --json")
     terminal = sys.stderr.isatty()
     session = begin(config, connection, log_level or ("warning" if terminal else None), log_format)
-    report = _with_progress(session, streams or list(StreamName), restart=restart, visible=terminal)
+    order = Order(tuple(streams or StreamName), restart=restart, dry_run=dry_run, limit=limit, csv=csv)
+    report = _with_progress(session, order, visible=terminal)
     if json:
         print_json(report.as_json())
-    _tell(report, tables=not json)
+    _tell(report, tables=not (json or csv))
     return report.exit_status
 
 
-def _with_progress(session: Session, streams: list[StreamName], *, restart: bool, visible: bool) -> Report:
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What the user asked for."""
+
+    streams: tuple[StreamName, ...]
+    restart: bool
+    dry_run: bool
+    limit: int | None
+    csv: bool
+
+
+def _with_progress(session: Session, order: Order, *, visible: bool) -> Report:
     from bridge.cli.progress import progress  # noqa: PLC0415 - see the package
 
     with progress(visible=visible) as watch:
-        return asyncio.run(_until_stopped(session, streams, restart=restart, watch=watch))
+        return asyncio.run(_until_stopped(session, order, watch))
 
 
-async def _until_stopped(
-    session: Session, streams: list[StreamName], *, restart: bool, watch: Watch
-) -> Report:
+async def _until_stopped(session: Session, order: Order, watch: Watch) -> Report:
     """Run the backfill; the first signal stops it in order, the second one at once."""
-    from bridge.backfill import backfill  # noqa: PLC0415 - see the package
+    from bridge.backfill import backfill, rehearse  # noqa: PLC0415 - see the package
     from bridge.records import Stream  # noqa: PLC0415 - see the package
 
     stop = asyncio.Event()
@@ -114,14 +138,34 @@ async def _until_stopped(
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop_in_order, number)
-    return await backfill(
+    streams = [Stream(stream) for stream in order.streams]
+    run = (
+        partial(rehearse, look=_list_changes if order.csv else _ignore)
+        if order.dry_run
+        else partial(backfill, restart=order.restart)
+    )
+    return await run(
         session.settings,
-        streams=[Stream(stream) for stream in streams],
+        streams=streams,
         connections=session.connections,
-        restart=restart,
         stop=stop,
         watch=watch,
+        limit=order.limit,
     )
+
+
+def _ignore(_: Path) -> None:
+    """The numbers are enough."""
+
+
+def _list_changes(copy: Path) -> None:
+    """List what a dry run would send, and what would wait for a person."""
+    from bridge.cli.listing import write_csv  # noqa: PLC0415 - see the package
+    from bridge.ledger.engine import reading  # noqa: PLC0415 - see the package
+    from bridge.ledger.reading import Wanted, listing  # noqa: PLC0415 - see the package
+
+    with reading(copy) as connection:
+        write_csv(listing(connection, Wanted(states=("pending", "held", "rejected", "drifted"))))
 
 
 def _tell(report: Report, *, tables: bool) -> None:

@@ -103,8 +103,15 @@ def _outcome(report: ConnectionReport) -> Text:
         return Text(
             f"Interrupted after {report.seconds:,.1f} s: run it again to go on.", style="dark_orange3"
         )
-    if not report.complete:
+    if report.problems or report.unsent:
         return Text(f"Not complete, stopped {took}.", style="red3")
+    if report.dry_run:
+        part = "of the part that was read, " if report.limited else ""
+        return Text(
+            f"A dry run, {took}: {part}what is pending would be sent. Nothing was kept.", style="green4"
+        )
+    if report.limited:
+        return Text(f"Done with the part that was to be read, {took}.", style="green4")
     return Text(f"Complete, {took}.", style="green4")
 
 
