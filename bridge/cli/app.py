@@ -13,6 +13,7 @@ from bridge import __version__
 from bridge.cli import (
     backfilling,
     caring,
+    checking,
     demonstrating,
     disclosing,
     initialising,
@@ -48,7 +49,6 @@ With an organisation of your own:
 """
 
 NOT_BUILT: Final = {
-    "check": "checking configuration, access and queries",
     "run": "the daemon",
     "webhooks": "receiving webhooks",
     "pause": "stopping the daemon's sending",
@@ -79,6 +79,7 @@ def application() -> typer.Typer:
     showing.add_to(app)
     records.add_to(app)
     caring.add_to(app)
+    checking.add_to(app)
     demonstrating.add_to(app)
     disclosing.add_to(app)
     initialising.add_to(app)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from bridge.salestrekker.server_errors import Result
 
-__all__ = ["Credentials", "LogIn", "Organization", "choose"]
+__all__ = ["Credentials", "LogIn", "Organization", "WrongOrganization", "choose"]
 
 Post: TypeAlias = "Callable[[Request, str], Awaitable[Result]]"
 """Sends one request with a token, or with none where that is empty."""
@@ -52,6 +52,10 @@ LOG_IN_ADVICE: Final = (
 )
 SHOWN: Final = 50
 """So many organisations are listed in a message."""
+
+
+class WrongOrganization(Refused):
+    """The credentials are good, but not for the organisation that is wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +162,7 @@ class LogIn:
         return found.id
 
     async def _switch(self, first: str, wanted: str) -> str:
-        refusal = Refused(
+        refusal = WrongOrganization(
             f"Salestrekker does not let this log-in into the organisation with the id {wanted}",
             advice="Check [salestrekker] organization: name or id, as `trakor-bridge check` lists them.",
         )
@@ -168,7 +172,7 @@ class LogIn:
             raise refusal from None
 
 
-def choose(wanted: str, known: Sequence[Organization]) -> Organization | Refused:
+def choose(wanted: str, known: Sequence[Organization]) -> Organization | WrongOrganization:
     """The organisation with this id, else with this name, else with one that differs in case and spaces.
 
     Args:
@@ -187,13 +191,15 @@ def choose(wanted: str, known: Sequence[Organization]) -> Organization | Refused
         if len(found) == 1:
             return found[0]
         if found:
-            return Refused(
+            return WrongOrganization(
                 f"The log-in has {len(found)} organisations of the name {wanted}: {_listed(found)}",
                 advice="Give the id of the one that is meant as [salestrekker] organization.",
             )
     if not known:
-        return Refused("The log-in belongs to no organisation", advice="Ask your aggregator for access.")
-    return Refused(
+        return WrongOrganization(
+            "The log-in belongs to no organisation", advice="Ask your aggregator for access."
+        )
+    return WrongOrganization(
         f"The log-in has no organisation {wanted}. It has: {_listed(known)}",
         advice="Write one of these names or ids as [salestrekker] organization.",
     )

@@ -203,7 +203,7 @@ class TokenKeeper:
 
     def _raise_refusal(self) -> None:
         if self._refusal is not None:
-            raise Refused(str(self._refusal), advice=self._refusal.advice)
+            raise type(self._refusal)(str(self._refusal), advice=self._refusal.advice)
 
 
 def _refused_twice() -> Refused:

@@ -1,0 +1,84 @@
+"""The ledger and its key, without making or changing either."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from typing import TYPE_CHECKING
+
+from bridge.checks.report import Check, failed
+from bridge.errors import LedgerError
+from bridge.ledger.opening import is_outdated, owner_of, require_current, revision, try_key
+from bridge.wiring import ledger_key, ledger_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from bridge.settings import Settings
+
+__all__ = ["ledger_checks"]
+
+
+def ledger_checks(settings: Settings) -> Iterator[Check]:
+    """Whether the ledger can be used, and whether its key is the one that its hashes were made with."""
+    try:
+        path = ledger_path(settings)
+        found = revision(path)
+        yield _new(path) if found is None else _existing(path)
+    except LedgerError as error:
+        yield failed("ledger", error)
+        return
+    try:
+        yield Check("ledger.key", ok=True, detail=_key(settings, path, new=found is None))
+    except LedgerError as error:
+        yield failed("ledger.key", error)
+
+
+def _new(path: Path) -> Check:
+    """There is none yet: whether it can be made."""
+    folder = next((folder for folder in path.parents if folder.exists()), path.parent)
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        return Check(
+            "ledger",
+            ok=False,
+            detail=f"{path} cannot be made: {error.strerror}",
+            advice=f"Let this user write to {folder}, or set [ledger] url to another place.",
+        )
+    return Check("ledger", ok=True, detail=f"{path} is not there yet: the first backfill makes it")
+
+
+def _existing(path: Path) -> Check:
+    if not (os.access(path, os.R_OK | os.W_OK) and os.access(path.parent, os.W_OK)):
+        return Check(
+            "ledger",
+            ok=False,
+            detail=f"{path} or its folder cannot be written to",
+            advice="Run this as the user whom the ledger belongs to; SQLite writes beside the file, too.",
+        )
+    detail = f"{path} is there and can be written to"
+    if is_outdated(path):
+        detail = f"{path} is of an older version: the next backfill brings it up to date, after a backup"
+    else:
+        require_current(path)
+    owner = owner_of(path)
+    return Check("ledger", ok=True, detail=f"{detail}; in use now: {owner}" if owner else detail)
+
+
+def _key(settings: Settings, path: Path, *, new: bool) -> str:
+    """What is to be said of a good key.
+
+    Raises:
+        LedgerError: It is missing, cannot be read, or is another ledger's.
+    """
+    file = path.with_name("ledger.key")
+    if new and settings.ledger.key is None and not file.exists():
+        return f"{file} is not there yet: it is made with the ledger"
+    key = ledger_key(settings, make=False)
+    if not new:
+        try_key(path, key)
+    where = "[ledger] key" if settings.ledger.key is not None else str(file)
+    return f"{where} is there" if new else f"{where} is the one that the ledger was made with"

@@ -1,0 +1,157 @@
+"""Each query against the live schema, or, where that is not given, against the server itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from bridge.checks.report import Check, failed
+from bridge.errors import BridgeError, QueryFileError
+from bridge.salestrekker.documents import load_document, query_folders, shipped_queries
+from bridge.salestrekker.positions import Position
+from bridge.salestrekker.queries import list_query
+from bridge.salestrekker.schema.check import misfits
+from bridge.salestrekker.schema.corrections import as_text, corrections
+from bridge.salestrekker.schema.probes import complaints
+from bridge.salestrekker.server_errors import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from bridge.salestrekker.client import SalestrekkerClient
+    from bridge.salestrekker.documents import QueryDocument
+    from bridge.salestrekker.queries import ListQuery
+    from bridge.salestrekker.schema.corrections import Misfit, Place
+    from bridge.salestrekker.schema.live import LiveSchema
+
+__all__ = ["Files", "Query", "first_page", "load", "try_query"]
+
+NO_ID: Final = "0"
+"""Asked for where no record's id is known: a query that the server understands then finds nothing."""
+
+MOST_SHOWN: Final = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A query file that could be loaded.
+
+    Attributes:
+        document: The query.
+        listing: As a list; None where it asks for one record by its id.
+    """
+
+    document: QueryDocument
+    listing: ListQuery | None
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """How query files are named to the reader.
+
+    Attributes:
+        folder: Of the configuration.
+        told: What was said already: queries share their fragments.
+    """
+
+    folder: Path
+    told: set[tuple[Place, str]] = field(default_factory=set)
+
+    def not_told(self, found: Sequence[Misfit]) -> list[Misfit]:
+        """What of it is new; from now on it is told."""
+        new = [misfit for misfit in found if (misfit.place, misfit.what) not in self.told]
+        self.told.update((misfit.place, misfit.what) for misfit in new)
+        return new
+
+    def name(self, file: str) -> str:
+        """A short name: as seen from the configuration's folder."""
+        for root in (self.folder, shipped_queries().parent):
+            if file.startswith(f"{root}/"):
+                return file[len(f"{root}/") :]
+        return file
+
+    def advice(self, found: Sequence[Misfit]) -> str:
+        """What to write into which lines, with a word on files that are the bridge's own."""
+        lines = corrections(found)
+        if not lines:
+            return ""
+        shipped = f"{shipped_queries()}/"
+        copy = (
+            f"First copy the queries that came with the bridge into {self.folder / 'queries'}:\n"
+            "trakor-bridge init --queries\n"
+            if any(one.file.startswith(shipped) for one in lines)
+            else ""
+        )
+        order = "In this order (from a file's end to its beginning, so that the numbers stay right):\n"
+        return f"{copy}{order if any(one.shifts for one in lines) else ''}{as_text(lines, self.name)}"
+
+
+def load(name: str, file: str, folder: Path, *, listing: bool) -> Query | Check:
+    """Load a query file; the failed step where that cannot be."""
+    try:
+        document = load_document(file, query_folders(folder))
+        return Query(document, list_query(document) if listing else None)
+    except QueryFileError as error:
+        return failed(name, error)
+
+
+async def try_query(
+    name: str, query: Query, live: LiveSchema | None, client: SalestrekkerClient, files: Files
+) -> Check:
+    """Hold a query against the schema, or ask for a page of one where there is none to be had."""
+    try:
+        if live is not None:
+            found = misfits(query.document, live, listing=query.listing is not None)
+        else:
+            found = await _complaints(query, client)
+    except BridgeError as error:
+        return failed(name, error)
+    file = files.name(query.document.file)
+    if not found:
+        how = "fits the schema" if live else "is understood by the server"
+        return Check(name, ok=True, detail=f"{file} {how}")
+    if query.listing is None and live is not None and not any(misfit.offered for misfit in found):
+        return _only_for_webhooks(name, file, found)
+    new = files.not_told(found)
+    if not new:
+        return Check(name, ok=False, detail=f"{file}: what was said above of its fragments")
+    advice = files.advice(new) or "Correct it there, as your organisation's schema has it, and check again."
+    return Check(name, ok=False, detail=_listed(new, files), advice=advice)
+
+
+def _listed(found: Sequence[Misfit], files: Files) -> str:
+    lines = [f"{files.name(m.place.file)}:{m.place.line}:{m.place.column}: {m.what}" for m in found]
+    more = [f"… and {len(lines) - MOST_SHOWN} more"] if len(lines) > MOST_SHOWN else []
+    return "\n".join([*lines[:MOST_SHOWN], *more])
+
+
+def _only_for_webhooks(name: str, file: str, found: Sequence[Misfit]) -> Check:
+    """Records by id are read for webhooks only: without, a backfill and sweeps are complete all the same."""
+    return Check(
+        name,
+        ok=True,
+        detail=f"not offered by this schema, and only needed for webhooks ({file}: {found[0].what})",
+    )
+
+
+def first_page(query: ListQuery, size: int) -> dict[str, object]:
+    """The variables of a request for the beginning of a list.
+
+    Where pages have numbers, for page 1: there is one, whichever number the first one has.
+    """
+    return query.page_variables(Position(page=1), size)
+
+
+async def _complaints(query: Query, client: SalestrekkerClient) -> tuple[Misfit, ...]:
+    """What the server says about the query itself; what it says about the answer is another step's.
+
+    Raises:
+        BridgeError: There was no answer.
+    """
+    document = query.document
+    variables = first_page(query.listing, 1) if query.listing else dict.fromkeys(document.variables, NO_ID)
+    result = await client.ask(document.text, document.name, variables)
+    if not any(error.kind is Kind.QUERY and not error.path for error in result.errors):
+        return ()
+    return complaints(document, result.errors)

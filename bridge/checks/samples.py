@@ -1,0 +1,148 @@
+"""A page of real records: what may not be read of it, and one of them mapped and shown."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from bridge.checks.masking import masked
+from bridge.checks.queries import first_page
+from bridge.checks.report import Check, failed
+from bridge.errors import BridgeError, Refused
+from bridge.records import Draft, Reason, Stream
+from bridge.salestrekker.server_errors import Kind, dotted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from bridge.mapping import Mapper
+    from bridge.records import Record, Unsendable
+    from bridge.salestrekker.client import Page, SalestrekkerClient
+    from bridge.salestrekker.queries import ListQuery
+
+__all__ = ["Sample", "mapped", "read_sample"]
+
+SIZE: Final = 100
+"""Records that are looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The first records of a list; none where they could not be read."""
+
+    records: tuple[Record, ...] = ()
+
+
+async def read_sample(
+    name: str, stream: Stream, query: ListQuery, mapper: Mapper, client: SalestrekkerClient
+) -> tuple[Check, Sample]:
+    """Read the beginning of a list, and say what may not be read.
+
+    Args:
+        name: Of the step.
+        stream: Which list it is.
+        query: What is asked.
+        mapper: Finds a record's id.
+        client: To ask with.
+    """
+    try:
+        pages = client.pages(query, stream=stream, identify=mapper.identify, page_size=SIZE)
+        async with aclosing(pages) as walk:
+            page = await anext(walk)
+    except Refused as error:
+        fields = await _closed_fields(query, client)
+        return (_closed(name, fields) if fields else failed(name, error)), Sample()
+    except BridgeError as error:
+        return failed(name, error), Sample()
+    return _read(name, stream, page), Sample(page.records)
+
+
+def _read(name: str, stream: Stream, page: Page) -> Check:
+    read = f"the first {len(page.records)} {stream} were read"
+    if not page.records and not page.broken:
+        return Check(
+            name,
+            ok=True,
+            detail=f"the organisation has no {stream} that can be read",
+            advice="Where it must have some: is it the right organisation, and what narrows the query down?",
+        )
+    if not page.broken:
+        return Check(name, ok=True, detail=read)
+    first = page.broken[0]
+    return Check(
+        name,
+        ok=bool(page.records),
+        detail=f"{read}, {len(page.broken)} could not be: {first.message} ({first.id or 'no id'})",
+        advice="They are reported and left out; ask Salestrekker's support where they are many.",
+    )
+
+
+async def _closed_fields(query: ListQuery, client: SalestrekkerClient) -> tuple[str, ...]:
+    """The fields that this log-in may not read, each once."""
+    try:
+        result = await client.ask(query.document.text, query.document.name, first_page(query, SIZE))
+    except BridgeError:
+        return ()
+    closed = (dotted(error.path) for error in result.errors if error.kind is Kind.PERMISSION)
+    return tuple(dict.fromkeys(field for field in closed if field))
+
+
+def _closed(name: str, fields: Sequence[str]) -> Check:
+    listed = "\n".join(fields)
+    return Check(
+        name,
+        ok=False,
+        detail=f"Salestrekker does not let this log-in read:\n{listed}",
+        advice="Ask for these permissions (an API key has all of them; a log-in has its user's), or take the "
+        "fields out of the query and out of the map.",
+    )
+
+
+def mapped(name: str, stream: Stream, sample: Sample, mapper: Mapper, *, show: bool) -> Check:
+    """What the map makes of the records, and of one of them in full.
+
+    Args:
+        name: Of the step.
+        stream: Which list they are of.
+        sample: The records.
+        mapper: Makes drafts of them.
+        show: Show personal data as it is.
+    """
+    made = [mapper(record) for record in sample.records]
+    drafts = [draft for draft in made if isinstance(draft, Draft)]
+    others = [other for other in made if not isinstance(other, Draft)]
+    summary = _summary(stream, drafts, others)
+    if not sample.records:
+        return Check(name, ok=True, detail=f"there are no {stream} to map")
+    if drafts:
+        open_ = show or stream is Stream.PRODUCTS
+        shown = _shown(drafts[0], str if open_ else masked)
+        advice = "" if open_ else "`trakor-bridge check --show` shows it unmasked."
+        return Check(name, ok=True, detail=f"{summary}\n{shown}", advice=advice)
+    filtered = all(other.reason is Reason.FILTERED for other in others)
+    advice = f"Look at [{stream}] where: it leaves all of them out." if filtered else _map_advice(stream)
+    return Check(name, ok=filtered, detail=summary, advice=advice)
+
+
+def _map_advice(stream: Stream) -> str:
+    return (
+        f"Look at [{stream}.map]: its expressions must read what the query selects "
+        "(docs/mapping.md; `trakor-bridge check --show` shows what is read)."
+    )
+
+
+def _summary(stream: Stream, drafts: Sequence[Draft], others: Sequence[Unsendable]) -> str:
+    """How many would be sent, and why the others would not."""
+    reasons = Counter(
+        f"{other.reason}{f' ({other.field}: {other.detail})' if other.detail else ''}" for other in others
+    )
+    parts = [f"{len(drafts)} of {len(drafts) + len(others)} {stream} would be sent"]
+    return ", ".join([*parts, *(f"{number} {reason}" for reason, number in reasons.most_common(5))])
+
+
+def _shown(draft: Draft, shape: Callable[[str], str]) -> str:
+    fields = {field: value for field, value in draft.payload.fields().items() if value}
+    lines = [f"  {field}: {shape(value)}" for field, value in fields.items()]
+    return "\n".join([f"for example {draft.id}:", *lines])

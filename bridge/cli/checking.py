@@ -1,0 +1,158 @@
+"""`trakor-bridge check` and `trakor-bridge schema pull`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from bridge.cli.plain import plain
+from bridge.cli.session import (
+    ConfigOption,
+    ConnectionOption,
+    JsonOption,
+    LogFormatOption,
+    LogLevelOption,
+    begin,
+    print_json,
+)
+from bridge.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bridge.checks import Check
+    from bridge.cli.session import Session
+
+__all__ = ["add_to"]
+
+HELP = """\
+Check everything that a backfill needs, and say what to do where something is not as it must be.
+
+Configuration, ledger, both addresses, the log-in, the organisation, each query against the live schema,
+the maps against the queries, and one real record mapped and shown, its personal data masked. Nothing is
+written, neither here nor in Salestrekker nor in Trakor.
+
+Go from the first ✗ to the last, write what is said below it, and check again.
+
+\b
+Examples:
+  trakor-bridge check
+  trakor-bridge check --show        the mapped record with its personal data
+  trakor-bridge check --json
+
+\b
+Exit status:
+  0   all is as it must be
+  1   something is not
+  2   wrong usage or configuration
+"""
+PULL = """\
+Save Salestrekker's schema as it is now, as queries/schema.graphql beside the configuration.
+
+For reading, when you change a query; and `trakor-bridge check` tells from then on what has changed since.
+
+\b
+Example:
+  trakor-bridge schema pull
+"""
+
+FAILED: Final = 1
+UNUSABLE: Final = 2
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    app.command("check", help=HELP, short_help="Check access, queries and maps, and say what to do.")(_check)
+    schema = typer.Typer(help="Salestrekker's schema.", no_args_is_help=True, rich_markup_mode=None)
+    schema.command("pull", help=PULL, short_help="Save the schema beside the queries.")(_pull)
+    app.add_typer(schema, name="schema", short_help="Save Salestrekker's schema beside the queries.")
+
+
+def _check(
+    *,
+    show: Annotated[
+        bool, typer.Option("--show", help="Show the mapped record with its personal data.")
+    ] = False,
+    json: JsonOption = False,
+    config: ConfigOption = None,
+    connection: ConnectionOption = None,
+    log_level: LogLevelOption = None,
+    log_format: LogFormatOption = None,
+) -> int:
+    from bridge.checks import Check  # noqa: PLC0415 - see the package
+
+    tell = _silent if json else _tell
+    try:
+        session = begin(config, connection, log_level or "error", log_format)
+    except ConfigurationError as error:
+        found = [Check("configuration", ok=False, detail=fault) for fault in error.faults]
+        for one in found:
+            tell(one)
+        status = UNUSABLE
+    else:
+        found = asyncio.run(_all(session, tell, show=show))
+        status = 0 if all(one.ok for one in found) else FAILED
+    if json:
+        print_json({"ok": status == 0, "checks": [one.as_json() for one in found]})
+    else:
+        _conclude(found)
+    return status
+
+
+async def _all(session: Session, tell: Callable[[Check], None], *, show: bool) -> list[Check]:
+    from bridge.checks import run  # noqa: PLC0415 - see the package
+
+    found = []
+    async for one in run(session.settings, session.connections, os.environ, show=show):
+        tell(one)
+        found.append(one)
+    return found
+
+
+def _silent(_: Check) -> None:
+    """Nothing: for JSON."""
+
+
+def _tell(one: Check) -> None:
+    """One line for the step, what more was found below it, and what to do, further in."""
+    first, *others = one.detail.split("\n")
+    typer.secho("✓ " if one.ok else "✗ ", fg="green" if one.ok else "red", bold=True, nl=False)
+    typer.secho(one.name, bold=True, nl=False)
+    typer.echo(f"  {plain(first)}")
+    for line in others:
+        typer.echo(f"    {plain(line)}")
+    if one.advice:
+        for line in one.advice.split("\n"):
+            typer.secho(f"    → {plain(line)}" if line else "    →", fg=None if one.ok else "yellow")
+
+
+def _conclude(found: list[Check]) -> None:
+    faults = sum(not one.ok for one in found)
+    if faults:
+        typer.echo(
+            f"\n{faults} of {len(found)} are not as they must be: begin with the first, and check again."
+        )
+    else:
+        typer.echo("\nAll is as it must be. Next: trakor-bridge backfill")
+
+
+def _pull(
+    *,
+    config: ConfigOption = None,
+    connection: ConnectionOption = None,
+    log_level: LogLevelOption = None,
+    log_format: LogFormatOption = None,
+) -> None:
+    from datetime import UTC, datetime  # noqa: PLC0415 - see the package
+
+    from bridge.checks import pull  # noqa: PLC0415 - see the package
+
+    session = begin(config, connection, log_level or "error", log_format)
+    chosen = session.settings.connections[session.connections[0]]
+    moment = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+    path = asyncio.run(pull(session.settings, chosen, moment))
+    of = f" (of the connection {chosen.name})" if len(session.settings.connections) > 1 else ""
+    typer.echo(f"saved {path}{of}")
