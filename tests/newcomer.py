@@ -27,8 +27,6 @@ __all__ = ["Newcomer"]
 LINES = re.compile(
     r"(?P<file>\S+), lines? (?P<first>\d+)(?: to (?P<last>\d+))?: (?P<verb>write|take (?:it|them) out)"
 )
-    r"(?P<file>\S+), lines? (?P<first>\d+)(?: to (?P<last>\d+))?: (?P<verb>write|take (?:it|them) out)"
-)
 TABLE = re.compile(r"In the configuration, below \[(?P<table>[\w.]+)\].*write:")
 BELOW = re.compile(r".*[Ww]rite below \[(?P<table>[\w.]+)\]:")
 
