@@ -460,7 +460,7 @@ def test_a_record_of_a_connection_that_is_gone_is_left_alone(desk: Desk, ids: di
 async def test_a_decision_beside_a_running_backfill_disturbs_it_not_and_is_carried_out(
     desk: Desk, start_sandbox: Callable[[Options], Awaitable[Sandbox]]
 ) -> None:
-    """The backfill has a request under way, and the ledger: it or the next one sends what a person decides."""
+    """A backfill has the ledger, and a request under way: it or the next one sends what a person decides."""
     sandbox = await start_sandbox(Options(contacts=0, products=0))
     begin_anew(desk, sandbox)
     sandbox.contacts.add("Jane Smith")
