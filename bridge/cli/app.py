@@ -43,7 +43,8 @@ First steps, with nothing to configure:
 
 \b
 With an organisation of your own:
-  cp config.example.toml config.toml  then fill it in
+  trakor-bridge init                  asks for both systems, writes config.toml
+  trakor-bridge check                 looks at everything first, and says what to do
   trakor-bridge backfill              everything into Trakor, once
   trakor-bridge status                what is where, and what waits for you
 """
