@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add_to"]
 
+STOPPING: Final = (signal.SIGINT, signal.SIGTERM)
 HELP = """\
 Read everything from Salestrekker, deliver what Trakor lacks, and end.
 
@@ -132,12 +133,13 @@ async def _until_stopped(session: Session, order: Order, watch: Watch) -> Report
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
-    def stop_in_order(number: signal.Signals) -> None:
+    def stop_in_order() -> None:
         stop.set()
-        loop.remove_signal_handler(number)
+        for number in STOPPING:  # whichever comes second ends it, also where the other one came first
+            loop.remove_signal_handler(number)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop_in_order, number)
+    for number in STOPPING:
+        loop.add_signal_handler(number, stop_in_order)
     streams = [Stream(stream) for stream in order.streams]
     run = (
         partial(rehearse, look=_list_changes if order.csv else _ignore)
