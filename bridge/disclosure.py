@@ -34,6 +34,9 @@ ENDING_PAGES: Final = 2
 
 MINUTES_PER_DAY: Final = 24 * 60
 
+DAY: Final = 86_400
+"""Seconds."""
+
 ENDPOINTS: Final = {Stream.CONTACTS: "POST /parties", Stream.PRODUCTS: "POST /products"}
 
 
@@ -127,7 +130,7 @@ def disclose(settings: Settings, names: tuple[str, ...]) -> Disclosure:
         application=f"salestrekker-trakor-bridge {__version__}",
         direction="out of Salestrekker into Trakor; nothing is ever written to Salestrekker",
         connections=tuple(_connection_flow(settings, settings.connections[name], known) for name in names),
-        stored=_STORED,
+        stored=tuple(line.format(history=settings.ledger.keep_history / DAY) for line in _STORED),
         credentials=_CREDENTIALS,
         to_fill_in=_TO_FILL_IN,
         disconnect=_DISCONNECT,
@@ -144,7 +147,7 @@ _STORED: Final = (
         "what a record says (the fields sent, listed above) only while it waits to be sent or for a person's "
         "decision; the row is deleted when that ends, and overwritten"
     ),
-    "a history of each record in short lines without personal data; for as long as the ledger is kept",
+    "a history of each record in short lines without personal data; for {history:,.0f} days",
     "Logs hold counts, ids and errors, no names, e-mail addresses or phone numbers, and no credentials.",
 )
 _CREDENTIALS: Final = (

@@ -15,7 +15,7 @@ from bridge.ledger.schema import claims, feeds, history, links, records, spaces,
 from bridge.naming import Hasher
 from bridge.records import Stream
 from bridge.settings import load
-from bridge.wiring import ledger_key, ledger_path
+from bridge.wiring.ledgers import ledger_key, ledger_path
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

@@ -657,7 +657,6 @@ UNBUILT_VALUES = {
     "contacts": '"1h"',
     "products": '"1h"',
     "reconcile": '"1h"',
-    "keep_history": '"1d"',
     "token": f'"{TOKEN}"',
     "port": "1",
     "urls": '["slack://x"]',

@@ -31,14 +31,15 @@ from bridge.backfill.limits import limited
 from bridge.backfill.report import ConnectionReport, Problem, Report
 from bridge.delivery import Delivery, Lane
 from bridge.errors import BridgeError, Refused
-from bridge.ledger.care import temporary_copy
+from bridge.ledger.care import prune_history, temporary_copy
 from bridge.ledger.opening import open_ledger
 from bridge.ledger.rows import feed_of
 from bridge.ledger.sending import give_up_claims, next_due
 from bridge.ledger.sweeps import begin_run, count, end_run, needing_a_person
 from bridge.naming import Hasher
 from bridge.sync import Listing, sweep
-from bridge.wiring import destination_of, ledger_key, ledger_path, pace_of, plan_of, rehearsal_key, source_of
+from bridge.wiring.flows import destination_of, pace_of, plan_of, source_of
+from bridge.wiring.ledgers import ledger_key, ledger_path, rehearsal_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
     from bridge.settings import Settings
     from bridge.sync import Swept
     from bridge.trakor import TrakorClient
-    from bridge.wiring import Plan
+    from bridge.wiring.flows import Plan
 
 __all__ = ["backfill", "rehearse"]
 
@@ -97,7 +98,11 @@ async def backfill(
     key = ledger_key(settings, make=False)
     with open_ledger(ledger_path(settings), key, "trakor-bridge backfill") as ledger:
         how = How(ledger, hasher, restart=restart, limit=limit)
-        return await _run_all(plans, how, stop, watch)
+        report = await _run_all(plans, how, stop, watch)
+        before = _now() - int(settings.ledger.keep_history * 1000)
+        while await ledger.call(prune_history, before):
+            pass  # a part at a time
+    return report
 
 
 async def rehearse(

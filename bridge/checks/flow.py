@@ -28,7 +28,8 @@ from bridge.records import Stream
 from bridge.salestrekker.schema.changes import changes
 from bridge.salestrekker.schema.live import SCHEMA_FILE, Unavailable, read_saved
 from bridge.salestrekker.schema.selected import selected
-from bridge.wiring import ledger_key, source_of
+from bridge.wiring.flows import source_of
+from bridge.wiring.ledgers import ledger_key
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from bridge.checks.report import Check, failed
 from bridge.errors import LedgerError
 from bridge.ledger.opening import is_outdated, owner_of, require_current, revision, try_key
-from bridge.wiring import ledger_key, ledger_path
+from bridge.wiring.ledgers import ledger_key, ledger_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,7 +15,7 @@ from bridge.salestrekker.schema.live import (
     introspection_query,
     read_introspection,
 )
-from bridge.wiring import source_of
+from bridge.wiring.flows import source_of
 
 if TYPE_CHECKING:
     from pathlib import Path

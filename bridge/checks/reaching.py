@@ -10,7 +10,7 @@ from bridge.checks.report import Check, failed
 from bridge.errors import BridgeError, Refused, Transient
 from bridge.salestrekker.login import WrongOrganization
 from bridge.salestrekker.reach import knock, likely_address, reason_of
-from bridge.wiring import destination_of
+from bridge.wiring.flows import destination_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

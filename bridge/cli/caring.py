@@ -67,7 +67,7 @@ def _backup(
     log_format: LogFormatOption = None,
 ) -> None:
     from bridge.ledger.care import back_up, copy_key  # noqa: PLC0415 - see the package
-    from bridge.wiring import ledger_path  # noqa: PLC0415 - see the package
+    from bridge.wiring.ledgers import ledger_path  # noqa: PLC0415 - see the package
 
     session = begin(config, connection, log_level, log_format)
     path = ledger_path(session.settings)
@@ -88,7 +88,7 @@ def _check(
 ) -> int:
     from bridge.ledger.care import check  # noqa: PLC0415 - see the package
     from bridge.ledger.opening import require_current  # noqa: PLC0415 - see the package
-    from bridge.wiring import ledger_path  # noqa: PLC0415 - see the package
+    from bridge.wiring.ledgers import ledger_path  # noqa: PLC0415 - see the package
 
     session = begin(config, connection, log_level, log_format)
     path = ledger_path(session.settings)
@@ -118,7 +118,7 @@ def _vacuum(
 ) -> None:
     from bridge.ledger.care import vacuum  # noqa: PLC0415 - see the package
     from bridge.ledger.opening import require_current, take_over  # noqa: PLC0415 - see the package
-    from bridge.wiring import ledger_path  # noqa: PLC0415 - see the package
+    from bridge.wiring.ledgers import ledger_path  # noqa: PLC0415 - see the package
 
     session = begin(config, connection, log_level, log_format)
     path = ledger_path(session.settings)

@@ -132,8 +132,9 @@ def _tell(one: Check) -> None:
 def _conclude(found: list[Check]) -> None:
     faults = sum(not one.ok for one in found)
     if faults:
+        are = "is" if faults == 1 else "are"
         typer.echo(
-            f"\n{faults} of {len(found)} are not as they must be: begin with the first, and check again."
+            f"\n{faults} of {len(found)} {are} not as it must be: begin with the first, then check again."
         )
     else:
         typer.echo("\nAll is as it must be. Next: trakor-bridge backfill")

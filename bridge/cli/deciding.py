@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import typer
 
+from bridge.cli.asking import agreed
 from bridge.cli.listing import JsonList
 from bridge.cli.plain import plain
 from bridge.cli.selecting import current_ledger, hasher_of, the_one
@@ -124,12 +125,7 @@ def _agreed(order: Order, number: int) -> bool:
             f"`records {order.verb}` for {_records(number)} needs a yes",
             advice="add --yes; nothing was changed",
         )
-    # Not typer.confirm: that writes a blank to standard output, which is the document's alone.
-    typer.echo(f"{str(order.verb).capitalize()} {_records(number)}? [y/N] ", nl=False, err=True)
-    if sys.stdin.readline().strip().lower() in {"y", "yes"}:
-        return True
-    typer.echo("Nothing was changed.", err=True)
-    return False
+    return agreed(f"{str(order.verb).capitalize()} {_records(number)}?")
 
 
 def _claim(session: Session, connection: Reader, name: str) -> Claim | None:

@@ -1,4 +1,4 @@
-"""`trakor-bridge records list|show|retry|accept|drop`."""
+"""`trakor-bridge records list|show|accept|retry|drop|forget`."""
 
 from __future__ import annotations
 
@@ -92,6 +92,18 @@ Examples:
   trakor-bridge records drop --reason same-name --yes
 """
 
+FORGET = """\
+Erase what the ledger knows of one record, for somebody who asks for it.
+
+Its id in Salestrekker stays, so that it does not come back. Trakor's API cannot delete: the ids to
+delete there by hand are printed. This cannot be undone, and does not reach backups.
+
+\b
+Examples:
+  trakor-bridge records forget 5f0e9c1a-8f0c-4c2b-9a57-0a1b2c3d4e5f
+  trakor-bridge records forget --name "Jane Smith" --yes
+"""
+
 TABLE_ROWS = 100
 """So many rows a table has where nobody says how many."""
 
@@ -110,11 +122,8 @@ def add_to(app: typer.Typer) -> None:
     commands.command("accept", help=ACCEPT, short_help="Accept what a record waits for.")(_accept)
     commands.command("retry", help=RETRY, short_help="Decide a record anew.")(_retry)
     commands.command("drop", help=DROP, short_help="Never send a record (again).")(_drop)
-    commands.command("forget", hidden=True, add_help_option=False, context_settings=_ANYTHING)(_forget)
+    commands.command("forget", help=FORGET, short_help="Erase what is known of one record.")(_forget)
     app.add_typer(commands, name="records", short_help="What became of each record; your decisions.")
-
-
-_ANYTHING = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 
 def _selection(
@@ -311,8 +320,24 @@ def _decide(
     return decide(session, Order(Verb(verb), selection, given_name=given_name, yes=yes, json=json))
 
 
-def _forget() -> None:
-    raise UserError(
-        "`records forget` is not built yet",
-        advice="`records drop` keeps a record from being sent; `trakor-bridge --help` lists what is built",
-    )
+def _forget(  # noqa: PLR0913 - one parameter for each option
+    identity: IdArgument = None,
+    *,
+    name: NameOption = None,
+    stream: StreamOption = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it without being asked.")] = False,
+    json: JsonOption = False,
+    config: ConfigOption = None,
+    connection: ConnectionOption = None,
+    log_level: LogLevelOption = None,
+    log_format: LogFormatOption = None,
+) -> None:
+    from bridge.cli.forgetting import as_json, forget_one, tell  # noqa: PLC0415 - see the package
+
+    session = begin(config, connection, log_level, log_format)
+    selection = _selection(identity, name=name, connection=connection, stream=stream)
+    found, forgotten = forget_one(session, selection, yes=yes)
+    if json:
+        print_json(as_json(found, forgotten))
+    else:
+        tell(found, forgotten)

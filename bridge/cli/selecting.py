@@ -143,7 +143,7 @@ def current_ledger(session: Session) -> Path:
         LedgerError: It is not.
     """
     from bridge.ledger.opening import require_current  # noqa: PLC0415 - see the package
-    from bridge.wiring import ledger_path  # noqa: PLC0415 - see the package
+    from bridge.wiring.ledgers import ledger_path  # noqa: PLC0415 - see the package
 
     path = ledger_path(session.settings)
     require_current(path)
@@ -162,7 +162,7 @@ def hasher_of(session: Session, connection: Reader) -> Hasher:
     """
     from bridge.ledger.opening import prove_key  # noqa: PLC0415 - see the package
     from bridge.naming import Hasher  # noqa: PLC0415 - see the package
-    from bridge.wiring import ledger_key  # noqa: PLC0415 - see the package
+    from bridge.wiring.ledgers import ledger_key  # noqa: PLC0415 - see the package
 
     key = ledger_key(session.settings, make=False)
     prove_key(connection, key)

@@ -65,7 +65,7 @@ def _status(
 def _taken(session: Session) -> Snapshot:
     from bridge.records import Stream  # noqa: PLC0415 - see the package
     from bridge.status import take  # noqa: PLC0415 - see the package
-    from bridge.wiring import ledger_path  # noqa: PLC0415 - see the package
+    from bridge.wiring.ledgers import ledger_path  # noqa: PLC0415 - see the package
 
     settings = session.settings
     streams = {

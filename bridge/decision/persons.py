@@ -101,6 +101,8 @@ def retry(row: LedgerRow, draft: Draft | None, holder_of: HolderOf, policy: Poli
     Raises:
         UserError: The record needs no decision.
     """
+    if row.forgotten:
+        raise UserError(f"record {row.id} was forgotten on request", advice="there is nothing left to retry")
     if row.state in {State.DELIVERED, State.MERGED}:
         raise UserError(f"record {row.id} is {row.state}: there is nothing to retry")
     if row.reason is Reason.EXISTING:

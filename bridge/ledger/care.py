@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from bridge.errors import LedgerError
-from bridge.ledger.engine import reading
+from bridge.ledger.engine import read_only, reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -113,7 +113,7 @@ def copy_key(key: Path, target: Path) -> Path:
 
 def _copy(path: Path, target: Path) -> None:
     with (
-        closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as source,
+        closing(sqlite3.connect(read_only(path), uri=True)) as source,
         closing(sqlite3.connect(target)) as copy,
     ):
         source.backup(copy, pages=PAGES_AT_ONCE)

@@ -25,7 +25,9 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar, cast
+from urllib.parse import quote
 
 import structlog
 from sqlalchemy import Connection, create_engine, event
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-__all__ = ["Ledger", "reading", "writing"]
+__all__ = ["Ledger", "read_only", "reading", "writing"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -88,10 +90,10 @@ def _writer(path: Path, *, owner: bool) -> Engine:
     """An engine whose transactions all begin as writers, on a file that only its owner can read."""
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     engine = create_engine(
-        f"sqlite+pysqlite:///{path}",
+        "sqlite+pysqlite://",
+        creator=partial(sqlite3.connect, path, check_same_thread=False, isolation_level=None),
         poolclass=StaticPool,
         hide_parameters=True,  # they are what records say, and an error's text may reach a log
-        connect_args={"check_same_thread": False, "isolation_level": None},
     )
 
     @event.listens_for(engine, "connect")
@@ -105,6 +107,11 @@ def _writer(path: Path, *, owner: bool) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
+
+
+def read_only(path: Path) -> str:
+    """The URI that opens a SQLite file for reading only, whatever characters its path has."""
+    return f"file:{quote(str(path))}?mode=ro"
 
 
 @contextmanager
@@ -151,10 +158,10 @@ def reading(path: Path) -> Iterator[Connection]:
         A connection that cannot write.
     """
     engine = create_engine(
-        f"sqlite+pysqlite:///file:{path}?mode=ro&uri=true",
+        "sqlite+pysqlite://",
+        creator=partial(sqlite3.connect, read_only(path), uri=True, isolation_level=None),
         poolclass=NullPool,
         hide_parameters=True,
-        connect_args={"isolation_level": None},
     )
 
     @event.listens_for(engine, "connect")

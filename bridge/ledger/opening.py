@@ -21,7 +21,7 @@ from sqlalchemy import insert, select
 
 from bridge.errors import LedgerError
 from bridge.ledger.care import back_up_before_migration
-from bridge.ledger.engine import Ledger, reading, writing
+from bridge.ledger.engine import Ledger, read_only, reading, writing
 from bridge.ledger.schema import HEAD, facts
 
 if TYPE_CHECKING:
@@ -180,7 +180,7 @@ def revision(path: Path) -> str | None:
     if not path.exists() or path.stat().st_size == 0:
         return None
     try:
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+        with closing(sqlite3.connect(read_only(path), uri=True)) as connection:
             if not connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
                 return None
             row = connection.execute("SELECT version_num FROM alembic_version").fetchone()

@@ -112,6 +112,7 @@ def row_of(row: Row[*tuple[Any, ...]]) -> LedgerRow:
         gone=bool(row.gone),
         filtered=bool(row.filtered),
         retry=bool(row.retry),
+        forgotten=bool(row.forgotten),
     )
 
 
@@ -120,6 +121,7 @@ ROW = tuple(
     for name in (
         "number", "source_id", "state", "reason", "key", "sent_key", "sent", "same_as", "fingerprint",
         "read_at", "attempts", "trakor_id", "origin", "merged_into", "seen", "gone", "filtered", "retry",
+        "forgotten",
     )
 )  # fmt: skip
 """The columns that ``row_of`` reads."""

@@ -93,6 +93,7 @@ records = Table(
     Column("gone", Integer, nullable=False, server_default="0"),
     Column("filtered", Integer, nullable=False, server_default="0"),
     Column("retry", Integer, nullable=False, server_default="0"),
+    Column("forgotten", Integer, nullable=False, server_default="0"),
     Column("key", Text, nullable=False, server_default=""),
     Column("sent_key", Text, nullable=False, server_default=""),
     Column("sent", Text, nullable=False, server_default=""),

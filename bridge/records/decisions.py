@@ -49,6 +49,7 @@ class LedgerRow:
         gone: Mark: no longer in the source.
         filtered: Mark: the ``where`` expression now says no.
         retry: A person asked for a new decision at the next sight.
+        forgotten: All that is left is this tombstone: nothing is ever decided on it again.
     """
 
     number: int
@@ -69,6 +70,7 @@ class LedgerRow:
     gone: bool = False
     filtered: bool = False
     retry: bool = False
+    forgotten: bool = False
 
     @property
     def unanswered(self) -> bool:

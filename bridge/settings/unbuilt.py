@@ -27,7 +27,6 @@ NOT_BUILT_YET: Mapping[str, str] = {
     "webhooks": "webhooks are not built yet: leave this out",
     "admin": "the status page is not built yet: use `trakor-bridge status`",
     "alerts": "alerts are not built yet: watch the exit status of `trakor-bridge backfill`",
-    "ledger.keep_history": "pruning the history is not built yet: all of it is kept",
 }
 """Key, or table -> what is said to whoever gives it a value."""
 

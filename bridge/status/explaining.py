@@ -58,6 +58,7 @@ EVENTS: Final = (
     ("accepted", r"(.+) has the name", "A person accepted it, but {0} has the new name: held again."),
     ("accepted", r"(.+)", "A person accepted it: {0}."),
     ("dropped", "", "A person dropped it: never sent."),
+    ("forgotten", "", "Forgotten on request: nothing else is known of it, and it does not come back."),
     ("retry", r"(.+)", "A person asked for a new decision: {0}."),
     ("retried", "", "A person asked for a new decision: to be sent."),
     ("retried", QUALIFIED, "A person asked for a new decision: to be sent under its qualified name."),

@@ -131,6 +131,7 @@ def _records() -> None:
         sa.Column("gone", sa.Integer(), server_default="0", nullable=False),
         sa.Column("filtered", sa.Integer(), server_default="0", nullable=False),
         sa.Column("retry", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("forgotten", sa.Integer(), server_default="0", nullable=False),
         sa.Column("key", sa.Text(), server_default="", nullable=False),
         sa.Column("sent_key", sa.Text(), server_default="", nullable=False),
         sa.Column("sent", sa.Text(), server_default="", nullable=False),

@@ -1,18 +1,11 @@
-"""From the configuration to the objects that a command works with, built by hand.
-
-The only place where settings become clients, mappers and ledgers: ``backfill``, the daemon and the
-commands all get theirs here.
-"""
+"""What reads and sends for one connection: its clients, queries, mappers and pace."""
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bridge.delivery import Pace
-from bridge.errors import LedgerError
-from bridge.ledger.opening import derive_key, read_or_make_key, revision
 from bridge.mapping import Mapper
 from bridge.records import Stream
 from bridge.salestrekker.client import Retries, SalestrekkerClient
@@ -22,22 +15,12 @@ from bridge.trakor import TrakorClient
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
-    from pathlib import Path
 
     from bridge.naming import Hasher
     from bridge.salestrekker.queries import ListQuery
     from bridge.settings import Connection, Settings
 
-__all__ = [
-    "Plan",
-    "destination_of",
-    "ledger_key",
-    "ledger_path",
-    "pace_of",
-    "plan_of",
-    "rehearsal_key",
-    "source_of",
-]
+__all__ = ["Plan", "destination_of", "pace_of", "plan_of", "source_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,37 +30,6 @@ class Plan:
     connection: Connection
     queries: Mapping[Stream, ListQuery]
     mappers: Mapping[Stream, Mapper]
-
-
-def ledger_path(settings: Settings) -> Path:
-    """The ledger's file.
-
-    Raises:
-        LedgerError: The ledger is no file.
-    """
-    if settings.ledger.path is None:
-        raise LedgerError("a ledger on PostgreSQL is not built yet", advice="use a sqlite:/// address")
-    return settings.ledger.path
-
-
-def ledger_key(settings: Settings, *, make: bool) -> bytes:
-    """The key of the ledger's hashes: as configured, else from ``ledger.key`` beside the ledger.
-
-    Args:
-        settings: The configuration.
-        make: Make the file where neither it nor a ledger is there yet.
-    """
-    if settings.ledger.key is not None:
-        return derive_key(settings.ledger.key.get_secret_value())
-    path = ledger_path(settings)
-    return read_or_make_key(path.with_name("ledger.key"), make=make and revision(path) is None)
-
-
-def rehearsal_key(settings: Settings) -> bytes:
-    """The key for a dry run: the ledger's own, or a passing one where there is no ledger yet."""
-    if settings.ledger.key is None and revision(ledger_path(settings)) is None:
-        return derive_key(secrets.token_hex())
-    return ledger_key(settings, make=False)
 
 
 def plan_of(settings: Settings, connection: Connection, streams: Collection[Stream], hasher: Hasher) -> Plan:

@@ -1,0 +1,77 @@
+"""`trakor-bridge records forget`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import typer
+
+from bridge.cli.asking import agreed
+from bridge.cli.plain import plain
+from bridge.cli.selecting import current_ledger, the_one
+from bridge.errors import UserError
+from bridge.ledger.engine import reading, writing
+from bridge.ledger.forgetting import forget
+
+if TYPE_CHECKING:
+    from bridge.cli.selecting import Selection
+    from bridge.cli.session import Session
+    from bridge.ledger.forgetting import Forgotten
+    from bridge.ledger.reading import Found
+
+__all__ = ["as_json", "forget_one", "tell"]
+
+
+def forget_one(session: Session, selection: Selection, *, yes: bool) -> tuple[Found, Forgotten]:
+    """Forget one record, once the user has said yes.
+
+    Args:
+        session: The command's configuration.
+        selection: Which record.
+        yes: The user has said so already.
+
+    Raises:
+        UserError: It is not clear which is meant, nobody said yes, or it is being sent just now.
+    """
+    path = current_ledger(session)
+    with reading(path) as connection:
+        found = the_one(session, connection, selection)
+    if not yes:
+        _ask(found)
+    with writing(path) as connection:
+        return found, forget(connection, found.number, now=time.time_ns() // 1_000_000)
+
+
+def _ask(found: Found) -> None:
+    if not sys.stdin.isatty():
+        raise UserError(
+            f"forgetting {plain(found.id)} cannot be undone, and nobody is there to ask", advice="add --yes"
+        )
+    if not agreed(f"Forget {plain(found.id)} of {found.feed.stream}? That cannot be undone."):
+        raise typer.Exit(1)
+
+
+def as_json(found: Found, forgotten: Forgotten) -> dict[str, object]:
+    """What `records forget --json` prints."""
+    return {
+        "connection": found.feed.connection,
+        "stream": str(found.feed.stream),
+        "id": forgotten.id,
+        "delete_in_trakor": list(forgotten.trakor_ids),
+        "maybe_in_trakor": forgotten.maybe_in_trakor,
+        "merged": list(forgotten.merged),
+    }
+
+
+def tell(found: Found, forgotten: Forgotten) -> None:
+    """Say what was done, and what is left to do by hand."""
+    typer.echo(f"forgotten: {plain(forgotten.id)} of {found.feed.stream}. It will not be sent again.")
+    for trakor_id in forgotten.trakor_ids:
+        typer.echo(f"delete in Trakor by hand: {plain(trakor_id)}")
+    if forgotten.maybe_in_trakor:
+        typer.echo("it was sent and never answered: look in Trakor for its name, and delete it there")
+    for other in forgotten.merged:
+        typer.echo(f"shared its record in Trakor, and may be the same person: {plain(other)}")
+    typer.echo("what its rows said leaves the ledger's file within an hour; backups still hold it")

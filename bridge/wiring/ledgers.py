@@ -1,0 +1,47 @@
+"""Where a configuration's ledger is, and the key of its hashes."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+from bridge.errors import LedgerError
+from bridge.ledger.opening import derive_key, read_or_make_key, revision
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bridge.settings import Settings
+
+__all__ = ["ledger_key", "ledger_path", "rehearsal_key"]
+
+
+def ledger_path(settings: Settings) -> Path:
+    """The ledger's file.
+
+    Raises:
+        LedgerError: The ledger is no file.
+    """
+    if settings.ledger.path is None:
+        raise LedgerError("a ledger on PostgreSQL is not built yet", advice="use a sqlite:/// address")
+    return settings.ledger.path
+
+
+def ledger_key(settings: Settings, *, make: bool) -> bytes:
+    """The key of the ledger's hashes: as configured, else from ``ledger.key`` beside the ledger.
+
+    Args:
+        settings: The configuration.
+        make: Make the file where neither it nor a ledger is there yet.
+    """
+    if settings.ledger.key is not None:
+        return derive_key(settings.ledger.key.get_secret_value())
+    path = ledger_path(settings)
+    return read_or_make_key(path.with_name("ledger.key"), make=make and revision(path) is None)
+
+
+def rehearsal_key(settings: Settings) -> bytes:
+    """The key for a dry run: the ledger's own, or a passing one where there is no ledger yet."""
+    if settings.ledger.key is None and revision(ledger_path(settings)) is None:
+        return derive_key(secrets.token_hex())
+    return ledger_key(settings, make=False)
