@@ -10,14 +10,15 @@ import subprocess
 import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import pytest
+import typer
 from typer.main import get_command
 
 import bridge
 from bridge.cli.app import NOT_BUILT, application
-from bridge.records import Origin, Reason, State
+from bridge.records import Origin, Reason, State, Stream
 from documentation import (
     anchors,
     blocks,
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
     from typer.core import TyperGroup
 
 ROOT = Path(__file__).parent.parent
-T = TypeVar("T")
 
 
 def repository() -> set[str]:
@@ -65,9 +65,13 @@ README = PAGES["README.md"]
 GLOSSARY = PAGES["docs/glossary.md"]
 
 
-def program() -> TyperGroup:
-    command: Any = get_command(application())
+def group(app: typer.Typer) -> TyperGroup:
+    command: Any = get_command(app)
     return command  # type: ignore[no-any-return]  # an application with several commands is a group of them
+
+
+def program() -> TyperGroup:
+    return group(application())
 
 
 # -- links, paths, blocks, words ------------------------------------------------------------------
@@ -177,25 +181,53 @@ def test_every_call_of_the_program_would_be_understood() -> None:
     assert [*calls_that_do_not_exist(PAGES, program())] == []
 
 
+def example() -> TyperGroup:
+    """A small program: `send`, with an option that is not built yet, `later`, and `records list`."""
+    app, below = typer.Typer(), typer.Typer()
+
+    @app.command()
+    def send(
+        streams: list[Stream],
+        *,
+        number: Annotated[int, typer.Option("--number")] = 1,
+        fast: Annotated[bool, typer.Option("--fast", hidden=True)] = False,
+    ) -> None:
+        """Is only parsed."""
+
+    @app.command(hidden=True)
+    def later() -> None:
+        """Is only named."""
+
+    @below.command("list")
+    def list_records(name: str = "", *, plain: bool = False) -> None:
+        """Is only parsed."""
+
+    app.add_typer(below, name="records", no_args_is_help=True)
+    below.command("show")(later)
+    return group(app)
+
+
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("`trakor-bridge backfil`", "backfil"),
-        ("`trakor-bridge backfill --dry`", "--dry"),
-        ("`trakor-bridge backfill deals`", "deals"),
-        ("`trakor-bridge backfill --dry-run`", "not built yet"),
-        ("`trakor-bridge run`", "not built yet"),
-        ("`python -m bridge sandbox --contacts many`", "many"),
-        ("```console\n$ cd x && trakor-bridge sandbox --contact 3 > config.toml &\n```\n", "--contact"),
-        ("```console\n$ .venv/bin/trakor-bridge sandbox \\\n    --speed 3\n```\n", "--speed"),
+        ("`trakor-bridge sent contacts`", "sent"),
+        ("`trakor-bridge send contacts --numbers 3`", "--numbers"),
+        ("`trakor-bridge send deals`", "deals"),
+        ("`trakor-bridge send contacts --fast`", "not built yet"),
+        ("`trakor-bridge later`", "not built yet"),
+        ("`trakor-bridge records lists`", "lists"),
+        ("`trakor-bridge records list too`", "too"),
+        ("`python -m bridge send contacts --number many`", "many"),
+        ("```console\n$ cd x && trakor-bridge send contacts --nmber 3 > out &\n```\n", "--nmber"),
+        ("```console\n$ .venv/bin/trakor-bridge send contacts \\\n    --speed 3\n```\n", "--speed"),
         ("```console\nerror: `trakor-bridge nothing`\n```\n", ""),
-        ("```console\n$ trakor-bridge sandbox --contacts 3 > config.toml &  # a remark\n```\n", ""),
-        ("`trakor-bridge backfill [contacts] [products]`, `trakor-bridge`, `trakor-bridge --help`", ""),
-        ("`trakor-bridge backfill --json 2>/dev/null | head`", ""),
+        ("```console\n$ trakor-bridge send contacts --number 3 > out &  # a remark\n```\n", ""),
+        ("`trakor-bridge send [contacts] [products]`, `trakor-bridge`, `trakor-bridge --help`", ""),
+        ("`trakor-bridge records`, `trakor-bridge records list --plain 2>/dev/null | head`", ""),
     ],
 )
 def test_a_call_that_would_not_be_understood_is_found(text: str, fault: str) -> None:
-    faults = [*calls_that_do_not_exist({"page.md": text}, program())]
+    faults = [*calls_that_do_not_exist({"page.md": text}, example())]
     assert (len(faults) == 1 and fault in faults[0]) if fault else not faults
 
 
