@@ -61,7 +61,7 @@ WORDING: Final[tuple[tuple[Kind, re.Pattern[str]], ...]] = (
         Kind.QUERY,
         re.compile(
             r"^syntax error|cannot query field|unknown (argument|type|fragment|directive)"
-            r'|variable "?\$|argument .* is required|have a (sub)?selection',
+            r"""|variable ["']?\$|argument .* is required|have a (sub)?selection""",
             re.IGNORECASE,
         ),
     ),

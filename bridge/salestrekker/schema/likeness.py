@@ -58,6 +58,8 @@ _SAME: Final = (
     ("id", "uid", "uuid", "guid", "identifier"),
     ("ticket", "deal", "opportunity", "lead"),
     ("type", "kind", "category"),
+    ("limit", "take", "size"),
+    ("offset", "skip"),
     ("abbr", "abbreviation", "short name", "shortname"),
     ("initial", "intro", "introductory", "starting"),
     ("max", "maximum", "highest"),
@@ -75,6 +77,7 @@ _MEANINGS: Final = {tuple(spelling.split()): tuple(group[0].split()) for group i
 _LONGEST: Final = max(map(len, _MEANINGS))
 
 
+@lru_cache(maxsize=65_536)
 def likeness(wanted: str, found: str) -> float:
     """How likely it is that ``found`` is what ``wanted`` was meant to be."""
     if wanted == found:

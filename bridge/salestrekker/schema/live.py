@@ -119,10 +119,13 @@ def read_saved(path: Path) -> LiveSchema | None:
             return None
         if path.stat().st_size > LARGEST_FILE:
             raise QueryFileError(f"{path}: is larger than any schema", advice=advice)
-        return LiveSchema(build_schema(path.read_text(encoding="utf-8")))
+        schema = build_schema(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise QueryFileError(f"{path}: cannot be read: {error.strerror}", advice=advice) from error
     except (GraphQLError, TypeError, ValueError, RecursionError) as error:
         # graphql-core raises TypeError for a schema that contradicts itself.
         reason = str(error).partition("\n")[0][:200]
         raise QueryFileError(f"{path}: is no schema that can be read: {reason}", advice=advice) from error
+    if schema.query_type is None:
+        raise QueryFileError(f"{path}: is no schema that can be read: it has no queries", advice=advice)
+    return LiveSchema(schema)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from graphql import (
@@ -41,6 +42,9 @@ Fielded: TypeAlias = GraphQLObjectType | GraphQLInterfaceType
 DEEPEST: Final = 4
 MOST_LOOKED_AT: Final = 3000
 """So many fields are looked at for one that is missing: schemas refer to themselves without end."""
+
+ALONE: Final = 0.75
+"""What it is worth that all below an object fits, where its name tells nothing."""
 
 STEP_COSTS: Final = 0.02
 """Of two that are equally alike, the nearer one."""
@@ -92,6 +96,12 @@ def leaves_below(parent: Fielded) -> Iterator[tuple[str, ...]]:
                 waiting.append(((*path, name), inner, (*through, inner.name)))
 
 
+@lru_cache(maxsize=256)
+def _leaves(parent: Fielded) -> tuple[tuple[str, ...], ...]:
+    """The same, looked up once for a type."""
+    return tuple(leaves_below(parent))
+
+
 def best_leaf(parent: Fielded, wanted: Sequence[str], taken: Iterable[tuple[str, ...]] = ()) -> Found | None:
     """What below a type is most like a path that is not there; None where nothing is.
 
@@ -103,7 +113,7 @@ def best_leaf(parent: Fielded, wanted: Sequence[str], taken: Iterable[tuple[str,
     taken = set(taken)
     rated = (
         Found(path, path_likeness(wanted, path) - STEP_COSTS * len(path))
-        for path in leaves_below(parent)
+        for path in _leaves(parent)
         if not any(path[:length] in taken for length in range(1, len(path) + 1))
     )
     best = max(rated, key=lambda found: found.score, default=None)
@@ -111,9 +121,9 @@ def best_leaf(parent: Fielded, wanted: Sequence[str], taken: Iterable[tuple[str,
 
 
 def fits(parent: Fielded, wanted: Sequence[Sequence[str]]) -> float:
-    """Which share of some paths has something like it below a type."""
-    found = sum(best_leaf(parent, path) is not None for path in wanted)
-    return found / len(wanted) if wanted else 0.0
+    """How well some paths are to be found below a type: of each the likeness of what is most like it."""
+    found = (best_leaf(parent, path) for path in wanted)
+    return sum(one.score for one in found if one) / len(wanted) if wanted else 0.0
 
 
 def rate_object(name: str, candidate: str, kind: Fielded, wanted: Sequence[Sequence[str]]) -> float:
@@ -121,5 +131,5 @@ def rate_object(name: str, candidate: str, kind: Fielded, wanted: Sequence[Seque
 
     What is below counts as much as the name, and is enough by itself: ``information`` may be ``name``.
     """
-    share = fits(kind, wanted)
-    return max((likeness(name, candidate) + share) / 2, 0.75 * share)
+    fit = fits(kind, wanted)
+    return max((likeness(name, candidate) + fit) / 2, ALONE * fit)
