@@ -485,12 +485,6 @@ def begin_anew(desk: Desk, sandbox: Sandbox) -> None:
     (desk.folder / "config.toml").write_text(configured(sandbox))
 
 
-def test_forgetting_is_not_built_yet(desk: Desk) -> None:
-    ran = desk("records", "forget", "some-id")
-    assert ran.status == 2
-    assert "`records forget` is not built yet" in ran.err
-
-
 async def test_what_was_decided_is_what_the_next_backfill_does(
     desk: Desk, start_sandbox: Callable[[Options], Awaitable[Sandbox]]
 ) -> None:
