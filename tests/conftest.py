@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import pytest
 
+from books import Book, empty_ledger
 from bridge.sandbox import Options, Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+    from pathlib import Path
 
 
 @pytest.fixture
@@ -75,3 +77,15 @@ def log_in(ask: Callable[..., Awaitable[tuple[int, Any]]]) -> Callable[[Sandbox]
         return str(answer["data"]["authenticate"]["token"])
 
     return authenticate
+
+
+@pytest.fixture(scope="session")
+def ledger_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where an empty ledger lies, migrated once and copied by each test."""
+    return tmp_path_factory.mktemp("template") / "ledger.db"
+
+
+@pytest.fixture
+def book(ledger_template: Path, tmp_path: Path) -> Book:
+    """An empty ledger on disk, with the verbs that tests speak in."""
+    return Book(empty_ledger(ledger_template, tmp_path / "ledger.db"))

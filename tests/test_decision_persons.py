@@ -8,7 +8,7 @@ import pytest
 
 from bridge.decision import accept, drop, retry
 from bridge.errors import UserError
-from bridge.records import Claim, LedgerRow, Origin, Policy, Reason, State, Waiting
+from bridge.records import Claim, Draft, LedgerRow, Origin, Policy, Reason, State, Waiting
 from builders import delivered, draft, held, holder, holders, nobody, of, pending, rejected, row
 
 DEFAULT = Policy()
@@ -87,6 +87,16 @@ def test_what_is_not_stored_any_more_cannot_be_sent(known: LedgerRow) -> None:
     with pytest.raises(UserError, match="not stored") as caught:
         accept(known, None, nobody, DEFAULT)
     assert "retry" in caught.value.advice
+
+
+@pytest.mark.parametrize(("known", "what"), [(SAME_NAME, ANN), (RENAMED, RAY)])
+def test_what_is_gone_from_the_source_is_not_sent_and_its_retry_waits_for_it(
+    known: LedgerRow, what: Draft
+) -> None:
+    gone = replace(known, gone=True)
+    with pytest.raises(UserError, match="gone from Salestrekker"):
+        accept(gone, what, nobody, DEFAULT)
+    assert retry(gone, what, nobody, DEFAULT) is None
 
 
 def test_an_accepted_same_party_is_merged_into_the_record_that_has_it() -> None:

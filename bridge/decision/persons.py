@@ -57,6 +57,11 @@ def _accept_name(
     row: LedgerRow, draft: Draft | None, holder_of: HolderOf, policy: Policy, name: Claim | None
 ) -> Decision:
     """Send a renamed, remapped or same-named record, under a name that is free."""
+    if row.gone:
+        raise UserError(
+            f"record {row.id} is gone from Salestrekker, so it is not sent",
+            advice="`records drop` ends it; if it comes back, it is decided anew",
+        )
     if draft is None:
         raise UserError(
             f"record {row.id} is not stored any more", advice="`records retry` decides anew at the next read"
@@ -107,7 +112,7 @@ def retry(row: LedgerRow, draft: Draft | None, holder_of: HolderOf, policy: Poli
         raise UserError(f"record {row.id} is {row.state}: there is nothing to retry")
     if row.reason is Reason.EXISTING:
         return _retry_existing(row, holder_of, policy)
-    if draft is None or row.answered or row.state not in {State.REJECTED, State.HELD}:
+    if draft is None or row.gone or row.answered or row.state not in {State.REJECTED, State.HELD}:
         return None
     if row.reason in {Reason.SAME_PARTY, Reason.RENAMED, Reason.REMAPPED}:
         return None

@@ -52,15 +52,15 @@ def forget(connection: Connection, number: int, *, now: int) -> Forgotten:
     row = connection.execute(
         select(
             records.c.source_id,
-            records.c.state,
             records.c.attempts,
             records.c.claimed_until,
+            records.c.trakor_id,
             feeds.c.connection,
         )
         .join(feeds, feeds.c.number == records.c.feed)
         .where(records.c.number == number)
     ).one()
-    if row.state == State.PENDING and row.claimed_until > now:
+    if row.claimed_until > now:  # pending, or dropped while it was under way
         raise UserError(
             f"record {row.source_id} is being sent at this moment",
             advice="wait for the backfill to end, or stop it, then run this again",
@@ -76,7 +76,7 @@ def forget(connection: Connection, number: int, *, now: int) -> Forgotten:
         delete(events).where(events.c.connection == row.connection, events.c.source_id == row.source_id)
     )
     connection.execute(insert(history).values(record=number, at=now, event="forgotten", detail=""))
-    unanswered = row.state == State.PENDING and row.attempts > 0
+    unanswered = row.attempts > 0 and row.trakor_id is None
     return Forgotten(row.source_id, tuple(trakor_ids), unanswered, tuple(merged))
 
 

@@ -1,0 +1,150 @@
+"""A ledger on disk, and the few verbs that its tests speak in."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from sqlalchemy import select
+
+from bridge.decision import decide
+from bridge.ledger import persons, sending
+from bridge.ledger.engine import writing
+from bridge.ledger.observing import Observed, Sight, observe
+from bridge.ledger.opening import prepare
+from bridge.ledger.reading import Found, Line, Wanted, find, history_of
+from bridge.ledger.rows import Feed, Stored, feed_of, unpack
+from bridge.ledger.schema import claims, links, records, waiting
+from bridge.records import Policy, Stream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from sqlalchemy import Connection
+
+    from bridge.records import Claim, Draft, Outcome, Unsendable, Work
+
+__all__ = ["Book", "empty_ledger"]
+
+T = TypeVar("T")
+
+
+def empty_ledger(template: Path, path: Path) -> Path:
+    """An empty ledger of this version: migrated once, at ``template``, and copied from then on."""
+    if not template.exists():
+        prepare(template)
+    shutil.copy(template, path)
+    return path
+
+
+@dataclass
+class Book:
+    """One feed of a ledger's file. Time passes by ten milliseconds with each verb."""
+
+    path: Path
+    policy: Policy = field(default_factory=Policy)
+    connection: str = "default"
+    scope: str = "org"
+    stream: Stream = Stream.CONTACTS
+    now: int = 1000
+
+    def __post_init__(self) -> None:
+        with writing(self.path) as connection:
+            self.feed: Feed = feed_of(connection, self.connection, self.scope, self.stream)
+
+    def write(self, transaction: Callable[[Connection], T]) -> T:
+        """One transaction of one's own."""
+        self.now += 10
+        with writing(self.path) as connection:
+            return transaction(connection)
+
+    def see(self, *seen: Draft | Unsendable, sight: Sight | None = None) -> Observed:
+        """A page is observed."""
+        return self.write(
+            lambda connection: observe(
+                connection, self.feed, seen, sight or Sight(), decide=decide, policy=self.policy, now=self.now
+            )
+        )
+
+    def claim(self, limit: int = 100, *, life: int = 1000) -> list[Work]:
+        """Pending records that are due are claimed for sending."""
+        return self.write(
+            lambda connection: sending.claim(
+                connection, self.feed, limit, now=self.now, until=self.now + life
+            )
+        )
+
+    def settle(self, *outcomes: Outcome, run: int = 0) -> None:
+        """What came of claimed work is written."""
+        self.write(
+            lambda connection: sending.settle(
+                connection, self.feed, outcomes, policy=self.policy, now=self.now, run=run
+            )
+        )
+
+    def die(self) -> None:
+        """The owner died, and a new one opened the ledger."""
+        self.write(lambda connection: sending.give_up_claims(connection, self.feed))
+
+    def accept(self, id: str = "c1", name: Claim | None = None) -> None:  # noqa: A002 - the domain's word
+        """A person accepts."""
+        number = self.number(id)
+        self.write(
+            lambda connection: persons.accept(
+                connection, self.feed, number, self.policy, now=self.now, name=name
+            )
+        )
+
+    def drop(self, id: str = "c1") -> None:  # noqa: A002
+        """A person drops a record."""
+        number = self.number(id)
+        self.write(lambda connection: persons.drop(connection, self.feed, number, self.policy, now=self.now))
+
+    def retry(self, id: str = "c1") -> None:  # noqa: A002
+        """A person wants a record to be decided anew."""
+        number = self.number(id)
+        self.write(lambda connection: persons.retry(connection, self.feed, number, self.policy, now=self.now))
+
+    def row(self, id: str = "c1") -> Any:  # noqa: A002, ANN401 - a row of the table, any column
+        """A record's row."""
+        chosen = select(records).where(records.c.feed == self.feed.number, records.c.source_id == id)
+        return self.write(lambda connection: connection.execute(chosen).one())
+
+    def number(self, id: str) -> int:  # noqa: A002
+        """The ledger's number of a record."""
+        return int(self.row(id).number)
+
+    def stands(self, id: str = "c1") -> str:  # noqa: A002
+        """A record's state and reason, as they are shown: ``held: same-name``."""
+        row = self.row(id)
+        return f"{row.state}: {row.reason}" if row.reason else str(row.state)
+
+    def shown(self, id: str = "c1") -> Found:  # noqa: A002
+        """A record as a person is shown it."""
+        wanted = Wanted(numbers=[self.number(id)])
+        return self.write(lambda connection: find(connection, wanted))[0]
+
+    def history(self, id: str = "c1") -> list[Line]:  # noqa: A002
+        """A record's history."""
+        number = self.number(id)
+        return self.write(lambda connection: history_of(connection, number))
+
+    def claimed(self) -> dict[str, int]:
+        """Who holds which name: key -> number."""
+        return {
+            row.key: row.record
+            for row in self.write(lambda connection: connection.execute(select(claims)).all())
+        }
+
+    def linked(self) -> dict[str, int]:
+        """Whose is which Trakor record: id -> number."""
+        found = self.write(lambda connection: connection.execute(select(links)).all())
+        return {row.trakor_id: row.record for row in found}
+
+    def waiting(self, id: str = "c1") -> dict[int, Stored]:  # noqa: A002
+        """The drafts that wait with a record, by slot."""
+        chosen = select(waiting).where(waiting.c.record == self.number(id))
+        found = self.write(lambda connection: connection.execute(chosen).all())
+        return {row.slot: unpack(row.body, self.stream) for row in found}

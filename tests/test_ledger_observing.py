@@ -1,0 +1,214 @@
+"""A page is decided on and written in one transaction, and so is its checkpoint."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import func, select
+
+from books import Book
+from bridge.decision import decide
+from bridge.ledger.engine import writing
+from bridge.ledger.observing import Observed, Sight, observe
+from bridge.ledger.schema import history, records, sweeps
+from bridge.ledger.sweeps import begin_sweep
+from bridge.records import Policy
+from builders import answered, draft, filtered, not_taken, of, unmapped
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from bridge.records import Draft, Unsendable
+
+
+def test_two_of_one_page_that_want_one_name_are_told_apart(book: Book) -> None:
+    seen = book.see(draft("Ann", id="c1", qualifier="q1"), draft("ann", id="c2", qualifier="q2"))
+    assert seen == Observed(fresh=2, pending=2)
+    assert book.claimed() == {of("Ann"): book.number("c1"), of("Ann (q2)"): book.number("c2")}
+    assert book.waiting("c2")[0].send_as == "ann (q2)"
+
+
+def test_two_of_one_page_that_are_one_person_are_merged(book: Book) -> None:
+    book.see(draft("Ann", id="c1", same_as="s"), draft("Ann", id="c2", same_as="s"))
+    assert (book.stands("c1"), book.stands("c2")) == ("pending", "merged")
+    assert book.row("c2").merged_into == book.number("c1")
+
+
+def test_three_of_one_page_share_a_qualified_name_only_if_they_are_one(book: Book) -> None:
+    book.see(*(draft("Ann", id=f"c{n}", qualifier="q") for n in (1, 2, 3)))
+    assert [book.stands(f"c{n}") for n in (1, 2, 3)] == ["pending", "pending", "held: same-name"]
+
+
+def test_the_same_name_in_another_scope_is_free_and_in_the_same_one_is_not(book: Book) -> None:
+    """A scope is a Trakor organisation: two connections can share one."""
+    elsewhere = Book(book.path, connection="b", scope="other organisation")
+    sharing = Book(book.path, connection="c", scope=book.scope)
+    for one in (book, elsewhere, sharing):
+        one.see(draft("Ann"))
+    assert [one.stands() for one in (book, elsewhere, sharing)] == ["pending", "pending", "held: same-name"]
+
+
+def test_the_oldest_heir_takes_a_name_that_is_given_back(book: Book) -> None:
+    book.see(*(draft("Ann", f"of c{n}", id=f"c{n}", same_as="s") for n in (1, 2, 3)))
+    book.see(draft("Bo", id="c1", same_as="s", at=20))
+    assert [book.stands(f"c{n}") for n in (1, 2, 3)] == ["pending", "pending", "merged"]
+    assert book.claimed() == {of("Bo"): book.number("c1"), of("Ann"): book.number("c2")}
+    assert book.row("c3").merged_into == book.number("c2")
+    assert {work.payload.name for work in book.claim()} == {"Ann", "Bo"}
+
+
+def test_an_heir_is_sent_as_it_was_seen_last(book: Book) -> None:
+    book.see(draft("Ann", id="c1", same_as="s"), draft("Ann", "old", id="c2", same_as="s"))
+    book.see(draft("Ann", "new", id="c2", same_as="s", at=20))
+    book.see(filtered(id="c1", at=30))
+    assert [work.payload.fields() for work in book.claim()] == [{"name": "Ann", "contact_info": "new"}]
+
+
+def test_an_heir_that_is_filtered_takes_nothing_and_is_skipped(book: Book) -> None:
+    book.see(draft("Ann", id="c1", same_as="s"), draft("Ann", id="c2", same_as="s"))
+    book.see(filtered(id="c2", at=20))
+    book.see(filtered(id="c1", at=30))
+    assert book.stands("c2") == "skipped: filtered"
+    assert book.waiting("c2") == {}
+    book.see(draft("Ann", id="c2", same_as="s", at=40))
+    assert book.stands("c2") == "pending"
+
+
+def test_an_heir_of_the_same_page_is_not_decided_twice(book: Book) -> None:
+    book.see(draft("Ann", id="c1", same_as="s"), draft("Ann", id="c2", same_as="s"))
+    book.see(draft("Bo", id="c1", same_as="s", at=20), draft("Ann", id="c2", same_as="s", at=20))
+    assert (book.stands("c1"), book.stands("c2")) == ("pending", "pending")
+    assert [line.event for line in book.history("c2")] == ["merged", "pending"]
+
+
+def test_the_last_of_an_id_that_stands_in_a_page_twice_counts(book: Book) -> None:
+    seen = book.see(draft("Ann"), draft("Bo"))
+    assert seen == Observed(fresh=1, pending=1)
+    assert book.claimed() == {of("Bo"): book.number("c1")}
+
+
+def test_an_old_page_changes_nothing(book: Book) -> None:
+    book.see(draft("Ann", "new", at=20))
+    before = book.row()
+    book.see(draft("Bo", "old", at=19))
+    assert book.row() == before
+    assert book.waiting()[0].draft.payload.fields()["contact_info"] == "new"
+
+
+def test_an_old_page_counts_as_seen_by_its_sweep(book: Book) -> None:
+    """Else what a webhook brought meanwhile would be gone."""
+    sweep = book.write(lambda connection: begin_sweep(connection, book.feed, "q", restart=False, now=5))
+    book.see(draft("Ann", at=20))
+    book.see(draft("Bo", at=19), sight=Sight(run=3, sweep=sweep.number))
+    assert (book.row().sweep, book.row().run) == (sweep.number, 3)
+
+
+def test_unchanged_pages_write_no_history(book: Book) -> None:
+    """A sweep without changes costs one look-up and one update a page."""
+    page: list[Draft | Unsendable] = [draft(f"Name {n}", id=f"c{n}") for n in range(50)]
+    page += [filtered(id="f"), unmapped(id="m"), draft("Name 1", id="same")]
+    book.see(*page)
+    lines = book.write(lambda connection: connection.scalar(select(func.count()).select_from(history)))
+    assert book.see(*page) == Observed(fresh=53, pending=0)
+    again = book.write(lambda connection: connection.scalar(select(func.count()).select_from(history)))
+    assert again == lines
+
+
+def test_an_unchanged_record_is_known_to_be_read_later_and_by_newer_rules(book: Book) -> None:
+    book.see(draft("Ann", at=10))
+    book.see(draft("Ann", at=20, rules="rules 2"))
+    assert (book.row().read_at, book.row().fingerprint) == (20, "rules 2")
+    book.see(draft("Bo", at=15))
+    assert book.claimed() == {of("Ann"): book.number("c1")}
+
+
+def test_new_rules_that_make_another_draft_of_a_delivered_record_count_as_sent(book: Book) -> None:
+    book.see(draft("Ann", "0412"))
+    book.settle(*(answered(work) for work in book.claim()))
+    book.see(draft("Ann", "Ann | 0412", rules="rules 2", at=20))
+    assert book.stands() == "delivered"
+    assert book.row().fingerprint == "rules 2"
+    book.see(draft("Ann", "Ann | 0499", rules="rules 2", at=30))
+    assert book.stands() == "drifted"
+
+
+def test_the_time_of_a_state_is_when_it_began(book: Book) -> None:
+    book.see(draft("Ann", at=10))
+    since = book.row().since_at
+    book.see(draft("Ann", "0412", at=20))
+    assert book.row().since_at == since
+    book.see(filtered(at=30))
+    assert book.row().since_at > since
+
+
+def test_fresh_counts_what_the_sweep_had_not_seen_yet(book: Book) -> None:
+    sweep = book.write(lambda connection: begin_sweep(connection, book.feed, "q", restart=False, now=5))
+    sight = Sight(sweep=sweep.number)
+    assert book.see(draft("Ann", id="c1"), draft("Bo", id="c2"), sight=sight).fresh == 2
+    assert book.see(draft("Bo", id="c2"), draft("Cy", id="c3"), sight=sight).fresh == 1
+    assert book.see(draft("Bo", id="c2"), draft("Cy", id="c3"), sight=sight).fresh == 0
+
+
+def test_the_checkpoint_moves_with_its_page(book: Book) -> None:
+    sweep = book.write(lambda connection: begin_sweep(connection, book.feed, "q", restart=False, now=5))
+    book.see(draft("Ann"), sight=Sight(sweep=sweep.number, position="100"))
+    again = book.write(
+        lambda connection: begin_sweep(connection, book.feed, "q", restart=False, now=book.now)
+    )
+    assert (again.number, again.position) == (sweep.number, "100")
+
+
+class _PowerCutError(Exception):
+    """In the middle of a transaction."""
+
+
+def test_a_transaction_that_ends_in_its_middle_leaves_neither_page_nor_checkpoint(book: Book) -> None:
+    sweep = book.write(lambda connection: begin_sweep(connection, book.feed, "q", restart=False, now=5))
+
+    def dies(connection: Connection) -> None:
+        sight = Sight(sweep=sweep.number, position="100")
+        observe(connection, book.feed, [draft("Ann")], sight, decide=decide, policy=Policy(), now=10)
+        raise _PowerCutError
+
+    with pytest.raises(_PowerCutError):
+        book.write(dies)
+    assert book.write(lambda connection: connection.execute(select(records)).all()) == []
+    assert book.write(lambda connection: connection.scalar(select(sweeps.c.position))) == ""
+
+
+def test_a_decision_that_fails_leaves_nothing_of_its_page(book: Book) -> None:
+    def fails(*_: object) -> None:
+        raise _PowerCutError
+
+    with pytest.raises(_PowerCutError), writing(book.path) as connection:
+        observe(connection, book.feed, [draft("Ann")], Sight(), decide=fails, policy=Policy(), now=10)
+    assert book.claimed() == {}
+
+
+def test_a_merged_record_whose_claimant_was_refused_is_sent_in_its_place(book: Book) -> None:
+    book.see(draft("Ann", "bad", id="c1", same_as="s"), draft("Ann", "good", id="c2", same_as="s"))
+    [work] = book.claim()
+    book.settle(not_taken(work))
+    assert (book.stands("c1"), book.stands("c2")) == ("rejected: refused-by-trakor", "pending")
+
+
+def test_a_record_that_is_not_sent_any_more_but_keeps_its_name_leaves_its_heirs_to_a_person(
+    book: Book,
+) -> None:
+    """An attempt may have made the name, so it is not given on; but nobody would ever send the heir."""
+    book.see(draft("Ann", id="c1", same_as="s"), draft("Ann", id="c2", same_as="s"))
+    [work] = book.claim()
+    book.settle(not_taken(work, own_fault=False))
+    assert book.stands("c2") == "merged"
+    book.see(filtered(id="c1", at=20))
+    assert (book.stands("c1"), book.stands("c2")) == ("skipped: filtered", "held: same-name")
+    assert book.claimed() == {of("Ann"): book.number("c1")}
+
+
+def test_a_new_record_is_not_merged_into_one_that_is_not_sent_any_more(book: Book) -> None:
+    book.see(draft("Ann", id="c1", same_as="s"))
+    book.claim()
+    book.drop("c1")
+    book.see(draft("Ann", id="c2", same_as="s"))
+    assert book.stands("c2") == "held: same-name"

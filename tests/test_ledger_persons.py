@@ -1,0 +1,220 @@
+"""A person's decisions on a real ledger, beside its owner."""
+
+from __future__ import annotations
+
+import pytest
+
+from books import Book
+from bridge.errors import UserError
+from bridge.ledger import persons
+from bridge.ledger.writes import TO_SEND
+from bridge.records import Claim, Policy
+from builders import answered, draft, later, not_taken, of, unmapped
+
+
+def deliver(book: Book) -> None:
+    """Everything that is due is sent, and Trakor makes it."""
+    book.settle(*(answered(work, f"t{work.number}-{work.attempt}") for work in book.claim()))
+
+
+def names_sent(book: Book) -> list[str]:
+    return [work.payload.name for work in book.claim()]
+
+
+def test_an_accepted_rename_is_sent_and_both_names_are_the_records(book: Book) -> None:
+    book.see(draft("Ann"))
+    deliver(book)
+    book.see(draft("Bo", at=20))
+    book.accept()
+    assert book.stands() == "pending"
+    [work] = book.claim()
+    assert (work.payload.name, work.attempt) == ("Bo", 1)
+    book.settle(answered(work, "t9"))
+    assert set(book.claimed()) == {of("Ann"), of("Bo")}
+    assert set(book.linked().values()) == {book.number("c1")}
+
+
+def test_an_accepted_remap_is_sent_under_the_new_name(book: Book) -> None:
+    book.see(draft("Ann Lee"))
+    deliver(book)
+    book.see(draft("Lee, Ann", rules="rules 2", at=20))
+    assert book.stands() == "held: remapped"
+    book.accept()
+    assert names_sent(book) == ["Lee, Ann"]
+
+
+def test_an_accepted_same_name_is_sent_qualified(book: Book) -> None:
+    book.policy = Policy(on_same_name="hold")
+    book.see(draft("Ann", id="c1"), draft("Ann", id="c2", qualifier="q"))
+    book.accept("c2")
+    assert names_sent(book) == ["Ann", "Ann (q)"]
+
+
+def test_an_accepted_same_name_is_sent_under_a_given_name_and_keeps_it(book: Book) -> None:
+    book.see(draft("Ann", id="c1"), draft("Ann", id="c2"))
+    book.accept("c2", Claim("Ann the Second", of("Ann the Second")))
+    book.see(draft("Ann", "0412", id="c2", at=20))
+    works = {work.payload.name: work.payload.fields()["contact_info"] for work in book.claim()}
+    assert works == {"Ann": "", "Ann the Second": "0412"}
+
+
+def test_a_given_name_that_is_taken_is_refused_and_changes_nothing(book: Book) -> None:
+    book.see(draft("Ann", id="c1"), draft("Ann", id="c2"))
+    before = book.row("c2")
+    with pytest.raises(UserError, match="taken"):
+        book.accept("c2", Claim("ANN", of("ANN")))
+    assert book.row("c2") == before
+
+
+def test_an_accepted_same_party_shares_it_and_a_change_meanwhile_is_decided(book: Book) -> None:
+    book.see(draft("Ann", id="c1"), draft("Ánn", id="c2"))
+    ann, accented = book.claim()
+    book.settle(answered(ann, "t1"), answered(accented, "t1", created=False))
+    book.see(draft("Bo", id="c2", at=20))
+    assert book.stands("c2") == "held: same-party"
+    book.accept("c2")
+    assert book.stands("c2") == "held: renamed"
+    book.see(draft("Ánn", id="c2", at=30))
+    assert (book.stands("c2"), book.row("c2").merged_into) == ("merged", ann.number)
+    assert book.waiting("c2") == {}
+
+
+def test_an_accepted_existing_one_is_delivered(book: Book) -> None:
+    book.policy = Policy(on_existing="hold")
+    book.see(draft("Ann"))
+    book.settle(*(answered(work, created=False) for work in book.claim()))
+    assert book.stands() == "held: existing"
+    book.accept()
+    assert (book.stands(), book.waiting()) == ("delivered", {})
+
+
+def test_existing_ones_are_delivered_by_a_retry_once_the_policy_says_so(book: Book) -> None:
+    book.policy = Policy(on_existing="hold")
+    book.see(draft("Ann"))
+    book.settle(*(answered(work, created=False) for work in book.claim()))
+    book.see(draft("Ann", "0499", at=20))
+    with pytest.raises(UserError):
+        book.retry()
+    book.policy = Policy(on_existing="adopt")
+    book.retry()
+    assert (book.stands(), book.waiting()) == ("drifted", {})
+
+
+def test_an_accepted_drift_is_delivered_until_it_changes_again(book: Book) -> None:
+    book.see(draft("Ann"))
+    deliver(book)
+    book.see(draft("Ann", "0499", at=20))
+    book.accept()
+    book.see(draft("Ann", "0499", at=30))
+    assert book.stands() == "delivered"
+    book.see(draft("Ann", at=40))
+    assert book.stands() == "drifted"
+
+
+def test_a_dropped_record_forgets_what_it_says_and_gives_its_name_to_its_heir(book: Book) -> None:
+    book.see(draft("Ann", id="c1", same_as="s"), draft("Ann", id="c2", same_as="s"))
+    book.drop("c1")
+    assert (book.stands("c1"), book.waiting("c1")) == ("dropped", {})
+    assert book.stands("c2") == "pending"
+    assert book.claimed() == {of("Ann"): book.number("c2")}
+
+
+def test_a_dropped_record_that_was_tried_leaves_its_heir_to_a_person(book: Book) -> None:
+    """Nobody would ever send the heir, and the name may be in Trakor."""
+    book.see(draft("Ann", id="c1", same_as="s"), draft("Ann", id="c2", same_as="s"))
+    book.settle(*(later(work) for work in book.claim()))
+    book.drop("c1")
+    assert (book.stands("c1"), book.stands("c2")) == ("dropped", "held: same-name")
+    book.see(draft("Ann", id="c2", same_as="s", at=20))
+    assert book.stands("c2") == "held: same-name"
+
+
+def test_a_dropped_record_stays_dropped_until_it_is_retried_and_read_again(book: Book) -> None:
+    book.see(draft("Ann"))
+    book.drop()
+    book.see(draft("Bo", at=20))
+    assert book.stands() == "dropped"
+    book.retry()
+    assert book.stands() == "dropped"
+    book.see(draft("Bo", at=30))
+    assert book.stands() == "pending"
+    assert names_sent(book) == ["Bo"]
+
+
+def test_a_refused_record_is_sent_once_more_by_a_retry(book: Book) -> None:
+    book.see(draft("Ann"))
+    book.settle(*(not_taken(work) for work in book.claim()))
+    book.see(draft("Ann", at=20))
+    assert book.stands() == "rejected: refused-by-trakor"
+    book.retry()
+    [work] = book.claim()
+    assert (work.payload.name, work.attempt) == ("Ann", 1)
+    assert [line.event for line in book.history()] == ["pending", "rejected", "retried"]
+
+
+def test_a_retry_after_server_errors_sends_the_same_name_and_is_no_first_attempt(book: Book) -> None:
+    book.see(draft("Ann", id="c1"), draft("Ann", id="c2", qualifier="q"))
+    first, second = book.claim()
+    book.settle(not_taken(first), not_taken(second, own_fault=False))
+    book.retry("c2")
+    [work] = book.claim()
+    assert (work.payload.name, work.attempt, work.failures) == ("Ann (q)", 2, 0)
+
+
+def test_a_failed_mapping_is_retried_at_the_next_sight(book: Book) -> None:
+    book.see(unmapped())
+    book.retry()
+    assert book.row().retry
+    book.see(unmapped(at=20))
+    assert (book.stands(), bool(book.row().retry)) == ("rejected: mapping", False)
+
+
+def test_a_pending_record_is_sent_without_waiting(book: Book) -> None:
+    book.see(draft("Ann"))
+    book.settle(*(later(work, 10**9, failed=True) for work in book.claim()))
+    assert book.claim() == []
+    book.retry()
+    [work] = book.claim()
+    assert (work.attempt, work.failures) == (2, 0)
+
+
+def test_a_same_name_is_decided_at_once_by_a_retry(book: Book) -> None:
+    book.see(draft("Ann", id="c1"), draft("Ann", id="c2"))
+    book.drop("c1")
+    book.retry("c2")
+    assert book.stands("c2") == "pending"
+
+
+def test_a_same_party_whose_name_was_changed_is_sent_after_a_retry(book: Book) -> None:
+    book.see(draft("Ann", id="c1"), draft("Ánn", id="c2"))
+    ann, accented = book.claim()
+    book.settle(answered(ann, "t1"), answered(accented, "t1", created=False))
+    book.retry("c2")
+    book.see(draft("Anna", id="c2", at=20))
+    assert book.stands("c2") == "pending"
+    assert names_sent(book) == ["Anna"]
+    assert book.row("c2").merged_into is None
+
+
+def test_a_merged_record_whose_accepted_name_is_taken_waits_and_is_decided_at_each_sight(
+    book: Book,
+) -> None:
+    book.see(draft("Ann", id="c1", same_as="s"), draft("Ann", id="c2", same_as="s"), draft("Bo", id="c3"))
+    book.see(draft("Bo", id="c2", same_as="s", at=20))
+    book.accept("c2")
+    assert book.stands("c2") == "held: same-name"
+    book.see(draft("Bo", id="c2", same_as="s", at=30))
+    assert book.stands("c2") == "held: same-name"
+    book.see(draft("Cy", id="c3", at=30))
+    book.see(draft("Bo", id="c2", same_as="s", at=40))
+    assert book.stands("c2") == "pending"
+
+
+def test_a_record_that_is_not_there_any_more_is_said_to_be_so(book: Book) -> None:
+    with pytest.raises(UserError, match="not in the ledger"):
+        book.write(lambda connection: persons.drop(connection, book.feed, 99, book.policy, now=book.now))
+
+
+def test_what_a_person_is_asked_about_is_kept_and_shown_by_name(book: Book) -> None:
+    book.see(draft("Ann", id="c1"), draft("Ann", id="c2"))
+    assert (book.shown("c2").name, set(book.waiting("c2"))) == ("Ann", {TO_SEND})

@@ -1,0 +1,419 @@
+"""From pending to Trakor's answer: attempts are noted first, and every outcome is written whole."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import insert
+from sqlalchemy.exc import IntegrityError
+
+from books import Book
+from bridge.decision import decide
+from bridge.errors import UserError
+from bridge.ledger import sending
+from bridge.ledger.engine import writing
+from bridge.ledger.observing import Sight, observe
+from bridge.ledger.schema import claims, feeds, links, records, spaces, waiting
+from bridge.ledger.writes import NOTED, TO_SEND
+from bridge.records import Policy, Stream
+from builders import answered, draft, filtered, later, nobody, not_taken, of
+
+if TYPE_CHECKING:
+    from sqlalchemy import Table
+
+    from bridge.decision import HolderOf
+    from bridge.records import Decision, Draft, LedgerRow, Unsendable, Work
+
+DUE_LATER = 10**9
+
+
+def in_flight(book: Book, *names: str) -> list[Work]:
+    """Records c1, c2, … of these names, claimed for sending."""
+    book.see(*(draft(name, id=f"c{n}") for n, name in enumerate(names, 1)))
+    return book.claim()
+
+
+# -- claiming
+
+
+def test_an_attempt_is_noted_before_it_is_made(book: Book) -> None:
+    [work] = in_flight(book, "Ann")
+    assert (work.attempt, work.failures, work.payload.name) == (1, 0, "Ann")
+    assert book.row().attempts == 1
+
+
+def test_what_is_claimed_is_not_claimed_again_until_its_time_is_over(book: Book) -> None:
+    [work] = in_flight(book, "Ann")
+    assert book.claim() == []
+    book.now += 10_000
+    [again] = book.claim()
+    assert (again.number, again.attempt) == (work.number, 2)
+
+
+def test_a_dead_owners_claims_end_and_its_attempts_count(book: Book) -> None:
+    """What was in flight may have arrived: an answer to the next attempt says `unclear`."""
+    in_flight(book, "Ann")
+    book.die()
+    [again] = book.claim()
+    assert again.attempt == 2
+    book.settle(answered(again, created=False))
+    assert book.shown().origin == "unclear"
+
+
+def test_no_more_is_claimed_than_asked_for_and_the_longest_due_first(book: Book) -> None:
+    first, second, third = in_flight(book, "Ann", "Bo", "Cy")
+    book.settle(later(first, 30), later(second, 10), later(third, 20))
+    assert [work.number for work in book.claim(2)] == [second.number, third.number]
+
+
+def test_what_is_not_due_yet_is_left_and_its_time_is_known(book: Book) -> None:
+    ann, bo = in_flight(book, "Ann", "Bo")
+    book.settle(later(ann, DUE_LATER + 1), later(bo, DUE_LATER))
+    assert book.claim() == []
+    assert book.write(lambda connection: sending.next_due(connection, book.feed)) == DUE_LATER
+
+
+def test_nothing_is_due_where_all_is_claimed(book: Book) -> None:
+    in_flight(book, "Ann")
+    assert book.write(lambda connection: sending.next_due(connection, book.feed)) is None
+
+
+# -- outcomes
+
+
+def test_created_is_delivered_linked_and_keeps_its_name_for_ever(book: Book) -> None:
+    [work] = in_flight(book, "Ann")
+    book.settle(answered(work, "t1"), run=7)
+    assert (book.stands(), book.shown().origin, book.shown().trakor_id) == ("delivered", "created", "t1")
+    assert (book.linked(), book.claimed()) == ({"t1": work.number}, {of("Ann"): work.number})
+    assert (book.waiting(), book.row().answered_run, book.row().claimed_until) == ({}, 7, 0)
+    assert [line.event for line in book.history()] == ["pending", "delivered"]
+
+
+@pytest.mark.parametrize(("on_existing", "stands"), [("adopt", "delivered"), ("hold", "held: existing")])
+def test_what_was_there_before_is_adopted_or_held(book: Book, on_existing: str, stands: str) -> None:
+    book.policy = Policy(on_existing=on_existing)
+    [work] = in_flight(book, "Ann")
+    book.settle(answered(work, created=False))
+    assert (book.stands(), book.shown().origin) == (stands, "existing")
+    assert book.linked() == {"t1": work.number}
+
+
+def test_what_is_there_at_a_later_attempt_is_unclear(book: Book) -> None:
+    [work] = in_flight(book, "Ann")
+    book.settle(later(work))
+    [again] = book.claim()
+    book.settle(answered(again, created=False))
+    assert (book.stands(), book.shown().origin) == ("delivered", "unclear")
+
+
+def test_an_attempt_that_never_began_does_not_make_the_origin_unclear(book: Book) -> None:
+    [work] = in_flight(book, "Ann")
+    book.settle(later(work, begun=False))
+    assert book.row().attempts == 0
+    [again] = book.claim()
+    book.settle(answered(again, created=False))
+    assert book.shown().origin == "existing"
+
+
+def test_failures_of_its_own_are_counted_and_others_are_not(book: Book) -> None:
+    [work] = in_flight(book, "Ann")
+    book.settle(later(work, failed=True))
+    [work] = book.claim()
+    assert work.failures == 1
+    book.settle(later(work))
+    [work] = book.claim()
+    assert (work.failures, work.attempt) == (1, 3)
+
+
+def test_refused_is_rejected_with_its_message_and_its_name_is_free(book: Book) -> None:
+    [work] = in_flight(book, "Ann")
+    book.settle(not_taken(work, "400: name is odd"))
+    assert book.stands() == "rejected: refused-by-trakor"
+    assert book.history()[-1].detail == "400: name is odd"
+    assert book.claimed() == {}
+    assert book.waiting()[TO_SEND].send_as == "Ann"  # a person may retry it
+
+
+def test_a_server_error_is_rejected_and_keeps_its_name(book: Book) -> None:
+    [work] = in_flight(book, "Ann")
+    book.settle(not_taken(work, own_fault=False))
+    assert book.stands() == "rejected: server-error"
+    assert book.claimed() == {of("Ann"): work.number}
+
+
+def test_a_mixed_batch_is_settled_each_by_its_own(book: Book) -> None:
+    ann, bo, cy = in_flight(book, "Ann", "Bo", "Cy")
+    book.settle(answered(ann), not_taken(bo), later(cy, DUE_LATER))
+    assert [book.stands(f"c{n}") for n in (1, 2, 3)] == [
+        "delivered",
+        "rejected: refused-by-trakor",
+        "pending",
+    ]
+
+
+def test_two_records_that_trakor_takes_for_one_are_not_merged_in_silence(book: Book) -> None:
+    """Both answers in one batch; and likewise in two."""
+    ann, rene, renee = in_flight(book, "Ann", "Rene", "René")
+    book.settle(answered(ann, "t1"), answered(rene, "t2"), answered(renee, "t2", created=False))
+    assert (book.stands("c2"), book.stands("c3")) == ("delivered", "held: same-party")
+    assert book.row("c3").merged_into == rene.number
+    assert (book.row("c3").trakor_id, book.linked()["t2"]) == (None, rene.number)
+    book.see(draft("Ánn", id="c4"))
+    book.settle(*(answered(work, "t1", created=False) for work in book.claim()))
+    assert book.stands("c4") == "held: same-party"
+
+
+def test_a_returned_name_with_another_key_is_claimed_as_well(book: Book) -> None:
+    [work] = in_flight(book, "Ánn")
+    book.settle(answered(work, "t1", created=False, name="Ann"))
+    assert book.claimed() == {of("Ánn"): work.number, of("Ann"): work.number}
+    book.see(draft("Ann", id="c2"))
+    assert book.stands("c2") == "held: same-name"
+
+
+def test_a_returned_name_that_another_record_has_stays_that_ones(book: Book) -> None:
+    ann, accented = in_flight(book, "Ann", "Ánn")
+    book.settle(answered(accented, "t9", name="Ann"), answered(ann, "t1"))
+    assert book.claimed() == {of("Ann"): ann.number, of("Ánn"): accented.number}
+
+
+def test_a_products_sku_is_kept_with_its_link(book: Book) -> None:
+    products = Book(book.path, stream=Stream.PRODUCTS)
+    products.see(draft("Plus", product=True, price="600.00"))
+    [work] = products.claim()
+    assert work.payload.fields()["price"] == "600.00"
+    products.settle(answered(work, sku="PRD-00042"))
+    assert products.shown().sku == "PRD-00042"
+
+
+# -- what changed while it was under way
+
+
+def test_a_change_under_way_is_noted_and_decided_after_the_answer(book: Book) -> None:
+    [work] = in_flight(book, "Ann")
+    book.see(draft("Ann", "0499", at=20))
+    assert (book.stands(), set(book.waiting())) == ("pending", {TO_SEND, NOTED})
+    book.settle(answered(work))
+    assert (book.stands(), book.shown().fields, book.waiting()) == ("drifted", ("contact_info",), {})
+
+
+def test_the_old_payload_goes_out_again_until_it_is_answered(book: Book) -> None:
+    [work] = in_flight(book, "Ann")
+    book.see(draft("Bo", "0499", at=20))
+    book.settle(later(work))
+    assert [again.payload for again in book.claim()] == [work.payload]
+
+
+@pytest.mark.parametrize(
+    ("on_rename", "stands", "sent"), [("hold", "held: renamed", []), ("create", "pending", ["Bo"])]
+)
+def test_a_rename_under_way_is_held_or_sent_by_the_policy(
+    book: Book, on_rename: str, stands: str, sent: list[str]
+) -> None:
+    book.policy = Policy(on_rename=on_rename)
+    [work] = in_flight(book, "Ann")
+    book.see(draft("Bo", at=20))
+    book.settle(answered(work))
+    assert book.stands() == stands
+    assert [again.payload.name for again in book.claim()] == sent
+    assert set(book.waiting()) == {TO_SEND}
+    assert book.linked() == {"t1": work.number}
+
+
+def test_a_second_name_has_its_own_attempts_and_the_first_link_stays(book: Book) -> None:
+    book.policy = Policy(on_rename="create")
+    [work] = in_flight(book, "Ann")
+    book.settle(answered(work, "t1"))
+    book.see(draft("Bo", at=20))
+    [second] = book.claim()
+    assert second.attempt == 1
+    book.settle(answered(second, "t2"))
+    assert book.linked() == {"t1": work.number, "t2": work.number}
+    assert book.claimed() == {of("Ann"): work.number, of("Bo"): work.number}
+    book.see(draft("Ann", at=30))
+    [back] = book.claim()
+    book.policy = Policy(on_rename="create", on_existing="hold")
+    book.settle(answered(back, "t1", created=False))
+    assert book.stands() == "delivered"  # its own: nobody has to be asked
+
+
+def test_a_change_that_was_undone_under_way_leaves_no_trace(book: Book) -> None:
+    [work] = in_flight(book, "Ann")
+    book.see(draft("Bo", at=20))
+    book.see(draft("Ann", at=30))
+    book.settle(answered(work))
+    assert (book.stands(), book.shown().fields) == ("delivered", ())
+
+
+def test_a_note_of_an_attempt_that_never_began_makes_no_drift(book: Book) -> None:
+    """It was seen again as it was, before it was ever sent."""
+    [work] = in_flight(book, "Ann")
+    book.see(draft("Ann", "0499", at=20))
+    book.settle(later(work, begun=False))
+    book.see(draft("Ann", at=30))
+    assert set(book.waiting()) == {TO_SEND}
+    book.settle(*(answered(again) for again in book.claim()))
+    assert book.stands() == "delivered"
+
+
+def test_an_attempt_that_never_began_lets_the_newer_payload_go_out(book: Book) -> None:
+    [work] = in_flight(book, "Ann")
+    book.see(draft("Ann", "0499", at=20))
+    book.settle(later(work, begun=False))
+    book.see(draft("Ann", "0499", at=30))
+    [again] = book.claim()
+    assert again.payload.fields()["contact_info"] == "0499"
+    book.settle(answered(again))
+    assert (book.stands(), book.waiting()) == ("delivered", {})
+
+
+def test_a_record_filtered_under_way_is_delivered_and_marked(book: Book) -> None:
+    [work] = in_flight(book, "Ann")
+    book.see(draft("Bo", at=20))
+    book.see(filtered(at=30))
+    book.settle(answered(work))
+    assert (book.stands(), book.shown().marks) == ("delivered", ("filtered",))
+    assert book.waiting() == {}
+
+
+def test_a_refused_record_that_changed_under_way_is_sent_as_it_is_now(book: Book) -> None:
+    [work] = in_flight(book, "Ann")
+    book.see(draft("Ann", "mended", at=20))
+    book.settle(not_taken(work))
+    assert book.stands() == "pending"
+    [again] = book.claim()
+    assert (again.attempt, again.payload.fields()["contact_info"]) == (1, "mended")
+
+
+def test_a_drift_noted_while_a_person_is_asked_is_decided_after_them(book: Book) -> None:
+    book.policy = Policy(on_existing="hold")
+    [work] = in_flight(book, "Ann")
+    book.see(draft("Ann", "0499", at=20))
+    book.settle(answered(work, created=False))
+    assert (book.stands(), set(book.waiting())) == ("held: existing", {TO_SEND, NOTED})
+    book.accept()
+    assert (book.stands(), book.waiting()) == ("drifted", {})
+
+
+# -- dropped under way
+
+
+def test_dropped_under_way_and_answered_stays_dropped_but_is_known_to_be_there(book: Book) -> None:
+    [work] = in_flight(book, "Ann")
+    book.drop()
+    book.settle(answered(work, "t1"))
+    assert (book.stands(), book.shown().trakor_id, book.linked()) == ("dropped", "t1", {"t1": work.number})
+    book.see(draft("Ann", id="c2", at=20))
+    assert book.stands("c2") == "held: same-name"
+
+
+def test_dropped_under_way_and_refused_gives_its_name_back(book: Book) -> None:
+    [work] = in_flight(book, "Ann")
+    book.drop()
+    book.settle(not_taken(work))
+    assert (book.stands(), book.claimed()) == ("dropped", {})
+
+
+def test_dropped_before_it_left_gives_its_name_back(book: Book) -> None:
+    [work] = in_flight(book, "Ann")
+    book.drop()
+    assert book.claimed() == {of("Ann"): work.number}
+    book.settle(later(work, begun=False))
+    assert (book.stands(), book.claimed()) == ("dropped", {})
+
+
+@pytest.mark.parametrize("failed", [True, False])
+def test_dropped_and_without_an_answer_keeps_its_name(book: Book, failed: bool) -> None:  # noqa: FBT001
+    """The request that was lost may have made it."""
+    [work] = in_flight(book, "Ann")
+    book.drop()
+    book.settle(later(work, failed=failed))
+    assert book.claimed() == {of("Ann"): work.number}
+    assert book.claim() == []
+
+
+def test_dropped_under_way_cannot_be_retried_until_it_is_known_what_came_of_it(book: Book) -> None:
+    """It would be sent by two at the same time."""
+    [work] = in_flight(book, "Ann")
+    book.drop()
+    with pytest.raises(UserError, match="under way"):
+        book.retry()
+    book.settle(later(work))
+    book.retry()
+    book.see(draft("Ann", at=20))
+    assert [again.attempt for again in book.claim()] == [2]
+
+
+# -- merged
+
+
+def test_drafts_of_merged_records_wait_only_until_the_claimant_is_answered(book: Book) -> None:
+    book.see(draft("Ann", id="c1", same_as="s"), draft("Ann", id="c2", same_as="s"))
+    assert set(book.waiting("c2")) == {TO_SEND}
+    book.settle(*(answered(work) for work in book.claim()))
+    assert (book.stands("c2"), book.waiting("c2")) == ("merged", {})
+    book.see(draft("Ann", id="c3", same_as="s"))
+    assert (book.stands("c3"), book.waiting("c3")) == ("merged", {})
+
+
+# -- the database itself
+
+
+def test_the_database_refuses_a_second_claim_on_a_name(book: Book) -> None:
+    in_flight(book, "Ann", "Bo")
+    values = {"space": book.feed.space, "key": of("Ann"), "record": book.number("c2")}
+    with pytest.raises(IntegrityError):
+        book.write(lambda connection: connection.execute(insert(claims).values(values)))
+
+
+def test_the_database_refuses_a_second_link_to_a_trakor_id(book: Book) -> None:
+    book.settle(*(answered(work, "t1") for work in in_flight(book, "Ann")))
+    book.see(draft("Bo", id="c2"))
+    values = {"space": book.feed.space, "trakor_id": "t1", "record": book.number("c2"), "at": 0}
+    with pytest.raises(IntegrityError):
+        book.write(lambda connection: connection.execute(insert(links).values(values)))
+
+
+def test_the_database_refuses_a_source_id_twice(book: Book) -> None:
+    in_flight(book, "Ann")
+    values = {"feed": book.feed.number, "source_id": "c1", "state": "pending", "read_at": 0, "since_at": 0}
+    with pytest.raises(IntegrityError):
+        book.write(lambda connection: connection.execute(insert(records).values(values)))
+
+
+@pytest.mark.parametrize(
+    ("table", "values"),
+    [
+        (records, {"feed": 1, "source_id": "x", "state": "unheard of", "read_at": 0, "since_at": 0}),
+        (
+            records,
+            {"feed": 1, "source_id": "x", "state": "pending", "origin": "?", "read_at": 0, "since_at": 0},
+        ),
+        (spaces, {"scope": "x", "stream": "deals"}),
+        (feeds, {"connection": "x", "stream": "deals", "space": 1}),
+        (waiting, {"record": 999, "slot": 0, "body": ""}),
+    ],
+    ids=["state", "origin", "space", "feed", "draft of no record"],
+)
+def test_the_database_refuses_words_that_do_not_exist(
+    book: Book, table: Table, values: dict[str, object]
+) -> None:
+    with pytest.raises(IntegrityError):
+        book.write(lambda connection: connection.execute(insert(table).values(values)))
+
+
+def test_a_claim_that_another_holds_ends_the_transaction_and_is_not_passed_over(book: Book) -> None:
+    """Should a decision ever claim what is taken, nothing of its page is written."""
+    in_flight(book, "Ann")
+
+    def blind(
+        seen: Draft | Unsendable, row: LedgerRow | None, _: HolderOf, policy: Policy
+    ) -> Decision | None:
+        return decide(seen, row, nobody, policy)
+
+    page = [draft("Bo", id="c2"), draft("Ann", id="c3")]
+    with pytest.raises(IntegrityError), writing(book.path) as connection:
+        observe(connection, book.feed, page, Sight(), decide=blind, policy=Policy(), now=0)
+    assert book.claimed() == {of("Ann"): book.number("c1")}
