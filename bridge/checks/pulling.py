@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from bridge.errors import Refused, UserError
@@ -87,5 +88,6 @@ def _write(path: Path, text: str) -> None:
         draft.write_text(text, encoding="utf-8")
         os.replace(draft, path)  # noqa: PTH105 - says what it does better than Path.replace
     except OSError as error:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):
+            draft.unlink()
         raise UserError(f"{path} cannot be written: {error.strerror}") from error

@@ -131,5 +131,6 @@ def rate_object(name: str, candidate: str, kind: Fielded, wanted: Sequence[Seque
 
     What is below counts as much as the name, and is enough by itself: ``information`` may be ``name``.
     """
-    fit = fits(kind, wanted)
+    # Everything has an id: it tells nothing.
+    fit = fits(kind, [path for path in wanted if path != ("id",)] or wanted)
     return max((likeness(name, candidate) + fit) / 2, ALONE * fit)
