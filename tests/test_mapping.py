@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 HASHER = Hasher(b"0123456789abcdef")
 GUIDE = (Path(__file__).parents[1] / "docs" / "mapping.md").read_text(encoding="utf-8")
 TOML_BLOCKS = [tomllib.loads(block) for block in re.findall(r"```toml\n(.*?)```", GUIDE, re.DOTALL)]
-EXAMPLE = re.compile(
-    r"```toml\n([^`]*?)```\s+From `(.*?)`\s+this\s+makes\s+the\s+(\w+):\s+```result\n(.*?)\n```", re.DOTALL
-)
 
 CONTACT = json.loads("""{
   "id": "c1", "isActive": true, "company": null,
@@ -352,12 +349,3 @@ class TestGuide:
         assert [{key: " ".join(text.split()) for key, text in each.items()} for each in shown] == [
             {key: " ".join(text.split()) for key, text in DEFAULTS[stream].items()}
         ]
-
-    def test_its_examples_make_what_it_says(self) -> None:
-        found = EXAMPLE.findall(GUIDE)
-        assert len(found) >= 3
-        for toml, data, field, result in found:
-            ((stream, section),) = tomllib.loads(toml).items()
-            made = mapper(Stream(stream), where=section.get("where", DEFAULT_WHERE), **section["map"])
-            draft = drafted(json.loads(" ".join(data.split())), made, Stream(stream))
-            assert draft.payload.fields()[field] == result

@@ -1,0 +1,82 @@
+"""docs/privacy.md against the program: what is stored is named, and what it promises holds."""
+
+from __future__ import annotations
+
+import re
+import stat
+import time
+from pathlib import Path
+
+from bridge.ledger.care import back_up, back_up_before_migration, copy_key
+from bridge.ledger.engine import reading, writing
+from bridge.ledger.forgetting import forget
+from bridge.ledger.opening import open_ledger, read_or_make_key
+from bridge.ledger.reading import Wanted, listing
+from bridge.ledger.schema import HEAD, metadata
+from bridge.records import State
+from bridge.sandbox import Options, Sandbox, configuration
+from bridge.settings import load
+from bridge.setup import Source, Target, write
+from desk import run_backfill
+from documentation import section
+
+PAGE = (Path(__file__).parent.parent / "docs" / "privacy.md").read_text("utf-8")
+STORED = section(PAGE, "What is stored, where, and how long")
+SOURCE = Source("https://app.salestrekker.example/graphql", api_key="key-of-salestrekker")
+TARGET = Target("https://trakor.example/api/public/v1", "sk_live_key_of_trakor")
+
+
+def test_every_table_of_the_ledger_is_named_with_what_it_holds() -> None:
+    named = {
+        table
+        for cell in re.findall(r"^\| ledger, tables? (.+?) \|", STORED, re.MULTILINE)
+        for table in re.findall(r"`(\w+)`", cell)
+    }
+    assert named == {*metadata.tables}
+
+
+def test_what_it_says_of_the_history_is_the_default(tmp_path: Path) -> None:
+    write(tmp_path / "config.toml", SOURCE, TARGET)
+    kept = load(tmp_path / "config.toml", {}).ledger.keep_history
+    assert f"`[ledger] keep_history`, {kept / 86_400:.0f} days" in STORED
+
+
+def test_all_files_that_are_made_are_for_their_owner_only(tmp_path: Path) -> None:
+    """Whatever the umask is: configuration, secrets, ledger, its key, lock and log, both kinds of backup."""
+    ledger = tmp_path / "ledger.db"
+    write(tmp_path / "config.toml", SOURCE, TARGET)
+    with open_ledger(ledger, read_or_make_key(tmp_path / "ledger.key"), "a test"):
+        back_up(ledger, tmp_path / "backup.db")
+        copy_key(tmp_path / "ledger.key", tmp_path / "backup.db")
+        back_up_before_migration(ledger, HEAD)
+        files = [path for path in tmp_path.rglob("*") if path.is_file()]
+        assert len(files) >= 12
+        assert {path.name: stat.S_IMODE(path.stat().st_mode) for path in files} == {
+            path.name: 0o600 for path in files
+        }
+    assert stat.S_IMODE((tmp_path / "secrets").stat().st_mode) == 0o700
+
+
+async def test_a_second_entry_of_a_forgotten_person_is_sent_unless_it_is_forgotten_too(
+    tmp_path: Path,
+) -> None:
+    """As "Erasing one person" warns."""
+    async with Sandbox(Options(contacts=0, products=0)) as sandbox:
+        unhurried = configuration(sandbox).replace("[trakor]", "requests_per_minute = 6000\n[trakor]")
+        (tmp_path / "config.toml").write_text(unhurried, "utf-8")
+        for _ in range(2):
+            sandbox.contacts.add("Jane Smith", email="jane@example.org")
+        await run_backfill(tmp_path)
+        first, second = states(tmp_path)
+        assert (first, second) == (State.DELIVERED, State.MERGED)
+        with writing(tmp_path / "ledger.db") as connection:
+            (claimant,) = listing(connection, Wanted(states=(State.DELIVERED,)))
+            told = forget(connection, claimant.number, now=time.time_ns() // 1_000_000)
+        assert len(told.merged) == 1
+        await run_backfill(tmp_path)
+    assert states(tmp_path) == [State.DROPPED, State.DELIVERED]
+
+
+def states(folder: Path) -> list[str]:
+    with reading(folder / "ledger.db") as connection:
+        return [record.state for record in listing(connection, Wanted())]
