@@ -449,9 +449,26 @@ async def test_without_introspection_what_the_server_says_leads_to_the_line(
     with_query(checked, "contact.fragment.graphql", "familyName", "familyNam")
     bad = await checked.bad()
     assert "queries/contact.fragment.graphql:18:7: Cannot query field" in bad["contacts.list_query"].detail
-    assert bad["contacts.list_query"].advice == (
-        "queries/contact.fragment.graphql, line 18: write\n      familyNam: familyName"
+    assert bad["contacts.list_query"].advice.startswith(
+        "queries/contact.fragment.graphql, line 18: write\n      familyNam: familyName\n"
     )
+
+
+@pytest.mark.parametrize("kind", [ShapeKind.PAGE, ShapeKind.RELAY, ShapeKind.PLAIN])
+async def test_without_introspection_the_ways_to_ask_for_a_list_are_told(
+    start_sandbox: Start, tmp_path: Path, kind: ShapeKind
+) -> None:
+    """The right one among them."""
+    sandbox = await start_sandbox(Options(contacts=1, products=1, introspection=False, shape=kind))
+    bad = await configured(tmp_path, sandbox).bad()
+    step = bad["contacts.list_query"]
+    assert "queries/contacts.graphql:9:12: Unknown argument 'offset'" in step.detail
+    for way in (
+        "(page: $page, pageSize: $pageSize) { items",
+        "(first: $first, after: $after)",
+        "contacts { …",
+    ):
+        assert way in step.advice
 
 
 async def test_a_schema_that_fails_for_the_moment_is_not_taken_for_switched_off(

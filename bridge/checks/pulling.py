@@ -64,10 +64,7 @@ async def pull(settings: Settings, connection: Connection, moment: str) -> Path:
         Transient: It did not work for the moment.
     """
     path = saved_schema(settings)
-    if path.exists() and not path.read_text(encoding="utf-8", errors="replace").startswith(MARK):
-        raise UserError(
-            f"{path} was not saved by this command, so it is not written over", advice="move it away first"
-        )
+    _refuse_anothers(path)
     async with source_of(connection, IMPATIENT) as client:
         try:
             live = await live_schema(client)
@@ -78,6 +75,21 @@ async def pull(settings: Settings, connection: Connection, moment: str) -> Path:
             ) from None
     _write(path, live.as_file(connection.salestrekker.url, moment))
     return path
+
+
+def _refuse_anothers(path: Path) -> None:
+    """Write over nothing but what was saved before."""
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            ours = file.readline().startswith(MARK)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}", advice="move it away first") from error
+    if not ours:
+        raise UserError(
+            f"{path} was not saved by this command, so it is not written over", advice="move it away first"
+        )
 
 
 def _write(path: Path, text: str) -> None:

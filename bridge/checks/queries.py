@@ -117,7 +117,28 @@ async def try_query(
     if not new:
         return Check(name, ok=False, detail=f"{file}: what was said above of its fragments")
     advice = files.advice(new) or "Correct it there, as your organisation's schema has it, and check again."
+    if live is None:
+        advice = f"{advice}\n{_unseen(query)}"
     return Check(name, ok=False, detail=_listed(new, files), advice=advice)
+
+
+def _unseen(query: Query) -> str:
+    """What helps where the server gives no schema to read the right line off."""
+    where = "The playground in Salestrekker's Settings/API shows your schema, also where this server does not"
+    if query.listing is None:
+        return f"{where}."
+    root = query.listing.way.steps[0].name.value
+    ways = [
+        "(offset: $offset, limit: $limit) { … }",
+        "(page: $page, pageSize: $pageSize) { items { … } }",
+        "(first: $first, after: $after) { edges { node { … } } pageInfo { hasNextPage endCursor } }",
+        " { … }",
+    ]
+    listed = "\n".join(f"{root}{way}" for way in ways)
+    return (
+        f"{where}: look which arguments `{root}` takes, and ask for the list in one of these ways "
+        f"(docs/paging.md):\n{listed}"
+    )
 
 
 def _listed(found: Sequence[Misfit], files: Files) -> str:
