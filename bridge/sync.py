@@ -43,6 +43,9 @@ ROWS_AT_ONCE: Final = 100
 MAPPED_AT_ONCE: Final = 20
 """Records that are mapped in one go, about a millisecond: answers of Trakor wait for the same loop."""
 
+BARREN_PAGES: Final = 2
+"""So many pages in a row without anything new, and the list repeats itself."""
+
 SHOWN: Final = 20
 """Broken records that are named; the others are counted."""
 
@@ -83,6 +86,7 @@ class Swept:
         broken_shown: Some of them, each with what is wrong.
         complete: The whole list was read in one go, from its beginning to its end, and every record of it.
             One gone on with after an interruption is not: what moved or was broken then, it does not know.
+        barren: How many pages in a row, until now, brought no record that was new.
         gone: How many records were marked gone, since the complete list does not hold them.
         missing: How many would have been, where that was suspiciously much and none was.
     """
@@ -92,6 +96,7 @@ class Swept:
     broken: int = 0
     broken_shown: list[str] = field(default_factory=list)
     complete: bool = False
+    barren: int = 0
     gone: int = 0
     missing: int = 0
 
@@ -205,6 +210,22 @@ async def _drafts(part: Sequence[Record], mapper: Mapper) -> list[Draft | Unsend
     return drafts
 
 
+def _expect_news(page: Page, listing: Listing, swept: Swept, *, fresh: int, resumed: bool) -> None:
+    """A list whose pages bring nothing new has no end.
+
+    One such page is no proof: what is added in front while a list is read moves what was read already
+    onto its last page. Two in a row are.
+    """
+    swept.barren = swept.barren + 1 if page.records and not fresh else 0
+    if swept.barren and resumed:
+        raise _ResumedOverSeen
+    if swept.barren >= BARREN_PAGES:
+        raise UserError(
+            f"the list of {listing.feed.stream} repeats itself: two pages brought no record that was new",
+            advice="its query must page through the list; see docs/paging.md",
+        )
+
+
 async def _observe_page(
     page: Page,
     listing: Listing,
@@ -232,13 +253,7 @@ async def _observe_page(
         )
         fresh += seen.fresh
         pending += seen.pending
-    if page.records and not fresh:
-        if begun.position:
-            raise _ResumedOverSeen
-        raise UserError(
-            f"the list of {listing.feed.stream} repeats itself: a page brought no record that was new",
-            advice="its query must page through the list; see docs/queries.md",
-        )
+    _expect_news(page, listing, swept, fresh=fresh, resumed=bool(begun.position))
     swept.read += len(page.records)
     swept.broken += len(page.broken)
     room = SHOWN - len(swept.broken_shown)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -442,7 +443,12 @@ def test_the_mark_filtered_goes_when_where_says_yes_again() -> None:
 
 def merged(into: int = 2, what: Draft = ANN, **known: object) -> LedgerRow:
     """A record that shares another's party."""
-    names = {"key": what.key, "sent_key": what.key, "sent": what.hashes, "same_as": what.same_as}
+    names: dict[str, Any] = {
+        "key": what.key,
+        "sent_key": what.key,
+        "sent": what.hashes,
+        "same_as": what.same_as,
+    }
     return row(State.MERGED, merged_into=into, fingerprint="rules 1", **names | known)
 
 

@@ -16,9 +16,10 @@ from bridge.errors import UserError
 from bridge.ledger.engine import reading, writing
 from bridge.ledger.forgetting import forget
 from bridge.ledger.persons import retry
-from bridge.ledger.reading import Wanted, find, history_of
+from bridge.ledger.reading import Wanted, find, history_of, standing_of
 from bridge.records import Policy, State, Stream
 from bridge.settings import load
+from bridge.status import choices, meaning
 from bridges import Silent, configuration_of, write_configuration
 
 if TYPE_CHECKING:
@@ -92,6 +93,17 @@ async def test_it_does_not_come_back(known: Found, sandbox: Sandbox, tmp_path: P
     assert _of(tmp_path, known.id).state == State.DROPPED
     with writing(tmp_path / "ledger.db") as connection, pytest.raises(UserError, match="forgotten"):
         retry(connection, known.feed, known.number, Policy(), now=2)
+
+
+async def test_there_is_nothing_left_to_decide_on(known: Found, tmp_path: Path) -> None:
+    """What is shown of it says so, and offers no command that would be refused."""
+    with writing(tmp_path / "ledger.db") as connection:
+        forget(connection, known.number, now=1)
+    found = _of(tmp_path, known.id)
+    with reading(tmp_path / "ledger.db") as connection:
+        standing = standing_of(connection, found)
+    assert "forgotten" in " ".join(meaning(found, standing, 2))
+    assert choices(found, standing) == []
 
 
 async def test_one_that_is_being_sent_is_not_forgotten_under_way(known: Found, tmp_path: Path) -> None:

@@ -76,6 +76,8 @@ def _backup(
     if session.settings.ledger.key is None:
         copied = copy_key(path.with_name("ledger.key"), target)
         typer.echo(f"{copied}: the key that belongs to it")
+    else:
+        typer.echo("Its key is in the configuration ([ledger] key or key_file): keep that with the copy.")
 
 
 def _check(

@@ -73,5 +73,8 @@ def tell(found: Found, forgotten: Forgotten) -> None:
     if forgotten.maybe_in_trakor:
         typer.echo("it was sent and never answered: look in Trakor for its name, and delete it there")
     for other in forgotten.merged:
-        typer.echo(f"shared its record in Trakor, and may be the same person: {plain(other)}")
+        typer.echo(
+            f"shared its record in Trakor, and may be the same person: {plain(other)}. "
+            "Unless it is forgotten too, the next backfill sends it"
+        )
     typer.echo("what its rows said leaves the ledger's file within an hour; backups still hold it")

@@ -65,7 +65,10 @@ def show_report(report: Report, *, tables: bool) -> None:
             title = name if len(report.connections) > 1 else ""
             console().print(numbers_table(of_connection, title), _outcome(of_connection), sep="\n")
         _show_problems(of_connection)
-    if tables and report.exit_status == 3:  # noqa: PLR2004 - the interface's status for "a person is needed"
+    rehearsed = any(of_connection.dry_run for of_connection in report.connections.values())
+    if rehearsed and tables:
+        console().print("Record by record: [bold]trakor-bridge backfill --dry-run --csv[/bold]")
+    elif tables and report.exit_status == 3:  # noqa: PLR2004 - the interface's "a person is needed"
         console().print(
             "Some records wait for you: [bold]trakor-bridge records list --state held,rejected[/bold]"
         )

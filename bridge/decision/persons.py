@@ -11,6 +11,9 @@ from bridge.records import Claim, Decision, Draft, LedgerRow, Policy, Reason, St
 
 __all__ = ["accept", "drop", "retry"]
 
+_NAMED = frozenset({Reason.RENAMED, Reason.REMAPPED, Reason.SAME_NAME})
+"""Reasons for which a record is sent under a name once it is accepted."""
+
 
 def accept(
     row: LedgerRow, draft: Draft | None, holder_of: HolderOf, policy: Policy, *, name: Claim | None = None
@@ -30,6 +33,11 @@ def accept(
     Raises:
         UserError: There is nothing to accept, or the name is taken.
     """
+    if name is not None and row.reason not in _NAMED:
+        raise UserError(
+            f"record {row.id} does not wait for a name: none can be given to it",
+            advice="accept it without one; `records show ID` tells what that means",
+        )
     if row.state is State.DRIFTED:
         return Decision(
             State.DELIVERED, sent=row.seen, filtered=row.filtered, waiting=Waiting.REMOVE, event="accepted"

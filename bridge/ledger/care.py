@@ -29,6 +29,7 @@ __all__ = [
     "back_up_before_migration",
     "check",
     "copy_key",
+    "drop_old_copies",
     "prune_history",
     "temporary_copy",
     "vacuum",
@@ -147,7 +148,7 @@ def temporary_copy(path: Path, folder: Path) -> Iterator[Path]:
 
 
 def back_up_before_migration(path: Path, revision: str) -> Path:
-    """Keep a ledger as it was before its schema changes; drop such copies once they are a week old.
+    """Keep a ledger as it was before its schema changes.
 
     Args:
         path: The ledger's file.
@@ -156,13 +157,17 @@ def back_up_before_migration(path: Path, revision: str) -> Path:
     Returns:
         Where the copy is.
     """
-    for old in path.parent.glob(f"{path.stem}.before-*.db"):
-        if time.time() - old.stat().st_mtime > KEPT_SECONDS:
-            old.unlink()
     moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
     target = path.with_name(f"{path.stem}.before-{revision}-{moment}.db")
     back_up(path, target)
     return target
+
+
+def drop_old_copies(path: Path) -> None:
+    """Remove copies from before a migration that are more than a week old."""
+    for old in path.parent.glob(f"{path.stem}.before-*.db"):
+        if time.time() - old.stat().st_mtime > KEPT_SECONDS:
+            old.unlink(missing_ok=True)
 
 
 def check(path: Path) -> list[Finding]:

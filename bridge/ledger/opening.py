@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import insert, select
 
 from bridge.errors import LedgerError
-from bridge.ledger.care import back_up_before_migration
+from bridge.ledger.care import back_up_before_migration, drop_old_copies
 from bridge.ledger.engine import Ledger, read_only, reading, writing
 from bridge.ledger.schema import HEAD, facts
 
@@ -66,6 +66,7 @@ def open_ledger(path: Path, key: bytes, command: str) -> Iterator[Ledger]:
     """
     with take_over(path, command):
         prepare(path)
+        drop_old_copies(path)
         with writing(path) as connection:
             prove_key(connection, key)
         ledger = Ledger(path)

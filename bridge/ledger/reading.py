@@ -62,6 +62,7 @@ class Found:
         since_at: Since when it is in this state.
         name: The name to be sent, only while the record waits; empty otherwise.
         retry: A person asked for a new decision, which is made when it is next read.
+        forgotten: A tombstone is all that is left of it.
     """
 
     number: int
@@ -76,7 +77,8 @@ class Found:
     fields: tuple[str, ...]
     since_at: int
     name: str
-    retry: bool
+    retry: bool = False
+    forgotten: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +265,7 @@ def _found(row: Row[*tuple[Any, ...]], feed: Feed) -> Found:
         since_at=row.since_at,
         name=unpack(row.body, feed.stream).send_as if row.body else "",
         retry=bool(row.retry),
+        forgotten=bool(row.forgotten),
     )
 
 

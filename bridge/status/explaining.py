@@ -145,6 +145,8 @@ def event(line: Line) -> str:
 
 def meaning(record: Found, standing: Standing, now: int) -> list[str]:
     """What the state that a record is in means, in sentences."""
+    if record.forgotten:
+        return ["It was forgotten on request: its id is kept, so that it does not come back."]
     known = MEANINGS.get((State(record.state), record.reason), f"It is {record.state} {record.reason}.")
     words = {
         "stream": record.feed.stream,
@@ -207,6 +209,8 @@ def choices(record: Found, standing: Standing, options: str = "") -> list[Choice
         standing: How it stands to others.
         options: Options that tell it from another one of the same id, e.g. ``--connection sydney``.
     """
+    if record.forgotten:
+        return []
     at_next_read = AT_NEXT_READ.get((State(record.state), record.reason))
     return [
         *([Choice("trakor-bridge backfill", at_next_read)] if at_next_read else []),
