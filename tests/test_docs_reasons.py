@@ -74,7 +74,8 @@ def carried_out(verb: str, state: State, reason: Reason | None) -> None:
     row = row_of(state, reason)
     stored = draft() if state in STORED and reason is not Reason.MAPPING else None
     if verb == "accept":
-        decision.accept(row, stored, nobody, Policy(), name=Claim("Jane Smith (Perth)", "q"))
+        given = Claim("Jane Smith (Perth)", "q") if reason is Reason.SAME_NAME else None
+        decision.accept(row, stored, nobody, Policy(), name=given)
     elif verb == "drop":
         decision.drop(row)
     elif state is not State.PENDING:  # which is sent again without a decision
