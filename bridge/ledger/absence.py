@@ -15,7 +15,7 @@ from sqlalchemy import func, select, update
 
 from bridge.decision import decide_anew, give_back
 from bridge.ledger.batch import Batch
-from bridge.ledger.rows import ROW, among, row_of
+from bridge.ledger.rows import ROW, all_of, among, row_of
 from bridge.ledger.schema import records, sweeps
 from bridge.records import State
 
@@ -55,7 +55,7 @@ def _unseen(feed: Feed, sweep: int) -> tuple[Any, ...]:
     """Not seen by this sweep, nor read by id since it began."""
     began_at = select(sweeps.c.began_at).where(sweeps.c.number == sweep).scalar_subquery()
     return (
-        records.c.feed == feed.number,
+        all_of(feed),
         records.c.gone == 0,
         records.c.sweep != sweep,
         records.c.read_at < began_at,
@@ -71,9 +71,7 @@ def absent(connection: Connection, feed: Feed, sweep: int) -> Absent:
         sweep: The sweep's number.
     """
     unseen = select(func.count()).select_from(records).where(*_unseen(feed, sweep))
-    known = (
-        select(func.count()).select_from(records).where(records.c.feed == feed.number, records.c.gone == 0)
-    )
+    known = select(func.count()).select_from(records).where(all_of(feed), records.c.gone == 0)
     return Absent(int(connection.scalar(unseen) or 0), int(connection.scalar(known) or 0))
 
 
