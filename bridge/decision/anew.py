@@ -22,7 +22,7 @@ from bridge.records import (
     Waiting,
 )
 
-__all__ = ["HolderOf", "decide_anew", "hold", "other_holder", "send"]
+__all__ = ["HolderOf", "decide_anew", "hold", "other_holder", "send", "why_unsendable"]
 
 HolderOf: TypeAlias = Callable[[str], Holder | None]
 """Tells who holds the claim on a name, given the name's key."""
@@ -63,6 +63,11 @@ def decide_anew(
     return hold(Reason.SAME_NAME, seen, row, release=release, detail=f"{holder.id} has the name")
 
 
+def why_unsendable(seen: Unsendable) -> str:
+    """For the history: which field could not be made, and why; without personal data."""
+    return f"{seen.field}: {seen.detail}" if seen.field and seen.detail else seen.detail
+
+
 def _set_aside(seen: Unsendable, row: LedgerRow | None, *, release: bool) -> Decision | None:
     """`where` says no / no name / mapping fails -> skipped: filtered / no-name, rejected: mapping."""
     state = State.REJECTED if seen.reason is Reason.MAPPING else State.SKIPPED
@@ -74,7 +79,7 @@ def _set_aside(seen: Unsendable, row: LedgerRow | None, *, release: bool) -> Dec
         release=release,
         waiting=Waiting.REMOVE,
         event=str(state),
-        detail=seen.detail,
+        detail=why_unsendable(seen),
     )
 
 

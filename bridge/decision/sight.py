@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bridge.decision.anew import HolderOf, decide_anew, hold
+from bridge.decision.anew import HolderOf, decide_anew, hold, why_unsendable
 from bridge.records import (
     Claim,
     Decision,
@@ -133,7 +133,7 @@ def _unanswered(seen: Draft | Unsendable, row: LedgerRow) -> Decision | None:
         if row.seen == changed:
             return None
         return Decision(
-            State.PENDING, waiting=Waiting.UNNOTE, seen=changed, event="noted", detail=seen.detail
+            State.PENDING, waiting=Waiting.UNNOTE, seen=changed, event="noted", detail=why_unsendable(seen)
         )
     if seen.key == row.key and not row.differs_from(seen.hashes):
         return None if row.seen is None else Decision(State.PENDING, waiting=Waiting.UNNOTE, event="noted")
@@ -149,7 +149,7 @@ def _answered(
     if isinstance(seen, Unsendable):
         if seen.reason is Reason.FILTERED:
             return _mark_filtered(row)
-        return _drift({**row.sent, seen.field: UNKNOWN}, row, detail=seen.detail)
+        return _drift({**row.sent, seen.field: UNKNOWN}, row, detail=why_unsendable(seen))
     if seen.key == row.key:
         return _same_key(seen, row, policy)
     return _other_key(seen, row, holder_of, policy)

@@ -185,8 +185,8 @@ def _said_drifted(record: _Record) -> str:
 
 
 def _why_rejected(records: Sequence[_Record]) -> str:
-    faults = _counted(record.details["rejected"] for record in records)
-    return f"Not sent: the price {_listed(f'{detail} ({count})' for detail, count in faults)}."
+    faults = _counted(record.details["rejected"].replace(": ", " ", 1) for record in records)
+    return f"Not sent: {_listed(f'{fault} ({count})' for fault, count in faults)}."
 
 
 def _said_rejected(record: _Record) -> str:
