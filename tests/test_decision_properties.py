@@ -1,0 +1,226 @@
+"""Whatever is seen of whatever record, whoever holds the names: what `decide` never does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+from hypothesis import assume, event, given
+from hypothesis import strategies as st
+
+from bridge.decision import decide
+from bridge.ledger.batch import _after
+from bridge.records import (
+    Decision,
+    Draft,
+    Holder,
+    LedgerRow,
+    Origin,
+    Policy,
+    Reason,
+    State,
+    Unsendable,
+    Waiting,
+)
+from builders import draft, filtered, of, unmapped, unnamed
+
+NAMES = ("Ann", "ann", "Bo")
+REASONS: dict[State, tuple[Reason | None, ...]] = {
+    State.SKIPPED: (Reason.FILTERED, Reason.NO_NAME),
+    State.HELD: (Reason.SAME_NAME, Reason.RENAMED, Reason.REMAPPED, Reason.SAME_PARTY, Reason.EXISTING),
+    State.REJECTED: (Reason.MAPPING, Reason.REFUSED, Reason.SERVER_ERROR),
+}
+
+drafts = st.builds(
+    draft,
+    st.sampled_from(NAMES),
+    st.sampled_from(["", "p1", "p2"]),
+    same_as=st.sampled_from(["", "s1", "s2"]),
+    qualifier=st.sampled_from(["", "q1", "q2"]),
+    rules=st.sampled_from(["rules 1", "rules 2"]),
+    at=st.integers(8, 12),
+)
+unsendables = st.one_of(
+    st.builds(filtered, at=st.integers(8, 12)),
+    st.builds(unnamed, at=st.integers(8, 12)),
+    st.builds(partial(unmapped, "name"), at=st.integers(8, 12)),
+)
+sights: st.SearchStrategy[Draft | Unsendable] = st.one_of(drafts, drafts, unsendables)
+policies = st.builds(
+    Policy,
+    on_same_name=st.sampled_from(["qualify", "hold", "merge"]),
+    on_rename=st.sampled_from(["hold", "create"]),
+    on_change=st.sampled_from(["report", "ignore"]),
+    on_existing=st.sampled_from(["adopt", "hold"]),
+)
+
+
+@st.composite
+def rows(draw: st.DrawFn) -> LedgerRow:
+    """Any row that the ledger can hold: its state, reason, name, attempts and link fit each other."""
+    state = draw(st.sampled_from(State))
+    reason = draw(st.sampled_from(REASONS.get(state, (None,))))
+    what = draw(drafts)
+    keys = [what.key, *filter(None, [what.qualified_key]), of("given by a person")]
+    answered = state in {State.DELIVERED, State.DRIFTED} or reason in {Reason.EXISTING, Reason.REMAPPED}
+    tried = reason is Reason.SERVER_ERROR or (
+        not answered and state in {State.PENDING, State.DROPPED, State.SKIPPED} and draw(st.booleans())
+    )
+    shares = state is State.MERGED or reason is Reason.SAME_PARTY
+    return LedgerRow(
+        number=1,
+        id="c1",
+        state=state,
+        reason=reason,
+        key=what.key,
+        sent_key=draw(st.sampled_from(keys)),
+        sent=what.hashes,
+        same_as=what.same_as,
+        fingerprint=what.fingerprint,
+        read_at=draw(st.integers(8, 12)),
+        attempts=2 if tried else int(answered),
+        trakor_id="t1" if answered else None,
+        origin=Origin.CREATED if answered else None,
+        merged_into=7 if shares else None,
+        seen=draw(st.none() | drafts.map(lambda one: one.hashes)),
+        gone=draw(st.booleans()),
+        filtered=draw(st.booleans()),
+        retry=draw(st.booleans()),
+    )
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> dict[str, Holder]:
+    """Who holds which name; record 1 itself among them."""
+    keys = [of(name) for name in ("Ann", "Bo", "Ann (q1)", "Bo (q2)", "given by a person")]
+    holder = st.builds(
+        Holder,
+        number=st.sampled_from([1, 2, 3, 7]),
+        id=st.just("c"),
+        same_as=st.sampled_from(["", draft(same_as="s1").same_as]),
+        merged_into=st.sampled_from([None, 7, 9]),
+        answered=st.booleans(),
+        idle=st.booleans(),
+    )
+    return draw(st.dictionaries(st.sampled_from(keys), holder))
+
+
+def owned(row: LedgerRow, world: dict[str, Holder]) -> dict[str, Holder]:
+    """The same world where the record has the claim that its state says it has."""
+    if row.state is State.PENDING or row.answered or row.unanswered:
+        return world | {row.sent_key: Holder(1, "c1", row.same_as, answered=row.answered)}
+    return world
+
+
+cases = st.tuples(sights, rows(), worlds(), policies)
+
+
+@given(sights, st.none() | rows(), worlds(), policies)
+def test_it_decides_on_anything(
+    seen: Draft | Unsendable, row: LedgerRow | None, world: dict[str, Holder], policy: Policy
+) -> None:
+    decision = decide(seen, row, world.get, policy)
+    assert row is not None or decision is not None
+    if decision is not None:
+        assert decision.reason in REASONS.get(decision.state, (None,))
+        event(f"{row.state if row else 'nothing'} -> {decision.state}")
+
+
+@given(cases)
+def test_it_never_claims_what_another_holds(
+    case: tuple[Draft | Unsendable, LedgerRow, dict[str, Holder], Policy],
+) -> None:
+    seen, row, world, policy = case
+    world = owned(row, world)
+    decision = decide(seen, row, world.get, policy)
+    if decision is not None and decision.claim is not None:
+        holder = world.get(decision.claim.key)
+        assert holder is None or holder.number == row.number
+
+
+@given(cases)
+def test_it_never_gives_back_what_trakor_has_or_may_have(
+    case: tuple[Draft | Unsendable, LedgerRow, dict[str, Holder], Policy],
+) -> None:
+    seen, row, world, policy = case
+    decision = decide(seen, row, owned(row, world).get, policy)
+    if decision is not None and decision.release:
+        assert not row.answered
+        assert not row.unanswered
+
+
+@given(cases)
+def test_what_trakor_has_or_may_have_goes_out_under_another_name_by_policy_alone(
+    case: tuple[Draft | Unsendable, LedgerRow, dict[str, Holder], Policy],
+) -> None:
+    """Unless a person accepted it before: then it was held because the new name was taken."""
+    seen, row, world, policy = case
+    assume(row.answered or row.unanswered)
+    assume(row.reason is not Reason.SAME_NAME)
+    decision = decide(seen, row, owned(row, world).get, policy)
+    if decision is not None and decision.claim is not None and decision.claim.key != row.sent_key:
+        assert policy.on_rename == "create"
+
+
+@given(cases)
+def test_a_dropped_record_stays_so_until_a_person_wants_it_retried(
+    case: tuple[Draft | Unsendable, LedgerRow, dict[str, Holder], Policy],
+) -> None:
+    seen, row, world, policy = case
+    assume(not row.retry)
+    dropped = replace(row, state=State.DROPPED, reason=None)
+    decision = decide(seen, dropped, world.get, policy)
+    assert decision is None or decision.state is State.DROPPED
+
+
+@given(cases)
+def test_a_record_on_its_way_keeps_name_and_payload(
+    case: tuple[Draft | Unsendable, LedgerRow, dict[str, Holder], Policy],
+) -> None:
+    seen, row, world, policy = case
+    under_way = replace(row, state=State.PENDING, reason=None, attempts=1, trakor_id=None, merged_into=None)
+    decision = decide(seen, under_way, owned(under_way, world).get, policy)
+    if decision is not None:
+        assert decision.state is State.PENDING
+        assert (decision.claim, decision.release, decision.sent) == (None, False, None)
+        assert decision.waiting in {Waiting.KEEP, Waiting.NOTE, Waiting.UNNOTE}
+
+
+@given(cases)
+def test_an_old_read_changes_nothing(
+    case: tuple[Draft | Unsendable, LedgerRow, dict[str, Holder], Policy],
+) -> None:
+    seen, row, world, policy = case
+    assume(seen.read_at < row.read_at)
+    assert decide(seen, row, world.get, policy) is None
+
+
+def carried_out(
+    decision: Decision, seen: Draft | Unsendable, row: LedgerRow | None, world: dict[str, Holder]
+) -> tuple[LedgerRow, dict[str, Holder]]:
+    """The row and the holders as the ledger leaves them."""
+    known = row or LedgerRow(1, seen.id, decision.state)
+    now = _after(decision, seen, known, sight=True)
+    after = dict(world)
+    if decision.release and row is not None:
+        after.pop(row.sent_key, None)
+    if decision.claim is not None:
+        after[decision.claim.key] = Holder(1, now.id, now.same_as)
+    return now, after
+
+
+@given(sights, st.none() | rows(), worlds(), policies)
+def test_the_same_sight_twice_decides_nothing_the_second_time(
+    seen: Draft | Unsendable, row: LedgerRow | None, world: dict[str, Holder], policy: Policy
+) -> None:
+    """A sweep without changes writes nothing: each decision is one that stands."""
+    if row is None:
+        world = {key: holder for key, holder in world.items() if holder.number != 1}
+    else:
+        world = owned(row, world)
+        assume(seen.read_at >= row.read_at)
+    decision = decide(seen, row, world.get, policy)
+    assume(decision is not None)
+    assert decision is not None
+    now, after = carried_out(decision, seen, row, world)
+    assert decide(seen, now, after.get, policy) is None

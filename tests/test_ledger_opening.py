@@ -1,0 +1,283 @@
+"""Opening a ledger: made, found, refused, taken; what is on disk, and who may read it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine, inspect
+
+from bridge.errors import LedgerError
+from bridge.ledger.engine import writing
+from bridge.ledger.opening import (
+    derive_key,
+    open_ledger,
+    prepare,
+    prove_key,
+    read_or_make_key,
+    require_current,
+    revision,
+    take_over,
+)
+from bridge.ledger.schema import HEAD, metadata
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from sqlalchemy import Engine
+
+KEY = derive_key("the tests' key")
+TAKES_IT = """
+import sys, time
+from pathlib import Path
+from bridge.ledger.opening import take_over
+with take_over(Path(sys.argv[1]), "backfill"):
+    print("taken", flush=True)
+    sys.stdin.read()
+"""
+
+
+def set_revision(path: Path, to: str) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = ?", (to,))
+        connection.commit()
+
+
+# -- fresh and found
+
+
+def test_a_fresh_ledger_is_made_in_a_folder_that_is_made_too(tmp_path: Path) -> None:
+    path = tmp_path / "new folder" / "ledger.db"
+    with open_ledger(path, KEY, "backfill"):
+        assert revision(path) == HEAD
+    with open_ledger(path, KEY, "backfill"):
+        assert revision(path) == HEAD
+
+
+def test_only_its_owner_can_read_what_is_on_disk(tmp_path: Path) -> None:
+    """Whatever the umask says: the ledger, its log, its lock and its key."""
+    path = tmp_path / "ledger.db"
+    before = os.umask(0)
+    try:
+        read_or_make_key(tmp_path / "ledger.key")
+        with open_ledger(path, KEY, "backfill"), writing(path):
+            modes = {file.name: file.stat().st_mode & 0o777 for file in tmp_path.iterdir()}
+    finally:
+        os.umask(before)
+    assert {"ledger.db", "ledger.db-wal", "ledger.db.lock", "ledger.key"} <= set(modes)
+    assert set(modes.values()) == {0o600}
+
+
+@pytest.mark.parametrize("name", ["plain.db", "with space.db", "100%41.db", "what?.db", "a#b.db", "ü.db"])
+def test_a_ledgers_path_may_have_any_characters(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    with open_ledger(path, KEY, "backfill"):
+        assert revision(path) == HEAD
+    assert {file.name for file in tmp_path.iterdir()} == {name, f"{name}.lock"}
+
+
+def test_settings_that_only_take_effect_when_a_file_is_made_are_made(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    prepare(path)
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA auto_vacuum").fetchone() == (2,)
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_an_empty_file_is_no_ledger_yet(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    path.touch()
+    assert revision(path) is None
+    prepare(path)
+    assert revision(path) == HEAD
+
+
+# -- refused
+
+
+def test_a_newer_ledger_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    prepare(path)
+    set_revision(path, "9999")
+    before = path.read_bytes()
+    for use in (prepare, require_current):
+        with pytest.raises(LedgerError, match="newer version") as caught:
+            use(path)
+        assert "9999" in str(caught.value)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("use", [prepare, require_current])
+def test_what_is_no_database_is_refused_and_left_alone(tmp_path: Path, use: Any) -> None:  # noqa: ANN401
+    path = tmp_path / "ledger.db"
+    path.write_text("not a database, but somebody's letter " * 100)
+    with pytest.raises(LedgerError, match="cannot be read as a ledger"):
+        use(path)
+    assert path.read_text().startswith("not a database")
+
+
+def test_another_programs_database_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE recipes (name TEXT)")
+    with pytest.raises(LedgerError, match="cannot be read as a ledger"):
+        prepare(path)
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT name FROM sqlite_master").fetchall() == [("recipes",)]
+
+
+def test_a_reader_makes_no_ledger(tmp_path: Path) -> None:
+    with pytest.raises(LedgerError, match="no ledger"):
+        require_current(tmp_path / "ledger.db")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_key_is_refused(tmp_path: Path) -> None:
+    """With it every record would look changed, and every name free."""
+    path = tmp_path / "ledger.db"
+    prepare(path)
+    with writing(path) as connection:
+        prove_key(connection, KEY)
+    with writing(path) as connection:
+        prove_key(connection, KEY)
+    with pytest.raises(LedgerError, match="key"), writing(path) as connection:
+        prove_key(connection, derive_key("another"))
+
+
+def test_a_key_is_made_once_and_then_read(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "ledger.key"
+    made = read_or_make_key(path)
+    assert read_or_make_key(path) == made
+    assert [file.name for file in path.parent.iterdir()] == ["ledger.key"]
+    assert derive_key(path.read_text().strip()) == made
+
+
+def test_a_key_that_only_has_to_be_read_is_not_made(tmp_path: Path) -> None:
+    with pytest.raises(LedgerError, match="cannot be used"):
+        read_or_make_key(tmp_path / "ledger.key", make=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"short\n", b"\xff" * 40])
+def test_a_key_that_is_damaged_is_refused_and_not_replaced(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "ledger.key"
+    path.write_bytes(content)
+    with pytest.raises(LedgerError):
+        read_or_make_key(path)
+    assert path.read_bytes() == content
+
+
+# -- taken
+
+
+@pytest.fixture
+def owner(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that has the ledger."""
+    command = [sys.executable, "-c", TAKES_IT, str(tmp_path / "ledger.db")]
+    with subprocess.Popen(  # noqa: S603 - our own program
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "taken\n"
+        yield process
+        process.kill()
+
+
+def test_a_ledger_that_another_process_has_is_refused_and_says_who(
+    owner: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    with pytest.raises(LedgerError) as caught, take_over(tmp_path / "ledger.db", "run"):
+        pass
+    assert f"`backfill` (process {owner.pid}) holds it since 20" in str(caught.value)
+
+
+def test_a_ledger_is_free_when_its_owner_is_killed(owner: subprocess.Popen[str], tmp_path: Path) -> None:
+    owner.send_signal(signal.SIGKILL)
+    owner.wait(10)
+    with take_over(tmp_path / "ledger.db", "run"):
+        pass
+
+
+def test_a_process_cannot_take_a_ledger_twice_either(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    with (
+        open_ledger(path, KEY, "run"),
+        pytest.raises(LedgerError, match="in use"),
+        open_ledger(path, KEY, "x"),
+    ):
+        pass
+    with open_ledger(path, KEY, "run"):
+        pass
+
+
+def test_a_lock_of_which_nothing_is_known_yet_is_a_lock(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    with take_over(path, "run"):
+        (tmp_path / "ledger.db.lock").write_text("{")
+        with pytest.raises(LedgerError, match="another process has just opened it"), take_over(path, "x"):
+            pass
+
+
+# -- the schema
+
+
+def test_the_code_is_written_for_the_newest_migration() -> None:
+    from bridge.ledger.opening import _alembic  # noqa: PLC0415 - the one place that knows where they are
+
+    assert ScriptDirectory.from_config(_alembic()).get_current_head() == HEAD
+
+
+def described(engine: Engine) -> dict[str, object]:
+    """Tables with columns, keys, constraints and indexes, as the database knows them."""
+    known = inspect(engine)
+    tables = sorted(set(known.get_table_names()) - {"alembic_version"})
+    return {
+        table: {
+            "columns": {
+                column["name"]: (str(column["type"]), column["nullable"], str(column["default"]).strip("'"))
+                for column in known.get_columns(table)
+            },
+            "primary key": known.get_pk_constraint(table)["constrained_columns"],
+            "unique": sorted(tuple(one["column_names"]) for one in known.get_unique_constraints(table)),
+            "foreign keys": sorted(
+                (tuple(one["constrained_columns"]), one["referred_table"], tuple(one["referred_columns"]))
+                for one in known.get_foreign_keys(table)
+            ),
+            "checks": sorted(
+                (str(one["name"]), " ".join(one["sqltext"].split()))
+                for one in known.get_check_constraints(table)
+            ),
+            "indexes": sorted(
+                (one["name"], tuple(one["column_names"]), str(one["dialect_options"].get("sqlite_where")))
+                for one in known.get_indexes(table)
+            ),
+        }
+        for table in tables
+    }
+
+
+def test_migrations_make_just_the_tables_that_the_code_knows(tmp_path: Path) -> None:
+    prepare(tmp_path / "migrated.db")
+    migrated = create_engine(f"sqlite:///{tmp_path / 'migrated.db'}")
+    made = create_engine(f"sqlite:///{tmp_path / 'made.db'}")
+    metadata.create_all(made)
+    try:
+        assert described(migrated) == described(made)
+        for table in ("claims", "links", "waiting"):
+            for path in ("migrated.db", "made.db"):
+                with closing(sqlite3.connect(tmp_path / path)) as connection:
+                    [sql] = connection.execute(
+                        "SELECT sql FROM sqlite_master WHERE name = ?", (table,)
+                    ).fetchone()
+                    assert "WITHOUT ROWID" in sql
+    finally:
+        migrated.dispose()
+        made.dispose()
