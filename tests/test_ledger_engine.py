@@ -180,6 +180,15 @@ async def test_a_quiet_moment_moves_a_long_log_into_the_file(ledger: Ledger) -> 
         assert file_alone.execute("SELECT count(*) FROM facts WHERE name = 'long'").fetchone() == (1,)
 
 
+async def test_the_log_is_short_again_once_it_was_moved(ledger: Ledger) -> None:
+    """Else every later transaction would find it long, and be followed by a checkpoint of its own."""
+    await ledger.call(note, "long", "x" * (WAL_QUIET + 2**20))
+    await ledger.call(known)
+    await ledger.call(note, "next")
+    await ledger.call(known)
+    assert wal_size(ledger.path) < WAL_QUIET / 10
+
+
 async def test_a_reader_does_not_hold_up_the_writer_while_the_log_is_long(ledger: Ledger) -> None:
     with reading(ledger.path) as connection:
         known(connection)

@@ -80,6 +80,7 @@ def _settings(*, owner: bool) -> tuple[str, ...]:
         "PRAGMA journal_mode = WAL",
         "PRAGMA synchronous = FULL",
         "PRAGMA wal_autocheckpoint = 0",
+        "PRAGMA journal_size_limit = 0",  # a log begun anew is short again: its size tells what is in it
         "PRAGMA foreign_keys = ON",
         "PRAGMA temp_store = MEMORY",
         f"PRAGMA cache_size = -{16_384 if owner else 2_048}",
