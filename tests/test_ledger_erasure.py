@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
 from bridge.ledger.engine import TRUNCATE_EVERY, Ledger
 from bridge.ledger.opening import prepare
+from builders import answered, draft
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from sqlalchemy import Connection
+
+    from books import Book
 
 CANARY = "canary.of.a.client@example.com"
 
@@ -64,3 +69,28 @@ async def test_without_any_further_work_the_files_forget_what_was_delivered(tmp_
 def test_the_time_promised_is_an_hour() -> None:
     """What the documents promise is kept with room to spare."""
     assert TRUNCATE_EVERY <= 3600 / 2
+
+
+def test_what_a_record_said_is_gone_from_the_file_once_trakor_has_it(book: Book) -> None:
+    """Sent, qualified, noted while under way, merged or dropped: of what they said nothing is left."""
+    secret = "Canary O'Hara"
+    book.see(
+        draft(secret, "canary@example.com", id="c1", same_as="s", qualifier="canary@example.com"),
+        draft(secret, "canary@example.com", id="c2", qualifier="canary@example.com"),
+        draft(secret, "canary@example.com", id="c3", same_as="s"),
+        draft(f"{secret} too", id="c4"),
+    )
+    works = book.claim()
+    book.see(draft(secret, "new.canary@example.com", id="c1", at=20))
+    book.drop("c4")
+    assert b"anary" in emptied(book.path)
+    book.settle(*(answered(work) for work in works))
+    assert [book.stands(f"c{n}") for n in (1, 2, 3, 4)] == ["drifted", "delivered", "merged", "dropped"]
+    assert b"anary" not in emptied(book.path)
+
+
+def emptied(path: Path) -> bytes:
+    """All bytes of a ledger's files, its log moved into the file and emptied."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return _bytes(path)

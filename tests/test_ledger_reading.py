@@ -1,0 +1,180 @@
+"""What readers find in a ledger: records by what a person knows of them, and no name longer than it waits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from books import Book
+from bridge.ledger.engine import reading
+from bridge.ledger.observing import Sight
+from bridge.ledger.reading import (
+    Wanted,
+    feeds_of,
+    find,
+    last_sweeps,
+    listing,
+    numbers,
+    oldest_pending,
+    standing_of,
+    states,
+    total,
+)
+from bridge.ledger.sweeps import begin_sweep, end_sweep
+from bridge.records import Stream
+from builders import answered, draft, filtered, later, of, unmapped
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from bridge.ledger.reading import Found
+    from bridge.ledger.sweeps import Sweep
+
+
+def ids(book: Book, wanted: Wanted) -> list[str]:
+    with reading(book.path) as connection:
+        found = find(connection, wanted)
+        assert total(connection, wanted) == len(found)
+        assert list(numbers(connection, wanted)) == [one.number for one in found]
+        return [one.id for one in found]
+
+
+@pytest.fixture
+def some(book: Book) -> Book:
+    """A delivered one, one that drifted, one merged, one held, one pending, one rejected, one skipped."""
+    book.see(
+        draft("Ann", id="c1", same_as="s"),
+        draft("Bo", id="c2"),
+        draft("Ann", id="c3", same_as="s"),
+        draft("Ann", id="c4"),
+        unmapped(id="c5"),
+        filtered(id="c6"),
+    )
+    book.settle(*(answered(work, f"t-{work.payload.name}") for work in book.claim()))
+    book.see(draft("Bo", "0499", id="c2", at=20), draft("Cy", id="c7"))
+    return book
+
+
+def test_all_are_listed_those_known_longest_first(some: Book) -> None:
+    assert ids(some, Wanted()) == ["c1", "c2", "c3", "c4", "c5", "c6", "c7"]
+    with reading(some.path) as connection:
+        assert [one.id for one in listing(connection, Wanted(), limit=2)] == ["c1", "c2"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        (Wanted(states=["held", "drifted"]), ["c2", "c4"]),
+        (Wanted(reasons=["same-name", "mapping"]), ["c4", "c5"]),
+        (Wanted(states=["rejected"], reasons=["same-name"]), []),
+        (Wanted(either="c7"), ["c7"]),
+        (Wanted(either="t-Bo"), ["c2"]),
+        (Wanted(either="nobody's"), []),
+        (Wanted(key=of("BO")), ["c2"]),
+        (Wanted(key=of("Ann")), ["c1", "c3", "c4"]),
+        (Wanted(key=of("Cy")), ["c7"]),
+        (Wanted(key=of("Ann"), states=["held"]), ["c4"]),
+        (Wanted(feeds=[99]), []),
+    ],
+    ids=repr,
+)
+def test_records_are_found_by_what_a_person_knows(some: Book, wanted: Wanted, found: list[str]) -> None:
+    """State, reason, an id of either side, a name: sent, shared, or waiting to be decided on."""
+    assert ids(some, wanted) == found
+
+
+def test_a_product_is_found_by_its_sku_and_a_contact_by_none(book: Book) -> None:
+    book.see(draft("Ann"))
+    book.settle(*(answered(work) for work in book.claim()))
+    products = Book(book.path, stream=Stream.PRODUCTS)
+    products.see(draft("Plus", id="p1", product=True))
+    products.settle(*(answered(work, "t-plus", sku="PRD-00042") for work in products.claim()))
+    assert ids(products, Wanted(either="PRD-00042")) == ["p1"]
+    assert ids(products, Wanted(either="")) == ["c1", "p1"]
+    assert ids(products, Wanted(feeds=[products.feed.number])) == ["p1"]
+
+
+def names(found: list[Found]) -> dict[str, str]:
+    return {one.id: one.name for one in found}
+
+
+def test_a_name_is_known_only_while_its_record_waits(some: Book) -> None:
+    with reading(some.path) as connection:
+        found = names(find(connection, Wanted()))
+    assert found == {"c1": "", "c2": "", "c3": "", "c4": "Ann", "c5": "", "c6": "", "c7": "Cy"}
+
+
+def test_what_differs_is_shown_of_what_trakor_has(some: Book) -> None:
+    shown = some.shown("c2")
+    assert (shown.state, shown.fields, shown.trakor_id) == ("drifted", ("contact_info",), "t-Bo")
+    assert some.shown("c4").fields == ()
+
+
+def test_marks_stand_beside_the_state(some: Book) -> None:
+    some.see(filtered(id="c1", at=30))
+    assert some.shown("c1").marks == ("filtered",)
+
+
+def test_after_an_accepted_rename_the_newer_trakor_id_is_shown(book: Book) -> None:
+    book.see(draft("Ann"))
+    book.settle(*(answered(work, "t1") for work in book.claim()))
+    book.see(draft("Bo", at=20))
+    book.accept()
+    book.settle(*(answered(work, "t2") for work in book.claim()))
+    assert book.shown().trakor_id == "t2"
+    with reading(book.path) as connection:
+        assert standing_of(connection, book.shown()).trakor_ids == ("t1", "t2")
+
+
+def test_how_a_record_stands_to_others(some: Book) -> None:
+    with reading(some.path) as connection:
+        by_id = {one.id: one for one in find(connection, Wanted())}
+        assert standing_of(connection, by_id["c1"]).merged_here == ("c3",)
+        claimant = standing_of(connection, by_id["c3"]).claimant
+        assert claimant is not None
+        assert claimant.id == "c1"
+        assert standing_of(connection, by_id["c4"]).name_holder == "c1"
+        assert standing_of(connection, by_id["c7"]).name_holder == ""
+
+
+def test_states_are_counted_by_feed(some: Book) -> None:
+    some.see(filtered(id="c1", at=30))
+    with reading(some.path) as connection:
+        counted = states(connection)
+    assert counted == {
+        some.feed.number: {
+            ("delivered", "", False, True): 1,
+            ("drifted", "", False, False): 1,
+            ("merged", "", False, False): 1,
+            ("held", "same-name", False, False): 1,
+            ("rejected", "mapping", False, False): 1,
+            ("skipped", "filtered", False, False): 1,
+            ("pending", "", False, False): 1,
+        }
+    }
+
+
+def test_the_longest_waiting_pending_record_is_known(book: Book) -> None:
+    with reading(book.path) as connection:
+        assert oldest_pending(connection) == {}
+    book.see(draft("Ann", id="c1"))
+    since = book.row("c1").since_at
+    book.see(draft("Bo", id="c2"))
+    book.settle(*(later(work) for work in book.claim()))
+    with reading(book.path) as connection:
+        assert oldest_pending(connection) == {book.feed.number: since}
+
+
+def test_the_newest_sweep_of_each_feed_is_known(book: Book) -> None:
+    def begin(connection: Connection) -> Sweep:
+        return begin_sweep(connection, book.feed, "q", restart=True, now=book.now)
+
+    first = book.write(begin)
+    book.write(lambda connection: end_sweep(connection, first, complete=True, now=book.now))
+    second = book.write(begin)
+    book.see(draft("Ann", at=book.now), sight=Sight(sweep=second.number, position="1"))
+    with reading(book.path) as connection:
+        last = last_sweeps(connection)[book.feed.number]
+        assert [feed.number for feed in feeds_of(connection)] == [book.feed.number]
+    assert (last.complete, last.ended_at, last.read) == (False, None, 1)
