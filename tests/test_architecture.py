@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
 
 import pytest
 
 from architecture import (
+    LAYERS,
     MOST_LINES,
     MOST_LINES_OF_A_FUNCTION,
     RULES,
@@ -161,3 +163,10 @@ def bridge() -> dict[str, str]:
 def test_the_bridge_keeps_the_rule(rule: Rule) -> None:
     faults = sorted(rule(bridge()))
     assert not faults, "\n".join(["", *faults])
+
+
+def test_the_table_for_contributors_is_that_of_the_rules() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    rows = re.findall(r"^\| (\d+) \| (.*?) \|", text, re.MULTILINE)
+    table = {int(rank): {*re.findall(r"`(\w+)`", parts)} for rank, parts in rows}
+    assert table == {rank: {*parts} for rank, parts in enumerate(LAYERS)}
