@@ -81,6 +81,14 @@ def test_one_who_is_merged_itself_is_not_merged_into_but_what_it_is_merged_into(
     assert decision.merged_into == 7
 
 
+def test_two_that_swap_names_share_each_others_party_and_none_its_own() -> None:
+    """The other is merged into this one, whose name it took; now this one takes the other's."""
+    swapped = holders({"Bo": holder(2, merged_into=1, answered=True)})
+    decision = decide(draft("Bo"), delivered(ANN), swapped, Policy(on_same_name="merge", on_rename="create"))
+    assert decision is not None
+    assert (decision.state, decision.merged_into) == (State.MERGED, 2)
+
+
 @pytest.mark.parametrize(("answered", "waiting"), [(False, Waiting.STORE), (True, Waiting.REMOVE)])
 def test_a_merged_draft_waits_only_while_the_claimant_may_give_its_name_back(
     answered: bool,  # noqa: FBT001

@@ -110,13 +110,19 @@ def _merge(
     return Decision(
         State.MERGED,
         release=release,
-        merged_into=holder.number if holder.merged_into is None else holder.merged_into,
+        merged_into=_merged_into(holder, row),
         merged_under=key,
         waiting=Waiting.REMOVE if holder.answered else Waiting.STORE,
         sent=draft.hashes,
         event="merged",
         detail=f"into {holder.id}",
     )
+
+
+def _merged_into(holder: Holder, row: LedgerRow | None) -> int:
+    """A name's holder, or what that one is merged into; unless it is the record itself: two that swap names."""
+    into = holder.merged_into
+    return holder.number if into is None or (row is not None and into == row.number) else into
 
 
 def hold(
