@@ -120,7 +120,7 @@ def _merge(
 
 
 def _merged_into(holder: Holder, row: LedgerRow | None) -> int:
-    """A name's holder, or what that one is merged into; unless it is the record itself: two that swap names."""
+    """A name's holder, or what that one is merged into, unless that is the record itself: names swapped."""
     into = holder.merged_into
     return holder.number if into is None or (row is not None and into == row.number) else into
 
