@@ -24,7 +24,7 @@ from aiolimiter import AsyncLimiter
 from bridge.delivery.judge import Judge
 from bridge.delivery.outbox import Outbox
 from bridge.errors import Refused, Rejected, Transient
-from bridge.ledger.sending import claim, next_due
+from bridge.ledger.sending import claim_all
 from bridge.pacing import Valve
 from bridge.records import Later
 
@@ -220,12 +220,11 @@ class Delivery:
     async def _claim(self) -> None:
         self._next_look = math.inf
         limit = min(BATCH, 2 * max(1, self._valve.allowed(self._monotonic(), 0)))
-        for lane in [lane for stream, lane in self._lanes.items() if stream not in self._held]:
-            now = self._clock()
-            work = await self._ledger.call(claim, lane.feed, limit, now=now, until=now + CLAIM_LIFE)
-            self._buffer += work
-            due = now if len(work) == limit else await self._ledger.call(next_due, lane.feed)
-            self._look_at(due)
+        feeds = [lane.feed for stream, lane in self._lanes.items() if stream not in self._held]
+        now = self._clock()
+        claimed = await self._ledger.call(claim_all, feeds, limit, now=now, until=now + CLAIM_LIFE)
+        self._buffer += claimed.work
+        self._look_at(claimed.next_due)
 
     def _look_at(self, due: int | None) -> None:
         """Look into the ledger again at this time."""

@@ -10,7 +10,7 @@ known to have been tried. A claim ends with its outcome, or after its time where
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from bridge.ledger.rows import Feed
     from bridge.records import Draft, LedgerRow, Outcome, Policy
 
-__all__ = ["claim", "give_up_claims", "next_due", "settle"]
+__all__ = ["Claimed", "claim", "claim_all", "give_up_claims", "next_due", "settle"]
 
 # Statements are made once: to build one costs ten times as much as to run it for one row.
 
@@ -82,6 +82,19 @@ _HEIRS = select(records.c.number).where(
 _DROP_HEIRS_DRAFTS = delete(waiting).where(waiting.c.record.in_(_HEIRS))
 
 
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """What a look for something to send came to.
+
+    Attributes:
+        work: What was claimed.
+        next_due: When it is worth looking again; None where nothing else waits.
+    """
+
+    work: list[Work]
+    next_due: int | None
+
+
 def claim(connection: Connection, feed: Feed, limit: int, *, now: int, until: int) -> list[Work]:
     """Claim pending records that are due, noting the attempt.
 
@@ -104,6 +117,25 @@ def claim(connection: Connection, feed: Feed, limit: int, *, now: int, until: in
         )
         for row in found
     ]
+
+
+def claim_all(connection: Connection, feeds: Sequence[Feed], limit: int, *, now: int, until: int) -> Claimed:
+    """Claim of several feeds at once: each call waits its turn behind all that is written meanwhile.
+
+    Args:
+        connection: Inside a writing transaction.
+        feeds: Whose records.
+        limit: How many of each at most.
+        now: The time to compare due times with.
+        until: When the claims end by themselves, should their owner die.
+    """
+    work: list[Work] = []
+    moments: list[int | None] = []
+    for feed in feeds:
+        claimed = claim(connection, feed, limit, now=now, until=until)
+        work += claimed
+        moments.append(now if len(claimed) == limit else next_due(connection, feed))
+    return Claimed(work, min((moment for moment in moments if moment is not None), default=None))
 
 
 def next_due(connection: Connection, feed: Feed) -> int | None:
