@@ -1,0 +1,341 @@
+"""A small world around a ledger: a source of few records, a model of Trakor, a person, and time.
+
+Few ids and few names, so that they meet all the time. Every verb is one thing that can happen, carried
+out by the ledger's real transactions; ``snapshot`` has the tables as they stand after it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, create_engine, event, select
+from sqlalchemy.pool import StaticPool
+
+from bridge import naming
+from bridge.decision import decide
+from bridge.errors import UserError
+from bridge.ledger import persons
+from bridge.ledger.absence import mark_gone
+from bridge.ledger.observing import Sight, observe
+from bridge.ledger.rows import Feed, feed_of
+from bridge.ledger.schema import claims, links, metadata, records, waiting
+from bridge.ledger.sending import claim, give_up_claims, settle
+from bridge.ledger.sweeps import begin_sweep
+from bridge.records import (
+    Answer,
+    Answered,
+    Claim,
+    Draft,
+    Later,
+    NotTaken,
+    Outcome,
+    Party,
+    Policy,
+    State,
+    Stream,
+    Unsendable,
+    Work,
+)
+from builders import draft, filtered, of, unmapped, unnamed
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Collection, Iterable, Mapping
+
+    from sqlalchemy import Engine
+
+__all__ = ["IDS", "MATCHINGS", "NAMES", "Content", "History", "Snapshot", "Trakor", "World"]
+
+IDS = ("a1", "a2", "a3", "b1", "b2")
+"""Records of two connections, a and b, which share one Trakor organisation."""
+
+NAMES = ("Ann", "ann", " Ann ", "Anna", "Bob", "Pox")
+
+REFUSED = "pox"
+"""What Trakor refuses with 400 is told by the name, so that no other attempt under it was ever taken."""
+
+MATCHINGS: Mapping[str, Callable[[str], str]] = {
+    "exact": str,
+    "case-insensitive": str.lower,
+    "folded": str.casefold,
+    "looser than ours": lambda name: naming.key(name)[:3],
+}
+"""By what Trakor may know a name again."""
+
+
+@dataclass(frozen=True)
+class Content:
+    """What the source says of a record."""
+
+    name: str
+    contact: str = ""
+    same_as: str = ""
+    qualifier: str = ""
+
+    def draft(self, source_id: str = "c1", rules: str = "rules 1", at: int = 10) -> Draft:
+        """What mapping makes of it."""
+        return draft(
+            self.name,
+            self.contact,
+            id=source_id,
+            same_as=self.same_as,
+            qualifier=self.qualifier,
+            rules=rules,
+            at=at,
+        )
+
+
+class Trakor:
+    """Keeps parties by name, creates and never updates; who made one is noted for the tests."""
+
+    def __init__(self, matching: str) -> None:
+        self._match = MATCHINGS[matching]
+        self.parties: dict[str, tuple[Answer, Party]] = {}
+        self.made_by: dict[str, str] = {}
+
+    def post(self, party: Party, source_id: str) -> Answer | None:
+        """Take a party: None is a 400."""
+        if naming.key(party.name).startswith(REFUSED):
+            return None
+        found = self.parties.get(self._match(party.name))
+        if found is not None:
+            return Answer(found[0].trakor_id, found[0].name, created=False)
+        made = Answer(f"t{len(self.parties) + 1}", party.name, created=True)
+        self.parties[self._match(party.name)] = (made, party)
+        self.made_by[made.trakor_id] = source_id
+        return made
+
+    def content(self, trakor_id: str) -> Party:
+        """What Trakor holds under an id."""
+        return next(party for made, party in self.parties.values() if made.trakor_id == trakor_id)
+
+
+@dataclass
+class History:
+    """What the tests remember of one source record.
+
+    Attributes:
+        latest: What the source says now: a content, why it makes no draft, or None before it is there.
+        tried: Keys of the names that a request may have arrived under.
+        consents: How often a person agreed that it is sent under another name.
+        loose: Its content cannot be compared: the rules changed, or a person corrected it by hand.
+    """
+
+    latest: Content | str | None = None
+    tried: set[str] = field(default_factory=set)
+    consents: int = 0
+    loose: bool = False
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The tables as they stand."""
+
+    rows: list[Any]
+    claims: dict[str, Any]
+    links: dict[str, int]
+    waiting: dict[tuple[int, int], str]
+
+    def row(self, source_id: str) -> Any:  # noqa: ANN401 - a row of the table, any column
+        """A record's row; None where the ledger does not know it."""
+        return next((row for row in self.rows if row.source_id == source_id), None)
+
+
+@cache
+def _engine() -> Engine:
+    """A database in memory with the ledger's schema: made once, emptied for each world."""
+    engine = create_engine("sqlite+pysqlite://", poolclass=StaticPool, connect_args={"isolation_level": None})
+
+    @event.listens_for(engine, "connect")
+    def _on_connect(connection: sqlite3.Connection, _: object) -> None:
+        connection.execute("PRAGMA foreign_keys = ON")
+
+    @event.listens_for(engine, "begin")
+    def _on_begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    metadata.create_all(engine)
+    return engine
+
+
+class World:
+    """A ledger, and everything that can happen around it.
+
+    Args:
+        policy: What the user chose.
+        matching: By what Trakor knows a name again, a key of ``MATCHINGS``.
+        there_before: Names that somebody typed into Trakor by hand.
+    """
+
+    def __init__(self, policy: Policy, matching: str, there_before: Iterable[str]) -> None:
+        self._engine = _engine()
+        self.policy = policy
+        self.trakor = Trakor(matching)
+        self.now = 100
+        self.rules = 1
+        self.sources = {one: History() for one in IDS}
+        self.in_flight: list[Work] = []
+        self.outcomes: list[Outcome] = []
+        for name in there_before:
+            self.trakor.post(Party(naming.fit(name), "by hand"), "by hand")
+        with self._engine.begin() as connection:
+            for table in reversed(metadata.sorted_tables):
+                connection.execute(table.delete())
+            self.feeds: dict[str, Feed] = {
+                letter: feed_of(connection, letter, "one scope", Stream.CONTACTS) for letter in "ab"
+            }
+
+    def tick(self) -> int:
+        """The time, a little later than before."""
+        self.now += 10
+        return self.now
+
+    def snapshot(self) -> Snapshot:
+        """The tables as they stand."""
+        with self._engine.connect() as connection:
+            return Snapshot(
+                list(connection.execute(select(records).order_by(records.c.number))),
+                {row.key: row for row in connection.execute(select(claims))},
+                {row.trakor_id: row.record for row in connection.execute(select(links))},
+                {(row.record, row.slot): row.body for row in connection.execute(select(waiting))},
+            )
+
+    # -- the source
+
+    def there(self) -> list[str]:
+        """The records that were ever in the source."""
+        return [one for one in IDS if self.sources[one].latest is not None]
+
+    def seen(self, source_id: str, at: int) -> Draft | Unsendable:
+        """What mapping makes of a record as it is now."""
+        latest = self.sources[source_id].latest
+        rules = f"rules {self.rules}"
+        if isinstance(latest, Content):
+            return latest.draft(source_id, rules, at)
+        made = {"filtered": filtered, "unnamed": unnamed, "unmapped": unmapped}[str(latest)]
+        return made(id=source_id, rules=rules, at=at)
+
+    def observe(self, page: Collection[Draft | Unsendable]) -> None:
+        """A page of each connection is observed."""
+        for letter, feed in self.feeds.items():
+            part = [one for one in page if one.id[0] == letter]
+            if part:
+                now = self.tick()
+                with self._engine.begin() as connection:
+                    observe(connection, feed, part, Sight(), decide=decide, policy=self.policy, now=now)
+
+    def observe_all(self) -> None:
+        """Everything is read once more."""
+        at = self.tick()
+        self.observe([self.seen(one, at) for one in self.there()])
+
+    def sweep(self, letter: str, absent: Collection[str]) -> None:
+        """A complete sweep of one connection; what it does not see is gone from the source."""
+        feed = self.feeds[letter]
+        with self._engine.begin() as connection:
+            begun = begin_sweep(connection, feed, "query", restart=True, now=self.tick())
+            at = self.tick()
+            page = [self.seen(one, at) for one in self.there() if one[0] == letter and one not in absent]
+            sight = Sight(sweep=begun.number)
+            observe(connection, feed, page, sight, decide=decide, policy=self.policy, now=at)
+            mark_gone(connection, feed, begun.number, self.policy, after=0, now=self.tick())
+
+    # -- on the way to Trakor
+
+    def claim(self, letter: str, limit: int) -> list[Work]:
+        """Work of one connection is claimed."""
+        with self._engine.begin() as connection:
+            found = claim(connection, self.feeds[letter], limit, now=self.now, until=self.now + 10**6)
+        self.in_flight += found
+        return found
+
+    def away(self) -> set[int]:
+        """Numbers of the records that are on their way, or whose outcome is not settled yet."""
+        return {work.number for work in self.in_flight} | {one.work.number for one in self.outcomes}
+
+    def take(self, which: int) -> Work:
+        """One of those on their way."""
+        return self.in_flight.pop(which % len(self.in_flight))
+
+    def arrive(self, work: Work) -> Answer | None:
+        """A request arrives: None is a 400."""
+        assert isinstance(work.payload, Party)
+        self.note_tried(work)
+        return self.trakor.post(work.payload, self._id_of(work))
+
+    def note_tried(self, work: Work) -> None:
+        """For all that the bridge knows the request may have arrived."""
+        self.sources[self._id_of(work)].tried.add(of(work.payload.name))
+
+    def _id_of(self, work: Work) -> str:
+        return next(str(row.source_id) for row in self.snapshot().rows if row.number == work.number)
+
+    def answer(self, work: Work) -> None:
+        """A request arrives, and so does its answer."""
+        said = self.arrive(work)
+        no = NotTaken(work, "400: name")
+        self.outcomes.append(no if said is None else Answered(work, said, of(said.name)))
+
+    def settle(self, batch: Collection[Outcome]) -> None:
+        """Outcomes are written."""
+        feed_of_number = {row.number: row.feed for row in self.snapshot().rows}
+        for feed in self.feeds.values():
+            part = [one for one in batch if feed_of_number[one.work.number] == feed.number]
+            if part:
+                with self._engine.begin() as connection:
+                    settle(connection, feed, part, policy=self.policy, now=self.tick())
+
+    def die(self) -> None:
+        """The process dies: what was under way is forgotten, the claims end."""
+        for work in self.in_flight:
+            self.note_tried(work)
+        self.in_flight.clear()
+        self.outcomes.clear()
+        with self._engine.begin() as connection:
+            for feed in self.feeds.values():
+                give_up_claims(connection, feed)
+
+    # -- a person
+
+    def decide_by_hand(self, source_id: str, verb: str, name: str) -> None:
+        """A person decides, if there is anything to decide."""
+        row = self.snapshot().row(source_id)
+        history = self.sources[source_id]
+        try:
+            with self._engine.begin() as connection:
+                self._carry_out(connection, row.number, source_id, verb, name)
+        except UserError:
+            return
+        history.consents += verb in {"accept", "name"}
+        history.loose |= row.state == State.DRIFTED and verb == "accept"
+
+    def _carry_out(self, connection: Connection, number: int, source_id: str, verb: str, name: str) -> None:
+        feed, now = self.feeds[source_id[0]], self.tick()
+        if verb == "drop":
+            persons.drop(connection, feed, number, self.policy, now=now)
+        elif verb == "retry":
+            persons.retry(connection, feed, number, self.policy, now=now)
+        else:
+            given = Claim(name, of(name)) if verb == "name" else None
+            persons.accept(connection, feed, number, self.policy, now=now, name=given)
+
+    # -- at rest
+
+    def deliver_all(self) -> bool:
+        """Everything that is due is sent to a healthy Trakor and settled; whether anything was."""
+        for letter in self.feeds:
+            self.claim(letter, 100)
+        for _ in range(len(self.in_flight)):
+            self.answer(self.take(0))
+        batch, self.outcomes = self.outcomes, []
+        self.settle(batch)
+        return bool(batch)
+
+    def end_what_is_under_way(self) -> None:
+        """What is known is settled; what is on its way never left."""
+        self.settle(self.outcomes)
+        self.outcomes = []
+        self.settle([Later(work, 0, begun=False) for work in self.in_flight])
+        self.in_flight = []
