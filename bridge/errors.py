@@ -55,11 +55,13 @@ class Refused(BridgeError):  # noqa: N818
     Args:
         message: What was refused, and by whom.
         advice: What the user can do about it.
+        unsure: It may have been done all the same: the answer was of success, and told nothing.
     """
 
-    def __init__(self, message: str, *, advice: str = "") -> None:
+    def __init__(self, message: str, *, advice: str = "", unsure: bool = False) -> None:
         super().__init__(message)
         self.advice = advice
+        self.unsure = unsure
 
 
 class Rejected(BridgeError):  # noqa: N818

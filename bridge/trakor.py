@@ -133,7 +133,11 @@ def _accepted(status: int, headers: Mapping[str, str], body: bytes) -> Answer | 
         kind = tidy(headers.get("content-type", "").partition(";")[0].lower())[:LONGEST_KIND] or "nothing"
         if "json" in kind:
             return Transient(f"Trakor answered {status} with JSON that cannot be read")
-        return Refused(f"Trakor's address answered {status} with {kind} instead of JSON", advice=_ADVICE[404])
+        # A page with 200 is somebody else's; a bare success, or 201, can be Trakor's own on a way that lost
+        # its body, and then the record is made.
+        unsure = status != 200 or not body  # noqa: PLR2004 - HTTP's own number
+        message = f"Trakor's address answered {status} with {kind} instead of JSON"
+        return Refused(message, advice=_ADVICE[404], unsure=unsure)
     match said:
         case {"id": str() | int() as found, "created": bool() as created} if found != "":
             name, sku = said.get("name"), said.get("sku")

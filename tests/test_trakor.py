@@ -129,6 +129,20 @@ def test_a_page_instead_of_json_is_another_place(headers: Mapping[str, str]) -> 
     assert "/api/public/v1" in found.advice
 
 
+@pytest.mark.parametrize(
+    ("status", "body", "unsure"),
+    [(200, b"<html>Log in</html>", False), (200, b"", True), (201, b"<html>", True), (204, b"", True)],
+)
+def test_a_success_that_tells_nothing_may_have_made_the_record(
+    status: int,
+    body: bytes,
+    unsure: bool,  # noqa: FBT001 - a column of the table above
+) -> None:
+    found = decipher(status, {"content-type": "text/html"}, body, ADA, NOW)
+    assert isinstance(found, Refused)
+    assert found.unsure is unsure
+
+
 def test_no_more_of_a_content_type_is_shown_than_a_person_can_read() -> None:
     found = decipher(200, {"content-type": "text/" + "x" * 8000}, b"<html>", ADA, NOW)
     assert len(str(found)) < 150

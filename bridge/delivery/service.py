@@ -273,7 +273,7 @@ class Delivery:
         except Rejected as rejection:
             self._on_rejection(work, rejection)
         except Refused as refusal:
-            self._give_back([work])
+            self._outbox.add([Later(work, 0, begun=refusal.unsure)])
             self._refuse(refusal, *self._lanes)
         except asyncio.CancelledError:
             self._outbox.add([Later(work, self._clock(), begun=begun)])
