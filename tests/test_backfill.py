@@ -621,3 +621,40 @@ async def test_a_stop_between_two_connections_leaves_the_second_for_later(
     report = await bridge.backfill()
     assert report.exit_status == 3
     assert len(there.trakor.parties) > 0
+
+
+# Between the two
+
+
+async def test_a_record_that_may_be_made_keeps_its_name_through_a_refusal(bridge: Bridge) -> None:
+    """A success whose body was lost stops the flow, but Trakor may have that name by now."""
+    sandbox = bridge.sandbox
+    sandbox.contacts.add("Zora Zimmer", identity="zora")
+    lost = Fault(name="Zora Zimmer", status=201, body="<html>", commit=True)
+    sandbox.trakor.faults.add(lost)
+    assert (await bridge.backfill()).exit_status == 4
+    sandbox.contacts.rename("zora", "Zora Zander")
+    await bridge.backfill()
+    known = bridge.in_order().contact("zora")
+    assert (known.state, known.origin) == ("held: renamed", "unclear")
+    assert "Zora Zander" not in sandbox.trakor.parties.names()
+
+
+async def test_what_is_gone_before_it_was_sent_keeps_no_run_from_its_end(
+    start_sandbox: Start, tmp_path: Path
+) -> None:
+    sandbox = await start_sandbox(Options(contacts=0, products=0))
+    sandbox.contacts.add("Ada Ashby", identity="ada")
+    sandbox.contacts.add("Bea Brown", identity="bea")
+    bridge = Bridge(tmp_path, sandbox)
+    sandbox.trakor.freeze()
+    await bridge.backfill()
+    sandbox.trakor.unfreeze()
+    sandbox.contacts.remove("ada")
+    report = await bridge.backfill()
+    assert shown(report) == {"read": 2, "created": 1, "skipped": 1}
+    assert (report.exit_status, report.connections["default"].complete) == (0, True)
+    assert shown(await bridge.backfill()) == {"read": 1, "unchanged": 1}
+    assert bridge.books.contact("ada").marks == {"gone"}
+    sandbox.contacts.add("Ada Ashby", identity="ada")
+    assert shown(await bridge.backfill()) == {"read": 2, "unchanged": 1, "created": 1}

@@ -61,7 +61,11 @@ def begin_run(connection: Connection, name: str, command: str, feeds: Sequence[F
         "began_at": now,
     }
     number = int(connection.scalar(insert(runs).values(values).returning(runs.c.number)))
-    pending = (among(records.c.feed, [feed.number for feed in feeds]), records.c.state == State.PENDING)
+    pending = (
+        among(records.c.feed, [feed.number for feed in feeds]),
+        records.c.state == State.PENDING,
+        records.c.gone == 0,  # what is gone waits for its coming back, and for no run
+    )
     connection.execute(update(records).where(*pending).values(run=number))
     return number
 
@@ -122,6 +126,7 @@ def count(connection: Connection, feed: Feed, run: int) -> dict[str, int]:
         (known & (records.c.filtered == 1), "skipped"),
         (records.c.state == State.DELIVERED, "unchanged"),
         (records.c.state == State.DROPPED, "skipped"),
+        ((records.c.state == State.PENDING) & (records.c.gone == 1), "skipped"),
         else_=records.c.state,
     )
     # Not grouped by the word: for that SQLite would put them all in order, in memory.
