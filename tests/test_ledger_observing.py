@@ -212,3 +212,66 @@ def test_a_new_record_is_not_merged_into_one_that_is_not_sent_any_more(book: Boo
     book.drop("c1")
     book.see(draft("Ann", id="c2", same_as="s"))
     assert book.stands("c2") == "held: same-name"
+
+
+# -- the clock was set back
+
+
+def test_a_read_noted_in_the_future_does_not_hide_what_is_seen_now(book: Book) -> None:
+    """A clock that was a day ahead is put right: changes are not to wait for a day in silence."""
+    book.now = 90_000_000
+    book.see(draft("Ann", at=90_000_000))
+    [work] = book.claim()
+    book.settle(answered(work))
+    book.now = 1_000_000
+    book.see(draft("Bo", at=1_000_000))
+    assert book.stands() == "held: renamed"
+    assert book.row().read_at == 1_000_000
+
+
+def test_a_read_noted_in_the_future_is_put_right_by_a_sight_without_news(book: Book) -> None:
+    book.now = 90_000_000
+    book.see(draft("Ann", at=90_000_000))
+    book.now = 1_000_000
+    book.see(draft("Ann", at=1_000_000))
+    assert book.row().read_at == 1_000_000
+
+
+# -- the scope gets another name
+
+
+def test_a_name_that_trakor_has_is_taken_under_the_scopes_new_name_too(book: Book) -> None:
+    book.see(draft("Ann", id="c1"))
+    [work] = book.claim()
+    book.settle(answered(work))
+    renamed = Book(book.path, scope="one Trakor for two", now=book.now)
+    renamed.see(draft("Ann", id="c2", at=30))
+    assert renamed.stands("c2") == "held: same-name"
+    sharing = Book(book.path, connection="b", scope="one Trakor for two", now=book.now)
+    sharing.see(draft("Ann", id="b1", at=30))
+    assert sharing.stands("b1") == "held: same-name"
+
+
+def test_who_is_answered_with_a_linked_id_is_held_under_the_scopes_new_name_too(book: Book) -> None:
+    book.see(draft("Ann", id="c1"))
+    [work] = book.claim()
+    book.settle(answered(work, "p1"))
+    renamed = Book(book.path, scope="one Trakor for two", now=book.now)
+    renamed.see(draft("Anne", id="c2", at=30))
+    [work] = renamed.claim()
+    renamed.settle(answered(work, "p1", created=False))
+    assert renamed.stands("c2") == "held: same-party"
+
+
+def test_a_waiting_name_that_is_taken_in_the_new_scope_is_decided_anew(book: Book) -> None:
+    shared = Book(book.path, connection="b", scope="one Trakor for two")
+    shared.see(draft("Ann", id="b1"))
+    book.see(draft("Ann", id="c1", qualifier="q"), draft("Bo", id="c2"))
+    moved = Book(book.path, scope="one Trakor for two", now=book.now)
+    moved.see(draft("Ann", id="c1", qualifier="q", at=30), draft("Bo", id="c2", at=30))
+    assert moved.claimed() == {
+        of("Ann"): shared.number("b1"),
+        of("Ann (q)"): moved.number("c1"),
+        of("Bo"): moved.number("c2"),
+    }
+    assert moved.waiting("c1")[0].send_as == "Ann (q)"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -41,7 +41,10 @@ _SEEN_UNCHANGED = (
     .values(
         **_SEEN,
         fingerprint=bindparam("made_by"),
-        read_at=func.max(records.c.read_at, bindparam("began_at")),
+        read_at=case(
+            (records.c.read_at > bindparam("at"), bindparam("began_at")),
+            else_=func.max(records.c.read_at, bindparam("began_at")),
+        ),
     )
 )
 _SEEN_CHANGED = (
@@ -109,7 +112,7 @@ def observe(
         What the page came to.
     """
     page = list({one.id: one for one in seen}.values())
-    rows, fresh = _known(connection, feed, page, sight.sweep)
+    rows, fresh = _known(connection, feed, page, sight.sweep, now)
     batch = Batch(connection, feed, now, partial(decide_anew, policy=policy))
     batch.expect(_names_in_question(page, rows))
     pending = 0
@@ -128,12 +131,20 @@ def observe(
 
 
 def _known(
-    connection: Connection, feed: Feed, page: Sequence[Draft | Unsendable], sweep: int
+    connection: Connection, feed: Feed, page: Sequence[Draft | Unsendable], sweep: int, now: int
 ) -> tuple[dict[str, LedgerRow], int]:
     """What the ledger knows of a page's records, and how many of the page are new to this sweep."""
     found = connection.execute(_KNOWN, {"of_feed": feed.number, "ids": [one.id for one in page]}).all()
     seen_already = sum(row.sweep == sweep for row in found) if sweep else 0
-    return {row.source_id: row_of(row) for row in found}, len(page) - seen_already
+    return {row.source_id: _timely(row_of(row), now) for row in found}, len(page) - seen_already
+
+
+def _timely(row: LedgerRow, now: int) -> LedgerRow:
+    """The row, unless it says that it was read in the future: then the clock was set back since.
+
+    Nothing is older than such a time, so it must not keep what is seen now from being decided on.
+    """
+    return row if row.read_at <= now else replace(row, read_at=0)
 
 
 def _names_in_question(page: Sequence[Draft | Unsendable], rows: dict[str, LedgerRow]) -> list[str]:
@@ -159,7 +170,7 @@ def _touch(
     """Note that the page was seen: an unchanged record's read and rules, all records' sweep and run."""
     where = {"of_run": sight.run, "of_sweep": sight.sweep}
     if unchanged:
-        of_all = {"made_by": page[0].fingerprint, "began_at": page[0].read_at}
+        of_all = {"made_by": page[0].fingerprint, "began_at": page[0].read_at, "at": now}
         connection.execute(_SEEN_UNCHANGED, {**where, **of_all, "numbers": list(unchanged.values())})
     changed = [one.id for one in page if one.id not in unchanged]
     if changed and (sight.run or sight.sweep):
