@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import sys
 from dataclasses import dataclass
@@ -130,6 +131,9 @@ async def _until_stopped(session: Session, order: Order, watch: Watch) -> Report
     from bridge.backfill import backfill, rehearse  # noqa: PLC0415 - see the package
     from bridge.records import Stream  # noqa: PLC0415 - see the package
 
+    # What is loaded by now stays: were it looked through at each full garbage collection, nothing else would
+    # be done for a tenth of a second, and answers would wait.
+    gc.freeze()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
