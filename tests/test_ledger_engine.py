@@ -69,7 +69,7 @@ async def test_any_exception_rolls_back_and_reaches_the_caller(
 
     waiting = asyncio.ensure_future(ledger.call(note, "b"))
     # Awaited in a thread of its own: KeyboardInterrupt in a task would end the whole loop.
-    caught = await asyncio.to_thread(lambda: ledger._submit(1, fails).exception(10))  # noqa: SLF001
+    caught = await asyncio.to_thread(lambda: ledger._submit(fails).exception(10))  # noqa: SLF001
     assert isinstance(caught, error)
     await waiting
     assert await ledger.call(known) == {"b"}
@@ -165,7 +165,7 @@ async def test_every_writing_connection_is_set_to_what_the_promises_need(
 def test_closing_ends_what_was_called_and_empties_the_log(path: Path) -> None:
     """What is closed is one file, complete without any beside it."""
     ledger = Ledger(path)
-    noted = [ledger._submit(1, note, str(n)) for n in range(20)]  # noqa: SLF001 - without waiting for it
+    noted = [ledger._submit(note, str(n)) for n in range(20)]  # noqa: SLF001 - without waiting for it
     ledger.close()
     assert all(future.done() for future in noted)
     assert not path.with_name(f"{path.name}-wal").exists()
@@ -173,17 +173,32 @@ def test_closing_ends_what_was_called_and_empties_the_log(path: Path) -> None:
         assert connection.execute("SELECT count(*) FROM facts").fetchone() == (20,)
 
 
+def is_in_the_file(path: Path) -> bool:
+    """Whether the note is in the file itself, without the log beside it."""
+    try:
+        with closing(sqlite3.connect(f"file:{path}?immutable=1", uri=True)) as file_alone:
+            found = file_alone.execute("SELECT count(*) FROM facts WHERE name = 'long'").fetchone()
+    except sqlite3.DatabaseError:
+        return False  # it is being written
+    return bool(found == (1,))
+
+
+async def moved(ledger: Ledger) -> None:
+    """Wait for the quiet moment: nothing else is called meanwhile, which would leave none."""
+    async with asyncio.timeout(10):
+        while not await asyncio.to_thread(is_in_the_file, ledger.path):
+            pass
+
+
 async def test_a_quiet_moment_moves_a_long_log_into_the_file(ledger: Ledger) -> None:
     await ledger.call(note, "long", "x" * (WAL_QUIET + 2**20))
-    await ledger.call(known)
-    with closing(sqlite3.connect(f"file:{ledger.path}?immutable=1", uri=True)) as file_alone:
-        assert file_alone.execute("SELECT count(*) FROM facts WHERE name = 'long'").fetchone() == (1,)
+    await moved(ledger)
 
 
 async def test_the_log_is_short_again_once_it_was_moved(ledger: Ledger) -> None:
     """Else every later transaction would find it long, and be followed by a checkpoint of its own."""
     await ledger.call(note, "long", "x" * (WAL_QUIET + 2**20))
-    await ledger.call(known)
+    await moved(ledger)
     await ledger.call(note, "next")
     await ledger.call(known)
     assert wal_size(ledger.path) < WAL_QUIET / 10

@@ -2,9 +2,9 @@
 
 A transaction is a plain function over a connection; it runs whole in the owner's thread::
 
-    await ledger.call(observe, page, …)        ──┐
-    await ledger.call(keep_event, …, urgent)   ──┤ queue: urgent first ──> owner ──> BEGIN IMMEDIATE
-    await ledger.call(settle, outcomes)        ──┘                                   function, COMMIT
+    await ledger.call(observe, page, …)     ──┐
+    await ledger.call(claim, feed, …)       ──┤ queue ──> owner ──> BEGIN IMMEDIATE, function, COMMIT
+    await ledger.call(settle, outcomes, …)  ──┘
 
 so nothing can be cancelled in its middle: who stops waiting leaves the transaction to its end.
 Checkpoints of the write-ahead log are made by the owner at quiet moments, since automatic ones
@@ -16,7 +16,6 @@ outlive a power cut.
 from __future__ import annotations
 
 import asyncio
-import itertools
 import os
 import queue
 import sqlite3
@@ -66,10 +65,6 @@ records above all, is in the file no longer than that: the promise is an hour.""
 
 log = structlog.get_logger()
 
-_STOP = 2
-_ORDINARY = 1
-_URGENT = 0
-
 
 def _settings(*, owner: bool) -> tuple[str, ...]:
     """The PRAGMAs of a writing connection, in the order in which they must come."""
@@ -89,7 +84,13 @@ def _settings(*, owner: bool) -> tuple[str, ...]:
 
 def _writer(path: Path, *, owner: bool) -> Engine:
     """An engine whose transactions all begin as writers, on a file that only its owner can read."""
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as error:
+        raise LedgerError(
+            f"the ledger {path.name} cannot be written: {error.strerror}",
+            advice="run this as the user who owns the ledger; the disk must not be read-only",
+        ) from error
     engine = create_engine(
         "sqlite+pysqlite://",
         creator=partial(sqlite3.connect, path, check_same_thread=False, isolation_level=None),
@@ -98,9 +99,9 @@ def _writer(path: Path, *, owner: bool) -> Engine:
     )
 
     @event.listens_for(engine, "connect")
-    def _on_connect(connection: object, _record: object) -> None:
+    def _on_connect(connection: sqlite3.Connection, _record: object) -> None:
         for pragma in _settings(owner=owner):
-            connection.execute(pragma)  # type: ignore[attr-defined]  # the driver's connection
+            connection.execute(pragma)
 
     @event.listens_for(engine, "begin")
     def _on_begin(connection: Connection) -> None:
@@ -166,9 +167,9 @@ def reading(path: Path) -> Iterator[Connection]:
     )
 
     @event.listens_for(engine, "connect")
-    def _on_connect(connection: object, _record: object) -> None:
-        connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT}")  # type: ignore[attr-defined]
-        connection.execute("PRAGMA query_only = ON")  # type: ignore[attr-defined]
+    def _on_connect(connection: sqlite3.Connection, _record: object) -> None:
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT}")
+        connection.execute("PRAGMA query_only = ON")
 
     @event.listens_for(engine, "begin")
     def _on_begin(connection: Connection) -> None:
@@ -194,8 +195,7 @@ class Ledger:
         self._truncate_every = truncate_every
         self._truncated = time.monotonic()
         self._engine = _writer(path, owner=True)
-        self._queue: queue.PriorityQueue[tuple[int, int, Callable[[], None]]] = queue.PriorityQueue()
-        self._order = itertools.count()
+        self._queue: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._own, name="ledger", daemon=True)
         self._thread.start()
 
@@ -210,19 +210,15 @@ class Ledger:
         Returns:
             What it returns, once it is committed. A caller that is cancelled only stops waiting.
         """
-        return await asyncio.shield(
-            asyncio.wrap_future(self._submit(_ORDINARY, transaction, *args, **kwargs))
-        )
+        return await asyncio.shield(asyncio.wrap_future(self._submit(transaction, *args, **kwargs)))
 
     def close(self) -> None:
         """End what was submitted, checkpoint, close the file. Nothing can be called afterwards."""
-        self._queue.put((_STOP, next(self._order), _nothing))
+        self._queue.put(None)
         self._thread.join()
         self._engine.dispose()
 
-    def _submit(
-        self, priority: int, transaction: Transaction[P, T], *args: P.args, **kwargs: P.kwargs
-    ) -> Future[T]:
+    def _submit(self, transaction: Transaction[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         future: Future[T] = Future()
 
         def run() -> None:
@@ -236,18 +232,18 @@ class Ledger:
             else:
                 future.set_result(result)
 
-        self._queue.put((priority, next(self._order), run))
+        self._queue.put(run)
         return future
 
     def _own(self) -> None:
-        """The owner's life: one transaction after the other, a checkpoint when it is quiet or due."""
+        """The owner's life: one transaction after the other, checkpoints in between, until None comes."""
         while True:
             try:
-                priority, _, run = self._queue.get(timeout=self._until_truncation())
+                run = self._queue.get(timeout=self._until_truncation())
             except queue.Empty:
                 self._checkpoint("TRUNCATE")
                 continue
-            if priority == _STOP:
+            if run is None:
                 self._checkpoint("TRUNCATE")
                 return
             run()
@@ -279,7 +275,3 @@ class Ledger:
                 log.warning("checkpoint failed", ledger=self.path.name, error=str(error))
             finally:
                 driver.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT}")
-
-
-def _nothing() -> None:
-    """Fills the place of a transaction in the last message."""
