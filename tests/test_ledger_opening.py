@@ -134,6 +134,21 @@ def test_another_programs_database_is_refused_and_left_alone(tmp_path: Path) -> 
         assert connection.execute("SELECT name FROM sqlite_master").fetchall() == [("recipes",)]
 
 
+@pytest.mark.parametrize("place", ["a file/ledger.db", "locked.db", "x" * 300])
+def test_a_place_where_no_ledger_can_be_is_refused_with_what_to_do(tmp_path: Path, place: str) -> None:
+    (tmp_path / "a file").touch()
+    (tmp_path / "locked.db.lock").mkdir()
+    with pytest.raises(LedgerError) as refused, open_ledger(tmp_path / place, KEY, "backfill"):
+        pass
+    assert "[ledger] url" in refused.value.advice
+
+
+def test_a_ledger_that_may_not_be_written_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(LedgerError, match="cannot be written") as refused, writing(tmp_path):
+        pass
+    assert "owns the ledger" in refused.value.advice
+
+
 def test_a_reader_makes_no_ledger(tmp_path: Path) -> None:
     with pytest.raises(LedgerError, match="no ledger"):
         require_current(tmp_path / "ledger.db")

@@ -85,7 +85,13 @@ def _settings(*, owner: bool) -> tuple[str, ...]:
 def _writer(path: Path, *, owner: bool) -> Engine:
     """An engine whose transactions all begin as writers, on a file that only its owner can read."""
     try:
+        try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as error:
+        raise LedgerError(
+            f"the ledger {path.name} cannot be written: {error.strerror}",
+            advice="run this as the user who owns the ledger; the disk must not be read-only",
+        ) from error
     except OSError as error:
         raise LedgerError(
             f"the ledger {path.name} cannot be written: {error.strerror}",

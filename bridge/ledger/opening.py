@@ -83,8 +83,7 @@ def take_over(path: Path, command: str) -> Iterator[None]:
     Raises:
         LedgerError: Another one is, named with its command, process id and start.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    descriptor = _open_lock(path)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -101,6 +100,18 @@ def take_over(path: Path, command: str) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _open_lock(path: Path) -> int:
+    """The lock file beside a ledger, made with its folder where it is not there."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise LedgerError(
+            f"the ledger's place cannot be used: {error.strerror} ({path.parent})",
+            advice="[ledger] url must name a file in a folder that this user may write in",
+        ) from error
 
 
 def owner_of(path: Path) -> str:
@@ -178,16 +189,17 @@ def revision(path: Path) -> str | None:
     Raises:
         LedgerError: The file is something else, or cannot be read.
     """
-    if not path.exists() or path.stat().st_size == 0:
-        return None
     try:
+        if not path.exists() or path.stat().st_size == 0:
+            return None
         with closing(sqlite3.connect(read_only(path), uri=True)) as connection:
             if not connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
                 return None
             row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-    except sqlite3.Error as error:
+    except (OSError, sqlite3.Error) as error:
+        why = error.strerror if isinstance(error, OSError) else error
         raise LedgerError(
-            f"{path} cannot be read as a ledger: {error}",
+            f"{path} cannot be read as a ledger: {why}",
             advice="set [ledger] url to another file, or restore a backup",
         ) from error
     return str(row[0]) if row else None
