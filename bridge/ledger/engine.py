@@ -3,7 +3,7 @@
 A transaction is a plain function over a connection; it runs whole in the owner's thread::
 
     await ledger.call(observe, page, …)     ──┐
-    await ledger.call(claim, feed, …)       ──┤ queue ──> owner ──> BEGIN IMMEDIATE, function, COMMIT
+    await ledger.call(claim_all, feeds, …)  ──┤ queue ──> owner ──> BEGIN IMMEDIATE, function, COMMIT
     await ledger.call(settle, outcomes, …)  ──┘
 
 so nothing can be cancelled in its middle: who stops waiting leaves the transaction to its end.
@@ -85,13 +85,7 @@ def _settings(*, owner: bool) -> tuple[str, ...]:
 def _writer(path: Path, *, owner: bool) -> Engine:
     """An engine whose transactions all begin as writers, on a file that only its owner can read."""
     try:
-        try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    except OSError as error:
-        raise LedgerError(
-            f"the ledger {path.name} cannot be written: {error.strerror}",
-            advice="run this as the user who owns the ledger; the disk must not be read-only",
-        ) from error
     except OSError as error:
         raise LedgerError(
             f"the ledger {path.name} cannot be written: {error.strerror}",
