@@ -179,6 +179,13 @@ async def test_a_single_poisoned_item_is_passed_at_any_place(
         assert [one.position for page in pages for one in page.broken] == [place]
 
 
+async def test_many_poisoned_items_of_one_page_are_each_its_own() -> None:
+    """Only those in a row are counted: what is read in between shows that not all are at fault."""
+    poisoned = frozenset(f"c{place}" for place in range(32, 64, 2))
+    book = Book(numbered(64), 1, poisoned=poisoned)
+    assert ids(await book.read(QUERY, 32)) == [item for item in book.items if item not in poisoned]
+
+
 async def test_a_page_is_not_split_where_its_numbers_mean_something_else() -> None:
     """The server gives 30 where 100 are asked for: page 3 of 100 is not two pages of 50."""
     book = Book(numbered(200), 1, most=30, poisoned=frozenset({"c70"}))

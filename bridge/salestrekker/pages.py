@@ -96,7 +96,6 @@ class Page:
     Attributes:
         records: Those that were read whole, in the server's order.
         broken: Those that were not.
-        read_at: When its request began, milliseconds since the epoch.
         next_position: Where the next page begins: the place to go on from, once this page is safe. A text
             that only ``Walk`` understands.
         last: Whether the list ends here; the last page is empty.
@@ -104,14 +103,8 @@ class Page:
 
     records: tuple[Record, ...]
     broken: tuple[Broken, ...]
-    read_at: int
     next_position: str
     last: bool = False
-
-    @property
-    def empty(self) -> bool:
-        """Whether the server gave nothing."""
-        return not self.records and not self.broken
 
 
 def sort_out(listed: Listed, *, stream: Stream, identify: Identify, place: int, read_at: int) -> Fetched:

@@ -73,9 +73,9 @@ class Walk:
             if lost > MOST_LOST:
                 raise step.poison.otherwise if step.poison else self._unreadable(lost)
             fetched = step.fetched
-            yield Page(fetched.records, fetched.broken, fetched.read_at, str(step.next))
+            yield Page(fetched.records, fetched.broken, str(step.next))
             at, before = step.next, step.ids
-        yield Page((), (), self.now(), str(at), last=True)
+        yield Page((), (), str(at), last=True)
 
     def _unreadable(self, pages: int) -> Transient:
         return Transient(f"{pages} pages in a row held no record that could be read ({self.query.file})")
