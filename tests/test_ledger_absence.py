@@ -8,17 +8,20 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bridge.backfill import backfill
-from bridge.ledger.absence import Absent
+from bridge.ledger.absence import Absent, absent
 from bridge.ledger.engine import reading
 from bridge.ledger.reading import Wanted, listing
+from bridge.ledger.sweeps import begin_sweep
 from bridge.records import Stream
 from bridge.sandbox import BrokenField, configuration
 from bridge.settings import load
 from bridges import Silent
+from builders import draft
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from books import Book
     from bridge.backfill import ConnectionReport
     from bridge.sandbox import Sandbox
 
@@ -32,6 +35,16 @@ def test_a_few_may_always_be_gone_and_beyond_that_no_more_than_the_share(
 ) -> None:
     """Ten are few; above, the share of [schedule] gone_limit counts."""
     assert Absent(unseen, known).too_many(0.2) is too_many
+
+
+def test_what_was_read_by_id_since_the_sweep_began_is_not_absent(book: Book) -> None:
+    """It may have been made, or put at another place of the list, after the sweep had passed there."""
+    book.see(draft("Ann", id="before", at=book.now), draft("Beth", id="since", at=book.now))
+    begun = book.write(
+        lambda connection: begin_sweep(connection, book.feed, "q", restart=False, now=book.now)
+    )
+    book.see(draft("Beth", id="since", at=book.now))
+    assert book.write(lambda connection: absent(connection, book.feed, begun.number)) == Absent(1, 2)
 
 
 def _configure(folder: Path, sandbox: Sandbox) -> None:

@@ -214,6 +214,17 @@ def test_a_new_record_is_not_merged_into_one_that_is_not_sent_any_more(book: Boo
     assert book.stands("c2") == "held: same-name"
 
 
+def test_a_new_record_is_not_merged_into_one_that_goes_by_another_name_by_now(book: Book) -> None:
+    """It was tried under the old name and is not any more: nobody would ever send what is merged into it."""
+    book.policy = Policy(on_rename="create")
+    book.see(draft("Ann", id="c1", same_as="s"))
+    [work] = book.claim()
+    book.settle(not_taken(work, own_fault=False))
+    book.see(draft("Beth", id="c1", same_as="s", at=20))
+    book.see(draft("Ann", id="c2", same_as="s", at=20))
+    assert (book.stands("c1"), book.stands("c2")) == ("pending", "held: same-name")
+
+
 # -- the clock was set back
 
 

@@ -17,7 +17,7 @@ from bridge.records import Policy, Stream
 from bridge.salestrekker.client import Retries, SalestrekkerClient
 from bridge.salestrekker.queries import load_list
 from bridge.sandbox import Fault, Options, Sandbox, ShapeKind
-from bridge.sync import Listing, sweep
+from bridge.sync import ROWS_AT_ONCE, Listing, sweep
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from bridge.ledger.engine import Ledger
     from bridge.ledger.observing import Observed
+    from bridge.records import Draft, Record, Unsendable
     from bridge.sync import Swept
 
     Start = Callable[[Options], Awaitable[Sandbox]]
@@ -52,6 +53,18 @@ class Killed(Exception):  # noqa: N818 - what happens, not an error
     """The process ends here."""
 
 
+class Dying(Mapper):
+    """The process ends while the second part of a page is mapped."""
+
+    mapped = 0
+
+    def __call__(self, record: Record) -> Draft | Unsendable:
+        self.mapped += 1
+        if self.mapped > ROWS_AT_ONCE:
+            raise Killed
+        return super().__call__(record)
+
+
 class Sweeping:
     """Sweeps the contacts of a sandbox into a ledger, a page of 30 at a time.
 
@@ -69,7 +82,9 @@ class Sweeping:
         self._query = load_list("q.graphql", [folder])
         self._pages = 0
 
-    async def sweep(self, *, pages: int | None = None, since: int | None = None) -> Swept:
+    async def sweep(
+        self, *, pages: int | None = None, since: int | None = None, mapper: type[Mapper] = Mapper
+    ) -> Swept:
         """Sweep to the end, or until so many pages are on disk."""
         self._pages = 0
 
@@ -79,7 +94,7 @@ class Sweeping:
                 raise Killed
 
         async with self._client() as client:
-            listing = await self._listing(client, since)
+            listing = await self._listing(client, since, mapper)
             return await sweep(
                 listing, self.ledger, run=1, restart=False, clock=lambda: 1_000_000, on_page=on_page
             )
@@ -110,8 +125,8 @@ class Sweeping:
             retries=Retries(attempts=1),
         )
 
-    async def _listing(self, client: SalestrekkerClient, since: int | None) -> Listing:
-        mapper = Mapper(Stream.CONTACTS, {}, "", Hasher(b"k" * 32), self._query.fingerprint)
+    async def _listing(self, client: SalestrekkerClient, since: int | None, made_by: type[Mapper]) -> Listing:
+        mapper = made_by(Stream.CONTACTS, {}, "", Hasher(b"k" * 32), self._query.fingerprint)
         return Listing(
             feed=await self.ledger.call(feed_of, "default", "default", Stream.CONTACTS),
             pages=lambda start: client.pages(
@@ -236,3 +251,16 @@ async def test_a_list_that_goes_round_and_round_is_found_out(
         await bench.sweep()
     assert len(await bench.known()) == 6
     assert await bench.completed() == []
+
+
+async def test_a_sweep_that_dies_within_a_page_has_not_moved_past_it(
+    sweeping: Callable[[ShapeKind], Awaitable[Sweeping]],
+) -> None:
+    """A page is written in parts: its checkpoint moves with the last one, or the others would be lost."""
+    bench = await sweeping(ShapeKind.PLAIN)
+    with pytest.raises(Killed):
+        await bench.sweep(mapper=Dying)
+    assert len(await bench.known()) == ROWS_AT_ONCE
+    swept = await bench.sweep()
+    assert (swept.read, swept.resumed_at) == (200, "")
+    assert await bench.known() == all_of(bench.sandbox)
