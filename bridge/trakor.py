@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import aiohttp
 import httpx
@@ -29,7 +29,7 @@ from bridge.pacing import retry_after
 from bridge.records import Answer, Product
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import AsyncIterable, Callable, Mapping
     from types import TracebackType
     from typing import Self
 
@@ -278,8 +278,7 @@ class TrakorClient:
     async def _exchange(self, path: str, body: bytes, payload: Payload | None) -> Answer | BridgeError:
         try:
             async with asyncio.timeout(self._timeout):
-                request = httpx.Request("POST", self._urls[path], content=body, headers=self._headers)
-                response = await self._transport.handle_async_request(request)
+                response = await self._transport.handle_async_request(self._request(path, body))
                 try:
                     said = await _bounded(response)
                 finally:
@@ -288,6 +287,13 @@ class TrakorClient:
             # The transport names every connection fault a time-out or lets it through as it is: all may pass.
             return _wrapped(error)
         return decipher(response.status_code, response.headers, said, payload, self._clock())
+
+    def _request(self, path: str, body: bytes) -> httpx.Request:
+        """A request without the headers that httpx would add at some cost: aiohttp adds them anyway."""
+        content = httpx.ByteStream(body)
+        request = httpx.Request("POST", self._urls[path], headers=self._headers, stream=content)
+        request.read()  # or it would be sent in chunks, its length unknown
+        return request
 
 
 def _wrapped(error: Exception) -> Transient:
@@ -298,8 +304,11 @@ def _wrapped(error: Exception) -> Transient:
 
 async def _bounded(response: httpx.Response) -> bytes:
     """The answer's body, as much of it as is worth reading."""
+    # Only what is packed needs httpx's way to read it, which takes a tenth of the time of a whole exchange.
+    packed = "content-encoding" in response.headers
+    content = response.aiter_bytes() if packed else cast("AsyncIterable[bytes]", response.stream)
     parts, size = [], 0
-    async for part in response.aiter_bytes():
+    async for part in content:
         parts.append(part)
         size += len(part)
         if size >= LONGEST_ANSWER:
