@@ -75,6 +75,25 @@ def test_an_heir_that_is_filtered_takes_nothing_and_is_skipped(book: Book) -> No
     assert book.stands("c2") == "pending"
 
 
+def test_an_heir_that_was_renamed_meanwhile_is_no_rename_of_anything_any_more(book: Book) -> None:
+    """Trakor never had the name that it shared: it is sent under its own, and nobody is asked."""
+    book.see(draft("Ann", id="c1", same_as="s"), draft("Ann", id="c2", same_as="s"))
+    book.see(draft("Bo", id="c2", same_as="s", at=20))
+    assert book.stands("c2") == "held: renamed"
+    book.see(filtered(id="c1", at=30))
+    assert book.stands("c2") == "pending"
+    assert book.claimed() == {of("Bo"): book.number("c2")}
+
+
+def test_a_renamed_heir_of_what_trakor_has_stays_held_when_that_is_renamed_too(book: Book) -> None:
+    book.policy = Policy(on_rename="hold")
+    book.see(draft("Ann", id="c1", same_as="s"), draft("Ann", id="c2", same_as="s"))
+    book.settle(*(answered(work) for work in book.claim()))
+    book.see(draft("Bo", id="c2", same_as="s", at=20), draft("Cy", id="c1", same_as="s", at=20))
+    book.accept("c1")
+    assert (book.stands("c1"), book.stands("c2")) == ("pending", "held: renamed")
+
+
 def test_an_heir_of_the_same_page_is_not_decided_twice(book: Book) -> None:
     book.see(draft("Ann", id="c1", same_as="s"), draft("Ann", id="c2", same_as="s"))
     book.see(draft("Bo", id="c1", same_as="s", at=20), draft("Ann", id="c2", same_as="s", at=20))

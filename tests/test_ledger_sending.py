@@ -297,6 +297,21 @@ def test_a_drift_noted_while_a_person_is_asked_is_decided_after_them(book: Book)
     assert (book.stands(), book.waiting()) == ("drifted", {})
 
 
+def test_a_name_that_a_record_was_tried_under_is_known_to_be_when_it_comes_back_to_it(book: Book) -> None:
+    """Server errors, a rename, and back: what is there at the next attempt may be its own."""
+    book.policy = Policy(on_rename="create", on_existing="hold")
+    [work] = in_flight(book, "Ann")
+    book.settle(not_taken(work, own_fault=False))
+    book.see(draft("Bo", at=20))
+    assert book.row().attempts == 0
+    book.see(draft("Ann", at=30))
+    assert set(book.claimed()) == {of("Ann")}
+    [again] = book.claim()
+    assert again.attempt == 2
+    book.settle(answered(again, created=False))
+    assert (book.stands(), book.shown().origin) == ("delivered", "unclear")
+
+
 # -- dropped under way
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import func, select, update
 
-from bridge.decision import decide_anew, give_back
+from bridge.decision import decide, give_back
 from bridge.ledger.batch import Batch
 from bridge.ledger.rows import ROW, all_of, among, row_of
 from bridge.ledger.schema import records, sweeps
@@ -98,7 +98,7 @@ def mark_gone(
     numbers = [row.number for row in found]
     # All of them first: a name that one gives back must not go to another that is gone likewise.
     connection.execute(update(records).where(among(records.c.number, numbers)).values(gone=1))
-    batch = Batch(connection, feed, now, partial(decide_anew, policy=policy))
+    batch = Batch(connection, feed, now, partial(decide, policy=policy))
     for row in (replace(row_of(one), gone=True) for one in found):
         if row.state is State.PENDING and not row.attempts:
             batch.carry_out(give_back(row), None, row, sight=False)

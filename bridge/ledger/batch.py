@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import bindparam, func, or_, select
 
 from bridge.ledger.rows import ROW, among, row_of, unpack
 from bridge.ledger.schema import claims, records, waiting
@@ -39,7 +39,7 @@ class Batch:
         connection: Inside a writing transaction.
         feed: Whose records these are.
         now: The time to note.
-        decide_anew: How heirs are decided (``decision.decide_anew`` with the policy filled in).
+        decide: How heirs are decided (``decision.decide`` with the policy filled in).
     """
 
     def __init__(
@@ -47,11 +47,11 @@ class Batch:
         connection: Connection,
         feed: Feed,
         now: int,
-        decide_anew: Callable[[Draft | Unsendable, LedgerRow, HolderOf], Decision | None],
+        decide: Callable[[Draft | Unsendable, LedgerRow, HolderOf], Decision | None],
     ) -> None:
         self._connection = connection
         self._feed = feed
-        self._decide_anew = decide_anew
+        self._decide = decide
         self._holders: dict[str, Holder | None] = {}
         self._changed: dict[int, LedgerRow] = {}
         self._next_number = 0
@@ -115,6 +115,8 @@ class Batch:
             self._release(row)
         before = self._unknown(decision, seen) if row is None else row
         now = _after(decision, seen, before, sight=sight, trakor_id=trakor_id)
+        if decision.claim is not None and self._was_tried(decision.claim.key, before):
+            now = replace(now, attempts=1)
         self.writes.row(now, known=row is not None, claims_anew=_claims_anew(now, row))
         self._look_up_anew(now.number, before.sent_key, now.sent_key)
         if decision.claim is not None:
@@ -148,15 +150,22 @@ class Batch:
             if holder is not None and holder.number == number:
                 del self._holders[key]
 
+    def _was_tried(self, key: str, row: LedgerRow) -> bool:
+        """Whether a record comes back to a name that it left unanswered: only what was tried is kept then."""
+        holder = self.holder_of(key)
+        own = holder is not None and holder.number == row.number and not holder.answered
+        return own and key != row.sent_key
+
     def _raise_heirs(self, row: LedgerRow) -> None:
-        """Those merged into a record that left its name are decided anew, the oldest first."""
+        """Those merged into a record that left its name are decided on as last seen, the oldest first."""
         self.writes.flush()
         for found in self._connection.execute(_HEIRS, {"claimant": row.number}).all():
             heir = row_of(found)
-            seen: Draft | Unsendable = unpack(found.body, self._feed.stream).draft
+            draft = unpack(found.body, self._feed.stream).draft
+            seen: Draft | Unsendable = replace(draft, read_at=heir.read_at)
             if heir.filtered:
-                seen = Unsendable(heir.id, Reason.FILTERED, "", "", seen.fingerprint, seen.read_at)
-            decision = self._decide_anew(seen, heir, self.holder_of)
+                seen = Unsendable(heir.id, Reason.FILTERED, "", "", heir.fingerprint, heir.read_at)
+            decision = self._decide(seen, heir, self.holder_of)
             if decision is not None:
                 self.carry_out(decision, seen, heir, sight=False)
 
@@ -201,7 +210,9 @@ _HEIRS = (
     select(*ROW, waiting.c.body)
     .join(waiting, (waiting.c.record == records.c.number) & (waiting.c.slot == TO_SEND))
     .where(
-        records.c.merged_into == bindparam("claimant"), records.c.state == State.MERGED, records.c.gone == 0
+        records.c.merged_into == bindparam("claimant"),
+        records.c.gone == 0,
+        or_(records.c.state == State.MERGED, records.c.reason.in_((Reason.RENAMED, Reason.REMAPPED))),
     )
     .order_by(records.c.number)
 )

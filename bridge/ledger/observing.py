@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 from sqlalchemy import bindparam, case, func, select, update
 
-from bridge.decision import decide_anew, is_stale
+from bridge.decision import is_stale
 from bridge.ledger.batch import Batch
 from bridge.ledger.rows import ROW, among, row_of
 from bridge.ledger.schema import records, sweeps
@@ -113,7 +112,7 @@ def observe(
     """
     page = list({one.id: one for one in seen}.values())
     rows, fresh = _known(connection, feed, page, sight.sweep, now)
-    batch = Batch(connection, feed, now, partial(decide_anew, policy=policy))
+    batch = Batch(connection, feed, now, lambda one, row, holder_of: decide(one, row, holder_of, policy))
     batch.expect(_names_in_question(page, rows))
     pending = 0
     unchanged: dict[str, int] = {}

@@ -61,7 +61,7 @@ def _open(
     found = connection.execute(select(*ROW).where(records.c.number == number)).one_or_none()
     if found is None:
         raise UserError("the record is not in the ledger any more")
-    return row_of(found), Batch(connection, feed, now, partial(decision.decide_anew, policy=policy))
+    return row_of(found), Batch(connection, feed, now, partial(decision.decide, policy=policy))
 
 
 def accept(

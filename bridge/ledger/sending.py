@@ -218,7 +218,7 @@ class _Settling:
         self._linked: dict[str, int] = {}
         self._noted: dict[int, Draft] = {}
         self._answered: list[int] = []
-        self.batch = Batch(connection, feed, now, partial(decision.decide_anew, policy=policy))
+        self.batch = Batch(connection, feed, now, partial(decision.decide, policy=policy))
 
     def give_back(self, numbers: list[int]) -> None:
         """Those that were dropped, or gone, while they waited to be sent hold no name: none ever left."""
