@@ -49,7 +49,7 @@ class Transient(BridgeError):  # noqa: N818 - the name says what to do, not that
         self.busy = busy
 
 
-class Refused(BridgeError):  # noqa: N818
+class Refused(BridgeError):  # noqa: N818 - likewise
     """A refusal of the whole flow: wrong credentials, a frozen organisation, a wrong address.
 
     Args:
@@ -64,7 +64,7 @@ class Refused(BridgeError):  # noqa: N818
         self.unsure = unsure
 
 
-class Rejected(BridgeError):  # noqa: N818
+class Rejected(BridgeError):  # noqa: N818 - likewise
     """A refusal of one record as it is (Trakor's 400, 413, 422): never sent again unchanged."""
 
 

