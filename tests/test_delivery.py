@@ -17,14 +17,15 @@ from sqlalchemy import select
 
 from bridge.decision import decide
 from bridge.delivery import Delivery, Lane, Pace
+from bridge.delivery.outbox import Outbox
 from bridge.errors import Refused
 from bridge.ledger.engine import Ledger
 from bridge.ledger.observing import Sight, observe
 from bridge.ledger.opening import open_ledger
 from bridge.ledger.rows import feed_of
 from bridge.ledger.schema import history, links, records
-from bridge.ledger.sending import give_up_claims
-from bridge.records import Policy, Stream
+from bridge.ledger.sending import claim, give_up_claims
+from bridge.records import Later, Policy, Stream
 from bridge.sandbox import Fault, Options, Sandbox
 from bridge.trakor import TrakorClient
 from builders import HASHER, draft
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
 
     from bridge.ledger.rows import Feed
-    from bridge.records import Answer, Payload
+    from bridge.records import Answer, Outcome, Payload
+    from bridge.sandbox.traffic import Exchange
 
     Start = Callable[[Options], Awaitable[Sandbox]]
     Breaking = Callable[[Sandbox], None]
@@ -444,6 +446,22 @@ async def test_a_poisoned_record_that_was_alone_from_the_start_is_rejected(rig: 
     assert await rig.states() == {"rejected: server-error": {"Ada 0000"}}
 
 
+async def test_a_witness_that_is_not_taken_any_more_is_replaced(rig: Rig) -> None:
+    """Else it would be asked for ever, and tell nothing of the record in doubt."""
+    asked: Counter[str] = Counter()
+
+    def is_the_witness(exchange: Exchange) -> bool:
+        asked[exchange.name] += 1
+        return exchange.name == "Ada 0000" and asked[exchange.name] > 1
+
+    rig.trakor.faults.add(Fault(where=is_the_witness, status=400, times=None))
+    rig.trakor.faults.add(Fault(name="Bad", status=500, times=None))
+    await rig.want(["Ada 0000", "Bad"])
+    await rig.deliver(max_in_flight=1)
+    assert await rig.states() == {"rejected: server-error": {"Bad"}, "delivered": {"Ada 0000"}}
+    assert asked["Ada 0000"] == 2
+
+
 OUTAGES = [
     {"status": 500},
     {"status": 502, "body": "<html>Bad gateway</html>"},
@@ -562,6 +580,20 @@ async def test_when_stopped_for_a_second_time_it_ends_at_once(rig: Rig) -> None:
     rig.trakor.faults.clear()
     await rig.deliver()
     await rig.all_is_delivered(30)
+
+
+async def test_what_is_kept_is_written_to_the_last_when_sending_ends(rig: Rig) -> None:
+    """In several batches: else attempts that never began would count."""
+    feed = rig.feeds[CONTACTS]
+    await rig.want(names(250))
+    works = await rig.ledger.call(claim, feed, 250, now=_now(), until=_now() + 60_000)
+    settled: list[Outcome] = []
+    outbox = Outbox(rig.ledger, {CONTACTS: Lane(feed, Policy())}, 1, _now, settled.extend)
+    outbox.add([Later(work, 0, begun=False) for work in works])
+    await outbox.drain()
+    assert len(settled) == 250
+    assert outbox.empty
+    assert {row.attempts for row in (await rig.rows()).values()} == {0}
 
 
 class Unexpected:

@@ -244,6 +244,18 @@ def test_a_new_record_is_not_merged_into_one_that_goes_by_another_name_by_now(bo
     assert (book.stands("c1"), book.stands("c2")) == ("pending", "held: same-name")
 
 
+def test_a_name_that_trakor_answered_for_is_not_given_back(book: Book) -> None:
+    """Not even by a record that went back to it, and on to another, before it was sent again."""
+    book.policy = Policy(on_rename="create")
+    book.see(draft("Ann", id="c1"))
+    [work] = book.claim()
+    book.settle(answered(work))
+    for at, name in ((20, "Beth"), (30, "Ann"), (40, "Cara")):
+        book.see(draft(name, id="c1", at=at))
+    number = book.number("c1")
+    assert book.claimed() == {of("Ann"): number, of("Cara"): number}
+
+
 # -- the clock was set back
 
 
