@@ -115,6 +115,25 @@ async def test_a_log_in_by_e_mail_is_kept_likewise(
     assert source.password.get_secret_value() == sandbox.options.password
 
 
+async def test_who_answers_no_further_has_interrupted_it(tmp_path: Path) -> None:
+    """Ctrl-D at a question: exit 130, no file."""
+    ours, theirs = pty.openpty()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "bridge", "init"),
+        cwd=tmp_path,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    await _converse(ours, [("GraphQL address", "\x04")])
+    async with asyncio.timeout(30):
+        assert await process.wait() == 130
+    os.close(ours)
+    assert not _files(tmp_path)
+
+
 async def test_on_a_terminal_it_asks_and_shows_no_key_that_is_typed(sandbox: Sandbox, tmp_path: Path) -> None:
     """Four questions answered at a pseudo-terminal; the keys are not echoed."""
     ours, theirs = pty.openpty()
