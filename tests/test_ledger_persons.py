@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
-from books import Book
 from bridge.errors import UserError
 from bridge.ledger import persons
 from bridge.ledger.writes import TO_SEND
 from bridge.records import Claim, Policy
 from builders import answered, draft, later, not_taken, of, unmapped
+
+if TYPE_CHECKING:
+    from books import Book
 
 
 def deliver(book: Book) -> None:
