@@ -17,13 +17,12 @@ from hypothesis import strategies as st
 from bridge import naming
 from bridge.mapping import DEFAULT_WHERE, DEFAULTS, FUNCTION_NAMES, Mapper
 from bridge.mapping.values import LONGEST_TEXT
-from bridge.naming import Hasher
 from bridge.records import Draft, Party, Product, Reason, Record, Stream, Unsendable
+from mappers import HASHER, drafted, mapper, record, refused, repr_or_type
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-HASHER = Hasher(b"0123456789abcdef")
 GUIDE = (Path(__file__).parents[1] / "docs" / "mapping.md").read_text(encoding="utf-8")
 TOML_BLOCKS = [tomllib.loads(block) for block in re.findall(r"```toml\n(.*?)```", GUIDE, re.DOTALL)]
 
@@ -48,35 +47,6 @@ PRODUCT = json.loads("""{
   "fee": [{"type": "Ongoing", "name": "Annual fee", "value": 395},
           {"type": "Upfront", "name": "Loan APPLICATION fee", "value": 600.005}]
 }""")
-
-
-def mapper(
-    stream: Stream = Stream.CONTACTS, *, where: str = DEFAULT_WHERE, query: str = "q", **expressions: str
-) -> Mapper:
-    return Mapper(stream, expressions, where, HASHER, query)
-
-
-def record(data: Mapping[str, object], stream: Stream = Stream.CONTACTS) -> Record:
-    return Record(stream, str(data["id"]), data, 7)
-
-
-def drafted(
-    data: Mapping[str, object], made: Mapper | None = None, stream: Stream = Stream.CONTACTS
-) -> Draft:
-    draft = (made or mapper(stream))(record(data, stream))
-    assert isinstance(draft, Draft), draft
-    return draft
-
-
-def refused(data: Mapping[str, object], made: Mapper | None = None) -> Unsendable:
-    unsendable = (made or mapper())(record(data))
-    assert isinstance(unsendable, Unsendable), unsendable
-    return unsendable
-
-
-def repr_or_type(case: object) -> str:
-    """A test's name: the case, but for integers too long to be written."""
-    return "huge" if isinstance(case, int) and case > 10**99 else repr(case)[:30]
 
 
 def contact_info(text: str) -> str:

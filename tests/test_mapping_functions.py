@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import re
-from typing import TYPE_CHECKING
 
 import phonenumbers
 import pytest
@@ -13,45 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.errors import QueryFileError, UserError
-from bridge.mapping import DEFAULT_WHERE, Mapper
 from bridge.mapping.phones import international
-from bridge.naming import Hasher
-from bridge.records import Draft, Party, Product, Reason, Record, Stream, Unsendable
+from bridge.records import Draft, Party, Product, Reason, Stream, Unsendable
+from mappers import drafted, mapper, record, refused, repr_or_type
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-HASHER = Hasher(b"0123456789abcdef")
 CONTACT = {"id": "c1", "person": {"information": {"firstName": "Ravi", "familyName": "Kumar"}}}
-
-
-def mapper(
-    stream: Stream = Stream.CONTACTS, *, where: str = DEFAULT_WHERE, query: str = "q", **expressions: str
-) -> Mapper:
-    return Mapper(stream, expressions, where, HASHER, query)
-
-
-def record(data: Mapping[str, object], stream: Stream = Stream.CONTACTS) -> Record:
-    return Record(stream, str(data["id"]), data, 7)
-
-
-def drafted(
-    data: Mapping[str, object], made: Mapper | None = None, stream: Stream = Stream.CONTACTS
-) -> Draft:
-    draft = (made or mapper(stream))(record(data, stream))
-    assert isinstance(draft, Draft), draft
-    return draft
-
-
-def refused(data: Mapping[str, object], made: Mapper | None = None) -> Unsendable:
-    unsendable = (made or mapper())(record(data))
-    assert isinstance(unsendable, Unsendable), unsendable
-    return unsendable
-
-
-def repr_or_type(case: object) -> str:
-    """A test's name: the case, but for integers too long to be written."""
-    return "huge" if isinstance(case, int) and case > 10**99 else repr(case)[:30]
 
 
 def evaluated(expression: str, **data: object) -> str:
