@@ -30,7 +30,7 @@ import aiohttp
 from sandbox import IN_FLIGHT, post_all
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
 LATENCY = 0.05
 SETTINGS = {
@@ -179,13 +179,17 @@ def running(contacts: int, latency: float = 0.0) -> Iterator[Sandbox]:
             running.stop()
 
 
-def rate(contacts: int) -> Iterator[Line]:
+def rate(contacts: int, repeat: int) -> Iterator[Line]:
     """How fast it sends where each answer takes its time, beside a client that does nothing but that."""
-    with running(contacts, LATENCY) as both:
-        run = both.backfill()
-        bare = asyncio.run(_bare_rate(both.configuration["trakor"]))
-    sent, what = run.delivered / run.seconds, f"sent at {LATENCY * 1000:.0f} ms, {IN_FLIGHT} in flight"
-    yield Line(what, sent, "/s", RATE_TARGET, at_least=True)
+    rates = []
+    for _ in range(repeat):
+        with running(contacts, LATENCY) as both:
+            run = both.backfill()
+            bare = asyncio.run(_bare_rate(both.configuration["trakor"]))
+        rates.append((run.delivered / run.seconds, bare))
+    (worst, _), (sent, bare) = min(rates), max(rates)
+    what = f"sent at {LATENCY * 1000:.0f} ms, {IN_FLIGHT} in flight"
+    yield Line(what, sent, "/s", RATE_TARGET, at_least=True, note=f"worst of {repeat}: {worst:,.0f}")
     yield Line("  by a client that does nothing else", bare, "/s", note=f"ours is {sent / bare:.2f} of it")
 
 
@@ -206,16 +210,15 @@ def cpu(contacts: int, repeat: int) -> Iterator[Line]:
             runs.append((both.backfill(), both.backfill()))
     sent = sorted(1000 * (first.cpu - idle[0].cpu) / first.delivered for first, _ in runs)
     unchanged = sorted(1000 * (second.cpu - idle[1].cpu) / second.numbers["read"] for _, second in runs)
-    yield Line("CPU for a record that is sent", sent[0], "ms", DELIVERED_TARGET, note=_spread(sent))
-    yield Line("CPU for an unchanged record", unchanged[0], "ms", UNCHANGED_TARGET, note=_spread(unchanged))
+    for what, found, target in (
+        ("CPU for a record that is sent", sent, DELIVERED_TARGET),
+        ("CPU for an unchanged record", unchanged, UNCHANGED_TARGET),
+    ):
+        yield Line(what, found[0], "ms", target, note=f"worst of {repeat}: {found[-1]:.3g}")
     yield Line("POSTs of an unchanged run", max(second.posts for _, second in runs), "", 0)
     yield Line(
         "CPU to start and find nothing", idle[1].cpu, "s", note=f"making a ledger: {idle[0].cpu:.3g} s"
     )
-
-
-def _spread(figures: Sequence[float]) -> str:
-    return f"worst of {len(figures)}: {figures[-1]:.3g}" if len(figures) > 1 else ""
 
 
 def memory(contacts: int) -> Iterator[Line]:
@@ -235,14 +238,16 @@ def main() -> int:
     """Print the table; 1 where a target is missed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--contacts", type=int, default=20_000, help="how many, for rate and CPU")
-    parser.add_argument("--repeat", type=int, default=3, help="how often CPU is measured; the best counts")
+    parser.add_argument(
+        "--repeat", type=int, default=3, help="how often each of these is measured; the best counts"
+    )
     parser.add_argument("--memory", type=int, default=50_000, help=f"how many, against {SMALL:,}")
     parser.add_argument("--large", action="store_true", help=f"--memory {LARGE:,}: half an hour or more")
     arguments = parser.parse_args()
     print(f"{'':<46}{'figure':>10} {'':<4} {'target':<10}{'ratio':>8}", flush=True)
     missed = False
     for line in itertools.chain(
-        rate(arguments.contacts),
+        rate(arguments.contacts, arguments.repeat),
         cpu(arguments.contacts, arguments.repeat),
         memory(LARGE if arguments.large else arguments.memory),
     ):
