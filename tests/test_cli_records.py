@@ -500,3 +500,20 @@ async def test_what_was_decided_is_what_the_next_backfill_does(
     assert sorted(sandbox.trakor.parties.names()) == ["Jane Smith", "Jane Smith (Perth)"]
     assert (stands(desk, named).state, stands(desk, dropped).state) == ("delivered", "dropped")
     assert orjson.loads(desk("status", "--json").out)["connections"]["default"]["lag_seconds"] == 0.0
+
+
+@pytest.mark.parametrize("form", [[], ["--json"], ["--csv"]])
+def test_a_reader_that_has_gone_is_no_failure(desk: Desk, form: list[str]) -> None:
+    """As in ``records list --csv | head -1``: nothing more to say, and no complaint."""
+    ours, theirs = os.pipe()
+    os.close(ours)
+    command = [sys.executable, "-m", "bridge", "records", "list", *form]
+    ended = subprocess.run(  # noqa: S603 - our own command
+        [*command, "--config", str(desk.folder / "config.toml")],
+        stdout=theirs,
+        stderr=subprocess.PIPE,
+        check=False,
+        timeout=60,
+    )
+    os.close(theirs)
+    assert (ended.returncode, ended.stderr) == (0, b"")

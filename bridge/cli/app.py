@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
+from typer.core import TyperGroup
 
 from bridge import __version__
 from bridge.cli import (
@@ -26,6 +27,8 @@ from bridge.errors import BridgeError, LedgerError, Refused, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from typer._click.core import Context
 
 __all__ = ["application", "main"]
 
@@ -64,10 +67,21 @@ USAGE: Final = 2
 INTERRUPTED: Final = 130
 
 
+class _Commands(TyperGroup):
+    """All commands; that a reader has gone is for ``_run`` to see, where Typer would end with 1."""
+
+    def invoke(self, ctx: Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise BrokenPipeError from None  # without its number, which is what Typer looks for
+
+
 def application() -> typer.Typer:
     """The command line's commands."""
     app = typer.Typer(
         name="trakor-bridge",
+        cls=_Commands,
         help=ABOUT,
         no_args_is_help=True,
         add_completion=False,
