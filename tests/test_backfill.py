@@ -462,14 +462,16 @@ async def test_parties_that_were_there_are_adopted_and_many_of_them_are_warned_o
     assert {known.origin for known in books.known.values()} == {"existing", ""}
 
 
-async def test_a_few_that_were_there_are_no_reason_to_warn(bridge: Bridge) -> None:
+@pytest.mark.parametrize("few", [3, 15])
+async def test_a_few_that_were_there_are_no_reason_to_warn(bridge: Bridge, few: int) -> None:
+    """No more than ten, or no more than a fifth of all."""
     sandbox = bridge.sandbox
-    for number in range(3):
+    for number in range(few):
         sandbox.contacts.add(f"Ada {number}")
         sandbox.trakor.parties.put(f"Ada {number}")
     sandbox.trakor.parties.put("Somebody Else")
     report = await bridge.backfill()
-    assert numbers(report)["existing"] == 3
+    assert numbers(report)["existing"] == few
     assert report.connections["default"].warnings == []
     bridge.in_order(also_there=["Somebody Else"])
 
