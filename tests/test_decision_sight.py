@@ -586,8 +586,28 @@ def test_a_server_error_may_have_made_the_name_so_changed_fields_go_out_under_it
     changed = draft("Ann Lee", "0499", same_as="ann@x", qualifier="ann@x")
     decision = decide(changed, rejected(Reason.SERVER_ERROR, ANN), nobody, DEFAULT)
     assert decision is not None
-    assert (decision.state, decision.claim) == (State.PENDING, Claim("Ann Lee", ANN.key))
+    assert (decision.state, decision.claim) == (State.PENDING, None)
     assert (decision.release, decision.sent) == (False, changed.hashes)
+
+
+def test_a_server_error_may_have_made_the_name_so_not_even_its_spelling_changes() -> None:
+    """Trakor may take another spelling for another name; the new one is a drift once it is answered."""
+    respelled = draft("ANN LEE", "0412", same_as="ann@x", qualifier="ann@x")
+    decision = decide(respelled, rejected(Reason.SERVER_ERROR, ANN), nobody, CREATE)
+    assert decision is not None
+    assert (decision.state, decision.claim) == (State.PENDING, None)
+    assert decision.sent == ANN.hashes
+
+
+def test_another_spelling_of_a_dropped_record_that_was_tried_is_a_rename() -> None:
+    """The name that it was tried under is not stored any more."""
+    dropped = replace(pending(ANN, attempts=1), state=State.DROPPED, retry=True)
+    same = decide(ANN, dropped, nobody, DEFAULT)
+    assert same is not None
+    assert (same.state, same.claim) == (State.PENDING, Claim("Ann Lee", ANN.key))
+    respelled = decide(draft("ANN LEE", "0412"), dropped, nobody, DEFAULT)
+    assert respelled is not None
+    assert (respelled.state, respelled.reason) == (State.HELD, Reason.RENAMED)
 
 
 @pytest.mark.parametrize(

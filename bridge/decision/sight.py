@@ -82,14 +82,30 @@ def decide_again(
     """Decide on a record that does not stand where it is any more.
 
     As if nothing were known, unless Trakor may have it: then it goes out again under the name that
-    it was tried under, for another name could make a second party. Arguments as for ``decide_anew``.
+    it was tried under, to the letter, for another one could make a second party. Of most records that
+    name is not stored any more: those go out only if it is still theirs. Arguments as for ``decide_anew``.
     """
     if isinstance(seen, Unsendable) or not row.unanswered:
         return decide_anew(seen, row, holder_of, policy)
-    kept = row.reason is Reason.SERVER_ERROR and _same_name_to_send(seen, row)
-    if kept or _claimed_name(seen, row) is not None:
+    if row.reason is Reason.SERVER_ERROR and _same_name_to_send(seen, row):
+        return _send_again(seen, row)
+    if _spelled_as_sent(seen, row):
         return _replace(seen, row, event="pending")
     return _other_key(seen, row, holder_of, policy)
+
+
+def _send_again(draft: Draft, row: LedgerRow) -> Decision:
+    """The draft goes out under the stored name; if that is spelled otherwise by now, it will drift."""
+    spelled = {"name": row.sent["name"]} if "name" in row.sent else {}
+    sent = {**draft.hashes, **spelled}
+    return Decision(State.PENDING, waiting=Waiting.STORE, sent=sent, event="pending")
+
+
+def _spelled_as_sent(draft: Draft, row: LedgerRow) -> bool:
+    """Whether the draft would go out under the very name that was sent, upper and lower case included."""
+    parts = ("name",) if row.sent_key == draft.key else ("name", "qualifier")
+    same = all(draft.hashes.get(part) == row.sent.get(part) for part in parts)
+    return same and _claimed_name(draft, row) is not None
 
 
 def _unsent(seen: Draft | Unsendable, row: LedgerRow, holder_of: HolderOf, policy: Policy) -> Decision | None:
