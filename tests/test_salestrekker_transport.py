@@ -221,7 +221,7 @@ async def test_the_libraries_log_no_secret_and_no_record(caplog: pytest.LogCaptu
     async def handler(request: web.Request) -> web.Response:
         return await authenticated(request) or page("canary-record")
 
-    with caplog.at_level(logging.DEBUG):
+    with caplog.at_level(logging.DEBUG), caplog.at_level(logging.DEBUG, logger="gql"):
         async with client_to(handler) as client:
             pages = client.pages(
                 QUERY, stream=Stream.CONTACTS, identify=lambda data: str(data["id"]), page_size=5
