@@ -77,6 +77,9 @@ def configure(
     logging.basicConfig(level=number, handlers=[handler], force=True)
     for name in HELD_AT_WARNING:
         logging.getLogger(name).setLevel(max(number, logging.WARNING))
+    if number > logging.DEBUG:
+        # Each wait before another attempt, at warning: what comes of them is said once, at the end.
+        logging.getLogger("stamina").setLevel(logging.ERROR)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

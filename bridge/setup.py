@@ -120,7 +120,7 @@ def write(path: Path, source: Source, target: Target, *, allow_insecure: bool = 
                 advice="change it by hand, or give another place with --config",
             )
     text = _configuration(_values(source, target, allow_insecure=allow_insecure))
-    (path.parent / SECRETS).mkdir(mode=0o700, parents=True, exist_ok=True)
+    _make_folder(path.parent / SECRETS)
     for file in files:
         _write_new(file, f"{contents[file.name]}\n")
     _write_new(path, text)
@@ -204,13 +204,24 @@ def copy_queries(folder: Path) -> tuple[list[Path], list[Path]]:
         Those copied, and those left alone because a file of that name is there.
     """
     target = folder / "queries"
-    target.mkdir(parents=True, exist_ok=True)
+    _make_folder(target)
     copied, kept = [], []
     for file in sorted(shipped_queries().glob("*.graphql")):
         copy = target / file.name
         if copy.exists():
             kept.append(copy)
         else:
-            copy.write_text(file.read_text(encoding="utf-8"), encoding="utf-8")
+            _write_new(copy, file.read_text(encoding="utf-8"))
             copied.append(copy)
     return copied, kept
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder for its owner only, where there is none."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"{folder} cannot be made: {error.strerror}",
+            advice="let this user write there, or choose --config",
+        ) from error

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import os
+import pty
 import sys
 from typing import TYPE_CHECKING
 
@@ -145,3 +147,19 @@ async def test_the_command_lists_what_a_dry_run_would_send(settings: Settings, s
     assert {row["state"] for row in rows} == {"pending", "rejected"}
     assert all(row["name"] for row in rows if row["state"] == "pending")
     assert sandbox.trakor.traffic.kinds.total() == 0
+
+
+async def test_the_list_goes_into_its_file_though_progress_is_shown(settings: Settings) -> None:
+    """Standard error is a terminal, standard output is not: as `--csv > records.csv` is typed."""
+    ours, theirs = pty.openpty()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "bridge", "backfill", "--dry-run", "--csv", "--limit", "5"),
+        *("--config", str(settings.folder / "config.toml")),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    async with asyncio.timeout(60):
+        out, _ = await process.communicate()
+    os.close(ours)
+    assert len(out.decode().splitlines()) > 5

@@ -105,7 +105,9 @@ def progress(*, visible: bool, indent: int = 0) -> Iterator[Watch]:
         TextColumn("{task.fields[note]}"),
     )
     console = Console(stderr=True, theme=THEME)
-    with Progress(*columns, TimeElapsedColumn(), console=console) as bars:
+    # What else is printed meanwhile goes where it is meant to: a list on standard output, above all.
+    bars = Progress(*columns, TimeElapsedColumn(), console=console, redirect_stdout=False)
+    with bars:
         shown = _Shown(bars)
         yield shown
         shown.all_read()

@@ -45,7 +45,8 @@ def accept(
     if row.state is not State.HELD:
         raise UserError(
             f"record {row.id} is {row.state}: there is nothing to accept",
-            advice="only held and drifted records wait for a decision",
+            advice="held and drifted records can be accepted; a rejected one is corrected in Salestrekker, "
+            "or dropped: `records drop ID`",
         )
     if row.reason is Reason.SAME_PARTY:
         return Decision(

@@ -102,7 +102,8 @@ def _main_source(path: Path | None, environ: Mapping[str, str]) -> Source:
 def _no_file(file: Path) -> str:
     return (
         f"{shown(file.name)}: there is no configuration to be read at {shown(str(file), MAX_PATH)}:"
-        " copy config.example.toml there and fill it in,"
+        " `trakor-bridge init` writes one,"
+        " or copy config.example.toml there and fill it in,"
         f" name another file with --config or {CONFIG_VARIABLE},"
         " or try it out first: `trakor-bridge sandbox` prints a configuration"
     )
