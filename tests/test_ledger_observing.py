@@ -14,7 +14,7 @@ from bridge.ledger.observing import Observed, Sight, observe
 from bridge.ledger.schema import history, records, sweeps
 from bridge.ledger.sweeps import begin_sweep
 from bridge.records import Policy
-from builders import answered, draft, filtered, not_taken, of, unmapped
+from builders import answered, draft, filtered, not_taken, of, unmapped, unnamed
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -83,6 +83,14 @@ def test_an_heir_that_was_renamed_meanwhile_is_no_rename_of_anything_any_more(bo
     book.see(filtered(id="c1", at=30))
     assert book.stands("c2") == "pending"
     assert book.claimed() == {of("Bo"): book.number("c2")}
+
+
+def test_an_heir_that_has_no_name_any_more_in_the_same_page_leaves_no_draft(book: Book) -> None:
+    book.see(draft("Ann", id="c1", same_as="s"), draft("Ann", id="c2", same_as="s"))
+    book.see(draft("Bo", id="c2", same_as="s", at=20))
+    book.see(draft("Bo", id="c1", at=30), unnamed(id="c2", at=30))
+    assert (book.stands("c1"), book.stands("c2")) == ("pending", "skipped: no-name")
+    assert book.waiting("c2") == {}
 
 
 def test_a_renamed_heir_of_what_trakor_has_stays_held_when_that_is_renamed_too(book: Book) -> None:

@@ -12,9 +12,11 @@ from books import Book
 from bridge.decision import decide
 from bridge.errors import UserError
 from bridge.ledger import sending
+from bridge.ledger.absence import mark_gone
 from bridge.ledger.engine import writing
 from bridge.ledger.observing import Sight, observe
 from bridge.ledger.schema import claims, feeds, links, records, spaces, waiting
+from bridge.ledger.sweeps import begin_sweep
 from bridge.ledger.writes import NOTED, TO_SEND
 from bridge.records import Policy, Stream
 from builders import answered, draft, filtered, later, nobody, not_taken, of
@@ -285,6 +287,20 @@ def test_a_refused_record_that_changed_under_way_is_sent_as_it_is_now(book: Book
     assert book.stands() == "pending"
     [again] = book.claim()
     assert (again.attempt, again.payload.fields()["contact_info"]) == (1, "mended")
+
+
+def test_a_record_that_is_gone_by_the_time_it_is_refused_claims_no_other_name(book: Book) -> None:
+    [work] = in_flight(book, "Ann")
+    book.see(draft("Bo", at=20))
+    sweep = book.write(lambda connection: begin_sweep(connection, book.feed, "q", restart=True, now=30))
+    book.write(
+        lambda connection: mark_gone(connection, book.feed, sweep.number, book.policy, after=0, now=40)
+    )
+    book.settle(not_taken(work))
+    assert (book.stands(), book.shown().marks) == ("rejected: refused-by-trakor", ("gone",))
+    assert book.claimed() == {}
+    book.see(draft("Bo", at=50))
+    assert (book.stands(), book.shown().marks) == ("pending", ())
 
 
 def test_a_drift_noted_while_a_person_is_asked_is_decided_after_them(book: Book) -> None:

@@ -95,10 +95,10 @@ def accept(
 
 def _decide_noted(stored: dict[int, Stored], row: LedgerRow, batch: Batch, policy: Policy) -> LedgerRow:
     """What changed while a person was asked is decided now."""
-    if NOTED not in stored or row.state not in {State.DELIVERED, State.MERGED}:
+    if NOTED not in stored or row.gone or row.state not in {State.DELIVERED, State.MERGED}:
         return row
     noted = stored[NOTED].draft
-    then = replace(row, read_at=noted.read_at, gone=False)
+    then = replace(row, read_at=noted.read_at)
     again = decision.decide(noted, then, batch.holder_of, policy)
     return row if again is None else batch.carry_out(again, noted, row, sight=False)
 

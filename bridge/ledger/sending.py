@@ -276,10 +276,17 @@ class _Settling:
     def _decide_noted(self, noted: Draft, row: LedgerRow) -> None:
         """What changed while the record was unanswered is decided now, as answered."""
         # A later sight of the same only moved the time of the read: the note is not old for that.
-        then = replace(row, read_at=noted.read_at, gone=False)
-        again = decision.decide(noted, then, self.batch.holder_of, self._policy)
+        then = replace(row, read_at=noted.read_at)
+        # What is gone is not sent under another name: it is decided when it is back.
+        again = None if row.gone else decision.decide(noted, then, self.batch.holder_of, self._policy)
         if again is None:
-            again = Decision(row.state, row.reason, merged_into=row.merged_into, waiting=Waiting.UNNOTE)
+            again = Decision(
+                row.state,
+                row.reason,
+                merged_into=row.merged_into,
+                waiting=Waiting.UNNOTE,
+                filtered=row.filtered,
+            )
         self.batch.carry_out(again, noted, row, sight=False)
 
     def drop_merged_drafts(self) -> None:

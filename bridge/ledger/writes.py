@@ -90,6 +90,7 @@ class Writes:
         self._answered: list[dict[str, Any]] = []
         self._links: list[dict[str, Any]] = []
         self._stored: list[dict[str, Any]] = []
+        self._storing: set[int] = set()
         self._removed: list[dict[str, Any]] = []
         self._unnoted: list[dict[str, Any]] = []
         self._lines: list[dict[str, Any]] = []
@@ -134,15 +135,23 @@ class Writes:
 
     def store(self, number: int, slot: int, draft: Draft, send_as: str) -> None:
         """A draft waits from now on, in place of any other in that slot."""
+        self._storing.add(number)
         self._stored.append({"record": number, "slot": slot, "body": pack(draft, send_as)})
 
     def remove(self, number: int) -> None:
         """No draft of a record waits any more."""
+        self._let_be_stored(number)
         self._removed.append({"of": number})
 
     def remove_noted(self, number: int) -> None:
         """The draft that was seen while another one was in flight no longer waits."""
+        self._let_be_stored(number)
         self._unnoted.append({"of": number})
+
+    def _let_be_stored(self, number: int) -> None:
+        """All drafts are removed before any is stored: one that is stored already has to be first."""
+        if number in self._storing:
+            self.flush()
 
     def line(self, number: int, event: str, detail: str) -> None:
         """A line of a record's history."""
@@ -171,6 +180,7 @@ class Writes:
             if rows:
                 self._connection.execute(statement, rows)
                 rows.clear()
+        self._storing.clear()
 
 
 def _governed(row: LedgerRow) -> dict[str, Any]:
