@@ -94,6 +94,9 @@ class Silent:
         if stream is Stream.CONTACTS and read >= self._read:
             self.reached.set()
 
+    def all_read(self, connection: str, stream: Stream) -> None:
+        """Nothing."""
+
     def pending(self, connection: str, number: int) -> None:
         """Nothing."""
 

@@ -346,7 +346,10 @@ async def test_reading_refused_in_the_middle_delivers_what_was_read(
     report = await running
     of_it = report.connections["default"]
     assert (report.exit_status, of_it.complete) == (4, False)
-    assert all(problem.refusal and problem.advice for problem in of_it.problems)
+    (problem,) = of_it.problems
+    assert problem.refusal
+    assert problem.advice
+    assert problem.message.startswith("reading contacts and products: "), "told once for both"
     assert sandbox.salestrekker.traffic.kinds["authenticate"] == 2, "credentials are not tried over and over"
     assert numbers(report)["pending"] == 0
     assert numbers(report)["created"] == len(sandbox.trakor.parties) > 30
@@ -394,6 +397,7 @@ async def test_sending_refused_stops_reading_and_is_gone_on_with_once_it_is_over
     gate.set()
     assert (report.exit_status, report.connections["default"].complete) == (4, False)
     (problem,) = report.connections["default"].problems
+    assert problem.message.startswith("sending contacts: ")
     assert "403" in problem.message
     assert problem.advice
     assert numbers(report)["pending"] > 0

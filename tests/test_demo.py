@@ -329,6 +329,9 @@ class Listener:
     def reading(self, connection: str, stream: Stream, read: int) -> None:
         """Not of interest."""
 
+    def all_read(self, connection: str, stream: Stream) -> None:
+        """Not of interest."""
+
     def pending(self, connection: str, number: int) -> None:
         """Not of interest."""
 

@@ -23,19 +23,20 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import structlog
 
 from bridge.backfill.limits import limited
+from bridge.backfill.notes import reading_problems, stopped, suspicions, sweep_warnings
 from bridge.backfill.report import ConnectionReport, Problem, Report
 from bridge.delivery import Delivery, Lane
-from bridge.errors import BridgeError, Refused
+from bridge.errors import BridgeError
 from bridge.ledger.care import prune_history, temporary_copy
 from bridge.ledger.opening import open_ledger
 from bridge.ledger.rows import feed_of
 from bridge.ledger.sending import give_up_claims, next_due
-from bridge.ledger.sweeps import begin_run, count, end_run, needing_a_person
+from bridge.ledger.sweeps import begin_run, count, end_run, nameless, needing_a_person
 from bridge.naming import Hasher
 from bridge.sync import Listing, sweep
 from bridge.wiring.flows import destination_of, pace_of, plan_of, source_of
@@ -56,12 +57,6 @@ if TYPE_CHECKING:
     from bridge.wiring.flows import Plan
 
 __all__ = ["backfill", "rehearse"]
-
-MANY_EXISTING: Final = 0.2
-"""The share of a run that Trakor had already from which a lost ledger is to be suspected."""
-
-FEW: Final = 10
-"""Up to so many existing ones nothing is suspected."""
 
 log = structlog.get_logger()
 
@@ -195,6 +190,8 @@ class _Run:
         self._ledger = how.ledger
         self._watch = watch
         self._report = ConnectionReport(limited=how.limit is not None, dry_run=how.dry_run)
+        self._failures: dict[Stream, BridgeError] = {}
+        self._swept: dict[Stream, Swept] = {}
 
     async def until(self, stop: asyncio.Event) -> ConnectionReport:
         """Run to the end, or until the user stops it."""
@@ -262,7 +259,7 @@ class _Run:
             self._report.interrupted = stopping.done()
         finally:
             await _end(reading, sending, stopping)
-        self._note_refusals(delivery)
+        await self._note_refusals(delivery, feeds)
 
     def _delivery(self, writer: TrakorClient, feeds: Mapping[Stream, Feed], run: int) -> Delivery:
         lanes = {
@@ -298,7 +295,7 @@ class _Run:
 
             listing = self._listing(reader, stream, feed)
             try:
-                swept = await sweep(
+                self._swept[stream] = await sweep(
                     listing,
                     self._ledger,
                     run=run,
@@ -307,10 +304,9 @@ class _Run:
                     on_page=on_page,
                 )
             except BridgeError as error:
-                self._note(f"reading {stream} stopped: {error}", error)
+                self._failures[stream] = error
             else:
-                self._note_broken(stream, swept)
-                self._note_missing(stream, swept)
+                self._watch.all_read(self._connection.name, stream)
             if delivery is not None:
                 delivery.release(stream)
 
@@ -331,34 +327,15 @@ class _Run:
             gone_limit=self._connection.schedule.gone_limit,
         )
 
-    def _note(self, message: str, error: BridgeError) -> None:
-        advice = getattr(error, "advice", "")
-        self._report.problems.append(Problem(message, advice, refusal=isinstance(error, Refused)))
-
-    def _note_broken(self, stream: Stream, swept: Swept) -> None:
-        if swept.broken:
-            shown = "; ".join(swept.broken_shown[:3])
-            self._report.problems.append(
-                Problem(
-                    f"{swept.broken} {stream} could not be read: {shown}",
-                    "all others were; see what Salestrekker says of these, and run this again",
-                )
-            )
-
-    def _note_missing(self, stream: Stream, swept: Swept) -> None:
-        if swept.missing:
-            self._report.warnings.append(
-                f"Salestrekker's list of {stream} lacks {swept.missing} that it had before: more than "
-                "[schedule] gone_limit allows, so none is marked gone. Is the query, or the log-in's "
-                "permission, another one?"
-            )
-
-    def _note_refusals(self, delivery: Delivery) -> None:
-        noted = set()
+    async def _note_refusals(self, delivery: Delivery, feeds: Mapping[Stream, Feed]) -> None:
+        """Why sending stopped, once for all streams that it keeps from being sent."""
+        alike: dict[str, list[Stream]] = {}
         for stream, refusal in delivery.refusals.items():
-            if str(refusal) not in noted:
-                self._note(f"sending {stream} stopped: {refusal}", refusal)
-            noted.add(str(refusal))
+            alike.setdefault(str(refusal), []).append(stream)
+        for streams in alike.values():
+            waiting = [one for one in streams if await self._ledger.call(next_due, feeds[one]) is not None]
+            refusal = delivery.refusals[streams[0]]
+            self._report.problems.append(stopped("sending", waiting or streams, refusal))
         if delivery.gave_up:
             message = f"Trakor took nothing for {pace_of(self._connection).give_up_after / 60:.0f} minutes"
             self._report.problems.append(Problem(message, "what is pending is sent by the next run"))
@@ -366,15 +343,13 @@ class _Run:
     async def _account(self, feeds: Mapping[Stream, Feed], run: int) -> None:
         """Count what became of each record, and keep the numbers with the run."""
         report = self._report
+        report.problems = [*reading_problems(self._failures, self._swept), *report.problems]
+        report.warnings += sweep_warnings(self._swept)
         for stream, feed in feeds.items():
             numbers = await self._ledger.call(count, feed, run)
             report.streams[str(stream)] = numbers
-            if numbers["existing"] > max(FEW, MANY_EXISTING * numbers["read"]):
-                report.warnings.append(
-                    f"Trakor had {numbers['existing']} of {numbers['read']} {stream} already. If this ledger "
-                    "took the place of a lost one, restore its backup instead: which of two equal names "
-                    "came first is not known any more"
-                )
+            unnamed = await self._ledger.call(nameless, feed, run)
+            report.warnings += suspicions(stream, numbers, unnamed)
         report.needing_a_person = await self._ledger.call(needing_a_person, list(feeds.values()))
         await self._ledger.call(end_run, run, complete=report.complete, counts=report.streams, now=_now())
         log.info("backfilled", connection=self._connection.name, complete=report.complete, **report.streams)

@@ -18,6 +18,10 @@ class Watch(Protocol):
         """So many records of a stream are read and on disk."""
         ...
 
+    def all_read(self, connection: str, stream: Stream) -> None:
+        """What was to be read of a stream is read."""
+        ...
+
     def pending(self, connection: str, number: int) -> None:
         """So many more records are to be sent."""
         ...
@@ -95,6 +99,14 @@ class Report:
         if problems or any(report.unsent for report in reports):
             return 1
         return 3 if any(report.needing_a_person for report in reports) else 0
+
+    @property
+    def waiting(self) -> tuple[str, ...]:
+        """The states in which records wait for a person, in the order in which they are listed."""
+        reports = self.connections.values()
+        asking = ("held", "rejected") if any(report.needing_a_person for report in reports) else ()
+        drifted = any(numbers["drifted"] for report in reports for numbers in report.streams.values())
+        return (*asking, "drifted") if drifted else asking
 
     def as_json(self) -> dict[str, object]:
         """The document of ``backfill --json``."""

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.text import Text
 from rich.theme import Theme
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rich.progress import TaskID
+    from rich.console import RenderableType
+    from rich.progress import Task, TaskID
 
     from bridge.backfill import Watch
     from bridge.records import Stream
@@ -38,6 +40,9 @@ class _Silent:
     def reading(self, connection: str, stream: Stream, read: int) -> None:
         """Nothing."""
 
+    def all_read(self, connection: str, stream: Stream) -> None:
+        """Nothing."""
+
     def pending(self, connection: str, number: int) -> None:
         """Nothing."""
 
@@ -58,12 +63,16 @@ class _Shown:
         key = (connection, what)
         if key not in self._lines:
             name = what if connection == "default" else f"{connection}: {what}"
-            self._lines[key] = self._bars.add_task(name, total=None, note="")
+            self._lines[key] = self._bars.add_task(name, total=None, note="", stopped=False)
         return self._lines[key]
 
     def reading(self, connection: str, stream: Stream, read: int) -> None:
         """So many records of a stream are read."""
         self._bars.update(self._line(connection, f"reading {stream}"), note=f"{read:,} read")
+
+    def all_read(self, connection: str, stream: Stream) -> None:
+        """What was to be read of a stream is read: its line is done."""
+        self._bars.update(self._line(connection, f"reading {stream}"), total=1, completed=1)
 
     def pending(self, connection: str, number: int) -> None:
         """So many more are to be sent."""
@@ -78,11 +87,22 @@ class _Shown:
         done = int(self._bars.tasks[line].completed)
         self._bars.update(line, note=f"{done:,} of {self._to_send.get(connection, done):,} sent")
 
-    def all_read(self) -> None:
-        """What has no known end, which is reading, is over: its lines stand still."""
+    def end(self) -> None:
+        """It is over: what is not done was stopped, and stands still."""
         for task in self._bars.tasks:
-            if task.total is None:
-                self._bars.update(task.id, total=1, completed=1)
+            if not task.finished:
+                self._bars.update(task.id, total=task.total or 1, stopped=True)
+
+
+class _Mark(SpinnerColumn):
+    """Before a line: it turns while something is done, then says whether it was done to its end."""
+
+    def __init__(self) -> None:
+        super().__init__(finished_text="✓")
+
+    def render(self, task: Task) -> RenderableType:
+        """What stands before a task's line now."""
+        return Text("■") if task.fields["stopped"] else super().render(task)
 
 
 @contextmanager
@@ -99,7 +119,7 @@ def progress(*, visible: bool, indent: int = 0) -> Iterator[Watch]:
     margin = (TextColumn(" " * (indent - 1)),) if indent else ()  # one more stands between columns
     columns = (
         *margin,
-        SpinnerColumn(finished_text="✓"),
+        _Mark(),
         TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.fields[note]}"),
@@ -109,5 +129,7 @@ def progress(*, visible: bool, indent: int = 0) -> Iterator[Watch]:
     bars = Progress(*columns, TimeElapsedColumn(), console=console, redirect_stdout=False)
     with bars:
         shown = _Shown(bars)
-        yield shown
-        shown.all_read()
+        try:
+            yield shown
+        finally:
+            shown.end()

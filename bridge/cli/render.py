@@ -32,6 +32,9 @@ From the palette of 256, which no theme changes: each can be read on black and o
 are only 16 colours the nearest of those can.
 """
 
+DONE: Final = 0
+A_PERSON_IS_NEEDED: Final = 3
+
 
 class _Console(Console):
     """Rich's console, but when its reader has gone that is for the caller to see, not a reason to exit."""
@@ -65,13 +68,15 @@ def show_report(report: Report, *, tables: bool) -> None:
             title = name if len(report.connections) > 1 else ""
             console().print(numbers_table(of_connection, title), _outcome(of_connection), sep="\n")
         _show_problems(of_connection)
-    rehearsed = any(of_connection.dry_run for of_connection in report.connections.values())
+    rehearsed = any(
+        of_connection.dry_run and not of_connection.interrupted
+        for of_connection in report.connections.values()
+    )
     if rehearsed and tables:
         console().print("Record by record: [bold]trakor-bridge backfill --dry-run --csv[/bold]")
-    elif tables and report.exit_status == 3:  # noqa: PLR2004 - the interface's "a person is needed"
-        console().print(
-            "Some records wait for you: [bold]trakor-bridge records list --state held,rejected[/bold]"
-        )
+    elif tables and report.exit_status in {DONE, A_PERSON_IS_NEEDED} and report.waiting:
+        listed = f"trakor-bridge records list --state {','.join(report.waiting)}"
+        console().print(f"Some records wait for you: [bold]{listed}[/bold]")
 
 
 def numbers_table(report: ConnectionReport, title: str = "") -> Table:
@@ -103,9 +108,7 @@ def _number(word: str, number: int) -> Text:
 def _outcome(report: ConnectionReport) -> Text:
     took = f"in {report.seconds:,.1f} s"
     if report.interrupted:
-        return Text(
-            f"Interrupted after {report.seconds:,.1f} s: run it again to go on.", style="dark_orange3"
-        )
+        return Text(f"Interrupted after {report.seconds:,.1f} s: {_what_then(report)}", style="dark_orange3")
     if report.problems or report.unsent:
         return Text(f"Not complete, stopped {took}.", style="red3")
     if report.dry_run:
@@ -116,6 +119,14 @@ def _outcome(report: ConnectionReport) -> Text:
     if report.limited:
         return Text(f"Done with the part that was to be read, {took}.", style="green4")
     return Text(f"Complete, {took}.", style="green4")
+
+
+def _what_then(report: ConnectionReport) -> str:
+    if report.dry_run:
+        return "nothing was kept, the next dry run starts anew."
+    if report.limited:
+        return "what was read is kept, a run with --limit starts anew."
+    return "run it again to go on."
 
 
 def _show_problems(report: ConnectionReport) -> None:

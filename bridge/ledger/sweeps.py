@@ -10,14 +10,24 @@ from sqlalchemy import case, func, insert, select, update
 
 from bridge.ledger.rows import Feed, all_of, among
 from bridge.ledger.schema import records, runs, sweeps
-from bridge.records import Origin, State
+from bridge.records import Origin, Reason, State
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sqlalchemy import Connection
 
-__all__ = ["COUNTS", "Sweep", "begin_run", "begin_sweep", "count", "end_run", "end_sweep", "needing_a_person"]
+__all__ = [
+    "COUNTS",
+    "Sweep",
+    "begin_run",
+    "begin_sweep",
+    "count",
+    "end_run",
+    "end_sweep",
+    "nameless",
+    "needing_a_person",
+]
 
 CHECKPOINT_LIFE = 24 * 60 * 60 * 1000
 """Milliseconds for which an interrupted sweep may be gone on with."""
@@ -134,6 +144,13 @@ def count(connection: Connection, feed: Feed, run: int) -> dict[str, int]:
     here = select(*counted).where(all_of(feed), records.c.run == run)
     numbers: dict[str, int] = dict(connection.execute(here).mappings().one())
     return {"read": sum(numbers.values()), **numbers}
+
+
+def nameless(connection: Connection, feed: Feed, run: int) -> int:
+    """How many records that a run is accountable for are skipped since they have no name."""
+    unnamed = (records.c.state == State.SKIPPED, records.c.reason == Reason.NO_NAME)
+    here = select(func.count()).where(all_of(feed), records.c.run == run, *unnamed)
+    return int(connection.scalar(here) or 0)
 
 
 def needing_a_person(connection: Connection, feeds: Sequence[Feed]) -> int:

@@ -1,0 +1,99 @@
+"""What a person is told of a backfill beside its numbers: what stopped it, and what looks wrong.
+
+Only sentences are made here, of what the flow has found; it adds them to its report.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from bridge.backfill.report import Problem
+from bridge.errors import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+
+    from bridge.errors import BridgeError
+    from bridge.records import Stream
+    from bridge.sync import Swept
+
+__all__ = ["reading_problems", "stopped", "suspicions", "sweep_warnings"]
+
+MANY_EXISTING: Final = 0.2
+"""The share of a run that Trakor had already from which a lost ledger is to be suspected."""
+
+FEW: Final = 10
+"""Up to so many existing ones nothing is suspected."""
+
+NEARLY_ALL: Final = 0.9
+"""The share of a stream without a name from which the map is to be suspected, not the data."""
+
+A_FEW: Final = 3
+"""Fewer nameless ones than this prove nothing."""
+
+
+def stopped(doing: str, streams: Collection[Stream], error: BridgeError) -> Problem:
+    """Why reading or sending some streams stopped.
+
+    Args:
+        doing: ``reading`` or ``sending``.
+        streams: Which.
+        error: Why.
+    """
+    message = f"{doing} {' and '.join(streams)}: {error}"
+    return Problem(message, getattr(error, "advice", ""), refusal=isinstance(error, Refused))
+
+
+def reading_problems(
+    failures: Mapping[Stream, BridgeError], swept: Mapping[Stream, Swept]
+) -> Iterator[Problem]:
+    """What kept streams from being read whole; what stopped several alike is told once.
+
+    Args:
+        failures: Why the sweep of a stream stopped.
+        swept: What the others came to.
+    """
+    alike: dict[str, list[Stream]] = {}
+    for stream, error in failures.items():
+        alike.setdefault(str(error), []).append(stream)
+    for streams in alike.values():
+        yield stopped("reading", streams, failures[streams[0]])
+    for stream, one in swept.items():
+        if one.broken:
+            yield Problem(
+                f"{one.broken} {stream} could not be read: {'; '.join(one.broken_shown[:3])}",
+                "all others were; see what Salestrekker says of these, and run this again",
+            )
+
+
+def sweep_warnings(swept: Mapping[Stream, Swept]) -> Iterator[str]:
+    """What is suspicious of lists that were read."""
+    for stream, one in swept.items():
+        if one.missing:
+            yield (
+                f"Salestrekker's list of {stream} lacks {one.missing} that it had before: more than "
+                "[schedule] gone_limit allows, so none is marked gone. Is the query, or the log-in's "
+                "permission, another one?"
+            )
+
+
+def suspicions(stream: Stream, numbers: Mapping[str, int], nameless: int) -> Iterator[str]:
+    """What is suspicious of the numbers of a stream.
+
+    Args:
+        stream: Which.
+        numbers: As ``ledger.sweeps.count`` gives them.
+        nameless: How many of those skipped have no name.
+    """
+    if numbers["existing"] > max(FEW, MANY_EXISTING * numbers["read"]):
+        yield (
+            f"Trakor had {numbers['existing']} of {numbers['read']} {stream} already. If this ledger "
+            "took the place of a lost one, restore its backup instead: which of two equal names "
+            "came first is not known any more"
+        )
+    wanted = numbers["read"] - numbers["skipped"] + nameless
+    if nameless >= max(A_FEW, NEARLY_ALL * wanted):
+        yield (
+            f"{nameless} of {wanted} {stream} have no name, so they are not sent. A slip in "
+            f"[{stream}.map] name? Run `trakor-bridge check`: it shows what is made of one record"
+        )

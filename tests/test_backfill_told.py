@@ -1,0 +1,197 @@
+"""What a backfill tells a person beside its numbers: suspicions, what waits, and where it stopped."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bridge.backfill import ConnectionReport, Report, rehearse
+from bridge.backfill.notes import suspicions
+from bridge.backfill.report import Problem
+from bridge.cli.progress import progress
+from bridge.cli.render import show_report
+from bridge.ledger.sweeps import COUNTS
+from bridge.records import Stream
+from bridge.sandbox import Fault, Options
+from bridges import Bridge
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    from bridge.sandbox import Sandbox
+
+    Start = Callable[[Options], Awaitable[Sandbox]]
+
+
+@pytest.fixture
+async def bridge(start_sandbox: Start, tmp_path: Path) -> Bridge:
+    """Thirty contacts and ten products."""
+    return Bridge(tmp_path, await start_sandbox(Options(contacts=30, products=10)))
+
+
+def numbers(**those: int) -> dict[str, int]:
+    """A stream's numbers; what is not given is nought."""
+    return dict.fromkeys(COUNTS, 0) | {"read": sum(those.values())} | those
+
+
+# A map that finds no names
+
+
+async def test_a_slip_in_the_map_that_leaves_all_without_a_name_is_warned_of(bridge: Bridge) -> None:
+    bridge.changes["contacts.map"] = {"name": "person.information.middleName"}
+    of_default = (await bridge.backfill()).connections["default"]
+    (warning,) = of_default.warnings
+    assert "contacts have no name" in warning
+    assert "[contacts.map] name" in warning
+    assert "trakor-bridge check" in warning
+
+
+async def test_seeded_oddities_are_no_slip_in_the_map(bridge: Bridge) -> None:
+    assert (await bridge.backfill()).connections["default"].warnings == []
+
+
+@pytest.mark.parametrize(
+    ("found", "nameless", "warned"),
+    [
+        (numbers(skipped=9, created=1), 9, True),
+        (numbers(skipped=8, created=2), 8, False),
+        (numbers(skipped=100), 3, True),  # all others are filtered
+        (numbers(skipped=100), 0, False),
+        (numbers(skipped=2), 2, False),
+    ],
+)
+def test_nearly_all_of_what_is_wanted_must_lack_a_name(
+    found: dict[str, int], nameless: int, *, warned: bool
+) -> None:
+    assert bool(list(suspicions(Stream.CONTACTS, found, nameless))) == warned
+
+
+# What waits
+
+
+@pytest.mark.parametrize(
+    ("report", "states"),
+    [
+        (ConnectionReport(needing_a_person=1), "held,rejected"),
+        (
+            ConnectionReport(needing_a_person=1, streams={"contacts": numbers(drifted=2)}),
+            "held,rejected,drifted",
+        ),
+        (ConnectionReport(streams={"contacts": numbers(drifted=2)}), "drifted"),
+    ],
+)
+def test_the_hint_names_the_states_in_which_something_waits(
+    report: ConnectionReport, states: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    show_report(Report({"default": report}), tables=True)
+    assert capsys.readouterr().out.endswith(
+        f"Some records wait for you: trakor-bridge records list --state {states}\n"
+    )
+
+
+def test_where_nothing_waits_there_is_no_hint(capsys: pytest.CaptureFixture[str]) -> None:
+    show_report(Report({"default": ConnectionReport(streams={"contacts": numbers(created=2)})}), tables=True)
+    assert "wait for you" not in capsys.readouterr().out
+
+
+# What stopped it
+
+
+async def test_what_stops_two_streams_is_said_once_and_names_both(bridge: Bridge) -> None:
+    bridge.sandbox.salestrekker.revoke_key()
+    (problem,) = (await bridge.backfill()).connections["default"].problems
+    assert problem.message.startswith("reading contacts and products: ")
+
+
+async def test_a_refused_send_names_what_has_something_waiting(bridge: Bridge) -> None:
+    """Contacts are all there already: it is products that cannot be sent."""
+    await bridge.backfill(Stream.CONTACTS)
+    bridge.sandbox.trakor.freeze()
+    (problem,) = (await bridge.backfill()).connections["default"].problems
+    assert problem.message.startswith("sending products: ")
+
+
+def test_a_refusal_says_stopped_once(capsys: pytest.CaptureFixture[str]) -> None:
+    refused = ConnectionReport(problems=[Problem("sending products: 403", refusal=True)])
+    show_report(Report({"default": refused}), tables=False)
+    assert capsys.readouterr().err == "stopped: sending products: 403\n"
+
+
+# Interrupted
+
+
+@pytest.mark.parametrize(
+    ("report", "said"),
+    [
+        (ConnectionReport(interrupted=True), "run it again to go on."),
+        (ConnectionReport(interrupted=True, dry_run=True), "the next dry run starts anew."),
+        (ConnectionReport(interrupted=True, limited=True), "a run with --limit starts anew."),
+    ],
+)
+def test_an_interrupted_run_says_what_comes_of_it(
+    report: ConnectionReport, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    show_report(Report({"default": report}), tables=True)
+    assert capsys.readouterr().out.rstrip().endswith(said)
+
+
+async def test_an_interrupted_line_has_no_mark_of_success(
+    bridge: Bridge, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Stopped while contacts are read: their line is not ticked, and it does not turn for ever."""
+    gate, stop = asyncio.Event(), asyncio.Event()
+    bridge.changes["contacts"] = {"page_size": 10}
+    fault = Fault(kind="contacts", where=lambda one: one.content["variables"]["offset"] >= 20, gate=gate)
+    armed = bridge.sandbox.salestrekker.faults.add(fault)
+    with progress(visible=True) as watch:
+        settings = bridge.settings
+        running = asyncio.create_task(
+            rehearse(
+                settings,
+                streams=[Stream.CONTACTS],
+                connections=["default"],
+                stop=stop,
+                watch=watch,
+                look=print,
+            )
+        )
+        await bridge.sandbox.salestrekker.wait_for(lambda: armed.hits > 0)
+        stop.set()
+        await running
+    gate.set()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("■ reading contacts")
+
+
+async def test_a_line_is_ticked_when_its_list_is_read_to_its_end(
+    bridge: Bridge, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with progress(visible=True) as watch:
+        await rehearse(
+            bridge.settings,
+            streams=list(Stream),
+            connections=["default"],
+            stop=asyncio.Event(),
+            watch=watch,
+            look=print,
+        )
+    assert [line[:18] for line in capsys.readouterr().err.splitlines()] == [
+        "✓ reading contacts",
+        "✓ reading products",
+    ]
+
+
+def test_a_line_that_is_done_stays_ticked_when_another_is_stopped(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with progress(visible=True) as watch:
+        watch.reading("default", Stream.CONTACTS, 10)
+        watch.all_read("default", Stream.CONTACTS)
+        watch.pending("default", 3)
+        watch.settled("default", 1)
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith("✓ reading contacts")
+    assert second.startswith("■ sending")
