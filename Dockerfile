@@ -23,15 +23,22 @@ RUN groupadd --gid 10001 bridge \
  && useradd --uid 10001 --gid 10001 --home-dir /data --no-create-home --shell /usr/sbin/nologin bridge \
  && install --directory --owner 10001 --group 10001 --mode 0700 /data
 COPY --from=build /opt/venv /opt/venv
-ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1
+# Nothing is written outside /data, so that the rest can be read-only: temporary files go there as well.
+ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 TMPDIR=/data
 
-# Everything that must outlive the container: config.toml, connections.d, the ledger and its key.
+# Everything that must outlive the container: config.toml, secrets, queries, the ledger and its key.
 VOLUME /data
 WORKDIR /data
 USER 10001:10001
 
-# Healthy is what can read its configuration and its ledger.
-HEALTHCHECK --interval=1m --timeout=20s --start-period=20s --retries=3 \
-  CMD ["trakor-bridge", "status", "--json"]
+# Where webhooks arrive. The admin port, 9090, is for this container alone unless [admin] says otherwise.
+EXPOSE 8080
+
+# Healthy is what can accept and store events. Another port: TRAKOR_BRIDGE_ADMIN__PORT, which this reads too.
+HEALTHCHECK --interval=30s --timeout=10s --start-period=30s --retries=3 \
+  CMD ["python", "-c", "import http.client, os; health = http.client.HTTPConnection('127.0.0.1', int(os.environ.get('TRAKOR_BRIDGE_ADMIN__PORT', '9090')), timeout=5); health.request('GET', '/readyz'); raise SystemExit(health.getresponse().status != 200)"]
+
+# SIGTERM ends it in order, within ten seconds; SIGHUP has it read configuration and secrets again.
+STOPSIGNAL SIGTERM
 ENTRYPOINT ["trakor-bridge"]
-CMD ["backfill"]
+CMD ["run"]

@@ -320,12 +320,12 @@ def test_the_container_runs_as_nobody_in_particular_where_its_data_is() -> None:
     assert [word for word, _ in final].index("USER") > [word for word, _ in final].index("RUN")
 
 
-def test_the_container_runs_the_command_and_its_health_is_checked_by_it() -> None:
+def test_the_container_runs_the_daemon_unless_another_command_is_given() -> None:
     final = instructions()[-1]
     scripts = project()["project"]["scripts"]
-    assert json.loads(arguments(final, "ENTRYPOINT")[0])[0] in scripts
-    health = json.loads(arguments(final, "HEALTHCHECK")[0].partition("CMD ")[2])
-    assert health == ["trakor-bridge", "status", "--json"]
+    (program,) = json.loads(arguments(final, "ENTRYPOINT")[0])
+    assert program in scripts
+    assert json.loads(arguments(final, "CMD")[0]) == ["run"]
 
 
 def test_what_the_image_is_built_from_is_let_through_and_nothing_else() -> None:
