@@ -167,6 +167,14 @@ def test_another_key_is_refused(tmp_path: Path) -> None:
         prove_key(connection, derive_key("another"))
 
 
+def test_a_ledger_that_may_not_be_opened_is_not_called_damaged(tmp_path: Path) -> None:
+    """SQLite needs to write beside it, also to read: who runs it is the matter, and no backup helps."""
+    (tmp_path / "ledger.db").mkdir()
+    with pytest.raises(LedgerError, match="cannot be opened: unable to open") as refused:
+        revision(tmp_path / "ledger.db")
+    assert "as the user who owns the ledger" in refused.value.advice
+
+
 def test_a_key_is_made_once_and_then_read(tmp_path: Path) -> None:
     path = tmp_path / "folder" / "ledger.key"
     made = read_or_make_key(path)
@@ -176,7 +184,7 @@ def test_a_key_is_made_once_and_then_read(tmp_path: Path) -> None:
 
 
 def test_a_key_that_only_has_to_be_read_is_not_made(tmp_path: Path) -> None:
-    with pytest.raises(LedgerError, match="cannot be used"):
+    with pytest.raises(LedgerError, match="is not there"):
         read_or_make_key(tmp_path / "ledger.key", make=False)
     assert list(tmp_path.iterdir()) == []
 
@@ -185,9 +193,25 @@ def test_a_key_that_only_has_to_be_read_is_not_made(tmp_path: Path) -> None:
 def test_a_key_that_is_damaged_is_refused_and_not_replaced(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "ledger.key"
     path.write_bytes(content)
-    with pytest.raises(LedgerError):
+    with pytest.raises(LedgerError) as refused:
         read_or_make_key(path)
+    assert "backup" in refused.value.advice
     assert path.read_bytes() == content
+
+
+def test_where_no_key_can_be_made_the_place_is_named_and_no_backup(tmp_path: Path) -> None:
+    """At a first backfill there is nothing to restore: the folder is wrong, or not this user's."""
+    (tmp_path / "taken").write_text("a file")
+    with pytest.raises(LedgerError, match=r"the ledger's place cannot be used: .*taken") as refused:
+        read_or_make_key(tmp_path / "taken" / "ledger.key")
+    assert "folder that this user may write in" in refused.value.advice
+
+
+def test_a_key_that_cannot_be_read_is_said_in_words_and_not_in_class_names(tmp_path: Path) -> None:
+    (tmp_path / "ledger.key").mkdir()
+    with pytest.raises(LedgerError, match=r"cannot be read: Is a directory$") as refused:
+        read_or_make_key(tmp_path / "ledger.key")
+    assert "as the user who owns the ledger" in refused.value.advice
 
 
 # -- taken

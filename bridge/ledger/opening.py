@@ -47,6 +47,7 @@ __all__ = [
 
 KEY_BYTES = 32
 _PROOF = "key_proof"
+_NOT_PERMITTED = {sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}
 
 
 @contextmanager
@@ -108,10 +109,14 @@ def _open_lock(path: Path) -> int:
         path.parent.mkdir(parents=True, exist_ok=True)
         return os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
-        raise LedgerError(
-            f"the ledger's place cannot be used: {error.strerror} ({path.parent})",
-            advice="[ledger] url must name a file in a folder that this user may write in",
-        ) from error
+        raise _no_place(path.parent, error) from error
+
+
+def _no_place(folder: Path, error: OSError) -> LedgerError:
+    return LedgerError(
+        f"the ledger's place cannot be used: {error.strerror} ({folder})",
+        advice="[ledger] url must name a file in a folder that this user may write in",
+    )
 
 
 def owner_of(path: Path) -> str:
@@ -197,12 +202,21 @@ def revision(path: Path) -> str | None:
                 return None
             row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     except (OSError, sqlite3.Error) as error:
-        why = error.strerror if isinstance(error, OSError) else error
-        raise LedgerError(
-            f"{path} cannot be read as a ledger: {why}",
-            advice="set [ledger] url to another file, or restore a backup",
-        ) from error
+        raise _unreadable(path, error) from error
     return str(row[0]) if row else None
+
+
+def _unreadable(path: Path, error: OSError | sqlite3.Error) -> LedgerError:
+    """A file that this user may not use is told apart from one that is no ledger, or a damaged one."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without what an extended code adds
+    if isinstance(error, OSError) or code in _NOT_PERMITTED:
+        why = error.strerror if isinstance(error, OSError) else error
+        advice = "run this as the user who owns the ledger: SQLite writes beside the file, also to read it"
+        return LedgerError(f"the ledger {path} cannot be opened: {why}", advice=advice)
+    return LedgerError(
+        f"{path} cannot be read as a ledger: {error}",
+        advice="set [ledger] url to another file, or restore a backup",
+    )
 
 
 def _too_new(path: Path, found: str) -> LedgerError:
@@ -280,15 +294,29 @@ def read_or_make_key(path: Path, *, make: bool = True) -> bytes:
     try:
         if make and not path.exists():
             _write_key(path)
+    except OSError as error:
+        raise _no_place(path.parent, error) from error
+    try:
         key = path.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError) as error:
+    except FileNotFoundError:
+        raise _no_key(path, "is not there") from None
+    except OSError as error:
         raise LedgerError(
-            f"the ledger's key {path} cannot be used: {error.__class__.__name__}",
-            advice="it was made beside the ledger at first use; restore both from a backup",
+            f"the ledger's key {path} cannot be read: {error.strerror}",
+            advice="run this as the user who owns the ledger",
         ) from error
+    except UnicodeDecodeError:
+        raise _no_key(path, "is none, it has other characters than a key has") from None
     if len(key) < KEY_BYTES:
-        raise LedgerError(f"the ledger's key {path} is too short", advice="restore it from the backup")
+        raise _no_key(path, "is too short")
     return derive_key(key)
+
+
+def _no_key(path: Path, why: str) -> LedgerError:
+    return LedgerError(
+        f"the ledger's key {path} {why}",
+        advice="it was made beside the ledger at first use; restore both from a backup",
+    )
 
 
 def derive_key(text: str) -> bytes:
