@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import func, select, update
+from sqlalchemy import bindparam, func, select, update
 
 from bridge.decision import decide, give_back
 from bridge.ledger.batch import Batch
@@ -49,6 +49,13 @@ class Absent:
     def too_many(self, share: float) -> bool:
         """Whether it is more than this share of what is known, and more than a few."""
         return self.unseen > FEW and self.unseen > share * self.known
+
+
+_MORE_GONE = (
+    update(sweeps)
+    .where(sweeps.c.number == bindparam("of_sweep"))
+    .values(gone=sweeps.c.gone + bindparam("more"))
+)
 
 
 def _unseen(feed: Feed, sweep: int) -> tuple[Any, ...]:
@@ -104,4 +111,6 @@ def mark_gone(
             batch.carry_out(give_back(row), None, row, sight=False)
         batch.writes.line(row.number, "gone", "no longer in Salestrekker's list")
     batch.writes.flush()
+    if numbers:
+        connection.execute(_MORE_GONE, {"of_sweep": sweep, "more": len(numbers)})
     return numbers

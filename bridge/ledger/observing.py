@@ -54,7 +54,11 @@ _SEEN_CHANGED = (
 _MOVE = (
     update(sweeps)
     .where(sweeps.c.number == bindparam("of_sweep"))
-    .values(position=bindparam("to_position"), moved_at=bindparam("at"))
+    .values(
+        position=func.coalesce(bindparam("to_position"), sweeps.c.position),
+        moved_at=bindparam("at"),
+        read=sweeps.c.read + bindparam("more"),
+    )
 )
 
 
@@ -126,6 +130,9 @@ def observe(
             unchanged[one.id] = row.number
     batch.writes.flush()
     _touch(connection, feed, page, unchanged, sight, now)
+    if sight.sweep:
+        moved = {"of_sweep": sight.sweep, "to_position": sight.position, "at": now, "more": fresh}
+        connection.execute(_MOVE, moved)
     return Observed(fresh, pending)
 
 
@@ -174,6 +181,3 @@ def _touch(
     changed = [one.id for one in page if one.id not in unchanged]
     if changed and (sight.run or sight.sweep):
         connection.execute(_SEEN_CHANGED, {**where, "of_feed": feed.number, "ids": changed})
-    if sight.sweep and sight.position is not None:
-        moved = {"of_sweep": sight.sweep, "to_position": sight.position, "at": now}
-        connection.execute(_MOVE, moved)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from sqlalchemy import func, select, union
 
+from bridge.ledger.pauses import Pause, pauses_of
 from bridge.ledger.rows import ROW, Feed, among, row_of, unpack
-from bridge.ledger.schema import claims, feeds, history, links, pauses, records, spaces, sweeps, waiting
+from bridge.ledger.schema import claims, feeds, history, links, records, spaces, sweeps, tallies, waiting
 from bridge.ledger.writes import TO_SEND
 from bridge.records import State, Stream
 
@@ -29,6 +30,7 @@ __all__ = [
     "feeds_of",
     "find",
     "history_of",
+    "last_complete",
     "last_sweeps",
     "listing",
     "numbers",
@@ -144,7 +146,9 @@ class Wanted:
 class LastSweep:
     """The newest sweep of a feed; ``ended_at`` is None while it goes on or where it was interrupted.
 
-    ``moved_at`` is when its last page was written, ``read`` how many records it has seen.
+    ``moved_at`` is when its last page was written, ``read`` how many records it has seen. ``gone`` were
+    marked so at its end; ``missing`` would have been, where that was suspiciously much and none was.
+    ``problem`` says why it ended early or is not complete; empty where nothing is to be said.
     """
 
     feed: int
@@ -153,17 +157,9 @@ class LastSweep:
     ended_at: int | None
     complete: bool
     read: int
-
-
-@dataclass(frozen=True, slots=True)
-class Pause:
-    """Reading or sending of a connection that is stopped."""
-
-    connection: str
-    direction: str
-    since_at: int
-    reason: str
-    next_try_at: int
+    gone: int = 0
+    missing: int = 0
+    problem: str = ""
 
 
 def feeds_of(connection: Connection) -> list[Feed]:
@@ -344,10 +340,9 @@ def history_of(connection: Connection, number: int) -> list[Line]:
 
 def states(connection: Connection) -> dict[int, dict[tuple[str, str, bool, bool], int]]:
     """How many records of each feed are in each state: (state, reason, gone, filtered) -> number."""
-    kinds = (records.c.feed, records.c.state, records.c.reason, records.c.gone, records.c.filtered)
     counted: dict[int, dict[tuple[str, str, bool, bool], int]] = {}
-    for row in connection.execute(select(*kinds, func.count().label("number")).group_by(*kinds)):
-        kind = (row.state, row.reason or "", bool(row.gone), bool(row.filtered))
+    for row in connection.execute(select(tallies).where(tallies.c.number > 0)):
+        kind = (row.state, row.reason, bool(row.gone), bool(row.filtered))
         counted.setdefault(row.feed, {})[kind] = row.number
     return counted
 
@@ -359,13 +354,24 @@ def oldest_pending(connection: Connection) -> dict[int, int]:
     return {row.feed: row.since for row in connection.execute(oldest.group_by(records.c.feed))}
 
 
+def last_complete(connection: Connection) -> dict[int, int]:
+    """When the newest complete sweep of each feed ended, by the feed's number; none for a feed without one."""
+    newest = (
+        select(sweeps.c.ended_at)
+        .where(sweeps.c.feed == feeds.c.number, sweeps.c.complete == 1)
+        .order_by(sweeps.c.number.desc())
+        .limit(1)
+        .scalar_subquery()
+        .label("ended_at")
+    )
+    found = connection.execute(select(feeds.c.number, newest))
+    return {row.number: row.ended_at for row in found if row.ended_at is not None}
+
+
 def last_sweeps(connection: Connection) -> dict[int, LastSweep]:
     """The newest sweep of each feed, by the feed's number."""
-    newest = select(func.max(sweeps.c.number)).group_by(sweeps.c.feed).subquery()
-    in_newest = records.c.sweep.in_(select(newest))
-    seen = select(records.c.sweep, func.count().label("read")).where(in_newest).group_by(records.c.sweep)
-    read = {row.sweep: row.read for row in connection.execute(seen)}
-    found = connection.execute(select(sweeps).where(sweeps.c.number.in_(select(newest))))
+    newest = select(func.max(sweeps.c.number)).group_by(sweeps.c.feed)
+    found = connection.execute(select(sweeps).where(sweeps.c.number.in_(newest)))
     return {
         row.feed: LastSweep(
             feed=row.feed,
@@ -373,15 +379,10 @@ def last_sweeps(connection: Connection) -> dict[int, LastSweep]:
             moved_at=row.moved_at,
             ended_at=row.ended_at,
             complete=bool(row.complete),
-            read=read.get(row.number, 0),
+            read=row.read,
+            gone=row.gone,
+            missing=row.missing,
+            problem=row.problem,
         )
         for row in found
     }
-
-
-def pauses_of(connection: Connection) -> list[Pause]:
-    """What is stopped now."""
-    return [
-        Pause(row.connection, row.direction, row.since_at, row.reason, row.next_try_at)
-        for row in connection.execute(select(pauses))
-    ]

@@ -27,6 +27,7 @@ from bridge.records import Origin, State, Stream
 
 __all__ = [
     "HEAD",
+    "arrivals",
     "claims",
     "events",
     "facts",
@@ -34,15 +35,18 @@ __all__ = [
     "history",
     "links",
     "metadata",
+    "moments",
     "pauses",
     "records",
     "runs",
     "spaces",
     "sweeps",
+    "tallies",
     "waiting",
+    "wishes",
 ]
 
-HEAD = "0001"
+HEAD = "0002"
 """The schema's revision that this code is written for (the newest file in migrations/versions)."""
 
 metadata = MetaData()
@@ -138,6 +142,20 @@ Index(
     postgresql_where=text("merged_into IS NOT NULL"),
 )
 
+tallies = Table(
+    "tallies",
+    metadata,
+    Column("feed", Integer, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reason", Text, nullable=False, server_default=""),
+    Column("gone", Integer, nullable=False),
+    Column("filtered", Integer, nullable=False),
+    Column("number", Integer, nullable=False),
+    PrimaryKeyConstraint("feed", "state", "reason", "gone", "filtered"),
+    sqlite_with_rowid=False,
+    comment="How many records are in each state. Triggers on records keep it: see migration 0002.",
+)
+
 claims = Table(
     "claims",
     metadata,
@@ -213,6 +231,10 @@ sweeps = Table(
     Column("moved_at", BigInteger, nullable=False),
     Column("ended_at", BigInteger),
     Column("complete", Integer, nullable=False, server_default="0"),
+    Column("read", Integer, nullable=False, server_default="0"),
+    Column("gone", Integer, nullable=False, server_default="0"),
+    Column("missing", Integer, nullable=False, server_default="0"),
+    Column("problem", Text, nullable=False, server_default=""),
     comment="Each reading of a whole list, and how far it is. A checkpoint belongs to one query text.",
 )
 Index("sweeps_feed", sweeps.c.feed, sweeps.c.number)
@@ -228,6 +250,7 @@ events = Table(
     Column("done_at", BigInteger),
     Column("outcome", Text, nullable=False, server_default=""),
     Column("body", Text),
+    Column("problem", Text, nullable=False, server_default=""),
     comment="Webhooks received. A body is kept only where no id could be read from it.",
 )
 Index(
@@ -236,6 +259,38 @@ Index(
     events.c.number,
     sqlite_where=text("done_at IS NULL"),
     postgresql_where=text("done_at IS NULL"),
+)
+Index(
+    "events_waiting_of",
+    events.c.connection,
+    events.c.source_id,
+    sqlite_where=text("done_at IS NULL"),
+    postgresql_where=text("done_at IS NULL"),
+)
+Index(
+    "events_done",
+    events.c.done_at,
+    sqlite_where=text("done_at IS NOT NULL"),
+    postgresql_where=text("done_at IS NOT NULL"),
+)
+Index(
+    "events_problems",
+    events.c.number,
+    sqlite_where=text("problem <> ''"),
+    postgresql_where=text("problem <> ''"),
+)
+
+arrivals = Table(
+    "arrivals",
+    metadata,
+    Column("connection", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("problem", Text, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("last_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("connection", "action", "problem"),
+    sqlite_with_rowid=False,
+    comment="How many webhooks came, of each action: events are deleted one day, these numbers stay.",
 )
 
 pauses = Table(
@@ -250,4 +305,27 @@ pauses = Table(
     Column("tries", Integer, nullable=False, server_default="0"),
     PrimaryKeyConstraint("connection", "direction"),
     comment="Reading or sending that is stopped, since when and why, so that a restart knows it.",
+)
+
+wishes = Table(
+    "wishes",
+    metadata,
+    Column("connection", Text, nullable=False),
+    Column("job", Text, nullable=False),
+    Column("wanted_at", BigInteger, nullable=False, server_default="0"),
+    Column("next_at", BigInteger, nullable=False, server_default="0"),
+    PrimaryKeyConstraint("connection", "job"),
+    sqlite_with_rowid=False,
+    comment="What the schedule wants done, since when, and when it is due next.",
+)
+
+moments = Table(
+    "moments",
+    metadata,
+    Column("connection", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("connection", "name"),
+    sqlite_with_rowid=False,
+    comment="Times that only a running daemon knows, for those who look beside it.",
 )

@@ -12,9 +12,11 @@ Hashes are keyed (see ``naming``): they can be compared, and tell nothing withou
 from bridge.records.decisions import Claim, Decision, Holder, LedgerRow, Policy, Waiting
 from bridge.records.drafts import Draft, FieldHashes, Party, Payload, Product, Record, Unsendable
 from bridge.records.outcomes import Answer, Answered, Later, NotTaken, Outcome, Work
+from bridge.records.webhooks import Action, Received
 from bridge.records.words import Origin, Reason, State, Stream
 
 __all__ = [
+    "Action",
     "Answer",
     "Answered",
     "Claim",
@@ -32,6 +34,7 @@ __all__ = [
     "Policy",
     "Product",
     "Reason",
+    "Received",
     "Record",
     "State",
     "Stream",

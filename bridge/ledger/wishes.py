@@ -1,0 +1,97 @@
+"""What the schedule wants done, and when it is due next: a wish outlives the process that had it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy import bindparam, case, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from bridge.ledger.schema import wishes
+from bridge.records import Job
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+__all__ = ["Job", "Wish", "fulfil", "set_next", "want", "wishes_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """How things stand with one job of one connection.
+
+    Attributes:
+        wanted_at: Since when it is wanted; 0: it is not.
+        next_at: When it is to be wanted next; 0: that is not known.
+    """
+
+    wanted_at: int
+    next_at: int
+
+
+_WISH = upsert(wishes)
+_WANT = _WISH.on_conflict_do_update(
+    index_elements=["connection", "job"],
+    # Who waits already goes on waiting since then, unless the clock was set back meanwhile.
+    set_={
+        "wanted_at": case(
+            (wishes.c.wanted_at.between(1, _WISH.excluded.wanted_at), wishes.c.wanted_at),
+            else_=_WISH.excluded.wanted_at,
+        )
+    },
+)
+_NEXT = _WISH.on_conflict_do_update(
+    index_elements=["connection", "job"], set_={"next_at": _WISH.excluded.next_at}
+)
+_FULFIL = (
+    update(wishes)
+    .where(
+        wishes.c.connection == bindparam("of_connection"),
+        wishes.c.job == bindparam("of_job"),
+        wishes.c.wanted_at <= bindparam("began_at"),
+    )
+    .values(wanted_at=0)
+)
+
+
+def want(connection: Connection, name: str, job: Job, *, now: int) -> None:
+    """Want a job done, since now or since it was wanted first.
+
+    Args:
+        connection: Inside a writing transaction.
+        name: The connection's name.
+        job: What is wanted.
+        now: The time to note.
+    """
+    connection.execute(_WANT, {"connection": name, "job": str(job), "wanted_at": now})
+
+
+def set_next(connection: Connection, name: str, job: Job, at: int) -> None:
+    """Note when a job is to be wanted next; it is not wanted for that.
+
+    Args:
+        connection: Inside a writing transaction.
+        name: The connection's name.
+        job: Which.
+        at: Milliseconds since the epoch; 0: not known, or never.
+    """
+    connection.execute(_NEXT, {"connection": name, "job": str(job), "next_at": at})
+
+
+def wishes_of(connection: Connection, name: str) -> dict[Job, Wish]:
+    """How things stand with each job of a connection that anything is known of."""
+    found = connection.execute(select(wishes).where(wishes.c.connection == name))
+    return {Job(row.job): Wish(row.wanted_at, row.next_at) for row in found}
+
+
+def fulfil(connection: Connection, name: str, job: Job, *, began_at: int) -> None:
+    """A job was done: no wish from before it began stands any more; a later one does.
+
+    Args:
+        connection: Inside a writing transaction.
+        name: The connection's name.
+        job: Which.
+        began_at: When what fulfilled it began, milliseconds since the epoch.
+    """
+    connection.execute(_FULFIL, {"of_connection": name, "of_job": str(job), "began_at": began_at})
