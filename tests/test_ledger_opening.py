@@ -169,9 +169,11 @@ def test_another_key_is_refused(tmp_path: Path) -> None:
 
 def test_a_ledger_that_may_not_be_opened_is_not_called_damaged(tmp_path: Path) -> None:
     """SQLite needs to write beside it, also to read: who runs it is the matter, and no backup helps."""
-    (tmp_path / "ledger.db").mkdir()
+    path = tmp_path.joinpath(*["d" * 200] * 3, "ledger.db")  # longer than SQLite opens any
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"something")
     with pytest.raises(LedgerError, match="cannot be opened: unable to open") as refused:
-        revision(tmp_path / "ledger.db")
+        revision(path)
     assert "as the user who owns the ledger" in refused.value.advice
 
 
