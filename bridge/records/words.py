@@ -1,10 +1,10 @@
-"""The few words that every stage uses: streams, states, reasons, origins."""
+"""The few words that every stage uses: streams, jobs, states, reasons, origins."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 
-__all__ = ["Origin", "Reason", "State", "Stream"]
+__all__ = ["Job", "Origin", "Reason", "State", "Stream"]
 
 
 class Stream(StrEnum):
@@ -12,6 +12,18 @@ class Stream(StrEnum):
 
     CONTACTS = "contacts"
     PRODUCTS = "products"
+
+
+class Job(StrEnum):
+    """What the daemon does when its time has come, by the keys of ``[schedule]``."""
+
+    CONTACTS = "contacts"
+    PRODUCTS = "products"
+    RECONCILE = "reconcile"
+
+    def reads(self, stream: Stream) -> bool:
+        """Whether it reads this stream: ``reconcile`` reads both, in full."""
+        return self is Job.RECONCILE or self.value == stream.value
 
 
 class State(StrEnum):
