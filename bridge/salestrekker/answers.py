@@ -39,6 +39,7 @@ __all__ = [
     "PoisonedItem",
     "TokenRefused",
     "decipher",
+    "fault_of",
     "read_list",
     "read_more",
     "read_token",
@@ -141,7 +142,8 @@ def decipher(answer: HttpAnswer, now: float) -> Document | BridgeError:
         return TokenRefused(f"Salestrekker refused the token (HTTP {answer.status})", advice=KEY_ADVICE)
     if _may_pass(answer.status):
         wait = retry_after(answer.header("retry-after"), now)
-        return Transient(f"Salestrekker answered HTTP {answer.status}", retry_after=wait)
+        busy = answer.status == HTTPStatus.TOO_MANY_REQUESTS
+        return Transient(f"Salestrekker answered HTTP {answer.status}", retry_after=wait, busy=busy)
     if _is_broken_json(answer):
         return Transient("Salestrekker's answer is not whole: its JSON cannot be read")
     return Refused(_not_graphql(answer), advice=ADDRESS_ADVICE)
@@ -160,7 +162,7 @@ def read_list(result: Result, query: ListQuery) -> Listed:
         Transient: Anything else that left the list unread.
     """
     if any(error.kind is Kind.TOKEN for error in result.errors):
-        raise _fault(result.errors, query)
+        raise fault_of(result.errors, query.file)
     found, depth = _list_on(query.path, result.data)
     if isinstance(found, list):
         items = [_follow(item, query.path[depth:]) for item in found]
@@ -169,7 +171,7 @@ def read_list(result: Result, query: ListQuery) -> Listed:
         raise _no_list(query, depth)
     if not result.errors:
         raise Transient(f"Salestrekker answered {'.'.join(query.path)} with null, and no error")
-    raise _poisoned(result.errors, query) or _fault(result.errors, query)
+    raise _poisoned(result.errors, query) or fault_of(result.errors, query.file)
 
 
 def read_more(result: Result, query: ListQuery) -> More:
@@ -180,7 +182,11 @@ def read_more(result: Result, query: ListQuery) -> More:
     """
     more = None if result.errors else _more(result.data, query)
     if more is None:
-        raise _fault(result.errors, query) if result.errors else Transient("Salestrekker gave no pageInfo")
+        raise (
+            fault_of(result.errors, query.file)
+            if result.errors
+            else Transient("Salestrekker gave no pageInfo")
+        )
     return more
 
 
@@ -206,6 +212,31 @@ def read_token(result: Result, refusal: Refused) -> str:
     if result.errors or len(given) != 1 or not isinstance(given[0], str) or not given[0]:
         raise refusal
     return given[0]
+
+
+def fault_of(errors: Sequence[ServerError], file: str) -> BridgeError:
+    """The one error to raise for errors that concern the whole request, the gravest first.
+
+    Args:
+        errors: At least one.
+        file: The query's, as messages name it.
+    """
+    error = min(errors, key=lambda error: list(Kind).index(error.kind))
+    if error.kind is Kind.TOKEN:
+        return TokenRefused("Salestrekker refused the token", advice=KEY_ADVICE)
+    if error.kind is Kind.PERMISSION:
+        return Refused(
+            f"Salestrekker does not let this API key read {dotted(error.path) or 'what the query asks for'}",
+            advice=f"Ask for that permission, or take the field out of {file} and out of the map.",
+        )
+    if error.kind is Kind.QUERY:
+        return QueryFileError(
+            f"{file}: Salestrekker does not accept the query: {error.said}",
+            advice="Compare it with your organisation's schema (Settings/API, playground) and correct it.",
+        )
+    said = f": {error.said}" if error.said and not error.path else ""
+    message = f"{describe(errors)}{said}" if error.path else f"Salestrekker reports an error{said}"
+    return Transient(message, busy=error.kind is Kind.BUSY)
 
 
 def _document(body: bytes) -> Document | None:
@@ -331,12 +362,12 @@ def _listed(items: list[object], errors: Sequence[ServerError], query: ListQuery
     for error in errors:
         index = _index(error, query)
         if index is None:
-            raise _fault(errors, query)
+            raise fault_of(errors, query.file)
         inside.setdefault(index, []).append(error)
     permissions = [error for error in errors if error.kind is Kind.PERMISSION]
     # One such item may be closed for itself; where all of several are, the field is closed.
     if len(inside) == len(items) > 1 and len(permissions) == len(errors):
-        raise _fault(errors, query)
+        raise fault_of(errors, query.file)
     return Listed(tuple(items), {index: _describe(faults, query) for index, faults in inside.items()})
 
 
@@ -346,28 +377,9 @@ def _poisoned(errors: Sequence[ServerError], query: ListQuery) -> PoisonedItem |
     known = [place for place in places if place is not None]
     if len(known) < len(errors):
         return None
-    return PoisonedItem(_describe(errors, query), min(known), _fault(errors, query))
+    return PoisonedItem(_describe(errors, query), min(known), fault_of(errors, query.file))
 
 
 def _describe(errors: Iterable[ServerError], query: ListQuery) -> str:
     """Which fields of a record failed, without the way to the record."""
     return describe([_inside(error, query) for error in errors])
-
-
-def _fault(errors: Sequence[ServerError], query: ListQuery) -> BridgeError:
-    """The one error to raise for errors that concern the whole request, the gravest first."""
-    error = min(errors, key=lambda error: list(Kind).index(error.kind))
-    if error.kind is Kind.TOKEN:
-        return TokenRefused("Salestrekker refused the token", advice=KEY_ADVICE)
-    if error.kind is Kind.PERMISSION:
-        return Refused(
-            f"Salestrekker does not let this API key read {dotted(error.path) or 'what the query asks for'}",
-            advice=f"Ask for that permission, or take the field out of {query.file} and out of the map.",
-        )
-    if error.kind is Kind.QUERY:
-        return QueryFileError(
-            f"{query.file}: Salestrekker does not accept the query: {error.said}",
-            advice="Compare it with your organisation's schema (Settings/API, playground) and correct it.",
-        )
-    said = f": {error.said}" if error.said and not error.path else ""
-    return Transient(f"{describe(errors)}{said}" if error.path else f"Salestrekker reports an error{said}")

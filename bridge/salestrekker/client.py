@@ -1,10 +1,11 @@
-"""The Salestrekker client: pages of records, with a token that takes care of itself.
+"""The Salestrekker client: pages of records, and records by id, with a token that takes care of itself.
 
 ::
 
-    pages ──> Walk ──> _fetch ──retries──> _with_token ──> _exchange ──Gate──> Transport
-                          │                    └─ a refused token is renewed once
-                          └─ Transient only: jitter, Retry-After, a bound on attempts and on time
+    pages ──> Walk ────> _fetch ──┐
+    ones, contacts_of ─> _asked ──┴retries──> _with_token ──> _exchange ──Gate──> Transport
+           └─ together: in halves     │           └─ a refused token is renewed once
+                                      └─ Transient only: jitter, Retry-After, a bound on attempts and time
 
 A read that fails for a moment is retried here, briefly and in memory: it changes nothing over there.
 All that reaches the caller is a ``BridgeError``; its type says what to do.
@@ -15,29 +16,31 @@ from __future__ import annotations
 import asyncio
 import random as chance
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Self
 
 import stamina
 
 from bridge.errors import Transient
-from bridge.pacing import backoff
-from bridge.salestrekker.answers import KEY_ADVICE, Listed, PoisonedItem, TokenRefused, read_list, read_more
+from bridge.salestrekker.answers import KEY_ADVICE, Listed, TokenRefused, read_list, read_more
 from bridge.salestrekker.gate import Gate
 from bridge.salestrekker.login import Credentials, LogIn
-from bridge.salestrekker.pages import Broken, Page, read_ahead, sort_out
+from bridge.salestrekker.ones import combined, contacts_in, read_ones
+from bridge.salestrekker.pages import Broken, Ones, Page, read_ahead, sort_ones, sort_out
+from bridge.salestrekker.retries import Retries, Waits
 from bridge.salestrekker.server_errors import Kind
+from bridge.salestrekker.together import Gathered, Learnt, gather
 from bridge.salestrekker.tokens import TokenKeeper
 from bridge.salestrekker.transport import MAX_BODY, Request, Transport
 from bridge.salestrekker.walks import Walk
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
     from types import TracebackType
     from typing import TypeVar
 
     from bridge.records import Stream
     from bridge.salestrekker.login import Organization
+    from bridge.salestrekker.ones import Answered, OneQuery
     from bridge.salestrekker.pages import Ask, Fetched, Identify
     from bridge.salestrekker.queries import ListQuery
     from bridge.salestrekker.server_errors import Result
@@ -45,27 +48,7 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-__all__ = ["Broken", "Page", "Retries", "SalestrekkerClient"]
-
-POISON_ATTEMPTS: Final = 2
-"""An item that fails twice is gone around: most such faults do not pass."""
-
-
-@dataclass(frozen=True, slots=True)
-class Retries:
-    """How a read is retried. Times are seconds.
-
-    Attributes:
-        attempts: How often at most.
-        total: For how long at most; also the longest ``Retry-After`` that is waited out.
-        first: The cap of the first wait, doubling to
-        longest: the longest.
-    """
-
-    attempts: int = 5
-    total: float = 60.0
-    first: float = 0.5
-    longest: float = 10.0
+__all__ = ["Broken", "Ones", "Page", "Retries", "SalestrekkerClient"]
 
 
 class SalestrekkerClient:
@@ -83,7 +66,7 @@ class SalestrekkerClient:
         timeout: Seconds for one request.
         renew_before: Renew the token when so many seconds, or a fifth of its life, are left, whichever is
             less.
-        retries: How a read is retried.
+        retries: How a read is retried; None: as ``Retries`` has it.
         clock: Seconds since the epoch.
         random: Gives a number of [0, 1).
         max_body: Bytes of one answer, unpacked, beyond which it is not read.
@@ -101,16 +84,16 @@ class SalestrekkerClient:
         requests_per_minute: float = 120,
         timeout: float = 30.0,
         renew_before: float = 172_800.0,
-        retries: Retries = Retries(),
+        retries: Retries | None = None,
         clock: Callable[[], float] = time.time,
         random: Callable[[], float] = chance.random,
         max_body: int = MAX_BODY,
     ) -> None:
-        self._retries = retries
+        self._retries = retries or Retries()
         self._clock = clock
         self._random = random
         self._gate = Gate(
-            max_in_flight=max_in_flight, requests_per_minute=requests_per_minute, patience=retries.total
+            max_in_flight=max_in_flight, requests_per_minute=requests_per_minute, patience=self._retries.total
         )
         self._transport = Transport(
             url, timeout=timeout, connections=max_in_flight, clock=clock, max_body=max_body
@@ -118,6 +101,7 @@ class SalestrekkerClient:
         self._login = LogIn(Credentials(api_key, email, password), organization, self._post)
         self._tokens = TokenKeeper(self._login.token, renew_before=renew_before, clock=clock)
         self._walks: set[AsyncGenerator[Page]] = set()
+        self._learnt = Learnt()
 
     async def __aenter__(self) -> Self:
         await self._transport.open()
@@ -239,6 +223,77 @@ class SalestrekkerClient:
             self._walks.discard(ahead)
             await ahead.aclose()
 
+    async def ones(
+        self,
+        query: OneQuery,
+        ids: Sequence[str],
+        *,
+        stream: Stream,
+        identify: Identify,
+        ids_per_request: int,
+    ) -> Ones:
+        """Read records by their ids, many in one request.
+
+        One that takes its request down is gone around. Where the server refuses a request for its size,
+        fewer ids are asked for at once from then on.
+
+        Args:
+            query: What to read of each.
+            ids: Whose; one that stands in it twice is read once.
+            stream: Which stream the records are of.
+            identify: Finds a record's id.
+            ids_per_request: How many share a request.
+
+        Raises:
+            Transient: They could not be read, in spite of the retries.
+            Refused: The credentials or the address are no good, or a permission is missing.
+            QueryFileError: The query does not fit the schema.
+        """
+        began = self._now()
+        gathered = await self._gathered(query, ids, ids_per_request)
+        return sort_ones(gathered, ids, stream=stream, identify=identify, began=began)
+
+    async def contacts_of(
+        self, query: OneQuery, deal_ids: Sequence[str], ids_per_request: int
+    ) -> dict[str, tuple[str, ...] | None]:
+        """Whose contacts some deals are about.
+
+        Args:
+            query: Of ``ones.load_ticket``.
+            deal_ids: Which deals.
+            ids_per_request: How many share a request.
+
+        Returns:
+            Deal -> the ids of its contacts; None where there is no such deal. One that could not be read
+            is left out.
+
+        Raises:
+            BridgeError: As ``ones``.
+        """
+        gathered = await self._gathered(query, deal_ids, ids_per_request)
+        found = {one: contacts_in(deal) for one, (deal, _) in gathered.found.items()}
+        return {**found, **dict.fromkeys(gathered.absent)}
+
+    async def _gathered(self, query: OneQuery, ids: Sequence[str], ids_per_request: int) -> Gathered:
+        async def ask(some: Sequence[str], *, patient: bool) -> Answered:
+            async def read() -> Answered:
+                return await self._asked(query, some)
+
+            return await (self._patiently(read) if patient else read())
+
+        return await gather(ids, ask, self._learnt, query.fingerprint, ids_per_request)
+
+    async def _asked(self, query: OneQuery, ids: Sequence[str]) -> Answered:
+        """What one request says of these ids."""
+        text, variables = combined(query, ids)
+        request = Request(text, query.document.name, variables)
+
+        async def send(token: Token) -> Answered:
+            result, read_at = await self._exchange(request, token.text)
+            return read_ones(result, query, ids, read_at)
+
+        return await self._with_token(send)
+
     async def _fetch(self, query: ListQuery, ask: Ask, since: int | None) -> tuple[Listed, int]:
         """One page, and when its request began."""
         document = (query.stepping if ask.stepping else None) or query.document
@@ -253,7 +308,7 @@ class SalestrekkerClient:
         return await self._with_token(send)
 
     async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
-        waits = _Waits(self._retries, self._random, asyncio.get_running_loop().time)
+        waits = Waits(self._retries, self._random, asyncio.get_running_loop().time)
         again = stamina.AsyncRetryingCaller(attempts=self._retries.attempts, timeout=None)
         return await again(waits, ask)
 
@@ -291,31 +346,3 @@ class SalestrekkerClient:
 
     def _now(self) -> int:
         return int(self._clock() * 1000)
-
-
-class _Waits:
-    """For stamina: whether an error is worth another attempt, and after how many seconds.
-
-    Args:
-        retries: The bounds.
-        random: Gives a number of [0, 1).
-        monotonic: Seconds, never running backwards.
-    """
-
-    def __init__(self, retries: Retries, random: Callable[[], float], monotonic: Callable[[], float]) -> None:
-        self._retries = retries
-        self._random = random
-        self._monotonic = monotonic
-        self._began = monotonic()
-        self._failed = 0
-
-    def __call__(self, error: Exception) -> bool | float:
-        self._failed += 1
-        if not isinstance(error, Transient):
-            return False
-        if isinstance(error, PoisonedItem) and self._failed >= POISON_ATTEMPTS:
-            return False
-        wait = backoff(self._failed, self._retries.first, self._retries.longest, self._random)
-        wait += error.retry_after or 0.0
-        spent = self._monotonic() - self._began
-        return wait if spent + wait <= self._retries.total else False

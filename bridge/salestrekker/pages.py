@@ -15,13 +15,25 @@ from typing import TYPE_CHECKING, TypeAlias
 from bridge.records import Record
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 
     from bridge.records import Stream
     from bridge.salestrekker.answers import Listed, More
     from bridge.salestrekker.positions import Position
+    from bridge.salestrekker.together import Gathered
 
-__all__ = ["Ask", "Broken", "Fetch", "Fetched", "Identify", "Page", "read_ahead", "sort_out"]
+__all__ = [
+    "Ask",
+    "Broken",
+    "Fetch",
+    "Fetched",
+    "Identify",
+    "Ones",
+    "Page",
+    "read_ahead",
+    "sort_ones",
+    "sort_out",
+]
 
 Identify: TypeAlias = "Callable[[Mapping[str, object]], str | None]"
 """A record's id, as the map finds it; None or empty where it has none."""
@@ -107,6 +119,23 @@ class Page:
     last: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Ones:
+    """Records that were asked for by their ids.
+
+    Attributes:
+        records: Those that were read whole.
+        absent: The ids of which Salestrekker said null, without an error.
+        broken: Those that could not be read whole; ``position`` is the place among the ids asked for.
+        read_at: When the first of the requests began, milliseconds since the epoch.
+    """
+
+    records: list[Record]
+    absent: list[str]
+    broken: list[Broken]
+    read_at: int
+
+
 def sort_out(listed: Listed, *, stream: Stream, identify: Identify, place: int, read_at: int) -> Fetched:
     """Sort the items of an answer: whole records on one side, broken ones on the other.
 
@@ -127,6 +156,31 @@ def sort_out(listed: Listed, *, stream: Stream, identify: Identify, place: int, 
         else:
             records.append(Record(stream, known, item, read_at))
     return Fetched(tuple(records), tuple(broken), read_at, listed.more)
+
+
+def sort_ones(
+    gathered: Gathered, ids: Sequence[str], *, stream: Stream, identify: Identify, began: int
+) -> Ones:
+    """Sort what was said of records that were asked for by their ids.
+
+    Args:
+        gathered: What was said.
+        ids: What was asked for.
+        stream: Which stream the records are of.
+        identify: Finds a record's id.
+        began: When the first request was about to be made, milliseconds since the epoch.
+    """
+    records: list[Record] = []
+    faults = dict(gathered.broken)
+    for asked, (item, read_at) in gathered.found.items():
+        known = identify(item)
+        if known == asked:
+            records.append(Record(stream, known, item, read_at))
+        else:
+            faults[asked] = _unfit(item, known) or "it has another id than the one that was asked for"
+    broken = [Broken(place, one, faults[one]) for place, one in enumerate(ids) if one in faults]
+    read_at = began if gathered.read_at is None else gathered.read_at
+    return Ones(records, list(gathered.absent), broken, read_at)
 
 
 def _unfit(item: object, known: str | None) -> str:

@@ -26,7 +26,18 @@ if TYPE_CHECKING:
 
     from bridge.salestrekker.documents import QueryDocument
 
-__all__ = ["DAYS", "MOMENTS", "NAMES", "OVERLAP", "Role", "Variables", "role_of", "used_in", "variables_of"]
+__all__ = [
+    "DAYS",
+    "MOMENTS",
+    "NAMES",
+    "OVERLAP",
+    "Role",
+    "Variables",
+    "refuse_without_value",
+    "role_of",
+    "used_in",
+    "variables_of",
+]
 
 OVERLAP: Final = 5 * 60 * 1000
 """Milliseconds that an incremental reading goes back before the moment it is given: clocks differ, and a
@@ -140,7 +151,7 @@ def variables_of(document: QueryDocument) -> Variables:
         name = node.variable.name.value
         role = role_of(name)
         if role is None:
-            _refuse_without_value(node)
+            refuse_without_value(node)
             continue
         if role in found:
             other = found[role].variable.name.value
@@ -182,7 +193,12 @@ def _plain(name: str) -> str:
 _ROLES: Final = {_plain(name): role for role, names in NAMES.items() for name in names}
 
 
-def _refuse_without_value(node: VariableDefinitionNode) -> None:
+def refuse_without_value(node: VariableDefinitionNode) -> None:
+    """Refuse a variable that the bridge does not fill in, and that must have a value.
+
+    Raises:
+        QueryFileError: It may not be null, and has no default value.
+    """
     if isinstance(node.type, NonNullTypeNode) and node.default_value is None:
         raise fault_at(
             node,

@@ -85,8 +85,12 @@ class Way:
         return tuple(key_of(step) for step in self.steps)
 
 
-def way_of(document: QueryDocument) -> Way:
+def way_of(document: QueryDocument, what: str = "list") -> Way:
     """Find the way to the records.
+
+    Args:
+        document: The query.
+        what: What it asks for, as messages name it: a list, or a record.
 
     Raises:
         QueryFileError: There is not exactly one root field, or no selection on the way has an ``id``.
@@ -94,12 +98,14 @@ def way_of(document: QueryDocument) -> Way:
     fields = document.fields(document.operation.selection_set)
     roots = [node for node in fields if node.name.value != "__typename"]
     if len(roots) != 1:
-        raise fault_at(document.operation, f"has {len(roots)} root fields", "A list query asks for one list.")
+        raise fault_at(
+            document.operation, f"has {len(roots)} root fields", f"A {what} query asks for one {what}."
+        )
     steps = _down(document, (roots[0],))
     if steps is None:
         raise fault_at(
             roots[0],
-            f"the list `{roots[0].name.value}` does not select `id`",
+            f"the {what} `{roots[0].name.value}` does not select `id`",
             "Add `id` to its fields: a record without an id cannot be told from another. Where your schema "
             "calls it otherwise, write `id: itsName`.",
         )
