@@ -2,7 +2,8 @@
 
 A transaction is a plain function over a connection; it runs whole in the owner's thread::
 
-    await ledger.call(observe, page, …)     ──┐
+    await ledger.call_first(keep_events, …) ──┐ first of all
+    await ledger.call(observe, page, …)     ──┤
     await ledger.call(claim_all, feeds, …)  ──┤ queue ──> owner ──> BEGIN IMMEDIATE, function, COMMIT
     await ledger.call(settle, outcomes, …)  ──┘
 
@@ -16,6 +17,7 @@ outlive a power cut.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import queue
 import sqlite3
@@ -25,7 +27,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Concatenate, Final, ParamSpec, TypeAlias, TypeVar, cast
 from urllib.parse import quote
 
 import structlog
@@ -46,6 +48,14 @@ __all__ = ["Ledger", "read_only", "reading", "writing"]
 P = ParamSpec("P")
 T = TypeVar("T")
 Transaction = Callable[Concatenate[Connection, P], T]
+Step: TypeAlias = "tuple[int, int, Callable[[], None] | None]"
+"""What the owner does: how urgent, in which order it came, and what; None ends the owner's life."""
+
+FIRST: Final = 0
+"""Urgency of what somebody outside waits for: a webhook that is answered when it is on disk."""
+
+IN_TURN: Final = 1
+LAST: Final = 2
 
 BUSY_TIMEOUT = 30_000
 """Milliseconds that a writer waits for another process's short transaction."""
@@ -195,7 +205,10 @@ class Ledger:
         self._truncate_every = truncate_every
         self._truncated = time.monotonic()
         self._engine = _writer(path, owner=True)
-        self._queue: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._queue: queue.PriorityQueue[Step] = queue.PriorityQueue()
+        self._order = itertools.count()
+        with _faults_named(path):
+            self._version = self._data_version()
         self._thread = threading.Thread(target=self._own, name="ledger", daemon=True)
         self._thread.start()
 
@@ -212,34 +225,72 @@ class Ledger:
         """
         return await asyncio.shield(asyncio.wrap_future(self._submit(transaction, *args, **kwargs)))
 
+    async def call_first(self, transaction: Transaction[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run one transaction before all that wait in the queue; after the one that is under way.
+
+        Args:
+            transaction: A plain function whose first argument is the connection.
+            args: Its further arguments.
+            kwargs: Its further arguments by name.
+
+        Returns:
+            What it returns, once it is committed. A caller that is cancelled only stops waiting.
+        """
+        run = partial(self._transact, lambda connection: transaction(connection, *args, **kwargs))
+        return await asyncio.shield(asyncio.wrap_future(self._enqueue(FIRST, run)))
+
+    async def changed_elsewhere(self) -> bool:
+        """Whether another process has committed since this was asked last, or since the ledger was opened."""
+        return await asyncio.shield(asyncio.wrap_future(self._enqueue(IN_TURN, self._is_new_version)))
+
     def close(self) -> None:
         """End what was submitted, checkpoint, close the file. Nothing can be called afterwards."""
-        self._queue.put(None)
+        self._queue.put((LAST, next(self._order), None))
         self._thread.join()
         self._engine.dispose()
 
     def _submit(self, transaction: Transaction[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        run = partial(self._transact, lambda connection: transaction(connection, *args, **kwargs))
+        return self._enqueue(IN_TURN, run)
+
+    def _transact(self, transaction: Callable[[Connection], T]) -> T:
+        with _faults_named(self.path), self._engine.begin() as connection:
+            return transaction(connection)
+
+    def _enqueue(self, urgency: int, act: Callable[[], T]) -> Future[T]:
+        """Let the owner do something, and hand on what comes of it."""
         future: Future[T] = Future()
 
         def run() -> None:
             if not future.set_running_or_notify_cancel():
                 return
             try:
-                with _faults_named(self.path), self._engine.begin() as connection:
-                    result = transaction(connection, *args, **kwargs)
+                result = act()
             except BaseException as error:  # noqa: BLE001 - handed to the caller, whatever it is
                 future.set_exception(error)
             else:
                 future.set_result(result)
 
-        self._queue.put(run)
+        self._queue.put((urgency, next(self._order), run))
         return future
+
+    def _is_new_version(self) -> bool:
+        with _faults_named(self.path):
+            before, self._version = self._version, self._data_version()
+        return self._version != before
+
+    def _data_version(self) -> int:
+        """SQLite's number that changes with each commit of another connection, and with none of this one."""
+        with self._engine.connect() as connection:
+            driver = cast("sqlite3.Connection", connection.connection.driver_connection)
+            (version,) = driver.execute("PRAGMA data_version").fetchone()
+            return int(version)
 
     def _own(self) -> None:
         """The owner's life: one transaction after the other, checkpoints in between, until None comes."""
         while True:
             try:
-                run = self._queue.get(timeout=self._until_truncation())
+                _, _, run = self._queue.get(timeout=self._until_truncation())
             except queue.Empty:
                 self._checkpoint("TRUNCATE")
                 continue
