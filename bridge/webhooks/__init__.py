@@ -1,0 +1,10 @@
+"""Webhooks: received, and safe on disk before they are answered. What they are about is read later.
+
+``receiver.py`` is the listener, ``door.py`` its connections; ``guard.py`` (who may send) and ``reading.py``
+(which record it is about) are pure.
+"""
+
+from bridge.webhooks.listening import PortTaken, listen
+from bridge.webhooks.receiver import Receiver, ReceiverNumbers
+
+__all__ = ["PortTaken", "Receiver", "ReceiverNumbers", "listen"]
