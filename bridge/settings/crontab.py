@@ -1,25 +1,29 @@
 """When something is due: an interval (``"15m"``) or a crontab line (``"30 2 * * *"``).
 
-The meaning is that of crontab(5), with two ambiguities taken out. Weekdays are kept by name, since
-crontab counts from Sunday and APScheduler from Monday. A line that restricts both the day of the month
-and the weekday is refused: cron reads it as "either", most people and APScheduler as "both".
+The meaning is that of crontab(5), with what is ambiguous taken out. Weekdays are kept by name, since
+crontab counts from Sunday and APScheduler from Monday. Months that are given by name are kept by number,
+since APScheduler reads ``jan-jun/2`` as ``jan-jun``, and ``jan-6`` as ``jan``. A line that restricts both
+the day of the month and the weekday is refused: cron reads it as "either", most people and APScheduler
+as "both".
 """
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from bridge.settings.values import fault, parse_duration
 
-__all__ = ["Crontab", "Every", "Timing", "parse_timing"]
+__all__ = ["Crontab", "Every", "Timing", "parse_timing", "per_day"]
 
 _WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _MONTH_DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _ITEM = re.compile(r"(\*|[0-9a-z]{1,3})(?:-([0-9a-z]{1,3}))?(?:/([0-9]{1,3}))?")
-_MIN_INTERVAL, _MAX_INTERVAL = 1.0, 31 * 86400.0
+_DAY = 86400.0
+_MIN_INTERVAL, _MAX_INTERVAL = 1.0, 31 * _DAY
 
 _EXPECTED = 'must be an interval such as "15m", or a crontab line such as "30 2 * * *"'
 
@@ -37,7 +41,7 @@ class Every:
 
 @dataclass(frozen=True, slots=True)
 class Crontab:
-    """Due when the clock on the wall says so: five fields as in crontab(5), weekdays by name."""
+    """Due when the clock on the wall says so: five fields as in crontab(5); weekdays by name."""
 
     minute: str
     hour: str
@@ -124,6 +128,16 @@ def _crontab(fields: list[str]) -> Crontab:
         raise fault("must not restrict both the day of the month and the weekday: give * for one of them")
     if all(min(days) > _MONTH_DAYS[month_number - 1] for month_number in months):
         raise fault("must be a crontab line for a day that exists")
+    if any(sign.isalpha() for sign in month):
+        month = ",".join(str(number) for number in sorted(months))
     if weekday != "*":
         weekday = ",".join(_WEEKDAYS[number] for number in sorted({number % 7 for number in weekdays}))
     return Crontab(minute, hour, day, month, weekday)
+
+
+def per_day(timing: Timing) -> int:
+    """How often something is due on one day at most."""
+    if isinstance(timing, Every):
+        return math.ceil(_DAY / timing.seconds)
+    minute, hour = _FIELDS[:2]
+    return len(minute.expand(timing.minute)) * len(hour.expand(timing.hour))

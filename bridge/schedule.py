@@ -1,0 +1,296 @@
+"""When something is due a wish is noted, and nothing else: whoever reads finds the wish in the ledger.
+
+::
+
+    Timer.after(now) ──> APScheduler's one-shot job ──due──> note: wanted, and the next time (ledger)
+          ^                                                      │
+          └──────────────────── from now, again ─────────────────┘
+
+No job of APScheduler's recurs. It would take the next time from the last one, so that a clock set
+forward makes it go through every time that was missed, and a clock set back keeps it waiting until the
+old time is reached again. Here each time is computed from now, and a watch holds the clock on the wall
+against one that nobody sets: after a jump all is planned anew.
+
+If it dies between a time and its note, the stored time has passed at the next start, and counts then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
+from zoneinfo import ZoneInfo
+
+import structlog
+from apscheduler.schedulers.asyncio import AsyncIOScheduler  # type: ignore[import-untyped]
+from apscheduler.triggers.cron import CronTrigger  # type: ignore[import-untyped]
+from apscheduler.triggers.date import DateTrigger  # type: ignore[import-untyped]
+
+from bridge.records import Job
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+
+__all__ = ["Due", "Interval", "Key", "Schedule", "Timer", "WallClock", "wall_clock"]
+
+JUMP: Final = 30.0
+"""Seconds. A clock that is put right by less is left to the time servers' care."""
+
+WATCH_EVERY: Final = 5.0
+"""Seconds between two looks at both clocks."""
+
+Key: TypeAlias = tuple[str, Job]
+"""A connection's name, and what is due for it."""
+
+log = structlog.get_logger()
+
+
+class Timer(Protocol):
+    """Says when something is due; two that are equal say the same."""
+
+    def after(self, at: int) -> int:
+        """The next time after this one; both in milliseconds since the epoch."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """Due again and again.
+
+    Attributes:
+        seconds: From one time to the next.
+    """
+
+    seconds: float
+
+    def after(self, at: int) -> int:
+        """The time one interval later."""
+        return at + max(1, round(self.seconds * 1000))
+
+
+@dataclass(frozen=True, slots=True)
+class WallClock:
+    """Due when a clock on the wall says so.
+
+    Where summer time begins and 02:30 is left out, it is due as long after midnight as on other days
+    (at 03:30); where it ends and 02:30 comes twice, the first one counts, unless every hour is meant.
+    That is how cron(8) of Debian and BSD takes it.
+
+    Attributes:
+        minute: A field of a crontab line, as are the next three; months and weekdays by name or number.
+        hour: Of the day.
+        day: Of the month.
+        month: Of the year.
+        weekday: By name only: crontab counts from Sunday, APScheduler from Monday.
+        timezone: A name of the time zone database: where the wall is.
+    """
+
+    minute: str
+    hour: str
+    day: str
+    month: str
+    weekday: str
+    timezone: str
+
+    def after(self, at: int) -> int:
+        """The next time that all fields agree to.
+
+        Raises:
+            ValueError: A field cannot be read, or there is no such day.
+        """
+        zone = ZoneInfo(self.timezone)
+        trigger = CronTrigger(
+            minute=self.minute, hour=self.hour, day=self.day, month=self.month,
+            day_of_week=self.weekday, timezone=zone,
+        )  # fmt: skip
+        start = datetime.fromtimestamp((at + 1) / 1000, zone)
+        while (found := trigger.get_next_fire_time(None, start)) is not None:
+            if not _comes_again(found) or self.hour == "*":
+                return round(_first_if_plain(found).timestamp() * 1000)
+            start = (found.astimezone(UTC) + timedelta(seconds=1)).astimezone(zone)
+        raise ValueError(f"there is no such day: {self.day} in {self.month}")
+
+
+def _comes_again(found: datetime) -> bool:
+    """Whether it is the second of two moments for which a clock on the wall shows the same."""
+    before, after = found.replace(fold=0).utcoffset(), found.utcoffset()
+    return before is not None and after is not None and before > after
+
+
+def _first_if_plain(found: datetime) -> datetime:
+    """Without the ``fold`` that APScheduler carries over from where it began to search."""
+    return found if _comes_again(found) else found.replace(fold=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What is to be noted of one job.
+
+    Attributes:
+        connection: Whose.
+        job: What.
+        wanted: It is due now.
+        next_at: When it will be due next, in milliseconds since the epoch; 0: never any more.
+    """
+
+    connection: str
+    job: Job
+    wanted: bool
+    next_at: int
+
+
+def wall_clock() -> int:
+    """The time, in milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000
+
+
+class Schedule:
+    """Has noted what is due, for all connections.
+
+    Args:
+        timers: When each job of each connection is due.
+        note: Puts into the ledger what is due and when it will be next, all of it in one transaction.
+        clock: The time, in milliseconds since the epoch; APScheduler goes by the machine's own.
+        monotonic: Seconds of a clock that nobody sets.
+        watch_every: Seconds between two looks at both clocks.
+    """
+
+    def __init__(
+        self,
+        timers: Mapping[Key, Timer],
+        note: Callable[[Sequence[Due]], Awaitable[None]],
+        *,
+        clock: Callable[[], int] = wall_clock,
+        monotonic: Callable[[], float] = time.monotonic,
+        watch_every: float = WATCH_EVERY,
+    ) -> None:
+        self._timers = dict(timers)
+        self._note = note
+        self._clock = clock
+        self._monotonic = monotonic
+        self._watch_every = watch_every
+        self._next: dict[Key, int] = {}
+        self._fired: asyncio.Queue[Key] = asyncio.Queue()  # at most what is planned
+        self._planning = asyncio.Lock()
+        self._scheduler = AsyncIOScheduler(timezone=UTC)
+        self._apart = 0.0
+
+    @property
+    def next_at(self) -> Mapping[Key, int]:
+        """When each job will be due next, in milliseconds since the epoch."""
+        return self._next
+
+    async def run(self, stored: Mapping[Key, int], at_once: Collection[Key] = ()) -> None:
+        """Have noted what is due, until cancelled; to be called once.
+
+        Args:
+            stored: The next times that the ledger has from before. One that has passed is due now; one to
+                come stays, so that a daemon that is restarted often still reads. 0 is none.
+            at_once: What is due now whatever they say: lists that were never read to their end.
+
+        Raises:
+            Exception: What ``note`` raises. Nothing is lost: the time that is stored stays as it was.
+        """
+        self._next = {key: next_at for key, next_at in stored.items() if key in self._timers}
+        self._apart = self._distance()
+        self._scheduler.start()
+        try:
+            async with self._planning:
+                await self._plan(self._timers, at_once)
+            while True:
+                await self._turn()
+        finally:
+            self._scheduler.shutdown(wait=False)
+
+    async def replace(self, timers: Mapping[Key, Timer], at_once: Collection[Key] = ()) -> None:
+        """Go by other timers from now on; a job whose timer stays the same keeps its next time.
+
+        Args:
+            timers: All of them.
+            at_once: What is due now: lists of a connection that is new.
+
+        Raises:
+            Exception: What ``note`` raises.
+        """
+        async with self._planning:
+            changed = [key for key, timer in timers.items() if self._timers.get(key) != timer]
+            ended = self._timers.keys() - timers.keys()
+            self._timers = dict(timers)
+            for key in changed:
+                if self._next.get(key, 0) > self._clock():  # one that has passed is due all the same
+                    del self._next[key]
+            await self._end(ended)
+            await self._plan(changed, at_once)
+
+    async def _turn(self) -> None:
+        """Wait for what is due, at most until the next look at the clocks."""
+        try:
+            async with asyncio.timeout(self._watch_every):
+                fired = [await self._fired.get()]
+        except TimeoutError:
+            fired = []
+        async with self._planning:
+            await self._plan(self._timers if self._has_jumped() else fired)
+
+    async def _plan(self, keys: Iterable[Key], at_once: Collection[Key] = ()) -> None:
+        """Have noted of each job whether it is due and when it is next; then wait for that time."""
+        now = self._clock()
+        plan = [self._due(key, now, key in at_once) for key in keys if key in self._timers]
+        if plan:
+            await self._note(plan)
+        for due in plan:
+            self._await(due)
+
+    def _due(self, key: Key, now: int, at_once: bool) -> Due:  # noqa: FBT001 - its one call is above
+        """A time to come stays, unless the clock was set back or the timer comes sooner now."""
+        planned, following = self._next.get(key, 0), self._timers[key].after(now)
+        wanted = at_once or 0 < planned <= now
+        return Due(*key, wanted, min(planned, following) if planned > now else following)
+
+    def _await(self, due: Due) -> None:
+        if due.wanted:
+            log.info("due", connection=due.connection, job=str(due.job))
+        key = (due.connection, due.job)
+        self._next[key] = due.next_at
+        self._scheduler.add_job(
+            self._fire,
+            DateTrigger(datetime.fromtimestamp(due.next_at / 1000, UTC), timezone=UTC),
+            args=[key],
+            id=_id(key),
+            replace_existing=True,
+            misfire_grace_time=None,  # however late: due is due
+            coalesce=True,
+        )
+
+    async def _end(self, keys: Collection[Key]) -> None:
+        """Wait no longer for what has no timer any more."""
+        for key in keys:
+            self._next.pop(key, None)
+            if self._scheduler.get_job(_id(key)):
+                self._scheduler.remove_job(_id(key))
+        if keys:
+            await self._note([Due(*key, wanted=False, next_at=0) for key in keys])
+
+    async def _fire(self, key: Key) -> None:
+        """APScheduler's job. It only says so: what it awaited would be cancelled at the end."""
+        self._fired.put_nowait(key)
+
+    def _has_jumped(self) -> bool:
+        """Whether one clock has gone on without the other since the last jump."""
+        apart = self._distance()
+        jump = apart - self._apart
+        if abs(jump) <= JUMP:
+            return False
+        self._apart = apart
+        log.warning("clock jumped", seconds=round(jump))
+        return True
+
+    def _distance(self) -> float:
+        return self._clock() / 1000 - self._monotonic()
+
+
+def _id(key: Key) -> str:
+    connection, job = key
+    return f"{job} of {connection}"
