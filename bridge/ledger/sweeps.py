@@ -9,7 +9,7 @@ import orjson
 from sqlalchemy import case, func, insert, select, update
 
 from bridge.ledger.rows import Feed, all_of, among
-from bridge.ledger.schema import records, runs, sweeps
+from bridge.ledger.schema import feeds, records, runs, sweeps
 from bridge.records import Origin, Reason, State
 
 if TYPE_CHECKING:
@@ -25,8 +25,10 @@ __all__ = [
     "count",
     "end_run",
     "end_sweep",
-    "nameless",
+    "last_good",
     "needing_a_person",
+    "never_swept",
+    "note_problem",
 ]
 
 CHECKPOINT_LIFE = 24 * 60 * 60 * 1000
@@ -51,8 +53,16 @@ class Sweep:
     position: str
 
 
-def begin_run(connection: Connection, name: str, command: str, feeds: Sequence[Feed], *, now: int) -> int:
-    """A run begins: it is accountable for what is left pending, too.
+def begin_run(
+    connection: Connection,
+    name: str,
+    command: str,
+    feeds: Sequence[Feed],
+    *,
+    now: int,
+    leftovers: bool = True,
+) -> int:
+    """A run begins.
 
     Args:
         connection: Inside a writing transaction.
@@ -60,6 +70,7 @@ def begin_run(connection: Connection, name: str, command: str, feeds: Sequence[F
         command: What is running, e.g. ``backfill``.
         feeds: The streams that it reads.
         now: The time to note.
+        leftovers: It is accountable for what an earlier run has left pending, too.
 
     Returns:
         The run's number.
@@ -71,6 +82,8 @@ def begin_run(connection: Connection, name: str, command: str, feeds: Sequence[F
         "began_at": now,
     }
     number = int(connection.scalar(insert(runs).values(values).returning(runs.c.number)))
+    if not leftovers:
+        return number
     pending = (
         among(records.c.feed, [feed.number for feed in feeds]),
         records.c.state == State.PENDING,
@@ -111,10 +124,42 @@ def begin_sweep(connection: Connection, feed: Feed, query: str, *, restart: bool
     return Sweep(int(connection.scalar(insert(sweeps).values(values).returning(sweeps.c.number))), "")
 
 
-def end_sweep(connection: Connection, sweep: Sweep, *, complete: bool, now: int) -> None:
-    """A sweep came to the list's end; ``complete`` where every record of the list could be used."""
-    values = {"ended_at": now, "complete": int(complete)}
+def end_sweep(
+    connection: Connection, sweep: Sweep, *, complete: bool, now: int, problem: str = "", missing: int = 0
+) -> None:
+    """A sweep came to the list's end.
+
+    Args:
+        connection: Inside a writing transaction.
+        sweep: Which.
+        complete: Every record of the list could be used.
+        now: The time to note.
+        problem: What was wrong with it all the same; empty where nothing was.
+        missing: How many records would have been marked gone, where that was suspiciously much.
+    """
+    values = {"ended_at": now, "complete": int(complete), "problem": problem, "missing": missing}
     connection.execute(update(sweeps).where(sweeps.c.number == sweep.number).values(values))
+
+
+def note_problem(connection: Connection, sweep: Sweep, problem: str) -> None:
+    """Say why a sweep stopped before the list's end; it may be gone on with all the same."""
+    connection.execute(update(sweeps).where(sweeps.c.number == sweep.number).values(problem=problem))
+
+
+def last_good(connection: Connection, feed: Feed) -> int | None:
+    """When the last sweep began that reached its list's end and read every record there; None before one."""
+    good = (sweeps.c.feed == feed.number, sweeps.c.ended_at.is_not(None), sweeps.c.problem == "")
+    newest = select(sweeps.c.began_at).where(*good).order_by(sweeps.c.number.desc()).limit(1)
+    began_at: int | None = connection.scalar(newest)
+    return began_at
+
+
+def never_swept(connection: Connection, name: str) -> bool:
+    """Whether a list of a connection was never read to its end."""
+    ended = select(sweeps.c.number).where(sweeps.c.feed == feeds.c.number, sweeps.c.ended_at.is_not(None))
+    unread = select(feeds.c.number).where(feeds.c.connection == name, ~ended.exists())
+    known = select(feeds.c.number).where(feeds.c.connection == name)
+    return not connection.scalar(known.limit(1)) or connection.scalar(unread.limit(1)) is not None
 
 
 def count(connection: Connection, feed: Feed, run: int) -> dict[str, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import bindparam, case, select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from bridge.ledger.schema import wishes
@@ -32,14 +32,7 @@ class Wish:
 
 _WISH = upsert(wishes)
 _WANT = _WISH.on_conflict_do_update(
-    index_elements=["connection", "job"],
-    # Who waits already goes on waiting since then, unless the clock was set back meanwhile.
-    set_={
-        "wanted_at": case(
-            (wishes.c.wanted_at.between(1, _WISH.excluded.wanted_at), wishes.c.wanted_at),
-            else_=_WISH.excluded.wanted_at,
-        )
-    },
+    index_elements=["connection", "job"], set_={"wanted_at": _WISH.excluded.wanted_at}
 )
 _NEXT = _WISH.on_conflict_do_update(
     index_elements=["connection", "job"], set_={"next_at": _WISH.excluded.next_at}
@@ -49,14 +42,14 @@ _FULFIL = (
     .where(
         wishes.c.connection == bindparam("of_connection"),
         wishes.c.job == bindparam("of_job"),
-        wishes.c.wanted_at <= bindparam("began_at"),
+        wishes.c.wanted_at == bindparam("seen"),
     )
     .values(wanted_at=0)
 )
 
 
 def want(connection: Connection, name: str, job: Job, *, now: int) -> None:
-    """Want a job done, since now or since it was wanted first.
+    """Want a job done, since now: also where it is being done, which is then once more afterwards.
 
     Args:
         connection: Inside a writing transaction.
@@ -85,13 +78,13 @@ def wishes_of(connection: Connection, name: str) -> dict[Job, Wish]:
     return {Job(row.job): Wish(row.wanted_at, row.next_at) for row in found}
 
 
-def fulfil(connection: Connection, name: str, job: Job, *, began_at: int) -> None:
-    """A job was done: no wish from before it began stands any more; a later one does.
+def fulfil(connection: Connection, name: str, job: Job, *, wanted_at: int) -> None:
+    """A job was done: the wish that was seen before it is fulfilled; one that came meanwhile stands.
 
     Args:
         connection: Inside a writing transaction.
         name: The connection's name.
         job: Which.
-        began_at: When what fulfilled it began, milliseconds since the epoch.
+        wanted_at: Of the wish that was seen, to the letter: the clock may have been set back since.
     """
-    connection.execute(_FULFIL, {"of_connection": name, "of_job": str(job), "began_at": began_at})
+    connection.execute(_FULFIL, {"of_connection": name, "of_job": str(job), "seen": wanted_at})
