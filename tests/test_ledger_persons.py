@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -10,10 +10,15 @@ from bridge.errors import UserError
 from bridge.ledger import persons
 from bridge.ledger.writes import TO_SEND
 from bridge.records import Claim, Policy
+from bridge.status import event
 from builders import answered, draft, later, not_taken, of, unmapped
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from books import Book
+
+    Decide = Callable[..., Any]
 
 
 def deliver(book: Book) -> None:
@@ -222,3 +227,20 @@ def test_a_record_that_is_not_there_any_more_is_said_to_be_so(book: Book) -> Non
 def test_what_a_person_is_asked_about_is_kept_and_shown_by_name(book: Book) -> None:
     book.see(draft("Ann", id="c1"), draft("Ann", id="c2"))
     assert (book.shown("c2").name, set(book.waiting("c2"))) == ("Ann", {TO_SEND})
+
+
+@pytest.mark.parametrize("decide", [persons.accept, persons.drop])
+def test_the_history_says_from_where_a_person_decided(book: Book, decide: Decide) -> None:
+    book.see(draft("Ann", "0412"))
+    deliver(book)
+    book.see(draft("Bo", "0412", at=20))
+    number = book.number("c1")
+    book.write(
+        lambda connection: decide(
+            connection, book.feed, number, book.policy, now=book.now, by="on the command line"
+        )
+    )
+    *before, last = book.history()
+    assert last.by == "on the command line"
+    assert {line.by for line in before} == {""}
+    assert event(last).endswith(" (on the command line).")

@@ -90,6 +90,7 @@ def decide(session: Session, order: Order) -> int:
                 lambda feed: _policy(session, feed),
                 now=time.time_ns() // 1_000_000,
                 name=_claim(session, connection, order.given_name),
+                by="on the command line",
             )
         told.of(decided)
     return told.end()

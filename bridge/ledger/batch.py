@@ -40,6 +40,7 @@ class Batch:
         feed: Whose records these are.
         now: The time to note.
         decide: How heirs are decided (``decision.decide`` with the policy filled in).
+        by: From where a person decided, where one did (see ``Writes``).
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Batch:
         feed: Feed,
         now: int,
         decide: Callable[[Draft | Unsendable, LedgerRow, HolderOf], Decision | None],
+        by: str = "",
     ) -> None:
         self._connection = connection
         self._feed = feed
@@ -55,7 +57,7 @@ class Batch:
         self._holders: dict[str, Holder | None] = {}
         self._changed: dict[int, LedgerRow] = {}
         self._next_number = 0
-        self.writes = Writes(connection, feed, now)
+        self.writes = Writes(connection, feed, now, by)
 
     def expect(self, keys: Iterable[str]) -> None:
         """Look up at once who holds these names; others are looked up when asked for."""

@@ -55,17 +55,24 @@ class Decided:
 
 
 def _open(
-    connection: Connection, feed: Feed, number: int, policy: Policy, now: int
+    connection: Connection, feed: Feed, number: int, policy: Policy, now: int, by: str
 ) -> tuple[LedgerRow, Batch]:
     """The record as it stands, and a batch to carry the decision out with."""
     found = connection.execute(select(*ROW).where(records.c.number == number)).one_or_none()
     if found is None:
         raise UserError("the record is not in the ledger any more")
-    return row_of(found), Batch(connection, feed, now, partial(decision.decide, policy=policy))
+    return row_of(found), Batch(connection, feed, now, partial(decision.decide, policy=policy), by)
 
 
 def accept(
-    connection: Connection, feed: Feed, number: int, policy: Policy, *, now: int, name: Claim | None = None
+    connection: Connection,
+    feed: Feed,
+    number: int,
+    policy: Policy,
+    *,
+    now: int,
+    name: Claim | None = None,
+    by: str = "",
 ) -> LedgerRow:
     """Accept what a record waits for (see ``decision.accept``).
 
@@ -76,6 +83,7 @@ def accept(
         policy: What the user chose for this stream.
         now: The time to note.
         name: A name given in place of the mapped one.
+        by: From where the person decided, e.g. ``on the command line``: it stands in the history.
 
     Returns:
         The record as it stands now.
@@ -83,7 +91,7 @@ def accept(
     Raises:
         UserError: There is nothing to accept, or the name is taken.
     """
-    row, batch = _open(connection, feed, number, policy, now)
+    row, batch = _open(connection, feed, number, policy, now, by)
     stored = batch.writes.stored(number)
     draft = stored[TO_SEND].draft if TO_SEND in stored else None
     verdict = decision.accept(row, draft, batch.holder_of, policy, name=name)
@@ -103,20 +111,24 @@ def _decide_noted(stored: dict[int, Stored], row: LedgerRow, batch: Batch, polic
     return row if again is None else batch.carry_out(again, noted, row, sight=False)
 
 
-def drop(connection: Connection, feed: Feed, number: int, policy: Policy, *, now: int) -> LedgerRow:
+def drop(
+    connection: Connection, feed: Feed, number: int, policy: Policy, *, now: int, by: str = ""
+) -> LedgerRow:
     """Never send a record (again) (see ``decision.drop``); arguments as for ``accept``."""
-    row, batch = _open(connection, feed, number, policy, now)
+    row, batch = _open(connection, feed, number, policy, now, by)
     after = batch.carry_out(decision.drop(row), None, row, sight=False)
     batch.writes.flush()
     return after
 
 
-def retry(connection: Connection, feed: Feed, number: int, policy: Policy, *, now: int) -> LedgerRow:
+def retry(
+    connection: Connection, feed: Feed, number: int, policy: Policy, *, now: int, by: str = ""
+) -> LedgerRow:
     """Decide a record anew: at once where its draft is stored, else when it is next read.
 
     Arguments and errors as for ``accept``. A pending one is sent again without waiting.
     """
-    row, batch = _open(connection, feed, number, policy, now)
+    row, batch = _open(connection, feed, number, policy, now, by)
     _refuse_under_way(connection, row, now)
     if row.state is State.PENDING:
         connection.execute(
@@ -153,6 +165,7 @@ def decide_each(
     *,
     now: int,
     name: Claim | None = None,
+    by: str = "",
 ) -> list[Decided]:
     """Carry one decision out for each of a few records; what cannot be done to one leaves the others alone.
 
@@ -163,6 +176,7 @@ def decide_each(
         policy_of: What the user chose for a feed; raises UserError for one that is not configured.
         now: The time to note.
         name: See ``accept``.
+        by: See ``accept``.
 
     Returns:
         What became of each record, in the ledger's order.
@@ -174,22 +188,29 @@ def decide_each(
         try:
             with connection.begin_nested():
                 policy = policy_of(record.feed)
-                _carry_out(connection, verb, record, policy, now=now, name=name)
+                _carry_out(connection, verb, record, policy, now=now, name=name, by=by)
         except UserError as refusal:
             refusals[record.number] = refusal
     return _as_they_stand(connection, numbers, refusals)
 
 
 def _carry_out(
-    connection: Connection, verb: Verb, record: Found, policy: Policy, *, now: int, name: Claim | None
+    connection: Connection,
+    verb: Verb,
+    record: Found,
+    policy: Policy,
+    *,
+    now: int,
+    name: Claim | None,
+    by: str,
 ) -> None:
     match verb:
         case Verb.ACCEPT:
-            accept(connection, record.feed, record.number, policy, now=now, name=name)
+            accept(connection, record.feed, record.number, policy, now=now, name=name, by=by)
         case Verb.DROP:
-            drop(connection, record.feed, record.number, policy, now=now)
+            drop(connection, record.feed, record.number, policy, now=now, by=by)
         case Verb.RETRY:
-            retry(connection, record.feed, record.number, policy, now=now)
+            retry(connection, record.feed, record.number, policy, now=now, by=by)
 
 
 def _as_they_stand(

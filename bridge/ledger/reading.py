@@ -85,11 +85,12 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of a record's history."""
+    """One line of a record's history; ``by`` says from where a person decided, if one did."""
 
     at: int
     event: str
     detail: str
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,11 +332,11 @@ def _links_of(connection: Connection, number: int) -> tuple[str, ...]:
 def history_of(connection: Connection, number: int) -> list[Line]:
     """A record's history, oldest line first."""
     found = connection.execute(
-        select(history.c.at, history.c.event, history.c.detail)
+        select(history.c.at, history.c.event, history.c.detail, history.c.by)
         .where(history.c.record == number)
         .order_by(history.c.number)
     )
-    return [Line(row.at, row.event, row.detail) for row in found]
+    return [Line(row.at, row.event, row.detail, row.by) for row in found]
 
 
 def states(connection: Connection) -> dict[int, dict[tuple[str, str, bool, bool], int]]:

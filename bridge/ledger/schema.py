@@ -29,6 +29,7 @@ __all__ = [
     "HEAD",
     "arrivals",
     "claims",
+    "deliveries",
     "events",
     "facts",
     "feeds",
@@ -46,7 +47,7 @@ __all__ = [
     "wishes",
 ]
 
-HEAD = "0002"
+HEAD = "0003"
 """The schema's revision that this code is written for (the newest file in migrations/versions)."""
 
 metadata = MetaData()
@@ -156,6 +157,18 @@ tallies = Table(
     comment="How many records are in each state. Triggers on records keep it: see migration 0002.",
 )
 
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("feed", Integer, nullable=False),
+    Column("hour", Integer, nullable=False),
+    Column("created", Integer, nullable=False),
+    Column("existing", Integer, nullable=False),
+    PrimaryKeyConstraint("feed", "hour"),
+    sqlite_with_rowid=False,
+    comment="How many answers Trakor gave in each hour since the epoch, by whether it made the record.",
+)
+
 claims = Table(
     "claims",
     metadata,
@@ -202,6 +215,7 @@ history = Table(
     Column("at", BigInteger, nullable=False),
     Column("event", Text, nullable=False),
     Column("detail", Text, nullable=False, server_default=""),
+    Column("by", Text, nullable=False, server_default=""),
     comment="What became of each record, in short rows without personal data.",
 )
 Index("history_record", history.c.record)

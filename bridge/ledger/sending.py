@@ -18,6 +18,7 @@ from sqlalchemy import bindparam, case, delete, func, or_, select, update
 
 from bridge import decision
 from bridge.ledger.batch import Batch
+from bridge.ledger.deliveries import count_delivered
 from bridge.ledger.rows import ROW, among, payload_of, row_of, unpack
 from bridge.ledger.schema import links, records, waiting
 from bridge.ledger.writes import NOTED, TO_SEND
@@ -186,6 +187,7 @@ def settle(
         settling.settle(one, rows[one.work.number])
     settling.batch.writes.flush()
     settling.drop_merged_drafts()
+    count_delivered(connection, feed, [one for one in said if isinstance(one, Answered)], now)
     connection.execute(_SETTLED, {"numbers": numbers, "of_run": run})
 
 

@@ -77,12 +77,14 @@ class Writes:
         connection: Inside a writing transaction.
         feed: Whose records these are.
         now: The time to note.
+        by: Which person decided, where one did: from where, as a sentence has it in brackets.
     """
 
-    def __init__(self, connection: Connection, feed: Feed, now: int) -> None:
+    def __init__(self, connection: Connection, feed: Feed, now: int, by: str = "") -> None:
         self._connection = connection
         self._feed = feed
         self._now = now
+        self._by = by
         self._inserts: list[dict[str, Any]] = []
         self._updates: list[dict[str, Any]] = []
         self._claims: list[dict[str, Any]] = []
@@ -155,7 +157,9 @@ class Writes:
 
     def line(self, number: int, event: str, detail: str) -> None:
         """A line of a record's history."""
-        self._lines.append({"record": number, "at": self._now, "event": event, "detail": detail})
+        self._lines.append(
+            {"record": number, "at": self._now, "event": event, "detail": detail, "by": self._by}
+        )
 
     def stored(self, number: int) -> dict[int, Stored]:
         """The drafts that wait with a record, by slot, as they stand on disk and here."""

@@ -139,7 +139,11 @@ def event(line: Line) -> str:
     """One line of a record's history as a sentence."""
     for word, pattern, sentence in EVENTS:
         if word == line.event and (found := re.fullmatch(pattern, line.detail, re.DOTALL)):
-            return sentence.format(*found.groups())
+            said = sentence.format(*found.groups())
+            # What a decision leads to for other records has its place noted, too, and is not told with it.
+            return (
+                f"{said.removesuffix('.')} ({line.by})." if line.by and said.startswith("A person") else said
+            )
     return f"{line.event}: {line.detail}" if line.detail else line.event
 
 
