@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from pydantic import SecretStr
 
 from bridge.disclosure import disclose, markdown
+from bridge.records import Action
 from bridge.salestrekker.documents import shipped_queries
-from bridge.settings import load
+from bridge.settings import Schedule, load, parse_timing, per_day
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,6 +72,85 @@ def test_the_number_of_calls_is_an_upper_bound_that_follows_from_the_configurati
     (flow,) = disclose(settings, ("default",)).connections
     assert flow.requests_per_day_at_most == 43_200
     assert [stream.requests_per_sweep for stream in flow.streams] == [2]
+
+
+@pytest.mark.parametrize(
+    ("timing", "times"),
+    [
+        ("15m", 96),
+        ("7h", 4),
+        ("1d", 1),
+        ("2d", 1),
+        ("0 3 * * *", 1),
+        ("*/10 8-17 * * mon-fri", 60),
+        ("0,30 6,18 1 * *", 4),
+    ],
+)
+def test_how_often_something_is_due_on_one_day_is_counted_high(timing: str, times: int) -> None:
+    """On the day on which it is due most often."""
+    assert per_day(parse_timing(timing)) == times
+
+
+def test_the_calls_of_the_schedule_follow_from_it(settings: Settings) -> None:
+    """Each hour and once a night: 25 sweeps a day, of two empty pages while nothing is known."""
+    schedule = Schedule.model_validate({"contacts": "1h", "reconcile": "30 2 * * *"})
+    (flow,) = disclose(changed(settings, schedule=schedule), ("default",)).connections
+    (contacts,) = flow.streams
+    assert (contacts.sweeps_per_day_at_most, contacts.requests_per_day_by_schedule) == (25, 50)
+    assert (contacts.schedule, flow.reconciling) == (
+        "every hour",
+        "at `30 2 * * *` (crontab, Australia/Sydney)",
+    )
+
+
+def changed(settings: Settings, **changes: object) -> Settings:
+    """The same configuration, its one connection with these parts."""
+    connection = replace(settings.connections["default"], **changes)  # type: ignore[arg-type]  # as given
+    return replace(settings, connections={"default": connection})
+
+
+@pytest.fixture
+def with_webhooks(settings: Settings) -> Settings:
+    """The same configuration with a token for webhooks."""
+    return changed(settings, webhook_tokens=(SecretStr(CANARY),))
+
+
+def test_without_a_token_nothing_is_received_and_nothing_said_to_be_kept(settings: Settings) -> None:
+    text = markdown(disclose(settings, ("default",)))
+    assert "no webhooks are received" in text
+    assert "contact.graphql" not in text
+    assert "ticket" not in text
+    assert "of each webhook" not in text
+
+
+def test_with_webhooks_it_says_what_is_received_what_is_read_then_and_how_long_it_is_kept(
+    with_webhooks: Settings,
+) -> None:
+    statement = disclose(with_webhooks, ("default",))
+    (flow,) = statement.connections
+    assert flow.webhooks is not None
+    assert flow.webhooks.actions == tuple(Action)
+    assert flow.webhooks.ids_per_request == 25
+    assert flow.webhooks.fields_of_deals == (
+        "ticket.id",
+        "ticket.idClients",
+        "ticket.ticketClientTypes.idContact",
+    )
+    text = markdown(statement)
+    assert "One by its id, after a webhook, with `contact.graphql`:\nno other fields." in text
+    assert all(f"- `{field}`" in text for field in flow.webhooks.fields_of_deals)
+    assert "what became of it; for at most 400 days" in text
+    assert CANARY not in text
+
+
+def test_a_field_that_is_only_read_by_id_appears(with_webhooks: Settings) -> None:
+    own = with_webhooks.folder / "queries"
+    shutil.copytree(shipped_queries(), own)
+    query = own / "contact.graphql"
+    query.write_text(query.read_text().replace("...ContactFields", "...ContactFields\n    dateOfBirth"))
+    statement = disclose(with_webhooks, ("default",))
+    assert statement.connections[0].streams[0].more_fields_by_id == ("contact.dateOfBirth",)
+    assert "the same fields, and `contact.dateOfBirth`." in markdown(statement)
 
 
 def test_its_sections_stand_in_the_order_of_the_checklist(settings: Settings) -> None:

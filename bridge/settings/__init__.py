@@ -8,7 +8,7 @@ outermost layers only; everyone else is handed plain values.
 from __future__ import annotations
 
 from bridge.settings.addresses import Network, is_loopback, is_plain_and_remote
-from bridge.settings.crontab import Crontab, Every, Timing
+from bridge.settings.crontab import Crontab, Every, Timing, parse_timing, per_day
 from bridge.settings.load import load
 from bridge.settings.model import (
     Admin,
@@ -43,4 +43,6 @@ __all__ = [
     "is_plain_and_remote",
     "load",
     "parse_duration",
+    "parse_timing",
+    "per_day",
 ]

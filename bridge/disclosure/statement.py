@@ -1,0 +1,210 @@
+"""The statement read off the configuration, the query files, the maps and the ledger."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from bridge import __version__
+from bridge.disclosure.flows import ConnectionFlow, Disclosure, StreamFlow, WebhookFlow
+from bridge.ledger.engine import reading
+from bridge.ledger.opening import require_current, revision
+from bridge.ledger.reading import Wanted, feeds_of, total
+from bridge.mapping import DEFAULTS
+from bridge.records import Action, Stream
+from bridge.salestrekker.documents import load_document, query_folders
+from bridge.salestrekker.selection import fields_read
+from bridge.settings import Crontab, per_day
+
+if TYPE_CHECKING:
+    from bridge.settings import Connection, Settings, Timing
+
+__all__ = ["disclose"]
+
+ENDING_PAGES: Final = 2
+"""A list's end is believed when an empty page was given twice."""
+
+MINUTES_PER_DAY: Final = 24 * 60
+
+DAY: Final = 86_400
+"""Seconds."""
+
+DEALS: Final = "ticket.graphql"
+"""The query for a deal's contacts."""
+
+ENDPOINTS: Final = {Stream.CONTACTS: "POST /parties", Stream.PRODUCTS: "POST /products"}
+
+
+def disclose(settings: Settings, names: tuple[str, ...]) -> Disclosure:
+    """Make the statement for some connections.
+
+    Args:
+        settings: The configuration.
+        names: Of the connections.
+
+    Raises:
+        UserError: A query file or the ledger cannot be read.
+    """
+    known = _known_records(settings)
+    flows = tuple(_connection_flow(settings, settings.connections[name], known) for name in names)
+    stored = (*_STORED, *(_STORED_OF_WEBHOOKS if any(flow.webhooks for flow in flows) else ()), _LOGS)
+    return Disclosure(
+        application=f"salestrekker-trakor-bridge {__version__}",
+        direction="out of Salestrekker into Trakor; nothing is ever written to Salestrekker",
+        connections=flows,
+        stored=tuple(line.format(history=settings.ledger.keep_history / DAY) for line in stored),
+        credentials=_CREDENTIALS,
+        to_fill_in=_TO_FILL_IN,
+        disconnect=_DISCONNECT,
+    )
+
+
+_STORED: Final = (
+    "In one file, the ledger, on the machine that runs the application, readable by its user alone:",
+    (
+        "for each record its id in Salestrekker and in Trakor, its state, times, and keyed hashes of its "
+        "name and fields (BLAKE2b under a key kept beside the ledger); for as long as the ledger is kept"
+    ),
+    (
+        "what a record says (the fields sent, listed above) only while it waits to be sent or for a person's "
+        "decision; the row is deleted when that ends, and overwritten"
+    ),
+    "a history of each record in short lines without personal data; for {history:,.0f} days",
+)
+_STORED_OF_WEBHOOKS: Final = (
+    (
+        "of each webhook its action, the id in it, when it came and what became of it; for at most "
+        "{history:,.0f} days after that"
+    ),
+    (
+        "what a webhook says besides is not kept, unless no id can be found in it or its action is unknown: "
+        "then it is kept for a person to look at, no longer than the others"
+    ),
+)
+_LOGS: Final = (
+    "Logs hold counts, ids and errors, no names, e-mail addresses or phone numbers, and no credentials."
+)
+_CREDENTIALS: Final = (
+    (
+        "Salestrekker's credentials and Trakor's key are read from the configuration, the environment or "
+        "secret files, and kept in memory only; they are never in the ledger, a log or a message"
+    ),
+    "Salestrekker's token is asked for at each start, renewed before its end, and kept in memory only",
+    "no credentials of any user of another platform are stored",
+    "all requests go over https, except to this machine itself or where the configuration insists",
+)
+_TO_FILL_IN: Final = (
+    "Who runs it, and the person to talk to: ________",
+    "Where the machine stands (AU/NZ): ________",
+    "Date and author of the last penetration test: ________",
+)
+_DISCONNECT: Final = (
+    (
+        "Revoke the API key in Salestrekker, or have it revoked: the next request is refused, and everything "
+        "stops by itself, without losing anything."
+    ),
+    "Or stop the process on the machine that runs it: nothing else holds a credential.",
+    "To erase what is stored, delete the ledger's file, those beside it, and its key.",
+)
+
+
+def _known_records(settings: Settings) -> dict[tuple[str, Stream], int]:
+    """How many records the ledger knows of each stream of each connection; none before the first run."""
+    path = settings.ledger.path
+    if path is None or revision(path) is None:
+        return {}
+    require_current(path)
+    with reading(path) as connection:
+        return {
+            (feed.connection, feed.stream): total(connection, Wanted(feeds=(feed.number,)))
+            for feed in feeds_of(connection)
+        }
+
+
+def _connection_flow(
+    settings: Settings, connection: Connection, known: dict[tuple[str, Stream], int]
+) -> ConnectionFlow:
+    source = connection.salestrekker
+    enabled = [stream for stream in Stream if connection.stream(stream).enabled]
+    timezone = connection.schedule.timezone
+    return ConnectionFlow(
+        connection=connection.name,
+        source=urlsplit(source.url).hostname or "",
+        destination=urlsplit(connection.trakor.url).hostname or "",
+        login="e-mail and password" if source.api_key is None else "API key",
+        requests_per_minute=source.requests_per_minute,
+        requests_per_day_at_most=source.requests_per_minute * MINUTES_PER_DAY,
+        reconciling=_said(connection.schedule.reconcile, timezone),
+        webhooks=_webhook_flow(settings, connection) if connection.webhook_tokens else None,
+        streams=tuple(
+            _stream_flow(settings, connection, stream, known.get((connection.name, stream), 0))
+            for stream in enabled
+        ),
+    )
+
+
+def _stream_flow(settings: Settings, connection: Connection, stream: Stream, records: int) -> StreamFlow:
+    of_stream = connection.stream(stream)
+    schedule = connection.schedule
+    timing = {Stream.CONTACTS: schedule.contacts, Stream.PRODUCTS: schedule.products}[stream]
+    fields = _fields_of(settings, of_stream.list_query)
+    expressions = {**DEFAULTS[stream], **of_stream.map}
+    requests = math.ceil(records / of_stream.page_size) + ENDING_PAGES
+    sweeps = per_day(timing) + per_day(schedule.reconcile)
+    query_by_id = of_stream.one_query if connection.webhook_tokens else ""
+    return StreamFlow(
+        stream=str(stream),
+        query=of_stream.list_query,
+        fields_read=fields,
+        fields_sent={field: text for field, text in expressions.items() if text and field in _SENT[stream]},
+        endpoint=ENDPOINTS[stream],
+        filter=of_stream.where,
+        query_by_id=query_by_id,
+        more_fields_by_id=_more(fields, _fields_of(settings, query_by_id)) if query_by_id else (),
+        known_records=records,
+        requests_per_sweep=requests,
+        schedule=_said(timing, schedule.timezone),
+        sweeps_per_day_at_most=sweeps,
+        requests_per_day_by_schedule=sweeps * requests,
+    )
+
+
+def _webhook_flow(settings: Settings, connection: Connection) -> WebhookFlow:
+    address = settings.webhooks.public_url
+    return WebhookFlow(
+        received_at=f"{address}/webhooks/…" if address else "",
+        actions=tuple(Action),
+        ids_per_request=connection.salestrekker.ids_per_request,
+        query_for_deals=DEALS,
+        fields_of_deals=_fields_of(settings, DEALS) if connection.contacts.enabled else (),
+    )
+
+
+def _fields_of(settings: Settings, query: str) -> tuple[str, ...]:
+    return fields_read(load_document(query, query_folders(settings.folder)))
+
+
+def _more(fields: tuple[str, ...], fields_by_id: tuple[str, ...]) -> tuple[str, ...]:
+    """What the second reads and the first does not; their root fields (``contacts``, ``contact``) differ."""
+    known = {field.partition(".")[2] for field in fields}
+    return tuple(field for field in fields_by_id if field.partition(".")[2] not in known)
+
+
+def _said(timing: Timing, timezone: str) -> str:
+    """When something is due, in words where there are some."""
+    if isinstance(timing, Crontab):
+        fields = (timing.minute, timing.hour, timing.day, timing.month, timing.weekday)
+        return f"at `{' '.join(fields)}` (crontab, {timezone})"
+    number, unit = next(
+        (timing.seconds / seconds, unit)
+        for seconds, unit in ((DAY, "days"), (3600, "hours"), (60, "minutes"), (1, "seconds"))
+        if timing.seconds % seconds == 0 or seconds == 1
+    )
+    return f"every {number:g} {unit}" if number != 1 else f"every {unit.removesuffix('s')}"
+
+
+_SENT: Final = {
+    Stream.CONTACTS: ("name", "contact_info"),
+    Stream.PRODUCTS: ("name", "description", "price"),
+}
