@@ -17,8 +17,10 @@ from bridge import naming
 from bridge.decision import decide
 from bridge.errors import UserError
 from bridge.ledger import persons
-from bridge.ledger.absence import mark_gone
+from bridge.ledger.absence import mark_gone, mark_gone_by_id
 from bridge.ledger.observing import Sight, observe
+from bridge.ledger.opening import _upgrade
+from bridge.ledger.reading import states
 from bridge.ledger.rows import Feed, feed_of
 from bridge.ledger.schema import claims, links, metadata, records, waiting
 from bridge.ledger.sending import claim, give_up_claims, settle
@@ -137,6 +139,7 @@ class Snapshot:
     claims: dict[str, Any]
     links: dict[str, int]
     waiting: dict[tuple[int, int], str]
+    states: dict[int, dict[tuple[str, str, bool, bool], int]]
 
     def row(self, source_id: str) -> Any:  # noqa: ANN401 - a row of the table, any column
         """A record's row; None where the ledger does not know it."""
@@ -156,7 +159,8 @@ def _engine() -> Engine:
     def _on_begin(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
-    metadata.create_all(engine)
+    with engine.begin() as connection:
+        _upgrade(connection)  # as on disk: with the triggers, which metadata does not know
     return engine
 
 
@@ -200,6 +204,7 @@ class World:
                 {row.key: row for row in connection.execute(select(claims))},
                 {row.trakor_id: row.record for row in connection.execute(select(links))},
                 {(row.record, row.slot): row.body for row in connection.execute(select(waiting))},
+                states(connection),
             )
 
     # -- the source
@@ -230,6 +235,12 @@ class World:
         """Everything is read once more."""
         at = self.tick()
         self.observe([self.seen(one, at) for one in self.there()])
+
+    def deleted(self, source_id: str, age: int) -> None:
+        """A webhook said that a record was deleted, and reading it by its id, a while ago, found nothing."""
+        feed, now = self.feeds[source_id[0]], self.tick()
+        with self._engine.begin() as connection:
+            mark_gone_by_id(connection, feed, [source_id], self.policy, read_at=now - age, now=now)
 
     def sweep(self, letter: str, absent: Collection[str]) -> None:
         """A complete sweep of one connection; what it does not see is gone from the source."""

@@ -11,6 +11,7 @@ the end everything is brought to rest, and what is in Trakor is compared with th
 from __future__ import annotations
 
 import os
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from hypothesis import HealthCheck, settings
@@ -87,6 +88,15 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(letter=st.sampled_from("ab"), absent=st.sets(st.sampled_from(IDS), max_size=2))
     def sweep(self, letter: str, absent: set[str]) -> None:
         self.world.sweep(letter, absent)
+
+    @rule(source_id=st.sampled_from(IDS), age=st.integers(1, 200))
+    def deleted(self, source_id: str, age: int) -> None:
+        """Where it was read after that, it is there again."""
+        before = self.world.snapshot().row(source_id)
+        self.world.deleted(source_id, age)
+        known = self.world.snapshot().row(source_id)
+        assert known is None or known.gone or known.read_at > self.world.now - age
+        assert known is None or before.gone or not known.gone or known.read_at == self.world.now - age
 
     @rule()
     def see_all_again(self) -> None:
@@ -169,6 +179,7 @@ class LedgerMachine(RuleBasedStateMachine):
             holds_its_name(row, now)
             is_stood_for_where_it_is_merged(row, now)
             shares_no_link(row, now)
+        counts_are_kept(now)
         claims_are_held_by_what_is_pending_tried_or_answered(now, self.world.sources)
         drafts_wait_only_with_what_waits(now)
         self.every_name_that_the_bridge_made_is_claimed(now)
@@ -247,6 +258,15 @@ def shares_no_link(row: Any, now: Snapshot) -> None:  # noqa: ANN401
         assert now.links[row.trakor_id] == row.number, row
 
 
+def counts_are_kept(now: Snapshot) -> None:
+    """The numbers of ``status`` are kept by triggers, and are those that counting would give."""
+    counted: Counter[tuple[int, str, str, bool, bool]] = Counter(
+        (row.feed, row.state, row.reason or "", bool(row.gone), bool(row.filtered)) for row in now.rows
+    )
+    kept = {(feed, *kind): number for feed, kinds in now.states.items() for kind, number in kinds.items()}
+    assert kept == counted
+
+
 def claims_are_held_by_what_is_pending_tried_or_answered(
     now: Snapshot, sources: Mapping[str, History]
 ) -> None:
@@ -274,7 +294,7 @@ def drafts_wait_only_with_what_waits(now: Snapshot) -> None:
 def undated(now: Snapshot) -> list[Any]:
     """All of a snapshot's rows but for when they were read."""
     rows = [{**row._asdict(), "read_at": None} for row in now.rows]
-    return [rows, now.claims, now.links, sorted(now.waiting)]
+    return [rows, now.claims, now.links, sorted(now.waiting), now.states]
 
 
 TestLedger = LedgerMachine.TestCase

@@ -20,12 +20,14 @@ from bridge.ledger.schema import records, sweeps
 from bridge.records import State
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
     from sqlalchemy import Connection
 
     from bridge.ledger.rows import Feed
-    from bridge.records import Policy
+    from bridge.records import LedgerRow, Policy
 
-__all__ = ["FEW", "Absent", "absent", "mark_gone"]
+__all__ = ["FEW", "Absent", "absent", "mark_gone", "mark_gone_by_id"]
 
 FEW: Final = 10
 """So many may always be marked, however small the list is."""
@@ -55,6 +57,20 @@ _MORE_GONE = (
     update(sweeps)
     .where(sweeps.c.number == bindparam("of_sweep"))
     .values(gone=sweeps.c.gone + bindparam("more"))
+)
+
+_NOT_READ_SINCE = (
+    select(*ROW)
+    .where(
+        records.c.feed == bindparam("of_feed"),
+        among(records.c.source_id, "ids"),
+        records.c.gone == 0,
+        records.c.read_at <= bindparam("at"),
+    )
+    .order_by(records.c.number)
+)
+_GONE = (
+    update(records).where(records.c.number == bindparam("row_number")).values(gone=1, read_at=bindparam("at"))
 )
 
 
@@ -102,15 +118,53 @@ def mark_gone(
     """
     some = (*_unseen(feed, sweep), records.c.number > after)
     found = connection.execute(select(*ROW).where(*some).order_by(records.c.number).limit(AT_ONCE)).all()
-    numbers = [row.number for row in found]
+    numbers = _mark(connection, feed, [row_of(one) for one in found], policy, now)
+    if numbers:
+        connection.execute(_MORE_GONE, {"of_sweep": sweep, "more": len(numbers)})
+    return numbers
+
+
+def mark_gone_by_id(
+    connection: Connection,
+    feed: Feed,
+    source_ids: Collection[str],
+    policy: Policy,
+    *,
+    read_at: int,
+    now: int,
+) -> list[int]:
+    """Mark what a webhook said was deleted, and was then asked for by its id and was not there.
+
+    One that was read later than that is there again, and one that is not known stays so.
+
+    Args:
+        connection: Inside a writing transaction.
+        feed: Whose records.
+        source_ids: Salestrekker's ids of them, at most some hundred.
+        policy: What the user chose for this stream.
+        read_at: When the read began that did not find them: a page read earlier does not bring them back.
+        now: The time to note.
+
+    Returns:
+        The numbers of those marked, in rising order.
+    """
+    asked = {"of_feed": feed.number, "ids": list(source_ids), "at": read_at}
+    found = [row_of(one) for one in connection.execute(_NOT_READ_SINCE, asked)]
+    return _mark(connection, feed, [replace(row, read_at=read_at) for row in found], policy, now)
+
+
+def _mark(
+    connection: Connection, feed: Feed, rows: Sequence[LedgerRow], policy: Policy, now: int
+) -> list[int]:
+    """Mark these records; those that were never sent give their names back."""
+    numbers = [row.number for row in rows]
     # All of them first: a name that one gives back must not go to another that is gone likewise.
-    connection.execute(update(records).where(among(records.c.number, numbers)).values(gone=1))
+    if rows:
+        connection.execute(_GONE, [{"row_number": row.number, "at": row.read_at} for row in rows])
     batch = Batch(connection, feed, now, partial(decide, policy=policy))
-    for row in (replace(row_of(one), gone=True) for one in found):
+    for row in (replace(one, gone=True) for one in rows):
         if row.state is State.PENDING and not row.attempts:
             batch.carry_out(give_back(row), None, row, sight=False)
         batch.writes.line(row.number, "gone", "no longer in Salestrekker's list")
     batch.writes.flush()
-    if numbers:
-        connection.execute(_MORE_GONE, {"of_sweep": sweep, "more": len(numbers)})
     return numbers
