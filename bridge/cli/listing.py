@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
-from rich.table import Column, Table
+from rich.table import Table
 from rich.text import Text
 
 from bridge.cli.plain import cell, plain
@@ -16,7 +16,7 @@ from bridge.cli.render import COLOURS, console
 from bridge.status import iso, short_age
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from bridge.ledger.reading import Found
 
@@ -28,8 +28,14 @@ COLUMNS: Final = (
 )  # fmt: skip
 """What is told of each record, in CSV in this order."""
 
-ROOM_FOR_ALL: Final = 92
-"""Columns of a terminal from which a table has all there is; a narrower one does without ages."""
+SPACE: Final = 2
+"""Columns of a terminal that are left free behind each of a table."""
+
+WIDEST: Final = {"state": 30, "name": 60}
+"""What is longer is folded, and a name is cut."""
+
+TIGHTENED: Final = (("id", 36), ("state", 18), ("name", 20), ("since", 0), ("name", 10), ("id", 12))
+"""Where a table is wider than its place: what gives way, down to how many columns, one after the other."""
 
 NO_TERMINAL_WIDTH: Final = 160
 """Columns of a table that goes into a file or a pipe."""
@@ -106,30 +112,48 @@ def state_of(record: Found) -> Text:
 def show_table(records: Sequence[Found], *, error: bool = False) -> None:
     """Show records on standard output, or on standard error."""
     out = console(error=error)
-    width = out.width if out.is_terminal else NO_TERMINAL_WIDTH
-    now = time.time_ns() // 1_000_000
-    columns = _columns(records, now, narrow=width < ROOM_FOR_ALL)
-    table = Table(*(column for column, _ in columns), box=None, pad_edge=False, header_style="bold")
-    table.padding = (0, 2, 0, 0)
-    for cells in zip(*(texts for _, texts in columns), strict=True):
+    if not out.is_terminal:
+        out.width = NO_TERMINAL_WIDTH
+    columns = _columns(records, time.time_ns() // 1_000_000)
+    widths = _widths(columns, out.width)
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, SPACE, 0, 0))
+    for heading, wide in widths.items():
+        cut = heading == "name"
+        table.add_column(heading, width=wide, no_wrap=cut, overflow="ellipsis" if cut else "fold")
+    for cells in zip(*(columns[heading] for heading in widths), strict=True):
         table.add_row(*cells)
-    out.print(table, width=width)
+    out.print(table)
 
 
-def _columns(records: Sequence[Found], now: int, *, narrow: bool) -> list[tuple[Column, list[Text]]]:
-    """The columns that say something of these records, and fit, each with its cells."""
-    longest = max((len(plain(record.id)) for record in records), default=0)
-    state = Column("state", overflow="fold", max_width=18 if narrow else 30)
-    name = Column("name", overflow="ellipsis", no_wrap=True, min_width=10, max_width=60)
-    identity = Column("id", overflow="fold", min_width=min(36, longest))
-    columns = [(state, [state_of(record) for record in records])]
-    if any(record.name for record in records):
-        columns.append((name, [Text(plain(record.name)) for record in records]))
-    if len({record.feed.connection for record in records}) > 1:
-        columns.append((Column("connection"), [Text(plain(record.feed.connection)) for record in records]))
-    columns.append((Column("stream"), [Text(str(record.feed.stream)) for record in records]))
-    columns.append((identity, [Text(plain(record.id)) for record in records]))
-    if not narrow:
-        ages = [Text(short_age(record.since_at, now), style="grey50") for record in records]
-        columns.append((Column("since", no_wrap=True), ages))
+def _columns(records: Sequence[Found], now: int) -> dict[str, list[Text]]:
+    """The columns that say something of these records: heading -> cells."""
+    columns = {
+        "state": [state_of(record) for record in records],
+        "name": [Text(plain(record.name)) for record in records],
+        "connection": [Text(plain(record.feed.connection)) for record in records],
+        "stream": [Text(str(record.feed.stream)) for record in records],
+        "id": [Text(plain(record.id)) for record in records],
+        "since": [Text(short_age(record.since_at, now), style="grey50") for record in records],
+    }
+    if not any(record.name for record in records):
+        del columns["name"]
+    if len({record.feed.connection for record in records}) == 1:
+        del columns["connection"]
     return columns
+
+
+def _widths(columns: Mapping[str, Sequence[Text]], width: int) -> dict[str, int]:
+    """How wide each column is in a table no wider than this; what there is no room for is left out."""
+    widths = {
+        heading: min(max(len(heading), *(one.cell_len for one in cells)), WIDEST.get(heading, width))
+        for heading, cells in columns.items()
+    }
+    for heading, least in TIGHTENED:
+        over = sum(widths.values()) + SPACE * len(widths) - width
+        if over <= 0:
+            break
+        if not least:
+            del widths[heading]
+        elif heading in widths:
+            widths[heading] = min(widths[heading], max(least, widths[heading] - over))
+    return widths

@@ -1,0 +1,78 @@
+"""The table of records on terminals of any width: its lines never break, and ids stay whole."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bridge.cli.listing import show_table
+from bridge.ledger.reading import Found
+from bridge.ledger.rows import Feed
+from bridge.records import Stream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ID = "5f0e9c1a-8f0c-4c2b-9a57-0a1b2c3d4e5f"
+LONG = "An uncommonly long name of somebody or something 漢字 " * 4
+
+
+def record(*, name: str = "", state: str = "delivered", reason: str = "", identity: str = ID) -> Found:
+    """A contact that has been in its state for three minutes."""
+    since = time.time_ns() // 1_000_000 - 180_000
+    feed = Feed(1, "default", Stream.CONTACTS, 1)
+    return Found(1, feed, identity, state, reason, (), "", "", "", (), since, name)
+
+
+@pytest.fixture
+def shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[[int, Found], list[str]]:
+    """The lines of the table of one record on a terminal of so many columns, without colours."""
+
+    def show(width: int, one: Found) -> list[str]:
+        monkeypatch.setenv("TTY_COMPATIBLE", "1")
+        monkeypatch.setenv("TERM", "xterm")
+        monkeypatch.setenv("COLUMNS", str(width))
+        show_table([one])
+        return re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out).splitlines()
+
+    return show
+
+
+@pytest.mark.parametrize("width", [80, 100, 132, 200])
+@pytest.mark.parametrize("state", [("held", "renamed"), ("rejected", "refused-by-trakor")])
+def test_a_long_name_is_cut_and_leaves_the_id_whole(
+    shown: Callable[[int, Found], list[str]], width: int, state: tuple[str, str]
+) -> None:
+    lines = shown(width, record(name=LONG, state=state[0], reason=state[1]))
+    assert len(lines) <= 3, "headings, the record, and at most a second line of its state"
+    assert "An uncomm" in lines[1]
+    assert ID in lines[1]
+
+
+def test_where_there_is_room_on_80_columns_it_says_since_when(
+    shown: Callable[[int, Found], list[str]],
+) -> None:
+    headings, line = shown(80, record())
+    assert headings.split() == ["state", "stream", "id", "since"]
+    assert line.rstrip().endswith("3 min")
+
+
+def test_where_there_is_none_the_age_gives_way_before_the_id(
+    shown: Callable[[int, Found], list[str]],
+) -> None:
+    headings, *lines = shown(80, record(name="Jane Smith", state="rejected", reason="refused-by-trakor"))
+    assert headings.split() == ["state", "name", "stream", "id"]
+    assert ID in lines[0]
+
+
+def test_an_id_that_is_longer_than_the_terminal_is_folded_and_none_of_it_lost(
+    shown: Callable[[int, Found], list[str]],
+) -> None:
+    lines = shown(60, record(identity="x" * 200))
+    assert "".join(lines).count("x") == 200
+    assert all(len(line) <= 60 for line in lines)
