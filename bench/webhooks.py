@@ -1,0 +1,266 @@
+"""How many webhooks the bridge keeps, and how long a sender waits for its 202.
+
+    python bench/webhooks.py [--events 40000] [--seconds 10] [--repeat 3]
+
+The listener with its inbox and a ledger on disk run in a process of their own, on one core where the system
+allows that; the senders run in this one. What counts is the work done in one second of that process's CPU
+time. How long a sender waits is measured from the moment when its webhook was due, at a fixed rate whatever
+the answers: one that is sent late because the one before it waited counts as late. In the end the ledger
+must have every event that was answered 202. Exit status 1: a target is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+
+from bridge.ledger.engine import reading
+from bridge.ledger.events import webhook_numbers
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+RATE_TARGET = 4000.0
+WAIT_TARGET = 20.0
+PER_SECOND = 1000
+SENDERS = 64
+TOKEN = "0123456789abcdef" * 2
+SERVER = """
+import asyncio, os, sys, time
+from pathlib import Path
+from bridge.ledger.engine import Ledger
+from bridge.ledger.inbox import Inbox
+from bridge.ledger.opening import prepare
+from bridge.webhooks import Receiver
+
+async def main():
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    path = Path(sys.argv[1])
+    prepare(path)
+    ledger = Ledger(path)
+    inbox = Inbox(ledger, on_kept=lambda names: None)
+    clock = lambda: time.time_ns() // 1_000_000
+    receiver = Receiver(inbox.keep, tokens={"default": [sys.argv[2]]}, clock=clock)
+    _, port = await receiver.start("127.0.0.1", 0)
+    print(port, flush=True)
+    await asyncio.to_thread(sys.stdin.read)
+    await receiver.stop()
+    await inbox.close()
+    ledger.close()
+
+asyncio.run(main())
+"""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the table."""
+
+    what: str
+    figure: float
+    target: float | None = None
+    at_least: bool = False
+    note: str = ""
+
+    @property
+    def holds(self) -> bool:
+        """Whether the target is met."""
+        if self.target is None:
+            return True
+        return self.figure >= self.target if self.at_least else self.figure <= self.target
+
+    def __str__(self) -> str:
+        line = f"{self.what:<44}{self.figure:>10,.1f}"
+        if self.target is not None:
+            side = ">=" if self.at_least else "<="
+            line += f"  {side} {self.target:>7,.0f}  {'holds' if self.holds else 'MISSED'}"
+        return f"{line}  {self.note}".rstrip()
+
+
+class Sender(asyncio.Protocol):
+    """One connection that posts one webhook after the other."""
+
+    def __init__(self) -> None:
+        self._answer: asyncio.Future[bool] | None = None
+        self._heard = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Note where to write."""
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Note the answer, once it is whole: it has no body."""
+        self._heard += data
+        if self._heard.endswith(b"\r\n\r\n") and self._answer is not None:
+            self._answer.set_result(self._heard.startswith(b"HTTP/1.1 202 "))
+            self._heard = b""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let nobody wait for an answer that never comes."""
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(exc or ConnectionError("closed"))
+
+    async def post(self, number: int) -> bool:
+        """Post one; whether it was answered 202."""
+        body = b'{"id": "5f0e9c1a-8f0c-4c2b-9a57-%012d", "type": "contact"}' % number
+        head = (
+            f"POST /webhooks/{TOKEN}/contact-updated HTTP/1.1\r\nHost: bridge.example\r\n"
+            "User-Agent: bench\r\nAccept: */*\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n"
+        )
+        self._answer = asyncio.get_running_loop().create_future()
+        self.transport.write(head.encode() + body)  # type: ignore[attr-defined]  # of a stream, it can
+        return await self._answer
+
+
+@dataclass
+class Server:
+    """The process that is measured."""
+
+    process: psutil.Process
+    port: int
+    ledger: Path
+
+    def cpu(self) -> float:
+        """Seconds of CPU time that it has used."""
+        return sum(self.process.cpu_times()[:2])
+
+    async def dial(self) -> Sender:
+        """One more connection."""
+        loop = asyncio.get_running_loop()
+        return (await loop.create_connection(Sender, "127.0.0.1", self.port))[1]
+
+    def kept(self) -> int:
+        """How many events are in the ledger."""
+        with reading(self.ledger) as connection:
+            return sum(one.received for one in webhook_numbers(connection).values())
+
+
+@contextlib.asynccontextmanager
+async def running(folder: Path) -> AsyncIterator[Server]:
+    """The listener, its inbox and a new ledger, in a process of their own."""
+    ledger = folder / f"{time.time_ns()}.db"
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", SERVER, str(ledger), TOKEN, stdin=pipe, stdout=pipe
+    )
+    if process.stdout is None or process.stdin is None:
+        raise RuntimeError("the listener has no input or output")
+    try:
+        while not (line := await asyncio.wait_for(process.stdout.readline(), timeout=30)).strip().isdigit():
+            if not line:
+                raise RuntimeError("the listener did not start")
+        yield Server(psutil.Process(process.pid), int(line), ledger)
+    finally:
+        process.stdin.close()
+        await process.wait()
+
+
+async def as_fast_as_it_goes(server: Server, events: int) -> tuple[float, float]:
+    """Post with 64 connections; gives events per CPU second of the server, and per second."""
+    numbers = iter(range(events))
+
+    async def send(sender: Sender) -> int:
+        return sum([await sender.post(number) for number in numbers])
+
+    senders = [await server.dial() for _ in range(SENDERS)]
+    cpu, wall = server.cpu(), time.perf_counter()
+    taken = sum(await asyncio.gather(*(send(sender) for sender in senders)))
+    cpu, wall = server.cpu() - cpu, time.perf_counter() - wall
+    require(taken == events, f"only {taken} of {events} were answered 202")
+    return events / cpu, events / wall
+
+
+async def at_a_rate(server: Server, seconds: int) -> list[float]:
+    """Post 1,000 a second, each when it is due; gives how long each waited for its 202, in ms."""
+    idle = [await server.dial() for _ in range(SENDERS)]
+    waits: list[float] = []
+
+    async def send(number: int, due: float) -> None:
+        sender = idle.pop() if idle else await server.dial()
+        require(await sender.post(number), "an event was not answered 202")
+        waits.append((time.perf_counter() - due) * 1000)
+        idle.append(sender)
+
+    start = time.perf_counter()
+    async with asyncio.TaskGroup() as group:
+        for number in range(seconds * PER_SECOND):
+            due = start + number / PER_SECOND
+            if (early := due - time.perf_counter()) > 0:
+                await asyncio.sleep(early)
+            group.create_task(send(number, due))
+    return sorted(waits)
+
+
+def require(holds: bool, otherwise: str) -> None:  # noqa: FBT001 - reads like assert
+    """End with a sentence where something does not hold."""
+    if not holds:
+        raise RuntimeError(otherwise)
+
+
+async def run(folder: Path, events: int, seconds: int, repeat: int) -> list[Line]:
+    """Measure both, each several times on a ledger of its own; the best counts, the worst stands beside."""
+    rates: list[tuple[float, float]] = []
+    waits: list[list[float]] = []
+    for _ in range(repeat):
+        async with running(folder) as server:
+            rates.append(await as_fast_as_it_goes(server, events))
+            require(server.kept() == events, "the ledger lacks events that were answered 202")
+        async with running(folder) as server:
+            waits.append(await at_a_rate(server, seconds))
+            require(server.kept() == seconds * PER_SECOND, "the ledger lacks events that were answered 202")
+    best, worst = max(rates), min(rates)
+    slowest = sorted(percentile(one, 0.99) for one in waits)
+    return [
+        Line(
+            "kept per CPU second of the listener",
+            best[0],
+            RATE_TARGET,
+            at_least=True,
+            note=f"worst {worst[0]:,.0f}",
+        ),
+        Line("kept per second, 64 senders", max(rate for _, rate in rates)),
+        Line(
+            "ms to the 202 at 1,000/s, 99 of 100 within",
+            slowest[0],
+            WAIT_TARGET,
+            note=f"worst {slowest[-1]:.1f}",
+        ),
+        Line("ms to the 202 at 1,000/s, half within", min(percentile(one, 0.5) for one in waits)),
+    ]
+
+
+def percentile(ordered: list[float], share: float) -> float:
+    """The value that this share of the values does not exceed."""
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+
+
+def main() -> int:
+    """Print the table; 1 where a target is missed."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--events", type=int, default=40_000, help="how many are posted as fast as it goes")
+    parser.add_argument("--seconds", type=int, default=10, help="how long 1,000 a second are posted")
+    parser.add_argument("--repeat", type=int, default=3, help="how often each is measured")
+    parser.add_argument("--folder", type=Path, help="where the ledgers lie; the disk decides the waits")
+    arguments = parser.parse_args()
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+        lines = asyncio.run(run(Path(folder), arguments.events, arguments.seconds, arguments.repeat))
+    print(*lines, sep="\n")
+    return 0 if all(line.holds for line in lines) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
