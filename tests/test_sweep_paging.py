@@ -17,7 +17,8 @@ from bridge.records import Policy, Stream
 from bridge.salestrekker.client import Retries, SalestrekkerClient
 from bridge.salestrekker.queries import load_list
 from bridge.sandbox import Fault, Options, Sandbox, ShapeKind
-from bridge.sync import ROWS_AT_ONCE, Listing, sweep
+from bridge.sync import Listing, sweep
+from bridge.sync.drafts import ROWS_AT_ONCE
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator

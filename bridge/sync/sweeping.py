@@ -12,7 +12,6 @@ a sweep that dies goes on where it was and costs at most one page read again.
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -24,24 +23,19 @@ from bridge.errors import UserError
 from bridge.ledger.absence import absent, mark_gone
 from bridge.ledger.observing import Observed, Sight, observe
 from bridge.ledger.sweeps import begin_sweep, end_sweep
+from bridge.sync.drafts import ROWS_AT_ONCE, drafts_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Sequence
+    from collections.abc import AsyncGenerator, Callable
 
     from bridge.ledger.engine import Ledger
     from bridge.ledger.rows import Feed
     from bridge.ledger.sweeps import Sweep
     from bridge.mapping import Mapper
-    from bridge.records import Draft, Policy, Record, Unsendable
+    from bridge.records import Policy
     from bridge.salestrekker.pages import Page
 
 __all__ = ["Listing", "Swept", "sweep"]
-
-ROWS_AT_ONCE: Final = 100
-"""Records that one transaction observes at most, so that a webhook's never waits long behind it."""
-
-MAPPED_AT_ONCE: Final = 5
-"""Records that are mapped in one go, a third of a millisecond: Trakor's answers wait for the same loop."""
 
 BARREN_PAGES: Final = 2
 """So many pages in a row without anything new, and the list repeats itself."""
@@ -201,15 +195,6 @@ async def _mark_gone(
         swept.gone += len(marked)
 
 
-async def _drafts(part: Sequence[Record], mapper: Mapper) -> list[Draft | Unsendable]:
-    """Map some records, and let the loop see to what waits meanwhile."""
-    drafts: list[Draft | Unsendable] = []
-    for at in range(0, len(part), MAPPED_AT_ONCE):
-        drafts += [mapper(record) for record in part[at : at + MAPPED_AT_ONCE]]
-        await asyncio.sleep(0)
-    return drafts
-
-
 def _expect_news(page: Page, listing: Listing, swept: Swept, *, fresh: int, resumed: bool) -> None:
     """A list whose pages bring nothing new has no end.
 
@@ -240,7 +225,7 @@ async def _observe_page(
     parts = [whole[at : at + ROWS_AT_ONCE] for at in range(0, len(whole), ROWS_AT_ONCE)] or [()]
     fresh = pending = 0
     for index, part in enumerate(parts):
-        drafts = await _drafts(part, listing.mapper)
+        drafts = await drafts_of(part, listing.mapper)
         position = page.next_position if index == len(parts) - 1 else None
         seen = await ledger.call(
             observe,

@@ -1,0 +1,15 @@
+"""From the source to the ledger: sweeps of whole lists, and single records by their ids.
+
+::
+
+    sweeping.sweep ──page by page──┐
+                                   ├──> drafts_of ──> ledger.observe
+    byid.refresh ──some ids────────┘
+
+Nothing is sent here.
+"""
+
+from bridge.sync.byid import OneListing, Refreshed, refresh
+from bridge.sync.sweeping import Listing, Swept, sweep
+
+__all__ = ["Listing", "OneListing", "Refreshed", "Swept", "refresh", "sweep"]
