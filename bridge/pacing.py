@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["LONGEST_RETRY_AFTER", "Valve", "backoff", "retry_after"]
+__all__ = ["LONGEST_RETRY_AFTER", "Valve", "backoff", "probe_wait", "retry_after"]
 
 LONGEST_RETRY_AFTER: Final = 3600.0
 """No ``Retry-After`` is believed beyond an hour: a wrong clock over there must not stop us for days."""
@@ -38,6 +38,24 @@ def backoff(attempt: int, first: float, maximum: float, random: Callable[[], flo
         Seconds in [0, maximum).
     """
     return random() * _doubled(first, attempt - 1, maximum)
+
+
+def probe_wait(failed: int, first: float, maximum: float, random: Callable[[], float]) -> float:
+    """How long to leave a destination alone before the next probe: capped doubling, some jitter.
+
+    Drawn from the upper half of its interval, so that two processes fall out of step and there is still
+    a least distance between probes.
+
+    Args:
+        failed: How many probes have failed so far, from 0.
+        first: The longest first wait.
+        maximum: The longest of all waits.
+        random: Gives a number of [0, 1).
+
+    Returns:
+        Seconds.
+    """
+    return _doubled(first, failed, maximum) * (0.5 + random() / 2)
 
 
 def retry_after(value: str | None, now: float) -> float | None:
@@ -96,8 +114,7 @@ class Valve:
         threshold: How many transient failures in a row, without a pass between, mean that it is down.
         probe_first: The first wait before a probe, doubling with each that fails, to
         probe_max: the longest.
-        random: Gives a number of [0, 1). A wait is drawn from the upper half of its interval: jitter, so
-            that two processes fall out of step, and still a least distance between probes.
+        random: Gives a number of [0, 1), for the jitter of the waits (``probe_wait``).
     """
 
     def __init__(
@@ -121,6 +138,11 @@ class Valve:
     def down_since(self) -> float | None:
         """When the destination was found down; None while it is not."""
         return self._down_since
+
+    @property
+    def failed_probes(self) -> int:
+        """How many probes have failed since it was found down."""
+        return self._failed_probes
 
     def allowed(self, now: float, in_flight: int) -> int:
         """How many more requests may begin now, given how many have no answer yet."""
@@ -172,5 +194,6 @@ class Valve:
             self._schedule_probe(now)
 
     def _schedule_probe(self, now: float) -> None:
-        wait = _doubled(self._probe_first, self._failed_probes, self._probe_max)
-        self._probe_at = now + wait * (0.5 + self._random() / 2)
+        self._probe_at = now + probe_wait(
+            self._failed_probes, self._probe_first, self._probe_max, self._random
+        )

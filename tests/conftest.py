@@ -9,7 +9,10 @@ import aiohttp
 import pytest
 
 from books import Book, empty_ledger
+from bridge.ledger.rows import feed_of
+from bridge.records import Stream
 from bridge.sandbox import Options, Sandbox
+from rigs import Rig, WatchedLedger
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
@@ -89,3 +92,19 @@ def ledger_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def book(ledger_template: Path, tmp_path: Path) -> Book:
     """An empty ledger on disk, with the verbs that tests speak in."""
     return Book(empty_ledger(ledger_template, tmp_path / "ledger.db"))
+
+
+@pytest.fixture
+async def rig(
+    start_sandbox: Callable[[Options], Awaitable[Sandbox]], ledger_template: Path, tmp_path: Path
+) -> AsyncIterator[Rig]:
+    """A ledger, the simulated Trakor, and delivery between the two."""
+    sandbox = await start_sandbox(Options(contacts=0, products=0))
+    ledger = WatchedLedger(empty_ledger(ledger_template, tmp_path / "ledger.db"))
+    try:
+        feeds = {stream: await ledger.call(feed_of, "default", "default", stream) for stream in Stream}
+        rig = Rig(ledger, feeds, sandbox)
+        async with rig.client:
+            yield rig
+    finally:
+        ledger.close()

@@ -3,194 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections import Counter
 from contextlib import suppress
 from itertools import pairwise
-from pathlib import Path
-from shutil import copyfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import select
 
-from bridge.decision import decide
-from bridge.delivery import Delivery, Lane, Pace
+from bridge.delivery import Lane
 from bridge.delivery.outbox import Outbox
 from bridge.errors import Refused
-from bridge.ledger.engine import Ledger
-from bridge.ledger.observing import Sight, observe
-from bridge.ledger.opening import open_ledger
-from bridge.ledger.rows import feed_of
-from bridge.ledger.schema import history, links, records
-from bridge.ledger.sending import claim, give_up_claims
-from bridge.records import Later, Policy, Stream
-from bridge.sandbox import Fault, Options, Sandbox
-from bridge.trakor import TrakorClient
-from builders import HASHER, draft
+from bridge.ledger.sending import claim
+from bridge.records import Later, Policy
+from bridge.sandbox import Fault
+from rigs import CONTACTS, PRODUCTS, QUICK, WatchedLedger, details, names, now, some_turns
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+    from collections.abc import Callable
 
-    from sqlalchemy import Connection, Row
-
-    from bridge.ledger.rows import Feed
     from bridge.records import Answer, Outcome, Payload
+    from bridge.sandbox import Sandbox
     from bridge.sandbox.traffic import Exchange
+    from bridge.trakor import TrakorClient
+    from rigs import Rig
 
-    Start = Callable[[Options], Awaitable[Sandbox]]
     Breaking = Callable[[Sandbox], None]
-
-CONTACTS, PRODUCTS = Stream.CONTACTS, Stream.PRODUCTS
-QUICK: dict[str, Any] = {
-    "max_in_flight": 8,
-    "retry_first": 0.001,
-    "retry_max": 0.005,
-    "probe_first": 0.02,
-    "probe_max": 0.05,
-    "give_up_after": 30.0,
-}
-
-
-def names(number: int, what: str = "Ada") -> list[str]:
-    return [f"{what} {index:04}" for index in range(number)]
-
-
-def _rows(connection: Connection) -> dict[str, Row[*tuple[Any, ...]]]:
-    return {row.source_id: row for row in connection.execute(select(records))}
-
-
-def _links(connection: Connection) -> dict[int, str]:
-    found = connection.execute(select(links.c.record, links.c.trakor_id))
-    return {row.record: row.trakor_id for row in found}
-
-
-def _details(connection: Connection) -> dict[str, str]:
-    found = connection.execute(
-        select(records.c.source_id, history.c.detail)
-        .join(history, history.c.record == records.c.number)
-        .order_by(history.c.number)
-    )
-    return {row.source_id: row.detail for row in found}
-
-
-class Rig:
-    """A ledger, the simulated Trakor, and delivery between the two. A record's id is its name."""
-
-    def __init__(self, ledger: Ledger, feeds: Mapping[Stream, Feed], sandbox: Sandbox) -> None:
-        self.ledger = ledger
-        self.feeds = feeds
-        self.sandbox = sandbox
-        self.trakor = sandbox.trakor
-        self.client = TrakorClient(
-            sandbox.trakor_url, sandbox.options.trakor_key, max_in_flight=64, timeout=5
-        )
-        self.looks = 0
-
-    async def want(self, wanted: Iterable[str], stream: Stream = CONTACTS) -> None:
-        """Let these be seen in the source."""
-        seen = [draft(name, id=name, product=stream is PRODUCTS) for name in wanted]
-        await self.ledger.call(
-            observe, self.feeds[stream], seen, Sight(), decide=decide, policy=Policy(), now=_now()
-        )
-
-    def delivery(self, destination: Any = None, **pace: Any) -> Delivery:  # noqa: ANN401 - a Destination; numbers
-        lanes = {stream: Lane(feed, Policy()) for stream, feed in self.feeds.items()}
-        return Delivery(
-            self.ledger,
-            lanes,
-            destination or self.client,
-            Pace(**QUICK | pace),
-            key_of=HASHER.name_key,
-            run=1,
-            clock=self._clock,
-            random=random.Random(1).random,  # noqa: S311 - jitter
-        )
-
-    async def deliver(self, **pace: Any) -> Delivery:  # noqa: ANN401 - numbers
-        """Deliver all that is pending, as a run of its own."""
-        for feed in self.feeds.values():
-            await self.ledger.call(give_up_claims, feed)
-        delivery = self.delivery(**pace)
-        delivery.finish()
-        async with asyncio.timeout(30):
-            await delivery.run()
-        return delivery
-
-    async def rows(self) -> dict[str, Row[*tuple[Any, ...]]]:
-        return await self.ledger.call(_rows)
-
-    async def states(self) -> dict[str, set[str]]:
-        """State, with its reason -> the records in it."""
-        found: dict[str, set[str]] = {}
-        for name, row in (await self.rows()).items():
-            found.setdefault(f"{row.state}: {row.reason}" if row.reason else row.state, set()).add(name)
-        return found
-
-    async def all_is_delivered(self, number: int) -> None:
-        """Nothing is missing, nothing is there twice, and each record is linked to its own."""
-        states = await self.states()
-        assert {state: len(found) for state, found in states.items()} == {"delivered": number}
-        shelves = {**_ids(self.trakor.parties), **_ids(self.trakor.products)}
-        linked = await self.ledger.call(_links)
-        rows = await self.rows()
-        assert {name: linked[row.number] for name, row in rows.items()} == shelves
-        assert self.trakor.traffic.statuses[201] <= number
-
-    def _clock(self) -> int:
-        self.looks += 1
-        return _now()
-
-
-def _ids(shelf: Any) -> dict[str, str]:  # noqa: ANN401 - the sandbox's Shelf
-    return {entry.name: entry.id for entry in shelf.entries()}
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000
-
-
-class WatchedLedger(Ledger):
-    """A real ledger that counts its transactions, and can be told to fail."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        self.calls: Counter[str] = Counter()
-        self.broken = ""
-
-    async def call(self, transaction: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as in Ledger
-        name = getattr(transaction, "__name__", "")
-        self.calls[name] += 1
-        if name == self.broken:
-            raise OSError("No space left on device")
-        return await super().call(transaction, *args, **kwargs)
-
-
-@pytest.fixture(scope="module")
-def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("empty") / "ledger.db"
-    with open_ledger(path, b"k" * 32, "a test"):
-        return path
-
-
-@pytest.fixture
-async def rig(start_sandbox: Start, empty_ledger: Path, tmp_path: Path) -> AsyncIterator[Rig]:
-    sandbox = await start_sandbox(Options(contacts=0, products=0))
-    ledger = WatchedLedger(Path(copyfile(empty_ledger, tmp_path / "ledger.db")))
-    try:
-        feeds = {stream: await ledger.call(feed_of, "default", "default", stream) for stream in Stream}
-        rig = Rig(ledger, feeds, sandbox)
-        async with rig.client:
-            yield rig
-    finally:
-        ledger.close()
-
-
-async def some_turns(number: int = 300) -> None:
-    """Let everything go on that can without waiting."""
-    for _ in range(number):
-        await asyncio.sleep(0)
 
 
 # In good times
@@ -321,8 +159,8 @@ async def test_a_few_rejected_ones_are_told_apart_and_only_they(rig: Rig) -> Non
     assert states["rejected: refused-by-trakor"] == bad
     assert len(states["delivered"]) == 55
     assert rig.trakor.traffic.total == 60, "what is rejected is not sent again"
-    details = await rig.ledger.call(_details)
-    assert details["Ada 0007"] == "Trakor answered 422: name: … … is not allowed"
+    told = await rig.ledger.call(details)
+    assert told["Ada 0007"] == "Trakor answered 422: name: … … is not allowed"
 
 
 @pytest.mark.parametrize("number", [1, 19])
@@ -420,8 +258,8 @@ async def test_a_poisoned_record_is_rejected_and_its_neighbours_go_on(rig: Rig) 
     assert not delivery.refusals
     requests = Counter(exchange.name for exchange in rig.trakor.traffic.exchanges)
     assert requests["Ada 0003"] == 8
-    details = await rig.ledger.call(_details)
-    assert details["Ada 0003"] == "failed 8 times while others passed: Trakor answered 500"
+    told = await rig.ledger.call(details)
+    assert told["Ada 0003"] == "failed 8 times while others passed: Trakor answered 500"
 
 
 @pytest.mark.parametrize("fault", [{"status": 500}, {"reset": True}])
@@ -586,9 +424,11 @@ async def test_what_is_kept_is_written_to_the_last_when_sending_ends(rig: Rig) -
     """In several batches: else attempts that never began would count."""
     feed = rig.feeds[CONTACTS]
     await rig.want(names(250))
-    works = await rig.ledger.call(claim, feed, 250, now=_now(), until=_now() + 60_000)
+    works = await rig.ledger.call(claim, feed, 250, now=now(), until=now() + 60_000)
     settled: list[Outcome] = []
-    outbox = Outbox(rig.ledger, {CONTACTS: Lane(feed, Policy())}, 1, _now, settled.extend)
+    outbox = Outbox(
+        rig.ledger, {CONTACTS: Lane(feed, Policy())}, 1, now, lambda batch, _: settled.extend(batch)
+    )
     outbox.add([Later(work, 0, begun=False) for work in works])
     await outbox.drain()
     assert len(settled) == 250

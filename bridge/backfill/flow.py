@@ -20,7 +20,6 @@ import random
 import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -219,7 +218,7 @@ class _Run:
             feeds[stream] = await self._ledger.call(
                 feed_of, self._connection.name, self._connection.scope, stream
             )
-            await self._ledger.call(give_up_claims, feeds[stream])
+            await self._ledger.call(give_up_claims, feeds[stream], now=_now())
         return feeds
 
     async def _read_only(
@@ -274,7 +273,7 @@ class _Run:
             run=run,
             clock=_now,
             random=random.random,
-            on_settled=partial(self._watch.settled, self._connection.name),
+            on_settled=lambda settled: self._watch.settled(self._connection.name, settled.ended),
         )
 
     async def _read(

@@ -43,11 +43,19 @@ class Judge:
         retry_first: Seconds, the cap of the first wait after a failure of a record's own, doubling to
         retry_max: the longest.
         random: Gives a number of [0, 1).
+        most_rejections: So many in a row stop a stream.
     """
 
-    def __init__(self, retry_first: float, retry_max: float, random: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        retry_first: float,
+        retry_max: float,
+        random: Callable[[], float],
+        most_rejections: int = MOST_REJECTIONS,
+    ) -> None:
         self._retry_first = retry_first
         self._retry_max = retry_max
+        self._most_rejections = most_rejections
         self._random = random
         self._failed: list[tuple[Work, str]] = []
         self._rejected: dict[Stream, list[NotTaken]] = {}
@@ -81,7 +89,7 @@ class Judge:
         """
         kept = self._rejected.setdefault(work.stream, [])
         kept.append(NotTaken(work, message))
-        if len(kept) >= MOST_REJECTIONS:
+        if len(kept) >= self._most_rejections:
             raise Refused(
                 f"Trakor rejected {len(kept)} {work.stream} in a row, the last one with: {message}",
                 advice="none of them is marked as rejected; see what Trakor says, mend the map or the "

@@ -10,16 +10,18 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+from bridge.delivery.ports import Settled
 from bridge.ledger.sending import settle
+from bridge.records import Answered, Later, NotTaken
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from bridge.delivery.ports import Lane
     from bridge.ledger.engine import Ledger
     from bridge.records import Outcome, Stream
 
-__all__ = ["Outbox"]
+__all__ = ["Outbox", "tally"]
 
 BATCH: Final = 100
 """Outcomes that one transaction settles at most, so that a webhook's never waits long."""
@@ -37,18 +39,18 @@ class Outbox:
     Args:
         ledger: The open ledger.
         lanes: The streams that outcomes can be of.
-        run: Number of the run that the answers count for.
+        run: Number of the run that the answers count for; None: the one that each record is of.
         clock: Milliseconds since the epoch.
-        on_settled: Told what was settled, after each batch.
+        on_settled: Told what was settled, and how many seconds that took, after each batch.
     """
 
     def __init__(
         self,
         ledger: Ledger,
         lanes: Mapping[Stream, Lane],
-        run: int,
+        run: int | None,
         clock: Callable[[], int],
-        on_settled: Callable[[list[Outcome]], None],
+        on_settled: Callable[[list[Outcome], float], None],
     ) -> None:
         self._ledger = ledger
         self._lanes = lanes
@@ -114,10 +116,23 @@ class Outbox:
         return batch
 
     async def _settle(self, batch: list[Outcome]) -> None:
+        began = asyncio.get_running_loop().time()
         for stream in {outcome.work.stream for outcome in batch}:
             lane = self._lanes[stream]
             of_stream = [outcome for outcome in batch if outcome.work.stream is stream]
             await self._ledger.call(
                 settle, lane.feed, of_stream, policy=lane.policy, now=self._clock(), run=self._run
             )
-        self._on_settled(batch)
+        self._on_settled(batch, asyncio.get_running_loop().time() - began)
+
+
+def tally(batch: Sequence[Outcome], seconds: float) -> Settled:
+    """Count what a batch of outcomes came to."""
+    created = [one.answer.created for one in batch if isinstance(one, Answered)]
+    return Settled(
+        created=sum(created),
+        existing=len(created) - sum(created),
+        rejected=sum(isinstance(one, NotTaken) for one in batch),
+        later=sum(isinstance(one, Later) for one in batch),
+        seconds=seconds,
+    )

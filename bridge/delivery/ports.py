@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from bridge.delivery.judge import MOST_REJECTIONS
+
 if TYPE_CHECKING:
     from bridge.ledger.rows import Feed
     from bridge.records import Answer, Payload, Policy
 
-__all__ = ["Destination", "Lane", "Pace"]
+__all__ = ["Destination", "Lane", "Pace", "Settled", "Trouble"]
 
 
 class Destination(Protocol):
@@ -44,6 +46,8 @@ class Pace:
         probe_first: The first wait before a probe of a destination that is down, doubling to
         probe_max: the longest.
         give_up_after: Stop when nothing was taken for so long.
+        ramp: Begin with one request at a time, and double with each that passes.
+        most_rejections: So many rejections in a row stop a stream.
     """
 
     max_in_flight: int = 16
@@ -53,3 +57,49 @@ class Pace:
     probe_first: float = 30.0
     probe_max: float = 900.0
     give_up_after: float = 1800.0
+    ramp: bool = False
+    most_rejections: int = MOST_REJECTIONS
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why nothing is sent for the moment, which may pass by itself.
+
+    Attributes:
+        reason: What happened, for a person.
+        next_try_at: When a request may begin again, in milliseconds since the epoch.
+        tries: How many probes have failed.
+    """
+
+    reason: str
+    next_try_at: int
+    tries: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What one batch of outcomes came to.
+
+    Attributes:
+        created: Made in Trakor.
+        existing: Taken, and there before.
+        rejected: Not taken as they are.
+        later: To be sent again.
+        seconds: How long the ledger took to write it.
+    """
+
+    created: int = 0
+    existing: int = 0
+    rejected: int = 0
+    later: int = 0
+    seconds: float = 0.0
+
+    @property
+    def taken(self) -> int:
+        """How many Trakor has now."""
+        return self.created + self.existing
+
+    @property
+    def ended(self) -> int:
+        """How many are through, one way or the other."""
+        return self.taken + self.rejected

@@ -22,16 +22,16 @@ from typing import TYPE_CHECKING, Final
 from aiolimiter import AsyncLimiter
 
 from bridge.delivery.judge import Judge
-from bridge.delivery.outbox import Outbox
+from bridge.delivery.live_valve import LiveValve
+from bridge.delivery.outbox import Outbox, tally
 from bridge.errors import Refused, Rejected, Transient
 from bridge.ledger.sending import claim_all
-from bridge.pacing import Valve
 from bridge.records import Later
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
 
-    from bridge.delivery.ports import Destination, Lane, Pace
+    from bridge.delivery.ports import Destination, Lane, Pace, Settled, Trouble
     from bridge.ledger.engine import Ledger
     from bridge.records import Outcome, Payload, Stream, Work
 
@@ -49,9 +49,6 @@ CLAIM_LIFE: Final = 60 * 60 * 1000
 LAST_ANSWERS: Final = 8.0
 """Seconds that requests in flight are given when sending stops."""
 
-DOWN_AFTER: Final = 8
-"""So many failures in a row, and the destination counts as down."""
-
 
 class Delivery:
     """Sends what is pending of one connection, until ``finish`` was called and nothing is left.
@@ -62,13 +59,15 @@ class Delivery:
         destination: Where payloads go.
         pace: How fast.
         key_of: Keyed hash of a name's key (``naming.Hasher.name_key``).
-        run: Number of the run that the answers count for.
+        run: Number of the run that the answers count for; None: the one that each record is of.
         clock: Milliseconds since the epoch.
         random: Gives a number of [0, 1).
-        on_settled: Told how many outcomes were settled, after each batch.
+        on_settled: Told what was settled, after each batch.
+        on_news: Told when sending was refused, or its trouble is another one.
 
     Attributes:
         refusals: Why the sending of a stream stopped before its end.
+        refused: Why that of all streams did, where it was not the records of one.
         gave_up: Nothing was taken for ``give_up_after``, so that some are pending still.
     """
 
@@ -80,10 +79,11 @@ class Delivery:
         pace: Pace,
         *,
         key_of: Callable[[str], str],
-        run: int,
+        run: int | None,
         clock: Callable[[], int],
         random: Callable[[], float],
-        on_settled: Callable[[int], None] = lambda _: None,
+        on_settled: Callable[[Settled], None] = lambda _: None,
+        on_news: Callable[[], None] = lambda: None,
     ) -> None:
         self._ledger = ledger
         self._lanes = dict(lanes)
@@ -93,10 +93,10 @@ class Delivery:
         self._key_of = key_of
         self._clock = clock
         self._on_settled = on_settled
+        self._on_news = on_news
         self._outbox = Outbox(ledger, dict(lanes), run, clock, self._settled)
-        self._judge = Judge(pace.retry_first, pace.retry_max, random)
-        threshold = min(DOWN_AFTER, max(2, pace.max_in_flight))
-        self._valve = Valve(pace.max_in_flight, threshold, pace.probe_first, pace.probe_max, random)
+        self._judge = Judge(pace.retry_first, pace.retry_max, random, pace.most_rejections)
+        self._valve = LiveValve(pace, clock, random, on_news)
         rate = pace.requests_per_second
         self._limiter = AsyncLimiter(1, 1 / rate) if rate else None
         self._buffer: deque[Work] = deque()
@@ -106,13 +106,18 @@ class Delivery:
         self._no_more = False
         self._next_look: float = 0.0
         self._witness: Payload | None = None
-        self._last_good = 0.0
         self._failure: BaseException | None = None
         self._ending = False
         self._wary = False
         self._witness_is_next = False
         self.refusals: dict[Stream, Refused] = {}
+        self.refused: Refused | None = None
         self.gave_up = False
+
+    @property
+    def trouble(self) -> Trouble | None:
+        """Why nothing is sent for the moment; None where nothing keeps it."""
+        return self._valve.trouble
 
     def wake(self) -> None:
         """Say that the ledger may have new pending records."""
@@ -133,37 +138,42 @@ class Delivery:
         self._no_more = True
         self.wake()
 
+    def halt(self) -> None:
+        """Begin no more requests: ``run`` ends once those in flight have their answers."""
+        self._ending = True
+        self._happened.set()
+
     async def run(self) -> None:
-        """Send until nothing is left, sending was refused, or nothing was taken for too long.
+        """Send until nothing is left, sending was halted or refused, or nothing was taken for too long.
 
         When it is cancelled, requests in flight are given some seconds, then count as unanswered.
 
         Raises:
             Exception: Whatever unexpected a sender, the claiming or the settling ended with.
         """
-        self._last_good = self._monotonic()
+        self._valve.start()
         try:
             while not self._is_done():
                 self._happened.clear()
-                self._resolve_doubts()
-                self._claim_ahead()
-                self._start_senders()
+                if not self._ending:
+                    self._resolve_doubts()
+                    self._claim_ahead()
+                    self._start_senders()
                 self._outbox.write(self._notice, hurry=not self._senders)
                 await self._anything()
         finally:
             await self._wind_up()
             self._raise_failures()
 
-    def _monotonic(self) -> float:
-        return asyncio.get_running_loop().time()
-
     def _is_done(self) -> bool:
         self._raise_failures()
+        if self._ending:
+            return not self._senders
         if not self._lanes:
             return True
         if self._is_idle():
-            self._last_good = self._monotonic()
-        elif self._monotonic() - self._last_good > self._pace.give_up_after:
+            self._valve.last_good = self._valve.now()
+        elif self._valve.now() - self._valve.last_good > self._pace.give_up_after:
             self.gave_up = True
             return True
         return self._no_more and self._is_idle() and self._outbox.empty and not self._judge.in_doubt
@@ -187,7 +197,7 @@ class Delivery:
     def _resolve_doubts(self) -> None:
         """Where nothing else is left to compare with: ask a witness, believe the rejections."""
         if self._needs_witness():
-            if not self._senders and self._valve.allowed(self._monotonic(), 0):
+            if not self._senders and self._valve.allowed():
                 self._start(self._ask_witness())
         elif self._is_quiet() and not self._judge.doubts_failures:
             self._outbox.add(self._judge.quiet())
@@ -198,13 +208,13 @@ class Delivery:
         Every second probe of a destination that is down asks the witness, and until a record passes
         each failure does: where only poisoned ones wait, nothing else would tell that it is up.
         """
-        if self._witness is not None and self._valve.down_since is not None:
+        if self._witness is not None and self._valve.down:
             return self._witness_is_next
         return self._judge.doubts_failures and (self._wary or self._is_quiet())
 
     def _claim_ahead(self) -> None:
         """Fill the buffer, only as far as the valve will let it out soon."""
-        if self._valve.opens_at(self._monotonic()) is not None:
+        if self._valve.closed:
             self._give_back(list(self._buffer))
             self._buffer.clear()
             return
@@ -214,12 +224,12 @@ class Delivery:
 
     def _has_room(self) -> bool:
         """More may be claimed as soon as it is due."""
-        closed = self._valve.opens_at(self._monotonic()) is not None
-        return not closed and self._claiming is None and len(self._buffer) < self._pace.max_in_flight
+        full = len(self._buffer) >= self._pace.max_in_flight
+        return self._claiming is None and not full and not self._valve.closed
 
     async def _claim(self) -> None:
         self._next_look = math.inf
-        limit = min(BATCH, 2 * max(1, self._valve.allowed(self._monotonic(), 0)))
+        limit = min(BATCH, 2 * max(1, self._valve.allowed()))
         feeds = [lane.feed for stream, lane in self._lanes.items() if stream not in self._held]
         now = self._clock()
         claimed = await self._ledger.call(claim_all, feeds, limit, now=now, until=now + CLAIM_LIFE)
@@ -234,12 +244,12 @@ class Delivery:
     def _start_senders(self) -> None:
         if self._needs_witness():
             return
-        room = self._valve.allowed(self._monotonic(), len(self._senders))
+        room = self._valve.allowed(len(self._senders))
         for _ in range(min(room, len(self._buffer))):
             work = self._buffer.popleft()
             if work.stream in self._lanes:
                 self._start(self._send(work))
-                self._witness_is_next = self._valve.down_since is not None
+                self._witness_is_next = self._valve.down
             else:
                 self._give_back([work])
 
@@ -274,12 +284,12 @@ class Delivery:
             self._on_rejection(work, rejection)
         except Refused as refusal:
             self._outbox.add([Later(work, 0, begun=refusal.unsure)])
-            self._refuse(refusal, *self._lanes)
+            self._refuse_all(refusal)
         except asyncio.CancelledError:
             self._outbox.add([Later(work, self._clock(), begun=begun)])
             raise
         else:
-            self._on_pass()
+            self._valve.passed()
             self._wary = False
             self._witness = work.payload
             key = self._key_of(answer.name) if answer.name else ""
@@ -287,8 +297,7 @@ class Delivery:
 
     def _may_not_begin(self, work: Work) -> bool:
         """Sending was refused, stopped or held while this waited for its turn by the rate."""
-        closed = self._valve.opens_at(self._monotonic()) is not None
-        return self._ending or closed or work.stream not in self._lanes
+        return self._ending or self._valve.closed or work.stream not in self._lanes
 
     async def _ask_witness(self) -> None:
         """Send what is known to pass: where that passes too, what is in doubt failed by itself."""
@@ -299,28 +308,23 @@ class Delivery:
             else:
                 await self._destination.post(self._witness)
         except Transient as fault:
-            self._valve.failed(self._monotonic(), fault.retry_after)
+            self._valve.failed(fault)
             self._outbox.add(self._judge.outage(self._clock()))
         except Rejected:
             self._witness = None
         except Refused as refusal:
-            self._refuse(refusal, *self._lanes)
+            self._refuse_all(refusal)
         else:
-            self._on_pass()
+            self._valve.passed()
             self._outbox.add(self._judge.vouched(self._clock()))
 
-    def _on_pass(self) -> None:
-        self._last_good = self._monotonic()
-        self._valve.passed(self._last_good)
-
     def _on_failure(self, work: Work, fault: Transient) -> None:
-        self._valve.failed(self._monotonic(), fault.retry_after)
-        down = self._valve.down_since is not None
-        self._wary = self._wary or down
-        self._outbox.add(self._judge.failed(work, fault, self._clock(), down=down))
+        self._valve.failed(fault)
+        self._wary = self._wary or self._valve.down
+        self._outbox.add(self._judge.failed(work, fault, self._clock(), down=self._valve.down))
 
     def _on_rejection(self, work: Work, rejection: Rejected) -> None:
-        self._on_pass()
+        self._valve.passed()
         self._wary = False
         if work.stream not in self._lanes:
             self._outbox.add([Later(work, self._clock(), begun=False)])
@@ -330,30 +334,36 @@ class Delivery:
         except Refused as refusal:
             self._refuse(refusal, work.stream)
 
+    def _refuse_all(self, refusal: Refused) -> None:
+        self.refused = refusal
+        self._refuse(refusal, *self._lanes)
+
     def _refuse(self, refusal: Refused, *streams: Stream) -> None:
         """Stop sending these streams: nothing is lost, nothing is marked."""
         for stream in streams:
             self._lanes.pop(stream)
             self.refusals[stream] = refusal
         self._outbox.add(self._judge.stop(self._clock()))
+        self._on_news()
 
     def _give_back(self, works: Sequence[Work]) -> None:
         """Nothing was made of these: the attempts noted ahead are taken back."""
         self._outbox.add([Later(work, 0, begun=False) for work in works])
 
-    def _settled(self, batch: list[Outcome]) -> None:
+    def _settled(self, batch: list[Outcome], seconds: float) -> None:
         for outcome in batch:
             if isinstance(outcome, Later):
                 self._look_at(outcome.next_try_at)
-        self._on_settled(sum(not isinstance(outcome, Later) for outcome in batch))
+        self._on_settled(tally(batch, seconds))
 
     async def _anything(self) -> None:
         """Wait until something happened, or until a time has come that something waits for."""
-        moments = [self._monotonic() + LONGEST_WAIT, self._last_good + self._pace.give_up_after]
-        opens = self._valve.opens_at(self._monotonic())
-        moments += [moment for moment in (self._outbox.due, opens) if moment is not None]
+        now = self._valve.now()
+        moments = [now + LONGEST_WAIT, self._valve.last_good + self._pace.give_up_after]
+        known = (self._outbox.due, self._valve.opens_at)
+        moments += [moment for moment in known if moment is not None]
         if not math.isinf(self._next_look) and self._has_room():
-            moments.append(self._monotonic() + max(0.0, (self._next_look - self._clock()) / 1000))
+            moments.append(now + max(0.0, (self._next_look - self._clock()) / 1000))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(min(moments)):
                 await self._happened.wait()

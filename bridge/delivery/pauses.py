@@ -1,0 +1,176 @@
+"""What keeps a connection from sending: in the ledger, so that a restart knows it, and as last seen here.
+
+Three kinds share the ledger's table: a person's pause of all, the bridge's own of all (a refusal, an
+outage), and its own of one stream. A person's goes before the bridge's, whoever wrote first.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import structlog
+
+from bridge.ledger.pauses import Direction, clear_pause, pause_of, set_pause
+from bridge.ledger.reading import pauses_of
+from bridge.pacing import LONGEST_RETRY_AFTER, probe_wait
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from sqlalchemy import Connection
+
+    from bridge.delivery.ports import Pace
+    from bridge.ledger.engine import Ledger
+    from bridge.ledger.reading import Pause
+    from bridge.records import Stream
+
+__all__ = ["SendingPauses"]
+
+log = structlog.get_logger()
+
+
+class SendingPauses:
+    """The pauses of one connection's sending.
+
+    Args:
+        ledger: The open ledger.
+        name: The connection's.
+        streams: What can be paused alone.
+        pace: How long to wait between probes.
+        clock: Milliseconds since the epoch.
+        random: Gives a number of [0, 1).
+        on_change: Told when something was paused or resumed here.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        name: str,
+        streams: Collection[Stream],
+        pace: Pace,
+        *,
+        clock: Callable[[], int],
+        random: Callable[[], float],
+        on_change: Callable[[], None],
+    ) -> None:
+        self._ledger = ledger
+        self._name = name
+        self._streams = streams
+        self._pace = pace
+        self._clock = clock
+        self._random = random
+        self._on_change = on_change
+        self._known: dict[str, Pause] = {}
+
+    @property
+    def whole(self) -> Pause | None:
+        """What stops all of it."""
+        return self._known.get(Direction.SENDING)
+
+    @property
+    def by_person(self) -> bool:
+        """Whether a person does."""
+        return self.whole is not None and self.whole.by_person
+
+    def of(self, stream: Stream) -> Pause | None:
+        """What stops one stream alone."""
+        return self._known.get(_direction(stream))
+
+    def until(self, pause: Pause) -> float:
+        """Seconds until a pause's next try; none where the wall clock was set back since it was noted."""
+        seconds = (pause.next_try_at - self._clock()) / 1000
+        return seconds if seconds <= max(self._pace.probe_max, LONGEST_RETRY_AFTER) else 0.0
+
+    def next_stream(self) -> tuple[Stream, float] | None:
+        """Of the streams that are stopped alone, the one that is tried next, and in how many seconds."""
+        waits = [
+            (self.until(pause), stream) for stream in self._streams if (pause := self.of(stream)) is not None
+        ]
+        if not waits:
+            return None
+        wait, stream = min(waits)
+        return stream, wait
+
+    async def read(self) -> bool:
+        """Look into the ledger; says whether another process has changed anything."""
+        found = await self._ledger.call(_pauses_of_sending, self._name)
+        before, self._known = self._known, found
+        return found != before
+
+    async def stop(self, reason: str, tries: int, *, wait: float | None = None, least: float = 0.0) -> None:
+        """Pause all of it.
+
+        Args:
+            reason: Why.
+            tries: How many probes have failed: the wait before the next grows with them.
+            wait: Seconds until the next try, where that is not for the pause to choose.
+            least: Seconds that the next try is away at least.
+        """
+        await self._stop(Direction.SENDING, reason, tries, wait, least)
+
+    async def stop_stream(self, stream: Stream, reason: str, tries: int) -> None:
+        """Pause one stream."""
+        await self._stop(_direction(stream), reason, tries)
+
+    async def resume(self) -> None:
+        """End the pause of all, but for a person's."""
+        await self._resume(Direction.SENDING)
+
+    async def resume_stream(self, stream: Stream) -> None:
+        """End the pause of one stream."""
+        await self._resume(_direction(stream))
+
+    async def _stop(
+        self, direction: str, reason: str, tries: int, wait: float | None = None, least: float = 0.0
+    ) -> None:
+        if wait is None:
+            wait = probe_wait(tries, self._pace.probe_first, self._pace.probe_max, self._random)
+        wait, now = max(wait, least), self._clock()
+        before = self._known.get(direction)
+        at = now + int(wait * 1000)
+        await self._write(direction, partial(set_pause, reason=reason, now=now, next_try_at=at, tries=tries))
+        # Once for each reason: how often it was tried since is for those who look closer.
+        tell = log.warning if before is None or before.reason != reason else log.debug
+        tell(
+            "paused",
+            connection=self._name,
+            direction=direction,
+            reason=reason,
+            tries=tries,
+            next_try_in_seconds=round(wait, 3),
+        )
+
+    async def _resume(self, direction: str) -> None:
+        before = self._known.get(direction)
+        if before is None:
+            return
+        await self._write(direction, clear_pause)
+        if direction not in self._known:
+            after = round((self._clock() - before.since_at) / 1000, 3)
+            log.info("resumed", connection=self._name, direction=direction, after_seconds=after)
+
+    async def _write(self, direction: str, change: Callable[[Connection, str, str], object]) -> None:
+        """Change one pause; a person's that came meanwhile stays, and is known from here on."""
+        stands = await self._ledger.call(_changed, change, self._name, direction)
+        self._known.pop(direction, None)
+        if stands is not None:
+            self._known[direction] = stands
+        self._on_change()
+
+
+def _direction(stream: Stream) -> str:
+    """What the pause of one stream is kept under."""
+    return f"{Direction.SENDING} {stream}"
+
+
+def _pauses_of_sending(connection: Connection, name: str) -> dict[str, Pause]:
+    found = [pause for pause in pauses_of(connection) if pause.connection == name]
+    return {pause.direction: pause for pause in found if pause.direction != Direction.READING}
+
+
+def _changed(
+    connection: Connection, change: Callable[[Connection, str, str], object], name: str, direction: str
+) -> Pause | None:
+    change(connection, name, direction)
+    return pause_of(connection, name, direction)

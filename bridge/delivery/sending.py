@@ -1,0 +1,299 @@
+"""Sending as a service: one delivery after the other, for as long as the daemon lives.
+
+::
+
+    the ledger's pauses ──> a person's? ──> wait until it is ended
+           ^                refused, or down? ──> wait, then one probe that makes nothing ──passes──┐
+           │                a stream's, and due? ──> a delivery of that stream, one record at first │
+           │                else ──> a Delivery of all streams that are not paused <────────────────┘
+           │                            │ refused · in trouble · twenty rejections in a row
+           └──────── written down ──────┘ another process wrote · a stream is due: it halts
+
+A pause is written before it is kept to, so that a process that dies begins where it was: with the one
+probe that is due, not with all that waits. Every delivery begins with one request at a time. A person's
+pause goes before all others: while it stands nothing is sent, no probe either.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from bridge.delivery.pauses import SendingPauses
+from bridge.delivery.service import Delivery
+from bridge.errors import Refused, Transient
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from bridge.delivery.ports import Destination, Lane, Pace, Settled, Trouble
+    from bridge.ledger.engine import Ledger
+    from bridge.ledger.reading import Pause
+    from bridge.records import Stream
+
+__all__ = ["Sending"]
+
+LONGEST_WAIT: Final = 60.0
+"""Seconds after which the pauses are looked at in any case: the wall clock may have been set."""
+
+log = structlog.get_logger()
+
+
+class Sending:
+    """Sends what is pending of one connection, for ever.
+
+    Whoever makes it is the one owner of the feeds' claims, and has ended those of a process that died
+    (``ledger.sending.give_up_claims``).
+
+    Args:
+        ledger: The open ledger.
+        lanes: The streams to send, by stream.
+        destination: Where payloads go.
+        pace: How fast; but nothing is ever given up, and each delivery ramps.
+        name: The connection's.
+        key_of: Keyed hash of a name's key (``naming.Hasher.name_key``).
+        clock: Milliseconds since the epoch.
+        random: Gives a number of [0, 1).
+        on_change: Told when sending was paused or resumed.
+    """
+
+    def __init__(  # noqa: PLR0913 - it is handed all that it works with, by name
+        self,
+        ledger: Ledger,
+        lanes: Mapping[Stream, Lane],
+        destination: Destination,
+        pace: Pace,
+        *,
+        name: str,
+        key_of: Callable[[str], str],
+        clock: Callable[[], int],
+        random: Callable[[], float],
+        on_change: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._ledger = ledger
+        self._lanes = dict(lanes)
+        self._destination = destination
+        self._pace = replace(pace, give_up_after=math.inf, ramp=True)
+        self._name = name
+        self._key_of = key_of
+        self._clock = clock
+        self._random = random
+        self._pauses = SendingPauses(
+            ledger, name, lanes, pace, clock=clock, random=random, on_change=on_change
+        )
+        self._delivery: Delivery | None = None
+        self._news = asyncio.Event()
+        self._looked = False
+        self._doubtful = False
+        self._tries = 0
+        self._trying = False
+        self._taken = 0
+        self._trouble: Trouble | None = None
+        self._told: set[Refused] = set()
+
+    def wake(self) -> None:
+        """Say that the ledger may have new pending records."""
+        if self._delivery is not None:
+            self._delivery.wake()
+
+    def look(self) -> None:
+        """Say that another process has written: a pause, or a person's decision on records."""
+        self._looked = True
+        self._news.set()
+        self.wake()
+
+    async def run(self) -> None:
+        """Send, wait and probe until it is cancelled.
+
+        Requests in flight are then given some seconds, and count as unanswered after that.
+
+        Raises:
+            Exception: Whatever unexpected a sender or the ledger ended with.
+        """
+        while True:
+            self._news.clear()
+            self._looked = False
+            await self._pauses.read()
+            await self._act()
+
+    async def _act(self) -> None:
+        """Do the one thing that the pauses leave to do, until something has changed."""
+        whole = self._pauses.whole
+        # What stopped all of it is asked about before more is sent, also where a person ends the pause.
+        self._doubtful = self._doubtful or whole is not None
+        if self._pauses.by_person:
+            await self._wait(LONGEST_WAIT)
+        elif whole is not None and (wait := self._pauses.until(whole)) > 0:
+            await self._wait(wait)
+        elif self._doubtful:
+            await self._probe(whole)
+        elif (stream := self._due()) is not None:
+            await self._try(stream)
+        else:
+            await self._send()
+
+    async def _probe(self, pause: Pause | None) -> None:
+        """Find out by a request that makes nothing whether it is over."""
+        tries = 0 if pause is None else pause.tries + 1
+        try:
+            await self._destination.prove()
+        except (Refused, Transient) as fault:
+            await self._refused(fault, tries)
+        else:
+            # Kept until a record is taken: where only the probe passes, the next pause lasts longer.
+            self._tries = tries
+            self._doubtful = False
+            await self._pauses.resume()
+
+    async def _send(self) -> None:
+        """Send all that is not paused, until something stands against it."""
+        lanes = {stream: lane for stream, lane in self._lanes.items() if self._pauses.of(stream) is None}
+        if lanes:
+            await self._live(self._new_delivery(lanes, self._pace))
+        else:
+            await self._wait(self._until_due())
+
+    async def _try(self, stream: Stream) -> None:
+        """Send one record of a stream that was rejected twenty times in a row; each time another one.
+
+        Where it is taken the stream is resumed. Where no answer came of it, it is tried again later.
+        """
+        lanes = {stream: self._lanes[stream]}
+        delivery = self._new_delivery(lanes, replace(self._pace, most_rejections=1))
+        delivery.finish()
+        self._taken, self._trying = 0, True
+        try:
+            await self._live(delivery)
+        finally:
+            self._trying = False
+        if self._taken:
+            await self._pauses.resume_stream(stream)
+        elif delivery.refused is None:
+            await self._postpone(stream, rejected=stream in delivery.refusals)
+
+    def _new_delivery(self, lanes: Mapping[Stream, Lane], pace: Pace) -> Delivery:
+        return Delivery(
+            self._ledger,
+            lanes,
+            self._destination,
+            pace,
+            key_of=self._key_of,
+            run=None,
+            clock=self._clock,
+            random=self._random,
+            on_settled=self._settled,
+            on_news=self._news.set,
+        )
+
+    async def _live(self, delivery: Delivery) -> None:
+        """Let a delivery run to its end, writing down what stops it; halt it where it must not go on."""
+        self._delivery, self._trouble, self._told = delivery, None, set()
+        running = asyncio.create_task(delivery.run())
+        running.add_done_callback(lambda _: self._news.set())
+        try:
+            while not running.done():
+                self._news.clear()
+                await self._tell(delivery)
+                if await self._must_halt(delivery):
+                    delivery.halt()
+                    await asyncio.wait({running})
+                    break
+                waits = self._trying or delivery.trouble is not None
+                await self._wait(LONGEST_WAIT if waits else self._until_due())
+        finally:
+            self._delivery = None
+            await _end(running)
+        self._doubtful = delivery.trouble is not None or delivery.refused is not None
+        await self._tell(delivery)
+
+    async def _must_halt(self, delivery: Delivery) -> bool:
+        """Whether a pause, or the end of one, asks for another delivery than this one."""
+        looked, self._looked = self._looked, False
+        changed = looked and await self._pauses.read()
+        due = not self._trying and delivery.trouble is None and self._due() is not None
+        return changed or self._pauses.by_person or due
+
+    def _settled(self, settled: Settled) -> None:
+        self._taken += settled.taken
+        if settled.taken:
+            self._tries = 0
+        if self._trying and self._delivery is not None:
+            self._delivery.halt()
+        log.info(
+            "delivered",
+            connection=self._name,
+            created=settled.created,
+            existing=settled.existing,
+            rejected=settled.rejected,
+            later=settled.later,
+            seconds=round(settled.seconds, 3),
+        )
+
+    async def _tell(self, delivery: Delivery) -> None:
+        """Write down, once, what stops a delivery."""
+        if delivery.refused is not None:
+            if delivery.refused not in self._told:
+                self._told.add(delivery.refused)
+                await self._refused(delivery.refused, self._tries)
+            return
+        if not self._trying:
+            await self._tell_stopped(delivery)
+        await self._tell_trouble(delivery.trouble)
+
+    async def _tell_stopped(self, delivery: Delivery) -> None:
+        """Streams of which too many were rejected in a row."""
+        for stream, refusal in list(delivery.refusals.items()):
+            if refusal not in self._told:
+                self._told.add(refusal)
+                await self._pauses.stop_stream(stream, str(refusal), 0)
+
+    async def _tell_trouble(self, trouble: Trouble | None) -> None:
+        """The destination is down, or asked to be left alone; or that is over."""
+        if trouble == self._trouble:
+            return
+        self._trouble = trouble
+        if trouble is None:
+            await self._pauses.resume()
+        else:
+            wait = max(0.0, (trouble.next_try_at - self._clock()) / 1000)
+            await self._pauses.stop(trouble.reason, trouble.tries, wait=wait)
+
+    async def _refused(self, fault: Refused | Transient, tries: int) -> None:
+        """Nothing is taken now: the next probe comes after a wait that grows."""
+        asked = fault.retry_after if isinstance(fault, Transient) else None
+        await self._pauses.stop(str(fault), tries, least=asked or 0.0)
+
+    async def _postpone(self, stream: Stream, *, rejected: bool) -> None:
+        """Try a stream again: after a longer wait where this record was rejected, too."""
+        pause = self._pauses.of(stream)
+        if pause is not None:  # else a person ended it meanwhile
+            await self._pauses.stop_stream(stream, pause.reason, pause.tries + rejected)
+
+    def _due(self) -> Stream | None:
+        """The stream that is to be tried now."""
+        following = self._pauses.next_stream()
+        return following[0] if following is not None and following[1] <= 0 else None
+
+    def _until_due(self) -> float:
+        """Seconds until a stream is to be tried."""
+        following = self._pauses.next_stream()
+        return LONGEST_WAIT if following is None else following[1]
+
+    async def _wait(self, seconds: float) -> None:
+        """Wait until something has happened, or for so long."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(min(seconds, LONGEST_WAIT)):
+                await self._news.wait()
+
+
+async def _end(running: asyncio.Task[None]) -> None:
+    """Cancel what still runs, wait until it has wound up, and let what it ended with show."""
+    running.cancel()
+    (ended,) = await asyncio.gather(running, return_exceptions=True)
+    if isinstance(ended, Exception):
+        raise ended
