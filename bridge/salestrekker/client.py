@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import random as chance
 import time
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import stamina
 
@@ -49,6 +49,9 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 __all__ = ["Broken", "Ones", "Page", "Retries", "SalestrekkerClient"]
+
+NEXT_TO_NOTHING: Final = "query { __typename }"
+"""Asks for the least that there is: whether it is answered is all that matters."""
 
 
 class SalestrekkerClient:
@@ -160,6 +163,23 @@ class SalestrekkerClient:
             Transient: There was no answer, in spite of the retries.
         """
         request = Request(text, name, variables or {})
+        return await self._patiently(lambda: self._with_token(self._sending(request)))
+
+    async def prove(self) -> None:
+        """Find out by one small question, asked once, whether anything can be read now.
+
+        Credentials that were refused are tried anew; a good token is kept.
+
+        Raises:
+            Refused: The credentials are not accepted, or the address is not Salestrekker's.
+            Transient: There was no answer.
+        """
+        if self._tokens.is_refused:
+            self.forgive()
+        await self._with_token(self._sending(Request(NEXT_TO_NOTHING, "", {})))
+
+    def _sending(self, request: Request) -> Callable[[Token], Awaitable[Result]]:
+        """Sends a request with the token that it is given; one that is refused is a ``TokenRefused``."""
 
         async def send(token: Token) -> Result:
             result, _ = await self._exchange(request, token.text)
@@ -167,7 +187,7 @@ class SalestrekkerClient:
                 raise TokenRefused("Salestrekker refused the token", advice=KEY_ADVICE)
             return result
 
-        return await self._patiently(lambda: self._with_token(send))
+        return send
 
     def forgive(self) -> None:
         """After a refusal: let the next request authenticate anew. Until then each one is refused at once."""

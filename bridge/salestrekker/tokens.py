@@ -118,6 +118,11 @@ class TokenKeeper:
         """When the present token ends, seconds since the epoch; None before the first."""
         return self._token.expires_at if self._token else None
 
+    @property
+    def is_refused(self) -> bool:
+        """Whether the credentials were refused, so that nothing more is asked."""
+        return self._refusal is not None
+
     async def current(self) -> Token:
         """A token to use now.
 
