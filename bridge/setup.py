@@ -149,6 +149,7 @@ def _values(source: Source, target: Target, *, allow_insecure: bool) -> dict[tup
         ("salestrekker", "organization"): [_line("organization", source.organization)],
         ("trakor", "url"): [_line("url", target.url)],
         ("trakor", "api_key"): [_line("api_key_file", f"{SECRETS}/trakor-api-key")],
+        ("webhooks", "token"): [_line("token_file", f"{SECRETS}/webhook-token")],
         ("ledger", "key"): [_line("key_file", f"{SECRETS}/ledger-key")],
     }
     if allow_insecure:
@@ -176,7 +177,7 @@ def _configuration(values: dict[tuple[str, str], list[str]]) -> str:
     for line in _example().partition("\n\n")[2].splitlines():
         if line.startswith("["):
             section = line[1:].partition("]")[0]
-        key = line.partition("=")[0].strip()
+        key = line.removeprefix("# ").partition("=")[0].strip()  # what has no default is a comment there
         lines += values.get((section, key), [line])
     return "\n".join([*HEADER, "", *lines, ""])
 

@@ -69,7 +69,8 @@ async def test_it_writes_what_works_and_names_the_next_three_commands(
     files = [tmp_path / "config.toml", *(tmp_path / "secrets").iterdir()]
     assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
     assert sandbox.options.api_key not in (tmp_path / "config.toml").read_text() + out + err
-    assert len((tmp_path / "secrets" / "webhook-token").read_text().strip()) >= 32
+    (token,) = settings.connections["default"].webhook_tokens
+    assert token.get_secret_value() == (tmp_path / "secrets" / "webhook-token").read_text().strip()
     assert settings.ledger.key is not None
 
 
