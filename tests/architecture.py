@@ -54,6 +54,7 @@ HOMES = {
     "jwt": ("bridge.salestrekker", "bridge.sandbox"),
     "orjson": ANYWHERE,
     "phonenumbers": ("bridge.mapping",),
+    "prometheus_client": ("bridge.admin",),
     "pydantic": ("bridge.settings",),
     "pydantic_core": ("bridge.settings",),
     "pydantic_settings": ("bridge.settings",),
