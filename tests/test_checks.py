@@ -450,7 +450,7 @@ async def test_without_introspection_what_the_server_says_leads_to_the_line(
     bad = await checked.bad()
     assert "queries/contact.fragment.graphql:18:7: Cannot query field" in bad["contacts.list_query"].detail
     assert bad["contacts.list_query"].advice.startswith(
-        "queries/contact.fragment.graphql, line 18: write\n      familyNam: familyName\n"
+        "queries/contact.fragment.graphql, line 18: write\n      familyName\n"
     )
 
 

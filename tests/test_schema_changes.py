@@ -183,7 +183,7 @@ type B { name: String titles: String }"""
 
 def test_a_complaint_is_taken_back_to_its_line(tmp_path: Path) -> None:
     text = "# a comment\nquery Q {\n  a {\n    id # its id\n    nane # its name\n  }\n}"
-    assert complained(tmp_path, text, NAMED) == "q.graphql, line 5: write\n    nane: name # its name"
+    assert complained(tmp_path, text, NAMED) == "q.graphql, line 5: write\n    name # its name"
 
 
 def test_of_two_fields_of_one_name_the_right_one_is_corrected(tmp_path: Path) -> None:

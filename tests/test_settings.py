@@ -572,7 +572,9 @@ def test_there_is_exactly_one_way_into_salestrekker(tmp_path: Path, text: str, s
         ("api_key_flie = 1", "trakor.api_key_flie", "trakor.api_key_file"),
         ("page_size = 5", "trakor.page_size", "products.page_size"),
         ("[contacts.map]\nnmae = 'x'", "contacts.map.nmae", "contacts.map.name"),
-        ("[trackor]\nx = 1", "trackor", "trakor.url"),
+        ("[trackor]\nx = 1", "trackor", "[trakor]"),
+        ("[tracor]\nurl = 1", "tracor", "[trakor]"),
+        ("[nonsense]\nx = 1", "nonsense", "contacts.enabled"),
     ],
 )
 def test_an_unknown_key_names_the_nearest_known_one(

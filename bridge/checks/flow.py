@@ -71,7 +71,8 @@ async def run(
 
 def _configured(settings: Settings) -> str:
     names = ", ".join(settings.connections)
-    return f"{settings.folder}: {len(settings.connections)} connection(s), {names}"
+    number = len(settings.connections)
+    return f"{settings.folder}: {number} connection{'s' if number != 1 else ''}, {names}"
 
 
 def _any_key(settings: Settings) -> bytes:
@@ -118,11 +119,14 @@ class _ConnectionCheck:
 
     def _load(self) -> Iterator[Check]:
         """Read the query files; those that cannot be read are steps that failed."""
+        told: dict[str, str] = {}
         for name, file, listing in self._wanted():
             query = load(self._name(name), file, self._settings.folder, listing=listing)
             if isinstance(query, Check):
                 self._bad.add(name)
-                yield query
+                # A fragment that cannot be read is told once, not with each query that has it.
+                first = told.setdefault(query.detail, name)
+                yield query if first == name else not_tried(query.name, self._name(first))
             else:
                 self._queries[name] = query
 

@@ -21,12 +21,14 @@ class Check:
         ok: It is as it must be.
         detail: What was found.
         advice: What to do next; may have several lines. Empty where there is nothing to do.
+        tried: False where it needs another step that failed: not ok, but no fault of its own.
     """
 
     name: str
     ok: bool
     detail: str
     advice: str = ""
+    tried: bool = True
 
     def as_json(self) -> dict[str, object]:
         """The form of ``check --json``."""
@@ -40,4 +42,4 @@ def failed(name: str, error: BridgeError) -> Check:
 
 def not_tried(name: str, needed: str) -> Check:
     """A step that needs one that failed."""
-    return Check(name, ok=False, detail=f"not tried: {needed} failed", advice="")
+    return Check(name, ok=False, detail=f"not tried: {needed} failed", tried=False)

@@ -119,7 +119,8 @@ def _silent(_: Check) -> None:
 def _tell(one: Check) -> None:
     """One line for the step, what more was found below it, and what to do, further in."""
     first, *others = one.detail.split("\n")
-    typer.secho("✓ " if one.ok else "✗ ", fg="green" if one.ok else "red", bold=True, nl=False)
+    mark, colour = ("✓", "green") if one.ok else ("✗", "red") if one.tried else ("·", None)
+    typer.secho(f"{mark} ", fg=colour, bold=True, nl=False)
     typer.secho(one.name, bold=True, nl=False)
     typer.echo(f"  {plain(first)}")
     for line in others:
@@ -130,12 +131,13 @@ def _tell(one: Check) -> None:
 
 
 def _conclude(found: list[Check]) -> None:
-    faults = sum(not one.ok for one in found)
+    faults = sum(not one.ok and one.tried for one in found)
+    untried = sum(not one.tried for one in found)
     if faults:
         are = "is" if faults == 1 else "are"
-        typer.echo(
-            f"\n{faults} of {len(found)} {are} not as it must be: begin with the first, then check again."
-        )
+        then = f", and {untried} could not be tried" if untried else ""
+        typer.echo(f"\n{faults} of {len(found)} {are} not as it must be{then}.")
+        typer.echo("Begin with the first ✗, then check again.")
     else:
         typer.echo("\nAll is as it must be. Next: trakor-bridge backfill")
 

@@ -11,7 +11,9 @@ A file may spread fragments that it does not define: they come from the files
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
 
     from graphql import Node, SelectionSetNode
 
-__all__ = ["QueryDocument", "fault_at", "load_document", "query_folders"]
+__all__ = ["QueryDocument", "fault_at", "load_document", "query_folders", "shipped_fields"]
 
 FRAGMENT_FILES = "*.fragment.graphql"
 
@@ -91,6 +93,13 @@ def shipped_queries() -> Path:
     package = Path(str(resources.files("bridge")))
     in_wheel = package / "_shipped" / "queries"
     return in_wheel if in_wheel.is_dir() else package.parent / "queries"
+
+
+@cache
+def shipped_fields() -> frozenset[str]:
+    """All names that the shipped queries use: what the built-in maps read is among them."""
+    texts = (file.read_text(encoding="utf-8") for file in shipped_queries().glob("*.graphql"))
+    return frozenset(word for text in texts for word in re.findall(r"\w+", text))
 
 
 def load_document(name: str, folders: Sequence[Path]) -> QueryDocument:

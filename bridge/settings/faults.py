@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bridge.settings.keys import FILE_SUFFIX, Path, dotted, nearest, secret_keys, variable
+from bridge.settings.keys import FILE_SUFFIX, Path, dotted, nearest, nearest_table, secret_keys, variable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -64,7 +64,8 @@ def _sentence(
     if detail["type"] == "missing":
         return _missing(path, source, known)
     if detail["type"] == "extra_forbidden":
-        return f"is not a known key; the nearest is {dotted(nearest(path, known))}"
+        table = nearest_table(path, known)
+        return f"is not a known key; the nearest is {f'[{table}]' if table else dotted(nearest(path, known))}"
     return _SENTENCES.get(detail["type"], "is not valid").format_map(detail.get("ctx", {}))
 
 

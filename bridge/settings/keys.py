@@ -25,6 +25,7 @@ __all__ = [
     "dotted",
     "holds_list",
     "nearest",
+    "nearest_table",
     "secret_keys",
     "shown",
     "variable",
@@ -81,6 +82,15 @@ def nearest(path: Path, known: Collection[Path]) -> Path:
         return siblings[match[0]]
     names = {".".join(other): other for other in known}
     return names[difflib.get_close_matches(".".join(path)[:_CLIP], names, n=1, cutoff=0.0)[0]]
+
+
+def nearest_table(path: Path, known: Collection[Path]) -> str:
+    """The table that an unknown one was most likely meant to be; empty where a key outside of tables was."""
+    if len(path) > 1:
+        return ""
+    tables = {other[0]: len(other) > 1 for other in known}
+    match = difflib.get_close_matches(path[0][:_CLIP], tables, n=1, cutoff=0.6)
+    return match[0] if match and tables[match[0]] else ""
 
 
 def shown(name: str, limit: int = _CLIP) -> str:

@@ -14,10 +14,13 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bridge.salestrekker.documents import shipped_fields
+from bridge.salestrekker.schema.likeness import spelt_alike
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from graphql import Node, Source
+    from graphql import FieldNode, Node, Source
 
 __all__ = [
     "Correction",
@@ -28,6 +31,7 @@ __all__ = [
     "as_text",
     "corrections",
     "place_of",
+    "renaming",
     "replacing",
 ]
 
@@ -96,6 +100,17 @@ def replacing(node: Node, text: str) -> tuple[Edit, ...]:
     if node.loc is None:
         return ()
     return (Edit(node.loc.source, node.loc.start, node.loc.end, text),)
+
+
+def renaming(node: FieldNode, found: str) -> tuple[Edit, ...]:
+    """The edit that asks for another field: under the name that it had, so that the map still finds it.
+
+    Only where it was a slip of the pen, for a name that the shipped queries ask for, it is set right: that
+    is what the map reads.
+    """
+    name = node.name.value
+    slip = spelt_alike(name, found) and found in shipped_fields() and name not in shipped_fields()
+    return replacing(node.name, found if node.alias or slip else f"{name}: {found}")
 
 
 def applied(edits: Iterable[Edit], body: str, offset: int = 0) -> str:

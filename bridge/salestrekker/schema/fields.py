@@ -31,7 +31,7 @@ from graphql import (
 )
 from graphql.utilities import is_type_sub_type_of
 
-from bridge.salestrekker.schema.corrections import Misfit, Place, place_of, replacing
+from bridge.salestrekker.schema.corrections import Misfit, Place, place_of, renaming, replacing
 from bridge.salestrekker.schema.likeness import LIKELY, ROOT_LIKELY, likeness, nearest
 from bridge.salestrekker.schema.moves import assigned, keyed, merged, nested
 from bridge.salestrekker.schema.types import Fielded, best_leaf, fielded, is_list, rate_object
@@ -197,8 +197,8 @@ class FieldCheck:
         definition = parent.fields.get(name)
         if definition is None and guess:
             definition = parent.fields[guess]
-            alias = replacing(node.name, guess if node.alias else f"{name}: {guess}")
-            self._add(node, f"`{name}` is no field of {parent.name}; most like it is `{guess}`", alias)
+            what = f"`{name}` is no field of {parent.name}; most like it is `{guess}`"
+            self._add(node, what, renaming(node, guess))
         if definition is None:
             return self._moved(node, parent, taken)
         self._arguments(node, definition, guess or name)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
-__all__ = ["LIKELY", "ROOT_LIKELY", "likeness", "nearest", "path_likeness"]
+__all__ = ["LIKELY", "ROOT_LIKELY", "likeness", "nearest", "path_likeness", "spelt_alike"]
 
 LIKELY: Final = 0.6
 """From here on a name is offered as the one that was meant."""
@@ -82,8 +82,17 @@ def likeness(wanted: str, found: str) -> float:
     """How likely it is that ``found`` is what ``wanted`` was meant to be."""
     if wanted == found:
         return 1.0
-    spelling = SequenceMatcher(None, wanted.lower(), found.lower()).ratio()
+    spelling = _spelling(wanted, found)
     return max(_overlap(_meaning(wanted), _meaning(found)), spelling if spelling >= SPELT_ALIKE else 0.0)
+
+
+def spelt_alike(one: str, other: str) -> bool:
+    """Whether two names are one with a slip of the pen."""
+    return _spelling(one, other) >= SPELT_ALIKE
+
+
+def _spelling(one: str, other: str) -> float:
+    return SequenceMatcher(None, one.lower(), other.lower()).ratio()
 
 
 def path_likeness(wanted: Sequence[str], found: Sequence[str]) -> float:

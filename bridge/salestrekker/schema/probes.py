@@ -24,7 +24,7 @@ from graphql import (
     visit,
 )
 
-from bridge.salestrekker.schema.corrections import Misfit, place_of, replacing
+from bridge.salestrekker.schema.corrections import Misfit, place_of, renaming, replacing
 from bridge.salestrekker.server_errors import Kind
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def _edits(node: Node, meant: str) -> tuple[Edit, ...]:
     if not meant:
         return ()
     if isinstance(node, FieldNode):
-        return replacing(node.name, meant if node.alias else f"{node.name.value}: {meant}")
+        return renaming(node, meant)
     if isinstance(node, ArgumentNode):
         return replacing(node.name, meant)
     if isinstance(node, FragmentDefinitionNode):
