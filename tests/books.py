@@ -76,7 +76,7 @@ class Book:
             )
         )
 
-    def settle(self, *outcomes: Outcome, run: int = 0) -> None:
+    def settle(self, *outcomes: Outcome, run: int | None = 0) -> None:
         """What came of claimed work is written."""
         self.write(
             lambda connection: sending.settle(
@@ -86,7 +86,7 @@ class Book:
 
     def die(self) -> None:
         """The owner died, and a new one opened the ledger."""
-        self.write(lambda connection: sending.give_up_claims(connection, self.feed))
+        self.write(lambda connection: sending.give_up_claims(connection, self.feed, now=self.now))
 
     def accept(self, id: str = "c1", name: Claim | None = None) -> None:  # noqa: A002 - the domain's word
         """A person accepts."""

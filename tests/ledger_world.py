@@ -306,7 +306,7 @@ class World:
         self.outcomes.clear()
         with self._engine.begin() as connection:
             for feed in self.feeds.values():
-                give_up_claims(connection, feed)
+                give_up_claims(connection, feed, now=self.now)
 
     # -- a person
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from bridge.records import Decision, Draft, LedgerRow, Unsendable, Work
 
 DUE_LATER = 10**9
+HOUR = 60 * 60 * 1000
 
 
 def in_flight(book: Book, *names: str) -> list[Work]:
@@ -74,6 +75,30 @@ def test_what_is_not_due_yet_is_left_and_its_time_is_known(book: Book) -> None:
     book.settle(later(ann, DUE_LATER + 1), later(bo, DUE_LATER))
     assert book.claim() == []
     assert book.write(lambda connection: sending.next_due(connection, book.feed)) == DUE_LATER
+
+
+@pytest.mark.parametrize(("ahead", "waits"), [(HOUR, True), (HOUR + 1, False)])
+def test_what_is_due_far_ahead_when_the_ledger_is_opened_is_due_at_once(
+    book: Book,
+    ahead: int,
+    waits: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    """The clock was set back: nobody waits for a time that was noted before."""
+    [work] = in_flight(book, "Ann")
+    book.settle(later(work, book.now + 10 + ahead))
+    book.die()
+    assert bool(book.claim()) is not waits
+
+
+def test_an_answer_counts_for_the_run_that_the_record_is_of(book: Book) -> None:
+    """Where one delivery serves many runs: each record's own, and none where it was read by its id."""
+    book.see(draft("Ann", id="c1"), sight=Sight(run=7))
+    book.see(draft("Bo", id="c2"), sight=Sight(run=8))
+    book.see(draft("Cy", id="c3"))
+    work = book.claim()
+    book.settle(*(answered(one) for one in work), run=None)
+    found = book.write(lambda connection: connection.execute(records.select()).all())
+    assert {row.source_id: row.answered_run for row in found} == {"c1": 7, "c2": 8, "c3": 0}
 
 
 def test_nothing_is_due_where_all_is_claimed(book: Book) -> None:

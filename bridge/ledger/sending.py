@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import bindparam, case, delete, func, or_, select, update
 
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Claimed", "claim", "claim_all", "give_up_claims", "next_due", "settle"]
 
+FARTHEST: Final = 60 * 60 * 1000
+"""Milliseconds; a record that is due later than that when the ledger is opened is due at once."""
+
 # Statements are made once: to build one costs ten times as much as to run it for one row.
 
 _FEED = records.c.feed == bindparam("of_feed")
@@ -49,6 +52,12 @@ _CLAIM = (
     update(records)
     .where(among(records.c.number, "numbers"))
     .values(attempts=records.c.attempts + 1, claimed_until=bindparam("until"))
+)
+_TOO_FAR = records.c.next_try_at > bindparam("farthest")
+_GIVE_UP = (
+    update(records)
+    .where(_FEED, records.c.state == State.PENDING, or_(records.c.claimed_until > 0, _TOO_FAR))
+    .values(claimed_until=0, next_try_at=case((_TOO_FAR, bindparam("now")), else_=records.c.next_try_at))
 )
 _NEXT_DUE = select(func.min(records.c.next_try_at)).where(*_DUE, records.c.claimed_until == 0)
 _LATER = (
@@ -66,7 +75,10 @@ _SETTLED = (
     update(records)
     .where(among(records.c.number, "numbers"))
     .values(
-        answered_run=case((_DELIVERED, bindparam("of_run")), else_=records.c.answered_run), claimed_until=0
+        answered_run=case(
+            (_DELIVERED, func.coalesce(bindparam("of_run"), records.c.run)), else_=records.c.answered_run
+        ),
+        claimed_until=0,
     )
 )
 _ROWS = select(*ROW).where(among(records.c.number, "numbers"))
@@ -145,13 +157,16 @@ def next_due(connection: Connection, feed: Feed) -> int | None:
     return due
 
 
-def give_up_claims(connection: Connection, feed: Feed) -> None:
-    """End all claims of a feed: for the one owner of a SQLite ledger, when it opens it."""
-    connection.execute(
-        update(records)
-        .where(records.c.feed == feed.number, records.c.state == State.PENDING, records.c.claimed_until > 0)
-        .values(claimed_until=0)
-    )
+def give_up_claims(connection: Connection, feed: Feed, *, now: int) -> None:
+    """End all claims of a feed, and waits that have no end: for the one owner, when it opens the ledger.
+
+    Args:
+        connection: Inside a writing transaction.
+        feed: Whose records.
+        now: The time. What is due more than an hour from now is due now: the clock was set back since that
+            was noted, or the wait was so long that one more request after a restart does no harm.
+    """
+    connection.execute(_GIVE_UP, {"of_feed": feed.number, "now": now, "farthest": now + FARTHEST})
 
 
 def settle(
@@ -161,7 +176,7 @@ def settle(
     *,
     policy: Policy,
     now: int,
-    run: int = 0,
+    run: int | None = 0,
 ) -> None:
     """Write what came of claimed work, and decide on what was noted meanwhile.
 
@@ -171,7 +186,8 @@ def settle(
         outcomes: What came of them.
         policy: What the user chose for this stream.
         now: The time to note.
-        run: Number of the run that got the answers, 0 for none.
+        run: Number of the run that got the answers, 0 for none; None: the one that each record is of, for who
+            sends what many sweeps have read.
     """
     _settle_later(connection, [one for one in outcomes if isinstance(one, Later)])
     settling = _Settling(connection, feed, policy, now)
