@@ -28,6 +28,7 @@ __all__ = [
     "last_good",
     "needing_a_person",
     "never_swept",
+    "note_missing",
     "note_problem",
 ]
 
@@ -124,9 +125,7 @@ def begin_sweep(connection: Connection, feed: Feed, query: str, *, restart: bool
     return Sweep(int(connection.scalar(insert(sweeps).values(values).returning(sweeps.c.number))), "")
 
 
-def end_sweep(
-    connection: Connection, sweep: Sweep, *, complete: bool, now: int, problem: str = "", missing: int = 0
-) -> None:
+def end_sweep(connection: Connection, sweep: Sweep, *, complete: bool, now: int, problem: str = "") -> None:
     """A sweep came to the list's end.
 
     Args:
@@ -135,15 +134,19 @@ def end_sweep(
         complete: Every record of the list could be used.
         now: The time to note.
         problem: What was wrong with it all the same; empty where nothing was.
-        missing: How many records would have been marked gone, where that was suspiciously much.
     """
-    values = {"ended_at": now, "complete": int(complete), "problem": problem, "missing": missing}
+    values = {"ended_at": now, "complete": int(complete), "problem": problem}
     connection.execute(update(sweeps).where(sweeps.c.number == sweep.number).values(values))
 
 
 def note_problem(connection: Connection, sweep: Sweep, problem: str) -> None:
     """Say why a sweep stopped before the list's end; it may be gone on with all the same."""
     connection.execute(update(sweeps).where(sweeps.c.number == sweep.number).values(problem=problem))
+
+
+def note_missing(connection: Connection, sweep: Sweep, missing: int) -> None:
+    """Say how many records a sweep would have marked gone, had they not been suspiciously many."""
+    connection.execute(update(sweeps).where(sweeps.c.number == sweep.number).values(missing=missing))
 
 
 def last_good(connection: Connection, feed: Feed) -> int | None:

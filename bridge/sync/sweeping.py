@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from bridge.decision import decide
-from bridge.errors import UserError
+from bridge.errors import BridgeError, UserError
 from bridge.ledger.absence import absent, mark_gone
 from bridge.ledger.observing import Observed, Sight, observe
-from bridge.ledger.sweeps import begin_sweep, end_sweep
+from bridge.ledger.sweeps import begin_sweep, end_sweep, note_missing, note_problem
 from bridge.sync.drafts import ROWS_AT_ONCE, drafts_of
 
 if TYPE_CHECKING:
@@ -152,14 +152,14 @@ async def _walk(
         async with aclosing(listing.pages(begun.position)) as pages:
             async for page in pages:
                 if page.last:
-                    swept.complete = listing.whole and not (swept.broken or begun.position)
-                    await ledger.call(end_sweep, begun, complete=swept.complete, now=clock())
-                    if swept.complete:
-                        await _mark_gone(listing, ledger, begun, clock, swept)
+                    await _end(listing, ledger, begun, clock, swept)
                     break
                 on_page(swept, await _observe_page(page, listing, ledger, begun, run, clock, swept))
             else:  # left before its end, on purpose: nothing to go on with
-                await ledger.call(end_sweep, begun, complete=False, now=clock())
+                await ledger.call(end_sweep, begun, complete=False, now=clock(), problem="only a part")
+    except BridgeError as error:
+        await ledger.call(note_problem, begun, str(error))
+        raise
     finally:
         log.info(
             "swept",
@@ -176,6 +176,17 @@ async def _walk(
     return swept
 
 
+async def _end(
+    listing: Listing, ledger: Ledger, begun: Sweep, clock: Callable[[], int], swept: Swept
+) -> None:
+    """The list is read to its end: where that proves it, what is not in it is gone."""
+    swept.complete = listing.whole and not (swept.broken or begun.position)
+    problem = f"{swept.broken} could not be read" if swept.broken else ""
+    await ledger.call(end_sweep, begun, complete=swept.complete, now=clock(), problem=problem)
+    if swept.complete:
+        await _mark_gone(listing, ledger, begun, clock, swept)
+
+
 async def _mark_gone(
     listing: Listing, ledger: Ledger, begun: Sweep, clock: Callable[[], int], swept: Swept
 ) -> None:
@@ -183,6 +194,7 @@ async def _mark_gone(
     missing = await ledger.call(absent, listing.feed, begun.number)
     if missing.too_many(listing.gone_limit):
         swept.missing = missing.unseen
+        await ledger.call(note_missing, begun, swept.missing)
         return
     last = 0
     while True:
