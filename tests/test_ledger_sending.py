@@ -85,7 +85,7 @@ def test_what_is_due_far_ahead_when_the_ledger_is_opened_is_due_at_once(
 ) -> None:
     """The clock was set back: nobody waits for a time that was noted before."""
     [work] = in_flight(book, "Ann")
-    book.settle(later(work, book.now + 10 + ahead))
+    book.settle(later(work, book.now + 20 + ahead))
     book.die()
     assert bool(book.claim()) is not waits
 
