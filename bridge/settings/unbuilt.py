@@ -17,15 +17,6 @@ if TYPE_CHECKING:
 __all__ = ["NOT_BUILT_YET", "NOT_BUILT_YET_SCHEMES", "unbuilt_faults"]
 
 NOT_BUILT_YET: Mapping[str, str] = {
-    "salestrekker.ids_per_request": "reading single records is not built yet: it comes with webhooks",
-    "contacts.one_query": "reading single records is not built yet: it comes with webhooks",
-    "products.one_query": "reading single records is not built yet: it comes with webhooks",
-    "schedule.timezone": "the schedule is not built yet: run `trakor-bridge backfill` from cron or a timer",
-    "schedule.contacts": "the schedule is not built yet: run `trakor-bridge backfill` from cron or a timer",
-    "schedule.products": "the schedule is not built yet: run `trakor-bridge backfill` from cron or a timer",
-    "schedule.reconcile": "the schedule is not built yet: run `trakor-bridge backfill` from cron or a timer",
-    "webhooks": "webhooks are not built yet: leave this out",
-    "admin": "the status page is not built yet: use `trakor-bridge status`",
     "alerts": "alerts are not built yet: watch the exit status of `trakor-bridge backfill`",
 }
 """Key, or table -> what is said to whoever gives it a value."""
