@@ -132,6 +132,20 @@ async def test_a_limited_run_reads_so_many_of_each_stream_and_is_not_complete(
         assert not [found for found in listing(connection, Wanted()) if found.marks == ("gone",)]
 
 
+async def test_a_limited_run_marks_nothing_gone_even_where_it_reads_all(
+    settings: Settings, sandbox: Sandbox
+) -> None:
+    """Who tries a part has not asked for what only a whole sweep may say."""
+    await _backfill(settings)
+    sandbox.contacts.remove(sandbox.contacts.id_at(0))
+    await _backfill(settings, limit=10_000)
+    with reading(settings.folder / "ledger.db") as connection:
+        assert not [found for found in listing(connection, Wanted()) if "gone" in found.marks]
+    await _backfill(settings)
+    with reading(settings.folder / "ledger.db") as connection:
+        assert len([found for found in listing(connection, Wanted()) if "gone" in found.marks]) == 1
+
+
 async def test_the_command_lists_what_a_dry_run_would_send(settings: Settings, sandbox: Sandbox) -> None:
     """As CSV, in place of the numbers; exit 3, since the sandbox has products that would be rejected."""
     process = await asyncio.create_subprocess_exec(

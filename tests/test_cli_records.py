@@ -379,6 +379,34 @@ def test_many_at_once_go_on_past_those_that_cannot_be_done(desk: Desk, ids: dict
     assert stands(desk, ids["existing"]).state == "delivered"
 
 
+def test_one_reason_is_told_once_however_many_have_it(desk: Desk) -> None:
+    """Some of them are named, the others counted."""
+    with reading(desk.folder / "ledger.db") as ledger:
+        delivered = len(find(ledger, Wanted(states=("delivered",))))
+    ran = desk("records", "drop", "--state", "delivered", "--yes")
+    assert ran.status == 1
+    errors = [line for line in ran.err.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert errors[0].startswith(f"error: {delivered} records: each is delivered: there is nothing to drop (")
+
+
+def test_what_never_can_be_accepted_is_said_before_anybody_is_asked(desk: Desk) -> None:
+    ran = desk("records", "accept", "--state", "rejected", "--yes")
+    assert (ran.status, ran.out) == (2, "")
+    assert "rejected records cannot be accepted" in ran.err
+    assert "`records retry`" in ran.err
+
+
+def test_a_record_that_is_dropped_already_can_be_taken_back(desk: Desk, ids: dict[str, str]) -> None:
+    """Trakor does not have it: there is nothing to remove there."""
+    desk("records", "drop", ids["refused"])
+    ran = desk("records", "drop", ids["refused"])
+    assert ran.status == 1
+    assert "is dropped already" in ran.err
+    assert "`records retry ID` takes that back" in ran.err
+    assert "Trakor" not in ran.err
+
+
 @pytest.mark.parametrize(("answer", "status", "state"), [("y", 0, "dropped"), ("n", 1, "rejected")])
 def test_on_a_terminal_it_asks(desk: Desk, ids: dict[str, str], answer: str, status: int, state: str) -> None:
     """How many is said before anything is done, and no means no; standard output stays the document's."""

@@ -170,10 +170,16 @@ def test_a_dropped_record_keeps_a_name_only_where_trakor_may_have_it(
     assert decision.release is gives_back
 
 
-@pytest.mark.parametrize("known", [delivered(ANN), row(State.MERGED, merged_into=2), row(State.DROPPED)])
+@pytest.mark.parametrize("known", [delivered(ANN), row(State.MERGED, merged_into=2)])
 def test_there_is_nothing_to_drop_of_what_is_settled(known: LedgerRow) -> None:
     with pytest.raises(UserError, match="nothing to drop"):
         drop(known)
+
+
+def test_what_is_dropped_already_is_said_to_be_and_not_to_be_in_trakor() -> None:
+    with pytest.raises(UserError, match="dropped already") as refused:
+        drop(row(State.DROPPED))
+    assert "`records retry ID`" in refused.value.advice
 
 
 # -- retry

@@ -57,13 +57,12 @@ def _files(folder: Path) -> list[Path]:
     return list(folder.iterdir())
 
 
-async def test_it_writes_what_works_and_names_the_next_three_commands(
-    sandbox: Sandbox, tmp_path: Path
-) -> None:
+async def test_it_writes_what_works_and_names_the_next_commands(sandbox: Sandbox, tmp_path: Path) -> None:
     """Addresses as options, keys from the environment; the files are readable by their owner alone."""
     status, out, err = await _init(tmp_path, *_addresses(sandbox), environment=_keys(sandbox))
     assert status == 0, err
-    assert re.findall(r"trakor-bridge (\w+)", out) == ["check", "backfill", "status"]
+    assert re.findall(r"trakor-bridge (\w+)", out) == ["check", "backfill", "backfill", "status"]
+    assert "trakor-bridge backfill --dry-run" in out
     settings = load(tmp_path / "config.toml", {})
     assert settings.connections["default"].salestrekker.url == sandbox.salestrekker_url
     files = [tmp_path / "config.toml", *(tmp_path / "secrets").iterdir()]
@@ -97,6 +96,22 @@ async def test_no_key_is_handed_to_another_machine_over_plain_http(tmp_path: Pat
     status, _, err = await _init(tmp_path, "--salestrekker-url", "http://app.salestrekker.example/graphql")
     assert status == 2
     assert "not encrypted" in err
+
+
+async def test_an_address_without_its_beginning_is_taken_as_https(tmp_path: Path) -> None:
+    keys = {"TRAKOR_BRIDGE_SALESTREKKER__API_KEY": "a", "TRAKOR_BRIDGE_TRAKOR__API_KEY": "b"}
+    addresses = ["--salestrekker-url", "app.example/graphql", "--trakor-url", "trakor.example/api/public/v1"]
+    status, _, err = await _init(tmp_path, *addresses, "--untried", environment=keys)
+    assert status == 0, err
+    connection = load(tmp_path / "config.toml", {}).connections["default"]
+    assert connection.salestrekker.url == "https://app.example/graphql"
+    assert connection.trakor.url == "https://trakor.example/api/public/v1"
+
+
+async def test_an_address_of_something_else_is_refused(tmp_path: Path) -> None:
+    status, _, err = await _init(tmp_path, "--salestrekker-url", "ftp://app.example/graphql", "--untried")
+    assert status == 2
+    assert "must begin with https://" in err
 
 
 async def test_a_log_in_by_e_mail_is_kept_likewise(

@@ -324,6 +324,7 @@ class _Run:
             mapper=mapper,
             policy=settings.policy(),
             gone_limit=self._connection.schedule.gone_limit,
+            whole=self._how.limit is None,  # also where the list turns out to be shorter than the limit
         )
 
     async def _note_refusals(self, delivery: Delivery, feeds: Mapping[Stream, Feed]) -> None:

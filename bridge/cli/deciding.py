@@ -44,6 +44,15 @@ NEXT: Final = {
 }
 """What happens next to one record in a state, and to several."""
 
+ACCEPTABLE: Final = {State.HELD, State.DRIFTED}
+"""The states in which a record waits for being accepted."""
+
+EACH: Final = "each"
+"""Stands for the record where one reason is told of many."""
+
+NAMED: Final = 5
+"""So many records that share a reason are named."""
+
 AT_NEXT_READ: Final = "decided anew when the next backfill reads"
 
 
@@ -107,6 +116,11 @@ def _chosen(session: Session, path: Path, order: Order) -> Wanted | None:
             "which records?",
             advice='give an id or --name "exact name"; for many --state or --reason, and --yes',
         )
+    if order.verb is Verb.ACCEPT and selection.states and not {*selection.states} & ACCEPTABLE:
+        raise UserError(
+            f"{' and '.join(selection.states)} records cannot be accepted",
+            advice="held and drifted ones can; `records retry` decides a rejected one anew",
+        )
     if order.given_name and not single:
         raise UserError("--as gives a name to one record", advice="give its id")
     with reading(path) as connection:
@@ -159,7 +173,7 @@ class _Told:
         self._document = JsonList()
         self._total = 0
         self._refused: list[dict[str, str]] = []
-        self._advice: dict[str, None] = {}
+        self._alike: dict[tuple[str, str], list[Found]] = {}
 
     def of(self, decided: Sequence[Decided]) -> None:
         """These were decided on."""
@@ -176,14 +190,15 @@ class _Told:
     def _refuse(self, record: Found, refusal: UserError) -> None:
         said = {"connection": record.feed.connection, "stream": str(record.feed.stream), "id": record.id}
         self._refused.append({**said, "error": str(refusal), "advice": refusal.advice})
-        typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
-        named = str(refusal) if record.id in str(refusal) else f"{_name_of(record)}: {refusal}"
-        typer.echo(plain(named), err=True)
-        self._advice |= {refusal.advice: None} if refusal.advice else {}
+        reason = str(refusal).replace(f"record {record.id}", EACH)
+        self._alike.setdefault((reason, refusal.advice), []).append(record)
 
     def end(self) -> int:
         """That was all: sums, and once for all what to do about the refusals."""
-        for advice in self._advice:
+        for (reason, _), refused in self._alike.items():
+            typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
+            typer.echo(_complaint(reason, refused), err=True)
+        for advice in dict.fromkeys(advice for _, advice in self._alike if advice):
             typer.echo(f"what to do: {plain(advice)}", err=True)
         if self._order.json:
             self._document.end(failed=self._refused, total=self._total)
@@ -205,6 +220,17 @@ class _Told:
             yield f"{_records(done).capitalize()} {DONE[self._order.verb]}."
         for (one, many), number in self._next.most_common():
             yield f"  {number:,} {one if number == 1 else many}"
+
+
+def _complaint(reason: str, refused: Sequence[Found]) -> str:
+    """Why something was not done: to one record that is named, or to many of which some are."""
+    if len(refused) == 1:
+        one = refused[0]
+        named = reason.replace(EACH, f"record {one.id}")
+        return plain(named if one.id in named else f"{_name_of(one)}: {named}")
+    more = len(refused) - NAMED
+    ids = ", ".join(one.id for one in refused[:NAMED]) + (f" and {more:,} more" if more > 0 else "")
+    return plain(f"{len(refused):,} records: {reason} ({ids})")
 
 
 def _what_next(record: Found) -> tuple[str, str]:

@@ -101,7 +101,7 @@ def _init(  # noqa: PLR0913 - one parameter for each option
         raise UserError(f"{path} exists already: nothing was asked or written", advice=CHANGE)
 
     def ask_source(given: Callable[[str], str]) -> Source:
-        url = _asked(given(salestrekker_url), "--salestrekker-url", "Salestrekker's GraphQL address")
+        url = _whole(_asked(given(salestrekker_url), "--salestrekker-url", "Salestrekker's GraphQL address"))
         _refuse_plain(url, allowed=allow_insecure)
         if email:
             words = f"Salestrekker's password of {email}"
@@ -111,9 +111,8 @@ def _init(  # noqa: PLR0913 - one parameter for each option
         return Source(url, api_key=secret, organization=organization)
 
     def ask_target(given: Callable[[str], str]) -> Target:
-        url = _asked(given(trakor_url), "--trakor-url", "Trakor's address, it ends in /api/public/v1").rstrip(
-            "/"
-        )
+        asked = _asked(given(trakor_url), "--trakor-url", "Trakor's address, it ends in /api/public/v1")
+        url = _whole(asked).rstrip("/")
         _refuse_plain(url, allowed=allow_insecure)
         secret = _asked(
             given(trakor_key), "--trakor-key", "Trakor's API key (Settings > API Keys)", secret=True
@@ -134,12 +133,19 @@ def _asked(given: str, option: str, words: str, *, secret: bool = False) -> str:
     return str(typer.prompt(words, hide_input=secret, err=True)).strip()
 
 
+def _whole(url: str) -> str:
+    """An address as it is meant where somebody leaves out its beginning."""
+    if url.startswith(("https://", "http://")):
+        return url
+    if "://" in url:
+        raise UserError(f"{url} is no address of the web: it must begin with https://")
+    return f"https://{url}"
+
+
 def _refuse_plain(url: str, *, allowed: bool) -> None:
     """Hand no key to another machine over plain http."""
     from bridge.settings import is_plain_and_remote  # noqa: PLC0415 - see the package
 
-    if not url.startswith(("https://", "http://")):
-        raise UserError(f"{url} is no address: it must begin with https://")
     if is_plain_and_remote(url) and not allowed:
         raise UserError(
             f"{url} is not encrypted: keys and data could be read on their way",
@@ -198,9 +204,14 @@ def _write(path: Path, source: Source, target: Target, *, allow_insecure: bool) 
     typer.echo(
         f"""\
 What comes next:
-  trakor-bridge check{option}       tries every query, and says what to change where something differs
-  trakor-bridge backfill{option}    everything into Trakor, once
-  trakor-bridge status{option}      what is where, and what waits for you"""
+  trakor-bridge check{option}
+      tries every query, and says what to change where something differs
+  trakor-bridge backfill --dry-run{option}
+      what would be sent, held and skipped; sends and keeps nothing
+  trakor-bridge backfill{option}
+      everything into Trakor, once
+  trakor-bridge status{option}
+      what is where, and what waits for you"""
     )
 
 

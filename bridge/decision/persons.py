@@ -95,7 +95,9 @@ def drop(row: LedgerRow) -> Decision:
     Raises:
         UserError: Trakor has it already, so there is nothing left to stop.
     """
-    if row.state in {State.DELIVERED, State.MERGED, State.DROPPED}:
+    if row.state is State.DROPPED:
+        raise UserError(f"record {row.id} is dropped already", advice="`records retry ID` takes that back")
+    if row.state in {State.DELIVERED, State.MERGED}:
         raise UserError(
             f"record {row.id} is {row.state}: there is nothing to drop",
             advice="Trakor's API cannot delete; remove it in Trakor by hand",
