@@ -1,0 +1,236 @@
+"""From webhooks that were kept to records that are read: what is due, in batches, and then done.
+
+::
+
+    events in the ledger ──debounce──> groups, one for each record ──> read by id ──> sync.refresh
+                                             │ of a deal                    ^             │
+                                             └──> its contacts ─────────────┘             v
+                                                                         finish: read, gone, not-found
+
+A webhook is a hint, not data. Its event is done only by a read that began after it arrived, so what
+arrives for a record while it is being read is read once more. A process that dies reads again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import defaultdict
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from bridge.errors import BridgeError, Refused, Transient
+from bridge.ledger.absence import mark_gone_by_id
+from bridge.ledger.events import due_events, finish_events
+from bridge.pacing import backoff
+from bridge.records import Stream
+from bridge.sync import OneListing, refresh
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from bridge.daemon.parts import Parts
+    from bridge.daemon.pausing import ReadingPause
+    from bridge.ledger.events import EventGroup
+    from bridge.salestrekker.pages import Ones
+    from bridge.sync import Refreshed
+
+__all__ = ["Events"]
+
+LINGER: Final = 0.1
+"""Seconds that a record which is due waits for company, so that many webhooks share one request."""
+
+LONGEST_LOOK: Final = 60.0
+"""Seconds after which the ledger is looked at in any case."""
+
+NOTHING_TO_READ: Final = "nothing-to-read"
+"""The outcome of an event whose stream is not enabled, or whose deal is not there or has no contacts."""
+
+STREAM_OF: Final[Mapping[str, Stream]] = {"contact": Stream.CONTACTS, "product": Stream.PRODUCTS}
+
+"""Which stream a webhook's subject is of; a deal leads to its contacts."""
+
+log = structlog.get_logger()
+
+
+class Events:
+    """Reads what the webhooks of one connection are about.
+
+    Args:
+        parts: The connection's parts.
+        pause: Whether reading goes on.
+        debounce: Seconds, from the first event of a record until it is read.
+        random: Gives a number of [0, 1).
+    """
+
+    def __init__(
+        self, parts: Parts, pause: ReadingPause, debounce: float, random: Callable[[], float]
+    ) -> None:
+        self._parts = parts
+        self._pause = pause
+        self._debounce = debounce
+        self._random = random
+        self._arrived = asyncio.Event()
+        self._failures = 0
+        source = parts.plan.connection.salestrekker
+        self._at_once = source.ids_per_request * source.max_in_flight
+
+    def wake(self) -> None:
+        """Say that the ledger has new events."""
+        self._arrived.set()
+
+    async def run(self) -> None:
+        """Work off events, for ever."""
+        lingered = False
+        while True:
+            await self._pause.opened()
+            self._arrived.clear()
+            now = self._parts.clock()
+            before = now - int(self._debounce * 1000)
+            due = await self._parts.ledger.call(
+                due_events, self._parts.name, before=before, now=now, limit=self._at_once
+            )
+            if not due.groups:
+                await self._until(due.next_at)
+            elif len(due.groups) < self._parts.plan.connection.salestrekker.ids_per_request and not lingered:
+                lingered = True
+                await asyncio.sleep(min(LINGER, self._debounce))
+                continue
+            else:
+                await self._work_off(due.groups)
+            lingered = False
+
+    async def _until(self, next_at: int | None) -> None:
+        """Wait for the end of the next record's time, or for an event of another one."""
+        wait = LONGEST_LOOK
+        if next_at is not None:
+            wait = min(wait, max(0.0, (next_at - self._parts.clock()) / 1000 + self._debounce))
+        if next_at is not None:  # whatever arrives now is due later than that
+            await asyncio.sleep(wait)
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait):
+                await self._arrived.wait()
+
+    async def _work_off(self, groups: Sequence[EventGroup]) -> None:
+        """Read what these are about; where that fails they wait, and are tried again."""
+        try:
+            await self._read(groups)
+        except (Refused, Transient) as fault:
+            if not await self._pause.covers(fault):
+                await self._back_off(fault)
+        except BridgeError as fault:
+            await self._back_off(fault)
+        else:
+            self._failures = 0
+
+    async def _back_off(self, fault: BridgeError) -> None:
+        self._failures += 1
+        log.warning("webhooks cannot be worked off", connection=self._parts.name, problem=str(fault))
+        trakor = self._parts.plan.connection.trakor
+        await asyncio.sleep(backoff(self._failures, trakor.probe_first, trakor.probe_max, self._random))
+
+    async def _read(self, groups: Sequence[EventGroup]) -> None:
+        began = self._parts.clock()
+        deals = await self._contacts_of([group.id for group in groups if group.subject == "deal"])
+        outcomes: dict[EventGroup, set[str]] = {group: set() for group in groups}
+        for stream in Stream:
+            await self._read_stream(stream, groups, deals, outcomes)
+        await self._finish(outcomes)
+        log.info(
+            "webhooks worked off",
+            connection=self._parts.name,
+            events=sum(len(group.numbers) for group in groups),
+            records=len(groups),
+            seconds=round((self._parts.clock() - began) / 1000, 3),
+        )
+
+    async def _contacts_of(self, deals: Sequence[str]) -> Mapping[str, tuple[str, ...] | None]:
+        """Which contacts each deal is about; None for a deal that is not there."""
+        ticket = self._parts.plan.ticket
+        if not deals or ticket is None or Stream.CONTACTS not in self._parts.feeds:
+            return {}
+        per_request = self._parts.plan.connection.salestrekker.ids_per_request
+        return await self._parts.client.contacts_of(ticket, deals, per_request)
+
+    async def _read_stream(
+        self,
+        stream: Stream,
+        groups: Sequence[EventGroup],
+        deals: Mapping[str, tuple[str, ...] | None],
+        outcomes: dict[EventGroup, set[str]],
+    ) -> None:
+        """Read one stream's records, and note for each group what came of it."""
+        wanted: defaultdict[str, list[EventGroup]] = defaultdict(list)
+        for group in groups:
+            for one in _ids(group, stream, deals):
+                wanted[one].append(group)
+        if not wanted or stream not in self._parts.feeds:
+            return
+        refreshed = await refresh(
+            self._listing(stream), self._parts.ledger, list(wanted), clock=self._parts.clock
+        )
+        await self._mark_gone(stream, refreshed, wanted)
+        if refreshed.pending:
+            self._parts.on_pending()
+        for one, asking in wanted.items():
+            for group in asking:
+                outcomes[group].add(_outcome(one, group, refreshed))
+
+    def _listing(self, stream: Stream) -> OneListing:
+        parts = self._parts
+        settings = parts.plan.connection.stream(stream)
+        mapper = parts.plan.mappers[stream]
+
+        async def read(ids: Sequence[str]) -> Ones:
+            return await parts.client.ones(
+                parts.plan.ones[stream],
+                ids,
+                stream=stream,
+                identify=mapper.identify,
+                ids_per_request=parts.plan.connection.salestrekker.ids_per_request,
+            )
+
+        return OneListing(parts.feeds[stream], read, mapper, settings.policy())
+
+    async def _mark_gone(
+        self, stream: Stream, refreshed: Refreshed, wanted: Mapping[str, Sequence[EventGroup]]
+    ) -> None:
+        """What is not there any more is gone only where a webhook said that it was deleted."""
+        deleted = [
+            one
+            for one in refreshed.absent
+            if any(group.deleted and group.subject != "deal" for group in wanted[one])
+        ]
+        if deleted:
+            await self._parts.ledger.call(
+                mark_gone_by_id,
+                self._parts.feeds[stream],
+                deleted,
+                self._parts.plan.connection.stream(stream).policy(),
+                read_at=refreshed.read_at,
+                now=self._parts.clock(),
+            )
+
+    async def _finish(self, outcomes: Mapping[EventGroup, Iterable[str]]) -> None:
+        by_outcome: defaultdict[str, list[int]] = defaultdict(list)
+        for group, found in outcomes.items():
+            by_outcome[", ".join(sorted(found)) or NOTHING_TO_READ] += group.numbers
+        for outcome, numbers in by_outcome.items():
+            await self._parts.ledger.call(finish_events, numbers, outcome, self._parts.clock())
+
+
+def _ids(group: EventGroup, stream: Stream, deals: Mapping[str, tuple[str, ...] | None]) -> tuple[str, ...]:
+    """Which records of a stream are to be read for a group."""
+    if group.subject == "deal":
+        return deals.get(group.id) or () if stream is Stream.CONTACTS else ()
+    return (group.id,) if STREAM_OF[group.subject] is stream else ()
+
+
+def _outcome(one: str, group: EventGroup, refreshed: Refreshed) -> str:
+    if one in refreshed.read:
+        return "read"
+    if one in refreshed.broken:
+        return "unreadable"
+    return "gone" if group.deleted and group.subject != "deal" else "not-found"

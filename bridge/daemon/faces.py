@@ -1,0 +1,146 @@
+"""The two listeners: webhooks from outside, health and status for inside; and the inbox between them.
+
+Whoever asks here is answered by what is on disk: an event is accepted only when it is safe.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+import structlog
+
+from bridge.admin import AdminServer, Health
+from bridge.errors import LedgerError
+from bridge.ledger.inbox import Inbox
+from bridge.ledger.moments import Moment, note
+from bridge.records import Stream
+from bridge.status import take
+from bridge.webhooks import Receiver
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+    from contextlib import AsyncExitStack
+
+    from bridge.ledger.engine import Ledger
+    from bridge.settings import Settings
+    from bridge.status import Snapshot
+
+__all__ = ["Address", "Faces"]
+
+Address: TypeAlias = tuple[str, int]
+"""A host and a port."""
+
+STUCK_AFTER: Final = 30.0
+"""Seconds without a sign of life of the ledger's thread from which the process counts as not working."""
+
+WRITE_WITHIN: Final = 2.0
+"""Seconds that a write may take for the process to count as ready."""
+
+log = structlog.get_logger()
+
+
+class Faces:
+    """What the daemon shows and accepts.
+
+    Args:
+        settings: The configuration.
+        ledger: The open ledger.
+        clock: Milliseconds since the epoch.
+        on_events: Told the names of connections that have new events, when these are on disk.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        ledger: Ledger,
+        clock: Callable[[], int],
+        on_events: Callable[[Collection[str]], None],
+    ) -> None:
+        self._settings = settings
+        self._ledger = ledger
+        self._clock = clock
+        self._alive_at = time.monotonic()
+        self._inbox = Inbox(ledger, on_kept=on_events)
+        listener = settings.webhooks
+        self._receiver = Receiver(
+            self._inbox.keep,
+            tokens=_tokens(settings),
+            allow_from=listener.allow_from,
+            trusted_proxies=listener.trusted_proxies,
+            max_body_bytes=listener.max_body_bytes,
+            clock=clock,
+        )
+        self._admin = AdminServer(
+            snapshot=self._snapshot,
+            health=self._health,
+            ready=self._ready,
+            password=settings.admin.password.get_secret_value(),
+            answers=lambda: self._receiver.numbers.answers,
+        )
+
+    async def open(self, stack: AsyncExitStack) -> tuple[Address, Address | None]:
+        """Listen, until the stack is closed.
+
+        Returns:
+            Where health and status are had, and where webhooks are taken; None where no connection has a
+            token.
+
+        Raises:
+            UserError: A port cannot be had.
+        """
+        settings = self._settings
+        stack.push_async_callback(self._inbox.close)
+        admin = await self._admin.start(settings.admin.host, settings.admin.port)
+        stack.push_async_callback(self._admin.stop)
+        log.info("listening for status", host=admin[0], port=admin[1])
+        if not any(_tokens(settings).values()):
+            log.info("webhooks are off", reason="no connection has a [webhooks] token")
+            return admin, None
+        webhooks = await self._receiver.start(settings.webhooks.host, settings.webhooks.port)
+        stack.push_async_callback(self._receiver.stop)
+        return admin, webhooks
+
+    async def stop_accepting(self) -> None:
+        """Take no more webhooks; those under way are answered."""
+        await self._receiver.stop()
+
+    def replace(self, settings: Settings) -> None:
+        """Take over what a reload can change here: the webhooks' tokens."""
+        self._settings = settings
+        self._receiver.replace_tokens(_tokens(settings))
+
+    def alive(self) -> None:
+        """The ledger's thread has given a sign of life."""
+        self._alive_at = time.monotonic()
+
+    async def _snapshot(self) -> Snapshot:
+        settings = self._settings
+        streams = {
+            name: [stream for stream in Stream if connection.stream(stream).enabled]
+            for name, connection in settings.connections.items()
+        }
+        return await asyncio.to_thread(take, self._ledger.path, streams, list(streams), self._clock())
+
+    def _health(self) -> Health:
+        silent = time.monotonic() - self._alive_at
+        return Health(silent < STUCK_AFTER, why=f"the ledger has not answered for {silent:.0f} seconds")
+
+    async def _ready(self) -> Health:
+        """Whether an event could be stored now: by storing a sign of life, ahead of all other work."""
+        try:
+            async with asyncio.timeout(WRITE_WITHIN):
+                await self._ledger.call_first(note, "", Moment.ALIVE, self._clock())
+        except LedgerError as fault:
+            return Health(ok=False, why=str(fault))
+        except TimeoutError:
+            return Health(ok=False, why=f"the ledger did not take a write within {WRITE_WITHIN:.0f} seconds")
+        return Health(ok=True)
+
+
+def _tokens(settings: Settings) -> dict[str, list[str]]:
+    return {
+        name: [token.get_secret_value() for token in connection.webhook_tokens]
+        for name, connection in settings.connections.items()
+    }

@@ -1,0 +1,277 @@
+"""The process: listeners, schedule, workers and signals, all owned by one TaskGroup.
+
+::
+
+    run ──> open_ledger ──> Faces (two listeners) ──> TaskGroup: timetable, watch, a worker each
+                                                          │
+         stop    ──> accept nothing more, wind up (8 s), close the ledger
+         reload  ──> settings, queries, maps and secrets anew; where one is at fault the old ones stay
+         a task dies ──> the same end in order, and what it died of is raised
+         the ledger cannot be written ──> webhooks get 503, workers wait and begin again: nothing is lost
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from bridge import __version__
+from bridge.daemon.faces import Faces
+from bridge.daemon.reloading import Reloaded, plans_of, reloaded
+from bridge.daemon.timetable import Timetable
+from bridge.daemon.worker import Worker
+from bridge.errors import LedgerError
+from bridge.ledger.care import prune_history
+from bridge.ledger.events import prune_events
+from bridge.ledger.moments import Moment, note
+from bridge.ledger.opening import open_ledger
+from bridge.naming import Hasher
+from bridge.wiring.ledgers import ledger_key, ledger_path
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+    from bridge.daemon.faces import Address
+    from bridge.ledger.engine import Ledger
+    from bridge.settings import Settings
+    from bridge.wiring.flows import Plan
+
+__all__ = ["Signals", "Started", "run"]
+
+LOOK_EVERY: Final = 1.0
+"""Seconds between two looks at what other processes have written."""
+
+ALIVE_EVERY: Final = 60
+"""Looks between two signs of life in the ledger."""
+
+PRUNE_EVERY: Final = 3600
+"""Looks between two prunings of history and events."""
+
+UNREADABLE_LIFE: Final = 30 * 86_400_000
+"""Milliseconds for which a webhook that could not be understood is kept, with what it said."""
+
+FIRST_WAIT: Final = 1.0
+LONGEST_WAIT: Final = 60.0
+"""Seconds until a worker that could not write begins again, doubling to the longest."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Signals:
+    """What the outside tells the daemon.
+
+    Attributes:
+        stop: Set to end it in order.
+        reload: Set to have the configuration read anew; cleared when that begins.
+    """
+
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    reload: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """Where a daemon that has started listens.
+
+    Attributes:
+        admin: Host and port of health, metrics and status.
+        webhooks: Host and port for webhooks; None where no connection has a token.
+    """
+
+    admin: Address
+    webhooks: Address | None
+
+
+async def run(
+    settings: Settings,
+    connections: Collection[str],
+    load: Callable[[], Settings],
+    signals: Signals,
+    on_started: Callable[[Started], None] = lambda _: None,
+) -> None:
+    """Keep the organisations in step until told to stop.
+
+    Args:
+        settings: The configuration.
+        connections: Names of the connections to work on.
+        load: Reads the configuration anew, for a reload.
+        signals: What the outside tells.
+        on_started: Told where it listens, once it does.
+
+    Raises:
+        UserError: A query, a map, a port or the ledger cannot be used; nothing was done then.
+        BaseExceptionGroup: What one of its tasks died of; all was wound up.
+    """
+    hasher = Hasher(ledger_key(settings, make=True))
+    plans = plans_of(settings, connections, hasher)
+    key = ledger_key(settings, make=False)
+    with open_ledger(ledger_path(settings), key, "trakor-bridge run") as ledger:
+        await _Life(settings, plans, ledger, hasher, load).until(signals, on_started)
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class _Stopped(Exception):  # noqa: N818 - no error: it ends the TaskGroup in order
+    """The user wants it to end."""
+
+
+class _Life:
+    """One life of the daemon, from an open ledger on."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        plans: Mapping[str, Plan],
+        ledger: Ledger,
+        hasher: Hasher,
+        load: Callable[[], Settings],
+    ) -> None:
+        self._settings = settings
+        self._plans = dict(plans)
+        self._ledger = ledger
+        self._hasher = hasher
+        self._load = load
+        self._faces = Faces(settings, ledger, _now, self._on_events)
+        self._timetable = Timetable(ledger, _now, self._on_wishes)
+        self._workers: dict[str, Worker] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    async def until(self, signals: Signals, on_started: Callable[[Started], None]) -> None:
+        """Live until told to stop, or until a task dies."""
+        began = time.monotonic()
+        async with AsyncExitStack() as stack:
+            started = Started(*await self._faces.open(stack))
+            try:
+                async with asyncio.TaskGroup() as group:
+                    self._begin_all(signals, group)
+                    log.info("started", version=__version__, connections=list(self._plans))
+                    on_started(started)
+            except* _Stopped:
+                log.info("stopped", after_seconds=round(time.monotonic() - began))
+
+    def _begin_all(self, signals: Signals, group: asyncio.TaskGroup) -> None:
+        for name in self._plans:
+            self._begin(name, group)
+        for what, flow in (
+            ("timetable", self._timetable.run(self._plans.values())),
+            ("watch", self._watch()),
+            ("reload", self._reload_when(signals, group)),
+            ("stop", self._end_when(signals)),
+        ):
+            group.create_task(flow, name=what)
+
+    async def _end_when(self, signals: Signals) -> None:
+        """Stop accepting first of all, then let all tasks wind up."""
+        await signals.stop.wait()
+        log.info("stopping")
+        await self._faces.stop_accepting()
+        raise _Stopped
+
+    def _begin(self, name: str, group: asyncio.TaskGroup) -> None:
+        self._tasks[name] = group.create_task(self._keep_at_work(name), name=f"{name}: worker")
+
+    async def _keep_at_work(self, name: str) -> None:
+        """A connection's worker; where the ledger cannot be written it waits, and begins again."""
+        wait = FIRST_WAIT
+        while True:
+            began = time.monotonic()
+            try:
+                await self._work(name)
+            except (LedgerError, BaseExceptionGroup) as fault:
+                log.warning("work interrupted", connection=name, problem=_ledger_fault(fault))
+            wait = FIRST_WAIT if time.monotonic() - began > LONGEST_WAIT else wait
+            await asyncio.sleep(wait)
+            wait = min(2 * wait, LONGEST_WAIT)
+
+    async def _work(self, name: str) -> None:
+        plan = self._plans[name]
+        feeds = await Worker.feeds_for(plan, self._ledger, now=_now())
+        debounce = self._settings.webhooks.debounce
+        worker = Worker(plan, self._ledger, feeds, self._hasher, debounce=debounce, clock=_now)
+        self._workers[name] = worker
+        try:
+            await worker.run()
+        finally:
+            del self._workers[name]
+
+    def _on_wishes(self, names: Collection[str]) -> None:
+        """Sweeps are due, and noted."""
+        for name in names:
+            if name in self._workers:
+                self._workers[name].wish()
+
+    def _on_events(self, names: Collection[str]) -> None:
+        """Webhooks are on disk."""
+        for name in names:
+            if name in self._workers:
+                self._workers[name].event()
+
+    async def _watch(self) -> None:
+        """See what other processes write, give a sign of life, and keep the ledger small; for ever."""
+        looks = 0
+        while True:
+            try:
+                await self._look(looks)
+            except LedgerError as fault:
+                log.warning("ledger cannot be used", problem=str(fault))
+            looks += 1
+            await asyncio.sleep(LOOK_EVERY)
+
+    async def _look(self, looks: int) -> None:
+        if await self._ledger.changed_elsewhere():
+            for worker in self._workers.values():
+                worker.look()
+        self._faces.alive()
+        if looks % ALIVE_EVERY == 0:
+            await self._ledger.call(note, "", Moment.ALIVE, _now())
+        if looks % PRUNE_EVERY == 0:
+            await self._prune()
+
+    async def _prune(self) -> None:
+        """Drop what is older than it is to be kept, a part at a time."""
+        now = _now()
+        before = now - int(self._settings.ledger.keep_history * 1000)
+        while await self._ledger.call(prune_history, before):
+            pass
+        while await self._ledger.call(prune_events, before, problems_before=now - UNREADABLE_LIFE):
+            pass
+
+    async def _reload_when(self, signals: Signals, group: asyncio.TaskGroup) -> None:
+        """Take the configuration over anew whenever that is asked for."""
+        while True:
+            await signals.reload.wait()
+            signals.reload.clear()
+            fresh = await asyncio.to_thread(reloaded, self._settings, self._plans, self._hasher, self._load)
+            if fresh is not None:
+                await self._take_over(fresh, group)
+
+    async def _take_over(self, fresh: Reloaded, group: asyncio.TaskGroup) -> None:
+        """Go on with another configuration; workers whose work it changes wind up and begin anew."""
+        self._settings = fresh.settings
+        self._plans = dict(fresh.plans)
+        self._faces.replace(fresh.settings)
+        for name in fresh.changed:
+            self._tasks[name].cancel()
+            await asyncio.wait([self._tasks[name]])
+            self._begin(name, group)
+        await self._timetable.replace(self._plans.values())
+        restart = {"needs_restart": list(fresh.needs_restart)} if fresh.needs_restart else {}
+        log.info("configuration taken over", changed=list(fresh.changed), **restart)
+
+
+def _ledger_fault(fault: BaseException) -> str:
+    """What the ledger could not do; anything else is raised again."""
+    if isinstance(fault, BaseExceptionGroup):
+        mine, others = fault.split(LedgerError)
+        if others is not None or mine is None:
+            raise fault
+        return _ledger_fault(mine.exceptions[0])
+    return str(fault)

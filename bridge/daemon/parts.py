@@ -1,0 +1,51 @@
+"""What the reading tasks of one connection share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bridge.ledger.sweeps import last_good
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from bridge.ledger.engine import Ledger
+    from bridge.ledger.rows import Feed
+    from bridge.records import Stream
+    from bridge.salestrekker.client import SalestrekkerClient
+    from bridge.wiring.flows import Plan
+
+__all__ = ["Parts"]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """One connection's parts.
+
+    Attributes:
+        plan: Its settings, queries and mappers.
+        client: Reads its Salestrekker; entered.
+        ledger: The open ledger.
+        feeds: Its streams.
+        clock: Milliseconds since the epoch.
+        on_pending: Told when something may be to be sent.
+    """
+
+    plan: Plan
+    client: SalestrekkerClient
+    ledger: Ledger
+    feeds: Mapping[Stream, Feed]
+    clock: Callable[[], int]
+    on_pending: Callable[[], None]
+
+    @property
+    def name(self) -> str:
+        """The connection's."""
+        return self.plan.connection.name
+
+    async def since(self, stream: Stream, *, whole: bool) -> int | None:
+        """From when on changes are to be read, milliseconds since the epoch; None: the whole list."""
+        if whole or not self.plan.queries[stream].incremental:
+            return None
+        return await self.ledger.call(last_good, self.feeds[stream])

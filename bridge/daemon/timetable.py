@@ -1,0 +1,93 @@
+"""The schedule and the ledger: due times outlive the process, and what is due is noted before it is done."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from bridge.errors import LedgerError
+from bridge.ledger.sweeps import never_swept
+from bridge.ledger.wishes import Job, set_next, want, wishes_of
+from bridge.schedule import Schedule
+from bridge.wiring.schedules import timers_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Sequence
+
+    from sqlalchemy import Connection
+
+    from bridge.ledger.engine import Ledger
+    from bridge.schedule import Due, Key, Timer
+    from bridge.wiring.flows import Plan
+
+__all__ = ["Timetable"]
+
+AGAIN_AFTER: Final = 10.0
+"""Seconds until it is tried again to note what is due."""
+
+log = structlog.get_logger()
+
+
+class Timetable:
+    """Notes in the ledger what is due, for as long as the daemon lives.
+
+    Args:
+        ledger: The open ledger.
+        clock: Milliseconds since the epoch.
+        on_wishes: Told the names of connections for which something is due, when that is noted.
+    """
+
+    def __init__(
+        self, ledger: Ledger, clock: Callable[[], int], on_wishes: Callable[[Collection[str]], None]
+    ) -> None:
+        self._ledger = ledger
+        self._clock = clock
+        self._on_wishes = on_wishes
+        self._schedule = Schedule({}, self._note, clock=clock)
+        self._timers: dict[Key, Timer] = {}
+
+    async def run(self, plans: Iterable[Plan]) -> None:
+        """Note what is due, for ever; while the ledger cannot be written, it is tried again.
+
+        Args:
+            plans: Of all connections.
+        """
+        self._timers = _timers(plans)
+        while True:
+            self._schedule = Schedule(self._timers, self._note, clock=self._clock)
+            try:
+                stored, at_once = await self._ledger.call(_stored, {name for name, _ in self._timers})
+                await self._schedule.run(stored, at_once & self._timers.keys())
+            except LedgerError as fault:
+                log.warning("what is due cannot be noted", problem=str(fault))
+            await asyncio.sleep(AGAIN_AFTER)
+
+    async def replace(self, plans: Iterable[Plan]) -> None:
+        """Go by other plans from now on."""
+        self._timers = _timers(plans)
+        await self._schedule.replace(self._timers)
+
+    async def _note(self, plan: Sequence[Due]) -> None:
+        await self._ledger.call(_note_all, plan, self._clock())
+        self._on_wishes({due.connection for due in plan if due.wanted})
+
+
+def _timers(plans: Iterable[Plan]) -> dict[Key, Timer]:
+    return {key: timer for plan in plans for key, timer in timers_of(plan.connection).items()}
+
+
+def _note_all(connection: Connection, plan: Sequence[Due], now: int) -> None:
+    for due in plan:
+        if due.wanted:
+            want(connection, due.connection, due.job, now=now)
+        set_next(connection, due.connection, due.job, due.next_at)
+
+
+def _stored(connection: Connection, names: Collection[str]) -> tuple[dict[Key, int], set[Key]]:
+    """The next times from before, and what is due at once: lists that were never read to their end."""
+    stored = {
+        (name, job): wish.next_at for name in names for job, wish in wishes_of(connection, name).items()
+    }
+    return stored, {(name, Job.RECONCILE) for name in names if never_swept(connection, name)}

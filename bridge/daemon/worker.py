@@ -1,0 +1,153 @@
+"""One connection at work: reading by schedule and by webhook, sending, and its token kept good.
+
+::
+
+    Sweeps ──┐ stopped and resumed by ReadingPause
+    Events ──┴──> ledger ──> Sending
+    keep_token
+
+All of them end together: what one of them ends with is for the daemon to judge.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+
+from bridge.daemon.events import Events
+from bridge.daemon.parts import Parts
+from bridge.daemon.pausing import ReadingPause
+from bridge.daemon.sweeps import Sweeps
+from bridge.delivery import Lane, Sending
+from bridge.ledger.moments import Moment, note
+from bridge.ledger.rows import feed_of
+from bridge.ledger.sending import give_up_claims
+from bridge.wiring.flows import destination_of, pace_of, source_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from bridge.ledger.engine import Ledger
+    from bridge.ledger.rows import Feed
+    from bridge.naming import Hasher
+    from bridge.records import Stream
+    from bridge.wiring.flows import Plan
+
+__all__ = ["Worker"]
+
+
+class Worker:
+    """Keeps one Trakor organisation in step with one Salestrekker organisation.
+
+    Args:
+        plan: What is to be done, checked.
+        ledger: The open ledger.
+        feeds: The connection's streams (``feeds_for``).
+        hasher: Of the ledger's key.
+        debounce: Seconds from the first webhook for a record until it is read.
+        clock: Milliseconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        ledger: Ledger,
+        feeds: Mapping[Stream, Feed],
+        hasher: Hasher,
+        *,
+        debounce: float,
+        clock: Callable[[], int],
+    ) -> None:
+        connection = plan.connection
+        self.plan = plan
+        self._ledger = ledger
+        self._name = connection.name
+        self._client = source_of(connection, on_token=self._note_token)
+        self._destination = destination_of(connection)
+        self._sending = Sending(
+            ledger,
+            {stream: Lane(feed, connection.stream(stream).policy()) for stream, feed in feeds.items()},
+            self._destination,
+            pace_of(connection),
+            name=connection.name,
+            key_of=hasher.name_key,
+            clock=clock,
+            random=random.random,
+        )
+        pause = ReadingPause(
+            ledger,
+            connection.name,
+            self._client.prove,
+            first=connection.trakor.probe_first,
+            longest=connection.trakor.probe_max,
+            clock=clock,
+            random=random.random,
+        )
+        parts = Parts(plan, self._client, ledger, feeds, clock, self._sending.wake)
+        self._pause = pause
+        self._sweeps = Sweeps(parts, pause, random.random)
+        self._events = Events(parts, pause, debounce, random.random)
+        self._token_changed = asyncio.Event()
+
+    @staticmethod
+    async def feeds_for(plan: Plan, ledger: Ledger, *, now: int) -> dict[Stream, Feed]:
+        """The ledger's feeds of a connection; claims that an earlier life left are given up."""
+        feeds = {}
+        for stream in plan.queries:
+            feeds[stream] = await ledger.call(feed_of, plan.connection.name, plan.connection.scope, stream)
+            await ledger.call(give_up_claims, feeds[stream], now=now)
+        return feeds
+
+    def wish(self) -> None:
+        """Say that the ledger may have a new wish."""
+        self._sweeps.wake()
+
+    def event(self) -> None:
+        """Say that the ledger has new events."""
+        self._events.wake()
+
+    def look(self) -> None:
+        """Say that another process has written: a pause, a decision, an event to replay."""
+        self._sending.look()
+        self._pause.look()
+        self._sweeps.wake()
+        self._events.wake()
+
+    async def run(self) -> None:
+        """Work until it is cancelled; requests in flight are then given some seconds.
+
+        Raises:
+            BaseExceptionGroup: What its parts ended with.
+        """
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self._client)
+            await stack.enter_async_context(self._destination)
+            async with asyncio.TaskGroup() as tasks:
+                for what, flow in (
+                    ("sending", self._sending.run()),
+                    ("pause", self._pause.run()),
+                    ("token", self._client.keep_token()),
+                    ("token's standing", self._keep_token_noted()),
+                    ("events", self._events.run()),
+                    ("sweeps", self._sweeps.run()),
+                ):
+                    tasks.create_task(flow, name=f"{self._name}: {what}")
+
+    def _note_token(self) -> None:
+        self._token_changed.set()
+
+    async def _keep_token_noted(self) -> None:
+        """Let others know when the token ends, and since when it cannot be renewed."""
+        while True:
+            await self._token_changed.wait()
+            self._token_changed.clear()
+            standing = self._client.token
+            moments = {
+                Moment.TOKEN_EXPIRES: standing.expires_at if standing else None,
+                Moment.TOKEN_FAILING_SINCE: standing.failing_since if standing else None,
+                Moment.TOKEN_NEXT_TRY: standing.next_try_at if standing else None,
+            }
+            for moment, at in moments.items():
+                await self._ledger.call(note, self._name, moment, at)
