@@ -19,8 +19,10 @@ from bridge.cli import (
     disclosing,
     initialising,
     records,
+    running,
     sandboxing,
     showing,
+    webhooks,
 )
 from bridge.cli.plain import plain
 from bridge.errors import BridgeError, LedgerError, Refused, UserError
@@ -49,12 +51,11 @@ With an organisation of your own:
   trakor-bridge init                  asks for both systems, writes config.toml
   trakor-bridge check                 looks at everything first, and says what to do
   trakor-bridge backfill              everything into Trakor, once
+  trakor-bridge run                   keeps both in step: the daemon
   trakor-bridge status                what is where, and what waits for you
 """
 
 NOT_BUILT: Final = {
-    "run": "the daemon",
-    "webhooks": "receiving webhooks",
     "pause": "stopping the daemon's sending",
     "resume": "resuming it",
     "alerts": "alerts",
@@ -98,7 +99,9 @@ def application() -> typer.Typer:
     demonstrating.add_to(app)
     disclosing.add_to(app)
     initialising.add_to(app)
+    running.add_to(app)
     sandboxing.add_to(app)
+    webhooks.add_to(app)
     for name, purpose in NOT_BUILT.items():
         app.command(
             name,
