@@ -28,7 +28,7 @@ from bridge.settings.keys import document_keys, variable
 from bridge.settings.model import Document, Webhooks
 from bridge.setup import Source, Target, write
 from bridges import configuration_of, write_configuration
-from documentation import misuse
+from documentation import misuse, section, tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -340,6 +340,14 @@ async def test_nothing_is_written_outside_the_volume(tmp_path: Path, arguments: 
 def test_the_page_leads_to_every_file_of_deploy_and_to_no_other() -> None:
     named = {*re.findall(r"\.\./deploy/([\w.-]+)\)", PAGE)}
     assert named == {file.name for file in DEPLOY.iterdir()}
+
+
+def test_the_events_that_the_page_explains_are_logged() -> None:
+    program = " ".join(path.read_text("utf-8") for path in Path(bridge.__file__).parent.glob("**/*.py"))
+    (cells,) = (cells for cells in tables(section(PAGE, "Logs")) if "`started`" in cells[0])
+    events = [event for cell in cells for event in re.findall(r"`([^`]+)`", cell)]
+    assert len(events) > 15
+    assert [event for event in events if f'"{event}"' not in program] == []
 
 
 def commands(text: str) -> Iterator[list[str]]:
