@@ -14,8 +14,7 @@ from structlog.testing import capture_logs
 
 from bridge.delivery import Lane, Pace, Sending
 from bridge.ledger.engine import writing
-from bridge.ledger.pauses import Direction, clear_pause, set_pause
-from bridge.ledger.reading import pauses_of
+from bridge.ledger.pauses import Direction, clear_pause, pauses_of, set_pause
 from bridge.ledger.sending import give_up_claims
 from bridge.records import Policy
 from bridge.sandbox import Fault
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
     from bridge.delivery.ports import Destination
-    from bridge.ledger.reading import Pause
+    from bridge.ledger.pauses import Pause
     from bridge.records import Answer, Payload
     from bridge.sandbox import Sandbox
     from rigs import Rig

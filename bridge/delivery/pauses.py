@@ -11,18 +11,16 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from bridge.ledger.pauses import Direction, clear_pause, pause_of, set_pause
-from bridge.ledger.reading import pauses_of
+from bridge.ledger.pauses import Direction, clear_pause, pause_of, pauses_of, set_pause
 from bridge.pacing import LONGEST_RETRY_AFTER, probe_wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from sqlalchemy import Connection
-
     from bridge.delivery.ports import Pace
     from bridge.ledger.engine import Ledger
-    from bridge.ledger.reading import Pause
+    from bridge.ledger.pauses import Pause
+    from bridge.ledger.reading import Reader
     from bridge.records import Stream
 
 __all__ = ["SendingPauses"]
@@ -150,7 +148,7 @@ class SendingPauses:
             after = round((self._clock() - before.since_at) / 1000, 3)
             log.info("resumed", connection=self._name, direction=direction, after_seconds=after)
 
-    async def _write(self, direction: str, change: Callable[[Connection, str, str], object]) -> None:
+    async def _write(self, direction: str, change: Callable[[Reader, str, str], object]) -> None:
         """Change one pause; a person's that came meanwhile stays, and is known from here on."""
         stands = await self._ledger.call(_changed, change, self._name, direction)
         self._known.pop(direction, None)
@@ -164,13 +162,13 @@ def _direction(stream: Stream) -> str:
     return f"{Direction.SENDING} {stream}"
 
 
-def _pauses_of_sending(connection: Connection, name: str) -> dict[str, Pause]:
+def _pauses_of_sending(connection: Reader, name: str) -> dict[str, Pause]:
     found = [pause for pause in pauses_of(connection) if pause.connection == name]
     return {pause.direction: pause for pause in found if pause.direction != Direction.READING}
 
 
 def _changed(
-    connection: Connection, change: Callable[[Connection, str, str], object], name: str, direction: str
+    connection: Reader, change: Callable[[Reader, str, str], object], name: str, direction: str
 ) -> Pause | None:
     change(connection, name, direction)
     return pause_of(connection, name, direction)

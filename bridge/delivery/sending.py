@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from bridge.delivery.ports import Destination, Lane, Pace, Settled, Trouble
     from bridge.ledger.engine import Ledger
-    from bridge.ledger.reading import Pause
+    from bridge.ledger.pauses import Pause
     from bridge.records import Stream
 
 __all__ = ["Sending"]
