@@ -14,10 +14,16 @@ import pytest
 import bridge
 from bridge.errors import LedgerError
 from bridge.ledger.engine import writing
-from bridge.ledger.reading import Found, LastSweep, Line, Standing
+from bridge.ledger.events import keep_events
+from bridge.ledger.moments import Moment, note
+from bridge.ledger.opening import take_over
+from bridge.ledger.pauses import set_pause
+from bridge.ledger.reading import Found, LastSweep, Line, Standing, feeds_of
 from bridge.ledger.rows import Feed
 from bridge.ledger.schema import pauses, records, sweeps
-from bridge.records import Reason, State, Stream
+from bridge.ledger.sweeps import begin_sweep, end_sweep
+from bridge.ledger.wishes import set_next
+from bridge.records import Job, Reason, Received, State, Stream
 from bridge.status import (
     ConnectionStatus,
     Flow,
@@ -359,3 +365,102 @@ def test_the_claimant_is_named() -> None:
     shared = replace(ALONE, claimant=replace(record(State.DELIVERED), id="c9"))
     said = meaning(record(State.MERGED), shared, NOW)
     assert said == ["It has no record of its own in Trakor: it shares that of c9."]
+
+
+# -- beside a daemon --------------------------------------------------------------------------------
+
+
+def noted_by_a_daemon(ledger: Path) -> None:
+    """What a daemon writes for those who look beside it."""
+    with writing(ledger) as connection:
+        note(connection, "default", Moment.TOKEN_EXPIRES, NOW + 86_400 * SECOND)
+        note(connection, "default", Moment.TOKEN_FAILING_SINCE, NOW - 60 * SECOND)
+        note(connection, "sydney", Moment.TOKEN_EXPIRES, NOW)
+        set_next(connection, "default", Job.CONTACTS, NOW + 900 * SECOND)
+        set_next(connection, "default", Job.PRODUCTS, NOW + 7200 * SECOND)
+        set_next(connection, "default", Job.RECONCILE, NOW + 3600 * SECOND)
+
+
+def test_what_a_daemon_noted_is_told_while_it_runs(ledger: Path) -> None:
+    """The next sweep of a stream is its own or that of all, whichever comes first."""
+    noted_by_a_daemon(ledger)
+    with take_over(ledger, "trakor-bridge run"):
+        snapshot = look(ledger)
+    status = snapshot.connections["default"]
+    assert snapshot.alive
+    assert status.as_json()["token_expires_at"] == iso(NOW + 86_400 * SECOND)
+    assert status.token_failing_since == NOW - 60 * SECOND
+    assert {name: one.next_sweep_at for name, one in status.streams.items()} == {
+        Stream.CONTACTS: NOW + 900 * SECOND,
+        Stream.PRODUCTS: NOW + 3600 * SECOND,
+    }
+
+
+def test_a_stream_that_is_switched_off_has_no_next_sweep(ledger: Path) -> None:
+    noted_by_a_daemon(ledger)
+    with take_over(ledger, "trakor-bridge run"):
+        status = look(ledger, {"default": [Stream.CONTACTS]}).connections["default"]
+    assert status.streams[Stream.PRODUCTS].next_sweep_at is None
+
+
+def test_what_a_daemon_noted_is_not_told_once_it_is_gone(ledger: Path) -> None:
+    """A backfill holds no token for anybody, and sweeps by no schedule."""
+    noted_by_a_daemon(ledger)
+    with take_over(ledger, "trakor-bridge backfill"):
+        snapshot = look(ledger)
+    status = snapshot.connections["default"]
+    assert (snapshot.alive, status.token_expires_at, status.token_failing_since) == (False, None, None)
+    assert {one.next_sweep_at for one in status.streams.values()} == {None}
+
+
+def test_webhooks_are_told_also_while_no_daemon_runs(ledger: Path) -> None:
+    came = [
+        Received("default", "contact-created", "c1", NOW - 2 * SECOND, None, ""),
+        Received("default", "contact-updated", "", NOW - SECOND, "{}", "unreadable"),
+        Received("sydney", "contact-created", "c1", NOW, None, ""),
+    ]
+    with writing(ledger) as connection:
+        keep_events(connection, came)
+    assert look(ledger).as_json()["connections"]["default"]["webhooks"] == {
+        "received": 2, "waiting": 1, "last_at": iso(NOW - SECOND), "unreadable": 1,
+    }  # fmt: skip
+
+
+def test_a_pause_of_one_stream_leaves_the_other_alone(ledger: Path) -> None:
+    with writing(ledger) as connection:
+        set_pause(connection, "default", "sending contacts", reason="twenty were rejected", now=NOW - SECOND)
+    status = look(ledger).connections["default"]
+    assert [one.sending.state for one in status.streams.values()] == ["paused", "ok"]
+    assert (status.sending.state, status.as_json()["sending"]["reason"]) == ("ok", "twenty were rejected")
+    (told,) = [sentence for sentence in headline(status, NOW) if "paused" in sentence]
+    assert told.startswith("Sending contacts to Trakor is paused since ")
+
+
+def test_the_last_complete_sweep_outlasts_one_that_broke_off(ledger: Path) -> None:
+    before = look(ledger).connections["default"].streams[Stream.CONTACTS]
+    with writing(ledger) as connection:
+        feed = next(feed for feed in feeds_of(connection) if feed.stream is Stream.CONTACTS)
+        sweep = begin_sweep(connection, feed, "query", restart=True, now=NOW)
+        end_sweep(connection, sweep, complete=False, now=NOW)
+    after = look(ledger).connections["default"].streams[Stream.CONTACTS]
+    assert before.last_sweep is not None
+    assert after.last_sweep is not None
+    assert (after.last_sweep.complete, after.complete_at) == (False, before.last_sweep.ended_at)
+
+
+def test_beside_a_daemon_nobody_is_told_to_start_a_backfill() -> None:
+    streams = {
+        Stream.CONTACTS: stream(1, delivered=1, pending=1, complete=False),
+        Stream.PRODUCTS: stream(swept=False),
+    }
+    said = headline(ConnectionStatus("default", streams), NOW, alive=True)
+    assert said[1:] == [
+        "1 is still to be sent.",
+        "Some contacts could not be read 2 seconds ago.",
+        "The products were never read yet.",
+    ]
+    reading = replace(
+        streams[Stream.CONTACTS], last_sweep=LastSweep(1, NOW, NOW - SECOND, None, complete=False, read=7)
+    )
+    under_way = headline(ConnectionStatus("default", {Stream.CONTACTS: reading}), NOW, alive=True)
+    assert under_way[-1] == "The contacts are being read: 7 so far, the last ones 1 second ago."

@@ -26,7 +26,7 @@ def show_status(snapshot: Snapshot) -> None:
     for name, status in snapshot.connections.items():
         if len(snapshot.connections) > 1:
             out.print(Text(plain(name), style="bold underline"))
-        first, *others = headline(status, snapshot.at)
+        first, *others = headline(status, snapshot.at, alive=snapshot.alive)
         say(out, first, style="bold")
         for sentence in others:
             say(out, sentence)
@@ -36,6 +36,7 @@ def show_status(snapshot: Snapshot) -> None:
             out.print()
     for name, number in snapshot.others.items():
         say(out, f"The ledger also has {number:,} records of {name}, which is not configured.")
+    out.print(Text("The daemon runs." if snapshot.alive else "No daemon runs.", style="grey50"))
     out.print(Text(_ledger(snapshot), style="grey50"))
 
 

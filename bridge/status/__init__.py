@@ -2,7 +2,7 @@
 
 ::
 
-    ledger ──snapshot──> Snapshot ──as_json──> `status --json`, later /api/status and metrics
+    ledger ──snapshot──> Snapshot ──as_json──> `status --json`, /api/status, metrics
                                   ──sentences──> the whole truth first, for the terminal and the page
     Found, its history ──explaining──> sentences, and what a person can do
 

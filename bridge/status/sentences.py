@@ -10,29 +10,32 @@ from bridge.status.times import age, moment
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from bridge.ledger.reading import LastSweep
     from bridge.status.snapshot import ConnectionStatus, Flow, StreamStatus
 
-__all__ = ["headline", "stream_note"]
+__all__ = ["headline", "stream_note", "what_trakor_has"]
 
 
-def headline(status: ConnectionStatus, now: int) -> list[str]:
+def headline(status: ConnectionStatus, now: int, *, alive: bool = False) -> list[str]:
     """What a person has to know first: what Trakor has, what is open, what is wrong.
 
     Args:
         status: The connection.
         now: The time, to tell how long ago things were.
+        alive: A daemon runs, so that nobody has to start a backfill.
     """
     if not any(stream.known or stream.last_sweep for stream in status.streams.values()):
         return ["Nothing yet: `trakor-bridge backfill` reads all that Salestrekker has and delivers it."]
+    notes = [stream_note(name, stream, now, alive=alive) for name, stream in status.streams.items()]
     return [
-        _what_trakor_has(status),
-        *_what_is_open(status),
+        what_trakor_has(status),
+        *_what_is_open(status, alive=alive),
         *_what_is_stopped(status, now),
-        *(note for name, stream in status.streams.items() if (note := stream_note(name, stream, now))),
+        *(note for note in notes if note),
     ]
 
 
-def _what_trakor_has(status: ConnectionStatus) -> str:
+def what_trakor_has(status: ConnectionStatus) -> str:
     """`All 4,312 contacts and 118 products are in Trakor.`, or how many of how many."""
     wanted = {name: stream.known - stream.left_out for name, stream in status.streams.items()}
     there = {name: stream.in_trakor for name, stream in status.streams.items()}
@@ -48,10 +51,10 @@ def _what_trakor_has(status: ConnectionStatus) -> str:
     return sentence[0].upper() + sentence[1:]
 
 
-def _what_is_open(status: ConnectionStatus) -> Iterator[str]:
+def _what_is_open(status: ConnectionStatus, *, alive: bool) -> Iterator[str]:
     to_send = sum(stream.to_send for stream in status.streams.values())
     if to_send:
-        yield f"{to_send:,} {_are(to_send)} still to be sent: trakor-bridge backfill"
+        yield f"{to_send:,} {_are(to_send)} still to be sent{'.' if alive else ': trakor-bridge backfill'}"
     waiting = [state for state in DECISIONS if status.total(state)]
     if waiting:
         number = status.total(*waiting)
@@ -65,7 +68,9 @@ def _what_is_open(status: ConnectionStatus) -> Iterator[str]:
 
 
 def _what_is_stopped(status: ConnectionStatus, now: int) -> Iterator[str]:
-    for what, flow in (("Reading from Salestrekker", status.reading), ("Sending to Trakor", status.sending)):
+    flows = [("Reading from Salestrekker", status.reading), ("Sending to Trakor", status.sending)]
+    flows += [(f"Sending {name} to Trakor", stream.sending) for name, stream in status.streams.items()]
+    for what, flow in flows:
         if flow.state == "paused":
             yield f"{what} is paused{_since(flow, now)}: {flow.reason}.{_next_try(flow, now)}"
 
@@ -78,9 +83,11 @@ def _next_try(flow: Flow, now: int) -> str:
     return "" if flow.next_try_at is None else f" The next try is due {age(flow.next_try_at, now)}."
 
 
-def stream_note(name: str, stream: StreamStatus, now: int) -> str:
+def stream_note(name: str, stream: StreamStatus, now: int, *, alive: bool = False) -> str:
     """Why the numbers of a stream may not be all there is; empty where they are."""
     last = stream.last_sweep
+    if alive:
+        return _daemons_note(name, last, now)
     if last is None:
         return f"The {name} were never read: trakor-bridge backfill {name}"
     if last.ended_at is None:
@@ -91,6 +98,15 @@ def stream_note(name: str, stream: StreamStatus, now: int) -> str:
     if not last.complete:
         return f"Some {name} could not be read {age(last.ended_at, now)}: trakor-bridge backfill {name}"
     return ""
+
+
+def _daemons_note(name: str, last: LastSweep | None, now: int) -> str:
+    """The same where a daemon goes on by itself."""
+    if last is None:
+        return f"The {name} were never read yet."
+    if last.ended_at is None:
+        return f"The {name} are being read: {last.read:,} so far, the last ones {age(last.moved_at, now)}."
+    return "" if last.complete else f"Some {name} could not be read {age(last.ended_at, now)}."
 
 
 def _noun(name: str, number: int) -> str:

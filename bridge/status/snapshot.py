@@ -1,28 +1,34 @@
 """One value that holds all there is to know at one moment, read beside whoever writes the ledger.
 
-What only a running daemon knows (when the token expires, when the next sweep is due) is None here, and
-what only it can receive (webhooks) is none.
+What only a running daemon knows (when the token expires, when the next sweep is due) it notes in the
+ledger; where none runs that is out of date, and None here.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from bridge import __version__
+from bridge.ledger.arrivals import WebhookNumbers, webhook_numbers
 from bridge.ledger.engine import reading
-from bridge.ledger.opening import require_current, revision
-from bridge.ledger.reading import feeds_of, last_sweeps, oldest_pending, pauses_of, states
+from bridge.ledger.moments import Moment, moments_of
+from bridge.ledger.opening import owner_of, require_current, revision
+from bridge.ledger.pauses import Direction, pauses_of
+from bridge.ledger.reading import feeds_of, last_complete, last_sweeps, oldest_pending, states
+from bridge.ledger.wishes import wishes_of
 from bridge.records import Reason, State
 from bridge.status.times import iso
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
 
-    from bridge.ledger.reading import LastSweep, Pause, Reader
-    from bridge.records import Stream
+    from bridge.ledger.pauses import Pause
+    from bridge.ledger.reading import LastSweep, Reader
+    from bridge.ledger.wishes import Wish
+    from bridge.records import Job, Stream
 
 __all__ = ["DECISIONS", "ConnectionStatus", "Flow", "Snapshot", "StreamStatus", "Webhooks", "take"]
 
@@ -31,6 +37,9 @@ DECISIONS: Final = (State.HELD, State.REJECTED, State.DRIFTED)
 
 _KNOWN_TO_TRAKOR: Final = frozenset({Reason.RENAMED, Reason.REMAPPED, Reason.SAME_PARTY, Reason.EXISTING})
 """Why a record is held of which Trakor has a party or product nevertheless."""
+
+_DAEMON: Final = "`trakor-bridge run`"
+"""What the owner of a ledger is called that keeps it in step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +51,14 @@ class Flow:
         since_at: Since when it is paused.
         reason: Why; empty while it is not.
         next_try_at: When the next probe is due; None where a person has to resume it.
+        by_person: A person paused it, and only a person resumes it.
     """
 
     state: str = "ok"
     since_at: int | None = None
     reason: str = ""
     next_try_at: int | None = None
+    by_person: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """As the public interface has it."""
@@ -88,8 +99,10 @@ class StreamStatus:
         in_trakor: How many Trakor has a party or product of, shared ones and renamed ones included.
         to_send: How many wait to be sent; those that are gone from the source meanwhile do not.
         last_sweep: The newest sweep; None before the first.
+        complete_at: When the newest sweep ended that read the whole list; None before the first.
         next_sweep_at: When the next one is due; None where no daemon runs.
         oldest_pending_at: Since when the one that waits longest is pending; None where none is.
+        sending: Whether sending of this stream goes on, where the connection's does.
     """
 
     states: Mapping[State, int] = field(default_factory=lambda: dict.fromkeys(State, 0))
@@ -97,8 +110,10 @@ class StreamStatus:
     in_trakor: int = 0
     to_send: int = 0
     last_sweep: LastSweep | None = None
+    complete_at: int | None = None
     next_sweep_at: int | None = None
     oldest_pending_at: int | None = None
+    sending: Flow = field(default_factory=Flow)
 
     @property
     def known(self) -> int:
@@ -129,8 +144,9 @@ class ConnectionStatus:
         name: Its name.
         streams: Its streams, by name.
         reading: Whether reading from Salestrekker goes on.
-        sending: Whether sending to Trakor does.
+        sending: Whether sending to Trakor does; a stream may be paused by itself.
         token_expires_at: When Salestrekker's token expires; None where no daemon holds one.
+        token_failing_since: Since when renewing it fails; None where it does not.
         webhooks: What was received.
         lag_seconds: How long the record that waits longest has been waiting to be sent; 0 where none is.
     """
@@ -140,6 +156,7 @@ class ConnectionStatus:
     reading: Flow = field(default_factory=Flow)
     sending: Flow = field(default_factory=Flow)
     token_expires_at: int | None = None
+    token_failing_since: int | None = None
     webhooks: Webhooks = field(default_factory=Webhooks)
     lag_seconds: float = 0.0
 
@@ -147,11 +164,16 @@ class ConnectionStatus:
         """How many records of all streams are in one of these states."""
         return sum(stream.states[state] for stream in self.streams.values() for state in wanted)
 
+    @property
+    def _sending(self) -> Iterator[Flow]:
+        yield self.sending
+        yield from (stream.sending for stream in self.streams.values())
+
     def as_json(self) -> dict[str, Any]:
-        """As the public interface has it."""
+        """As the public interface has it; sending is paused, too, where that of one stream is."""
         return {
             "reading": self.reading.as_json(),
-            "sending": self.sending.as_json(),
+            "sending": next((one for one in self._sending if one.state != "ok"), Flow()).as_json(),
             "token_expires_at": _iso(self.token_expires_at),
             "streams": {str(stream): status.as_json() for stream, status in self.streams.items()},
             "webhooks": self.webhooks.as_json(),
@@ -169,6 +191,7 @@ class Snapshot:
         size: Its bytes, with its write-ahead log; None where there is none yet.
         connections: By name, as configured.
         others: Connections that the ledger knows and the configuration does not, with their records.
+        alive: A daemon runs.
         version: Of the bridge.
     """
 
@@ -177,6 +200,7 @@ class Snapshot:
     size: int | None
     connections: Mapping[str, ConnectionStatus]
     others: Mapping[str, int] = field(default_factory=dict)
+    alive: bool = False
     version: str = __version__
 
     def as_json(self) -> dict[str, Any]:
@@ -208,34 +232,73 @@ def take(
         }
         return Snapshot(now, path, None, nothing)
     require_current(path)
+    alive = owner_of(path).startswith(_DAEMON)
     with reading(path) as connection:
         known = _streams_of(connection)
-        pauses = pauses_of(connection)
-    connections = {
-        name: _connection(name, enabled, known.get(name, {}), pauses, now)
-        for name, enabled in streams.items()
-    }
+        connections = {
+            name: _connection(enabled, known.get(name, {}), _Noted.of(connection, name, alive=alive), now)
+            for name, enabled in streams.items()
+        }
     others = {
         name: sum(status.known for status in of.values())
         for name, of in known.items()
         if name not in configured
     }
-    return Snapshot(now, path, _size(path), connections, others)
+    return Snapshot(now, path, _size(path), connections, others, alive)
+
+
+@dataclass(frozen=True, slots=True)
+class _Noted:
+    """What the ledger says of one connection, beside its records."""
+
+    name: str
+    pauses: Mapping[str, Pause]
+    moments: Mapping[Moment, int]
+    wishes: Mapping[Job, Wish]
+    webhooks: WebhookNumbers
+
+    @classmethod
+    def of(cls, connection: Reader, name: str, *, alive: bool) -> _Noted:
+        """Ask for it; what a daemon noted for itself counts while it is alive."""
+        moments = moments_of(connection) if alive else {}
+        return cls(
+            name=name,
+            pauses={pause.direction: pause for pause in pauses_of(connection) if pause.connection == name},
+            moments={moment: at for (whose, moment), at in moments.items() if whose == name},
+            wishes=wishes_of(connection, name) if alive else {},
+            webhooks=webhook_numbers(connection).get(name, WebhookNumbers()),
+        )
+
+    def flow(self, direction: str) -> Flow:
+        """Reading, sending, or that of one stream."""
+        pause = self.pauses.get(direction)
+        if pause is None:
+            return Flow()
+        return Flow("paused", pause.since_at, pause.reason, pause.next_try_at or None, pause.by_person)
+
+    def next_sweep_at(self, stream: Stream) -> int | None:
+        """When a stream is read next, by its own time or with all others."""
+        times = [wish.next_at for job, wish in self.wishes.items() if wish.next_at and job.reads(stream)]
+        return min(times, default=None)
 
 
 def _streams_of(connection: Reader) -> dict[str, dict[Stream, StreamStatus]]:
     """Each stream that the ledger knows, by connection."""
     counted, sweeps, oldest = states(connection), last_sweeps(connection), oldest_pending(connection)
+    complete = last_complete(connection)
     known: dict[str, dict[Stream, StreamStatus]] = {}
     for feed in feeds_of(connection):
-        status = _stream(counted.get(feed.number, {}), sweeps.get(feed.number), oldest.get(feed.number))
-        known.setdefault(feed.connection, {})[feed.stream] = status
+        known.setdefault(feed.connection, {})[feed.stream] = replace(
+            _stream(counted.get(feed.number, {})),
+            last_sweep=sweeps.get(feed.number),
+            complete_at=complete.get(feed.number),
+            oldest_pending_at=oldest.get(feed.number),
+        )
     return known
 
 
-def _stream(
-    counted: Mapping[tuple[str, str, bool, bool], int], last: LastSweep | None, oldest: int | None
-) -> StreamStatus:
+def _stream(counted: Mapping[tuple[str, str, bool, bool], int]) -> StreamStatus:
+    """The numbers of a stream."""
     found: Counter[State] = Counter()
     in_trakor = to_send = gone_marks = filtered_marks = 0
     for (state, reason, gone, filtered), number in counted.items():
@@ -249,8 +312,6 @@ def _stream(
         marks={"gone": gone_marks, "filtered": filtered_marks},
         in_trakor=in_trakor,
         to_send=to_send,
-        last_sweep=last,
-        oldest_pending_at=oldest,
     )
 
 
@@ -262,27 +323,32 @@ def _has_one(state: str, reason: str) -> bool:
 
 
 def _connection(
-    name: str,
     enabled: Collection[Stream],
     known: Mapping[Stream, StreamStatus],
-    pauses: Iterable[Pause],
+    noted: _Noted,
     now: int,
 ) -> ConnectionStatus:
     """One connection: its streams that are enabled, and those that once were."""
-    streams = {stream: known.get(stream, StreamStatus()) for stream in (*enabled, *known)}
-    flows = {one.direction: _flow(one) for one in pauses if one.connection == name}
+    streams = {
+        stream: replace(
+            known.get(stream, StreamStatus()),
+            next_sweep_at=noted.next_sweep_at(stream) if stream in enabled else None,
+            sending=noted.flow(f"{Direction.SENDING} {stream}"),
+        )
+        for stream in (*enabled, *known)
+    }
+    webhooks = noted.webhooks
     waits = [one.oldest_pending_at for one in streams.values() if one.oldest_pending_at is not None]
     return ConnectionStatus(
-        name,
+        noted.name,
         streams,
-        reading=flows.get("reading", Flow()),
-        sending=flows.get("sending", Flow()),
+        reading=noted.flow(Direction.READING),
+        sending=noted.flow(Direction.SENDING),
+        token_expires_at=noted.moments.get(Moment.TOKEN_EXPIRES),
+        token_failing_since=noted.moments.get(Moment.TOKEN_FAILING_SINCE),
+        webhooks=Webhooks(webhooks.received, webhooks.waiting, webhooks.last_at, webhooks.unreadable),
         lag_seconds=max(0, now - min(waits)) / 1000 if waits else 0.0,
     )
-
-
-def _flow(pause: Pause) -> Flow:
-    return Flow("paused", pause.since_at, pause.reason, pause.next_try_at or None)
 
 
 def _size(path: Path) -> int:

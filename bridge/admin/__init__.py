@@ -1,0 +1,9 @@
+"""What the bridge shows inside: health, metrics, and the state of everything.
+
+``server.py`` is the listener, ``guard.py`` (who may ask) is pure, ``metrics.py`` renders the snapshot for
+Prometheus.
+"""
+
+from bridge.admin.server import AdminServer, Health
+
+__all__ = ["AdminServer", "Health"]

@@ -1,0 +1,74 @@
+"""Who may ask the admin listener: by which name it was called, and with which password. Pure."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import ipaddress
+import re
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["Password", "is_loopback", "names_loopback"]
+
+_HOST: Final = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+)(?::[0-9]{1,5})?")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a name or an address can only mean this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def names_loopback(headers: Sequence[str]) -> bool:
+    """Whether a request was meant for this machine, by its ``Host`` headers.
+
+    A page from anywhere can have the browser ask a name that its owner points at 127.0.0.1 (DNS rebinding);
+    the browser then says that name here.
+    """
+    match = _HOST.fullmatch(headers[0].strip()) if len(headers) == 1 else None
+    return match is not None and is_loopback(match[1].strip("[]"))
+
+
+class Password:
+    """The password of Basic authentication (RFC 7617); any user name goes with it.
+
+    Args:
+        password: Empty: none is asked for.
+    """
+
+    def __init__(self, password: str) -> None:
+        self._digest = _digest(password.encode()) if password else b""
+
+    @property
+    def wanted(self) -> bool:
+        """Whether one has to be given."""
+        return bool(self._digest)
+
+    def fits(self, authorization: str | None) -> bool:
+        """Whether a request may be answered, by its ``Authorization`` header.
+
+        Hashes of one length are compared, so that the time it takes tells nothing.
+        """
+        return not self.wanted or hmac.compare_digest(_digest(_given(authorization or "")), self._digest)
+
+
+def _given(authorization: str) -> bytes:
+    """The password in a header; empty where there is none, or none that can be read."""
+    scheme, _, encoded = authorization.partition(" ")
+    if scheme.lower() != "basic":
+        return b""
+    try:
+        return base64.b64decode(encoded.strip(), validate=True).partition(b":")[2]
+    except (binascii.Error, ValueError):
+        return b""
+
+
+def _digest(password: bytes) -> bytes:
+    return hashlib.sha256(password).digest()

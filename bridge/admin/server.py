@@ -1,0 +1,255 @@
+"""The listener for inside: is it alive, is it ready, how are things. Not for the internet.
+
+::
+
+    request ──Host?──> /healthz, /readyz                       open to all
+               │   └─> /metrics, /api/status ──password?──> Snapshot ──> text, JSON
+               └─no──> 421
+
+Whoever asks while the same is being found out for somebody else gets that answer: any number of
+requests costs the ledger one look at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Generic, TypeAlias, TypeVar
+
+import orjson
+import structlog
+from aiohttp import web
+
+from bridge.admin.guard import Password, is_loopback, names_loopback
+from bridge.admin.metrics import Metrics
+from bridge.errors import BridgeError, UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from bridge.status import Snapshot
+
+    Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+__all__ = ["AdminServer", "Health"]
+
+SHUTDOWN_SECONDS: Final = 2.0
+"""Seconds that answers under way get to be sent when it stops."""
+
+WRONG_PASSWORD_SECONDS: Final = 0.5
+"""Seconds for which a wrong password is held, one after the other: guessing takes centuries."""
+
+MOST_WRONG: Final = 20
+"""So many wrong ones are held at once; the next ones are refused unseen."""
+
+HEADERS: Final = {
+    "Server": "trakor-bridge",
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+}
+
+T = TypeVar("T")
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Whether all is well, and why not.
+
+    Attributes:
+        ok: It is.
+        why: What is wrong, for the person who must act; not shown while all is well.
+    """
+
+    ok: bool
+    why: str = ""
+
+
+class AdminServer:
+    """Answers about health and state.
+
+    Args:
+        snapshot: Gives the state of everything.
+        health: Whether the process works.
+        ready: Whether it can accept and store events.
+        password: Asked for before the state is told; empty: none, on a loopback address only.
+        answers: HTTP status -> how often the webhook listener has answered so.
+        wrong_password_seconds: For how long a wrong password is held.
+    """
+
+    def __init__(
+        self,
+        snapshot: Callable[[], Awaitable[Snapshot]],
+        health: Callable[[], Health],
+        ready: Callable[[], Awaitable[Health]],
+        *,
+        password: str = "",
+        answers: Callable[[], Mapping[int, int]] = dict,
+        wrong_password_seconds: float = WRONG_PASSWORD_SECONDS,
+    ) -> None:
+        self._snapshot = _Shared(snapshot)
+        self._health = health
+        self._ready = _Shared(ready)
+        self._password = Password(password)
+        self._metrics = Metrics(answers)
+        self._wrong = _Wrong(wrong_password_seconds)
+        self._only_here = True
+        self._runner: web.AppRunner | None = None
+
+    async def start(self, host: str, port: int) -> tuple[str, int]:
+        """Begin to listen.
+
+        Args:
+            host: Address or name to listen on.
+            port: 0: the operating system chooses.
+
+        Returns:
+            The address and the port that were taken.
+
+        Raises:
+            UserError: It cannot be listened there, or not without a password.
+        """
+        self._runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, host, port).start()
+        except OSError as error:
+            await self.stop()
+            raise _fault(error, host, port) from error
+        addresses = self._runner.addresses
+        self._only_here = all(is_loopback(address[0]) for address in addresses)
+        if not self._only_here and not self._password.wanted:
+            await self.stop()
+            raise UserError(
+                f"the status page must not be open to others at {host} without a password",
+                advice="set [admin] password, or host to 127.0.0.1",
+            )
+        return str(addresses[0][0]), int(addresses[0][1])
+
+    async def stop(self) -> None:
+        """Accept nothing more; answers under way are sent, questions that have none yet are given up."""
+        for shared in (self._snapshot, self._ready):
+            await shared.end()
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    def _application(self) -> web.Application:
+        application = web.Application(middlewares=[self._called_by_its_name])
+        application.on_response_prepare.append(_add_headers)
+        application.router.add_get("/healthz", self._answer_health)
+        application.router.add_get("/readyz", self._answer_ready)
+        application.router.add_get("/metrics", self._with_password(self._answer_metrics))
+        application.router.add_get("/api/status", self._with_password(self._answer_status))
+        return application
+
+    @web.middleware
+    async def _called_by_its_name(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """On a loopback address, answer what was meant for this machine only."""
+        if self._only_here and not names_loopback(request.headers.getall("Host", [])):
+            raise web.HTTPMisdirectedRequest(text="Ask for this by the name localhost or 127.0.0.1.\n")
+        return await handler(request)
+
+    def _with_password(self, handler: Handler) -> Handler:
+        """Answer only who knows the password, where one is set."""
+
+        async def guarded(request: web.Request) -> web.StreamResponse:
+            if self._password.fits(request.headers.get("Authorization")):
+                return await handler(request)
+            if "Authorization" in request.headers and not await self._wrong.held():
+                raise web.HTTPTooManyRequests(headers={"Retry-After": "10"})
+            realm = {"WWW-Authenticate": 'Basic realm="trakor-bridge", charset="UTF-8"'}
+            raise web.HTTPUnauthorized(headers=realm, text="The password of [admin] is needed.\n")
+
+        return guarded
+
+    async def _answer_health(self, _: web.Request) -> web.Response:
+        return _told(self._health())
+
+    async def _answer_ready(self, _: web.Request) -> web.Response:
+        return _told(await self._ready())
+
+    async def _answer_metrics(self, request: web.Request) -> web.Response:
+        try:
+            snapshot = await self._snapshot()
+        except BridgeError as fault:
+            return _told(Health(ok=False, why=str(fault)))
+        body, content_type = self._metrics.render(snapshot, request.headers.get("Accept", ""))
+        return web.Response(body=body, headers={"Content-Type": content_type})
+
+    async def _answer_status(self, _: web.Request) -> web.Response:
+        try:
+            document, status = (await self._snapshot()).as_json(), 200
+        except BridgeError as fault:
+            document, status = {"error": str(fault)}, 503
+        return web.Response(body=orjson.dumps(document), status=status, content_type="application/json")
+
+
+class _Shared(Generic[T]):
+    """A question that is asked once at a time: who asks meanwhile gets the same answer."""
+
+    def __init__(self, ask: Callable[[], Awaitable[T]]) -> None:
+        self._ask = ask
+        self._asking: asyncio.Task[T] | None = None
+
+    async def __call__(self) -> T:
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self._answer())
+        return await asyncio.shield(self._asking)
+
+    async def _answer(self) -> T:
+        return await self._ask()
+
+    async def end(self) -> None:
+        """Leave no question behind."""
+        if self._asking is not None:
+            self._asking.cancel()
+            with suppress(asyncio.CancelledError, BridgeError):
+                await self._asking
+
+
+class _Wrong:
+    """Makes guessing slow: each wrong password is held for a while, and one after the other."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._turn = asyncio.Lock()
+        self._held = 0
+
+    async def held(self) -> bool:
+        """Hold one; False where too many are held already."""
+        if self._held >= MOST_WRONG:
+            return False
+        self._held += 1
+        try:
+            async with self._turn:
+                log.warning("wrong password for the admin listener")
+                await asyncio.sleep(self._seconds)
+        finally:
+            self._held -= 1
+        return True
+
+
+async def _add_headers(_: web.Request, response: web.StreamResponse) -> None:
+    response.headers.update(HEADERS)
+
+
+def _told(health: Health) -> web.Response:
+    """200, or 503 and why."""
+    if health.ok:
+        return web.Response(text="ok\n")
+    return web.Response(text=f"{health.why}\n", status=503)
+
+
+def _fault(error: OSError, host: str, port: int) -> UserError:
+    if error.errno == errno.EADDRINUSE:
+        return UserError(
+            f"port {port} of {host} is taken by another process",
+            advice="set [admin] port to a free one, or end what listens there",
+        )
+    return UserError(
+        f"the status page cannot be shown on {host}, port {port}: {error.strerror or type(error).__name__}",
+        advice="set [admin] host and port to what this machine has: 127.0.0.1 is always there",
+    )
