@@ -1,0 +1,228 @@
+"""`trakor-bridge webhooks urls|list|replay`."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bridge.cli.plain import plain
+from bridge.cli.selecting import current_ledger
+from bridge.cli.session import (
+    ConfigOption,
+    ConnectionOption,
+    JsonOption,
+    LogFormatOption,
+    LogLevelOption,
+    begin,
+    print_json,
+)
+from bridge.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from bridge.cli.session import Session
+    from bridge.ledger.events import Event
+
+__all__ = ["add_to"]
+
+HELP = """\
+Salestrekker's webhooks: what to paste there, what came, and what to read once more.
+"""
+URLS = """\
+Print the address to paste into Salestrekker's Settings/API for each action.
+
+Each holds the connection's token: whoever has it can make the bridge read records, and no more. Open one
+in a browser to see whether it leads here while `trakor-bridge run` runs.
+
+\b
+Examples:
+  trakor-bridge webhooks urls
+  trakor-bridge webhooks urls --connection north --json
+"""
+LIST = """\
+List the webhooks received, the newest first.
+
+\b
+Examples:
+  trakor-bridge webhooks list
+  trakor-bridge webhooks list --waiting
+  trakor-bridge webhooks list --problems --json
+"""
+REPLAY = """\
+Work webhooks off once more, by the numbers that `webhooks list` shows: their records are read again.
+
+\b
+Example:
+  trakor-bridge webhooks replay 1207 1208
+"""
+
+ROWS = 100
+"""So many events are listed where nobody says how many."""
+
+MOST_NUMBER = 2**63 - 1
+"""What the ledger can number."""
+
+NO_PUBLIC_URL = "[webhooks] public_url is not set: how Salestrekker reaches this machine"
+NO_PUBLIC_URL_ADVICE = 'set it to the address of your proxy: public_url = "https://bridge.example.com"'
+HOW_TO_SET_ONE = (
+    "set [webhooks] token, or token_file, to 32 characters or more that nobody can guess; for a connection "
+    "of connections_dir in its own file. `trakor-bridge init` makes one: secrets/webhook-token"
+)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    commands = typer.Typer(help=HELP, no_args_is_help=True, rich_markup_mode=None)
+    commands.command("urls", help=URLS, short_help="What to paste into Salestrekker.")(_urls)
+    commands.command("list", help=LIST, short_help="List the webhooks received.")(_list)
+    commands.command("replay", help=REPLAY, short_help="Work webhooks off once more.")(_replay)
+    app.add_typer(commands, name="webhooks", short_help="Salestrekker's webhooks.")
+
+
+def _urls(
+    *,
+    json: JsonOption = False,
+    config: ConfigOption = None,
+    connection: ConnectionOption = None,
+    log_level: LogLevelOption = None,
+    log_format: LogFormatOption = None,
+) -> None:
+    session = begin(config, connection, log_level, log_format)
+    found = _addresses(session)
+    if json:
+        print_json({"connections": found})
+        return
+    several = len(session.settings.connections) > 1
+    for name, by_action in found.items():
+        if several:
+            typer.echo(f"{name}:")
+        for action, address in by_action.items():
+            typer.echo(f"{action:<20}{address}")
+    for name in session.connections:
+        if len(session.settings.connections[name].webhook_tokens) > 1:
+            typer.echo(f"{name} has two tokens: these addresses have the first.", err=True)
+
+
+def _addresses(session: Session) -> dict[str, Mapping[str, str]]:
+    """Connection -> action -> address.
+
+    Raises:
+        UserError: The public address is not set, or a connection has no token.
+    """
+    from bridge.webhooks.addresses import addresses  # noqa: PLC0415 - see the package
+
+    settings = session.settings
+    public_url = settings.webhooks.public_url
+    if public_url is None:
+        raise UserError(NO_PUBLIC_URL, advice=NO_PUBLIC_URL_ADVICE)
+    tokens = {name: settings.connections[name].webhook_tokens for name in session.connections}
+    without = [name for name, several in tokens.items() if not several]
+    if without:
+        raise UserError(f"no token for webhooks is set for {', '.join(without)}", advice=HOW_TO_SET_ONE)
+    return {name: addresses(public_url, several[0].get_secret_value()) for name, several in tokens.items()}
+
+
+def _list(
+    *,
+    waiting: Annotated[bool, typer.Option("--waiting", help="Only those not worked off yet.")] = False,
+    problems: Annotated[
+        bool, typer.Option("--problems", help="Only those that could not be understood.")
+    ] = False,
+    limit: Annotated[int, typer.Option("--limit", min=1, metavar="N", help="At most so many.")] = ROWS,
+    json: JsonOption = False,
+    config: ConfigOption = None,
+    connection: ConnectionOption = None,
+    log_level: LogLevelOption = None,
+    log_format: LogFormatOption = None,
+) -> None:
+    from bridge.ledger.engine import reading  # noqa: PLC0415 - see the package
+    from bridge.ledger.events import listing_of_events  # noqa: PLC0415 - see the package
+
+    session = begin(config, connection, log_level, log_format)
+    names = session.connections if connection else ()
+    with reading(current_ledger(session)) as ledger:
+        events = listing_of_events(ledger, names, limit, only_waiting=waiting, only_problems=problems)
+    if json:
+        print_json({"events": [_as_json(event) for event in events]})
+    elif events:
+        _show(events)
+    else:
+        typer.echo("No webhook matches.")
+
+
+def _as_json(event: Event) -> dict[str, Any]:
+    from bridge.status import iso  # noqa: PLC0415 - see the package
+
+    return {
+        "number": event.number,
+        "connection": event.connection,
+        "action": event.action,
+        "id": event.source_id or None,
+        "received_at": iso(event.received_at),
+        "done_at": None if event.done_at is None else iso(event.done_at),
+        "outcome": event.outcome or None,
+        "problem": event.problem or None,
+        "body": event.body,
+    }
+
+
+def _show(events: Sequence[Event]) -> None:
+    """A table; what came from outside is shown as it is, and steers no terminal."""
+    from rich.table import Table  # noqa: PLC0415 - see the package
+    from rich.text import Text  # noqa: PLC0415 - see the package
+
+    from bridge.cli.render import console  # noqa: PLC0415 - see the package
+
+    now = time.time_ns() // 1_000_000
+    several = len({event.connection for event in events}) > 1
+    heads = ["number", *(["connection"] if several else []), "action", "id", "received", "what came of it"]
+    table = Table(*heads, box=None, pad_edge=False, header_style="bold")
+    for event in events:
+        table.add_row(*(Text(plain(text)) for text in _cells(event, now, several=several)))
+    console().print(table)
+
+
+def _cells(event: Event, now: int, *, several: bool) -> Iterator[str]:
+    from bridge.status import age  # noqa: PLC0415 - see the package
+
+    yield str(event.number)
+    if several:
+        yield event.connection
+    yield event.action
+    yield event.source_id or "-"
+    yield age(event.received_at, now)
+    yield "waits" if event.done_at is None else event.problem or event.outcome or "done"
+
+
+def _replay(
+    numbers: Annotated[
+        list[int],
+        typer.Argument(metavar="NUMBER…", min=1, max=MOST_NUMBER, help="As `webhooks list` shows them."),
+    ],
+    *,
+    config: ConfigOption = None,
+    connection: ConnectionOption = None,
+    log_level: LogLevelOption = None,
+    log_format: LogFormatOption = None,
+) -> None:
+    session = begin(config, connection, log_level, log_format)
+    for event in _replayed(current_ledger(session), numbers, session.connections if connection else ()):
+        typer.echo(f"{event.number}: {event.action} of {plain(event.source_id)} waits again.")
+    typer.echo("A running daemon reads them within seconds; else the next `trakor-bridge run` does.")
+
+
+def _replayed(path: Path, numbers: Sequence[int], names: Sequence[str]) -> list[Event]:
+    """The events, which wait again: all of them, or none where one cannot."""
+    from bridge.ledger.engine import writing  # noqa: PLC0415 - see the package
+    from bridge.ledger.events import replay_event  # noqa: PLC0415 - see the package
+
+    now = time.time_ns() // 1_000_000
+    with writing(path) as ledger:
+        events = [replay_event(ledger, number, now) for number in numbers]
+        if foreign := [event for event in events if names and event.connection not in names]:
+            raise UserError(f"event {foreign[0].number} is of the connection {foreign[0].connection}")
+    return events
