@@ -228,6 +228,17 @@ _PROMISES: Final = (
         "every merged record names the one that it is merged into",
         "SELECT count(*) FROM records r WHERE r.state = 'merged' AND r.merged_into IS NULL",
     ),
+    (
+        "tallies",
+        "the numbers of each state are those that counting gives",
+        (
+            "WITH counted AS (SELECT feed, state, coalesce(reason, ''), gone, filtered, count(*) FROM records"
+            " GROUP BY 1, 2, 3, 4, 5),"
+            " kept AS (SELECT feed, state, reason, gone, filtered, number FROM tallies WHERE number <> 0)"
+            " SELECT (SELECT count(*) FROM (SELECT * FROM counted EXCEPT SELECT * FROM kept))"
+            " + (SELECT count(*) FROM (SELECT * FROM kept EXCEPT SELECT * FROM counted))"
+        ),
+    ),
 )
 """What must always hold: name, sentence, and the query that counts the exceptions."""
 
