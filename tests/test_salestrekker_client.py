@@ -15,6 +15,7 @@ from bridge.records import Stream
 from bridge.salestrekker.client import Retries, SalestrekkerClient
 from bridge.salestrekker.documents import shipped_queries
 from bridge.salestrekker.queries import load_list
+from bridge.salestrekker.tokens import Renewing
 from bridge.sandbox import AuthErrorStyle, BrokenField, Fault, Options, Sandbox
 
 if TYPE_CHECKING:
@@ -327,3 +328,31 @@ async def test_every_error_of_the_client_is_one_of_ours(sandbox: Sandbox) -> Non
     async with client_of(sandbox, url="http://") as client:
         with pytest.raises(BridgeError):
             await client.authenticate()
+
+
+async def test_reads_go_on_with_the_old_token_where_a_revoked_key_gives_no_new_one(sandbox: Sandbox) -> None:
+    """While renewal fails the old one is used to its end; whoever asks is told since when it fails."""
+    now, told = time.time(), asyncio.Event()
+    async with client_of(sandbox, clock=lambda: now, on_token=told.set) as client:
+        assert ids(await read(client)) == source_ids(sandbox)
+        now += 13 * 86400
+        sandbox.salestrekker.revoked = True
+        told.clear()
+        assert ids(await read(client)) == source_ids(sandbox)
+        standing = client.token
+        assert standing is not None
+        assert standing.failing_since == int(now * 1000)
+        assert "API key" in standing.problem
+        assert told.is_set()
+
+
+async def test_a_token_is_kept_good_although_nothing_is_read(sandbox: Sandbox) -> None:
+    now = time.time()
+    renewing = Renewing(look=0.001)
+    async with client_of(sandbox, clock=lambda: now, renewing=renewing) as client:
+        await client.authenticate()
+        keeping = asyncio.create_task(client.keep_token())
+        now += 13 * 86400
+        await sandbox.salestrekker.wait_for(lambda: kinds(sandbox)["authenticate"] == 2)
+        keeping.cancel()
+        await asyncio.wait([keeping])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Self
 
 import orjson
 import pytest
@@ -12,7 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.errors import Refused, Transient
-from bridge.salestrekker.tokens import TokenKeeper, expiry_of, issue
+from bridge.salestrekker.tokens import Renewing, TokenKeeper, TokenStanding, expiry_of, issue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 DAY = 86_400.0
 
@@ -29,7 +33,10 @@ class Desk:
     now: float = 1_800_000_000.0
     life: float = 14 * DAY
     asked: int = 0
+    looks: int = 0
     script: list[Exception] = field(default_factory=list)
+    told: list[TokenStanding | None] = field(default_factory=list)
+    looked: asyncio.Event = field(default_factory=asyncio.Event)
     open: asyncio.Event = field(default_factory=asyncio.Event)
     reached: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -44,8 +51,25 @@ class Desk:
             raise self.script.pop(0)
         return jwt(exp=self.now + self.life, number=self.asked)
 
-    def keeper(self, renew_before: float = 2 * DAY) -> TokenKeeper:
-        return TokenKeeper(self.authenticate, renew_before=renew_before, clock=lambda: self.now)
+    def keeper(self, renew_before: float = 2 * DAY, renewing: Renewing | None = None) -> TokenKeeper:
+        keeper = TokenKeeper(
+            self.authenticate,
+            renew_before=renew_before,
+            clock=self.clock,
+            renewing=renewing,
+            random=lambda: 0.5,
+            changed=lambda: self.told.append(keeper.standing),
+        )
+        return keeper
+
+    def clock(self) -> float:
+        self.looks += 1
+        self.looked.set()
+        return self.now
+
+    def at(self, seconds: float) -> int:
+        """A moment as a standing has it."""
+        return int(seconds * 1000)
 
 
 @pytest.mark.parametrize(
@@ -194,3 +218,170 @@ async def test_refused_credentials_are_tried_once() -> None:
             await keeper.current()
         assert caught.value.advice == "look"
     assert desk.asked == 1
+
+
+# Renewing ahead that fails
+
+
+FAILURES = [Transient("down"), Refused("wrong key", advice="look")]
+
+
+@pytest.mark.parametrize("fault", FAILURES, ids=["transient", "refused"])
+async def test_while_renewal_fails_the_old_token_is_used_to_its_end(fault: Exception) -> None:
+    """Also where it is refused: the key may have been revoked, and the token is good still."""
+    desk = Desk()
+    keeper = desk.keeper()
+    old = await keeper.current()
+    desk.now, desk.script = old.renew_at, [fault] * 1000
+    while desk.now < old.expires_at:
+        assert await keeper.current() is old
+        desk.now += 600
+    assert not keeper.is_refused
+    desk.now = old.expires_at
+    with pytest.raises(type(fault)):
+        await keeper.current()
+
+
+async def test_it_is_tried_again_at_growing_intervals() -> None:
+    """A minute, doubling to an hour, with full jitter: halved by what the test draws."""
+    desk = Desk()
+    keeper = desk.keeper()
+    old = await keeper.current()
+    desk.now, desk.script = old.renew_at, [Refused("wrong key")] * 9
+    waits = []
+    for _ in range(9):
+        assert await keeper.current() is old
+        standing = keeper.standing
+        assert standing is not None
+        assert standing.next_try_at is not None
+        waits.append((standing.next_try_at - desk.at(desk.now)) / 1000)
+        desk.now = standing.next_try_at / 1000 + 0.001
+    assert [round(wait) for wait in waits] == [30, 60, 120, 240, 480, 960, 1800, 1800, 1800]
+    assert desk.asked == 10
+
+
+async def test_a_wait_that_is_asked_for_is_waited() -> None:
+    desk = Desk()
+    keeper = desk.keeper()
+    old = await keeper.current()
+    desk.now, desk.script = old.renew_at, [Transient("busy", retry_after=900.0)]
+    await keeper.current()
+    standing = keeper.standing
+    assert standing is not None
+    assert standing.next_try_at == desk.at(desk.now + 900)
+
+
+async def test_how_it_stands_is_told_after_each_change() -> None:
+    desk = Desk()
+    keeper = desk.keeper()
+    assert keeper.standing is None
+    old = await keeper.current()
+    began = desk.now = old.renew_at
+    desk.script = [Transient("down"), Refused("wrong key")]
+    await keeper.current()
+    desk.now += 3600
+    await keeper.current()
+    desk.now += 3600
+    new = await keeper.current()
+    ends = (desk.at(old.expires_at), desk.at(old.renew_at))
+    assert desk.told == [
+        TokenStanding(*ends),
+        TokenStanding(*ends, desk.at(began), desk.at(began + 30), "down"),
+        TokenStanding(*ends, desk.at(began), desk.at(began + 3600 + 60), "wrong key"),
+        TokenStanding(desk.at(new.expires_at), desk.at(new.renew_at)),
+    ]
+
+
+async def test_refused_credentials_leave_no_standing() -> None:
+    desk = Desk(script=[Refused("wrong key")])
+    keeper = desk.keeper()
+    with pytest.raises(Refused):
+        await keeper.current()
+    assert keeper.standing is None
+    keeper.forgive()
+    await keeper.current()
+    assert desk.told[:2] == [None, None]
+    assert desk.told[2] is not None
+
+
+async def test_what_was_not_refused_is_not_given_up_by_forgiving() -> None:
+    desk = Desk()
+    keeper = desk.keeper()
+    old = await keeper.current()
+    keeper.forgive()
+    assert await keeper.current() is old
+
+
+async def test_a_clock_that_was_set_back_does_not_put_off_the_next_try() -> None:
+    desk = Desk()
+    keeper = desk.keeper()
+    old = await keeper.current()
+    desk.now, desk.script = old.expires_at - 10, [Transient("down")]
+    await keeper.current()
+    desk.now = old.renew_at
+    assert await keeper.current() is not old
+
+
+# Keeping it where nothing is read
+
+
+class Kept:
+    """A keeper at work, with waits of milliseconds."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+        self.keeper = desk.keeper(renewing=Renewing(first=0.001, longest=0.002, look=0.001))
+
+    async def __aenter__(self) -> Self:
+        await self.keeper.current()
+        self._task = asyncio.create_task(self.keeper.keep())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert not self._task.done(), "it runs for ever"
+        self._task.cancel()
+        await asyncio.wait([self._task])
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait for it, looking whenever the keeper looks at the clock."""
+        async with asyncio.timeout(5):
+            while not condition():
+                self.desk.looked.clear()
+                await self.desk.looked.wait()
+
+
+async def test_a_token_is_renewed_although_nothing_is_read() -> None:
+    """Found by looking at the clock: which may jump over days, as here."""
+    desk = Desk()
+    async with Kept(desk) as kept:
+        old = await kept.keeper.current()
+        desk.now = old.renew_at
+        await kept.until(lambda: len(desk.told) == 2)
+        assert await kept.keeper.current() is not old
+
+
+async def test_keeping_goes_on_while_renewing_fails() -> None:
+    desk = Desk()
+    async with Kept(desk) as kept:
+        old = await kept.keeper.current()
+        desk.script = [Refused("wrong key"), Transient("down"), Refused("wrong key")]
+        desk.now = old.renew_at
+        for told in range(2, 6):
+            await kept.until(lambda: len(desk.told) == told)  # noqa: B023 - waited for in the loop
+            desk.now += 0.01
+        standing = kept.keeper.standing
+        assert standing is not None
+        assert standing.failing_since is None
+        assert await kept.keeper.current() is not old
+
+
+async def test_a_token_that_has_ended_is_left_to_the_next_read() -> None:
+    """What a read then fails of is told by that read; here nobody would hear it."""
+    desk = Desk()
+    async with Kept(desk) as kept:
+        old = await kept.keeper.current()
+        desk.now = old.expires_at
+        seen = desk.looks
+        await kept.until(lambda: desk.looks >= seen + 5)
+        assert desk.asked == 1
+        assert await kept.keeper.current() is not old

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from bridge.salestrekker.pages import Ask, Fetched, Identify
     from bridge.salestrekker.queries import ListQuery
     from bridge.salestrekker.server_errors import Result
-    from bridge.salestrekker.tokens import Token
+    from bridge.salestrekker.tokens import Renewing, Token, TokenStanding
 
     T = TypeVar("T")
 
@@ -73,6 +73,8 @@ class SalestrekkerClient:
         clock: Seconds since the epoch.
         random: Gives a number of [0, 1).
         max_body: Bytes of one answer, unpacked, beyond which it is not read.
+        renewing: How renewing the token ahead of its end is tried again; None: as ``Renewing`` has it.
+        on_token: Told after each change of ``token``.
     """
 
     def __init__(  # noqa: PLR0913 - plain values, all by name; most have a default
@@ -91,6 +93,8 @@ class SalestrekkerClient:
         clock: Callable[[], float] = time.time,
         random: Callable[[], float] = chance.random,
         max_body: int = MAX_BODY,
+        renewing: Renewing | None = None,
+        on_token: Callable[[], None] | None = None,
     ) -> None:
         self._retries = retries or Retries()
         self._clock = clock
@@ -102,7 +106,14 @@ class SalestrekkerClient:
             url, timeout=timeout, connections=max_in_flight, clock=clock, max_body=max_body
         )
         self._login = LogIn(Credentials(api_key, email, password), organization, self._post)
-        self._tokens = TokenKeeper(self._login.token, renew_before=renew_before, clock=clock)
+        self._tokens = TokenKeeper(
+            self._login.token,
+            renew_before=renew_before,
+            clock=clock,
+            renewing=renewing,
+            random=random,
+            changed=on_token,
+        )
         self._walks: set[AsyncGenerator[Page]] = set()
         self._learnt = Learnt()
 
@@ -122,6 +133,19 @@ class SalestrekkerClient:
         """When the present token ends, milliseconds since the epoch; None before the first."""
         moment = self._tokens.expires_at
         return None if moment is None else int(moment * 1000)
+
+    @property
+    def token(self) -> TokenStanding | None:
+        """How it stands with the token; None before the first, and where the credentials are refused."""
+        return self._tokens.standing
+
+    async def keep_token(self) -> None:
+        """Renew the token whenever it is due, for ever: for what runs for days.
+
+        Renewing that fails, or is refused, is tried again at growing intervals, and reads go on with the
+        old token to its end; ``token`` tells of it.
+        """
+        await self._tokens.keep()
 
     async def authenticate(self) -> None:
         """Get a token, where there is none that is good for a while.

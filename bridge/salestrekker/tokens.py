@@ -7,6 +7,9 @@
        use as it is       │ one renews, the others │ all wait for the one renewal
                           │ go on with the old one │
 
+Renewing ahead that fails, or is refused, is tried again at growing intervals; the old token is used to its
+end meanwhile. Only without a token that lives does a failure reach a read.
+
 A token that is refused is renewed once. The new one refused too, before any good read with it: the
 credentials are no longer good, and nothing more is asked until ``TokenKeeper.forgive``.
 """
@@ -17,18 +20,20 @@ import asyncio
 import base64
 import binascii
 import math
+import random as chance
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import orjson
 
 from bridge.errors import Refused, Transient
+from bridge.pacing import backoff
 from bridge.salestrekker.answers import KEY_ADVICE
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-__all__ = ["Token", "TokenKeeper", "claims_of", "expiry_of", "issue"]
+__all__ = ["Renewing", "Token", "TokenKeeper", "TokenStanding", "claims_of", "expiry_of", "issue"]
 
 LIFE: Final = 14 * 86_400.0
 """Seconds that a token lives where it does not say: "valid 14 days from creation" (vendor's page)."""
@@ -36,8 +41,20 @@ LIFE: Final = 14 * 86_400.0
 SHARE_LEFT: Final = 0.2
 """A token is renewed at the latest when this share of its life is left."""
 
-AHEAD_AGAIN: Final = 60.0
-"""Seconds until renewing ahead of time is tried again, after it failed."""
+
+@dataclass(frozen=True, slots=True)
+class Renewing:
+    """How renewing ahead of time is tried again where it failed. Times are seconds.
+
+    Attributes:
+        first: The cap of the first wait, doubling to
+        longest: the longest; full jitter.
+        look: How often the clock is looked at, at least: it may have been set.
+    """
+
+    first: float = 60.0
+    longest: float = 3600.0
+    look: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +70,35 @@ class Token:
     text: str = field(repr=False)
     renew_at: float
     expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class TokenStanding:
+    """How it stands with the token. Times are milliseconds since the epoch.
+
+    Attributes:
+        expires_at: When it ends.
+        renew_at: From when on a new one is asked for.
+        failing_since: Since when renewing it has failed; None where it has not.
+        next_try_at: When that is tried again; None likewise.
+        problem: Why it failed the last time; empty likewise.
+    """
+
+    expires_at: int
+    renew_at: int
+    failing_since: int | None = None
+    next_try_at: int | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Failing:
+    """Renewing ahead has failed: how often, since when, when it is tried again (seconds), and why."""
+
+    times: int
+    since: float
+    again_at: float
+    problem: str
 
 
 def claims_of(token: str) -> Mapping[str, object]:
@@ -97,21 +143,34 @@ class TokenKeeper:
         authenticate: Asks for a new token, once; raises Transient or Refused.
         renew_before: See ``issue``.
         clock: Seconds since the epoch.
+        renewing: How renewing ahead is tried again.
+        random: Gives a number of [0, 1).
+        changed: Told after each change of ``standing``.
     """
 
     def __init__(
-        self, authenticate: Callable[[], Awaitable[str]], *, renew_before: float, clock: Callable[[], float]
+        self,
+        authenticate: Callable[[], Awaitable[str]],
+        *,
+        renew_before: float,
+        clock: Callable[[], float],
+        renewing: Renewing | None = None,
+        random: Callable[[], float] = chance.random,
+        changed: Callable[[], None] | None = None,
     ) -> None:
         self._authenticate = authenticate
         self._renew_before = renew_before
         self._clock = clock
+        self._renewing = renewing or Renewing()
+        self._random = random
+        self._changed = changed
         self._lock = asyncio.Lock()
         self._token: Token | None = None
         self._tries = 0
         self._failure: Transient | None = None
         self._refusal: Refused | None = None
         self._suspect: Token | None = None
-        self._ahead_from = 0.0
+        self._failing: _Failing | None = None
 
     @property
     def expires_at(self) -> float | None:
@@ -119,9 +178,37 @@ class TokenKeeper:
         return self._token.expires_at if self._token else None
 
     @property
+    def standing(self) -> TokenStanding | None:
+        """How it stands; None without a token, and where the credentials are refused."""
+        token, failing = self._token, self._failing
+        if token is None or self.is_refused:
+            return None
+        expires_at, renew_at = int(token.expires_at * 1000), int(token.renew_at * 1000)
+        if failing is None:
+            return TokenStanding(expires_at, renew_at)
+        since, again_at = int(failing.since * 1000), int(failing.again_at * 1000)
+        return TokenStanding(expires_at, renew_at, since, again_at, failing.problem)
+
+    @property
     def is_refused(self) -> bool:
-        """Whether the credentials were refused, so that nothing more is asked."""
+        """Whether the credentials are refused, and nothing is asked until ``forgive``."""
         return self._refusal is not None
+
+    async def keep(self) -> None:
+        """Renew the token whenever it is due, for ever; also where nothing is read for days.
+
+        The first token is left to the first read, and so is one that has ended: what it then fails of is
+        that read's to tell.
+        """
+        while True:
+            token, now = self._token, self._clock()
+            if self._lock.locked():
+                async with self._lock:  # somebody renews: see then
+                    continue
+            if token is not None and now < token.expires_at and self._is_due(token, now):
+                await self._renewed_ahead(token)
+            else:
+                await asyncio.sleep(self._until_due(token, now))
 
     async def current(self) -> Token:
         """A token to use now.
@@ -134,7 +221,7 @@ class TokenKeeper:
         token, now = self._token, self._clock()
         if token is None or now >= token.expires_at:
             return await self._renewed(token)
-        if now < max(token.renew_at, self._ahead_from) or self._lock.locked():
+        if not self._is_due(token, now) or self._lock.locked():
             return token
         return await self._renewed_ahead(token)
 
@@ -169,16 +256,44 @@ class TokenKeeper:
 
     def forgive(self) -> None:
         """Let the next request authenticate anew after a refusal: for a probe, at growing intervals."""
-        self._refusal = self._token = self._suspect = None
+        if self._refusal is not None:
+            self._refusal = self._token = self._suspect = self._failing = None
+            self._tell()
+
+    def _is_due(self, token: Token, now: float) -> bool:
+        """Whether a new token is to be asked for although this one lives."""
+        if now < token.renew_at or self.is_refused:
+            return False
+        wait = self._failing.again_at - now if self._failing else 0.0
+        # Further away than any wait can be: the clock was set back since.
+        return not 0 < wait <= self._renewing.longest
+
+    def _until_due(self, token: Token | None, now: float) -> float:
+        """Seconds to sleep before the clock is looked at again."""
+        longest = self._renewing.look
+        if token is None or now >= token.expires_at or self.is_refused:
+            return longest
+        due = max(token.renew_at, self._failing.again_at if self._failing else 0.0)
+        return min(longest, max(0.0, due - now))
 
     async def _renewed_ahead(self, token: Token) -> Token:
+        """Another token, or this one where none is to be had: it is good until its end."""
         try:
-            return await self._renewed(token)
-        except Transient:
-            self._ahead_from = self._clock() + AHEAD_AGAIN
+            return await self._renewed(token, ahead=True)
+        except (Transient, Refused) as fault:
+            self._note_failing(fault)
             return token
 
-    async def _renewed(self, seen: Token | None, *, for_refused: bool = False) -> Token:
+    def _note_failing(self, fault: Transient | Refused) -> None:
+        now, before = self._clock(), self._failing
+        times = before.times + 1 if before else 1
+        wait = backoff(times, self._renewing.first, self._renewing.longest, self._random)
+        if isinstance(fault, Transient) and fault.retry_after:
+            wait = min(max(wait, fault.retry_after), self._renewing.longest)
+        self._failing = _Failing(times, before.since if before else now, now + wait, str(fault))
+        self._tell()
+
+    async def _renewed(self, seen: Token | None, *, for_refused: bool = False, ahead: bool = False) -> Token:
         """A token other than ``seen``, by one request whoever asks; its failure is shared likewise."""
         tries = self._tries
         async with self._lock:
@@ -187,11 +302,13 @@ class TokenKeeper:
             self._raise_refusal()
             if self._tries != tries and self._failure is not None:
                 raise Transient(str(self._failure), retry_after=self._failure.retry_after)
-            self._token = await self._asked()
+            self._token = await self._asked(ahead=ahead)
             self._suspect = self._token if for_refused else None
+            self._failing = None
+            self._tell()
             return self._token
 
-    async def _asked(self) -> Token:
+    async def _asked(self, *, ahead: bool) -> Token:
         try:
             text = await self._authenticate()
         except Transient as failure:
@@ -199,12 +316,19 @@ class TokenKeeper:
             self._failure = failure
             raise
         except Refused as refusal:
+            if ahead:
+                raise
             raise self._stop(refusal) from None
         return issue(text, self._clock(), self._renew_before)
 
     def _stop(self, refusal: Refused) -> Refused:
         self._refusal = refusal
+        self._tell()
         return refusal
+
+    def _tell(self) -> None:
+        if self._changed is not None:
+            self._changed()
 
     def _raise_refusal(self) -> None:
         if self._refusal is not None:
