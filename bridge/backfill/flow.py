@@ -19,7 +19,7 @@ import asyncio
 import random
 import time
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -37,8 +37,8 @@ from bridge.ledger.rows import feed_of
 from bridge.ledger.sending import give_up_claims, next_due
 from bridge.ledger.sweeps import begin_run, count, end_run, nameless, needing_a_person
 from bridge.naming import Hasher
-from bridge.sync import Listing, sweep
-from bridge.wiring.flows import destination_of, pace_of, plan_of, source_of
+from bridge.sync import sweep
+from bridge.wiring.flows import destination_of, listing_of, pace_of, plan_of, source_of
 from bridge.wiring.ledgers import ledger_key, ledger_path, rehearsal_key
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from bridge.records import Stream
     from bridge.salestrekker.client import SalestrekkerClient
     from bridge.settings import Settings
-    from bridge.sync import Swept
+    from bridge.sync import Listing, Swept
     from bridge.trakor import TrakorClient
     from bridge.wiring.flows import Plan
 
@@ -88,7 +88,9 @@ async def backfill(
         UserError: A query, a map or the ledger cannot be used; nothing was done then.
     """
     hasher = Hasher(ledger_key(settings, make=True))
-    plans = [plan_of(settings, settings.connections[name], streams, hasher) for name in connections]
+    plans = [
+        plan_of(settings, settings.connections[name], streams, hasher, by_id=False) for name in connections
+    ]
     key = ledger_key(settings, make=False)
     with open_ledger(ledger_path(settings), key, "trakor-bridge backfill") as ledger:
         how = How(ledger, hasher, restart=restart, limit=limit)
@@ -130,7 +132,9 @@ async def rehearse(
     """
     key = rehearsal_key(settings)
     hasher = Hasher(key)
-    plans = [plan_of(settings, settings.connections[name], streams, hasher) for name in connections]
+    plans = [
+        plan_of(settings, settings.connections[name], streams, hasher, by_id=False) for name in connections
+    ]
     with (
         TemporaryDirectory(prefix="trakor-bridge-") as folder,
         temporary_copy(ledger_path(settings), Path(folder)) as copy,
@@ -310,22 +314,8 @@ class _Run:
                 delivery.release(stream)
 
     def _listing(self, reader: SalestrekkerClient, stream: Stream, feed: Feed) -> Listing:
-        settings = self._connection.stream(stream)
-        query, mapper = self._plan.queries[stream], self._plan.mappers[stream]
-        return Listing(
-            feed=feed,
-            pages=lambda start: limited(
-                reader.pages(
-                    query, stream=stream, identify=mapper.identify, page_size=settings.page_size, start=start
-                ),
-                self._how.limit,
-            ),
-            query=f"{query.checkpoint(settings.page_size)} {mapper.fingerprint}",
-            mapper=mapper,
-            policy=settings.policy(),
-            gone_limit=self._connection.schedule.gone_limit,
-            whole=self._how.limit is None,  # also where the list turns out to be shorter than the limit
-        )
+        whole = listing_of(self._plan, reader, stream, feed)
+        return replace(whole, pages=lambda start: limited(whole.pages(start), self._how.limit))
 
     async def _note_refusals(self, delivery: Delivery, feeds: Mapping[Stream, Feed]) -> None:
         """Why sending stopped, once for all streams that it keeps from being sent."""

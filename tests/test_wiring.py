@@ -1,0 +1,87 @@
+"""From the configuration to queries: what is read by id reads the same as what a list gives."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bridge import settings
+from bridge.errors import QueryFileError
+from bridge.naming import Hasher
+from bridge.records import Stream
+from bridge.wiring.flows import plan_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from pathlib import Path
+
+    from bridge.wiring.flows import Plan
+
+PAIR = """
+[salestrekker]
+api_key = "key-of-salestrekker"
+[trakor]
+url = "https://trakor.example/api/public/v1"
+api_key = "sk_live_x"
+"""
+
+
+def plan(folder: Path, streams: Collection[Stream] = tuple(Stream), *, by_id: bool = True) -> Plan:
+    file = folder / "config.toml"
+    file.write_text(PAIR)
+    loaded = settings.load(file, {})
+    return plan_of(loaded, loaded.connections["default"], streams, Hasher(b"k" * 32), by_id=by_id)
+
+
+def put(folder: Path, name: str, text: str) -> None:
+    (folder / "queries").mkdir(exist_ok=True)
+    (folder / "queries" / name).write_text(text)
+
+
+def test_the_shipped_queries_make_a_plan(tmp_path: Path) -> None:
+    made = plan(tmp_path)
+    assert made.ones.keys() == made.queries.keys() == set(Stream)
+    assert made.ticket is not None
+
+
+def test_without_contacts_no_deal_is_asked_for(tmp_path: Path) -> None:
+    made = plan(tmp_path, [Stream.PRODUCTS])
+    assert made.ones.keys() == {Stream.PRODUCTS}
+    assert made.ticket is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "lacking", "named"),
+    [
+        ("id isActive note", "contacts.graphql", "note"),
+        ("id", "contact.graphql", "company.contact.email, company.contact.home"),
+    ],
+)
+def test_a_query_by_id_that_reads_other_fields_than_the_list_is_refused(
+    tmp_path: Path, fields: str, lacking: str, named: str
+) -> None:
+    """Each would seem to change what the other has read."""
+    fields = fields if fields == "id" else f"...ContactFields {fields}"
+    put(tmp_path, "contact.graphql", f"query ($id: ID!) {{ contact(id: $id) {{ {fields} }} }}")
+    with pytest.raises(
+        QueryFileError, match=rf"{lacking}: does not read what \S+ reads of a record: {named}"
+    ):
+        plan(tmp_path)
+
+
+def test_a_field_under_another_name_is_another_field(tmp_path: Path) -> None:
+    text = "query ($id: ID!) { contact(id: $id) { ...ContactFields isActive: isArchived } }"
+    put(tmp_path, "contact.graphql", text)
+    with pytest.raises(QueryFileError, match="isActive: isArchived"):
+        plan(tmp_path)
+
+
+def test_what_reads_lists_only_does_not_look_at_queries_by_id(tmp_path: Path) -> None:
+    """A backfill goes on working beside a file that it does not use."""
+    put(tmp_path, "contact.graphql", "no query at all {")
+    put(tmp_path, "ticket.graphql", "query ($id: ID!) { ticket(id: $id) { id } }")
+    made = plan(tmp_path, by_id=False)
+    assert (made.ones, made.ticket) == ({}, None)
+    with pytest.raises(QueryFileError):
+        plan(tmp_path)
