@@ -18,6 +18,7 @@ from bridge.cli import (
     demonstrating,
     disclosing,
     initialising,
+    pausing,
     records,
     running,
     sandboxing,
@@ -56,8 +57,6 @@ With an organisation of your own:
 """
 
 NOT_BUILT: Final = {
-    "pause": "stopping the daemon's sending",
-    "resume": "resuming it",
     "alerts": "alerts",
 }
 """Commands of the public interface that come in later versions, and what they are for."""
@@ -99,6 +98,7 @@ def application() -> typer.Typer:
     demonstrating.add_to(app)
     disclosing.add_to(app)
     initialising.add_to(app)
+    pausing.add_to(app)
     running.add_to(app)
     sandboxing.add_to(app)
     webhooks.add_to(app)
