@@ -7,6 +7,7 @@
         address ─> log-in ─> organisation ─> schema (and what has changed in it) ─> each query
                                                 └─> for each stream: read a page ─> map ─> one record
         Trakor: address, key, organisation
+    webhook port, where a connection has a token
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from bridge.checks.queries import Files, Query, load, try_query
 from bridge.checks.reaching import address, log_in, organization, trakor
 from bridge.checks.report import Check, failed, not_tried
 from bridge.checks.samples import Sample, mapped, read_sample
+from bridge.checks.webhooks import webhook_port
 from bridge.errors import BridgeError, LedgerError, QueryFileError
 from bridge.mapping import Mapper
 from bridge.naming import Hasher
@@ -67,6 +69,8 @@ async def run(
         one = _ConnectionCheck(settings, settings.connections[name], prefix, hasher, show=show)
         async for step in one.steps(environ):
             yield step
+    if found := await webhook_port(settings, connections):
+        yield found
 
 
 def _configured(settings: Settings) -> str:

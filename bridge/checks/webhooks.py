@@ -1,0 +1,60 @@
+"""Whether webhooks can be received here."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from bridge.checks.report import Check, failed
+from bridge.errors import LedgerError, UserError
+from bridge.ledger.opening import owner_of
+from bridge.webhooks import PortTaken, listen
+from bridge.wiring.ledgers import ledger_path
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from bridge.settings import Settings
+
+__all__ = ["webhook_port"]
+
+NAME: Final = "webhooks.port"
+
+
+async def webhook_port(settings: Settings, connections: Collection[str]) -> Check | None:
+    """Whether the webhook port can be listened on; a running daemon may be the one who does.
+
+    Args:
+        settings: The configuration.
+        connections: Names of the connections that are checked.
+
+    Returns:
+        The step; None where none of them has a token, so that nobody listens.
+    """
+    if not any(settings.connections[name].webhook_tokens for name in connections):
+        return None
+    host, port = settings.webhooks.host, settings.webhooks.port
+    try:
+        server = await listen(asyncio.Protocol, host, port)
+    except PortTaken as error:
+        owner = _owner(settings)
+        detail = f"port {port} of {host} is in use, and so is the ledger: {owner}"
+        return Check(NAME, ok=True, detail=detail) if owner else failed(NAME, error)
+    except UserError as error:
+        return failed(NAME, error)
+    server.close()
+    return Check(NAME, ok=True, detail=f"{host}, port {port} can be listened on; {_addresses(settings)}")
+
+
+def _addresses(settings: Settings) -> str:
+    if settings.webhooks.public_url is None:
+        return "for addresses to paste, set [webhooks] public_url to how Salestrekker reaches it"
+    return "`trakor-bridge webhooks urls` prints what to paste"
+
+
+def _owner(settings: Settings) -> str:
+    """Who uses the ledger now; empty: nobody, so it is not the daemon who listens."""
+    try:
+        return owner_of(ledger_path(settings))
+    except LedgerError:
+        return ""
