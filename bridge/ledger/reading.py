@@ -356,7 +356,7 @@ def oldest_pending(connection: Connection) -> dict[int, int]:
 
 
 def last_complete(connection: Connection) -> dict[int, int]:
-    """When the newest complete sweep of each feed ended, by the feed's number; none for a feed without one."""
+    """When the newest complete sweep of each feed ended, by the feed's number; nothing for one without."""
     newest = (
         select(sweeps.c.ended_at)
         .where(sweeps.c.feed == feeds.c.number, sweeps.c.complete == 1)
