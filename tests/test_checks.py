@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -554,3 +555,14 @@ async def test_a_wrong_path_of_trakors_is_told(checked: Checked, path: str) -> N
 def test_a_step_in_json_has_the_interfaces_keys() -> None:
     document: Any = Check("a", ok=False, detail="b", advice="c").as_json()
     assert document == {"name": "a", "ok": False, "detail": "b", "advice": "c"}
+
+
+async def test_who_stops_listening_leaves_nothing_open(checked: Checked) -> None:
+    """`check | head` ends in the middle of a step: its connections are closed, no task is left behind."""
+    before = asyncio.all_tasks()
+    settings = load(checked.folder / "config.toml", {})
+    async with aclosing(run(settings, ["default"], {}, show=False)) as steps:
+        async for step in steps:
+            if step.name == "contacts.read":
+                break
+    assert asyncio.all_tasks() == before

@@ -8,11 +8,14 @@
                                                 └─> for each stream: read a page ─> map ─> one record
         Trakor: address, key, organisation
     webhook port, where a connection has a token
+
+Each generator is closed by the one that goes through it, so that who stops listening ends what is open.
 """
 
 from __future__ import annotations
 
 import secrets
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Final
 
 from bridge.checks.ledger import ledger_checks
@@ -34,7 +37,7 @@ from bridge.wiring.flows import source_of
 from bridge.wiring.ledgers import ledger_key
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping
+    from collections.abc import AsyncGenerator, Collection, Iterable, Iterator, Mapping
 
     from bridge.salestrekker.client import SalestrekkerClient
     from bridge.salestrekker.schema.live import LiveSchema
@@ -48,7 +51,7 @@ TICKET: Final = "ticket.graphql"
 
 async def run(
     settings: Settings, connections: Collection[str], environ: Mapping[str, str], *, show: bool
-) -> AsyncIterator[Check]:
+) -> AsyncGenerator[Check]:
     """Check everything, step by step.
 
     Args:
@@ -67,8 +70,9 @@ async def run(
     for name in connections:
         prefix = "" if len(settings.connections) == 1 else f"{name}."
         one = _ConnectionCheck(settings, settings.connections[name], prefix, hasher, show=show)
-        async for step in one.steps(environ):
-            yield step
+        async with aclosing(one.steps(environ)) as steps:
+            async for step in steps:
+                yield step
     if found := await webhook_port(settings, connections):
         yield found
 
@@ -103,15 +107,18 @@ class _ConnectionCheck:
         self._queries: dict[str, Query] = {}
         self._bad: set[str] = set()
 
-    async def steps(self, environ: Mapping[str, str]) -> AsyncIterator[Check]:
+    async def steps(self, environ: Mapping[str, str]) -> AsyncGenerator[Check]:
         """All of them; Trakor is asked whatever Salestrekker says."""
         found = await address(self._name("salestrekker.address"), self._connection, environ)
         yield found
         for step in self._load():
             yield step
         if found.ok:
-            async with source_of(self._connection, IMPATIENT) as client:
-                async for step in self._with_salestrekker(client):
+            async with (
+                source_of(self._connection, IMPATIENT) as client,
+                aclosing(self._with_salestrekker(client)) as steps,
+            ):
+                async for step in steps:
                     yield step
         else:
             for step in self._untried(found.name):
@@ -148,7 +155,7 @@ class _ConnectionCheck:
         names += [f"{stream}.{step}" for stream in self._streams for step in ("read", "map", "record")]
         yield from (not_tried(self._name(name), needed) for name in names if name not in set(after))
 
-    async def _with_salestrekker(self, client: SalestrekkerClient) -> AsyncIterator[Check]:
+    async def _with_salestrekker(self, client: SalestrekkerClient) -> AsyncGenerator[Check]:
         """What needs to be let in; the first refusal ends it."""
         wanted = self._connection.salestrekker.organization
         let_in = await log_in(self._name("salestrekker.auth"), client)
@@ -163,10 +170,11 @@ class _ConnectionCheck:
             for found in self._untried(inside.name, ["salestrekker.auth", "salestrekker.organization"]):
                 yield found
             return
-        async for found in self._data(client):
-            yield found
+        async with aclosing(self._data(client)) as steps:
+            async for found in steps:
+                yield found
 
-    async def _data(self, client: SalestrekkerClient) -> AsyncIterator[Check]:
+    async def _data(self, client: SalestrekkerClient) -> AsyncGenerator[Check]:
         """Schema, queries, and what is read with them."""
         check, live = await self._schema(client)
         yield check
@@ -176,8 +184,9 @@ class _ConnectionCheck:
                 self._bad.add(name)
             yield found
         for stream in self._streams:
-            async for found in self._stream(stream, live, client):
-                yield found
+            async with aclosing(self._stream(stream, live, client)) as steps:
+                async for found in steps:
+                    yield found
 
     async def _schema(self, client: SalestrekkerClient) -> tuple[Check, LiveSchema | None]:
         name = self._name("salestrekker.schema")
@@ -214,7 +223,7 @@ class _ConnectionCheck:
 
     async def _stream(
         self, stream: Stream, live: LiveSchema | None, client: SalestrekkerClient
-    ) -> AsyncIterator[Check]:
+    ) -> AsyncGenerator[Check]:
         """Read a page, hold the map against the query, map a record."""
         names = [self._name(f"{stream}.{step}") for step in ("read", "map", "record")]
         listing = f"{stream}.list_query"

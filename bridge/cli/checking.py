@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -106,9 +107,10 @@ async def _all(session: Session, tell: Callable[[Check], None], *, show: bool) -
     from bridge.checks import run  # noqa: PLC0415 - see the package
 
     found = []
-    async for one in run(session.settings, session.connections, os.environ, show=show):
-        tell(one)
-        found.append(one)
+    async with aclosing(run(session.settings, session.connections, os.environ, show=show)) as steps:
+        async for one in steps:
+            tell(one)
+            found.append(one)
     return found
 
 
