@@ -530,6 +530,29 @@ async def test_what_was_decided_is_what_the_next_backfill_does(
     assert orjson.loads(desk("status", "--json").out)["connections"]["default"]["lag_seconds"] == 0.0
 
 
+@pytest.mark.parametrize("command", [["status"], ["status", "--json"], ["records", "list"]])
+def test_a_full_disk_is_a_sentence(desk: Desk, command: list[str]) -> None:
+    """As in ``status > file``: exit 1, no traceback."""
+    with open("/dev/full", "w") as full:  # noqa: PTH123 - a device
+        ended = subprocess.run(  # noqa: S603 - our own command
+            [sys.executable, "-m", "bridge", *command, "--config", str(desk.folder / "config.toml")],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+            timeout=60,
+        )
+    assert ended.returncode == 1
+    said = "error: there is no room left for what is written: the disk is full"
+    assert ended.stderr.decode().splitlines() == [said]
+
+
+def test_a_wrong_word_is_told_without_a_library_s_words(desk: Desk) -> None:
+    ran = desk("backfill", "contact")
+    assert ran.status == 2
+    assert "'contact' is not one of 'contacts', 'products'" in ran.err
+    assert "Value error" not in ran.err
+
+
 @pytest.mark.parametrize("form", [[], ["--json"], ["--csv"]])
 def test_a_reader_that_has_gone_is_no_failure(desk: Desk, form: list[str]) -> None:
     """As in ``records list --csv | head -1``: nothing more to say, and no complaint."""

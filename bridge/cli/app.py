@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from functools import partial
@@ -148,19 +149,28 @@ def _run() -> int:
         status = application()(prog_name="trakor-bridge", standalone_mode=False)
     except typer.TyperException as error:
         # Typer raises what can show itself, but promises no more than the base class.
+        error.message = error.message.replace("Value error, ", "")  # pydantic's word for whose error it is
         getattr(error, "show", partial(typer.echo, str(error), err=True))()
         return getattr(error, "exit_code", USAGE)
-    except typer.Abort:
-        return INTERRUPTED
-    except KeyboardInterrupt:
+    except (typer.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except BrokenPipeError:
         # Whoever read our output has gone: nothing more to say, and no complaint at exit either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 0
     except BridgeError as error:
         return _complain(error)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        _drop_output()
+        return _complain(BridgeError("there is no room left for what is written: the disk is full"))
     return status if isinstance(status, int) else 0
+
+
+def _drop_output() -> None:
+    """What is left to be written goes nowhere, so that nothing complains of it at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _complain(error: BridgeError) -> int:

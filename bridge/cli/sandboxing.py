@@ -32,17 +32,23 @@ def add_to(app: typer.Typer) -> None:
 
 
 def _sandbox(  # noqa: PLR0913, PLR0917 - one for each option of the command
-    contacts: Annotated[int, typer.Option(min=0, help="How many made-up contacts.")] = 1000,
-    products: Annotated[int, typer.Option(min=0, help="How many made-up products.")] = 50,
+    contacts: Annotated[int, typer.Option(metavar="N", min=0, help="How many made-up contacts.")] = 1000,
+    products: Annotated[int, typer.Option(metavar="N", min=0, help="How many made-up products.")] = 50,
     seed: Annotated[int, typer.Option(help="The same seed gives the same data.")] = 1,
-    salestrekker_port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one.")] = 0,
-    trakor_port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one.")] = 0,
-    control_port: Annotated[int, typer.Option(min=0, max=65535, help="To change things while it runs.")] = 0,
+    salestrekker_port: Annotated[
+        int, typer.Option(metavar="PORT", min=0, max=65535, help="0: any free one.")
+    ] = 0,
+    trakor_port: Annotated[int, typer.Option(metavar="PORT", min=0, max=65535, help="0: any free one.")] = 0,
+    control_port: Annotated[
+        int, typer.Option(metavar="PORT", min=0, max=65535, help="To change things while it runs.")
+    ] = 0,
     latency: Annotated[str, typer.Option(help="How long each answer takes at least.")] = "0ms",
     shape: Annotated[
         str, typer.Option(help="The schema: offset, page, relay, plain or renamed (docs/sandbox.md).")
     ] = "offset",
-    first_page: Annotated[int, typer.Option(min=0, max=1, help="With --shape page: its first number.")] = 1,
+    first_page: Annotated[
+        int, typer.Option(metavar="N", min=0, max=1, help="With --shape page: its first number.")
+    ] = 1,
     token_life: Annotated[str, typer.Option(help="How long a Salestrekker token is good for.")] = FORTNIGHT,
 ) -> None:
     from bridge.sandbox import Options, ShapeKind, serve  # noqa: PLC0415 - see the package
