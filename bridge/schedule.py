@@ -212,17 +212,24 @@ class Schedule:
             at_once: What is due now: lists of a connection that is new.
 
         Raises:
-            Exception: What ``note`` raises.
+            Exception: What ``note`` raises; then all is as it was.
         """
         async with self._planning:
-            changed = [key for key, timer in timers.items() if self._timers.get(key) != timer]
+            now = self._clock()
+            changed = {key: timer for key, timer in timers.items() if self._timers.get(key) != timer}
             ended = self._timers.keys() - timers.keys()
+            # A time that has passed is due all the same; one to come was another timer's.
+            passed = {key: planned for key, planned in self._next.items() if planned <= now}
+            plan = [
+                _due(key, timer, passed.get(key, 0), now, at_once=key in at_once)
+                for key, timer in changed.items()
+            ]
+            await self._note([*plan, *(Due(*key, wanted=False, next_at=0) for key in ended)])
             self._timers = dict(timers)
-            for key in changed:
-                if self._next.get(key, 0) > self._clock():  # one that has passed is due all the same
-                    del self._next[key]
-            await self._end(ended)
-            await self._plan(changed, at_once)
+            for key in ended:
+                self._forget(key)
+            for due in plan:
+                self._await(due)
 
     async def _turn(self) -> None:
         """Wait for what is due, at most until the next look at the clocks."""
@@ -237,17 +244,15 @@ class Schedule:
     async def _plan(self, keys: Iterable[Key], at_once: Collection[Key] = ()) -> None:
         """Have noted of each job whether it is due and when it is next; then wait for that time."""
         now = self._clock()
-        plan = [self._due(key, now, key in at_once) for key in keys if key in self._timers]
+        plan = [
+            _due(key, self._timers[key], self._next.get(key, 0), now, at_once=key in at_once)
+            for key in keys
+            if key in self._timers
+        ]
         if plan:
             await self._note(plan)
         for due in plan:
             self._await(due)
-
-    def _due(self, key: Key, now: int, at_once: bool) -> Due:  # noqa: FBT001 - its one call is above
-        """A time to come stays, unless the clock was set back or the timer comes sooner now."""
-        planned, following = self._next.get(key, 0), self._timers[key].after(now)
-        wanted = at_once or 0 < planned <= now
-        return Due(*key, wanted, min(planned, following) if planned > now else following)
 
     def _await(self, due: Due) -> None:
         if due.wanted:
@@ -264,14 +269,11 @@ class Schedule:
             coalesce=True,
         )
 
-    async def _end(self, keys: Collection[Key]) -> None:
+    def _forget(self, key: Key) -> None:
         """Wait no longer for what has no timer any more."""
-        for key in keys:
-            self._next.pop(key, None)
-            if self._scheduler.get_job(_id(key)):
-                self._scheduler.remove_job(_id(key))
-        if keys:
-            await self._note([Due(*key, wanted=False, next_at=0) for key in keys])
+        self._next.pop(key, None)
+        if self._scheduler.get_job(_id(key)):
+            self._scheduler.remove_job(_id(key))
 
     async def _fire(self, key: Key) -> None:
         """APScheduler's job. It only says so: what it awaited would be cancelled at the end."""
@@ -294,3 +296,10 @@ class Schedule:
 def _id(key: Key) -> str:
     connection, job = key
     return f"{job} of {connection}"
+
+
+def _due(key: Key, timer: Timer, planned: int, now: int, *, at_once: bool) -> Due:
+    """A time to come stays, unless the clock was set back or the timer comes sooner now; 0 is none."""
+    following = timer.after(now)
+    wanted = at_once or 0 < planned <= now
+    return Due(*key, wanted, min(planned, following) if planned > now else following)

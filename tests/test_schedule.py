@@ -150,9 +150,12 @@ class Notes:
     def __init__(self) -> None:
         self.wanted: list[Key] = []
         self.next_at: dict[Key, int] = {}
+        self.fault: Exception | None = None
         self._noted = asyncio.Event()
 
     async def __call__(self, dues: Sequence[Due]) -> None:
+        if self.fault:
+            raise self.fault
         self.next_at |= {(due.connection, due.job): due.next_at for due in dues}
         self.wanted += [(due.connection, due.job) for due in dues if due.wanted]
         self._noted.set()
@@ -278,6 +281,22 @@ async def test_a_reload_forgets_nothing_that_is_due_at_that_moment() -> None:
             clock.shift(15)
             await schedule.replace({CONTACTS: Interval(900.0)})
             assert notes.wanted == [CONTACTS]
+
+
+async def test_a_reload_that_cannot_be_noted_changes_nothing() -> None:
+    """Else a job would have a new timer, and nobody who waits for it."""
+    notes = Notes()
+    with time_machine.travel(NOON, tick=False) as clock:
+        async with running({CONTACTS: Interval(900.0), PRODUCTS: Interval(900.0)}, notes) as schedule:
+            before = dict(schedule.next_at)
+            notes.fault = LedgerError("the disk is full")
+            with pytest.raises(LedgerError):
+                await schedule.replace({CONTACTS: Interval(7200.0)})
+            notes.fault = None
+            assert schedule.next_at == before
+            clock.shift(timedelta(minutes=16))
+            assert await notes.until_wanted(2) == [CONTACTS, PRODUCTS]
+            assert notes.next_at[CONTACTS] == at(NOON) + 31 * MINUTE
 
 
 async def test_what_fires_while_its_timer_is_taken_out_is_ignored() -> None:
