@@ -150,7 +150,6 @@ def _values(source: Source, target: Target, *, allow_insecure: bool) -> dict[tup
         ("trakor", "url"): [_line("url", target.url)],
         ("trakor", "api_key"): [_line("api_key_file", f"{SECRETS}/trakor-api-key")],
         ("webhooks", "token"): [_line("token_file", f"{SECRETS}/webhook-token")],
-        ("webhooks", "# token"): [_line("token_file", f"{SECRETS}/webhook-token")],
         ("ledger", "key"): [_line("key_file", f"{SECRETS}/ledger-key")],
     }
     if allow_insecure:
