@@ -335,6 +335,28 @@ async def test_a_field_that_is_not_in_the_schema_is_told_with_place_and_line(
     assert bad["contacts.one_query"].detail == "queries/contact.graphql: what was said above of its fragments"
 
 
+DEALS_CONTACTS = "idClients\n    ticketClientTypes {\n      idContact\n    }"
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "step", "said"),
+    [
+        ("contact.graphql", "...ContactFields", "id", "contacts.one_query", "does not read what"),
+        ("contact.graphql", "Contact($id", "Contact($key", "contacts.one_query", "declares no variable $id"),
+        ("ticket.graphql", DEALS_CONTACTS, "", "contacts.ticket_query", "does not ask for the contacts"),
+        ("product.graphql", "(id: $id)", "", "products.one_query", "is not given $id"),
+    ],
+)
+async def test_a_query_by_id_that_cannot_serve_webhooks_is_told(
+    checked: Checked, file: str, old: str, new: str, step: str, said: str
+) -> None:
+    with_query(checked, file, old, new)
+    bad = await checked.bad()
+    assert bad.keys() == {step}
+    assert said in bad[step].detail
+    assert bad[step].advice
+
+
 async def test_a_query_file_that_cannot_be_read_stops_only_what_needs_it(checked: Checked) -> None:
     with_query(checked, "contacts.graphql", "{\n  contacts(", "{\n  contacts((")
     steps = await checked.all()

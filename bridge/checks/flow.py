@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import secrets
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from bridge.checks.ledger import ledger_checks
 from bridge.checks.maps import check_map
@@ -33,7 +33,7 @@ from bridge.records import Stream
 from bridge.salestrekker.schema.changes import changes
 from bridge.salestrekker.schema.live import SCHEMA_FILE, Unavailable, read_saved
 from bridge.salestrekker.schema.selected import selected
-from bridge.wiring.flows import source_of
+from bridge.wiring.flows import TICKET, source_of, unlike
 from bridge.wiring.ledgers import ledger_key
 
 if TYPE_CHECKING:
@@ -44,9 +44,6 @@ if TYPE_CHECKING:
     from bridge.settings import Connection, Settings
 
 __all__ = ["run"]
-
-TICKET: Final = "ticket.graphql"
-"""The query that tells whose contacts a deal is about."""
 
 
 async def run(
@@ -133,6 +130,7 @@ class _ConnectionCheck:
         told: dict[str, str] = {}
         for name, file, listing in self._wanted():
             query = load(self._name(name), file, self._settings.folder, listing=listing)
+            query = self._unlike_its_list(name, query) or query
             if isinstance(query, Check):
                 self._bad.add(name)
                 # A fragment that cannot be read is told once, not with each query that has it.
@@ -140,6 +138,14 @@ class _ConnectionCheck:
                 yield query if first == name else not_tried(query.name, self._name(first))
             else:
                 self._queries[name] = query
+
+    def _unlike_its_list(self, name: str, query: Query | Check) -> Check | None:
+        """The failed step where a query by id does not read what the list of its stream reads."""
+        listed = self._queries.get(name.replace("one_query", "list_query"))
+        if isinstance(query, Check) or query.one is None or listed is None or listed.listing is None:
+            return None
+        difference = unlike(listed.listing, query.one)
+        return failed(self._name(name), difference) if difference else None
 
     def _wanted(self) -> Iterator[tuple[str, str, bool]]:
         for stream in self._streams:

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Final
 from bridge.checks.report import Check, failed
 from bridge.errors import BridgeError, QueryFileError
 from bridge.salestrekker.documents import load_document, query_folders, shipped_queries
+from bridge.salestrekker.ones import ID, one_query, ticket_query
 from bridge.salestrekker.positions import Position
 from bridge.salestrekker.queries import list_query
 from bridge.salestrekker.schema.check import misfits
 from bridge.salestrekker.schema.corrections import as_text, corrections
 from bridge.salestrekker.schema.probes import complaints
 from bridge.salestrekker.server_errors import Kind
+from bridge.wiring.flows import TICKET
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
     from bridge.salestrekker.client import SalestrekkerClient
     from bridge.salestrekker.documents import QueryDocument
+    from bridge.salestrekker.ones import OneQuery
     from bridge.salestrekker.queries import ListQuery
     from bridge.salestrekker.schema.corrections import Misfit, Place
     from bridge.salestrekker.schema.live import LiveSchema
@@ -40,10 +43,12 @@ class Query:
     Attributes:
         document: The query.
         listing: As a list; None where it asks for one record by its id.
+        one: As a query by id; None where it asks for a list.
     """
 
     document: QueryDocument
     listing: ListQuery | None
+    one: OneQuery | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +96,9 @@ def load(name: str, file: str, folder: Path, *, listing: bool) -> Query | Check:
     """Load a query file; the failed step where that cannot be."""
     try:
         document = load_document(file, query_folders(folder))
-        return Query(document, list_query(document) if listing else None)
+        if listing:
+            return Query(document, list_query(document))
+        return Query(document, None, ticket_query(document) if file == TICKET else one_query(document))
     except QueryFileError as error:
         return failed(name, error)
 
@@ -171,7 +178,7 @@ async def _complaints(query: Query, client: SalestrekkerClient) -> tuple[Misfit,
         BridgeError: There was no answer.
     """
     document = query.document
-    variables = first_page(query.listing, 1) if query.listing else dict.fromkeys(document.variables, NO_ID)
+    variables = first_page(query.listing, 1) if query.listing else {ID: NO_ID}
     result = await client.ask(document.text, document.name, variables)
     if not any(error.kind is Kind.QUERY and not error.path for error in result.errors):
         return ()

@@ -55,6 +55,7 @@ __all__ = [
     "load_ticket",
     "one_query",
     "read_ones",
+    "ticket_query",
 ]
 
 ID: Final = "id"
@@ -152,12 +153,21 @@ def load_ticket(name: str, folders: Sequence[Path]) -> OneQuery:
     """Load the query that tells whose contacts a deal is about.
 
     Raises:
-        QueryFileError: As ``load_one``; or it does not ask for the contacts.
+        QueryFileError: As ``load_document`` and ``ticket_query``; names file, line and column.
     """
-    query = load_one(name, folders)
-    selected = {node.name.value: node for node in query.document.fields(query.way.steps[-1].selection_set)}
+    return ticket_query(load_document(name, folders))
+
+
+def ticket_query(document: QueryDocument) -> OneQuery:
+    """Read off a document how it asks for a deal.
+
+    Raises:
+        QueryFileError: As ``one_query``; or it does not ask for the contacts.
+    """
+    query = one_query(document)
+    selected = {node.name.value: node for node in document.fields(query.way.steps[-1].selection_set)}
     below = selected.get(CLIENT_TYPES)
-    inside = query.document.fields(below.selection_set if below else None)
+    inside = document.fields(below.selection_set if below else None)
     if CLIENTS in selected or any(node.name.value == CONTACT for node in inside):
         return query
     raise fault_at(
