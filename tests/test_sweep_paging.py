@@ -254,6 +254,22 @@ async def test_a_list_that_goes_round_and_round_is_found_out(
     assert await bench.completed() == []
 
 
+async def test_a_cursor_that_stays_is_found_out_though_the_records_are_others(
+    sweeping: Callable[[ShapeKind], Awaitable[Sweeping]],
+) -> None:
+    """Two pages of different records, both ending at one cursor: the third would be the second again."""
+    bench = await sweeping(ShapeKind.RELAY)
+    for turn in range(2):
+        edges = [{"node": {"id": f"{turn} {index}", "person": None}} for index in range(3)]
+        listed = {"edges": edges, "pageInfo": {"hasNextPage": True, "endCursor": "the same"}}
+        fault = Fault(
+            kind="contacts", status=200, body={"data": {"contacts": listed}}, times=None, every=2 - turn
+        )
+        bench.sandbox.salestrekker.faults.add(fault)
+    with pytest.raises(UserError, match="the cursor does not advance"):
+        await bench.sweep()
+
+
 async def test_a_sweep_that_dies_within_a_page_has_not_moved_past_it(
     sweeping: Callable[[ShapeKind], Awaitable[Sweeping]],
 ) -> None:
