@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bridge.backfill import ConnectionReport, Report, rehearse
-from bridge.backfill.notes import suspicions
+from bridge.backfill.notes import stopped, suspicions
 from bridge.backfill.report import Problem
 from bridge.cli.progress import progress
 from bridge.cli.render import show_report
+from bridge.errors import Transient, UserError
 from bridge.ledger.sweeps import COUNTS
 from bridge.records import Stream
 from bridge.sandbox import Fault, Options
@@ -104,6 +105,14 @@ async def test_what_stops_two_streams_is_said_once_and_names_both(bridge: Bridge
     bridge.sandbox.salestrekker.revoke_key()
     (problem,) = (await bridge.backfill()).connections["default"].problems
     assert problem.message.startswith("reading contacts and products: ")
+
+
+def test_a_system_that_does_not_answer_is_told_with_what_to_do() -> None:
+    """An error and no refusal; what has advice of its own keeps that."""
+    silent = stopped("reading", [Stream.CONTACTS], Transient("Salestrekker cannot be reached"))
+    assert not silent.refusal
+    assert "`trakor-bridge check`" in silent.advice
+    assert stopped("reading", [Stream.CONTACTS], UserError("odd", advice="mend it")).advice == "mend it"
 
 
 async def test_a_refused_send_names_what_has_something_waiting(bridge: Bridge) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from bridge.backfill.report import Problem
-from bridge.errors import Refused
+from bridge.errors import Refused, Transient
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -28,6 +28,9 @@ FEW: Final = 10
 NEARLY_ALL: Final = 0.9
 """The share of a stream without a name from which the map is to be suspected, not the data."""
 
+LATER: Final = "`trakor-bridge check` tells what is wrong; run this again then, it goes on where it was"
+"""What to do where a system did not answer."""
+
 A_FEW: Final = 3
 """Fewer nameless ones than this prove nothing."""
 
@@ -41,7 +44,8 @@ def stopped(doing: str, streams: Collection[Stream], error: BridgeError) -> Prob
         error: Why.
     """
     message = f"{doing} {' and '.join(streams)}: {error}"
-    return Problem(message, getattr(error, "advice", ""), refusal=isinstance(error, Refused))
+    advice = getattr(error, "advice", "") or (LATER if isinstance(error, Transient) else "")
+    return Problem(message, advice, refusal=isinstance(error, Refused))
 
 
 def reading_problems(
