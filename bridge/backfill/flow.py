@@ -315,7 +315,10 @@ class _Run:
 
     def _listing(self, reader: SalestrekkerClient, stream: Stream, feed: Feed) -> Listing:
         whole = listing_of(self._plan, reader, stream, feed)
-        return replace(whole, pages=lambda start: limited(whole.pages(start), self._how.limit))
+        if self._how.limit is None:
+            return whole
+        # Not whole even where it turns out to be shorter than the limit: a part marks nothing gone.
+        return replace(whole, pages=lambda start: limited(whole.pages(start), self._how.limit), whole=False)
 
     async def _note_refusals(self, delivery: Delivery, feeds: Mapping[Stream, Feed]) -> None:
         """Why sending stopped, once for all streams that it keeps from being sent."""
