@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 
 SENDING = Direction.SENDING
 IN_FLIGHT = QUICK["max_in_flight"]
-ALL = 150
+NAMES, LOANS = 80, 20
+ALL = NAMES + LOANS
 
 
 class Service:
@@ -142,8 +143,12 @@ class Service:
 
     async def all_is_delivered(self, number: int) -> None:
         """Nothing is missing, nothing twice, nothing paused."""
-        trakor = self.rig.trakor
-        await trakor.wait_for(lambda: len(trakor.parties) + len(trakor.products) == number)
+        ledger = self.rig.ledger
+        assert isinstance(ledger, WatchedLedger)
+        settled = ledger.calls["settle"]
+        while "pending" in await self.rig.states():
+            await ledger.wait_for(lambda settled=settled: ledger.calls["settle"] > settled)
+            settled = ledger.calls["settle"]
         await self.until(lambda pauses: not pauses)
         await self.stop()
         await self.rig.all_is_delivered(number)
@@ -153,8 +158,8 @@ class Service:
 async def service(rig: Rig) -> AsyncIterator[Service]:
     """Sending, with records of both streams pending."""
     rig.trakor.latency = 0.001
-    await rig.want(names(120))
-    await rig.want(names(30, "Loan"), PRODUCTS)
+    await rig.want(names(NAMES))
+    await rig.want(names(LOANS, "Loan"), PRODUCTS)
     service = Service(rig)
     try:
         yield service
@@ -165,7 +170,7 @@ async def service(rig: Rig) -> AsyncIterator[Service]:
 async def in_mid_work(service: Service) -> int:
     """Let it get under way; gives how many requests there were."""
     trakor = service.rig.trakor
-    await trakor.wait_for(lambda: len(trakor.parties) + len(trakor.products) >= 30)
+    await trakor.wait_for(lambda: len(trakor.parties) + len(trakor.products) >= 20)
     return trakor.traffic.total
 
 
@@ -204,7 +209,7 @@ OUTAGES = [
 # A fault of all begins and ends
 
 
-@pytest.mark.parametrize("ending", ["none", "stop", "kill"])
+@pytest.mark.parametrize("ending", ["none", "kill"])
 @pytest.mark.parametrize(("breaking", "reason"), [*REFUSALS, *OUTAGES])
 async def test_a_fault_that_begins_and_ends_loses_nothing_doubles_nothing_and_costs_few_requests(
     service: Service, breaking: Change, reason: str, ending: str
@@ -215,8 +220,8 @@ async def test_a_fault_that_begins_and_ends_loses_nothing_doubles_nothing_and_co
     began = time.monotonic()
     breaking(service.rig.sandbox)
     assert reason in (await service.until(lambda pauses: SENDING in pauses))[SENDING].reason
-    if ending != "none":
-        await (service.stop() if ending == "stop" else service.kill())
+    if ending == "kill":
+        await service.kill()
         await service.start()
     seen = trakor.traffic.total
     await trakor.wait_for(lambda: trakor.traffic.total >= seen + 4)
@@ -247,7 +252,7 @@ async def test_a_restart_in_a_fault_begins_with_one_probe_when_it_is_due(
     service: Service, breaking: Change, reason: str
 ) -> None:
     trakor = service.rig.trakor
-    await service.start(probe_first=0.4, probe_max=0.4)
+    await service.start(probe_first=0.2, probe_max=0.2)
     await in_mid_work(service)
     breaking(service.rig.sandbox)
     await service.until(lambda pauses: SENDING in pauses)
@@ -276,7 +281,7 @@ async def test_nobody_at_the_address_is_an_outage_and_over_when_somebody_is(rig:
     door = Door(rig.sandbox)
     await door.open()
     async with TrakorClient(door.url, rig.sandbox.options.trakor_key, timeout=5) as client:
-        await rig.want(names(120))
+        await rig.want(names(NAMES))
         rig.trakor.latency = 0.001
         service = Service(rig)
         service.destination = client
@@ -289,7 +294,7 @@ async def test_nobody_at_the_address_is_an_outage_and_over_when_somebody_is(rig:
         await service.start()
         await service.until(lambda pauses: pauses[SENDING].tries >= 5)
         await door.open()
-        await service.all_is_delivered(120)
+        await service.all_is_delivered(NAMES)
     await door.close()
 
 
@@ -354,7 +359,7 @@ async def test_a_next_try_far_ahead_is_of_a_clock_that_was_set_back(service: Ser
 
 async def test_what_comes_while_it_runs_is_sent(service: Service) -> None:
     await service.start()
-    await service.rig.trakor.wait_for(lambda: len(service.rig.trakor.parties) == 120)
+    await service.rig.trakor.wait_for(lambda: len(service.rig.trakor.parties) == NAMES)
     await service.rig.want(names(20, "Bea"))
     service.wake()
     await service.all_is_delivered(ALL + 20)
@@ -388,7 +393,7 @@ async def test_twenty_rejected_in_a_row_stop_their_stream_until_one_is_taken(
     if ending != "none":
         await (service.stop() if ending == "stop" else service.kill())
         await service.start()
-    await trakor.wait_for(lambda: len(trakor.products) == 30)
+    await trakor.wait_for(lambda: len(trakor.products) == LOANS)
     tried = await service.until(lambda pauses: pauses["sending contacts"].tries >= 4)
     assert trakor.traffic.kinds["parties"] - begun <= 20 + 2 * IN_FLIGHT + tried["sending contacts"].tries + 1
     tries = [exchange.name for exchange in trakor.traffic.of("parties")][-3:]
@@ -418,7 +423,7 @@ async def test_a_stopped_stream_of_which_nothing_waits_keeps_nobody_else_waiting
     service.rig.trakor.faults.add(Fault(kind="products", status=422, times=None))
     await service.start()
     await service.until(lambda pauses: "sending contacts" not in pauses)
-    await service.rig.trakor.wait_for(lambda: len(service.rig.trakor.parties) == 120)
+    await service.rig.trakor.wait_for(lambda: len(service.rig.trakor.parties) == NAMES)
     pauses = await service.until(lambda pauses: pauses["sending products"].tries >= 3)
     assert pauses["sending products"].reason == "twenty"
     assert set((await service.rig.states()).get("rejected", ())) == set()
@@ -441,9 +446,9 @@ async def test_a_refusal_while_one_record_is_tried_stops_all(service: Service) -
 async def test_a_persons_pause_lets_those_in_flight_end_and_none_begin(service: Service) -> None:
     trakor = service.rig.trakor
     gate = asyncio.Event()
-    trakor.faults.add(Fault(where=lambda _: len(trakor.parties) >= 20, gate=gate, times=None))
+    trakor.faults.add(Fault(where=lambda _: trakor.traffic.total > 20, gate=gate, times=None))
     await service.start()
-    await trakor.wait_for(lambda: trakor.traffic.in_flight == IN_FLIGHT)
+    await trakor.wait_for(lambda: trakor.traffic.total == 20 + IN_FLIGHT)
     seen = trakor.traffic.total
     service.pause()
     await some_turns()
@@ -515,13 +520,13 @@ async def test_resume_tries_at_once_what_stopped_by_itself(
         service.resume()
         await service.all_is_delivered(ALL)
         return
-    seen = trakor.traffic.total
+    if direction != SENDING:
+        await trakor.wait_for(lambda: len(trakor.products) == LOANS)
+    before, seen = (await service.pauses())[direction], trakor.traffic.total
     service.resume()
-    pauses = await service.until(lambda pauses: trakor.traffic.total > seen and pauses)
-    assert pauses[direction].tries == 0
-    allowed = 20 + 2 * IN_FLIGHT if direction != SENDING else 1
-    contacts_and_probes = trakor.traffic.total - seen
-    assert contacts_and_probes <= allowed + 30
+    pauses = await service.until(lambda pauses: trakor.traffic.total > seen and direction in pauses)
+    assert pauses[direction].since_at > before.since_at
+    assert trakor.traffic.total - seen <= (1 if direction == SENDING else 20 + IN_FLIGHT)
 
 
 # What it says, and what ends it
@@ -562,7 +567,7 @@ class Unexpected:
 
 
 async def test_an_unexpected_error_ends_it_and_loses_nothing(service: Service) -> None:
-    service.destination = Unexpected(service.rig.client, "Ada 0050")
+    service.destination = Unexpected(service.rig.client, "Ada 0040")
     await service.start()
     with pytest.raises(RuntimeError, match="nobody thought of this"):
         await service.ended()
@@ -577,8 +582,10 @@ async def test_a_ledger_that_cannot_be_written_ends_it_with_its_error(service: S
     assert isinstance(ledger, WatchedLedger)
     await service.start()
     await in_mid_work(service)
+    await service.rig.want(names(20, "Bea"))
     ledger.broken = broken
-    trakor.freeze()
+    if broken == "_changed":
+        trakor.freeze()
     service.look()
     with pytest.raises(OSError, match="No space left"):
         await service.ended()
@@ -586,4 +593,4 @@ async def test_a_ledger_that_cannot_be_written_ends_it_with_its_error(service: S
     ledger.broken = ""
     trakor.unfreeze()
     await service.start()
-    await service.all_is_delivered(ALL)
+    await service.all_is_delivered(ALL + 20)

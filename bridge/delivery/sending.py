@@ -207,7 +207,7 @@ class Sending:
                 await self._wait(LONGEST_WAIT if waits else self._until_due())
         finally:
             self._delivery = None
-            await _end(running)
+            await _end(running, delivery)
         self._doubtful = delivery.trouble is not None or delivery.refused is not None
         await self._tell(delivery)
 
@@ -291,9 +291,10 @@ class Sending:
                 await self._news.wait()
 
 
-async def _end(running: asyncio.Task[None]) -> None:
-    """Cancel what still runs, wait until it has wound up, and let what it ended with show."""
-    running.cancel()
+async def _end(running: asyncio.Task[None], delivery: Delivery) -> None:
+    """End what still runs, wait until it has wound up, and let what it ended with show."""
+    if not delivery.winding_up:  # else it would be told for a second time, and end at once
+        running.cancel()
     (ended,) = await asyncio.gather(running, return_exceptions=True)
     if isinstance(ended, Exception):
         raise ended

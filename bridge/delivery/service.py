@@ -68,6 +68,7 @@ class Delivery:
     Attributes:
         refusals: Why the sending of a stream stopped before its end.
         refused: Why that of all streams did, where it was not the records of one.
+        winding_up: It sends no more, and writes what is known; cancelled now it ends at once.
         gave_up: Nothing was taken for ``give_up_after``, so that some are pending still.
     """
 
@@ -112,6 +113,7 @@ class Delivery:
         self._witness_is_next = False
         self.refusals: dict[Stream, Refused] = {}
         self.refused: Refused | None = None
+        self.winding_up = False
         self.gave_up = False
 
     @property
@@ -370,7 +372,7 @@ class Delivery:
 
     async def _wind_up(self) -> None:
         """Give requests in flight some time, then write what is known of all that was claimed."""
-        self._ending = True
+        self._ending = self.winding_up = True
         if self._claiming is not None:
             await asyncio.wait([self._claiming])
         self._give_back(list(self._buffer))
