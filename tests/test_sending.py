@@ -6,6 +6,7 @@ import asyncio
 import random
 import time
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -147,11 +148,15 @@ class Service:
         assert isinstance(ledger, WatchedLedger)
         settled = ledger.calls["settle"]
         while "pending" in await self.rig.states():
-            await ledger.wait_for(lambda settled=settled: ledger.calls["settle"] > settled)
+            await ledger.wait_for(partial(_more_than, ledger, settled))
             settled = ledger.calls["settle"]
         await self.until(lambda pauses: not pauses)
         await self.stop()
         await self.rig.all_is_delivered(number)
+
+
+def _more_than(ledger: WatchedLedger, settled: int) -> bool:
+    return ledger.calls["settle"] > settled
 
 
 @pytest.fixture
