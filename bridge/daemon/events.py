@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import defaultdict
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import structlog
 
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from bridge.salestrekker.pages import Ones
     from bridge.sync import Refreshed
 
+    Deals: TypeAlias = Mapping[str, tuple[str, ...] | None] | None
+    """Deal's id -> its contacts, None for one that is not there; an unreadable one is not in it."""
+
 __all__ = ["Events"]
 
 LINGER: Final = 0.1
@@ -46,6 +49,9 @@ LONGEST_LOOK: Final = 60.0
 
 NOTHING_TO_READ: Final = "nothing-to-read"
 """The outcome of an event whose stream is not enabled, or whose deal is not there or has no contacts."""
+
+AT_ONCE: Final = 100
+"""Events that one transaction finishes at most, so that those which arrive never wait long behind it."""
 
 STREAM_OF: Final[Mapping[str, Stream]] = {"contact": Stream.CONTACTS, "product": Stream.PRODUCTS}
 
@@ -134,7 +140,7 @@ class Events:
     async def _read(self, groups: Sequence[EventGroup]) -> None:
         began = self._parts.clock()
         deals = await self._contacts_of([group.id for group in groups if group.subject == "deal"])
-        outcomes: dict[EventGroup, set[str]] = {group: set() for group in groups}
+        outcomes = {group: _of_deal(group, deals) for group in groups}
         for stream in Stream:
             await self._read_stream(stream, groups, deals, outcomes)
         await self._finish(outcomes)
@@ -146,11 +152,11 @@ class Events:
             seconds=round((self._parts.clock() - began) / 1000, 3),
         )
 
-    async def _contacts_of(self, deals: Sequence[str]) -> Mapping[str, tuple[str, ...] | None]:
-        """Which contacts each deal is about; None for a deal that is not there."""
+    async def _contacts_of(self, deals: Sequence[str]) -> Deals:
+        """Which contacts each deal is about; None where that is not wanted."""
         ticket = self._parts.plan.ticket
-        if not deals or ticket is None or Stream.CONTACTS not in self._parts.feeds:
-            return {}
+        if ticket is None:
+            return None
         per_request = self._parts.plan.connection.salestrekker.ids_per_request
         return await self._parts.client.contacts_of(ticket, deals, per_request)
 
@@ -158,7 +164,7 @@ class Events:
         self,
         stream: Stream,
         groups: Sequence[EventGroup],
-        deals: Mapping[str, tuple[str, ...] | None],
+        deals: Deals,
         outcomes: dict[EventGroup, set[str]],
     ) -> None:
         """Read one stream's records, and note for each group what came of it."""
@@ -218,14 +224,22 @@ class Events:
         for group, found in outcomes.items():
             by_outcome[", ".join(sorted(found)) or NOTHING_TO_READ] += group.numbers
         for outcome, numbers in by_outcome.items():
-            await self._parts.ledger.call(finish_events, numbers, outcome, self._parts.clock())
+            for at in range(0, len(numbers), AT_ONCE):
+                some = numbers[at : at + AT_ONCE]
+                await self._parts.ledger.call(finish_events, some, outcome, self._parts.clock())
 
 
-def _ids(group: EventGroup, stream: Stream, deals: Mapping[str, tuple[str, ...] | None]) -> tuple[str, ...]:
+def _ids(group: EventGroup, stream: Stream, deals: Deals) -> tuple[str, ...]:
     """Which records of a stream are to be read for a group."""
     if group.subject == "deal":
-        return deals.get(group.id) or () if stream is Stream.CONTACTS else ()
+        return (deals or {}).get(group.id) or () if stream is Stream.CONTACTS else ()
     return (group.id,) if STREAM_OF[group.subject] is stream else ()
+
+
+def _of_deal(group: EventGroup, deals: Deals) -> set[str]:
+    """What came of a group before a record was read for it."""
+    unread = group.subject == "deal" and deals is not None and group.id not in deals
+    return {"unreadable"} if unread else set()
 
 
 def _outcome(one: str, group: EventGroup, refreshed: Refreshed) -> str:

@@ -38,6 +38,9 @@ STUCK_AFTER: Final = 30.0
 WRITE_WITHIN: Final = 2.0
 """Seconds that a write may take for the process to count as ready."""
 
+GOOD_FOR: Final = 1.0
+"""Seconds for which a write that was taken proves that the next one will be."""
+
 log = structlog.get_logger()
 
 
@@ -62,6 +65,7 @@ class Faces:
         self._ledger = ledger
         self._clock = clock
         self._alive_at = time.monotonic()
+        self._written_at = -GOOD_FOR
         self._inbox = Inbox(ledger, on_kept=on_events)
         listener = settings.webhooks
         self._receiver = Receiver(
@@ -128,7 +132,12 @@ class Faces:
         return Health(silent < STUCK_AFTER, why=f"the ledger has not answered for {silent:.0f} seconds")
 
     async def _ready(self) -> Health:
-        """Whether an event could be stored now: by storing a sign of life, ahead of all other work."""
+        """Whether an event could be stored now: by storing a sign of life, ahead of all other work.
+
+        Anybody may ask, so the answer is good for a second.
+        """
+        if time.monotonic() - self._written_at < GOOD_FOR:
+            return Health(ok=True)
         try:
             async with asyncio.timeout(WRITE_WITHIN):
                 await self._ledger.call_first(note, "", Moment.ALIVE, self._clock())
@@ -136,6 +145,7 @@ class Faces:
             return Health(ok=False, why=str(fault))
         except TimeoutError:
             return Health(ok=False, why=f"the ledger did not take a write within {WRITE_WITHIN:.0f} seconds")
+        self._written_at = time.monotonic()
         return Health(ok=True)
 
 

@@ -140,7 +140,12 @@ class ReadingPause:
                 return
             if await self._ledger.call(clear_pause, self._name, Direction.READING):
                 paused = (self._clock() - pause.since_at) / 1000
-                log.info("reading resumed", connection=self._name, after_seconds=round(paused, 3))
+                log.info(
+                    "resumed",
+                    connection=self._name,
+                    direction=str(Direction.READING),
+                    after_seconds=round(paused, 3),
+                )
 
     async def _pause(self, fault: Refused | Transient, *, tries: int) -> None:
         """Write it down, first of all: a restart is to know it."""
@@ -159,8 +164,9 @@ class ReadingPause:
             tries=tries,
         )
         log.warning(
-            "reading paused",
+            "paused",
             connection=self._name,
+            direction=str(Direction.READING),
             reason=str(fault),
             advice=getattr(fault, "advice", ""),
             tries=tries,

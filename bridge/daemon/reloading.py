@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from bridge.naming import Hasher
     from bridge.settings import Settings
-    from bridge.settings.model import Webhooks
     from bridge.wiring.flows import Plan
 
 __all__ = ["Reloaded", "plans_of", "reloaded"]
@@ -98,15 +97,19 @@ def _restarting(before: Settings, now: Settings) -> list[str]:
     """What belongs to the process: the ledger, and where it listens."""
     parts = {
         "[ledger]": (before.ledger, now.ledger),
-        "[webhooks] host, port": _address(before.webhooks, now.webhooks),
+        "[webhooks]": (_listener(before), _listener(now)),
         "[admin]": (before.admin, now.admin),
         "[log]": (before.log, now.log),
     }
     return [name for name, (old, new) in parts.items() if old != new]
 
 
-def _address(before: Webhooks, now: Webhooks) -> tuple[object, object]:
-    return (before.host, before.port), (now.host, now.port)
+def _listener(settings: Settings) -> tuple[object, ...]:
+    """What the listener for webhooks is begun with; tokens are taken over, but not the very first one."""
+    listener = settings.webhooks
+    listens = any(connection.webhook_tokens for connection in settings.connections.values())
+    place = (listens, listener.host, listener.port)
+    return *place, listener.allow_from, listener.trusted_proxies, listener.max_body_bytes
 
 
 def _comings_and_goings(before: Settings, now: Settings) -> list[str]:

@@ -96,6 +96,7 @@ class Sweeps:
                 return
         await self._parts.ledger.call(fulfil, self._parts.name, job, wanted_at=since)
         self._failures = 0
+        log.info("done", connection=self._parts.name, job=str(job))
 
     def _streams(self, job: Job) -> list[Stream]:
         return [stream for stream in self._parts.feeds if job.reads(stream)]

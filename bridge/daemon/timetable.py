@@ -16,9 +16,8 @@ from bridge.wiring.schedules import timers_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
 
-    from sqlalchemy import Connection
-
     from bridge.ledger.engine import Ledger
+    from bridge.ledger.reading import Reader
     from bridge.schedule import Due, Key, Timer
     from bridge.wiring.flows import Plan
 
@@ -78,14 +77,14 @@ def _timers(plans: Iterable[Plan]) -> dict[Key, Timer]:
     return {key: timer for plan in plans for key, timer in timers_of(plan.connection).items()}
 
 
-def _note_all(connection: Connection, plan: Sequence[Due], now: int) -> None:
+def _note_all(connection: Reader, plan: Sequence[Due], now: int) -> None:
     for due in plan:
         if due.wanted:
             want(connection, due.connection, due.job, now=now)
         set_next(connection, due.connection, due.job, due.next_at)
 
 
-def _stored(connection: Connection, names: Collection[str]) -> tuple[dict[Key, int], set[Key]]:
+def _stored(connection: Reader, names: Collection[str]) -> tuple[dict[Key, int], set[Key]]:
     """The next times from before, and what is due at once: lists that were never read to their end."""
     stored = {
         (name, job): wish.next_at for name in names for job, wish in wishes_of(connection, name).items()
