@@ -3,130 +3,41 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
 import random
 import resource
 import signal
 import stat
 import subprocess
-import sys
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from bridge.records import Stream
 from bridge.sandbox import BrokenField, Fault, Options, Sandbox
-from bridges import Bridge, adds_up
+from bridges import Bridge
+from processes import COMMAND, LONG, commands
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
+    from processes import Begin, Ended
+
     Start = Callable[[Options], Awaitable[Sandbox]]
-    Run = Callable[..., Awaitable["Process"]]
-    RunToEnd = Callable[..., Awaitable["Ended"]]
+    Run = Begin
+    RunToEnd = Callable[..., Awaitable[Ended]]
 
 pytestmark = pytest.mark.acceptance
 
-COMMAND = (sys.executable, "-m", "bridge")
 CONTACTS, PRODUCTS = Stream.CONTACTS, Stream.PRODUCTS
-LONG = 40.0
-"""Seconds after which something hangs, also on a busy machine."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """What a command left behind."""
-
-    status: int
-    out: str
-    err: str
-
-    @property
-    def document(self) -> dict[str, Any]:
-        """The one JSON document on standard output."""
-        found: dict[str, Any] = json.loads(self.out)
-        return found
-
-    @property
-    def numbers(self) -> dict[str, dict[str, int]]:
-        """The numbers of the default connection's streams."""
-        streams: dict[str, dict[str, int]] = self.document["connections"]["default"]["streams"]
-        assert all(adds_up(numbers) for numbers in streams.values())
-        return streams
-
-
-class Process:
-    """A command that runs."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
-        self._err = b""
-        self._said = asyncio.Condition()
-        self._ending = asyncio.create_task(self._listen())
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    def signal(self, number: signal.Signals) -> None:
-        self._process.send_signal(number)
-
-    async def said(self, words: str) -> None:
-        """Wait until it has said something on standard error."""
-        async with asyncio.timeout(LONG), self._said:
-            await self._said.wait_for(lambda: words.encode() in self._err)
-
-    async def ended(self, within: float = LONG) -> Ended:
-        return await asyncio.wait_for(asyncio.shield(self._ending), within)
-
-    async def end(self) -> None:
-        if self._process.returncode is None:
-            self._process.kill()
-        await self._ending
-
-    async def _listen(self) -> Ended:
-        assert self._process.stdout is not None
-        out, _ = await asyncio.gather(self._process.stdout.read(), self._listen_to_complaints())
-        return Ended(await self._process.wait(), out.decode(), self._err.decode())
-
-    async def _listen_to_complaints(self) -> None:
-        assert self._process.stderr is not None
-        async for line in self._process.stderr:
-            async with self._said:
-                self._err += line
-                self._said.notify_all()
-
-
-def environment(**more: str) -> dict[str, str]:
-    """Nothing of ours from outside."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("TRAKOR_BRIDGE_")}
-    return {**kept, **more}
 
 
 @pytest.fixture
 async def start(tmp_path: Path) -> AsyncIterator[Run]:
     """``start("backfill", "--json")`` starts the command in the test's folder; ended with the test."""
-    begun: list[Process] = []
-
-    async def begin(*arguments: str, **more: str) -> Process:
-        process = await asyncio.create_subprocess_exec(
-            *COMMAND,
-            *arguments,
-            cwd=tmp_path,
-            env=environment(**more),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        begun.append(Process(process))
-        return begun[-1]
-
-    yield begin
-    for process in begun:
-        await process.end()
+    async with commands(tmp_path) as begin:
+        yield begin
 
 
 @pytest.fixture
