@@ -221,9 +221,10 @@ def test_numbers_are_kept_when_events_are_deleted(ledger: Connection) -> None:
             waiting=1,
             last_at=60,
             unreadable=2,
+            unreadable_at=60,
             by_action={"contact-updated": (4, 40), "deal-created": (1, 50)},
         ),
-        "b": WebhookNumbers(1, 1, 5, 0, {"contact-updated": (1, 5)}),
+        "b": WebhookNumbers(1, 1, 5, 0, None, {"contact-updated": (1, 5)}),
     }
 
 

@@ -31,6 +31,7 @@ class WebhookNumbers:
         waiting: Those that are not worked off yet.
         last_at: When the last one came; None where none ever did.
         unreadable: Those that could not be understood: no id, or an unknown action.
+        unreadable_at: When the last one of these came; None where none ever did.
         by_action: Of each known action, how many and when the last one came.
     """
 
@@ -38,6 +39,7 @@ class WebhookNumbers:
     waiting: int = 0
     last_at: int | None = None
     unreadable: int = 0
+    unreadable_at: int | None = None
     by_action: dict[str, tuple[int, int]] = field(default_factory=dict)
 
 
@@ -95,6 +97,7 @@ def _numbers(rows: Sequence[Row[*tuple[Any, ...]]], waiting: int) -> WebhookNumb
         waiting=waiting,
         last_at=max(row.last_at for row in rows),
         unreadable=sum(row.number for row in rows if row.problem),
+        unreadable_at=max((row.last_at for row in rows if row.problem), default=None),
         by_action=_by_action(rows),
     )
 

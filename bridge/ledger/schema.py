@@ -40,6 +40,7 @@ __all__ = [
     "pauses",
     "records",
     "runs",
+    "said",
     "spaces",
     "sweeps",
     "tallies",
@@ -47,7 +48,7 @@ __all__ = [
     "wishes",
 ]
 
-HEAD = "0003"
+HEAD = "0004"
 """The schema's revision that this code is written for (the newest file in migrations/versions)."""
 
 metadata = MetaData()
@@ -342,4 +343,19 @@ moments = Table(
     PrimaryKeyConstraint("connection", "name"),
     sqlite_with_rowid=False,
     comment="Times that only a running daemon knows, for those who look beside it.",
+)
+
+said = Table(
+    "said",
+    metadata,
+    Column("address", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("connection", Text, nullable=False),
+    Column("stream", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("number", Integer, nullable=False),
+    PrimaryKeyConstraint("address", "kind", "connection", "stream", "detail"),
+    sqlite_with_rowid=False,
+    comment="Which alerts each address was sent, so that a restart neither repeats nor forgets them.",
 )

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "COUNTS",
+    "Reached",
     "Sweep",
     "begin_run",
     "begin_sweep",
@@ -30,6 +31,7 @@ __all__ = [
     "never_swept",
     "note_missing",
     "note_problem",
+    "reached",
 ]
 
 CHECKPOINT_LIFE = 24 * 60 * 60 * 1000
@@ -155,6 +157,45 @@ def last_good(connection: Connection, feed: Feed) -> int | None:
     newest = select(sweeps.c.began_at).where(*good).order_by(sweeps.c.number.desc()).limit(1)
     began_at: int | None = connection.scalar(newest)
     return began_at
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """How far the sweeps of a feed have come.
+
+    Attributes:
+        first_at: When the first one began.
+        good_at: When the newest one ended that read every record it came to; None before the first.
+        missing: How many records the newest complete one no longer found, where these were suspiciously
+            many and none was marked gone; else 0.
+    """
+
+    first_at: int
+    good_at: int | None
+    missing: int
+
+
+def reached(connection: Connection) -> dict[int, Reached]:
+    """How far the sweeps of each feed have come, by the feed's number; nothing for one without."""
+    of_feed = sweeps.c.feed == feeds.c.number
+    good = (of_feed, sweeps.c.ended_at.is_not(None), sweeps.c.problem == "")
+    newest = sweeps.c.number.desc()
+    first_at = select(sweeps.c.began_at).where(of_feed).order_by(sweeps.c.number).limit(1)
+    good_at = select(sweeps.c.ended_at).where(*good).order_by(newest).limit(1)
+    missing = select(sweeps.c.missing).where(of_feed, sweeps.c.complete == 1).order_by(newest).limit(1)
+    found = connection.execute(
+        select(
+            feeds.c.number,
+            first_at.scalar_subquery().label("first_at"),
+            good_at.scalar_subquery().label("good_at"),
+            missing.scalar_subquery().label("missing"),
+        )
+    )
+    return {
+        row.number: Reached(row.first_at, row.good_at, row.missing or 0)
+        for row in found
+        if row.first_at is not None
+    }
 
 
 def never_swept(connection: Connection, name: str) -> bool:

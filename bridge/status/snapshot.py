@@ -17,6 +17,7 @@ from bridge.ledger.moments import Moment, moments_of
 from bridge.ledger.opening import owner_of, require_current, revision
 from bridge.ledger.pauses import Direction, pauses_of
 from bridge.ledger.reading import feeds_of, last_complete, last_sweeps, oldest_pending, states
+from bridge.ledger.sweeps import reached
 from bridge.ledger.wishes import wishes_of
 from bridge.records import Reason, State
 from bridge.status.times import iso
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from bridge.ledger.pauses import Pause
     from bridge.ledger.reading import LastSweep, Reader
+    from bridge.ledger.sweeps import Reached
     from bridge.ledger.wishes import Wish
     from bridge.records import Job, Stream
 
@@ -78,6 +80,7 @@ class Webhooks:
     waiting: int = 0
     last_at: int | None = None
     unreadable: int = 0
+    unreadable_at: int | None = None
 
     def as_json(self) -> dict[str, Any]:
         """As the public interface has it."""
@@ -97,9 +100,11 @@ class StreamStatus:
         states: How many records are in each state; every state is there.
         marks: How many are ``gone``, how many ``filtered``.
         in_trakor: How many Trakor has a party or product of, shared ones and renamed ones included.
+        waiting: How many wait for a person, by why: a reason, or the state where that says it all.
         to_send: How many wait to be sent; those that are gone from the source meanwhile do not.
         last_sweep: The newest sweep; None before the first.
         complete_at: When the newest sweep ended that read the whole list; None before the first.
+        reached: How far all sweeps have come; None before the first.
         next_sweep_at: When the next one is due; None where no daemon runs.
         oldest_pending_at: Since when the one that waits longest is pending; None where none is.
         sending: Whether sending of this stream goes on, where the connection's does.
@@ -108,9 +113,11 @@ class StreamStatus:
     states: Mapping[State, int] = field(default_factory=lambda: dict.fromkeys(State, 0))
     marks: Mapping[str, int] = field(default_factory=lambda: {"gone": 0, "filtered": 0})
     in_trakor: int = 0
+    waiting: Mapping[str, int] = field(default_factory=dict)
     to_send: int = 0
     last_sweep: LastSweep | None = None
     complete_at: int | None = None
+    reached: Reached | None = None
     next_sweep_at: int | None = None
     oldest_pending_at: int | None = None
     sending: Flow = field(default_factory=Flow)
@@ -285,13 +292,14 @@ class _Noted:
 def _streams_of(connection: Reader) -> dict[str, dict[Stream, StreamStatus]]:
     """Each stream that the ledger knows, by connection."""
     counted, sweeps, oldest = states(connection), last_sweeps(connection), oldest_pending(connection)
-    complete = last_complete(connection)
+    complete, far = last_complete(connection), reached(connection)
     known: dict[str, dict[Stream, StreamStatus]] = {}
     for feed in feeds_of(connection):
         known.setdefault(feed.connection, {})[feed.stream] = replace(
             _stream(counted.get(feed.number, {})),
             last_sweep=sweeps.get(feed.number),
             complete_at=complete.get(feed.number),
+            reached=far.get(feed.number),
             oldest_pending_at=oldest.get(feed.number),
         )
     return known
@@ -300,6 +308,7 @@ def _streams_of(connection: Reader) -> dict[str, dict[Stream, StreamStatus]]:
 def _stream(counted: Mapping[tuple[str, str, bool, bool], int]) -> StreamStatus:
     """The numbers of a stream."""
     found: Counter[State] = Counter()
+    waiting: Counter[str] = Counter()
     in_trakor = to_send = gone_marks = filtered_marks = 0
     for (state, reason, gone, filtered), number in counted.items():
         found[State(state)] += number
@@ -307,10 +316,13 @@ def _stream(counted: Mapping[tuple[str, str, bool, bool], int]) -> StreamStatus:
         filtered_marks += number * filtered
         in_trakor += number * _has_one(state, reason)
         to_send += number * (state == State.PENDING and not gone)
+        if state in DECISIONS:
+            waiting[reason or state] += number
     return StreamStatus(
         states={state: found[state] for state in State},
         marks={"gone": gone_marks, "filtered": filtered_marks},
         in_trakor=in_trakor,
+        waiting=waiting,
         to_send=to_send,
     )
 
@@ -346,7 +358,13 @@ def _connection(
         sending=noted.flow(Direction.SENDING),
         token_expires_at=noted.moments.get(Moment.TOKEN_EXPIRES),
         token_failing_since=noted.moments.get(Moment.TOKEN_FAILING_SINCE),
-        webhooks=Webhooks(webhooks.received, webhooks.waiting, webhooks.last_at, webhooks.unreadable),
+        webhooks=Webhooks(
+            webhooks.received,
+            webhooks.waiting,
+            webhooks.last_at,
+            webhooks.unreadable,
+            webhooks.unreadable_at,
+        ),
         lag_seconds=max(0, now - min(waits)) / 1000 if waits else 0.0,
     )
 
