@@ -6,7 +6,8 @@
                                     (reading)                              (sending, beside it)
 
 Reading and sending run side by side and end each other: when sending is refused, reading stops; when
-all is read, sending ends once nothing is left. Whatever stops it, the ledger knows where to go on.
+all is read, sending ends once nothing is left. Reading is never far ahead (``backlog``). Whatever stops
+it, the ledger knows where to go on.
 
 What an earlier run left waiting may be out of date by now: a stream that has such, and is read from
 its beginning, is read to its end before any of it is sent. So neither old words are sent that the
@@ -26,6 +27,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from bridge.backfill.backlog import Backlog
 from bridge.backfill.limits import limited
 from bridge.backfill.notes import reading_problems, stopped, suspicions, sweep_warnings
 from bridge.backfill.report import ConnectionReport, Problem, Report
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from bridge.backfill.report import Watch
+    from bridge.delivery.ports import Settled
     from bridge.ledger.engine import Ledger
     from bridge.ledger.observing import Observed
     from bridge.ledger.rows import Feed
@@ -192,6 +195,7 @@ class _Run:
         self._how = how
         self._ledger = how.ledger
         self._watch = watch
+        self._backlog = Backlog(lambda: True)
         self._report = ConnectionReport(limited=how.limit is not None, dry_run=how.dry_run)
         self._failures: dict[Stream, BridgeError] = {}
         self._swept: dict[Stream, Swept] = {}
@@ -246,6 +250,7 @@ class _Run:
         stop: asyncio.Event,
     ) -> None:
         """Read and send side by side until both are done or one ends the other."""
+        self._backlog = Backlog(lambda: bool(delivery.refusals or delivery.held))
         delivery = self._delivery(writer, feeds, run)
         for stream, feed in feeds.items():
             if await self._ledger.call(next_due, feed) is not None:
@@ -277,8 +282,13 @@ class _Run:
             run=run,
             clock=_now,
             random=random.random,
-            on_settled=lambda settled: self._watch.settled(self._connection.name, settled.ended),
+            on_settled=self._settled,
+            on_news=self._backlog.look,
         )
+
+    def _settled(self, settled: Settled) -> None:
+        self._backlog.sent(settled.ended)
+        self._watch.settled(self._connection.name, settled.ended)
 
     async def _read(
         self, reader: SalestrekkerClient, feeds: Mapping[Stream, Feed], run: int, delivery: Delivery | None
@@ -292,6 +302,7 @@ class _Run:
                     return
                 if swept.resumed_at:
                     delivery.release(stream)
+                self._backlog.read(seen.pending)
                 if seen.pending:
                     self._watch.pending(self._connection.name, seen.pending)
                     delivery.wake()
@@ -316,7 +327,7 @@ class _Run:
     def _listing(self, reader: SalestrekkerClient, stream: Stream, feed: Feed) -> Listing:
         whole = listing_of(self._plan, reader, stream, feed)
         if self._how.limit is None:
-            return whole
+            return replace(whole, pages=lambda start: self._backlog.paced(whole.pages(start)))
         # Not whole even where it turns out to be shorter than the limit: a part marks nothing gone.
         return replace(whole, pages=lambda start: limited(whole.pages(start), self._how.limit), whole=False)
 

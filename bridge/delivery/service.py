@@ -135,6 +135,11 @@ class Delivery:
         self._held.discard(stream)
         self.wake()
 
+    @property
+    def held(self) -> bool:
+        """Whether a stream waits to be released."""
+        return bool(self._held)
+
     def finish(self) -> None:
         """Say that no more will come: ``run`` ends once nothing is left."""
         self._no_more = True
