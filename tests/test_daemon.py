@@ -11,6 +11,7 @@ import pytest
 
 from bridge.ledger.engine import writing
 from bridge.ledger.events import replay_event
+from bridge.ledger.moments import Moment, note
 from bridge.ledger.pauses import Direction, clear_pause, set_pause
 from bridge.records import Stream
 from bridge.sandbox import Fault, Options, Sandbox
@@ -184,6 +185,26 @@ async def test_a_frozen_trakor_is_probed_and_then_gets_everything(
         await daemon.said("resumed", direction="sending")
         await trakor.wait_for(lambda: len(trakor.products) >= 15)
         await daemon.settled()
+    bridge.in_order()
+
+
+async def test_what_waited_for_long_is_read_anew_before_it_is_sent(bridge: Bridge) -> None:
+    """A daemon that was away must not send old words: Trakor has no update, and they would drift."""
+    trakor, path = bridge.sandbox.trakor, bridge.folder / "ledger.db"
+    trakor.freeze()
+    async with Daemon(bridge) as daemon:
+        await daemon.said("done", job="reconcile")
+    new = bridge.sandbox.contacts.id_at(0)
+    bridge.sandbox.contacts.change_email(new, "another@example.com")
+    trakor.unfreeze()
+    with writing(path) as connection:
+        note(connection, "", Moment.ALIVE, 1)
+        clear_pause(connection, "default", Direction.SENDING)
+    async with Daemon(bridge) as daemon:
+        await daemon.said("reading before sending")
+        await daemon.said("done", job="reconcile")
+        await daemon.settled()
+    assert bridge.books.contact(new).state == "delivered"
     bridge.in_order()
 
 

@@ -23,7 +23,7 @@ import structlog
 from bridge import __version__
 from bridge.daemon.faces import Faces
 from bridge.daemon.reloading import Reloaded, plans_of, reloaded
-from bridge.daemon.timetable import Timetable
+from bridge.daemon.timetable import Timetable, wants_all_read
 from bridge.daemon.worker import Worker
 from bridge.errors import LedgerError
 from bridge.ledger.care import prune_history
@@ -142,6 +142,7 @@ class _Life:
         self._faces = Faces(settings, ledger, _now, self._on_events)
         self._timetable = Timetable(ledger, _now, self._on_wishes)
         self._workers: dict[str, Worker] = {}
+        self._stale: set[str] = set()
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     async def until(self, signals: Signals, on_started: Callable[[Started], None]) -> None:
@@ -149,6 +150,7 @@ class _Life:
         began = time.monotonic()
         async with AsyncExitStack() as stack:
             started = Started(*await self._faces.open(stack))
+            self._stale = await self._ledger.call(wants_all_read, self._plans, _now())
             try:
                 async with asyncio.TaskGroup() as group:
                     self._begin_all(signals, group)
@@ -195,7 +197,16 @@ class _Life:
         plan = self._plans[name]
         feeds = await Worker.feeds_for(plan, self._ledger, now=_now())
         debounce = self._settings.webhooks.debounce
-        worker = Worker(plan, self._ledger, feeds, self._hasher, debounce=debounce, clock=_now)
+        worker = Worker(
+            plan,
+            self._ledger,
+            feeds,
+            self._hasher,
+            debounce=debounce,
+            clock=_now,
+            reads_first=name in self._stale,
+        )
+        self._stale -= {name}
         self._workers[name] = worker
         try:
             await worker.run()

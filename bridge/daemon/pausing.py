@@ -70,6 +70,7 @@ class ReadingPause:
         self._clock = clock
         self._random = random
         self._open = asyncio.Event()
+        self._closed = asyncio.Event()
         self._looked = asyncio.Event()
         self._asking = asyncio.Lock()
 
@@ -77,10 +78,9 @@ class ReadingPause:
         """Wait until reading goes on."""
         await self._open.wait()
 
-    @property
-    def is_open(self) -> bool:
-        """Whether reading goes on."""
-        return self._open.is_set()
+    async def closed(self) -> None:
+        """Wait until reading is paused."""
+        await self._closed.wait()
 
     def look(self) -> None:
         """Another process may have paused or resumed it."""
@@ -112,13 +112,13 @@ class ReadingPause:
             self._looked.clear()
             pause = await self._ledger.call(pause_of, self._name, Direction.READING)
             if pause is None:
-                self._open.set()
+                self._let(goes_on=True)
                 await self._wait(None)
             elif pause.by_person:
-                self._open.clear()
+                self._let(goes_on=False)
                 await self._wait(None)
             else:
-                self._open.clear()
+                self._let(goes_on=False)
                 await self._probe_when_due(pause)
 
     async def _probe_when_due(self, pause: Pause) -> None:
@@ -149,7 +149,7 @@ class ReadingPause:
 
     async def _pause(self, fault: Refused | Transient, *, tries: int) -> None:
         """Write it down, first of all: a restart is to know it."""
-        self._open.clear()
+        self._let(goes_on=False)
         wait = probe_wait(tries, self._first, self._longest, self._random)
         if isinstance(fault, Transient) and fault.retry_after:
             wait = max(wait, fault.retry_after)
@@ -173,6 +173,11 @@ class ReadingPause:
             next_try_in_seconds=round(wait, 3),
         )
         self._looked.set()
+
+    def _let(self, *, goes_on: bool) -> None:
+        now, before = (self._open, self._closed) if goes_on else (self._closed, self._open)
+        now.set()
+        before.clear()
 
     async def _wait(self, seconds: float | None) -> None:
         longest = LONGEST_LOOK if seconds is None else min(seconds, LONGEST_LOOK)

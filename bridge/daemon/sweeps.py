@@ -64,10 +64,15 @@ class Sweeps:
         self._wished = asyncio.Event()
         self._failures = 0
         self._swept_from: dict[Stream, int] = {}
+        self._done = asyncio.Event()
 
     def wake(self) -> None:
         """Say that the ledger may have a new wish."""
         self._wished.set()
+
+    async def done(self) -> None:
+        """Wait until a wish has been carried out."""
+        await self._done.wait()
 
     async def run(self) -> None:
         """Carry out wishes, for ever."""
@@ -96,6 +101,7 @@ class Sweeps:
                 return
         await self._parts.ledger.call(fulfil, self._parts.name, job, wanted_at=since)
         self._failures = 0
+        self._done.set()
         log.info("done", connection=self._parts.name, job=str(job))
 
     def _streams(self, job: Job) -> list[Stream]:

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from bridge.errors import LedgerError
+from bridge.ledger.moments import Moment, moments_of
+from bridge.ledger.reading import feeds_of
+from bridge.ledger.sending import next_due
 from bridge.ledger.sweeps import never_swept
 from bridge.ledger.wishes import Job, set_next, want, wishes_of
 from bridge.schedule import Schedule
@@ -21,7 +24,10 @@ if TYPE_CHECKING:
     from bridge.schedule import Due, Key, Timer
     from bridge.wiring.flows import Plan
 
-__all__ = ["Timetable"]
+__all__ = ["Timetable", "wants_all_read"]
+
+LONG_AWAY: Final = 15 * 60_000
+"""Milliseconds without a daemon after which what waits to be sent may be out of date."""
 
 AGAIN_AFTER: Final = 10.0
 """Seconds until it is tried again to note what is due."""
@@ -71,6 +77,32 @@ class Timetable:
     async def _note(self, plan: Sequence[Due]) -> None:
         await self._ledger.call(_note_all, plan, self._clock())
         self._on_wishes({due.connection for due in plan if due.wanted})
+
+
+def wants_all_read(connection: Reader, names: Collection[str], now: int) -> set[str]:
+    """Want everything read of each connection where something to be sent waits since long ago.
+
+    Sent as it is it could be old words, which the source has replaced; and Trakor has no update.
+
+    Args:
+        connection: Inside a writing transaction, at the daemon's start.
+        names: The connections.
+        now: The time.
+
+    Returns:
+        The names of those connections.
+    """
+    alive_at = moments_of(connection).get(("", Moment.ALIVE), 0)
+    if 0 <= now - alive_at < LONG_AWAY:
+        return set()
+    waiting = {
+        feed.connection
+        for feed in feeds_of(connection)
+        if feed.connection in names and next_due(connection, feed) is not None
+    }
+    for name in waiting:
+        want(connection, name, Job.RECONCILE, now=now)
+    return waiting
 
 
 def _timers(plans: Iterable[Plan]) -> dict[Key, Timer]:

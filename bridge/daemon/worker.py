@@ -14,7 +14,9 @@ from __future__ import annotations
 import asyncio
 import random
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+import structlog
 
 from bridge.daemon.events import Events
 from bridge.daemon.parts import Parts
@@ -27,7 +29,7 @@ from bridge.ledger.sending import give_up_claims
 from bridge.wiring.flows import destination_of, pace_of, source_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Coroutine, Mapping
 
     from bridge.ledger.engine import Ledger
     from bridge.ledger.rows import Feed
@@ -36,6 +38,11 @@ if TYPE_CHECKING:
     from bridge.wiring.flows import Plan
 
 __all__ = ["Worker"]
+
+LONGEST_HOLD: Final = 900.0
+"""Seconds for which sending waits at most until what is to be sent has been read anew."""
+
+log = structlog.get_logger()
 
 
 class Worker:
@@ -48,6 +55,7 @@ class Worker:
         hasher: Of the ledger's key.
         debounce: Seconds from the first webhook for a record until it is read.
         clock: Milliseconds since the epoch.
+        reads_first: What waits to be sent is from long ago: it is read anew before any of it is sent.
     """
 
     def __init__(
@@ -59,6 +67,7 @@ class Worker:
         *,
         debounce: float,
         clock: Callable[[], int],
+        reads_first: bool = False,
     ) -> None:
         connection = plan.connection
         self.plan = plan
@@ -90,6 +99,7 @@ class Worker:
         self._sweeps = Sweeps(parts, pause, random.random)
         self._events = Events(parts, pause, debounce, random.random)
         self._token_changed = asyncio.Event()
+        self._reads_first = reads_first
 
     @staticmethod
     async def feeds_for(plan: Plan, ledger: Ledger, *, now: int) -> dict[Stream, Feed]:
@@ -126,7 +136,7 @@ class Worker:
             await stack.enter_async_context(self._destination)
             async with asyncio.TaskGroup() as tasks:
                 for what, flow in (
-                    ("sending", self._sending.run()),
+                    ("sending", self._send()),
                     ("pause", self._pause.run()),
                     ("token", self._client.keep_token()),
                     ("token's standing", self._keep_token_noted()),
@@ -134,6 +144,13 @@ class Worker:
                     ("sweeps", self._sweeps.run()),
                 ):
                     tasks.create_task(flow, name=f"{self._name}: {what}")
+
+    async def _send(self) -> None:
+        """Send, for ever; where it reads first, after that, unless reading is paused or takes too long."""
+        if self._reads_first:
+            log.info("reading before sending", connection=self._name)
+            await _first_of(self._sweeps.done(), self._pause.closed(), within=LONGEST_HOLD)
+        await self._sending.run()
 
     def _note_token(self) -> None:
         self._token_changed.set()
@@ -151,3 +168,14 @@ class Worker:
             }
             for moment, at in moments.items():
                 await self._ledger.call(note, self._name, moment, at)
+
+
+async def _first_of(*waits: Coroutine[None, None, None], within: float) -> None:
+    """Wait until one of these has come, or for so many seconds."""
+    tasks = [asyncio.create_task(wait) for wait in waits]
+    try:
+        await asyncio.wait(tasks, timeout=within, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
