@@ -1,8 +1,12 @@
-"""The first configuration: what `init` writes, and the two questions it asks the remote systems.
+"""The first configuration: what `init` writes, and what it asks the remote systems before.
 
 ::
 
-    Source, Target ──prove_source, prove_target──> both let us in ──write──> config.toml, secrets/
+    address ──reach_source──> GraphQL is spoken there ─┐
+    address ──reach_target──> Trakor answers there ────┤ Source, Target
+                                                       v
+              both let us in <──prove_source, prove_target
+                    └──write──> config.toml, secrets/
 
 The file is made from config.example.toml, so that it says of every key what it is for. Secrets go
 into files of their own: the configuration can then be shown to somebody who helps.
@@ -18,15 +22,25 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from bridge.errors import UserError
+from bridge.errors import Refused, Transient, UserError
 from bridge.salestrekker.client import Retries, SalestrekkerClient
 from bridge.salestrekker.documents import shipped_queries
-from bridge.trakor import TrakorClient
+from bridge.salestrekker.reach import knock, likely_address, reason_of
+from bridge.trakor import KeyRefused, TrakorClient
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Source", "Target", "copy_queries", "prove_source", "prove_target", "write"]
+__all__ = [
+    "Source",
+    "Target",
+    "copy_queries",
+    "prove_source",
+    "prove_target",
+    "reach_source",
+    "reach_target",
+    "write",
+]
 
 SECRETS: Final = "secrets"
 """The folder beside the configuration that holds the secret files."""
@@ -38,6 +52,9 @@ HEADER: Final = (
 
 IMPATIENT: Final = Retries(attempts=2, total=10.0)
 """Somebody sits at the terminal and waits for the answer."""
+
+PATIENCE: Final = 10.0
+"""Seconds that an address may take to answer, likewise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +87,39 @@ class Target:
 
     url: str
     api_key: str = field(repr=False)
+
+
+async def reach_source(url: str) -> None:
+    """Find out whether GraphQL is spoken at an address, before anybody types a key for it.
+
+    Raises:
+        Refused: Something else is there.
+        Transient: Nothing answers; it says what that may come from.
+    """
+    try:
+        await knock(url, PATIENCE)
+    except Refused as error:
+        other = await likely_address(url, PATIENCE)
+        advice = f"GraphQL is spoken at {other}" if other else error.advice
+        raise Refused(str(error), advice=advice) from error
+    except Transient as error:
+        raise _explained(error) from error
+
+
+async def reach_target(url: str) -> None:
+    """Find out whether Trakor answers at an address, by a request without a key; errors likewise."""
+    async with TrakorClient(url, "", timeout=PATIENCE) as client:
+        try:
+            await client.prove()
+        except KeyRefused:
+            return
+        except Transient as error:
+            raise _explained(error) from error
+
+
+def _explained(error: Transient) -> Transient:
+    """The same with what it may come from."""
+    return Transient(f"{error}. {reason_of(error)}".strip(" ."))
 
 
 async def prove_source(source: Source) -> None:

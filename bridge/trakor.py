@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from bridge.records import Payload
 
-__all__ = ["MALFORMED", "TrakorClient", "build", "decipher", "path_of", "scrub"]
+__all__ = ["MALFORMED", "KeyRefused", "TrakorClient", "build", "decipher", "path_of", "scrub"]
 
 PARTIES: Final = "/parties"
 PRODUCTS: Final = "/products"
@@ -58,6 +58,7 @@ MALFORMED: Final = b"{}"
 _TRANSIENT: Final = frozenset({408, 409, 423, 425, 429})
 _BUSY: Final = frozenset({429, 503})
 _REJECTED: Final = frozenset({400, 413, 422})
+_OF_THE_KEY: Final = frozenset({401, 403})
 _ADVICE: Final = {
     401: "make a new API key in Trakor (Settings → API Keys) and put it into [trakor] api_key",
     403: "the organisation is frozen: once it is thawed in Trakor, run this again",
@@ -68,6 +69,10 @@ _BETWEEN: Final = re.compile(r"[\W_]+")
 _LEAST_IN_A_WORD: Final = {True: 4, False: 2}
 """How long a part must be to be looked for inside of words: ``lee`` must not hide ``asleep``."""
 _REDIRECT_ADVICE: Final = "check [trakor] url: a redirect is not followed, since it could hand on the key"
+
+
+class KeyRefused(Refused):
+    """The address is Trakor's; the key, or its organisation, is at fault."""
 
 
 def path_of(payload: Payload) -> str:
@@ -113,7 +118,8 @@ def decipher(
         return Transient(f"Trakor answered {status}", retry_after=wait, busy=busy)
     if 300 <= status < 400:  # noqa: PLR2004 - likewise
         return Refused(f"Trakor's address answered with a redirect ({status})", advice=_REDIRECT_ADVICE)
-    return Refused(f"Trakor refused the request: {_words(status)}", advice=_ADVICE.get(status, _ADVICE[404]))
+    kind = KeyRefused if status in _OF_THE_KEY else Refused
+    return kind(f"Trakor refused the request: {_words(status)}", advice=_ADVICE.get(status, _ADVICE[404]))
 
 
 def _words(status: int) -> str:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import pty
 import re
+import socket
 import stat
 import sys
 from typing import TYPE_CHECKING
@@ -73,6 +74,18 @@ async def test_it_writes_what_works_and_names_the_next_commands(sandbox: Sandbox
     assert settings.ledger.key is not None
 
 
+async def test_an_address_where_nobody_is_is_said_with_what_it_may_come_from(tmp_path: Path) -> None:
+    """Without a terminal it ends there, whatever keys there are; nothing is written."""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # bound and not listened on: nobody else can take it
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}/graphql"
+        keys = {"TRAKOR_BRIDGE_SALESTREKKER__API_KEY": "a"}
+        status, _, err = await _init(tmp_path, "--salestrekker-url", url, environment=keys)
+    assert status == 1
+    assert "nothing listens at this port" in err
+    assert not _files(tmp_path)
+
+
 async def test_what_is_refused_is_said_and_nothing_is_written(sandbox: Sandbox, tmp_path: Path) -> None:
     """A wrong key of either system: exit 4, no file."""
     for wrong in _keys(sandbox):
@@ -133,16 +146,7 @@ async def test_a_log_in_by_e_mail_is_kept_likewise(
 
 async def test_who_answers_no_further_has_interrupted_it(tmp_path: Path) -> None:
     """Ctrl-D at a question: exit 130, no file."""
-    ours, theirs = pty.openpty()
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bridge", "init"),
-        cwd=tmp_path,
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        start_new_session=True,
-    )
-    os.close(theirs)
+    ours, process = await _at_a_terminal(tmp_path)
     await _converse(ours, [("GraphQL address", "\x04")])
     async with asyncio.timeout(30):
         assert await process.wait() == 130
@@ -152,16 +156,7 @@ async def test_who_answers_no_further_has_interrupted_it(tmp_path: Path) -> None
 
 async def test_on_a_terminal_it_asks_and_shows_no_key_that_is_typed(sandbox: Sandbox, tmp_path: Path) -> None:
     """Four questions answered at a pseudo-terminal; the keys are not echoed."""
-    ours, theirs = pty.openpty()
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bridge", "init"),
-        cwd=tmp_path,
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        start_new_session=True,
-    )
-    os.close(theirs)
+    ours, process = await _at_a_terminal(tmp_path)
     answers = [
         ("GraphQL address", sandbox.salestrekker_url),
         ("API key", sandbox.options.api_key),
@@ -175,6 +170,65 @@ async def test_on_a_terminal_it_asks_and_shows_no_key_that_is_typed(sandbox: San
     assert (tmp_path / "config.toml").exists()
     assert sandbox.options.api_key not in shown
     assert sandbox.options.trakor_key not in shown
+
+
+async def test_a_slip_in_an_address_is_asked_for_again_before_any_key(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """What is no address, and one where something else is, each leave the question standing."""
+    ours, process = await _at_a_terminal(tmp_path)
+    elsewhere = sandbox.salestrekker_url.removesuffix("/graphql") + "/other"
+    answers = [
+        ("GraphQL address", "ftp://app.example/graphql"),
+        ("must begin with https://", "https://app example"),
+        ("must be an address", elsewhere),
+        (f"GraphQL is spoken at {sandbox.salestrekker_url}", "y"),
+        ("GraphQL address", sandbox.salestrekker_url),
+        ("API key", sandbox.options.api_key),
+        ("Trakor's address", sandbox.trakor_url.removesuffix("/v1")),
+        ("Try again?", "y"),
+        ("Trakor's address", sandbox.trakor_url),
+        ("Trakor's API key", sandbox.options.trakor_key),
+    ]
+    shown = await _converse(ours, answers)
+    async with asyncio.timeout(30):
+        assert await process.wait() == 0, shown
+    os.close(ours)
+    assert shown.count("Salestrekker's API key") == 1
+    assert shown.count("Trakor's API key") == 1
+
+
+async def test_after_a_wrong_key_the_address_that_answered_is_kept(sandbox: Sandbox, tmp_path: Path) -> None:
+    """An empty answer takes it again; who does not want to try again is let go with exit 4."""
+    ours, process = await _at_a_terminal(tmp_path)
+    answers = [
+        ("GraphQL address", sandbox.salestrekker_url),
+        ("API key", "wrong"),
+        ("Try again?", "y"),
+        (f"GraphQL address [{sandbox.salestrekker_url}]", ""),
+        ("API key", "wrong, too"),
+        ("Try again?", "n"),
+    ]
+    shown = await _converse(ours, answers)
+    async with asyncio.timeout(30):
+        assert await process.wait() == 4, shown
+    os.close(ours)
+    assert not _files(tmp_path)
+
+
+async def _at_a_terminal(folder: Path) -> tuple[int, asyncio.subprocess.Process]:
+    """`trakor-bridge init` at a pseudo-terminal, and our end of it."""
+    ours, theirs = pty.openpty()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "bridge", "init"),
+        cwd=folder,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    return ours, process
 
 
 async def _converse(terminal: int, answers: list[tuple[str, str]]) -> str:

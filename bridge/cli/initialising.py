@@ -5,20 +5,24 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, Final, Generic, TypeAlias, TypeVar
 
 import typer
 
+from bridge.cli.plain import plain
 from bridge.cli.session import ConfigOption, LogFormatOption, LogLevelOption  # noqa: TC001 - Typer reads them
 from bridge.errors import Refused, Transient, UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from bridge.setup import Source, Target
 
-    T = TypeVar("T")
+T = TypeVar("T")
+Given: TypeAlias = Callable[[str], str]
+"""What an option gave, or nothing where that did not work and is to be typed."""
 
 __all__ = ["add_to"]
 
@@ -90,7 +94,15 @@ def _init(  # noqa: PLR0913 - one parameter for each option
     log_format: LogFormatOption = None,
 ) -> None:
     from bridge import logs  # noqa: PLC0415 - see the package
-    from bridge.setup import Source, Target, copy_queries, prove_source, prove_target  # noqa: PLC0415
+    from bridge.setup import (  # noqa: PLC0415 - see the package
+        Source,
+        Target,
+        copy_queries,
+        prove_source,
+        prove_target,
+        reach_source,
+        reach_target,
+    )
 
     logs.configure(log_level or "warning", log_format or "auto")
     path = (config or Path(os.environ.get(f"{PREFIX}CONFIG") or "config.toml")).absolute()
@@ -100,9 +112,7 @@ def _init(  # noqa: PLR0913 - one parameter for each option
     if path.exists():
         raise UserError(f"{path} exists already: nothing was asked or written", advice=CHANGE)
 
-    def ask_source(given: Callable[[str], str]) -> Source:
-        url = _whole(_asked(given(salestrekker_url), "--salestrekker-url", "Salestrekker's GraphQL address"))
-        _refuse_plain(url, allowed=allow_insecure)
+    def ask_source(url: str, given: Callable[[str], str]) -> Source:
         if email:
             words = f"Salestrekker's password of {email}"
             secret = _asked(given(password), "--password", words, secret=True)
@@ -110,80 +120,140 @@ def _init(  # noqa: PLR0913 - one parameter for each option
         secret = _asked(given(api_key), "--api-key", "Salestrekker's API key (Settings > API)", secret=True)
         return Source(url, api_key=secret, organization=organization)
 
-    def ask_target(given: Callable[[str], str]) -> Target:
-        asked = _asked(given(trakor_url), "--trakor-url", "Trakor's address, it ends in /api/public/v1")
-        url = _whole(asked).rstrip("/")
-        _refuse_plain(url, allowed=allow_insecure)
-        secret = _asked(
-            given(trakor_key), "--trakor-key", "Trakor's API key (Settings > API Keys)", secret=True
-        )
-        return Target(url, secret)
+    def ask_target(url: str, given: Callable[[str], str]) -> Target:
+        words = "Trakor's API key (Settings > API Keys)"
+        return Target(url, _asked(given(trakor_key), "--trakor-key", words, secret=True))
 
-    source = _let_in("Salestrekker", ask_source, None if untried else prove_source)
-    target = _let_in("Trakor", ask_target, None if untried else prove_target)
+    where = partial(_address, allow_insecure=allow_insecure)
+    salestrekker = _System(
+        "Salestrekker",
+        partial(where, salestrekker_url, "--salestrekker-url", "Salestrekker's GraphQL address"),
+        ask_source,
+        *((None, None) if untried else (reach_source, prove_source)),
+    )
+    trakor = _System(
+        "Trakor",
+        partial(where, trakor_url, "--trakor-url", "Trakor's address, it ends in /api/public/v1"),
+        ask_target,
+        *((None, None) if untried else (reach_target, prove_target)),
+    )
+    source, target = _let_in(salestrekker), _let_in(trakor)
     _write(path, source, target, allow_insecure=allow_insecure)
 
 
-def _asked(given: str, option: str, words: str, *, secret: bool = False) -> str:
+@dataclass(frozen=True, slots=True)
+class _System(Generic[T]):
+    """How one system is asked for, and tried.
+
+    Attributes:
+        name: What it is called.
+        ask_url: Asks for its address, given how to take an option and the one that was good before.
+        ask: Asks for what lets us in there.
+        reach: Finds out whether it is at an address; None: it is not asked.
+        prove: Finds out whether it lets us in; None likewise.
+    """
+
+    name: str
+    ask_url: Callable[[Given, str], str]
+    ask: Callable[[str, Given], T]
+    reach: Callable[[str], Awaitable[None]] | None
+    prove: Callable[[T], Awaitable[None]] | None
+
+
+def _address(
+    option_value: str, option: str, words: str, given: Given, kept: str, *, allow_insecure: bool
+) -> str:
+    """A system's address, as it is meant where somebody leaves out its beginning."""
+    from bridge.settings import checked_url, is_plain_and_remote  # noqa: PLC0415 - see the package
+
+    typed = _asked(given(option_value), option, words, default=kept)
+    whole = typed if "://" in typed else f"https://{typed}"
+    if not whole.startswith(("https://", "http://")):
+        raise UserError(f"{whole} is no address of the web: it must begin with https://")
+    url = checked_url(whole)
+    if is_plain_and_remote(url) and not allow_insecure:
+        raise UserError(
+            f"{url} is not encrypted: keys and data could be read on their way",
+            advice="use https://, or insist with --allow-insecure",
+        )
+    return url
+
+
+def _asked(given: str, option: str, words: str, *, secret: bool = False, default: str = "") -> str:
     """What the option gave, else what the user types."""
     if given:
         return given.strip()
     if not sys.stdin.isatty():
         raise UserError(f"{option} is missing, and there is no terminal to ask for it on")
-    return str(typer.prompt(words, hide_input=secret, err=True)).strip()
+    return str(typer.prompt(words, default=default or None, hide_input=secret, err=True)).strip()
 
 
-def _whole(url: str) -> str:
-    """An address as it is meant where somebody leaves out its beginning."""
-    if url.startswith(("https://", "http://")):
-        return url
-    if "://" in url:
-        raise UserError(f"{url} is no address of the web: it must begin with https://")
-    return f"https://{url}"
+def _let_in(system: _System[T]) -> T:
+    """Ask until the system lets us in; without a terminal, once. What did not work is asked for anew.
 
-
-def _refuse_plain(url: str, *, allowed: bool) -> None:
-    """Hand no key to another machine over plain http."""
-    from bridge.settings import is_plain_and_remote  # noqa: PLC0415 - see the package
-
-    if is_plain_and_remote(url) and not allowed:
-        raise UserError(
-            f"{url} is not encrypted: keys and data could be read on their way",
-            advice="use https://, or insist with --allow-insecure",
-        )
-
-
-def _let_in(
-    name: str, ask: Callable[[Callable[[str], str]], T], prove: Callable[[T], Awaitable[None]] | None
-) -> T:
-    """Ask until the system lets us in; without a terminal, once. What did not work is asked for anew."""
-    given: Callable[[str], str] = str
+    Its address comes first, and is tried before anybody types a key for it.
+    """
+    given: Given = str
+    url = ""
     while True:
-        answer = ask(given)
-        if prove is None:
-            return answer
-        typer.echo(f"{name}: trying … ", nl=False, err=True)
+        url = _reached(system, given, url)
+        answer = system.ask(url, given)
         try:
-            asyncio.run(_run(prove, answer))
+            _try(system.name, system.prove, answer, "it lets us in")
         except (Refused, Transient) as error:
-            typer.secho("no", fg="red", err=True)
-            if not sys.stdin.isatty():
-                raise
-            typer.echo(f"{error}\n{getattr(error, 'advice', '')}", err=True)
-            if not typer.confirm("Try again?", default=True, err=True):
-                raise
+            _ask_again(error)
             given = _nothing
         else:
-            typer.secho("it lets us in", fg="green", err=True)
             return answer
+
+
+def _reached(system: _System[T], given: Given, kept: str) -> str:
+    """Ask for an address until the system is there."""
+    while True:
+        try:
+            url = system.ask_url(given, kept)
+            _try(f"{system.name}'s address", system.reach, url, "it answers")
+        except (Refused, Transient, UserError) as error:
+            _ask_again(error)
+            given = _nothing
+        else:
+            return url
+
+
+def _try(what: str, test: Callable[[T], Awaitable[None]] | None, answer: T, good: str) -> None:
+    """Ask a system, and say what came of it."""
+    if test is None:
+        return
+    typer.echo(f"{what}: trying … ", nl=False, err=True)
+    try:
+        asyncio.run(_run(test, answer))
+    except (Refused, Transient):
+        typer.secho("no", fg="red", err=True)
+        raise
+    typer.secho(good, fg="green", err=True)
+
+
+def _ask_again(error: Refused | Transient | UserError) -> None:
+    """Say what is wrong. A slip is simply asked for again; where a system says no, whoever asks may stop.
+
+    Raises:
+        BridgeError: The error, where there is no terminal, or nobody wants to try again.
+    """
+    if not sys.stdin.isatty():
+        raise error
+    typer.echo(plain(str(error)), err=True)
+    if advice := getattr(error, "advice", ""):
+        typer.echo(plain(advice, keep="\n"), err=True)
+    if not isinstance(error, UserError) and not typer.confirm("Try again?", default=True, err=True):
+        raise error
 
 
 def _nothing(_: str) -> str:
     return ""
 
 
-async def _run(prove: Callable[[T], Awaitable[None]], answer: T) -> None:
-    await prove(answer)
+async def _run(test: Callable[[T], Awaitable[None]], answer: T) -> None:
+    await test(answer)
 
 
 def _write(path: Path, source: Source, target: Target, *, allow_insecure: bool) -> None:

@@ -7,7 +7,7 @@ outermost layers only; everyone else is handed plain values.
 
 from __future__ import annotations
 
-from bridge.settings.addresses import Network, is_loopback, is_plain_and_remote
+from bridge.settings.addresses import Network, checked_url, is_loopback, is_plain_and_remote
 from bridge.settings.crontab import Crontab, Every, Timing, parse_timing, per_day
 from bridge.settings.load import load
 from bridge.settings.model import (
@@ -39,6 +39,7 @@ __all__ = [
     "Timing",
     "Trakor",
     "Webhooks",
+    "checked_url",
     "is_loopback",
     "is_plain_and_remote",
     "load",

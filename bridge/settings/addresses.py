@@ -12,7 +12,9 @@ from typing import Annotated, NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
+from pydantic_core import PydanticCustomError
 
+from bridge.errors import UserError
 from bridge.settings.values import MAX_TEXT, fault, json_list
 
 __all__ = [
@@ -23,6 +25,7 @@ __all__ = [
     "LedgerUrl",
     "Network",
     "Networks",
+    "checked_url",
     "is_loopback",
     "is_plain_and_remote",
     "sqlite_file",
@@ -51,6 +54,18 @@ def is_loopback(host: str) -> bool:
 def is_plain_and_remote(url: str) -> bool:
     """Whether what is sent to a checked address could be read on the way."""
     return url.startswith("http://") and not is_loopback(urlsplit(url).hostname or "")
+
+
+def checked_url(url: str) -> str:
+    """An address as the configuration takes it, its slash at the end left out.
+
+    Raises:
+        UserError: It is none, or has more in it than an address may have; the address is not shown.
+    """
+    try:
+        return _without_slash(_http_url(url))
+    except PydanticCustomError as error:
+        raise UserError(f"the address {error.message()}") from None
 
 
 def sqlite_file(url: str) -> str | None:

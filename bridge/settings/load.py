@@ -159,7 +159,7 @@ def _checked(model: type[_Model], source: Source) -> _Model | None:
     """A source as its document; None where it is none, the faults noted in the source."""
     known = document_keys(model)
     read_secrets(source, known)
-    source.faults += unbuilt_faults(source, known)
+    source.faults += unbuilt_faults(source)
     try:
         return model.model_validate(source.data)
     except ValidationError as error:
