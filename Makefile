@@ -19,7 +19,7 @@ UV    := build/lock/bin/uv
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(DEMO) ## try it: two simulated systems, a few backfills, nothing to configure
+demo: $(DEMO) ## try it: two simulated systems, backfills, the daemon; nothing to configure
 	@$(RUN)trakor-bridge demo
 
 test: lint ## everything that CI checks: lint, types, tests

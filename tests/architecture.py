@@ -35,7 +35,7 @@ LAYERS = (
     ("__main__",),
 )
 RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts} | {"": -1}
-SIBLINGS = {("admin", "status"), ("demo", "backfill"), ("demo", "sandbox")}
+SIBLINGS = {("admin", "status"), ("demo", "backfill"), ("demo", "daemon"), ("demo", "sandbox")}
 COMPOSITION = RANK["wiring"]
 
 ANYWHERE = ("bridge",)

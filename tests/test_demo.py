@@ -7,35 +7,55 @@ import os
 import pty
 import re
 import shlex
+import shutil
 import signal
+import sqlite3
 import stat
 import struct
 import subprocess
 import sys
 import tempfile
 import termios
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 import pytest
 
 from bridge import settings
-from bridge.demo import Changed, Explained, Prepared, Ran, demonstrate, steps, story
+from bridge.demo import (
+    Beginning,
+    Changed,
+    Compared,
+    Explained,
+    Prepared,
+    Ran,
+    Running,
+    Scene,
+    Stopped,
+    demonstrate,
+    running,
+    steps,
+    story,
+)
 from bridge.demo.loop import Loop
+from bridge.demo.scenes import CROWD
 from bridge.errors import BridgeError
 from bridge.ledger.engine import reading
 from bridge.ledger.reading import Wanted, listing
 from bridge.sandbox import Options, Sandbox
 from bridge.sandbox.collection import Contacts, Products
+from bridge.sandbox.faults import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from bridge.records import Stream
 
 KINDS = ("created", "merged", "held", "drifted", "rejected", "skipped")
+SCENES = ("renamed", "created", "a deal", "revoked", "frozen", "thawed")
+WHERE = "Where all"
 SMALL = Options(contacts=100, products=20)
 DEMO = (sys.executable, "-m", "bridge", "demo")
 SECONDS = 60
@@ -53,6 +73,17 @@ class Shown:
         parts = re.split(r"^\d+\. ", self.text, flags=re.MULTILINE)[1:]
         return [re.sub(r"\s+", " ", part) for part in parts]
 
+    def chapter(self, title: str) -> str:
+        """What stands under a title that begins so."""
+        (found,) = [chapter for chapter in self.chapters if chapter.startswith(title)]
+        return found
+
+    @cached_property
+    def scenes(self) -> dict[str, str]:
+        """What happened while the daemon ran -> what is told of it."""
+        parts = re.split(rf" ({'|'.join(SCENES)}) (?=[A-Z])", self.chapter("The daemon"))
+        return dict(zip(parts[1::2], parts[2::2], strict=True))
+
     @cached_property
     def tables(self) -> list[dict[str, dict[str, int]]]:
         """Of each backfill, stream -> word -> number."""
@@ -68,13 +99,14 @@ class Shown:
 
     @cached_property
     def requests(self) -> list[int]:
-        """How many each backfill sent."""
-        return [number(found) for found in re.findall(r"Trakor saw ([\d,]+) request", self.text)]
+        """How many each backfill sent, and before the last one the daemon."""
+        return [number(found) for found in re.findall(r"Trakor\s+saw\s+([\d,]+)\s+request", self.text)]
 
     @cached_property
     def kinds(self) -> dict[str, int]:
         """Outcome -> how many records have it."""
-        found = re.findall(rf"^ +({'|'.join(KINDS)}) +\S.*\n +([\d,]+) ", self.text, flags=re.MULTILINE)
+        told = self.text[self.text.index(WHERE) :]
+        found = re.findall(rf"^ +({'|'.join(KINDS)}) +\S.*\n +([\d,]+) ", told, flags=re.MULTILINE)
         return {word: number(count) for word, count in found}
 
     @cached_property
@@ -163,33 +195,33 @@ def test_without_a_terminal_it_prints_plain_lines_of_100_columns_at_most(ended: 
 
 @pytest.mark.acceptance
 def test_the_second_backfill_sends_nothing(shown: Shown) -> None:
-    first, second, third = shown.requests
-    assert (second, third) == (0, 1)
+    first, second, third, _, last = shown.requests
+    assert (second, third, last) == (0, 1, 0)
     assert first == sum(row["created"] for row in shown.tables[0].values())
     assert shown.tables[1]["contacts"]["unchanged"] == shown.tables[0]["contacts"]["created"]
 
 
 @pytest.mark.acceptance
 def test_the_numbers_of_each_backfill_add_up(shown: Shown) -> None:
-    assert len(shown.tables) == 3
+    assert len(shown.tables) == 4
     for row in [row for table in shown.tables for row in table.values()]:
         assert row["read"] == sum(count for word, count in row.items() if word != "read") > 0
 
 
 @pytest.mark.acceptance
 def test_the_explained_kinds_are_those_of_the_last_backfill(shown: Shown) -> None:
-    last = shown.tables[2]
+    last = shown.tables[-1]
     of_last = {word: sum(row.get(word, 0) for row in last.values()) for word in last["contacts"]}
     assert tuple(shown.kinds) == KINDS
-    assert shown.kinds["created"] == of_last.pop("created") + of_last.pop("unchanged")
+    assert shown.kinds["created"] == of_last.pop("unchanged")
     assert sum(shown.kinds.values()) == of_last.pop("read")
     assert {word: shown.kinds[word] for word in of_last} == of_last
-    assert f"Where all {sum(shown.kinds.values()):,} records are" in shown.text
+    assert f"{WHERE} {sum(shown.kinds.values()):,} records are" in shown.text
 
 
 @pytest.mark.acceptance
 def test_trakor_has_what_was_created_held_for_its_new_name_or_drifted_and_nothing_else(shown: Shown) -> None:
-    found = re.search(r"Trakor has (\d+) parties and (\d+) products, none unknown", shown.chapters[5])
+    found = re.search(r"Trakor has (\d+) parties and (\d+) products, none unknown", shown.chapter(WHERE))
     assert found is not None
     there = sum(map(int, found.groups()))
     assert there == sum(shown.kinds[word] for word in ("created", "held", "drifted"))
@@ -197,7 +229,7 @@ def test_trakor_has_what_was_created_held_for_its_new_name_or_drifted_and_nothin
 
 @pytest.mark.acceptance
 def test_every_change_is_shown_again_with_what_became_of_it(shown: Shown) -> None:
-    changes, why = shown.chapters[3], shown.chapters[5]
+    changes, why = shown.chapter("Then Salestrekker changes"), shown.chapter(WHERE)
     old, new = re.findall(r"renamed (\w+ \w+), now (\w+ \w+)", changes)[0]
     name, email = re.findall(r"another (\w+ \w+), (\S+)", changes)[0]
     moved, to = re.findall(r"new e-mail (\w+ \w+), now (\S+)", changes)[0]
@@ -208,8 +240,35 @@ def test_every_change_is_shown_again_with_what_became_of_it(shown: Shown) -> Non
 
 
 @pytest.mark.acceptance
+def test_the_daemon_deals_with_each_scene_and_says_how_fast(shown: Shown) -> None:
+    scenes = shown.scenes
+    assert tuple(scenes) == SCENES
+    for what in ("renamed", "created", "a deal", "revoked"):
+        (milliseconds,) = re.findall(r"(\d+) ms", scenes[what])
+        assert 100 <= int(milliseconds) < 15_000, "it is read only after its debounce time"
+    assert "later it is held: renamed." in scenes["renamed"]
+    assert "1 renewal, and nothing stops" in scenes["revoked"]
+    assert "20 contacts are new; their webhooks get 202 all the same" in scenes["frozen"]
+    assert "all 20 wait" in scenes["frozen"]
+    assert "all 20 are in Trakor, as 20 parties" in scenes["thawed"]
+    assert "Of 24 webhooks none waits" in scenes["thawed"]
+
+
+@pytest.mark.acceptance
+def test_the_last_backfill_finds_what_the_daemon_has_done_and_nothing_to_do(shown: Shown) -> None:
+    """One is held; the one that was skipped, three newcomers less one and the crowd are in Trakor."""
+    *_, before, after = (table["contacts"] for table in shown.tables)
+    created = re.search(r": (\d+) made a party", shown.chapter("The daemon"))
+    assert created is not None
+    assert after["held"] == before["held"] + 1
+    assert after["skipped"] == before["skipped"] - 1
+    assert after["unchanged"] == before["unchanged"] + before["created"] - 1 + int(created[1])
+    assert after["read"] == before["read"] + int(created[1]) - 1
+
+
+@pytest.mark.acceptance
 def test_the_loop_is_compared_by_the_same_requests(shown: Shown) -> None:
-    found = re.search(r"([\d,]+) requests, where the bridge sent ([\d,]+)", shown.chapters[6])
+    found = re.search(r"([\d,]+) requests, where the bridge sent ([\d,]+)", shown.chapter("And without"))
     assert found is not None
     loop, ours = map(number, found.groups())
     assert ours == sum(shown.requests) < loop
@@ -218,7 +277,7 @@ def test_the_loop_is_compared_by_the_same_requests(shown: Shown) -> None:
 @pytest.mark.acceptance
 def test_what_is_kept_is_all_there_and_for_its_owner_alone(ended: Ended, shown: Shown) -> None:
     (kept,) = ended.left
-    assert shlex.split(shown.text.splitlines()[-1]) == ["cd", str(kept)]
+    assert ["cd", str(kept)] in [shlex.split(line) for line in shown.text.splitlines()[-8:]]
     assert {stat.S_IMODE(file.stat().st_mode) for file in kept.iterdir()} == {0o600}
     loaded = settings.load(kept / "config.toml", {})
     assert loaded.ledger.path is not None
@@ -234,6 +293,54 @@ def test_the_commands_that_are_shown_work_on_what_is_kept(verb: str, ended: Ende
         [*DEMO[:-1], *shlex.split(command)[1:]], cwd=ended.left[0], capture_output=True, check=False
     )
     assert (answer.returncode, answer.stderr) == (0, b"")
+
+
+@pytest.mark.acceptance
+def test_with_both_systems_up_again_the_daemon_goes_on_as_it_is_told(
+    ended: Ended, shown: Shown, tmp_path: Path
+) -> None:
+    """The last lines work as they stand: what is accepted beside the daemon is sent."""
+    told = [line.strip() for line in shown.text.splitlines()[-8:]]
+    sandbox = next(line for line in told if line.startswith("trakor-bridge sandbox "))
+    assert {"trakor-bridge status", "trakor-bridge run"} <= set(told)
+    folder = shutil.copytree(ended.left[0], tmp_path / "kept")
+    arguments, _, rest = sandbox.partition(" > ")
+    assert rest == "config.toml & sleep 2"
+    with bridge_command(folder, arguments) as systems:
+        assert systems.stdout is not None
+        lines = [systems.stdout.readline() for _ in range(8)]
+        (folder / "config.toml").write_text("".join(lines) + "[admin]\nport = 0\n")
+        with bridge_command(folder, "trakor-bridge run --log-format json") as daemon:
+            assert daemon.stderr is not None
+            said_by(daemon, "started")
+            accept = next(one for one in reversed(shown.commands) if " accept dfe8b48b" in one)
+            with bridge_command(folder, accept) as person:
+                person.communicate(timeout=SECONDS)
+            assert '"created": 1' in said_by(daemon, "delivered")
+
+
+@contextmanager
+def bridge_command(folder: Path, line: str) -> Iterator[subprocess.Popen[str]]:
+    """A command line of ours, ended at the end if it has not by then."""
+    with (
+        subprocess.Popen(  # noqa: S603 - our own command
+            [*DEMO[:-1], *shlex.split(line)[1:]],
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+        ) as process
+    ):
+        try:
+            yield process
+        finally:
+            process.terminate()
+
+
+def said_by(daemon: subprocess.Popen[str], event: str) -> str:
+    """The next line of its log about this."""
+    assert daemon.stderr is not None
+    return next(line for line in daemon.stderr if f'"event": "{event}"' in line)
 
 
 # -- on a terminal --------------------------------------------------------------------------------
@@ -270,7 +377,9 @@ def test_on_a_terminal_there_are_colours_progress_and_no_line_too_long(tmp_path:
     assert "400 of 400 sent" in text
     assert "\x1b[1;38;5;28mcreated" in text
     assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l"), "the cursor is hidden at the end"
-    told = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", text[text.index("6. Where all") :]).replace("\r", "")
+    plain = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", text).replace("\r", "")
+    bars = plain[plain.index("7. A last backfill") : plain.index(f"8. {WHERE}")]
+    told = plain[plain.index("6. The daemon") :].replace(bars, "")
     assert max(map(len, told.splitlines())) <= 80
     assert re.findall(r"records accept [0-9a-f-]{36} *$", told, flags=re.MULTILINE), "a command was wrapped"
 
@@ -352,8 +461,12 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
 async def test_the_steps_come_in_their_order_and_the_folder_goes() -> None:
     listener = Listener()
     await demonstrate(listener, keep=False)
-    told = [type(step) for step in listener.steps if isinstance(step, Prepared | Ran | Changed | Explained)]
-    assert told == [Prepared, Ran, Ran, Changed, Ran, Explained]
+    told = [type(step) for step in listener.steps]
+    backfill = [Beginning, Ran]
+    assert told == [
+        *(Prepared, *backfill, *backfill, Changed, *backfill),
+        *(Running, *[Scene] * len(SCENES), Stopped, *backfill, Explained, Compared, steps.Ended),
+    ]
     assert listener.steps[-1] == steps.Ended(None)
 
 
@@ -368,6 +481,37 @@ async def test_a_refusal_ends_it_with_its_reason_and_the_folder_goes(monkeypatch
     monkeypatch.setattr(story, "Sandbox", Frozen)
     with pytest.raises(BridgeError, match="frozen"):
         await demonstrate(Listener(), keep=True)
+
+
+@pytest.mark.usefixtures("small")
+async def test_what_does_not_come_in_time_ends_it_with_what_was_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Stuck(Sandbox):
+        async def __aenter__(self) -> Self:
+            await super().__aenter__()
+            self.salestrekker.faults.add(Fault(kind="contact", status=503, times=None))
+            return self
+
+    monkeypatch.setattr(story, "Sandbox", Stuck)
+    monkeypatch.setattr(running, "LONGEST", 0.5)
+    with pytest.raises(BridgeError, match="in vain until the renamed contact is held"):
+        await demonstrate(Listener(), keep=True)
+
+
+@pytest.mark.usefixtures("small")
+async def test_a_daemon_that_dies_ends_it_at_once() -> None:
+    class Dying(Listener):
+        def tell(self, step: steps.Step) -> None:
+            super().tell(step)
+            if isinstance(step, Scene):
+                (ledger,) = Path(tempfile.gettempdir()).glob("*/ledger.db")
+                with closing(sqlite3.connect(ledger)) as connection:
+                    connection.execute("DELETE FROM feeds")
+                    connection.commit()
+
+    with pytest.raises(BridgeError, match="daemon died of"):
+        await demonstrate(Dying(), keep=True)
 
 
 @pytest.mark.usefixtures("small")
@@ -388,7 +532,8 @@ async def test_what_it_did_not_foresee_is_counted_too(monkeypatch: pytest.Monkey
     (explained,) = [step for step in listener.steps if isinstance(step, Explained)]
     counts = {kind.word: kind.count for kind in explained.kinds}
     assert (counts["delivered"], explained.unknown) == (1, 1)
-    assert sum(counts.values()) == explained.source == SMALL.contacts + SMALL.products + 1
+    newcomers = 3 + len(CROWD)
+    assert sum(counts.values()) == explained.source == SMALL.contacts + SMALL.products + newcomers
 
 
 @pytest.mark.usefixtures("small")

@@ -18,8 +18,9 @@ __all__ = ["add_to"]
 HELP = """\
 Show what the bridge does, with both systems simulated and nothing to configure.
 
-Three backfills of made-up data, changes between them, and where each record ended and why. Takes a
-few seconds, reads no configuration, leaves nothing behind.
+Backfills of made-up data with changes between them, the daemon with webhooks, a revoked token and a
+frozen Trakor, and where each record ended and why. Takes some seconds, reads no configuration, leaves
+nothing behind.
 
 \b
 Examples:
@@ -45,7 +46,7 @@ def _demo(
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a name that the terminal cannot show ends no demonstration
-    logs.configure("warning", "auto")
+    logs.configure("error", "auto")  # what the daemon warns of is told as a scene
     try:
         asyncio.run(_until_stopped(Teller(), keep=keep))
     except (KeyboardInterrupt, asyncio.CancelledError):

@@ -14,7 +14,18 @@ from rich.text import Text
 from bridge.cli.plain import plain
 from bridge.cli.progress import progress
 from bridge.cli.render import COLOURS, console, numbers_table
-from bridge.demo import Beginning, Changed, Compared, Ended, Explained, Prepared, Ran
+from bridge.demo import (
+    Beginning,
+    Changed,
+    Compared,
+    Ended,
+    Explained,
+    Prepared,
+    Ran,
+    Running,
+    Scene,
+    Stopped,
+)
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -35,8 +46,15 @@ RUNS: Final = {
     1: ("A first backfill", "All that Salestrekker has is read, and what Trakor lacks is sent."),
     2: ("A second backfill", "Nothing has changed in between, so nothing is to be sent."),
     3: ("A third backfill", "What is safe to send is sent. What is not waits for a person."),
+    4: ("A last backfill", "It reads everything once more, and finds that the daemon missed nothing."),
 }
 """Number of a backfill -> its title, and what it is to show."""
+
+WHAT: Final = 9
+"""Columns for what a scene is about, so that all scenes stand below one another."""
+
+DURATION: Final = r"\b[\d,.]+ m?s\b"
+"""How long something took, in a sentence."""
 
 
 class Teller:
@@ -62,6 +80,8 @@ class Teller:
                 self._ran(step)
             case Changed():
                 self._changed(step)
+            case Running() | Scene() | Stopped():
+                self._of_daemon(step)
             case Explained():
                 self._explained(step)
             case Compared():
@@ -108,6 +128,45 @@ class Teller:
             table.add_row(change.what, Text(plain(change.said)))
         self._chapter("Then Salestrekker changes", table)
 
+    def _of_daemon(self, step: Running | Scene | Stopped) -> None:
+        match step:
+            case Running():
+                self._running(step)
+            case Scene():
+                self._scene(step)
+            case Stopped():
+                self._stopped(step)
+
+    def _running(self, step: Running) -> None:
+        self._chapter(
+            "The daemon",
+            Text.assemble(
+                ("trakor-bridge run", "bold"),
+                ": the same without anybody's hand. Salestrekker posts webhooks to it, and each record is"
+                f" read {step.debounce * 1000:.0f} ms after its first one.",
+            ),
+        )
+
+    def _scene(self, step: Scene) -> None:
+        table = Table.grid(padding=(0, 2))
+        table.add_column(no_wrap=True, min_width=WHAT)
+        story = Text(f"{plain(step.happened)}\n{plain(step.became)}")
+        story.highlight_regex(DURATION, "bold")
+        table.add_row(Text(step.what, f"bold {COLOURS[step.outcome]}"), story)
+        self._say(Text(), table)
+
+    def _stopped(self, step: Stopped) -> None:
+        waiting = f"{step.waiting:,} still wait" if step.waiting else "none waits"
+        self._say(
+            Text(),
+            Text.assemble(
+                f"Told to stop, it ended in {step.seconds * 1000:.0f} ms. Of {step.webhooks:,} webhooks"
+                f" {waiting}. Trakor saw ",
+                (f"{step.requests:,} requests", "bold"),
+                f": {step.created:,} made a party, {step.requests - step.created:,} were refused or probes.",
+            ),
+        )
+
     def _explained(self, step: Explained) -> None:
         table = Table(box=None, show_header=False, padding=(0, 2, 1, 0), collapse_padding=False)
         table.add_column(no_wrap=True)
@@ -122,7 +181,7 @@ class Teller:
         for number, what in (
             (step.lost, "clients lost: Trakor answered with their namesake's party"),
             (step.refused, "clients and products refused: their names are too long"),
-            (step.duplicates, "client who is two parties since the rename"),
+            (step.duplicates, "clients who are two parties since they were renamed"),
             (step.vanished, "changes that never arrived, and nothing said so"),
             (step.requests, f"requests, where the bridge sent {step.ours:,}"),
         ):
@@ -130,8 +189,8 @@ class Teller:
         self._chapter(
             "And without the bridge",
             Text(
-                "Trakor's own example is a loop that posts every item by its name. Run beside the three"
-                " backfills, on the same data and a Trakor of its own, it came to:"
+                "Trakor's own example is a loop that posts every item by its name. Run after each of the"
+                " four backfills, on the same data and a Trakor of its own, it came to:"
             ),
             Text(),
             table,
@@ -139,18 +198,26 @@ class Teller:
 
     def _ended(self, step: Ended) -> None:
         self._console.print()
-        if step.kept is None:
-            lines = (
-                "Nothing of this is left behind. To keep it, and try these commands on it:",
-                "  trakor-bridge demo --keep",
-            )
-        else:
-            lines = (
-                "Configuration and ledger are kept. To try these commands on them:",
-                f"  cd {shlex.quote(str(step.kept))}",
-            )
-        for line in lines:
+        for line in _last_words(step):
             self._console.print(Text(line), soft_wrap=True)
+
+
+def _last_words(step: Ended) -> tuple[str, ...]:
+    """How to go on from here."""
+    if step.kept is None:
+        return (
+            "Nothing of this is left behind. To keep it, and try these commands on it:",
+            "  trakor-bridge demo --keep",
+        )
+    return (
+        "Configuration and ledger are kept. To try these commands on them:",
+        f"  cd {shlex.quote(str(step.kept))}",
+        "  trakor-bridge status",
+        "Both systems have ended. To bring them up again, and let the daemon go on:",
+        f"  {step.again} & sleep 2",
+        "  trakor-bridge run",
+        "What you accept beside it, in another terminal, it sends at once.",
+    )
 
 
 def _row_of(kind: Kind) -> tuple[Text, Text]:

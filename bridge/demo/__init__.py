@@ -1,8 +1,9 @@
-"""The demonstration: both remote systems simulated, three backfills, and what became of each record.
+"""The demonstration: both remote systems simulated, backfills, the daemon, and what became of each record.
 
-``story`` runs it and tells its audience the ``steps``; ``source`` says what the simulated Salestrekker's
-records are called, ``kinds`` why each record is where it is, ``loop`` what posting every item by its
-name would have done. Nothing here prints: the command line renders the steps.
+``story`` runs it and tells its audience the ``steps``; ``running`` is the daemon at work, ``scenes`` what
+happens to it. ``source`` says what the simulated Salestrekker's records are called, ``kinds`` why each
+record is where it is, ``loop`` what posting every item by its name would have done. Nothing here prints:
+the command line renders the steps.
 """
 
 from bridge.demo.steps import (
@@ -17,7 +18,10 @@ from bridge.demo.steps import (
     Kind,
     Prepared,
     Ran,
+    Running,
+    Scene,
     Step,
+    Stopped,
 )
 from bridge.demo.story import demonstrate
 
@@ -33,6 +37,9 @@ __all__ = [
     "Kind",
     "Prepared",
     "Ran",
+    "Running",
+    "Scene",
     "Step",
+    "Stopped",
     "demonstrate",
 ]

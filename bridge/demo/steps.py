@@ -23,7 +23,10 @@ __all__ = [
     "Kind",
     "Prepared",
     "Ran",
+    "Running",
+    "Scene",
     "Step",
+    "Stopped",
 ]
 
 
@@ -46,7 +49,7 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class Beginning:
-    """A backfill begins: the first, second or third."""
+    """A backfill begins: the first, second, third or fourth."""
 
     run: int
 
@@ -84,6 +87,53 @@ class Changed:
     """Salestrekker was changed."""
 
     changes: tuple[Change, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """The daemon begins.
+
+    Attributes:
+        debounce: Seconds from the first webhook for a record until it is read.
+    """
+
+    debounce: float
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """Something happened while the daemon ran, and it has dealt with it.
+
+    Attributes:
+        what: In a few words.
+        happened: To whom or what, and what Salestrekker or Trakor said of it.
+        became: What came of it, and after what time.
+        outcome: The state in which whom it happened to is in now, in a word.
+    """
+
+    what: str
+    happened: str
+    became: str
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The daemon was told to end, and has ended.
+
+    Attributes:
+        seconds: How long that took.
+        webhooks: How many it had accepted.
+        waiting: How many of them are not worked off.
+        requests: How many requests the simulated Trakor saw meanwhile.
+        created: How many of them made a party or product.
+    """
+
+    seconds: float
+    webhooks: int
+    waiting: int
+    requests: int
+    created: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +189,7 @@ class Explained:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """What a loop that posts every item by its name made of the same data in as many runs.
+    """What a loop that posts every item by its name made of the same data, in a run after each backfill.
 
     Attributes:
         lost: Contacts that were answered with another person's party.
@@ -164,12 +214,16 @@ class Ended:
 
     Attributes:
         kept: Where configuration and ledger were left; None where they are removed.
+        again: The command line that brings both systems up again.
     """
 
     kept: Path | None
+    again: str = ""
 
 
-Step: TypeAlias = Prepared | Beginning | Ran | Changed | Explained | Compared | Ended
+Step: TypeAlias = (
+    Prepared | Beginning | Ran | Changed | Running | Scene | Stopped | Explained | Compared | Ended
+)
 
 
 class Audience(Protocol):

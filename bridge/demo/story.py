@@ -2,8 +2,9 @@
 
 ::
 
-    sandbox, temporary folder ──> backfill ──> backfill ──> four changes ──> backfill ──> why ──> compare
-                                     └── Loop: the same data, posted item by item ──────────────────┘
+    sandbox, temporary folder ──> backfill ──> backfill ──> four changes ──> backfill ──┐
+                                     └── Loop: the same data, posted item by item ──┐   │
+    compare <── why <── backfill <── the daemon, and what happens to it <───────────┴───┘
 
 It reads nothing of the user's: neither a configuration nor the environment. What it makes is in one
 temporary folder, which is gone at the end, however it ends, unless it ends well and is to be kept.
@@ -12,6 +13,7 @@ temporary folder, which is gone at the end, however it ends, unless it ends well
 from __future__ import annotations
 
 import asyncio
+import secrets
 import shutil
 import tempfile
 from contextlib import contextmanager
@@ -23,8 +25,12 @@ from bridge.backfill import backfill
 from bridge.demo import source
 from bridge.demo.kinds import explain
 from bridge.demo.loop import Loop
-from bridge.demo.steps import Beginning, Change, Changed, Compared, Ended, Prepared, Ran
+from bridge.demo.running import Daemon
+from bridge.demo.scenes import Scenes
+from bridge.demo.steps import Beginning, Change, Changed, Compared, Ended, Prepared, Ran, Running, Stopped
 from bridge.errors import BridgeError
+from bridge.ledger.arrivals import webhook_numbers
+from bridge.ledger.engine import reading
 from bridge.records import Stream
 from bridge.sandbox import Options, Sandbox
 
@@ -38,6 +44,11 @@ __all__ = ["demonstrate"]
 CONNECTION: Final = "default"
 OPTIONS: Final = Options(contacts=400, products=40, latency=0.02)
 """Large enough to hold every oddity a few times, slow enough that progress can be seen."""
+
+AGAIN: Final = (
+    f"trakor-bridge sandbox --contacts {OPTIONS.contacts} --products {OPTIONS.products} > config.toml"
+)
+"""Brings both systems up again, as they were at first, under other addresses and keys."""
 
 RENAMED, NAMESAKE, MOVED, PRICED = 0, 7, 8, 0
 """Where ordinary records stand in the simulated lists (docs/sandbox.md has the odd ones)."""
@@ -59,7 +70,7 @@ async def demonstrate(audience: Audience, *, keep: bool) -> None:
     with _folder(keep=keep) as folder:
         async with Sandbox(OPTIONS) as sandbox:
             await _Story(sandbox, folder, audience).tell()
-    audience.tell(Ended(folder if keep else None))
+    audience.tell(Ended(folder, AGAIN) if keep else Ended(None))
 
 
 @contextmanager
@@ -75,7 +86,7 @@ def _folder(*, keep: bool) -> Iterator[Path]:
         shutil.rmtree(path)
 
 
-def _configuration(sandbox: Sandbox) -> str:
+def _configuration(sandbox: Sandbox, token: str) -> str:
     return f"""\
 # Of a demonstration: the simulated systems ended with it, the ledger beside this file can still be asked.
 [salestrekker]
@@ -86,6 +97,23 @@ requests_per_minute = 60000 # the simulated system answers as fast as it is aske
 [trakor]
 url = "{sandbox.trakor_url}"
 api_key = "{sandbox.options.trakor_key}"
+probe_first = "500ms" # after a refusal; by default 30 s, which is long for an audience
+probe_max = "1s"
+
+[webhooks]
+host = "127.0.0.1"
+port = 0 # any free one: the log says which
+token = "{token}"
+debounce = "100ms"
+
+[admin]
+port = 0
+
+[schedule] # nothing is read in the demonstration but for a webhook
+timezone = "UTC"
+contacts = "1d"
+products = "1d"
+reconcile = "1d"
 """
 
 
@@ -99,7 +127,8 @@ class _Story:
         self._runs = 0
         file = folder / "config.toml"
         file.touch(mode=0o600)
-        file.write_text(_configuration(sandbox), encoding="utf-8")
+        self._token = secrets.token_hex(16)
+        file.write_text(_configuration(sandbox, self._token), encoding="utf-8")
         self._settings = settings.load(file, {})
         self._ledger = folder / "ledger.db"
 
@@ -110,6 +139,8 @@ class _Story:
         await self._backfill()
         changes = self._change()
         self._audience.tell(Changed(tuple(changes.values())))
+        await self._backfill()
+        await self._run_daemon()
         await self._backfill()
         self._audience.tell(explain(self._ledger, self._sandbox, first=tuple(changes)))
         self._audience.tell(self._compared())
@@ -144,6 +175,27 @@ class _Story:
         self._loop.run(self._sandbox.contacts, self._sandbox.products)
         requests = self._sandbox.trakor.traffic.total - before
         self._audience.tell(Ran(self._runs, of_connection, requests))
+
+    async def _run_daemon(self) -> None:
+        """The daemon, scene by scene; the loop knows no webhooks."""
+        trakor = self._sandbox.trakor
+        self._audience.tell(Running(self._settings.webhooks.debounce))
+        requests, there = trakor.traffic.total, _size(self._sandbox)
+        async with Daemon(self._settings, self._token) as daemon:
+            scenes = Scenes(self._sandbox, daemon)
+            for scene in scenes.in_order:
+                self._audience.tell(await scene())
+        with reading(self._ledger) as connection:
+            waiting = webhook_numbers(connection)[CONNECTION].waiting
+        self._audience.tell(
+            Stopped(
+                seconds=daemon.stopped_in,
+                webhooks=daemon.webhooks,
+                waiting=waiting,
+                requests=trakor.traffic.total - requests,
+                created=_size(self._sandbox) - there,
+            )
+        )
 
     def _change(self) -> dict[str, Change]:
         """What happens in Salestrekker after the second backfill: the record's id -> what changed."""
@@ -188,6 +240,10 @@ class _Story:
             requests=loop.requests,
             ours=self._sandbox.trakor.traffic.total,
         )
+
+
+def _size(sandbox: Sandbox) -> int:
+    return len(sandbox.trakor.parties) + len(sandbox.trakor.products)
 
 
 def _mailbox(name: str, domain: str) -> str:

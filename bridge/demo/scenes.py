@@ -1,0 +1,190 @@
+"""What happens while the daemon of the demonstration runs, one scene after the other.
+
+Each changes one of the two systems, tells the daemon what Salestrekker would tell it, and waits in the
+ledger for what becomes of it. Times are measured from the moment at which a webhook is accepted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Final
+
+from bridge.demo import source
+from bridge.demo.steps import Scene
+from bridge.ledger.pauses import Direction, pauses_of
+from bridge.ledger.reading import Wanted, find, total
+from bridge.records import Action, Reason, State
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from bridge.demo.running import Daemon
+    from bridge.ledger.pauses import Pause
+    from bridge.ledger.reading import Reader
+    from bridge.sandbox import Sandbox
+
+__all__ = ["Scenes"]
+
+RENAMED, WOKEN = 9, 17
+"""Where these stand in the simulated list: an ordinary contact, and one that is not active."""
+
+CREATED: Final = "created"
+NEW_FAMILY: Final = "Okoro"  # none of these is among those that the simulated names are made of
+NEWCOMER: Final = "Ines Duarte"
+UNDISTURBED: Final = "Luca Ferri"
+CROWD: Final = tuple(
+    f"{first} {family}"
+    for first in ("Ana", "Ben", "Cleo", "Dag", "Eva")
+    for family in ("Abel", "Brandt", "Costa", "Dumont")
+)
+
+
+class Scenes:
+    """Makes things happen.
+
+    Args:
+        sandbox: Both simulated systems.
+        daemon: Is told of it, and deals with it.
+    """
+
+    def __init__(self, sandbox: Sandbox, daemon: Daemon) -> None:
+        self._sandbox = sandbox
+        self._daemon = daemon
+        self._waiting: tuple[str, ...] = ()
+        self._parties = 0
+
+    @property
+    def in_order(self) -> Sequence[Callable[[], Awaitable[Scene]]]:
+        """All scenes; the last one ends what the one before it has begun."""
+        return self._rename, self._add, self._wake, self._revoke, self._freeze, self._thaw
+
+    async def _rename(self) -> Scene:
+        contacts = self._sandbox.contacts
+        identity, name = contacts.id_at(RENAMED), source.name_of(contacts[RENAMED])
+        new = f"{name.partition(' ')[0]} {NEW_FAMILY}"
+        contacts.rename(identity, new)
+        await self._daemon.post(Action.CONTACT_UPDATED, identity)
+        seconds = await self._daemon.until(
+            "the renamed contact is held", lambda reader: _is(reader, identity, State.HELD, Reason.RENAMED)
+        )
+        return Scene(
+            "renamed",
+            f"{name} is {new} now; Salestrekker posts contact-updated.",
+            f"{_milliseconds(seconds)} later it is held: renamed. Nothing is sent, nobody is doubled.",
+            State.HELD,
+        )
+
+    async def _add(self) -> Scene:
+        identity = self._new(NEWCOMER)
+        await self._daemon.post(Action.CONTACT_CREATED, identity)
+        seconds = await self._delivered("the new contact is in Trakor", identity)
+        return Scene(
+            "created",
+            f"{NEWCOMER} is new; Salestrekker posts contact-created.",
+            f"{_milliseconds(seconds)} later the party is in Trakor.",
+            CREATED,
+        )
+
+    async def _wake(self) -> Scene:
+        contacts = self._sandbox.contacts
+        identity, name = contacts.id_at(WOKEN), source.name_of(contacts[WOKEN])
+        contacts.set_active(identity, active=True)
+        deal = self._sandbox.salestrekker.world.tickets.id_at(WOKEN)
+        await self._daemon.post(Action.DEAL_CREATED, deal)
+        seconds = await self._delivered("the deal's contact is in Trakor", identity)
+        return Scene(
+            "a deal",
+            f"{name}, not active so far, has a deal; deal-created names only the deal.",
+            f"The deal leads to its contact: in Trakor {_milliseconds(seconds)} later.",
+            CREATED,
+        )
+
+    async def _revoke(self) -> Scene:
+        salestrekker = self._sandbox.salestrekker
+        log_ins = salestrekker.traffic.kinds["authenticate"]
+        salestrekker.revoke_tokens()
+        identity = self._new(UNDISTURBED)
+        await self._daemon.post(Action.CONTACT_CREATED, identity)
+        seconds = await self._delivered("a contact is in Trakor after the token was revoked", identity)
+        log_ins = salestrekker.traffic.kinds["authenticate"] - log_ins
+        return Scene(
+            "revoked",
+            f"Salestrekker revokes the daemon's token. {UNDISTURBED} is new.",
+            f"{_count(log_ins, 'renewal')}, and nothing stops: in Trakor {_milliseconds(seconds)} later.",
+            CREATED,
+        )
+
+    async def _freeze(self) -> Scene:
+        trakor = self._sandbox.trakor
+        self._parties = len(trakor.parties)
+        trakor.freeze()
+        requests = trakor.traffic.total
+        self._waiting = tuple(self._new(name) for name in CROWD)
+        slowest = max(
+            await asyncio.gather(
+                *(self._daemon.post(Action.CONTACT_CREATED, identity) for identity in self._waiting)
+            )
+        )
+        await self._daemon.until("sending is paused, and one probe has found it so", self._is_frozen)
+        requests = trakor.traffic.total - requests
+        return Scene(
+            "frozen",
+            f"Trakor is frozen: it refuses everything. {len(self._waiting)} contacts are new; their"
+            f" webhooks get 202 all the same, each within {_milliseconds(slowest)}.",
+            f"Sending pauses by itself. Trakor sees {_count(requests, 'request')}, the last of them a probe;"
+            f" all {len(self._waiting)} wait.",
+            State.PENDING,
+        )
+
+    def _is_frozen(self, reader: Reader) -> bool:
+        pause = _pause(reader)
+        return pause is not None and pause.tries > 0 and _number(reader, State.PENDING) == len(self._waiting)
+
+    async def _thaw(self) -> Scene:
+        trakor = self._sandbox.trakor
+        began = time.monotonic()
+        trakor.unfreeze()
+        await self._daemon.until("a probe has found Trakor thawed", lambda reader: _pause(reader) is None)
+        noticed = time.monotonic() - began
+        seconds = await self._delivered("all that waited is in Trakor", *self._waiting)
+        made = len(trakor.parties) - self._parties
+        return Scene(
+            "thawed",
+            "Trakor is thawed. Nobody tells the daemon.",
+            f"The next probe finds out, {noticed:.1f} s later; after {seconds:.1f} s more all"
+            f" {len(self._waiting)} are in Trakor, as {made} parties.",
+            CREATED,
+        )
+
+    def _new(self, name: str) -> str:
+        """A contact more in Salestrekker; gives its id."""
+        return self._sandbox.contacts.add(name, email=f"{name.lower().replace(' ', '.')}@example.org")
+
+    async def _delivered(self, what: str, *ids: str) -> float:
+        """Wait until these are delivered."""
+        return await self._daemon.until(
+            what, lambda reader: all(_is(reader, identity, State.DELIVERED) for identity in ids)
+        )
+
+
+def _is(reader: Reader, identity: str, state: State, reason: str = "") -> bool:
+    found = find(reader, Wanted(either=identity))
+    return any((one.state, one.reason) == (state, reason) for one in found)
+
+
+def _number(reader: Reader, state: State) -> int:
+    return total(reader, Wanted(states=(state,)))
+
+
+def _pause(reader: Reader) -> Pause | None:
+    """What stops all sending."""
+    return next((pause for pause in pauses_of(reader) if pause.direction == Direction.SENDING), None)
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{seconds * 1000:,.0f} ms"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
