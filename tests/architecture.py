@@ -60,6 +60,7 @@ HOMES = {
     "pydantic_settings": ("bridge.settings",),
     "rich": ("bridge.cli",),
     "sqlalchemy": ("bridge.ledger",),
+    "jinja2": ("bridge.admin",),
     "stamina": ("bridge.salestrekker",),
     "structlog": ANYWHERE,
     "typer": ("bridge.cli",),

@@ -3,7 +3,8 @@
 ::
 
     request ──Host?──> /healthz, /readyz                       open to all
-               │   └─> /metrics, /api/status ──password?──> Snapshot ──> text, JSON
+               │   ├─> /metrics, /api/status ──password?──> Snapshot ──> text, JSON
+               │   └─> the status page (pages.py)
                └─no──> 421
 
 Whoever asks while the same is being found out for somebody else gets that answer: any number of
@@ -29,6 +30,7 @@ from bridge.errors import BridgeError, UserError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
+    from bridge.admin.pages import Pages
     from bridge.status import Snapshot
 
     Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -78,6 +80,7 @@ class AdminServer:
         password: Asked for before the state is told; empty: none, on a loopback address only.
         answers: HTTP status -> how often the webhook listener has answered so.
         wrong_password_seconds: For how long a wrong password is held.
+        pages: The status page itself; None: there is none.
     """
 
     def __init__(
@@ -89,6 +92,7 @@ class AdminServer:
         password: str = "",
         answers: Callable[[], Mapping[int, int]] = dict,
         wrong_password_seconds: float = WRONG_PASSWORD_SECONDS,
+        pages: Pages | None = None,
     ) -> None:
         self._snapshot = _Shared(snapshot)
         self._health = health
@@ -96,6 +100,7 @@ class AdminServer:
         self._password = Password(password)
         self._metrics = Metrics(answers)
         self._wrong = _Wrong(wrong_password_seconds)
+        self._pages = pages
         self._only_here = True
         self._runner: web.AppRunner | None = None
 
@@ -131,6 +136,8 @@ class AdminServer:
 
     async def stop(self) -> None:
         """Accept nothing more; answers under way are sent, questions that have none yet are given up."""
+        if self._pages is not None:
+            await self._pages.close()
         for shared in (self._snapshot, self._ready):
             await shared.end()
         if self._runner is not None:
@@ -139,6 +146,8 @@ class AdminServer:
     def _application(self) -> web.Application:
         application = web.Application(middlewares=[self._called_by_its_name])
         application.on_response_prepare.append(_add_headers)
+        if self._pages is not None:
+            self._pages.add_to(application)
         application.router.add_get("/healthz", self._answer_health)
         application.router.add_get("/readyz", self._answer_ready)
         application.router.add_get("/metrics", self._with_password(self._answer_metrics))

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from sqlalchemy import CompoundSelect, Connection, Row, Select
 
+    from bridge.records import Draft
+
+
 __all__ = [
     "Found",
     "LastSweep",
@@ -106,6 +109,7 @@ class Standing:
         qualified_name: The name that tells it from that one; empty where it has none or nothing waits.
         qualified_holder: Salestrekker's id of the other record that has the qualified one.
         trakor_ids: All records that it has in Trakor, the oldest first: two after an accepted rename.
+        draft: What it says, while it waits; None otherwise.
     """
 
     attempts: int
@@ -116,6 +120,7 @@ class Standing:
     qualified_name: str
     qualified_holder: str
     trakor_ids: tuple[str, ...]
+    draft: Draft | None = None
 
 
 MOST_MERGED: Final = 20
@@ -307,6 +312,7 @@ def standing_of(connection: Connection, record: Found) -> Standing:
         qualified_name=draft.qualified_name if draft else "",
         qualified_holder=_other_holder(connection, record, draft.qualified_key) if draft else "",
         trakor_ids=_links_of(connection, record.number),
+        draft=draft,
     )
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from bridge.ledger.reading import Found, Line, Standing
 
-__all__ = ["EVENTS", "MEANINGS", "Choice", "choices", "event", "meaning"]
+__all__ = ["EVENTS", "MEANINGS", "Choice", "Way", "by_itself", "choices", "event", "meaning", "ways"]
 
 QUALIFIED: Final = r"qualified: (.+) has the name"
 
@@ -205,6 +205,33 @@ def _on_its_way(record: Found, standing: Standing, now: int) -> Iterator[str]:
         yield f"The next try is due {age(standing.next_try_at, now)}."
 
 
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One thing that a person can decide about a record.
+
+    Attributes:
+        verb: ``accept``, ``retry`` or ``drop``.
+        effect: What it does.
+        named: A name of one's own goes with it.
+    """
+
+    verb: str
+    effect: str
+    named: bool = False
+
+
+def ways(record: Found, standing: Standing) -> list[Way]:
+    """What a person can decide about a record."""
+    if record.forgotten:
+        return []
+    return [*_ways_to_accept(record, standing), *_other_ways(record)]
+
+
+def by_itself(record: Found) -> str:
+    """What is done about a record when it is next read, without anybody's decision; empty for nothing."""
+    return AT_NEXT_READ.get((State(record.state), record.reason), "")
+
+
 def choices(record: Found, standing: Standing, options: str = "") -> list[Choice]:
     """What a person can do about a record, as exact commands.
 
@@ -215,54 +242,48 @@ def choices(record: Found, standing: Standing, options: str = "") -> list[Choice
     """
     if record.forgotten:
         return []
-    at_next_read = AT_NEXT_READ.get((State(record.state), record.reason))
+    at_next_read = by_itself(record)
     return [
         *([Choice("trakor-bridge backfill", at_next_read)] if at_next_read else []),
-        *(
-            Choice(_command(verb, record.id, given, options), effect)
-            for verb, given, effect in (*_ways_to_accept(record, standing), *_other_ways(record))
-        ),
+        *(Choice(_command(way, record.id, options), way.effect) for way in ways(record, standing)),
     ]
 
 
-def _command(verb: str, identity: str, given: str, options: str) -> str:
+def _command(way: Way, identity: str, options: str) -> str:
     """The command line, with the id as the shell takes it, and as no option."""
-    options = " ".join(part for part in (given, options) if part)
+    options = " ".join(part for part in ('--as "NAME"' if way.named else "", options) if part)
     quoted = shlex.quote(identity)
     parts = (options, "--", quoted) if identity.startswith("-") else (quoted, options)
-    return " ".join(part for part in ("trakor-bridge", "records", verb, *parts) if part)
+    return " ".join(part for part in ("trakor-bridge", "records", way.verb, *parts) if part)
 
 
-def _ways_to_accept(record: Found, standing: Standing) -> Iterator[tuple[str, str, str]]:
-    """Verb, what is given with it, effect."""
-    accept, own_name = "accept", '--as "NAME"'
+def _ways_to_accept(record: Found, standing: Standing) -> Iterator[Way]:
     match record.state, record.reason:
         case State.DRIFTED, _:
-            yield accept, "", "once it is corrected in Trakor by hand: it counts as delivered again"
+            yield Way("accept", "once it is corrected in Trakor by hand: it counts as delivered again")
         case State.HELD, Reason.SAME_NAME:
             if standing.qualified_name and not standing.qualified_holder:
-                yield accept, "", f"send it as “{standing.qualified_name}”"
-            yield accept, own_name, "send it under a name of your own"
+                yield Way("accept", f"send it as “{standing.qualified_name}”")
+            yield Way("accept", "send it under a name of your own", named=True)
         case State.HELD, Reason.RENAMED | Reason.REMAPPED:
-            yield accept, "", f"create it in Trakor as “{record.name}”; the old record there stays"
-            yield accept, own_name, "create it there under a name of your own"
+            yield Way("accept", f"create it in Trakor as “{record.name}”; the old record there stays")
+            yield Way("accept", "create it there under a name of your own", named=True)
         case State.HELD, Reason.SAME_PARTY:
             claimant = standing.claimant.id if standing.claimant else "the other record"
-            yield accept, "", f"they are one: it shares the record of {claimant}"
+            yield Way("accept", f"they are one: it shares the record of {claimant}")
         case State.HELD, Reason.EXISTING:
-            yield accept, "", "they are one: the record that Trakor had counts as this one's"
+            yield Way("accept", "they are one: the record that Trakor had counts as this one's")
 
 
-def _other_ways(record: Found) -> Iterator[tuple[str, str, str]]:
-    """The same of what does not accept."""
+def _other_ways(record: Found) -> Iterator[Way]:
     match record.state, record.reason:
         case State.PENDING, _:
-            yield "retry", "", "send it at the next chance, without the wait after earlier failures"
+            yield Way("retry", "send it at the next chance, without the wait after earlier failures")
         case State.DROPPED, _:
-            yield "retry", "", "decide anew when it is next read"
+            yield Way("retry", "decide anew when it is next read")
         case State.REJECTED, (Reason.REFUSED | Reason.SERVER_ERROR):
-            yield "retry", "", "send it once more as it is"
+            yield Way("retry", "send it once more as it is")
         case State.HELD, Reason.SAME_NAME:
-            yield "retry", "", "decide anew, e.g. once the other one is renamed or dropped"
+            yield Way("retry", "decide anew, e.g. once the other one is renamed or dropped")
     if record.state not in {State.DELIVERED, State.MERGED, State.DROPPED}:
-        yield "drop", "", "never send it (again), and do not ask again"
+        yield Way("drop", "never send it (again), and do not ask again")

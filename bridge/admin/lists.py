@@ -1,0 +1,249 @@
+"""Lists of the records that wait for a person, narrowed by what the address says."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlencode
+
+from aiohttp import web
+
+from bridge.admin.overview import When
+from bridge.admin.words import FIELDS, KINDS, LABELS, STATES
+from bridge.ledger.engine import reading
+from bridge.ledger.persons import Verb
+from bridge.ledger.reading import feeds_of, states
+from bridge.ledger.waiting_lists import Kind, page_of
+from bridge.records import State, Stream
+from bridge.status.snapshot import DECISIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from bridge.admin.desk import Desk
+    from bridge.admin.rendering import Templates
+    from bridge.ledger.reading import Found, Reader
+    from bridge.ledger.rows import Feed
+    from bridge.ledger.waiting_lists import Page
+
+__all__ = ["Filter", "Item", "Lists", "Waiting", "item_of", "verbs_of", "waiting_of"]
+
+MOST: Final = 50
+"""Records on a page."""
+
+MOST_DIGITS: Final = 18
+"""Of a number that the ledger can have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which of the records that wait are wanted; empty means any."""
+
+    connection: str = ""
+    stream: str = ""
+    state: str = ""
+    reason: str = ""
+
+    @classmethod
+    def of(cls, query: Mapping[str, str]) -> Filter:
+        """What an address says.
+
+        Raises:
+            HTTPNotFound: Nothing that waits can be in such a state, or wait for such a reason.
+        """
+        wanted = cls(**{name: query.get(name, "") for name in ("connection", "stream", "state", "reason")})
+        known = [(state, reason) for state, reason in KINDS if wanted.covers(state, reason)]
+        if not known or wanted.stream not in {"", *Stream}:
+            raise web.HTTPNotFound(text="There is no such list.")
+        return wanted
+
+    def covers(self, state: str, reason: str) -> bool:
+        """Whether records of a state and a reason are wanted."""
+        return self.state in {"", state} and self.reason in {"", reason}
+
+    def takes(self, feed: Feed) -> bool:
+        """Whether a feed's records are wanted."""
+        return self.connection in {"", feed.connection} and self.stream in {"", feed.stream}
+
+    def pairs(self) -> dict[str, str]:
+        """What it says, for an address or a form."""
+        every = {
+            "connection": self.connection, "stream": self.stream, "state": self.state, "reason": self.reason,
+        }  # fmt: skip
+        return {name: value for name, value in every.items() if value}
+
+    def href(self, **more: object) -> str:
+        """The address of the list."""
+        said = urlencode(self.pairs() | more)
+        return f"/records?{said}" if said else "/records"
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How many records of a kind wait."""
+
+    feed: Feed
+    state: State
+    reason: str
+    number: int
+
+    @property
+    def kind(self) -> Kind:
+        """As the ledger is asked for it."""
+        return Kind(self.feed.number, self.state, self.reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One record of a list."""
+
+    href: str
+    id: str
+    name: str
+    title: str
+    state: State
+    detail: str
+    stream: str
+    connection: str
+    since: When | None
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One way to narrow a list."""
+
+    title: str
+    href: str
+    number: int
+    chosen: bool
+
+
+def waiting_of(connection: Reader) -> list[Waiting]:
+    """All kinds of records that wait, in the order of ``KINDS``."""
+    known = {feed.number: feed for feed in feeds_of(connection)}
+    counted: dict[tuple[int, State, str], int] = {}
+    for number, kinds in states(connection).items():
+        for (state, reason, _, _), many in kinds.items():
+            if state in DECISIONS:
+                kind = (number, State(state), reason)
+                counted[kind] = counted.get(kind, 0) + many
+    order = {kind: place for place, kind in enumerate(KINDS)}
+    found = [Waiting(known[feed], state, reason, many) for (feed, state, reason), many in counted.items()]
+    return sorted(found, key=lambda one: (order.get((one.state, one.reason), len(order)), one.feed.number))
+
+
+def wanted_of(waiting: list[Waiting], wanted: Filter) -> list[Waiting]:
+    """Those kinds that a filter wants."""
+    return [one for one in waiting if wanted.takes(one.feed) and wanted.covers(one.state, one.reason)]
+
+
+def verbs_of(kinds: list[Waiting]) -> dict[Verb, int]:
+    """What can be decided about how many of these records."""
+    numbers = {
+        verb: sum(one.number for one in kinds if verb in KINDS[one.state, one.reason].effects)
+        for verb in Verb
+    }
+    return {verb: number for verb, number in numbers.items() if number}
+
+
+def item_of(record: Found, now: int) -> Item:
+    """A record as a list shows it."""
+    known = KINDS.get((State(record.state), record.reason))
+    title = known.title if known else STATES[State(record.state)]
+    details = [
+        *(FIELDS.get(name, name).lower() for name in record.fields),
+        *(f"marked {mark}" for mark in record.marks),
+    ]
+    return Item(
+        href=f"/records/{record.number}",
+        id=record.id,
+        name=record.name,
+        title=title,
+        state=State(record.state),
+        detail=", ".join(details),
+        stream=str(record.feed.stream).removesuffix("s").capitalize(),
+        connection=record.feed.connection,
+        since=When.of(record.since_at, now),
+    )
+
+
+class Lists:
+    """The page of a list."""
+
+    def __init__(self, desk: Desk, templates: Templates) -> None:
+        self._desk = desk
+        self._templates = templates
+
+    def add_to(self, application: web.Application, guarded: Callable[..., Any]) -> None:
+        """Add its address."""
+        application.router.add_get("/records", guarded(self._show))
+
+    async def _show(self, request: web.Request) -> web.StreamResponse:
+        wanted = Filter.of(request.query)
+        after, before = (_number(request.query.get(name, "")) for name in ("after", "before"))
+        waiting, page = await asyncio.to_thread(_look, self._desk.ledger.path, wanted, after, before)
+        mine = wanted_of(waiting, wanted)
+        now = self._desk.clock()
+        return self._templates.render(
+            request,
+            "records.html",
+            here="records",
+            total=sum(one.number for one in mine),
+            items=[item_of(record, now) for record in page.records],
+            kinds=[*_kinds(waiting, wanted)],
+            places=[*_places(waiting, wanted)],
+            several=len({one.feed.connection for one in waiting}) > 1,
+            why=KINDS[State(wanted.state), wanted.reason].why if _is_one_kind(wanted) else "",
+            verbs=[(verb, LABELS[verb], number) for verb, number in verbs_of(mine).items()],
+            pairs=wanted.pairs(),
+            earlier=wanted.href(before=page.records[0].number) if page.records and page.earlier else "",
+            later=wanted.href(after=page.records[-1].number) if page.records and page.later else "",
+        )
+
+
+def _look(path: Path, wanted: Filter, after: int, before: int) -> tuple[list[Waiting], Page]:
+    with reading(path) as connection:
+        waiting = waiting_of(connection)
+        kinds = [one.kind for one in wanted_of(waiting, wanted)]
+        return waiting, page_of(connection, kinds, after=after, before=before, most=MOST)
+
+
+def _is_one_kind(wanted: Filter) -> bool:
+    return (wanted.state, wanted.reason) in KINDS
+
+
+def _kinds(waiting: list[Waiting], wanted: Filter) -> Iterator[Choice]:
+    """All that waits, and each kind of it; those of which none waits are not offered."""
+    here = [one for one in waiting if wanted.takes(one.feed)]
+    everything = replace(wanted, state="", reason="")
+    yield Choice("All", everything.href(), sum(one.number for one in here), chosen=wanted == everything)
+    for (state, reason), kind in KINDS.items():
+        one_kind = replace(wanted, state=str(state), reason=str(reason))
+        number = sum(one.number for one in here if (one.state, one.reason) == (state, reason))
+        if number or one_kind == wanted:
+            yield Choice(kind.title, one_kind.href(), number, chosen=one_kind == wanted)
+
+
+def _places(waiting: list[Waiting], wanted: Filter) -> Iterator[list[Choice]]:
+    """Which stream, and which connection, where there are several."""
+    here = [one for one in waiting if wanted.covers(one.state, one.reason)]
+    streams = sorted({str(one.feed.stream) for one in waiting})
+    names = sorted({one.feed.connection for one in waiting})
+    if len(streams) > 1 or wanted.stream:
+        of_streams = [("Both lists", ""), *((name.capitalize(), name) for name in streams)]
+        yield [_place(here, wanted, replace(wanted, stream=name), title) for title, name in of_streams]
+    if len(names) > 1 or wanted.connection:
+        of_names = [("All connections", ""), *((name, name) for name in names)]
+        yield [_place(here, wanted, replace(wanted, connection=name), title) for title, name in of_names]
+
+
+def _place(here: list[Waiting], wanted: Filter, other: Filter, title: str) -> Choice:
+    number = sum(one.number for one in here if other.takes(one.feed))
+    return Choice(title, other.href(), number, chosen=other == wanted)
+
+
+def _number(text: str) -> int:
+    """A record's number in an address; 0 where there is none."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS else 0

@@ -1,0 +1,347 @@
+"""What the overview says of each connection: from the snapshot and its figures to what is shown. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlencode
+
+from bridge.admin.charts import Chart, chart
+from bridge.admin.words import KINDS
+from bridge.ledger.sweeps import COUNTS
+from bridge.records import Job
+from bridge.status.figures import Figures
+from bridge.status.sentences import what_trakor_has
+from bridge.status.snapshot import DECISIONS
+from bridge.status.times import age, iso, moment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from bridge.ledger.runs import Run
+    from bridge.status.snapshot import ConnectionStatus, Flow, Snapshot, StreamStatus
+
+__all__ = ["Badge", "Connection", "Decision", "Note", "Row", "RunRow", "Tone", "When", "counted", "overview"]
+
+TOKEN_SOON: Final = 24 * 3_600_000
+"""Milliseconds before its end from which a token that is not renewed is worth a warning."""
+
+LATE: Final = 900.0
+"""Seconds that a record waits to be sent from which that is told."""
+
+
+class Tone(StrEnum):
+    """How things are; never told by the colour alone."""
+
+    OK = "ok"
+    BUSY = "busy"
+    ASK = "ask"
+    STOP = "stop"
+    IDLE = "idle"
+
+
+@dataclass(frozen=True, slots=True)
+class Badge:
+    """How things are with a connection, in a word or two."""
+
+    tone: Tone
+    word: str
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One thing to know, and where to go for it."""
+
+    tone: Tone
+    text: str
+    href: str = ""
+    link: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class When:
+    """A moment: for the machine, in full, and as a reader thinks of it."""
+
+    iso: str
+    full: str
+    age: str
+
+    @classmethod
+    def of(cls, at: int | None, now: int) -> When | None:
+        """The moment, where there is one."""
+        return None if at is None else cls(iso(at), moment(at), age(at, now))
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One stream of a connection."""
+
+    name: str
+    in_trakor: int
+    to_send: int
+    decisions: int
+    left_out: int
+    read: str
+    read_at: When | None
+    next_at: When | None
+    href: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One kind of records that wait for a person."""
+
+    title: str
+    why: str
+    number: int
+    href: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """One run, with its numbers of all streams together."""
+
+    what: str
+    began: When | None
+    took: str
+    state: str
+    tone: Tone
+    counts: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """One pair of organisations, as the overview shows it."""
+
+    name: str
+    badge: Badge
+    sentence: str
+    notes: list[Note]
+    rows: list[Row]
+    decisions: list[Decision]
+    flows: list[Note]
+    charts: list[Chart]
+    runs: list[RunRow]
+    last_webhook: When | None
+    waiting_webhooks: int
+    unreadable_webhooks: int
+    by_action: list[tuple[str, int, When | None]]
+
+
+def overview(snapshot: Snapshot, figures: Mapping[str, Figures]) -> list[Connection]:
+    """All connections.
+
+    Args:
+        snapshot: What there is to know.
+        figures: More of it, by the connection's name.
+    """
+    return [
+        _connection(status, figures.get(name, Figures()), snapshot.at)
+        for name, status in snapshot.connections.items()
+    ]
+
+
+def counted(connections: Iterable[Connection]) -> list[str]:
+    """The numbers that say anything: with those that are 0 in each run the table would be too wide."""
+    runs = [run for one in connections for run in one.runs]
+    return [word for word in COUNTS if word == "read" or any(run.counts[word] for run in runs)]
+
+
+def _connection(status: ConnectionStatus, figures: Figures, now: int) -> Connection:
+    started = any(stream.known or stream.last_sweep for stream in status.streams.values())
+    numbers = figures.webhooks
+    return Connection(
+        name=status.name,
+        badge=_badge(status, started=started),
+        sentence=_sentence(status, started=started),
+        notes=[*_notes(status, now)],
+        rows=[_row(status.name, str(name), stream, now) for name, stream in status.streams.items()],
+        decisions=_decisions(status.name, figures),
+        flows=[*_flows(status, now)],
+        charts=_charts(figures),
+        runs=[_run(run, now) for run in figures.runs],
+        last_webhook=When.of(status.webhooks.last_at, now),
+        waiting_webhooks=status.webhooks.waiting,
+        unreadable_webhooks=status.webhooks.unreadable,
+        by_action=[
+            (action, number, When.of(last_at or None, now))
+            for action, (number, last_at) in sorted(numbers.by_action.items() if numbers else ())
+        ],
+    )
+
+
+def _badge(status: ConnectionStatus, *, started: bool) -> Badge:
+    """The worst first: what is stopped, what waits for a person, what is under way."""
+    stopped = [flow for flow in (status.sending, status.reading) if flow.state == "paused"]
+    if any(not flow.by_person for flow in stopped):
+        return Badge(Tone.STOP, "Stopped")
+    if stopped:
+        return Badge(Tone.ASK, "Paused")
+    if not started:
+        return Badge(Tone.IDLE, "Nothing yet")
+    if status.total(*DECISIONS):
+        return Badge(Tone.ASK, "Waits for you")
+    if any(stream.to_send or _under_way(stream) for stream in status.streams.values()):
+        return Badge(Tone.BUSY, "Working")
+    return Badge(Tone.OK, "All is well")
+
+
+def _under_way(stream: StreamStatus) -> bool:
+    return stream.last_sweep is not None and stream.last_sweep.ended_at is None
+
+
+def _sentence(status: ConnectionStatus, *, started: bool) -> str:
+    """The one sentence that says it; what changes every second is not in it, since it is read aloud."""
+    if not started:
+        return "Nothing has been read from Salestrekker yet."
+    if first := _first_sweep(status):
+        return first
+    waiting = status.total(*DECISIONS)
+    asked = f" {waiting:,} {'needs' if waiting == 1 else 'need'} a decision." if waiting else ""
+    return what_trakor_has(status) + asked
+
+
+def _first_sweep(status: ConnectionStatus) -> str:
+    """What is said while nothing was ever read to its end."""
+    sweeps = [stream.last_sweep for stream in status.streams.values()]
+    if not any(sweep and sweep.ended_at is None for sweep in sweeps):
+        return ""
+    if any(sweep and sweep.ended_at is not None for sweep in sweeps):
+        return ""
+    if any(stream.in_trakor for stream in status.streams.values()):
+        return what_trakor_has(status)
+    return "Everything in Salestrekker is being read for the first time."
+
+
+def _notes(status: ConnectionStatus, now: int) -> Iterator[Note]:
+    for what, flow in (("Sending to Trakor", status.sending), ("Reading from Salestrekker", status.reading)):
+        if flow.state == "paused":
+            yield _paused(what, flow, now)
+    to_send = sum(stream.to_send for stream in status.streams.values())
+    if to_send:
+        late = (
+            f"; the first one has waited for {_span(status.lag_seconds)}" if status.lag_seconds > LATE else ""
+        )
+        yield Note(Tone.BUSY, f"{to_send:,} {'is' if to_send == 1 else 'are'} on the way to Trakor{late}.")
+    for name, stream in status.streams.items():
+        if said := _of_sweep(str(name), stream, now):
+            yield said
+
+
+def _paused(what: str, flow: Flow, now: int) -> Note:
+    since = f" since {moment(flow.since_at)} ({age(flow.since_at, now)})" if flow.since_at else ""
+    if flow.by_person:
+        kept = "Nothing is lost: everything still arrives, and waits."
+        return Note(Tone.ASK, f"{what} is paused{since}: {flow.reason.rstrip('.')}. {kept}")
+    due = f" The next try is due {age(flow.next_try_at, now)}." if flow.next_try_at else ""
+    return Note(Tone.STOP, f"{what} has stopped{since}: {flow.reason.rstrip('.')}.{due} Nothing is lost.")
+
+
+def _of_sweep(name: str, stream: StreamStatus, now: int) -> Note | None:
+    sweep = stream.last_sweep
+    if sweep is None:
+        return None
+    if sweep.ended_at is None:
+        return Note(Tone.BUSY, f"The {name} are being read: {sweep.read:,} so far.")
+    if not sweep.complete:
+        why = f": {sweep.problem.rstrip('.')}" if sweep.problem else ""
+        return Note(Tone.ASK, f"The {name} were not all read {age(sweep.ended_at, now)}{why}.")
+    if sweep.missing:
+        return Note(
+            Tone.ASK,
+            f"{sweep.missing:,} {name} were missing from Salestrekker's list, which is suspiciously many:"
+            " none was marked as gone.",
+        )
+    return None
+
+
+def _row(connection: str, name: str, stream: StreamStatus, now: int) -> Row:
+    sweep = stream.last_sweep
+    return Row(
+        name=name.capitalize(),
+        in_trakor=stream.in_trakor,
+        to_send=stream.to_send,
+        decisions=sum(stream.states[state] for state in DECISIONS),
+        left_out=stream.left_out,
+        read="never" if sweep is None else "now" if sweep.ended_at is None else "",
+        read_at=When.of(sweep.ended_at, now) if sweep else None,
+        next_at=When.of(stream.next_sweep_at, now),
+        href=f"/records?{urlencode({'connection': connection, 'stream': name})}",
+    )
+
+
+def _decisions(connection: str, figures: Figures) -> list[Decision]:
+    return [
+        Decision(
+            kind.title,
+            kind.why,
+            number,
+            "/records?"
+            + urlencode({"connection": connection, "state": state, **({"reason": reason} if reason else {})}),
+        )
+        for (state, reason), kind in KINDS.items()
+        if (number := figures.waiting.get((state, reason), 0))
+    ]
+
+
+def _flows(status: ConnectionStatus, now: int) -> Iterator[Note]:
+    """How reading, sending and the log-in are, in a line each."""
+    for what, flow in (("Reading", status.reading), ("Sending", status.sending)):
+        if flow.state != "paused":
+            yield Note(Tone.OK, what, link="works")
+        else:
+            yield Note(Tone.ASK if flow.by_person else Tone.STOP, what, link="paused")
+    expires = status.token_expires_at
+    if expires is not None:
+        tone = Tone.OK if expires > now + TOKEN_SOON else Tone.ASK if expires > now else Tone.STOP
+        verb = "valid, ends" if expires > now else "ended"
+        yield Note(tone, "Salestrekker log-in", link=f"{verb} {age(expires, now)}")
+
+
+def _charts(figures: Figures) -> list[Chart]:
+    hours, days = len(figures.hours), len(figures.days)
+    return [
+        chart(
+            f"Delivered in the last {hours} hours",
+            figures.hours,
+            lambda index: _ago(hours - 1 - index, "hour"),
+            first=f"{hours} hours ago",
+            last="now",
+        ),
+        chart(
+            f"Delivered in the last {days} days",
+            figures.days,
+            lambda index: _ago(days - 1 - index, "day"),
+            first=f"{days} days ago",
+            last="now",
+        ),
+    ]
+
+
+def _ago(past: int, unit: str) -> str:
+    if not past:
+        return "This hour" if unit == "hour" else "The last 24 hours"
+    return f"{past} {unit}{'s' if past > 1 else ''} ago"
+
+
+RUNS: Final[Mapping[str, str]] = MappingProxyType(
+    {Job.CONTACTS: "Contacts", Job.PRODUCTS: "Products", Job.RECONCILE: "Everything"}
+)
+"""What a run of the daemon read; any other one is named by its command."""
+
+
+def _run(run: Run, now: int) -> RunRow:
+    counts = {word: sum(of.get(word, 0) for of in run.counts.values()) for word in COUNTS}
+    began = When.of(run.began_at, now)
+    what = RUNS.get(run.command, run.command.capitalize())
+    if run.ended_at is None:
+        return RunRow(what, began, "", "under way or interrupted", Tone.BUSY, counts)
+    state, tone = ("complete", Tone.OK) if run.complete else ("in part", Tone.ASK)
+    return RunRow(what, began, _span((run.ended_at - run.began_at) / 1000), state, tone, counts)
+
+
+def _span(seconds: float) -> str:
+    """A span of time in its largest unit."""
+    return age(0, round(seconds * 1000)).removesuffix(" ago").replace("just now", "under 1 second")

@@ -1,0 +1,85 @@
+"""The status page: all its addresses, and the overview.
+
+::
+
+    Entrance ──> /               overview, kept live by /live
+                 /records        lists of what waits, and decisions on many (lists.py, many.py)
+                 /records/NUMBER one record, and a decision on it (record.py)
+                 /search         by id, SKU or name (searching.py)
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from bridge.admin.entrance import Entrance
+from bridge.admin.lists import Lists
+from bridge.admin.many import Many
+from bridge.admin.overview import When, counted, overview
+from bridge.admin.passwords import COST
+from bridge.admin.record import RecordPage
+from bridge.admin.rendering import HERE, Templates, add_headers
+from bridge.admin.searching import Searching
+from bridge.status.figures import figures
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from aiohttp import web
+
+    from bridge.admin.desk import Desk
+
+__all__ = ["Pages"]
+
+
+class Pages:
+    """The pages, as routes of an application.
+
+    Args:
+        desk: How to look and to decide.
+        password: Asked for by a log-in page; empty: none, on a loopback address only.
+        cost: Of the password's slow hash.
+    """
+
+    def __init__(self, desk: Desk, *, password: str = "", cost: int = COST) -> None:
+        self._desk = desk
+        self._templates = Templates(desk.problem)
+        self._entrance = Entrance(self._templates, password, cost)
+        self._many = Many(desk, self._templates)
+
+    def add_to(self, application: web.Application) -> None:
+        """Add all addresses, and the headers that each answer has, to an application that has not started."""
+        application.on_response_prepare.append(add_headers)
+        application.router.add_static("/static", HERE / "static")
+        self._entrance.add_to(application)
+        guarded = self._entrance.guarded
+        application.router.add_get("/", guarded(self._overview))
+        application.router.add_get("/live", guarded(self._live))
+        Lists(self._desk, self._templates).add_to(application, guarded)
+        self._many.add_to(application, guarded)
+        RecordPage(self._desk, self._templates).add_to(application, guarded)
+        Searching(self._desk, self._templates).add_to(application, guarded)
+
+    async def close(self) -> None:
+        """End what is under way: a decision on many stops after the part that is being written."""
+        await self._many.close()
+
+    async def _overview(self, request: web.Request) -> web.StreamResponse:
+        return self._templates.render(request, "overview.html", here="overview", **await self._now())
+
+    async def _live(self, request: web.Request) -> web.StreamResponse:
+        return self._templates.render(request, "live.html", **await self._now())
+
+    async def _now(self) -> dict[str, Any]:
+        """All that the overview shows."""
+        snapshot = await self._desk.snapshot()
+        more = await asyncio.to_thread(figures, self._desk.ledger.path, snapshot.at)
+        connections = overview(snapshot, more)
+        return {
+            "connections": connections,
+            "others": snapshot.others,
+            "counts": counted(connections),
+            "at": When.of(snapshot.at, snapshot.at),
+            "size": "" if snapshot.size is None else f"{snapshot.size / 2**20:,.1f} MiB",
+        }

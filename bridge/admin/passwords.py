@@ -1,0 +1,118 @@
+"""The password of the status page's own log-in: slow to guess, even for who has the process's memory."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import math
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["LogIn", "SlowPassword", "Verdict"]
+
+COST: Final = 2**14
+"""Of scrypt, with blocks of 8: 16 MiB and some 50 ms for each guess (RFC 7914; OWASP's page on passwords)."""
+
+LONGEST: Final = 1024
+"""Characters of what somebody may give as a password: more is none."""
+
+TRIES: Final = 5
+"""So many wrong ones may come from one address in a minute; then it has to wait."""
+
+WITHIN: Final = 60.0
+"""Seconds of that minute."""
+
+MOST_WAITING: Final = 8
+"""So many guesses wait for their turn, whoever they are from; the next ones are sent away."""
+
+MOST_ADDRESSES: Final = 4096
+"""So many addresses are remembered."""
+
+
+class SlowPassword:
+    """Knows a password by its slow hash alone.
+
+    Args:
+        password: Empty: none is wanted.
+        cost: scrypt's, a power of two.
+    """
+
+    def __init__(self, password: str, cost: int = COST) -> None:
+        self._cost = cost
+        self._salt = secrets.token_bytes(16)
+        self._hash = self._of(password) if password else b""
+
+    @property
+    def wanted(self) -> bool:
+        """Whether one has to be given."""
+        return bool(self._hash)
+
+    def fits(self, given: str) -> bool:
+        """Whether it is the password; takes some 50 ms of a core either way."""
+        return len(given) <= LONGEST and hmac.compare_digest(self._of(given), self._hash)
+
+    def _of(self, password: str) -> bytes:
+        return hashlib.scrypt(password.encode(), salt=self._salt, n=self._cost, r=8, p=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is said to a guess: it fits, it does not, or it has to wait so many seconds."""
+
+    fits: bool
+    wait: int = 0
+
+
+class LogIn:
+    """Lets in who knows the password, one guess at a time, and few from each address.
+
+    Args:
+        password: The password.
+        clock: Seconds of a clock that is never set.
+    """
+
+    def __init__(self, password: SlowPassword, clock: Callable[[], float]) -> None:
+        self._password = password
+        self._clock = clock
+        self._turn = asyncio.Lock()
+        self._waiting = 0
+        self._wrong: dict[str, list[float]] = {}
+
+    async def try_(self, address: str, given: str) -> Verdict:
+        """Look at one guess.
+
+        Args:
+            address: Where it comes from.
+            given: The password that was given.
+        """
+        if wait := self._wait(address):
+            return Verdict(fits=False, wait=wait)
+        if self._waiting >= MOST_WAITING:
+            return Verdict(fits=False, wait=10)
+        self._waiting += 1
+        try:
+            async with self._turn:
+                fits = await asyncio.to_thread(self._password.fits, given)
+        finally:
+            self._waiting -= 1
+        if fits:
+            self._wrong.pop(address, None)
+        else:
+            self._note(address)
+        return Verdict(fits)
+
+    def _wait(self, address: str) -> int:
+        """Seconds until another guess of that address is looked at; 0: at once."""
+        times = [at for at in self._wrong.get(address, ()) if at > self._clock() - WITHIN]
+        return math.ceil(times[-TRIES] + WITHIN - self._clock()) if len(times) >= TRIES else 0
+
+    def _note(self, address: str) -> None:
+        times = self._wrong.pop(address, [])
+        while len(self._wrong) >= MOST_ADDRESSES:
+            del self._wrong[next(iter(self._wrong))]
+        self._wrong[address] = [*times[-TRIES:], self._clock()]

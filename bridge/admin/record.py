@@ -1,0 +1,268 @@
+"""One record: what its state means, what was sent, what Salestrekker says now, what can be done."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+
+from aiohttp import web
+
+from bridge.admin.entrance import form_text, visit_of
+from bridge.admin.overview import Tone, When
+from bridge.admin.visits import Said
+from bridge.admin.words import FIELDS, KINDS, LABELS, STATES
+from bridge.errors import BridgeError, UserError
+from bridge.ledger.engine import reading
+from bridge.ledger.pauses import Direction, pause_of
+from bridge.ledger.persons import Verb, decide_each
+from bridge.ledger.reading import Wanted, find, history_of, standing_of
+from bridge.naming import fit
+from bridge.records import Claim, State, Stream
+from bridge.status.explaining import by_itself, event, meaning, ways
+from bridge.status.times import moment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from bridge.admin.desk import Desk
+    from bridge.admin.rendering import Templates
+    from bridge.ledger.pauses import Pause
+    from bridge.ledger.persons import Decided
+    from bridge.ledger.reading import Found, Line, Reader, Standing
+
+__all__ = ["RecordPage", "done"]
+
+FIELDS_OF: Final = MappingProxyType(
+    {Stream.CONTACTS: ("name", "contact_info"), Stream.PRODUCTS: ("name", "description", "price")}
+)
+"""What is sent of a record."""
+
+TONES: Final = MappingProxyType(
+    {
+        State.PENDING: Tone.BUSY,
+        State.DELIVERED: Tone.OK,
+        State.MERGED: Tone.OK,
+        State.SKIPPED: Tone.IDLE,
+        State.DROPPED: Tone.IDLE,
+    }
+)
+"""How things are with a record in a state; in any other one it waits for a person."""
+
+LONGEST_NAME: Final = 2_000
+"""Characters that a name of one's own may have before it is made fit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """All that the ledger has of one record."""
+
+    record: Found
+    standing: Standing
+    history: Sequence[Line]
+    reading_paused: Pause | None
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field, as it is (to be) sent: its text, or what is known without it."""
+
+    name: str
+    title: str
+    text: str = ""
+    known: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One button."""
+
+    verb: Verb
+    label: str
+    effect: str
+    named: bool
+
+
+class RecordPage:
+    """The page of a record, and decisions on it."""
+
+    def __init__(self, desk: Desk, templates: Templates) -> None:
+        self._desk = desk
+        self._templates = templates
+
+    def add_to(self, application: web.Application, guarded: Callable[..., Any]) -> None:
+        """Add its addresses."""
+        one = r"/records/{number:\d{1,18}}"
+        application.router.add_get(one, guarded(self._show))
+        application.router.add_get(f"{one}/now", guarded(self._show_now))
+        application.router.add_post(f"{one}/decide", guarded(self._decide))
+
+    async def _show(self, request: web.Request) -> web.StreamResponse:
+        look = await self._look(request)
+        record, now = look.record, self._desk.clock()
+        known = KINDS.get((State(record.state), record.reason))
+        first, *more = meaning(record, look.standing, now)
+        return self._templates.render(
+            request,
+            "record.html",
+            here="records",
+            record=record,
+            kind=str(record.feed.stream).removesuffix("s").capitalize(),
+            title=known.title if known else STATES[State(record.state)],
+            tone=TONES.get(State(record.state), Tone.ASK),
+            first=first,
+            more=more,
+            since=When.of(record.since_at, now),
+            trakor_ids=_trakor_ids(look),
+            by_itself=by_itself(record),
+            actions=_actions(look),
+            history=[(When.of(line.at, now), event(line)) for line in reversed(look.history)],
+            app=self._desk.app_of(record.feed.connection),
+            can_be_read=not record.forgotten,
+        )
+
+    async def _show_now(self, request: web.Request) -> web.StreamResponse:
+        """What Salestrekker says at this moment, beside what was sent; nothing of it is kept."""
+        look = await self._look(request)
+        said, why = await self._read_now(look)
+        return self._templates.render(
+            request, "now.html", fields=_fields(look), said=said, why=why, sent=_sent(look)
+        )
+
+    async def _read_now(self, look: Look) -> tuple[Mapping[str, str] | None, str]:
+        """What Salestrekker says, or why that is not known."""
+        record, paused = look.record, look.reading_paused
+        if paused is not None:
+            reason = paused.reason.rstrip(".")
+            return None, f"Reading from Salestrekker is paused since {moment(paused.since_at)}: {reason}."
+        try:
+            said = await self._desk.read_now(record.feed.connection, record.feed.stream, record.id)
+        except BridgeError as fault:
+            return None, f"It could not be read: {str(fault).rstrip('.')}."
+        return said, "" if said is not None else "Salestrekker has no such record any more."
+
+    async def _decide(self, request: web.Request) -> web.StreamResponse:
+        number = int(request.match_info["number"])
+        verb = _verb(await form_text(request, "verb"))
+        name = await form_text(request, "name")
+        decided = await self._desk.ledger.call(
+            decide_each,
+            verb,
+            Wanted(numbers=[number]),
+            self._desk.policy_of,
+            now=self._desk.clock(),
+            name=self._claim(name) if name else None,
+            by=place_of(request),
+        )
+        if not decided:
+            raise web.HTTPNotFound(text="There is no such record.")
+        self._desk.on_decided()
+        visit_of(request).said = _said(verb, decided[0])
+        raise web.HTTPSeeOther(f"/records/{number}")
+
+    def _claim(self, name: str) -> Claim:
+        """The name that a person gave, made fit."""
+        whole = fit(name) if len(name) <= LONGEST_NAME else ""
+        if not whole:
+            raise UserError("A name needs characters that can be seen, and an end.")
+        return Claim(whole, self._desk.name_key(whole))
+
+    async def _look(self, request: web.Request) -> Look:
+        look = await asyncio.to_thread(_look, self._desk, int(request.match_info["number"]))
+        if look is None:
+            raise web.HTTPNotFound(text="There is no such record.")
+        return look
+
+
+def place_of(request: web.Request) -> str:
+    """From where a person decides, as the history has it."""
+    return f"on the status page, from {request.remote}"
+
+
+def done(verb: Verb, record: Found) -> str:
+    """What is done with a record now that it was decided on, after "it"."""
+    if record.retry:
+        return "is decided anew when it is next read"
+    if record.state == State.PENDING:
+        return f"will be sent as “{record.name}”" if record.name else "will be sent"
+    if record.state == State.DELIVERED:
+        return "counts as delivered"
+    if record.state == State.MERGED:
+        return "shares the record of another one in Trakor"
+    if record.state == State.DROPPED:
+        return "is not sent, and nobody is asked again"
+    return f"was decided anew ({verb}) and still waits"
+
+
+def _said(verb: Verb, decided: Decided) -> Said:
+    """What is told after a decision on one record."""
+    if decided.refusal is None:
+        return Said("ok", f"Done: it {done(verb, decided.record)}.")
+    advice = decided.refusal.advice
+    # Some advice names a command: the buttons of the page are at hand instead.
+    more = f" {advice[0].upper()}{advice[1:]}." if advice and "`" not in advice else ""
+    refusal = str(decided.refusal)
+    return Said("ask", f"That could not be done: {refusal.rstrip('.')}.{more}")
+
+
+def _verb(word: str) -> Verb:
+    if word not in {*Verb}:
+        raise web.HTTPBadRequest(text="There is no such decision.")
+    return Verb(word)
+
+
+def _look(desk: Desk, number: int) -> Look | None:
+    with reading(desk.ledger.path) as connection:
+        found = find(connection, Wanted(numbers=[number]))
+        return _of(connection, found[0]) if found else None
+
+
+def _of(connection: Reader, record: Found) -> Look:
+    return Look(
+        record,
+        standing_of(connection, record),
+        history_of(connection, record.number),
+        pause_of(connection, record.feed.connection, Direction.READING),
+    )
+
+
+def _actions(look: Look) -> list[Action]:
+    return [
+        Action(
+            Verb(way.verb),
+            "Send under this name" if way.named else LABELS[Verb(way.verb)],
+            way.effect[0].upper() + way.effect[1:] + ".",
+            way.named,
+        )
+        for way in ways(look.record, look.standing)
+    ]
+
+
+def _trakor_ids(look: Look) -> list[str]:
+    claimant = look.standing.claimant
+    if look.standing.trakor_ids or look.record.state != State.MERGED or claimant is None:
+        return [*look.standing.trakor_ids]
+    return [claimant.trakor_id] if claimant.trakor_id else []
+
+
+def _fields(look: Look) -> list[Field]:
+    """The fields as they are to be sent; of what was sent only which ones differ is kept."""
+    names = FIELDS_OF[look.record.feed.stream]
+    draft = look.standing.draft
+    if draft is not None:
+        said = draft.payload.fields() | {"name": look.record.name or draft.payload.name}
+        return [Field(name, FIELDS[name], said.get(name, "")) for name in names]
+    if not look.standing.trakor_ids:
+        return [Field(name, FIELDS[name], known="not sent") for name in names]
+    differs = {*look.record.fields}
+    return [
+        Field(name, FIELDS[name], known="something else" if name in differs else "the same") for name in names
+    ]
+
+
+def _sent(look: Look) -> str:
+    """The head of the column of what was, or is to be, sent."""
+    if look.standing.draft is None:
+        return "In Trakor" if look.standing.trakor_ids else "Sent"
+    return "To be sent"

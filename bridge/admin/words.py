@@ -1,0 +1,145 @@
+"""What the status page calls things, and what a decision does to many records at once.
+
+The words of the ledger stay words of the ledger (docs/glossary.md): these are their titles, for a reader
+who has never seen a configuration file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+from bridge.ledger.persons import Verb
+from bridge.records import Reason, State
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["FIELDS", "KINDS", "LABELS", "STATES", "Kind"]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Why records wait for a person, and what a person can do about all of them.
+
+    Attributes:
+        title: In a few words.
+        why: In a sentence or two.
+        effects: What each possible decision does.
+    """
+
+    title: str
+    why: str
+    effects: Mapping[Verb, str]
+
+
+_NEVER: Final = "They are never sent, and nobody is asked again."
+_LEFT: Final = "Trakor keeps what it has, and nobody is asked again."
+_NEXT_READ: Final = "Each is decided anew when it is next read from Salestrekker."
+
+KINDS: Final[Mapping[tuple[State, str], Kind]] = MappingProxyType(
+    {
+        (State.HELD, Reason.SAME_NAME): Kind(
+            "Same name",
+            "Another record has the same name. Trakor knows records by their names alone, so it would take "
+            "the two for one.",
+            {
+                Verb.ACCEPT: "Each is sent under a name that tells it apart, such as “Jane Smith "
+                "(jane@example.org)”. One that has nothing to tell it apart stays where it is.",
+                Verb.RETRY: "Each is decided anew now: useful once the others were renamed or dropped.",
+                Verb.DROP: _NEVER,
+            },
+        ),
+        (State.HELD, Reason.RENAMED): Kind(
+            "Renamed",
+            "The name has changed in Salestrekker since it was sent. Trakor cannot rename: there it still "
+            "has the old name.",
+            {
+                Verb.ACCEPT: "Each is created in Trakor under its new name. The old records there stay.",
+                Verb.DROP: _LEFT,
+            },
+        ),
+        (State.HELD, Reason.REMAPPED): Kind(
+            "Named otherwise by the map",
+            "The configuration was changed and now gives another name. In Trakor it still has the old one.",
+            {
+                Verb.ACCEPT: "Each is created in Trakor under its new name. The old records there stay.",
+                Verb.DROP: _LEFT,
+            },
+        ),
+        (State.HELD, Reason.SAME_PARTY): Kind(
+            "Taken for another",
+            "Trakor answered with the record of another one, as if both were one.",
+            {
+                Verb.ACCEPT: "They are one: each shares the record of the other.",
+                Verb.RETRY: _NEXT_READ,
+                Verb.DROP: _NEVER,
+            },
+        ),
+        (State.HELD, Reason.EXISTING): Kind(
+            "In Trakor before",
+            "Trakor had a record of this name already. Whether it is the same one is for you to say.",
+            {
+                Verb.ACCEPT: "They are the same: the record that Trakor had counts as this one's.",
+                Verb.DROP: _LEFT,
+            },
+        ),
+        (State.REJECTED, Reason.MAPPING): Kind(
+            "Not usable as it is",
+            "Something in it makes no sense to Trakor, such as a price below zero. It is looked at again "
+            "whenever it is read: correct it in Salestrekker.",
+            {Verb.RETRY: _NEXT_READ, Verb.DROP: _NEVER},
+        ),
+        (State.REJECTED, Reason.REFUSED): Kind(
+            "Refused by Trakor",
+            "Trakor did not take it as it is. It is sent again by itself when it has changed in "
+            "Salestrekker.",
+            {Verb.RETRY: "Each is sent once more as it is.", Verb.DROP: _NEVER},
+        ),
+        (State.REJECTED, Reason.SERVER_ERROR): Kind(
+            "Trakor failed on it",
+            "Trakor failed on it again and again while it took others. It is sent again by itself when it "
+            "has changed in Salestrekker.",
+            {Verb.RETRY: "Each is sent once more as it is.", Verb.DROP: _NEVER},
+        ),
+        (State.DRIFTED, ""): Kind(
+            "Changed since it was sent",
+            "It has changed in Salestrekker, and Trakor cannot update. Correct it in Trakor by hand, then "
+            "accept.",
+            {
+                Verb.ACCEPT: "Each counts as corrected in Trakor by hand. Nothing is sent.",
+                Verb.DROP: _LEFT,
+            },
+        ),
+    }
+)
+"""All that waits for a person, in the order in which a page lists it."""
+
+STATES: Final = MappingProxyType(
+    {
+        State.PENDING: "To be sent",
+        State.DELIVERED: "Delivered",
+        State.MERGED: "Merged",
+        State.SKIPPED: "Left out",
+        State.HELD: "Held",
+        State.REJECTED: "Rejected",
+        State.DRIFTED: "Drifted",
+        State.DROPPED: "Dropped",
+    }
+)
+"""The titles of states."""
+
+LABELS: Final = MappingProxyType({Verb.ACCEPT: "Accept", Verb.RETRY: "Try again", Verb.DROP: "Drop"})
+"""What the buttons say."""
+
+FIELDS: Final = MappingProxyType(
+    {
+        "name": "Name",
+        "contact_info": "Contact info",
+        "description": "Description",
+        "price": "Price",
+        "qualifier": "Told apart by",
+    }
+)
+"""The titles of what is sent."""
