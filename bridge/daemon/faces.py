@@ -66,6 +66,7 @@ class Faces:
         self._clock = clock
         self._alive_at = time.monotonic()
         self._written_at = -GOOD_FOR
+        self._closing: asyncio.Task[None] | None = None
         self._inbox = Inbox(ledger, on_kept=on_events)
         listener = settings.webhooks
         self._receiver = Receiver(
@@ -103,12 +104,15 @@ class Faces:
             log.info("webhooks are off", reason="no connection has a [webhooks] token")
             return admin, None
         webhooks = await self._receiver.start(settings.webhooks.host, settings.webhooks.port)
-        stack.push_async_callback(self._receiver.stop)
+        stack.push_async_callback(self._stopped_accepting)
         return admin, webhooks
 
-    async def stop_accepting(self) -> None:
-        """Take no more webhooks; those under way are answered."""
-        await self._receiver.stop()
+    def stop_accepting(self) -> None:
+        """Take no more webhooks; those under way are answered, while all else winds up."""
+        self._closing = asyncio.create_task(self._receiver.stop(), name="webhooks' end")
+
+    async def _stopped_accepting(self) -> None:
+        await (self._closing or self._receiver.stop())
 
     def replace(self, settings: Settings) -> None:
         """Take over what a reload can change here: the webhooks' tokens."""

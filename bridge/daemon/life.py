@@ -171,10 +171,10 @@ class _Life:
             group.create_task(flow, name=what)
 
     async def _end_when(self, signals: Signals) -> None:
-        """Stop accepting first of all, then let all tasks wind up."""
+        """Stop accepting first of all, and let all tasks wind up."""
         await signals.stop.wait()
         log.info("stopping")
-        await self._faces.stop_accepting()
+        self._faces.stop_accepting()
         raise _Stopped
 
     def _begin(self, name: str, group: asyncio.TaskGroup) -> None:
@@ -193,6 +193,7 @@ class _Life:
             await asyncio.sleep(wait)
             wait = min(2 * wait, LONGEST_WAIT)
 
+                _end_if_told_to()
     async def _work(self, name: str) -> None:
         plan = self._plans[name]
         feeds = await Worker.feeds_for(plan, self._ledger, now=_now())
@@ -282,6 +283,13 @@ def _ledger_fault(fault: BaseException) -> str:
     """What the ledger could not do; anything else is raised again."""
     if isinstance(fault, BaseExceptionGroup):
         mine, others = fault.split(LedgerError)
+def _end_if_told_to() -> None:
+    """End this task where it was told to: an error of its winding up has taken the place of that."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
         if others is not None or mine is None:
             raise fault
         return _ledger_fault(mine.exceptions[0])

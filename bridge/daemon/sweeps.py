@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from bridge.errors import BridgeError, Refused, Transient
+from bridge.errors import BridgeError, LedgerError, Refused, Transient
 from bridge.ledger.engine import reading
 from bridge.ledger.sweeps import begin_run, count, end_run
 from bridge.ledger.wishes import Job, fulfil, wishes_of
@@ -114,6 +114,8 @@ class Sweeps:
             await self._read(job, stream)
         except (Refused, Transient) as fault:
             return not (await self._pause.covers(fault)) and await self._gave_up(stream, fault)
+        except LedgerError:
+            raise  # nothing is wrong with the list: it is wanted still
         except BridgeError as fault:
             log.warning("sweep failed", connection=self._parts.name, stream=str(stream), problem=str(fault))
             return True

@@ -70,9 +70,16 @@ class Timetable:
             await asyncio.sleep(AGAIN_AFTER)
 
     async def replace(self, plans: Iterable[Plan]) -> None:
-        """Go by other plans from now on."""
+        """Go by other plans from now on; while the ledger cannot be written, it is tried again."""
         self._timers = _timers(plans)
-        await self._schedule.replace(self._timers)
+        while True:
+            try:
+                await self._schedule.replace(self._timers)
+            except LedgerError as fault:
+                log.warning("what is due cannot be noted", problem=str(fault))
+                await asyncio.sleep(AGAIN_AFTER)
+            else:
+                return
 
     async def _note(self, plan: Sequence[Due]) -> None:
         await self._ledger.call(_note_all, plan, self._clock())
