@@ -47,6 +47,7 @@ from bridge.ledger.reading import Wanted, listing
 from bridge.sandbox import Options, Sandbox
 from bridge.sandbox.collection import Contacts, Products
 from bridge.sandbox.faults import Fault
+from documentation import blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from bridge.records import Stream
 
 KINDS = ("created", "merged", "held", "drifted", "rejected", "skipped")
+QUICK_START = Path(__file__).parent.parent / "docs" / "quickstart.md"
 SCENES = ("renamed", "created", "a deal", "revoked", "frozen", "thawed")
 WHERE = "Where all"
 SMALL = Options(contacts=100, products=20)
@@ -255,6 +257,18 @@ def test_the_daemon_deals_with_each_scene_and_says_how_fast(shown: Shown) -> Non
 
 
 @pytest.mark.acceptance
+def test_the_quick_start_shows_what_the_daemon_is_told_to_do(shown: Shown) -> None:
+    """Each scene, but for the numbers that differ from time to time."""
+    (block,) = [block for block in blocks(QUICK_START.read_text("utf-8")) if block.language == "text"]
+    told = shown.chapter("The daemon")
+    scenes = block.text.split("\n\n")
+    assert len(scenes) == len(SCENES)
+    for scene in scenes:
+        pattern = re.escape(" ".join(scene.split())).replace("…", r"[\d.,]+")
+        assert re.search(pattern, told), scene
+
+
+@pytest.mark.acceptance
 def test_the_last_backfill_finds_what_the_daemon_has_done_and_nothing_to_do(shown: Shown) -> None:
     """One is held; the one that was skipped, three newcomers less one and the crowd are in Trakor."""
     *_, before, after = (table["contacts"] for table in shown.tables)
@@ -389,20 +403,26 @@ def test_on_a_terminal_there_are_colours_progress_and_no_line_too_long(tmp_path:
 
 @pytest.mark.acceptance
 @pytest.mark.parametrize(
-    ("number", "options"), [(signal.SIGINT, ()), (signal.SIGTERM, ("--keep",)), (signal.SIGHUP, ())]
+    ("number", "options", "at", "never"),
+    [
+        (signal.SIGINT, (), "A first backfill", "A second backfill"),
+        (signal.SIGTERM, ("--keep",), "A first backfill", "A second backfill"),
+        (signal.SIGHUP, (), "A first backfill", "A second backfill"),
+        (signal.SIGINT, ("--keep",), "Trakor is frozen", "Told to stop"),
+    ],
 )
 def test_stopped_it_ends_with_130_and_leaves_nothing(
-    number: signal.Signals, options: tuple[str, ...], tmp_path: Path
+    number: signal.Signals, options: tuple[str, ...], at: str, never: str, tmp_path: Path
 ) -> None:
     with start(tmp_path, *options) as process:
         assert process.stdout is not None
-        while "A first backfill" not in process.stdout.readline():
+        while at not in process.stdout.readline():
             assert process.poll() is None
         assert len(left_by(tmp_path)) == 1
         process.send_signal(number)
         rest, complaints = process.communicate(timeout=SECONDS)
     assert process.returncode == 130
-    assert "A second backfill" not in rest
+    assert never not in rest
     assert complaints == "Interrupted: what the demonstration had made is removed.\n"
     assert left_by(tmp_path) == []
 
