@@ -73,6 +73,16 @@ class Process:
         """Its number."""
         return self._process.pid
 
+    @property
+    def lines(self) -> int:
+        """How many lines it has written on standard error."""
+        return self._err.count(b"\n")
+
+    @property
+    def log(self) -> list[dict[str, Any]]:
+        """What it has logged so far, as JSON."""
+        return [json.loads(line) for line in self._err.decode().splitlines() if line.startswith("{")]
+
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal."""
         self._process.send_signal(number)
@@ -89,10 +99,8 @@ class Process:
 
     async def listens(self, event: str) -> int:
         """The port that it says it listens on, in a line of its log (JSON)."""
-        marker = f'"event": "{event}"'
-        await self.said(marker)
-        line = next(line for line in self._err.decode().splitlines() if marker in line)
-        return int(json.loads(line)["port"])
+        await self.said(f'"event": "{event}"')
+        return next(int(line["port"]) for line in self.log if line["event"] == event)
 
     async def ended(self, within: float = LONG) -> Ended:
         """Wait for its end."""

@@ -22,7 +22,7 @@ import structlog
 
 from bridge.errors import Refused, Transient
 from bridge.ledger.pauses import Direction, clear_pause, pause_of, set_pause
-from bridge.pacing import probe_wait
+from bridge.pacing import LONGEST_RETRY_AFTER, probe_wait
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -108,9 +108,14 @@ class ReadingPause:
 
     async def run(self) -> None:
         """Keep to the pause that the ledger has, and probe when it is time; for ever."""
+        by_person = False
         while True:
             self._looked.clear()
             pause = await self._ledger.call(pause_of, self._name, Direction.READING)
+            if by_person != (pause is not None and pause.by_person):
+                by_person = not by_person
+                what = "paused" if by_person else "resumed"
+                log.info(what, connection=self._name, direction=str(Direction.READING), by_person=True)
             if pause is None:
                 self._let(goes_on=True)
                 await self._wait(None)
@@ -123,11 +128,9 @@ class ReadingPause:
 
     async def _probe_when_due(self, pause: Pause) -> None:
         wait = (pause.next_try_at - self._clock()) / 1000
-        if wait > 0:
-            # A clock that was set back must not keep the probe away for longer than the longest wait.
-            await self._wait(min(wait, self._longest))
-            if not self._looked.is_set() and wait <= self._longest:
-                await self._probe(pause)
+        # Further away than any wait can be: the clock was set back since.
+        if 0 < wait <= max(self._longest, LONGEST_RETRY_AFTER):
+            await self._wait(wait)
         else:
             await self._probe(pause)
 

@@ -93,7 +93,11 @@ class SendingPauses:
     async def read(self) -> bool:
         """Look into the ledger; says whether another process has changed anything."""
         found = await self._ledger.call(_pauses_of_sending, self._name)
-        before, self._known = self._known, found
+        before, was_by_person = self._known, self.by_person
+        self._known = found
+        if self.by_person != was_by_person:
+            what = "paused" if self.by_person else "resumed"
+            log.info(what, connection=self._name, direction=str(Direction.SENDING), by_person=True)
         return found != before
 
     async def stop(self, reason: str, tries: int, *, wait: float | None = None, least: float = 0.0) -> None:
