@@ -1,0 +1,291 @@
+"""Whom the status page lets in, and what it takes from them: sessions, log-in, forms, headers, names."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import aiohttp
+import pytest
+
+from bridge.admin.entrance import COOKIE
+from bridge.admin.passwords import TRIES, WITHIN, LogIn, SlowPassword
+from bridge.admin.visits import Visits
+from bridge.records import State
+from desk import Organisation, organisation
+from status_page import Browser, StatusPage, served
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+PASSWORD = "correct hörse"
+SESSION = re.compile(rf"{COOKIE}=[\w-]{{43}}; HttpOnly; Max-Age=43200; Path=/; SameSite=Strict")
+PATHS = ("/", "/live", "/records", "/records/1", "/records/1/now", "/many?verb=drop", "/many/progress")
+
+
+@pytest.fixture(scope="module")
+def left(tmp_path_factory: pytest.TempPathFactory) -> Organisation:
+    return asyncio.run(organisation(tmp_path_factory.mktemp("organisation")))
+
+
+@pytest.fixture
+def folder(left: Organisation, tmp_path: Path) -> Path:
+    """A copy of the organisation's ledger."""
+    shutil.copytree(left.folder, tmp_path, dirs_exist_ok=True)
+    return tmp_path
+
+
+@pytest.fixture
+async def page(folder: Path) -> AsyncIterator[StatusPage]:
+    """The page on a loopback address, without a password."""
+    async with served(folder) as page:
+        yield page
+
+
+@pytest.fixture
+async def locked(folder: Path) -> AsyncIterator[StatusPage]:
+    """The page with a password."""
+    async with served(folder, password=PASSWORD) as page:
+        yield page
+
+
+@asynccontextmanager
+async def browser_at(page: StatusPage) -> AsyncIterator[Browser]:
+    """A browser without scripts, and without a past."""
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as http:
+        yield Browser(http, page.url)
+
+
+async def log_in(browser: Browser, password: str = PASSWORD, path: str = "/login") -> int:
+    form = await browser.get(path)
+    return (await browser.send(form, form.url, password=password)).status
+
+
+# -- headers and names ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", [*PATHS, "/static/bridge.css", "/static/htmx.min.js", "/nothing"])
+async def test_every_answer_forbids_what_the_page_does_not_need(page: StatusPage, path: str) -> None:
+    async with browser_at(page) as browser:
+        headers = (await browser.get(path)).headers
+    policy = dict(part.strip().split(" ", 1) for part in headers["Content-Security-Policy"].split(";"))
+    assert policy == {
+        "default-src": "'none'",
+        "script-src": "'self'",
+        "style-src": "'self'",
+        "img-src": "'self' data:",
+        "connect-src": "'self'",
+        "form-action": "'self'",
+        "base-uri": "'none'",
+        "frame-ancestors": "'none'",
+    }
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] == "no-referrer"
+    assert headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_no_page_has_anything_inline_or_from_elsewhere(page: StatusPage, path: str) -> None:
+    """The policy above would stop it, so it would not work."""
+    async with browser_at(page) as browser:
+        text = (await browser.get(path)).text
+    assert not re.search(r"<style|\sstyle=|<script(?![^>]*\ssrc=\"/static/)|\son\w+=", text)
+    assert not re.search(r"(?:src|action|hx-get)=\"(?!/)", text)
+
+
+@pytest.mark.parametrize("path", ["/", "/records", "/static/bridge.css"])
+async def test_a_name_that_is_pointed_here_by_its_owner_gets_nothing(page: StatusPage, path: str) -> None:
+    async with browser_at(page) as browser:
+        assert (await browser.get(path, headers={"Host": "evil.example"})).status == 421
+
+
+async def test_the_session_is_random_and_for_this_page_only(page: StatusPage) -> None:
+    names = set()
+    for _ in range(2):
+        async with browser_at(page) as browser:
+            said = (await browser.get("/")).headers["Set-Cookie"]
+            assert SESSION.fullmatch(said)
+            names.add(said)
+    assert len(names) == 2
+
+
+# -- forms ------------------------------------------------------------------------------------------
+
+
+async def test_a_form_without_the_sessions_token_is_refused(page: StatusPage, left: Organisation) -> None:
+    where = f"/records/{page.record(left.ids['drifted']).number}/decide"
+    async with browser_at(page) as browser, browser_at(page) as other:
+        await browser.get("/")
+        foreign = (await other.get("/")).hidden("csrf")
+        for fields in ({}, {"csrf": ""}, {"csrf": foreign}, {"csrf": "ü"}):
+            assert (await browser.post(where, {"verb": "accept", **fields})).status == 403
+        for path in ("/search", "/many"):
+            assert (await browser.post(path, {"wanted": "x"})).status == 403
+    assert page.record(left.ids["drifted"]).state == State.DRIFTED
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "https://evil.example"},
+        {"Origin": "http://127.0.0.1:1"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site", "Origin": "null"},
+    ],
+)
+async def test_a_form_of_another_site_is_refused_even_with_the_token(
+    page: StatusPage, left: Organisation, headers: dict[str, str]
+) -> None:
+    where = f"/records/{page.record(left.ids['drifted']).number}/decide"
+    async with browser_at(page) as browser:
+        fields = {"csrf": (await browser.get("/")).hidden("csrf"), "verb": "accept"}
+        assert (await browser.post(where, fields, headers=headers)).status == 403
+        assert page.record(left.ids["drifted"]).state == State.DRIFTED
+        own = {"Origin": page.url, "Sec-Fetch-Site": "same-origin"}
+        assert (await browser.post(where, fields, headers=own)).status == 200
+    assert page.record(left.ids["drifted"]).state == State.DELIVERED
+
+
+async def test_asking_changes_nothing(page: StatusPage, left: Organisation) -> None:
+    """What decides takes no GET, so that no link and no image can decide."""
+    async with browser_at(page) as browser:
+        where = f"/records/{page.record(left.ids['drifted']).number}/decide"
+        assert (await browser.get(f"{where}?verb=accept")).status == 405
+        assert (await browser.get("/many?verb=accept&state=drifted")).status == 200
+    assert page.record(left.ids["drifted"]).state == State.DRIFTED
+
+
+async def test_a_form_that_is_too_large_is_refused(page: StatusPage) -> None:
+    async with browser_at(page) as browser:
+        form = await browser.get("/")
+        assert (await browser.send(form, "/search", wanted="x" * 40_000)).status == 413
+
+
+# -- the log-in -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_without_the_password_there_is_only_the_way_to_it(locked: StatusPage, path: str) -> None:
+    async with browser_at(locked) as browser:
+        said = await browser.get(path)
+        assert said.url.startswith("/login?next=")
+        assert "Password of the status page" in said.words
+        assert "Same name" not in said.words
+        part = await browser.get(path, headers={"HX-Request": "true"})
+        assert part.text == ""
+        assert part.headers["HX-Redirect"] == "/login?next=%2F"
+
+
+async def test_health_is_told_without_it(locked: StatusPage) -> None:
+    async with browser_at(locked) as browser:
+        assert (await browser.get("/healthz")).text == "ok\n"
+
+
+async def test_the_password_lets_in_to_where_one_wanted_to_be(locked: StatusPage) -> None:
+    async with browser_at(locked) as browser:
+        form = await browser.get("/records?state=drifted")
+        inside = await browser.send(form, form.url, password=PASSWORD)
+        assert inside.url == "/records?state=drifted"
+        assert "Log out" in inside.words
+
+
+async def test_the_session_begins_anew_with_the_log_in_and_ends_with_the_log_out(locked: StatusPage) -> None:
+    async with browser_at(locked) as browser:
+        form = await browser.get("/login")
+        before = {cookie.value for cookie in browser.http.cookie_jar}
+        inside = await browser.send(form, "/login", password=PASSWORD)
+        after = {cookie.value for cookie in browser.http.cookie_jar}
+        assert inside.url == "/"
+        assert len(after) == 1
+        assert before != after
+        (stolen,) = after
+        await browser.send(inside, "/logout")
+        assert (await browser.get("/")).url.startswith("/login")
+    async with browser_at(locked) as thief:
+        assert (await thief.get("/", headers={"Cookie": f"{COOKIE}={stolen}"})).url.startswith("/login")
+
+
+@pytest.mark.parametrize("wrong", ["", "correct horse", PASSWORD + "x", "x" * 2000])
+async def test_a_wrong_password_lets_nobody_in(locked: StatusPage, wrong: str) -> None:
+    async with browser_at(locked) as browser:
+        assert await log_in(browser, wrong) == 403
+        assert (await browser.get("/")).url.startswith("/login")
+
+
+async def test_after_some_wrong_ones_even_the_right_one_has_to_wait(locked: StatusPage) -> None:
+    async with browser_at(locked) as browser:
+        assert [await log_in(browser, "wrong") for _ in range(TRIES)] == [403] * TRIES
+        assert await log_in(browser) == 429
+
+
+async def test_a_log_in_form_of_another_session_is_refused(locked: StatusPage) -> None:
+    async with browser_at(locked) as browser, browser_at(locked) as other:
+        foreign = await other.get("/login")
+        await browser.get("/login")
+        assert (await browser.send(foreign, "/login", password=PASSWORD)).status == 403
+
+
+@pytest.mark.parametrize(
+    "where", ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)", "evil"]
+)
+async def test_the_log_in_leads_to_this_site_only(locked: StatusPage, where: str) -> None:
+    async with browser_at(locked) as browser:
+        form = await browser.get("/login")
+        path = f"/login?next={where}"
+        answer = await browser.post(
+            path, {"csrf": form.hidden("csrf"), "password": PASSWORD}, allow_redirects=False
+        )
+        assert (answer.status, answer.headers["Location"]) == (303, "/")
+
+
+# -- the parts --------------------------------------------------------------------------------------
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_session_ends_after_its_life_and_the_oldest_makes_room() -> None:
+    clock = Clock()
+    visits = Visits(2, 10.0, clock)
+    first, second = visits.begin()[0], visits.begin()[0]
+    assert visits.of(first) is not None, "so it was used last"
+    third, _ = visits.begin()
+    assert [visits.of(name) is not None for name in (first, second, third)] == [True, False, True]
+    clock.now += 10
+    assert visits.of(first) is None
+    assert visits.of(None) is None
+
+
+async def test_each_address_waits_for_itself_and_not_for_ever() -> None:
+    clock = Clock()
+    log_in = LogIn(SlowPassword("right", cost=2), clock)
+    for _ in range(TRIES):
+        assert not (await log_in.try_("192.0.2.1", "wrong")).fits
+    assert (await log_in.try_("192.0.2.1", "right")).wait == WITHIN
+    assert (await log_in.try_("192.0.2.2", "right")).fits
+    clock.now += WITHIN
+    assert (await log_in.try_("192.0.2.1", "right")).fits
+
+
+async def test_guesses_that_queue_up_are_sent_away() -> None:
+    log_in = LogIn(SlowPassword("right", cost=2), Clock())
+    verdicts = await asyncio.gather(*(log_in.try_(f"192.0.2.{last}", "wrong") for last in range(20)))
+    assert {verdict.fits for verdict in verdicts} == {False}
+    assert sum(bool(verdict.wait) for verdict in verdicts) == 12
+
+
+def test_the_password_is_known_by_a_hash_of_its_own_salt() -> None:
+    first, second = SlowPassword("right"), SlowPassword("right")
+    assert first.fits("right")
+    assert not first.fits("Right")
+    assert "right" not in repr(vars(first))
+    assert vars(first)["_hash"] != vars(second)["_hash"]
