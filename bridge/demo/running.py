@@ -79,15 +79,11 @@ class Daemon:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        began = time.monotonic()
-        self._signals.stop.set()
-        if kind is None:
-            await asyncio.wait({self._task}, timeout=LONGEST)
-        if not self._task.done():
+        try:
+            if kind is None:
+                self.stopped_in = await self._stop()
+        finally:
             await self._cancel()
-        elif kind is None:
-            _raise(self._task)
-        self.stopped_in = time.monotonic() - began
 
     async def post(self, action: Action, identity: str) -> float:
         """Post a webhook as Salestrekker does.
@@ -140,6 +136,16 @@ class Daemon:
             raise BridgeError("the demonstration's daemon does not listen for webhooks")
         return address
 
+    async def _stop(self) -> float:
+        """Tell it to end, and wait until it has; gives the seconds that it took."""
+        began = time.monotonic()
+        self._signals.stop.set()
+        await asyncio.wait({self._task}, timeout=LONGEST)
+        if not self._task.done():
+            raise BridgeError(f"the demonstration's daemon did not end within {LONGEST:.0f} s")
+        _raise(self._task)
+        return time.monotonic() - began
+
     def _holds(self, condition: Callable[[Reader], object]) -> bool:
         with reading(self._ledger) as connection:
             return bool(condition(connection))
@@ -150,7 +156,7 @@ class Daemon:
             raise BridgeError("the demonstration's daemon ended before it was told to")
 
     async def _cancel(self) -> None:
-        """End it whatever it does: what it came to counts no more."""
+        """End it whatever it does, if it has not ended: what it came to counts no more."""
         self._task.cancel()
         await asyncio.wait({self._task}, timeout=LONGEST)
         if self._task.done() and not self._task.cancelled():
