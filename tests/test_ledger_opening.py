@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +21,7 @@ from bridge.ledger.engine import writing
 from bridge.ledger.opening import (
     derive_key,
     open_ledger,
+    owner_of,
     prepare,
     prove_key,
     read_or_make_key,
@@ -257,6 +260,16 @@ def test_a_process_cannot_take_a_ledger_twice_either(tmp_path: Path) -> None:
         pass
     with open_ledger(path, KEY, "run"):
         pass
+
+
+def test_who_only_looks_keeps_nobody_from_taking_it_over(tmp_path: Path) -> None:
+    """`status` has the lock for an instant, to see whether a daemon has it: one that starts then waits."""
+    path = tmp_path / "ledger.db"
+    looking = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(looking, fcntl.LOCK_SH)
+    threading.Timer(0.03, os.close, [looking]).start()
+    with take_over(path, "run"):
+        assert owner_of(path).startswith("`run` (process ")
 
 
 def test_a_lock_of_which_nothing_is_known_yet_is_a_lock(tmp_path: Path) -> None:

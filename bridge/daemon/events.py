@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import defaultdict
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import structlog
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from bridge.daemon.parts import Parts
     from bridge.daemon.pausing import ReadingPause
     from bridge.ledger.events import EventGroup
-    from bridge.salestrekker.pages import Ones
     from bridge.sync import Refreshed
 
     Deals: TypeAlias = Mapping[str, tuple[str, ...] | None] | None
@@ -188,17 +188,7 @@ class Events:
         parts = self._parts
         settings = parts.plan.connection.stream(stream)
         mapper = parts.plan.mappers[stream]
-
-        async def read(ids: Sequence[str]) -> Ones:
-            return await parts.client.ones(
-                parts.plan.ones[stream],
-                ids,
-                stream=stream,
-                identify=mapper.identify,
-                ids_per_request=parts.plan.connection.salestrekker.ids_per_request,
-            )
-
-        return OneListing(parts.feeds[stream], read, mapper, settings.policy())
+        return OneListing(parts.feeds[stream], partial(parts.read, stream), mapper, settings.policy())
 
     async def _mark_gone(
         self, stream: Stream, refreshed: Refreshed, wanted: Mapping[str, Sequence[EventGroup]]

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import structlog
 
 from bridge.admin import AdminServer, Health
+from bridge.admin.pages import Pages
+from bridge.daemon.desk import desk_of
 from bridge.errors import LedgerError
 from bridge.ledger.inbox import Inbox
 from bridge.ledger.moments import Moment, note
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from contextlib import AsyncExitStack
 
+    from bridge.daemon.desk import Inside
     from bridge.ledger.engine import Ledger
     from bridge.settings import Settings
     from bridge.status import Snapshot
@@ -52,6 +55,7 @@ class Faces:
         ledger: The open ledger.
         clock: Milliseconds since the epoch.
         on_events: Told the names of connections that have new events, when these are on disk.
+        inside: What of the daemon the status page reaches.
     """
 
     def __init__(
@@ -60,6 +64,7 @@ class Faces:
         ledger: Ledger,
         clock: Callable[[], int],
         on_events: Callable[[Collection[str]], None],
+        inside: Inside,
     ) -> None:
         self._settings = settings
         self._ledger = ledger
@@ -77,11 +82,14 @@ class Faces:
             max_body_bytes=listener.max_body_bytes,
             clock=clock,
         )
+        password = settings.admin.password.get_secret_value()
+        desk = desk_of(inside, ledger, self.snapshot, lambda: self._settings, clock)
         self._admin = AdminServer(
-            snapshot=self._snapshot,
+            snapshot=self.snapshot,
             health=self._health,
             ready=self._ready,
-            password=settings.admin.password.get_secret_value(),
+            password=password,
+            pages=Pages(desk, password=password),
             answers=lambda: self._receiver.numbers.answers,
         )
 
@@ -123,7 +131,8 @@ class Faces:
         """The ledger's thread has given a sign of life."""
         self._alive_at = time.monotonic()
 
-    async def _snapshot(self) -> Snapshot:
+    async def snapshot(self) -> Snapshot:
+        """Everything, now, read beside the ledger's thread."""
         settings = self._settings
         streams = {
             name: [stream for stream in Stream if connection.stream(stream).enabled]

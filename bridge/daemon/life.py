@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from bridge import __version__
+from bridge.daemon.desk import Inside
 from bridge.daemon.faces import Faces
 from bridge.daemon.reloading import Reloaded, plans_of, reloaded
 from bridge.daemon.timetable import Timetable, wants_all_read
@@ -139,7 +140,10 @@ class _Life:
         self._ledger = ledger
         self._hasher = hasher
         self._load = load
-        self._faces = Faces(settings, ledger, _now, self._on_events)
+        self._problem = ""
+        self._workers: dict[str, Worker] = {}
+        inside = Inside(hasher, self._workers.get, lambda: self._problem, self._look_anew)
+        self._faces = Faces(settings, ledger, _now, self._on_events, inside)
         self._timetable = Timetable(ledger, _now, self._on_wishes)
         self._workers: dict[str, Worker] = {}
         self._stale: set[str] = set()
@@ -239,13 +243,17 @@ class _Life:
 
     async def _look(self, looks: int) -> None:
         if await self._ledger.changed_elsewhere():
-            for worker in self._workers.values():
-                worker.look()
+            self._look_anew()
         self._faces.alive()
         if looks % ALIVE_EVERY == 0:
             await self._ledger.call(note, "", Moment.ALIVE, _now())
         if looks % PRUNE_EVERY == 0:
             await self._prune()
+
+    def _look_anew(self) -> None:
+        """The ledger was written by somebody else than the workers: another process, or the status page."""
+        for worker in self._workers.values():
+            worker.look()
 
     async def _prune(self) -> None:
         """Drop what is older than it is to be kept, a part at a time."""
@@ -262,7 +270,8 @@ class _Life:
             await signals.reload.wait()
             signals.reload.clear()
             fresh = await asyncio.to_thread(reloaded, self._settings, self._plans, self._hasher, self._load)
-            if fresh is not None:
+            self._problem = fresh if isinstance(fresh, str) else ""
+            if not isinstance(fresh, str):
                 await self._take_over(fresh, group)
 
     async def _take_over(self, fresh: Reloaded, group: asyncio.TaskGroup) -> None:

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 from bridge.ledger.sweeps import last_good
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from bridge.ledger.engine import Ledger
     from bridge.ledger.rows import Feed
     from bridge.records import Stream
     from bridge.salestrekker.client import SalestrekkerClient
+    from bridge.salestrekker.pages import Ones
     from bridge.wiring.flows import Plan
 
 __all__ = ["Parts"]
@@ -43,6 +44,16 @@ class Parts:
     def name(self) -> str:
         """The connection's."""
         return self.plan.connection.name
+
+    async def read(self, stream: Stream, ids: Sequence[str]) -> Ones:
+        """Read records of a stream by their ids, by a query that it has for that."""
+        return await self.client.ones(
+            self.plan.ones[stream],
+            ids,
+            stream=stream,
+            identify=self.plan.mappers[stream].identify,
+            ids_per_request=self.plan.connection.salestrekker.ids_per_request,
+        )
 
     async def since(self, stream: Stream, *, whole: bool) -> int | None:
         """From when on changes are to be read, milliseconds since the epoch; None: the whole list."""

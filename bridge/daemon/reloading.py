@@ -56,7 +56,7 @@ def plans_of(settings: Settings, connections: Collection[str], hasher: Hasher) -
 
 def reloaded(
     settings: Settings, plans: Mapping[str, Plan], hasher: Hasher, load: Callable[[], Settings]
-) -> Reloaded | None:
+) -> Reloaded | str:
     """Read the configuration anew; what is at fault with it is logged, and nothing is taken over.
 
     Args:
@@ -64,13 +64,16 @@ def reloaded(
         plans: What is worked on so far.
         hasher: Of the ledger's key.
         load: Reads it.
+
+    Returns:
+        What is taken over; or why nothing is, for those who look.
     """
     try:
         fresh = load()
         fresh_plans = plans_of(fresh, [name for name in plans if name in fresh.connections], hasher)
     except UserError as fault:
         log.warning("configuration not taken over", problem=str(fault), advice=fault.advice)
-        return None
+        return str(fault)
     restart = (*_restarting(settings, fresh), *_comings_and_goings(settings, fresh))
     kept = {**plans, **fresh_plans}
     debounce = settings.webhooks.debounce != fresh.webhooks.debounce

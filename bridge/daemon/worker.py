@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from bridge.daemon.desk import read_now
 from bridge.daemon.events import Events
 from bridge.daemon.parts import Parts
 from bridge.daemon.pausing import ReadingPause
@@ -94,7 +95,7 @@ class Worker:
             clock=clock,
             random=random.random,
         )
-        parts = Parts(plan, self._client, ledger, feeds, clock, self._sending.wake)
+        self._parts = parts = Parts(plan, self._client, ledger, feeds, clock, self._sending.wake)
         self._pause = pause
         self._sweeps = Sweeps(parts, pause, random.random)
         self._events = Events(parts, pause, debounce, random.random)
@@ -124,6 +125,10 @@ class Worker:
         self._pause.look()
         self._sweeps.wake()
         self._events.wake()
+
+    async def read_now(self, stream: Stream, source_id: str) -> Mapping[str, str] | None:
+        """What a record says in Salestrekker at this moment (see ``desk.read_now``)."""
+        return await read_now(self._parts, stream, source_id)
 
     async def run(self) -> None:
         """Work until it is cancelled; requests in flight are then given some seconds.

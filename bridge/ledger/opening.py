@@ -13,9 +13,10 @@ import json
 import os
 import secrets
 import sqlite3
+import time
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import insert, select
 
@@ -46,6 +47,10 @@ __all__ = [
 ]
 
 KEY_BYTES = 32
+LOOKS: Final = 20
+LOOK_LASTS: Final = 0.01
+"""Seconds after which the lock is tried again, and how often: whoever only looks has long gone by then."""
+
 _PROOF = "key_proof"
 _NOT_PERMITTED = {sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}
 
@@ -86,13 +91,11 @@ def take_over(path: Path, command: str) -> Iterator[None]:
     """
     descriptor = _open_lock(path)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _locked(descriptor):
             raise LedgerError(
                 f"the ledger {path.name} is in use: {_holder_of_lock(descriptor)}",
                 advice="wait for it to end, or stop it; `status` and `records` work beside it",
-            ) from None
+            )
         since = datetime.now(UTC).isoformat(timespec="seconds")
         os.ftruncate(descriptor, 0)
         os.pwrite(
@@ -101,6 +104,18 @@ def take_over(path: Path, command: str) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _locked(descriptor: int) -> bool:
+    """Take the lock; tried a few times, since who only looks (``owner_of``) has it for an instant."""
+    for _ in range(LOOKS):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(LOOK_LASTS)
+        else:
+            return True
+    return False
 
 
 def _open_lock(path: Path) -> int:
