@@ -145,7 +145,6 @@ class _Life:
         inside = Inside(hasher, self._workers.get, lambda: self._problem, self._look_anew)
         self._faces = Faces(settings, ledger, _now, self._on_events, inside)
         self._timetable = Timetable(ledger, _now, self._on_wishes)
-        self._workers: dict[str, Worker] = {}
         self._stale: set[str] = set()
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
