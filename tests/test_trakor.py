@@ -21,9 +21,9 @@ from bridge.errors import BridgeError, Refused, Rejected, Transient
 from bridge.records import Answer, Party, Product
 from bridge.sandbox import Fault, Options, Sandbox
 from bridge.trakor import (
-    KeyRefused,
     LONGEST_ANSWER,
     LONGEST_MESSAGE,
+    KeyRefused,
     TrakorClient,
     build,
     decipher,

@@ -26,7 +26,7 @@ from bridge.cli import (
     showing,
     webhooks,
 )
-from bridge.cli.plain import plain
+from bridge.cli.folding import tell
 from bridge.errors import BridgeError, LedgerError, Refused, UserError
 
 if TYPE_CHECKING:
@@ -176,10 +176,9 @@ def _drop_output() -> None:
 def _complain(error: BridgeError) -> int:
     """Say what is wrong and what to do, and give the exit status that the interface has for it."""
     typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
-    typer.echo(plain(f"{error}", keep="\n").replace("\n", "\n       "), err=True)
-    advice = getattr(error, "advice", "")
-    if advice:
-        typer.echo(f"what to do: {advice}", err=True)
+    tell(str(error), after=len("error: "), hanging=7, err=True)
+    if advice := getattr(error, "advice", ""):
+        tell(f"what to do: {advice}", hanging=4, err=True)
     if isinstance(error, Refused):
         return NO_ACCESS
     return USAGE if isinstance(error, UserError) and not isinstance(error, LedgerError) else UNEXPECTED

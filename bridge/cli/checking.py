@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from bridge.cli.plain import plain
+from bridge.cli.folding import tell
 from bridge.cli.session import (
     ConfigOption,
     ConnectionOption,
@@ -124,12 +124,12 @@ def _tell(one: Check) -> None:
     mark, colour = ("✓", "green") if one.ok else ("✗", "red") if one.tried else ("·", None)
     typer.secho(f"{mark} ", fg=colour, bold=True, nl=False)
     typer.secho(one.name, bold=True, nl=False)
-    typer.echo(f"  {plain(first)}")
+    tell(f"  {first}", after=len(f"{mark} {one.name}"), hanging=4)
     for line in others:
-        typer.echo(f"    {plain(line)}")
+        tell(f"    {line}", hanging=6 + len(line) - len(line.lstrip()))
     if one.advice:
         for line in one.advice.split("\n"):
-            typer.secho(f"    → {plain(line)}" if line else "    →", fg=None if one.ok else "yellow")
+            tell(f"    → {line}".rstrip(), hanging=6, fg=None if one.ok else "yellow")
 
 
 def _conclude(found: list[Check]) -> None:
@@ -138,10 +138,10 @@ def _conclude(found: list[Check]) -> None:
     if faults:
         are = "is" if faults == 1 else "are"
         then = f", and {untried} could not be tried" if untried else ""
-        typer.echo(f"\n{faults} of {len(found)} {are} not as it must be{then}.")
-        typer.echo("Begin with the first ✗, then check again.")
+        tell(f"\n{faults} of {len(found)} {are} not as it must be{then}.")
+        tell("Begin with the first ✗, then check again.")
     else:
-        typer.echo("\nAll is as it must be. Next: trakor-bridge backfill")
+        tell("\nAll is as it must be. Next: trakor-bridge backfill")
 
 
 def _pull(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import typer
 
 from bridge.cli.asking import agreed
+from bridge.cli.folding import tell
 from bridge.cli.listing import JsonList
 from bridge.cli.plain import plain
 from bridge.cli.selecting import current_ledger, hasher_of, the_one
@@ -197,14 +198,14 @@ class _Told:
         """That was all: sums, and once for all what to do about the refusals."""
         for (reason, _), refused in self._alike.items():
             typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
-            typer.echo(_complaint(reason, refused), err=True)
+            tell(_complaint(reason, refused), after=len("error: "), hanging=4, err=True)
         for advice in dict.fromkeys(advice for _, advice in self._alike if advice):
-            typer.echo(f"what to do: {plain(advice)}", err=True)
+            tell(f"what to do: {advice}", hanging=4, err=True)
         if self._order.json:
             self._document.end(failed=self._refused, total=self._total)
         else:
             for sentence in self._sentences():
-                typer.echo(sentence)
+                tell(sentence, hanging=4)
         return 1 if self._refused else 0
 
     def _sentences(self) -> Iterator[str]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
+from bridge.cli.folding import folded, width_of
 from bridge.cli.session import (
     ConfigOption,
     ConnectionOption,
@@ -51,4 +53,18 @@ def _disclose(
     if json:
         print_json(statement.as_json())
     else:
-        print(markdown(statement), end="")  # noqa: T201 - a document, not a log
+        print(_for_reading(markdown(statement)), end="")  # noqa: T201 - a document, not a log
+
+
+def _for_reading(document: str) -> str:
+    """The document with its long lines folded where it goes to a terminal; it stays the same Markdown.
+
+    So a row of a table, and a heading, stay whole.
+    """
+    width = width_of(sys.stdout)
+    return "\n".join(
+        line
+        if line.startswith(("|", "#"))
+        else folded(line, width, hanging=2 if line.startswith("- ") else 0)
+        for line in document.split("\n")
+    )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
+from bridge.cli.folding import folded, width_of
 from bridge.cli.listing import state_of
 from bridge.cli.plain import plain
 from bridge.cli.render import console
@@ -23,9 +24,16 @@ if TYPE_CHECKING:
 __all__ = ["say", "show_record"]
 
 
-def say(out: Console, sentence: str, *, style: str = "") -> None:
-    """Print a sentence with text from outside in it, broken between words where there is a terminal."""
-    out.print(Text(plain(sentence), style=style), soft_wrap=not out.is_terminal)
+def say(out: Console, sentence: str, *, style: str = "", hanging: int = 0) -> None:
+    """Print a sentence with text from outside in it, broken between words where there is a terminal.
+
+    Args:
+        out: Where to.
+        sentence: What.
+        style: Of all of it.
+        hanging: How far every line but the first is indented.
+    """
+    out.print(Text(folded(plain(sentence), width_of(out.file), hanging=hanging), style=style), soft_wrap=True)
 
 
 def show_record(record: Found, standing: Standing, history: Sequence[Line], options: str) -> None:
@@ -39,7 +47,7 @@ def show_record(record: Found, standing: Standing, history: Sequence[Line], opti
     """
     now = time.time_ns() // 1_000_000
     out = console()
-    out.print(Text(_title(record), style="bold"))
+    say(out, _title(record), style="bold", hanging=4)
     out.print(_facts(record, standing, now))
     out.print()
     for sentence in meaning(record, standing, now):
@@ -48,11 +56,8 @@ def show_record(record: Found, standing: Standing, history: Sequence[Line], opti
     if possible:
         out.print("\n[bold]What you can do[/bold]")
     for choice in possible:
-        out.print(
-            Text(f"  {plain(choice.command)}"),
-            Text(f"      {plain(choice.effect)}", style="grey50"),
-            sep="\n",
-        )
+        out.print(Text(f"  {plain(choice.command)}"))  # whole, to be copied
+        say(out, f"      {choice.effect}", style="grey50", hanging=6)
     out.print("\n[bold]What happened[/bold]")
     out.print(_story(history))
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Generic, TypeAlias, TypeVar
 
 import typer
 
-from bridge.cli.plain import plain
+from bridge.cli.folding import tell
 from bridge.cli.session import ConfigOption, LogFormatOption, LogLevelOption  # noqa: TC001 - Typer reads them
 from bridge.errors import Refused, Transient, UserError
 
@@ -241,9 +241,9 @@ def _ask_again(error: Refused | Transient | UserError) -> None:
     """
     if not sys.stdin.isatty():
         raise error
-    typer.echo(plain(str(error)), err=True)
+    tell(str(error), err=True)
     if advice := getattr(error, "advice", ""):
-        typer.echo(plain(advice, keep="\n"), err=True)
+        tell(advice, err=True)
     if not isinstance(error, UserError) and not typer.confirm("Try again?", default=True, err=True):
         raise error
 

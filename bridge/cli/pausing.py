@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 
 import typer
 
+from bridge.cli.folding import tell
 from bridge.cli.plain import plain
 from bridge.cli.selecting import current_ledger
 from bridge.cli.session import ConfigOption, ConnectionOption, LogFormatOption, LogLevelOption, begin
@@ -88,7 +89,7 @@ def _for_each(session: Session, change: Callable[[Reader, str, Direction], str],
     with writing(current_ledger(session)) as connection:
         said = [(name, change(connection, name, direction)) for name in session.connections]
     for name, sentence in said:
-        typer.echo(f"{plain(name)}: {sentence}")
+        tell(f"{name}: {sentence}", hanging=4)
 
 
 def _stop(connection: Reader, name: str, direction: Direction) -> str:

@@ -8,6 +8,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from bridge.cli.folding import folded, width_of
+from bridge.cli.plain import plain
+
 if TYPE_CHECKING:
     from bridge.backfill import ConnectionReport, Report
 
@@ -66,17 +69,28 @@ def show_report(report: Report, *, tables: bool) -> None:
     for name, of_connection in report.connections.items():
         if tables:
             title = name if len(report.connections) > 1 else ""
-            console().print(numbers_table(of_connection, title), _outcome(of_connection), sep="\n")
+            out = console()
+            outcome, style = _outcome(of_connection)
+            out.print(numbers_table(of_connection, title))
+            out.print(Text(folded(outcome, width_of(out.file)), style=style))
         _show_problems(of_connection)
     rehearsed = any(
         of_connection.dry_run and not of_connection.interrupted
         for of_connection in report.connections.values()
     )
     if rehearsed and tables:
-        console().print("Record by record: [bold]trakor-bridge backfill --dry-run --csv[/bold]")
+        _point("Record by record:", "trakor-bridge backfill --dry-run --csv")
     elif tables and report.exit_status in {DONE, A_PERSON_IS_NEEDED} and report.waiting:
         listed = f"trakor-bridge records list --state {','.join(report.waiting)}"
-        console().print(f"Some records wait for you: [bold]{listed}[/bold]")
+        _point("Some records wait for you:", listed)
+
+
+def _point(words: str, command: str) -> None:
+    """Name a command, on a line of its own where both do not fit on one: it is there to be copied."""
+    out = console()
+    width = width_of(out.file)
+    narrow = width is not None and len(f"{words} {command}") > width
+    out.print(Text.assemble(words, "\n  " if narrow else " ", (command, "bold")))
 
 
 def numbers_table(report: ConnectionReport, title: str = "") -> Table:
@@ -105,20 +119,19 @@ def _number(word: str, number: int) -> Text:
     return Text(f"{number:,}", style=COLOURS.get(word, "") if number else "dim")
 
 
-def _outcome(report: ConnectionReport) -> Text:
+def _outcome(report: ConnectionReport) -> tuple[str, str]:
+    """How it ended, in a sentence, and in which colour."""
     took = f"in {report.seconds:,.1f} s"
     if report.interrupted:
-        return Text(f"Interrupted after {report.seconds:,.1f} s: {_what_then(report)}", style="dark_orange3")
+        return f"Interrupted after {report.seconds:,.1f} s: {_what_then(report)}", "dark_orange3"
     if report.problems or report.unsent:
-        return Text(f"Not complete, stopped {took}.", style="red3")
+        return f"Not complete, stopped {took}.", "red3"
     if report.dry_run:
         part = "of the part that was read, " if report.limited else ""
-        return Text(
-            f"A dry run, {took}: {part}what is pending would be sent. Nothing was kept.", style="green4"
-        )
+        return f"A dry run, {took}: {part}what is pending would be sent. Nothing was kept.", "green4"
     if report.limited:
-        return Text(f"Done with the part that was to be read, {took}.", style="green4")
-    return Text(f"Complete, {took}.", style="green4")
+        return f"Done with the part that was to be read, {took}.", "green4"
+    return f"Complete, {took}.", "green4"
 
 
 def _what_then(report: ConnectionReport) -> str:
@@ -130,12 +143,15 @@ def _what_then(report: ConnectionReport) -> str:
 
 
 def _show_problems(report: ConnectionReport) -> None:
-    stderr = console(error=True)
     for problem in report.problems:
-        stderr.print(
-            Text.assemble(("stopped: " if problem.refusal else "error: ", "bold red3"), problem.message)
-        )
+        _complain("stopped: " if problem.refusal else "error: ", "bold red3", problem.message)
         if problem.advice:
-            stderr.print(Text(f"what to do: {problem.advice}"))
+            _complain("what to do: ", "", problem.advice)
     for warning in report.warnings:
-        stderr.print(Text.assemble(("warning: ", "bold dark_orange3"), warning))
+        _complain("warning: ", "bold dark_orange3", warning)
+
+
+def _complain(head: str, style: str, text: str) -> None:
+    stderr = console(error=True)
+    said = folded(plain(text, keep="\n"), width_of(stderr.file), after=len(head), hanging=4)
+    stderr.print(Text.assemble((head, style), said))

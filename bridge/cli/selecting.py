@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
+from bridge.cli.folding import tell
 from bridge.cli.plain import plain
 from bridge.errors import UserError
 
@@ -197,10 +198,11 @@ def the_one(session: Session, connection: Reader, selection: Selection) -> Found
 
 def _say_none(selection: Selection) -> None:
     typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
-    typer.echo(f"no record has {selection.said()}", err=True)
-    typer.echo(
+    tell(f"no record has {selection.said()}", after=len("error: "), hanging=4, err=True)
+    tell(
         "what to do: `trakor-bridge records list` lists what is known; what is new in Salestrekker is known "
-        "after the next backfill",
+        "once it was read, by `trakor-bridge backfill` or a running daemon",
+        hanging=4,
         err=True,
     )
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bridge.cli.folding import tell
 from bridge.cli.plain import plain
 from bridge.cli.selecting import current_ledger
 from bridge.cli.session import (
@@ -104,7 +105,7 @@ def _urls(
             typer.echo(f"{action:<20}{address}")
     for name in session.connections:
         if len(session.settings.connections[name].webhook_tokens) > 1:
-            typer.echo(f"{name} has two tokens: these addresses have the first.", err=True)
+            tell(f"{name} has two tokens: these addresses have the first.", err=True)
 
 
 def _addresses(session: Session) -> dict[str, Mapping[str, str]]:
@@ -211,8 +212,8 @@ def _replay(
 ) -> None:
     session = begin(config, connection, log_level, log_format)
     for event in _replayed(current_ledger(session), numbers, session.connections if connection else ()):
-        typer.echo(f"{event.number}: {event.action} of {plain(event.source_id)} waits again.")
-    typer.echo("A running daemon reads them within seconds; else the next `trakor-bridge run` does.")
+        tell(f"{event.number}: {event.action} of {event.source_id} waits again.")
+    tell("A running daemon reads them within seconds; else the next `trakor-bridge run` does.")
 
 
 def _replayed(path: Path, numbers: Sequence[int], names: Sequence[str]) -> list[Event]:

@@ -1,0 +1,121 @@
+"""Long sentences on a narrow terminal: broken between words, never elsewhere, and nothing is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pty
+import re
+import sys
+import termios
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.cli.folding import folded
+from bridge.sandbox import Options, Sandbox, configuration
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+NARROW = 50
+COMMANDS = (
+    ("check",),
+    ("backfill", "products", "--dry-run"),
+    ("disclose",),
+    ("pause", "--reading"),
+    ("records", "show", "--name", "nobody"),
+    ("webhooks", "urls"),
+    ("init",),
+)
+
+
+def test_a_line_is_broken_between_words_and_hangs() -> None:
+    assert folded("one two three", 25, after=20, hanging=4) == "one\n    two three"
+
+
+def test_a_word_longer_than_the_line_stays_whole() -> None:
+    """It may be an address, or an id to copy."""
+    address = "https://bridge.example.com/webhooks/"
+    assert folded(f"at {address} now", 22) == f"at\n{address}\nnow"
+
+
+def test_wide_characters_count_twice() -> None:
+    assert folded("漢字漢字 漢字漢字 漢字漢字", 20) == "漢字漢字 漢字漢字\n漢字漢字"
+
+
+def test_nothing_is_folded_but_on_a_terminal() -> None:
+    """Where there is no width, lines only keep their indent."""
+    assert folded("word " * 100, None) == "word " * 100
+    assert folded("one\ntwo", None, hanging=2) == "one\n  two"
+
+
+@given(
+    st.lists(st.text("abc漢", min_size=1, max_size=30), min_size=1), st.integers(20, 60), st.integers(0, 8)
+)
+def test_no_word_is_lost_and_only_lone_words_are_too_long(words: list[str], width: int, hanging: int) -> None:
+    from rich.cells import cell_len  # noqa: PLC0415 - only here
+
+    lines = folded(" ".join(words), width, hanging=hanging).split("\n")
+    assert [word for line in lines for word in line.split()] == words
+    assert all(cell_len(line) <= width or len(line.split()) == 1 for line in lines)
+
+
+@pytest.fixture
+async def sandbox(start_sandbox: Callable[[Options], Awaitable[Sandbox]]) -> Sandbox:
+    return await start_sandbox(Options(contacts=20, products=20))
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+async def test_no_sentence_is_wider_than_the_terminal(
+    command: tuple[str, ...], sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """What is left of long lines are single words, commands to copy, and rows of Markdown."""
+    (tmp_path / "config.toml").write_text(configuration(sandbox))
+    if command[0] in {"pause", "records"}:
+        await _at_a_terminal(tmp_path, "backfill", "products")
+    shown = await _at_a_terminal(tmp_path, *command)
+    long = [line for line in shown if len(line) > NARROW]
+    assert shown
+    assert [line for line in long if len(line.split()) > 1 and not _may_be_long(line)] == []
+
+
+def _may_be_long(line: str) -> bool:
+    return line.lstrip().startswith(("|", "#", "trakor-bridge ")) or "━" in line
+
+
+async def _at_a_terminal(folder: Path, *command: str) -> list[str]:
+    """Run a command at a pseudo-terminal of so many columns; gives the lines that it shows."""
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, NARROW))
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "bridge", *command),
+        cwd=folder,
+        env={name: value for name, value in os.environ.items() if name != "COLUMNS"},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    shown = await asyncio.to_thread(_all_of, ours)
+    async with asyncio.timeout(30):
+        await process.wait()
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown).replace("\r", "").splitlines()
+
+
+def _all_of(terminal: int) -> str:
+    parts = []
+    with os.fdopen(terminal, "rb", buffering=0) as opened:
+        while True:
+            try:
+                part = opened.read(4096)
+            except OSError:  # what Linux says when the other end is closed
+                break
+            if not part:
+                break
+            parts.append(part)
+    return b"".join(parts).decode()
