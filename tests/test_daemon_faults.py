@@ -1,4 +1,4 @@
-"""The daemon while its ledger, its clock or one of its two systems misbehaves: nothing is lost, nothing hangs."""
+"""The daemon while its ledger, its clock or one of its systems misbehaves: nothing is lost or hangs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from bridge.daemon import life
+from bridge.ledger.engine import writing
+from bridge.ledger.wishes import Job, want
 from bridge.sandbox import Fault, Options, Sandbox
+from bridge.schedule import wall_clock
 from bridges import Bridge
 from daemons import Daemon
 
@@ -86,3 +90,55 @@ async def test_a_reload_whose_times_cannot_be_noted_does_not_end_the_daemon(brid
             await daemon.said("what is due cannot be noted")
             assert (await daemon.ask("/healthz"))[0] == 200
         assert not daemon.task.done()
+
+
+def wish(bridge: Bridge, job: Job, at: int) -> None:
+    """Want something done, as the schedule would, by another process."""
+    with writing(bridge.folder / "ledger.db") as connection:
+        want(connection, "default", job, now=at)
+
+
+async def test_a_sweep_that_the_ledger_broke_off_is_wanted_still(bridge: Bridge) -> None:
+    """Its next time may be days away: it is read again as soon as the ledger can be written."""
+    async with Daemon(bridge) as daemon:
+        await daemon.said("done", job="reconcile")
+        with without(bridge, "sweeps"):
+            wish(bridge, Job.CONTACTS, wall_clock())
+            await daemon.said("work interrupted")
+        await daemon.said("swept", stream="contacts", complete=True)
+        await daemon.said("done", job="contacts")
+
+
+async def test_a_clock_that_was_set_back_keeps_no_list_from_being_read(
+    bridge: Bridge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was swept at a time to come does not count as swept since."""
+    right = wall_clock()
+    clock = {"is": right + 3_600_000}
+    monkeypatch.setattr(life, "_now", lambda: clock["is"])
+    async with Daemon(bridge) as daemon:
+        await daemon.said("done", job="reconcile")
+        clock["is"] = right
+        wish(bridge, Job.CONTACTS, right)
+        await daemon.said("swept", stream="contacts")
+        await daemon.said("done", job="contacts")
+
+
+async def test_a_list_that_is_wanted_again_before_it_is_read_leaves_the_others_their_turn(
+    bridge: Bridge,
+) -> None:
+    """Contacts take longer than their interval: products are read all the same."""
+    gate, salestrekker = asyncio.Event(), bridge.sandbox.salestrekker
+    async with Daemon(bridge) as daemon:
+        await daemon.said("done", job="reconcile")
+        salestrekker.faults.add(Fault(gate=gate))
+        now = wall_clock()
+        wish(bridge, Job.CONTACTS, now)
+        await salestrekker.wait_for(lambda: salestrekker.traffic.in_flight > 0)
+        wish(bridge, Job.CONTACTS, now + 1)
+        wish(bridge, Job.PRODUCTS, now + 2)
+        gate.set()
+        await daemon.said("done", job="contacts")
+        done = len(daemon.lines.all)
+        await daemon.lines.wait_for(done, "done", job="products")
+        assert "contacts" not in [line.get("job") for line in daemon.lines.all[done:-1]]

@@ -35,7 +35,7 @@ from bridge.naming import Hasher
 from bridge.wiring.ledgers import ledger_key, ledger_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Coroutine, Mapping
 
     from bridge.daemon.faces import Address
     from bridge.ledger.engine import Ledger
@@ -189,14 +189,13 @@ class _Life:
         while True:
             began = time.monotonic()
             try:
-                await self._work(name)
+                await _as_told(name, self._work(name))
             except (LedgerError, BaseExceptionGroup) as fault:
                 log.warning("work interrupted", connection=name, problem=_ledger_fault(fault))
             wait = FIRST_WAIT if time.monotonic() - began > LONGEST_WAIT else wait
             await asyncio.sleep(wait)
             wait = min(2 * wait, LONGEST_WAIT)
 
-                _end_if_told_to()
     async def _work(self, name: str) -> None:
         plan = self._plans[name]
         feeds = await Worker.feeds_for(plan, self._ledger, now=_now())
@@ -291,11 +290,25 @@ def _ledger_fault(fault: BaseException) -> str:
     """What the ledger could not do; anything else is raised again."""
     if isinstance(fault, BaseExceptionGroup):
         mine, others = fault.split(LedgerError)
-def _end_if_told_to() -> None:
-    """End this task where it was told to: an error of its winding up has taken the place of that."""
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
+async def _as_told(name: str, work: Coroutine[None, None, None]) -> None:
+    """Work in a task of its own: whoever is told to end ends so, whatever the winding up ends with.
+
+    A ledger that cannot take the last answers would else put its error in the place of the end. Told
+    twice, it still waits for the winding up.
+    """
+    task, told = asyncio.create_task(work, name=f"{name}: work"), False
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError:
+            if not told:
+                task.cancel()
+            told = True
+    if not told:
+        return await task
+    if not task.cancelled() and (fault := task.exception()) is not None:
+        log.warning("work interrupted", connection=name, problem=_ledger_fault(fault))
+    raise asyncio.CancelledError
 
 
         if others is not None or mine is None:

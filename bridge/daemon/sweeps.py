@@ -64,6 +64,7 @@ class Sweeps:
         self._wished = asyncio.Event()
         self._failures = 0
         self._swept_from: dict[Stream, int] = {}
+        self._begun: dict[Job, int] = {}
         self._done = asyncio.Event()
 
     def wake(self) -> None:
@@ -86,23 +87,34 @@ class Sweeps:
                 await self._carry_out(*wish)
 
     async def _oldest(self) -> tuple[Job, int] | None:
-        """The job that is wanted longest, and since when."""
+        """Of the jobs that are wanted the one that was begun longest ago, and since when it is wanted.
+
+        A list that takes longer than its interval is wanted anew before it is read: by the time of the
+        wish alone it could come first for ever.
+        """
         wishes = await self._parts.ledger.call(wishes_of, self._parts.name)
-        wanted = [(wish.wanted_at, job) for job, wish in wishes.items() if wish.wanted_at]
+        wanted = [
+            (self._begun.get(job, 0), wish.wanted_at, job) for job, wish in wishes.items() if wish.wanted_at
+        ]
         if not wanted:
             return None
-        since, job = min(wanted)
+        _, since, job = min(wanted)
         return job, since
 
     async def _carry_out(self, job: Job, since: int) -> None:
+        self._begun[job] = max(self._begun.values(), default=0) + 1
         for stream in self._streams(job):
             # A full sweep that began after the wish has fulfilled it already, whoever asked for that one.
-            if self._swept_from.get(stream, 0) < since and not await self._sweep(job, stream):
+            if not self._was_swept(stream, since) and not await self._sweep(job, stream):
                 return
         await self._parts.ledger.call(fulfil, self._parts.name, job, wanted_at=since)
         self._failures = 0
         self._done.set()
         log.info("done", connection=self._parts.name, job=str(job))
+
+    def _was_swept(self, stream: Stream, since: int) -> bool:
+        """Whether the whole list was read since then; a time to come is none: the clock was set back."""
+        return since <= self._swept_from.get(stream, 0) <= self._parts.clock()
 
     def _streams(self, job: Job) -> list[Stream]:
         return [stream for stream in self._parts.feeds if job.reads(stream)]
