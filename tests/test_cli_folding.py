@@ -84,7 +84,9 @@ async def test_no_sentence_is_wider_than_the_terminal(
 
 
 def _may_be_long(line: str) -> bool:
-    return line.lstrip().startswith(("|", "#", "trakor-bridge ")) or "━" in line
+    """Rows, headings, commands, progress, and an address or path after a head."""
+    lone = re.fullmatch(r"error: \S+", line) is not None
+    return lone or line.lstrip().startswith(("|", "#", "trakor-bridge ")) or "━" in line
 
 
 async def _at_a_terminal(folder: Path, *command: str) -> list[str]:
