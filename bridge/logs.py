@@ -35,6 +35,9 @@ REDACTED = "[redacted]"
 HELD_AT_WARNING = ("aiohttp.access", "alembic", "apscheduler", "gql", "httpcore", "httpx")
 """Below that they log addresses, headers or variables, passwords among them."""
 
+SILENT = ("apprise", "oauthlib", "requests", "requests_oauthlib", "urllib3")
+"""They log the addresses of alerts, which are secrets, at any level; what failed is said by ``alerts``."""
+
 MIN_SECRET = 4
 """Characters. Anything shorter would tear holes into every line, and is in every line anyway."""
 
@@ -77,6 +80,8 @@ def configure(
     logging.basicConfig(level=number, handlers=[handler], force=True)
     for name in HELD_AT_WARNING:
         logging.getLogger(name).setLevel(max(number, logging.WARNING))
+    for name in SILENT:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     if number > logging.DEBUG:
         # Each wait before another attempt, at warning: what comes of them is said once, at the end.
         logging.getLogger("stamina").setLevel(logging.ERROR)

@@ -35,12 +35,19 @@ LAYERS = (
     ("__main__",),
 )
 RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts} | {"": -1}
-SIBLINGS = {("admin", "status"), ("demo", "backfill"), ("demo", "daemon"), ("demo", "sandbox")}
+SIBLINGS = {
+    ("admin", "status"),
+    ("alerts", "status"),
+    ("demo", "backfill"),
+    ("demo", "daemon"),
+    ("demo", "sandbox"),
+}
 COMPOSITION = RANK["wiring"]
 
 ANYWHERE = ("bridge",)
 HOMES = {
-    "aiohttp": ("bridge.salestrekker.transport", "bridge.trakor"),  # below gql, and below httpx
+    # For the heartbeat's one request; below gql; below httpx.
+    "aiohttp": ("bridge.alerts.heartbeat", "bridge.salestrekker.transport", "bridge.trakor"),
     "aiohttp.web": ("bridge.admin", "bridge.sandbox", "bridge.webhooks"),
     "aiolimiter": ("bridge.delivery", "bridge.salestrekker"),
     "alembic": ("bridge.ledger",),
@@ -50,6 +57,7 @@ HOMES = {
     "graphql": ("bridge.salestrekker", "bridge.sandbox"),
     "httpx": ("bridge.trakor",),
     "httpx_aiohttp": ("bridge.trakor",),
+    "jinja2": ("bridge.admin",),
     "jmespath": ("bridge.mapping",),
     "jwt": ("bridge.salestrekker", "bridge.sandbox"),
     "orjson": ANYWHERE,
@@ -60,7 +68,6 @@ HOMES = {
     "pydantic_settings": ("bridge.settings",),
     "rich": ("bridge.cli",),
     "sqlalchemy": ("bridge.ledger",),
-    "jinja2": ("bridge.admin",),
     "stamina": ("bridge.salestrekker",),
     "structlog": ANYWHERE,
     "typer": ("bridge.cli",),

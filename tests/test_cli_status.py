@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
 from bridge.ledger.engine import writing
 from bridge.ledger.opening import take_over
+from bridge.ledger.pauses import set_pause
 from desk import Desk, Organisation, organisation
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
+LONG = 30.0
+"""Seconds after which something hangs, also on a busy machine."""
+
+CURSOR_UP = "\x1b[1A"
 CONFIG = """\
 [salestrekker]
 api_key = "a-key-of-salestrekker"
@@ -116,10 +129,51 @@ def test_a_file_that_is_no_ledger_is_said_to_be_none(empty: Desk) -> None:
     assert "cannot be read as a ledger" in ran.err
 
 
-def test_watching_is_not_built_yet(empty: Desk) -> None:
+def test_watching_needs_a_terminal(empty: Desk) -> None:
     ran = empty("status", "--watch")
-    assert ran.status == 2
-    assert "`status --watch` is not built yet" in ran.err
+    assert (ran.status, ran.out) == (2, "")
+    assert "--watch needs a terminal" in ran.err
+
+
+def test_watching_is_no_document(empty: Desk) -> None:
+    ran = empty("status", "--watch", "--json")
+    assert (ran.status, ran.out) == (2, "")
+    assert "--watch and --json exclude each other" in ran.err
+
+
+def test_watching_shows_what_changes_in_the_same_place_until_it_is_interrupted(desk: Desk) -> None:
+    """In a process of its own, on a terminal: exit status 130, as everywhere."""
+    with on_a_terminal("status", "--watch", "--config", str(desk.folder / "config.toml")) as (process, shown):
+        shown("7 need a decision")
+        with writing(desk.folder / "ledger.db") as connection:
+            set_pause(connection, "default", "sending", reason="a person paused it", now=1, by_person=True)
+        assert CURSOR_UP in shown("Sending to Trakor is paused")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(LONG) == 130
+
+
+@contextmanager
+def on_a_terminal(*arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], Callable[[str], str]]]:
+    """The command on a terminal; and a function that waits for words on it, and gives what came by then."""
+    ours, theirs = os.openpty()
+    command = [sys.executable, "-m", "bridge", *arguments]
+    environ = {**os.environ, "TERM": "xterm"}
+    with subprocess.Popen(command, stdout=theirs, env=environ) as process:  # noqa: S603 - our own command
+        os.close(theirs)
+
+        def shown(words: str) -> str:
+            seen = b""
+            deadline = time.monotonic() + LONG
+            while words.encode() not in seen:
+                assert select.select([ours], [], [], deadline - time.monotonic())[0], seen
+                seen += os.read(ours, 4096)
+            return seen.decode(errors="replace")
+
+        try:
+            yield process, shown
+        finally:
+            process.kill()
+            os.close(ours)
 
 
 def test_an_unknown_connection_is_a_usage_error(empty: Desk) -> None:

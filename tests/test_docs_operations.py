@@ -10,6 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from bridge.admin.metrics import Metrics
+from bridge.alerts import Kind
 from bridge.ledger.reading import LastSweep
 from bridge.records import State, Stream
 from bridge.status import ConnectionStatus, Snapshot, StreamStatus, Webhooks
@@ -82,3 +83,8 @@ def test_a_rule_tells_of_labels_that_its_metrics_have(rule: str) -> None:
     """A label that is not there would be an empty place in the message at night."""
     known = set.intersection(*(set(metrics()[name].samples[0].labels) for name in NAME.findall(rule)), LABELS)
     assert set(re.findall(r"\$labels\.(\w+)", rule)) <= known
+
+
+def test_the_page_says_of_every_alert_what_to_do_and_of_no_other() -> None:
+    """The word in brackets of a message leads to its place."""
+    assert re.findall(r"^### `(.+)`$", section(PAGE, "What it says by itself"), re.MULTILINE) == [*Kind]

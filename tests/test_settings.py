@@ -39,7 +39,6 @@ def fault(folder: Path, text: str = PAIR, **environ: str) -> str:
 @pytest.fixture
 def everything_built(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if each announced feature were there: what the model says can be seen alone."""
-    monkeypatch.setattr(unbuilt, "NOT_BUILT_YET", {})
     monkeypatch.setattr(unbuilt, "NOT_BUILT_YET_SCHEMES", {})
 
 
@@ -651,12 +650,6 @@ def test_a_file_as_windows_editors_write_it_is_read(tmp_path: Path) -> None:
 # What is not built yet
 
 
-def test_a_value_for_what_is_not_built_yet_is_refused_in_a_sentence(tmp_path: Path) -> None:
-    only = fault(tmp_path, PAIR + '[alerts]\nurls = ["mailto://me"]\n')
-    assert only.startswith("config.toml: alerts.urls: ")
-    assert "not built yet" in only
-
-
 def test_a_ledger_on_postgresql_is_not_built_yet(tmp_path: Path) -> None:
     only = fault(tmp_path, PAIR + '[ledger]\nurl = "postgresql://u:p@h/d"\n')
     assert only.startswith("config.toml: ledger.url: a ledger on PostgreSQL is not built yet")
@@ -671,6 +664,6 @@ def test_an_empty_value_asks_for_nothing(tmp_path: Path) -> None:
 
 
 def test_what_is_not_built_yet_is_checked_like_the_rest(tmp_path: Path) -> None:
-    found = faults(tmp_path, PAIR + '[alerts]\nheartbeat_url = "x"\n')
+    found = faults(tmp_path, PAIR + '[ledger]\nurl = "postgresql://u:p@h"\n')
     assert len(found) == 2
-    assert found[0].endswith(unbuilt.NOT_BUILT_YET["alerts"])
+    assert found[0].endswith(unbuilt.NOT_BUILT_YET_SCHEMES["postgresql"])

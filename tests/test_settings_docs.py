@@ -12,7 +12,6 @@ from pydantic import SecretStr
 from bridge import settings
 from bridge.settings.keys import FILE_SUFFIX, document_keys, dotted, secret_keys
 from bridge.settings.model import ConnectionDocument, Document
-from bridge.settings.unbuilt import NOT_BUILT_YET
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "configuration.md").read_text()
@@ -22,11 +21,6 @@ ROW = re.compile(r"^\| `([a-z_.]+)` \| (.+?) \| (.+?) \| (.+) \|$", re.MULTILINE
 KNOWN = document_keys(Document)
 KEYS = {dotted(path): field for path, field in KNOWN.items()}
 ROWS = {match[1]: (match[2], match[3], match[4]) for match in ROW.finditer(PAGE)}
-
-
-def built(key: str) -> bool:
-    plain = key.removesuffix(FILE_SUFFIX)
-    return not {plain, plain.split(".", maxsplit=1)[0]} & NOT_BUILT_YET.keys()
 
 
 def flat(table: dict[str, object], above: str = "") -> dict[str, object]:
@@ -41,9 +35,8 @@ def test_the_page_names_every_key_there_is_and_no_other() -> None:
     assert len(ROW.findall(PAGE)) == len(ROWS), "a key is named twice"
 
 
-@pytest.mark.parametrize("key", sorted(KEYS))
-def test_the_page_says_of_each_key_whether_it_is_built(key: str) -> None:
-    assert ("**not built yet**" in ROWS[key][2]) is (not built(key)) or key == "ledger.url"
+def test_the_page_says_what_is_not_built_of_the_only_key_of_which_something_is_not() -> None:
+    assert [key for key in KEYS if "**not built yet**" in ROWS[key][2]] == ["ledger.url"]
 
 
 @pytest.mark.parametrize("key", sorted(key for key in KEYS if not key.endswith(FILE_SUFFIX)))
@@ -90,11 +83,6 @@ def test_a_connection_file_has_the_keys_of_the_main_file_or_fewer() -> None:
     assert document_keys(ConnectionDocument).keys() < KNOWN.keys()
 
 
-def test_every_refusal_is_of_a_key_or_table_that_exists() -> None:
-    tables = {path[0] for path in KNOWN}
-    assert {name for name in NOT_BUILT_YET if name not in KEYS} <= tables
-
-
 def test_the_example_loads_and_each_of_its_lines_says_the_default() -> None:
     given = {
         key: tuple(value) if isinstance(value, list) else value
@@ -113,7 +101,7 @@ def test_the_example_has_every_key_that_works_and_no_other() -> None:
         flat(tomllib.loads(text)).keys()
         | flat(tomllib.loads(re.sub(r"^# (?=\[|\w+ = )", "", text, flags=re.MULTILINE))).keys()
     )
-    assert {key for key in KEYS if built(key) and not key.endswith(FILE_SUFFIX)} == given
+    assert {key for key in KEYS if not key.endswith(FILE_SUFFIX)} == given
 
 
 def test_the_example_with_its_comments_taken_away_loads_too(tmp_path: Path) -> None:

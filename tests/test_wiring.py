@@ -11,6 +11,7 @@ from bridge.errors import QueryFileError
 from bridge.naming import Hasher
 from bridge.records import Stream
 from bridge.wiring.flows import plan_of
+from bridge.wiring.schedules import overdue_at
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -85,3 +86,33 @@ def test_what_reads_lists_only_does_not_look_at_queries_by_id(tmp_path: Path) ->
     assert (made.ones, made.ticket) == ({}, None)
     with pytest.raises(QueryFileError):
         plan(tmp_path)
+
+
+# -- when a list is overdue
+
+HOUR = 3_600_000
+SIX = 1_795_032_000_000 - 1_795_032_000_000 % (24 * HOUR) + 6 * HOUR
+"""Six o'clock in UTC, milliseconds since the epoch."""
+
+
+def overdue_after(folder: Path, schedule: str, stream: Stream, *, read_at: int = SIX) -> float | None:
+    """Hours from when a list was read to its end until it is overdue."""
+    file = folder / "config.toml"
+    file.write_text(f'{PAIR}[schedule]\ntimezone = "UTC"\n{schedule}\n')
+    at = overdue_at(settings.load(file, {}).connections["default"], stream, read_at)
+    return None if at is None else (at - read_at) / HOUR
+
+
+def test_a_list_is_overdue_after_twice_its_interval(tmp_path: Path) -> None:
+    assert overdue_after(tmp_path, 'contacts = "15m"', Stream.CONTACTS) == 0.5
+
+
+def test_a_list_read_by_the_clock_is_overdue_when_it_was_due_twice(tmp_path: Path) -> None:
+    schedule = 'products = "0 3 * * *"\nreconcile = "30 2 * * 0"'
+    assert overdue_after(tmp_path, schedule, Stream.PRODUCTS) == 45
+    twice_a_day = 'products = "0 9-10 * * *"\nreconcile = "30d"'
+    assert overdue_after(tmp_path, twice_a_day, Stream.PRODUCTS) == 4
+
+
+def test_a_stream_that_is_not_enabled_is_never_overdue(tmp_path: Path) -> None:
+    assert overdue_after(tmp_path, "[products]\nenabled = false", Stream.PRODUCTS) is None

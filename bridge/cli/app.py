@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 
 from bridge import __version__
 from bridge.cli import (
+    alerting,
     backfilling,
     caring,
     checking,
@@ -30,8 +31,6 @@ from bridge.cli.folding import tell
 from bridge.errors import BridgeError, LedgerError, Refused, UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from typer._click.core import Context
 
 __all__ = ["application", "main"]
@@ -56,11 +55,6 @@ With an organisation of your own:
   trakor-bridge run                   keeps both in step: the daemon
   trakor-bridge status                what is where, and what waits for you
 """
-
-NOT_BUILT: Final = {
-    "alerts": "alerts",
-}
-"""Commands of the public interface that come in later versions, and what they are for."""
 
 NO_ACCESS: Final = 4
 UNEXPECTED: Final = 1
@@ -103,13 +97,7 @@ def application() -> typer.Typer:
     running.add_to(app)
     sandboxing.add_to(app)
     webhooks.add_to(app)
-    for name, purpose in NOT_BUILT.items():
-        app.command(
-            name,
-            hidden=True,
-            add_help_option=False,
-            context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
-        )(_refusal(name, purpose))
+    alerting.add_to(app)
     return app
 
 
@@ -127,16 +115,6 @@ def _options_before_the_command(
     ] = False,
 ) -> None:
     del version  # its callback has seen to it
-
-
-def _refusal(name: str, purpose: str) -> Callable[[], None]:
-    def refuse() -> None:
-        raise UserError(
-            f"`trakor-bridge {name}` ({purpose}) is not built yet",
-            advice="`trakor-bridge --help` lists what is; CHANGELOG.md tells what has come since",
-        )
-
-    return refuse
 
 
 def main() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Final
 
+from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
@@ -14,15 +16,45 @@ from bridge.records import State
 from bridge.status import headline, short_age
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.console import Console
+
     from bridge.ledger.reading import LastSweep
     from bridge.status import ConnectionStatus, Snapshot
 
-__all__ = ["show_status"]
+__all__ = ["show_status", "watch_status"]
+
+EVERY: Final = 2.0
+"""Seconds between two looks."""
+
+
+def watch_status(take: Callable[[], Snapshot]) -> None:
+    """Show it again and again in the same place, until interrupted; what was shown last stays.
+
+    Args:
+        take: Takes a snapshot.
+    """
+    with Live(console=console(), auto_refresh=False, redirect_stdout=False) as live:
+        while True:
+            live.update(_page(take()), refresh=True)
+            time.sleep(EVERY)
+
+
+def _page(snapshot: Snapshot) -> Text:
+    """All that is to be seen at once, as it looks on this terminal."""
+    out = console()  # not the one that is written in place: that would write itself into what is captured
+    with out.capture() as captured:
+        _show(snapshot, out)
+    return Text.from_ansi(captured.get())
 
 
 def show_status(snapshot: Snapshot) -> None:
     """Show it: of each connection the whole truth in sentences, then the numbers; the ledger last."""
-    out = console()
+    _show(snapshot, console())
+
+
+def _show(snapshot: Snapshot, out: Console) -> None:
     for name, status in snapshot.connections.items():
         if len(snapshot.connections) > 1:
             out.print(Text(plain(name), style="bold underline"))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -25,13 +27,20 @@ if TYPE_CHECKING:
 __all__ = ["add_to"]
 
 HELP = """\
-Tell what is where, and what waits for you. Works beside a running backfill.
+Tell what is where, and what waits for you. Works beside a running backfill or daemon.
+
+With --watch it is told anew every two seconds, in the same place, until Ctrl-C.
 
 \b
 Examples:
   trakor-bridge status
+  trakor-bridge status --watch
   trakor-bridge status --json
 """
+
+
+NO_CURSOR: Final = {"dumb", "unknown"}
+"""Kinds of terminals on which nothing can be written in place."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -41,7 +50,7 @@ def add_to(app: typer.Typer) -> None:
 
 def _status(
     *,
-    watch: Annotated[bool, typer.Option("--watch", hidden=True)] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Go on, until Ctrl-C.")] = False,
     json: JsonOption = False,
     config: ConfigOption = None,
     connection: ConnectionOption = None,
@@ -49,10 +58,12 @@ def _status(
     log_format: LogFormatOption = None,
 ) -> None:
     if watch:
-        raise UserError(
-            "`status --watch` is not built yet", advice="`watch trakor-bridge status` repeats it on Linux"
-        )
+        _require_terminal(json=json)
     session = begin(config, connection, log_level, log_format)
+    if watch:
+        from bridge.cli.render_status import watch_status  # noqa: PLC0415 - see the package
+
+        watch_status(lambda: _taken(session))
     snapshot = _taken(session)
     if json:
         print_json(snapshot.as_json())
@@ -60,6 +71,19 @@ def _status(
     from bridge.cli.render_status import show_status  # noqa: PLC0415 - see the package
 
     show_status(snapshot)
+
+
+def _require_terminal(*, json: bool) -> None:
+    """Whoever watches is a person: for a program there is one document at a time."""
+    if json:
+        raise UserError(
+            "--watch and --json exclude each other", advice="call `status --json` as often as needed"
+        )
+    if not sys.stdout.isatty() or os.environ.get("TERM") in NO_CURSOR:
+        raise UserError(
+            "--watch needs a terminal",
+            advice="without it `trakor-bridge status` tells once, also into a file",
+        )
 
 
 def _taken(session: Session) -> Snapshot:

@@ -2,7 +2,7 @@
 
 ::
 
-    run ──> open_ledger ──> Faces (two listeners) ──> TaskGroup: timetable, watch, a worker each
+    run ──> open_ledger ──> Faces (two listeners) ──> TaskGroup: timetable, watch, alerts, a worker each
                                                           │
          stop    ──> accept nothing more, wind up (8 s), close the ledger
          reload  ──> settings, queries, maps and secrets anew; where one is at fault the old ones stay
@@ -22,6 +22,7 @@ import structlog
 
 from bridge import __version__
 from bridge.daemon.desk import Inside
+from bridge.daemon.alarms import alerts_of
 from bridge.daemon.faces import Faces
 from bridge.daemon.reloading import Reloaded, plans_of, reloaded
 from bridge.daemon.timetable import Timetable, wants_all_read
@@ -144,6 +145,7 @@ class _Life:
         self._workers: dict[str, Worker] = {}
         inside = Inside(hasher, self._workers.get, lambda: self._problem, self._look_anew)
         self._faces = Faces(settings, ledger, _now, self._on_events, inside)
+        self._alerts = alerts_of(settings, ledger, hasher, self._faces.snapshot, lambda: self._plans, _now)
         self._timetable = Timetable(ledger, _now, self._on_wishes)
         self._stale: set[str] = set()
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -172,6 +174,8 @@ class _Life:
             ("stop", self._end_when(signals)),
         ):
             group.create_task(flow, name=what)
+        if self._alerts is not None:
+            group.create_task(self._alerts.run(), name="alerts")
 
     async def _end_when(self, signals: Signals) -> None:
         """Stop accepting first of all, and let all tasks wind up."""

@@ -102,6 +102,7 @@ def _restarting(before: Settings, now: Settings) -> list[str]:
         "[ledger]": (before.ledger, now.ledger),
         "[webhooks]": (_listener(before), _listener(now)),
         "[admin]": (before.admin, now.admin),
+        "[alerts]": (before.alerts, now.alerts),
         "[log]": (before.log, now.log),
     }
     return [name for name, (old, new) in parts.items() if old != new]

@@ -1,4 +1,4 @@
-"""When each connection reads, as the schedule wants it told."""
+"""When each connection reads, as the schedule wants it told, and when that is overdue."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from bridge.schedule import Key, Timer
     from bridge.settings import Connection, Timing
 
-__all__ = ["timers_of"]
+__all__ = ["overdue_at", "timers_of"]
 
 
 def timers_of(connection: Connection) -> dict[Key, Timer]:
@@ -48,3 +48,20 @@ def _timer(timing: Timing, timezone: str) -> Timer:
             advice="install the package tzdata, or set [schedule] timezone to one that it knows",
         ) from error
     return WallClock(timing.minute, timing.hour, timing.day, timing.month, timing.weekday, timezone)
+
+
+def overdue_at(connection: Connection, stream: Stream, read_at: int) -> int | None:
+    """When a list is overdue: two times have passed then at which it was to be read.
+
+    Args:
+        connection: Its connection.
+        stream: Whose list.
+        read_at: When it was read to its end, milliseconds since the epoch.
+
+    Returns:
+        Milliseconds since the epoch; None where the stream is not enabled.
+    """
+    if not connection.stream(stream).enabled:
+        return None
+    timers = [timer for (_, job), timer in timers_of(connection).items() if job.reads(stream)]
+    return min(timer.after(timer.after(read_at)) for timer in timers)

@@ -1,0 +1,209 @@
+"""What is wrong, by one look at everything: pure, but for asking the disk.
+
+A ``Condition`` is said where it is new, and over where it is not there any more. One that is *covered*
+is neither: it lasts, but something else explains it, or it is being put right at this moment.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from bridge.ledger.said import Topic
+from bridge.status import moment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from bridge.records import Stream
+    from bridge.status import ConnectionStatus, Flow, Snapshot, StreamStatus
+
+__all__ = ["OVER", "Condition", "Disk", "Kind", "OverdueAt", "conditions", "disk_of", "waiting_of"]
+
+MINUTE: Final = 60_000
+HOUR: Final = 60 * MINUTE
+DAY: Final = 24 * HOUR
+
+STOPPED_FOR: Final = 15 * MINUTE
+"""Milliseconds for which something stands still before anybody is told: most outages are shorter."""
+
+BY_PERSON_FOR: Final = DAY
+"""The same where a person has stopped it, who knows."""
+
+TOKEN_ENDS_WITHIN: Final = HOUR
+"""A token that cannot be renewed is told of at once where it ends this soon."""
+
+FULL_SHARE: Final = 0.05
+FULL_BYTES: Final = 200 * 2**20
+"""A disk is nearly full where less than this share, or less than so many bytes, are free."""
+
+OverdueAt: TypeAlias = "Callable[[str, Stream, int], int | None]"
+"""When a list is overdue that was read to its end at a time: of connection, stream, and that time."""
+
+
+class Kind(StrEnum):
+    """The word of an alert; docs/operations.md says of each what to do."""
+
+    TOKEN = "token"  # noqa: S105 - the name of an alert
+    READING = "reading-paused"
+    SENDING = "sending-paused"
+    READING_BY_PERSON = "reading-paused-by-person"
+    SENDING_BY_PERSON = "sending-paused-by-person"
+    OVERDUE = "sweep-overdue"
+    MISSING = "gone-limit"
+    WEBHOOKS = "webhooks-unreadable"
+    DISK = "disk"
+    WAITING = "waiting"
+
+
+OVER: Final = {
+    Kind.TOKEN: "Salestrekker's token is renewed again.",
+    Kind.READING: "Reading from Salestrekker is not stopped by a fault any more.",
+    Kind.SENDING: "Sending {stream}to Trakor is not stopped by a fault any more.",
+    Kind.READING_BY_PERSON: "Reading from Salestrekker is not paused by a person any more.",
+    Kind.SENDING_BY_PERSON: "Sending {stream}to Trakor is not paused by a person any more.",
+    Kind.OVERDUE: "The {stream}are not overdue any more.",
+    Kind.MISSING: "The list of {stream}does not miss suspiciously many records any more.",
+    Kind.WEBHOOKS: "For a day no webhook came that could not be understood.",
+    Kind.DISK: "The ledger's disk has room again.",
+}
+"""What is said when it is over; ``waiting`` never is: each message tells of records that are new."""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One thing that is wrong.
+
+    Attributes:
+        kind: Its word.
+        connection: The connection's name; empty for the process as a whole.
+        stream: The stream; empty where it is about no one stream.
+        text: A sentence without personal data and without anything that a remote system said.
+        covered: It lasts, but is no news: another condition explains it, or it is being put right.
+    """
+
+    kind: Kind
+    connection: str
+    stream: str
+    text: str
+    covered: bool = False
+
+    @property
+    def topic(self) -> Topic:
+        """What makes it the same one at another time."""
+        return Topic(str(self.kind), self.connection, self.stream)
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """A file system: its bytes, and how many of them are free for us."""
+
+    total: int
+    free: int
+
+    @property
+    def nearly_full(self) -> bool:
+        """Whether somebody should make room."""
+        return self.free < max(FULL_BYTES, FULL_SHARE * self.total)
+
+
+def disk_of(path: Path) -> Disk | None:
+    """The file system that a file is on; None where it does not say."""
+    try:
+        usage = shutil.disk_usage(path.parent)
+    except OSError:
+        return None
+    return Disk(usage.total, usage.free)
+
+
+def conditions(snapshot: Snapshot, disk: Disk | None, overdue_at: OverdueAt) -> list[Condition]:
+    """What is wrong.
+
+    Args:
+        snapshot: Everything, of the connections that are worked on.
+        disk: The ledger's file system; None where that is not known.
+        overdue_at: When a list is overdue; None for one that is not to be read.
+    """
+    found = [one for status in snapshot.connections.values() for one in _of(status, snapshot.at, overdue_at)]
+    if disk is not None and disk.nearly_full:
+        text = f"The ledger's disk is nearly full: {disk.free / 2**20:,.0f} MiB are free."
+        found.append(Condition(Kind.DISK, "", "", text))
+    return found
+
+
+def waiting_of(snapshot: Snapshot) -> dict[Topic, int]:
+    """How many records wait for a person, by connection, stream and reason."""
+    return {
+        Topic(str(Kind.WAITING), name, str(stream), reason): number
+        for name, status in snapshot.connections.items()
+        for stream, one in status.streams.items()
+        for reason, number in one.waiting.items()
+    }
+
+
+def _of(status: ConnectionStatus, now: int, overdue_at: OverdueAt) -> Iterator[Condition]:
+    """What is wrong with one connection."""
+    yield from _token(status, now)
+    yield from _paused("Reading from Salestrekker", status.name, "", status.reading, now)
+    yield from _paused("Sending to Trakor", status.name, "", status.sending, now)
+    for stream, one in status.streams.items():
+        yield from _paused(f"Sending {stream} to Trakor", status.name, stream, one.sending, now)
+        yield from _overdue(status, stream, one, now, overdue_at)
+        yield from _missing(status.name, stream, one)
+    unreadable = status.webhooks.unreadable_at
+    if unreadable is not None and abs(now - unreadable) < DAY:
+        text = f"A webhook came that could not be understood, the last one at {moment(unreadable)}."
+        yield Condition(Kind.WEBHOOKS, status.name, "", text)
+
+
+def _token(status: ConnectionStatus, now: int) -> Iterator[Condition]:
+    """A token that cannot be renewed is used to its end: until then there is time to help."""
+    failing, ends = status.token_failing_since, status.token_expires_at
+    if failing is None:
+        return
+    until = "" if ends is None else f"; it ends at {moment(ends)}"
+    soon = ends is not None and ends - now < TOKEN_ENDS_WITHIN
+    if soon or now - failing >= STOPPED_FOR:
+        text = f"Salestrekker's token cannot be renewed since {moment(failing)}{until}."
+        yield Condition(Kind.TOKEN, status.name, "", text)
+
+
+def _paused(what: str, name: str, stream: str, flow: Flow, now: int) -> Iterator[Condition]:
+    """Why it is paused may be in a remote system's words, and is not told."""
+    if flow.state != "paused" or flow.since_at is None:
+        return
+    by_person = Kind.READING_BY_PERSON, Kind.SENDING_BY_PERSON
+    kinds = by_person if flow.by_person else (Kind.READING, Kind.SENDING)
+    if now - flow.since_at >= (BY_PERSON_FOR if flow.by_person else STOPPED_FOR):
+        who = " by a person" if flow.by_person else ""
+        text = f"{what} is paused{who} since {moment(flow.since_at)}."
+        yield Condition(kinds[what.startswith("Sending")], name, stream, text)
+
+
+def _overdue(
+    status: ConnectionStatus, stream: Stream, one: StreamStatus, now: int, overdue_at: OverdueAt
+) -> Iterator[Condition]:
+    """Two times have passed at which it was due; told of unless a pause or a long sweep explains that."""
+    if one.reached is None:
+        return
+    good = one.reached.good_at
+    due = overdue_at(status.name, stream, one.reached.first_at if good is None else good)
+    if due is None or now < due:
+        return
+    last = one.last_sweep
+    moving = last is not None and last.ended_at is None and now - last.moved_at < STOPPED_FOR
+    since = f"The {stream} were not read to their end since {moment(good or one.reached.first_at)}."
+    covered = moving or status.reading.state == "paused"
+    yield Condition(Kind.OVERDUE, status.name, stream, since, covered=covered)
+
+
+def _missing(name: str, stream: Stream, one: StreamStatus) -> Iterator[Condition]:
+    if one.reached is not None and one.reached.missing:
+        text = (
+            f"{one.reached.missing:,} {stream} were missing from Salestrekker's list: more than gone_limit"
+            " allows, so that none was marked gone."
+        )
+        yield Condition(Kind.MISSING, name, stream, text)
