@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from bridge import __version__
-from bridge.daemon.desk import Inside
 from bridge.daemon.alarms import alerts_of
+from bridge.daemon.desk import Inside
 from bridge.daemon.faces import Faces
 from bridge.daemon.reloading import Reloaded, plans_of, reloaded
 from bridge.daemon.timetable import Timetable, wants_all_read
@@ -290,10 +290,6 @@ class _Life:
         log.info("configuration taken over", changed=list(fresh.changed), **restart)
 
 
-def _ledger_fault(fault: BaseException) -> str:
-    """What the ledger could not do; anything else is raised again."""
-    if isinstance(fault, BaseExceptionGroup):
-        mine, others = fault.split(LedgerError)
 async def _as_told(name: str, work: Coroutine[None, None, None]) -> None:
     """Work in a task of its own: whoever is told to end ends so, whatever the winding up ends with.
 
@@ -315,6 +311,10 @@ async def _as_told(name: str, work: Coroutine[None, None, None]) -> None:
     raise asyncio.CancelledError
 
 
+def _ledger_fault(fault: BaseException) -> str:
+    """What the ledger could not do; anything else is raised again."""
+    if isinstance(fault, BaseExceptionGroup):
+        mine, others = fault.split(LedgerError)
         if others is not None or mine is None:
             raise fault
         return _ledger_fault(mine.exceptions[0])
