@@ -14,12 +14,16 @@ from bridge.ledger.schema import runs
 from bridge.ledger.sweeps import (
     CHECKPOINT_LIFE,
     COUNTS,
+    Reached,
     begin_run,
     begin_sweep,
     count,
     end_run,
     end_sweep,
     needing_a_person,
+    note_missing,
+    note_problem,
+    reached,
 )
 from bridge.records import Policy, Stream
 from builders import answered, draft, filtered, later, not_taken, unmapped, unnamed
@@ -192,3 +196,45 @@ def test_a_runs_numbers_are_kept(book: Book) -> None:
         1,
         numbers,
     )
+
+
+# -- how far all sweeps have come
+
+
+def far(book: Book) -> Reached | None:
+    return book.write(reached).get(book.feed.number)
+
+
+def swept(book: Book, at: int, *, complete: bool = True, problem: str = "", missing: int = 0) -> None:
+    """A sweep from ``at`` on that ended a second later."""
+    begun = sweep(book, restart=True, now=at)
+    book.write(
+        lambda connection: end_sweep(connection, begun, complete=complete, now=at + 1000, problem=problem)
+    )
+    if missing:
+        book.write(lambda connection: note_missing(connection, begun, missing))
+
+
+def test_a_feed_without_a_sweep_has_come_nowhere(book: Book) -> None:
+    assert far(book) is None
+
+
+def test_the_newest_good_sweep_counts_whatever_failed_since(book: Book) -> None:
+    """Also one of what has changed only; not one that left records out, nor one that goes on."""
+    begun = sweep(book, now=5000)
+    book.write(lambda connection: note_problem(connection, begun, "no answer"))
+    assert far(book) == Reached(5000, None, 0)
+    swept(book, 10_000)
+    swept(book, 20_000, complete=False)
+    swept(book, 30_000, complete=False, problem="2 could not be read")
+    sweep(book, restart=True, now=40_000)
+    assert far(book) == Reached(5000, 21_000, 0)
+
+
+def test_what_was_missing_counts_until_a_whole_list_has_it(book: Book) -> None:
+    """A sweep of what has changed says nothing of that."""
+    swept(book, 10_000, missing=40)
+    swept(book, 20_000, complete=False)
+    assert far(book) == Reached(10_000, 21_000, 40)
+    swept(book, 30_000)
+    assert far(book) == Reached(10_000, 31_000, 0)
