@@ -142,3 +142,22 @@ async def test_a_list_that_is_wanted_again_before_it_is_read_leaves_the_others_t
         done = len(daemon.lines.all)
         await daemon.lines.wait_for(done, "done", job="products")
         assert "contacts" not in [line.get("job") for line in daemon.lines.all[done:-1]]
+
+
+async def test_what_cannot_be_read_of_one_stream_does_not_keep_another_from_being_read(
+    start_sandbox: Start, tmp_path: Path
+) -> None:
+    """More products are refused than one look takes: contacts are read, and the products wait."""
+    bridge = Bridge(tmp_path, await start_sandbox(Options(contacts=10, products=8)))
+    bridge.changes["salestrekker"] = {"ids_per_request": 2, "max_in_flight": 2}
+    sandbox = bridge.sandbox
+    async with Daemon(bridge) as daemon:
+        await daemon.said("done", job="reconcile")
+        refused = sandbox.salestrekker.faults.add(Fault(kind="product", status=403, times=None))
+        for number in range(8):
+            await daemon.webhook("product-updated", {"id": sandbox.products.id_at(number)})
+        await daemon.said("webhooks cannot be worked off", subject="product")
+        await daemon.webhook("contact-updated", {"id": sandbox.contacts.id_at(0)})
+        await daemon.until(lambda status: status["webhooks"]["waiting"] == 8)
+        sandbox.salestrekker.faults.remove(refused)
+        await daemon.settled()

@@ -347,6 +347,31 @@ async def test_a_poisoned_id_stops_only_itself(sandbox: Sandbox, status: int, po
     assert sizes(sandbox)[-1] == 8, "it was not their number"
 
 
+async def test_many_poisoned_ids_side_by_side_stop_only_themselves(sandbox: Sandbox) -> None:
+    """More than may be doubted in a row: what has passed once tells that it is they."""
+    ids = contact_ids(sandbox, 12)
+    bad = ids[:5]
+    async with client_of(sandbox) as client:
+        await read(client, ids[-1:])
+        sandbox.salestrekker.faults.add(Fault(kind="contact", where=with_id(*bad), status=500, times=None))
+        found = await read(client, ids)
+    assert [one.id for one in found.broken] == bad
+    assert ids_of(found) == set(ids) - set(bad)
+
+
+async def test_ids_that_fail_all_reading_do_not_come_first_for_ever(sandbox: Sandbox) -> None:
+    """Nothing has passed yet that could tell that it is they: the next reading begins with others."""
+    ids = contact_ids(sandbox, 12)
+    bad = ids[:5]
+    sandbox.salestrekker.faults.add(Fault(kind="contact", where=with_id(*bad), status=500, times=None))
+    async with client_of(sandbox) as client:
+        with pytest.raises(Transient):
+            await read(client, ids)
+        found = await read(client, ids)
+    assert sorted(one.id for one in found.broken) == sorted(bad)
+    assert ids_of(found) == set(ids) - set(bad)
+
+
 async def test_an_id_that_the_server_does_not_take_is_broken_where_others_were_taken(
     sandbox: Sandbox,
 ) -> None:

@@ -7,6 +7,8 @@
                                              └──> its contacts ─────────────┘             v
                                                                          finish: read, gone, not-found
 
+What fails of one subject (contact, deal or product) rests for a while, and the others go on.
+
 A webhook is a hint, not data. Its event is done only by a read that began after it arrived, so what
 arrives for a record while it is being read is read once more. A process that dies reads again.
 """
@@ -15,13 +17,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import structlog
 
-from bridge.errors import BridgeError, Refused, Transient
+from bridge.errors import BridgeError, LedgerError, Refused, Transient
 from bridge.ledger.absence import mark_gone_by_id
 from bridge.ledger.events import due_events, finish_events
 from bridge.pacing import backoff
@@ -29,11 +31,12 @@ from bridge.records import Stream
 from bridge.sync import OneListing, refresh
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from bridge.daemon.parts import Parts
     from bridge.daemon.pausing import ReadingPause
     from bridge.ledger.events import EventGroup
+    from bridge.records.webhooks import Subject
     from bridge.sync import Refreshed
 
     Deals: TypeAlias = Mapping[str, tuple[str, ...] | None] | None
@@ -78,7 +81,8 @@ class Events:
         self._debounce = debounce
         self._random = random
         self._arrived = asyncio.Event()
-        self._failures = 0
+        self._failures: Counter[Subject] = Counter()
+        self._rests: dict[Subject, float] = {}
         source = parts.plan.connection.salestrekker
         self._at_once = source.ids_per_request * source.max_in_flight
 
@@ -94,8 +98,9 @@ class Events:
             self._arrived.clear()
             now = self._parts.clock()
             before = now - int(self._debounce * 1000)
+            resting = self._resting()
             due = await self._parts.ledger.call(
-                due_events, self._parts.name, before=before, now=now, limit=self._at_once
+                due_events, self._parts.name, before=before, now=now, limit=self._at_once, without=resting
             )
             if not due.groups:
                 await self._until(due.next_at)
@@ -108,47 +113,83 @@ class Events:
             lingered = False
 
     async def _until(self, next_at: int | None) -> None:
-        """Wait for the end of the next record's time, or for an event of another one."""
-        wait = LONGEST_LOOK
-        if next_at is not None:
-            wait = min(wait, max(0.0, (next_at - self._parts.clock()) / 1000 + self._debounce))
+        """Wait for the end of the next record's time or of a rest, or for an event of another one."""
+        wait = min([LONGEST_LOOK, *(until - _loop_time() for until in self._rests.values())])
         if next_at is not None:  # whatever arrives now is due later than that
-            await asyncio.sleep(wait)
+            wait = min(wait, (next_at - self._parts.clock()) / 1000 + self._debounce)
+            await asyncio.sleep(max(0.0, wait))
             return
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(wait):
+            async with asyncio.timeout(max(0.0, wait)):
                 await self._arrived.wait()
+
+    def _resting(self) -> set[Subject]:
+        """The subjects that are left alone for now."""
+        now = _loop_time()
+        self._rests = {subject: until for subject, until in self._rests.items() if until > now}
+        return set(self._rests)
 
     async def _work_off(self, groups: Sequence[EventGroup]) -> None:
         """Read what these are about; where that fails they wait, and are tried again."""
         try:
-            await self._read(groups)
-        except (Refused, Transient) as fault:
-            if not await self._pause.covers(fault):
-                await self._back_off(fault)
-        except BridgeError as fault:
-            await self._back_off(fault)
-        else:
-            self._failures = 0
+            faults = await self._read(groups)
+        except LedgerError as broken:
+            faults = dict.fromkeys((group.subject for group in groups), broken)
+        for subject, fault in faults.items():
+            self._rest(subject, fault)
+        for subject in {group.subject for group in groups} - faults.keys():
+            del self._failures[subject]
 
-    async def _back_off(self, fault: BridgeError) -> None:
-        self._failures += 1
-        log.warning("webhooks cannot be worked off", connection=self._parts.name, problem=str(fault))
+    def _rest(self, subject: Subject, fault: BridgeError) -> None:
+        """Leave a subject alone for a while that grows."""
+        self._failures[subject] += 1
+        log.warning(
+            "webhooks cannot be worked off",
+            connection=self._parts.name,
+            subject=subject,
+            problem=str(fault),
+        )
         trakor = self._parts.plan.connection.trakor
-        await asyncio.sleep(backoff(self._failures, trakor.probe_first, trakor.probe_max, self._random))
+        wait = backoff(self._failures[subject], trakor.probe_first, trakor.probe_max, self._random)
+        self._rests[subject] = _loop_time() + wait
 
-    async def _read(self, groups: Sequence[EventGroup]) -> None:
+    async def _read(self, groups: Sequence[EventGroup]) -> dict[Subject, BridgeError]:
+        """Work off these; what failed, by the subject, is not finished, and nothing where reading is paused."""
         began = self._parts.clock()
-        deals = await self._contacts_of([group.id for group in groups if group.subject == "deal"])
+        faults: dict[Subject, BridgeError] = {}
+        deals: Deals = None
+        try:
+            deals = await self._contacts_of([group.id for group in groups if group.subject == "deal"])
+        except BridgeError as fault:
+            if await self._is_paused_for(fault):
+                return {}
+            faults["deal"] = fault
         outcomes = {group: _of_deal(group, deals) for group in groups}
         for stream in Stream:
-            await self._read_stream(stream, groups, deals, outcomes)
-        await self._finish(outcomes)
+            try:
+                await self._read_stream(stream, groups, deals, outcomes)
+            except LedgerError:
+                raise
+            except BridgeError as fault:
+                if await self._is_paused_for(fault):
+                    return {}
+                faults |= {group.subject: fault for group in groups if _ids(group, stream, deals)}
+        done = {group: found for group, found in outcomes.items() if group.subject not in faults}
+        await self._finish(done)
+        if done:
+            self._tell(done, began)
+        return faults
+
+    async def _is_paused_for(self, fault: BridgeError) -> bool:
+        """Whether all reading is at fault, so that nothing more is to be asked for."""
+        return isinstance(fault, Refused | Transient) and await self._pause.covers(fault)
+
+    def _tell(self, done: Collection[EventGroup], began: int) -> None:
         log.info(
             "webhooks worked off",
             connection=self._parts.name,
-            events=sum(len(group.numbers) for group in groups),
-            records=len(groups),
+            events=sum(len(group.numbers) for group in done),
+            records=len(done),
             seconds=round((self._parts.clock() - began) / 1000, 3),
         )
 
@@ -174,15 +215,16 @@ class Events:
                 wanted[one].append(group)
         if not wanted or stream not in self._parts.feeds:
             return
-        refreshed = await refresh(
-            self._listing(stream), self._parts.ledger, list(wanted), clock=self._parts.clock
-        )
-        await self._mark_gone(stream, refreshed, wanted)
-        if refreshed.pending:
-            self._parts.on_pending()
-        for one, asking in wanted.items():
-            for group in asking:
-                outcomes[group].add(_outcome(one, group, refreshed))
+        listing, ids = self._listing(stream), list(wanted)
+        for at in range(0, len(ids), self._at_once):  # deals can name any number of contacts
+            some = ids[at : at + self._at_once]
+            refreshed = await refresh(listing, self._parts.ledger, some, clock=self._parts.clock)
+            await self._mark_gone(stream, refreshed, wanted)
+            if refreshed.pending:
+                self._parts.on_pending()
+            for one in some:
+                for group in wanted[one]:
+                    outcomes[group].add(_outcome(one, group, refreshed))
 
     def _listing(self, stream: Stream) -> OneListing:
         parts = self._parts
@@ -217,6 +259,10 @@ class Events:
             for at in range(0, len(numbers), AT_ONCE):
                 some = numbers[at : at + AT_ONCE]
                 await self._parts.ledger.call(finish_events, some, outcome, self._parts.clock())
+
+
+def _loop_time() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _ids(group: EventGroup, stream: Stream, deals: Deals) -> tuple[str, ...]:

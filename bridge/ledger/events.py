@@ -49,14 +49,18 @@ __all__ = [
     "webhook_numbers",
 ]
 
-LOOKED_AT: Final = 2_000
-"""Waiting events that one look goes through at most, the oldest: however many wait, a look is short."""
+LOOKED_AT: Final = 500
+"""Waiting events that one look goes through at most, the oldest: however many wait, a look is short. The
+next webhook waits for it to end."""
 
 AT_ONCE: Final = 500
 """Events that one transaction finishes or deletes."""
 
 LONGEST_ACTION: Final = 64
 """Characters that are kept of an action that is none of ours."""
+
+SUBJECT_OF: Final = {str(action): action.subject for action in Action}
+DELETING: Final = frozenset(str(action) for action in Action if action.deletes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +127,12 @@ class DueEvents:
 _KEEP = insert(events)
 _WAITING = (events.c.connection == bindparam("of_connection"), events.c.done_at.is_(None))
 _COLUMNS = (events.c.number, events.c.action, events.c.source_id, events.c.received_at)
-_OLDEST = select(*_COLUMNS).where(*_WAITING).order_by(events.c.number).limit(bindparam("most"))
+_OLDEST = (
+    select(*_COLUMNS)
+    .where(*_WAITING, ~among(events.c.action, "but"))
+    .order_by(events.c.number)
+    .limit(bindparam("most"))
+)
 _OF_THESE = (
     select(*_COLUMNS)
     .where(*_WAITING, among(events.c.source_id, "ids"), events.c.number > bindparam("after"))
@@ -181,7 +190,15 @@ def keep_events(connection: Connection, received: Sequence[Received]) -> None:
     count_arrivals(connection, received)
 
 
-def due_events(connection: Connection, name: str, *, before: int, now: int, limit: int) -> DueEvents:
+def due_events(
+    connection: Connection,
+    name: str,
+    *,
+    before: int,
+    now: int,
+    limit: int,
+    without: Collection[Subject] = (),
+) -> DueEvents:
     """What is to be worked off: for each record all that wait for it, the longest waiting record first.
 
     Args:
@@ -191,8 +208,10 @@ def due_events(connection: Connection, name: str, *, before: int, now: int, limi
             clock was set back.
         now: The time.
         limit: How many records at most.
+        without: Subjects that are left out, as if nothing waited for them.
     """
-    oldest = connection.execute(_OLDEST, {"of_connection": name, "most": LOOKED_AT}).all()
+    but = [str(action) for action in Action if action.subject in without]
+    oldest = connection.execute(_OLDEST, {"of_connection": name, "most": LOOKED_AT, "but": but}).all()
     due: dict[About, list[Waiting]] = {}
     later = [oldest[-1].received_at] if len(oldest) == LOOKED_AT else []  # nobody knows what is behind it
     for about, found in _grouped(oldest).items():
@@ -215,7 +234,7 @@ def _grouped(
     """Events by what they are about, in the order in which the first of each came."""
     groups: dict[About, list[Waiting]] = {}
     for one in found:
-        groups.setdefault((Action(one.action).subject, one.source_id), []).append(one)
+        groups.setdefault((SUBJECT_OF[one.action], one.source_id), []).append(one)
     return groups
 
 
@@ -237,7 +256,7 @@ def _groups(
             subject,
             of,
             tuple(one.number for one in found),
-            any(Action(one.action).deletes for one in found),
+            any(one.action in DELETING for one in found),
             _first(found),
         )
         for (subject, of), found in due.items()

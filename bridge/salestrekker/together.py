@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["AskOnes", "Gathered", "Learnt", "gather"]
 
 DOUBTED_IN_A_ROW: Final = 3
-"""So many single ids one after the other that take their request down, and it is not they."""
+"""So many single ids one after the other that take their request down, and it is not they, unless what has
+passed before passes still."""
 
 
 class AskOnes(Protocol):
@@ -74,7 +75,8 @@ class Learnt:
 
     def __init__(self) -> None:
         self._most: dict[str, int] = {}
-        self._good: set[str] = set()
+        self._good: dict[str, str] = {}
+        self._begin: dict[str, int] = {}
 
     def size(self, query: str, wanted: int) -> int:
         """How many ids to ask for at once: as many as wanted, or what has passed."""
@@ -88,9 +90,22 @@ class Learnt:
         """Whether the server has answered it: then it is not the query that it does not understand."""
         return query in self._good
 
-    def passed(self, query: str) -> None:
-        """Note that the server has answered it."""
-        self._good.add(query)
+    def witness(self, query: str) -> str:
+        """The id that the server has answered it for last; empty where there is none."""
+        return self._good.get(query, "")
+
+    def passed(self, query: str, one: str) -> None:
+        """Note that the server has answered it for this id."""
+        self._good[query] = one
+
+    def in_turn(self, query: str, ids: list[str]) -> list[str]:
+        """These ids, begun with others than those that it failed with the last time."""
+        at = self._begin.get(query, 0) % max(1, len(ids))
+        return ids[at:] + ids[:at]
+
+    def ended(self, query: str, *, well: bool) -> None:
+        """Note whether all that was asked for together came to an end."""
+        self._begin[query] = 0 if well else self._begin.get(query, 0) + DOUBTED_IN_A_ROW
 
 
 async def gather(ids: Sequence[str], ask: AskOnes, learnt: Learnt, query: str, wanted: int) -> Gathered:
@@ -106,7 +121,7 @@ async def gather(ids: Sequence[str], ask: AskOnes, learnt: Learnt, query: str, w
     Raises:
         BridgeError: As ``ask`` raises, where not just one id is at fault.
     """
-    each, size = list(dict.fromkeys(ids)), learnt.size(query, wanted)
+    each, size = learnt.in_turn(query, list(dict.fromkeys(ids))), learnt.size(query, wanted)
     gathered = Gathered()
     groups = [
         _Group(ask, gathered, learnt, query).read(each[at : at + size]) for at in range(0, len(each), size)
@@ -114,6 +129,11 @@ async def gather(ids: Sequence[str], ask: AskOnes, learnt: Learnt, query: str, w
     tasks = [asyncio.create_task(group) for group in groups]
     try:
         await asyncio.gather(*tasks)
+    except BridgeError:
+        learnt.ended(query, well=False)
+        raise
+    else:
+        learnt.ended(query, well=True)
     finally:
         # Of those that fail at once one is raised; the others' requests end with it.
         for task in tasks:
@@ -144,7 +164,7 @@ class _Group:
         """Read them all."""
         await self._some(ids)
         if self._doubted:
-            await self._confirm()
+            await self._confirm(self._witness)
 
     async def _some(self, ids: Sequence[str], *, patient: bool = True, last: bool = False) -> None:
         """Read some; in halves where they cannot be read together.
@@ -161,7 +181,7 @@ class _Group:
             if isinstance(fault, Transient) and (fault.busy or fault.retry_after is not None):
                 raise fault from None  # too much to do already: asking more often is no help
             if len(ids) == 1:
-                self._doubt(ids[0], fault)
+                await self._doubt(ids[0], fault)
             else:
                 await self._in_halves(ids, refused=not isinstance(error, Transient))
             return
@@ -183,22 +203,23 @@ class _Group:
         if refused and at_fault.isdisjoint(ids):
             self._learnt.fewer(self._query, half)
 
-    def _doubt(self, one: str, fault: BridgeError) -> None:
+    async def _doubt(self, one: str, fault: BridgeError) -> None:
+        """Keep it in doubt; where too many are, what has passed once tells whether it is they."""
         self._doubted[one] = fault
         if len(self._doubted) >= DOUBTED_IN_A_ROW:
-            raise self._first_fault()
+            await self._confirm(self._witness or self._learnt.witness(self._query))
 
     def _passed(self, ids: Sequence[str]) -> None:
         """Something passes: those doubted before it are broken."""
         self._witness = ids[0]
-        self._learnt.passed(self._query)
+        self._learnt.passed(self._query, ids[0])
         self._all_broken()
 
-    async def _confirm(self) -> None:
+    async def _confirm(self, witness: str) -> None:
         """Ask once more for what has passed: only if it passes still, the doubted are at fault."""
-        if self._witness:
+        if witness:
             try:
-                await self._ask([self._witness], patient=False)
+                await self._ask([witness], patient=False)
             except BridgeError:
                 raise self._first_fault() from None
         elif not self._only_not_understood():
