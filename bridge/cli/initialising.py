@@ -93,21 +93,12 @@ def _init(  # noqa: PLR0913 - one parameter for each option
     log_level: LogLevelOption = None,
     log_format: LogFormatOption = None,
 ) -> None:
-    from bridge import logs  # noqa: PLC0415 - see the package
-    from bridge.setup import (  # noqa: PLC0415 - see the package
-        Source,
-        Target,
-        copy_queries,
-        prove_source,
-        prove_target,
-        reach_source,
-        reach_target,
-    )
+    from bridge import logs, setup  # noqa: PLC0415 - see the package
 
     logs.configure(log_level or "warning", log_format or "auto")
     path = (config or Path(os.environ.get(f"{PREFIX}CONFIG") or "config.toml")).absolute()
     if queries:
-        _say_copied(*copy_queries(path.parent))
+        _say_copied(*setup.copy_queries(path.parent))
         return
     if path.exists():
         raise UserError(f"{path} exists already: nothing was asked or written", advice=CHANGE)
@@ -116,26 +107,26 @@ def _init(  # noqa: PLR0913 - one parameter for each option
         if email:
             words = f"Salestrekker's password of {email}"
             secret = _asked(given(password), "--password", words, secret=True)
-            return Source(url, email=email, password=secret, organization=organization)
+            return setup.Source(url, email=email, password=secret, organization=organization)
         secret = _asked(given(api_key), "--api-key", "Salestrekker's API key (Settings > API)", secret=True)
-        return Source(url, api_key=secret, organization=organization)
+        return setup.Source(url, api_key=secret, organization=organization)
 
     def ask_target(url: str, given: Callable[[str], str]) -> Target:
         words = "Trakor's API key (Settings > API Keys)"
-        return Target(url, _asked(given(trakor_key), "--trakor-key", words, secret=True))
+        return setup.Target(url, _asked(given(trakor_key), "--trakor-key", words, secret=True))
 
     where = partial(_address, allow_insecure=allow_insecure)
     salestrekker = _System(
         "Salestrekker",
         partial(where, salestrekker_url, "--salestrekker-url", "Salestrekker's GraphQL address"),
         ask_source,
-        *((None, None) if untried else (reach_source, prove_source)),
+        *((None, None) if untried else (setup.reach_source, setup.prove_source)),
     )
     trakor = _System(
         "Trakor",
         partial(where, trakor_url, "--trakor-url", "Trakor's address, it ends in /api/public/v1"),
         ask_target,
-        *((None, None) if untried else (reach_target, prove_target)),
+        *((None, None) if untried else (setup.reach_target, setup.prove_target)),
     )
     source, target = _let_in(salestrekker), _let_in(trakor)
     _write(path, source, target, allow_insecure=allow_insecure)
