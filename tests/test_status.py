@@ -424,6 +424,17 @@ def test_webhooks_are_told_also_while_no_daemon_runs(ledger: Path) -> None:
     assert look(ledger).as_json()["connections"]["default"]["webhooks"] == {
         "received": 2, "waiting": 1, "last_at": iso(NOW - SECOND), "unreadable": 1,
     }  # fmt: skip
+    assert look(ledger).connections["default"].webhooks.unreadable_at == NOW - SECOND
+
+
+def test_what_waits_for_a_person_is_counted_by_why(ledger: Path) -> None:
+    """The counts add up to the states in which a record waits for one."""
+    contacts = look(ledger).connections["default"].streams[Stream.CONTACTS]
+    assert contacts.waiting["drifted"] == 1
+    assert contacts.waiting.keys() > {"drifted", str(Reason.SAME_NAME)}
+    assert sum(contacts.waiting.values()) == 4 + 1 + 1
+    assert contacts.reached is not None
+    assert contacts.reached.good_at == contacts.complete_at
 
 
 def test_a_pause_of_one_stream_leaves_the_other_alone(ledger: Path) -> None:
