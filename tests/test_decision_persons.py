@@ -225,7 +225,6 @@ def test_a_same_name_is_decided_as_new_at_once() -> None:
         (SAME_NAME, None),
         (SAME_PARTY, ANN),
         (RENAMED, RAY),
-        (DRIFTED, None),
     ],
     ids=lambda value: f"{value.state}-{value.reason}" if isinstance(value, LedgerRow) else "",
 )
@@ -245,6 +244,13 @@ def test_an_existing_one_stays_held_while_the_policy_says_so() -> None:
     with pytest.raises(UserError, match="stays held") as caught:
         retry(EXISTING, ANN, nobody, Policy(on_existing="hold"))
     assert "accept" in caught.value.advice
+
+
+def test_deciding_anew_does_not_help_a_drifted_one() -> None:
+    """It would only wait for a decision that is never another one."""
+    with pytest.raises(UserError, match="deciding anew changes nothing") as caught:
+        retry(DRIFTED, ANN, nobody, DEFAULT)
+    assert "`records accept`" in caught.value.advice
 
 
 @pytest.mark.parametrize("known", [delivered(ANN), row(State.MERGED, merged_into=2)])

@@ -7,6 +7,7 @@ import stat
 import time
 from pathlib import Path
 
+from bridge.daemon.life import UNREADABLE_LIFE
 from bridge.ledger.care import back_up, back_up_before_migration, copy_key
 from bridge.ledger.engine import reading, writing
 from bridge.ledger.forgetting import forget
@@ -33,6 +34,12 @@ def test_every_table_of_the_ledger_is_named_with_what_it_holds() -> None:
         for table in re.findall(r"`(\w+)`", cell)
     }
     assert named == {*metadata.tables}
+
+
+def test_what_it_says_of_webhooks_that_nobody_understands_is_what_is_done() -> None:
+    """Their words are personal data: the page says how long they stay."""
+    (days,) = re.findall(r"what could not be understood: (\d+) days", STORED)
+    assert int(days) * 86_400_000 == UNREADABLE_LIFE
 
 
 def test_what_it_says_of_the_history_is_the_default(tmp_path: Path) -> None:

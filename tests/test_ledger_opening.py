@@ -17,7 +17,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, inspect
 
 from bridge.errors import LedgerError
-from bridge.ledger.engine import writing
+from bridge.ledger.engine import reading, writing
 from bridge.ledger.opening import (
     derive_key,
     open_ledger,
@@ -125,6 +125,18 @@ def test_what_is_no_database_is_refused_and_left_alone(tmp_path: Path, use: Any)
     with pytest.raises(LedgerError, match="cannot be read as a ledger"):
         use(path)
     assert path.read_text().startswith("not a database")
+
+
+@pytest.mark.parametrize("use", [reading, writing])
+def test_a_file_that_turns_out_to_be_damaged_while_it_is_opened_is_a_sentence(
+    tmp_path: Path,
+    use: Any,  # noqa: ANN401
+) -> None:
+    """The driver's own error, which SQLAlchemy lets through there, is no traceback."""
+    path = tmp_path / "ledger.db"
+    path.write_text("not a database, but somebody's letter " * 100)
+    with pytest.raises(LedgerError, match="cannot be used: file is not a database"), use(path) as connection:
+        connection.exec_driver_sql("SELECT * FROM sqlite_master")
 
 
 def test_another_programs_database_is_refused_and_left_alone(tmp_path: Path) -> None:

@@ -218,6 +218,13 @@ def test_what_is_missing_is_counted_against_what_is_wanted() -> None:
     ]
 
 
+def test_a_stream_of_which_nothing_is_wanted_is_not_counted() -> None:
+    """`All 0 products` says nothing; the others are told, or that there are none."""
+    assert sentences(stream(2, delivered=2), stream(0))[0] == "All 2 contacts are in Trakor."
+    assert sentences(stream(1, delivered=1, pending=1), stream(0))[0] == "1 of 2 contacts are in Trakor."
+    assert sentences(stream(0, skipped=2), stream(0))[0].startswith("Nothing is to be in Trakor")
+
+
 def test_an_unread_stream_and_one_read_in_part_are_said_to_be() -> None:
     said = sentences(stream(1, complete=False, delivered=1), stream(swept=False))
     assert said[1:] == [

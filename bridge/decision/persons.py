@@ -121,6 +121,12 @@ def retry(row: LedgerRow, draft: Draft | None, holder_of: HolderOf, policy: Poli
         raise UserError(f"record {row.id} was forgotten on request", advice="there is nothing left to retry")
     if row.state in {State.DELIVERED, State.MERGED}:
         raise UserError(f"record {row.id} is {row.state}: there is nothing to retry")
+    if row.state is State.DRIFTED:
+        raise UserError(
+            f"record {row.id} is drifted: Trakor has no update, so deciding anew changes nothing",
+            advice="correct it in Trakor by hand and say so with `records accept`, or `records drop` it; "
+            "where Salestrekker takes the change back, it ends by itself",
+        )
     if row.reason is Reason.EXISTING:
         return _retry_existing(row, holder_of, policy)
     if draft is None or row.gone or row.answered or row.state not in {State.REJECTED, State.HELD}:

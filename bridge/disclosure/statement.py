@@ -16,6 +16,7 @@ from bridge.records import Action, Stream
 from bridge.salestrekker.documents import load_document, query_folders
 from bridge.salestrekker.selection import fields_read
 from bridge.settings import Crontab, per_day
+from bridge.wiring.flows import TICKET
 
 if TYPE_CHECKING:
     from bridge.settings import Connection, Settings, Timing
@@ -29,9 +30,6 @@ MINUTES_PER_DAY: Final = 24 * 60
 
 DAY: Final = 86_400
 """Seconds."""
-
-DEALS: Final = "ticket.graphql"
-"""The query for a deal's contacts."""
 
 ENDPOINTS: Final = {Stream.CONTACTS: "POST /parties", Stream.PRODUCTS: "POST /products"}
 
@@ -176,8 +174,8 @@ def _webhook_flow(settings: Settings, connection: Connection) -> WebhookFlow:
         received_at=f"{address}/webhooks/…" if address else "",
         actions=tuple(Action),
         ids_per_request=connection.salestrekker.ids_per_request,
-        query_for_deals=DEALS,
-        fields_of_deals=_fields_of(settings, DEALS) if connection.contacts.enabled else (),
+        query_for_deals=TICKET,
+        fields_of_deals=_fields_of(settings, TICKET) if connection.contacts.enabled else (),
     )
 
 

@@ -133,9 +133,9 @@ def _faults_named(path: Path) -> Iterator[None]:
         yield
     except IntegrityError:
         raise  # a constraint did its work: a fault of ours, not of the file
-    except DatabaseError as error:
+    except (DatabaseError, sqlite3.Error) as error:  # the driver's own: while a connection is made
         raise LedgerError(
-            f"the ledger {path.name} cannot be used: {error.orig}",
+            f"the ledger {path.name} cannot be used: {getattr(error, 'orig', error)}",
             advice="is the disk full, read-only or on a network? `trakor-bridge ledger check` looks through "
             "the file; restore the last backup where it is damaged",
         ) from error

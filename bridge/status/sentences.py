@@ -37,8 +37,12 @@ def headline(status: ConnectionStatus, now: int, *, alive: bool = False) -> list
 
 def what_trakor_has(status: ConnectionStatus) -> str:
     """`All 4,312 contacts and 118 products are in Trakor.`, or how many of how many."""
-    wanted = {name: stream.known - stream.left_out for name, stream in status.streams.items()}
-    there = {name: stream.in_trakor for name, stream in status.streams.items()}
+    wanted = {
+        name: number for name, stream in status.streams.items() if (number := stream.known - stream.left_out)
+    }
+    if not wanted:
+        return "Nothing is to be in Trakor: every record that is known is left out."
+    there = {name: status.streams[name].in_trakor for name in wanted}
     if wanted == there:
         parts = [f"{number:,} {_noun(name, number)}" for name, number in wanted.items()]
         together = sum(wanted.values())
