@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bridge.backfill import backfill
-from bridge.ledger.absence import Absent, absent
+from bridge.ledger.absence import Absent, absent, mark_gone_by_id
 from bridge.ledger.engine import reading
 from bridge.ledger.reading import Wanted, listing
 from bridge.ledger.sweeps import begin_sweep
@@ -45,6 +45,25 @@ def test_what_was_read_by_id_since_the_sweep_began_is_not_absent(book: Book) -> 
     )
     book.see(draft("Beth", id="since", at=book.now))
     assert book.write(lambda connection: absent(connection, book.feed, begun.number)) == Absent(1, 2)
+
+
+@pytest.mark.parametrize(
+    ("read_after", "is_gone"),
+    [(-1000, True), (1, False), (3_600_000, True)],
+    ids=["before", "since", "to come"],
+)
+def test_what_a_webhook_says_was_deleted_is_gone_unless_it_was_read_since(
+    book: Book, read_after: int, *, is_gone: bool
+) -> None:
+    """A read at a time to come is no later one: the clock was set back since."""
+    asked_at = book.now
+    book.see(draft("Ann", id="a", at=asked_at + read_after))
+    marked = book.write(
+        lambda connection: mark_gone_by_id(
+            connection, book.feed, ["a"], book.policy, read_at=asked_at, now=asked_at + 5000
+        )
+    )
+    assert bool(marked) is is_gone
 
 
 def _configure(folder: Path, sandbox: Sandbox) -> None:

@@ -81,7 +81,11 @@ def test_a_restart_starts_over(book: Book) -> None:
     assert sweep(book, restart=True).position == ""
 
 
-@pytest.mark.parametrize(("age", "position"), [(CHECKPOINT_LIFE - 1, "100"), (CHECKPOINT_LIFE, "")])
+@pytest.mark.parametrize(
+    ("age", "position"),
+    [(CHECKPOINT_LIFE - 1, "100"), (CHECKPOINT_LIFE, ""), (-1, "")],
+    ids=["almost a day", "a day", "of a time to come"],
+)
 def test_a_checkpoint_is_good_for_a_day_from_its_last_page(book: Book, age: int, position: str) -> None:
     interrupted(book)
     moved_at = book.now

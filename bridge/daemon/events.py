@@ -154,7 +154,7 @@ class Events:
         self._rests[subject] = _loop_time() + wait
 
     async def _read(self, groups: Sequence[EventGroup]) -> dict[Subject, BridgeError]:
-        """Work off these; what failed, by the subject, is not finished, and nothing where reading is paused."""
+        """Work off these; what failed is not finished, by the subject; nothing is where reading is paused."""
         began = self._parts.clock()
         faults: dict[Subject, BridgeError] = {}
         deals: Deals = None

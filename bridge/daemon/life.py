@@ -51,8 +51,8 @@ LOOK_EVERY: Final = 1.0
 ALIVE_EVERY: Final = 60
 """Looks between two signs of life in the ledger."""
 
-PRUNE_EVERY: Final = 3600
-"""Looks between two prunings of history and events."""
+PRUNE_EVERY: Final = 3600.0
+"""Seconds between two prunings of history and events."""
 
 UNREADABLE_LIFE: Final = 30 * 86_400_000
 """Milliseconds for which a webhook that could not be understood is kept, with what it said."""
@@ -170,6 +170,7 @@ class _Life:
         for what, flow in (
             ("timetable", self._timetable.run(self._plans.values())),
             ("watch", self._watch()),
+            ("pruning", self._keep_small()),
             ("reload", self._reload_when(signals, group)),
             ("stop", self._end_when(signals)),
         ):
@@ -233,7 +234,7 @@ class _Life:
                 self._workers[name].event()
 
     async def _watch(self) -> None:
-        """See what other processes write, give a sign of life, and keep the ledger small; for ever."""
+        """See what other processes write, and give a sign of life; for ever."""
         looks = 0
         while True:
             try:
@@ -249,13 +250,20 @@ class _Life:
         self._faces.alive()
         if looks % ALIVE_EVERY == 0:
             await self._ledger.call(note, "", Moment.ALIVE, _now())
-        if looks % PRUNE_EVERY == 0:
-            await self._prune()
 
     def _look_anew(self) -> None:
         """The ledger was written by somebody else than the workers: another process, or the status page."""
         for worker in self._workers.values():
             worker.look()
+
+    async def _keep_small(self) -> None:
+        """Prune the ledger every now and then: beside the looks, since much that is old takes long."""
+        while True:
+            try:
+                await self._prune()
+            except LedgerError as fault:
+                log.warning("ledger cannot be pruned", problem=str(fault))
+            await asyncio.sleep(PRUNE_EVERY)
 
     async def _prune(self) -> None:
         """Drop what is older than it is to be kept, a part at a time."""

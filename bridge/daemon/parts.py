@@ -56,7 +56,11 @@ class Parts:
         )
 
     async def since(self, stream: Stream, *, whole: bool) -> int | None:
-        """From when on changes are to be read, milliseconds since the epoch; None: the whole list."""
+        """From when on changes are to be read, milliseconds since the epoch; None: the whole list.
+
+        A time to come shows that the clock was set back: what has changed since when, nobody knows.
+        """
         if whole or not self.plan.queries[stream].incremental:
             return None
-        return await self.ledger.call(last_good, self.feeds[stream])
+        since = await self.ledger.call(last_good, self.feeds[stream])
+        return None if since is None or since > self.clock() else since

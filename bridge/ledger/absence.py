@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import bindparam, func, or_, select, update
 
 from bridge.decision import decide, give_back
 from bridge.ledger.batch import Batch
@@ -65,7 +65,8 @@ _NOT_READ_SINCE = (
         records.c.feed == bindparam("of_feed"),
         among(records.c.source_id, "ids"),
         records.c.gone == 0,
-        records.c.read_at <= bindparam("at"),
+        # A read in the future is none that is later: the clock was set back since.
+        or_(records.c.read_at <= bindparam("at"), records.c.read_at > bindparam("now")),
     )
     .order_by(records.c.number)
 )
@@ -148,7 +149,7 @@ def mark_gone_by_id(
     Returns:
         The numbers of those marked, in rising order.
     """
-    asked = {"of_feed": feed.number, "ids": list(source_ids), "at": read_at}
+    asked = {"of_feed": feed.number, "ids": list(source_ids), "at": read_at, "now": now}
     found = [row_of(one) for one in connection.execute(_NOT_READ_SINCE, asked)]
     return _mark(connection, feed, [replace(row, read_at=read_at) for row in found], policy, now)
 

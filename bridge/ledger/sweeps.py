@@ -120,7 +120,7 @@ def begin_sweep(connection: Connection, feed: Feed, query: str, *, restart: bool
         .order_by(sweeps.c.number.desc())
         .limit(1)
     ).first()
-    fresh = last is not None and last.ended_at is None and now - last.moved_at < CHECKPOINT_LIFE
+    fresh = last is not None and last.ended_at is None and 0 <= now - last.moved_at < CHECKPOINT_LIFE
     if last is not None and fresh and last.query == query and not restart:
         return Sweep(last.number, last.position)
     values = {"feed": feed.number, "query": query, "began_at": now, "moved_at": now}
