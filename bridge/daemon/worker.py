@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from bridge.daemon.desk import read_now
 from bridge.daemon.events import Events
+from bridge.daemon.looking import read_now
 from bridge.daemon.parts import Parts
 from bridge.daemon.pausing import ReadingPause
 from bridge.daemon.sweeps import Sweeps
@@ -127,7 +127,7 @@ class Worker:
         self._events.wake()
 
     async def read_now(self, stream: Stream, source_id: str) -> Mapping[str, str] | None:
-        """What a record says in Salestrekker at this moment (see ``desk.read_now``)."""
+        """What a record says in Salestrekker at this moment (see ``looking.read_now``)."""
         return await read_now(self._parts, stream, source_id)
 
     async def run(self) -> None:
