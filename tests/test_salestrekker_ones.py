@@ -330,6 +330,17 @@ async def test_a_server_that_takes_one_at_a_time_is_asked_so(sandbox: Sandbox) -
     assert sizes(sandbox)[-4:] == [1] * 4
 
 
+async def test_no_words_of_the_server_are_repeated_where_it_does_not_say_which_record_they_are_of(
+    sandbox: Sandbox,
+) -> None:
+    """They go into the log, and may be what a record says."""
+    body = {"errors": [{"message": "Jane Doe of 12 Main Street is odd"}]}
+    sandbox.salestrekker.faults.add(Fault(kind="contact", status=400, body=body, times=None))
+    async with client_of(sandbox) as client:
+        with pytest.raises(Transient, match=r"^Salestrekker reports an error$"):
+            await read(client, contact_ids(sandbox, 1))
+
+
 @pytest.mark.parametrize("poisoned", [[0], [7], [2, 3], [0, 7]])
 @pytest.mark.parametrize("status", [500, 400])
 async def test_a_poisoned_id_stops_only_itself(sandbox: Sandbox, status: int, poisoned: list[int]) -> None:

@@ -348,7 +348,9 @@ def _of_the_request(errors: Sequence[ServerError], query: OneQuery, *, together:
     How a server says that a request is too large for it is its own: a code that no other failure has, or
     none at all. Where it says that it is broken it is asked again first, as ever.
     """
-    fault = fault_of(errors, query.file)
+    # Words about a fault may be words about the record; those about the query are for its author.
+    told = [replace(error, said="") if error.kind is Kind.FAULT else error for error in errors]
+    fault = fault_of(told, query.file)
     broken = any(error.code in CODES[Kind.FAULT] for error in errors)
     return NotTogether(fault) if together and not broken else fault
 
