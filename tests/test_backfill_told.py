@@ -13,6 +13,8 @@ from bridge.backfill.report import Problem
 from bridge.cli.progress import progress
 from bridge.cli.render import show_report
 from bridge.errors import Transient, UserError
+from bridge.ledger.engine import reading, writing
+from bridge.ledger.pauses import Direction, pauses_of, set_pause
 from bridge.ledger.sweeps import COUNTS
 from bridge.records import Stream
 from bridge.sandbox import Fault, Options
@@ -36,6 +38,36 @@ async def bridge(start_sandbox: Start, tmp_path: Path) -> Bridge:
 def numbers(**those: int) -> dict[str, int]:
     """A stream's numbers; what is not given is nought."""
     return dict.fromkeys(COUNTS, 0) | {"read": sum(those.values())} | those
+
+
+# Pauses
+
+
+@pytest.mark.parametrize("direction", [Direction.SENDING, Direction.READING])
+async def test_what_a_person_has_paused_is_left_alone(bridge: Bridge, direction: Direction) -> None:
+    """Nothing is read or sent; exit 4, with the command that ends it. A dry run only decides."""
+    await bridge.backfill(Stream.PRODUCTS)
+    with writing(bridge.folder / "ledger.db") as ledger:
+        set_pause(ledger, "default", direction, reason="a person paused it", now=1, by_person=True)
+    report = await bridge.backfill()
+    (problem,) = report.connections["default"].problems
+    assert report.exit_status == 4
+    assert "trakor-bridge resume" in problem.advice
+    assert ("--reading" in problem.advice) == (direction == Direction.READING)
+    assert report.connections["default"].streams == {}
+    with reading(bridge.folder / "ledger.db") as ledger:
+        assert [pause.direction for pause in pauses_of(ledger)] == [direction]
+
+
+async def test_what_had_stopped_by_itself_is_over_once_all_went_well(bridge: Bridge) -> None:
+    """No daemon may be there to find it out: `status` would tell of it for ever."""
+    await bridge.backfill(Stream.PRODUCTS)
+    with writing(bridge.folder / "ledger.db") as ledger:
+        for direction in (*Direction, "sending contacts"):
+            set_pause(ledger, "default", direction, reason="Trakor does not answer", now=1)
+    assert (await bridge.backfill()).connections["default"].complete
+    with reading(bridge.folder / "ledger.db") as ledger:
+        assert pauses_of(ledger) == []
 
 
 # A map that finds no names

@@ -30,6 +30,7 @@ import structlog
 from bridge.backfill.backlog import Backlog
 from bridge.backfill.limits import limited
 from bridge.backfill.notes import reading_problems, stopped, suspicions, sweep_warnings
+from bridge.backfill.pauses import end_pauses, persons_pauses
 from bridge.backfill.report import ConnectionReport, Problem, Report
 from bridge.delivery import Delivery, Lane
 from bridge.errors import BridgeError
@@ -202,6 +203,10 @@ class _Run:
 
     async def until(self, stop: asyncio.Event) -> ConnectionReport:
         """Run to the end, or until the user stops it."""
+        if not self._how.dry_run:
+            self._report.problems += await self._ledger.call(persons_pauses, self._connection.name)
+            if self._report.problems:
+                return self._report
         began = time.monotonic()
         feeds = await self._feeds()
         number = await self._ledger.call(
@@ -217,6 +222,8 @@ class _Run:
                     await self._exchange(reader, writer, feeds, number, stop)
         finally:
             await self._account(feeds, number)
+            if not (self._report.problems or self._report.interrupted or self._how.dry_run):
+                await self._ledger.call(end_pauses, self._connection.name, feeds)
             self._report.seconds = time.monotonic() - began
         return self._report
 

@@ -29,7 +29,8 @@ PAUSE: Final = """\
 Stop sending to Trakor, or with --reading reading from Salestrekker, until you resume it.
 
 Requests under way end, none begins. Everything still arrives and waits; nothing is lost. It works beside
-a running daemon and lasts over restarts. A backfill that you start yourself reads and sends all the same.
+a running daemon and lasts over restarts. A backfill does nothing
+meanwhile, and says so (exit status 4); one that is under way goes on.
 
 \b
 Examples:

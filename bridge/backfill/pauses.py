@@ -1,0 +1,53 @@
+"""What keeps a connection from being read or sent, as a backfill meets it.
+
+A person's pause is kept to: the backfill does nothing. What stopped by itself it may try, and where
+all goes well that is over: no daemon may be there to find it out.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bridge.backfill.report import Problem
+from bridge.ledger.pauses import Direction, clear_pause, pauses_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from bridge.ledger.reading import Reader
+    from bridge.records import Stream
+
+__all__ = ["end_pauses", "persons_pauses"]
+
+
+def persons_pauses(connection: Reader, name: str) -> list[Problem]:
+    """Why a backfill of a connection does nothing; empty where no person has paused it.
+
+    Args:
+        connection: To the ledger.
+        name: The connection's.
+    """
+    paused = [
+        pause.direction for pause in pauses_of(connection) if pause.connection == name and pause.by_person
+    ]
+    return [
+        Problem(
+            f"{direction} of {name} is paused by a person: nothing was read or sent",
+            f"`trakor-bridge resume{' --reading' if direction == Direction.READING else ''}` lets it go on; "
+            "then run this again",
+            refusal=True,
+        )
+        for direction in sorted(paused)
+    ]
+
+
+def end_pauses(connection: Reader, name: str, streams: Iterable[Stream]) -> None:
+    """All was read and sent: what had stopped by itself is over. A person's pause stays.
+
+    Args:
+        connection: Inside a writing transaction.
+        name: The connection's.
+        streams: Those that were read and sent.
+    """
+    for direction in (*Direction, *(f"{Direction.SENDING} {stream}" for stream in streams)):
+        clear_pause(connection, name, direction)
