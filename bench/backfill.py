@@ -118,7 +118,7 @@ class Sandbox:
             [sys.executable, "-m", "bridge", "sandbox", *size], stdout=subprocess.PIPE, text=True
         )
         announced = _announced(self._process)
-        self._control = announced.partition("\n")[0].rpartition(" ")[2]
+        self.control = announced.partition("\n")[0].rpartition(" ")[2]
         self.configuration: dict[str, Any] = tomllib.loads(announced)
         (folder / "config.toml").write_text(announced, encoding="utf-8")
 
@@ -129,7 +129,7 @@ class Sandbox:
 
     def posts(self) -> int:
         """How many requests Trakor has had."""
-        with urllib.request.urlopen(f"{self._control}/state") as answer:  # noqa: S310 - on loopback
+        with urllib.request.urlopen(f"{self.control}/state") as answer:  # noqa: S310 - on loopback
             return sum(json.load(answer)["trakor"]["traffic"]["statuses"].values())
 
     def backfill(self) -> Run:

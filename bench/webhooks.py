@@ -112,8 +112,12 @@ class Sender(asyncio.Protocol):
             self._answer.set_exception(exc or ConnectionError("closed"))
 
     async def post(self, number: int) -> bool:
-        """Post one; whether it was answered 202."""
-        body = b'{"id": "5f0e9c1a-8f0c-4c2b-9a57-%012d", "type": "contact"}' % number
+        """Post one about a contact that nobody knows; whether it was answered 202."""
+        return await self.post_about(f"5f0e9c1a-8f0c-4c2b-9a57-{number:012d}")
+
+    async def post_about(self, contact: str) -> bool:
+        """Post one about a contact; whether it was answered 202."""
+        body = b'{"id": "%s", "type": "contact"}' % contact.encode()
         head = (
             f"POST /webhooks/{TOKEN}/contact-updated HTTP/1.1\r\nHost: bridge.example\r\n"
             "User-Agent: bench\r\nAccept: */*\r\nContent-Type: application/json\r\n"
