@@ -40,6 +40,7 @@ from bridge.status import (
     take,
 )
 from bridge.status.explaining import EVENTS, MEANINGS
+from bridge.status.snapshot import Webhooks
 from desk import Organisation, organisation
 
 if TYPE_CHECKING:
@@ -223,6 +224,17 @@ def test_a_stream_of_which_nothing_is_wanted_is_not_counted() -> None:
     assert sentences(stream(2, delivered=2), stream(0))[0] == "All 2 contacts are in Trakor."
     assert sentences(stream(1, delivered=1, pending=1), stream(0))[0] == "1 of 2 contacts are in Trakor."
     assert sentences(stream(0, skipped=2), stream(0))[0].startswith("Nothing is to be in Trakor")
+
+
+def test_what_webhooks_brought_is_a_sentence_and_strange_ones_are_pointed_to() -> None:
+    """Where none ever came nothing is said of them."""
+    streams = {Stream.CONTACTS: stream(2, delivered=2)}
+    came = Webhooks(received=12, waiting=3, last_at=NOW - 120_000, unreadable=1)
+    assert headline(ConnectionStatus("default", streams, webhooks=came), NOW)[1:] == [
+        "12 webhooks received, the last one 2 minutes ago; 3 still to be worked off.",
+        "1 could not be understood: trakor-bridge webhooks list --problems",
+    ]
+    assert headline(ConnectionStatus("default", streams), NOW)[1:] == []
 
 
 def test_an_unread_stream_and_one_read_in_part_are_said_to_be() -> None:

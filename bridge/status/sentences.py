@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from bridge.ledger.reading import LastSweep
-    from bridge.status.snapshot import ConnectionStatus, Flow, StreamStatus
+    from bridge.status.snapshot import ConnectionStatus, Flow, StreamStatus, Webhooks
 
 __all__ = ["headline", "stream_note", "what_trakor_has"]
 
@@ -31,6 +31,7 @@ def headline(status: ConnectionStatus, now: int, *, alive: bool = False) -> list
         what_trakor_has(status),
         *_what_is_open(status, alive=alive),
         *_what_is_stopped(status, now),
+        *_what_webhooks_brought(status.webhooks, now),
         *(note for note in notes if note),
     ]
 
@@ -77,6 +78,16 @@ def _what_is_stopped(status: ConnectionStatus, now: int) -> Iterator[str]:
     for what, flow in flows:
         if flow.state == "paused":
             yield f"{what} is paused{_since(flow, now)}: {flow.reason}.{_next_try(flow, now)}"
+
+
+def _what_webhooks_brought(webhooks: Webhooks, now: int) -> Iterator[str]:
+    """Whether they arrive, and whether any needs a person's eye; nothing where none ever came."""
+    if webhooks.received:
+        last = "" if webhooks.last_at is None else f", the last one {age(webhooks.last_at, now)}"
+        waits = f"; {webhooks.waiting:,} still to be worked off" if webhooks.waiting else ""
+        yield f"{webhooks.received:,} webhook{'s' if webhooks.received > 1 else ''} received{last}{waits}."
+    if webhooks.unreadable:
+        yield f"{webhooks.unreadable:,} could not be understood: trakor-bridge webhooks list --problems"
 
 
 def _since(flow: Flow, now: int) -> str:
