@@ -57,7 +57,11 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_wheel_holds_the_whole_package(content: dict[str, bytes]) -> None:
     sources = {path.relative_to(ROOT).as_posix() for path in ROOT.glob("bridge/**/*.py")}
-    assert sources | {"bridge/py.typed", "bridge/sandbox/schema.graphql"} <= content.keys()
+    page = {
+        path.relative_to(ROOT).as_posix() for path in ROOT.glob("bridge/admin/*/*.*") if path.suffix != ".pyc"
+    }
+    assert {"bridge/admin/static/bridge.css", "bridge/admin/templates/base.html"} <= page
+    assert sources | page | {"bridge/py.typed", "bridge/sandbox/schema.graphql"} <= content.keys()
 
 
 def test_the_wheel_holds_the_query_files_and_the_example_as_they_are(content: dict[str, bytes]) -> None:
