@@ -65,15 +65,15 @@ class Sweeps:
         self._failures = 0
         self._swept_from: dict[Stream, int] = {}
         self._begun: dict[Job, int] = {}
-        self._done = asyncio.Event()
+        self._reconciled = asyncio.Event()
 
     def wake(self) -> None:
         """Say that the ledger may have a new wish."""
         self._wished.set()
 
-    async def done(self) -> None:
-        """Wait until a wish has been carried out."""
-        await self._done.wait()
+    async def reconciled(self) -> None:
+        """Wait until all lists have been read."""
+        await self._reconciled.wait()
 
     async def run(self) -> None:
         """Carry out wishes, for ever."""
@@ -109,7 +109,8 @@ class Sweeps:
                 return
         await self._parts.ledger.call(fulfil, self._parts.name, job, wanted_at=since)
         self._failures = 0
-        self._done.set()
+        if job is Job.RECONCILE:
+            self._reconciled.set()
         log.info("done", connection=self._parts.name, job=str(job))
 
     def _was_swept(self, stream: Stream, since: int) -> bool:

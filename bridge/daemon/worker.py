@@ -154,7 +154,7 @@ class Worker:
         """Send, for ever; where it reads first, after that, unless reading is paused or takes too long."""
         if self._reads_first:
             log.info("reading before sending", connection=self._name)
-            await _first_of(self._sweeps.done(), self._pause.closed(), within=LONGEST_HOLD)
+            await _first_of(self._sweeps.reconciled(), self._pause.closed(), within=LONGEST_HOLD)
         await self._sending.run()
 
     def _note_token(self) -> None:

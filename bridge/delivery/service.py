@@ -43,8 +43,9 @@ BATCH: Final = 100
 LONGEST_WAIT: Final = 60.0
 """Seconds after which the loop looks around in any case."""
 
-CLAIM_LIFE: Final = 60 * 60 * 1000
-"""Milliseconds after which a claim ends by itself, should its owner have died."""
+CLAIM_LIFE: Final = 365 * 86_400_000
+"""Milliseconds after which a claim ends by itself. The ledger's one owner ends all claims when it begins, so
+this must only outlast any jump of the clock: what is under way must not be claimed once more."""
 
 LAST_ANSWERS: Final = 8.0
 """Seconds that requests in flight are given when sending stops."""
