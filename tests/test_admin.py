@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bridge.admin import AdminServer, Health
 from bridge.admin.guard import Password, is_loopback, names_loopback
+from bridge.admin.server import MOST_OF_ONE
 from bridge.errors import LedgerError, UserError
 from bridge.ledger.reading import LastSweep
 from bridge.records import State, Stream
@@ -69,6 +70,8 @@ class World:
     async def is_ready(self) -> Health:
         return self.ready
 
+    held_for = 0.001
+
     def server(self, password: str = "", answers: Callable[[], Mapping[int, int]] = dict) -> AdminServer:
         return AdminServer(
             self.look,
@@ -76,7 +79,7 @@ class World:
             self.is_ready,
             password=password,
             answers=answers,
-            wrong_password_seconds=0.001,
+            wrong_password_seconds=self.held_for,
         )
 
     @asynccontextmanager
@@ -174,6 +177,18 @@ async def test_guessing_is_slow_and_takes_no_room(world: World, ask: Ask) -> Non
     async with world.served(PASSWORD):
         answers = await asyncio.gather(*(ask("/metrics", basic(f"guess {n}")) for n in range(60)))
         assert {status for status, _, _ in answers} == {401, 429}
+        assert (await ask("/metrics", basic(PASSWORD)))[0] == 200
+
+
+async def test_many_guesses_at_once_find_nothing_out(world: World, ask: Ask) -> None:
+    """While wrong ones are held even the right one is not looked at: else it would be found among many."""
+    world.held_for = 0.1
+    async with world.served(PASSWORD):
+        wrong = [asyncio.create_task(ask("/metrics", basic(f"guess {n}"))) for n in range(MOST_OF_ONE)]
+        async with asyncio.timeout(5):
+            while (await ask("/metrics", basic(PASSWORD)))[0] != 429:
+                pass
+        await asyncio.gather(*wrong)
         assert (await ask("/metrics", basic(PASSWORD)))[0] == 200
 
 

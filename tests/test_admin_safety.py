@@ -14,7 +14,7 @@ import pytest
 from bridge.admin.entrance import COOKIE
 from bridge.admin.passwords import TRIES, WITHIN, LogIn, SlowPassword
 from bridge.admin.visits import Visits
-from bridge.records import State
+from bridge.records import State, Stream
 from desk import Organisation, organisation
 from status_page import Browser, StatusPage, served
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PASSWORD = "correct hörse"
-SESSION = re.compile(rf"{COOKIE}=[\w-]{{43}}; HttpOnly; Max-Age=43200; Path=/; SameSite=Strict")
+SESSION = re.compile(rf"{COOKIE}_\d+=[\w-]{{43}}; HttpOnly; Max-Age=43200; Path=/; SameSite=Strict")
 PATHS = ("/", "/live", "/records", "/records/1", "/records/1/now", "/many?verb=drop", "/many/progress")
 
 
@@ -51,6 +51,13 @@ async def locked(folder: Path) -> AsyncIterator[StatusPage]:
     """The page with a password."""
     async with served(folder, password=PASSWORD) as page:
         yield page
+
+
+@pytest.fixture(params=["/search", "/login"])
+async def takes_forms(folder: Path, request: pytest.FixtureRequest) -> AsyncIterator[tuple[StatusPage, str]]:
+    """A page, and where it takes a form from who has come no further."""
+    async with served(folder, password=PASSWORD if request.param == "/login" else "") as page:
+        yield page, request.param
 
 
 @asynccontextmanager
@@ -150,6 +157,57 @@ async def test_a_form_of_another_site_is_refused_even_with_the_token(
     assert page.record(left.ids["drifted"]).state == State.DELIVERED
 
 
+@pytest.mark.parametrize("path", ["/", "/records/1/now", "/many?verb=drop"])
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+async def test_no_other_sites_image_or_script_is_answered_but_its_links_are(
+    page: StatusPage, path: str, site: str
+) -> None:
+    """Else any page in the same browser could have Salestrekker read, or push sessions out."""
+    async with browser_at(page) as browser:
+        image = await browser.get(path, headers={"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "no-cors"})
+        link = await browser.get(path, headers={"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "navigate"})
+    assert (image.status, "Set-Cookie" in image.headers) == (403, False)
+    assert link.status == 200
+    assert page.asked == ([("default", Stream.CONTACTS, page.asked[0][2])] if path.endswith("now") else [])
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "status"),
+    [
+        ("", b"csrf=\xff", 400),
+        ("; charset=no-such", b"csrf=x", 415),
+        ("; charset=unicode_escape", b"csrf=\\ud800", 415),
+        (None, b"{}", 415),
+    ],
+)
+async def test_what_no_browser_sends_is_refused_and_is_no_failure(
+    takes_forms: tuple[StatusPage, str], kind: str | None, body: bytes, status: int
+) -> None:
+    page, path = takes_forms
+    sent = "application/json" if kind is None else f"application/x-www-form-urlencoded{kind}"
+    async with browser_at(page) as browser:
+        await browser.get("/")
+        async with browser.http.post(page.url + path, data=body, headers={"Content-Type": sent}) as answer:
+            assert answer.status == status
+        odd = await browser.post(path, {"csrf": "x"}, headers={"Origin": "http://[x"})
+        assert odd.status == 403
+
+
+async def test_a_form_is_not_read_beyond_its_limit_even_where_its_length_is_not_said(
+    takes_forms: tuple[StatusPage, str],
+) -> None:
+    async def many() -> AsyncIterator[bytes]:
+        for _ in range(20):
+            yield b"csrf=x&" * 1000
+
+    page, path = takes_forms
+    kind = {"Content-Type": "application/x-www-form-urlencoded"}
+    async with browser_at(page) as browser:
+        await browser.get("/")
+        async with browser.http.post(page.url + path, data=many(), headers=kind) as answer:
+            assert answer.status == 413
+
+
 async def test_asking_changes_nothing(page: StatusPage, left: Organisation) -> None:
     """What decides takes no GET, so that no link and no image can decide."""
     async with browser_at(page) as browser:
@@ -198,15 +256,16 @@ async def test_the_session_begins_anew_with_the_log_in_and_ends_with_the_log_out
         form = await browser.get("/login")
         before = {cookie.value for cookie in browser.http.cookie_jar}
         inside = await browser.send(form, "/login", password=PASSWORD)
-        after = {cookie.value for cookie in browser.http.cookie_jar}
+        (after,) = browser.http.cookie_jar
         assert inside.url == "/"
-        assert len(after) == 1
-        assert before != after
-        (stolen,) = after
+        assert after.value not in before
+        stolen = f"{after.key}={after.value}"
+        async with browser_at(locked) as thief:
+            assert (await thief.get("/", headers={"Cookie": stolen})).url == "/"
         await browser.send(inside, "/logout")
         assert (await browser.get("/")).url.startswith("/login")
     async with browser_at(locked) as thief:
-        assert (await thief.get("/", headers={"Cookie": f"{COOKIE}={stolen}"})).url.startswith("/login")
+        assert (await thief.get("/", headers={"Cookie": stolen})).url.startswith("/login")
 
 
 @pytest.mark.parametrize("wrong", ["", "correct horse", PASSWORD + "x", "x" * 2000])
@@ -230,8 +289,17 @@ async def test_a_log_in_form_of_another_session_is_refused(locked: StatusPage) -
 
 
 @pytest.mark.parametrize(
-    "where", ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)", "evil"]
-)
+    "where",
+    [
+        "https://evil.example/",
+        "//evil.example",
+        "/\\evil.example",
+        "javascript:alert(1)",
+        "evil",
+        "//[",
+        "/a\\b",
+    ],
+)  # fmt: skip
 async def test_the_log_in_leads_to_this_site_only(locked: StatusPage, where: str) -> None:
     async with browser_at(locked) as browser:
         form = await browser.get("/login")
@@ -240,6 +308,25 @@ async def test_the_log_in_leads_to_this_site_only(locked: StatusPage, where: str
             path, {"csrf": form.hidden("csrf"), "password": PASSWORD}, allow_redirects=False
         )
         assert (answer.status, answer.headers["Location"]) == (303, "/")
+
+
+async def test_a_link_from_elsewhere_ends_no_session(locked: StatusPage) -> None:
+    """It comes without the session's cookie (SameSite) and leads to the log-in, which has its own cookie."""
+    async with browser_at(locked) as browser:
+        await log_in(browser)
+        async with aiohttp.ClientSession() as elsewhere, elsewhere.get(locked.url) as answer:
+            browser.http.cookie_jar.update_cookies(answer.cookies, answer.url)
+        assert (await browser.get("/")).url == "/"
+
+
+async def test_two_bridges_on_one_machine_keep_their_sessions_apart(folder: Path, tmp_path: Path) -> None:
+    """A browser has one set of cookies for all ports of a machine."""
+    other = shutil.copytree(folder, tmp_path / "other")
+    async with served(folder) as first, served(other) as second, browser_at(first) as browser:
+        form = await browser.get("/")
+        async with browser.http.get(second.url) as answer:
+            assert answer.status == 200
+        assert (await browser.send(form, "/search", wanted="nobody")).status == 200
 
 
 # -- the parts --------------------------------------------------------------------------------------
@@ -274,6 +361,12 @@ async def test_each_address_waits_for_itself_and_not_for_ever() -> None:
     assert (await log_in.try_("192.0.2.2", "right")).fits
     clock.now += WITHIN
     assert (await log_in.try_("192.0.2.1", "right")).fits
+
+
+async def test_guesses_at_once_are_no_more_than_one_after_the_other() -> None:
+    log_in = LogIn(SlowPassword("right", cost=2), Clock())
+    verdicts = await asyncio.gather(*(log_in.try_("192.0.2.1", "wrong") for _ in range(TRIES + 3)))
+    assert sum(not verdict.wait for verdict in verdicts) == TRIES
 
 
 async def test_guesses_that_queue_up_are_sent_away() -> None:

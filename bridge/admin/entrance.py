@@ -2,17 +2,18 @@
 
 ::
 
-    GET  ──> session? ──yes──────────────────────────────> page
-               └─no──> password wanted? ──no──> session begun ──> page
-                                        └─yes─> /login ──right──> session begun
+    GET  ──> a page, or a part of this site's own? ──> session? ──yes──────────────> page
+                 password wanted? ──no──> session begun ──> page <──no──┘
+                                  └─yes─> /login ──right──> session begun
     POST ──> asked by this site (Sec-Fetch-Site, Origin)? ──> session? ──> its token? ──> done
 """
 
 from __future__ import annotations
 
+import re
 import time
 from typing import TYPE_CHECKING, Final, TypeAlias
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import structlog
 from aiohttp import web
@@ -30,9 +31,17 @@ if TYPE_CHECKING:
 
     Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-__all__ = ["COOKIE", "Entrance", "form_text", "visit_of"]
+__all__ = ["COOKIE", "MOST_OF_A_FORM", "Entrance", "form_text", "visit_of"]
 
 COOKIE: Final = "trakor_bridge_visit"
+"""With the port after it, since browsers keep a cookie for all ports of a machine: two bridges on one do not
+end each other's sessions."""
+
+GUEST_COOKIE: Final = "trakor_bridge_guest"
+"""Of who has the log-in before him, likewise: a link from elsewhere leads there without the session's cookie
+(SameSite), and must not put an end to the session.
+"""
+
 LIFE: Final = 12 * 3600.0
 """Seconds of a session."""
 
@@ -44,6 +53,11 @@ GUEST_LIFE: Final = 900.0
 
 MOST_OF_A_FORM: Final = 16 * 1024
 """Bytes that a form may have."""
+
+FORM: Final = "application/x-www-form-urlencoded"
+PORT: Final = re.compile(r"(?<=:)[0-9]{1,5}$")
+INSIDE: Final = re.compile(r"/(?![/\\])[^\\]*")
+"""A path of this site: what follows "//" would be another one, and browsers read a backslash as a slash."""
 
 log = structlog.get_logger()
 
@@ -75,8 +89,8 @@ class Entrance:
         """Let only those in who may, and only forms of this site's own pages."""
 
         async def entered(request: web.Request) -> web.StreamResponse:
-            name = request.cookies.get(COOKIE)
-            visit = self._visits.of(name)
+            _check_asked(request)
+            visit = self._visits.of(_cookie(request, COOKIE))
             begun = ""
             if visit is None:
                 if self._password.wanted:
@@ -88,10 +102,10 @@ class Entrance:
                 response = await self._answered(handler, request)
             except web.HTTPRedirection as elsewhere:
                 if begun:
-                    _set_cookie(elsewhere, begun, LIFE)
+                    _set_cookie(request, elsewhere, COOKIE, begun, LIFE)
                 raise
             if begun:
-                _set_cookie(response, begun, LIFE)
+                _set_cookie(request, response, COOKIE, begun, LIFE)
             return response
 
         return entered
@@ -113,7 +127,7 @@ class Entrance:
         return self._templates.render(request, "message.html", status=status, title=title, text=text)
 
     async def _ask(self, request: web.Request) -> web.StreamResponse:
-        if self._visits.of(request.cookies.get(COOKIE)) is not None:
+        if self._visits.of(_cookie(request, COOKIE)) is not None:
             raise web.HTTPSeeOther(_next_of(request.query.get("next", "")))
         return self._ask_again(request, "")
 
@@ -123,13 +137,13 @@ class Entrance:
         response = self._templates.render(
             request, "login.html", status=status, token=guest.csrf, why=why, next=quote(where, safe="")
         )
-        _set_cookie(response, name, GUEST_LIFE)
+        _set_cookie(request, response, GUEST_COOKIE, name, GUEST_LIFE)
         return response
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         """Look at a password; the session begins anew, so that a planted cookie is worth nothing."""
         _check_site(request)
-        name = request.cookies.get(COOKIE)
+        name = _cookie(request, GUEST_COOKIE)
         guest = self._guests.of(name)
         if guest is None or not guest.wrote(await form_text(request, "csrf")):
             return self._ask_again(request, "That took too long. Please try once more.", 403)
@@ -145,13 +159,14 @@ class Entrance:
         self._guests.end(name)
         begun, _ = self._visits.begin()
         inside = web.HTTPSeeOther(_next_of(request.query.get("next", "")))
-        _set_cookie(inside, begun, LIFE)
+        _set_cookie(request, inside, COOKIE, begun, LIFE)
+        inside.del_cookie(_cookie_name(request, GUEST_COOKIE), path="/")
         raise inside
 
     async def _leave(self, request: web.Request) -> web.StreamResponse:
-        self._visits.end(request.cookies.get(COOKIE))
+        self._visits.end(_cookie(request, COOKIE))
         outside = web.HTTPSeeOther("/login")
-        outside.del_cookie(COOKIE, path="/")
+        outside.del_cookie(_cookie_name(request, COOKIE), path="/")
         raise outside
 
 
@@ -161,8 +176,18 @@ def visit_of(request: web.Request) -> Visit:
 
 
 async def form_text(request: web.Request, field: str) -> str:
-    """A field of a form as text; empty where there is none, or a file."""
-    value = (await request.post()).get(field, "")
+    """A field of a form as text; empty where there is none.
+
+    Raises:
+        HTTPUnsupportedMediaType: It is no form as browsers send those of our pages.
+        HTTPBadRequest: It is not UTF-8.
+    """
+    if request.content_type != FORM or (request.charset or "utf-8").lower() != "utf-8":
+        raise web.HTTPUnsupportedMediaType(text="Only a page's own forms are taken.")
+    try:
+        value = (await request.post()).get(field, "")
+    except UnicodeDecodeError as error:
+        raise web.HTTPBadRequest(text="This form cannot be read.") from error
     return value if isinstance(value, str) else ""
 
 
@@ -175,6 +200,18 @@ async def _check_form(request: web.Request, visit: Visit) -> None:
         raise web.HTTPForbidden(text="This form is out of date. Go back, reload the page, and try again.")
 
 
+def _check_asked(request: web.Request) -> None:
+    """Refuse what another site's page has fetched behind its reader's back, as an image or a script.
+
+    It would not see the answer; but it could have us read from Salestrekker, or end sessions by beginning
+    many (W3C, Fetch Metadata: a resource isolation policy). A link from elsewhere is followed.
+    """
+    site = request.headers.get("Sec-Fetch-Site", "same-origin")
+    mode = request.headers.get("Sec-Fetch-Mode", "navigate")
+    if site in {"cross-site", "same-site"} and mode != "navigate":
+        raise web.HTTPForbidden(text="Only pages of this site may ask for that.")
+
+
 def _check_site(request: web.Request) -> None:
     """Refuse what another site's page has sent: a second line behind the token.
 
@@ -183,7 +220,7 @@ def _check_site(request: web.Request) -> None:
     """
     site = request.headers.get("Sec-Fetch-Site", "same-origin")
     origin = request.headers.get("Origin", "null")
-    foreign = origin != "null" and urlsplit(origin).netloc != request.host
+    foreign = origin != "null" and origin.partition("://")[2] != request.host
     if site not in {"same-origin", "none"} or foreign:
         raise web.HTTPForbidden(text="Forms are taken from this page's own site only.")
 
@@ -199,10 +236,22 @@ def _to_log_in(request: web.Request) -> web.StreamResponse:
 
 def _next_of(given: str) -> str:
     """Where to go after the log-in: a path of this site, whatever was given."""
-    parts = urlsplit(given)
-    inside = given.startswith("/") and not given.startswith(("//", "/\\")) and not parts.netloc
-    return given if inside and not parts.scheme and given.isprintable() and "\\" not in given else "/"
+    return given if INSIDE.fullmatch(given) and given.isprintable() else "/"
 
 
-def _set_cookie(response: web.StreamResponse, name: str, life: float) -> None:
-    response.set_cookie(COOKIE, name, max_age=int(life), path="/", httponly=True, samesite="Strict")
+def _cookie_name(request: web.Request, name: str) -> str:
+    """The name that a cookie has at the port that the browser asked."""
+    port = PORT.search(request.host)
+    return f"{name}_{port[0]}" if port else name
+
+
+def _cookie(request: web.Request, name: str) -> str | None:
+    return request.cookies.get(_cookie_name(request, name))
+
+
+def _set_cookie(
+    request: web.Request, response: web.StreamResponse, name: str, value: str, life: float
+) -> None:
+    response.set_cookie(
+        _cookie_name(request, name), value, max_age=int(life), path="/", httponly=True, samesite="Strict"
+    )

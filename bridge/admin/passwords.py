@@ -97,6 +97,8 @@ class LogIn:
         self._waiting += 1
         try:
             async with self._turn:
+                if wait := self._wait(address):  # others of that address had their turn meanwhile
+                    return Verdict(fits=False, wait=wait)
                 fits = await asyncio.to_thread(self._password.fits, given)
         finally:
             self._waiting -= 1

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Generic, TypeAlias, TypeVar
@@ -23,6 +24,7 @@ import orjson
 import structlog
 from aiohttp import web
 
+from bridge.admin.entrance import MOST_OF_A_FORM
 from bridge.admin.guard import Password, is_loopback, names_loopback
 from bridge.admin.metrics import Metrics
 from bridge.errors import BridgeError, UserError
@@ -44,7 +46,10 @@ WRONG_PASSWORD_SECONDS: Final = 0.5
 """Seconds for which a wrong password is held, one after the other: guessing takes centuries."""
 
 MOST_WRONG: Final = 20
-"""So many wrong ones are held at once; the next ones are refused unseen."""
+"""So many wrong ones are held at once; what comes then is refused unseen, be it right or wrong."""
+
+MOST_OF_ONE: Final = 4
+"""So many of them from one address: who asks from another one is looked at meanwhile."""
 
 HEADERS: Final = {
     "Server": "trakor-bridge",
@@ -144,7 +149,7 @@ class AdminServer:
             await self._runner.cleanup()
 
     def _application(self) -> web.Application:
-        application = web.Application(middlewares=[self._called_by_its_name])
+        application = web.Application(middlewares=[self._called_by_its_name], client_max_size=MOST_OF_A_FORM)
         application.on_response_prepare.append(_add_headers)
         if self._pages is not None:
             self._pages.add_to(application)
@@ -165,10 +170,14 @@ class AdminServer:
         """Answer only who knows the password, where one is set."""
 
         async def guarded(request: web.Request) -> web.StreamResponse:
-            if self._password.fits(request.headers.get("Authorization")):
-                return await handler(request)
-            if "Authorization" in request.headers and not await self._wrong.held():
+            given = request.headers.get("Authorization")
+            address = request.remote or ""
+            if given is not None and self._wrong.are_too_many(address):
                 raise web.HTTPTooManyRequests(headers={"Retry-After": "10"})
+            if self._password.fits(given):
+                return await handler(request)
+            if given is not None:
+                await self._wrong.hold(address)
             realm = {"WWW-Authenticate": 'Basic realm="trakor-bridge", charset="UTF-8"'}
             raise web.HTTPUnauthorized(headers=realm, text="The password of [admin] is needed.\n")
 
@@ -220,25 +229,29 @@ class _Shared(Generic[T]):
 
 
 class _Wrong:
-    """Makes guessing slow: each wrong password is held for a while, and one after the other."""
+    """Makes guessing slow: each wrong password is held for a while, and one after the other.
+
+    While many are held nothing is looked at: otherwise each guess would be told at once whether it is right.
+    """
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._turn = asyncio.Lock()
-        self._held = 0
+        self._held: Counter[str] = Counter()
 
-    async def held(self) -> bool:
-        """Hold one; False where too many are held already."""
-        if self._held >= MOST_WRONG:
-            return False
-        self._held += 1
+    def are_too_many(self, address: str) -> bool:
+        """Whether nothing more from an address is looked at for now."""
+        return self._held[address] >= MOST_OF_ONE or self._held.total() >= MOST_WRONG
+
+    async def hold(self, address: str) -> None:
+        """Hold one."""
+        self._held[address] += 1
         try:
             async with self._turn:
                 log.warning("wrong password for the admin listener")
                 await asyncio.sleep(self._seconds)
         finally:
-            self._held -= 1
-        return True
+            self._held -= Counter([address])  # those of which none is left are not there any more
 
 
 async def _add_headers(_: web.Request, response: web.StreamResponse) -> None:
