@@ -13,8 +13,11 @@ WHOLE := $(VENV)/.whole
 WHEEL := build/wheel
 UV    := build/lock/bin/uv
 
+CHROMIUM := chromium chromium-browser google-chrome
+SUDO     := $(if $(filter 0,$(shell id -u)),,sudo -n)
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench lock wheel test-wheel clean fresh-venv
+.PHONY: help demo test browser lint format bench lock wheel test-wheel clean fresh-venv
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,8 +25,17 @@ help: ## list what can be made
 demo: $(DEMO) ## try it: two simulated systems, backfills, the daemon; nothing to configure
 	@$(RUN)trakor-bridge demo
 
-test: lint ## everything that CI checks: lint, types, tests
+test: lint browser ## everything that CI checks: lint, types, tests
 	$(RUN)pytest
+
+# The status page is tried in a real browser: the one that is there, else Debian's. Where none can be had,
+# its tests are skipped and say so; in CI they then fail.
+browser: ## a Chromium for the tests of the status page, where there is none
+	@{ $(foreach name,$(CHROMIUM),command -v $(name) ||) false; } >/dev/null || { \
+		echo "Installing a browser for the tests: chromium."; \
+		$(SUDO) apt-get update -qq </dev/null && \
+		$(SUDO) apt-get install -y -qq --no-install-recommends chromium </dev/null >/dev/null; \
+	} || echo "No browser could be installed: its tests are skipped." >&2
 
 lint: $(DEV) ## ruff, its formatter's opinion, mypy
 	$(RUN)ruff check
