@@ -21,6 +21,7 @@ from bridge.admin.desk import Desk
 from bridge.admin.pages import Pages
 from bridge.ledger.engine import reading
 from bridge.ledger.opening import open_ledger, read_or_make_key
+from bridge.ledger.persons import as_it_stands
 from bridge.ledger.reading import Found, Line, Wanted, find, history_of
 from bridge.naming import Hasher
 from bridge.records import Policy, Stream
@@ -91,6 +92,11 @@ class StatusPage:
         """A record as it stands on disk."""
         with reading(self.ledger.path) as connection:
             return find(connection, Wanted(either=source_id))[0]
+
+    def shown(self, source_id: str) -> str:
+        """What a form of its page says of how it stands."""
+        with reading(self.ledger.path) as connection:
+            return as_it_stands(connection, self.record(source_id).number)
 
     def history(self, source_id: str) -> list[Line]:
         """Its history."""
@@ -163,5 +169,6 @@ class Browser:
             return Answer(answer.status, dict(answer.headers), await answer.text(), answer.url.raw_path_qs)
 
     async def send(self, page: Answer, path: str, **fields: str) -> Answer:
-        """Send a form of a page, with the token that it has."""
-        return await self.post(path, {"csrf": page.hidden("csrf"), **fields})
+        """Send a form of a page, with what it has of itself."""
+        own = {"shown": page.hidden("shown")} if 'name="shown"' in page.text else {}
+        return await self.post(path, {"csrf": page.hidden("csrf"), **own, **fields})

@@ -183,7 +183,7 @@ async def test_of_what_was_sent_only_which_fields_differ_is_shown(
     page.says[left.ids["drifted"]] = {"name": "Bruce Wayne", "contact_info": "bruce@example.com"}
     words = (await browser.get(f"/records/{number(page, left.ids['drifted'])}/now")).words
     assert "Name the same Bruce Wayne" in words
-    assert "Contact info something else bruce@example.com" in words
+    assert "Contact details something else bruce@example.com" in words
 
 
 async def test_a_record_that_cannot_be_read_now_says_why(
@@ -247,12 +247,54 @@ async def test_a_drift_is_accepted_when_it_was_corrected_by_hand(
     assert page.record(left.ids["drifted"]).state == State.DELIVERED
 
 
+@pytest.mark.parametrize(
+    "meanwhile",
+    [{"seen": "1;contact_info=other;name=other"}, {"state": "held", "reason": "renamed"}, {"gone": 1}],
+)
+async def test_only_what_was_shown_is_decided_on(
+    browser: Browser, page: StatusPage, left: Organisation, meanwhile: dict[str, object]
+) -> None:
+    """It has changed again since the page was made: a yes to the one change is none to the other."""
+    where = f"/records/{number(page, left.ids['drifted'])}"
+    old = await browser.get(where)
+    with writing(page.ledger.path) as connection:
+        is_that = records.c.source_id == left.ids["drifted"]
+        connection.execute(records.update().where(is_that).values(**meanwhile))
+    before = page.record(left.ids["drifted"])
+    said = await browser.send(old, f"{where}/decide", verb="accept")
+    assert "Nothing was done: it has changed since the page was made." in said.words
+    assert page.record(left.ids["drifted"]) == before
+    assert page.decided == 0
+
+
+async def test_a_record_that_was_only_read_anew_can_be_decided_on(
+    browser: Browser, page: StatusPage, left: Organisation
+) -> None:
+    """Each sweep reads it anew: an open page stays good."""
+    where = f"/records/{number(page, left.ids['drifted'])}"
+    old = await browser.get(where)
+    with writing(page.ledger.path) as connection:
+        is_that = records.c.source_id == left.ids["drifted"]
+        connection.execute(records.update().where(is_that).values(read_at=NOW, sweep=9, run=9))
+    assert "Done: it counts" in (await browser.send(old, f"{where}/decide", verb="accept")).words
+
+
+async def test_what_was_decided_on_in_another_window_is_not_decided_on_twice(
+    browser: Browser, page: StatusPage, left: Organisation
+) -> None:
+    where = f"/records/{number(page, left.ids['renamed'])}"
+    first, second = await browser.get(where), await browser.get(where)
+    await browser.send(first, f"{where}/decide", verb="accept")
+    assert "Nothing was done" in (await browser.send(second, f"{where}/decide", verb="drop")).words
+    assert page.record(left.ids["renamed"]).state == State.PENDING
+
+
 async def test_what_cannot_be_decided_says_why(
     browser: Browser, page: StatusPage, left: Organisation
 ) -> None:
     where = f"/records/{number(page, left.ids['delivered'])}"
     form = await browser.get(where)
-    said = await browser.send(form, f"{where}/decide", verb="drop")
+    said = await browser.send(form, f"{where}/decide", verb="drop", shown=page.shown(left.ids["delivered"]))
     assert "is delivered: there is nothing to drop. Trakor's API cannot delete" in said.words
     assert (await browser.send(form, f"{where}/decide", verb="erase")).status == 400
     assert (await browser.send(form, "/records/999999/decide", verb="drop")).status == 404

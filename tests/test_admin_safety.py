@@ -149,7 +149,8 @@ async def test_a_form_of_another_site_is_refused_even_with_the_token(
 ) -> None:
     where = f"/records/{page.record(left.ids['drifted']).number}/decide"
     async with browser_at(page) as browser:
-        fields = {"csrf": (await browser.get("/")).hidden("csrf"), "verb": "accept"}
+        token = (await browser.get("/")).hidden("csrf")
+        fields = {"csrf": token, "verb": "accept", "shown": page.shown(left.ids["drifted"])}
         assert (await browser.post(where, fields, headers=headers)).status == 403
         assert page.record(left.ids["drifted"]).state == State.DRIFTED
         own = {"Origin": page.url, "Sec-Fetch-Site": "same-origin"}

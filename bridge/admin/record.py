@@ -16,7 +16,7 @@ from bridge.admin.words import FIELDS, KINDS, LABELS, STATES
 from bridge.errors import BridgeError, UserError
 from bridge.ledger.engine import reading
 from bridge.ledger.pauses import Direction, pause_of
-from bridge.ledger.persons import Verb, decide_each
+from bridge.ledger.persons import Verb, as_it_stands, decide_shown
 from bridge.ledger.reading import Wanted, find, history_of, standing_of
 from bridge.naming import fit
 from bridge.records import Claim, State, Stream
@@ -50,15 +50,21 @@ TONES: Final = MappingProxyType(
 )
 """How things are with a record in a state; in any other one it waits for a person."""
 
+CHANGED: Final = Said(
+    "ask",
+    "Nothing was done: it has changed since the page was made. Look at it as it is now, and decide anew.",
+)
+
 LONGEST_NAME: Final = 2_000
 """Characters that a name of one's own may have before it is made fit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """All that the ledger has of one record."""
+    """All that the ledger has of one record; ``shown`` names how it stands, for a decision on that."""
 
     record: Found
+    shown: str
     standing: Standing
     history: Sequence[Line]
     reading_paused: Pause | None
@@ -108,6 +114,7 @@ class RecordPage:
             "record.html",
             here="records",
             record=record,
+            shown=look.shown,
             kind=str(record.feed.stream).removesuffix("s").capitalize(),
             title=known.title if known else STATES[State(record.state)],
             tone=TONES.get(State(record.state), Tone.ASK),
@@ -147,18 +154,18 @@ class RecordPage:
         verb = _verb(await form_text(request, "verb"))
         name = await form_text(request, "name")
         decided = await self._desk.ledger.call(
-            decide_each,
+            decide_shown,
             verb,
-            Wanted(numbers=[number]),
+            number,
+            await form_text(request, "shown"),
             self._desk.policy_of,
             now=self._desk.clock(),
             name=self._claim(name) if name else None,
             by=place_of(request),
         )
-        if not decided:
-            raise web.HTTPNotFound(text="There is no such record.")
-        self._desk.on_decided()
-        visit_of(request).said = _said(verb, decided[0])
+        if decided is not None:
+            self._desk.on_decided()
+        visit_of(request).said = CHANGED if decided is None else _said(verb, decided)
         raise web.HTTPSeeOther(f"/records/{number}")
 
     def _claim(self, name: str) -> Claim:
@@ -221,6 +228,7 @@ def _look(desk: Desk, number: int) -> Look | None:
 def _of(connection: Reader, record: Found) -> Look:
     return Look(
         record,
+        as_it_stands(connection, record.number),
         standing_of(connection, record),
         history_of(connection, record.number),
         pause_of(connection, record.feed.connection, Direction.READING),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
@@ -27,7 +28,17 @@ if TYPE_CHECKING:
     from bridge.ledger.rows import Feed
     from bridge.records import Claim, LedgerRow, Policy
 
-__all__ = ["AT_ONCE", "Decided", "Verb", "accept", "decide_each", "drop", "retry"]
+__all__ = [
+    "AT_ONCE",
+    "Decided",
+    "Verb",
+    "accept",
+    "as_it_stands",
+    "decide_each",
+    "decide_shown",
+    "drop",
+    "retry",
+]
 
 AT_ONCE: Final = 100
 """So many records are decided on in one transaction: a webhook's or a settled batch's waits behind it."""
@@ -52,6 +63,25 @@ class Decided:
 
     record: Found
     refusal: UserError | None = None
+
+
+_STANDING: Final = (
+    records.c.state, records.c.reason, records.c.gone, records.c.filtered, records.c.forgotten,
+    records.c.retry, records.c.key, records.c.trakor_id, records.c.merged_into, records.c.seen,
+)  # fmt: skip
+
+
+def as_it_stands(connection: Connection, number: int) -> str:
+    """How a record stands, as a short text: another one as soon as a person would see something else.
+
+    Being read anew without a change is none. What it says goes in as the ledger's keyed hashes.
+
+    Args:
+        connection: Inside any transaction.
+        number: The ledger's number of the record; empty where there is none.
+    """
+    found = connection.execute(select(*_STANDING).where(records.c.number == number)).one_or_none()
+    return "" if found is None else hashlib.sha256(repr(tuple(found)).encode()).hexdigest()[:32]
 
 
 def _open(
@@ -192,6 +222,43 @@ def decide_each(
         except UserError as refusal:
             refusals[record.number] = refusal
     return _as_they_stand(connection, numbers, refusals)
+
+
+def decide_shown(
+    connection: Connection,
+    verb: Verb,
+    number: int,
+    shown: str,
+    policy_of: Callable[[Feed], Policy],
+    *,
+    now: int,
+    name: Claim | None = None,
+    by: str = "",
+) -> Decided | None:
+    """Carry a decision out for one record, if it still stands as a person was shown it.
+
+    Else a yes to one change would be one to another that nobody has seen: where it was decided on in a
+    second window, or has changed in Salestrekker meanwhile.
+
+    Args:
+        connection: Inside a writing transaction.
+        verb: What a person decided.
+        number: The ledger's number of the record.
+        shown: How it stood (``as_it_stands``).
+        policy_of: See ``decide_each``.
+        now: The time to note.
+        name: See ``accept``.
+        by: See ``accept``.
+
+    Returns:
+        What became of it; None where it stands otherwise, or is not there: nothing was done.
+    """
+    standing = as_it_stands(connection, number)
+    if not standing or shown != standing:
+        return None
+    wanted = Wanted(numbers=[number])
+    (decided,) = decide_each(connection, verb, wanted, policy_of, now=now, name=name, by=by)
+    return decided
 
 
 def _carry_out(
