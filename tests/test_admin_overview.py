@@ -148,12 +148,45 @@ def test_every_reason_to_wait_has_its_words_and_its_list() -> None:
 
 def test_columns_of_runs_that_say_nothing_are_left_out() -> None:
     counts = {"contacts": {"read": 3, "created": 2, "held": 1}, "products": {"read": 1, "created": 1}}
-    runs = [Run(1, "reconcile", NOW - HOUR, NOW, complete=True, counts=counts)]
+    runs = [Run(1, "backfill", ("contacts", "products"), NOW - HOUR, NOW, complete=True, counts=counts)]
     connection = shown(WELL, Figures(runs=runs))
     (row,) = connection.runs
-    assert (row.what, row.took, row.state) == ("Everything", "1 hour", "complete")
+    assert (row.what, row.took, row.state) == ("Backfill", "1 hour", "complete")
     assert counted([connection]) == ["read", "created", "held"]
     assert row.counts["read"] == row.counts["created"] + row.counts["held"] == 4
+
+
+@pytest.mark.parametrize(
+    ("command", "streams", "what"),
+    [
+        ("reconcile", ["contacts"], "All contacts"),
+        ("reconcile", ["products"], "All products"),
+        ("contacts", ["contacts"], "Contacts"),
+        ("backfill", ["contacts", "products"], "Backfill"),
+    ],
+)
+def test_a_run_is_named_by_what_it_reads(command: str, streams: list[str], what: str) -> None:
+    """The daemon reads a list at a time: what goes on has no numbers yet, and has its name."""
+    runs = [Run(1, command, streams, NOW, None, complete=False, counts={})]
+    assert [run.what for run in shown(WELL, Figures(runs=runs)).runs] == [what]
+
+
+@pytest.mark.parametrize(
+    ("by_person", "word", "said", "link"),
+    [
+        (False, "Stopped", "Sending contacts to Trakor has stopped since", "stopped"),
+        (True, "Paused", "Sending contacts to Trakor is paused since", "paused"),
+    ],
+)
+def test_the_pause_of_one_stream_is_told(by_person: bool, word: str, said: str, link: str) -> None:  # noqa: FBT001 - a test's argument
+    """Twenty rejections in a row stop a stream alone: the other one goes on, and all is not well."""
+    flow = Flow("paused", NOW - HOUR, "20 rejections in a row", by_person=by_person)
+    connection = shown(with_contacts(replace(WELL.streams[Stream.CONTACTS], sending=flow)))
+    assert connection.badge.word == word
+    assert [note.text.startswith(said) for note in connection.notes] == [True]
+    assert [(one.text, one.link) for one in connection.flows] == [
+        ("Reading", "works"), ("Sending", "works"), ("Sending contacts", link),
+    ]  # fmt: skip
 
 
 def test_bars_stand_on_the_ground_and_the_highest_fills_the_room() -> None:

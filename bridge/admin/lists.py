@@ -10,11 +10,11 @@ from urllib.parse import urlencode
 from aiohttp import web
 
 from bridge.admin.overview import When
-from bridge.admin.words import FIELDS, KINDS, LABELS, STATES
+from bridge.admin.words import FIELDS, KINDS, LABELS, STATES, in_words
 from bridge.ledger.engine import reading
 from bridge.ledger.persons import Verb
 from bridge.ledger.reading import feeds_of, states
-from bridge.ledger.waiting_lists import Kind, page_of
+from bridge.ledger.waiting_lists import Kind, page_of, rejections_of
 from bridge.records import State, Stream
 from bridge.status.snapshot import DECISIONS
 
@@ -107,7 +107,17 @@ class Item:
     detail: str
     stream: str
     connection: str
+    app: str
     since: When | None
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """All that a list is made of: what waits, the page's records, and why which of them was rejected."""
+
+    waiting: list[Waiting]
+    page: Page
+    rejections: Mapping[int, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,11 +158,19 @@ def verbs_of(kinds: list[Waiting]) -> dict[Verb, int]:
     return {verb: number for verb, number in numbers.items() if number}
 
 
-def item_of(record: Found, now: int) -> Item:
-    """A record as a list shows it."""
+def item_of(record: Found, now: int, *, rejection: str = "", app: str = "") -> Item:
+    """A record as a list shows it.
+
+    Args:
+        record: The record.
+        now: The time.
+        rejection: Why it was rejected.
+        app: Where its connection's Salestrekker is used; empty: not known.
+    """
     known = KINDS.get((State(record.state), record.reason))
     title = known.title if known else STATES[State(record.state)]
     details = [
+        *([in_words(rejection)] if rejection else []),
         *(FIELDS.get(name, name).lower() for name in record.fields),
         *(f"marked {mark}" for mark in record.marks),
     ]
@@ -165,6 +183,7 @@ def item_of(record: Found, now: int) -> Item:
         detail=", ".join(details),
         stream=str(record.feed.stream).removesuffix("s").capitalize(),
         connection=record.feed.connection,
+        app=app,
         since=When.of(record.since_at, now),
     )
 
@@ -183,7 +202,8 @@ class Lists:
     async def _show(self, request: web.Request) -> web.StreamResponse:
         wanted = Filter.of(request.query)
         after, before = (_number(request.query.get(name, "")) for name in ("after", "before"))
-        waiting, page = await asyncio.to_thread(_look, self._desk.ledger.path, wanted, after, before)
+        look = await asyncio.to_thread(_look, self._desk.ledger.path, wanted, after, before)
+        waiting, page = look.waiting, look.page
         mine = wanted_of(waiting, wanted)
         now = self._desk.clock()
         return self._templates.render(
@@ -191,7 +211,7 @@ class Lists:
             "records.html",
             here="records",
             total=sum(one.number for one in mine),
-            items=[item_of(record, now) for record in page.records],
+            items=[self._item(record, look, now) for record in page.records],
             kinds=[*_kinds(waiting, wanted)],
             places=[*_places(waiting, wanted)],
             several=len({one.feed.connection for one in waiting}) > 1,
@@ -202,12 +222,18 @@ class Lists:
             later=wanted.href(after=page.records[-1].number) if page.records and page.later else "",
         )
 
+    def _item(self, record: Found, look: Look, now: int) -> Item:
+        app = self._desk.app_of(record.feed.connection)
+        return item_of(record, now, rejection=look.rejections.get(record.number, ""), app=app)
 
-def _look(path: Path, wanted: Filter, after: int, before: int) -> tuple[list[Waiting], Page]:
+
+def _look(path: Path, wanted: Filter, after: int, before: int) -> Look:
     with reading(path) as connection:
         waiting = waiting_of(connection)
         kinds = [one.kind for one in wanted_of(waiting, wanted)]
-        return waiting, page_of(connection, kinds, after=after, before=before, most=MOST)
+        page = page_of(connection, kinds, after=after, before=before, most=MOST)
+        rejected = [record.number for record in page.records if record.state == State.REJECTED]
+        return Look(waiting, page, rejections_of(connection, rejected))
 
 
 def _is_one_kind(wanted: Filter) -> bool:

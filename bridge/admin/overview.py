@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
@@ -20,6 +19,7 @@ from bridge.status.times import age, iso, moment
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from bridge.ledger.arrivals import WebhookNumbers
     from bridge.ledger.runs import Run
     from bridge.status.snapshot import ConnectionStatus, Flow, Snapshot, StreamStatus
 
@@ -120,6 +120,7 @@ class Connection:
     sentence: str
     notes: list[Note]
     rows: list[Row]
+    marks: str
     decisions: list[Decision]
     flows: list[Note]
     charts: list[Chart]
@@ -158,6 +159,7 @@ def _connection(status: ConnectionStatus, figures: Figures, now: int) -> Connect
         sentence=_sentence(status, started=started),
         notes=[*_notes(status, now)],
         rows=[_row(status.name, str(name), stream, now) for name, stream in status.streams.items()],
+        marks=_marks(status),
         decisions=_decisions(status.name, figures),
         flows=[*_flows(status, now)],
         charts=_charts(figures),
@@ -165,16 +167,22 @@ def _connection(status: ConnectionStatus, figures: Figures, now: int) -> Connect
         last_webhook=When.of(status.webhooks.last_at, now),
         waiting_webhooks=status.webhooks.waiting,
         unreadable_webhooks=status.webhooks.unreadable,
-        by_action=[
-            (action, number, When.of(last_at or None, now))
-            for action, (number, last_at) in sorted(numbers.by_action.items() if numbers else ())
-        ],
+        by_action=[*_by_action(numbers, now)] if numbers else [],
     )
+
+
+def _by_action(numbers: WebhookNumbers, now: int) -> Iterator[tuple[str, int, When | None]]:
+    """All that came; what no known action stands for is told as such, so that the numbers add up."""
+    for action, (number, last_at) in sorted(numbers.by_action.items()):
+        yield action, number, When.of(last_at or None, now)
+    unknown = numbers.received - sum(number for number, _ in numbers.by_action.values())
+    if unknown:
+        yield "of an unknown action", unknown, When.of(numbers.unreadable_at, now)
 
 
 def _badge(status: ConnectionStatus, *, started: bool) -> Badge:
     """The worst first: what is stopped, what waits for a person, what is under way."""
-    stopped = [flow for flow in (status.sending, status.reading) if flow.state == "paused"]
+    stopped = [flow for _, flow in _paused_flows(status)]
     if any(not flow.by_person for flow in stopped):
         return Badge(Tone.STOP, "Stopped")
     if stopped:
@@ -216,18 +224,24 @@ def _first_sweep(status: ConnectionStatus) -> str:
 
 
 def _notes(status: ConnectionStatus, now: int) -> Iterator[Note]:
-    for what, flow in (("Sending to Trakor", status.sending), ("Reading from Salestrekker", status.reading)):
-        if flow.state == "paused":
-            yield _paused(what, flow, now)
+    for what, flow in _paused_flows(status):
+        yield _paused(what, flow, now)
     to_send = sum(stream.to_send for stream in status.streams.values())
     if to_send:
         late = (
             f"; the first one has waited for {_span(status.lag_seconds)}" if status.lag_seconds > LATE else ""
         )
-        yield Note(Tone.BUSY, f"{to_send:,} {'is' if to_send == 1 else 'are'} on the way to Trakor{late}.")
+        yield Note(Tone.BUSY, f"{to_send:,} {_are(to_send)} on the way to Trakor{late}.")
     for name, stream in status.streams.items():
         if said := _of_sweep(str(name), stream, now):
             yield said
+
+
+def _paused_flows(status: ConnectionStatus) -> list[tuple[str, Flow]]:
+    """What stands still: a direction, or the sending of one stream alone."""
+    flows = [("Sending to Trakor", status.sending), ("Reading from Salestrekker", status.reading)]
+    flows += [(f"Sending {name} to Trakor", stream.sending) for name, stream in status.streams.items()]
+    return [(what, flow) for what, flow in flows if flow.state == "paused"]
 
 
 def _paused(what: str, flow: Flow, now: int) -> Note:
@@ -272,6 +286,22 @@ def _row(connection: str, name: str, stream: StreamStatus, now: int) -> Row:
     )
 
 
+def _marks(status: ConnectionStatus) -> str:
+    """How many of all these are marked, in a sentence; empty where none is."""
+    gone, filtered = (
+        sum(stream.marks[mark] for stream in status.streams.values()) for mark in ("gone", "filtered")
+    )
+    parts = [
+        *([f"{gone:,} {_are(gone)} no longer in Salestrekker"] if gone else []),
+        *([f"{filtered:,} {_are(filtered)} not wanted any more by the configuration"] if filtered else []),
+    ]
+    return f"Of these, {', and '.join(parts)}. Nothing is ever deleted in Trakor." if parts else ""
+
+
+def _are(number: int) -> str:
+    return "is" if number == 1 else "are"
+
+
 def _decisions(connection: str, figures: Figures) -> list[Decision]:
     return [
         Decision(
@@ -288,11 +318,15 @@ def _decisions(connection: str, figures: Figures) -> list[Decision]:
 
 def _flows(status: ConnectionStatus, now: int) -> Iterator[Note]:
     """How reading, sending and the log-in are, in a line each."""
-    for what, flow in (("Reading", status.reading), ("Sending", status.sending)):
+    alone = [(f"Sending {name}", stream.sending) for name, stream in status.streams.items()]
+    stopped = [(what, flow) for what, flow in alone if flow.state == "paused"]
+    for what, flow in (("Reading", status.reading), ("Sending", status.sending), *stopped):
         if flow.state != "paused":
             yield Note(Tone.OK, what, link="works")
+        elif flow.by_person:
+            yield Note(Tone.ASK, what, link="paused")
         else:
-            yield Note(Tone.ASK if flow.by_person else Tone.STOP, what, link="paused")
+            yield Note(Tone.STOP, what, link="stopped")
     expires = status.token_expires_at
     if expires is not None:
         tone = Tone.OK if expires > now + TOKEN_SOON else Tone.ASK if expires > now else Tone.STOP
@@ -326,16 +360,18 @@ def _ago(past: int, unit: str) -> str:
     return f"{past} {unit}{'s' if past > 1 else ''} ago"
 
 
-RUNS: Final[Mapping[str, str]] = MappingProxyType(
-    {Job.CONTACTS: "Contacts", Job.PRODUCTS: "Products", Job.RECONCILE: "Everything"}
-)
-"""What a run of the daemon read; any other one is named by its command."""
+def _what(run: Run) -> str:
+    """What a run read: the daemon reads a list at a time; any other run is named by its command."""
+    if run.command not in {*Job}:
+        return run.command.capitalize()
+    streams = " and ".join(run.streams)
+    return f"All {streams}" if run.command == Job.RECONCILE else streams.capitalize()
 
 
 def _run(run: Run, now: int) -> RunRow:
     counts = {word: sum(of.get(word, 0) for of in run.counts.values()) for word in COUNTS}
     began = When.of(run.began_at, now)
-    what = RUNS.get(run.command, run.command.capitalize())
+    what = _what(run)
     if run.ended_at is None:
         return RunRow(what, began, "", "under way or interrupted", Tone.BUSY, counts)
     state, tone = ("complete", Tone.OK) if run.complete else ("in part", Tone.ASK)

@@ -12,7 +12,7 @@ from aiohttp import web
 from bridge.admin.entrance import form_text, visit_of
 from bridge.admin.overview import Tone, When
 from bridge.admin.visits import Said
-from bridge.admin.words import FIELDS, KINDS, LABELS, STATES
+from bridge.admin.words import FIELDS, KINDS, LABELS, STATES, in_words
 from bridge.errors import BridgeError, UserError
 from bridge.ledger.engine import reading
 from bridge.ledger.pauses import Direction, pause_of
@@ -108,7 +108,7 @@ class RecordPage:
         look = await self._look(request)
         record, now = look.record, self._desk.clock()
         known = KINDS.get((State(record.state), record.reason))
-        first, *more = meaning(record, look.standing, now)
+        first, *more = map(in_words, meaning(record, look.standing, now))
         return self._templates.render(
             request,
             "record.html",
@@ -124,7 +124,7 @@ class RecordPage:
             trakor_ids=_trakor_ids(look),
             by_itself=by_itself(record),
             actions=_actions(look),
-            history=[(When.of(line.at, now), event(line)) for line in reversed(look.history)],
+            history=[(When.of(line.at, now), in_words(event(line))) for line in reversed(look.history)],
             app=self._desk.app_of(record.feed.connection),
             can_be_read=not record.forgotten,
         )

@@ -51,7 +51,9 @@ class Searching:
             "search.html",
             here="",
             wanted=wanted,
-            items=[item_of(record, now) for record in found[:MOST]],
+            items=[
+                item_of(record, now, app=self._desk.app_of(record.feed.connection)) for record in found[:MOST]
+            ],
             more=len(found) > MOST,
             several=len({record.feed.connection for record in found}) > 1,
         )

@@ -16,7 +16,7 @@ from bridge.records import Reason, State
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["FIELDS", "KINDS", "LABELS", "STATES", "Kind"]
+__all__ = ["FIELDS", "KINDS", "LABELS", "STATES", "Kind", "in_words"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +136,15 @@ LABELS: Final = MappingProxyType({Verb.ACCEPT: "Accept", Verb.RETRY: "Try again"
 FIELDS: Final = MappingProxyType(
     {
         "name": "Name",
-        "contact_info": "Contact info",
+        "contact_info": "Contact details",
         "description": "Description",
         "price": "Price",
         "qualifier": "Told apart by",
     }
 )
 """The titles of what is sent."""
+
+
+def in_words(sentence: str) -> str:
+    """A sentence with the names of fields as a reader says them, who has never seen a map."""
+    return sentence.replace("contact_info", FIELDS["contact_info"].lower())

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from bridge.ledger.schema import runs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from sqlalchemy import Connection
 
@@ -25,6 +25,7 @@ class Run:
     Attributes:
         number: The ledger's number of it.
         command: What ran, e.g. ``backfill``.
+        streams: What it reads.
         began_at: When it began.
         ended_at: When it ended; None while it goes on, or where it was interrupted.
         complete: All was read to its end.
@@ -33,6 +34,7 @@ class Run:
 
     number: int
     command: str
+    streams: Sequence[str]
     began_at: int
     ended_at: int | None
     complete: bool
@@ -54,6 +56,7 @@ def runs_of(connection: Connection, name: str, most: int) -> list[Run]:
         Run(
             row.number,
             row.command,
+            row.streams.split(","),
             row.began_at,
             row.ended_at,
             bool(row.complete),

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from heapq import merge
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from sqlalchemy import select, text
+from sqlalchemy import func, select, text
 
 from bridge.ledger.reading import Wanted, find
-from bridge.ledger.schema import records
+from bridge.ledger.rows import among
+from bridge.ledger.schema import history, records
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from bridge.ledger.reading import Found
 
-__all__ = ["Kind", "Page", "numbers_of", "page_of"]
+__all__ = ["Kind", "Page", "numbers_of", "page_of", "rejections_of"]
 
 _INDEXED: Final = text("records.state IN ('held', 'rejected', 'drifted')")
 """To the letter what the index is made for: only then SQLite knows that it may be used."""
@@ -84,6 +85,19 @@ def _of(kind: Kind) -> Select[*tuple[Any, ...]]:
     return select(records.c.number).where(
         _INDEXED, records.c.feed == kind.feed, records.c.state == kind.state, reason
     )
+
+
+def rejections_of(connection: Connection, numbers: Collection[int]) -> dict[int, str]:
+    """Why each of these records was rejected last, in words without personal data.
+
+    Args:
+        connection: Inside any transaction.
+        numbers: Of a page's records: each costs a look at its own history.
+    """
+    rejected = (among(history.c.record, numbers), history.c.event == "rejected")
+    newest = select(func.max(history.c.number)).where(*rejected).group_by(history.c.record)
+    found = select(history.c.record, history.c.detail).where(history.c.number.in_(newest))
+    return {row.record: row.detail for row in connection.execute(found)}
 
 
 def numbers_of(connection: Connection, kind: Kind) -> array[int]:
