@@ -54,10 +54,13 @@ class StatusPage:
     asked: list[tuple[str, Stream, str]] = field(default_factory=list)
     problem: str = ""
     decided: int = 0
+    fault: BridgeError | None = None
     now: int = NOW
 
     async def snapshot(self) -> Snapshot:
-        """The state of everything, read anew."""
+        """The state of everything, read anew, unless a fault is to come of it."""
+        if self.fault is not None:
+            raise self.fault
         return await asyncio.to_thread(
             take, self.ledger.path, {"default": list(Stream)}, ("default",), self.now
         )

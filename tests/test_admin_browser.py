@@ -26,7 +26,7 @@ from daemons import Daemon
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from playwright.async_api import Browser, Page
+    from playwright.async_api import Browser, Page, Route
 
     from bridge.sandbox import Sandbox
 
@@ -122,6 +122,29 @@ async def test_the_overview_says_what_waits_and_leads_there(site: Site) -> None:
     await site.tab.get_by_role("link", name="Renamed").click()
     await expect(site.tab.get_by_role("link", name="Jane Smythe")).to_be_visible()
     assert site.complaints == []
+
+
+@pytest.mark.parametrize("answers", [False, True])
+async def test_a_page_that_is_left_open_says_when_the_bridge_does_not_answer(
+    site: Site,
+    answers: bool,  # noqa: FBT001 - a test's argument
+) -> None:
+    """All that it shows is old then, however well it looks; and it says so no longer than that lasts."""
+
+    async def fail(route: Route) -> None:
+        if answers:
+            await route.fulfill(status=503, headers={"HX-Reswap": "none"}, body="the ledger is damaged")
+        else:
+            await route.abort()
+
+    await site.go("/")
+    told = site.tab.get_by_text("this page is not up to date")
+    await expect(told).to_be_hidden()
+    await site.tab.route("**/live", fail)
+    await expect(told).to_be_visible(timeout=LONG)
+    await expect(site.tab.get_by_text("Waits for you")).to_be_visible()
+    await site.tab.unroute("**/live")
+    await expect(told).to_be_hidden(timeout=LONG)
 
 
 async def test_a_rename_is_accepted_by_clicking(site: Site) -> None:

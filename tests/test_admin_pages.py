@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 import pytest
 
-from bridge.errors import Transient
+from bridge.errors import LedgerError, Transient
 from bridge.ledger.engine import writing
 from bridge.ledger.pauses import Direction, set_pause
 from bridge.ledger.schema import claims, history, links, records, sweeps, tallies, waiting
@@ -111,6 +111,19 @@ async def test_a_configuration_that_cannot_be_used_is_told_on_each_page(
     page.problem = "config.toml: <pagesize> is not known"
     for path in ("/", "/records", f"/records/{number(page, left.ids['drifted'])}"):
         assert page.problem in (await browser.get(path)).words
+
+
+async def test_a_ledger_that_cannot_be_read_is_said_to_be_and_a_part_of_a_page_stays_as_it_was(
+    page: StatusPage, browser: Browser
+) -> None:
+    """A whole page in place of a part would stand inside the old one."""
+    page.fault = LedgerError("the ledger is damaged", advice="restore the last backup")
+    said = await browser.get("/")
+    assert said.status == 503
+    assert "the ledger is damaged" in said.words
+    assert "restore the last backup" in said.words
+    part = await browser.get("/live", headers={"HX-Request": "true"})
+    assert (part.status, part.headers["HX-Reswap"]) == (503, "none")
 
 
 # -- lists ------------------------------------------------------------------------------------------

@@ -124,7 +124,11 @@ class Entrance:
             return self._fault(request, 409, str(fault), fault.advice)
 
     def _fault(self, request: web.Request, status: int, title: str, text: str) -> web.Response:
-        return self._templates.render(request, "message.html", status=status, title=title, text=text)
+        """A page that says it; of a part of a page it is not shown, but that it is missing (stale.js)."""
+        response = self._templates.render(request, "message.html", status=status, title=title, text=text)
+        if is_fragment(request):
+            response.headers["HX-Reswap"] = "none"
+        return response
 
     async def _ask(self, request: web.Request) -> web.StreamResponse:
         if self._visits.of(_cookie(request, COOKIE)) is not None:
