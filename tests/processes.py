@@ -93,8 +93,12 @@ class Process:
 
     async def until(self, condition: Callable[[], object]) -> None:
         """Wait until a condition holds, looking after each line on standard error."""
-        async with asyncio.timeout(LONG), self._said:
-            await self._said.wait_for(lambda: bool(condition()) or self._process.returncode is not None)
+        try:
+            async with asyncio.timeout(LONG), self._said:
+                await self._said.wait_for(lambda: bool(condition()) or self._process.returncode is not None)
+        except TimeoutError:
+            said = self._err.decode()[-2000:]
+            raise TimeoutError(f"not within {LONG} s; the last it said: {said}") from None
         assert condition(), f"it ended with {self._process.returncode}: {self._err.decode()[-2000:]}"
 
     async def listens(self, event: str) -> int:

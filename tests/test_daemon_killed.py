@@ -26,9 +26,11 @@ import pytest
 from sqlalchemy import select
 
 from bridge.ledger.engine import reading
-from bridge.ledger.schema import events
+from bridge.ledger.schema import claims, events, records
+from bridge.naming import Hasher
 from bridge.records import Stream
 from bridge.sandbox import Options, Sandbox
+from bridge.wiring.ledgers import ledger_key
 from bridges import Bridge
 from daemons import TOKEN, daemon_settings
 from processes import LONG, commands
@@ -147,19 +149,21 @@ class Folder:
 
     async def to_its_end(self) -> None:
         """One life that nobody disturbs, until nothing waits; then it is stopped in order."""
-        process = await self.begin("run", "--log-format", "json", "--log-level", "debug")
+        process = await self.begin("run", "--log-format", "json")
         await process.said('"event": "started"')
-        await process.until(lambda: self._is_swept(process) and self._nothing_waits())
+        await process.until(lambda: self._is_swept(process))
+        await process.until(self._nothing_waits)
         process.signal(signal.SIGTERM)
         ended = await process.ended()
         assert ended.status == 0
         assert "Traceback" not in ended.err
 
     def _nothing_waits(self) -> bool:
-        path = self.bridge.folder / "ledger.db"
-        with reading(path) as connection:
-            waiting = connection.scalar(select(events.c.number).where(events.c.done_at.is_(None)).limit(1))
-        return waiting is None and not self.bridge.books.ids(CONTACTS, "pending")
+        event = select(events.c.number).where(events.c.done_at.is_(None)).limit(1)
+        pending = records.c.state == "pending", records.c.gone == 0
+        record = select(records.c.number).where(*pending).limit(1)
+        with reading(self.bridge.folder / "ledger.db") as connection:
+            return connection.scalar(event) is None and connection.scalar(record) is None
 
     def _is_swept(self, process: Process) -> bool:
         whole = {"event": "swept", "stream": str(CONTACTS), "complete": True}
@@ -262,10 +266,25 @@ def _all_is_done(bridge: Bridge, taken: Counter[tuple[str, str]]) -> None:
 
 async def _a_whole_sweep_finds_nothing(bridge: Bridge) -> None:
     """What the ledger says of each contact is what is so: reading all of it anew changes nothing."""
-    before = bridge.in_order()
-    assert not before.ids(CONTACTS, "pending")
+    before = bridge.in_order(also_there=_asked_for_and_gone(bridge))
     assert all(len(known.ids) <= 1 for known in before.known.values()), "two names for one source record"
     posts = bridge.sandbox.trakor.traffic.total
     await bridge.backfill(restart=True)
-    assert bridge.in_order().known == before.known
+    after = bridge.books.known
+    assert after.keys() == before.known.keys()
+    assert [(one, was, after[one]) for one, was in before.known.items() if after[one] != was] == []
     assert bridge.sandbox.trakor.traffic.total == posts
+
+
+def _asked_for_and_gone(bridge: Bridge) -> set[str]:
+    """Names that Trakor was asked for, by a life that was killed, whose contacts went before the next one.
+
+    Nobody asks for them again: whether Trakor has them is not known until the contact is back.
+    """
+    unanswered = records.c.state == "pending", records.c.gone == 1, records.c.attempts > 0
+    chosen = select(claims.c.key).join(records, records.c.number == claims.c.record).where(*unanswered)
+    with reading(bridge.folder / "ledger.db") as connection:
+        keys = set(connection.scalars(chosen))
+    hasher = Hasher(ledger_key(bridge.settings, make=False))
+    names = bridge.sandbox.trakor.parties.names()
+    return {name for name in names if hasher.name_key(name) in keys}
