@@ -47,6 +47,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("TRAKOR_BRIDGE_")}
     return {
         **kept,
+        "TRAKOR_BRIDGE_WEBHOOKS__PORT": "0",  # any that is free, where the page has 8080
         "PATH": f"{programs}:{os.environ['PATH']}",
         "PYTHONPATH": str(PACKAGE.parent),
         "TRAKOR_BRIDGE_SALESTREKKER__REQUESTS_PER_MINUTE": "100000",
