@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 import pytest
 
+from bridge.admin.many import MOST_ORDERS
 from bridge.errors import LedgerError, Transient
 from bridge.ledger.engine import writing
 from bridge.ledger.pauses import Direction, set_pause
@@ -343,6 +344,32 @@ async def test_only_those_that_were_counted_are_decided_on(
     assert "1 record was dropped. 1 did not wait for it any more." in done.words
     assert page.record(left.ids["same-name"]).state == State.HELD
     assert page.record(left.ids["renamed"]).state == State.HELD
+
+
+async def test_what_waits_for_a_yes_is_bounded_over_all_sessions(page: StatusPage, browser: Browser) -> None:
+    """Each order can name a million records: the oldest is counted anew, however many ask."""
+    where = "/many?verb=drop&state=held&reason=same-name"
+    old = await browser.get(where)
+    for _ in range(MOST_ORDERS):
+        async with aiohttp.ClientSession() as http:
+            await Browser(http, page.url).get(where)
+    assert (await browser.send(old, "/many", order=old.hidden("order"))).status == 409
+    new = await browser.get(where)
+    assert "2 records were dropped." in (await browser.send(new, "/many", order=new.hidden("order"))).words
+
+
+async def test_a_decision_on_many_that_fails_is_told_and_ends_nothing_else(
+    page: StatusPage, browser: Browser
+) -> None:
+    """Even for what never should be: a constraint of the ledger that stands against it."""
+    with writing(page.ledger.path) as connection:
+        connection.exec_driver_sql(
+            "CREATE TRIGGER never BEFORE UPDATE ON records BEGIN SELECT RAISE(ABORT, 'never'); END"
+        )
+    asked = await browser.get("/many?verb=drop&state=held&reason=same-name")
+    said = await browser.send(asked, "/many", order=asked.hidden("order"))
+    assert said.url == "/many/progress"
+    assert "0 records were dropped. It ended early: something failed that never should" in said.words
 
 
 async def test_those_that_it_cannot_be_done_to_are_named(

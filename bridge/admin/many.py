@@ -14,7 +14,6 @@ in between: the parts that were written are decided, the others wait as before, 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import secrets
 from dataclasses import dataclass, field
 from itertools import islice
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
     from bridge.admin.desk import Desk
     from bridge.admin.lists import Waiting
     from bridge.admin.rendering import Templates
+    from bridge.admin.visits import Visit
     from bridge.ledger.persons import Decided
     from bridge.ledger.waiting_lists import Kind
 
@@ -48,6 +48,9 @@ __all__ = ["Many"]
 
 PATIENCE: Final = 1.5
 """Seconds for which the answer waits for the end, before it shows the progress instead."""
+
+MOST_ORDERS: Final = 8
+"""So many decisions wait for their yes, in all sessions together: each can name all records that there are."""
 
 MOST_TOLD: Final = 20
 """So many records that it could not be done to are named."""
@@ -117,6 +120,7 @@ class Many:
         self._templates = templates
         self._work: Work | None = None
         self._task: asyncio.Task[None] | None = None
+        self._asked: list[Visit] = []
 
     def add_to(self, application: web.Application, guarded: Callable[..., Any]) -> None:
         """Add its addresses."""
@@ -128,8 +132,7 @@ class Many:
         """Stop after the part that is being written."""
         if self._task is not None:
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.wait([self._task])
 
     async def _confirm(self, request: web.Request) -> web.StreamResponse:
         """Say how many, and what will happen; only a yes carries it out."""
@@ -140,7 +143,7 @@ class Many:
         verb = Verb(word)
         kinds, others, records = await asyncio.to_thread(_count, self._desk, wanted, verb)
         order = Order(secrets.token_urlsafe(16), verb, records)
-        visit_of(request).order = order
+        self._await_yes(visit_of(request), order)
         return self._templates.render(
             request,
             "confirm.html",
@@ -152,6 +155,13 @@ class Many:
             several=len({one.feed.connection for one in kinds}) > 1,
             back=wanted.href(),
         )
+
+    def _await_yes(self, visit: Visit, order: Order) -> None:
+        """Keep an order until it is confirmed, or too many newer ones were asked for."""
+        visit.order = order
+        self._asked = [*(one for one in self._asked if one is not visit and one.order), visit]
+        for old in self._asked[:-MOST_ORDERS]:
+            old.order = None
 
     async def _begin(self, request: web.Request) -> web.StreamResponse:
         visit = visit_of(request)
@@ -201,6 +211,9 @@ class Many:
                     work.note(len(some), await self._decide(order.verb, kind, some, by))
         except LedgerError as fault:
             work.problem = str(fault)
+        except Exception:
+            work.problem = "something failed that never should; the log says what"
+            log.exception("a decision on many failed")
         except asyncio.CancelledError:
             work.problem = "the bridge was stopped"
             raise
