@@ -59,12 +59,14 @@ class Office:
         bridge: Configuration, sandbox and ledger.
         chance: Decides what happens.
         address: Where webhooks are posted to at the moment.
+        closing: Nothing more is to be changed.
         taken: (action, contact) -> how often it was answered 202.
     """
 
     bridge: Bridge
     chance: random.Random
     address: str = ""
+    closing: bool = False
     taken: Counter[tuple[str, str]] = field(default_factory=Counter)
     _listening: asyncio.Event = field(default_factory=asyncio.Event)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
@@ -80,11 +82,10 @@ class Office:
         self._listening.clear()
 
     async def open(self, *, pause: float) -> None:
-        """Change and post, one after the other, until it is cancelled."""
+        """Change and post, one after the other; in the end the last change is posted, too."""
         connector = aiohttp.TCPConnector(force_close=True)
         async with aiohttp.ClientSession(connector=connector) as http:
-            while True:
-                await self._listening.wait()
+            while not self.closing:
                 await self._post(http, *self._change())
                 await asyncio.sleep(pause)  # no faster than an office works
 
@@ -147,10 +148,11 @@ class Folder:
             moving.cancel()
             assert (await process.ended()).status == -signal.SIGKILL, "it ended before it was killed"
 
-    async def to_its_end(self) -> None:
+    async def to_its_end(self, office: asyncio.Task[None]) -> None:
         """One life that nobody disturbs, until nothing waits; then it is stopped in order."""
         process = await self.begin("run", "--log-format", "json")
-        await process.said('"event": "started"')
+        await self._move(process)
+        await asyncio.wait_for(office, LONG)
         await process.until(lambda: self._is_swept(process))
         await process.until(self._nothing_waits)
         process.signal(signal.SIGTERM)
@@ -248,10 +250,11 @@ async def _worked_in(folder: Folder) -> None:
     office = asyncio.create_task(folder.office.open(pause=0.01))
     try:
         await folder.lives(KILLS)
+        folder.office.closing = True
+        await folder.to_its_end(office)
     finally:
         office.cancel()
         await asyncio.wait({office})
-    await folder.to_its_end()
 
 
 def _all_is_done(bridge: Bridge, taken: Counter[tuple[str, str]]) -> None:
