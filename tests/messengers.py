@@ -24,6 +24,7 @@ class Service:
         self.status = 200
         self.asked: list[str] = []
         self.messages: list[dict[str, Any]] = []
+        self.was_asked = asyncio.Event()
         self.may_answer = asyncio.Event()
         self.may_answer.set()
         self.port = 0
@@ -32,6 +33,7 @@ class Service:
         self.asked.append(f"{request.method} {request.path}")
         if request.method == "POST":
             self.messages.append(await request.json())
+        self.was_asked.set()
         await self.may_answer.wait()
         return web.Response(status=self.status, headers={"Location": "/elsewhere"})
 

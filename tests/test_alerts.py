@@ -73,15 +73,15 @@ def swept(
     ("status", "expected"),
     [
         (sydney(), []),
-        (sydney(reading=paused(14.9)), []),
+        (sydney(reading=paused(14.9)), ["reading-paused (covered)"]),
         (sydney(reading=paused(15)), ["reading-paused"]),
         (sydney(sending=paused(15)), ["sending-paused"]),
         (sydney(StreamStatus(sending=paused(15))), ["sending-paused"]),
-        (sydney(sending=paused(23 * 60, by_person=True)), []),
+        (sydney(sending=paused(23 * 60, by_person=True)), ["sending-paused-by-person (covered)"]),
         (sydney(sending=paused(24 * 60, by_person=True)), ["sending-paused-by-person"]),
         (sydney(reading=paused(24 * 60, by_person=True)), ["reading-paused-by-person"]),
         (sydney(token_expires_at=NOW - 5), []),
-        (sydney(token_failing_since=NOW - 14 * MINUTE, token_expires_at=NOW + DAY), []),
+        (sydney(token_failing_since=NOW - 14 * MINUTE, token_expires_at=NOW + DAY), ["token (covered)"]),
         (sydney(token_failing_since=NOW - 15 * MINUTE, token_expires_at=NOW + DAY), ["token"]),
         (sydney(token_failing_since=NOW - MINUTE, token_expires_at=NOW + HOUR - 1), ["token"]),
         (sydney(token_failing_since=NOW - 15 * MINUTE), ["token"]),
@@ -104,7 +104,10 @@ def test_a_sweep_that_moves_or_a_pause_explains_that_a_list_is_overdue() -> None
     assert kinds(sydney(moving)) == ["sweep-overdue (covered)"]
     stuck = swept(good=NOW - 3 * HOUR, ended=None, moved=NOW - HOUR)
     assert kinds(sydney(stuck)) == ["sweep-overdue"]
-    assert kinds(sydney(swept(good=NOW - 3 * HOUR), reading=paused(1))) == ["sweep-overdue (covered)"]
+    assert kinds(sydney(swept(good=NOW - 3 * HOUR), reading=paused(15))) == [
+        "reading-paused",
+        "sweep-overdue (covered)",
+    ]
 
 
 def test_a_stream_that_is_not_to_be_read_is_never_overdue() -> None:

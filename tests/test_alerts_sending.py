@@ -282,6 +282,20 @@ def test_an_address_that_apprise_does_not_know_is_named_by_its_place() -> None:
     assert CANARY not in caught.value.advice
 
 
+async def test_what_lasts_is_not_said_to_be_over_by_a_clock_that_was_set_back(
+    world: World, service: Service
+) -> None:
+    alerts = world.alerts(service)
+    world.pause()
+    await world.looks(alerts, 1)
+    world.now -= 3 * HOUR
+    await world.looks(alerts, SURELY_OVER + 1)
+    assert service.titles == ["trakor-bridge: reading-paused"]
+    world.resume()
+    await world.looks(alerts, SURELY_OVER)
+    assert service.titles[1:] == ["trakor-bridge: reading-paused is over"]
+
+
 # -- heartbeat
 
 
@@ -316,6 +330,21 @@ async def test_a_heartbeat_that_fails_is_tried_again_and_said_once(
     assert len(service.asked) == 5
     assert events(log) == ["heartbeat failed", "heartbeat works again"]
     assert "canary" not in log.getvalue()
+
+
+async def test_a_heartbeat_that_hangs_keeps_nobody_waiting(world: World, service: Service) -> None:
+    async with serving() as other:
+        alerts = world.alerts(other, heartbeat=Heartbeat(service.url))
+        await alerts.look()
+        service.may_answer.clear()
+        good(world, NOW + 1)
+        world.pause()
+        look = asyncio.create_task(alerts.look())
+        async with asyncio.timeout(5):
+            await other.was_asked.wait()
+        assert not look.done()
+        service.may_answer.set()
+        await look
 
 
 async def test_a_heartbeat_without_an_answer_is_given_up(

@@ -50,7 +50,7 @@ PATIENCE: Final = 1.5
 """Seconds for which the answer waits for the end, before it shows the progress instead."""
 
 MOST_ORDERS: Final = 8
-"""So many decisions wait for their yes, in all sessions together: each can name all records that there are."""
+"""So many decisions wait for their yes, in all sessions together: each can name all records there are."""
 
 MOST_TOLD: Final = 20
 """So many records that it could not be done to are named."""

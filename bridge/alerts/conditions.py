@@ -82,7 +82,7 @@ class Condition:
         connection: The connection's name; empty for the process as a whole.
         stream: The stream; empty where it is about no one stream.
         text: A sentence without personal data and without anything that a remote system said.
-        covered: It lasts, but is no news: another condition explains it, or it is being put right.
+        covered: It lasts, but is no news (yet): another condition explains it, or it is being put right.
     """
 
     kind: Kind
@@ -166,21 +166,25 @@ def _token(status: ConnectionStatus, now: int) -> Iterator[Condition]:
         return
     until = "" if ends is None else f"; it ends at {moment(ends)}"
     soon = ends is not None and ends - now < TOKEN_ENDS_WITHIN
-    if soon or now - failing >= STOPPED_FOR:
-        text = f"Salestrekker's token cannot be renewed since {moment(failing)}{until}."
-        yield Condition(Kind.TOKEN, status.name, "", text)
+    text = f"Salestrekker's token cannot be renewed since {moment(failing)}{until}."
+    covered = not soon and now - failing < STOPPED_FOR
+    yield Condition(Kind.TOKEN, status.name, "", text, covered=covered)
 
 
 def _paused(what: str, name: str, stream: str, flow: Flow, now: int) -> Iterator[Condition]:
-    """Why it is paused may be in a remote system's words, and is not told."""
+    """Why it is paused may be in a remote system's words, and is not told.
+
+    A young pause is no news yet. But it is none that is over: it may be an old one to a clock that was set
+    back, or the next one of a row.
+    """
     if flow.state != "paused" or flow.since_at is None:
         return
     by_person = Kind.READING_BY_PERSON, Kind.SENDING_BY_PERSON
     kinds = by_person if flow.by_person else (Kind.READING, Kind.SENDING)
-    if now - flow.since_at >= (BY_PERSON_FOR if flow.by_person else STOPPED_FOR):
-        who = " by a person" if flow.by_person else ""
-        text = f"{what} is paused{who} since {moment(flow.since_at)}."
-        yield Condition(kinds[what.startswith("Sending")], name, stream, text)
+    covered = now - flow.since_at < (BY_PERSON_FOR if flow.by_person else STOPPED_FOR)
+    who = " by a person" if flow.by_person else ""
+    text = f"{what} is paused{who} since {moment(flow.since_at)}."
+    yield Condition(kinds[what.startswith("Sending")], name, stream, text, covered=covered)
 
 
 def _overdue(

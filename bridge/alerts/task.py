@@ -85,12 +85,11 @@ class Alerts:
         except LedgerError as fault:
             log.warning("alerts cannot look", problem=str(fault))
             return
-        if self._heartbeat is not None:
-            await self._heartbeat.look(snapshot)
         found, waiting = conditions(snapshot, self._disk(), self._overdue_at), waiting_of(snapshot)
         over = self._over(found)
-        tellings = (one.tell(found, waiting, over, self._clock()) for one in self._listeners)
-        await asyncio.gather(*tellings)
+        tellings = [one.tell(found, waiting, over, self._clock()) for one in self._listeners]
+        # Side by side: an address that hangs keeps none of the others waiting.
+        await asyncio.gather(*tellings, *([self._heartbeat.look(snapshot)] if self._heartbeat else []))
         await self._keep()
 
     async def _remember(self) -> None:
