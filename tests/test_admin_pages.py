@@ -407,3 +407,9 @@ async def test_several_of_one_name_are_listed_and_none_is_said(browser: Browser,
     assert left.ids["merged"] in several.text
     assert "Pat" not in several.url
     assert "No record has" in (await browser.send(form, "/search", wanted="Nobody Here")).words
+
+
+async def test_a_record_that_waits_for_a_name_is_found_by_it(browser: Browser, left: Organisation) -> None:
+    """It holds no claim on it: that is the other one's."""
+    said = await browser.send(await browser.get("/"), "/search", wanted="JANE  Smith")
+    assert left.ids["same-name"] in said.text
