@@ -223,8 +223,14 @@ def test_a_finished_set_up_is_not_done_again(checkout: Path) -> None:
 
 
 def test_testing_is_ruff_its_formatter_mypy_and_pytest_last(checkout: Path) -> None:
-    commands = [line.split("/")[-1] for line in planned(checkout, "test").splitlines()]
-    assert commands == ["ruff check", "ruff format --check", "mypy", "pytest"]
+    steps = [line for line in planned(checkout, "test").splitlines() if line.startswith(".venv/")]
+    assert [step.split("/")[-1] for step in steps] == ["ruff check", "ruff format --check", "mypy", "pytest"]
+
+
+def test_a_browser_is_seen_to_before_the_tests_begin(checkout: Path) -> None:
+    """`make test` alone brings what its tests need beside Python."""
+    plan = planned(checkout, "test")
+    assert 0 < plan.index("install -y -qq --no-install-recommends chromium") < plan.index("/pytest")
 
 
 @pytest.mark.parametrize("target", ["demo", "test"])

@@ -412,7 +412,7 @@ async def test_twenty_rejected_in_a_row_stop_their_stream_until_one_is_taken(
 async def test_both_streams_can_be_stopped_and_come_back_one_by_one(service: Service) -> None:
     contacts = service.rig.trakor.faults.add(Fault(kind="parties", status=400, times=None))
     service.rig.trakor.faults.add(Fault(kind="products", status=400, times=None))
-    await service.start()
+    await service.start(probe_first=0.5, probe_max=0.5)  # both come to twenty before the first is tried
     await service.until(lambda pauses: {"sending contacts", "sending products"} <= pauses.keys())
     service.rig.trakor.faults.remove(contacts)
     await service.until(lambda pauses: "sending contacts" not in pauses)
