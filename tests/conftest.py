@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``pytest --pictures`` draws the pictures of the documents anew."""
+    parser.addoption("--pictures", action="store_true", help="draw docs/pictures anew (needs a Chromium)")
+
+
 @pytest.fixture
 async def start_sandbox() -> AsyncIterator[Callable[[Options], Awaitable[Sandbox]]]:
     """Starts sandboxes as they are asked for, and ends them with the test."""

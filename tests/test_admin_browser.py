@@ -240,3 +240,80 @@ async def test_it_works_with_the_keyboard_alone(site: Site) -> None:
     focused = await site.tab.evaluate("document.activeElement.closest('main') !== null")
     outline = await site.tab.evaluate("getComputedStyle(document.activeElement).outlineStyle")
     assert (focused, outline) == (True, "solid")
+
+
+# -- pictures ---------------------------------------------------------------------------------------
+
+PICTURES = Path(__file__).parent.parent / "docs" / "pictures"
+TOO_LARGE = 200_000
+"""Bytes that no picture has."""
+
+
+@pytest.fixture
+async def practice(
+    start_sandbox: Callable[[Options], Awaitable[Sandbox]], tmp_path: Path, chromium: Browser
+) -> AsyncIterator[Site]:
+    """A practice on an ordinary day: hundreds of contacts, and a few that wait for somebody."""
+    sandbox = await start_sandbox(Options(contacts=420, products=0))
+    contacts = sandbox.contacts
+    ids = {name: contacts.add(name, email=f"{name.split()[0].lower()}@example.org") for name in CLIENTS}
+    twins = [contacts.add("Daniel Kim") for _ in range(2)]
+    for number in range(1, 37):
+        sandbox.products.add(f"Basic Variable {number}", lender="Example Bank", price=10 * number)
+    sandbox.products.add("Fixed 5 years", lender="Example Bank", price=-1)
+    often: dict[str, dict[str, object]] = {
+        "schedule": {"contacts": "15m", "products": "12h", "reconcile": "12h"}
+    }
+    bridge = Bridge(tmp_path, sandbox, often)
+    await bridge.backfill()
+    contacts.rename(ids["Olivia Nguyen"], "Olivia Tran")
+    contacts.change_email(ids["Bruce Wayne"], "bruce@example.com")
+    contacts.change_email(ids["Amelia Brown"], "amelia@example.com")
+    await bridge.backfill()
+    _remember_a_month(tmp_path / "ledger.db")
+    async with Daemon(bridge) as daemon:
+        for name in ("Jack Wilson", "Mia Chen"):
+            assert await daemon.webhook("contact-updated", {"id": ids[name]}) == 202
+        await daemon.settled()
+        context = await chromium.new_context(viewport={"width": 1120, "height": 1000}, color_scheme="light")
+        yield Site(daemon, sandbox, await context.new_page(), ids | {"same-name": twins[0]})
+        await context.close()
+
+
+CLIENTS = ("Olivia Nguyen", "Bruce Wayne", "Amelia Brown", "Jack Wilson", "Mia Chen")
+
+
+def _remember_a_month(ledger: Path) -> None:
+    """As if the deliveries of two backfills had come over a month: a picture of bars needs some."""
+    with writing(ledger) as connection:
+        feed, hour = connection.exec_driver_sql("SELECT min(feed), max(hour) FROM deliveries").one()
+        connection.exec_driver_sql("DELETE FROM deliveries")
+        for past in range(720):
+            at_work = 8 <= (hour - past) % 24 < 18 and past // 24 % 7 < 5
+            number = (past * past * 13 + past // 24 * 5) % 11 % 7 * at_work
+            connection.exec_driver_sql(
+                "INSERT INTO deliveries VALUES (?, ?, ?, 0)", (feed, hour - past, number)
+            )
+
+
+async def test_the_pictures_of_the_pages_show_what_there_is(
+    practice: Site, pytestconfig: pytest.Config
+) -> None:
+    """The pages that the documents show say what they say there; ``pytest --pictures`` draws them anew."""
+    shown = {
+        "overview": ("/", "What needs a decision", 1225),
+        "list": ("/records", "Changed since it was sent", 840),
+        "record": ("", "Read at this moment", 880),
+    }
+    assert {path.stem for path in PICTURES.glob("*")} == {*shown}
+    for name, (path, words, height) in shown.items():
+        await practice.tab.set_viewport_size({"width": 1120, "height": height})
+        if path:
+            await practice.go(path)
+        else:
+            await practice.open("Olivia Nguyen")
+        await expect(practice.tab.get_by_text(words).first).to_be_visible()
+        if pytestconfig.getoption("--pictures"):
+            await practice.tab.screenshot(path=PICTURES / f"{name}.png")
+        assert 5_000 < (PICTURES / f"{name}.png").stat().st_size < TOO_LARGE
+    assert practice.complaints == []

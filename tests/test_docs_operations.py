@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,10 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from bridge.admin import overview
 from bridge.admin.metrics import Metrics
 from bridge.alerts import Kind
 from bridge.ledger.reading import LastSweep
-from bridge.records import State, Stream
+from bridge.records import Reason, State, Stream
 from bridge.status import ConnectionStatus, Snapshot, StreamStatus, Webhooks
 from documentation import blocks, section
 
@@ -88,3 +90,29 @@ def test_a_rule_tells_of_labels_that_its_metrics_have(rule: str) -> None:
 def test_the_page_says_of_every_alert_what_to_do_and_of_no_other() -> None:
     """The word in brackets of a message leads to its place."""
     assert re.findall(r"^### `(.+)`$", section(PAGE, "What it says by itself"), re.MULTILINE) == [*Kind]
+
+
+TO_DO = section(PAGE, "What do I do when …")
+
+
+def entries(table: str) -> list[str]:
+    """The first column of a table, a word each."""
+    (rows,) = re.findall(rf"^\| {table} \| do \|\n\|---\|---\|\n((?:\|.*\n?)+)", TO_DO, re.MULTILINE)
+    return [word for row in rows.splitlines() for word in re.findall(r"`([\w-]+)`", row.split(" | ")[0])]
+
+
+def test_the_page_says_what_to_do_about_every_state_reason_and_mark() -> None:
+    assert entries("state") == [*State]
+    assert sorted(entries("reason")) == sorted(Reason)
+    assert sorted(entries("mark")) == sorted([*StreamStatus().marks, "retry"])
+
+
+def test_the_page_says_what_to_do_about_every_rule() -> None:
+    assert sorted(entries("alert")) == sorted(re.findall(r"alert: (\w+)", RULES))
+
+
+def test_the_page_says_what_to_do_about_every_word_of_the_status_page() -> None:
+    source = inspect.getsource(overview)
+    badges = re.findall(r'Badge\(Tone\.\w+, "([^"]+)"\)', source)
+    assert len(badges) > 5
+    assert [word for word in badges if word not in TO_DO] == []

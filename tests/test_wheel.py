@@ -55,6 +55,11 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_the_wheel_holds_no_picture_of_the_documents(content: dict[str, bytes]) -> None:
+    assert [*ROOT.glob("docs/pictures/*.png")]
+    assert [name for name in content if name.endswith(".png")] == []
+
+
 def test_the_wheel_holds_the_whole_package(content: dict[str, bytes]) -> None:
     sources = {path.relative_to(ROOT).as_posix() for path in ROOT.glob("bridge/**/*.py")}
     page = {
