@@ -207,7 +207,7 @@ class Delivery:
         if self._needs_witness():
             if not self._senders and self._valve.allowed():
                 self._start(self._ask_witness())
-        elif self._is_quiet() and not self._judge.doubts_failures:
+        elif self._is_quiet() and self._outbox.empty and not self._judge.doubts_failures:
             self._outbox.add(self._judge.quiet())
 
     def _needs_witness(self) -> bool:
