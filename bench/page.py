@@ -1,0 +1,236 @@
+"""How long each page of the status page takes where the ledger has a million records.
+
+    python bench/page.py [--records 1000000] [--visits 40]
+
+The ledger is made by SQL: one record in ten is held, one in fifty rejected and as many drifted, the others
+are delivered, each with its claim, its link and a line of history. Its pages are served in this process and
+asked for over HTTP, one at a time: what counts is what 19 of 20 visits take, from the request to the last
+byte. Exit status 1: a target is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import re
+import sys
+import tempfile
+import time
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import aiohttp
+from webhooks import Line, percentile, require
+
+from bridge.admin import AdminServer, Health
+from bridge.admin.desk import Desk
+from bridge.admin.pages import Pages
+from bridge.ledger.engine import writing
+from bridge.ledger.opening import open_ledger, read_or_make_key
+from bridge.ledger.rows import feed_of, pack
+from bridge.naming import Hasher, fit
+from bridge.records import Draft, Party, Policy, Stream
+from bridge.status import take
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from sqlalchemy import Connection
+
+    from bridge.ledger.engine import Ledger
+    from bridge.status import Snapshot
+
+TARGET: Final = 200.0
+"""Milliseconds that a page may take."""
+
+NAMED: Final = "Somebody Known"
+NOW: Final = time.time_ns() // 1_000_000
+
+SCRIPT: Final = """
+INSERT INTO records (number, feed, source_id, state, reason, key, read_at, since_at)
+WITH RECURSIVE n (v) AS (SELECT 1 UNION ALL SELECT v + 1 FROM n WHERE v < :many)
+SELECT v, :feed, 'c' || v,
+    CASE WHEN v % 10 = 0 THEN 'held' WHEN v % 50 = 1 THEN 'rejected' WHEN v % 50 = 2 THEN 'drifted'
+    ELSE 'delivered' END,
+    CASE WHEN v % 10 = 0 THEN 'same-name' WHEN v % 50 = 1 THEN 'mapping' END,
+    'k' || v, :now, :now - v
+FROM n;
+
+UPDATE records SET key = :name_key WHERE number = :known;
+
+UPDATE records SET sent_key = key, sent = '1;contact_info=a;name=b',
+    seen = CASE state WHEN 'drifted' THEN '1;contact_info=c;name=b' END
+WHERE state IN ('delivered', 'drifted');
+
+INSERT INTO claims (space, key, record, answered)
+SELECT :space, key, number, 1 FROM records WHERE sent_key != '';
+
+INSERT INTO links (space, trakor_id, record, at)
+SELECT :space, 't' || number, number, :now FROM records WHERE sent_key != '';
+
+INSERT INTO history (record, at, event, detail)
+SELECT number, :now, iif(sent_key != '', 'delivered', state),
+    CASE state WHEN 'rejected' THEN 'price: gives a negative number' WHEN 'held' THEN 'c1 has the name'
+    ELSE 'created' END
+FROM records;
+
+INSERT INTO waiting (record, slot, body)
+SELECT number, 0, json_set(:body, '$.id', source_id) FROM records WHERE state = 'held';
+
+INSERT INTO deliveries (feed, hour, created, existing)
+WITH RECURSIVE n (v) AS (SELECT 0 UNION ALL SELECT v + 1 FROM n WHERE v < 719)
+SELECT :feed, :now / 3600000 - v, v, 0 FROM n
+"""
+
+
+def fill(connection: Connection, key: bytes, many: int) -> None:
+    """Make the records, and all that goes with them."""
+    feed = feed_of(connection, "default", "bench", Stream.CONTACTS)
+    feed_of(connection, "default", "bench", Stream.PRODUCTS)
+    draft = Draft("c1", Party("Jane Smith"), "k1", "Jane Smith (Perth)", "q1", "", {"name": "b"}, "f", NOW)
+    values = {
+        "feed": feed.number,
+        "space": feed.space,
+        "now": NOW,
+        "many": many,
+        "body": pack(draft, "Jane Smith"),
+        "name_key": Hasher(key).name_key(fit(NAMED)),
+        "known": many - 5,
+    }
+    for statement in SCRIPT.split(";\n\n"):
+        wanted = {word: values[word] for word in re.findall(r":(\w+)", statement)}
+        connection.exec_driver_sql(statement, wanted)
+
+
+def desk_of(ledger: Ledger, key: bytes) -> Desk:
+    """What the pages are handed, as the daemon does it; Salestrekker is not asked."""
+
+    async def snapshot() -> Snapshot:
+        return await asyncio.to_thread(take, ledger.path, {"default": list(Stream)}, ("default",), NOW)
+
+    async def read_now(_: str, __: Stream, ___: str) -> None:
+        return None
+
+    return Desk(
+        ledger=ledger,
+        snapshot=snapshot,
+        policy_of=lambda _: Policy(),
+        name_key=Hasher(key).name_key,
+        read_now=read_now,
+        app_of=lambda _: "https://app.salestrekker.example",
+        problem=str,
+        on_decided=lambda: None,
+        clock=lambda: NOW,
+    )
+
+
+@asynccontextmanager
+async def served(folder: Path, many: int) -> AsyncIterator[str]:
+    """The pages of a new ledger with so many records; gives their address."""
+    key = read_or_make_key(folder / "ledger.key")
+    path = folder / "ledger.db"
+    with open_ledger(path, key, "a bench"):
+        pass
+    with writing(path) as connection:
+        fill(connection, key, many)
+    with open_ledger(path, key, "a bench") as ledger:
+        desk, health = desk_of(ledger, key), Health(ok=True)
+
+        async def is_ready() -> Health:
+            return health
+
+        server = AdminServer(desk.snapshot, lambda: health, is_ready, pages=Pages(desk))
+        _, port = await server.start("127.0.0.1", 0)
+        try:
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            await server.stop()
+
+
+class Visitor:
+    """Asks for pages, and notes how long each takes.
+
+    Args:
+        http: Keeps cookies.
+        url: Where the pages are.
+        visits: How often each is asked for.
+    """
+
+    def __init__(self, http: aiohttp.ClientSession, url: str, visits: int) -> None:
+        self._http, self._url, self._visits = http, url, visits
+
+    async def text(self, path: str) -> str:
+        """A page."""
+        async with self._http.get(self._url + path) as answer:
+            answer.raise_for_status()
+            return await answer.text()
+
+    async def page(self, what: str, path: str) -> Line:
+        """How long a page takes."""
+        return await self._timed(what, lambda: self.text(path))
+
+    async def search(self, what: str, wanted: str) -> Line:
+        """How long it takes to find something, or that there is no such thing."""
+        found = re.search(r'name="csrf" value="([^"]+)"', await self.text("/"))
+        form = {"csrf": found[1] if found else "", "wanted": wanted}
+
+        async def sent() -> str:
+            async with self._http.post(f"{self._url}/search", data=form) as answer:
+                answer.raise_for_status()
+                return await answer.text()
+
+        return await self._timed(what, sent)
+
+    async def _timed(self, what: str, ask: Callable[[], Awaitable[str]]) -> Line:
+        await ask()
+        taken = []
+        for _ in range(self._visits):
+            begun = time.perf_counter()
+            await ask()
+            taken.append(1000 * (time.perf_counter() - begun))
+        taken.sort()
+        note = f"half within {percentile(taken, 0.5):.0f}, longest {taken[-1]:.0f}"
+        return Line(f"ms: {what}", percentile(taken, 0.95), TARGET, note=note)
+
+
+async def run(folder: Path, many: int, visits: int) -> list[Line]:
+    """Each page."""
+    async with (
+        served(folder, many) as url,
+        aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as http,
+    ):
+        visitor = Visitor(http, url, visits)
+        require("need a decision" in await visitor.text("/"), "the ledger has nothing that waits")
+        return [
+            await visitor.page("overview", "/"),
+            await visitor.page("its live part", "/live"),
+            await visitor.page("list of all that waits", "/records"),
+            await visitor.page("list, in the middle", f"/records?after={many // 2}"),
+            await visitor.page("list, the last page", f"/records?before={many}"),
+            await visitor.page("list of the rejected", "/records?state=rejected"),
+            await visitor.page("question about 1 in 10", "/many?state=held&reason=same-name&verb=drop"),
+            await visitor.page("a record that is held", "/records/10"),
+            await visitor.page("a record that is delivered", f"/records/{many - 5}"),
+            await visitor.search("search by Salestrekker's id", f"c{many - 5}"),
+            await visitor.search("search by Trakor's id", f"t{many - 5}"),
+            await visitor.search("search by name", NAMED),
+            await visitor.search("search for what there is not", "Nobody At All"),
+            await visitor.page("/metrics", "/metrics"),
+        ]
+
+
+def main() -> int:
+    """Print the table; 1 where a target is missed."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--records", type=int, default=1_000_000, help="how many the ledger has")
+    parser.add_argument("--visits", type=int, default=40, help="how often each page is asked for")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        lines = asyncio.run(run(Path(folder), arguments.records, arguments.visits))
+    print(*lines, sep="\n")
+    return 0 if all(line.holds for line in lines) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
