@@ -17,6 +17,7 @@ import pytest
 
 from bridge.cli.plain import cell, plain
 from bridge.ledger.engine import reading, writing
+from bridge.ledger.opening import take_over
 from bridge.ledger.reading import Wanted, find
 from bridge.ledger.schema import feeds, history, records
 from bridge.sandbox import Fault, Options
@@ -302,6 +303,17 @@ def test_a_rename_that_is_accepted_will_be_sent(desk: Desk, ids: dict[str, str])
     assert ran.status == 0
     assert ran.out == f"Contact {ids['renamed']} will be sent as “Jane Smythe” by the next backfill.\n"
     assert stands(desk, ids["renamed"]).state == "pending"
+
+
+def test_what_a_running_daemon_sends_at_once_is_not_left_to_a_backfill(
+    desk: Desk, ids: dict[str, str]
+) -> None:
+    """There is no time to take it back, and it says so."""
+    with take_over(desk.folder / "ledger.db", "trakor-bridge run"):
+        ran = desk("records", "accept", ids["renamed"])
+    assert (
+        ran.out == f"Contact {ids['renamed']} will be sent as “Jane Smythe” at once, by the running daemon.\n"
+    )
 
 
 def test_a_name_can_be_given(desk: Desk, ids: dict[str, str]) -> None:

@@ -249,6 +249,20 @@ async def test_a_rotated_key_is_taken_over_without_a_restart(bridge: Bridge) -> 
         await trakor.wait_for(lambda: "Nora Newcomer" in trakor.parties)
 
 
+async def test_a_key_that_was_put_right_is_tried_at_once(bridge: Bridge) -> None:
+    """After a refusal the next probe may be far away; a reload with another key does not wait for it."""
+    trakor, good = bridge.sandbox.trakor, bridge.sandbox.options.trakor_key
+    bridge.changes["trakor"] = {"api_key": "sk_live_wrong", "probe_first": "1h", "probe_max": "1h"}
+    async with Daemon(bridge) as daemon:
+        await daemon.said("paused", direction="sending")
+        bridge.changes["trakor"] = {"api_key": good, "probe_first": "1h", "probe_max": "1h"}
+        daemon.signals.reload.set()
+        await daemon.said("configuration taken over", changed=["default"])
+        await trakor.wait_for(lambda: len(trakor.parties) > 0)
+        await daemon.settled()
+    bridge.in_order()
+
+
 async def test_a_faulty_configuration_leaves_the_old_one_at_work(bridge: Bridge) -> None:
     """A reload that cannot be used is told, and nothing of it is taken over."""
     async with Daemon(bridge) as daemon:

@@ -18,6 +18,7 @@ from bridge.cli.plain import plain
 from bridge.cli.selecting import current_ledger, hasher_of, the_one
 from bridge.errors import UserError
 from bridge.ledger.engine import reading, writing
+from bridge.ledger.opening import owner_of
 from bridge.ledger.persons import AT_ONCE, Verb, decide_each
 from bridge.ledger.reading import Wanted, numbers
 from bridge.naming import fit
@@ -54,6 +55,9 @@ EACH: Final = "each"
 NAMED: Final = 5
 """So many records that share a reason are named."""
 
+AT_ONCE_BY_DAEMON: Final = "at once, by the running daemon"
+"""When a daemon works on the ledger there is no next backfill to wait for."""
+
 AT_NEXT_READ: Final = "decided anew when the next backfill reads"
 
 
@@ -89,7 +93,7 @@ def decide(session: Session, order: Order) -> int:
     chosen = _chosen(session, path, order)
     if chosen is None:
         return 1
-    told = _Told(order)
+    told = _Told(order, daemon=owner_of(path).startswith("`trakor-bridge run`"))
     remaining = iter(chosen.numbers)
     while some := tuple(islice(remaining, AT_ONCE)):
         with writing(path) as connection:
@@ -167,8 +171,9 @@ def _policy(session: Session, feed: Feed) -> Policy:
 class _Told:
     """What came of an order, told as it goes on: JSON record by record, else sums and refusals."""
 
-    def __init__(self, order: Order) -> None:
+    def __init__(self, order: Order, *, daemon: bool) -> None:
         self._order = order
+        self._daemon = daemon
         self._next: Counter[tuple[str, str]] = Counter()
         self._last: Found | None = None
         self._document = JsonList()
@@ -181,7 +186,7 @@ class _Told:
         for one in decided:
             if one.refusal is None:
                 self._last = one.record
-                self._next[_what_next(one.record)] += 1
+                self._next[self._what_next(one.record)] += 1
             else:
                 self._refuse(one.record, one.refusal)
             if self._order.json:
@@ -211,7 +216,7 @@ class _Told:
     def _sentences(self) -> Iterator[str]:
         done = self._next.total()
         if done == 1 and self._last is not None:
-            one, _ = _what_next(self._last)
+            one, _ = self._what_next(self._last)
             name = (
                 f" as “{plain(self._last.name)}”" if self._last.name and self._last.state == "pending" else ""
             )
@@ -221,6 +226,12 @@ class _Told:
             yield f"{_records(done).capitalize()} {DONE[self._order.verb]}."
         for (one, many), number in self._next.most_common():
             yield f"  {number:,} {one if number == 1 else many}"
+
+    def _what_next(self, record: Found) -> tuple[str, str]:
+        one, many = _what_next(record)
+        if self._daemon:
+            one, many = (said.replace("by the next backfill", AT_ONCE_BY_DAEMON) for said in (one, many))
+        return one, many
 
 
 def _complaint(reason: str, refused: Sequence[Found]) -> str:

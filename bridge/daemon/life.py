@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -32,7 +33,9 @@ from bridge.ledger.care import prune_history
 from bridge.ledger.events import prune_events
 from bridge.ledger.moments import Moment, note
 from bridge.ledger.opening import open_ledger
+from bridge.ledger.pauses import Direction, clear_pause
 from bridge.naming import Hasher
+from bridge.records import Stream
 from bridge.wiring.ledgers import ledger_key, ledger_path
 
 if TYPE_CHECKING:
@@ -284,6 +287,13 @@ class _Life:
             if not isinstance(fresh, str):
                 await self._take_over(fresh, group)
 
+    async def _try_anew(self, name: str) -> None:
+        """What was refused may pass with another key: the bridge's own pauses end, a person's stay."""
+        directions = [*Direction, *(f"{Direction.SENDING} {stream}" for stream in Stream)]
+        with contextlib.suppress(LedgerError):  # then the next probe finds out
+            for direction in directions:
+                await self._ledger.call(clear_pause, name, direction)
+
     async def _take_over(self, fresh: Reloaded, group: asyncio.TaskGroup) -> None:
         """Go on with another configuration; workers whose work it changes wind up and begin anew."""
         self._settings = fresh.settings
@@ -292,6 +302,7 @@ class _Life:
         for name in fresh.changed:
             self._tasks[name].cancel()
             await asyncio.wait([self._tasks[name]])
+            await self._try_anew(name)
             self._begin(name, group)
         await self._timetable.replace(self._plans.values())
         restart = {"needs_restart": list(fresh.needs_restart)} if fresh.needs_restart else {}

@@ -41,5 +41,6 @@ async def read_now(parts: Parts, stream: Stream, source_id: str) -> Mapping[str,
         return None
     made = parts.plan.mappers[stream](found.records[0])
     if isinstance(made, Unsendable):
-        raise UserError(f"it says nothing that Trakor would take ({made.reason}) {made.detail}".strip())
+        why = f"{made.field} {made.detail}".strip() or f"it is {made.reason}"
+        raise UserError(f"what Salestrekker says now makes nothing for Trakor: {why}")
     return made.payload.fields()
