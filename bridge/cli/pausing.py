@@ -40,7 +40,8 @@ Examples:
 RESUME: Final = """\
 Go on with sending to Trakor, or with --reading with reading from Salestrekker.
 
-What has stopped by itself, at a refusal or an outage, is tried at once.
+What has stopped by itself, at a refusal or an outage, is tried at once. A running daemon
+tries with the key that it has: one that was changed is taken over by SIGHUP.
 
 \b
 Examples:
