@@ -27,7 +27,7 @@ LOCKS = ("requirements.lock", "requirements-build.lock", "requirements-dev.lock"
 
 # Written so that this file does not match itself.
 REGISTRIES = re.compile(
-    r"pypi\.org|pythonhosted\.org|npmjs\.(org|com)|yarnpkg\.com|(deb|security)\.debian\.org|docker\.(io|com)/|ghcr\.io"
+    r"p[y]pi\.org|python[h]osted\.org|npm[j]s\.(org|com)|yarnpkg\.com|(deb|security)\.debian\.org|docker\.(io|com)/|ghcr\.io"
     r"|quay\.io|gcr\.io|conda\.anaconda\.org"
 )
 MACHINES = re.compile(r"(?<![\w.])(/work[/]|/root[/]|/opt/(wheels|pypi)|/Users[/])")
@@ -159,8 +159,8 @@ def test_no_file_names_a_package_registry_or_a_place_on_somebodys_machine(patter
 @pytest.mark.parametrize(
     ("pattern", "text"),
     [
-        (REGISTRIES, "--index-url https://pypi" + ".org/simple"),
-        (REGISTRIES, "https://files.python" + "hosted.org/packages"),
+        (REGISTRIES, "--index-url https://{}.org/simple".format("py" + "pi")),
+        (REGISTRIES, "https://files.{}.org/packages".format("python" + "hosted")),
         (MACHINES, "see /work" + "/main/bridge"),
         (MACHINES, '"/root' + '/x"'),
         (MACHINES, "--find-links=/opt/" + "wheels"),

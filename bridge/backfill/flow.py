@@ -332,11 +332,11 @@ class _Run:
                 delivery.release(stream)
 
     def _listing(self, reader: SalestrekkerClient, stream: Stream, feed: Feed) -> Listing:
-        whole = listing_of(self._plan, reader, stream, feed)
-        if self._how.limit is None:
+        whole, limit = listing_of(self._plan, reader, stream, feed), self._how.limit
+        if limit is None:
             return replace(whole, pages=lambda start: self._backlog.paced(whole.pages(start)))
         # Not whole even where it turns out to be shorter than the limit: a part marks nothing gone.
-        return replace(whole, pages=lambda start: limited(whole.pages(start), self._how.limit), whole=False)
+        return replace(whole, pages=lambda start: limited(whole.pages(start), limit), whole=False)
 
     async def _note_refusals(self, delivery: Delivery, feeds: Mapping[Stream, Feed]) -> None:
         """Why sending stopped, once for all streams that it keeps from being sent."""

@@ -14,19 +14,19 @@ if TYPE_CHECKING:
 __all__ = ["limited"]
 
 
-async def limited(pages: AsyncGenerator[Page], limit: int | None) -> AsyncGenerator[Page]:
+async def limited(pages: AsyncGenerator[Page], limit: int) -> AsyncGenerator[Page]:
     """The pages of a list up to so many records; without a last page where the list has more.
 
     Args:
         pages: All pages; closed at the end.
-        limit: How many records at most; None: all.
+        limit: How many records at most.
     """
     left = limit
     async with aclosing(pages):
         async for page in pages:
-            if left is None or len(page.records) < left:
+            if len(page.records) < left:
                 yield page
-                left = None if left is None else left - len(page.records)
+                left -= len(page.records)
             else:
                 yield replace(page, records=page.records[:left])
                 return
