@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import signal
 import sys
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from bridge.cli.garbage import collect_seldom
 from bridge.cli.session import (
     ConfigOption,
     ConnectionOption,
@@ -131,9 +131,7 @@ async def _until_stopped(session: Session, order: Order, watch: Watch) -> Report
     from bridge.backfill import backfill, rehearse  # noqa: PLC0415 - see the package
     from bridge.records import Stream  # noqa: PLC0415 - see the package
 
-    # What is loaded by now stays: were it looked through at each full garbage collection, nothing else would
-    # be done for a tenth of a second, and answers would wait.
-    gc.freeze()
+    collect_seldom()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 

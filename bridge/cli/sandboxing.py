@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from bridge.cli.garbage import collect_seldom
 from bridge.errors import UserError
 
 __all__ = ["add_to"]
@@ -70,7 +71,12 @@ def _sandbox(  # noqa: PLR0913, PLR0917 - one for each option of the command
         first_page=first_page,
         token_life=round(_seconds("--token-life", token_life)),
     )
-    asyncio.run(serve(options, lambda text: typer.echo(text, nl=False)))
+
+    def announce(text: str) -> None:
+        collect_seldom()  # now that the data is made
+        typer.echo(text, nl=False)
+
+    asyncio.run(serve(options, announce))
 
 
 def _seconds(option: str, text: str) -> float:

@@ -29,7 +29,7 @@ from bridge.ledger.sending import claim_all
 from bridge.records import Later
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Iterable, Mapping
 
     from bridge.delivery.ports import Destination, Lane, Pace, Settled, Trouble
     from bridge.ledger.engine import Ledger
@@ -198,9 +198,9 @@ class Delivery:
         """Let an unexpected error of a task end the run."""
         if self._failure is not None:
             raise self._failure
-        if self._claiming is not None and self._claiming.done():
-            claimed, self._claiming = self._claiming, None
-            claimed.result()
+        if (claiming := self._claiming) is not None and claiming.done():
+            self._claiming = None
+            claiming.result()
 
     def _resolve_doubts(self) -> None:
         """Where nothing else is left to compare with: ask a witness, believe the rejections."""
@@ -223,23 +223,20 @@ class Delivery:
     def _claim_ahead(self) -> None:
         """Fill the buffer, only as far as the valve will let it out soon."""
         if self._valve.closed:
-            self._give_back(list(self._buffer))
+            self._give_back(self._buffer)
             self._buffer.clear()
-            return
-        if self._has_room() and self._next_look <= self._clock():
+        elif self._has_room() and self._next_look <= self._clock():
             self._claiming = asyncio.create_task(self._claim())
             self._claiming.add_done_callback(self._notice)
 
     def _has_room(self) -> bool:
         """More may be claimed as soon as it is due."""
-        full = len(self._buffer) >= self._pace.max_in_flight
-        return self._claiming is None and not full and not self._valve.closed
+        return len(self._buffer) < self._pace.max_in_flight and not (self._claiming or self._valve.closed)
 
     async def _claim(self) -> None:
         self._next_look = math.inf
-        limit = min(BATCH, 2 * max(1, self._valve.allowed()))
+        now, limit = self._clock(), min(BATCH, 2 * max(1, self._valve.allowed()))
         feeds = [lane.feed for stream, lane in self._lanes.items() if stream not in self._held]
-        now = self._clock()
         claimed = await self._ledger.call(claim_all, feeds, limit, now=now, until=now + CLAIM_LIFE)
         self._buffer += claimed.work
         self._look_at(claimed.next_due)
@@ -250,16 +247,28 @@ class Delivery:
             self._next_look = min(self._next_look, due)
 
     def _start_senders(self) -> None:
-        if self._needs_witness():
-            return
-        room = self._valve.allowed(len(self._senders))
-        for _ in range(min(room, len(self._buffer))):
+        while (work := self._next(len(self._senders))) is not None:
+            self._start(self._send_on(work))
+
+    async def _send_on(self, work: Work) -> None:
+        """Send one record after the other, as long as they are taken and more may be sent."""
+        following: Work | None = work
+        while following is not None:
+            taken = await self._send(following)
+            self._happened.set()
+            following = self._next(len(self._senders) - 1) if taken else None
+
+    def _next(self, in_flight: int) -> Work | None:
+        """The record to send next; None where none may be sent now."""
+        if self._ending or self._needs_witness() or self._valve.allowed(in_flight) < 1:
+            return None
+        while self._buffer:
             work = self._buffer.popleft()
             if work.stream in self._lanes:
-                self._start(self._send(work))
                 self._witness_is_next = self._valve.down
-            else:
-                self._give_back([work])
+                return work
+            self._give_back([work])
+        return None
 
     def _start(self, sending: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(sending)
@@ -275,15 +284,16 @@ class Delivery:
     def _notice(self, _: asyncio.Task[None]) -> None:
         self._happened.set()
 
-    async def _send(self, work: Work) -> None:
-        """Send one record and judge what came of it."""
+    async def _send(self, work: Work) -> bool:
+        """Send one record and judge what came of it: True where it was taken."""
         begun = False
         try:
             if self._limiter is not None:
                 await self._limiter.acquire()
-                if self._may_not_begin(work):
+                # Meanwhile sending may have been refused, stopped or held.
+                if self._ending or self._valve.closed or work.stream not in self._lanes:
                     self._give_back([work])
-                    return
+                    return False
             begun = True
             answer = await self._destination.post(work.payload)
         except Transient as fault:
@@ -302,10 +312,8 @@ class Delivery:
             self._witness = work.payload
             key = self._key_of(answer.name) if answer.name else ""
             self._outbox.add(self._judge.answered(work, answer, key, self._clock()))
-
-    def _may_not_begin(self, work: Work) -> bool:
-        """Sending was refused, stopped or held while this waited for its turn by the rate."""
-        return self._ending or self._valve.closed or work.stream not in self._lanes
+            return True
+        return False
 
     async def _ask_witness(self) -> None:
         """Send what is known to pass: where that passes too, what is in doubt failed by itself."""
@@ -354,7 +362,7 @@ class Delivery:
         self._outbox.add(self._judge.stop(self._clock()))
         self._on_news()
 
-    def _give_back(self, works: Sequence[Work]) -> None:
+    def _give_back(self, works: Iterable[Work]) -> None:
         """Nothing was made of these: the attempts noted ahead are taken back."""
         self._outbox.add([Later(work, 0, begun=False) for work in works])
 
@@ -368,8 +376,7 @@ class Delivery:
         """Wait until something happened, or until a time has come that something waits for."""
         now = self._valve.now()
         moments = [now + LONGEST_WAIT, self._valve.last_good + self._pace.give_up_after]
-        known = (self._outbox.due, self._valve.opens_at)
-        moments += [moment for moment in known if moment is not None]
+        moments += [moment for moment in (self._outbox.due, self._valve.opens_at) if moment is not None]
         if not math.isinf(self._next_look) and self._has_room():
             moments.append(now + max(0.0, (self._next_look - self._clock()) / 1000))
         with contextlib.suppress(TimeoutError):
@@ -381,7 +388,7 @@ class Delivery:
         self._ending = self.winding_up = True
         if self._claiming is not None:
             await asyncio.wait([self._claiming])
-        self._give_back(list(self._buffer))
+        self._give_back(self._buffer)
         self._buffer.clear()
         if self._senders:
             await asyncio.wait(self._senders, timeout=LAST_ANSWERS)

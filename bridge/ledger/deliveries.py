@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import bindparam, delete, func, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from bridge.ledger.schema import deliveries, feeds
@@ -33,6 +33,9 @@ _COUNT = _COUNTED.on_conflict_do_update(
         "existing": deliveries.c.existing + _COUNTED.excluded.existing,
     },
 )
+_FORGET = delete(deliveries).where(
+    deliveries.c.feed == bindparam("of_feed"), deliveries.c.hour < bindparam("oldest")
+)
 
 
 def count_delivered(connection: Connection, feed: Feed, answers: Sequence[Answered], now: int) -> None:
@@ -50,9 +53,7 @@ def count_delivered(connection: Connection, feed: Feed, answers: Sequence[Answer
     hour = now // HOUR
     added = {"feed": feed.number, "hour": hour, "created": created, "existing": len(answers) - created}
     connection.execute(_COUNT, added)
-    connection.execute(
-        delete(deliveries).where(deliveries.c.feed == feed.number, deliveries.c.hour < hour - HOURS_KEPT)
-    )
+    connection.execute(_FORGET, {"of_feed": feed.number, "oldest": hour - HOURS_KEPT})
 
 
 def delivered_since(connection: Connection, first: int) -> dict[str, dict[int, int]]:

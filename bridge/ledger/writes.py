@@ -8,6 +8,7 @@ from sqlalchemy import bindparam, case, delete, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from bridge import naming
+from bridge.ledger.bulk import run_for_all
 from bridge.ledger.rows import Stored, pack, unpack
 from bridge.ledger.schema import claims, history, links, records, waiting
 
@@ -182,7 +183,7 @@ class Writes:
             (_LINE, self._lines),
         ):
             if rows:
-                self._connection.execute(statement, rows)
+                run_for_all(self._connection, statement, rows)
                 rows.clear()
         self._storing.clear()
 
