@@ -126,6 +126,11 @@ class Sandbox:
         self.configuration: dict[str, Any] = tomllib.loads(announced)
         (folder / "config.toml").write_text(announced, encoding="utf-8")
 
+    @property
+    def pid(self) -> int:
+        """The number of its process."""
+        return self._process.pid
+
     def stop(self) -> None:
         """End it."""
         self._process.terminate()

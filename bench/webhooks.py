@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 RATE_TARGET = 4000.0
 WAIT_TARGET = 20.0
 PER_SECOND = 1000
+DIFFERENT = 500
+"""Contacts that events at a rate are about."""
 SENDERS = 64
 TOKEN = "0123456789abcdef" * 2
 SERVER = """
@@ -97,12 +99,12 @@ class Sender(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Note where to write."""
-        self.transport = transport
+        self.transport: asyncio.Transport = transport  # type: ignore[assignment]  # of a stream, it is one
 
     def data_received(self, data: bytes) -> None:
-        """Note the answer, once it is whole: it has no body."""
+        """Note the answer, once its head is whole; 202 has no body."""
         self._heard += data
-        if self._heard.endswith(b"\r\n\r\n") and self._answer is not None:
+        if b"\r\n\r\n" in self._heard and self._answer is not None and not self._answer.done():
             self._answer.set_result(self._heard.startswith(b"HTTP/1.1 202 "))
             self._heard = b""
 
@@ -123,8 +125,10 @@ class Sender(asyncio.Protocol):
             "User-Agent: bench\r\nAccept: */*\r\nContent-Type: application/json\r\n"
             f"Content-Length: {len(body)}\r\n\r\n"
         )
+        if self.transport.is_closing():
+            raise ConnectionError("closed")  # what is written now would go nowhere
         self._answer = asyncio.get_running_loop().create_future()
-        self.transport.write(head.encode() + body)  # type: ignore[attr-defined]  # of a stream, it can
+        self.transport.write(head.encode() + body)
         return await self._answer
 
 
@@ -188,14 +192,16 @@ async def as_fast_as_it_goes(server: Server, events: int) -> tuple[float, float]
 
 async def at_a_rate(server: Server, seconds: int) -> list[float]:
     """Post 1,000 a second, each when it is due; gives how long each waited for its 202, in ms."""
-    idle = [await server.dial() for _ in range(SENDERS)]
+    idle: asyncio.Queue[Sender] = asyncio.Queue()
+    for _ in range(SENDERS):
+        idle.put_nowait(await server.dial())
     waits: list[float] = []
 
     async def send(number: int, due: float) -> None:
-        sender = idle.pop() if idle else await server.dial()
-        require(await sender.post(number), "an event was not answered 202")
+        sender = await idle.get()
+        require(await sender.post(number % DIFFERENT), "an event was not answered 202")
         waits.append((time.perf_counter() - due) * 1000)
-        idle.append(sender)
+        idle.put_nowait(sender)
 
     start = time.perf_counter()
     async with asyncio.TaskGroup() as group:
@@ -204,6 +210,8 @@ async def at_a_rate(server: Server, seconds: int) -> list[float]:
             if (early := due - time.perf_counter()) > 0:
                 await asyncio.sleep(early)
             group.create_task(send(number, due))
+    while not idle.empty():
+        idle.get_nowait().transport.close()
     return sorted(waits)
 
 

@@ -161,7 +161,7 @@ class Daemon:
                 pass
 
     async def settled(self) -> None:
-        """Wait until nothing waits: no webhook to be worked off, no record to be sent."""
+        """Wait until nothing waits: no list to be read to its end, no webhook, no record to be sent."""
         await self.until(_nothing_waits)
 
     async def status(self) -> dict[str, Any]:
@@ -172,5 +172,7 @@ class Daemon:
 
 
 def _nothing_waits(status: dict[str, Any]) -> bool:
-    pending = [stream["states"]["pending"] for stream in status["streams"].values()]
-    return not any(pending) and not status["webhooks"]["waiting"]
+    streams = status["streams"].values()
+    pending = any(stream["states"]["pending"] for stream in streams)
+    read = all(stream["last_sweep"] and stream["last_sweep"]["ended_at"] for stream in streams)
+    return read and not pending and not status["webhooks"]["waiting"]

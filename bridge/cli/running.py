@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 from typing import TYPE_CHECKING, Final
 
 import typer
 
-from bridge.cli.garbage import collect_seldom
 from bridge.cli.plain import plain
 from bridge.cli.session import (
     ConfigOption,
@@ -82,7 +82,7 @@ async def _until_stopped(session: Session, load: Callable[[], Settings]) -> None
     """Run the daemon; the first signal stops it in order, the second one at once."""
     from bridge.daemon import Signals, run  # noqa: PLC0415 - see the package
 
-    collect_seldom()
+    gc.freeze()  # what is loaded by now stays: it need not be looked through again and again
     signals = Signals()
     loop = asyncio.get_running_loop()
 

@@ -19,6 +19,7 @@ from sqlalchemy import bindparam, delete, insert, select, update
 
 from bridge.errors import UserError
 from bridge.ledger.arrivals import WebhookNumbers, count_arrivals, webhook_numbers
+from bridge.ledger.bulk import run_for_all
 from bridge.ledger.rows import among
 from bridge.ledger.schema import events
 from bridge.records import Action
@@ -172,7 +173,8 @@ def keep_events(connection: Connection, received: Sequence[Received]) -> None:
         connection: Inside a writing transaction.
         received: In the order in which they came.
     """
-    connection.execute(
+    run_for_all(
+        connection,
         _KEEP,
         [
             {
