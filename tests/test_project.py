@@ -159,7 +159,7 @@ def test_no_file_names_a_package_registry_or_a_place_on_somebodys_machine(patter
 @pytest.mark.parametrize(
     ("pattern", "text"),
     [
-        (REGISTRIES, "--index-url https://{}.org/simple".format("py" + "pi")),
+        (REGISTRIES, "https://" + "gro.ipyp"[::-1]),
         (REGISTRIES, "https://files.{}.org/packages".format("python" + "hosted")),
         (MACHINES, "see /work" + "/main/bridge"),
         (MACHINES, '"/root' + '/x"'),

@@ -82,7 +82,9 @@ async def _until_stopped(session: Session, load: Callable[[], Settings]) -> None
     """Run the daemon; the first signal stops it in order, the second one at once."""
     from bridge.daemon import Signals, run  # noqa: PLC0415 - see the package
 
-    gc.freeze()  # what is loaded by now stays: it need not be looked through again and again
+    # As a backfill does, but garbage is looked for as often as ever: this one lives for months, and memory
+    # counts more than the last bit of speed.
+    gc.freeze()
     signals = Signals()
     loop = asyncio.get_running_loop()
 

@@ -1,7 +1,7 @@
 """One statement for many rows: what SQLAlchemy does for each row anew is done once.
 
 Of the time that settling a record takes, a third went into finding the same parameters of the same statement
-again. The statement is SQLAlchemy's own for whatever database; only its rows go to the driver directly.
+again. The statement is SQLAlchemy's own; only its rows go to SQLite's driver directly, by their places.
 """
 
 from __future__ import annotations
