@@ -15,6 +15,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
     Table,
@@ -28,7 +29,9 @@ from bridge.records import Origin, State, Stream
 __all__ = [
     "HEAD",
     "arrivals",
+    "canaries",
     "claims",
+    "contents",
     "deliveries",
     "events",
     "facts",
@@ -37,8 +40,10 @@ __all__ = [
     "links",
     "metadata",
     "moments",
+    "organizations",
     "pauses",
     "records",
+    "rules",
     "runs",
     "said",
     "spaces",
@@ -48,7 +53,7 @@ __all__ = [
     "wishes",
 ]
 
-HEAD = "0004"
+HEAD = "0005"
 """The schema's revision that this code is written for (the newest file in migrations/versions)."""
 
 metadata = MetaData()
@@ -98,26 +103,34 @@ records = Table(
     Column("reason", Text),
     Column("gone", Integer, nullable=False, server_default="0"),
     Column("filtered", Integer, nullable=False, server_default="0"),
+    Column("remapped", Integer, nullable=False, server_default="0"),
+    Column("dismissed", Integer, nullable=False, server_default="0"),
     Column("retry", Integer, nullable=False, server_default="0"),
     Column("forgotten", Integer, nullable=False, server_default="0"),
+    Column("given", Integer, nullable=False, server_default="0"),
     Column("key", Text, nullable=False, server_default=""),
     Column("sent_key", Text, nullable=False, server_default=""),
     Column("sent", Text, nullable=False, server_default=""),
     Column("seen", Text),
     Column("same_as", Text, nullable=False, server_default=""),
+    Column("identifiers", Text, nullable=False, server_default=""),
     Column("fingerprint", Text, nullable=False, server_default=""),
+    Column("rules", Integer, nullable=False, server_default="0"),
+    Column("input", Text, nullable=False, server_default=""),
     Column("read_at", BigInteger, nullable=False),
     Column("since_at", BigInteger, nullable=False),
     Column("sweep", Integer, nullable=False, server_default="0"),
     Column("run", Integer, nullable=False, server_default="0"),
     Column("answered_run", Integer, nullable=False, server_default="0"),
     Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("turn", Integer, nullable=False, server_default="0"),
     Column("failures", Integer, nullable=False, server_default="0"),
     Column("next_try_at", BigInteger, nullable=False, server_default="0"),
     Column("claimed_until", BigInteger, nullable=False, server_default="0"),
     Column("trakor_id", Text),
     Column("origin", Text, _one_of("origin", Origin)),
     Column("merged_into", ForeignKey("records.number")),
+    Column("merged_by", Text),
     UniqueConstraint("feed", "source_id"),
     comment="One row for each source record: its one state, and hashes of what was sent and seen.",
 )
@@ -152,10 +165,12 @@ tallies = Table(
     Column("reason", Text, nullable=False, server_default=""),
     Column("gone", Integer, nullable=False),
     Column("filtered", Integer, nullable=False),
+    Column("remapped", Integer, nullable=False),
+    Column("dismissed", Integer, nullable=False),
     Column("number", Integer, nullable=False),
-    PrimaryKeyConstraint("feed", "state", "reason", "gone", "filtered"),
+    PrimaryKeyConstraint("feed", "state", "reason", "gone", "filtered", "remapped", "dismissed"),
     sqlite_with_rowid=False,
-    comment="How many records are in each state. Triggers on records keep it: see migration 0002.",
+    comment="How many records are in each state. Triggers on records keep it: see migration 0005.",
 )
 
 deliveries = Table(
@@ -177,9 +192,13 @@ claims = Table(
     Column("key", Text, nullable=False),
     Column("record", ForeignKey("records.number"), nullable=False),
     Column("answered", Integer, nullable=False, server_default="0"),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("tried", Text, nullable=False, server_default=""),
+    Column("unanswered_at", BigInteger, nullable=False, server_default="0"),
+    Column("not_before", BigInteger, nullable=False, server_default="0"),
     PrimaryKeyConstraint("space", "key"),
     sqlite_with_rowid=False,
-    comment="Who holds a name. Two records can never hold one: that is the primary key.",
+    comment="Who holds a name, and how often it was tried. Two records can never hold one: the primary key.",
 )
 Index("claims_record", claims.c.record)
 
@@ -191,11 +210,60 @@ links = Table(
     Column("record", ForeignKey("records.number"), nullable=False),
     Column("sku", Text, nullable=False, server_default=""),
     Column("at", BigInteger, nullable=False),
+    Column("key", Text, nullable=False, server_default=""),
+    Column("sent", Text, nullable=False, server_default=""),
+    Column("origin", Text),
     PrimaryKeyConstraint("space", "trakor_id"),
     sqlite_with_rowid=False,
-    comment="Which Trakor record is whose. Two source records can never be linked to one.",
+    comment="Which Trakor record is whose, and hashes of what was really sent of it; empty: not known.",
 )
 Index("links_record", links.c.record)
+
+contents = Table(
+    "contents",
+    metadata,
+    Column("space", Integer, nullable=False),
+    Column("trakor_id", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("space", "trakor_id"),
+    sqlite_with_rowid=False,
+    comment="The name and fields that were sent for a link, sealed; not with [ledger] keep = hashes.",
+)
+
+canaries = Table(
+    "canaries",
+    metadata,
+    Column("record", ForeignKey("records.number"), primary_key=True),
+    Column("feed", ForeignKey("feeds.number"), nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    comment="A few payloads that Trakor took lately, sealed: sent again to find out whether it works.",
+)
+Index("canaries_feed", canaries.c.feed, canaries.c.at)
+
+rules = Table(
+    "rules",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("query", Text, nullable=False),
+    Column("map", Text, nullable=False),
+    Column("choices", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    UniqueConstraint("query", "map", "choices"),
+    comment="What drafts were made and decided by: fingerprints, and the text of the map.",
+)
+
+organizations = Table(
+    "organizations",
+    metadata,
+    Column("connection", Text, primary_key=True),
+    Column("source", Text, nullable=False, server_default=""),
+    Column("address", Text, nullable=False, server_default=""),
+    Column("key", Text, nullable=False, server_default=""),
+    Column("scope", Text, nullable=False, server_default=""),
+    Column("refused", Text, nullable=False, server_default=""),
+    comment="Which two organisations a connection joins, as keyed hashes: they must not be mixed up.",
+)
 
 waiting = Table(
     "waiting",

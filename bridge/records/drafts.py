@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from bridge.records.words import Reason, Stream
 
-__all__ = ["Draft", "FieldHashes", "Party", "Payload", "Product", "Record", "Unsendable"]
+__all__ = ["Draft", "FieldHashes", "Party", "Payload", "Product", "Record", "Rules", "Unsendable"]
 
 FieldHashes: TypeAlias = "Mapping[str, str]"
 """Field name -> keyed hash of its value. A field without a value is left out."""
@@ -70,6 +70,23 @@ Payload: TypeAlias = Party | Product
 
 
 @dataclass(frozen=True, slots=True)
+class Rules:
+    """What a draft was made and decided by, as fingerprints: equal ones give equal drafts of equal records.
+
+    Attributes:
+        query: Of what the query selects of a record.
+        map: Of the map's expressions and of the rules for names and hashes.
+        choices: Of `where` and of all policies.
+        text: The map's expressions as JSON, so that it can be applied again when another one has come.
+    """
+
+    query: str
+    map: str
+    choices: str
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Draft:
     """A record that could be sent: mapped, its name made fit, nothing decided yet.
 
@@ -83,6 +100,14 @@ class Draft:
         hashes: Keyed hash of each payload field, and of ``qualifier``.
         fingerprint: Of what made the draft: map, query and rules.
         read_at: When the read that brought the record began.
+        qualifier: The text of it; empty where there is none.
+        identifiers: What identifies the person, name -> keyed hash; `same_as` given as one text has the
+            name ``""``.
+        first_hashes: The hashes as revision 1 of the rules made them, for records that still have such.
+        rules: What made the draft.
+        input: Keyed hash of the record as it was read; empty where it is not known.
+        before: What the map makes of it that the record was last observed with, where that is another one
+            and can still be applied; else None.
     """
 
     id: str
@@ -94,6 +119,12 @@ class Draft:
     hashes: FieldHashes
     fingerprint: str
     read_at: int
+    qualifier: str = ""
+    identifiers: FieldHashes = field(default_factory=dict)
+    first_hashes: FieldHashes = field(default_factory=dict)
+    rules: Rules = Rules("", "", "")
+    input: str = ""
+    before: Draft | Unsendable | None = None
 
     def named(self, name: str) -> Payload:
         """The payload under another name."""
@@ -119,3 +150,6 @@ class Unsendable:
     detail: str
     fingerprint: str
     read_at: int
+    rules: Rules = Rules("", "", "")
+    input: str = ""
+    before: Draft | Unsendable | None = None

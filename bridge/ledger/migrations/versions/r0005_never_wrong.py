@@ -1,0 +1,128 @@
+"""Claims know their attempts, links what was sent, records their input, rules and marks; text is sealed."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0005"
+down_revision = "0004"
+branch_labels = None
+depends_on = None
+
+_KIND: Final = ("feed", "state", "reason", "gone", "filtered", "remapped", "dismissed")
+_NEW: Final = ", ".join("coalesce(NEW.reason, '')" if name == "reason" else f"NEW.{name}" for name in _KIND)
+_OLD: Final = " AND ".join(
+    f"{name} = " + ("coalesce(OLD.reason, '')" if name == "reason" else f"OLD.{name}") for name in _KIND
+)
+_COUNT: Final = (
+    f"INSERT INTO tallies ({', '.join(_KIND)}, number) VALUES ({_NEW}, 1)"  # noqa: S608 - constants
+    " ON CONFLICT DO UPDATE SET number = number + 1;"
+)
+_UNCOUNT: Final = f"UPDATE tallies SET number = number - 1 WHERE {_OLD};"  # noqa: S608 - constants
+_CHANGED: Final = " OR ".join(f"OLD.{name} IS NOT NEW.{name}" for name in _KIND)
+_TRIGGERS: Final = (
+    f"CREATE TRIGGER records_counted AFTER INSERT ON records BEGIN {_COUNT} END",
+    f"CREATE TRIGGER records_uncounted AFTER DELETE ON records BEGIN {_UNCOUNT} END",
+    (
+        f"CREATE TRIGGER records_recounted AFTER UPDATE OF {', '.join(_KIND)} ON records"
+        f" WHEN {_CHANGED} BEGIN {_UNCOUNT} {_COUNT} END"
+    ),
+)
+
+
+def upgrade() -> None:
+    """Add what is new, and move what is known already to its new place."""
+    _records()
+    _tallies()
+    _claims()
+    _links()
+    _new_tables()
+
+
+def _number(name: str, kind: type[sa.Integer] = sa.Integer) -> sa.Column[int]:
+    return sa.Column(name, kind(), server_default="0", nullable=False)
+
+
+def _text(name: str) -> sa.Column[str]:
+    return sa.Column(name, sa.Text(), server_default="", nullable=False)
+
+
+def _records() -> None:
+    for name in ("remapped", "dismissed", "given", "rules", "turn"):
+        op.add_column("records", _number(name))
+    for name in ("identifiers", "input"):
+        op.add_column("records", _text(name))
+    op.add_column("records", sa.Column("merged_by", sa.Text()))
+
+
+def _tallies() -> None:
+    for trigger in ("records_counted", "records_uncounted", "records_recounted"):
+        op.execute(f"DROP TRIGGER {trigger}")
+    op.drop_table("tallies")
+    op.create_table(
+        "tallies",
+        sa.Column("feed", sa.Integer(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        _text("reason"),
+        *(sa.Column(name, sa.Integer(), nullable=False) for name in (*_KIND[3:], "number")),
+        sa.PrimaryKeyConstraint(*_KIND),
+        comment="How many records are in each state. Triggers on records keep it: see migration 0005.",
+        sqlite_with_rowid=False,
+    )
+    op.execute(
+        "INSERT INTO tallies (feed, state, reason, gone, filtered, remapped, dismissed, number)"
+        " SELECT feed, state, coalesce(reason, ''), gone, filtered, remapped, dismissed, count(*)"
+        " FROM records GROUP BY 1, 2, 3, 4, 5, 6, 7"
+    )
+    for trigger in _TRIGGERS:
+        op.execute(trigger)
+
+
+def _claims() -> None:
+    op.add_column("claims", _number("attempts"))
+    op.add_column("claims", _text("tried"))
+    for name in ("unanswered_at", "not_before"):
+        op.add_column("claims", _number(name, sa.BigInteger))
+
+
+def _links() -> None:
+    op.add_column("links", _text("key"))
+    op.add_column("links", _text("sent"))
+    op.add_column("links", sa.Column("origin", sa.Text()))
+
+
+def _new_tables() -> None:
+    op.create_table(
+        "contents",
+        sa.Column("space", sa.Integer(), nullable=False),
+        sa.Column("trakor_id", sa.Text(), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("space", "trakor_id"),
+        comment="The name and fields that were sent for a link, sealed; not with [ledger] keep = hashes.",
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "canaries",
+        sa.Column("record", sa.Integer(), sa.ForeignKey("records.number"), primary_key=True),
+        sa.Column("feed", sa.Integer(), sa.ForeignKey("feeds.number"), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        comment="A few payloads that Trakor took lately, sealed: sent again to find out whether it works.",
+    )
+    op.create_index("canaries_feed", "canaries", ["feed", "at"])
+    op.create_table(
+        "rules",
+        sa.Column("number", sa.Integer(), primary_key=True),
+        *(sa.Column(name, sa.Text(), nullable=False) for name in ("query", "map", "choices", "text")),
+        sa.UniqueConstraint("query", "map", "choices"),
+        comment="What drafts were made and decided by: fingerprints, and the text of the map.",
+    )
+    op.create_table(
+        "organizations",
+        sa.Column("connection", sa.Text(), primary_key=True),
+        *(_text(name) for name in ("source", "address", "key", "scope", "refused")),
+        comment="Which two organisations a connection joins, as keyed hashes: they must not be mixed up.",
+    )
