@@ -13,8 +13,8 @@ from jmespath import functions
 from jmespath.functions import signature
 
 from bridge.errors import Rejected
-from bridge.mapping.phones import international
 from bridge.mapping.values import kind, price, tidied
+from bridge.naming.phones import international
 
 __all__ = ["FUNCTION_NAMES", "NamedFunctions"]
 
