@@ -153,7 +153,7 @@ class Mapper:
         identifying = self._identifiers(record.data)
         payload = self._payload(naming.fit(name), record.data)
         qualified = naming.qualify(name, qualifier)
-        fields = {**payload.fields(), "qualifier": qualifier}
+        hashes, first_hashes = self._hasher.fields({**payload.fields(), "qualifier": qualifier})
         return Draft(
             id=record.id,
             payload=payload,
@@ -161,12 +161,12 @@ class Mapper:
             qualified_name=qualified,
             qualified_key=self._hasher.name_key(qualified),
             same_as=next(iter(identifying.values()), ""),
-            hashes=_hashed(fields, self._hasher.value),
+            hashes=hashes,
             fingerprint=self.fingerprint,
             read_at=record.read_at,
             qualifier=qualifier,
             identifiers=identifying,
-            first_hashes=_hashed(fields, self._hasher.first_value),
+            first_hashes=first_hashes,
             rules=self.rules,
             input=self.input_of(record),
         )
@@ -196,10 +196,6 @@ class Mapper:
             rules=self.rules,
             input=self.input_of(record),
         )
-
-
-def _hashed(fields: Mapping[str, str], hashed: Callable[[str, str], str]) -> FieldHashes:
-    return {field: digest for field, value in fields.items() if (digest := hashed(field, value))}
 
 
 def _rules(

@@ -35,6 +35,9 @@ _LONGEST_EMAIL: Final = 254
 """Characters (RFC 5321, 4.5.3.1.3, with its erratum). A longer text is no address, and no number either."""
 
 _TELEPHONE: Final = re.compile(r"\(?\+?[0-9 ().\-‐‑‒–—]+")  # noqa: RUF001 - the dashes that people type
+_SHOWN: Final = re.compile(r"\+61 (?:4[0-9]{2} [0-9]{3} [0-9]{3}|[2378] [0-9]{4} [0-9]{4})")
+"""The commonest numbers in canonical form, as the map's `phone` gives them: told without taking apart."""
+
 _NO_TELEPHONE: Final = re.compile(r"[0-9]+\.[0-9]{1,2}|[0-9]{1,4}([.-])[0-9]{1,2}\1[0-9]{1,4}")
 """An amount, and a date: their punctuation says what their digits mean."""
 
@@ -65,7 +68,9 @@ def canonical(text: str) -> str:
 @lru_cache(maxsize=_KEPT)
 def _canonical(line: str) -> str:
     if _EMAIL.fullmatch(line):
-        return unicodedata.normalize("NFC", line.lower())
+        return line.lower() if line.isascii() else unicodedata.normalize("NFC", line.lower())
+    if _SHOWN.fullmatch(line):
+        return line
     if _TELEPHONE.fullmatch(line) and not _NO_TELEPHONE.fullmatch(line):
         return _number(line) or line
     return line

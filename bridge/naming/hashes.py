@@ -8,7 +8,7 @@ respelling is no change. Hashes of revision 1 stand in older ledgers: they stay 
 from __future__ import annotations
 
 import hashlib
-from base64 import urlsafe_b64encode
+from binascii import b2a_base64
 from typing import TYPE_CHECKING, Final
 
 import orjson
@@ -31,6 +31,7 @@ FIRST_RULES: Final = 1
 OTHER_RULES: Final = "?"
 """The one field of hashes that unknown rules made: equal to no field of ours, so they never compare equal."""
 
+_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 _READABLE: Final = frozenset({str(FIRST_RULES), str(RULES)})
 
 
@@ -76,6 +77,25 @@ class Hasher:
         """The hash of one field as revision 1 of the rules made it: of the text as it is written."""
         return _digest(self._value, text, f"{field}\0")
 
+    def fields(self, texts: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+        """The hashes of all fields of a record, those without one left out.
+
+        Returns:
+            Those that ``value`` makes, and those that ``first_value`` makes. Most fields are written in
+            their canonical form, so that one hash is both.
+        """
+        now, first = {}, {}
+        for field, text in texts.items():
+            form = canonical_field(field, text)
+            digest = self.first_value(field, text)
+            if digest:
+                first[field] = digest
+            if form != text:
+                digest = self.first_value(field, form)
+            if digest:
+                now[field] = digest
+        return now, first
+
     def input_of(self, data: Mapping[str, object]) -> str:
         """The hash of a record as it was read, 72 bits as 12 characters, whatever the order of its fields.
 
@@ -99,7 +119,7 @@ def _digest(state: hashlib.blake2b, text: str, before: str = "") -> str:
 def _digest_of_bytes(state: hashlib.blake2b, content: bytes) -> str:
     copy = state.copy()
     copy.update(content)
-    return urlsafe_b64encode(copy.digest()).decode()
+    return b2a_base64(copy.digest(), newline=False).translate(_URL_SAFE).decode()
 
 
 def encode(hashes: Mapping[str, str], rules: int = RULES) -> str:

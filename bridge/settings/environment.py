@@ -79,7 +79,7 @@ def _set(source: Source, key: Path, path: Path, value: str, name: str) -> None:
     else:
         before = table.get(key[-1])
         table[key[-1]] = {**(before if isinstance(before, dict) else {}), path[-1]: value}
-    source.variables[path] = name
+    source.variables[key] = name
 
 
 def _json_table(value: str) -> object:
