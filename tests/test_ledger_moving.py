@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from books import Book
 from bridge.ledger.engine import reading
 from bridge.ledger.moving import without_their_name
-from books import Book
 from builders import answered, draft, of
 
 if TYPE_CHECKING:
