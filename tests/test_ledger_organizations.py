@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -184,7 +185,7 @@ def test_each_login_is_held_to_the_first_organisation(book: Book) -> None:
     assert not hold("south")
     assert stopped(book) == {"reading", "sending"}
     for direction in ("reading", "sending"):
-        book.write(lambda connection, one=direction: clear_pause(connection, "default", one))
+        book.write(partial(clear_pause, name="default", direction=direction))
     assert book.write(lambda connection: keep_stopped(connection, "default", now=book.now))
     assert stopped(book) == {"reading", "sending"}, "whoever resumes it"
     assert hold("north")
@@ -196,7 +197,7 @@ def test_a_persons_pause_outlasts_all_of_it(book: Book) -> None:
         lambda connection: set_pause(connection, "default", "sending", reason="", now=1, by_person=True)
     )
     for source in ("north", "south", "north"):
-        book.write(lambda connection, one=source: hold_source(connection, "default", one, now=book.now))
+        book.write(partial(hold_source, name="default", source=source, now=book.now))
     assert stopped(book) == {"sending"}
 
 
