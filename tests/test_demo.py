@@ -39,7 +39,7 @@ from bridge.demo import (
     steps,
     story,
 )
-from bridge.demo.loop import Loop
+from bridge.demo.loop import BREAKS, Loop
 from bridge.demo.scenes import CROWD
 from bridge.errors import BridgeError
 from bridge.ledger.engine import reading
@@ -286,6 +286,17 @@ def test_the_loop_is_compared_by_the_same_requests(shown: Shown) -> None:
     assert found is not None
     loop, ours = map(number, found.groups())
     assert ours == sum(shown.requests) < loop
+
+
+@pytest.mark.acceptance
+def test_the_loop_makes_twins_of_what_it_posts_again(shown: Shown) -> None:
+    """Each name that is there twice is answered with an error from then on, at least in two more runs."""
+    told = shown.chapter("And without")
+    twins = re.search(r"([\d,]+) parties twice, if Trakor looks up, then inserts: 1 connection in 50", told)
+    failed = re.search(r"([\d,]+) requests since then that such a Trakor answered with an error", told)
+    assert twins is not None
+    assert failed is not None
+    assert 0 < 2 * number(twins[1]) < number(failed[1])
 
 
 @pytest.mark.acceptance
@@ -631,3 +642,14 @@ def test_a_loop_is_refused_long_names_and_spared_what_has_none_or_is_not_active(
     loop = Loop()
     loop.run(contacts, NO_PRODUCTS)
     assert (found_by(loop), loop.requests) == ((0, 1, 0, 0), 2)
+
+
+def test_a_loop_makes_twins_of_what_it_posts_again_and_gets_errors_ever_after(contacts: Contacts) -> None:
+    for place in range(BREAKS - len(contacts) + 1):
+        contacts.add(f"Cy Cedar-{place}")
+    loop = Loop()
+    loop.run(contacts, NO_PRODUCTS)
+    assert (loop.twins, loop.failed) == (1, 0)
+    loop.run(contacts, NO_PRODUCTS)
+    loop.run(contacts, NO_PRODUCTS)
+    assert (loop.twins, loop.failed, found_by(loop)) == (1, 2, (0, 0, 0, 0))

@@ -11,28 +11,34 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bridge.errors import UserError
-from bridge.sandbox import Options, Sandbox, serve
+from bridge.sandbox import Behaviour, Lookup, Options, Sandbox, serve
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine
 
     import aiohttp
 
-    Post = Callable[..., Awaitable[tuple[int, Any]]]
+    Post = Callable[..., Coroutine[Any, Any, tuple[int, Any]]]
     Ask = Callable[..., Awaitable[tuple[int, Any]]]
     LogIn = Callable[[Sandbox], Awaitable[str]]
+    Start = Callable[[Options], Awaitable[Sandbox]]
     Control = Callable[..., Awaitable[tuple[int, Any]]]
 
 
-@pytest.fixture
-def control(sandbox: Sandbox, http: aiohttp.ClientSession) -> Control:
-    """``control("POST", "contacts", name=…)`` sends one control request."""
+def control_of(sandbox: Sandbox, http: aiohttp.ClientSession) -> Control:
+    """What sends control requests to this sandbox."""
 
     async def send(method: str, path: str, /, **body: object) -> tuple[int, Any]:
         async with http.request(method, f"{sandbox.control_url}/{path}", json=body or None) as answer:
             return answer.status, await answer.json()
 
     return send
+
+
+@pytest.fixture
+def control(sandbox: Sandbox, http: aiohttp.ClientSession) -> Control:
+    """``control("POST", "contacts", name=…)`` sends one control request."""
+    return control_of(sandbox, http)
 
 
 async def test_contacts_are_added_changed_and_removed(sandbox: Sandbox, control: Control) -> None:
@@ -108,6 +114,15 @@ async def test_the_verbs_do_what_they_say(sandbox: Sandbox, control: Control, po
         ("POST", "trakor/faults", {}, 400),
         ("POST", "trakor/faults", {"sttaus": 500}, 400),
         ("POST", "trakor/faults", {"gate": True}, 400),
+        ("POST", "trakor/faults", {"status": 502, "late": True, "commit": True}, 400),
+        ("POST", "trakor/hold", {"before": 1}, 400),
+        ("POST", "trakor/behaviour", {"lookup": "sometimes"}, 400),
+        ("POST", "trakor/behaviour", {"lok": 1}, 400),
+        ("POST", "trakor/firewall", {"text": "x", "answer": "teapot"}, 400),
+        ("POST", "trakor/organizations", {"name": "Sandbox Finance"}, 400),
+        ("POST", "trakor/keys", {"organization": "Nowhere"}, 404),
+        ("POST", "trakor/throttle", {"retry_after": 1}, 404),
+        ("GET", "salestrekker/broken-fields", {}, 404),
         ("POST", "salestrekker/broken-fields", {"stream": "deals", "path": "id"}, 400),
         ("POST", "trakor/explode", {}, 404),
         ("DELETE", "trakor/broken-fields", {}, 404),
@@ -157,3 +172,90 @@ def test_options_do_not_show_their_secrets() -> None:
     options = Options()
     shown = repr(options)
     assert not any(secret in shown for secret in (options.api_key, options.password, options.trakor_key))
+
+
+async def test_trakor_behaves_in_another_way(sandbox: Sandbox, control: Control, post: Post) -> None:
+    assert (await control("POST", "trakor/behaviour", lookup="fails", trims=True))[0] == 200
+    assert sandbox.trakor.behaviour == Behaviour(lookup=Lookup.FAILS, trims=True)
+    await control("POST", "trakor/behaviour", limit=1, limit_status=400)
+    await post(sandbox, "parties", {"name": " A "})
+    assert (await post(sandbox, "parties", {"name": "B"}))[0] == 400
+    assert sandbox.trakor.parties.names() == ["A"]
+
+
+async def test_requests_are_held_overlap_and_are_reported(
+    sandbox: Sandbox, control: Control, post: Post
+) -> None:
+    await control("POST", "trakor/behaviour", lookup="inserts")
+    await control("POST", "trakor/hold", between=True, times=2)
+    tasks = [asyncio.create_task(post(sandbox, "parties", {"name": "Ada"})) for _ in range(2)]
+    await sandbox.trakor.wait_for(lambda: sandbox.trakor.traffic.in_flight == 2)
+    await control("POST", "trakor/release")
+    await asyncio.gather(*tasks)
+    _, state = await control("GET", "state?senders=1")
+    overlap = {"organization": "Sandbox Finance", "kind": "parties", "name": "ada", "times": 1}
+    assert state["trakor"]["overlaps"] == {"requests": [overlap], "late": []}
+    assert state["trakor"]["twins"] == {"parties": {"Ada": 2}, "products": {}}
+    assert state["trakor"]["senders"] == {"parties": {"Ada": {"Sandbox Finance": 2}}, "products": {}}
+
+
+async def test_late_work_is_done_when_it_is_told_to(sandbox: Sandbox, control: Control, post: Post) -> None:
+    await control("POST", "trakor/faults", status=502, late=True)
+    await post(sandbox, "parties", {"name": "Ada"})
+    assert (await control("GET", "state"))[1]["trakor"]["late"] == 1
+    assert (await control("POST", "trakor/finish-late"))[1] == {"finished": 1}
+    assert sandbox.trakor.parties.names() == ["Ada"]
+
+
+async def test_a_firewall_is_put_up_and_taken_down(sandbox: Sandbox, control: Control, post: Post) -> None:
+    await control("POST", "trakor/firewall", text="ada", answer="forbidden")
+    with pytest.raises(ValueError, match="Expecting value"):  # HTML
+        await post(sandbox, "parties", {"name": "Ada"})
+    await control("DELETE", "trakor/firewall")
+    assert (await post(sandbox, "parties", {"name": "Ada"}))[0] == 201
+
+
+async def test_trakor_has_several_organisations(sandbox: Sandbox, control: Control, post: Post) -> None:
+    _, made = await control("POST", "trakor/organizations", name="Other")
+    _, more = await control("POST", "trakor/keys", organization="Other", api_key="sk_live_of_the_other")
+    assert more == {"api_key": "sk_live_of_the_other"}
+    for key in (made["api_key"], more["api_key"]):
+        await post(sandbox, "parties", {"name": "Ada"}, key=key)
+    _, state = await control("GET", "state?names=1")
+    assert state["trakor"]["parties"] == 0
+    assert state["trakor"]["organizations"]["Other"]["names"]["parties"] == ["Ada"]
+    await control("POST", "trakor/empty?organization=Other")
+    assert sandbox.trakor.tenants["Other"].size == 0
+    assert (await control("POST", "trakor/freeze?organization=Nowhere"))[0] == 404
+
+
+async def test_the_data_of_another_organisation_is_changed(
+    start_sandbox: Start, http: aiohttp.ClientSession
+) -> None:
+    sandbox = await start_sandbox(Options(contacts=1, products=0, organizations=("First", "Second")))
+    send = control_of(sandbox, http)
+    status, made = await send("POST", "contacts?organization=Second", name="Nora Newcomer")
+    assert status == 201
+    world = sandbox.salestrekker.world_of("Second")
+    assert (made["id"] in world.contacts, len(sandbox.contacts)) == (True, 1)
+    await send("POST", "salestrekker/broken-fields?organization=Second", stream="contacts", path="", times=1)
+    assert (len(world.broken), sandbox.salestrekker.world.broken) == (1, [])
+    _, state = await send("GET", "state")
+    assert state["salestrekker"]["organizations"] == {
+        "Second": {"contacts": 1, "products": 0},
+        "First": {"contacts": 1, "products": 0},
+    }
+    assert (await send("POST", "contacts?organization=Third", name="A"))[0] == 404
+
+
+async def test_a_family_and_a_throttle(sandbox: Sandbox, control: Control, ask: Ask, log_in: LogIn) -> None:
+    status, family = await control(
+        "POST", "families", name="Otto Ashby", mother="Olive Ashby", email="ashby@example.com"
+    )
+    assert (status, set(family)) == (201, {"father", "son", "mother"})
+    assert family["son"] in sandbox.contacts
+    token = await log_in(sandbox)
+    await control("POST", "salestrekker/throttle", retry_after=3)
+    _, answer = await ask(sandbox, "{ labels { id } }", token)
+    assert answer["errors"][0]["extensions"] == {"code": "THROTTLED", "retryAfter": 3}
+    assert "errors" not in (await ask(sandbox, "{ labels { id } }", token))[1]

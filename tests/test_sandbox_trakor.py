@@ -223,10 +223,19 @@ async def test_counters_can_be_started_afresh(sandbox: Sandbox, post: Post) -> N
 
 
 @pytest.mark.parametrize(
-    "fields", [{}, {"times": 0, "status": 500}, {"every": 0, "status": 500}, {"delay": 1.0, "commit": True}]
+    "fields",
+    [
+        {},
+        {"times": 0, "status": 500},
+        {"every": 0, "status": 500},
+        {"delay": 1.0, "commit": True},
+        {"delay": 1.0, "late": True},
+        {"reset": True, "commit": True, "late": True},
+        {"reset": True, "late_after": 1.0},
+    ],
 )
 def test_a_fault_that_makes_no_sense_is_refused(fields: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"at least|does nothing|goes with"):
+    with pytest.raises(ValueError, match=r"at least|does nothing|goes with|handled once"):
         Fault(**fields)
 
 

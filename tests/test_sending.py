@@ -294,7 +294,7 @@ async def test_nobody_at_the_address_is_an_outage_and_over_when_somebody_is(rig:
         await in_mid_work(service)
         await door.close()
         pauses = await service.until(lambda pauses: SENDING in pauses and pauses[SENDING].tries >= 2)
-        assert "no answer from Trakor" in pauses[SENDING].reason
+        assert "Trakor cannot be reached" in pauses[SENDING].reason
         await service.stop()
         await service.start()
         await service.until(lambda pauses: pauses[SENDING].tries >= 5)

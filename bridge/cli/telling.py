@@ -183,6 +183,11 @@ class Teller:
             (step.refused, "clients and products refused: their names are too long"),
             (step.duplicates, "clients who are two parties since they were renamed"),
             (step.vanished, "changes that never arrived, and nothing said so"),
+            (
+                step.twins,
+                f"parties twice, if Trakor looks up, then inserts: 1 connection in {step.breaks} broke",
+            ),
+            (step.failed, "requests since then that such a Trakor answered with an error"),
             (step.requests, f"requests, where the bridge sent {step.ours:,}"),
         ):
             table.add_row(Text(f"{number:,}", style="bold"), what)

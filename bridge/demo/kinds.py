@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from bridge.ledger.reading import Found
     from bridge.sandbox import Sandbox
-    from bridge.sandbox.trakor import Entry
+    from bridge.sandbox.shelf import Entry
     from bridge.status import Choice
 
 __all__ = ["explain"]

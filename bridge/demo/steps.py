@@ -196,6 +196,9 @@ class Compared:
         refused: Items that Trakor refused: their name was too long.
         duplicates: Second parties or products of one record.
         vanished: Changed records that were answered as if nothing had changed.
+        twins: Parties that are there twice in a Trakor that looks a name up and then inserts it.
+        breaks: There one in so many connections broke, and the name was posted again.
+        failed: Requests that this Trakor has answered with an error since.
         requests: How many it sent.
         ours: How many the bridge sent.
     """
@@ -204,6 +207,9 @@ class Compared:
     refused: int
     duplicates: int
     vanished: int
+    twins: int
+    breaks: int
+    failed: int
     requests: int
     ours: int
 

@@ -24,7 +24,7 @@ from bridge import naming, settings
 from bridge.backfill import backfill
 from bridge.demo import source
 from bridge.demo.kinds import explain
-from bridge.demo.loop import Loop
+from bridge.demo.loop import BREAKS, Loop
 from bridge.demo.running import Daemon
 from bridge.demo.scenes import Scenes
 from bridge.demo.steps import Beginning, Change, Changed, Compared, Ended, Prepared, Ran, Running, Stopped
@@ -237,6 +237,9 @@ class _Story:
             refused=len(loop.refused),
             duplicates=len(loop.duplicates),
             vanished=len(loop.vanished),
+            twins=loop.twins,
+            breaks=BREAKS,
+            failed=loop.failed,
             requests=loop.requests,
             ours=self._sandbox.trakor.traffic.total,
         )

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from bridge.sandbox.faults import Fault
+from bridge.sandbox.behaviour import Behaviour, Lookup
+from bridge.sandbox.faults import Fault, throttled
+from bridge.sandbox.firewall import Blocked
 from bridge.sandbox.salestrekker import AuthErrorStyle
 from bridge.sandbox.server import Options, Sandbox, configuration, serve
 from bridge.sandbox.shapes import BeforeFirst, ShapeKind
-from bridge.sandbox.trakor import Matching
+from bridge.sandbox.shelf import Matching
 from bridge.sandbox.world import BrokenField
 
 __all__ = [
     "AuthErrorStyle",
     "BeforeFirst",
+    "Behaviour",
+    "Blocked",
     "BrokenField",
     "Fault",
+    "Lookup",
     "Matching",
     "Options",
     "Sandbox",
     "ShapeKind",
     "configuration",
     "serve",
+    "throttled",
 ]

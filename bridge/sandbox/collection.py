@@ -2,6 +2,7 @@
 
 Only what was changed or added is kept. The order is that of the indexes, added records last, so offset
 paging behaves as over a table ordered by creation: a removal moves everything behind it one place forward.
+A record that is added first moves everything one place back, as in a list with the newest on top.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import math
 from array import array
 from bisect import bisect_left
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bridge.sandbox import oddities
 from bridge.sandbox.data import EPOCH, Loans, Numbering, People, Row, fee
@@ -18,7 +19,7 @@ from bridge.sandbox.data import EPOCH, Loans, Numbering, People, Row, fee
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-__all__ = ["Collection", "Contacts", "Products", "merged"]
+__all__ = ["Collection", "Contacts", "Family", "Products", "merged"]
 
 
 def merged(old: Row, changes: Mapping[str, Any]) -> Row:
@@ -42,8 +43,9 @@ class Collection:
     def __init__(self, size: int, numbering: Numbering, make: Callable[[int], Row]) -> None:
         self._numbering = numbering
         self._make = make
-        self._order = array("I", range(size))
+        self._order = array("i", range(size))
         self._next = size
+        self._before = -1
         self._changed: dict[int, Row] = {}
         self._named: dict[str, int] = {}
 
@@ -84,19 +86,20 @@ class Collection:
         changed = (index for index, row in self._changed.items() if _stamp(row) >= moment)
         return sorted({index for index in seeded if index not in self._changed}.union(changed))
 
-    def insert(self, row: Row) -> str:
-        """Add a record at the end; without an ``id`` it is given one. Returns the id.
+    def insert(self, row: Row, *, first: bool = False) -> str:
+        """Add a record at the end, or before all others; without an ``id`` it is given one. Returns the id.
 
         Raises:
             ValueError: There is a record with that id.
         """
-        identity = row.get("id") or self._numbering.id_of(self._next)
+        index = self._before if first else self._next
+        identity = row.get("id") or self._numbering.id_of(index)
         if identity in self:
             raise ValueError(f"there is a {self._numbering.kind} {identity} already")
-        self._named[identity] = self._next
-        self._changed[self._next] = row | {"id": identity}
-        self._order.append(self._next)
-        self._next += 1
+        self._named[identity] = index
+        self._changed[index] = row | {"id": identity}
+        self._order.insert(0 if first else len(self._order), index)
+        self._before, self._next = (index - 1, self._next) if first else (self._before, index + 1)
         return str(identity)
 
     def update(self, identity: str, changes: Mapping[str, Any]) -> None:
@@ -144,6 +147,14 @@ class Collection:
         return self._changed.get(index) or self._make(index)
 
 
+class Family(NamedTuple):
+    """The ids of a family; see ``Contacts.add_family``."""
+
+    father: str
+    son: str
+    mother: str
+
+
 class Contacts(Collection):
     """Salestrekker's contacts: persons and companies."""
 
@@ -160,6 +171,7 @@ class Contacts(Collection):
         company: bool = False,
         active: bool = True,
         identity: str | None = None,
+        first: bool = False,
     ) -> str:
         """Add a person, or a company; returns the id. The last word of a person's name is the family name."""
         kind = "company" if company else "person"
@@ -167,7 +179,19 @@ class Contacts(Collection):
         details = {"email": email, "primary": phone, "primaryCode": "61" if phone else None}
         half: Row = {"information": information, "contact": details, "employments": []}
         row = {"id": identity, "isActive": active, "timeStamp": _now(), "person": None, "company": None}
-        return self.insert(row | {kind: half})
+        return self.insert(row | {kind: half}, first=first)
+
+    def add_family(self, name: str, mother: str, *, email: str) -> Family:
+        """Add father and son of one name, and the mother: one e-mail address, three telephone numbers.
+
+        Args:
+            name: Of father and son.
+            mother: Her name.
+            email: The family's.
+        """
+        names, phones = (name, name, mother), ("0491 570 006", "0491 570 156", "0491 570 157")
+        members = zip(names, phones, strict=True)
+        return Family(*(self.add(who, email=email, phone=phone) for who, phone in members))
 
     def rename(self, identity: str, name: str) -> None:
         """Give a contact another name."""

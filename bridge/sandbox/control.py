@@ -2,20 +2,31 @@
 
 ============================================  ===========================================================
 ``GET /_sandbox/state``                       counters, and how many records each side has; ``?names=1``
-                                              adds the names that Trakor has, ``?exchanges=N`` the last N
+                                              adds the names that Trakor has, ``?exchanges=N`` the last N,
+                                              ``?senders=1`` which organisation's key sent each name
 ``POST /_sandbox/contacts``                   the arguments of ``Contacts.add`` → ``{"id": …}``
 ``PATCH /_sandbox/contacts/ID``               ``{"name": …, "email": …, "phone": …, "active": …}``, any of
 ``DELETE /_sandbox/contacts/ID``
+``POST /_sandbox/families``                   the arguments of ``Contacts.add_family`` → the three ids
 ``POST, PATCH, DELETE /_sandbox/products…``   likewise: ``name``, ``price``
 ``POST /_sandbox/SYSTEM/faults``              the fields of ``Fault``; ``DELETE``: remove all
 ``POST /_sandbox/SYSTEM/latency``             ``{"seconds": 0.05}``
+``POST /_sandbox/SYSTEM/hold``                holds requests: the fields of ``Fault`` that say which
+``POST /_sandbox/SYSTEM/release``             lets them go on
+``POST /_sandbox/SYSTEM/finish-late``         handles what is late now → ``{"finished": N}``
 ``POST /_sandbox/salestrekker/broken-fields`` the fields of ``BrokenField``; ``DELETE``: mend all
-``POST /_sandbox/trakor/VERB``                freeze, unfreeze, revoke-key, restore-key
+``POST /_sandbox/salestrekker/throttle``      the arguments of ``throttled``
+``POST /_sandbox/trakor/behaviour``           the fields of ``Behaviour`` that change
+``POST /_sandbox/trakor/firewall``            ``{"text": …, "answer": …}``; ``DELETE``: let all pass
+``POST /_sandbox/trakor/organizations``       the arguments of ``Trakor.add_organization`` → its key
+``POST /_sandbox/trakor/keys``                the arguments of ``Trakor.add_key`` → the key
+``POST /_sandbox/trakor/VERB``                freeze, unfreeze, revoke-key, restore-key, empty
 ``POST /_sandbox/salestrekker/VERB``          revoke-tokens, revoke-key, restore-key
 ============================================  ===========================================================
 
-``SYSTEM`` is ``salestrekker`` or ``trakor``. A mistake is answered 400, an unknown id or path 404, each with
-``{"error": …}``.
+``SYSTEM`` is ``salestrekker`` or ``trakor``. With ``?organization=NAME``, contacts, products, families,
+broken fields and Trakor's verbs are those of that organisation. A mistake is answered 400, an unknown id or
+path 404, each with ``{"error": …}``.
 """
 
 from __future__ import annotations
@@ -25,6 +36,7 @@ from typing import TYPE_CHECKING, Any
 from bridge.sandbox.collection import Contacts, Products
 from bridge.sandbox.faults import Fault
 from bridge.sandbox.system import Reply, decoded, json_reply
+from bridge.sandbox.trakor import HOME
 from bridge.sandbox.world import BrokenField
 
 if TYPE_CHECKING:
@@ -32,11 +44,14 @@ if TYPE_CHECKING:
 
     from bridge.sandbox.salestrekker import Salestrekker
     from bridge.sandbox.system import System
+    from bridge.sandbox.tenant import Tenant
     from bridge.sandbox.trakor import Trakor
+    from bridge.sandbox.world import World
 
 __all__ = ["Control"]
 
 PREFIX = "/_sandbox/"
+SHELVES = ("parties", "products")
 
 
 class Control:
@@ -52,13 +67,18 @@ class Control:
         self._trakor = trakor
         self._systems: dict[str, System] = {"salestrekker": salestrekker, "trakor": trakor}
         self._verbs: dict[str, Callable[[], None]] = {
+            "salestrekker/revoke-tokens": salestrekker.revoke_tokens,
+            "salestrekker/revoke-key": salestrekker.revoke_key,
+            "salestrekker/restore-key": salestrekker.restore_key,
+            "salestrekker/release": salestrekker.release,
+            "trakor/release": trakor.release,
+        }
+        self._tenant_verbs: dict[str, Callable[[str], None]] = {
             "trakor/freeze": trakor.freeze,
             "trakor/unfreeze": trakor.unfreeze,
             "trakor/revoke-key": trakor.revoke_key,
             "trakor/restore-key": trakor.restore_key,
-            "salestrekker/revoke-tokens": salestrekker.revoke_tokens,
-            "salestrekker/revoke-key": salestrekker.revoke_key,
-            "salestrekker/restore-key": salestrekker.restore_key,
+            "trakor/empty": trakor.empty,
         }
 
     def answer(self, method: str, path: str, query: dict[str, str], raw: bytes) -> Reply:
@@ -79,15 +99,24 @@ class Control:
         if method == "POST" and path in self._verbs:
             self._verbs[path]()
             return json_reply(200, {})
+        organization = query.get("organization", "")
+        if method == "POST" and path in self._tenant_verbs:
+            self._tenant_verbs[path](organization or HOME)
+            return json_reply(200, {})
         place, _, rest = path.partition("/")
-        if place in ("contacts", "products"):
-            return self._change(method, place, rest, content)
+        if place not in self._systems:
+            return self._change(method, path, self._salestrekker.world_of(organization), content)
+        if rest == "broken-fields" and place == "salestrekker":
+            return _break(method, self._salestrekker.world_of(organization), content)
         return self._script(method, place, rest, content)
 
-    def _change(self, method: str, stream: str, identity: str, content: dict[str, Any]) -> Reply:
-        rows = (
-            self._salestrekker.world.contacts if stream == "contacts" else self._salestrekker.world.products
-        )
+    def _change(self, method: str, path: str, world: World, content: dict[str, Any]) -> Reply:
+        stream, _, identity = path.partition("/")
+        if (method, path) == ("POST", "families"):
+            return json_reply(201, world.contacts.add_family(**content)._asdict())
+        if stream not in ("contacts", "products"):
+            raise KeyError(f"{method} for {path}")
+        rows = world.contacts if stream == "contacts" else world.products
         if method == "POST" and not identity:
             return json_reply(201, {"id": rows.add(**content)})
         if method == "DELETE" and identity:
@@ -95,48 +124,104 @@ class Control:
         elif method == "PATCH" and identity:
             _alter(rows, identity, content)
         else:
-            raise KeyError(f"{method} for {stream}/{identity}")
+            raise KeyError(f"{method} for {path}")
         return json_reply(200, {})
 
     def _script(self, method: str, name: str, what: str, content: dict[str, Any]) -> Reply:
-        system, salestrekker = self._systems[name], self._salestrekker
+        system = self._systems[name]
+        answer: dict[str, Any] = {}
         match method, what:
             case "POST", "latency":
                 system.latency = float(content["seconds"])
             case "POST", "faults":
-                system.faults.add(_fault(content))
+                system.faults.add(Fault(**_plain(content)))
             case "DELETE", "faults":
                 system.faults.clear()
-            case "POST", "broken-fields" if system is salestrekker:
-                salestrekker.world.break_field(BrokenField(**content))
-            case "DELETE", "broken-fields" if system is salestrekker:
-                salestrekker.world.mend_fields()
+            case "POST", "hold":
+                system.hold(**_plain(content))
+            case "POST", "finish-late":
+                answer = {"finished": system.late.finish_all()}
+            case "POST", "throttle" if system is self._salestrekker:
+                self._salestrekker.throttle(**content)
+            case _ if system is self._trakor:
+                answer = self._script_trakor(method, what, content)
             case _:
                 raise KeyError(f"{method} for {name}/{what}")
-        return json_reply(200, {})
+        return json_reply(200, answer)
+
+    def _script_trakor(self, method: str, what: str, content: dict[str, Any]) -> dict[str, Any]:
+        """What Trakor alone can be told; gives the answer."""
+        trakor, answer = self._trakor, {}
+        match method, what:
+            case "POST", "behaviour":
+                trakor.behave(**content)
+            case "POST", "firewall":
+                trakor.firewall.block(**content)
+            case "DELETE", "firewall":
+                trakor.firewall.clear()
+            case "POST", "organizations":
+                answer = {"api_key": trakor.add_organization(**content).api_key}
+            case "POST", "keys":
+                answer = {"api_key": trakor.add_key(**content)}
+            case _:
+                raise KeyError(f"{method} for trakor/{what}")
+        return answer
 
     def _state(self, query: dict[str, str]) -> dict[str, Any]:
-        world, trakor = self._salestrekker.world, self._trakor
-        shelves = {"parties": trakor.parties, "products": trakor.products}
-        state: dict[str, Any] = {
-            "salestrekker": {"contacts": len(world.contacts), "products": len(world.products)},
-            "trakor": {name: len(shelf) for name, shelf in shelves.items()},
+        names = bool(query.get("names"))
+        state = {
+            "salestrekker": _sources(self._salestrekker),
+            "trakor": _destinations(self._trakor, names=names),
         }
-        if query.get("names"):
-            state["trakor"]["names"] = {name: shelf.names() for name, shelf in shelves.items()}
+        if query.get("senders"):
+            state["trakor"]["senders"] = {kind: self._trakor.senders(kind) for kind in SHELVES}
         for name, system in self._systems.items():
-            state[name] |= {"traffic": system.traffic.summary(), "faults": len(system.faults)}
+            counts = {"faults": len(system.faults), "late": len(system.late)}
+            state[name] |= {"traffic": system.traffic.summary(), **counts}
             if "exchanges" in query:
                 state[name]["exchanges"] = _latest(system, int(query["exchanges"]))
         return state
 
 
-def _fault(content: dict[str, Any]) -> Fault:
-    """A fault from JSON, which has neither conditions nor events."""
-    unknown = {"where", "gate"} & content.keys()
+def _sources(salestrekker: Salestrekker) -> dict[str, Any]:
+    """How many records Salestrekker has, in the organisation with data and in each."""
+    counts = {
+        world.home.name: {"contacts": len(world.contacts), "products": len(world.products)}
+        for world in salestrekker.worlds.values()
+    }
+    return {**counts[salestrekker.world.home.name], "organizations": counts}
+
+
+def _destinations(trakor: Trakor, *, names: bool) -> dict[str, Any]:
+    """How many records Trakor has, in its first organisation and in each, and what was sent twice."""
+    tenants = {name: _tenant(tenant, names=names) for name, tenant in trakor.tenants.items()}
+    return {**tenants[HOME], "organizations": tenants, "overlaps": trakor.overlaps.summary()}
+
+
+def _tenant(tenant: Tenant, *, names: bool) -> dict[str, Any]:
+    shelves = {"parties": tenant.parties, "products": tenant.products}
+    state: dict[str, Any] = {name: len(shelf) for name, shelf in shelves.items()}
+    state["twins"] = {name: shelf.twins() for name, shelf in shelves.items()}
+    return state | ({"names": {name: shelf.names() for name, shelf in shelves.items()}} if names else {})
+
+
+def _break(method: str, world: World, content: dict[str, Any]) -> Reply:
+    match method:
+        case "POST":
+            world.break_field(BrokenField(**content))
+        case "DELETE":
+            world.mend_fields()
+        case _:
+            raise KeyError(f"{method} for salestrekker/broken-fields")
+    return json_reply(200, {})
+
+
+def _plain(content: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a fault from JSON, which has neither conditions nor events."""
+    unknown = {"where", "gate", "before"} & content.keys()
     if unknown:
-        raise ValueError(f"{', '.join(unknown)}: only in the process itself")
-    return Fault(**content)
+        raise ValueError(f"{', '.join(sorted(unknown))}: only in the process itself")
+    return content
 
 
 def _alter(rows: Contacts | Products, identity: str, content: dict[str, Any]) -> None:

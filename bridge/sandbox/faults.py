@@ -7,6 +7,7 @@
     trakor.faults.add(Fault(reset=True, commit=True))                               # taken, answer lost
     trakor.faults.add(Fault(status=502, body="<html>Bad gateway</html>", every=4, times=None))
     trakor.faults.add(Fault(gate=event))                                            # held until event.set()
+    trakor.faults.add(Fault(reset=True, late=True, late_after=4, times=12))         # cut, and stored later
 
 Of several faults that match a request, the one added first is applied, and only that.
 """
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from bridge.sandbox.traffic import Exchange
 
-__all__ = ["Armed", "Fault", "Faults"]
+__all__ = ["Armed", "Fault", "Faults", "throttled"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +46,11 @@ class Fault:
             as JSON.
         reset: Cut the connection instead of answering.
         commit: Handle the request all the same before the answer is replaced or cut.
+        late: Handle the request all the same, but after the answer was replaced or cut. A Trakor that
+            looks up and then inserts has looked up before.
+        late_after: How many seconds later; None: when the system's ``late.finish_all()`` is called.
+        between: Delay and gate come between Trakor's look-up and its insert, not before both.
+        before: Is called right before the request is handled: what happens over there meanwhile.
         stall: Seconds to wait in the middle of the answer's body.
     """
 
@@ -61,19 +67,34 @@ class Fault:
     reset: bool = False
     commit: bool = False
     stall: float = 0.0
+    late: bool = False
+    late_after: float | None = None
+    between: bool = False
+    before: Callable[[], object] | None = None
 
     def __post_init__(self) -> None:
         if self.every < 1 or (self.times is not None and self.times < 1):
             raise ValueError("times and every are at least 1")
-        if not (self.replaces or self.delay or self.gate or self.stall):
-            raise ValueError("a fault needs a status, reset, delay, gate or stall: this one does nothing")
-        if self.commit and not self.replaces:
-            raise ValueError("commit goes with a status or reset: without, every request is handled anyway")
+        if not (self.replaces or self.delay or self.gate or self.stall or self.before):
+            raise ValueError("a fault needs a status, reset, delay, gate, stall or before: it does nothing")
+        if (self.commit or self.late) and not self.replaces:
+            raise ValueError(
+                "commit or late goes with a status or reset: without, every request is handled anyway"
+            )
+        if self.late_after is not None and not self.late:
+            raise ValueError("late_after goes with late")
+        if self.commit and self.late:
+            raise ValueError("commit and late: a request is handled once")
 
     @property
     def replaces(self) -> bool:
         """Whether the answer that is due is replaced or cut."""
         return self.reset or self.status is not None
+
+    @property
+    def handles(self) -> bool:
+        """Whether the request is handled, now or later."""
+        return self.commit or self.late or not self.replaces
 
     @property
     def content(self) -> bytes:
@@ -152,6 +173,10 @@ class Faults:
         """Disarm a fault; one that is spent is gone already."""
         self._armed = [other for other in self._armed if other is not armed]
 
+    def remove_held_by(self, gate: asyncio.Event) -> None:
+        """Disarm all that hold requests until this event."""
+        self._armed = [armed for armed in self._armed if armed.fault.gate is not gate]
+
     def clear(self) -> None:
         """Disarm all."""
         self._armed.clear()
@@ -164,3 +189,17 @@ class Faults:
                     self.remove(armed)
                 return armed.fault
         return None
+
+
+def throttled(retry_after: float, *, times: int | None = 1, kind: str = "", code: str = "THROTTLED") -> Fault:
+    """A throttle that answers 200 with a GraphQL error, which says how long to wait.
+
+    Args:
+        retry_after: Seconds, as ``retryAfter`` in the error's extensions.
+        times: How many requests it strikes; None: until it is removed.
+        kind: See ``Fault``.
+        code: ``extensions.code`` of the error.
+    """
+    extensions = {"code": code, "retryAfter": retry_after}
+    body = {"data": None, "errors": [{"message": "Too many requests.", "extensions": extensions}]}
+    return Fault(status=200, body=body, times=times, kind=kind)

@@ -13,16 +13,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from graphql import GraphQLError
 
 from bridge.sandbox.engine import Engine
+from bridge.sandbox.faults import throttled
 from bridge.sandbox.system import Call, Reply, System, decoded, json_reply
 from bridge.sandbox.tokens import FORTNIGHT, Tokens, Visitor
-from bridge.sandbox.world import World
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from aiohttp import web
 
     from bridge.sandbox.engine import Plan, Shape
+    from bridge.sandbox.faults import Armed
+    from bridge.sandbox.world import World
 
 __all__ = ["AuthErrorStyle", "Credentials", "Salestrekker", "Session"]
 
@@ -66,6 +68,7 @@ class Salestrekker(System):
         token_life: Seconds.
         auth_error_style: How a bad token or log-in is answered.
         introspection: Whether the schema may be asked for; may be changed at any time.
+        others: The data of other organisations of the log-in; those left out are empty.
     """
 
     def __init__(
@@ -78,6 +81,7 @@ class Salestrekker(System):
         token_life: int = FORTNIGHT,
         auth_error_style: AuthErrorStyle = AuthErrorStyle.HTTP,
         introspection: bool = True,
+        others: Iterable[World] = (),
     ) -> None:
         super().__init__(latency)
         self.world = world
@@ -87,7 +91,27 @@ class Salestrekker(System):
         self.auth_error_style = auth_error_style
         self.introspection = introspection
         self.revoked = False
-        self._elsewhere = World.empty(world)
+        self.worlds = {other.home.id: other for other in (*others, world)}
+        for place, organization in enumerate(world.organizations):
+            if organization.id not in self.worlds:
+                self.worlds[organization.id] = world.elsewhere(place)
+
+    def world_of(self, organization: str = "") -> World:
+        """The data of an organisation, by its name or id; of the one with data unless one is named.
+
+        Raises:
+            KeyError: The log-in does not belong to such an organisation.
+        """
+        if not organization:
+            return self.world
+        for identity, world in self.worlds.items():
+            if organization in (identity, world.home.name):
+                return world
+        raise KeyError(f"organisation {organization}")
+
+    def throttle(self, retry_after: float, *, times: int | None = 1, kind: str = "") -> Armed:
+        """Answer the next requests 200 with a GraphQL error that says how long to wait; see ``throttled``."""
+        return self.faults.add(throttled(retry_after, times=times, kind=kind))
 
     def revoke_tokens(self) -> None:
         """Refuse every token given out so far, as if revoked or expired."""
@@ -159,8 +183,7 @@ class Salestrekker(System):
         )
 
     def _world_of(self, visitor: Visitor | None) -> World:
-        at_home = visitor is not None and visitor.organization == self.world.home.id
-        return self.world if at_home else self._elsewhere
+        return self.world if visitor is None else self.worlds[visitor.organization]
 
     def _unauthenticated(self, error: GraphQLError) -> Reply:
         status = 401 if self.auth_error_style is AuthErrorStyle.HTTP else 200

@@ -18,19 +18,21 @@ import errno
 import secrets
 import signal
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from aiohttp import web
 
 from bridge.errors import UserError
+from bridge.sandbox.behaviour import Behaviour, Lookup
 from bridge.sandbox.control import Control
 from bridge.sandbox.salestrekker import AuthErrorStyle, Credentials, Salestrekker
 from bridge.sandbox.shapes import BeforeFirst, Paged, ShapeKind, shape_of
+from bridge.sandbox.shelf import Matching
 from bridge.sandbox.system import response_of
 from bridge.sandbox.tokens import FORTNIGHT
-from bridge.sandbox.trakor import BASE_PATH, Matching, Trakor
+from bridge.sandbox.trakor import BASE_PATH, Trakor
 from bridge.sandbox.world import World
 
 if TYPE_CHECKING:
@@ -63,9 +65,16 @@ class Options:
         before_first: What is answered there for page 0, where the first is 1.
         max_page: Salestrekker gives no more records at once, whatever is asked for; None: no bound.
         organizations: Those that the log-in belongs to; it begins in the first.
-        home: Which of them has the data; the others are empty.
+        home: Which of them has the data.
+        contacts_elsewhere: How many seeded contacts each of the others has; they are other people.
+        products_elsewhere: How many seeded products each of the others has.
         matching: Which names Trakor takes for the same.
         existing_status: 200 or 201: how Trakor answers a name that exists.
+        lookup: How Trakor finds out whether a name exists.
+        trims: Trakor trims names before it compares and stores them.
+        limit: Trakor takes no more records than this; None: any number.
+        limit_status: 400 or 403: how Trakor refuses a record beyond that.
+        html_for_unknown: Trakor answers an unknown path with 200 and an HTML page.
         api_key: Salestrekker's; a fresh one unless given.
         email: Of Salestrekker's log-in.
         password: Likewise; a fresh one unless given.
@@ -88,8 +97,15 @@ class Options:
     max_page: int | None = None
     organizations: tuple[str, ...] = ("Sandbox Finance",)
     home: int = 0
+    contacts_elsewhere: int = 0
+    products_elsewhere: int = 0
     matching: Matching = Matching.EXACT
     existing_status: int = 200
+    lookup: Lookup = Lookup.UNIQUE
+    trims: bool = False
+    limit: int | None = None
+    limit_status: int = 403
+    html_for_unknown: bool = False
     api_key: str = field(default_factory=partial(secrets.token_hex, 20), repr=False)
     email: str = "sandbox@example.com"
     password: str = field(default_factory=partial(secrets.token_hex, 10), repr=False)
@@ -116,8 +132,7 @@ class Sandbox:
             options.trakor_key,
             seed=options.seed,
             latency=options.latency,
-            matching=options.matching,
-            existing_status=options.existing_status,
+            behaviour=_behaviour(options),
         )
         self._control = Control(self.salestrekker, self.trakor)
         self._ports: dict[str, int] = {}
@@ -160,6 +175,8 @@ class Sandbox:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self.salestrekker.late.clear()
+        self.trakor.late.clear()
         await self._stack.aclose()
 
     async def _steer(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -207,8 +224,14 @@ async def serve(options: Options, announce: Callable[[str], None]) -> None:
             loop.remove_signal_handler(number)
 
 
+def _behaviour(options: Options) -> Behaviour:
+    return Behaviour(**{one.name: getattr(options, one.name) for one in fields(Behaviour)})
+
+
 def _salestrekker(options: Options) -> Salestrekker:
     world = World(options.contacts, options.products, options.seed, options.organizations, options.home)
+    elsewhere = (options.contacts_elsewhere, options.products_elsewhere)
+    places = [place for place in range(len(options.organizations)) if place != options.home]
     return Salestrekker(
         world,
         Credentials(options.api_key, options.email, options.password),
@@ -217,6 +240,7 @@ def _salestrekker(options: Options) -> Salestrekker:
         token_life=options.token_life,
         auth_error_style=options.auth_error_style,
         introspection=options.introspection,
+        others=[world.elsewhere(place, *elsewhere) for place in places],
     )
 
 

@@ -2,9 +2,13 @@
 
 ::
 
-    read body -> identify -> latency -> fault? --no--> answer
-                                          |
-                                          '--delay, gate -> [answer, if commit] -> status, reset or stall
+    read body -> identify -> fault? --no--> begin -> latency -> finish
+                               |
+                               '--delay, gate -> begin -> latency -> finish -> status, reset or stall
+                                                                       '--> later, after the reset
+
+``begin`` is the first step of two where the system looks something up and then changes it; where it does not,
+all is done in ``finish``.
 """
 
 from __future__ import annotations
@@ -13,20 +17,24 @@ import asyncio
 import socket
 import struct
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, NamedTuple
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import orjson
 from aiohttp import web
 
-from bridge.sandbox.faults import Fault, Faults
+from bridge.sandbox.faults import Armed, Fault, Faults
+from bridge.sandbox.late import LateWork
 from bridge.sandbox.traffic import CUT, Traffic
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Call", "Reply", "System", "decoded", "json_reply", "response_of"]
+__all__ = ["Call", "Finish", "Reply", "System", "decoded", "html_reply", "json_reply", "response_of"]
 
 JSON = "application/json"
+HTML = "text/html; charset=utf-8"
 
 
 class Call(NamedTuple):
@@ -55,6 +63,16 @@ class Reply(NamedTuple):
     headers: dict[str, str]
 
 
+Finish: TypeAlias = "Callable[[], Reply]"
+"""Handles a request, or what is left of it."""
+
+
+def html_reply(status: int, title: str, **headers: str) -> Reply:
+    """An answer with a small HTML page."""
+    page = f"<!doctype html><html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>"
+    return Reply(status, page.encode(), {"Content-Type": HTML, **headers})
+
+
 def json_reply(status: int, value: object, **headers: str) -> Reply:
     """An answer with a JSON body."""
     return Reply(status, orjson.dumps(value), {"Content-Type": JSON, **headers})
@@ -77,6 +95,7 @@ class System(ABC):
     Attributes:
         faults: What is to go wrong.
         traffic: What was seen.
+        late: The requests that are still to be handled, though their connection was cut.
         latency: May be changed at any time.
     """
 
@@ -84,6 +103,8 @@ class System(ABC):
         self.latency = latency
         self.faults = Faults()
         self.traffic = Traffic()
+        self.late: LateWork[Call] = LateWork(self.traffic.tell)
+        self._gate = asyncio.Event()
 
     @abstractmethod
     def identify(self, request: web.BaseRequest, raw: bytes) -> Call:
@@ -93,6 +114,24 @@ class System(ABC):
     def answer(self, call: Call) -> Reply:
         """Handle a request: what the real system would do."""
 
+    def begin(self, call: Call) -> Finish:
+        """The first step of a request; what it gives back is the rest. Here the rest is everything."""
+        return partial(self._settle, call)
+
+    def watching(self, call: Call) -> AbstractContextManager[None]:  # noqa: ARG002 - for the systems that do
+        """What is to be watched while a request is being handled."""
+        return nullcontext()
+
+    def hold(self, **which: Any) -> Armed:  # noqa: ANN401 - the fields of Fault
+        """Hold requests until ``release``: the fields of ``Fault`` that say which, how many, and where."""
+        return self.faults.add(Fault(gate=self._gate, **which))
+
+    def release(self) -> None:
+        """Let the requests go on that are held, and hold no more."""
+        self.faults.remove_held_by(self._gate)
+        self._gate.set()
+        self._gate = asyncio.Event()
+
     async def wait_for(self, condition: Callable[[], object], *, timeout: float = 10.0) -> None:  # noqa: ASYNC109 - as asyncio's own
         """See ``Traffic.wait_for``."""
         await self.traffic.wait_for(condition, timeout=timeout)
@@ -100,30 +139,52 @@ class System(ABC):
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Take one request through latency, faults and counters to its answer."""
         call = self.identify(request, await request.read())
-        exchange = self.traffic.begin(call.kind, call.name, call.content)
+        exchange = self.traffic.begin(call.kind, call.name, call.content, call.credential)
         status = CUT
         try:
             fault = self.faults.pick(exchange)
-            if self.latency:
-                await asyncio.sleep(self.latency)
-            if fault is None:
-                reply = self._settle(call)
-                response: web.StreamResponse = response_of(reply)
-            else:
-                response = await self._faulty(fault, call, request)
+            with self.watching(call):
+                response = await self._respond(fault, call, request)
             status = CUT if fault and fault.reset else response.status
             return response
         finally:
             self.traffic.end(exchange, status)
 
+    async def _respond(self, fault: Fault | None, call: Call, request: web.BaseRequest) -> web.StreamResponse:
+        if fault is not None:
+            return await self._faulty(fault, call, request)
+        finish = self.begin(call)
+        await self._take_time()
+        return response_of(finish())
+
     async def _faulty(self, fault: Fault, call: Call, request: web.BaseRequest) -> web.StreamResponse:
-        await fault.wait()
-        reply = self._settle(call) if fault.commit or not fault.replaces else None
+        finish = await self._begun(fault, call)
+        reply = None
+        if finish is not None and fault.late:
+            self.late.add(call, finish, fault.late_after)
+        elif finish is not None:
+            reply = finish()
         if fault.reset:
             return _cut(request)
         if reply is None or fault.status is not None:
             reply = _scripted(fault)
         return await _stalled(reply, request, fault.stall) if fault.stall else response_of(reply)
+
+    async def _begun(self, fault: Fault, call: Call) -> Finish | None:
+        """Take a request to where it is to be finished; None if it is not to be handled."""
+        if not fault.between:
+            await fault.wait()
+        if fault.before:
+            fault.before()
+        finish = self.begin(call) if fault.handles else None
+        await self._take_time()
+        if fault.between:
+            await fault.wait()
+        return finish
+
+    async def _take_time(self) -> None:
+        if self.latency:
+            await asyncio.sleep(self.latency)
 
     def _settle(self, call: Call) -> Reply:
         return call.refusal or self.answer(call)

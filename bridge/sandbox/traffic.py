@@ -1,7 +1,7 @@
 """What a simulated system has seen: counters, the latest exchanges, and waiting for something to happen.
 
-A test never sleeps and looks again: ``wait_for`` looks at its condition whenever a request arrives and
-whenever one is answered.
+A test never sleeps and looks again: ``wait_for`` looks at its condition whenever a request arrives,
+whenever one is answered, and whenever one is handled after its connection was cut.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ class Exchange:
         name: The ``name`` in a body for Trakor; the operation's name in one for Salestrekker.
         content: The decoded body; None where it was not JSON.
         in_flight: How many requests were being handled, this one included.
+        credential: The key or token that came with it; empty where none did.
         status: The HTTP status; 0 for a connection cut; None while it is being handled.
         seconds: How long it took.
     """
@@ -40,6 +41,7 @@ class Exchange:
     name: str
     content: Any = field(repr=False)
     in_flight: int
+    credential: str = field(default="", repr=False)
     status: int | None = None
     seconds: float = 0.0
 
@@ -64,14 +66,14 @@ class Traffic:
         """How many requests have arrived."""
         return self.kinds.total()
 
-    def begin(self, kind: str, name: str, content: object) -> Exchange:
+    def begin(self, kind: str, name: str, content: object, credential: str = "") -> Exchange:
         """Note a request that arrived."""
         self.in_flight += 1
         self.max_in_flight = max(self.max_in_flight, self.in_flight)
         self.kinds[kind] += 1
-        exchange = Exchange(time.monotonic(), kind, name, content, self.in_flight)
+        exchange = Exchange(time.monotonic(), kind, name, content, self.in_flight, credential)
         self.exchanges.append(exchange)
-        self._tell()
+        self.tell()
         return exchange
 
     def end(self, exchange: Exchange, status: int) -> None:
@@ -80,7 +82,7 @@ class Traffic:
         self.statuses[status] += 1
         exchange.status = status
         exchange.seconds = time.monotonic() - exchange.at
-        self._tell()
+        self.tell()
 
     def of(self, kind: str) -> list[Exchange]:
         """The remembered exchanges of one kind, oldest first."""
@@ -106,6 +108,13 @@ class Traffic:
         except TimeoutError:
             raise TimeoutError(f"not within {timeout} s; seen so far: {self.summary()}") from None
 
+    def tell(self) -> None:
+        """Let all who wait look at their conditions again."""
+        waiting, self._waiting = self._waiting, []
+        for future in waiting:
+            if not future.done():
+                future.set_result(None)
+
     def summary(self) -> dict[str, Any]:
         """The counters as plain values."""
         return {
@@ -120,9 +129,3 @@ class Traffic:
         future = asyncio.get_running_loop().create_future()
         self._waiting.append(future)
         await future
-
-    def _tell(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        for future in waiting:
-            if not future.done():
-                future.set_result(None)

@@ -2,113 +2,67 @@
 
 ``POST /api/public/v1/products`` and ``/parties``: create by name, or give back what
 exists and change nothing.
-The order of the checks is: path and method, key (401), frozen organisation (403), body (400).
+The order of the checks is: path and method, firewall, key (401), frozen organisation (403), body (400).
+What the page leaves open can be chosen, and changed while it runs: ``Trakor.behave``.
 """
 
 from __future__ import annotations
 
-import random
-import uuid
-from enum import StrEnum
+import secrets
+from collections import Counter, defaultdict
+from contextlib import nullcontext
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bridge.sandbox.system import Call, Reply, System, decoded, json_reply
+from bridge.sandbox.behaviour import Behaviour, Lookup
+from bridge.sandbox.firewall import Firewall
+from bridge.sandbox.overlaps import Overlaps, Sent
+from bridge.sandbox.system import Call, Reply, System, decoded, html_reply, json_reply
+from bridge.sandbox.tenant import Tenant
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from aiohttp import web
 
-__all__ = ["Entry", "Matching", "Shelf", "Trakor"]
+    from bridge.sandbox.shelf import Entry, Shelf
+    from bridge.sandbox.system import Finish
+
+__all__ = ["HOME", "Trakor"]
 
 BASE_PATH = "/api/public/v1"
 MAX_UNITS = 255
+HOME = "Sandbox Finance"
+"""The name of the organisation that is there from the beginning."""
+
+SEVERAL = "JSON object requested, multiple (or no) rows returned"
+"""What a look-up says that finds several rows where it expects one at most."""
 
 
-class Matching(StrEnum):
-    """Which names Trakor takes for the same; its page does not say."""
+class _Record(NamedTuple):
+    """What is to be stored."""
 
-    EXACT = "exact"
-    TRIMMED = "trimmed"
-    CASE_INSENSITIVE = "case-insensitive"  # and trimmed: the loosest
-
-
-class Entry(NamedTuple):
-    """A party or a product as Trakor keeps it.
-
-    Attributes:
-        id: Looks like a UUID.
-        name: As it was first sent.
-        text: The ``contact_info`` of a party, the ``description`` of a product.
-        price: Of a product; 0 where none was sent.
-        sku: Of a product; empty for a party.
-    """
-
-    id: str
     name: str
     text: str
     price: float
-    sku: str
-
-
-class Shelf:
-    """The parties, or the products, of the one organisation.
-
-    Args:
-        seed: Makes the ids.
-        matching: Which names are the same.
-        sku: Prefix of the article number; empty for none.
-    """
-
-    def __init__(self, seed: int, matching: Matching, sku: str = "") -> None:
-        self._random = random.Random(seed)  # noqa: S311 - ids of a simulation
-        self._key = _key_of(matching)
-        self._sku = sku
-        self._entries: dict[str, Entry] = {}
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and self._key(name) in self._entries
-
-    def __getitem__(self, name: str) -> Entry:
-        return self._entries[self._key(name)]
-
-    def entries(self) -> list[Entry]:
-        """All of them, oldest first."""
-        return list(self._entries.values())
-
-    def names(self) -> list[str]:
-        """Their names, oldest first."""
-        return [entry.name for entry in self._entries.values()]
-
-    def put(self, name: str, text: str = "", price: float = 0) -> tuple[Entry, bool]:
-        """Create an entry, or give back the one of that name unchanged; says whether it was created."""
-        key = self._key(name)
-        entry = self._entries.get(key)
-        if entry is not None:
-            return entry, False
-        sku = f"{self._sku}-{len(self._entries) + 1:05d}" if self._sku else ""
-        identity = str(uuid.UUID(int=self._random.getrandbits(128), version=4))
-        entry = Entry(identity, name, text, price, sku)
-        self._entries[key] = entry
-        return entry, True
-
-    def clear(self) -> None:
-        """Empty it."""
-        self._entries.clear()
 
 
 class Trakor(System):
     """The Trakor server.
 
     Args:
-        api_key: The one key that is good, until it is revoked.
+        api_key: The key of the organisation that is there from the beginning.
         seed: Makes the ids.
         latency: Seconds that each request takes at least.
-        matching: Which names are the same.
-        existing_status: 200 or 201: how a name that exists is answered; the page does not say.
+        behaviour: What the page leaves open.
+
+    Attributes:
+        behaviour: As it is now; see ``behave``.
+        tenants: All organisations, by name.
+        firewall: What is blocked before it reaches the application.
+        overlaps: Which names were sent while another request for them was at work.
     """
 
     def __init__(
@@ -117,74 +71,207 @@ class Trakor(System):
         *,
         seed: int = 1,
         latency: float = 0.0,
-        matching: Matching = Matching.EXACT,
-        existing_status: int = 200,
+        behaviour: Behaviour | None = None,
     ) -> None:
         super().__init__(latency)
-        self.api_key = api_key
-        self.existing_status = existing_status
-        self.frozen = False
-        self.revoked = False
-        self.parties = Shelf(seed, matching)
-        self.products = Shelf(seed + 1, matching, sku="PRD")
+        self.behaviour = behaviour or Behaviour()
+        self.firewall = Firewall()
+        self.overlaps = Overlaps()
+        self._seed = seed
+        self.tenants: dict[str, Tenant] = {}
+        self._by_key: dict[str, Tenant] = {}
+        self._home = self.add_organization(HOME, api_key)
 
-    def freeze(self) -> None:
-        """Freeze the organisation: every request is answered 403."""
-        self.frozen = True
+    @property
+    def api_key(self) -> str:
+        """The first key of the first organisation."""
+        return self._home.api_key
 
-    def unfreeze(self) -> None:
+    @api_key.setter
+    def api_key(self, api_key: str) -> None:
+        """Give the first organisation this key in place of all it had."""
+        self._know(self._home, api_key)
+        for key in self._home.keys:
+            del self._by_key[key]
+        self._home.keys = [api_key]
+
+    @property
+    def parties(self) -> Shelf:
+        """The parties of the first organisation."""
+        return self._home.parties
+
+    @property
+    def products(self) -> Shelf:
+        """The products of the first organisation."""
+        return self._home.products
+
+    def behave(self, **changes: Any) -> None:  # noqa: ANN401 - the fields of Behaviour
+        """Behave in another way from now on: the fields of ``Behaviour`` that change."""
+        self.behaviour = replace(self.behaviour, **changes)
+        for tenant in self.tenants.values():
+            tenant.match(self.behaviour.matching)
+
+    def add_organization(self, name: str, api_key: str = "") -> Tenant:
+        """Add an organisation with a key, parties and products of its own.
+
+        Args:
+            name: What it is called here.
+            api_key: Its key; a fresh one unless given.
+
+        Raises:
+            ValueError: There is such an organisation, or another one has that key.
+        """
+        if name in self.tenants:
+            raise ValueError(f"there is an organisation {name} already")
+        seed = self._seed + 1000 * len(self.tenants)
+        tenant = Tenant(name, api_key or _fresh_key(), seed, self.behaviour.matching)
+        self._know(tenant, tenant.api_key)
+        self.tenants[name] = tenant
+        return tenant
+
+    def add_key(self, organization: str = HOME, api_key: str = "") -> str:
+        """Give an organisation one more key, and return it.
+
+        Raises:
+            KeyError: There is no such organisation.
+            ValueError: There is such a key.
+        """
+        tenant, key = self.tenant(organization), api_key or _fresh_key()
+        self._know(tenant, key)
+        tenant.keys.append(key)
+        return key
+
+    def tenant(self, organization: str = HOME) -> Tenant:
+        """An organisation.
+
+        Raises:
+            KeyError: There is no such one.
+        """
+        if organization not in self.tenants:
+            raise KeyError(f"organisation {organization}")
+        return self.tenants[organization]
+
+    def freeze(self, organization: str = HOME) -> None:
+        """Freeze an organisation: every request is answered 403."""
+        self.tenant(organization).frozen = True
+
+    def unfreeze(self, organization: str = HOME) -> None:
         """Thaw it again."""
-        self.frozen = False
+        self.tenant(organization).frozen = False
 
-    def revoke_key(self) -> None:
-        """Revoke the key: every request is answered 401."""
-        self.revoked = True
+    def revoke_key(self, organization: str = HOME) -> None:
+        """Revoke an organisation's keys: every request is answered 401."""
+        self.tenant(organization).revoked = True
 
-    def restore_key(self) -> None:
-        """Let the key be good again."""
-        self.revoked = False
+    def restore_key(self, organization: str = HOME) -> None:
+        """Let the keys be good again."""
+        self.tenant(organization).revoked = False
+
+    def empty(self, organization: str = HOME) -> None:
+        """Take all parties and products of an organisation away."""
+        self.tenant(organization).empty()
+
+    def senders(self, kind: str = "parties") -> dict[str, Counter[str]]:
+        """Of each name in the remembered requests, the organisations whose keys it was sent with."""
+        found: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        for exchange in self.traffic.of(kind):
+            found[exchange.name][self._organization(exchange.credential)] += 1
+        return dict(found)
 
     def identify(self, request: web.BaseRequest, raw: bytes) -> Call:
         """Which endpoint is called, with which name and key."""
         kind = request.path.removeprefix(f"{BASE_PATH}/")
         content = decoded(raw)
         name = content.get("name") if isinstance(content, dict) else None
-        refusal = None
+        refusal = self.firewall.refusal(content)
         if kind not in _CHECKS:
-            kind, refusal = "other", _error(404, "Not found")
+            kind, refusal = "other", self._unknown_path()
         elif request.method != "POST":
             refusal = _error(405, "Method not allowed", Allow="POST")
         key = request.headers.get("X-API-KEY", "")
         return Call(kind, name if isinstance(name, str) else "", content, key, refusal)
 
+    def watching(self, call: Call) -> AbstractContextManager[None]:
+        """Count the requests that come while another one for the same name is at work."""
+        if not call.name or call.kind not in _CHECKS:
+            return nullcontext()
+        return self.overlaps.during(self._sent(call), [self._sent(late) for late in self.late.calls()])
+
+    def begin(self, call: Call) -> Finish:
+        """Look the name up, if look-up and insert are two steps; the second one is given back."""
+        if call.refusal or self.behaviour.lookup is Lookup.UNIQUE:
+            return super().begin(call)
+        return self._looked_up(call)
+
     def answer(self, call: Call) -> Reply:
         """Check key, organisation and body, in this order, then create or find."""
-        if self.revoked or call.credential != self.api_key:
-            return _error(401, "Missing, invalid, or revoked X-API-KEY")
-        if self.frozen:
-            return _error(403, "Organisation is frozen")
-        if not isinstance(call.content, dict):
-            return _error(400, "Invalid JSON body")
-        fault = _fault(call.content, _CHECKS[call.kind])
-        return _error(400, fault) if fault else self._keep(call.kind, call.content)
+        return self._looked_up(call)()
 
-    def _keep(self, kind: str, content: dict[str, Any]) -> Reply:
-        if kind == "products":
-            text, price = content.get("description", ""), content.get("price", 0)
-            entry, created = self.products.put(content["name"], text, price)
-            answer = {"id": entry.id, "sku": entry.sku, "name": entry.name, "created": created}
-        else:
-            entry, created = self.parties.put(content["name"], content.get("contact_info", ""))
-            answer = {"id": entry.id, "name": entry.name, "created": created}
-        return json_reply(201 if created else self.existing_status, answer)
+    def _looked_up(self, call: Call) -> Finish:
+        tenant = self._by_key.get(call.credential)
+        if tenant is None or tenant.revoked:
+            return partial(_error, 401, "Missing, invalid, or revoked X-API-KEY")
+        fault = _refused(tenant, call)
+        if fault:
+            return partial(_error, *fault)
+        record = self._record(call)
+        found = _shelf(tenant, call.kind).find(record.name)
+        return partial(self._finish, tenant, call.kind, record, found)
+
+    def _finish(self, tenant: Tenant, kind: str, record: _Record, found: list[Entry]) -> Reply:
+        """What follows from a look-up: the record that exists, an insert, or an error."""
+        behaviour = self.behaviour
+        if len(found) > 1 and behaviour.lookup is Lookup.FAILS:
+            return _error(500, SEVERAL)
+        if len(found) == 1 or (found and behaviour.lookup is Lookup.UNIQUE):
+            return json_reply(behaviour.existing_status, _answer(found[0], created=False))
+        if behaviour.limit is not None and tenant.size >= behaviour.limit:
+            return _error(behaviour.limit_status, "Your plan allows no more records")
+        return json_reply(201, _answer(_shelf(tenant, kind).insert(*record), created=True))
+
+    def _record(self, call: Call) -> _Record:
+        content, is_product = call.content, call.kind == "products"
+        name = content["name"].strip() if self.behaviour.trims else content["name"]
+        text = content.get("description" if is_product else "contact_info", "")
+        return _Record(name, text, content.get("price", 0) if is_product else 0)
+
+    def _unknown_path(self) -> Reply:
+        return html_reply(200, "Trakor") if self.behaviour.html_for_unknown else _error(404, "Not found")
+
+    def _know(self, tenant: Tenant, api_key: str) -> None:
+        if api_key in self._by_key:
+            raise ValueError("that key is another one's already")
+        self._by_key[api_key] = tenant
+
+    def _organization(self, api_key: str) -> str:
+        tenant = self._by_key.get(api_key)
+        return tenant.name if tenant else "unknown"
+
+    def _sent(self, call: Call) -> Sent:
+        return Sent.of(self._organization(call.credential), call.kind, call.name)
 
 
-def _key_of(matching: Matching) -> Callable[[str], str]:
-    if matching is Matching.EXACT:
-        return str
-    if matching is Matching.TRIMMED:
-        return str.strip
-    return lambda name: name.strip().casefold()
+def _fresh_key() -> str:
+    return f"sk_live_{secrets.token_hex(16)}"
+
+
+def _shelf(tenant: Tenant, kind: str) -> Shelf:
+    return tenant.products if kind == "products" else tenant.parties
+
+
+def _answer(entry: Entry, *, created: bool) -> dict[str, Any]:
+    sku = {"sku": entry.sku} if entry.sku else {}
+    return {"id": entry.id, **sku, "name": entry.name, "created": created}
+
+
+def _refused(tenant: Tenant, call: Call) -> tuple[int, str] | None:
+    """Status and message where an organisation does not take what is sent with its key."""
+    if tenant.frozen:
+        return 403, "Organisation is frozen"
+    if not isinstance(call.content, dict):
+        return 400, "Invalid JSON body"
+    fault = _fault(call.content, _CHECKS[call.kind])
+    return (400, fault) if fault else None
 
 
 def _error(status: int, message: str, **headers: str) -> Reply:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = ["BrokenField", "Organization", "World"]
+
+SEEDS_APART = 1_000_003
+"""Between the seeds of two organisations."""
 
 STAGES = ("New lead", "Appointment", "Lodged", "Approved", "Settled")
 
@@ -35,6 +39,8 @@ class BrokenField:
         id: Only of this record; empty: of all.
         code: ``extensions.code`` of the error, ``FORBIDDEN`` for example; empty: none.
         message: The error's message.
+        only_by_id: Only where the record is asked for by its id; lists have it as it should be.
+        times: How many records it strikes; None: all, until it is mended.
     """
 
     stream: str
@@ -42,8 +48,12 @@ class BrokenField:
     id: str = ""
     code: str = "FORBIDDEN"
     message: str = "You are not allowed to see this."
+    only_by_id: bool = False
+    times: int | None = None
 
     def __post_init__(self) -> None:
+        if self.times is not None and self.times < 1:
+            raise ValueError("times is at least 1")
         if self.stream not in ("contacts", "products"):
             raise ValueError(f"there are contacts and products; no {self.stream}")
 
@@ -51,10 +61,12 @@ class BrokenField:
         """The error that takes the place of the value."""
         return GraphQLError(self.message, extensions={"code": self.code} if self.code else None)
 
+    def concerns(self, stream: str, *, by_id: bool) -> bool:
+        """Whether it may be seen in such an answer."""
+        return self.stream == stream and (by_id or not self.only_by_id)
+
     def spoil(self, row: Row) -> Row | GraphQLError:
         """The record with the error in the field's place: graphql-core reports it with its path."""
-        if self.id not in ("", row["id"]):
-            return row
         spoilt: Row | GraphQLError = (
             _spoilt(row, self.path.split("."), self.error()) if self.path else self.error()
         )
@@ -69,7 +81,7 @@ class World:
         products: How many.
         seed: Makes them.
         organizations: Names of those that the log-in belongs to, the one logged in to first.
-        home: Which of them has the data; the others are empty.
+        home: Whose data this is.
     """
 
     def __init__(
@@ -90,25 +102,73 @@ class World:
         ]
         self.tickets = Collection(contacts, Numbering(seed, "ticket"), self._ticket)
         self.broken: list[BrokenField] = []
+        self._struck: Counter[BrokenField] = Counter()
 
-    @classmethod
-    def empty(cls, other: World) -> World:
-        """The same organisations seen from one without data."""
-        names = tuple(organization.name for organization in other.organizations)
-        return cls(0, 0, other.seed, names, other.organizations.index(other.home))
+    def elsewhere(self, place: int, contacts: int = 0, products: int = 0) -> World:
+        """The data of another organisation that the same log-in belongs to: other people, other ids.
+
+        Args:
+            place: Which one of ``organizations``.
+            contacts: How many.
+            products: How many.
+        """
+        names = tuple(organization.name for organization in self.organizations)
+        world = World(contacts, products, self.seed + SEEDS_APART * (place + 1), names, place)
+        world.user, world.organizations = self.user, self.organizations
+        world.home = self.organizations[place]
+        return world
 
     def break_field(self, broken: BrokenField) -> None:
         """Answer a field with an error from now on."""
         self.broken.append(broken)
 
+    def fail_by_id(self, identity: str, stream: str = "contacts", times: int | None = None) -> BrokenField:
+        """Let the resolver fail when this record is asked for by its id; gives what ``mend_field`` takes.
+
+        Args:
+            identity: Its id.
+            stream: ``contacts`` or ``products``.
+            times: How often; None: until it is mended.
+        """
+        code, message = "INTERNAL_SERVER_ERROR", "Something went wrong."
+        broken = BrokenField(
+            stream=stream, path="", id=identity, code=code, message=message, only_by_id=True, times=times
+        )
+        self.break_field(broken)
+        return broken
+
+    def mend_field(self, broken: BrokenField) -> None:
+        """Answer one field as it should be."""
+        self.broken = [field for field in self.broken if field != broken]
+        del self._struck[broken]
+
     def mend_fields(self) -> None:
         """Answer all fields as they should be."""
         self.broken.clear()
+        self._struck.clear()
 
-    def shown(self, stream: str, rows: Iterable[Row]) -> list[Any]:
+    def shown(self, stream: str, rows: Iterable[Row], *, by_id: bool = False) -> list[Any]:
         """The records as they are answered: as they are, or with what is broken in them."""
-        broken = [field for field in self.broken if field.stream == stream]
-        return [_spoil_all(row, broken) for row in rows] if broken else list(rows)
+        broken = [field for field in self.broken if field.concerns(stream, by_id=by_id)]
+        return [self._spoilt(row, broken) for row in rows] if broken else list(rows)
+
+    def _spoilt(self, row: Row, broken: list[BrokenField]) -> Row | GraphQLError:
+        for field in broken:
+            if field.id in ("", row["id"]) and self._strikes(field):
+                spoilt = field.spoil(row)
+                if isinstance(spoilt, GraphQLError):
+                    return spoilt
+                row = spoilt
+        return row
+
+    def _strikes(self, field: BrokenField) -> bool:
+        """Count one record that is struck; a field that has struck often enough is mended."""
+        if field.times is None or field not in self.broken:
+            return field in self.broken
+        self._struck[field] += 1
+        if self._struck[field] >= field.times:
+            self.mend_field(field)
+        return True
 
     def _ticket(self, index: int) -> Row:
         workflow = self.workflows[index % len(self.workflows)]
@@ -137,15 +197,6 @@ def _workflow(seed: int, index: int, name: str) -> Row:
         "type": {"name": "LOAN"},
         "stages": [{"id": stages.id_of(place), "name": stage} for place, stage in enumerate(STAGES)],
     }
-
-
-def _spoil_all(row: Row, broken: list[BrokenField]) -> Row | GraphQLError:
-    for field in broken:
-        spoilt = field.spoil(row)
-        if isinstance(spoilt, GraphQLError):
-            return spoilt
-        row = spoilt
-    return row
 
 
 def _spoilt(row: Row, path: list[str], error: GraphQLError) -> Row:

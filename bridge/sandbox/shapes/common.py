@@ -50,7 +50,7 @@ def show(session: Session, stream: str, indexes: Iterable[int]) -> list[Any]:
 def one(session: Session, stream: str, identity: str) -> Any:  # noqa: ANN401 - a row, or an error in its place
     """The record with this id, or None."""
     row = stream_of(session, stream).get(identity)
-    return None if row is None else session.world.shown(stream, [row])[0]
+    return None if row is None else session.world.shown(stream, [row], by_id=True)[0]
 
 
 def natural(**numbers: int) -> None:
