@@ -47,7 +47,7 @@ COMPOSITION = RANK["wiring"]
 ANYWHERE = ("bridge",)
 HOMES = {
     # For the heartbeat's one request; below gql; below httpx.
-    "aiohttp": ("bridge.alerts.heartbeat", "bridge.salestrekker.transport", "bridge.trakor"),
+    "aiohttp": ("bridge.alerts.heartbeat", "bridge.salestrekker.transport", "bridge.trakor.transport"),
     "aiohttp.web": ("bridge.admin", "bridge.sandbox", "bridge.webhooks"),
     "aiolimiter": ("bridge.delivery", "bridge.salestrekker"),
     "alembic": ("bridge.ledger",),
@@ -56,7 +56,6 @@ HOMES = {
     "gql": ("bridge.salestrekker",),
     "graphql": ("bridge.salestrekker", "bridge.sandbox"),
     "httpx": ("bridge.trakor",),
-    "httpx_aiohttp": ("bridge.trakor",),
     "jinja2": ("bridge.admin",),
     "jmespath": ("bridge.mapping",),
     "jwt": ("bridge.salestrekker", "bridge.sandbox"),

@@ -14,7 +14,7 @@ import pytest
 from bridge.delivery import Lane
 from bridge.delivery.outbox import Outbox
 from bridge.errors import Refused
-from bridge.ledger.sending import claim
+from bridge.ledger.queue import claim
 from bridge.records import Later, Policy
 from bridge.sandbox import Fault
 from rigs import CONTACTS, PRODUCTS, QUICK, WatchedLedger, details, names, now, some_turns
@@ -160,7 +160,7 @@ async def test_a_few_rejected_ones_are_told_apart_and_only_they(rig: Rig) -> Non
     assert len(states["delivered"]) == 55
     assert rig.trakor.traffic.total == 60, "what is rejected is not sent again"
     told = await rig.ledger.call(details)
-    assert told["Ada 0007"] == "Trakor answered 422: name: … … is not allowed"
+    assert told["Ada 0007"] == "Trakor answered 422"
 
 
 @pytest.mark.parametrize("number", [1, 19])

@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 from bridge.delivery import Lane, Pace, Sending
 from bridge.ledger.engine import writing
 from bridge.ledger.pauses import Direction, clear_pause, pauses_of, set_pause
-from bridge.ledger.sending import give_up_claims
+from bridge.ledger.queue import give_up_claims
 from bridge.records import Policy
 from bridge.sandbox import Fault
 from bridge.trakor import TrakorClient
@@ -294,7 +294,7 @@ async def test_nobody_at_the_address_is_an_outage_and_over_when_somebody_is(rig:
         await in_mid_work(service)
         await door.close()
         pauses = await service.until(lambda pauses: SENDING in pauses and pauses[SENDING].tries >= 2)
-        assert "no answer from Trakor" in pauses[SENDING].reason
+        assert "Trakor cannot be reached" in pauses[SENDING].reason
         await service.stop()
         await service.start()
         await service.until(lambda pauses: pauses[SENDING].tries >= 5)
