@@ -196,9 +196,16 @@ def not_taken(sent: Work, message: str = "400: no", *, own_fault: bool = True) -
     return NotTaken(sent, message, own_fault)
 
 
-def later(sent: Work, next_try_at: int = 0, *, failed: bool = False, begun: bool = True) -> Later:
-    """No answer that says anything."""
-    return Later(sent, next_try_at, failed, begun)
+def later(
+    sent: Work,
+    next_try_at: int | None = 0,
+    *,
+    failed: bool = False,
+    begun: bool = True,
+    silence: Silence | None = None,
+) -> Later:
+    """No answer that says anything; what never began did not have its turn."""
+    return Later(sent, next_try_at, int(failed), begun, tried=begun, silence=silence)
 
 
 def policy(**chosen: str) -> Policy:

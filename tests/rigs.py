@@ -15,7 +15,7 @@ from bridge.delivery import Delivery, Lane, Pace
 from bridge.ledger.engine import Ledger
 from bridge.ledger.observing import Sight, observe
 from bridge.ledger.schema import history, links, records
-from bridge.ledger.sending import give_up_claims
+from bridge.ledger.queue import give_up_claims
 from bridge.records import Policy, Stream
 from bridge.trakor import TrakorClient
 from builders import HASHER, draft

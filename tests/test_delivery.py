@@ -14,7 +14,7 @@ import pytest
 from bridge.delivery import Lane
 from bridge.delivery.outbox import Outbox
 from bridge.errors import Refused
-from bridge.ledger.sending import claim
+from bridge.ledger.queue import claim
 from bridge.records import Later, Policy
 from bridge.sandbox import Fault
 from rigs import CONTACTS, PRODUCTS, QUICK, WatchedLedger, details, names, now, some_turns

@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 from bridge.delivery import Lane, Pace, Sending
 from bridge.ledger.engine import writing
 from bridge.ledger.pauses import Direction, clear_pause, pauses_of, set_pause
-from bridge.ledger.sending import give_up_claims
+from bridge.ledger.queue import give_up_claims
 from bridge.records import Policy
 from bridge.sandbox import Fault
 from bridge.trakor import TrakorClient

@@ -37,7 +37,7 @@ from bridge.errors import BridgeError
 from bridge.ledger.care import prune_history, temporary_copy
 from bridge.ledger.opening import open_ledger
 from bridge.ledger.rows import feed_of
-from bridge.ledger.sending import give_up_claims, next_due
+from bridge.ledger.queue import give_up_claims, is_waiting
 from bridge.ledger.sweeps import begin_run, count, end_run, nameless, needing_a_person
 from bridge.naming import Hasher
 from bridge.sync import sweep
@@ -233,7 +233,7 @@ class _Run:
             feeds[stream] = await self._ledger.call(
                 feed_of, self._connection.name, self._connection.scope, stream
             )
-            await self._ledger.call(give_up_claims, feeds[stream], now=_now())
+            await self._ledger.call(give_up_claims, feeds[stream], now=_now(), wait=unanswered_wait(self._connection))
         return feeds
 
     async def _read_only(
@@ -260,7 +260,7 @@ class _Run:
         self._backlog = Backlog(lambda: bool(delivery.refusals or delivery.held))
         delivery = self._delivery(writer, feeds, run)
         for stream, feed in feeds.items():
-            if await self._ledger.call(next_due, feed) is not None:
+            if await self._ledger.call(is_waiting, feed):
                 delivery.hold(stream)
         reading = asyncio.create_task(self._read(reader, feeds, run, delivery))
         sending = asyncio.create_task(delivery.run())
@@ -344,7 +344,7 @@ class _Run:
         for stream, refusal in delivery.refusals.items():
             alike.setdefault(str(refusal), []).append(stream)
         for streams in alike.values():
-            waiting = [one for one in streams if await self._ledger.call(next_due, feeds[one]) is not None]
+            waiting = [one for one in streams if await self._ledger.call(is_waiting, feeds[one])]
             refusal = delivery.refusals[streams[0]]
             self._report.problems.append(stopped("sending", waiting or streams, refusal))
         if delivery.gave_up:

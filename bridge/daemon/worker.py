@@ -26,7 +26,7 @@ from bridge.daemon.sweeps import Sweeps
 from bridge.delivery import Lane, Sending
 from bridge.ledger.moments import Moment, note
 from bridge.ledger.rows import feed_of
-from bridge.ledger.sending import give_up_claims
+from bridge.ledger.queue import give_up_claims
 from bridge.wiring.flows import destination_of, pace_of, source_of
 
 if TYPE_CHECKING:

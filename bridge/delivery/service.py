@@ -25,7 +25,7 @@ from bridge.delivery.judge import Judge
 from bridge.delivery.live_valve import LiveValve
 from bridge.delivery.outbox import Outbox, tally
 from bridge.errors import Refused, Rejected, Transient
-from bridge.ledger.sending import claim_all
+from bridge.ledger.queue import claim_all
 from bridge.records import Later
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import delete, insert, select, update
 
 from bridge.errors import UserError
-from bridge.ledger.schema import claims, events, feeds, history, links, records, waiting
+from bridge.ledger.schema import canaries, claims, events, feeds, history, links, records, waiting
 from bridge.records import State
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def forget(connection: Connection, number: int, *, now: int) -> Forgotten:
 
 
 def _erase(connection: Connection, number: int) -> None:
-    for table in (claims, links, waiting, history):
+    for table in (canaries, claims, links, waiting, history):
         connection.execute(delete(table).where(table.c.record == number))
     connection.execute(update(records).where(records.c.number == number).values(_NOTHING))
 

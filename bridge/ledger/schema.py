@@ -138,9 +138,17 @@ records = Table(
 Index(
     "records_due",
     records.c.feed,
+    records.c.turn,
     records.c.next_try_at,
+    records.c.number,
     sqlite_where=text("state = 'pending'"),
     postgresql_where=text("state = 'pending'"),
+)
+Index(
+    "records_under_way",
+    records.c.feed,
+    sqlite_where=text("claimed_until > 0"),
+    postgresql_where=text("claimed_until > 0"),
 )
 Index(
     "records_waiting",

@@ -1,28 +1,26 @@
-"""Pending records are claimed for sending, and what came of it is settled, a batch at a time.
+"""What came of claimed work is settled, a batch at a time (``queue`` claims it).
 
 ::
 
-    pending ──claim: attempt noted, draft read──> Work ──delivery──> Outcome ──settle──> decided
-
-A claim is noted before anything is sent: a process that dies leaves each record either untouched or
-known to have been tried. A claim ends with its outcome, or after its time where its owner died.
+    pending ──claim──> Work ──delivery──> Outcome ──settle──> decided, or to be sent again
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from sqlalchemy import bindparam, case, delete, func, or_, select, update
 
 from bridge import decision
 from bridge.ledger.batch import Batch
 from bridge.ledger.deliveries import count_delivered
-from bridge.ledger.rows import ROW, among, payload_of, row_of, unpack
+from bridge.ledger.queue import end_claims
+from bridge.ledger.rows import ROW, among, row_of, unpack
 from bridge.ledger.schema import links, records, waiting
 from bridge.ledger.writes import NOTED, TO_SEND
-from bridge.records import Answered, Decision, Later, NotTaken, Reason, State, Waiting, Work
+from bridge.records import Answered, Decision, Later, NotTaken, Reason, State, Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,44 +30,11 @@ if TYPE_CHECKING:
     from bridge.ledger.rows import Feed
     from bridge.records import Draft, LedgerRow, Outcome, Policy
 
-__all__ = ["Claimed", "claim", "claim_all", "give_up_claims", "next_due", "settle"]
-
-FARTHEST: Final = 60 * 60 * 1000
-"""Milliseconds; a record that is due later than that when the ledger is opened is due at once."""
+__all__ = ["settle"]
 
 # Statements are made once: to build one costs ten times as much as to run it for one row.
 
-_FEED = records.c.feed == bindparam("of_feed")
-_DUE = (_FEED, records.c.state == State.PENDING, records.c.gone == 0)
-_CLAIMABLE = (
-    select(records.c.number, records.c.attempts, records.c.failures, waiting.c.body)
-    .join(waiting, (waiting.c.record == records.c.number) & (waiting.c.slot == TO_SEND))
-    .where(*_DUE, records.c.next_try_at <= bindparam("now"), records.c.claimed_until <= bindparam("now"))
-    .order_by(records.c.next_try_at, records.c.number)
-    .limit(bindparam("most"))
-)
-_CLAIM = (
-    update(records)
-    .where(among(records.c.number, "numbers"))
-    .values(attempts=records.c.attempts + 1, claimed_until=bindparam("until"))
-)
-_TOO_FAR = records.c.next_try_at > bindparam("farthest")
-_GIVE_UP = (
-    update(records)
-    .where(_FEED, records.c.state == State.PENDING, or_(records.c.claimed_until > 0, _TOO_FAR))
-    .values(claimed_until=0, next_try_at=case((_TOO_FAR, bindparam("now")), else_=records.c.next_try_at))
-)
-_NEXT_DUE = select(func.min(records.c.next_try_at)).where(*_DUE, records.c.claimed_until == 0)
-_LATER = (
-    update(records)
-    .where(records.c.number == bindparam("row_number"))
-    .values(
-        next_try_at=bindparam("next_try"),
-        failures=records.c.failures + bindparam("failed"),
-        attempts=records.c.attempts - bindparam("taken_back"),
-        claimed_until=0,
-    )
-)
+
 _DELIVERED = records.c.state.in_((State.DELIVERED, State.DRIFTED))
 _SETTLED = (
     update(records)
@@ -95,80 +60,6 @@ _HEIRS = select(records.c.number).where(
 _DROP_HEIRS_DRAFTS = delete(waiting).where(waiting.c.record.in_(_HEIRS))
 
 
-@dataclass(frozen=True, slots=True)
-class Claimed:
-    """What a look for something to send came to.
-
-    Attributes:
-        work: What was claimed.
-        next_due: When it is worth looking again; None where nothing else waits.
-    """
-
-    work: list[Work]
-    next_due: int | None
-
-
-def claim(connection: Connection, feed: Feed, limit: int, *, now: int, until: int) -> list[Work]:
-    """Claim pending records that are due, noting the attempt.
-
-    Args:
-        connection: Inside a writing transaction.
-        feed: Whose records.
-        limit: How many at most.
-        now: The time to compare due times with.
-        until: When the claim ends by itself, should its owner die.
-
-    Returns:
-        The work, the longest due first.
-    """
-    found = connection.execute(_CLAIMABLE, {"of_feed": feed.number, "now": now, "most": limit}).all()
-    if found:
-        connection.execute(_CLAIM, {"numbers": [row.number for row in found], "until": until})
-    return [
-        Work(
-            row.number, feed.stream, payload_of(unpack(row.body, feed.stream)), row.attempts + 1, row.failures
-        )
-        for row in found
-    ]
-
-
-def claim_all(connection: Connection, feeds: Sequence[Feed], limit: int, *, now: int, until: int) -> Claimed:
-    """Claim of several feeds at once: each call waits its turn behind all that is written meanwhile.
-
-    Args:
-        connection: Inside a writing transaction.
-        feeds: Whose records.
-        limit: How many of each at most.
-        now: The time to compare due times with.
-        until: When the claims end by themselves, should their owner die.
-    """
-    work: list[Work] = []
-    moments: list[int | None] = []
-    for feed in feeds:
-        claimed = claim(connection, feed, limit, now=now, until=until)
-        work += claimed
-        moments.append(now if len(claimed) == limit else next_due(connection, feed))
-    return Claimed(work, min((moment for moment in moments if moment is not None), default=None))
-
-
-def next_due(connection: Connection, feed: Feed) -> int | None:
-    """When the next unclaimed pending record is due; None where none waits."""
-    due: int | None = connection.scalar(_NEXT_DUE, {"of_feed": feed.number})
-    return due
-
-
-def give_up_claims(connection: Connection, feed: Feed, *, now: int) -> None:
-    """End all claims of a feed, and waits that have no end: for the one owner, when it opens the ledger.
-
-    Args:
-        connection: Inside a writing transaction.
-        feed: Whose records.
-        now: The time. What is due more than an hour from now is due now: the clock was set back since that
-            was noted, or the wait was so long that one more request after a restart does no harm.
-    """
-    connection.execute(_GIVE_UP, {"of_feed": feed.number, "now": now, "farthest": now + FARTHEST})
-
-
 def settle(
     connection: Connection,
     feed: Feed,
@@ -189,7 +80,7 @@ def settle(
         run: Number of the run that got the answers, 0 for none; None: the one that each record is of, for who
             sends what many sweeps have read.
     """
-    _settle_later(connection, [one for one in outcomes if isinstance(one, Later)])
+    end_claims(connection, feed, outcomes)
     settling = _Settling(connection, feed, policy, now)
     settling.give_back([one.work.number for one in outcomes if isinstance(one, Later) and not one.begun])
     said = [one for one in outcomes if not isinstance(one, Later)]
@@ -205,24 +96,6 @@ def settle(
     settling.drop_merged_drafts()
     count_delivered(connection, feed, [one for one in said if isinstance(one, Answered)], now)
     connection.execute(_SETTLED, {"numbers": numbers, "of_run": run})
-
-
-def _settle_later(connection: Connection, outcomes: Sequence[Later]) -> None:
-    """No answer: due again later; an attempt that never began is taken back."""
-    if not outcomes:
-        return
-    connection.execute(
-        _LATER,
-        [
-            {
-                "row_number": one.work.number,
-                "next_try": one.next_try_at,
-                "failed": int(one.failed),
-                "taken_back": int(not one.begun),
-            }
-            for one in outcomes
-        ],
-    )
 
 
 class _Settling:

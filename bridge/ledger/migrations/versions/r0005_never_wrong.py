@@ -12,6 +12,9 @@ down_revision = "0004"
 branch_labels = None
 depends_on = None
 
+UNANSWERED_WAIT: Final = 150_000
+"""Milliseconds: the default of [trakor] unanswered_wait when this was written."""
+
 _KIND: Final = ("feed", "state", "reason", "gone", "filtered", "remapped", "dismissed")
 _NEW: Final = ", ".join("coalesce(NEW.reason, '')" if name == "reason" else f"NEW.{name}" for name in _KIND)
 _OLD: Final = " AND ".join(
@@ -56,6 +59,13 @@ def _records() -> None:
     for name in ("identifiers", "input"):
         op.add_column("records", _text(name))
     op.add_column("records", sa.Column("merged_by", sa.Text()))
+    op.drop_index("records_due", "records")
+    pending, under_way = sa.text("state = 'pending'"), sa.text("claimed_until > 0")
+    queue = ["feed", "turn", "next_try_at", "number"]
+    op.create_index("records_due", "records", queue, sqlite_where=pending, postgresql_where=pending)
+    op.create_index(
+        "records_under_way", "records", ["feed"], sqlite_where=under_way, postgresql_where=under_way
+    )
 
 
 def _tallies() -> None:
@@ -86,6 +96,21 @@ def _claims() -> None:
     op.add_column("claims", _text("tried"))
     for name in ("unanswered_at", "not_before"):
         op.add_column("claims", _number(name, sa.BigInteger))
+    _move_attempts()
+
+
+def _move_attempts() -> None:
+    """Attempts belong to the claim. What has no answer is not sent again at once: it may be at work still."""
+    held = "claims.record = records.number AND claims.key = records.sent_key AND records.attempts > 0"
+    op.execute(
+        "UPDATE claims SET attempts = records.attempts, tried = records.sent"  # noqa: S608 - constants
+        f" FROM records WHERE {held}"
+    )
+    now = "CAST(strftime('%s', 'now') AS INTEGER) * 1000"
+    op.execute(
+        f"UPDATE claims SET unanswered_at = {now}, not_before = {now} + {UNANSWERED_WAIT}"  # noqa: S608 - constants
+        " WHERE attempts > 0 AND answered = 0"
+    )
 
 
 def _links() -> None:
