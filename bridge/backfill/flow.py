@@ -36,8 +36,8 @@ from bridge.delivery import Delivery, Lane
 from bridge.errors import BridgeError
 from bridge.ledger.care import prune_history, temporary_copy
 from bridge.ledger.opening import open_ledger
-from bridge.ledger.rows import feed_of
 from bridge.ledger.queue import give_up_claims, is_waiting
+from bridge.ledger.rows import feed_of
 from bridge.ledger.sweeps import begin_run, count, end_run, nameless, needing_a_person
 from bridge.naming import Hasher
 from bridge.sync import sweep
@@ -96,7 +96,12 @@ async def backfill(
         plan_of(settings, settings.connections[name], streams, hasher, by_id=False) for name in connections
     ]
     key = ledger_key(settings, make=False)
-    with open_ledger(ledger_path(settings), key, "trakor-bridge backfill") as ledger:
+    with open_ledger(
+        ledger_path(settings),
+        key,
+        "trakor-bridge backfill",
+        keep_sent=settings.ledger.keep == "sealed",
+    ) as ledger:
         how = How(ledger, hasher, restart=restart, limit=limit)
         report = await _run_all(plans, how, stop, watch)
         before = _now() - int(settings.ledger.keep_history * 1000)
@@ -112,7 +117,7 @@ async def rehearse(
     connections: Collection[str],
     stop: asyncio.Event,
     watch: Watch,
-    look: Callable[[Path], None],
+    look: Callable[[Ledger], None],
     limit: int | None = None,
 ) -> Report:
     """A dry run: decide on a temporary copy of the ledger, send nothing, keep nothing.
@@ -125,7 +130,7 @@ async def rehearse(
         connections: Names of connections.
         stop: Set when the user wants it to stop.
         watch: Told how far it is.
-        look: Shown the copy at the end, before it is gone.
+        look: Shown the ledger that was decided on at the end, before it is gone.
         limit: Read so many records of each stream at most.
 
     Returns:
@@ -142,11 +147,16 @@ async def rehearse(
     with (
         TemporaryDirectory(prefix="trakor-bridge-") as folder,
         temporary_copy(ledger_path(settings), Path(folder)) as copy,
-        open_ledger(copy, key, "trakor-bridge backfill --dry-run") as ledger,
+        open_ledger(
+            copy,
+            key,
+            "trakor-bridge backfill --dry-run",
+            keep_sent=settings.ledger.keep == "sealed",
+        ) as ledger,
     ):
         how = How(ledger, hasher, restart=True, limit=limit, dry_run=True)
         report = await _run_all(plans, how, stop, watch)
-        look(copy)
+        look(ledger)
     return report
 
 
@@ -233,7 +243,9 @@ class _Run:
             feeds[stream] = await self._ledger.call(
                 feed_of, self._connection.name, self._connection.scope, stream
             )
-            await self._ledger.call(give_up_claims, feeds[stream], now=_now(), wait=unanswered_wait(self._connection))
+            await self._ledger.call(
+                give_up_claims, feeds[stream], now=_now(), wait=unanswered_wait(self._connection)
+            )
         return feeds
 
     async def _read_only(

@@ -12,7 +12,7 @@
 from bridge.decision.anew import HolderOf, decide_anew
 from bridge.decision.answers import fail, give_back, reject, settle
 from bridge.decision.persons import accept, dismiss, drop, retry
-from bridge.decision.sight import decide, is_stale
+from bridge.decision.sight import decide, is_stale, unchanged
 from bridge.decision.succession import is_living, stands_under, succeed
 
 __all__ = [
@@ -31,4 +31,5 @@ __all__ = [
     "settle",
     "stands_under",
     "succeed",
+    "unchanged",
 ]

@@ -29,7 +29,7 @@ from bridge.records import (
     Waiting,
 )
 
-__all__ = ["decide", "decide_again", "is_stale"]
+__all__ = ["decide", "decide_again", "is_stale", "unchanged"]
 
 _ASKED: Final = frozenset({Reason.EXISTING, Reason.SAME_PARTY})
 
@@ -394,6 +394,11 @@ def _mark_filtered(row: LedgerRow) -> Decision | None:
 def _forget_noted(decision: Decision | None) -> Decision | None:
     """What was noted before does not count once `where` says no."""
     return None if decision is None else replace(decision, waiting=Waiting.UNNOTE, seen=None)
+
+
+def unchanged(row: LedgerRow) -> Decision:
+    """A record stays just as it is."""
+    return _stay(row, filtered=row.filtered)
 
 
 def _stay(row: LedgerRow, *, filtered: bool = False, event: str = "") -> Decision:

@@ -69,7 +69,7 @@ class Judge:
         most_rejections: So many different ones stop a stream.
     """
 
-    def __init__(  # noqa: PLR0913 - it is handed all that it works with
+    def __init__(
         self,
         retry_first: float,
         retry_max: float,

@@ -82,4 +82,6 @@ class Trials:
 
     def next_at(self, without: Collection[Stream]) -> float:
         """When the next record is to be tried."""
-        return min((state.next_at for one, state in self.stopped.items() if one not in without), default=math.inf)
+        return min(
+            (state.next_at for one, state in self.stopped.items() if one not in without), default=math.inf
+        )

@@ -19,7 +19,7 @@ from sqlalchemy import bindparam, func, select
 from bridge.decision import is_living, stands_under, succeed
 from bridge.ledger.after import after
 from bridge.ledger.holders import Holders
-from bridge.ledger.rows import KNOWN, row_of
+from bridge.ledger.rows import KNOWN, row_of, texts_of
 from bridge.ledger.schema import records
 from bridge.ledger.succession import Succession
 from bridge.ledger.writes import NOTED, SAID, TO_SEND, Writes
@@ -270,21 +270,20 @@ class Batch:
 
     def _move_to_content(self, decision: Decision, row: LedgerRow) -> None:
         """What waited to be sent is what Trakor has; of one that was there before only the name is known."""
-        stored = self.writes.stored(row).get(TO_SEND)
-        if stored is not None and row.trakor_id is not None:
-            self._write_text(decision, stored.draft.named(stored.send_as).fields(), row)
-        self.writes.remove(row.number, but_noted=True)
+        if row.trakor_id is not None and decision.content:
+            self.writes.move_text(row, row.trakor_id)
+        elif row.trakor_id is not None:
+            stored = self.writes.stored(row).get(TO_SEND)
+            if stored is not None:
+                self.writes.text(row, row.trakor_id, [stored.send_as])
+        self.writes.remove_sent(row.number)
 
     def _learn(self, decision: Decision, seen: Draft, row: LedgerRow) -> None:
         """What Trakor has is what the draft says."""
         name = seen.qualified_name if row.sent_key == seen.qualified_key else seen.payload.name
-        self._write_text(decision, seen.named(name).fields(), row)
-        self.writes.remove(row.number)
-
-    def _write_text(self, decision: Decision, fields: dict[str, str], row: LedgerRow) -> None:
         if row.trakor_id is not None:
-            texts = list(fields.values()) if decision.content else [fields["name"]]
-            self.writes.text(row, row.trakor_id, texts)
+            self.writes.text(row, row.trakor_id, texts_of(seen, name) if decision.content else [name])
+        self.writes.remove(row.number)
 
 
 _OF_NUMBER = KNOWN.where(records.c.number == bindparam("of_number"))

@@ -59,7 +59,8 @@ _KEPT = (
     .order_by(canaries.c.at.desc(), canaries.c.record)
 )
 _NOT_FIT = delete(canaries).where(
-    _FEED, canaries.c.record.not_in(select(records.c.number).where(*_FIT, records.c.number == canaries.c.record))
+    _FEED,
+    canaries.c.record.not_in(select(records.c.number).where(*_FIT, records.c.number == canaries.c.record)),
 )
 _STALE = select(func.count()).select_from(canaries).where(_FEED, canaries.c.at > bindparam("since"))
 _CANDIDATES = select(records.c.number, records.c.source_id).where(

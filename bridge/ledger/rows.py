@@ -28,7 +28,7 @@ from bridge.records import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Sequence
 
     from sqlalchemy import ColumnElement, Connection, Row, Table
 
@@ -43,6 +43,7 @@ __all__ = [
     "among",
     "damaged",
     "feed_of",
+    "keeps_sent",
     "pack",
     "pack_identifiers",
     "payload_of",
@@ -79,6 +80,11 @@ def sealer_of(connection: Connection) -> Sealer:
     """What seals and opens text in this ledger: whoever opened it put it there."""
     sealer: Sealer = connection.info["sealer"]
     return sealer
+
+
+def keeps_sent(connection: Connection) -> bool:
+    """Whether what was sent stays, sealed."""
+    return bool(connection.info.get("keeps_sent"))
 
 
 class Stored(NamedTuple):

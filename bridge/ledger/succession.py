@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import bindparam, delete, select, update
 
 from bridge.ledger.rows import pack, sealer_of, texts_of
-from bridge.ledger.schema import canaries, claims, contents, links, records, waiting
+from bridge.ledger.schema import canaries, claims, contents, links, records
 from bridge.ledger.writes import NOTED, TO_SEND
 from bridge.records import LedgerRow, MergedBy, Origin, State
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Row
+    from sqlalchemy import BindParameter, Connection, Row
 
     from bridge.ledger.rows import Feed
     from bridge.ledger.writes import Writes
@@ -128,7 +128,7 @@ class Succession:
         return left
 
 
-_OLD = bindparam("old")
+_OLD: BindParameter[int] = bindparam("old")
 _CLAIM_OF = select(claims.c.attempts, claims.c.tried).where(
     claims.c.space == bindparam("of_space"), claims.c.key == bindparam("of_key")
 )

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, case, delete, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from bridge import naming
+from bridge.errors import LedgerError
 from bridge.ledger.bulk import run_for_all
-from bridge.ledger.rows import Stored, pack, pack_identifiers, sealer_of, texts_of, unpack
+from bridge.ledger.rows import Stored, keeps_sent, pack, pack_identifiers, sealer_of, texts_of, unpack
 from bridge.ledger.schema import claims, contents, history, links, records, rules, waiting
+from bridge.records import State
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
     from bridge.ledger.rows import Feed
     from bridge.records import Draft, FieldHashes, LedgerRow, Rules
 
-__all__ = ["NOTED", "SAID", "TO_SEND", "Writes"]
+__all__ = ["NOTED", "SAID", "TO_SEND", "Writes", "number_of_rules"]
 
 TO_SEND = 0
 """The slot of the draft that is to be sent, or that a person decides on."""
@@ -30,6 +33,9 @@ NOTED = 1
 
 SAID = 2
 """The slot of what Trakor said of a record that it did not take."""
+
+_SHOWN = frozenset({State.MERGED, State.DROPPED})
+"""States in which a record is not sent, and a person is shown whose it is."""
 
 _GOVERNED = (
     "state", "reason", "gone", "filtered", "remapped", "dismissed", "given", "retry", "key", "sent_key", "sent",
@@ -74,11 +80,19 @@ _CONTENT = (
     .where(links.c.space == bindparam("of_space"), links.c.trakor_id == bindparam("of_id"))
     .values(sent=bindparam("now_sent"))
 )
-_TEXT = upsert(contents).on_conflict_do_update(
-    index_elements=["space", "trakor_id"], set_={"body": upsert(contents).excluded.body}
+_TEXTS = upsert(contents)
+_TEXT = _TEXTS.on_conflict_do_update(
+    index_elements=["space", "trakor_id"], set_={"body": _TEXTS.excluded.body}
+)
+_TO_BE_SENT = select(bindparam("of_space"), bindparam("of_id"), waiting.c.body).where(
+    waiting.c.record == bindparam("of"), waiting.c.slot == TO_SEND
+)
+_MOVE_TEXT = _TEXTS.from_select(["space", "trakor_id", "body"], _TO_BE_SENT).on_conflict_do_update(
+    index_elements=["space", "trakor_id"], set_={"body": _TEXTS.excluded.body}
 )
 _REMOVE = delete(waiting).where(waiting.c.record == bindparam("of"))
 _REMOVE_NOTED = _REMOVE.where(waiting.c.slot == NOTED)
+_REMOVE_SENT = _REMOVE.where(waiting.c.slot != NOTED)
 _STORE = upsert(waiting).on_conflict_do_update(
     index_elements=["record", "slot"],
     set_={"body": upsert(waiting).excluded.body, "meta": upsert(waiting).excluded.meta},
@@ -102,7 +116,7 @@ class Writes:
         self._now = now
         self._by = by
         self._sealer = sealer_of(connection)
-        self._keeps_text = keeps_text(connection)
+        self._keeps_text = keeps_sent(connection)
         self._inserts: list[dict[str, Any]] = []
         self._updates: list[dict[str, Any]] = []
         self._claims: list[dict[str, Any]] = []
@@ -111,11 +125,13 @@ class Writes:
         self._links: list[dict[str, Any]] = []
         self._contents: list[dict[str, Any]] = []
         self._texts: list[dict[str, Any]] = []
+        self._moved: list[dict[str, Any]] = []
         self._rules: dict[tuple[str, str, str], int] = {("", "", ""): 0}
         self._stored: list[dict[str, Any]] = []
         self._storing: set[int] = set()
         self._removed: list[dict[str, Any]] = []
         self._unnoted: list[dict[str, Any]] = []
+        self._unsent: list[dict[str, Any]] = []
         self._lines: list[dict[str, Any]] = []
 
     def row(self, row: LedgerRow, *, known: bool, claims_anew: bool, read: str | None) -> None:
@@ -142,6 +158,11 @@ class Writes:
         if key not in self._rules:
             self._rules[key] = number_of_rules(self._connection, made_by)
         return self._rules[key]
+
+    def move_text(self, row: LedgerRow, trakor_id: str) -> None:
+        """What waited to be sent is what Trakor has under an id: sealed as it is, for the place is the same."""
+        if self._keeps_text:
+            self._moved.append({"of_space": self._feed.space, "of_id": trakor_id, "of": row.number})
 
     def claim(self, number: int, key: str) -> None:
         """A record claims a name. One that it holds already stays as it is."""
@@ -192,6 +213,17 @@ class Writes:
         body = self._sealer.seal(list(texts), self._feed.place(row.id))
         self._stored.append({"record": row.number, "slot": slot, "body": body, "meta": meta})
 
+    def done(self, row: LedgerRow) -> None:
+        """No draft of a record waits any more; its text stays where the user wants that, and it is of use."""
+        if self._keeps_text and row.state in _SHOWN:
+            self.remove_noted(row.number)
+        else:
+            self.remove(row.number)
+
+    def may_keep(self, row: LedgerRow) -> bool:
+        """Whether the text of a record is kept beside what Trakor has of it."""
+        return self._keeps_text or row.state is not State.DELIVERED
+
     def remove(self, number: int) -> None:
         """No draft of a record waits any more."""
         self._let_be_stored(number)
@@ -201,6 +233,11 @@ class Writes:
         """The draft that was seen while another one was in flight no longer waits."""
         self._let_be_stored(number)
         self._unnoted.append({"of": number})
+
+    def remove_sent(self, number: int) -> None:
+        """What was to be sent no longer waits; what was noted meanwhile does."""
+        self._let_be_stored(number)
+        self._unsent.append({"of": number})
 
     def _let_be_stored(self, number: int) -> None:
         """All drafts are removed before any is stored: one that is stored already has to be first."""
@@ -219,10 +256,11 @@ class Writes:
         found = select(waiting.c.slot, waiting.c.meta, waiting.c.body).where(
             waiting.c.record == row.number, waiting.c.slot != SAID
         )
-        return {
-            kept.slot: unpack(self._sealer, self._feed, row.id, kept.meta, kept.body)
-            for kept in self._connection.execute(found)
-        }
+        stored = {}
+        for kept in self._connection.execute(found):
+            with suppress(LedgerError):  # a draft that is damaged is as good as none
+                stored[kept.slot] = unpack(self._sealer, self._feed, row.id, kept.meta, kept.body)
+        return stored
 
     def flush(self) -> None:
         """Write what was gathered, in the order in which the tables depend on each other."""
@@ -235,8 +273,10 @@ class Writes:
             (_LINK, self._links),
             (_CONTENT, self._contents),
             (_TEXT, self._texts),
+            (_MOVE_TEXT, self._moved),
             (_REMOVE, self._removed),
             (_REMOVE_NOTED, self._unnoted),
+            (_REMOVE_SENT, self._unsent),
             (_STORE, self._stored),
             (_LINE, self._lines),
         ):
