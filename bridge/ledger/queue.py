@@ -92,9 +92,9 @@ _CLAIMABLE = (
     .join(waiting, (waiting.c.record == records.c.number) & (waiting.c.slot == TO_SEND))
     .where(
         *_TO_BE_SENT,
-        _TRY_AT <= bindparam("now"),
+        bindparam("now") >= _TRY_AT,
         records.c.claimed_until <= bindparam("now"),
-        _NOT_BEFORE <= bindparam("now"),
+        bindparam("now") >= _NOT_BEFORE,
     )
     .order_by(records.c.turn, records.c.next_try_at, records.c.number)
     .limit(bindparam("most"))
@@ -141,12 +141,12 @@ _NEXT_DUE = (
     .join(claims, _OWN_CLAIM)
     .where(*_UNCLAIMED)
 )
-_NEXT_BUT_UNANSWERED = _NEXT_DUE.where(_NOT_BEFORE <= bindparam("now"))
+_NEXT_BUT_UNANSWERED = _NEXT_DUE.where(bindparam("now") >= _NOT_BEFORE)
 _AWAITED = (
-    select(func.count(), func.min(claims.c.not_before))
+    select(func.count(), func.max(claims.c.not_before))
     .select_from(records)
     .join(claims, _OWN_CLAIM)
-    .where(*_UNCLAIMED, _NOT_BEFORE > bindparam("now"))
+    .where(*_UNCLAIMED, bindparam("now") < _NOT_BEFORE)
 )
 _IS_WAITING = select(records.c.number).join(claims, _OWN_CLAIM).where(*_UNCLAIMED).limit(1)
 _LATER = (
@@ -168,7 +168,7 @@ class Awaited:
 
     Attributes:
         number: How many.
-        until: When the first of them may be sent again; 0 where there is none.
+        until: When the last of them may be sent again; 0 where there is none.
     """
 
     number: int = 0
@@ -213,9 +213,7 @@ def claim(
     if not found:
         return []
     connection.execute(_CLAIM, {"numbers": [row.number for row in found], "until": until})
-    attempts = [
-        {"of_space": feed.space, "of_key": row.key, "sent": row.sent, "moment": now} for row in found
-    ]
+    attempts = [{"of_space": feed.space, "of_key": row.key, "sent": row.sent, "moment": now} for row in found]
     run_for_all(connection, _ATTEMPT, attempts)
     return [_work(feed, row) for row in found]
 
@@ -312,7 +310,7 @@ def awaited(connection: Connection, feeds: Sequence[Feed], *, now: int, waits: W
     """
     found = [connection.execute(_AWAITED, _known(feed, now, waits)).one() for feed in feeds]
     number = sum(count for count, _ in found)
-    return Awaited(number, min((until for _, until in found if until is not None), default=0))
+    return Awaited(number, max((until for _, until in found if until is not None), default=0))
 
 
 def give_up_claims(connection: Connection, feed: Feed, *, now: int, wait: int) -> None:

@@ -19,7 +19,7 @@ from bridge.ledger.deliveries import count_delivered
 from bridge.ledger.queue import end_claims
 from bridge.ledger.rows import ROW, among, row_of, unpack
 from bridge.ledger.schema import links, records, waiting
-from bridge.ledger.writes import NOTED, TO_SEND
+from bridge.ledger.writes import NOTED
 from bridge.records import Answered, Decision, Later, NotTaken, Reason, State, Waiting
 
 if TYPE_CHECKING:
