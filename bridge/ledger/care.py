@@ -200,11 +200,12 @@ _PROMISES: Final = (
     ),
     (
         "claims",
-        "whatever is pending or delivered holds the claim on its name",
+        "whatever is pending or delivered holds the claim on its name, unless two scopes became one",
         (
             "SELECT count(*) FROM records r JOIN feeds f ON f.number = r.feed "
             "WHERE r.state IN ('pending', 'delivered', 'drifted') AND r.gone = 0 AND NOT EXISTS "
-            "(SELECT 1 FROM claims c WHERE c.space = f.space AND c.key = r.sent_key AND c.record = r.number)"
+            "(SELECT 1 FROM claims c WHERE c.space = f.space AND c.key = r.sent_key AND (c.record = r.number "
+            "OR (c.answered = 1 AND r.state <> 'pending')))"
         ),
     ),
     (

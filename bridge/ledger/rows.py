@@ -7,22 +7,12 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
-from sqlalchemy import (
-    Integer,
-    Text,
-    bindparam,
-    delete,
-    exists,
-    func,
-    literal,
-    select,
-    type_coerce,
-    update,
-)
+from sqlalchemy import Integer, Text, bindparam, func, select, type_coerce
 from sqlalchemy.dialects.sqlite import JSON
 
 from bridge import naming
-from bridge.ledger.schema import claims, feeds, links, records, spaces
+from bridge.ledger.moving import move
+from bridge.ledger.schema import feeds, records, spaces
 from bridge.records import Draft, LedgerRow, Origin, Party, Product, Reason, State, Stream
 
 if TYPE_CHECKING:
@@ -75,36 +65,8 @@ def feed_of(connection: Connection, name: str, scope: str, stream: Stream) -> Fe
         number = _number(connection, feeds, {"connection": name, "stream": str(stream), "space": space})
         return Feed(number, name, stream, space)
     if known.space != space:
-        _move(connection, known.number, known.space, space)
+        move(connection, known.number, known.space, space)
     return Feed(known.number, name, stream, space)
-
-
-def _move(connection: Connection, feed: int, old: int, new: int) -> None:
-    """The user gave the scope another name: what the feed's records have, they have there from now on.
-
-    Without that each of their names would look free, and a second record would be given the first one's
-    party in silence. A name that another record has there already stays that one's: whatever is to be sent
-    under it is decided anew when it is seen. Names that Trakor answered for stay taken in the old space, too.
-    """
-    of_feed = select(records.c.number).where(records.c.feed == feed)
-    had = (claims.c.space == old, claims.c.record.in_(of_feed))
-    taken, elsewhere = claims.alias(), links.alias()
-    free = ~exists().where(taken.c.space == new, taken.c.key == claims.c.key)
-    wanted = select(literal(new), claims.c.key, claims.c.record, claims.c.answered).where(*had, free)
-    connection.execute(claims.insert().from_select(["space", "key", "record", "answered"], wanted))
-    lost = exists().where(
-        *had, claims.c.record == records.c.number, claims.c.key == records.c.sent_key
-    ) & exists().where(
-        taken.c.space == new, taken.c.key == records.c.sent_key, taken.c.record != records.c.number
-    )
-    unanswered = (records.c.feed == feed, records.c.trakor_id.is_(None))
-    connection.execute(update(records).where(*unanswered, lost).values(key="", sent_key=""))
-    connection.execute(delete(claims).where(*had, claims.c.answered == 0))
-    unlinked = ~exists().where(elsewhere.c.space == new, elsewhere.c.trakor_id == links.c.trakor_id)
-    connection.execute(
-        update(links).where(links.c.space == old, links.c.record.in_(of_feed), unlinked).values(space=new)
-    )
-    connection.execute(update(feeds).where(feeds.c.number == feed).values(space=new))
 
 
 def _number(connection: Connection, table: Table, values: dict[str, object]) -> int:
