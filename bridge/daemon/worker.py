@@ -108,7 +108,8 @@ class Worker:
         feeds = {}
         for stream in plan.queries:
             feeds[stream] = await ledger.call(feed_of, plan.connection.name, plan.connection.scope, stream)
-            await ledger.call(give_up_claims, feeds[stream], now=now)
+            wait = int(pace_of(plan.connection).unanswered_wait * 1000)
+            await ledger.call(give_up_claims, feeds[stream], now=now, wait=wait)
         return feeds
 
     def wish(self) -> None:

@@ -42,8 +42,8 @@ MOST_FAILURES: Final = 8
 """So many failures of its own while others passed, and a record is rejected."""
 
 WEIGHT_OF_A_TIME_OUT: Final = 3
-"""A time-out weighs as much as so many other failures, so that three of them are enough: each takes as long as
-a request may, and keeps its name waiting afterwards."""
+"""A time-out weighs as much as so many other failures, so that three are enough: each takes as long as a
+request may, and keeps its name waiting afterwards."""
 
 MOST_REJECTIONS: Final = 20
 """So many different records turned down, and none taken since, are not that many poison records."""

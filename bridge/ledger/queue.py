@@ -148,7 +148,7 @@ _NEXT_DUE = (
 )
 _NEXT_BUT_UNANSWERED = _NEXT_DUE.where(bindparam("now") >= _NOT_BEFORE)
 _AWAITED = (
-    select(func.count(), func.min(claims.c.not_before))
+    select(func.count(), func.max(claims.c.not_before))
     .select_from(records)
     .join(claims, _OWN_CLAIM)
     .where(*_UNCLAIMED, bindparam("now") < _NOT_BEFORE)
@@ -172,7 +172,7 @@ class Awaited:
 
     Attributes:
         number: How many.
-        until: When the first of them may be sent again; 0 where there is none.
+        until: When the last of them may be sent again; 0 where there is none.
     """
 
     number: int = 0
@@ -344,7 +344,7 @@ def awaited(connection: Connection, feeds: Sequence[Feed], *, now: int, waits: W
     """
     found = [connection.execute(_AWAITED, _known(feed, now, waits)).one() for feed in feeds]
     number = sum(count for count, _ in found)
-    return Awaited(number, min((until for _, until in found if until is not None), default=0))
+    return Awaited(number, max((until for _, until in found if until is not None), default=0))
 
 
 def give_up_claims(connection: Connection, feed: Feed, *, now: int, wait: int) -> None:
