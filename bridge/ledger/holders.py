@@ -6,12 +6,12 @@ from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, func, or_, select
+from sqlalchemy import bindparam, func, select
 
 from bridge.decision import stands_under
 from bridge.errors import LedgerError
 from bridge.ledger.rows import KNOWN, among, row_of, unpack_identifiers
-from bridge.ledger.schema import claims, links, records, sweeps
+from bridge.ledger.schema import claims, feeds, links, records, sweeps
 from bridge.records import Holder, LedgerRow, Origin, State
 
 if TYPE_CHECKING:
@@ -140,8 +140,9 @@ _CLAIMED = (
 )
 _ROWS = KNOWN.where(among(records.c.number, "numbers"))
 _MERGED = select(records.c.merged_into, records.c.identifiers).where(
-    among(records.c.merged_into, "numbers"), or_(records.c.state == State.MERGED)
+    among(records.c.merged_into, "numbers"), records.c.state == State.MERGED
 )
 _OPEN_SWEEP = select(func.min(sweeps.c.began_at)).where(
-    sweeps.c.ended_at.is_(None), sweeps.c.feed.in_(select(records.c.feed).where(records.c.number < 0))
+    sweeps.c.ended_at.is_(None),
+    sweeps.c.feed.in_(select(feeds.c.number).where(feeds.c.space == bindparam("of_space"))),
 )

@@ -282,19 +282,20 @@ def listing(
             yield found
 
 
+_LATEST = links.alias("latest")
 _NEWEST_LINK = (
-    select(links.c.trakor_id.concat("\n").concat(links.c.sku))
-    .where(links.c.record == records.c.number)
-    .order_by(links.c.at.desc())
+    select(_LATEST.c.trakor_id.concat("\n").concat(_LATEST.c.sku))
+    .where(_LATEST.c.record == records.c.number)
+    .order_by(_LATEST.c.at.desc())
     .limit(1)
     .scalar_subquery()
     .label("link")
 )
 _NEWEST_CONTENT = (
     select(contents.c.body)
-    .join(links, (links.c.space == contents.c.space) & (links.c.trakor_id == contents.c.trakor_id))
-    .where(links.c.record == records.c.number)
-    .order_by(links.c.at.desc())
+    .join(_LATEST, (_LATEST.c.space == contents.c.space) & (_LATEST.c.trakor_id == contents.c.trakor_id))
+    .where(_LATEST.c.record == records.c.number)
+    .order_by(_LATEST.c.at.desc())
     .limit(1)
     .scalar_subquery()
     .label("content_body")

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from bridge.records.drafts import Rules
+from bridge.records.drafts import NO_RULES
 
 if TYPE_CHECKING:
-    from bridge.records.drafts import FieldHashes
+    from bridge.records.drafts import FieldHashes, Rules
     from bridge.records.words import MergedBy, Origin, Reason, State
 
 __all__ = ["Claim", "Decision", "Holder", "LedgerRow", "Policy", "Waiting"]
@@ -72,7 +72,7 @@ class LedgerRow:
     content: FieldHashes = field(default_factory=dict)
     seen: FieldHashes | None = None
     identifiers: FieldHashes = field(default_factory=dict)
-    rules: Rules = Rules("", "", "")
+    rules: Rules = NO_RULES
     read_at: int = 0
     attempts: int = 0
     tried: FieldHashes = field(default_factory=dict)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,6 +86,10 @@ class Rules:
     text: str = ""
 
 
+NO_RULES: Final = Rules("", "", "")
+"""What is not known to have been made by any rules of today."""
+
+
 @dataclass(frozen=True, slots=True)
 class Draft:
     """A record that could be sent: mapped, its name made fit, nothing decided yet.
@@ -118,7 +122,7 @@ class Draft:
     hashes: FieldHashes
     read_at: int
     first_hashes: FieldHashes = field(default_factory=dict)
-    rules: Rules = Rules("", "", "")
+    rules: Rules = NO_RULES
     input: str = ""
     before: Draft | Unsendable | None = None
 
@@ -147,6 +151,6 @@ class Unsendable:
     field: str
     detail: str
     read_at: int
-    rules: Rules = Rules("", "", "")
+    rules: Rules = NO_RULES
     input: str = ""
     before: Draft | Unsendable | None = None

@@ -79,7 +79,7 @@ async def _drafts_of(
     """Map some records, and let the loop see to what waits meanwhile."""
     drafts: list[Draft | Unsendable] = []
     for at in range(0, len(part), MAPPED_AT_ONCE):
-        for record in part[at : at + MAPPED_AT_ONCE]:
-            drafts.append(mapper(record, mapper.former(maps.get(record.id))))
+        some = part[at : at + MAPPED_AT_ONCE]
+        drafts += [mapper(record, mapper.former(maps.get(record.id))) for record in some]
         await asyncio.sleep(0)
     return drafts
