@@ -42,7 +42,7 @@ _SURVEY = text(
     " r.rules = :of_rules AND r.input = json_extract(seen.value, '$[1]') AND r.input <> ''"
     " AND r.state IN ('delivered', 'merged', 'skipped') AND r.gone = 0 AND r.retry = 0 AS unchanged"
     " FROM json_each(:seen) AS seen"
-    " JOIN records AS r ON r.feed = :of_feed AND r.source_id = json_extract(seen.value, '$[0]')"
+    " CROSS JOIN records AS r ON r.feed = :of_feed AND r.source_id = json_extract(seen.value, '$[0]')"
 )
 _MAPS = select(rules.c.number, rules.c.map, rules.c.text)
 _SEEN = {
