@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from books import KEEPING
 from bridge.ledger.engine import reading, writing
 from bridge.ledger.events import due_events, finish_events, keep_events
 from bridge.ledger.opening import prepare
@@ -50,7 +51,7 @@ def two(desk: Desk) -> Desk:
 def ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A ledger that got four webhooks: one waits, one is done, two could not be understood."""
     path = tmp_path_factory.mktemp("events") / "ledger.db"
-    prepare(path)
+    prepare(path, KEEPING)
     with writing(path) as connection:
         keep_events(
             connection,

@@ -21,14 +21,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from graphql import build_schema, graphql_sync
 
+from books import KEEPING
 from bridge.decision import decide
 from bridge.ledger.care import back_up
 from bridge.ledger.engine import writing
 from bridge.ledger.observing import Sight, observe
 from bridge.ledger.opening import prepare
+from bridge.ledger.queue import claim
 from bridge.ledger.reading import Wanted, listing, standing_of
 from bridge.ledger.rows import feed_of
-from bridge.ledger.queue import claim
 from bridge.naming import Hasher
 from bridge.records import Record, State, Stream
 from bridge.settings import load
@@ -130,7 +131,7 @@ def served(query: ListQuery, stream: Stream, records: tuple[dict[str, Any], ...]
 def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A ledger with its tables and nothing in them, made once."""
     path = tmp_path_factory.mktemp("empty") / "ledger.db"
-    prepare(path)
+    prepare(path, KEEPING)
     return path
 
 

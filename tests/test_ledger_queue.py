@@ -51,9 +51,7 @@ def claim(book: Book) -> list[Work]:
 def due(book: Book, *, patient: bool = True) -> int | None:
     """When it is worth looking again."""
     return book.write(
-        lambda connection: queue.next_due(
-            connection, book.feed, now=book.now, waits=WAITS, patient=patient
-        )
+        lambda connection: queue.next_due(connection, book.feed, now=book.now, waits=WAITS, patient=patient)
     )
 
 
@@ -117,9 +115,7 @@ def test_what_is_awaited_is_counted(book: Book) -> None:
     ann, bo, cy = in_flight(book, "Ann", "Bo", "Cy")
     book.settle(silent(book, ann), silent(book, bo), later(cy, book.now + 500))
     until = max(found.not_before for found in of_claims(book))
-    found = book.write(
-        lambda connection: queue.awaited(connection, [book.feed], now=book.now, waits=WAITS)
-    )
+    found = book.write(lambda connection: queue.awaited(connection, [book.feed], now=book.now, waits=WAITS))
     assert (found.number, found.until) == (2, until)
 
 

@@ -21,7 +21,7 @@ from bridge.ledger.bulk import run_for_all
 from bridge.ledger.rows import among, sealer_of, unpack
 from bridge.ledger.schema import claims, history, records, waiting
 from bridge.ledger.writes import TO_SEND
-from bridge.records import Answered, Later, Reason, State, Work
+from bridge.records import Answered, Later, NotTaken, Reason, State, Work
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -376,7 +376,8 @@ def end_claims(connection: Connection, feed: Feed, outcomes: Sequence[Outcome]) 
     later = [_put_back(one) for one in outcomes if isinstance(one, Later)]
     if later:
         run_for_all(connection, _LATER, later)
-    ended = [_ended(feed, one) for one in outcomes if one.work.key]
+    # What was answered is ended with its answer (``Writes.answer``).
+    ended = [_ended(feed, one) for one in outcomes if one.work.key and not isinstance(one, Answered)]
     if ended:
         run_for_all(connection, _END_CLAIM, ended)
 
@@ -391,9 +392,9 @@ def _put_back(one: Later) -> dict[str, int]:
     }
 
 
-def _ended(feed: Feed, outcome: Outcome) -> dict[str, int | str]:
-    """What an outcome says of the claim. An answer of the record leaves no attempt open."""
-    silence = None if isinstance(outcome, Answered) else outcome.silence
+def _ended(feed: Feed, outcome: Later | NotTaken) -> dict[str, int | str]:
+    """What an outcome says of the claim."""
+    silence = outcome.silence
     since = outcome.work.unanswered_at if isinstance(outcome, Later) else 0
     return {
         "of_space": feed.space,
