@@ -20,6 +20,7 @@ from bridge.records import (
     Policy,
     Product,
     Reason,
+    Silence,
     State,
     Stream,
     Unsendable,

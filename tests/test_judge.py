@@ -1,11 +1,12 @@
 """Whose fault it is: nothing is held against a record before something else has told."""
 
 from __future__ import annotations
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.delivery.judge import MOST_FAILURES, MOST_REJECTIONS, Judge
 from bridge.delivery.evidence import Evidence
+from bridge.delivery.judge import MOST_FAILURES, MOST_REJECTIONS, Judge
 from bridge.errors import NeverSent, Refused, Rejected, Transient, Unanswered
 from bridge.records import Answered, Later, NotTaken, Outcome, Product, Silence, Stream, Work
 from builders import answer, of, work

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
 
     from bridge.delivery.ports import Destination, Lane, Pace, Settled, Trouble
-    from bridge.delivery.trials import Stopped
+    from bridge.delivery.stopped import Stopped
     from bridge.ledger.engine import Ledger
     from bridge.ledger.queue import Awaited
     from bridge.records import Outcome, Stream, Work
