@@ -266,7 +266,7 @@ class Delivery:
         """Send one record of a stopped stream; each time another one."""
         self._verdicts.trials.postpone(stream, self._valve.now())
         claimed = await self._intake.one(self._verdicts.lanes[stream])
-        if claimed.next_due is None and not claimed.work:
+        if claimed.next_due is None and not claimed.work and self._outbox.empty:
             self._verdicts.resume(stream)
         for work in claimed.work:
             if self._ending or not self._verdicts.lets_begin(stream):
