@@ -248,6 +248,7 @@ class Delivery:
 
     def _start_senders(self) -> None:
         if (stream := self._trial()) is not None:
+            self._verdicts.trials.postpone(stream, self._valve.now())
             self._start(self._try(stream))
         while (work := self._next(len(self._senders))) is not None:
             self._start(self._send_on(work))
@@ -264,8 +265,9 @@ class Delivery:
 
     async def _try(self, stream: Stream) -> None:
         """Send one record of a stopped stream; each time another one."""
-        self._verdicts.trials.postpone(stream, self._valve.now())
-        claimed = await self._intake.one(self._verdicts.lanes[stream])
+        if (lane := self._verdicts.lanes.get(stream)) is None:
+            return  # all sending was refused meanwhile
+        claimed = await self._intake.one(lane)
         if claimed.next_due is None and not claimed.work and self._outbox.empty:
             self._verdicts.resume(stream)
         for work in claimed.work:
