@@ -1,4 +1,4 @@
-"""The installed command against a Trakor that is odd: twins, one record that starves all, a burst of rejections."""
+"""The installed command against an odd Trakor: twins, one record that starves all, many rejections."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ async def daemon(begin: Begin) -> tuple[Process, str]:
 
 async def arrives(bridge: Bridge, http: aiohttp.ClientSession, address: str, name: str) -> None:
     """A new contact, told by a webhook, is in Trakor soon."""
-    new = bridge.sandbox.contacts.add(name, email=f"{name.split()[0].lower()}@example.com")
+    new = bridge.sandbox.contacts.add(name, email=f"{name.split(maxsplit=1)[0].lower()}@example.com")
     async with http.post(address, json={"id": new}) as answer:
         assert answer.status == 202
     await bridge.sandbox.trakor.wait_for(lambda: name in bridge.sandbox.trakor.parties, timeout=LONG)

@@ -110,7 +110,7 @@ class Intake:
             notice: Called when it is claimed, or could not be.
         """
         if self.has_room and self.next_look <= asyncio.get_running_loop().time():
-            # Before the task begins: whoever wakes it meanwhile may know of more than it is going to look for.
+            # Before the task begins: whoever wakes it meanwhile may know of more than it looks for.
             self.next_look = math.inf
             self._claiming = asyncio.create_task(self._claim(lanes, min(BATCH, 2 * max(1, allowed))))
             self._claiming.add_done_callback(notice)
