@@ -31,7 +31,8 @@ def in_flight(book: Book, *names: str) -> list[Work]:
 
 def of_claims(book: Book) -> list[Any]:
     """The claims as they stand, in the order of their records."""
-    return book.write(lambda connection: connection.execute(select(claims).order_by(claims.c.record)).all())
+    found = select(claims).order_by(claims.c.record)
+    return book.write(lambda connection: list(connection.execute(found)))
 
 
 def silent(book: Book, sent: Work, wait: int = 2_000) -> Later:

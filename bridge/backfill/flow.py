@@ -42,8 +42,8 @@ from bridge.delivery import Delivery, Lane
 from bridge.errors import BridgeError
 from bridge.ledger.care import prune_history, temporary_copy
 from bridge.ledger.opening import open_ledger
-from bridge.ledger.rows import feed_of
 from bridge.ledger.queue import NOTHING, give_up_claims, is_waiting
+from bridge.ledger.rows import feed_of
 from bridge.ledger.sweeps import begin_run, count, end_run, nameless, needing_a_person
 from bridge.naming import Hasher
 from bridge.sync import sweep
@@ -251,12 +251,8 @@ class _Run:
             feeds[stream] = await self._ledger.call(
                 feed_of, self._connection.name, self._connection.scope, stream
             )
-            await self._ledger.call(
-                give_up_claims,
-                feeds[stream],
-                now=_now(),
-                wait=int(pace_of(self._connection).unanswered_wait * 1000),
-            )
+            wait = pace_of(self._connection).silence
+            await self._ledger.call(give_up_claims, feeds[stream], now=_now(), wait=wait)
         return feeds
 
     async def _read_only(

@@ -21,7 +21,7 @@ from bridge.ledger.bulk import run_for_all
 from bridge.ledger.rows import among, sealer_of, unpack
 from bridge.ledger.schema import claims, history, records, waiting
 from bridge.ledger.writes import TO_SEND
-from bridge.records import Answered, Later, NotTaken, Reason, State, Work
+from bridge.records import Answered, Later, Reason, State, Work
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
 
     from bridge.ledger.rows import Feed
-    from bridge.records import Outcome
+    from bridge.records import NotTaken, Outcome
     from bridge.sealing import Sealer
 
 __all__ = [
@@ -393,13 +393,12 @@ def _put_back(one: Later) -> dict[str, int]:
 
 
 def _ended(feed: Feed, outcome: Later | NotTaken) -> dict[str, int | str]:
-    """What an outcome says of the claim."""
-    silence = outcome.silence
-    since = outcome.work.unanswered_at if isinstance(outcome, Later) else 0
+    """What an outcome says of the claim: what an earlier request without an answer made stays open."""
+    silence, work = outcome.silence, outcome.work
     return {
         "of_space": feed.space,
-        "of_key": outcome.work.key,
+        "of_key": work.key,
         "taken_back": int(isinstance(outcome, Later) and not outcome.begun),
-        "since": since or (silence.at if silence else 0),
+        "since": work.unanswered_at or (silence.at if silence else 0),
         "until": silence.until if silence else 0,
     }
