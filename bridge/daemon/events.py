@@ -149,8 +149,8 @@ class Events:
             subject=subject,
             problem=str(fault),
         )
-        trakor = self._parts.plan.connection.trakor
-        wait = backoff(self._failures[subject], trakor.probe_first, trakor.probe_max, self._random)
+        source = self._parts.plan.connection.salestrekker
+        wait = backoff(self._failures[subject], source.probe_first, source.probe_max, self._random)
         self._rests[subject] = _loop_time() + wait
 
     async def _read(self, groups: Sequence[EventGroup]) -> dict[Subject, BridgeError]:

@@ -143,8 +143,8 @@ class Sweeps:
             self._failures = 0
             log.warning("sweep failed", connection=self._parts.name, stream=str(stream), problem=str(fault))
             return True
-        trakor = self._parts.plan.connection.trakor
-        await self._wait(backoff(self._failures, trakor.probe_first, trakor.probe_max, self._random))
+        source = self._parts.plan.connection.salestrekker
+        await self._wait(backoff(self._failures, source.probe_first, source.probe_max, self._random))
         return False
 
     async def _read(self, job: Job, stream: Stream) -> Swept:

@@ -90,8 +90,8 @@ class Worker:
             ledger,
             connection.name,
             self._client.prove,
-            first=connection.trakor.probe_first,
-            longest=connection.trakor.probe_max,
+            first=connection.salestrekker.probe_first,
+            longest=connection.salestrekker.probe_max,
             clock=clock,
             random=random.random,
         )

@@ -80,7 +80,19 @@ class AddressedSection(Section):
         return value
 
 
-class Salestrekker(AddressedSection):
+class _PatientSection(AddressedSection):
+    """A table with waits that grow: none may begin longer than it becomes."""
+
+    @field_validator("retry_max", "probe_max", check_fields=False)
+    @classmethod
+    def _not_before_first(cls, value: float, info: ValidationInfo) -> float:
+        first = str(info.field_name).replace("_max", "_first")
+        if value < info.data.get(first, 0.0):
+            raise fault(f"must not be less than {first}")
+        return value
+
+
+class Salestrekker(_PatientSection):
     """Where records come from; exactly one of an API key and a log-in."""
 
     url: addresses.HttpUrl = "https://app.salestrekker.com/graphql"
@@ -93,6 +105,10 @@ class Salestrekker(AddressedSection):
     ids_per_request: int = Field(default=25, ge=1, le=200)
     timeout: Annotated[Duration, within("100ms", "10m")] = _written("30s")
     renew_before: Annotated[Duration, within("0s", "60d")] = _written("2d")
+    retry_first: Annotated[Duration, within("1ms", "1h")] = _written("1s")
+    retry_max: Annotated[Duration, within("1ms", "1d")] = _written("1m")
+    probe_first: Annotated[Duration, within("1ms", "1h")] = _written("30s")
+    probe_max: Annotated[Duration, within("1ms", "1d")] = _written("15m")
 
     @field_validator("password")
     @classmethod
@@ -109,7 +125,7 @@ class Salestrekker(AddressedSection):
         return value
 
 
-class Trakor(AddressedSection):
+class Trakor(_PatientSection):
     """Where records go."""
 
     url: addresses.BaseUrl
@@ -122,14 +138,6 @@ class Trakor(AddressedSection):
     retry_max: Annotated[Duration, within("1ms", "1d")] = _written("5m")
     probe_first: Annotated[Duration, within("1ms", "1h")] = _written("30s")
     probe_max: Annotated[Duration, within("1ms", "1d")] = _written("15m")
-
-    @field_validator("retry_max", "probe_max")
-    @classmethod
-    def _not_before_first(cls, value: float, info: ValidationInfo) -> float:
-        first = str(info.field_name).replace("_max", "_first")
-        if value < info.data.get(first, 0.0):
-            raise fault(f"must not be less than {first}")
-        return value
 
 
 class _Map(Section):

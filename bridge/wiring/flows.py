@@ -157,7 +157,7 @@ def source_of(
 
     Args:
         connection: Whose.
-        retries: How a read is retried; None: as a flow that nobody waits for.
+        retries: How a read is retried; None: as it is configured, for a flow that nobody waits for.
         on_token: Told after each change of how it stands with the token.
     """
     settings = connection.salestrekker
@@ -171,7 +171,7 @@ def source_of(
         requests_per_minute=settings.requests_per_minute,
         timeout=settings.timeout,
         renew_before=settings.renew_before,
-        retries=retries,
+        retries=retries or Retries(first=settings.retry_first, longest=settings.retry_max),
         on_token=on_token,
     )
 
