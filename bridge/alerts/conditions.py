@@ -207,6 +207,10 @@ def _overdue(
 def _missing(name: str, stream: Stream, one: StreamStatus) -> Iterator[Condition]:
     if one.reached is not None and one.reached.missing:
         text = (
+            f"Salestrekker's list of {stream} does not show {one.reached.missing:,} that are still there: its"
+            " query shows fewer than before. None was marked gone."
+            if one.reached.narrowed
+            else
             f"{one.reached.missing:,} {stream} were missing from Salestrekker's list: more than gone_limit"
             " allows, so that none was marked gone."
         )

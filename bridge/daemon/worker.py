@@ -97,8 +97,8 @@ class Worker:
         )
         self._parts = parts = Parts(plan, self._client, ledger, feeds, clock, self._sending.wake)
         self._pause = pause
-        self._sweeps = Sweeps(parts, pause, random.random)
         self._events = Events(parts, pause, debounce, random.random)
+        self._sweeps = Sweeps(parts, pause, random.random, self._events.quiet)
         self._token_changed = asyncio.Event()
         self._reads_first = reads_first
 

@@ -23,7 +23,16 @@ from pydantic import (
 from bridge.records import Policy
 from bridge.settings import addresses, values
 from bridge.settings.crontab import Timing, parse_timing
-from bridge.settings.values import Duration, FilledText, NamedText, QueryFile, Text, fault, within
+from bridge.settings.values import (
+    Duration,
+    FilledText,
+    NamedText,
+    OptionalQueryFile,
+    QueryFile,
+    Text,
+    fault,
+    within,
+)
 
 __all__ = [
     "Admin",
@@ -174,7 +183,7 @@ class StreamSettings(Section):
 
     enabled: bool = True
     list_query: QueryFile
-    one_query: QueryFile
+    one_query: OptionalQueryFile
     page_size: int = Field(default=100, ge=1, le=1000)
     where: Text = "isActive != `false`"
     on_same_name: Literal["qualify", "hold", "merge"] = "qualify"
@@ -203,7 +212,7 @@ class Contacts(StreamSettings):
     """Salestrekker contacts become Trakor parties."""
 
     list_query: QueryFile = "contacts.graphql"
-    one_query: QueryFile = "contact.graphql"
+    one_query: OptionalQueryFile = "contact.graphql"
     expressions: ContactMap = Field(default_factory=ContactMap, alias="map")
 
 
@@ -211,7 +220,7 @@ class Products(StreamSettings):
     """Salestrekker products become Trakor products."""
 
     list_query: QueryFile = "products.graphql"
-    one_query: QueryFile = "product.graphql"
+    one_query: OptionalQueryFile = "product.graphql"
     expressions: ProductMap = Field(default_factory=ProductMap, alias="map")
 
 
