@@ -253,9 +253,7 @@ class World:
             observe(connection, feed, page, sight, decide=decide, policy=self.policy, now=at)
             unseen = unseen_after(connection, feed, begun.number, after=0, most=100).values()
             at = self.tick()
-            mark_gone_by_id(
-                connection, feed, [*unseen], self.policy, read_at=at, now=at, sweep=begun.number
-            )
+            mark_gone_by_id(connection, feed, [*unseen], self.policy, read_at=at, now=at, sweep=begun.number)
 
     # -- on the way to Trakor
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bridge.ledger.engine import reading, writing
 from bridge.ledger.due_events import due_events
+from bridge.ledger.engine import reading, writing
 from bridge.ledger.events import finish_events, keep_events
 from bridge.ledger.opening import prepare
 from bridge.records.webhooks import Action, Received

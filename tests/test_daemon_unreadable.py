@@ -10,6 +10,7 @@ from bridge.daemon import life
 from bridge.ledger.engine import reading
 from bridge.ledger.events import READABLE_FOR, listing_of_events
 from bridge.sandbox import Options, Sandbox
+from bridge.schedule import wall_clock
 from bridges import Bridge
 from daemons import Daemon
 
@@ -92,8 +93,8 @@ async def test_a_restart_keeps_the_waits(bridge: Bridge) -> None:
 async def test_what_cannot_be_read_for_a_day_is_given_up_and_said(
     bridge: Bridge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    right, ahead = life._now, {"by": 0}
-    monkeypatch.setattr(life, "_now", lambda: right() + ahead["by"])
+    ahead = {"by": 0}
+    monkeypatch.setattr(life, "_now", lambda: wall_clock() + ahead["by"])
     async with Daemon(bridge) as daemon:
         await daemon.said("done", job="reconcile")
         failing = bridge.sandbox.contacts.id_at(0)

@@ -137,7 +137,10 @@ def test_with_webhooks_it_says_what_is_received_what_is_read_then_and_how_long_i
         "ticket.ticketClientTypes.idContact",
     )
     text = markdown(statement)
-    assert "One by its id, after a webhook or if the list misses it, with `contact.graphql`:\nno other fields." in text
+    assert (
+        "One by its id, after a webhook or if the list misses it, with `contact.graphql`:\nno other fields."
+        in text
+    )
     assert all(f"- `{field}`" in text for field in flow.webhooks.fields_of_deals)
     assert "what became of it; for at most 400 days" in text
     assert CANARY not in text

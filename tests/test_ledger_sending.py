@@ -317,9 +317,7 @@ def test_a_record_that_is_gone_by_the_time_it_is_refused_claims_no_other_name(bo
     [work] = in_flight(book, "Ann")
     book.see(draft("Bo", at=20))
     book.write(
-        lambda connection: mark_gone_by_id(
-            connection, book.feed, ["c1"], book.policy, read_at=30, now=40
-        )
+        lambda connection: mark_gone_by_id(connection, book.feed, ["c1"], book.policy, read_at=30, now=40)
     )
     book.settle(not_taken(work))
     assert (book.stands(), book.shown().marks) == ("rejected: refused-by-trakor", ("gone",))

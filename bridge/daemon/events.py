@@ -35,7 +35,7 @@ from bridge.salestrekker.server_errors import codes_in
 from bridge.sync import OneListing, refresh
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from bridge.daemon.parts import Parts
     from bridge.daemon.pausing import ReadingPause
@@ -296,7 +296,6 @@ class Events:
                 some = numbers[at : at + AT_ONCE]
                 await self._parts.ledger.call(finish_events, some, outcome, self._parts.clock())
         return finished
-
 
     async def _postpone(self, group: EventGroup, why: str) -> None:
         """An error at the id is no read: the events wait for a time that grows, and a day of that is all."""

@@ -176,7 +176,12 @@ class Sweeps:
                 since=await parts.since(stream, whole=job is Job.RECONCILE),
             )
             swept = await sweep(
-                self._after_webhooks(listing), parts.ledger, run=number, restart=False, clock=parts.clock, on_page=self._on_page
+                self._after_webhooks(listing),
+                parts.ledger,
+                run=number,
+                restart=False,
+                clock=parts.clock,
+                on_page=self._on_page,
             )
             complete = not swept.broken
             return swept

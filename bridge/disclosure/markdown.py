@@ -56,7 +56,10 @@ def _fields_section(stream: StreamFlow) -> Iterator[str]:
     yield from (f"- `{field}`" for field in stream.fields_read)
     if stream.query_by_id:
         others = ", ".join(f"`{field}`" for field in stream.more_fields_by_id)
-        yield from ("", f"One by its id, after a webhook or if the list misses it, with `{stream.query_by_id}`:")
+        yield from (
+            "",
+            f"One by its id, after a webhook or if the list misses it, with `{stream.query_by_id}`:",
+        )
         yield f"the same fields, and {others}." if others else "no other fields."
     yield from ("", f"Sent to Trakor (`{stream.endpoint}`):", "", "| field | made of |", "| --- | --- |")
     yield from (f"| `{field}` | `{_cell(text)}` |" for field, text in stream.fields_sent.items())

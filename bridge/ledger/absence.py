@@ -1,8 +1,8 @@
 """What a complete sweep did not see, and what is marked `gone` of it.
 
-Absence must be proven: by a read by the id that finds nothing, or by two complete sweeps. A sweep that misses
-a large share of what is known proves that something is wrong with the list. Nothing is ever deleted in Trakor;
-a record that is seen again loses the mark.
+Absence must be proven: by a read by the id that finds nothing, or by two complete sweeps. A sweep that
+misses a large share of what is known proves that something is wrong with the list. Nothing is ever deleted
+in Trakor; a record that is seen again loses the mark.
 
 *Hidden* is what a list does not show on purpose: it was found to live when a sweep of the same query's text
 missed suspiciously many. It is not looked for again until the text changes.
@@ -143,9 +143,7 @@ def absent(connection: Connection, feed: Feed, sweep: int) -> Absent:
     return Absent(int(connection.scalar(unseen) or 0), int(connection.scalar(known) or 0))
 
 
-def unseen_after(
-    connection: Connection, feed: Feed, sweep: int, *, after: int, most: int
-) -> dict[int, str]:
+def unseen_after(connection: Connection, feed: Feed, sweep: int, *, after: int, most: int) -> dict[int, str]:
     """Some of what a complete sweep did not see, Salestrekker's ids by the ledger's numbers.
 
     Args:

@@ -7,8 +7,9 @@
                      │   └── at growing intervals, for a day <── postpone_events                │
                      └──────────────────────────── replay_event <──────────────── done <────────┘
 
-What is due is told by ``due_events.py``. An event is a hint that something may have changed, so all that wait for one record are one. What cannot be
-understood is kept as done, flagged, with what was sent: nobody can work it off but a person.
+An event is a hint that something may have changed, so all that wait for one record are one; which are due,
+``due_events.py`` tells. What cannot be understood is kept as done, flagged, with what was sent: nobody can
+work it off but a person.
 """
 
 from __future__ import annotations

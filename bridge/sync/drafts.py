@@ -59,9 +59,7 @@ async def observe_part(
         now: The time to note, milliseconds since the epoch.
     """
     drafts = await drafts_of(part, whose.mapper)
-    return await ledger.call(
-        observe, whose.feed, drafts, sight, decide=decide, policy=whose.policy, now=now
-    )
+    return await ledger.call(observe, whose.feed, drafts, sight, decide=decide, policy=whose.policy, now=now)
 
 
 async def drafts_of(part: Sequence[Record], mapper: Mapper) -> list[Draft | Unsendable]:

@@ -148,6 +148,4 @@ def _events() -> None:
         ("events_retried", "next_try_at", "next_try_at > 0"),
     ):
         waits = sa.text(f"done_at IS NULL AND {tried}")
-        op.create_index(
-            name, "events", ["connection", column], sqlite_where=waits, postgresql_where=waits
-        )
+        op.create_index(name, "events", ["connection", column], sqlite_where=waits, postgresql_where=waits)
