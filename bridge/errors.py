@@ -5,24 +5,42 @@ the type alone says what to do::
 
     BridgeError
     ├── Transient      wait, then try again: nothing is known to be wrong with what was asked
+    │   ├── NeverSent     not one byte of it left: no attempt, try again as soon as you like
+    │   └── Unanswered    it may still be at work there: not again before [trakor] unanswered_wait
     ├── Refused        pause the whole flow and lose nothing: every later request would fail likewise
     ├── Rejected       this one record will never be taken as it is; its neighbours go on
     └── UserError      a person must act: shown without a traceback, says what to do
         ├── ConfigurationError   all faults of the configuration at once, each with its place
         ├── LedgerError          the ledger cannot be used as it is: newer, held by another, wrong key
         └── QueryFileError       a query document or a map cannot be used: file, place, advice
+
+What Trakor's client makes of a request that failed (``bridge/trakor``):
+
+=============================================================================  ============
+no address for the name, connection refused, no TLS, no connection in time     NeverSent
+no answer in time, reset, closed, half an answer; 502, 504; a 5xx other than   Unanswered
+503 whose body is not the application's JSON
+408, 409, 423, 425, 429, 503; an application's 5xx; JSON without an id         Transient
+400, 413, 422                                                                  Rejected
+401, 403, 404, 405 and other 4xx, a redirect, a success that is not JSON       Refused
+=============================================================================  ============
 """
 
 from __future__ import annotations
+
+from enum import StrEnum
 
 __all__ = [
     "BridgeError",
     "ConfigurationError",
     "LedgerError",
+    "NeverSent",
     "QueryFileError",
+    "Refusal",
     "Refused",
     "Rejected",
     "Transient",
+    "Unanswered",
     "UserError",
 ]
 
@@ -35,7 +53,7 @@ class BridgeError(Exception):
 
 
 class Transient(BridgeError):  # noqa: N818 - the name says what to do, not that it is an error
-    """A fault that may pass by itself: time-outs, broken connections, 429, 5xx.
+    """A fault that may pass by itself. Of this type itself: an answer that says to try again.
 
     Args:
         message: What happened.
@@ -49,6 +67,42 @@ class Transient(BridgeError):  # noqa: N818 - the name says what to do, not that
         self.busy = busy
 
 
+class NeverSent(Transient):
+    """The request certainly never left this machine: it is no attempt."""
+
+
+class Unanswered(Transient):
+    """The request may have left, and no answer to it came: it may still be at work on the other side.
+
+    Args:
+        message: What happened.
+        retry_after: As for ``Transient``.
+        busy: As for ``Transient``.
+        timed_out: Nothing came in time, as opposed to a connection that broke.
+    """
+
+    def __init__(
+        self, message: str, *, retry_after: float | None = None, busy: bool = False, timed_out: bool = False
+    ) -> None:
+        super().__init__(message, retry_after=retry_after, busy=busy)
+        self.timed_out = timed_out
+
+
+class Refusal(StrEnum):
+    """What was refused, as far as the answer tells."""
+
+    KEY = "key"
+    """401. Never the fault of a record."""
+    FROZEN = "frozen"
+    """403: the organisation is frozen, or a firewall dislikes what was sent."""
+    ADDRESS = "address"
+    """404, 405."""
+    REDIRECT = "redirect"
+    NOT_JSON = "not-json"
+    """A success that is not JSON: another place, or a gateway's hiccup once others have passed."""
+    OTHER = "other"
+
+
 class Refused(BridgeError):  # noqa: N818 - likewise
     """A refusal of the whole flow: wrong credentials, a frozen organisation, a wrong address.
 
@@ -56,16 +110,30 @@ class Refused(BridgeError):  # noqa: N818 - likewise
         message: What was refused, and by whom.
         advice: What the user can do about it.
         unsure: It may have been done all the same: the answer was of success, and told nothing.
+        kind: What was refused.
     """
 
-    def __init__(self, message: str, *, advice: str = "", unsure: bool = False) -> None:
+    def __init__(
+        self, message: str, *, advice: str = "", unsure: bool = False, kind: Refusal = Refusal.OTHER
+    ) -> None:
         super().__init__(message)
         self.advice = advice
         self.unsure = unsure
+        self.kind = kind
 
 
 class Rejected(BridgeError):  # noqa: N818 - likewise
-    """A refusal of one record as it is (Trakor's 400, 413, 422): never sent again unchanged."""
+    """A refusal of one record as it is (Trakor's 400, 413, 422): never sent again unchanged.
+
+    Args:
+        message: What happened; nothing that the other side said.
+        words: What the other side said of it, which may repeat the record. It is sealed in the ledger and
+            shown nowhere else: not in a log, a metric or a message.
+    """
+
+    def __init__(self, message: str, *, words: str = "") -> None:
+        super().__init__(message)
+        self.words = words
 
 
 class UserError(BridgeError):

@@ -22,11 +22,11 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from bridge.errors import Refused, Transient, UserError
+from bridge.errors import Refusal, Refused, Transient, UserError
 from bridge.salestrekker.client import Retries, SalestrekkerClient
 from bridge.salestrekker.documents import shipped_queries
 from bridge.salestrekker.reach import knock, likely_address, reason_of
-from bridge.trakor import KeyRefused, TrakorClient
+from bridge.trakor import TrakorClient
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -106,13 +106,18 @@ async def reach_source(url: str) -> None:
         raise _explained(error) from error
 
 
+_OF_THE_KEY: Final = (Refusal.KEY, Refusal.FROZEN)
+"""So Trakor answers: the address is its own, whatever it says of the key."""
+
+
 async def reach_target(url: str) -> None:
     """Find out whether Trakor answers at an address, by a request without a key; errors likewise."""
     async with TrakorClient(url, "", timeout=PATIENCE) as client:
         try:
             await client.prove()
-        except KeyRefused:
-            return
+        except Refused as refusal:
+            if refusal.kind not in _OF_THE_KEY:
+                raise
         except Transient as error:
             raise _explained(error) from error
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sqlalchemy import select
 
 from bridge.decision import decide
-from bridge.ledger import persons, sending
+from bridge.ledger import persons, queue, sending
 from bridge.ledger.engine import writing
 from bridge.ledger.observing import Observed, Sight, observe
 from bridge.ledger.opening import prepare
@@ -71,7 +71,7 @@ class Book:
     def claim(self, limit: int = 100, *, life: int = 1000) -> list[Work]:
         """Pending records that are due are claimed for sending."""
         return self.write(
-            lambda connection: sending.claim(
+            lambda connection: queue.claim(
                 connection, self.feed, limit, now=self.now, until=self.now + life
             )
         )
@@ -84,9 +84,9 @@ class Book:
             )
         )
 
-    def die(self) -> None:
+    def die(self, wait: int = 0) -> None:
         """The owner died, and a new one opened the ledger."""
-        self.write(lambda connection: sending.give_up_claims(connection, self.feed, now=self.now))
+        self.write(lambda connection: queue.give_up_claims(connection, self.feed, now=self.now, wait=wait))
 
     def accept(self, id: str = "c1", name: Claim | None = None) -> None:  # noqa: A002 - the domain's word
         """A person accepts."""

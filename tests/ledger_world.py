@@ -23,7 +23,8 @@ from bridge.ledger.opening import _upgrade
 from bridge.ledger.reading import states
 from bridge.ledger.rows import Feed, feed_of
 from bridge.ledger.schema import claims, links, metadata, records, waiting
-from bridge.ledger.sending import claim, give_up_claims, settle
+from bridge.ledger.queue import claim, give_up_claims
+from bridge.ledger.sending import settle
 from bridge.ledger.sweeps import begin_sweep
 from bridge.records import (
     Answer,
@@ -308,7 +309,7 @@ class World:
         self.outcomes.clear()
         with self._engine.begin() as connection:
             for feed in self.feeds.values():
-                give_up_claims(connection, feed, now=self.now)
+                give_up_claims(connection, feed, now=self.now, wait=0)
 
     # -- a person
 

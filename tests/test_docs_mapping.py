@@ -28,7 +28,7 @@ from bridge.ledger.observing import Sight, observe
 from bridge.ledger.opening import prepare
 from bridge.ledger.reading import Wanted, listing, standing_of
 from bridge.ledger.rows import feed_of
-from bridge.ledger.sending import claim
+from bridge.ledger.queue import claim
 from bridge.naming import Hasher
 from bridge.records import Record, State, Stream
 from bridge.settings import load

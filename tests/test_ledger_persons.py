@@ -180,7 +180,7 @@ def test_a_failed_mapping_is_retried_at_the_next_sight(book: Book) -> None:
 
 def test_a_pending_record_is_sent_without_waiting(book: Book) -> None:
     book.see(draft("Ann"))
-    book.settle(*(later(work, 10**9, failed=True) for work in book.claim()))
+    book.settle(*(later(work, 10**6, failed=True) for work in book.claim()))
     assert book.claim() == []
     book.retry()
     [work] = book.claim()

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from books import Book
 from bridge.decision import decide
 from bridge.errors import UserError
-from bridge.ledger import sending
+from bridge.ledger import queue, sending
 from bridge.ledger.absence import mark_gone_by_id
 from bridge.ledger.engine import writing
 from bridge.ledger.observing import Sight, observe
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from bridge.decision import HolderOf
     from bridge.records import Decision, Draft, LedgerRow, Unsendable, Work
 
-DUE_LATER = 10**9
+DUE_LATER = 10**6
 HOUR = 60 * 60 * 1000
 
 
@@ -73,20 +73,7 @@ def test_what_is_not_due_yet_is_left_and_its_time_is_known(book: Book) -> None:
     ann, bo = in_flight(book, "Ann", "Bo")
     book.settle(later(ann, DUE_LATER + 1), later(bo, DUE_LATER))
     assert book.claim() == []
-    assert book.write(lambda connection: sending.next_due(connection, book.feed)) == DUE_LATER
-
-
-@pytest.mark.parametrize(("ahead", "waits"), [(HOUR, True), (HOUR + 1, False)])
-def test_what_is_due_far_ahead_when_the_ledger_is_opened_is_due_at_once(
-    book: Book,
-    ahead: int,
-    waits: bool,  # noqa: FBT001 - a parameter of the test
-) -> None:
-    """The clock was set back: nobody waits for a time that was noted before."""
-    [work] = in_flight(book, "Ann")
-    book.settle(later(work, book.now + 20 + ahead))
-    book.die()
-    assert bool(book.claim()) is not waits
+    assert book.write(lambda connection: queue.next_due(connection, book.feed, now=book.now)) == DUE_LATER
 
 
 def test_an_answer_counts_for_the_run_that_the_record_is_of(book: Book) -> None:
@@ -102,7 +89,7 @@ def test_an_answer_counts_for_the_run_that_the_record_is_of(book: Book) -> None:
 
 def test_nothing_is_due_where_all_is_claimed(book: Book) -> None:
     in_flight(book, "Ann")
-    assert book.write(lambda connection: sending.next_due(connection, book.feed)) is None
+    assert book.write(lambda connection: queue.next_due(connection, book.feed, now=book.now)) is None
 
 
 # -- outcomes

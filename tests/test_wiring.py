@@ -54,6 +54,20 @@ def test_without_contacts_no_deal_is_asked_for(tmp_path: Path) -> None:
     assert made.ticket is None
 
 
+def test_a_mapper_knows_what_is_read_and_what_is_decided_by(tmp_path: Path) -> None:
+    """Each under a fingerprint of its own: the paging of a list is part of none."""
+    before = plan(tmp_path).mappers[Stream.CONTACTS].rules
+    put(
+        tmp_path,
+        "contacts.graphql",
+        "query ($limit: Int, $page: Int) { contacts(limit: $limit, page: $page) { ...ContactFields } }",
+    )
+    assert plan(tmp_path).mappers[Stream.CONTACTS].rules == before
+    added = plan(tmp_path, more='[contacts]\non_rename = "create"\n').mappers[Stream.CONTACTS].rules
+    assert (added.query, added.map) == (before.query, before.map)
+    assert added.choices != before.choices
+
+
 @pytest.mark.parametrize(
     ("fields", "lacking", "named"),
     [

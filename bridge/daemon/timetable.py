@@ -9,8 +9,8 @@ import structlog
 
 from bridge.errors import LedgerError
 from bridge.ledger.moments import Moment, moments_of
+from bridge.ledger.queue import is_waiting
 from bridge.ledger.reading import feeds_of
-from bridge.ledger.sending import next_due
 from bridge.ledger.sweeps import never_swept
 from bridge.ledger.wishes import Job, set_next, want, wishes_of
 from bridge.schedule import Schedule
@@ -105,7 +105,7 @@ def wants_all_read(connection: Reader, names: Collection[str], now: int) -> set[
     waiting = {
         feed.connection
         for feed in feeds_of(connection)
-        if feed.connection in names and next_due(connection, feed) is not None
+        if feed.connection in names and is_waiting(connection, feed)
     }
     for name in waiting:
         want(connection, name, Job.RECONCILE, now=now)

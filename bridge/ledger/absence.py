@@ -18,7 +18,7 @@ from sqlalchemy import and_, bindparam, func, not_, or_, select, update
 
 from bridge.decision import decide, give_back
 from bridge.ledger.batch import Batch
-from bridge.ledger.rows import ROW, all_of, among, row_of
+from bridge.ledger.rows import KNOWN, all_of, among, row_of
 from bridge.ledger.schema import records, sweeps
 from bridge.records import State
 
@@ -85,17 +85,13 @@ _MORE_GONE = (
     .values(gone=sweeps.c.gone + bindparam("more"))
 )
 
-_NOT_READ_SINCE = (
-    select(*ROW)
-    .where(
-        records.c.feed == bindparam("of_feed"),
-        among(records.c.source_id, "ids"),
-        records.c.gone == 0,
-        # A read in the future is none that is later: the clock was set back since.
-        or_(records.c.read_at <= bindparam("at"), records.c.read_at > bindparam("now")),
-    )
-    .order_by(records.c.number)
-)
+_NOT_READ_SINCE = KNOWN.where(
+    records.c.feed == bindparam("of_feed"),
+    among(records.c.source_id, "ids"),
+    records.c.gone == 0,
+    # A read in the future is none that is later: the clock was set back since.
+    or_(records.c.read_at <= bindparam("at"), records.c.read_at > bindparam("now")),
+).order_by(records.c.number)
 _GONE = (
     update(records).where(records.c.number == bindparam("row_number")).values(gone=1, read_at=bindparam("at"))
 )
@@ -206,7 +202,7 @@ def mark_missed_again(
     again = and_(
         records.c.missed > records.c.sweep, records.c.missed != sweep, records.c.missed.not_in(narrowed)
     )
-    these = select(*ROW).where(records.c.number.in_(numbers), again).order_by(records.c.number)
+    these = KNOWN.where(records.c.number.in_(numbers), again).order_by(records.c.number)
     gone = _mark(connection, feed, [row_of(one) for one in connection.execute(these)], policy, now, sweep)
     once = sorted(set(numbers) - set(gone))
     connection.execute(_MISSED, {"numbers": once, "by_sweep": sweep})
@@ -260,10 +256,12 @@ def _mark(
     if rows:
         connection.execute(_GONE, [{"row_number": row.number, "at": row.read_at} for row in rows])
     batch = Batch(connection, feed, now, partial(decide, policy=policy))
-    for row in (replace(one, gone=True) for one in rows):
+    for row in rows:
+        gone = replace(row, gone=True)
         if row.state is State.PENDING and not row.attempts:
-            batch.carry_out(give_back(row), None, row, sight=False)
+            batch.carry_out(give_back(gone), None, gone, sight=False)
         batch.writes.line(row.number, "gone", "no longer in Salestrekker's list")
+        batch.see_to_merged(row, gone)
     batch.writes.flush()
     if sweep and numbers:
         connection.execute(_MORE_GONE, {"of_sweep": sweep, "more": len(numbers)})

@@ -11,9 +11,9 @@ Hashes are keyed (see ``naming``): they can be compared, and tell nothing withou
 
 from bridge.records.decisions import Claim, Decision, Holder, LedgerRow, Policy, Waiting
 from bridge.records.drafts import Draft, FieldHashes, Party, Payload, Product, Record, Rules, Unsendable
-from bridge.records.outcomes import Answer, Answered, Later, NotTaken, Outcome, Work
+from bridge.records.outcomes import Answer, Answered, Later, NotTaken, Outcome, Silence, Work
 from bridge.records.webhooks import Action, Received
-from bridge.records.words import Job, Origin, Reason, State, Stream
+from bridge.records.words import Job, MergedBy, Origin, Reason, State, Stream
 
 __all__ = [
     "Action",
@@ -27,6 +27,7 @@ __all__ = [
     "Job",
     "Later",
     "LedgerRow",
+    "MergedBy",
     "NotTaken",
     "Origin",
     "Outcome",
@@ -38,6 +39,7 @@ __all__ = [
     "Received",
     "Record",
     "Rules",
+    "Silence",
     "State",
     "Stream",
     "Unsendable",

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from bridge.records.drafts import Payload
     from bridge.records.words import Stream
 
-__all__ = ["Answer", "Answered", "Later", "NotTaken", "Outcome", "Work"]
+__all__ = ["Answer", "Answered", "Later", "NotTaken", "Outcome", "Silence", "Work"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,9 @@ class Work:
         payload: What to send, under the name that was claimed.
         attempt: 1 for the first request ever begun for this claim.
         failures: How often it failed on its own while others passed.
+        turn: How often it was tried and not taken: its place in the queue.
+        key: Keyed hash of the key of the name that it is sent under.
+        unanswered_at: Since when an earlier attempt for this claim has had no answer; 0: none is open.
     """
 
     number: int
@@ -29,6 +32,9 @@ class Work:
     payload: Payload
     attempt: int
     failures: int
+    turn: int = 0
+    key: str = ""
+    unanswered_at: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +70,35 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True)
+class Silence:
+    """A request that ended without an answer: it may still be at work at Trakor.
+
+    Attributes:
+        at: When it ended.
+        until: Its name is not sent again before this time.
+    """
+
+    at: int
+    until: int
+
+
+@dataclass(frozen=True, slots=True)
 class NotTaken:
     """Outcome: Trakor will not take the record as it is.
 
     Attributes:
         work: What was sent.
-        message: Why, scrubbed of personal data.
+        message: Why, without a word of what Trakor or the record says.
         own_fault: False where the server failed on it again and again instead of saying no.
+        words: What Trakor said of it, which may repeat the record: to be sealed.
+        silence: The last request had no answer.
     """
 
     work: Work
     message: str
     own_fault: bool = True
+    words: str = ""
+    silence: Silence | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +107,19 @@ class Later:
 
     Attributes:
         work: What was sent, or was to be.
-        next_try_at: Not before this time.
-        failed: The failure counts as the record's own, since others passed.
+        next_try_at: Not before this time; None: it keeps the time that it had.
+        failed: What the failure weighs, where it is the record's own since others passed.
         begun: False where no request for it ever left, so that the attempt noted ahead is taken back.
+        tried: It had its turn: what was tried less often goes first from now on.
+        silence: The request had no answer.
     """
 
     work: Work
-    next_try_at: int
-    failed: bool = False
+    next_try_at: int | None
+    failed: int = 0
     begun: bool = True
+    tried: bool = True
+    silence: Silence | None = None
 
 
 Outcome: TypeAlias = Answered | NotTaken | Later

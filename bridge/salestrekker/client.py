@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     from bridge.records import Stream
-    from bridge.salestrekker.login import Organization
+    from bridge.salestrekker.login import Hold, Organization
     from bridge.salestrekker.ones import Answered, OneQuery
     from bridge.salestrekker.pages import Ask, Fetched, Identify
     from bridge.salestrekker.queries import ListQuery
@@ -62,8 +62,7 @@ class SalestrekkerClient:
         api_key: A key of that organisation; or
         email: of a log-in, with its
         password: password.
-        organization: Name or id of the wanted one, where the log-in has several; empty: the first one that
-            it is let into.
+        organization: Name or id of the wanted one, where the log-in has several.
         max_in_flight: How many requests at once.
         requests_per_minute: How many a minute, in a burst at most a few; 0: no limit.
         timeout: Seconds for one request.
@@ -75,6 +74,7 @@ class SalestrekkerClient:
         max_body: Bytes of one answer, unpacked, beyond which it is not read.
         renewing: How renewing the token ahead of its end is tried again; None: as ``Renewing`` has it.
         on_token: Told after each change of ``token``.
+        hold: Asked about the organisation of each log-in (``login.Hold``).
     """
 
     def __init__(  # noqa: PLR0913 - plain values, all by name; most have a default
@@ -95,6 +95,7 @@ class SalestrekkerClient:
         max_body: int = MAX_BODY,
         renewing: Renewing | None = None,
         on_token: Callable[[], None] | None = None,
+        hold: Hold | None = None,
     ) -> None:
         self._retries = retries or Retries()
         self._clock = clock
@@ -105,7 +106,7 @@ class SalestrekkerClient:
         self._transport = Transport(
             url, timeout=timeout, connections=max_in_flight, clock=clock, max_body=max_body
         )
-        self._login = LogIn(Credentials(api_key, email, password), organization, self._post)
+        self._login = LogIn(Credentials(api_key, email, password), organization, self._post, hold)
         self._tokens = TokenKeeper(
             self._login.token,
             renew_before=renew_before,

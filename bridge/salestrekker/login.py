@@ -2,13 +2,14 @@
 
 ::
 
-    authenticate ──token──> in which organisation? ──the wanted one──> that token
+    authenticate ──token──> in which organisation? ──the wanted one──> hold it ──> that token
                                     │ another
                                     └─ organizations ──name or id──> authenticateInDifferentOrganization(id)
 
 One log-in can belong to several organisations, and begins in whichever the server chooses: the one
-that its user last looked at, for example. So the organisation of the first token is kept where none is
-configured, and each later token is for that one: two organisations must never be read as if they were one.
+that its user last looked at, for example. So a log-in of several must name one, and each later token is for
+the same one. Whoever remembers what was read before is asked about each log-in before its token is used: two
+organisations must never be read as if they were one.
 
 Nothing that the server says here is quoted: it may repeat what was sent.
 """
@@ -30,10 +31,22 @@ if TYPE_CHECKING:
 
     from bridge.salestrekker.server_errors import Result
 
-__all__ = ["Credentials", "LogIn", "Organization", "WrongOrganization", "choose"]
+__all__ = [
+    "Credentials",
+    "Hold",
+    "LogIn",
+    "Organization",
+    "OtherOrganization",
+    "SeveralOrganizations",
+    "WrongOrganization",
+    "choose",
+]
 
 Post: TypeAlias = "Callable[[Request, str], Awaitable[Result]]"
 """Sends one request with a token, or with none where that is empty."""
+
+Hold: TypeAlias = "Callable[[str], Awaitable[None]]"
+"""Told the id of the organisation of each log-in, empty where it cannot be read; raises OtherOrganization."""
 
 # `String!` fits an argument of either type, `String` or `String!`.
 BY_KEY: Final = "mutation Authenticate($apiKey: String!) { authenticate(apiKey: $apiKey) { token } }"
@@ -56,6 +69,14 @@ SHOWN: Final = 50
 
 class WrongOrganization(Refused):
     """The credentials are good, but not for the organisation that is wanted."""
+
+
+class OtherOrganization(WrongOrganization):
+    """The log-in is for another organisation than the one that was read before."""
+
+
+class SeveralOrganizations(WrongOrganization):
+    """The log-in belongs to several organisations, and none is configured: nobody can guess which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +118,18 @@ class LogIn:
 
     Args:
         credentials: What to log in with.
-        organization: Name or id of the wanted one; empty: the one that the first token is for.
+        organization: Name or id of the wanted one; empty: the only one that the log-in has.
         post: Sends a request.
+        hold: Asked about the organisation of each log-in; None: nobody remembers any.
     """
 
-    def __init__(self, credentials: Credentials, organization: str, post: Post) -> None:
+    def __init__(
+        self, credentials: Credentials, organization: str, post: Post, hold: Hold | None = None
+    ) -> None:
         self._credentials = credentials
         self._configured = organization
         self._post = post
+        self._hold = hold
         self._settled = ""
 
     @property
@@ -116,13 +141,17 @@ class LogIn:
         """A new token.
 
         Raises:
-            Refused: The credentials are not accepted, or the log-in has no such organisation.
+            Refused: The credentials are not accepted, the log-in has no such organisation, or none is named
+                although it has several.
             Transient: It did not work for the moment.
         """
         first = await self._authenticate()
         begun = _begun_in(first)
-        wanted = self._settled or (await self._wanted(first, begun) if self._configured else begun)
-        token = first if wanted == begun else await self._switch(first, wanted)
+        wanted = self._settled or await self._wanted(first, begun)
+        silent = not (begun or self._configured)  # of the only one that there is, and no word of it
+        token = first if silent or wanted == begun else await self._switch(first, wanted)
+        if self._hold is not None:
+            await self._hold(wanted)
         self._settled = wanted
         return token
 
@@ -138,7 +167,10 @@ class LogIn:
         if isinstance(found, list) and not result.errors:
             return tuple(one for one in map(_organization, found) if one.id)
         if any(error.kind in (Kind.BUSY, Kind.FAULT) for error in result.errors):
-            raise Transient("Salestrekker could not list the organisations of the log-in just now")
+            raise Transient(
+                "Salestrekker could not list the organisations of the log-in just now ([salestrekker] "
+                "organization with the id of one needs no list)"
+            )
         raise Refused("Salestrekker does not list the organisations of the log-in")
 
     async def _authenticate(self) -> str:
@@ -149,13 +181,16 @@ class LogIn:
             raise self._credentials.refusal from None
 
     async def _wanted(self, first: str, begun: str) -> str:
-        """The id of the configured organisation."""
-        if begun == self._configured:
+        """The id of the configured organisation, else of the only one; empty where it cannot be read."""
+        if begun and begun == self._configured:
             return begun
         try:
             known = await self.organizations(first)
         except Refused:
-            return self._configured  # an id needs no list; what is none is refused when it is used
+            # An id needs no list; what is none is refused when it is used.
+            return self._configured or begun
+        if not self._configured:
+            return _the_only_one(known, begun)
         found = choose(self._configured, known)
         if isinstance(found, BridgeError):
             raise found
@@ -170,6 +205,17 @@ class LogIn:
             return read_token(await self._post(Request(SWITCH, "Switch", {"id": wanted}), first), refusal)
         except TokenRefused:
             raise refusal from None
+
+
+def _the_only_one(known: Sequence[Organization], begun: str) -> str:
+    if len(known) > 1:
+        raise SeveralOrganizations(
+            f"The log-in belongs to {len(known)} organisations, and [salestrekker] organization names "
+            f"none of them: {_listed(known)}",
+            advice="Write the name or id of the one that is to be read as [salestrekker] organization.",
+        )
+    # The token's own word goes first: to switch to the only one there is would be a request for nothing.
+    return begun or (known[0].id if known else "")
 
 
 def choose(wanted: str, known: Sequence[Organization]) -> Organization | WrongOrganization:

@@ -251,8 +251,7 @@ async def _observe_page(
     fresh = pending = 0
     for index, part in enumerate(parts):
         position = page.next_position if index == len(parts) - 1 else None
-        sight = Sight(run, begun.number, position)
-        seen = await observe_part(part, listing, ledger, sight, now=clock())
+        seen = await observe_part(part, listing, ledger, Sight(run, begun.number, position), now=clock())
         fresh += seen.fresh
         pending += seen.pending
     _expect_news(page, listing, swept, fresh=fresh, resumed=bool(begun.position))

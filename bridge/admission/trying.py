@@ -1,0 +1,163 @@
+"""Canaries go to a Trakor whose address or key is another one than last time, before anything else does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+
+import structlog
+
+from bridge.decision.canaries import CanaryAnswer
+from bridge.errors import Refused, Rejected, Transient
+from bridge.ledger.organizations import OTHER_TRAKOR
+from bridge.ledger.trials import Kind, canaries_for, next_step, note_answer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sqlalchemy import Connection
+
+    from bridge.ledger.engine import Ledger
+    from bridge.ledger.organizations import Place
+    from bridge.ledger.rows import Feed
+    from bridge.ledger.trials import CanariesOf, Canary, Step
+    from bridge.records import Answer, Payload
+
+__all__ = ["OtherTrakor", "TrakorTrial", "Trial", "advice_on_trakor"]
+
+UNANSWERED_WAIT: Final = 150_000
+"""Milliseconds that a request without an answer may still be at work in Trakor."""
+
+log = structlog.get_logger()
+
+
+class OtherTrakor(Refused):
+    """Trakor's address or key is that of another organisation than before."""
+
+
+class Destination(Protocol):
+    """Where canaries go: ``trakor.TrakorClient``."""
+
+    async def post(self, payload: Payload) -> Answer:
+        """Post one payload; raises Transient, Rejected or Refused."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What a trial is about.
+
+    Attributes:
+        name: The connection's.
+        place: Its Trakor as configured, hashed.
+        feeds: Its streams.
+        canaries_of: Gives what Trakor took lately of each.
+        name_key: Keyed hash of a name.
+        wait: Milliseconds that a request without an answer may still be at work.
+    """
+
+    name: str
+    place: Place
+    feeds: Sequence[Feed]
+    canaries_of: CanariesOf
+    name_key: Callable[[str], str]
+    wait: int = UNANSWERED_WAIT
+
+    def canaries(self, connection: Connection) -> list[Canary]:
+        """The canaries that there are."""
+        return canaries_for(connection, self.feeds, self.canaries_of, self.name_key)
+
+
+def advice_on_trakor(name: str, made: Sequence[str] | int) -> str:
+    """What to do about another Trakor.
+
+    Args:
+        name: The connection's.
+        made: Names that may have been made there, or how many. Names are personal data: for a person's eyes.
+    """
+    number = made if isinstance(made, int) else len(made)
+    which = "" if isinstance(made, int) else f": {'; '.join(made)}"
+    what = f"delete there by hand what was made{which}. " if number else ""
+    where = "`trakor-bridge status` lists the names. " if number and isinstance(made, int) else ""
+    return (
+        f"put the right [trakor] url and api_key back; {what}{where}"
+        f"Where it is the right organisation: `trakor-bridge connections confirm {name}`"
+    )
+
+
+class TrakorTrial:
+    """Proves that a connection's Trakor is the one that it has sent to before.
+
+    Args:
+        ledger: The open ledger.
+        trial: What it is about.
+        destination: Trakor, as configured.
+        clock: Milliseconds since the epoch.
+    """
+
+    def __init__(
+        self, ledger: Ledger, trial: Trial, destination: Destination, *, clock: Callable[[], int]
+    ) -> None:
+        self._ledger = ledger
+        self._trial = trial
+        self._destination = destination
+        self._clock = clock
+
+    async def run(self) -> None:
+        """Go as far as it goes: it ends once there is no doubt, and can be begun again after any error.
+
+        Raises:
+            OtherTrakor: It is another organisation; reading and sending are stopped in the ledger.
+            Transient: No answer came, or an earlier one may still come: ``retry_after`` says when to go on.
+            Refused: Trakor takes nothing from us now.
+        """
+        while True:
+            step = await self._next()
+            if step.kind is Kind.ASK and step.canary is not None:
+                await self._ask(step.canary)
+            elif step.kind is Kind.WAIT:
+                seconds = max(0, step.until - self._clock()) / 1000
+                raise Transient(
+                    "Trakor has not said yet which organisation its key is for", retry_after=seconds
+                )
+            elif step.kind is Kind.STOPPED:
+                log.warning("another Trakor organisation", connection=self._trial.name, made=step.made)
+                raise OtherTrakor(OTHER_TRAKOR, advice=advice_on_trakor(self._trial.name, step.made))
+            else:
+                self._tell(step)
+                return
+
+    async def _next(self) -> Step:
+        trial = self._trial
+        return await self._ledger.call(
+            next_step, trial.name, trial.place, trial.canaries, now=self._clock(), wait=trial.wait
+        )
+
+    def _tell(self, step: Step) -> None:
+        if step.kind is Kind.UNPROVEN:
+            log.warning(
+                "Trakor's address or key changed",
+                connection=self._trial.name,
+                advice="nothing could prove that it is the same organisation; `trakor-bridge check` tells more",
+            )
+
+    async def _ask(self, canary: Canary) -> None:
+        try:
+            answer = await self._destination.post(canary.payload)
+        except Rejected:
+            await self._note(canary, CanaryAnswer.REJECTED)
+        except Refused as refusal:
+            if not refusal.unsure:
+                await self._note(canary, None)
+            raise
+        else:
+            await self._note(canary, _meaning(answer, canary))
+
+    async def _note(self, canary: Canary, answer: CanaryAnswer | None) -> None:
+        await self._ledger.call(note_answer, self._trial.name, canary.key, answer)
+
+
+def _meaning(answer: Answer, canary: Canary) -> CanaryAnswer:
+    if answer.trakor_id in canary.ids:
+        return CanaryAnswer.KNOWN
+    return CanaryAnswer.CREATED if answer.created else CanaryAnswer.STRANGER

@@ -1,0 +1,102 @@
+"""What is known to pass: a request that makes nothing, and canaries.
+
+A canary is a payload that Trakor took lately and still has: sent again it changes nothing, by Trakor's
+promise that a name which exists is given back as it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from bridge.errors import Rejected
+from bridge.ledger.canaries import canaries_of
+
+if TYPE_CHECKING:
+    from bridge.delivery.ports import Destination, Lane
+    from bridge.ledger.engine import Ledger
+    from bridge.records import Payload, Stream
+
+__all__ = ["KnownToPass"]
+
+FRESH: Final = 3600.0
+"""Seconds for which a payload that this process has sent is one: later somebody may have renamed it."""
+
+log = structlog.get_logger()
+
+
+class KnownToPass:
+    """Sends what is known to pass, to tell a record's fault from one of credentials or address.
+
+    Args:
+        ledger: Keeps canaries.
+        destination: Where to send to.
+    """
+
+    def __init__(self, ledger: Ledger, destination: Destination) -> None:
+        self._ledger = ledger
+        self._destination = destination
+        self._latest: dict[Stream, tuple[float, Payload]] = {}
+        self._not_taken: set[Payload] = set()
+        self._lacking: set[Stream] = set()
+
+    @property
+    def lately(self) -> bool:
+        """Whether this process has sent something lately that passed."""
+        return any(map(self._is_fresh, self._latest))
+
+    def _is_fresh(self, stream: Stream) -> bool:
+        return asyncio.get_running_loop().time() - self._latest[stream][0] <= FRESH
+
+    def took(self, stream: Stream, payload: Payload) -> None:
+        """Trakor has taken this just now."""
+        self._latest[stream] = (asyncio.get_running_loop().time(), payload)
+        self._lacking.discard(stream)
+
+    async def makes_nothing(self) -> None:
+        """Send the request that makes nothing; raises Transient or Refused."""
+        await self._destination.prove()
+
+    async def canary(self, lane: Lane) -> bool:
+        """Send a canary of a stream.
+
+        Returns:
+            False where there is none.
+
+        Raises:
+            Transient: No answer that says anything.
+            Refused: What is known to pass does not pass: credentials or address are at fault.
+        """
+        for payload in await self._canaries(lane):
+            try:
+                answer = await self._destination.post(payload)
+            except Rejected:  # another limit, or another map, since it was taken
+                self._not_taken.add(payload)
+                continue
+            if answer.created:
+                log.warning("canary made anew", stream=str(lane.feed.stream), trakor_id=answer.trakor_id)
+            return True
+        self._tell_lack(lane.feed.stream)
+        return False
+
+    async def any(self, *lanes: Lane) -> None:
+        """Send a canary of any of these streams; where there is none, the request that makes nothing."""
+        for lane in lanes:
+            if await self.canary(lane):
+                return
+        await self.makes_nothing()
+
+    async def _canaries(self, lane: Lane) -> list[Payload]:
+        """Those of the ledger, then what this process sent last."""
+        stream = lane.feed.stream
+        kept = await self._ledger.call(canaries_of, lane.feed)
+        fresh = stream in self._latest and self._is_fresh(stream)
+        found = [*kept, self._latest[stream][1]] if fresh else kept
+        return [payload for payload in found if payload not in self._not_taken]
+
+    def _tell_lack(self, stream: Stream) -> None:
+        if stream not in self._lacking:
+            self._lacking.add(stream)
+            log.info("no canary", stream=str(stream))

@@ -1,0 +1,273 @@
+"""Which two organisations each connection joins, and why one is stopped that seems to join others.
+
+::
+
+    a log-in       ──hold_source──> noted at the first · as noted · another: stopped
+    address, key   ──trials──────> noted at the first · as noted · another: canaries, then noted or stopped
+    a person       ──confirm─────> what was found is right, and noted
+
+Everything is kept as keyed hashes. A connection is stopped by the ledger's word and by two pauses: whoever
+ends the pauses, or restarts the process, still meets the word.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import orjson
+from sqlalchemy import select
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from bridge.decision.canaries import CanaryAnswer, was_perhaps_made
+from bridge.ledger.pauses import Direction, clear_pause, set_pause
+from bridge.ledger.schema import feeds, organizations
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sqlalchemy import Connection
+
+__all__ = [
+    "OTHER_SOURCE",
+    "OTHER_TRAKOR",
+    "Asked",
+    "Doubt",
+    "Noted",
+    "Place",
+    "confirm",
+    "hold_source",
+    "keep",
+    "keep_stopped",
+    "lift",
+    "noted_of",
+    "stopped_by",
+]
+
+OTHER_SOURCE: Final = "Salestrekker's log-in is for another organisation than before"
+OTHER_TRAKOR: Final = (
+    "Trakor's address or key is that of another organisation than before, or of one that was emptied"
+)
+"""Why a connection is stopped, as pauses and reports say it."""
+
+_KNOWN: Final = select(feeds.c.number).limit(1)
+
+
+class Place(NamedTuple):
+    """Where a connection sends to, as keyed hashes; empty texts where that was never noted."""
+
+    address: str = ""
+    key: str = ""
+    scope: str = ""
+
+    def is_same_trakor(self, other: Place) -> bool:
+        """Whether address and key are the same: then nothing has to be proved."""
+        return (self.address, self.key) == (other.address, other.key)
+
+
+class Asked(NamedTuple):
+    """One canary of a trial.
+
+    Attributes:
+        answer: What became of it.
+        not_before: When a lost one may be sent again, milliseconds since the epoch.
+        tries: How often it was sent.
+    """
+
+    answer: CanaryAnswer
+    not_before: int = 0
+    tries: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """What speaks against a connection, kept as JSON in the column ``refused``.
+
+    Attributes:
+        source: The other Salestrekker organisation that a log-in was for; empty: none was.
+        place: The other Trakor that is, or was, asked; empty: none is.
+        asked: Its canaries, by the hash of the name.
+        another: It was judged: another organisation.
+        strays: Names that may have been made in a Trakor that is not configured any more.
+        unproven: Address or key changed, and there was no canary to prove that it is the same organisation.
+    """
+
+    source: str = ""
+    place: Place = field(default_factory=Place)
+    asked: Mapping[str, Asked] = field(default_factory=dict)
+    another: bool = False
+    strays: tuple[str, ...] = ()
+    unproven: bool = False
+
+    @property
+    def made(self) -> tuple[str, ...]:
+        """All names that may have been made in another organisation, to be deleted there."""
+        fresh = [key for key, asked in self.asked.items() if was_perhaps_made(asked.answer)]
+        return tuple(dict.fromkeys([*self.strays, *fresh]))
+
+    def without_trial(self) -> Doubt:
+        """The same once the other Trakor is not asked any more; what may be made there is kept."""
+        return replace(self, place=Place(), asked={}, another=False, strays=self.made)
+
+    def encoded(self) -> str:
+        """As the ledger keeps it; empty for no doubt."""
+        if self == Doubt():
+            return ""
+        asked = {key: [str(one.answer), one.not_before, one.tries] for key, one in self.asked.items()}
+        values = {
+            "source": self.source,
+            "place": list(self.place),
+            "asked": asked,
+            "another": self.another,
+            "strays": list(self.strays),
+            "unproven": self.unproven,
+        }
+        return orjson.dumps({name: value for name, value in values.items() if value}).decode()
+
+    @classmethod
+    def decoded(cls, text: str) -> Doubt:
+        """The doubt that ``encoded`` made the text of."""
+        if not text:
+            return cls()
+        said: dict[str, Any] = orjson.loads(text)
+        asked = {
+            key: Asked(CanaryAnswer(word), at, tries)
+            for key, (word, at, tries) in said.get("asked", {}).items()
+        }
+        return cls(
+            source=said.get("source", ""),
+            place=Place(*said.get("place", ())),
+            asked=asked,
+            another=said.get("another", False),
+            strays=tuple(said.get("strays", ())),
+            unproven=said.get("unproven", False),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """What is noted of a connection.
+
+    Attributes:
+        name: The connection's.
+        source: Salestrekker's organisation; empty: not read yet.
+        place: Trakor; empty texts: not noted yet.
+        doubt: What speaks against it.
+    """
+
+    name: str
+    source: str = ""
+    place: Place = field(default_factory=Place)
+    doubt: Doubt = field(default_factory=Doubt)
+
+    @property
+    def stopped(self) -> bool:
+        """Nothing is read or sent until a person has seen to it."""
+        return bool(self.doubt.source) or self.doubt.another
+
+
+def noted_of(connection: Connection, name: str) -> Noted:
+    """What is noted of a connection."""
+    row = connection.execute(select(organizations).where(organizations.c.connection == name)).one_or_none()
+    if row is None:
+        return Noted(name)
+    return Noted(name, row.source, Place(row.address, row.key, row.scope), Doubt.decoded(row.refused))
+
+
+def stopped_by(connection: Connection, name: str) -> str:
+    """Why a connection is stopped, as a sentence has it; empty where it is not."""
+    return _why(noted_of(connection, name))
+
+
+def _why(noted: Noted) -> str:
+    if noted.doubt.source:
+        return OTHER_SOURCE
+    return OTHER_TRAKOR if noted.doubt.another else ""
+
+
+def keep(connection: Connection, noted: Noted) -> None:
+    """Write what is noted of a connection, in place of what was."""
+    values = {
+        "source": noted.source,
+        "address": noted.place.address,
+        "key": noted.place.key,
+        "scope": noted.place.scope,
+        "refused": noted.doubt.encoded(),
+    }
+    written = upsert(organizations).values(connection=noted.name, **values)
+    connection.execute(written.on_conflict_do_update(index_elements=["connection"], set_=values))
+
+
+def hold_source(connection: Connection, name: str, source: str, *, now: int) -> bool:
+    """Hold a log-in to the organisation that the connection has read before; noted at the first.
+
+    Args:
+        connection: Inside a writing transaction.
+        name: The connection's.
+        source: Hash of the organisation that the token is for.
+        now: The time to note.
+
+    Returns:
+        Whether it is the one. Where it is not, reading and sending are stopped.
+    """
+    noted = noted_of(connection, name)
+    if noted.source not in {"", source}:
+        keep(connection, replace(noted, doubt=replace(noted.doubt, source=source)))
+        keep_stopped(connection, name, now=now)
+        return False
+    if noted.source and not noted.doubt.source:
+        return True
+    settled = replace(noted, source=source, doubt=replace(noted.doubt, source=""))
+    keep(connection, settled)
+    if noted.doubt.source:
+        lift(connection, settled)
+    return True
+
+
+def keep_stopped(connection: Connection, name: str, *, now: int) -> str:
+    """Keep to it that a connection is stopped, whoever has ended its pauses.
+
+    Returns:
+        Why it is; empty where it is not stopped.
+    """
+    why = stopped_by(connection, name)
+    if why:
+        reason = f"{why}; where it is the right one: `trakor-bridge connections confirm {name}`"
+        for direction in Direction:
+            set_pause(connection, name, direction, reason=reason, now=now)
+    return why
+
+
+def lift(connection: Connection, noted: Noted) -> None:
+    """End the pauses of a connection that is not stopped any more; a person's stay."""
+    if not noted.stopped:
+        for direction in Direction:
+            clear_pause(connection, noted.name, direction)
+
+
+def confirm(connection: Connection, name: str, place: Place) -> list[str]:
+    """A person says that what was found is right.
+
+    Args:
+        connection: Inside a writing transaction.
+        name: The connection's.
+        place: Its Trakor as configured: noted where nothing was noted yet, so that it counts as known.
+
+    Returns:
+        What is taken as right from now on, as clauses; empty where nothing was in doubt.
+    """
+    noted = noted_of(connection, name)
+    doubt = noted.doubt
+    is_new = noted == Noted(name) and connection.scalar(_KNOWN.where(feeds.c.connection == name)) is None
+    said = [
+        *(["Salestrekker's organisation is the one that the log-in is for"] if doubt.source else ()),
+        *(["Trakor's organisation is the one that its key is for"] if doubt.another else ()),
+        *(["the changed address or key of Trakor is right"] if doubt.unproven else ()),
+        *(["the list of names to delete is done with"] if doubt.made else ()),
+        *(["it is a new connection, and no other one under another name"] if is_new else ()),
+    ]
+    right = doubt.place._replace(scope=place.scope) if doubt.another else noted.place
+    settled = Noted(name, doubt.source or noted.source, right if right.address else place)
+    keep(connection, settled)
+    lift(connection, settled)
+    return said

@@ -1,0 +1,20 @@
+"""Trakor's public API; the only home of httpx.
+
+::
+
+    Payload ──requests.build──> body ──client──> transport ──POST──> Trakor
+                                        │            └──certainly never left──> NeverSent
+                                        │            └──no whole answer──> Unanswered
+                                        └──responses.decipher──> Answer
+                                                                 or Transient, Unanswered, Refused, Rejected
+
+Requests are built and answers deciphered by pure functions, with a little I/O between. The rules are from
+the vendor's page "Public API" (two endpoints, ``X-API-KEY``, the statuses 400, 401, 403, 500). What it does
+not say is treated so that nothing is lost.
+"""
+
+from bridge.trakor.client import TrakorClient
+from bridge.trakor.requests import MALFORMED, build, path_of
+from bridge.trakor.responses import decipher
+
+__all__ = ["MALFORMED", "TrakorClient", "build", "decipher", "path_of"]

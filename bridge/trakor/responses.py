@@ -1,0 +1,172 @@
+"""What an answer of Trakor means. Pure: the error's type says what to do about it.
+
+::
+
+    2xx, JSON with an id ──> Answer
+    400, 413, 422 ─────────> Rejected: the record as it is
+    408, 409, 423, 425, 429, 503, an application's 5xx ──> Transient: it has ended there
+    502, 504, any other 5xx, half of a JSON answer ──────> Unanswered: it may still be at work there
+    all others ────────────> Refused: the key, the organisation, the address, or something in between
+
+No message holds a word of the other side: those may repeat what the record says, or the key. Only known
+statuses and known content types are named. Trakor's words about a rejected record travel beside the message,
+in ``Rejected.words``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from bridge.errors import BridgeError, Refusal, Refused, Rejected, Transient, Unanswered
+from bridge.naming import tidy
+from bridge.pacing import retry_after
+from bridge.records import Answer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["LONGEST_WORDS", "decipher"]
+
+LONGEST_WORDS: Final = 500
+"""Characters of Trakor's words about a rejected record that are kept."""
+
+_TRANSIENT: Final = frozenset({408, 409, 423, 425, 429, 503})
+_BUSY: Final = frozenset({429, 503})
+_REJECTED: Final = frozenset({400, 413, 422})
+_GATEWAY: Final = frozenset({502, 504})
+_NOT_STANDARD: Final = 520
+"""From here on no standard has a status: gateways say by them that what is behind did not answer."""
+_TIMED_OUT: Final = frozenset({504, 524})
+"""A gateway, or a content network's gateway, waited in vain for what is behind it."""
+
+_APPLICATION: Final = "application/json"
+_KINDS: Final = {
+    "": "with nothing",
+    "application/xhtml+xml": "with an HTML page",
+    "application/xml": "with XML",
+    "text/html": "with an HTML page",
+    "text/plain": "with plain text",
+    "text/xml": "with XML",
+}
+"""The content types that are named. Any other may be made up by whoever answers."""
+
+_REFUSALS: Final = {
+    401: Refusal.KEY,
+    403: Refusal.FROZEN,
+    404: Refusal.ADDRESS,
+    405: Refusal.ADDRESS,
+}
+_REFUSED: Final = {
+    401: "401, the API key is missing, invalid or revoked",
+    403: "403, the organisation is frozen",
+    404: "404, there is nothing at this address",
+    405: "405, this address takes no POST",
+}
+_ADDRESS_ADVICE: Final = "check [trakor] url: it must end in /api/public/v1"
+_ADVICE: Final = {
+    401: "make a new API key in Trakor (Settings → API Keys) and put it into [trakor] api_key",
+    403: "the organisation is frozen: once it is thawed in Trakor, run this again",
+}
+_REDIRECT_ADVICE: Final = "check [trakor] url: a redirect is not followed, since it could hand on the key"
+
+
+def decipher(status: int, headers: Mapping[str, str], body: bytes, now: float) -> Answer | BridgeError:
+    """What an answer means; the error's type is what to do about it.
+
+    Args:
+        status: HTTP status.
+        headers: Its headers, found whatever the case of their names.
+        body: At most the first 64 KiB.
+        now: Wall clock, seconds since the epoch, for a ``Retry-After`` that is a date.
+
+    Returns:
+        The answer, or the error to raise.
+    """
+    if 200 <= status < 300:  # noqa: PLR2004 - HTTP's own number; 200 or 201 for what exists is not documented
+        return _accepted(status, headers, body)
+    if status in _REJECTED:
+        return Rejected(f"Trakor answered {status}", words=_words(body))
+    if status in _TRANSIENT or status >= 500:  # noqa: PLR2004 - likewise
+        return _failed(status, headers, body, now)
+    return _refused(status)
+
+
+def _accepted(status: int, headers: Mapping[str, str], body: bytes) -> Answer | BridgeError:
+    try:
+        said = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return _unreadable(status, _kind_of(headers), body)
+    match said:
+        case {"id": str() | int() as found, "created": bool() as created} if found != "":
+            return Answer(str(found), _text(said, "name"), created, _text(said, "sku"))
+    return Transient(f"Trakor answered {status} without an id, or without saying whether it was created")
+
+
+def _unreadable(status: int, kind: str, body: bytes) -> BridgeError:
+    """A success without an answer that can be read."""
+    if "json" in kind:
+        return Unanswered(f"Trakor answered {status} with JSON that cannot be read")
+    # A page with 200 is somebody else's; a bare success, or 201, can be Trakor's own on a way that lost its
+    # body, and then the record is made.
+    unsure = status != 200 or not body  # noqa: PLR2004 - HTTP's own number
+    what = f"{_KINDS[kind]} instead of JSON" if kind in _KINDS else "with something that is not JSON"
+    message = f"Trakor's address answered {status} {what}"
+    return Refused(message, advice=_ADDRESS_ADVICE, unsure=unsure, kind=Refusal.NOT_JSON)
+
+
+def _failed(status: int, headers: Mapping[str, str], body: bytes, now: float) -> Transient:
+    wait = retry_after(headers.get("retry-after"), now)
+    busy = wait is not None or status in _BUSY
+    message = f"Trakor answered {status}"
+    if status in _TRANSIENT or _is_the_applications(status, headers, body):
+        return Transient(message, retry_after=wait, busy=busy)
+    return Unanswered(message, retry_after=wait, busy=busy, timed_out=status in _TIMED_OUT)
+
+
+def _is_the_applications(status: int, headers: Mapping[str, str], body: bytes) -> bool:
+    """Whether a 5xx is an application's own: what it was asked for has ended there."""
+    if status in _GATEWAY or status >= _NOT_STANDARD or _kind_of(headers) != _APPLICATION:
+        return False
+    return isinstance(_json(body), dict)
+
+
+def _refused(status: int) -> Refused:
+    if 300 <= status < 400:  # noqa: PLR2004 - HTTP's own number
+        message = f"Trakor's address answered with a redirect ({status})"
+        return Refused(message, advice=_REDIRECT_ADVICE, kind=Refusal.REDIRECT)
+    return Refused(
+        f"Trakor refused the request: {_REFUSED.get(status, status)}",
+        advice=_ADVICE.get(status, _ADDRESS_ADVICE),
+        kind=_REFUSALS.get(status, Refusal.OTHER),
+    )
+
+
+def _words(body: bytes) -> str:
+    """What Trakor says of a rejected record: it may repeat the record."""
+    said = _json(body)
+    if not isinstance(said, dict):
+        return ""
+    found = said.get("error") or said.get("message")
+    if isinstance(found, dict):
+        found = found.get("message")
+    return tidy(found)[:LONGEST_WORDS] if isinstance(found, str) else ""
+
+
+def _kind_of(headers: Mapping[str, str]) -> str:
+    """The content type, without its parameters."""
+    return headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _text(said: dict[str, Any], name: str) -> str:
+    value = said.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _json(body: bytes) -> object:
+    """What a body says; None if it is no JSON."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None

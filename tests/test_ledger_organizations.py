@@ -1,0 +1,206 @@
+"""Each connection joins two organisations, and always the same two."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bridge.decision.canaries import CanaryAnswer, Verdict, judge_canaries
+from bridge.ledger.organizations import Doubt, Place, confirm, hold_source, keep_stopped, noted_of, stopped_by
+from bridge.ledger.pauses import clear_pause, pauses_of, set_pause
+from bridge.ledger.trials import Canary, Kind, Step, canaries_for, next_step, note_answer, stray_names
+from builders import answered, draft, of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import Connection
+
+    from books import Book
+    from bridge.ledger.rows import Feed
+    from bridge.records import Payload
+
+CREATED, KNOWN, LOST = CanaryAnswer.CREATED, CanaryAnswer.KNOWN, CanaryAnswer.LOST
+STRANGER, REJECTED = CanaryAnswer.STRANGER, CanaryAnswer.REJECTED
+HERE, THERE, ELSEWHERE = Place("a", "k1", "s"), Place("a", "k2", "s"), Place("a", "k3", "s")
+NAMES = ("Ann", "Bo", "Cy", "Di")
+WAIT = 150_000
+
+
+@pytest.mark.parametrize(
+    ("answers", "verdict"),
+    [
+        ([], Verdict.UNTOLD),
+        ([CREATED, CREATED, CREATED], Verdict.ANOTHER),
+        ([CREATED, KNOWN], Verdict.SAME),
+        ([LOST, KNOWN], Verdict.SAME),
+        ([CREATED, LOST], Verdict.OPEN),
+        ([STRANGER, STRANGER], Verdict.ANOTHER),
+        ([REJECTED], Verdict.ANOTHER),
+    ],
+)
+def test_only_an_id_that_the_ledger_has_proves_the_organisation(
+    answers: list[CanaryAnswer], verdict: Verdict
+) -> None:
+    """Any brokerage can have a client of that name, and a lost request may have made it."""
+    assert judge_canaries(answers) is verdict
+
+
+def canaries(_: Connection, __: Feed) -> Sequence[Payload]:
+    """What Trakor took lately, four names of which three are sent at most."""
+    return [draft(name).payload for name in NAMES]
+
+
+def take(book: Book) -> None:
+    """All canaries are delivered; the Trakor that has them is noted."""
+    book.see(*(draft(name, id=name) for name in NAMES))
+    book.settle(*(answered(work) for work in book.claim()))
+    assert step(book, HERE).kind is Kind.CLEAR
+
+
+def step(book: Book, place: Place) -> Step:
+    def find(connection: Connection) -> list[Canary]:
+        return canaries_for(connection, [book.feed], canaries, of)
+
+    return book.write(
+        lambda connection: next_step(connection, "default", place, find, now=book.now, wait=WAIT)
+    )
+
+
+def answer(book: Book, asked: Step, word: CanaryAnswer | None) -> None:
+    canary = asked.canary
+    assert canary is not None
+    book.write(lambda connection: note_answer(connection, "default", canary.key, word))
+
+
+def ask_all(book: Book, place: Place, word: CanaryAnswer) -> Step:
+    """Answer each canary likewise, until something else is to be done."""
+    while (found := step(book, place)).kind is Kind.ASK:
+        answer(book, found, word)
+    return found
+
+
+def stopped(book: Book) -> set[str]:
+    return book.write(lambda connection: {pause.direction for pause in pauses_of(connection)})
+
+
+def strays(book: Book) -> tuple[list[str], int]:
+    return book.write(lambda connection: stray_names(connection, "default", [book.feed], canaries, of))
+
+
+def test_the_first_trakor_is_noted_and_asked_nothing(book: Book) -> None:
+    take(book)
+    assert step(book, HERE).kind is Kind.CLEAR
+    assert stopped(book) == set()
+
+
+def test_another_key_that_knows_one_canary_is_noted_after_one_request(book: Book) -> None:
+    take(book)
+    found = step(book, THERE)
+    assert found.canary is not None
+    assert found.canary.ids == {f"t{book.number('Ann')}"}
+    answer(book, found, KNOWN)
+    assert step(book, THERE).kind is Kind.CLEAR
+    assert book.write(lambda connection: noted_of(connection, "default").place) == THERE
+    assert strays(book) == ([], 0)
+
+
+def test_a_key_that_makes_all_three_anew_stops_reading_and_sending(book: Book) -> None:
+    take(book)
+    found = ask_all(book, THERE, CREATED)
+    assert (found.kind, found.made) == (Kind.STOPPED, 3)
+    assert stopped(book) == {"reading", "sending"}
+    assert strays(book) == (["Ann", "Bo", "Cy"], 0)
+    assert step(book, THERE).kind is Kind.STOPPED, "and nothing more is sent"
+
+
+def test_who_dies_between_the_answers_goes_on_with_what_is_known(book: Book) -> None:
+    """A canary that it made itself there is sent again after its time, and is no proof then."""
+    take(book)
+    answer(book, step(book, THERE), CREATED)
+    step(book, THERE)  # sent, and the process dies: it is made there
+    answer(book, step(book, THERE), CREATED)
+    waits = step(book, THERE)
+    assert waits.kind is Kind.WAIT
+    assert waits.until > book.now
+    book.now = waits.until
+    again = step(book, THERE)
+    assert again.canary is not None
+    assert again.canary.payload.name == "Bo"
+    answer(book, again, STRANGER)
+    assert step(book, THERE).kind is Kind.STOPPED
+    assert strays(book)[0] == ["Ann", "Bo", "Cy"], "it may be of ours: it is listed"
+
+
+def test_a_clock_set_back_postpones_nothing(book: Book) -> None:
+    take(book)
+    for _ in range(3):
+        step(book, THERE)
+    book.now -= 10 * WAIT
+    assert step(book, THERE).kind is Kind.ASK
+
+
+def test_a_request_that_made_nothing_is_none(book: Book) -> None:
+    take(book)
+    first = step(book, THERE)
+    answer(book, first, None)
+    assert step(book, THERE).canary == first.canary, "at once"
+    assert strays(book) == (["Ann"], 0)
+
+
+def test_the_right_key_put_back_lets_all_go_on_and_the_list_stays(book: Book) -> None:
+    take(book)
+    ask_all(book, THERE, CREATED)
+    assert step(book, HERE).kind is Kind.CLEAR
+    assert stopped(book) == set()
+    assert strays(book)[0] == ["Ann", "Bo", "Cy"]
+    assert ask_all(book, ELSEWHERE, CREATED).kind is Kind.STOPPED, "a third one is tried anew"
+
+
+def test_a_person_confirms_and_it_is_noted(book: Book) -> None:
+    take(book)
+    ask_all(book, THERE, CREATED)
+    assert book.write(lambda connection: confirm(connection, "default", THERE))
+    assert step(book, THERE).kind is Kind.CLEAR
+    assert (stopped(book), strays(book)) == (set(), ([], 0))
+    assert book.write(lambda connection: confirm(connection, "default", THERE)) == [], "nothing is left"
+
+
+def test_without_a_canary_the_change_is_noted_and_said(book: Book) -> None:
+    step(book, HERE)
+    assert step(book, THERE).kind is Kind.UNPROVEN
+    assert step(book, THERE).kind is Kind.CLEAR
+    assert book.write(lambda connection: noted_of(connection, "default").doubt.unproven)
+    assert stopped(book) == set()
+
+
+def test_each_login_is_held_to_the_first_organisation(book: Book) -> None:
+    def hold(source: str) -> bool:
+        return book.write(lambda connection: hold_source(connection, "default", source, now=book.now))
+
+    assert hold("north")
+    assert hold("north")
+    assert not hold("south")
+    assert stopped(book) == {"reading", "sending"}
+    for direction in ("reading", "sending"):
+        book.write(partial(clear_pause, name="default", direction=direction))
+    assert book.write(lambda connection: keep_stopped(connection, "default", now=book.now))
+    assert stopped(book) == {"reading", "sending"}, "whoever resumes it"
+    assert hold("north")
+    assert (stopped(book), book.write(lambda connection: stopped_by(connection, "default"))) == (set(), "")
+
+
+def test_a_persons_pause_outlasts_all_of_it(book: Book) -> None:
+    book.write(
+        lambda connection: set_pause(connection, "default", "sending", reason="", now=1, by_person=True)
+    )
+    for source in ("north", "south", "north"):
+        book.write(partial(hold_source, name="default", source=source, now=book.now))
+    assert stopped(book) == {"sending"}
+
+
+def test_a_doubt_is_read_as_it_was_written() -> None:
+    assert Doubt.decoded("") == Doubt()
+    assert Doubt().encoded() == ""
