@@ -29,7 +29,14 @@ if TYPE_CHECKING:
 __all__ = ["Books", "Bridge", "Known", "Silent", "adds_up", "configuration_of", "write_configuration"]
 
 QUICK: Mapping[str, Mapping[str, object]] = {
-    "salestrekker": {"requests_per_minute": 1_000_000, "timeout": "10s"},
+    "salestrekker": {
+        "requests_per_minute": 1_000_000,
+        "timeout": "10s",
+        "retry_first": "1ms",
+        "retry_max": "1s",
+        "probe_first": "20ms",
+        "probe_max": "50ms",
+    },
     "trakor": {
         "timeout": "10s",
         "retry_first": "1ms",

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from books import KEEPING
+from bridge.ledger.due_events import due_events
 from bridge.ledger.engine import reading, writing
-from bridge.ledger.events import due_events, finish_events, keep_events
+from bridge.ledger.events import finish_events, keep_events
 from bridge.ledger.opening import prepare
 from bridge.records.webhooks import Action, Received
 from desk import Desk
@@ -113,7 +114,7 @@ def test_what_came_is_listed_the_newest_first(received: Desk) -> None:
         ["2", "north", "deal-created", "d1"],
         ["1", "default", "contact-updated", "c1"],
     ]
-    assert [row[-1] for row in rows[1:]] == ["unknown-action", "unreadable", "waits", "read"]
+    assert [row[-1] for row in rows[1:]] == ["unknown-action", "unreadable", "waiting", "read"]
 
 
 def test_the_list_can_be_of_some_only(received: Desk) -> None:
