@@ -42,8 +42,8 @@ from bridge.delivery import Delivery, Lane
 from bridge.errors import BridgeError
 from bridge.ledger.care import prune_history, temporary_copy
 from bridge.ledger.opening import open_ledger
-from bridge.ledger.rows import feed_of
 from bridge.ledger.queue import NOTHING, give_up_claims, is_waiting
+from bridge.ledger.rows import feed_of
 from bridge.ledger.sweeps import begin_run, count, end_run, nameless, needing_a_person
 from bridge.naming import Hasher
 from bridge.sync import sweep
