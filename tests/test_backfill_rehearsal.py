@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bridge.backfill import Report
+    from bridge.ledger.engine import Ledger
     from bridge.sandbox import Sandbox
     from bridge.settings import Settings
 
