@@ -10,8 +10,7 @@ from bridge.ledger.renaming import Identity, note_configured, refuse_renamed
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy import Connection as Transaction
-
+    from bridge.ledger.reading import Reader
     from bridge.ledger.rows import Feed
     from bridge.naming import Hasher
     from bridge.records import Payload
@@ -40,7 +39,7 @@ def identities_of(settings: Settings, hasher: Hasher) -> dict[str, Identity]:
     return {name: Identity(one.scope, place_of(one, hasher)) for name, one in settings.connections.items()}
 
 
-def begin_with(transaction: Transaction, configured: dict[str, Identity]) -> None:
+def begin_with(transaction: Reader, configured: dict[str, Identity]) -> None:
     """Begin to work with a configuration: none of its connections may be another one under a new name.
 
     Raises:
@@ -50,7 +49,7 @@ def begin_with(transaction: Transaction, configured: dict[str, Identity]) -> Non
     note_configured(transaction, configured)
 
 
-def canaries_of(transaction: Transaction, feed: Feed) -> Sequence[Payload]:
+def canaries_of(transaction: Reader, feed: Feed) -> Sequence[Payload]:
     """What Trakor took lately of a stream."""
     del transaction, feed
     return ()
