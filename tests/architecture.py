@@ -24,7 +24,7 @@ Rule: TypeAlias = Callable[[Tree], Iterator[str]]
 
 LAYERS = (
     ("errors", "records"),
-    ("settings", "logs", "pacing", "naming"),
+    ("settings", "logs", "pacing", "naming", "sealing"),
     ("mapping", "decision"),
     ("salestrekker", "trakor", "ledger"),
     ("sync", "delivery"),
@@ -53,6 +53,7 @@ HOMES = {
     "alembic": ("bridge.ledger",),
     "apprise": ("bridge.alerts",),
     "apscheduler": ("bridge.schedule",),
+    "cryptography": ("bridge.sealing",),
     "gql": ("bridge.salestrekker",),
     "graphql": ("bridge.salestrekker", "bridge.sandbox"),
     "httpx": ("bridge.trakor",),
@@ -60,7 +61,7 @@ HOMES = {
     "jmespath": ("bridge.mapping",),
     "jwt": ("bridge.salestrekker", "bridge.sandbox"),
     "orjson": ANYWHERE,
-    "phonenumbers": ("bridge.mapping",),
+    "phonenumbers": ("bridge.naming",),
     "prometheus_client": ("bridge.admin",),
     "pydantic": ("bridge.settings",),
     "pydantic_core": ("bridge.settings",),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from bridge.mapping import DEFAULT_WHERE, Mapper
 from bridge.naming import Hasher
-from bridge.records import Draft, Record, Stream, Unsendable
+from bridge.records import Draft, Policy, Record, Stream, Unsendable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,9 +17,16 @@ HASHER = Hasher(b"0123456789abcdef")
 
 
 def mapper(
-    stream: Stream = Stream.CONTACTS, *, where: str = DEFAULT_WHERE, query: str = "q", **expressions: str
+    stream: Stream = Stream.CONTACTS,
+    *,
+    where: str = DEFAULT_WHERE,
+    query: str = "q",
+    policy: Policy = Policy(),  # noqa: B008 - frozen
+    **expressions: str,
 ) -> Mapper:
-    return Mapper(stream, expressions, where, HASHER, query)
+    """A mapper; ``same_as__email`` stands for the key ``same_as.email``."""
+    given = {key.replace("__", "."): text for key, text in expressions.items()}
+    return Mapper(stream, given, where, HASHER, query, policy)
 
 
 def record(data: Mapping[str, object], stream: Stream = Stream.CONTACTS) -> Record:

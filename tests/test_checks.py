@@ -386,6 +386,10 @@ async def test_a_map_that_reads_what_is_not_selected_is_told_where_to_add_it(che
     [
         ('name = "person.information.fristName"', 'name = "person.information.firstName"'),
         ('name = "company.name"', 'name = "company.information.name"'),
+        (
+            'same_as = { mail = "person.contact.emial" }',
+            '(add that line if it is missing), write:\nsame_as.mail = "person.contact.email"',
+        ),
         ('qualifier = "person.shoeSize"', "Correct qualifier below [contacts.map] by hand"),
     ],
 )

@@ -6,18 +6,20 @@ import json
 import math
 import re
 import tomllib
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge import naming
+from bridge.errors import QueryFileError
 from bridge.mapping import DEFAULT_WHERE, DEFAULTS, FUNCTION_NAMES, Mapper
 from bridge.mapping.values import LONGEST_TEXT
-from bridge.records import Draft, Party, Product, Reason, Record, Stream, Unsendable
+from bridge.records import Draft, Party, Policy, Product, Reason, Record, Stream, Unsendable
 from mappers import HASHER, drafted, mapper, record, refused, repr_or_type
 
 if TYPE_CHECKING:
@@ -49,6 +51,13 @@ PRODUCT = json.loads("""{
 }""")
 
 
+def dotted(table: Mapping[str, Any]) -> dict[str, str]:
+    """A map whose identifiers have keys of their own."""
+    named = table.get("same_as")
+    own = {f"same_as.{name}": text for name, text in named.items()} if isinstance(named, dict) else {}
+    return {key: text for key, text in table.items() if not (own and key == "same_as")} | own
+
+
 def contact_info(text: str) -> str:
     draft = drafted({"id": "1", "t": text}, mapper(name="'x'", contact_info="t"))
     return draft.payload.fields()["contact_info"]
@@ -68,6 +77,11 @@ class TestDefaultMaps:
         assert draft.payload == Party("Ravi Kumar", "Ravi Kumar | +91 98765 43210 | Ravi@acme.in")
         assert draft.qualified_name == "Ravi Kumar (Ravi@acme.in)"
         assert draft.same_as == HASHER.same_as("ravi@acme.in")
+        assert draft.identifiers == {
+            "email": HASHER.same_as("ravi@acme.in"),
+            "phone": HASHER.same_as("+91 98765 43210"),
+        }
+        assert draft.qualifier == "Ravi@acme.in"
         assert (draft.id, draft.read_at) == ("c1", 7)
 
     def test_a_company_without_a_name_goes_by_its_trading_name(self) -> None:
@@ -75,6 +89,7 @@ class TestDefaultMaps:
         assert draft.payload == Party("Acme Home Loans", "Acme Home Loans | +61 2 9123 4567")
         assert draft.qualified_name == "Acme Home Loans (+61 2 9123 4567)"
         assert draft.same_as == HASHER.same_as("+61 2 9123 4567")
+        assert draft.identifiers == {"phone": HASHER.same_as("+61 2 9123 4567")}
 
     def test_a_company_goes_by_its_name_where_it_has_one(self) -> None:
         information = {"name": "Acme Pty Ltd", "tradingName": "Acme Home Loans"}
@@ -86,6 +101,7 @@ class TestDefaultMaps:
         draft = drafted(data)
         assert draft.payload == Party("Kumar", "Kumar")
         assert (draft.qualified_name, draft.qualified_key, draft.same_as) == ("", "", "")
+        assert (draft.qualifier, draft.identifiers) == ("", {})
         assert set(draft.hashes) == {"name", "contact_info"}
 
     def test_a_product_becomes_a_product(self) -> None:
@@ -97,7 +113,7 @@ class TestDefaultMaps:
             Decimal("600.01"),
         )
         assert draft.qualified_name == "ANZ Simplicity Plus (p1)"
-        assert draft.same_as == ""
+        assert (draft.same_as, draft.identifiers) == ("", {})
         assert set(draft.hashes) == {"name", "description", "price", "qualifier"}
 
     def test_a_lender_without_a_name_goes_by_its_abbreviation(self) -> None:
@@ -121,7 +137,12 @@ class TestDefaultMaps:
     @pytest.mark.parametrize("stream", Stream)
     def test_the_default_map_has_exactly_the_keys_of_the_interface(self, stream: Stream) -> None:
         own = {"contact_info"} if stream is Stream.CONTACTS else {"description", "price"}
-        assert set(DEFAULTS[stream]) == {"id", "name", "same_as", "qualifier"} | own
+        assert {key.partition(".")[0] for key in DEFAULTS[stream]} == {
+            "id",
+            "name",
+            "same_as",
+            "qualifier",
+        } | own
 
 
 class TestDraft:
@@ -129,6 +150,18 @@ class TestDraft:
         draft = drafted(CONTACT)
         expected = {**draft.payload.fields(), "qualifier": "Ravi@acme.in"}
         assert draft.hashes == {field: HASHER.value(field, text) for field, text in expected.items()}
+        assert draft.first_hashes == {
+            field: HASHER.first_value(field, text) for field, text in expected.items()
+        }
+
+    def test_a_respelt_record_has_the_same_hashes(self) -> None:
+        respelt = json.loads(json.dumps(CONTACT).replace("Ravi@acme.in", "RAVI@Acme.in"))
+        respelt["person"]["contact"]["primary"] = "98765-43210"
+        one, other = drafted(CONTACT), drafted(respelt)
+        assert (one.hashes, one.identifiers) == (other.hashes, other.identifiers)
+        assert one.input != other.input
+        assert one.first_hashes != other.first_hashes
+        assert other.payload == Party("Ravi Kumar", "Ravi Kumar | +91 98765 43210 | RAVI@Acme.in")
 
     def test_keys_are_of_the_plain_and_the_qualified_name(self) -> None:
         draft = drafted(CONTACT)
@@ -170,6 +203,142 @@ class TestDraft:
         assert contact_info("x" * (LONGEST_TEXT + 1)) == "x" * (LONGEST_TEXT - 1) + "…"
 
 
+class TestIdentifiers:
+    DATA: ClassVar = {"id": "1", "n": "Ann", "e": "A@x.au", "p": "0412345678", "o": {"a": "x", "b": None}}
+
+    def identifiers(self, **same_as: str) -> Mapping[str, str]:
+        given = {key.replace("__", "."): text for key, text in same_as.items()}
+        expressions = {"name": "n", "contact_info": "", "qualifier": ""} | given
+        return drafted(self.DATA, Mapper(Stream.CONTACTS, expressions, "", HASHER, "q")).identifiers
+
+    def test_one_expression_gives_one_identifier_without_a_name(self) -> None:
+        assert self.identifiers(same_as="e") == {"": HASHER.same_as("a@x.au")}
+        assert self.identifiers(same_as="nothing") == self.identifiers(same_as="") == {}
+
+    def test_an_expression_that_gives_an_object_gives_named_ones(self) -> None:
+        made = self.identifiers(same_as="{mail: e, phone: phone('', p), none: nothing}")
+        assert made == {"mail": HASHER.same_as("a@x.au"), "phone": HASHER.same_as("+61 412 345 678")}
+        assert self.identifiers(same_as="o") == {"a": HASHER.same_as("x")}
+
+    def test_a_table_of_expressions_gives_named_ones_and_replaces_those_of_the_default(self) -> None:
+        assert self.identifiers(same_as__mail="e", same_as__abn="") == {"mail": HASHER.same_as("a@x.au")}
+
+    @pytest.mark.parametrize(
+        "same_as", ["{mail: o}", "[e]", "`true`", "{mail: `[]`}", '{"é": e}', '{"a=b": e}']
+    )
+    def test_what_is_no_text_identifies_nobody(self, same_as: str) -> None:
+        unsendable = refused(self.DATA, mapper(name="n", contact_info="", qualifier="", same_as=same_as))
+        assert (unsendable.reason, unsendable.field) == (Reason.MAPPING, "same_as")
+        assert "A@x.au" not in unsendable.detail
+
+    def test_a_fault_of_a_named_one_is_told_with_its_name(self) -> None:
+        made = mapper(name="n", contact_info="", qualifier="", same_as__mail="o")
+        assert refused(self.DATA, made).field == "same_as.mail"
+
+    @pytest.mark.parametrize("name", ["", "é", "a=b", "a;b", "x" * 33, "1"])
+    def test_a_name_that_the_ledger_could_not_hold_is_refused(self, name: str) -> None:
+        with pytest.raises(QueryFileError, match="cannot be called so"):
+            Mapper(Stream.CONTACTS, {f"same_as.{name}": "id"}, "", HASHER, "q")
+
+    def test_the_place_of_a_named_one_that_cannot_be_used_is_told(self) -> None:
+        with pytest.raises(QueryFileError, match=r"contacts\.map\.same_as\.mail, column 3"):
+            mapper(same_as__mail="a b")
+
+    def test_text_beside_a_table_is_refused(self) -> None:
+        with pytest.raises(QueryFileError, match="beside named"):
+            mapper(same_as="id", same_as__mail="e")
+
+
+class TestRules:
+    def test_each_fingerprint_changes_with_its_own_part_alone(self) -> None:
+        usual = mapper().rules
+        for made, changed in (
+            (mapper(query="r"), {"query"}),
+            (mapper(name="id"), {"map", "text"}),
+            (mapper(where=""), {"choices"}),
+            (mapper(policy=Policy(on_rename="create")), {"choices"}),
+            (mapper(policy=Policy(on_existing="hold")), {"choices"}),
+            (mapper(), set()),
+        ):
+            names = ("query", "map", "choices", "text")
+            assert {name for name in names if getattr(made.rules, name) != getattr(usual, name)} == changed
+
+    def test_they_are_short(self) -> None:
+        rules = mapper().rules
+        assert [len(rules.map), len(rules.choices)] == [12, 12]
+
+    def test_the_two_streams_have_different_ones(self) -> None:
+        made = mapper(name="id", same_as="", qualifier="")
+        other = mapper(Stream.PRODUCTS, name="id", same_as="", qualifier="")
+        assert made.rules.map != other.rules.map
+
+    def test_a_map_given_whole_is_the_same_as_its_default(self) -> None:
+        whole = Mapper(Stream.CONTACTS, DEFAULTS[Stream.CONTACTS], DEFAULT_WHERE, HASHER, "q")
+        assert whole.rules == mapper().rules
+
+    def test_what_is_made_says_by_which_rules_and_of_what(self) -> None:
+        made = mapper()
+        for result in (drafted(CONTACT, made), refused({**CONTACT, "isActive": False}, made)):
+            assert result.rules == made.rules
+            assert len(result.input) == 12
+        assert drafted(CONTACT, made).input == made.input_of(record(CONTACT)) == HASHER.input_of(CONTACT)
+
+
+class TestEarlier:
+    @staticmethod
+    def old() -> Mapper:
+        return mapper(contact_info="person.contact.email", same_as="person.contact.email")
+
+    @pytest.mark.parametrize("stream", Stream)
+    def test_an_earlier_map_is_made_again_from_its_text(self, stream: Stream) -> None:
+        old = mapper(stream, name="join('', ['x', id])", same_as="id")
+        again = mapper(stream).earlier(old.rules.text)
+        assert (again.rules, again.fingerprint) == (old.rules, old.fingerprint)
+        assert again(record({"id": "1"}, stream)) == old(record({"id": "1"}, stream))
+
+    def test_it_is_applied_with_the_query_the_filter_and_the_policy_of_now(self) -> None:
+        now = mapper(where="", query="r", policy=Policy(on_rename="create"))
+        again = now.earlier(self.old().rules.text)
+        assert (again.rules.query, again.rules.choices) == ("r", now.rules.choices)
+
+    def test_a_draft_says_what_the_earlier_map_makes_of_the_same_record(self) -> None:
+        now, old = mapper(), self.old()
+        made = now(record(CONTACT), now.earlier(old.rules.text))
+        assert made.before == old(record(CONTACT))
+        assert replace(made, before=None) == now(record(CONTACT))
+        assert isinstance(made.before, Draft)
+        assert made.before.payload == Party("Ravi Kumar", "Ravi@acme.in")
+        assert made.before.before is None
+
+    def test_what_makes_no_draft_says_it_too(self) -> None:
+        now, old = mapper(name="nothing"), mapper()
+        made = now(record(CONTACT), now.earlier(old.rules.text))
+        assert isinstance(made, Unsendable)
+        assert made.before == old(record(CONTACT))
+
+    def test_what_the_filter_says_no_to_is_only_filtered(self) -> None:
+        now = mapper()
+        made = now(record({**CONTACT, "isActive": False}), now.earlier(self.old().rules.text))
+        assert isinstance(made, Unsendable)
+        assert (made.reason, made.before) == (Reason.FILTERED, None)
+
+    @pytest.mark.parametrize(
+        "text", ["", "x", "[]", '{"name": 1}', '{"id": "id"}', '{"nmae": "id"}', "[" * 100_000]
+    )
+    def test_a_text_that_cannot_be_used_is_refused(self, text: str) -> None:
+        with pytest.raises(QueryFileError):
+            mapper().earlier(text)
+
+    def test_a_text_with_a_function_that_there_is_no_more_is_refused(self) -> None:
+        with pytest.raises(QueryFileError, match="there is no function"):
+            mapper().earlier('{"id": "id", "name": "gone(id)"}')
+
+    def test_a_key_that_came_later_than_the_text_is_never_filled(self) -> None:
+        made = mapper().earlier('{"id": "id", "name": "id"}')(record(CONTACT))
+        assert isinstance(made, Draft)
+        assert (made.payload, made.qualifier, made.identifiers) == (Party("c1", ""), "", {})
+
+
 class TestWhere:
     @pytest.mark.parametrize("where", [DEFAULT_WHERE, "", " ", "`0`", "person", "id == 'c1'"])
     def test_a_record_is_wanted_where_jmespath_holds_the_result_true(self, where: str) -> None:
@@ -180,9 +349,14 @@ class TestWhere:
         assert refused(CONTACT, mapper(where=where)).reason is Reason.FILTERED
 
     def test_inactive_records_are_filtered_and_those_of_unknown_activity_are_not(self) -> None:
-        assert refused({**CONTACT, "isActive": False}) == Unsendable(
-            "c1", Reason.FILTERED, "", "", mapper().fingerprint, 7
+        inactive = refused({**CONTACT, "isActive": False})
+        assert (inactive.id, inactive.reason, inactive.field, inactive.detail) == (
+            "c1",
+            Reason.FILTERED,
+            "",
+            "",
         )
+        assert (inactive.fingerprint, inactive.read_at) == (mapper().fingerprint, 7)
         assert drafted({**CONTACT, "isActive": None}).payload == drafted(CONTACT).payload
 
     def test_the_filter_comes_before_the_name(self) -> None:
@@ -314,7 +488,9 @@ class TestGuide:
     @pytest.mark.parametrize("stream", Stream)
     def test_it_shows_the_default_maps_as_they_are(self, stream: Stream) -> None:
         shown = [
-            block[stream]["map"] for block in TOML_BLOCKS if "id" in block.get(stream, {}).get("map", {})
+            dotted(block[stream]["map"])
+            for block in TOML_BLOCKS
+            if "id" in block.get(stream, {}).get("map", {})
         ]
         assert [{key: " ".join(text.split()) for key, text in each.items()} for each in shown] == [
             {key: " ".join(text.split()) for key, text in DEFAULTS[stream].items()}

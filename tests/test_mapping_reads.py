@@ -136,6 +136,7 @@ def test_an_expression_is_written_anew_only_where_it_then_reads_what_is_there(
     ("expression", "expected"),
     [
         ("clean(lender.name)", "clean(lender[0].name)"),
+        ("{lender: lender.name, name: name}", "{lender: lender[0].name, name: name}"),
         ("name[0]", "name"),
         ("clean(name[0]) || surname[0]", "clean(name) || surname[0]"),
         ("person[].contact.email", "person.contact.email"),

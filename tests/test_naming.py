@@ -92,7 +92,7 @@ def test_a_name_of_255_units_is_whole_and_one_more_is_cut() -> None:
 
 def test_the_ending_of_a_cut_name_never_changes() -> None:
     """The digits are in names that Trakor has: another hash would make every long name another one."""
-    assert (naming.RULES, naming.fit("x" * 256)[-8:]) == (1, "85e62acd")
+    assert naming.fit("x" * 256)[-8:] == "85e62acd"
 
 
 def test_long_names_that_differ_at_the_end_stay_different() -> None:
@@ -184,7 +184,7 @@ def test_hashes_need_the_key_and_tell_purposes_apart() -> None:
 
 def test_hashes_have_the_documented_lengths_and_survive_text_that_nothing_can_store() -> None:
     hasher = Hasher(KEY)
-    assert [len(hasher.name_key("x")), len(hasher.same_as("x")), len(hasher.value("f", "\ud800"))] == [
+    assert [len(hasher.name_key("x")), len(hasher.same_as("x")), len(hasher.value("f", "x\ud800"))] == [
         16,
         16,
         8,
@@ -200,7 +200,71 @@ def test_hashes_never_change_under_the_same_rules() -> None:
     """They are in ledgers: a change without a new RULES would make every record drift."""
     hasher = Hasher(KEY)
     made = (hasher.name_key("Renée"), hasher.same_as("a@b.au"), hasher.value("name", "Renée"))
-    assert (naming.RULES, *made) == (1, "YfNIeGtTguTOff6Y", "Uffgr3uOhL_3jUUB", "0hP9gliu")
+    assert (naming.RULES, *made) == (2, "YfNIeGtTguTOff6Y", "Uffgr3uOhL_3jUUB", "0hP9gliu")
+    assert hasher.value("contact_info", CONTACT_INFO) == "SoE3Riko"
+    assert hasher.input_of({"id": "c1", "person": None}) == "FpUwMoVN7uq-"
+
+
+CONTACT_INFO = "Ravi Kumar | +61 412 345 678 | Ravi@Acme.in"
+
+
+def test_the_hashes_of_older_ledgers_can_still_be_made() -> None:
+    """The expected ones are from the version that knew revision 1 alone."""
+    hasher = Hasher(KEY)
+    assert hasher.first_value("name", "Renée") == "0hP9gliu"
+    assert hasher.first_value("contact_info", CONTACT_INFO) == "wZ_OdR0O"
+    assert hasher.first_value("qualifier", "Ravi@acme.in") == "u9XkBSyV"
+    assert hasher.first_value("price", "600.01") == "BG0qhi1I"
+    assert hasher.first_value("description", "two\nlines  here") == "vILjqeTj"
+
+
+@pytest.mark.parametrize(
+    ("identifier", "first"),
+    [
+        ("a@b.au", "Uffgr3uOhL_3jUUB"),
+        ("Ravi@acme.in", "9cLKpzENdbJxtc2K"),
+        ("+61 412 345 678", "5ChSauRk4clOjoO-"),
+        ("+61 2 9123 4567", "7qnCI878x4kt6AOa"),
+        ("+91 98765 43210", "y-NbjDtjL6KXaLCp"),
+        ("ABN 98 765 432 109", "PItXwZEhnxdkXlNj"),
+    ],
+)
+def test_what_identified_a_person_in_an_older_ledger_still_does(identifier: str, first: str) -> None:
+    """An e-mail address as typed, and a number in the form that the map's `phone` gives."""
+    assert Hasher(KEY).same_as(identifier) == first
+
+
+def test_spellings_of_one_identifier_have_one_hash() -> None:
+    hasher = Hasher(KEY)
+    assert hasher.same_as("0412 345 678") == hasher.same_as("+61 412 345 678")
+    assert hasher.same_as("RAVI@acme.in") == hasher.same_as("ravi@Acme.in")
+
+
+@pytest.mark.parametrize(
+    ("field", "one", "other"),
+    [
+        ("contact_info", "Ravi | 0412 345 678 | R@x.in", "Ravi | +61 412 345 678 | r@X.in"),
+        ("qualifier", "Ravi@acme.in", "ravi@ACME.in"),
+        ("description", "two\n lines", "two lines"),
+    ],
+)
+def test_a_respelt_field_keeps_its_hash_but_not_its_first_one(field: str, one: str, other: str) -> None:
+    hasher = Hasher(KEY)
+    assert hasher.value(field, one) == hasher.value(field, other)
+    assert hasher.first_value(field, one) != hasher.first_value(field, other)
+
+
+def test_an_input_is_the_same_whatever_the_order_of_its_fields() -> None:
+    hasher = Hasher(KEY)
+    one = hasher.input_of({"id": "c1", "person": {"a": 1, "b": None}})
+    assert one == hasher.input_of({"person": {"b": None, "a": 1}, "id": "c1"})
+    assert one != hasher.input_of({"id": "c1", "person": {"a": 1}})
+    assert len(one) == 12
+
+
+@pytest.mark.parametrize("value", ["\ud800", 2**64])
+def test_what_cannot_be_written_as_json_has_no_hash_of_its_input(value: object) -> None:
+    assert Hasher(KEY).input_of({"id": "c1", "odd": value}) == ""
 
 
 @pytest.mark.parametrize("size", [0, 15, 65])
@@ -219,12 +283,25 @@ def test_stored_hashes_come_back(hashes: dict[str, str]) -> None:
 
 
 def test_stored_hashes_are_one_short_text_whatever_their_order() -> None:
-    assert naming.encode({"name": "a", "contact_info": "b", "price": ""}) == "1;contact_info=b;name=a"
+    assert naming.encode({"name": "a", "contact_info": "b", "price": ""}) == "2;contact_info=b;name=a"
     assert naming.encode({}) == naming.encode({"price": ""}) == ""
 
 
-def test_hashes_made_by_other_rules_are_equal_to_none_of_ours() -> None:
-    assert naming.decode("2;name=AAAAAAAA") == {naming.OTHER_RULES: "2"}
+def test_hashes_made_by_unknown_rules_are_equal_to_none_of_ours() -> None:
+    assert naming.decode("3;name=AAAAAAAA") == {naming.OTHER_RULES: "3"}
+
+
+def test_hashes_of_revision_1_are_read_and_say_that_they_are() -> None:
+    stored = naming.encode({"name": "0hP9gliu", "qualifier": "u9XkBSyV"}, rules=naming.FIRST_RULES)
+    assert stored == "1;name=0hP9gliu;qualifier=u9XkBSyV"
+    assert naming.decode(stored) == {"name": "0hP9gliu", "qualifier": "u9XkBSyV"}
+
+
+def test_the_rules_of_stored_hashes_are_known() -> None:
+    assert [naming.revision_of(text) for text in ("", "1;name=a", "2;name=a", "3;x=y")] == [0, 1, 2, 3]
+    assert naming.revision_of(naming.encode({"name": "a"})) == naming.RULES
+    with pytest.raises(LedgerError, match="cannot be read"):
+        naming.revision_of("x;name=a")
 
 
 @pytest.mark.parametrize("text", ["x;name=a", "1;name", "1;=a", ";", "1;name="])

@@ -103,6 +103,50 @@ def test_the_fingerprint_follows_the_text_and_not_its_layout(write: Callable[...
     assert same == laid_out != other
 
 
+FIELDS = "id person { name contact { email } } fee(kind: UPFRONT, most: 2) { value }"
+SAME_OF_A_RECORD = [
+    f"query Other($limit: Int, $offset: Int) {{ contacts(limit: $limit, offset: $offset) {{ {FIELDS} }} }}",
+    f"query Q {{ contacts(status: ACTIVE) {{ {FIELDS} }} }}",
+    f"# why\nquery Q {{ them: contacts {{\n  {FIELDS} # these\n }} }}",
+    "query Q { contacts { fee(most: 2, kind: UPFRONT) { value } person { contact { email } name } id } }",
+    f"query Q {{ contacts {{ ...F }} }} fragment F on Contact {{ {FIELDS} }}",
+    f"query Q {{ contacts {{ ... {{ {FIELDS} }} id }} }}",
+    (
+        "query Q { contacts { id person { name } person { contact { email } } fee(kind: UPFRONT, most: 2) "
+        "{ value: value } } }"
+    ),
+]
+OTHERS_OF_A_RECORD = [
+    FIELDS.replace("email", "email phone"),
+    FIELDS.replace("email", "mail: email"),
+    FIELDS.replace("email", "email @include(if: true)"),
+    FIELDS.replace("most: 2", "most: 3"),
+    FIELDS.replace("person {", "... on Client { person {") + " }",
+    FIELDS.replace("name contact { email }", "contact { name email }"),
+    FIELDS.replace("person", "...@include(if: true) { person") + " }",
+]
+
+
+@pytest.mark.parametrize("text", SAME_OF_A_RECORD)
+def test_what_is_selected_of_a_record_does_not_follow_layout_paging_or_names(
+    write: Callable[..., Path], text: str
+) -> None:
+    """A query that was only written otherwise makes no record incomparable."""
+    folder = write(a=f"query Q {{ contacts {{ {FIELDS} }} }}", b=text)
+    one, other = (load_list(f"{name}.graphql", [folder]).record_fingerprint for name in "ab")
+    assert one == other
+    assert len(one) == 12
+
+
+@pytest.mark.parametrize("fields", OTHERS_OF_A_RECORD)
+def test_what_is_selected_of_a_record_follows_each_change_of_it(
+    write: Callable[..., Path], fields: str
+) -> None:
+    folder = write(a=f"query Q {{ contacts {{ {FIELDS} }} }}", b=f"query Q {{ contacts {{ {fields} }} }}")
+    one, other = (load_list(f"{name}.graphql", [folder]).record_fingerprint for name in "ab")
+    assert one != other
+
+
 def test_the_fingerprint_follows_the_fragments(write: Callable[..., Path]) -> None:
     text = "query Q($offset: Int) { list(offset: $offset) { ...F } }"
     before = load_list("q.graphql", [write(q=text, f__fragment="fragment F on T { id }")])

@@ -159,6 +159,81 @@ def test_every_kind_of_value_can_come_from_the_environment(tmp_path: Path) -> No
     assert loaded.log.level == "debug"
 
 
+EMAIL = {"same_as.email": "clean(email)"}
+
+
+@pytest.mark.parametrize(
+    ("written", "expressions"),
+    [
+        ('same_as = "email"', {"same_as": "email"}),
+        ('same_as = ""', {"same_as": ""}),
+        ("same_as = {}", {"same_as": ""}),
+        ('same_as = { email = "clean(email)" }', EMAIL),
+        ('same_as.email = "clean(email)"', EMAIL),
+        ('[contacts.map.same_as]\nemail = "clean(email)"', EMAIL),
+        ('same_as = { email = "a", phone = "" }', {"same_as.email": "a", "same_as.phone": ""}),
+    ],
+)
+def test_identifiers_are_one_expression_or_a_table_of_named_ones(
+    tmp_path: Path, written: str, expressions: dict[str, str]
+) -> None:
+    loaded = load(tmp_path, f"{PAIR}[contacts.map]\n{written}\n")
+    assert loaded.connections["default"].contacts.map == expressions
+
+
+@pytest.mark.parametrize(
+    ("variables", "expressions"),
+    [
+        ({"CONTACTS__MAP__SAME_AS": "email"}, {"same_as": "email"}),
+        ({"CONTACTS__MAP__SAME_AS": '"e-mail"'}, {"same_as": '"e-mail"'}),
+        ({"CONTACTS__MAP__SAME_AS": "{mail: email}"}, {"same_as": "{mail: email}"}),
+        ({"CONTACTS__MAP__SAME_AS": '{"email": "clean(email)"}'}, EMAIL),
+        ({"CONTACTS__MAP": '{"same_as": {"email": "clean(email)"}}'}, EMAIL),
+        ({"CONTACTS__MAP__SAME_AS__EMAIL": "clean(email)"}, EMAIL),
+        (
+            {"CONTACTS__MAP__SAME_AS": '{"abn": "abn"}', "CONTACTS__MAP__SAME_AS__EMAIL": "clean(email)"},
+            {"same_as.abn": "abn", **EMAIL},
+        ),
+    ],
+)
+def test_identifiers_come_from_the_environment_too(
+    tmp_path: Path, variables: dict[str, str], expressions: dict[str, str]
+) -> None:
+    """An expression that makes an object is not taken for JSON."""
+    text = f'{PAIR}[contacts.map]\nsame_as = "of the file"\n'
+    assert load(tmp_path, text, **variables).connections["default"].contacts.map == expressions
+
+
+@pytest.mark.parametrize(
+    ("written", "says"),
+    [
+        ("1", "must be text in quotes, or a table of such texts"),
+        ("{ email = 1 }", "must be text in quotes, or a table of such texts"),
+        ("{ email = { a = 'x' } }", "must be text in quotes, or a table of such texts"),
+        (f"'{'x' * 10_001}'", "must have at most 10000 characters"),
+        (f"{{ email = '{'x' * 10_001}' }}", "must have at most 10000 characters"),
+        (f"{{ {', '.join(f'a{number} = 1' for number in range(2))} }}", "must be text"),
+        (
+            f"""{{ {", ".join(f"a{number} = 'x'" for number in range(21))} }}""",
+            "must have at most 20 entries",
+        ),
+    ],
+)
+def test_identifiers_that_are_none_are_refused(tmp_path: Path, written: str, says: str) -> None:
+    only = fault(tmp_path, f"{PAIR}[contacts.map]\nsame_as = {written}\n")
+    assert only.startswith(f"config.toml: contacts.map.same_as: {says}")
+    assert fault(tmp_path, CONTACTS__MAP__SAME_AS='{"email": 1}').startswith(
+        "environment: TRAKOR_BRIDGE_CONTACTS__MAP__SAME_AS: must be text"
+    )
+
+
+def test_what_is_kept_and_how_long_an_unanswered_name_waits_can_be_chosen(tmp_path: Path) -> None:
+    usual = load(tmp_path)
+    assert (usual.ledger.keep, usual.connections["default"].trakor.unanswered_wait) == ("sealed", 150.0)
+    chosen = load(tmp_path, PAIR + 'unanswered_wait = "0s"\n[ledger]\nkeep = "hashes"\n')
+    assert (chosen.ledger.keep, chosen.connections["default"].trakor.unanswered_wait) == ("hashes", 0.0)
+
+
 @pytest.mark.usefixtures("everything_built")
 def test_two_tokens_come_from_the_environment_as_json_or_from_two_lines_of_a_file(tmp_path: Path) -> None:
     other = "u" * 32

@@ -26,9 +26,11 @@ ROWS = {match[1]: (match[2], match[3], match[4]) for match in ROW.finditer(PAGE)
 
 
 def flat(table: dict[str, object], above: str = "") -> dict[str, object]:
+    """Each key with its value; a table that is a key's value stays one."""
     found: dict[str, object] = {}
     for name, value in table.items():
-        found |= flat(value, f"{above}{name}.") if isinstance(value, dict) else {above + name: value}
+        is_table = isinstance(value, dict) and above + name not in KEYS
+        found |= flat(value, f"{above}{name}.") if is_table else {above + name: value}  # type: ignore[arg-type]
     return found
 
 

@@ -59,11 +59,11 @@ class Dying(Mapper):
 
     mapped = 0
 
-    def __call__(self, record: Record) -> Draft | Unsendable:
+    def __call__(self, record: Record, earlier: Mapper | None = None) -> Draft | Unsendable:
         self.mapped += 1
         if self.mapped > ROWS_AT_ONCE:
             raise Killed
-        return super().__call__(record)
+        return super().__call__(record, earlier)
 
 
 class Sweeping:

@@ -28,9 +28,11 @@ api_key = "sk_live_x"
 """
 
 
-def plan(folder: Path, streams: Collection[Stream] = tuple(Stream), *, by_id: bool = True) -> Plan:
+def plan(
+    folder: Path, streams: Collection[Stream] = tuple(Stream), *, by_id: bool = True, more: str = ""
+) -> Plan:
     file = folder / "config.toml"
-    file.write_text(PAIR)
+    file.write_text(PAIR + more)
     loaded = settings.load(file, {})
     return plan_of(loaded, loaded.connections["default"], streams, Hasher(b"k" * 32), by_id=by_id)
 
@@ -50,6 +52,20 @@ def test_without_contacts_no_deal_is_asked_for(tmp_path: Path) -> None:
     made = plan(tmp_path, [Stream.PRODUCTS])
     assert made.ones.keys() == {Stream.PRODUCTS}
     assert made.ticket is None
+
+
+def test_a_mapper_knows_what_is_read_and_what_is_decided_by(tmp_path: Path) -> None:
+    """Each under a fingerprint of its own: the paging of a list is part of none."""
+    before = plan(tmp_path).mappers[Stream.CONTACTS].rules
+    put(
+        tmp_path,
+        "contacts.graphql",
+        "query ($limit: Int, $page: Int) { contacts(limit: $limit, page: $page) { ...ContactFields } }",
+    )
+    assert plan(tmp_path).mappers[Stream.CONTACTS].rules == before
+    added = plan(tmp_path, more='[contacts]\non_rename = "create"\n').mappers[Stream.CONTACTS].rules
+    assert (added.query, added.map) == (before.query, before.map)
+    assert added.choices != before.choices
 
 
 @pytest.mark.parametrize(

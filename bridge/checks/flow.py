@@ -263,6 +263,6 @@ class _ConnectionCheck:
         settings = self._connection.stream(stream)
         fingerprint = self._queries[f"{stream}.list_query"].document.fingerprint
         try:
-            return Mapper(stream, settings.map, settings.where, self._hasher, fingerprint)
+            return Mapper(stream, settings.map, settings.where, self._hasher, fingerprint, settings.policy())
         except QueryFileError as error:
             return failed(name, error)

@@ -19,7 +19,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from bridge.checks.report import Check
-from bridge.mapping import DEFAULT_WHERE, DEFAULTS, SPELT_OUT, Shape, misreads, relisted, rewritten
+from bridge.mapping import DEFAULT_WHERE, SPELT_OUT, Shape, completed, misreads, relisted, rewritten
 from bridge.salestrekker.schema.fields import STATUS
 from bridge.salestrekker.schema.likeness import LIKELY, path_likeness
 
@@ -110,7 +110,7 @@ def _all_good(expressions: Sequence[_Expression], file: str) -> str:
 
 
 def _expressions(stream: Stream, settings: StreamSettings, shape: Shape) -> Iterator[_Expression]:
-    for key, text in {**DEFAULTS[stream], **settings.map}.items():
+    for key, text in completed(stream, settings.map).items():
         yield _Expression(key, text, key in settings.map, misreads(text, shape))
     where = settings.where
     yield _Expression("where", where, where != DEFAULT_WHERE, misreads(where, shape))

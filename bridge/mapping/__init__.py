@@ -7,14 +7,15 @@ The flow of one record::
            FILTERED  MAPPING  NO_NAME          MAPPING               MAPPING        Unsendable
 
 Pure: no I/O, no clock. ``defaults`` holds the maps used where the configuration gives none,
-``expressions`` compiles and evaluates, ``functions`` and ``phones`` are what an expression can call
-beyond JMESPath's own, ``values`` turns results into text and prices, ``mapper`` puts it together; ``reads``
-holds a map against what a query selects.
+``maps`` makes a map whole, and a text of it that is kept; ``expressions`` compiles and evaluates,
+``functions`` is what an expression can call beyond JMESPath's own, ``values`` turns results into text and
+prices, ``mapper`` puts it together; ``reads`` holds a map against what a query selects.
 """
 
 from bridge.mapping.defaults import DEFAULT_WHERE, DEFAULTS, SPELT_OUT
 from bridge.mapping.functions import FUNCTION_NAMES
 from bridge.mapping.mapper import Mapper
+from bridge.mapping.maps import completed
 from bridge.mapping.reads import Misread, Shape, misreads, relisted, rewritten
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Mapper",
     "Misread",
     "Shape",
+    "completed",
     "misreads",
     "relisted",
     "rewritten",

@@ -14,7 +14,7 @@ from bridge.records import Stream
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["DEFAULTS", "DEFAULT_WHERE", "SPELT_OUT"]
+__all__ = ["DEFAULTS", "DEFAULT_WHERE", "IDENTIFIERS", "SPELT_OUT"]
 
 DEFAULT_WHERE: Final = "isActive != `false`"
 """For both streams: a record whose activity is unknown is taken."""
@@ -30,13 +30,17 @@ _PHONE: Final = "phone(primaryCode, primary) || phone(homeCode, home)"
 _DETAILS: Final = "(person.contact || company.contact)"
 _EMAIL_ELSE_PHONE: Final = f"{_DETAILS} | ({_EMAIL} || {_PHONE})"
 
+IDENTIFIERS: Final = "same_as."
+"""A map's key that begins so names one of several identifiers: ``same_as.email``."""
+
 _CONTACTS: Final = {
     "id": "id",
     "name": _CONTACT_NAME,
     "contact_info": (
         f"join_present(' | ', [{_CONTACT_NAME}, {_DETAILS}.join_present(' | ', [{_PHONE}, {_EMAIL}])])"
     ),
-    "same_as": _EMAIL_ELSE_PHONE,
+    "same_as.email": f"{_DETAILS} | {_EMAIL}",
+    "same_as.phone": f"{_DETAILS} | ({_PHONE})",
     "qualifier": _EMAIL_ELSE_PHONE,
 }
 
@@ -49,7 +53,8 @@ _EVERY_PHONE: Final = " || ".join(
 _SPELT_OUT: Final = {
     **_CONTACTS,
     "contact_info": f"join_present(' | ', [{_CONTACT_NAME}, {_EVERY_PHONE}, {_EVERY_EMAIL}])",
-    "same_as": f"{_EVERY_EMAIL} || {_EVERY_PHONE}",
+    "same_as.email": _EVERY_EMAIL,
+    "same_as.phone": _EVERY_PHONE,
     "qualifier": f"{_EVERY_EMAIL} || {_EVERY_PHONE}",
 }
 
@@ -70,7 +75,7 @@ _PRODUCTS: Final = {
 DEFAULTS: Final[Mapping[Stream, Mapping[str, str]]] = MappingProxyType(
     {Stream.CONTACTS: MappingProxyType(_CONTACTS), Stream.PRODUCTS: MappingProxyType(_PRODUCTS)}
 )
-"""Stream -> key of its map -> JMESPath expression. Its keys are all the keys that a map may have."""
+"""Stream -> key of its map -> JMESPath expression."""
 
 SPELT_OUT: Final[Mapping[Stream, Mapping[str, str]]] = MappingProxyType(
     {Stream.CONTACTS: MappingProxyType(_SPELT_OUT), Stream.PRODUCTS: MappingProxyType(_PRODUCTS)}

@@ -7,14 +7,17 @@ A function says no by raising ``Rejected``, with words that quote no data.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 from jmespath import functions
 from jmespath.functions import signature
 
 from bridge.errors import Rejected
-from bridge.mapping.phones import international
 from bridge.mapping.values import kind, price, tidied
+from bridge.naming.phones import international
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
 
 __all__ = ["FUNCTION_NAMES", "NamedFunctions"]
 
@@ -28,6 +31,16 @@ class NamedFunctions(functions.Functions):
     def __init__(self) -> None:
         super().__init__()
         self._international = lru_cache(maxsize=_PHONES_KEPT)(international)
+
+    def call_function(self, function_name: str, resolved_args: Iterable[Any]) -> Any:  # noqa: ANN401 - as theirs
+        """As the library does, but what takes any type is not checked again for each record.
+
+        The number of arguments was checked when the expression was compiled.
+        """
+        untyped = _UNTYPED.get(function_name)
+        return (
+            untyped(self, *resolved_args) if untyped else super().call_function(function_name, resolved_args)
+        )
 
     @signature({"types": []})
     def _func_clean(self, value: object) -> str | None:
@@ -70,6 +83,12 @@ class NamedFunctions(functions.Functions):
             (value for fee in _array(fees) if (value := _value_if_called(fee, wanted)) is not None), None
         )
 
+
+_UNTYPED: Final[Mapping[str, Callable[..., object]]] = {
+    name: known["function"]
+    for name, known in NamedFunctions.FUNCTION_TABLE.items()
+    if not any(taken["types"] or taken.get("variadic") for taken in known["signature"])
+}
 
 FUNCTION_NAMES: Final = frozenset(
     name.removeprefix("_func_") for name in vars(NamedFunctions) if name.startswith("_func_")

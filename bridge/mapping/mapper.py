@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from base64 import urlsafe_b64encode
-from difflib import get_close_matches
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Final
 
 from bridge import naming
-from bridge.errors import QueryFileError, Rejected
-from bridge.mapping.defaults import DEFAULTS
+from bridge.errors import Rejected
+from bridge.mapping import maps
+from bridge.mapping.defaults import IDENTIFIERS
 from bridge.mapping.expressions import Expressions, MappingFault
-from bridge.mapping.values import free_text, price, text
-from bridge.records import Draft, Party, Product, Reason, Stream, Unsendable
+from bridge.mapping.values import free_text, identifiers, price, text
+from bridge.records import Draft, Party, Policy, Product, Reason, Rules, Stream, Unsendable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Mapper"]
 
-_REQUIRED: Final = ("id", "name")
 _LONGEST_ID: Final = 255
 
 
@@ -40,9 +40,11 @@ class Mapper:
             empty text is never filled.
         where: JMESPath: which records are wanted; empty for all.
         hasher: Of the ledger's key.
-        query_fingerprint: Of the queries that the records come from.
+        query_fingerprint: Of what the queries select of a record.
+        policy: What is decided by. The mapper only makes its fingerprint.
 
     Attributes:
+        rules: What its drafts are made and decided by.
         fingerprint: Of all that makes a draft: 12 characters, other ones whenever the stream, the map, the
             query or the rules for names are others.
 
@@ -57,17 +59,51 @@ class Mapper:
         where: str,
         hasher: Hasher,
         query_fingerprint: str,
+        policy: Policy = Policy(),  # noqa: B008 - frozen
     ) -> None:
-        texts = {**_completed(stream, expressions), "where": where}
+        texts = maps.completed(stream, expressions)
         places = {key: f"{stream}.map.{key}" for key in texts} | {"where": f"{stream}.where"}
-        self._expressions = Expressions(texts, places)
+        self._expressions = Expressions({**texts, "where": where}, places)
         self._filters = bool(where.strip())
         self._hasher = hasher
         self._payload = self._party if stream is Stream.CONTACTS else self._product
-        self.fingerprint = _fingerprint(stream, texts, query_fingerprint)
+        self._named = {
+            key: key.removeprefix(IDENTIFIERS) for key in sorted(texts) if key.startswith(IDENTIFIERS)
+        }
+        self._made_with = (stream, where, query_fingerprint, policy)
+        self.rules = _rules(stream, texts, where, query_fingerprint, policy)
+        self.fingerprint = _fingerprint(stream, sorted({**texts, "where": where}.items()), query_fingerprint)
 
-    def __call__(self, record: Record) -> Draft | Unsendable:
-        """The draft of one record, or why it has none. Never raises, whatever the record holds."""
+    def __call__(self, record: Record, earlier: Mapper | None = None) -> Draft | Unsendable:
+        """The draft of one record, or why it has none. Never raises, whatever the record holds.
+
+        Args:
+            record: The record.
+            earlier: The mapper that the record was last observed with, where that is another one: what it
+                makes of the record now is the result's ``before``, unless `where` says no.
+        """
+        made = self._result(record)
+        if earlier is None or (isinstance(made, Unsendable) and made.reason is Reason.FILTERED):
+            return made
+        return replace(made, before=earlier(record))
+
+    def earlier(self, text: str) -> Mapper:
+        """The mapper of an older map, with all else as it is now.
+
+        Args:
+            text: The ``text`` of that map's rules.
+
+        Raises:
+            QueryFileError: The text cannot be read, or not be used any more.
+        """
+        stream, where, query_fingerprint, policy = self._made_with
+        return Mapper(stream, maps.read(stream, text), where, self._hasher, query_fingerprint, policy)
+
+    def input_of(self, record: Record) -> str:
+        """The keyed hash of all that the map can read of a record; empty where that cannot be hashed."""
+        return self._hasher.input_of(record.data)
+
+    def _result(self, record: Record) -> Draft | Unsendable:
         try:
             if not self._wanted(record.data):
                 return self._unsendable(record, Reason.FILTERED)
@@ -114,20 +150,33 @@ class Mapper:
 
     def _draft(self, record: Record, name: str) -> Draft:
         qualifier = naming.tidy(self._made("qualifier", record.data, text))
-        same_as = self._made("same_as", record.data, text)
+        identifying = self._identifiers(record.data)
         payload = self._payload(naming.fit(name), record.data)
         qualified = naming.qualify(name, qualifier)
+        hashes, first_hashes = self._hasher.fields({**payload.fields(), "qualifier": qualifier})
         return Draft(
             id=record.id,
             payload=payload,
             key=self._hasher.name_key(payload.name),
             qualified_name=qualified,
             qualified_key=self._hasher.name_key(qualified),
-            same_as=self._hasher.same_as(same_as),
-            hashes=self._hashes(payload, qualifier),
+            same_as=next(iter(identifying.values()), ""),
+            hashes=hashes,
             fingerprint=self.fingerprint,
             read_at=record.read_at,
+            qualifier=qualifier,
+            identifiers=identifying,
+            first_hashes=first_hashes,
+            rules=self.rules,
+            input=self.input_of(record),
         )
+
+    def _identifiers(self, data: Mapping[str, object]) -> FieldHashes:
+        if self._named:
+            found = {name: self._made(key, data, text) for key, name in self._named.items()}
+        else:
+            found = self._made("same_as", data, identifiers)
+        return {name: digest for name, value in found.items() if (digest := self._hasher.same_as(value))}
 
     def _party(self, name: str, data: Mapping[str, object]) -> Payload:
         return Party(name, self._made("contact_info", data, free_text))
@@ -136,31 +185,31 @@ class Mapper:
         amount: Decimal | None = self._made("price", data, price)
         return Product(name, self._made("description", data, free_text), amount)
 
-    def _hashes(self, payload: Payload, qualifier: str) -> FieldHashes:
-        fields = {**payload.fields(), "qualifier": qualifier}
-        return {field: self._hasher.value(field, value) for field, value in fields.items() if value}
-
     def _unsendable(self, record: Record, reason: Reason, field: str = "", detail: str = "") -> Unsendable:
-        return Unsendable(record.id, reason, field, detail, self.fingerprint, record.read_at)
+        return Unsendable(
+            id=record.id,
+            reason=reason,
+            field=field,
+            detail=detail,
+            fingerprint=self.fingerprint,
+            read_at=record.read_at,
+            rules=self.rules,
+            input=self.input_of(record),
+        )
 
 
-def _completed(stream: Stream, expressions: Mapping[str, str]) -> dict[str, str]:
-    """The map with its defaults, checked: no key that the stream does not have, none empty that it needs."""
-    defaults = DEFAULTS[stream]
-    for key in expressions:
-        if key not in defaults:
-            near = get_close_matches(key, defaults, n=1) or [", ".join(defaults)]
-            raise QueryFileError(f"{stream}.map.{key}: no such key", advice=f"Did you mean {near[0]}?")
-    texts = {**defaults, **expressions}
-    for key in _REQUIRED:
-        if not texts[key].strip():
-            raise QueryFileError(
-                f"{stream}.map.{key}: empty, but no record can do without it",
-                advice="Leave the key out to use its default.",
-            )
-    return texts
+def _rules(
+    stream: Stream, texts: Mapping[str, str], where: str, query_fingerprint: str, policy: Policy
+) -> Rules:
+    return Rules(
+        query=query_fingerprint,
+        map=_fingerprint(stream, sorted(texts.items())),
+        choices=_fingerprint(stream, where, sorted(asdict(policy).items())),
+        text=maps.written(texts),
+    )
 
 
-def _fingerprint(stream: Stream, texts: Mapping[str, str], query_fingerprint: str) -> str:
-    parts = json.dumps([naming.RULES, stream, sorted(texts.items()), query_fingerprint])
-    return urlsafe_b64encode(hashlib.sha256(parts.encode()).digest()[:9]).decode()
+def _fingerprint(*parts: object) -> str:
+    """Twelve characters, other ones for other parts or other rules for names and hashes."""
+    text_of_all = json.dumps([naming.RULES, *parts])
+    return urlsafe_b64encode(hashlib.sha256(text_of_all.encode()).digest()[:9]).decode()

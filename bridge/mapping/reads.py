@@ -29,9 +29,12 @@ IMPLIED: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {"fee": (("value",),
 
 _CHAIN: Final = re.compile(
     r"'(?:[^'\\]|\\.)*'|`(?:[^`\\]|\\.)*`|\"(?:[^\"\\]|\\.)*\""  # quoted: left as it is
-    r"|(?<![\w.])(?P<names>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)(?![\w(]|\.[A-Za-z_])"
+    r"|(?<![\w.])(?P<names>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)(?![\w(]|\.[A-Za-z_]|\s*:)"
 )
-"""A chain of names such as ``person.contact``, from its beginning; a function's name is not part of one."""
+"""A chain of names such as ``person.contact``, from its beginning.
+
+A function's name is not part of one, nor is the key of an object that is made (``{email: mail}``).
+"""
 
 
 @dataclass(frozen=True, slots=True)

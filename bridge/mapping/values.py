@@ -11,10 +11,13 @@ from typing import Final
 from bridge.errors import Rejected
 from bridge.naming import tidy
 
-__all__ = ["LONGEST_TEXT", "free_text", "kind", "price", "text", "tidied"]
+__all__ = ["IDENTIFIER", "LONGEST_TEXT", "free_text", "identifiers", "kind", "price", "text", "tidied"]
 
 LONGEST_TEXT: Final = 10_000
 """The most characters of a free text. Trakor names no limit; this one keeps a request small."""
+
+IDENTIFIER: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}")
+"""The name of an identifier: it stands in the ledger, between ``;`` and ``=``."""
 
 HIGHEST_PRICE: Final = Decimal(10) ** 12
 _MOST_BITS: Final = 1024
@@ -54,6 +57,19 @@ def tidied(value: object) -> str:
         Rejected: As ``text`` does.
     """
     return tidy(text(value))
+
+
+def identifiers(value: object) -> dict[str, str]:
+    """What identifies a person or product, as name -> text; one text alone has the name ``""``.
+
+    Raises:
+        Rejected: It is neither text nor an object of texts, or a name is not fit to be one.
+    """
+    if not isinstance(value, dict):
+        return {"": text(value)}
+    if not all(isinstance(name, str) and IDENTIFIER.fullmatch(name) for name in value):
+        raise Rejected("names an identifier with something else than up to 32 letters, digits, - and _")
+    return {name: text(inner) for name, inner in value.items()}
 
 
 def _plain(number: float) -> str:

@@ -33,6 +33,7 @@ from graphql import (
 )
 
 from bridge.salestrekker.documents import QueryDocument, fault_at, load_document
+from bridge.salestrekker.selection import fingerprint_of_a_record
 from bridge.salestrekker.variables import NAMES, Role, Variables, role_of, used_in, variables_of
 from bridge.salestrekker.way import Way, way_of
 
@@ -100,6 +101,11 @@ class ListQuery:
     def fingerprint(self) -> str:
         """Of its text, see ``QueryDocument``."""
         return self.document.fingerprint
+
+    @property
+    def record_fingerprint(self) -> str:
+        """Of what it selects of one record, see ``selection.fingerprint_of_a_record``."""
+        return fingerprint_of_a_record(self.document, self.way)
 
     @property
     def sizes_pages(self) -> bool:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from graphql import FieldNode, FragmentSpreadNode, InlineFragmentNode, print_ast
 
-    from graphql import SelectionSetNode
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from graphql import ArgumentNode, DirectiveNode, SelectionSetNode
 
     from bridge.salestrekker.documents import QueryDocument
     from bridge.salestrekker.way import Way
 
-__all__ = ["fields_of_a_record", "fields_read"]
+__all__ = ["fields_of_a_record", "fields_read", "fingerprint_of_a_record"]
 
 
 def fields_read(document: QueryDocument) -> tuple[str, ...]:
@@ -40,6 +43,45 @@ def fields_of_a_record(document: QueryDocument, way: Way) -> frozenset[str]:
         ``email: emailAddress`` where the query gives a field another name.
     """
     return frozenset(_named(document, way.steps[-1].selection_set, ""))
+
+
+def fingerprint_of_a_record(document: QueryDocument, way: Way) -> str:
+    """Twelve characters, other ones whenever a document selects something else of one record.
+
+    Comments, layout, the order of fields, the names of files and fragments, and how the list is paged or
+    narrowed are no part of it. Aliases, arguments, directives and inline type conditions are.
+
+    Args:
+        document: The query with its fragments.
+        way: Where the record sits in the answer.
+    """
+    selected = sorted(set(_selected(document, way.steps[-1].selection_set, "")))
+    return hashlib.sha256("\n".join(selected).encode()).hexdigest()[:12]
+
+
+def _selected(document: QueryDocument, selections: SelectionSetNode | None, above: str) -> Iterator[str]:
+    """Each field without a selection of its own, by its whole path as it is asked for."""
+    for node in selections.selections if selections else ():
+        if isinstance(node, FieldNode):
+            path = f"{above}.{_asked(node)}"
+            yield from _selected(document, node.selection_set, path) if node.selection_set else (path,)
+        elif isinstance(node, FragmentSpreadNode):
+            inner = document.fragments[node.name.value].selection_set
+            yield from _selected(document, inner, above + _printed(node.directives))
+        elif isinstance(node, InlineFragmentNode):
+            kind = f" on {node.type_condition.name.value}" if node.type_condition else ""
+            yield from _selected(document, node.selection_set, above + kind + _printed(node.directives))
+
+
+def _asked(field: FieldNode) -> str:
+    """A field with its alias, arguments and directives, without its selection."""
+    alias = f"{field.alias.value}: " if field.alias and field.alias.value != field.name.value else ""
+    return f"{alias}{field.name.value}{_printed(field.arguments)}{_printed(field.directives)}"
+
+
+def _printed(nodes: Iterable[ArgumentNode | DirectiveNode] | None) -> str:
+    """Arguments or directives, in one order."""
+    return "".join(sorted(f"({print_ast(node)})" for node in nodes or ()))
 
 
 def _named(document: QueryDocument, selections: SelectionSetNode | None, above: str) -> Iterator[str]:

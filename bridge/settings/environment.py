@@ -7,11 +7,12 @@ it cannot read, lets unknown ones pass, and does not tell which one a value came
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsError
 
-from bridge.settings.keys import DEPTH, ENV_PREFIX, Path, nearest, secret_keys, shown, variable
+from bridge.settings.keys import DEPTH, ENV_PREFIX, Path, holds_table, nearest, secret_keys, shown, variable
 from bridge.settings.model import Document
 
 if TYPE_CHECKING:
@@ -37,11 +38,15 @@ def lay_over(source: Source, environ: Mapping[str, str], known: Mapping[Path, Fi
         known: The keys that there are.
     """
     secrets = {variable(path): path for path in secret_keys(known)}
+    tables = {path for path, field in known.items() if holds_table(field)}
     reader = EnvSettingsSource(
         _Variables, case_sensitive=False, env_prefix=ENV_PREFIX.lower(), env_nested_delimiter="__"
     )
     for name in sorted(environ, key=lambda name: (name.count("__"), name)):
         path = tuple(name.removeprefix(ENV_PREFIX).lower().split("__"))
+        if name == name.upper() and (path in tables or path[:-1] in tables):
+            _set(source, path if path in tables else path[:-1], path, environ[name], name)
+            continue
         if not _is_known(name, path, known):
             source.faults.append(_unknown(name, path, known))
             continue
@@ -59,6 +64,31 @@ def _is_known(name: str, path: Path, known: Mapping[Path, FieldInfo]) -> bool:
 
 def _unknown(name: str, path: Path, known: Mapping[Path, FieldInfo]) -> str:
     return f"environment: {shown(name)}: is not a known key; the nearest is {variable(nearest(path, known))}"
+
+
+def _set(source: Source, key: Path, path: Path, value: str, name: str) -> None:
+    """A key that takes a text, or a table of texts in JSON; or one entry of such a table."""
+    table: dict[str, object] = source.data
+    for part in key[:-1]:
+        inner = table.get(part)
+        if not isinstance(inner, dict):
+            table[part] = inner = {}
+        table = inner
+    if path == key:
+        table[key[-1]] = _json_table(value)
+    else:
+        before = table.get(key[-1])
+        table[key[-1]] = {**(before if isinstance(before, dict) else {}), path[-1]: value}
+    source.variables[key] = name
+
+
+def _json_table(value: str) -> object:
+    """A table in JSON; any other text, an expression that makes an object among them, as it is."""
+    try:
+        found = json.loads(value) if value.lstrip().startswith("{") else value
+    except (ValueError, RecursionError):
+        return value
+    return found
 
 
 def _nested(path: Path, value: str) -> dict[str, object]:

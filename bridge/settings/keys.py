@@ -24,6 +24,7 @@ __all__ = [
     "document_keys",
     "dotted",
     "holds_list",
+    "holds_table",
     "nearest",
     "nearest_table",
     "secret_keys",
@@ -62,6 +63,11 @@ def secret_keys(keys: Mapping[Path, FieldInfo]) -> list[Path]:
 def holds_list(field: FieldInfo) -> bool:
     """Whether a key takes several values; then its ``X_file`` has one on each line."""
     return any(get_origin(part) is tuple for part in _parts(field.annotation))
+
+
+def holds_table(field: FieldInfo) -> bool:
+    """Whether a key takes a text, or a table of texts whose names are the user's own."""
+    return any(get_origin(part) is dict for part in _parts(field.annotation))
 
 
 def dotted(path: Path) -> str:

@@ -220,6 +220,7 @@ def _ledger(document: LedgerDocument, folder: Path) -> Ledger:
         path=None if file is None else folder / file,
         key=document.key or None,
         keep_history=document.keep_history,
+        keep=document.keep,
     )
 
 

@@ -23,7 +23,17 @@ from pydantic import (
 from bridge.records import Policy
 from bridge.settings import addresses, values
 from bridge.settings.crontab import Timing, parse_timing
-from bridge.settings.values import Duration, FilledText, NamedText, QueryFile, Text, fault, within
+from bridge.settings.values import (
+    Duration,
+    Expressions,
+    FilledText,
+    NamedText,
+    QueryFile,
+    Text,
+    fault,
+    flattened,
+    within,
+)
 
 __all__ = [
     "Admin",
@@ -120,6 +130,7 @@ class Trakor(AddressedSection):
     timeout: Annotated[Duration, within("100ms", "10m")] = _written("30s")
     retry_first: Annotated[Duration, within("1ms", "1h")] = _written("1s")
     retry_max: Annotated[Duration, within("1ms", "1d")] = _written("5m")
+    unanswered_wait: Annotated[Duration, within("0s", "1h")] = _written("150s")
     probe_first: Annotated[Duration, within("1ms", "1h")] = _written("30s")
     probe_max: Annotated[Duration, within("1ms", "1d")] = _written("15m")
 
@@ -137,7 +148,7 @@ class _Map(Section):
 
     id: Text | None = None
     name: Text | None = None
-    same_as: Text | None = None
+    same_as: Expressions | None = None
     qualifier: Text | None = None
 
     @field_validator(*_NOT_EXPRESSIONS)
@@ -177,9 +188,9 @@ class StreamSettings(Section):
 
     @property
     def map(self) -> dict[str, str]:
-        """Map key -> expression: only what the user gave."""
+        """Map key -> expression: only what the user gave; one of a table has a key such as same_as.email."""
         given = self.expressions.model_dump(exclude_none=True)
-        return {str(key): str(expression) for key, expression in given.items()}
+        return {name: text for key, value in given.items() for name, text in flattened(key, value).items()}
 
     def policy(self) -> Policy:
         """The ``on_…`` keys as the decision wants them."""
@@ -260,6 +271,7 @@ class LedgerDocument(Section):
 
     url: addresses.LedgerUrl = _written("sqlite:///ledger.db")
     key: values.LedgerKey = _written("")
+    keep: Literal["sealed", "hashes"] = "sealed"
     keep_history: Annotated[Duration, within("1d", "3650d")] = _written("400d")
 
 

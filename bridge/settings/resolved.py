@@ -72,14 +72,16 @@ class Ledger:
     Attributes:
         url: As given; may hold a password.
         path: Of the file, absolute; None where the ledger is no file.
-        key: Of the keyed hashes; None: the file ``ledger.key`` beside the ledger.
+        key: Of the keyed hashes and of sealed text; None: the file ``ledger.key`` beside the ledger.
         keep_history: Seconds.
+        keep: ``sealed``: what was sent stays, encrypted; ``hashes``: only whether it differs.
     """
 
     url: SecretStr
     path: Path | None
     key: SecretStr | None
     keep_history: float
+    keep: str = "sealed"
 
 
 @dataclass(frozen=True, slots=True)

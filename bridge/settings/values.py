@@ -11,7 +11,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
-from pydantic import AfterValidator, BeforeValidator, SecretStr
+from pydantic import AfterValidator, BeforeValidator, PlainValidator, SecretStr
 from pydantic_core import PydanticCustomError
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ __all__ = [
     "ApiKey",
     "Duration",
     "Email",
+    "Expressions",
     "FilledText",
     "Folder",
     "LedgerKey",
@@ -31,6 +32,7 @@ __all__ = [
     "TimeZone",
     "TokenPair",
     "fault",
+    "flattened",
     "json_list",
     "parse_duration",
     "within",
@@ -41,6 +43,7 @@ MIN_SECRET = 32
 
 MAX_TEXT = 10_000
 MAX_NAME = 100
+MAX_EXPRESSIONS = 20
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|m|h|d|w)")
@@ -161,6 +164,31 @@ def _token_pair(value: object) -> tuple[SecretStr, ...]:
     return tuple(SecretStr(text) for text in texts)
 
 
+def _expressions(value: object) -> str | dict[str, str]:
+    """One expression, or a table of named ones."""
+    given = list(value.values()) if isinstance(value, dict) else [value]
+    texts = [text for text in given if isinstance(text, str)]
+    if len(texts) != len(given):
+        raise fault("must be text in quotes, or a table of such texts")
+    if any(len(text) > MAX_TEXT for text in texts):
+        raise fault(f"must have at most {MAX_TEXT} characters")
+    if isinstance(value, dict) and len(value) > MAX_EXPRESSIONS:
+        raise fault(f"must have at most {MAX_EXPRESSIONS} entries")
+    return value  # type: ignore[return-value]  # checked above, name by name by the map itself
+
+
+def flattened(key: str, value: str | dict[str, str]) -> dict[str, str]:
+    """One expression under its key, each of several under a key of its own: ``same_as.email``.
+
+    A table without entries is an empty text: nothing is made.
+    """
+    if isinstance(value, str):
+        return {key: value}
+    if not value:
+        return {key: ""}
+    return {f"{key}.{name}": text for name, text in value.items()}
+
+
 def json_list(value: object) -> object:
     """A list of secrets as the environment gives it, in JSON; anything else as it is."""
     if not isinstance(value, str) or not value.startswith("["):
@@ -173,6 +201,7 @@ def json_list(value: object) -> object:
 
 Text: TypeAlias = Annotated[str, AfterValidator(_limited(MAX_TEXT))]
 FilledText: TypeAlias = Annotated[Text, AfterValidator(_not_blank)]
+Expressions: TypeAlias = Annotated[str | dict[str, str], PlainValidator(_expressions)]
 NamedText: TypeAlias = Annotated[str, AfterValidator(_limited(MAX_NAME)), AfterValidator(_one_line)]
 Email: TypeAlias = Annotated[str, AfterValidator(_limited(MAX_NAME)), AfterValidator(_email)]
 Folder: TypeAlias = Annotated[Text, AfterValidator(_folder)]

@@ -87,7 +87,8 @@ def plan_of(
             connection.stream(stream).map,
             connection.stream(stream).where,
             hasher,
-            queries[stream].fingerprint,
+            queries[stream].record_fingerprint,
+            connection.stream(stream).policy(),
         )
         for stream in wanted
     }

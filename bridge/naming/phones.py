@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import phonenumbers
-from phonenumbers import NumberParseException, PhoneNumberFormat, PhoneNumberType, ValidationResult
+if TYPE_CHECKING:
+    from phonenumbers import PhoneNumber
 
-__all__ = ["HOME_REGION", "international"]
+__all__ = ["HOME_REGION", "dialled", "international"]
 
 HOME_REGION: Final = "AU"
 """Where a number without a calling code is at home."""
@@ -45,17 +45,36 @@ def _australian(code: str, number: str) -> str | None:
     return f"+61 {' '.join(filter(None, found.groups()))}" if found else None
 
 
+def dialled(number: str) -> str | None:
+    """A number in international form, as ``international`` gives it; None where that cannot be told.
+
+    Args:
+        number: Digits, after a ``+`` where it begins with a calling code.
+    """
+    found = _AUSTRALIAN.fullmatch(number.removeprefix("+61") if number.startswith("+61") else number)
+    if found:
+        return f"+61 {' '.join(filter(None, found.groups()))}"
+    return _parsed(number, HOME_REGION)
+
+
 def _by_metadata(code: str, number: str) -> str:
     region = _region(code)
     if region in _NO_REGION:
         return f"{code} {number}"
+    return number if len(number) > _LONGEST else _parsed(number, region) or number
+
+
+def _parsed(number: str, region: str) -> str | None:
+    """A number in international form, by the library; None where it cannot be dialled as it stands."""
+    import phonenumbers  # noqa: PLC0415 - its tables take 40 ms to load, and most commands map nothing
+
     try:
-        parsed = phonenumbers.parse(number[:_LONGEST], region)
-    except NumberParseException:
-        return number
-    if len(number) > _LONGEST or not _dialable(parsed):
-        return number
-    return phonenumbers.format_number(parsed, PhoneNumberFormat.INTERNATIONAL)
+        parsed = phonenumbers.parse(number, region)
+    except phonenumbers.NumberParseException:
+        return None
+    if not _dialable(parsed):
+        return None
+    return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
 
 
 def _region(code: str) -> str:
@@ -64,12 +83,20 @@ def _region(code: str) -> str:
         return HOME_REGION
     if not (digits.isascii() and digits.isdecimal() and len(digits) <= 3):  # noqa: PLR2004 - E.164: at most three
         return "ZZ"
-    return str(phonenumbers.region_code_for_country_code(int(digits)))
+    from phonenumbers import region_code_for_country_code  # noqa: PLC0415 - as above
+
+    return str(region_code_for_country_code(int(digits)))
 
 
-def _dialable(number: phonenumbers.PhoneNumber) -> bool:
+def _dialable(number: PhoneNumber) -> bool:
     """Long enough to be dialled from abroad; what may lack its area code must be a number in use."""
-    if phonenumbers.is_possible_number_with_reason(number) != ValidationResult.IS_POSSIBLE:
+    import phonenumbers  # noqa: PLC0415 - as above
+
+    possible = phonenumbers.ValidationResult.IS_POSSIBLE
+    if phonenumbers.is_possible_number_with_reason(number) != possible:
         return False
-    fixed_line = phonenumbers.is_possible_number_for_type_with_reason(number, PhoneNumberType.FIXED_LINE)
-    return fixed_line != ValidationResult.IS_POSSIBLE_LOCAL_ONLY or phonenumbers.is_valid_number(number)
+    landline = phonenumbers.is_possible_number_for_type_with_reason(
+        number, phonenumbers.PhoneNumberType.FIXED_LINE
+    )
+    local_only = phonenumbers.ValidationResult.IS_POSSIBLE_LOCAL_ONLY
+    return landline != local_only or phonenumbers.is_valid_number(number)

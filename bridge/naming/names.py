@@ -1,4 +1,4 @@
-r"""Names made fit for Trakor, the keys by which two names are one, and keyed hashes of both.
+r"""Names made fit for Trakor, and the keys by which two names are one.
 
 Trakor knows a party or product by its name alone, so the name is made with care::
 
@@ -16,9 +16,6 @@ flag, and Persian or Indic text loses a joining hint that people leave out as of
 *Same*: two names are the same when their keys are equal. A key is the name after Unicode case
 folding, the loosest reading of "the same name" that the destination may apply; its documentation
 does not say which it applies.
-
-Nothing here reads a clock, a file or a setting. ``RULES`` counts the rules: it is part of what makes a
-draft's fingerprint and of stored hashes, so that new rules do not look like changes at the source.
 """
 
 from __future__ import annotations
@@ -26,35 +23,12 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from base64 import urlsafe_b64encode
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from bridge.errors import LedgerError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-__all__ = [
-    "LONGEST",
-    "OTHER_RULES",
-    "RULES",
-    "Hasher",
-    "decode",
-    "encode",
-    "fit",
-    "key",
-    "qualify",
-    "tidy",
-]
-
-RULES: Final = 1
-"""Which rules made a name, a key or a hash. Raised whenever one of them would come out differently."""
+__all__ = ["LONGEST", "fit", "key", "qualify", "tidy"]
 
 LONGEST: Final = 255
 """What Trakor takes in a name, counted as JavaScript counts: in UTF-16 code units."""
-
-OTHER_RULES: Final = "?"
-"""The one field of hashes that other rules made: equal to no field of ours, so they never compare equal."""
 
 _ENDING_LENGTH: Final = len("… 01234567")
 _LEAST_OF_A_NAME: Final = 32
@@ -150,78 +124,3 @@ def _head(text: str, units: int) -> str:
 def _extends(character: str) -> bool:
     """Whether a character is drawn onto the one before it: a combining mark, or an emoji's skin tone."""
     return unicodedata.category(character).startswith("M") or character in _SKIN_TONES
-
-
-class Hasher:
-    """Keyed hashes: they can be compared, and without the ledger's key nothing can be tried against them.
-
-    Each purpose has its own domain (BLAKE2's personalisation), so a name's hash never equals the hash
-    of the same text as a field. Empty text has no hash: it gives empty text.
-
-    Args:
-        ledger_key: The ledger's key, 16 to 64 bytes.
-
-    Raises:
-        ValueError: The key is shorter or longer.
-    """
-
-    def __init__(self, ledger_key: bytes) -> None:
-        if not hashlib.blake2b.MAX_KEY_SIZE >= len(ledger_key) >= 16:  # noqa: PLR2004 - said in the message
-            raise ValueError(f"the ledger's key must have 16 to 64 bytes, it has {len(ledger_key)}")
-        # Made once and copied for each text: a third of the cost of making it each time.
-        self._name = hashlib.blake2b(digest_size=12, key=ledger_key, person=b"trakor-name")
-        self._same_as = hashlib.blake2b(digest_size=12, key=ledger_key, person=b"trakor-same-as")
-        self._value = hashlib.blake2b(digest_size=6, key=ledger_key, person=b"trakor-value")
-
-    def name_key(self, text: str) -> str:
-        """The hash of a name's key, 96 bits as 16 characters: equal for all spellings of one name."""
-        return _digest(self._name, key(text))
-
-    def same_as(self, text: str) -> str:
-        """The hash of what makes two records one person, 96 bits as 16 characters; case does not count."""
-        return _digest(self._same_as, key(text))
-
-    def value(self, field: str, text: str) -> str:
-        """The hash of one field's text, 48 bits as 8 characters; equal texts of two fields differ."""
-        return _digest(self._value, text, f"{field}\0")
-
-
-def _digest(state: hashlib.blake2b, text: str, before: str = "") -> str:
-    if not text:
-        return ""
-    copy = state.copy()
-    copy.update(f"{before}{text}".encode(errors="surrogatepass"))
-    return urlsafe_b64encode(copy.digest()).decode()
-
-
-def encode(hashes: Mapping[str, str]) -> str:
-    """Field hashes as one short text, ``1;contact_info=…;name=…``; empty for none.
-
-    The number is that of the rules. Fields stand in alphabetical order, those without a hash are left out.
-    """
-    present = sorted(f"{field}={digest}" for field, digest in hashes.items() if digest)
-    return ";".join([str(RULES), *present]) if present else ""
-
-
-def decode(text: str) -> dict[str, str]:
-    """The field hashes of a stored text.
-
-    Returns:
-        Field -> hash. Hashes that other rules made come back as ``{OTHER_RULES: their number}``, which is
-        equal to no hashes of today's rules.
-
-    Raises:
-        LedgerError: The text is not one that ``encode`` made.
-    """
-    if not text:
-        return {}
-    version, *fields = text.split(";")
-    if version != str(RULES) and version.isdecimal():
-        return {OTHER_RULES: version}
-    pairs = [field.partition("=") for field in fields]
-    if not version.isdecimal() or not all(name and digest for name, _, digest in pairs):
-        raise LedgerError(
-            "The ledger holds field hashes that cannot be read.",
-            advice="Check it with `trakor-bridge ledger check`, and restore the last backup.",
-        )
-    return {name: digest for name, _, digest in pairs}

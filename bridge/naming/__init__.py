@@ -1,0 +1,32 @@
+"""Names made fit for Trakor, canonical forms of what is compared, and keyed hashes of both.
+
+::
+
+    names ──fit, key, qualify──> what is sent, and what a claim is on
+    canonical ─────────────────> what two spellings of one field have in common
+    hashes ──Hasher, encode────> what the ledger keeps of either
+
+Nothing here reads a clock, a file or a setting. ``RULES`` counts the rules: it is part of a map's
+fingerprint and of stored hashes, so that new rules do not look like changes at the source.
+"""
+
+from bridge.naming.canonical import canonical, canonical_field
+from bridge.naming.hashes import FIRST_RULES, OTHER_RULES, RULES, Hasher, decode, encode, revision_of
+from bridge.naming.names import LONGEST, fit, key, qualify, tidy
+
+__all__ = [
+    "FIRST_RULES",
+    "LONGEST",
+    "OTHER_RULES",
+    "RULES",
+    "Hasher",
+    "canonical",
+    "canonical_field",
+    "decode",
+    "encode",
+    "fit",
+    "key",
+    "qualify",
+    "revision_of",
+    "tidy",
+]

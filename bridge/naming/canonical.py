@@ -1,0 +1,104 @@
+"""Canonical forms: what two spellings of one field have in common, so that respelling is no change.
+
+::
+
+    RAVI@Acme.in           ──> ravi@acme.in
+    0412 345 678           ──> +61 412 345 678      (the form that the map's `phone` gives)
+    9123 4567              ──> 91234567             (lacks its area code: only the digits count)
+    Unit  12, King St      ──> Unit 12, King St
+
+A canonical form is compared and never sent. Applying it twice changes nothing.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+from typing import Final
+
+from bridge.naming.names import tidy
+from bridge.naming.phones import dialled
+
+__all__ = ["SEPARATOR", "canonical", "canonical_field"]
+
+SEPARATOR: Final = " | "
+"""Joins the parts of a party's contact info (vendor's page, "Parties")."""
+
+_EXACT: Final = frozenset({"name", "price"})
+"""Names have rules of their own, and a price has exactly one spelling."""
+
+_JOINED: Final = "contact_info"
+
+_EMAIL: Final = re.compile(r"[^\s@]+@[^\s@]+")
+_LONGEST_EMAIL: Final = 254
+"""Characters (RFC 5321, 4.5.3.1.3, with its erratum). A longer text is no address, and no number either."""
+
+_TELEPHONE: Final = re.compile(r"\(?\+?[0-9 ().\-‐‑‒–—]+")  # noqa: RUF001 - the dashes that people type
+_SHOWN: Final = re.compile(r"\+61 (?:4[0-9]{2} [0-9]{3} [0-9]{3}|[2378] [0-9]{4} [0-9]{4})")
+"""The commonest numbers in canonical form, as the map's `phone` gives them: told without taking apart."""
+
+_NO_TELEPHONE: Final = re.compile(r"[0-9]+\.[0-9]{1,2}|[0-9]{1,4}([.-])[0-9]{1,2}\1[0-9]{1,4}")
+"""An amount, and a date: their punctuation says what their digits mean."""
+
+_NO_DIGITS: Final = re.compile("[^0-9]+")
+_FEWEST_DIGITS: Final = 6
+_MOST_DIGITS: Final = 20
+"""The longest number has fifteen (E.164), and a prefix for dialling abroad before them."""
+
+_KEPT: Final = 2048
+"""Canonical forms kept: a record's e-mail and number are asked for as identifier, field and qualifier."""
+
+
+def canonical(text: str) -> str:
+    """What all spellings of one e-mail address, telephone number or other text have in common.
+
+    Args:
+        text: A whole field, or one part of a joined one.
+
+    Returns:
+        An e-mail address in lower case. A telephone number (made wholly of digits and the punctuation of
+        telephone numbers, at least six digits) in international form; where it cannot be dialled as it
+        stands, its digits. Any other text with its white space collapsed, without invisible characters.
+    """
+    line = tidy(text)
+    return line if len(line) > _LONGEST_EMAIL else _canonical(line)
+
+
+@lru_cache(maxsize=_KEPT)
+def _canonical(line: str) -> str:
+    if _EMAIL.fullmatch(line):
+        return line.lower() if line.isascii() else unicodedata.normalize("NFC", line.lower())
+    if _SHOWN.fullmatch(line):
+        return line
+    if _TELEPHONE.fullmatch(line) and not _NO_TELEPHONE.fullmatch(line):
+        return _number(line) or line
+    return line
+
+
+def _number(line: str) -> str:
+    """A telephone number's canonical form; empty where there are too few digits to be one."""
+    digits = _NO_DIGITS.sub("", line)
+    if len(digits) < _FEWEST_DIGITS:
+        return ""
+    # The plus stays where a number cannot be dialled: without it the digits would be another number.
+    compact = f"+{digits}" if "+" in line else digits
+    form = dialled(compact) if len(digits) <= _MOST_DIGITS else None
+    if form in (None, line):
+        return form or compact
+    # What is no number of any country (all zeros) can read otherwise each time: its digits do not.
+    return form if dialled(f"+{_NO_DIGITS.sub('', form)}") == form else compact
+
+
+def canonical_field(field: str, text: str) -> str:
+    """The canonical form of one field of a payload, or of the qualifier.
+
+    Args:
+        field: The payload's name of it. A ``name`` and a ``price`` stay as they are.
+        text: Its text; a contact info joined by `` | `` is taken part by part.
+    """
+    if field in _EXACT:
+        return text
+    if field != _JOINED:
+        return canonical(text)
+    return SEPARATOR.join(map(canonical, tidy(text).split(SEPARATOR)))

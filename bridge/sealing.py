@@ -1,0 +1,104 @@
+"""Sealed text: encrypted with a key made of the ledger's key, and bound to the place where it is kept.
+
+::
+
+    texts ──JSON──> AES-256-GCM (key for this use alone, random nonce, place) ──> version · nonce · text · tag
+
+Whoever has the ledger's file and not its key sees how long a text is, and nothing else. Sealed text that
+was moved to another place, or changed in a single bit, cannot be opened. docs/adr/0017 says why so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import TYPE_CHECKING, Final
+
+import orjson
+
+from bridge.errors import LedgerError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["OVERHEAD", "Sealer"]
+
+_VERSION: Final = b"\x01"
+_NONCE: Final = 12
+"""Bytes (NIST SP 800-38D, 8.2: 96 bits). Chosen by chance: one key is good for 2^32 texts (8.3)."""
+
+_TAG: Final = 16
+
+OVERHEAD: Final = len(_VERSION) + _NONCE + _TAG
+"""Bytes that sealing adds to the texts as JSON."""
+
+
+class Sealer:
+    """Seals texts and opens them again.
+
+    Args:
+        ledger_key: The ledger's key, 16 to 64 bytes.
+
+    Raises:
+        ValueError: The key is longer than 64 bytes.
+    """
+
+    def __init__(self, ledger_key: bytes) -> None:
+        # Loading the library takes 40 ms, which commands that open nothing need not wait for.
+        from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - see above
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 - see above
+
+        derived = hashlib.blake2b(digest_size=32, key=ledger_key, person=b"trakor-sealing").digest()
+        self._cipher = AESGCM(derived)
+        self._wrong: type[Exception] = InvalidTag
+
+    def seal(self, texts: Sequence[str], place: str) -> bytes:
+        """Encrypt some texts.
+
+        Args:
+            texts: What to keep. Halves of surrogate pairs, which nothing can store, become ``?``.
+            place: Where it is kept, such as connection, stream and source id: it opens only there.
+        """
+        nonce = os.urandom(_NONCE)
+        return _VERSION + nonce + self._cipher.encrypt(nonce, _json(texts), _bound_to(place))
+
+    def open(self, sealed: bytes, place: str) -> list[str]:
+        """The texts again.
+
+        Args:
+            sealed: What ``seal`` gave.
+            place: What ``seal`` was given.
+
+        Raises:
+            LedgerError: Another key or place, or damaged bytes.
+        """
+        nonce, content = sealed[1 : 1 + _NONCE], sealed[1 + _NONCE :]
+        if sealed[:1] != _VERSION or len(content) < _TAG:
+            raise _unopened()
+        try:
+            return _texts(self._cipher.decrypt(nonce, content, _bound_to(place)))
+        except self._wrong:
+            raise _unopened() from None
+
+
+def _json(texts: Sequence[str]) -> bytes:
+    try:
+        return orjson.dumps(texts)
+    except TypeError:
+        return orjson.dumps([text.encode(errors="replace").decode() for text in texts])
+
+
+def _texts(content: bytes) -> list[str]:
+    texts: list[str] = orjson.loads(content)  # what we sealed ourselves: the tag has proved it
+    return texts
+
+
+def _bound_to(place: str) -> bytes:
+    return _VERSION + place.encode(errors="surrogatepass")
+
+
+def _unopened() -> LedgerError:
+    return LedgerError(
+        "The ledger holds sealed text that cannot be opened: it is damaged, or was sealed with another key.",
+        advice="Check it with `trakor-bridge ledger check`, and restore the last backup with its key.",
+    )
