@@ -103,6 +103,9 @@ class Silent:
     def settled(self, connection: str, number: int) -> None:
         """Nothing."""
 
+    def waiting(self, connection: str, what: str) -> None:
+        """Nothing."""
+
 
 class Known(NamedTuple):
     """What the ledger knows of one record.

@@ -20,6 +20,8 @@ from bridge.records import (
     Policy,
     Product,
     Reason,
+    Rules,
+    Silence,
     State,
     Stream,
     Unsendable,
@@ -39,7 +41,9 @@ __all__ = [
     "held",
     "holder",
     "holders",
+    "identified",
     "later",
+    "made_by",
     "nobody",
     "not_taken",
     "of",
@@ -64,41 +68,58 @@ def draft(  # noqa: PLR0913 - each is named where it is given
     contact: str = "",
     *,
     id: str = "c1",  # noqa: A002 - the domain's word
-    same_as: str = "",
+    same_as: str | Mapping[str, str] = "",
     qualifier: str = "",
     rules: str = "rules 1",
+    query: str = "query 1",
+    before: Draft | Unsendable | None = None,
     at: int = 10,
     product: bool = False,
     price: str = "",
 ) -> Draft:
-    """A record that could be sent, as mapping makes it."""
+    """A record that could be sent, as mapping makes it; ``rules`` is which map made it."""
     fit = naming.fit(name)
     payload: Payload = Party(fit, contact)
     if product:
         payload = Product(fit, contact, Decimal(price) if price else None)
     qualified = naming.qualify(name, qualifier)
-    fields = {**payload.fields(), "qualifier": qualifier}
+    hashes, first_hashes = HASHER.fields({**payload.fields(), "qualifier": qualifier})
     return Draft(
         id=id,
         payload=payload,
         key=HASHER.name_key(fit),
         qualified_name=qualified,
         qualified_key=HASHER.name_key(qualified),
-        same_as=HASHER.same_as(same_as),
-        hashes={field: HASHER.value(field, text) for field, text in fields.items() if text},
-        fingerprint=rules,
+        qualifier=qualifier,
+        identifiers=identified(same_as),
+        hashes=hashes,
+        first_hashes=first_hashes,
         read_at=at,
+        rules=made_by(rules, query),
+        input=f"{name} {contact} {same_as} {qualifier} {price}",
+        before=before,
     )
+
+
+def identified(same_as: str | Mapping[str, str]) -> dict[str, str]:
+    """Identifiers, hashed: one text, or several by name."""
+    named = {"": same_as} if isinstance(same_as, str) else same_as
+    return {name: HASHER.same_as(text) for name, text in named.items() if text}
+
+
+def made_by(rules: str = "rules 1", query: str = "query 1") -> Rules:
+    """What made a draft."""
+    return Rules(query, rules, "choices", "{}")
 
 
 def filtered(*, id: str = "c1", rules: str = "rules 1", at: int = 10) -> Unsendable:  # noqa: A002
     """A record that `where` says no to."""
-    return Unsendable(id, Reason.FILTERED, "", "", rules, at)
+    return Unsendable(id, Reason.FILTERED, "", "", at, made_by(rules))
 
 
 def unnamed(*, id: str = "c1", rules: str = "rules 1", at: int = 10) -> Unsendable:  # noqa: A002
     """A record without a name."""
-    return Unsendable(id, Reason.NO_NAME, "name", "", rules, at)
+    return Unsendable(id, Reason.NO_NAME, "name", "", at, made_by(rules))
 
 
 def unmapped(
@@ -110,7 +131,7 @@ def unmapped(
     at: int = 10,
 ) -> Unsendable:
     """A record of which a field cannot be made."""
-    return Unsendable(id, Reason.MAPPING, field, detail, rules, at)
+    return Unsendable(id, Reason.MAPPING, field, detail, at, made_by(rules))
 
 
 def row(state: State, reason: Reason | None = None, **known: Any) -> LedgerRow:  # noqa: ANN401 - any field
@@ -125,8 +146,8 @@ def _sent(of_draft: Draft, *, qualified: bool) -> dict[str, Any]:
         "key": of_draft.key,
         "sent_key": of_draft.qualified_key if qualified else of_draft.key,
         "sent": of_draft.hashes,
-        "same_as": of_draft.same_as,
-        "fingerprint": of_draft.fingerprint,
+        "identifiers": of_draft.identifiers,
+        "rules": of_draft.rules,
     }
 
 
@@ -137,7 +158,7 @@ def pending(what: Draft, *, attempts: int = 0, qualified: bool = False, **known:
 
 def delivered(what: Draft, *, qualified: bool = False, **known: Any) -> LedgerRow:  # noqa: ANN401
     """A record that Trakor answered."""
-    answer = {"attempts": 1, "trakor_id": "t1", "origin": Origin.CREATED}
+    answer = {"attempts": 1, "trakor_id": "t1", "origin": Origin.CREATED, "content": what.hashes}
     return row(known.pop("state", State.DELIVERED), **_sent(what, qualified=qualified) | answer | known)
 
 
@@ -156,7 +177,8 @@ def rejected(reason: Reason, what: Draft, **known: Any) -> LedgerRow:  # noqa: A
 
 def holder(number: int = 2, **known: Any) -> Holder:  # noqa: ANN401
     """Record c2, or of another number, as holder of a name."""
-    fields: dict[str, Any] = {"number": number, "id": f"c{number}"}
+    same_as = known.pop("same_as", "")
+    fields: dict[str, Any] = {"number": number, "id": f"c{number}", "group": (identified(same_as),)}
     return Holder(**fields | known)
 
 

@@ -37,6 +37,8 @@ QUICK: dict[str, Any] = {
     "probe_first": 0.02,
     "probe_max": 0.05,
     "give_up_after": 30.0,
+    "unanswered_wait": 0.02,
+    "trial_every": 0.01,
 }
 
 
@@ -98,7 +100,7 @@ class Rig:
     async def deliver(self, **pace: Any) -> Delivery:  # noqa: ANN401 - numbers
         """Deliver all that is pending, as a run of its own."""
         for feed in self.feeds.values():
-            await self.ledger.call(give_up_claims, feed, now=self._clock())
+            await self.ledger.call(give_up_claims, feed, now=self._clock(), wait=20)
         delivery = self.delivery(**pace)
         delivery.finish()
         async with asyncio.timeout(30):

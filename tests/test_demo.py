@@ -478,6 +478,9 @@ class Listener:
     def settled(self, connection: str, number: int) -> None:
         """Not of interest."""
 
+    def waiting(self, connection: str, what: str) -> None:
+        """Not of interest."""
+
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:

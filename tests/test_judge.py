@@ -1,24 +1,28 @@
 """Whose fault it is: nothing is held against a record before something else has told."""
 
 from __future__ import annotations
-
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.delivery.judge import MOST_FAILURES, MOST_REJECTIONS, Judge
-from bridge.errors import Refused, Transient
-from bridge.records import Answered, Later, NotTaken, Outcome, Product, Stream, Work
+from bridge.delivery.evidence import Evidence
+from bridge.errors import NeverSent, Refused, Rejected, Transient, Unanswered
+from bridge.records import Answered, Later, NotTaken, Outcome, Product, Silence, Stream, Work
 from builders import answer, of, work
 
 NOW = 1_000_000
 FAULT = Transient("answered 500")
 BUSY = Transient("answered 429", busy=True)
+CUT = Unanswered("the connection was cut")
+LATE = Unanswered("no answer in time", timed_out=True)
+NO = Rejected("answered 400", words="what it says")
+FORBIDDEN = Refused("answered 403")
+HTML = Refused("answered 201 with a page", unsure=True)
 
 
-def judge(random: float = 0.5) -> Judge:
+def judge(random: float = 0.5, evidence: Evidence | None = None) -> Judge:
     """A judge whose waits are a known share of the longest possible."""
-    return Judge(1.0, 300.0, lambda: random)
+    return Judge(1.0, 300.0, 150.0, lambda: random, evidence)
 
 
 def passes(of_judge: Judge, sent: Work) -> list[Outcome]:
@@ -44,22 +48,71 @@ def test_a_failure_is_the_records_own_once_another_passes() -> None:
     one.failed(work(1, failures=2), FAULT, NOW, down=False)
     [taken, own] = passes(one, work(2))
     assert isinstance(taken, Answered)
-    assert own == Later(work(1, failures=2), NOW + 2000, failed=True)  # half of 4 seconds
+    assert own == Later(work(1, failures=2), NOW + 2000, failed=1)  # half of 4 seconds
     assert not one.in_doubt
 
 
-def test_a_failure_is_the_records_own_once_a_witness_passes() -> None:
+def test_what_is_known_to_pass_is_no_other_record_that_passed() -> None:
+    """A plan's limit lets a canary pass, and a full disk a request that makes nothing."""
     one = judge()
-    one.failed(work(1), FAULT, NOW, down=False)
-    assert one.vouched(NOW) == [Later(work(1), NOW + 500, failed=True)]
-    assert one.vouched(NOW) == []
+    for _ in range(20):
+        one.failed(work(1), FAULT, NOW, down=False)
+        assert one.cleared(NOW, last=True) == [Later(work(1), NOW + 500)]
 
 
-def test_a_failure_is_the_records_own_once_another_is_refused_as_it_is() -> None:
-    """Whoever says no to one record works."""
+def test_a_failure_counts_once_others_were_taken_before_the_next_one() -> None:
     one = judge()
     one.failed(work(1), FAULT, NOW, down=False)
-    assert one.rejected(work(2), "no", NOW) == [Later(work(1), NOW + 500, failed=True)]
+    one.cleared(NOW, last=False)
+    passes(one, work(2))
+    assert one.failed(work(1, failures=1), FAULT, NOW, down=False) == [
+        Later(work(1, failures=1), NOW + 1000, failed=1)
+    ]
+    assert one.failed(work(1, failures=2), FAULT, NOW, down=False) == [], "nobody since"
+
+
+def test_at_the_end_of_a_run_a_failure_counts_where_others_were_taken_in_it() -> None:
+    """Nobody will come any more to compare it with."""
+    one = judge()
+    passes(one, work(2))
+    one.failed(work(1), FAULT, NOW, down=False)
+    assert one.cleared(NOW, last=True) == [Later(work(1), NOW + 500, failed=1)]
+
+
+def test_a_record_that_is_rejected_says_nothing_of_another_that_failed() -> None:
+    """A check of the fields works where storing does not."""
+    one = judge()
+    one.failed(work(1), FAULT, NOW, down=False)
+    assert one.rejected(work(2), NO) == []
+    assert one.doubts_failures
+
+
+def test_a_request_that_never_left_is_no_attempt() -> None:
+    gone = NeverSent("connection refused")
+    assert judge().failed(work(1), gone, NOW, down=False) == [Later(work(1), NOW, begun=False)]
+
+
+def test_a_request_without_an_answer_keeps_its_name_back() -> None:
+    silence = Silence(NOW, NOW + 150_000)
+    assert judge().failed(work(1), CUT, NOW, down=True) == [Later(work(1), NOW, silence=silence)]
+    one = judge()
+    one.failed(work(1), CUT, NOW - 9, down=False)
+    assert passes(one, work(2))[1] == Later(
+        work(1), NOW + 500, failed=1, silence=Silence(NOW - 9, NOW - 9 + 150_000)
+    )
+
+
+def test_the_third_time_out_of_its_own_rejects_a_record() -> None:
+    one, failures = judge(), 0
+    for _ in range(2):
+        one.failed(work(1, failures=failures), LATE, NOW, down=False)
+        [_, own] = passes(one, work(2))
+        assert isinstance(own, Later)
+        failures += own.failed
+    one.failed(work(1, failures=failures), LATE, NOW, down=False)
+    [_, own] = passes(one, work(2))
+    assert isinstance(own, NotTaken)
+    assert (own.own_fault, own.silence) == (False, Silence(NOW, NOW + 150_000))
 
 
 def test_an_outage_holds_nothing_against_any_record() -> None:
@@ -96,15 +149,15 @@ def test_the_seventh_does_not() -> None:
 
 def test_a_rejection_is_in_doubt_until_another_of_its_stream_is_taken() -> None:
     one = judge()
-    assert one.rejected(work(1), "no", NOW) == []
+    assert one.rejected(work(1), NO) == []
     assert (one.in_doubt, one.doubts_failures) == (1, False)
-    assert passes(one, work(2))[1:] == [NotTaken(work(1), "no")]
+    assert passes(one, work(2))[1:] == [NotTaken(work(1), "answered 400", words="what it says")]
     assert not one.in_doubt
 
 
 def test_a_product_that_is_taken_says_nothing_of_rejected_contacts() -> None:
     one = judge()
-    one.rejected(work(1), "no", NOW)
+    one.rejected(work(1), NO)
     product = work(2, Product("Plus"))
     assert product.stream is Stream.PRODUCTS
     assert len(one.answered(product, answer("Plus"), "key", NOW)) == 1
@@ -113,31 +166,93 @@ def test_a_product_that_is_taken_says_nothing_of_rejected_contacts() -> None:
 
 def test_a_rejection_is_believed_when_nothing_else_waits() -> None:
     one = judge()
-    one.rejected(work(1), "no", NOW)
-    one.rejected(work(2, Product("Plus")), "neither", NOW)
-    assert one.quiet() == [NotTaken(work(1), "no"), NotTaken(work(2, Product("Plus")), "neither")]
+    one.rejected(work(1), NO)
+    one.rejected(work(2, Product("Plus")), Rejected("neither"))
+    assert [outcome.work.number for outcome in one.quiet()] == [1, 2]
     assert one.quiet() == []
 
 
-def test_twenty_rejections_in_a_row_stop_the_stream_and_mark_none() -> None:
+def test_a_rejection_is_certain_where_others_were_taken_since_the_last_one() -> None:
+    """After their stream had stopped each of many poison records is told by itself."""
     one = judge()
-    for number in range(1, MOST_REJECTIONS):
-        one.rejected(work(number), "no", NOW)
-    with pytest.raises(Refused, match="rejected 20 contacts in a row") as caught:
-        one.rejected(work(MOST_REJECTIONS), "the last one", NOW)
-    assert "the last one" in str(caught.value)
-    assert "none of them is marked" in caught.value.advice
-    outcomes = one.stop(NOW)
-    assert outcomes == [Later(work(n), NOW, begun=False) for n in range(1, MOST_REJECTIONS + 1)]
+    one.rejected(work(1), NO)
+    one.stop_stream(Stream.CONTACTS)
+    passes(one, work(2))
+    assert one.rejected(work(1), NO) == [NotTaken(work(1), "answered 400", words="what it says")]
+
+
+# -- refusals
+
+
+def test_a_refused_record_goes_to_the_end_of_the_queue() -> None:
+    """Its attempt is taken back, unless the answer was of success."""
+    assert judge().refused(work(1), FORBIDDEN, NOW, last=False) == [Later(work(1), NOW + 500, begun=False)]
+    assert judge().refused(work(1), HTML, NOW, last=False) == [Later(work(1), NOW + 500)]
+
+
+def test_refused_again_after_others_were_taken_it_is_its_own_fault() -> None:
+    one = judge()
+    one.refused(work(1), FORBIDDEN, NOW, last=False)
+    passes(one, work(2))
+    assert one.refused(work(1), FORBIDDEN, NOW, last=False) == [NotTaken(work(1), "answered 403")]
+
+
+def test_refused_again_and_again_while_none_is_taken_tells_nothing() -> None:
+    one = judge()
+    for _ in range(30):
+        [outcome] = one.refused(work(1), FORBIDDEN, NOW, last=False)
+        assert isinstance(outcome, Later)
+    assert one.takes_nothing(Stream.CONTACTS) is None, "it is one record"
+
+
+def test_what_was_refused_is_remembered_from_one_delivery_to_the_next() -> None:
+    evidence = Evidence()
+    judge(evidence=evidence).refused(work(1), FORBIDDEN, NOW, last=False)
+    passes(judge(evidence=evidence), work(2))
+    [outcome] = judge(evidence=evidence).refused(work(1), FORBIDDEN, NOW, last=False)
+    assert isinstance(outcome, NotTaken)
+
+
+def test_at_the_end_of_a_run_the_second_refusal_counts_where_others_were_taken_in_it() -> None:
+    one = judge()
+    passes(one, work(2))
+    [first] = one.refused(work(1), FORBIDDEN, NOW, last=True)
+    [second] = one.refused(work(1), FORBIDDEN, NOW, last=True)
+    assert (type(first), type(second)) == (Later, NotTaken)
+
+
+# -- twenty
+
+
+def turned_down(one: Judge, numbers: range) -> None:
+    for number in numbers:
+        if number % 2:
+            one.refused(work(number), FORBIDDEN, NOW, last=False)
+        else:
+            one.rejected(work(number), NO)
+
+
+def test_twenty_different_ones_turned_down_stop_the_stream_and_mark_none() -> None:
+    one = judge()
+    turned_down(one, range(1, MOST_REJECTIONS))
+    assert one.takes_nothing(Stream.CONTACTS) is None
+    turned_down(one, range(MOST_REJECTIONS, MOST_REJECTIONS + 1))
+    why = one.takes_nothing(Stream.CONTACTS)
+    assert "turned down 20 different contacts" in str(why)
+    assert why is not None
+    assert "none of them is marked" in why.advice
+    given_back = one.stop_stream(Stream.CONTACTS)
+    assert given_back == [Later(work(n), None, begun=False) for n in range(2, MOST_REJECTIONS + 1, 2)]
+    assert one.takes_nothing(Stream.CONTACTS) is None
 
 
 def test_one_that_is_taken_between_starts_the_count_anew() -> None:
     one = judge()
     for number in range(1, 3 * MOST_REJECTIONS):
-        one.rejected(work(number), "no", NOW)
+        turned_down(one, range(number, number + 1))
         if number % (MOST_REJECTIONS - 1) == 0:
             passes(one, work(1000 + number))
-    assert one.in_doubt == 2
+        assert one.takes_nothing(Stream.CONTACTS) is None
 
 
 # -- the end
@@ -147,38 +262,41 @@ def test_stopping_gives_all_back_that_is_in_doubt() -> None:
     """A rejection made nothing, so that attempt is taken back; a failure may have."""
     one = judge()
     one.failed(work(1), FAULT, NOW, down=False)
-    one._rejected.setdefault(Stream.CONTACTS, []).append(NotTaken(work(2), "no"))  # noqa: SLF001 - beside a failure
-    assert one.stop(NOW) == [Later(work(2), NOW, begun=False), Later(work(1), NOW)]
+    one.rejected(work(2), NO)
+    assert one.stop(NOW) == [Later(work(2), None, begun=False), Later(work(1), NOW)]
     assert not one.in_doubt
 
 
-steps = st.lists(st.sampled_from(["passes", "fails", "busy", "down", "rejected", "quiet", "witness"]))
+steps = st.lists(
+    st.sampled_from(["passes", "fails", "cut", "busy", "down", "rejected", "refused", "quiet", "known"])
+)
 
 
-@given(steps, st.floats(0, 1, exclude_max=True))
-def test_whatever_happens_each_record_has_one_outcome(what: list[str], random: float) -> None:
+@given(steps, st.floats(0, 1, exclude_max=True), st.booleans())
+def test_whatever_happens_each_record_has_one_outcome(what: list[str], random: float, last: bool) -> None:  # noqa: FBT001 - drawn
     one = judge(random)
     outcomes: list[Outcome] = []
     sent = 0
     for step in what:
         if step == "quiet":
             outcomes += one.quiet()
-        elif step == "witness":
-            outcomes += one.vouched(NOW)
+        elif step == "known":
+            outcomes += one.cleared(NOW, last=last)
         else:
             sent += 1
-            outcomes += happens(one, step, work(sent))
+            outcomes += happens(one, step, work(sent), last)
     outcomes += one.stop(NOW)
     assert sorted(outcome.work.number for outcome in outcomes) == list(range(1, sent + 1))
-    assert all(outcome.next_try_at >= NOW for outcome in outcomes if isinstance(outcome, Later))
+    later = [outcome.next_try_at for outcome in outcomes if isinstance(outcome, Later)]
+    assert all(at is None or at >= NOW for at in later)
 
 
-def happens(one: Judge, step: str, sent: Work) -> list[Outcome]:
+def happens(one: Judge, step: str, sent: Work, last: bool) -> list[Outcome]:  # noqa: FBT001 - drawn
     if step == "passes":
         return passes(one, sent)
     if step == "rejected":
-        try:
-            return one.rejected(sent, "no", NOW)
-        except Refused:
-            return one.stop(NOW)
-    return one.failed(sent, BUSY if step == "busy" else FAULT, NOW, down=step == "down")
+        return one.rejected(sent, NO)
+    if step == "refused":
+        return one.refused(sent, FORBIDDEN, NOW, last=last)
+    fault = {"busy": BUSY, "cut": CUT}.get(step, FAULT)
+    return one.failed(sent, fault, NOW, down=step == "down")

@@ -116,7 +116,7 @@ def test_a_persons_retry_does_not_shorten_the_wait(book: Book) -> None:
 def test_what_is_awaited_is_counted(book: Book) -> None:
     ann, bo, cy = in_flight(book, "Ann", "Bo", "Cy")
     book.settle(silent(book, ann), silent(book, bo), later(cy, book.now + 500))
-    until = min(found.not_before for found in of_claims(book) if found.not_before)
+    until = max(found.not_before for found in of_claims(book))
     found = book.write(
         lambda connection: queue.awaited(connection, [book.feed], now=book.now, waits=WAITS)
     )

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from bridge.ledger.pauses import Pause
     from bridge.records import Answer, Payload
     from bridge.sandbox import Sandbox
+    from bridge.sandbox.traffic import Exchange
     from rigs import Rig
 
     Change = Callable[[Sandbox], object]
@@ -56,7 +57,7 @@ class Service:
         """Start it, as a new process would."""
         self.pace |= pace
         for feed in self.rig.feeds.values():
-            await self.rig.ledger.call(give_up_claims, feed, now=now())
+            await self.rig.ledger.call(give_up_claims, feed, now=now(), wait=20)
         self._sending = Sending(
             self.rig.ledger,
             {stream: Lane(feed, Policy()) for stream, feed in self.rig.feeds.items()},
@@ -343,15 +344,40 @@ async def test_a_wait_that_is_asked_for_outlasts_a_restart(service: Service) -> 
     await service.all_is_delivered(ALL)
 
 
-async def test_where_the_probe_passes_and_records_are_refused_the_waits_grow_all_the_same(
-    service: Service,
-) -> None:
-    service.rig.trakor.faults.add(Fault(where=lambda exchange: bool(exchange.name), status=403, times=None))
+def _named(exchange: Exchange) -> bool:
+    return bool(exchange.name)
+
+
+async def test_where_the_probe_and_a_canary_pass_not_the_waits_grow_all_the_same(service: Service) -> None:
+    """An organisation that is frozen, and answers what is malformed before it says so."""
+    trakor = service.rig.trakor
     await service.start()
+    await in_mid_work(service)
+    await trakor.wait_for(lambda: len(trakor.products) == LOANS and len(trakor.parties) == NAMES)
+    trakor.faults.add(Fault(where=_named, status=403, times=None))
+    await service.rig.want(names(20, "Bea"))
+    seen = trakor.traffic.total
+    service.wake()
     pauses = await service.until(lambda pauses: pauses and pauses[SENDING].tries >= 4)
-    assert service.rig.trakor.traffic.total <= 2 * (pauses[SENDING].tries + 1)
-    service.rig.trakor.faults.clear()
-    await service.all_is_delivered(ALL)
+    assert trakor.traffic.total - seen <= IN_FLIGHT + 2 + 4 * (pauses[SENDING].tries + 1)
+    assert {row.state for row in (await service.rig.rows()).values()} == {"delivered", "pending"}
+    trakor.faults.clear()
+    await service.all_is_delivered(ALL + 20)
+
+
+async def test_without_a_canary_it_goes_on_one_by_one_and_stops_at_twenty(rig: Rig) -> None:
+    """Nothing was ever taken: whether these are refused or all would be, nobody knows."""
+    await rig.want(names(NAMES))
+    rig.trakor.faults.add(Fault(where=_named, status=403, times=None))
+    service = Service(rig)
+    await service.start(probe_first=100, probe_max=100)
+    await service.until(lambda pauses: "sending contacts" in pauses)
+    tried = [exchange.name for exchange in rig.trakor.traffic.of("parties") if exchange.name]
+    assert (len(tried), len(set(tried))) == (20, 20)
+    assert max(exchange.in_flight for exchange in rig.trakor.traffic.exchanges) == 1
+    rig.trakor.faults.clear()
+    service.resume()
+    await service.all_is_delivered(NAMES)
 
 
 async def test_a_next_try_far_ahead_is_of_a_clock_that_was_set_back(service: Service) -> None:
@@ -394,7 +420,7 @@ async def test_twenty_rejected_in_a_row_stop_their_stream_until_one_is_taken(
     begun = trakor.traffic.kinds["parties"]
     _reject_contacts(service.rig.sandbox)
     pauses = await service.until(lambda pauses: "sending contacts" in pauses)
-    assert "rejected 20 contacts in a row" in pauses["sending contacts"].reason
+    assert "turned down 20 different contacts" in pauses["sending contacts"].reason
     if ending != "none":
         await (service.stop() if ending == "stop" else service.kill())
         await service.start()

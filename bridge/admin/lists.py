@@ -20,10 +20,10 @@ from bridge.status.snapshot import DECISIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
 
     from bridge.admin.desk import Desk
     from bridge.admin.rendering import Templates
+    from bridge.ledger.engine import Ledger
     from bridge.ledger.reading import Found, Reader
     from bridge.ledger.rows import Feed
     from bridge.ledger.waiting_lists import Page
@@ -135,7 +135,7 @@ def waiting_of(connection: Reader) -> list[Waiting]:
     known = {feed.number: feed for feed in feeds_of(connection)}
     counted: dict[tuple[int, State, str], int] = {}
     for number, kinds in states(connection).items():
-        for (state, reason, _, _), many in kinds.items():
+        for (state, reason, _), many in kinds.items():
             if state in DECISIONS:
                 kind = (number, State(state), reason)
                 counted[kind] = counted.get(kind, 0) + many
@@ -202,7 +202,7 @@ class Lists:
     async def _show(self, request: web.Request) -> web.StreamResponse:
         wanted = Filter.of(request.query)
         after, before = (_number(request.query.get(name, "")) for name in ("after", "before"))
-        look = await asyncio.to_thread(_look, self._desk.ledger.path, wanted, after, before)
+        look = await asyncio.to_thread(_look, self._desk.ledger, wanted, after, before)
         waiting, page = look.waiting, look.page
         mine = wanted_of(waiting, wanted)
         now = self._desk.clock()
@@ -227,8 +227,8 @@ class Lists:
         return item_of(record, now, rejection=look.rejections.get(record.number, ""), app=app)
 
 
-def _look(path: Path, wanted: Filter, after: int, before: int) -> Look:
-    with reading(path) as connection:
+def _look(ledger: Ledger, wanted: Filter, after: int, before: int) -> Look:
+    with reading(ledger.path, ledger.keeping) as connection:
         waiting = waiting_of(connection)
         kinds = [one.kind for one in wanted_of(waiting, wanted)]
         page = page_of(connection, kinds, after=after, before=before, most=MOST)

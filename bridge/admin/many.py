@@ -244,7 +244,7 @@ def _count(
     desk: Desk, wanted: Filter, verb: Verb
 ) -> tuple[list[Waiting], list[Waiting], dict[Kind, array[int]]]:
     """The kinds that it can be done to, those that it cannot, and the numbers of the former's records."""
-    with reading(desk.ledger.path) as connection:
+    with reading(desk.ledger.path, desk.ledger.keeping) as connection:
         every = wanted_of(waiting_of(connection), wanted)
         kinds = [one for one in every if verb in verbs_of([one])]
         others = [one for one in every if one not in kinds]

@@ -220,7 +220,7 @@ def _verb(word: str) -> Verb:
 
 
 def _look(desk: Desk, number: int) -> Look | None:
-    with reading(desk.ledger.path) as connection:
+    with reading(desk.ledger.path, desk.ledger.keeping) as connection:
         found = find(connection, Wanted(numbers=[number]))
         return _of(connection, found[0]) if found else None
 

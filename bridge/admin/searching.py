@@ -61,7 +61,7 @@ class Searching:
 
 def _find(desk: Desk, wanted: str) -> list[Found]:
     """By id first; what is no id may be a name."""
-    with reading(desk.ledger.path) as connection:
+    with reading(desk.ledger.path, desk.ledger.keeping) as connection:
         found = find(connection, Wanted(either=wanted), MOST + 1)
         if not found and (name := fit(wanted)):
             found = find(connection, Wanted(key=desk.name_key(name)), MOST + 1)

@@ -29,7 +29,13 @@ import structlog
 
 from bridge.backfill.backlog import Backlog
 from bridge.backfill.limits import limited
-from bridge.backfill.notes import reading_problems, stopped, suspicions, sweep_warnings
+from bridge.backfill.notes import (
+    reading_problems,
+    stopped,
+    suspicions,
+    sweep_warnings,
+    waiting_for,
+)
 from bridge.backfill.pauses import end_pauses, persons_pauses
 from bridge.backfill.report import ConnectionReport, Problem, Report
 from bridge.delivery import Delivery, Lane
@@ -37,7 +43,7 @@ from bridge.errors import BridgeError
 from bridge.ledger.care import prune_history, temporary_copy
 from bridge.ledger.opening import open_ledger
 from bridge.ledger.rows import feed_of
-from bridge.ledger.queue import give_up_claims, is_waiting
+from bridge.ledger.queue import NOTHING, give_up_claims, is_waiting
 from bridge.ledger.sweeps import begin_run, count, end_run, nameless, needing_a_person
 from bridge.naming import Hasher
 from bridge.sync import sweep
@@ -51,6 +57,7 @@ if TYPE_CHECKING:
     from bridge.delivery.ports import Settled
     from bridge.ledger.engine import Ledger
     from bridge.ledger.observing import Observed
+    from bridge.ledger.queue import Awaited
     from bridge.ledger.rows import Feed
     from bridge.records import Stream
     from bridge.salestrekker.client import SalestrekkerClient
@@ -96,7 +103,12 @@ async def backfill(
         plan_of(settings, settings.connections[name], streams, hasher, by_id=False) for name in connections
     ]
     key = ledger_key(settings, make=False)
-    with open_ledger(ledger_path(settings), key, "trakor-bridge backfill") as ledger:
+    with open_ledger(
+        ledger_path(settings),
+        key,
+        "trakor-bridge backfill",
+        keep_sent=settings.ledger.keep == "sealed",
+    ) as ledger:
         how = How(ledger, hasher, restart=restart, limit=limit)
         report = await _run_all(plans, how, stop, watch)
         before = _now() - int(settings.ledger.keep_history * 1000)
@@ -112,7 +124,7 @@ async def rehearse(
     connections: Collection[str],
     stop: asyncio.Event,
     watch: Watch,
-    look: Callable[[Path], None],
+    look: Callable[[Ledger], None],
     limit: int | None = None,
 ) -> Report:
     """A dry run: decide on a temporary copy of the ledger, send nothing, keep nothing.
@@ -125,7 +137,7 @@ async def rehearse(
         connections: Names of connections.
         stop: Set when the user wants it to stop.
         watch: Told how far it is.
-        look: Shown the copy at the end, before it is gone.
+        look: Shown the ledger that was decided on at the end, before it is gone.
         limit: Read so many records of each stream at most.
 
     Returns:
@@ -142,11 +154,16 @@ async def rehearse(
     with (
         TemporaryDirectory(prefix="trakor-bridge-") as folder,
         temporary_copy(ledger_path(settings), Path(folder)) as copy,
-        open_ledger(copy, key, "trakor-bridge backfill --dry-run") as ledger,
+        open_ledger(
+            copy,
+            key,
+            "trakor-bridge backfill --dry-run",
+            keep_sent=settings.ledger.keep == "sealed",
+        ) as ledger,
     ):
         how = How(ledger, hasher, restart=True, limit=limit, dry_run=True)
         report = await _run_all(plans, how, stop, watch)
-        look(copy)
+        look(ledger)
     return report
 
 
@@ -200,6 +217,7 @@ class _Run:
         self._report = ConnectionReport(limited=how.limit is not None, dry_run=how.dry_run)
         self._failures: dict[Stream, BridgeError] = {}
         self._swept: dict[Stream, Swept] = {}
+        self._awaited = NOTHING
 
     async def until(self, stop: asyncio.Event) -> ConnectionReport:
         """Run to the end, or until the user stops it."""
@@ -233,7 +251,12 @@ class _Run:
             feeds[stream] = await self._ledger.call(
                 feed_of, self._connection.name, self._connection.scope, stream
             )
-            await self._ledger.call(give_up_claims, feeds[stream], now=_now(), wait=unanswered_wait(self._connection))
+            await self._ledger.call(
+                give_up_claims,
+                feeds[stream],
+                now=_now(),
+                wait=int(pace_of(self._connection).unanswered_wait * 1000),
+            )
         return feeds
 
     async def _read_only(
@@ -258,7 +281,12 @@ class _Run:
     ) -> None:
         """Read and send side by side until both are done or one ends the other."""
         self._backlog = Backlog(lambda: bool(delivery.refusals or delivery.held))
-        delivery = self._delivery(writer, feeds, run)
+
+        def on_news() -> None:
+            self._backlog.look()
+            self._tell_awaited(delivery.awaited)
+
+        delivery = self._delivery(writer, feeds, run, on_news)
         for stream, feed in feeds.items():
             if await self._ledger.call(is_waiting, feed):
                 delivery.hold(stream)
@@ -269,14 +297,16 @@ class _Run:
             await asyncio.wait({reading, sending, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if reading.done() and not (sending.done() or stopping.done()):
                 reading.result()  # an unexpected error ends the sending, too
-                delivery.finish()
+                delivery.finish(patient=not self._report.limited)
                 await asyncio.wait({sending, stopping}, return_when=asyncio.FIRST_COMPLETED)
             self._report.interrupted = stopping.done()
         finally:
             await _end(reading, sending, stopping)
         await self._note_refusals(delivery, feeds)
 
-    def _delivery(self, writer: TrakorClient, feeds: Mapping[Stream, Feed], run: int) -> Delivery:
+    def _delivery(
+        self, writer: TrakorClient, feeds: Mapping[Stream, Feed], run: int, on_news: Callable[[], None]
+    ) -> Delivery:
         lanes = {
             stream: Lane(feed, self._connection.stream(stream).policy()) for stream, feed in feeds.items()
         }
@@ -290,8 +320,15 @@ class _Run:
             clock=_now,
             random=random.random,
             on_settled=self._settled,
-            on_news=self._backlog.look,
+            on_news=on_news,
         )
+
+    def _tell_awaited(self, awaited: Awaited) -> None:
+        """Say what is waited for, where it is another one: nothing else happens meanwhile."""
+        if awaited != self._awaited and awaited.number:
+            self._watch.waiting(self._connection.name, waiting_for(awaited))
+            log.info("waiting", connection=self._connection.name, reason=waiting_for(awaited))
+        self._awaited = awaited
 
     def _settled(self, settled: Settled) -> None:
         self._backlog.sent(settled.ended)

@@ -5,6 +5,7 @@ Only sentences are made here, of what the flow has found; it adds them to its re
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from bridge.backfill.report import Problem
@@ -14,10 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
     from bridge.errors import BridgeError
+    from bridge.ledger.queue import Awaited
     from bridge.records import Stream
     from bridge.sync import Swept
 
-__all__ = ["reading_problems", "stopped", "suspicions", "sweep_warnings"]
+__all__ = ["reading_problems", "stopped", "suspicions", "sweep_warnings", "waiting_for"]
 
 MANY_EXISTING: Final = 0.2
 """The share of a run that Trakor had already from which a lost ledger is to be suspected."""
@@ -33,6 +35,13 @@ LATER: Final = "`trakor-bridge check` tells what is wrong; run this again then, 
 
 A_FEW: Final = 3
 """Fewer nameless ones than this prove nothing."""
+
+
+def waiting_for(awaited: Awaited) -> str:
+    """What a backfill waits for where it can send nothing else."""
+    until = datetime.fromtimestamp(awaited.until // 1000, UTC).astimezone().strftime("%H:%M:%S")
+    records = "1 record" if awaited.number == 1 else f"{awaited.number:,} records"
+    return f"waiting until {until} for {records} that Trakor may still be storing"
 
 
 def stopped(doing: str, streams: Collection[Stream], error: BridgeError) -> Problem:

@@ -30,6 +30,10 @@ class Watch(Protocol):
         """So many more records were sent and settled."""
         ...
 
+    def waiting(self, connection: str, what: str) -> None:
+        """Nothing can be sent for now: what it waits for, as a sentence."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:

@@ -25,10 +25,9 @@ from bridge.cli.session import (
 from bridge.errors import UserError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from bridge.backfill import Report, Watch
     from bridge.cli.session import Session
+    from bridge.ledger.engine import Ledger
 
 __all__ = ["add_to"]
 
@@ -158,17 +157,17 @@ async def _until_stopped(session: Session, order: Order, watch: Watch) -> Report
     )
 
 
-def _ignore(_: Path) -> None:
+def _ignore(_: Ledger) -> None:
     """The numbers are enough."""
 
 
-def _list_changes(copy: Path) -> None:
+def _list_changes(copy: Ledger) -> None:
     """List what a dry run would send, and what would wait for a person."""
     from bridge.cli.listing import write_csv  # noqa: PLC0415 - see the package
     from bridge.ledger.engine import reading  # noqa: PLC0415 - see the package
     from bridge.ledger.reading import Wanted, listing  # noqa: PLC0415 - see the package
 
-    with reading(copy) as connection:
+    with reading(copy.path, copy.keeping) as connection:
         write_csv(listing(connection, Wanted(states=("pending", "held", "rejected", "drifted"))))
 
 

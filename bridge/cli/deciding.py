@@ -93,10 +93,11 @@ def decide(session: Session, order: Order) -> int:
     chosen = _chosen(session, path, order)
     if chosen is None:
         return 1
+    keeping = session.keeping
     told = _Told(order, daemon=owner_of(path).startswith("`trakor-bridge run`"))
     remaining = iter(chosen.numbers)
     while some := tuple(islice(remaining, AT_ONCE)):
-        with writing(path) as connection:
+        with writing(path, keeping) as connection:
             decided = decide_each(
                 connection,
                 order.verb,
@@ -128,7 +129,7 @@ def _chosen(session: Session, path: Path, order: Order) -> Wanted | None:
         )
     if order.given_name and not single:
         raise UserError("--as gives a name to one record", advice="give its id")
-    with reading(path) as connection:
+    with reading(path, session.keeping) as connection:
         if single:
             return Wanted(numbers=[the_one(session, connection, selection).number])
         wanted = selection.wanted(connection, None)

@@ -36,11 +36,12 @@ def forget_one(session: Session, selection: Selection, *, yes: bool) -> tuple[Fo
         UserError: It is not clear which is meant, nobody said yes, or it is being sent just now.
     """
     path = current_ledger(session)
-    with reading(path) as connection:
+    keeping = session.keeping
+    with reading(path, keeping) as connection:
         found = the_one(session, connection, selection)
     if not yes:
         _ask(found)
-    with writing(path) as connection:
+    with writing(path, keeping) as connection:
         return found, forget(connection, found.number, now=time.time_ns() // 1_000_000)
 
 

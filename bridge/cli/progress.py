@@ -49,6 +49,9 @@ class _Silent:
     def settled(self, connection: str, number: int) -> None:
         """Nothing."""
 
+    def waiting(self, connection: str, what: str) -> None:
+        """Nothing."""
+
 
 class _Shown:
     """One line for what is read, one bar for what is sent of what was found to be sent."""
@@ -86,6 +89,10 @@ class _Shown:
         self._bars.update(line, advance=number)
         done = int(self._bars.tasks[line].completed)
         self._bars.update(line, note=f"{done:,} of {self._to_send.get(connection, done):,} sent")
+
+    def waiting(self, connection: str, what: str) -> None:
+        """Nothing can be sent for now."""
+        self._bars.update(self._line(connection, "sending"), note=what)
 
     def end(self) -> None:
         """It is over: what is not done was stopped, and stands still."""

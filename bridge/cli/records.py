@@ -179,7 +179,7 @@ def _write_list(session: Session, selection: Selection, form: str, limit: int | 
     from bridge.ledger.engine import reading  # noqa: PLC0415 - see the package
     from bridge.ledger.reading import listing, total  # noqa: PLC0415 - see the package
 
-    with reading(current_ledger(session)) as ledger:
+    with reading(current_ledger(session), session.keeping) as ledger:
         wanted = selection.wanted(ledger, hasher_of(session, ledger) if selection.name else None)
         match form:
             case "csv":
@@ -230,7 +230,7 @@ def _tell_all(session: Session, path: Path, selection: Selection, *, json: bool)
     from bridge.ledger.reading import history_of, standing_of  # noqa: PLC0415 - see the package
     from bridge.status import iso  # noqa: PLC0415 - see the package
 
-    with reading(path) as ledger:
+    with reading(path, session.keeping) as ledger:
         record = the_one(session, ledger, selection)
         history = history_of(ledger, record.number)
         standing = standing_of(ledger, record)

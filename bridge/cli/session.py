@@ -14,6 +14,7 @@ import typer
 from bridge.errors import UserError
 
 if TYPE_CHECKING:
+    from bridge.ledger.engine import Keeping
     from bridge.settings import Settings
 
 __all__ = [
@@ -68,6 +69,13 @@ class Session:
 
     settings: Settings
     connections: tuple[str, ...]
+
+    @property
+    def keeping(self) -> Keeping | None:
+        """What opens the ledger's sealed text; None where there is no ledger yet."""
+        from bridge.wiring.ledgers import keeping_of  # noqa: PLC0415 - see the package
+
+        return keeping_of(self.settings)
 
 
 def begin(

@@ -116,7 +116,9 @@ async def run(
     hasher = Hasher(ledger_key(settings, make=True))
     plans = plans_of(settings, connections, hasher)
     key = ledger_key(settings, make=False)
-    with open_ledger(ledger_path(settings), key, "trakor-bridge run") as ledger:
+    with open_ledger(
+        ledger_path(settings), key, "trakor-bridge run", keep_sent=settings.ledger.keep == "sealed"
+    ) as ledger:
         await _Life(settings, plans, ledger, hasher, load).until(signals, on_started)
 
 

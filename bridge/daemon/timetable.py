@@ -9,8 +9,8 @@ import structlog
 
 from bridge.errors import LedgerError
 from bridge.ledger.moments import Moment, moments_of
-from bridge.ledger.reading import feeds_of
 from bridge.ledger.queue import is_waiting
+from bridge.ledger.reading import feeds_of
 from bridge.ledger.sweeps import never_swept
 from bridge.ledger.wishes import Job, set_next, want, wishes_of
 from bridge.schedule import Schedule

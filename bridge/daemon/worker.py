@@ -25,8 +25,8 @@ from bridge.daemon.pausing import ReadingPause
 from bridge.daemon.sweeps import Sweeps
 from bridge.delivery import Lane, Sending
 from bridge.ledger.moments import Moment, note
-from bridge.ledger.rows import feed_of
 from bridge.ledger.queue import give_up_claims
+from bridge.ledger.rows import feed_of
 from bridge.wiring.flows import destination_of, pace_of, source_of
 
 if TYPE_CHECKING:
@@ -108,7 +108,8 @@ class Worker:
         feeds = {}
         for stream in plan.queries:
             feeds[stream] = await ledger.call(feed_of, plan.connection.name, plan.connection.scope, stream)
-            await ledger.call(give_up_claims, feeds[stream], now=now)
+            wait = int(pace_of(plan.connection).unanswered_wait * 1000)
+            await ledger.call(give_up_claims, feeds[stream], now=now, wait=wait)
         return feeds
 
     def wish(self) -> None:

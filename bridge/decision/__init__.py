@@ -6,23 +6,30 @@
                       └── as if nothing were known ──>              anew.py
     Answer, LedgerRow                     ──settle──>  Decision     answers.py: Trakor answered
     LedgerRow, Draft | None  ──accept, drop, retry──>  Decision     persons.py: a person decided
+    Holder                   ──succeed────────────>    Decision     succession.py: it stands no more
 """
 
 from bridge.decision.anew import HolderOf, decide_anew
 from bridge.decision.answers import fail, give_back, reject, settle
-from bridge.decision.persons import accept, drop, retry
-from bridge.decision.sight import decide, is_stale
+from bridge.decision.persons import accept, dismiss, drop, retry
+from bridge.decision.sight import decide, is_stale, unchanged
+from bridge.decision.succession import is_living, stands_under, succeed
 
 __all__ = [
     "HolderOf",
     "accept",
     "decide",
     "decide_anew",
+    "dismiss",
     "drop",
     "fail",
     "give_back",
+    "is_living",
     "is_stale",
     "reject",
     "retry",
     "settle",
+    "stands_under",
+    "succeed",
+    "unchanged",
 ]

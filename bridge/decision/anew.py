@@ -7,14 +7,20 @@ stands where it is no more is decided as a new one.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeAlias
 
+from bridge.decision.same_person import Likeness, likeness
+from bridge.decision.succession import succeed
 from bridge.records import (
     Claim,
     Decision,
     Draft,
+    FieldHashes,
     Holder,
     LedgerRow,
+    MergedBy,
+    Origin,
     Policy,
     Reason,
     State,
@@ -22,7 +28,7 @@ from bridge.records import (
     Waiting,
 )
 
-__all__ = ["HolderOf", "decide_anew", "hold", "other_holder", "send", "why_unsendable"]
+__all__ = ["HolderOf", "decide_anew", "hold", "merge", "other_holder", "send", "why_unsendable"]
 
 HolderOf: TypeAlias = Callable[[str], Holder | None]
 """Tells who holds the claim on a name, given the name's key."""
@@ -47,20 +53,45 @@ def decide_anew(
     release = row is not None and row.state is State.PENDING
     if isinstance(seen, Unsendable):
         return _set_aside(seen, row, release=release)
-    plain = Claim(seen.payload.name, seen.key)
     holder = other_holder(holder_of(seen.key), row)
     if holder is None:
-        return send(seen, plain, release=release)
-    if _same_one(seen, holder) or policy.on_same_name == "merge":
-        return _merge(seen, seen.key, holder, row, release=release)
-    if policy.on_same_name == "qualify" and seen.qualified_key:
-        other = other_holder(holder_of(seen.qualified_key), row)
-        if other is None:
-            qualified = Claim(seen.qualified_name, seen.qualified_key)
-            return send(seen, qualified, release=release, detail=f"qualified: {holder.id} has the name")
-        if _same_one(seen, other):
-            return _merge(seen, seen.qualified_key, other, row, release=release)
-    return hold(Reason.SAME_NAME, seen, row, release=release, detail=f"{holder.id} has the name")
+        return send(seen, Claim(seen.payload.name, seen.key), release=release)
+    like = likeness(seen.identifiers, holder.group) if holder.mergeable else Likeness.OTHER
+    if like is Likeness.SAME:
+        return merge(seen, seen.key, holder, row, MergedBy.RULE, release=release)
+    if like is Likeness.PERHAPS:
+        return hold(Reason.SAME_PERSON, seen, row, release=release, detail=f"perhaps {holder.id}")
+    if policy.on_same_name == "merge" and holder.mergeable:
+        return merge(seen, seen.key, holder, row, MergedBy.POLICY, release=release)
+    decision = _beside(seen, row, holder, holder_of, policy, release=release)
+    return None if decision is None else replace(decision, doubts=_doubted(holder))
+
+
+def _beside(
+    seen: Draft,
+    row: LedgerRow | None,
+    holder: Holder,
+    holder_of: HolderOf,
+    policy: Policy,
+    *,
+    release: bool,
+) -> Decision | None:
+    """Another person has the name: qualify it, share the qualified one, or hold the record."""
+    detail = f"{holder.id} has the name"
+    if policy.on_same_name != "qualify" or not seen.qualified_key:
+        return hold(Reason.SAME_NAME, seen, row, release=release, detail=detail)
+    other = other_holder(holder_of(seen.qualified_key), row)
+    if other is None:
+        claim = Claim(seen.qualified_name, seen.qualified_key)
+        return send(seen, claim, release=release, detail=f"qualified: {detail}")
+    if other.mergeable and likeness(seen.identifiers, other.group) is Likeness.SAME:
+        return merge(seen, seen.qualified_key, other, row, MergedBy.RULE, release=release)
+    return hold(Reason.SAME_NAME, seen, row, release=release, detail=detail)
+
+
+def _doubted(holder: Holder) -> int | None:
+    """An adopted record whose name another one wants: after a lost ledger nobody knows which of them it is."""
+    return holder.number if holder.origin is Origin.EXISTING and holder.adopted_at else None
 
 
 def why_unsendable(seen: Unsendable) -> str:
@@ -77,13 +108,13 @@ def _set_aside(seen: Unsendable, row: LedgerRow | None, *, release: bool) -> Dec
         state,
         seen.reason,
         release=release,
-        waiting=Waiting.REMOVE,
+        waiting=Waiting.DONE,
         event=str(state),
         detail=why_unsendable(seen),
     )
 
 
-def send(draft: Draft, claim: Claim, *, release: bool, detail: str = "") -> Decision:
+def send(draft: Draft, claim: Claim, *, release: bool, detail: str = "", given: bool = False) -> Decision:
     """Name free -> claim it, pending."""
     return Decision(
         State.PENDING,
@@ -91,31 +122,31 @@ def send(draft: Draft, claim: Claim, *, release: bool, detail: str = "") -> Deci
         release=release,
         waiting=Waiting.STORE,
         sent=draft.hashes,
+        given=given,
         event="pending",
         detail=detail,
     )
 
 
-def _merge(
-    draft: Draft, key: str, holder: Holder, row: LedgerRow | None, *, release: bool
-) -> Decision | None:
-    """Both have the same non-empty `same_as`, or the policy says so -> merged into the claimant.
+def merge(
+    draft: Draft, key: str, holder: Holder, row: LedgerRow | None, by: MergedBy, *, release: bool = False
+) -> Decision:
+    """The same person, or the policy or a person says so -> merged into the claimant.
 
-    The draft is kept while the claimant has no answer, since it may yet give its claim back. One that
-    will never have an answer is not merged into: nobody would ever send what is.
+    Where the claimant does not stand for the name any more, this one takes its place.
     """
-    if holder.idle and not holder.answered:
-        detail = f"{holder.id} has the name, was tried under it, and is not sent any more"
-        return hold(Reason.SAME_NAME, draft, row, release=release, detail=detail)
+    if not holder.stands:
+        return replace(succeed(draft.hashes, key, holder), release=release)
     return Decision(
         State.MERGED,
         release=release,
         merged_into=_merged_into(holder, row),
         merged_under=key,
-        waiting=Waiting.REMOVE if holder.answered else Waiting.STORE,
+        merged_by=by,
+        waiting=Waiting.STORE,
         sent=draft.hashes,
         event="merged",
-        detail=f"into {holder.id}",
+        detail=f"into {holder.id}" if by is MergedBy.RULE else f"into {holder.id}, by {by}",
     )
 
 
@@ -126,37 +157,45 @@ def _merged_into(holder: Holder, row: LedgerRow | None) -> int:
 
 
 def hold(
-    reason: Reason, draft: Draft, row: LedgerRow | None, *, release: bool = False, detail: str = ""
+    reason: Reason,
+    draft: Draft,
+    row: LedgerRow | None,
+    *,
+    release: bool = False,
+    sent: FieldHashes | None = None,
+    detail: str = "",
 ) -> Decision | None:
     """Hold the record for a person, with the draft that the person decides on.
 
     A merged one that was renamed still knows what it was merged into: the name may come back.
     """
     renamed = row is not None and row.key != draft.key
-    into = row.merged_into if row is not None and renamed else None
-    if (
-        row is not None
-        and (row.state, row.reason, row.seen, row.merged_into) == (State.HELD, reason, draft.hashes, into)
-        and not row.retry
-    ):
+    into = row.merged_into if row is not None and (renamed or reason is Reason.SAME_PERSON) else None
+    if row is not None and _is_held_so(row, reason, draft, into, sent):
         return None
     return Decision(
         State.HELD,
         reason,
         release=release,
         merged_into=into,
+        merged_by=row.merged_by if row is not None and into is not None else None,
         waiting=Waiting.STORE,
+        sent=sent,
         seen=draft.hashes,
+        remapped=row is not None and row.remapped,
         event="held",
         detail=detail or str(reason),
     )
 
 
+def _is_held_so(
+    row: LedgerRow, reason: Reason, draft: Draft, into: int | None, sent: FieldHashes | None
+) -> bool:
+    """Whether the record is held for just that already."""
+    held = (row.state, row.reason, row.seen, row.merged_into)
+    return held == (State.HELD, reason, draft.hashes, into) and sent in (None, row.sent) and not row.retry
+
+
 def other_holder(holder: Holder | None, row: LedgerRow | None) -> Holder | None:
     """The holder of a name, unless it is the record itself."""
     return None if holder is None or (row is not None and holder.number == row.number) else holder
-
-
-def _same_one(draft: Draft, holder: Holder) -> bool:
-    """Whether the map says that both records are one person: equal and not empty."""
-    return bool(draft.same_as) and draft.same_as == holder.same_as

@@ -1,16 +1,29 @@
-"""At each answer of Trakor -> a Decision ("The answer" in docs/decisions.md)."""
+"""At each answer of Trakor -> a Decision ("The answer" in docs/decisions.md).
+
+An answer proves the name and the id, and no more: what Trakor has under an id that it did not make now is
+what was sent when it was made, as far as that is known.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from bridge.records import Answer, Decision, LedgerRow, Origin, Policy, Reason, State, Waiting
+from bridge.records import Answer, Decision, FieldHashes, LedgerRow, Origin, Policy, Reason, State, Waiting
 
 __all__ = ["fail", "give_back", "reject", "settle"]
 
+_OF_THE_NAME = ("name", "qualifier")
+
 
 def settle(
-    answer: Answer, row: LedgerRow, linked: int | None, policy: Policy, *, noted: bool = False
+    answer: Answer,
+    row: LedgerRow,
+    linked: int | None,
+    policy: Policy,
+    *,
+    noted: bool = False,
+    link: FieldHashes | None = None,
+    wanted: bool = False,
 ) -> Decision:
     """Decide on Trakor's answer ("The answer" in docs/decisions.md).
 
@@ -20,65 +33,110 @@ def settle(
         linked: Number of the record that is linked to the returned id already; None: nobody is.
         policy: What the user chose for this stream.
         noted: A changed draft waits to be decided on next, so a difference is not a drift yet.
+        link: Field hashes of what was sent when the record itself was linked to the id; None: it was not.
+        wanted: Another record that is not merged wants the same mapped name.
 
     Returns:
         The decision.
     """
-    origin = _origin(answer, row, linked)
-    if row.state is State.DROPPED:
-        return Decision(State.DROPPED, origin=origin, event="answered", detail="after it was dropped")
     if linked is not None and linked != row.number:
+        return _of_another(answer, row, linked)
+    origin, content = _proven(answer, row, link)
+    if row.state is State.DROPPED:
         return Decision(
-            State.HELD,
-            Reason.SAME_PARTY,
-            merged_into=linked,
-            seen=row.seen,
-            filtered=row.filtered,
-            event="held",
-            detail=f"Trakor answered with {answer.trakor_id}, which another record has",
+            State.DROPPED, origin=origin, content=content, event="answered", detail="after it was dropped"
         )
-    if origin is Origin.EXISTING and linked is None and policy.on_existing == "hold":
-        return Decision(
-            State.HELD, Reason.EXISTING, seen=row.seen, filtered=row.filtered, origin=origin, event="held"
-        )
-    drifted = row.seen is not None and not noted
+    there_before = not answer.created and link is None
+    if there_before and (policy.on_existing == "hold" or (origin is Origin.EXISTING and wanted)):
+        return _existing(row, origin, content)
+    return _delivered(row, origin, content, noted=noted)
+
+
+def _of_another(answer: Answer, row: LedgerRow, linked: int) -> Decision:
+    """Another record is linked to the id -> held: same-party."""
+    if row.state is State.DROPPED:
+        return Decision(State.DROPPED, event="answered", detail="after it was dropped")
     return Decision(
-        State.DRIFTED if drifted else State.DELIVERED,
-        waiting=Waiting.REMOVE,
-        seen=row.seen if drifted else None,
+        State.HELD,
+        Reason.SAME_PARTY,
+        merged_into=linked,
+        seen=row.seen,
         filtered=row.filtered,
-        origin=origin,
-        event="delivered",
-        detail=str(origin),
+        event="held",
+        detail=f"Trakor answered with {answer.trakor_id}, which another record has",
     )
 
 
-def _origin(answer: Answer, row: LedgerRow, linked: int | None) -> Origin:
-    """Created, there before, or not to be told: an earlier attempt may have made it."""
+def _proven(answer: Answer, row: LedgerRow, link: FieldHashes | None) -> tuple[Origin, FieldHashes]:
+    """How the Trakor record came to be, and what it is known to hold; nothing where it was there before."""
     if answer.created:
-        return Origin.CREATED
-    if linked == row.number:  # an earlier name of its own came back
-        return row.origin or Origin.UNCLEAR
-    return Origin.EXISTING if row.attempts <= 1 else Origin.UNCLEAR
+        return Origin.CREATED, row.sent
+    if link is not None:  # an earlier name of its own came back
+        return row.origin or Origin.UNCLEAR, _renamed(link, row.sent) if link else {}
+    if row.attempts > 1:
+        return Origin.UNCLEAR, row.tried or row.sent
+    return Origin.EXISTING, {}
 
 
-def reject(row: LedgerRow, message: str) -> Decision:
-    """Trakor's 400, 413, 422: rejected with the message; the name is given back, for nothing was made.
+def _renamed(content: FieldHashes, sent: FieldHashes) -> FieldHashes:
+    """What was sent once, under the name that Trakor has now."""
+    kept = {field: found for field, found in content.items() if field not in _OF_THE_NAME}
+    return kept | {field: sent[field] for field in _OF_THE_NAME if field in sent}
+
+
+def _existing(row: LedgerRow, origin: Origin, content: FieldHashes) -> Decision:
+    return Decision(
+        State.HELD,
+        Reason.EXISTING,
+        seen=row.seen,
+        filtered=row.filtered,
+        origin=origin,
+        content=content,
+        event="held",
+        detail="Trakor had it before",
+    )
+
+
+def _delivered(row: LedgerRow, origin: Origin, content: FieldHashes, *, noted: bool) -> Decision:
+    """Delivered; drifted where the source says something else than what Trakor is known to have."""
+    sent = content or row.sent
+    last = row.sent if row.seen is None or noted else row.seen
+    fields = row.fields_between(sent, last)
+    return Decision(
+        State.DRIFTED if fields else State.DELIVERED,
+        waiting=Waiting.KEEP if row.fields_between(sent, row.sent) else Waiting.SENT,
+        sent=sent,
+        content=content,
+        seen=last if fields else None,
+        filtered=row.filtered,
+        given=row.given,
+        origin=origin,
+        event="drifted" if fields else "delivered",
+        detail=f"{origin}: {', '.join(fields)}" if fields else str(origin),
+    )
+
+
+def reject(row: LedgerRow, message: str, words: str = "") -> Decision:
+    """Trakor's 400, 413, 422: rejected; its name is given back where this was the only attempt ever begun.
 
     One that a person dropped meanwhile stays dropped, and gives its name back likewise.
 
     Args:
         row: The record.
-        message: Trakor's words, scrubbed of personal data.
+        message: What Trakor answered, without its words.
+        words: Trakor's words, which may tell what the record says.
     """
+    only = row.attempts <= 1
     if row.state is State.DROPPED:
-        return give_back(row)
+        return give_back(row) if only else Decision(State.DROPPED, filtered=row.filtered)
     return Decision(
         State.REJECTED,
         Reason.REFUSED,
-        release=True,
+        release=only,
         seen=row.seen,
         filtered=row.filtered,
+        given=row.given,
+        words=words,
         event="rejected",
         detail=message,
     )
@@ -93,6 +151,6 @@ def give_back(row: LedgerRow) -> Decision:
     return Decision(row.state, row.reason, release=True, waiting=Waiting.UNNOTE, filtered=row.filtered)
 
 
-def fail(row: LedgerRow, message: str) -> Decision:
+def fail(row: LedgerRow, message: str, words: str = "") -> Decision:
     """Failures of its own while others passed: rejected. The name stays claimed: it may be made."""
-    return replace(reject(row, message), reason=Reason.SERVER_ERROR, release=False)
+    return replace(reject(row, message, words), reason=Reason.SERVER_ERROR, release=False)

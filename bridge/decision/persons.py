@@ -1,17 +1,17 @@
-"""When a person decides: accept, drop, retry -> a Decision. The CLI and the status page call these."""
+"""When a person decides: accept, dismiss, drop, retry -> a Decision. Command line and status page call these."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from bridge.decision.anew import HolderOf, decide_anew, other_holder, send
+from bridge.decision.anew import HolderOf, decide_anew, merge, other_holder, send
 from bridge.decision.sight import decide_again
 from bridge.errors import UserError
-from bridge.records import Claim, Decision, Draft, LedgerRow, Policy, Reason, State, Waiting
+from bridge.records import Claim, Decision, Draft, LedgerRow, MergedBy, Policy, Reason, State, Waiting
 
-__all__ = ["accept", "drop", "retry"]
+__all__ = ["accept", "dismiss", "drop", "retry"]
 
-_NAMED = frozenset({Reason.RENAMED, Reason.REMAPPED, Reason.SAME_NAME})
+_NAMED = frozenset({Reason.RENAMED, Reason.REMAPPED, Reason.SAME_NAME, Reason.SAME_PERSON})
 """Reasons for which a record is sent under a name once it is accepted."""
 
 
@@ -20,8 +20,9 @@ def accept(
 ) -> Decision:
     """A person accepts: what that means depends on what the record waits for.
 
-    A rename or remap is sent under the new name, a same name under the qualified or a given one,
-    `same-party` and `existing` are taken as they are, a drift counts as corrected in Trakor by hand.
+    A rename or remap is sent under the new name, a same name under the qualified or a given one, the same
+    person is merged (with a given name: is sent as another one), `same-party` and `existing` are taken as
+    they are. A drift, or the mark `remapped`, counts as corrected in Trakor by hand.
 
     Args:
         row: The record.
@@ -38,10 +39,8 @@ def accept(
             f"record {row.id} does not wait for a name: none can be given to it",
             advice="accept it without one; `records show ID` tells what that means",
         )
-    if row.state is State.DRIFTED:
-        return Decision(
-            State.DELIVERED, sent=row.seen, filtered=row.filtered, waiting=Waiting.REMOVE, event="accepted"
-        )
+    if row.state is State.DRIFTED or (row.remapped and row.state is State.DELIVERED):
+        return _corrected(row)
     if row.state is not State.HELD:
         raise UserError(
             f"record {row.id} is {row.state}: there is nothing to accept",
@@ -49,23 +48,68 @@ def accept(
             "or dropped: `records drop ID`",
         )
     if row.reason is Reason.SAME_PARTY:
-        return Decision(
-            State.MERGED,
-            merged_into=row.merged_into,
-            merged_under=row.sent_key,
-            waiting=Waiting.REMOVE,
-            filtered=row.filtered,
-            event="accepted",
-        )
+        return _share(row)
     if row.reason is Reason.EXISTING:
-        return Decision(State.DELIVERED, filtered=row.filtered, waiting=Waiting.REMOVE, event="accepted")
+        return _take_as_it_is(row)
+    if row.reason is Reason.SAME_PERSON and name is None:
+        return _accept_person(row, draft, holder_of, policy)
     return _accept_name(row, draft, holder_of, policy, name)
 
 
-def _accept_name(
-    row: LedgerRow, draft: Draft | None, holder_of: HolderOf, policy: Policy, name: Claim | None
-) -> Decision:
-    """Send a renamed, remapped or same-named record, under a name that is free."""
+def _corrected(row: LedgerRow) -> Decision:
+    """Somebody has corrected it in Trakor by hand: Trakor has what the source says now."""
+    return Decision(
+        State.DELIVERED,
+        sent=row.last_seen,
+        content=row.last_seen,
+        filtered=row.filtered,
+        given=row.given,
+        waiting=Waiting.SENT,
+        event="accepted",
+    )
+
+
+def _share(row: LedgerRow) -> Decision:
+    """Trakor answered with another record's party: both share it."""
+    return Decision(
+        State.MERGED,
+        merged_into=row.merged_into,
+        merged_under=row.sent_key,
+        merged_by=MergedBy.PERSON,
+        waiting=Waiting.DONE,
+        filtered=row.filtered,
+        event="accepted",
+    )
+
+
+def _take_as_it_is(row: LedgerRow) -> Decision:
+    """Trakor had it before, and it is this record's."""
+    return Decision(
+        State.DELIVERED,
+        filtered=row.filtered,
+        given=row.given,
+        content={},
+        waiting=Waiting.SENT,
+        event="accepted",
+    )
+
+
+def _accept_person(row: LedgerRow, draft: Draft | None, holder_of: HolderOf, policy: Policy) -> Decision:
+    """They are one person: merged into the one that has the name; sent, where nobody has it by now."""
+    kept = _still_there(row, draft)
+    holder = other_holder(holder_of(kept.key), row)
+    if holder is None:
+        decision = decide_anew(kept, row, holder_of, policy)
+        return decision or send(kept, Claim(kept.payload.name, kept.key), release=False)
+    return replace(merge(kept, kept.key, holder, row, MergedBy.PERSON), event="accepted")
+
+
+def _still_there(row: LedgerRow, draft: Draft | None) -> Draft:
+    """The draft to decide on.
+
+    Raises:
+        UserError: The record is gone, or its draft is not stored.
+    """
     if row.gone:
         raise UserError(
             f"record {row.id} is gone from Salestrekker, so it is not sent",
@@ -75,10 +119,20 @@ def _accept_name(
         raise UserError(
             f"record {row.id} is not stored any more", advice="`records retry` decides anew at the next read"
         )
+    return draft
+
+
+def _accept_name(
+    row: LedgerRow, draft: Draft | None, holder_of: HolderOf, policy: Policy, name: Claim | None
+) -> Decision:
+    """Send a renamed, remapped or same-named record, under a name that is free."""
+    draft = _still_there(row, draft)
     if name is not None:
         if other_holder(holder_of(name.key), row) is not None:
             raise UserError(f"the name given for {row.id} is taken", advice="choose another one")
-        return replace(send(draft, name, release=False), event="accepted", detail="under a given name")
+        return replace(
+            send(draft, name, release=False, given=True), event="accepted", detail="under a given name"
+        )
     wanted = policy if row.reason is not Reason.SAME_NAME else replace(policy, on_same_name="qualify")
     decision = decide_anew(draft, row, holder_of, wanted)
     if decision is None or (row.reason is Reason.SAME_NAME and decision.state is State.HELD):
@@ -87,6 +141,38 @@ def _accept_name(
             advice='give it one: `records accept ID --as "NAME"`',
         )
     return replace(decision, event="accepted", detail=decision.detail or str(decision.state))
+
+
+def dismiss(row: LedgerRow) -> Decision:
+    """A person leaves what Trakor has as it is there: nothing is said until the source changes again.
+
+    `existing` and `same-party` are taken as they are, and likewise.
+
+    Raises:
+        UserError: Nothing differs, or it was never sent.
+    """
+    if row.reason is Reason.EXISTING:
+        return replace(_take_as_it_is(row), dismissed=True, event="dismissed")
+    if row.reason is Reason.SAME_PARTY:
+        return replace(_share(row), dismissed=True, event="dismissed")
+    renamed = row.state is State.HELD and row.reason in {Reason.RENAMED, Reason.REMAPPED}
+    shared = renamed and row.merged_into is not None
+    if not (row.state is State.DRIFTED or renamed or (row.state is State.DELIVERED and row.remapped)):
+        raise UserError(
+            f"record {row.id} has nothing to dismiss",
+            advice="what differs in Trakor can be dismissed; what was never sent is ended with `records drop`",
+        )
+    return Decision(
+        State.MERGED if shared else State.DELIVERED,
+        merged_into=row.merged_into if shared else None,
+        merged_by=row.merged_by if shared else None,
+        seen=row.seen,
+        filtered=row.filtered,
+        given=row.given,
+        dismissed=True,
+        waiting=Waiting.DONE,
+        event="dismissed",
+    )
 
 
 def drop(row: LedgerRow) -> Decision:
@@ -105,8 +191,9 @@ def drop(row: LedgerRow) -> Decision:
     return Decision(
         State.DROPPED,
         release=not row.unanswered and not row.answered,
-        waiting=Waiting.REMOVE,
+        waiting=Waiting.DONE,
         filtered=row.filtered,
+        given=row.given,
         event="dropped",
     )
 
@@ -131,7 +218,7 @@ def retry(row: LedgerRow, draft: Draft | None, holder_of: HolderOf, policy: Poli
         return _retry_existing(row, holder_of, policy)
     if draft is None or row.gone or row.answered or row.state not in {State.REJECTED, State.HELD}:
         return None
-    if row.reason in {Reason.SAME_PARTY, Reason.RENAMED, Reason.REMAPPED}:
+    if row.reason in {Reason.SAME_PARTY, Reason.RENAMED, Reason.REMAPPED, Reason.DAMAGED}:
         return None
     decision = decide_again(draft, row, holder_of, policy)
     return None if decision is None else replace(decision, event="retried")

@@ -42,8 +42,8 @@ MOST_FAILURES: Final = 8
 """So many failures of its own while others passed, and a record is rejected."""
 
 WEIGHT_OF_A_TIME_OUT: Final = 3
-"""A time-out weighs as much as so many other failures, so that three of them are enough: each takes as long as
-a request may, and keeps its name waiting afterwards."""
+"""A time-out weighs as much as so many other failures, so that three are enough: each takes as long as a
+request may, and keeps its name waiting afterwards."""
 
 MOST_REJECTIONS: Final = 20
 """So many different records turned down, and none taken since, are not that many poison records."""
@@ -69,7 +69,7 @@ class Judge:
         most_rejections: So many different ones stop a stream.
     """
 
-    def __init__(  # noqa: PLR0913 - it is handed all that it works with
+    def __init__(
         self,
         retry_first: float,
         retry_max: float,

@@ -1,7 +1,7 @@
 """What is known to pass: a request that makes nothing, and canaries.
 
-A canary is a payload that Trakor took lately and still has: sent again it changes nothing, by Trakor's promise
-that a name which exists is given back as it is.
+A canary is a payload that Trakor took lately and still has: sent again it changes nothing, by Trakor's
+promise that a name which exists is given back as it is.
 """
 
 from __future__ import annotations
@@ -39,7 +39,16 @@ class KnownToPass:
         self._ledger = ledger
         self._destination = destination
         self._latest: dict[Stream, tuple[float, Payload]] = {}
+        self._not_taken: set[Payload] = set()
         self._lacking: set[Stream] = set()
+
+    @property
+    def lately(self) -> bool:
+        """Whether this process has sent something lately that passed."""
+        return any(map(self._is_fresh, self._latest))
+
+    def _is_fresh(self, stream: Stream) -> bool:
+        return asyncio.get_running_loop().time() - self._latest[stream][0] <= FRESH
 
     def took(self, stream: Stream, payload: Payload) -> None:
         """Trakor has taken this just now."""
@@ -63,8 +72,9 @@ class KnownToPass:
         for payload in await self._canaries(lane):
             try:
                 answer = await self._destination.post(payload)
-            except Rejected:
-                continue  # another limit, or another map, since it was taken
+            except Rejected:  # another limit, or another map, since it was taken
+                self._not_taken.add(payload)
+                continue
             if answer.created:
                 log.warning("canary made anew", stream=str(lane.feed.stream), trakor_id=answer.trakor_id)
             return True
@@ -79,12 +89,12 @@ class KnownToPass:
         await self.makes_nothing()
 
     async def _canaries(self, lane: Lane) -> list[Payload]:
-        """Those of the ledger, then what this process sent last: where nothing can be sealed there are none."""
-        at, latest = self._latest.get(lane.feed.stream, (0.0, None))
+        """Those of the ledger, then what this process sent last."""
+        stream = lane.feed.stream
         kept = await self._ledger.call(canaries_of, lane.feed)
-        if latest is None or asyncio.get_running_loop().time() - at > FRESH:
-            return kept
-        return [*kept, latest]
+        fresh = stream in self._latest and self._is_fresh(stream)
+        found = [*kept, self._latest[stream][1]] if fresh else kept
+        return [payload for payload in found if payload not in self._not_taken]
 
     def _tell_lack(self, stream: Stream) -> None:
         if stream not in self._lacking:

@@ -81,12 +81,20 @@ class LiveValve:
         return self._valve.allowed(self.now(), in_flight)
 
     def passed(self) -> None:
-        """An answer came that shows the destination at work."""
+        """A record was answered, which shows the destination at work."""
         self.last_good = self.now()
-        self._valve.passed(self.last_good)
+        self.known_passed()
+
+    def known_passed(self) -> None:
+        """What is known to pass did: the destination is at work, and nothing was done by it."""
+        self._valve.passed(self.now())
         if self.trouble is not None and not self.closed:
             self.trouble = self._closed_until = None
             self._on_trouble()
+
+    def one_at_a_time(self) -> None:
+        """Go on carefully: with one request, and more with each that passes."""
+        self._valve.hold_until(self.now())
 
     def failed(self, fault: Transient) -> None:
         """A request failed for the moment."""

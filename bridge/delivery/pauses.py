@@ -15,7 +15,7 @@ from bridge.ledger.pauses import Direction, clear_pause, pause_of, pauses_of, se
 from bridge.pacing import LONGEST_RETRY_AFTER, probe_wait
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable
 
     from bridge.delivery.ports import Pace
     from bridge.ledger.engine import Ledger
@@ -34,7 +34,6 @@ class SendingPauses:
     Args:
         ledger: The open ledger.
         name: The connection's.
-        streams: What can be paused alone.
         pace: How long to wait between probes.
         clock: Milliseconds since the epoch.
         random: Gives a number of [0, 1).
@@ -45,7 +44,6 @@ class SendingPauses:
         self,
         ledger: Ledger,
         name: str,
-        streams: Collection[Stream],
         pace: Pace,
         *,
         clock: Callable[[], int],
@@ -54,7 +52,6 @@ class SendingPauses:
     ) -> None:
         self._ledger = ledger
         self._name = name
-        self._streams = streams
         self._pace = pace
         self._clock = clock
         self._random = random
@@ -80,16 +77,6 @@ class SendingPauses:
         seconds = (pause.next_try_at - self._clock()) / 1000
         return seconds if seconds <= max(self._pace.probe_max, LONGEST_RETRY_AFTER) else 0.0
 
-    def next_stream(self) -> tuple[Stream, float] | None:
-        """Of the streams that are stopped alone, the one that is tried next, and in how many seconds."""
-        waits = [
-            (self.until(pause), stream) for stream in self._streams if (pause := self.of(stream)) is not None
-        ]
-        if not waits:
-            return None
-        wait, stream = min(waits)
-        return stream, wait
-
     async def read(self) -> bool:
         """Look into the ledger; says whether another process has changed anything."""
         found = await self._ledger.call(_pauses_of_sending, self._name)
@@ -111,9 +98,16 @@ class SendingPauses:
         """
         await self._stop(Direction.SENDING, reason, tries, wait, least)
 
-    async def stop_stream(self, stream: Stream, reason: str, tries: int) -> None:
-        """Pause one stream."""
-        await self._stop(_direction(stream), reason, tries)
+    async def stop_stream(self, stream: Stream, reason: str, tries: int, *, wait: float) -> None:
+        """Pause one stream.
+
+        Args:
+            stream: Which.
+            reason: Why.
+            tries: How many of its records were tried since, one by one, and turned down.
+            wait: Seconds until the next one is tried.
+        """
+        await self._stop(_direction(stream), reason, tries, wait)
 
     async def resume(self) -> None:
         """End the pause of all, but for a person's."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from bridge.delivery.judge import MOST_REJECTIONS
+from bridge.ledger.queue import Waits
 
 if TYPE_CHECKING:
     from bridge.ledger.rows import Feed
@@ -45,9 +46,12 @@ class Pace:
         retry_max: the longest.
         probe_first: The first wait before a probe of a destination that is down, doubling to
         probe_max: the longest.
+        unanswered_wait: A name is not sent again for so long after a request that had no answer.
         give_up_after: Stop when nothing was taken for so long.
         ramp: Begin with one request at a time, and double with each that passes.
-        most_rejections: So many rejections in a row stop a stream.
+        most_rejections: So many different records turned down, and none taken since, stop a stream.
+        trial_every: Then one record of it is tried so often.
+        most_trials: So many of these are turned down, too, and the stream is given up.
     """
 
     max_in_flight: int = 16
@@ -56,9 +60,22 @@ class Pace:
     retry_max: float = 300.0
     probe_first: float = 30.0
     probe_max: float = 900.0
+    unanswered_wait: float = 150.0
     give_up_after: float = 1800.0
     ramp: bool = False
     most_rejections: int = MOST_REJECTIONS
+    trial_every: float = 1.0
+    most_trials: float = MOST_REJECTIONS
+
+    @property
+    def waits(self) -> Waits:
+        """The longest that anything waits in the ledger."""
+        return Waits(int(self.retry_max * 1000), int(self.unanswered_wait * 1000))
+
+    @property
+    def longest_wait(self) -> float:
+        """The longest of all waits for a time that is noted in the ledger."""
+        return max(self.retry_max, self.unanswered_wait)
 
 
 @dataclass(frozen=True, slots=True)

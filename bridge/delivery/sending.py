@@ -4,10 +4,10 @@
 
     the ledger's pauses ──> a person's? ──> wait until it is ended
            ^                refused, or down? ──> wait, then one probe that makes nothing ──passes──┐
-           │                a stream's, and due? ──> a delivery of that stream, one record at first │
-           │                else ──> a Delivery of all streams that are not paused <────────────────┘
-           │                            │ refused · in trouble · twenty rejections in a row
-           └──────── written down ──────┘ another process wrote · a stream is due: it halts
+           │                else ──> a Delivery; of a paused stream it tries one record now and then│
+           │                            │            ^──────────────────────────────────────────────┘
+           │                            │ refused · in trouble · a stream stopped, or goes on
+           └──────── written down ──────┘ another process wrote: it halts
 
 A pause is written before it is kept to, so that a process that dies begins where it was: with the one
 probe that is due, not with all that waits. Every delivery begins with one request at a time. A person's
@@ -24,8 +24,11 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from bridge.delivery.evidence import Evidence
+from bridge.delivery.known import KnownToPass
 from bridge.delivery.pauses import SendingPauses
 from bridge.delivery.service import Delivery
+from bridge.delivery.trials import Stopped
 from bridge.errors import Refused, Transient
 
 if TYPE_CHECKING:
@@ -78,23 +81,24 @@ class Sending:
         self._ledger = ledger
         self._lanes = dict(lanes)
         self._destination = destination
-        self._pace = replace(pace, give_up_after=math.inf, ramp=True)
+        self._pace = replace(
+            pace, give_up_after=math.inf, ramp=True, trial_every=pace.probe_first, most_trials=math.inf
+        )
         self._name = name
         self._key_of = key_of
         self._clock = clock
         self._random = random
-        self._pauses = SendingPauses(
-            ledger, name, lanes, pace, clock=clock, random=random, on_change=on_change
-        )
+        self._pauses = SendingPauses(ledger, name, pace, clock=clock, random=random, on_change=on_change)
         self._delivery: Delivery | None = None
         self._news = asyncio.Event()
         self._looked = False
         self._doubtful = False
         self._tries = 0
-        self._trying = False
-        self._taken = 0
         self._trouble: Trouble | None = None
-        self._told: set[Refused] = set()
+        self._stopped: Mapping[Stream, Stopped] = {}
+        self._told: Refused | None = None
+        self._evidence = Evidence()
+        self._known = KnownToPass(ledger, destination)
 
     def wake(self) -> None:
         """Say that the ledger may have new pending records."""
@@ -132,8 +136,6 @@ class Sending:
             await self._wait(wait)
         elif self._doubtful:
             await self._probe(whole)
-        elif (stream := self._due()) is not None:
-            await self._try(stream)
         else:
             await self._send()
 
@@ -151,79 +153,59 @@ class Sending:
             await self._pauses.resume()
 
     async def _send(self) -> None:
-        """Send all that is not paused, until something stands against it."""
-        lanes = {stream: lane for stream, lane in self._lanes.items() if self._pauses.of(stream) is None}
-        if lanes:
-            await self._live(self._new_delivery(lanes, self._pace))
-        else:
-            await self._wait(self._until_due())
-
-    async def _try(self, stream: Stream) -> None:
-        """Send one record of a stream that was rejected twenty times in a row; each time another one.
-
-        Where it is taken the stream is resumed. Where no answer came of it, it is tried again later.
-        """
-        lanes = {stream: self._lanes[stream]}
-        delivery = self._new_delivery(lanes, replace(self._pace, most_rejections=1))
-        delivery.finish()
-        self._taken, self._trying = 0, True
-        try:
-            await self._live(delivery)
-        finally:
-            self._trying = False
-        if self._taken:
-            await self._pauses.resume_stream(stream)
-        elif delivery.refused is None:
-            await self._postpone(stream, rejected=stream in delivery.refusals)
-
-    def _new_delivery(self, lanes: Mapping[Stream, Lane], pace: Pace) -> Delivery:
-        return Delivery(
+        """Send, until something stands against it; of a stream that has stopped one record now and then."""
+        now = asyncio.get_running_loop().time()
+        self._stopped = {
+            stream: Stopped(Refused(pause.reason), now + max(0.0, self._pauses.until(pause)), pause.tries)
+            for stream in self._lanes
+            if (pause := self._pauses.of(stream)) is not None
+        }
+        delivery = Delivery(
             self._ledger,
-            lanes,
+            self._lanes,
             self._destination,
-            pace,
+            self._pace,
             key_of=self._key_of,
             run=None,
             clock=self._clock,
             random=self._random,
             on_settled=self._settled,
             on_news=self._news.set,
+            evidence=self._evidence,
+            known=self._known,
+            stopped=self._stopped,
         )
+        await self._live(delivery)
 
     async def _live(self, delivery: Delivery) -> None:
         """Let a delivery run to its end, writing down what stops it; halt it where it must not go on."""
-        self._delivery, self._trouble, self._told = delivery, None, set()
+        self._delivery, self._trouble, self._told = delivery, None, None
         running = asyncio.create_task(delivery.run())
         running.add_done_callback(lambda _: self._news.set())
         try:
             while not running.done():
                 self._news.clear()
                 await self._tell(delivery)
-                if await self._must_halt(delivery):
+                if await self._must_halt():
                     delivery.halt()
                     await asyncio.wait({running})
                     break
-                waits = self._trying or delivery.trouble is not None
-                await self._wait(LONGEST_WAIT if waits else self._until_due())
+                await self._wait(LONGEST_WAIT)
         finally:
             self._delivery = None
             await _end(running, delivery)
         self._doubtful = delivery.trouble is not None or delivery.refused is not None
         await self._tell(delivery)
 
-    async def _must_halt(self, delivery: Delivery) -> bool:
-        """Whether a pause, or the end of one, asks for another delivery than this one."""
+    async def _must_halt(self) -> bool:
+        """Whether another process changed a pause, so that another delivery than this one is due."""
         looked, self._looked = self._looked, False
         changed = looked and await self._pauses.read()
-        due = not self._trying and delivery.trouble is None and self._due() is not None
-        return changed or self._pauses.by_person or due
+        return changed or self._pauses.by_person
 
     def _settled(self, settled: Settled) -> None:
-        self._taken += settled.taken
         if settled.taken:
             self._tries = 0
-        if self._trying and self._delivery is not None:
-            self._delivery.halt()
         log.info(
             "delivered",
             connection=self._name,
@@ -236,21 +218,24 @@ class Sending:
 
     async def _tell(self, delivery: Delivery) -> None:
         """Write down, once, what stops a delivery."""
-        if delivery.refused is not None:
-            if delivery.refused not in self._told:
-                self._told.add(delivery.refused)
-                await self._refused(delivery.refused, self._tries)
-            return
-        if not self._trying:
+        if delivery.refused is None:
             await self._tell_stopped(delivery)
-        await self._tell_trouble(delivery.trouble)
+            await self._tell_trouble(delivery.trouble)
+        elif delivery.refused is not self._told:
+            self._told = delivery.refused
+            await self._refused(delivery.refused, self._tries)
 
     async def _tell_stopped(self, delivery: Delivery) -> None:
-        """Streams of which too many were rejected in a row."""
-        for stream, refusal in list(delivery.refusals.items()):
-            if refusal not in self._told:
-                self._told.add(refusal)
-                await self._pauses.stop_stream(stream, str(refusal), 0)
+        """Streams of which too many were turned down and none taken since; and when the next one is tried."""
+        before, self._stopped = self._stopped, dict(delivery.stopped)
+        now = asyncio.get_running_loop().time()
+        for stream in self._lanes:
+            state = self._stopped.get(stream)
+            if state is None and stream in before:
+                await self._pauses.resume_stream(stream)
+            elif state is not None and state != before.get(stream):
+                wait = max(0.0, state.next_at - now)
+                await self._pauses.stop_stream(stream, str(state.why), state.tries, wait=wait)
 
     async def _tell_trouble(self, trouble: Trouble | None) -> None:
         """The destination is down, or asked to be left alone; or that is over."""
@@ -267,22 +252,6 @@ class Sending:
         """Nothing is taken now: the next probe comes after a wait that grows."""
         asked = fault.retry_after if isinstance(fault, Transient) else None
         await self._pauses.stop(str(fault), tries, least=asked or 0.0)
-
-    async def _postpone(self, stream: Stream, *, rejected: bool) -> None:
-        """Try a stream again: after a longer wait where this record was rejected, too."""
-        pause = self._pauses.of(stream)
-        if pause is not None:  # else a person ended it meanwhile
-            await self._pauses.stop_stream(stream, pause.reason, pause.tries + rejected)
-
-    def _due(self) -> Stream | None:
-        """The stream that is to be tried now."""
-        following = self._pauses.next_stream()
-        return following[0] if following is not None and following[1] <= 0 else None
-
-    def _until_due(self) -> float:
-        """Seconds until a stream is to be tried."""
-        following = self._pauses.next_stream()
-        return LONGEST_WAIT if following is None else following[1]
 
     async def _wait(self, seconds: float) -> None:
         """Wait until something has happened, or for so long."""

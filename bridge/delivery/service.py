@@ -3,49 +3,47 @@
 ::
 
     ledger ──claim──> buffer ──> senders (as many as the valve allows) ──> Judge ──> outcomes
-       ^                                                                               │
-       └──────────────────────────────── settle, a batch at a time ────────────────────┘
+       ^                             │ refused: none begins, those under way end           │
+       │                             └──> what is known to pass ──passes──> Judge ─────────┤
+       │                                      └──refused, too──> all stops, nothing marked │
+       └──────────────────────────────── settle, a batch at a time ────────────────────────┘
 
 One loop starts what may start, then waits for anything to happen: the claim of the next batch and
 the settling of the last one run beside the senders, so that none of these ever waits for the disk.
-A refusal (401, 403, a wrong address) stops it at the first one, and nothing is marked.
+Where twenty different records of a stream were turned down, and none taken since, one of it is sent now and
+then (``trials``).
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
-from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from aiolimiter import AsyncLimiter
 
-from bridge.delivery.judge import Judge
+from bridge.delivery.evidence import Evidence
+from bridge.delivery.intake import Intake, unsent
+from bridge.delivery.known import KnownToPass
 from bridge.delivery.live_valve import LiveValve
 from bridge.delivery.outbox import Outbox, tally
+from bridge.delivery.verdicts import Verdicts
 from bridge.errors import Refused, Rejected, Transient
-from bridge.ledger.queue import claim_all
 from bridge.records import Later
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable, Mapping
+    from collections.abc import Callable, Coroutine, Mapping
 
     from bridge.delivery.ports import Destination, Lane, Pace, Settled, Trouble
+    from bridge.delivery.trials import Stopped
     from bridge.ledger.engine import Ledger
-    from bridge.records import Outcome, Payload, Stream, Work
+    from bridge.ledger.queue import Awaited
+    from bridge.records import Outcome, Stream, Work
 
 __all__ = ["Delivery"]
 
-BATCH: Final = 100
-"""Rows that one transaction claims at most, so that a webhook's never waits long."""
-
 LONGEST_WAIT: Final = 60.0
 """Seconds after which the loop looks around in any case."""
-
-CLAIM_LIFE: Final = 365 * 86_400_000
-"""Milliseconds after which a claim ends by itself. The ledger's one owner ends all claims when it begins, so
-this must only outlast any jump of the clock: what is under way must not be claimed once more."""
 
 LAST_ANSWERS: Final = 8.0
 """Seconds that requests in flight are given when sending stops."""
@@ -64,11 +62,12 @@ class Delivery:
         clock: Milliseconds since the epoch.
         random: Gives a number of [0, 1).
         on_settled: Told what was settled, after each batch.
-        on_news: Told when sending was refused, or its trouble is another one.
+        on_news: Told when sending was refused, a stream stopped or goes on, or its trouble is another one.
+        evidence: What is known of records that were turned down before.
+        known: What is known to pass.
+        stopped: Streams that had stopped before; times are of the running loop.
 
     Attributes:
-        refusals: Why the sending of a stream stopped before its end.
-        refused: Why that of all streams did, where it was not the records of one.
         winding_up: It sends no more, and writes what is known; cancelled now it ends at once.
         gave_up: Nothing was taken for ``give_up_after``, so that some are pending still.
     """
@@ -86,10 +85,11 @@ class Delivery:
         random: Callable[[], float],
         on_settled: Callable[[Settled], None] = lambda _: None,
         on_news: Callable[[], None] = lambda: None,
+        evidence: Evidence | None = None,
+        known: KnownToPass | None = None,
+        stopped: Mapping[Stream, Stopped] | None = None,
     ) -> None:
         self._ledger = ledger
-        self._lanes = dict(lanes)
-        self._held: set[Stream] = set()
         self._destination = destination
         self._pace = pace
         self._key_of = key_of
@@ -97,23 +97,28 @@ class Delivery:
         self._on_settled = on_settled
         self._on_news = on_news
         self._outbox = Outbox(ledger, dict(lanes), run, clock, self._settled)
-        self._judge = Judge(pace.retry_first, pace.retry_max, random, pace.most_rejections)
+        self._intake = Intake(ledger, pace, clock, on_news)
         self._valve = LiveValve(pace, clock, random, on_news)
+        self._verdicts = Verdicts(
+            lanes,
+            pace,
+            valve=self._valve,
+            intake=self._intake,
+            outbox=self._outbox,
+            known=KnownToPass(ledger, destination) if known is None else known,
+            evidence=Evidence() if evidence is None else evidence,
+            stopped=stopped or {},
+            clock=clock,
+            random=random,
+            on_news=on_news,
+        )
+        self._judge = self._verdicts.judge
         rate = pace.requests_per_second
         self._limiter = AsyncLimiter(1, 1 / rate) if rate else None
-        self._buffer: deque[Work] = deque()
         self._senders: set[asyncio.Task[None]] = set()
-        self._claiming: asyncio.Task[None] | None = None
         self._happened = asyncio.Event()
-        self._no_more = False
-        self._next_look: float = 0.0
-        self._witness: Payload | None = None
         self._failure: BaseException | None = None
         self._ending = False
-        self._wary = False
-        self._witness_is_next = False
-        self.refusals: dict[Stream, Refused] = {}
-        self.refused: Refused | None = None
         self.winding_up = False
         self.gave_up = False
 
@@ -122,28 +127,52 @@ class Delivery:
         """Why nothing is sent for the moment; None where nothing keeps it."""
         return self._valve.trouble
 
-    def wake(self) -> None:
-        """Say that the ledger may have new pending records."""
-        self._next_look = 0.0
-        self._happened.set()
+    @property
+    def refusals(self) -> Mapping[Stream, Refused]:
+        """Why the sending of a stream stopped before its end."""
+        return self._verdicts.refusals
 
-    def hold(self, stream: Stream) -> None:
-        """Send nothing of a stream until it is released: what waits there is to be read anew first."""
-        self._held.add(stream)
+    @property
+    def refused(self) -> Refused | None:
+        """Why that of all streams did, where it was not the records of one."""
+        return self._verdicts.refused
 
-    def release(self, stream: Stream) -> None:
-        """Send what waits of a stream."""
-        self._held.discard(stream)
-        self.wake()
+    @property
+    def stopped(self) -> Mapping[Stream, Stopped]:
+        """The streams of which only one record is tried now and then."""
+        return self._verdicts.trials.stopped
+
+    @property
+    def awaited(self) -> Awaited:
+        """What is not sent yet since Trakor may still be storing it, where nothing else can be sent."""
+        return self._intake.awaited
 
     @property
     def held(self) -> bool:
         """Whether a stream waits to be released."""
-        return bool(self._held)
+        return bool(self._intake.held)
 
-    def finish(self) -> None:
-        """Say that no more will come: ``run`` ends once nothing is left."""
-        self._no_more = True
+    def wake(self) -> None:
+        """Say that the ledger may have new pending records."""
+        self._intake.next_look = 0.0
+        self._happened.set()
+
+    def hold(self, stream: Stream) -> None:
+        """Send nothing of a stream until it is released: what waits there is to be read anew first."""
+        self._intake.held.add(stream)
+
+    def release(self, stream: Stream) -> None:
+        """Send what waits of a stream."""
+        self._intake.held.discard(stream)
+        self.wake()
+
+    def finish(self, *, patient: bool = True) -> None:
+        """Say that no more will come: ``run`` ends once nothing is left.
+
+        Args:
+            patient: What had no answer is waited for, too.
+        """
+        self._intake.no_more, self._intake.patient = True, patient
         self.wake()
 
     def halt(self) -> None:
@@ -177,78 +206,74 @@ class Delivery:
         self._raise_failures()
         if self._ending:
             return not self._senders
-        if not self._lanes:
+        if not self._verdicts.lanes:
             return True
         if self._is_idle():
             self._valve.last_good = self._valve.now()
         elif self._valve.now() - self._valve.last_good > self._pace.give_up_after:
             self.gave_up = True
             return True
-        return self._no_more and self._is_idle() and self._outbox.empty and not self._judge.in_doubt
+        return self._intake.no_more and self._is_idle()
 
     def _is_idle(self) -> bool:
-        """Nothing is being sent, and the ledger was found to have nothing pending."""
-        return math.isinf(self._next_look) and self._is_quiet()
+        """Nothing is being sent or in doubt, and the ledger was found to have nothing pending."""
+        decided = self._outbox.empty and not self._judge.in_doubt
+        return decided and self._intake.knows_of_nothing and self._is_quiet() and not self._verdicts.trials
 
     def _is_quiet(self) -> bool:
         """Nothing is being sent, and nothing can be before some time has passed."""
-        return not (self._buffer or self._senders or self._claiming) and self._next_look > self._clock()
+        return self._intake.is_out and not (self._senders or self._verdicts.has_refused)
 
     def _raise_failures(self) -> None:
         """Let an unexpected error of a task end the run."""
         if self._failure is not None:
             raise self._failure
-        if (claiming := self._claiming) is not None and claiming.done():
-            self._claiming = None
-            claiming.result()
+        self._intake.raise_failure()
 
     def _resolve_doubts(self) -> None:
-        """Where nothing else is left to compare with: ask a witness, believe the rejections."""
-        if self._needs_witness():
+        """Ask what is known to pass, where nothing else can tell; else believe the rejections."""
+        if self._verdicts.has_refused or self._verdicts.asks_known(quiet=self._is_quiet()):
             if not self._senders and self._valve.allowed():
-                self._start(self._ask_witness())
+                self._start(self._verdicts.ask())
         elif self._is_quiet() and self._outbox.empty and not self._judge.doubts_failures:
             self._outbox.add(self._judge.quiet())
-
-    def _needs_witness(self) -> bool:
-        """Whether to ask, before more is sent, if what is known to pass passes.
-
-        Every second probe of a destination that is down asks the witness, and until a record passes
-        each failure does: where only poisoned ones wait, nothing else would tell that it is up.
-        """
-        if self._witness is not None and self._valve.down:
-            return self._witness_is_next
-        return self._judge.doubts_failures and (self._wary or self._is_quiet())
 
     def _claim_ahead(self) -> None:
         """Fill the buffer, only as far as the valve will let it out soon."""
         if self._valve.closed:
-            self._give_back(self._buffer)
-            self._buffer.clear()
-        elif self._has_room() and self._next_look <= self._clock():
-            self._claiming = asyncio.create_task(self._claim())
-            self._claiming.add_done_callback(self._notice)
-
-    def _has_room(self) -> bool:
-        """More may be claimed as soon as it is due."""
-        return len(self._buffer) < self._pace.max_in_flight and not (self._claiming or self._valve.closed)
-
-    async def _claim(self) -> None:
-        self._next_look = math.inf
-        now, limit = self._clock(), min(BATCH, 2 * max(1, self._valve.allowed()))
-        feeds = [lane.feed for stream, lane in self._lanes.items() if stream not in self._held]
-        claimed = await self._ledger.call(claim_all, feeds, limit, now=now, until=now + CLAIM_LIFE)
-        self._buffer += claimed.work
-        self._look_at(claimed.next_due)
-
-    def _look_at(self, due: int | None) -> None:
-        """Look into the ledger again at this time."""
-        if due is not None:
-            self._next_look = min(self._next_look, due)
+            self._outbox.add(self._intake.empty())
+        elif not self._verdicts.has_refused:
+            lanes = [lane for stream, lane in self._verdicts.lanes.items() if self._verdicts.may_send(stream)]
+            self._intake.claim_ahead(lanes, self._valve.allowed(), self._notice)
 
     def _start_senders(self) -> None:
+        if (stream := self._trial()) is not None:
+            self._start(self._try(stream))
         while (work := self._next(len(self._senders))) is not None:
             self._start(self._send_on(work))
+
+    def _trial(self) -> Stream | None:
+        """The stopped stream of which one record is to be sent now."""
+        due = self._verdicts.trials.due(self._valve.now(), self._intake.held)
+        return due if due is not None and self._may_begin(len(self._senders)) else None
+
+    def _may_begin(self, in_flight: int) -> bool:
+        """Whether another request may begin now."""
+        waits = self._verdicts.has_refused or self._verdicts.asks_known(quiet=self._is_quiet())
+        return not (self._ending or waits) and self._valve.allowed(in_flight) > 0
+
+    async def _try(self, stream: Stream) -> None:
+        """Send one record of a stopped stream; each time another one."""
+        self._verdicts.trials.postpone(stream, self._valve.now())
+        claimed = await self._intake.one(self._verdicts.lanes[stream])
+        if claimed.next_due is None and not claimed.work:
+            self._verdicts.resume(stream)
+        for work in claimed.work:
+            if self._ending or not self._verdicts.lets_begin(stream):
+                self._outbox.add([unsent(work)])
+            else:
+                self._verdicts.tries(work)
+                await self._send(work)
 
     async def _send_on(self, work: Work) -> None:
         """Send one record after the other, as long as they are taken and more may be sent."""
@@ -260,14 +285,14 @@ class Delivery:
 
     def _next(self, in_flight: int) -> Work | None:
         """The record to send next; None where none may be sent now."""
-        if self._ending or self._needs_witness() or self._valve.allowed(in_flight) < 1:
+        if not self._may_begin(in_flight):
             return None
-        while self._buffer:
-            work = self._buffer.popleft()
-            if work.stream in self._lanes:
-                self._witness_is_next = self._valve.down
+        while self._intake.buffer:
+            work = self._intake.buffer.popleft()
+            if self._verdicts.may_send(work.stream):
+                self._verdicts.known_is_next = self._valve.down
                 return work
-            self._give_back([work])
+            self._outbox.add([unsent(work)])
         return None
 
     def _start(self, sending: Coroutine[None, None, None]) -> None:
@@ -291,85 +316,32 @@ class Delivery:
             if self._limiter is not None:
                 await self._limiter.acquire()
                 # Meanwhile sending may have been refused, stopped or held.
-                if self._ending or self._valve.closed or work.stream not in self._lanes:
-                    self._give_back([work])
+                if self._ending or self._valve.closed or not self._verdicts.lets_begin(work.stream):
+                    self._outbox.add([unsent(work)])
                     return False
             begun = True
             answer = await self._destination.post(work.payload)
         except Transient as fault:
-            self._on_failure(work, fault)
+            self._verdicts.on_failure(work, fault)
         except Rejected as rejection:
-            self._on_rejection(work, rejection)
+            self._verdicts.on_rejection(work, rejection)
         except Refused as refusal:
-            self._outbox.add([Later(work, 0, begun=refusal.unsure)])
-            self._refuse_all(refusal)
+            self._verdicts.on_refusal(work, refusal)
         except asyncio.CancelledError:
-            self._outbox.add([Later(work, self._clock(), begun=begun)])
+            cut = self._judge.unanswered(work, self._clock())
+            self._outbox.add([cut if begun else unsent(work)])
             raise
         else:
-            self._valve.passed()
-            self._wary = False
-            self._witness = work.payload
             key = self._key_of(answer.name) if answer.name else ""
-            self._outbox.add(self._judge.answered(work, answer, key, self._clock()))
+            self._verdicts.on_answer(work, answer, key)
             return True
         return False
 
-    async def _ask_witness(self) -> None:
-        """Send what is known to pass: where that passes too, what is in doubt failed by itself."""
-        self._witness_is_next = False
-        try:
-            if self._witness is None:
-                await self._destination.prove()
-            else:
-                await self._destination.post(self._witness)
-        except Transient as fault:
-            self._valve.failed(fault)
-            self._outbox.add(self._judge.outage(self._clock()))
-        except Rejected:
-            self._witness = None
-        except Refused as refusal:
-            self._refuse_all(refusal)
-        else:
-            self._valve.passed()
-            self._outbox.add(self._judge.vouched(self._clock()))
-
-    def _on_failure(self, work: Work, fault: Transient) -> None:
-        self._valve.failed(fault)
-        self._wary = self._wary or self._valve.down
-        self._outbox.add(self._judge.failed(work, fault, self._clock(), down=self._valve.down))
-
-    def _on_rejection(self, work: Work, rejection: Rejected) -> None:
-        self._valve.passed()
-        self._wary = False
-        if work.stream not in self._lanes:
-            self._outbox.add([Later(work, self._clock(), begun=False)])
-            return
-        try:
-            self._outbox.add(self._judge.rejected(work, str(rejection), self._clock()))
-        except Refused as refusal:
-            self._refuse(refusal, work.stream)
-
-    def _refuse_all(self, refusal: Refused) -> None:
-        self.refused = refusal
-        self._refuse(refusal, *self._lanes)
-
-    def _refuse(self, refusal: Refused, *streams: Stream) -> None:
-        """Stop sending these streams: nothing is lost, nothing is marked."""
-        for stream in streams:
-            self._lanes.pop(stream)
-            self.refusals[stream] = refusal
-        self._outbox.add(self._judge.stop(self._clock()))
-        self._on_news()
-
-    def _give_back(self, works: Iterable[Work]) -> None:
-        """Nothing was made of these: the attempts noted ahead are taken back."""
-        self._outbox.add([Later(work, 0, begun=False) for work in works])
-
     def _settled(self, batch: list[Outcome], seconds: float) -> None:
         for outcome in batch:
-            if isinstance(outcome, Later):
-                self._look_at(outcome.next_try_at)
+            if isinstance(outcome, Later) and (self._intake.patient or outcome.silence is None):
+                until = outcome.silence.until if outcome.silence else 0
+                self._intake.look_at(max(outcome.next_try_at or 0, until))
         self._on_settled(tally(batch, seconds))
 
     async def _anything(self) -> None:
@@ -377,8 +349,10 @@ class Delivery:
         now = self._valve.now()
         moments = [now + LONGEST_WAIT, self._valve.last_good + self._pace.give_up_after]
         moments += [moment for moment in (self._outbox.due, self._valve.opens_at) if moment is not None]
-        if not math.isinf(self._next_look) and self._has_room():
-            moments.append(now + max(0.0, (self._next_look - self._clock()) / 1000))
+        if self._intake.has_room and not (self._valve.closed or self._verdicts.has_refused):
+            moments.append(self._intake.next_look)
+        if self._may_begin(len(self._senders)):
+            moments += [self._verdicts.trials.next_at(self._intake.held)]
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(min(moments)):
                 await self._happened.wait()
@@ -386,14 +360,13 @@ class Delivery:
     async def _wind_up(self) -> None:
         """Give requests in flight some time, then write what is known of all that was claimed."""
         self._ending = self.winding_up = True
-        if self._claiming is not None:
-            await asyncio.wait([self._claiming])
-        self._give_back(self._buffer)
-        self._buffer.clear()
+        await self._intake.ended()
+        self._outbox.add(self._intake.empty())
         if self._senders:
             await asyncio.wait(self._senders, timeout=LAST_ANSWERS)
         for sender in list(self._senders):
             sender.cancel()
         await asyncio.gather(*self._senders, return_exceptions=True)
+        self._verdicts.let_go()
         self._outbox.add(self._judge.stop(self._clock()))
         await self._outbox.drain()

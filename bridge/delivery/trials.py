@@ -82,4 +82,5 @@ class Trials:
 
     def next_at(self, without: Collection[Stream]) -> float:
         """When the next record is to be tried."""
-        return min((state.next_at for one, state in self.stopped.items() if one not in without), default=math.inf)
+        waiting = [state.next_at for one, state in self.stopped.items() if one not in without]
+        return min(waiting, default=math.inf)

@@ -15,7 +15,7 @@ from sqlalchemy import bindparam, func, or_, select, update
 
 from bridge.decision import decide, give_back
 from bridge.ledger.batch import Batch
-from bridge.ledger.rows import ROW, all_of, among, row_of
+from bridge.ledger.rows import KNOWN, all_of, among, row_of
 from bridge.ledger.schema import records, sweeps
 from bridge.records import State
 
@@ -59,17 +59,13 @@ _MORE_GONE = (
     .values(gone=sweeps.c.gone + bindparam("more"))
 )
 
-_NOT_READ_SINCE = (
-    select(*ROW)
-    .where(
-        records.c.feed == bindparam("of_feed"),
-        among(records.c.source_id, "ids"),
-        records.c.gone == 0,
-        # A read in the future is none that is later: the clock was set back since.
-        or_(records.c.read_at <= bindparam("at"), records.c.read_at > bindparam("now")),
-    )
-    .order_by(records.c.number)
-)
+_NOT_READ_SINCE = KNOWN.where(
+    records.c.feed == bindparam("of_feed"),
+    among(records.c.source_id, "ids"),
+    records.c.gone == 0,
+    # A read in the future is none that is later: the clock was set back since.
+    or_(records.c.read_at <= bindparam("at"), records.c.read_at > bindparam("now")),
+).order_by(records.c.number)
 _GONE = (
     update(records).where(records.c.number == bindparam("row_number")).values(gone=1, read_at=bindparam("at"))
 )
@@ -118,7 +114,7 @@ def mark_gone(
         The numbers of those marked, in rising order.
     """
     some = (*_unseen(feed, sweep), records.c.number > after)
-    found = connection.execute(select(*ROW).where(*some).order_by(records.c.number).limit(AT_ONCE)).all()
+    found = connection.execute(KNOWN.where(*some).order_by(records.c.number).limit(AT_ONCE)).all()
     numbers = _mark(connection, feed, [row_of(one) for one in found], policy, now)
     if numbers:
         connection.execute(_MORE_GONE, {"of_sweep": sweep, "more": len(numbers)})
@@ -163,9 +159,11 @@ def _mark(
     if rows:
         connection.execute(_GONE, [{"row_number": row.number, "at": row.read_at} for row in rows])
     batch = Batch(connection, feed, now, partial(decide, policy=policy))
-    for row in (replace(one, gone=True) for one in rows):
+    for row in rows:
+        gone = replace(row, gone=True)
         if row.state is State.PENDING and not row.attempts:
-            batch.carry_out(give_back(row), None, row, sight=False)
+            batch.carry_out(give_back(gone), None, gone, sight=False)
         batch.writes.line(row.number, "gone", "no longer in Salestrekker's list")
+        batch.see_to_merged(row, gone)
     batch.writes.flush()
     return numbers

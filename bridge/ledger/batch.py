@@ -2,24 +2,38 @@
 
 ::
 
-    decide(…) ──> Decision ──> Batch.carry_out ──> Writes: rows, claims, waiting drafts, history
+    decide(…) ──> Decision ──> Batch.carry_out ──> Writes: rows, claims, stored drafts, history
 
 A batch shows each decision to the next one, so two records of one page that want one name are told
-apart before anything is written. It also sees to the heirs: when a record gives its name back, or will
-never be sent, those merged into it are decided anew, the oldest first.
+apart before anything is written. It also sees to those merged into a record: where that one gives its name
+back, or does not stand for it any more, the oldest living of them takes its place (``succession``).
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from sqlalchemy import bindparam, func, or_, select
+from sqlalchemy import bindparam, func, select
 
-from bridge.ledger.rows import ROW, among, row_of, unpack
-from bridge.ledger.schema import claims, records, waiting
-from bridge.ledger.writes import NOTED, TO_SEND, Writes
-from bridge.records import Decision, Draft, Holder, LedgerRow, Reason, State, Unsendable, Waiting
+from bridge.decision import is_living, stands_under, succeed
+from bridge.ledger.after import after
+from bridge.ledger.holders import Holders
+from bridge.ledger.rows import KNOWN, row_of, texts_of
+from bridge.ledger.schema import records
+from bridge.ledger.succession import Succession
+from bridge.ledger.writes import NOTED, SAID, TO_SEND, Writes
+from bridge.records import (
+    Decision,
+    Draft,
+    Holder,
+    LedgerRow,
+    Origin,
+    Reason,
+    State,
+    Unsendable,
+    Waiting,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -39,7 +53,8 @@ class Batch:
         connection: Inside a writing transaction.
         feed: Whose records these are.
         now: The time to note.
-        decide: How heirs are decided (``decision.decide`` with the policy filled in).
+        decide: How those merged into a record are decided whose name is free again (``decision.decide`` with
+            the policy filled in).
         by: From where a person decided, where one did (see ``Writes``).
     """
 
@@ -54,43 +69,36 @@ class Batch:
         self._connection = connection
         self._feed = feed
         self._decide = decide
-        self._holders: dict[str, Holder | None] = {}
         self._changed: dict[int, LedgerRow] = {}
         self._next_number = 0
         self.writes = Writes(connection, feed, now, by)
+        self._holders = Holders(connection, feed, self.writes.flush)
+        self._succession = Succession(connection, feed, self.writes)
 
     def expect(self, keys: Iterable[str]) -> None:
         """Look up at once who holds these names; others are looked up when asked for."""
-        wanted = [key for key in set(keys) if key and key not in self._holders]
-        if not wanted:
-            return
-        self._holders.update(dict.fromkeys(wanted))
-        self.writes.flush()
-        known = {"of_space": self._feed.space, "keys": wanted}
-        for row in self._connection.execute(_HOLDERS, known):
-            self._holders[row.key] = Holder(
-                row.number,
-                row.source_id,
-                row.same_as,
-                row.merged_into,
-                bool(row.answered),
-                row.state in _IDLE or row.sent_key != row.key,
-            )
+        self._holders.expect(keys)
 
     def holder_of(self, key: str) -> Holder | None:
         """Who holds the claim on a name, decisions of this batch included."""
-        if key not in self._holders:
-            self.expect((key,))
-        return self._holders.get(key)
+        return self._holders.of(key)
 
     def claim_returned(self, number: int, key: str) -> None:
         """A record claims the name that Trakor answered with; its holder is looked up anew when asked for."""
         self.writes.claim_returned(number, key)
-        self._holders.pop(key, None)
+        self._holders.forget(key)
 
     def as_it_stands(self, row: LedgerRow) -> LedgerRow:
         """A row as this batch has left it."""
         return self._changed.get(row.number, row)
+
+    def row(self, number: int) -> LedgerRow:
+        """A record of the ledger as this batch has left it."""
+        if number not in self._changed:
+            self.writes.flush()
+            found = self._connection.execute(_OF_NUMBER, {"of_number": number}).one()
+            return row_of(found)
+        return self._changed[number]
 
     def carry_out(
         self,
@@ -116,21 +124,92 @@ class Batch:
         if decision.release and row is not None:
             self._release(row)
         before = self._unknown(decision, seen) if row is None else row
-        now = _after(decision, seen, before, sight=sight, trakor_id=trakor_id)
-        if decision.claim is not None and self._was_tried(decision.claim.key, before):
-            now = replace(now, attempts=1)
-        self.writes.row(now, known=row is not None, claims_anew=_claims_anew(now, row))
-        self._look_up_anew(now.number, before.sent_key, now.sent_key)
+        now = after(decision, seen, before, sight=sight, trakor_id=trakor_id)
+        if decision.claim is not None:
+            now = self._with_attempts(now, before)
+        read = seen.input if seen is not None and sight else None
+        self.writes.row(now, known=row is not None, claims_anew=_claims_anew(now, row), read=read)
         if decision.claim is not None:
             self.writes.claim(now.number, decision.claim.key)
-            self._holders[decision.claim.key] = Holder(now.number, now.id, now.same_as)
-        self._keep(decision, seen, now.number, known=row is not None)
+        self._holders.forget(before.sent_key, now.sent_key)
+        self._changed[now.number] = now
+        self._keep(decision, seen, now, known=row is not None)
         if decision.event:
             self.writes.line(now.number, decision.event, decision.detail)
-        self._changed[now.number] = now
-        if row is not None and (decision.release or now.state in _IDLE or now.sent_key != row.sent_key):
-            self._raise_heirs(row)
+        now = self._follow(decision, seen, before, now)
+        if row is not None:
+            self.see_to_merged(row, now)
         return now
+
+    def see_to_merged(self, before: LedgerRow, now: LedgerRow) -> None:
+        """Where a record does not stand for its name any more, one of those merged into it takes its place.
+
+        Args:
+            before: The record as it stood.
+            now: As it stands.
+        """
+        key = before.sent_key
+        if not key or before.state is State.MERGED:
+            return
+        stood = stands_under(before, key, linked=before.answered)
+        if stood and not stands_under(now, key, linked=now.answered or before.answered):
+            self._replace_claimant(before, key)
+
+    def _replace_claimant(self, claimant: LedgerRow, key: str) -> None:
+        self.writes.flush()
+        merged = [row_of(one) for one in self._connection.execute(_MERGED, {"claimant": claimant.number})]
+        living = [one for one in merged if is_living(one) and one.sent_key == key]
+        if not living:
+            return
+        holder = self.holder_of(key)
+        if holder is None:
+            self._decide_again(living)
+        elif holder.number == claimant.number and not holder.stands:
+            heir = living[0]
+            self.carry_out(succeed(heir.sent, key, holder), None, heir, sight=False)
+
+    def _decide_again(self, merged: list[LedgerRow]) -> None:
+        """The name is free again: those that shared it are decided on as last seen, the oldest first."""
+        for row in merged:
+            stored = self.writes.stored(row).get(TO_SEND)
+            if stored is not None:
+                seen = replace(stored.draft, read_at=row.read_at, rules=row.rules)
+                decision = self._decide(seen, row, self.holder_of)
+                if decision is not None:
+                    self.carry_out(decision, seen, row, sight=False)
+
+    def _follow(
+        self, decision: Decision, seen: Draft | Unsendable | None, before: LedgerRow, now: LedgerRow
+    ) -> LedgerRow:
+        """What one decision means for others: whose place it takes, whose party it puts in doubt."""
+        if decision.succeeds is not None:
+            former = self.row(decision.succeeds)
+            now, left = self._succession.carry_out(now, former, own=self._own_draft(seen, before))
+            self._changed |= {now.number: now, left.number: left}
+            self._holders.forget_all()
+        if decision.doubts is not None:
+            self._doubt(self.row(decision.doubts))
+        return now
+
+    def _own_draft(self, seen: Draft | Unsendable | None, row: LedgerRow) -> Draft | None:
+        """What a successor says itself, as far as it is known."""
+        if isinstance(seen, Draft):
+            return seen
+        stored = self.writes.stored(row).get(TO_SEND)
+        return None if stored is None else stored.draft
+
+    def _doubt(self, adopted: LedgerRow) -> None:
+        """Another one wants the name of an adopted record: nobody knows whose party it is."""
+        if adopted.state is State.DELIVERED and adopted.origin is Origin.EXISTING:
+            held = Decision(
+                State.HELD,
+                Reason.EXISTING,
+                seen=adopted.seen,
+                filtered=adopted.filtered,
+                event="held",
+                detail="another record wants the name, too",
+            )
+            self.carry_out(held, None, adopted, sight=False)
 
     def _unknown(self, decision: Decision, seen: Draft | Unsendable | None) -> LedgerRow:
         """A row for a record that the ledger knew nothing of."""
@@ -143,81 +222,74 @@ class Batch:
 
     def _release(self, row: LedgerRow) -> None:
         self.writes.unclaim(row.number, row.sent_key)
-        self._holders.pop(row.sent_key, None)
+        self._holders.forget(row.sent_key)
 
-    def _look_up_anew(self, number: int, *keys: str) -> None:
-        """What is known of a record as the holder of these names is not true any more."""
-        for key in keys:
-            holder = self._holders.get(key)
-            if holder is not None and holder.number == number:
-                del self._holders[key]
+    def _with_attempts(self, now: LedgerRow, before: LedgerRow) -> LedgerRow:
+        """A record that comes back to a name which it left unanswered was tried under it."""
+        holder = self.holder_of(now.sent_key) if now.sent_key != before.sent_key else None
+        own = holder is not None and holder.number == now.number and not holder.answered
+        return replace(now, attempts=holder.attempts) if holder is not None and own else now
 
-    def _was_tried(self, key: str, row: LedgerRow) -> bool:
-        """Whether a record comes back to a name that it left unanswered: only what was tried is kept then."""
-        holder = self.holder_of(key)
-        own = holder is not None and holder.number == row.number and not holder.answered
-        return own and key != row.sent_key
+    def _keep(
+        self, decision: Decision, seen: Draft | Unsendable | None, row: LedgerRow, *, known: bool
+    ) -> None:
+        """See to the stored drafts of a record, and to what is known of what Trakor has."""
+        waiting = decision.waiting
+        if decision.content is not None and row.trakor_id is not None:
+            self.writes.content(row.trakor_id, decision.content)
+        if decision.words:
+            self.writes.store_texts(row, SAID, [decision.words], "")
+        if waiting is Waiting.SENT:
+            self._move_to_content(decision, row)
+        elif waiting is Waiting.LEARNT and isinstance(seen, Draft):
+            self._learn(decision, seen, row)
+        elif waiting is Waiting.DONE and known:
+            self.writes.done(row)
+        elif waiting in {Waiting.UNNOTE, Waiting.STORE} and known:
+            self.writes.remove_noted(row.number)
+        if isinstance(seen, Draft):
+            self._store(decision, seen, row)
 
-    def _raise_heirs(self, row: LedgerRow) -> None:
-        """Those merged into a record that left its name are decided on as last seen, the oldest first."""
-        self.writes.flush()
-        for found in self._connection.execute(_HEIRS, {"claimant": row.number}).all():
-            heir = row_of(found)
-            draft = unpack(found.body, self._feed.stream).draft
-            seen: Draft | Unsendable = replace(draft, read_at=heir.read_at)
-            if heir.filtered:
-                seen = Unsendable(heir.id, Reason.FILTERED, "", "", heir.fingerprint, heir.read_at)
-            decision = self._decide(seen, heir, self.holder_of)
-            if decision is not None:
-                self.carry_out(decision, seen, heir, sight=False)
-
-    def _keep(self, decision: Decision, seen: Draft | Unsendable | None, number: int, *, known: bool) -> None:
-        """See to the stored drafts of a record."""
-        if decision.waiting is Waiting.REMOVE and known:
-            self.writes.remove(number)
-        elif decision.waiting in {Waiting.UNNOTE, Waiting.STORE} and known:
-            self.writes.remove_noted(number)
-        if not isinstance(seen, Draft):
-            return
+    def _store(self, decision: Decision, seen: Draft, row: LedgerRow) -> None:
         if decision.waiting is Waiting.NOTE:
-            self.writes.store(number, NOTED, seen, seen.payload.name)
-        elif decision.waiting is Waiting.STORE:
-            self.writes.store(number, TO_SEND, seen, self._send_as(decision, seen, number))
-        elif decision.waiting is Waiting.REFRESH and TO_SEND in self.writes.stored(number):
-            self.writes.store(number, TO_SEND, seen, seen.payload.name)
+            self.writes.store(row, NOTED, seen, seen.payload.name)
+        elif decision.waiting is Waiting.STORE and self.writes.may_keep(row):
+            self.writes.store(row, TO_SEND, seen, self._send_as(decision, seen, row))
+        elif decision.waiting is Waiting.REFRESH:
+            kept = self.writes.stored(row).get(TO_SEND)
+            if kept is not None:
+                self.writes.store(row, TO_SEND, seen, kept.send_as if row.given else seen.payload.name)
 
-    def _send_as(self, decision: Decision, draft: Draft, number: int) -> str:
+    def _send_as(self, decision: Decision, draft: Draft, row: LedgerRow) -> str:
         """The name to send: the one claimed now, or the one that a person gave, or as mapped."""
         if decision.claim is not None:
             return decision.claim.name
-        if decision.state is State.PENDING:
-            return self.writes.stored(number)[TO_SEND].send_as
-        return draft.payload.name
+        if decision.state is State.PENDING and decision.succeeds is None:
+            return self.writes.stored(row)[TO_SEND].send_as
+        return draft.qualified_name if row.sent_key == draft.qualified_key else draft.payload.name
+
+    def _move_to_content(self, decision: Decision, row: LedgerRow) -> None:
+        """What waited to be sent is what Trakor has; of one that was there before only the name is known."""
+        if row.trakor_id is not None and decision.content:
+            self.writes.move_text(row, row.trakor_id)
+        elif row.trakor_id is not None:
+            stored = self.writes.stored(row).get(TO_SEND)
+            if stored is not None:
+                self.writes.text(row, row.trakor_id, [stored.send_as])
+        self.writes.remove_sent(row.number)
+
+    def _learn(self, decision: Decision, seen: Draft, row: LedgerRow) -> None:
+        """What Trakor has is what the draft says."""
+        name = seen.qualified_name if row.sent_key == seen.qualified_key else seen.payload.name
+        if row.trakor_id is not None:
+            self.writes.text(row, row.trakor_id, texts_of(seen, name) if decision.content else [name])
+        self.writes.remove(row.number)
 
 
-_IDLE = frozenset({State.DROPPED, State.SKIPPED})
-"""States in which a record is not going to be sent."""
-
-_HOLDER = tuple(
-    records.c[name] for name in ("number", "source_id", "same_as", "merged_into", "state", "sent_key")
-)
-_HOLDERS = (
-    select(claims.c.key, claims.c.answered, *_HOLDER)
-    .join(records, records.c.number == claims.c.record)
-    .where(claims.c.space == bindparam("of_space"), among(claims.c.key, "keys"))
-)
-
-
-_HEIRS = (
-    select(*ROW, waiting.c.body)
-    .join(waiting, (waiting.c.record == records.c.number) & (waiting.c.slot == TO_SEND))
-    .where(
-        records.c.merged_into == bindparam("claimant"),
-        records.c.gone == 0,
-        or_(records.c.state == State.MERGED, records.c.reason.in_((Reason.RENAMED, Reason.REMAPPED))),
-    )
-    .order_by(records.c.number)
-)
+_OF_NUMBER = KNOWN.where(records.c.number == bindparam("of_number"))
+_MERGED = KNOWN.where(
+    records.c.merged_into == bindparam("claimant"), records.c.state == State.MERGED
+).order_by(records.c.number)
 
 
 def _claims_anew(now: LedgerRow, before: LedgerRow | None) -> bool:
@@ -225,60 +297,3 @@ def _claims_anew(now: LedgerRow, before: LedgerRow | None) -> bool:
     return now.state is State.PENDING and (
         before is None or before.state is not State.PENDING or before.sent_key != now.sent_key
     )
-
-
-def _after(
-    decision: Decision,
-    seen: Draft | Unsendable | None,
-    row: LedgerRow,
-    *,
-    sight: bool,
-    trakor_id: str | None = None,
-) -> LedgerRow:
-    """The row as a decision leaves it."""
-    changes: dict[str, Any] = {
-        "state": decision.state,
-        "reason": decision.reason,
-        "merged_into": decision.merged_into,
-        "seen": decision.seen,
-        "filtered": decision.filtered,
-        "retry": False,
-        "gone": row.gone and not sight,
-    }
-    if decision.sent is not None:
-        changes["sent"] = decision.sent
-    if decision.origin is not None:
-        changes["origin"] = decision.origin
-    if decision.release or decision.reason is Reason.SAME_PARTY:
-        changes["attempts"] = 0  # they were made for a name that it has no more, or that is another's
-    if seen is not None and sight:
-        changes |= {"fingerprint": seen.fingerprint, "read_at": max(row.read_at, seen.read_at)}
-    if isinstance(seen, Draft):
-        changes |= _under_new_name(decision, seen, row)
-    if trakor_id is not None:
-        changes["trakor_id"] = trakor_id
-    return replace(row, **changes)  # once: each replacing copies the whole row
-
-
-def _under_new_name(decision: Decision, draft: Draft, row: LedgerRow) -> dict[str, Any]:
-    """What of the row follows from the name: a second claim has no answer yet, a merged one no own link."""
-    if decision.claim is not None:
-        again = row.sent_key == decision.claim.key and not row.answered
-        return {
-            "same_as": draft.same_as,
-            "key": draft.key,
-            "sent_key": decision.claim.key,
-            "attempts": row.attempts if again else 0,
-            "trakor_id": None,
-            "origin": None,
-        }
-    if decision.merged_under:
-        return {
-            "same_as": draft.same_as,
-            "key": draft.key,
-            "sent_key": decision.merged_under,
-            "attempts": 0,
-            "trakor_id": None,
-            "origin": None,
-        }
-    return {"same_as": draft.same_as}

@@ -58,9 +58,8 @@ _KEPT = (
     .where(_FEED, *_FIT)
     .order_by(canaries.c.at.desc(), canaries.c.record)
 )
-_NOT_FIT = delete(canaries).where(
-    _FEED, canaries.c.record.not_in(select(records.c.number).where(*_FIT, records.c.number == canaries.c.record))
-)
+_FITTING = select(records.c.number).where(records.c.number == canaries.c.record, *_FIT)
+_NOT_FIT = delete(canaries).where(_FEED, ~_FITTING.exists())
 _STALE = select(func.count()).select_from(canaries).where(_FEED, canaries.c.at > bindparam("since"))
 _CANDIDATES = select(records.c.number, records.c.source_id).where(
     among(records.c.number, "numbers"), records.c.feed == bindparam("of_feed"), *_FIT

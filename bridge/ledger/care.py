@@ -15,13 +15,15 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from bridge.errors import LedgerError
-from bridge.ledger.engine import read_only, reading
+from bridge.ledger.engine import read_only, reading, writing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from sqlalchemy import Connection
+
+    from bridge.ledger.engine import Keeping
 
 __all__ = [
     "Finding",
@@ -30,6 +32,7 @@ __all__ = [
     "check",
     "copy_key",
     "drop_old_copies",
+    "erase_sent",
     "prune_history",
     "temporary_copy",
     "vacuum",
@@ -265,6 +268,24 @@ def vacuum(path: Path) -> tuple[int, int]:
         connection.execute("VACUUM")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return before, path.stat().st_size
+
+
+def erase_sent(path: Path, keeping: Keeping) -> None:
+    """Erase the sealed text of what does not wait: the user wants only hashes of it kept.
+
+    Args:
+        path: The ledger's file. The caller has taken the ledger over.
+        keeping: Of the ledger.
+    """
+    with writing(path, keeping) as connection:
+        erased = connection.exec_driver_sql("DELETE FROM contents").rowcount
+        erased += connection.exec_driver_sql(
+            "DELETE FROM waiting WHERE record IN (SELECT number FROM records"
+            " WHERE state IN ('delivered', 'dropped', 'skipped')"
+            " OR (state = 'merged' AND merged_into IN (SELECT number FROM records WHERE trakor_id IS NOT NULL)))"
+        ).rowcount
+    if erased:
+        vacuum(path)
 
 
 def prune_history(connection: Connection, before: int) -> int:

@@ -26,8 +26,9 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Concatenate, Final, ParamSpec, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeAlias, TypeVar, cast
 from urllib.parse import quote
 
 import structlog
@@ -42,8 +43,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sqlalchemy import Engine
+    from sqlalchemy.pool import ConnectionPoolEntry
 
-__all__ = ["Ledger", "read_only", "reading", "writing"]
+    from bridge.sealing import Sealer
+
+__all__ = ["Keeping", "Ledger", "read_only", "reading", "writing"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -76,6 +80,24 @@ records above all, is in the file no longer than that: the promise is an hour.""
 log = structlog.get_logger()
 
 
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """What a connection to the ledger needs to keep text, and to show it.
+
+    Attributes:
+        sealer: Seals and opens text.
+        sent: What was sent stays, sealed (``[ledger] keep``); else only what waits.
+    """
+
+    sealer: Sealer
+    sent: bool = True
+
+    def tell(self, info: dict[str, Any]) -> None:
+        """Put it where a function that is handed a connection finds it (``rows.sealer_of``)."""
+        info["sealer"] = self.sealer
+        info["keeps_sent"] = self.sent
+
+
 def _settings(*, owner: bool) -> tuple[str, ...]:
     """The PRAGMAs of a writing connection, in the order in which they must come."""
     return (
@@ -92,7 +114,7 @@ def _settings(*, owner: bool) -> tuple[str, ...]:
     )
 
 
-def _writer(path: Path, *, owner: bool) -> Engine:
+def _writer(path: Path, keeping: Keeping | None, *, owner: bool) -> Engine:
     """An engine whose transactions all begin as writers, on a file that only its owner can read."""
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
@@ -109,7 +131,9 @@ def _writer(path: Path, *, owner: bool) -> Engine:
     )
 
     @event.listens_for(engine, "connect")
-    def _on_connect(connection: sqlite3.Connection, _record: object) -> None:
+    def _on_connect(connection: sqlite3.Connection, record: ConnectionPoolEntry) -> None:
+        if keeping is not None:
+            keeping.tell(record.info)
         for pragma in _settings(owner=owner):
             connection.execute(pragma)
 
@@ -142,16 +166,17 @@ def _faults_named(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[Connection]:
+def writing(path: Path, keeping: Keeping | None = None) -> Iterator[Connection]:
     """One short transaction from a process that is not the owner: for deciding commands.
 
     Args:
         path: The ledger's file.
+        keeping: For what keeps or shows text; None where nothing does.
 
     Yields:
         A connection inside a transaction; committed at the end, rolled back at any exception.
     """
-    engine = _writer(path, owner=False)
+    engine = _writer(path, keeping, owner=False)
     try:
         with _faults_named(path), engine.begin() as connection:
             yield connection
@@ -160,11 +185,12 @@ def writing(path: Path) -> Iterator[Connection]:
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[Connection]:
+def reading(path: Path, keeping: Keeping | None = None) -> Iterator[Connection]:
     """A read-only connection beside the writer, on one snapshot while it is open.
 
     Args:
         path: The ledger's file; it must exist.
+        keeping: For what shows text; None where nothing does.
 
     Yields:
         A connection that cannot write.
@@ -177,7 +203,9 @@ def reading(path: Path) -> Iterator[Connection]:
     )
 
     @event.listens_for(engine, "connect")
-    def _on_connect(connection: sqlite3.Connection, _record: object) -> None:
+    def _on_connect(connection: sqlite3.Connection, record: ConnectionPoolEntry) -> None:
+        if keeping is not None:
+            keeping.tell(record.info)
         connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT}")
         connection.execute("PRAGMA query_only = ON")
 
@@ -197,14 +225,18 @@ class Ledger:
 
     Args:
         path: The ledger's file, opened and migrated already (``opening.open_ledger``).
+        keeping: What it needs to keep text.
         truncate_every: Seconds; see ``TRUNCATE_EVERY``.
     """
 
-    def __init__(self, path: Path, *, truncate_every: float = TRUNCATE_EVERY) -> None:
+    def __init__(
+        self, path: Path, keeping: Keeping | None = None, *, truncate_every: float = TRUNCATE_EVERY
+    ) -> None:
         self.path = path
+        self.keeping = keeping
         self._truncate_every = truncate_every
         self._truncated = time.monotonic()
-        self._engine = _writer(path, owner=True)
+        self._engine = _writer(path, keeping, owner=True)
         self._queue: queue.PriorityQueue[Step] = queue.PriorityQueue()
         self._order = itertools.count()
         with _faults_named(path):

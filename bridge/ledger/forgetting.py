@@ -6,17 +6,23 @@ API cannot delete, so its ids are given back for somebody to delete by hand.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, insert, select, update
 
+from bridge.decision import decide
 from bridge.errors import UserError
-from bridge.ledger.schema import canaries, claims, events, feeds, history, links, records, waiting
-from bridge.records import State
+from bridge.ledger.batch import Batch
+from bridge.ledger.rows import KNOWN, Feed, row_of
+from bridge.ledger.schema import canaries, claims, contents, events, feeds, history, links, records, waiting
+from bridge.records import Policy, State, Stream
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+
+    from bridge.records import LedgerRow
 
 __all__ = ["Forgotten", "forget"]
 
@@ -30,12 +36,14 @@ class Forgotten:
         trakor_ids: Of the parties or products to delete in Trakor.
         maybe_in_trakor: A request for it was begun and never answered: look there for its name.
         merged: Salestrekker's ids of records that shared its party: they may be the same person's.
+        kept: Trakor's ids that are another record's now, each with Salestrekker's id of that one.
     """
 
     id: str
     trakor_ids: tuple[str, ...]
     maybe_in_trakor: bool
     merged: tuple[str, ...]
+    kept: tuple[tuple[str, str], ...] = ()
 
 
 def forget(connection: Connection, number: int, *, now: int) -> Forgotten:
@@ -49,38 +57,68 @@ def forget(connection: Connection, number: int, *, now: int) -> Forgotten:
     Raises:
         UserError: It is on its way to Trakor at this moment.
     """
-    row = connection.execute(
-        select(
-            records.c.source_id,
-            records.c.attempts,
-            records.c.claimed_until,
-            records.c.trakor_id,
-            feeds.c.connection,
-        )
-        .join(feeds, feeds.c.number == records.c.feed)
-        .where(records.c.number == number)
-    ).one()
-    if row.claimed_until > now:  # pending, or dropped while it was under way
+    row, under_way_until = _known(connection, number)
+    feed = _feed(connection, number)
+    if under_way_until > now:  # pending, or dropped while it was under way
         raise UserError(
-            f"record {row.source_id} is being sent at this moment",
+            f"record {row.id} is being sent at this moment",
             advice="wait for the backfill to end, or stop it, then run this again",
         )
-    trakor_ids = connection.scalars(
-        select(links.c.trakor_id).where(links.c.record == number).order_by(links.c.at)
-    ).all()
+    had = _links(connection, number)
     merged = connection.scalars(
         select(records.c.source_id).where(records.c.merged_into == number, records.c.state == State.MERGED)
     ).all()
-    _erase(connection, number)
+    _hand_over(connection, feed, row, now)
+    left = _links(connection, number)
+    kept = tuple((one, _keeper(connection, feed, one)) for one in had if one not in left)
+    _erase(connection, feed, number)
     connection.execute(
-        delete(events).where(events.c.connection == row.connection, events.c.source_id == row.source_id)
+        delete(events).where(events.c.connection == feed.connection, events.c.source_id == row.id)
     )
     connection.execute(insert(history).values(record=number, at=now, event="forgotten", detail=""))
-    unanswered = row.attempts > 0 and row.trakor_id is None
-    return Forgotten(row.source_id, tuple(trakor_ids), unanswered, tuple(merged))
+    return Forgotten(row.id, tuple(left), row.unanswered and not merged, tuple(merged), kept)
 
 
-def _erase(connection: Connection, number: int) -> None:
+def _known(connection: Connection, number: int) -> tuple[LedgerRow, int]:
+    found = connection.execute(KNOWN.where(records.c.number == number)).one()
+    until = connection.scalar(select(records.c.claimed_until).where(records.c.number == number))
+    return row_of(found), until or 0
+
+
+def _feed(connection: Connection, number: int) -> Feed:
+    of_record = (
+        select(feeds).join(records, records.c.feed == feeds.c.number).where(records.c.number == number)
+    )
+    row = connection.execute(of_record).one()
+    return Feed(row.number, row.connection, Stream(row.stream), row.space)
+
+
+def _links(connection: Connection, number: int) -> list[str]:
+    of_record = select(links.c.trakor_id).where(links.c.record == number).order_by(links.c.at)
+    return list(connection.scalars(of_record))
+
+
+def _hand_over(connection: Connection, feed: Feed, row: LedgerRow, now: int) -> None:
+    """One that shares its party takes its place; what the forgotten one says goes nowhere any more."""
+    connection.execute(delete(waiting).where(waiting.c.record == row.number))
+    connection.execute(update(records).where(records.c.number == row.number).values(forgotten=1))
+    batch = Batch(connection, feed, now, partial(decide, policy=Policy()))
+    batch.see_to_merged(row, replace(row, forgotten=True))
+    batch.writes.flush()
+
+
+def _keeper(connection: Connection, feed: Feed, trakor_id: str) -> str:
+    """Salestrekker's id of the record that has a party now."""
+    of_id = (links.c.space == feed.space, links.c.trakor_id == trakor_id)
+    found = select(records.c.source_id).join(links, links.c.record == records.c.number).where(*of_id)
+    return connection.scalar(found) or ""
+
+
+def _erase(connection: Connection, feed: Feed, number: int) -> None:
+    of_record = select(links.c.trakor_id).where(links.c.record == number)
+    connection.execute(
+        delete(contents).where(contents.c.space == feed.space, contents.c.trakor_id.in_(of_record))
+    )
     for table in (canaries, claims, links, waiting, history):
         connection.execute(delete(table).where(table.c.record == number))
     connection.execute(update(records).where(records.c.number == number).values(_NOTHING))
@@ -96,13 +134,19 @@ _NOTHING = {
     "sent_key": "",
     "sent": "",
     "seen": None,
-    "same_as": "",
-    "attempts": 0,
+    "identifiers": "",
+    "input": "",
+    "rules": 0,
+    "remapped": 0,
+    "dismissed": 0,
+    "given": 0,
+    "turn": 0,
     "failures": 0,
     "next_try_at": 0,
     "claimed_until": 0,
     "trakor_id": None,
     "origin": None,
     "merged_into": None,
+    "merged_by": None,
 }
 """What is left of a forgotten record: that it was there, and is not to come back."""

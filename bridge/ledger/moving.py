@@ -156,8 +156,7 @@ def _goes_first(connection: Connection, way: _Way, met: Row[*tuple[Any, ...]]) -
         return _linked_at(connection, way, met.record) < _linked_at(connection, way, met.their_record)
     if met.answered or met.their_answered:
         return bool(met.answered)
-    tried = bool(met.attempts) or _was_tried(connection, met.record)
-    theirs = bool(met.their_attempts) or _was_tried(connection, met.their_record)
+    tried, theirs = bool(met.attempts), bool(met.their_attempts)
     return tried if tried != theirs else met.record < met.their_record
 
 
@@ -167,16 +166,11 @@ def _linked_at(connection: Connection, way: _Way, record: int) -> tuple[int, int
     return (at or 0, record)
 
 
-def _was_tried(connection: Connection, record: int) -> bool:
-    tried = select(records.c.attempts).where(records.c.number == record)
-    return bool(connection.scalar(tried))
-
-
 def _lose(connection: Connection, way: _Way, record: int, key: str) -> None:
     """A record without an answer gives a name up: one that waits is held, and nothing is sent of it."""
     of_name = (records.c.number == record, records.c.sent_key == key, records.c.trakor_id.is_(None))
     waits = connection.scalar(select(records.c.number).where(*of_name, records.c.state == State.PENDING))
-    nothing: dict[str, Any] = {"key": "", "sent_key": "", "sent": "", "attempts": 0, "claimed_until": 0}
+    nothing: dict[str, Any] = {"key": "", "sent_key": "", "sent": "", "claimed_until": 0}
     connection.execute(update(records).where(*of_name).values(nothing))
     if waits is None:
         return
@@ -232,7 +226,6 @@ def _settle_id(connection: Connection, way: _Way, shared: Row[*tuple[Any, ...]])
             reason=Reason.SAME_PARTY,
             merged_into=keeper,
             trakor_id=None,
-            attempts=0,
             since_at=way.now,
         )
     )

@@ -1,50 +1,67 @@
-"""What was seen is decided on and written: one page, one transaction, its checkpoint with it."""
+"""What was seen is decided on and written: one page, one transaction, its checkpoint with it.
+
+::
+
+    ids and inputs ──survey──> unchanged: not even mapped
+                               the others ──mapping──> drafts ──observe──> decided, written
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, case, func, select, update
+import orjson
+from sqlalchemy import bindparam, case, func, select, text, update
 
 from bridge.decision import is_stale
 from bridge.ledger.batch import Batch
-from bridge.ledger.rows import ROW, among, row_of
-from bridge.ledger.schema import records, sweeps
+from bridge.ledger.bulk import run_for_all
+from bridge.ledger.rows import KNOWN, among, row_of
+from bridge.ledger.schema import records, rules, sweeps
+from bridge.ledger.writes import number_of_rules
 from bridge.records import Draft, State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Row
 
     from bridge.decision import HolderOf
     from bridge.ledger.rows import Feed
-    from bridge.records import Decision, LedgerRow, Policy, Unsendable
+    from bridge.records import Decision, LedgerRow, Policy, Rules, Unsendable
 
-__all__ = ["Observed", "Sight", "observe"]
+__all__ = ["Observed", "Sight", "Surveyed", "observe", "survey"]
 
 
 # Statements are made once: to build one costs ten times as much as to run it for one row.
 
-_KNOWN = select(*ROW, records.c.sweep).where(
-    records.c.feed == bindparam("of_feed"), among(records.c.source_id, "ids")
+_KNOWN = KNOWN.where(records.c.feed == bindparam("of_feed"), among(records.c.source_id, "ids"))
+_SURVEY = text(
+    "SELECT r.source_id AS id, r.rules AS rules,"
+    " r.rules = :of_rules AND r.input = json_extract(seen.value, '$[1]') AND r.input <> ''"
+    " AND r.state IN ('delivered', 'merged', 'skipped') AND r.gone = 0 AND r.retry = 0 AS unchanged"
+    " FROM json_each(:seen) AS seen"
+    " CROSS JOIN records AS r ON r.feed = :of_feed AND r.source_id = json_extract(seen.value, '$[0]')"
 )
+_MAPS = select(rules.c.number, rules.c.map, rules.c.text)
 _SEEN = {
     "run": case((bindparam("of_run") > 0, bindparam("of_run")), else_=records.c.run),
     "sweep": case((bindparam("of_sweep") > 0, bindparam("of_sweep")), else_=records.c.sweep),
 }
+_LATEST_READ = case(
+    (records.c.read_at > bindparam("at"), bindparam("began_at")),
+    else_=func.max(records.c.read_at, bindparam("began_at")),
+)
 _SEEN_UNCHANGED = (
     update(records)
-    .where(among(records.c.number, "numbers"))
-    .values(
-        **_SEEN,
-        fingerprint=bindparam("made_by"),
-        read_at=case(
-            (records.c.read_at > bindparam("at"), bindparam("began_at")),
-            else_=func.max(records.c.read_at, bindparam("began_at")),
-        ),
-    )
+    .where(records.c.feed == bindparam("of_feed"), among(records.c.source_id, "ids"))
+    .values(**_SEEN, read_at=_LATEST_READ)
+)
+_SEEN_MAPPED = (
+    update(records)
+    .where(records.c.number == bindparam("row_number"))
+    .values(**_SEEN, read_at=_LATEST_READ, input=bindparam("read_as"), rules=bindparam("by_rules"))
 )
 _SEEN_CHANGED = (
     update(records)
@@ -63,6 +80,19 @@ _MOVE = (
 
 
 @dataclass(frozen=True, slots=True)
+class Surveyed:
+    """What is known of records that were read, before they are mapped.
+
+    Attributes:
+        unchanged: Ids of those that say what they said, and are decided by the same rules: they need no draft.
+        maps: Id -> the text of the map that the record was last observed with, where that is another one.
+    """
+
+    unchanged: frozenset[str] = frozenset()
+    maps: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Sight:
     """In which run and sweep something was seen.
 
@@ -70,11 +100,15 @@ class Sight:
         run: Number of the run, 0 for none.
         sweep: Number of the sweep, 0 where records were read by id.
         position: How far the sweep is once this is written: its checkpoint; None leaves it.
+        unchanged: Ids of records that were read with these, and found unchanged by ``survey``.
+        began_at: When the read of those began.
     """
 
     run: int = 0
     sweep: int = 0
     position: str | None = None
+    unchanged: frozenset[str] = frozenset()
+    began_at: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +122,29 @@ class Observed:
 
     fresh: int
     pending: int
+
+
+def survey(connection: Connection, feed: Feed, seen: Sequence[tuple[str, str]], made_by: Rules) -> Surveyed:
+    """Tell which records need not even be mapped, and which are to be mapped by an older map, too.
+
+    Args:
+        connection: Inside a writing transaction.
+        feed: Whose records these are.
+        seen: Id and keyed hash of each record as it was read.
+        made_by: What drafts are made and decided by now.
+    """
+    number = number_of_rules(connection, made_by)
+    given = {"of_feed": feed.number, "of_rules": number, "seen": orjson.dumps(seen).decode()}
+    found = connection.execute(_SURVEY, given).all()
+    others = {row.rules for row in found} - {number, 0}
+    texts: dict[int, str] = {}
+    if others:
+        known = connection.execute(_MAPS.where(among(rules.c.number, sorted(others))))
+        texts = {row.number: row.text for row in known if row.map != made_by.map}
+    return Surveyed(
+        frozenset(row.id for row in found if row.unchanged),
+        {row.id: texts[row.rules] for row in found if row.rules in texts},
+    )
 
 
 def observe(
@@ -105,8 +162,9 @@ def observe(
     Args:
         connection: Inside a writing transaction.
         feed: Whose records these are.
-        seen: A page as mapping made it. Of an id that stands in it twice the last one counts.
-        sight: In which run and sweep.
+        seen: A page as mapping made it, without what is unchanged. Of an id that stands in it twice the last
+            one counts.
+        sight: In which run and sweep, and what else was read.
         decide: ``decision.decide``.
         policy: What the user chose for this stream.
         now: The time to note.
@@ -115,11 +173,13 @@ def observe(
         What the page came to.
     """
     page = list({one.id: one for one in seen}.values())
-    rows, fresh = _known(connection, feed, page, sight.sweep, now)
+    found = connection.execute(_KNOWN, {"of_feed": feed.number, "ids": [one.id for one in page]}).all()
+    rows = {row.source_id: _timely(row_of(row), now) for row in found}
     batch = Batch(connection, feed, now, lambda one, row, holder_of: decide(one, row, holder_of, policy))
     batch.expect(_names_in_question(page, rows))
+    fresh = _fresh(connection, feed, found, len(page), sight)
     pending = 0
-    unchanged: dict[str, int] = {}
+    mapped: dict[str, int] = {}
     for one in page:
         known = rows.get(one.id)
         row = None if known is None else batch.as_it_stands(known)
@@ -127,22 +187,30 @@ def observe(
         if decision is not None:
             pending += batch.carry_out(decision, one, row).state is State.PENDING
         elif row is not None and not is_stale(one, row):
-            unchanged[one.id] = row.number
+            mapped[one.id] = row.number
     batch.writes.flush()
-    _touch(connection, feed, page, unchanged, sight, now)
+    _touch(connection, feed, page, mapped, sight, now)
     if sight.sweep:
         moved = {"of_sweep": sight.sweep, "to_position": sight.position, "at": now, "more": fresh}
         connection.execute(_MOVE, moved)
     return Observed(fresh, pending)
 
 
-def _known(
-    connection: Connection, feed: Feed, page: Sequence[Draft | Unsendable], sweep: int, now: int
-) -> tuple[dict[str, LedgerRow], int]:
-    """What the ledger knows of a page's records, and how many of the page are new to this sweep."""
-    found = connection.execute(_KNOWN, {"of_feed": feed.number, "ids": [one.id for one in page]}).all()
-    seen_already = sum(row.sweep == sweep for row in found) if sweep else 0
-    return {row.source_id: _timely(row_of(row), now) for row in found}, len(page) - seen_already
+def _fresh(
+    connection: Connection, feed: Feed, found: Sequence[Row[*tuple[Any, ...]]], size: int, sight: Sight
+) -> int:
+    """How many of the page are new to this sweep."""
+    if not sight.sweep:
+        return size + len(sight.unchanged)
+    again = sum(row.sweep == sight.sweep for row in found)
+    if sight.unchanged:
+        seen_already = select(func.count()).where(
+            records.c.feed == feed.number,
+            records.c.sweep == sight.sweep,
+            among(records.c.source_id, list(sight.unchanged)),
+        )
+        again += int(connection.scalar(seen_already) or 0)
+    return int(size + len(sight.unchanged) - again)
 
 
 def _timely(row: LedgerRow, now: int) -> LedgerRow:
@@ -169,15 +237,24 @@ def _touch(
     connection: Connection,
     feed: Feed,
     page: Sequence[Draft | Unsendable],
-    unchanged: dict[str, int],
+    mapped: dict[str, int],
     sight: Sight,
     now: int,
 ) -> None:
-    """Note that the page was seen: an unchanged record's read and rules, all records' sweep and run."""
+    """Note that the page was seen: when it was read, what it said, by which rules; its sweep and run."""
     where = {"of_run": sight.run, "of_sweep": sight.sweep}
-    if unchanged:
-        of_all = {"made_by": page[0].fingerprint, "began_at": page[0].read_at, "at": now}
-        connection.execute(_SEEN_UNCHANGED, {**where, **of_all, "numbers": list(unchanged.values())})
-    changed = [one.id for one in page if one.id not in unchanged]
+    if sight.unchanged:
+        of_all = {"of_feed": feed.number, "ids": list(sight.unchanged), "began_at": sight.began_at, "at": now}
+        connection.execute(_SEEN_UNCHANGED, where | of_all)
+    if mapped:
+        number = number_of_rules(connection, page[0].rules)
+        of_each = where | {"at": now, "by_rules": number}
+        rows = [
+            of_each | {"row_number": mapped[one.id], "began_at": one.read_at, "read_as": one.input}
+            for one in page
+            if one.id in mapped
+        ]
+        run_for_all(connection, _SEEN_MAPPED, rows)
+    changed = [one.id for one in page if one.id not in mapped]
     if changed and (sight.run or sight.sweep):
         connection.execute(_SEEN_CHANGED, {**where, "of_feed": feed.number, "ids": changed})

@@ -18,12 +18,20 @@ from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+import structlog
 from sqlalchemy import insert, select
 
 from bridge.errors import LedgerError
-from bridge.ledger.care import back_up_before_migration, drop_old_copies
-from bridge.ledger.engine import Ledger, read_only, reading, writing
+from bridge.ledger.care import (
+    KEPT_SECONDS,
+    back_up_before_migration,
+    drop_old_copies,
+    erase_sent,
+    vacuum,
+)
+from bridge.ledger.engine import Keeping, Ledger, read_only, reading, writing
 from bridge.ledger.schema import HEAD, facts
+from bridge.sealing import Sealer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,18 +59,21 @@ LOOKS: Final = 20
 LOOK_LASTS: Final = 0.01
 """Seconds after which the lock is tried again, and how often: whoever only looks has long gone by then."""
 
+log = structlog.get_logger()
+
 _PROOF = "key_proof"
 _NOT_PERMITTED = {sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}
 
 
 @contextmanager
-def open_ledger(path: Path, key: bytes, command: str) -> Iterator[Ledger]:
+def open_ledger(path: Path, key: bytes, command: str, *, keep_sent: bool = True) -> Iterator[Ledger]:
     """Open a ledger as its one owner, making or migrating it where that is due.
 
     Args:
         path: The ledger's file.
         key: The key of its hashes.
         command: What is running, for whoever finds the ledger taken.
+        keep_sent: What was sent stays, sealed.
 
     Yields:
         The open ledger; closed and given up at the end.
@@ -71,11 +82,14 @@ def open_ledger(path: Path, key: bytes, command: str) -> Iterator[Ledger]:
         LedgerError: Another process has it, it is newer than this version, or the key is not its own.
     """
     with take_over(path, command):
-        prepare(path)
+        keeping = Keeping(Sealer(key), keep_sent)
+        prepare(path, keeping)
         drop_old_copies(path)
-        with writing(path) as connection:
+        with writing(path, keeping) as connection:
             prove_key(connection, key)
-        ledger = Ledger(path)
+        if not keep_sent:
+            erase_sent(path, keeping)
+        ledger = Ledger(path, keeping)
         try:
             yield ledger
         finally:
@@ -158,8 +172,14 @@ def _holder_of_lock(descriptor: int) -> str:
         return "another process has just opened it"
 
 
-def prepare(path: Path) -> None:
+def prepare(path: Path, keeping: Keeping) -> None:
     """Make the ledger's tables, or bring them up to date; a copy from before that is kept for a week.
+
+    What an older version kept in clear is sealed, and the file is rebuilt without its traces.
+
+    Args:
+        path: The ledger's file.
+        keeping: Seals what the ledger keeps.
 
     Raises:
         LedgerError: The file is no ledger, or was made by a newer version.
@@ -170,10 +190,19 @@ def prepare(path: Path) -> None:
     known = _known_revisions() if found is not None else ()
     if found is not None and found not in known:
         raise _too_new(path, found)
-    if found is not None:
-        back_up_before_migration(path, found)
-    with writing(path) as connection:
+    copy = None if found is None else back_up_before_migration(path, found)
+    with writing(path, keeping) as connection:
         _upgrade(connection)
+    if copy is not None:
+        vacuum(path)
+        log.warning(
+            "ledger brought up to date",
+            before=found,
+            now=HEAD,
+            copy=str(copy),
+            kept_days=KEPT_SECONDS // 86_400,
+            advice="the copy is as the ledger was: it may say in clear what waited. It is deleted after a week",
+        )
 
 
 def is_outdated(path: Path) -> bool:

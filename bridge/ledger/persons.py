@@ -14,7 +14,7 @@ from bridge import decision
 from bridge.errors import UserError
 from bridge.ledger.batch import Batch
 from bridge.ledger.reading import Wanted, find
-from bridge.ledger.rows import ROW, Stored, row_of
+from bridge.ledger.rows import KNOWN, Stored, row_of
 from bridge.ledger.schema import records
 from bridge.ledger.writes import NOTED, TO_SEND
 from bridge.records import State
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from bridge.ledger.reading import Found
     from bridge.ledger.rows import Feed
-    from bridge.records import Claim, LedgerRow, Policy
+    from bridge.records import Claim, Draft, LedgerRow, Policy
 
 __all__ = [
     "AT_ONCE",
@@ -36,6 +36,7 @@ __all__ = [
     "as_it_stands",
     "decide_each",
     "decide_shown",
+    "dismiss",
     "drop",
     "retry",
 ]
@@ -48,6 +49,7 @@ class Verb(StrEnum):
     """What a person can decide."""
 
     ACCEPT = "accept"
+    DISMISS = "dismiss"
     DROP = "drop"
     RETRY = "retry"
 
@@ -67,7 +69,7 @@ class Decided:
 
 _STANDING: Final = (
     records.c.state, records.c.reason, records.c.gone, records.c.filtered, records.c.forgotten,
-    records.c.retry, records.c.key, records.c.trakor_id, records.c.merged_into, records.c.seen,
+    records.c.remapped, records.c.dismissed, records.c.retry, records.c.key, records.c.trakor_id, records.c.merged_into, records.c.seen,
 )  # fmt: skip
 
 
@@ -88,7 +90,7 @@ def _open(
     connection: Connection, feed: Feed, number: int, policy: Policy, now: int, by: str
 ) -> tuple[LedgerRow, Batch]:
     """The record as it stands, and a batch to carry the decision out with."""
-    found = connection.execute(select(*ROW).where(records.c.number == number)).one_or_none()
+    found = connection.execute(KNOWN.where(records.c.number == number)).one_or_none()
     if found is None:
         raise UserError("the record is not in the ledger any more")
     return row_of(found), Batch(connection, feed, now, partial(decision.decide, policy=policy), by)
@@ -122,8 +124,8 @@ def accept(
         UserError: There is nothing to accept, or the name is taken.
     """
     row, batch = _open(connection, feed, number, policy, now, by)
-    stored = batch.writes.stored(number)
-    draft = stored[TO_SEND].draft if TO_SEND in stored else None
+    stored = batch.writes.stored(row)
+    draft = _draft(stored, row)
     verdict = decision.accept(row, draft, batch.holder_of, policy, name=name)
     after = batch.carry_out(verdict, draft, row, sight=False)
     after = _decide_noted(stored, after, batch, policy)
@@ -131,14 +133,29 @@ def accept(
     return after
 
 
+def _draft(stored: dict[int, Stored], row: LedgerRow) -> Draft | None:
+    """The draft that waits with a record, as its row was decided by; None where none does."""
+    return replace(stored[TO_SEND].draft, rules=row.rules) if TO_SEND in stored else None
+
+
 def _decide_noted(stored: dict[int, Stored], row: LedgerRow, batch: Batch, policy: Policy) -> LedgerRow:
     """What changed while a person was asked is decided now."""
     if NOTED not in stored or row.gone or row.state not in {State.DELIVERED, State.MERGED}:
         return row
-    noted = stored[NOTED].draft
-    then = replace(row, read_at=noted.read_at)
+    noted = replace(stored[NOTED].draft, rules=row.rules)
+    then = replace(row, read_at=noted.read_at, seen=None)
     again = decision.decide(noted, then, batch.holder_of, policy)
     return row if again is None else batch.carry_out(again, noted, row, sight=False)
+
+
+def dismiss(
+    connection: Connection, feed: Feed, number: int, policy: Policy, *, now: int, by: str = ""
+) -> LedgerRow:
+    """Leave what Trakor has as it is there (see ``decision.dismiss``); arguments as for ``accept``."""
+    row, batch = _open(connection, feed, number, policy, now, by)
+    after = batch.carry_out(decision.dismiss(row), None, row, sight=False)
+    batch.writes.flush()
+    return after
 
 
 def drop(
@@ -162,11 +179,11 @@ def retry(
     _refuse_under_way(connection, row, now)
     if row.state is State.PENDING:
         connection.execute(
-            update(records).where(records.c.number == number).values(next_try_at=0, failures=0)
+            update(records).where(records.c.number == number).values(next_try_at=0, failures=0, turn=0)
         )
         return row
-    stored = batch.writes.stored(number)
-    draft = stored[TO_SEND].draft if TO_SEND in stored else None
+    stored = batch.writes.stored(row)
+    draft = _draft(stored, row)
     verdict = decision.retry(row, draft, batch.holder_of, policy)
     if verdict is None:
         connection.execute(update(records).where(records.c.number == number).values(retry=1))
@@ -274,6 +291,8 @@ def _carry_out(
     match verb:
         case Verb.ACCEPT:
             accept(connection, record.feed, record.number, policy, now=now, name=name, by=by)
+        case Verb.DISMISS:
+            dismiss(connection, record.feed, record.number, policy, now=now, by=by)
         case Verb.DROP:
             drop(connection, record.feed, record.number, policy, now=now, by=by)
         case Verb.RETRY:

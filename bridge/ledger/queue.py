@@ -14,13 +14,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import bindparam, case, func, or_, select, update
+from sqlalchemy import bindparam, case, func, insert, or_, select, update
 
+from bridge.errors import LedgerError
 from bridge.ledger.bulk import run_for_all
-from bridge.ledger.rows import among, payload_of, unpack
-from bridge.ledger.schema import claims, records, waiting
+from bridge.ledger.rows import among, sealer_of, unpack
+from bridge.ledger.schema import claims, history, records, waiting
 from bridge.ledger.writes import TO_SEND
-from bridge.records import Answered, Later, State, Work
+from bridge.records import Answered, Later, Reason, State, Work
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from bridge.ledger.rows import Feed
     from bridge.records import Outcome
+    from bridge.sealing import Sealer
 
 __all__ = [
     "Awaited",
@@ -82,27 +84,30 @@ _CLAIMABLE = (
         records.c.number,
         records.c.failures,
         records.c.turn,
+        records.c.source_id,
         records.c.sent,
         claims.c.key,
         claims.c.attempts,
         claims.c.unanswered_at,
+        waiting.c.meta,
         waiting.c.body,
     )
     .join(claims, _OWN_CLAIM)
     .join(waiting, (waiting.c.record == records.c.number) & (waiting.c.slot == TO_SEND))
     .where(
         *_TO_BE_SENT,
-        _TRY_AT <= bindparam("now"),
+        bindparam("now") >= _TRY_AT,
         records.c.claimed_until <= bindparam("now"),
-        _NOT_BEFORE <= bindparam("now"),
+        bindparam("now") >= _NOT_BEFORE,
     )
     .order_by(records.c.turn, records.c.next_try_at, records.c.number)
     .limit(bindparam("most"))
 )
-_CLAIM = (
+_CLAIM = update(records).where(among(records.c.number, "numbers")).values(claimed_until=bindparam("until"))
+_DAMAGED = (
     update(records)
     .where(among(records.c.number, "numbers"))
-    .values(attempts=records.c.attempts + 1, claimed_until=bindparam("until"))
+    .values(state=State.REJECTED, reason=Reason.DAMAGED, since_at=bindparam("moment"))
 )
 _THE_CLAIM = (claims.c.space == bindparam("of_space")) & (claims.c.key == bindparam("of_key"))
 _ATTEMPT = (
@@ -141,12 +146,12 @@ _NEXT_DUE = (
     .join(claims, _OWN_CLAIM)
     .where(*_UNCLAIMED)
 )
-_NEXT_BUT_UNANSWERED = _NEXT_DUE.where(_NOT_BEFORE <= bindparam("now"))
+_NEXT_BUT_UNANSWERED = _NEXT_DUE.where(bindparam("now") >= _NOT_BEFORE)
 _AWAITED = (
-    select(func.count(), func.min(claims.c.not_before))
+    select(func.count(), func.max(claims.c.not_before))
     .select_from(records)
     .join(claims, _OWN_CLAIM)
-    .where(*_UNCLAIMED, _NOT_BEFORE > bindparam("now"))
+    .where(*_UNCLAIMED, bindparam("now") < _NOT_BEFORE)
 )
 _IS_WAITING = select(records.c.number).join(claims, _OWN_CLAIM).where(*_UNCLAIMED).limit(1)
 _LATER = (
@@ -155,7 +160,6 @@ _LATER = (
     .values(
         next_try_at=case((bindparam("next_try") < 0, records.c.next_try_at), else_=bindparam("next_try")),
         failures=records.c.failures + bindparam("failed"),
-        attempts=records.c.attempts - bindparam("taken_back"),
         turn=records.c.turn + bindparam("tried"),
         claimed_until=0,
     )
@@ -168,7 +172,7 @@ class Awaited:
 
     Attributes:
         number: How many.
-        until: When the first of them may be sent again; 0 where there is none.
+        until: When the last of them may be sent again; 0 where there is none.
     """
 
     number: int = 0
@@ -212,19 +216,47 @@ def claim(
     found = connection.execute(_CLAIMABLE, _known(feed, now, waits) | {"most": limit}).all()
     if not found:
         return []
-    connection.execute(_CLAIM, {"numbers": [row.number for row in found], "until": until})
+    sealer = sealer_of(connection)
+    work = {row.number: _work(sealer, feed, row) for row in found}
+    _set_aside(connection, [number for number, one in work.items() if one is None], now)
+    readable = [row for row in found if work[row.number] is not None]
+    if not readable:
+        return []
+    connection.execute(_CLAIM, {"numbers": [row.number for row in readable], "until": until})
     attempts = [
-        {"of_space": feed.space, "of_key": row.key, "sent": row.sent, "moment": now} for row in found
+        {"of_space": feed.space, "of_key": row.key, "sent": row.sent, "moment": now} for row in readable
     ]
     run_for_all(connection, _ATTEMPT, attempts)
-    return [_work(feed, row) for row in found]
+    return [one for one in work.values() if one is not None]
 
 
-def _work(feed: Feed, row: Row[*tuple[Any, ...]]) -> Work:
+def _set_aside(connection: Connection, damaged: Sequence[int], now: int) -> None:
+    """What cannot be read stops only itself: it is decided again when it is read from the source."""
+    if damaged:
+        connection.execute(_DAMAGED, {"numbers": list(damaged), "moment": now})
+        lines = [
+            {
+                "record": number,
+                "at": now,
+                "event": "rejected",
+                "detail": "its stored draft is damaged",
+                "by": "",
+            }
+            for number in damaged
+        ]
+        connection.execute(insert(history), lines)
+
+
+def _work(sealer: Sealer, feed: Feed, row: Row[*tuple[Any, ...]]) -> Work | None:
+    """What is to be sent of a record; None where its draft cannot be read."""
+    try:
+        stored = unpack(sealer, feed, row.source_id, row.meta, row.body)
+    except LedgerError:
+        return None
     return Work(
         number=row.number,
         stream=feed.stream,
-        payload=payload_of(unpack(row.body, feed.stream)),
+        payload=stored.draft.named(stored.send_as),
         attempt=row.attempts + 1,
         failures=row.failures,
         turn=row.turn,
@@ -312,7 +344,7 @@ def awaited(connection: Connection, feeds: Sequence[Feed], *, now: int, waits: W
     """
     found = [connection.execute(_AWAITED, _known(feed, now, waits)).one() for feed in feeds]
     number = sum(count for count, _ in found)
-    return Awaited(number, min((until for _, until in found if until is not None), default=0))
+    return Awaited(number, max((until for _, until in found if until is not None), default=0))
 
 
 def give_up_claims(connection: Connection, feed: Feed, *, now: int, wait: int) -> None:
@@ -355,7 +387,6 @@ def _put_back(one: Later) -> dict[str, int]:
         "row_number": one.work.number,
         "next_try": -1 if one.next_try_at is None else one.next_try_at,
         "failed": one.failed,
-        "taken_back": int(not one.begun),
         "tried": int(one.tried),
     }
 

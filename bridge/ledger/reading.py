@@ -3,26 +3,41 @@
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from sqlalchemy import func, select, union
+from sqlalchemy import func, or_, select, union
 
+from bridge.errors import LedgerError
 from bridge.ledger.pauses import Pause, pauses_of
-from bridge.ledger.rows import ROW, Feed, among, row_of, unpack
-from bridge.ledger.schema import claims, feeds, history, links, records, spaces, sweeps, tallies, waiting
-from bridge.ledger.writes import TO_SEND
+from bridge.ledger.rows import KNOWN, Feed, among, payload_of, row_of, unpack
+from bridge.ledger.schema import (
+    claims,
+    contents,
+    feeds,
+    history,
+    links,
+    records,
+    spaces,
+    sweeps,
+    tallies,
+    waiting,
+)
+from bridge.ledger.writes import SAID, TO_SEND
 from bridge.records import State, Stream
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Mapping
 
     from sqlalchemy import CompoundSelect, Connection, Row, Select
 
+    from bridge.ledger.rows import Stored
     from bridge.records import Draft
 
 
 __all__ = [
+    "MARKS",
     "Found",
     "LastSweep",
     "Line",
@@ -59,13 +74,14 @@ class Found:
         id: Salestrekker's id.
         state: Its state.
         reason: Why; empty where the state has none.
-        marks: ``gone``, ``filtered``.
+        marks: Those of ``MARKS`` that it has.
         origin: How the Trakor record came to be; empty while Trakor has not answered.
         trakor_id: Trakor's id; empty likewise.
         sku: A product's; empty otherwise.
         fields: Which fields differ from what was sent.
         since_at: Since when it is in this state.
-        name: The name to be sent, only while the record waits; empty otherwise.
+        name: The name to be sent, else the one that was sent; empty where it is not kept.
+        trakor_name: The name that Trakor has of it; empty likewise, and where Trakor has none.
         retry: A person asked for a new decision, which is made when it is next read.
         forgotten: A tombstone is all that is left of it.
     """
@@ -82,6 +98,7 @@ class Found:
     fields: tuple[str, ...]
     since_at: int
     name: str
+    trakor_name: str = ""
     retry: bool = False
     forgotten: bool = False
 
@@ -110,6 +127,8 @@ class Standing:
         qualified_holder: Salestrekker's id of the other record that has the qualified one.
         trakor_ids: All records that it has in Trakor, the oldest first: two after an accepted rename.
         draft: What it says, while it waits; None otherwise.
+        sent: What Trakor has of it, field -> text; empty where it is not known or not kept.
+        said: What Trakor said of it when it did not take it; empty otherwise.
     """
 
     attempts: int
@@ -121,7 +140,12 @@ class Standing:
     qualified_holder: str
     trakor_ids: tuple[str, ...]
     draft: Draft | None = None
+    sent: Mapping[str, str] = field(default_factory=dict)
+    said: str = ""
 
+
+MARKS: Final = ("gone", "filtered", "remapped", "dismissed")
+"""The marks beside a state, by the columns that hold them."""
 
 MOST_MERGED: Final = 20
 """So many of the records merged into one are named."""
@@ -136,6 +160,9 @@ class Wanted:
         feeds: Numbers of feeds.
         states: States.
         reasons: Reasons.
+        marks: Marks, one of which it has.
+        fields: Fields, one of which differs.
+        since: In its state since this time or later, milliseconds since the epoch; 0: any.
         either: An id of Salestrekker or Trakor, or a SKU.
         key: Keyed hash of a name's key: of a name sent, claimed, or waiting to be.
     """
@@ -144,6 +171,9 @@ class Wanted:
     feeds: Collection[int] = ()
     states: Collection[str] = ()
     reasons: Collection[str] = ()
+    marks: Collection[str] = ()
+    fields: Collection[str] = ()
+    since: int = 0
     either: str = ""
     key: str = ""
 
@@ -184,6 +214,12 @@ def _matching(wanted: Wanted) -> list[Any]:
         where.append(records.c.state.in_(wanted.states))
     if wanted.reasons:
         where.append(records.c.reason.in_(wanted.reasons))
+    if wanted.marks:
+        where.append(or_(*(records.c[mark] == 1 for mark in wanted.marks)))
+    if wanted.fields:
+        where.append(records.c.seen.is_not(None))
+    if wanted.since:
+        where.append(records.c.since_at >= wanted.since)
     if wanted.either:
         where.append(records.c.number.in_(_with_id(wanted.either)))
     if wanted.key:
@@ -207,72 +243,129 @@ def _with_name(key: str) -> CompoundSelect[int]:
     """Numbers of the records that claim this name, share another's under it, or wait for it.
 
     Those that wait are looked through: as text, since to take each apart as JSON would take three times as
-    long. A quotation mark within a value has a backslash before it there, so nothing else reads like this.
+    long.
     """
     in_spaces = claims.c.space.in_(select(spaces.c.number))
     return union(
         select(claims.c.record).where(in_spaces, claims.c.key == key),
         select(records.c.number).where(records.c.key == key),
-        select(waiting.c.record).where(func.instr(waiting.c.body, f'"key":"{key}"') > 0),
+        select(waiting.c.record).where(func.instr(waiting.c.meta, f'["{key}",') > 0),
     )
 
 
 def total(connection: Connection, wanted: Wanted) -> int:
     """How many records match."""
+    if wanted.fields:
+        return sum(1 for _ in listing(connection, wanted))
     return int(connection.scalar(select(func.count()).select_from(records).where(*_matching(wanted))) or 0)
 
 
-def listing(connection: Connection, wanted: Wanted, limit: int | None = None) -> Iterator[Found]:
-    """The records that match, those known longest first, read as they are asked for.
+def listing(
+    connection: Connection, wanted: Wanted, limit: int | None = None, *, newest: bool = False
+) -> Iterator[Found]:
+    """The records that match, read as they are asked for.
 
     Args:
         connection: Inside any transaction.
         wanted: Which.
         limit: How many at most; None: all.
+        newest: Those first that are in their state for the shortest time; else those known longest.
     """
     known = {feed.number: feed for feed in feeds_of(connection)}
-    found = connection.execute(_shown(wanted).limit(limit)).yield_per(500)
-    for row in found:
-        yield _found(row, known[row.feed])
+    given = 0
+    for row in connection.execute(_shown(wanted, newest=newest)).yield_per(500):
+        if given == limit:
+            return
+        found = _found(connection, row, known[row.feed])
+        if not wanted.fields or not {*wanted.fields}.isdisjoint(found.fields):
+            given += 1
+            yield found
 
 
-def _shown(wanted: Wanted) -> Select[*tuple[Any, ...]]:
-    latest = (
-        select(links.c.trakor_id.concat("\n").concat(links.c.sku))
-        .where(links.c.record == records.c.number)
-        .order_by(links.c.at.desc())
-        .limit(1)
-        .scalar_subquery()
-        .label("link")
-    )
+_LATEST = links.alias("latest")
+_NEWEST_LINK = (
+    select(_LATEST.c.trakor_id.concat("\n").concat(_LATEST.c.sku))
+    .where(_LATEST.c.record == records.c.number)
+    .order_by(_LATEST.c.at.desc())
+    .limit(1)
+    .scalar_subquery()
+    .label("link")
+)
+_NEWEST_CONTENT = (
+    select(contents.c.body)
+    .join(_LATEST, (_LATEST.c.space == contents.c.space) & (_LATEST.c.trakor_id == contents.c.trakor_id))
+    .where(_LATEST.c.record == records.c.number)
+    .order_by(_LATEST.c.at.desc())
+    .limit(1)
+    .scalar_subquery()
+    .label("content_body")
+)
+
+
+def _shown(wanted: Wanted, *, newest: bool) -> Select[*tuple[Any, ...]]:
     kept = (waiting.c.record == records.c.number) & (waiting.c.slot == TO_SEND)
+    # The order of the table, where no other is asked for: nothing is sorted, so nothing is gathered.
+    order = (records.c.since_at.desc(), records.c.number) if newest else (records.c.number,)
     return (
-        select(*ROW, records.c.feed, records.c.since_at, waiting.c.body, latest)
-        .join(waiting, kept, isouter=True)
+        KNOWN.add_columns(records.c.since_at, waiting.c.meta, waiting.c.body, _NEWEST_LINK, _NEWEST_CONTENT)
+        .outerjoin(waiting, kept)
         .where(*_matching(wanted))
-        .order_by(records.c.number)  # the order of the table: nothing is sorted, so nothing is gathered
+        .order_by(*order)
     )
 
 
-def _found(row: Row[*tuple[Any, ...]], feed: Feed) -> Found:
+def _found(connection: Connection, row: Row[*tuple[Any, ...]], feed: Feed) -> Found:
     trakor_id, _, sku = (row.link or "").partition("\n")
-    marks = tuple(mark for mark, on in (("gone", row.gone), ("filtered", row.filtered)) if on)
+    name = _waiting_name(connection, row, feed)
+    trakor_name = _content(connection, feed, row.source_id, row.content_body).get("name", "")
     return Found(
         number=row.number,
         feed=feed,
         id=row.source_id,
         state=row.state,
         reason=row.reason or "",
-        marks=marks,
+        marks=tuple(mark for mark in MARKS if getattr(row, mark)),
         origin=row.origin or "",
         trakor_id=trakor_id,
         sku=sku,
         fields=_differing(row),
         since_at=row.since_at,
-        name=unpack(row.body, feed.stream).send_as if row.body else "",
+        name=name or trakor_name,
+        trakor_name=trakor_name,
         retry=bool(row.retry),
         forgotten=bool(row.forgotten),
     )
+
+
+def _waiting_name(connection: Connection, row: Row[*tuple[Any, ...]], feed: Feed) -> str:
+    stored = _stored(connection, feed, row.source_id, row.meta, row.body)
+    return stored.send_as if stored is not None else ""
+
+
+def _stored(
+    connection: Connection, feed: Feed, source_id: str, meta: str | None, body: bytes | None
+) -> Stored | None:
+    """The draft that waits with a record; None where none does, or it cannot be opened here."""
+    sealer = connection.info.get("sealer")
+    if sealer is None or body is None:
+        return None
+    with suppress(LedgerError):
+        return unpack(sealer, feed, source_id, meta or "", body)
+    return None
+
+
+def _content(connection: Connection, feed: Feed, source_id: str, body: bytes | None) -> Mapping[str, str]:
+    """What Trakor has of a record, field -> text; empty where it is not kept, or cannot be opened here."""
+    sealer = connection.info.get("sealer")
+    if sealer is None or body is None:
+        return {}
+    with suppress(LedgerError):
+        texts = sealer.open(body, feed.place(source_id))
+        payload, rest = payload_of(texts, feed.stream)
+        name = rest[1] if len(rest) > 1 and rest[1] else payload.name
+        known = payload.fields() if len(texts) > 1 else {}
+        return {**known, "name": name}
+    return {}
 
 
 def _differing(row: Row[*tuple[Any, ...]]) -> tuple[str, ...]:
@@ -290,6 +383,8 @@ def find(connection: Connection, wanted: Wanted, limit: int | None = None) -> li
 
 def numbers(connection: Connection, wanted: Wanted) -> array[int]:
     """The ledger's numbers of the records that match, in little room: for decisions on many."""
+    if wanted.fields:
+        return array("q", (found.number for found in listing(connection, wanted)))
     return array(
         "q", connection.scalars(select(records.c.number).where(*_matching(wanted)).order_by(records.c.number))
     )
@@ -298,15 +393,18 @@ def numbers(connection: Connection, wanted: Wanted) -> array[int]:
 def standing_of(connection: Connection, record: Found) -> Standing:
     """How one record stands to others, and to being sent."""
     row = connection.execute(
-        select(records.c.attempts, records.c.next_try_at, records.c.merged_into).where(
-            records.c.number == record.number
-        )
+        KNOWN.add_columns(records.c.next_try_at, _NEWEST_CONTENT).where(records.c.number == record.number)
     ).one()
     claimant = find(connection, Wanted(numbers=[row.merged_into])) if row.merged_into is not None else []
-    body = connection.scalar(
-        select(waiting.c.body).where(waiting.c.record == record.number, waiting.c.slot == TO_SEND)
-    )
-    draft = unpack(body, record.feed.stream).draft if body else None
+    kept = {
+        one.slot: one
+        for one in connection.execute(
+            select(waiting.c.slot, waiting.c.meta, waiting.c.body).where(waiting.c.record == record.number)
+        )
+    }
+    waits = kept.get(TO_SEND)
+    stored = _stored(connection, record.feed, record.id, waits.meta, waits.body) if waits else None
+    draft = None if stored is None else stored.draft
     return Standing(
         attempts=row.attempts,
         next_try_at=row.next_try_at,
@@ -317,7 +415,20 @@ def standing_of(connection: Connection, record: Found) -> Standing:
         qualified_holder=_other_holder(connection, record, draft.qualified_key) if draft else "",
         trakor_ids=_links_of(connection, record.number),
         draft=draft,
+        sent=_content(connection, record.feed, record.id, row.content_body),
+        said=_said(connection, record, kept[SAID].body) if SAID in kept else "",
     )
+
+
+def _said(connection: Connection, record: Found, body: bytes) -> str:
+    """What Trakor said when it did not take a record."""
+    sealer = connection.info.get("sealer")
+    if sealer is None:
+        return ""
+    with suppress(LedgerError):
+        (words,) = sealer.open(body, record.feed.place(record.id))
+        return str(words)
+    return ""
 
 
 def _merged_into(connection: Connection, number: int) -> tuple[str, ...]:
@@ -349,12 +460,12 @@ def history_of(connection: Connection, number: int) -> list[Line]:
     return [Line(row.at, row.event, row.detail, row.by) for row in found]
 
 
-def states(connection: Connection) -> dict[int, dict[tuple[str, str, bool, bool], int]]:
-    """How many records of each feed are in each state: (state, reason, gone, filtered) -> number."""
-    counted: dict[int, dict[tuple[str, str, bool, bool], int]] = {}
+def states(connection: Connection) -> dict[int, dict[tuple[str, str, frozenset[str]], int]]:
+    """How many records of each feed are in each state: (state, reason, marks) -> number."""
+    counted: dict[int, dict[tuple[str, str, frozenset[str]], int]] = {}
     for row in connection.execute(select(tallies).where(tallies.c.number > 0)):
-        kind = (row.state, row.reason, bool(row.gone), bool(row.filtered))
-        counted.setdefault(row.feed, {})[kind] = row.number
+        marks = frozenset(mark for mark in MARKS if getattr(row, mark))
+        counted.setdefault(row.feed, {})[(row.state, row.reason, marks)] = row.number
     return counted
 
 

@@ -11,18 +11,48 @@ from sqlalchemy import Integer, Text, bindparam, func, select, type_coerce
 from sqlalchemy.dialects.sqlite import JSON
 
 from bridge import naming
+from bridge.errors import LedgerError
 from bridge.ledger.moving import move
-from bridge.ledger.schema import feeds, records, spaces
-from bridge.records import Draft, LedgerRow, Origin, Party, Product, Reason, State, Stream
+from bridge.ledger.schema import claims, feeds, links, records, rules, spaces
+from bridge.records import (
+    Draft,
+    LedgerRow,
+    MergedBy,
+    Origin,
+    Party,
+    Product,
+    Reason,
+    Rules,
+    State,
+    Stream,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from sqlalchemy import ColumnElement, Connection, Row, Table
 
-    from bridge.records import Payload
+    from bridge.records import FieldHashes, Payload
+    from bridge.sealing import Sealer
 
-__all__ = ["Feed", "Stored", "all_of", "among", "feed_of", "pack", "payload_of", "row_of", "unpack"]
+__all__ = [
+    "KNOWN",
+    "Feed",
+    "Stored",
+    "all_of",
+    "among",
+    "damaged",
+    "feed_of",
+    "keeps_sent",
+    "pack",
+    "pack_identifiers",
+    "payload_of",
+    "row_of",
+    "sealer_of",
+    "texts_of",
+    "unpack",
+    "unpack_identifiers",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +70,21 @@ class Feed:
     connection: str
     stream: Stream
     space: int
+
+    def place(self, source_id: str) -> str:
+        """Where sealed text of one of its records belongs: it can be opened nowhere else."""
+        return f"{self.number}\0{self.stream}\0{source_id}"
+
+
+def sealer_of(connection: Connection) -> Sealer:
+    """What seals and opens text in this ledger: whoever opened it put it there."""
+    sealer: Sealer = connection.info["sealer"]
+    return sealer
+
+
+def keeps_sent(connection: Connection) -> bool:
+    """Whether what was sent stays, sealed."""
+    return bool(connection.info.get("keeps_sent"))
 
 
 class Stored(NamedTuple):
@@ -102,8 +147,52 @@ def all_of(feed: Feed) -> ColumnElement[bool]:
     return records.c.feed + 0 == feed.number
 
 
+KNOWN = (
+    select(
+        *(
+            records.c[name]
+            for name in (
+                "number", "feed", "source_id", "state", "reason", "key", "sent_key", "sent", "seen",
+                "identifiers", "read_at", "trakor_id", "origin", "merged_into", "merged_by", "gone", "filtered",
+                "remapped", "dismissed", "given", "retry", "forgotten", "input", "sweep",
+            )
+        ),
+        func.coalesce(claims.c.attempts, 0).label("attempts"),
+        func.coalesce(claims.c.tried, "").label("tried"),
+        func.coalesce(links.c.sent, "").label("content"),
+        func.coalesce(rules.c.query, "").label("query"),
+        func.coalesce(rules.c.map, "").label("map"),
+        func.coalesce(rules.c.choices, "").label("choices"),
+    )
+    .select_from(
+        records.join(feeds, feeds.c.number == records.c.feed)
+        .outerjoin(
+            claims,
+            (claims.c.space == feeds.c.space)
+            & (claims.c.key == records.c.sent_key)
+            & (claims.c.record == records.c.number),
+        )
+        .outerjoin(
+            links,
+            (links.c.space == feeds.c.space)
+            & (links.c.trakor_id == records.c.trakor_id)
+            & (links.c.record == records.c.number),
+        )
+        .outerjoin(rules, rules.c.number == records.c.rules)
+    )
+)  # fmt: skip
+"""What ``row_of`` reads: a record with its present claim, link and rules."""
+
+
 def row_of(row: Row[*tuple[Any, ...]]) -> LedgerRow:
-    """What a decision needs of a row of ``records``."""
+    """What a decision needs of a record; one that cannot be read is damaged (see ``damaged``)."""
+    try:
+        return _row(row)
+    except (ValueError, LedgerError):
+        return damaged(row)
+
+
+def _row(row: Row[*tuple[Any, ...]]) -> LedgerRow:
     return LedgerRow(
         number=row.number,
         id=row.source_id,
@@ -112,65 +201,129 @@ def row_of(row: Row[*tuple[Any, ...]]) -> LedgerRow:
         key=row.key,
         sent_key=row.sent_key,
         sent=naming.decode(row.sent),
-        same_as=row.same_as,
-        fingerprint=row.fingerprint,
+        content=naming.decode(row.content),
+        seen=None if row.seen is None else naming.decode(row.seen),
+        identifiers=unpack_identifiers(row.identifiers),
+        rules=Rules(row.query, row.map, row.choices),
         read_at=row.read_at,
         attempts=row.attempts,
+        tried=naming.decode(row.tried),
         trakor_id=row.trakor_id,
         origin=Origin(row.origin) if row.origin else None,
         merged_into=row.merged_into,
-        seen=None if row.seen is None else naming.decode(row.seen),
+        merged_by=MergedBy(row.merged_by) if row.merged_by else None,
         gone=bool(row.gone),
         filtered=bool(row.filtered),
+        remapped=bool(row.remapped),
+        dismissed=bool(row.dismissed),
+        given=bool(row.given),
         retry=bool(row.retry),
+        forgotten=bool(row.forgotten),
+        first=naming.revision_of(row.sent) == 1,
+    )
+
+
+def damaged(row: Row[*tuple[Any, ...]]) -> LedgerRow:
+    """A record whose row cannot be read, with what is left of it: its name, its claim and its link."""
+    return LedgerRow(
+        number=row.number,
+        id=str(row.source_id),
+        state=State.REJECTED,
+        reason=Reason.DAMAGED,
+        key=str(row.key),
+        sent_key=str(row.sent_key),
+        attempts=row.attempts if isinstance(row.attempts, int) else 1,
+        trakor_id=row.trakor_id,
+        gone=bool(row.gone),
         forgotten=bool(row.forgotten),
     )
 
 
-ROW = tuple(
-    records.c[name]
-    for name in (
-        "number", "source_id", "state", "reason", "key", "sent_key", "sent", "same_as", "fingerprint",
-        "read_at", "attempts", "trakor_id", "origin", "merged_into", "seen", "gone", "filtered", "retry",
-        "forgotten",
-    )
-)  # fmt: skip
-"""The columns that ``row_of`` reads."""
+def pack_identifiers(identifiers: FieldHashes) -> str:
+    """Identifiers as text; empty for none."""
+    return orjson.dumps(dict(identifiers), option=orjson.OPT_SORT_KEYS).decode() if identifiers else ""
 
 
-def pack(draft: Draft, send_as: str) -> str:
-    """A draft as text for ``waiting``, with the name that it is to be sent under."""
+def unpack_identifiers(text: str) -> FieldHashes:
+    """The identifiers of a stored text.
+
+    Raises:
+        LedgerError: The text is not one that ``pack_identifiers`` made.
+    """
+    if not text:
+        return {}
+    found = orjson.loads(text)
+    if not isinstance(found, dict):
+        raise LedgerError("the ledger holds identifiers that cannot be read")
+    return found
+
+
+def texts_of(draft: Draft, send_as: str) -> list[str]:
+    """What a draft says, to be sealed: its fields, then its qualifier and names where they are not plain."""
+    plain = naming.qualify(draft.payload.name, draft.qualifier)
+    texts = [
+        *draft.payload.fields().values(),
+        draft.qualifier,
+        "" if send_as == draft.payload.name else send_as,
+        "" if draft.qualified_name == plain else draft.qualified_name,
+    ]
+    while not texts[-1]:
+        texts.pop()
+    return texts
+
+
+def pack(draft: Draft) -> str:
+    """All of a draft that tells nothing of the record: hashes and times, as text for ``waiting``."""
     return orjson.dumps(
-        {
-            "id": draft.id,
-            "fields": draft.payload.fields(),
-            "send_as": send_as,
-            "key": draft.key,
-            "qualified_name": draft.qualified_name,
-            "qualified_key": draft.qualified_key,
-            "same_as": draft.same_as,
-            "hashes": dict(draft.hashes),
-            "fingerprint": draft.fingerprint,
-            "read_at": draft.read_at,
-        }
+        [
+            draft.key,
+            draft.qualified_key,
+            naming.encode(draft.hashes),
+            pack_identifiers(draft.identifiers),
+            draft.read_at,
+        ]
     ).decode()
 
 
-def unpack(body: str, stream: Stream) -> Stored:
-    """The draft that ``pack`` made the text of."""
-    said = orjson.loads(body)
-    fields = said.pop("fields")
-    send_as = said.pop("send_as")
-    return Stored(Draft(payload=_payload(fields, stream), **said), send_as)
+def unpack(sealer: Sealer, feed: Feed, source_id: str, meta: str, body: bytes) -> Stored:
+    """The draft that ``pack`` and ``texts_of`` were made of.
+
+    Args:
+        sealer: Of the ledger.
+        feed: Whose record it is.
+        source_id: Salestrekker's id of the record.
+        meta: As ``pack`` made it.
+        body: The sealed texts.
+
+    Raises:
+        LedgerError: It cannot be read.
+    """
+    texts = sealer.open(body, feed.place(source_id))
+    try:
+        key, qualified_key, hashes, identifiers, read_at = orjson.loads(meta)
+    except ValueError as error:
+        raise LedgerError("the ledger holds a draft that cannot be read") from error
+    payload, rest = payload_of(texts, feed.stream)
+    qualifier, send_as, qualified = (*rest, "", "", "")[:3]
+    draft = Draft(
+        id=source_id,
+        payload=payload,
+        key=key,
+        qualifier=qualifier,
+        qualified_name=qualified or naming.qualify(payload.name, qualifier),
+        qualified_key=qualified_key,
+        identifiers=unpack_identifiers(identifiers),
+        hashes=naming.decode(hashes),
+        read_at=read_at,
+    )
+    return Stored(draft, send_as or payload.name)
 
 
-def payload_of(stored: Stored) -> Payload:
-    """What Trakor is to be sent: the draft's payload under the claimed name."""
-    return stored.draft.named(stored.send_as)
-
-
-def _payload(fields: dict[str, str], stream: Stream) -> Payload:
+def payload_of(texts: Sequence[str], stream: Stream) -> tuple[Payload, Sequence[str]]:
+    """The payload that sealed texts begin with, under its plain name, and what follows."""
+    name, *rest = texts
     if stream is Stream.CONTACTS:
-        return Party(fields["name"], fields["contact_info"])
-    price = Decimal(fields["price"]) if fields["price"] else None
-    return Product(fields["name"], fields["description"], price)
+        (info, *others) = rest or [""]
+        return Party(name, info), others
+    description, price, *others = (*rest, "", "")
+    return Product(name, description, Decimal(price) if price else None), others

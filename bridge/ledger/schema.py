@@ -1,9 +1,8 @@
 """The ledger's tables (SQLAlchemy Core), for SQLite now and PostgreSQL when one machine is not enough.
 
 Times are whole milliseconds since the epoch (``…_at``); 0 means "at once" or "never". Hashes are
-keyed texts (see ``naming``). What a record says stands only in ``waiting``, and only while the
-record waits: a row there is deleted, never emptied, since a column set to NULL leaves its text in
-the page.
+keyed texts (see ``naming``). What a record says stands sealed in ``waiting`` and ``contents``, and nowhere
+else: a row there is deleted, never emptied, since a column set to NULL leaves its bytes in the page.
 """
 
 from __future__ import annotations
@@ -112,9 +111,7 @@ records = Table(
     Column("sent_key", Text, nullable=False, server_default=""),
     Column("sent", Text, nullable=False, server_default=""),
     Column("seen", Text),
-    Column("same_as", Text, nullable=False, server_default=""),
     Column("identifiers", Text, nullable=False, server_default=""),
-    Column("fingerprint", Text, nullable=False, server_default=""),
     Column("rules", Integer, nullable=False, server_default="0"),
     Column("input", Text, nullable=False, server_default=""),
     Column("read_at", BigInteger, nullable=False),
@@ -122,7 +119,6 @@ records = Table(
     Column("sweep", Integer, nullable=False, server_default="0"),
     Column("run", Integer, nullable=False, server_default="0"),
     Column("answered_run", Integer, nullable=False, server_default="0"),
-    Column("attempts", Integer, nullable=False, server_default="0"),
     Column("turn", Integer, nullable=False, server_default="0"),
     Column("failures", Integer, nullable=False, server_default="0"),
     Column("next_try_at", BigInteger, nullable=False, server_default="0"),
@@ -163,6 +159,14 @@ Index(
     records.c.merged_into,
     sqlite_where=text("merged_into IS NOT NULL"),
     postgresql_where=text("merged_into IS NOT NULL"),
+)
+
+Index(
+    "records_wanting",
+    records.c.feed,
+    records.c.key,
+    sqlite_where=text("sent_key <> key"),
+    postgresql_where=text("sent_key <> key"),
 )
 
 tallies = Table(
@@ -278,10 +282,11 @@ waiting = Table(
     metadata,
     Column("record", ForeignKey("records.number"), nullable=False),
     Column("slot", Integer, nullable=False),
-    Column("body", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("meta", Text, nullable=False, server_default=""),
     PrimaryKeyConstraint("record", "slot"),
     sqlite_with_rowid=False,
-    comment="What a record says, only while it waits. Slot 0: to be sent or decided; 1: seen since.",
+    comment="What a record says, sealed. Slot 0: to be sent or decided; 1: seen since; 2: Trakor's words.",
 )
 
 history = Table(

@@ -11,24 +11,24 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from sqlalchemy import bindparam, case, delete, func, or_, select, update
+from sqlalchemy import bindparam, case, func, or_, select, update
 
-from bridge import decision
+from bridge import decision, naming
 from bridge.ledger.batch import Batch
 from bridge.ledger.deliveries import count_delivered
 from bridge.ledger.queue import end_claims
-from bridge.ledger.rows import ROW, among, row_of, unpack
-from bridge.ledger.schema import links, records, waiting
-from bridge.ledger.writes import NOTED, TO_SEND
-from bridge.records import Answered, Decision, Later, NotTaken, Reason, State, Waiting
+from bridge.ledger.rows import KNOWN, among, row_of
+from bridge.ledger.schema import claims, feeds, links, records, waiting
+from bridge.ledger.writes import NOTED
+from bridge.records import Answered, Later, NotTaken, State, Waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from sqlalchemy import Connection
 
     from bridge.ledger.rows import Feed
-    from bridge.records import Draft, LedgerRow, Outcome, Policy
+    from bridge.records import Decision, FieldHashes, LedgerRow, Outcome, Policy
 
 __all__ = ["settle"]
 
@@ -46,18 +46,21 @@ _SETTLED = (
         claimed_until=0,
     )
 )
-_ROWS = select(*ROW).where(among(records.c.number, "numbers"))
-_NEVER_SENT = _ROWS.where(records.c.attempts == 0, or_(records.c.state == State.DROPPED, records.c.gone == 1))
-_LINKED = select(links.c.trakor_id, links.c.record).where(
+_ROWS = KNOWN.where(among(records.c.number, "numbers"))
+_NEVER_SENT = _ROWS.where(
+    func.coalesce(claims.c.attempts, 0) == 0, or_(records.c.state == State.DROPPED, records.c.gone == 1)
+)
+_LINKED = select(links.c.trakor_id, links.c.record, links.c.sent).where(
     links.c.space == bindparam("of_space"), among(links.c.trakor_id, "ids")
 )
-_NOTED = select(waiting.c.record, waiting.c.body).where(
-    among(waiting.c.record, "numbers"), waiting.c.slot == NOTED
+_NOTED = select(waiting.c.record).where(among(waiting.c.record, "numbers"), waiting.c.slot == NOTED)
+_WANTED = select(records.c.key).where(
+    records.c.feed.in_(select(feeds.c.number).where(feeds.c.space == bindparam("of_space"))),
+    among(records.c.key, "keys"),
+    records.c.sent_key != records.c.key,
+    records.c.state != State.MERGED,
+    records.c.forgotten == 0,
 )
-_HEIRS = select(records.c.number).where(
-    among(records.c.merged_into, "numbers"), records.c.state == State.MERGED
-)
-_DROP_HEIRS_DRAFTS = delete(waiting).where(waiting.c.record.in_(_HEIRS))
 
 
 def settle(
@@ -89,11 +92,10 @@ def settle(
     numbers = [one.work.number for one in said]
     found = connection.execute(_ROWS, {"numbers": numbers})
     rows = {row.number: row_of(row) for row in found}
-    settling.expect(said)
+    settling.expect(said, rows)
     for one in said:
         settling.settle(one, rows[one.work.number])
     settling.batch.writes.flush()
-    settling.drop_merged_drafts()
     count_delivered(connection, feed, [one for one in said if isinstance(one, Answered)], now)
     connection.execute(_SETTLED, {"numbers": numbers, "of_run": run})
 
@@ -105,10 +107,9 @@ class _Settling:
         self._connection = connection
         self._feed = feed
         self._policy = policy
-        self._now = now
-        self._linked: dict[str, int] = {}
-        self._noted: dict[int, Draft] = {}
-        self._answered: list[int] = []
+        self._linked: dict[str, tuple[int, FieldHashes]] = {}
+        self._noted: set[int] = set()
+        self._wanted: set[str] = set()
         self.batch = Batch(connection, feed, now, partial(decision.decide, policy=policy))
 
     def give_back(self, numbers: list[int]) -> None:
@@ -119,36 +120,51 @@ class _Settling:
                 self.batch.carry_out(decision.give_back(known), None, known, sight=False)
             self.batch.writes.flush()
 
-    def expect(self, outcomes: Sequence[Answered | NotTaken]) -> None:
-        """Look up at once which returned ids are linked already, and what was noted meanwhile."""
-        ids = [one.answer.trakor_id for one in outcomes if isinstance(one, Answered)]
-        links_found = self._connection.execute(_LINKED, {"of_space": self._feed.space, "ids": ids})
-        self._linked = {row.trakor_id: row.record for row in links_found}
-        noted_found = self._connection.execute(_NOTED, {"numbers": [one.work.number for one in outcomes]})
-        self._noted = {row.record: unpack(row.body, self._feed.stream).draft for row in noted_found}
+    def expect(self, outcomes: Sequence[Answered | NotTaken], rows: Mapping[int, LedgerRow]) -> None:
+        """Look up at once which returned ids are linked already, what was noted, and which names are wanted."""
+        answers = [one for one in outcomes if isinstance(one, Answered)]
+        known = {"of_space": self._feed.space, "ids": [one.answer.trakor_id for one in answers]}
+        self._linked = {
+            row.trakor_id: (row.record, naming.decode(row.sent))
+            for row in self._connection.execute(_LINKED, known)
+        }
+        numbers = [one.work.number for one in outcomes]
+        self._noted = set(self._connection.scalars(_NOTED, {"numbers": numbers}))
+        keys = [rows[one.work.number].key for one in answers if not one.answer.created]
+        if keys:
+            wanted = {"of_space": self._feed.space, "keys": keys}
+            self._wanted = set(self._connection.scalars(_WANTED, wanted))
 
     def settle(self, outcome: Answered | NotTaken, row: LedgerRow) -> None:
         """Write one outcome, then decide on what was noted while it was under way."""
+        row = self.batch.as_it_stands(row)
         if isinstance(outcome, Answered):
             now = self._answer(outcome, row)
         elif row.state is State.PENDING or (row.state is State.DROPPED and outcome.own_fault):
             judge = decision.reject if outcome.own_fault else decision.fail
-            now = self.batch.carry_out(judge(row, outcome.message), None, row, sight=False)
+            verdict = judge(row, outcome.message, outcome.words)
+            now = self.batch.carry_out(verdict, None, row, sight=False)
         else:
             return  # a person dropped it while it was under way
-        noted = self._noted.get(row.number)
-        if noted is not None and now.state not in {State.DROPPED, State.PENDING} and now.reason not in _ASKED:
-            self._decide_noted(noted, now)
+        if row.number in self._noted and now.state in _DECIDED:
+            self._decide_noted(now)
 
     def _answer(self, outcome: Answered, row: LedgerRow) -> LedgerRow:
         answer = outcome.answer
-        linked = self._linked.get(answer.trakor_id)
-        verdict = decision.settle(answer, row, linked, self._policy, noted=row.number in self._noted)
-        self._claim_returned_name(outcome, row)
+        linked, link = self._linked.get(answer.trakor_id, (None, None))
         own = linked is None or linked == row.number
-        if own:
-            self._link(outcome, row)
-        self._answered.append(row.number)
+        verdict = decision.settle(
+            answer,
+            row,
+            linked,
+            self._policy,
+            noted=row.number in self._noted,
+            link=link if own else None,
+            wanted=row.key in self._wanted,
+        )
+        self._claim_returned_name(outcome, row)
+        if linked is None:
+            self._link(outcome, row, verdict)
         return self.batch.carry_out(
             verdict, None, row, sight=False, trakor_id=answer.trakor_id if own else None
         )
@@ -159,31 +175,23 @@ class _Settling:
             self.batch.claim_returned(row.number, outcome.key)
         self.batch.writes.answer(row.sent_key)
 
-    def _link(self, outcome: Answered, row: LedgerRow) -> None:
+    def _link(self, outcome: Answered, row: LedgerRow, verdict: Decision) -> None:
         answer = outcome.answer
-        self._linked[answer.trakor_id] = row.number
-        self.batch.writes.link(row.number, answer.trakor_id, answer.sku)
+        self._linked[answer.trakor_id] = (row.number, verdict.content or {})
+        self.batch.writes.link(row, answer.trakor_id, answer.sku, str(verdict.origin))
 
-    def _decide_noted(self, noted: Draft, row: LedgerRow) -> None:
+    def _decide_noted(self, row: LedgerRow) -> None:
         """What changed while the record was unanswered is decided now, as answered."""
+        noted = self.batch.writes.stored(row)[NOTED].draft
         # A later sight of the same only moved the time of the read: the note is not old for that.
-        then = replace(row, read_at=noted.read_at)
+        then = replace(row, read_at=noted.read_at, seen=None)
+        seen = replace(noted, rules=row.rules)
         # What is gone is not sent under another name: it is decided when it is back.
-        again = None if row.gone else decision.decide(noted, then, self.batch.holder_of, self._policy)
+        again = None if row.gone else decision.decide(seen, then, self.batch.holder_of, self._policy)
         if again is None:
-            again = Decision(
-                row.state,
-                row.reason,
-                merged_into=row.merged_into,
-                waiting=Waiting.UNNOTE,
-                filtered=row.filtered,
-            )
-        self.batch.carry_out(again, noted, row, sight=False)
-
-    def drop_merged_drafts(self) -> None:
-        """The drafts of those merged into an answered record no longer wait for it to give up its name."""
-        self._connection.execute(_DROP_HEIRS_DRAFTS, {"numbers": self._answered})
+            again = replace(decision.unchanged(row), waiting=Waiting.UNNOTE)
+        self.batch.carry_out(again, seen, row, sight=False)
 
 
-_ASKED = frozenset({Reason.EXISTING, Reason.SAME_PARTY})
-"""Reasons that a person is asked about first; what was noted waits until then."""
+_DECIDED = frozenset({State.DELIVERED, State.DRIFTED, State.REJECTED})
+"""States in which what was noted meanwhile is decided at once. Where a person is asked first, it waits."""

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, case, delete, insert, select, update
+from sqlalchemy import bindparam, case, delete, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from bridge import naming
+from bridge.errors import LedgerError
 from bridge.ledger.bulk import run_for_all
-from bridge.ledger.rows import Stored, pack, unpack
-from bridge.ledger.schema import claims, history, links, records, waiting
+from bridge.ledger.rows import Stored, keeps_sent, pack, pack_identifiers, sealer_of, texts_of, unpack
+from bridge.ledger.schema import claims, contents, history, links, records, rules, waiting
+from bridge.records import State
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlalchemy import Connection
 
     from bridge.ledger.rows import Feed
-    from bridge.records import Draft, LedgerRow
+    from bridge.records import Draft, FieldHashes, LedgerRow, Rules
 
-__all__ = ["NOTED", "TO_SEND", "Writes"]
+__all__ = ["NOTED", "SAID", "TO_SEND", "Writes", "number_of_rules"]
 
 TO_SEND = 0
 """The slot of the draft that is to be sent, or that a person decides on."""
@@ -26,13 +31,19 @@ TO_SEND = 0
 NOTED = 1
 """The slot of the draft that was seen while another one was in flight."""
 
+SAID = 2
+"""The slot of what Trakor said of a record that it did not take."""
+
+_SHOWN = frozenset({State.MERGED, State.DROPPED})
+"""States in which a record is not sent, and a person is shown whose it is."""
+
 _GOVERNED = (
-    "state", "reason", "gone", "filtered", "retry", "key", "sent_key", "sent", "seen", "same_as",
-    "merged_into", "fingerprint", "read_at", "attempts", "trakor_id", "origin",
+    "state", "reason", "gone", "filtered", "remapped", "dismissed", "given", "retry", "key", "sent_key", "sent",
+    "seen", "identifiers", "merged_into", "merged_by", "rules", "input", "read_at", "trakor_id", "origin",
 )  # fmt: skip
 """The columns that a decision governs."""
 
-_FORGOTTEN = ("failures", "next_try_at", "claimed_until")
+_FORGOTTEN = ("turn", "failures", "next_try_at", "claimed_until")
 """The columns that start again when a name is claimed anew."""
 
 _SAME_STATE = (records.c.state == bindparam("state")) & records.c.reason.is_not_distinct_from(
@@ -43,7 +54,8 @@ _UPDATE = (
     update(records)
     # A parameter that has a column's name would set that column: hence "row_number".
     .where(records.c.number == bindparam("row_number"))
-    .values({name: bindparam(name) for name in _GOVERNED})
+    .values({name: bindparam(name) for name in _GOVERNED if name != "input"})
+    .values(input=func.coalesce(bindparam("read_as"), records.c.input))
     .values(since_at=case((_SAME_STATE, records.c.since_at), else_=bindparam("moment")))
     .values({name: case((_CLAIMS_ANEW, 0), else_=records.c[name]) for name in _FORGOTTEN})
 )
@@ -63,10 +75,27 @@ _ANSWER = (
     .values(answered=1)
 )
 _LINK = upsert(links).on_conflict_do_nothing()
+_CONTENT = (
+    update(links)
+    .where(links.c.space == bindparam("of_space"), links.c.trakor_id == bindparam("of_id"))
+    .values(sent=bindparam("now_sent"))
+)
+_TEXTS = upsert(contents)
+_TEXT = _TEXTS.on_conflict_do_update(
+    index_elements=["space", "trakor_id"], set_={"body": _TEXTS.excluded.body}
+)
+_TO_BE_SENT = select(bindparam("of_space"), bindparam("of_id"), waiting.c.body).where(
+    waiting.c.record == bindparam("of"), waiting.c.slot == TO_SEND
+)
+_MOVE_TEXT = _TEXTS.from_select(["space", "trakor_id", "body"], _TO_BE_SENT).on_conflict_do_update(
+    index_elements=["space", "trakor_id"], set_={"body": _TEXTS.excluded.body}
+)
 _REMOVE = delete(waiting).where(waiting.c.record == bindparam("of"))
 _REMOVE_NOTED = _REMOVE.where(waiting.c.slot == NOTED)
+_REMOVE_SENT = _REMOVE.where(waiting.c.slot != NOTED)
 _STORE = upsert(waiting).on_conflict_do_update(
-    index_elements=["record", "slot"], set_={"body": upsert(waiting).excluded.body}
+    index_elements=["record", "slot"],
+    set_={"body": upsert(waiting).excluded.body, "meta": upsert(waiting).excluded.meta},
 )
 _LINE = insert(history)
 
@@ -86,27 +115,54 @@ class Writes:
         self._feed = feed
         self._now = now
         self._by = by
+        self._sealer = sealer_of(connection)
+        self._keeps_text = keeps_sent(connection)
         self._inserts: list[dict[str, Any]] = []
         self._updates: list[dict[str, Any]] = []
         self._claims: list[dict[str, Any]] = []
         self._returned: list[dict[str, Any]] = []
         self._answered: list[dict[str, Any]] = []
         self._links: list[dict[str, Any]] = []
+        self._contents: list[dict[str, Any]] = []
+        self._texts: list[dict[str, Any]] = []
+        self._moved: list[dict[str, Any]] = []
+        self._rules: dict[tuple[str, str, str], int] = {("", "", ""): 0}
         self._stored: list[dict[str, Any]] = []
         self._storing: set[int] = set()
         self._removed: list[dict[str, Any]] = []
         self._unnoted: list[dict[str, Any]] = []
+        self._unsent: list[dict[str, Any]] = []
         self._lines: list[dict[str, Any]] = []
 
-    def row(self, row: LedgerRow, *, known: bool, claims_anew: bool) -> None:
-        """A record as it stands now; ``claims_anew`` forgets earlier failures and waits."""
-        values = _governed(row)
+    def row(self, row: LedgerRow, *, known: bool, claims_anew: bool, read: str | None) -> None:
+        """A record as it stands now.
+
+        Args:
+            row: The record.
+            known: It is in the ledger already.
+            claims_anew: Earlier failures and waits do not count any more.
+            read: Keyed hash of the record as it was read; None where it was not.
+        """
+        values = _governed(row) | {"rules": self.rules_number(row.rules), "read_as": read}
         if known:
             values |= {"row_number": row.number, "moment": self._now, "claims_anew": int(claims_anew)}
             self._updates.append(values)
         else:
             values |= {"number": row.number, "feed": self._feed.number, "source_id": row.id}
+            values["input"] = values.pop("read_as") or ""
             self._inserts.append(values | {"since_at": self._now})
+
+    def rules_number(self, made_by: Rules) -> int:
+        """The ledger's number of what made a draft, added where it has none yet."""
+        key = (made_by.query, made_by.map, made_by.choices)
+        if key not in self._rules:
+            self._rules[key] = number_of_rules(self._connection, made_by)
+        return self._rules[key]
+
+    def move_text(self, row: LedgerRow, trakor_id: str) -> None:
+        """What waited to be sent is what Trakor has under an id: sealed as it is, for the place is the same."""
+        if self._keeps_text:
+            self._moved.append({"of_space": self._feed.space, "of_id": trakor_id, "of": row.number})
 
     def claim(self, number: int, key: str) -> None:
         """A record claims a name. One that it holds already stays as it is."""
@@ -120,10 +176,21 @@ class Writes:
         """Trakor answered for a name: whoever holds it keeps it for ever."""
         self._answered.append({"of_space": self._feed.space, "of_key": key})
 
-    def link(self, number: int, trakor_id: str, sku: str) -> None:
+    def link(self, row: LedgerRow, trakor_id: str, sku: str, origin: str) -> None:
         """A Trakor record is a record's from now on, unless it is another's already."""
-        values = {"space": self._feed.space, "trakor_id": trakor_id, "record": number, "sku": sku}
-        self._links.append(values | {"at": self._now})
+        values = {"space": self._feed.space, "trakor_id": trakor_id, "record": row.number, "sku": sku}
+        self._links.append(values | {"at": self._now, "key": row.sent_key, "origin": origin})
+
+    def content(self, trakor_id: str, hashes: FieldHashes) -> None:
+        """What Trakor really has under an id, as hashes; none where it is not known."""
+        values = {"of_space": self._feed.space, "of_id": trakor_id, "now_sent": naming.encode(hashes)}
+        self._contents.append(values)
+
+    def text(self, row: LedgerRow, trakor_id: str, texts: Sequence[str]) -> None:
+        """What Trakor has under an id, in words, sealed; kept only where the user wants that."""
+        if self._keeps_text:
+            body = self._sealer.seal(list(texts), self._feed.place(row.id))
+            self._texts.append({"space": self._feed.space, "trakor_id": trakor_id, "body": body})
 
     def unclaim(self, number: int, key: str) -> None:
         """A record gives a name back, unless Trakor answered for it: that one is kept for ever."""
@@ -136,10 +203,26 @@ class Writes:
         )
         self._connection.execute(delete(claims).where(*where))
 
-    def store(self, number: int, slot: int, draft: Draft, send_as: str) -> None:
+    def store(self, row: LedgerRow, slot: int, draft: Draft, send_as: str) -> None:
         """A draft waits from now on, in place of any other in that slot."""
-        self._storing.add(number)
-        self._stored.append({"record": number, "slot": slot, "body": pack(draft, send_as)})
+        self.store_texts(row, slot, texts_of(draft, send_as), pack(draft))
+
+    def store_texts(self, row: LedgerRow, slot: int, texts: Sequence[str], meta: str) -> None:
+        """Texts wait from now on, in place of any others in that slot."""
+        self._storing.add(row.number)
+        body = self._sealer.seal(list(texts), self._feed.place(row.id))
+        self._stored.append({"record": row.number, "slot": slot, "body": body, "meta": meta})
+
+    def done(self, row: LedgerRow) -> None:
+        """No draft of a record waits any more; its text stays where the user wants that, and it is of use."""
+        if self._keeps_text and row.state in _SHOWN:
+            self.remove_noted(row.number)
+        else:
+            self.remove(row.number)
+
+    def may_keep(self, row: LedgerRow) -> bool:
+        """Whether the text of a record is kept beside what Trakor has of it."""
+        return self._keeps_text or row.state is not State.DELIVERED
 
     def remove(self, number: int) -> None:
         """No draft of a record waits any more."""
@@ -150,6 +233,11 @@ class Writes:
         """The draft that was seen while another one was in flight no longer waits."""
         self._let_be_stored(number)
         self._unnoted.append({"of": number})
+
+    def remove_sent(self, number: int) -> None:
+        """What was to be sent no longer waits; what was noted meanwhile does."""
+        self._let_be_stored(number)
+        self._unsent.append({"of": number})
 
     def _let_be_stored(self, number: int) -> None:
         """All drafts are removed before any is stored: one that is stored already has to be first."""
@@ -162,11 +250,17 @@ class Writes:
             {"record": number, "at": self._now, "event": event, "detail": detail, "by": self._by}
         )
 
-    def stored(self, number: int) -> dict[int, Stored]:
+    def stored(self, row: LedgerRow) -> dict[int, Stored]:
         """The drafts that wait with a record, by slot, as they stand on disk and here."""
         self.flush()
-        found = select(waiting.c.slot, waiting.c.body).where(waiting.c.record == number)
-        return {row.slot: unpack(row.body, self._feed.stream) for row in self._connection.execute(found)}
+        found = select(waiting.c.slot, waiting.c.meta, waiting.c.body).where(
+            waiting.c.record == row.number, waiting.c.slot != SAID
+        )
+        stored = {}
+        for kept in self._connection.execute(found):
+            with suppress(LedgerError):  # a draft that is damaged is as good as none
+                stored[kept.slot] = unpack(self._sealer, self._feed, row.id, kept.meta, kept.body)
+        return stored
 
     def flush(self) -> None:
         """Write what was gathered, in the order in which the tables depend on each other."""
@@ -177,8 +271,12 @@ class Writes:
             (_CLAIM_RETURNED, self._returned),
             (_ANSWER, self._answered),
             (_LINK, self._links),
+            (_CONTENT, self._contents),
+            (_TEXT, self._texts),
+            (_MOVE_TEXT, self._moved),
             (_REMOVE, self._removed),
             (_REMOVE_NOTED, self._unnoted),
+            (_REMOVE_SENT, self._unsent),
             (_STORE, self._stored),
             (_LINE, self._lines),
         ):
@@ -188,23 +286,41 @@ class Writes:
         self._storing.clear()
 
 
+def number_of_rules(connection: Connection, made_by: Rules) -> int:
+    """The ledger's number of what makes drafts, added where it has none yet.
+
+    Args:
+        connection: Inside a writing transaction.
+        made_by: The rules, with the text of the map.
+    """
+    known = (rules.c.query == made_by.query, rules.c.map == made_by.map, rules.c.choices == made_by.choices)
+    found = connection.scalar(select(rules.c.number).where(*known))
+    if found is None:
+        values = {name: getattr(made_by, name) for name in ("query", "map", "choices", "text")}
+        found = connection.scalar(insert(rules).values(values).returning(rules.c.number))
+    return int(found)
+
+
 def _governed(row: LedgerRow) -> dict[str, Any]:
     """The columns of a record that a decision governs."""
+    revision = 1 if row.first else naming.RULES
     return {
         "state": str(row.state),
         "reason": None if row.reason is None else str(row.reason),
         "gone": int(row.gone),
         "filtered": int(row.filtered),
+        "remapped": int(row.remapped),
+        "dismissed": int(row.dismissed),
+        "given": int(row.given),
         "retry": int(row.retry),
         "key": row.key,
         "sent_key": row.sent_key,
-        "sent": naming.encode(row.sent),
-        "seen": None if row.seen is None else naming.encode(row.seen),
-        "same_as": row.same_as,
+        "sent": naming.encode(row.sent, revision),
+        "seen": None if row.seen is None else naming.encode(row.seen, revision),
+        "identifiers": pack_identifiers(row.identifiers),
         "merged_into": row.merged_into,
-        "fingerprint": row.fingerprint,
+        "merged_by": None if row.merged_by is None else str(row.merged_by),
         "read_at": row.read_at,
-        "attempts": row.attempts,
         "trakor_id": row.trakor_id,
         "origin": None if row.origin is None else str(row.origin),
     }

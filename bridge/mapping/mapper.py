@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Final
 
 from bridge import naming
-from bridge.errors import Rejected
+from bridge.errors import QueryFileError, Rejected
 from bridge.mapping import maps
 from bridge.mapping.defaults import IDENTIFIERS
 from bridge.mapping.expressions import Expressions, MappingFault
@@ -71,6 +71,7 @@ class Mapper:
             key: key.removeprefix(IDENTIFIERS) for key in sorted(texts) if key.startswith(IDENTIFIERS)
         }
         self._made_with = (stream, where, query_fingerprint, policy)
+        self._former: dict[str, Mapper | None] = {}
         self.rules = _rules(stream, texts, where, query_fingerprint, policy)
         self.fingerprint = _fingerprint(stream, sorted({**texts, "where": where}.items()), query_fingerprint)
 
@@ -98,6 +99,15 @@ class Mapper:
         """
         stream, where, query_fingerprint, policy = self._made_with
         return Mapper(stream, maps.read(stream, text), where, self._hasher, query_fingerprint, policy)
+
+    def former(self, text: str | None) -> Mapper | None:
+        """The mapper of an older map, made once; None where there is none, or it cannot be used any more."""
+        if text is not None and text not in self._former:
+            try:
+                self._former[text] = self.earlier(text)
+            except QueryFileError:
+                self._former[text] = None
+        return self._former[text] if text is not None else None
 
     def input_of(self, record: Record) -> str:
         """The keyed hash of all that the map can read of a record; empty where that cannot be hashed."""
@@ -160,9 +170,7 @@ class Mapper:
             key=self._hasher.name_key(payload.name),
             qualified_name=qualified,
             qualified_key=self._hasher.name_key(qualified),
-            same_as=next(iter(identifying.values()), ""),
             hashes=hashes,
-            fingerprint=self.fingerprint,
             read_at=record.read_at,
             qualifier=qualifier,
             identifiers=identifying,
@@ -191,7 +199,6 @@ class Mapper:
             reason=reason,
             field=field,
             detail=detail,
-            fingerprint=self.fingerprint,
             read_at=record.read_at,
             rules=self.rules,
             input=self.input_of(record),

@@ -13,7 +13,7 @@ from bridge.records.decisions import Claim, Decision, Holder, LedgerRow, Policy,
 from bridge.records.drafts import Draft, FieldHashes, Party, Payload, Product, Record, Rules, Unsendable
 from bridge.records.outcomes import Answer, Answered, Later, NotTaken, Outcome, Silence, Work
 from bridge.records.webhooks import Action, Received
-from bridge.records.words import Job, Origin, Reason, State, Stream
+from bridge.records.words import Job, MergedBy, Origin, Reason, State, Stream
 
 __all__ = [
     "Action",
@@ -27,6 +27,7 @@ __all__ = [
     "Job",
     "Later",
     "LedgerRow",
+    "MergedBy",
     "NotTaken",
     "Origin",
     "Outcome",

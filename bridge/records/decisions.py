@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from bridge.records.drafts import NO_RULES
+
 if TYPE_CHECKING:
-    from bridge.records.drafts import FieldHashes
-    from bridge.records.words import Origin, Reason, State
+    from bridge.records.drafts import FieldHashes, Rules
+    from bridge.records.words import MergedBy, Origin, Reason, State
 
 __all__ = ["Claim", "Decision", "Holder", "LedgerRow", "Policy", "Waiting"]
 
@@ -35,21 +37,29 @@ class LedgerRow:
         key: Keyed hash of the plain name's key, as last sent or to be sent; empty before any claim.
         sent_key: The same of the name as sent: differs from ``key`` where the name was qualified. Of a
             merged record: of the name that it shares.
-        sent: Field hashes as sent or to be sent; empty before any claim.
-        same_as: See ``Draft``.
-        fingerprint: Of what made the draft last observed.
+        sent: Field hashes of what is to be sent; once that is answered, of what Trakor has in terms of the
+            rules that the record was last observed with. Empty before any claim.
+        content: Field hashes as really sent for the present link, by whatever rules; empty where that is
+            not known.
+        seen: Field hashes as last seen, where they differ from ``sent``; None where they do not.
+        identifiers: See ``Draft``.
+        rules: What made the draft last observed.
         read_at: When the read began that was last observed.
-        attempts: How often a request for the present claim was begun, noted before each; 0 again once the
-            claim was given back, or answered with an id that is another record's.
+        attempts: How often a request for the present claim was begun, noted before each.
+        tried: Field hashes of what was first tried under the present claim.
         trakor_id: Trakor's id, once it answered the present claim. A second claim (an accepted rename)
             empties it; the link of the first stays in the ledger.
         origin: How the Trakor record came to be, once it answered.
         merged_into: Number of the record whose party or product this one shares.
-        seen: Field hashes as last seen, where they differ from ``sent``; None where they do not.
+        merged_by: What merged it: a rule, the policy, or a person.
         gone: Mark: no longer in the source.
         filtered: Mark: the ``where`` expression now says no.
+        remapped: Mark: Trakor has what an older map made.
+        dismissed: Mark: it differs, and a person said to leave it until it changes again.
+        given: A person gave the name that it is sent under.
         retry: A person asked for a new decision at the next sight.
         forgotten: All that is left is this tombstone: nothing is ever decided on it again.
+        first: Its hashes were made by revision 1 of the rules (see ``Draft.first_hashes``).
     """
 
     number: int
@@ -59,18 +69,25 @@ class LedgerRow:
     key: str = ""
     sent_key: str = ""
     sent: FieldHashes = field(default_factory=dict)
-    same_as: str = ""
-    fingerprint: str = ""
+    content: FieldHashes = field(default_factory=dict)
+    seen: FieldHashes | None = None
+    identifiers: FieldHashes = field(default_factory=dict)
+    rules: Rules = NO_RULES
     read_at: int = 0
     attempts: int = 0
+    tried: FieldHashes = field(default_factory=dict)
     trakor_id: str | None = None
     origin: Origin | None = None
     merged_into: int | None = None
-    seen: FieldHashes | None = None
+    merged_by: MergedBy | None = None
     gone: bool = False
     filtered: bool = False
+    remapped: bool = False
+    dismissed: bool = False
+    given: bool = False
     retry: bool = False
     forgotten: bool = False
+    first: bool = False
 
     @property
     def unanswered(self) -> bool:
@@ -83,19 +100,28 @@ class LedgerRow:
         return self.trakor_id is not None
 
     @property
+    def last_seen(self) -> FieldHashes:
+        """Field hashes as last seen."""
+        return self.sent if self.seen is None else self.seen
+
+    @property
     def differing(self) -> tuple[str, ...]:
         """The fields in which the source now differs from what was sent, in a stable order."""
         return () if self.seen is None else self.differs_from(self.seen)
 
     def differs_from(self, hashes: FieldHashes) -> tuple[str, ...]:
-        """The fields in which ``hashes`` differ from what was sent.
+        """The fields in which ``hashes`` differ from what was sent, in a stable order."""
+        return self.fields_between(self.sent, hashes)
+
+    def fields_between(self, one: FieldHashes, other: FieldHashes) -> tuple[str, ...]:
+        """The fields in which two sets of hashes differ, in a stable order.
 
         The qualifier counts only where it went out as part of the name.
         """
-        fields = sorted({*self.sent, *hashes})
-        if self.sent_key == self.key:
+        fields = sorted({*one, *other})
+        if self.given or self.sent_key == self.key:
             fields = [name for name in fields if name != "qualifier"]
-        return tuple(name for name in fields if self.sent.get(name) != hashes.get(name))
+        return tuple(name for name in fields if one.get(name) != other.get(name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,27 +131,40 @@ class Holder:
     Attributes:
         number: The ledger's number of that record.
         id: Its id in Salestrekker.
-        same_as: See ``Draft``; empty where it has none.
+        group: The identifiers of that record and of all that are merged into it.
         merged_into: Where that record itself shares another's party: the number of that other.
         answered: Trakor has answered that claim.
-        idle: That record will not be sent under this name any more: it was dropped or skipped, or goes by
-            another name since. Its claim is kept all the same: an attempt may have made that name.
+        linked: The party or product of that name is that record's: Trakor gave its id.
+        stands: That record is sent under this name, or was and is still in the source. Where it does not
+            stand, one that is merged into it takes its place.
+        attempts: How often a request for the claim was begun.
+        sent: Field hashes that count as in Trakor, or are to be sent (see ``LedgerRow``).
+        origin: How the Trakor record came to be; None before an answer.
+        adopted_at: When Trakor said that it had the record before, for one adopted; else 0.
+        mergeable: Others may be merged into it: its connection is configured.
     """
 
     number: int
     id: str
-    same_as: str = ""
+    group: tuple[FieldHashes, ...] = ()
     merged_into: int | None = None
     answered: bool = False
-    idle: bool = False
+    linked: bool = False
+    stands: bool = True
+    attempts: int = 0
+    sent: FieldHashes = field(default_factory=dict)
+    origin: Origin | None = None
+    adopted_at: int = 0
+    mergeable: bool = True
 
 
 class Waiting(StrEnum):
-    """What becomes of the stored draft: what a record says is in the ledger only while it waits.
+    """What becomes of the stored drafts of a record, which are sealed.
 
     ``STORE`` keeps this draft in place of any other; ``REFRESH`` does so only where one is kept.
     ``NOTE`` keeps it beside the one in flight, to be decided on once that is answered; ``UNNOTE``
-    removes the note; ``REMOVE`` removes all.
+    removes the note. ``DONE``: none waits any more. ``SENT``: what was to be sent is what Trakor has now,
+    ``LEARNT``: this draft is.
     """
 
     KEEP = "keep"
@@ -133,7 +172,9 @@ class Waiting(StrEnum):
     REFRESH = "refresh"
     NOTE = "note"
     UNNOTE = "unnote"
-    REMOVE = "remove"
+    DONE = "done"
+    SENT = "sent"
+    LEARNT = "learnt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,14 +194,23 @@ class Decision:
         reason: Why, for a state that has reasons.
         claim: The name that it claims now and will be sent under; None leaves its claims alone.
         release: True gives its unanswered claim back first: Trakor surely has nothing under that name.
+        succeeds: Number of the record whose place it takes under the name that both share: the claim with
+            its attempts, and the link where there is one, are its own from now on; None: nobody's.
         merged_into: Number of the record whose party or product it shares.
         merged_under: Key of the name that it shares with that record, its own or its qualified one; empty
             where that stays as it is.
-        waiting: What becomes of the stored draft.
+        merged_by: What merged it.
+        waiting: What becomes of the stored drafts.
         sent: Field hashes that count as sent from now on; None leaves them.
+        content: Field hashes of what Trakor really has under the present link; None leaves them.
         seen: Field hashes as last seen where they differ from those sent; None where they do not.
         filtered: The mark ``filtered``.
+        remapped: The mark ``remapped``.
+        dismissed: The mark ``dismissed``.
+        given: A person gave the name that is claimed.
         origin: Set with Trakor's answer; None leaves it.
+        doubts: Number of an adopted record that wanted the same name: nobody knows whose party it is.
+        words: Text of the other side that belongs to it, to be kept sealed only.
         event: One word for the history; empty where nothing happened that anybody would ask about.
         detail: More for the history, without personal data.
     """
@@ -169,12 +219,20 @@ class Decision:
     reason: Reason | None = None
     claim: Claim | None = None
     release: bool = False
+    succeeds: int | None = None
     merged_into: int | None = None
     merged_under: str = ""
+    merged_by: MergedBy | None = None
     waiting: Waiting = Waiting.KEEP
     sent: FieldHashes | None = None
+    content: FieldHashes | None = None
     seen: FieldHashes | None = None
     filtered: bool = False
+    remapped: bool = False
+    dismissed: bool = False
+    given: bool = False
     origin: Origin | None = None
+    doubts: int | None = None
+    words: str = ""
     event: str = ""
     detail: str = ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,6 +86,10 @@ class Rules:
     text: str = ""
 
 
+NO_RULES: Final = Rules("", "", "")
+"""What is not known to have been made by any rules of today."""
+
+
 @dataclass(frozen=True, slots=True)
 class Draft:
     """A record that could be sent: mapped, its name made fit, nothing decided yet.
@@ -94,15 +98,13 @@ class Draft:
         id: Salestrekker's id.
         payload: What would be sent, under the plain (unqualified) name.
         key: Keyed hash of the plain name's key: equal keys are one name to the loosest destination.
-        qualified_name: ``Name (qualifier)``; empty where the record has no qualifier.
+        qualifier: What tells two of one name apart; empty where the record has none.
+        qualified_name: ``Name (qualifier)``; empty likewise.
         qualified_key: Keyed hash of the qualified name's key; empty likewise.
-        same_as: Keyed hash of what makes two records one person; empty where it has none.
-        hashes: Keyed hash of each payload field, and of ``qualifier``.
-        fingerprint: Of what made the draft: map, query and rules.
-        read_at: When the read that brought the record began.
-        qualifier: The text of it; empty where there is none.
         identifiers: What identifies the person, name -> keyed hash; `same_as` given as one text has the
             name ``""``.
+        hashes: Keyed hash of each payload field, and of ``qualifier``, in canonical form.
+        read_at: When the read that brought the record began.
         first_hashes: The hashes as revision 1 of the rules made them, for records that still have such.
         rules: What made the draft.
         input: Keyed hash of the record as it was read; empty where it is not known.
@@ -113,16 +115,14 @@ class Draft:
     id: str
     payload: Payload
     key: str
+    qualifier: str
     qualified_name: str
     qualified_key: str
-    same_as: str
+    identifiers: FieldHashes
     hashes: FieldHashes
-    fingerprint: str
     read_at: int
-    qualifier: str = ""
-    identifiers: FieldHashes = field(default_factory=dict)
     first_hashes: FieldHashes = field(default_factory=dict)
-    rules: Rules = Rules("", "", "")
+    rules: Rules = NO_RULES
     input: str = ""
     before: Draft | Unsendable | None = None
 
@@ -140,16 +140,17 @@ class Unsendable:
         reason: ``FILTERED``, ``NO_NAME`` or ``MAPPING``.
         field: The map's key that could not be made (``name``, ``price``, ``where``, …); empty for FILTERED.
         detail: What was wrong, without personal data; empty where the reason says it all.
-        fingerprint: Of what made the draft.
         read_at: When the read that brought the record began.
+        rules: As of a draft.
+        input: As of a draft.
+        before: As of a draft.
     """
 
     id: str
     reason: Reason
     field: str
     detail: str
-    fingerprint: str
     read_at: int
-    rules: Rules = Rules("", "", "")
+    rules: Rules = NO_RULES
     input: str = ""
     before: Draft | Unsendable | None = None

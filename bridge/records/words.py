@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-__all__ = ["Job", "Origin", "Reason", "State", "Stream"]
+__all__ = ["Job", "MergedBy", "Origin", "Reason", "State", "Stream"]
 
 
 class Stream(StrEnum):
@@ -45,6 +45,7 @@ class Reason(StrEnum):
     FILTERED = "filtered"
     NO_NAME = "no-name"
     SAME_NAME = "same-name"
+    SAME_PERSON = "same-person"
     RENAMED = "renamed"
     REMAPPED = "remapped"
     SAME_PARTY = "same-party"
@@ -52,6 +53,7 @@ class Reason(StrEnum):
     MAPPING = "mapping"
     REFUSED = "refused-by-trakor"
     SERVER_ERROR = "server-error"
+    DAMAGED = "damaged"
 
 
 class Origin(StrEnum):
@@ -60,3 +62,11 @@ class Origin(StrEnum):
     CREATED = "created"
     EXISTING = "existing"
     UNCLEAR = "unclear"
+
+
+class MergedBy(StrEnum):
+    """What merged a record into another: equal identifiers, `on_same_name = "merge"`, or a person."""
+
+    RULE = "rule"
+    POLICY = "policy"
+    PERSON = "person"

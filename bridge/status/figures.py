@@ -74,7 +74,7 @@ def _figures(connection: Reader, now: int) -> dict[str, Figures]:
     waiting: dict[str, dict[tuple[State, str], int]] = {feed.connection: {} for feed in known.values()}
     for number, counted in states(connection).items():
         of = waiting[known[number].connection]
-        for (state, reason, _, _), many in counted.items():
+        for (state, reason, _), many in counted.items():
             if state in DECISIONS:
                 kind = (State(state), reason)
                 of[kind] = of.get(kind, 0) + many

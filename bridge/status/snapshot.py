@@ -16,7 +16,7 @@ from bridge.ledger.engine import reading
 from bridge.ledger.moments import Moment, moments_of
 from bridge.ledger.opening import owner_of, require_current, revision
 from bridge.ledger.pauses import Direction, pauses_of
-from bridge.ledger.reading import feeds_of, last_complete, last_sweeps, oldest_pending, states
+from bridge.ledger.reading import MARKS, feeds_of, last_complete, last_sweeps, oldest_pending, states
 from bridge.ledger.sweeps import reached
 from bridge.ledger.wishes import wishes_of
 from bridge.records import Reason, State
@@ -305,22 +305,22 @@ def _streams_of(connection: Reader) -> dict[str, dict[Stream, StreamStatus]]:
     return known
 
 
-def _stream(counted: Mapping[tuple[str, str, bool, bool], int]) -> StreamStatus:
+def _stream(counted: Mapping[tuple[str, str, frozenset[str]], int]) -> StreamStatus:
     """The numbers of a stream."""
     found: Counter[State] = Counter()
     waiting: Counter[str] = Counter()
-    in_trakor = to_send = gone_marks = filtered_marks = 0
-    for (state, reason, gone, filtered), number in counted.items():
+    in_trakor = to_send = 0
+    marked: Counter[str] = Counter()
+    for (state, reason, marks), number in counted.items():
         found[State(state)] += number
-        gone_marks += number * gone
-        filtered_marks += number * filtered
+        marked.update(dict.fromkeys(marks, number))
         in_trakor += number * _has_one(state, reason)
-        to_send += number * (state == State.PENDING and not gone)
+        to_send += number * (state == State.PENDING and "gone" not in marks)
         if state in DECISIONS:
             waiting[reason or state] += number
     return StreamStatus(
         states={state: found[state] for state in State},
-        marks={"gone": gone_marks, "filtered": filtered_marks},
+        marks={mark: marked[mark] for mark in MARKS},
         in_trakor=in_trakor,
         waiting=waiting,
         to_send=to_send,

@@ -15,9 +15,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from bridge.decision import decide
-from bridge.ledger.observing import Sight, observe
-from bridge.sync.drafts import ROWS_AT_ONCE, drafts_of
+from bridge.ledger.observing import Sight
+from bridge.sync.drafts import ROWS_AT_ONCE, observe_part
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -87,10 +86,7 @@ async def refresh(
     found = await listing.read(ids)
     pending = 0
     for part in _parts(found.records):
-        drafts = await drafts_of(part, listing.mapper)
-        seen = await ledger.call(
-            observe, listing.feed, drafts, Sight(), decide=decide, policy=listing.policy, now=clock()
-        )
+        seen = await observe_part(part, listing, ledger, Sight(), now=clock())
         pending += seen.pending
     return Refreshed(
         read={record.id for record in found.records},

@@ -1,17 +1,29 @@
-"""Mapping without holding up the loop, and how much of it goes into one transaction."""
+"""From records as they were read to decisions: surveyed, mapped, observed, a part at a time.
+
+::
+
+    Record ──input──> survey ──unchanged: no draft──────────────────────────┐
+                         └──the others──> mapping, by the old map, too ──> observe
+"""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, Protocol
+
+from bridge.decision import decide
+from bridge.ledger.observing import Observed, Sight, observe, survey
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from bridge.ledger.engine import Ledger
+    from bridge.ledger.rows import Feed
     from bridge.mapping import Mapper
-    from bridge.records import Draft, Record, Unsendable
+    from bridge.records import Draft, Policy, Record, Unsendable
 
-__all__ = ["ROWS_AT_ONCE", "drafts_of"]
+__all__ = ["ROWS_AT_ONCE", "Whose", "observe_part"]
 
 ROWS_AT_ONCE: Final = 100
 """Records that one transaction observes at most, so that a webhook's never waits long behind it."""
@@ -20,10 +32,54 @@ MAPPED_AT_ONCE: Final = 5
 """Records that are mapped in one go, a third of a millisecond: Trakor's answers wait for the same loop."""
 
 
-async def drafts_of(part: Sequence[Record], mapper: Mapper) -> list[Draft | Unsendable]:
+class Whose(Protocol):
+    """What records are, and what is to be made of them: a ``Listing`` or a ``OneListing``."""
+
+    @property
+    def feed(self) -> Feed:
+        """Whose they are."""
+
+    @property
+    def mapper(self) -> Mapper:
+        """Makes drafts: the one that all reads of the stream use, so that all make the same."""
+
+    @property
+    def policy(self) -> Policy:
+        """What the user chose for this stream."""
+
+
+async def observe_part(
+    part: Sequence[Record], whose: Whose, ledger: Ledger, sight: Sight, *, now: int
+) -> Observed:
+    """Let the ledger decide on some records; what says what it said is not even mapped.
+
+    Args:
+        part: At most ``ROWS_AT_ONCE`` of them, all of one request.
+        whose: Whose they are.
+        ledger: The open ledger.
+        sight: In which run and sweep they were seen; a position moves the sweep's checkpoint.
+        now: The time to note, milliseconds since the epoch.
+
+    Returns:
+        What it came to, when it is on disk.
+    """
+    latest = {record.id: record for record in part}  # of an id that stands there twice the last one counts
+    inputs = [(record.id, whose.mapper.input_of(record)) for record in latest.values()]
+    surveyed = await ledger.call(survey, whose.feed, inputs, whose.mapper.rules)
+    changed = [record for record in latest.values() if record.id not in surveyed.unchanged]
+    drafts = await _drafts_of(changed, whose.mapper, surveyed.maps)
+    began_at = part[0].read_at if part else 0
+    seen = replace(sight, unchanged=surveyed.unchanged, began_at=began_at)
+    return await ledger.call(observe, whose.feed, drafts, seen, decide=decide, policy=whose.policy, now=now)
+
+
+async def _drafts_of(
+    part: Sequence[Record], mapper: Mapper, maps: Mapping[str, str]
+) -> list[Draft | Unsendable]:
     """Map some records, and let the loop see to what waits meanwhile."""
     drafts: list[Draft | Unsendable] = []
     for at in range(0, len(part), MAPPED_AT_ONCE):
-        drafts += [mapper(record) for record in part[at : at + MAPPED_AT_ONCE]]
+        some = part[at : at + MAPPED_AT_ONCE]
+        drafts += [mapper(record, mapper.former(maps.get(record.id))) for record in some]
         await asyncio.sleep(0)
     return drafts

@@ -18,12 +18,11 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from bridge.decision import decide
 from bridge.errors import BridgeError, UserError
 from bridge.ledger.absence import absent, mark_gone
-from bridge.ledger.observing import Observed, Sight, observe
+from bridge.ledger.observing import Observed, Sight
 from bridge.ledger.sweeps import begin_sweep, end_sweep, note_missing, note_problem
-from bridge.sync.drafts import ROWS_AT_ONCE, drafts_of
+from bridge.sync.drafts import ROWS_AT_ONCE, observe_part
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -237,17 +236,8 @@ async def _observe_page(
     parts = [whole[at : at + ROWS_AT_ONCE] for at in range(0, len(whole), ROWS_AT_ONCE)] or [()]
     fresh = pending = 0
     for index, part in enumerate(parts):
-        drafts = await drafts_of(part, listing.mapper)
         position = page.next_position if index == len(parts) - 1 else None
-        seen = await ledger.call(
-            observe,
-            listing.feed,
-            drafts,
-            Sight(run, begun.number, position),
-            decide=decide,
-            policy=listing.policy,
-            now=clock(),
-        )
+        seen = await observe_part(part, listing, ledger, Sight(run, begun.number, position), now=clock())
         fresh += seen.fresh
         pending += seen.pending
     _expect_news(page, listing, swept, fresh=fresh, resumed=bool(begun.position))

@@ -6,14 +6,16 @@ import secrets
 from typing import TYPE_CHECKING
 
 from bridge.errors import LedgerError
+from bridge.ledger.engine import Keeping
 from bridge.ledger.opening import derive_key, read_or_make_key, revision
+from bridge.sealing import Sealer
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from bridge.settings import Settings
 
-__all__ = ["ledger_key", "ledger_path", "rehearsal_key"]
+__all__ = ["keeping_of", "ledger_key", "ledger_path", "rehearsal_key"]
 
 
 def ledger_path(settings: Settings) -> Path:
@@ -45,3 +47,14 @@ def rehearsal_key(settings: Settings) -> bytes:
     if settings.ledger.key is None and revision(ledger_path(settings)) is None:
         return derive_key(secrets.token_hex())
     return ledger_key(settings, make=False)
+
+
+def keeping_of(settings: Settings) -> Keeping | None:
+    """What seals and opens the ledger's text; None where there is no ledger yet, and so no key.
+
+    Raises:
+        LedgerError: The key cannot be read.
+    """
+    if settings.ledger.key is None and revision(ledger_path(settings)) is None:
+        return None
+    return Keeping(Sealer(ledger_key(settings, make=False)), settings.ledger.keep == "sealed")

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Final
+import json
+from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 from alembic import op
+
+from bridge.errors import LedgerError
+
+if TYPE_CHECKING:
+    from bridge.sealing import Sealer
 
 revision = "0005"
 down_revision = "0004"
@@ -43,6 +49,8 @@ def upgrade() -> None:
     _claims()
     _links()
     _new_tables()
+    _waiting()
+    _drop_old()
 
 
 def _number(name: str, kind: type[sa.Integer] = sa.Integer) -> sa.Column[int]:
@@ -59,6 +67,16 @@ def _records() -> None:
     for name in ("identifiers", "input"):
         op.add_column("records", _text(name))
     op.add_column("records", sa.Column("merged_by", sa.Text()))
+    op.execute("UPDATE records SET identifiers = json_object('', same_as) WHERE same_as <> ''")
+    op.execute(
+        "UPDATE records SET merged_by = CASE"
+        " WHEN same_as <> '' AND same_as = (SELECT same_as FROM records AS into_ WHERE"
+        " into_.number = records.merged_into) THEN 'rule' ELSE 'policy' END WHERE merged_into IS NOT NULL"
+    )
+    wanting = sa.text("sent_key <> key")
+    op.create_index(
+        "records_wanting", "records", ["feed", "key"], sqlite_where=wanting, postgresql_where=wanting
+    )
     op.drop_index("records_due", "records")
     pending, under_way = sa.text("state = 'pending'"), sa.text("claimed_until > 0")
     queue = ["feed", "turn", "next_try_at", "number"]
@@ -117,6 +135,12 @@ def _links() -> None:
     op.add_column("links", _text("key"))
     op.add_column("links", _text("sent"))
     op.add_column("links", sa.Column("origin", sa.Text()))
+    # What was there before has a content that nobody knows. Of earlier names of a record nothing was noted.
+    op.execute(
+        "UPDATE links SET key = records.sent_key, origin = records.origin,"
+        " sent = CASE WHEN records.origin = 'existing' THEN '' ELSE records.sent END"
+        " FROM records WHERE records.number = links.record AND records.trakor_id = links.trakor_id"
+    )
 
 
 def _new_tables() -> None:
@@ -151,3 +175,59 @@ def _new_tables() -> None:
         *(_text(name) for name in ("source", "address", "key", "scope", "refused")),
         comment="Which two organisations a connection joins, as keyed hashes: they must not be mixed up.",
     )
+
+
+def _waiting() -> None:
+    """What a record says while it waits stood there in clear: it is sealed, row by row."""
+    op.rename_table("waiting", "waiting_in_clear")
+    op.create_table(
+        "waiting",
+        sa.Column("record", sa.Integer(), sa.ForeignKey("records.number"), nullable=False),
+        sa.Column("slot", sa.Integer(), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.Column("meta", sa.Text(), server_default="", nullable=False),
+        sa.PrimaryKeyConstraint("record", "slot"),
+        comment="What a record says, sealed. Slot 0: to be sent or decided; 1: seen since; 2: Trakor's words.",
+        sqlite_with_rowid=False,
+    )
+    connection = op.get_bind()
+    found = connection.execute(
+        sa.text(
+            "SELECT w.record, w.slot, w.body, r.source_id, f.number AS feed, f.stream"
+            " FROM waiting_in_clear AS w JOIN records AS r ON r.number = w.record"
+            " JOIN feeds AS f ON f.number = r.feed ORDER BY w.record, w.slot"
+        )
+    )
+    sealed = sa.text("INSERT INTO waiting (record, slot, body, meta) VALUES (:record, :slot, :body, :meta)")
+    sealer = connection.info.get("sealer")
+    for rows in found.partitions(500):
+        connection.execute(sealed, [_sealed(sealer, row) for row in rows])
+    op.drop_table("waiting_in_clear")
+
+
+def _sealed(sealer: Sealer | None, row: sa.Row[Any]) -> dict[str, Any]:
+    """A draft that waits, as revision 0005 keeps it."""
+    if sealer is None:
+        raise LedgerError("the ledger's key is needed to bring a ledger with waiting records up to date")
+    said = json.loads(row.body)
+    fields = said["fields"]
+    send_as = "" if said["send_as"] == fields["name"] else said["send_as"]
+    texts = [*fields.values(), "", send_as, said["qualified_name"]]
+    while not texts[-1]:
+        texts.pop()
+    hashes = ";".join(["1", *sorted(f"{name}={found}" for name, found in said["hashes"].items() if found)])
+    identifiers = json.dumps({"": said["same_as"]}) if said["same_as"] else ""
+    meta = [said["key"], said["qualified_key"], hashes, identifiers, said["read_at"]]
+    place = f"{row.feed}\0{row.stream}\0{row.source_id}"
+    return {
+        "record": row.record,
+        "slot": row.slot,
+        "body": sealer.seal(texts, place),
+        "meta": json.dumps(meta, separators=(",", ":")),
+    }
+
+
+def _drop_old() -> None:
+    """What has a better place now."""
+    for name in ("attempts", "same_as", "fingerprint"):
+        op.drop_column("records", name)

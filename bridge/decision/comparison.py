@@ -1,0 +1,132 @@
+"""How what is seen of an answered record stands to what Trakor has: the source's doing, or the map's.
+
+::
+
+    last seen ──same rules──────────────────────────> compared with the draft
+              ──another map, which is applied, too──> compared with what that map makes of it now
+              ──and nothing of that can be compared─> one field, `rules`, stands for all that differ
+
+What differs by the map alone does not count as changed. What Trakor has stays, in the terms of the new
+map, what the source said when it was sent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from bridge.records import Draft, FieldHashes, LedgerRow, Rules, Unsendable
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+__all__ = ["RULES", "UNKNOWN", "Comparison", "by_present_rules", "compare", "unmade"]
+
+UNKNOWN: Final = "?"
+"""Stands for the hash of a field whose value could not be made."""
+
+RULES: Final = "rules"
+"""Stands for the fields that cannot be compared, since the query changed and the old map with it."""
+
+_EARLIER: Final = "1:"
+"""Before the hash of revision 1 of a field that had changed when revision 2 came: it is equal to no other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """How a draft stands to what Trakor has.
+
+    Attributes:
+        sent: What counts as in Trakor, in terms of the draft's rules.
+        source: The fields that changed at the source since the record was last seen.
+        fields: The fields in which the draft differs from what counts as in Trakor.
+        remapped: What the map makes of the same source is something else than was sent.
+    """
+
+    sent: FieldHashes
+    source: tuple[str, ...]
+    fields: tuple[str, ...]
+    remapped: bool
+
+
+def compare(row: LedgerRow, draft: Draft) -> Comparison:
+    """Compare a draft with what is known of its record.
+
+    Args:
+        row: The record, with hashes of present rules (``by_present_rules``).
+        draft: What is seen now.
+    """
+    was = _by_former_map(row, draft)
+    source = () if was is None else row.fields_between(row.last_seen, was)
+    same_query = row.rules.query == draft.rules.query
+    if was is None or (source and not same_query):
+        return _incomparable(row, draft)
+    sent = _rebased(row, draft, source)
+    moved = row.fields_between(row.sent, sent)
+    as_sent = row.content and not row.fields_between(row.content, draft.hashes)
+    remapped = not as_sent and (row.remapped or bool(moved))
+    return Comparison(sent, source, row.fields_between(sent, draft.hashes), remapped)
+
+
+def _by_former_map(row: LedgerRow, draft: Draft) -> FieldHashes | None:
+    """What the map that the record was last seen with makes of it now; None where it cannot be applied."""
+    if row.rules.map == draft.rules.map or not row.fields_between(row.last_seen, draft.hashes):
+        return draft.hashes
+    if draft.before is None:
+        return None
+    if isinstance(draft.before, Unsendable):
+        return unmade(row, draft.before)
+    return draft.before.hashes
+
+
+def unmade(row: LedgerRow, seen: Unsendable) -> FieldHashes:
+    """What counts as seen where a field of the record could not be made."""
+    return {**row.sent, seen.field: UNKNOWN}
+
+
+def _rebased(row: LedgerRow, draft: Draft, source: Collection[str]) -> FieldHashes:
+    """What counts as in Trakor, by the new map: where the source says what it said, what that makes of it."""
+    if row.rules.map == draft.rules.map:
+        return row.sent
+    stale = {*source, *row.fields_between(row.sent, row.last_seen)}
+    kept = {name: found for name, found in row.sent.items() if name in stale}
+    return {**{name: found for name, found in draft.hashes.items() if name not in stale}, **kept}
+
+
+def _incomparable(row: LedgerRow, draft: Draft) -> Comparison:
+    """Something differs, and nobody can tell whose doing it is: all of it stands as `rules`."""
+    drifting = row.fields_between(row.sent, row.last_seen)
+    kept = {name: row.sent.get(name, UNKNOWN) for name in drifting}
+    sent = {**draft.hashes, **kept, RULES: UNKNOWN}
+    return Comparison(sent, (RULES,), row.fields_between(sent, draft.hashes), row.remapped)
+
+
+def by_present_rules(row: LedgerRow, draft: Draft) -> LedgerRow:
+    """A record whose hashes revision 1 made, with hashes of today's rules.
+
+    A field that is equal by the old rules has the new hash. One that is not keeps its old one, in a form that
+    is equal to no hash of today: what changed before the new version came is a drift.
+
+    Args:
+        row: The record as the ledger has it.
+        draft: What is seen now, hashed by both rules.
+    """
+    if not row.first:
+        return row
+    return replace(
+        row,
+        sent=_translated(row.sent, draft),
+        seen=None if row.seen is None else _translated(row.seen, draft),
+        rules=Rules(draft.rules.query, draft.rules.map, row.rules.choices),
+        first=False,
+    )
+
+
+def _translated(old: FieldHashes, draft: Draft) -> FieldHashes:
+    """Old hashes in new terms."""
+    return {
+        name: draft.hashes[name]
+        if found == draft.first_hashes.get(name) and name in draft.hashes
+        else f"{_EARLIER}{found}"
+        for name, found in old.items()
+    }

@@ -1,0 +1,82 @@
+"""Who takes the place of a record that others are merged into, once it does not stand for them any more.
+
+::
+
+    the claimant is not in Trakor, and will not be sent ──> the oldest living one takes the claim: pending
+    the claimant is in Trakor, but gone, filtered, dropped,
+    forgotten, or sent under another name since         ──> the oldest living one keeps the party
+
+A claim moves with its attempts, a link with what was sent. The others are merged into the successor.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from bridge.records import Decision, FieldHashes, Holder, LedgerRow, Reason, State, Waiting
+
+__all__ = ["is_living", "stands_under", "succeed"]
+
+_ASKED: Final = frozenset({Reason.EXISTING, Reason.SAME_PARTY})
+
+
+def stands_under(row: LedgerRow, key: str, *, linked: bool) -> bool:
+    """Whether a record stands for those that share a name with it.
+
+    Args:
+        row: The record that holds the claim.
+        key: Keyed hash of the name's key.
+        linked: The party or product of that name is this record's.
+    """
+    if row.forgotten or row.sent_key != key:
+        return False
+    if row.state is State.HELD and row.reason in _ASKED:
+        return True  # a person is asked about just this one: never transferred to another
+    if linked:
+        return not (row.gone or row.filtered or row.state is State.DROPPED)
+    return row.state is State.PENDING and (row.unanswered or not row.gone)
+
+
+def is_living(row: LedgerRow) -> bool:
+    """Whether a merged record can take another's place."""
+    return row.state is State.MERGED and not (row.gone or row.filtered or row.forgotten)
+
+
+def succeed(hashes: FieldHashes, key: str, holder: Holder) -> Decision:
+    """Take the place of a record that does not stand for its name any more.
+
+    Args:
+        hashes: Field hashes of the successor, as last seen.
+        key: Keyed hash of the key of the name that both share.
+        holder: The record whose claim it takes.
+
+    Returns:
+        The decision on the successor.
+    """
+    if not holder.linked:
+        return Decision(
+            State.PENDING,
+            succeeds=holder.number,
+            merged_under=key,
+            waiting=Waiting.STORE,
+            sent=hashes,
+            event="pending",
+            detail=f"in the place of {holder.id}",
+        )
+    differs = _differs(holder.sent, hashes)
+    return Decision(
+        State.DRIFTED if differs else State.DELIVERED,
+        succeeds=holder.number,
+        merged_under=key,
+        waiting=Waiting.STORE if differs else Waiting.DONE,
+        sent=holder.sent,
+        seen=hashes if differs else None,
+        origin=holder.origin,
+        event="keeper",
+        detail=f"in the place of {holder.id}",
+    )
+
+
+def _differs(sent: FieldHashes, hashes: FieldHashes) -> bool:
+    fields = {*sent, *hashes} - {"qualifier"}
+    return any(sent.get(name) != hashes.get(name) for name in fields)

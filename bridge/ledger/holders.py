@@ -1,0 +1,148 @@
+"""Who holds which name, as one transaction sees it: looked up many at once, and again once it changed."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import bindparam, func, select
+
+from bridge.decision import stands_under
+from bridge.errors import LedgerError
+from bridge.ledger.rows import KNOWN, among, row_of, unpack_identifiers
+from bridge.ledger.schema import claims, feeds, links, records, sweeps
+from bridge.records import Holder, LedgerRow, Origin, State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from sqlalchemy import Connection, Row
+
+    from bridge.ledger.rows import Feed
+    from bridge.records import FieldHashes
+
+__all__ = ["Holders"]
+
+
+class Holders:
+    """Who holds the claim on a name.
+
+    Args:
+        connection: Inside a writing transaction.
+        feed: In whose space.
+        flush: Writes what is gathered so far, so that a look at the tables sees it.
+    """
+
+    def __init__(self, connection: Connection, feed: Feed, flush: Callable[[], None]) -> None:
+        self._connection = connection
+        self._feed = feed
+        self._flush = flush
+        self._known: dict[str, Holder | None] = {}
+
+    def of(self, key: str) -> Holder | None:
+        """Who holds a name, what was written in this transaction included."""
+        if key not in self._known:
+            self.expect((key,))
+        return self._known.get(key)
+
+    def forget(self, *keys: str) -> None:
+        """Look these names up again when they are asked for."""
+        for key in keys:
+            self._known.pop(key, None)
+
+    def forget_all(self) -> None:
+        """Look all names up again when they are asked for."""
+        self._known.clear()
+
+    def expect(self, keys: Iterable[str]) -> None:
+        """Look up at once who holds these names."""
+        wanted = [key for key in set(keys) if key and key not in self._known]
+        if not wanted:
+            return
+        self._known.update(dict.fromkeys(wanted))
+        self._flush()
+        found = self._connection.execute(_CLAIMED, {"of_space": self._feed.space, "keys": wanted}).all()
+        if found:
+            self._learn({row.claimed: row for row in found})
+
+    def _learn(self, claimed: dict[str, Row[*tuple[Any, ...]]]) -> None:
+        numbers = sorted({row.holder for row in claimed.values()})
+        rows = {row.number: row_of(row) for row in self._connection.execute(_ROWS, {"numbers": numbers})}
+        groups = self._groups(numbers)
+        for key, claim in claimed.items():
+            row = rows[claim.holder]
+            self._known[key] = self._holder(row, key, claim, groups[row.number])
+
+    def _groups(self, numbers: Sequence[int]) -> dict[int, list[FieldHashes]]:
+        """The identifiers of all that are merged into these records."""
+        groups: dict[int, list[FieldHashes]] = defaultdict(list)
+        for row in self._connection.execute(_MERGED, {"numbers": numbers}):
+            groups[row.merged_into].append(_identifiers(row.identifiers))
+        return groups
+
+    def _holder(
+        self, row: LedgerRow, key: str, claim: Row[*tuple[Any, ...]], merged: Sequence[FieldHashes]
+    ) -> Holder:
+        # A name that Trakor answered with, or one of an older ledger, has no link of its own.
+        other_name = bool(claim.answered) and claim.linked_at is None
+        linked = row.answered if other_name else claim.linked_at is not None
+        own = row.sent_key if other_name else key
+        holder = Holder(
+            number=row.number,
+            id=row.id,
+            group=(row.identifiers, *merged),
+            merged_into=row.merged_into,
+            answered=bool(claim.answered),
+            linked=linked,
+            stands=stands_under(row, own, linked=linked),
+            attempts=claim.attempts,
+            sent=row.sent,
+            origin=row.origin,
+        )
+        if (
+            row.origin is Origin.EXISTING
+            and claim.linked_at is not None
+            and self._adopted_now(claim.linked_at)
+        ):
+            return replace(holder, adopted_at=claim.linked_at)
+        return holder
+
+    def _adopted_now(self, at: int) -> bool:
+        """Whether a sweep that is still under way began before this time."""
+        began_at = self._connection.scalar(_OPEN_SWEEP, {"of_space": self._feed.space})
+        return began_at is not None and at >= began_at
+
+
+def _identifiers(text: str) -> FieldHashes:
+    try:
+        return unpack_identifiers(text)
+    except (ValueError, LedgerError):
+        return {}  # of a damaged row nothing is known
+
+
+_CLAIMED = (
+    select(
+        claims.c.key.label("claimed"),
+        claims.c.record.label("holder"),
+        claims.c.answered,
+        claims.c.attempts,
+        func.max(links.c.at).label("linked_at"),
+    )
+    .outerjoin(
+        links,
+        (links.c.record == claims.c.record)
+        & (links.c.space == claims.c.space)
+        & (links.c.key == claims.c.key),
+    )
+    .where(claims.c.space == bindparam("of_space"), among(claims.c.key, "keys"))
+    .group_by(claims.c.key, claims.c.record, claims.c.answered, claims.c.attempts)
+)
+_ROWS = KNOWN.where(among(records.c.number, "numbers"))
+_MERGED = select(records.c.merged_into, records.c.identifiers).where(
+    among(records.c.merged_into, "numbers"), records.c.state == State.MERGED
+)
+_OPEN_SWEEP = select(func.min(sweeps.c.began_at)).where(
+    sweeps.c.ended_at.is_(None),
+    sweeps.c.feed.in_(select(feeds.c.number).where(feeds.c.space == bindparam("of_space"))),
+)

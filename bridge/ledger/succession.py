@@ -1,0 +1,174 @@
+"""One record takes another's place under a name: claim, link and sealed text move together.
+
+Carried out in the transaction of the decision (``decision.succession``): who dies before its commit has
+changed nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import bindparam, delete, select, update
+
+from bridge.ledger.rows import pack, sealer_of, texts_of
+from bridge.ledger.schema import canaries, claims, contents, links, records
+from bridge.ledger.writes import NOTED, TO_SEND
+from bridge.records import LedgerRow, MergedBy, Origin, State
+
+if TYPE_CHECKING:
+    from sqlalchemy import BindParameter, Connection, Row
+
+    from bridge.ledger.rows import Feed
+    from bridge.ledger.writes import Writes
+    from bridge.records import Draft
+
+__all__ = ["Succession"]
+
+_STAY = frozenset({State.DROPPED, State.REJECTED, State.SKIPPED})
+"""States that a person, or the map, has put the former one into: it stays there."""
+
+
+class Succession:
+    """Moves what one record has under a name to another one.
+
+    Args:
+        connection: Inside a writing transaction.
+        feed: Whose records these are.
+        writes: What that transaction writes.
+    """
+
+    def __init__(self, connection: Connection, feed: Feed, writes: Writes) -> None:
+        self._connection = connection
+        self._feed = feed
+        self._writes = writes
+
+    def carry_out(
+        self, heir: LedgerRow, former: LedgerRow, *, own: Draft | None
+    ) -> tuple[LedgerRow, LedgerRow]:
+        """Move claim, attempts and link of the name that the heir has now.
+
+        Args:
+            heir: The successor, as decided.
+            former: The record whose place it takes.
+            own: What the successor says itself; None where that is not stored.
+
+        Returns:
+            Both, as they stand now.
+        """
+        self._writes.flush()
+        moved = {"of_space": self._feed.space, "of_key": heir.sent_key, "old": former.number}
+        claim = self._connection.execute(_CLAIM_OF, moved).one()
+        link = self._connection.execute(_LINK_OF, moved).first()
+        self._connection.execute(_MOVE_CLAIM, moved | {"new": heir.number})
+        if link is not None:
+            heir = self._take_link(heir, former, link)
+        elif claim.attempts:
+            heir = self._take_attempts(heir, former, claim, own)
+        left = self._leave(former, heir)
+        self._connection.execute(_MOVE_MERGED, moved | {"new": heir.number})
+        return heir, left
+
+    def _take_link(self, heir: LedgerRow, former: LedgerRow, link: Row[*tuple[Any, ...]]) -> LedgerRow:
+        """The party is the heir's: the link with what was sent, and the sealed text of it."""
+        of = {"of_space": self._feed.space, "of_id": link.trakor_id, "old": former.number, "new": heir.number}
+        self._connection.execute(_MOVE_LINK, of)
+        self._connection.execute(_MOVE_RETURNED, of)
+        self._connection.execute(delete(canaries).where(canaries.c.record == former.number))
+        now = replace(
+            heir,
+            trakor_id=link.trakor_id,
+            origin=Origin(link.origin) if link.origin else former.origin,
+        )
+        body = self._connection.scalar(_TEXT_OF, of)
+        if body is not None:
+            texts = sealer_of(self._connection).open(body, self._feed.place(former.id))
+            self._writes.text(now, link.trakor_id, texts)
+        self._writes.row(now, known=True, claims_anew=False, read=None)
+        return now
+
+    def _take_attempts(
+        self, heir: LedgerRow, former: LedgerRow, claim: Row[*tuple[Any, ...]], own: Draft | None
+    ) -> LedgerRow:
+        """Trakor may have the name: what was tried is sent again until it is answered, whoever tried it."""
+        tried = self._writes.stored(former).get(TO_SEND) if former.sent_key == heir.sent_key else None
+        now = replace(heir, attempts=claim.attempts)
+        if tried is not None:
+            now = replace(now, sent=former.sent, seen=heir.sent)
+            self._writes.store_texts(now, TO_SEND, texts_of(tried.draft, tried.send_as), pack(tried.draft))
+            if own is not None:
+                self._writes.store(now, NOTED, own, own.payload.name)
+        self._writes.row(now, known=True, claims_anew=False, read=None)
+        return now
+
+    def _leave(self, former: LedgerRow, heir: LedgerRow) -> LedgerRow:
+        """The former one has that name no more; if it is there again it is merged into its successor."""
+        if former.sent_key != heir.sent_key:
+            return former
+        changes: dict[str, Any] = {"trakor_id": None, "origin": None, "content": {}, "attempts": 0}
+        if former.forgotten:
+            pass
+        elif former.state in _STAY:
+            changes |= {"sent_key": ""}
+        else:
+            changes |= {
+                "state": State.MERGED,
+                "reason": None,
+                "merged_into": heir.number,
+                "merged_by": former.merged_by or MergedBy.RULE,
+                "sent": former.last_seen,
+                "seen": None,
+                "remapped": False,
+                "dismissed": False,
+            }
+        left = replace(former, **changes)
+        self._writes.row(left, known=True, claims_anew=False, read=None)
+        self._writes.remove(former.number)
+        self._writes.line(former.number, "merged", f"into {heir.id}, which takes its place")
+        return left
+
+
+_OLD: BindParameter[int] = bindparam("old")
+_CLAIM_OF = select(claims.c.attempts, claims.c.tried).where(
+    claims.c.space == bindparam("of_space"), claims.c.key == bindparam("of_key")
+)
+_LINK_OF = (
+    select(links.c.trakor_id, links.c.origin, links.c.sent)
+    .where(links.c.space == bindparam("of_space"), links.c.record == _OLD, links.c.key == bindparam("of_key"))
+    .order_by(links.c.at.desc())
+    .limit(1)
+)
+_MOVE_CLAIM = (
+    update(claims)
+    .where(claims.c.space == bindparam("of_space"), claims.c.key == bindparam("of_key"))
+    .values(record=bindparam("new"))
+)
+_MOVE_LINK = (
+    update(links)
+    .where(links.c.space == bindparam("of_space"), links.c.trakor_id == bindparam("of_id"))
+    .values(record=bindparam("new"))
+)
+_OWN_LINKS = select(links.c.key).where(links.c.space == bindparam("of_space"), links.c.record == _OLD)
+_MOVE_RETURNED = (
+    update(claims)
+    .where(
+        claims.c.space == bindparam("of_space"),
+        claims.c.record == _OLD,
+        claims.c.answered == 1,
+        claims.c.attempts == 0,
+        claims.c.key.not_in(_OWN_LINKS),
+    )
+    .values(record=bindparam("new"))
+)
+_TEXT_OF = select(contents.c.body).where(
+    contents.c.space == bindparam("of_space"), contents.c.trakor_id == bindparam("of_id")
+)
+_MOVE_MERGED = (
+    update(records)
+    .where(
+        records.c.merged_into == _OLD,
+        records.c.sent_key == bindparam("of_key"),
+        records.c.number != bindparam("new"),
+    )
+    .values(merged_into=bindparam("new"))
+)
