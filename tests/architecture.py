@@ -27,7 +27,7 @@ LAYERS = (
     ("settings", "logs", "pacing", "naming", "sealing"),
     ("mapping", "decision"),
     ("salestrekker", "trakor", "ledger"),
-    ("sync", "delivery"),
+    ("sync", "delivery", "admission"),
     ("webhooks", "schedule", "status", "alerts", "admin"),
     ("wiring",),
     ("daemon", "backfill", "checks", "disclosure", "demo", "sandbox", "setup"),

@@ -16,11 +16,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import select
 
 from bridge.decision.canaries import MOST_CANARIES, CanaryAnswer, Verdict, judge_canaries
+from bridge.ledger.canaries import canaries_of
 from bridge.ledger.organizations import Asked, Doubt, Noted, Place, keep, keep_stopped, lift, noted_of
 from bridge.ledger.schema import claims, links
 
@@ -32,10 +33,7 @@ if TYPE_CHECKING:
     from bridge.ledger.rows import Feed
     from bridge.records import Payload
 
-__all__ = ["CanariesOf", "Canary", "Kind", "Step", "canaries_for", "next_step", "note_answer", "stray_names"]
-
-CanariesOf: TypeAlias = "Callable[[Connection, Feed], Sequence[Payload]]"
-"""Gives the payloads of a feed that Trakor took lately."""
+__all__ = ["Canary", "Kind", "Step", "canaries_for", "next_step", "note_answer", "stray_names"]
 
 
 class Canary(NamedTuple):
@@ -74,7 +72,6 @@ class Step(NamedTuple):
 def canaries_for(
     connection: Connection,
     feeds: Sequence[Feed],
-    canaries_of: CanariesOf,
     name_key: Callable[[str], str],
 ) -> list[Canary]:
     """The canaries of a connection, at most three of all its streams."""
@@ -227,7 +224,6 @@ def stray_names(
     connection: Connection,
     name: str,
     feeds: Sequence[Feed],
-    canaries_of: CanariesOf,
     name_key: Callable[[str], str],
 ) -> tuple[list[str], int]:
     """The names to be deleted in another organisation, and how many more whose name is not kept any more.

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from bridge.ledger.rows import Feed
     from bridge.naming import Hasher
+    from bridge.salestrekker.login import Hold
     from bridge.salestrekker.ones import OneQuery
     from bridge.salestrekker.queries import ListQuery
     from bridge.settings import Connection, Settings
@@ -155,7 +156,11 @@ def listing_of(
 
 
 def source_of(
-    connection: Connection, retries: Retries | None = None, *, on_token: Callable[[], None] | None = None
+    connection: Connection,
+    retries: Retries | None = None,
+    *,
+    on_token: Callable[[], None] | None = None,
+    hold: Hold | None = None,
 ) -> SalestrekkerClient:
     """The client of a connection's Salestrekker, not yet entered.
 
@@ -163,6 +168,7 @@ def source_of(
         connection: Whose.
         retries: How a read is retried; None: as a flow that nobody waits for.
         on_token: Told after each change of how it stands with the token.
+        hold: Asked about the organisation of each log-in; None: nobody remembers any.
     """
     settings = connection.salestrekker
     return SalestrekkerClient(
@@ -177,6 +183,7 @@ def source_of(
         renew_before=settings.renew_before,
         retries=retries,
         on_token=on_token,
+        hold=hold,
     )
 
 
