@@ -106,7 +106,7 @@ class Valve:
     stops all of it until its time, in every state.
 
     The valve does not know which record a request is for: whoever asks takes another waiting record for
-    each probe, so that one poisoned record cannot keep the destination down. For refusals, where the
+    each probe, so that one poison record cannot keep the destination down. For refusals, where the
     first one counts, use a valve of its own with a threshold of 1.
 
     Args:

@@ -35,6 +35,7 @@ QUICK: Mapping[str, Mapping[str, object]] = {
         "retry_max": "10ms",
         "probe_first": "20ms",
         "probe_max": "50ms",
+        "unanswered_wait": "20ms",
     },
 }
 """As quick as tests want it."""

@@ -20,10 +20,10 @@ from bridge.ledger import persons
 from bridge.ledger.absence import mark_gone, mark_gone_by_id
 from bridge.ledger.observing import Sight, observe
 from bridge.ledger.opening import _upgrade
+from bridge.ledger.queue import claim, give_up_claims
 from bridge.ledger.reading import states
 from bridge.ledger.rows import Feed, feed_of
 from bridge.ledger.schema import claims, links, metadata, records, waiting
-from bridge.ledger.queue import claim, give_up_claims
 from bridge.ledger.sending import settle
 from bridge.ledger.sweeps import begin_sweep
 from bridge.records import (

@@ -14,8 +14,8 @@ from bridge.decision import decide
 from bridge.delivery import Delivery, Lane, Pace
 from bridge.ledger.engine import Ledger
 from bridge.ledger.observing import Sight, observe
-from bridge.ledger.schema import history, links, records
 from bridge.ledger.queue import give_up_claims
+from bridge.ledger.schema import history, links, records
 from bridge.records import Policy, Stream
 from bridge.trakor import TrakorClient
 from builders import HASHER, draft

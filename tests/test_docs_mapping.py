@@ -26,9 +26,9 @@ from bridge.ledger.care import back_up
 from bridge.ledger.engine import writing
 from bridge.ledger.observing import Sight, observe
 from bridge.ledger.opening import prepare
+from bridge.ledger.queue import claim
 from bridge.ledger.reading import Wanted, listing, standing_of
 from bridge.ledger.rows import feed_of
-from bridge.ledger.queue import claim
 from bridge.naming import Hasher
 from bridge.records import Record, State, Stream
 from bridge.settings import load

@@ -1,11 +1,12 @@
 """Whose fault it is: nothing is held against a record before something else has told."""
 
 from __future__ import annotations
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.delivery.judge import MOST_FAILURES, MOST_REJECTIONS, Judge
 from bridge.delivery.evidence import Evidence
+from bridge.delivery.judge import MOST_FAILURES, MOST_REJECTIONS, Judge
 from bridge.errors import NeverSent, Refused, Rejected, Transient, Unanswered
 from bridge.records import Answered, Later, NotTaken, Outcome, Product, Silence, Stream, Work
 from builders import answer, of, work
@@ -195,6 +196,19 @@ def test_refused_again_after_others_were_taken_it_is_its_own_fault() -> None:
     one.refused(work(1), FORBIDDEN, NOW, last=False)
     passes(one, work(2))
     assert one.refused(work(1), FORBIDDEN, NOW, last=False) == [NotTaken(work(1), "answered 403")]
+
+
+def test_what_the_only_attempt_may_have_made_is_sent_once_more_before_it_is_rejected() -> None:
+    """Its name would be given back with the first attempt."""
+    one = judge()
+    one.refused(work(1), FORBIDDEN, NOW, last=False)
+    passes(one, work(2))
+    [outcome] = one.refused(work(1, attempt=1), HTML, NOW, last=False)
+    assert isinstance(outcome, Later)
+    assert outcome.begun
+    passes(one, work(3))
+    [outcome] = one.refused(work(1, attempt=2), HTML, NOW, last=False)
+    assert isinstance(outcome, NotTaken)
 
 
 def test_refused_again_and_again_while_none_is_taken_tells_nothing() -> None:

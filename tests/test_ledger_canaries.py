@@ -15,6 +15,7 @@ from builders import answered, draft
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
     from sqlalchemy import Connection
 
     from bridge.records import Payload, Work

@@ -31,7 +31,8 @@ def in_flight(book: Book, *names: str) -> list[Work]:
 
 def of_claims(book: Book) -> list[Any]:
     """The claims as they stand, in the order of their records."""
-    return book.write(lambda connection: connection.execute(select(claims).order_by(claims.c.record)).all())
+    found = select(claims).order_by(claims.c.record)
+    return book.write(lambda connection: list(connection.execute(found)))
 
 
 def silent(book: Book, sent: Work, wait: int = 2_000) -> Later:
@@ -51,9 +52,7 @@ def claim(book: Book) -> list[Work]:
 def due(book: Book, *, patient: bool = True) -> int | None:
     """When it is worth looking again."""
     return book.write(
-        lambda connection: queue.next_due(
-            connection, book.feed, now=book.now, waits=WAITS, patient=patient
-        )
+        lambda connection: queue.next_due(connection, book.feed, now=book.now, waits=WAITS, patient=patient)
     )
 
 
@@ -117,9 +116,7 @@ def test_what_is_awaited_is_counted(book: Book) -> None:
     ann, bo, cy = in_flight(book, "Ann", "Bo", "Cy")
     book.settle(silent(book, ann), silent(book, bo), later(cy, book.now + 500))
     until = max(found.not_before for found in of_claims(book))
-    found = book.write(
-        lambda connection: queue.awaited(connection, [book.feed], now=book.now, waits=WAITS)
-    )
+    found = book.write(lambda connection: queue.awaited(connection, [book.feed], now=book.now, waits=WAITS))
     assert (found.number, found.until) == (2, until)
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from books import Book
 from bridge.decision import decide
 from bridge.errors import UserError
-from bridge.ledger import queue, sending
+from bridge.ledger import queue
 from bridge.ledger.absence import mark_gone
 from bridge.ledger.engine import writing
 from bridge.ledger.observing import Sight, observe

@@ -257,12 +257,8 @@ class _Run:
             feeds[stream] = await self._ledger.call(
                 feed_of, self._connection.name, self._connection.scope, stream
             )
-            await self._ledger.call(
-                give_up_claims,
-                feeds[stream],
-                now=_now(),
-                wait=int(pace_of(self._connection).unanswered_wait * 1000),
-            )
+            wait = pace_of(self._connection).silence
+            await self._ledger.call(give_up_claims, feeds[stream], now=_now(), wait=wait)
         return feeds
 
     async def _is_the_same_trakor(

@@ -108,7 +108,7 @@ class Worker:
         feeds = {}
         for stream in plan.queries:
             feeds[stream] = await ledger.call(feed_of, plan.connection.name, plan.connection.scope, stream)
-            wait = int(pace_of(plan.connection).unanswered_wait * 1000)
+            wait = pace_of(plan.connection).silence
             await ledger.call(give_up_claims, feeds[stream], now=now, wait=wait)
         return feeds
 

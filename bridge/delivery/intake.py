@@ -110,6 +110,8 @@ class Intake:
             notice: Called when it is claimed, or could not be.
         """
         if self.has_room and self.next_look <= asyncio.get_running_loop().time():
+            # Before the task begins: whoever wakes it meanwhile may know of more than it looks for.
+            self.next_look = math.inf
             self._claiming = asyncio.create_task(self._claim(lanes, min(BATCH, 2 * max(1, allowed))))
             self._claiming.add_done_callback(notice)
 
@@ -129,7 +131,6 @@ class Intake:
         return await self._claim_of([lane], 1)
 
     async def _claim(self, lanes: Collection[Lane], limit: int) -> None:
-        self.next_look = math.inf
         claimed = await self._claim_of([lane for lane in lanes if lane.feed.stream not in self.held], limit)
         self.buffer += claimed.work
         self.look_at(claimed.next_due)

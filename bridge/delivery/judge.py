@@ -136,7 +136,9 @@ class Judge:
             last: No others will be there to compare it with.
         """
         alone = last and self._evidence.knows(work) and self._evidence.has_taken(work.stream)
-        if alone or self._evidence.told_apart(work):
+        # Where the only attempt may have made it, one more lets the ledger know that its name is to be kept.
+        kept = not refusal.unsure or work.attempt > 1
+        if kept and (alone or self._evidence.told_apart(work)):
             return [NotTaken(work, str(refusal))]
         self._turned_down(work, str(refusal))
         return [Later(work, self._again_at(work, now), begun=refusal.unsure)]

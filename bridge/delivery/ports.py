@@ -70,7 +70,12 @@ class Pace:
     @property
     def waits(self) -> Waits:
         """The longest that anything waits in the ledger."""
-        return Waits(int(self.retry_max * 1000), int(self.unanswered_wait * 1000))
+        return Waits(int(self.retry_max * 1000), self.silence)
+
+    @property
+    def silence(self) -> int:
+        """Milliseconds for which a name is not sent again whose request had no answer."""
+        return int(self.unanswered_wait * 1000)
 
     @property
     def longest_wait(self) -> float:

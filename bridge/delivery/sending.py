@@ -28,7 +28,7 @@ from bridge.delivery.evidence import Evidence
 from bridge.delivery.known import KnownToPass
 from bridge.delivery.pauses import SendingPauses
 from bridge.delivery.service import Delivery
-from bridge.delivery.trials import Stopped
+from bridge.delivery.stopped import Stopped
 from bridge.errors import Refused, Transient
 
 if TYPE_CHECKING:

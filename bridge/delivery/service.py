@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
 
     from bridge.delivery.ports import Destination, Lane, Pace, Settled, Trouble
-    from bridge.delivery.trials import Stopped
+    from bridge.delivery.stopped import Stopped
     from bridge.ledger.engine import Ledger
     from bridge.ledger.queue import Awaited
     from bridge.records import Outcome, Stream, Work
@@ -248,6 +248,7 @@ class Delivery:
 
     def _start_senders(self) -> None:
         if (stream := self._trial()) is not None:
+            self._verdicts.trials.postpone(stream, self._valve.now())
             self._start(self._try(stream))
         while (work := self._next(len(self._senders))) is not None:
             self._start(self._send_on(work))
@@ -264,9 +265,10 @@ class Delivery:
 
     async def _try(self, stream: Stream) -> None:
         """Send one record of a stopped stream; each time another one."""
-        self._verdicts.trials.postpone(stream, self._valve.now())
-        claimed = await self._intake.one(self._verdicts.lanes[stream])
-        if claimed.next_due is None and not claimed.work:
+        if (lane := self._verdicts.lanes.get(stream)) is None:
+            return  # all sending was refused meanwhile
+        claimed = await self._intake.one(lane)
+        if claimed.next_due is None and not claimed.work and self._outbox.empty:
             self._verdicts.resume(stream)
         for work in claimed.work:
             if self._ending or not self._verdicts.lets_begin(stream):

@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bridge.delivery.judge import Judge
-from bridge.delivery.trials import Trials
+from bridge.delivery.stopped import StoppedStreams
 from bridge.errors import Refusal, Refused, Rejected, Transient
 from bridge.records import Later
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from bridge.delivery.live_valve import LiveValve
     from bridge.delivery.outbox import Outbox
     from bridge.delivery.ports import Lane, Pace
-    from bridge.delivery.trials import Stopped
+    from bridge.delivery.stopped import Stopped
     from bridge.records import Answer, Stream, Work
 
 __all__ = ["Verdicts"]
@@ -87,7 +87,7 @@ class Verdicts:
         self.judge = Judge(
             pace.retry_first, pace.retry_max, pace.unanswered_wait, random, evidence, pace.most_rejections
         )
-        self.trials = Trials(pace.trial_every, pace.most_trials, stopped)
+        self.trials = StoppedStreams(pace.trial_every, pace.most_trials, stopped)
         self.refusals: dict[Stream, Refused] = {}
         self.refused: Refused | None = None
         self.known_is_next = False

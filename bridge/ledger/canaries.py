@@ -60,7 +60,12 @@ _KEPT = (
 )
 _FITTING = select(records.c.number).where(records.c.number == canaries.c.record, *_FIT)
 _NOT_FIT = delete(canaries).where(_FEED, ~_FITTING.exists())
-_STALE = select(func.count()).select_from(canaries).where(_FEED, canaries.c.at > bindparam("since"))
+_KEPT_SINCE = (
+    select(func.count(), func.min(canaries.c.at))
+    .select_from(canaries)
+    .join(records, records.c.number == canaries.c.record)
+    .where(_FEED, canaries.c.at > bindparam("since"), *_FIT)
+)
 _CANDIDATES = select(records.c.number, records.c.source_id).where(
     among(records.c.number, "numbers"), records.c.feed == bindparam("of_feed"), *_FIT
 )
@@ -80,22 +85,25 @@ _SURPLUS = delete(canaries).where(
 )
 
 
-def note_canaries(connection: Connection, feed: Feed, taken: Sequence[Work], *, now: int) -> None:
+def note_canaries(connection: Connection, feed: Feed, taken: Sequence[Work], *, now: int) -> int:
     """Keep some of what Trakor has just taken, where there are too few canaries or old ones.
 
     Args:
-        connection: Inside a writing transaction, in which their answers are settled.
+        connection: Inside a writing transaction; their answers are settled.
         feed: Whose records these are.
         taken: What was sent and taken.
         now: The time to note.
+
+    Returns:
+        When to call this again, milliseconds since the epoch: before that it would do nothing.
     """
     sealer = _sealer_of(connection)
     known = {"of_feed": feed.number}
-    if sealer is None or not taken:
-        return
-    fresh = connection.scalar(_STALE, known | {"since": now - FRESH}) or 0
+    if sealer is None:
+        return now + FRESH
+    fresh, oldest = connection.execute(_KEPT_SINCE, known | {"since": now - FRESH}).one()
     if fresh >= MOST:
-        return
+        return int(oldest) + FRESH
     payloads = {work.number: work.payload for work in taken}
     found = connection.execute(_CANDIDATES, known | {"numbers": list(payloads)}).all()
     rows = [
@@ -111,6 +119,7 @@ def note_canaries(connection: Connection, feed: Feed, taken: Sequence[Work], *, 
     if rows:
         connection.execute(_NOTE, rows)
         connection.execute(_SURPLUS, known)
+    return now + FRESH if fresh + len(rows) >= MOST else now
 
 
 def canaries_of(connection: Connection, feed: Feed) -> list[Payload]:

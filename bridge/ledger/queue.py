@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
 
     from bridge.ledger.rows import Feed
-    from bridge.records import Outcome
+    from bridge.records import NotTaken, Outcome
     from bridge.sealing import Sealer
 
 __all__ = [
@@ -376,7 +376,8 @@ def end_claims(connection: Connection, feed: Feed, outcomes: Sequence[Outcome]) 
     later = [_put_back(one) for one in outcomes if isinstance(one, Later)]
     if later:
         run_for_all(connection, _LATER, later)
-    ended = [_ended(feed, one) for one in outcomes if one.work.key]
+    # An answered claim says so itself, and is never sent again.
+    ended = [_ended(feed, one) for one in outcomes if one.work.key and not isinstance(one, Answered)]
     if ended:
         run_for_all(connection, _END_CLAIM, ended)
 
@@ -391,14 +392,13 @@ def _put_back(one: Later) -> dict[str, int]:
     }
 
 
-def _ended(feed: Feed, outcome: Outcome) -> dict[str, int | str]:
-    """What an outcome says of the claim. An answer of the record leaves no attempt open."""
-    silence = None if isinstance(outcome, Answered) else outcome.silence
-    since = outcome.work.unanswered_at if isinstance(outcome, Later) else 0
+def _ended(feed: Feed, outcome: Later | NotTaken) -> dict[str, int | str]:
+    """What an outcome says of the claim: what an earlier request without an answer made stays open."""
+    silence, work = outcome.silence, outcome.work
     return {
         "of_space": feed.space,
-        "of_key": outcome.work.key,
+        "of_key": work.key,
         "taken_back": int(isinstance(outcome, Later) and not outcome.begun),
-        "since": since or (silence.at if silence else 0),
+        "since": work.unanswered_at or (silence.at if silence else 0),
         "until": silence.until if silence else 0,
     }

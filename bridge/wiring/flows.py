@@ -32,9 +32,6 @@ __all__ = ["TICKET", "Plan", "destination_of", "listing_of", "pace_of", "plan_of
 TICKET: Final = "ticket.graphql"
 """The file of the query that tells whose contacts a deal is about."""
 
-UNANSWERED_WAIT: Final = 150.0
-"""Seconds: the longest that a hosted function of this kind runs."""
-
 NAMED: Final = 3
 """So many of the fields in which two queries differ are named."""
 
@@ -208,6 +205,6 @@ def pace_of(connection: Connection) -> Pace:
         retry_max=settings.retry_max,
         probe_first=settings.probe_first,
         probe_max=settings.probe_max,
-        unanswered_wait=getattr(settings, "unanswered_wait", UNANSWERED_WAIT),
+        unanswered_wait=settings.unanswered_wait,
         trial_every=settings.retry_first,
     )

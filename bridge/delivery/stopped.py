@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from bridge.errors import Refused
     from bridge.records import Stream
 
-__all__ = ["Stopped", "Trials"]
+__all__ = ["Stopped", "StoppedStreams"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Stopped:
     tries: int = 0
 
 
-class Trials:
+class StoppedStreams:
     """The streams that stopped.
 
     Args:
