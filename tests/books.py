@@ -10,31 +10,37 @@ from sqlalchemy import select
 
 from bridge.decision import decide
 from bridge.ledger import persons, queue, sending
-from bridge.ledger.engine import writing
+from bridge.ledger.engine import Keeping, writing
 from bridge.ledger.observing import Observed, Sight, observe
 from bridge.ledger.opening import prepare
-from bridge.ledger.reading import Found, Line, Wanted, find, history_of
+from bridge.ledger.reading import Found, Line, Wanted, find, history_of, standing_of
 from bridge.ledger.rows import Feed, Stored, feed_of, unpack
 from bridge.ledger.schema import claims, links, records, waiting
+from bridge.ledger.writes import SAID
 from bridge.records import Policy, Stream
+from bridge.sealing import Sealer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from sqlalchemy import Connection
 
     from bridge.records import Claim, Draft, Outcome, Unsendable, Work
 
-__all__ = ["Book", "empty_ledger"]
+__all__ = ["KEEPING", "KEY", "Book", "empty_ledger"]
 
 T = TypeVar("T")
+
+KEY = b"the key of the tests' ledgers.".ljust(32)
+KEEPING = Keeping(Sealer(KEY))
+"""How the tests' ledgers seal what they keep."""
 
 
 def empty_ledger(template: Path, path: Path) -> Path:
     """An empty ledger of this version: migrated once, at ``template``, and copied from then on."""
     if not template.exists():
-        prepare(template)
+        prepare(template, KEEPING)
     shutil.copy(template, path)
     return path
 
@@ -49,15 +55,16 @@ class Book:
     scope: str = "org"
     stream: Stream = Stream.CONTACTS
     now: int = 1000
+    keeping: Keeping = field(default_factory=lambda: KEEPING)
 
     def __post_init__(self) -> None:
-        with writing(self.path) as connection:
+        with writing(self.path, self.keeping) as connection:
             self.feed: Feed = feed_of(connection, self.connection, self.scope, self.stream)
 
     def write(self, transaction: Callable[[Connection], T]) -> T:
         """One transaction of one's own."""
         self.now += 10
-        with writing(self.path) as connection:
+        with writing(self.path, self.keeping) as connection:
             return transaction(connection)
 
     def see(self, *seen: Draft | Unsendable, sight: Sight | None = None) -> Observed:
@@ -71,9 +78,7 @@ class Book:
     def claim(self, limit: int = 100, *, life: int = 1000) -> list[Work]:
         """Pending records that are due are claimed for sending."""
         return self.write(
-            lambda connection: queue.claim(
-                connection, self.feed, limit, now=self.now, until=self.now + life
-            )
+            lambda connection: queue.claim(connection, self.feed, limit, now=self.now, until=self.now + life)
         )
 
     def settle(self, *outcomes: Outcome, run: int | None = 0) -> None:
@@ -95,6 +100,13 @@ class Book:
             lambda connection: persons.accept(
                 connection, self.feed, number, self.policy, now=self.now, name=name
             )
+        )
+
+    def dismiss(self, id: str = "c1") -> None:  # noqa: A002
+        """A person leaves what Trakor has as it is there."""
+        number = self.number(id)
+        self.write(
+            lambda connection: persons.dismiss(connection, self.feed, number, self.policy, now=self.now)
         )
 
     def drop(self, id: str = "c1") -> None:  # noqa: A002
@@ -145,6 +157,17 @@ class Book:
 
     def waiting(self, id: str = "c1") -> dict[int, Stored]:  # noqa: A002
         """The drafts that wait with a record, by slot."""
-        chosen = select(waiting).where(waiting.c.record == self.number(id))
+        chosen = select(waiting).where(waiting.c.record == self.number(id), waiting.c.slot < SAID)
         found = self.write(lambda connection: connection.execute(chosen).all())
-        return {row.slot: unpack(row.body, self.stream) for row in found}
+        return {row.slot: unpack(self.keeping.sealer, self.feed, id, row.meta, row.body) for row in found}
+
+    def attempts(self, id: str = "c1") -> int:  # noqa: A002
+        """How often a record was tried under its present name."""
+        row = self.row(id)
+        chosen = select(claims.c.attempts).where(claims.c.key == row.sent_key, claims.c.record == row.number)
+        return self.write(lambda connection: connection.scalar(chosen)) or 0
+
+    def in_trakor(self, id: str = "c1") -> Mapping[str, str]:  # noqa: A002
+        """What is kept of what Trakor has of a record, field -> text."""
+        found = self.shown(id)
+        return self.write(lambda connection: standing_of(connection, found)).sent

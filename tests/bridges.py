@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from bridge.backfill import backfill
 from bridge.ledger.engine import reading
+from bridge.ledger.reading import MARKS
 from bridge.ledger.schema import claims, feeds, history, links, records, spaces, sweeps
 from bridge.naming import Hasher
 from bridge.records import Stream
@@ -28,7 +29,14 @@ if TYPE_CHECKING:
 __all__ = ["Books", "Bridge", "Known", "Silent", "adds_up", "configuration_of", "write_configuration"]
 
 QUICK: Mapping[str, Mapping[str, object]] = {
-    "salestrekker": {"requests_per_minute": 1_000_000, "timeout": "10s"},
+    "salestrekker": {
+        "requests_per_minute": 1_000_000,
+        "timeout": "10s",
+        "retry_first": "1ms",
+        "retry_max": "1s",
+        "probe_first": "20ms",
+        "probe_max": "50ms",
+    },
     "trakor": {
         "timeout": "10s",
         "retry_first": "1ms",
@@ -113,7 +121,7 @@ class Known(NamedTuple):
 
     Attributes:
         state: Its state, with the reason after a colon where it has one.
-        marks: ``gone``, ``filtered``.
+        marks: Those of ``MARKS`` that it has.
         origin: How its Trakor record came to be; empty while there is none.
         ids: Of its Trakor records, the oldest first.
         merged_into: The source id of the record that it shares the party of; empty otherwise.
@@ -192,15 +200,16 @@ def _books(rows: Mapping[str, Any]) -> Books:
     stories: dict[int, list[str]] = {}
     for row in sorted(rows["history"], key=lambda line: line.number):
         stories.setdefault(row.record, []).append(row.event)
+    tried = {(row.record, row.key): row.attempts for row in rows["claims"]}
     source_id = {row.number: row.source_id for row in rows["records"]}
     known = {
         (*feed_of[row.feed], row.source_id): Known(
             f"{row.state}: {row.reason}" if row.reason else row.state,
-            frozenset(mark for mark in ("gone", "filtered") if getattr(row, mark)),
+            frozenset(mark for mark in MARKS if getattr(row, mark)),
             row.origin or "",
             tuple(ids.get(row.number, ())),
             source_id.get(row.merged_into, ""),
-            row.attempts,
+            tried.get((row.number, row.sent_key), 0),
             tuple(stories.get(row.number, ())),
         )
         for row in rows["records"]

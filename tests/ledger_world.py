@@ -17,7 +17,7 @@ from bridge import naming
 from bridge.decision import decide
 from bridge.errors import UserError
 from bridge.ledger import persons
-from bridge.ledger.absence import mark_gone, mark_gone_by_id
+from bridge.ledger.absence import mark_gone_by_id, unseen_after
 from bridge.ledger.observing import Sight, observe
 from bridge.ledger.opening import _upgrade
 from bridge.ledger.queue import claim, give_up_claims
@@ -244,7 +244,7 @@ class World:
             mark_gone_by_id(connection, feed, [source_id], self.policy, read_at=now - age, now=now)
 
     def sweep(self, letter: str, absent: Collection[str]) -> None:
-        """A complete sweep of one connection; what it does not see is gone from the source."""
+        """A complete sweep of one connection; what it does not see is not found by its id either."""
         feed = self.feeds[letter]
         with self._engine.begin() as connection:
             begun = begin_sweep(connection, feed, "query", restart=True, now=self.tick())
@@ -252,7 +252,9 @@ class World:
             page = [self.seen(one, at) for one in self.there() if one[0] == letter and one not in absent]
             sight = Sight(sweep=begun.number)
             observe(connection, feed, page, sight, decide=decide, policy=self.policy, now=at)
-            mark_gone(connection, feed, begun.number, self.policy, after=0, now=self.tick())
+            unseen = unseen_after(connection, feed, begun.number, after=0, most=100).values()
+            at = self.tick()
+            mark_gone_by_id(connection, feed, [*unseen], self.policy, read_at=at, now=at, sweep=begun.number)
 
     # -- on the way to Trakor
 

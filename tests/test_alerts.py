@@ -59,11 +59,12 @@ def swept(
     good: int | None,
     first: int = NOW - 9 * DAY,
     missing: int = 0,
+    narrowed: bool = False,
     ended: int | None = NOW,
     moved: int = NOW,
 ) -> StreamStatus:
     sweep = LastSweep(1, NOW, moved, ended, complete=True, read=1)
-    return StreamStatus(last_sweep=sweep, reached=Reached(first, good, missing))
+    return StreamStatus(last_sweep=sweep, reached=Reached(first, good, missing, narrowed))
 
 
 # -- what is wrong
@@ -96,6 +97,14 @@ def swept(
 )
 def test_what_counts_as_wrong_and_from_when_on(status: ConnectionStatus, expected: list[str]) -> None:
     assert kinds(status) == expected
+
+
+def test_a_narrowed_list_is_told_from_one_that_was_cut_short() -> None:
+    """They are still there: nobody has to look for them."""
+    [cut] = found(sydney(swept(good=NOW, missing=40)))
+    [narrowed] = found(sydney(swept(good=NOW, missing=40, narrowed=True)))
+    assert "40 contacts were missing" in cut.text
+    assert "does not show 40 that are still there" in narrowed.text
 
 
 def test_a_sweep_that_moves_or_a_pause_explains_that_a_list_is_overdue() -> None:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from books import KEEPING
+from bridge.ledger.due_events import due_events
 from bridge.ledger.engine import reading, writing
-from bridge.ledger.events import due_events, finish_events, keep_events
+from bridge.ledger.events import finish_events, keep_events
 from bridge.ledger.opening import prepare
 from bridge.records.webhooks import Action, Received
 from desk import Desk
@@ -50,7 +52,7 @@ def two(desk: Desk) -> Desk:
 def ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A ledger that got four webhooks: one waits, one is done, two could not be understood."""
     path = tmp_path_factory.mktemp("events") / "ledger.db"
-    prepare(path)
+    prepare(path, KEEPING)
     with writing(path) as connection:
         keep_events(
             connection,
@@ -112,7 +114,7 @@ def test_what_came_is_listed_the_newest_first(received: Desk) -> None:
         ["2", "north", "deal-created", "d1"],
         ["1", "default", "contact-updated", "c1"],
     ]
-    assert [row[-1] for row in rows[1:]] == ["unknown-action", "unreadable", "waits", "read"]
+    assert [row[-1] for row in rows[1:]] == ["unknown-action", "unreadable", "waiting", "read"]
 
 
 def test_the_list_can_be_of_some_only(received: Desk) -> None:

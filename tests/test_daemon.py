@@ -141,7 +141,7 @@ async def test_a_refused_key_pauses_reading_and_nothing_else(bridge: Bridge) -> 
 
 async def test_a_restart_remembers_that_reading_is_paused(bridge: Bridge) -> None:
     """A daemon that starts while the key is refused asks once, not for everything that is due."""
-    bridge.changes["trakor"] = {"probe_first": "1h", "probe_max": "1h"}
+    bridge.changes["salestrekker"] = {"probe_first": "1h", "probe_max": "1h"}
     salestrekker = bridge.sandbox.salestrekker
     salestrekker.revoke_key()
     async with Daemon(bridge) as daemon:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from bridge.daemon import life
+from bridge.daemon import sweeps as sweeping
 from bridge.ledger.engine import writing
 from bridge.ledger.wishes import Job, want
 from bridge.sandbox import Fault, Options, Sandbox
@@ -161,3 +162,48 @@ async def test_what_cannot_be_read_of_one_stream_does_not_keep_another_from_bein
         await daemon.until(lambda status: status["webhooks"]["waiting"] == 8)
         sandbox.salestrekker.faults.remove(refused)
         await daemon.settled()
+
+
+async def test_what_a_webhook_is_about_is_read_before_what_a_list_did_not_show(
+    bridge: Bridge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sweep's end looks for many records; a webhook's reads have priority."""
+    monkeypatch.setattr(sweeping, "LONGEST_YIELD", 60.0)
+    salestrekker, contacts = bridge.sandbox.salestrekker, bridge.sandbox.contacts
+    async with Daemon(bridge) as daemon:
+        await daemon.said("done", job="reconcile")
+        first = (await daemon.status())["streams"]["contacts"]["last_sweep"]["ended_at"]
+        deleted, changed = contacts.id_at(0), contacts.id_at(1)
+        contacts.remove(deleted)
+        salestrekker.hold(kind="contact", times=1)
+        await daemon.webhook("contact-updated", {"id": changed})
+        await salestrekker.wait_for(lambda: salestrekker.traffic.of("contact"))
+        wish(bridge, Job.CONTACTS, wall_clock())
+
+        def is_read_to_its_end(status: dict[str, Any]) -> bool:
+            ended_at = status["streams"]["contacts"]["last_sweep"]["ended_at"]
+            return ended_at is not None and ended_at != first
+
+        await daemon.until(is_read_to_its_end)
+        for _ in range(5):
+            await daemon.status()
+        assert len(salestrekker.traffic.of("contact")) == 1
+        salestrekker.release()
+        await daemon.said("swept", stream="contacts", gone=1)
+    assert "gone" in bridge.books.contact(deleted).marks
+
+
+async def test_webhooks_that_never_end_do_not_keep_a_sweep_from_its_end(
+    bridge: Bridge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeping, "LONGEST_YIELD", 60.01)
+    salestrekker, contacts = bridge.sandbox.salestrekker, bridge.sandbox.contacts
+    async with Daemon(bridge) as daemon:
+        await daemon.said("done", job="reconcile")
+        contacts.remove(contacts.id_at(0))
+        salestrekker.hold(kind="contact", times=1)
+        await daemon.webhook("contact-updated", {"id": contacts.id_at(1)})
+        await salestrekker.wait_for(lambda: salestrekker.traffic.of("contact"))
+        wish(bridge, Job.CONTACTS, wall_clock())
+        await daemon.said("swept", stream="contacts", gone=1)
+        salestrekker.release()

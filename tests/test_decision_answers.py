@@ -20,7 +20,7 @@ DROPPED = replace(SENT, state=State.DROPPED)
 def test_created_is_delivered_and_what_the_record_says_is_not_needed_any_more() -> None:
     decision = settle(answer(created=True), SENT, None, DEFAULT)
     assert (decision.state, decision.origin) == (State.DELIVERED, Origin.CREATED)
-    assert (decision.waiting, decision.release) == (Waiting.REMOVE, False)
+    assert (decision.waiting, decision.release) == (Waiting.DONE, False)
 
 
 def test_what_was_there_at_the_first_attempt_is_adopted() -> None:

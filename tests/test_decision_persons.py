@@ -101,7 +101,7 @@ def test_what_is_gone_from_the_source_is_not_sent_and_its_retry_waits_for_it(
 
 def test_an_accepted_same_party_is_merged_into_the_record_that_has_it() -> None:
     decision = accept(SAME_PARTY, ANN, nobody, DEFAULT)
-    assert (decision.state, decision.merged_into, decision.waiting) == (State.MERGED, 7, Waiting.REMOVE)
+    assert (decision.state, decision.merged_into, decision.waiting) == (State.MERGED, 7, Waiting.DONE)
     assert decision.merged_under == ANN.key
 
 
@@ -110,7 +110,7 @@ def test_an_accepted_existing_one_is_delivered_as_it_is() -> None:
     assert (decision.state, decision.claim, decision.waiting) == (
         State.DELIVERED,
         None,
-        Waiting.REMOVE,
+        Waiting.DONE,
     )
 
 
@@ -166,7 +166,7 @@ def test_a_dropped_record_keeps_a_name_only_where_trakor_may_have_it(
     gives_back: bool,  # noqa: FBT001
 ) -> None:
     decision = drop(known)
-    assert (decision.state, decision.waiting) == (State.DROPPED, Waiting.REMOVE)
+    assert (decision.state, decision.waiting) == (State.DROPPED, Waiting.DONE)
     assert decision.release is gives_back
 
 

@@ -118,7 +118,7 @@ def with_webhooks(settings: Settings) -> Settings:
 def test_without_a_token_nothing_is_received_and_nothing_said_to_be_kept(settings: Settings) -> None:
     text = markdown(disclose(settings, ("default",)))
     assert "no webhooks are received" in text
-    assert "contact.graphql" not in text
+    assert "a list does not show any more is then asked for by its id" in text
     assert "ticket" not in text
     assert "of each webhook" not in text
 
@@ -137,7 +137,10 @@ def test_with_webhooks_it_says_what_is_received_what_is_read_then_and_how_long_i
         "ticket.ticketClientTypes.idContact",
     )
     text = markdown(statement)
-    assert "One by its id, after a webhook, with `contact.graphql`:\nno other fields." in text
+    assert (
+        "One by its id, after a webhook or if the list misses it, with `contact.graphql`:\nno other fields."
+        in text
+    )
     assert all(f"- `{field}`" in text for field in flow.webhooks.fields_of_deals)
     assert "what became of it; for at most 400 days" in text
     assert CANARY not in text

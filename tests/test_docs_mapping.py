@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from graphql import build_schema, graphql_sync
 
+from books import KEEPING
 from bridge.decision import decide
 from bridge.ledger.care import back_up
 from bridge.ledger.engine import writing
@@ -130,7 +131,7 @@ def served(query: ListQuery, stream: Stream, records: tuple[dict[str, Any], ...]
 def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A ledger with its tables and nothing in them, made once."""
     path = tmp_path_factory.mktemp("empty") / "ledger.db"
-    prepare(path)
+    prepare(path, KEEPING)
     return path
 
 

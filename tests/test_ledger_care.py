@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from books import KEEPING
 from bridge.errors import LedgerError
 from bridge.ledger import care
 from bridge.ledger.engine import writing
@@ -28,7 +29,7 @@ RECORD = "INSERT INTO records (feed, source_id, state, read_at, since_at) VALUES
 def ledger(tmp_path: Path) -> Path:
     """An empty ledger of this version."""
     path = tmp_path / "ledger.db"
-    prepare(path)
+    prepare(path, KEEPING)
     return path
 
 

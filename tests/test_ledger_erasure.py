@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from books import Book
+    from books import KEEPING, Book
 
 CANARY = "canary.of.a.client@example.com"
 
@@ -53,7 +53,7 @@ def _bytes(path: Path) -> bytes:
 async def test_without_any_further_work_the_files_forget_what_was_delivered(tmp_path: Path) -> None:
     """The owner empties the log by itself: nobody has to close the ledger, or to send anything more."""
     path = tmp_path / "ledger.db"
-    prepare(path)
+    prepare(path, KEEPING)
     ledger = Ledger(path, truncate_every=0.2)
     try:
         await ledger.call(_keep)

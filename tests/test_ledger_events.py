@@ -8,12 +8,12 @@ import pytest
 
 from books import empty_ledger
 from bridge.errors import UserError
+from bridge.ledger import due_events as looking
 from bridge.ledger import events
+from bridge.ledger.due_events import EventGroup, due_events
 from bridge.ledger.engine import Ledger, writing
 from bridge.ledger.events import (
-    EventGroup,
     WebhookNumbers,
-    due_events,
     finish_events,
     keep_events,
     listing_of_events,
@@ -122,7 +122,7 @@ def test_a_burst_for_few_records_costs_one_read_of_each(
     ledger: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where more wait than one look goes through: what is behind is taken along."""
-    monkeypatch.setattr(events, "LOOKED_AT", 20)
+    monkeypatch.setattr(looking, "LOOKED_AT", 20)
     keep_events(ledger, [came(10 + n, f"c{n % 5}") for n in range(36)])
     found = due_events(ledger, "a", before=1000, now=2000, limit=100)
     assert {number for group in found.groups for number in group.numbers} == set(range(1, 37))
@@ -132,7 +132,7 @@ def test_a_burst_for_few_records_costs_one_read_of_each(
 
 def test_whatever_waits_is_worked_off_in_the_end(ledger: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     """However much more waits than one look goes through: each look finds something, until nothing waits."""
-    monkeypatch.setattr(events, "LOOKED_AT", 10)
+    monkeypatch.setattr(looking, "LOOKED_AT", 10)
     keep_events(ledger, [came(10 + n, f"c{n % 17}") for n in range(100)])
     looks = 0
     while (found := due_events(ledger, "a", before=1000, now=2000, limit=7)).groups:

@@ -42,6 +42,7 @@ TAKES_IT = """
 import sys, time
 from pathlib import Path
 from bridge.ledger.opening import take_over
+from books import KEEPING
 with take_over(Path(sys.argv[1]), "backfill"):
     print("taken", flush=True)
     sys.stdin.read()
@@ -89,7 +90,7 @@ def test_a_ledgers_path_may_have_any_characters(tmp_path: Path, name: str) -> No
 
 def test_settings_that_only_take_effect_when_a_file_is_made_are_made(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
-    prepare(path)
+    prepare(path, KEEPING)
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA auto_vacuum").fetchone() == (2,)
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
@@ -99,7 +100,7 @@ def test_an_empty_file_is_no_ledger_yet(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     path.touch()
     assert revision(path) is None
-    prepare(path)
+    prepare(path, KEEPING)
     assert revision(path) == HEAD
 
 
@@ -108,7 +109,7 @@ def test_an_empty_file_is_no_ledger_yet(tmp_path: Path) -> None:
 
 def test_a_newer_ledger_is_refused_and_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
-    prepare(path)
+    prepare(path, KEEPING)
     set_revision(path, "9999")
     before = path.read_bytes()
     for use in (prepare, require_current):
@@ -144,7 +145,7 @@ def test_another_programs_database_is_refused_and_left_alone(tmp_path: Path) -> 
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("CREATE TABLE recipes (name TEXT)")
     with pytest.raises(LedgerError, match="cannot be read as a ledger"):
-        prepare(path)
+        prepare(path, KEEPING)
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("SELECT name FROM sqlite_master").fetchall() == [("recipes",)]
 
@@ -173,7 +174,7 @@ def test_a_reader_makes_no_ledger(tmp_path: Path) -> None:
 def test_another_key_is_refused(tmp_path: Path) -> None:
     """With it every record would look changed, and every name free."""
     path = tmp_path / "ledger.db"
-    prepare(path)
+    prepare(path, KEEPING)
     with writing(path) as connection:
         prove_key(connection, KEY)
     with writing(path) as connection:

@@ -8,10 +8,9 @@ import pytest
 from sqlalchemy import select
 
 from bridge.ledger import queue
-from bridge.ledger.absence import mark_gone
+from bridge.ledger.absence import mark_gone_by_id
 from bridge.ledger.queue import Waits
 from bridge.ledger.schema import claims
-from bridge.ledger.sweeps import begin_sweep
 from bridge.records import Later, Silence
 from builders import answered, draft, later, not_taken
 
@@ -154,9 +153,11 @@ def test_one_that_was_rejected_for_its_silence_waits_all_the_same(book: Book) ->
 def test_what_is_gone_is_sent_once_more_where_trakor_may_have_it(book: Book) -> None:
     ann, bo = in_flight(book, "Ann", "Bo")
     book.settle(silent(book, ann), later(bo, begun=False))
-    sweep = book.write(lambda connection: begin_sweep(connection, book.feed, "q", restart=True, now=30))
+    read_at = book.now + 1
     book.write(
-        lambda connection: mark_gone(connection, book.feed, sweep.number, book.policy, after=0, now=40)
+        lambda connection: mark_gone_by_id(
+            connection, book.feed, ["c1", "c2"], book.policy, read_at=read_at, now=read_at
+        )
     )
     book.now += 3_000
     [again] = claim(book)

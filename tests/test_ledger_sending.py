@@ -12,11 +12,10 @@ from books import Book
 from bridge.decision import decide
 from bridge.errors import UserError
 from bridge.ledger import queue
-from bridge.ledger.absence import mark_gone
+from bridge.ledger.absence import mark_gone_by_id
 from bridge.ledger.engine import writing
 from bridge.ledger.observing import Sight, observe
 from bridge.ledger.schema import claims, feeds, links, records, spaces, waiting
-from bridge.ledger.sweeps import begin_sweep
 from bridge.ledger.writes import NOTED, TO_SEND
 from bridge.records import Policy, Stream
 from builders import answered, draft, filtered, later, nobody, not_taken, of
@@ -304,9 +303,8 @@ def test_a_refused_record_that_changed_under_way_is_sent_as_it_is_now(book: Book
 def test_a_record_that_is_gone_by_the_time_it_is_refused_claims_no_other_name(book: Book) -> None:
     [work] = in_flight(book, "Ann")
     book.see(draft("Bo", at=20))
-    sweep = book.write(lambda connection: begin_sweep(connection, book.feed, "q", restart=True, now=30))
     book.write(
-        lambda connection: mark_gone(connection, book.feed, sweep.number, book.policy, after=0, now=40)
+        lambda connection: mark_gone_by_id(connection, book.feed, ["c1"], book.policy, read_at=30, now=40)
     )
     book.settle(not_taken(work))
     assert (book.stands(), book.shown().marks) == ("rejected: refused-by-trakor", ("gone",))

@@ -216,7 +216,7 @@ def swept(book: Book, at: int, *, complete: bool = True, problem: str = "", miss
         lambda connection: end_sweep(connection, begun, complete=complete, now=at + 1000, problem=problem)
     )
     if missing:
-        book.write(lambda connection: note_missing(connection, begun, missing))
+        book.write(lambda connection: note_missing(connection, begun.number, missing))
 
 
 def test_a_feed_without_a_sweep_has_come_nowhere(book: Book) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from alembic import command
 
+from books import KEEPING
 from bridge.ledger.engine import reading, writing
 from bridge.ledger.opening import _alembic, prepare, revision
 from bridge.ledger.reading import last_sweeps, states
@@ -68,7 +69,7 @@ def counted(path: Path) -> dict[int, dict[tuple[str, str, bool, bool], int]]:
 
 def test_an_older_ledger_is_migrated_with_its_records_and_a_copy_is_kept(older: Path) -> None:
     before = counted(older)
-    prepare(older)
+    prepare(older, KEEPING)
     assert revision(older) == HEAD
     assert counted(older) == before
     [copy] = older.parent.glob("ledger.before-0001-*.db")
@@ -77,7 +78,7 @@ def test_an_older_ledger_is_migrated_with_its_records_and_a_copy_is_kept(older: 
 
 
 def test_what_is_there_already_is_counted(older: Path) -> None:
-    prepare(older)
+    prepare(older, KEEPING)
     with reading(older) as connection:
         assert states(connection) == counted(older)
         assert sum(sum(kinds.values()) for kinds in states(connection).values()) == 6
@@ -85,7 +86,7 @@ def test_what_is_there_already_is_counted(older: Path) -> None:
 
 def test_older_sweeps_say_what_is_known_of_them(older: Path) -> None:
     """How many records the newest saw; and that one that ended and is not complete had some problem."""
-    prepare(older)
+    prepare(older, KEEPING)
     with reading(older) as connection:
         last = last_sweeps(connection)
     assert {feed: (one.read, one.complete, bool(one.problem)) for feed, one in last.items()} == {
@@ -97,7 +98,7 @@ def test_older_sweeps_say_what_is_known_of_them(older: Path) -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_the_numbers_are_those_that_counting_gives_whatever_is_written(older: Path, seed: int) -> None:
     """Also what another program writes: the database itself keeps them."""
-    prepare(older)
+    prepare(older, KEEPING)
     chance = random.Random(seed)  # noqa: S311 - a sequence that can be repeated
     with closing(sqlite3.connect(older)) as driver:
         driver.execute("PRAGMA foreign_keys = ON")

@@ -253,6 +253,8 @@ def test_defaults_are_those_of_the_public_interface(tmp_path: Path) -> None:
     assert source.url == "https://app.salestrekker.com/graphql"
     assert (source.max_in_flight, source.requests_per_minute) == (4, 120)
     assert (source.timeout, source.renew_before) == (30.0, 2 * 86400.0)
+    assert (source.retry_first, source.retry_max) == (1.0, 60.0)
+    assert (source.probe_first, source.probe_max) == (30.0, 900.0)
     assert (trakor.max_in_flight, trakor.requests_per_second, trakor.timeout) == (16, 0.0, 30.0)
     assert (trakor.retry_first, trakor.retry_max) == (1.0, 300.0)
     assert (trakor.probe_first, trakor.probe_max) == (30.0, 900.0)
@@ -549,6 +551,8 @@ def test_one_trakor_organisation_takes_two_connections_only_in_one_scope(
         ('[contacts]\non_rename = "merge"', "contacts.on_rename", "must be one of 'hold' or 'create'"),
         ("[contacts]\npage_size = 1001", "contacts.page_size", "must be at most 1000"),
         ('[contacts]\nlist_query = "../x.graphql"', "contacts.list_query", "without a folder"),
+        ('[contacts]\none_query = "../x.graphql"', "contacts.one_query", "without a folder"),
+        ('[contacts]\nlist_query = ""', "contacts.list_query", "must be a file name"),
         ("[contacts]\nwhere = false", "contacts.where", "must be text in quotes"),
         ('[contacts.map]\nid = ""', "contacts.map.id", "must not be empty"),
         ("[contacts]\nmap = 5", "contacts.map", "must be a table"),

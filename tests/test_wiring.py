@@ -29,12 +29,12 @@ api_key = "sk_live_x"
 
 
 def plan(
-    folder: Path, streams: Collection[Stream] = tuple(Stream), *, by_id: bool = True, more: str = ""
+    folder: Path, streams: Collection[Stream] = tuple(Stream), *, deals: bool = True, more: str = ""
 ) -> Plan:
     file = folder / "config.toml"
     file.write_text(PAIR + more)
     loaded = settings.load(file, {})
-    return plan_of(loaded, loaded.connections["default"], streams, Hasher(b"k" * 32), by_id=by_id)
+    return plan_of(loaded, loaded.connections["default"], streams, Hasher(b"k" * 32), deals=deals)
 
 
 def put(folder: Path, name: str, text: str) -> None:
@@ -94,14 +94,19 @@ def test_a_field_under_another_name_is_another_field(tmp_path: Path) -> None:
         plan(tmp_path)
 
 
-def test_what_reads_lists_only_does_not_look_at_queries_by_id(tmp_path: Path) -> None:
+def test_what_reads_no_deals_does_not_look_at_their_query(tmp_path: Path) -> None:
     """A backfill goes on working beside a file that it does not use."""
-    put(tmp_path, "contact.graphql", "no query at all {")
     put(tmp_path, "ticket.graphql", "query ($id: ID!) { ticket(id: $id) { id } }")
-    made = plan(tmp_path, by_id=False)
-    assert (made.ones, made.ticket) == ({}, None)
+    assert plan(tmp_path, deals=False).ticket is None
     with pytest.raises(QueryFileError):
         plan(tmp_path)
+
+
+def test_a_stream_without_a_query_by_id_is_read_by_its_list_alone(tmp_path: Path) -> None:
+    """Nor are deals read, which only lead to single contacts."""
+    made = plan(tmp_path, more='[contacts]\none_query = ""\n')
+    assert made.ones.keys() == {Stream.PRODUCTS}
+    assert made.ticket is None
 
 
 # -- when a list is overdue

@@ -262,6 +262,12 @@ def _of_sweep(name: str, stream: StreamStatus, now: int) -> Note | None:
     if not sweep.complete:
         why = f": {sweep.problem.rstrip('.')}" if sweep.problem else ""
         return Note(Tone.ASK, f"The {name} were not all read {age(sweep.ended_at, now)}{why}.")
+    if sweep.missing and stream.reached is not None and stream.reached.narrowed:
+        return Note(
+            Tone.ASK,
+            f"Salestrekker's list of {name} does not show {sweep.missing:,} that are still there: its query"
+            " shows fewer than before. None was marked as gone.",
+        )
     if sweep.missing:
         return Note(
             Tone.ASK,

@@ -205,9 +205,17 @@ def _overdue(
 
 
 def _missing(name: str, stream: Stream, one: StreamStatus) -> Iterator[Condition]:
-    if one.reached is not None and one.reached.missing:
+    if one.reached is None or not one.reached.missing:
+        return
+    missing = f"{one.reached.missing:,}"
+    if one.reached.narrowed:
         text = (
-            f"{one.reached.missing:,} {stream} were missing from Salestrekker's list: more than gone_limit"
-            " allows, so that none was marked gone."
+            f"Salestrekker's list of {stream} does not show {missing} that are still there: its query shows"
+            " fewer than before. None was marked gone."
         )
-        yield Condition(Kind.MISSING, name, stream, text)
+    else:
+        text = (
+            f"{missing} {stream} were missing from Salestrekker's list: more than gone_limit allows, so that"
+            " none was marked gone."
+        )
+    yield Condition(Kind.MISSING, name, stream, text)

@@ -102,7 +102,7 @@ async def backfill(
     """
     hasher = Hasher(ledger_key(settings, make=True))
     plans = [
-        plan_of(settings, settings.connections[name], streams, hasher, by_id=False) for name in connections
+        plan_of(settings, settings.connections[name], streams, hasher, deals=False) for name in connections
     ]
     key = ledger_key(settings, make=False)
     with open_ledger(
@@ -152,7 +152,7 @@ async def rehearse(
     key = rehearsal_key(settings)
     hasher = Hasher(key)
     plans = [
-        plan_of(settings, settings.connections[name], streams, hasher, by_id=False) for name in connections
+        plan_of(settings, settings.connections[name], streams, hasher, deals=False) for name in connections
     ]
     with (
         TemporaryDirectory(prefix="trakor-bridge-") as folder,

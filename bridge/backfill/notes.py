@@ -85,7 +85,18 @@ def reading_problems(
 def sweep_warnings(swept: Mapping[Stream, Swept]) -> Iterator[str]:
     """What is suspicious of lists that were read."""
     for stream, one in swept.items():
-        if one.missing:
+        if one.unsure:
+            yield (
+                f"{one.unsure} {stream} are not in Salestrekker's list, and could not be read by their ids: "
+                "none of these is marked gone. The next run looks again"
+            )
+        if one.narrowed:
+            yield (
+                f"Salestrekker's list of {stream} does not show {one.missing} that are still there: its "
+                "query shows fewer than before, so none is marked gone. They are not looked for again "
+                "until the query changes"
+            )
+        elif one.missing:
             yield (
                 f"Salestrekker's list of {stream} lacks {one.missing} that it had before: more than "
                 "[schedule] gone_limit allows, so none is marked gone. Is the query, or the log-in's "

@@ -151,8 +151,9 @@ class _ConnectionCheck:
         for stream in self._streams:
             settings = self._connection.stream(stream)
             yield f"{stream}.list_query", settings.list_query, True
-            yield f"{stream}.one_query", settings.one_query, False
-        if Stream.CONTACTS in self._streams:
+            if settings.one_query:
+                yield f"{stream}.one_query", settings.one_query, False
+        if Stream.CONTACTS in self._streams and self._connection.contacts.one_query:
             yield "contacts.ticket_query", TICKET, False
 
     def _untried(self, needed: str, after: Iterable[str] = ()) -> Iterator[Check]:

@@ -164,11 +164,20 @@ def _as_json(event: Event) -> dict[str, Any]:
         "action": event.action,
         "id": event.source_id or None,
         "received_at": iso(event.received_at),
+        "status": "waiting" if event.done_at is None else "done",
         "done_at": None if event.done_at is None else iso(event.done_at),
         "outcome": event.outcome or None,
         "problem": event.problem or None,
         "body": event.body,
+        "tries": event.tries,
+        "next_try_at": iso(event.next_try_at) if _is_tried_again(event) else None,
+        "waits_for": event.waits_for or None,
     }
+
+
+def _is_tried_again(event: Event) -> bool:
+    """Whether its record could not be read, and is read again."""
+    return event.done_at is None and bool(event.next_try_at)
 
 
 def _show(events: Sequence[Event]) -> None:
@@ -196,7 +205,18 @@ def _cells(event: Event, now: int, *, several: bool) -> Iterator[str]:
     yield event.action
     yield event.source_id or "-"
     yield age(event.received_at, now)
-    yield "waits" if event.done_at is None else event.problem or event.outcome or "done"
+    yield _what_came_of(event, now)
+
+
+def _what_came_of(event: Event, now: int) -> str:
+    from bridge.status import age  # noqa: PLC0415 - see the package
+
+    if _is_tried_again(event):
+        failed = f"{event.tries} {'read' if event.tries == 1 else 'reads'} failed"
+        return f"waiting: {event.waits_for}; {failed}, next {age(event.next_try_at, now)}"
+    if event.done_at is None:
+        return "waiting"
+    return event.problem or event.outcome or "done"
 
 
 def _replay(

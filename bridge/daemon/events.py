@@ -6,6 +6,8 @@
                                              │ of a deal                    ^             │
                                              └──> its contacts ─────────────┘             v
                                                                          finish: read, gone, not-found
+                                                                         an error at the id: it waits, and
+                                                                         is read again, for up to a day
 
 What fails of one subject (contact, deal or product) rests for a while, and the others go on.
 
@@ -25,22 +27,27 @@ import structlog
 
 from bridge.errors import BridgeError, LedgerError, Refused, Transient
 from bridge.ledger.absence import mark_gone_by_id
-from bridge.ledger.events import due_events, finish_events
-from bridge.pacing import backoff
+from bridge.ledger.due_events import due_events
+from bridge.ledger.events import finish_events, postpone_events
+from bridge.pacing import backoff, probe_wait
 from bridge.records import Stream
+from bridge.salestrekker.server_errors import codes_in
 from bridge.sync import OneListing, refresh
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from bridge.daemon.parts import Parts
     from bridge.daemon.pausing import ReadingPause
-    from bridge.ledger.events import EventGroup
+    from bridge.ledger.due_events import DueEvents, EventGroup
     from bridge.records.webhooks import Subject
     from bridge.sync import Refreshed
 
     Deals: TypeAlias = Mapping[str, tuple[str, ...] | None] | None
     """Deal's id -> its contacts, None for one that is not there; an unreadable one is not in it."""
+
+    Found: TypeAlias = dict[EventGroup, set[str]]
+    """What came of each group: of all its records, in words."""
 
 __all__ = ["Events"]
 
@@ -52,6 +59,9 @@ LONGEST_LOOK: Final = 60.0
 
 NOTHING_TO_READ: Final = "nothing-to-read"
 """The outcome of an event whose stream is not enabled, or whose deal is not there or has no contacts."""
+
+UNREAD: Final = "could not be read: "
+"""How what came of a record begins that could not be read: its event waits. Why follows, in our words."""
 
 AT_ONCE: Final = 100
 """Events that one transaction finishes at most, so that those which arrive never wait long behind it."""
@@ -83,12 +93,18 @@ class Events:
         self._arrived = asyncio.Event()
         self._failures: Counter[Subject] = Counter()
         self._rests: dict[Subject, float] = {}
+        self._quiet = asyncio.Event()
         source = parts.plan.connection.salestrekker
         self._at_once = source.ids_per_request * source.max_in_flight
+        self._first, self._longest = source.retry_first, max(source.retry_first, source.probe_max)
 
     def wake(self) -> None:
         """Say that the ledger has new events."""
         self._arrived.set()
+
+    async def quiet(self) -> None:
+        """Wait until nothing is due: what a webhook is about is read first."""
+        await self._quiet.wait()
 
     async def run(self) -> None:
         """Work off events, for ever."""
@@ -96,25 +112,38 @@ class Events:
         while True:
             await self._pause.opened()
             self._arrived.clear()
-            now = self._parts.clock()
-            before = now - int(self._debounce * 1000)
-            resting = self._resting()
-            due = await self._parts.ledger.call(
-                due_events, self._parts.name, before=before, now=now, limit=self._at_once, without=resting
-            )
+            due = await self._look()
             if not due.groups:
-                await self._until(due.next_at)
+                self._quiet.set()
+                await self._until(due.next_at, due.again_at)
             elif len(due.groups) < self._parts.plan.connection.salestrekker.ids_per_request and not lingered:
                 lingered = True
+                self._quiet.clear()
                 await asyncio.sleep(min(LINGER, self._debounce))
                 continue
             else:
+                self._quiet.clear()
                 await self._work_off(due.groups)
             lingered = False
 
-    async def _until(self, next_at: int | None) -> None:
+    async def _look(self) -> DueEvents:
+        """What is due now."""
+        now = self._parts.clock()
+        return await self._parts.ledger.call(
+            due_events,
+            self._parts.name,
+            before=now - int(self._debounce * 1000),
+            now=now,
+            limit=self._at_once,
+            longest=int(self._longest * 1000),
+            without=self._resting(),
+        )
+
+    async def _until(self, next_at: int | None, again_at: int | None) -> None:
         """Wait for the end of the next record's time or of a rest, or for an event of another one."""
         wait = min([LONGEST_LOOK, *(until - _loop_time() for until in self._rests.values())])
+        if again_at is not None:
+            wait = min(wait, (again_at - self._parts.clock()) / 1000)
         if next_at is not None:  # whatever arrives now is due later than that
             wait = min(wait, (next_at - self._parts.clock()) / 1000 + self._debounce)
             await asyncio.sleep(max(0.0, wait))
@@ -149,8 +178,8 @@ class Events:
             subject=subject,
             problem=str(fault),
         )
-        trakor = self._parts.plan.connection.trakor
-        wait = backoff(self._failures[subject], trakor.probe_first, trakor.probe_max, self._random)
+        source = self._parts.plan.connection.salestrekker
+        wait = backoff(self._failures[subject], source.probe_first, source.probe_max, self._random)
         self._rests[subject] = _loop_time() + wait
 
     async def _read(self, groups: Sequence[EventGroup]) -> dict[Subject, BridgeError]:
@@ -175,9 +204,9 @@ class Events:
                     return {}
                 faults |= {group.subject: fault for group in groups if _ids(group, stream, deals)}
         done = {group: found for group, found in outcomes.items() if group.subject not in faults}
-        await self._finish(done)
-        if done:
-            self._tell(done, began)
+        finished = await self._finish(done)
+        if finished:
+            self._tell(finished, began)
         return faults
 
     async def _is_paused_for(self, fault: BridgeError) -> bool:
@@ -206,14 +235,14 @@ class Events:
         stream: Stream,
         groups: Sequence[EventGroup],
         deals: Deals,
-        outcomes: dict[EventGroup, set[str]],
+        outcomes: Found,
     ) -> None:
         """Read one stream's records, and note for each group what came of it."""
         wanted: defaultdict[str, list[EventGroup]] = defaultdict(list)
         for group in groups:
             for one in _ids(group, stream, deals):
                 wanted[one].append(group)
-        if not wanted or stream not in self._parts.feeds:
+        if not wanted or stream not in self._parts.plan.ones:
             return
         listing, ids = self._listing(stream), list(wanted)
         for at in range(0, len(ids), self._at_once):  # deals can name any number of contacts
@@ -251,14 +280,39 @@ class Events:
                 now=self._parts.clock(),
             )
 
-    async def _finish(self, outcomes: Mapping[EventGroup, Iterable[str]]) -> None:
+    async def _finish(self, outcomes: Found) -> list[EventGroup]:
+        """Note what came of these; where a record could not be read its events wait. Gives the others."""
+        finished = []
         by_outcome: defaultdict[str, list[int]] = defaultdict(list)
         for group, found in outcomes.items():
+            unread = sorted(word.removeprefix(UNREAD) for word in found if word.startswith(UNREAD))
+            if unread:
+                await self._postpone(group, unread[0])
+                continue
+            finished.append(group)
             by_outcome[", ".join(sorted(found)) or NOTHING_TO_READ] += group.numbers
         for outcome, numbers in by_outcome.items():
             for at in range(0, len(numbers), AT_ONCE):
                 some = numbers[at : at + AT_ONCE]
                 await self._parts.ledger.call(finish_events, some, outcome, self._parts.clock())
+        return finished
+
+    async def _postpone(self, group: EventGroup, why: str) -> None:
+        """An error at the id is no read: the events wait for a time that grows, and a day of that is all."""
+        now = self._parts.clock()
+        wait = probe_wait(group.tries, self._first, self._longest, self._random)
+        given_up = await self._parts.ledger.call(
+            postpone_events, group.numbers, why=why, next_at=now + max(1, int(wait * 1000)), now=now
+        )
+        log.warning(
+            "webhook given up" if given_up else "webhook waits to be read",
+            connection=self._parts.name,
+            subject=group.subject,
+            id=group.id,
+            problem=why,
+            tries=group.tries + 1,
+            **({"events": given_up} if given_up else {"next_try_in_seconds": round(wait, 3)}),
+        )
 
 
 def _loop_time() -> float:
@@ -275,12 +329,18 @@ def _ids(group: EventGroup, stream: Stream, deals: Deals) -> tuple[str, ...]:
 def _of_deal(group: EventGroup, deals: Deals) -> set[str]:
     """What came of a group before a record was read for it."""
     unread = group.subject == "deal" and deals is not None and group.id not in deals
-    return {"unreadable"} if unread else set()
+    return {f"{UNREAD}the deal"} if unread else set()
 
 
 def _outcome(one: str, group: EventGroup, refreshed: Refreshed) -> str:
     if one in refreshed.read:
         return "read"
     if one in refreshed.broken:
-        return "unreadable"
+        return f"{UNREAD}{_why(refreshed.broken[one])}"
     return "gone" if group.deleted and group.subject != "deal" else "not-found"
+
+
+def _why(problem: str) -> str:
+    """Why a record could not be read, in words of ours: of the server's only the codes that are known."""
+    codes = codes_in(problem)
+    return f"an error at the record ({', '.join(codes)})" if codes else "an error at the record"

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -27,7 +28,7 @@ from bridge.sync import sweep
 from bridge.wiring.flows import listing_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable, Sequence
     from pathlib import Path
 
     from bridge.daemon.parts import Parts
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
     from bridge.ledger.observing import Observed
     from bridge.ledger.rows import Feed
     from bridge.records import Stream
-    from bridge.sync import Swept
+    from bridge.salestrekker.pages import Ones
+    from bridge.sync import Listing, Swept
 
 __all__ = ["Sweeps"]
 
@@ -44,6 +46,9 @@ MOST_TRIES: Final = 5
 
 LONGEST_LOOK: Final = 60.0
 """Seconds after which the wishes are looked at in any case."""
+
+LONGEST_YIELD: Final = 10.0
+"""Seconds for which looking for what a list did not show lets webhooks go first, before each request."""
 
 log = structlog.get_logger()
 
@@ -55,10 +60,18 @@ class Sweeps:
         parts: The connection's parts.
         pause: Whether reading goes on.
         random: Gives a number of [0, 1).
+        quiet: Waits until no webhook is to be worked off.
     """
 
-    def __init__(self, parts: Parts, pause: ReadingPause, random: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        pause: ReadingPause,
+        random: Callable[[], float],
+        quiet: Callable[[], Awaitable[None]],
+    ) -> None:
         self._parts = parts
+        self._quiet = quiet
         self._pause = pause
         self._random = random
         self._wished = asyncio.Event()
@@ -143,8 +156,8 @@ class Sweeps:
             self._failures = 0
             log.warning("sweep failed", connection=self._parts.name, stream=str(stream), problem=str(fault))
             return True
-        trakor = self._parts.plan.connection.trakor
-        await self._wait(backoff(self._failures, trakor.probe_first, trakor.probe_max, self._random))
+        source = self._parts.plan.connection.salestrekker
+        await self._wait(backoff(self._failures, source.probe_first, source.probe_max, self._random))
         return False
 
     async def _read(self, job: Job, stream: Stream) -> Swept:
@@ -163,13 +176,32 @@ class Sweeps:
                 since=await parts.since(stream, whole=job is Job.RECONCILE),
             )
             swept = await sweep(
-                listing, parts.ledger, run=number, restart=False, clock=parts.clock, on_page=self._on_page
+                self._after_webhooks(listing),
+                parts.ledger,
+                run=number,
+                restart=False,
+                clock=parts.clock,
+                on_page=self._on_page,
             )
             complete = not swept.broken
             return swept
         finally:
             counts = {str(stream): await asyncio.to_thread(_counted, parts.ledger.path, feed, number)}
             await parts.ledger.call(end_run, number, complete=complete, counts=counts, now=parts.clock())
+
+    def _after_webhooks(self, listing: Listing) -> Listing:
+        """The list, whose single records are read when no webhook waits to be, or has waited long enough."""
+        ones = listing.ones
+        if ones is None:
+            return listing
+
+        async def read(ids: Sequence[str]) -> Ones:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LONGEST_YIELD):
+                    await self._quiet()
+            return await ones.read(ids)
+
+        return replace(listing, ones=replace(ones, read=read))
 
     def _on_page(self, _: Swept, seen: Observed) -> None:
         if seen.pending:

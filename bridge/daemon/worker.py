@@ -107,15 +107,15 @@ class Worker:
             ledger,
             connection.name,
             self._client.prove,
-            first=connection.trakor.probe_first,
-            longest=connection.trakor.probe_max,
+            first=connection.salestrekker.probe_first,
+            longest=connection.salestrekker.probe_max,
             clock=clock,
             random=random.random,
         )
         self._parts = parts = Parts(plan, self._client, ledger, feeds, clock, self._sending.wake)
         self._pause = pause
-        self._sweeps = Sweeps(parts, pause, random.random)
         self._events = Events(parts, pause, debounce, random.random)
+        self._sweeps = Sweeps(parts, pause, random.random, self._events.quiet)
         self._token_changed = asyncio.Event()
         self._reads_first = reads_first
 

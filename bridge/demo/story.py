@@ -93,11 +93,13 @@ def _configuration(sandbox: Sandbox, token: str) -> str:
 url = "{sandbox.salestrekker_url}"
 api_key = "{sandbox.options.api_key}"
 requests_per_minute = 60000 # the simulated system answers as fast as it is asked
+probe_first = "500ms" # after a refusal; by default 30 s, which is long for an audience
+probe_max = "1s"
 
 [trakor]
 url = "{sandbox.trakor_url}"
 api_key = "{sandbox.options.trakor_key}"
-probe_first = "500ms" # after a refusal; by default 30 s, which is long for an audience
+probe_first = "500ms"
 probe_max = "1s"
 
 [webhooks]

@@ -22,7 +22,8 @@ class StreamFlow:
         fields_sent: Trakor's field -> the expression that makes it.
         endpoint: Where that goes.
         filter: Which records are taken.
-        query_by_id: The query file that reads one record, after a webhook; empty where none are received.
+        query_by_id: The query file that reads one record, after a webhook or where a list does not show it
+            any more; empty where none does.
         more_fields_by_id: Each field that this one reads and the other does not.
         known_records: How many the ledger knows of now.
         requests_per_sweep: How many requests one reading of the whole list takes for so many.

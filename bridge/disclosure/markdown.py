@@ -56,7 +56,10 @@ def _fields_section(stream: StreamFlow) -> Iterator[str]:
     yield from (f"- `{field}`" for field in stream.fields_read)
     if stream.query_by_id:
         others = ", ".join(f"`{field}`" for field in stream.more_fields_by_id)
-        yield from ("", f"One by its id, after a webhook, with `{stream.query_by_id}`:")
+        yield from (
+            "",
+            f"One by its id, after a webhook or if the list misses it, with `{stream.query_by_id}`:",
+        )
         yield f"the same fields, and {others}." if others else "no other fields."
     yield from ("", f"Sent to Trakor (`{stream.endpoint}`):", "", "| field | made of |", "| --- | --- |")
     yield from (f"| `{field}` | `{_cell(text)}` |" for field, text in stream.fields_sent.items())
@@ -76,6 +79,8 @@ def _method(flow: ConnectionFlow) -> Iterator[str]:
             f"requests for the {stream.known_records:,} {stream.stream} that are known now, so "
             f"{stream.requests_per_day_by_schedule:,} a day"
         )
+    if any(stream.query_by_id for stream in flow.streams):
+        yield "- what a list does not show any more is then asked for by its id, many in one request"
 
 
 def _of_webhooks(webhooks: WebhookFlow | None) -> Iterator[str]:

@@ -150,7 +150,7 @@ def _stream_flow(settings: Settings, connection: Connection, stream: Stream, rec
     expressions = {**DEFAULTS[stream], **of_stream.map}
     requests = math.ceil(records / of_stream.page_size) + ENDING_PAGES
     sweeps = per_day(timing) + per_day(schedule.reconcile)
-    query_by_id = of_stream.one_query if connection.webhook_tokens else ""
+    query_by_id = of_stream.one_query
     return StreamFlow(
         stream=str(stream),
         query=of_stream.list_query,

@@ -3,56 +3,47 @@
 ::
 
     keep_events ──> waiting ──due_events──> EventGroup, one for each record ──read by id──> finish_events
-                       ^                                                                        │
-                       └────────────────────────── replay_event <──────────────── done <────────┘
+                     ^   ^                                                     │ error          │
+                     │   └── at growing intervals, for a day <── postpone_events                │
+                     └──────────────────────────── replay_event <──────────────── done <────────┘
 
-An event is a hint that something may have changed, so all that wait for one record are one. What cannot be
-understood is kept as done, flagged, with what was sent: nobody can work it off but a person.
+An event is a hint that something may have changed, so all that wait for one record are one; which are due,
+``due_events.py`` tells. What cannot be understood is kept as done, flagged, with what was sent: nobody can
+work it off but a person.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, case, delete, insert, select, update
 
 from bridge.errors import UserError
 from bridge.ledger.arrivals import WebhookNumbers, count_arrivals, webhook_numbers
 from bridge.ledger.bulk import run_for_all
 from bridge.ledger.rows import among
 from bridge.ledger.schema import events
-from bridge.records import Action
 from bridge.records.webhooks import UNREADABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Sequence
 
     from sqlalchemy import Connection, Row
 
     from bridge.records import Received
-    from bridge.records.webhooks import Subject
-
-    Waiting: TypeAlias = Row[int, str, str, int]
-    About: TypeAlias = tuple[Subject, str]
 
 __all__ = [
-    "DueEvents",
     "Event",
-    "EventGroup",
     "WebhookNumbers",
-    "due_events",
     "finish_events",
     "keep_events",
     "listing_of_events",
+    "postpone_events",
     "prune_events",
     "replay_event",
     "webhook_numbers",
 ]
-
-LOOKED_AT: Final = 500
-"""Waiting events that one look goes through at most, the oldest: however many wait, a look is short. The
-next webhook waits for it to end."""
 
 AT_ONCE: Final = 500
 """Events that one transaction finishes or deletes."""
@@ -60,8 +51,11 @@ AT_ONCE: Final = 500
 LONGEST_ACTION: Final = 64
 """Characters that are kept of an action that is none of ours."""
 
-SUBJECT_OF: Final = {str(action): action.subject for action in Action}
-DELETING: Final = frozenset(str(action) for action in Action if action.deletes)
+READABLE_FOR: Final = 24 * 60 * 60 * 1000
+"""Milliseconds from the first read that failed, for which an event waits to be read after all."""
+
+GIVEN_UP: Final = "unreadable"
+"""The outcome of an event whose record could not be read for all that time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +72,10 @@ class Event:
         outcome: What came of it.
         problem: ``unknown-action``, ``unreadable``, or empty.
         body: What was sent, only where it could not be understood.
+        tries: How often its record could not be read.
+        failing_since: When that happened first; 0 where it never did.
+        next_try_at: When it is read again, if it waits for that; else 0.
+        waits_for: Why it could not be read, last of all; no word of a remote system's.
     """
 
     number: int
@@ -89,67 +87,56 @@ class Event:
     outcome: str
     problem: str
     body: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class EventGroup:
-    """All events that wait for one record.
-
-    Attributes:
-        subject: ``contact``, ``deal`` or ``product``.
-        id: Salestrekker's id of it.
-        numbers: The ledger's numbers of the events, in the order in which they came.
-        deleted: One of them says that it is not there any more.
-        first_at: When the first of them came.
-    """
-
-    subject: Subject
-    id: str
-    numbers: tuple[int, ...]
-    deleted: bool
-    first_at: int
-
-
-@dataclass(frozen=True, slots=True)
-class DueEvents:
-    """What a look for events to work off came to.
-
-    Attributes:
-        groups: Those that are due, the oldest first.
-        next_at: When the first event of the oldest group not among them came; None where none is left.
-    """
-
-    groups: list[EventGroup]
-    next_at: int | None
+    tries: int = 0
+    failing_since: int = 0
+    next_try_at: int = 0
+    waits_for: str = ""
 
 
 # Statements are made once: to build one costs ten times as much as to run it for one row.
 
 _KEEP = insert(events)
-_WAITING = (events.c.connection == bindparam("of_connection"), events.c.done_at.is_(None))
-_COLUMNS = (events.c.number, events.c.action, events.c.source_id, events.c.received_at)
-_OLDEST = (
-    select(*_COLUMNS)
-    .where(*_WAITING, ~among(events.c.action, "but"))
-    .order_by(events.c.number)
-    .limit(bindparam("most"))
-)
-_OF_THESE = (
-    select(*_COLUMNS)
-    .where(*_WAITING, among(events.c.source_id, "ids"), events.c.number > bindparam("after"))
-    .order_by(events.c.number)
-    .limit(bindparam("most"))
-)
 _FINISH = (
     update(events)
     .where(among(events.c.number, "numbers"), events.c.done_at.is_(None))
     .values(done_at=bindparam("at"), outcome=bindparam("came_to"))
 )
+_GIVE_UP = (
+    update(events)
+    .where(
+        among(events.c.number, "numbers"),
+        events.c.done_at.is_(None),
+        events.c.failing_since.between(1, bindparam("before")),
+    )
+    .values(done_at=bindparam("at"), outcome=GIVEN_UP, tries=events.c.tries + 1)
+)
+_POSTPONE = (
+    update(events)
+    .where(among(events.c.number, "numbers"), events.c.done_at.is_(None))
+    .values(
+        tries=events.c.tries + 1,
+        # Nothing failed first at a time to come: the clock was set back since.
+        failing_since=case(
+            (events.c.failing_since.between(1, bindparam("at")), events.c.failing_since),
+            else_=bindparam("at"),
+        ),
+        next_try_at=bindparam("next_at"),
+        waits_for=bindparam("why"),
+    )
+)
 _FIND = select(events).where(events.c.number == bindparam("of_number"))
 _REPLAY = (
     update(events)
     .where(events.c.number == bindparam("of_number"))
-    .values(done_at=None, outcome="", received_at=bindparam("at"))
+    .values(
+        done_at=None,
+        outcome="",
+        received_at=bindparam("at"),
+        tries=0,
+        failing_since=0,
+        next_try_at=0,
+        waits_for="",
+    )
 )
 _OLD = (
     select(events.c.number)
@@ -192,79 +179,6 @@ def keep_events(connection: Connection, received: Sequence[Received]) -> None:
     count_arrivals(connection, received)
 
 
-def due_events(
-    connection: Connection,
-    name: str,
-    *,
-    before: int,
-    now: int,
-    limit: int,
-    without: Collection[Subject] = (),
-) -> DueEvents:
-    """What is to be worked off: for each record all that wait for it, the longest waiting record first.
-
-    Args:
-        connection: Inside any transaction.
-        name: The connection's name.
-        before: A record is due when its first event came then or earlier, or lies ahead of ``now``: the
-            clock was set back.
-        now: The time.
-        limit: How many records at most.
-        without: Subjects that are left out, as if nothing waited for them.
-    """
-    but = [str(action) for action in Action if action.subject in without]
-    oldest = connection.execute(_OLDEST, {"of_connection": name, "most": LOOKED_AT, "but": but}).all()
-    due: dict[About, list[Waiting]] = {}
-    later = [oldest[-1].received_at] if len(oldest) == LOOKED_AT else []  # nobody knows what is behind it
-    for about, found in _grouped(oldest).items():
-        first_at = _first(found)
-        if len(due) < limit and not before < first_at <= now:
-            due[about] = found
-        else:
-            later.append(first_at)
-    return DueEvents(_groups(connection, name, due, oldest), min(*later, now) if later else None)
-
-
-def _first(found: Iterable[Waiting]) -> int:
-    """When the first one came; one that is replayed came just now."""
-    return int(min(one.received_at for one in found))
-
-
-def _grouped(
-    found: Sequence[Waiting],
-) -> dict[About, list[Waiting]]:
-    """Events by what they are about, in the order in which the first of each came."""
-    groups: dict[About, list[Waiting]] = {}
-    for one in found:
-        groups.setdefault((SUBJECT_OF[one.action], one.source_id), []).append(one)
-    return groups
-
-
-def _groups(
-    connection: Connection,
-    name: str,
-    due: dict[About, list[Waiting]],
-    oldest: Sequence[Waiting],
-) -> list[EventGroup]:
-    """The groups, with what waits for their records beyond the oldest events that were looked at."""
-    if due and len(oldest) == LOOKED_AT:
-        asked = {"ids": [of for _, of in due], "after": oldest[-1].number}
-        later = connection.execute(_OF_THESE, {"of_connection": name, "most": LOOKED_AT, **asked})
-        for about, found in _grouped(later.all()).items():
-            if about in due:
-                due[about] += found
-    return [
-        EventGroup(
-            subject,
-            of,
-            tuple(one.number for one in found),
-            any(one.action in DELETING for one in found),
-            _first(found),
-        )
-        for (subject, of), found in due.items()
-    ]
-
-
 def finish_events(connection: Connection, numbers: Sequence[int], outcome: str, now: int) -> None:
     """Events were worked off; one that is done already stays as it is.
 
@@ -275,6 +189,27 @@ def finish_events(connection: Connection, numbers: Sequence[int], outcome: str, 
         now: The time to note.
     """
     connection.execute(_FINISH, {"numbers": list(numbers), "came_to": outcome, "at": now})
+
+
+def postpone_events(
+    connection: Connection, numbers: Sequence[int], *, why: str, next_at: int, now: int
+) -> int:
+    """The record of these could not be read: they wait until then, or are given up after a day of that.
+
+    Args:
+        connection: Inside a writing transaction.
+        numbers: The ledger's numbers of them.
+        why: In words of ours: no personal data, nothing that a remote system said.
+        next_at: When it is read again, milliseconds since the epoch.
+        now: The time.
+
+    Returns:
+        How many were given up.
+    """
+    these = {"numbers": list(numbers), "at": now}
+    given_up = connection.execute(_GIVE_UP, {**these, "before": now - READABLE_FOR}).rowcount
+    connection.execute(_POSTPONE, {**these, "next_at": next_at, "why": why})
+    return given_up
 
 
 def listing_of_events(

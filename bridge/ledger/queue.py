@@ -376,7 +376,7 @@ def end_claims(connection: Connection, feed: Feed, outcomes: Sequence[Outcome]) 
     later = [_put_back(one) for one in outcomes if isinstance(one, Later)]
     if later:
         run_for_all(connection, _LATER, later)
-    # An answered claim says so itself, and is never sent again.
+    # What was answered is ended with its answer (``Writes.answer``).
     ended = [_ended(feed, one) for one in outcomes if one.work.key and not isinstance(one, Answered)]
     if ended:
         run_for_all(connection, _END_CLAIM, ended)

@@ -117,6 +117,7 @@ records = Table(
     Column("read_at", BigInteger, nullable=False),
     Column("since_at", BigInteger, nullable=False),
     Column("sweep", Integer, nullable=False, server_default="0"),
+    Column("missed", Integer, nullable=False, server_default="0"),
     Column("run", Integer, nullable=False, server_default="0"),
     Column("answered_run", Integer, nullable=False, server_default="0"),
     Column("turn", Integer, nullable=False, server_default="0"),
@@ -330,6 +331,8 @@ sweeps = Table(
     Column("read", Integer, nullable=False, server_default="0"),
     Column("gone", Integer, nullable=False, server_default="0"),
     Column("missing", Integer, nullable=False, server_default="0"),
+    Column("narrowed", Integer, nullable=False, server_default="0"),
+    Column("list_query", Text, nullable=False, server_default=""),
     Column("problem", Text, nullable=False, server_default=""),
     comment="Each reading of a whole list, and how far it is. A checkpoint belongs to one query text.",
 )
@@ -347,14 +350,25 @@ events = Table(
     Column("outcome", Text, nullable=False, server_default=""),
     Column("body", Text),
     Column("problem", Text, nullable=False, server_default=""),
+    Column("tries", Integer, nullable=False, server_default="0"),
+    Column("failing_since", BigInteger, nullable=False, server_default="0"),
+    Column("next_try_at", BigInteger, nullable=False, server_default="0"),
+    Column("waits_for", Text, nullable=False, server_default=""),
     comment="Webhooks received. A body is kept only where no id could be read from it.",
 )
 Index(
     "events_waiting",
     events.c.connection,
     events.c.number,
-    sqlite_where=text("done_at IS NULL"),
-    postgresql_where=text("done_at IS NULL"),
+    sqlite_where=text("done_at IS NULL AND next_try_at = 0"),
+    postgresql_where=text("done_at IS NULL AND next_try_at = 0"),
+)
+Index(
+    "events_retried",
+    events.c.connection,
+    events.c.next_try_at,
+    sqlite_where=text("done_at IS NULL AND next_try_at > 0"),
+    postgresql_where=text("done_at IS NULL AND next_try_at > 0"),
 )
 Index(
     "events_waiting_of",

@@ -178,7 +178,8 @@ class _Settling:
     def _link(self, outcome: Answered, row: LedgerRow, verdict: Decision) -> None:
         answer = outcome.answer
         self._linked[answer.trakor_id] = (row.number, verdict.content or {})
-        self.batch.writes.link(row, answer.trakor_id, answer.sku, str(verdict.origin))
+        content = verdict.content or {}
+        self.batch.writes.link(row, answer.trakor_id, answer.sku, str(verdict.origin), content)
 
     def _decide_noted(self, row: LedgerRow) -> None:
         """What changed while the record was unanswered is decided now, as answered."""

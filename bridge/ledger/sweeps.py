@@ -104,7 +104,9 @@ def end_run(
     connection.execute(update(runs).where(runs.c.number == number).values(values))
 
 
-def begin_sweep(connection: Connection, feed: Feed, query: str, *, restart: bool, now: int) -> Sweep:
+def begin_sweep(
+    connection: Connection, feed: Feed, query: str, *, restart: bool, now: int, list_query: str = ""
+) -> Sweep:
     """Begin to read a list, or go on where an interrupted sweep of the same query stopped within a day.
 
     Args:
@@ -113,6 +115,7 @@ def begin_sweep(connection: Connection, feed: Feed, query: str, *, restart: bool
         query: Fingerprint of the query's text and variables: a checkpoint is good for no other.
         restart: Start over in any case.
         now: The time to note.
+        list_query: Fingerprint of the query's text alone: what its list does not show is noted for it.
     """
     last = connection.execute(
         select(sweeps.c.number, sweeps.c.query, sweeps.c.moved_at, sweeps.c.position, sweeps.c.ended_at)
@@ -123,7 +126,13 @@ def begin_sweep(connection: Connection, feed: Feed, query: str, *, restart: bool
     fresh = last is not None and last.ended_at is None and 0 <= now - last.moved_at < CHECKPOINT_LIFE
     if last is not None and fresh and last.query == query and not restart:
         return Sweep(last.number, last.position)
-    values = {"feed": feed.number, "query": query, "began_at": now, "moved_at": now}
+    values = {
+        "feed": feed.number,
+        "query": query,
+        "list_query": list_query,
+        "began_at": now,
+        "moved_at": now,
+    }
     return Sweep(int(connection.scalar(insert(sweeps).values(values).returning(sweeps.c.number))), "")
 
 
@@ -146,9 +155,17 @@ def note_problem(connection: Connection, sweep: Sweep, problem: str) -> None:
     connection.execute(update(sweeps).where(sweeps.c.number == sweep.number).values(problem=problem))
 
 
-def note_missing(connection: Connection, sweep: Sweep, missing: int) -> None:
-    """Say how many records a sweep would have marked gone, had they not been suspiciously many."""
-    connection.execute(update(sweeps).where(sweeps.c.number == sweep.number).values(missing=missing))
+def note_missing(connection: Connection, sweep: int, missing: int, *, narrowed: bool = False) -> None:
+    """Say how many records a sweep would have marked gone, had they not been suspiciously many.
+
+    Args:
+        connection: Inside a writing transaction.
+        sweep: The sweep's number.
+        missing: How many.
+        narrowed: They live: the list does not show them on purpose.
+    """
+    values = {"missing": missing, "narrowed": int(narrowed)}
+    connection.execute(update(sweeps).where(sweeps.c.number == sweep).values(values))
 
 
 def last_good(connection: Connection, feed: Feed) -> int | None:
@@ -168,11 +185,13 @@ class Reached:
         good_at: When the newest one ended that read every record it came to; None before the first.
         missing: How many records the newest complete one no longer found, where these were suspiciously
             many and none was marked gone; else 0.
+        narrowed: These live: the list does not show them on purpose.
     """
 
     first_at: int
     good_at: int | None
     missing: int
+    narrowed: bool = False
 
 
 def reached(connection: Connection) -> dict[int, Reached]:
@@ -182,17 +201,20 @@ def reached(connection: Connection) -> dict[int, Reached]:
     newest = sweeps.c.number.desc()
     first_at = select(sweeps.c.began_at).where(of_feed).order_by(sweeps.c.number).limit(1)
     good_at = select(sweeps.c.ended_at).where(*good).order_by(newest).limit(1)
-    missing = select(sweeps.c.missing).where(of_feed, sweeps.c.complete == 1).order_by(newest).limit(1)
+    complete = (of_feed, sweeps.c.complete == 1)
+    missing = select(sweeps.c.missing).where(*complete).order_by(newest).limit(1)
+    narrowed = select(sweeps.c.narrowed).where(*complete).order_by(newest).limit(1)
     found = connection.execute(
         select(
             feeds.c.number,
             first_at.scalar_subquery().label("first_at"),
             good_at.scalar_subquery().label("good_at"),
             missing.scalar_subquery().label("missing"),
+            narrowed.scalar_subquery().label("narrowed"),
         )
     )
     return {
-        row.number: Reached(row.first_at, row.good_at, row.missing or 0)
+        row.number: Reached(row.first_at, row.good_at, row.missing or 0, bool(row.narrowed))
         for row in found
         if row.first_at is not None
     }

@@ -72,7 +72,7 @@ _CLAIM_RETURNED = upsert(claims).on_conflict_do_nothing()
 _ANSWER = (
     update(claims)
     .where(claims.c.space == bindparam("of_space"), claims.c.key == bindparam("of_key"))
-    .values(answered=1)
+    .values(answered=1, unanswered_at=0, tried="")
 )
 _LINK = upsert(links).on_conflict_do_nothing()
 _CONTENT = (
@@ -123,6 +123,7 @@ class Writes:
         self._returned: list[dict[str, Any]] = []
         self._answered: list[dict[str, Any]] = []
         self._links: list[dict[str, Any]] = []
+        self._linked: dict[str, str] = {}
         self._contents: list[dict[str, Any]] = []
         self._texts: list[dict[str, Any]] = []
         self._moved: list[dict[str, Any]] = []
@@ -176,15 +177,28 @@ class Writes:
         """Trakor answered for a name: whoever holds it keeps it for ever."""
         self._answered.append({"of_space": self._feed.space, "of_key": key})
 
-    def link(self, row: LedgerRow, trakor_id: str, sku: str, origin: str) -> None:
-        """A Trakor record is a record's from now on, unless it is another's already."""
+    def link(self, row: LedgerRow, trakor_id: str, sku: str, origin: str, content: FieldHashes) -> None:
+        """A Trakor record is a record's from now on, unless it is another's already.
+
+        Args:
+            row: The record, with the name that was answered for.
+            trakor_id: Trakor's id.
+            sku: A product's; empty otherwise.
+            origin: How it came to be.
+            content: Field hashes of what Trakor has of it; empty where that is not known.
+        """
         values = {"space": self._feed.space, "trakor_id": trakor_id, "record": row.number, "sku": sku}
-        self._links.append(values | {"at": self._now, "key": row.sent_key, "origin": origin})
+        values |= {"at": self._now, "key": row.sent_key, "origin": origin}
+        sent = naming.encode(content)
+        self._links.append(values | {"sent": sent})
+        self._linked[trakor_id] = sent
 
     def content(self, trakor_id: str, hashes: FieldHashes) -> None:
         """What Trakor really has under an id, as hashes; none where it is not known."""
-        values = {"of_space": self._feed.space, "of_id": trakor_id, "now_sent": naming.encode(hashes)}
-        self._contents.append(values)
+        sent = naming.encode(hashes)
+        if self._linked.get(trakor_id) != sent:  # else it was just linked so
+            values = {"of_space": self._feed.space, "of_id": trakor_id, "now_sent": sent}
+            self._contents.append(values)
 
     def text(self, row: LedgerRow, trakor_id: str, texts: Sequence[str]) -> None:
         """What Trakor has under an id, in words, sealed; kept only where the user wants that."""

@@ -24,7 +24,7 @@ import orjson
 
 from bridge.errors import BridgeError, QueryFileError, Refused, Transient
 from bridge.pacing import retry_after
-from bridge.salestrekker.server_errors import CODES, Kind, describe, dotted, result_of
+from bridge.salestrekker.server_errors import CODES, Kind, describe, dotted, result_of, retry_after_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -142,6 +142,8 @@ def decipher(answer: HttpAnswer, now: float) -> Document | BridgeError:
         return TokenRefused(f"Salestrekker refused the token (HTTP {answer.status})", advice=KEY_ADVICE)
     if _may_pass(answer.status):
         wait = retry_after(answer.header("retry-after"), now)
+        if wait is None and document is not None:
+            wait = result_of(None, document.get("errors")).retry_after
         busy = answer.status == HTTPStatus.TOO_MANY_REQUESTS
         return Transient(f"Salestrekker answered HTTP {answer.status}", retry_after=wait, busy=busy)
     if _is_broken_json(answer):
@@ -161,8 +163,9 @@ def read_list(result: Result, query: ListQuery) -> Listed:
         PoisonedItem: One item brought the whole list down.
         Transient: Anything else that left the list unread.
     """
-    if any(error.kind is Kind.TOKEN for error in result.errors):
-        raise fault_of(result.errors, query.file)
+    urgent = [error for error in result.errors if error.kind in (Kind.TOKEN, Kind.BUSY)]
+    if urgent:
+        raise fault_of(urgent, query.file)
     found, depth = _list_on(query.path, result.data)
     if isinstance(found, list):
         items = [_follow(item, query.path[depth:]) for item in found]
@@ -205,7 +208,10 @@ def read_token(result: Result, refusal: Refused) -> str:
     """
     kinds = {error.kind: error for error in result.errors}
     if Kind.BUSY in kinds or (Kind.FAULT in kinds and kinds[Kind.FAULT].code in CODES[Kind.FAULT]):
-        raise Transient("Salestrekker could not authenticate just now")
+        busy = Kind.BUSY in kinds
+        raise Transient(
+            "Salestrekker could not authenticate just now", retry_after=result.retry_after, busy=busy
+        )
     if Kind.QUERY in kinds:
         raise Refused("The server does not know how Salestrekker authenticates", advice=ADDRESS_ADVICE)
     given = [part.get("token") for part in (result.data or {}).values() if isinstance(part, dict)]
@@ -236,7 +242,7 @@ def fault_of(errors: Sequence[ServerError], file: str) -> BridgeError:
         )
     said = f": {error.said}" if error.said and not error.path else ""
     message = f"{describe(errors)}{said}" if error.path else f"Salestrekker reports an error{said}"
-    return Transient(message, busy=error.kind is Kind.BUSY)
+    return Transient(message, retry_after=retry_after_of(errors), busy=error.kind is Kind.BUSY)
 
 
 def _document(body: bytes) -> Document | None:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final, Self
 import stamina
 
 from bridge.errors import Transient
-from bridge.salestrekker.answers import KEY_ADVICE, Listed, TokenRefused, read_list, read_more
+from bridge.salestrekker.answers import KEY_ADVICE, Listed, TokenRefused, fault_of, read_list, read_more
 from bridge.salestrekker.gate import Gate
 from bridge.salestrekker.login import Credentials, LogIn
 from bridge.salestrekker.ones import combined, contacts_in, read_ones
@@ -214,6 +214,8 @@ class SalestrekkerClient:
             result, _ = await self._exchange(request, token.text)
             if any(error.kind is Kind.TOKEN for error in result.errors):
                 raise TokenRefused("Salestrekker refused the token", advice=KEY_ADVICE)
+            if any(error.kind is Kind.BUSY for error in result.errors):
+                raise fault_of(result.errors, "")
             return result
 
         return send
@@ -387,11 +389,13 @@ class SalestrekkerClient:
         async with self._gate.passing():
             began = self._now()
             try:
-                return await self._transport.post(request, token or None), began
+                result = await self._transport.post(request, token or None)
             except Transient as fault:
-                if fault.retry_after:
-                    self._gate.silence(fault.retry_after)
+                self._gate.silence(fault.retry_after or 0.0)
                 raise
+            # A throttle of GraphQL's own comes with HTTP 200: it is for the whole connection likewise.
+            self._gate.silence(result.retry_after or 0.0)
+            return result, began
 
     def _now(self) -> int:
         return int(self._clock() * 1000)

@@ -13,10 +13,22 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+from bridge.pacing import LONGEST_RETRY_AFTER
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["CODES", "Kind", "Result", "ServerError", "describe", "dotted", "result_of"]
+__all__ = [
+    "CODES",
+    "Kind",
+    "Result",
+    "ServerError",
+    "codes_in",
+    "describe",
+    "dotted",
+    "result_of",
+    "retry_after_of",
+]
 
 
 class Kind(StrEnum):
@@ -50,7 +62,20 @@ CODES: Final[Mapping[Kind, frozenset[str]]] = {
     ),
     Kind.PERMISSION: frozenset({"FORBIDDEN", "ACCESS_DENIED", "PERMISSION_DENIED", "NOT_AUTHORIZED", "403"}),
     Kind.QUERY: frozenset({"GRAPHQL_VALIDATION_FAILED", "GRAPHQL_PARSE_FAILED", "BAD_USER_INPUT"}),
-    Kind.BUSY: frozenset({"RATE_LIMITED", "RATE_LIMIT_EXCEEDED", "TOO_MANY_REQUESTS", "THROTTLED", "429"}),
+    Kind.BUSY: frozenset(
+        {
+            "RATE_LIMIT",
+            "RATE_LIMITED",
+            "RATE_LIMIT_ERROR",
+            "RATE_LIMIT_EXCEEDED",
+            "REQUEST_THROTTLED",
+            "THROTTLED",
+            "THROTTLING",
+            "THROTTLING_ERROR",
+            "TOO_MANY_REQUESTS",
+            "429",
+        }
+    ),
     Kind.FAULT: frozenset(
         {"INTERNAL_SERVER_ERROR", "SERVICE_UNAVAILABLE", "TIMEOUT", "500", "502", "503", "504"}
     ),
@@ -76,7 +101,7 @@ WORDING: Final[tuple[tuple[Kind, re.Pattern[str]], ...]] = (
         ),
     ),
     (Kind.PERMISSION, re.compile(r"forbidden|permission|access denied|not allowed", re.IGNORECASE)),
-    (Kind.BUSY, re.compile(r"too many requests|rate limit", re.IGNORECASE)),
+    (Kind.BUSY, re.compile(r"too many requests|rate limit|throttl", re.IGNORECASE)),
 )
 
 SECRET_OR_PERSONAL: Final = re.compile(
@@ -86,6 +111,19 @@ SECRET_OR_PERSONAL: Final = re.compile(
     r"|(?=[\w-]*\d)[\w-]{16,}"  # a key or an id
 )
 
+WAIT: Final = re.compile(r"\s*(\d{1,15}(?:\.\d{1,6})?)\s*(ms|s)?\s*", re.IGNORECASE)
+"""A wait as a text: a number, with its unit or without."""
+
+WAITS: Final[Mapping[str, float]] = {
+    "retryAfter": 0.0,
+    "retry_after": 0.0,
+    "retryAfterSeconds": 1.0,
+    "retryAfterMs": 0.001,
+}
+"""Where ``extensions`` say how long to wait, and in how many seconds each unit is; 0: they do not say."""
+
+MILLISECONDS_FROM: Final = 1000.0
+"""A wait without a unit is in seconds below this, and in milliseconds from here on."""
 
 MESSAGE_READ: Final = 1000
 """So much of a message is looked at: the patterns above must not be fed megabytes."""
@@ -103,6 +141,7 @@ class ServerError:
         path: Response keys and list indices down to the field that failed; empty for the whole request.
         said: The server's message, scrubbed.
         at: Line and column of the text that was sent, from 1, where the server tells them.
+        retry_after: Seconds that the server asks to be left alone, an hour at most; None where it does not.
     """
 
     kind: Kind
@@ -110,6 +149,7 @@ class ServerError:
     path: tuple[str | int, ...]
     said: str
     at: tuple[int, int] | None = None
+    retry_after: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +158,11 @@ class Result:
 
     data: Mapping[str, object] | None
     errors: tuple[ServerError, ...] = ()
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds that a server with too much to do asks to be left alone; None where it does not."""
+        return retry_after_of(self.errors)
 
 
 def result_of(data: object, errors: object) -> Result:
@@ -134,7 +179,33 @@ def _server_error(error: object) -> ServerError:
         tuple(step for step in raw_path if isinstance(step, str | int)) if isinstance(raw_path, list) else ()
     )
     code = _code(fields)
-    return ServerError(_kind(code, message, path), code, path, _scrubbed(message), _at(fields))
+    kind = _kind(code, message, path)
+    return ServerError(kind, code, path, _scrubbed(message), _at(fields), _wait(fields.get("extensions")))
+
+
+def retry_after_of(errors: Iterable[ServerError]) -> float | None:
+    """The longest wait that errors of the kind BUSY ask for, in seconds; None where none does."""
+    waits = [error.retry_after for error in errors if error.kind is Kind.BUSY and error.retry_after]
+    return max(waits, default=None)
+
+
+def _wait(extensions: object) -> float | None:
+    """How long ``extensions`` ask to be left alone, in seconds: as ``Retry-After`` does with HTTP 429."""
+    if not isinstance(extensions, dict):
+        return None
+    found = (_seconds(extensions.get(key), unit) for key, unit in WAITS.items())
+    return next((seconds for seconds in found if seconds is not None), None)
+
+
+def _seconds(value: object, unit: float) -> float | None:
+    written = WAIT.fullmatch(str(value)) if isinstance(value, str | int | float) else None
+    if written is None or isinstance(value, bool):
+        return None
+    number, suffix = float(written[1]), (written[2] or "").lower()
+    if suffix or not unit:
+        in_milliseconds = suffix == "ms" if suffix else number >= MILLISECONDS_FROM
+        unit = 0.001 if in_milliseconds else 1.0
+    return min(number * unit, LONGEST_RETRY_AFTER)
 
 
 def _at(fields: Mapping[str, object]) -> tuple[int, int] | None:
@@ -184,6 +255,12 @@ def describe(errors: Sequence[ServerError]) -> str:
         f"{dotted(error.path) or 'the record'}{f' ({error.code})' if error.code else ''}" for error in errors
     )
     return f"Salestrekker reports an error at {', '.join(list(places)[:5])}"
+
+
+def codes_in(text: str) -> tuple[str, ...]:
+    """The codes that a description names and that are known here: no other word of it."""
+    known = frozenset[str]().union(*CODES.values())
+    return tuple(dict.fromkeys(code for code in re.findall(r"\((\w+)\)", text) if code in known))
 
 
 def dotted(path: Iterable[str | int]) -> str:

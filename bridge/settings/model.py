@@ -28,6 +28,7 @@ from bridge.settings.values import (
     Expressions,
     FilledText,
     NamedText,
+    OptionalQueryFile,
     QueryFile,
     Text,
     fault,
@@ -90,7 +91,19 @@ class AddressedSection(Section):
         return value
 
 
-class Salestrekker(AddressedSection):
+class _PatientSection(AddressedSection):
+    """A table with waits that grow: none may begin longer than it becomes."""
+
+    @field_validator("retry_max", "probe_max", check_fields=False)
+    @classmethod
+    def _not_before_first(cls, value: float, info: ValidationInfo) -> float:
+        first = str(info.field_name).replace("_max", "_first")
+        if value < info.data.get(first, 0.0):
+            raise fault(f"must not be less than {first}")
+        return value
+
+
+class Salestrekker(_PatientSection):
     """Where records come from; exactly one of an API key and a log-in."""
 
     url: addresses.HttpUrl = "https://app.salestrekker.com/graphql"
@@ -103,6 +116,10 @@ class Salestrekker(AddressedSection):
     ids_per_request: int = Field(default=25, ge=1, le=200)
     timeout: Annotated[Duration, within("100ms", "10m")] = _written("30s")
     renew_before: Annotated[Duration, within("0s", "60d")] = _written("2d")
+    retry_first: Annotated[Duration, within("1ms", "1h")] = _written("1s")
+    retry_max: Annotated[Duration, within("1ms", "1d")] = _written("1m")
+    probe_first: Annotated[Duration, within("1ms", "1h")] = _written("30s")
+    probe_max: Annotated[Duration, within("1ms", "1d")] = _written("15m")
 
     @field_validator("password")
     @classmethod
@@ -119,7 +136,7 @@ class Salestrekker(AddressedSection):
         return value
 
 
-class Trakor(AddressedSection):
+class Trakor(_PatientSection):
     """Where records go."""
 
     url: addresses.BaseUrl
@@ -133,14 +150,6 @@ class Trakor(AddressedSection):
     unanswered_wait: Annotated[Duration, within("0s", "1h")] = _written("150s")
     probe_first: Annotated[Duration, within("1ms", "1h")] = _written("30s")
     probe_max: Annotated[Duration, within("1ms", "1d")] = _written("15m")
-
-    @field_validator("retry_max", "probe_max")
-    @classmethod
-    def _not_before_first(cls, value: float, info: ValidationInfo) -> float:
-        first = str(info.field_name).replace("_max", "_first")
-        if value < info.data.get(first, 0.0):
-            raise fault(f"must not be less than {first}")
-        return value
 
 
 class _Map(Section):
@@ -177,7 +186,7 @@ class StreamSettings(Section):
 
     enabled: bool = True
     list_query: QueryFile
-    one_query: QueryFile
+    one_query: OptionalQueryFile
     page_size: int = Field(default=100, ge=1, le=1000)
     where: Text = "isActive != `false`"
     on_same_name: Literal["qualify", "hold", "merge"] = "qualify"
@@ -206,7 +215,7 @@ class Contacts(StreamSettings):
     """Salestrekker contacts become Trakor parties."""
 
     list_query: QueryFile = "contacts.graphql"
-    one_query: QueryFile = "contact.graphql"
+    one_query: OptionalQueryFile = "contact.graphql"
     expressions: ContactMap = Field(default_factory=ContactMap, alias="map")
 
 
@@ -214,7 +223,7 @@ class Products(StreamSettings):
     """Salestrekker products become Trakor products."""
 
     list_query: QueryFile = "products.graphql"
-    one_query: QueryFile = "product.graphql"
+    one_query: OptionalQueryFile = "product.graphql"
     expressions: ProductMap = Field(default_factory=ProductMap, alias="map")
 
 

@@ -26,6 +26,7 @@ __all__ = [
     "Folder",
     "LedgerKey",
     "NamedText",
+    "OptionalQueryFile",
     "Password",
     "QueryFile",
     "Text",
@@ -120,6 +121,10 @@ def _query_file(value: str) -> str:
     return value
 
 
+def _optional_query_file(value: str) -> str:
+    return value and _query_file(value)
+
+
 def _time_zone(value: str) -> str:
     from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # noqa: PLC0415 - costs, and is seldom asked for
 
@@ -206,6 +211,7 @@ NamedText: TypeAlias = Annotated[str, AfterValidator(_limited(MAX_NAME)), AfterV
 Email: TypeAlias = Annotated[str, AfterValidator(_limited(MAX_NAME)), AfterValidator(_email)]
 Folder: TypeAlias = Annotated[Text, AfterValidator(_folder)]
 QueryFile: TypeAlias = Annotated[str, AfterValidator(_query_file)]
+OptionalQueryFile: TypeAlias = Annotated[str, AfterValidator(_optional_query_file)]
 TimeZone: TypeAlias = Annotated[str, AfterValidator(_limited(MAX_NAME)), AfterValidator(_time_zone)]
 Duration: TypeAlias = Annotated[float, BeforeValidator(parse_duration)]
 ApiKey: TypeAlias = Annotated[SecretStr, AfterValidator(_bare_key)]

@@ -2,9 +2,10 @@
 
 ::
 
-    sweeping.sweep ──page by page──┐
-                                   ├──> drafts_of ──> ledger.observe
-    byid.refresh ──some ids────────┘
+    sweeping.sweep ──page by page───────┐
+        └─ at its end ──> unseen.Search │
+                              │         ├──> drafts.observe_part ──> ledger.observe
+    byid.refresh <── some ids ┘─────────┘
 
 Nothing is sent here.
 """

@@ -5,8 +5,9 @@
     ids ──client.ones──> Ones ──Record──> mapping ──Draft──> ledger.observe (decides, writes)
                            └─ absent, broken: told to the caller, who knows why they were asked for
 
-It belongs to no run and to no sweep: a record that is read here while a sweep goes by is decided on by
-whichever read began later. Absent is not gone: only a webhook that said so, or a complete sweep, proves it.
+After a webhook it belongs to no run and to no sweep: a record that is read here while a sweep goes by is
+decided on by whichever read began later. Absent is not gone: only a webhook that said so, or a complete sweep
+that did not see it either, proves it.
 """
 
 from __future__ import annotations
@@ -39,12 +40,14 @@ class OneListing:
         read: Reads some by their ids.
         mapper: Makes drafts: the one that the stream's sweeps use, so that both make the same.
         policy: What the user chose for this stream.
+        at_once: How many share one request.
     """
 
     feed: Feed
     read: Callable[[Sequence[str]], Awaitable[Ones]]
     mapper: Mapper
     policy: Policy
+    at_once: int = 25
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,12 @@ class Refreshed:
 
 
 async def refresh(
-    listing: OneListing, ledger: Ledger, ids: Sequence[str], *, clock: Callable[[], int]
+    listing: OneListing,
+    ledger: Ledger,
+    ids: Sequence[str],
+    *,
+    clock: Callable[[], int],
+    sight: Sight | None = None,
 ) -> Refreshed:
     """Read records by their ids into the ledger.
 
@@ -76,6 +84,7 @@ async def refresh(
         ledger: The open ledger.
         ids: Which; one that stands in it twice is read once.
         clock: Milliseconds since the epoch.
+        sight: In which run and sweep they are seen; None for none.
 
     Returns:
         What it came to, when it is on disk.
@@ -86,7 +95,7 @@ async def refresh(
     found = await listing.read(ids)
     pending = 0
     for part in _parts(found.records):
-        seen = await observe_part(part, listing, ledger, Sight(), now=clock())
+        seen = await observe_part(part, listing, ledger, sight or Sight(), now=clock())
         pending += seen.pending
     return Refreshed(
         read={record.id for record in found.records},

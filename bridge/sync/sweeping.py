@@ -5,6 +5,7 @@
     client.pages ──Page──> mapping ──Draft──> ledger.observe (decides, writes, moves the checkpoint)
                                                    │
                                                    └──> on_page: something may be pending now
+    the list's end ──> unseen: what the sweep did not see is looked for, and marked where it is gone
 
 Nothing is sent here. A page is on disk before the checkpoint is past it, in the same transaction, so
 a sweep that dies goes on where it was and costs at most one page read again.
@@ -19,10 +20,10 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from bridge.errors import BridgeError, UserError
-from bridge.ledger.absence import absent, mark_gone
 from bridge.ledger.observing import Observed, Sight
-from bridge.ledger.sweeps import begin_sweep, end_sweep, note_missing, note_problem
+from bridge.ledger.sweeps import begin_sweep, end_sweep, note_problem
 from bridge.sync.drafts import ROWS_AT_ONCE, observe_part
+from bridge.sync.unseen import Search
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from bridge.mapping import Mapper
     from bridge.records import Policy
     from bridge.salestrekker.pages import Page
+    from bridge.sync.byid import OneListing
 
 __all__ = ["Listing", "Swept", "sweep"]
 
@@ -57,6 +59,8 @@ class Listing:
         policy: What the user chose for this stream.
         gone_limit: The share of a list beyond which nothing is marked gone.
         whole: The pages are all of the list, not only what has changed since some time.
+        list_query: Fingerprint of the query's text alone.
+        ones: Reads single records by their ids; None where that is not configured.
     """
 
     feed: Feed
@@ -66,6 +70,8 @@ class Listing:
     policy: Policy
     gone_limit: float
     whole: bool = True
+    list_query: str = ""
+    ones: OneListing | None = None
 
 
 @dataclass(slots=True)
@@ -80,8 +86,11 @@ class Swept:
         complete: The whole list was read in one go, from its beginning to its end, and every record of it.
             One gone on with after an interruption is not: what moved or was broken then, it does not know.
         barren: How many pages in a row, until now, brought no record that was new.
-        gone: How many records were marked gone, since the complete list does not hold them.
-        missing: How many would have been, where that was suspiciously much and none was.
+        gone: How many records were marked gone, since they are not in the complete list, nor anywhere else.
+        found: How many the list had missed: they were read by their ids.
+        unsure: How many the list had missed and could not be read by their ids.
+        missing: How many would have been marked, where that was suspiciously much and none was.
+        narrowed: These live: the list does not show them on purpose.
     """
 
     read: int = 0
@@ -91,7 +100,10 @@ class Swept:
     complete: bool = False
     barren: int = 0
     gone: int = 0
+    found: int = 0
+    unsure: int = 0
     missing: int = 0
+    narrowed: bool = False
 
 
 async def sweep(
@@ -122,7 +134,14 @@ async def sweep(
     """
 
     async def attempt(*, restart: bool) -> Swept:
-        begun = await ledger.call(begin_sweep, listing.feed, listing.query, restart=restart, now=clock())
+        begun = await ledger.call(
+            begin_sweep,
+            listing.feed,
+            listing.query,
+            restart=restart,
+            now=clock(),
+            list_query=listing.list_query,
+        )
         return await _walk(listing, ledger, begun, run, clock, on_page)
 
     try:
@@ -151,7 +170,9 @@ async def _walk(
         async with aclosing(listing.pages(begun.position)) as pages:
             async for page in pages:
                 if page.last:
-                    await _end(listing, ledger, begun, clock, swept)
+                    pending = await _end(listing, ledger, begun, run, clock, swept)
+                    if pending:
+                        on_page(swept, Observed(0, pending))
                     break
                 on_page(swept, await _observe_page(page, listing, ledger, begun, run, clock, swept))
             else:  # left before its end, on purpose: nothing to go on with
@@ -169,6 +190,8 @@ async def _walk(
             resumed_at=swept.resumed_at,
             complete=swept.complete,
             gone=swept.gone,
+            found=swept.found,
+            unsure=swept.unsure,
             missing=swept.missing,
             seconds=round((clock() - began_at) / 1000, 3),
         )
@@ -176,34 +199,25 @@ async def _walk(
 
 
 async def _end(
-    listing: Listing, ledger: Ledger, begun: Sweep, clock: Callable[[], int], swept: Swept
-) -> None:
-    """The list is read to its end: where that proves it, what is not in it is gone."""
+    listing: Listing, ledger: Ledger, begun: Sweep, run: int, clock: Callable[[], int], swept: Swept
+) -> int:
+    """The list is read to its end; gives how many are to be sent because of what it did not show.
+
+    If the process dies before that is looked for, nothing is marked, and the next complete sweep does it.
+    """
     swept.complete = listing.whole and not (swept.broken or begun.position)
     problem = f"{swept.broken} could not be read" if swept.broken else ""
     await ledger.call(end_sweep, begun, complete=swept.complete, now=clock(), problem=problem)
-    if swept.complete:
-        await _mark_gone(listing, ledger, begun, clock, swept)
-
-
-async def _mark_gone(
-    listing: Listing, ledger: Ledger, begun: Sweep, clock: Callable[[], int], swept: Swept
-) -> None:
-    """What a complete list does not hold is gone, unless that would be suspiciously much."""
-    missing = await ledger.call(absent, listing.feed, begun.number)
-    if missing.too_many(listing.gone_limit):
-        swept.missing = missing.unseen
-        await ledger.call(note_missing, begun, swept.missing)
-        return
-    last = 0
-    while True:
-        marked = await ledger.call(
-            mark_gone, listing.feed, begun.number, listing.policy, after=last, now=clock()
-        )
-        if not marked:
-            return
-        last = marked[-1]
-        swept.gone += len(marked)
+    if not swept.complete:
+        return 0
+    sight = Sight(run, begun.number)
+    unseen = await Search(
+        listing.feed, listing.policy, listing.ones, ledger, sight, listing.gone_limit, clock
+    ).run()
+    swept.gone, swept.found, swept.unsure = unseen.gone, unseen.found, unseen.unsure
+    swept.missing, swept.narrowed = unseen.missing, unseen.narrowed
+    swept.read += unseen.found
+    return unseen.pending
 
 
 def _expect_news(page: Page, listing: Listing, swept: Swept, *, fresh: int, resumed: bool) -> None:

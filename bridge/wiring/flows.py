@@ -14,16 +14,17 @@ from bridge.salestrekker.documents import query_folders
 from bridge.salestrekker.ones import load_one, load_ticket
 from bridge.salestrekker.queries import load_list
 from bridge.salestrekker.selection import fields_of_a_record
-from bridge.sync import Listing
+from bridge.sync import Listing, OneListing
 from bridge.trakor import TrakorClient
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from bridge.ledger.rows import Feed
     from bridge.naming import Hasher
     from bridge.salestrekker.login import Hold
     from bridge.salestrekker.ones import OneQuery
+    from bridge.salestrekker.pages import Ones
     from bridge.salestrekker.queries import ListQuery
     from bridge.settings import Connection, Settings
 
@@ -44,8 +45,8 @@ class Plan:
         connection: Its settings.
         queries: Give each stream's list.
         mappers: Make drafts of each stream's records, however they are read.
-        ones: Give a record of each stream by its id; empty where that is not wanted.
-        ticket: Tells whose contacts a deal is about; None without contacts, and likewise.
+        ones: Give a record of each stream by its id; without those for which that is not configured.
+        ticket: Tells whose contacts a deal is about; None where that is not wanted, or they cannot be read.
     """
 
     connection: Connection
@@ -61,7 +62,7 @@ def plan_of(
     streams: Collection[Stream],
     hasher: Hasher,
     *,
-    by_id: bool = True,
+    deals: bool = True,
 ) -> Plan:
     """Load and compile what a connection's streams are read and mapped with; nothing is opened.
 
@@ -70,7 +71,7 @@ def plan_of(
         connection: One of its connections.
         streams: Those that are wanted; one that is not enabled is left out.
         hasher: Of the ledger's key.
-        by_id: Records are to be read by their ids too. Without, those queries are not even looked at.
+        deals: Deals are to be read too, for whose contacts they are about.
 
     Raises:
         UserError: A query or a map cannot be used.
@@ -78,7 +79,11 @@ def plan_of(
     wanted = [stream for stream in Stream if stream in streams and connection.stream(stream).enabled]
     folders = query_folders(settings.folder)
     queries = {stream: load_list(connection.stream(stream).list_query, folders) for stream in wanted}
-    ones = {stream: load_one(connection.stream(stream).one_query, folders) for stream in wanted if by_id}
+    ones = {
+        stream: load_one(connection.stream(stream).one_query, folders)
+        for stream in wanted
+        if connection.stream(stream).one_query
+    }
     for stream, one in ones.items():
         if difference := unlike(queries[stream], one):
             raise difference
@@ -93,7 +98,7 @@ def plan_of(
         )
         for stream in wanted
     }
-    ticket = load_ticket(TICKET, folders) if Stream.CONTACTS in ones else None
+    ticket = load_ticket(TICKET, folders) if deals and Stream.CONTACTS in ones else None
     return Plan(connection, queries, mappers, ones, ticket)
 
 
@@ -149,7 +154,23 @@ def listing_of(
         policy=settings.policy(),
         gone_limit=plan.connection.schedule.gone_limit,
         whole=since is None,
+        list_query=query.fingerprint,
+        ones=_ones_of(plan, reader, stream, feed),
     )
+
+
+def _ones_of(plan: Plan, reader: SalestrekkerClient, stream: Stream, feed: Feed) -> OneListing | None:
+    """How single records of a stream are read; None where that is not configured."""
+    if stream not in plan.ones:
+        return None
+    mapper, per_request = plan.mappers[stream], plan.connection.salestrekker.ids_per_request
+
+    async def read(ids: Sequence[str]) -> Ones:
+        return await reader.ones(
+            plan.ones[stream], ids, stream=stream, identify=mapper.identify, ids_per_request=per_request
+        )
+
+    return OneListing(feed, read, mapper, plan.connection.stream(stream).policy(), per_request)
 
 
 def source_of(
@@ -163,7 +184,7 @@ def source_of(
 
     Args:
         connection: Whose.
-        retries: How a read is retried; None: as a flow that nobody waits for.
+        retries: How a read is retried; None: as it is configured, for a flow that nobody waits for.
         on_token: Told after each change of how it stands with the token.
         hold: Asked about the organisation of each log-in; None: nobody remembers any.
     """
@@ -178,7 +199,7 @@ def source_of(
         requests_per_minute=settings.requests_per_minute,
         timeout=settings.timeout,
         renew_before=settings.renew_before,
-        retries=retries,
+        retries=retries or Retries(first=settings.retry_first, longest=settings.retry_max),
         on_token=on_token,
         hold=hold,
     )

@@ -49,6 +49,8 @@ def upgrade() -> None:
     _claims()
     _links()
     _new_tables()
+    _sweeps()
+    _events()
     _waiting()
     _drop_old()
 
@@ -175,6 +177,27 @@ def _new_tables() -> None:
         *(_text(name) for name in ("source", "address", "key", "scope", "refused")),
         comment="Which two organisations a connection joins, as keyed hashes: they must not be mixed up.",
     )
+
+
+def _sweeps() -> None:
+    op.add_column("records", _number("missed"))
+    op.add_column("sweeps", _number("narrowed"))
+    op.add_column("sweeps", _text("list_query"))
+
+
+def _events() -> None:
+    """What could not be read waits for its own time, and keeps nobody's place."""
+    op.add_column("events", _number("tries"))
+    for name in ("failing_since", "next_try_at"):
+        op.add_column("events", _number(name, sa.BigInteger))
+    op.add_column("events", _text("waits_for"))
+    op.drop_index("events_waiting", "events")
+    for name, column, tried in (
+        ("events_waiting", "number", "next_try_at = 0"),
+        ("events_retried", "next_try_at", "next_try_at > 0"),
+    ):
+        waits = sa.text(f"done_at IS NULL AND {tried}")
+        op.create_index(name, "events", ["connection", column], sqlite_where=waits, postgresql_where=waits)
 
 
 def _waiting() -> None:
