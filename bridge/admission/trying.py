@@ -127,9 +127,8 @@ class TrakorTrial:
 
     async def names(self) -> list[str]:
         """The names that may have been made in another organisation: for a person's eyes alone."""
-        trial = self._trial
-        found, more = await self._ledger.call(stray_names, trial.name, trial.feeds, trial.name_key)
-        return [*found, *([f"{more} more, whose names are not kept any more"] if more else ())]
+        found, more = await self._ledger.call(stray_names, self._trial.name)
+        return [*found, *([f"{more} more that were forgotten since"] if more else ())]
 
     async def _next(self) -> Step:
         trial = self._trial
