@@ -12,7 +12,7 @@ from bridge.decision import decide
 from bridge.ledger import persons, queue, sending
 from bridge.ledger.engine import Keeping, writing
 from bridge.ledger.observing import Observed, Sight, observe
-from bridge.ledger.opening import prepare
+from bridge.ledger.opening import prepare, read_or_make_key
 from bridge.ledger.reading import Found, Line, Wanted, find, history_of, standing_of
 from bridge.ledger.rows import Feed, Stored, feed_of, unpack
 from bridge.ledger.schema import claims, links, records, waiting
@@ -28,13 +28,19 @@ if TYPE_CHECKING:
 
     from bridge.records import Claim, Draft, Outcome, Unsendable, Work
 
-__all__ = ["KEEPING", "KEY", "Book", "empty_ledger"]
+__all__ = ["KEEPING", "KEY", "Book", "empty_ledger", "kept"]
 
 T = TypeVar("T")
 
 KEY = b"the key of the tests' ledgers.".ljust(32)
 KEEPING = Keeping(Sealer(KEY))
 """How the tests' ledgers seal what they keep."""
+
+
+def kept(ledger: Path) -> Keeping:
+    """How a ledger seals what it keeps: with the key beside it, else with that of the tests' ledgers."""
+    key = ledger.with_name("ledger.key")
+    return Keeping(Sealer(read_or_make_key(key, make=False))) if key.exists() else KEEPING
 
 
 def empty_ledger(template: Path, path: Path) -> Path:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import pytest
 
-from books import Book, empty_ledger
+from books import KEEPING, Book, empty_ledger
 from bridge.ledger.rows import feed_of
 from bridge.records import Stream
 from bridge.sandbox import Options, Sandbox
@@ -105,7 +105,7 @@ async def rig(
 ) -> AsyncIterator[Rig]:
     """A ledger, the simulated Trakor, and delivery between the two."""
     sandbox = await start_sandbox(Options(contacts=0, products=0))
-    ledger = WatchedLedger(empty_ledger(ledger_template, tmp_path / "ledger.db"))
+    ledger = WatchedLedger(empty_ledger(ledger_template, tmp_path / "ledger.db"), KEEPING)
     try:
         feeds = {stream: await ledger.call(feed_of, "default", "default", stream) for stream in Stream}
         rig = Rig(ledger, feeds, sandbox)

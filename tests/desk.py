@@ -22,6 +22,7 @@ import orjson
 import pytest
 import structlog
 
+from books import kept
 from bridge.backfill import backfill
 from bridge.cli import main
 from bridge.cli.progress import progress
@@ -125,7 +126,7 @@ async def organisation(folder: Path) -> Organisation:
         await run_backfill(folder)
         _second_day(sandbox, ids)
         await run_backfill(folder)
-    with writing(folder / "ledger.db") as connection:
+    with writing(folder / "ledger.db", kept(folder / "ledger.db")) as connection:
         wanted = Wanted(either=ids["pending"])
         decide_each(connection, Verb.RETRY, wanted, lambda _: Policy(), now=time.time_ns() // 1_000_000)
     return Organisation(folder, ids)

@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from bridge.decision import decide
 from bridge.delivery import Delivery, Lane, Pace
-from bridge.ledger.engine import Ledger
+from bridge.ledger.engine import Keeping, Ledger
 from bridge.ledger.observing import Sight, observe
 from bridge.ledger.queue import give_up_claims
 from bridge.ledger.schema import history, links, records
@@ -143,8 +143,8 @@ def now() -> int:
 class WatchedLedger(Ledger):
     """A real ledger that counts its transactions, and can be told to fail."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
+    def __init__(self, path: Path, keeping: Keeping | None = None) -> None:
+        super().__init__(path, keeping)
         self.calls: Counter[str] = Counter()
         self.broken = ""
         self._called = asyncio.Event()

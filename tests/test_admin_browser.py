@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from playwright.async_api import async_playwright, expect
 
+from books import kept
 from bridge.ledger.engine import writing
 from bridge.ledger.pauses import Direction, set_pause
 from bridge.sandbox import Options
@@ -205,7 +206,9 @@ async def test_the_page_keeps_itself_up_to_date_and_the_focus_where_it_is(site: 
     link = site.tab.get_by_role("link", name="Renamed")
     await link.focus()
     await site.tab.evaluate("window.same = document.activeElement")
-    with writing(site.daemon.bridge.folder / "ledger.db") as connection:
+    with writing(
+        site.daemon.bridge.folder / "ledger.db", kept(site.daemon.bridge.folder / "ledger.db")
+    ) as connection:
         set_pause(connection, "default", Direction.SENDING, reason="by hand", now=1, by_person=True)
     await expect(site.tab.get_by_text("Sending to Trakor is paused")).to_be_visible(timeout=LONG)
     assert await site.tab.evaluate("window.same === document.activeElement && window.same.isConnected")
@@ -285,7 +288,7 @@ CLIENTS = ("Olivia Nguyen", "Bruce Wayne", "Amelia Brown", "Jack Wilson", "Mia C
 
 def _remember_a_month(ledger: Path) -> None:
     """As if the deliveries of two backfills had come over a month: a picture of bars needs some."""
-    with writing(ledger) as connection:
+    with writing(ledger, kept(ledger)) as connection:
         feed, hour = connection.exec_driver_sql("SELECT min(feed), max(hour) FROM deliveries").one()
         connection.exec_driver_sql("DELETE FROM deliveries")
         for past in range(720):

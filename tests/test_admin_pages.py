@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 import pytest
 
+from books import kept
 from bridge.admin.many import MOST_ORDERS
 from bridge.errors import LedgerError, Transient
 from bridge.ledger.engine import writing
@@ -72,7 +73,7 @@ async def test_the_numbers_of_each_run_add_up(browser: Browser) -> None:
 
 
 async def test_a_ledger_without_records_is_told_as_such(page: StatusPage, browser: Browser) -> None:
-    with writing(page.ledger.path) as connection:
+    with writing(page.ledger.path, kept(page.ledger.path)) as connection:
         for table in (waiting, claims, links, history, records, sweeps, tallies):
             connection.execute(table.delete())
     said = await browser.get("/")
@@ -90,7 +91,7 @@ async def test_a_pause_is_told_with_its_reason_and_what_comes_next(
     by_person: bool,  # noqa: FBT001 - a test's argument
     told: str,
 ) -> None:
-    with writing(page.ledger.path) as connection:
+    with writing(page.ledger.path, kept(page.ledger.path)) as connection:
         set_pause(
             connection,
             "default",
@@ -150,7 +151,7 @@ async def test_a_name_is_shown_as_it_is_and_is_no_markup(
 ) -> None:
     """Escaped, and isolated, so that a name from right to left leaves the rest of the page alone."""
     name = "<script>alert(1)</script> \u202eأحمد"
-    with writing(page.ledger.path) as connection:
+    with writing(page.ledger.path, kept(page.ledger.path)) as connection:
         connection.exec_driver_sql(
             "UPDATE waiting SET body = json_set(body, '$.send_as', ?) WHERE record = ?",
             (name, number(page, left.ids["renamed"])),
@@ -212,7 +213,7 @@ async def test_a_record_that_cannot_be_read_now_says_why(
     del page.says[left.ids["drifted"]]
     assert "Salestrekker has no such record any more." in (await browser.get(where)).words
     asked = len(page.asked)
-    with writing(page.ledger.path) as connection:
+    with writing(page.ledger.path, kept(page.ledger.path)) as connection:
         set_pause(
             connection, "default", Direction.READING, reason="a person paused it", now=NOW, by_person=True
         )
@@ -271,7 +272,7 @@ async def test_only_what_was_shown_is_decided_on(
     """It has changed again since the page was made: a yes to the one change is none to the other."""
     where = f"/records/{number(page, left.ids['drifted'])}"
     old = await browser.get(where)
-    with writing(page.ledger.path) as connection:
+    with writing(page.ledger.path, kept(page.ledger.path)) as connection:
         is_that = records.c.source_id == left.ids["drifted"]
         connection.execute(records.update().where(is_that).values(**meanwhile))
     before = page.record(left.ids["drifted"])
@@ -287,7 +288,7 @@ async def test_a_record_that_was_only_read_anew_can_be_decided_on(
     """Each sweep reads it anew: an open page stays good."""
     where = f"/records/{number(page, left.ids['drifted'])}"
     old = await browser.get(where)
-    with writing(page.ledger.path) as connection:
+    with writing(page.ledger.path, kept(page.ledger.path)) as connection:
         is_that = records.c.source_id == left.ids["drifted"]
         connection.execute(records.update().where(is_that).values(read_at=NOW, sweep=9, run=9))
     assert "Done: it counts" in (await browser.send(old, f"{where}/decide", verb="accept")).words
@@ -335,7 +336,7 @@ async def test_only_those_that_were_counted_are_decided_on(
     asked = await browser.get("/many?verb=drop&state=held&reason=same-name")
     stale = await browser.send(old, "/many", order=old.hidden("order"))
     assert stale.status == 409
-    with writing(page.ledger.path) as connection:
+    with writing(page.ledger.path, kept(page.ledger.path)) as connection:
         is_that = records.c.source_id == left.ids["same-name"]
         connection.execute(records.update().where(is_that).values(reason="existing"))
         is_other = records.c.source_id == left.ids["renamed"]
@@ -362,7 +363,7 @@ async def test_a_decision_on_many_that_fails_is_told_and_ends_nothing_else(
     page: StatusPage, browser: Browser
 ) -> None:
     """Even for what never should be: a constraint of the ledger that stands against it."""
-    with writing(page.ledger.path) as connection:
+    with writing(page.ledger.path, kept(page.ledger.path)) as connection:
         connection.exec_driver_sql(
             "CREATE TRIGGER never BEFORE UPDATE ON records BEGIN SELECT RAISE(ABORT, 'never'); END"
         )

@@ -18,6 +18,7 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from books import kept
 from bridge.ledger.engine import reading, writing
 from bridge.ledger.events import keep_events
 from bridge.ledger.pauses import Direction, set_pause
@@ -46,7 +47,7 @@ def desk(
 ) -> Desk:
     """A record in each state, each kind of pause, webhooks that wait and one that nobody understood."""
     desk = Desk(tmp_path, monkeypatch, capsys).copy(left)
-    with writing(tmp_path / "ledger.db") as connection:
+    with writing(tmp_path / "ledger.db", kept(tmp_path / "ledger.db")) as connection:
         for direction, by_person in ((Direction.READING, True), (f"{Direction.SENDING} products", False)):
             set_pause(
                 connection, "default", direction, reason="for a test", now=NOW - HOUR, by_person=by_person

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from books import empty_ledger
+from books import KEEPING, empty_ledger
 from bridge import logs
 from bridge.alerts import Alerts, Disk, Heartbeat, Message, address_of
 from bridge.alerts.conditions import DAY, HOUR, MINUTE
@@ -80,7 +80,7 @@ class World:
 
 @pytest.fixture
 def world(tmp_path: Path, ledger_template: Path) -> Iterator[World]:
-    ledger = Ledger(empty_ledger(ledger_template, tmp_path / "ledger.db"))
+    ledger = Ledger(empty_ledger(ledger_template, tmp_path / "ledger.db"), KEEPING)
     yield World(ledger)
     ledger.close()
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bridge.backfill import Report
+    from bridge.ledger.engine import Ledger
     from bridge.sandbox import Sandbox
     from bridge.settings import Settings
 
@@ -33,7 +34,7 @@ def settings(sandbox: Sandbox, tmp_path: Path) -> Settings:
     return load(tmp_path / "config.toml", {})
 
 
-def _nothing(_: Path) -> None:
+def _nothing(_: Ledger) -> None:
     """Looks at nothing."""
 
 
@@ -101,8 +102,8 @@ async def test_a_dry_run_shows_each_record_to_who_asks(settings: Settings) -> No
     """The copy can be looked at before it is gone."""
     seen: list[str] = []
 
-    def look(copy: Path) -> None:
-        with reading(copy) as connection:
+    def look(copy: Ledger) -> None:
+        with reading(copy.path, copy.keeping) as connection:
             seen.extend(found.state for found in listing(connection, Wanted(states=("pending",))))
 
     report = await rehearse(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from books import kept
 from bridge.backfill import ConnectionReport, Report, rehearse
 from bridge.backfill.notes import stopped, suspicions
 from bridge.backfill.report import Problem
@@ -47,7 +48,7 @@ def numbers(**those: int) -> dict[str, int]:
 async def test_what_a_person_has_paused_is_left_alone(bridge: Bridge, direction: Direction) -> None:
     """Nothing is read or sent; exit 4, with the command that ends it. A dry run only decides."""
     await bridge.backfill(Stream.PRODUCTS)
-    with writing(bridge.folder / "ledger.db") as ledger:
+    with writing(bridge.folder / "ledger.db", kept(bridge.folder / "ledger.db")) as ledger:
         set_pause(ledger, "default", direction, reason="a person paused it", now=1, by_person=True)
     report = await bridge.backfill()
     (problem,) = report.connections["default"].problems
@@ -62,7 +63,7 @@ async def test_what_a_person_has_paused_is_left_alone(bridge: Bridge, direction:
 async def test_what_had_stopped_by_itself_is_over_once_all_went_well(bridge: Bridge) -> None:
     """No daemon may be there to find it out: `status` would tell of it for ever."""
     await bridge.backfill(Stream.PRODUCTS)
-    with writing(bridge.folder / "ledger.db") as ledger:
+    with writing(bridge.folder / "ledger.db", kept(bridge.folder / "ledger.db")) as ledger:
         for direction in (*Direction, "sending contacts"):
             set_pause(ledger, "default", direction, reason="Trakor does not answer", now=1)
     assert (await bridge.backfill()).connections["default"].complete

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from books import empty_ledger
+from books import empty_ledger, kept
 from bridge.ledger.engine import reading, writing
 from bridge.ledger.pauses import pauses_of, set_pause
 from desk import Desk
@@ -49,7 +49,7 @@ def stopped(desk: Desk) -> dict[tuple[str, str], bool]:
 def stop_by_itself(desk: Desk, direction: str) -> None:
     """As the daemon does it, two hours ago."""
     now = time.time_ns() // 1_000_000 - 2 * 3_600_000
-    with writing(desk.folder / "ledger.db") as connection:
+    with writing(desk.folder / "ledger.db", kept(desk.folder / "ledger.db")) as connection:
         set_pause(connection, "north", direction, reason="Trakor said 403", now=now, next_try_at=now + 60_000)
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import orjson
 import pytest
 
+from books import kept
 from bridge.cli.plain import cell, plain
 from bridge.ledger.engine import reading, writing
 from bridge.ledger.opening import take_over
@@ -168,7 +169,7 @@ def test_csv_and_json_exclude_each_other(desk: Desk) -> None:
 def test_nothing_from_outside_steers_the_terminal(desk: Desk, ids: dict[str, str]) -> None:
     """Control characters, bidirectional overrides and Rich's own markup are shown, not obeyed."""
     evil = "x\x1b]0;pwned\x07\u202e[bold]"
-    with writing(desk.folder / "ledger.db") as connection:
+    with writing(desk.folder / "ledger.db", kept(desk.folder / "ledger.db")) as connection:
         connection.execute(
             records.update().where(records.c.source_id == ids["refused"]).values(source_id=evil)
         )
@@ -288,7 +289,7 @@ def test_one_id_in_two_connections_is_told_apart_by_the_connection(desk: Desk, i
 
 def into_another_connection(desk: Desk, identity: str, new_identity: str) -> None:
     """Make of a record one of the connection ``sydney``, which is not configured."""
-    with writing(desk.folder / "ledger.db") as connection:
+    with writing(desk.folder / "ledger.db", kept(desk.folder / "ledger.db")) as connection:
         feed = {"number": 99, "connection": "sydney", "stream": "contacts", "space": 1}
         connection.execute(feeds.insert().values(feed))
         moved = records.update().where(records.c.source_id == identity)
@@ -453,7 +454,7 @@ def test_the_reason_and_the_stream_narrow_the_many(desk: Desk, ids: dict[str, st
 
 def test_more_than_one_transaction_full_are_all_done(desk: Desk, ids: dict[str, str]) -> None:
     """A thousand records, and not one twice: what was decided no longer matches."""
-    with writing(desk.folder / "ledger.db") as connection:
+    with writing(desk.folder / "ledger.db", kept(desk.folder / "ledger.db")) as connection:
         model = connection.execute(records.select().where(records.c.source_id == ids["mapping"])).one()
         copies = [model._asdict() | {"number": 1000 + n, "source_id": f"copy-{n}"} for n in range(1000)]
         connection.execute(records.insert(), copies)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from books import kept
 from bridge.ledger.engine import writing
 from bridge.ledger.opening import take_over
 from bridge.ledger.pauses import set_pause
@@ -107,14 +108,14 @@ def test_several_connections_are_told_apart(desk: Desk) -> None:
 def test_it_reads_beside_a_running_backfill(desk: Desk) -> None:
     """Another process owns the ledger and is in the middle of a transaction: readers do not wait."""
     ledger = desk.folder / "ledger.db"
-    with take_over(ledger, "trakor-bridge backfill"), writing(ledger) as connection:
+    with take_over(ledger, "trakor-bridge backfill"), writing(ledger, kept(ledger)) as connection:
         connection.exec_driver_sql("DELETE FROM waiting")
         connections = desk("status", "--json").json["connections"]
     assert connections["default"]["streams"]["contacts"]["states"]["held"] == 4
 
 
 def test_a_newer_ledger_is_left_alone(desk: Desk) -> None:
-    with writing(desk.folder / "ledger.db") as connection:
+    with writing(desk.folder / "ledger.db", kept(desk.folder / "ledger.db")) as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
     ran = desk("status")
     assert (ran.status, ran.out) == (1, "")
@@ -145,7 +146,7 @@ def test_watching_shows_what_changes_in_the_same_place_until_it_is_interrupted(d
     """In a process of its own, on a terminal: exit status 130, as everywhere."""
     with on_a_terminal("status", "--watch", "--config", str(desk.folder / "config.toml")) as (process, shown):
         shown("7 need a decision")
-        with writing(desk.folder / "ledger.db") as connection:
+        with writing(desk.folder / "ledger.db", kept(desk.folder / "ledger.db")) as connection:
             set_pause(connection, "default", "sending", reason="a person paused it", now=1, by_person=True)
         assert CURSOR_UP in shown("Sending to Trakor is paused")
         process.send_signal(signal.SIGINT)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from books import KEEPING
+from books import KEEPING, kept
 from bridge.ledger.due_events import due_events
 from bridge.ledger.engine import reading, writing
 from bridge.ledger.events import finish_events, keep_events
@@ -53,7 +53,7 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A ledger that got four webhooks: one waits, one is done, two could not be understood."""
     path = tmp_path_factory.mktemp("events") / "ledger.db"
     prepare(path, KEEPING)
-    with writing(path) as connection:
+    with writing(path, kept(path)) as connection:
         keep_events(
             connection,
             [

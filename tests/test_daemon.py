@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from books import kept
 from bridge.ledger.engine import writing
 from bridge.ledger.events import replay_event
 from bridge.ledger.moments import Moment, note
@@ -197,7 +198,7 @@ async def test_what_waited_for_long_is_read_anew_before_it_is_sent(bridge: Bridg
     new = bridge.sandbox.contacts.id_at(0)
     bridge.sandbox.contacts.change_email(new, "another@example.com")
     trakor.unfreeze()
-    with writing(path) as connection:
+    with writing(path, kept(path)) as connection:
         note(connection, "", Moment.ALIVE, 1)
         clear_pause(connection, "default", Direction.SENDING)
     async with Daemon(bridge) as daemon:
@@ -213,12 +214,12 @@ async def test_a_person_pauses_and_resumes_reading_from_another_process(bridge: 
     path = bridge.folder / "ledger.db"
     async with Daemon(bridge) as daemon:
         await daemon.said("swept", stream="products")
-        with writing(path) as connection:
+        with writing(path, kept(path)) as connection:
             set_pause(connection, "default", Direction.READING, reason="by hand", now=1, by_person=True)
         assert await daemon.webhook("contact-updated", {"id": bridge.sandbox.contacts.id_at(0)}) == 202
         asked = bridge.sandbox.salestrekker.traffic.total
         await daemon.until(lambda status: status["reading"]["state"] == "paused")
-        with writing(path) as connection:
+        with writing(path, kept(path)) as connection:
             clear_pause(connection, "default", Direction.READING, by_person=True)
         await daemon.said("webhooks worked off")
         assert bridge.sandbox.salestrekker.traffic.total <= asked + 1
@@ -230,7 +231,7 @@ async def test_an_event_is_replayed_by_another_process(bridge: Bridge) -> None:
         await daemon.said("swept", stream="products")
         await daemon.webhook("contact-updated", {"id": bridge.sandbox.contacts.id_at(0)})
         await daemon.said("webhooks worked off")
-        with writing(bridge.folder / "ledger.db") as connection:
+        with writing(bridge.folder / "ledger.db", kept(bridge.folder / "ledger.db")) as connection:
             replay_event(connection, 1, 1)
         await daemon.said("webhooks worked off", events=1)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from books import kept
 from bridge.alerts.conditions import DAY
 from bridge.errors import UserError
 from bridge.ledger.engine import writing
@@ -36,9 +37,9 @@ async def bridge(start_sandbox: Start, tmp_path: Path, service: Service) -> Brid
     """A bridge whose reading somebody paused two days ago, and who is to be told at ``service``."""
     made = Bridge(tmp_path, await start_sandbox(Options(contacts=2, products=1)))
     made.changes["alerts"] = {"urls": [service.address], "heartbeat_url": service.url}
-    prepare(tmp_path / "ledger.db")
     read_or_make_key(tmp_path / "ledger.key")
-    with writing(tmp_path / "ledger.db") as connection:
+    prepare(tmp_path / "ledger.db", kept(tmp_path / "ledger.db"))
+    with writing(tmp_path / "ledger.db", kept(tmp_path / "ledger.db")) as connection:
         began = time.time_ns() // 1_000_000 - 2 * DAY
         set_pause(connection, "default", Direction.READING, reason="by hand", now=began, by_person=True)
     return made
@@ -51,7 +52,7 @@ async def test_the_daemon_tells_once_whatever_it_is_restarted(bridge: Bridge, se
     async with Daemon(bridge) as daemon:
         await daemon.until(lambda status: status["reading"]["state"] == "paused")
     assert service.titles == ["trakor-bridge: reading-paused-by-person"]
-    with writing(bridge.folder / "ledger.db") as connection:
+    with writing(bridge.folder / "ledger.db", kept(bridge.folder / "ledger.db")) as connection:
         assert "canary" not in repr(all_said(connection))
     assert "canary" not in repr(daemon.lines.all)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from books import kept
 from bridge.daemon import life
 from bridge.daemon import sweeps as sweeping
 from bridge.ledger.engine import writing
@@ -95,7 +96,7 @@ async def test_a_reload_whose_times_cannot_be_noted_does_not_end_the_daemon(brid
 
 def wish(bridge: Bridge, job: Job, at: int) -> None:
     """Want something done, as the schedule would, by another process."""
-    with writing(bridge.folder / "ledger.db") as connection:
+    with writing(bridge.folder / "ledger.db", kept(bridge.folder / "ledger.db")) as connection:
         want(connection, "default", job, now=at)
 
 

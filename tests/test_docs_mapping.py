@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from graphql import build_schema, graphql_sync
 
-from books import KEEPING
+from books import KEEPING, kept
 from bridge.decision import decide
 from bridge.ledger.care import back_up
 from bridge.ledger.engine import writing
@@ -150,7 +150,7 @@ def outcome(folder: Path, example: Example, *, toml: str = "", diff: str = "") -
     query, mapper = plan.queries[example.stream], plan.mappers[example.stream]
     data = served(query, example.stream, example.records)
     drafts = [mapper(Record(example.stream, str(mapper.identify(one)), one, 7)) for one in data]
-    with writing(folder / "ledger.db") as ledger:
+    with writing(folder / "ledger.db", kept(folder / "ledger.db")) as ledger:
         return "".join(_told(ledger, example.stream, settings, drafts))
 
 

@@ -7,6 +7,7 @@ import stat
 import time
 from pathlib import Path
 
+from books import kept
 from bridge.daemon.life import UNREADABLE_LIFE
 from bridge.ledger.care import back_up, back_up_before_migration, copy_key
 from bridge.ledger.engine import reading, writing
@@ -76,7 +77,7 @@ async def test_a_second_entry_of_a_forgotten_person_is_sent_unless_it_is_forgott
         await run_backfill(tmp_path)
         first, second = states(tmp_path)
         assert (first, second) == (State.DELIVERED, State.MERGED)
-        with writing(tmp_path / "ledger.db") as connection:
+        with writing(tmp_path / "ledger.db", kept(tmp_path / "ledger.db")) as connection:
             (claimant,) = listing(connection, Wanted(states=(State.DELIVERED,)))
             told = forget(connection, claimant.number, now=time.time_ns() // 1_000_000)
         assert len(told.merged) == 1

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from books import kept
 from bridge import decision
 from bridge.errors import UserError
 from bridge.ledger.engine import reading, writing
@@ -150,7 +151,7 @@ async def test_a_party_renamed_by_hand_in_trakor_is_not_made_twice(tmp_path: Pat
         party = sandbox.trakor.parties["Jane Smith"]
         as_it_stands = {"id": party.id, "name": "Jane Jones", "created": False}
         sandbox.trakor.faults.add(Fault(name="Jane Jones", status=200, body=as_it_stands))  # renamed by hand
-        with writing(tmp_path / "ledger.db") as connection:
+        with writing(tmp_path / "ledger.db", kept(tmp_path / "ledger.db")) as connection:
             wanted = Wanted(either=identity)
             decide_each(connection, Verb.ACCEPT, wanted, lambda _: Policy(), now=time.time_ns() // 1_000_000)
         await run_backfill(tmp_path)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from books import kept
 from bridge.backfill import backfill
 from bridge.errors import UserError
 from bridge.ledger.engine import reading, writing
@@ -67,7 +68,7 @@ def _rows(folder: Path, number: int) -> dict[str, object]:
 
 async def test_all_but_the_tombstone_is_erased(known: Found, tmp_path: Path) -> None:
     """No hash, no link, no claim, no draft, no history but that it was forgotten."""
-    with writing(tmp_path / "ledger.db") as connection:
+    with writing(tmp_path / "ledger.db", kept(tmp_path / "ledger.db")) as connection:
         left_to_do = forget(connection, known.number, now=1)
     assert left_to_do.trakor_ids == (known.trakor_id,)
     assert left_to_do.merged == ("the-same-person",)
@@ -85,19 +86,22 @@ async def test_all_but_the_tombstone_is_erased(known: Found, tmp_path: Path) -> 
 
 async def test_it_does_not_come_back(known: Found, sandbox: Sandbox, tmp_path: Path) -> None:
     """Though it is still in Salestrekker, and changed there; nor can it be retried."""
-    with writing(tmp_path / "ledger.db") as connection:
+    with writing(tmp_path / "ledger.db", kept(tmp_path / "ledger.db")) as connection:
         forget(connection, known.number, now=1)
     sandbox.contacts.rename(known.id, "Forget Me-Really")
     await _backfill(tmp_path)
     assert "Forget Me-Really" not in sandbox.trakor.parties
     assert _of(tmp_path, known.id).state == State.DROPPED
-    with writing(tmp_path / "ledger.db") as connection, pytest.raises(UserError, match="forgotten"):
+    with (
+        writing(tmp_path / "ledger.db", kept(tmp_path / "ledger.db")) as connection,
+        pytest.raises(UserError, match="forgotten"),
+    ):
         retry(connection, known.feed, known.number, Policy(), now=2)
 
 
 async def test_there_is_nothing_left_to_decide_on(known: Found, tmp_path: Path) -> None:
     """What is shown of it says so, and offers no command that would be refused."""
-    with writing(tmp_path / "ledger.db") as connection:
+    with writing(tmp_path / "ledger.db", kept(tmp_path / "ledger.db")) as connection:
         forget(connection, known.number, now=1)
     found = _of(tmp_path, known.id)
     with reading(tmp_path / "ledger.db") as connection:
@@ -112,7 +116,10 @@ async def test_one_that_is_being_sent_is_not_forgotten_under_way(known: Found, t
         connection.execute(
             "UPDATE records SET state = 'pending', claimed_until = 1000 WHERE number = ?", (known.number,)
         )
-    with writing(tmp_path / "ledger.db") as connection, pytest.raises(UserError, match="being sent"):
+    with (
+        writing(tmp_path / "ledger.db", kept(tmp_path / "ledger.db")) as connection,
+        pytest.raises(UserError, match="being sent"),
+    ):
         forget(connection, known.number, now=999)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from books import KEEPING
+from books import KEEPING, kept
 from bridge.errors import LedgerError
 from bridge.ledger import care
 from bridge.ledger.engine import writing
@@ -52,7 +52,7 @@ def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_a_backup_is_one_complete_file_that_only_its_owner_can_read(ledger: Path, tmp_path: Path) -> None:
     """What another connection has committed is in it, though not yet in the main file."""
-    with writing(ledger) as connection:
+    with writing(ledger, kept(ledger)) as connection:
         prove_key(connection, KEY)
     copy = tmp_path / "copy.db"
     care.back_up(ledger, copy)
@@ -138,7 +138,7 @@ def test_history_goes_when_it_is_old_enough_a_part_at_a_time(ledger: Path) -> No
         connection.executemany("INSERT INTO history (record, at, event) VALUES (1, ?, 'x')", rows)
     pruned: list[int] = []
     while not pruned or pruned[-1]:
-        with writing(ledger) as writer:
+        with writing(ledger, kept(ledger)) as writer:
             pruned.append(care.prune_history(writer, before=1500))
     assert pruned == [1000, 500, 0]
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from books import empty_ledger
+from books import empty_ledger, kept
 from bridge.errors import UserError
 from bridge.ledger import due_events as looking
 from bridge.ledger import events
@@ -42,7 +42,7 @@ def path(ledger_template: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def ledger(path: Path) -> Iterator[Connection]:
     """A writing transaction."""
-    with writing(path) as connection:
+    with writing(path, kept(path)) as connection:
         yield connection
 
 
@@ -281,5 +281,5 @@ async def test_what_was_sent_is_gone_from_the_files_when_its_event_is_deleted(pa
     await ledger.call(all_pruned)
     ledger.close()
     assert not in_files()
-    with writing(path) as connection:
+    with writing(path, kept(path)) as connection:
         assert len(listing_of_events(connection, [], 1000)) == 300

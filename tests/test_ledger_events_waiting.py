@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from books import empty_ledger
+from books import empty_ledger, kept
 from bridge.ledger import due_events as looking
 from bridge.ledger.due_events import EventGroup, due_events
 from bridge.ledger.engine import writing
@@ -37,7 +37,10 @@ LONGEST = 900_000
 @pytest.fixture
 def ledger(ledger_template: Path, tmp_path: Path) -> Iterator[Connection]:
     """A writing transaction of an empty ledger."""
-    with writing(empty_ledger(ledger_template, tmp_path / "ledger.db")) as connection:
+    with writing(
+        empty_ledger(ledger_template, tmp_path / "ledger.db"),
+        kept(empty_ledger(ledger_template, tmp_path / "ledger.db")),
+    ) as connection:
         yield connection
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import func, select
 
-from books import Book
+from books import Book, kept
 from bridge.decision import decide
 from bridge.ledger.engine import writing
 from bridge.ledger.observing import Observed, Sight, observe
@@ -208,7 +208,7 @@ def test_a_decision_that_fails_leaves_nothing_of_its_page(book: Book) -> None:
     def fails(*_: object) -> None:
         raise _PowerCutError
 
-    with pytest.raises(_PowerCutError), writing(book.path) as connection:
+    with pytest.raises(_PowerCutError), writing(book.path, kept(book.path)) as connection:
         observe(connection, book.feed, [draft("Ann")], Sight(), decide=fails, policy=Policy(), now=10)
     assert book.claimed() == {}
 

@@ -42,7 +42,7 @@ TAKES_IT = """
 import sys, time
 from pathlib import Path
 from bridge.ledger.opening import take_over
-from books import KEEPING
+from books import KEEPING, kept
 with take_over(Path(sys.argv[1]), "backfill"):
     print("taken", flush=True)
     sys.stdin.read()
@@ -72,7 +72,7 @@ def test_only_its_owner_can_read_what_is_on_disk(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
         read_or_make_key(tmp_path / "ledger.key")
-        with open_ledger(path, KEY, "backfill"), writing(path):
+        with open_ledger(path, KEY, "backfill"), writing(path, kept(path)):
             modes = {file.name: file.stat().st_mode & 0o777 for file in tmp_path.iterdir()}
     finally:
         os.umask(before)
@@ -160,7 +160,7 @@ def test_a_place_where_no_ledger_can_be_is_refused_with_what_to_do(tmp_path: Pat
 
 
 def test_a_ledger_that_may_not_be_written_is_refused_with_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(LedgerError, match="cannot be written") as refused, writing(tmp_path):
+    with pytest.raises(LedgerError, match="cannot be written") as refused, writing(tmp_path, kept(tmp_path)):
         pass
     assert "owns the ledger" in refused.value.advice
 
@@ -175,11 +175,11 @@ def test_another_key_is_refused(tmp_path: Path) -> None:
     """With it every record would look changed, and every name free."""
     path = tmp_path / "ledger.db"
     prepare(path, KEEPING)
-    with writing(path) as connection:
+    with writing(path, kept(path)) as connection:
         prove_key(connection, KEY)
-    with writing(path) as connection:
+    with writing(path, kept(path)) as connection:
         prove_key(connection, KEY)
-    with pytest.raises(LedgerError, match="key"), writing(path) as connection:
+    with pytest.raises(LedgerError, match="key"), writing(path, kept(path)) as connection:
         prove_key(connection, derive_key("another"))
 
 
@@ -332,7 +332,7 @@ def described(engine: Engine) -> dict[str, object]:
 
 
 def test_migrations_make_just_the_tables_that_the_code_knows(tmp_path: Path) -> None:
-    prepare(tmp_path / "migrated.db")
+    prepare(tmp_path / "migrated.db", KEEPING)
     migrated = create_engine(f"sqlite:///{tmp_path / 'migrated.db'}")
     made = create_engine(f"sqlite:///{tmp_path / 'made.db'}")
     metadata.create_all(made)

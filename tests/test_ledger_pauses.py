@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from books import empty_ledger
+from books import empty_ledger, kept
 from bridge.ledger.engine import writing
 from bridge.ledger.moments import Moment, moments_of, note
 from bridge.ledger.pauses import Direction, Pause, clear_pause, pause_of, pauses_of, set_pause
@@ -25,7 +25,10 @@ SENDING = Direction.SENDING
 @pytest.fixture
 def ledger(ledger_template: Path, tmp_path: Path) -> Iterator[Connection]:
     """A writing transaction."""
-    with writing(empty_ledger(ledger_template, tmp_path / "ledger.db")) as connection:
+    with writing(
+        empty_ledger(ledger_template, tmp_path / "ledger.db"),
+        kept(empty_ledger(ledger_template, tmp_path / "ledger.db")),
+    ) as connection:
         yield connection
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from books import empty_ledger
+from books import empty_ledger, kept
 from bridge.ledger.engine import writing
 from bridge.ledger.said import Said, Topic, all_said, forget_all_but, keep_said
 
@@ -23,7 +23,10 @@ HELD = Topic("waiting", "north", "contacts", "same-name")
 
 @pytest.fixture
 def ledger(tmp_path: Path, ledger_template: Path) -> Iterator[Connection]:
-    with writing(empty_ledger(ledger_template, tmp_path / "ledger.db")) as connection:
+    with writing(
+        empty_ledger(ledger_template, tmp_path / "ledger.db"),
+        kept(empty_ledger(ledger_template, tmp_path / "ledger.db")),
+    ) as connection:
         yield connection
 
 

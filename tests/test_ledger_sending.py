@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError
 
-from books import Book
+from books import Book, kept
 from bridge.decision import decide
 from bridge.errors import UserError
 from bridge.ledger import queue
@@ -455,6 +455,6 @@ def test_a_claim_that_another_holds_ends_the_transaction_and_is_not_passed_over(
         return decide(seen, row, nobody, policy)
 
     page = [draft("Bo", id="c2"), draft("Ann", id="c3")]
-    with pytest.raises(IntegrityError), writing(book.path) as connection:
+    with pytest.raises(IntegrityError), writing(book.path, kept(book.path)) as connection:
         observe(connection, book.feed, page, Sight(), decide=blind, policy=Policy(), now=0)
     assert book.claimed() == {of("Ann"): book.number("c1")}

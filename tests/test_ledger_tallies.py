@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from alembic import command
 
-from books import KEEPING
+from books import KEEPING, kept
 from bridge.ledger.engine import reading, writing
 from bridge.ledger.opening import _alembic, prepare, revision
 from bridge.ledger.reading import last_sweeps, states
@@ -46,7 +46,7 @@ MOVES = (
 def older(tmp_path: Path) -> Path:
     """A ledger as the first version made it, with records."""
     path = tmp_path / "ledger.db"
-    with writing(path) as connection:
+    with writing(path, kept(path)) as connection:
         config = _alembic()
         config.attributes["connection"] = connection
         command.upgrade(config, "0001")

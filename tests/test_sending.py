@@ -13,6 +13,7 @@ import pytest
 from aiohttp import web
 from structlog.testing import capture_logs
 
+from books import kept
 from bridge.delivery import Lane, Pace, Sending
 from bridge.ledger.engine import writing
 from bridge.ledger.pauses import Direction, clear_pause, pauses_of, set_pause
@@ -123,13 +124,13 @@ class Service:
 
     def pause(self) -> None:
         """A person pauses it, in a process of their own."""
-        with writing(self.rig.ledger.path) as connection:
+        with writing(self.rig.ledger.path, kept(self.rig.ledger.path)) as connection:
             set_pause(connection, "default", SENDING, reason="a person paused it", now=now(), by_person=True)
         self.look()
 
     def resume(self) -> None:
         """A person resumes it."""
-        with writing(self.rig.ledger.path) as connection:
+        with writing(self.rig.ledger.path, kept(self.rig.ledger.path)) as connection:
             for direction in (SENDING, "sending contacts", "sending products"):
                 clear_pause(connection, "default", direction, by_person=True)
         self.look()
@@ -381,7 +382,7 @@ async def test_without_a_canary_it_goes_on_one_by_one_and_stops_at_twenty(rig: R
 
 
 async def test_a_next_try_far_ahead_is_of_a_clock_that_was_set_back(service: Service) -> None:
-    with writing(service.rig.ledger.path) as connection:
+    with writing(service.rig.ledger.path, kept(service.rig.ledger.path)) as connection:
         year = now() + 365 * 86_400_000
         set_pause(connection, "default", SENDING, reason="401", now=now(), next_try_at=year)
     await service.start()
@@ -448,7 +449,7 @@ async def test_both_streams_can_be_stopped_and_come_back_one_by_one(service: Ser
 
 
 async def test_a_stopped_stream_of_which_nothing_waits_keeps_nobody_else_waiting(service: Service) -> None:
-    with writing(service.rig.ledger.path) as connection:
+    with writing(service.rig.ledger.path, kept(service.rig.ledger.path)) as connection:
         for stream in ("contacts", "products"):
             set_pause(connection, "default", f"sending {stream}", reason="twenty", now=now())
     service.rig.trakor.faults.add(Fault(kind="products", status=422, times=None))
@@ -461,7 +462,7 @@ async def test_a_stopped_stream_of_which_nothing_waits_keeps_nobody_else_waiting
 
 
 async def test_a_refusal_while_one_record_is_tried_stops_all(service: Service) -> None:
-    with writing(service.rig.ledger.path) as connection:
+    with writing(service.rig.ledger.path, kept(service.rig.ledger.path)) as connection:
         set_pause(connection, "default", "sending contacts", reason="twenty", now=now())
     service.rig.trakor.freeze()
     await service.start()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import bridge
+from books import kept
 from bridge.errors import LedgerError
 from bridge.ledger.engine import writing
 from bridge.ledger.events import keep_events
@@ -126,7 +127,7 @@ def test_the_document_has_what_the_interface_says(ledger: Path) -> None:
 
 
 def test_a_sweep_that_did_not_end_is_told(ledger: Path) -> None:
-    with writing(ledger) as connection:
+    with writing(ledger, kept(ledger)) as connection:
         connection.execute(sweeps.update().values(ended_at=None, complete=0))
     sweep = look(ledger).as_json()["connections"]["default"]["streams"]["products"]["last_sweep"]
     assert (sweep["ended_at"], sweep["complete"], sweep["read"]) == (None, False, 2)
@@ -135,7 +136,7 @@ def test_a_sweep_that_did_not_end_is_told(ledger: Path) -> None:
 
 
 def test_the_lag_is_that_of_the_record_that_waits_longest(ledger: Path) -> None:
-    with writing(ledger) as connection:
+    with writing(ledger, kept(ledger)) as connection:
         connection.execute(
             records.update().where(records.c.state == "pending").values(since_at=NOW - 90 * SECOND)
         )
@@ -144,7 +145,7 @@ def test_the_lag_is_that_of_the_record_that_waits_longest(ledger: Path) -> None:
 
 def test_a_record_that_is_gone_before_it_was_sent_is_not_waited_for(ledger: Path) -> None:
     """It is pending for ever: neither still to be sent nor a lag, but left out."""
-    with writing(ledger) as connection:
+    with writing(ledger, kept(ledger)) as connection:
         connection.execute(records.update().where(records.c.state == "pending").values(gone=1))
     status = look(ledger).connections["default"]
     contacts = status.streams[Stream.CONTACTS]
@@ -159,7 +160,7 @@ def test_a_pause_is_told_with_its_reason_and_the_next_try(ledger: Path) -> None:
         "reason": "Trakor answered 403",
         "next_try_at": NOW + 120 * SECOND,
     }
-    with writing(ledger) as connection:
+    with writing(ledger, kept(ledger)) as connection:
         connection.execute(pauses.insert().values(pause))
     status = look(ledger).connections["default"]
     assert status.as_json()["sending"] == {
@@ -191,7 +192,7 @@ def test_a_stream_that_is_switched_off_still_shows_what_it_left(ledger: Path) ->
 
 
 def test_a_newer_ledger_is_refused(ledger: Path) -> None:
-    with writing(ledger) as connection:
+    with writing(ledger, kept(ledger)) as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(LedgerError, match="newer version"):
         look(ledger)
@@ -391,7 +392,7 @@ def test_the_claimant_is_named() -> None:
 
 def noted_by_a_daemon(ledger: Path) -> None:
     """What a daemon writes for those who look beside it."""
-    with writing(ledger) as connection:
+    with writing(ledger, kept(ledger)) as connection:
         note(connection, "default", Moment.TOKEN_EXPIRES, NOW + 86_400 * SECOND)
         note(connection, "default", Moment.TOKEN_FAILING_SINCE, NOW - 60 * SECOND)
         note(connection, "sydney", Moment.TOKEN_EXPIRES, NOW)
@@ -438,7 +439,7 @@ def test_webhooks_are_told_also_while_no_daemon_runs(ledger: Path) -> None:
         Received("default", "contact-updated", "", NOW - SECOND, "{}", "unreadable"),
         Received("sydney", "contact-created", "c1", NOW, None, ""),
     ]
-    with writing(ledger) as connection:
+    with writing(ledger, kept(ledger)) as connection:
         keep_events(connection, came)
     assert look(ledger).as_json()["connections"]["default"]["webhooks"] == {
         "received": 2, "waiting": 1, "last_at": iso(NOW - SECOND), "unreadable": 1,
@@ -457,7 +458,7 @@ def test_what_waits_for_a_person_is_counted_by_why(ledger: Path) -> None:
 
 
 def test_a_pause_of_one_stream_leaves_the_other_alone(ledger: Path) -> None:
-    with writing(ledger) as connection:
+    with writing(ledger, kept(ledger)) as connection:
         set_pause(connection, "default", "sending contacts", reason="twenty were rejected", now=NOW - SECOND)
     status = look(ledger).connections["default"]
     assert [one.sending.state for one in status.streams.values()] == ["paused", "ok"]
@@ -468,7 +469,7 @@ def test_a_pause_of_one_stream_leaves_the_other_alone(ledger: Path) -> None:
 
 def test_the_last_complete_sweep_outlasts_one_that_broke_off(ledger: Path) -> None:
     before = look(ledger).connections["default"].streams[Stream.CONTACTS]
-    with writing(ledger) as connection:
+    with writing(ledger, kept(ledger)) as connection:
         feed = next(feed for feed in feeds_of(connection) if feed.stream is Stream.CONTACTS)
         sweep = begin_sweep(connection, feed, "query", restart=True, now=NOW)
         end_sweep(connection, sweep, complete=False, now=NOW)
