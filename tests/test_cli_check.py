@@ -60,7 +60,7 @@ async def test_what_to_do_stands_below_the_step_and_the_status_says_that_somethi
     at = next(number for number, line in enumerate(lines) if line.startswith("✗ trakor.auth  "))
     assert "frozen" in lines[at]
     assert lines[at + 1].startswith("    → The organisation is frozen")
-    assert lines[-2:] == ["1 of 19 is not as it must be.", "Begin with the first ✗, then check again."]
+    assert lines[-2:] == ["1 of 20 is not as it must be.", "Begin with the first ✗, then check again."]
 
 
 async def test_what_could_not_be_tried_is_no_fault_of_its_own(desk: Desk, sandbox: Sandbox) -> None:
@@ -70,7 +70,7 @@ async def test_what_could_not_be_tried_is_no_fault_of_its_own(desk: Desk, sandbo
     assert [line.split()[1] for line in lines if line.startswith("✗")] == ["salestrekker.auth"]
     untried = [line for line in lines if line.startswith("· ")]
     assert "· contacts.read  not tried: salestrekker.auth failed" in untried
-    assert lines[-2] == f"1 of 19 is not as it must be, and {len(untried)} could not be tried."
+    assert lines[-2] == f"1 of 20 is not as it must be, and {len(untried)} could not be tried."
 
 
 async def test_in_json_there_is_one_document_with_the_interfaces_keys(desk: Desk, sandbox: Sandbox) -> None:

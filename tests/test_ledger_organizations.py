@@ -8,19 +8,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bridge.decision.canaries import CanaryAnswer, Verdict, judge_canaries
+from bridge.ledger.forgetting import forget
 from bridge.ledger.organizations import Doubt, Place, confirm, hold_source, keep_stopped, noted_of, stopped_by
 from bridge.ledger.pauses import clear_pause, pauses_of, set_pause
-from bridge.ledger.trials import Canary, Kind, Step, canaries_for, next_step, note_answer, stray_names
+from bridge.ledger.trials import Canary, Kind, Step, next_step, note_answer, stray_names
 from builders import answered, draft, of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from sqlalchemy import Connection
-
     from books import Book
-    from bridge.ledger.rows import Feed
-    from bridge.records import Payload
 
 CREATED, KNOWN, LOST = CanaryAnswer.CREATED, CanaryAnswer.KNOWN, CanaryAnswer.LOST
 STRANGER, REJECTED = CanaryAnswer.STRANGER, CanaryAnswer.REJECTED
@@ -48,11 +43,6 @@ def test_only_an_id_that_the_ledger_has_proves_the_organisation(
     assert judge_canaries(answers) is verdict
 
 
-def canaries(_: Connection, __: Feed) -> Sequence[Payload]:
-    """What Trakor took lately, four names of which three are sent at most."""
-    return [draft(name).payload for name in NAMES]
-
-
 def take(book: Book) -> None:
     """All canaries are delivered; the Trakor that has them is noted."""
     book.see(*(draft(name, id=name) for name in NAMES))
@@ -61,11 +51,13 @@ def take(book: Book) -> None:
 
 
 def step(book: Book, place: Place) -> Step:
-    def find(connection: Connection) -> list[Canary]:
-        return canaries_for(connection, [book.feed], canaries, of)
-
+    """Four names that Trakor took lately, of which three are sent at most."""
+    ids = {name: frozenset({f"t{book.number(name)}"}) for name in NAMES if place is not HERE}
+    canaries = [Canary(draft(name).payload, of(name), ids[name]) for name in ids]
     return book.write(
-        lambda connection: next_step(connection, "default", place, find, now=book.now, wait=WAIT)
+        lambda connection: next_step(
+            connection, "default", place, lambda _: canaries, now=book.now, wait=WAIT
+        )
     )
 
 
@@ -87,7 +79,7 @@ def stopped(book: Book) -> set[str]:
 
 
 def strays(book: Book) -> tuple[list[str], int]:
-    return book.write(lambda connection: stray_names(connection, "default", [book.feed], canaries, of))
+    return book.write(lambda connection: stray_names(connection, "default"))
 
 
 def test_the_first_trakor_is_noted_and_asked_nothing(book: Book) -> None:
@@ -159,6 +151,15 @@ def test_the_right_key_put_back_lets_all_go_on_and_the_list_stays(book: Book) ->
     assert ask_all(book, ELSEWHERE, CREATED).kind is Kind.STOPPED, "a third one is tried anew"
 
 
+def test_a_forgotten_name_is_not_kept_for_deletion_either(book: Book) -> None:
+    """That there is one more to delete stays known."""
+    take(book)
+    ask_all(book, THERE, CREATED)
+    number = book.number("Bo")
+    book.write(lambda connection: forget(connection, number, now=book.now + 10_000))
+    assert strays(book) == (["Ann", "Cy"], 1)
+
+
 def test_a_person_confirms_and_it_is_noted(book: Book) -> None:
     take(book)
     ask_all(book, THERE, CREATED)
@@ -169,9 +170,14 @@ def test_a_person_confirms_and_it_is_noted(book: Book) -> None:
 
 
 def test_without_a_canary_the_change_is_noted_and_said(book: Book) -> None:
-    step(book, HERE)
-    assert step(book, THERE).kind is Kind.UNPROVEN
-    assert step(book, THERE).kind is Kind.CLEAR
+    def without(place: Place) -> Step:
+        return book.write(
+            lambda connection: next_step(connection, "default", place, lambda _: (), now=book.now, wait=WAIT)
+        )
+
+    without(HERE)
+    assert without(THERE).kind is Kind.UNPROVEN
+    assert without(THERE).kind is Kind.CLEAR
     assert book.write(lambda connection: noted_of(connection, "default").doubt.unproven)
     assert stopped(book) == set()
 

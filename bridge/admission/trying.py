@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final, Protocol
 import structlog
 
 from bridge.decision.canaries import CanaryAnswer
-from bridge.errors import Refused, Rejected, Transient
+from bridge.errors import Refused, Rejected, Transient, Unanswered
 from bridge.ledger.organizations import OTHER_TRAKOR
-from bridge.ledger.trials import Kind, canaries_for, next_step, note_answer
+from bridge.ledger.trials import Kind, canaries_for, next_step, note_answer, stray_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bridge.ledger.organizations import Place
     from bridge.ledger.reading import Reader
     from bridge.ledger.rows import Feed
-    from bridge.ledger.trials import CanariesOf, Canary, Step
+    from bridge.ledger.trials import Canary, Step
     from bridge.records import Answer, Payload
 
 __all__ = ["OtherTrakor", "TrakorTrial", "Trial", "advice_on_trakor"]
@@ -50,7 +50,6 @@ class Trial:
         name: The connection's.
         place: Its Trakor as configured, hashed.
         feeds: Its streams.
-        canaries_of: Gives what Trakor took lately of each.
         name_key: Keyed hash of a name.
         wait: Milliseconds that a request without an answer may still be at work.
     """
@@ -58,13 +57,12 @@ class Trial:
     name: str
     place: Place
     feeds: Sequence[Feed]
-    canaries_of: CanariesOf
     name_key: Callable[[str], str]
     wait: int = UNANSWERED_WAIT
 
     def canaries(self, connection: Reader) -> list[Canary]:
         """The canaries that there are."""
-        return canaries_for(connection, self.feeds, self.canaries_of, self.name_key)
+        return canaries_for(connection, self.feeds, self.name_key)
 
 
 def advice_on_trakor(name: str, made: Sequence[str] | int) -> str:
@@ -126,6 +124,11 @@ class TrakorTrial:
                 self._tell(step)
                 return
 
+    async def names(self) -> list[str]:
+        """The names that may have been made in another organisation: for a person's eyes alone."""
+        found, more = await self._ledger.call(stray_names, self._trial.name)
+        return [*found, *([f"{more} more that were forgotten since"] if more else ())]
+
     async def _next(self) -> Step:
         trial = self._trial
         return await self._ledger.call(
@@ -137,7 +140,7 @@ class TrakorTrial:
             log.warning(
                 "Trakor's address or key changed",
                 connection=self._trial.name,
-                advice="nothing could prove that it is the same organisation; `trakor-bridge check` tells more",
+                advice="nothing could prove that it is the same organisation: `trakor-bridge check`",
             )
 
     async def _ask(self, canary: Canary) -> None:
@@ -145,8 +148,8 @@ class TrakorTrial:
             answer = await self._destination.post(canary.payload)
         except Rejected:
             await self._note(canary, CanaryAnswer.REJECTED)
-        except Refused as refusal:
-            if not refusal.unsure:
+        except (Transient, Refused) as fault:
+            if not (isinstance(fault, Unanswered) or getattr(fault, "unsure", False)):
                 await self._note(canary, None)
             raise
         else:

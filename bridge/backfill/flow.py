@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from bridge.backfill.admitting import prove_trakor, stops_all
 from bridge.backfill.backlog import Backlog
 from bridge.backfill.limits import limited
 from bridge.backfill.notes import (
@@ -49,6 +50,7 @@ from bridge.naming import Hasher
 from bridge.sync import sweep
 from bridge.wiring.flows import destination_of, listing_of, pace_of, plan_of, source_of
 from bridge.wiring.ledgers import ledger_key, ledger_path, rehearsal_key
+from bridge.wiring.organizations import begin_with, hold_of, identities_of, trial_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -109,6 +111,7 @@ async def backfill(
         "trakor-bridge backfill",
         keep_sent=settings.ledger.keep == "sealed",
     ) as ledger:
+        await ledger.call(begin_with, identities_of(settings, hasher))
         how = How(ledger, hasher, restart=restart, limit=limit)
         report = await _run_all(plans, how, stop, watch)
         before = _now() - int(settings.ledger.keep_history * 1000)
@@ -161,6 +164,7 @@ async def rehearse(
             keep_sent=settings.ledger.keep == "sealed",
         ) as ledger,
     ):
+        await ledger.call(begin_with, identities_of(settings, hasher))
         how = How(ledger, hasher, restart=True, limit=limit, dry_run=True)
         report = await _run_all(plans, how, stop, watch)
         look(ledger)
@@ -232,12 +236,14 @@ class _Run:
         )
         try:
             async with AsyncExitStack() as stack:
-                reader = await stack.enter_async_context(source_of(self._connection))
+                hold = hold_of(self._connection, self._ledger, self._how.hasher, clock=_now)
+                reader = await stack.enter_async_context(source_of(self._connection, hold=hold))
                 if self._how.dry_run:
                     await self._read_only(reader, feeds, number, stop)
                 else:
                     writer = await stack.enter_async_context(destination_of(self._connection))
-                    await self._exchange(reader, writer, feeds, number, stop)
+                    if await self._is_the_same_trakor(writer, feeds, stop):
+                        await self._exchange(reader, writer, feeds, number, stop)
         finally:
             await self._account(feeds, number)
             if not (self._report.problems or self._report.interrupted or self._how.dry_run):
@@ -254,6 +260,17 @@ class _Run:
             wait = pace_of(self._connection).silence
             await self._ledger.call(give_up_claims, feeds[stream], now=_now(), wait=wait)
         return feeds
+
+    async def _is_the_same_trakor(
+        self, writer: TrakorClient, feeds: Mapping[Stream, Feed], stop: asyncio.Event
+    ) -> bool:
+        """Whether Trakor is the one of before; what stands against it is a problem."""
+        connection = self._connection
+        trial = trial_of(connection, self._ledger, self._how.hasher, feeds.values(), writer, clock=_now)
+        problem = await prove_trakor(trial, connection.name, pace_of(connection), stop)
+        self._report.interrupted = stop.is_set()
+        self._report.problems += [problem] if problem else []
+        return not (problem or stop.is_set())
 
     async def _read_only(
         self, reader: SalestrekkerClient, feeds: Mapping[Stream, Feed], run: int, stop: asyncio.Event
@@ -335,34 +352,41 @@ class _Run:
     ) -> None:
         """Sweep each stream in turn; a fault of one is noted and leaves the next one its chance."""
         for stream, feed in feeds.items():
-
-            def on_page(swept: Swept, seen: Observed, stream: Stream = stream) -> None:
-                self._watch.reading(self._connection.name, stream, swept.read)
-                if delivery is None:
-                    return
-                if swept.resumed_at:
-                    delivery.release(stream)
-                self._backlog.read(seen.pending)
-                if seen.pending:
-                    self._watch.pending(self._connection.name, seen.pending)
-                    delivery.wake()
-
-            listing = self._listing(reader, stream, feed)
-            try:
-                self._swept[stream] = await sweep(
-                    listing,
-                    self._ledger,
-                    run=run,
-                    restart=self._how.anew,
-                    clock=_now,
-                    on_page=on_page,
-                )
-            except BridgeError as error:
-                self._failures[stream] = error
-            else:
+            error = await self._sweep(self._listing(reader, stream, feed), stream, run, delivery)
+            if error is None:
                 self._watch.all_read(self._connection.name, stream)
+            else:
+                self._failures[stream] = error
+                if await stops_all(self._ledger, self._connection.name, error):
+                    if delivery is not None:
+                        delivery.halt()
+                    return
             if delivery is not None:
                 delivery.release(stream)
+
+    async def _sweep(
+        self, listing: Listing, stream: Stream, run: int, delivery: Delivery | None
+    ) -> BridgeError | None:
+        """Read one list; gives what ended it before its end."""
+
+        def on_page(swept: Swept, seen: Observed) -> None:
+            self._watch.reading(self._connection.name, stream, swept.read)
+            if delivery is None:
+                return
+            if swept.resumed_at:
+                delivery.release(stream)
+            self._backlog.read(seen.pending)
+            if seen.pending:
+                self._watch.pending(self._connection.name, seen.pending)
+                delivery.wake()
+
+        try:
+            self._swept[stream] = await sweep(
+                listing, self._ledger, run=run, restart=self._how.anew, clock=_now, on_page=on_page
+            )
+        except BridgeError as error:
+            return error
+        return None
 
     def _listing(self, reader: SalestrekkerClient, stream: Stream, feed: Feed) -> Listing:
         whole, limit = listing_of(self._plan, reader, stream, feed), self._how.limit

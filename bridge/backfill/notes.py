@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from bridge.backfill.report import Problem
 from bridge.errors import Refused, Transient
+from bridge.salestrekker.login import SeveralOrganizations
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -54,6 +55,8 @@ def stopped(doing: str, streams: Collection[Stream], error: BridgeError) -> Prob
     """
     message = f"{doing} {' and '.join(streams)}: {error}"
     advice = getattr(error, "advice", "") or (LATER if isinstance(error, Transient) else "")
+    if isinstance(error, SeveralOrganizations):
+        return Problem(str(error), advice, usage=True)
     return Problem(message, advice, refusal=isinstance(error, Refused))
 
 

@@ -43,11 +43,13 @@ class Problem:
         message: What happened.
         advice: What to do about it; may be empty.
         refusal: It was a refusal: nothing is lost, and the run can be repeated once it is resolved.
+        usage: The configuration has to say more before anything can be read.
     """
 
     message: str
     advice: str = ""
     refusal: bool = False
+    usage: bool = False
 
 
 @dataclass(slots=True)
@@ -98,6 +100,8 @@ class Report:
         problems = [problem for report in reports for problem in report.problems]
         if any(report.interrupted for report in reports):
             return 130
+        if any(problem.usage for problem in problems):
+            return 2
         if any(problem.refusal for problem in problems):
             return 4
         if problems or any(report.unsent for report in reports):

@@ -6,7 +6,7 @@
     for each connection:
         address ─> log-in ─> organisation ─> schema (and what has changed in it) ─> each query
                                                 └─> for each stream: read a page ─> map ─> one record
-        Trakor: address, key, organisation
+        Trakor: address, key, organisation, and whether it is the one of last time
     webhook port, where a connection has a token
 
 Each generator is closed by the one that goes through it, so that who stops listening ends what is open.
@@ -20,6 +20,14 @@ from typing import TYPE_CHECKING
 
 from bridge.checks.ledger import ledger_checks
 from bridge.checks.maps import check_map
+from bridge.checks.organizations import (
+    Remembered,
+    held_source,
+    names_check,
+    renamed_check,
+    same_trakor,
+    scopes_check,
+)
 from bridge.checks.pulling import IMPATIENT, live_schema, saved_schema
 from bridge.checks.queries import Files, Query, load, try_query
 from bridge.checks.reaching import address, log_in, organization, trakor
@@ -64,9 +72,13 @@ async def run(
     for step in ledger_checks(settings):
         yield step
     hasher = Hasher(_any_key(settings))
+    remembered = Remembered(settings, hasher)
+    for steps_of in (renamed_check(remembered), names_check(remembered), scopes_check(settings, connections)):
+        for step in steps_of:
+            yield step
     for name in connections:
         prefix = "" if len(settings.connections) == 1 else f"{name}."
-        one = _ConnectionCheck(settings, settings.connections[name], prefix, hasher, show=show)
+        one = _ConnectionCheck(settings, settings.connections[name], prefix, hasher, remembered, show=show)
         async with aclosing(one.steps(environ)) as steps:
             async for step in steps:
                 yield step
@@ -92,12 +104,20 @@ class _ConnectionCheck:
     """The steps of one connection."""
 
     def __init__(
-        self, settings: Settings, connection: Connection, prefix: str, hasher: Hasher, *, show: bool
+        self,
+        settings: Settings,
+        connection: Connection,
+        prefix: str,
+        hasher: Hasher,
+        remembered: Remembered,
+        *,
+        show: bool,
     ) -> None:
         self._settings = settings
         self._connection = connection
         self._prefix = prefix
         self._hasher = hasher
+        self._remembered = remembered
         self._show = show
         self._files = Files(settings.folder)
         self._streams = [stream for stream in Stream if connection.stream(stream).enabled]
@@ -121,6 +141,7 @@ class _ConnectionCheck:
             for step in self._untried(found.name):
                 yield step
         yield await trakor(self._name("trakor.auth"), self._connection, environ)
+        yield same_trakor(self._name("trakor.organization"), self._connection, self._remembered)
 
     def _name(self, name: str) -> str:
         return f"{self._prefix}{name}"
@@ -172,6 +193,7 @@ class _ConnectionCheck:
                 yield found
             return
         inside = await organization(self._name("salestrekker.organization"), client, wanted)
+        inside = held_source(inside, client.organization, self._connection.name, self._remembered)
         yield inside
         if not inside.ok:
             for found in self._untried(inside.name, ["salestrekker.auth", "salestrekker.organization"]):

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from bridge.checks.report import Check, failed
 from bridge.errors import BridgeError, Refused, Transient
-from bridge.salestrekker.login import WrongOrganization
+from bridge.salestrekker.login import SeveralOrganizations, WrongOrganization
 from bridge.salestrekker.reach import knock, likely_address, reason_of
 from bridge.wiring.flows import destination_of
 
@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bridge.salestrekker.client import SalestrekkerClient
-    from bridge.salestrekker.login import Organization
     from bridge.settings import Connection
 
 __all__ = ["address", "log_in", "organization", "trakor"]
+
+UNREAD: Final = "the log-in's own, which cannot be read: log-ins are not held to it"
 
 PROXIES: Final = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "HTTP_PROXY", "http_proxy")
 
@@ -70,38 +71,15 @@ async def organization(name: str, client: SalestrekkerClient, wanted: str) -> Ch
     try:
         await client.authenticate()
         known = await client.organizations()
+    except SeveralOrganizations as error:
+        advice = 'Write the one that is to be read below [salestrekker]:\norganization = "NAME OR ID"'
+        return Check(name, ok=False, detail=str(error), advice=advice)
     except WrongOrganization as error:
         return failed(name, error)
     except BridgeError as error:
-        if wanted:
-            return Check(name, ok=True, detail=f"{wanted}, as configured")
-        return Check(name, ok=True, detail=f"the log-in's own ({error})")
+        return Check(name, ok=True, detail=f"{wanted or client.organization or UNREAD} ({error})")
     here = next((one for one in known if one.id == client.organization), None)
-    others = [one for one in known if one is not here]
-    if here is None:
-        return _unsure(name, known, wanted)
-    if not others or wanted:
-        return Check(name, ok=True, detail=str(here))
-    return Check(
-        name,
-        ok=True,
-        detail=f"{here}: the one that the log-in begins in; it also has {', '.join(map(str, others))}",
-        advice=f"So that it stays this one, or to read another, write below [salestrekker]:\n"
-        f'organization = "{here.id}"',
-    )
-
-
-def _unsure(name: str, known: tuple[Organization, ...], wanted: str) -> Check:
-    """The token does not say which organisation it is for."""
-    listed = ", ".join(map(str, known))
-    if len(known) == 1 or wanted:
-        return Check(name, ok=True, detail=wanted or listed)
-    return Check(
-        name,
-        ok=False,
-        detail=f"the log-in has {len(known)} organisations and does not say where it begins: {listed}",
-        advice='Write the wanted one below [salestrekker]:\norganization = "NAME OR ID"',
-    )
+    return Check(name, ok=True, detail=str(here or wanted or UNREAD))
 
 
 async def trakor(name: str, connection: Connection, environ: Mapping[str, str]) -> Check:

@@ -17,6 +17,7 @@ from bridge.cli import (
     backfilling,
     caring,
     checking,
+    connections,
     demonstrating,
     disclosing,
     initialising,
@@ -90,6 +91,7 @@ def application() -> typer.Typer:
     records.add_to(app)
     caring.add_to(app)
     checking.add_to(app)
+    connections.add_to(app)
     demonstrating.add_to(app)
     disclosing.add_to(app)
     initialising.add_to(app)

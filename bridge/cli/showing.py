@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from bridge.cli.connections import tell_strays
 from bridge.cli.session import (
     ConfigOption,
     ConnectionOption,
@@ -71,6 +72,7 @@ def _status(
     from bridge.cli.render_status import show_status  # noqa: PLC0415 - see the package
 
     show_status(snapshot)
+    tell_strays(session)
 
 
 def _require_terminal(*, json: bool) -> None:

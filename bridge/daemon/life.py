@@ -28,7 +28,7 @@ from bridge.daemon.faces import Faces
 from bridge.daemon.reloading import Reloaded, plans_of, reloaded
 from bridge.daemon.timetable import Timetable, wants_all_read
 from bridge.daemon.worker import Worker
-from bridge.errors import LedgerError
+from bridge.errors import LedgerError, UserError
 from bridge.ledger.care import prune_history
 from bridge.ledger.events import prune_events
 from bridge.ledger.moments import Moment, note
@@ -36,7 +36,9 @@ from bridge.ledger.opening import open_ledger
 from bridge.ledger.pauses import Direction, clear_pause
 from bridge.naming import Hasher
 from bridge.records import Stream
+from bridge.salestrekker.login import SeveralOrganizations
 from bridge.wiring.ledgers import ledger_key, ledger_path
+from bridge.wiring.organizations import begin_with, identities_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine, Mapping
@@ -119,7 +121,22 @@ async def run(
     with open_ledger(
         ledger_path(settings), key, "trakor-bridge run", keep_sent=settings.ledger.keep == "sealed"
     ) as ledger:
-        await _Life(settings, plans, ledger, hasher, load).until(signals, on_started)
+        await ledger.call(begin_with, identities_of(settings, hasher))
+        try:
+            await _Life(settings, plans, ledger, hasher, load).until(signals, on_started)
+        except BaseExceptionGroup as faults:
+            raise _for_a_person(faults) from None
+
+
+def _for_a_person(faults: BaseExceptionGroup) -> BaseException:
+    """What ended it, as an error of the configuration where it is nothing else."""
+    several, others = faults.split(SeveralOrganizations)
+    if several is None or others is not None:
+        return faults
+    fault: BaseException = several
+    while isinstance(fault, BaseExceptionGroup):
+        fault = fault.exceptions[0]
+    return UserError(str(fault), advice=getattr(fault, "advice", ""))
 
 
 def _now() -> int:
@@ -153,6 +170,7 @@ class _Life:
         self._alerts = alerts_of(settings, ledger, hasher, self._faces.snapshot, lambda: self._plans, _now)
         self._timetable = Timetable(ledger, _now, self._on_wishes)
         self._stale: set[str] = set()
+        self._begun: set[str] = set()
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     async def until(self, signals: Signals, on_started: Callable[[Started], None]) -> None:
@@ -218,8 +236,10 @@ class _Life:
             debounce=debounce,
             clock=_now,
             reads_first=name in self._stale,
+            starting=name not in self._begun,
         )
         self._stale -= {name}
+        self._begun.add(name)
         self._workers[name] = worker
         try:
             await worker.run()

@@ -2,9 +2,10 @@
 
 ::
 
-    Sweeps ──┐ stopped and resumed by ReadingPause
-    Events ──┴──> ledger ──> Sending
-    keep_token
+    Admission ──opened──> Sweeps ──┐ stopped and resumed by ReadingPause
+        │                 Events ──┴──> ledger ──proved──> Sending
+        │                 keep_token
+        └──revoked: another organisation turned up
 
 All of them end together: what one of them ends with is for the daemon to judge.
 """
@@ -12,12 +13,14 @@ All of them end together: what one of them ends with is for the daemon to judge.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from bridge.daemon.admission import Admission, Revoked
 from bridge.daemon.events import Events
 from bridge.daemon.looking import read_now
 from bridge.daemon.parts import Parts
@@ -28,6 +31,7 @@ from bridge.ledger.moments import Moment, note
 from bridge.ledger.queue import give_up_claims
 from bridge.ledger.rows import feed_of
 from bridge.wiring.flows import destination_of, pace_of, source_of
+from bridge.wiring.organizations import hold_of, trial_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -57,6 +61,7 @@ class Worker:
         debounce: Seconds from the first webhook for a record until it is read.
         clock: Milliseconds since the epoch.
         reads_first: What waits to be sent is from long ago: it is read anew before any of it is sent.
+        starting: The process has just begun.
     """
 
     def __init__(
@@ -69,12 +74,14 @@ class Worker:
         debounce: float,
         clock: Callable[[], int],
         reads_first: bool = False,
+        starting: bool = False,
     ) -> None:
         connection = plan.connection
         self.plan = plan
         self._ledger = ledger
         self._name = connection.name
-        self._client = source_of(connection, on_token=self._note_token)
+        hold = hold_of(connection, ledger, hasher, clock=clock, on_stopped=self._stop)
+        self._client = source_of(connection, on_token=self._note_token, hold=hold)
         self._destination = destination_of(connection)
         self._sending = Sending(
             ledger,
@@ -85,6 +92,16 @@ class Worker:
             key_of=hasher.name_key,
             clock=clock,
             random=random.random,
+        )
+        self._admission = Admission(
+            ledger,
+            connection.name,
+            self._client,
+            trial_of(connection, ledger, hasher, feeds.values(), self._destination, clock=clock),
+            pace_of(connection),
+            clock=clock,
+            random=random.random,
+            starting=starting,
         )
         pause = ReadingPause(
             ledger,
@@ -122,6 +139,7 @@ class Worker:
 
     def look(self) -> None:
         """Say that another process has written: a pause, a decision, an event to replay."""
+        self._admission.look()
         self._sending.look()
         self._pause.look()
         self._sweeps.wake()
@@ -134,14 +152,30 @@ class Worker:
     async def run(self) -> None:
         """Work until it is cancelled; requests in flight are then given some seconds.
 
+        It waits until the connection may work, and ends where it may not any more: another worker waits then.
+
         Raises:
+            SeveralOrganizations: The process has just begun, and its log-in has several organisations.
             BaseExceptionGroup: What its parts ended with.
         """
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._client)
             await stack.enter_async_context(self._destination)
+            await self._admission.opened()
+            with contextlib.suppress(Revoked):
+                await self._work()
+
+    async def _work(self) -> None:
+        """Let all parts work until one of them ends.
+
+        Raises:
+            Revoked: Another organisation turned up, and nothing else went wrong.
+            BaseExceptionGroup: What they ended with.
+        """
+        try:
             async with asyncio.TaskGroup() as tasks:
                 for what, flow in (
+                    ("admission", self._admission.revoked()),
                     ("sending", self._send()),
                     ("pause", self._pause.run()),
                     ("token", self._client.keep_token()),
@@ -150,13 +184,25 @@ class Worker:
                     ("sweeps", self._sweeps.run()),
                 ):
                     tasks.create_task(flow, name=f"{self._name}: {what}")
+        except BaseExceptionGroup as faults:
+            _, others = faults.split(Revoked)
+            if others is not None:
+                raise others from None
+            raise Revoked from None
 
     async def _send(self) -> None:
-        """Send, for ever; where it reads first, after that, unless reading is paused or takes too long."""
+        """Send, for ever; where it reads first, after that, unless reading is paused or takes too long.
+
+        Before all else it is proved that Trakor is the one of before.
+        """
+        await self._admission.proved()
         if self._reads_first:
             log.info("reading before sending", connection=self._name)
             await _first_of(self._sweeps.reconciled(), self._pause.closed(), within=LONGEST_HOLD)
         await self._sending.run()
+
+    def _stop(self) -> None:
+        self._admission.stop()
 
     def _note_token(self) -> None:
         self._token_changed.set()

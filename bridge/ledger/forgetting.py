@@ -17,6 +17,7 @@ from bridge.errors import UserError
 from bridge.ledger.batch import Batch
 from bridge.ledger.rows import KNOWN, Feed, row_of
 from bridge.ledger.schema import canaries, claims, contents, events, feeds, history, links, records, waiting
+from bridge.ledger.trials import forget_stray
 from bridge.records import Policy, State, Stream
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ def forget(connection: Connection, number: int, *, now: int) -> Forgotten:
             f"record {row.id} is being sent at this moment",
             advice="wait for the backfill to end, or stop it, then run this again",
         )
+    for key in {row.key, row.sent_key}:
+        forget_stray(connection, key)
     had = _links(connection, number)
     merged = connection.scalars(
         select(records.c.source_id).where(records.c.merged_into == number, records.c.state == State.MERGED)

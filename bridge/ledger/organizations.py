@@ -72,11 +72,13 @@ class Asked(NamedTuple):
         answer: What became of it.
         not_before: When a lost one may be sent again, milliseconds since the epoch.
         tries: How often it was sent.
+        name: Sealed, for a person who may have to delete it; empty once it was forgotten.
     """
 
     answer: CanaryAnswer
     not_before: int = 0
     tries: int = 1
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,8 @@ class Doubt:
         place: The other Trakor that is, or was, asked; empty: none is.
         asked: Its canaries, by the hash of the name.
         another: It was judged: another organisation.
-        strays: Names that may have been made in a Trakor that is not configured any more.
+        strays: What may have been made in a Trakor that is not configured any more: hash of the name -> the
+            name, sealed.
         unproven: Address or key changed, and there was no canary to prove that it is the same organisation.
     """
 
@@ -96,30 +99,36 @@ class Doubt:
     place: Place = field(default_factory=Place)
     asked: Mapping[str, Asked] = field(default_factory=dict)
     another: bool = False
-    strays: tuple[str, ...] = ()
+    strays: Mapping[str, str] = field(default_factory=dict)
     unproven: bool = False
 
     @property
-    def made(self) -> tuple[str, ...]:
-        """All names that may have been made in another organisation, to be deleted there."""
-        fresh = [key for key, asked in self.asked.items() if was_perhaps_made(asked.answer)]
-        return tuple(dict.fromkeys([*self.strays, *fresh]))
+    def made(self) -> dict[str, str]:
+        """All that may have been made in another organisation, to be deleted there: likewise."""
+        fresh = {key: one.name for key, one in self.asked.items() if was_perhaps_made(one.answer)}
+        return {**self.strays, **fresh}
 
     def without_trial(self) -> Doubt:
         """The same once the other Trakor is not asked any more; what may be made there is kept."""
         return replace(self, place=Place(), asked={}, another=False, strays=self.made)
 
+    def without_name(self, key: str) -> Doubt:
+        """The same without a name that was forgotten: that there is something to delete stays known."""
+        asked = {one: it._replace(name="") if one == key else it for one, it in self.asked.items()}
+        strays = {one: "" if one == key else name for one, name in self.strays.items()}
+        return replace(self, asked=asked, strays=strays)
+
     def encoded(self) -> str:
         """As the ledger keeps it; empty for no doubt."""
         if self == Doubt():
             return ""
-        asked = {key: [str(one.answer), one.not_before, one.tries] for key, one in self.asked.items()}
+        asked = {key: list(one) for key, one in self.asked.items()}
         values = {
             "source": self.source,
             "place": list(self.place),
             "asked": asked,
             "another": self.another,
-            "strays": list(self.strays),
+            "strays": dict(self.strays),
             "unproven": self.unproven,
         }
         return orjson.dumps({name: value for name, value in values.items() if value}).decode()
@@ -131,15 +140,14 @@ class Doubt:
             return cls()
         said: dict[str, Any] = orjson.loads(text)
         asked = {
-            key: Asked(CanaryAnswer(word), at, tries)
-            for key, (word, at, tries) in said.get("asked", {}).items()
+            key: Asked(CanaryAnswer(word), *others) for key, (word, *others) in said.get("asked", {}).items()
         }
         return cls(
             source=said.get("source", ""),
             place=Place(*said.get("place", ())),
             asked=asked,
             another=said.get("another", False),
-            strays=tuple(said.get("strays", ())),
+            strays=said.get("strays", {}),
             unproven=said.get("unproven", False),
         )
 

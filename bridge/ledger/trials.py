@@ -14,15 +14,18 @@ another organisation is never taken for proof, since only an id that the ledger 
 
 from __future__ import annotations
 
+from base64 import b64decode, b64encode
 from dataclasses import replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import select
 
 from bridge.decision.canaries import MOST_CANARIES, CanaryAnswer, Verdict, judge_canaries
+from bridge.ledger.canaries import canaries_of
 from bridge.ledger.organizations import Asked, Doubt, Noted, Place, keep, keep_stopped, lift, noted_of
-from bridge.ledger.schema import claims, links
+from bridge.ledger.rows import sealer_of
+from bridge.ledger.schema import claims, links, organizations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -32,10 +35,16 @@ if TYPE_CHECKING:
     from bridge.ledger.rows import Feed
     from bridge.records import Payload
 
-__all__ = ["CanariesOf", "Canary", "Kind", "Step", "canaries_for", "next_step", "note_answer", "stray_names"]
-
-CanariesOf: TypeAlias = "Callable[[Connection, Feed], Sequence[Payload]]"
-"""Gives the payloads of a feed that Trakor took lately."""
+__all__ = [
+    "Canary",
+    "Kind",
+    "Step",
+    "canaries_for",
+    "forget_stray",
+    "next_step",
+    "note_answer",
+    "stray_names",
+]
 
 
 class Canary(NamedTuple):
@@ -74,7 +83,6 @@ class Step(NamedTuple):
 def canaries_for(
     connection: Connection,
     feeds: Sequence[Feed],
-    canaries_of: CanariesOf,
     name_key: Callable[[str], str],
 ) -> list[Canary]:
     """The canaries of a connection, at most three of all its streams."""
@@ -156,14 +164,16 @@ def _try(
 def _as_far_as_it_goes(key: str, asked: Asked, canaries: Mapping[str, Canary]) -> Asked:
     """A lost one that cannot be sent again, since its record was forgotten, will never prove anything."""
     lost_for_good = asked.answer is CanaryAnswer.LOST and key not in canaries
-    return Asked(CanaryAnswer.REJECTED) if lost_for_good else asked
+    return asked._replace(answer=CanaryAnswer.REJECTED) if lost_for_good else asked
 
 
 def _ask(connection: Connection, noted: Noted, canary: Canary, now: int, wait: int) -> Step:
     """Note first that it is sent: whoever comes after a death knows that it may be made."""
     before = noted.doubt.asked.get(canary.key)
     tries = 1 if before is None else before.tries + 1
-    asked = {**noted.doubt.asked, canary.key: Asked(CanaryAnswer.LOST, now + wait, tries)}
+    sealed = sealer_of(connection).seal([canary.payload.name], _place(canary.key))
+    name = b64encode(sealed).decode()
+    asked = {**noted.doubt.asked, canary.key: Asked(CanaryAnswer.LOST, now + wait, tries, name)}
     keep(connection, replace(noted, doubt=replace(noted.doubt, asked=asked)))
     return Step(Kind.ASK, canary)
 
@@ -223,22 +233,36 @@ def _as_it_may_be(answer: CanaryAnswer, before: Asked) -> CanaryAnswer:
     return CanaryAnswer.CREATED if again else answer
 
 
-def stray_names(
-    connection: Connection,
-    name: str,
-    feeds: Sequence[Feed],
-    canaries_of: CanariesOf,
-    name_key: Callable[[str], str],
-) -> tuple[list[str], int]:
-    """The names to be deleted in another organisation, and how many more whose name is not kept any more.
+def stray_names(connection: Connection, name: str) -> tuple[list[str], int]:
+    """The names to be deleted in another organisation, and how many more that were forgotten since.
 
     They are personal data: for a person's eyes, never for a log or a page without a log-in.
+
+    Args:
+        connection: To the ledger; it knows the sealer.
+        name: The connection's.
     """
-    wanted = set(noted_of(connection, name).doubt.made)
-    found = {
-        key: payload.name
-        for feed in feeds
-        for payload in canaries_of(connection, feed)
-        if (key := name_key(payload.name)) in wanted
-    }
-    return sorted(found.values()), len(wanted) - len(found)
+    made = noted_of(connection, name).doubt.made
+    if not made:
+        return [], 0
+    sealer = sealer_of(connection)
+    found = [sealer.open(b64decode(text), _place(key))[0] for key, text in made.items() if text]
+    return sorted(found), len(made) - len(found)
+
+
+def forget_stray(connection: Connection, key: str) -> None:
+    """Keep a name no longer that may have to be deleted somewhere: its record is forgotten.
+
+    Args:
+        connection: Inside a writing transaction.
+        key: Hash of the name.
+    """
+    for name in connection.scalars(select(organizations.c.connection)).all():
+        noted = noted_of(connection, name)
+        if key in noted.doubt.asked or key in noted.doubt.strays:
+            keep(connection, replace(noted, doubt=noted.doubt.without_name(key)))
+
+
+def _place(key: str) -> str:
+    """What a sealed name is bound to."""
+    return f"canary\0{key}"

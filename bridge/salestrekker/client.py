@@ -157,6 +157,10 @@ class SalestrekkerClient:
         """
         await self._patiently(self._tokens.current)
 
+    async def log_in_once(self) -> None:
+        """Get a token, where there is none that is good for a while, by one attempt; raises likewise."""
+        await self._tokens.current()
+
     @property
     def organization(self) -> str:
         """The id of the organisation that is read; empty before the first token, and where none says it."""

@@ -6,13 +6,14 @@
                                   ──sentences──> the whole truth first, for the terminal and the page
     Found, its history ──explaining──> sentences, and what a person can do
 
-``times`` writes moments as people read them. Whoever shows any of this (command line, page) renders
-these values; none asks the ledger by itself.
+``standings`` says in a word how each connection is, ``times`` writes moments as people read them. Whoever
+shows any of this (command line, page) renders these values; none asks the ledger by itself.
 """
 
 from bridge.status.explaining import Choice, choices, event, meaning
 from bridge.status.sentences import headline, stream_note
 from bridge.status.snapshot import ConnectionStatus, Flow, Snapshot, StreamStatus, Webhooks, take
+from bridge.status.standings import Standing, standings
 from bridge.status.times import age, iso, moment, short_age
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "ConnectionStatus",
     "Flow",
     "Snapshot",
+    "Standing",
     "StreamStatus",
     "Webhooks",
     "age",
@@ -30,6 +32,7 @@ __all__ = [
     "meaning",
     "moment",
     "short_age",
+    "standings",
     "stream_note",
     "take",
 ]

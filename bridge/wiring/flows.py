@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from bridge.ledger.rows import Feed
     from bridge.naming import Hasher
+    from bridge.salestrekker.login import Hold
     from bridge.salestrekker.ones import OneQuery
     from bridge.salestrekker.pages import Ones
     from bridge.salestrekker.queries import ListQuery
@@ -173,7 +174,11 @@ def _ones_of(plan: Plan, reader: SalestrekkerClient, stream: Stream, feed: Feed)
 
 
 def source_of(
-    connection: Connection, retries: Retries | None = None, *, on_token: Callable[[], None] | None = None
+    connection: Connection,
+    retries: Retries | None = None,
+    *,
+    on_token: Callable[[], None] | None = None,
+    hold: Hold | None = None,
 ) -> SalestrekkerClient:
     """The client of a connection's Salestrekker, not yet entered.
 
@@ -181,6 +186,7 @@ def source_of(
         connection: Whose.
         retries: How a read is retried; None: as it is configured, for a flow that nobody waits for.
         on_token: Told after each change of how it stands with the token.
+        hold: Asked about the organisation of each log-in; None: nobody remembers any.
     """
     settings = connection.salestrekker
     return SalestrekkerClient(
@@ -195,6 +201,7 @@ def source_of(
         renew_before=settings.renew_before,
         retries=retries or Retries(first=settings.retry_first, longest=settings.retry_max),
         on_token=on_token,
+        hold=hold,
     )
 
 

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
+from bridge.admission import SourceHold, TrakorTrial, Trial
 from bridge.ledger.organizations import Place
 from bridge.ledger.renaming import Identity, note_configured, refuse_renamed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Collection
 
+    from bridge.ledger.engine import Ledger
     from bridge.ledger.reading import Reader
     from bridge.ledger.rows import Feed
     from bridge.naming import Hasher
-    from bridge.records import Payload
     from bridge.settings import Connection, Settings
+    from bridge.trakor import TrakorClient
 
-__all__ = ["begin_with", "canaries_of", "identities_of", "place_of", "source_hash"]
+__all__ = ["begin_with", "hold_of", "identities_of", "place_of", "source_hash", "trial_of"]
 
 
 def source_hash(hasher: Hasher, organization: str) -> str:
@@ -49,7 +52,35 @@ def begin_with(transaction: Reader, configured: dict[str, Identity]) -> None:
     note_configured(transaction, configured)
 
 
-def canaries_of(transaction: Reader, feed: Feed) -> Sequence[Payload]:
-    """What Trakor took lately of a stream."""
-    del transaction, feed
-    return ()
+def hold_of(
+    connection: Connection,
+    ledger: Ledger,
+    hasher: Hasher,
+    *,
+    clock: Callable[[], int],
+    on_stopped: Callable[[], None] = lambda: None,
+) -> SourceHold:
+    """What holds each log-in of a connection to its organisation."""
+    return SourceHold(
+        ledger, connection.name, partial(source_hash, hasher), clock=clock, on_stopped=on_stopped
+    )
+
+
+def trial_of(
+    connection: Connection,
+    ledger: Ledger,
+    hasher: Hasher,
+    feeds: Collection[Feed],
+    destination: TrakorClient,
+    *,
+    clock: Callable[[], int],
+) -> TrakorTrial:
+    """What proves that a connection's Trakor is the one that it has sent to before."""
+    trial = Trial(
+        connection.name,
+        place_of(connection, hasher),
+        tuple(feeds),
+        hasher.name_key,
+        int(connection.trakor.unanswered_wait * 1000),
+    )
+    return TrakorTrial(ledger, trial, destination, clock=clock)

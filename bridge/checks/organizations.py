@@ -1,0 +1,171 @@
+"""Whether each connection joins the two organisations that it joined before, by what the ledger noted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+from bridge.checks.report import Check, failed
+from bridge.errors import LedgerError, UserError
+from bridge.ledger.engine import reading
+from bridge.ledger.moving import without_their_name
+from bridge.ledger.opening import is_outdated, revision
+from bridge.ledger.organizations import OTHER_SOURCE, OTHER_TRAKOR, Noted, noted_of
+from bridge.ledger.renaming import refuse_renamed
+from bridge.ledger.trials import stray_names
+from bridge.wiring.ledgers import keeping_of, ledger_path
+from bridge.wiring.organizations import identities_of, place_of, source_hash
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from bridge.ledger.reading import Reader
+    from bridge.naming import Hasher
+    from bridge.settings import Connection, Settings
+
+__all__ = ["Remembered", "held_source", "names_check", "renamed_check", "same_trakor", "scopes_check"]
+
+SHOWN = 5
+"""So many records are named."""
+
+
+class Remembered:
+    """What the ledger remembers; nothing, where there is none that this version can read.
+
+    Args:
+        settings: The configuration.
+        hasher: Of the ledger's key.
+    """
+
+    def __init__(self, settings: Settings, hasher: Hasher) -> None:
+        self.settings = settings
+        self.hasher = hasher
+
+    @property
+    def is_there(self) -> bool:
+        """There is a ledger to ask."""
+        try:
+            path = ledger_path(self.settings)
+            return revision(path) is not None and not is_outdated(path)
+        except LedgerError:
+            return False
+
+    def of(self, name: str) -> Noted:
+        """What is noted of a connection."""
+        if not self.is_there:
+            return Noted(name)
+        with reading(ledger_path(self.settings)) as connection:
+            return noted_of(connection, name)
+
+    def strays(self, name: str) -> list[str]:
+        """The names to be deleted in another organisation."""
+        if not self.of(name).doubt.made:
+            return []
+        with reading(ledger_path(self.settings), keeping_of(self.settings)) as connection:
+            names, forgotten = stray_names(connection, name)
+        return [*names, *([f"{forgotten} more that were forgotten since"] if forgotten else ())]
+
+
+def held_source(found: Check, organization: str, name: str, remembered: Remembered) -> Check:
+    """The step about Salestrekker's organisation, held against what was read before.
+
+    Args:
+        found: The step so far.
+        organization: Id of the organisation that the log-in is for; empty where it cannot be read.
+        name: The connection's.
+        remembered: What the ledger knows.
+    """
+    before = remembered.of(name).source
+    if not (found.ok and organization and before):
+        return found
+    if before == source_hash(remembered.hasher, organization):
+        return replace(found, detail=f"{found.detail}; the one that was read before")
+    return replace(
+        found,
+        ok=False,
+        detail=f"{OTHER_SOURCE}: {found.detail}",
+        advice="Put the right log-in, or [salestrekker] organization, back. Where this is the right one:\n"
+        f"trakor-bridge connections confirm {name}",
+    )
+
+
+def same_trakor(step: str, connection: Connection, remembered: Remembered) -> Check:
+    """Whether Trakor's address and key are those of last time.
+
+    Args:
+        step: The step's name.
+        connection: The connection's settings.
+        remembered: What the ledger knows.
+    """
+    noted = remembered.of(connection.name)
+    place, doubt = place_of(connection, remembered.hasher), noted.doubt
+    strays = remembered.strays(connection.name)
+    confirm = f"trakor-bridge connections confirm {connection.name}"
+    listed = "".join(f"\n  {one}" for one in strays)
+    delete = f"Delete by hand in the other organisation what was made there:{listed}\n" if strays else ""
+    if doubt.another and doubt.place.is_same_trakor(place):
+        advice = f"Put the right [trakor] url and api_key back. {delete}Where it is the right one: {confirm}"
+        return Check(step, ok=False, detail=OTHER_TRAKOR, advice=advice)
+    if strays:
+        return Check(step, ok=True, detail="as last time", advice=f"{delete}Then: {confirm}")
+    if doubt.unproven:
+        detail = "address or key changed, and nothing could prove that it is the same organisation"
+        return Check(step, ok=True, detail=detail, advice=f"Where it is the right one: {confirm}")
+    if not noted.place.address:
+        return Check(step, ok=True, detail="not noted yet: the next backfill does")
+    if noted.place.is_same_trakor(place):
+        return Check(step, ok=True, detail="address and key are those of last time")
+    detail = "another address or key than last time: up to three names that it must know go first"
+    return Check(step, ok=True, detail=detail)
+
+
+def renamed_check(remembered: Remembered) -> Iterator[Check]:
+    """The step that failed where a connection seems to be another one under a new name."""
+    if not remembered.is_there:
+        return
+    try:
+        with reading(ledger_path(remembered.settings)) as connection:
+            refuse_renamed(connection, identities_of(remembered.settings, remembered.hasher))
+    except UserError as error:
+        yield failed("connections", error)
+
+
+def names_check(remembered: Remembered) -> Iterator[Check]:
+    """Records whose name another one holds, since two scopes became one; nothing where there is none."""
+    if not remembered.is_there:
+        return
+    with reading(ledger_path(remembered.settings)) as connection:
+        found = _named(connection)
+    if found:
+        yield Check(
+            "ledger.names",
+            ok=True,
+            detail=f"Two scopes became one, and these have a name that another record holds: {found}",
+            advice="Trakor has both under different ids. Give one of them another name in Salestrekker, or "
+            "leave them: each keeps its own party.",
+        )
+
+
+def _named(connection: Reader) -> str:
+    found = without_their_name(connection)
+    more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+    return ", ".join(f"{one.source_id} ({one.connection})" for one in found[:SHOWN]) + more
+
+
+def scopes_check(settings: Settings, names: Collection[str]) -> Iterator[Check]:
+    """Two connections with different scopes that send to one address; nothing where there are none."""
+    shared = [
+        (one.name, other.name)
+        for one, other in combinations([settings.connections[name] for name in names], 2)
+        if one.trakor.url == other.trakor.url and one.scope != other.scope
+    ]
+    if shared:
+        pairs = ", ".join(f"{one} and {other}" for one, other in shared)
+        yield Check(
+            "trakor.scope",
+            ok=True,
+            detail=f"one address, different scopes: {pairs}",
+            advice="Where both keys are of one Trakor organisation, give both the same [trakor] scope: else "
+            "names are claimed twice, and two records can end on one party.",
+        )

@@ -1,0 +1,207 @@
+"""`trakor-bridge connections list|rename|confirm`."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from bridge.cli.folding import tell
+from bridge.cli.plain import plain
+from bridge.cli.selecting import current_ledger
+from bridge.cli.session import (
+    ConfigOption,
+    ConnectionOption,
+    JsonOption,
+    LogFormatOption,
+    LogLevelOption,
+    begin,
+    print_json,
+)
+from bridge.errors import UserError
+
+if TYPE_CHECKING:
+    from bridge.cli.session import Session
+    from bridge.status import Standing
+
+__all__ = ["add_to", "tell_strays"]
+
+HELP: Final = """\
+Each connection: two organisations, and the ledger's records of them.
+
+A connection is what it joins, not what its file is called. The ledger notes Salestrekker's organisation,
+Trakor's address and its key (as hashes), and nothing is read or sent where another one turns up.
+"""
+LIST: Final = """\
+List the connections: who works on each, and how it is.
+
+\b
+ok              nothing stops it
+paused          reading or sending is paused: `trakor-bridge status` says why
+refused         it seems to join other organisations than before: confirm it, or put it right
+new             the ledger has no records of it yet
+not configured  the ledger has records of it, and the configuration does not name it
+
+\b
+Examples:
+  trakor-bridge connections list
+  trakor-bridge connections list --json
+"""
+RENAME: Final = """\
+Let the ledger's records of a connection go on under another name, its default scope included.
+
+Do this when you rename a connection's file; until then nothing is read or sent, since names
+would be claimed twice. Not while a backfill or the daemon runs.
+
+\b
+Example:
+  mv connections.d/north.toml connections.d/melbourne.toml
+  trakor-bridge connections rename north melbourne
+"""
+CONFIRM: Final = """\
+Say that the organisations that were found are the right ones.
+
+For a connection that is refused because its log-in, or Trakor's address or key, is of another
+organisation than before, and for a new one that seems to be an old one under another name. Before you
+confirm, make sure that no other brokerage's records get mixed with these. A running daemon goes on
+within a second.
+
+\b
+Example:
+  trakor-bridge connections confirm north
+"""
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    commands = typer.Typer(help=HELP, no_args_is_help=True, rich_markup_mode=None)
+    commands.command("list", help=LIST, short_help="Who works on each, and how it is.")(_list)
+    commands.command("rename", help=RENAME, short_help="Go on under another name.")(_rename)
+    commands.command("confirm", help=CONFIRM, short_help="Its organisations are right.")(_confirm)
+    app.add_typer(commands, name="connections", short_help="What each joins, and how it is.")
+
+
+def _list(
+    *,
+    json: JsonOption = False,
+    config: ConfigOption = None,
+    connection: ConnectionOption = None,
+    log_level: LogLevelOption = None,
+    log_format: LogFormatOption = None,
+) -> None:
+    from bridge.status import standings  # noqa: PLC0415 - see the package
+    from bridge.wiring.ledgers import ledger_path  # noqa: PLC0415 - see the package
+
+    session = begin(config, connection, log_level, log_format)
+    found = standings(ledger_path(session.settings), tuple(session.settings.connections))
+    if connection is not None:
+        found = [one for one in found if one.name == connection]
+    if json:
+        print_json({"connections": [one.as_json() for one in found]})
+    else:
+        _show(found)
+
+
+def _show(found: list[Standing]) -> None:
+    from rich.table import Table  # noqa: PLC0415 - see the package
+    from rich.text import Text  # noqa: PLC0415 - see the package
+
+    from bridge.cli.render import console  # noqa: PLC0415 - see the package
+    from bridge.status.times import short_age  # noqa: PLC0415 - see the package
+
+    table = Table("connection", "state", "for", box=None, pad_edge=False, header_style="bold")
+    now = time.time_ns() // 1_000_000
+    for one in found:
+        since = "" if one.since_at is None else short_age(one.since_at, now)
+        table.add_row(Text(plain(one.name), style="bold"), one.state, since)
+    console().print(table)
+    for one in found:
+        if one.reason:
+            tell(f"{plain(one.name)}: {plain(one.reason)}", hanging=4)
+    for owner in sorted({one.owner for one in found if one.owner}):
+        tell(f"At work: {plain(owner)}", hanging=4)
+
+
+def _rename(
+    old: Annotated[str, typer.Argument(metavar="OLD", help="The name that the ledger knows.")],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="The name from now on.")],
+    *,
+    config: ConfigOption = None,
+    connection: ConnectionOption = None,
+    log_level: LogLevelOption = None,
+    log_format: LogFormatOption = None,
+) -> None:
+    from bridge.ledger.engine import writing  # noqa: PLC0415 - see the package
+    from bridge.ledger.opening import take_over  # noqa: PLC0415 - see the package
+    from bridge.ledger.renaming import rename  # noqa: PLC0415 - see the package
+
+    session = begin(config, connection, log_level, log_format)
+    path, configured = current_ledger(session), session.settings.connections
+    scope = configured[new].scope if new in configured else new
+    with take_over(path, "trakor-bridge connections rename"), writing(path) as ledger:
+        number = rename(ledger, old, new, scope)
+    tell(f"{number:,} records of {plain(old)} go on under {plain(new)}.")
+    if new not in configured:
+        tell(f"No connection {plain(new)} is configured yet: name its file connections.d/{plain(new)}.toml.")
+
+
+def _confirm(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A configured connection.")],
+    *,
+    config: ConfigOption = None,
+    connection: ConnectionOption = None,
+    log_level: LogLevelOption = None,
+    log_format: LogFormatOption = None,
+) -> None:
+    from bridge.ledger.engine import writing  # noqa: PLC0415 - see the package
+    from bridge.ledger.organizations import confirm  # noqa: PLC0415 - see the package
+    from bridge.naming import Hasher  # noqa: PLC0415 - see the package
+    from bridge.wiring.ledgers import ledger_key  # noqa: PLC0415 - see the package
+    from bridge.wiring.organizations import place_of  # noqa: PLC0415 - see the package
+
+    session = begin(config, connection, log_level, log_format)
+    configured = session.settings.connections
+    if name not in configured:
+        raise UserError(f"there is no connection {name!r}", advice=f"configured are: {', '.join(configured)}")
+    path = current_ledger(session)
+    place = place_of(configured[name], Hasher(ledger_key(session.settings, make=False)))
+    with writing(path) as ledger:
+        said = confirm(ledger, name, place)
+    for clause in said:
+        tell(f"{plain(name)}: {clause}.", hanging=4)
+    if not said:
+        tell(f"{plain(name)}: nothing was in doubt.")
+
+
+def tell_strays(session: Session) -> None:
+    """List the names that may have been made in another Trakor organisation, for a person to delete there."""
+    for name in session.connections:
+        names, forgotten = _strays(session, name)
+        if names or forgotten:
+            tell(
+                f"{plain(name)}: delete by hand, in the Trakor that is not this connection's (then "
+                f"`trakor-bridge connections confirm {plain(name)}`):",
+                hanging=4,
+            )
+            for one in names:
+                tell(f"    {plain(one)}", hanging=6)
+        if forgotten:
+            tell(f"    {forgotten} more that were forgotten since", hanging=6)
+
+
+def _strays(session: Session, name: str) -> tuple[list[str], int]:
+    from bridge.ledger.engine import reading  # noqa: PLC0415 - see the package
+    from bridge.ledger.opening import revision  # noqa: PLC0415 - see the package
+    from bridge.ledger.organizations import noted_of  # noqa: PLC0415 - see the package
+    from bridge.ledger.trials import stray_names  # noqa: PLC0415 - see the package
+    from bridge.wiring.ledgers import ledger_path  # noqa: PLC0415 - see the package
+
+    path = ledger_path(session.settings)
+    if revision(path) is None:
+        return [], 0
+    with reading(path) as ledger:
+        if not noted_of(ledger, name).doubt.made:
+            return [], 0  # which needs no key
+    with reading(path, session.keeping) as ledger:
+        return stray_names(ledger, name)
