@@ -190,7 +190,7 @@ class World:
         self.restored = False
         self.connections = {letter: self._connect(letter, rules[letter]) for letter in "ab"}
         self._random = random.Random(1)  # noqa: S311 - jitter
-        self._open()
+        self.open()
 
     def _connect(self, letter: str, rules: Rules) -> Connection:
         streams = (Stream.CONTACTS, Stream.PRODUCTS) if letter == "a" else (Stream.CONTACTS,)
@@ -203,7 +203,7 @@ class World:
 
     # -- the bridge's process
 
-    def _open(self) -> None:
+    def open(self, *, sending: bool = True) -> None:
         """A process begins: it is the one owner, and ends the claims of the last one."""
         self.handle = Handle(self.book, self.loop)
         self._window = Window(self.site)
@@ -212,8 +212,9 @@ class World:
         for letter, connection in self.connections.items():
             for feed in connection.feeds.values():
                 self.book.write(give_up_claims, feed, now=self.clock(), wait=WAIT)
-            self.sendings[letter] = sending = self._sending(connection)
-            self._running.append(self.loop.create_task(sending.run()))
+            if sending:
+                self.sendings[letter] = service = self._sending(connection)
+                self._running.append(self.loop.create_task(service.run()))
 
     def _sending(self, connection: Connection) -> Sending:
         lanes = {stream: Lane(feed, connection.rules.policy) for stream, feed in connection.feeds.items()}
@@ -240,7 +241,8 @@ class World:
         """The process ends in order."""
         for task in self._running:
             task.cancel()
-        self._let(asyncio.gather(*self._running, return_exceptions=True))
+        if self._running:
+            self._let(asyncio.gather(*self._running, return_exceptions=True))
         self.raise_failures()
 
     def restart(self, rules: Mapping[str, Rules] | None = None, *, killed: bool = False) -> None:
@@ -249,7 +251,7 @@ class World:
         for letter, given in (rules or {}).items():
             self.connections[letter].rules = given
             self.connections[letter].pages.clear()
-        self._open()
+        self.open()
 
     def raise_failures(self) -> None:
         """Whatever unexpected the process ended with."""
@@ -480,7 +482,7 @@ class World:
         forgotten = {row["source_id"]: row["forgotten"] for row in self.book.rows("records")}
         for source_id, known in self.known.items():
             known.forgotten = bool(forgotten.get(source_id))
-        self._open()
+        self.open()
 
     def pass_quietly(self, seconds: float) -> None:
         """Time passes while no process is there."""

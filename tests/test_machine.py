@@ -151,11 +151,14 @@ class Machine(RuleBasedStateMachine):
 
     @rule(letter=letters)
     def sweep_twice(self, letter: str) -> None:
-        """The second one has nothing to say."""
+        """The second one has nothing to say; nothing is sent meanwhile."""
+        self.world.end()
+        self.world.open(sending=False)
         self.world.sweep(letter)
         before = undated(self.world)
         self.world.sweep(letter)
         assert undated(self.world) == before
+        self.world.restart()
 
     @rule(letter=letters)
     def read_a_page(self, letter: str) -> None:
