@@ -203,7 +203,7 @@ class Writes:
     def text(self, row: LedgerRow, trakor_id: str, texts: Sequence[str]) -> None:
         """What Trakor has under an id, in words, sealed; kept only where the user wants that."""
         if self._keeps_text:
-            body = self._sealer.seal(list(texts), self._feed.place(row.id))
+            body = self._sealer.seal(list(texts), self._feed.place_of(row))
             self._texts.append({"space": self._feed.space, "trakor_id": trakor_id, "body": body})
 
     def unclaim(self, number: int, key: str) -> None:
@@ -224,7 +224,7 @@ class Writes:
     def store_texts(self, row: LedgerRow, slot: int, texts: Sequence[str], meta: str) -> None:
         """Texts wait from now on, in place of any others in that slot."""
         self._storing.add(row.number)
-        body = self._sealer.seal(list(texts), self._feed.place(row.id))
+        body = self._sealer.seal(list(texts), self._feed.place_of(row))
         self._stored.append({"record": row.number, "slot": slot, "body": body, "meta": meta})
 
     def done(self, row: LedgerRow) -> None:
@@ -273,7 +273,8 @@ class Writes:
         stored = {}
         for kept in self._connection.execute(found):
             with suppress(LedgerError):  # a draft that is damaged is as good as none
-                stored[kept.slot] = unpack(self._sealer, self._feed, row.id, kept.meta, kept.body)
+                place = self._feed.place_of(row)
+                stored[kept.slot] = unpack(self._sealer, self._feed, row.id, kept.meta, kept.body, place)
         return stored
 
     def flush(self) -> None:
