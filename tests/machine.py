@@ -320,17 +320,13 @@ class World:
     def whose(self, letter: str, stream: Stream) -> Whose:
         """What is made of the records of a stream."""
         connection = self.connections[letter]
-        return Whose(
-            connection.feeds[stream], connection.rules.mapper(stream), connection.rules.policy
-        )
+        return Whose(connection.feeds[stream], connection.rules.mapper(stream), connection.rules.policy)
 
     def observe(self, letter: str, page: list[Record], sight: Sight | None = None) -> None:
         """A page that was read is observed."""
         whose = self.whose(letter, page[0].stream)
         seen = sight or Sight()
-        self.run(
-            observe_part(page, whose, cast("Ledger", self.handle), seen, now=self.clock())
-        )
+        self.run(observe_part(page, whose, cast("Ledger", self.handle), seen, now=self.clock()))
         rows = {row["source_id"]: row for row in self.book.rows("records")}
         for record in page:
             if rows[record.id]["read_at"] == record.read_at:
@@ -433,8 +429,11 @@ class World:
             known.loose = True
             return
         qualified = row["sent_key"] == made.qualified_key
-        self.correct_in_trakor(row["trakor_id"], made.named(made.qualified_name if qualified else made.payload.name),
-                               keep_name=bool(row["given"]))
+        self.correct_in_trakor(
+            row["trakor_id"],
+            made.named(made.qualified_name if qualified else made.payload.name),
+            keep_name=bool(row["given"]),
+        )
 
     def correct_in_trakor(self, trakor_id: str, payload: Payload, *, keep_name: bool = False) -> None:
         """Somebody changes a record in Trakor by hand."""
@@ -442,9 +441,7 @@ class World:
         for shelf in self.site.shelves.values():
             for entry in shelf.entries():
                 if entry.id == trakor_id:
-                    shelf.change(
-                        replace_entry(entry, entry.name if keep_name else payload.name, text, price)
-                    )
+                    shelf.change(replace_entry(entry, entry.name if keep_name else payload.name, text, price))
 
     def forget(self, source_id: str, *, delete: bool) -> None:
         """A person has a record forgotten, and deletes its parties in Trakor as the command says."""

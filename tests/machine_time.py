@@ -125,7 +125,7 @@ class Handle:
             return
         try:
             result = write()
-        except Exception as error:  # noqa: BLE001 - whoever waits for it gets it
+        except Exception as error:
             if done.cancelled():
                 raise
             done.set_exception(error)

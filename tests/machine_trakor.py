@@ -181,7 +181,9 @@ class Site:
             return reply
         replies: list[Reply] = []
         kind, _, seconds = weather.partition(" ")
-        late = {"late": float(seconds or 0) if kind == "late" else 0.0, "slow": 60.0, "504": 100.0}.get(kind, 0.0)
+        late = {"late": float(seconds or 0) if kind == "late" else 0.0, "slow": 60.0, "504": 100.0}.get(
+            kind, 0.0
+        )
         late = 0.0 if "stored" in weather else late
         work = self._loop.create_task(self._work(call, arrival, late, replies))
         self._works.add(work)

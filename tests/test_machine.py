@@ -83,9 +83,7 @@ class Machine(RuleBasedStateMachine):
         there_before=st.lists(st.sampled_from(NAMES), max_size=1),
         stops_after=st.sampled_from([2, 20, 20]),
     )
-    def begin(
-        self, policy: Policy, behaviour: Behaviour, there_before: list[str], stops_after: int
-    ) -> None:
+    def begin(self, policy: Policy, behaviour: Behaviour, there_before: list[str], stops_after: int) -> None:
         rules = Rules(policy)
         self.world = World(behaviour, {"a": rules, "b": rules}, stops_after)
         for name in there_before:
@@ -123,8 +121,12 @@ class Machine(RuleBasedStateMachine):
         self.world.see(sorted({first, second}))
 
     @precondition(lambda self: any(self.world.source.values()))
-    @rule(source_id=ids, data=people, part=st.sampled_from(["first", "last", "email", "phone", "note"]),
-          seen=st.booleans())
+    @rule(
+        source_id=ids,
+        data=people,
+        part=st.sampled_from(["first", "last", "email", "phone", "note"]),
+        seen=st.booleans(),
+    )
     def edit(self, source_id: str, data: dict[str, object], part: str, *, seen: bool) -> None:
         """One field changes: a rename, another number, a text that a firewall dislikes."""
         before = self.world.source.get(source_id)

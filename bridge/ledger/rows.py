@@ -291,9 +291,7 @@ def pack(draft: Draft) -> str:
     ).decode()
 
 
-def unpack(
-    sealer: Sealer, feed: Feed, source_id: str, meta: str, body: bytes, place: str = ""
-) -> Stored:
+def unpack(sealer: Sealer, feed: Feed, source_id: str, meta: str, body: bytes, place: str = "") -> Stored:
     """The draft that ``pack`` and ``texts_of`` were made of.
 
     Args:
