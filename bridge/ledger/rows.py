@@ -157,8 +157,8 @@ KNOWN = (
             records.c[name]
             for name in (
                 "number", "feed", "source_id", "state", "reason", "key", "sent_key", "sent", "seen",
-                "identifiers", "read_at", "trakor_id", "origin", "merged_into", "merged_by", "gone", "filtered",
-                "remapped", "dismissed", "given", "retry", "forgotten", "input", "sweep",
+                "identifiers", "read_at", "trakor_id", "origin", "merged_into", "merged_by", "gone",
+                "filtered", "remapped", "dismissed", "given", "retry", "forgotten", "input", "sweep",
             )
         ),
         func.coalesce(claims.c.attempts, 0).label("attempts"),

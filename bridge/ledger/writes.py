@@ -38,8 +38,8 @@ _SHOWN = frozenset({State.MERGED, State.DROPPED})
 """States in which a record is not sent, and a person is shown whose it is."""
 
 _GOVERNED = (
-    "state", "reason", "gone", "filtered", "remapped", "dismissed", "given", "retry", "key", "sent_key", "sent",
-    "seen", "identifiers", "merged_into", "merged_by", "rules", "input", "read_at", "trakor_id", "origin",
+    "state", "reason", "gone", "filtered", "remapped", "dismissed", "given", "retry", "key", "sent_key",
+    "sent", "seen", "identifiers", "merged_into", "merged_by", "rules", "input", "read_at", "trakor_id", "origin",
 )  # fmt: skip
 """The columns that a decision governs."""
 
@@ -161,7 +161,7 @@ class Writes:
         return self._rules[key]
 
     def move_text(self, row: LedgerRow, trakor_id: str) -> None:
-        """What waited to be sent is what Trakor has under an id: sealed as it is, for the place is the same."""
+        """What waited to be sent is what Trakor has under an id: it is moved as it is sealed."""
         if self._keeps_text:
             self._moved.append({"of_space": self._feed.space, "of_id": trakor_id, "of": row.number})
 
