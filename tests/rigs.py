@@ -8,14 +8,14 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from bridge.decision import decide
 from bridge.delivery import Delivery, Lane, Pace
 from bridge.ledger.engine import Keeping, Ledger
 from bridge.ledger.observing import Sight, observe
 from bridge.ledger.queue import give_up_claims
-from bridge.ledger.schema import history, links, records
+from bridge.ledger.schema import claims, history, links, records
 from bridge.records import Policy, Stream
 from bridge.trakor import TrakorClient
 from builders import HASHER, draft
@@ -47,7 +47,10 @@ def names(number: int, what: str = "Ada") -> list[str]:
 
 
 def _rows(connection: Connection) -> dict[str, Row[*tuple[Any, ...]]]:
-    return {row.source_id: row for row in connection.execute(select(records))}
+    own = (claims.c.record == records.c.number) & (claims.c.key == records.c.sent_key)
+    attempts = func.coalesce(claims.c.attempts, 0).label("attempts")
+    chosen = select(records, attempts).outerjoin(claims, own)
+    return {row.source_id: row for row in connection.execute(chosen)}
 
 
 def _links(connection: Connection) -> dict[int, str]:

@@ -284,7 +284,7 @@ def _asked_for_and_gone(bridge: Bridge) -> set[str]:
 
     Nobody asks for them again: whether Trakor has them is not known until the contact is back.
     """
-    unanswered = records.c.state == "pending", records.c.gone == 1, records.c.attempts > 0
+    unanswered = records.c.state == "pending", records.c.gone == 1, claims.c.attempts > 0
     chosen = select(claims.c.key).join(records, records.c.number == claims.c.record).where(*unanswered)
     with reading(bridge.folder / "ledger.db") as connection:
         keys = set(connection.scalars(chosen))

@@ -163,7 +163,9 @@ async def test_names_without_an_answer_are_never_sent_twice_at_one_time(rig: Rig
     await rig.deliver(unanswered_wait=0.5)
     assert sorted(rig.trakor.parties.names()) == names(12)
     assert not rig.trakor.overlaps.requests
-    assert {row.origin for row in (await rig.rows()).values()} == {"unclear"}
+    origins = {row.origin for row in (await rig.rows()).values()}
+    assert "unclear" in origins
+    assert origins <= {"unclear", "created"}, "a probe may have been cut in a record's place"
 
 
 async def test_in_an_outage_where_all_is_unanswered_the_probe_makes_nothing(rig: Rig) -> None:

@@ -15,10 +15,9 @@ from bridge.ledger.trials import Kind, canaries_for, next_step, note_answer, str
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from sqlalchemy import Connection
-
     from bridge.ledger.engine import Ledger
     from bridge.ledger.organizations import Place
+    from bridge.ledger.reading import Reader
     from bridge.ledger.rows import Feed
     from bridge.ledger.trials import Canary, Step
     from bridge.records import Answer, Payload
@@ -61,7 +60,7 @@ class Trial:
     name_key: Callable[[str], str]
     wait: int = UNANSWERED_WAIT
 
-    def canaries(self, connection: Connection) -> list[Canary]:
+    def canaries(self, connection: Reader) -> list[Canary]:
         """The canaries that there are."""
         return canaries_for(connection, self.feeds, self.name_key)
 

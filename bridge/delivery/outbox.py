@@ -95,7 +95,7 @@ class Outbox:
         now = asyncio.get_running_loop().time()
         if self._since is None:
             self._since = now
-        if hurry or len(self._kept) >= ENOUGH or now - self._since >= PATIENCE:
+        if hurry or len(self._kept) >= ENOUGH or now >= self._since + PATIENCE:
             self._since = None
             self._writing = asyncio.create_task(self._settle(self._take()))
             self._writing.add_done_callback(notice)

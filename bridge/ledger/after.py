@@ -65,7 +65,7 @@ def after(
 
 
 def _of_draft(decision: Decision, draft: Draft, row: LedgerRow, *, sight: bool) -> dict[str, Any]:
-    """What of the row follows from what is seen: a second claim has no answer yet, a merged one no own link."""
+    """What follows from what is seen: a second claim has no answer yet, a merged record no link."""
     changes: dict[str, Any] = {"identifiers": draft.identifiers}
     if sight:
         changes["first"] = row.first and not draft.first_hashes

@@ -218,7 +218,7 @@ class Batch:
         if not self._next_number:
             self._next_number = (self._connection.scalar(select(func.max(records.c.number))) or 0) + 1
         self._next_number += 1
-        return LedgerRow(self._next_number - 1, seen.id, decision.state)
+        return LedgerRow(self._next_number - 1, seen.id, decision.state, feed=self._feed.number)
 
     def _release(self, row: LedgerRow) -> None:
         self.writes.unclaim(row.number, row.sent_key)

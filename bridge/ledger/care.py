@@ -282,7 +282,8 @@ def erase_sent(path: Path, keeping: Keeping) -> None:
         erased += connection.exec_driver_sql(
             "DELETE FROM waiting WHERE record IN (SELECT number FROM records"
             " WHERE state IN ('delivered', 'dropped', 'skipped')"
-            " OR (state = 'merged' AND merged_into IN (SELECT number FROM records WHERE trakor_id IS NOT NULL)))"
+            " OR (state = 'merged'"
+            " AND merged_into IN (SELECT number FROM records WHERE trakor_id IS NOT NULL)))"
         ).rowcount
     if erased:
         vacuum(path)

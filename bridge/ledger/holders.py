@@ -10,6 +10,7 @@ from sqlalchemy import bindparam, func, select
 
 from bridge.decision import stands_under
 from bridge.errors import LedgerError
+from bridge.ledger.renaming import unconfigured_feeds
 from bridge.ledger.rows import KNOWN, among, row_of, unpack_identifiers
 from bridge.ledger.schema import claims, feeds, links, records, sweeps
 from bridge.records import Holder, LedgerRow, Origin, State
@@ -68,11 +69,12 @@ class Holders:
 
     def _learn(self, claimed: dict[str, Row[*tuple[Any, ...]]]) -> None:
         numbers = sorted({row.holder for row in claimed.values()})
-        rows = {row.number: row_of(row) for row in self._connection.execute(_ROWS, {"numbers": numbers})}
-        groups = self._groups(numbers)
+        found = {row.number: row for row in self._connection.execute(_ROWS, {"numbers": numbers})}
+        groups, others = self._groups(numbers), unconfigured_feeds(self._connection)
         for key, claim in claimed.items():
-            row = rows[claim.holder]
-            self._known[key] = self._holder(row, key, claim, groups[row.number])
+            row = found[claim.holder]
+            holder = self._holder(row_of(row), key, claim, groups[row.number])
+            self._known[key] = replace(holder, mergeable=False) if row.feed in others else holder
 
     def _groups(self, numbers: Sequence[int]) -> dict[int, list[FieldHashes]]:
         """The identifiers of all that are merged into these records."""

@@ -84,7 +84,7 @@ class Surveyed:
     """What is known of records that were read, before they are mapped.
 
     Attributes:
-        unchanged: Ids of those that say what they said, and are decided by the same rules: they need no draft.
+        unchanged: Ids of those that say what they said, decided by the same rules: they need no draft.
         maps: Id -> the text of the map that the record was last observed with, where that is another one.
     """
 

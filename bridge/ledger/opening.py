@@ -201,7 +201,7 @@ def prepare(path: Path, keeping: Keeping) -> None:
             now=HEAD,
             copy=str(copy),
             kept_days=KEPT_SECONDS // 86_400,
-            advice="the copy is as the ledger was: it may say in clear what waited. It is deleted after a week",
+            advice="the copy may say in clear what waited; it is deleted after a week",
         )
 
 

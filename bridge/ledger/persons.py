@@ -69,7 +69,8 @@ class Decided:
 
 _STANDING: Final = (
     records.c.state, records.c.reason, records.c.gone, records.c.filtered, records.c.forgotten,
-    records.c.remapped, records.c.dismissed, records.c.retry, records.c.key, records.c.trakor_id, records.c.merged_into, records.c.seen,
+    records.c.remapped, records.c.dismissed, records.c.retry, records.c.key, records.c.trakor_id,
+    records.c.merged_into, records.c.seen,
 )  # fmt: skip
 
 

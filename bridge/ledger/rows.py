@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -74,6 +74,10 @@ class Feed:
     def place(self, source_id: str) -> str:
         """Where sealed text of one of its records belongs: it can be opened nowhere else."""
         return f"{self.number}\0{self.stream}\0{source_id}"
+
+    def place_of(self, row: LedgerRow) -> str:
+        """The same of a record of any feed in the same space: those merged may be another connection's."""
+        return (replace(self, number=row.feed) if row.feed else self).place(row.id)
 
 
 def sealer_of(connection: Connection) -> Sealer:
@@ -153,8 +157,8 @@ KNOWN = (
             records.c[name]
             for name in (
                 "number", "feed", "source_id", "state", "reason", "key", "sent_key", "sent", "seen",
-                "identifiers", "read_at", "trakor_id", "origin", "merged_into", "merged_by", "gone", "filtered",
-                "remapped", "dismissed", "given", "retry", "forgotten", "input", "sweep",
+                "identifiers", "read_at", "trakor_id", "origin", "merged_into", "merged_by", "gone",
+                "filtered", "remapped", "dismissed", "given", "retry", "forgotten", "input", "sweep",
             )
         ),
         func.coalesce(claims.c.attempts, 0).label("attempts"),
@@ -220,6 +224,7 @@ def _row(row: Row[*tuple[Any, ...]]) -> LedgerRow:
         retry=bool(row.retry),
         forgotten=bool(row.forgotten),
         first=naming.revision_of(row.sent) == 1,
+        feed=row.feed,
     )
 
 
@@ -236,6 +241,7 @@ def damaged(row: Row[*tuple[Any, ...]]) -> LedgerRow:
         trakor_id=row.trakor_id,
         gone=bool(row.gone),
         forgotten=bool(row.forgotten),
+        feed=row.feed,
     )
 
 
@@ -285,20 +291,21 @@ def pack(draft: Draft) -> str:
     ).decode()
 
 
-def unpack(sealer: Sealer, feed: Feed, source_id: str, meta: str, body: bytes) -> Stored:
+def unpack(sealer: Sealer, feed: Feed, source_id: str, meta: str, body: bytes, place: str = "") -> Stored:
     """The draft that ``pack`` and ``texts_of`` were made of.
 
     Args:
         sealer: Of the ledger.
-        feed: Whose record it is.
+        feed: Whose record it is, or any of the same stream where the place is given.
         source_id: Salestrekker's id of the record.
         meta: As ``pack`` made it.
         body: The sealed texts.
+        place: Where they belong (``Feed.place_of``); empty: the record is of this very feed.
 
     Raises:
         LedgerError: It cannot be read.
     """
-    texts = sealer.open(body, feed.place(source_id))
+    texts = sealer.open(body, place or feed.place(source_id))
     try:
         key, qualified_key, hashes, identifiers, read_at = orjson.loads(meta)
     except ValueError as error:

@@ -287,7 +287,7 @@ waiting = Table(
     Column("meta", Text, nullable=False, server_default=""),
     PrimaryKeyConstraint("record", "slot"),
     sqlite_with_rowid=False,
-    comment="What a record says, sealed. Slot 0: to be sent or decided; 1: seen since; 2: Trakor's words.",
+    comment="What a record says, sealed. Slot 0: to send or decide; 1: seen since; 2: Trakor's words.",
 )
 
 history = Table(

@@ -121,7 +121,7 @@ class _Settling:
             self.batch.writes.flush()
 
     def expect(self, outcomes: Sequence[Answered | NotTaken], rows: Mapping[int, LedgerRow]) -> None:
-        """Look up at once which returned ids are linked already, what was noted, and which names are wanted."""
+        """Look up at once which ids are linked already, what was noted, and which names are wanted."""
         answers = [one for one in outcomes if isinstance(one, Answered)]
         known = {"of_space": self._feed.space, "ids": [one.answer.trakor_id for one in answers]}
         self._linked = {

@@ -82,7 +82,7 @@ class Succession:
         )
         body = self._connection.scalar(_TEXT_OF, of)
         if body is not None:
-            texts = sealer_of(self._connection).open(body, self._feed.place(former.id))
+            texts = sealer_of(self._connection).open(body, self._feed.place_of(former))
             self._writes.text(now, link.trakor_id, texts)
         self._writes.row(now, known=True, claims_anew=False, read=None)
         return now

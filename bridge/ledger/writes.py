@@ -38,8 +38,8 @@ _SHOWN = frozenset({State.MERGED, State.DROPPED})
 """States in which a record is not sent, and a person is shown whose it is."""
 
 _GOVERNED = (
-    "state", "reason", "gone", "filtered", "remapped", "dismissed", "given", "retry", "key", "sent_key", "sent",
-    "seen", "identifiers", "merged_into", "merged_by", "rules", "input", "read_at", "trakor_id", "origin",
+    "state", "reason", "gone", "filtered", "remapped", "dismissed", "given", "retry", "key", "sent_key",
+    "sent", "seen", "identifiers", "merged_into", "merged_by", "rules", "input", "read_at", "trakor_id", "origin",
 )  # fmt: skip
 """The columns that a decision governs."""
 
@@ -161,7 +161,7 @@ class Writes:
         return self._rules[key]
 
     def move_text(self, row: LedgerRow, trakor_id: str) -> None:
-        """What waited to be sent is what Trakor has under an id: sealed as it is, for the place is the same."""
+        """What waited to be sent is what Trakor has under an id: it is moved as it is sealed."""
         if self._keeps_text:
             self._moved.append({"of_space": self._feed.space, "of_id": trakor_id, "of": row.number})
 
@@ -203,7 +203,7 @@ class Writes:
     def text(self, row: LedgerRow, trakor_id: str, texts: Sequence[str]) -> None:
         """What Trakor has under an id, in words, sealed; kept only where the user wants that."""
         if self._keeps_text:
-            body = self._sealer.seal(list(texts), self._feed.place(row.id))
+            body = self._sealer.seal(list(texts), self._feed.place_of(row))
             self._texts.append({"space": self._feed.space, "trakor_id": trakor_id, "body": body})
 
     def unclaim(self, number: int, key: str) -> None:
@@ -224,7 +224,7 @@ class Writes:
     def store_texts(self, row: LedgerRow, slot: int, texts: Sequence[str], meta: str) -> None:
         """Texts wait from now on, in place of any others in that slot."""
         self._storing.add(row.number)
-        body = self._sealer.seal(list(texts), self._feed.place(row.id))
+        body = self._sealer.seal(list(texts), self._feed.place_of(row))
         self._stored.append({"record": row.number, "slot": slot, "body": body, "meta": meta})
 
     def done(self, row: LedgerRow) -> None:
@@ -273,7 +273,8 @@ class Writes:
         stored = {}
         for kept in self._connection.execute(found):
             with suppress(LedgerError):  # a draft that is damaged is as good as none
-                stored[kept.slot] = unpack(self._sealer, self._feed, row.id, kept.meta, kept.body)
+                place = self._feed.place_of(row)
+                stored[kept.slot] = unpack(self._sealer, self._feed, row.id, kept.meta, kept.body, place)
         return stored
 
     def flush(self) -> None:

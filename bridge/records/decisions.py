@@ -60,6 +60,7 @@ class LedgerRow:
         retry: A person asked for a new decision at the next sight.
         forgotten: All that is left is this tombstone: nothing is ever decided on it again.
         first: Its hashes were made by revision 1 of the rules (see ``Draft.first_hashes``).
+        feed: The ledger's number of the feed that it is of, which may be another connection's; 0: not known.
     """
 
     number: int
@@ -88,6 +89,7 @@ class LedgerRow:
     retry: bool = False
     forgotten: bool = False
     first: bool = False
+    feed: int = 0
 
     @property
     def unanswered(self) -> bool:

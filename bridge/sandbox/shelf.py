@@ -93,18 +93,28 @@ class Shelf:
         found = self._found.get(self._key(name))
         return (found[0], False) if found else (self.insert(name, text, price), True)
 
+    def change(self, changed: Entry) -> None:
+        """Somebody corrects an entry by hand: its name, its text or its price. Unknown ids are left alone."""
+        self._rebuild([changed if entry.id == changed.id else entry for entry in self._all])
+
+    def remove(self, identity: str) -> None:
+        """Somebody deletes an entry by hand."""
+        self._rebuild([entry for entry in self._all if entry.id != identity])
+
     def match(self, matching: Matching) -> None:
         """Compare names in another way from now on."""
         self._key = _key_of(matching)
-        entries = self.entries()
-        self.clear()
-        for entry in entries:
-            self._keep(entry)
+        self._rebuild(self.entries())
 
     def clear(self) -> None:
         """Empty it."""
         self._all.clear()
         self._found.clear()
+
+    def _rebuild(self, entries: list[Entry]) -> None:
+        self.clear()
+        for entry in entries:
+            self._keep(entry)
 
     def _keep(self, entry: Entry) -> None:
         self._all.append(entry)

@@ -210,7 +210,7 @@ def _waiting() -> None:
         sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.Column("meta", sa.Text(), server_default="", nullable=False),
         sa.PrimaryKeyConstraint("record", "slot"),
-        comment="What a record says, sealed. Slot 0: to be sent or decided; 1: seen since; 2: Trakor's words.",
+        comment="What a record says, sealed. Slot 0: to send or decide; 1: seen since; 2: Trakor's words.",
         sqlite_with_rowid=False,
     )
     connection = op.get_bind()

@@ -1,0 +1,273 @@
+"""The promises of docs/guarantees.md, looked for in the tables and in Trakor: one function for each."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from bridge.ledger.reading import states
+from bridge.naming import decode, key
+from bridge.records import Draft, Record
+from machine import HASHER, stream_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from machine import World
+
+    Row = Mapping[str, Any]
+
+__all__ = ["ALWAYS", "Tables", "kept_at_rest", "nothing_is_in_clear", "undated"]
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The ledger as it stands."""
+
+    world: World
+
+    @cached_property
+    def rows(self) -> dict[int, Row]:
+        """Number -> record."""
+        return {row["number"]: row for row in self.world.book.rows("records")}
+
+    @cached_property
+    def spaces(self) -> dict[int, int]:
+        """Number of a feed -> number of its space."""
+        return {row["number"]: row["space"] for row in self.world.book.rows("feeds")}
+
+    @cached_property
+    def claims(self) -> dict[tuple[int, str], Row]:
+        """Space and key -> claim."""
+        return {(row["space"], row["key"]): row for row in self.world.book.rows("claims")}
+
+    @cached_property
+    def links(self) -> dict[str, Row]:
+        """Trakor's id -> link."""
+        return {row["trakor_id"]: row for row in self.world.book.rows("links")}
+
+    @cached_property
+    def waiting(self) -> dict[tuple[int, int], Row]:
+        """Record and slot -> what waits."""
+        return {(row["record"], row["slot"]): row for row in self.world.book.rows("waiting")}
+
+    @cached_property
+    def parties(self) -> dict[str, tuple[str, Any]]:
+        """Trakor's id -> kind, and what it has."""
+        shelves = self.world.site.shelves.items()
+        return {entry.id: (kind, entry) for kind, shelf in shelves for entry in shelf.entries()}
+
+    def space(self, row: Row) -> int:
+        """The space of a record's names."""
+        return self.spaces[row["feed"]]
+
+    def claim(self, row: Row) -> Row | None:
+        """The claim on the name that a record is sent under, or shares."""
+        return self.claims.get((self.space(row), row["sent_key"]))
+
+    def holds(self, row: Row) -> bool:
+        """Whether a record holds that claim itself."""
+        claim = self.claim(row)
+        return claim is not None and claim["record"] == row["number"]
+
+    def unanswered(self, row: Row) -> bool:
+        """Whether it was tried under its name, and has no answer."""
+        claim = self.claim(row)
+        return claim is not None and self.holds(row) and claim["attempts"] > 0 and row["trakor_id"] is None
+
+
+def nothing_is_lost(now: Tables) -> None:
+    """1: what was observed is in the ledger."""
+    known = {row["source_id"] for row in now.rows.values()}
+    assert {one for one, known in now.world.known.items() if known.data is not None} <= known
+
+
+def one_source_has_one_name(now: Tables) -> None:
+    """2: at most one Trakor name for each source record, unless a person or `on_rename = "create"` said so."""
+    if now.world.restored:
+        return
+    owned: Counter[str] = Counter()
+    for trakor_id, (kind, entry) in now.parties.items():
+        feed = next(iter(now.world.connections["a"].feeds.values())) if kind == "parties" else None
+        if feed is None or trakor_id not in now.world.site.made_by:
+            continue
+        claim = now.claims.get((feed.space, HASHER.name_key(entry.name)))
+        if claim is not None and now.links.get(trakor_id, claim)["record"] == claim["record"]:
+            owned[str(now.rows[claim["record"]]["source_id"])] += 1
+    for source_id, number in owned.items():
+        created = now.world.connections[source_id[0]].rules.policy.on_rename == "create"
+        assert created or number <= 1 + now.world.known[source_id].consents, (source_id, number)
+
+
+def requests_keep_apart(now: Tables) -> None:
+    """2: no two requests for one name overlap; none is sent again before the unanswered wait, or unclaimed."""
+    assert not now.world.site.faults, now.world.site.faults
+
+
+def trakor_has_no_twins(now: Tables) -> None:
+    """2: one name is one party, as loosely as Trakor may read it."""
+    if now.world.restored:
+        return
+    for kind, shelf in now.world.site.shelves.items():
+        assert not shelf.twins(), (kind, shelf.twins())
+
+
+def links_are_kept(now: Tables) -> None:
+    """3: no two records are linked to one Trakor id, and a record's id is its own link."""
+    linked = Counter(row["trakor_id"] for row in now.rows.values() if row["trakor_id"] is not None)
+    assert all(number == 1 for number in linked.values()), linked
+    for row in now.rows.values():
+        if row["trakor_id"] is not None:
+            assert now.links[row["trakor_id"]]["record"] == row["number"], row
+            assert row["origin"] is not None, row
+
+
+def names_are_held(now: Tables) -> None:
+    """3: what is to be sent, or was answered, holds the claim on its name; what is to be sent waits sealed."""
+    for row in now.rows.values():
+        unsent = row["gone"] and not now.unanswered(row)
+        if (row["state"] == "pending" and not unsent) or row["trakor_id"] is not None:
+            assert now.holds(row), row
+        if row["trakor_id"] is not None:
+            claim = now.claim(row)
+            assert claim is not None, row
+            assert claim["answered"], row
+        if row["state"] == "pending" and not unsent:
+            assert (row["number"], 0) in now.waiting, row
+
+
+def claims_have_a_reason(now: Tables) -> None:
+    """3: a claim is held by what is pending, in flight or answered."""
+    for claim in now.claims.values():
+        row = now.rows[claim["record"]]
+        pending = row["state"] == "pending" and row["sent_key"] == claim["key"]
+        assert claim["answered"] or claim["attempts"] or pending, (dict(row), dict(claim))
+
+
+def the_merged_are_stood_for(now: Tables) -> None:
+    """3: whom a living record is merged into is in Trakor, is to be sent, or a person is asked about it."""
+    for row in now.rows.values():
+        if row["state"] != "merged" or row["gone"] or row["filtered"]:
+            continue
+        claimant = now.rows[row["merged_into"]]
+        assert claimant["number"] != row["number"], row
+        assert _stands(now, claimant, row["sent_key"]), (dict(row), dict(claimant))
+
+
+def _stands(now: Tables, claimant: Row, name: str) -> bool:
+    if claimant["forgotten"] or claimant["sent_key"] != name or not now.holds(claimant):
+        return False
+    if claimant["state"] == "held" and claimant["reason"] in {"existing", "same-party"}:
+        return True
+    if claimant["trakor_id"] is not None:
+        return not (claimant["gone"] or claimant["filtered"] or claimant["state"] == "dropped")
+    return claimant["state"] == "pending" and (now.unanswered(claimant) or not claimant["gone"])
+
+
+def nothing_differs_silently(now: Tables) -> None:
+    """4: what counts as delivered, without a mark, is in Trakor as the source said when it was last read."""
+    for row in now.rows.values():
+        marked = row["remapped"] or row["dismissed"] or row["gone"] or row["filtered"]
+        known = now.world.known[row["source_id"]]
+        if row["state"] != "delivered" or marked or known.loose or not _content_known(now, row):
+            continue
+        policy = now.world.connections[row["source_id"][0]].rules.policy
+        draft = _draft(now, row["source_id"])
+        kind, entry = now.parties[row["trakor_id"]]
+        assert isinstance(draft, Draft), (dict(row), draft)
+        if not row["given"]:
+            assert key(entry.name) in {key(draft.payload.name), key(draft.qualified_name)}, (entry, draft)
+        if policy.on_change == "report":
+            wanted = list(draft.payload.fields().values())[1]
+            assert _loosely(entry.text) == _loosely(wanted), (dict(row), kind, entry, draft)
+
+
+def _content_known(now: Tables, row: Row) -> bool:
+    return bool(decode(now.links[row["trakor_id"]]["sent"])) and row["trakor_id"] in now.parties
+
+
+def _draft(now: Tables, source_id: str) -> object:
+    known = now.world.known[source_id]
+    assert known.data is not None, source_id
+    assert known.mapper is not None, source_id
+    return known.mapper(Record(stream_of(source_id), source_id, known.data, known.read_at))
+
+
+def _loosely(text: str) -> str:
+    """Without what makes no difference (docs/decisions.md, "Canonical forms")."""
+    return "".join(text.split()).casefold()
+
+
+def a_person_is_obeyed(now: Tables) -> None:
+    """What a person decided stands until `retry`: dropped, dismissed, forgotten."""
+    for row in now.rows.values():
+        known = now.world.known[row["source_id"]]
+        if known.dropped:
+            assert row["state"] == "dropped", row
+        if known.forgotten:
+            assert row["forgotten"], row
+            assert not [one for one in now.waiting if one[0] == row["number"]], row
+        if known.dismissed is not None and not (row["gone"] or row["filtered"]):
+            assert row["state"] in {"delivered", "merged"}, row
+
+
+def nothing_is_in_clear(now: Tables) -> None:
+    """9: what a record says is not in the ledger's file, in UTF-8 or UTF-16."""
+    copied = now.world.book.text()
+    for word in ("zanna", "zbert", "zquill", "zq.example", "0491570", "0491 570", "pox4", "poxp", "pox5"):
+        for text in {word, word.title(), word.upper()}:
+            assert text.encode() not in copied, word
+            assert text.encode("utf-16-le") not in copied, word
+
+
+def tallies_are_right(now: Tables) -> None:
+    """11: the numbers of `status` are those that counting gives."""
+    marks = ("gone", "filtered", "remapped", "dismissed")
+    counted = Counter(
+        (row["feed"], row["state"], row["reason"] or "", frozenset(mark for mark in marks if row[mark]))
+        for row in now.rows.values()
+    )
+    kept = {
+        (feed, *kind): number
+        for feed, kinds in now.world.book.write(states).items()
+        for kind, number in kinds.items()
+    }
+    assert kept == counted
+
+
+ALWAYS = (
+    nothing_is_lost,
+    one_source_has_one_name,
+    requests_keep_apart,
+    trakor_has_no_twins,
+    links_are_kept,
+    names_are_held,
+    claims_have_a_reason,
+    the_merged_are_stood_for,
+    nothing_differs_silently,
+    a_person_is_obeyed,
+    tallies_are_right,
+)
+"""What holds after each step."""
+
+
+def kept_at_rest(now: Tables) -> None:
+    """7: all faults have ended and time has passed: nothing waits; only what was turned down is rejected."""
+    for row in now.rows.values():
+        assert row["state"] != "pending" or (row["gone"] and not now.unanswered(row)), row
+        if row["state"] == "rejected":
+            turned_down = row["source_id"] in now.world.site.turned_down
+            assert row["reason"] == "mapping" or turned_down or now.world.restored, row
+
+
+def undated(world: World) -> dict[str, list[dict[str, Any]]]:
+    """All that a sweep without changes leaves as it is."""
+    tables = {
+        name: [dict(row) for row in world.book.rows(name)]
+        for name in ("claims", "links", "waiting", "contents", "history", "tallies")
+    }
+    seen = {"read_at", "sweep", "run"}
+    rows = [{key: row[key] for key in row if key not in seen} for row in world.book.rows("records")]
+    return {**tables, "records": rows}
