@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bridge.decision import decide
-from bridge.records import Claim, Draft, LedgerRow, Policy, Reason, State, Unsendable, Waiting
+from bridge.records import Claim, Draft, LedgerRow, MergedBy, Policy, Reason, State, Unsendable, Waiting
 from builders import (
     delivered,
     draft,
@@ -16,6 +16,7 @@ from builders import (
     held,
     holder,
     holders,
+    made_by,
     nobody,
     of,
     pending,
@@ -420,7 +421,7 @@ def test_another_name_by_other_rules_is_held_as_remapped_even_where_renames_are_
 
 def test_what_is_held_as_remapped_stays_that_at_the_next_sight() -> None:
     now = draft("Lee, Ann", rules="rules 2")
-    known = held(Reason.REMAPPED, ANN, now, fingerprint="rules 2")
+    known = held(Reason.REMAPPED, ANN, now, rules=made_by("rules 2"))
     assert decide(now, known, nobody, CREATE) is None
 
 
@@ -456,9 +457,10 @@ def merged(into: int = 2, what: Draft = ANN, **known: object) -> LedgerRow:
         "key": what.key,
         "sent_key": what.key,
         "sent": what.hashes,
-        "same_as": what.same_as,
+        "identifiers": what.identifiers,
+        "rules": what.rules,
     }
-    return row(State.MERGED, merged_into=into, fingerprint="rules 1", **names | known)
+    return row(State.MERGED, merged_into=into, merged_by=MergedBy.RULE, **names | known)
 
 
 def test_merged_and_unchanged_writes_nothing() -> None:
