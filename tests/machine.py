@@ -322,9 +322,7 @@ class World:
     def whose(self, letter: str, stream: Stream) -> Whose:
         """What is made of the records of a stream."""
         connection = self.connections[letter]
-        return Whose(
-            connection.feeds[stream], connection.rules.mapper(stream), connection.rules.policy
-        )
+        return Whose(connection.feeds[stream], connection.rules.mapper(stream), connection.rules.policy)
 
     def observe(self, letter: str, page: list[Record]) -> None:
         """A page that was read is observed."""
@@ -391,9 +389,7 @@ class World:
         ones = OneListing(whose.feed, by_id, whose.mapper, whose.policy)
         listing = Listing(whose.feed, pages, "query", whose.mapper, whose.policy, 0.2, ones=ones)
         ledger = cast("Ledger", self.handle)
-        self.run(
-            sweep(listing, ledger, run=0, restart=True, clock=self.clock, on_page=lambda *_: None)
-        )
+        self.run(sweep(listing, ledger, run=0, restart=True, clock=self.clock, on_page=lambda *_: None))
         self._note(read, whose.mapper)
 
     def _note(self, read: Iterable[Record], mapper: Mapper) -> None:
@@ -447,8 +443,11 @@ class World:
             known.loose = True
             return
         qualified = row["sent_key"] == made.qualified_key
-        self.correct_in_trakor(row["trakor_id"], made.named(made.qualified_name if qualified else made.payload.name),
-                               keep_name=bool(row["given"]))
+        self.correct_in_trakor(
+            row["trakor_id"],
+            made.named(made.qualified_name if qualified else made.payload.name),
+            keep_name=bool(row["given"]),
+        )
 
     def correct_in_trakor(self, trakor_id: str, payload: Payload, *, keep_name: bool = False) -> None:
         """Somebody changes a record in Trakor by hand."""
@@ -456,9 +455,7 @@ class World:
         for shelf in self.site.shelves.values():
             for entry in shelf.entries():
                 if entry.id == trakor_id:
-                    shelf.change(
-                        replace_entry(entry, entry.name if keep_name else payload.name, text, price)
-                    )
+                    shelf.change(replace_entry(entry, entry.name if keep_name else payload.name, text, price))
 
     def forget(self, source_id: str, *, delete: bool) -> None:
         """A person has a record forgotten, and deletes its parties in Trakor as the command says."""

@@ -76,7 +76,9 @@ class Tables:
         """The history of all records, to be shown with a broken promise."""
         ids = {number: row["source_id"] for number, row in self.rows.items()}
         lines = self.world.book.rows("history", "ORDER BY number")
-        told = [f"{line['at'] % 10**9} {ids[line['record']]} {line['event']}: {line['detail']}" for line in lines]
+        told = [
+            f"{line['at'] % 10**9} {ids[line['record']]} {line['event']}: {line['detail']}" for line in lines
+        ]
         return "\n".join(told[-60:])
 
     def unanswered(self, row: Row) -> bool:
