@@ -285,11 +285,10 @@ class World:
 
     def sweep(self, letter: str, absent: Collection[str]) -> None:
         """A complete sweep of one connection; what it does not see is not found by its id either."""
-        feed = self.feeds[letter]
+        feed, begun_at, at = self.feeds[letter], self.tick(), self.tick()
+        page = [self.seen(one, at) for one in self.there() if one[0] == letter and one not in absent]
         with self._engine.begin() as connection:
-            begun = begin_sweep(connection, feed, "query", restart=True, now=self.tick())
-            at = self.tick()
-            page = [self.seen(one, at) for one in self.there() if one[0] == letter and one not in absent]
+            begun = begin_sweep(connection, feed, "query", restart=True, now=begun_at)
             sight = Sight(sweep=begun.number)
             observe(connection, feed, page, sight, decide=decide, policy=self.policy, now=at)
             unseen = unseen_after(connection, feed, begun.number, after=0, most=100).values()
