@@ -236,9 +236,7 @@ class World:
             .where(waiting.c.slot != SAID)
         )
         return {
-            (row.record, row.slot): unpack(
-                KEEPING.sealer, feeds[row.feed], row.source_id, row.meta, row.body
-            )
+            (row.record, row.slot): unpack(KEEPING.sealer, feeds[row.feed], row.source_id, row.meta, row.body)
             for row in found
         }
 

@@ -93,17 +93,17 @@ class StatusPage:
 
     def record(self, source_id: str) -> Found:
         """A record as it stands on disk."""
-        with reading(self.ledger.path) as connection:
+        with reading(self.ledger.path, self.ledger.keeping) as connection:
             return find(connection, Wanted(either=source_id))[0]
 
     def shown(self, source_id: str) -> str:
         """What a form of its page says of how it stands."""
-        with reading(self.ledger.path) as connection:
+        with reading(self.ledger.path, self.ledger.keeping) as connection:
             return as_it_stands(connection, self.record(source_id).number)
 
     def history(self, source_id: str) -> list[Line]:
         """Its history."""
-        with reading(self.ledger.path) as connection:
+        with reading(self.ledger.path, self.ledger.keeping) as connection:
             return history_of(connection, self.record(source_id).number)
 
 

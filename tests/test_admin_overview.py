@@ -133,7 +133,7 @@ def test_the_life_of_the_log_in_is_told(left: int, tone: Tone, said: str) -> Non
 
 
 def test_every_reason_to_wait_has_its_words_and_its_list() -> None:
-    waiting = (Reason.MAPPING, Reason.REFUSED, Reason.SERVER_ERROR)
+    waiting = (Reason.MAPPING, Reason.REFUSED, Reason.SERVER_ERROR, Reason.DAMAGED)
     held = {*Reason} - {*waiting, Reason.FILTERED, Reason.NO_NAME}
     assert {*KINDS} == {
         *((State.HELD, reason) for reason in held),

@@ -68,8 +68,8 @@ def test_the_list_is_a_table_of_what_is_known(desk: Desk, ids: dict[str, str]) -
     ran = desk("records", "list")
     assert ran.status == 0
     assert ran.out.splitlines()[0].split() == ["state", "name", "stream", "id", "since"]
-    assert re.search(rf"drifted: contact_info +contacts  {ids['drifted']}", ran.out)
-    assert re.search(rf"delivered \[gone\] +contacts  {ids['gone']}", ran.out)
+    assert re.search(rf"drifted: contact_info +Bruce Wayne +contacts  {ids['drifted']}", ran.out)
+    assert re.search(rf"delivered \[gone\] +Gone Away +contacts  {ids['gone']}", ran.out)
     assert ran.out.splitlines()[-1] == "16 records. `trakor-bridge records show ID` explains one."
 
 

@@ -167,4 +167,5 @@ async def test_a_party_renamed_by_hand_in_trakor_is_not_made_twice(tmp_path: Pat
         assert len(sandbox.trakor.parties) == 1
     with reading(tmp_path / "ledger.db") as connection:
         (record,) = listing(connection, Wanted())
-    assert (record.state, record.trakor_id, record.origin) == (State.DELIVERED, party.id, Origin.UNCLEAR)
+    assert (record.state, record.trakor_id, record.origin) == (State.DRIFTED, party.id, Origin.UNCLEAR)
+    assert record.fields == ("contact_info",), "which holds the name, too, and was not corrected by hand"

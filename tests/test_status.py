@@ -120,7 +120,7 @@ def test_the_document_has_what_the_interface_says(ledger: Path) -> None:
         "pending": 1, "delivered": 4, "merged": 1, "skipped": 2,
         "held": 4, "rejected": 1, "drifted": 1, "dropped": 0,
     }  # fmt: skip
-    assert contacts["marks"] == {"gone": 1, "filtered": 0}
+    assert contacts["marks"] == {"gone": 1, "filtered": 0, "remapped": 0, "dismissed": 0}
     assert contacts["last_sweep"]["complete"] is True
     assert contacts["last_sweep"]["read"] == 13
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", contacts["last_sweep"]["ended_at"])
@@ -292,8 +292,13 @@ def commands(one: Found, standing: Standing = ALONE, options: str = "") -> list[
 def words_of_the_history() -> set[str]:
     """Every word that the code can write into the history, read off its source."""
     sources = [file.read_text() for file in (Path(bridge.__file__).parent).rglob("*.py")]
-    written = re.compile(r'\bevent="([a-z-]+)"|\.line\([^"()]*, "([a-z-]+)"')
-    found = {one or other for source in sources for one, other in written.findall(source)}
+    written = re.compile(r'\bevent=([^\n]+)|\.line\([^"()]*, ("[a-z-]+")|"event": ("[a-z-]+")')
+    found = {
+        word
+        for source in sources
+        for groups in written.findall(source)
+        for word in re.findall(r'"([a-z-]+)"', "".join(groups))
+    }
     return found | {"skipped", "rejected"}  # event=str(state), where a record is set aside
 
 

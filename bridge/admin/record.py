@@ -19,7 +19,7 @@ from bridge.ledger.pauses import Direction, pause_of
 from bridge.ledger.persons import Verb, as_it_stands, decide_shown
 from bridge.ledger.reading import Wanted, find, history_of, standing_of
 from bridge.naming import fit
-from bridge.records import Claim, State, Stream
+from bridge.records import Claim, Origin, State, Stream
 from bridge.status.explaining import by_itself, event, meaning, ways
 from bridge.status.times import moment
 
@@ -255,22 +255,34 @@ def _trakor_ids(look: Look) -> list[str]:
 
 
 def _fields(look: Look) -> list[Field]:
-    """The fields as they are to be sent; of what was sent only which ones differ is kept."""
+    """The fields as Trakor has them, as far as that is known; else as they are to be sent."""
     names = FIELDS_OF[look.record.feed.stream]
-    draft = look.standing.draft
-    if draft is not None:
-        said = draft.payload.fields() | {"name": look.record.name or draft.payload.name}
+    standing = look.standing
+    if _in_trakor(look):
+        return [_of_trakor(look, name) for name in names]
+    if standing.draft is not None:
+        said = standing.draft.payload.fields() | {"name": look.record.name or standing.draft.payload.name}
         return [Field(name, FIELDS[name], said.get(name, "")) for name in names]
-    if not look.standing.trakor_ids:
-        return [Field(name, FIELDS[name], known="not sent") for name in names]
-    differs = {*look.record.fields}
-    return [
-        Field(name, FIELDS[name], known="something else" if name in differs else "the same") for name in names
-    ]
+    return [Field(name, FIELDS[name], known="not sent") for name in names]
+
+
+def _of_trakor(look: Look, name: str) -> Field:
+    """One field as Trakor has it; where it is not kept, whether it differs."""
+    sent, record = look.standing.sent, look.record
+    if name in sent:
+        return Field(name, FIELDS[name], sent[name])
+    if sent or record.origin == Origin.EXISTING:
+        return Field(name, FIELDS[name], known="unknown")
+    return Field(name, FIELDS[name], known="something else" if name in record.fields else "the same")
+
+
+def _in_trakor(look: Look) -> bool:
+    """Whether what Trakor has is shown, rather than what is to be sent."""
+    return bool(look.standing.trakor_ids) and look.record.state != State.PENDING
 
 
 def _sent(look: Look) -> str:
     """The head of the column of what was, or is to be, sent."""
-    if look.standing.draft is None:
-        return "In Trakor" if look.standing.trakor_ids else "Sent"
-    return "To be sent"
+    if _in_trakor(look):
+        return "In Trakor"
+    return "Sent" if look.standing.draft is None else "To be sent"
