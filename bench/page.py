@@ -88,13 +88,15 @@ def fill(connection: Connection, key: bytes, many: int) -> None:
     """Make the records, and all that goes with them."""
     feed = feed_of(connection, "default", "bench", Stream.CONTACTS)
     feed_of(connection, "default", "bench", Stream.PRODUCTS)
-    draft = Draft("c1", Party("Jane Smith"), "k1", "Jane Smith (Perth)", "q1", "", {"name": "b"}, "f", NOW)
+    draft = Draft(
+        "c1", Party("Jane Smith"), "k1", "Perth", "Jane Smith (Perth)", "q1", {}, {"name": "b"}, NOW
+    )
     values = {
         "feed": feed.number,
         "space": feed.space,
         "now": NOW,
         "many": many,
-        "body": pack(draft, "Jane Smith"),
+        "body": pack(draft),
         "name_key": Hasher(key).name_key(fit(NAMED)),
         "known": many - 5,
     }

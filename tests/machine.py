@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import sqlite3
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -25,7 +24,7 @@ from bridge.ledger.queue import give_up_claims
 from bridge.ledger.rows import feed_of
 from bridge.mapping import Mapper
 from bridge.naming import Hasher
-from bridge.records import Claim, Policy, Product, Record, Stream
+from bridge.records import Claim, Draft, Policy, Product, Record, Stream
 from bridge.salestrekker.pages import Ones, Page
 from bridge.sync.byid import OneListing
 from bridge.sync.drafts import observe_part
@@ -34,6 +33,7 @@ from machine_time import Book, Handle, VirtualLoop
 from machine_trakor import Site, Window
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence
 
     from bridge.delivery.ports import Destination
@@ -103,7 +103,7 @@ def stream_of(source_id: str) -> Stream:
 class Rules:
     """What the user configured of one connection."""
 
-    policy: Policy = Policy()
+    policy: Policy = field(default_factory=Policy)
     map: int = 0
     where: int = 0
     query: int = 0
@@ -439,7 +439,7 @@ class World:
         made = None
         if known.mapper is not None and known.data is not None:
             made = known.mapper(Record(stream_of(source_id), source_id, known.data, known.read_at))
-        if made is None or not hasattr(made, "payload"):
+        if not isinstance(made, Draft):
             known.loose = True
             return
         qualified = row["sent_key"] == made.qualified_key

@@ -19,7 +19,6 @@ import orjson
 from bridge import naming
 from bridge.errors import BridgeError, NeverSent, Unanswered
 from bridge.records import Product
-from bridge.sandbox.behaviour import Behaviour
 from bridge.sandbox.firewall import Blocked
 from bridge.sandbox.system import Call, Reply, html_reply, json_reply
 from bridge.sandbox.trakor import Trakor
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bridge.records import Answer, Payload
+    from bridge.sandbox.behaviour import Behaviour
     from bridge.sandbox.shelf import Shelf
 
 __all__ = ["KEY", "LONGEST_WORK", "POISONS", "WEATHERS", "Arrival", "Site", "Window"]

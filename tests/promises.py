@@ -94,7 +94,7 @@ def nothing_is_lost(now: Tables) -> None:
 
 
 def one_source_has_one_name(now: Tables) -> None:
-    """2: at most one Trakor name for each source record, unless a person or `on_rename = "create"` said so."""
+    """2: at most one Trakor name for each source record, unless a person or a policy said so."""
     if now.world.restored:
         return
     owned: Counter[str] = Counter()
@@ -111,7 +111,7 @@ def one_source_has_one_name(now: Tables) -> None:
 
 
 def requests_keep_apart(now: Tables) -> None:
-    """2: no two requests for one name overlap; none is sent again before the unanswered wait, or unclaimed."""
+    """2: no two requests for one name overlap; none is sent again too early, or unclaimed."""
     assert not now.world.site.faults, now.world.site.faults
 
 
@@ -134,7 +134,7 @@ def links_are_kept(now: Tables) -> None:
 
 
 def names_are_held(now: Tables) -> None:
-    """3: what is to be sent, or was answered, holds the claim on its name; what is to be sent waits sealed."""
+    """3: what is to be sent, or was answered, holds the claim on its name; the first waits sealed."""
     for row in now.rows.values():
         unsent = row["gone"] and not now.unanswered(row)
         if (row["state"] == "pending" and not unsent) or row["trakor_id"] is not None:

@@ -9,7 +9,7 @@ from hypothesis import assume, event, given
 from hypothesis import strategies as st
 
 from bridge.decision import decide
-from bridge.ledger.batch import _after
+from bridge.ledger.after import after as _after
 from bridge.records import (
     Decision,
     Draft,
@@ -27,7 +27,14 @@ from builders import draft, filtered, of, unmapped, unnamed
 NAMES = ("Ann", "ann", "Bo")
 REASONS: dict[State, tuple[Reason | None, ...]] = {
     State.SKIPPED: (Reason.FILTERED, Reason.NO_NAME),
-    State.HELD: (Reason.SAME_NAME, Reason.RENAMED, Reason.REMAPPED, Reason.SAME_PARTY, Reason.EXISTING),
+    State.HELD: (
+        Reason.SAME_NAME,
+        Reason.SAME_PERSON,
+        Reason.RENAMED,
+        Reason.REMAPPED,
+        Reason.SAME_PARTY,
+        Reason.EXISTING,
+    ),
     State.REJECTED: (Reason.MAPPING, Reason.REFUSED, Reason.SERVER_ERROR),
 }
 
@@ -75,8 +82,8 @@ def rows(draw: st.DrawFn) -> LedgerRow:
         key=what.key,
         sent_key=draw(st.sampled_from(keys)),
         sent=what.hashes,
-        same_as=what.same_as,
-        fingerprint=what.fingerprint,
+        identifiers=what.identifiers,
+        rules=what.rules,
         read_at=draw(st.integers(8, 12)),
         attempts=2 if tried else int(answered),
         trakor_id="t1" if answered else None,
@@ -97,10 +104,10 @@ def worlds(draw: st.DrawFn) -> dict[str, Holder]:
         Holder,
         number=st.sampled_from([1, 2, 3, 7]),
         id=st.just("c"),
-        same_as=st.sampled_from(["", draft(same_as="s1").same_as]),
+        group=st.sampled_from([({},), (draft(same_as="s1").identifiers,)]),
         merged_into=st.sampled_from([None, 7, 9]),
         answered=st.booleans(),
-        idle=st.booleans(),
+        stands=st.booleans(),
     )
     return draw(st.dictionaries(st.sampled_from(keys), holder))
 
@@ -108,7 +115,7 @@ def worlds(draw: st.DrawFn) -> dict[str, Holder]:
 def owned(row: LedgerRow, world: dict[str, Holder]) -> dict[str, Holder]:
     """The same world where the record has the claim that its state says it has."""
     if row.state is State.PENDING or row.answered or row.unanswered:
-        return world | {row.sent_key: Holder(1, "c1", row.same_as, answered=row.answered)}
+        return world | {row.sent_key: Holder(1, "c1", (row.identifiers,), answered=row.answered)}
     return world
 
 

@@ -74,8 +74,8 @@ async def test_all_but_the_tombstone_is_erased(known: Found, tmp_path: Path) -> 
     assert left_to_do.kept == ((known.trakor_id, "the-same-person"),)
     assert left_to_do.merged == ("the-same-person",)
     row = _rows(tmp_path, known.number)
-    known = {"key", "sent_key", "sent", "seen", "identifiers", "input", "trakor_id", "origin", "merged_into"}
-    assert not any(row[column] for column in known)
+    erased = {"key", "sent_key", "sent", "seen", "identifiers", "input", "trakor_id", "origin", "merged_into"}
+    assert not any(row[column] for column in erased)
     assert row["source_id"] == known.id
     with closing(sqlite3.connect(tmp_path / "ledger.db")) as connection:
         for table in ("claims", "links", "waiting"):

@@ -319,7 +319,7 @@ def test_the_promises_hold_whatever_happens() -> None:
     minutes = float(os.environ.get("MACHINE_MINUTES", "0"))
     until = time.monotonic() + 60 * minutes
     while True:
-        run_state_machine_as_test(  # type: ignore[no-untyped-call]
+        run_state_machine_as_test(
             Machine,
             settings=settings(
                 max_examples=int(os.environ.get("MACHINE_EXAMPLES", "100")),

@@ -76,7 +76,7 @@ class TestDefaultMaps:
         draft = drafted(CONTACT)
         assert draft.payload == Party("Ravi Kumar", "Ravi Kumar | +91 98765 43210 | Ravi@acme.in")
         assert draft.qualified_name == "Ravi Kumar (Ravi@acme.in)"
-        assert draft.same_as == HASHER.same_as("ravi@acme.in")
+        assert draft.identifiers["email"] == HASHER.same_as("ravi@acme.in")
         assert draft.identifiers == {
             "email": HASHER.same_as("ravi@acme.in"),
             "phone": HASHER.same_as("+91 98765 43210"),
@@ -88,7 +88,6 @@ class TestDefaultMaps:
         draft = drafted(COMPANY)
         assert draft.payload == Party("Acme Home Loans", "Acme Home Loans | +61 2 9123 4567")
         assert draft.qualified_name == "Acme Home Loans (+61 2 9123 4567)"
-        assert draft.same_as == HASHER.same_as("+61 2 9123 4567")
         assert draft.identifiers == {"phone": HASHER.same_as("+61 2 9123 4567")}
 
     def test_a_company_goes_by_its_name_where_it_has_one(self) -> None:
@@ -100,7 +99,7 @@ class TestDefaultMaps:
         data = {"id": "1", "person": {"information": {"familyName": "Kumar"}, "contact": None}}
         draft = drafted(data)
         assert draft.payload == Party("Kumar", "Kumar")
-        assert (draft.qualified_name, draft.qualified_key, draft.same_as) == ("", "", "")
+        assert (draft.qualified_name, draft.qualified_key) == ("", "")
         assert (draft.qualifier, draft.identifiers) == ("", {})
         assert set(draft.hashes) == {"name", "contact_info"}
 
@@ -113,7 +112,7 @@ class TestDefaultMaps:
             Decimal("600.01"),
         )
         assert draft.qualified_name == "ANZ Simplicity Plus (p1)"
-        assert (draft.same_as, draft.identifiers) == ("", {})
+        assert draft.identifiers == {}
         assert set(draft.hashes) == {"name", "description", "price", "qualifier"}
 
     def test_a_lender_without_a_name_goes_by_its_abbreviation(self) -> None:
@@ -193,7 +192,7 @@ class TestDraft:
     def test_the_fingerprint_is_the_same_for_the_same(self) -> None:
         whole = Mapper(Stream.CONTACTS, DEFAULTS[Stream.CONTACTS], DEFAULT_WHERE, HASHER, "q")
         assert mapper().fingerprint == whole.fingerprint
-        assert drafted(CONTACT).fingerprint == mapper().fingerprint == refused({"id": "1"}).fingerprint
+        assert drafted(CONTACT).rules == mapper().rules == refused({"id": "1"}).rules
 
     def test_free_text_keeps_its_lines_and_loses_its_control_characters(self) -> None:
         assert contact_info(" Calls\r\nafter\tsix\x00\ud800 e\u0301\x9b\n") == "Calls\nafter six é"
@@ -356,7 +355,7 @@ class TestWhere:
             "",
             "",
         )
-        assert (inactive.fingerprint, inactive.read_at) == (mapper().fingerprint, 7)
+        assert (inactive.rules, inactive.read_at) == (mapper().rules, 7)
         assert drafted({**CONTACT, "isActive": None}).payload == drafted(CONTACT).payload
 
     def test_the_filter_comes_before_the_name(self) -> None:

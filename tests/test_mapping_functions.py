@@ -235,7 +235,7 @@ class TestConfiguration:
         assert drafted(CONTACT, mapper(name="person.information.familyName")).payload.name == "Kumar"
         draft = drafted(CONTACT, mapper(contact_info="", same_as=" ", qualifier=""))
         assert draft.payload == Party("Ravi Kumar")
-        assert (draft.same_as, draft.qualified_name, set(draft.hashes)) == ("", "", {"name"})
+        assert (draft.identifiers, draft.qualified_name, set(draft.hashes)) == ({}, "", {"name"})
 
     @given(st.text("ab.[]*?|&!<=>`'\"\\(){}:,@ 0-9", max_size=30))
     def test_any_expression_works_or_is_refused_properly(self, expression: str) -> None:

@@ -54,8 +54,8 @@ KINDS: Final[Mapping[tuple[State, str], Kind]] = MappingProxyType(
         ),
         (State.HELD, Reason.SAME_PERSON): Kind(
             "Perhaps the same person",
-            "Another record has the same name. One thing that identifies them is equal and another differs, as "
-            "with father and son who share an e-mail address.",
+            "Another record has the same name. One thing that identifies them is equal and another differs, "
+            "as with father and son who share an e-mail address.",
             {
                 Verb.ACCEPT: "Each is one person with the other: both share one record in Trakor.",
                 Verb.RETRY: "Each is decided again now: useful once one of them was corrected.",

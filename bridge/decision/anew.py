@@ -90,7 +90,7 @@ def _beside(
 
 
 def _doubted(holder: Holder) -> int | None:
-    """An adopted record whose name another one wants: after a lost ledger nobody knows which of them it is."""
+    """An adopted record whose name another one wants: nobody knows which of the two it is."""
     return holder.number if holder.origin is Origin.EXISTING and holder.adopted_at else None
 
 

@@ -1,4 +1,4 @@
-"""When a person decides: accept, dismiss, drop, retry -> a Decision. Command line and status page call these."""
+"""When a person decides: accept, dismiss, drop, retry -> a Decision."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ def dismiss(row: LedgerRow) -> Decision:
     if not (row.state is State.DRIFTED or renamed or (row.state is State.DELIVERED and row.remapped)):
         raise UserError(
             f"record {row.id} has nothing to dismiss",
-            advice="what differs in Trakor can be dismissed; what was never sent is ended with `records drop`",
+            advice="what differs in Trakor can be dismissed; `records drop` ends what was never sent",
         )
     return Decision(
         State.MERGED if shared else State.DELIVERED,

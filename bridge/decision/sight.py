@@ -82,7 +82,7 @@ def _brought_up(decision: Decision, row: LedgerRow) -> Decision:
     return replace(decision, waiting=Waiting.LEARNT, content={} if row.origin is Origin.EXISTING else sent)
 
 
-def _by_state(
+def _by_state(  # noqa: PLR0911 - a row of the table each
     seen: Draft | Unsendable, row: LedgerRow, holder_of: HolderOf, policy: Policy
 ) -> Decision | None:
     """Lead to the part of the table that the record's state belongs to."""
@@ -274,7 +274,7 @@ def _drift(
     )
 
 
-def _merged(seen: Draft | Unsendable, row: LedgerRow, holder_of: HolderOf, policy: Policy) -> Decision | None:
+def _merged(  # noqa: PLR0911 - a row of the table eachseen: Draft | Unsendable, row: LedgerRow, holder_of: HolderOf, policy: Policy) -> Decision | None:
     """Merged: same key -> stays merged, unless an identifier changed and conflicts; another -> a rename.
 
     Without a name, or where mapping fails: as if nothing were known. Where the claimant does not stand

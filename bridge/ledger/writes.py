@@ -39,7 +39,8 @@ _SHOWN = frozenset({State.MERGED, State.DROPPED})
 
 _GOVERNED = (
     "state", "reason", "gone", "filtered", "remapped", "dismissed", "given", "retry", "key", "sent_key",
-    "sent", "seen", "identifiers", "merged_into", "merged_by", "rules", "input", "read_at", "trakor_id", "origin",
+    "sent", "seen", "identifiers", "merged_into", "merged_by", "rules", "input", "read_at", "trakor_id",
+    "origin",
 )  # fmt: skip
 """The columns that a decision governs."""
 

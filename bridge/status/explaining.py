@@ -86,8 +86,8 @@ MEANINGS: Final = {
     (
         State.HELD,
         Reason.SAME_PERSON,
-    ): "It was not sent: {holder} has the same name, and perhaps is the same person. One thing that identifies "
-    "them is equal, and another differs.",
+    ): "It was not sent: {holder} has the same name, and perhaps is the same person. One thing that "
+    "identifies them is equal, and another differs.",
     (
         State.HELD,
         Reason.RENAMED,
@@ -128,6 +128,14 @@ AT_NEXT_READ: Final = {
     (State.REJECTED, Reason.DAMAGED): "decides it again from what Salestrekker says",
 }
 """What the next backfill does about a record by itself."""
+
+MARKED: Final = {
+    "gone": "It is no longer in Salestrekker's list.",
+    "filtered": "`where` in [{stream}] of the configuration now says no to it.",
+    "remapped": "Trakor has what an older map made of it.",
+    "dismissed": "A person left it as it is in Trakor: nothing is said until it changes in Salestrekker again.",
+}
+"""What the marks beside a state mean."""
 
 ORIGINS: Final = {
     Origin.EXISTING: "Trakor had it before; what else its record there says was left as it was.",
@@ -184,14 +192,7 @@ def _more(record: Found, standing: Standing, now: int) -> Iterator[str]:
         yield ORIGINS[Origin(record.origin)]
     if record.reason in {Reason.SAME_NAME, Reason.SAME_PERSON}:
         yield _why_not_qualified(standing)
-    if "gone" in record.marks:
-        yield "It is no longer in Salestrekker's list."
-    if "filtered" in record.marks:
-        yield f"`where` in [{record.feed.stream}] of the configuration now says no to it."
-    if "remapped" in record.marks:
-        yield "Trakor has what an older map made of it."
-    if "dismissed" in record.marks:
-        yield "A person left it as it is in Trakor: nothing is said until it changes in Salestrekker again."
+    yield from (MARKED[mark].format(stream=record.feed.stream) for mark in MARKED if mark in record.marks)
     if record.retry:
         yield "It is decided anew when it is next read, since a person asked for that."
     if standing.merged_here:
