@@ -274,7 +274,9 @@ def _drift(
     )
 
 
-def _merged(  # noqa: PLR0911 - a row of the table eachseen: Draft | Unsendable, row: LedgerRow, holder_of: HolderOf, policy: Policy) -> Decision | None:
+def _merged(  # noqa: PLR0911 - a row of the table each
+    seen: Draft | Unsendable, row: LedgerRow, holder_of: HolderOf, policy: Policy
+) -> Decision | None:
     """Merged: same key -> stays merged, unless an identifier changed and conflicts; another -> a rename.
 
     Without a name, or where mapping fails: as if nothing were known. Where the claimant does not stand

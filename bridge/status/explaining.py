@@ -133,7 +133,7 @@ MARKED: Final = {
     "gone": "It is no longer in Salestrekker's list.",
     "filtered": "`where` in [{stream}] of the configuration now says no to it.",
     "remapped": "Trakor has what an older map made of it.",
-    "dismissed": "A person left it as it is in Trakor: nothing is said until it changes in Salestrekker again.",
+    "dismissed": "A person left it as it is in Trakor. It is listed when it changes in Salestrekker again.",
 }
 """What the marks beside a state mean."""
 
