@@ -44,6 +44,7 @@ EVENTS: Final = (
     ("delivered", "existing", "Delivered: Trakor had a record of this name, and it was taken as this one's."),
     ("delivered", "unclear", "Delivered: Trakor has it, perhaps from an earlier request without an answer."),
     ("drifted", r"(.+)", "Changed at the source ({0}), and Trakor cannot update."),
+    ("kept", r"(.+)", "It keeps its party without a claim on its name: {0}."),
     ("as-sent", "", "The source is again as it was sent."),
     ("rules-changed", r"taken as sent: (.+)", "The map or the query gives another value now: {0}."),
     ("filtered", "", "The `where` of its stream now says no: marked filtered, nothing is done in Trakor."),
