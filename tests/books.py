@@ -15,9 +15,9 @@ from bridge.ledger.observing import Observed, Sight, observe
 from bridge.ledger.opening import prepare, read_or_make_key
 from bridge.ledger.reading import Found, Line, Wanted, find, history_of, standing_of
 from bridge.ledger.rows import Feed, Stored, feed_of, unpack
-from bridge.ledger.schema import claims, links, records, waiting
+from bridge.ledger.schema import claims, links, records, rules, waiting
 from bridge.ledger.writes import SAID
-from bridge.records import Policy, Stream
+from bridge.records import Policy, Rules, Stream
 from bridge.sealing import Sealer
 
 if TYPE_CHECKING:
@@ -172,6 +172,12 @@ class Book:
         row = self.row(id)
         chosen = select(claims.c.attempts).where(claims.c.key == row.sent_key, claims.c.record == row.number)
         return self.write(lambda connection: connection.scalar(chosen)) or 0
+
+    def rules(self, id: str = "c1") -> Rules:  # noqa: A002
+        """What made the draft that a record was last observed with."""
+        chosen = select(rules).where(rules.c.number == self.row(id).rules)
+        found = self.write(lambda connection: connection.execute(chosen).one())
+        return Rules(found.query, found.map, found.choices, found.text)
 
     def in_trakor(self, id: str = "c1") -> Mapping[str, str]:  # noqa: A002
         """What is kept of what Trakor has of a record, field -> text."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, create_engine, event, select
 from sqlalchemy.pool import StaticPool
 
+from books import KEEPING
 from bridge import naming
 from bridge.decision import decide
 from bridge.errors import UserError
@@ -22,10 +23,11 @@ from bridge.ledger.observing import Sight, observe
 from bridge.ledger.opening import _upgrade
 from bridge.ledger.queue import claim, give_up_claims
 from bridge.ledger.reading import states
-from bridge.ledger.rows import Feed, feed_of
-from bridge.ledger.schema import claims, links, metadata, records, waiting
+from bridge.ledger.rows import Feed, Stored, feed_of, unpack
+from bridge.ledger.schema import claims, contents, links, metadata, records, rules, waiting
 from bridge.ledger.sending import settle
 from bridge.ledger.sweeps import begin_sweep
+from bridge.ledger.writes import SAID
 from bridge.records import (
     Answer,
     Answered,
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
     from sqlalchemy import Engine
+    from sqlalchemy.pool import ConnectionPoolEntry
 
 __all__ = ["IDS", "MATCHINGS", "NAMES", "Content", "History", "Snapshot", "Trakor", "World"]
 
@@ -74,19 +77,26 @@ class Content:
 
     name: str
     contact: str = ""
-    same_as: str = ""
+    same_as: str | Mapping[str, str] = ""
     qualifier: str = ""
 
-    def draft(self, source_id: str = "c1", rules: str = "rules 1", at: int = 10) -> Draft:
+    def contact_by(self, rules: int) -> str:
+        """What the map of these rules makes of the contact: every second one writes more around it."""
+        return self.contact and (self.contact if rules % 2 else f"Tel. {self.contact}")
+
+    def draft(
+        self, source_id: str = "c1", rules: int = 1, at: int = 10, before: Draft | Unsendable | None = None
+    ) -> Draft:
         """What mapping makes of it."""
         return draft(
             self.name,
-            self.contact,
+            self.contact_by(rules),
             id=source_id,
             same_as=self.same_as,
             qualifier=self.qualifier,
-            rules=rules,
+            rules=f"rules {rules}",
             at=at,
+            before=before,
         )
 
 
@@ -123,7 +133,7 @@ class History:
         latest: What the source says now: a content, why it makes no draft, or None before it is there.
         tried: Keys of the names that a request may have arrived under.
         consents: How often a person agreed that it is sent under another name.
-        loose: Its content cannot be compared: the rules changed, or a person corrected it by hand.
+        loose: Its content cannot be compared: a person corrected it by hand.
     """
 
     latest: Content | str | None = None
@@ -139,12 +149,19 @@ class Snapshot:
     rows: list[Any]
     claims: dict[str, Any]
     links: dict[str, int]
-    waiting: dict[tuple[int, int], str]
-    states: dict[int, dict[tuple[str, str, bool, bool], int]]
+    waiting: dict[tuple[int, int], Stored]
+    contents: set[str]
+    maps: dict[int, str]
+    states: dict[int, dict[tuple[str, str, frozenset[str]], int]]
 
     def row(self, source_id: str) -> Any:  # noqa: ANN401 - a row of the table, any column
         """A record's row; None where the ledger does not know it."""
         return next((row for row in self.rows if row.source_id == source_id), None)
+
+    def attempts(self, row: Any) -> int:  # noqa: ANN401 - likewise
+        """How often the name was tried that a record has now."""
+        claim = self.claims.get(row.sent_key)
+        return claim.attempts if claim is not None and claim.record == row.number else 0
 
 
 @cache
@@ -153,7 +170,8 @@ def _engine() -> Engine:
     engine = create_engine("sqlite+pysqlite://", poolclass=StaticPool, connect_args={"isolation_level": None})
 
     @event.listens_for(engine, "connect")
-    def _on_connect(connection: sqlite3.Connection, _: object) -> None:
+    def _on_connect(connection: sqlite3.Connection, record: ConnectionPoolEntry) -> None:
+        KEEPING.tell(record.info)
         connection.execute("PRAGMA foreign_keys = ON")
 
     @event.listens_for(engine, "begin")
@@ -204,9 +222,25 @@ class World:
                 list(connection.execute(select(records).order_by(records.c.number))),
                 {row.key: row for row in connection.execute(select(claims))},
                 {row.trakor_id: row.record for row in connection.execute(select(links))},
-                {(row.record, row.slot): row.body for row in connection.execute(select(waiting))},
+                self._waiting(connection),
+                set(connection.scalars(select(contents.c.trakor_id))),
+                {row.number: row.map for row in connection.execute(select(rules))},
                 states(connection),
             )
+
+    def _waiting(self, connection: Connection) -> dict[tuple[int, int], Stored]:
+        feeds = {feed.number: feed for feed in self.feeds.values()}
+        found = connection.execute(
+            select(waiting, records.c.feed, records.c.source_id)
+            .join(records, records.c.number == waiting.c.record)
+            .where(waiting.c.slot != SAID)
+        )
+        return {
+            (row.record, row.slot): unpack(
+                KEEPING.sealer, feeds[row.feed], row.source_id, row.meta, row.body
+            )
+            for row in found
+        }
 
     # -- the source
 
@@ -217,11 +251,17 @@ class World:
     def seen(self, source_id: str, at: int) -> Draft | Unsendable:
         """What mapping makes of a record as it is now."""
         latest = self.sources[source_id].latest
-        rules = f"rules {self.rules}"
         if isinstance(latest, Content):
-            return latest.draft(source_id, rules, at)
+            return latest.draft(source_id, self.rules, at, self._before(source_id, latest, at))
         made = {"filtered": filtered, "unnamed": unnamed, "unmapped": unmapped}[str(latest)]
-        return made(id=source_id, rules=rules, at=at)
+        return made(id=source_id, rules=f"rules {self.rules}", at=at)
+
+    def _before(self, source_id: str, latest: Content, at: int) -> Draft | None:
+        """What the map makes of it that the record was last observed with (``observing.survey``)."""
+        now = self.snapshot()
+        row = now.row(source_id)
+        former = "" if row is None else now.maps.get(row.rules, "")
+        return latest.draft(source_id, int(former.removeprefix("rules ")), at) if former else None
 
     def observe(self, page: Collection[Draft | Unsendable]) -> None:
         """A page of each connection is observed."""
@@ -245,11 +285,10 @@ class World:
 
     def sweep(self, letter: str, absent: Collection[str]) -> None:
         """A complete sweep of one connection; what it does not see is not found by its id either."""
-        feed = self.feeds[letter]
+        feed, begun_at, at = self.feeds[letter], self.tick(), self.tick()
+        page = [self.seen(one, at) for one in self.there() if one[0] == letter and one not in absent]
         with self._engine.begin() as connection:
-            begun = begin_sweep(connection, feed, "query", restart=True, now=self.tick())
-            at = self.tick()
-            page = [self.seen(one, at) for one in self.there() if one[0] == letter and one not in absent]
+            begun = begin_sweep(connection, feed, "query", restart=True, now=begun_at)
             sight = Sight(sweep=begun.number)
             observe(connection, feed, page, sight, decide=decide, policy=self.policy, now=at)
             unseen = unseen_after(connection, feed, begun.number, after=0, most=100).values()
@@ -323,12 +362,14 @@ class World:
         except UserError:
             return
         history.consents += verb in {"accept", "name"}
-        history.loose |= row.state == State.DRIFTED and verb == "accept"
+        history.loose |= bool(row.state == State.DRIFTED or row.remapped) and verb == "accept"
 
     def _carry_out(self, connection: Connection, number: int, source_id: str, verb: str, name: str) -> None:
         feed, now = self.feeds[source_id[0]], self.tick()
         if verb == "drop":
             persons.drop(connection, feed, number, self.policy, now=now)
+        elif verb == "dismiss":
+            persons.dismiss(connection, feed, number, self.policy, now=now)
         elif verb == "retry":
             persons.retry(connection, feed, number, self.policy, now=now)
         else:

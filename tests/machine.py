@@ -18,21 +18,23 @@ from bridge.delivery.ports import Lane
 from bridge.delivery.sending import Sending
 from bridge.errors import UserError
 from bridge.ledger import persons
-from bridge.ledger.absence import mark_gone, mark_gone_by_id
+from bridge.ledger.absence import mark_gone_by_id
 from bridge.ledger.forgetting import forget
 from bridge.ledger.observing import Sight
 from bridge.ledger.queue import give_up_claims
 from bridge.ledger.rows import feed_of
-from bridge.ledger.sweeps import begin_sweep, end_sweep
 from bridge.mapping import Mapper
 from bridge.naming import Hasher
 from bridge.records import Claim, Policy, Product, Record, Stream
+from bridge.salestrekker.pages import Ones, Page
+from bridge.sync.byid import OneListing
 from bridge.sync.drafts import observe_part
+from bridge.sync.sweeping import Listing, sweep
 from machine_time import Book, Handle, VirtualLoop
 from machine_trakor import Site, Window
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable, Mapping
+    from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence
 
     from bridge.delivery.ports import Destination
     from bridge.ledger.engine import Ledger
@@ -322,15 +324,11 @@ class World:
         connection = self.connections[letter]
         return Whose(connection.feeds[stream], connection.rules.mapper(stream), connection.rules.policy)
 
-    def observe(self, letter: str, page: list[Record], sight: Sight | None = None) -> None:
+    def observe(self, letter: str, page: list[Record]) -> None:
         """A page that was read is observed."""
         whose = self.whose(letter, page[0].stream)
-        seen = sight or Sight()
-        self.run(observe_part(page, whose, cast("Ledger", self.handle), seen, now=self.clock()))
-        rows = {row["source_id"]: row for row in self.book.rows("records")}
-        for record in page:
-            if rows[record.id]["read_at"] == record.read_at:
-                self._note_observed(record, whose.mapper)
+        self.run(observe_part(page, whose, cast("Ledger", self.handle), Sight(), now=self.clock()))
+        self._note(page, whose.mapper)
         self.look()
 
     def _note_observed(self, record: Record, mapper: Mapper) -> None:
@@ -371,19 +369,35 @@ class World:
 
     def _sweep(self, letter: str, stream: Stream, size: int, pause: float) -> None:
         whose = self.whose(letter, stream)
-        begun = self.book.write(begin_sweep, whose.feed, "query", restart=True, now=self.clock())
-        ids = self.ids(letter, stream)
-        for at in range(0, len(ids), size):
-            for page in self.read(letter, ids[at : at + size]):
-                self.observe(letter, page, Sight(sweep=begun.number))
-            if pause:
-                self.pass_time(pause)
-        self.book.write(end_sweep, begun, complete=True, now=self.clock())
-        last = 0
-        while marked := self.book.write(
-            mark_gone, whose.feed, begun.number, whose.policy, after=last, now=self.clock()
-        ):
-            last = marked[-1]
+        read: list[Record] = []
+
+        async def pages(_: str) -> AsyncGenerator[Page]:
+            ids = self.ids(letter, stream)
+            for at in range(0, len(ids), size):
+                for found in self.read(letter, ids[at : at + size]):
+                    read.extend(found)
+                    yield Page(tuple(found), (), str(at + size))
+                    await asyncio.sleep(pause)
+            yield Page((), (), "", last=True)
+
+        async def by_id(asked: Sequence[str]) -> Ones:
+            found = [record for page in self.read(letter, asked) for record in page]
+            read.extend(found)
+            absent = sorted(set(asked) - {record.id for record in found})
+            return Ones(found, absent, [], self.clock())
+
+        ones = OneListing(whose.feed, by_id, whose.mapper, whose.policy)
+        listing = Listing(whose.feed, pages, "query", whose.mapper, whose.policy, 0.2, ones=ones)
+        ledger = cast("Ledger", self.handle)
+        self.run(sweep(listing, ledger, run=0, restart=True, clock=self.clock, on_page=lambda *_: None))
+        self._note(read, whose.mapper)
+
+    def _note(self, read: Iterable[Record], mapper: Mapper) -> None:
+        """What was read counts as observed, unless the ledger has seen a later read."""
+        rows = {row["source_id"]: row for row in self.book.rows("records")}
+        for record in read:
+            if rows[record.id]["read_at"] == record.read_at:
+                self._note_observed(record, mapper)
 
     # -- persons
 

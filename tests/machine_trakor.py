@@ -82,7 +82,7 @@ class Site:
         trakor: The sandbox's.
         weather: What the next requests meet.
         down: Every connection is cut.
-        arrivals: How many requests came, proofs apart.
+        arrivals: The requests that came, proofs apart.
         turned_down: Ids of records that were ever refused, rejected or failed.
         made_by: Trakor's id -> id of the record that it was made for.
         faults: Promises that were broken on the way, in words.
@@ -104,7 +104,7 @@ class Site:
         self.trakor.firewall.block("poxpage", Blocked.PAGE)
         self.weather: deque[str] = deque()
         self.down = False
-        self.arrivals = 0
+        self.arrivals: list[Arrival] = []
         self.turned_down: set[str] = set()
         self.made_by: dict[str, str] = {}
         self.faults: list[str] = []
@@ -230,7 +230,7 @@ class Site:
         kind = "products" if isinstance(payload, Product) else "parties"
         owner, regular = self._who(payload)
         arrival = Arrival(reading_of(kind, payload.name), owner, regular)
-        self.arrivals += 1
+        self.arrivals.append(arrival)
         if not owner:
             self.faults.append(f"sent without a claim: {payload.name}")
         if self._at_work[arrival.name]:

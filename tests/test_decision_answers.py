@@ -20,7 +20,8 @@ DROPPED = replace(SENT, state=State.DROPPED)
 def test_created_is_delivered_and_what_the_record_says_is_not_needed_any_more() -> None:
     decision = settle(answer(created=True), SENT, None, DEFAULT)
     assert (decision.state, decision.origin) == (State.DELIVERED, Origin.CREATED)
-    assert (decision.waiting, decision.release) == (Waiting.DONE, False)
+    assert (decision.waiting, decision.release) == (Waiting.SENT, False)
+    assert decision.content == ANN.hashes
 
 
 def test_what_was_there_at_the_first_attempt_is_adopted() -> None:
@@ -34,11 +35,37 @@ def test_what_was_there_at_the_first_attempt_is_held_where_the_policy_says_so() 
     assert decision.origin is Origin.EXISTING
 
 
-@pytest.mark.parametrize("policy", [DEFAULT, ASK_FIRST])
-def test_what_was_there_at_a_later_attempt_may_be_our_own(policy: Policy) -> None:
+def test_what_was_there_at_a_later_attempt_may_be_our_own() -> None:
     """The request before, whose answer was lost, may have made it: nobody is asked."""
-    decision = settle(answer(created=False), pending(ANN, attempts=2), None, policy)
+    decision = settle(answer(created=False), pending(ANN, attempts=2), None, DEFAULT)
     assert (decision.state, decision.origin) == (State.DELIVERED, Origin.UNCLEAR)
+
+
+def test_what_may_have_been_there_before_is_held_where_the_policy_says_so() -> None:
+    """Early failures prove nothing: it may have been there before all of them."""
+    decision = settle(answer(created=False), pending(ANN, attempts=20), None, ASK_FIRST)
+    assert (decision.state, decision.reason) == (State.HELD, Reason.EXISTING)
+
+
+def test_what_was_tried_first_is_what_trakor_has_of_an_unclear_one() -> None:
+    tried = draft("Ann Lee", "0499")
+    decision = settle(answer(created=False), pending(ANN, attempts=2, tried=tried.hashes), None, DEFAULT)
+    assert (decision.state, decision.content) == (State.DRIFTED, tried.hashes)
+    assert decision.detail == "unclear: contact_info"
+
+
+def test_an_earlier_name_that_was_corrected_by_hand_has_the_content_of_then() -> None:
+    """The answer proves the new name, and nothing of the other fields."""
+    then = draft("Ann Ray", "0499")
+    decision = settle(answer(created=False), SENT, SENT.number, DEFAULT, link=then.hashes)
+    assert decision.state is State.DRIFTED
+    assert decision.content == {**then.hashes, "name": ANN.hashes["name"]}
+    assert decision.detail == "unclear: contact_info"
+
+
+def test_what_two_records_want_is_adopted_by_neither() -> None:
+    decision = settle(answer(created=False), SENT, None, DEFAULT, wanted=True)
+    assert (decision.state, decision.reason) == (State.HELD, Reason.EXISTING)
 
 
 @pytest.mark.parametrize("policy", [DEFAULT, ASK_FIRST])
@@ -75,10 +102,10 @@ def test_a_noted_draft_is_decided_on_next_so_it_is_no_drift_yet() -> None:
     assert (decision.state, decision.seen) == (State.DELIVERED, None)
 
 
-@pytest.mark.parametrize("linked", [None, 7])
-def test_a_record_that_was_dropped_meanwhile_stays_dropped(linked: int | None) -> None:
+@pytest.mark.parametrize(("linked", "origin"), [(None, Origin.CREATED), (7, None)])
+def test_a_record_that_was_dropped_meanwhile_stays_dropped(linked: int | None, origin: Origin | None) -> None:
     decision = settle(answer(), DROPPED, linked, DEFAULT)
-    assert (decision.state, decision.origin) == (State.DROPPED, Origin.CREATED)
+    assert (decision.state, decision.origin) == (State.DROPPED, origin)
     assert decision.detail == "after it was dropped"
 
 

@@ -110,8 +110,9 @@ def test_an_accepted_existing_one_is_delivered_as_it_is() -> None:
     assert (decision.state, decision.claim, decision.waiting) == (
         State.DELIVERED,
         None,
-        Waiting.DONE,
+        Waiting.SENT,
     )
+    assert decision.content == {}, "what else Trakor has of it is not known"
 
 
 def test_an_accepted_drift_counts_as_corrected_in_trakor_by_hand() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bridge.decision import decide
-from bridge.records import Claim, Draft, LedgerRow, Policy, Reason, State, Unsendable, Waiting
+from bridge.records import Claim, Draft, LedgerRow, MergedBy, Policy, Reason, State, Unsendable, Waiting
 from builders import (
     delivered,
     draft,
@@ -16,6 +16,7 @@ from builders import (
     held,
     holder,
     holders,
+    made_by,
     nobody,
     of,
     pending,
@@ -89,29 +90,37 @@ def test_two_that_swap_names_share_each_others_party_and_none_its_own() -> None:
     assert (decision.state, decision.merged_into) == (State.MERGED, 2)
 
 
-@pytest.mark.parametrize(("answered", "waiting"), [(False, Waiting.STORE), (True, Waiting.DONE)])
-def test_a_merged_draft_waits_only_while_the_claimant_may_give_its_name_back(
+@pytest.mark.parametrize("answered", [False, True])
+def test_what_a_merged_record_says_is_kept_since_it_may_have_to_stand_for_the_name(
     answered: bool,  # noqa: FBT001
-    waiting: Waiting,
 ) -> None:
-    claimant = holder(same_as="ann@x", answered=answered)
+    claimant = holder(same_as="ann@x", answered=answered, linked=answered)
     decision = decide(ANN, None, holders({"Ann Lee": claimant}), DEFAULT)
     assert decision is not None
-    assert decision.waiting is waiting
+    assert decision.waiting is Waiting.STORE
 
 
-def test_none_is_merged_into_one_that_will_never_be_answered() -> None:
-    """Nobody would ever send it: a person decides."""
-    decision = decide(ANN, None, holders({"Ann Lee": holder(same_as="ann@x", idle=True)}), MERGE)
+def test_one_whose_claimant_will_never_be_sent_takes_the_claim() -> None:
+    """Nobody else would ever send it; how often the name was tried goes with the claim."""
+    decision = decide(ANN, None, holders({"Ann Lee": holder(same_as="ann@x", stands=False)}), MERGE)
     assert decision is not None
-    assert (decision.state, decision.reason) == (State.HELD, Reason.SAME_NAME)
+    assert (decision.state, decision.succeeds, decision.merged_under) == (State.PENDING, 2, ANN.key)
 
 
-def test_one_that_trakor_has_is_merged_into_even_if_it_is_not_sent_any_more() -> None:
-    claimant = holder(same_as="ann@x", idle=True, answered=True)
+def test_one_whose_claimant_is_gone_keeps_the_party() -> None:
+    claimant = holder(same_as="ann@x", stands=False, answered=True, linked=True, sent=ANN.hashes)
     decision = decide(ANN, None, holders({"Ann Lee": claimant}), DEFAULT)
     assert decision is not None
-    assert decision.state is State.MERGED
+    assert (decision.state, decision.succeeds, decision.seen) == (State.DELIVERED, 2, None)
+
+
+def test_one_that_keeps_the_party_and_says_something_else_drifts() -> None:
+    claimant = holder(
+        same_as="ann@x", stands=False, answered=True, linked=True, sent=draft("Ann Lee", "0499").hashes
+    )
+    decision = decide(ANN, None, holders({"Ann Lee": claimant}), DEFAULT)
+    assert decision is not None
+    assert (decision.state, decision.succeeds, decision.seen) == (State.DRIFTED, 2, ANN.hashes)
 
 
 def test_another_of_the_same_name_is_qualified() -> None:
@@ -316,7 +325,7 @@ def test_other_fields_under_the_same_key_drift(
     decision = decide(now, delivered(sent, qualified=qualified), nobody, DEFAULT)
     assert decision is not None
     assert (decision.state, decision.detail, decision.seen) == (State.DRIFTED, fields, now.hashes)
-    assert (decision.claim, decision.sent, decision.waiting) == (None, None, Waiting.DONE)
+    assert (decision.claim, decision.sent, decision.waiting) == (None, sent.hashes, Waiting.STORE)
 
 
 def test_another_qualifier_of_one_that_went_out_unqualified_is_no_change() -> None:
@@ -342,7 +351,7 @@ def test_changes_that_the_user_ignores_stay_delivered() -> None:
     now = draft("Ann Lee", "0499")
     decision = decide(now, delivered(ANN), nobody, ignore)
     assert decision is not None
-    assert (decision.state, decision.event, decision.sent) == (State.DELIVERED, "", None)
+    assert (decision.state, decision.event, decision.seen) == (State.DELIVERED, "", now.hashes)
     assert decide(now, delivered(ANN, seen=now.hashes), nobody, ignore) is None
 
 
@@ -398,12 +407,30 @@ def test_an_accepted_rename_whose_name_was_taken_is_decided_anew_at_each_sight()
     assert (decision.state, decision.claim) == (State.PENDING, Claim("Ann Ray", of("Ann Ray")))
 
 
-def test_other_rules_make_no_drift_but_count_as_sent() -> None:
-    now = draft("Ann Lee", "Ann | 0412", rules="rules 2")
+def test_what_another_map_makes_of_the_same_source_is_no_drift_but_marked() -> None:
+    now = draft("Ann Lee", "Ann | 0412", rules="rules 2", qualifier="ann@x", before=ANN)
     decision = decide(now, delivered(ANN), nobody, DEFAULT)
     assert decision is not None
-    assert (decision.state, decision.sent, decision.event) == (State.DELIVERED, now.hashes, "rules-changed")
+    assert (decision.state, decision.sent, decision.event) == (State.DELIVERED, now.hashes, "remapped")
+    assert decision.remapped
+    assert decision.content is None, "what was really sent stays what was sent"
     assert "contact_info" in decision.detail
+
+
+def test_an_edit_together_with_another_map_is_a_drift() -> None:
+    """Trakor has the old number, and a changed map must not hide that."""
+    edited = draft("Ann Lee", "0499", qualifier="ann@x")
+    now = draft("Ann Lee", "Ann | 0499", rules="rules 2", qualifier="ann@x", before=edited)
+    decision = decide(now, delivered(ANN), nobody, DEFAULT)
+    assert decision is not None
+    assert (decision.state, decision.detail) == (State.DRIFTED, "contact_info")
+
+
+def test_what_cannot_be_compared_since_the_query_changed_drifts_as_rules() -> None:
+    now = draft("Ann Lee", "0499", qualifier="ann@x", query="query 2")
+    decision = decide(now, delivered(ANN), nobody, DEFAULT)
+    assert decision is not None
+    assert (decision.state, decision.detail) == (State.DRIFTED, "rules")
 
 
 def test_other_rules_that_change_nothing_write_nothing() -> None:
@@ -420,7 +447,7 @@ def test_another_name_by_other_rules_is_held_as_remapped_even_where_renames_are_
 
 def test_what_is_held_as_remapped_stays_that_at_the_next_sight() -> None:
     now = draft("Lee, Ann", rules="rules 2")
-    known = held(Reason.REMAPPED, ANN, now, fingerprint="rules 2")
+    known = held(Reason.REMAPPED, ANN, now, rules=made_by("rules 2"))
     assert decide(now, known, nobody, CREATE) is None
 
 
@@ -456,26 +483,31 @@ def merged(into: int = 2, what: Draft = ANN, **known: object) -> LedgerRow:
         "key": what.key,
         "sent_key": what.key,
         "sent": what.hashes,
-        "same_as": what.same_as,
+        "identifiers": what.identifiers,
+        "rules": what.rules,
     }
-    return row(State.MERGED, merged_into=into, fingerprint="rules 1", **names | known)
+    return row(State.MERGED, merged_into=into, merged_by=MergedBy.RULE, **names | known)
 
 
 def test_merged_and_unchanged_writes_nothing() -> None:
     assert decide(ANN, merged(), SAME_ANN, DEFAULT) is None
 
 
-@pytest.mark.parametrize("seen", [draft("Ann Lee", "0499", same_as="z"), draft("ANN LEE")])
+@pytest.mark.parametrize("seen", [draft("Ann Lee", "0499", same_as="ann@x"), draft("ANN LEE")])
 def test_a_merged_record_stays_merged_whatever_changes_but_its_name(seen: Draft) -> None:
     decision = decide(seen, merged(), SAME_ANN, DEFAULT)
     assert decision is not None
     assert (decision.state, decision.merged_into, decision.sent) == (State.MERGED, 2, seen.hashes)
-    assert decision.waiting is Waiting.REFRESH
+    assert decision.waiting is Waiting.STORE
 
 
-@pytest.mark.parametrize("seen", [unnamed(), unmapped()])
-def test_a_merged_record_that_makes_no_draft_stays_merged(seen: Unsendable) -> None:
-    assert decide(seen, merged(), SAME_ANN, DEFAULT) is None
+@pytest.mark.parametrize(
+    ("seen", "state"), [(unnamed(), State.SKIPPED), (unmapped(), State.REJECTED)], ids=["no name", "mapping"]
+)
+def test_a_merged_record_that_makes_no_draft_is_decided_as_new(seen: Unsendable, state: State) -> None:
+    decision = decide(seen, merged(), SAME_ANN, DEFAULT)
+    assert decision is not None
+    assert (decision.state, decision.merged_into) == (state, None)
 
 
 def test_a_merged_record_that_where_says_no_to_is_marked() -> None:
@@ -496,7 +528,7 @@ def test_a_merged_record_that_is_renamed_is_decided_as_new_where_the_policy_says
     assert (decision.state, decision.claim) == (State.PENDING, Claim("Ann Ray", of("Ann Ray")))
 
 
-@pytest.mark.parametrize(("answered", "waiting"), [(True, Waiting.DONE), (False, Waiting.STORE)])
+@pytest.mark.parametrize(("answered", "waiting"), [(True, Waiting.STORE), (False, Waiting.STORE)])
 def test_a_renamed_merged_record_whose_name_comes_back_is_merged_again(
     answered: bool,  # noqa: FBT001
     waiting: Waiting,
@@ -584,7 +616,9 @@ def test_a_failed_mapping_stays_rejected_until_it_succeeds() -> None:
 
 def test_a_server_error_may_have_made_the_name_so_changed_fields_go_out_under_it_again() -> None:
     changed = draft("Ann Lee", "0499", same_as="ann@x", qualifier="ann@x")
-    decision = decide(changed, rejected(Reason.SERVER_ERROR, ANN), nobody, DEFAULT)
+    known = rejected(Reason.SERVER_ERROR, ANN)
+    assert decide(changed, known, nobody, DEFAULT) is None, "until a person asks for it"
+    decision = decide(changed, replace(known, retry=True), nobody, DEFAULT)
     assert decision is not None
     assert (decision.state, decision.claim) == (State.PENDING, None)
     assert (decision.release, decision.sent) == (False, changed.hashes)
@@ -593,7 +627,7 @@ def test_a_server_error_may_have_made_the_name_so_changed_fields_go_out_under_it
 def test_a_server_error_may_have_made_the_name_so_not_even_its_spelling_changes() -> None:
     """Trakor may take another spelling for another name; the new one is a drift once it is answered."""
     respelled = draft("ANN LEE", "0412", same_as="ann@x", qualifier="ann@x")
-    decision = decide(respelled, rejected(Reason.SERVER_ERROR, ANN), nobody, CREATE)
+    decision = decide(respelled, rejected(Reason.SERVER_ERROR, ANN, retry=True), nobody, CREATE)
     assert decision is not None
     assert (decision.state, decision.claim) == (State.PENDING, None)
     assert decision.sent == ANN.hashes
@@ -617,7 +651,7 @@ def test_another_spelling_of_a_dropped_record_that_was_tried_is_a_rename() -> No
 def test_a_server_error_may_have_made_the_name_so_another_name_is_a_rename(
     policy: Policy, state: State, reason: Reason | None
 ) -> None:
-    decision = decide(draft("Bo"), rejected(Reason.SERVER_ERROR, ANN), nobody, policy)
+    decision = decide(draft("Bo"), rejected(Reason.SERVER_ERROR, ANN, retry=True), nobody, policy)
     assert decision is not None
     assert (decision.state, decision.reason, decision.release) == (state, reason, False)
 

@@ -8,7 +8,7 @@ from typing import get_args
 
 import pytest
 
-from bridge.decision import accept, drop, retry
+from bridge.decision import accept, dismiss, drop, retry
 from bridge.errors import UserError
 from bridge.records import LedgerRow, Origin, Policy, Reason, State
 from bridge.settings.model import StreamSettings
@@ -16,7 +16,18 @@ from builders import delivered, draft, nobody, row
 
 PAGE = (Path(__file__).parent.parent / "docs" / "decisions.md").read_text("utf-8")
 WORDS = re.findall(r"`([a-z][a-z-]+)`", PAGE)
-FIELDS_AND_POLICIES = {"same_as", "qualifier", "where", "qualify", "hold", "merge", "gone", "accept"}
+FIELDS_AND_POLICIES = {
+    "same_as",
+    "qualifier",
+    "where",
+    "qualify",
+    "hold",
+    "merge",
+    "gone",
+    "accept",
+    "dismissed",
+    "rules",
+}
 
 
 @pytest.mark.parametrize("word", [*State, *Reason, *Origin])
@@ -34,8 +45,15 @@ VALID: dict[State, tuple[Reason | None, ...]] = {
     State.DELIVERED: (None,),
     State.MERGED: (None,),
     State.SKIPPED: (Reason.FILTERED, Reason.NO_NAME),
-    State.HELD: (Reason.SAME_NAME, Reason.RENAMED, Reason.REMAPPED, Reason.SAME_PARTY, Reason.EXISTING),
-    State.REJECTED: (Reason.MAPPING, Reason.REFUSED, Reason.SERVER_ERROR),
+    State.HELD: (
+        Reason.SAME_NAME,
+        Reason.SAME_PERSON,
+        Reason.RENAMED,
+        Reason.REMAPPED,
+        Reason.SAME_PARTY,
+        Reason.EXISTING,
+    ),
+    State.REJECTED: (Reason.MAPPING, Reason.REFUSED, Reason.SERVER_ERROR, Reason.DAMAGED),
     State.DRIFTED: (None,),
     State.DROPPED: (None,),
 }
@@ -69,8 +87,8 @@ def known(state: State, reason: Reason | None) -> LedgerRow:
 def can(command: str, state: State, reason: Reason | None) -> bool:
     what = draft("Ann Lee", qualifier="q")
     try:
-        if command == "drop":
-            drop(known(state, reason))
+        if command in {"drop", "dismiss"}:
+            {"drop": drop, "dismiss": dismiss}[command](known(state, reason))
         else:
             {"accept": accept, "retry": retry}[command](known(state, reason), what, nobody, Policy())
     except UserError:
@@ -79,7 +97,7 @@ def can(command: str, state: State, reason: Reason | None) -> bool:
 
 
 @pytest.mark.parametrize(("state", "reason"), KINDS)
-@pytest.mark.parametrize("command", ["accept", "drop"])
+@pytest.mark.parametrize("command", ["accept", "dismiss", "drop"])
 def test_a_command_is_offered_for_just_the_records_that_it_works_on(
     command: str, state: State, reason: Reason | None
 ) -> None:

@@ -13,7 +13,7 @@ from bridge import decision
 from bridge.errors import UserError
 from bridge.ledger.engine import reading, writing
 from bridge.ledger.persons import Verb, decide_each
-from bridge.ledger.reading import Found, Standing, Wanted, listing
+from bridge.ledger.reading import MARKS, Found, Standing, Wanted, listing
 from bridge.ledger.rows import Feed
 from bridge.records import Claim, Draft, LedgerRow, Origin, Party, Policy, Reason, State, Stream
 from bridge.sandbox import Fault, Options, Sandbox, configuration
@@ -25,8 +25,15 @@ PAGE = (Path(__file__).parent.parent / "docs" / "reasons.md").read_text("utf-8")
 
 REASONS: dict[State, tuple[Reason | None, ...]] = {
     State.SKIPPED: (Reason.FILTERED, Reason.NO_NAME),
-    State.HELD: (Reason.SAME_NAME, Reason.RENAMED, Reason.REMAPPED, Reason.SAME_PARTY, Reason.EXISTING),
-    State.REJECTED: (Reason.MAPPING, Reason.REFUSED, Reason.SERVER_ERROR),
+    State.HELD: (
+        Reason.SAME_NAME,
+        Reason.SAME_PERSON,
+        Reason.RENAMED,
+        Reason.REMAPPED,
+        Reason.SAME_PARTY,
+        Reason.EXISTING,
+    ),
+    State.REJECTED: (Reason.MAPPING, Reason.REFUSED, Reason.SERVER_ERROR, Reason.DAMAGED),
 }
 NO_REASON: tuple[Reason | None, ...] = (None,)
 STANDINGS = [(state, reason) for state in State for reason in REASONS.get(state, NO_REASON)]
@@ -44,7 +51,7 @@ def page_of(state: State, reason: Reason | None) -> str:
 
 
 def offered(text: str) -> set[str]:
-    return set(re.findall(r"trakor-bridge records (accept|drop|retry) ID\b", text))
+    return set(re.findall(r"trakor-bridge records (accept|dismiss|drop|retry) ID\b", text))
 
 
 def row_of(state: State, reason: Reason | None) -> LedgerRow:
@@ -63,7 +70,7 @@ def row_of(state: State, reason: Reason | None) -> LedgerRow:
 
 
 def draft() -> Draft:
-    return Draft("c1", Party("Jane Smith"), "n", "Jane Smith (Perth)", "q", "", {}, "f", 7)
+    return Draft("c1", Party("Jane Smith"), "n", "Perth", "Jane Smith (Perth)", "q", {}, {}, 7)
 
 
 def nobody(_key: str) -> None:
@@ -77,6 +84,8 @@ def carried_out(verb: str, state: State, reason: Reason | None) -> None:
     if verb == "accept":
         given = Claim("Jane Smith (Perth)", "q") if reason is Reason.SAME_NAME else None
         decision.accept(row, stored, nobody, Policy(), name=given)
+    elif verb == "dismiss":
+        decision.dismiss(row)
     elif verb == "drop":
         decision.drop(row)
     elif state is not State.PENDING:  # which is sent again without a decision
@@ -88,7 +97,7 @@ def test_each_state_and_each_of_its_reasons_has_its_place() -> None:
     states = [word for level, word in headings if level == "##"]
     assert states == [*State]
     expected = [str(reason) for state in State for reason in REASONS.get(state, ())]
-    assert [word for level, word in headings if level == "###"] == [*expected, "gone", "filtered", "retry"]
+    assert [word for level, word in headings if level == "###"] == [*expected, *MARKS, "retry"]
     assert {*expected} == {*Reason}
 
 

@@ -70,11 +70,12 @@ async def test_all_but_the_tombstone_is_erased(known: Found, tmp_path: Path) -> 
     """No hash, no link, no claim, no draft, no history but that it was forgotten."""
     with writing(tmp_path / "ledger.db", kept(tmp_path / "ledger.db")) as connection:
         left_to_do = forget(connection, known.number, now=1)
-    assert left_to_do.trakor_ids == (known.trakor_id,)
+    assert left_to_do.trakor_ids == (), "the one that shared the party keeps it"
+    assert left_to_do.kept == ((known.trakor_id, "the-same-person"),)
     assert left_to_do.merged == ("the-same-person",)
     row = _rows(tmp_path, known.number)
-    kept = {"key", "sent_key", "sent", "seen", "same_as", "trakor_id", "origin", "merged_into"}
-    assert not any(row[column] for column in kept)
+    known = {"key", "sent_key", "sent", "seen", "identifiers", "input", "trakor_id", "origin", "merged_into"}
+    assert not any(row[column] for column in known)
     assert row["source_id"] == known.id
     with closing(sqlite3.connect(tmp_path / "ledger.db")) as connection:
         for table in ("claims", "links", "waiting"):
@@ -144,7 +145,9 @@ async def test_the_command_needs_a_yes_and_names_what_to_delete_in_trakor(
     assert _of(tmp_path, known.id).state == State.DELIVERED
     status, out = await run("--yes", "--json")
     assert status == 0
-    assert json.loads(out)["delete_in_trakor"] == [known.trakor_id]
+    said = json.loads(out)
+    assert said["delete_in_trakor"] == []
+    assert said["kept"] == [{"trakor_id": known.trakor_id, "id": "the-same-person"}]
 
 
 async def test_history_that_is_old_enough_goes_with_a_backfill(known: Found, tmp_path: Path) -> None:

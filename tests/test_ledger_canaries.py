@@ -9,6 +9,7 @@ import pytest
 
 from books import Book
 from bridge.ledger.canaries import FRESH, canaries_of, note_canaries
+from bridge.ledger.engine import writing
 from bridge.ledger.forgetting import forget
 from bridge.records import Policy, Stream
 from builders import answered, draft
@@ -99,5 +100,6 @@ def test_what_may_be_corrected_by_hand_is_none(book: Book, change: Callable[[Boo
 
 def test_where_nothing_can_be_sealed_none_is_kept(book: Book) -> None:
     works = taken(book, "A")
-    book.write(lambda connection: note_canaries(connection, book.feed, works, now=book.now))
+    with writing(book.path) as connection:  # as somebody who has no key
+        note_canaries(connection, book.feed, works, now=book.now)
     assert kept(book) == []

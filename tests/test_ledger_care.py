@@ -103,7 +103,7 @@ def test_a_healthy_ledger_passes_each_check(ledger: Path) -> None:
         ("claims", RECORD.format("pending")),
         ("pending", RECORD.format("pending")),
         ("merged", RECORD.format("merged")),
-        ("tallies", "INSERT INTO tallies VALUES (1, 'held', 'renamed', 0, 0, 1)"),
+        ("tallies", "INSERT INTO tallies VALUES (1, 'held', 'renamed', 0, 0, 1, 0, 1)"),
         ("references", "INSERT INTO history (record, at, event) VALUES (99, 0, 'delivered')"),
     ],
 )  # fmt: skip

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
+from books import KEEPING
 from bridge.ledger.engine import TRUNCATE_EVERY, Ledger
 from bridge.ledger.opening import prepare
 from builders import answered, draft
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from books import KEEPING, Book
+    from books import Book
 
 CANARY = "canary.of.a.client@example.com"
 
@@ -37,7 +38,7 @@ def _keep(connection: Connection) -> None:
             {"number": number},
         )
         connection.execute(
-            text("INSERT INTO waiting (record, slot, body) VALUES (:number, 0, :body)"),
+            text("INSERT INTO waiting (record, slot, body, meta) VALUES (:number, 0, :body, '')"),
             {"number": number, "body": f"{number} {CANARY} " * 20},
         )
 
@@ -71,22 +72,22 @@ def test_the_time_promised_is_an_hour() -> None:
     assert TRUNCATE_EVERY <= 3600 / 2
 
 
-def test_what_a_record_said_is_gone_from_the_file_once_trakor_has_it(book: Book) -> None:
-    """Sent, qualified, noted while under way, merged or dropped: of what they said nothing is left."""
-    secret = "Canary O'Hara"
+def test_what_a_record_says_is_never_in_the_file_in_clear(book: Book) -> None:
+    """Waiting, sent, qualified, noted while under way, merged or dropped: it stands nowhere in clear."""
+    secret = "Wombat O'Hara"
     book.see(
-        draft(secret, "canary@example.com", id="c1", same_as="s", qualifier="canary@example.com"),
-        draft(secret, "canary@example.com", id="c2", qualifier="canary@example.com"),
-        draft(secret, "canary@example.com", id="c3", same_as="s"),
+        draft(secret, "wombat@example.com", id="c1", same_as="s", qualifier="wombat@example.com"),
+        draft(secret, "wombat@example.com", id="c2", qualifier="wombat@example.com"),
+        draft(secret, "wombat@example.com", id="c3", same_as="s"),
         draft(f"{secret} too", id="c4"),
     )
     works = book.claim()
-    book.see(draft(secret, "new.canary@example.com", id="c1", at=20))
+    book.see(draft(secret, "new.wombat@example.com", id="c1", at=20))
     book.drop("c4")
-    assert b"anary" in emptied(book.path)
+    assert b"ombat" not in emptied(book.path), "sealed while it waits"
     book.settle(*(answered(work) for work in works))
     assert [book.stands(f"c{n}") for n in (1, 2, 3, 4)] == ["drifted", "delivered", "merged", "dropped"]
-    assert b"anary" not in emptied(book.path)
+    assert b"ombat" not in emptied(book.path)
 
 
 def emptied(path: Path) -> bytes:

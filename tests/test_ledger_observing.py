@@ -14,7 +14,7 @@ from bridge.ledger.observing import Observed, Sight, observe
 from bridge.ledger.schema import history, records, sweeps
 from bridge.ledger.sweeps import begin_sweep
 from bridge.records import Policy
-from builders import answered, draft, filtered, not_taken, of, unmapped, unnamed
+from builders import answered, draft, filtered, later, not_taken, of, unmapped, unnamed
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -81,6 +81,7 @@ def test_an_heir_that_was_renamed_meanwhile_is_no_rename_of_anything_any_more(bo
     book.see(draft("Bo", id="c2", same_as="s", at=20))
     assert book.stands("c2") == "held: renamed"
     book.see(filtered(id="c1", at=30))
+    book.see(draft("Bo", id="c2", same_as="s", at=30))
     assert book.stands("c2") == "pending"
     assert book.claimed() == {of("Bo"): book.number("c2")}
 
@@ -145,19 +146,22 @@ def test_unchanged_pages_write_no_history(book: Book) -> None:
 def test_an_unchanged_record_is_known_to_be_read_later_and_by_newer_rules(book: Book) -> None:
     book.see(draft("Ann", at=10))
     book.see(draft("Ann", at=20, rules="rules 2"))
-    assert (book.row().read_at, book.row().fingerprint) == (20, "rules 2")
+    assert (book.row().read_at, book.rules().map) == (20, "rules 2")
     book.see(draft("Bo", at=15))
     assert book.claimed() == {of("Ann"): book.number("c1")}
 
 
-def test_new_rules_that_make_another_draft_of_a_delivered_record_count_as_sent(book: Book) -> None:
+def test_what_only_another_map_makes_of_a_delivered_record_is_no_drift(book: Book) -> None:
+    """It is marked: Trakor has what the older map made. A change at the source is listed all the same."""
     book.see(draft("Ann", "0412"))
     book.settle(*(answered(work) for work in book.claim()))
-    book.see(draft("Ann", "Ann | 0412", rules="rules 2", at=20))
-    assert book.stands() == "delivered"
-    assert book.row().fingerprint == "rules 2"
+    was = draft("Ann", "0412", at=20)
+    book.see(draft("Ann", "Ann | 0412", rules="rules 2", at=20, before=was))
+    assert (book.stands(), book.shown().marks) == ("delivered", ("remapped",))
+    assert book.rules().map == "rules 2"
+    assert book.in_trakor()["contact_info"] == "0412"
     book.see(draft("Ann", "Ann | 0499", rules="rules 2", at=30))
-    assert book.stands() == "drifted"
+    assert (book.stands(), book.shown().fields) == ("drifted", ("contact_info",))
 
 
 def test_the_time_of_a_state_is_when_it_began(book: Book) -> None:
@@ -220,36 +224,26 @@ def test_a_merged_record_whose_claimant_was_refused_is_sent_in_its_place(book: B
     assert (book.stands("c1"), book.stands("c2")) == ("rejected: refused-by-trakor", "pending")
 
 
-def test_a_record_that_is_not_sent_any_more_but_keeps_its_name_leaves_its_heirs_to_a_person(
-    book: Book,
-) -> None:
-    """An attempt may have made the name, so it is not given on; but nobody would ever send the heir."""
-    book.see(draft("Ann", id="c1", same_as="s"), draft("Ann", id="c2", same_as="s"))
-    [work] = book.claim()
-    book.settle(not_taken(work, own_fault=False))
-    assert book.stands("c2") == "merged"
-    book.see(filtered(id="c1", at=20))
-    assert (book.stands("c1"), book.stands("c2")) == ("skipped: filtered", "held: same-name")
-    assert book.claimed() == {of("Ann"): book.number("c1")}
-
-
-def test_a_new_record_is_not_merged_into_one_that_is_not_sent_any_more(book: Book) -> None:
+def test_a_new_record_takes_the_place_of_one_that_is_not_sent_any_more(book: Book) -> None:
+    """Merged into that one it would be in Trakor only as far as anybody knows."""
     book.see(draft("Ann", id="c1", same_as="s"))
-    book.claim()
+    book.settle(*(later(work) for work in book.claim()))
     book.drop("c1")
     book.see(draft("Ann", id="c2", same_as="s"))
-    assert book.stands("c2") == "held: same-name"
+    assert (book.stands("c1"), book.stands("c2")) == ("dropped", "pending")
+    assert (book.claimed(), book.attempts("c2")) == ({of("Ann"): book.number("c2")}, 1)
 
 
-def test_a_new_record_is_not_merged_into_one_that_goes_by_another_name_by_now(book: Book) -> None:
-    """It was tried under the old name and is not any more: nobody would ever send what is merged into it."""
+def test_a_tried_one_that_is_rejected_stays_so_whatever_its_name_is_by_now(book: Book) -> None:
+    """And who is the same person takes its place under the name that was tried."""
     book.policy = Policy(on_rename="create")
     book.see(draft("Ann", id="c1", same_as="s"))
     [work] = book.claim()
     book.settle(not_taken(work, own_fault=False))
     book.see(draft("Beth", id="c1", same_as="s", at=20))
     book.see(draft("Ann", id="c2", same_as="s", at=20))
-    assert (book.stands("c1"), book.stands("c2")) == ("pending", "held: same-name")
+    assert (book.stands("c1"), book.stands("c2")) == ("rejected: server-error", "pending")
+    assert book.claimed() == {of("Ann"): book.number("c2")}
 
 
 def test_a_name_that_trakor_answered_for_is_not_given_back(book: Book) -> None:

@@ -16,6 +16,7 @@ import pytest
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, inspect
 
+from books import KEEPING, kept
 from bridge.errors import LedgerError
 from bridge.ledger.engine import reading, writing
 from bridge.ledger.opening import (
@@ -42,7 +43,6 @@ TAKES_IT = """
 import sys, time
 from pathlib import Path
 from bridge.ledger.opening import take_over
-from books import KEEPING, kept
 with take_over(Path(sys.argv[1]), "backfill"):
     print("taken", flush=True)
     sys.stdin.read()
@@ -53,6 +53,10 @@ def set_revision(path: Path, to: str) -> None:
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("UPDATE alembic_version SET version_num = ?", (to,))
         connection.commit()
+
+
+def prepared(path: Path) -> None:
+    prepare(path, KEEPING)
 
 
 # -- fresh and found
@@ -112,14 +116,14 @@ def test_a_newer_ledger_is_refused_and_left_alone(tmp_path: Path) -> None:
     prepare(path, KEEPING)
     set_revision(path, "9999")
     before = path.read_bytes()
-    for use in (prepare, require_current):
+    for use in (prepared, require_current):
         with pytest.raises(LedgerError, match="newer version") as caught:
             use(path)
         assert "9999" in str(caught.value)
     assert path.read_bytes() == before
 
 
-@pytest.mark.parametrize("use", [prepare, require_current])
+@pytest.mark.parametrize("use", [prepared, require_current])
 def test_what_is_no_database_is_refused_and_left_alone(tmp_path: Path, use: Any) -> None:  # noqa: ANN401
     path = tmp_path / "ledger.db"
     path.write_text("not a database, but somebody's letter " * 100)

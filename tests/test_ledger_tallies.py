@@ -13,7 +13,7 @@ from alembic import command
 from books import KEEPING, kept
 from bridge.ledger.engine import reading, writing
 from bridge.ledger.opening import _alembic, prepare, revision
-from bridge.ledger.reading import last_sweeps, states
+from bridge.ledger.reading import MARKS, last_sweeps, states
 from bridge.ledger.schema import HEAD
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ MOVES = (
     "UPDATE records SET gone = {gone} WHERE feed = {feed}",
     "UPDATE records SET filtered = {filtered}, reason = {reason} WHERE source_id = '{id}' AND feed = {feed}",
     "UPDATE records SET read_at = 7",
+    "UPDATE records SET remapped = {gone}, dismissed = {filtered} WHERE source_id = '{id}'",
     "DELETE FROM records WHERE source_id = '{id}' AND feed = {feed}",
 )
 
@@ -55,15 +56,18 @@ def older(tmp_path: Path) -> Path:
     return path
 
 
-def counted(path: Path) -> dict[int, dict[tuple[str, str, bool, bool], int]]:
+def counted(path: Path) -> dict[int, dict[tuple[str, str, frozenset[str]], int]]:
     """What counting gives."""
-    found: dict[int, dict[tuple[str, str, bool, bool], int]] = {}
+    found: dict[int, dict[tuple[str, str, frozenset[str]], int]] = {}
     with closing(sqlite3.connect(path)) as driver:
-        for feed, state, reason, gone, filtered, number in driver.execute(
-            "SELECT feed, state, coalesce(reason, ''), gone, filtered, count(*) FROM records"
-            " GROUP BY 1, 2, 3, 4, 5"
+        known = {column for _, column, *_ in driver.execute("PRAGMA table_info(records)")}
+        marks = [mark for mark in MARKS if mark in known]
+        for feed, state, reason, *marked, number in driver.execute(
+            f"SELECT feed, state, coalesce(reason, ''), {', '.join(marks)}, count(*) FROM records"  # noqa: S608
+            f" GROUP BY feed, state, reason, {', '.join(marks)}"
         ):
-            found.setdefault(feed, {})[state, reason, bool(gone), bool(filtered)] = number
+            having = frozenset(mark for mark, has in zip(marks, marked, strict=True) if has)
+            found.setdefault(feed, {})[state, reason, having] = number
     return found
 
 

@@ -55,7 +55,12 @@ MOST_ORDERS: Final = 8
 MOST_TOLD: Final = 20
 """So many records that it could not be done to are named."""
 
-DONE: Final = {Verb.ACCEPT: "accepted", Verb.DROP: "dropped", Verb.RETRY: "tried again"}
+DONE: Final = {
+    Verb.ACCEPT: "accepted",
+    Verb.DISMISS: "left as they are",
+    Verb.DROP: "dropped",
+    Verb.RETRY: "tried again",
+}
 
 log = structlog.get_logger()
 

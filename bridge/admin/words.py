@@ -36,6 +36,7 @@ class Kind:
 
 _NEVER: Final = "They are never sent, and nobody is asked again."
 _LEFT: Final = "Trakor keeps what it has, and nobody is asked again."
+_DISMISSED: Final = "Trakor keeps what it has. Nothing is said until a record changes in Salestrekker again."
 _NEXT_READ: Final = "Each is decided anew when it is next read from Salestrekker."
 
 KINDS: Final[Mapping[tuple[State, str], Kind]] = MappingProxyType(
@@ -51,12 +52,23 @@ KINDS: Final[Mapping[tuple[State, str], Kind]] = MappingProxyType(
                 Verb.DROP: _NEVER,
             },
         ),
+        (State.HELD, Reason.SAME_PERSON): Kind(
+            "Perhaps the same person",
+            "Another record has the same name. One thing that identifies them is equal and another differs, as "
+            "with father and son who share an e-mail address.",
+            {
+                Verb.ACCEPT: "Each is one person with the other: both share one record in Trakor.",
+                Verb.RETRY: "Each is decided again now: useful once one of them was corrected.",
+                Verb.DROP: _NEVER,
+            },
+        ),
         (State.HELD, Reason.RENAMED): Kind(
             "Renamed",
             "The name has changed in Salestrekker since it was sent. Trakor cannot rename: there it still "
             "has the old name.",
             {
                 Verb.ACCEPT: "Each is created in Trakor under its new name. The old records there stay.",
+                Verb.DISMISS: _DISMISSED,
                 Verb.DROP: _LEFT,
             },
         ),
@@ -65,6 +77,7 @@ KINDS: Final[Mapping[tuple[State, str], Kind]] = MappingProxyType(
             "The configuration was changed and now gives another name. In Trakor it still has the old one.",
             {
                 Verb.ACCEPT: "Each is created in Trakor under its new name. The old records there stay.",
+                Verb.DISMISS: _DISMISSED,
                 Verb.DROP: _LEFT,
             },
         ),
@@ -74,6 +87,7 @@ KINDS: Final[Mapping[tuple[State, str], Kind]] = MappingProxyType(
             {
                 Verb.ACCEPT: "They are one: each shares the record of the other.",
                 Verb.RETRY: _NEXT_READ,
+                Verb.DISMISS: _DISMISSED,
                 Verb.DROP: _NEVER,
             },
         ),
@@ -82,6 +96,7 @@ KINDS: Final[Mapping[tuple[State, str], Kind]] = MappingProxyType(
             "Trakor had a record of this name already. Whether it is the same one is for you to say.",
             {
                 Verb.ACCEPT: "They are the same: the record that Trakor had counts as this one's.",
+                Verb.DISMISS: _DISMISSED,
                 Verb.DROP: _LEFT,
             },
         ),
@@ -103,12 +118,19 @@ KINDS: Final[Mapping[tuple[State, str], Kind]] = MappingProxyType(
             "has changed in Salestrekker.",
             {Verb.RETRY: "Each is sent once more as it is.", Verb.DROP: _NEVER},
         ),
+        (State.REJECTED, Reason.DAMAGED): Kind(
+            "Damaged in the ledger",
+            "What was stored of it cannot be read any more. It is decided again when it is next read from "
+            "Salestrekker.",
+            {Verb.RETRY: _NEXT_READ, Verb.DROP: _NEVER},
+        ),
         (State.DRIFTED, ""): Kind(
             "Changed since it was sent",
             "It has changed in Salestrekker, and Trakor cannot update. Correct it in Trakor by hand, then "
             "accept.",
             {
                 Verb.ACCEPT: "Each counts as corrected in Trakor by hand. Nothing is sent.",
+                Verb.DISMISS: _DISMISSED,
                 Verb.DROP: _LEFT,
             },
         ),
@@ -130,7 +152,14 @@ STATES: Final = MappingProxyType(
 )
 """The titles of states."""
 
-LABELS: Final = MappingProxyType({Verb.ACCEPT: "Accept", Verb.RETRY: "Try again", Verb.DROP: "Drop"})
+LABELS: Final = MappingProxyType(
+    {
+        Verb.ACCEPT: "Accept",
+        Verb.DISMISS: "Leave as it is",
+        Verb.RETRY: "Try again",
+        Verb.DROP: "Drop",
+    }
+)
 """What the buttons say."""
 
 FIELDS: Final = MappingProxyType(
@@ -140,6 +169,7 @@ FIELDS: Final = MappingProxyType(
         "description": "Description",
         "price": "Price",
         "qualifier": "Told apart by",
+        "rules": "What the changed query reads",
     }
 )
 """The titles of what is sent."""

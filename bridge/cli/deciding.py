@@ -37,7 +37,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Order", "decide"]
 
-DONE: Final = {Verb.ACCEPT: "accepted", Verb.DROP: "dropped", Verb.RETRY: "to be retried"}
+DONE: Final = {
+    Verb.ACCEPT: "accepted",
+    Verb.DISMISS: "dismissed",
+    Verb.DROP: "dropped",
+    Verb.RETRY: "to be retried",
+}
 NEXT: Final = {
     State.PENDING: ("will be sent by the next backfill", "will be sent by the next backfill"),
     State.DELIVERED: ("counts as delivered", "count as delivered"),

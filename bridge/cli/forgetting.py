@@ -63,6 +63,7 @@ def as_json(found: Found, forgotten: Forgotten) -> dict[str, object]:
         "delete_in_trakor": list(forgotten.trakor_ids),
         "maybe_in_trakor": forgotten.maybe_in_trakor,
         "merged": list(forgotten.merged),
+        "kept": [{"trakor_id": trakor_id, "id": keeper} for trakor_id, keeper in forgotten.kept],
     }
 
 
@@ -73,9 +74,10 @@ def tell(found: Found, forgotten: Forgotten) -> None:
         typer.echo(f"delete in Trakor by hand: {plain(trakor_id)}")
     if forgotten.maybe_in_trakor:
         typer.echo("it was sent and never answered: look in Trakor for its name, and delete it there")
+    for trakor_id, keeper in forgotten.kept:
+        typer.echo(f"not to be deleted: {plain(trakor_id)} is the record of {plain(keeper)} now")
     for other in forgotten.merged:
         typer.echo(
-            f"shared its record in Trakor, and may be the same person: {plain(other)}. "
-            "Unless it is forgotten too, the next backfill sends it"
+            f"shared its name, and may be the same person: {plain(other)}. Forget it too, if it is meant"
         )
     typer.echo("what its rows said leaves the ledger's file within an hour; backups still hold it")

@@ -33,7 +33,7 @@ def settle(
         linked: Number of the record that is linked to the returned id already; None: nobody is.
         policy: What the user chose for this stream.
         noted: A changed draft waits to be decided on next, so a difference is not a drift yet.
-        link: Field hashes of what was sent when the record itself was linked to the id; None: it was not.
+        link: Field hashes of what was sent when the record itself was linked to the id; None: not known.
         wanted: Another record that is not merged wants the same mapped name.
 
     Returns:
@@ -41,12 +41,13 @@ def settle(
     """
     if linked is not None and linked != row.number:
         return _of_another(answer, row, linked)
-    origin, content = _proven(answer, row, link)
+    own = (link or {}) if linked == row.number else None
+    origin, content = _proven(answer, row, own)
     if row.state is State.DROPPED:
         return Decision(
             State.DROPPED, origin=origin, content=content, event="answered", detail="after it was dropped"
         )
-    there_before = not answer.created and link is None
+    there_before = not answer.created and own is None
     if there_before and (policy.on_existing == "hold" or (origin is Origin.EXISTING and wanted)):
         return _existing(row, origin, content)
     return _delivered(row, origin, content, noted=noted)

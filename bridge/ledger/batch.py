@@ -158,12 +158,14 @@ class Batch:
     def _replace_claimant(self, claimant: LedgerRow, key: str) -> None:
         self.writes.flush()
         merged = [row_of(one) for one in self._connection.execute(_MERGED, {"claimant": claimant.number})]
-        living = [one for one in merged if is_living(one) and one.sent_key == key]
-        if not living:
-            return
+        shared = [one for one in merged if one.sent_key == key]
+        living = [one for one in shared if is_living(one)]
         holder = self.holder_of(key)
         if holder is None:
+            self._skip([one for one in shared if one.filtered and not one.gone])
             self._decide_again(living)
+        elif not living:
+            return
         elif holder.number == claimant.number and not holder.stands:
             heir = living[0]
             self.carry_out(succeed(heir.sent, key, holder), None, heir, sight=False)
@@ -177,6 +179,14 @@ class Batch:
                 decision = self._decide(seen, row, self.holder_of)
                 if decision is not None:
                     self.carry_out(decision, seen, row, sight=False)
+
+    def _skip(self, filtered: list[LedgerRow]) -> None:
+        """Nobody is sent whom they could share with, and they are not to be sent themselves."""
+        for row in filtered:
+            seen = Unsendable(row.id, Reason.FILTERED, "", "", row.read_at, row.rules)
+            decision = self._decide(seen, row, self.holder_of)
+            if decision is not None:
+                self.carry_out(decision, seen, row, sight=False)
 
     def _follow(
         self, decision: Decision, seen: Draft | Unsendable | None, before: LedgerRow, now: LedgerRow
@@ -247,18 +257,31 @@ class Batch:
             self.writes.done(row)
         elif waiting in {Waiting.UNNOTE, Waiting.STORE} and known:
             self.writes.remove_noted(row.number)
+        if known and row.state is State.DELIVERED and not self.writes.keeps_text:
+            self.writes.remove_sent(row.number)
         if isinstance(seen, Draft):
-            self._store(decision, seen, row)
+            self._store(decision, seen, row, known=known)
 
-    def _store(self, decision: Decision, seen: Draft, row: LedgerRow) -> None:
+    def _store(self, decision: Decision, seen: Draft, row: LedgerRow, *, known: bool) -> None:
         if decision.waiting is Waiting.NOTE:
             self.writes.store(row, NOTED, seen, seen.payload.name)
-        elif decision.waiting is Waiting.STORE and self.writes.may_keep(row):
+        elif decision.waiting is Waiting.STORE and self._may_keep(row):
             self.writes.store(row, TO_SEND, seen, self._send_as(decision, seen, row))
+        elif decision.waiting is Waiting.STORE and known:
+            self.writes.remove(row.number)
         elif decision.waiting is Waiting.REFRESH:
             kept = self.writes.stored(row).get(TO_SEND)
             if kept is not None:
                 self.writes.store(row, TO_SEND, seen, kept.send_as if row.given else seen.payload.name)
+
+    def _may_keep(self, row: LedgerRow) -> bool:
+        """Whether what a record says is kept: it waits, or the user wants it kept.
+
+        One that is merged waits for as long as its claimant has no answer: it may have to take its place.
+        """
+        if self.writes.keeps_text or row.state not in {State.DELIVERED, State.MERGED}:
+            return True
+        return row.merged_into is not None and not self.row(row.merged_into).answered
 
     def _send_as(self, decision: Decision, draft: Draft, row: LedgerRow) -> str:
         """The name to send: the one claimed now, or the one that a person gave, or as mapped."""
@@ -277,6 +300,8 @@ class Batch:
             if stored is not None:
                 self.writes.text(row, row.trakor_id, [stored.send_as])
         self.writes.remove_sent(row.number)
+        if not self.writes.keeps_text:
+            self.writes.remove_merged(row.number)
 
     def _learn(self, decision: Decision, seen: Draft, row: LedgerRow) -> None:
         """What Trakor has is what the draft says."""

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from sqlalchemy import func, or_, select, union
+from sqlalchemy import case, func, or_, select, union
 
 from bridge.errors import LedgerError
 from bridge.ledger.pauses import Pause, pauses_of
@@ -284,7 +284,11 @@ def listing(
 
 _LATEST = links.alias("latest")
 _NEWEST_LINK = (
-    select(_LATEST.c.trakor_id.concat("\n").concat(_LATEST.c.sku))
+    select(
+        _LATEST.c.trakor_id.concat("\n")
+        .concat(_LATEST.c.sku)
+        .concat(case((_LATEST.c.sent == "", "\n"), else_="\nknown"))
+    )
     .where(_LATEST.c.record == records.c.number)
     .order_by(_LATEST.c.at.desc())
     .limit(1)
@@ -315,9 +319,9 @@ def _shown(wanted: Wanted, *, newest: bool) -> Select[*tuple[Any, ...]]:
 
 
 def _found(connection: Connection, row: Row[*tuple[Any, ...]], feed: Feed) -> Found:
-    trakor_id, _, sku = (row.link or "").partition("\n")
+    trakor_id, sku, _ = (row.link or "\n\n").split("\n")
     name = _waiting_name(connection, row, feed)
-    trakor_name = _content(connection, feed, row.source_id, row.content_body).get("name", "")
+    trakor_name = _content(connection, feed, row).get("name", "")
     return Found(
         number=row.number,
         feed=feed,
@@ -354,16 +358,19 @@ def _stored(
     return None
 
 
-def _content(connection: Connection, feed: Feed, source_id: str, body: bytes | None) -> Mapping[str, str]:
-    """What Trakor has of a record, field -> text; empty where it is not kept, or cannot be opened here."""
+def _content(connection: Connection, feed: Feed, row: Row[*tuple[Any, ...]]) -> Mapping[str, str]:
+    """What Trakor has of a record, field -> text; empty where it is not kept, or cannot be opened here.
+
+    Of one that was there before only the name is known.
+    """
     sealer = connection.info.get("sealer")
-    if sealer is None or body is None:
+    if sealer is None or row.content_body is None:
         return {}
     with suppress(LedgerError):
-        texts = sealer.open(body, feed.place(source_id))
+        texts = sealer.open(row.content_body, feed.place(row.source_id))
         payload, rest = payload_of(texts, feed.stream)
         name = rest[1] if len(rest) > 1 and rest[1] else payload.name
-        known = payload.fields() if len(texts) > 1 else {}
+        known = payload.fields() if row.link.endswith("\nknown") else {}
         return {**known, "name": name}
     return {}
 
@@ -393,7 +400,9 @@ def numbers(connection: Connection, wanted: Wanted) -> array[int]:
 def standing_of(connection: Connection, record: Found) -> Standing:
     """How one record stands to others, and to being sent."""
     row = connection.execute(
-        KNOWN.add_columns(records.c.next_try_at, _NEWEST_CONTENT).where(records.c.number == record.number)
+        KNOWN.add_columns(records.c.next_try_at, _NEWEST_LINK, _NEWEST_CONTENT).where(
+            records.c.number == record.number
+        )
     ).one()
     claimant = find(connection, Wanted(numbers=[row.merged_into])) if row.merged_into is not None else []
     kept = {
@@ -415,7 +424,7 @@ def standing_of(connection: Connection, record: Found) -> Standing:
         qualified_holder=_other_holder(connection, record, draft.qualified_key) if draft else "",
         trakor_ids=_links_of(connection, record.number),
         draft=draft,
-        sent=_content(connection, record.feed, record.id, row.content_body),
+        sent=_content(connection, record.feed, row),
         said=_said(connection, record, kept[SAID].body) if SAID in kept else "",
     )
 

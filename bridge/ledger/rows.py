@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
-from sqlalchemy import Integer, Text, bindparam, func, select, type_coerce
+from sqlalchemy import Integer, Text, bindparam, case, func, select, type_coerce
 from sqlalchemy.dialects.sqlite import JSON
 
 from bridge import naming
@@ -161,7 +161,11 @@ KNOWN = (
                 "filtered", "remapped", "dismissed", "given", "retry", "forgotten", "input", "sweep",
             )
         ),
-        func.coalesce(claims.c.attempts, 0).label("attempts"),
+        # Of a name that was answered for once, and came back: only what has no answer yet counts.
+        case(
+            (records.c.trakor_id.is_(None) & (claims.c.answered == 1) & (claims.c.unanswered_at == 0), 0),
+            else_=func.coalesce(claims.c.attempts, 0),
+        ).label("attempts"),
         func.coalesce(claims.c.tried, "").label("tried"),
         func.coalesce(links.c.sent, "").label("content"),
         func.coalesce(rules.c.query, "").label("query"),

@@ -116,7 +116,7 @@ class _Settling:
         """Those that were dropped, or gone, while they waited to be sent hold no name: none ever left."""
         if numbers:
             for row in self._connection.execute(_NEVER_SENT, {"numbers": numbers}).all():
-                known = row_of(row)
+                known = replace(row_of(row), attempts=1)  # until now others relied on this attempt
                 self.batch.carry_out(decision.give_back(known), None, known, sight=False)
             self.batch.writes.flush()
 
@@ -147,7 +147,7 @@ class _Settling:
         else:
             return  # a person dropped it while it was under way
         if row.number in self._noted and now.state in _DECIDED:
-            self._decide_noted(now)
+            self._decide_noted(self.batch.as_it_stands(now))
 
     def _answer(self, outcome: Answered, row: LedgerRow) -> LedgerRow:
         answer = outcome.answer
@@ -183,7 +183,10 @@ class _Settling:
 
     def _decide_noted(self, row: LedgerRow) -> None:
         """What changed while the record was unanswered is decided now, as answered."""
-        noted = self.batch.writes.stored(row)[NOTED].draft
+        stored = self.batch.writes.stored(row).get(NOTED)
+        if stored is None:
+            return  # another took its place: it is decided when it is next read
+        noted = stored.draft
         # A later sight of the same only moved the time of the read: the note is not old for that.
         then = replace(row, read_at=noted.read_at, seen=None)
         seen = replace(noted, rules=row.rules)

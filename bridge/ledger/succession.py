@@ -109,7 +109,8 @@ class Succession:
         if former.forgotten:
             pass
         elif former.state in _STAY:
-            changes |= {"sent_key": ""}
+            # What it says was turned down: it is decided on again when it says something else.
+            changes |= {"sent_key": "", "sent": former.last_seen, "seen": None}
         else:
             changes |= {
                 "state": State.MERGED,

@@ -93,6 +93,13 @@ _MOVE_TEXT = _TEXTS.from_select(["space", "trakor_id", "body"], _TO_BE_SENT).on_
 _REMOVE = delete(waiting).where(waiting.c.record == bindparam("of"))
 _REMOVE_NOTED = _REMOVE.where(waiting.c.slot == NOTED)
 _REMOVE_SENT = _REMOVE.where(waiting.c.slot != NOTED)
+_REMOVE_MERGED = delete(waiting).where(
+    waiting.c.record.in_(
+        select(records.c.number).where(
+            records.c.merged_into == bindparam("claimant"), records.c.state == State.MERGED
+        )
+    )
+)
 _STORE = upsert(waiting).on_conflict_do_update(
     index_elements=["record", "slot"],
     set_={"body": upsert(waiting).excluded.body, "meta": upsert(waiting).excluded.meta},
@@ -108,6 +115,9 @@ class Writes:
         feed: Whose records these are.
         now: The time to note.
         by: Which person decided, where one did: from where, as a sentence has it in brackets.
+
+    Attributes:
+        keeps_text: The user wants the text kept of what does not wait, too.
     """
 
     def __init__(self, connection: Connection, feed: Feed, now: int, by: str = "") -> None:
@@ -116,7 +126,7 @@ class Writes:
         self._now = now
         self._by = by
         self._sealer = sealer_of(connection)
-        self._keeps_text = keeps_sent(connection)
+        self.keeps_text = keeps_sent(connection)
         self._inserts: list[dict[str, Any]] = []
         self._updates: list[dict[str, Any]] = []
         self._claims: list[dict[str, Any]] = []
@@ -162,7 +172,7 @@ class Writes:
 
     def move_text(self, row: LedgerRow, trakor_id: str) -> None:
         """What waited to be sent is what Trakor has under an id: it is moved as it is sealed."""
-        if self._keeps_text:
+        if self.keeps_text:
             self._moved.append({"of_space": self._feed.space, "of_id": trakor_id, "of": row.number})
 
     def claim(self, number: int, key: str) -> None:
@@ -202,7 +212,7 @@ class Writes:
 
     def text(self, row: LedgerRow, trakor_id: str, texts: Sequence[str]) -> None:
         """What Trakor has under an id, in words, sealed; kept only where the user wants that."""
-        if self._keeps_text:
+        if self.keeps_text:
             body = self._sealer.seal(list(texts), self._feed.place_of(row))
             self._texts.append({"space": self._feed.space, "trakor_id": trakor_id, "body": body})
 
@@ -229,19 +239,20 @@ class Writes:
 
     def done(self, row: LedgerRow) -> None:
         """No draft of a record waits any more; its text stays where the user wants that, and it is of use."""
-        if self._keeps_text and row.state in _SHOWN:
+        if self.keeps_text and row.state in _SHOWN:
             self.remove_noted(row.number)
         else:
             self.remove(row.number)
-
-    def may_keep(self, row: LedgerRow) -> bool:
-        """Whether the text of a record is kept beside what Trakor has of it."""
-        return self._keeps_text or row.state is not State.DELIVERED
 
     def remove(self, number: int) -> None:
         """No draft of a record waits any more."""
         self._let_be_stored(number)
         self._removed.append({"of": number})
+
+    def remove_merged(self, number: int) -> None:
+        """No draft of those merged into a record waits any more."""
+        self.flush()
+        self._connection.execute(_REMOVE_MERGED, {"claimant": number})
 
     def remove_noted(self, number: int) -> None:
         """The draft that was seen while another one was in flight no longer waits."""

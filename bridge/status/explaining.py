@@ -34,6 +34,7 @@ EVENTS: Final = (
     ("held", "renamed", "Held: renamed at the source, and Trakor cannot rename."),
     ("held", "remapped", "Held: the map or the query now gives another name."),
     ("held", r"(.+) has the name(?:, and was dropped.*)?", "Held: {0} has the same name."),
+    ("held", r"perhaps (.+)", "Held: perhaps the same person as {0}."),
     ("held", r"(Trakor answered with .+)", "Held: {0}."),
     ("held", r"(.+)", "Held: {0}."),
     ("rejected", "", "Rejected."),
@@ -43,10 +44,15 @@ EVENTS: Final = (
     ("delivered", "created", "Delivered: Trakor created it."),
     ("delivered", "existing", "Delivered: Trakor had a record of this name, and it was taken as this one's."),
     ("delivered", "unclear", "Delivered: Trakor has it, perhaps from an earlier request without an answer."),
+    ("drifted", r"its row was damaged", "Its row was damaged: what Trakor has of it is not known any more."),
+    ("drifted", r"(created|existing|unclear): (.+)", "Trakor has it, with something else in {1}."),
     ("drifted", r"(.+)", "Changed at the source ({0}), and Trakor cannot update."),
     ("kept", r"(.+)", "It keeps its party without a claim on its name: {0}."),
     ("as-sent", "", "The source is again as it was sent."),
-    ("rules-changed", r"taken as sent: (.+)", "The map or the query gives another value now: {0}."),
+    ("remapped", r"(.*)", "The map gives another value now ({0}); Trakor has what the older map made."),
+    ("keeper", r"in the place of (.+)", "Its party in Trakor is this one's now, in the place of {0}."),
+    ("kept", r"(.+)", "Its record in Trakor stays its own: {0}."),
+    ("dismissed", "", "A person left it as it is in Trakor, until the source changes again."),
     ("filtered", "", "The `where` of its stream now says no: marked filtered, nothing is done in Trakor."),
     ("gone", r"(.+)", "Marked gone: {0}. Nothing is deleted in Trakor."),
     ("seen-again", "", "Back in Salestrekker's list, or wanted again: the mark was taken away."),
@@ -80,6 +86,11 @@ MEANINGS: Final = {
     ): "It was not sent: {holder} has the same name, and Trakor knows records by their names alone.",
     (
         State.HELD,
+        Reason.SAME_PERSON,
+    ): "It was not sent: {holder} has the same name, and perhaps is the same person. One thing that identifies "
+    "them is equal, and another differs.",
+    (
+        State.HELD,
         Reason.RENAMED,
     ): "It has another name in Salestrekker since it was sent. Trakor's API cannot "
     "rename: there it still has the old one.",
@@ -102,6 +113,8 @@ MEANINGS: Final = {
     "Salestrekker.",
     (State.REJECTED, Reason.SERVER_ERROR): "Trakor failed on it again and again while it took others. It is "
     "sent again when it has changed in Salestrekker.",
+    (State.REJECTED, Reason.DAMAGED): "What the ledger had stored of it is damaged. It is decided again when "
+    "it is next read from Salestrekker.",
     (State.DRIFTED, ""): "It has changed in Salestrekker since it was sent ({fields}). Trakor's API cannot "
     "update: there it still is as it was sent.",
     (State.DROPPED, ""): "A person decided that it is not sent.",
@@ -113,6 +126,7 @@ AT_NEXT_READ: Final = {
     (State.SKIPPED, Reason.FILTERED): "takes it in, once `where` says yes",
     (State.SKIPPED, Reason.NO_NAME): "takes it in, once it has a name",
     (State.REJECTED, Reason.MAPPING): "takes it in, once it is corrected in Salestrekker, or the map is",
+    (State.REJECTED, Reason.DAMAGED): "decides it again from what Salestrekker says",
 }
 """What the next backfill does about a record by itself."""
 
@@ -169,12 +183,16 @@ def _more(record: Found, standing: Standing, now: int) -> Iterator[str]:
         yield _since_delivered(record)
     if record.origin in ORIGINS:
         yield ORIGINS[Origin(record.origin)]
-    if record.reason == Reason.SAME_NAME:
+    if record.reason in {Reason.SAME_NAME, Reason.SAME_PERSON}:
         yield _why_not_qualified(standing)
     if "gone" in record.marks:
         yield "It is no longer in Salestrekker's list."
     if "filtered" in record.marks:
         yield f"`where` in [{record.feed.stream}] of the configuration now says no to it."
+    if "remapped" in record.marks:
+        yield "Trakor has what an older map made of it."
+    if "dismissed" in record.marks:
+        yield "A person left it as it is in Trakor: nothing is said until it changes in Salestrekker again."
     if record.retry:
         yield "It is decided anew when it is next read, since a person asked for that."
     if standing.merged_here:
@@ -211,7 +229,7 @@ class Way:
     """One thing that a person can decide about a record.
 
     Attributes:
-        verb: ``accept``, ``retry`` or ``drop``.
+        verb: ``accept``, ``dismiss``, ``retry`` or ``drop``.
         effect: What it does.
         named: A name of one's own goes with it.
     """
@@ -262,6 +280,12 @@ def _ways_to_accept(record: Found, standing: Standing) -> Iterator[Way]:
     match record.state, record.reason:
         case State.DRIFTED, _:
             yield Way("accept", "once it is corrected in Trakor by hand: it counts as delivered again")
+        case State.DELIVERED, _ if "remapped" in record.marks:
+            yield Way("accept", "once it is corrected in Trakor by hand: the mark is taken away")
+        case State.HELD, Reason.SAME_PERSON:
+            other = standing.name_holder or "the other one"
+            yield Way("accept", f"they are one person: it shares the record of {other}")
+            yield Way("accept", "they are two: send it under a name of your own", named=True)
         case State.HELD, Reason.SAME_NAME:
             if standing.qualified_name and not standing.qualified_holder:
                 yield Way("accept", f"send it as “{standing.qualified_name}”")
@@ -286,5 +310,14 @@ def _other_ways(record: Found) -> Iterator[Way]:
             yield Way("retry", "send it once more as it is")
         case State.HELD, Reason.SAME_NAME:
             yield Way("retry", "decide anew, e.g. once the other one is renamed or dropped")
+    if _differs_in_trakor(record):
+        yield Way("dismiss", "leave it as it is in Trakor, and say nothing until it changes again")
     if record.state not in {State.DELIVERED, State.MERGED, State.DROPPED}:
         yield Way("drop", "never send it (again), and do not ask again")
+
+
+def _differs_in_trakor(record: Found) -> bool:
+    """Whether Trakor has something else than the source says, which a person can leave so."""
+    held = {Reason.RENAMED, Reason.REMAPPED, Reason.EXISTING, Reason.SAME_PARTY}
+    remapped = record.state == State.DELIVERED and "remapped" in record.marks
+    return record.state == State.DRIFTED or remapped or record.reason in held
