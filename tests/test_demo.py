@@ -327,7 +327,8 @@ def test_with_both_systems_up_again_the_daemon_goes_on_as_it_is_told(
     """The last lines work as they stand: what is accepted beside the daemon is sent."""
     told = [line.strip() for line in shown.text.splitlines()[-8:]]
     sandbox = next(line for line in told if line.startswith("trakor-bridge sandbox "))
-    assert {"trakor-bridge status", "trakor-bridge run"} <= set(told)
+    confirm = "trakor-bridge connections confirm default"
+    assert {"trakor-bridge status", confirm, "trakor-bridge run"} <= set(told)
     folder = shutil.copytree(ended.left[0], tmp_path / "kept")
     arguments, _, rest = sandbox.partition(" > ")
     assert rest == "config.toml & sleep 2"
@@ -335,6 +336,8 @@ def test_with_both_systems_up_again_the_daemon_goes_on_as_it_is_told(
         assert systems.stdout is not None
         lines = [systems.stdout.readline() for _ in range(8)]
         (folder / "config.toml").write_text("".join(lines) + "[admin]\nport = 0\n")
+        with bridge_command(folder, confirm) as person:
+            person.communicate(timeout=SECONDS)
         with bridge_command(folder, "trakor-bridge run --log-format json") as daemon:
             assert daemon.stderr is not None
             said_by(daemon, "started")

@@ -169,6 +169,12 @@ def test_a_person_confirms_and_it_is_noted(book: Book) -> None:
     assert book.write(lambda connection: confirm(connection, "default", THERE)) == [], "nothing is left"
 
 
+def test_a_person_confirms_before_anything_was_asked(book: Book) -> None:
+    take(book)
+    assert book.write(lambda connection: confirm(connection, "default", THERE))
+    assert step(book, THERE).kind is Kind.CLEAR
+
+
 def test_without_a_canary_the_change_is_noted_and_said(book: Book) -> None:
     def without(place: Place) -> Step:
         return book.write(

@@ -220,8 +220,9 @@ def _last_words(step: Ended) -> tuple[str, ...]:
         "  trakor-bridge status",
         "Both systems have ended. To bring them up again, and let the daemon go on:",
         f"  {step.again} & sleep 2",
+        "  trakor-bridge connections confirm default",
         "  trakor-bridge run",
-        "What you accept beside it, in another terminal, it sends at once.",
+        "Their Trakor is empty then, which you confirm. What you accept beside the daemon, it sends at once.",
     )
 
 

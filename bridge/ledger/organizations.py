@@ -259,23 +259,23 @@ def confirm(connection: Connection, name: str, place: Place) -> list[str]:
     Args:
         connection: Inside a writing transaction.
         name: The connection's.
-        place: Its Trakor as configured: noted where nothing was noted yet, so that it counts as known.
+        place: Its Trakor as configured: the right one from now on, whatever was asked or noted before.
 
     Returns:
         What is taken as right from now on, as clauses; empty where nothing was in doubt.
     """
     noted = noted_of(connection, name)
     doubt = noted.doubt
+    is_another = bool(noted.place.address) and not noted.place.is_same_trakor(place)
     is_new = noted == Noted(name) and connection.scalar(_KNOWN.where(feeds.c.connection == name)) is None
     said = [
         *(["Salestrekker's organisation is the one that the log-in is for"] if doubt.source else ()),
-        *(["Trakor's organisation is the one that its key is for"] if doubt.another else ()),
+        *(["Trakor's organisation is the one that its key is for"] if is_another else ()),
         *(["the changed address or key of Trakor is right"] if doubt.unproven else ()),
         *(["the list of names to delete is done with"] if doubt.made else ()),
         *(["it is a new connection, and no other one under another name"] if is_new else ()),
     ]
-    right = doubt.place._replace(scope=place.scope) if doubt.another else noted.place
-    settled = Noted(name, doubt.source or noted.source, right if right.address else place)
+    settled = Noted(name, doubt.source or noted.source, place)
     keep(connection, settled)
     lift(connection, settled)
     return said

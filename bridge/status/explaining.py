@@ -47,6 +47,7 @@ EVENTS: Final = (
     ("drifted", r"its row was damaged", "Its row was damaged: what Trakor has of it is not known any more."),
     ("drifted", r"(created|existing|unclear): (.+)", "Trakor has it, with something else in {1}."),
     ("drifted", r"(.+)", "Changed at the source ({0}), and Trakor cannot update."),
+    ("kept", r"(.+)", "It keeps its party without a claim on its name: {0}."),
     ("as-sent", "", "The source is again as it was sent."),
     ("remapped", r"(.*)", "The map gives another value now ({0}); Trakor has what the older map made."),
     ("keeper", r"in the place of (.+)", "Its party in Trakor is this one's now, in the place of {0}."),
