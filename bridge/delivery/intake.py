@@ -59,6 +59,7 @@ class Intake:
         self._clock = clock
         self._on_awaited = on_awaited
         self._claiming: asyncio.Task[None] | None = None
+        self._looked_at = -math.inf
         self.buffer: deque[Work] = deque()
         self.held: set[Stream] = set()
         self.no_more = False
@@ -99,6 +100,14 @@ class Intake:
             wait = wait if wait <= self._pace.longest_wait else 0.0
             self.next_look = min(self.next_look, asyncio.get_running_loop().time() + wait)
 
+    def look_anyhow(self, after: float) -> None:
+        """Look again so many seconds after the last look, although nothing is known to be due.
+
+        An answer to another connection in the same organisation can make a record of this one pending.
+        """
+        if not self._claiming and asyncio.get_running_loop().time() >= self._looked_at + after:
+            self.next_look = 0.0
+
     def claim_ahead(
         self, lanes: Collection[Lane], allowed: int, notice: Callable[[asyncio.Task[None]], None]
     ) -> None:
@@ -112,6 +121,7 @@ class Intake:
         if self.has_room and self.next_look <= asyncio.get_running_loop().time():
             # Before the task begins: whoever wakes it meanwhile may know of more than it looks for.
             self.next_look = math.inf
+            self._looked_at = asyncio.get_running_loop().time()
             self._claiming = asyncio.create_task(self._claim(lanes, min(BATCH, 2 * max(1, allowed))))
             self._claiming.add_done_callback(notice)
 

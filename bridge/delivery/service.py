@@ -243,6 +243,7 @@ class Delivery:
         if self._valve.closed:
             self._outbox.add(self._intake.empty())
         elif not self._verdicts.has_refused:
+            self._intake.look_anyhow(LONGEST_WAIT)
             lanes = [lane for stream, lane in self._verdicts.lanes.items() if self._verdicts.may_send(stream)]
             self._intake.claim_ahead(lanes, self._valve.allowed(), self._notice)
 

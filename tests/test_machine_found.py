@@ -1,0 +1,94 @@
+"""What the state machine has found, each as the shortest sequence that it came from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bridge.sandbox.behaviour import Behaviour
+from machine import Rules, World
+from promises import ALWAYS, Tables, kept_at_rest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ANNA = {"first": "Zanna", "last": "Zquill", "email": "one@zq.example"}
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    made = World(Behaviour(), {"a": Rules(), "b": Rules()})
+    yield made
+    made.close()
+
+
+def enter(world: World, *source_ids: str, **changes: object) -> None:
+    """These say all the same."""
+    world.source.update({source_id: {**ANNA, **changes} for source_id in source_ids})
+    world.see(source_ids)
+
+
+def state(world: World, source_id: str) -> str:
+    """A record's state, with its reason."""
+    row = world.row(source_id)
+    assert row is not None
+    return f"{row['state']}: {row['reason']}" if row["reason"] else row["state"]
+
+
+def let_others_pass(world: World, times: int) -> None:
+    """Time passes in which others are taken, so that what fails does so by its own fault."""
+    for number in range(times):
+        world.enter_newcomer(f"ac{number}")
+        world.sweep("a")
+        world.sweep("b")
+        world.pass_time(600)
+        for promise in ALWAYS:
+            promise(Tables(world))
+
+
+def test_a_twin_of_another_connection_is_decided_again_once_its_claimant_is_rejected(world: World) -> None:
+    """Its text is sealed for its own connection, and was taken for damaged."""
+    enter(world, "a1", note="pox400")
+    enter(world, "b1")
+    assert state(world, "b1") == "merged"
+    world.pass_time(5)
+    assert state(world, "a1") == "rejected: refused-by-trakor"
+    world.pass_time(130)  # the other connection looks now and then without being told
+    assert state(world, "b1") == "delivered"
+
+
+def test_a_claimant_that_is_gone_and_never_left_is_replaced(world: World) -> None:
+    """While it was on its way it stood for its twin; then the request turned out to have made nothing."""
+    enter(world, "a1", "a2")
+    world.site.trakor.freeze()
+    world.pass_time(0.1)
+    world.delete("a1", told=True)
+    assert state(world, "a2") == "merged"
+    world.pass_time(5)
+    assert state(world, "a2") == "pending"
+    world.site.clear_up()
+    world.pass_time(1800)
+    assert state(world, "a2") == "delivered"
+
+
+def test_what_is_noted_goes_with_the_place_of_one_that_fails_too_often(world: World) -> None:
+    """The process ended with an error when a twin took the place of a record with a note."""
+    enter(world, "a1", "a2", note="pox500")
+    world.pass_time(0.1)
+    enter(world, "a1", phone="0491570156", note="pox500")
+    let_others_pass(world, 24)
+    kept_at_rest(Tables(world))
+
+
+def test_twins_that_are_turned_down_do_not_take_turns_for_ever(world: World) -> None:
+    enter(world, "a1", "a2", note="pox500")
+    world.pass_time(0.1)
+    enter(world, "a1", phone="0491570156", note="pox500")
+    enter(world, "a2", phone="0491570156", note="pox500")
+    let_others_pass(world, 24)
+    kept_at_rest(Tables(world))
+    arrivals = len(world.site.arrivals)
+    world.sweep("a")
+    world.pass_time(1800)
+    assert world.site.arrivals[arrivals:] == []
