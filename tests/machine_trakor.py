@@ -212,7 +212,7 @@ class Site:
 
     def _in_front(self, call: Call, weather: str) -> Reply | None:
         """What stands in front of Trakor, or in its rules, answers."""
-        if call.refusal or (call.refusal is None and self.trakor.firewall.refusal(call.content)):
+        if call.refusal or self.trakor.firewall.refusal(call.content):
             return self.trakor.firewall.refusal(call.content)
         text = orjson.dumps(call.content).decode().casefold()
         if "pox400" in text or weather == "400":

@@ -211,8 +211,10 @@ def carried_out(
     after = dict(world)
     if decision.release and row is not None:
         after.pop(row.sent_key, None)
+    if decision.succeeds is not None:
+        after[now.sent_key] = Holder(1, now.id, (now.identifiers,))
     if decision.claim is not None:
-        after[decision.claim.key] = Holder(1, now.id, now.same_as)
+        after[decision.claim.key] = Holder(1, now.id, (now.identifiers,))
     return now, after
 
 

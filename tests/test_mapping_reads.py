@@ -160,9 +160,9 @@ def test_the_maps_spelt_out_make_the_same_of_every_record() -> None:
         one, other = default(record), spelt_out(record)
         assert isinstance(one, Draft) == isinstance(other, Draft)
         if isinstance(one, Draft) and isinstance(other, Draft):
-            assert (one.payload, one.same_as, one.qualified_name) == (
+            assert (one.payload, one.identifiers, one.qualified_name) == (
                 other.payload,
-                other.same_as,
+                other.identifiers,
                 other.qualified_name,
             )
 
