@@ -17,8 +17,8 @@ from structlog.testing import capture_logs
 from books import kept
 from bridge.errors import LedgerError
 from bridge.ledger.care import check
-from bridge.ledger.engine import Keeping, reading
-from bridge.ledger.opening import open_ledger, prepare, read_or_make_key, revision
+from bridge.ledger.engine import reading, writing
+from bridge.ledger.opening import _upgrade, open_ledger, prepare, revision
 from bridge.ledger.reading import Wanted, find, history_of, standing_of
 from bridge.ledger.schema import HEAD, claims, records
 from bridge.records import Stream
@@ -55,7 +55,7 @@ async def bridge(
 ) -> Bridge:
     """A bridge with that ledger, whose source says what it said at the end."""
     assert older.exists()
-    sandbox = await start_sandbox(Options(contacts=0, products=0))
+    sandbox = await start_sandbox(Options(contacts=0, products=0, seed=7))
     source(sandbox)
     later_source(sandbox)
     for name in ("Wombat Aardvark", "Wombat Ibis"):
@@ -142,10 +142,6 @@ def test_attempts_are_the_claims_and_what_has_no_answer_is_not_sent_at_once(olde
     assert (by_id["created"].not_before, by_id["created"].unanswered_at) == (0, 0)
 
 
-def test_the_first_sweep_of_the_same_source_lists_nothing_that_was_not_listed(older: Path) -> None:
-    """It is the promise to those who update; and the second sweep does not even map them."""
-
-
 async def test_the_first_sweep_of_the_same_source_changes_nothing(bridge: Bridge) -> None:
     """Only what waited is sent: the promise to who updates. The second sweep finds nothing new, either."""
     before = EXPECTED | {"tried": "drifted", "tried-2": "merged", "untried": "delivered"}
@@ -172,7 +168,7 @@ async def test_the_first_sweep_lists_what_changed_meanwhile(bridge: Bridge) -> N
     after = states(bridge.folder / "ledger.db")
     assert (after["cousin"], after["created"]) == ("drifted", "held: renamed")
     assert after["adopted"] == "drifted"
-    assert shown(bridge.folder / "ledger.db", "cousin").fields == ("contact_info", "qualifier")
+    assert shown(bridge.folder / "ledger.db", "cousin").fields == ("contact_info",)
     changed = {"cousin", "created", "adopted", "tried", "untried"}
     assert {one: state for one, state in after.items() if one not in changed} == {
         one: state for one, state in EXPECTED.items() if one not in changed
@@ -216,13 +212,10 @@ async def test_what_is_gone_forgotten_or_dropped_stays_so(bridge: Bridge) -> Non
 
 def test_without_the_key_nothing_is_changed(older: Path) -> None:
     """It could not be sealed: a ledger without its key is no ledger to work with."""
-    before = older.read_bytes()
-    other = Keeping(kept(older).sealer)
-    (older.parent / "ledger.key").unlink()
-    with pytest.raises(LedgerError, match="key"):
-        read_or_make_key(older.parent / "ledger.key", make=False)
-    assert older.read_bytes() == before
-    assert other.sent
+    with pytest.raises(LedgerError, match="key is needed"), writing(older) as connection:
+        _upgrade(connection)
+    assert revision(older) == "0004"
+    assert in_clear(older) == [*SAID]
 
 
 def test_another_key_is_refused_before_anything_is_sealed_with_it(older: Path) -> None:
@@ -236,7 +229,7 @@ def test_who_dies_in_its_middle_has_the_ledger_of_before(older: Path) -> None:
     """One transaction: the copy is left, and the next start begins anew."""
     with closing(sqlite3.connect(older, isolation_level=None)) as driver:
         driver.execute("UPDATE waiting SET body = '{' WHERE slot = 1")
-    with pytest.raises(ValueError, match=""):
+    with pytest.raises(ValueError, match="Expecting"):
         prepare(older, kept(older))
     assert revision(older) == "0004"
     with closing(sqlite3.connect(older)) as driver:
