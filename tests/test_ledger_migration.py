@@ -16,9 +16,9 @@ from structlog.testing import capture_logs
 
 from books import kept
 from bridge.errors import LedgerError
-from bridge.ledger.care import check
+from bridge.ledger.checking import check
 from bridge.ledger.engine import reading, writing
-from bridge.ledger.opening import _upgrade, open_ledger, prepare, revision
+from bridge.ledger.opening import _upgrade, open_ledger, prepare, read_or_make_key, revision
 from bridge.ledger.reading import Wanted, find, history_of, standing_of
 from bridge.ledger.schema import HEAD, claims, records
 from bridge.records import Stream
@@ -88,7 +88,8 @@ def test_what_waited_in_clear_is_sealed_and_nothing_of_it_is_left(older: Path) -
     prepare(older, kept(older))
     assert revision(older) == HEAD
     assert in_clear(older) == []
-    assert [finding for finding in check(older, kept(older)) if not finding.ok] == []
+    key = read_or_make_key(older.with_name("ledger.key"), make=False)
+    assert [finding for finding in check(older, lambda: key) if not finding.ok] == []
 
 
 def test_the_copy_of_before_is_kept_and_it_is_said_where_it_lies_and_that_it_is_in_clear(older: Path) -> None:

@@ -374,7 +374,7 @@ def _mended(seen: Draft | Unsendable, row: LedgerRow, holder_of: HolderOf, polic
     if row.answered:
         sent = {**seen.hashes, RULES: UNKNOWN}
         decision = _drift(seen.hashes, row, Comparison(sent, (RULES,), (RULES,), remapped=False))
-        return decision if decision is None else replace(decision, detail="its row was damaged")
+        return decision if decision is None else replace(decision, content={}, detail="its row was damaged")
     if row.unanswered and _claimed_name(seen, row) is not None:
         return _replace(seen, row, event="pending")
     return decide_anew(seen, row, holder_of, policy)
