@@ -169,6 +169,9 @@ class Batch:
             return
         elif holder.number == claimant.number and not holder.stands:
             heir = living[0]
+            if heir.first != holder.first:
+                self.writes.read_again(heir.number)  # only a draft tells how they differ
+                return
             self.carry_out(succeed(heir.sent, key, holder), None, heir, sight=False)
 
     def _decide_again(self, merged: list[LedgerRow]) -> None:
