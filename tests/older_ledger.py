@@ -151,7 +151,9 @@ class Maker:
         self._folder = folder
         self._sandbox = sandbox
 
-    async def run(self, changes: dict[str, dict[str, object]], *, until: Callable[[], bool] | None = None) -> None:
+    async def run(
+        self, changes: dict[str, dict[str, object]], *, until: Callable[[], bool] | None = None
+    ) -> None:
         """Run a backfill, to its end or until something has happened."""
         stop = asyncio.Event()
         text = configuration_of(self._sandbox, self._sandbox, changes)
@@ -165,7 +167,7 @@ class Maker:
                 watch=Silent(),
             )
         )
-        while until is not None and not until() and not running.done():
+        while until is not None and not (until() or running.done()):  # noqa: ASYNC110 - run by hand
             await asyncio.sleep(0.01)
         if until is not None:
             stop.set()

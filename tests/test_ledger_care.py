@@ -159,7 +159,7 @@ def test_a_ledger_in_use_passes_each_check(full: Book) -> None:
         ("text", "UPDATE contents SET body = CAST(substr(body, 1, length(body) - 1) || x'00' AS BLOB)"),
         ("rows", "UPDATE records SET state = CAST(x'ff7e' AS TEXT) WHERE source_id = 'c1'"),
         ("texts", "DELETE FROM links"),
-        ("merged", "UPDATE records SET state = 'dropped', trakor_id = NULL WHERE number = 1; DELETE FROM links"),
+        ("merged", "UPDATE records SET state = 'dropped' WHERE number = 1; DELETE FROM links"),
     ],
 )  # fmt: skip
 def test_a_check_reads_each_row_and_opens_each_text(full: Book, name: str, fault: str) -> None:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bridge.records import Stream
-from builders import answered, draft, of
 from bridges import Bridge
+from builders import answered, draft, of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,7 +81,7 @@ def test_once_a_person_has_looked_it_is_as_any_other(three: Book) -> None:
         "UPDATE waiting SET body = x'0102' WHERE record = 1",
         "UPDATE waiting SET meta = '[' WHERE record = 1",
         "UPDATE waiting SET meta = '[]' WHERE record = 1",
-        "UPDATE waiting SET meta = '[\"a\",\"b\",\"?\",\"[1]\",1]' WHERE record = 1",
+        'UPDATE waiting SET meta = \'["a","b","?","[1]",1]\' WHERE record = 1',
     ],
 )
 def test_a_draft_that_cannot_be_read_stops_only_itself_and_is_sent_after_its_next_sight(
@@ -106,7 +106,7 @@ async def test_a_backfill_delivers_all_others_and_lists_it(sandbox: Sandbox, tmp
     report = await bridge.backfill(Stream.CONTACTS)
     assert report.connections["default"].complete
     assert {bridge.books.contact(one).state for one in new} == {"delivered"}
-    # Unchanged, they are not even looked at: what can be read of them is that Trakor has them.
+    # Unchanged they are not even mapped: it is at a change that nobody knows what Trakor has.
     sandbox.contacts.change_phone(marred, "0491 570 156")
     sandbox.contacts.change_phone(also, "0491 570 157")
     await bridge.backfill(Stream.CONTACTS)

@@ -50,17 +50,14 @@ def older(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def bridge(
-    older: Path, tmp_path: Path, start_sandbox: Callable[[Options], Awaitable[Sandbox]]
-) -> Bridge:
+async def bridge(older: Path, start_sandbox: Callable[[Options], Awaitable[Sandbox]]) -> Bridge:
     """A bridge with that ledger, whose source says what it said at the end."""
-    assert older.exists()
     sandbox = await start_sandbox(Options(contacts=0, products=0, seed=7))
     source(sandbox)
     later_source(sandbox)
     for name in ("Wombat Aardvark", "Wombat Ibis"):
         sandbox.trakor.parties.put(name)
-    return Bridge(tmp_path, sandbox, CHANGES)
+    return Bridge(older.parent, sandbox, CHANGES)
 
 
 def in_clear(path: Path) -> list[str]:

@@ -201,8 +201,8 @@ def older(book: Book) -> Book:
     book.settle(*(answered(work, "t1") for work in book.claim()))
     before = naming.encode(both[0].first_hashes, 1)
     assert both[0].first_hashes != both[0].hashes
-    for table in (records, links):
-        book.write(lambda connection, table=table: connection.execute(update(table).values(sent=before)))
+    book.write(lambda connection: connection.execute(update(records).values(sent=before)))
+    book.write(lambda connection: connection.execute(update(links).values(sent=before)))
     return book
 
 

@@ -91,7 +91,12 @@ def test_what_is_gone_or_to_be_retried_is_never_passed_over(
 
 def test_what_waits_is_never_passed_over(book: Book) -> None:
     """Pending, held, rejected, drifted: what others do may decide it, though it says the same."""
-    seen = [draft("Ann", id="c1"), draft("Ann", id="c2"), unmapped(id="c3"), draft("Bo", id="c4")]
+    seen: list[Draft | Unsendable] = [
+        draft("Ann", id="c1"),
+        draft("Ann", id="c2"),
+        unmapped(id="c3"),
+        draft("Bo", id="c4"),
+    ]
     seen.append(draft("Cy", id="c5"))
     book.see(*seen)
     works = {work.payload.name: work for work in book.claim()}

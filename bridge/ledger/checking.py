@@ -93,7 +93,9 @@ def _key(path: Path, key_of: Callable[[], bytes]) -> tuple[bytes | None, Finding
             if _has_proof(connection):
                 prove_key(connection, key)
             elif connection.scalar(select(records.c.number).limit(1)) is not None:
-                return None, Finding("key", ok=False, detail="nothing in the ledger tells whether it is its own")
+                return None, Finding(
+                    "key", ok=False, detail="nothing in the ledger tells whether it is its own"
+                )
     except LedgerError as error:
         return None, Finding("key", ok=False, detail=str(error))
     return key, Finding("key", ok=True, detail="it is the one that the ledger was made with")
@@ -129,9 +131,9 @@ def _unreadable_texts(connection: Connection, sealer: Sealer) -> Iterator[str]:
     for row in connection.execute(_WAITING).yield_per(AT_ONCE):
         if not _opens(sealer, feeds[row.feed], row.source_id, row.body, row.meta, of_draft=row.slot != SAID):
             yield str(row.source_id)
-    for row in connection.execute(_CONTENTS).yield_per(AT_ONCE):
-        if not _opens(sealer, feeds[row.feed], row.source_id, row.body):
-            yield str(row.source_id)
+    for one in connection.execute(_CONTENTS).yield_per(AT_ONCE):
+        if not _opens(sealer, feeds[one.feed], one.source_id, one.body):
+            yield str(one.source_id)
     for feed in feeds.values():
         try:
             canaries_of(connection, feed)
@@ -152,9 +154,9 @@ def _opens(
     return True
 
 
-_WAITING = select(
-    waiting.c.slot, waiting.c.meta, waiting.c.body, records.c.feed, records.c.source_id
-).join(records, records.c.number == waiting.c.record)
+_WAITING = select(waiting.c.slot, waiting.c.meta, waiting.c.body, records.c.feed, records.c.source_id).join(
+    records, records.c.number == waiting.c.record
+)
 _CONTENTS = (
     select(contents.c.body, records.c.feed, records.c.source_id)
     .join(links, (links.c.space == contents.c.space) & (links.c.trakor_id == contents.c.trakor_id))
