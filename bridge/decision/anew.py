@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeAlias
 
+from bridge.decision.comparison import translated
 from bridge.decision.same_person import Likeness, likeness
 from bridge.decision.succession import succeed
 from bridge.records import (
@@ -136,7 +137,8 @@ def merge(
     Where the claimant does not stand for the name any more, this one takes its place.
     """
     if not holder.stands:
-        return replace(succeed(draft.hashes, key, holder), release=release)
+        known = replace(holder, sent=translated(holder.sent, draft)) if holder.first else holder
+        return replace(succeed(draft.hashes, key, known), release=release)
     return Decision(
         State.MERGED,
         release=release,

@@ -20,7 +20,7 @@ from bridge.records import Draft, FieldHashes, LedgerRow, Rules, Unsendable
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-__all__ = ["RULES", "UNKNOWN", "Comparison", "by_present_rules", "compare", "unmade"]
+__all__ = ["RULES", "UNKNOWN", "Comparison", "by_present_rules", "compare", "translated", "unmade"]
 
 UNKNOWN: Final = "?"
 """Stands for the hash of a field whose value could not be made."""
@@ -115,15 +115,15 @@ def by_present_rules(row: LedgerRow, draft: Draft) -> LedgerRow:
         return row
     return replace(
         row,
-        sent=_translated(row.sent, draft),
-        seen=None if row.seen is None else _translated(row.seen, draft),
+        sent=translated(row.sent, draft),
+        seen=None if row.seen is None else translated(row.seen, draft),
         rules=Rules(draft.rules.query, draft.rules.map, row.rules.choices),
         first=False,
     )
 
 
-def _translated(old: FieldHashes, draft: Draft) -> FieldHashes:
-    """Old hashes in new terms."""
+def translated(old: FieldHashes, draft: Draft) -> FieldHashes:
+    """Hashes of revision 1 of the rules in terms of today, by a draft that is hashed by both."""
     return {
         name: draft.hashes[name]
         if found == draft.first_hashes.get(name) and name in draft.hashes

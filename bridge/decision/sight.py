@@ -12,7 +12,7 @@ from typing import Final
 
 from bridge.decision.anew import HolderOf, decide_anew, hold, merge, why_unsendable
 from bridge.decision.comparison import RULES, UNKNOWN, Comparison, by_present_rules, compare, unmade
-from bridge.decision.same_person import conflicts
+from bridge.decision.same_person import UNNAMED, conflicts
 from bridge.records import (
     Claim,
     Decision,
@@ -279,14 +279,15 @@ def _merged(  # noqa: PLR0911 - a row of the table each
 ) -> Decision | None:
     """Merged: same key -> stays merged, unless an identifier changed and conflicts; another -> a rename.
 
-    Without a name, or where mapping fails: as if nothing were known. Where the claimant does not stand
+    Without a name, or where mapping fails: as if nothing were known; so where `where` says no, and what it
+    is merged into will not be in Trakor. Where the claimant does not stand
     for the name any more, this one takes its place.
     """
     holder = holder_of(row.sent_key)
     if holder is None or not _shares(holder, row):
         return decide_anew(seen, row, holder_of, policy)
     if isinstance(seen, Unsendable):
-        if seen.reason is Reason.FILTERED:
+        if seen.reason is Reason.FILTERED and (holder.stands or holder.linked):
             return _mark_filtered(row)
         return decide_anew(seen, row, holder_of, policy)
     if not holder.stands and holder.number != row.number:
@@ -327,9 +328,11 @@ def _told_apart(draft: Draft, row: LedgerRow, holder: Holder) -> bool:
 
 def _identified_otherwise(draft: Draft, row: LedgerRow) -> bool:
     """Whether an identifier changed at the source; what another map gives is none of its doing."""
-    if row.first:
-        return False
     if row.rules.map == draft.rules.map:
+        # An older version kept one of them, and not which: that it is among those of today is no change.
+        unnamed = row.identifiers.get(UNNAMED)
+        if unnamed is not None and UNNAMED not in draft.identifiers:
+            return unnamed not in draft.identifiers.values()
         return draft.identifiers != row.identifiers
     return isinstance(draft.before, Draft) and draft.before.identifiers != row.identifiers
 
@@ -371,7 +374,7 @@ def _mended(seen: Draft | Unsendable, row: LedgerRow, holder_of: HolderOf, polic
     if row.answered:
         sent = {**seen.hashes, RULES: UNKNOWN}
         decision = _drift(seen.hashes, row, Comparison(sent, (RULES,), (RULES,), remapped=False))
-        return decision if decision is None else replace(decision, detail="its row was damaged")
+        return decision if decision is None else replace(decision, content={}, detail="its row was damaged")
     if row.unanswered and _claimed_name(seen, row) is not None:
         return _replace(seen, row, event="pending")
     return decide_anew(seen, row, holder_of, policy)
