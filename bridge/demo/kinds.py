@@ -67,9 +67,7 @@ class _Record:
         return self.details.get("pending", "").startswith("qualified")
 
 
-def explain(
-    ledger: Path, keeping: Keeping | None, sandbox: Sandbox, *, first: Collection[str]
-) -> Explained:
+def explain(ledger: Path, keeping: Keeping | None, sandbox: Sandbox, *, first: Collection[str]) -> Explained:
     """Where every record is, and why.
 
     Args:
