@@ -52,10 +52,10 @@ WIDEST: Final = {"state": 30, "name": 60}
 """What is longer is folded, or cut."""
 
 CUT: Final = frozenset({"name", "id"})
-"""The columns that are cut; in a file or a pipe there is room for an id."""
+"""The columns that are cut; an id that is cut can be given to a command as it stands there, with its `…`."""
 
 TIGHTENED: Final = (
-    ("id", 36), ("state", 18), ("id", 13), ("name", 20), ("since", 0), ("name", 10), ("id", 9),
+    ("id", 36), ("state", 18), ("name", 20), ("id", 13), ("since", 0), ("name", 10), ("id", 9),
 )  # fmt: skip
 """Where a table is wider than its place: what gives way, down to how many columns, one after the other."""
 
@@ -165,7 +165,7 @@ def state_of(record: Found) -> Text:
 
 
 def show_table(records: Sequence[Found], *, error: bool = False) -> None:
-    """Show records on standard output, or on standard error."""
+    """Show records on standard output; or on standard error, with ids that are never cut."""
     out = console(error=error)
     if not out.is_terminal:
         out.width = NO_TERMINAL_WIDTH
@@ -173,7 +173,7 @@ def show_table(records: Sequence[Found], *, error: bool = False) -> None:
     widths = _widths(columns, out.width)
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, SPACE, 0, 0))
     for heading, wide in widths.items():
-        cut = heading in CUT
+        cut = heading in CUT and not (error and heading == "id")
         table.add_column(heading, width=wide, no_wrap=cut, overflow="ellipsis" if cut else "fold")
     for cells in zip(*(columns[heading] for heading in widths), strict=True):
         table.add_row(*cells)

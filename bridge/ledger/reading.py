@@ -30,7 +30,7 @@ from bridge.records import State, Stream
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
-    from sqlalchemy import CompoundSelect, Connection, Row, Select
+    from sqlalchemy import ColumnElement, CompoundSelect, Connection, Row, Select
 
     from bridge.ledger.rows import Stored
     from bridge.records import Draft
@@ -164,6 +164,9 @@ class Sort(StrEnum):
 MARKS: Final = ("gone", "filtered", "remapped", "dismissed")
 """The marks beside a state, by the columns that hold them."""
 
+CUT: Final = "…"
+"""The end of an id that is cut."""
+
 MOST_MERGED: Final = 20
 """So many of the records merged into one are named."""
 
@@ -180,7 +183,7 @@ class Wanted:
         marks: Marks, one of which it has.
         fields: Fields, one of which differs.
         since: In its state since this time or later, milliseconds since the epoch; 0: any.
-        either: An id of Salestrekker or Trakor, or a SKU.
+        either: An id of Salestrekker or Trakor, or a SKU; Salestrekker's may be cut, and end in ``…``.
         key: Keyed hash of a name's key: of a name sent, claimed, or waiting to be.
     """
 
@@ -250,10 +253,18 @@ def _with_id(either: str) -> CompoundSelect[int]:
     in_spaces = links.c.space.in_(select(spaces.c.number))
     products = links.c.space.in_(select(spaces.c.number).where(spaces.c.stream == Stream.PRODUCTS))
     return union(
-        select(records.c.number).where(in_feeds, records.c.source_id == either),
+        select(records.c.number).where(in_feeds, *_is_id(either)),
         select(links.c.record).where(in_spaces, links.c.trakor_id == either),
         select(links.c.record).where(products, links.c.sku == either, links.c.sku != ""),
     )
+
+
+def _is_id(either: str) -> tuple[ColumnElement[bool], ...]:
+    """That it is Salestrekker's id; one that ends in ``…`` is a cut one, as a narrow table shows it."""
+    if not either.endswith(CUT) or either == CUT:
+        return (records.c.source_id == either,)
+    begins = either.removesuffix(CUT)
+    return (records.c.source_id >= begins, records.c.source_id < f"{begins}\U0010ffff")
 
 
 def _with_name(key: str) -> CompoundSelect[int]:
