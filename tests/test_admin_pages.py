@@ -171,7 +171,7 @@ async def test_a_record_is_explained_in_sentences(
 ) -> None:
     said = await browser.get(f"/records/{number(page, left.ids['renamed'])}")
     assert "Jane Smythe" in said.words
-    assert "It has another name in Salestrekker since it was sent." in said.words
+    assert "Its name changed in Salestrekker after it was sent." in said.words
     assert "Held: renamed at the source, and Trakor cannot rename." in said.words
     assert "https://app.salestrekker.example" in said.text
     assert left.ids["renamed"] in said.words

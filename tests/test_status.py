@@ -373,7 +373,7 @@ def test_what_else_is_to_be_said_of_a_record() -> None:
         "It was tried 2 times, and Trakor's answer never came.",
         "The next try is due in 1 minute.",
         "`where` in [contacts] of the configuration now says no to it.",
-        "It is decided anew when it is next read, since a person asked for that.",
+        "It is checked again when it is next read, since a person asked for that.",
         "Its record in Trakor also stands for c2, c3.",
     ]
 

@@ -10,12 +10,13 @@ from urllib.parse import urlencode
 from aiohttp import web
 
 from bridge.admin.overview import When
-from bridge.admin.words import FIELDS, KINDS, LABELS, STATES, in_words
+from bridge.admin.words import KINDS, LABELS, STATES, in_words
 from bridge.ledger.engine import reading
 from bridge.ledger.persons import Verb
 from bridge.ledger.reading import feeds_of, states
 from bridge.ledger.waiting_lists import Kind, page_of, rejections_of
 from bridge.records import State, Stream
+from bridge.status.fields import TITLES, Text, difference
 from bridge.status.snapshot import DECISIONS
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from bridge.admin.desk import Desk
     from bridge.admin.rendering import Templates
     from bridge.ledger.engine import Ledger
-    from bridge.ledger.reading import Found, Reader
+    from bridge.ledger.reading import Change, Found, Reader
     from bridge.ledger.rows import Feed
     from bridge.ledger.waiting_lists import Page
 
@@ -96,6 +97,16 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
+class Difference:
+    """One field that differs: what Trakor has, and what the record says now, where either is known."""
+
+    title: str
+    old: Text
+    new: Text
+    known: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Item:
     """One record of a list."""
 
@@ -105,6 +116,7 @@ class Item:
     title: str
     state: State
     detail: str
+    differences: list[Difference]
     stream: str
     connection: str
     app: str
@@ -171,7 +183,6 @@ def item_of(record: Found, now: int, *, rejection: str = "", app: str = "") -> I
     title = known.title if known else STATES[State(record.state)]
     details = [
         *([in_words(rejection)] if rejection else []),
-        *(FIELDS.get(name, name).lower() for name in record.fields),
         *(f"marked {mark}" for mark in record.marks),
     ]
     return Item(
@@ -181,11 +192,18 @@ def item_of(record: Found, now: int, *, rejection: str = "", app: str = "") -> I
         title=title,
         state=State(record.state),
         detail=", ".join(details),
+        differences=[_difference(change) for change in record.changes],
         stream=str(record.feed.stream).removesuffix("s").capitalize(),
         connection=record.feed.connection,
         app=app,
         since=When.of(record.since_at, now),
     )
+
+
+def _difference(change: Change) -> Difference:
+    old, new = difference(change)
+    known = (change.old, change.new) != (None, None)
+    return Difference(TITLES.get(change.field, change.field), old, new, known)
 
 
 class Lists:
