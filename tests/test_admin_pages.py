@@ -199,7 +199,9 @@ async def test_what_trakor_has_stands_beside_what_salestrekker_says_now(
     page.says[left.ids["drifted"]] = {"name": "Bruce Wayne", "contact_info": "bruce@example.com"}
     words = (await browser.get(f"/records/{number(page, left.ids['drifted'])}/now")).words
     assert "Name Bruce Wayne Bruce Wayne" in words
-    assert "Contact details Bruce Wayne | bruce@example.org bruce@example.com" in words, "old beside new"
+    assert "Contact details differs Bruce Wayne | bruce@example.org bruce@example.com" in words, (
+        "old beside new"
+    )
 
 
 async def test_a_record_that_cannot_be_read_now_says_why(

@@ -299,7 +299,7 @@ def test_a_story_has_state_meaning_choices_and_history(desk: Desk, ids: dict[str
     assert ran.status == 0
     assert ran.out.startswith(f"Contact {ids['renamed']} · Jane Smythe\n")
     assert "held: renamed" in ran.out
-    assert "there it still has the old one." in ran.out
+    assert "there it still has the old name." in ran.out
     assert f"  trakor-bridge records accept {ids['renamed']}\n" in ran.out
     happened = ran.out.partition("What happened\n")[2].splitlines()
     told = [re.sub(r"^\S+ \S+ \S+ +", "", line).rstrip() for line in happened]

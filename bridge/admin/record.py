@@ -46,6 +46,15 @@ TONES: Final = MappingProxyType(
 )
 """How things are with a record in a state; in any other one it waits for a person."""
 
+DONE: Final = MappingProxyType(
+    {
+        State.DELIVERED: "counts as delivered",
+        State.MERGED: "shares the record of another one in Trakor",
+        State.DROPPED: "is not sent, and nobody is asked again",
+    }
+)
+"""What is done with a record that a decision brought into a state, after "it"."""
+
 CHANGED: Final = Said(
     "ask",
     "Nothing was done: it has changed since the page was made. Look at it as it is now, and decide again.",
@@ -188,12 +197,8 @@ def done(verb: Verb, record: Found) -> str:
         return f"will be sent as “{record.name}”" if record.name else "will be sent"
     if "dismissed" in record.marks:
         return "is left as it is in Trakor, and nothing is said until it changes in Salestrekker again"
-    if record.state == State.DELIVERED:
-        return "counts as delivered"
-    if record.state == State.MERGED:
-        return "shares the record of another one in Trakor"
-    if record.state == State.DROPPED:
-        return "is not sent, and nobody is asked again"
+    if State(record.state) in DONE:
+        return DONE[State(record.state)]
     return f"was checked again ({verb}) and still waits"
 
 
