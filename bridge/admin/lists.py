@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from aiohttp import web
 
 from bridge.admin.overview import When
-from bridge.admin.words import KINDS, LABELS, STATES, in_words
+from bridge.admin.words import KINDS, LABELS, MARKED, STATES, in_words
 from bridge.ledger.engine import reading
 from bridge.ledger.persons import Verb
 from bridge.ledger.reading import feeds_of, states
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from bridge.admin.desk import Desk
     from bridge.admin.rendering import Templates
+    from bridge.admin.words import Kind as Words
     from bridge.ledger.engine import Ledger
     from bridge.ledger.reading import Change, Found, Reader
     from bridge.ledger.rows import Feed
@@ -37,6 +38,9 @@ MOST: Final = 50
 MOST_DIGITS: Final = 18
 """Of a number that the ledger can have."""
 
+_SENT: Final = frozenset({State.DELIVERED, State.DRIFTED})
+"""The states in which a mark can be decided on."""
+
 
 @dataclass(frozen=True, slots=True)
 class Filter:
@@ -46,6 +50,7 @@ class Filter:
     stream: str = ""
     state: str = ""
     reason: str = ""
+    mark: str = ""
 
     @classmethod
     def of(cls, query: Mapping[str, str]) -> Filter:
@@ -54,8 +59,12 @@ class Filter:
         Raises:
             HTTPNotFound: Nothing that waits can be in such a state, or wait for such a reason.
         """
-        wanted = cls(**{name: query.get(name, "") for name in ("connection", "stream", "state", "reason")})
+        wanted = cls(
+            **{name: query.get(name, "") for name in ("connection", "stream", "state", "reason", "mark")}
+        )
         known = [(state, reason) for state, reason in KINDS if wanted.covers(state, reason)]
+        if wanted.mark:
+            known = [] if wanted.state or wanted.reason or wanted.mark not in MARKED else [wanted.mark]
         if not known or wanted.stream not in {"", *Stream}:
             raise web.HTTPNotFound(text="There is no such list.")
         return wanted
@@ -72,6 +81,7 @@ class Filter:
         """What it says, for an address or a form."""
         every = {
             "connection": self.connection, "stream": self.stream, "state": self.state, "reason": self.reason,
+            "mark": self.mark,
         }  # fmt: skip
         return {name: value for name, value in every.items() if value}
 
@@ -83,17 +93,28 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """How many records of a kind wait."""
+    """How many records of a kind wait, or have a mark."""
 
     feed: Feed
     state: State
     reason: str
     number: int
+    mark: str = ""
 
     @property
     def kind(self) -> Kind:
         """As the ledger is asked for it."""
-        return Kind(self.feed.number, self.state, self.reason)
+        return Kind(self.feed.number, self.state, self.reason, self.mark)
+
+    @property
+    def words(self) -> Words:
+        """What it is called, and what can be decided about it."""
+        return MARKED[self.mark] if self.mark else KINDS[self.state, self.reason]
+
+    @property
+    def effects(self) -> Mapping[Verb, str]:
+        """What each possible decision does; a mark is decided on only where nothing else is open."""
+        return self.words.effects if not self.mark or self.state in _SENT else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +146,16 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """All that a list is made of: what waits, the page's records, and why which of them was rejected."""
+    """All that a list is made of: what waits or is marked, the page's records, and why some were rejected."""
 
     waiting: list[Waiting]
+    marked: Mapping[str, list[Waiting]]
     page: Page
     rejections: Mapping[int, str]
+
+    def of(self, wanted: Filter) -> list[Waiting]:
+        """All that a filter chooses from."""
+        return self.marked[wanted.mark] if wanted.mark else self.waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,17 +168,19 @@ class Choice:
     chosen: bool
 
 
-def waiting_of(connection: Reader) -> list[Waiting]:
-    """All kinds of records that wait, in the order of ``KINDS``."""
+def waiting_of(connection: Reader, mark: str = "") -> list[Waiting]:
+    """All kinds of records that wait, in the order of ``KINDS``; or all that have a mark."""
     known = {feed.number: feed for feed in feeds_of(connection)}
     counted: dict[tuple[int, State, str], int] = {}
     for number, kinds in states(connection).items():
-        for (state, reason, _), many in kinds.items():
-            if state in DECISIONS:
+        for (state, reason, marks), many in kinds.items():
+            if mark in marks if mark else state in DECISIONS:
                 kind = (number, State(state), reason)
                 counted[kind] = counted.get(kind, 0) + many
     order = {kind: place for place, kind in enumerate(KINDS)}
-    found = [Waiting(known[feed], state, reason, many) for (feed, state, reason), many in counted.items()]
+    found = [
+        Waiting(known[feed], state, reason, many, mark) for (feed, state, reason), many in counted.items()
+    ]
     return sorted(found, key=lambda one: (order.get((one.state, one.reason), len(order)), one.feed.number))
 
 
@@ -163,10 +191,7 @@ def wanted_of(waiting: list[Waiting], wanted: Filter) -> list[Waiting]:
 
 def verbs_of(kinds: list[Waiting]) -> dict[Verb, int]:
     """What can be decided about how many of these records."""
-    numbers = {
-        verb: sum(one.number for one in kinds if verb in KINDS[one.state, one.reason].effects)
-        for verb in Verb
-    }
+    numbers = {verb: sum(one.number for one in kinds if verb in one.effects) for verb in Verb}
     return {verb: number for verb, number in numbers.items() if number}
 
 
@@ -221,7 +246,7 @@ class Lists:
         wanted = Filter.of(request.query)
         after, before = (_number(request.query.get(name, "")) for name in ("after", "before"))
         look = await asyncio.to_thread(_look, self._desk.ledger, wanted, after, before)
-        waiting, page = look.waiting, look.page
+        waiting, page = look.of(wanted), look.page
         mine = wanted_of(waiting, wanted)
         now = self._desk.clock()
         return self._templates.render(
@@ -230,14 +255,15 @@ class Lists:
             here="records",
             total=sum(one.number for one in mine),
             items=[self._item(record, look, now) for record in page.records],
-            kinds=[*_kinds(waiting, wanted)],
+            kinds=[*_kinds(look, wanted)],
+            marked=MARKED[wanted.mark].title.lower() if wanted.mark else "",
             places=[*_places(waiting, wanted)],
             several=len({one.feed.connection for one in waiting}) > 1,
-            why=KINDS[State(wanted.state), wanted.reason].why if _is_one_kind(wanted) else "",
+            why=_why(wanted),
             verbs=[(verb, LABELS[verb], number) for verb, number in verbs_of(mine).items()],
             pairs=wanted.pairs(),
-            earlier=wanted.href(before=page.records[0].number) if page.records and page.earlier else "",
-            later=wanted.href(after=page.records[-1].number) if page.records and page.later else "",
+            previous=wanted.href(before=page.records[0].number) if page.records and page.earlier else "",
+            following=wanted.href(after=page.records[-1].number) if page.records and page.later else "",
         )
 
     def _item(self, record: Found, look: Look, now: int) -> Item:
@@ -248,26 +274,40 @@ class Lists:
 def _look(ledger: Ledger, wanted: Filter, after: int, before: int) -> Look:
     with reading(ledger.path, ledger.keeping) as connection:
         waiting = waiting_of(connection)
-        kinds = [one.kind for one in wanted_of(waiting, wanted)]
+        marked = {mark: waiting_of(connection, mark) for mark in MARKED}
+        every = marked[wanted.mark] if wanted.mark else waiting
+        kinds = [one.kind for one in wanted_of(every, wanted)]
         page = page_of(connection, kinds, after=after, before=before, most=MOST)
         rejected = [record.number for record in page.records if record.state == State.REJECTED]
-        return Look(waiting, page, rejections_of(connection, rejected))
+        return Look(waiting, marked, page, rejections_of(connection, rejected))
 
 
-def _is_one_kind(wanted: Filter) -> bool:
-    return (wanted.state, wanted.reason) in KINDS
+def _why(wanted: Filter) -> str:
+    """What a list of one kind is of."""
+    if wanted.mark:
+        return MARKED[wanted.mark].why
+    known = KINDS.get((State(wanted.state), wanted.reason)) if wanted.state else None
+    return known.why if known else ""
 
 
-def _kinds(waiting: list[Waiting], wanted: Filter) -> Iterator[Choice]:
-    """All that waits, and each kind of it; those of which none waits are not offered."""
-    here = [one for one in waiting if wanted.takes(one.feed)]
-    everything = replace(wanted, state="", reason="")
+def _kinds(look: Look, wanted: Filter) -> Iterator[Choice]:
+    """All that waits, each kind of it, and each mark; those that nothing has are not offered."""
+    here = [one for one in look.waiting if wanted.takes(one.feed)]
+    everything = replace(wanted, state="", reason="", mark="")
     yield Choice("All", everything.href(), sum(one.number for one in here), chosen=wanted == everything)
     for (state, reason), kind in KINDS.items():
-        one_kind = replace(wanted, state=str(state), reason=str(reason))
         number = sum(one.number for one in here if (one.state, one.reason) == (state, reason))
-        if number or one_kind == wanted:
-            yield Choice(kind.title, one_kind.href(), number, chosen=one_kind == wanted)
+        one_kind = replace(everything, state=str(state), reason=str(reason))
+        yield from _offered(Choice(kind.title, one_kind.href(), number, chosen=one_kind == wanted))
+    for mark, kind in MARKED.items():
+        number = sum(one.number for one in look.marked[mark] if wanted.takes(one.feed))
+        of_mark = replace(everything, mark=mark)
+        yield from _offered(Choice(kind.title, of_mark.href(), number, chosen=of_mark == wanted))
+
+
+def _offered(choice: Choice) -> Iterator[Choice]:
+    if choice.number or choice.chosen:
+        yield choice
 
 
 def _places(waiting: list[Waiting], wanted: Filter) -> Iterator[list[Choice]]:
@@ -276,7 +316,7 @@ def _places(waiting: list[Waiting], wanted: Filter) -> Iterator[list[Choice]]:
     streams = sorted({str(one.feed.stream) for one in waiting})
     names = sorted({one.feed.connection for one in waiting})
     if len(streams) > 1 or wanted.stream:
-        of_streams = [("Both lists", ""), *((name.capitalize(), name) for name in streams)]
+        of_streams = [("All types", ""), *((name.capitalize(), name) for name in streams)]
         yield [_place(here, wanted, replace(wanted, stream=name), title) for title, name in of_streams]
     if len(names) > 1 or wanted.connection:
         of_names = [("All connections", ""), *((name, name) for name in names)]

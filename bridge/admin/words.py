@@ -17,7 +17,7 @@ from bridge.status.fields import TITLES
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["KINDS", "LABELS", "STATES", "Kind", "in_words"]
+__all__ = ["KINDS", "LABELS", "MARKED", "STATES", "Kind", "in_words"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +139,26 @@ KINDS: Final[Mapping[tuple[State, str], Kind]] = MappingProxyType(
     }
 )
 """All that waits for a person, in the order in which a page lists it."""
+
+MARKED: Final[Mapping[str, Kind]] = MappingProxyType(
+    {
+        "remapped": Kind(
+            "Made by an older map",
+            "The map was changed and now gives something else. Trakor has what the older map made.",
+            {
+                Verb.ACCEPT: "Each counts as corrected in Trakor by hand. Nothing is sent.",
+                Verb.DISMISS: _DISMISSED,
+            },
+        ),
+        "dismissed": Kind(
+            "Left as in Trakor",
+            "They differ from Trakor, and a person left them so. Nothing is said until they change in "
+            "Salestrekker again.",
+            {},
+        ),
+    }
+)
+"""What does not wait for a person, and can be looked at: records by their mark."""
 
 STATES: Final = MappingProxyType(
     {
