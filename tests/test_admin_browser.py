@@ -119,7 +119,7 @@ async def site(
 
 async def test_the_overview_says_what_waits_and_leads_there(site: Site) -> None:
     await site.go("/")
-    await expect(site.tab.get_by_text("Waits for you")).to_be_visible()
+    await expect(site.tab.get_by_text("Needs attention")).to_be_visible()
     await site.tab.get_by_role("link", name="Renamed").click()
     await expect(site.tab.get_by_role("link", name="Jane Smythe")).to_be_visible()
     assert site.complaints == []
@@ -143,7 +143,7 @@ async def test_a_page_that_is_left_open_says_when_the_bridge_does_not_answer(
     await expect(told).to_be_hidden()
     await site.tab.route("**/live", fail)
     await expect(told).to_be_visible(timeout=LONG)
-    await expect(site.tab.get_by_text("Waits for you")).to_be_visible()
+    await expect(site.tab.get_by_text("Needs attention")).to_be_visible()
     await site.tab.unroute("**/live")
     await expect(told).to_be_hidden(timeout=LONG)
 

@@ -55,7 +55,7 @@ def number(page: StatusPage, source_id: str) -> int:
 async def test_the_overview_says_first_what_is_there_and_what_waits(browser: Browser) -> None:
     said = await browser.get("/")
     assert said.status == 200
-    assert "Waits for you" in said.words
+    assert "Needs attention" in said.words
     assert "7 need a decision." in said.words
     assert "Same name" in said.words
     assert "Changed since it was sent" in said.words

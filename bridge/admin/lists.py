@@ -59,12 +59,12 @@ class Filter:
         Raises:
             HTTPNotFound: Nothing that waits can be in such a state, or wait for such a reason.
         """
-        wanted = cls(
-            **{name: query.get(name, "") for name in ("connection", "stream", "state", "reason", "mark")}
-        )
-        known = [(state, reason) for state, reason in KINDS if wanted.covers(state, reason)]
+        said = ("connection", "stream", "state", "reason", "mark")
+        wanted = cls(**{name: query.get(name, "") for name in said})
         if wanted.mark:
-            known = [] if wanted.state or wanted.reason or wanted.mark not in MARKED else [wanted.mark]
+            known = wanted.mark in MARKED and not (wanted.state or wanted.reason)
+        else:
+            known = any(wanted.covers(state, reason) for state, reason in KINDS)
         if not known or wanted.stream not in {"", *Stream}:
             raise web.HTTPNotFound(text="There is no such list.")
         return wanted

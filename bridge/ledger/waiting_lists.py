@@ -1,8 +1,9 @@
 """The records that wait for a person, a page at a time: each page costs the same, however many there are.
 
 Records that are held, rejected or drifted stand in an index of their own, by feed, state and reason, and
-within those by number; so do those with the mark remapped or dismissed. So the page after a record is a short walk for each kind that is wanted, and the
-walks are merged here: nothing is counted, skipped over or sorted by the database.
+within those by number; so do those with the mark remapped or dismissed. So the page after a record is a
+short walk for each kind that is wanted, and the walks are merged here: nothing is counted, skipped over or
+sorted by the database.
 """
 
 from __future__ import annotations
