@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 OLD_MAP = "[contacts]\n"
 NEW_MAP = '[contacts]\nmap.contact_info = "person.contact.email"\n'
+LEFT = "is left as it is in Trakor; nothing is said until it changes in Salestrekker again."
 WORDS = "contact_info holds a number that we do not know"
 
 
@@ -64,8 +66,7 @@ async def _organisation(folder: Path, later: Path) -> Left:
         contacts.rename(ids["renamed"], "Cy Green")
         sandbox.products.change_price(ids["product"], 12)
         await run_backfill(folder)
-        for file in folder.iterdir():
-            (later / file.name).write_bytes(file.read_bytes())
+        shutil.copytree(folder, later, dirs_exist_ok=True)
         config = later / "config.toml"
         config.write_text(config.read_text().replace(OLD_MAP, NEW_MAP))
         await run_backfill(later)
@@ -120,9 +121,7 @@ def events(desk: Desk, identity: str) -> list[str]:
 def test_what_trakor_has_can_be_left_as_it_is(desk: Desk, ids: dict[str, str], word: str, state: str) -> None:
     ran = desk("records", "dismiss", ids[word])
     kind = "Product" if word == "product" else "Contact"
-    assert ran.out == (
-        f"{kind} {ids[word]} is left as it is in Trakor; nothing is said until it changes in Salestrekker again.\n"
-    )
+    assert ran.out == f"{kind} {ids[word]} {LEFT}\n"
     assert (ran.status, how(desk, ids[word])) == (0, (state, "", ("dismissed",)))
     assert events(desk, ids[word])[-1] == "dismissed"
 
@@ -146,10 +145,7 @@ def test_a_group_is_decided_on_together_and_each_has_its_own_line(
     assert asked.status == 2
     assert f"`records {verb}` for 2 records needs a yes" in asked.err
     ran = desk("records", verb, *group, "--yes")
-    assert (ran.status, ran.out.splitlines()[0]) == (
-        0,
-        f"2 records {verb.rstrip('e')}ed.".replace("missed", "missed"),
-    )
+    assert (ran.status, ran.out.splitlines()[0]) == (0, f"2 records {verb}ed.")
     for word in ("ann", "bo"):
         assert how(desk, ids[word]) == ("delivered", "", marks)
         assert events(desk, ids[word])[-1] == f"{verb}ed"
@@ -193,15 +189,12 @@ def test_a_state_that_cannot_be_dismissed_is_said_before_anybody_is_asked(desk: 
 def test_the_remapped_are_counted_and_listed(remapped: Desk, ids: dict[str, str]) -> None:
     document = remapped("records", "list", "--mark", "remapped", "--state", "delivered", "--json").json
     assert {record["id"] for record in document["records"]} >= {ids["delivered"]}
-    number = remapped("status", "--json").json["connections"]["default"]["streams"]["contacts"]["marks"][
-        "remapped"
-    ]
+    streams = remapped("status", "--json").json["connections"]["default"]["streams"]
+    number = streams["contacts"]["marks"]["remapped"]
     assert remapped("records", "list", "--mark", "remapped", "--json").json["total"] == number > 0
     said = remapped("status").out
-    assert (
-        f"{number} are in Trakor as an older map made them: trakor-bridge records list --mark remapped"
-        in said
-    )
+    assert f"{number} are in Trakor as an older map made them: " in said
+    assert "trakor-bridge records list --mark remapped" in said
     assert re.search(rf"of these remapped +{number} ", said)
 
 
@@ -237,9 +230,7 @@ def test_the_name_that_trakor_has_is_told(desk: Desk, ids: dict[str, str]) -> No
     out = desk("records", "show", ids["renamed"]).out
     assert out.startswith(f"Contact {ids['renamed']} · Cy Green\n")
     assert re.search(r"in Trakor +“Cy Brown” \S+\n", out)
-    assert re.search(r"Name +Cy Brown +Cy Green\n", out.replace(" \n", "\n").replace(" \n", "\n")) or (
-        re.search(r"Name +Cy Brown +Cy Green\s", out)
-    )
+    assert re.search(r"Name +Cy Brown +Cy Green\s", out)
 
 
 def test_what_is_not_kept_is_unknown_and_not_empty(desk: Desk, ids: dict[str, str]) -> None:
@@ -258,9 +249,7 @@ def test_what_was_there_before_is_unknown(desk: Desk, ids: dict[str, str]) -> No
 
 
 def test_trakors_own_words_are_told(desk: Desk, ids: dict[str, str]) -> None:
-    assert f"Trakor answered: “400: {WORDS}”" in desk("records", "show", ids["refused"]).out or (
-        WORDS in desk("records", "show", ids["refused"]).out
-    )
+    assert re.search(rf"Trakor answered: “.*{WORDS}.*”", desk("records", "show", ids["refused"]).out)
 
 
 def test_who_the_other_one_is_stands_beside_it(desk: Desk, ids: dict[str, str]) -> None:
@@ -271,7 +260,7 @@ def test_who_the_other_one_is_stands_beside_it(desk: Desk, ids: dict[str, str]) 
     assert re.search(r"570 156.* {2,}.*570 006", line), "his own number, then his father's"
 
 
-def test_they_are_one_person_or_two(desk: Desk, ids: dict[str, str], left: Left, tmp_path: Path) -> None:
+def test_they_are_one_person_or_two(desk: Desk, ids: dict[str, str], left: Left) -> None:
     ran = desk("records", "accept", ids["son"])
     assert "shares another one's record in Trakor" in ran.out
     assert how(desk, ids["son"]) == ("merged", "", ())

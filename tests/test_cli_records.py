@@ -182,7 +182,7 @@ def test_csv_has_what_trakor_has_beside_what_is_now(desk: Desk, ids: dict[str, s
     assert rows[ids["delivered"]]["old_contact_info"] == ""
 
 
-def test_csv_says_what_is_not_known(desk: Desk, ids: dict[str, str]) -> None:
+def test_csv_says_what_is_not_known(desk: Desk) -> None:
     """What Trakor has is not kept any more: empty would mean that it has nothing."""
     with writing(desk.folder / "ledger.db", kept(desk.folder / "ledger.db")) as connection:
         connection.execute(contents.delete())
