@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import shutil
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,63 +12,23 @@ from books import kept
 from bridge.ledger.engine import reading, writing
 from bridge.ledger.reading import Wanted, find, history_of, standing_of
 from bridge.ledger.schema import contents
-from bridge.sandbox import Fault, Options, Sandbox
 from bridge.status.fields import sides
-from desk import Desk, Organisation, configured, run_backfill
+from changed import WORDS, Left, changed_organisation
+from desk import Desk
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from bridge.ledger.reading import Found
 
-OLD_MAP = "[contacts]\n"
-NEW_MAP = '[contacts]\nmap.contact_info = "person.contact.email"\n'
 LEFT = "is left as it is in Trakor; nothing is said until it changes in Salestrekker again."
-WORDS = "contact_info holds a number that we do not know"
-
-
-@dataclass(frozen=True)
-class Left:
-    """An organisation after its source changed, and the same after its map changed, too."""
-
-    changed: Organisation
-    remapped: Organisation
 
 
 @pytest.fixture(scope="module")
 def left(tmp_path_factory: pytest.TempPathFactory) -> Left:
-    return asyncio.run(_organisation(tmp_path_factory.mktemp("changed"), tmp_path_factory.mktemp("remapped")))
-
-
-async def _organisation(folder: Path, later: Path) -> Left:
-    async with Sandbox(Options(contacts=0, products=0)) as sandbox:
-        (folder / "config.toml").write_text(configured(sandbox))
-        contacts = sandbox.contacts
-        family = contacts.add_family("Sam Poe", "Ida Poe", email="poe@example.org")
-        sandbox.trakor.parties.put("Old Friend")
-        sandbox.trakor.faults.add(Fault(name="Bad Payload", status=400, body={"error": WORDS}))
-        ids = {
-            "father": family.father,
-            "son": family.son,
-            "ann": contacts.add("Ann Drift", email="ann@example.org"),
-            "bo": contacts.add("Bo Drift", email="bo@example.org"),
-            "renamed": contacts.add("Cy Brown", email="cy@example.org"),
-            "existing": contacts.add("Old Friend"),
-            "refused": contacts.add("Bad Payload"),
-            "delivered": contacts.add("Pat Lee", email="pat@example.org"),
-            "product": sandbox.products.add("Basic", lender="Bank", price=10),
-        }
-        await run_backfill(folder)
-        for word in ("ann", "bo"):
-            contacts.change_email(ids[word], f"{word}@example.com")
-        contacts.rename(ids["renamed"], "Cy Green")
-        sandbox.products.change_price(ids["product"], 12)
-        await run_backfill(folder)
-        shutil.copytree(folder, later, dirs_exist_ok=True)
-        config = later / "config.toml"
-        config.write_text(config.read_text().replace(OLD_MAP, NEW_MAP))
-        await run_backfill(later)
-    return Left(Organisation(folder, ids), Organisation(later, ids))
+    return asyncio.run(
+        changed_organisation(tmp_path_factory.mktemp("changed"), tmp_path_factory.mktemp("remapped"))
+    )
 
 
 @pytest.fixture

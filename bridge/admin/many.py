@@ -57,7 +57,7 @@ MOST_TOLD: Final = 20
 
 DONE: Final = {
     Verb.ACCEPT: "accepted",
-    Verb.DISMISS: "left as they are",
+    Verb.DISMISS: "left as in Trakor",
     Verb.DROP: "dropped",
     Verb.RETRY: "tried again",
 }

@@ -33,8 +33,8 @@ MARKS_TOLD: Final = MappingProxyType(
     {
         "gone": "no longer in Salestrekker",
         "filtered": "not wanted any more by the configuration",
-        "remapped": "as an older map made them",
-        "dismissed": "left as they are by a person",
+        "remapped": "made by an older map",
+        "dismissed": "left as in Trakor by a person",
     }
 )
 """What is told of records with a mark, after "is" or "are"."""

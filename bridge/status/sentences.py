@@ -70,7 +70,7 @@ def _what_is_open(status: ConnectionStatus, *, alive: bool) -> Iterator[str]:
     remapped = sum(stream.marks["remapped"] for stream in status.streams.values())
     if remapped:
         yield (
-            f"{remapped:,} {_are(remapped)} in Trakor as an older map made them:"
+            f"{remapped:,} {_are(remapped)} in Trakor as an older map made {'it' if remapped == 1 else 'them'}:"
             " trakor-bridge records list --mark remapped"
         )
     left_out = sum(stream.left_out for stream in status.streams.values())
