@@ -69,8 +69,9 @@ def _what_is_open(status: ConnectionStatus, *, alive: bool) -> Iterator[str]:
         )
     remapped = sum(stream.marks["remapped"] for stream in status.streams.values())
     if remapped:
+        those = "it" if remapped == 1 else "them"
         yield (
-            f"{remapped:,} {_are(remapped)} in Trakor as an older map made {'it' if remapped == 1 else 'them'}:"
+            f"{remapped:,} {_are(remapped)} in Trakor as an older map made {those}:"
             " trakor-bridge records list --mark remapped"
         )
     left_out = sum(stream.left_out for stream in status.streams.values())
