@@ -150,7 +150,8 @@ async def test_a_page_that_is_left_open_says_when_the_bridge_does_not_answer(
 
 async def test_a_rename_is_accepted_by_clicking(site: Site) -> None:
     await site.open("renamed")
-    await expect(site.tab.get_by_role("cell", name="Jane Smythe", exact=True)).to_have_count(2)
+    for name in ("Jane Smith", "Jane Smythe"):  # as Trakor has it, beside what Salestrekker says now
+        await expect(site.tab.get_by_role("cell", name=name, exact=True)).to_have_count(1)
     await site.tab.get_by_role("button", name="Accept").click()
     await expect(site.tab.get_by_text("Done: it will be sent as “Jane Smythe”.")).to_be_visible()
     await site.daemon.settled()

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 import aiohttp
 import pytest
 
+from bridge.ledger.reading import Change
 from bridge.records import State
+from bridge.status.fields import difference
 from changed import WORDS, Left, changed_organisation
 from status_page import Browser, StatusPage, served
 
@@ -57,6 +59,25 @@ async def test_a_list_says_whose_each_is_and_what_changed(browser: Browser) -> N
     assert any("Bank Basic" in row and "Price: 10.00 → , now 12.00" in row for row in listed)
     renamed = rows((await browser.get("/records?reason=renamed")).text)
     assert any("Name: Cy Brown → , now Cy Green" in row for row in renamed)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("Ann | 1 | a@x", "Ann | 2 | a@x", ("1", "2")),
+        ("Ann | 1", "Ann", ("Ann | 1", "Ann")),
+        ("", "Ann | 1", ("empty", "Ann | 1")),
+        (None, "Ann | 1", ("unknown", "Ann | 1")),
+        ("Ann | 1", None, ("Ann | 1", "unknown")),
+        ("x" * 99, "y", ("x" * 79 + "…", "y")),
+    ],
+)
+def test_of_contact_details_the_parts_that_differ_are_told(
+    old: str | None, new: str | None, told: tuple[str, str]
+) -> None:
+    """Never so that a part that was taken away looks as if nothing were left."""
+    was, now = difference(Change("contact_info", old, new))
+    assert (was.text, now.text) == told
 
 
 async def test_the_marks_have_lists_of_their_own(

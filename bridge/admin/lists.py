@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from aiohttp import web
 
 from bridge.admin.overview import When
-from bridge.admin.words import KINDS, LABELS, MARKED, STATES, in_words
+from bridge.admin.words import KINDS, LABELS, MARKED, MARKS, STATES, in_words
 from bridge.ledger.engine import reading
 from bridge.ledger.persons import Verb
 from bridge.ledger.reading import feeds_of, states
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from bridge.admin.rendering import Templates
     from bridge.admin.words import Kind as Words
     from bridge.ledger.engine import Ledger
-    from bridge.ledger.reading import Change, Found, Reader
+    from bridge.ledger.reading import Found, Reader
     from bridge.ledger.rows import Feed
     from bridge.ledger.waiting_lists import Page
 
@@ -208,7 +208,7 @@ def item_of(record: Found, now: int, *, rejection: str = "", app: str = "") -> I
     title = known.title if known else STATES[State(record.state)]
     details = [
         *([in_words(rejection)] if rejection else []),
-        *(f"marked {mark}" for mark in record.marks),
+        *(MARKS[mark] for mark in record.marks),
     ]
     return Item(
         href=f"/records/{record.number}",
@@ -217,7 +217,7 @@ def item_of(record: Found, now: int, *, rejection: str = "", app: str = "") -> I
         title=title,
         state=State(record.state),
         detail=", ".join(details),
-        differences=[_difference(change) for change in record.changes],
+        differences=_differences(record),
         stream=str(record.feed.stream).removesuffix("s").capitalize(),
         connection=record.feed.connection,
         app=app,
@@ -225,10 +225,16 @@ def item_of(record: Found, now: int, *, rejection: str = "", app: str = "") -> I
     )
 
 
-def _difference(change: Change) -> Difference:
-    old, new = difference(change)
-    known = (change.old, change.new) != (None, None)
-    return Difference(TITLES.get(change.field, change.field), old, new, known)
+def _differences(record: Found) -> list[Difference]:
+    """What differs; what the contact details say of a changed name is not told a second time."""
+    found: dict[tuple[Text, Text], Difference] = {}
+    for change in record.changes:
+        old, new = difference(change)
+        known = (change.old, change.new) != (None, None)
+        title = TITLES.get(change.field, change.field)
+        key = (old, new) if known else (Text(change.field), Text(""))
+        found.setdefault(key, Difference(title, old, new, known))
+    return list(found.values())
 
 
 class Lists:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
 from bridge.admin.charts import Chart, chart
-from bridge.admin.words import KINDS, MARKED
+from bridge.admin.words import KINDS, MARKED, MARKS
 from bridge.ledger.sweeps import COUNTS
 from bridge.records import Job
 from bridge.status.figures import Figures
@@ -28,16 +27,6 @@ __all__ = ["Badge", "Connection", "Decision", "Note", "Row", "RunRow", "Tone", "
 
 TOKEN_SOON: Final = 24 * 3_600_000
 """Milliseconds before its end from which a token that is not renewed is worth a warning."""
-
-MARKS_TOLD: Final = MappingProxyType(
-    {
-        "gone": "no longer in Salestrekker",
-        "filtered": "not wanted any more by the configuration",
-        "remapped": "made by an older map",
-        "dismissed": "left as in Trakor by a person",
-    }
-)
-"""What is told of records with a mark, after "is" or "are"."""
 
 LATE: Final = 900.0
 """Seconds that a record waits to be sent from which that is told."""
@@ -307,8 +296,8 @@ def _row(connection: str, name: str, stream: StreamStatus, now: int) -> Row:
 
 def _marks(status: ConnectionStatus) -> str:
     """How many of all these are marked, in a sentence; empty where none is."""
-    found = {mark: sum(stream.marks[mark] for stream in status.streams.values()) for mark in MARKS_TOLD}
-    parts = [f"{number:,} {_are(number)} {MARKS_TOLD[mark]}" for mark, number in found.items() if number]
+    found = {mark: sum(stream.marks[mark] for stream in status.streams.values()) for mark in MARKS}
+    parts = [f"{number:,} {_are(number)} {MARKS[mark]}" for mark, number in found.items() if number]
     if not parts:
         return ""
     listed = " and ".join([", ".join(parts[:-1]), parts[-1]] if parts[:-1] else parts)

@@ -17,7 +17,7 @@ from bridge.status.fields import TITLES
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["KINDS", "LABELS", "MARKED", "STATES", "Kind", "in_words"]
+__all__ = ["KINDS", "LABELS", "MARKED", "MARKS", "STATES", "Kind", "in_words"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +159,16 @@ MARKED: Final[Mapping[str, Kind]] = MappingProxyType(
     }
 )
 """What does not wait for a person, and can be looked at: records by their mark."""
+
+MARKS: Final = MappingProxyType(
+    {
+        "gone": "no longer in Salestrekker",
+        "filtered": "not wanted any more by the configuration",
+        "remapped": "made by an older map",
+        "dismissed": "left as in Trakor by a person",
+    }
+)
+"""What is told of a record with a mark, after "is" or "are"."""
 
 STATES: Final = MappingProxyType(
     {

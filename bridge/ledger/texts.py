@@ -114,15 +114,15 @@ def changes_of(
         content: What Trakor has of it, field -> text, as far as that is kept.
 
     Returns:
-        The fields that differ by the ledger's hashes, and every difference that is worth showing. That is
-        more where another map made it, or where the fields cannot be compared: there the texts are.
+        The fields that differ by the ledger's hashes, and every difference that is worth showing, the name
+        first. That is more where another map made it, or where only texts can be compared.
     """
     if row.seen is None and not row.remapped and row.reason != Reason.RENAMED:
         return (), ()
     known = row_of(row)
     fields = known.differing if known.answered else ()
-    now = says(stored, known)
-    return fields, tuple(_changes(known, fields, content, now))
+    found = _changes(known, fields, content, says(stored, known))
+    return fields, tuple(sorted(found, key=lambda change: change.field != "name"))
 
 
 def _changes(

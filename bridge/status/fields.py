@@ -160,15 +160,14 @@ def _of_trakor(record: Found, standing: Standing, name: str, *, differs: bool) -
 def difference(change: Change) -> tuple[Text, Text]:
     """What Trakor has of a field and what it says now, short enough for a list.
 
-    Of contact details only the parts that differ are told.
+    Of contact details only the parts that differ are told, if either side has such parts.
     """
     old, new = change.old, change.new
-    if change.field == "contact_info" and old is not None and new is not None:
+    if change.field == "contact_info" and old and new:
         parts, now = old.split(PARTS), new.split(PARTS)
-        old, new = (
-            PARTS.join(part for part in parts if part not in now),
-            PARTS.join(part for part in now if part not in parts),
-        )
+        less = PARTS.join(part for part in parts if part not in now)
+        more = PARTS.join(part for part in now if part not in parts)
+        old, new = (less, more) if less and more else (old, new)
     return _short(old), _short(new)
 
 
