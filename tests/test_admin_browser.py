@@ -307,7 +307,7 @@ async def test_the_pictures_of_the_pages_show_what_there_is(
     shown = {
         "overview": ("/", "What needs a decision", 1225),
         "list": ("/records", "Changed since it was sent", 840),
-        "record": ("", "Read at this moment", 880),
+        "record": ("", "read at this moment", 1000),
     }
     assert {path.stem for path in PICTURES.glob("*")} == {*shown}
     for name, (path, words, height) in shown.items():

@@ -197,17 +197,11 @@ def moment_of(text: str | None) -> int:
 
 def _moment(text: str, now: int) -> int | None:
     """The time that a duration leads back to, else the one that is written; None for neither."""
-    from pydantic_core import PydanticCustomError  # noqa: PLC0415 - see the package
+    from bridge.settings.values import seconds_of  # noqa: PLC0415 - see the package
 
-    from bridge.settings.values import parse_duration  # noqa: PLC0415 - see the package
-
-    try:
-        return now - round(parse_duration(text) * 1000)
-    except PydanticCustomError:
-        return _written(text)
-
-
-def _written(text: str) -> int | None:
+    seconds = seconds_of(text)
+    if seconds is not None:
+        return now - round(seconds * 1000)
     try:
         return round(datetime.fromisoformat(text).timestamp() * 1000)
     except (ValueError, OverflowError):
