@@ -143,6 +143,8 @@ def test_a_list_can_begin_at_a_time(desk: Desk, ids: dict[str, str]) -> None:
         ("2d ", ""),
         ("2 d", "neither a duration nor a time"),
         ("9999-01-01", "that time has not come yet"),
+        ("99999d", ""),
+        (f"{'9' * 400}d", "neither a duration nor a time"),
     ],
 )
 def test_what_is_no_time_is_a_usage_error(desk: Desk, text: str, fault: str) -> None:

@@ -200,9 +200,9 @@ def _moment(text: str, now: int) -> int | None:
     from bridge.settings.values import seconds_of  # noqa: PLC0415 - see the package
 
     seconds = seconds_of(text)
-    if seconds is not None:
-        return now - round(seconds * 1000)
     try:
+        if seconds is not None:
+            return now - round(seconds * 1000)
         return round(datetime.fromisoformat(text).timestamp() * 1000)
     except (ValueError, OverflowError):
         return None
