@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 ID = "5f0e9c1a-8f0c-4c2b-9a57-0a1b2c3d4e5f"
+CUT = "5f0e9c1a-8f0[-0-9a-f]*…"
 LONG = "An uncommonly long name of somebody or something 漢字 " * 4
 
 
@@ -43,7 +44,7 @@ def shown(
     return show
 
 
-@pytest.mark.parametrize(("width", "identity"), [(80, "5f0e9c1a-8f0…"), (100, ID), (132, ID), (200, ID)])
+@pytest.mark.parametrize(("width", "identity"), [(80, CUT), (100, ID), (132, ID), (200, ID)])
 @pytest.mark.parametrize("state", [("held", "renamed"), ("rejected", "refused-by-trakor")])
 def test_the_name_is_kept_and_the_id_is_cut_if_there_is_no_room_for_both(
     shown: Callable[[int, Found], list[str]], width: int, identity: str, state: tuple[str, str]
@@ -51,7 +52,7 @@ def test_the_name_is_kept_and_the_id_is_cut_if_there_is_no_room_for_both(
     lines = shown(width, record(name=LONG, state=state[0], reason=state[1]))
     assert len(lines) <= 3, "headings, the record, and at most a second line of its state"
     assert "An uncommonly long" in lines[1]
-    assert f" {identity} " in f"{lines[1]} "
+    assert re.search(rf"  {identity}( |$)", lines[1])
 
 
 def test_where_there_is_room_on_80_columns_it_says_since_when(
