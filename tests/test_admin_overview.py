@@ -77,12 +77,12 @@ def test_that_all_is_well_is_one_sentence_and_nothing_else() -> None:
         ),
         (
             with_contacts(stream(in_trakor=5, delivered=5, held=1)),
-            "Waits for you",
+            "Needs attention",
             "5 of 6 contacts and all 118 products are in Trakor. 1 needs a decision.",
         ),
         (
             with_contacts(stream(delivered=0, held=100_000)),
-            "Waits for you",
+            "Needs attention",
             "0 of 100,000 contacts and all 118 products are in Trakor. 100,000 need a decision.",
         ),
         (

@@ -55,7 +55,7 @@ def number(page: StatusPage, source_id: str) -> int:
 async def test_the_overview_says_first_what_is_there_and_what_waits(browser: Browser) -> None:
     said = await browser.get("/")
     assert said.status == 200
-    assert "Waits for you" in said.words
+    assert "Needs attention" in said.words
     assert "7 need a decision." in said.words
     assert "Same name" in said.words
     assert "Changed since it was sent" in said.words
@@ -171,7 +171,7 @@ async def test_a_record_is_explained_in_sentences(
 ) -> None:
     said = await browser.get(f"/records/{number(page, left.ids['renamed'])}")
     assert "Jane Smythe" in said.words
-    assert "It has another name in Salestrekker since it was sent." in said.words
+    assert "Its name changed in Salestrekker after it was sent." in said.words
     assert "Held: renamed at the source, and Trakor cannot rename." in said.words
     assert "https://app.salestrekker.example" in said.text
     assert left.ids["renamed"] in said.words
@@ -199,7 +199,9 @@ async def test_what_trakor_has_stands_beside_what_salestrekker_says_now(
     page.says[left.ids["drifted"]] = {"name": "Bruce Wayne", "contact_info": "bruce@example.com"}
     words = (await browser.get(f"/records/{number(page, left.ids['drifted'])}/now")).words
     assert "Name Bruce Wayne Bruce Wayne" in words
-    assert "Contact details Bruce Wayne | bruce@example.org bruce@example.com" in words, "old beside new"
+    assert "Contact details differs Bruce Wayne | bruce@example.org bruce@example.com" in words, (
+        "old beside new"
+    )
 
 
 async def test_a_record_that_cannot_be_read_now_says_why(

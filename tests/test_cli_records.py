@@ -10,17 +10,19 @@ import pty
 import re
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import orjson
 import pytest
 
 from books import kept
+from bridge.cli import listing as listing_of_records
 from bridge.cli.plain import cell, plain
 from bridge.ledger.engine import reading, writing
 from bridge.ledger.opening import take_over
 from bridge.ledger.reading import Wanted, find
-from bridge.ledger.schema import feeds, history, records
+from bridge.ledger.schema import contents, feeds, history, records
 from bridge.sandbox import Fault, Options
 from desk import FORMULA, Desk, Organisation, configured, organisation, run_backfill
 
@@ -87,6 +89,12 @@ def test_the_list_is_a_table_of_what_is_known(desk: Desk, ids: dict[str, str]) -
         (("--name", "Pat Lee (other.pat@example.org)"), {"qualified"}),
         (("--name", "Pat"), set()),
         (("--name", "Old Friend", "--state", "pending"), set()),
+        (("--mark", "gone"), {"gone"}),
+        (("--mark", "gone,filtered", "--state", "skipped"), set()),
+        (("--field", "contact_info"), {"drifted", "renamed"}),
+        (("--field", "name,price"), {"renamed"}),
+        (("--field", "contact_info", "--state", "drifted", "--since", "1h"), {"drifted"}),
+        (("--since", "1h", "--reason", "renamed"), {"renamed"}),
     ],
 )
 def test_a_list_can_be_narrowed(
@@ -102,6 +110,11 @@ def test_a_list_can_be_narrowed(
         (("--reason", "renamd"), "--reason renamd: there is no such reason; did you mean renamed?"),
         (("--stream", "deals"), "--stream deals: there is no such stream\n"),
         (("--state", "held,\x1b[31m"), "--state \\x1b[31m: there is no such state\n"),
+        (("--mark", "remaped"), "--mark remaped: there is no such mark; did you mean remapped?"),
+        (
+            ("--field", "contact-info"),
+            "--field contact-info: there is no such field; did you mean contact_info?",
+        ),
     ],
 )
 def test_an_unknown_word_is_a_usage_error_that_names_those_there_are(
@@ -111,6 +124,80 @@ def test_an_unknown_word_is_a_usage_error_that_names_those_there_are(
     assert ran.status == 2
     assert fault in ran.err
     assert "what to do: there are: " in ran.err
+
+
+def test_a_list_can_begin_at_a_time(desk: Desk, ids: dict[str, str]) -> None:
+    """Without a zone a time is this machine's, as people are shown times; with one it is that zone's."""
+    since = datetime.fromtimestamp(stands(desk, ids["drifted"]).since_at / 1000, UTC)
+    wanted = ("--reason", "mapping", "--state", "drifted")
+    for first, found in ((since, {ids["drifted"]}), (since + timedelta(milliseconds=2), set())):
+        for text in (first.isoformat(), first.astimezone().replace(tzinfo=None).isoformat()):
+            assert listed(desk, "--state", "drifted", "--since", text) == found
+    assert listed(desk, *wanted, "--since", "0s") == set()
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("yesterday", "--since yesterday: neither a duration nor a time"),
+        ("2d ", ""),
+        ("2 d", "neither a duration nor a time"),
+        ("9999-01-01", "that time has not come yet"),
+        ("99999d", ""),
+        (f"{'9' * 400}d", "neither a duration nor a time"),
+    ],
+)
+def test_what_is_no_time_is_a_usage_error(desk: Desk, text: str, fault: str) -> None:
+    ran = desk("records", "list", "--since", text)
+    assert ran.status == (2 if fault else 0)
+    assert fault in ran.err
+
+
+@pytest.mark.parametrize("sort", ["since", "id", "name"])
+def test_a_list_can_be_put_in_order(desk: Desk, sort: str) -> None:
+    document = desk("records", "list", "--json", "--sort", sort).json["records"]
+    values = [record[sort] for record in document]
+    assert len(values) == 16
+    if sort == "name":
+        assert values[-1] is None, "what has no name stands at the end"
+        values = [value.casefold() for value in values if value]
+    assert values == sorted(values, reverse=sort == "since")
+    least = desk("records", "list", "--json", "--sort", sort, "--limit", "3").json["records"]
+    assert least == document[:3], "the first ones of all, not some that are in order"
+
+
+def test_too_many_to_be_put_in_order_by_name_are_refused(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listing_of_records, "MOST_SORTED", 15)
+    ran = desk("records", "list", "--sort", "name")
+    assert (ran.status, ran.out) == (2, "")
+    assert "more than 15 records match: too many to put them in order by name" in ran.err
+    assert desk("records", "list", "--sort", "name", "--stream", "products").status == 0
+
+
+def test_csv_has_what_trakor_has_beside_what_is_now(desk: Desk, ids: dict[str, str]) -> None:
+    rows = {row["id"]: row for row in csv.DictReader(io.StringIO(desk("records", "list", "--csv").out))}
+    drifted, renamed = rows[ids["drifted"]], rows[ids["renamed"]]
+    assert drifted["old_contact_info"].endswith("bruce@example.org")
+    assert drifted["new_contact_info"].endswith("bruce@example.com")
+    assert (drifted["old_price"], drifted["new_price"]) == ("", "")
+    assert (renamed["trakor_name"], renamed["name"]) == ("Jane Smith", "Jane Smythe")
+    assert rows[ids["delivered"]]["old_contact_info"] == ""
+
+
+def test_csv_says_what_is_not_known(desk: Desk) -> None:
+    """What Trakor has is not kept any more: empty would mean that it has nothing."""
+    with writing(desk.folder / "ledger.db", kept(desk.folder / "ledger.db")) as connection:
+        connection.execute(contents.delete())
+    (row,) = csv.DictReader(io.StringIO(desk("records", "list", "--csv", "--state", "drifted").out))
+    assert row["old_contact_info"] == "(unknown)"
+    assert row["new_contact_info"].endswith("bruce@example.com")
+
+
+def test_an_id_that_was_cut_in_a_table_is_understood(desk: Desk, ids: dict[str, str]) -> None:
+    cut = f"{ids['drifted'][:12]}…"
+    assert desk("records", "show", cut, "--json").json["id"] == ids["drifted"]
+    ran = desk("records", "show", "…")
+    assert (ran.status, ran.out) == (1, ""), "an id of which nothing is left is none"
 
 
 def test_the_json_list_is_as_the_interface_says(desk: Desk, ids: dict[str, str]) -> None:
@@ -214,7 +301,7 @@ def test_a_story_has_state_meaning_choices_and_history(desk: Desk, ids: dict[str
     assert ran.status == 0
     assert ran.out.startswith(f"Contact {ids['renamed']} · Jane Smythe\n")
     assert "held: renamed" in ran.out
-    assert "there it still has the old one." in ran.out
+    assert "there it still has the old name." in ran.out
     assert f"  trakor-bridge records accept {ids['renamed']}\n" in ran.out
     happened = ran.out.partition("What happened\n")[2].splitlines()
     told = [re.sub(r"^\S+ \S+ \S+ +", "", line).rstrip() for line in happened]
@@ -356,7 +443,7 @@ def test_a_dropped_record_can_be_taken_back(desk: Desk, ids: dict[str, str]) -> 
     assert desk("records", "drop", ids["refused"]).out == f"Contact {ids['refused']} will not be sent.\n"
     assert stands(desk, ids["refused"]).state == "dropped"
     ran = desk("records", "retry", ids["refused"])
-    assert ran.out == f"Contact {ids['refused']} is decided anew when the next backfill reads it.\n"
+    assert ran.out == f"Contact {ids['refused']} is decided on again when the next backfill reads it.\n"
     assert stands(desk, ids["refused"]).retry
 
 

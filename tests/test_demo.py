@@ -281,6 +281,12 @@ def test_the_last_backfill_finds_what_the_daemon_has_done_and_nothing_to_do(show
 
 
 @pytest.mark.acceptance
+def test_a_name_that_is_told_is_never_empty(shown: Shown) -> None:
+    assert "create it in Trakor as “" in " ".join(shown.text.split())
+    assert not re.search(r"“\s*”", shown.text)
+
+
+@pytest.mark.acceptance
 def test_the_loop_is_compared_by_the_same_requests(shown: Shown) -> None:
     found = re.search(r"([\d,]+) requests, where the bridge sent ([\d,]+)", shown.chapter("And without"))
     assert found is not None

@@ -292,9 +292,7 @@ def commands(one: Found, standing: Standing = ALONE, options: str = "") -> list[
 def words_of_the_history() -> set[str]:
     """Every word that the code can write into the history, read off its source."""
     sources = [file.read_text() for file in (Path(bridge.__file__).parent).rglob("*.py")]
-    written = re.compile(
-        r'\bevent ?= ?([^\n]+)|_tell\([^"()]*("[a-z-]+")|\.line\([^"()]*, ("[a-z-]+")|"event": ("[a-z-]+")'
-    )
+    written = re.compile(r'\bevent ?= ?([^\n]+)|(?:\.line|_tell)\([^"()]*, ("[a-z-]+")|"event": ("[a-z-]+")')
     found = {
         word
         for source in sources
@@ -375,7 +373,7 @@ def test_what_else_is_to_be_said_of_a_record() -> None:
         "It was tried 2 times, and Trakor's answer never came.",
         "The next try is due in 1 minute.",
         "`where` in [contacts] of the configuration now says no to it.",
-        "It is decided anew when it is next read, since a person asked for that.",
+        "It is checked again when it is next read, since a person asked for that.",
         "Its record in Trakor also stands for c2, c3.",
     ]
 

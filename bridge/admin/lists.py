@@ -10,12 +10,13 @@ from urllib.parse import urlencode
 from aiohttp import web
 
 from bridge.admin.overview import When
-from bridge.admin.words import FIELDS, KINDS, LABELS, STATES, in_words
+from bridge.admin.words import KINDS, LABELS, MARKED, MARKS, STATES, in_words
 from bridge.ledger.engine import reading
 from bridge.ledger.persons import Verb
 from bridge.ledger.reading import feeds_of, states
 from bridge.ledger.waiting_lists import Kind, page_of, rejections_of
 from bridge.records import State, Stream
+from bridge.status.fields import TITLES, Text, difference
 from bridge.status.snapshot import DECISIONS
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from bridge.admin.desk import Desk
     from bridge.admin.rendering import Templates
+    from bridge.admin.words import Kind as Words
     from bridge.ledger.engine import Ledger
     from bridge.ledger.reading import Found, Reader
     from bridge.ledger.rows import Feed
@@ -36,6 +38,9 @@ MOST: Final = 50
 MOST_DIGITS: Final = 18
 """Of a number that the ledger can have."""
 
+_SENT: Final = frozenset({State.DELIVERED, State.DRIFTED})
+"""The states in which a mark can be decided on."""
+
 
 @dataclass(frozen=True, slots=True)
 class Filter:
@@ -45,6 +50,7 @@ class Filter:
     stream: str = ""
     state: str = ""
     reason: str = ""
+    mark: str = ""
 
     @classmethod
     def of(cls, query: Mapping[str, str]) -> Filter:
@@ -53,8 +59,12 @@ class Filter:
         Raises:
             HTTPNotFound: Nothing that waits can be in such a state, or wait for such a reason.
         """
-        wanted = cls(**{name: query.get(name, "") for name in ("connection", "stream", "state", "reason")})
-        known = [(state, reason) for state, reason in KINDS if wanted.covers(state, reason)]
+        said = ("connection", "stream", "state", "reason", "mark")
+        wanted = cls(**{name: query.get(name, "") for name in said})
+        if wanted.mark:
+            known = wanted.mark in MARKED and not (wanted.state or wanted.reason)
+        else:
+            known = any(wanted.covers(state, reason) for state, reason in KINDS)
         if not known or wanted.stream not in {"", *Stream}:
             raise web.HTTPNotFound(text="There is no such list.")
         return wanted
@@ -71,6 +81,7 @@ class Filter:
         """What it says, for an address or a form."""
         every = {
             "connection": self.connection, "stream": self.stream, "state": self.state, "reason": self.reason,
+            "mark": self.mark,
         }  # fmt: skip
         return {name: value for name, value in every.items() if value}
 
@@ -82,17 +93,38 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """How many records of a kind wait."""
+    """How many records of a kind wait, or have a mark."""
 
     feed: Feed
     state: State
     reason: str
     number: int
+    mark: str = ""
 
     @property
     def kind(self) -> Kind:
         """As the ledger is asked for it."""
-        return Kind(self.feed.number, self.state, self.reason)
+        return Kind(self.feed.number, self.state, self.reason, self.mark)
+
+    @property
+    def words(self) -> Words:
+        """What it is called, and what can be decided about it."""
+        return MARKED[self.mark] if self.mark else KINDS[self.state, self.reason]
+
+    @property
+    def effects(self) -> Mapping[Verb, str]:
+        """What each possible decision does; a mark is decided on only where nothing else is open."""
+        return self.words.effects if not self.mark or self.state in _SENT else {}
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One field that differs: what Trakor has, and what the record says now, where either is known."""
+
+    title: str
+    old: Text
+    new: Text
+    known: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +137,7 @@ class Item:
     title: str
     state: State
     detail: str
+    differences: list[Difference]
     stream: str
     connection: str
     app: str
@@ -113,11 +146,16 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """All that a list is made of: what waits, the page's records, and why which of them was rejected."""
+    """All that a list is made of: what waits or is marked, the page's records, and why some were rejected."""
 
     waiting: list[Waiting]
+    marked: Mapping[str, list[Waiting]]
     page: Page
     rejections: Mapping[int, str]
+
+    def of(self, wanted: Filter) -> list[Waiting]:
+        """All that a filter chooses from."""
+        return self.marked[wanted.mark] if wanted.mark else self.waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,17 +168,19 @@ class Choice:
     chosen: bool
 
 
-def waiting_of(connection: Reader) -> list[Waiting]:
-    """All kinds of records that wait, in the order of ``KINDS``."""
+def waiting_of(connection: Reader, mark: str = "") -> list[Waiting]:
+    """All kinds of records that wait, in the order of ``KINDS``; or all that have a mark."""
     known = {feed.number: feed for feed in feeds_of(connection)}
     counted: dict[tuple[int, State, str], int] = {}
     for number, kinds in states(connection).items():
-        for (state, reason, _), many in kinds.items():
-            if state in DECISIONS:
+        for (state, reason, marks), many in kinds.items():
+            if mark in marks if mark else state in DECISIONS:
                 kind = (number, State(state), reason)
                 counted[kind] = counted.get(kind, 0) + many
     order = {kind: place for place, kind in enumerate(KINDS)}
-    found = [Waiting(known[feed], state, reason, many) for (feed, state, reason), many in counted.items()]
+    found = [
+        Waiting(known[feed], state, reason, many, mark) for (feed, state, reason), many in counted.items()
+    ]
     return sorted(found, key=lambda one: (order.get((one.state, one.reason), len(order)), one.feed.number))
 
 
@@ -151,10 +191,7 @@ def wanted_of(waiting: list[Waiting], wanted: Filter) -> list[Waiting]:
 
 def verbs_of(kinds: list[Waiting]) -> dict[Verb, int]:
     """What can be decided about how many of these records."""
-    numbers = {
-        verb: sum(one.number for one in kinds if verb in KINDS[one.state, one.reason].effects)
-        for verb in Verb
-    }
+    numbers = {verb: sum(one.number for one in kinds if verb in one.effects) for verb in Verb}
     return {verb: number for verb, number in numbers.items() if number}
 
 
@@ -171,8 +208,7 @@ def item_of(record: Found, now: int, *, rejection: str = "", app: str = "") -> I
     title = known.title if known else STATES[State(record.state)]
     details = [
         *([in_words(rejection)] if rejection else []),
-        *(FIELDS.get(name, name).lower() for name in record.fields),
-        *(f"marked {mark}" for mark in record.marks),
+        *(MARKS[mark] for mark in record.marks),
     ]
     return Item(
         href=f"/records/{record.number}",
@@ -181,11 +217,24 @@ def item_of(record: Found, now: int, *, rejection: str = "", app: str = "") -> I
         title=title,
         state=State(record.state),
         detail=", ".join(details),
+        differences=_differences(record),
         stream=str(record.feed.stream).removesuffix("s").capitalize(),
         connection=record.feed.connection,
         app=app,
         since=When.of(record.since_at, now),
     )
+
+
+def _differences(record: Found) -> list[Difference]:
+    """What differs; what the contact details say of a changed name is not told a second time."""
+    found: dict[tuple[Text, Text], Difference] = {}
+    for change in record.changes:
+        old, new = difference(change)
+        known = (change.old, change.new) != (None, None)
+        title = TITLES.get(change.field, change.field)
+        key = (old, new) if known else (Text(change.field), Text(""))
+        found.setdefault(key, Difference(title, old, new, known))
+    return list(found.values())
 
 
 class Lists:
@@ -203,7 +252,7 @@ class Lists:
         wanted = Filter.of(request.query)
         after, before = (_number(request.query.get(name, "")) for name in ("after", "before"))
         look = await asyncio.to_thread(_look, self._desk.ledger, wanted, after, before)
-        waiting, page = look.waiting, look.page
+        waiting, page = look.of(wanted), look.page
         mine = wanted_of(waiting, wanted)
         now = self._desk.clock()
         return self._templates.render(
@@ -212,14 +261,15 @@ class Lists:
             here="records",
             total=sum(one.number for one in mine),
             items=[self._item(record, look, now) for record in page.records],
-            kinds=[*_kinds(waiting, wanted)],
+            kinds=[*_kinds(look, wanted)],
+            marked=MARKED[wanted.mark].title.lower() if wanted.mark else "",
             places=[*_places(waiting, wanted)],
             several=len({one.feed.connection for one in waiting}) > 1,
-            why=KINDS[State(wanted.state), wanted.reason].why if _is_one_kind(wanted) else "",
+            why=_why(wanted),
             verbs=[(verb, LABELS[verb], number) for verb, number in verbs_of(mine).items()],
             pairs=wanted.pairs(),
-            earlier=wanted.href(before=page.records[0].number) if page.records and page.earlier else "",
-            later=wanted.href(after=page.records[-1].number) if page.records and page.later else "",
+            previous=wanted.href(before=page.records[0].number) if page.records and page.earlier else "",
+            following=wanted.href(after=page.records[-1].number) if page.records and page.later else "",
         )
 
     def _item(self, record: Found, look: Look, now: int) -> Item:
@@ -230,26 +280,40 @@ class Lists:
 def _look(ledger: Ledger, wanted: Filter, after: int, before: int) -> Look:
     with reading(ledger.path, ledger.keeping) as connection:
         waiting = waiting_of(connection)
-        kinds = [one.kind for one in wanted_of(waiting, wanted)]
+        marked = {mark: waiting_of(connection, mark) for mark in MARKED}
+        every = marked[wanted.mark] if wanted.mark else waiting
+        kinds = [one.kind for one in wanted_of(every, wanted)]
         page = page_of(connection, kinds, after=after, before=before, most=MOST)
         rejected = [record.number for record in page.records if record.state == State.REJECTED]
-        return Look(waiting, page, rejections_of(connection, rejected))
+        return Look(waiting, marked, page, rejections_of(connection, rejected))
 
 
-def _is_one_kind(wanted: Filter) -> bool:
-    return (wanted.state, wanted.reason) in KINDS
+def _why(wanted: Filter) -> str:
+    """What a list of one kind is of."""
+    if wanted.mark:
+        return MARKED[wanted.mark].why
+    known = KINDS.get((State(wanted.state), wanted.reason)) if wanted.state else None
+    return known.why if known else ""
 
 
-def _kinds(waiting: list[Waiting], wanted: Filter) -> Iterator[Choice]:
-    """All that waits, and each kind of it; those of which none waits are not offered."""
-    here = [one for one in waiting if wanted.takes(one.feed)]
-    everything = replace(wanted, state="", reason="")
+def _kinds(look: Look, wanted: Filter) -> Iterator[Choice]:
+    """All that waits, each kind of it, and each mark; those that nothing has are not offered."""
+    here = [one for one in look.waiting if wanted.takes(one.feed)]
+    everything = replace(wanted, state="", reason="", mark="")
     yield Choice("All", everything.href(), sum(one.number for one in here), chosen=wanted == everything)
     for (state, reason), kind in KINDS.items():
-        one_kind = replace(wanted, state=str(state), reason=str(reason))
         number = sum(one.number for one in here if (one.state, one.reason) == (state, reason))
-        if number or one_kind == wanted:
-            yield Choice(kind.title, one_kind.href(), number, chosen=one_kind == wanted)
+        one_kind = replace(everything, state=str(state), reason=str(reason))
+        yield from _offered(Choice(kind.title, one_kind.href(), number, chosen=one_kind == wanted))
+    for mark, kind in MARKED.items():
+        number = sum(one.number for one in look.marked[mark] if wanted.takes(one.feed))
+        of_mark = replace(everything, mark=mark)
+        yield from _offered(Choice(kind.title, of_mark.href(), number, chosen=of_mark == wanted))
+
+
+def _offered(choice: Choice) -> Iterator[Choice]:
+    if choice.number or choice.chosen:
+        yield choice
 
 
 def _places(waiting: list[Waiting], wanted: Filter) -> Iterator[list[Choice]]:
@@ -258,7 +322,7 @@ def _places(waiting: list[Waiting], wanted: Filter) -> Iterator[list[Choice]]:
     streams = sorted({str(one.feed.stream) for one in waiting})
     names = sorted({one.feed.connection for one in waiting})
     if len(streams) > 1 or wanted.stream:
-        of_streams = [("Both lists", ""), *((name.capitalize(), name) for name in streams)]
+        of_streams = [("All types", ""), *((name.capitalize(), name) for name in streams)]
         yield [_place(here, wanted, replace(wanted, stream=name), title) for title, name in of_streams]
     if len(names) > 1 or wanted.connection:
         of_names = [("All connections", ""), *((name, name) for name in names)]

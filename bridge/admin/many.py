@@ -26,7 +26,7 @@ from bridge.admin.entrance import form_text, visit_of
 from bridge.admin.lists import Filter, verbs_of, waiting_of, wanted_of
 from bridge.admin.record import place_of
 from bridge.admin.visits import Order, Said
-from bridge.admin.words import KINDS, LABELS
+from bridge.admin.words import LABELS
 from bridge.errors import LedgerError, UserError
 from bridge.ledger.engine import reading
 from bridge.ledger.persons import AT_ONCE, Verb, decide_each
@@ -57,7 +57,7 @@ MOST_TOLD: Final = 20
 
 DONE: Final = {
     Verb.ACCEPT: "accepted",
-    Verb.DISMISS: "left as they are",
+    Verb.DISMISS: "left as in Trakor",
     Verb.DROP: "dropped",
     Verb.RETRY: "tried again",
 }
@@ -174,7 +174,7 @@ class Many:
         if order is None or not secrets.compare_digest(
             order.token.encode(), (await form_text(request, "order")).encode()
         ):
-            raise web.HTTPConflict(text="That was counted too long ago. Go back to the list and count anew.")
+            raise web.HTTPConflict(text="That was counted too long ago. Go back to the list and count again.")
         if self._task is not None and not self._task.done():
             raise UserError(
                 "another decision on many is still being carried out", advice="wait until it is done"
@@ -195,11 +195,11 @@ class Many:
 
     async def _decide(self, verb: Verb, kind: Kind, some: Sequence[int], by: str) -> Sequence[Decided]:
         """Decide on some records, if they still wait for the same."""
-        reasons = (kind.reason,) if kind.reason else ()
+        reasons, marks = ((word,) if word else () for word in (kind.reason, kind.mark))
         decided = await self._desk.ledger.call(
             decide_each,
             verb,
-            Wanted(numbers=some, states=(kind.state,), reasons=reasons),
+            Wanted(numbers=some, states=(kind.state,), reasons=reasons, marks=marks),
             self._desk.policy_of,
             now=self._desk.clock(),
             by=by,
@@ -239,10 +239,8 @@ class Effect:
 
 
 def _effect(one: Waiting, verb: Verb, number: int) -> Effect:
-    kind = KINDS[one.state, one.reason]
-    return Effect(
-        number, kind.title, str(one.feed.stream).capitalize(), one.feed.connection, kind.effects[verb]
-    )
+    stream = str(one.feed.stream).capitalize()
+    return Effect(number, one.words.title, stream, one.feed.connection, one.effects[verb])
 
 
 def _count(
@@ -250,7 +248,7 @@ def _count(
 ) -> tuple[list[Waiting], list[Waiting], dict[Kind, array[int]]]:
     """The kinds that it can be done to, those that it cannot, and the numbers of the former's records."""
     with reading(desk.ledger.path, desk.ledger.keeping) as connection:
-        every = wanted_of(waiting_of(connection), wanted)
+        every = wanted_of(waiting_of(connection, wanted.mark), wanted)
         kinds = [one for one in every if verb in verbs_of([one])]
         others = [one for one in every if one not in kinds]
         return kinds, others, {one.kind: numbers_of(connection, one.kind) for one in kinds}

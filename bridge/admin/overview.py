@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
 from bridge.admin.charts import Chart, chart
-from bridge.admin.words import KINDS
+from bridge.admin.words import KINDS, MARKED, MARKS
 from bridge.ledger.sweeps import COUNTS
 from bridge.records import Job
 from bridge.status.figures import Figures
@@ -121,6 +121,7 @@ class Connection:
     notes: list[Note]
     rows: list[Row]
     marks: str
+    marked: list[tuple[str, str]]
     decisions: list[Decision]
     flows: list[Note]
     charts: list[Chart]
@@ -160,6 +161,7 @@ def _connection(status: ConnectionStatus, figures: Figures, now: int) -> Connect
         notes=[*_notes(status, now)],
         rows=[_row(status.name, str(name), stream, now) for name, stream in status.streams.items()],
         marks=_marks(status),
+        marked=_marked(status),
         decisions=_decisions(status.name, figures),
         flows=[*_flows(status, now)],
         charts=_charts(figures),
@@ -190,7 +192,7 @@ def _badge(status: ConnectionStatus, *, started: bool) -> Badge:
     if not started:
         return Badge(Tone.IDLE, "Nothing yet")
     if status.total(*DECISIONS):
-        return Badge(Tone.ASK, "Waits for you")
+        return Badge(Tone.ASK, "Needs attention")
     if any(stream.to_send or _under_way(stream) for stream in status.streams.values()):
         return Badge(Tone.BUSY, "Working")
     return Badge(Tone.OK, "All is well")
@@ -294,14 +296,22 @@ def _row(connection: str, name: str, stream: StreamStatus, now: int) -> Row:
 
 def _marks(status: ConnectionStatus) -> str:
     """How many of all these are marked, in a sentence; empty where none is."""
-    gone, filtered = (
-        sum(stream.marks[mark] for stream in status.streams.values()) for mark in ("gone", "filtered")
-    )
-    parts = [
-        *([f"{gone:,} {_are(gone)} no longer in Salestrekker"] if gone else []),
-        *([f"{filtered:,} {_are(filtered)} not wanted any more by the configuration"] if filtered else []),
+    found = {mark: sum(stream.marks[mark] for stream in status.streams.values()) for mark in MARKS}
+    parts = [f"{number:,} {_are(number)} {MARKS[mark]}" for mark, number in found.items() if number]
+    if not parts:
+        return ""
+    listed = " and ".join([", ".join(parts[:-1]), parts[-1]] if parts[:-1] else parts)
+    return f"Of these, {listed}. Nothing is ever deleted in Trakor."
+
+
+def _marked(status: ConnectionStatus) -> list[tuple[str, str]]:
+    """The lists of those that can be looked at by their mark: title, address."""
+    found = {mark for stream in status.streams.values() for mark in MARKED if stream.marks[mark]}
+    return [
+        (kind.title, f"/records?{urlencode({'connection': status.name, 'mark': mark})}")
+        for mark, kind in MARKED.items()
+        if mark in found
     ]
-    return f"Of these, {', and '.join(parts)}. Nothing is ever deleted in Trakor." if parts else ""
 
 
 def _are(number: int) -> str:

@@ -1,4 +1,4 @@
-"""One record: what its state means, what was sent, what Salestrekker says now, what can be done."""
+"""One record: what its state means, what Trakor has, what Salestrekker says now, what can be done."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from aiohttp import web
 from bridge.admin.entrance import form_text, visit_of
 from bridge.admin.overview import Tone, When
 from bridge.admin.visits import Said
-from bridge.admin.words import FIELDS, KINDS, LABELS, STATES, in_words
+from bridge.admin.words import KINDS, LABELS, STATES, in_words
 from bridge.errors import BridgeError, UserError
 from bridge.ledger.engine import reading
 from bridge.ledger.pauses import Direction, pause_of
 from bridge.ledger.persons import Verb, as_it_stands, decide_shown
 from bridge.ledger.reading import Wanted, find, history_of, standing_of
 from bridge.naming import fit
-from bridge.records import Claim, Origin, State, Stream
+from bridge.records import Claim, State
 from bridge.status.explaining import by_itself, event, meaning, ways
+from bridge.status.fields import other_of, sides
 from bridge.status.times import moment
 
 if TYPE_CHECKING:
@@ -34,11 +35,6 @@ if TYPE_CHECKING:
 
 __all__ = ["RecordPage", "done"]
 
-FIELDS_OF: Final = MappingProxyType(
-    {Stream.CONTACTS: ("name", "contact_info"), Stream.PRODUCTS: ("name", "description", "price")}
-)
-"""What is sent of a record."""
-
 TONES: Final = MappingProxyType(
     {
         State.PENDING: Tone.BUSY,
@@ -50,9 +46,18 @@ TONES: Final = MappingProxyType(
 )
 """How things are with a record in a state; in any other one it waits for a person."""
 
+DONE: Final = MappingProxyType(
+    {
+        State.DELIVERED: "counts as delivered",
+        State.MERGED: "shares the record of another one in Trakor",
+        State.DROPPED: "is not sent, and nobody is asked again",
+    }
+)
+"""What is done with a record that a decision brought into a state, after "it"."""
+
 CHANGED: Final = Said(
     "ask",
-    "Nothing was done: it has changed since the page was made. Look at it as it is now, and decide anew.",
+    "Nothing was done: it has changed since the page was made. Look at it as it is now, and decide again.",
 )
 
 LONGEST_NAME: Final = 2_000
@@ -68,16 +73,6 @@ class Look:
     standing: Standing
     history: Sequence[Line]
     reading_paused: Pause | None
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """One field, as it is (to be) sent: its text, or what is known without it."""
-
-    name: str
-    title: str
-    text: str = ""
-    known: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +115,8 @@ class RecordPage:
             tone=TONES.get(State(record.state), Tone.ASK),
             first=first,
             more=more,
+            answered=look.standing.said,
+            other=other_of(record, look.standing),
             since=When.of(record.since_at, now),
             trakor_ids=_trakor_ids(look),
             by_itself=by_itself(record),
@@ -134,7 +131,12 @@ class RecordPage:
         look = await self._look(request)
         said, why = await self._read_now(look)
         return self._templates.render(
-            request, "now.html", fields=_fields(look), said=said, why=why, sent=_sent(look)
+            request,
+            "now.html",
+            compared=sides(look.record, look.standing),
+            other=other_of(look.record, look.standing),
+            said=said,
+            why=why,
         )
 
     async def _read_now(self, look: Look) -> tuple[Mapping[str, str] | None, str]:
@@ -190,16 +192,14 @@ def place_of(request: web.Request) -> str:
 def done(verb: Verb, record: Found) -> str:
     """What is done with a record now that it was decided on, after "it"."""
     if record.retry:
-        return "is decided anew when it is next read"
+        return "is checked again when it is next read"
     if record.state == State.PENDING:
         return f"will be sent as “{record.name}”" if record.name else "will be sent"
-    if record.state == State.DELIVERED:
-        return "counts as delivered"
-    if record.state == State.MERGED:
-        return "shares the record of another one in Trakor"
-    if record.state == State.DROPPED:
-        return "is not sent, and nobody is asked again"
-    return f"was decided anew ({verb}) and still waits"
+    if "dismissed" in record.marks:
+        return "is left as it is in Trakor, and nothing is said until it changes in Salestrekker again"
+    if State(record.state) in DONE:
+        return DONE[State(record.state)]
+    return f"was checked again ({verb}) and still waits"
 
 
 def _said(verb: Verb, decided: Decided) -> Said:
@@ -252,37 +252,3 @@ def _trakor_ids(look: Look) -> list[str]:
     if look.standing.trakor_ids or look.record.state != State.MERGED or claimant is None:
         return [*look.standing.trakor_ids]
     return [claimant.trakor_id] if claimant.trakor_id else []
-
-
-def _fields(look: Look) -> list[Field]:
-    """The fields as Trakor has them, as far as that is known; else as they are to be sent."""
-    names = FIELDS_OF[look.record.feed.stream]
-    standing = look.standing
-    if _in_trakor(look):
-        return [_of_trakor(look, name) for name in names]
-    if standing.draft is not None:
-        said = standing.draft.payload.fields() | {"name": look.record.name or standing.draft.payload.name}
-        return [Field(name, FIELDS[name], said.get(name, "")) for name in names]
-    return [Field(name, FIELDS[name], known="not sent") for name in names]
-
-
-def _of_trakor(look: Look, name: str) -> Field:
-    """One field as Trakor has it; where it is not kept, whether it differs."""
-    sent, record = look.standing.sent, look.record
-    if name in sent:
-        return Field(name, FIELDS[name], sent[name])
-    if sent or record.origin == Origin.EXISTING:
-        return Field(name, FIELDS[name], known="unknown")
-    return Field(name, FIELDS[name], known="something else" if name in record.fields else "the same")
-
-
-def _in_trakor(look: Look) -> bool:
-    """Whether what Trakor has is shown, rather than what is to be sent."""
-    return bool(look.standing.trakor_ids) and look.record.state != State.PENDING
-
-
-def _sent(look: Look) -> str:
-    """The head of the column of what was, or is to be, sent."""
-    if _in_trakor(look):
-        return "In Trakor"
-    return "Sent" if look.standing.draft is None else "To be sent"

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Final
 
 from bridge.ledger.persons import Verb
 from bridge.records import Reason, State
+from bridge.status.fields import TITLES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["FIELDS", "KINDS", "LABELS", "STATES", "Kind", "in_words"]
+__all__ = ["KINDS", "LABELS", "MARKED", "MARKS", "STATES", "Kind", "in_words"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +37,8 @@ class Kind:
 
 _NEVER: Final = "They are never sent, and nobody is asked again."
 _LEFT: Final = "Trakor keeps what it has, and nobody is asked again."
-_DISMISSED: Final = "Trakor keeps what it has. Nothing is said until a record changes in Salestrekker again."
-_NEXT_READ: Final = "Each is decided anew when it is next read from Salestrekker."
+_DISMISSED: Final = "Each is left as it is in Trakor. Nothing is said until it changes in Salestrekker again."
+_NEXT_READ: Final = "Each is checked again when it is next read from Salestrekker."
 
 KINDS: Final[Mapping[tuple[State, str], Kind]] = MappingProxyType(
     {
@@ -48,7 +49,7 @@ KINDS: Final[Mapping[tuple[State, str], Kind]] = MappingProxyType(
             {
                 Verb.ACCEPT: "Each is sent under a name that tells it apart, such as “Jane Smith "
                 "(jane@example.org)”. One that has nothing to tell it apart stays where it is.",
-                Verb.RETRY: "Each is decided anew now: useful once the others were renamed or dropped.",
+                Verb.RETRY: "Each is checked again now: useful once the others were renamed or dropped.",
                 Verb.DROP: _NEVER,
             },
         ),
@@ -57,8 +58,9 @@ KINDS: Final[Mapping[tuple[State, str], Kind]] = MappingProxyType(
             "Another record has the same name. One thing that identifies them is equal and another differs, "
             "as with father and son who share an e-mail address.",
             {
-                Verb.ACCEPT: "Each is one person with the other: both share one record in Trakor.",
-                Verb.RETRY: "Each is decided again now: useful once one of them was corrected.",
+                Verb.ACCEPT: "Each is one person with the other: both share one record in Trakor. If two are "
+                "two persons, open each and give it a name of its own.",
+                Verb.RETRY: "Each is checked again now: useful once one of them was corrected.",
                 Verb.DROP: _NEVER,
             },
         ),
@@ -101,9 +103,9 @@ KINDS: Final[Mapping[tuple[State, str], Kind]] = MappingProxyType(
             },
         ),
         (State.REJECTED, Reason.MAPPING): Kind(
-            "Not usable as it is",
-            "Something in it makes no sense to Trakor, such as a price below zero. It is looked at again "
-            "whenever it is read: correct it in Salestrekker.",
+            "Can't be sent: fix in Salestrekker",
+            "Something in it is not accepted by Trakor, such as a price below zero. Correct it in "
+            "Salestrekker: it is checked again whenever it is read.",
             {Verb.RETRY: _NEXT_READ, Verb.DROP: _NEVER},
         ),
         (State.REJECTED, Reason.REFUSED): Kind(
@@ -120,8 +122,8 @@ KINDS: Final[Mapping[tuple[State, str], Kind]] = MappingProxyType(
         ),
         (State.REJECTED, Reason.DAMAGED): Kind(
             "Damaged in the ledger",
-            "What was stored of it cannot be read any more. It is decided again when it is next read from "
-            "Salestrekker.",
+            "What the bridge had stored of it cannot be read any more. It is checked again when it is next "
+            "read from Salestrekker.",
             {Verb.RETRY: _NEXT_READ, Verb.DROP: _NEVER},
         ),
         (State.DRIFTED, ""): Kind(
@@ -137,6 +139,36 @@ KINDS: Final[Mapping[tuple[State, str], Kind]] = MappingProxyType(
     }
 )
 """All that waits for a person, in the order in which a page lists it."""
+
+MARKED: Final[Mapping[str, Kind]] = MappingProxyType(
+    {
+        "remapped": Kind(
+            "Made by an older map",
+            "The map was changed and now gives something else. Trakor has what the older map made.",
+            {
+                Verb.ACCEPT: "Each counts as corrected in Trakor by hand. Nothing is sent.",
+                Verb.DISMISS: _DISMISSED,
+            },
+        ),
+        "dismissed": Kind(
+            "Left as in Trakor",
+            "They differ from Trakor, and a person left them so. Nothing is said until they change in "
+            "Salestrekker again.",
+            {},
+        ),
+    }
+)
+"""What does not wait for a person, and can be looked at: records by their mark."""
+
+MARKS: Final = MappingProxyType(
+    {
+        "gone": "no longer in Salestrekker",
+        "filtered": "not wanted any more by the configuration",
+        "remapped": "made by an older map",
+        "dismissed": "left as in Trakor by a person",
+    }
+)
+"""What is told of a record with a mark, after "is" or "are"."""
 
 STATES: Final = MappingProxyType(
     {
@@ -162,19 +194,7 @@ LABELS: Final = MappingProxyType(
 )
 """What the buttons say."""
 
-FIELDS: Final = MappingProxyType(
-    {
-        "name": "Name",
-        "contact_info": "Contact details",
-        "description": "Description",
-        "price": "Price",
-        "qualifier": "Told apart by",
-        "rules": "What the changed query reads",
-    }
-)
-"""The titles of what is sent."""
-
 
 def in_words(sentence: str) -> str:
     """A sentence with the names of fields as a reader says them, who has never seen a map."""
-    return sentence.replace("contact_info", FIELDS["contact_info"].lower())
+    return sentence.replace("contact_info", TITLES["contact_info"].lower())

@@ -51,8 +51,19 @@ NEXT: Final = {
 }
 """What happens next to one record in a state, and to several."""
 
-ACCEPTABLE: Final = {State.HELD, State.DRIFTED}
-"""The states in which a record waits for being accepted."""
+OF_STATES: Final = {
+    Verb.ACCEPT: (
+        {State.HELD, State.DRIFTED},
+        "accepted",
+        "held and drifted ones can; `records retry` decides on a rejected one again",
+    ),
+    Verb.DISMISS: (
+        {State.HELD, State.DRIFTED},
+        "dismissed",
+        "drifted ones can, and those held for what Trakor has; `records drop` ends what was never sent",
+    ),
+}
+"""The states whose records wait for a decision, how it is called there, and what can be done instead."""
 
 EACH: Final = "each"
 """Stands for the record where one reason is told of many."""
@@ -63,7 +74,12 @@ NAMED: Final = 5
 AT_ONCE_BY_DAEMON: Final = "at once, by the running daemon"
 """When a daemon works on the ledger there is no next backfill to wait for."""
 
-AT_NEXT_READ: Final = "decided anew when the next backfill reads"
+LEFT: Final = (
+    "is left as it is in Trakor; nothing is said until it changes in Salestrekker again",
+    "are left as they are in Trakor; nothing is said until they change in Salestrekker again",
+)
+
+AT_NEXT_READ: Final = "decided on again when the next backfill reads"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,27 +135,38 @@ def decide(session: Session, order: Order) -> int:
 def _chosen(session: Session, path: Path, order: Order) -> Wanted | None:
     """The records that are meant, by number; None where nobody wants it after all."""
     selection = order.selection
-    single = bool(selection.identity or selection.name)
-    if single and (selection.states or selection.reasons):
-        raise UserError("one record or many?", advice="give an id or --name, or else --state and --reason")
-    if not single and not (selection.states or selection.reasons):
-        raise UserError(
-            "which records?",
-            advice='give an id or --name "exact name"; for many --state or --reason, and --yes',
-        )
-    if order.verb is Verb.ACCEPT and selection.states and not {*selection.states} & ACCEPTABLE:
-        raise UserError(
-            f"{' and '.join(selection.states)} records cannot be accepted",
-            advice="held and drifted ones can; `records retry` decides a rejected one anew",
-        )
-    if order.given_name and not single:
-        raise UserError("--as gives a name to one record", advice="give its id")
+    _require_sense(order)
     with reading(path, session.keeping) as connection:
-        if single:
+        if selection.single:
             return Wanted(numbers=[the_one(session, connection, selection).number])
         wanted = selection.wanted(connection, None)
         chosen = replace(wanted, numbers=numbers(connection, wanted))
     return chosen if not chosen.numbers or _agreed(order, len(chosen.numbers)) else None
+
+
+def _require_sense(order: Order) -> None:
+    """Refuse an order that does not say which records are meant, or says what cannot be done.
+
+    Raises:
+        UserError: It is so.
+    """
+    selection = order.selection
+    if selection.single and (selection.narrowed or selection.since):
+        raise UserError(
+            "one record or many?",
+            advice="give an id or --name; or --state, --reason, --mark, --field and --since for many",
+        )
+    if not selection.single and not selection.narrowed:
+        raise UserError(
+            "which records?",
+            advice='give an id or --name "exact name"; for many --state, --reason, --mark or --field, and '
+            "--yes",
+        )
+    possible, called, advice = OF_STATES.get(order.verb, ({*State}, "", ""))
+    if selection.states and not {*selection.states} & possible and "remapped" not in selection.marks:
+        raise UserError(f"{' and '.join(selection.states)} records cannot be {called}", advice=advice)
+    if order.given_name and not selection.single:
+        raise UserError("--as gives a name to one record", advice="give its id")
 
 
 def _agreed(order: Order, number: int) -> bool:
@@ -255,6 +282,8 @@ def _what_next(record: Found) -> tuple[str, str]:
     """What happens next to a record, said of one and said of several."""
     if record.retry:
         return f"is {AT_NEXT_READ} it", f"are {AT_NEXT_READ} them"
+    if "dismissed" in record.marks:
+        return LEFT
     if State(record.state) in NEXT:
         return NEXT[State(record.state)]
     now = ": ".join(part for part in (record.state, record.reason) if part)

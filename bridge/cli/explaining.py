@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rich.table import Table
 from rich.text import Text
@@ -13,6 +13,7 @@ from bridge.cli.listing import state_of
 from bridge.cli.plain import plain
 from bridge.cli.render import console
 from bridge.status import age, choices, event, meaning, moment
+from bridge.status.fields import other_of, sides
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,8 +21,12 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from bridge.ledger.reading import Found, Line, Standing
+    from bridge.status.fields import Text as Value
 
 __all__ = ["say", "show_record"]
+
+NO_TERMINAL_WIDTH: Final = 160
+"""Columns of a table that goes into a file or a pipe."""
 
 
 def say(out: Console, sentence: str, *, style: str = "", hanging: int = 0) -> None:
@@ -37,7 +42,7 @@ def say(out: Console, sentence: str, *, style: str = "", hanging: int = 0) -> No
 
 
 def show_record(record: Found, standing: Standing, history: Sequence[Line], options: str) -> None:
-    """Show a record: what it is, what that means, what can be done, what happened.
+    """Show a record: what it is, what that means, what differs, what can be done, what happened.
 
     Args:
         record: The record.
@@ -47,11 +52,18 @@ def show_record(record: Found, standing: Standing, history: Sequence[Line], opti
     """
     now = time.time_ns() // 1_000_000
     out = console()
+    if not out.is_terminal:
+        out.width = NO_TERMINAL_WIDTH
     say(out, _title(record), style="bold", hanging=4)
     out.print(_facts(record, standing, now))
     out.print()
     for sentence in meaning(record, standing, now):
         say(out, sentence)
+    if standing.said:
+        say(out, f"Trakor answered: “{standing.said}”")
+    if compared := _compared(record, standing):
+        out.print()
+        out.print(compared)
     possible = choices(record, standing, options)
     if possible:
         out.print("\n[bold]What you can do[/bold]")
@@ -81,12 +93,47 @@ def _pairs(record: Found, standing: Standing, now: int) -> Iterator[tuple[str, T
     yield "since", Text(f"{moment(record.since_at)} ({age(record.since_at, now)})")
     yield "connection", Text(record.feed.connection)
     if standing.trakor_ids:
-        yield (
-            "in Trakor",
-            Text(plain(", ".join(standing.trakor_ids) + (f" ({record.sku})" if record.sku else ""))),
-        )
+        named = f"“{plain(record.trakor_name)}” " if record.trakor_name else ""
+        ids = ", ".join(standing.trakor_ids) + (f" ({record.sku})" if record.sku else "")
+        yield "in Trakor", Text(f"{named}{plain(ids)}")
     elif standing.claimant and standing.claimant.trakor_id and record.state == "merged":
         yield "in Trakor", Text(f"{plain(standing.claimant.trakor_id)}, shared")
+    if other := other_of(record, standing):
+        named = f"“{plain(other.name)}” " if other.name else ""
+        yield "the other one", Text(f"{named}{plain(other.id)}, ").append_text(state_of(other))
+
+
+def _compared(record: Found, standing: Standing) -> Table | None:
+    """The record field by field; None where nothing of it is known."""
+    compared = sides(record, standing)
+    heads = [
+        *(["in Trakor"] if compared.has_trakor else []),
+        *([compared.now_head[0].lower() + compared.now_head[1:]] if compared.has_now else []),
+        *(["the other one"] if compared.has_other else []),
+    ]
+    if record.forgotten or not heads:
+        return None
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="grey50")
+    table.add_column("", style="grey50", no_wrap=True)
+    for head in heads:
+        table.add_column(head.replace("salestrekker", "Salestrekker"), overflow="fold")
+    for field in compared.fields:
+        cells = [
+            *([_cell(field.trakor)] if compared.has_trakor else []),
+            *([_cell(field.now, changed=field.differs)] if compared.has_now else []),
+            *([_cell(field.other)] if compared.has_other else []),
+        ]
+        table.add_row(field.title, *cells)
+    return table
+
+
+def _cell(value: Value | None, *, changed: bool = False) -> Text:
+    """A text as it is; a word about it, such as `unknown`, in brackets."""
+    if value is None:
+        return Text("")
+    if not value.known:
+        return Text(f"({value.text})", style="grey50")
+    return Text(plain(value.text), style="bold" if changed else "")
 
 
 def _story(history: Sequence[Line]) -> Table:

@@ -13,14 +13,16 @@ from rich.text import Text
 
 from bridge.cli.plain import cell, plain
 from bridge.cli.render import COLOURS, console
+from bridge.errors import UserError
+from bridge.ledger.reading import Sort, listing
 from bridge.status import iso, short_age
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from bridge.ledger.reading import Found
+    from bridge.ledger.reading import Found, Reader, Wanted
 
-__all__ = ["JsonList", "as_json", "show_table", "state_of", "write_csv", "write_json"]
+__all__ = ["JsonList", "as_json", "listed", "show_table", "state_of", "write_csv", "write_json"]
 
 COLUMNS: Final = (
     "connection", "stream", "id", "state", "reason", "marks", "origin", "trakor_id", "sku", "fields", "since",
@@ -28,13 +30,33 @@ COLUMNS: Final = (
 )  # fmt: skip
 """What is told of each record, in CSV in this order."""
 
+OLD_AND_NEW: Final = ("contact_info", "description", "price", "qualifier")
+"""The fields of which CSV has the value in Trakor and the value now; the name has columns of its own."""
+
+MORE_COLUMNS: Final = ("trakor_name", *(f"{age}_{name}" for name in OLD_AND_NEW for age in ("old", "new")))
+"""What follows in CSV alone."""
+
+NOT_KNOWN: Final = "(unknown)"
+"""Stands in CSV for the value of a field that differs and is not kept."""
+
+BY_NAME: Final = "name"
+"""The order that the database cannot give."""
+
+MOST_SORTED: Final = 10_000
+"""So many records at most are put in order by name: names are sealed, so each has to be opened first."""
+
 SPACE: Final = 2
 """Columns of a terminal that are left free behind each of a table."""
 
 WIDEST: Final = {"state": 30, "name": 60}
-"""What is longer is folded, and a name is cut."""
+"""What is longer is folded, or cut."""
 
-TIGHTENED: Final = (("id", 36), ("state", 18), ("name", 20), ("since", 0), ("name", 10), ("id", 12))
+CUT: Final = frozenset({"name", "id"})
+"""The columns that are cut; an id that is cut can be given to a command as it stands there, with its `…`."""
+
+TIGHTENED: Final = (
+    ("id", 36), ("state", 18), ("name", 20), ("id", 13), ("since", 0), ("name", 10), ("id", 9),
+)  # fmt: skip
 """Where a table is wider than its place: what gives way, down to how many columns, one after the other."""
 
 NO_TERMINAL_WIDTH: Final = 160
@@ -86,13 +108,46 @@ def write_json(records: Iterable[Found], total: int) -> None:
     document.end(total=total)
 
 
+def listed(connection: Reader, wanted: Wanted, sort: str | None, limit: int | None) -> Iterator[Found]:
+    """The records that match, in an order.
+
+    Args:
+        connection: Of the ledger.
+        wanted: Which.
+        sort: ``since``, ``id`` or ``name``; None: those known longest first.
+        limit: How many at most; None: all.
+
+    Raises:
+        UserError: Too many match to put them in order by name.
+    """
+    if sort != BY_NAME:
+        return listing(connection, wanted, limit, sort=None if sort is None else Sort(sort))
+    found = list(listing(connection, wanted, MOST_SORTED + 1))
+    if len(found) > MOST_SORTED:
+        raise UserError(
+            f"more than {MOST_SORTED:,} records match: too many to put them in order by name",
+            advice="narrow the list by --state or --since, or sort the CSV in a spreadsheet",
+        )
+    found.sort(key=lambda record: (not record.name, record.name.casefold(), record.number))
+    return iter(found[:limit])
+
+
 def write_csv(records: Iterable[Found]) -> None:
     """Write CSV as RFC 4180 has it, record by record; nothing in it is a formula to a spreadsheet."""
     out = csv.writer(sys.stdout)
-    out.writerow(COLUMNS)
+    out.writerow((*COLUMNS, *MORE_COLUMNS))
     for record in records:
-        out.writerow([cell(_text(value)) for value in as_json(record).values()])
+        values = [_text(value) for value in as_json(record).values()]
+        out.writerow([cell(value) for value in (*values, record.trakor_name, *_old_and_new(record))])
     sys.stdout.flush()
+
+
+def _old_and_new(record: Found) -> Iterator[str]:
+    """Of each field the value in Trakor and the value now; both are empty if they do not differ."""
+    changes = {change.field: change for change in record.changes}
+    for name in OLD_AND_NEW:
+        pair = changes[name][1:] if name in changes else ("", "")
+        yield from (NOT_KNOWN if value is None else value for value in pair)
 
 
 def _text(value: str | list[str] | None) -> str:
@@ -110,7 +165,7 @@ def state_of(record: Found) -> Text:
 
 
 def show_table(records: Sequence[Found], *, error: bool = False) -> None:
-    """Show records on standard output, or on standard error."""
+    """Show records on standard output; or on standard error, with ids that are never cut."""
     out = console(error=error)
     if not out.is_terminal:
         out.width = NO_TERMINAL_WIDTH
@@ -118,7 +173,7 @@ def show_table(records: Sequence[Found], *, error: bool = False) -> None:
     widths = _widths(columns, out.width)
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, SPACE, 0, 0))
     for heading, wide in widths.items():
-        cut = heading == "name"
+        cut = heading in CUT and not (error and heading == "id")
         table.add_column(heading, width=wide, no_wrap=cut, overflow="ellipsis" if cut else "fold")
     for cells in zip(*(columns[heading] for heading in widths), strict=True):
         table.add_row(*cells)

@@ -1,19 +1,25 @@
-"""`trakor-bridge records list|show|accept|retry|drop|forget`."""
+"""`trakor-bridge records list|show|accept|dismiss|retry|drop|forget`."""
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
 from bridge.cli.selecting import (
+    FIELDS,
+    FieldOption,
+    MarkOption,
     NameOption,
     ReasonOption,
     Selection,
+    SinceOption,
     StateOption,
     StreamOption,
     current_ledger,
     hasher_of,
+    moment_of,
     the_one,
     words,
 )
@@ -45,9 +51,13 @@ An id is Salestrekker's or Trakor's, or a product's SKU.
 LIST = """\
 List records, those known longest first.
 
+With --csv each field that differs has two columns: its value in Trakor, and its value now.
+
 \b
 Examples:
   trakor-bridge records list --state held,rejected,drifted
+  trakor-bridge records list --state drifted --field contact_info --since 2d
+  trakor-bridge records list --mark remapped --sort name
   trakor-bridge records list --reason same-name --stream contacts
   trakor-bridge records list --name "Jane Smith"
   trakor-bridge records list --csv > records.csv
@@ -63,7 +73,7 @@ Examples:
   trakor-bridge records show --name "Jane Smith"
 """
 RETRY = """\
-Decide a record anew: at once where what it says is still stored, else when it is next read.
+Decide on a record again: at once if what it says is still stored, else when it is next read.
 
 \b
 Examples:
@@ -73,18 +83,33 @@ Examples:
 ACCEPT = """\
 Accept what a record waits for.
 
-A renamed or remapped one is sent under its new name, one of a name that is taken under its qualified
-name (or a given one), same-party and existing are taken as they are, and a drifted one counts as
-corrected in Trakor by hand.
+A renamed or remapped record is sent under its new name. One whose name is taken is sent under its
+qualified name, or the one that you give. A same-person record is one person with the other one, and
+shares that one's party (with --as they are two). Same-party and existing records are taken as they
+are. A drifted record, or one with the mark remapped, counts as corrected in Trakor by hand.
 
 \b
 Examples:
   trakor-bridge records accept 5f0e9c1a-8f0c-4c2b-9a57-0a1b2c3d4e5f
   trakor-bridge records accept 5f0e9c1a-8f0c-4c2b-9a57-0a1b2c3d4e5f --as "Jane Smith (Perth)"
   trakor-bridge records accept --state drifted --yes
+  trakor-bridge records accept --mark remapped --yes
+"""
+DISMISS = """\
+Leave a record as it is in Trakor.
+
+Nothing is sent, and nothing is said until the record changes in Salestrekker again. This is for what
+Trakor has: drifted records, records held as renamed, remapped, existing or same-party, and those with
+the mark remapped. What was never sent is ended with `records drop`.
+
+\b
+Examples:
+  trakor-bridge records dismiss 5f0e9c1a-8f0c-4c2b-9a57-0a1b2c3d4e5f
+  trakor-bridge records dismiss --state drifted --field contact_info --since 1d --yes
+  trakor-bridge records dismiss --mark remapped --yes
 """
 DROP = """\
-Never send a record (again). `records retry` takes that back.
+Don't send a record, and stop asking. `records retry` takes that back.
 
 \b
 Examples:
@@ -111,6 +136,16 @@ IdArgument: TypeAlias = Annotated[
     str | None,
     typer.Argument(metavar="ID", help="Salestrekker's or Trakor's id, or a SKU.", show_default=False),
 ]
+
+
+class SortBy(StrEnum):
+    """What a list can be in order of."""
+
+    SINCE = "since"
+    ID = "id"
+    NAME = "name"
+
+
 YesOption: TypeAlias = Annotated[bool, typer.Option("--yes", help="Decide on many without being asked.")]
 
 
@@ -120,13 +155,14 @@ def add_to(app: typer.Typer) -> None:
     commands.command("list", help=LIST, short_help="List records.")(_list)
     commands.command("show", help=SHOW, short_help="Tell everything about one record.")(_show)
     commands.command("accept", help=ACCEPT, short_help="Accept what a record waits for.")(_accept)
-    commands.command("retry", help=RETRY, short_help="Decide a record anew.")(_retry)
-    commands.command("drop", help=DROP, short_help="Never send a record (again).")(_drop)
+    commands.command("dismiss", help=DISMISS, short_help="Leave a record as it is in Trakor.")(_dismiss)
+    commands.command("retry", help=RETRY, short_help="Decide on a record again.")(_retry)
+    commands.command("drop", help=DROP, short_help="Don't send a record, and stop asking.")(_drop)
     commands.command("forget", help=FORGET, short_help="Erase what is known of one record.")(_forget)
     app.add_typer(commands, name="records", short_help="What became of each record; your decisions.")
 
 
-def _selection(
+def _selection(  # noqa: PLR0913 - one parameter for each option
     identity: str | None = None,
     *,
     name: str | None = None,
@@ -134,7 +170,11 @@ def _selection(
     state: list[str] | None = None,
     reason: list[str] | None = None,
     stream: list[str] | None = None,
+    mark: list[str] | None = None,
+    field: list[str] | None = None,
+    since: str | None = None,
 ) -> Selection:
+    from bridge.ledger.reading import MARKS  # noqa: PLC0415 - see the package
     from bridge.records import Reason, State, Stream  # noqa: PLC0415 - see the package
 
     return Selection(
@@ -144,6 +184,9 @@ def _selection(
         states=words("--state", state, State),
         reasons=words("--reason", reason, Reason),
         streams=words("--stream", stream, Stream),
+        marks=words("--mark", mark, MARKS),
+        fields=words("--field", field, FIELDS),
+        since=moment_of(since),
     )
 
 
@@ -151,8 +194,19 @@ def _list(  # noqa: PLR0913 - one parameter for each option
     *,
     state: StateOption = None,
     reason: ReasonOption = None,
+    mark: MarkOption = None,
+    field: FieldOption = None,
+    since: SinceOption = None,
     stream: StreamOption = None,
     name: NameOption = None,
+    sort: Annotated[
+        SortBy | None,
+        typer.Option(
+            "--sort",
+            help="By since when they are in their state (newest first), by id, or by name.",
+            show_default="those known longest first",
+        ),
+    ] = None,
     csv: Annotated[bool, typer.Option("--csv", help="Write CSV for a spreadsheet.")] = False,
     json: JsonOption = False,
     limit: Annotated[
@@ -169,25 +223,37 @@ def _list(  # noqa: PLR0913 - one parameter for each option
     if csv and json:
         raise UserError("--csv or --json?", advice="give one of them")
     session = begin(config, connection, log_level, log_format)
-    selection = _selection(name=name, connection=connection, state=state, reason=reason, stream=stream)
+    selection = _selection(
+        name=name,
+        connection=connection,
+        state=state,
+        reason=reason,
+        stream=stream,
+        mark=mark,
+        field=field,
+        since=since,
+    )
     form = "csv" if csv else "json" if json else "table"
-    _write_list(session, selection, form, limit)
+    _write_list(session, selection, form, sort, limit)
 
 
-def _write_list(session: Session, selection: Selection, form: str, limit: int | None) -> None:
-    from bridge.cli.listing import write_csv, write_json  # noqa: PLC0415 - see the package
+def _write_list(
+    session: Session, selection: Selection, form: str, sort: SortBy | None, limit: int | None
+) -> None:
+    from bridge.cli.listing import listed, write_csv, write_json  # noqa: PLC0415 - see the package
     from bridge.ledger.engine import reading  # noqa: PLC0415 - see the package
-    from bridge.ledger.reading import listing, total  # noqa: PLC0415 - see the package
+    from bridge.ledger.reading import total  # noqa: PLC0415 - see the package
 
     with reading(current_ledger(session), session.keeping) as ledger:
         wanted = selection.wanted(ledger, hasher_of(session, ledger) if selection.name else None)
+        most = TABLE_ROWS if limit is None and form == "table" else limit
+        rows = listed(ledger, wanted, sort, most)
         match form:
             case "csv":
-                write_csv(listing(ledger, wanted, limit))
+                write_csv(rows)
             case "json":
-                write_json(listing(ledger, wanted, limit), total(ledger, wanted))
+                write_json(rows, total(ledger, wanted))
             case _:
-                rows = listing(ledger, wanted, TABLE_ROWS if limit is None else limit)
                 _tell(rows, total(ledger, wanted))
 
 
@@ -252,6 +318,9 @@ def _accept(  # noqa: PLR0913 - one parameter for each option
     ] = None,
     state: StateOption = None,
     reason: ReasonOption = None,
+    mark: MarkOption = None,
+    field: FieldOption = None,
+    since: SinceOption = None,
     stream: StreamOption = None,
     yes: YesOption = False,
     json: JsonOption = False,
@@ -264,17 +333,28 @@ def _accept(  # noqa: PLR0913 - one parameter for each option
         raise UserError("--as: a name needs characters that can be seen")
     session = begin(config, connection, log_level, log_format)
     selection = _selection(
-        identity, name=name, connection=connection, state=state, reason=reason, stream=stream
+        identity,
+        name=name,
+        connection=connection,
+        state=state,
+        reason=reason,
+        stream=stream,
+        mark=mark,
+        field=field,
+        since=since,
     )
     return _decide(session, "accept", selection, yes=yes, json=json, given_name=given_name or "")
 
 
-def _retry(  # noqa: PLR0913 - one parameter for each option
+def _dismiss(  # noqa: PLR0913 - one parameter for each option
     identity: IdArgument = None,
     *,
     name: NameOption = None,
     state: StateOption = None,
     reason: ReasonOption = None,
+    mark: MarkOption = None,
+    field: FieldOption = None,
+    since: SinceOption = None,
     stream: StreamOption = None,
     yes: YesOption = False,
     json: JsonOption = False,
@@ -285,7 +365,47 @@ def _retry(  # noqa: PLR0913 - one parameter for each option
 ) -> int:
     session = begin(config, connection, log_level, log_format)
     selection = _selection(
-        identity, name=name, connection=connection, state=state, reason=reason, stream=stream
+        identity,
+        name=name,
+        connection=connection,
+        state=state,
+        reason=reason,
+        stream=stream,
+        mark=mark,
+        field=field,
+        since=since,
+    )
+    return _decide(session, "dismiss", selection, yes=yes, json=json)
+
+
+def _retry(  # noqa: PLR0913 - one parameter for each option
+    identity: IdArgument = None,
+    *,
+    name: NameOption = None,
+    state: StateOption = None,
+    reason: ReasonOption = None,
+    mark: MarkOption = None,
+    field: FieldOption = None,
+    since: SinceOption = None,
+    stream: StreamOption = None,
+    yes: YesOption = False,
+    json: JsonOption = False,
+    config: ConfigOption = None,
+    connection: ConnectionOption = None,
+    log_level: LogLevelOption = None,
+    log_format: LogFormatOption = None,
+) -> int:
+    session = begin(config, connection, log_level, log_format)
+    selection = _selection(
+        identity,
+        name=name,
+        connection=connection,
+        state=state,
+        reason=reason,
+        stream=stream,
+        mark=mark,
+        field=field,
+        since=since,
     )
     return _decide(session, "retry", selection, yes=yes, json=json)
 
@@ -296,6 +416,9 @@ def _drop(  # noqa: PLR0913 - one parameter for each option
     name: NameOption = None,
     state: StateOption = None,
     reason: ReasonOption = None,
+    mark: MarkOption = None,
+    field: FieldOption = None,
+    since: SinceOption = None,
     stream: StreamOption = None,
     yes: YesOption = False,
     json: JsonOption = False,
@@ -306,7 +429,15 @@ def _drop(  # noqa: PLR0913 - one parameter for each option
 ) -> int:
     session = begin(config, connection, log_level, log_format)
     selection = _selection(
-        identity, name=name, connection=connection, state=state, reason=reason, stream=stream
+        identity,
+        name=name,
+        connection=connection,
+        state=state,
+        reason=reason,
+        stream=stream,
+        mark=mark,
+        field=field,
+        since=since,
     )
     return _decide(session, "drop", selection, yes=yes, json=json)
 

@@ -12,6 +12,7 @@ from rich.text import Text
 from bridge.cli.explaining import say
 from bridge.cli.plain import plain
 from bridge.cli.render import COLOURS, console
+from bridge.ledger.reading import MARKS
 from bridge.records import State
 from bridge.status import headline, short_age
 
@@ -82,7 +83,7 @@ def _numbers(status: ConnectionStatus, now: int) -> Table:
         if status.total(state):
             style = COLOURS.get(state, "")
             table.add_row(Text(state, style=style), *(_number(one.states[state], style) for one in streams))
-    for mark in ("gone", "filtered"):
+    for mark in MARKS:
         if any(one.marks[mark] for one in streams):
             table.add_row(Text(f"of these {mark}"), *(_number(one.marks[mark]) for one in streams))
     table.add_row("last read", *(_sweep(one.last_sweep, now) for one in streams))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
+from datetime import datetime
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 
 import typer
 
@@ -13,8 +15,7 @@ from bridge.cli.plain import plain
 from bridge.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from enum import StrEnum
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from bridge.cli.session import Session
@@ -22,13 +23,18 @@ if TYPE_CHECKING:
     from bridge.naming import Hasher
 
 __all__ = [
+    "FIELDS",
+    "FieldOption",
+    "MarkOption",
     "NameOption",
     "ReasonOption",
     "Selection",
+    "SinceOption",
     "StateOption",
     "StreamOption",
     "current_ledger",
     "hasher_of",
+    "moment_of",
     "the_one",
     "words",
 ]
@@ -48,8 +54,37 @@ ReasonOption: TypeAlias = Annotated[
     typer.Option(
         "--reason",
         metavar="R,…",
-        help="Only for these reasons: filtered, no-name, same-name, renamed, remapped, same-party, existing, "
-        "mapping, refused-by-trakor, server-error.",
+        help="Only for these reasons: filtered, no-name, same-name, same-person, renamed, remapped, "
+        "same-party, existing, mapping, refused-by-trakor, server-error, damaged.",
+        show_default=False,
+    ),
+]
+MarkOption: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--mark",
+        metavar="M,…",
+        help="Only with one of these marks: gone, filtered, remapped, dismissed.",
+        show_default=False,
+    ),
+]
+FieldOption: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--field",
+        metavar="F,…",
+        help="Only if one of these fields differs from what Trakor has: name, contact_info, description, "
+        "price, qualifier, rules.",
+        show_default=False,
+    ),
+]
+SinceOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--since",
+        metavar="T",
+        help="Only if in their state since T or later: a duration such as 2d, or a time such as "
+        "2026-11-30T09:00 (without a zone, in this machine's).",
         show_default=False,
     ),
 ]
@@ -67,8 +102,11 @@ NameOption: TypeAlias = Annotated[
     ),
 ]
 
-SHOWN_OF_MANY = 20
+SHOWN_OF_MANY: Final = 20
 """So many of several matches are listed."""
+
+FIELDS: Final = ("name", "contact_info", "description", "price", "qualifier", "rules")
+"""What can differ; ``rules`` stands for all fields if the query changed and they cannot be compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +120,9 @@ class Selection:
         states: States.
         reasons: Reasons.
         streams: Streams.
+        marks: Marks, one of which it has.
+        fields: Fields, one of which differs.
+        since: In its state since this time or later, milliseconds since the epoch; 0: any.
     """
 
     identity: str = ""
@@ -90,6 +131,19 @@ class Selection:
     states: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
     streams: tuple[str, ...] = ()
+    marks: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
+    since: int = 0
+
+    @property
+    def single(self) -> bool:
+        """Whether one record is meant."""
+        return bool(self.identity or self.name)
+
+    @property
+    def narrowed(self) -> bool:
+        """Whether it says of many records why they are meant."""
+        return bool(self.states or self.reasons or self.marks or self.fields)
 
     def said(self) -> str:
         """The id or name, for a message."""
@@ -113,12 +167,48 @@ class Selection:
             feeds=feeds or (0,),  # there is no such feed, so nothing matches; an empty one would mean any
             states=self.states,
             reasons=self.reasons,
+            marks=self.marks,
+            fields=self.fields,
+            since=self.since,
             either=self.identity,
             key=hasher.name_key(self.name) if self.name and hasher else "",
         )
 
 
-def words(option: str, given: Sequence[str] | None, allowed: type[StrEnum]) -> tuple[str, ...]:
+def moment_of(text: str | None) -> int:
+    """What ``--since`` says, in milliseconds since the epoch; 0 if nothing is said.
+
+    Raises:
+        UserError: It is neither a duration nor a time, or that time has not come yet.
+    """
+    if text is None:
+        return 0
+    now = time.time_ns() // 1_000_000
+    at = _moment(text.strip(), now)
+    if at is None:
+        raise UserError(
+            f"--since {plain(text)}: neither a duration nor a time",
+            advice="give a duration such as 90m, 12h or 2d, or a time such as 2026-11-30T09:00",
+        )
+    if at > now:
+        raise UserError(f"--since {plain(text)}: that time has not come yet")
+    return max(at, 1)
+
+
+def _moment(text: str, now: int) -> int | None:
+    """The time that a duration leads back to, else the one that is written; None for neither."""
+    from bridge.settings.values import seconds_of  # noqa: PLC0415 - see the package
+
+    seconds = seconds_of(text)
+    try:
+        if seconds is not None:
+            return now - round(seconds * 1000)
+        return round(datetime.fromisoformat(text).timestamp() * 1000)
+    except (ValueError, OverflowError):
+        return None
+
+
+def words(option: str, given: Sequence[str] | None, allowed: Iterable[str]) -> tuple[str, ...]:
     """The words of an option that may be repeated and takes several at once, parted by commas.
 
     Raises:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from bridge.ledger.engine import Keeping
     from bridge.ledger.reading import Found
     from bridge.sandbox import Sandbox
     from bridge.sandbox.shelf import Entry
@@ -66,15 +67,16 @@ class _Record:
         return self.details.get("pending", "").startswith("qualified")
 
 
-def explain(ledger: Path, sandbox: Sandbox, *, first: Collection[str]) -> Explained:
+def explain(ledger: Path, keeping: Keeping | None, sandbox: Sandbox, *, first: Collection[str]) -> Explained:
     """Where every record is, and why.
 
     Args:
         ledger: Its file.
-        sandbox: Both simulated systems, to name names: the ledger keeps none of what was delivered.
+        keeping: What opens its sealed text: the commands that are shown name names.
+        sandbox: Both simulated systems, as they are.
         first: Ids of the records that serve as examples before all others.
     """
-    every = _every(ledger, sandbox)
+    every = _every(ledger, keeping, sandbox)
     every.sort(key=lambda record: record.found.id not in first)
     words = sorted({record.word for record in every}, key=_place)
     kinds = [_kind(word, [record for record in every if record.word == word]) for word in words]
@@ -92,10 +94,10 @@ def _entries(sandbox: Sandbox) -> list[Entry]:
     return [*sandbox.trakor.parties.entries(), *sandbox.trakor.products.entries()]
 
 
-def _every(ledger: Path, sandbox: Sandbox) -> list[_Record]:
+def _every(ledger: Path, keeping: Keeping | None, sandbox: Sandbox) -> list[_Record]:
     names = {entry.id: entry.name for entry in _entries(sandbox)}
     streams = {Stream.CONTACTS: sandbox.contacts, Stream.PRODUCTS: sandbox.products}
-    with reading(ledger) as connection:
+    with reading(ledger, keeping) as connection:
         return [
             _Record(
                 found=found,

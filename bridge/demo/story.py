@@ -33,6 +33,7 @@ from bridge.ledger.arrivals import webhook_numbers
 from bridge.ledger.engine import reading
 from bridge.records import Stream
 from bridge.sandbox import Options, Sandbox
+from bridge.wiring.ledgers import keeping_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -144,7 +145,8 @@ class _Story:
         await self._backfill()
         await self._run_daemon()
         await self._backfill()
-        self._audience.tell(explain(self._ledger, self._sandbox, first=tuple(changes)))
+        keeping = keeping_of(self._settings)
+        self._audience.tell(explain(self._ledger, keeping, self._sandbox, first=tuple(changes)))
         self._audience.tell(self._compared())
 
     def _prepared(self) -> Prepared:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from array import array
-from contextlib import suppress
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from sqlalchemy import case, func, or_, select, union
 
-from bridge.errors import LedgerError
 from bridge.ledger.pauses import Pause, pauses_of
-from bridge.ledger.rows import KNOWN, Feed, among, payload_of, row_of, unpack
+from bridge.ledger.rows import KNOWN, Feed, among, row_of
 from bridge.ledger.schema import (
     claims,
     contents,
@@ -24,13 +23,14 @@ from bridge.ledger.schema import (
     tallies,
     waiting,
 )
-from bridge.ledger.writes import SAID, TO_SEND
+from bridge.ledger.texts import Change, changes_of, content_of, said_of, says, stored_of
+from bridge.ledger.writes import NOTED, SAID, TO_SEND
 from bridge.records import State, Stream
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
-    from sqlalchemy import CompoundSelect, Connection, Row, Select
+    from sqlalchemy import ColumnElement, CompoundSelect, Connection, Row, Select
 
     from bridge.ledger.rows import Stored
     from bridge.records import Draft
@@ -38,11 +38,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MARKS",
+    "Change",
     "Found",
     "LastSweep",
     "Line",
     "Pause",
     "Reader",
+    "Sort",
     "Standing",
     "Wanted",
     "feeds_of",
@@ -84,6 +86,7 @@ class Found:
         trakor_name: The name that Trakor has of it; empty likewise, and where Trakor has none.
         retry: A person asked for a new decision, which is made when it is next read.
         forgotten: A tombstone is all that is left of it.
+        changes: What Trakor has beside what it says now, where that differs.
     """
 
     number: int
@@ -101,6 +104,7 @@ class Found:
     trakor_name: str = ""
     retry: bool = False
     forgotten: bool = False
+    changes: tuple[Change, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +133,9 @@ class Standing:
         draft: What it says, while it waits; None otherwise.
         sent: What Trakor has of it, field -> text; empty where it is not known or not kept.
         said: What Trakor said of it when it did not take it; empty otherwise.
+        now: What it said when it was last read, field -> text, as far as that is stored.
+        other: The record that has the name that it waits with, or whose party or product it shares.
+        other_says: What Trakor has of that one, or what is to be sent of it, field -> text.
     """
 
     attempts: int
@@ -142,10 +149,23 @@ class Standing:
     draft: Draft | None = None
     sent: Mapping[str, str] = field(default_factory=dict)
     said: str = ""
+    now: Mapping[str, str] = field(default_factory=dict)
+    other: Found | None = None
+    other_says: Mapping[str, str] = field(default_factory=dict)
+
+
+class Sort(StrEnum):
+    """An order of records that the database gives."""
+
+    SINCE = "since"
+    ID = "id"
 
 
 MARKS: Final = ("gone", "filtered", "remapped", "dismissed")
 """The marks beside a state, by the columns that hold them."""
+
+CUT: Final = "…"
+"""The end of an id that is cut."""
 
 MOST_MERGED: Final = 20
 """So many of the records merged into one are named."""
@@ -163,7 +183,7 @@ class Wanted:
         marks: Marks, one of which it has.
         fields: Fields, one of which differs.
         since: In its state since this time or later, milliseconds since the epoch; 0: any.
-        either: An id of Salestrekker or Trakor, or a SKU.
+        either: An id of Salestrekker or Trakor, or a SKU; Salestrekker's may be cut, and end in ``…``.
         key: Keyed hash of a name's key: of a name sent, claimed, or waiting to be.
     """
 
@@ -233,10 +253,18 @@ def _with_id(either: str) -> CompoundSelect[int]:
     in_spaces = links.c.space.in_(select(spaces.c.number))
     products = links.c.space.in_(select(spaces.c.number).where(spaces.c.stream == Stream.PRODUCTS))
     return union(
-        select(records.c.number).where(in_feeds, records.c.source_id == either),
+        select(records.c.number).where(in_feeds, *_is_id(either)),
         select(links.c.record).where(in_spaces, links.c.trakor_id == either),
         select(links.c.record).where(products, links.c.sku == either, links.c.sku != ""),
     )
+
+
+def _is_id(either: str) -> tuple[ColumnElement[bool], ...]:
+    """That it is Salestrekker's id; one that ends in ``…`` is a cut one, as a narrow table shows it."""
+    if not either.endswith(CUT) or either == CUT:
+        return (records.c.source_id == either,)
+    begins = either.removesuffix(CUT)
+    return (records.c.source_id >= begins, records.c.source_id < f"{begins}\U0010ffff")
 
 
 def _with_name(key: str) -> CompoundSelect[int]:
@@ -261,7 +289,7 @@ def total(connection: Connection, wanted: Wanted) -> int:
 
 
 def listing(
-    connection: Connection, wanted: Wanted, limit: int | None = None, *, newest: bool = False
+    connection: Connection, wanted: Wanted, limit: int | None = None, *, sort: Sort | None = None
 ) -> Iterator[Found]:
     """The records that match, read as they are asked for.
 
@@ -269,11 +297,12 @@ def listing(
         connection: Inside any transaction.
         wanted: Which.
         limit: How many at most; None: all.
-        newest: Those first that are in their state for the shortest time; else those known longest.
+        sort: By since when they are in their state, the newest first, or by Salestrekker's id; None: those
+            known longest first.
     """
     known = {feed.number: feed for feed in feeds_of(connection)}
     given = 0
-    for row in connection.execute(_shown(wanted, newest=newest)).yield_per(500):
+    for row in connection.execute(_shown(wanted, sort)).yield_per(500):
         if given == limit:
             return
         found = _found(connection, row, known[row.feed])
@@ -306,22 +335,30 @@ _NEWEST_CONTENT = (
 )
 
 
-def _shown(wanted: Wanted, *, newest: bool) -> Select[*tuple[Any, ...]]:
+# The order of the table, where no other is asked for: nothing is sorted, so nothing is gathered.
+_ORDERS: Final = {
+    None: (records.c.number,),
+    Sort.SINCE: (records.c.since_at.desc(), records.c.number),
+    Sort.ID: (records.c.source_id, records.c.number),
+}
+
+
+def _shown(wanted: Wanted, sort: Sort | None) -> Select[*tuple[Any, ...]]:
     kept = (waiting.c.record == records.c.number) & (waiting.c.slot == TO_SEND)
-    # The order of the table, where no other is asked for: nothing is sorted, so nothing is gathered.
-    order = (records.c.since_at.desc(), records.c.number) if newest else (records.c.number,)
     return (
         KNOWN.add_columns(records.c.since_at, waiting.c.meta, waiting.c.body, _NEWEST_LINK, _NEWEST_CONTENT)
         .outerjoin(waiting, kept)
         .where(*_matching(wanted))
-        .order_by(*order)
+        .order_by(*_ORDERS[sort])
     )
 
 
 def _found(connection: Connection, row: Row[*tuple[Any, ...]], feed: Feed) -> Found:
     trakor_id, sku, _ = (row.link or "\n\n").split("\n")
-    name = _waiting_name(connection, row, feed)
-    trakor_name = _content(connection, feed, row).get("name", "")
+    stored = stored_of(connection, feed, row.source_id, row.meta, row.body)
+    content = _content(connection, feed, row)
+    fields, changes = changes_of(row, stored, content)
+    trakor_name = content.get("name", "")
     return Found(
         number=row.number,
         feed=feed,
@@ -332,55 +369,20 @@ def _found(connection: Connection, row: Row[*tuple[Any, ...]], feed: Feed) -> Fo
         origin=row.origin or "",
         trakor_id=trakor_id,
         sku=sku,
-        fields=_differing(row),
+        fields=fields,
         since_at=row.since_at,
-        name=name or trakor_name,
+        name=(stored.send_as if stored is not None else "") or trakor_name,
         trakor_name=trakor_name,
         retry=bool(row.retry),
         forgotten=bool(row.forgotten),
+        changes=changes,
     )
 
 
-def _waiting_name(connection: Connection, row: Row[*tuple[Any, ...]], feed: Feed) -> str:
-    stored = _stored(connection, feed, row.source_id, row.meta, row.body)
-    return stored.send_as if stored is not None else ""
-
-
-def _stored(
-    connection: Connection, feed: Feed, source_id: str, meta: str | None, body: bytes | None
-) -> Stored | None:
-    """The draft that waits with a record; None where none does, or it cannot be opened here."""
-    sealer = connection.info.get("sealer")
-    if sealer is None or body is None:
-        return None
-    with suppress(LedgerError):
-        return unpack(sealer, feed, source_id, meta or "", body)
-    return None
-
-
 def _content(connection: Connection, feed: Feed, row: Row[*tuple[Any, ...]]) -> Mapping[str, str]:
-    """What Trakor has of a record, field -> text; empty where it is not kept, or cannot be opened here.
-
-    Of one that was there before only the name is known.
-    """
-    sealer = connection.info.get("sealer")
-    if sealer is None or row.content_body is None:
-        return {}
-    with suppress(LedgerError):
-        texts = sealer.open(row.content_body, feed.place(row.source_id))
-        payload, rest = payload_of(texts, feed.stream)
-        name = rest[1] if len(rest) > 1 and rest[1] else payload.name
-        known = payload.fields() if row.link.endswith("\nknown") else {}
-        return {**known, "name": name}
-    return {}
-
-
-def _differing(row: Row[*tuple[Any, ...]]) -> tuple[str, ...]:
-    """Which fields of an answered record differ; most have none, and are not looked at closer."""
-    if row.seen is None:
-        return ()
-    known = row_of(row)
-    return known.differing if known.answered else ()
+    """What Trakor has of a record, field -> text, as far as that is kept."""
+    known = (row.link or "").endswith("\nknown")
+    return content_of(connection, feed, row.source_id, row.content_body, known=known)
 
 
 def find(connection: Connection, wanted: Wanted, limit: int | None = None) -> list[Found]:
@@ -404,40 +406,65 @@ def standing_of(connection: Connection, record: Found) -> Standing:
             records.c.number == record.number
         )
     ).one()
-    claimant = find(connection, Wanted(numbers=[row.merged_into])) if row.merged_into is not None else []
-    kept = {
-        one.slot: one
-        for one in connection.execute(
-            select(waiting.c.slot, waiting.c.meta, waiting.c.body).where(waiting.c.record == record.number)
-        )
-    }
-    waits = kept.get(TO_SEND)
-    stored = _stored(connection, record.feed, record.id, waits.meta, waits.body) if waits else None
-    draft = None if stored is None else stored.draft
+    kept = _kept(connection, record)
+    draft = kept[TO_SEND].draft if TO_SEND in kept else None
+    claimant = _one(connection, row.merged_into)
+    holder = _other_holder(connection, record, draft.key) if draft else None
+    other = holder or claimant
     return Standing(
         attempts=row.attempts,
         next_try_at=row.next_try_at,
-        claimant=claimant[0] if claimant else None,
+        claimant=claimant,
         merged_here=_merged_into(connection, record.number),
-        name_holder=_other_holder(connection, record, draft.key) if draft else "",
+        name_holder=holder.id if holder else "",
         qualified_name=draft.qualified_name if draft else "",
-        qualified_holder=_other_holder(connection, record, draft.qualified_key) if draft else "",
+        qualified_holder=_id_of(_other_holder(connection, record, draft.qualified_key)) if draft else "",
         trakor_ids=_links_of(connection, record.number),
         draft=draft,
         sent=_content(connection, record.feed, row),
-        said=_said(connection, record, kept[SAID].body) if SAID in kept else "",
+        said=_said(connection, record),
+        now=says(kept.get(NOTED, kept.get(TO_SEND)), row_of(row)),
+        other=other,
+        other_says=_says_or_has(connection, other) if other else {},
     )
 
 
-def _said(connection: Connection, record: Found, body: bytes) -> str:
+def _kept(connection: Connection, record: Found) -> dict[int, Stored]:
+    """The drafts that wait with a record, by slot, as far as they can be opened here."""
+    kept = select(waiting.c.slot, waiting.c.meta, waiting.c.body).where(
+        waiting.c.record == record.number, waiting.c.slot != SAID
+    )
+    opened = {
+        row.slot: stored_of(connection, record.feed, record.id, row.meta, row.body)
+        for row in connection.execute(kept)
+    }
+    return {slot: stored for slot, stored in opened.items() if stored is not None}
+
+
+def _said(connection: Connection, record: Found) -> str:
     """What Trakor said when it did not take a record."""
-    sealer = connection.info.get("sealer")
-    if sealer is None:
-        return ""
-    with suppress(LedgerError):
-        (words,) = sealer.open(body, record.feed.place(record.id))
-        return str(words)
-    return ""
+    words = select(waiting.c.body).where(waiting.c.record == record.number, waiting.c.slot == SAID)
+    body = connection.scalar(words)
+    return "" if body is None else said_of(connection, record.feed, record.id, body)
+
+
+def _says_or_has(connection: Connection, record: Found) -> Mapping[str, str]:
+    """What Trakor has of a record; where it has nothing, what is to be sent of it."""
+    row = connection.execute(
+        KNOWN.add_columns(_NEWEST_LINK, _NEWEST_CONTENT).where(records.c.number == record.number)
+    ).one()
+    content = _content(connection, record.feed, row)
+    return content or says(_kept(connection, record).get(TO_SEND), row_of(row))
+
+
+def _one(connection: Connection, number: int | None) -> Found | None:
+    """The record of a number; None where there is none."""
+    found = [] if number is None else find(connection, Wanted(numbers=[number]))
+    return found[0] if found else None
+
+
+def _id_of(record: Found | None) -> str:
+    return record.id if record else ""
 
 
 def _merged_into(connection: Connection, number: int) -> tuple[str, ...]:
@@ -447,11 +474,10 @@ def _merged_into(connection: Connection, number: int) -> tuple[str, ...]:
     return tuple(connection.scalars(merged.order_by(records.c.number).limit(MOST_MERGED)))
 
 
-def _other_holder(connection: Connection, record: Found, key: str) -> str:
-    """Salestrekker's id of the other record that holds a name; empty where the name is free or its own."""
+def _other_holder(connection: Connection, record: Found, key: str) -> Found | None:
+    """The other record that holds a name; None where the name is free or its own."""
     held = (claims.c.space == record.feed.space, claims.c.key == key, claims.c.record != record.number)
-    holder = select(records.c.source_id).join(claims, claims.c.record == records.c.number).where(*held)
-    return connection.scalar(holder) or ""
+    return _one(connection, connection.scalar(select(claims.c.record).where(*held)))
 
 
 def _links_of(connection: Connection, number: int) -> tuple[str, ...]:

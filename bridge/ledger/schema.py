@@ -156,6 +156,14 @@ Index(
     postgresql_where=text("state IN ('held', 'rejected', 'drifted')"),
 )
 Index(
+    "records_marked",
+    records.c.feed,
+    records.c.state,
+    records.c.reason,
+    sqlite_where=text("remapped = 1 OR dismissed = 1"),
+    postgresql_where=text("remapped = 1 OR dismissed = 1"),
+)
+Index(
     "records_merged",
     records.c.merged_into,
     sqlite_where=text("merged_into IS NOT NULL"),

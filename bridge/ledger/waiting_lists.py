@@ -1,8 +1,9 @@
 """The records that wait for a person, a page at a time: each page costs the same, however many there are.
 
 Records that are held, rejected or drifted stand in an index of their own, by feed, state and reason, and
-within those by number. So the page after a record is a short walk for each kind that is wanted, and the
-walks are merged here: nothing is counted, skipped over or sorted by the database.
+within those by number; so do those with the mark remapped or dismissed. So the page after a record is a
+short walk for each kind that is wanted, and the walks are merged here: nothing is counted, skipped over or
+sorted by the database.
 """
 
 from __future__ import annotations
@@ -27,16 +28,21 @@ if TYPE_CHECKING:
 
 __all__ = ["Kind", "Page", "numbers_of", "page_of", "rejections_of"]
 
-_INDEXED: Final = text("records.state IN ('held', 'rejected', 'drifted')")
-"""To the letter what the index is made for: only then SQLite knows that it may be used."""
+_INDEXED: Final = {
+    "": text("records.state IN ('held', 'rejected', 'drifted')"),
+    "remapped": text("records.remapped = 1"),
+    "dismissed": text("records.dismissed = 1"),
+}
+"""By mark, to the letter what the index is made for: only then SQLite knows that it may be used."""
 
 
 class Kind(NamedTuple):
-    """Records of one feed that wait for one reason."""
+    """Records of one feed that wait for one reason, or have a mark: ``remapped`` or ``dismissed``."""
 
     feed: int
     state: str
     reason: str
+    mark: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +89,7 @@ def _of(kind: Kind) -> Select[*tuple[Any, ...]]:
     """The numbers of one kind's records."""
     reason = records.c.reason == kind.reason if kind.reason else records.c.reason.is_(None)
     return select(records.c.number).where(
-        _INDEXED, records.c.feed == kind.feed, records.c.state == kind.state, reason
+        _INDEXED[kind.mark], records.c.feed == kind.feed, records.c.state == kind.state, reason
     )
 
 

@@ -36,6 +36,7 @@ __all__ = [
     "flattened",
     "json_list",
     "parse_duration",
+    "seconds_of",
     "within",
 ]
 
@@ -62,12 +63,18 @@ def fault(sentence: str, *, at: str = "") -> PydanticCustomError:
     return PydanticCustomError("bridge", "{sentence}", {"sentence": sentence, "at": at})
 
 
+def seconds_of(text: str) -> float | None:
+    """``500ms``, ``5s``, ``15m``, ``1h``, ``2d``, ``1w`` -> seconds; None for what is no duration."""
+    match = _DURATION.fullmatch(text)
+    return None if match is None else float(match[1]) * _UNITS[match[2]]
+
+
 def parse_duration(value: object) -> float:
     """``"500ms"``, ``"5s"``, ``"15m"``, ``"1h"``, ``"2d"``, ``"1w"`` -> seconds."""
-    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
-    if match is None:
+    seconds = seconds_of(value) if isinstance(value, str) else None
+    if seconds is None:
         raise fault('must be a duration in quotes: a number and one of ms, s, m, h, d, w, such as "30s"')
-    return float(match[1]) * _UNITS[match[2]]
+    return seconds
 
 
 def within(low: str, high: str) -> AfterValidator:

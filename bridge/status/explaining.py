@@ -92,12 +92,12 @@ MEANINGS: Final = {
     (
         State.HELD,
         Reason.RENAMED,
-    ): "It has another name in Salestrekker since it was sent. Trakor's API cannot "
-    "rename: there it still has the old one.",
+    ): "Its name changed in Salestrekker after it was sent. Trakor's API cannot rename: there it still has "
+    "the old name.",
     (
         State.HELD,
         Reason.REMAPPED,
-    ): "The map or the query was changed and now gives it another name. In Trakor it still has the old one.",
+    ): "The map or the query was changed and now gives it another name. In Trakor it still has the old name.",
     (
         State.HELD,
         Reason.SAME_PARTY,
@@ -108,7 +108,8 @@ MEANINGS: Final = {
     (
         State.REJECTED,
         Reason.MAPPING,
-    ): "The map could make nothing of it that Trakor would take. It is looked at again whenever it is read.",
+    ): "This record could not be turned into something that Trakor accepts. It is checked again whenever it "
+    "is read.",
     (State.REJECTED, Reason.REFUSED): "Trakor refused it as it is. It is sent again when it has changed in "
     "Salestrekker.",
     (State.REJECTED, Reason.SERVER_ERROR): "Trakor failed on it again and again while it took others. It is "
@@ -195,7 +196,7 @@ def _more(record: Found, standing: Standing, now: int) -> Iterator[str]:
         yield _why_not_qualified(standing)
     yield from (MARKED[mark].format(stream=record.feed.stream) for mark in MARKED if mark in record.marks)
     if record.retry:
-        yield "It is decided anew when it is next read, since a person asked for that."
+        yield "It is checked again when it is next read, since a person asked for that."
     if standing.merged_here:
         yield f"Its record in Trakor also stands for {', '.join(standing.merged_here)}."
 
@@ -306,15 +307,17 @@ def _other_ways(record: Found) -> Iterator[Way]:
         case State.PENDING, _:
             yield Way("retry", "send it at the next chance, without the wait after earlier failures")
         case State.DROPPED, _:
-            yield Way("retry", "decide anew when it is next read")
+            yield Way("retry", "check it again when it is next read")
         case State.REJECTED, (Reason.REFUSED | Reason.SERVER_ERROR):
             yield Way("retry", "send it once more as it is")
-        case State.HELD, Reason.SAME_NAME:
-            yield Way("retry", "decide anew, e.g. once the other one is renamed or dropped")
+        case State.HELD, (Reason.SAME_NAME | Reason.SAME_PERSON):
+            yield Way("retry", "check it again, for example once the other one was renamed or dropped")
     if _differs_in_trakor(record):
-        yield Way("dismiss", "leave it as it is in Trakor, and say nothing until it changes again")
+        yield Way(
+            "dismiss", "leave it as it is in Trakor, and say nothing until it changes in Salestrekker again"
+        )
     if record.state not in {State.DELIVERED, State.MERGED, State.DROPPED}:
-        yield Way("drop", "never send it (again), and do not ask again")
+        yield Way("drop", "don't send it, and stop asking")
 
 
 def _differs_in_trakor(record: Found) -> bool:

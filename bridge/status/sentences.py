@@ -67,6 +67,13 @@ def _what_is_open(status: ConnectionStatus, *, alive: bool) -> Iterator[str]:
             f"{number:,} {'needs' if number == 1 else 'need'} a decision:"
             f" trakor-bridge records list --state {','.join(waiting)}"
         )
+    remapped = sum(stream.marks["remapped"] for stream in status.streams.values())
+    if remapped:
+        those = "it" if remapped == 1 else "them"
+        yield (
+            f"{remapped:,} {_are(remapped)} in Trakor as an older map made {those}:"
+            " trakor-bridge records list --mark remapped"
+        )
     left_out = sum(stream.left_out for stream in status.streams.values())
     if left_out:
         yield f"{left_out:,} {_are(left_out)} left out: trakor-bridge records list --state skipped,dropped"

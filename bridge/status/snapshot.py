@@ -98,7 +98,7 @@ class StreamStatus:
 
     Attributes:
         states: How many records are in each state; every state is there.
-        marks: How many are ``gone``, how many ``filtered``.
+        marks: How many have each mark, whatever their state.
         in_trakor: How many Trakor has a party or product of, shared ones and renamed ones included.
         waiting: How many wait for a person, by why: a reason, or the state where that says it all.
         to_send: How many wait to be sent; those that are gone from the source meanwhile do not.
@@ -111,7 +111,7 @@ class StreamStatus:
     """
 
     states: Mapping[State, int] = field(default_factory=lambda: dict.fromkeys(State, 0))
-    marks: Mapping[str, int] = field(default_factory=lambda: {"gone": 0, "filtered": 0})
+    marks: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(MARKS, 0))
     in_trakor: int = 0
     waiting: Mapping[str, int] = field(default_factory=dict)
     to_send: int = 0

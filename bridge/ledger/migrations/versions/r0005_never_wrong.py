@@ -79,6 +79,8 @@ def _records() -> None:
     op.create_index(
         "records_wanting", "records", ["feed", "key"], sqlite_where=wanting, postgresql_where=wanting
     )
+    marked, places = sa.text("remapped = 1 OR dismissed = 1"), ["feed", "state", "reason"]
+    op.create_index("records_marked", "records", places, sqlite_where=marked, postgresql_where=marked)
     op.drop_index("records_due", "records")
     pending, under_way = sa.text("state = 'pending'"), sa.text("claimed_until > 0")
     queue = ["feed", "turn", "next_try_at", "number"]

@@ -1,0 +1,177 @@
+"""One record field by field: what Trakor has, what the record says, and what another one says: pure.
+
+Where a text is not known a word stands for it, so that nobody takes "not known" for "empty".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from bridge.records import Origin, Reason, State, Stream
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bridge.ledger.reading import Change, Found, Standing
+
+__all__ = ["TITLES", "Field", "Sides", "Text", "difference", "in_trakor", "other_of", "sides"]
+
+TITLES: Final = MappingProxyType(
+    {
+        "name": "Name",
+        "contact_info": "Contact details",
+        "description": "Description",
+        "price": "Price",
+        "qualifier": "Told apart by",
+        "rules": "What the changed query reads",
+    }
+)
+"""What a reader calls a field who has never seen a map."""
+
+FIELDS_OF: Final = MappingProxyType(
+    {Stream.CONTACTS: ("name", "contact_info"), Stream.PRODUCTS: ("name", "description", "price")}
+)
+"""What is sent of a record."""
+
+PARTS: Final = " | "
+"""Between the parts of a party's ``contact_info``."""
+
+LONGEST: Final = 80
+"""Characters of a text in a list; a record's own page has all of it."""
+
+UNKNOWN: Final = "unknown"
+EMPTY: Final = "empty"
+
+
+class Text(NamedTuple):
+    """A text, or a word about it: ``empty``, ``unknown``, ``the same``, ``something else``."""
+
+    text: str
+    known: bool = True
+
+    @classmethod
+    def of(cls, text: str | None) -> Text:
+        """A text of a record; None: it is not known."""
+        if text is None:
+            return cls(UNKNOWN, known=False)
+        return cls(text) if text else cls(EMPTY, known=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field.
+
+    Attributes:
+        name: Its name.
+        title: What a reader calls it.
+        trakor: What Trakor has; None where it has nothing of the record.
+        now: What the record said when it was last read; None where that is not stored.
+        other: What the other record says; None where there is none.
+        differs: Trakor has something else.
+    """
+
+    name: str
+    title: str
+    trakor: Text | None
+    now: Text | None
+    other: Text | None
+    differs: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """All fields of one record.
+
+    Attributes:
+        fields: The fields.
+        now_head: What stands above what the record says.
+        has_trakor: Trakor has something of it.
+        has_now: What it says is stored, and is not just what Trakor has.
+        has_other: There is another record to compare it with.
+    """
+
+    fields: tuple[Field, ...]
+    now_head: str
+    has_trakor: bool
+    has_now: bool
+    has_other: bool
+
+
+def other_of(record: Found, standing: Standing) -> Found | None:
+    """The other record that a person compares a held one with."""
+    held_for = {Reason.SAME_NAME, Reason.SAME_PERSON, Reason.SAME_PARTY}
+    return standing.other if record.state == State.HELD and record.reason in held_for else None
+
+
+def in_trakor(record: Found, standing: Standing) -> bool:
+    """Whether Trakor has a party or product of a record, its own or a shared one."""
+    shared = record.state == State.MERGED and standing.claimant is not None and standing.claimant.trakor_id
+    return bool(standing.trakor_ids or shared)
+
+
+def sides(record: Found, standing: Standing) -> Sides:
+    """A record field by field."""
+    has_trakor = in_trakor(record, standing)
+    differs = {change.field for change in record.changes} | {*record.fields}
+    if "qualifier" in differs:
+        differs.add("name")
+    other = other_of(record, standing)
+    said = _said(record, standing)
+    fields = tuple(
+        Field(
+            name=name,
+            title=TITLES[name],
+            trakor=_of_trakor(record, standing, name, differs=name in differs) if has_trakor else None,
+            now=Text.of(said.get(name)) if said else None,
+            other=Text.of(standing.other_says.get(name)) if other else None,
+            differs=has_trakor and name in differs,
+        )
+        for name in FIELDS_OF[record.feed.stream]
+    )
+    return Sides(
+        fields,
+        now_head="To be sent" if record.state == State.PENDING else "Salestrekker, when last read",
+        has_trakor=has_trakor,
+        has_now=bool(said) and (not has_trakor or bool(differs) or record.state == State.PENDING),
+        has_other=other is not None,
+    )
+
+
+def _said(record: Found, standing: Standing) -> Mapping[str, str]:
+    """What is to be sent of a pending record, else what it said when it was last read."""
+    if record.state == State.PENDING and standing.draft is not None:
+        return {**standing.draft.payload.fields(), "name": record.name or standing.draft.payload.name}
+    return standing.now
+
+
+def _of_trakor(record: Found, standing: Standing, name: str, *, differs: bool) -> Text:
+    """One field as Trakor has it; where it is not kept, whether it differs."""
+    shared = record.state == State.MERGED and not standing.trakor_ids
+    has = standing.other_says if shared else standing.sent
+    if name in has:
+        return Text.of(has[name])
+    if has or shared or record.origin == Origin.EXISTING:
+        return Text.of(None)
+    return Text("something else" if differs else "the same", known=False)
+
+
+def difference(change: Change) -> tuple[Text, Text]:
+    """What Trakor has of a field and what it says now, short enough for a list.
+
+    Of contact details only the parts that differ are told, if either side has such parts.
+    """
+    old, new = change.old, change.new
+    if change.field == "contact_info" and old and new:
+        parts, now = old.split(PARTS), new.split(PARTS)
+        less = PARTS.join(part for part in parts if part not in now)
+        more = PARTS.join(part for part in now if part not in parts)
+        old, new = (less, more) if less and more else (old, new)
+    return _short(old), _short(new)
+
+
+def _short(text: str | None) -> Text:
+    if text is None or len(text) <= LONGEST:
+        return Text.of(text)
+    return Text(f"{text[: LONGEST - 1]}…")
