@@ -79,7 +79,8 @@ class Tables:
         told = [
             f"{line['at'] % 10**9} {ids[line['record']]} {line['event']}: {line['detail']}" for line in lines
         ]
-        return "\n".join(told[-60:])
+        told += self.world.site.told
+        return "\n".join(sorted(told, key=lambda line: int(line.partition(" ")[0]))[-60:])
 
     def unanswered(self, row: Row) -> bool:
         """Whether it was tried under its name, and has no answer."""

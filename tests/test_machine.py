@@ -270,7 +270,11 @@ class Machine(RuleBasedStateMachine):
     def the_promises_hold(self) -> None:
         now = Tables(self.world)
         for promise in ALWAYS:
-            promise(now)
+            try:
+                promise(now)
+            except AssertionError as broken:
+                broken.add_note(now.story())
+                raise
         self.steps += 1
         if self.steps % 10 == 0:
             nothing_is_in_clear(now)
@@ -279,26 +283,21 @@ class Machine(RuleBasedStateMachine):
         """All faults end, time passes: everything settles, and one more sweep sends and changes nothing."""
         world = self.world
         world.site.clear_up()
-        for round_ in range(24):
-            if round_:
+        for round_ in range(40):
+            if self._pending():
                 self._newcomers(f"new{round_}")
+            before, arrivals = undated(world), len(world.site.arrivals)
             for letter in world.connections:
                 world.sweep(letter)
             world.pass_time(1800.0)
             self.the_promises_hold()
-            if not self._pending():
+            if not self._pending() and undated(world) == before:
                 break
         kept_at_rest(Tables(world))
         nothing_is_in_clear(Tables(world))
-        for letter in world.connections:
-            world.sweep(letter)
-        world.pass_time(1800.0)
-        before, arrivals = undated(world), len(world.site.arrivals)
-        for letter in world.connections:
-            world.sweep(letter)
-        world.pass_time(1800.0)
-        assert world.site.arrivals[arrivals:] == []
-        assert undated(world) == before
+        sent = world.site.arrivals[arrivals:]
+        assert not sent, f"at rest, and yet sent: {sent}\n{Tables(world).story()}"
+        assert undated(world) == before, f"never at rest\n{Tables(world).story()}"
 
     def _pending(self) -> list[Mapping[str, Any]]:
         now = Tables(self.world)
