@@ -203,7 +203,7 @@ class Site:
 
     async def _work(self, call: Call, arrival: Arrival, late: float, replies: list[Reply]) -> None:
         """Trakor looks the name up, and stores it a while later."""
-        self._at_work[arrival.name] += 1
+        self._at_work[arrival.name] += arrival.regular  # a canary's name is there, whatever comes of it
         try:
             finish = self.trakor.begin(call)
             await asyncio.sleep(LATENCY + late)
@@ -213,7 +213,7 @@ class Site:
                 self.made_by[said["id"]] = arrival.owner
             replies.append(reply)
         finally:
-            self._at_work[arrival.name] -= 1
+            self._at_work[arrival.name] -= arrival.regular
 
     def _in_front(self, call: Call, weather: str) -> Reply | None:
         """What stands in front of Trakor, or in its rules, answers."""
@@ -239,7 +239,7 @@ class Site:
         self._tell(f"{arrival} comes: {payload}")
         if not owner:
             self.faults.append(f"sent without a claim: {payload.name}")
-        if self._at_work[arrival.name]:
+        if arrival.regular and self._at_work[arrival.name]:
             self.faults.append(f"sent while another request for it is at work: {payload.name}")
         if regular and self.until.get(arrival.name, 0.0) > self._loop.time() + 0.002:
             self.faults.append(f"sent again too early: {payload.name}")
