@@ -92,3 +92,30 @@ def test_twins_that_are_turned_down_do_not_take_turns_for_ever(world: World) -> 
     world.sweep("a")
     world.pass_time(1800)
     assert world.site.arrivals[arrivals:] == []
+
+
+def test_who_takes_over_a_name_under_way_takes_over_its_answer(world: World) -> None:
+    """The twin sent the name once more, beside the request that was under way."""
+    enter(world, "a1", "b1")
+    world.pass_time(0.1)
+    assert world.decide("a1", "drop")
+    assert state(world, "b1") == "pending"
+    world.pass_time(5)
+    assert [arrival.owner for arrival in world.site.arrivals] == ["a1"]
+    assert (state(world, "a1"), state(world, "b1")) == ("dropped", "delivered")
+    for promise in ALWAYS:
+        promise(Tables(world))
+
+
+def test_a_name_that_may_be_at_work_is_not_forgotten(world: World) -> None:
+    """Another one of that name would have sent it at once."""
+    enter(world, "a1")
+    world.pass_time(0.1)
+    world.restart(killed=True)
+    world.forget("a1", delete=False)
+    assert state(world, "a1") == "pending"
+    world.die()
+    world.pass_quietly(151)
+    world.open(sending=False)
+    world.forget("a1", delete=False)
+    assert state(world, "a1") == "dropped"
