@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 MINUTES = float(os.environ.get("MACHINE_MINUTES", "0"))
-EXAMPLES = 60
-STEPS = 40
+EXAMPLES = 36
+STEPS = 60
 
 FIRST = ("Zanna", "Zanna", "Zanna", "zanna", " Zanna ", "Zbert", None, {"odd": 1})
 LAST = ("Zquill", "Zquill", "Zquill", "Zquillo", None)
@@ -288,13 +288,13 @@ class Machine(RuleBasedStateMachine):
         """All faults end, time passes: everything settles, and one more sweep sends and changes nothing."""
         world = self.world
         world.site.clear_up()
-        for round_ in range(40):
+        for round_ in range(60):
             if self._pending():
                 self._newcomers(f"new{round_}")
             before, arrivals = undated(world), len(world.site.arrivals)
             for letter in world.connections:
                 world.sweep(letter)
-            world.pass_time(1800.0)
+            world.pass_time(600.0)
             self.the_promises_hold()
             if not self._pending() and undated(world) == before:
                 break
