@@ -119,3 +119,12 @@ def test_a_name_that_may_be_at_work_is_not_forgotten(world: World) -> None:
     world.open(sending=False)
     world.forget("a1", delete=False)
     assert state(world, "a1") == "dropped"
+
+
+def test_a_damaged_text_keeps_nobody_from_taking_a_place(world: World) -> None:
+    enter(world, "a1", "b1")
+    world.pass_time(5)
+    with world.book.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE contents SET body = x'00'")
+    world.delete("a1", told=True)
+    assert (state(world, "a1"), state(world, "b1")) == ("merged", "delivered")

@@ -6,11 +6,13 @@ changed nothing.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, delete, select, update
 
+from bridge.errors import LedgerError
 from bridge.ledger.rows import pack, sealer_of, texts_of
 from bridge.ledger.schema import canaries, claims, contents, links, records
 from bridge.ledger.writes import NOTED, TO_SEND
@@ -91,8 +93,9 @@ class Succession:
         )
         body = self._connection.scalar(_TEXT_OF, of)
         if body is not None:
-            texts = sealer_of(self._connection).open(body, self._feed.place_of(former))
-            self._writes.text(now, link.trakor_id, texts)
+            with suppress(LedgerError):  # a text that is damaged stops nobody: `ledger check` tells
+                texts = sealer_of(self._connection).open(body, self._feed.place_of(former))
+                self._writes.text(now, link.trakor_id, texts)
         self._writes.row(now, known=True, claims_anew=False, read=None)
         return now
 
