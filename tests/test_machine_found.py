@@ -128,3 +128,35 @@ def test_a_damaged_text_keeps_nobody_from_taking_a_place(world: World) -> None:
         connection.exec_driver_sql("UPDATE contents SET body = x'00'")
     world.delete("a1", told=True)
     assert (state(world, "a1"), state(world, "b1")) == ("merged", "delivered")
+
+
+def test_a_dismissed_name_stays_dismissed_when_its_record_keeps_the_party(world: World) -> None:
+    """It counted as delivered under a name that Trakor never had."""
+    enter(world, "a1", "a3")
+    world.pass_time(5)
+    enter(world, "a3", last="Zquillo")
+    assert state(world, "a3") == "held: renamed"
+    assert world.decide("a3", "dismiss")
+    assert state(world, "a3") == "merged"
+    world.delete("a1", told=True)
+    row = world.row("a3")
+    assert row is not None
+    assert (row["state"], row["dismissed"]) == ("delivered", 1)
+    for promise in ALWAYS:
+        promise(Tables(world))
+    enter(world, "a3", last="Zquillos")
+    assert state(world, "a3") == "held: renamed"
+
+
+def test_a_dismissed_name_is_not_sent_under_the_one_that_was_shared(world: World) -> None:
+    world.site.trakor.freeze()
+    enter(world, "a1", "a3")
+    world.pass_time(5)
+    enter(world, "a3", last="Zquillo")
+    assert world.decide("a3", "dismiss")
+    world.delete("a1", told=True)
+    for promise in ALWAYS:
+        promise(Tables(world))
+    world.site.clear_up()
+    world.pass_time(1800)
+    assert world.site.trakor.parties.names() == ["Zanna Zquillo"]
