@@ -17,7 +17,7 @@ CHROMIUM := chromium chromium-browser google-chrome
 SUDO     := $(if $(filter 0,$(shell id -u)),,sudo -n)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test browser lint format bench lock wheel test-wheel clean fresh-venv
+.PHONY: help demo test browser lint format machine bench lock wheel test-wheel clean fresh-venv
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ lint: $(DEV) ## ruff, its formatter's opinion, mypy
 format: $(DEV) ## put right what ruff can put right by itself
 	$(RUN)ruff check --fix
 	$(RUN)ruff format
+
+machine: $(DEV) ## hunt for a sequence that breaks a promise (MINUTES=10)
+	MACHINE_MINUTES=$(or $(MINUTES),10) $(RUN)pytest tests/test_machine.py
 
 bench: $(DEV) ## how fast a backfill is, as ratios
 	$(RUN)python bench/backfill.py

@@ -86,6 +86,7 @@ class Site:
         turned_down: Ids of records that were ever refused, rejected or failed.
         made_by: Trakor's id -> id of the record that it was made for.
         faults: Promises that were broken on the way, in words.
+        told: What became of each request, in words.
         until: Loosely read name -> when it may be sent again, in the loop's time.
     """
 
@@ -105,6 +106,7 @@ class Site:
         self.weather: deque[str] = deque()
         self.down = False
         self.arrivals: list[Arrival] = []
+        self.told: list[str] = []
         self.turned_down: set[str] = set()
         self.made_by: dict[str, str] = {}
         self.faults: list[str] = []
@@ -158,17 +160,20 @@ class Site:
             raise NeverSent("connection refused")
         arrival = self._arrive(payload)
         self.turned_down |= {arrival.owner} if weather or self.down else set()
+        said: object = None
         try:
-            return self._read(await self._sent(payload, arrival, "cut" if self.down else weather))
-        except Unanswered:
+            said = answer = self._read(await self._sent(payload, arrival, "cut" if self.down else weather))
+        except (Unanswered, asyncio.CancelledError) as fault:  # for all that the bridge knows it goes on
+            said = fault
             self._wait(arrival, self._loop.time())
             raise
-        except asyncio.CancelledError:  # for all that the bridge knows it goes on
-            self._wait(arrival, self._loop.time())
-            raise
-        except BridgeError:
+        except BridgeError as fault:
+            said = fault
             self.turned_down.add(arrival.owner)
             raise
+        finally:
+            self._tell(f"{arrival} {weather}: {said!r}")
+        return answer
 
     async def _sent(self, payload: Payload, arrival: Arrival, weather: str) -> Reply:
         """What comes back to the bridge; what it sets going goes on without it."""
@@ -198,7 +203,7 @@ class Site:
 
     async def _work(self, call: Call, arrival: Arrival, late: float, replies: list[Reply]) -> None:
         """Trakor looks the name up, and stores it a while later."""
-        self._at_work[arrival.name] += 1
+        self._at_work[arrival.name] += arrival.regular  # a canary's name is there, whatever comes of it
         try:
             finish = self.trakor.begin(call)
             await asyncio.sleep(LATENCY + late)
@@ -208,7 +213,7 @@ class Site:
                 self.made_by[said["id"]] = arrival.owner
             replies.append(reply)
         finally:
-            self._at_work[arrival.name] -= 1
+            self._at_work[arrival.name] -= arrival.regular
 
     def _in_front(self, call: Call, weather: str) -> Reply | None:
         """What stands in front of Trakor, or in its rules, answers."""
@@ -231,13 +236,17 @@ class Site:
         owner, regular = self._who(payload)
         arrival = Arrival(reading_of(kind, payload.name), owner, regular)
         self.arrivals.append(arrival)
+        self._tell(f"{arrival} comes: {payload}")
         if not owner:
             self.faults.append(f"sent without a claim: {payload.name}")
-        if self._at_work[arrival.name]:
+        if arrival.regular and self._at_work[arrival.name]:
             self.faults.append(f"sent while another request for it is at work: {payload.name}")
         if regular and self.until.get(arrival.name, 0.0) > self._loop.time() + 0.002:
             self.faults.append(f"sent again too early: {payload.name}")
         return arrival
+
+    def _tell(self, what: str) -> None:
+        self.told.append(f"{int(self._loop.time() * 1000)} {what}")
 
     def _wait(self, arrival: Arrival, since: float) -> None:
         self.until[arrival.name] = since + LONGEST_WORK

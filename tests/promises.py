@@ -79,7 +79,8 @@ class Tables:
         told = [
             f"{line['at'] % 10**9} {ids[line['record']]} {line['event']}: {line['detail']}" for line in lines
         ]
-        return "\n".join(told[-60:])
+        told += self.world.site.told
+        return "\n".join(sorted(told, key=lambda line: int(line.partition(" ")[0]))[-400:])
 
     def unanswered(self, row: Row) -> bool:
         """Whether it was tried under its name, and has no answer."""
@@ -187,7 +188,8 @@ def nothing_differs_silently(now: Tables) -> None:
         draft = _draft(now, row["source_id"])
         kind, entry = now.parties[row["trakor_id"]]
         assert isinstance(draft, Draft), (dict(row), draft)
-        if not row["given"]:
+        ignored = policy.on_change == "ignore" and row["sent_key"] != row["key"]  # the qualifier changed
+        if not (row["given"] or ignored):
             assert key(entry.name) in {key(draft.payload.name), key(draft.qualified_name)}, (entry, draft)
         if policy.on_change == "report":
             wanted = list(draft.payload.fields().values())[1]

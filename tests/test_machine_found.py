@@ -92,3 +92,71 @@ def test_twins_that_are_turned_down_do_not_take_turns_for_ever(world: World) -> 
     world.sweep("a")
     world.pass_time(1800)
     assert world.site.arrivals[arrivals:] == []
+
+
+def test_who_takes_over_a_name_under_way_takes_over_its_answer(world: World) -> None:
+    """The twin sent the name once more, beside the request that was under way."""
+    enter(world, "a1", "b1")
+    world.pass_time(0.1)
+    assert world.decide("a1", "drop")
+    assert state(world, "b1") == "pending"
+    world.pass_time(5)
+    assert [arrival.owner for arrival in world.site.arrivals] == ["a1"]
+    assert (state(world, "a1"), state(world, "b1")) == ("dropped", "delivered")
+    for promise in ALWAYS:
+        promise(Tables(world))
+
+
+def test_a_name_that_may_be_at_work_is_not_forgotten(world: World) -> None:
+    """Another one of that name would have sent it at once."""
+    enter(world, "a1")
+    world.pass_time(0.1)
+    world.restart(killed=True)
+    world.forget("a1", delete=False)
+    assert state(world, "a1") == "pending"
+    world.die()
+    world.pass_quietly(151)
+    world.open(sending=False)
+    world.forget("a1", delete=False)
+    assert state(world, "a1") == "dropped"
+
+
+def test_a_damaged_text_keeps_nobody_from_taking_a_place(world: World) -> None:
+    enter(world, "a1", "b1")
+    world.pass_time(5)
+    with world.book.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE contents SET body = x'00'")
+    world.delete("a1", told=True)
+    assert (state(world, "a1"), state(world, "b1")) == ("merged", "delivered")
+
+
+def test_a_dismissed_name_stays_dismissed_when_its_record_keeps_the_party(world: World) -> None:
+    """It counted as delivered under a name that Trakor never had."""
+    enter(world, "a1", "a3")
+    world.pass_time(5)
+    enter(world, "a3", last="Zquillo")
+    assert state(world, "a3") == "held: renamed"
+    assert world.decide("a3", "dismiss")
+    assert state(world, "a3") == "merged"
+    world.delete("a1", told=True)
+    row = world.row("a3")
+    assert row is not None
+    assert (row["state"], row["dismissed"]) == ("delivered", 1)
+    for promise in ALWAYS:
+        promise(Tables(world))
+    enter(world, "a3", last="Zquillos")
+    assert state(world, "a3") == "held: renamed"
+
+
+def test_a_dismissed_name_is_not_sent_under_the_one_that_was_shared(world: World) -> None:
+    world.site.trakor.freeze()
+    enter(world, "a1", "a3")
+    world.pass_time(5)
+    enter(world, "a3", last="Zquillo")
+    assert world.decide("a3", "dismiss")
+    world.delete("a1", told=True)
+    for promise in ALWAYS:
+        promise(Tables(world))
+    world.site.clear_up()
+    world.pass_time(1800)
+    assert world.site.trakor.parties.names() == ["Zanna Zquillo"]

@@ -168,11 +168,24 @@ class Batch:
         elif not living:
             return
         elif holder.number == claimant.number and not holder.stands:
-            heir = living[0]
-            if heir.first != holder.first:
-                self.writes.read_again(heir.number)  # only a draft tells how they differ
-                return
-            self.carry_out(succeed(heir.sent, key, holder), None, heir, sight=False)
+            self._succeed(living, key, holder)
+
+    def _succeed(self, living: list[LedgerRow], key: str, holder: Holder) -> None:
+        """The oldest of these that says the name still takes the place of its holder.
+
+        One whose other name a person dismissed may keep a party; to be sent is only what it says itself.
+        """
+        heir = next((row for row in living if not row.dismissed), living[0])
+        if heir.first != holder.first:
+            self.writes.read_again(heir.number)  # only a draft tells how they differ
+            return
+        decision = succeed(heir.sent, key, holder)
+        if heir.dismissed and not holder.linked:
+            self._decide_again(living)
+            return
+        if heir.dismissed:
+            decision = replace(decision, state=State.DELIVERED, seen=heir.last_seen, dismissed=True)
+        self.carry_out(decision, None, heir, sight=False)
 
     def _decide_again(self, merged: list[LedgerRow]) -> None:
         """The name is free again: those that shared it are decided on as last seen, the oldest first."""

@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 
 from bridge.decision import decide
 from bridge.errors import UserError
 from bridge.ledger.batch import Batch
+from bridge.ledger.queue import LONGEST
 from bridge.ledger.rows import KNOWN, Feed, row_of
 from bridge.ledger.schema import canaries, claims, contents, events, feeds, history, links, records, waiting
 from bridge.ledger.trials import forget_stray
@@ -56,7 +57,7 @@ def forget(connection: Connection, number: int, *, now: int) -> Forgotten:
         now: The time to note.
 
     Raises:
-        UserError: It is on its way to Trakor at this moment.
+        UserError: It is on its way to Trakor at this moment, or may still be.
     """
     row, under_way_until = _known(connection, number)
     feed = _feed(connection, number)
@@ -72,6 +73,7 @@ def forget(connection: Connection, number: int, *, now: int) -> Forgotten:
         select(records.c.source_id).where(records.c.merged_into == number, records.c.state == State.MERGED)
     ).all()
     _hand_over(connection, feed, row, now)
+    _refuse_unanswered(connection, row, now)
     left = _links(connection, number)
     kept = tuple((one, _keeper(connection, feed, one)) for one in had if one not in left)
     _erase(connection, feed, number)
@@ -86,6 +88,17 @@ def _known(connection: Connection, number: int) -> tuple[LedgerRow, int]:
     found = connection.execute(KNOWN.where(records.c.number == number)).one()
     until = connection.scalar(select(records.c.claimed_until).where(records.c.number == number))
     return row_of(found), until or 0
+
+
+def _refuse_unanswered(connection: Connection, row: LedgerRow, now: int) -> None:
+    """The name of a request without an answer is not sent again: nor by another one, once this is erased."""
+    own = (claims.c.record == row.number, claims.c.answered == 0, claims.c.not_before > now)
+    until = connection.scalar(select(func.max(claims.c.not_before)).where(*own)) or 0
+    if 0 < until - now <= LONGEST.retry:
+        raise UserError(
+            f"a request for record {row.id} had no answer, and Trakor may still be storing it",
+            advice=f"run this again in {(until - now) // 1000 + 1} seconds",
+        )
 
 
 def _feed(connection: Connection, number: int) -> Feed:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from bridge.sealing import Sealer
 
 __all__ = [
+    "LONGEST",
     "Awaited",
     "Claimed",
     "Waits",

@@ -36,6 +36,7 @@ __all__ = ["settle"]
 
 
 _DELIVERED = records.c.state.in_((State.DELIVERED, State.DRIFTED))
+_ENDED = update(records).where(among(records.c.number, "numbers")).values(claimed_until=0)
 _SETTLED = (
     update(records)
     .where(among(records.c.number, "numbers"))
@@ -43,7 +44,6 @@ _SETTLED = (
         answered_run=case(
             (_DELIVERED, func.coalesce(bindparam("of_run"), records.c.run)), else_=records.c.answered_run
         ),
-        claimed_until=0,
     )
 )
 _ROWS = KNOWN.where(among(records.c.number, "numbers"))
@@ -52,6 +52,9 @@ _NEVER_SENT = _ROWS.where(
 )
 _LINKED = select(links.c.trakor_id, links.c.record, links.c.sent).where(
     links.c.space == bindparam("of_space"), among(links.c.trakor_id, "ids")
+)
+_HOLDERS = select(claims.c.key, claims.c.record).where(
+    claims.c.space == bindparam("of_space"), among(claims.c.key, "keys")
 )
 _NOTED = select(waiting.c.record).where(among(waiting.c.record, "numbers"), waiting.c.slot == NOTED)
 _WANTED = select(records.c.key).where(
@@ -83,6 +86,7 @@ def settle(
         run: Number of the run that got the answers, 0 for none; None: the one that each record is of, for who
             sends what many sweeps have read.
     """
+    outcomes = _of_those_who_hold(connection, feed, outcomes)
     end_claims(connection, feed, outcomes)
     settling = _Settling(connection, feed, policy, now)
     settling.give_back([one.work.number for one in outcomes if isinstance(one, Later) and not one.begun])
@@ -90,6 +94,7 @@ def settle(
     if not said:
         return
     numbers = [one.work.number for one in said]
+    connection.execute(_ENDED, {"numbers": numbers})  # first: a successor takes over only what is under way
     found = connection.execute(_ROWS, {"numbers": numbers})
     rows = {row.number: row_of(row) for row in found}
     settling.expect(said, rows)
@@ -98,6 +103,16 @@ def settle(
     settling.batch.writes.flush()
     count_delivered(connection, feed, [one for one in said if isinstance(one, Answered)], now)
     connection.execute(_SETTLED, {"numbers": numbers, "of_run": run})
+
+
+def _of_those_who_hold(connection: Connection, feed: Feed, outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Whoever took over a name while it was under way takes over what comes of it."""
+    asked = {"of_space": feed.space, "keys": [one.work.key for one in outcomes if one.work.key]}
+    holders = {row.key: row.record for row in connection.execute(_HOLDERS, asked)}
+    return [
+        replace(one, work=replace(one.work, number=holders.get(one.work.key, one.work.number)))
+        for one in outcomes
+    ]
 
 
 class _Settling:

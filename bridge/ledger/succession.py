@@ -6,11 +6,13 @@ changed nothing.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, delete, select, update
 
+from bridge.errors import LedgerError
 from bridge.ledger.rows import pack, sealer_of, texts_of
 from bridge.ledger.schema import canaries, claims, contents, links, records
 from bridge.ledger.writes import NOTED, TO_SEND
@@ -61,6 +63,8 @@ class Succession:
         claim = self._connection.execute(_CLAIM_OF, moved).one()
         link = self._connection.execute(_LINK_OF, moved).first()
         self._connection.execute(_MOVE_CLAIM, moved | {"new": heir.number})
+        if former.sent_key == heir.sent_key:
+            self._hand_on_request(heir, former)
         if link is not None:
             heir = self._take_link(heir, former, link)
         elif claim.attempts:
@@ -68,6 +72,13 @@ class Succession:
         left = self._leave(former, heir)
         self._connection.execute(_MOVE_MERGED, moved | {"new": heir.number})
         return heir, left
+
+    def _hand_on_request(self, heir: LedgerRow, former: LedgerRow) -> None:
+        """A request that is under way for the name is the heir's: it is not sent again beside it."""
+        until = self._connection.scalar(_UNDER_WAY_UNTIL, {"old": former.number})
+        if until:
+            self._connection.execute(_SET_UNDER_WAY, {"of_record": heir.number, "until": until})
+            self._connection.execute(_SET_UNDER_WAY, {"of_record": former.number, "until": 0})
 
     def _take_link(self, heir: LedgerRow, former: LedgerRow, link: Row[*tuple[Any, ...]]) -> LedgerRow:
         """The party is the heir's: the link with what was sent, and the sealed text of it."""
@@ -82,8 +93,9 @@ class Succession:
         )
         body = self._connection.scalar(_TEXT_OF, of)
         if body is not None:
-            texts = sealer_of(self._connection).open(body, self._feed.place_of(former))
-            self._writes.text(now, link.trakor_id, texts)
+            with suppress(LedgerError):  # a text that is damaged stops nobody: `ledger check` tells
+                texts = sealer_of(self._connection).open(body, self._feed.place_of(former))
+                self._writes.text(now, link.trakor_id, texts)
         self._writes.row(now, known=True, claims_anew=False, read=None)
         return now
 
@@ -143,6 +155,10 @@ _MOVE_CLAIM = (
     update(claims)
     .where(claims.c.space == bindparam("of_space"), claims.c.key == bindparam("of_key"))
     .values(record=bindparam("new"))
+)
+_UNDER_WAY_UNTIL = select(records.c.claimed_until).where(records.c.number == _OLD)
+_SET_UNDER_WAY = (
+    update(records).where(records.c.number == bindparam("of_record")).values(claimed_until=bindparam("until"))
 )
 _MOVE_LINK = (
     update(links)
