@@ -65,7 +65,7 @@ async def test_the_second_is_sent_where_the_first_never_will_be(story: Story) ->
     await story.decide("forget", pairs["Forgotten Frog"][0], "--yes")
 
     pairs |= {name: twins(story, name) for name in ("Failed Fox", "Dropped Dog")}
-    story.fail("Failed Fox", status=500, body={"error": "no"}, times=8)
+    story.fail("Failed Fox", status=500, body={"error": "no"}, times=None)
     taken = trakor.parties.insert("Somebody Else")
     body = {"id": taken.id, "name": "Dropped Dog", "created": False}
     contacts.add("Somebody Else", email="else@example.com")
@@ -77,7 +77,12 @@ async def test_the_second_is_sent_where_the_first_never_will_be(story: Story) ->
     assert (await process.ended()).status == 3
     stands = await story.records()
     assert stands[pairs["Dropped Dog"][0]].state == "held: same-party"
+    assert stands[pairs["Failed Fox"][1]].state == "rejected: server-error", (
+        "it was sent in the first one's place"
+    )
+    trakor.faults.clear()
     await story.decide("drop", pairs["Dropped Dog"][0])
+    await story.decide("retry", pairs["Failed Fox"][1])
     await story.backfill()
 
     stands = await story.records()

@@ -44,8 +44,9 @@ async def test_what_trakor_was_never_sent_is_listed_however_the_name_came_back(s
     for name in BYSTANDERS:
         contacts.add(name, email=f"{name[-1]}@example.com")
     for name in (eight, dropped):
-        story.fail(name, status=500, body={"error": "stored, and then it failed"}, commit=True, times=8)
+        story.fail(name, status=500, body={"error": "stored, and then it failed"}, commit=True, times=None)
     assert (await story.backfill())["rejected"] == 2
+    trakor.faults.clear()
     await story.decide("drop", ids[dropped])
 
     contacts.rename(ids[hanna], "Hanna New")
