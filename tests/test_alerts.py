@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bridge.alerts import Disk, Kind, conditions, waiting_of
-from bridge.alerts.conditions import DAY, FULL_BYTES, HOUR, MINUTE, OVER
+from bridge.alerts.conditions import DAY, FULL_BYTES, HOUR, MINUTE, ONCE, OVER
 from bridge.alerts.saying import Message, lowered, turn
+from bridge.ledger.bursts import Burst
 from bridge.ledger.reading import LastSweep
 from bridge.ledger.said import Said, Topic
 from bridge.ledger.sweeps import Reached
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 NOW = 1_795_000_000_000
 GIB = 2**30
 ROOM = Disk(100 * GIB, 50 * GIB)
+BURST = Burst(7, NOW - HOUR, ("contact_info",), 4812)
 SECRETS = "Ann Lee refused with key sk_live_canary"
 
 
@@ -153,7 +155,18 @@ def test_records_that_wait_are_counted_by_reason() -> None:
 
 
 def test_every_condition_has_words_for_its_end() -> None:
-    assert {*OVER} == {*Kind} - {Kind.WAITING}
+    assert {*OVER} == {*Kind} - {Kind.WAITING, *ONCE}
+
+
+def test_what_changed_alike_is_one_alert_with_the_command_that_lists_it() -> None:
+    (one,) = found(sydney(StreamStatus(burst=BURST)))
+    assert (one.kind, one.covered) == (Kind.BURST, False)
+    assert one.text.startswith(
+        "4,812 contacts: contact_info changed in one sweep: trakor-bridge records list"
+    )
+    assert (
+        "--connection sydney --stream contacts --state drifted --field contact_info --since 2026" in one.text
+    )
 
 
 # -- what is said
@@ -191,6 +204,18 @@ def test_it_is_said_once_and_again_after_a_day_while_it_lasts() -> None:
     again, known = say(READING, said, now=NOW + DAY)
     assert again == message
     assert known == {TOPIC: Said(NOW + DAY)}
+
+
+def test_what_changed_alike_is_said_once_for_each_sweep_and_in_one_line() -> None:
+    """However long it waits; the same message does not count its records once more."""
+    first = found(sydney(StreamStatus(burst=BURST)))
+    drifted = Topic("waiting", "sydney", "contacts", "drifted")
+    message, said = say(first, waiting={drifted: 4812})
+    assert lines(message) == [f"[changed-alike] sydney: {first[0].text}"]
+    assert say(first, said, waiting={drifted: 4812}, now=NOW + 9 * DAY)[0] is None
+    second = found(sydney(StreamStatus(burst=replace(BURST, sweep=8, number=500))))
+    message, _ = say(second, said, waiting={drifted: 5312}, now=NOW + 9 * DAY)
+    assert lines(message) == [f"[changed-alike] sydney: {second[0].text}"]
 
 
 def test_it_is_said_to_be_over_once() -> None:

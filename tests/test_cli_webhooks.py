@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from books import KEEPING, kept
+from books import kept
 from bridge.ledger.due_events import due_events
 from bridge.ledger.engine import reading, writing
 from bridge.ledger.events import finish_events, keep_events
-from bridge.ledger.opening import prepare
+from bridge.ledger.opening import prepare, read_or_make_key
 from bridge.records.webhooks import Action, Received
 from desk import Desk
 
@@ -52,7 +52,8 @@ def two(desk: Desk) -> Desk:
 def ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A ledger that got four webhooks: one waits, one is done, two could not be understood."""
     path = tmp_path_factory.mktemp("events") / "ledger.db"
-    prepare(path, KEEPING)
+    read_or_make_key(path.with_name("ledger.key"))
+    prepare(path, kept(path))
     with writing(path, kept(path)) as connection:
         keep_events(
             connection,
@@ -69,7 +70,8 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def received(two: Desk, ledger: Path) -> Desk:
-    shutil.copy(ledger, two.folder / "ledger.db")
+    for name in ("ledger.db", "ledger.key"):
+        shutil.copy(ledger.with_name(name), two.folder / name)
     return two
 
 

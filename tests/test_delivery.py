@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from bridge.decision import decide
 from bridge.delivery import Lane
 from bridge.delivery.outbox import Outbox
 from bridge.errors import Refused
+from bridge.ledger.observing import Sight, observe
 from bridge.ledger.queue import claim
 from bridge.records import Later, Policy
 from bridge.sandbox import Fault
+from builders import draft
 from rigs import CONTACTS, PRODUCTS, QUICK, WatchedLedger, details, names, now, some_turns
 
 if TYPE_CHECKING:
@@ -262,6 +265,19 @@ async def test_a_poisoned_record_is_rejected_and_its_neighbours_go_on(rig: Rig) 
     assert told["Ada 0003"] == "failed 8 times while others passed: Trakor answered 500"
 
 
+async def test_the_successor_of_a_rejected_record_is_sent_by_the_same_run(rig: Rig) -> None:
+    """It becomes pending when the rejection is written, after all else was sent."""
+    rig.trakor.faults.add(Fault(name="Twin", status=500, times=None))
+    twins = [draft("Twin", id=one, same_as="same") for one in ("first", "second")]
+    seen = [*twins, *(draft(name, id=name) for name in names(12))]
+    await rig.ledger.call(
+        observe, rig.feeds[CONTACTS], seen, Sight(), decide=decide, policy=Policy(), now=now()
+    )
+    await rig.deliver()
+    states = await rig.states()
+    assert states["rejected: server-error"] == {"first", "second"}, "nothing is left pending"
+
+
 @pytest.mark.parametrize("fault", [{"status": 500}, {"reset": True}])
 async def test_poisoned_records_left_alone_are_rejected_and_not_waited_for(
     rig: Rig, fault: dict[str, Any]
@@ -432,7 +448,7 @@ async def test_what_is_kept_is_written_to_the_last_when_sending_ends(rig: Rig) -
     works = await rig.ledger.call(claim, feed, 250, now=now(), until=now() + 60_000)
     settled: list[Outcome] = []
     outbox = Outbox(
-        rig.ledger, {CONTACTS: Lane(feed, Policy())}, 1, now, lambda batch, _: settled.extend(batch)
+        rig.ledger, {CONTACTS: Lane(feed, Policy())}, 1, now, lambda batch, _, __: settled.extend(batch)
     )
     outbox.add([Later(work, 0, begun=False) for work in works])
     await outbox.drain()

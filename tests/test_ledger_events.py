@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from sqlalchemy import select
 
 from books import empty_ledger, kept
 from bridge.errors import UserError
 from bridge.ledger import due_events as looking
 from bridge.ledger import events
 from bridge.ledger.due_events import EventGroup, due_events
-from bridge.ledger.engine import Ledger, writing
+from bridge.ledger.engine import Ledger, reading, writing
 from bridge.ledger.events import (
     WebhookNumbers,
     finish_events,
@@ -21,6 +22,7 @@ from bridge.ledger.events import (
     replay_event,
     webhook_numbers,
 )
+from bridge.ledger.schema import events as table
 from bridge.records import Action, Received
 from bridge.records.webhooks import UNKNOWN_ACTION, UNREADABLE
 
@@ -71,6 +73,20 @@ def test_every_action_says_what_its_id_is_of_and_whether_it_deletes() -> None:
         "deal-deleted",
         "product-deleted",
     }
+
+
+def test_what_nobody_understands_is_sealed_and_shown_to_who_has_the_key(path: Path) -> None:
+    """It may tell of a client."""
+    with writing(path, kept(path)) as connection:
+        keep_events(connection, [nobody_understands(10)])
+    content = b"".join(file.read_bytes() for file in path.parent.glob("ledger.db*"))
+    assert CANARY.encode() not in content
+    with reading(path, kept(path)) as connection:
+        [shown] = listing_of_events(connection, ["a"], 10)
+    assert CANARY in (shown.body or "")
+    with reading(path) as connection:
+        [hidden] = listing_of_events(connection, ["a"], 10)
+    assert hidden.body is None
 
 
 # -- what is due
@@ -264,22 +280,28 @@ def test_what_nobody_understands_can_go_earlier(ledger: Connection) -> None:
 
 
 async def test_what_was_sent_is_gone_from_the_files_when_its_event_is_deleted(path: Path) -> None:
-    """Like a delivered record's words: nothing of it is left in the file or in its log."""
+    """Like a delivered record's words: nothing of it is left in the file or in its log, not even sealed."""
 
-    def in_files() -> bool:
-        return any(CANARY.encode() in file.read_bytes() for file in path.parent.glob(f"{path.name}*"))
+    def kept_bodies(connection: Connection) -> list[bytes]:
+        return list(connection.scalars(select(table.c.body).where(table.c.body.is_not(None))))
+
+    def in_files(sealed: list[bytes]) -> bool:
+        content = b"".join(file.read_bytes() for file in path.parent.glob(f"{path.name}*"))
+        return any(body in content for body in sealed)
 
     def all_pruned(connection: Connection) -> None:
         while prune_events(connection, 0, problems_before=10**6):
             pass
 
-    ledger = Ledger(path)
+    ledger = Ledger(path, kept(path))
     for start in range(0, 600, 100):
         mixed: list[Callable[[int], Received]] = [came, nobody_understands]
         await ledger.call(keep_events, [mixed[n % 2](start + n) for n in range(100)])
-    assert in_files()
+    sealed = await ledger.call(kept_bodies)
+    assert len(sealed) == 300
+    assert in_files(sealed)
     await ledger.call(all_pruned)
     ledger.close()
-    assert not in_files()
+    assert not in_files(sealed)
     with writing(path, kept(path)) as connection:
         assert len(listing_of_events(connection, [], 1000)) == 300

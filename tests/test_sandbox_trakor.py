@@ -25,6 +25,14 @@ async def test_a_party_is_created_once_and_then_given_back(sandbox: Sandbox, pos
     assert sandbox.trakor.parties["Acme"].text == "Ravi | 1"
 
 
+async def test_a_party_that_is_renamed_by_hand_keeps_its_id(sandbox: Sandbox, post: Post) -> None:
+    _, first = await post(sandbox, "parties", {"name": "Ada Ashby"})
+    sandbox.trakor.parties.rename("Ada Ashby", "Ada Brown")
+    _, again = await post(sandbox, "parties", {"name": "Ada Brown"})
+    _, other = await post(sandbox, "parties", {"name": "Ada Ashby"})
+    assert (again["id"], again["created"], other["created"]) == (first["id"], False, True)
+
+
 async def test_a_product_has_a_number_and_a_default_price(sandbox: Sandbox, post: Post) -> None:
     _, rod = await post(sandbox, "products", {"name": "Rod"})
     _, bar = await post(sandbox, "products", {"name": "Bar", "price": 450.5, "description": "Steel"})

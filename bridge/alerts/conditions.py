@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from bridge.ledger.said import Topic
-from bridge.status import moment
+from bridge.status import burst_note, moment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from bridge.records import Stream
     from bridge.status import ConnectionStatus, Flow, Snapshot, StreamStatus
 
-__all__ = ["OVER", "Condition", "Disk", "Kind", "OverdueAt", "conditions", "disk_of", "waiting_of"]
+__all__ = ["ONCE", "OVER", "Condition", "Disk", "Kind", "OverdueAt", "conditions", "disk_of", "waiting_of"]
 
 MINUTE: Final = 60_000
 HOUR: Final = 60 * MINUTE
@@ -54,6 +54,7 @@ class Kind(StrEnum):
     SENDING_BY_PERSON = "sending-paused-by-person"
     OVERDUE = "sweep-overdue"
     MISSING = "gone-limit"
+    BURST = "changed-alike"
     WEBHOOKS = "webhooks-unreadable"
     DISK = "disk"
     WAITING = "waiting"
@@ -70,7 +71,10 @@ OVER: Final = {
     Kind.WEBHOOKS: "For a day no webhook came that could not be understood.",
     Kind.DISK: "The ledger's disk has room again.",
 }
-"""What is said when it is over; ``waiting`` never is: each message tells of records that are new."""
+"""What is said when it is over. ``waiting`` never is, and ``changed-alike`` tells of one sweep, once."""
+
+ONCE: Final = frozenset({Kind.BURST})
+"""What is said once, however long it lasts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,7 @@ class Condition:
         stream: The stream; empty where it is about no one stream.
         text: A sentence without personal data and without anything that a remote system said.
         covered: It lasts, but is no news (yet): another condition explains it, or it is being put right.
+        detail: What tells it from an earlier one of its kind.
     """
 
     kind: Kind
@@ -90,11 +95,12 @@ class Condition:
     stream: str
     text: str
     covered: bool = False
+    detail: str = ""
 
     @property
     def topic(self) -> Topic:
         """What makes it the same one at another time."""
-        return Topic(str(self.kind), self.connection, self.stream)
+        return Topic(str(self.kind), self.connection, self.stream, self.detail)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +159,7 @@ def _of(status: ConnectionStatus, now: int, overdue_at: OverdueAt) -> Iterator[C
         yield from _paused(f"Sending {stream} to Trakor", status.name, stream, one.sending, now)
         yield from _overdue(status, stream, one, now, overdue_at)
         yield from _missing(status.name, stream, one)
+        yield from _changed_alike(status.name, stream, one)
     unreadable = status.webhooks.unreadable_at
     if unreadable is not None and abs(now - unreadable) < DAY:
         text = f"A webhook came that could not be understood, the last one at {moment(unreadable)}."
@@ -219,3 +226,10 @@ def _missing(name: str, stream: Stream, one: StreamStatus) -> Iterator[Condition
             " none was marked gone."
         )
     yield Condition(Kind.MISSING, name, stream, text)
+
+
+def _changed_alike(name: str, stream: Stream, one: StreamStatus) -> Iterator[Condition]:
+    """Each sweep that brought many is news once; the next one is other news."""
+    if one.burst is not None:
+        text = f"{burst_note(name, stream, one.burst)}."
+        yield Condition(Kind.BURST, name, stream, text, detail=str(one.burst.sweep))

@@ -6,8 +6,9 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from bridge.alerts.conditions import DAY, HOUR, OVER, Kind
+from bridge.alerts.conditions import DAY, HOUR, ONCE, OVER, Kind
 from bridge.ledger.said import Said, Topic
+from bridge.records import State
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -74,21 +75,21 @@ def turn(
     Returns:
         The message, None where there is nothing to say; and what it knows after that.
     """
-    news = [one for one in found if not one.covered and _is_news(said.get(one.topic), now)]
+    news = [one for one in found if not one.covered and _is_news(one, said.get(one.topic), now)]
     ended = [topic for topic in said if topic in over and topic.kind in OVER]
     grown = _grown(waiting, said, now)
     known = {topic: told for topic, told in said.items() if topic.kind == Kind.WAITING or topic not in over}
     known |= {one.topic: Said(now) for one in news}
     known |= {topic: Said(now, waiting[topic]) for topic in grown}
-    lines = [*map(_line, news), *map(_ending, ended), *_digest(grown, waiting)]
+    lines = [*map(_line, news), *map(_ending, ended), *_digest(_not_told(grown, news), waiting)]
     if not lines:
         return None, known
     return Message(_title(news, ended), "\n".join([*lines, "", ADVICE]), grave=bool(news)), known
 
 
-def _is_news(told: Said | None, now: int) -> bool:
+def _is_news(one: Condition, told: Said | None, now: int) -> bool:
     """Never said, or a day ago; a clock that was set back far counts as well as one set forward."""
-    return told is None or abs(now - told.at) >= AGAIN_AFTER
+    return told is None or (one.kind not in ONCE and abs(now - told.at) >= AGAIN_AFTER)
 
 
 def _grown(waiting: Mapping[Topic, int], said: Mapping[Topic, Said], now: int) -> dict[Topic, int]:
@@ -98,6 +99,16 @@ def _grown(waiting: Mapping[Topic, int], said: Mapping[Topic, Said], now: int) -
         return {}
     more = {topic: number - said.get(topic, Said(0)).number for topic, number in waiting.items()}
     return {topic: number for topic, number in more.items() if number > 0}
+
+
+def _not_told(grown: Mapping[Topic, int], news: Sequence[Condition]) -> dict[Topic, int]:
+    """Without the drifted records of which the same message says that they changed alike."""
+    alike = {(one.connection, one.stream) for one in news if one.kind is Kind.BURST}
+    return {
+        topic: number
+        for topic, number in grown.items()
+        if topic.detail != State.DRIFTED or (topic.connection, topic.stream) not in alike
+    }
 
 
 def _title(news: Sequence[Condition], ended: Sequence[Topic]) -> str:

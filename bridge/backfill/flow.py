@@ -23,7 +23,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -31,6 +31,7 @@ from bridge.backfill.admitting import prove_trakor, stops_all
 from bridge.backfill.backlog import Backlog
 from bridge.backfill.limits import limited
 from bridge.backfill.notes import (
+    bursts,
     reading_problems,
     stopped,
     suspicions,
@@ -42,10 +43,11 @@ from bridge.backfill.report import ConnectionReport, Problem, Report
 from bridge.delivery import Delivery, Lane
 from bridge.errors import BridgeError
 from bridge.ledger.care import prune_history, temporary_copy
+from bridge.ledger.groups import groups_of
 from bridge.ledger.opening import open_ledger
 from bridge.ledger.queue import NOTHING, give_up_claims, is_waiting
 from bridge.ledger.rows import feed_of
-from bridge.ledger.sweeps import begin_run, count, end_run, nameless, needing_a_person
+from bridge.ledger.sweeps import begin_run, count, end_run, last_good, nameless, needing_a_person
 from bridge.naming import Hasher
 from bridge.sync import sweep
 from bridge.wiring.flows import destination_of, listing_of, pace_of, plan_of, source_of
@@ -69,6 +71,9 @@ if TYPE_CHECKING:
     from bridge.wiring.flows import Plan
 
 __all__ = ["backfill", "rehearse"]
+
+EXAMPLES: Final = 3
+"""So many of a group are named after a dry run, to a person at a terminal."""
 
 log = structlog.get_logger()
 
@@ -222,6 +227,7 @@ class _Run:
         self._failures: dict[Stream, BridgeError] = {}
         self._swept: dict[Stream, Swept] = {}
         self._awaited = NOTHING
+        self._first: set[Stream] = set()
 
     async def until(self, stop: asyncio.Event) -> ConnectionReport:
         """Run to the end, or until the user stops it."""
@@ -259,6 +265,8 @@ class _Run:
             )
             wait = pace_of(self._connection).silence
             await self._ledger.call(give_up_claims, feeds[stream], now=_now(), wait=wait)
+            if await self._ledger.call(last_good, feeds[stream]) is None:
+                self._first.add(stream)
         return feeds
 
     async def _is_the_same_trakor(
@@ -413,9 +421,13 @@ class _Run:
         report = self._report
         report.problems = [*reading_problems(self._failures, self._swept), *report.problems]
         report.warnings += sweep_warnings(self._swept)
+        report.bursts += bursts(self._connection.name, self._swept, dry_run=report.dry_run)
         for stream, feed in feeds.items():
             numbers = await self._ledger.call(count, feed, run)
             report.streams[str(stream)] = numbers
+            if report.dry_run or stream in self._first:
+                few = EXAMPLES if report.dry_run else 0
+                report.groups[str(stream)] = await self._ledger.call(groups_of, feed, run, few)
             unnamed = await self._ledger.call(nameless, feed, run)
             report.warnings += suspicions(stream, numbers, unnamed)
         report.needing_a_person = await self._ledger.call(needing_a_person, list(feeds.values()))

@@ -10,17 +10,28 @@ from typing import TYPE_CHECKING, Final
 
 from bridge.backfill.report import Problem
 from bridge.errors import Refused, Transient
+from bridge.ledger.groups import QUALIFIED, SHARED
 from bridge.salestrekker.login import SeveralOrganizations
+from bridge.status import burst_line, burst_note
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
     from bridge.errors import BridgeError
+    from bridge.ledger.groups import Group
     from bridge.ledger.queue import Awaited
     from bridge.records import Stream
     from bridge.sync import Swept
 
-__all__ = ["reading_problems", "stopped", "suspicions", "sweep_warnings", "waiting_for"]
+__all__ = [
+    "bursts",
+    "group_line",
+    "reading_problems",
+    "stopped",
+    "suspicions",
+    "sweep_warnings",
+    "waiting_for",
+]
 
 MANY_EXISTING: Final = 0.2
 """The share of a run that Trakor had already from which a lost ledger is to be suspected."""
@@ -33,6 +44,22 @@ NEARLY_ALL: Final = 0.9
 
 LATER: Final = "`trakor-bridge check` tells what is wrong; run this again then, it goes on where it was"
 """What to do where a system did not answer."""
+
+_KINDS: Final = {
+    QUALIFIED: "sent with what tells them apart behind the name",
+    "merged": "one entered twice: one record stands for both",
+    "held: same-name": "nothing tells them from another one",
+    "held: same-person": "perhaps the same as another one",
+    "held: existing": "Trakor had the name before",
+    "held: same-party": "Trakor answered with another one's record",
+    "held: renamed": "renamed since they were sent",
+    "held: remapped": "the map gives another name now",
+    "rejected: mapping": "the map can make nothing of them",
+    "rejected: refused-by-trakor": "Trakor does not take them",
+    "rejected: server-error": "Trakor failed on them again and again",
+    "rejected: damaged": "what the ledger had of them is damaged",
+}
+"""What a group's kind means, in a few words."""
 
 A_FEW: Final = 3
 """Fewer nameless ones than this prove nothing."""
@@ -102,6 +129,23 @@ def sweep_warnings(swept: Mapping[Stream, Swept]) -> Iterator[str]:
                 "[schedule] gone_limit allows, so none is marked gone. Is the query, or the log-in's "
                 "permission, another one?"
             )
+
+
+def bursts(connection: str, swept: Mapping[Stream, Swept], *, dry_run: bool) -> Iterator[str]:
+    """What changed alike, in one line for each stream; after a dry run there is nothing to list."""
+    for stream, one in swept.items():
+        if one.burst is not None:
+            yield burst_line(stream, one.burst) if dry_run else burst_note(connection, stream, one.burst)
+
+
+def group_line(stream: str, group: Group) -> str:
+    """What the records of a group have in common, in a line."""
+    noun = stream.removesuffix("s") if group.number == 1 else stream
+    if group.kind == SHARED:
+        names = "1 name" if group.names == 1 else f"{group.names:,} names"
+        return f"{group.number:,} {noun} share {names}"
+    why = _KINDS.get(group.kind)
+    return f"{group.number:,} {group.kind}" + (f" ({why})" if why else "")
 
 
 def suspicions(stream: Stream, numbers: Mapping[str, int], nameless: int) -> Iterator[str]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from bridge.ledger.groups import Group
     from bridge.records import Stream
 
 __all__ = ["ConnectionReport", "Problem", "Report", "Watch"]
@@ -61,6 +62,8 @@ class ConnectionReport:
         streams: For each stream the numbers of ``ledger.sweeps.COUNTS``.
         problems: What kept it from being complete.
         warnings: What a person should know all the same.
+        groups: For each stream of a dry run or a first backfill, how its records stand to each other.
+        bursts: A line for each stream of which many records changed alike.
         needing_a_person: Records of these streams that are held or rejected, from now or before.
         interrupted: It was stopped by the user.
         limited: Only so many records of each stream were read.
@@ -71,6 +74,8 @@ class ConnectionReport:
     streams: dict[str, dict[str, int]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    groups: dict[str, list[Group]] = field(default_factory=dict)
+    bursts: list[str] = field(default_factory=list)
     needing_a_person: int = 0
     interrupted: bool = False
     limited: bool = False

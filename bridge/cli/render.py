@@ -73,6 +73,7 @@ def show_report(report: Report, *, tables: bool) -> None:
             outcome, style = _outcome(of_connection)
             out.print(numbers_table(of_connection, title))
             out.print(Text(folded(outcome, width_of(out.file)), style=style))
+            _show_groups(out, of_connection)
         _show_problems(of_connection)
     rehearsed = any(
         of_connection.dry_run and not of_connection.interrupted
@@ -83,6 +84,20 @@ def show_report(report: Report, *, tables: bool) -> None:
     elif tables and report.exit_status in {DONE, A_PERSON_IS_NEEDED} and report.waiting:
         listed = f"trakor-bridge records list --state {','.join(report.waiting)}"
         _point("Some records wait for you:", listed)
+
+
+def _show_groups(out: Console, report: ConnectionReport) -> None:
+    """Who shares a name, who was merged, who waits and why; names only where somebody looks."""
+    from bridge.backfill.notes import group_line  # noqa: PLC0415 - see the package
+
+    width = width_of(out.file)
+    for stream, groups in report.groups.items():
+        for group in groups:
+            few = ", ".join(map(plain, group.examples)) if width is not None else ""
+            line = f"  {group_line(stream, group)}{f', e.g. {few}' if few else ''}"
+            out.print(Text(folded(line, width, hanging=4)), soft_wrap=True)
+    for line in report.bursts:
+        out.print(Text(folded(line, width, hanging=4), style="dark_orange3"), soft_wrap=True)
 
 
 def _point(words: str, command: str) -> None:

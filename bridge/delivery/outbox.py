@@ -42,7 +42,8 @@ class Outbox:
         lanes: The streams that outcomes can be of.
         run: Number of the run that the answers count for; None: the one that each record is of.
         clock: Milliseconds since the epoch.
-        on_settled: Told what was settled, and how many seconds that took, after each batch.
+        on_settled: Told after each batch what was settled, how many seconds that took, and whether something
+            else is to be sent because of it.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class Outbox:
         lanes: Mapping[Stream, Lane],
         run: int | None,
         clock: Callable[[], int],
-        on_settled: Callable[[list[Outcome], float], None],
+        on_settled: Callable[[list[Outcome], float, bool], None],
     ) -> None:
         self._ledger = ledger
         self._lanes = lanes
@@ -119,14 +120,15 @@ class Outbox:
 
     async def _settle(self, batch: list[Outcome]) -> None:
         began = asyncio.get_running_loop().time()
+        more = False
         for stream in {outcome.work.stream for outcome in batch}:
             lane = self._lanes[stream]
             of_stream = [outcome for outcome in batch if outcome.work.stream is stream]
-            await self._ledger.call(
+            more |= await self._ledger.call(
                 settle, lane.feed, of_stream, policy=lane.policy, now=self._clock(), run=self._run
             )
             await self._keep_canaries(lane, of_stream)
-        self._on_settled(batch, asyncio.get_running_loop().time() - began)
+        self._on_settled(batch, asyncio.get_running_loop().time() - began, more)
 
     async def _keep_canaries(self, lane: Lane, outcomes: Sequence[Outcome]) -> None:
         """Let the ledger keep some of what was taken, where it needs any, which is seldom.

@@ -340,7 +340,9 @@ class Delivery:
             return True
         return False
 
-    def _settled(self, batch: list[Outcome], seconds: float) -> None:
+    def _settled(self, batch: list[Outcome], seconds: float, more: bool) -> None:  # noqa: FBT001 - as Outbox calls it
+        if more:
+            self._intake.look_at(self._clock())
         for outcome in batch:
             if isinstance(outcome, Later) and (self._intake.patient or outcome.silence is None):
                 until = outcome.silence.until if outcome.silence else 0

@@ -77,7 +77,7 @@ _STORED_OF_WEBHOOKS: Final = (
     ),
     (
         "what a webhook says besides is not kept, unless no id can be found in it or its action is unknown: "
-        "then it is kept for a person to look at, no longer than the others"
+        "then it is kept, encrypted, for a person to look at, no longer than the others"
     ),
 )
 _LOGS: Final = (

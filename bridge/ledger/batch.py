@@ -88,6 +88,11 @@ class Batch:
         self.writes.claim_returned(number, key)
         self._holders.forget(key)
 
+    @property
+    def sends(self) -> bool:
+        """Whether a record that it decided on is to be sent."""
+        return any(row.state is State.PENDING for row in self._changed.values())
+
     def as_it_stands(self, row: LedgerRow) -> LedgerRow:
         """A row as this batch has left it."""
         return self._changed.get(row.number, row)

@@ -14,15 +14,16 @@ work it off but a person.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import bindparam, case, delete, insert, select, update
 
-from bridge.errors import UserError
+from bridge.errors import LedgerError, UserError
 from bridge.ledger.arrivals import WebhookNumbers, count_arrivals, webhook_numbers
 from bridge.ledger.bulk import run_for_all
-from bridge.ledger.rows import among
+from bridge.ledger.rows import among, sealer_of
 from bridge.ledger.schema import events
 from bridge.records.webhooks import UNREADABLE
 
@@ -53,6 +54,9 @@ LONGEST_ACTION: Final = 64
 
 READABLE_FOR: Final = 24 * 60 * 60 * 1000
 """Milliseconds from the first read that failed, for which an event waits to be read after all."""
+
+PLACE: Final = "events"
+"""Where sealed bodies belong: they can be opened nowhere else."""
 
 GIVEN_UP: Final = "unreadable"
 """The outcome of an event whose record could not be read for all that time."""
@@ -170,13 +174,18 @@ def keep_events(connection: Connection, received: Sequence[Received]) -> None:
                 "source_id": one.source_id,
                 "received_at": one.received_at,
                 "done_at": one.received_at if one.problem else None,
-                "body": one.body,
+                "body": _sealed(connection, one),
                 "problem": one.problem,
             }
             for one in received
         ],
     )
     count_arrivals(connection, received)
+
+
+def _sealed(connection: Connection, one: Received) -> bytes | None:
+    """What nobody understood of a webhook may tell of a client: it is never on disk in clear."""
+    return None if one.body is None else sealer_of(connection).seal([one.body], PLACE)
 
 
 def finish_events(connection: Connection, numbers: Sequence[int], outcome: str, now: int) -> None:
@@ -236,11 +245,23 @@ def listing_of_events(
         wanted = wanted.where(events.c.done_at.is_(None))
     if only_problems:
         wanted = wanted.where(events.c.problem != "")
-    return [_event(row) for row in connection.execute(wanted)]
+    return [_event(connection, row) for row in connection.execute(wanted)]
 
 
-def _event(row: Row[*tuple[Any, ...]]) -> Event:
-    return Event(**row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for a row as a mapping
+def _event(connection: Connection, row: Row[*tuple[Any, ...]]) -> Event:
+    values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for a row as a mapping
+    return Event(**values | {"body": _opened(connection, row.body)})
+
+
+def _opened(connection: Connection, body: bytes | None) -> str | None:
+    """What was sent; None where nothing is kept, or it cannot be opened here."""
+    sealer = connection.info.get("sealer")
+    if sealer is None or body is None:
+        return None
+    with suppress(LedgerError):
+        (text,) = sealer.open(body, PLACE)
+        return str(text)
+    return None
 
 
 def replay_event(connection: Connection, number: int, now: int) -> Event:
@@ -266,7 +287,7 @@ def replay_event(connection: Connection, number: int, now: int) -> Event:
         why = "no id could be read from it" if found.problem == UNREADABLE else "its action is none of ours"
         raise UserError(f"event {number} cannot be worked off: {why}", advice="see it with `webhooks list`")
     connection.execute(_REPLAY, {"of_number": number, "at": now})
-    return _event(connection.execute(_FIND, {"of_number": number}).one())
+    return _event(connection, connection.execute(_FIND, {"of_number": number}).one())
 
 
 def prune_events(connection: Connection, before: int, *, problems_before: int = 0) -> int:

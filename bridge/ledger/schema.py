@@ -356,13 +356,13 @@ events = Table(
     Column("received_at", BigInteger, nullable=False),
     Column("done_at", BigInteger),
     Column("outcome", Text, nullable=False, server_default=""),
-    Column("body", Text),
     Column("problem", Text, nullable=False, server_default=""),
     Column("tries", Integer, nullable=False, server_default="0"),
     Column("failing_since", BigInteger, nullable=False, server_default="0"),
     Column("next_try_at", BigInteger, nullable=False, server_default="0"),
     Column("waits_for", Text, nullable=False, server_default=""),
-    comment="Webhooks received. A body is kept only where no id could be read from it.",
+    Column("body", LargeBinary),
+    comment="Webhooks received. A body is kept only where no id could be read from it, and sealed.",
 )
 Index(
     "events_waiting",

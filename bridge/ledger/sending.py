@@ -74,7 +74,7 @@ def settle(
     policy: Policy,
     now: int,
     run: int | None = 0,
-) -> None:
+) -> bool:
     """Write what came of claimed work, and decide on what was noted meanwhile.
 
     Args:
@@ -85,6 +85,9 @@ def settle(
         now: The time to note.
         run: Number of the run that got the answers, 0 for none; None: the one that each record is of, for who
             sends what many sweeps have read.
+
+    Returns:
+        Whether something else is to be sent because of it, such as the successor of a rejected record.
     """
     outcomes = _of_those_who_hold(connection, feed, outcomes)
     end_claims(connection, feed, outcomes)
@@ -92,7 +95,7 @@ def settle(
     settling.give_back([one.work.number for one in outcomes if isinstance(one, Later) and not one.begun])
     said = [one for one in outcomes if not isinstance(one, Later)]
     if not said:
-        return
+        return settling.batch.sends
     numbers = [one.work.number for one in said]
     connection.execute(_ENDED, {"numbers": numbers})  # first: a successor takes over only what is under way
     found = connection.execute(_ROWS, {"numbers": numbers})
@@ -103,6 +106,7 @@ def settle(
     settling.batch.writes.flush()
     count_delivered(connection, feed, [one for one in said if isinstance(one, Answered)], now)
     connection.execute(_SETTLED, {"numbers": numbers, "of_run": run})
+    return settling.batch.sends
 
 
 def _of_those_who_hold(connection: Connection, feed: Feed, outcomes: Sequence[Outcome]) -> list[Outcome]:

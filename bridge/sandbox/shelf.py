@@ -106,6 +106,18 @@ class Shelf:
         self._key = _key_of(matching)
         self._rebuild(self.entries())
 
+    def rename(self, name: str, new: str) -> None:
+        """Somebody renames an entry by hand: it keeps its id and all else.
+
+        Raises:
+            KeyError: There is none of that name.
+        """
+        renamed = self[name]
+        entries = self.entries()
+        self.clear()
+        for entry in entries:
+            self._keep(entry._replace(name=new) if entry is renamed else entry)
+
     def clear(self) -> None:
         """Empty it."""
         self._all.clear()

@@ -11,7 +11,7 @@ shows any of this (command line, page) renders these values; none asks the ledge
 """
 
 from bridge.status.explaining import Choice, choices, event, meaning
-from bridge.status.sentences import headline, stream_note
+from bridge.status.sentences import burst_line, burst_note, headline, stream_note
 from bridge.status.snapshot import ConnectionStatus, Flow, Snapshot, StreamStatus, Webhooks, take
 from bridge.status.standings import Standing, standings
 from bridge.status.times import age, iso, moment, short_age
@@ -25,6 +25,8 @@ __all__ = [
     "StreamStatus",
     "Webhooks",
     "age",
+    "burst_line",
+    "burst_note",
     "choices",
     "event",
     "headline",

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from bridge.status.snapshot import DECISIONS
-from bridge.status.times import age, moment
+from bridge.status.times import age, iso, moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from bridge.ledger.bursts import Burst
     from bridge.ledger.reading import LastSweep
     from bridge.status.snapshot import ConnectionStatus, Flow, StreamStatus, Webhooks
 
-__all__ = ["headline", "stream_note", "what_trakor_has"]
+__all__ = ["burst_line", "burst_note", "headline", "stream_note", "what_trakor_has"]
+
+
+MAIN: Final = "default"
+"""The connection of the main file, which no command needs to name."""
 
 
 def headline(status: ConnectionStatus, now: int, *, alive: bool = False) -> list[str]:
@@ -30,6 +35,7 @@ def headline(status: ConnectionStatus, now: int, *, alive: bool = False) -> list
     return [
         what_trakor_has(status),
         *_what_is_open(status, alive=alive),
+        *_what_changed_alike(status),
         *_what_is_stopped(status, now),
         *_what_webhooks_brought(status.webhooks, now),
         *(note for note in notes if note),
@@ -77,6 +83,27 @@ def _what_is_open(status: ConnectionStatus, *, alive: bool) -> Iterator[str]:
     left_out = sum(stream.left_out for stream in status.streams.values())
     if left_out:
         yield f"{left_out:,} {_are(left_out)} left out: trakor-bridge records list --state skipped,dropped"
+
+
+def _what_changed_alike(status: ConnectionStatus) -> Iterator[str]:
+    for name, stream in status.streams.items():
+        if stream.burst is not None:
+            yield burst_note(status.name, name, stream.burst)
+
+
+def burst_line(stream: str, burst: Burst) -> str:
+    """`4,812 contacts: contact_info changed in one sweep`."""
+    return f"{burst.number:,} {stream}: {' and '.join(burst.fields)} changed in one sweep"
+
+
+def burst_note(connection: str, stream: str, burst: Burst) -> str:
+    """The same, with the command that lists them; `records accept` and `dismiss` take the same options."""
+    of_connection = "" if connection == MAIN else f"--connection {connection} "
+    return (
+        f"{burst_line(stream, burst)}: trakor-bridge records list {of_connection}--stream {stream}"
+        f" --state drifted --field {','.join(burst.fields)} --since {iso(burst.since_at)}"
+        " (accept and dismiss take the same options)"
+    )
 
 
 def _what_is_stopped(status: ConnectionStatus, now: int) -> Iterator[str]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bridge import __version__
 from bridge.ledger.arrivals import WebhookNumbers, webhook_numbers
+from bridge.ledger.bursts import burst_of
 from bridge.ledger.engine import reading
 from bridge.ledger.moments import Moment, moments_of
 from bridge.ledger.opening import owner_of, require_current, revision
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
 
+    from bridge.ledger.bursts import Burst
     from bridge.ledger.pauses import Pause
     from bridge.ledger.reading import LastSweep, Reader
     from bridge.ledger.sweeps import Reached
@@ -108,6 +110,7 @@ class StreamStatus:
         next_sweep_at: When the next one is due; None where no daemon runs.
         oldest_pending_at: Since when the one that waits longest is pending; None where none is.
         sending: Whether sending of this stream goes on, where the connection's does.
+        burst: Many that changed alike in one sweep, while they wait for a person; None where there are none.
     """
 
     states: Mapping[State, int] = field(default_factory=lambda: dict.fromkeys(State, 0))
@@ -121,6 +124,7 @@ class StreamStatus:
     next_sweep_at: int | None = None
     oldest_pending_at: int | None = None
     sending: Flow = field(default_factory=Flow)
+    burst: Burst | None = None
 
     @property
     def known(self) -> int:
@@ -301,6 +305,7 @@ def _streams_of(connection: Reader) -> dict[str, dict[Stream, StreamStatus]]:
             complete_at=complete.get(feed.number),
             reached=far.get(feed.number),
             oldest_pending_at=oldest.get(feed.number),
+            burst=burst_of(connection, feed.number),
         )
     return known
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from bridge.errors import BridgeError, UserError
+from bridge.ledger.bursts import note_burst
 from bridge.ledger.observing import Observed, Sight
 from bridge.ledger.sweeps import begin_sweep, end_sweep, note_problem
 from bridge.sync.drafts import ROWS_AT_ONCE, observe_part
@@ -28,6 +29,7 @@ from bridge.sync.unseen import Search
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
+    from bridge.ledger.bursts import Burst
     from bridge.ledger.engine import Ledger
     from bridge.ledger.rows import Feed
     from bridge.ledger.sweeps import Sweep
@@ -91,6 +93,7 @@ class Swept:
         unsure: How many the list had missed and could not be read by their ids.
         missing: How many would have been marked, where that was suspiciously much and none was.
         narrowed: These live: the list does not show them on purpose.
+        burst: Many of its records that changed alike; None where there were none.
     """
 
     read: int = 0
@@ -104,6 +107,7 @@ class Swept:
     unsure: int = 0
     missing: int = 0
     narrowed: bool = False
+    burst: Burst | None = None
 
 
 async def sweep(
@@ -173,6 +177,7 @@ async def _walk(
                     pending = await _end(listing, ledger, begun, run, clock, swept)
                     if pending:
                         on_page(swept, Observed(0, pending))
+                    swept.burst = await ledger.call(note_burst, listing.feed, begun.number)
                     break
                 on_page(swept, await _observe_page(page, listing, ledger, begun, run, clock, swept))
             else:  # left before its end, on purpose: nothing to go on with
@@ -193,6 +198,7 @@ async def _walk(
             found=swept.found,
             unsure=swept.unsure,
             missing=swept.missing,
+            changed_alike=swept.burst.number if swept.burst else 0,
             seconds=round((clock() - began_at) / 1000, 3),
         )
     return swept

@@ -1,0 +1,56 @@
+"""Who is one person and who is not, and how a first backfill tells of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bridge.sandbox import Options, Sandbox
+from bridges import Bridge
+from processes import commands
+from stories import Story, at_a_terminal
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from pathlib import Path
+
+pytestmark = pytest.mark.acceptance
+
+
+@pytest.fixture
+async def story(
+    start_sandbox: Callable[[Options], Awaitable[Sandbox]], tmp_path: Path
+) -> AsyncIterator[Story]:
+    """An empty sandbox, and a bridge that is worked with by commands."""
+    sandbox = await start_sandbox(Options(contacts=0, products=0))
+    async with commands(tmp_path) as begin:
+        found = Story(Bridge(tmp_path, sandbox), begin)
+        found.configure()
+        yield found
+
+
+async def test_a_family_is_asked_about_and_one_person_twice_is_one_party(story: Story) -> None:
+    """Father and son with the family's e-mail; one person twice, once without e-mail."""
+    contacts, trakor = story.sandbox.contacts, story.sandbox.trakor
+    family = contacts.add_family("Otto Ashby", "Olive Ashby", email="ashby@example.com")
+    whole = contacts.add("Twyla Twice", email="twyla@example.com", phone="0491 570 158")
+    half = contacts.add("Twyla Twice", phone="0491 570 158")
+    john = contacts.add("John Doe", email="john@example.com")
+    jack = contacts.add("John Doe", email="jack@example.com")
+    seen = await at_a_terminal(story.bridge.folder, "backfill", "contacts", "--dry-run")
+    assert "1 held: same-person (perhaps the same as another one), e.g. Otto Ashby" in " ".join(seen.split())
+    rehearsed = await story.run("backfill", "contacts", "--dry-run")
+    ended = await story.run("backfill", "contacts")
+    assert (rehearsed.status, ended.status) == (3, 3)
+    told = ("6 contacts share 3 names", "1 qualified", "1 merged", "1 held: same-person")
+    for text in (rehearsed.out, ended.out):
+        assert all(words in text for words in told), text
+        assert "Otto" not in text, "names are only shown on a terminal"
+
+    stands = await story.records()
+    assert stands[family.father].state == stands[family.mother].state == "delivered"
+    assert stands[family.son].state == "held: same-person"
+    assert (stands[whole].state, stands[half].state) == ("delivered", "merged")
+    assert stands[john].state == stands[jack].state == "delivered"
+    assert trakor.parties.names().count("Twyla Twice") == 1

@@ -1,0 +1,65 @@
+"""A rule is changed while the source changes, too: whose doing a difference is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bridge.sandbox import Options, Sandbox
+from bridges import Bridge
+from processes import commands
+from stories import Story
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+pytestmark = pytest.mark.acceptance
+
+QUERIES = Path(__file__).parent.parent / "queries"
+
+
+@pytest.fixture
+async def story(
+    start_sandbox: Callable[[Options], Awaitable[Sandbox]], tmp_path: Path
+) -> AsyncIterator[Story]:
+    """An empty sandbox, and a bridge that is worked with by commands."""
+    sandbox = await start_sandbox(Options(contacts=0, products=0))
+    async with commands(tmp_path) as begin:
+        found = Story(Bridge(tmp_path, sandbox), begin)
+        found.configure()
+        yield found
+
+
+async def test_an_edit_is_listed_whatever_rule_is_changed_with_it(story: Story) -> None:
+    """A tweak of the map, of `where`, of the query's text: each comes with one contact's new number."""
+    contacts, trakor = story.sandbox.contacts, story.sandbox.trakor
+    names = ("Ada Map", "Bea Where", "Cleo Query", "Dora Nothing", "Egon Nothing")
+    ids = {name: contacts.add(name, email=f"{name[:3]}@example.com") for name in names}
+    await story.backfill()
+    requests = len(trakor.traffic.of("parties"))
+
+    fields = "person.information.familyName, person.contact.email, person.contact.primary"
+    story.bridge.changes["contacts.map"] = {"contact_info": f"join_present(' / ', [{fields}])"}
+    contacts.change_phone(ids["Ada Map"], "0491 570 110")
+    story.configure()
+    assert (await story.backfill())["drifted"] == 1
+    stands = await story.records()
+    assert stands[ids["Ada Map"]].state == "drifted"
+    assert {stands[ids[name]].marks for name in names[1:]} == {("remapped",)}
+
+    story.configure(contacts={"where": "isActive != `false` && id != 'nobody'"})
+    contacts.change_phone(ids["Bea Where"], "0491 570 156")
+    assert (await story.backfill())["drifted"] == 2
+
+    own = story.bridge.folder / "queries"
+    own.mkdir()
+    for name in ("contacts.graphql", "contact.graphql", "contact.fragment.graphql"):
+        text = (QUERIES / name).read_text()
+        (own / name).write_text(text.replace("  isActive #", "  timeStamp\n  isActive #"))
+    contacts.change_phone(ids["Cleo Query"], "0491 570 157")
+    await story.backfill()
+    stands = await story.records()
+    assert {name for name, one in ids.items() if stands[one].state == "drifted"} == {*names[:3]}
+    assert len(trakor.traffic.of("parties")) == requests, "nobody is sent again"
