@@ -9,12 +9,13 @@ from hypothesis import assume, event, given
 from hypothesis import strategies as st
 
 from bridge.decision import decide
-from bridge.ledger.after import after as _after
+from bridge.ledger.after import after
 from bridge.records import (
     Decision,
     Draft,
     Holder,
     LedgerRow,
+    MergedBy,
     Origin,
     Policy,
     Reason,
@@ -22,7 +23,8 @@ from bridge.records import (
     Unsendable,
     Waiting,
 )
-from builders import draft, filtered, of, unmapped, unnamed
+from bridge.records.drafts import NO_RULES
+from builders import draft, filtered, identified, of, unmapped, unnamed
 
 NAMES = ("Ann", "ann", "Bo")
 REASONS: dict[State, tuple[Reason | None, ...]] = {
@@ -35,18 +37,23 @@ REASONS: dict[State, tuple[Reason | None, ...]] = {
         Reason.SAME_PARTY,
         Reason.EXISTING,
     ),
-    State.REJECTED: (Reason.MAPPING, Reason.REFUSED, Reason.SERVER_ERROR),
+    State.REJECTED: (Reason.MAPPING, Reason.REFUSED, Reason.SERVER_ERROR, Reason.DAMAGED),
 }
+IDENTIFIERS = [{}, {"": "s1"}, {"": "s2"}, {"email": "e1"}, {"email": "e1", "phone": "p1"}, {"phone": "p2"}]
 
-drafts = st.builds(
+made = partial(
+    st.builds,
     draft,
     st.sampled_from(NAMES),
     st.sampled_from(["", "p1", "p2"]),
-    same_as=st.sampled_from(["", "s1", "s2"]),
+    same_as=st.sampled_from(IDENTIFIERS),
     qualifier=st.sampled_from(["", "q1", "q2"]),
     rules=st.sampled_from(["rules 1", "rules 2"]),
+    query=st.sampled_from(["query 1", "query 1", "query 2"]),
     at=st.integers(8, 12),
 )
+former = st.one_of(st.none(), made(), st.builds(unnamed), st.builds(partial(unmapped, "name")))
+drafts: st.SearchStrategy[Draft] = made(before=former)
 unsendables = st.one_of(
     st.builds(filtered, at=st.integers(8, 12)),
     st.builds(unnamed, at=st.integers(8, 12)),
@@ -73,6 +80,7 @@ def rows(draw: st.DrawFn) -> LedgerRow:
     tried = reason is Reason.SERVER_ERROR or (
         not answered and state in {State.PENDING, State.DROPPED, State.SKIPPED} and draw(st.booleans())
     )
+    first = draw(st.booleans())  # of an older ledger
     shares = state is State.MERGED or reason is Reason.SAME_PARTY
     return LedgerRow(
         number=1,
@@ -81,17 +89,24 @@ def rows(draw: st.DrawFn) -> LedgerRow:
         reason=reason,
         key=what.key,
         sent_key=draw(st.sampled_from(keys)),
-        sent=what.hashes,
+        sent=what.first_hashes if first else what.hashes,
         identifiers=what.identifiers,
-        rules=what.rules,
+        rules=NO_RULES if first else what.rules,
+        first=first,
         read_at=draw(st.integers(8, 12)),
+        content=draw(st.sampled_from([{}, what.hashes])) if answered and not first else {},
         attempts=2 if tried else int(answered),
+        tried=what.hashes if tried else {},
         trakor_id="t1" if answered else None,
         origin=Origin.CREATED if answered else None,
         merged_into=7 if shares else None,
-        seen=draw(st.none() | drafts.map(lambda one: one.hashes)),
+        merged_by=draw(st.sampled_from(MergedBy)) if shares else None,
+        seen=draw(st.none() | drafts.map(lambda one: one.first_hashes if first else one.hashes)),
         gone=draw(st.booleans()),
         filtered=draw(st.booleans()),
+        remapped=answered and draw(st.booleans()),
+        dismissed=state in {State.DELIVERED, State.MERGED} and draw(st.booleans()),
+        given=draw(st.booleans()),
         retry=draw(st.booleans()),
     )
 
@@ -104,10 +119,16 @@ def worlds(draw: st.DrawFn) -> dict[str, Holder]:
         Holder,
         number=st.sampled_from([1, 2, 3, 7]),
         id=st.just("c"),
-        group=st.sampled_from([({},), (draft(same_as="s1").identifiers,)]),
+        group=st.lists(st.sampled_from([identified(one) for one in IDENTIFIERS]), min_size=1).map(tuple),
         merged_into=st.sampled_from([None, 7, 9]),
         answered=st.booleans(),
+        linked=st.booleans(),
         stands=st.booleans(),
+        attempts=st.integers(0, 2),
+        sent=drafts.map(lambda one: one.hashes),
+        origin=st.sampled_from([None, *Origin]),
+        adopted_at=st.sampled_from([0, 5]),
+        mergeable=st.booleans(),
     )
     return draw(st.dictionaries(st.sampled_from(keys), holder))
 
@@ -115,7 +136,11 @@ def worlds(draw: st.DrawFn) -> dict[str, Holder]:
 def owned(row: LedgerRow, world: dict[str, Holder]) -> dict[str, Holder]:
     """The same world where the record has the claim that its state says it has."""
     if row.state is State.PENDING or row.answered or row.unanswered:
-        return world | {row.sent_key: Holder(1, "c1", (row.identifiers,), answered=row.answered)}
+        return world | {
+            row.sent_key: Holder(
+                1, "c1", (row.identifiers,), answered=row.answered, linked=row.answered, attempts=row.attempts
+            )
+        }
     return world
 
 
@@ -143,6 +168,20 @@ def test_it_never_claims_what_another_holds(
     if decision is not None and decision.claim is not None:
         holder = world.get(decision.claim.key)
         assert holder is None or holder.number == row.number
+
+
+@given(cases)
+def test_it_takes_the_place_of_none_that_stands(
+    case: tuple[Draft | Unsendable, LedgerRow, dict[str, Holder], Policy],
+) -> None:
+    """And of none but the holder of the name that is its own from now on."""
+    seen, row, world, policy = case
+    world = owned(row, world)
+    decision = decide(seen, row, world.get, policy)
+    if decision is not None and decision.succeeds is not None:
+        holder = world[decision.merged_under]
+        assert (holder.number, holder.stands) == (decision.succeeds, False)
+        assert holder.number != row.number
 
 
 @given(cases)
@@ -207,15 +246,17 @@ def carried_out(
 ) -> tuple[LedgerRow, dict[str, Holder]]:
     """The row and the holders as the ledger leaves them."""
     known = row or LedgerRow(1, seen.id, decision.state)
-    now = _after(decision, seen, known, sight=True)
-    after = dict(world)
+    now = after(decision, seen, known, sight=True)
+    holders = dict(world)
     if decision.release and row is not None:
-        after.pop(row.sent_key, None)
-    if decision.succeeds is not None:
-        after[now.sent_key] = Holder(1, now.id, (now.identifiers,))
+        holders.pop(row.sent_key, None)
     if decision.claim is not None:
-        after[decision.claim.key] = Holder(1, now.id, (now.identifiers,))
-    return now, after
+        holders[decision.claim.key] = Holder(1, now.id, (now.identifiers,))
+    if decision.succeeds is not None:
+        former = holders[now.sent_key]
+        holders[now.sent_key] = replace(former, number=1, id=now.id, merged_into=None, stands=True)
+        now = replace(now, attempts=former.attempts, trakor_id="t1" if former.linked else None)
+    return now, holders
 
 
 @given(sights, st.none() | rows(), worlds(), policies)
@@ -231,5 +272,5 @@ def test_the_same_sight_twice_decides_nothing_the_second_time(
     decision = decide(seen, row, world.get, policy)
     assume(decision is not None)
     assert decision is not None
-    now, after = carried_out(decision, seen, row, world)
-    assert decide(seen, now, after.get, policy) is None
+    now, holders = carried_out(decision, seen, row, world)
+    assert decide(seen, now, holders.get, policy) is None

@@ -88,12 +88,11 @@ def _by_state(  # noqa: PLR0911 - a row of the table each
     """Lead to the part of the table that the record's state belongs to."""
     if _stands(seen, row):
         return None
-    if row.reason is Reason.DAMAGED:
-        return _mended(seen, row, holder_of, policy)
     if row.reason in _ASKED and not row.retry:
         return _unresolved(seen, row)
-    if row.answered:
-        return _answered(seen, row, holder_of, policy)
+    if row.reason is Reason.DAMAGED or row.answered:
+        lead = _mended if row.reason is Reason.DAMAGED else _answered
+        return lead(seen, row, holder_of, policy)
     if row.state is State.PENDING:
         return _unanswered(seen, row) if row.unanswered else _unsent(seen, row, holder_of, policy)
     if row.merged_into is not None and not row.retry:
@@ -283,25 +282,30 @@ def _merged(  # noqa: PLR0911 - a row of the table each
     for the name any more, this one takes its place.
     """
     holder = holder_of(row.sent_key)
-    if holder is None or not _shares(holder, row):
-        return decide_anew(seen, row, holder_of, policy)
-    if isinstance(seen, Unsendable):
-        if seen.reason is Reason.FILTERED:
-            return _mark_filtered(row)
+    shared = holder is not None and _shares(holder, row)
+    if shared and isinstance(seen, Unsendable) and seen.reason is Reason.FILTERED:
+        return _mark_filtered(row)
+    if holder is None or not shared or isinstance(seen, Unsendable):
         return decide_anew(seen, row, holder_of, policy)
     if not holder.stands and holder.number != row.number:
-        return succeed_or_leave(seen, row, holder, holder_of, policy)
-    found = compare(row, seen)
-    if row.dismissed and not found.source:
+        return _succeed_or_leave(seen, row, holder, holder_of, policy)
+    if row.dismissed and not compare(row, seen).source:
         return None
-    if seen.key != row.key:
-        return _other_key(seen, row, found, holder_of, policy)
-    if _told_apart(seen, row, holder):
-        return hold(Reason.SAME_PERSON, seen, row, detail=f"not as like {holder.id} as before")
-    return _stays_merged(seen, row)
+    return _still_merged(seen, row, holder, holder_of, policy)
 
 
-def succeed_or_leave(
+def _still_merged(
+    draft: Draft, row: LedgerRow, holder: Holder, holder_of: HolderOf, policy: Policy
+) -> Decision | None:
+    """Merged into one that stands for the name: it stays so, is renamed, or is told apart by now."""
+    if draft.key != row.key:
+        return _other_key(draft, row, compare(row, draft), holder_of, policy)
+    if _told_apart(draft, row, holder):
+        return hold(Reason.SAME_PERSON, draft, row, detail=f"not as like {holder.id} as before")
+    return _stays_merged(draft, row)
+
+
+def _succeed_or_leave(
     draft: Draft, row: LedgerRow, holder: Holder, holder_of: HolderOf, policy: Policy
 ) -> Decision | None:
     """The claimant does not stand for the name any more: this one does, if the name is still its own."""
