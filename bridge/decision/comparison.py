@@ -121,7 +121,9 @@ def by_present_rules(row: LedgerRow, draft: Draft) -> LedgerRow:
         draft: What is seen now, hashed by both rules.
     """
     if not row.first:
-        return row
+        left = {name: found for name, found in row.sent.items() if found.startswith(_EARLIER)}
+        sent = {**row.sent, **_translated(left, draft)}
+        return row if sent == row.sent else replace(row, sent=sent)
     as_it_was = row.last_seen == draft.first_hashes
     alike = not {*row.identifiers.values()}.isdisjoint(draft.identifiers.values())
     return replace(
@@ -136,12 +138,17 @@ def by_present_rules(row: LedgerRow, draft: Draft) -> LedgerRow:
 
 def _translated(old: FieldHashes, draft: Draft) -> FieldHashes:
     """Old hashes in new terms."""
-    return {
-        name: draft.hashes[name]
-        if found == draft.first_hashes.get(name) and name in draft.hashes
-        else f"{_EARLIER}{found}"
-        for name, found in old.items()
-    }
+    return {name: _in_new_terms(name, found, draft) for name, found in old.items()}
+
+
+def _in_new_terms(name: str, found: str, draft: Draft) -> str:
+    """A hash of revision 1, or one that is kept as such."""
+    if found == UNKNOWN:
+        return found
+    earlier = found.removeprefix(_EARLIER)
+    if earlier == draft.first_hashes.get(name) and name in draft.hashes:
+        return draft.hashes[name]
+    return f"{_EARLIER}{earlier}"
 
 
 def keeps_up(seen: Draft | Unsendable, last_seen: FieldHashes, state: State) -> bool:
