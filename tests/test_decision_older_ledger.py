@@ -23,7 +23,7 @@ RAY = draft("Ann Ray", MAIL, same_as={"email": MAIL, "phone": "0412"}, qualifier
 
 def older(state: State, reason: Reason | None = None, what: Draft = ANN, **known: Any) -> LedgerRow:  # noqa: ANN401
     """A record as an older ledger has it: hashed by revision 1, its `same_as` one text, no rules."""
-    fields = {
+    fields: dict[str, Any] = {
         "key": what.key,
         "sent_key": what.key,
         "sent": what.first_hashes,
@@ -36,7 +36,8 @@ def older(state: State, reason: Reason | None = None, what: Draft = ANN, **known
 
 def had(state: State = State.DELIVERED, reason: Reason | None = None, **known: Any) -> LedgerRow:  # noqa: ANN401
     """The same of one that Trakor answered."""
-    return older(state, reason, **{"trakor_id": "t1", "attempts": 1, "origin": Origin.CREATED} | known)
+    answer: dict[str, Any] = {"trakor_id": "t1", "attempts": 1, "origin": Origin.CREATED}
+    return older(state, reason, **answer | known)
 
 
 def test_the_two_rules_differ_for_this_record() -> None:
@@ -175,7 +176,8 @@ def test_the_marks_of_then_stay_or_end_as_ever() -> None:
 
 
 def merged(**known: Any) -> LedgerRow:  # noqa: ANN401 - any field
-    return older(State.MERGED, **{"merged_into": 2, "merged_by": MergedBy.RULE} | known)
+    into: dict[str, Any] = {"merged_into": 2, "merged_by": MergedBy.RULE}
+    return older(State.MERGED, **into | known)
 
 
 @pytest.mark.parametrize("by", list(MergedBy))

@@ -270,6 +270,14 @@ def test_one_that_was_sent_under_a_given_name_is_renamed_when_its_own_changes() 
     assert (now.state, now.reason) == (State.HELD, Reason.RENAMED)
 
 
+def test_of_one_that_was_sent_under_a_given_name_the_qualifier_never_drifts() -> None:
+    """It is no part of that name; also after another field drifted, and was as sent again."""
+    edited = draft("John Day", "new@x", same_as=SON, qualifier="family@x")
+    known = as_seen(delivered(JOHN, sent_key=GIVEN.sent_key, given=True), edited, JOHN)
+    other = draft("John Day", "family@x | 0422", same_as=SON, qualifier="other")
+    assert (known.given, decide(other, known, nobody, DEFAULT)) == (True, None)
+
+
 @pytest.mark.parametrize("reason", [Reason.SERVER_ERROR, Reason.REFUSED])
 def test_one_that_was_tried_under_a_given_name_goes_out_under_it_again(reason: Reason) -> None:
     tried = replace(GIVEN, state=State.REJECTED, reason=reason, attempts=2, retry=True)

@@ -148,10 +148,9 @@ def test_the_keeper_does_not_drift_where_the_user_ignores_changes() -> None:
 
 def merged(what: Draft = ANN, **known: Any) -> LedgerRow:  # noqa: ANN401 - any field
     """A record that is merged into record 2."""
-    names = {"key": what.key, "sent_key": what.key, "sent": what.hashes, "identifiers": what.identifiers}
-    return row(
-        State.MERGED, **names | {"rules": what.rules, "merged_into": 2, "merged_by": MergedBy.RULE} | known
-    )
+    names: dict[str, Any] = {"key": what.key, "sent_key": what.key, "sent": what.hashes}
+    names |= {"identifiers": what.identifiers, "rules": what.rules}
+    return row(State.MERGED, **names | {"merged_into": 2, "merged_by": MergedBy.RULE} | known)
 
 
 @pytest.mark.parametrize("party", [{}, PARTY])

@@ -192,6 +192,7 @@ def hold(
         sent=None if found is None else found.sent,
         seen=draft.hashes,
         remapped=row is not None and (row.remapped if found is None else found.remapped),
+        given=row is not None and row.given and not release,
         event="held",
         detail=detail or str(reason),
     )

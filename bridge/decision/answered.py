@@ -64,6 +64,7 @@ def _same_key(draft: Draft, row: LedgerRow, found: Comparison, policy: Policy) -
         sent=found.sent,
         seen=seen,
         remapped=found.remapped,
+        given=row.given,
         event="remapped" if newly else "as-sent" if seen is None else "",
         detail=moved if newly else "",
     )
@@ -79,16 +80,16 @@ def other_key(
     at_source = "name" in (found.source if row.reason is Reason.REMAPPED else found.fields)
     at_source = at_source and RULES not in found.fields
     if row.reason is Reason.SAME_NAME or (at_source and policy.on_rename == "create"):
-        return _in_terms_of(found, decide_anew(draft, row, holder_of, policy))
+        return _in_terms_of(found, row, decide_anew(draft, row, holder_of, policy))
     # A name that a person gave is not what the map makes: to leave it is no doing of the map's.
     return hold(Reason.RENAMED if at_source or row.given else Reason.REMAPPED, draft, row, found=found)
 
 
-def _in_terms_of(found: Comparison, decision: Decision | None) -> Decision | None:
+def _in_terms_of(found: Comparison, row: LedgerRow, decision: Decision | None) -> Decision | None:
     """The decision; where the record is held, what it is held with is compared by the present rules."""
     if decision is None or decision.state is not State.HELD:
         return decision
-    return replace(decision, sent=found.sent, remapped=found.remapped)
+    return replace(decision, sent=found.sent, remapped=found.remapped, given=row.given)
 
 
 def _drift(
@@ -104,6 +105,7 @@ def _drift(
         sent=sent,
         seen=seen,
         remapped=row.remapped if found is None else found.remapped,
+        given=row.given,
         event="drifted",
         detail=detail or ", ".join(row.fields_between(sent, seen)),
     )
