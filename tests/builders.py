@@ -100,7 +100,7 @@ def draft(  # noqa: PLR0913 - each is named where it is given
         first_hashes=first_hashes,
         read_at=at,
         rules=made_by(rules, query),
-        input=f"{name} {contact} {same_as} {qualifier} {price}",
+        input=HASHER.input_of({"said": f"{name} {contact} {same_as} {qualifier} {price}"}),
         before=before,
     )
 

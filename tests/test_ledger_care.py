@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import subprocess
@@ -12,14 +13,21 @@ from typing import TYPE_CHECKING
 import pytest
 
 from books import KEEPING, kept
+from books import KEY as BOOKS_KEY
 from bridge.errors import LedgerError
 from bridge.ledger import care
-from bridge.ledger.engine import writing
+from bridge.ledger.checking import Finding, check
+from bridge.ledger.engine import Keeping, writing
 from bridge.ledger.opening import open_ledger, prepare, prove_key, read_or_make_key, revision
 from bridge.ledger.schema import HEAD
+from bridge.sealing import Sealer
+from builders import answered, draft
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+    from books import Book
 
 KEY = b"k" * 64
 RECORD = "INSERT INTO records (feed, source_id, state, read_at, since_at) VALUES (1, 'a', '{}', 0, 0)"
@@ -91,7 +99,7 @@ def test_a_copy_from_before_a_migration_is_kept_for_a_week(ledger: Path) -> None
 
 def test_a_healthy_ledger_passes_each_check(ledger: Path) -> None:
     """And each check says what it is about."""
-    findings = care.check(ledger)
+    findings = check(ledger, lambda: KEY)
     assert all(finding.ok for finding in findings)
     assert len({finding.name for finding in findings}) == len(findings) > 5
 
@@ -115,8 +123,89 @@ def test_a_check_finds_what_must_not_be(ledger: Path, name: str, fault: str) -> 
             "INSERT INTO feeds (number, connection, stream, space) VALUES (1, 'default', 'contacts', 1)"
         )
         connection.execute(fault)
-    found = {finding.name: finding.ok for finding in care.check(ledger)}
+    found = {finding.name: finding.ok for finding in check(ledger, lambda: KEY)}
     assert found[name] is False
+
+
+def of(findings: list[Finding], name: str) -> Finding:
+    (finding,) = [one for one in findings if one.name == name]
+    return finding
+
+
+@pytest.fixture
+def full(book: Book) -> Book:
+    """One that is delivered, one that waits, and one that shares the first one's party."""
+    book.see(draft("Ann", "0412", id="c1", same_as="s"), draft("Ann", id="c2", same_as="s"))
+    book.settle(*(answered(work) for work in book.claim()))
+    book.see(draft("Bo", id="c3"))
+    book.write(lambda connection: prove_key(connection, BOOKS_KEY))
+    return book
+
+
+def test_a_ledger_in_use_passes_each_check(full: Book) -> None:
+    assert [one for one in check(full.path, lambda: BOOKS_KEY) if not one.ok] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [
+        ("rows", "UPDATE records SET sent = 'not hashes' WHERE source_id = 'c1'"),
+        ("rows", "UPDATE records SET identifiers = '[1]' WHERE source_id = 'c1'"),
+        ("rows", "UPDATE records SET reason = 'unheard of' WHERE source_id = 'c1'"),
+        ("rows", "UPDATE links SET sent = 'not hashes'"),
+        ("rows", "UPDATE claims SET tried = 'not hashes'"),
+        ("text", "UPDATE waiting SET body = x'01020304' WHERE record = 1 OR record = 2"),
+        ("text", "UPDATE waiting SET meta = '[' WHERE record = 2"),
+        ("text", "UPDATE contents SET body = CAST(substr(body, 1, length(body) - 1) || x'00' AS BLOB)"),
+        ("rows", "UPDATE records SET state = CAST(x'ff7e' AS TEXT) WHERE source_id = 'c1'"),
+        ("texts", "DELETE FROM links"),
+        ("merged", "UPDATE records SET state = 'dropped' WHERE number = 1; DELETE FROM links"),
+    ],
+)  # fmt: skip
+def test_a_check_reads_each_row_and_opens_each_text(full: Book, name: str, fault: str) -> None:
+    """And names no word of it: an id at most."""
+    with closing(sqlite3.connect(full.path)) as connection:
+        connection.executescript(f"PRAGMA ignore_check_constraints = ON; {fault}")
+    finding = of(check(full.path, lambda: BOOKS_KEY), name)
+    assert not finding.ok
+    assert "Ann" not in finding.detail
+    if name in {"rows", "text"}:
+        assert "c1" in finding.detail or "c2" in finding.detail
+
+
+def _missing() -> bytes:
+    raise LedgerError("the ledger's key is not there")
+
+
+@pytest.mark.parametrize("key_of", [lambda: KEY, _missing], ids=["wrong", "missing"])
+def test_a_wrong_or_missing_key_fails_the_check_and_the_rest_is_looked_at(
+    full: Book, key_of: Callable[[], bytes]
+) -> None:
+    findings = check(full.path, key_of)
+    assert [one.name for one in findings if not one.ok] == ["key"]
+    assert of(findings, "rows").ok
+
+
+def test_with_hashes_only_a_check_finds_what_is_kept_of_the_delivered(full: Book) -> None:
+    assert not of(check(full.path, lambda: BOOKS_KEY, keep_sent=False), "kept").ok
+    care.erase_sent(full.path, Keeping(Sealer(BOOKS_KEY), sent=False))
+    assert of(check(full.path, lambda: BOOKS_KEY, keep_sent=False), "kept").ok
+
+
+@pytest.mark.parametrize("key", [None, "f" * 64], ids=["missing", "wrong"])
+def test_the_command_fails_without_the_ledgers_key(ledger: Path, key: str | None) -> None:
+    """It passed, though nothing could be sent, compared or shown any more."""
+    proof = read_or_make_key(ledger.with_name("ledger.key"))
+    with writing(ledger, kept(ledger)) as connection:
+        prove_key(connection, proof)
+    assert _run(ledger.parent, "ledger", "check").returncode == 0
+    ledger.with_name("ledger.key").unlink()
+    if key is not None:
+        ledger.with_name("ledger.key").write_text(key)
+    result = _run(ledger.parent, "ledger", "check", "--json")
+    assert result.returncode == 1
+    checks = {one["name"]: one["ok"] for one in json.loads(result.stdout)["checks"]}
+    assert [name for name, ok in checks.items() if not ok] == ["key"]
 
 
 def test_a_damaged_file_is_found(ledger: Path) -> None:

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
-from books import KEEPING
-from bridge.ledger.engine import TRUNCATE_EVERY, Ledger
-from bridge.ledger.opening import prepare
-from builders import answered, draft
+from books import KEEPING, KEY
+from bridge.ledger.care import back_up
+from bridge.ledger.engine import TRUNCATE_EVERY, Keeping, Ledger
+from bridge.ledger.opening import open_ledger, prepare
+from bridge.records import Claim, NotTaken
+from bridge.sealing import Sealer
+from builders import answered, draft, later, of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -95,3 +98,72 @@ def emptied(path: Path) -> bytes:
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return _bytes(path)
+
+
+ENCODINGS = ("utf-8", "utf-16-le", "utf-16-be")
+
+
+def in_clear(path: Path) -> list[str]:
+    """Encodings in which the secret stands in the ledger's files: itself, its log, its backups."""
+    content = _bytes(path) + b"".join(copy.read_bytes() for copy in path.parent.glob("*.copy"))
+    return [encoding for encoding in ENCODINGS if "ombat".encode(encoding) in content]
+
+
+def test_nothing_is_in_clear_in_file_log_and_backup_whatever_becomes_of_it(book: Book) -> None:
+    """While the log is full, too: pending, refused with its words, held, accepted, renamed, retried."""
+    back_up_to = iter(book.path.parent / f"{n}.copy" for n in range(9))
+
+    def looked_at() -> None:
+        back_up(book.path, next(back_up_to))
+        assert in_clear(book.path) == []
+
+    names = ("Wombat One", "Wombat Two", "Wombat One", "Wombat Four")
+    book.see(*(draft(name, "wombat@example.com", id=f"c{n}") for n, name in enumerate(names, 1)))
+    looked_at()
+    one, two, four = book.claim()
+    refused = NotTaken(two, "400", words="name: Wombat Two is not liked")
+    book.settle(answered(one), refused, later(four))
+    looked_at()
+    book.accept("c3", Claim("Wombat Three", of("Wombat Three")))
+    book.see(draft("Wombat Uno", "wombat@example.com", id="c1", at=2000))
+    book.retry("c2")
+    looked_at()
+    book.accept("c1")
+    book.settle(*(answered(work, f"t{work.number}-2") for work in book.claim()))
+    assert {book.stands(f"c{n}") for n in (1, 2, 3, 4)} == {"delivered"}
+    looked_at()
+    assert book.shown("c3").name == "Wombat Three"
+
+
+def test_with_hashes_only_nothing_stays_of_what_was_delivered_or_shares_it(book: Book) -> None:
+    book.keeping = Keeping(Sealer(KEY), sent=False)
+    book.see(
+        *(draft("Ann", f"of c{n}", id=f"c{n}", same_as="s") for n in (1, 2)),
+        draft("Bo", "0412", id="c3"),
+    )
+    book.settle(*(answered(work) for work in book.claim()))
+    was = draft("Bo", "0412", id="c3", at=20)
+    book.see(draft("Bo", "Tel. 0412", id="c3", rules="rules 2", at=20, before=was))
+    assert (book.stands("c3"), book.shown("c3").marks) == ("delivered", ("remapped",))
+    assert rows(book.path, "contents") == rows(book.path, "waiting") == 0
+    book.see(draft("Bo", "0499", id="c3", rules="rules 2", at=30))
+    assert (book.stands("c3"), book.shown("c3").fields) == ("drifted", ("contact_info",))
+    book.accept("c3")
+    assert rows(book.path, "contents") == rows(book.path, "waiting") == 0
+
+
+def test_a_change_to_hashes_erases_what_does_not_wait_and_leaves_what_does(book: Book) -> None:
+    book.see(*(draft("Ann", id=f"c{n}", same_as="s") for n in (1, 2)), draft("Bo", id="c3"))
+    [ann, _] = book.claim()
+    book.settle(answered(ann))
+    assert (rows(book.path, "contents"), rows(book.path, "waiting")) == (1, 2)
+    with open_ledger(book.path, KEY, "test", keep_sent=False):
+        pass
+    assert (rows(book.path, "contents"), rows(book.path, "waiting")) == (0, 1)
+    assert book.waiting("c3")[0].send_as == "Bo"
+    assert book.shown("c1").name == ""
+
+
+def rows(path: Path, table: str) -> int:
+    with closing(sqlite3.connect(path)) as connection:
+        return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])  # noqa: S608 - ours

@@ -383,3 +383,15 @@ def test_a_waiting_name_that_is_taken_in_the_new_scope_is_decided_anew(book: Boo
         of("Bo"): moved.number("c2"),
     }
     assert moved.waiting("c1")[0].send_as == "Ann (q)"
+
+
+def test_one_that_is_filtered_is_skipped_once_nobody_is_sent_whom_it_could_share_with(book: Book) -> None:
+    """Whether or not the name was tried: it would count as merged into what is not in Trakor."""
+    book.see(draft("Ann", id="c1", same_as="s"), draft("Ann", id="c2", same_as="s"))
+    book.settle(*(later(work) for work in book.claim()))
+    book.see(filtered(id="c2", at=20))
+    assert book.stands("c2") == "merged"
+    book.drop("c1")
+    assert book.stands("c2") == "skipped: filtered"
+    book.see(draft("Ann", id="c2", same_as="s", at=40))
+    assert (book.stands("c2"), book.attempts("c2")) == ("pending", 1)

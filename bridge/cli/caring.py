@@ -36,7 +36,8 @@ Example:
   trakor-bridge ledger backup /backup/ledger-$(date +%F).db
 """
 CHECK = """\
-Look through the whole ledger: the file, and what must always hold between its records.
+Look through the whole ledger: the file, its key, each record and sealed text, and what must always
+hold between its records.
 
 Exit status 0: all is well; 1: something is not.
 """
@@ -88,14 +89,15 @@ def _check(
     log_level: LogLevelOption = None,
     log_format: LogFormatOption = None,
 ) -> int:
-    from bridge.ledger.care import check  # noqa: PLC0415 - see the package
+    from bridge.ledger.checking import check  # noqa: PLC0415 - see the package
     from bridge.ledger.opening import require_current  # noqa: PLC0415 - see the package
-    from bridge.wiring.ledgers import ledger_path  # noqa: PLC0415 - see the package
+    from bridge.wiring.ledgers import ledger_key, ledger_path  # noqa: PLC0415 - see the package
 
     session = begin(config, connection, log_level, log_format)
     path = ledger_path(session.settings)
     require_current(path)
-    findings = check(path)
+    kept = session.settings.ledger.keep == "sealed"
+    findings = check(path, lambda: ledger_key(session.settings, make=False), keep_sent=kept)
     good = all(finding.ok for finding in findings)
     if json:
         rows = [{"name": one.name, "ok": one.ok, "detail": one.detail} for one in findings]

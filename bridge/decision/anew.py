@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
+from bridge.decision.comparison import translated
 from bridge.decision.same_person import Likeness, likeness
 from bridge.decision.succession import succeed
 from bridge.records import (
@@ -146,7 +147,8 @@ def merge(
     """
     if not holder.stands:
         report = policy.on_change != "ignore"
-        return replace(succeed(draft.hashes, key, holder, report=report), release=release)
+        known = replace(holder, sent=translated(holder.sent, draft)) if holder.first else holder
+        return replace(succeed(draft.hashes, key, known, report=report), release=release)
     return Decision(
         State.MERGED,
         release=release,

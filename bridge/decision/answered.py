@@ -115,4 +115,4 @@ def mended(draft: Draft, row: LedgerRow) -> Decision | None:
     """Damaged, and answered: what Trakor has is not known any more -> drifted, by `rules`."""
     sent = {**draft.hashes, RULES: UNKNOWN}
     decision = _drift(draft.hashes, row, Comparison(sent, (RULES,), (RULES,), remapped=False))
-    return decision if decision is None else replace(decision, detail="its row was damaged")
+    return decision if decision is None else replace(decision, content={}, detail="its row was damaged")

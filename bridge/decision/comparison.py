@@ -20,7 +20,16 @@ from bridge.records import Draft, Rules, State, Unsendable
 if TYPE_CHECKING:
     from bridge.records import FieldHashes, LedgerRow
 
-__all__ = ["RULES", "UNKNOWN", "Comparison", "by_present_rules", "compare", "keeps_up", "unmade"]
+__all__ = [
+    "RULES",
+    "UNKNOWN",
+    "Comparison",
+    "by_present_rules",
+    "compare",
+    "keeps_up",
+    "translated",
+    "unmade",
+]
 
 UNKNOWN: Final = "?"
 """Stands for the hash of a field whose value could not be made."""
@@ -122,22 +131,22 @@ def by_present_rules(row: LedgerRow, draft: Draft) -> LedgerRow:
     """
     if not row.first:
         left = {name: found for name, found in row.sent.items() if found.startswith(_EARLIER)}
-        sent = {**row.sent, **_translated(left, draft)}
+        sent = {**row.sent, **translated(left, draft)}
         return row if sent == row.sent else replace(row, sent=sent)
     as_it_was = row.last_seen == draft.first_hashes
     alike = not {*row.identifiers.values()}.isdisjoint(draft.identifiers.values())
     return replace(
         row,
-        sent=_translated(row.sent, draft),
-        seen=None if row.seen is None else _translated(row.seen, draft),
+        sent=translated(row.sent, draft),
+        seen=None if row.seen is None else translated(row.seen, draft),
         identifiers=draft.identifiers if as_it_was or alike else row.identifiers,
         rules=Rules(draft.rules.query, draft.rules.map, row.rules.choices),
         first=False,
     )
 
 
-def _translated(old: FieldHashes, draft: Draft) -> FieldHashes:
-    """Old hashes in new terms."""
+def translated(old: FieldHashes, draft: Draft) -> FieldHashes:
+    """Hashes of revision 1 of the rules in terms of today, by a draft that is hashed by both."""
     return {name: _in_new_terms(name, found, draft) for name, found in old.items()}
 
 

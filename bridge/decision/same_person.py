@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from bridge.records import FieldHashes
 
-__all__ = ["Likeness", "conflicts", "likeness"]
+__all__ = ["UNNAMED", "Likeness", "conflicts", "likeness"]
 
 UNNAMED: Final = ""
 """The name of an identifier that was given as one text: it may be equal to any other one."""

@@ -29,15 +29,17 @@ __all__ = ["merged"]
 def merged(seen: Draft | Unsendable, row: LedgerRow, holder_of: HolderOf, policy: Policy) -> Decision | None:
     """Merged: same key -> stays merged, unless an identifier changed and conflicts; another -> a rename.
 
-    Without a name, or where mapping fails: as if nothing were known. Where the claimant does not stand
-    for the name any more, this one takes its place.
+    Without a name, or where mapping fails: as if nothing were known; so where `where` says no, and what it
+    is merged into will not be in Trakor. Where the claimant does not stand for the name any more, this one
+    takes its place.
     """
     holder = holder_of(row.sent_key)
-    shared = holder is not None and _shares(holder, row)
-    if shared and isinstance(seen, Unsendable) and seen.reason is Reason.FILTERED:
-        return mark_filtered(row)
-    if holder is None or not shared or isinstance(seen, Unsendable):
+    if holder is None or not _shares(holder, row):
         return decide_anew(seen, row, holder_of, policy)
+    if isinstance(seen, Unsendable):
+        in_trakor = holder.stands or holder.linked
+        marked = seen.reason is Reason.FILTERED and in_trakor
+        return mark_filtered(row) if marked else decide_anew(seen, row, holder_of, policy)
     if not holder.stands and holder.number != row.number:
         return _in_its_place(seen, row, holder, holder_of, policy)
     if row.dismissed and not compare(row, seen).source:

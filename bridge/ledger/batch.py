@@ -161,13 +161,17 @@ class Batch:
         shared = [one for one in merged if one.sent_key == key]
         living = [one for one in shared if is_living(one)]
         holder = self.holder_of(key)
-        if holder is None:
+        if holder is None or not (living or holder.linked or holder.stands):
             self._skip([one for one in shared if one.filtered and not one.gone])
+        if holder is None:
             self._decide_again(living)
         elif not living:
             return
         elif holder.number == claimant.number and not holder.stands:
             heir = living[0]
+            if heir.first != holder.first:
+                self.writes.read_again(heir.number)  # only a draft tells how they differ
+                return
             self.carry_out(succeed(heir.sent, key, holder), None, heir, sight=False)
 
     def _decide_again(self, merged: list[LedgerRow]) -> None:
@@ -179,6 +183,8 @@ class Batch:
                 decision = self._decide(seen, row, self.holder_of)
                 if decision is not None:
                     self.carry_out(decision, seen, row, sight=False)
+            else:
+                self.writes.read_again(row.number)
 
     def _skip(self, filtered: list[LedgerRow]) -> None:
         """Nobody is sent whom they could share with, and they are not to be sent themselves."""

@@ -1,4 +1,4 @@
-"""The ledger's care: backups, checks, vacuum, and history that is old enough to go.
+"""The ledger's care: backups, vacuum, and history that is old enough to go (``checking`` looks through it).
 
 A backup is made with SQLite's own backup API, which gives one consistent moment while others write; a
 copy of the file without its write-ahead log would not.
@@ -10,12 +10,11 @@ import os
 import sqlite3
 import time
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from bridge.errors import LedgerError
-from bridge.ledger.engine import read_only, reading, writing
+from bridge.ledger.engine import read_only, writing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,10 +25,8 @@ if TYPE_CHECKING:
     from bridge.ledger.engine import Keeping
 
 __all__ = [
-    "Finding",
     "back_up",
     "back_up_before_migration",
-    "check",
     "copy_key",
     "drop_old_copies",
     "erase_sent",
@@ -46,21 +43,6 @@ PAGES_AT_ONCE: Final = 1000
 
 LINES_AT_ONCE: Final = 1000
 """Lines of history that one transaction deletes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was checked.
-
-    Attributes:
-        name: What.
-        ok: It is as it must be.
-        detail: What was found.
-    """
-
-    name: str
-    ok: bool
-    detail: str
 
 
 def back_up(path: Path, target: Path) -> None:
@@ -171,85 +153,6 @@ def drop_old_copies(path: Path) -> None:
     for old in path.parent.glob(f"{path.stem}.before-*.db"):
         if time.time() - old.stat().st_mtime > KEPT_SECONDS:
             old.unlink(missing_ok=True)
-
-
-def check(path: Path) -> list[Finding]:
-    """Look through a whole ledger: the file, and what must always hold between its tables.
-
-    Args:
-        path: The ledger's file, of this version.
-    """
-    with reading(path) as connection:
-        damage = connection.exec_driver_sql("PRAGMA integrity_check(5)").scalars().all()
-        orphans = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
-        findings = [
-            Finding(
-                "file", damage == ["ok"], "no damage" if damage == ["ok"] else "; ".join(map(str, damage))
-            ),
-            Finding("references", not orphans, f"{len(orphans)} rows point to records that are not there"),
-        ]
-        findings += [_holds(connection, *promise) for promise in _PROMISES]
-    return findings
-
-
-_PROMISES: Final = (
-    (
-        "links",
-        "delivered and drifted records have a Trakor id that is linked to them",
-        (
-            "SELECT count(*) FROM records r WHERE r.state IN ('delivered', 'drifted') AND NOT EXISTS "
-            "(SELECT 1 FROM links l WHERE l.record = r.number AND l.trakor_id = r.trakor_id)"
-        ),
-    ),
-    (
-        "claims",
-        "whatever is pending or delivered holds the claim on its name, unless two scopes became one",
-        (
-            "SELECT count(*) FROM records r JOIN feeds f ON f.number = r.feed "
-            "WHERE r.state IN ('pending', 'delivered', 'drifted') AND r.gone = 0 AND NOT EXISTS "
-            "(SELECT 1 FROM claims c WHERE c.space = f.space AND c.key = r.sent_key AND (c.record = r.number "
-            "OR (c.answered = 1 AND r.state <> 'pending')))"
-        ),
-    ),
-    (
-        "drafts",
-        "what a record says is kept only while it waits",
-        (
-            "SELECT count(DISTINCT w.record) FROM waiting w JOIN records r ON r.number = w.record "
-            "WHERE r.state IN ('delivered', 'skipped', 'dropped', 'drifted')"
-        ),
-    ),
-    (
-        "pending",
-        "every pending record has a draft to send",
-        (
-            "SELECT count(*) FROM records r WHERE r.state = 'pending' AND NOT EXISTS "
-            "(SELECT 1 FROM waiting w WHERE w.record = r.number AND w.slot = 0)"
-        ),
-    ),
-    (
-        "merged",
-        "every merged record names the one that it is merged into",
-        "SELECT count(*) FROM records r WHERE r.state = 'merged' AND r.merged_into IS NULL",
-    ),
-    (
-        "tallies",
-        "the numbers of each state are those that counting gives",
-        (
-            "WITH counted AS (SELECT feed, state, coalesce(reason, ''), gone, filtered, count(*) FROM records"
-            " GROUP BY 1, 2, 3, 4, 5),"
-            " kept AS (SELECT feed, state, reason, gone, filtered, number FROM tallies WHERE number <> 0)"
-            " SELECT (SELECT count(*) FROM (SELECT * FROM counted EXCEPT SELECT * FROM kept))"
-            " + (SELECT count(*) FROM (SELECT * FROM kept EXCEPT SELECT * FROM counted))"
-        ),
-    ),
-)
-"""What must always hold: name, sentence, and the query that counts the exceptions."""
-
-
-def _holds(connection: Connection, name: str, promise: str, query: str) -> Finding:
-    exceptions = int(connection.exec_driver_sql(query).scalar_one())
-    return Finding(name, not exceptions, promise if not exceptions else f"{exceptions} exceptions: {promise}")
 
 
 def vacuum(path: Path) -> tuple[int, int]:

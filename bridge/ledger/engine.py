@@ -98,6 +98,13 @@ class Keeping:
         info["keeps_sent"] = self.sent
 
 
+_AS_TEXT: Final = partial(str, encoding="utf-8", errors="replace")
+"""Reads a text whose bytes are damaged as one that nothing is equal to: the rows beside it can be read, too.
+
+The driver would refuse all that a statement finds.
+"""
+
+
 def _settings(*, owner: bool) -> tuple[str, ...]:
     """The PRAGMAs of a writing connection, in the order in which they must come."""
     return (
@@ -134,6 +141,7 @@ def _writer(path: Path, keeping: Keeping | None, *, owner: bool) -> Engine:
     def _on_connect(connection: sqlite3.Connection, record: ConnectionPoolEntry) -> None:
         if keeping is not None:
             keeping.tell(record.info)
+        connection.text_factory = _AS_TEXT
         for pragma in _settings(owner=owner):
             connection.execute(pragma)
 
@@ -206,6 +214,7 @@ def reading(path: Path, keeping: Keeping | None = None) -> Iterator[Connection]:
     def _on_connect(connection: sqlite3.Connection, record: ConnectionPoolEntry) -> None:
         if keeping is not None:
             keeping.tell(record.info)
+        connection.text_factory = _AS_TEXT
         connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT}")
         connection.execute("PRAGMA query_only = ON")
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, func, select
 
+from bridge import naming
 from bridge.decision import stands_under
 from bridge.errors import LedgerError
 from bridge.ledger.renaming import unconfigured_feeds
@@ -90,6 +91,9 @@ class Holders:
         other_name = bool(claim.answered) and claim.linked_at is None
         linked = row.answered if other_name else claim.linked_at is not None
         own = row.sent_key if other_name else key
+        sent, first = row.sent, row.first
+        if linked and own != row.sent_key:
+            sent, first = self._sent_under(row.number, key)
         holder = Holder(
             number=row.number,
             id=row.id,
@@ -99,7 +103,8 @@ class Holders:
             linked=linked,
             stands=stands_under(row, own, linked=linked),
             attempts=claim.attempts,
-            sent=row.sent,
+            sent=sent,
+            first=first,
             origin=row.origin,
         )
         if (
@@ -109,6 +114,15 @@ class Holders:
         ):
             return replace(holder, adopted_at=claim.linked_at)
         return holder
+
+    def _sent_under(self, number: int, key: str) -> tuple[FieldHashes, bool]:
+        """What was sent under a name that the record has no more, and whether revision 1 hashed it."""
+        of = {"of_space": self._feed.space, "of_record": number, "of_key": key}
+        text = self._connection.scalar(_SENT_UNDER, of) or ""
+        try:
+            return naming.decode(text), naming.revision_of(text) == 1
+        except (ValueError, LedgerError):
+            return {}, False  # nothing is known of it: all of it differs
 
     def _adopted_now(self, at: int) -> bool:
         """Whether a sweep that is still under way began before this time."""
@@ -139,6 +153,16 @@ _CLAIMED = (
     )
     .where(claims.c.space == bindparam("of_space"), among(claims.c.key, "keys"))
     .group_by(claims.c.key, claims.c.record, claims.c.answered, claims.c.attempts)
+)
+_SENT_UNDER = (
+    select(links.c.sent)
+    .where(
+        links.c.space == bindparam("of_space"),
+        links.c.record == bindparam("of_record"),
+        links.c.key == bindparam("of_key"),
+    )
+    .order_by(links.c.at.desc())
+    .limit(1)
 )
 _ROWS = KNOWN.where(among(records.c.number, "numbers"))
 _MERGED = select(records.c.merged_into, records.c.identifiers).where(

@@ -2,7 +2,7 @@
 
 ::
 
-    take_over(path, command) ──> lock file ──> prepare(path) ──> migrations ──> prove(key) ──> Ledger
+    take_over(path, command) ──> lock file ──> try_key ──> prepare(path): migrations ──> prove_key ──> Ledger
 """
 
 from __future__ import annotations
@@ -83,6 +83,8 @@ def open_ledger(path: Path, key: bytes, command: str, *, keep_sent: bool = True)
     """
     with take_over(path, command):
         keeping = Keeping(Sealer(key), keep_sent)
+        if revision(path) is not None:
+            try_key(path, key)  # before anything is sealed with it
         prepare(path, keeping)
         drop_old_copies(path)
         with writing(path, keeping) as connection:

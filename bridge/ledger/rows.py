@@ -43,6 +43,7 @@ __all__ = [
     "among",
     "damaged",
     "feed_of",
+    "is_damaged",
     "keeps_sent",
     "pack",
     "pack_identifiers",
@@ -198,6 +199,15 @@ def row_of(row: Row[*tuple[Any, ...]]) -> LedgerRow:
         return _row(row)
     except (ValueError, LedgerError):
         return damaged(row)
+
+
+def is_damaged(row: Row[*tuple[Any, ...]]) -> bool:
+    """Whether a record cannot be read (see ``damaged``)."""
+    try:
+        _row(row)
+    except (ValueError, LedgerError):
+        return True
+    return False
 
 
 def _row(row: Row[*tuple[Any, ...]]) -> LedgerRow:

@@ -171,6 +171,11 @@ class Writes:
             self._rules[key] = number_of_rules(self._connection, made_by)
         return self._rules[key]
 
+    def read_again(self, number: int) -> None:
+        """What a record says is not known any more: it is decided at its next sight, unchanged or not."""
+        self.flush()
+        self._connection.execute(update(records).where(records.c.number == number).values(input=""))
+
     def move_text(self, row: LedgerRow, trakor_id: str) -> None:
         """What waited to be sent is what Trakor has under an id: it is moved as it is sealed."""
         if self.keeps_text:

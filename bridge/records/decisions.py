@@ -140,7 +140,8 @@ class Holder:
         stands: That record is sent under this name, or was and is still in the source. Where it does not
             stand, one that is merged into it takes its place.
         attempts: How often a request for the claim was begun.
-        sent: Field hashes that count as in Trakor, or are to be sent (see ``LedgerRow``).
+        sent: Field hashes that count as in Trakor under this name, or are to be sent (see ``LedgerRow``).
+        first: Those were made by revision 1 of the rules (see ``Draft.first_hashes``).
         origin: How the Trakor record came to be; None before an answer.
         adopted_at: When Trakor said that it had the record before, for one adopted; else 0.
         mergeable: Others may be merged into it: its connection is configured.
@@ -158,6 +159,7 @@ class Holder:
     origin: Origin | None = None
     adopted_at: int = 0
     mergeable: bool = True
+    first: bool = False
 
 
 class Waiting(StrEnum):

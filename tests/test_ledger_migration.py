@@ -1,0 +1,234 @@
+"""A ledger that the version before this one left (schema 0004) is brought up to date, and nothing is lost.
+
+The ledger in tests/fixtures/ has records in all their states (``older_ledger``).
+"""
+
+from __future__ import annotations
+
+import gzip
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from structlog.testing import capture_logs
+
+from books import kept
+from bridge.errors import LedgerError
+from bridge.ledger.checking import check
+from bridge.ledger.engine import reading, writing
+from bridge.ledger.opening import _upgrade, open_ledger, prepare, read_or_make_key, revision
+from bridge.ledger.reading import Wanted, find, history_of, standing_of
+from bridge.ledger.schema import HEAD, claims, records
+from bridge.records import Stream
+from bridge.sandbox import Options
+from bridges import Bridge
+from older_ledger import CHANGES, EXPECTED, NUMBERS, later_source, source
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from bridge.ledger.reading import Found
+    from bridge.sandbox import Sandbox
+
+FIXTURES = Path(__file__).parent / "fixtures"
+SAID = ("ombat", "1 570 313", "tried@example")
+"""Of each name, number and address in the ledger."""
+
+NEW = {"twin-3": "merged", "possum-3": "merged"}
+
+
+@pytest.fixture
+def older(tmp_path: Path) -> Path:
+    """The ledger of before, with its key beside it."""
+    path = tmp_path / "ledger.db"
+    path.write_bytes(gzip.decompress((FIXTURES / "ledger-0004.db.gz").read_bytes()))
+    path.chmod(0o600)
+    (tmp_path / "ledger.key").write_bytes((FIXTURES / "ledger-0004.key").read_bytes())
+    return path
+
+
+@pytest.fixture
+async def bridge(older: Path, start_sandbox: Callable[[Options], Awaitable[Sandbox]]) -> Bridge:
+    """A bridge with that ledger, whose source says what it said at the end."""
+    sandbox = await start_sandbox(Options(contacts=0, products=0, seed=7))
+    source(sandbox)
+    later_source(sandbox)
+    for name in ("Wombat Aardvark", "Wombat Ibis"):
+        sandbox.trakor.parties.put(name)
+    return Bridge(older.parent, sandbox, CHANGES)
+
+
+def in_clear(path: Path) -> list[str]:
+    """What of the ledger's files says something of a record, in any encoding that a text may have."""
+    files = [path, path.with_name(f"{path.name}-wal")]
+    content = b"".join(file.read_bytes() for file in files if file.exists())
+    encodings = ("utf-8", "utf-16-le", "utf-16-be")
+    return [said for said in SAID if any(said.encode(encoding) in content for encoding in encodings)]
+
+
+def states(path: Path) -> dict[str, str]:
+    with reading(path) as connection:
+        found = connection.execute(records.select()).all()
+    return {row.source_id: f"{row.state}: {row.reason}" if row.reason else row.state for row in found}
+
+
+def shown(path: Path, identity: str) -> Found:
+    with reading(path, kept(path)) as connection:
+        (found,) = find(connection, Wanted(either=identity))
+    return found
+
+
+def test_what_waited_in_clear_is_sealed_and_nothing_of_it_is_left(older: Path) -> None:
+    assert in_clear(older) == [*SAID]
+    prepare(older, kept(older))
+    assert revision(older) == HEAD
+    assert in_clear(older) == []
+    key = read_or_make_key(older.with_name("ledger.key"), make=False)
+    assert [finding for finding in check(older, lambda: key) if not finding.ok] == []
+
+
+def test_the_copy_of_before_is_kept_and_it_is_said_where_it_lies_and_that_it_is_in_clear(older: Path) -> None:
+    with capture_logs() as said:
+        prepare(older, kept(older))
+    (copy,) = older.parent.glob("ledger.before-0004-*.db")
+    assert (revision(copy), copy.stat().st_mode & 0o777) == ("0004", 0o600)
+    assert in_clear(copy) == [*SAID]
+    (warning,) = [line for line in said if line["log_level"] == "warning"]
+    assert warning["copy"] == str(copy)
+    assert "in clear" in warning["advice"]
+
+
+def test_a_second_start_migrates_nothing_and_makes_no_copy(older: Path) -> None:
+    prepare(older, kept(older))
+    prepare(older, kept(older))
+    assert len([*older.parent.glob("ledger.before-*")]) == 1
+
+
+def test_each_record_is_in_the_state_that_it_was_in(older: Path) -> None:
+    prepare(older, kept(older))
+    assert states(older) == EXPECTED
+
+
+def test_what_waits_says_what_it_said(older: Path) -> None:
+    prepare(older, kept(older))
+    with reading(older, kept(older)) as connection:
+        names = {one.id: one.name for one in find(connection, Wanted()) if one.name}
+        tried = standing_of(connection, shown(older, "tried"))
+    assert names["tried"] == names["tried-2"] == "Wombat Possum"
+    assert names["accented"] == "Wombat Áardvark"
+    assert tried.draft is not None
+    assert tried.draft.payload.fields()["contact_info"].endswith("| tried@example.com")
+
+
+def test_attempts_are_the_claims_and_what_has_no_answer_is_not_sent_at_once(older: Path) -> None:
+    prepare(older, kept(older))
+    with reading(older) as connection:
+        found = connection.execute(
+            claims.select().add_columns(records.c.source_id).join(records, records.c.sent_key == claims.c.key)
+        ).all()
+    by_id = {row.source_id: row for row in found}
+    assert {name: by_id[name].attempts for name in ("tried", "untried", "created", "failing")} == {
+        "tried": 2,
+        "untried": 0,
+        "created": 1,
+        "failing": 8,
+    }
+    assert (by_id["tried"].tried, by_id["tried"].answered) != ("", 1)
+    assert by_id["tried"].not_before > by_id["tried"].unanswered_at > 0
+    assert (by_id["created"].not_before, by_id["created"].unanswered_at) == (0, 0)
+
+
+async def test_the_first_sweep_of_the_same_source_changes_nothing(bridge: Bridge) -> None:
+    """Only what waited is sent: the promise to who updates. The second sweep finds nothing new, either."""
+    before = EXPECTED | {"tried": "drifted", "tried-2": "merged", "untried": "delivered"}
+    prepare(bridge.folder / "ledger.db", kept(bridge.folder / "ledger.db"))
+    lines = bridge.books.lines
+    await bridge.backfill()
+    books = bridge.books
+    assert states(bridge.folder / "ledger.db") == before
+    # Possum is answered, and what was noted of it decided; Quokka is answered.
+    assert books.lines == lines + 3
+    assert {entry.name for entry in bridge.sandbox.trakor.parties.entries()} == {
+        *("Wombat Aardvark", "Wombat Ibis", "Wombat Possum", "Wombat Quokka")
+    }
+    await bridge.backfill()
+    assert bridge.books.lines == books.lines
+    assert states(bridge.folder / "ledger.db") == before
+
+
+async def test_the_first_sweep_lists_what_changed_meanwhile(bridge: Bridge) -> None:
+    bridge.sandbox.contacts.change_phone("cousin", "0491 571 266")
+    bridge.sandbox.contacts.rename("created", "Wombat Albatross")
+    bridge.sandbox.contacts.change_phone("adopted", "0491 571 491")
+    await bridge.backfill()
+    after = states(bridge.folder / "ledger.db")
+    assert (after["cousin"], after["created"]) == ("drifted", "held: renamed")
+    assert after["adopted"] == "drifted"
+    assert shown(bridge.folder / "ledger.db", "cousin").fields == ("contact_info",)
+    changed = {"cousin", "created", "adopted", "tried", "untried"}
+    assert {one: state for one, state in after.items() if one not in changed} == {
+        one: state for one, state in EXPECTED.items() if one not in changed
+    }
+
+
+async def test_after_the_first_sweep_it_is_known_what_trakor_has(bridge: Bridge) -> None:
+    """Where nothing differs by the old rules: so a later change is shown old beside new."""
+    await bridge.backfill()
+    bridge.sandbox.contacts.change_phone("twin", "0491 571 266")
+    await bridge.backfill()
+    path = bridge.folder / "ledger.db"
+    with reading(path, kept(path)) as connection:
+        standing = standing_of(connection, shown(path, "twin"))
+    assert standing.sent["contact_info"].endswith("570 110")
+    assert standing.draft is not None
+    assert standing.draft.payload.fields()["contact_info"].endswith("571 266")
+    assert in_clear(path) == []
+
+
+async def test_who_is_the_same_person_by_an_old_identifier_is_merged(bridge: Bridge) -> None:
+    """An old one was the e-mail address, or else the number, without saying which."""
+    add = bridge.sandbox.contacts.add
+    add("Wombat Heron", phone=NUMBERS["twin"], email="heron@example.com", identity="twin-3")
+    add("Wombat Possum", email="TRIED@example.com", identity="possum-3")
+    add("Wombat Falcon", email="falcon@example.com", identity="namesake-3")
+    await bridge.backfill()
+    after = states(bridge.folder / "ledger.db")
+    assert {one: after[one] for one in NEW} == NEW
+    assert after["namesake-3"] == "delivered"
+
+
+async def test_what_is_gone_forgotten_or_dropped_stays_so(bridge: Bridge) -> None:
+    await bridge.backfill(Stream.CONTACTS)
+    path = bridge.folder / "ledger.db"
+    assert shown(path, "left").marks == ("gone",)
+    assert shown(path, "archived").marks == ("filtered",)
+    with reading(path) as connection:
+        assert history_of(connection, shown(path, "forgotten").number)[-1].event == "forgotten"
+
+
+def test_without_the_key_nothing_is_changed(older: Path) -> None:
+    """It could not be sealed: a ledger without its key is no ledger to work with."""
+    with pytest.raises(LedgerError, match="key is needed"), writing(older) as connection:
+        _upgrade(connection)
+    assert revision(older) == "0004"
+    assert in_clear(older) == [*SAID]
+
+
+def test_another_key_is_refused_before_anything_is_sealed_with_it(older: Path) -> None:
+    with pytest.raises(LedgerError, match="not the one"), open_ledger(older, b"k" * 64, "test"):
+        pass
+    assert revision(older) == "0004"
+    assert in_clear(older) == [*SAID]
+
+
+def test_who_dies_in_its_middle_has_the_ledger_of_before(older: Path) -> None:
+    """One transaction: the copy is left, and the next start begins anew."""
+    with closing(sqlite3.connect(older, isolation_level=None)) as driver:
+        driver.execute("UPDATE waiting SET body = '{' WHERE slot = 1")
+    with pytest.raises(ValueError, match="Expecting"):
+        prepare(older, kept(older))
+    assert revision(older) == "0004"
+    with closing(sqlite3.connect(older)) as driver:
+        assert driver.execute("SELECT count(*) FROM waiting WHERE slot = 0").fetchone()[0] > 0
