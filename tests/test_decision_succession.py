@@ -184,6 +184,25 @@ def test_one_that_cannot_be_sent_takes_no_place(seen: Any) -> None:  # noqa: ANN
     assert decision.succeeds is None
 
 
+@pytest.mark.parametrize(
+    ("claimant", "state"),
+    [(former(), State.SKIPPED), (former(**PARTY), State.MERGED), (holder(2), State.MERGED)],
+    ids=["not in Trakor, and will not be", "in Trakor, but gone", "to be sent"],
+)
+def test_one_that_is_filtered_is_skipped_where_nobody_has_the_party(claimant: Holder, state: State) -> None:
+    now = as_seen(merged(), filtered(), holder_of=holders({"Ann Lee": claimant}))
+    assert (now.state, now.filtered) == (state, state is State.MERGED)
+
+
+def test_the_keeper_of_an_older_ledgers_party_is_compared_by_the_rules_of_then() -> None:
+    """What was sent is hashed by revision 1 there; what the keeper says now, by both."""
+    mail = draft("Ann Lee", "Ann@Example.org", same_as="ann@x")
+    party: dict[str, Any] = {"sent": mail.first_hashes, "first": True}
+    gone = holders({"Ann Lee": former(**PARTY | party)})
+    assert as_seen(merged(mail), mail, holder_of=gone).state is State.DELIVERED
+    assert as_seen(merged(mail), EDITED, holder_of=gone).state is State.DRIFTED
+
+
 def test_one_that_is_another_person_takes_no_place() -> None:
     """The party stays with who has its name, also when that one is gone."""
     other = replace(former(**PARTY), group=(identified("other@x"),))
