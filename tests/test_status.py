@@ -292,7 +292,9 @@ def commands(one: Found, standing: Standing = ALONE, options: str = "") -> list[
 def words_of_the_history() -> set[str]:
     """Every word that the code can write into the history, read off its source."""
     sources = [file.read_text() for file in (Path(bridge.__file__).parent).rglob("*.py")]
-    written = re.compile(r'\bevent=([^\n]+)|\.line\([^"()]*, ("[a-z-]+")|"event": ("[a-z-]+")')
+    written = re.compile(
+        r'\bevent ?= ?([^\n]+)|_tell\([^"()]*("[a-z-]+")|\.line\([^"()]*, ("[a-z-]+")|"event": ("[a-z-]+")'
+    )
     found = {
         word
         for source in sources
