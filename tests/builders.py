@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from bridge import naming
+from bridge.decision import HolderOf, decide, keeps_up
+from bridge.ledger.after import after
 from bridge.records import (
     Answer,
     Answered,
@@ -35,6 +38,7 @@ __all__ = [
     "HASHER",
     "answer",
     "answered",
+    "as_seen",
     "delivered",
     "draft",
     "filtered",
@@ -173,6 +177,22 @@ def rejected(reason: Reason, what: Draft, **known: Any) -> LedgerRow:  # noqa: A
     """A record that was rejected when it was sent."""
     attempts = 8 if reason is Reason.SERVER_ERROR else 0
     return row(State.REJECTED, reason, **{"attempts": attempts} | _sent(what, qualified=False) | known)
+
+
+def as_seen(
+    known: LedgerRow,
+    *sights: Draft | Unsendable,
+    holder_of: HolderOf | None = None,
+    policy: Policy = Policy(),  # noqa: B008 - frozen
+) -> LedgerRow:
+    """The row as the ledger leaves it after these sights, each decided and carried out."""
+    for seen in sights:
+        decision = decide(seen, known, holder_of or nobody, policy)
+        if decision is not None:
+            known = after(decision, seen, known, sight=True)
+        elif keeps_up(seen, known.last_seen, known.state):
+            known = replace(known, rules=seen.rules)
+    return known
 
 
 def holder(number: int = 2, **known: Any) -> Holder:  # noqa: ANN401

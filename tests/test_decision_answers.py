@@ -63,6 +63,60 @@ def test_an_earlier_name_that_was_corrected_by_hand_has_the_content_of_then() ->
     assert decision.detail == "unclear: contact_info"
 
 
+def test_an_unclear_one_that_is_as_it_was_tried_is_delivered() -> None:
+    decision = settle(answer(created=False), pending(ANN, attempts=3, tried=ANN.hashes), None, DEFAULT)
+    assert (decision.state, decision.seen, decision.content) == (State.DELIVERED, None, ANN.hashes)
+
+
+def test_what_was_made_now_has_what_was_sent_now() -> None:
+    """However often it was tried before: Trakor says that this request made it."""
+    tried = draft("Ann Lee", "0499")
+    decision = settle(answer(created=True), pending(ANN, attempts=3, tried=tried.hashes), None, DEFAULT)
+    assert (decision.origin, decision.content, decision.state) == (
+        Origin.CREATED,
+        ANN.hashes,
+        State.DELIVERED,
+    )
+
+
+def test_of_what_was_there_before_nothing_is_known_but_its_name() -> None:
+    assert settle(answer(created=False), SENT, None, DEFAULT).content == {}
+
+
+def test_early_failures_do_not_prove_what_a_held_one_has() -> None:
+    """It is held for a person, with what was tried first: Trakor has that, if it was not there before."""
+    row = pending(ANN, attempts=20, tried=draft("Ann Lee", "0499").hashes)
+    decision = settle(answer(created=False), row, None, ASK_FIRST)
+    assert (decision.state, decision.reason, decision.origin) == (
+        State.HELD,
+        Reason.EXISTING,
+        Origin.UNCLEAR,
+    )
+    assert decision.content == row.tried
+
+
+@pytest.mark.parametrize("policy", [DEFAULT, ASK_FIRST])
+def test_an_earlier_name_that_came_back_has_what_was_sent_under_it(policy: Policy) -> None:
+    """A to B to A: the telephone was changed meanwhile, which Trakor does not know."""
+    first = draft("Ann Lee", "0499")
+    decision = settle(answer(created=False), SENT, SENT.number, policy, link=first.hashes)
+    assert (decision.state, decision.content) == (State.DRIFTED, first.hashes)
+    same = settle(answer(created=False), SENT, SENT.number, policy, link=ANN.hashes)
+    assert (same.state, same.seen) == (State.DELIVERED, None)
+
+
+def test_of_a_link_whose_content_is_not_known_nothing_drifts() -> None:
+    decision = settle(answer(created=False), SENT, SENT.number, DEFAULT, link={})
+    assert (decision.state, decision.content) == (State.DELIVERED, {})
+
+
+@pytest.mark.parametrize("attempts", [2, 3])
+def test_an_unclear_one_that_two_want_is_its_own(attempts: int) -> None:
+    """Only what was there before can be either's: this one may have made it."""
+    decision = settle(answer(created=False), pending(ANN, attempts=attempts), None, DEFAULT, wanted=True)
+    assert (decision.state, decision.origin) == (State.DELIVERED, Origin.UNCLEAR)
+
+
 def test_what_two_records_want_is_adopted_by_neither() -> None:
     decision = settle(answer(created=False), SENT, None, DEFAULT, wanted=True)
     assert (decision.state, decision.reason) == (State.HELD, Reason.EXISTING)
@@ -127,6 +181,19 @@ def test_a_refused_record_is_rejected_with_the_message_and_gives_its_name_back()
     assert (decision.state, decision.reason) == (State.REJECTED, Reason.REFUSED)
     assert (decision.release, decision.detail) == (True, "name: too long")
     assert decision.waiting is Waiting.KEEP
+
+
+@pytest.mark.parametrize("row", [pending(ANN, attempts=2), replace(DROPPED, attempts=2)])
+def test_a_refused_record_keeps_its_name_where_an_earlier_attempt_may_have_made_it(row: LedgerRow) -> None:
+    """An answer was lost, then 400 for the repeat: a stranger must not get the first one's party."""
+    assert not reject(row, "400").release
+
+
+def test_what_trakor_said_is_kept_apart_from_the_history() -> None:
+    """Its words may tell what the record says."""
+    decision = reject(SENT, "400", words="name: Ann Lee is too short")
+    assert (decision.detail, decision.words) == ("400", "name: Ann Lee is too short")
+    assert fail(SENT, "failed 8 times", words="Ann Lee").words == "Ann Lee"
 
 
 def test_failures_of_its_own_reject_a_record_but_its_name_stays_claimed() -> None:

@@ -249,7 +249,7 @@ def test_a_change_of_an_unanswered_record_is_only_noted(changed: Draft) -> None:
 
 
 def test_a_change_that_was_noted_already_writes_nothing() -> None:
-    changed = draft("Bo")
+    changed = draft("Bo", same_as="ann@x")
     assert decide(changed, pending(ANN, attempts=1, seen=changed.hashes), nobody, DEFAULT) is None
 
 
@@ -334,7 +334,7 @@ def test_another_qualifier_of_one_that_went_out_unqualified_is_no_change() -> No
 
 
 def test_a_drift_that_is_listed_already_writes_nothing() -> None:
-    now = draft("Ann Lee", "0499")
+    now = draft("Ann Lee", "0499", same_as="ann@x")
     assert decide(now, delivered(ANN, state=State.DRIFTED, seen=now.hashes), nobody, DEFAULT) is None
 
 
@@ -348,7 +348,7 @@ def test_a_delivered_record_that_makes_no_draft_any_more_drifts_in_that_field(se
 
 def test_changes_that_the_user_ignores_stay_delivered() -> None:
     ignore = Policy(on_change="ignore")
-    now = draft("Ann Lee", "0499")
+    now = draft("Ann Lee", "0499", same_as="ann@x")
     decision = decide(now, delivered(ANN), nobody, ignore)
     assert decision is not None
     assert (decision.state, decision.event, decision.seen) == (State.DELIVERED, "", now.hashes)
@@ -375,7 +375,7 @@ def test_a_renamed_record_is_held_with_its_new_draft() -> None:
 
 
 def test_a_held_rename_that_is_unchanged_writes_nothing() -> None:
-    now = draft("Ann Ray")
+    now = draft("Ann Ray", same_as="ann@x")
     assert decide(now, held(Reason.RENAMED, ANN, now), nobody, DEFAULT) is None
 
 
@@ -446,7 +446,7 @@ def test_another_name_by_other_rules_is_held_as_remapped_even_where_renames_are_
 
 
 def test_what_is_held_as_remapped_stays_that_at_the_next_sight() -> None:
-    now = draft("Lee, Ann", rules="rules 2")
+    now = draft("Lee, Ann", rules="rules 2", same_as="ann@x")
     known = held(Reason.REMAPPED, ANN, now, rules=made_by("rules 2"))
     assert decide(now, known, nobody, CREATE) is None
 
@@ -576,7 +576,7 @@ def test_a_same_name_is_decided_anew_at_each_sight() -> None:
 
 
 @pytest.mark.parametrize("reason", [Reason.EXISTING, Reason.SAME_PARTY])
-@pytest.mark.parametrize("changed", [draft("Bo"), draft("Ann Lee", "0499")])
+@pytest.mark.parametrize("changed", [draft("Bo", same_as="ann@x"), draft("Ann Lee", "0499", same_as="ann@x")])
 def test_what_changes_while_a_person_is_asked_is_noted(reason: Reason, changed: Draft) -> None:
     known = held(reason, ANN, merged_into=2 if reason is Reason.SAME_PARTY else None)
     decision = decide(changed, known, nobody, CREATE)

@@ -10,13 +10,16 @@ from sqlalchemy import func, select
 from books import Book, kept
 from bridge.decision import decide
 from bridge.ledger.engine import writing
-from bridge.ledger.observing import Observed, Sight, observe
+from bridge.ledger.observing import Observed, Sight, observe, survey
 from bridge.ledger.schema import history, records, sweeps
 from bridge.ledger.sweeps import begin_sweep
-from bridge.records import Policy
-from builders import answered, draft, filtered, later, not_taken, of, unmapped, unnamed
+from bridge.mapping import Mapper
+from bridge.records import Policy, Record, Stream
+from builders import HASHER, answered, draft, filtered, later, not_taken, of, unmapped, unnamed
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sqlalchemy import Connection
 
     from bridge.records import Draft, Unsendable
@@ -149,6 +152,67 @@ def test_an_unchanged_record_is_known_to_be_read_later_and_by_newer_rules(book: 
     assert (book.row().read_at, book.rules().map) == (20, "rules 2")
     book.see(draft("Bo", at=15))
     assert book.claimed() == {of("Ann"): book.number("c1")}
+
+
+GOOD = {"id": "id", "name": "name", "contact_info": "phone", "same_as": "", "qualifier": ""}
+ANN = {"id": "c1", "name": "Ann", "phone": "0412 345 678", "active": True}
+EDITED = {**ANN, "phone": "0499 345 678"}
+
+
+def read(book: Book, data: Mapping[str, object], at: int, **changed: str) -> None:
+    """Read a record as a sweep does: surveyed, mapped by the map of before, too, and observed."""
+    made = Mapper(Stream.CONTACTS, {**GOOD, **changed}, "active", HASHER, "query 1")
+    record = Record(Stream.CONTACTS, "c1", data, at)
+    inputs = [("c1", made.input_of(record))]
+    known = book.write(lambda connection: survey(connection, book.feed, inputs, made.rules))
+    if "c1" not in known.unchanged:
+        book.see(made(record, made.former(known.maps.get("c1"))))
+
+
+@pytest.mark.parametrize(
+    ("broken", "says"),
+    [
+        ({"name": "nick"}, ANN),
+        ({"contact_info": "join(phone, phone)"}, ANN),
+        ({"contact_info": "name"}, {**ANN, "active": False}),
+    ],
+    ids=["no name", "mapping", "filtered"],
+)
+@pytest.mark.parametrize("mended", [{}, {"contact_info": "join(' | ', [name, phone])"}])
+def test_an_edit_between_a_broken_map_and_a_mended_one_is_listed(
+    book: Book, broken: dict[str, str], says: dict[str, object], mended: dict[str, str]
+) -> None:
+    """Nothing was compared while the map was broken: what changed then is not the doing of the mended one."""
+    read(book, ANN, 10)
+    book.settle(*(answered(work) for work in book.claim()))
+    read(book, says, 20, **broken)
+    read(book, says, 21, **broken)
+    read(book, EDITED, 30, **mended)
+    assert (book.stands(), book.shown().fields) == ("drifted", ("contact_info",))
+    read(book, ANN, 40)
+    assert book.stands() == "delivered", "as it was sent, by the map that it was sent by"
+
+
+def test_a_map_that_names_otherwise_makes_no_party_of_what_nobody_looked_at(book: Book) -> None:
+    """Of one that was filtered or dropped when the map changed, nothing was compared either."""
+    book.policy = Policy(on_rename="create")
+    read(book, ANN, 10)
+    book.settle(*(answered(work) for work in book.claim()))
+    for at in (20, 21):
+        read(book, {**ANN, "active": False}, at, name="join(' ', [name, 'Lee'])")
+    read(book, ANN, 30, name="join(' ', [name, 'Lee'])")
+    assert (book.stands(), book.claim()) == ("held: remapped", [])
+
+
+def test_what_only_the_map_changed_while_it_was_unanswered_makes_no_second_party(book: Book) -> None:
+    book.policy = Policy(on_rename="create")
+    read(book, ANN, 10)
+    (sent,) = book.claim()
+    read(book, ANN, 20, name="join(' ', [name, 'Lee'])")
+    book.settle(answered(sent))
+    assert (book.stands(), book.claim()) == ("delivered", [])
+    read(book, ANN, 30, name="join(' ', [name, 'Lee'])")
+    assert (book.stands(), book.claim()) == ("held: remapped", [])
 
 
 def test_what_only_another_map_makes_of_a_delivered_record_is_no_drift(book: Book) -> None:

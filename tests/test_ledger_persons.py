@@ -8,7 +8,7 @@ import pytest
 
 from bridge.errors import UserError
 from bridge.ledger import persons
-from bridge.ledger.writes import TO_SEND
+from bridge.ledger.writes import NOTED, TO_SEND
 from bridge.records import Claim, Policy
 from bridge.status import event
 from builders import answered, draft, later, not_taken, of, unmapped
@@ -94,6 +94,21 @@ def test_an_accepted_existing_one_is_delivered(book: Book) -> None:
     assert book.stands() == "held: existing"
     book.accept()
     assert (book.stands(), book.waiting()) == ("delivered", {})
+
+
+def test_a_dismissed_existing_one_that_changed_meanwhile_is_left_as_it_is(book: Book) -> None:
+    """Nothing is said until it changes again, and nothing waits of what was noted."""
+    book.policy = Policy(on_existing="hold")
+    book.see(draft("Ann", "0412"))
+    book.settle(*(answered(work, created=False) for work in book.claim()))
+    book.see(draft("Ann", "0499", at=20))
+    book.dismiss()
+    assert (book.stands(), book.shown().marks) == ("delivered", ("dismissed",))
+    assert NOTED not in book.waiting()
+    book.see(draft("Ann", "0499", at=30))
+    assert book.stands() == "delivered"
+    book.see(draft("Ann", "0433", at=40))
+    assert (book.stands(), book.shown().fields) == ("drifted", ("contact_info",))
 
 
 def test_existing_ones_are_delivered_by_a_retry_once_the_policy_says_so(book: Book) -> None:

@@ -3,6 +3,8 @@
 ::
 
     Draft | Unsendable, LedgerRow | None  ──decide──>  Decision     sight.py: a record was seen
+                      ├── Trakor has it ───────────>              answered.py
+                      ├── it shares another's party >              sharing.py
                       └── as if nothing were known ──>              anew.py
     Answer, LedgerRow                     ──settle──>  Decision     answers.py: Trakor answered
     LedgerRow, Draft | None  ──accept, drop, retry──>  Decision     persons.py: a person decided
@@ -11,8 +13,10 @@
 
 from bridge.decision.anew import HolderOf, decide_anew
 from bridge.decision.answers import fail, give_back, reject, settle
+from bridge.decision.comparison import keeps_up
 from bridge.decision.persons import accept, dismiss, drop, retry
-from bridge.decision.sight import decide, is_stale, unchanged
+from bridge.decision.sight import decide, is_stale
+from bridge.decision.staying import unchanged
 from bridge.decision.succession import is_living, stands_under, succeed
 
 __all__ = [
@@ -26,6 +30,7 @@ __all__ = [
     "give_back",
     "is_living",
     "is_stale",
+    "keeps_up",
     "reject",
     "retry",
     "settle",

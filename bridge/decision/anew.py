@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from bridge.decision.comparison import translated
 from bridge.decision.same_person import Likeness, likeness
@@ -17,7 +17,6 @@ from bridge.records import (
     Claim,
     Decision,
     Draft,
-    FieldHashes,
     Holder,
     LedgerRow,
     MergedBy,
@@ -28,6 +27,9 @@ from bridge.records import (
     Unsendable,
     Waiting,
 )
+
+if TYPE_CHECKING:
+    from bridge.decision.comparison import Comparison
 
 __all__ = ["HolderOf", "decide_anew", "hold", "merge", "other_holder", "send", "why_unsendable"]
 
@@ -59,11 +61,11 @@ def decide_anew(
         return send(seen, Claim(seen.payload.name, seen.key), release=release)
     like = likeness(seen.identifiers, holder.group) if holder.mergeable else Likeness.OTHER
     if like is Likeness.SAME:
-        return merge(seen, seen.key, holder, row, MergedBy.RULE, release=release)
+        return merge(seen, seen.key, holder, row, MergedBy.RULE, policy, release=release)
     if like is Likeness.PERHAPS:
         return hold(Reason.SAME_PERSON, seen, row, release=release, detail=f"perhaps {holder.id}")
     if policy.on_same_name == "merge" and holder.mergeable:
-        return merge(seen, seen.key, holder, row, MergedBy.POLICY, release=release)
+        return merge(seen, seen.key, holder, row, MergedBy.POLICY, policy, release=release)
     decision = _beside(seen, row, holder, holder_of, policy, release=release)
     return None if decision is None else replace(decision, doubts=_doubted(holder))
 
@@ -86,7 +88,7 @@ def _beside(
         claim = Claim(seen.qualified_name, seen.qualified_key)
         return send(seen, claim, release=release, detail=f"qualified: {detail}")
     if other.mergeable and likeness(seen.identifiers, other.group) is Likeness.SAME:
-        return merge(seen, seen.qualified_key, other, row, MergedBy.RULE, release=release)
+        return merge(seen, seen.qualified_key, other, row, MergedBy.RULE, policy, release=release)
     return hold(Reason.SAME_NAME, seen, row, release=release, detail=detail)
 
 
@@ -130,15 +132,23 @@ def send(draft: Draft, claim: Claim, *, release: bool, detail: str = "", given: 
 
 
 def merge(
-    draft: Draft, key: str, holder: Holder, row: LedgerRow | None, by: MergedBy, *, release: bool = False
+    draft: Draft,
+    key: str,
+    holder: Holder,
+    row: LedgerRow | None,
+    by: MergedBy,
+    policy: Policy,
+    *,
+    release: bool = False,
 ) -> Decision:
     """The same person, or the policy or a person says so -> merged into the claimant.
 
     Where the claimant does not stand for the name any more, this one takes its place.
     """
     if not holder.stands:
+        report = policy.on_change != "ignore"
         known = replace(holder, sent=translated(holder.sent, draft)) if holder.first else holder
-        return replace(succeed(draft.hashes, key, known), release=release)
+        return replace(succeed(draft.hashes, key, known, report=report), release=release)
     return Decision(
         State.MERGED,
         release=release,
@@ -164,38 +174,38 @@ def hold(
     row: LedgerRow | None,
     *,
     release: bool = False,
-    sent: FieldHashes | None = None,
+    found: Comparison | None = None,
     detail: str = "",
 ) -> Decision | None:
     """Hold the record for a person, with the draft that the person decides on.
 
     A merged one that was renamed still knows what it was merged into: the name may come back.
+    ``found`` says how the draft stands to what Trakor has, for one that was answered or is merged.
     """
     renamed = row is not None and row.key != draft.key
     into = row.merged_into if row is not None and (renamed or reason is Reason.SAME_PERSON) else None
-    if row is not None and _is_held_so(row, reason, draft, into, sent):
-        return None
-    return Decision(
+    decision = Decision(
         State.HELD,
         reason,
         release=release,
         merged_into=into,
         merged_by=row.merged_by if row is not None and into is not None else None,
         waiting=Waiting.STORE,
-        sent=sent,
+        sent=None if found is None else found.sent,
         seen=draft.hashes,
-        remapped=row is not None and row.remapped,
+        remapped=row is not None and (row.remapped if found is None else found.remapped),
+        given=row is not None and row.given and not release,
         event="held",
         detail=detail or str(reason),
     )
+    return None if row is not None and _is_held_so(row, decision) else decision
 
 
-def _is_held_so(
-    row: LedgerRow, reason: Reason, draft: Draft, into: int | None, sent: FieldHashes | None
-) -> bool:
+def _is_held_so(row: LedgerRow, decision: Decision) -> bool:
     """Whether the record is held for just that already."""
-    held = (row.state, row.reason, row.seen, row.merged_into)
-    return held == (State.HELD, reason, draft.hashes, into) and sent in (None, row.sent) and not row.retry
+    known = (row.state, row.reason, row.seen, row.merged_into, row.remapped)
+    held = (decision.state, decision.reason, decision.seen, decision.merged_into, decision.remapped)
+    return known == held and decision.sent in (None, row.sent) and not row.retry
 
 
 def other_holder(holder: Holder | None, row: LedgerRow | None) -> Holder | None:

@@ -63,6 +63,7 @@ def _of_another(answer: Answer, row: LedgerRow, linked: int) -> Decision:
         merged_into=linked,
         seen=row.seen,
         filtered=row.filtered,
+        given=row.given,
         event="held",
         detail=f"Trakor answered with {answer.trakor_id}, which another record has",
     )
@@ -91,6 +92,7 @@ def _existing(row: LedgerRow, origin: Origin, content: FieldHashes) -> Decision:
         Reason.EXISTING,
         seen=row.seen,
         filtered=row.filtered,
+        given=row.given,
         origin=origin,
         content=content,
         event="held",

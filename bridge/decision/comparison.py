@@ -15,12 +15,21 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from bridge.records import Draft, FieldHashes, LedgerRow, Rules, Unsendable
+from bridge.records import Draft, Rules, State, Unsendable
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from bridge.records import FieldHashes, LedgerRow
 
-__all__ = ["RULES", "UNKNOWN", "Comparison", "by_present_rules", "compare", "translated", "unmade"]
+__all__ = [
+    "RULES",
+    "UNKNOWN",
+    "Comparison",
+    "by_present_rules",
+    "compare",
+    "keeps_up",
+    "translated",
+    "unmade",
+]
 
 UNKNOWN: Final = "?"
 """Stands for the hash of a field whose value could not be made."""
@@ -57,26 +66,35 @@ def compare(row: LedgerRow, draft: Draft) -> Comparison:
         draft: What is seen now.
     """
     was = _by_former_map(row, draft)
-    source = () if was is None else row.fields_between(row.last_seen, was)
-    same_query = row.rules.query == draft.rules.query
-    if was is None or (source and not same_query):
+    source = () if was is None else _changed(row, draft, was)
+    if row.content and not row.fields_between(row.content, draft.hashes):
+        same = not row.fields_between(row.sent, draft.hashes)
+        return Comparison(row.sent if same else draft.hashes, source, (), remapped=False)
+    if was is None or (source and row.rules.query != draft.rules.query):
         return _incomparable(row, draft)
-    sent = _rebased(row, draft, source)
+    sent = _rebased(row, draft, was)
     moved = row.fields_between(row.sent, sent)
-    as_sent = row.content and not row.fields_between(row.content, draft.hashes)
-    remapped = not as_sent and (row.remapped or bool(moved))
-    return Comparison(sent, source, row.fields_between(sent, draft.hashes), remapped)
+    return Comparison(sent, source, row.fields_between(sent, draft.hashes), row.remapped or bool(moved))
 
 
 def _by_former_map(row: LedgerRow, draft: Draft) -> FieldHashes | None:
     """What the map that the record was last seen with makes of it now; None where it cannot be applied."""
     if row.rules.map == draft.rules.map or not row.fields_between(row.last_seen, draft.hashes):
         return draft.hashes
-    if draft.before is None:
-        return None
-    if isinstance(draft.before, Unsendable):
-        return unmade(row, draft.before)
-    return draft.before.hashes
+    return draft.before.hashes if isinstance(draft.before, Draft) else None
+
+
+def _changed(row: LedgerRow, draft: Draft, was: FieldHashes) -> tuple[str, ...]:
+    """The fields that changed at the source since the record was last seen.
+
+    One that a map between could not make, and that says now what was sent, did not.
+    """
+    changed = row.fields_between(row.last_seen, was)
+    if row.rules.map == draft.rules.map:
+        return changed
+    return tuple(
+        name for name in changed if row.last_seen.get(name) != UNKNOWN or was.get(name) != row.sent.get(name)
+    )
 
 
 def unmade(row: LedgerRow, seen: Unsendable) -> FieldHashes:
@@ -84,11 +102,11 @@ def unmade(row: LedgerRow, seen: Unsendable) -> FieldHashes:
     return {**row.sent, seen.field: UNKNOWN}
 
 
-def _rebased(row: LedgerRow, draft: Draft, source: Collection[str]) -> FieldHashes:
-    """What counts as in Trakor, by the new map: where the source says what it said, what that makes of it."""
+def _rebased(row: LedgerRow, draft: Draft, was: FieldHashes) -> FieldHashes:
+    """What counts as in Trakor: where the source says what was sent, what the new map makes of that."""
     if row.rules.map == draft.rules.map:
         return row.sent
-    stale = {*source, *row.fields_between(row.sent, row.last_seen)}
+    stale = row.fields_between(row.sent, was)
     kept = {name: found for name, found in row.sent.items() if name in stale}
     return {**{name: found for name, found in draft.hashes.items() if name not in stale}, **kept}
 
@@ -112,11 +130,16 @@ def by_present_rules(row: LedgerRow, draft: Draft) -> LedgerRow:
         draft: What is seen now, hashed by both rules.
     """
     if not row.first:
-        return row
+        left = {name: found for name, found in row.sent.items() if found.startswith(_EARLIER)}
+        sent = {**row.sent, **translated(left, draft)}
+        return row if sent == row.sent else replace(row, sent=sent)
+    as_it_was = row.last_seen == draft.first_hashes
+    alike = not {*row.identifiers.values()}.isdisjoint(draft.identifiers.values())
     return replace(
         row,
         sent=translated(row.sent, draft),
         seen=None if row.seen is None else translated(row.seen, draft),
+        identifiers=draft.identifiers if as_it_was or alike else row.identifiers,
         rules=Rules(draft.rules.query, draft.rules.map, row.rules.choices),
         first=False,
     )
@@ -124,9 +147,34 @@ def by_present_rules(row: LedgerRow, draft: Draft) -> LedgerRow:
 
 def translated(old: FieldHashes, draft: Draft) -> FieldHashes:
     """Hashes of revision 1 of the rules in terms of today, by a draft that is hashed by both."""
-    return {
-        name: draft.hashes[name]
-        if found == draft.first_hashes.get(name) and name in draft.hashes
-        else f"{_EARLIER}{found}"
-        for name, found in old.items()
-    }
+    return {name: _in_new_terms(name, found, draft) for name, found in old.items()}
+
+
+def _in_new_terms(name: str, found: str, draft: Draft) -> str:
+    """A hash of revision 1, or one that is kept as such."""
+    if found == UNKNOWN:
+        return found
+    earlier = found.removeprefix(_EARLIER)
+    if earlier == draft.first_hashes.get(name) and name in draft.hashes:
+        return draft.hashes[name]
+    return f"{_EARLIER}{earlier}"
+
+
+def keeps_up(seen: Draft | Unsendable, last_seen: FieldHashes, state: State) -> bool:
+    """Whether what is known of a record is in terms of the rules of what is seen.
+
+    Only then is it compared by them from now on. Where `where` says no, a field cannot be made, or nobody
+    decides on what is seen, it is compared later with what the map of before makes of it.
+
+    Args:
+        seen: What is seen now.
+        last_seen: Field hashes as last seen, as the ledger has them afterwards.
+        state: The state of the record afterwards.
+    """
+    if isinstance(seen, Unsendable):
+        return state in {State.SKIPPED, State.REJECTED}
+    return _but_the_qualifier(last_seen) == _but_the_qualifier(seen.hashes)
+
+
+def _but_the_qualifier(hashes: FieldHashes) -> FieldHashes:
+    return {name: found for name, found in hashes.items() if name != "qualifier"}

@@ -101,7 +101,7 @@ def _accept_person(row: LedgerRow, draft: Draft | None, holder_of: HolderOf, pol
     if holder is None:
         decision = decide_anew(kept, row, holder_of, policy)
         return decision or send(kept, Claim(kept.payload.name, kept.key), release=False)
-    return replace(merge(kept, kept.key, holder, row, MergedBy.PERSON), event="accepted")
+    return replace(merge(kept, kept.key, holder, row, MergedBy.PERSON, policy), event="accepted")
 
 
 def _still_there(row: LedgerRow, draft: Draft | None) -> Draft:
@@ -152,9 +152,9 @@ def dismiss(row: LedgerRow) -> Decision:
         UserError: Nothing differs, or it was never sent.
     """
     if row.reason is Reason.EXISTING:
-        return replace(_take_as_it_is(row), dismissed=True, event="dismissed")
+        return replace(_take_as_it_is(row), seen=row.seen, dismissed=True, event="dismissed")
     if row.reason is Reason.SAME_PARTY:
-        return replace(_share(row), dismissed=True, event="dismissed")
+        return replace(_share(row), seen=row.seen, dismissed=True, event="dismissed")
     renamed = row.state is State.HELD and row.reason in {Reason.RENAMED, Reason.REMAPPED}
     shared = renamed and row.merged_into is not None
     if not (row.state is State.DRIFTED or renamed or (row.state is State.DELIVERED and row.remapped)):

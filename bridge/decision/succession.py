@@ -42,13 +42,14 @@ def is_living(row: LedgerRow) -> bool:
     return row.state is State.MERGED and not (row.gone or row.filtered or row.forgotten)
 
 
-def succeed(hashes: FieldHashes, key: str, holder: Holder) -> Decision:
+def succeed(hashes: FieldHashes, key: str, holder: Holder, *, report: bool = True) -> Decision:
     """Take the place of a record that does not stand for its name any more.
 
     Args:
         hashes: Field hashes of the successor, as last seen.
         key: Keyed hash of the key of the name that both share.
         holder: The record whose claim it takes.
+        report: What it says otherwise than was sent is a drift; False: the user ignores changes.
 
     Returns:
         The decision on the successor.
@@ -64,11 +65,12 @@ def succeed(hashes: FieldHashes, key: str, holder: Holder) -> Decision:
             detail=f"in the place of {holder.id}",
         )
     differs = _differs(holder.sent, hashes)
+    drifts = differs and report
     return Decision(
-        State.DRIFTED if differs else State.DELIVERED,
+        State.DRIFTED if drifts else State.DELIVERED,
         succeeds=holder.number,
         merged_under=key,
-        waiting=Waiting.STORE if differs else Waiting.DONE,
+        waiting=Waiting.STORE if drifts else Waiting.DONE,
         sent=holder.sent,
         seen=hashes if differs else None,
         origin=holder.origin,

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from bridge.decision import keeps_up
 from bridge.records import Decision, Draft, LedgerRow, Reason, State, Unsendable
 
 if TYPE_CHECKING:
-    from bridge.records import Claim
+    from bridge.records import Claim, Rules
 
 __all__ = ["after"]
 
@@ -54,7 +55,7 @@ def after(
     if decision.release:
         changes["attempts"] = 0  # they were made for a name that it has no more
     if seen is not None and sight:
-        changes |= {"rules": seen.rules, "read_at": max(row.read_at, seen.read_at)}
+        changes |= {"rules": _rules(seen, row, changes), "read_at": max(row.read_at, seen.read_at)}
     if isinstance(seen, Draft):
         changes |= _of_draft(decision, seen, row, sight=sight)
     elif decision.merged_under:
@@ -62,6 +63,15 @@ def after(
     if trakor_id is not None:
         changes["trakor_id"] = trakor_id
     return replace(row, **changes)  # once: each replacing copies the whole row
+
+
+def _rules(seen: Draft | Unsendable, row: LedgerRow, changes: dict[str, Any]) -> Rules:
+    """The rules that the record is compared by when it is seen again."""
+    last_seen = changes["seen"]
+    if last_seen is None:
+        last_seen = changes.get("sent", row.sent)
+    moves = row.first or not row.rules.map or keeps_up(seen, last_seen, changes["state"])
+    return seen.rules if moves else row.rules
 
 
 def _of_draft(decision: Decision, draft: Draft, row: LedgerRow, *, sight: bool) -> dict[str, Any]:
@@ -82,6 +92,8 @@ def _of_draft(decision: Decision, draft: Draft, row: LedgerRow, *, sight: bool) 
         }
     elif decision.state is State.HELD and decision.reason in _WANTS and not row.sent_key:
         changes["key"] = draft.key
+    elif decision.state is State.PENDING and decision.given and decision.sent == draft.hashes:
+        changes["key"] = draft.key  # the name that a person gave is sent in place of this one
     return changes
 
 

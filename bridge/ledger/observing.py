@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from sqlalchemy import bindparam, case, func, select, text, update
 
-from bridge.decision import is_stale
+from bridge.decision import is_stale, keeps_up
 from bridge.ledger.batch import Batch
 from bridge.ledger.bulk import run_for_all
 from bridge.ledger.rows import KNOWN, among, row_of
@@ -61,7 +61,12 @@ _SEEN_UNCHANGED = (
 _SEEN_MAPPED = (
     update(records)
     .where(records.c.number == bindparam("row_number"))
-    .values(**_SEEN, read_at=_LATEST_READ, input=bindparam("read_as"), rules=bindparam("by_rules"))
+    .values(
+        **_SEEN,
+        read_at=_LATEST_READ,
+        input=bindparam("read_as"),
+        rules=case((bindparam("by_rules") > 0, bindparam("by_rules")), else_=records.c.rules),
+    )
 )
 _SEEN_CHANGED = (
     update(records)
@@ -179,7 +184,7 @@ def observe(
     batch.expect(_names_in_question(page, rows))
     fresh = _fresh(connection, feed, found, len(page), sight)
     pending = 0
-    mapped: dict[str, int] = {}
+    mapped: dict[str, LedgerRow] = {}
     for one in page:
         known = rows.get(one.id)
         row = None if known is None else batch.as_it_stands(known)
@@ -187,7 +192,7 @@ def observe(
         if decision is not None:
             pending += batch.carry_out(decision, one, row).state is State.PENDING
         elif row is not None and not is_stale(one, row):
-            mapped[one.id] = row.number
+            mapped[one.id] = row
     batch.writes.flush()
     _touch(connection, feed, page, mapped, sight, now)
     if sight.sweep:
@@ -237,7 +242,7 @@ def _touch(
     connection: Connection,
     feed: Feed,
     page: Sequence[Draft | Unsendable],
-    mapped: dict[str, int],
+    mapped: dict[str, LedgerRow],
     sight: Sight,
     now: int,
 ) -> None:
@@ -248,11 +253,12 @@ def _touch(
         connection.execute(_SEEN_UNCHANGED, where | of_all)
     if mapped:
         number = number_of_rules(connection, page[0].rules)
-        of_each = where | {"at": now, "by_rules": number}
         rows = [
-            of_each | {"row_number": mapped[one.id], "began_at": one.read_at, "read_as": one.input}
+            where
+            | {"at": now, "by_rules": number if keeps_up(one, row.last_seen, row.state) else 0}
+            | {"row_number": row.number, "began_at": one.read_at, "read_as": one.input}
             for one in page
-            if one.id in mapped
+            if (row := mapped.get(one.id)) is not None
         ]
         run_for_all(connection, _SEEN_MAPPED, rows)
     changed = [one.id for one in page if one.id not in mapped]

@@ -155,6 +155,7 @@ def dismiss(
     """Leave what Trakor has as it is there (see ``decision.dismiss``); arguments as for ``accept``."""
     row, batch = _open(connection, feed, number, policy, now, by)
     after = batch.carry_out(decision.dismiss(row), None, row, sight=False)
+    batch.writes.remove_noted(number)  # what changed while the person was asked is left as it is, too
     batch.writes.flush()
     return after
 

@@ -1,0 +1,40 @@
+"""A record stays in the state that it is in, with other marks at most."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bridge.records import Decision, LedgerRow, Waiting
+
+__all__ = ["forget_noted", "mark_filtered", "stay", "unchanged"]
+
+
+def unchanged(row: LedgerRow) -> Decision:
+    """A record stays just as it is."""
+    return stay(row, filtered=row.filtered)
+
+
+def stay(row: LedgerRow, *, filtered: bool = False, event: str = "") -> Decision:
+    """The same state again, with other marks."""
+    return Decision(
+        row.state,
+        row.reason,
+        merged_into=row.merged_into,
+        merged_by=row.merged_by,
+        seen=row.seen,
+        filtered=filtered,
+        remapped=row.remapped,
+        dismissed=row.dismissed,
+        given=row.given,
+        event=event,
+    )
+
+
+def mark_filtered(row: LedgerRow) -> Decision | None:
+    """Answered, `where` says no -> state kept, mark `filtered`."""
+    return None if row.filtered else stay(row, filtered=True, event="filtered")
+
+
+def forget_noted(decision: Decision | None) -> Decision | None:
+    """What was noted before does not count once `where` says no."""
+    return None if decision is None else replace(decision, waiting=Waiting.UNNOTE, seen=None)
