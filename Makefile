@@ -13,6 +13,9 @@ WHOLE := $(VENV)/.whole
 WHEEL := build/wheel
 UV    := build/lock/bin/uv
 
+# Neighbours stay together, so that what a module makes for its tests is made once or twice.
+EVERY_CORE := -n logical --dist worksteal
+
 CHROMIUM := chromium chromium-browser google-chrome
 SUDO     := $(if $(filter 0,$(shell id -u)),,sudo -n)
 
@@ -26,7 +29,7 @@ demo: $(DEMO) ## try it: two simulated systems, backfills, the daemon; nothing t
 	@$(RUN)trakor-bridge demo
 
 test: lint browser ## everything that CI checks: lint, types, tests
-	$(RUN)pytest
+	$(RUN)pytest $(EVERY_CORE)
 
 # The status page is tried in a real browser: the one that is there, else Debian's. Where none can be had,
 # its tests are skipped and say so; in CI they then fail.
@@ -61,7 +64,7 @@ test-wheel: $(DEV) ## the tests once more, against the built wheel in an environ
 	$(RUN)python -m venv $(WHEEL)/$(VENV)
 	$(WHEEL)/$(PIP) install --require-hashes -r requirements-dev.lock
 	$(WHEEL)/$(PIP) install --no-index --no-deps $(WHEEL)/dist/*.whl
-	$(WHEEL)/$(RUN)pytest
+	$(WHEEL)/$(RUN)pytest $(EVERY_CORE)
 
 # For every platform and Python at once (--universal), and deaf to this machine's settings (--no-config):
 # nothing of where it was made is in the result. UPGRADE=1 looks for newer releases of what is locked.

@@ -110,6 +110,14 @@ class Rig:
             await delivery.run()
         return delivery
 
+    async def rests(self) -> None:
+        """Wait until delivery does nothing but wait; one that keeps a processor busy never does."""
+        async with asyncio.timeout(10):
+            looks = -100
+            while self.looks - looks >= 10:
+                looks = self.looks
+                await some_turns()
+
     async def rows(self) -> dict[str, Row[*tuple[Any, ...]]]:
         return await self.ledger.call(_rows)
 

@@ -18,7 +18,6 @@ import signal
 from collections import Counter
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
     from pathlib import Path
 
+    from bridge.sandbox.traffic import Traffic
     from processes import Begin, Process
 
     Start = Callable[[Options], Awaitable[Sandbox]]
@@ -142,7 +142,7 @@ class Folder:
         for number in range(kills):
             process = await self.begin("run", "--log-format", "json", "--log-level", "debug")
             moving = asyncio.create_task(self._move(process))
-            await self._moment(moments[number % len(moments)](process))
+            await moments[number % len(moments)](process)
             process.signal(signal.SIGKILL)
             self.office.closed()
             moving.cancel()
@@ -174,8 +174,9 @@ class Folder:
     async def _move(self, process: Process) -> None:
         self.office.moved_to(await process.listens("listening for webhooks"))
 
-    async def _moment(self, comes: Awaitable[None]) -> None:
-        """A moment that does not come within some seconds is now: nothing was left to do."""
+    async def _once_started(self, process: Process, comes: Awaitable[None]) -> None:
+        """A moment that does not come within some seconds of the start is now: nothing was left to do."""
+        await process.said('"event": "started"')
         with suppress(TimeoutError):
             await asyncio.wait_for(comes, 3)
 
@@ -185,34 +186,28 @@ class Folder:
             await process.ended(within=self.chance.uniform(0.1, 1.4))
 
     async def _at_a_read(self, process: Process) -> None:
-        await process.said('"event": "started"')
-        seen = self.bridge.sandbox.salestrekker.traffic
-        await seen.wait_for(partial(_reached, seen, seen.total + self.chance.randrange(1, 6)), timeout=LONG)
+        await self._once_started(process, self._reaches(self.bridge.sandbox.salestrekker.traffic, 6))
 
     async def _at_a_webhook(self, process: Process) -> None:
-        await process.said('"event": "started"')
-        await self.office.answered(self.chance.randrange(1, 30))
+        await self._once_started(process, self.office.answered(self.chance.randrange(1, 30)))
 
     async def _at_a_post(self, process: Process) -> None:
-        await process.said('"event": "started"')
-        seen = self.bridge.sandbox.trakor.traffic
-        await seen.wait_for(partial(_reached, seen, seen.total + self.chance.randrange(1, 15)), timeout=LONG)
+        await self._once_started(process, self._reaches(self.bridge.sandbox.trakor.traffic, 15))
 
     async def _at_a_line(self, process: Process) -> None:
         """After any line of its log: each is written at the end of something."""
-        await process.said('"event": "started"')
         lines = process.lines + self.chance.randrange(1, 8)
-        await process.until(lambda: process.lines >= lines)
+        await self._once_started(process, process.until(lambda: process.lines >= lines))
 
-
-def _reached(seen: object, total: int) -> bool:
-    return getattr(seen, "total", 0) >= total
+    def _reaches(self, seen: Traffic, at_most: int) -> Awaitable[None]:
+        total = seen.total + self.chance.randrange(1, at_most)
+        return seen.wait_for(lambda: seen.total >= total, timeout=LONG)
 
 
 SWEPT_AGAIN: Mapping[str, object] = {"contacts": "1s", "products": "1h", "reconcile": "2s"}
 
 
-@pytest.mark.timeout(90)
+@pytest.mark.timeout(300)
 async def test_killed_fifty_times_it_keeps_what_it_took_and_sends_nothing_twice(
     start_sandbox: Start, tmp_path: Path
 ) -> None:
