@@ -116,7 +116,7 @@ def rows(draw: st.DrawFn) -> LedgerRow:
         seen=draw(st.none() | drafts.map(lambda one: one.first_hashes if first else one.hashes)),
         gone=draw(st.booleans()),
         filtered=draw(st.booleans()),
-        remapped=answered and draw(st.booleans()),
+        remapped=answered and not first and draw(st.booleans()),
         dismissed=state in {State.DELIVERED, State.MERGED} and draw(st.booleans()),
         given=draw(st.booleans()),
         retry=draw(st.booleans()),

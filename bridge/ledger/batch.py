@@ -137,6 +137,8 @@ class Batch:
         if decision.claim is not None:
             self.writes.claim(now.number, decision.claim.key)
         self._holders.forget(before.sent_key, now.sent_key)
+        if row is None and decision.claim is not None:
+            self._holders.learn_claim(now)
         self._changed[now.number] = now
         self._keep(decision, seen, now, known=row is not None)
         if decision.event:

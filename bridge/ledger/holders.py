@@ -57,6 +57,21 @@ class Holders:
         """Look all names up again when they are asked for."""
         self._known.clear()
 
+    def learn_claim(self, row: LedgerRow) -> None:
+        """A record that was not known before claims its name, which nobody has held."""
+        self._known[row.sent_key] = Holder(
+            number=row.number,
+            id=row.id,
+            group=(row.identifiers,),
+            answered=False,
+            linked=False,
+            stands=stands_under(row, row.sent_key, linked=False),
+            attempts=row.attempts,
+            sent=row.sent,
+            first=row.first,
+            origin=row.origin,
+        )
+
     def expect(self, keys: Iterable[str]) -> None:
         """Look up at once who holds these names."""
         wanted = [key for key in set(keys) if key and key not in self._known]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -78,7 +78,7 @@ class Feed:
 
     def place_of(self, row: LedgerRow) -> str:
         """The same of a record of any feed in the same space: those merged may be another connection's."""
-        return (replace(self, number=row.feed) if row.feed else self).place(row.id)
+        return f"{row.feed or self.number}\0{self.stream}\0{row.id}"
 
 
 def sealer_of(connection: Connection) -> Sealer:
@@ -280,7 +280,9 @@ def unpack_identifiers(text: str) -> FieldHashes:
 
 def texts_of(draft: Draft, send_as: str) -> list[str]:
     """What a draft says, to be sealed: its fields, then its qualifier and names where they are not plain."""
-    plain = naming.qualify(draft.payload.name, draft.qualifier)
+    plain = f"{draft.payload.name} ({draft.qualifier})"
+    if draft.qualified_name != plain:  # none, or cut
+        plain = naming.qualify(draft.payload.name, draft.qualifier)
     texts = [
         *draft.payload.fields().values(),
         draft.qualifier,

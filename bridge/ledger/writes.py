@@ -105,6 +105,11 @@ _STORE = upsert(waiting).on_conflict_do_update(
     index_elements=["record", "slot"],
     set_={"body": upsert(waiting).excluded.body, "meta": upsert(waiting).excluded.meta},
 )
+_RULES = select(rules.c.number).where(
+    rules.c.query == bindparam("of_query"),
+    rules.c.map == bindparam("of_map"),
+    rules.c.choices == bindparam("of_choices"),
+)
 _LINE = insert(history)
 
 
@@ -325,8 +330,8 @@ def number_of_rules(connection: Connection, made_by: Rules) -> int:
         connection: Inside a writing transaction.
         made_by: The rules, with the text of the map.
     """
-    known = (rules.c.query == made_by.query, rules.c.map == made_by.map, rules.c.choices == made_by.choices)
-    found = connection.scalar(select(rules.c.number).where(*known))
+    known = {"of_query": made_by.query, "of_map": made_by.map, "of_choices": made_by.choices}
+    found = connection.scalar(_RULES, known)
     if found is None:
         values = {name: getattr(made_by, name) for name in ("query", "map", "choices", "text")}
         found = connection.scalar(insert(rules).values(values).returning(rules.c.number))

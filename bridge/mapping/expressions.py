@@ -65,8 +65,9 @@ class Expressions:
     """
 
     def __init__(self, texts: Mapping[str, str], places: Mapping[str, str]) -> None:
-        self._interpreter = TreeInterpreter(Options(custom_functions=NamedFunctions()))
+        self._interpreter = _Interpreter()
         self._trees = {key: _compile(places[key], text) for key, text in texts.items() if text.strip()}
+        self._record: Mapping[str, object] | None = None
 
     def value(self, key: str, data: Mapping[str, object]) -> object:
         """What the expression gives for one record.
@@ -77,6 +78,9 @@ class Expressions:
         tree = self._trees.get(key)
         if tree is None:
             return None
+        if data is not self._record:
+            self._interpreter.forget()
+            self._record = data
         try:
             result: object = self._interpreter.visit(tree, data)
         except Rejected as error:
@@ -84,6 +88,40 @@ class Expressions:
         except _ODD_DATA as error:
             raise MappingFault(key, _why(error)) from None  # the cause holds the data, so it is not kept
         return result
+
+
+class _Interpreter(TreeInterpreter):
+    """The library's, but a call that several expressions have in common is made once for each record.
+
+    A client's name, telephone number and e-mail address are each read for more than one field.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(Options(custom_functions=NamedFunctions()))
+        self._calls: dict[int, int] = {}
+        self._same: dict[str, int] = {}
+        self._made: dict[tuple[int, int], tuple[object, object]] = {}
+
+    def forget(self) -> None:
+        """Another record is read from now on."""
+        self._made.clear()
+
+    def visit_function_expression(self, node: _TreeNode, value: object) -> object:
+        """The value of a call over some part of the record."""
+        call = self._calls.get(id(node)) or self._number_of(node)
+        made = self._made.get((call, id(value)))
+        if made is None:
+            # The part is kept as well, so that no other one gets its address meanwhile.
+            made = (super().visit_function_expression(node, value), value)
+            self._made[call, id(value)] = made
+        return made[0]
+
+    def _number_of(self, node: _TreeNode) -> int:
+        """One number for all calls that are written alike."""
+        written = repr(node)
+        number = self._same.setdefault(written, len(self._same) + 1)
+        self._calls[id(node)] = number
+        return number
 
 
 def _why(error: Exception) -> str:
