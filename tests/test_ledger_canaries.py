@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy import delete, text
+from sqlalchemy import delete, select, text
 
 from books import KEEPING, Book
 from bridge.delivery.known import KnownToPass
@@ -80,6 +80,8 @@ def test_newer_ones_take_the_place_of_old_ones_only(book: Book) -> None:
     book.now += FRESH
     deliver(book, "E")
     assert kept_names(book) == ["E", "A", "B"]
+    rows = book.write(lambda connection: connection.execute(select(canaries)).all())
+    assert len(rows) == 3, "and no more is on the disk"
 
 
 # -- from unchanged observations
@@ -151,6 +153,14 @@ def _respell(book: Book) -> None:
     sweep(book, said(book, "a", id="A"), said(book, "B"))
 
 
+def _ignore(book: Book) -> None:
+    """How it is spelled by now is not what Trakor has."""
+    book.policy = Policy(on_change="ignore")
+    for _ in range(2):
+        sweep(book, said(book, "a", id="A"), said(book, "B"))
+    assert book.stands("A") == "delivered"
+
+
 def _dismiss(book: Book) -> None:
     book.see(said(book, "A", "0499"))
     book.dismiss("A")
@@ -168,7 +178,7 @@ def _forget(book: Book) -> None:
     book.write(lambda connection: forget(connection, number, now=book.now))
 
 
-@pytest.mark.parametrize("change", [_rename, _respell, _dismiss, _go, _forget])
+@pytest.mark.parametrize("change", [_rename, _respell, _ignore, _dismiss, _go, _forget])
 def test_what_may_be_corrected_by_hand_is_none(book: Book, change: Callable[[Book], None]) -> None:
     """Sent again under its old name it would be a second party."""
     book.policy = Policy(on_rename="hold")
