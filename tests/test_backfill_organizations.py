@@ -6,10 +6,12 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from sqlalchemy import delete
 
 from bridge.errors import UserError
 from bridge.ledger.engine import writing
 from bridge.ledger.organizations import confirm
+from bridge.ledger.schema import canaries
 from bridge.naming import Hasher
 from bridge.sandbox import Fault, Options
 from bridge.wiring.ledgers import ledger_key, ledger_path
@@ -77,6 +79,21 @@ async def test_the_key_of_another_organisation_stops_all_before_it_begins(bridge
     bridge.changes["trakor"].pop("api_key")
     assert (await bridge.backfill()).exit_status in {0, 3}, "the right key is put back"
     assert "Newly Come" in bridge.sandbox.trakor.parties
+
+
+@pytest.mark.parametrize("keep", ["sealed", "hashes"])
+async def test_a_ledger_of_before_has_canaries_after_one_unchanged_backfill(
+    bridge: Bridge, keep: str
+) -> None:
+    """Its migration leaves none: then another organisation's key could not be told."""
+    bridge.changes["ledger"] = {"keep": keep}
+    with writing(ledger_path(bridge.settings)) as connection:
+        connection.execute(delete(canaries))
+    await bridge.backfill()
+    tenant = other_key(bridge)
+    bridge.sandbox.contacts.add("Newly Come")
+    assert (await bridge.backfill()).exit_status == 4
+    assert "Newly Come" not in tenant.parties
 
 
 async def test_a_person_says_that_it_is_the_right_organisation(bridge: Bridge) -> None:

@@ -1,12 +1,13 @@
 """What is known to pass: a request that makes nothing, and canaries.
 
 A canary is a payload that Trakor took lately and still has: sent again it changes nothing, by Trakor's
-promise that a name which exists is given back as it is.
+promise that a name which exists is given back as it is. Only the ledger knows which are still fit for it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["KnownToPass"]
 
 FRESH: Final = 3600.0
-"""Seconds for which a payload that this process has sent is one: later somebody may have renamed it."""
+"""Seconds for which what passed tells that something can."""
 
 log = structlog.get_logger()
 
@@ -38,21 +39,18 @@ class KnownToPass:
     def __init__(self, ledger: Ledger, destination: Destination) -> None:
         self._ledger = ledger
         self._destination = destination
-        self._latest: dict[Stream, tuple[float, Payload]] = {}
+        self._passed_at = -math.inf
         self._not_taken: set[Payload] = set()
         self._lacking: set[Stream] = set()
 
     @property
     def lately(self) -> bool:
         """Whether this process has sent something lately that passed."""
-        return any(map(self._is_fresh, self._latest))
+        return asyncio.get_running_loop().time() - self._passed_at <= FRESH
 
-    def _is_fresh(self, stream: Stream) -> bool:
-        return asyncio.get_running_loop().time() - self._latest[stream][0] <= FRESH
-
-    def took(self, stream: Stream, payload: Payload) -> None:
-        """Trakor has taken this just now."""
-        self._latest[stream] = (asyncio.get_running_loop().time(), payload)
+    def took(self, stream: Stream) -> None:
+        """Trakor has taken a record of this stream just now."""
+        self._passed_at = asyncio.get_running_loop().time()
         self._lacking.discard(stream)
 
     async def makes_nothing(self) -> None:
@@ -69,7 +67,8 @@ class KnownToPass:
             Transient: No answer that says anything.
             Refused: What is known to pass does not pass: credentials or address are at fault.
         """
-        for payload in await self._canaries(lane):
+        kept = await self._ledger.call(canaries_of, lane.feed)
+        for payload in [one for one in kept if one not in self._not_taken]:
             try:
                 answer = await self._destination.post(payload)
             except Rejected:  # another limit, or another map, since it was taken
@@ -87,14 +86,6 @@ class KnownToPass:
             if await self.canary(lane):
                 return
         await self.makes_nothing()
-
-    async def _canaries(self, lane: Lane) -> list[Payload]:
-        """Those of the ledger, then what this process sent last."""
-        stream = lane.feed.stream
-        kept = await self._ledger.call(canaries_of, lane.feed)
-        fresh = stream in self._latest and self._is_fresh(stream)
-        found = [*kept, self._latest[stream][1]] if fresh else kept
-        return [payload for payload in found if payload not in self._not_taken]
 
     def _tell_lack(self, stream: Stream) -> None:
         if stream not in self._lacking:

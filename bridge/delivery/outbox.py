@@ -11,7 +11,6 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from bridge.delivery.ports import Settled
-from bridge.ledger.canaries import FRESH, note_canaries
 from bridge.ledger.sending import settle
 from bridge.records import Answered, Later, NotTaken
 
@@ -62,7 +61,6 @@ class Outbox:
         self._kept: list[Outcome] = []
         self._since: float | None = None
         self._writing: asyncio.Task[None] | None = None
-        self._canaries_due: dict[Stream, int] = {}
 
     @property
     def empty(self) -> bool:
@@ -127,21 +125,7 @@ class Outbox:
             more |= await self._ledger.call(
                 settle, lane.feed, of_stream, policy=lane.policy, now=self._clock(), run=self._run
             )
-            await self._keep_canaries(lane, of_stream)
         self._on_settled(batch, asyncio.get_running_loop().time() - began, more)
-
-    async def _keep_canaries(self, lane: Lane, outcomes: Sequence[Outcome]) -> None:
-        """Let the ledger keep some of what was taken, where it needs any, which is seldom.
-
-        Where it dies in between, the next batch has others.
-        """
-        taken = [outcome.work for outcome in outcomes if isinstance(outcome, Answered)]
-        now = self._clock()
-        due = self._canaries_due.get(lane.feed.stream, 0)
-        if taken and not now < due <= now + FRESH:
-            self._canaries_due[lane.feed.stream] = await self._ledger.call(
-                note_canaries, lane.feed, taken, now=now
-            )
 
 
 def tally(batch: Sequence[Outcome], seconds: float) -> Settled:

@@ -233,7 +233,8 @@ class Delivery:
     def _resolve_doubts(self) -> None:
         """Ask what is known to pass, where nothing else can tell; else believe the rejections."""
         if self._verdicts.has_refused or self._verdicts.asks_known(quiet=self._is_quiet()):
-            if not self._senders and self._valve.allowed():
+            # What was taken is settled first: the ledger keeps the canaries.
+            if not self._senders and self._outbox.empty and self._valve.allowed():
                 self._start(self._verdicts.ask())
         elif self._is_quiet() and self._outbox.empty and not self._judge.doubts_failures:
             self._outbox.add(self._judge.quiet())

@@ -130,7 +130,7 @@ class Verdicts:
         """A record was taken."""
         self._valve.passed()
         self._wary = False
-        self._known.took(work.stream, work.payload)
+        self._known.took(work.stream)
         self._outbox.add(self.judge.answered(work, answer, key, self._clock()))
         self.resume(work.stream)
 

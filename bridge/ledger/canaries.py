@@ -1,163 +1,196 @@
 """Canaries: a few payloads that Trakor took lately, sent again to find out whether it takes anything.
 
-Up to three of each stream, sealed. A canary is of a record that Trakor has as it says now: another one's
-name may have been corrected in Trakor by hand, and sending it again would make a second party.
+Up to three of each stream, sealed::
+
+    Trakor answered, or a draft says what Trakor has ──note_canaries──> kept
+    too few are kept ──wanted_as_canaries──> up to three unchanged records are mapped all the same
+    anything is decided on its record ──end_canaries──> none
+
+A canary is of a record that Trakor has as it says now, under a name that nobody changed there by hand:
+sent again under any other name it would be a second party.
 """
 
 from __future__ import annotations
 
-from decimal import Decimal
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import bindparam, delete, func, select
+from sqlalchemy import bindparam, delete, exists, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from bridge.ledger.rows import among
-from bridge.ledger.schema import canaries, records
-from bridge.records import Party, Product, State, Stream
+from bridge.errors import LedgerError
+from bridge.ledger.rows import among, payload_of, sealer_of
+from bridge.ledger.schema import canaries, claims, history, records
+from bridge.records import State
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Iterable
 
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Row
 
     from bridge.ledger.rows import Feed
-    from bridge.records import Payload, Work
+    from bridge.records import Payload
 
-__all__ = ["FRESH", "canaries_of", "erase_canary", "note_canaries"]
+__all__ = [
+    "FRESH",
+    "canaries_of",
+    "end_canaries",
+    "note_canaries",
+    "opened_canaries",
+    "wanted_as_canaries",
+]
 
 MOST: Final = 3
 """So many of each stream are kept."""
 
-FRESH: Final = 60 * 60 * 1000
-"""Milliseconds for which a canary is not replaced by a newer one."""
+FRESH: Final = 24 * 60 * 60 * 1000
+"""Milliseconds for which a canary is neither renewed nor replaced by a newer one."""
 
+# Statements are made once: to build one costs ten times as much as to run it for one row.
 
-class _Sealer(Protocol):
-    """Encrypts texts for one place; ``connection.info`` has it under ``sealer``."""
+_HOLDS_ITS_NAME = exists().where(
+    claims.c.space == bindparam("of_space"),
+    claims.c.key == records.c.sent_key,
+    claims.c.record == records.c.number,
+    claims.c.answered == 1,
+)
+_SPELLED_ANEW = exists().where(
+    history.c.record == records.c.number,
+    history.c.event.in_(("drifted", "remapped")),
+    history.c.detail.contains("name"),
+)
+"""Its name was another one for a while, though its key was not: somebody may have corrected it in Trakor."""
 
-    def seal(self, texts: Sequence[str], place: str) -> bytes: ...
-
-    def open(self, sealed: bytes, place: str) -> list[str]: ...
-
-
-_FEED = canaries.c.feed == bindparam("of_feed")
 _FIT = (
     records.c.state == State.DELIVERED,
-    records.c.gone == 0,
-    records.c.dismissed == 0,
-    records.c.remapped == 0,
-    records.c.forgotten == 0,
-    records.c.given == 0,
+    *(records.c[mark] == 0 for mark in ("gone", "filtered", "dismissed", "remapped", "forgotten", "given")),
+    records.c.seen.is_(None),
     records.c.merged_into.is_(None),
     records.c.trakor_id.is_not(None),
+    _HOLDS_ITS_NAME,
+    ~_SPELLED_ANEW,
 )
+_OF_FEED = canaries.c.feed == bindparam("of_feed")
 _KEPT = (
-    select(records.c.source_id, canaries.c.body)
-    .join(canaries, canaries.c.record == records.c.number)
-    .where(_FEED, *_FIT)
-    .order_by(canaries.c.at.desc(), canaries.c.record)
-)
-_FITTING = select(records.c.number).where(records.c.number == canaries.c.record, *_FIT)
-_NOT_FIT = delete(canaries).where(_FEED, ~_FITTING.exists())
-_KEPT_SINCE = (
-    select(func.count(), func.min(canaries.c.at))
-    .select_from(canaries)
+    select(canaries.c.record, canaries.c.at, canaries.c.body, records.c.source_id)
     .join(records, records.c.number == canaries.c.record)
-    .where(_FEED, canaries.c.at > bindparam("since"), *_FIT)
+    .where(_OF_FEED, *_FIT)
+    .order_by(canaries.c.at.desc(), canaries.c.record)
+    .limit(MOST)
 )
-_CANDIDATES = select(records.c.number, records.c.source_id).where(
+_FITTING = select(records.c.number, records.c.source_id, records.c.sent_key).where(
     among(records.c.number, "numbers"), records.c.feed == bindparam("of_feed"), *_FIT
 )
+_WANTED = (
+    select(records.c.source_id)
+    .where(
+        records.c.feed == bindparam("of_feed"),
+        among(records.c.source_id, "ids"),
+        records.c.sent_key == records.c.key,  # of a qualified name a draft does not tell how it was spelled
+        *_FIT,
+    )
+    .limit(bindparam("most"))
+)
+_RENEW = update(canaries).where(among(canaries.c.record, "numbers")).values(at=bindparam("renewed_at"))
 _NOTE = upsert(canaries).on_conflict_do_update(
     index_elements=["record"],
     set_={name: upsert(canaries).excluded[name] for name in ("at", "body")},
 )
 _SURPLUS = delete(canaries).where(
-    _FEED,
-    canaries.c.record.not_in(
-        select(canaries.c.record)
-        .where(_FEED)
-        .order_by(canaries.c.at.desc(), canaries.c.record)
-        .limit(MOST)
-        .scalar_subquery()
-    ),
+    _OF_FEED,
+    canaries.c.record.not_in(_KEPT.with_only_columns(canaries.c.record).correlate(None).scalar_subquery()),
 )
+_END = delete(canaries).where(among(canaries.c.record, "numbers"))
 
 
-def note_canaries(connection: Connection, feed: Feed, taken: Sequence[Work], *, now: int) -> int:
-    """Keep some of what Trakor has just taken, where there are too few canaries or old ones.
+def note_canaries(
+    connection: Connection,
+    feed: Feed,
+    taken: Iterable[tuple[int, str, Payload]],
+    *,
+    now: int,
+    unchanged: Collection[str] = (),
+) -> None:
+    """Keep some of what Trakor has, where there are too few canaries or old ones.
 
     Args:
-        connection: Inside a writing transaction; their answers are settled.
+        connection: Inside a writing transaction; whatever was decided is written.
         feed: Whose records these are.
-        taken: What was sent and taken.
+        taken: Number of a record, the key of a name, and the payload that Trakor has, or would be sent, under
+            it. Those that are not fit for a canary by now are left out. Gone through only where it is needed.
         now: The time to note.
+        unchanged: Ids of records that say what they said: canaries of these are renewed.
+    """
+    known = {"of_feed": feed.number, "of_space": feed.space}
+    kept = connection.execute(_KEPT, known).all()
+    fresh = {row.record for row in kept if row.at > now - FRESH}
+    if len(fresh) >= MOST:
+        return
+    again = [row.record for row in kept if row.record not in fresh and row.source_id in unchanged]
+    if again:
+        connection.execute(_RENEW, {"numbers": again, "renewed_at": now})
+    others = {number: (key, payload) for number, key, payload in taken if number not in fresh}
+    room = MOST - len(fresh) - len(again)
+    if not others or not room:
+        return
+    found = connection.execute(_FITTING, known | {"numbers": list(others)}).all()
+    fitting = [row for row in found if row.sent_key == others[row.number][0]][:room]
+    if fitting:
+        connection.execute(
+            _NOTE, [_sealed(connection, feed, row, others[row.number][1], now) for row in fitting]
+        )
+        connection.execute(_SURPLUS, known)
+
+
+def _sealed(
+    connection: Connection, feed: Feed, row: Row[*tuple[Any, ...]], payload: Payload, now: int
+) -> dict[str, Any]:
+    body = sealer_of(connection).seal(list(payload.fields().values()), feed.place(row.source_id))
+    return {"record": row.number, "feed": feed.number, "at": now, "body": body}
+
+
+def wanted_as_canaries(connection: Connection, feed: Feed, unchanged: Collection[str]) -> frozenset[str]:
+    """Which unchanged records are to be mapped all the same, since there are too few canaries.
+
+    Args:
+        connection: To the ledger.
+        feed: Whose records these are.
+        unchanged: Ids of those that need no draft otherwise.
 
     Returns:
-        When to call this again, milliseconds since the epoch: before that it would do nothing.
+        The ids of as many as are missing, at most.
     """
-    sealer = _sealer_of(connection)
-    known = {"of_feed": feed.number}
-    if sealer is None:
-        return now + FRESH
-    fresh, oldest = connection.execute(_KEPT_SINCE, known | {"since": now - FRESH}).one()
-    if fresh >= MOST:
-        return int(oldest) + FRESH
-    payloads = {work.number: work.payload for work in taken}
-    found = connection.execute(_CANDIDATES, known | {"numbers": list(payloads)}).all()
-    rows = [
-        {
-            "record": row.number,
-            "feed": feed.number,
-            "at": now,
-            "body": sealer.seal(_texts(payloads[row.number]), _place(feed, row.source_id)),
-        }
-        for row in found[: MOST - fresh]
-    ]
-    connection.execute(_NOT_FIT, known)
-    if rows:
-        connection.execute(_NOTE, rows)
-        connection.execute(_SURPLUS, known)
-    return now + FRESH if fresh + len(rows) >= MOST else now
+    known = {"of_feed": feed.number, "of_space": feed.space}
+    kept = {row.source_id for row in connection.execute(_KEPT, known)}
+    others = [one for one in unchanged if one not in kept]
+    if len(kept) >= MOST or not others:
+        return frozenset()
+    return frozenset(connection.scalars(_WANTED, known | {"ids": others, "most": MOST - len(kept)}))
+
+
+def end_canaries(connection: Connection, numbers: Collection[int]) -> None:
+    """Keep no canaries of these records: something was decided on them."""
+    connection.execute(_END, {"numbers": list(numbers)})
 
 
 def canaries_of(connection: Connection, feed: Feed) -> list[Payload]:
     """What may be sent again to find out whether Trakor takes anything, the latest first.
 
     Args:
-        connection: To the ledger.
+        connection: To the ledger; it knows the sealer.
         feed: Of which stream.
     """
-    sealer = _sealer_of(connection)
-    if sealer is None:
-        return []
-    rows = connection.execute(_KEPT, {"of_feed": feed.number}).all()
-    return [_payload(feed.stream, sealer.open(row.body, _place(feed, row.source_id))) for row in rows]
+    return [payload for payload in opened_canaries(connection, feed) if payload is not None]
 
 
-def erase_canary(connection: Connection, number: int) -> None:
-    """Keep nothing of a record as a canary: it is forgotten."""
-    connection.execute(delete(canaries).where(canaries.c.record == number))
+def opened_canaries(connection: Connection, feed: Feed) -> list[Payload | None]:
+    """The same, with None in place of one that is damaged."""
+    known = {"of_feed": feed.number, "of_space": feed.space}
+    kept = connection.execute(_KEPT, known).all()
+    return [_opened(connection, feed, row.source_id, row.body) for row in kept]
 
 
-def _sealer_of(connection: Connection) -> _Sealer | None:
-    """None where nothing can be sealed, so that nothing is kept."""
-    sealer: _Sealer | None = connection.info.get("sealer")
-    return sealer
-
-
-def _place(feed: Feed, source_id: str) -> str:
-    return f"{feed.number}\0{feed.stream}\0{source_id}"
-
-
-def _texts(payload: Payload) -> list[str]:
-    return list(payload.fields().values())
-
-
-def _payload(stream: Stream, texts: Sequence[str]) -> Payload:
-    if stream is Stream.CONTACTS:
-        name, contact_info = texts
-        return Party(name, contact_info)
-    name, description, price = texts
-    return Product(name, description, Decimal(price) if price else None)
+def _opened(connection: Connection, feed: Feed, source_id: str, body: bytes) -> Payload | None:
+    try:
+        return payload_of(sealer_of(connection).open(body, feed.place(source_id)), feed.stream)[0]
+    except (LedgerError, ValueError, TypeError, ArithmeticError):
+        return None

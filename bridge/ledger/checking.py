@@ -16,7 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import DatabaseError
 
 from bridge.errors import LedgerError
-from bridge.ledger.canaries import canaries_of
+from bridge.ledger.canaries import opened_canaries
 from bridge.ledger.engine import Keeping, reading
 from bridge.ledger.opening import prove_key
 from bridge.ledger.reading import feeds_of
@@ -135,9 +135,7 @@ def _unreadable_texts(connection: Connection, sealer: Sealer) -> Iterator[str]:
         if not _opens(sealer, feeds[one.feed], one.source_id, one.body):
             yield str(one.source_id)
     for feed in feeds.values():
-        try:
-            canaries_of(connection, feed)
-        except (LedgerError, ValueError):
+        if None in opened_canaries(connection, feed):
             yield f"a canary of {feed.connection}'s {feed.stream}"
 
 

@@ -17,19 +17,20 @@ from sqlalchemy import bindparam, case, func, select, text, update
 from bridge.decision import is_stale, keeps_up
 from bridge.ledger.batch import Batch
 from bridge.ledger.bulk import run_for_all
+from bridge.ledger.canaries import note_canaries, wanted_as_canaries
 from bridge.ledger.rows import KNOWN, among, row_of
 from bridge.ledger.schema import records, rules, sweeps
 from bridge.ledger.writes import number_of_rules
 from bridge.records import Draft, State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from sqlalchemy import Connection, Row
 
     from bridge.decision import HolderOf
     from bridge.ledger.rows import Feed
-    from bridge.records import Decision, LedgerRow, Policy, Rules, Unsendable
+    from bridge.records import Decision, LedgerRow, Payload, Policy, Rules, Unsendable
 
 __all__ = ["Observed", "Sight", "Surveyed", "observe", "survey"]
 
@@ -89,7 +90,8 @@ class Surveyed:
     """What is known of records that were read, before they are mapped.
 
     Attributes:
-        unchanged: Ids of those that say what they said, decided by the same rules: they need no draft.
+        unchanged: Ids of those that say what they said, decided by the same rules: they need no draft. A few
+            are left out where the ledger lacks canaries, which are made of drafts.
         maps: Id -> the text of the map that the record was last observed with, where that is another one.
     """
 
@@ -146,8 +148,9 @@ def survey(connection: Connection, feed: Feed, seen: Sequence[tuple[str, str]], 
     if others:
         known = connection.execute(_MAPS.where(among(rules.c.number, sorted(others))))
         texts = {row.number: row.text for row in known if row.map != made_by.map}
+    unchanged = frozenset(row.id for row in found if row.unchanged)
     return Surveyed(
-        frozenset(row.id for row in found if row.unchanged),
+        unchanged - wanted_as_canaries(connection, feed, unchanged),
         {row.id: texts[row.rules] for row in found if row.rules in texts},
     )
 
@@ -195,6 +198,8 @@ def observe(
             mapped[one.id] = row
     batch.writes.flush()
     _touch(connection, feed, page, mapped, sight, now)
+    as_seen = _as_seen(page, rows)
+    note_canaries(connection, feed, as_seen, now=now, unchanged=sight.unchanged)
     if sight.sweep:
         moved = {"of_sweep": sight.sweep, "to_position": sight.position, "at": now, "more": fresh}
         connection.execute(_MOVE, moved)
@@ -224,6 +229,16 @@ def _timely(row: LedgerRow, now: int) -> LedgerRow:
     Nothing is older than such a time, so it must not keep what is seen now from being decided on.
     """
     return row if row.read_at <= now else replace(row, read_at=0)
+
+
+def _as_seen(
+    page: Sequence[Draft | Unsendable], rows: dict[str, LedgerRow]
+) -> Iterator[tuple[int, str, Payload]]:
+    """What known records would be sent as, by their plain names."""
+    for one in page:
+        row = rows.get(one.id)
+        if row is not None and isinstance(one, Draft) and not is_stale(one, row):
+            yield row.number, one.key, one.payload
 
 
 def _names_in_question(page: Sequence[Draft | Unsendable], rows: dict[str, LedgerRow]) -> list[str]:

@@ -15,6 +15,7 @@ from sqlalchemy import bindparam, case, func, or_, select, update
 
 from bridge import decision, naming
 from bridge.ledger.batch import Batch
+from bridge.ledger.canaries import note_canaries
 from bridge.ledger.deliveries import count_delivered
 from bridge.ledger.queue import end_claims
 from bridge.ledger.rows import KNOWN, among, row_of
@@ -89,6 +90,7 @@ def settle(
     Returns:
         Whether something else is to be sent because of it, such as the successor of a rejected record.
     """
+    sent = [one.work for one in outcomes if isinstance(one, Answered)]
     outcomes = _of_those_who_hold(connection, feed, outcomes)
     end_claims(connection, feed, outcomes)
     settling = _Settling(connection, feed, policy, now)
@@ -106,6 +108,9 @@ def settle(
     settling.batch.writes.flush()
     count_delivered(connection, feed, [one for one in said if isinstance(one, Answered)], now)
     connection.execute(_SETTLED, {"numbers": numbers, "of_run": run})
+    if sent:
+        taken = ((work.number, work.key, work.payload) for work in sent)
+        note_canaries(connection, feed, taken, now=now)
     return settling.batch.sends
 
 

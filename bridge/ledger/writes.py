@@ -11,6 +11,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from bridge import naming
 from bridge.errors import LedgerError
 from bridge.ledger.bulk import run_for_all
+from bridge.ledger.canaries import end_canaries
 from bridge.ledger.rows import Stored, keeps_sent, pack, pack_identifiers, sealer_of, texts_of, unpack
 from bridge.ledger.schema import claims, contents, history, links, records, rules, waiting
 from bridge.records import State
@@ -301,6 +302,8 @@ class Writes:
 
     def flush(self) -> None:
         """Write what was gathered, in the order in which the tables depend on each other."""
+        if self._updates:
+            end_canaries(self._connection, [row["row_number"] for row in self._updates])
         for statement, rows in (
             (_INSERT, self._inserts),
             (_UPDATE, self._updates),
