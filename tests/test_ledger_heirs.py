@@ -12,8 +12,10 @@ from bridge.errors import UserError
 from bridge.ledger.absence import mark_gone_by_id
 from bridge.ledger.checking import check
 from bridge.ledger.opening import prove_key
+from bridge.ledger.reading import Wanted, find, standing_of
 from bridge.ledger.renaming import note_configured
 from bridge.records import Claim, Draft, Policy
+from bridge.status.explaining import ways
 from builders import answered, draft, filtered, later, not_taken, of
 
 if TYPE_CHECKING:
@@ -448,6 +450,15 @@ def test_once_it_was_deleted_by_hand_the_namesake_is_sent_at_a_persons_word(fami
     family.settle(answered(work, "t2"))
     assert (family.stands("son"), family.linked()) == ("delivered", {"t2": family.number("son")})
     sound(family)
+
+
+def test_what_accepting_does_to_a_namesake_is_told_and_the_forgotten_one_is_not_found(family: Book) -> None:
+    family.forget("father")
+    found = family.shown("son")
+    standing = family.write(lambda connection: standing_of(connection, found))
+    assert "forgotten" in ways(found, standing)[0].effect
+    listed = family.write(lambda connection: find(connection, Wanted(key=of("Otto Ashby"))))
+    assert [one.id for one in listed] == ["son"]
 
 
 def test_what_trakor_still_has_of_a_forgotten_one_is_not_taken_for_known(family: Book) -> None:
