@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sqlalchemy import select
 
 from bridge.decision import decide
-from bridge.ledger import persons, queue, sending
+from bridge.ledger import forgetting, persons, queue, sending
 from bridge.ledger.engine import Keeping, writing
 from bridge.ledger.observing import Observed, Sight, observe
 from bridge.ledger.opening import prepare, read_or_make_key
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from bridge.ledger.forgetting import Forgotten
     from bridge.records import Claim, Draft, Outcome, Unsendable, Work
 
 __all__ = ["KEEPING", "KEY", "Book", "empty_ledger", "kept"]
@@ -124,6 +125,13 @@ class Book:
         """A person wants a record to be decided anew."""
         number = self.number(id)
         self.write(lambda connection: persons.retry(connection, self.feed, number, self.policy, now=self.now))
+
+    def forget(self, id: str = "c1") -> Forgotten:  # noqa: A002
+        """A person wants a record to be forgotten."""
+        number = self.number(id)
+        return self.write(
+            lambda connection: forgetting.forget(connection, number, now=self.now, policy=self.policy)
+        )
 
     def row(self, id: str = "c1") -> Any:  # noqa: A002, ANN401 - a row of the table, any column
         """A record's row."""

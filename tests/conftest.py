@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
+from hypothesis import settings
 
 from books import KEEPING, Book, empty_ledger
 from bridge.ledger.rows import feed_of
@@ -17,6 +18,11 @@ from rigs import Rig, WatchedLedger
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
     from pathlib import Path
+
+
+# The same examples each time, however busy the machine is: a test fails only for a change of the code.
+# `make machine` looks for new ones.
+settings.load_profile("ci")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

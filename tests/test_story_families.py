@@ -54,3 +54,23 @@ async def test_a_family_is_asked_about_and_one_person_twice_is_one_party(story: 
     assert (stands[whole].state, stands[half].state) == ("delivered", "merged")
     assert stands[john].state == stands[jack].state == "delivered"
     assert trakor.parties.names().count("Twyla Twice") == 1
+
+
+async def test_a_forgotten_fathers_party_is_not_the_sons(story: Story) -> None:
+    """A person was told to delete it, and the son was delivered on it, unasked."""
+    contacts, trakor = story.sandbox.contacts, story.sandbox.trakor
+    family = contacts.add_family("Otto Ashby", "Olive Ashby", email="ashby@example.com")
+    await story.backfill()
+    fathers = (await story.records())[family.father].trakor_id
+    ended = await story.run("records", "forget", family.father, "--yes")
+    assert f"delete in Trakor by hand: {fathers}" in ended.out
+    assert f"held because of its name, and stays held: {family.son}" in ended.out
+    await story.backfill()
+    stands = await story.records()
+    assert (stands[family.son].state, stands[family.son].trakor_id) == ("held: same-person", "")
+    trakor.parties.remove(fathers)
+    await story.decide("accept", family.son)
+    await story.backfill()
+    son = (await story.records())[family.son]
+    assert son.state == "delivered"
+    assert son.trakor_id in {one.id for one in trakor.parties.entries()} - {fathers}

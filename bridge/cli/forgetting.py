@@ -14,12 +14,14 @@ from bridge.cli.selecting import current_ledger, the_one
 from bridge.errors import UserError
 from bridge.ledger.engine import reading, writing
 from bridge.ledger.forgetting import forget
+from bridge.records import Policy
 
 if TYPE_CHECKING:
     from bridge.cli.selecting import Selection
     from bridge.cli.session import Session
     from bridge.ledger.forgetting import Forgotten
     from bridge.ledger.reading import Found
+    from bridge.ledger.rows import Feed
 
 __all__ = ["as_json", "forget_one", "tell"]
 
@@ -41,8 +43,15 @@ def forget_one(session: Session, selection: Selection, *, yes: bool) -> tuple[Fo
         found = the_one(session, connection, selection)
     if not yes:
         _ask(found)
+    policy = _policy(session, found.feed)
     with writing(path, keeping) as connection:
-        return found, forget(connection, found.number, now=time.time_ns() // 1_000_000)
+        return found, forget(connection, found.number, now=time.time_ns() // 1_000_000, policy=policy)
+
+
+def _policy(session: Session, feed: Feed) -> Policy:
+    """What the user chose for a stream; a record of a connection that is not configured is forgotten, too."""
+    configured = session.settings.connections.get(feed.connection)
+    return Policy() if configured is None else configured.stream(feed.stream).policy()
 
 
 def _ask(found: Found) -> None:
@@ -64,6 +73,7 @@ def as_json(found: Found, forgotten: Forgotten) -> dict[str, object]:
         "maybe_in_trakor": forgotten.maybe_in_trakor,
         "merged": list(forgotten.merged),
         "kept": [{"trakor_id": trakor_id, "id": keeper} for trakor_id, keeper in forgotten.kept],
+        "namesakes": list(forgotten.namesakes),
     }
 
 
@@ -80,4 +90,9 @@ def tell(found: Found, forgotten: Forgotten) -> None:
         typer.echo(
             f"shared its name, and may be the same person: {plain(other)}. Forget it too, if it is meant"
         )
+    for other in forgotten.namesakes:
+        typer.echo(f"held because of its name, and stays held: {plain(other)}")
+    if forgotten.namesakes:
+        typer.echo("  delete the forgotten one in Trakor first, or Trakor answers with that one;")
+        typer.echo("  then `records accept ID` or `records retry ID`")
     typer.echo("what its rows said leaves the ledger's file within an hour; backups still hold it")

@@ -120,8 +120,9 @@ Examples:
 FORGET = """\
 Erase what the ledger knows of one record, for somebody who asks for it.
 
-Its id in Salestrekker stays, so that it does not come back. Trakor's API cannot delete: the ids to
-delete there by hand are printed. This cannot be undone, and does not reach backups.
+Its id in Salestrekker stays, so that it does not come back, and a keyed hash of a name that Trakor
+may have, so that nobody else is given its party. Trakor's API cannot delete: the ids to delete there
+by hand are printed. This cannot be undone, and does not reach backups.
 
 \b
 Examples:

@@ -13,8 +13,9 @@
 
 from bridge.decision.anew import HolderOf, decide_anew
 from bridge.decision.answers import fail, give_back, reject, settle
-from bridge.decision.comparison import keeps_up
+from bridge.decision.comparison import by_present_rules, keeps_up
 from bridge.decision.persons import accept, dismiss, drop, retry
+from bridge.decision.sharing import identified_otherwise, told_apart
 from bridge.decision.sight import decide, is_stale
 from bridge.decision.staying import unchanged
 from bridge.decision.succession import is_living, stands_under, succeed
@@ -22,12 +23,14 @@ from bridge.decision.succession import is_living, stands_under, succeed
 __all__ = [
     "HolderOf",
     "accept",
+    "by_present_rules",
     "decide",
     "decide_anew",
     "dismiss",
     "drop",
     "fail",
     "give_back",
+    "identified_otherwise",
     "is_living",
     "is_stale",
     "keeps_up",
@@ -36,5 +39,6 @@ __all__ = [
     "settle",
     "stands_under",
     "succeed",
+    "told_apart",
     "unchanged",
 ]

@@ -31,7 +31,16 @@ from bridge.records import (
 if TYPE_CHECKING:
     from bridge.decision.comparison import Comparison
 
-__all__ = ["HolderOf", "decide_anew", "hold", "merge", "other_holder", "send", "why_unsendable"]
+__all__ = [
+    "HolderOf",
+    "decide_anew",
+    "hold",
+    "merge",
+    "other_holder",
+    "party_holder",
+    "send",
+    "why_unsendable",
+]
 
 HolderOf: TypeAlias = Callable[[str], Holder | None]
 """Tells who holds the claim on a name, given the name's key."""
@@ -56,10 +65,10 @@ def decide_anew(
     release = row is not None and row.state is State.PENDING
     if isinstance(seen, Unsendable):
         return _set_aside(seen, row, release=release)
-    holder = other_holder(holder_of(seen.key), row)
+    holder = party_holder(other_holder(holder_of(seen.key), row), row, holder_of)
     if holder is None:
         return send(seen, Claim(seen.payload.name, seen.key), release=release)
-    like = likeness(seen.identifiers, holder.group) if holder.mergeable else Likeness.OTHER
+    like = _likeness_to(holder, seen, row)
     if like is Likeness.SAME:
         return merge(seen, seen.key, holder, row, MergedBy.RULE, policy, release=release)
     if like is Likeness.PERHAPS:
@@ -83,13 +92,25 @@ def _beside(
     detail = f"{holder.id} has the name"
     if policy.on_same_name != "qualify" or not seen.qualified_key:
         return hold(Reason.SAME_NAME, seen, row, release=release, detail=detail)
-    other = other_holder(holder_of(seen.qualified_key), row)
+    other = party_holder(other_holder(holder_of(seen.qualified_key), row), row, holder_of)
     if other is None:
         claim = Claim(seen.qualified_name, seen.qualified_key)
         return send(seen, claim, release=release, detail=f"qualified: {detail}")
     if other.mergeable and likeness(seen.identifiers, other.group) is Likeness.SAME:
         return merge(seen, seen.qualified_key, other, row, MergedBy.RULE, policy, release=release)
     return hold(Reason.SAME_NAME, seen, row, release=release, detail=detail)
+
+
+def _likeness_to(holder: Holder, seen: Draft, row: LedgerRow | None) -> Likeness:
+    """How a record stands to the one that has its name.
+
+    What identified a forgotten one is erased. Who was held as perhaps the same stays so until a person
+    answers; anybody else is another one.
+    """
+    held = row is not None and (row.state, row.reason) == (State.HELD, Reason.SAME_PERSON) and not row.retry
+    if holder.forgotten and held:
+        return Likeness.PERHAPS
+    return likeness(seen.identifiers, holder.group) if holder.mergeable else Likeness.OTHER
 
 
 def _doubted(holder: Holder) -> int | None:
@@ -206,6 +227,19 @@ def _is_held_so(row: LedgerRow, decision: Decision) -> bool:
     known = (row.state, row.reason, row.seen, row.merged_into, row.remapped)
     held = (decision.state, decision.reason, decision.seen, decision.merged_into, decision.remapped)
     return known == held and decision.sent in (None, row.sent) and not row.retry
+
+
+def party_holder(holder: Holder | None, row: LedgerRow | None, holder_of: HolderOf) -> Holder | None:
+    """The holder of the party that a name stands for, where the name's own holder shares another's.
+
+    Args:
+        holder: The holder of the name.
+        row: The record that is decided on; None where it is not known.
+        holder_of: Who holds the claim on a name.
+    """
+    party = holder_of(holder.shares) if holder is not None and holder.shares else None
+    itself = party is not None and row is not None and party.number == row.number
+    return holder if party is None or itself else party
 
 
 def other_holder(holder: Holder | None, row: LedgerRow | None) -> Holder | None:

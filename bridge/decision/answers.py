@@ -151,7 +151,9 @@ def give_back(row: LedgerRow) -> Decision:
     Args:
         row: The record; pending, or dropped by a person, who may have done so while it was under way.
     """
-    return Decision(row.state, row.reason, release=True, waiting=Waiting.UNNOTE, filtered=row.filtered)
+    return Decision(
+        row.state, row.reason, release=True, waiting=Waiting.UNNOTE, filtered=row.filtered, given=row.given
+    )
 
 
 def fail(row: LedgerRow, message: str, words: str = "") -> Decision:

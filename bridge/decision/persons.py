@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bridge.decision.anew import HolderOf, decide_anew, merge, other_holder, send
+from bridge.decision.anew import HolderOf, decide_anew, merge, other_holder, party_holder, send
 from bridge.decision.sight import decide_again
 from bridge.errors import UserError
 from bridge.records import Claim, Decision, Draft, LedgerRow, MergedBy, Policy, Reason, State, Waiting
@@ -97,11 +97,12 @@ def _take_as_it_is(row: LedgerRow) -> Decision:
 def _accept_person(row: LedgerRow, draft: Draft | None, holder_of: HolderOf, policy: Policy) -> Decision:
     """They are one person: merged into the one that has the name; sent, where nobody has it by now."""
     kept = _still_there(row, draft)
-    holder = other_holder(holder_of(kept.key), row)
+    key = kept.key if row.merged_into is None else row.sent_key  # it may have shared a qualified name
+    holder = party_holder(other_holder(holder_of(key), row), row, holder_of)
     if holder is None:
-        decision = decide_anew(kept, row, holder_of, policy)
+        decision = decide_anew(kept, replace(row, retry=True), holder_of, policy)
         return decision or send(kept, Claim(kept.payload.name, kept.key), release=False)
-    return replace(merge(kept, kept.key, holder, row, MergedBy.PERSON, policy), event="accepted")
+    return replace(merge(kept, key, holder, row, MergedBy.PERSON, policy), event="accepted")
 
 
 def _still_there(row: LedgerRow, draft: Draft | None) -> Draft:
@@ -135,7 +136,12 @@ def _accept_name(
         )
     wanted = policy if row.reason is not Reason.SAME_NAME else replace(policy, on_same_name="qualify")
     decision = decide_anew(draft, row, holder_of, wanted)
-    if decision is None or (row.reason is Reason.SAME_NAME and decision.state is State.HELD):
+    nameless = decision is None or (row.reason is Reason.SAME_NAME and decision.state is State.HELD)
+    holder = other_holder(holder_of(draft.key), row)
+    if nameless and holder is not None and holder.forgotten:
+        # Who had the name was forgotten: once Trakor has nothing of that one, it can be this one's.
+        return replace(merge(draft, draft.key, holder, row, MergedBy.PERSON, policy), event="accepted")
+    if decision is None or nameless:
         raise UserError(
             f"record {row.id} has no free name: its qualified one is taken, or it has no qualifier",
             advice='give it one: `records accept ID --as "NAME"`',
@@ -220,7 +226,7 @@ def retry(row: LedgerRow, draft: Draft | None, holder_of: HolderOf, policy: Poli
         return None
     if row.reason in {Reason.SAME_PARTY, Reason.RENAMED, Reason.REMAPPED, Reason.DAMAGED}:
         return None
-    decision = decide_again(draft, row, holder_of, policy)
+    decision = decide_again(draft, replace(row, retry=True), holder_of, policy)
     return None if decision is None else replace(decision, event="retried")
 
 

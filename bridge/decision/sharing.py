@@ -5,7 +5,9 @@ The rows "merged" of the decision table (docs/decisions.md).
 
 from __future__ import annotations
 
-from bridge.decision.anew import HolderOf, decide_anew, hold, merge
+from typing import TYPE_CHECKING, Final
+
+from bridge.decision.anew import HolderOf, decide_anew, hold, merge, party_holder
 from bridge.decision.answered import other_key
 from bridge.decision.comparison import compare
 from bridge.decision.same_person import conflicts
@@ -23,7 +25,13 @@ from bridge.records import (
     Waiting,
 )
 
-__all__ = ["merged"]
+if TYPE_CHECKING:
+    from bridge.records import FieldHashes
+
+__all__ = ["identified_otherwise", "merged", "told_apart"]
+
+
+_OTHER_NAME: Final = frozenset({Reason.RENAMED, Reason.REMAPPED})
 
 
 def merged(seen: Draft | Unsendable, row: LedgerRow, holder_of: HolderOf, policy: Policy) -> Decision | None:
@@ -31,11 +39,15 @@ def merged(seen: Draft | Unsendable, row: LedgerRow, holder_of: HolderOf, policy
 
     Without a name, or where mapping fails: as if nothing were known; so where `where` says no, and what it
     is merged into will not be in Trakor. Where the claimant does not stand for the name any more, this one
-    takes its place.
+    takes its place; one that is perhaps another person does not.
     """
-    holder = holder_of(row.sent_key)
+    holder = party_holder(holder_of(row.sent_key), row, holder_of)
     if holder is None or not _shares(holder, row):
-        return decide_anew(seen, row, holder_of, policy)
+        return _left_alone(seen, row, holder_of, policy)
+    if (
+        holder.number == row.number and not holder.linked and isinstance(seen, Draft)
+    ):  # whose party it shared was forgotten
+        return _ask(seen, row, holder)
     if isinstance(seen, Unsendable):
         in_trakor = holder.stands or holder.linked
         marked = seen.reason is Reason.FILTERED and in_trakor
@@ -55,8 +67,31 @@ def _still_merged(
     if draft.key != row.key:
         return other_key(draft, row, found, holder_of, policy)
     if _told_apart(draft, row, holder):
-        return hold(Reason.SAME_PERSON, draft, row, found=found, detail=f"not as like {holder.id} as before")
+        return _ask(draft, row, holder)
     return _stays_merged(draft, row)
+
+
+def _ask(draft: Draft, row: LedgerRow, holder: Holder) -> Decision | None:
+    """A person is asked whether it is the same as the one that has the name, or had it."""
+    found = compare(row, draft)
+    return hold(Reason.SAME_PERSON, draft, row, found=found, detail=f"not as like {holder.id} as before")
+
+
+def _left_alone(
+    seen: Draft | Unsendable, row: LedgerRow, holder_of: HolderOf, policy: Policy
+) -> Decision | None:
+    """Nobody has the name any more, or a stranger: as if nothing were known.
+
+    But for one whose other name a person is asked about: nobody has answered.
+    """
+    if isinstance(seen, Draft) and _renamed(seen, row):
+        return other_key(seen, row, compare(row, seen), holder_of, policy)
+    return decide_anew(seen, row, holder_of, policy)
+
+
+def _renamed(draft: Draft, row: LedgerRow) -> bool:
+    """Held: renamed or remapped, and its name is not back."""
+    return row.state is State.HELD and row.reason in _OTHER_NAME and draft.key != row.key
 
 
 def _in_its_place(
@@ -64,32 +99,75 @@ def _in_its_place(
 ) -> Decision | None:
     """The claimant does not stand for the name any more: this one does, if the name is still its own.
 
-    Under another name it is renamed where Trakor has the party that it shares; where Trakor has none, it is
-    decided as if nothing were known.
+    One that is told apart from the others by now does not, nor one that shared the party of a forgotten
+    one: a person is asked. Under another name it is renamed where Trakor has the party that it shares, or a
+    person is asked about the name already; where Trakor has none, it is decided as if nothing were known.
     """
+    if draft.key == row.key and (holder.forgotten or _told_apart(draft, row, holder)):
+        return _ask(draft, row, holder)
     if draft.key == row.key:
         return merge(draft, row.sent_key, holder, row, row.merged_by or MergedBy.RULE, policy)
-    if holder.linked:
+    if holder.linked or holder.forgotten or _renamed(draft, row):
         return other_key(draft, row, compare(row, draft), holder_of, policy)
     return decide_anew(draft, row, holder_of, policy)
 
 
 def _shares(holder: Holder, row: LedgerRow) -> bool:
-    """Whether a name's holder is what the record is merged into, the record itself, or merged likewise."""
+    """Whether a party's holder is what the record is merged into, the record itself, or merged likewise."""
     return holder.number in {row.number, row.merged_into} or holder.merged_into == row.merged_into
 
 
 def _told_apart(draft: Draft, row: LedgerRow, holder: Holder) -> bool:
     """Whether an identifier changed at the source, and conflicts by now with those it is merged with."""
-    if row.reason is not Reason.SAME_PERSON and not _identified_otherwise(draft, row):
-        return False
+    asked = row.reason is Reason.SAME_PERSON or identified_otherwise(draft, row) or _was_away(draft, row)
+    return asked and conflicts(draft.identifiers, _others(row, holder))
+
+
+def _was_away(draft: Draft, row: LedgerRow) -> bool:
+    """One that a rule merged is back: meanwhile the others may have changed (``told_apart``)."""
+    away = row.state is State.MERGED and (row.gone or row.filtered)
+    return away and row.merged_by is MergedBy.RULE and row.rules.map == draft.rules.map
+
+
+def _others(row: LedgerRow, holder: Holder) -> list[FieldHashes]:
+    """What identifies those that it is merged with."""
     others = list(holder.group)
     if row.state is State.MERGED and row.identifiers in others:
         others.remove(row.identifiers)
-    return conflicts(draft.identifiers, others)
+    return others
 
 
-def _identified_otherwise(draft: Draft, row: LedgerRow) -> bool:
+def told_apart(row: LedgerRow, holder: Holder, *, stored: bool) -> Decision | None:
+    """Merged by rule, and the claimant's identifiers changed and conflict by now -> held: same-person.
+
+    What a person or the policy merged stays so. One that is not in the source now is looked at when it is
+    back.
+
+    Args:
+        row: The merged record.
+        holder: The record that it is merged into, as it stands now, with its group.
+        stored: What the record says is stored; else that is taken at its next sight.
+
+    Returns:
+        The decision, or None where it stays merged.
+    """
+    settled = row.merged_by is not MergedBy.RULE or row.dismissed or row.gone or row.filtered
+    if row.state is not State.MERGED or settled or not conflicts(row.identifiers, _others(row, holder)):
+        return None
+    return Decision(
+        State.HELD,
+        Reason.SAME_PERSON,
+        merged_into=row.merged_into,
+        merged_by=row.merged_by,
+        seen=row.last_seen if stored else None,
+        remapped=row.remapped,
+        given=row.given,
+        event="held",
+        detail=f"not as like {holder.id} as before",
+    )
+
+
+def identified_otherwise(draft: Draft, row: LedgerRow) -> bool:
     """Whether an identifier changed at the source; what another map gives is none of its doing."""
     if row.rules.map == draft.rules.map:
         return draft.identifiers != row.identifiers

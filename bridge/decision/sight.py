@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from bridge.decision.anew import HolderOf, decide_anew, why_unsendable
+from bridge.decision.anew import HolderOf, decide_anew, other_holder, why_unsendable
 from bridge.decision.answered import answered, mended, other_key
 from bridge.decision.comparison import Comparison, by_present_rules, compare, unmade
 from bridge.decision.sharing import merged
@@ -72,7 +72,8 @@ def _to_be_noted(seen: Draft | Unsendable, row: LedgerRow) -> bool:
     """Whether a mark ends, or an identifier is another one, though nothing else is decided."""
     if row.gone or isinstance(seen, Unsendable):
         return row.gone
-    claims = row.state is State.PENDING or (row.answered and row.state is not State.DROPPED)
+    asked = row.state is State.PENDING or row.reason in _ASKED
+    claims = asked or (row.answered and row.state is not State.DROPPED)
     return row.filtered or (claims and seen.identifiers != row.identifiers)
 
 
@@ -143,6 +144,8 @@ def _spelled_as_sent(draft: Draft, row: LedgerRow) -> bool:
 
 def _unsent(seen: Draft | Unsendable, row: LedgerRow, holder_of: HolderOf, policy: Policy) -> Decision | None:
     """Unsent, pending: unchanged -> nothing; other payload -> replaced; other name -> decided anew."""
+    if isinstance(seen, Draft) and row.gone and row.given:
+        return _under_given_name(seen, row, holder_of, policy)
     if isinstance(seen, Unsendable) or row.gone or not _same_name_to_send(seen, row):
         return decide_anew(seen, row, holder_of, policy)
     if row.sent == seen.hashes:
@@ -151,6 +154,13 @@ def _unsent(seen: Draft | Unsendable, row: LedgerRow, holder_of: HolderOf, polic
             return None
         return Decision(State.PENDING, waiting=Waiting.UNNOTE, given=row.given, event="noted")
     return _replace(seen, row, event="replaced")
+
+
+def _under_given_name(draft: Draft, row: LedgerRow, holder_of: HolderOf, policy: Policy) -> Decision | None:
+    """It was gone for a while, and gave back the name that a person gave it: that stays, if it is free."""
+    if other_holder(holder_of(row.sent_key), row) is not None:
+        return decide_anew(draft, row, holder_of, policy)
+    return replace(_replace(draft, row, event="pending"), claim=Claim("", row.sent_key))
 
 
 def _replace(draft: Draft, row: LedgerRow, *, event: str) -> Decision:

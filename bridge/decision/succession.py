@@ -11,11 +11,14 @@ A claim moves with its attempts, a link with what was sent. The others are merge
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from bridge.records import Decision, FieldHashes, Holder, LedgerRow, Reason, State, Waiting
 
 __all__ = ["is_living", "stands_under", "succeed"]
+
+_OF_THE_NAME: Final = ("name", "qualifier")
 
 _ASKED: Final = frozenset({Reason.EXISTING, Reason.SAME_PARTY})
 
@@ -47,13 +50,19 @@ def succeed(hashes: FieldHashes, key: str, holder: Holder, *, report: bool = Tru
 
     Args:
         hashes: Field hashes of the successor, as last seen.
-        key: Keyed hash of the key of the name that both share.
+        key: Keyed hash of the key of the name that the successor shares, its own or that of both.
         holder: The record whose claim it takes.
         report: What it says otherwise than was sent is a drift; False: the user ignores changes.
 
     Returns:
         The decision on the successor.
     """
+    if holder.key not in {"", key}:
+        return replace(
+            succeed(hashes, holder.key, _as_named(hashes, holder), report=report),
+            merged_under=key,
+            takes=holder.key,
+        )
     if not holder.linked:
         return Decision(
             State.PENDING,
@@ -77,6 +86,12 @@ def succeed(hashes: FieldHashes, key: str, holder: Holder, *, report: bool = Tru
         event="keeper",
         detail=f"in the place of {holder.id}",
     )
+
+
+def _as_named(hashes: FieldHashes, holder: Holder) -> Holder:
+    """The holder of a party that the successor knows under a name of its own: that name is no difference."""
+    sent = {field: found for field, found in holder.sent.items() if field not in _OF_THE_NAME}
+    return replace(holder, sent=sent | {name: hashes[name] for name in _OF_THE_NAME if name in hashes})
 
 
 def _differs(sent: FieldHashes, hashes: FieldHashes) -> bool:

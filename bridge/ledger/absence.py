@@ -255,7 +255,7 @@ def _mark(
     # All of them first: a name that one gives back must not go to another that is gone likewise.
     if rows:
         connection.execute(_GONE, [{"row_number": row.number, "at": row.read_at} for row in rows])
-    batch = Batch(connection, feed, now, partial(decide, policy=policy))
+    batch = Batch(connection, feed, now, partial(decide, policy=policy), report=policy.on_change != "ignore")
     for row in rows:
         gone = replace(row, gone=True)
         if row.state is State.PENDING and not row.attempts:

@@ -16,11 +16,19 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import bindparam, func, select
 
-from bridge.decision import is_living, stands_under, succeed
+from bridge.decision import (
+    by_present_rules,
+    identified_otherwise,
+    is_living,
+    stands_under,
+    succeed,
+    told_apart,
+)
 from bridge.ledger.after import after
 from bridge.ledger.holders import Holders
+from bridge.ledger.renaming import unconfigured_feeds
 from bridge.ledger.rows import KNOWN, row_of, texts_of
-from bridge.ledger.schema import records
+from bridge.ledger.schema import links, records
 from bridge.ledger.succession import Succession
 from bridge.ledger.writes import NOTED, SAID, TO_SEND, Writes
 from bridge.records import (
@@ -56,6 +64,7 @@ class Batch:
         decide: How those merged into a record are decided whose name is free again (``decision.decide`` with
             the policy filled in).
         by: From where a person decided, where one did (see ``Writes``).
+        report: What a successor says otherwise than was sent is a drift; False: the user ignores changes.
     """
 
     def __init__(
@@ -65,10 +74,13 @@ class Batch:
         now: int,
         decide: Callable[[Draft | Unsendable, LedgerRow, HolderOf], Decision | None],
         by: str = "",
+        *,
+        report: bool = True,
     ) -> None:
         self._connection = connection
         self._feed = feed
         self._decide = decide
+        self._report = report
         self._changed: dict[int, LedgerRow] = {}
         self._next_number = 0
         self.writes = Writes(connection, feed, now, by)
@@ -146,7 +158,9 @@ class Batch:
         now = self._follow(decision, seen, before, now)
         if row is not None:
             self.see_to_merged(row, now)
-        return now
+            self._see_to_likeness(row, now, seen if sight else None)
+            self._see_to_party(row, now)
+        return self.as_it_stands(now)
 
     def see_to_merged(self, before: LedgerRow, now: LedgerRow) -> None:
         """Where a record does not stand for its name any more, one of those merged into it takes its place.
@@ -160,24 +174,81 @@ class Batch:
             return
         stood = stands_under(before, key, linked=before.answered)
         if stood and not stands_under(now, key, linked=now.answered or before.answered):
-            self._replace_claimant(before, key)
+            self._replace_claimant(now, key)
+
+    def _see_to_likeness(self, before: LedgerRow, now: LedgerRow, seen: Draft | Unsendable | None) -> None:
+        """Those that a rule merged into a record are told apart where that is identified otherwise by now."""
+        if not isinstance(seen, Draft) or before.identifiers == now.identifiers:
+            return
+        known = by_present_rules(before, seen) if seen.first_hashes else before
+        if identified_otherwise(seen, known):
+            self.writes.flush()
+            for one in self._merged_into(now.number):
+                holder = self.holder_of(one.sent_key)
+                if holder is not None and holder.number == now.number:
+                    decision = told_apart(one, holder, stored=TO_SEND in self.writes.stored(one))
+                    if decision is not None:
+                        self.carry_out(decision, None, one, sight=False)
+
+    def _see_to_party(self, before: LedgerRow, now: LedgerRow) -> None:
+        """A person said that it shares a party: it keeps it where the record that has it stands no more."""
+        if now.state is not State.MERGED or before.reason is not Reason.SAME_PARTY:
+            return
+        own = self.holder_of(now.sent_key)
+        party = self.holder_of(own.shares) if own is not None and own.shares else None
+        if party is not None and not party.stands:
+            self._replace_claimant(self.row(party.number), party.key)
+
+    def _merged_into(self, number: int) -> list[LedgerRow]:
+        return [row_of(one) for one in self._connection.execute(_MERGED, {"claimant": number})]
 
     def _replace_claimant(self, claimant: LedgerRow, key: str) -> None:
         self.writes.flush()
-        merged = [row_of(one) for one in self._connection.execute(_MERGED, {"claimant": claimant.number})]
-        shared = [one for one in merged if one.sent_key == key]
-        living = [one for one in shared if is_living(one)]
         holder = self.holder_of(key)
+        shared = self._sharing(claimant, key, holder)
+        elsewhere = unconfigured_feeds(self._connection) if shared else frozenset()
+        living = [one for one in shared if is_living(one) and one.feed not in elsewhere]
+        if holder is None and self._hand_on(claimant, key, living):
+            return
         if holder is None or not (living or holder.linked or holder.stands):
             self._skip([one for one in shared if one.filtered and not one.gone])
-        if holder is None:
-            self._decide_again(living)
-        elif not living:
-            return
-        elif holder.number == claimant.number and not holder.stands:
-            self._succeed(living, key, holder)
+        elif living and holder.number == claimant.number and not holder.stands:
+            self._succeed(living, holder)
 
-    def _succeed(self, living: list[LedgerRow], key: str, holder: Holder) -> None:
+    def _sharing(self, claimant: LedgerRow, key: str, holder: Holder | None) -> list[LedgerRow]:
+        """Those merged into a record under a name, or sharing the party of that one under others."""
+        merged = self._merged_into(claimant.number)
+        if holder is None or not holder.linked or all(one.sent_key == key for one in merged):
+            return [one for one in merged if one.sent_key == key]
+        of = {"of_space": self._feed.space, "of_record": claimant.number}
+        others = {*self._connection.scalars(_LINKED_UNDER, of), claimant.sent_key} - {key}
+        return [one for one in merged if one.sent_key == key or self._has_party_of(one, claimant, others)]
+
+    def _has_party_of(self, one: LedgerRow, claimant: LedgerRow, others: set[str]) -> bool:
+        """Whether it shares the party by a name of its own, or by one that Trakor answered with."""
+        holder = None if one.sent_key in others else self.holder_of(one.sent_key)
+        return holder is not None and claimant.number in {holder.number, holder.merged_into}
+
+    def _hand_on(self, claimant: LedgerRow, key: str, living: list[LedgerRow]) -> bool:
+        """The name was given back: the oldest that says it still has it, and the others are merged into it.
+
+        They are decided on as last seen. Returns whether one of them has the name.
+        """
+        for row in living:
+            now = self._decide_as_last_seen(row)
+            if now is not None and now.state is State.PENDING and now.sent_key == key:
+                self._let_follow(claimant, key, now)
+                return True
+        return False
+
+    def _let_follow(self, former: LedgerRow, key: str, heir: LedgerRow) -> None:
+        """Those that were merged with the heir into another record are merged into the heir."""
+        for number in self._succession.move_merged(former, key, heir):
+            self._changed.pop(number, None)
+            self._changed[number] = self.row(number)
+        self._holders.forget_all()
+
+    def _succeed(self, living: list[LedgerRow], holder: Holder) -> None:
         """The oldest of these that says the name still takes the place of its holder.
 
         One whose other name a person dismissed may keep a party; to be sent is only what it says itself.
@@ -186,25 +257,24 @@ class Batch:
         if heir.first != holder.first:
             self.writes.read_again(heir.number)  # only a draft tells how they differ
             return
-        decision = succeed(heir.sent, key, holder)
+        decision = succeed(heir.sent, heir.sent_key, holder, report=self._report)
         if heir.dismissed and not holder.linked:
-            self._decide_again(living)
+            for row in living:
+                self._decide_as_last_seen(row)
             return
         if heir.dismissed:
             decision = replace(decision, state=State.DELIVERED, seen=heir.last_seen, dismissed=True)
         self.carry_out(decision, None, heir, sight=False)
 
-    def _decide_again(self, merged: list[LedgerRow]) -> None:
-        """The name is free again: those that shared it are decided on as last seen, the oldest first."""
-        for row in merged:
-            stored = self.writes.stored(row).get(TO_SEND)
-            if stored is not None:
-                seen = replace(stored.draft, read_at=row.read_at, rules=row.rules)
-                decision = self._decide(seen, row, self.holder_of)
-                if decision is not None:
-                    self.carry_out(decision, seen, row, sight=False)
-            else:
-                self.writes.read_again(row.number)
+    def _decide_as_last_seen(self, row: LedgerRow) -> LedgerRow | None:
+        """The name that it shared is free again; None where nothing is decided, perhaps until it is read."""
+        stored = self.writes.stored(row).get(TO_SEND)
+        if stored is None:
+            self.writes.read_again(row.number)
+            return None
+        seen = replace(stored.draft, read_at=row.read_at, rules=row.rules)
+        decision = self._decide(seen, row, self.holder_of)
+        return None if decision is None else self.carry_out(decision, seen, row, sight=False)
 
     def _skip(self, filtered: list[LedgerRow]) -> None:
         """Nobody is sent whom they could share with, and they are not to be sent themselves."""
@@ -220,9 +290,10 @@ class Batch:
         """What one decision means for others: whose place it takes, whose party it puts in doubt."""
         if decision.succeeds is not None:
             former = self.row(decision.succeeds)
-            now, left = self._succession.carry_out(now, former, own=self._own_draft(seen, before))
+            key, own = decision.takes or now.sent_key, self._own_draft(seen, before)
+            now, left = self._succession.carry_out(now, former, key, own=own)
             self._changed |= {now.number: now, left.number: left}
-            self._holders.forget_all()
+            self._let_follow(former, key, now)
         if decision.doubts is not None:
             self._doubt(self.row(decision.doubts))
         return now
@@ -311,7 +382,7 @@ class Batch:
 
     def _send_as(self, decision: Decision, draft: Draft, row: LedgerRow) -> str:
         """The name to send: the one claimed now, or the one that a person gave, or as mapped."""
-        if decision.claim is not None:
+        if decision.claim is not None and decision.claim.name:
             return decision.claim.name
         if decision.state is State.PENDING and decision.succeeds is None:
             return self.writes.stored(row)[TO_SEND].send_as
@@ -341,6 +412,10 @@ _OF_NUMBER = KNOWN.where(records.c.number == bindparam("of_number"))
 _MERGED = KNOWN.where(
     records.c.merged_into == bindparam("claimant"), records.c.state == State.MERGED
 ).order_by(records.c.number)
+
+_LINKED_UNDER = select(links.c.key).where(
+    links.c.space == bindparam("of_space"), links.c.record == bindparam("of_record")
+)
 
 
 def _claims_anew(now: LedgerRow, before: LedgerRow | None) -> bool:

@@ -1,7 +1,9 @@
 """Forgetting a record on request: all but a tombstone is erased.
 
-The tombstone is the source id alone: without it the next sweep would bring the record back. Trakor's
-API cannot delete, so its ids are given back for somebody to delete by hand.
+The tombstone is the source id: without it the next sweep would bring the record back. Trakor's API cannot
+delete, so its ids are given back for somebody to delete by hand. Until that is done Trakor answers a request
+for the name with what it has of the forgotten one. So the tombstone holds the names that Trakor has, or may
+have, as keyed hashes, unless another record keeps the party: they are given to nobody but by a person.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import and_, bindparam, delete, func, insert, or_, select, update
 
 from bridge.decision import decide
 from bridge.errors import UserError
@@ -19,7 +21,7 @@ from bridge.ledger.queue import LONGEST
 from bridge.ledger.rows import KNOWN, Feed, row_of
 from bridge.ledger.schema import canaries, claims, contents, events, feeds, history, links, records, waiting
 from bridge.ledger.trials import forget_stray
-from bridge.records import Policy, State, Stream
+from bridge.records import Policy, Reason, State, Stream
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from bridge.records import LedgerRow
 
 __all__ = ["Forgotten", "forget"]
+
+_DEFAULT = Policy()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,8 @@ class Forgotten:
         maybe_in_trakor: A request for it was begun and never answered: look there for its name.
         merged: Salestrekker's ids of records that shared its party: they may be the same person's.
         kept: Trakor's ids that are another record's now, each with Salestrekker's id of that one.
+        namesakes: Salestrekker's ids of records that are held for its name, or for sharing with it, and stay
+            so until a person decides.
     """
 
     id: str
@@ -46,15 +52,17 @@ class Forgotten:
     maybe_in_trakor: bool
     merged: tuple[str, ...]
     kept: tuple[tuple[str, str], ...] = ()
+    namesakes: tuple[str, ...] = ()
 
 
-def forget(connection: Connection, number: int, *, now: int) -> Forgotten:
+def forget(connection: Connection, number: int, *, now: int, policy: Policy = _DEFAULT) -> Forgotten:
     """Erase all that the ledger knows of a record, but for the tombstone.
 
     Args:
         connection: Inside a writing transaction.
         number: The ledger's number of the record.
         now: The time to note.
+        policy: What the user chose for its stream: whoever keeps its party is decided on by that.
 
     Raises:
         UserError: It is on its way to Trakor at this moment, or may still be.
@@ -72,16 +80,17 @@ def forget(connection: Connection, number: int, *, now: int) -> Forgotten:
     merged = connection.scalars(
         select(records.c.source_id).where(records.c.merged_into == number, records.c.state == State.MERGED)
     ).all()
-    _hand_over(connection, feed, row, now)
+    _hand_over(connection, feed, row, policy, now)
     _refuse_unanswered(connection, row, now)
     left = _links(connection, number)
     kept = tuple((one, _keeper(connection, feed, one)) for one in had if one not in left)
     _erase(connection, feed, number)
+    namesakes = tuple(connection.scalars(_NAMESAKES, {"of_record": number}))
     connection.execute(
         delete(events).where(events.c.connection == feed.connection, events.c.source_id == row.id)
     )
     connection.execute(insert(history).values(record=number, at=now, event="forgotten", detail=""))
-    return Forgotten(row.id, tuple(left), row.unanswered and not merged, tuple(merged), kept)
+    return Forgotten(row.id, tuple(left), row.unanswered and not merged, tuple(merged), kept, namesakes)
 
 
 def _known(connection: Connection, number: int) -> tuple[LedgerRow, int]:
@@ -114,11 +123,12 @@ def _links(connection: Connection, number: int) -> list[str]:
     return list(connection.scalars(of_record))
 
 
-def _hand_over(connection: Connection, feed: Feed, row: LedgerRow, now: int) -> None:
+def _hand_over(connection: Connection, feed: Feed, row: LedgerRow, policy: Policy, now: int) -> None:
     """One that shares its party takes its place; what the forgotten one says goes nowhere any more."""
     connection.execute(delete(waiting).where(waiting.c.record == row.number))
     connection.execute(update(records).where(records.c.number == row.number).values(forgotten=1))
-    batch = Batch(connection, feed, now, partial(decide, policy=Policy()))
+    report = policy.on_change != "ignore"
+    batch = Batch(connection, feed, now, partial(decide, policy=policy), report=report)
     batch.see_to_merged(row, replace(row, forgotten=True))
     batch.writes.flush()
 
@@ -135,10 +145,31 @@ def _erase(connection: Connection, feed: Feed, number: int) -> None:
     connection.execute(
         delete(contents).where(contents.c.space == feed.space, contents.c.trakor_id.in_(of_record))
     )
-    for table in (canaries, claims, links, waiting, history):
+    for table in (canaries, links, waiting, history):
         connection.execute(delete(table).where(table.c.record == number))
+    never_sent = (claims.c.record == number, claims.c.answered == 0, claims.c.attempts == 0)
+    connection.execute(delete(claims).where(*never_sent))
+    connection.execute(update(claims).where(claims.c.record == number).values(_HELD_FOR_EVER))
     connection.execute(update(records).where(records.c.number == number).values(_NOTHING))
 
+
+_HELD_FOR_EVER = {"answered": 1, "attempts": 0, "tried": "", "unanswered_at": 0, "not_before": 0}
+"""A name that Trakor has or may have: who is sent under it by a person's word is sent for the first time."""
+
+_NAMESAKES = (
+    select(records.c.source_id)
+    .where(
+        records.c.state == State.HELD,
+        or_(
+            records.c.merged_into == bindparam("of_record"),
+            and_(
+                records.c.reason.in_((Reason.SAME_NAME, Reason.SAME_PERSON)),
+                records.c.key.in_(select(claims.c.key).where(claims.c.record == bindparam("of_record"))),
+            ),
+        ),
+    )
+    .order_by(records.c.number)
+)
 
 _NOTHING = {
     "state": str(State.DROPPED),

@@ -14,7 +14,7 @@ from bridge.errors import LedgerError
 from bridge.ledger.renaming import unconfigured_feeds
 from bridge.ledger.rows import KNOWN, among, row_of, unpack_identifiers
 from bridge.ledger.schema import claims, feeds, links, records, sweeps
-from bridge.records import Holder, LedgerRow, Origin, State
+from bridge.records import Holder, LedgerRow, Origin, Reason, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -85,12 +85,13 @@ class Holders:
 
     def _learn(self, claimed: dict[str, Row[*tuple[Any, ...]]]) -> None:
         numbers = sorted({row.holder for row in claimed.values()})
-        found = {row.number: row for row in self._connection.execute(_ROWS, {"numbers": numbers})}
+        found = {row.number: row_of(row) for row in self._connection.execute(_ROWS, {"numbers": numbers})}
         groups, others = self._groups(numbers), unconfigured_feeds(self._connection)
         for key, claim in claimed.items():
             row = found[claim.holder]
-            holder = self._holder(row_of(row), key, claim, groups[row.number])
-            self._known[key] = replace(holder, mergeable=False) if row.feed in others else holder
+            holder = self._holder(row, key, claim, groups[row.number])
+            apart = row.forgotten or row.feed in others
+            self._known[key] = replace(holder, mergeable=False) if apart else holder
 
     def _groups(self, numbers: Sequence[int]) -> dict[int, list[FieldHashes]]:
         """The identifiers of all that are merged into these records."""
@@ -121,6 +122,9 @@ class Holders:
             sent=sent,
             first=first,
             origin=row.origin,
+            key=own if linked else key,
+            shares="" if linked else self._party_of(row),
+            forgotten=row.forgotten,
         )
         if (
             row.origin is Origin.EXISTING
@@ -129,6 +133,16 @@ class Holders:
         ):
             return replace(holder, adopted_at=claim.linked_at)
         return holder
+
+    def _party_of(self, row: LedgerRow) -> str:
+        """Key of the name that a party is linked under which a record shares; empty: it shares none.
+
+        Whether it does is the question, where it is held as ``same-party``.
+        """
+        if row.merged_into is None or row.reason is Reason.SAME_PARTY:
+            return ""
+        of = {"of_space": self._feed.space, "of_record": row.merged_into}
+        return str(self._connection.scalar(_PARTY_OF, of) or "")
 
     def _sent_under(self, number: int, key: str) -> tuple[FieldHashes, bool]:
         """What was sent under a name that the record has no more, and whether revision 1 hashed it."""
@@ -176,6 +190,12 @@ _SENT_UNDER = (
         links.c.record == bindparam("of_record"),
         links.c.key == bindparam("of_key"),
     )
+    .order_by(links.c.at.desc())
+    .limit(1)
+)
+_PARTY_OF = (
+    select(links.c.key)
+    .where(links.c.space == bindparam("of_space"), links.c.record == bindparam("of_record"))
     .order_by(links.c.at.desc())
     .limit(1)
 )

@@ -183,7 +183,13 @@ def observe(
     page = list({one.id: one for one in seen}.values())
     found = connection.execute(_KNOWN, {"of_feed": feed.number, "ids": [one.id for one in page]}).all()
     rows = {row.source_id: _timely(row_of(row), now) for row in found}
-    batch = Batch(connection, feed, now, lambda one, row, holder_of: decide(one, row, holder_of, policy))
+    batch = Batch(
+        connection,
+        feed,
+        now,
+        lambda one, row, holder_of: decide(one, row, holder_of, policy),
+        report=policy.on_change != "ignore",
+    )
     batch.expect(_names_in_question(page, rows))
     fresh = _fresh(connection, feed, found, len(page), sight)
     pending = 0

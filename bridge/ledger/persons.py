@@ -17,7 +17,7 @@ from bridge.ledger.reading import Wanted, find
 from bridge.ledger.rows import KNOWN, Stored, row_of
 from bridge.ledger.schema import records
 from bridge.ledger.writes import NOTED, TO_SEND
-from bridge.records import State
+from bridge.records import Reason, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -94,7 +94,14 @@ def _open(
     found = connection.execute(KNOWN.where(records.c.number == number)).one_or_none()
     if found is None:
         raise UserError("the record is not in the ledger any more")
-    return row_of(found), Batch(connection, feed, now, partial(decision.decide, policy=policy), by)
+    return row_of(found), Batch(
+        connection,
+        feed,
+        now,
+        partial(decision.decide, policy=policy),
+        by,
+        report=policy.on_change != "ignore",
+    )
 
 
 def accept(
@@ -125,6 +132,7 @@ def accept(
         UserError: There is nothing to accept, or the name is taken.
     """
     row, batch = _open(connection, feed, number, policy, now, by)
+    _refuse_forgotten_party(row, batch)
     stored = batch.writes.stored(row)
     draft = _draft(stored, row)
     verdict = decision.accept(row, draft, batch.holder_of, policy, name=name)
@@ -132,6 +140,16 @@ def accept(
     after = _decide_noted(stored, after, batch, policy)
     batch.writes.flush()
     return after
+
+
+def _refuse_forgotten_party(row: LedgerRow, batch: Batch) -> None:
+    """The party that Trakor answered with was a forgotten record's: nobody shares it."""
+    shared = row.merged_into if row.reason is Reason.SAME_PARTY else None
+    if shared is not None and batch.row(shared).forgotten:
+        raise UserError(
+            f"the record whose party Trakor answered with for {row.id} was forgotten",
+            advice="delete that party in Trakor by hand; then `records retry ID` sends this one again",
+        )
 
 
 def _draft(stored: dict[int, Stored], row: LedgerRow) -> Draft | None:
@@ -154,6 +172,7 @@ def dismiss(
 ) -> LedgerRow:
     """Leave what Trakor has as it is there (see ``decision.dismiss``); arguments as for ``accept``."""
     row, batch = _open(connection, feed, number, policy, now, by)
+    _refuse_forgotten_party(row, batch)
     after = batch.carry_out(decision.dismiss(row), None, row, sight=False)
     batch.writes.remove_noted(number)  # what changed while the person was asked is left as it is, too
     batch.writes.flush()

@@ -270,12 +270,16 @@ def _is_id(either: str) -> tuple[ColumnElement[bool], ...]:
 def _with_name(key: str) -> CompoundSelect[int]:
     """Numbers of the records that claim this name, share another's under it, or wait for it.
 
+    A forgotten record that holds its name is none of them: nobody is to find it by that.
+
     Those that wait are looked through: as text, since to take each apart as JSON would take three times as
     long.
     """
     in_spaces = claims.c.space.in_(select(spaces.c.number))
     return union(
-        select(claims.c.record).where(in_spaces, claims.c.key == key),
+        select(claims.c.record)
+        .join(records, records.c.number == claims.c.record)
+        .where(in_spaces, claims.c.key == key, records.c.forgotten == 0),
         select(records.c.number).where(records.c.key == key),
         select(waiting.c.record).where(func.instr(waiting.c.meta, f'["{key}",') > 0),
     )

@@ -134,7 +134,13 @@ class _Settling:
         self._linked: dict[str, tuple[int, FieldHashes]] = {}
         self._noted: set[int] = set()
         self._wanted: set[str] = set()
-        self.batch = Batch(connection, feed, now, partial(decision.decide, policy=policy))
+        self.batch = Batch(
+            connection,
+            feed,
+            now,
+            partial(decision.decide, policy=policy),
+            report=policy.on_change != "ignore",
+        )
 
     def give_back(self, numbers: list[int]) -> None:
         """Those that were dropped, or gone, while they waited to be sent hold no name: none ever left."""

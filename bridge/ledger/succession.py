@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import and_, bindparam, delete, or_, select, update
 
 from bridge.errors import LedgerError
 from bridge.ledger.rows import pack, sealer_of, texts_of
@@ -46,32 +46,48 @@ class Succession:
         self._writes = writes
 
     def carry_out(
-        self, heir: LedgerRow, former: LedgerRow, *, own: Draft | None
+        self, heir: LedgerRow, former: LedgerRow, key: str, *, own: Draft | None
     ) -> tuple[LedgerRow, LedgerRow]:
-        """Move claim, attempts and link of the name that the heir has now.
+        """Move claim, attempts and link of a name to the heir, which may know the party by another one.
 
         Args:
             heir: The successor, as decided.
             former: The record whose place it takes.
+            key: Key of the name that claim and link are kept under.
             own: What the successor says itself; None where that is not stored.
 
         Returns:
             Both, as they stand now.
         """
         self._writes.flush()
-        moved = {"of_space": self._feed.space, "of_key": heir.sent_key, "old": former.number}
+        moved = {"of_space": self._feed.space, "of_key": key, "old": former.number}
         claim = self._connection.execute(_CLAIM_OF, moved).one()
         link = self._connection.execute(_LINK_OF, moved).first()
         self._connection.execute(_MOVE_CLAIM, moved | {"new": heir.number})
-        if former.sent_key == heir.sent_key:
+        if former.sent_key == key:
             self._hand_on_request(heir, former)
         if link is not None:
-            heir = self._take_link(heir, former, link)
+            heir = self._take_link(heir, former, key, link)
         elif claim.attempts:
             heir = self._take_attempts(heir, former, claim, own)
-        left = self._leave(former, heir)
-        self._connection.execute(_MOVE_MERGED, moved | {"new": heir.number})
-        return heir, left
+        return heir, self._leave(former, heir, key)
+
+    def move_merged(self, former: LedgerRow, key: str, heir: LedgerRow) -> list[int]:
+        """All that are merged into a record under a name, or share its party under others, follow the heir.
+
+        Args:
+            former: The record that they were merged into.
+            key: Key of the name that the heir took over.
+            heir: The record that they are merged into from now on.
+
+        Returns:
+            The numbers of those that were moved.
+        """
+        self._writes.flush()
+        stays_under = "" if former.sent_key == key else former.sent_key
+        of = {"of_space": self._feed.space, "of_key": key, "old": former.number, "new": heir.number}
+        of |= {"stays_under": stays_under, "shares_party": int(heir.answered)}
+        return list(self._connection.scalars(_MOVE_MERGED, of))
 
     def _hand_on_request(self, heir: LedgerRow, former: LedgerRow) -> None:
         """A request that is under way for the name is the heir's: it is not sent again beside it."""
@@ -80,10 +96,18 @@ class Succession:
             self._connection.execute(_SET_UNDER_WAY, {"of_record": heir.number, "until": until})
             self._connection.execute(_SET_UNDER_WAY, {"of_record": former.number, "until": 0})
 
-    def _take_link(self, heir: LedgerRow, former: LedgerRow, link: Row[*tuple[Any, ...]]) -> LedgerRow:
+    def _take_link(
+        self, heir: LedgerRow, former: LedgerRow, key: str, link: Row[*tuple[Any, ...]]
+    ) -> LedgerRow:
         """The party is the heir's: the link with what was sent, and the sealed text of it."""
         of = {"of_space": self._feed.space, "of_id": link.trakor_id, "old": former.number, "new": heir.number}
         self._connection.execute(_MOVE_LINK, of)
+        if heir.sent_key != key:
+            # Both names are the party's now: the heir's own, and one that Trakor answered with, as it were.
+            own = of | {"of_key": heir.sent_key}
+            self._connection.execute(_LINK_UNDER, own)
+            self._connection.execute(_MOVE_CLAIM, own)
+            self._connection.execute(_NEVER_TRIED, of | {"of_key": key})
         self._connection.execute(_MOVE_RETURNED, of)
         self._connection.execute(delete(canaries).where(canaries.c.record == former.number))
         now = replace(
@@ -113,9 +137,9 @@ class Succession:
         self._writes.row(now, known=True, claims_anew=False, read=None)
         return now
 
-    def _leave(self, former: LedgerRow, heir: LedgerRow) -> LedgerRow:
+    def _leave(self, former: LedgerRow, heir: LedgerRow, key: str) -> LedgerRow:
         """The former one has that name no more; if it is there again it is merged into its successor."""
-        if former.sent_key != heir.sent_key:
+        if former.sent_key != key:
             return former
         changes: dict[str, Any] = {"trakor_id": None, "origin": None, "content": {}, "attempts": 0}
         if former.forgotten:
@@ -165,6 +189,16 @@ _MOVE_LINK = (
     .where(links.c.space == bindparam("of_space"), links.c.trakor_id == bindparam("of_id"))
     .values(record=bindparam("new"))
 )
+_LINK_UNDER = (
+    update(links)
+    .where(links.c.space == bindparam("of_space"), links.c.trakor_id == bindparam("of_id"))
+    .values(key=bindparam("of_key"))
+)
+_NEVER_TRIED = (
+    update(claims)
+    .where(claims.c.space == bindparam("of_space"), claims.c.key == bindparam("of_key"))
+    .values(answered=1, attempts=0, tried="", unanswered_at=0)
+)
 _OWN_LINKS = select(links.c.key).where(links.c.space == bindparam("of_space"), links.c.record == _OLD)
 _MOVE_RETURNED = (
     update(claims)
@@ -184,8 +218,16 @@ _MOVE_MERGED = (
     update(records)
     .where(
         records.c.merged_into == _OLD,
-        records.c.sent_key == bindparam("of_key"),
         records.c.number != bindparam("new"),
+        or_(
+            records.c.sent_key == bindparam("of_key"),
+            and_(
+                bindparam("shares_party") == 1,
+                records.c.sent_key.not_in(_OWN_LINKS),
+                records.c.sent_key != bindparam("stays_under"),
+            ),
+        ),
     )
     .values(merged_into=bindparam("new"))
+    .returning(records.c.number)
 )

@@ -144,7 +144,12 @@ class Holder:
         first: Those were made by revision 1 of the rules (see ``Draft.first_hashes``).
         origin: How the Trakor record came to be; None before an answer.
         adopted_at: When Trakor said that it had the record before, for one adopted; else 0.
-        mergeable: Others may be merged into it: its connection is configured.
+        mergeable: Others may be merged into it: its connection is configured, and it was not forgotten.
+        key: Key of the name that claim and link of its party are kept under: another one than the name asked
+            for, where that is one that Trakor answered with. Empty: the name asked for.
+        shares: Key of the name of the party that it shares under this name of its own (an accepted
+            ``same-party``); empty where it shares none.
+        forgotten: It was forgotten; what Trakor has under the name is nobody's.
     """
 
     number: int
@@ -160,6 +165,9 @@ class Holder:
     adopted_at: int = 0
     mergeable: bool = True
     first: bool = False
+    key: str = ""
+    shares: str = ""
+    forgotten: bool = False
 
 
 class Waiting(StrEnum):
@@ -183,7 +191,10 @@ class Waiting(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A name to be claimed: the text to send and its keyed hash."""
+    """A name to be claimed: the text to send and its keyed hash.
+
+    An empty text stands for the one that waits with the record: a name that a person gave.
+    """
 
     name: str
     key: str
@@ -200,6 +211,8 @@ class Decision:
         release: True gives its unanswered claim back first: Trakor surely has nothing under that name.
         succeeds: Number of the record whose place it takes under the name that both share: the claim with
             its attempts, and the link where there is one, are its own from now on; None: nobody's.
+        takes: Key of the name that claim and link are kept under, where it is another one than the
+            successor's own; empty: they share one name.
         merged_into: Number of the record whose party or product it shares.
         merged_under: Key of the name that it shares with that record, its own or its qualified one; empty
             where that stays as it is.
@@ -224,6 +237,7 @@ class Decision:
     claim: Claim | None = None
     release: bool = False
     succeeds: int | None = None
+    takes: str = ""
     merged_into: int | None = None
     merged_under: str = ""
     merged_by: MergedBy | None = None

@@ -284,6 +284,11 @@ def _ways_to_accept(record: Found, standing: Standing) -> Iterator[Way]:
             yield Way("accept", "once it is corrected in Trakor by hand: it counts as delivered again")
         case State.DELIVERED, _ if "remapped" in record.marks:
             yield Way("accept", "once it is corrected in Trakor by hand: the mark is taken away")
+        case State.HELD, (Reason.SAME_PERSON | Reason.SAME_NAME) if _takes_a_forgotten_name(record, standing):
+            yield Way(
+                "accept", "once the forgotten one is deleted in Trakor by hand: send it under this name"
+            )
+            yield Way("accept", "send it under a name of your own", named=True)
         case State.HELD, Reason.SAME_PERSON:
             other = standing.name_holder or "the other one"
             yield Way("accept", f"they are one person: it shares the record of {other}")
@@ -300,6 +305,13 @@ def _ways_to_accept(record: Found, standing: Standing) -> Iterator[Way]:
             yield Way("accept", f"they are one: it shares the record of {claimant}")
         case State.HELD, Reason.EXISTING:
             yield Way("accept", "they are one: the record that Trakor had counts as this one's")
+
+
+def _takes_a_forgotten_name(record: Found, standing: Standing) -> bool:
+    """Whether accepting sends it under a name that a forgotten record had."""
+    qualifies = bool(standing.qualified_name and not standing.qualified_holder)
+    forgotten = standing.other is not None and standing.other.forgotten
+    return forgotten and not (qualifies and record.reason == Reason.SAME_NAME)
 
 
 def _other_ways(record: Found) -> Iterator[Way]:
