@@ -72,12 +72,11 @@ _OWN_CLAIM = (
     & (claims.c.key == records.c.sent_key)
     & (claims.c.record == records.c.number)
 )
+# As ``LedgerRow.unanswered``. A name that was answered for once, and came back, is open again only while
+# a request has no answer.
+_UNANSWERED = (claims.c.attempts > 0) & ((claims.c.answered == 0) | (claims.c.unanswered_at > 0))
 # What Trakor may have is sent until it is answered, also where the source does not have it any more.
-_TO_BE_SENT = (
-    _FEED,
-    records.c.state == State.PENDING,
-    or_(records.c.gone == 0, (claims.c.attempts > 0) & (claims.c.answered == 0)),
-)
+_TO_BE_SENT = (_FEED, records.c.state == State.PENDING, or_(records.c.gone == 0, _UNANSWERED))
 _TRY_AT = case((records.c.next_try_at > bindparam("last_retry"), 0), else_=records.c.next_try_at)
 _NOT_BEFORE = case((claims.c.not_before > bindparam("last_unanswered"), 0), else_=claims.c.not_before)
 _CLAIMABLE = (
@@ -116,7 +115,7 @@ _ATTEMPT = (
     .where(_THE_CLAIM)
     .values(
         attempts=claims.c.attempts + 1,
-        tried=case((claims.c.attempts == 0, bindparam("sent")), else_=claims.c.tried),
+        tried=case((claims.c.unanswered_at == 0, bindparam("sent")), else_=claims.c.tried),
         unanswered_at=case((claims.c.unanswered_at == 0, bindparam("moment")), else_=claims.c.unanswered_at),
     )
 )
@@ -126,6 +125,7 @@ _END_CLAIM = (
     .values(
         attempts=claims.c.attempts - bindparam("taken_back"),
         unanswered_at=bindparam("since"),
+        tried=case((bindparam("since") == 0, ""), else_=claims.c.tried),
         not_before=case((bindparam("until") > 0, bindparam("until")), else_=claims.c.not_before),
     )
 )
@@ -134,7 +134,7 @@ _MAY_BE_AT_WORK = (
     update(claims)
     .where(
         claims.c.space == bindparam("of_space"),
-        claims.c.answered == 0,
+        claims.c.unanswered_at > 0,
         claims.c.key.in_(select(records.c.sent_key).where(*_UNDER_WAY)),
     )
     .values(not_before=bindparam("until"))
