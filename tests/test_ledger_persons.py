@@ -9,7 +9,7 @@ import pytest
 from bridge.errors import UserError
 from bridge.ledger import persons
 from bridge.ledger.writes import NOTED, TO_SEND
-from bridge.records import Claim, Policy
+from bridge.records import Claim, Policy, Silence
 from bridge.status import event
 from builders import answered, draft, later, not_taken, of, unmapped
 
@@ -145,7 +145,7 @@ def test_a_dropped_record_gives_its_name_to_its_heir(book: Book) -> None:
 def test_a_dropped_record_that_was_tried_leaves_its_name_and_its_attempts_to_its_heir(book: Book) -> None:
     """The name may be in Trakor: its answer says `unclear`, whoever tried it."""
     book.see(draft("Ann", id="c1", same_as="s"), draft("Ann", id="c2", same_as="s"))
-    book.settle(*(later(work) for work in book.claim()))
+    book.settle(*(later(work, silence=Silence(book.now, 0)) for work in book.claim()))
     book.drop("c1")
     assert (book.stands("c1"), book.stands("c2")) == ("dropped", "pending")
     [work] = book.claim()

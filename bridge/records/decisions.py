@@ -46,7 +46,8 @@ class LedgerRow:
         rules: What made the draft last observed.
         read_at: When the read began that was last observed.
         attempts: How often a request for the present claim was begun, noted before each.
-        tried: Field hashes of what was first tried under the present claim.
+        tried: Field hashes of what was first tried under the present claim without an answer; empty where
+            each attempt was answered.
         trakor_id: Trakor's id, once it answered the present claim. A second claim (an accepted rename)
             empties it; the link of the first stays in the ledger.
         origin: How the Trakor record came to be, once it answered.
