@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from bridge.errors import UserError
 from bridge.ledger import queue
 from bridge.ledger.absence import mark_gone_by_id
 from bridge.ledger.forgetting import forget
 from bridge.ledger.queue import Waits
-from bridge.ledger.schema import claims
+from bridge.ledger.schema import claims, waiting
 from bridge.records import Later, Policy, Silence
 from builders import answered, draft, later, not_taken
 
@@ -215,6 +215,24 @@ def test_what_was_tried_first_is_noted_anew_for_a_name_that_came_back(book: Book
     book.settle(silent(book, work))
     [found] = [one for one in of_claims(book) if one.key == book.row().sent_key]
     assert found.tried == book.row().sent
+
+
+# -- damage
+
+
+def test_a_record_whose_draft_is_lost_is_set_aside_and_keeps_nobody_busy(book: Book) -> None:
+    """Else it would be due for ever, and could never be claimed."""
+    book.see(draft("Ann", id="c1"), draft("Bo", id="c2"))
+    book.write(lambda connection: connection.execute(delete(waiting).where(waiting.c.record == 1)))
+    found = book.write(
+        lambda connection: queue.claim_all(
+            connection, [book.feed], 100, now=book.now, until=book.now + DAY, waits=WAITS
+        )
+    )
+    assert [work.payload.name for work in found.work] == ["Bo"]
+    assert (found.next_due, book.stands("c1")) == (None, "rejected: damaged")
+    book.see(draft("Ann", id="c1", at=book.now))
+    assert [work.payload.name for work in book.claim()] == ["Ann"]
 
 
 # -- whose turn it is

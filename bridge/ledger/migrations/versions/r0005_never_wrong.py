@@ -122,7 +122,7 @@ def _claims() -> None:
 
 
 def _move_attempts() -> None:
-    """Attempts belong to the claim. What may have no answer is not sent again at once: it may be at work still.
+    """Attempts belong to the claim. What may have no answer may be at work still: it is not sent at once.
 
     The older version did not note how an attempt ended, so that any may have had none. A name that was
     answered for once may have come back.
