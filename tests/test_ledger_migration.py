@@ -142,8 +142,8 @@ def test_attempts_are_the_claims_and_what_has_no_answer_is_not_sent_at_once(olde
 
 def test_a_name_that_came_back_is_not_sent_at_once_either(older: Path) -> None:
     """It was answered for once, so that its claim does not tell whether it is still to be sent."""
-    with closing(sqlite3.connect(older)) as connection, connection:
-        connection.execute("UPDATE claims SET answered = 1")
+    with closing(sqlite3.connect(older)) as raw, raw:
+        raw.execute("UPDATE claims SET answered = 1")
     prepare(older, kept(older))
     with reading(older) as connection:
         found = connection.execute(
