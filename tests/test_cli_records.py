@@ -408,9 +408,9 @@ def test_what_a_running_daemon_does_by_itself_is_not_left_to_a_backfill(
     desk: Desk, ids: dict[str, str]
 ) -> None:
     """That would be refused: the ledger is in use."""
-    assert "\n  trakor-bridge backfill\n" in desk("records", "show", ids["negative"]).out
+    assert "\n  trakor-bridge backfill\n" in desk("records", "show", ids["mapping"]).out
     with take_over(desk.folder / "ledger.db", "trakor-bridge run"):
-        out = desk("records", "show", ids["negative"]).out
+        out = desk("records", "show", ids["mapping"]).out
     assert "trakor-bridge backfill" not in out
     assert "The running daemon takes it in, once it is corrected" in out
 
