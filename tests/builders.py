@@ -175,8 +175,8 @@ def held(reason: Reason, what: Draft, now: Draft | None = None, **known: Any) ->
 
 def rejected(reason: Reason, what: Draft, **known: Any) -> LedgerRow:  # noqa: ANN401
     """A record that was rejected when it was sent."""
-    attempts = 8 if reason is Reason.SERVER_ERROR else 0
-    return row(State.REJECTED, reason, **{"attempts": attempts} | _sent(what, qualified=False) | known)
+    tried = {"attempts": 8, "stored": True} if reason is Reason.SERVER_ERROR else {}
+    return row(State.REJECTED, reason, **tried | _sent(what, qualified=False) | known)
 
 
 def as_seen(

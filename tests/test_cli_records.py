@@ -404,6 +404,26 @@ def test_what_a_running_daemon_sends_at_once_is_not_left_to_a_backfill(
     )
 
 
+def test_what_a_running_daemon_does_by_itself_is_not_left_to_a_backfill(
+    desk: Desk, ids: dict[str, str]
+) -> None:
+    """That would be refused: the ledger is in use."""
+    assert "\n  trakor-bridge backfill\n" in desk("records", "show", ids["mapping"]).out
+    with take_over(desk.folder / "ledger.db", "trakor-bridge run"):
+        out = desk("records", "show", ids["mapping"]).out
+    assert "trakor-bridge backfill" not in out
+    assert "The running daemon takes it in, once it is corrected" in out
+
+
+def test_a_retry_says_the_same_each_time(desk: Desk, ids: dict[str, str]) -> None:
+    """The name is still another one's: nothing about it has to be read first."""
+    for _ in range(3):
+        ran = desk("records", "retry", ids["same-name"])
+        assert ran.out == f"Contact {ids['same-name']} is held: same-name.\n"
+        assert not stands(desk, ids["same-name"]).retry
+    assert "A person asked for a new decision: held, " in desk("records", "show", ids["same-name"]).out
+
+
 def test_a_name_can_be_given(desk: Desk, ids: dict[str, str]) -> None:
     ran = desk("records", "accept", ids["same-name"], "--as", "  Jane  Smith\t(Perth) ")
     assert "will be sent as “Jane Smith (Perth)”" in ran.out
@@ -443,7 +463,9 @@ def test_a_dropped_record_can_be_taken_back(desk: Desk, ids: dict[str, str]) -> 
     assert desk("records", "drop", ids["refused"]).out == f"Contact {ids['refused']} will not be sent.\n"
     assert stands(desk, ids["refused"]).state == "dropped"
     ran = desk("records", "retry", ids["refused"])
-    assert ran.out == f"Contact {ids['refused']} is decided on again when the next backfill reads it.\n"
+    assert (
+        ran.out == f"Contact {ids['refused']} is decided on again when it is next read from Salestrekker.\n"
+    )
     assert stands(desk, ids["refused"]).retry
 
 

@@ -35,21 +35,37 @@ def test_what_was_there_at_the_first_attempt_is_held_where_the_policy_says_so() 
     assert decision.origin is Origin.EXISTING
 
 
-def test_what_was_there_at_a_later_attempt_may_be_our_own() -> None:
+def test_what_was_there_after_a_request_without_an_answer_may_be_our_own() -> None:
     """The request before, whose answer was lost, may have made it: nobody is asked."""
-    decision = settle(answer(created=False), pending(ANN, attempts=2), None, DEFAULT)
+    decision = settle(answer(created=False), pending(ANN, attempts=2), None, DEFAULT, silent=True)
     assert (decision.state, decision.origin) == (State.DELIVERED, Origin.UNCLEAR)
 
 
-def test_what_may_have_been_there_before_is_held_where_the_policy_says_so() -> None:
+@pytest.mark.parametrize("attempts", [2, 20])
+def test_what_was_there_after_attempts_that_were_all_answered_was_there_before(attempts: int) -> None:
+    """429, 503 and an application's 500 are answers: nothing is known of what Trakor has."""
+    decision = settle(answer(created=False), pending(ANN, attempts=attempts), None, DEFAULT)
+    assert (decision.state, decision.origin, decision.content) == (State.DELIVERED, Origin.EXISTING, {})
+
+
+@pytest.mark.parametrize("attempts", [2, 20])
+def test_what_two_want_is_adopted_by_neither_however_often_it_was_tried(attempts: int) -> None:
+    row = pending(ANN, attempts=attempts)
+    decision = settle(answer(created=False), row, None, DEFAULT, wanted=True)
+    assert (decision.state, decision.reason) == (State.HELD, Reason.EXISTING)
+
+
+@pytest.mark.parametrize("silent", [False, True])
+def test_what_may_have_been_there_before_is_held_where_the_policy_says_so(silent: bool) -> None:  # noqa: FBT001
     """Early failures prove nothing: it may have been there before all of them."""
-    decision = settle(answer(created=False), pending(ANN, attempts=20), None, ASK_FIRST)
+    decision = settle(answer(created=False), pending(ANN, attempts=20), None, ASK_FIRST, silent=silent)
     assert (decision.state, decision.reason) == (State.HELD, Reason.EXISTING)
 
 
 def test_what_was_tried_first_is_what_trakor_has_of_an_unclear_one() -> None:
     tried = draft("Ann Lee", "0499")
-    decision = settle(answer(created=False), pending(ANN, attempts=2, tried=tried.hashes), None, DEFAULT)
+    row = pending(ANN, attempts=2, tried=tried.hashes)
+    decision = settle(answer(created=False), row, None, DEFAULT, silent=True)
     assert (decision.state, decision.content) == (State.DRIFTED, tried.hashes)
     assert decision.detail == "unclear: contact_info"
 
@@ -64,14 +80,16 @@ def test_an_earlier_name_that_was_corrected_by_hand_has_the_content_of_then() ->
 
 
 def test_an_unclear_one_that_is_as_it_was_tried_is_delivered() -> None:
-    decision = settle(answer(created=False), pending(ANN, attempts=3, tried=ANN.hashes), None, DEFAULT)
+    row = pending(ANN, attempts=3, tried=ANN.hashes)
+    decision = settle(answer(created=False), row, None, DEFAULT, silent=True)
     assert (decision.state, decision.seen, decision.content) == (State.DELIVERED, None, ANN.hashes)
 
 
 def test_what_was_made_now_has_what_was_sent_now() -> None:
     """However often it was tried before: Trakor says that this request made it."""
     tried = draft("Ann Lee", "0499")
-    decision = settle(answer(created=True), pending(ANN, attempts=3, tried=tried.hashes), None, DEFAULT)
+    row = pending(ANN, attempts=3, tried=tried.hashes)
+    decision = settle(answer(created=True), row, None, DEFAULT, silent=True)
     assert (decision.origin, decision.content, decision.state) == (
         Origin.CREATED,
         ANN.hashes,
@@ -86,7 +104,7 @@ def test_of_what_was_there_before_nothing_is_known_but_its_name() -> None:
 def test_early_failures_do_not_prove_what_a_held_one_has() -> None:
     """It is held for a person, with what was tried first: Trakor has that, if it was not there before."""
     row = pending(ANN, attempts=20, tried=draft("Ann Lee", "0499").hashes)
-    decision = settle(answer(created=False), row, None, ASK_FIRST)
+    decision = settle(answer(created=False), row, None, ASK_FIRST, silent=True)
     assert (decision.state, decision.reason, decision.origin) == (
         State.HELD,
         Reason.EXISTING,
@@ -113,7 +131,8 @@ def test_of_a_link_whose_content_is_not_known_nothing_drifts() -> None:
 @pytest.mark.parametrize("attempts", [2, 3])
 def test_an_unclear_one_that_two_want_is_its_own(attempts: int) -> None:
     """Only what was there before can be either's: this one may have made it."""
-    decision = settle(answer(created=False), pending(ANN, attempts=attempts), None, DEFAULT, wanted=True)
+    row = pending(ANN, attempts=attempts)
+    decision = settle(answer(created=False), row, None, DEFAULT, wanted=True, silent=True)
     assert (decision.state, decision.origin) == (State.DELIVERED, Origin.UNCLEAR)
 
 

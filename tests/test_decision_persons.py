@@ -201,7 +201,19 @@ def test_a_record_that_drew_server_errors_is_sent_again_under_the_name_that_it_w
     tried = replace(rejected(Reason.SERVER_ERROR, ANN), sent_key=ANN.qualified_key)
     decision = retry(tried, ANN, nobody, DEFAULT)
     assert decision is not None
-    assert (decision.state, decision.claim, decision.waiting) == (State.PENDING, None, Waiting.STORE)
+    assert (decision.state, decision.claim, decision.waiting) == (State.PENDING, None, Waiting.KEEP)
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_what_was_tried_is_sent_again_at_once_and_what_was_noted_still_waits(gone: bool) -> None:  # noqa: FBT001
+    """Dropped or rejected, there or gone: Trakor may have it until it answers."""
+    noted = rejected(Reason.SERVER_ERROR, ANN, seen=RAY.hashes, gone=gone)
+    dropped = replace(pending(ANN, attempts=1, stored=True), state=State.DROPPED, gone=gone)
+    for known in (noted, dropped):
+        decision = retry(known, ANN, nobody, DEFAULT)
+        assert decision is not None
+        assert (decision.state, decision.event) == (State.PENDING, "retried")
+        assert (decision.waiting, decision.seen) == (Waiting.KEEP, known.seen)
 
 
 def test_a_record_that_drew_server_errors_under_a_given_name_keeps_it() -> None:
@@ -215,6 +227,18 @@ def test_a_same_name_is_decided_as_new_at_once() -> None:
     decision = retry(SAME_NAME, ANN, nobody, DEFAULT)
     assert decision is not None
     assert decision.claim == Claim("Ann Lee", ANN.key)
+
+
+@pytest.mark.parametrize("reason", [Reason.SAME_NAME, Reason.SAME_PERSON])
+def test_one_whose_name_is_still_taken_is_held_as_before_and_told_so_each_time(reason: Reason) -> None:
+    same_as = {"e": "1", "p": "2"} if reason is Reason.SAME_PERSON else "another"
+    what = draft("Ann Lee", same_as=same_as)
+    other = holder(same_as={"e": "1", "p": "3"})
+    known = row(State.HELD, reason, seen=what.hashes, key=what.key, identifiers=what.identifiers)
+    for asked in (known, replace(known, retry=True)):
+        decision = retry(asked, what, holders({"Ann Lee": other}), DEFAULT)
+        assert decision is not None
+        assert (decision.state, decision.reason, decision.event) == (State.HELD, reason, "retried")
 
 
 @pytest.mark.parametrize(

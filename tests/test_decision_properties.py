@@ -109,6 +109,7 @@ def rows(draw: st.DrawFn) -> LedgerRow:
         content=draw(st.sampled_from([{}, what.hashes])) if answered and not first else {},
         attempts=2 if tried else int(answered),
         tried=what.hashes if tried else {},
+        stored=tried and draw(st.booleans()),
         trakor_id="t1" if answered else None,
         origin=Origin.CREATED if answered else None,
         merged_into=7 if shares else None,
@@ -218,6 +219,7 @@ def test_what_trakor_has_or_may_have_goes_out_under_another_name_by_policy_alone
     decision = decide(seen, row, owned(row, world).get, policy)
     if decision is not None and decision.claim is not None and decision.claim.key != row.sent_key:
         assert policy.on_rename == "create"
+        assert not (row.unanswered and row.stored), "what was tried is sent first"
 
 
 @given(cases)

@@ -280,7 +280,7 @@ def test_of_one_that_was_sent_under_a_given_name_the_qualifier_never_drifts() ->
 
 @pytest.mark.parametrize("reason", [Reason.SERVER_ERROR, Reason.REFUSED])
 def test_one_that_was_tried_under_a_given_name_goes_out_under_it_again(reason: Reason) -> None:
-    tried = replace(GIVEN, state=State.REJECTED, reason=reason, attempts=2, retry=True)
+    tried = replace(GIVEN, state=State.REJECTED, reason=reason, attempts=2, stored=True, retry=True)
     decision = decide(JOHN, tried, nobody, DEFAULT)
     assert decision is not None
     assert (decision.state, decision.claim, decision.given) == (State.PENDING, None, True)

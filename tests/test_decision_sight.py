@@ -614,27 +614,48 @@ def test_a_failed_mapping_stays_rejected_until_it_succeeds() -> None:
     assert decision.state is State.PENDING
 
 
-def test_a_server_error_may_have_made_the_name_so_changed_fields_go_out_under_it_again() -> None:
-    changed = draft("Ann Lee", "0499", same_as="ann@x", qualifier="ann@x")
-    known = rejected(Reason.SERVER_ERROR, ANN)
-    assert decide(changed, known, nobody, DEFAULT) is None, "until a person asks for it"
-    decision = decide(changed, replace(known, retry=True), nobody, DEFAULT)
-    assert decision is not None
-    assert (decision.state, decision.claim) == (State.PENDING, None)
-    assert (decision.release, decision.sent) == (False, changed.hashes)
+TRIED = (
+    rejected(Reason.SERVER_ERROR, ANN),
+    rejected(Reason.REFUSED, ANN, attempts=2, stored=True),
+    replace(pending(ANN, attempts=1, stored=True), state=State.DROPPED),
+)
+"""Unanswered, and not to be sent until a person wants it; what was tried is stored."""
 
 
-def test_a_server_error_may_have_made_the_name_so_not_even_its_spelling_changes() -> None:
-    """Trakor may take another spelling for another name; the new one is a drift once it is answered."""
-    respelled = draft("ANN LEE", "0412", same_as="ann@x", qualifier="ann@x")
-    decision = decide(respelled, rejected(Reason.SERVER_ERROR, ANN, retry=True), nobody, CREATE)
+@pytest.mark.parametrize("policy", [DEFAULT, CREATE])
+@pytest.mark.parametrize("known", TRIED, ids=lambda row: f"{row.state} {row.reason}")
+@pytest.mark.parametrize(
+    "changed",
+    [
+        draft("Ann Lee", "0499", same_as="ann@x", qualifier="ann@x"),
+        draft("ANN LEE", "0412", same_as="ann@x", qualifier="ann@x"),
+        draft("Bo"),
+    ],
+    ids=["fields", "spelling", "name"],
+)
+def test_what_was_tried_is_sent_again_to_the_letter_and_a_change_is_only_noted(
+    changed: Draft, known: LedgerRow, policy: Policy
+) -> None:
+    """Trakor may have it: another payload would hide what it has, another name would make a second one."""
+    assert decide(changed, known, nobody, policy) is None, "until a person asks for it"
+    decision = decide(changed, replace(known, retry=True), nobody, policy)
     assert decision is not None
-    assert (decision.state, decision.claim) == (State.PENDING, None)
-    assert decision.sent == ANN.hashes
+    assert (decision.state, decision.claim, decision.release) == (State.PENDING, None, False)
+    assert (decision.sent, decision.waiting, decision.seen) == (None, Waiting.NOTE, changed.hashes)
+
+
+@pytest.mark.parametrize("known", TRIED, ids=lambda row: f"{row.state} {row.reason}")
+def test_what_was_tried_and_is_not_wanted_any_more_is_sent_again_with_the_mark(known: LedgerRow) -> None:
+    decision = decide(filtered(), replace(known, retry=True), nobody, DEFAULT)
+    assert decision is not None
+    assert (decision.state, decision.filtered, decision.claim) == (State.PENDING, True, None)
+    unchanged = decide(ANN, replace(known, retry=True), nobody, DEFAULT)
+    assert unchanged is not None
+    assert (unchanged.state, unchanged.waiting, unchanged.seen) == (State.PENDING, Waiting.KEEP, None)
 
 
 def test_another_spelling_of_a_dropped_record_that_was_tried_is_a_rename() -> None:
-    """The name that it was tried under is not stored any more."""
+    """The name that it was tried under is not stored any more: `keep = "hashes"`."""
     dropped = replace(pending(ANN, attempts=1), state=State.DROPPED, retry=True)
     same = decide(ANN, dropped, nobody, DEFAULT)
     assert same is not None
@@ -648,10 +669,11 @@ def test_another_spelling_of_a_dropped_record_that_was_tried_is_a_rename() -> No
     ("policy", "state", "reason"),
     [(DEFAULT, State.HELD, Reason.RENAMED), (CREATE, State.PENDING, None)],
 )
-def test_a_server_error_may_have_made_the_name_so_another_name_is_a_rename(
+def test_where_what_was_tried_is_not_stored_another_name_is_a_rename(
     policy: Policy, state: State, reason: Reason | None
 ) -> None:
-    decision = decide(draft("Bo"), rejected(Reason.SERVER_ERROR, ANN, retry=True), nobody, policy)
+    known = rejected(Reason.SERVER_ERROR, ANN, retry=True, stored=False)
+    decision = decide(draft("Bo"), known, nobody, policy)
     assert decision is not None
     assert (decision.state, decision.reason, decision.release) == (state, reason, False)
 

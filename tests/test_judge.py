@@ -188,7 +188,8 @@ def test_a_rejection_is_certain_where_others_were_taken_since_the_last_one() -> 
 def test_a_refused_record_goes_to_the_end_of_the_queue() -> None:
     """Its attempt is taken back, unless the answer was of success."""
     assert judge().refused(work(1), FORBIDDEN, NOW, last=False) == [Later(work(1), NOW + 500, begun=False)]
-    assert judge().refused(work(1), HTML, NOW, last=False) == [Later(work(1), NOW + 500)]
+    untold = Silence(NOW, 0)  # it may have been made, and is not at work any more
+    assert judge().refused(work(1), HTML, NOW, last=False) == [Later(work(1), NOW + 500, silence=untold)]
 
 
 def test_refused_again_after_others_were_taken_it_is_its_own_fault() -> None:

@@ -20,7 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from bridge.ledger.reading import MARKS
 from bridge.ledger.writes import NOTED, TO_SEND
-from bridge.records import Later, NotTaken, Origin, Policy, Reason, State
+from bridge.records import Later, NotTaken, Origin, Policy, Reason, Silence, State
 from builders import of
 from ledger_world import IDS, MATCHINGS, NAMES, Content, History, Snapshot, World
 
@@ -136,13 +136,15 @@ class LedgerMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.world.in_flight)
     @rule(which=st.integers(0, 9), arrives=st.booleans(), own=st.booleans(), last=st.booleans())
     def fails(self, which: int, arrives: bool, own: bool, last: bool) -> None:  # noqa: FBT001
-        """No answer, whether it was carried out or not; the last straw of its own is a rejection."""
+        """Carried out without an answer, or answered with 503; the last straw of its own is a rejection."""
         work = self.world.take(which)
         self.world.note_tried(work)
         if arrives:
             self.world.arrive(work)
-        straw = NotTaken(work, "failed 8 times", own_fault=False)
-        self.world.outcomes.append(straw if last else Later(work, self.world.now, failed=own))
+        silence = Silence(self.world.now, 0) if arrives else None
+        straw = NotTaken(work, "failed 8 times", own_fault=False, silence=silence)
+        again = Later(work, self.world.now, failed=own, silence=silence)
+        self.world.outcomes.append(straw if last else again)
 
     @precondition(lambda self: self.world.in_flight)
     @rule(which=st.integers(0, 9))

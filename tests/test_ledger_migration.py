@@ -140,6 +140,20 @@ def test_attempts_are_the_claims_and_what_has_no_answer_is_not_sent_at_once(olde
     assert (by_id["created"].not_before, by_id["created"].unanswered_at) == (0, 0)
 
 
+def test_a_name_that_came_back_is_not_sent_at_once_either(older: Path) -> None:
+    """It was answered for once, so that its claim does not tell whether it is still to be sent."""
+    with closing(sqlite3.connect(older)) as raw, raw:
+        raw.execute("UPDATE claims SET answered = 1")
+    prepare(older, kept(older))
+    with reading(older) as connection:
+        found = connection.execute(
+            claims.select().add_columns(records.c.source_id).join(records, records.c.sent_key == claims.c.key)
+        ).all()
+    open_ones = {row.source_id for row in found if row.not_before > row.unanswered_at > 0 and row.tried}
+    assert {"tried", "failing"} <= open_ones
+    assert not {"untried", "created"} & open_ones
+
+
 async def test_the_first_sweep_of_the_same_source_changes_nothing(bridge: Bridge) -> None:
     """Only what waited is sent: the promise to who updates. The second sweep finds nothing new, either."""
     before = EXPECTED | {"tried": "drifted", "tried-2": "merged", "untried": "delivered"}

@@ -10,7 +10,8 @@ import pytest
 from books import Book
 from bridge.ledger.engine import reading
 from bridge.ledger.moving import without_their_name
-from builders import answered, draft, of
+from bridge.ledger.queue import open_feed
+from builders import answered, draft, later, of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,6 +68,52 @@ def test_what_waits_there_gives_way_to_what_trakor_has(book: Book, there: Book) 
     assert there.stands("b1") == "held: same-name"
     assert sendable(there) == []
     assert here.claimed()[of("Ann")] == here.number("c1")
+
+
+def opens(book: Book, scope: str = ONE) -> Book:
+    """A new process opens the ledger for this connection, in this scope."""
+    book.feed = book.write(
+        lambda connection: open_feed(
+            connection, book.connection, scope, book.stream, now=book.now, wait=150_000
+        )
+    )
+    return book
+
+
+@pytest.mark.parametrize("first", ["moves", "stays"])
+@pytest.mark.parametrize("under_way", ["moves", "stays"])
+def test_what_was_under_way_at_a_death_waits_though_its_scope_became_one_with_another(
+    book: Book, there: Book, under_way: str, first: str
+) -> None:
+    """Trakor may still be storing it: the other one of that name is not sent beside it."""
+    for one, id_ in ((there, "b1"), (book, "c1")):
+        one.see(draft("Ann", id=id_))
+        one.settle(*(later(work) for work in one.claim()))
+    there.now = book.now = book.now + 10_000
+    [_] = (book if under_way == "moves" else there).claim()
+    for one in (book, there) if first == "moves" else (there, book):
+        one.now = book.now
+        opens(one)
+    assert {book.stands("c1"), there.stands("b1")} == {"pending", "held: same-name"}
+    assert (book.claim(), there.claim()) == ([], [])
+    assert (sendable(book), sendable(there)) == ([], [])
+    there.now = book.now = book.now + 150_000
+    assert len([*book.claim(), *there.claim()]) == 1
+
+
+def test_a_request_under_way_is_the_winners_when_scopes_become_one(book: Book, there: Book) -> None:
+    """By a reload, beside a connection that goes on: what is answered is for who has the name now."""
+    book.see(draft("Ann", id="c1"))  # the older record, so that it has the name
+    book.settle(*(later(work) for work in book.claim()))
+    there.now = book.now
+    there.see(draft("Ann", id="b1"))
+    [work] = there.claim()
+    here = opens(book)
+    assert (here.stands("c1"), there.stands("b1")) == ("pending", "held: same-name")
+    assert sendable(here) == []
+    there.now = here.now
+    there.settle(answered(work, "p1"))
+    assert (here.stands("c1"), there.stands("b1")) == ("delivered", "held: same-name")
 
 
 def test_a_name_that_was_tried_goes_before_one_that_was_not(book: Book, there: Book) -> None:

@@ -6,10 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from books import KEY
 from bridge.errors import UserError
 from bridge.ledger import persons
+from bridge.ledger.absence import mark_gone_by_id
+from bridge.ledger.engine import Keeping
 from bridge.ledger.writes import NOTED, TO_SEND
-from bridge.records import Claim, Policy
+from bridge.records import Claim, Policy, Silence
+from bridge.sealing import Sealer
 from bridge.status import event
 from builders import answered, draft, later, not_taken, of, unmapped
 
@@ -145,13 +149,87 @@ def test_a_dropped_record_gives_its_name_to_its_heir(book: Book) -> None:
 def test_a_dropped_record_that_was_tried_leaves_its_name_and_its_attempts_to_its_heir(book: Book) -> None:
     """The name may be in Trakor: its answer says `unclear`, whoever tried it."""
     book.see(draft("Ann", id="c1", same_as="s"), draft("Ann", id="c2", same_as="s"))
-    book.settle(*(later(work) for work in book.claim()))
+    book.settle(*(later(work, silence=Silence(book.now, 0)) for work in book.claim()))
     book.drop("c1")
     assert (book.stands("c1"), book.stands("c2")) == ("dropped", "pending")
     [work] = book.claim()
     assert (work.number, work.attempt) == (book.number("c2"), 2)
     book.settle(answered(work, created=False))
     assert (book.stands("c2"), book.shown("c2").origin) == ("delivered", "unclear")
+
+
+def reject(book: Book) -> None:
+    """A request had no answer; the next ones failed until the record was rejected."""
+    [work] = book.claim()
+    book.settle(later(work, silence=Silence(book.now, 0)))
+    [again] = book.claim()
+    book.settle(not_taken(again, own_fault=False))
+
+
+def take_back(book: Book) -> None:
+    """A request had no answer; then a person dropped the record."""
+    [work] = book.claim()
+    book.settle(later(work, silence=Silence(book.now, 0)))
+    book.drop()
+
+
+@pytest.mark.parametrize("end", [reject, take_back])
+@pytest.mark.parametrize("when", ["edited before the retry", "edited after it", "gone"])
+def test_what_was_tried_goes_out_again_to_the_letter_whatever_changed_since(
+    book: Book, end: Callable[[Book], None], when: str
+) -> None:
+    """Trakor may have it: what it has is what was tried, and the change is listed once that is known."""
+    book.see(draft("Ann", "0412"))
+    end(book)
+    if when == "gone":
+        book.write(
+            lambda connection: mark_gone_by_id(
+                connection, book.feed, ["c1"], book.policy, read_at=book.now, now=book.now
+            )
+        )
+        book.retry()
+    elif when == "edited after it":
+        book.retry()
+    book.see(draft("Ann", "0499", at=book.now))
+    if when == "edited before the retry":
+        book.retry()
+        book.see(draft("Ann", "0499", at=book.now))
+    [work] = book.claim()
+    assert work.payload.fields()["contact_info"] == "0412"
+    book.settle(answered(work, "t1", created=False))
+    assert (book.stands(), book.shown().fields, book.shown().origin) == (
+        "drifted",
+        ("contact_info",),
+        "unclear",
+    )
+    assert book.in_trakor()["contact_info"] == "0412"
+
+
+@pytest.mark.parametrize("end", [reject, take_back])
+def test_another_name_is_decided_on_once_the_tried_one_is_answered(
+    book: Book, end: Callable[[Book], None]
+) -> None:
+    book.see(draft("Ann"))
+    end(book)
+    book.retry()
+    book.see(draft("Bo", at=book.now))
+    assert book.stands() == "pending"
+    deliver(book)
+    assert (book.stands(), set(book.linked())) == ("held: renamed", {"t1-3" if end is reject else "t1-2"})
+
+
+def test_where_what_was_tried_is_not_kept_the_name_at_least_is_the_tried_one(book: Book) -> None:
+    """`keep = "hashes"`, and it was dropped: what differs from what was tried is a drift all the same."""
+    book.keeping = Keeping(Sealer(KEY), sent=False)
+    book.see(draft("Ann", "0412"))
+    take_back(book)
+    assert book.waiting() == {}
+    book.retry()
+    book.see(draft("Ann", "0499", at=book.now))
+    [work] = book.claim()
+    assert work.payload.fields() == {"name": "Ann", "contact_info": "0499"}
+    book.settle(answered(work, "t1", created=False))
+    assert (book.stands(), book.shown().fields) == ("drifted", ("contact_info",))
 
 
 def test_a_dropped_record_stays_dropped_until_it_is_retried_and_read_again(book: Book) -> None:

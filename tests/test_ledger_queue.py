@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
+from bridge.errors import UserError
 from bridge.ledger import queue
 from bridge.ledger.absence import mark_gone_by_id
+from bridge.ledger.forgetting import forget
 from bridge.ledger.queue import Waits
-from bridge.ledger.schema import claims
-from bridge.records import Later, Silence
+from bridge.ledger.schema import claims, waiting
+from bridge.records import Later, Policy, Silence
 from builders import answered, draft, later, not_taken
 
 if TYPE_CHECKING:
@@ -153,17 +155,84 @@ def test_one_that_was_rejected_for_its_silence_waits_all_the_same(book: Book) ->
 def test_what_is_gone_is_sent_once_more_where_trakor_may_have_it(book: Book) -> None:
     ann, bo = in_flight(book, "Ann", "Bo")
     book.settle(silent(book, ann), later(bo, begun=False))
-    read_at = book.now + 1
-    book.write(
-        lambda connection: mark_gone_by_id(
-            connection, book.feed, ["c1", "c2"], book.policy, read_at=read_at, now=read_at
-        )
-    )
+    is_gone(book, "c1", "c2")
     book.now += 3_000
     [again] = claim(book)
     assert again.number == ann.number
     book.settle(answered(again))
     assert (book.stands(), book.shown().marks) == ("delivered", ("gone",))
+
+
+# -- a name that Trakor has answered for, and that came back
+
+
+def came_back(book: Book) -> list[Work]:
+    """Ann, who was Bea for a while, is claimed for sending under her first name again."""
+    book.policy = Policy(on_rename="create")
+    for number, name in enumerate(("Ann", "Bea"), 1):
+        book.see(draft(name, at=book.now))
+        book.settle(*(answered(work, f"t{number}") for work in book.claim()))
+    book.see(draft("Ann", at=book.now))
+    return book.claim()
+
+
+def is_gone(book: Book, *ids: str) -> None:
+    """The source does not have these any more."""
+    read_at = book.now + 1
+    book.write(
+        lambda connection: mark_gone_by_id(
+            connection, book.feed, ids, book.policy, read_at=read_at, now=read_at
+        )
+    )
+
+
+def test_a_name_that_came_back_waits_after_a_death_like_any_other(book: Book) -> None:
+    [work] = came_back(book)
+    book.die(wait=2_000)
+    assert claim(book) == []
+    book.now += 2_000
+    assert [again.number for again in claim(book)] == [work.number]
+
+
+def test_a_name_that_came_back_is_sent_once_more_though_its_record_is_gone(book: Book) -> None:
+    [work] = came_back(book)
+    book.settle(silent(book, work))
+    is_gone(book, "c1")
+    book.now += 3_000
+    assert [again.number for again in claim(book)] == [work.number]
+
+
+def test_a_record_is_not_forgotten_while_a_name_that_came_back_has_no_answer(book: Book) -> None:
+    [work] = came_back(book)
+    book.settle(silent(book, work))
+    number = book.number("c1")
+    with pytest.raises(UserError, match="had no answer"):
+        book.write(lambda connection: forget(connection, number, now=book.now))
+
+
+def test_what_was_tried_first_is_noted_anew_for_a_name_that_came_back(book: Book) -> None:
+    [work] = came_back(book)
+    book.settle(silent(book, work))
+    [found] = [one for one in of_claims(book) if one.key == book.row().sent_key]
+    assert found.tried == book.row().sent
+
+
+# -- damage
+
+
+def test_a_record_whose_draft_is_lost_is_set_aside_and_keeps_nobody_busy(book: Book) -> None:
+    """Else it would be due for ever, and could never be claimed."""
+    book.see(draft("Ann", id="c1"), draft("Bo", id="c2"))
+    book.write(lambda connection: connection.execute(delete(waiting).where(waiting.c.record == 1)))
+    found = book.write(
+        lambda connection: queue.claim_all(
+            connection, [book.feed], 100, now=book.now, until=book.now + DAY, waits=WAITS
+        )
+    )
+    assert [work.payload.name for work in found.work] == ["Bo"]
+    assert (found.next_due, book.stands("c1")) == (None, "rejected: damaged")
+    book.see(draft("Ann", id="c1", at=book.now))
+    assert [work.payload.name for work in book.claim()] == ["Ann"]
 
 
 # -- whose turn it is

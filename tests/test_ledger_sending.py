@@ -115,12 +115,49 @@ def test_what_was_there_before_is_adopted_or_held(book: Book, on_existing: str, 
     assert book.linked() == {"t1": work.number}
 
 
-def test_what_is_there_at_a_later_attempt_is_unclear(book: Book) -> None:
+def test_what_is_there_after_a_request_without_an_answer_is_unclear(book: Book) -> None:
+    [work] = in_flight(book, "Ann")
+    book.settle(later(work, silence=Silence(book.now, 0)))
+    [again] = book.claim()
+    book.settle(later(again))  # answered with 503, which says nothing of the one before
+    [last] = book.claim()
+    book.settle(answered(last, created=False))
+    assert (book.stands(), book.shown().origin) == ("delivered", "unclear")
+
+
+def test_what_is_there_after_answers_that_made_nothing_was_there_before(book: Book) -> None:
+    """A 503 is an answer: what Trakor has under that name is a stranger's, as far as is known."""
     [work] = in_flight(book, "Ann")
     book.settle(later(work))
     [again] = book.claim()
     book.settle(answered(again, created=False))
-    assert (book.stands(), book.shown().origin) == ("delivered", "unclear")
+    assert (book.stands(), book.shown().origin) == ("delivered", "existing")
+    assert set(book.in_trakor()) == {"name"}
+
+
+def test_two_that_want_a_name_ask_a_person_though_the_first_request_was_put_off(book: Book) -> None:
+    """The ledger was lost, and a 503 came first: nobody knows which John Trakor has."""
+    book.see(
+        draft("John Smith", "1", id="c1", same_as="1", qualifier="q1"),
+        draft("John Smith", "2", id="c2", same_as="2", qualifier="q2"),
+    )
+    book.settle(*(later(work) for work in book.claim()))
+    plain, qualified = book.claim()
+    assert plain.payload.name == "John Smith"
+    book.settle(answered(plain, "t1", created=False), answered(qualified, "t2"))
+    assert book.stands("c1") == "held: existing"
+
+
+def test_the_answered_attempts_of_a_name_that_came_back_prove_nothing(book: Book) -> None:
+    """Renamed in Trakor by hand, then back here: what has that name there by now is a stranger's."""
+    book.policy = Policy(on_rename="create")
+    book.see(draft("Ann", at=book.now))
+    book.settle(*(answered(work, "t1") for work in book.claim()))
+    book.see(draft("Bea", at=book.now))
+    book.settle(*(answered(work, "t1", created=False) for work in book.claim()))
+    book.see(draft("Ann", at=book.now))
+    book.settle(*(answered(work, "t9", created=False) for work in book.claim()))
+    assert (book.stands(), book.shown().origin) == ("delivered", "existing")
 
 
 def test_an_attempt_that_never_began_does_not_make_the_origin_unclear(book: Book) -> None:
@@ -338,7 +375,7 @@ def test_a_name_that_a_record_was_tried_under_is_known_to_be_when_it_comes_back_
     [again] = book.claim()
     assert (again.attempt, again.payload.name) == (2, "Ann")
     book.settle(answered(again, created=False))
-    assert (book.stands(), book.shown().origin) == ("delivered", "unclear")
+    assert (book.stands(), book.shown().origin) == ("delivered", "existing"), "a server error is an answer"
 
 
 def test_a_name_that_came_back_counts_no_attempt_that_was_answered(book: Book) -> None:

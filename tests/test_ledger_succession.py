@@ -17,7 +17,7 @@ from bridge.ledger.opening import prove_key
 from bridge.ledger.schema import links, records
 from bridge.ledger.sweeps import begin_sweep
 from bridge.ledger.writes import NOTED, TO_SEND
-from bridge.records import Policy
+from bridge.records import Policy, Silence
 from builders import answered, draft, filtered, later, not_taken, of
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def delivered(twins: Book) -> Book:
 def test_the_oldest_living_one_takes_claim_attempts_and_the_payload_that_was_tried(twins: Book) -> None:
     """What was tried may be in Trakor: it goes out again to the letter, and the heir's own waits."""
     twins.see(filtered(id="c2", at=20))
-    twins.settle(*(later(work) for work in twins.claim()))
+    twins.settle(*(later(work, silence=Silence(twins.now, 0)) for work in twins.claim()))
     twins.drop("c1")
     assert [twins.stands(f"c{n}") for n in (1, 2, 3)] == ["dropped", "merged", "pending"]
     assert (twins.claimed(), twins.attempts("c3")) == ({of("Ann"): twins.number("c3")}, 1)

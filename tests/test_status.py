@@ -322,6 +322,12 @@ def test_every_word_of_the_history_has_its_sentence() -> None:
         ("rejected", "two\nlines", "Rejected: two\nlines"),
         ("accepted", "under a given name", "A person gave it a name: to be sent under that one."),
         ("retried", "into c9", "A person asked for a new decision: merged into c9."),
+        ("retried", "perhaps c9", "A person asked for a new decision: held, perhaps the same person as c9."),
+        (
+            "retried",
+            "taken as it is",
+            "A person asked for a new decision: it is the one that Trakor had.",
+        ),
         ("invented", "later", "invented: later"),
         ("invented", "", "invented"),
     ],

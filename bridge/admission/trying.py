@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from bridge.records import Answer, Payload
 
 __all__ = ["OtherTrakor", "TrakorTrial", "Trial", "advice_on_trakor"]
-
-UNANSWERED_WAIT: Final = 150_000
-"""Milliseconds that a request without an answer may still be at work in Trakor."""
 
 log = structlog.get_logger()
 
@@ -58,7 +55,7 @@ class Trial:
     place: Place
     feeds: Sequence[Feed]
     name_key: Callable[[str], str]
-    wait: int = UNANSWERED_WAIT
+    wait: int
 
     def canaries(self, connection: Reader) -> list[Canary]:
         """The canaries that there are."""

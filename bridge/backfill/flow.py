@@ -45,8 +45,7 @@ from bridge.errors import BridgeError
 from bridge.ledger.care import prune_history, temporary_copy
 from bridge.ledger.groups import groups_of
 from bridge.ledger.opening import open_ledger
-from bridge.ledger.queue import NOTHING, give_up_claims, is_waiting
-from bridge.ledger.rows import feed_of
+from bridge.ledger.queue import NOTHING, is_waiting, open_feed
 from bridge.ledger.sweeps import begin_run, count, end_run, last_good, nameless, needing_a_person
 from bridge.naming import Hasher
 from bridge.sync import sweep
@@ -261,10 +260,13 @@ class _Run:
         feeds = {}
         for stream in self._plan.queries:
             feeds[stream] = await self._ledger.call(
-                feed_of, self._connection.name, self._connection.scope, stream
+                open_feed,
+                self._connection.name,
+                self._connection.scope,
+                stream,
+                now=_now(),
+                wait=pace_of(self._connection).silence,
             )
-            wait = pace_of(self._connection).silence
-            await self._ledger.call(give_up_claims, feeds[stream], now=_now(), wait=wait)
             if await self._ledger.call(last_good, feeds[stream]) is None:
                 self._first.add(stream)
         return feeds

@@ -18,7 +18,7 @@ from bridge.cli.plain import plain
 from bridge.cli.selecting import current_ledger, hasher_of, the_one
 from bridge.errors import UserError
 from bridge.ledger.engine import reading, writing
-from bridge.ledger.opening import owner_of
+from bridge.ledger.opening import daemon_runs
 from bridge.ledger.persons import AT_ONCE, Verb, decide_each
 from bridge.ledger.reading import Wanted, numbers
 from bridge.naming import fit
@@ -79,7 +79,11 @@ LEFT: Final = (
     "are left as they are in Trakor; nothing is said until they change in Salestrekker again",
 )
 
-AT_NEXT_READ: Final = "decided on again when the next backfill reads"
+AT_NEXT_READ: Final = (
+    "is decided on again when it is next read from Salestrekker",
+    "are decided on again when they are next read from Salestrekker",
+)
+"""Whoever reads it: the next backfill, or a daemon that runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +119,7 @@ def decide(session: Session, order: Order) -> int:
     if chosen is None:
         return 1
     keeping = session.keeping
-    told = _Told(order, daemon=owner_of(path).startswith("`trakor-bridge run`"))
+    told = _Told(order, daemon=daemon_runs(path))
     remaining = iter(chosen.numbers)
     while some := tuple(islice(remaining, AT_ONCE)):
         with writing(path, keeping) as connection:
@@ -281,7 +285,7 @@ def _complaint(reason: str, refused: Sequence[Found]) -> str:
 def _what_next(record: Found) -> tuple[str, str]:
     """What happens next to a record, said of one and said of several."""
     if record.retry:
-        return f"is {AT_NEXT_READ} it", f"are {AT_NEXT_READ} them"
+        return AT_NEXT_READ
     if "dismissed" in record.marks:
         return LEFT
     if State(record.state) in NEXT:

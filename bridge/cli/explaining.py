@@ -13,6 +13,7 @@ from bridge.cli.listing import state_of
 from bridge.cli.plain import plain
 from bridge.cli.render import console
 from bridge.status import age, choices, event, meaning, moment
+from bridge.status.explaining import by_itself
 from bridge.status.fields import other_of, sides
 
 if TYPE_CHECKING:
@@ -41,7 +42,9 @@ def say(out: Console, sentence: str, *, style: str = "", hanging: int = 0) -> No
     out.print(Text(folded(plain(sentence), width_of(out.file), hanging=hanging), style=style), soft_wrap=True)
 
 
-def show_record(record: Found, standing: Standing, history: Sequence[Line], options: str) -> None:
+def show_record(
+    record: Found, standing: Standing, history: Sequence[Line], options: str, *, daemon: bool
+) -> None:
     """Show a record: what it is, what that means, what differs, what can be done, what happened.
 
     Args:
@@ -49,6 +52,7 @@ def show_record(record: Found, standing: Standing, history: Sequence[Line], opti
         standing: How it stands to others.
         history: What became of it so far.
         options: What tells it from another one of the same id.
+        daemon: A daemon works on the ledger.
     """
     now = time.time_ns() // 1_000_000
     out = console()
@@ -64,7 +68,9 @@ def show_record(record: Found, standing: Standing, history: Sequence[Line], opti
     if compared := _compared(record, standing):
         out.print()
         out.print(compared)
-    possible = choices(record, standing, options)
+    if daemon and (next_step := by_itself(record)):
+        say(out, f"The running daemon {next_step}.")
+    possible = choices(record, standing, options, daemon=daemon)
     if possible:
         out.print("\n[bold]What you can do[/bold]")
     for choice in possible:

@@ -294,6 +294,7 @@ def _tell_all(session: Session, path: Path, selection: Selection, *, json: bool)
     from bridge.cli.explaining import show_record  # noqa: PLC0415 - see the package
     from bridge.cli.listing import as_json  # noqa: PLC0415 - see the package
     from bridge.ledger.engine import reading  # noqa: PLC0415 - see the package
+    from bridge.ledger.opening import daemon_runs  # noqa: PLC0415 - see the package
     from bridge.ledger.reading import history_of, standing_of  # noqa: PLC0415 - see the package
     from bridge.status import iso  # noqa: PLC0415 - see the package
 
@@ -306,7 +307,8 @@ def _tell_all(session: Session, path: Path, selection: Selection, *, json: bool)
         print_json({**as_json(record), "history": lines})
         return
     several = len(session.settings.connections) > 1
-    show_record(record, standing, history, f"--connection {record.feed.connection}" if several else "")
+    options = f"--connection {record.feed.connection}" if several else ""
+    show_record(record, standing, history, options, daemon=daemon_runs(path))
 
 
 def _accept(  # noqa: PLR0913 - one parameter for each option

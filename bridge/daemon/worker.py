@@ -28,8 +28,7 @@ from bridge.daemon.pausing import ReadingPause
 from bridge.daemon.sweeps import Sweeps
 from bridge.delivery import Lane, Sending
 from bridge.ledger.moments import Moment, note
-from bridge.ledger.queue import give_up_claims
-from bridge.ledger.rows import feed_of
+from bridge.ledger.queue import open_feed
 from bridge.wiring.flows import destination_of, pace_of, source_of
 from bridge.wiring.organizations import hold_of, trial_of
 
@@ -124,9 +123,14 @@ class Worker:
         """The ledger's feeds of a connection; claims that an earlier life left are given up."""
         feeds = {}
         for stream in plan.queries:
-            feeds[stream] = await ledger.call(feed_of, plan.connection.name, plan.connection.scope, stream)
-            wait = pace_of(plan.connection).silence
-            await ledger.call(give_up_claims, feeds[stream], now=now, wait=wait)
+            feeds[stream] = await ledger.call(
+                open_feed,
+                plan.connection.name,
+                plan.connection.scope,
+                stream,
+                now=now,
+                wait=pace_of(plan.connection).silence,
+            )
         return feeds
 
     def wish(self) -> None:

@@ -24,6 +24,7 @@ def settle(
     noted: bool = False,
     link: FieldHashes | None = None,
     wanted: bool = False,
+    silent: bool = False,
 ) -> Decision:
     """Decide on Trakor's answer ("The answer" in docs/decisions.md).
 
@@ -35,6 +36,7 @@ def settle(
         noted: A changed draft waits to be decided on next, so a difference is not a drift yet.
         link: Field hashes of what was sent when the record itself was linked to the id; None: not known.
         wanted: Another record that is not merged wants the same mapped name.
+        silent: An earlier request for this name ended without an answer, and may have made it.
 
     Returns:
         The decision.
@@ -42,7 +44,7 @@ def settle(
     if linked is not None and linked != row.number:
         return _of_another(answer, row, linked)
     own = (link or {}) if linked == row.number else None
-    origin, content = _proven(answer, row, own)
+    origin, content = _proven(answer, row, own, silent=silent)
     if row.state is State.DROPPED:
         return Decision(
             State.DROPPED, origin=origin, content=content, event="answered", detail="after it was dropped"
@@ -69,13 +71,18 @@ def _of_another(answer: Answer, row: LedgerRow, linked: int) -> Decision:
     )
 
 
-def _proven(answer: Answer, row: LedgerRow, link: FieldHashes | None) -> tuple[Origin, FieldHashes]:
-    """How the Trakor record came to be, and what it is known to hold; nothing where it was there before."""
+def _proven(
+    answer: Answer, row: LedgerRow, link: FieldHashes | None, *, silent: bool
+) -> tuple[Origin, FieldHashes]:
+    """How the Trakor record came to be, and what it is known to hold; nothing where it was there before.
+
+    A 429, a 503 or an application's 500 is an answer: that request made nothing.
+    """
     if answer.created:
         return Origin.CREATED, row.sent
     if link is not None:  # an earlier name of its own came back
         return row.origin or Origin.UNCLEAR, _renamed(link, row.sent) if link else {}
-    if row.attempts > 1:
+    if silent:
         return Origin.UNCLEAR, row.tried or row.sent
     return Origin.EXISTING, {}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bridge.decision.anew import HolderOf, decide_anew, merge, other_holder, party_holder, send
-from bridge.decision.sight import decide_again
+from bridge.decision.sight import decide_again, send_again
 from bridge.errors import UserError
 from bridge.records import Claim, Decision, Draft, LedgerRow, MergedBy, Policy, Reason, State, Waiting
 
@@ -222,11 +222,13 @@ def retry(row: LedgerRow, draft: Draft | None, holder_of: HolderOf, policy: Poli
         )
     if row.reason is Reason.EXISTING:
         return _retry_existing(row, holder_of, policy)
+    if row.unanswered and row.stored and row.reason is not Reason.DAMAGED:
+        return replace(send_again(row), event="retried")
     if draft is None or row.gone or row.answered or row.state not in {State.REJECTED, State.HELD}:
         return None
     if row.reason in {Reason.SAME_PARTY, Reason.RENAMED, Reason.REMAPPED, Reason.DAMAGED}:
         return None
-    decision = decide_again(draft, replace(row, retry=True), holder_of, policy)
+    decision = decide_again(draft, replace(row, retry=True), holder_of, policy)  # held as before is said, too
     return None if decision is None else replace(decision, event="retried")
 
 
@@ -237,4 +239,4 @@ def _retry_existing(row: LedgerRow, holder_of: HolderOf, policy: Policy) -> Deci
             f"record {row.id} was in Trakor before, and on_existing is hold: it stays held",
             advice="`records accept` takes it as it is, `records drop` leaves it alone",
         )
-    return replace(accept(row, None, holder_of, policy), event="retried")
+    return replace(accept(row, None, holder_of, policy), event="retried", detail="taken as it is")

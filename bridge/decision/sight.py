@@ -28,11 +28,9 @@ from bridge.records import (
     Waiting,
 )
 
-__all__ = ["decide", "decide_again", "is_stale"]
+__all__ = ["decide", "decide_again", "is_stale", "send_again"]
 
 _ASKED: Final = frozenset({Reason.EXISTING, Reason.SAME_PARTY})
-_TRIED: Final = frozenset({Reason.SERVER_ERROR, Reason.REFUSED})
-"""Reasons for which a record was rejected when it was sent: its text is stored, with the name sent."""
 
 
 def is_stale(seen: Draft | Unsendable, row: LedgerRow | None) -> bool:
@@ -115,24 +113,33 @@ def decide_again(
 ) -> Decision | None:
     """Decide on a record that does not stand where it is any more.
 
-    As if nothing were known, unless Trakor may have it: then it goes out again under the name that
-    it was tried under, to the letter, for another one could make a second party. Of most records that
-    name is not stored any more: those go out only if it is still theirs. Arguments as for ``decide_anew``.
+    As if nothing were known, unless Trakor may have it: then what was tried goes out again, for another
+    name could make a second party. Where that is not stored any more, such as of one that was dropped with
+    `keep = "hashes"`, the record goes out only if that name is still its own, to the letter. Arguments as
+    for ``decide_anew``.
     """
+    if row.unanswered and row.stored:
+        return send_again(row, seen)
     if isinstance(seen, Unsendable) or not row.unanswered:
         return decide_anew(seen, row, holder_of, policy)
-    if row.reason in _TRIED and _same_name_to_send(seen, row):
-        return _send_again(seen, row)
     if _spelled_as_sent(seen, row):
         return _replace(seen, row, event="pending")
     return other_key(seen, row, compare(row, seen), holder_of, policy)
 
 
-def _send_again(draft: Draft, row: LedgerRow) -> Decision:
-    """The draft goes out under the stored name; if that is spelled otherwise by now, it will drift."""
-    spelled = {"name": row.sent["name"]} if "name" in row.sent else {}
-    sent = {**draft.hashes, **spelled}
-    return Decision(State.PENDING, waiting=Waiting.STORE, sent=sent, given=row.given, event="pending")
+def send_again(row: LedgerRow, seen: Draft | Unsendable | None = None) -> Decision:
+    """Unanswered, in whatever state: the tried name and payload are sent again; a change is only noted.
+
+    Args:
+        row: The record; what was tried is stored.
+        seen: What mapping made of it; None where a person asks, and it was not seen.
+    """
+    waits = replace(row, state=State.PENDING, reason=None)
+    noted = None if seen is None else _unanswered(seen, waits)
+    if noted is not None:
+        return replace(noted, event="pending")
+    filtered = row.filtered and not isinstance(seen, Draft)
+    return Decision(State.PENDING, seen=row.seen, filtered=filtered, given=row.given, event="pending")
 
 
 def _spelled_as_sent(draft: Draft, row: LedgerRow) -> bool:

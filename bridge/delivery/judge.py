@@ -139,9 +139,9 @@ class Judge:
         # Where the only attempt may have made it, one more lets the ledger know that its name is to be kept.
         kept = not refusal.unsure or work.attempt > 1
         if kept and (alone or self._evidence.told_apart(work)):
-            return [NotTaken(work, str(refusal))]
+            return [NotTaken(work, str(refusal), silence=_told_nothing(refusal, now))]
         self._turned_down(work, str(refusal))
-        return [Later(work, self._again_at(work, now), begun=refusal.unsure)]
+        return [_refused(work, self._again_at(work, now), refusal, now)]
 
     def _turned_down(self, work: Work, message: str) -> None:
         self._evidence.turned_down(work)
@@ -225,6 +225,10 @@ class Judge:
         rejected = [one for stream in list(self._rejected) for one in self.stop_stream(stream)]
         return [*rejected, *self.outage(now)]
 
+    def given_back(self, work: Work, refusal: Refused, now: int) -> Later:
+        """A refusal that is not held against the record: it is sent again."""
+        return _refused(work, None, refusal, now)
+
     def unanswered(self, work: Work, now: int) -> Later:
         """A request was given up on: it may be at work all the same."""
         return Later(work, None, silence=self._until(now))
@@ -254,3 +258,13 @@ class Judge:
             return Later(work, now + self._wait(failures), failed=weight, silence=silence)
         times = "gave no answer in time again and again" if late else f"failed {failures} times"
         return NotTaken(work, f"{times} while others passed: {fault}", own_fault=False, silence=silence)
+
+
+def _refused(work: Work, at: int | None, refusal: Refused, now: int) -> Later:
+    """A refused request made nothing, unless its answer was one of success that told nothing."""
+    return Later(work, at, begun=refusal.unsure, silence=_told_nothing(refusal, now))
+
+
+def _told_nothing(refusal: Refused, now: int) -> Silence | None:
+    """That Trakor may have made it, though the request has ended there."""
+    return Silence(now, 0) if refusal.unsure else None

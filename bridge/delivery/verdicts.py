@@ -153,7 +153,7 @@ class Verdicts:
     def on_refusal(self, work: Work, refusal: Refused) -> None:
         """A key is never refused for a record's sake; all else is looked into once nothing is under way."""
         if refusal.kind is Refusal.KEY or work.stream not in self.lanes:
-            self._outbox.add([Later(work, None, begun=refusal.unsure)])
+            self._outbox.add([self.judge.given_back(work, refusal, self._clock())])
             if work.stream in self.lanes:
                 self._refuse_all(refusal)
         else:
@@ -181,7 +181,8 @@ class Verdicts:
 
     def let_go(self) -> None:
         """What was refused is not judged: it is sent again."""
-        self._outbox.add([Later(work, None, begun=refusal.unsure) for work, refusal in self._refused])
+        now = self._clock()
+        self._outbox.add([self.judge.given_back(work, refusal, now) for work, refusal in self._refused])
         self._refused.clear()
 
     def _judge_refused(self) -> None:

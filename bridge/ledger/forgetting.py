@@ -101,7 +101,7 @@ def _known(connection: Connection, number: int) -> tuple[LedgerRow, int]:
 
 def _refuse_unanswered(connection: Connection, row: LedgerRow, now: int) -> None:
     """The name of a request without an answer is not sent again: nor by another one, once this is erased."""
-    own = (claims.c.record == row.number, claims.c.answered == 0, claims.c.not_before > now)
+    own = (claims.c.record == row.number, claims.c.unanswered_at > 0, claims.c.not_before > now)
     until = connection.scalar(select(func.max(claims.c.not_before)).where(*own)) or 0
     if 0 < until - now <= LONGEST.retry:
         raise UserError(

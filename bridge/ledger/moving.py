@@ -21,16 +21,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sqlalchemy import bindparam, delete, exists, func, insert, literal, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from bridge.ledger.schema import claims, contents, feeds, history, links, records, waiting
+from bridge.ledger.schema import NOTED, TO_SEND, claims, contents, feeds, history, links, records, waiting
 from bridge.records import Reason, State
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Row, Select
 
 __all__ = ["Nameless", "move", "without_their_name"]
-
-SENT_SLOT, NOTED_SLOT = 0, 1
-"""The slots of ``waiting``: what is to be sent, and what was seen since."""
 
 _THEIRS, _OWNER = claims.alias("theirs"), records.alias("owner")
 _ANSWERED_AS = (
@@ -127,6 +124,7 @@ def _settle_name(connection: Connection, way: _Way, met: Row[*tuple[Any, ...]]) 
     """One name, two records: who holds it from now on, and what becomes of the other."""
     mine = _goes_first(connection, way, met)
     winner, loser = (met.record, met.their_record) if mine else (met.their_record, met.record)
+    _hand_on_request(connection, winner, loser, met.key)
     both_answered = bool(met.answered and met.their_answered)
     answered = max(met.answered, met.their_answered)
     connection.execute(
@@ -148,6 +146,17 @@ def _settle_name(connection: Connection, way: _Way, met: Row[*tuple[Any, ...]]) 
         )
     else:
         _lose(connection, way, loser, met.key)
+
+
+def _hand_on_request(connection: Connection, winner: int, loser: int, key: str) -> None:
+    """A request that is under way for the name is the winner's: it is not sent again beside it."""
+    under_way = select(records.c.claimed_until).where(records.c.number == loser, records.c.sent_key == key)
+    until = connection.scalar(under_way) or 0
+    connection.execute(
+        update(records)
+        .where(records.c.number == winner, records.c.sent_key == key, records.c.claimed_until < until)
+        .values(claimed_until=until)
+    )
 
 
 def _goes_first(connection: Connection, way: _Way, met: Row[*tuple[Any, ...]]) -> bool:
@@ -186,10 +195,10 @@ def _lose(connection: Connection, way: _Way, record: int, key: str) -> None:
 def _take_newest_draft(connection: Connection, record: int) -> None:
     """What was seen while another one was to be sent is what is decided on."""
     of_record = waiting.c.record == record
-    if connection.scalar(select(waiting.c.slot).where(of_record, waiting.c.slot == NOTED_SLOT)) is None:
+    if connection.scalar(select(waiting.c.slot).where(of_record, waiting.c.slot == NOTED)) is None:
         return
-    connection.execute(delete(waiting).where(of_record, waiting.c.slot == SENT_SLOT))
-    connection.execute(update(waiting).where(of_record, waiting.c.slot == NOTED_SLOT).values(slot=SENT_SLOT))
+    connection.execute(delete(waiting).where(of_record, waiting.c.slot == TO_SEND))
+    connection.execute(update(waiting).where(of_record, waiting.c.slot == NOTED).values(slot=TO_SEND))
 
 
 def _own_links(way: _Way) -> tuple[Any, ...]:

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 __all__ = [
+    "daemon_runs",
     "derive_key",
     "is_outdated",
     "open_ledger",
@@ -163,6 +164,11 @@ def owner_of(path: Path) -> str:
     finally:
         os.close(descriptor)
     return ""
+
+
+def daemon_runs(path: Path) -> bool:
+    """Whether the process that sends from this ledger is a daemon."""
+    return owner_of(path).startswith("`trakor-bridge run`")
 
 
 def _holder_of_lock(descriptor: int) -> str:

@@ -18,8 +18,8 @@ from sqlalchemy import bindparam, case, func, insert, or_, select, update
 
 from bridge.errors import LedgerError
 from bridge.ledger.bulk import run_for_all
-from bridge.ledger.rows import among, sealer_of, unpack
-from bridge.ledger.schema import claims, history, records, waiting
+from bridge.ledger.rows import Feed, among, feed_of, sealer_of, unpack
+from bridge.ledger.schema import claims, feeds, history, records, waiting
 from bridge.ledger.writes import TO_SEND
 from bridge.records import Answered, Later, Reason, State, Work
 
@@ -28,8 +28,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Row
 
-    from bridge.ledger.rows import Feed
-    from bridge.records import NotTaken, Outcome
+    from bridge.records import NotTaken, Outcome, Stream
     from bridge.sealing import Sealer
 
 __all__ = [
@@ -44,6 +43,7 @@ __all__ = [
     "give_up_claims",
     "is_waiting",
     "next_due",
+    "open_feed",
 ]
 
 
@@ -72,12 +72,11 @@ _OWN_CLAIM = (
     & (claims.c.key == records.c.sent_key)
     & (claims.c.record == records.c.number)
 )
+# As ``LedgerRow.unanswered``. A name that was answered for once, and came back, is open again only while
+# a request has no answer.
+_UNANSWERED = (claims.c.attempts > 0) & ((claims.c.answered == 0) | (claims.c.unanswered_at > 0))
 # What Trakor may have is sent until it is answered, also where the source does not have it any more.
-_TO_BE_SENT = (
-    _FEED,
-    records.c.state == State.PENDING,
-    or_(records.c.gone == 0, (claims.c.attempts > 0) & (claims.c.answered == 0)),
-)
+_TO_BE_SENT = (_FEED, records.c.state == State.PENDING, or_(records.c.gone == 0, _UNANSWERED))
 _TRY_AT = case((records.c.next_try_at > bindparam("last_retry"), 0), else_=records.c.next_try_at)
 _NOT_BEFORE = case((claims.c.not_before > bindparam("last_unanswered"), 0), else_=claims.c.not_before)
 _CLAIMABLE = (
@@ -94,7 +93,8 @@ _CLAIMABLE = (
         waiting.c.body,
     )
     .join(claims, _OWN_CLAIM)
-    .join(waiting, (waiting.c.record == records.c.number) & (waiting.c.slot == TO_SEND))
+    # Where no draft is stored the record is damaged: it is claimed to be set aside.
+    .outerjoin(waiting, (waiting.c.record == records.c.number) & (waiting.c.slot == TO_SEND))
     .where(
         *_TO_BE_SENT,
         bindparam("now") >= _TRY_AT,
@@ -116,7 +116,7 @@ _ATTEMPT = (
     .where(_THE_CLAIM)
     .values(
         attempts=claims.c.attempts + 1,
-        tried=case((claims.c.attempts == 0, bindparam("sent")), else_=claims.c.tried),
+        tried=case((claims.c.unanswered_at == 0, bindparam("sent")), else_=claims.c.tried),
         unanswered_at=case((claims.c.unanswered_at == 0, bindparam("moment")), else_=claims.c.unanswered_at),
     )
 )
@@ -126,6 +126,7 @@ _END_CLAIM = (
     .values(
         attempts=claims.c.attempts - bindparam("taken_back"),
         unanswered_at=bindparam("since"),
+        tried=case((bindparam("since") == 0, ""), else_=claims.c.tried),
         not_before=case((bindparam("until") > 0, bindparam("until")), else_=claims.c.not_before),
     )
 )
@@ -134,7 +135,7 @@ _MAY_BE_AT_WORK = (
     update(claims)
     .where(
         claims.c.space == bindparam("of_space"),
-        claims.c.answered == 0,
+        claims.c.unanswered_at > 0,
         claims.c.key.in_(select(records.c.sent_key).where(*_UNDER_WAY)),
     )
     .values(not_before=bindparam("until"))
@@ -249,7 +250,9 @@ def _set_aside(connection: Connection, damaged: Sequence[int], now: int) -> None
 
 
 def _work(sealer: Sealer, feed: Feed, row: Row[*tuple[Any, ...]]) -> Work | None:
-    """What is to be sent of a record; None where its draft cannot be read."""
+    """What is to be sent of a record; None where its draft is not stored, or cannot be read."""
+    if row.body is None:
+        return None
     try:
         stored = unpack(sealer, feed, row.source_id, row.meta, row.body)
     except LedgerError:
@@ -346,6 +349,28 @@ def awaited(connection: Connection, feeds: Sequence[Feed], *, now: int, waits: W
     found = [connection.execute(_AWAITED, _known(feed, now, waits)).one() for feed in feeds]
     number = sum(count for count, _ in found)
     return Awaited(number, max((until for _, until in found if until is not None), default=0))
+
+
+def open_feed(connection: Connection, name: str, scope: str, stream: Stream, *, now: int, wait: int) -> Feed:
+    """The feed of a stream of a connection, for the one owner when it begins to work on it.
+
+    What was under way when the last owner died is given up first: a scope of another name moves the feed,
+    and what its records hold may then be others'.
+
+    Args:
+        connection: Inside a writing transaction.
+        name: The connection's name.
+        scope: The Trakor organisation's name.
+        stream: Which stream.
+        now: The time.
+        wait: See ``give_up_claims``.
+    """
+    found = select(feeds.c.number, feeds.c.space).where(feeds.c.connection == name, feeds.c.stream == stream)
+    for before in connection.execute(found).all():
+        give_up_claims(connection, Feed(before.number, name, stream, before.space), now=now, wait=wait)
+    feed = feed_of(connection, name, scope, stream)
+    give_up_claims(connection, feed, now=now, wait=wait)
+    return feed
 
 
 def give_up_claims(connection: Connection, feed: Feed, *, now: int, wait: int) -> None:

@@ -7,13 +7,13 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
-from sqlalchemy import Integer, Text, bindparam, case, func, select, type_coerce
+from sqlalchemy import Integer, Text, bindparam, case, exists, func, select, type_coerce
 from sqlalchemy.dialects.sqlite import JSON
 
 from bridge import naming
 from bridge.errors import LedgerError
 from bridge.ledger.moving import move
-from bridge.ledger.schema import claims, feeds, links, records, rules, spaces
+from bridge.ledger.schema import TO_SEND, claims, feeds, links, records, rules, spaces, waiting
 from bridge.records import (
     Draft,
     LedgerRow,
@@ -152,6 +152,15 @@ def all_of(feed: Feed) -> ColumnElement[bool]:
     return records.c.feed + 0 == feed.number
 
 
+_STORED = (
+    exists()
+    .where(
+        waiting.c.record == records.c.number,
+        waiting.c.slot == TO_SEND,
+        func.instr(waiting.c.meta, '"' + records.c.sent + '"') > 0,  # see ``pack``
+    )
+    .correlate(records)
+)
 KNOWN = (
     select(
         *(
@@ -168,6 +177,7 @@ KNOWN = (
             else_=func.coalesce(claims.c.attempts, 0),
         ).label("attempts"),
         func.coalesce(claims.c.tried, "").label("tried"),
+        case((records.c.trakor_id.is_(None) & (claims.c.attempts > 0), _STORED), else_=0).label("stored"),
         func.coalesce(links.c.sent, "").label("content"),
         func.coalesce(rules.c.query, "").label("query"),
         func.coalesce(rules.c.map, "").label("map"),
@@ -226,6 +236,7 @@ def _row(row: Row[*tuple[Any, ...]]) -> LedgerRow:
         read_at=row.read_at,
         attempts=row.attempts,
         tried=naming.decode(row.tried),
+        stored=bool(row.stored),
         trakor_id=row.trakor_id,
         origin=Origin(row.origin) if row.origin else None,
         merged_into=row.merged_into,

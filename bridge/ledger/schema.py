@@ -27,6 +27,9 @@ from bridge.records import Origin, State, Stream
 
 __all__ = [
     "HEAD",
+    "NOTED",
+    "SAID",
+    "TO_SEND",
     "arrivals",
     "canaries",
     "claims",
@@ -285,6 +288,15 @@ organizations = Table(
     Column("refused", Text, nullable=False, server_default=""),
     comment="Which two organisations a connection joins, as keyed hashes: they must not be mixed up.",
 )
+
+TO_SEND = 0
+"""The slot of ``waiting`` for the draft that is to be sent, or that a person decides on."""
+
+NOTED = 1
+"""The slot of the draft that was seen while another one was in flight."""
+
+SAID = 2
+"""The slot of what Trakor said of a record that it did not take."""
 
 waiting = Table(
     "waiting",

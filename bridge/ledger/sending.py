@@ -191,6 +191,7 @@ class _Settling:
             noted=row.number in self._noted,
             link=link if own else None,
             wanted=row.key in self._wanted,
+            silent=outcome.work.unanswered_at > 0,
         )
         self._claim_returned_name(outcome, row)
         if linked is None:

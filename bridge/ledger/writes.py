@@ -13,7 +13,18 @@ from bridge.errors import LedgerError
 from bridge.ledger.bulk import run_for_all
 from bridge.ledger.canaries import end_canaries
 from bridge.ledger.rows import Stored, keeps_sent, pack, pack_identifiers, sealer_of, texts_of, unpack
-from bridge.ledger.schema import claims, contents, history, links, records, rules, waiting
+from bridge.ledger.schema import (
+    NOTED,
+    SAID,
+    TO_SEND,
+    claims,
+    contents,
+    history,
+    links,
+    records,
+    rules,
+    waiting,
+)
 from bridge.records import State
 
 if TYPE_CHECKING:
@@ -25,15 +36,6 @@ if TYPE_CHECKING:
     from bridge.records import Draft, FieldHashes, LedgerRow, Rules
 
 __all__ = ["NOTED", "SAID", "TO_SEND", "Writes", "number_of_rules"]
-
-TO_SEND = 0
-"""The slot of the draft that is to be sent, or that a person decides on."""
-
-NOTED = 1
-"""The slot of the draft that was seen while another one was in flight."""
-
-SAID = 2
-"""The slot of what Trakor said of a record that it did not take."""
 
 _SHOWN = frozenset({State.MERGED, State.DROPPED})
 """States in which a record is not sent, and a person is shown whose it is."""

@@ -46,7 +46,10 @@ class LedgerRow:
         rules: What made the draft last observed.
         read_at: When the read began that was last observed.
         attempts: How often a request for the present claim was begun, noted before each.
-        tried: Field hashes of what was first tried under the present claim.
+        tried: Field hashes of what was first tried under the present claim without an answer; empty where
+            each attempt was answered.
+        stored: The very payload that ``sent`` is made of is stored, under the name that it is sent under.
+            Only looked up for what was tried and has no id.
         trakor_id: Trakor's id, once it answered the present claim. A second claim (an accepted rename)
             empties it; the link of the first stays in the ledger.
         origin: How the Trakor record came to be, once it answered.
@@ -77,6 +80,7 @@ class LedgerRow:
     read_at: int = 0
     attempts: int = 0
     tried: FieldHashes = field(default_factory=dict)
+    stored: bool = False
     trakor_id: str | None = None
     origin: Origin | None = None
     merged_into: int | None = None

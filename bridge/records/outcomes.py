@@ -24,7 +24,7 @@ class Work:
         failures: How often it failed on its own while others passed.
         turn: How often it was tried and not taken: its place in the queue.
         key: Keyed hash of the key of the name that it is sent under.
-        unanswered_at: Since when an earlier attempt for this claim has had no answer; 0: none is open.
+        unanswered_at: Since when an earlier attempt for this claim has had no answer; 0: each had one.
     """
 
     number: int
@@ -71,11 +71,11 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """A request that ended without an answer: it may still be at work at Trakor.
+    """A request that ended without an answer, or with one that tells nothing: Trakor may have made it.
 
     Attributes:
         at: When it ended.
-        until: Its name is not sent again before this time.
+        until: Its name is not sent again before this time, since it may still be at work there; 0: it is not.
     """
 
     at: int

@@ -71,6 +71,8 @@ EVENTS: Final = (
     ("retried", QUALIFIED, "A person asked for a new decision: to be sent under its qualified name."),
     ("retried", r"into (.+)", "A person asked for a new decision: merged into {0}."),
     ("retried", r"(.+) has the name", "A person asked for a new decision: held, {0} has the same name."),
+    ("retried", r"perhaps (.+)", "A person asked for a new decision: held, perhaps the same person as {0}."),
+    ("retried", "taken as it is", "A person asked for a new decision: it is the one that Trakor had."),
 )  # fmt: skip
 """The history's words: event, pattern of the whole detail, sentence with what the pattern found."""
 
@@ -253,17 +255,18 @@ def by_itself(record: Found) -> str:
     return AT_NEXT_READ.get((State(record.state), record.reason), "")
 
 
-def choices(record: Found, standing: Standing, options: str = "") -> list[Choice]:
+def choices(record: Found, standing: Standing, options: str = "", *, daemon: bool = False) -> list[Choice]:
     """What a person can do about a record, as exact commands.
 
     Args:
         record: The record.
         standing: How it stands to others.
         options: Options that tell it from another one of the same id, e.g. ``--connection sydney``.
+        daemon: A daemon has the ledger: a backfill would be refused.
     """
     if record.forgotten:
         return []
-    at_next_read = by_itself(record)
+    at_next_read = "" if daemon else by_itself(record)
     return [
         *([Choice("trakor-bridge backfill", at_next_read)] if at_next_read else []),
         *(Choice(_command(way, record.id, options), way.effect) for way in ways(record, standing)),

@@ -15,7 +15,7 @@ from bridge.ledger.arrivals import WebhookNumbers, webhook_numbers
 from bridge.ledger.bursts import burst_of
 from bridge.ledger.engine import reading
 from bridge.ledger.moments import Moment, moments_of
-from bridge.ledger.opening import owner_of, require_current, revision
+from bridge.ledger.opening import daemon_runs, require_current, revision
 from bridge.ledger.pauses import Direction, pauses_of
 from bridge.ledger.reading import MARKS, feeds_of, last_complete, last_sweeps, oldest_pending, states
 from bridge.ledger.sweeps import reached
@@ -41,9 +41,6 @@ DECISIONS: Final = (State.HELD, State.REJECTED, State.DRIFTED)
 
 _KNOWN_TO_TRAKOR: Final = frozenset({Reason.RENAMED, Reason.REMAPPED, Reason.SAME_PARTY, Reason.EXISTING})
 """Why a record is held of which Trakor has a party or product nevertheless."""
-
-_DAEMON: Final = "`trakor-bridge run`"
-"""What the owner of a ledger is called that keeps it in step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +240,7 @@ def take(
         }
         return Snapshot(now, path, None, nothing)
     require_current(path)
-    alive = owner_of(path).startswith(_DAEMON)
+    alive = daemon_runs(path)
     with reading(path) as connection:
         known = _streams_of(connection)
         connections = {

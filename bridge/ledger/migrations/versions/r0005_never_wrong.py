@@ -122,16 +122,20 @@ def _claims() -> None:
 
 
 def _move_attempts() -> None:
-    """Attempts belong to the claim. What has no answer is not sent again at once: it may be at work still."""
+    """Attempts belong to the claim. What may have no answer may be at work still: it is not sent at once.
+
+    The older version did not note how an attempt ended, so that any may have had none. A name that was
+    answered for once may have come back.
+    """
     held = "claims.record = records.number AND claims.key = records.sent_key AND records.attempts > 0"
     op.execute(
-        "UPDATE claims SET attempts = records.attempts, tried = records.sent"  # noqa: S608 - constants
-        f" FROM records WHERE {held}"
+        f"UPDATE claims SET attempts = records.attempts FROM records WHERE {held}"  # noqa: S608 - constants
     )
     now = "CAST(strftime('%s', 'now') AS INTEGER) * 1000"
+    to_be_sent = "records.trakor_id IS NULL AND records.state IN ('pending', 'rejected')"
     op.execute(
-        f"UPDATE claims SET unanswered_at = {now}, not_before = {now} + {UNANSWERED_WAIT}"  # noqa: S608 - constants
-        " WHERE attempts > 0 AND answered = 0"
+        f"UPDATE claims SET unanswered_at = {now}, not_before = {now} + {UNANSWERED_WAIT},"  # noqa: S608 - constants
+        f" tried = records.sent FROM records WHERE {held} AND (answered = 0 OR ({to_be_sent}))"
     )
 
 
