@@ -6,12 +6,14 @@ name may have been corrected in Trakor by hand, and sending it again would make 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final, Protocol
 
 from sqlalchemy import bindparam, delete, func, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
+from bridge.errors import LedgerError
 from bridge.ledger.rows import among
 from bridge.ledger.schema import canaries, records
 from bridge.records import Party, Product, State, Stream
@@ -133,7 +135,11 @@ def canaries_of(connection: Connection, feed: Feed) -> list[Payload]:
     if sealer is None:
         return []
     rows = connection.execute(_KEPT, {"of_feed": feed.number}).all()
-    return [_payload(feed.stream, sealer.open(row.body, _place(feed, row.source_id))) for row in rows]
+    kept = []
+    for row in rows:
+        with suppress(LedgerError):  # one that is damaged is as good as none: `ledger check` tells
+            kept.append(_payload(feed.stream, sealer.open(row.body, _place(feed, row.source_id))))
+    return kept
 
 
 def erase_canary(connection: Connection, number: int) -> None:
