@@ -62,19 +62,19 @@ class Sealer:
         nonce = os.urandom(_NONCE)
         return _VERSION + nonce + self._cipher.encrypt(nonce, _json(texts), _bound_to(place))
 
-    def open(self, sealed: bytes, place: str) -> list[str]:
+    def open(self, sealed: bytes | None, place: str) -> list[str]:
         """The texts again.
 
         Args:
-            sealed: What ``seal`` gave.
+            sealed: What ``seal`` gave; None is as good as damaged bytes.
             place: What ``seal`` was given.
 
         Raises:
             LedgerError: Another key or place, or damaged bytes.
         """
-        nonce, content = sealed[1 : 1 + _NONCE], sealed[1 + _NONCE :]
-        if sealed[:1] != _VERSION or len(content) < _TAG:
+        if sealed is None or sealed[:1] != _VERSION or len(sealed) < OVERHEAD:
             raise _unopened()
+        nonce, content = sealed[1 : 1 + _NONCE], sealed[1 + _NONCE :]
         try:
             return _texts(self._cipher.decrypt(nonce, content, _bound_to(place)))
         except self._wrong:

@@ -89,9 +89,9 @@ def test_a_backup_of_nothing_leaves_nothing(tmp_path: Path) -> None:
 
 def test_a_copy_from_before_a_migration_is_kept_for_a_week(ledger: Path) -> None:
     """An older one goes when the ledger is next opened for work."""
-    old = care.back_up_before_migration(ledger, "0000")
+    old = care.settle_copy(ledger, care.back_up_before_migration(ledger, "0000").name)
     os.utime(old, (0, 0))
-    new = care.back_up_before_migration(ledger, "0001")
+    new = care.settle_copy(ledger, care.back_up_before_migration(ledger, "0001").name)
     with open_ledger(ledger, KEY, "test"):
         assert not old.exists()
     assert revision(new) == HEAD
@@ -158,6 +158,12 @@ def test_a_ledger_in_use_passes_each_check(full: Book) -> None:
         ("text", "UPDATE waiting SET meta = '[' WHERE record = 2"),
         ("text", "UPDATE contents SET body = CAST(substr(body, 1, length(body) - 1) || x'00' AS BLOB)"),
         ("rows", "UPDATE records SET state = CAST(x'ff7e' AS TEXT) WHERE source_id = 'c1'"),
+        ("values", "UPDATE records SET key = 'zzz' WHERE source_id = 'c1'"),
+        ("values", "UPDATE records SET since_at = 'abc' WHERE source_id = 'c1'"),
+        ("values", "UPDATE records SET identifiers = CAST('' AS BLOB) WHERE source_id = 'c1'"),
+        ("values", "UPDATE records SET read_at = 1.5 WHERE source_id = 'c1'"),
+        ("values", "UPDATE claims SET attempts = 'x' WHERE record = 1"),
+        ("values", "UPDATE history SET detail = CAST(x'ff' AS TEXT) WHERE record = 1"),
         ("texts", "DELETE FROM links"),
         ("merged", "UPDATE records SET state = 'dropped' WHERE number = 1; DELETE FROM links"),
     ],
@@ -169,8 +175,24 @@ def test_a_check_reads_each_row_and_opens_each_text(full: Book, name: str, fault
     finding = of(check(full.path, lambda: BOOKS_KEY), name)
     assert not finding.ok
     assert "Ann" not in finding.detail
-    if name in {"rows", "text"}:
+    if name in {"rows", "text", "values"}:
         assert "c1" in finding.detail or "c2" in finding.detail
+
+
+def test_a_broken_promise_names_whose_it_is(full: Book) -> None:
+    with closing(sqlite3.connect(full.path)) as connection:
+        connection.executescript("DELETE FROM links")
+    finding = of(check(full.path, lambda: BOOKS_KEY), "links")
+    assert "c1" in finding.detail
+    assert "backup" in finding.advice
+
+
+def test_one_damaged_row_is_no_reason_to_lose_all_decisions_since_a_backup(full: Book) -> None:
+    with closing(sqlite3.connect(full.path)) as connection:
+        connection.executescript("UPDATE records SET sent = 'not hashes' WHERE source_id = 'c1'")
+    advices = {one.advice for one in check(full.path, lambda: BOOKS_KEY) if not one.ok}
+    assert advices
+    assert not any("restore" in advice for advice in advices)
 
 
 def _missing() -> bytes:
@@ -242,6 +264,8 @@ def test_the_commands_back_up_check_and_vacuum(ledger: Path, tmp_path: Path) -> 
     assert (tmp_path / "backup.db.key").stat().st_mode & 0o777 == 0o600
     check = _run(tmp_path, "ledger", "check")
     assert check.returncode == 0, check.stderr
+    nowhere = _run(tmp_path, "ledger", "backup", str(tmp_path / "no-folder" / "backup.db"))
+    assert "folder" in nowhere.stderr
     vacuum = _run(tmp_path, "ledger", "vacuum")
     assert vacuum.returncode == 0, vacuum.stderr
     assert "bytes before" in vacuum.stdout

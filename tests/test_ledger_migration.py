@@ -16,6 +16,7 @@ from structlog.testing import capture_logs
 
 from books import kept
 from bridge.errors import LedgerError
+from bridge.ledger import opening
 from bridge.ledger.checking import check
 from bridge.ledger.engine import reading, writing
 from bridge.ledger.opening import _upgrade, open_ledger, prepare, read_or_make_key, revision
@@ -246,3 +247,50 @@ def test_who_dies_in_its_middle_has_the_ledger_of_before(older: Path) -> None:
     assert revision(older) == "0004"
     with closing(sqlite3.connect(older)) as driver:
         assert driver.execute("SELECT count(*) FROM waiting WHERE slot = 0").fetchone()[0] > 0
+
+
+class Died(BaseException):
+    """A process ends here: no line of ours runs any more."""
+
+
+@pytest.mark.parametrize("where", ["settle_copy", "vacuum", "log_is_empty"])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_who_dies_after_the_migration_leaves_no_trace_in_clear_after_the_next_start(
+    older: Path, monkeypatch: pytest.MonkeyPatch, where: str, when: str
+) -> None:
+    """The next start rebuilds the file, and says where the copy lies."""
+    done = getattr(opening, where)
+
+    def die(*given: object) -> None:
+        if when == "after":
+            done(*given)
+        raise Died
+
+    with monkeypatch.context() as until_then:
+        until_then.setattr(opening, where, die)
+        with pytest.raises(Died):
+            prepare(older, kept(older))
+    assert revision(older) == HEAD
+    with capture_logs() as said:
+        prepare(older, kept(older))
+    assert in_clear(older) == []
+    (copy,) = older.parent.glob("ledger.before-*")
+    assert ("before-0004-" in copy.name, in_clear(copy)) == (True, [*SAID])
+    assert [line["copy"] for line in said if "copy" in line] == [str(copy)]
+    with capture_logs() as again:
+        prepare(older, kept(older))
+    assert again == []
+
+
+def test_however_often_it_dies_before_there_is_one_copy(older: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def die(_: object) -> None:
+        raise Died
+
+    with monkeypatch.context() as until_then:
+        until_then.setattr(opening, "_upgrade", die)
+        for _ in range(3):
+            with pytest.raises(Died):
+                prepare(older, kept(older))
+    prepare(older, kept(older))
+    (copy,) = older.parent.glob("ledger.before-*")
+    assert revision(copy) == "0004"

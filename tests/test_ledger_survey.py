@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -57,6 +59,32 @@ def test_what_is_not_known_or_whose_input_could_not_be_hashed_does(known: Book) 
     assert look(known, draft("New", id="c9")).unchanged == frozenset()
     known.see(replace(draft("Ann", "0499", id="c1", same_as="s", at=20), input=""))
     assert look(known, replace(page()[0], input="")).unchanged == frozenset()
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "sent = CAST(sent AS BLOB)",
+        "sent = 'not hashes'",
+        "seen = CAST('' AS BLOB)",
+        "identifiers = '[1]'",
+        "key = 'zzz'",
+        "sent_key = CAST(sent_key AS BLOB)",
+        "read_at = 'x'",
+        "since_at = 'abc'",
+        "merged_by = 'nobody'",
+    ],
+)
+def test_a_damaged_row_is_not_unchanged_and_is_decided_again(known: Book, fault: str) -> None:
+    with closing(sqlite3.connect(known.path, isolation_level=None)) as driver:
+        driver.execute(f"UPDATE records SET {fault} WHERE source_id = 'c1'")  # noqa: S608 - names of ours
+    assert look(known, *page()).unchanged == {"c2", "c3"}
+    known.see(draft("Ann", id="c1", same_as="s", at=20))
+    assert known.stands() == "drifted"
+    known.accept()
+    known.see(draft("Ann", id="c1", same_as="s", at=30))
+    assert known.stands() == "delivered"
+    assert look(known, *page()).unchanged == {"c1", "c2", "c3"}
 
 
 @pytest.mark.parametrize("changed", ["query", "map", "choices"])

@@ -106,6 +106,13 @@ def test_no_page_looks_at_all_records(waiting: Book, where: dict[str, int]) -> N
     assert plans.walks == []
 
 
+def test_what_is_marked_is_found_without_looking_at_all_records(waiting: Book) -> None:
+    with reading(waiting.path) as connection:
+        plans = Plans(connection)
+        find(connection, Wanted(marks=("remapped", "dismissed")))
+    assert plans.walks == []
+
+
 def test_looking_at_all_records_would_be_seen(waiting: Book) -> None:
     with reading(waiting.path) as connection:
         plans = Plans(connection)

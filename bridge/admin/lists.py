@@ -173,7 +173,7 @@ def waiting_of(connection: Reader, mark: str = "") -> list[Waiting]:
     known = {feed.number: feed for feed in feeds_of(connection)}
     counted: dict[tuple[int, State, str], int] = {}
     for number, kinds in states(connection).items():
-        for (state, reason, marks), many in kinds.items():
+        for (state, reason, marks), many in kinds.items() if number in known else ():
             if mark in marks if mark else state in DECISIONS:
                 kind = (number, State(state), reason)
                 counted[kind] = counted.get(kind, 0) + many

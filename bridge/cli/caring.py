@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path  # noqa: TC003 - Typer reads the annotation at run time
 from typing import Annotated
 
@@ -100,16 +101,14 @@ def _check(
     findings = check(path, lambda: ledger_key(session.settings, make=False), keep_sent=kept)
     good = all(finding.ok for finding in findings)
     if json:
-        rows = [{"name": one.name, "ok": one.ok, "detail": one.detail} for one in findings]
+        rows = [asdict(one) for one in findings]
         print_json({"ok": good, "checks": rows})
     else:
         for finding in findings:
             typer.secho("ok   " if finding.ok else "FAULT", fg="green" if finding.ok else "red", nl=False)
             typer.echo(f" {finding.name}: {finding.detail}")
-        if not good:
-            typer.echo(
-                "what to do: restore the last backup; keep this file for whoever looks into it", err=True
-            )
+        for advice in dict.fromkeys(one.advice for one in findings if one.advice):
+            typer.echo(f"what to do: {advice}", err=True)
     return 0 if good else 1
 
 

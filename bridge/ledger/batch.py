@@ -25,6 +25,7 @@ from bridge.decision import (
     told_apart,
 )
 from bridge.ledger.after import after
+from bridge.ledger.columns import MOST
 from bridge.ledger.holders import Holders
 from bridge.ledger.renaming import unconfigured_feeds
 from bridge.ledger.rows import KNOWN, row_of, texts_of
@@ -323,7 +324,7 @@ class Batch:
         if seen is None:
             raise ValueError("a record that is not known can only be decided on at a sight")
         if not self._next_number:
-            self._next_number = (self._connection.scalar(select(func.max(records.c.number))) or 0) + 1
+            self._next_number = (self._connection.scalar(_LAST_NUMBER) or 0) + 1
         self._next_number += 1
         return LedgerRow(self._next_number - 1, seen.id, decision.state, feed=self._feed.number)
 
@@ -408,6 +409,7 @@ class Batch:
         self.writes.remove(row.number)
 
 
+_LAST_NUMBER = select(func.max(records.c.number)).where(records.c.number <= MOST)
 _OF_NUMBER = KNOWN.where(records.c.number == bindparam("of_number"))
 _MERGED = KNOWN.where(
     records.c.merged_into == bindparam("claimant"), records.c.state == State.MERGED

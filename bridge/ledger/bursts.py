@@ -89,9 +89,23 @@ def burst_of(connection: Connection, feed: int) -> Burst | None:
     text = connection.scalar(select(facts.c.value).where(facts.c.name == _name(feed)))
     if text is None:
         return None
-    sweep, since_at, fields, number = orjson.loads(text)
-    burst = Burst(sweep, since_at, tuple(fields), number)
+    burst = _read(text)
+    if burst is None:
+        return None
+    since_at = burst.since_at
     return burst if _drifted_since(connection, feed, since_at, FEW + 1) > FEW else None
+
+
+def _read(text: str) -> Burst | None:
+    """A burst as it was noted; None where that is damaged."""
+    try:
+        found = orjson.loads(text)
+    except ValueError:
+        return None
+    if not isinstance(found, list) or list(map(type, found)) != [int, int, list, int]:
+        return None
+    sweep, since_at, fields, number = found
+    return Burst(sweep, since_at, tuple(map(str, fields)), number)
 
 
 def _since(feed: int, since_at: int) -> tuple[Any, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -30,7 +30,9 @@ __all__ = [
     "copy_key",
     "drop_old_copies",
     "erase_sent",
+    "log_is_empty",
     "prune_history",
+    "settle_copy",
     "temporary_copy",
     "vacuum",
 ]
@@ -62,7 +64,10 @@ def back_up(path: Path, target: Path) -> None:
     except FileExistsError:
         raise LedgerError(f"{target} exists already", advice="name a file that does not") from None
     except OSError as error:
-        raise LedgerError(f"{target} cannot be written: {error.strerror}") from error
+        raise LedgerError(
+            f"{target} cannot be written: {error.strerror}",
+            advice="name a file in a folder that is there, and that this user may write in",
+        ) from error
     try:
         _copy(path, target)
     except sqlite3.Error as error:
@@ -135,17 +140,37 @@ def temporary_copy(path: Path, folder: Path) -> Iterator[Path]:
 def back_up_before_migration(path: Path, revision: str) -> Path:
     """Keep a ledger as it was before its schema changes.
 
+    Until that has changed the copy has another name (``settle_copy``): who dies before makes it again in its
+    place, so that no number of deaths leaves more than one.
+
     Args:
         path: The ledger's file.
         revision: Its schema revision until now.
 
     Returns:
-        Where the copy is.
+        Where the copy is going to be.
     """
     moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
     target = path.with_name(f"{path.stem}.before-{revision}-{moment}.db")
-    back_up(path, target)
+    _unsettled(path).unlink(missing_ok=True)
+    back_up(path, _unsettled(path))
     return target
+
+
+def settle_copy(path: Path, name: str) -> Path:
+    """Give the copy from before a migration its own name, unless it has that already.
+
+    Args:
+        path: The ledger's file.
+        name: The copy's.
+    """
+    with suppress(FileNotFoundError):
+        _unsettled(path).rename(path.with_name(name))
+    return path.with_name(name)
+
+
+def _unsettled(path: Path) -> Path:
+    return path.with_name(f"{path.stem}.before-migration.new")
 
 
 def drop_old_copies(path: Path) -> None:
@@ -171,6 +196,12 @@ def vacuum(path: Path) -> tuple[int, int]:
         connection.execute("VACUUM")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return before, path.stat().st_size
+
+
+def log_is_empty(path: Path) -> bool:
+    """Whether nothing is left in the write-ahead log: a reader beside can keep it from being emptied."""
+    log = path.with_name(f"{path.name}-wal")
+    return not log.exists() or not log.stat().st_size
 
 
 def erase_sent(path: Path, keeping: Keeping) -> None:

@@ -2,7 +2,7 @@
 
 ::
 
-    file ──> key ──> each row decoded, each sealed text opened ──> the promises, counted by the database
+    file ──> key ──> each value, row and sealed text ──> the promises
 
 It only reads, one row at a time, and repeats no word of what it finds.
 """
@@ -10,26 +10,26 @@ It only reads, one row at a time, and repeats no word of what it finds.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import select
+from sqlalchemy import LargeBinary, Text, cast, false, null, or_, select, type_coerce
 from sqlalchemy.exc import DatabaseError
+from sqlalchemy.types import NullType
 
 from bridge.errors import LedgerError
-from bridge.ledger.canaries import opened_canaries
 from bridge.ledger.engine import Keeping, reading
 from bridge.ledger.opening import prove_key
 from bridge.ledger.reading import feeds_of
-from bridge.ledger.rows import KNOWN, is_damaged, unpack
-from bridge.ledger.schema import contents, facts, links, records, waiting
+from bridge.ledger.rows import KNOWN, is_damaged, unpack, unsound
+from bridge.ledger.schema import canaries, contents, facts, links, metadata, records, waiting
 from bridge.ledger.writes import SAID
 from bridge.sealing import Sealer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from sqlalchemy import Connection
+    from sqlalchemy import ColumnElement, Connection, Table
 
     from bridge.ledger.rows import Feed
 
@@ -50,11 +50,13 @@ class Finding:
         name: What.
         ok: It is as it must be.
         detail: What was found.
+        advice: What to do about a fault; empty where there is none.
     """
 
     name: str
     ok: bool
     detail: str
+    advice: str = ""
 
 
 def check(path: Path, key_of: Callable[[], bytes], *, keep_sent: bool = True) -> list[Finding]:
@@ -69,6 +71,7 @@ def check(path: Path, key_of: Callable[[], bytes], *, keep_sent: bool = True) ->
     keeping = None if key is None else Keeping(Sealer(key), keep_sent)
     with reading(path, keeping) as connection:
         findings = [*_file(connection), finding, _of_rows("rows", _unreadable_rows(connection))]
+        findings.append(_of_rows("values", _unreadable_values(connection)))
         if keeping is not None:
             findings.append(_of_rows("text", _unreadable_texts(connection, keeping.sealer)))
         if not keep_sent:
@@ -80,9 +83,9 @@ def check(path: Path, key_of: Callable[[], bytes], *, keep_sent: bool = True) ->
 def _file(connection: Connection) -> Iterator[Finding]:
     damage = connection.exec_driver_sql("PRAGMA integrity_check(5)").scalars().all()
     good = damage == ["ok"]
-    yield Finding("file", good, "no damage" if good else "; ".join(map(str, damage)))
+    yield _finding("file", good, "no damage" if good else "; ".join(map(str, damage)))
     orphans = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
-    yield Finding("references", not orphans, f"{len(orphans)} rows point to records that are not there")
+    yield _finding("references", not orphans, f"{len(orphans)} rows point to records that are not there")
 
 
 def _key(path: Path, key_of: Callable[[], bytes]) -> tuple[bytes | None, Finding]:
@@ -93,11 +96,11 @@ def _key(path: Path, key_of: Callable[[], bytes]) -> tuple[bytes | None, Finding
             if _has_proof(connection):
                 prove_key(connection, key)
             elif connection.scalar(select(records.c.number).limit(1)) is not None:
-                return None, Finding(
+                return None, _finding(
                     "key", ok=False, detail="nothing in the ledger tells whether it is its own"
                 )
     except LedgerError as error:
-        return None, Finding("key", ok=False, detail=str(error))
+        return None, Finding("key", ok=False, detail=str(error), advice=error.advice)
     return key, Finding("key", ok=True, detail="it is the one that the ledger was made with")
 
 
@@ -105,17 +108,44 @@ def _has_proof(connection: Connection) -> bool:
     return connection.scalar(select(facts.c.value).where(facts.c.name == "key_proof")) is not None
 
 
+def _finding(name: str, ok: bool, detail: str) -> Finding:  # noqa: FBT001 - as a finding has it
+    return Finding(name, ok, detail, "" if ok else _ADVICE.get(name, _RESTORE))
+
+
 def _of_rows(name: str, damaged: Iterator[str]) -> Finding:
     """What came of reading all: a few of those that cannot be read are named, by Salestrekker's ids."""
-    good = {"rows": "each record can be read", "text": "each sealed text can be opened"}[name]
     try:
         found = list(dict.fromkeys(damaged))
     except DatabaseError:  # a damaged page: the rows behind it cannot be reached; its words may be a record's
-        return Finding(name, ok=False, detail="not all could be reached: the file is damaged")
-    if not found:
-        return Finding(name, ok=True, detail=good)
+        return Finding(
+            name, ok=False, detail="not all could be reached: the file is damaged", advice=_RESTORE
+        )
+    if any(one.startswith(_NO_RECORD) for one in found):
+        return Finding(name, ok=False, detail=f"cannot be read: {_named(found)}", advice=_RESTORE)
+    return _finding(name, not found, f"cannot be read: {_named(found)}" if found else _GOOD[name])
+
+
+def _named(found: Sequence[str]) -> str:
+    """The first few, and how many more there are."""
     more = f" and {len(found) - NAMED:,} more" if len(found) > NAMED else ""
-    return Finding(name, ok=False, detail=f"cannot be read: {', '.join(found[:NAMED])}{more}")
+    return f"{', '.join(found[:NAMED])}{more}"
+
+
+_NO_RECORD: Final = "a row of "
+_GOOD: Final = {
+    "rows": "each record can be read",
+    "values": "each value is of its column's kind",
+    "text": "each sealed text can be opened",
+}
+_RESTORE: Final = "restore the last backup; keep this file for whoever looks into it"
+_AGAIN: Final = "run `trakor-bridge backfill`: it decides these records again"
+_ADVICE: Final = {
+    "rows": _AGAIN,
+    "text": f"{_AGAIN}; of what Trakor has only the words are lost",
+    "values": _AGAIN,
+    "key": "put back the ledger.key, or [ledger] key, that belongs to this ledger",
+    "kept": "run `trakor-bridge backfill`: it erases them",
+}
 
 
 def _unreadable_rows(connection: Connection) -> Iterator[str]:
@@ -125,29 +155,74 @@ def _unreadable_rows(connection: Connection) -> Iterator[str]:
             yield str(row.source_id)
 
 
+def _unreadable_values(connection: Connection) -> Iterator[str]:
+    """Where a value is of another type than its column's, or a text of bytes that are none."""
+    for table in metadata.sorted_tables:
+        whose = _whose(table)
+        for row in connection.execute(select(whose).where(unsound(table))).yield_per(AT_ONCE):
+            yield _place(table, row[0])
+        texts = [column for column in table.c if isinstance(column.type, Text)]
+        beyond = or_(
+            false(), *(type_coerce(column, NullType()).op("GLOB")(_BEYOND_ASCII) for column in texts)
+        )
+        raw = [type_coerce(cast(column, LargeBinary), NullType()) for column in texts]
+        for row in connection.execute(select(whose, *raw).where(beyond)).yield_per(AT_ONCE):
+            if not all(_is_utf8(value) for value in row[1:]):
+                yield _place(table, row[0])
+
+
+_BEYOND_ASCII: Final = "*[^\x01-\x7f]*"
+"""Matches a text that has other characters: only those are looked at closely."""
+
+
+def _whose(table: Table) -> ColumnElement[Any]:
+    """Of which record a row is, by Salestrekker's id; NULL where it is of none."""
+    if table is records:
+        return type_coerce(table.c.source_id, Text())
+    if "record" not in table.c:
+        return null()
+    of = records.alias("of")
+    return type_coerce(select(of.c.source_id).where(of.c.number == table.c.record).scalar_subquery(), Text())
+
+
+def _place(table: Table, source_id: object) -> str:
+    return source_id if isinstance(source_id, str) else f"{_NO_RECORD}{table.name}"
+
+
+def _is_utf8(value: bytes | None) -> bool:
+    try:
+        return value is None or bool(value.decode() or True)
+    except UnicodeDecodeError:
+        return False
+
+
 def _unreadable_texts(connection: Connection, sealer: Sealer) -> Iterator[str]:
     """Ids of the records of which a text cannot be opened: what waits, what was sent, what is sent again."""
     feeds = {feed.number: feed for feed in feeds_of(connection)}
     for row in connection.execute(_WAITING).yield_per(AT_ONCE):
-        if not _opens(sealer, feeds[row.feed], row.source_id, row.body, row.meta, of_draft=row.slot != SAID):
+        if not _opens(
+            sealer, feeds.get(row.feed), row.source_id, row.body, row.meta, of_draft=row.slot != SAID
+        ):
             yield str(row.source_id)
     for one in connection.execute(_CONTENTS).yield_per(AT_ONCE):
-        if not _opens(sealer, feeds[one.feed], one.source_id, one.body):
+        if not _opens(sealer, feeds.get(one.feed), one.source_id, one.body):
             yield str(one.source_id)
-    for feed in feeds.values():
-        if None in opened_canaries(connection, feed):
-            yield f"a canary of {feed.connection}'s {feed.stream}"
+    for canary in connection.execute(_CANARIES).yield_per(AT_ONCE):
+        if not _opens(sealer, feeds.get(canary.feed), canary.source_id, canary.body):
+            yield str(canary.source_id)
 
 
 def _opens(
-    sealer: Sealer, feed: Feed, source_id: str, body: bytes, meta: str = "", *, of_draft: bool = False
+    sealer: Sealer, feed: Feed | None, source_id: str, body: bytes, meta: str = "", *, of_draft: bool = False
 ) -> bool:
     try:
+        if feed is None:
+            return False
         if of_draft:
             unpack(sealer, feed, source_id, meta, body)
         else:
             sealer.open(body, feed.place(source_id))
-    except (LedgerError, ValueError, TypeError, ArithmeticError):
+    except LedgerError:
         return False
     return True
 
@@ -161,14 +236,21 @@ _CONTENTS = (
     .join(records, records.c.number == links.c.record)
 )
 
+_CANARIES = select(canaries.c.body, canaries.c.feed, records.c.source_id).join(
+    records, records.c.number == canaries.c.record
+)
+
+_ID: Final = "SELECT DISTINCT r.source_id FROM records r"
+
 _KEPT_HASHES: Final = (
     "kept",
     "with keep = hashes nothing is kept of what does not wait (the next backfill or daemon erases it)",
     (
-        "SELECT (SELECT count(*) FROM contents) + (SELECT count(DISTINCT w.record) FROM waiting w"
-        " JOIN records r ON r.number = w.record LEFT JOIN records i ON i.number = r.merged_into"
+        f"{_ID} JOIN links l ON l.record = r.number"
+        " JOIN contents c ON c.space = l.space AND c.trakor_id = l.trakor_id UNION "
+        f"{_ID} JOIN waiting w ON w.record = r.number LEFT JOIN records i ON i.number = r.merged_into"
         " WHERE r.state IN ('delivered', 'dropped', 'skipped')"
-        " OR (r.state = 'merged' AND i.trakor_id IS NOT NULL))"
+        " OR (r.state = 'merged' AND i.trakor_id IS NOT NULL)"
     ),
 )
 
@@ -177,7 +259,7 @@ _PROMISES: Final = (
         "links",
         "delivered and drifted records have a Trakor id that is linked to them",
         (
-            "SELECT count(*) FROM records r WHERE r.state IN ('delivered', 'drifted') AND NOT EXISTS "
+            f"{_ID} WHERE r.state IN ('delivered', 'drifted') AND NOT EXISTS "  # noqa: S608
             "(SELECT 1 FROM links l WHERE l.record = r.number AND l.trakor_id = r.trakor_id)"
         ),
     ),
@@ -185,7 +267,7 @@ _PROMISES: Final = (
         "claims",
         "whatever is pending or delivered holds the claim on its name, unless two scopes became one",
         (
-            "SELECT count(*) FROM records r JOIN feeds f ON f.number = r.feed "
+            f"{_ID} JOIN feeds f ON f.number = r.feed "  # noqa: S608
             "WHERE r.state IN ('pending', 'delivered', 'drifted') AND r.gone = 0 AND NOT EXISTS "
             "(SELECT 1 FROM claims c WHERE c.space = f.space AND c.key = r.sent_key AND (c.record = r.number "
             "OR (c.answered = 1 AND r.state <> 'pending')))"
@@ -195,17 +277,16 @@ _PROMISES: Final = (
         "texts",
         "what was sent is kept only of what Trakor has, and what waits of no record that is skipped",
         (
-            "SELECT (SELECT count(*) FROM contents c WHERE NOT EXISTS"
-            " (SELECT 1 FROM links l WHERE l.space = c.space AND l.trakor_id = c.trakor_id))"
-            " + (SELECT count(DISTINCT w.record) FROM waiting w JOIN records r ON r.number = w.record"
-            " WHERE r.state = 'skipped' OR r.forgotten = 1)"
+            "SELECT c.trakor_id FROM contents c WHERE NOT EXISTS"  # noqa: S608
+            " (SELECT 1 FROM links l WHERE l.space = c.space AND l.trakor_id = c.trakor_id) UNION"
+            f" {_ID} JOIN waiting w ON w.record = r.number WHERE r.state = 'skipped' OR r.forgotten = 1"
         ),
     ),
     (
         "pending",
         "every pending record has a draft to send",
         (
-            "SELECT count(*) FROM records r WHERE r.state = 'pending' AND NOT EXISTS "
+            f"{_ID} WHERE r.state = 'pending' AND NOT EXISTS "  # noqa: S608
             "(SELECT 1 FROM waiting w WHERE w.record = r.number AND w.slot = 0)"
         ),
     ),
@@ -213,7 +294,7 @@ _PROMISES: Final = (
         "merged",
         "every merged record shares what is in Trakor, will be, or is listed for a person",
         (
-            "SELECT count(*) FROM records r LEFT JOIN records i ON i.number = r.merged_into"
+            f"{_ID} LEFT JOIN records i ON i.number = r.merged_into"  # noqa: S608
             " WHERE r.state = 'merged' AND (i.number IS NULL OR i.number = r.number OR (r.gone = 0"
             " AND r.filtered = 0 AND i.state NOT IN ('pending', 'held', 'rejected')"
             " AND NOT EXISTS (SELECT 1 FROM links l WHERE l.record IN (i.number, i.merged_into))))"
@@ -227,17 +308,18 @@ _PROMISES: Final = (
             " count(*) FROM records GROUP BY 1, 2, 3, 4, 5, 6, 7),"
             " kept AS (SELECT feed, state, reason, gone, filtered, remapped, dismissed, number FROM tallies"
             " WHERE number <> 0)"
-            " SELECT (SELECT count(*) FROM (SELECT * FROM counted EXCEPT SELECT * FROM kept))"
-            " + (SELECT count(*) FROM (SELECT * FROM kept EXCEPT SELECT * FROM counted))"
+            " SELECT 'those ' || state FROM (SELECT * FROM counted EXCEPT SELECT * FROM kept) UNION"
+            " SELECT 'those ' || state FROM (SELECT * FROM kept EXCEPT SELECT * FROM counted)"
         ),
     ),
 )
-"""What must always hold: name, sentence, and the query that counts the exceptions."""
+"""What must always hold: name, sentence, and the query that names the exceptions."""
 
 
 def _holds(connection: Connection, name: str, promise: str, query: str) -> Finding:
+    """Whether a promise holds; else the first of those for which it does not, and how many there are."""
     try:
-        exceptions = int(connection.exec_driver_sql(query).scalar_one())
+        found = list(map(str, connection.exec_driver_sql(query).scalars()))
     except DatabaseError:
-        return Finding(name, ok=False, detail="could not be counted: the file is damaged")
-    return Finding(name, not exceptions, promise if not exceptions else f"{exceptions} exceptions: {promise}")
+        return Finding(name, ok=False, detail="could not be counted: the file is damaged", advice=_RESTORE)
+    return _finding(name, not found, f"not so for {_named(found)}: {promise}" if found else promise)

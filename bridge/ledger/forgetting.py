@@ -18,10 +18,10 @@ from bridge.decision import decide
 from bridge.errors import UserError
 from bridge.ledger.batch import Batch
 from bridge.ledger.queue import LONGEST
-from bridge.ledger.rows import KNOWN, Feed, row_of
+from bridge.ledger.rows import KNOWN, Feed, feed_from, row_of
 from bridge.ledger.schema import canaries, claims, contents, events, feeds, history, links, records, waiting
 from bridge.ledger.trials import forget_stray
-from bridge.records import Policy, Reason, State, Stream
+from bridge.records import Policy, Reason, State
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -115,7 +115,7 @@ def _feed(connection: Connection, number: int) -> Feed:
         select(feeds).join(records, records.c.feed == feeds.c.number).where(records.c.number == number)
     )
     row = connection.execute(of_record).one()
-    return Feed(row.number, row.connection, Stream(row.stream), row.space)
+    return feed_from(row)
 
 
 def _links(connection: Connection, number: int) -> list[str]:

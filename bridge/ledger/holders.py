@@ -11,6 +11,7 @@ from sqlalchemy import bindparam, func, select
 from bridge import naming
 from bridge.decision import stands_under
 from bridge.errors import LedgerError
+from bridge.ledger.columns import UNREADABLE
 from bridge.ledger.renaming import unconfigured_feeds
 from bridge.ledger.rows import KNOWN, among, row_of, unpack_identifiers
 from bridge.ledger.schema import claims, feeds, links, records, sweeps
@@ -70,6 +71,7 @@ class Holders:
             sent=row.sent,
             first=row.first,
             origin=row.origin,
+            key=row.sent_key,
         )
 
     def expect(self, keys: Iterable[str]) -> None:
@@ -84,11 +86,14 @@ class Holders:
             self._learn({row.claimed: row for row in found})
 
     def _learn(self, claimed: dict[str, Row[*tuple[Any, ...]]]) -> None:
-        numbers = sorted({row.holder for row in claimed.values()})
+        numbers = sorted({row.holder for row in claimed.values() if row.holder is not None})
         found = {row.number: row_of(row) for row in self._connection.execute(_ROWS, {"numbers": numbers})}
         groups, others = self._groups(numbers), unconfigured_feeds(self._connection)
         for key, claim in claimed.items():
-            row = found[claim.holder]
+            row = found.get(claim.holder)
+            if row is None:
+                self._known[key] = _unknown(claim)
+                continue
             holder = self._holder(row, key, claim, groups[row.number])
             apart = row.forgotten or row.feed in others
             self._known[key] = replace(holder, mergeable=False) if apart else holder
@@ -117,7 +122,8 @@ class Holders:
             merged_into=row.merged_into,
             answered=bool(claim.answered),
             linked=linked,
-            stands=stands_under(row, own, linked=linked),
+            # Nobody takes the place of one that cannot be read: it may stand.
+            stands=row.reason is Reason.DAMAGED or stands_under(row, own, linked=linked),
             attempts=claim.attempts,
             sent=sent,
             first=first,
@@ -157,6 +163,11 @@ class Holders:
         """Whether a sweep that is still under way began before this time."""
         began_at = self._connection.scalar(_OPEN_SWEEP, {"of_space": self._feed.space})
         return began_at is not None and at >= began_at
+
+
+def _unknown(claim: Row[*tuple[Any, ...]]) -> Holder:
+    """Who holds a name where the claim is damaged: it is taken, and nobody shares it or takes it over."""
+    return Holder(0, UNREADABLE, answered=True, linked=True, attempts=claim.attempts or 0, mergeable=False)
 
 
 def _identifiers(text: str) -> FieldHashes:

@@ -50,4 +50,5 @@ def note(connection: Connection, name: str, moment: Moment, at: int | None) -> N
 
 def moments_of(connection: Connection) -> dict[tuple[str, Moment], int]:
     """All that is noted, by the connection's name and what it is the time of."""
-    return {(row.connection, Moment(row.name)): row.at for row in connection.execute(select(moments))}
+    found = connection.execute(select(moments).where(moments.c.name.in_([*Moment])))
+    return {(row.connection, Moment(row.name)): row.at for row in found}

@@ -18,7 +18,7 @@ from bridge.decision import is_stale, keeps_up
 from bridge.ledger.batch import Batch
 from bridge.ledger.bulk import run_for_all
 from bridge.ledger.canaries import note_canaries, wanted_as_canaries
-from bridge.ledger.rows import KNOWN, among, row_of
+from bridge.ledger.rows import KNOWN, among, as_text, row_of, sound
 from bridge.ledger.schema import records, rules, sweeps
 from bridge.ledger.writes import number_of_rules
 from bridge.records import Draft, State
@@ -38,11 +38,15 @@ __all__ = ["Observed", "Sight", "Surveyed", "observe", "survey"]
 # Statements are made once: to build one costs ten times as much as to run it for one row.
 
 _KNOWN = KNOWN.where(records.c.feed == bindparam("of_feed"), among(records.c.source_id, "ids"))
+# What a decision compares, and a list shows, must be sound, or the record is decided on again. All of the
+# row, its claim and its link are not looked at here: that would cost a tenth of what it may cost.
+_COMPARED = ("key", "sent_key", "sent", "seen", "identifiers", "read_at", "since_at", "merged_by")
+_READABLE = as_text(sound(records.alias("r"), *_COMPARED))
 _SURVEY = text(
-    "SELECT r.source_id AS id, r.rules AS rules,"
+    "SELECT r.source_id AS id, r.rules AS rules,"  # noqa: S608 - constants
     " r.rules = :of_rules AND r.input = json_extract(seen.value, '$[1]') AND r.input <> ''"
-    " AND r.state IN ('delivered', 'merged', 'skipped') AND r.gone = 0 AND r.retry = 0 AS unchanged"
-    " FROM json_each(:seen) AS seen"
+    f" AND r.state IN ('delivered', 'merged', 'skipped') AND r.gone = 0 AND r.retry = 0 AND {_READABLE}"
+    " AS unchanged FROM json_each(:seen) AS seen"
     " CROSS JOIN records AS r ON r.feed = :of_feed AND r.source_id = json_extract(seen.value, '$[0]')"
 )
 _MAPS = select(rules.c.number, rules.c.map, rules.c.text)
@@ -143,10 +147,10 @@ def survey(connection: Connection, feed: Feed, seen: Sequence[tuple[str, str]], 
     number = number_of_rules(connection, made_by)
     given = {"of_feed": feed.number, "of_rules": number, "seen": orjson.dumps(seen).decode()}
     found = connection.execute(_SURVEY, given).all()
-    others = {row.rules for row in found} - {number, 0}
+    others = {row.rules for row in found if isinstance(row.rules, int)} - {number, 0}
     texts: dict[int, str] = {}
     if others:
-        known = connection.execute(_MAPS.where(among(rules.c.number, sorted(others))))
+        known = connection.execute(_MAPS.where(among(rules.c.number, sorted(others)), sound(rules)))
         texts = {row.number: row.text for row in known if row.map != made_by.map}
     unchanged = frozenset(row.id for row in found if row.unchanged)
     return Surveyed(

@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 import structlog
-from sqlalchemy import insert, select
+from sqlalchemy import delete, insert, select
 
 from bridge.errors import LedgerError
 from bridge.ledger.care import (
@@ -27,6 +27,8 @@ from bridge.ledger.care import (
     back_up_before_migration,
     drop_old_copies,
     erase_sent,
+    log_is_empty,
+    settle_copy,
     vacuum,
 )
 from bridge.ledger.engine import Keeping, Ledger, read_only, reading, writing
@@ -63,6 +65,9 @@ LOOK_LASTS: Final = 0.01
 log = structlog.get_logger()
 
 _PROOF = "key_proof"
+_IN_CLEAR = "to_be_vacuumed"
+"""Of a ledger that was migrated and not rebuilt since: the name of the copy from before."""
+
 _NOT_PERMITTED = {sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}
 
 
@@ -193,24 +198,40 @@ def prepare(path: Path, keeping: Keeping) -> None:
         LedgerError: The file is no ledger, or was made by a newer version.
     """
     found = revision(path)
-    if found == HEAD:
+    if found != HEAD:
+        known = _known_revisions() if found is not None else ()
+        if found is not None and found not in known:
+            raise _too_new(path, found)
+        copy = None if found is None else back_up_before_migration(path, found)
+        with writing(path, keeping) as connection:
+            _upgrade(connection)
+            if copy is not None:
+                connection.execute(insert(facts).values(name=_IN_CLEAR, value=copy.name))
+    _leave_no_traces(path)
+
+
+def _leave_no_traces(path: Path) -> None:
+    """Rebuild a file that was migrated, and say where its copy in clear lies.
+
+    The migration itself noted that this is to be done: who dies before it is done does it at the next start,
+    and who dies before it is noted as done does it, and says it, once more.
+    """
+    with reading(path) as connection:
+        name = connection.scalar(select(facts.c.value).where(facts.c.name == _IN_CLEAR))
+    if name is None:
         return
-    known = _known_revisions() if found is not None else ()
-    if found is not None and found not in known:
-        raise _too_new(path, found)
-    copy = None if found is None else back_up_before_migration(path, found)
-    with writing(path, keeping) as connection:
-        _upgrade(connection)
-    if copy is not None:
-        vacuum(path)
-        log.warning(
-            "ledger brought up to date",
-            before=found,
-            now=HEAD,
-            copy=str(copy),
-            kept_days=KEPT_SECONDS // 86_400,
-            advice="the copy may say in clear what waited; it is deleted after a week",
-        )
+    copy = settle_copy(path, name)
+    vacuum(path)
+    log.warning(
+        "ledger brought up to date",
+        now=HEAD,
+        copy=str(copy),
+        kept_days=KEPT_SECONDS // 86_400,
+        advice="the copy may say in clear what waited; it is deleted after a week",
+    )
+    if log_is_empty(path):
+        with writing(path) as connection:
+            connection.execute(delete(facts).where(facts.c.name == _IN_CLEAR))
 
 
 def is_outdated(path: Path) -> bool:
@@ -267,7 +288,10 @@ def _unreadable(path: Path, error: OSError | sqlite3.Error) -> LedgerError:
         return LedgerError(f"the ledger {path} cannot be opened: {why}", advice=advice)
     return LedgerError(
         f"{path} cannot be read as a ledger: {error}",
-        advice="set [ledger] url to another file, or restore a backup",
+        # Of an empty ledger in its place: docs/first-backfill.md, about a ledger that was lost.
+        advice="if this was your ledger, restore the last backup with its key: without it nobody knows which"
+        " of two equal names came first, and records may be made twice (docs/first-backfill.md, lost ledger)."
+        " If it never was one, name another file in [ledger] url",
     )
 
 

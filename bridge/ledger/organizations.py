@@ -20,6 +20,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from bridge.decision.canaries import CanaryAnswer, was_perhaps_made
+from bridge.errors import LedgerError
 from bridge.ledger.pauses import Direction, clear_pause, set_pause
 from bridge.ledger.schema import feeds, organizations
 
@@ -135,7 +136,21 @@ class Doubt:
 
     @classmethod
     def decoded(cls, text: str) -> Doubt:
-        """The doubt that ``encoded`` made the text of."""
+        """The doubt that ``encoded`` made the text of.
+
+        Raises:
+            LedgerError: It cannot be read, so that nobody knows which organisations are joined.
+        """
+        try:
+            return cls._decoded(text)
+        except (ValueError, TypeError, AttributeError) as error:
+            raise LedgerError(
+                "the ledger does not tell any more which organisations it joins: its file is damaged",
+                advice="restore the last backup; `trakor-bridge ledger check` looks through the file",
+            ) from error
+
+    @classmethod
+    def _decoded(cls, text: str) -> Doubt:
         if not text:
             return cls()
         said: dict[str, Any] = orjson.loads(text)

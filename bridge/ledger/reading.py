@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from sqlalchemy import case, func, or_, select, union
+from sqlalchemy import Boolean, case, func, literal_column, or_, select, union
 
 from bridge.ledger.pauses import Pause, pauses_of
-from bridge.ledger.rows import KNOWN, Feed, among, row_of
+from bridge.ledger.rows import KNOWN, NOWHERE, Feed, among, feed_from, row_of
 from bridge.ledger.schema import (
     claims,
     contents,
@@ -221,7 +221,7 @@ class LastSweep:
 def feeds_of(connection: Connection) -> list[Feed]:
     """Every feed that the ledger knows, in the order in which it came to know them."""
     found = connection.execute(select(feeds).order_by(feeds.c.number))
-    return [Feed(row.number, row.connection, Stream(row.stream), row.space) for row in found]
+    return [feed_from(row) for row in found]
 
 
 def _matching(wanted: Wanted) -> list[Any]:
@@ -235,7 +235,7 @@ def _matching(wanted: Wanted) -> list[Any]:
     if wanted.reasons:
         where.append(records.c.reason.in_(wanted.reasons))
     if wanted.marks:
-        where.append(or_(*(records.c[mark] == 1 for mark in wanted.marks)))
+        where += _with_a_mark(wanted.marks)
     if wanted.fields:
         where.append(records.c.seen.is_not(None))
     if wanted.since:
@@ -245,6 +245,20 @@ def _matching(wanted: Wanted) -> list[Any]:
     if wanted.key:
         where.append(records.c.number.in_(_with_name(wanted.key)))
     return where
+
+
+def _with_a_mark(marks: Collection[str]) -> list[ColumnElement[bool]]:
+    """That a record has one of these marks; those of ``records_marked`` are looked up in that index."""
+    marked = or_(*(records.c[mark] == 1 for mark in marks))
+    if not {"remapped", "dismissed"}.issuperset(marks):
+        return [marked]
+    return [marked, _IN_THE_INDEX, records.c.feed.in_(select(feeds.c.number))]
+
+
+_IN_THE_INDEX: ColumnElement[bool] = literal_column(
+    "(records.remapped = 1 OR records.dismissed = 1)", Boolean
+)
+"""To the letter what the index is made for: only then SQLite knows that it may be used."""
 
 
 def _with_id(either: str) -> CompoundSelect[int]:
@@ -309,7 +323,7 @@ def listing(
     for row in connection.execute(_shown(wanted, sort)).yield_per(500):
         if given == limit:
             return
-        found = _found(connection, row, known[row.feed])
+        found = _found(connection, row, known.get(row.feed, NOWHERE))
         if not wanted.fields or not {*wanted.fields}.isdisjoint(found.fields):
             given += 1
             yield found
@@ -358,27 +372,28 @@ def _shown(wanted: Wanted, sort: Sort | None) -> Select[*tuple[Any, ...]]:
 
 
 def _found(connection: Connection, row: Row[*tuple[Any, ...]], feed: Feed) -> Found:
-    trakor_id, sku, _ = (row.link or "\n\n").split("\n")
+    known = row_of(row)
+    trakor_id, sku = ((row.link or "") + "\n\n").split("\n")[:2]
     stored = stored_of(connection, feed, row.source_id, row.meta, row.body)
     content = _content(connection, feed, row)
-    fields, changes = changes_of(row, stored, content)
+    fields, changes = changes_of(known, stored, content)
     trakor_name = content.get("name", "")
     return Found(
         number=row.number,
         feed=feed,
         id=row.source_id,
-        state=row.state,
-        reason=row.reason or "",
-        marks=tuple(mark for mark in MARKS if getattr(row, mark)),
-        origin=row.origin or "",
+        state=str(known.state),
+        reason=str(known.reason or ""),
+        marks=tuple(mark for mark in MARKS if getattr(known, mark)),
+        origin=str(known.origin or ""),
         trakor_id=trakor_id,
         sku=sku,
         fields=fields,
         since_at=row.since_at,
         name=(stored.send_as if stored is not None else "") or trakor_name,
         trakor_name=trakor_name,
-        retry=bool(row.retry),
-        forgotten=bool(row.forgotten),
+        retry=known.retry,
+        forgotten=known.forgotten,
         changes=changes,
     )
 

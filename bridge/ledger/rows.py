@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
-from sqlalchemy import Integer, Text, bindparam, case, exists, func, select, type_coerce
+from sqlalchemy import (
+    Integer,
+    Text,
+    and_,
+    bindparam,
+    case,
+    exists,
+    func,
+    literal_column,
+    or_,
+    select,
+    true,
+    type_coerce,
+)
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.sqlite import JSON
+from sqlalchemy.types import NullType
 
 from bridge import naming
 from bridge.errors import LedgerError
+from bridge.ledger.columns import LATEST, MOST, NUMBER, UNREADABLE, BigInteger, LargeBinary
+from bridge.ledger.columns import Text as SafeText
 from bridge.ledger.moving import move
 from bridge.ledger.schema import TO_SEND, claims, feeds, links, records, rules, spaces, waiting
 from bridge.records import (
@@ -29,19 +47,23 @@ from bridge.records import (
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
+    from enum import StrEnum
 
-    from sqlalchemy import ColumnElement, Connection, Row, Table
+    from sqlalchemy import ColumnElement, Connection, FromClause, Row, Table
 
     from bridge.records import FieldHashes, Payload
     from bridge.sealing import Sealer
 
 __all__ = [
     "KNOWN",
+    "NOWHERE",
     "Feed",
     "Stored",
     "all_of",
     "among",
+    "as_text",
     "damaged",
+    "feed_from",
     "feed_of",
     "is_damaged",
     "keeps_sent",
@@ -50,9 +72,11 @@ __all__ = [
     "payload_of",
     "row_of",
     "sealer_of",
+    "sound",
     "texts_of",
     "unpack",
     "unpack_identifiers",
+    "unsound",
 ]
 
 
@@ -81,6 +105,34 @@ class Feed:
         return f"{row.feed or self.number}\0{self.stream}\0{row.id}"
 
 
+NOWHERE: Final = Feed(0, UNREADABLE, Stream.CONTACTS, 0)
+"""Stands for the feed of a record whose row says none that there is."""
+
+
+def feed_from(row: Row[*tuple[Any, ...]]) -> Feed:
+    """The feed of a row of ``feeds``.
+
+    Raises:
+        LedgerError: It cannot be read: nobody knows whose records those are, and whose names.
+    """
+    if (
+        UNREADABLE in row.connection
+        or row.stream not in {*map(str, Stream)}
+        or not row.number
+        or not row.space
+    ):
+        raise no_feeds()
+    return Feed(row.number, row.connection, Stream(row.stream), row.space)
+
+
+def no_feeds() -> LedgerError:
+    """What is wrong where nobody can tell which records are whose."""
+    return LedgerError(
+        "the ledger does not tell any more which records belong to which connection: its file is damaged",
+        advice="restore the last backup; `trakor-bridge ledger check` looks through the file",
+    )
+
+
 def sealer_of(connection: Connection) -> Sealer:
     """What seals and opens text in this ledger: whoever opened it put it there."""
     sealer: Sealer = connection.info["sealer"]
@@ -107,7 +159,13 @@ def feed_of(connection: Connection, name: str, scope: str, stream: Stream) -> Fe
         name: The connection's name.
         scope: The Trakor organisation's name; its names are unique in it.
         stream: Which stream.
+
+    Raises:
+        LedgerError: A feed or space cannot be read: as a new one it would send everything again.
     """
+    for table in (spaces, feeds):
+        if connection.scalar(select(table.c.number).where(unsound(table)).limit(1)) is not None:
+            raise no_feeds()
     space = _number(connection, spaces, {"scope": scope, "stream": str(stream)})
     found = select(feeds.c.number, feeds.c.space).where(feeds.c.connection == name, feeds.c.stream == stream)
     known = connection.execute(found).one_or_none()
@@ -161,6 +219,118 @@ _STORED = (
     )
     .correlate(records)
 )
+_KEY: Final = re.compile("[A-Za-z0-9_-]{16}|")
+"""A keyed hash of a name's key; empty for none."""
+
+_KEY_LENGTH: Final = 16
+_KEYS: Final = frozenset({"key", "sent_key"})
+_FORMS: Final = {**dict.fromkeys(("sent", "seen", "tried"), "[0-9]*;*"), "identifiers": "{*}"}
+"""What texts of ours look like, where they are not empty."""
+
+_WORDS: Final[dict[str, type[StrEnum]]] = {
+    "state": State,
+    "reason": Reason,
+    "origin": Origin,
+    "merged_by": MergedBy,
+}
+_FLAGS: Final = frozenset({
+    *("gone", "filtered", "remapped", "dismissed", "retry", "forgotten", "given", "answered"),
+    *("complete", "by_person"),
+})  # fmt: skip
+
+
+def sound(table: FromClause, *names: str) -> ColumnElement[bool]:
+    """Whether each value of a row is of its column's type and kind, whatever the file has suffered.
+
+    SQLite keeps a type with each value: a flipped bit makes a text a blob or a 0 a NULL, and no constraint
+    is asked when a row is read.
+
+    Args:
+        table: The ledger's, or an alias of one.
+        names: Only these columns; none: all.
+    """
+    base: str = getattr(getattr(table, "element", table), "name", "")
+    return and_(true(), *(_holds(base, column) for column in table.c if not names or column.name in names))
+
+
+def unsound(table: Table) -> ColumnElement[bool]:
+    """Whether a value of a row is not what its column is for; fractions, which read as 0, too."""
+    numbers = [column for column in table.c if isinstance(column.type, Integer)]
+    fractions = (func.typeof(type_coerce(column, NullType())) == "real" for column in numbers)
+    return or_(func.coalesce(sound(table), literal_column("0")) == literal_column("0"), *fractions)
+
+
+def _holds(table: str, column: Any) -> ColumnElement[bool]:  # noqa: ANN401 - a column, of an alias, too
+    """Whether one value is what its column is for.
+
+    SQLite's order tells: NULL, numbers, texts, blobs. To compare costs half of what ``typeof`` does.
+    """
+    raw: ColumnElement[Any] = type_coerce(column, NullType())
+    good: ColumnElement[bool]
+    if isinstance(column.type, Integer):
+        least, most = (0, LATEST) if isinstance(column.type, BigInteger) else (-1, MOST)
+        good = raw.between(0, 1) if column.name in _FLAGS else raw.between(least, most)
+    elif isinstance(column.type, LargeBinary):
+        good = raw >= _NO_BYTES
+    else:
+        good = _is_text(table, column.name, raw)
+    return raw.is_(None) | good if column.nullable else good
+
+
+def _is_text(table: str, name: str, raw: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Whether a value is a text, and, as far as that costs little, one that the column is for."""
+    text = (raw >= "") & (raw < _NO_BYTES)
+    if name == "stream" and table in {spaces.name, feeds.name}:
+        return raw.in_([*map(str, Stream)])
+    if table not in _HASHED:
+        return text
+    if name in _WORDS:
+        return raw.in_([*map(str, _WORDS[name])])
+    if name in _FORMS:
+        return (raw == "") | ((raw < _NO_BYTES) & raw.op("GLOB")(_FORMS[name]))
+    return text & func.length(raw).in_((0, _KEY_LENGTH)) if name in _KEYS else text
+
+
+_NO_BYTES: Final[ColumnElement[Any]] = literal_column("x''")
+_HASHED: Final = frozenset({records.name, claims.name, links.name})
+"""The tables whose texts are hashes and words of ours."""
+
+
+def as_text(expression: ColumnElement[Any]) -> str:
+    """SQL of an expression without parameters: to compile it in each statement takes ten times as long."""
+    compiled = expression.compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True})
+    return str(compiled)
+
+
+_INTO: Final = literal_column(
+    "EXISTS (SELECT 1 FROM records AS into_ WHERE into_.number = records.merged_into)", Integer
+)
+_SOUND = as_text(
+    and_(
+        sound(records),
+        claims.c.key.is_(None) | sound(claims),
+        links.c.trakor_id.is_(None) | sound(links),
+        # What Trakor has is linked, and what is to be sent has its name: else the row, or theirs, is damaged.
+        links.c.trakor_id.is_not(None) == records.c.trakor_id.is_not(None),
+        links.c.trakor_id.is_not(None) | records.c.state.not_in((State.DELIVERED, State.DRIFTED)),
+        claims.c.key.is_not(None) | (records.c.state != State.PENDING) | (records.c.gone == 1),
+        feeds.c.number.is_not(None),
+        records.c.merged_into.is_(None) | _INTO,
+    )
+)
+_CLAIM_SOUND = as_text(claims.c.key.is_not(None) & sound(claims))
+# What is left of a row that is damaged: the name that it has claimed, and its link.
+_OWN: Final = "CASE WHEN {} THEN NULL WHEN {} IS NOT NULL THEN {} ELSE (SELECT {}) END"
+_OF_RECORD: Final = "WHERE own.record = records.number ORDER BY"
+_OWN_KEY = _OWN.format(
+    *(_SOUND, "claims.key", "records.sent_key"),
+    f"own.key FROM claims AS own {_OF_RECORD} own.answered DESC LIMIT 1",
+)
+_OWN_ID = _OWN.format(
+    *(_SOUND, "links.trakor_id", "records.trakor_id"),
+    f"own.trakor_id FROM links AS own {_OF_RECORD} own.at DESC LIMIT 1",
+)
+
 KNOWN = (
     select(
         *(
@@ -172,9 +342,12 @@ KNOWN = (
             )
         ),
         # Of a name that was answered for once, and came back: only what has no answer yet counts.
-        case(
-            (records.c.trakor_id.is_(None) & (claims.c.answered == 1) & (claims.c.unanswered_at == 0), 0),
-            else_=func.coalesce(claims.c.attempts, 0),
+        type_coerce(
+            case(
+                (records.c.trakor_id.is_(None) & (claims.c.answered == 1) & (claims.c.unanswered_at == 0), 0),
+                else_=func.coalesce(claims.c.attempts, 0),
+            ),
+            NUMBER,
         ).label("attempts"),
         func.coalesce(claims.c.tried, "").label("tried"),
         case((records.c.trakor_id.is_(None) & (claims.c.attempts > 0), _STORED), else_=0).label("stored"),
@@ -182,9 +355,13 @@ KNOWN = (
         func.coalesce(rules.c.query, "").label("query"),
         func.coalesce(rules.c.map, "").label("map"),
         func.coalesce(rules.c.choices, "").label("choices"),
+        literal_column(_SOUND, Integer).label("sound"),
+        literal_column(_CLAIM_SOUND, Integer).label("claim_sound"),
+        literal_column(_OWN_KEY, SafeText()).label("own_key"),
+        literal_column(_OWN_ID, SafeText()).label("own_id"),
     )
     .select_from(
-        records.join(feeds, feeds.c.number == records.c.feed)
+        records.outerjoin(feeds, feeds.c.number == records.c.feed)
         .outerjoin(
             claims,
             (claims.c.space == feeds.c.space)
@@ -221,6 +398,8 @@ def is_damaged(row: Row[*tuple[Any, ...]]) -> bool:
 
 
 def _row(row: Row[*tuple[Any, ...]]) -> LedgerRow:
+    if not row.sound or not (_KEY.fullmatch(row.key) and _KEY.fullmatch(row.sent_key)):
+        raise LedgerError("the ledger holds a row that cannot be read")
     return LedgerRow(
         number=row.number,
         id=row.source_id,
@@ -254,19 +433,26 @@ def _row(row: Row[*tuple[Any, ...]]) -> LedgerRow:
 
 
 def damaged(row: Row[*tuple[Any, ...]]) -> LedgerRow:
-    """A record whose row cannot be read, with what is left of it: its name, its claim and its link."""
+    """A record whose row cannot be read, with what is left of it: its name, its claim and its link.
+
+    What a person dropped, or had forgotten, stays so: it must not be sent for being damaged.
+    """
+    dropped = row.state == State.DROPPED
+    claimed = row.own_key if isinstance(row.own_key, str) and _KEY.fullmatch(row.own_key) else ""
+    sent_key = claimed or (row.sent_key if _KEY.fullmatch(row.sent_key or "-") else "")
     return LedgerRow(
         number=row.number,
-        id=str(row.source_id),
-        state=State.REJECTED,
-        reason=Reason.DAMAGED,
-        key=str(row.key),
-        sent_key=str(row.sent_key),
-        attempts=row.attempts if isinstance(row.attempts, int) else 1,
-        trakor_id=row.trakor_id,
-        gone=bool(row.gone),
-        forgotten=bool(row.forgotten),
-        feed=row.feed,
+        id=row.source_id or UNREADABLE,
+        state=State.DROPPED if dropped else State.REJECTED,
+        reason=None if dropped else Reason.DAMAGED,
+        key=row.key if _KEY.fullmatch(row.key or "-") else sent_key,
+        sent_key=sent_key,
+        # A name of which nobody knows whether it was tried goes out as one that was.
+        attempts=row.attempts if row.claim_sound else max(row.attempts, int(bool(claimed))),
+        trakor_id=row.trakor_id if row.sound else row.own_id,
+        gone=row.gone == 1,
+        forgotten=row.forgotten == 1,
+        feed=row.feed or 0,
     )
 
 
@@ -283,10 +469,17 @@ def unpack_identifiers(text: str) -> FieldHashes:
     """
     if not text:
         return {}
-    found = orjson.loads(text)
-    if not isinstance(found, dict):
-        raise LedgerError("the ledger holds identifiers that cannot be read")
+    try:
+        found = orjson.loads(text)
+    except ValueError as error:
+        raise _no_identifiers() from error
+    if not isinstance(found, dict) or not all(isinstance(one, str) for one in found.values()):
+        raise _no_identifiers()
     return found
+
+
+def _no_identifiers() -> LedgerError:
+    return LedgerError("the ledger holds identifiers that cannot be read")
 
 
 def texts_of(draft: Draft, send_as: str) -> list[str]:
@@ -333,10 +526,7 @@ def unpack(sealer: Sealer, feed: Feed, source_id: str, meta: str, body: bytes, p
         LedgerError: It cannot be read.
     """
     texts = sealer.open(body, place or feed.place(source_id))
-    try:
-        key, qualified_key, hashes, identifiers, read_at = orjson.loads(meta)
-    except ValueError as error:
-        raise LedgerError("the ledger holds a draft that cannot be read") from error
+    key, qualified_key, hashes, identifiers, read_at = _meta(meta)
     payload, rest = payload_of(texts, feed.stream)
     qualifier, send_as, qualified = (*rest, "", "", "")[:3]
     draft = Draft(
@@ -353,11 +543,35 @@ def unpack(sealer: Sealer, feed: Feed, source_id: str, meta: str, body: bytes, p
     return Stored(draft, send_as or payload.name)
 
 
+def _meta(meta: str) -> list[Any]:
+    """What ``pack`` wrote down; each of it of the type that it had."""
+    try:
+        found = orjson.loads(meta)
+    except ValueError as error:
+        raise _no_draft() from error
+    if not isinstance(found, list) or list(map(type, found)) != [str, str, str, str, int]:
+        raise _no_draft()
+    return found
+
+
+def _no_draft() -> LedgerError:
+    return LedgerError("the ledger holds a draft that cannot be read")
+
+
 def payload_of(texts: Sequence[str], stream: Stream) -> tuple[Payload, Sequence[str]]:
-    """The payload that sealed texts begin with, under its plain name, and what follows."""
+    """The payload that sealed texts begin with, under its plain name, and what follows.
+
+    Raises:
+        LedgerError: They are not such texts.
+    """
+    if not texts:
+        raise _no_draft()
     name, *rest = texts
     if stream is Stream.CONTACTS:
         (info, *others) = rest or [""]
         return Party(name, info), others
     description, price, *others = (*rest, "", "")
-    return Product(name, description, Decimal(price) if price else None), others
+    try:
+        return Product(name, description, Decimal(price) if price else None), others
+    except ArithmeticError as error:
+        raise _no_draft() from error

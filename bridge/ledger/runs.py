@@ -60,7 +60,22 @@ def runs_of(connection: Connection, name: str, most: int) -> list[Run]:
             row.began_at,
             row.ended_at,
             bool(row.complete),
-            orjson.loads(row.counts) if row.counts else {},
+            _counts(row.counts),
         )
         for row in found
     ]
+
+
+def _counts(text: str) -> Mapping[str, Mapping[str, int]]:
+    """The numbers of a run; none where they are damaged."""
+    try:
+        found = orjson.loads(text) if text else {}
+    except ValueError:
+        return {}
+    if not isinstance(found, dict):
+        return {}
+    return {
+        stream: {word: number for word, number in of.items() if isinstance(number, int)}
+        for stream, of in found.items()
+        if isinstance(of, dict)
+    }

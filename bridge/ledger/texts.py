@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from bridge.errors import LedgerError
-from bridge.ledger.rows import payload_of, row_of, unpack
+from bridge.ledger.rows import payload_of, unpack
 from bridge.records import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from sqlalchemy import Connection, Row
+    from sqlalchemy import Connection
 
     from bridge.ledger.rows import Feed, Stored
     from bridge.records import LedgerRow
@@ -104,12 +104,12 @@ def says(stored: Stored | None, known: LedgerRow) -> dict[str, str]:
 
 
 def changes_of(
-    row: Row[*tuple[Any, ...]], stored: Stored | None, content: Mapping[str, str]
+    known: LedgerRow, stored: Stored | None, content: Mapping[str, str]
 ) -> tuple[tuple[str, ...], tuple[Change, ...]]:
     """In which fields a record differs from what Trakor has of it; most differ in none.
 
     Args:
-        row: The record, as ``row_of`` reads it.
+        known: The record.
         stored: The newest draft that is kept of it.
         content: What Trakor has of it, field -> text, as far as that is kept.
 
@@ -117,9 +117,8 @@ def changes_of(
         The fields that differ by the ledger's hashes, and every difference that is worth showing, the name
         first. That is more where another map made it, or where only texts can be compared.
     """
-    if row.seen is None and not row.remapped and row.reason != Reason.RENAMED:
+    if known.seen is None and not known.remapped and known.reason != Reason.RENAMED:
         return (), ()
-    known = row_of(row)
     fields = known.differing if known.answered else ()
     found = _changes(known, fields, content, says(stored, known))
     return fields, tuple(sorted(found, key=lambda change: change.field != "name"))

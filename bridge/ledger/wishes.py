@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
@@ -48,6 +48,10 @@ _FULFIL = (
 )
 
 
+_JOBS: Final = frozenset(map(str, Job))
+"""All that there are: any other word is damage."""
+
+
 def want(connection: Connection, name: str, job: Job, *, now: int) -> None:
     """Want a job done, since now: also where it is being done, which is then once more afterwards.
 
@@ -75,7 +79,7 @@ def set_next(connection: Connection, name: str, job: Job, at: int) -> None:
 def wishes_of(connection: Connection, name: str) -> dict[Job, Wish]:
     """How things stand with each job of a connection that anything is known of."""
     found = connection.execute(select(wishes).where(wishes.c.connection == name))
-    return {Job(row.job): Wish(row.wanted_at, row.next_at) for row in found}
+    return {Job(row.job): Wish(row.wanted_at, row.next_at) for row in found if row.job in _JOBS}
 
 
 def fulfil(connection: Connection, name: str, job: Job, *, wanted_at: int) -> None:

@@ -12,7 +12,7 @@ from bridge import naming
 from bridge.errors import LedgerError
 from bridge.ledger.bulk import run_for_all
 from bridge.ledger.canaries import end_canaries
-from bridge.ledger.rows import Stored, keeps_sent, pack, pack_identifiers, sealer_of, texts_of, unpack
+from bridge.ledger.rows import Stored, keeps_sent, pack, pack_identifiers, sealer_of, sound, texts_of, unpack
 from bridge.ledger.schema import (
     NOTED,
     SAID,
@@ -50,18 +50,23 @@ _GOVERNED = (
 _FORGOTTEN = ("turn", "failures", "next_try_at", "claimed_until")
 """The columns that start again when a name is claimed anew."""
 
+_COUNTED = ("sweep", "missed", "run", "answered_run", "forgotten")
+"""The columns that no decision governs: what is damaged in them is mended when the row is written."""
+
 _SAME_STATE = (records.c.state == bindparam("state")) & records.c.reason.is_not_distinct_from(
     bindparam("reason")
 )
-_CLAIMS_ANEW = bindparam("claims_anew") == 1
+_IS_TIME = sound(records, "since_at")
+_STAYS = bindparam("claims_anew") == 0
 _UPDATE = (
     update(records)
     # A parameter that has a column's name would set that column: hence "row_number".
     .where(records.c.number == bindparam("row_number"))
     .values({name: bindparam(name) for name in _GOVERNED if name != "input"})
     .values(input=func.coalesce(bindparam("read_as"), records.c.input))
-    .values(since_at=case((_SAME_STATE, records.c.since_at), else_=bindparam("moment")))
-    .values({name: case((_CLAIMS_ANEW, 0), else_=records.c[name]) for name in _FORGOTTEN})
+    .values(since_at=case((_SAME_STATE & _IS_TIME, records.c.since_at), else_=bindparam("moment")))
+    .values({name: case((_STAYS & sound(records, name), records.c[name]), else_=0) for name in _FORGOTTEN})
+    .values({name: case((sound(records, name), records.c[name]), else_=0) for name in _COUNTED})
 )
 
 # Made once: to build a statement costs ten times as much as to run it for one row.

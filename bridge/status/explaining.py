@@ -124,6 +124,12 @@ MEANINGS: Final = {
 }
 """What a state, with its reason, means."""
 
+INCOMPARABLE: Final = (
+    "Nobody can tell whether it has changed in Salestrekker since it was sent: its row in the ledger was "
+    "damaged, or the query was changed. Trakor still has it as it was sent. Compare the two by hand."
+)
+"""What `drifted` means of one whose fields cannot be compared (the field `rules`)."""
+
 AT_NEXT_READ: Final = {
     (State.PENDING, ""): "sends what is pending",
     (State.SKIPPED, Reason.FILTERED): "takes it in, once `where` says yes",
@@ -178,6 +184,8 @@ def meaning(record: Found, standing: Standing, now: int) -> list[str]:
     if record.forgotten:
         return ["It was forgotten on request: its id is kept, so that it does not come back."]
     known = MEANINGS.get((State(record.state), record.reason), f"It is {record.state} {record.reason}.")
+    if record.state == State.DRIFTED and record.fields == ("rules",):
+        known = INCOMPARABLE
     words = {
         "stream": record.feed.stream,
         "holder": standing.name_holder or "Another record",

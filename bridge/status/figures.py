@@ -73,6 +73,8 @@ def _figures(connection: Reader, now: int) -> dict[str, Figures]:
     known = {feed.number: feed for feed in feeds_of(connection)}
     waiting: dict[str, dict[tuple[State, str], int]] = {feed.connection: {} for feed in known.values()}
     for number, counted in states(connection).items():
+        if number not in known:
+            continue  # the row that counts them is damaged: `ledger check` tells
         of = waiting[known[number].connection]
         for (state, reason, _), many in counted.items():
             if state in DECISIONS:

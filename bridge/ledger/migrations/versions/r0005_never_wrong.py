@@ -189,6 +189,8 @@ def _sweeps() -> None:
     op.add_column("records", _number("missed"))
     op.add_column("sweeps", _number("narrowed"))
     op.add_column("sweeps", _text("list_query"))
+    open_ = sa.text("ended_at IS NULL")
+    op.create_index("sweeps_open", "sweeps", ["feed", "began_at"], sqlite_where=open_, postgresql_where=open_)
 
 
 def _events() -> None:
@@ -198,6 +200,9 @@ def _events() -> None:
         op.add_column("events", _number(name, sa.BigInteger))
     op.add_column("events", _text("waits_for"))
     op.drop_index("events_waiting", "events")
+    # Of all, not only of those that wait: a record that is forgotten takes its own along.
+    op.drop_index("events_waiting_of", "events")
+    op.create_index("events_of", "events", ["connection", "source_id"])
     for name, column, tried in (
         ("events_waiting", "number", "next_try_at = 0"),
         ("events_retried", "next_try_at", "next_try_at > 0"),
@@ -212,16 +217,18 @@ def _bodies() -> None:
     op.alter_column("events", "body", new_column_name="in_clear")
     op.add_column("events", sa.Column("body", sa.LargeBinary()))
     connection = op.get_bind()
-    found = connection.execute(
-        sa.text("SELECT number, in_clear FROM events WHERE in_clear IS NOT NULL")
-    ).all()
-    sealer = connection.info.get("sealer")
+    some = sa.text(
+        "SELECT number, in_clear FROM events WHERE number > :after AND in_clear IS NOT NULL"
+        " ORDER BY number LIMIT 500"
+    )
     sealed = sa.text("UPDATE events SET body = :body WHERE number = :number")
-    for row in found:
+    sealer, after = connection.info.get("sealer"), -1
+    while found := connection.execute(some, {"after": after}).all():
         if sealer is None:
             raise LedgerError("the ledger's key is needed to bring a ledger with webhooks up to date")
-        body = sealer.seal([row.in_clear], "events")
-        connection.execute(sealed, {"number": row.number, "body": body})
+        bodies = [{"number": row.number, "body": sealer.seal([row.in_clear], "events")} for row in found]
+        connection.execute(sealed, bodies)
+        after = found[-1].number
     op.drop_column("events", "in_clear")
 
 
