@@ -48,14 +48,14 @@ MOST_SORTED: Final = 10_000
 SPACE: Final = 2
 """Columns of a terminal that are left free behind each of a table."""
 
-WIDEST: Final = {"state": 30, "name": 60}
+WIDEST: Final = {"state": 36, "name": 60}
 """What is longer is folded, or cut."""
 
 CUT: Final = frozenset({"name", "id"})
 """The columns that are cut; an id that is cut can be given to a command as it stands there, with its `…`."""
 
 TIGHTENED: Final = (
-    ("id", 36), ("state", 18), ("name", 20), ("id", 13), ("since", 0), ("name", 10), ("id", 9),
+    ("id", 36), ("state", 22), ("name", 20), ("id", 13), ("since", 0), ("name", 10), ("id", 9),
 )  # fmt: skip
 """Where a table is wider than its place: what gives way, down to how many columns, one after the other."""
 
@@ -160,8 +160,8 @@ def state_of(record: Found) -> Text:
     said = ", ".join(detail for detail in details if detail)
     state = Text(record.state, style=COLOURS.get(record.state, ""))
     state.append(f": {said}" if said else "")
-    marks = [*record.marks, *(["retry"] if record.retry else [])]
-    return state.append(f" [{', '.join(marks)}]" if marks else "", style="grey50")
+    state.append(f" [{', '.join(record.marks)}]" if record.marks else "", style="grey50")
+    return state.append(" (to be checked again)" if record.retry else "", style="grey50")
 
 
 def show_table(records: Sequence[Found], *, error: bool = False) -> None:

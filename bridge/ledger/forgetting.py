@@ -76,7 +76,7 @@ def forget(connection: Connection, number: int, *, now: int) -> Forgotten:
     _refuse_unanswered(connection, row, now)
     left = _links(connection, number)
     kept = tuple((one, _keeper(connection, feed, one)) for one in had if one not in left)
-    _erase(connection, feed, number)
+    _erase(connection, feed, number, now)
     connection.execute(
         delete(events).where(events.c.connection == feed.connection, events.c.source_id == row.id)
     )
@@ -130,14 +130,14 @@ def _keeper(connection: Connection, feed: Feed, trakor_id: str) -> str:
     return connection.scalar(found) or ""
 
 
-def _erase(connection: Connection, feed: Feed, number: int) -> None:
+def _erase(connection: Connection, feed: Feed, number: int, now: int) -> None:
     of_record = select(links.c.trakor_id).where(links.c.record == number)
     connection.execute(
         delete(contents).where(contents.c.space == feed.space, contents.c.trakor_id.in_(of_record))
     )
     for table in (canaries, claims, links, waiting, history):
         connection.execute(delete(table).where(table.c.record == number))
-    connection.execute(update(records).where(records.c.number == number).values(_NOTHING))
+    connection.execute(update(records).where(records.c.number == number).values(_NOTHING | {"since_at": now}))
 
 
 _NOTHING = {
