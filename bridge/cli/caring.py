@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from bridge.cli.folding import tell
 from bridge.cli.session import (
     ConfigOption,
     ConnectionOption,
@@ -105,7 +106,7 @@ def _check(
     else:
         for finding in findings:
             typer.secho("ok   " if finding.ok else "FAULT", fg="green" if finding.ok else "red", nl=False)
-            typer.echo(f" {finding.name}: {finding.detail}")
+            tell(f" {finding.name}: {finding.detail}", after=5, hanging=6)
         if not good:
             typer.echo(
                 "what to do: restore the last backup; keep this file for whoever looks into it", err=True

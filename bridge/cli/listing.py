@@ -59,6 +59,9 @@ TIGHTENED: Final = (
 )  # fmt: skip
 """Where a table is wider than its place: what gives way, down to how many columns, one after the other."""
 
+TIGHTENED_AROUND_IDS: Final = (("since", 0), ("name", 0), ("state", 10))
+"""The same where the ids are there to be copied: the records have one name, and no id is broken."""
+
 NO_TERMINAL_WIDTH: Final = 160
 """Columns of a table that goes into a file or a pipe."""
 
@@ -170,7 +173,9 @@ def show_table(records: Sequence[Found], *, error: bool = False) -> None:
     if not out.is_terminal:
         out.width = NO_TERMINAL_WIDTH
     columns = _columns(records, time.time_ns() // 1_000_000)
-    widths = _widths(columns, out.width)
+    if error and len({record.feed.stream for record in records}) == 1:
+        del columns["stream"]
+    widths = _widths(columns, out.width, TIGHTENED_AROUND_IDS if error else TIGHTENED)
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, SPACE, 0, 0))
     for heading, wide in widths.items():
         cut = heading in CUT and not (error and heading == "id")
@@ -197,18 +202,20 @@ def _columns(records: Sequence[Found], now: int) -> dict[str, list[Text]]:
     return columns
 
 
-def _widths(columns: Mapping[str, Sequence[Text]], width: int) -> dict[str, int]:
+def _widths(
+    columns: Mapping[str, Sequence[Text]], width: int, tightened: Sequence[tuple[str, int]]
+) -> dict[str, int]:
     """How wide each column is in a table no wider than this; what there is no room for is left out."""
     widths = {
         heading: min(max(len(heading), *(one.cell_len for one in cells)), WIDEST.get(heading, width))
         for heading, cells in columns.items()
     }
-    for heading, least in TIGHTENED:
+    for heading, least in tightened:
         over = sum(widths.values()) + SPACE * len(widths) - width
         if over <= 0:
             break
         if not least:
-            del widths[heading]
+            widths.pop(heading, None)
         elif heading in widths:
             widths[heading] = min(widths[heading], max(least, widths[heading] - over))
     return widths

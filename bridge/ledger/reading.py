@@ -436,7 +436,7 @@ def standing_of(connection: Connection, record: Found) -> Standing:
         now=says(kept.get(NOTED, kept.get(TO_SEND)), row_of(row)),
         other=other,
         other_says=_says_or_has(connection, other) if other else {},
-        holder_renamed=bool(draft and holder) and _is_renamed(connection, draft, holder),
+        holder_renamed=draft is not None and holder is not None and _is_renamed(connection, draft, holder),
         equal=equal,
         different=different,
     )
