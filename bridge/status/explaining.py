@@ -257,7 +257,7 @@ def the_other(record: Found, standing: Standing) -> str:
     if other is None:
         return ""
     named = f"“{other.name}” ({other.id})" if other.name else other.id
-    return f"the other one is {named}.{_likeness(standing)}"
+    return f"The other one is {named}.{_likeness(standing)}"
 
 
 def _identifier(name: str) -> str:
@@ -409,7 +409,7 @@ def _other_ways(record: Found, standing: Standing) -> Iterator[Way]:
         case State.HELD, Reason.SAME_PARTY:
             yield Way("retry", "check it again when it is next read, for example after it was renamed")
         case State.HELD, (Reason.SAME_NAME | Reason.SAME_PERSON):
-            yield Way("retry", _why_retry(standing))
+            yield Way("retry", _why_retry(record, standing))
     if _differs_in_trakor(record):
         yield Way("dismiss", DISMISS)
     elif _is_gone_from_the_source(record):
@@ -419,8 +419,10 @@ def _other_ways(record: Found, standing: Standing) -> Iterator[Way]:
         yield Way("drop", LEAVE if in_trakor else "don't send it, and stop asking")
 
 
-def _why_retry(standing: Standing) -> str:
+def _why_retry(record: Found, standing: Standing) -> str:
     """A name that Trakor has answered to is never free again; one that was not sent may be."""
+    if record.reason == Reason.SAME_PERSON:
+        return "check it again, for example once one of them was corrected"
     if standing.other is not None and standing.other.trakor_id:
         return "check it again, for example once the configuration was changed"
     return "check it again, for example once the other one was dropped"
