@@ -306,7 +306,7 @@ async def test_the_pictures_of_the_pages_show_what_there_is(
     """The pages that the documents show say what they say there; ``pytest --pictures`` draws them anew."""
     shown = {
         "overview": ("/", "What needs a decision", 1225),
-        "list": ("/records", "Changed since it was sent", 840),
+        "list": ("/records", "Differs from Trakor", 840),
         "record": ("", "read at this moment", 1000),
     }
     assert {path.stem for path in PICTURES.glob("*")} == {*shown}

@@ -84,12 +84,12 @@ async def test_the_marks_have_lists_of_their_own(
     browser: Browser, page: StatusPage, ids: dict[str, str]
 ) -> None:
     overview = await browser.get("/")
-    assert re.search(r"\d+ are made by an older map", overview.words)
+    assert re.search(r"\d+ are made by an older configuration", overview.words)
     listed = await browser.get("/records?mark=remapped")
-    assert "made by an older map." in listed.words
+    assert "made by an older configuration." in listed.words
     assert any("Pat Lee" in row and ids["delivered"] in row for row in rows(listed.text))
     assert 'href="/records?connection=default&amp;mark=remapped"' in overview.text
-    assert "Made by an older map" in (await browser.get("/records")).words
+    assert "Made by an older configuration" in (await browser.get("/records")).words
     assert page.record(ids["delivered"]).state == State.DELIVERED
 
 
@@ -118,7 +118,7 @@ async def test_all_of_a_mark_are_decided_on_together(
     browser: Browser, page: StatusPage, ids: dict[str, str], verb: str, marks: tuple[str, ...]
 ) -> None:
     asked = await browser.get(f"/many?verb={verb}&mark=remapped&stream=contacts")
-    assert "Made by an older map" in asked.words
+    assert "Made by an older configuration" in asked.words
     done = await browser.send(asked, "/many", order=asked.hidden("order"))
     assert done.status == 200
     assert page.record(ids["delivered"]).marks == marks

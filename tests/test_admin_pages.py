@@ -58,7 +58,7 @@ async def test_the_overview_says_first_what_is_there_and_what_waits(browser: Bro
     assert "Needs attention" in said.words
     assert "7 need a decision." in said.words
     assert "Same name" in said.words
-    assert "Changed since it was sent" in said.words
+    assert "Differs from Trakor" in said.words
 
 
 async def test_the_numbers_of_each_run_add_up(browser: Browser) -> None:

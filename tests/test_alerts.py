@@ -162,7 +162,7 @@ def test_what_changed_alike_is_one_alert_with_the_command_that_lists_it() -> Non
     (one,) = found(sydney(StreamStatus(burst=BURST)))
     assert (one.kind, one.covered) == (Kind.BURST, False)
     assert one.text.startswith(
-        "4,812 contacts: contact_info changed in one sweep: trakor-bridge records list"
+        "4,812 contacts: contact_info changed at the same time: trakor-bridge records list"
     )
     assert (
         "--connection sydney --stream contacts --state drifted --field contact_info --since 2026" in one.text

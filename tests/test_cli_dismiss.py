@@ -151,7 +151,7 @@ def test_the_remapped_are_counted_and_listed(remapped: Desk, ids: dict[str, str]
     number = streams["contacts"]["marks"]["remapped"]
     assert remapped("records", "list", "--mark", "remapped", "--json").json["total"] == number > 0
     said = remapped("status").out
-    assert f"{number} are in Trakor as an older map made them: " in said
+    assert f"{number} are in Trakor as an older configuration made them: " in said
     assert "trakor-bridge records list --mark remapped" in said
     assert re.search(rf"of these remapped +{number} ", said)
 
@@ -168,7 +168,7 @@ def test_the_remapped_can_be_corrected_or_left(
 
 def test_a_remapped_record_shows_what_each_map_made(remapped: Desk, ids: dict[str, str]) -> None:
     out = remapped("records", "show", ids["delivered"]).out
-    assert "Trakor has what an older map made of it." in out
+    assert "Trakor has what the older one made of it." in out
     assert re.search(r"Contact details +Pat Lee \| pat@example\.org +pat@example\.org", out)
     assert f"records accept {ids['delivered']}" in out
     assert f"records dismiss {ids['delivered']}" in out

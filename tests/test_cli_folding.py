@@ -13,13 +13,19 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.main import get_command
 
+from bridge.cli.app import application
 from bridge.cli.folding import folded
+from bridge.cli.telling import Teller
+from bridge.demo import Ended
 from bridge.sandbox import Options, Sandbox, configuration
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
     from pathlib import Path
+
+    from typer._click.core import Command
 
 NARROW = 50
 COMMANDS = (
@@ -29,6 +35,9 @@ COMMANDS = (
     ("pause", "--reading"),
     ("records", "show", "--name", "nobody"),
     ("webhooks", "urls"),
+    ("ledger", "check"),
+    ("status",),
+    ("records", "list"),
     ("init",),
 )
 
@@ -73,9 +82,9 @@ async def sandbox(start_sandbox: Callable[[Options], Awaitable[Sandbox]]) -> San
 async def test_no_sentence_is_wider_than_the_terminal(
     command: tuple[str, ...], sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    """What is left of long lines are single words, commands to copy, and rows of Markdown."""
+    """What is left of long lines are single words, and commands to copy."""
     (tmp_path / "config.toml").write_text(configuration(sandbox))
-    if command[0] in {"pause", "records"}:
+    if command[0] in {"pause", "records", "ledger", "status"}:
         await _at_a_terminal(tmp_path, "backfill", "products")
     shown = await _at_a_terminal(tmp_path, *command)
     long = [line for line in shown if len(line) > NARROW]
@@ -83,10 +92,62 @@ async def test_no_sentence_is_wider_than_the_terminal(
     assert [line for line in long if len(line.split()) > 1 and not _may_be_long(line)] == []
 
 
+PROGRAM = get_command(application())
+
+
+def _every(command: Command, name: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Command]]:
+    yield name, command
+    for below, inner in getattr(command, "commands", {}).items():
+        yield from _every(inner, (*name, below))
+
+
+HELPS = dict(_every(PROGRAM))
+
+
+@pytest.mark.parametrize("name", HELPS, ids=lambda name: " ".join(name) or "the program")
+def test_no_line_of_help_is_wider_than_a_terminal_of_80_columns(name: tuple[str, ...]) -> None:
+    """Examples are not folded, so that they can be copied: they are short enough as they are."""
+    context = HELPS[name].make_context(" ".join(("trakor-bridge", *name)), ["--help"], resilient_parsing=True)
+    with context.scope():
+        context.terminal_width = context.max_content_width = 80
+        shown = HELPS[name].get_help(context)
+    assert [line for line in shown.splitlines() if len(line) > 80] == []
+
+
+async def test_two_records_of_one_name_are_listed_with_ids_that_can_be_copied(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    (tmp_path / "config.toml").write_text(configuration(sandbox))
+    ids = [sandbox.contacts.add("Maria Costa", email=f"{one}@example.org") for one in ("a", "b")]
+    await _at_a_terminal(tmp_path, "backfill", "contacts")
+    shown = await _at_a_terminal(tmp_path, "records", "show", "--name", "Maria Costa")
+    assert all(any(identity in line for line in shown) for identity in ids)
+
+
+async def test_what_forgetting_comes_to_is_folded(sandbox: Sandbox, tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(configuration(sandbox))
+    ids = [sandbox.contacts.add("Maria Costa", email="maria@example.org") for _ in range(2)]
+    await _at_a_terminal(tmp_path, "backfill", "contacts")
+    for identity in ids:
+        shown = await _at_a_terminal(tmp_path, "records", "forget", identity, "--yes")
+        assert [line for line in shown if len(line) > NARROW] == []
+
+
+def test_how_to_go_on_after_a_demonstration_is_folded(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """But for the commands, which stand on indented lines."""
+    monkeypatch.setenv("COLUMNS", "80")
+    Teller().tell(Ended(tmp_path, "trakor-bridge sandbox --port 1 --control-port 2 --trakor-port 3"))
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) > 5
+    assert [line for line in lines if len(line) > 80 and not line.startswith("  ")] == []
+
+
 def _may_be_long(line: str) -> bool:
-    """Rows, headings, commands, progress, and an address or path after a head."""
+    """Commands, progress, and an address or path after a head."""
     lone = re.fullmatch(r"error: \S+", line) is not None
-    return lone or line.lstrip().startswith(("|", "#", "trakor-bridge ")) or "━" in line
+    return lone or line.lstrip().startswith("trakor-bridge ") or "━" in line
 
 
 async def _at_a_terminal(folder: Path, *command: str) -> list[str]:

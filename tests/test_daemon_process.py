@@ -236,7 +236,7 @@ async def test_run_and_backfill_exclude_each_other(bridge: Bridge, begin: Begin,
     for command in (("backfill", "--json"), DAEMON):
         second = await run(*command)
         assert (second.status, second.out) == (1, "")
-        assert f"`trakor-bridge run` (process {daemon.pid}) holds it since 20" in second.err
+        assert f"`trakor-bridge run` (process {daemon.pid}) has held it since 20" in second.err
         assert "Traceback" not in second.err
     daemon.signal(signal.SIGTERM)
     assert (await daemon.ended(within=IN_ORDER)).status == 0
@@ -249,7 +249,7 @@ async def test_run_and_backfill_exclude_each_other(bridge: Bridge, begin: Begin,
     await asking.wait_for(lambda: asking.traffic.in_flight > 0, timeout=LONG)
     second = await run(*DAEMON)
     assert (second.status, second.out) == (1, "")
-    assert f"`trakor-bridge backfill` (process {first.pid}) holds it since 20" in second.err
+    assert f"`trakor-bridge backfill` (process {first.pid}) has held it since 20" in second.err
     gate.set()
     asking.faults.clear()
     assert (await first.ended()).status == 3

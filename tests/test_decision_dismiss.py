@@ -67,6 +67,20 @@ def test_the_mark_remapped_can_be_left_as_it_is() -> None:
     assert decide(ANN, now, nobody, DEFAULT) is None
 
 
+def test_one_that_is_gone_can_be_left_once_and_is_told_of_when_it_is_back_and_changed() -> None:
+    """Somebody has deleted it in Trakor by hand, or it is to stay there."""
+    known = delivered(ANN, gone=True)
+    now = after(dismiss(known), None, known, sight=False)
+    assert (now.state, now.dismissed) == (State.DELIVERED, True)
+    with pytest.raises(UserError, match="nothing to dismiss"):
+        dismiss(now)
+    back = replace(now, gone=False)
+    assert decide(ANN, back, nobody, DEFAULT) is None
+    changed = decide(EDITED, back, nobody, DEFAULT)
+    assert changed is not None
+    assert changed.state is State.DRIFTED
+
+
 @pytest.mark.parametrize("known", [one for one, _, _ in DIFFERS], ids=NAMES)
 def test_dismissing_keeps_the_mark_filtered(known: LedgerRow) -> None:
     decision = dismiss(replace(known, filtered=True))

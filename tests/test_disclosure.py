@@ -142,7 +142,7 @@ def test_with_webhooks_it_says_what_is_received_what_is_read_then_and_how_long_i
         in text
     )
     assert all(f"- `{field}`" in text for field in flow.webhooks.fields_of_deals)
-    assert "what became of it; for at most 400 days" in text
+    assert "what came of it. How long: 400 days after it was processed" in text
     assert CANARY not in text
 
 

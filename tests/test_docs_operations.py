@@ -104,7 +104,7 @@ def entries(table: str) -> list[str]:
 def test_the_page_says_what_to_do_about_every_state_reason_and_mark() -> None:
     assert entries("state") == [*State]
     assert sorted(entries("reason")) == sorted(Reason)
-    assert sorted(entries("mark")) == sorted([*StreamStatus().marks, "retry"])
+    assert sorted(entries("mark")) == sorted(StreamStatus().marks)
 
 
 def test_the_page_says_what_to_do_about_every_rule() -> None:

@@ -5,12 +5,17 @@ from __future__ import annotations
 import re
 import stat
 import time
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
+from sqlalchemy import LargeBinary
+
 from books import kept
-from bridge.daemon.life import UNREADABLE_LIFE
+from bridge.disclosure.keeping import kept as stored_by
 from bridge.ledger.care import back_up, back_up_before_migration, copy_key
 from bridge.ledger.engine import reading, writing
+from bridge.ledger.events import UNREADABLE_LIFE
 from bridge.ledger.forgetting import forget
 from bridge.ledger.opening import open_ledger, read_or_make_key
 from bridge.ledger.reading import Wanted, listing
@@ -35,6 +40,66 @@ def test_every_table_of_the_ledger_is_named_with_what_it_holds() -> None:
         for table in re.findall(r"`(\w+)`", cell)
     }
     assert named == {*metadata.tables}
+
+
+@pytest.mark.parametrize("keep", ["sealed", "hashes"])
+def test_the_statement_for_an_aggregator_says_of_each_place_how_long_as_the_page_does(
+    keep: str, tmp_path: Path
+) -> None:
+    """Word for word, in the page's row about that place; the page says both."""
+    write(tmp_path / "config.toml", SOURCE, TARGET)
+    ledger = replace(load(tmp_path / "config.toml", {}).ledger, keep=keep)
+    for one in stored_by(ledger, webhooks=True):
+        for place in one.where:
+            assert how_long(row_about(place), keep).count(one.how_long) == 1, place
+
+
+@pytest.mark.parametrize("keep", ["sealed", "hashes"])
+def test_the_statement_names_each_table_that_can_hold_what_a_record_says(keep: str, tmp_path: Path) -> None:
+    write(tmp_path / "config.toml", SOURCE, TARGET)
+    ledger = replace(load(tmp_path / "config.toml", {}).ledger, keep=keep)
+    named = {place for one in stored_by(ledger, webhooks=True) for place in one.where}
+    sealed = {
+        table.name
+        for table in metadata.tables.values()
+        for column in table.columns
+        if isinstance(column.type, LargeBinary)
+    }
+    assert named >= sealed | {"organizations", "history", "records"}
+
+
+def row_about(place: str) -> str:
+    """The row of the page's table whose first cell names a table or file."""
+    rows = [line for line in STORED.splitlines() if line.startswith("|")]
+    (row,) = [row for row in rows if re.search(rf"\b{re.escape(place)}", row.split(" | ")[0])]
+    return row
+
+
+def how_long(row: str, keep: str) -> str:
+    """The row's last cell, or the part of it that is about one value of ``keep``."""
+    cell = row.rsplit(" | ", maxsplit=1)[-1]
+    _, told, part = cell.partition(f'With `keep = "{keep}"`: ')
+    return part.partition(" With `keep")[0] if told else cell
+
+
+@pytest.mark.parametrize("keep", ["sealed", "hashes"])
+async def test_what_is_said_to_be_kept_of_what_was_sent_is_what_is_kept(keep: str, tmp_path: Path) -> None:
+    """With hashes nothing that was sent stays but canaries; what waits does."""
+    async with Sandbox(Options(contacts=0, products=0)) as sandbox:
+        text = configuration(sandbox).replace("[trakor]", "requests_per_minute = 6000\n[trakor]")
+        (tmp_path / "config.toml").write_text(f'{text}\n[ledger]\nkeep = "{keep}"\n', "utf-8")
+        for number in range(5):
+            sandbox.contacts.add(f"Jane Smith {number}", email=f"jane{number}@example.org")
+        sandbox.contacts.add("Jane Smith 0", email="jane0@example.org")
+        await run_backfill(tmp_path)
+    with reading(tmp_path / "ledger.db") as connection:
+        counts = {
+            table: connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one()  # noqa: S608
+            for table in ("contents", "canaries", "waiting")
+        }
+    merged = 1
+    expected = {"sealed": (5, 3, merged), "hashes": (0, 3, 0)}[keep]
+    assert (counts["contents"], counts["canaries"], counts["waiting"]) == expected
 
 
 def test_what_it_says_of_webhooks_that_nobody_understands_is_what_is_done() -> None:

@@ -97,7 +97,7 @@ def test_each_state_and_each_of_its_reasons_has_its_place() -> None:
     states = [word for level, word in headings if level == "##"]
     assert states == [*State]
     expected = [str(reason) for state in State for reason in REASONS.get(state, ())]
-    assert [word for level, word in headings if level == "###"] == [*expected, *MARKS, "retry"]
+    assert [word for level, word in headings if level == "###"] == [*expected, *MARKS]
     assert {*expected} == {*Reason}
 
 

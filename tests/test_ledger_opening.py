@@ -257,7 +257,7 @@ def test_a_ledger_that_another_process_has_is_refused_and_says_who(
 ) -> None:
     with pytest.raises(LedgerError) as caught, take_over(tmp_path / "ledger.db", "run"):
         pass
-    assert f"`backfill` (process {owner.pid}) holds it since 20" in str(caught.value)
+    assert f"`backfill` (process {owner.pid}) has held it since 20" in str(caught.value)
 
 
 def test_a_ledger_is_free_when_its_owner_is_killed(owner: subprocess.Popen[str], tmp_path: Path) -> None:

@@ -316,12 +316,12 @@ def test_every_word_of_the_history_has_its_sentence() -> None:
             "qualified: c9 has the name",
             "To be sent under its qualified name: c9 has the plain one.",
         ),
-        ("held", "c9 has the name", "Held: c9 has the same name."),
+        ("held", "c9 has the name", "Held: the name is taken by c9."),
         ("held", "renamed", "Held: renamed at the source, and Trakor cannot rename."),
         ("rejected", "400: {braces} stay", "Rejected: 400: {braces} stay"),
         ("rejected", "two\nlines", "Rejected: two\nlines"),
         ("accepted", "under a given name", "A person gave it a name: to be sent under that one."),
-        ("retried", "into c9", "A person asked for a new decision: merged into c9."),
+        ("retried", "into c9", "A person asked for a new decision: it shares the record of c9."),
         ("retried", "perhaps c9", "A person asked for a new decision: held, perhaps the same person as c9."),
         (
             "retried",
@@ -378,7 +378,7 @@ def test_what_else_is_to_be_said_of_a_record() -> None:
         "It is to be sent to Trakor.",
         "It was tried 2 times, and Trakor's answer never came.",
         "The next try is due in 1 minute.",
-        "`where` in [contacts] of the configuration now says no to it.",
+        "The configuration does not want it any more, for example because it is not active.",
         "It is checked again when it is next read, since a person asked for that.",
         "Its record in Trakor also stands for c2, c3.",
     ]

@@ -54,11 +54,12 @@ async def test_another_spelling_is_no_drift_and_a_burst_is_told_once(story: Stor
     ended = await story.run("backfill", "contacts")
     assert ended.status == 3
     assert (
-        f"{NUMBER - 1} contacts: contact_info changed in one sweep: trakor-bridge records list" in ended.out
+        f"{NUMBER - 1} contacts: contact_info changed at the same time: trakor-bridge records list"
+        in ended.out
     )
     assert "--state drifted --field contact_info --since " in ended.out
-    assert ended.out.count("changed in one sweep") == 1
-    assert f"{NUMBER - 1} contacts: contact_info changed in one sweep" in (await story.run("status")).out
+    assert ended.out.count("changed at the same time") == 1
+    assert f"{NUMBER - 1} contacts: contact_info changed at the same time" in (await story.run("status")).out
 
     shown = (await story.run("records", "show", ids[0])).out
     assert "Client 100" in shown, "the name under which Trakor has it"

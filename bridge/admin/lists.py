@@ -13,14 +13,15 @@ from bridge.admin.overview import When
 from bridge.admin.words import KINDS, LABELS, MARKED, MARKS, STATES, in_words
 from bridge.ledger.engine import reading
 from bridge.ledger.persons import Verb
-from bridge.ledger.reading import feeds_of, states
+from bridge.ledger.reading import feeds_of, standing_of, states
 from bridge.ledger.waiting_lists import Kind, page_of, rejections_of
 from bridge.records import State, Stream
-from bridge.status.fields import TITLES, Text, difference
+from bridge.status.explaining import the_other
+from bridge.status.fields import COMPARED, TITLES, Text, difference
 from bridge.status.snapshot import DECISIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from bridge.admin.desk import Desk
     from bridge.admin.rendering import Templates
@@ -146,12 +147,12 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """All that a list is made of: what waits or is marked, the page's records, and why some were rejected."""
+    """All that a list is made of: what waits or is marked, the page's records, and why some of these wait."""
 
     waiting: list[Waiting]
     marked: Mapping[str, list[Waiting]]
     page: Page
-    rejections: Mapping[int, str]
+    whys: Mapping[int, str]
 
     def of(self, wanted: Filter) -> list[Waiting]:
         """All that a filter chooses from."""
@@ -195,19 +196,19 @@ def verbs_of(kinds: list[Waiting]) -> dict[Verb, int]:
     return {verb: number for verb, number in numbers.items() if number}
 
 
-def item_of(record: Found, now: int, *, rejection: str = "", app: str = "") -> Item:
+def item_of(record: Found, now: int, *, why: str = "", app: str = "") -> Item:
     """A record as a list shows it.
 
     Args:
         record: The record.
         now: The time.
-        rejection: Why it was rejected.
+        why: Why it was rejected, or for which other one it is held.
         app: Where its connection's Salestrekker is used; empty: not known.
     """
     known = KINDS.get((State(record.state), record.reason))
     title = known.title if known else STATES[State(record.state)]
     details = [
-        *([in_words(rejection)] if rejection else []),
+        *([in_words(why)] if why else []),
         *(MARKS[mark] for mark in record.marks),
     ]
     return Item(
@@ -274,7 +275,7 @@ class Lists:
 
     def _item(self, record: Found, look: Look, now: int) -> Item:
         app = self._desk.app_of(record.feed.connection)
-        return item_of(record, now, rejection=look.rejections.get(record.number, ""), app=app)
+        return item_of(record, now, why=look.whys.get(record.number, ""), app=app)
 
 
 def _look(ledger: Ledger, wanted: Filter, after: int, before: int) -> Look:
@@ -285,7 +286,14 @@ def _look(ledger: Ledger, wanted: Filter, after: int, before: int) -> Look:
         kinds = [one.kind for one in wanted_of(every, wanted)]
         page = page_of(connection, kinds, after=after, before=before, most=MOST)
         rejected = [record.number for record in page.records if record.state == State.REJECTED]
-        return Look(waiting, marked, page, rejections_of(connection, rejected))
+        whys = {**rejections_of(connection, rejected), **_others(connection, page.records)}
+        return Look(waiting, marked, page, whys)
+
+
+def _others(connection: Reader, records: Sequence[Found]) -> dict[int, str]:
+    """Of each record that is held for another one, who that is and how the two differ."""
+    held = [one for one in records if one.state == State.HELD and one.reason in COMPARED]
+    return {one.number: the_other(one, standing_of(connection, one)) for one in held}
 
 
 def _why(wanted: Filter) -> str:

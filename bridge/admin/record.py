@@ -147,6 +147,9 @@ class RecordPage:
             return None, f"Reading from Salestrekker is paused since {moment(paused.since_at)}: {reason}."
         try:
             said = await self._desk.read_now(record.feed.connection, record.feed.stream, record.id)
+        except UserError as fault:  # it was read, and cannot be made into what Trakor takes
+            why = str(fault).rstrip(".")
+            return None, f"{why[:1].upper()}{why[1:]}."
         except BridgeError as fault:
             return None, f"It could not be read: {str(fault).rstrip('.')}."
         return said, "" if said is not None else "Salestrekker has no such record any more."

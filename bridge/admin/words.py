@@ -49,17 +49,18 @@ KINDS: Final[Mapping[tuple[State, str], Kind]] = MappingProxyType(
             {
                 Verb.ACCEPT: "Each is sent under a name that tells it apart, such as “Jane Smith "
                 "(jane@example.org)”. One that has nothing to tell it apart stays where it is.",
-                Verb.RETRY: "Each is checked again now: useful once the others were renamed or dropped.",
+                Verb.RETRY: "Each is checked again now, for example once the other one was dropped."
+                " A name that Trakor has stays taken.",
                 Verb.DROP: _NEVER,
             },
         ),
         (State.HELD, Reason.SAME_PERSON): Kind(
             "Perhaps the same person",
-            "Another record has the same name. One thing that identifies them is equal and another differs, "
+            "Another record has the same name. Some of what identifies the two is the same and some is not, "
             "as with father and son who share an e-mail address.",
             {
-                Verb.ACCEPT: "Each is one person with the other: both share one record in Trakor. If two are "
-                "two persons, open each and give it a name of its own.",
+                Verb.ACCEPT: "Each is the same person as the other: both share one record in Trakor. For two "
+                "different people, open the record and give it a name of its own.",
                 Verb.RETRY: "Each is checked again now: useful once one of them was corrected.",
                 Verb.DROP: _NEVER,
             },
@@ -75,7 +76,7 @@ KINDS: Final[Mapping[tuple[State, str], Kind]] = MappingProxyType(
             },
         ),
         (State.HELD, Reason.REMAPPED): Kind(
-            "Named otherwise by the map",
+            "Named otherwise by the configuration",
             "The configuration was changed and now gives another name. In Trakor it still has the old one.",
             {
                 Verb.ACCEPT: "Each is created in Trakor under its new name. The old records there stay.",
@@ -85,7 +86,7 @@ KINDS: Final[Mapping[tuple[State, str], Kind]] = MappingProxyType(
         ),
         (State.HELD, Reason.SAME_PARTY): Kind(
             "Taken for another",
-            "Trakor answered with the record of another one, as if both were one.",
+            "Trakor answered with the record that another one has already: to Trakor both names are one.",
             {
                 Verb.ACCEPT: "They are one: each shares the record of the other.",
                 Verb.RETRY: _NEXT_READ,
@@ -95,7 +96,7 @@ KINDS: Final[Mapping[tuple[State, str], Kind]] = MappingProxyType(
         ),
         (State.HELD, Reason.EXISTING): Kind(
             "In Trakor before",
-            "Trakor had a record of this name already. Whether it is the same one is for you to say.",
+            "Trakor had a record of this name already. You have to say whether it is the same one.",
             {
                 Verb.ACCEPT: "They are the same: the record that Trakor had counts as this one's.",
                 Verb.DISMISS: _DISMISSED,
@@ -104,32 +105,31 @@ KINDS: Final[Mapping[tuple[State, str], Kind]] = MappingProxyType(
         ),
         (State.REJECTED, Reason.MAPPING): Kind(
             "Can't be sent: fix in Salestrekker",
-            "Something in it is not accepted by Trakor, such as a price below zero. Correct it in "
-            "Salestrekker: it is checked again whenever it is read.",
-            {Verb.RETRY: _NEXT_READ, Verb.DROP: _NEVER},
+            "One of its fields could not be made from what Salestrekker says, or cannot be right, such as "
+            "a price below zero. Correct it in Salestrekker: it is checked again whenever it is read.",
+            {Verb.DROP: _NEVER},
         ),
         (State.REJECTED, Reason.REFUSED): Kind(
             "Refused by Trakor",
-            "Trakor did not take it as it is. It is sent again by itself when it has changed in "
-            "Salestrekker.",
+            "Trakor did not take it as it is. Correct it in Salestrekker, then try again.",
             {Verb.RETRY: "Each is sent once more as it is.", Verb.DROP: _NEVER},
         ),
         (State.REJECTED, Reason.SERVER_ERROR): Kind(
             "Trakor failed on it",
-            "Trakor failed on it again and again while it took others. It is sent again by itself when it "
-            "has changed in Salestrekker.",
+            "Trakor failed on it again and again while it took others. Trakor may have it all the same, so "
+            "it is sent again only if somebody asks for that.",
             {Verb.RETRY: "Each is sent once more as it is.", Verb.DROP: _NEVER},
         ),
         (State.REJECTED, Reason.DAMAGED): Kind(
             "Damaged in the ledger",
             "What the bridge had stored of it cannot be read any more. It is checked again when it is next "
             "read from Salestrekker.",
-            {Verb.RETRY: _NEXT_READ, Verb.DROP: _NEVER},
+            {Verb.DROP: _NEVER},
         ),
         (State.DRIFTED, ""): Kind(
-            "Changed since it was sent",
-            "It has changed in Salestrekker, and Trakor cannot update. Correct it in Trakor by hand, then "
-            "accept.",
+            "Differs from Trakor",
+            "Trakor has something else than Salestrekker says now, and Trakor cannot update. Correct it in "
+            "Trakor by hand, then accept.",
             {
                 Verb.ACCEPT: "Each counts as corrected in Trakor by hand. Nothing is sent.",
                 Verb.DISMISS: _DISMISSED,
@@ -143,8 +143,8 @@ KINDS: Final[Mapping[tuple[State, str], Kind]] = MappingProxyType(
 MARKED: Final[Mapping[str, Kind]] = MappingProxyType(
     {
         "remapped": Kind(
-            "Made by an older map",
-            "The map was changed and now gives something else. Trakor has what the older map made.",
+            "Made by an older configuration",
+            "The configuration was changed and now makes something else. Trakor has what the older one made.",
             {
                 Verb.ACCEPT: "Each counts as corrected in Trakor by hand. Nothing is sent.",
                 Verb.DISMISS: _DISMISSED,
@@ -152,8 +152,8 @@ MARKED: Final[Mapping[str, Kind]] = MappingProxyType(
         ),
         "dismissed": Kind(
             "Left as in Trakor",
-            "They differ from Trakor, and a person left them so. Nothing is said until they change in "
-            "Salestrekker again.",
+            "A person left them as they are in Trakor. Nothing is said until they change in Salestrekker "
+            "again.",
             {},
         ),
     }
@@ -164,7 +164,7 @@ MARKS: Final = MappingProxyType(
     {
         "gone": "no longer in Salestrekker",
         "filtered": "not wanted any more by the configuration",
-        "remapped": "made by an older map",
+        "remapped": "made by an older configuration",
         "dismissed": "left as in Trakor by a person",
     }
 )

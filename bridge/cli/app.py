@@ -45,16 +45,16 @@ what it saw, decided, sent and was answered, and asks a person where two names o
 
 \b
 First steps, with nothing to configure:
-  trakor-bridge demo                  both systems simulated, a backfill, and what it decides
-  trakor-bridge sandbox               both systems to try things out on; prints a configuration
+  trakor-bridge demo       both systems simulated, and what the bridge does
+  trakor-bridge sandbox    both systems to try things out on
 
 \b
 With an organisation of your own:
-  trakor-bridge init                  asks for both systems, writes config.toml
-  trakor-bridge check                 looks at everything first, and says what to do
-  trakor-bridge backfill              everything into Trakor, once
-  trakor-bridge run                   keeps both in step: the daemon
-  trakor-bridge status                what is where, and what waits for you
+  trakor-bridge init       asks for both systems, writes config.toml
+  trakor-bridge check      looks at everything first, says what to do
+  trakor-bridge backfill   everything into Trakor, once
+  trakor-bridge run        keeps both in step: the daemon
+  trakor-bridge status     what is where, and what waits for you
 """
 
 NO_ACCESS: Final = 4

@@ -40,21 +40,21 @@ where it was.
 
 \b
 Examples:
-  trakor-bridge backfill                   contacts and products of all connections
-  trakor-bridge backfill products          only products
-  trakor-bridge backfill --restart         read from the beginning after an interruption
-  trakor-bridge backfill --dry-run         what would be sent, held, drifted; sends and keeps nothing
-  trakor-bridge backfill --dry-run --csv   the same, record by record
-  trakor-bridge backfill --limit 5         try it on five records of each stream
+  trakor-bridge backfill                  contacts and products
+  trakor-bridge backfill products         only products
+  trakor-bridge backfill --restart        read from the beginning
+  trakor-bridge backfill --dry-run        what would be sent; sends nothing
+  trakor-bridge backfill --dry-run --csv  the same, record by record
+  trakor-bridge backfill --limit 5        five records of each stream
   trakor-bridge backfill --json > run.json
 
 \b
 Exit status:
   0   done
-  1   something failed, or records are still pending after 30 minutes without one success
+  1   something failed, or Trakor took nothing for 30 minutes
   2   wrong usage or configuration
-  3   done, but records are held or rejected: `trakor-bridge records list --state held,rejected`
-  4   stopped by a refusal: nothing is lost, run it again when that is resolved
+  3   done, but records are held or rejected: `trakor-bridge status`
+  4   stopped by a refusal: nothing is lost, run it again later
   130 interrupted: run it again to go on
 """
 

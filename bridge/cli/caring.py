@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from bridge.cli.folding import tell
 from bridge.cli.session import (
     ConfigOption,
     ConnectionOption,
@@ -106,7 +107,7 @@ def _check(
     else:
         for finding in findings:
             typer.secho("ok   " if finding.ok else "FAULT", fg="green" if finding.ok else "red", nl=False)
-            typer.echo(f" {finding.name}: {finding.detail}")
+            tell(f" {finding.name}: {finding.detail}", after=5, hanging=6)
         for advice in dict.fromkeys(one.advice for one in findings if one.advice):
             typer.echo(f"what to do: {advice}", err=True)
     return 0 if good else 1

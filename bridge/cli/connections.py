@@ -39,9 +39,10 @@ List the connections: who works on each, and how it is.
 \b
 ok              nothing stops it
 paused          reading or sending is paused: `trakor-bridge status` says why
-refused         it seems to join other organisations than before: confirm it, or put it right
+refused         it seems to join other organisations than before:
+                confirm it, or put it right
 new             the ledger has no records of it yet
-not configured  the ledger has records of it, and the configuration does not name it
+not configured  the ledger has records of it, the configuration has not
 
 \b
 Examples:

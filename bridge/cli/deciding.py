@@ -60,10 +60,13 @@ OF_STATES: Final = {
     Verb.DISMISS: (
         {State.HELD, State.DRIFTED},
         "dismissed",
-        "drifted ones can, and those held for what Trakor has; `records drop` ends what was never sent",
+        "drifted ones can, those held for what Trakor has, and `--mark gone`; `records drop` ends others",
     ),
 }
 """The states whose records wait for a decision, how it is called there, and what can be done instead."""
+
+WITH_MARKS: Final = {Verb.ACCEPT: {"remapped"}, Verb.DISMISS: {"remapped", "gone"}}
+"""The marks with which delivered ones can be decided on, too."""
 
 EACH: Final = "each"
 """Stands for the record where one reason is told of many."""
@@ -167,7 +170,8 @@ def _require_sense(order: Order) -> None:
             "--yes",
         )
     possible, called, advice = OF_STATES.get(order.verb, ({*State}, "", ""))
-    if selection.states and not {*selection.states} & possible and "remapped" not in selection.marks:
+    marked = {*selection.marks} & WITH_MARKS.get(order.verb, set())
+    if selection.states and not {*selection.states} & possible and not marked:
         raise UserError(f"{' and '.join(selection.states)} records cannot be {called}", advice=advice)
     if order.given_name and not selection.single:
         raise UserError("--as gives a name to one record", advice="give its id")

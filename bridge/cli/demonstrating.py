@@ -19,13 +19,13 @@ HELP = """\
 Show what the bridge does, with both systems simulated and nothing to configure.
 
 Backfills of made-up data with changes between them, the daemon with webhooks, a revoked token and a
-frozen Trakor, and where each record ended and why. Takes some seconds, reads no configuration, leaves
+frozen Trakor, and where each record ended and why. Takes about half a minute, reads no configuration, leaves
 nothing behind.
 
 \b
 Examples:
   trakor-bridge demo
-  trakor-bridge demo --keep        leave its configuration and ledger, to try the commands on
+  trakor-bridge demo --keep    leave its configuration and ledger
 """
 
 INTERRUPTED: Final = 130

@@ -59,12 +59,10 @@ def _disclose(
 def _for_reading(document: str) -> str:
     """The document with its long lines folded where it goes to a terminal; it stays the same Markdown.
 
-    So a row of a table, and a heading, stay whole.
+    So a heading stays whole.
     """
     width = width_of(sys.stdout)
     return "\n".join(
-        line
-        if line.startswith(("|", "#"))
-        else folded(line, width, hanging=2 if line.startswith("- ") else 0)
+        line if line.startswith("#") else folded(line, width, hanging=2 if line.startswith("- ") else 0)
         for line in document.split("\n")
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from bridge.cli.asking import agreed
+from bridge.cli.folding import tell as say
 from bridge.cli.plain import plain
 from bridge.cli.selecting import current_ledger, the_one
 from bridge.errors import UserError
@@ -79,20 +80,18 @@ def as_json(found: Found, forgotten: Forgotten) -> dict[str, object]:
 
 def tell(found: Found, forgotten: Forgotten) -> None:
     """Say what was done, and what is left to do by hand."""
-    typer.echo(f"forgotten: {plain(forgotten.id)} of {found.feed.stream}. It will not be sent again.")
+    say(f"Forgotten: {forgotten.id} of {found.feed.stream}. It will not be sent again.", hanging=2)
     for trakor_id in forgotten.trakor_ids:
-        typer.echo(f"delete in Trakor by hand: {plain(trakor_id)}")
+        say(f"Delete in Trakor by hand: {trakor_id}", hanging=2)
     if forgotten.maybe_in_trakor:
-        typer.echo("it was sent and never answered: look in Trakor for its name, and delete it there")
+        say("It was sent, and no answer came: look for its name in Trakor, and delete it there.", hanging=2)
     for trakor_id, keeper in forgotten.kept:
-        typer.echo(f"not to be deleted: {plain(trakor_id)} is the record of {plain(keeper)} now")
+        say(f"Not to be deleted: {trakor_id} is the record of {keeper} now.", hanging=2)
     for other in forgotten.merged:
-        typer.echo(
-            f"shared its name, and may be the same person: {plain(other)}. Forget it too, if it is meant"
-        )
+        say(f"Shared its name: {other}. If that is the same person, forget it too.", hanging=2)
     for other in forgotten.namesakes:
-        typer.echo(f"held because of its name, and stays held: {plain(other)}")
+        say(f"Held because of its name, and stays held: {other}", hanging=2)
     if forgotten.namesakes:
-        typer.echo("  delete the forgotten one in Trakor first, or Trakor answers with that one;")
-        typer.echo("  then `records accept ID` or `records retry ID`")
-    typer.echo("what its rows said leaves the ledger's file within an hour; backups still hold it")
+        say("Delete the forgotten one in Trakor first, or Trakor answers with that one.", hanging=2)
+        say("Then `records accept ID` or `records retry ID`.", hanging=2)
+    say("What was kept of it leaves the ledger's file within an hour. Backups still hold it.", hanging=2)

@@ -35,9 +35,10 @@ by you alone, with a fresh key for the ledger and a fresh token for webhooks. No
 \b
 Examples:
   trakor-bridge init
-  trakor-bridge init --queries      only copy the shipped queries, for changing
-  trakor-bridge init --salestrekker-url https://app.salestrekker.com/graphql --email me@example.com \\
-                     --trakor-url https://your-app.example/api/public/v1
+  trakor-bridge init --queries    only copy the shipped queries
+  trakor-bridge init --email me@example.com \\
+      --salestrekker-url https://app.salestrekker.com/graphql \\
+      --trakor-url https://your-app.example/api/public/v1
 """
 
 PREFIX: Final = "TRAKOR_BRIDGE_"

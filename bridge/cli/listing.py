@@ -48,16 +48,19 @@ MOST_SORTED: Final = 10_000
 SPACE: Final = 2
 """Columns of a terminal that are left free behind each of a table."""
 
-WIDEST: Final = {"state": 30, "name": 60}
+WIDEST: Final = {"state": 36, "name": 60}
 """What is longer is folded, or cut."""
 
 CUT: Final = frozenset({"name", "id"})
 """The columns that are cut; an id that is cut can be given to a command as it stands there, with its `…`."""
 
 TIGHTENED: Final = (
-    ("id", 36), ("state", 18), ("name", 20), ("id", 13), ("since", 0), ("name", 10), ("id", 9),
+    ("id", 36), ("state", 22), ("name", 20), ("id", 13), ("since", 0), ("name", 10), ("id", 9),
 )  # fmt: skip
 """Where a table is wider than its place: what gives way, down to how many columns, one after the other."""
+
+TIGHTENED_AROUND_IDS: Final = (("since", 0), ("name", 0), ("state", 10))
+"""The same where the ids are there to be copied: the records have one name, and no id is broken."""
 
 NO_TERMINAL_WIDTH: Final = 160
 """Columns of a table that goes into a file or a pipe."""
@@ -160,8 +163,8 @@ def state_of(record: Found) -> Text:
     said = ", ".join(detail for detail in details if detail)
     state = Text(record.state, style=COLOURS.get(record.state, ""))
     state.append(f": {said}" if said else "")
-    marks = [*record.marks, *(["retry"] if record.retry else [])]
-    return state.append(f" [{', '.join(marks)}]" if marks else "", style="grey50")
+    state.append(f" [{', '.join(record.marks)}]" if record.marks else "", style="grey50")
+    return state.append(" (to be checked again)" if record.retry else "", style="grey50")
 
 
 def show_table(records: Sequence[Found], *, error: bool = False) -> None:
@@ -170,7 +173,9 @@ def show_table(records: Sequence[Found], *, error: bool = False) -> None:
     if not out.is_terminal:
         out.width = NO_TERMINAL_WIDTH
     columns = _columns(records, time.time_ns() // 1_000_000)
-    widths = _widths(columns, out.width)
+    if error and len({record.feed.stream for record in records}) == 1:
+        del columns["stream"]
+    widths = _widths(columns, out.width, TIGHTENED_AROUND_IDS if error else TIGHTENED)
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, SPACE, 0, 0))
     for heading, wide in widths.items():
         cut = heading in CUT and not (error and heading == "id")
@@ -197,18 +202,20 @@ def _columns(records: Sequence[Found], now: int) -> dict[str, list[Text]]:
     return columns
 
 
-def _widths(columns: Mapping[str, Sequence[Text]], width: int) -> dict[str, int]:
+def _widths(
+    columns: Mapping[str, Sequence[Text]], width: int, tightened: Sequence[tuple[str, int]]
+) -> dict[str, int]:
     """How wide each column is in a table no wider than this; what there is no room for is left out."""
     widths = {
         heading: min(max(len(heading), *(one.cell_len for one in cells)), WIDEST.get(heading, width))
         for heading, cells in columns.items()
     }
-    for heading, least in TIGHTENED:
+    for heading, least in tightened:
         over = sum(widths.values()) + SPACE * len(widths) - width
         if over <= 0:
             break
         if not least:
-            del widths[heading]
+            widths.pop(heading, None)
         elif heading in widths:
             widths[heading] = min(widths[heading], max(least, widths[heading] - over))
     return widths

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
+from bridge.cli.folding import tell
 from bridge.cli.selecting import (
     FIELDS,
     FieldOption,
@@ -91,7 +92,8 @@ are. A drifted record, or one with the mark remapped, counts as corrected in Tra
 \b
 Examples:
   trakor-bridge records accept 5f0e9c1a-8f0c-4c2b-9a57-0a1b2c3d4e5f
-  trakor-bridge records accept 5f0e9c1a-8f0c-4c2b-9a57-0a1b2c3d4e5f --as "Jane Smith (Perth)"
+  trakor-bridge records accept 5f0e9c1a-8f0c-4c2b-9a57-0a1b2c3d4e5f \\
+      --as "Jane Smith (Perth)"
   trakor-bridge records accept --state drifted --yes
   trakor-bridge records accept --mark remapped --yes
 """
@@ -99,13 +101,15 @@ DISMISS = """\
 Leave a record as it is in Trakor.
 
 Nothing is sent, and nothing is said until the record changes in Salestrekker again. This is for what
-Trakor has: drifted records, records held as renamed, remapped, existing or same-party, and those with
-the mark remapped. What was never sent is ended with `records drop`.
+Trakor has: drifted records, records held as renamed, remapped, existing or same-party, those with the
+mark remapped, and those that are gone from Salestrekker and dealt with in Trakor. What was never sent
+is ended with `records drop`.
 
 \b
 Examples:
   trakor-bridge records dismiss 5f0e9c1a-8f0c-4c2b-9a57-0a1b2c3d4e5f
-  trakor-bridge records dismiss --state drifted --field contact_info --since 1d --yes
+  trakor-bridge records dismiss --field contact_info --since 1d --yes
+  trakor-bridge records dismiss --mark gone --yes
   trakor-bridge records dismiss --mark remapped --yes
 """
 DROP = """\
@@ -265,11 +269,9 @@ def _tell(rows: Iterator[Found], total: int) -> None:
     if shown:
         show_table(shown)
     if len(shown) < total:
-        typer.echo(f"{len(shown):,} of {total:,} records: --limit N lists more, --csv and --json list all.")
+        tell(f"{len(shown):,} of {total:,} records: --limit N lists more, --csv and --json list all.")
     elif total:
-        typer.echo(
-            f"{total:,} record{'s' if total != 1 else ''}. `trakor-bridge records show ID` explains one."
-        )
+        tell(f"{total:,} record{'s' if total != 1 else ''}. `trakor-bridge records show ID` explains one.")
     else:
         typer.echo("No record matches.")
 

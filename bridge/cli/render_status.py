@@ -70,7 +70,7 @@ def _show(snapshot: Snapshot, out: Console) -> None:
     for name, number in snapshot.others.items():
         say(out, f"The ledger also has {number:,} records of {name}, which is not configured.")
     out.print(Text("The daemon runs." if snapshot.alive else "No daemon runs.", style="grey50"))
-    out.print(Text(_ledger(snapshot), style="grey50"))
+    say(out, _ledger(snapshot), style="grey50")
 
 
 def _numbers(status: ConnectionStatus, now: int) -> Table:

@@ -35,7 +35,8 @@ Where Salestrekker or Trakor refuses or is out of reach it pauses that side, los
 by itself when that is over, and goes on.
 
 \b
-SIGTERM, SIGINT   ends in order within 10 seconds, exit status 0; a second one ends at once
+SIGTERM, SIGINT   ends in order within 10 seconds, exit status 0;
+                  a second one ends at once
 SIGHUP            reads configuration, secrets, queries and maps anew
 
 \b

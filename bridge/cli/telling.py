@@ -204,7 +204,7 @@ class Teller:
     def _ended(self, step: Ended) -> None:
         self._console.print()
         for line in _last_words(step):
-            self._console.print(Text(line), soft_wrap=True)
+            self._console.print(Text(line), soft_wrap=line.startswith(" "))  # a command stays whole
 
 
 def _last_words(step: Ended) -> tuple[str, ...]:
@@ -222,7 +222,8 @@ def _last_words(step: Ended) -> tuple[str, ...]:
         f"  {step.again} & sleep 2",
         "  trakor-bridge connections confirm default",
         "  trakor-bridge run",
-        "Their Trakor is empty then, which you confirm. What you accept beside the daemon, it sends at once.",
+        "Trakor is empty again then: `connections confirm` says that this is right.",
+        "While the daemon runs, it sends at once what you accept.",
     )
 
 

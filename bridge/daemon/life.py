@@ -30,7 +30,7 @@ from bridge.daemon.timetable import Timetable, wants_all_read
 from bridge.daemon.worker import Worker
 from bridge.errors import LedgerError, UserError
 from bridge.ledger.care import prune_history
-from bridge.ledger.events import prune_events
+from bridge.ledger.events import UNREADABLE_LIFE, prune_events
 from bridge.ledger.moments import Moment, note
 from bridge.ledger.opening import open_ledger
 from bridge.ledger.pauses import Direction, clear_pause
@@ -58,9 +58,6 @@ ALIVE_EVERY: Final = 60
 
 PRUNE_EVERY: Final = 3600.0
 """Seconds between two prunings of history and events."""
-
-UNREADABLE_LIFE: Final = 30 * 86_400_000
-"""Milliseconds for which a webhook that could not be understood is kept, with what it said."""
 
 FIRST_WAIT: Final = 1.0
 LONGEST_WAIT: Final = 60.0

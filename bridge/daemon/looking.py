@@ -42,5 +42,5 @@ async def read_now(parts: Parts, stream: Stream, source_id: str) -> Mapping[str,
     made = parts.plan.mappers[stream](found.records[0])
     if isinstance(made, Unsendable):
         why = f"{made.field} {made.detail}".strip() or f"it is {made.reason}"
-        raise UserError(f"what Salestrekker says now makes nothing for Trakor: {why}")
+        raise UserError(f"nothing can be made of what Salestrekker says now: {why}")
     return made.payload.fields()

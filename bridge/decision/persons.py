@@ -152,7 +152,8 @@ def _accept_name(
 def dismiss(row: LedgerRow) -> Decision:
     """A person leaves what Trakor has as it is there: nothing is said until the source changes again.
 
-    `existing` and `same-party` are taken as they are, and likewise.
+    `existing` and `same-party` are taken as they are, and likewise. One that is delivered and gone from the
+    source differs, too: somebody has deleted it in Trakor by hand, or it is to stay there.
 
     Raises:
         UserError: Nothing differs, or it was never sent.
@@ -163,7 +164,8 @@ def dismiss(row: LedgerRow) -> Decision:
         return replace(_share(row), seen=row.seen, dismissed=True, event="dismissed")
     renamed = row.state is State.HELD and row.reason in {Reason.RENAMED, Reason.REMAPPED}
     shared = renamed and row.merged_into is not None
-    if not (row.state is State.DRIFTED or renamed or (row.state is State.DELIVERED and row.remapped)):
+    differs = row.state is State.DELIVERED and (row.remapped or (row.gone and not row.dismissed))
+    if not (row.state is State.DRIFTED or renamed or differs):
         raise UserError(
             f"record {row.id} has nothing to dismiss",
             advice="what differs in Trakor can be dismissed; `records drop` ends what was never sent",

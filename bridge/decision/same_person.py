@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from bridge.records import FieldHashes
 
-__all__ = ["UNNAMED", "Likeness", "conflicts", "likeness"]
+__all__ = ["UNNAMED", "Likeness", "conflicts", "equal_and_different", "likeness"]
 
 UNNAMED: Final = ""
 """The name of an identifier that was given as one text: it may be equal to any other one."""
@@ -45,6 +45,24 @@ def likeness(identifiers: FieldHashes, group: Iterable[FieldHashes]) -> Likeness
 def conflicts(identifiers: FieldHashes, group: Iterable[FieldHashes]) -> bool:
     """Whether an identifier is given for a record and for one of a group, and differs."""
     return any(_conflict(identifiers, member) for member in group)
+
+
+def equal_and_different(
+    identifiers: FieldHashes, group: Iterable[FieldHashes]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The names of the identifiers that a record has in common with a group, and of those that differ.
+
+    Args:
+        identifiers: Of the record: name -> keyed hash.
+        group: Those of the claimant, and of all that are merged into it.
+    """
+    members = list(group)
+    named = {name: found for name, found in identifiers.items() if name != UNNAMED}
+    equal = [name for name, found in named.items() if any(one.get(name) == found for one in members)]
+    different = [
+        name for name, found in named.items() if any(one.get(name, found) != found for one in members)
+    ]
+    return tuple(equal), tuple(different)
 
 
 def _equal(one: FieldHashes, other: FieldHashes) -> bool:

@@ -15,7 +15,7 @@ __all__ = ["markdown"]
 def markdown(disclosure: Disclosure) -> str:
     """The statement as a document to hand in."""
     parts = [
-        f"# Data-flow statement: {disclosure.application}",
+        "# Data-flow statement",
         "",
         f"**Application:** {disclosure.application}",
         "",
@@ -35,7 +35,7 @@ def _section(title: str, lines: tuple[str, ...]) -> list[str]:
 
 
 def _connection_section(flow: ConnectionFlow) -> list[str]:
-    parts = ["", f"## Connection `{flow.connection}`: {flow.source} → {flow.destination}"]
+    parts = ["", f"## Connection `{flow.connection}`", "", f"{flow.source} → {flow.destination}"]
     for stream in flow.streams:
         parts += _fields_section(stream)
     if flow.webhooks and flow.webhooks.fields_of_deals:
@@ -61,8 +61,8 @@ def _fields_section(stream: StreamFlow) -> Iterator[str]:
             f"One by its id, after a webhook or if the list misses it, with `{stream.query_by_id}`:",
         )
         yield f"the same fields, and {others}." if others else "no other fields."
-    yield from ("", f"Sent to Trakor (`{stream.endpoint}`):", "", "| field | made of |", "| --- | --- |")
-    yield from (f"| `{field}` | `{_cell(text)}` |" for field, text in stream.fields_sent.items())
+    yield from ("", f"Sent to Trakor (`{stream.endpoint}`):", "", "")
+    yield from (f"- `{field}`, made of `` {text} ``" for field, text in stream.fields_sent.items())
 
 
 def _method(flow: ConnectionFlow) -> Iterator[str]:
@@ -94,7 +94,3 @@ def _of_webhooks(webhooks: WebhookFlow | None) -> Iterator[str]:
         f"deal's contacts by theirs: up to {webhooks.ids_per_request:,} ids in one request, many webhooks "
         "for one record within a moment as one, and all of it within the bound above"
     )
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from bridge import __version__
 from bridge.disclosure.flows import ConnectionFlow, Disclosure, StreamFlow, WebhookFlow
+from bridge.disclosure.keeping import LOGS, kept
 from bridge.ledger.engine import reading
 from bridge.ledger.opening import require_current, revision
 from bridge.ledger.reading import Wanted, feeds_of, total
@@ -46,42 +47,22 @@ def disclose(settings: Settings, names: tuple[str, ...]) -> Disclosure:
     """
     known = _known_records(settings)
     flows = tuple(_connection_flow(settings, settings.connections[name], known) for name in names)
-    stored = (*_STORED, *(_STORED_OF_WEBHOOKS if any(flow.webhooks for flow in flows) else ()), _LOGS)
+    stored = kept(settings.ledger, webhooks=any(flow.webhooks for flow in flows))
     return Disclosure(
         application=f"salestrekker-trakor-bridge {__version__}",
         direction="out of Salestrekker into Trakor; nothing is ever written to Salestrekker",
         connections=flows,
-        stored=tuple(line.format(history=settings.ledger.keep_history / DAY) for line in stored),
+        stored=(_WHERE, *(one.line() for one in stored), LOGS),
         credentials=_CREDENTIALS,
         to_fill_in=_TO_FILL_IN,
         disconnect=_DISCONNECT,
     )
 
 
-_STORED: Final = (
-    "In one file, the ledger, on the machine that runs the application, readable by its user alone:",
-    (
-        "for each record its id in Salestrekker and in Trakor, its state, times, and keyed hashes of its "
-        "name and fields (BLAKE2b under a key kept beside the ledger); for as long as the ledger is kept"
-    ),
-    (
-        "what a record says (the fields sent, listed above) only while it waits to be sent or for a person's "
-        "decision; the row is deleted when that ends, and overwritten"
-    ),
-    "a history of each record in short lines without personal data; for {history:,.0f} days",
-)
-_STORED_OF_WEBHOOKS: Final = (
-    (
-        "of each webhook its action, the id in it, when it came and what became of it; for at most "
-        "{history:,.0f} days after that"
-    ),
-    (
-        "what a webhook says besides is not kept, unless no id can be found in it or its action is unknown: "
-        "then it is kept, encrypted, for a person to look at, no longer than the others"
-    ),
-)
-_LOGS: Final = (
-    "Logs hold counts, ids and errors, no names, e-mail addresses or phone numbers, and no credentials."
+_WHERE: Final = (
+    "Everything is on the machine that runs the application, in files that only their owner can read. "
+    "Encrypted means AES-256-GCM with a key made of the ledger's key. The ledger is one database file; the "
+    "names below are its tables, and the files beside it."
 )
 _CREDENTIALS: Final = (
     (
@@ -95,6 +76,7 @@ _CREDENTIALS: Final = (
 _TO_FILL_IN: Final = (
     "Who runs it, and the person to talk to: ________",
     "Where the machine stands (AU/NZ): ________",
+    "How long backups of the ledger are kept: ________",
     "Date and author of the last penetration test: ________",
 )
 _DISCONNECT: Final = (

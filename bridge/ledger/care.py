@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from bridge.ledger.engine import Keeping
 
 __all__ = [
+    "KEPT_SECONDS",
     "back_up",
     "back_up_before_migration",
     "copy_key",

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from bridge.records import Received
 
 __all__ = [
+    "UNREADABLE_LIFE",
     "Event",
     "WebhookNumbers",
     "finish_events",
@@ -57,6 +58,9 @@ READABLE_FOR: Final = 24 * 60 * 60 * 1000
 
 PLACE: Final = "events"
 """Where sealed bodies belong: they can be opened nowhere else."""
+
+UNREADABLE_LIFE: Final = 30 * 86_400_000
+"""Milliseconds for which a webhook that could not be understood is kept, with what it said."""
 
 GIVEN_UP: Final = "unreadable"
 """The outcome of an event whose record could not be read for all that time."""

@@ -84,7 +84,7 @@ def forget(connection: Connection, number: int, *, now: int, policy: Policy = _D
     _refuse_unanswered(connection, row, now)
     left = _links(connection, number)
     kept = tuple((one, _keeper(connection, feed, one)) for one in had if one not in left)
-    _erase(connection, feed, number)
+    _erase(connection, feed, number, now)
     namesakes = tuple(connection.scalars(_NAMESAKES, {"of_record": number}))
     connection.execute(
         delete(events).where(events.c.connection == feed.connection, events.c.source_id == row.id)
@@ -140,7 +140,7 @@ def _keeper(connection: Connection, feed: Feed, trakor_id: str) -> str:
     return connection.scalar(found) or ""
 
 
-def _erase(connection: Connection, feed: Feed, number: int) -> None:
+def _erase(connection: Connection, feed: Feed, number: int, now: int) -> None:
     of_record = select(links.c.trakor_id).where(links.c.record == number)
     connection.execute(
         delete(contents).where(contents.c.space == feed.space, contents.c.trakor_id.in_(of_record))
@@ -150,7 +150,7 @@ def _erase(connection: Connection, feed: Feed, number: int) -> None:
     never_sent = (claims.c.record == number, claims.c.answered == 0, claims.c.attempts == 0)
     connection.execute(delete(claims).where(*never_sent))
     connection.execute(update(claims).where(claims.c.record == number).values(_HELD_FOR_EVER))
-    connection.execute(update(records).where(records.c.number == number).values(_NOTHING))
+    connection.execute(update(records).where(records.c.number == number).values(_NOTHING | {"since_at": now}))
 
 
 _HELD_FOR_EVER = {"answered": 1, "attempts": 0, "tried": "", "unanswered_at": 0, "not_before": 0}

@@ -180,7 +180,8 @@ def _holder_of_lock(descriptor: int) -> str:
     """Who holds the lock, as far as it has said so already."""
     try:
         said = json.loads(os.pread(descriptor, 4096, 0))
-        return f"`{said['command']}` (process {said['pid']}) holds it since {said['since']}"
+        since = datetime.fromisoformat(said["since"]).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
+        return f"`{said['command']}` (process {said['pid']}) has held it since {since}"
     except (ValueError, KeyError, TypeError):
         return "another process has just opened it"
 

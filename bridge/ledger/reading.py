@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from array import array
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from sqlalchemy import Boolean, case, func, literal_column, or_, select, union
 
+from bridge.decision.same_person import equal_and_different
+from bridge.errors import LedgerError
 from bridge.ledger.pauses import Pause, pauses_of
-from bridge.ledger.rows import KNOWN, NOWHERE, Feed, among, feed_from, row_of
+from bridge.ledger.rows import KNOWN, NOWHERE, Feed, among, feed_from, row_of, unpack_identifiers
 from bridge.ledger.schema import (
     claims,
     contents,
@@ -127,6 +130,9 @@ class Standing:
         claimant: The record whose party or product it shares, or would.
         merged_here: Salestrekker's ids of records that share this one's; of many, the first.
         name_holder: Salestrekker's id of the other record that has the name that this one waits with.
+        holder_renamed: That one has another name in Salestrekker now; Trakor has it under the one it had.
+        equal: The names of the identifiers that it has in common with that one.
+        different: The names of the identifiers in which the two differ.
         qualified_name: The name that tells it from that one; empty where it has none or nothing waits.
         qualified_holder: Salestrekker's id of the other record that has the qualified one.
         trakor_ids: All records that it has in Trakor, the oldest first: two after an accepted rename.
@@ -152,6 +158,9 @@ class Standing:
     now: Mapping[str, str] = field(default_factory=dict)
     other: Found | None = None
     other_says: Mapping[str, str] = field(default_factory=dict)
+    holder_renamed: bool = False
+    equal: tuple[str, ...] = ()
+    different: tuple[str, ...] = ()
 
 
 class Sort(StrEnum):
@@ -430,6 +439,7 @@ def standing_of(connection: Connection, record: Found) -> Standing:
     claimant = _one(connection, row.merged_into)
     holder = _other_holder(connection, record, draft.key) if draft else None
     other = holder or claimant
+    equal, different = _likeness(connection, draft, holder) if draft and holder else ((), ())
     return Standing(
         attempts=row.attempts,
         next_try_at=row.next_try_at,
@@ -445,7 +455,26 @@ def standing_of(connection: Connection, record: Found) -> Standing:
         now=says(kept.get(NOTED, kept.get(TO_SEND)), row_of(row)),
         other=other,
         other_says=_says_or_has(connection, other) if other else {},
+        holder_renamed=draft is not None and holder is not None and _is_renamed(connection, draft, holder),
+        equal=equal,
+        different=different,
     )
+
+
+def _is_renamed(connection: Connection, draft: Draft, holder: Found) -> bool:
+    """Whether a name's holder is in Trakor under it, and has another one in Salestrekker now."""
+    key = connection.scalar(select(records.c.key).where(records.c.number == holder.number))
+    return bool(holder.trakor_id and key) and key != draft.key
+
+
+def _likeness(connection: Connection, draft: Draft, holder: Found) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Which identifiers a record has in common with a name's holder and its merged ones, and which differ."""
+    of_group = or_(records.c.number == holder.number, records.c.merged_into == holder.number)
+    group = []
+    for text in connection.scalars(select(records.c.identifiers).where(of_group)):
+        with suppress(LedgerError, ValueError):  # of a damaged row nothing is known
+            group.append(unpack_identifiers(text))
+    return equal_and_different(draft.identifiers, group)
 
 
 def _kept(connection: Connection, record: Found) -> dict[int, Stored]:

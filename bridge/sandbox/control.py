@@ -15,7 +15,7 @@
 ``POST /_sandbox/SYSTEM/release``             lets them go on
 ``POST /_sandbox/SYSTEM/finish-late``         handles what is late now → ``{"finished": N}``
 ``POST /_sandbox/salestrekker/broken-fields`` the fields of ``BrokenField``; ``DELETE``: mend all
-``POST /_sandbox/salestrekker/throttle``      the arguments of ``throttled``
+``POST /_sandbox/salestrekker/throttle``      the arguments of ``throttle``
 ``POST /_sandbox/trakor/behaviour``           the fields of ``Behaviour`` that change
 ``POST /_sandbox/trakor/firewall``            ``{"text": …, "answer": …}``; ``DELETE``: let all pass
 ``POST /_sandbox/trakor/organizations``       the arguments of ``Trakor.add_organization`` → its key

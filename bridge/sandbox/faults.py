@@ -37,7 +37,7 @@ class Fault:
         name: Only requests with this name (``Exchange.name``); None: any.
         where: Only requests for which this is true.
         times: How many requests it strikes; None: until it is removed.
-        every: It strikes every so-manieth of the requests that match.
+        every: With 3 it strikes every third of the requests that match.
         delay: Seconds to wait before anything happens.
         gate: Wait, before anything happens, until this event is set.
         status: Answer with this status, and ``headers`` and ``body``, instead of what is due.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from bridge.ledger.reading import Change, Found, Standing
 
-__all__ = ["TITLES", "Field", "Sides", "Text", "difference", "in_trakor", "other_of", "sides"]
+__all__ = ["COMPARED", "TITLES", "Field", "Sides", "Text", "difference", "in_trakor", "other_of", "sides"]
 
 TITLES: Final = MappingProxyType(
     {
@@ -34,6 +34,9 @@ FIELDS_OF: Final = MappingProxyType(
     {Stream.CONTACTS: ("name", "contact_info"), Stream.PRODUCTS: ("name", "description", "price")}
 )
 """What is sent of a record."""
+
+COMPARED: Final = frozenset({Reason.SAME_NAME, Reason.SAME_PERSON, Reason.SAME_PARTY})
+"""The reasons for which a record is held because of another one."""
 
 PARTS: Final = " | "
 """Between the parts of a party's ``contact_info``."""
@@ -101,8 +104,7 @@ class Sides:
 
 def other_of(record: Found, standing: Standing) -> Found | None:
     """The other record that a person compares a held one with."""
-    held_for = {Reason.SAME_NAME, Reason.SAME_PERSON, Reason.SAME_PARTY}
-    return standing.other if record.state == State.HELD and record.reason in held_for else None
+    return standing.other if record.state == State.HELD and record.reason in COMPARED else None
 
 
 def in_trakor(record: Found, standing: Standing) -> bool:

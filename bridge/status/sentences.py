@@ -77,7 +77,7 @@ def _what_is_open(status: ConnectionStatus, *, alive: bool) -> Iterator[str]:
     if remapped:
         those = "it" if remapped == 1 else "them"
         yield (
-            f"{remapped:,} {_are(remapped)} in Trakor as an older map made {those}:"
+            f"{remapped:,} {_are(remapped)} in Trakor as an older configuration made {those}:"
             " trakor-bridge records list --mark remapped"
         )
     left_out = sum(stream.left_out for stream in status.streams.values())
@@ -92,8 +92,8 @@ def _what_changed_alike(status: ConnectionStatus) -> Iterator[str]:
 
 
 def burst_line(stream: str, burst: Burst) -> str:
-    """`4,812 contacts: contact_info changed in one sweep`."""
-    return f"{burst.number:,} {stream}: {' and '.join(burst.fields)} changed in one sweep"
+    """`4,812 contacts: contact_info changed at the same time`."""
+    return f"{burst.number:,} {stream}: {' and '.join(burst.fields)} changed at the same time"
 
 
 def burst_note(connection: str, stream: str, burst: Burst) -> str:
