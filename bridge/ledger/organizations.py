@@ -38,6 +38,8 @@ __all__ = [
     "Place",
     "confirm",
     "hold_source",
+    "in_doubt",
+    "is_new",
     "keep",
     "keep_stopped",
     "lift",
@@ -268,6 +270,38 @@ def lift(connection: Connection, noted: Noted) -> None:
             clear_pause(connection, noted.name, direction)
 
 
+def is_new(connection: Connection, name: str) -> bool:
+    """Whether the ledger knows nothing of a connection, neither what it joins nor any list of it."""
+    return (
+        noted_of(connection, name) == Noted(name)
+        and connection.scalar(_KNOWN.where(feeds.c.connection == name)) is None
+    )
+
+
+def in_doubt(connection: Connection, name: str, place: Place) -> list[str]:
+    """What ``confirm`` would take as right from now on, as clauses; empty where nothing is in doubt.
+
+    Args:
+        connection: Inside any transaction.
+        name: The connection's.
+        place: Its Trakor as configured.
+    """
+    noted = noted_of(connection, name)
+    doubt = noted.doubt
+    is_another = bool(noted.place.address) and not noted.place.is_same_trakor(place)
+    return [
+        *(["Salestrekker's organisation is the one that the log-in is for"] if doubt.source else ()),
+        *(["Trakor's organisation is the one that its key is for"] if is_another else ()),
+        *(["the changed address or key of Trakor is right"] if doubt.unproven else ()),
+        *(["the list of names to delete is done with"] if doubt.made else ()),
+        *(
+            ["it is a new connection, and no other one under another name"]
+            if is_new(connection, name)
+            else ()
+        ),
+    ]
+
+
 def confirm(connection: Connection, name: str, place: Place) -> list[str]:
     """A person says that what was found is right.
 
@@ -279,18 +313,8 @@ def confirm(connection: Connection, name: str, place: Place) -> list[str]:
     Returns:
         What is taken as right from now on, as clauses; empty where nothing was in doubt.
     """
-    noted = noted_of(connection, name)
-    doubt = noted.doubt
-    is_another = bool(noted.place.address) and not noted.place.is_same_trakor(place)
-    is_new = noted == Noted(name) and connection.scalar(_KNOWN.where(feeds.c.connection == name)) is None
-    said = [
-        *(["Salestrekker's organisation is the one that the log-in is for"] if doubt.source else ()),
-        *(["Trakor's organisation is the one that its key is for"] if is_another else ()),
-        *(["the changed address or key of Trakor is right"] if doubt.unproven else ()),
-        *(["the list of names to delete is done with"] if doubt.made else ()),
-        *(["it is a new connection, and no other one under another name"] if is_new else ()),
-    ]
-    settled = Noted(name, doubt.source or noted.source, place)
+    said, noted = in_doubt(connection, name, place), noted_of(connection, name)
+    settled = Noted(name, noted.doubt.source or noted.source, place)
     keep(connection, settled)
     lift(connection, settled)
     return said
