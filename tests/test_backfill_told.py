@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,13 +13,15 @@ from bridge.backfill.notes import stopped, suspicions
 from bridge.backfill.report import Problem
 from bridge.cli.progress import progress
 from bridge.cli.render import show_report
+from bridge.delivery.knew_before import KnewBefore
+from bridge.delivery.ports import Settled
 from bridge.errors import Transient, UserError
 from bridge.ledger.engine import reading, writing
 from bridge.ledger.pauses import Direction, pauses_of, set_pause
 from bridge.ledger.sweeps import COUNTS
 from bridge.records import Stream
 from bridge.sandbox import Fault, Options
-from bridges import Bridge
+from bridges import Bridge, Silent
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -101,6 +103,80 @@ def test_nearly_all_of_what_is_wanted_must_lack_a_name(
     found: dict[str, int], nameless: int, *, warned: bool
 ) -> None:
     assert bool(list(suspicions(Stream.CONTACTS, found, nameless))) == warned
+
+
+# A lost ledger
+
+
+def lose(bridge: Bridge, *, key: bool) -> None:
+    """The ledger is gone, with its key or without."""
+    for file in bridge.folder.glob("ledger.*" if key else "ledger.db*"):
+        file.unlink()
+
+
+async def test_a_lost_ledger_is_said_as_soon_as_it_shows(bridge: Bridge) -> None:
+    """While the run can still be stopped: a renamed contact gets a second party in it."""
+    await bridge.backfill()
+    lose(bridge, key=True)
+    gate, watch = asyncio.Event(), Silent()
+    late = bridge.sandbox.trakor.faults.add(Fault(kind="parties", where=_after(25), gate=gate))
+    running = asyncio.create_task(bridge.backfill(watch=watch))
+    async with asyncio.timeout(20):
+        await watch.suspicious.wait()
+    assert not running.done()
+    gate.set()
+    report = (await running).connections["default"]
+    assert late.hits
+    (warned,) = watch.warnings
+    assert "contacts already" in warned
+    assert "stop it now and restore the newest backup" in warned
+    assert any("Trakor had" in warning for warning in report.warnings), "and again at the end"
+
+
+def _after(number: int) -> Callable[[Any], bool]:
+    """Holds for each request after so many."""
+    seen = iter(range(number))
+    return lambda _: next(seen, None) is None
+
+
+async def test_a_key_without_its_ledger_is_said_before_anything_is_sent(bridge: Bridge) -> None:
+    await bridge.backfill()
+    lose(bridge, key=False)
+    sent: list[int] = []
+    watch = Silent(on_warning=lambda: sent.append(bridge.sandbox.trakor.traffic.total))
+    bridge.sandbox.trakor.traffic.clear()
+    await bridge.backfill(watch=watch)
+    assert sent[0] == 0
+    assert "ledger.key" in watch.warnings[0]
+
+
+async def test_a_first_backfill_warns_of_nothing(bridge: Bridge) -> None:
+    watch = Silent()
+    await bridge.backfill(watch=watch)
+    await bridge.backfill(watch=watch)
+    assert watch.warnings == []
+
+
+@pytest.mark.parametrize(
+    ("created", "existing", "suspicious"), [(16, 4, False), (15, 5, True), (10, 9, False), (0, 20, True)]
+)
+def test_more_than_a_fifth_of_at_least_twenty_is_suspicious_and_said_once(
+    created: int, existing: int, *, suspicious: bool
+) -> None:
+    knew = KnewBefore()
+    answers = ((Stream.CONTACTS, True),) * created + ((Stream.CONTACTS, False),) * existing
+    found = [*knew.look(Settled(first_answers=answers)), *knew.look(Settled())]
+    assert len(found) == suspicious
+
+
+@pytest.mark.parametrize("visible", [False, True])
+def test_a_warning_goes_to_standard_error_also_without_a_terminal(
+    capsys: pytest.CaptureFixture[str], *, visible: bool
+) -> None:
+    with progress(visible=visible) as watch:
+        watch.warned("north", "look here")
+    said = capsys.readouterr()
+    assert (said.out, "warning: north: look here" in said.err) == ("", True)
 
 
 # What waits

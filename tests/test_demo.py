@@ -490,6 +490,9 @@ class Listener:
     def waiting(self, connection: str, what: str) -> None:
         """Not of interest."""
 
+    def warned(self, connection: str, warning: str) -> None:
+        """Not of interest."""
+
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:

@@ -32,6 +32,7 @@ from bridge.backfill.backlog import Backlog
 from bridge.backfill.limits import limited
 from bridge.backfill.notes import (
     bursts,
+    perhaps_lost,
     reading_problems,
     stopped,
     suspicions,
@@ -41,6 +42,7 @@ from bridge.backfill.notes import (
 from bridge.backfill.pauses import end_pauses, persons_pauses
 from bridge.backfill.report import ConnectionReport, Problem, Report
 from bridge.delivery import Delivery, Lane
+from bridge.delivery.knew_before import KnewBefore, sentence
 from bridge.errors import BridgeError
 from bridge.ledger.care import prune_history, temporary_copy
 from bridge.ledger.groups import groups_of
@@ -50,7 +52,7 @@ from bridge.ledger.sweeps import begin_run, count, end_run, last_good, nameless,
 from bridge.naming import Hasher
 from bridge.sync import sweep
 from bridge.wiring.flows import destination_of, listing_of, pace_of, plan_of, source_of
-from bridge.wiring.ledgers import ledger_key, ledger_path, rehearsal_key
+from bridge.wiring.ledgers import ledger_key, ledger_path, left_of_lost, rehearsal_key
 from bridge.wiring.organizations import begin_with, hold_of, identities_of, trial_of
 
 if TYPE_CHECKING:
@@ -81,7 +83,7 @@ async def backfill(
     settings: Settings,
     *,
     streams: Collection[Stream],
-    connections: Collection[str],
+    connections: Sequence[str],
     restart: bool,
     stop: asyncio.Event,
     watch: Watch,
@@ -104,11 +106,14 @@ async def backfill(
     Raises:
         UserError: A query, a map or the ledger cannot be used; nothing was done then.
     """
+    left = left_of_lost(settings)
     hasher = Hasher(ledger_key(settings, make=True))
     plans = [
         plan_of(settings, settings.connections[name], streams, hasher, deals=False) for name in connections
     ]
     key = ledger_key(settings, make=False)
+    if left is not None:
+        watch.warned(connections[0], perhaps_lost(left))
     with open_ledger(
         ledger_path(settings),
         key,
@@ -227,6 +232,7 @@ class _Run:
         self._swept: dict[Stream, Swept] = {}
         self._awaited = NOTHING
         self._first: set[Stream] = set()
+        self._knew_before = KnewBefore()
 
     async def until(self, stop: asyncio.Event) -> ConnectionReport:
         """Run to the end, or until the user stops it."""
@@ -356,6 +362,8 @@ class _Run:
     def _settled(self, settled: Settled) -> None:
         self._backlog.sent(settled.ended)
         self._watch.settled(self._connection.name, settled.ended)
+        for suspicion in self._knew_before.look(settled):
+            self._watch.warned(self._connection.name, sentence(suspicion))
 
     async def _read(
         self, reader: SalestrekkerClient, feeds: Mapping[Stream, Feed], run: int, delivery: Delivery | None
@@ -431,7 +439,8 @@ class _Run:
                 few = EXAMPLES if report.dry_run else 0
                 report.groups[str(stream)] = await self._ledger.call(groups_of, feed, run, few)
             unnamed = await self._ledger.call(nameless, feed, run)
-            report.warnings += suspicions(stream, numbers, unnamed)
+            suspected = stream in self._knew_before.suspected
+            report.warnings += suspicions(stream, numbers, unnamed, suspected=suspected)
         report.needing_a_person = await self._ledger.call(needing_a_person, list(feeds.values()))
         await self._ledger.call(end_run, run, complete=report.complete, counts=report.streams, now=_now())
         log.info("backfilled", connection=self._connection.name, complete=report.complete, **report.streams)

@@ -35,6 +35,10 @@ class Watch(Protocol):
         """Nothing can be sent for now: what it waits for, as a sentence."""
         ...
 
+    def warned(self, connection: str, warning: str) -> None:
+        """Something that a person should know while the run can still be stopped, as a sentence."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
