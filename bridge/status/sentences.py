@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from bridge.ledger.sweeps import ONLY_A_PART
 from bridge.status.snapshot import DECISIONS
 from bridge.status.times import age, iso, moment
 
@@ -144,7 +145,9 @@ def stream_note(name: str, stream: StreamStatus, now: int, *, alive: bool = Fals
             f"The {name} are not all read yet: {last.read:,} so far, the last ones"
             f" {age(last.moved_at, now)}. If no backfill is running, start it: it goes on there"
         )
-    if not last.complete:
+    if last.problem == ONLY_A_PART:
+        return f"Only a part of the {name} was read, as --limit asked: trakor-bridge backfill {name}"
+    if last.problem:
         return f"Some {name} could not be read {age(last.ended_at, now)}: trakor-bridge backfill {name}"
     return ""
 
@@ -155,7 +158,9 @@ def _daemons_note(name: str, last: LastSweep | None, now: int) -> str:
         return f"The {name} were never read yet."
     if last.ended_at is None:
         return f"The {name} are being read: {last.read:,} so far, the last ones {age(last.moved_at, now)}."
-    return "" if last.complete else f"Some {name} could not be read {age(last.ended_at, now)}."
+    if last.problem == ONLY_A_PART:
+        return f"Only a part of the {name} was read, as --limit asked."
+    return f"Some {name} could not be read {age(last.ended_at, now)}." if last.problem else ""
 
 
 def _noun(name: str, number: int) -> str:
