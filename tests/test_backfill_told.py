@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,6 +22,7 @@ from bridge.ledger.pauses import Direction, pauses_of, set_pause
 from bridge.ledger.sweeps import COUNTS
 from bridge.records import Stream
 from bridge.sandbox import Fault, Options
+from bridge.status import headline, take
 from bridges import Bridge, Silent
 
 if TYPE_CHECKING:
@@ -103,6 +105,35 @@ def test_nearly_all_of_what_is_wanted_must_lack_a_name(
     found: dict[str, int], nameless: int, *, warned: bool
 ) -> None:
     assert bool(list(suspicions(Stream.CONTACTS, found, nameless))) == warned
+
+
+async def test_a_refusal_is_told_by_status_too(bridge: Bridge) -> None:
+    """It said: not all read yet, start it."""
+    bridge.sandbox.trakor.freeze()
+    report = await bridge.backfill()
+    (problem,) = report.connections["default"].problems
+    said = status_of(bridge)
+    assert any("Sending to Trakor is paused since" in one and "403" in one for one in said)
+    assert any(one.endswith("The next backfill tries it.") for one in said)
+    assert problem.refusal
+    bridge.sandbox.trakor.unfreeze()
+    await bridge.backfill()
+    assert not any("paused" in one for one in status_of(bridge))
+
+
+async def test_a_refused_log_in_is_told_by_status_too(bridge: Bridge) -> None:
+    bridge.sandbox.salestrekker.revoke_key()
+    assert (await bridge.backfill()).exit_status == 4
+    said = status_of(bridge)
+    assert any("Reading from Salestrekker is paused since" in one for one in said)
+    assert not any("0 so far" in one for one in said)
+
+
+def status_of(bridge: Bridge) -> list[str]:
+    """What `status` says, in sentences."""
+    now = time.time_ns() // 1_000_000
+    snapshot = take(bridge.folder / "ledger.db", {"default": list(Stream)}, ("default",), now)
+    return headline(snapshot.connections["default"], now)
 
 
 # A lost ledger

@@ -174,6 +174,8 @@ def test_a_pause_is_told_with_its_reason_and_the_next_try(ledger: Path) -> None:
     }
     assert status.reading == Flow()
     (told,) = [sentence for sentence in headline(status, NOW) if "paused" in sentence]
+    assert told.endswith("Trakor answered 403. The next backfill tries it."), "where no daemon runs"
+    (told,) = [sentence for sentence in headline(status, NOW, alive=True) if "paused" in sentence]
     assert told.startswith("Sending to Trakor is paused since ")
     assert told.endswith("(1 minute ago): Trakor answered 403. The next try is due in 2 minutes.")
 

@@ -39,14 +39,15 @@ from bridge.backfill.notes import (
     sweep_warnings,
     waiting_for,
 )
-from bridge.backfill.pauses import end_pauses, persons_pauses
+from bridge.backfill.pauses import end_pauses, note_refusals, persons_pauses
 from bridge.backfill.report import ConnectionReport, Problem, Report
 from bridge.delivery import Delivery, Lane
 from bridge.delivery.knew_before import KnewBefore, sentence
-from bridge.errors import BridgeError
+from bridge.errors import BridgeError, Refused
 from bridge.ledger.care import prune_history, temporary_copy
 from bridge.ledger.groups import groups_of
 from bridge.ledger.opening import open_ledger
+from bridge.ledger.pauses import Direction
 from bridge.ledger.queue import NOTHING, is_waiting, open_feed
 from bridge.ledger.sweeps import begin_run, count, end_run, last_good, nameless, needing_a_person
 from bridge.naming import Hasher
@@ -233,6 +234,7 @@ class _Run:
         self._awaited = NOTHING
         self._first: set[Stream] = set()
         self._knew_before = KnewBefore()
+        self._refused: dict[str, str] = {}
 
     async def until(self, stop: asyncio.Event) -> ConnectionReport:
         """Run to the end, or until the user stops it."""
@@ -257,6 +259,8 @@ class _Run:
                         await self._exchange(reader, writer, feeds, number, stop)
         finally:
             await self._account(feeds, number)
+            if self._refused and not self._how.dry_run:
+                await self._ledger.call(note_refusals, self._connection.name, self._refused, now=_now())
             if not (self._report.problems or self._report.interrupted or self._how.dry_run):
                 await self._ledger.call(end_pauses, self._connection.name, feeds)
             self._report.seconds = time.monotonic() - began
@@ -286,6 +290,8 @@ class _Run:
         problem = await prove_trakor(trial, connection.name, pace_of(connection), stop)
         self._report.interrupted = stop.is_set()
         self._report.problems += [problem] if problem else []
+        if problem and problem.refusal:
+            self._refused[Direction.SENDING] = problem.message.removeprefix("sending: ")
         return not (problem or stop.is_set())
 
     async def _read_only(
@@ -375,6 +381,8 @@ class _Run:
                 self._watch.all_read(self._connection.name, stream)
             else:
                 self._failures[stream] = error
+                if isinstance(error, Refused):
+                    self._refused[Direction.READING] = str(error)
                 if await stops_all(self._ledger, self._connection.name, error):
                     if delivery is not None:
                         delivery.halt()
@@ -417,6 +425,8 @@ class _Run:
         """Why sending stopped, once for all streams that it keeps from being sent."""
         alike: dict[str, list[Stream]] = {}
         for stream, refusal in delivery.refusals.items():
+            direction = Direction.SENDING if delivery.refused else f"{Direction.SENDING} {stream}"
+            self._refused[direction] = str(refusal)
             alike.setdefault(str(refusal), []).append(stream)
         for streams in alike.values():
             waiting = [one for one in streams if await self._ledger.call(is_waiting, feeds[one])]

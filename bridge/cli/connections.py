@@ -231,20 +231,22 @@ def _ask_whether_new(name: str, left: Mapping[str, int], *, yes: bool) -> None:
 def tell_strays(session: Session) -> None:
     """List the names that may have been made in another Trakor organisation, for a person to delete there."""
     for name in session.connections:
-        names, forgotten = _strays(session, name)
+        names, forgotten, is_stopped = _strays(session, name)
         if names or forgotten:
-            tell(
-                f"{plain(name)}: delete by hand, in the Trakor that is not this connection's (then "
-                f"`trakor-bridge connections confirm {plain(name)}`):",
-                hanging=4,
+            then = (
+                ""
+                if is_stopped
+                else f" (`trakor-bridge connections confirm {plain(name)}` then ends this list)"
             )
+            tell(f"{plain(name)}: delete by hand, in the Trakor of the wrong key{then}:", hanging=4)
             for one in names:
                 tell(f"    {plain(one)}", hanging=6)
         if forgotten:
             tell(f"    {forgotten} more that were forgotten since", hanging=6)
 
 
-def _strays(session: Session, name: str) -> tuple[list[str], int]:
+def _strays(session: Session, name: str) -> tuple[list[str], int, bool]:
+    """The names, how many more were forgotten, and whether the wrong key still stops the connection."""
     from bridge.ledger.engine import reading  # noqa: PLC0415 - see the package
     from bridge.ledger.opening import revision  # noqa: PLC0415 - see the package
     from bridge.ledger.organizations import noted_of  # noqa: PLC0415 - see the package
@@ -253,9 +255,10 @@ def _strays(session: Session, name: str) -> tuple[list[str], int]:
 
     path = ledger_path(session.settings)
     if revision(path) is None:
-        return [], 0
+        return [], 0, False
     with reading(path) as ledger:
-        if not noted_of(ledger, name).doubt.made:
-            return [], 0  # which needs no key
+        noted = noted_of(ledger, name)
+    if not noted.doubt.made:
+        return [], 0, False  # which needs no key
     with reading(path, session.keeping) as ledger:
-        return stray_names(ledger, name)
+        return *stray_names(ledger, name), noted.stopped

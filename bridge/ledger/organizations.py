@@ -45,6 +45,7 @@ __all__ = [
     "lift",
     "noted_of",
     "stopped_by",
+    "way_out",
 ]
 
 OTHER_SOURCE: Final = "Salestrekker's log-in is for another organisation than before"
@@ -52,6 +53,12 @@ OTHER_TRAKOR: Final = (
     "Trakor's address or key is that of another organisation than before, or of one that was emptied"
 )
 """Why a connection is stopped, as pauses and reports say it."""
+
+_PUT_BACK: Final = {
+    OTHER_SOURCE: "put the right log-in, or [salestrekker] organization, back",
+    OTHER_TRAKOR: "put the right [trakor] url and api_key back",
+}
+"""What to do where what was found is not the right one."""
 
 _KNOWN: Final = select(feeds.c.number).limit(1)
 
@@ -257,10 +264,14 @@ def keep_stopped(connection: Connection, name: str, *, now: int) -> str:
     """
     why = stopped_by(connection, name)
     if why:
-        reason = f"{why}; where it is the right one: `trakor-bridge connections confirm {name}`"
         for direction in Direction:
-            set_pause(connection, name, direction, reason=reason, now=now)
+            set_pause(connection, name, direction, reason=f"{why}; {way_out(name, why)}", now=now)
     return why
+
+
+def way_out(name: str, why: str) -> str:
+    """What a person can do about a connection that is stopped, as a clause: first what is safe."""
+    return f"{_PUT_BACK[why]}; where it is the right one: `trakor-bridge connections confirm {name}`"
 
 
 def lift(connection: Connection, noted: Noted) -> None:
