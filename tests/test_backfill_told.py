@@ -210,6 +210,16 @@ def test_a_warning_goes_to_standard_error_also_without_a_terminal(
     assert (said.out, "warning: north: look here" in said.err) == ("", True)
 
 
+@pytest.mark.parametrize(
+    ("limit", "command"), [(None, "--dry-run --csv"), (20, "--dry-run --limit 20 --csv")]
+)
+def test_a_dry_runs_next_command_reads_what_it_read(
+    capsys: pytest.CaptureFixture[str], limit: int | None, command: str
+) -> None:
+    show_report(Report({"default": ConnectionReport(limit=limit, dry_run=True)}), tables=True)
+    assert f"Record by record: trakor-bridge backfill {command}" in capsys.readouterr().out
+
+
 # What waits
 
 
@@ -277,7 +287,7 @@ def test_a_refusal_says_stopped_once(capsys: pytest.CaptureFixture[str]) -> None
     [
         (ConnectionReport(interrupted=True), "run it again to go on."),
         (ConnectionReport(interrupted=True, dry_run=True), "the next dry run starts anew."),
-        (ConnectionReport(interrupted=True, limited=True), "a run with --limit starts anew."),
+        (ConnectionReport(interrupted=True, limit=5), "a run with --limit starts anew."),
     ],
 )
 def test_an_interrupted_run_says_what_comes_of_it(

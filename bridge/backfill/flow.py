@@ -228,7 +228,7 @@ class _Run:
         self._ledger = how.ledger
         self._watch = watch
         self._backlog = Backlog(lambda: True)
-        self._report = ConnectionReport(limited=how.limit is not None, dry_run=how.dry_run)
+        self._report = ConnectionReport(limit=how.limit, dry_run=how.dry_run)
         self._failures: dict[Stream, BridgeError] = {}
         self._swept: dict[Stream, Swept] = {}
         self._awaited = NOTHING
