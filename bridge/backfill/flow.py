@@ -51,6 +51,7 @@ from bridge.ledger.pauses import Direction
 from bridge.ledger.queue import NOTHING, is_waiting, open_feed
 from bridge.ledger.sweeps import begin_run, count, end_run, last_good, nameless, needing_a_person
 from bridge.naming import Hasher
+from bridge.salestrekker.login import SeveralOrganizations
 from bridge.sync import sweep
 from bridge.wiring.flows import destination_of, listing_of, pace_of, plan_of, source_of
 from bridge.wiring.ledgers import ledger_key, ledger_path, left_of_lost, rehearsal_key
@@ -381,7 +382,7 @@ class _Run:
                 self._watch.all_read(self._connection.name, stream)
             else:
                 self._failures[stream] = error
-                if isinstance(error, Refused):
+                if isinstance(error, Refused) and not isinstance(error, SeveralOrganizations):
                     self._refused[Direction.READING] = str(error)
                 if await stops_all(self._ledger, self._connection.name, error):
                     if delivery is not None:
