@@ -19,7 +19,7 @@ from bridge.settings import load
 from bridge.wiring.ledgers import ledger_key, ledger_path
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from pathlib import Path
 
     from bridge.backfill import Report
@@ -89,14 +89,20 @@ class Silent:
 
     Args:
         read: So many contacts are to be read for ``reached``.
+        on_warning: Called at each warning, when it comes.
 
     Attributes:
         reached: Set once they are, and on disk.
+        suspicious: Set at the first warning.
+        warnings: What was warned of while it ran.
     """
 
-    def __init__(self, read: int = 0) -> None:
+    def __init__(self, read: int = 0, on_warning: Callable[[], None] = lambda: None) -> None:
         self._read = read
+        self._on_warning = on_warning
         self.reached = asyncio.Event()
+        self.suspicious = asyncio.Event()
+        self.warnings: list[str] = []
 
     def reading(self, connection: str, stream: Stream, read: int) -> None:  # noqa: ARG002 - as Watch has it
         """Look if it is enough."""
@@ -114,6 +120,12 @@ class Silent:
 
     def waiting(self, connection: str, what: str) -> None:
         """Nothing."""
+
+    def warned(self, connection: str, warning: str) -> None:  # noqa: ARG002 - as Watch has it
+        """Keep it."""
+        self.warnings.append(warning)
+        self._on_warning()
+        self.suspicious.set()
 
 
 class Known(NamedTuple):

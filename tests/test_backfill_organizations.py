@@ -9,8 +9,9 @@ import pytest
 from sqlalchemy import delete
 
 from bridge.errors import UserError
-from bridge.ledger.engine import writing
+from bridge.ledger.engine import reading, writing
 from bridge.ledger.organizations import confirm
+from bridge.ledger.pauses import pauses_of
 from bridge.ledger.schema import canaries
 from bridge.naming import Hasher
 from bridge.sandbox import Fault, Options
@@ -174,6 +175,8 @@ async def test_a_log_in_of_several_organisations_names_one(start_sandbox: Start,
     report = await Bridge(tmp_path, sandbox).backfill()
     assert report.exit_status == 2
     assert "North (id " in told(report)
+    with reading(tmp_path / "ledger.db") as connection:
+        assert pauses_of(connection) == [], "it is for the configuration to say, and nothing to wait for"
     assert sandbox.salestrekker.traffic.kinds["contacts"] == 0
     assert sandbox.trakor.traffic.total == 0
 

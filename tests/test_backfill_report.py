@@ -37,7 +37,7 @@ def test_of_several_the_most_urgent_counts() -> None:
         assert Report({"one": more, "two": less}).exit_status == status
 
 
-@pytest.mark.parametrize("report", [UNSENT, FAILED, STOPPED, ConnectionReport(limited=True)])
+@pytest.mark.parametrize("report", [UNSENT, FAILED, STOPPED, ConnectionReport(limit=5)])
 def test_what_was_not_done_to_its_end_is_not_complete(report: ConnectionReport) -> None:
     assert not report.complete
     assert DONE.complete

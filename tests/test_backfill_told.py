@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,13 +14,16 @@ from bridge.backfill.notes import stopped, suspicions
 from bridge.backfill.report import Problem
 from bridge.cli.progress import progress
 from bridge.cli.render import show_report
+from bridge.delivery.knew_before import KnewBefore
+from bridge.delivery.ports import Settled
 from bridge.errors import Transient, UserError
 from bridge.ledger.engine import reading, writing
 from bridge.ledger.pauses import Direction, pauses_of, set_pause
 from bridge.ledger.sweeps import COUNTS
 from bridge.records import Stream
 from bridge.sandbox import Fault, Options
-from bridges import Bridge
+from bridge.status import headline, take
+from bridges import Bridge, Silent
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -103,6 +107,119 @@ def test_nearly_all_of_what_is_wanted_must_lack_a_name(
     assert bool(list(suspicions(Stream.CONTACTS, found, nameless))) == warned
 
 
+async def test_a_refusal_is_told_by_status_too(bridge: Bridge) -> None:
+    """It said: not all read yet, start it."""
+    bridge.sandbox.trakor.freeze()
+    report = await bridge.backfill()
+    (problem,) = report.connections["default"].problems
+    said = status_of(bridge)
+    assert any("Sending to Trakor is paused since" in one and "403" in one for one in said)
+    assert any(one.endswith("The next backfill tries it.") for one in said)
+    assert problem.refusal
+    bridge.sandbox.trakor.unfreeze()
+    await bridge.backfill()
+    assert not any("paused" in one for one in status_of(bridge))
+
+
+async def test_a_refused_log_in_is_told_by_status_too(bridge: Bridge) -> None:
+    bridge.sandbox.salestrekker.revoke_key()
+    assert (await bridge.backfill()).exit_status == 4
+    said = status_of(bridge)
+    assert any("Reading from Salestrekker is paused since" in one for one in said)
+    assert not any("0 so far" in one for one in said)
+
+
+def status_of(bridge: Bridge) -> list[str]:
+    """What `status` says, in sentences."""
+    now = time.time_ns() // 1_000_000
+    snapshot = take(bridge.folder / "ledger.db", {"default": list(Stream)}, ("default",), now)
+    return headline(snapshot.connections["default"], now)
+
+
+# A lost ledger
+
+
+def lose(bridge: Bridge, *, key: bool) -> None:
+    """The ledger is gone, with its key or without."""
+    for file in bridge.folder.glob("ledger.*" if key else "ledger.db*"):
+        file.unlink()
+
+
+async def test_a_lost_ledger_is_said_as_soon_as_it_shows(bridge: Bridge) -> None:
+    """While the run can still be stopped: a renamed contact gets a second party in it."""
+    await bridge.backfill()
+    lose(bridge, key=True)
+    gate, watch = asyncio.Event(), Silent()
+    late = bridge.sandbox.trakor.faults.add(Fault(kind="parties", where=_after(25), gate=gate))
+    running = asyncio.create_task(bridge.backfill(watch=watch))
+    async with asyncio.timeout(20):
+        await watch.suspicious.wait()
+    assert not running.done()
+    gate.set()
+    report = (await running).connections["default"]
+    assert late.hits
+    (warned,) = watch.warnings
+    assert "contacts already" in warned
+    assert "stop it now and restore the newest backup" in warned
+    assert any("Trakor had" in warning for warning in report.warnings), "and again at the end"
+
+
+def _after(number: int) -> Callable[[Any], bool]:
+    """Holds for each request after so many."""
+    seen = iter(range(number))
+    return lambda _: next(seen, None) is None
+
+
+async def test_a_key_without_its_ledger_is_said_before_anything_is_sent(bridge: Bridge) -> None:
+    await bridge.backfill()
+    lose(bridge, key=False)
+    sent: list[int] = []
+    watch = Silent(on_warning=lambda: sent.append(bridge.sandbox.trakor.traffic.total))
+    bridge.sandbox.trakor.traffic.clear()
+    await bridge.backfill(watch=watch)
+    assert sent[0] == 0
+    assert "ledger.key" in watch.warnings[0]
+
+
+async def test_a_first_backfill_warns_of_nothing(bridge: Bridge) -> None:
+    watch = Silent()
+    await bridge.backfill(watch=watch)
+    await bridge.backfill(watch=watch)
+    assert watch.warnings == []
+
+
+@pytest.mark.parametrize(
+    ("created", "existing", "suspicious"), [(16, 4, False), (15, 5, True), (10, 9, False), (0, 20, True)]
+)
+def test_more_than_a_fifth_of_at_least_twenty_is_suspicious_and_said_once(
+    created: int, existing: int, *, suspicious: bool
+) -> None:
+    knew = KnewBefore()
+    answers = ((Stream.CONTACTS, True),) * created + ((Stream.CONTACTS, False),) * existing
+    found = [*knew.look(Settled(first_answers=answers)), *knew.look(Settled())]
+    assert len(found) == suspicious
+
+
+@pytest.mark.parametrize("visible", [False, True])
+def test_a_warning_goes_to_standard_error_also_without_a_terminal(
+    capsys: pytest.CaptureFixture[str], *, visible: bool
+) -> None:
+    with progress(visible=visible) as watch:
+        watch.warned("north", "look here")
+    said = capsys.readouterr()
+    assert (said.out, "warning: north: look here" in said.err) == ("", True)
+
+
+@pytest.mark.parametrize(
+    ("limit", "command"), [(None, "--dry-run --csv"), (20, "--dry-run --limit 20 --csv")]
+)
+def test_a_dry_runs_next_command_reads_what_it_read(
+    capsys: pytest.CaptureFixture[str], limit: int | None, command: str
+) -> None:
+    show_report(Report({"default": ConnectionReport(limit=limit, dry_run=True)}), tables=True)
+    assert f"Record by record: trakor-bridge backfill {command}" in capsys.readouterr().out
+
+
 # What waits
 
 
@@ -170,7 +287,7 @@ def test_a_refusal_says_stopped_once(capsys: pytest.CaptureFixture[str]) -> None
     [
         (ConnectionReport(interrupted=True), "run it again to go on."),
         (ConnectionReport(interrupted=True, dry_run=True), "the next dry run starts anew."),
-        (ConnectionReport(interrupted=True, limited=True), "a run with --limit starts anew."),
+        (ConnectionReport(interrupted=True, limit=5), "a run with --limit starts anew."),
     ],
 )
 def test_an_interrupted_run_says_what_comes_of_it(

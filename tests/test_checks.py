@@ -230,6 +230,44 @@ async def test_a_key_that_is_another_ledgers_is_found(
     assert "restore both from a backup" in bad["ledger.key"].advice
 
 
+async def test_without_its_key_the_ledger_says_nothing_of_organisations(checked: Checked) -> None:
+    """Nothing can be compared: the log-in that was read before was called another one."""
+    await run_backfill(checked.folder)
+    (checked.folder / "ledger.key").rename(checked.folder / "away")
+    steps = await checked.all()
+    assert [name for name, step in steps.items() if not step.ok and step.tried] == ["ledger.key"]
+    assert steps["salestrekker.organization"].ok
+    assert "not compared" in steps["salestrekker.organization"].detail
+    assert steps["trakor.organization"].detail == "not tried: ledger.key failed"
+    (checked.folder / "away").rename(checked.folder / "ledger.key")
+    assert "that was read before" in (await checked.all())["salestrekker.organization"].detail
+
+
+async def test_a_key_without_its_ledger_is_warned_of(checked: Checked) -> None:
+    """A new ledger knows nothing: that is to be said before anything is sent."""
+    await run_backfill(checked.folder)
+    assert not (await checked.all())["ledger"].caution
+    for file in checked.folder.glob("ledger.db*"):
+        file.unlink()
+    ledger = (await checked.all())["ledger"]
+    assert (ledger.ok, ledger.caution) == (True, True)
+    assert "was the ledger lost?" in ledger.detail
+    assert "backup" in ledger.advice
+
+
+async def test_another_key_of_trakors_is_told_with_what_a_backfill_does(
+    checked: Checked, small: Sandbox
+) -> None:
+    """Before it does it."""
+    await run_backfill(checked.folder)
+    checked.change(small.options.trakor_key, small.trakor.add_organization("another").api_key)
+    found = (await checked.all())["trakor.organization"]
+    assert (found.ok, found.caution) == (True, True)
+    assert "put the right one back" in found.advice
+    assert "up to three names" in found.advice
+    assert "delete by hand" in found.advice
+
+
 async def test_a_file_that_is_no_ledger_and_a_folder_that_cannot_be_are_told(checked: Checked) -> None:
     (checked.folder / "ledger.db").write_text("not a database, but long enough to be looked at")
     bad = await checked.bad()

@@ -63,6 +63,16 @@ async def test_what_to_do_stands_below_the_step_and_the_status_says_that_somethi
     assert lines[-2:] == ["1 of 20 is not as it must be.", "Begin with the first ✗, then check again."]
 
 
+async def test_what_a_person_should_know_first_is_no_fault_and_not_kept_silent(desk: Desk) -> None:
+    (desk.folder / "ledger.key").write_text("0" * 64)
+    ran = await typed(desk, "check")
+    assert ran.status == 0
+    lines = ran.out.splitlines()
+    assert [line.split()[1] for line in lines if line.startswith("! ")] == ["ledger"]
+    assert "All is as it must be" not in ran.out
+    assert lines[-1] == "Then: trakor-bridge backfill"
+
+
 async def test_what_could_not_be_tried_is_no_fault_of_its_own(desk: Desk, sandbox: Sandbox) -> None:
     """A wrong key is one thing to mend, however much needs it."""
     sandbox.salestrekker.revoke_key()

@@ -129,11 +129,19 @@ async def test_a_renamed_file_is_refused_until_it_is_said(
     }
     assert states == {"default": "ok", "melbourne": "new", "north": "not configured"}
 
+    is_new = await run("connections", "confirm", "melbourne")
+    assert (is_new.status, "add --yes" in is_new.err) == (2, True), "it would send everything once more"
+    assert "rename north melbourne" in " ".join(is_new.err.split())
+    assert (await run("backfill")).status == 2, "nothing was confirmed"
+
     with take_over(tmp_path / "ledger.db", "the tests"):
         busy = await run("connections", "rename", "north", "melbourne")
     assert (busy.status, "in use" in busy.err) == (1, True)
     assert (await run("connections", "rename", "nroth", "melbourne")).status == 2
     assert (await run("connections", "rename", "north", "default")).status == 2
+    early = await run("connections", "rename", "default", "main")
+    assert (early.status, "still configured" in early.err) == (2, True)
+    assert "connections.d/main.toml" in " ".join(early.err.split())
     renamed = await run("connections", "rename", "north", "melbourne")
     assert (renamed.status, "go on under melbourne" in renamed.out) == (0, True)
 
@@ -152,3 +160,16 @@ async def test_there_is_nothing_to_confirm_where_nothing_is_in_doubt(bridge: Bri
     ended = await run("connections", "confirm", "default")
     assert (ended.status, "nothing was in doubt" in ended.out) == (0, True)
     assert (await run("connections", "confirm", "nobody")).status == 2
+
+
+async def test_a_new_connection_is_confirmed_with_a_yes(bridge: Bridge, run: RunToEnd) -> None:
+    """It says what is there under another name, whoever has said yes already."""
+    assert bridge.settings.connections
+    assert (await run("backfill")).status in {0, 3}
+    (bridge.folder / "connections.d").mkdir()
+    (bridge.folder / "config.toml").rename(bridge.folder / "connections.d" / "main.toml")
+    (bridge.folder / "config.toml").write_text('connections_dir = "connections.d"\n')
+    assert (await run("backfill")).status == 2
+    ended = await run("connections", "confirm", "main", "--yes")
+    assert (ended.status, "it is a new connection" in ended.out) == (0, True)
+    assert "records of default, which is not configured any more" in " ".join(ended.err.split())

@@ -9,6 +9,7 @@ import pytest
 
 from books import empty_ledger, kept
 from bridge.ledger.engine import reading, writing
+from bridge.ledger.organizations import Doubt, Noted, keep, keep_stopped
 from bridge.ledger.pauses import pauses_of, set_pause
 from desk import Desk
 
@@ -95,6 +96,38 @@ def test_a_pause_over_a_refusal_says_both_and_the_refusals_time(desk: Desk) -> N
         "(2 hours ago): Trakor said 403. Now it is paused until `trakor-bridge resume`.\n"
     )
     assert stopped(desk) == {("north", "sending"): True}
+
+
+def test_a_pause_over_a_refusal_forgets_neither(desk: Desk) -> None:
+    """Whoever resumes is told why it had stopped, and that it is only tried."""
+    stop_by_itself(desk, "sending")
+    desk("pause", "--connection", "north")
+    reason = desk("status", "--json").json["connections"]["north"]["sending"]["reason"]
+    assert "a person paused it" in reason
+    assert reason.endswith("Trakor said 403")
+    ran = desk("resume", "--connection", "north")
+    assert ran.out.startswith("north: sending is tried at once; a person had paused it, and before that")
+    assert "(2 hours ago): Trakor said 403." in ran.out
+    assert stopped(desk) == {}
+
+
+@pytest.mark.parametrize("paused", [False, True])
+def test_resume_says_that_another_organisation_stays_stopped(desk: Desk, *, paused: bool) -> None:
+    """It said that sending goes on, which it does not."""
+    ledger = desk.folder / "ledger.db"
+    with writing(ledger, kept(ledger)) as connection:
+        keep(connection, Noted("north", "ours", doubt=Doubt(source="theirs")))
+        assert keep_stopped(connection, "north", now=1)
+    if paused:
+        desk("pause", "--connection", "north")
+    ran = desk("resume", "--connection", "north")
+    assert ran.status == 0
+    assert "sending stays stopped" in ran.out
+    assert "put the right log-in" in ran.out
+    assert "connections confirm north" in ran.out
+    assert ("a person's pause is over" in ran.out) == paused
+    assert stopped(desk) == {("north", "reading"): False, ("north", "sending"): False}
+    assert "put the right log-in" in " ".join(desk("status", "--connection", "north").out.split())
 
 
 def test_resume_ends_what_stopped_by_itself_too_and_a_single_stream_with_it(desk: Desk) -> None:

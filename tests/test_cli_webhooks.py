@@ -13,6 +13,7 @@ from bridge.ledger.due_events import due_events
 from bridge.ledger.engine import reading, writing
 from bridge.ledger.events import finish_events, keep_events
 from bridge.ledger.opening import prepare, read_or_make_key
+from bridge.ledger.schema import events
 from bridge.records.webhooks import Action, Received
 from desk import Desk
 
@@ -130,6 +131,15 @@ def test_the_list_can_be_of_some_only(received: Desk) -> None:
     assert numbers("--limit", "1") == [4]
     assert numbers("--connection", "north") == [2]
     assert received("webhooks", "list", "--waiting", "--connection", "default").out == "No webhook matches.\n"
+
+
+def test_where_none_ever_came_the_way_here_is_told(received: Desk) -> None:
+    path = received.folder / "ledger.db"
+    with writing(path, kept(path)) as connection:
+        connection.execute(events.delete())
+    said = received("webhooks", "list").out
+    assert said.startswith("No webhook has come yet. `trakor-bridge webhooks urls`")
+    assert received("webhooks", "list", "--problems").out == "No webhook matches.\n"
 
 
 def test_the_document_has_what_was_sent_only_where_nobody_could_read_it(received: Desk) -> None:

@@ -308,7 +308,7 @@ def test_the_loop_makes_twins_of_what_it_posts_again(shown: Shown) -> None:
 @pytest.mark.acceptance
 def test_what_is_kept_is_all_there_and_for_its_owner_alone(ended: Ended, shown: Shown) -> None:
     (kept,) = ended.left
-    assert ["cd", str(kept)] in [shlex.split(line) for line in shown.text.splitlines()[-8:]]
+    assert ["cd", str(kept)] in [shlex.split(line) for line in shown.text.splitlines()[-10:]]
     assert {stat.S_IMODE(file.stat().st_mode) for file in kept.iterdir()} == {0o600}
     loaded = settings.load(kept / "config.toml", {})
     assert loaded.ledger.path is not None
@@ -331,21 +331,24 @@ def test_with_both_systems_up_again_the_daemon_goes_on_as_it_is_told(
     ended: Ended, shown: Shown, tmp_path: Path
 ) -> None:
     """The last lines work as they stand: what is accepted beside the daemon is sent."""
-    told = [line.strip() for line in shown.text.splitlines()[-8:]]
+    told = [line.strip() for line in shown.text.splitlines()[-10:]]
     sandbox = next(line for line in told if line.startswith("trakor-bridge sandbox "))
     confirm = "trakor-bridge connections confirm default"
     assert {"trakor-bridge status", confirm, "trakor-bridge run"} <= set(told)
     folder = shutil.copytree(ended.left[0], tmp_path / "kept")
     arguments, _, rest = sandbox.partition(" > ")
-    assert rest == "config.toml & sleep 2"
+    assert rest == "sandbox.toml &"
+    joined = next(line for line in told if line.startswith("cat "))
+    assert joined == "cat sandbox.toml daemon.toml > config.toml"
     with bridge_command(folder, arguments) as systems:
         assert systems.stdout is not None
         lines = [systems.stdout.readline() for _ in range(8)]
-        (folder / "config.toml").write_text("".join(lines) + "[admin]\nport = 0\n")
+        (folder / "config.toml").write_text("".join(lines) + (folder / "daemon.toml").read_text())
         with bridge_command(folder, confirm) as person:
             person.communicate(timeout=SECONDS)
         with bridge_command(folder, "trakor-bridge run --log-format json") as daemon:
             assert daemon.stderr is not None
+            assert "listening for webhooks" in said_by(daemon, "listening for webhooks")
             said_by(daemon, "started")
             accept = next(one for one in reversed(shown.commands) if " accept dfe8b48b" in one)
             with bridge_command(folder, accept) as person:
@@ -488,6 +491,9 @@ class Listener:
         """Not of interest."""
 
     def waiting(self, connection: str, what: str) -> None:
+        """Not of interest."""
+
+    def warned(self, connection: str, warning: str) -> None:
         """Not of interest."""
 
 

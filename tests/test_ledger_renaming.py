@@ -53,8 +53,8 @@ def _names_in(connection: Connection, table: Table) -> list[str]:
     return list(connection.scalars(select(table.c.connection)))
 
 
-def renamed(book: Book, new: str = "new", scope: str = "new") -> int:
-    return book.write(lambda connection: rename(connection, "old", new, scope))
+def renamed(book: Book, new: str = "new", scope: str = "new", configured: tuple[str, ...] = ("new",)) -> int:
+    return book.write(lambda connection: rename(connection, "old", new, scope, configured))
 
 
 def test_a_new_file_to_the_same_trakor_is_asked_about(old: Book) -> None:
@@ -129,9 +129,26 @@ def test_two_connections_never_become_one(old: Book, new: str) -> None:
     assert old.stands() == "delivered"
 
 
+@pytest.mark.parametrize("configured", [("old",), ("old", "new")])
+def test_while_the_old_name_is_configured_nothing_is_renamed(old: Book, configured: tuple[str, ...]) -> None:
+    """It would begin anew, and send everything once more."""
+    with pytest.raises(UserError, match="configured") as caught:
+        renamed(old, configured=configured)
+    assert "connections.d/old.toml" in caught.value.advice
+    assert old.stands() == "delivered"
+
+
+def test_a_file_that_is_away_may_come_back_under_another_name(old: Book) -> None:
+    """The other order: renamed in the ledger first, while neither name is configured."""
+    note(old, NORTH)
+    assert renamed(old, configured=("default",)) == 1
+    assert found(old, new=Identity("new", NORTH)) is None
+    assert Book(old.path, connection="new", scope="new", now=old.now).stands() == "delivered"
+
+
 def test_an_unknown_name_lists_those_that_are_known(old: Book) -> None:
     with pytest.raises(UserError, match="no records of a connection odl") as caught:
-        old.write(lambda connection: rename(connection, "odl", "new", "new"))
+        old.write(lambda connection: rename(connection, "odl", "new", "new", ["new"]))
     assert "old" in caught.value.advice
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import bridge
-from books import kept
+from books import Book, kept
 from bridge.errors import LedgerError
 from bridge.ledger.engine import writing
 from bridge.ledger.events import keep_events
@@ -22,7 +22,7 @@ from bridge.ledger.pauses import set_pause
 from bridge.ledger.reading import Found, LastSweep, Line, Standing, feeds_of
 from bridge.ledger.rows import Feed
 from bridge.ledger.schema import pauses, records, sweeps
-from bridge.ledger.sweeps import begin_sweep, end_sweep
+from bridge.ledger.sweeps import ONLY_A_PART, begin_sweep, end_sweep
 from bridge.ledger.wishes import set_next
 from bridge.records import Job, Reason, Received, State, Stream
 from bridge.status import (
@@ -42,6 +42,7 @@ from bridge.status import (
 )
 from bridge.status.explaining import EVENTS, MEANINGS
 from bridge.status.snapshot import Webhooks
+from builders import answered, draft
 from desk import Organisation, organisation
 
 if TYPE_CHECKING:
@@ -77,9 +78,11 @@ def look(
     return take(ledger, streams, configured, NOW)
 
 
-def stream(in_trakor: int = 0, *, swept: bool = True, complete: bool = True, **states: int) -> StreamStatus:
+def stream(
+    in_trakor: int = 0, *, swept: bool = True, complete: bool = True, problem: str = "", **states: int
+) -> StreamStatus:
     found = dict.fromkeys(State, 0) | {State(state): number for state, number in states.items()}
-    sweep = LastSweep(1, NOW - 9000, NOW - 3000, NOW - 2000, complete, sum(found.values()))
+    sweep = LastSweep(1, NOW - 9000, NOW - 3000, NOW - 2000, complete, sum(found.values()), problem=problem)
     return StreamStatus(
         states=found,
         in_trakor=in_trakor,
@@ -171,6 +174,8 @@ def test_a_pause_is_told_with_its_reason_and_the_next_try(ledger: Path) -> None:
     }
     assert status.reading == Flow()
     (told,) = [sentence for sentence in headline(status, NOW) if "paused" in sentence]
+    assert told.endswith("Trakor answered 403. The next backfill tries it."), "where no daemon runs"
+    (told,) = [sentence for sentence in headline(status, NOW, alive=True) if "paused" in sentence]
     assert told.startswith("Sending to Trakor is paused since ")
     assert told.endswith("(1 minute ago): Trakor answered 403. The next try is due in 2 minutes.")
 
@@ -239,11 +244,32 @@ def test_what_webhooks_brought_is_a_sentence_and_strange_ones_are_pointed_to() -
 
 
 def test_an_unread_stream_and_one_read_in_part_are_said_to_be() -> None:
-    said = sentences(stream(1, complete=False, delivered=1), stream(swept=False))
+    broken = stream(1, complete=False, problem="1 could not be read", delivered=1)
+    said = sentences(broken, stream(swept=False))
     assert said[1:] == [
         "Some contacts could not be read 2 seconds ago: trakor-bridge backfill contacts",
         "The products were never read: trakor-bridge backfill products",
     ]
+
+
+def test_what_was_only_to_be_read_in_part_did_not_fail() -> None:
+    said = sentences(
+        stream(1, complete=False, problem=ONLY_A_PART, delivered=1), stream(1, complete=False, delivered=1)
+    )
+    assert said[1:] == [
+        "Only a part of the contacts was read, as --limit asked: trakor-bridge backfill contacts"
+    ], "and what was gone on with after an interruption was read to its end"
+
+
+def test_who_shares_what_trakor_does_not_have_is_not_in_trakor(book: Book) -> None:
+    """A merged record counts once the one that it shares has an answer."""
+    book.see(draft("Ann", same_as="ann@example.org"), draft("ann", id="c2", same_as="ann@example.org"))
+    assert book.stands("c2") == "merged"
+    before = look(book.path).connections["default"]
+    assert before.streams[Stream.CONTACTS].in_trakor == 0
+    assert headline(before, NOW)[0] == "0 of 2 contacts are in Trakor."
+    book.settle(*(answered(work) for work in book.claim()))
+    assert look(book.path).connections["default"].streams[Stream.CONTACTS].in_trakor == 2
 
 
 @pytest.mark.parametrize(
@@ -492,7 +518,7 @@ def test_the_last_complete_sweep_outlasts_one_that_broke_off(ledger: Path) -> No
 
 def test_beside_a_daemon_nobody_is_told_to_start_a_backfill() -> None:
     streams = {
-        Stream.CONTACTS: stream(1, delivered=1, pending=1, complete=False),
+        Stream.CONTACTS: stream(1, delivered=1, pending=1, complete=False, problem="x"),
         Stream.PRODUCTS: stream(swept=False),
     }
     said = headline(ConnectionStatus("default", streams), NOW, alive=True)

@@ -261,9 +261,9 @@ def _of_sweep(name: str, stream: StreamStatus, now: int) -> Note | None:
         return None
     if sweep.ended_at is None:
         return Note(Tone.BUSY, f"The {name} are being read: {sweep.read:,} so far.")
-    if not sweep.complete:
-        why = f": {sweep.problem.rstrip('.')}" if sweep.problem else ""
-        return Note(Tone.ASK, f"The {name} were not all read {age(sweep.ended_at, now)}{why}.")
+    if sweep.problem:
+        why = sweep.problem.rstrip(".")
+        return Note(Tone.ASK, f"The {name} were not all read {age(sweep.ended_at, now)}: {why}.")
     if sweep.missing and stream.reached is not None and stream.reached.narrowed:
         return Note(
             Tone.ASK,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from bridge.ledger.organizations import OTHER_SOURCE, hold_source
+from bridge.ledger.organizations import OTHER_SOURCE, hold_source, way_out
 from bridge.salestrekker.login import OtherOrganization
 
 if TYPE_CHECKING:
@@ -60,6 +60,5 @@ class SourceHold:
         self._on_stopped()
         raise OtherOrganization(
             OTHER_SOURCE,
-            advice="put the right log-in, or [salestrekker] organization, back; where this is the right one: "
-            f"`trakor-bridge connections confirm {self._name}`",
+            advice=way_out(self._name, OTHER_SOURCE),
         )

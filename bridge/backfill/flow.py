@@ -32,25 +32,29 @@ from bridge.backfill.backlog import Backlog
 from bridge.backfill.limits import limited
 from bridge.backfill.notes import (
     bursts,
+    perhaps_lost,
     reading_problems,
     stopped,
     suspicions,
     sweep_warnings,
     waiting_for,
 )
-from bridge.backfill.pauses import end_pauses, persons_pauses
+from bridge.backfill.pauses import end_pauses, note_refusals, persons_pauses
 from bridge.backfill.report import ConnectionReport, Problem, Report
 from bridge.delivery import Delivery, Lane
-from bridge.errors import BridgeError
+from bridge.delivery.knew_before import KnewBefore, sentence
+from bridge.errors import BridgeError, Refused
 from bridge.ledger.care import prune_history, temporary_copy
 from bridge.ledger.groups import groups_of
 from bridge.ledger.opening import open_ledger
+from bridge.ledger.pauses import Direction
 from bridge.ledger.queue import NOTHING, is_waiting, open_feed
 from bridge.ledger.sweeps import begin_run, count, end_run, last_good, nameless, needing_a_person
 from bridge.naming import Hasher
+from bridge.salestrekker.login import SeveralOrganizations
 from bridge.sync import sweep
 from bridge.wiring.flows import destination_of, listing_of, pace_of, plan_of, source_of
-from bridge.wiring.ledgers import ledger_key, ledger_path, rehearsal_key
+from bridge.wiring.ledgers import ledger_key, ledger_path, left_of_lost, rehearsal_key
 from bridge.wiring.organizations import begin_with, hold_of, identities_of, trial_of
 
 if TYPE_CHECKING:
@@ -81,7 +85,7 @@ async def backfill(
     settings: Settings,
     *,
     streams: Collection[Stream],
-    connections: Collection[str],
+    connections: Sequence[str],
     restart: bool,
     stop: asyncio.Event,
     watch: Watch,
@@ -104,11 +108,14 @@ async def backfill(
     Raises:
         UserError: A query, a map or the ledger cannot be used; nothing was done then.
     """
+    left = left_of_lost(settings)
     hasher = Hasher(ledger_key(settings, make=True))
     plans = [
         plan_of(settings, settings.connections[name], streams, hasher, deals=False) for name in connections
     ]
     key = ledger_key(settings, make=False)
+    if left is not None:
+        watch.warned(connections[0], perhaps_lost(left))
     with open_ledger(
         ledger_path(settings),
         key,
@@ -222,11 +229,13 @@ class _Run:
         self._ledger = how.ledger
         self._watch = watch
         self._backlog = Backlog(lambda: True)
-        self._report = ConnectionReport(limited=how.limit is not None, dry_run=how.dry_run)
+        self._report = ConnectionReport(limit=how.limit, dry_run=how.dry_run)
         self._failures: dict[Stream, BridgeError] = {}
         self._swept: dict[Stream, Swept] = {}
         self._awaited = NOTHING
         self._first: set[Stream] = set()
+        self._knew_before = KnewBefore()
+        self._refused: dict[str, str] = {}
 
     async def until(self, stop: asyncio.Event) -> ConnectionReport:
         """Run to the end, or until the user stops it."""
@@ -251,6 +260,8 @@ class _Run:
                         await self._exchange(reader, writer, feeds, number, stop)
         finally:
             await self._account(feeds, number)
+            if self._refused and not self._how.dry_run:
+                await self._ledger.call(note_refusals, self._connection.name, self._refused, now=_now())
             if not (self._report.problems or self._report.interrupted or self._how.dry_run):
                 await self._ledger.call(end_pauses, self._connection.name, feeds)
             self._report.seconds = time.monotonic() - began
@@ -280,6 +291,8 @@ class _Run:
         problem = await prove_trakor(trial, connection.name, pace_of(connection), stop)
         self._report.interrupted = stop.is_set()
         self._report.problems += [problem] if problem else []
+        if problem and problem.refusal:
+            self._refused[Direction.SENDING] = problem.message.removeprefix("sending: ")
         return not (problem or stop.is_set())
 
     async def _read_only(
@@ -356,6 +369,8 @@ class _Run:
     def _settled(self, settled: Settled) -> None:
         self._backlog.sent(settled.ended)
         self._watch.settled(self._connection.name, settled.ended)
+        for suspicion in self._knew_before.look(settled):
+            self._watch.warned(self._connection.name, sentence(suspicion))
 
     async def _read(
         self, reader: SalestrekkerClient, feeds: Mapping[Stream, Feed], run: int, delivery: Delivery | None
@@ -367,6 +382,8 @@ class _Run:
                 self._watch.all_read(self._connection.name, stream)
             else:
                 self._failures[stream] = error
+                if isinstance(error, Refused) and not isinstance(error, SeveralOrganizations):
+                    self._refused[Direction.READING] = str(error)
                 if await stops_all(self._ledger, self._connection.name, error):
                     if delivery is not None:
                         delivery.halt()
@@ -409,6 +426,8 @@ class _Run:
         """Why sending stopped, once for all streams that it keeps from being sent."""
         alike: dict[str, list[Stream]] = {}
         for stream, refusal in delivery.refusals.items():
+            direction = Direction.SENDING if delivery.refused else f"{Direction.SENDING} {stream}"
+            self._refused[direction] = str(refusal)
             alike.setdefault(str(refusal), []).append(stream)
         for streams in alike.values():
             waiting = [one for one in streams if await self._ledger.call(is_waiting, feeds[one])]
@@ -431,7 +450,8 @@ class _Run:
                 few = EXAMPLES if report.dry_run else 0
                 report.groups[str(stream)] = await self._ledger.call(groups_of, feed, run, few)
             unnamed = await self._ledger.call(nameless, feed, run)
-            report.warnings += suspicions(stream, numbers, unnamed)
+            suspected = stream in self._knew_before.suspected
+            report.warnings += suspicions(stream, numbers, unnamed, suspected=suspected)
         report.needing_a_person = await self._ledger.call(needing_a_person, list(feeds.values()))
         await self._ledger.call(end_run, run, complete=report.complete, counts=report.streams, now=_now())
         log.info("backfilled", connection=self._connection.name, complete=report.complete, **report.streams)

@@ -16,6 +16,7 @@ from bridge.status import burst_line, burst_note
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
+    from pathlib import Path
 
     from bridge.errors import BridgeError
     from bridge.ledger.groups import Group
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "bursts",
     "group_line",
+    "perhaps_lost",
     "reading_problems",
     "stopped",
     "suspicions",
@@ -148,15 +150,30 @@ def group_line(stream: str, group: Group) -> str:
     return f"{group.number:,} {group.kind}" + (f" ({why})" if why else "")
 
 
-def suspicions(stream: Stream, numbers: Mapping[str, int], nameless: int) -> Iterator[str]:
+def perhaps_lost(left: Path) -> str:
+    """What is said before a new ledger is made, where one was there before.
+
+    Args:
+        left: What that one left behind.
+    """
+    return (
+        f"there is no ledger, but {left.name} of one is here: this run makes a new one, which knows nothing. "
+        "If it was lost, stop this now and restore the newest backup"
+    )
+
+
+def suspicions(
+    stream: Stream, numbers: Mapping[str, int], nameless: int, *, suspected: bool = False
+) -> Iterator[str]:
     """What is suspicious of the numbers of a stream.
 
     Args:
         stream: Which.
         numbers: As ``ledger.sweeps.count`` gives them.
         nameless: How many of those skipped have no name.
+        suspected: The first answers were suspicious already.
     """
-    if numbers["existing"] > max(FEW, MANY_EXISTING * numbers["read"]):
+    if suspected or numbers["existing"] > max(FEW, MANY_EXISTING * numbers["read"]):
         yield (
             f"Trakor had {numbers['existing']} of {numbers['read']} {stream} already. If this ledger "
             "took the place of a lost one, restore its backup instead: which of two equal names "

@@ -9,15 +9,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bridge.backfill.report import Problem
-from bridge.ledger.pauses import Direction, clear_pause, pauses_of
+from bridge.ledger.organizations import keep_stopped
+from bridge.ledger.pauses import Direction, clear_pause, pauses_of, set_pause
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from bridge.ledger.reading import Reader
     from bridge.records import Stream
 
-__all__ = ["end_pauses", "persons_pauses"]
+__all__ = ["end_pauses", "note_refusals", "persons_pauses"]
 
 
 def persons_pauses(connection: Reader, name: str) -> list[Problem]:
@@ -39,6 +40,23 @@ def persons_pauses(connection: Reader, name: str) -> list[Problem]:
         )
         for direction in sorted(paused)
     ]
+
+
+def note_refusals(connection: Reader, name: str, refused: Mapping[str, str], *, now: int) -> None:
+    """Note what was refused, for whoever looks later: `status` tells it, and a daemon begins with one probe.
+
+    What joins other organisations than before has its own word for it.
+
+    Args:
+        connection: Inside a writing transaction.
+        name: The connection's.
+        refused: Direction -> why.
+        now: The time to note.
+    """
+    if keep_stopped(connection, name, now=now):
+        return
+    for direction, why in refused.items():
+        set_pause(connection, name, direction, reason=why, now=now, next_try_at=now)
 
 
 def end_pauses(connection: Reader, name: str, streams: Iterable[Stream]) -> None:

@@ -35,6 +35,10 @@ class Watch(Protocol):
         """Nothing can be sent for now: what it waits for, as a sentence."""
         ...
 
+    def warned(self, connection: str, warning: str) -> None:
+        """Something that a person should know while the run can still be stopped, as a sentence."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -66,7 +70,7 @@ class ConnectionReport:
         bursts: A line for each stream of which many records changed alike.
         needing_a_person: Records of these streams that are held or rejected, from now or before.
         interrupted: It was stopped by the user.
-        limited: Only so many records of each stream were read.
+        limit: Only so many records of each stream were to be read; None: all.
         dry_run: Nothing was sent: what is pending would be.
     """
 
@@ -78,8 +82,13 @@ class ConnectionReport:
     bursts: list[str] = field(default_factory=list)
     needing_a_person: int = 0
     interrupted: bool = False
-    limited: bool = False
+    limit: int | None = None
     dry_run: bool = False
+
+    @property
+    def limited(self) -> bool:
+        """Only a part of each list was to be read."""
+        return self.limit is not None
 
     @property
     def unsent(self) -> bool:

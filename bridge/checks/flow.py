@@ -18,7 +18,7 @@ import secrets
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
-from bridge.checks.ledger import ledger_checks
+from bridge.checks.ledger import LEDGER_KEY, ledger_checks
 from bridge.checks.maps import check_map
 from bridge.checks.organizations import (
     Remembered,
@@ -69,10 +69,12 @@ async def run(
         Each step when it is done.
     """
     yield Check("configuration", ok=True, detail=_configured(settings))
+    is_proven = True
     for step in ledger_checks(settings):
+        is_proven = is_proven and (step.ok or step.name != LEDGER_KEY)
         yield step
     hasher = Hasher(_any_key(settings))
-    remembered = Remembered(settings, hasher)
+    remembered = Remembered(settings, hasher, is_proven=is_proven)
     for steps_of in (renamed_check(remembered), names_check(remembered), scopes_check(settings, connections)):
         for step in steps_of:
             yield step

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import tempfile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from bridge.checks.report import Check, failed
 from bridge.errors import LedgerError
 from bridge.ledger.opening import is_outdated, owner_of, require_current, revision, try_key
-from bridge.wiring.ledgers import ledger_key, ledger_path
+from bridge.wiring.ledgers import ledger_key, ledger_path, left_of_lost
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
     from bridge.settings import Settings
 
-__all__ = ["ledger_checks"]
+__all__ = ["LEDGER_KEY", "ledger_checks"]
+
+LEDGER_KEY: Final = "ledger.key"
+"""The step that proves the key: without it no hash can be compared."""
 
 
 def ledger_checks(settings: Settings) -> Iterator[Check]:
@@ -25,14 +28,30 @@ def ledger_checks(settings: Settings) -> Iterator[Check]:
     try:
         path = ledger_path(settings)
         found = revision(path)
-        yield _new(path) if found is None else _existing(path)
+        yield _existing(path) if found is not None else _lost(settings, path) or _new(path)
     except LedgerError as error:
         yield failed("ledger", error)
         return
     try:
-        yield Check("ledger.key", ok=True, detail=_key(settings, path, new=found is None))
+        yield Check(LEDGER_KEY, ok=True, detail=_key(settings, path, new=found is None))
     except LedgerError as error:
-        yield failed("ledger.key", error)
+        yield failed(LEDGER_KEY, error)
+
+
+def _lost(settings: Settings, path: Path) -> Check | None:
+    """There is none any more, as it seems; None where nothing is left of one."""
+    left = left_of_lost(settings)
+    if left is None:
+        return None
+    return Check(
+        "ledger",
+        ok=True,
+        caution=True,
+        detail=f"{path} is not there, but {left.name} is: was the ledger lost?",
+        advice="If it was, put its newest backup back first. A new one knows nothing: whoever was renamed "
+        "since gets a second party, and what was dropped is sent (docs/first-backfill.md, A lost ledger).\n"
+        "If there never was one, or it was deleted on purpose, there is nothing to do: a backfill makes it.",
+    )
 
 
 def _new(path: Path) -> Check:

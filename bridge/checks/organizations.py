@@ -6,12 +6,13 @@ from dataclasses import replace
 from itertools import combinations
 from typing import TYPE_CHECKING
 
-from bridge.checks.report import Check, failed
+from bridge.checks.ledger import LEDGER_KEY
+from bridge.checks.report import Check, failed, not_tried
 from bridge.errors import LedgerError, UserError
 from bridge.ledger.engine import reading
 from bridge.ledger.moving import without_their_name
 from bridge.ledger.opening import is_outdated, revision
-from bridge.ledger.organizations import OTHER_SOURCE, OTHER_TRAKOR, Noted, noted_of
+from bridge.ledger.organizations import OTHER_SOURCE, OTHER_TRAKOR, Noted, Place, noted_of
 from bridge.ledger.renaming import refuse_renamed
 from bridge.ledger.trials import stray_names
 from bridge.wiring.ledgers import keeping_of, ledger_path
@@ -26,6 +27,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Remembered", "held_source", "names_check", "renamed_check", "same_trakor", "scopes_check"]
 
+BEFORE_CANARIES = (
+    "Is it a key of the same Trakor organisation? If not, put the right one back now: a backfill, and a "
+    "running daemon that takes it over, first send up to three names that Trakor has. Where it is the same "
+    "organisation, nothing is made, and all goes on.\n"
+    "In another organisation these are made, to be deleted by hand; then nothing more is read or sent."
+)
+"""What a changed address or key leads to."""
+
 SHOWN = 5
 """So many records are named."""
 
@@ -36,15 +45,19 @@ class Remembered:
     Args:
         settings: The configuration.
         hasher: Of the ledger's key.
+        is_proven: That key is the one that its hashes were made with: else nothing can be compared.
     """
 
-    def __init__(self, settings: Settings, hasher: Hasher) -> None:
+    def __init__(self, settings: Settings, hasher: Hasher, *, is_proven: bool) -> None:
         self.settings = settings
         self.hasher = hasher
+        self.is_proven = is_proven
 
     @property
     def is_there(self) -> bool:
         """There is a ledger to ask."""
+        if not self.is_proven:
+            return False
         try:
             path = ledger_path(self.settings)
             return revision(path) is not None and not is_outdated(path)
@@ -76,6 +89,10 @@ def held_source(found: Check, organization: str, name: str, remembered: Remember
         name: The connection's.
         remembered: What the ledger knows.
     """
+    if found.ok and not remembered.is_proven:
+        return replace(
+            found, detail=f"{found.detail}; not compared with the one of before: {LEDGER_KEY} failed"
+        )
     before = remembered.of(name).source
     if not (found.ok and organization and before):
         return found
@@ -98,6 +115,8 @@ def same_trakor(step: str, connection: Connection, remembered: Remembered) -> Ch
         connection: The connection's settings.
         remembered: What the ledger knows.
     """
+    if not remembered.is_proven:
+        return not_tried(step, LEDGER_KEY)
     noted = remembered.of(connection.name)
     place, doubt = place_of(connection, remembered.hasher), noted.doubt
     strays = remembered.strays(connection.name)
@@ -108,16 +127,23 @@ def same_trakor(step: str, connection: Connection, remembered: Remembered) -> Ch
         advice = f"Put the right [trakor] url and api_key back. {delete}Where it is the right one: {confirm}"
         return Check(step, ok=False, detail=OTHER_TRAKOR, advice=advice)
     if strays:
-        return Check(step, ok=True, detail="as last time", advice=f"{delete}Then: {confirm}")
+        return Check(step, ok=True, caution=True, detail="as last time", advice=f"{delete}Then: {confirm}")
     if doubt.unproven:
         detail = "address or key changed, and nothing could prove that it is the same organisation"
-        return Check(step, ok=True, detail=detail, advice=f"Where it is the right one: {confirm}")
+        advice = f"Where it is the right one: {confirm}"
+        return Check(step, ok=True, caution=True, detail=detail, advice=advice)
+    return _compared(step, noted, place)
+
+
+def _compared(step: str, noted: Noted, place: Place) -> Check:
+    """Trakor as configured beside what is noted, where nothing is in doubt yet."""
     if not noted.place.address:
         return Check(step, ok=True, detail="not noted yet: the next backfill does")
     if noted.place.is_same_trakor(place):
         return Check(step, ok=True, detail="address and key are those of last time")
-    detail = "another address or key than last time: up to three names that it must know go first"
-    return Check(step, ok=True, detail=detail)
+    return Check(
+        step, ok=True, caution=True, detail="another address or key than last time", advice=BEFORE_CANARIES
+    )
 
 
 def renamed_check(remembered: Remembered) -> Iterator[Check]:

@@ -22,6 +22,7 @@ class Check:
         detail: What was found.
         advice: What to do next; may have several lines. Empty where there is nothing to do.
         tried: False where it needs another step that failed: not ok, but no fault of its own.
+        caution: It is as it must be, and a person should read the advice before anything is sent.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Check:
     detail: str
     advice: str = ""
     tried: bool = True
+    caution: bool = False
 
     def as_json(self) -> dict[str, object]:
         """The form of ``check --json``."""

@@ -36,7 +36,8 @@ Configuration, ledger, both addresses, the log-in, the organisation, each query 
 the maps against the queries, and one real record mapped and shown, its personal data masked. Nothing is
 written, neither here nor in Salestrekker nor in Trakor.
 
-Go from the first ✗ to the last, write what is said below it, and check again.
+Go from the first ✗ to the last, write what is said below it, and check again. Below a ! stands what a
+person should know before anything is sent; it is no fault.
 
 \b
 Examples:
@@ -121,7 +122,7 @@ def _silent(_: Check) -> None:
 def _tell(one: Check) -> None:
     """One line for the step, what more was found below it, and what to do, further in."""
     first, *others = one.detail.split("\n")
-    mark, colour = ("✓", "green") if one.ok else ("✗", "red") if one.tried else ("·", None)
+    mark, colour = _mark(one)
     typer.secho(f"{mark} ", fg=colour, bold=True, nl=False)
     typer.secho(one.name, bold=True, nl=False)
     tell(f"  {first}", after=len(f"{mark} {one.name}"), hanging=4)
@@ -129,7 +130,14 @@ def _tell(one: Check) -> None:
         tell(f"    {line}", hanging=6 + len(line) - len(line.lstrip()))
     if one.advice:
         for line in one.advice.split("\n"):
-            tell(f"    → {line}".rstrip(), hanging=6, fg=None if one.ok else "yellow")
+            tell(f"    → {line}".rstrip(), hanging=6, fg=None if one.ok and not one.caution else "yellow")
+
+
+def _mark(one: Check) -> tuple[str, str | None]:
+    """What stands before a step, and in which colour."""
+    if one.ok:
+        return ("!", "yellow") if one.caution else ("✓", "green")
+    return ("✗", "red") if one.tried else ("·", None)
 
 
 def _conclude(found: list[Check]) -> None:
@@ -140,6 +148,9 @@ def _conclude(found: list[Check]) -> None:
         then = f", and {untried} could not be tried" if untried else ""
         tell(f"\n{faults} of {len(found)} {are} not as it must be{then}.")
         tell("Begin with the first ✗, then check again.")
+    elif any(one.caution for one in found):
+        tell("\nNothing has failed, but read what stands below each ! before anything is sent.")
+        tell("Then: trakor-bridge backfill")
     else:
         tell("\nAll is as it must be. Next: trakor-bridge backfill")
 

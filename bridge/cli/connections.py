@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from bridge.cli.asking import agreed
 from bridge.cli.folding import tell
 from bridge.cli.plain import plain
 from bridge.cli.selecting import current_ledger
@@ -22,7 +24,10 @@ from bridge.cli.session import (
 from bridge.errors import UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
     from bridge.cli.session import Session
+    from bridge.ledger.reading import Reader
     from bridge.status import Standing
 
 __all__ = ["add_to", "tell_strays"]
@@ -52,8 +57,9 @@ Examples:
 RENAME: Final = """\
 Let the ledger's records of a connection go on under another name, its default scope included.
 
-Do this when you rename a connection's file; until then nothing is read or sent, since names
-would be claimed twice. Not while a backfill or the daemon runs.
+Rename the connection's file first, then say this; between the two nothing is read or sent, since names
+would be claimed twice. While OLD is still configured it is refused: OLD would begin anew and send
+everything once more. Not while a backfill or the daemon runs.
 
 \b
 Example:
@@ -67,6 +73,10 @@ For a connection that is refused because its log-in, or Trakor's address or key,
 organisation than before, and for a new one that seems to be an old one under another name. Before you
 confirm, make sure that no other brokerage's records get mixed with these. A running daemon goes on
 within a second.
+
+It says what is taken as right from now on. Where that is "a new connection" while the ledger has records
+of one that is not configured any more, it asks first: a renamed one is not new, and everything would be
+sent once more.
 
 \b
 Example:
@@ -135,28 +145,34 @@ def _rename(
 ) -> None:
     from bridge.ledger.engine import writing  # noqa: PLC0415 - see the package
     from bridge.ledger.opening import take_over  # noqa: PLC0415 - see the package
-    from bridge.ledger.renaming import rename  # noqa: PLC0415 - see the package
+    from bridge.ledger.renaming import MAIN, rename  # noqa: PLC0415 - see the package
 
     session = begin(config, connection, log_level, log_format)
     path, configured = current_ledger(session), session.settings.connections
     scope = configured[new].scope if new in configured else new
     with take_over(path, "trakor-bridge connections rename"), writing(path) as ledger:
-        number = rename(ledger, old, new, scope)
+        number = rename(ledger, old, new, scope, configured)
     tell(f"{number:,} records of {plain(old)} go on under {plain(new)}.")
     if new not in configured:
-        tell(f"No connection {plain(new)} is configured yet: name its file connections.d/{plain(new)}.toml.")
+        where = (
+            "the main file has its sections"
+            if new == MAIN
+            else f"its file is connections.d/{plain(new)}.toml"
+        )
+        tell(f"No connection {plain(new)} is configured yet. Nothing of it is read or sent until {where}.")
 
 
 def _confirm(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A configured connection.")],
     *,
+    yes: Annotated[bool, typer.Option("--yes", help="Say that it is new without being asked.")] = False,
     config: ConfigOption = None,
     connection: ConnectionOption = None,
     log_level: LogLevelOption = None,
     log_format: LogFormatOption = None,
 ) -> None:
-    from bridge.ledger.engine import writing  # noqa: PLC0415 - see the package
-    from bridge.ledger.organizations import confirm  # noqa: PLC0415 - see the package
+    from bridge.ledger.engine import reading, writing  # noqa: PLC0415 - see the package
+    from bridge.ledger.organizations import confirm, in_doubt  # noqa: PLC0415 - see the package
     from bridge.naming import Hasher  # noqa: PLC0415 - see the package
     from bridge.wiring.ledgers import ledger_key  # noqa: PLC0415 - see the package
     from bridge.wiring.organizations import place_of  # noqa: PLC0415 - see the package
@@ -167,31 +183,71 @@ def _confirm(
         raise UserError(f"there is no connection {name!r}", advice=f"configured are: {', '.join(configured)}")
     path = current_ledger(session)
     place = place_of(configured[name], Hasher(ledger_key(session.settings, make=False)))
-    with writing(path) as ledger:
-        said = confirm(ledger, name, place)
+    with reading(path) as ledger:
+        said, left = in_doubt(ledger, name, place), _left_behind(ledger, name, configured)
     for clause in said:
         tell(f"{plain(name)}: {clause}.", hanging=4)
+    if left:
+        _ask_whether_new(name, left, yes=yes)
+    with writing(path) as ledger:
+        if confirm(ledger, name, place) != said:
+            raise UserError(f"{name} is not as it was when this began", advice="say it again")
     if not said:
         tell(f"{plain(name)}: nothing was in doubt.")
+
+
+def _left_behind(ledger: Reader, name: str, configured: Collection[str]) -> dict[str, int]:
+    """What a new connection may be under another name, with its records; nothing for one that is not new."""
+    from bridge.ledger.organizations import is_new  # noqa: PLC0415 - see the package
+    from bridge.ledger.renaming import records_of  # noqa: PLC0415 - see the package
+
+    return records_of(ledger, configured) if is_new(ledger, name) else {}
+
+
+def _ask_whether_new(name: str, left: Mapping[str, int], *, yes: bool) -> None:
+    """Say what follows, and go on only with a yes.
+
+    Raises:
+        UserError: Nobody is there to ask.
+    """
+    for old, number in left.items():
+        tell(
+            f"The ledger has {number:,} records of {plain(old)}, which is not configured any more. If "
+            f"{plain(name)} is {plain(old)} under another name, it is not new: `trakor-bridge connections "
+            f"rename {plain(old)} {plain(name)}`. A new connection reads and sends everything once more, and "
+            "no decision of before holds for it.",
+            hanging=4,
+            err=True,
+        )
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise UserError(
+            f"that {name} is new cannot be taken back, and nobody is there to ask", advice="add --yes"
+        )
+    if not agreed(f"Does {plain(name)} join other organisations than these?"):
+        raise typer.Exit(1)
 
 
 def tell_strays(session: Session) -> None:
     """List the names that may have been made in another Trakor organisation, for a person to delete there."""
     for name in session.connections:
-        names, forgotten = _strays(session, name)
+        names, forgotten, is_stopped = _strays(session, name)
         if names or forgotten:
-            tell(
-                f"{plain(name)}: delete by hand, in the Trakor that is not this connection's (then "
-                f"`trakor-bridge connections confirm {plain(name)}`):",
-                hanging=4,
+            then = (
+                ""
+                if is_stopped
+                else f" (`trakor-bridge connections confirm {plain(name)}` then ends this list)"
             )
+            tell(f"{plain(name)}: delete by hand, in the Trakor of the wrong key{then}:", hanging=4)
             for one in names:
                 tell(f"    {plain(one)}", hanging=6)
         if forgotten:
             tell(f"    {forgotten} more that were forgotten since", hanging=6)
 
 
-def _strays(session: Session, name: str) -> tuple[list[str], int]:
+def _strays(session: Session, name: str) -> tuple[list[str], int, bool]:
+    """The names, how many more were forgotten, and whether the wrong key still stops the connection."""
     from bridge.ledger.engine import reading  # noqa: PLC0415 - see the package
     from bridge.ledger.opening import revision  # noqa: PLC0415 - see the package
     from bridge.ledger.organizations import noted_of  # noqa: PLC0415 - see the package
@@ -200,9 +256,10 @@ def _strays(session: Session, name: str) -> tuple[list[str], int]:
 
     path = ledger_path(session.settings)
     if revision(path) is None:
-        return [], 0
+        return [], 0, False
     with reading(path) as ledger:
-        if not noted_of(ledger, name).doubt.made:
-            return [], 0  # which needs no key
+        noted = noted_of(ledger, name)
+    if not noted.doubt.made:
+        return [], 0, False  # which needs no key
     with reading(path, session.keeping) as ledger:
-        return stray_names(ledger, name)
+        return *stray_names(ledger, name), noted.stopped

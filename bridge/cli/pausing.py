@@ -41,7 +41,8 @@ RESUME: Final = """\
 Go on with sending to Trakor, or with --reading with reading from Salestrekker.
 
 What has stopped by itself, at a refusal or an outage, is tried at once. A running daemon
-tries with the key that it has: one that was changed is taken over by SIGHUP.
+tries with the key that it has: one that was changed is taken over by SIGHUP. A connection that seems to
+join other organisations than before stays stopped: put that right, or confirm it.
 
 \b
 Examples:
@@ -96,13 +97,15 @@ def _for_each(session: Session, change: Callable[[Reader, str, Direction], str],
 
 def _stop(connection: Reader, name: str, direction: Direction) -> str:
     """Pause one direction; what stands already is told with its reason."""
-    from bridge.ledger.pauses import pause_of, set_pause  # noqa: PLC0415 - see the package
+    from bridge.ledger.pauses import EARLIER, pause_of, set_pause  # noqa: PLC0415 - see the package
 
     before, now = pause_of(connection, name, direction), _now()
     if before is not None and before.by_person:
         return f"{direction} was paused by a person already{_since(before, now)}."
     option = " --reading" if direction == "reading" else ""
     reason = f"a person paused it; `trakor-bridge resume{option}` lets it go on"
+    if before is not None:
+        reason += f"{EARLIER}{before.reason}"
     set_pause(connection, name, direction, reason=reason, now=now, by_person=True)
     if before is not None:
         had = f"{direction} had stopped by itself{_since(before, now)}: {plain(before.reason)}."
@@ -111,7 +114,11 @@ def _stop(connection: Reader, name: str, direction: Direction) -> str:
 
 
 def _go_on(connection: Reader, name: str, direction: Direction) -> str:
-    """End the pauses of one direction: the whole one, and those of single streams."""
+    """End the pauses of one direction: the whole one, and those of single streams.
+
+    What joins other organisations than before stays stopped, and that is said.
+    """
+    from bridge.ledger.organizations import keep_stopped, way_out  # noqa: PLC0415 - see the package
     from bridge.ledger.pauses import clear_pause, pauses_of  # noqa: PLC0415 - see the package
 
     found = [
@@ -121,11 +128,23 @@ def _go_on(connection: Reader, name: str, direction: Direction) -> str:
     ]
     for pause in found:
         clear_pause(connection, name, pause.direction, by_person=True)
+    if why := keep_stopped(connection, name, now=_now()):
+        over = "a person's pause is over, but " if any(pause.by_person for pause in found) else ""
+        said = f"{over}{direction} stays stopped, which `resume` does not end: {why}."
+        return f"{said} To end it, {way_out(name, why)}."
     return " ".join(_resumed(pause) for pause in found) or f"{direction} was not paused."
 
 
 def _resumed(pause: Pause) -> str:
+    from bridge.ledger.pauses import EARLIER  # noqa: PLC0415 - see the package
+
     now = _now()
+    _, _, earlier = pause.reason.partition(EARLIER)
+    if pause.by_person and earlier:
+        return (
+            f"{pause.direction} is tried at once; a person had paused it, and before that it had stopped by "
+            f"itself{_since(pause, now)}: {plain(earlier)}."
+        )
     if pause.by_person:
         return f"{pause.direction} goes on; a person had paused it{_since(pause, now)}."
     had = f"it had stopped by itself{_since(pause, now)}: {plain(pause.reason)}."

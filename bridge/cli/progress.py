@@ -10,6 +10,8 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.text import Text
 from rich.theme import Theme
 
+from bridge.cli.folding import tell
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -34,8 +36,13 @@ THEME: Final = Theme(
 """Colours that can be read on black and on white."""
 
 
+def _warn(connection: str, warning: str) -> None:
+    of = "" if connection == "default" else f"{connection}: "
+    tell(f"warning: {of}{warning}", hanging=4, err=True)
+
+
 class _Silent:
-    """Shows nothing: for anything but a terminal."""
+    """Shows no progress: for anything but a terminal."""
 
     def reading(self, connection: str, stream: Stream, read: int) -> None:
         """Nothing."""
@@ -51,6 +58,10 @@ class _Silent:
 
     def waiting(self, connection: str, what: str) -> None:
         """Nothing."""
+
+    def warned(self, connection: str, warning: str) -> None:
+        """This is said wherever it goes."""
+        _warn(connection, warning)
 
 
 class _Shown:
@@ -93,6 +104,10 @@ class _Shown:
     def waiting(self, connection: str, what: str) -> None:
         """Nothing can be sent for now."""
         self._bars.update(self._line(connection, "sending"), note=what)
+
+    def warned(self, connection: str, warning: str) -> None:
+        """Above the lines."""
+        _warn(connection, warning)
 
     def end(self) -> None:
         """It is over: what is not done was stopped, and stands still."""

@@ -80,7 +80,9 @@ def show_report(report: Report, *, tables: bool) -> None:
         for of_connection in report.connections.values()
     )
     if rehearsed and tables:
-        _point("Record by record:", "trakor-bridge backfill --dry-run --csv")
+        limit = next(iter(report.connections.values())).limit
+        part = "" if limit is None else f" --limit {limit}"
+        _point("Record by record:", f"trakor-bridge backfill --dry-run{part} --csv")
     elif tables and report.exit_status in {DONE, A_PERSON_IS_NEEDED} and report.waiting:
         listed = f"trakor-bridge records list --state {','.join(report.waiting)}"
         _point("Some records wait for you:", listed)

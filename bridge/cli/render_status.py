@@ -100,7 +100,7 @@ def _sweep(sweep: LastSweep | None, now: int) -> Text:
     if sweep.ended_at is None:
         return Text(f"{sweep.read:,} so far", style="dark_orange3")
     when = f"{short_age(sweep.ended_at, now)} ago"
-    return Text(when) if sweep.complete else Text(f"in part, {when}", style="dark_orange3")
+    return Text(when) if not sweep.problem else Text(f"in part, {when}", style="dark_orange3")
 
 
 def _ledger(snapshot: Snapshot) -> str:

@@ -219,7 +219,7 @@ def _last_words(step: Ended) -> tuple[str, ...]:
         f"  cd {shlex.quote(str(step.kept))}",
         "  trakor-bridge status",
         "Both systems have ended. To bring them up again, and let the daemon go on:",
-        f"  {step.again} & sleep 2",
+        *(f"  {line}" for line in step.again),
         "  trakor-bridge connections confirm default",
         "  trakor-bridge run",
         "Trakor is empty again then: `connections confirm` says that this is right.",

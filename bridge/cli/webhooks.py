@@ -47,6 +47,8 @@ Examples:
 LIST = """\
 List the webhooks received, the newest first.
 
+What was sent is kept where it could not be understood: --json has it, as `body`.
+
 \b
 Examples:
   trakor-bridge webhooks list
@@ -151,8 +153,10 @@ def _list(
         print_json({"events": [_as_json(event) for event in events]})
     elif events:
         _show(events)
-    else:
+    elif waiting or problems or connection:
         typer.echo("No webhook matches.")
+    else:
+        tell("No webhook has come yet. `trakor-bridge webhooks urls` prints what to paste into Salestrekker.")
 
 
 def _as_json(event: Event) -> dict[str, Any]:

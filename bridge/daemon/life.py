@@ -37,7 +37,7 @@ from bridge.ledger.pauses import Direction, clear_pause
 from bridge.naming import Hasher
 from bridge.records import Stream
 from bridge.salestrekker.login import SeveralOrganizations
-from bridge.wiring.ledgers import ledger_key, ledger_path
+from bridge.wiring.ledgers import ledger_key, ledger_path, left_of_lost
 from bridge.wiring.organizations import begin_with, identities_of
 
 if TYPE_CHECKING:
@@ -112,9 +112,12 @@ async def run(
         UserError: A query, a map, a port or the ledger cannot be used; nothing was done then.
         BaseExceptionGroup: What one of its tasks died of; all was wound up.
     """
+    left = left_of_lost(settings)
     hasher = Hasher(ledger_key(settings, make=True))
     plans = plans_of(settings, connections, hasher)
     key = ledger_key(settings, make=False)
+    if left is not None:
+        log.warning("was the ledger lost", left=left.name, advice="stop this, and restore the newest backup")
     with open_ledger(
         ledger_path(settings), key, "trakor-bridge run", keep_sent=settings.ledger.keep == "sealed"
     ) as ledger:

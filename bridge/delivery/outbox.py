@@ -130,11 +130,15 @@ class Outbox:
 
 def tally(batch: Sequence[Outcome], seconds: float) -> Settled:
     """Count what a batch of outcomes came to."""
-    created = [one.answer.created for one in batch if isinstance(one, Answered)]
+    answered = [one for one in batch if isinstance(one, Answered)]
+    created = [one.answer.created for one in answered]
     return Settled(
         created=sum(created),
         existing=len(created) - sum(created),
         rejected=sum(isinstance(one, NotTaken) for one in batch),
         later=sum(isinstance(one, Later) for one in batch),
         seconds=seconds,
+        first_answers=tuple(
+            (one.work.stream, one.answer.created) for one in answered if one.work.attempt == 1
+        ),
     )

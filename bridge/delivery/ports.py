@@ -10,7 +10,7 @@ from bridge.ledger.queue import Waits
 
 if TYPE_CHECKING:
     from bridge.ledger.rows import Feed
-    from bridge.records import Answer, Payload, Policy
+    from bridge.records import Answer, Payload, Policy, Stream
 
 __all__ = ["Destination", "Lane", "Pace", "Settled", "Trouble"]
 
@@ -108,6 +108,7 @@ class Settled:
         rejected: Not taken as they are.
         later: To be sent again.
         seconds: How long the ledger took to write it.
+        first_answers: Of each name that was never tried before: its stream, and whether it was made now.
     """
 
     created: int = 0
@@ -115,6 +116,7 @@ class Settled:
     rejected: int = 0
     later: int = 0
     seconds: float = 0.0
+    first_answers: tuple[tuple[Stream, bool], ...] = ()
 
     @property
     def taken(self) -> int:

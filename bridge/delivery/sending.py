@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from bridge.delivery.evidence import Evidence
+from bridge.delivery.knew_before import KnewBefore, sentence
 from bridge.delivery.known import KnownToPass
 from bridge.delivery.pauses import SendingPauses
 from bridge.delivery.service import Delivery
@@ -99,6 +100,7 @@ class Sending:
         self._told: Refused | None = None
         self._evidence = Evidence()
         self._known = KnownToPass(ledger, destination)
+        self._knew_before = KnewBefore()
 
     def wake(self) -> None:
         """Say that the ledger may have new pending records."""
@@ -215,6 +217,8 @@ class Sending:
             later=settled.later,
             seconds=round(settled.seconds, 3),
         )
+        for suspicion in self._knew_before.look(settled):
+            log.warning("was the ledger lost", connection=self._name, reason=sentence(suspicion))
 
     async def _tell(self, delivery: Delivery) -> None:
         """Write down, once, what stops a delivery."""

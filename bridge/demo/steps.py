@@ -220,11 +220,11 @@ class Ended:
 
     Attributes:
         kept: Where configuration and ledger were left; None where they are removed.
-        again: The command line that brings both systems up again.
+        again: The command lines that bring both systems up again.
     """
 
     kept: Path | None
-    again: str = ""
+    again: tuple[str, ...] = ()
 
 
 Step: TypeAlias = (

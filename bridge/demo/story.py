@@ -46,10 +46,15 @@ CONNECTION: Final = "default"
 OPTIONS: Final = Options(contacts=400, products=40, latency=0.02)
 """Large enough to hold every oddity a few times, slow enough that progress can be seen."""
 
+LISTENERS: Final = "daemon.toml"
+"""The part of the configuration that stays right under other addresses."""
+
 AGAIN: Final = (
-    f"trakor-bridge sandbox --contacts {OPTIONS.contacts} --products {OPTIONS.products} > config.toml"
+    f"trakor-bridge sandbox --contacts {OPTIONS.contacts} --products {OPTIONS.products} > sandbox.toml &",
+    "until [ -s sandbox.toml ]; do sleep 1; done",
+    f"cat sandbox.toml {LISTENERS} > config.toml",
 )
-"""Brings both systems up again, as they were at first, under other addresses and keys."""
+"""Brings both systems up again, as they were at first, and makes the configuration that leads there."""
 
 RENAMED, NAMESAKE, MOVED, PRICED = 0, 7, 8, 0
 """Where ordinary records stand in the simulated lists (docs/sandbox.md has the odd ones)."""
@@ -87,7 +92,7 @@ def _folder(*, keep: bool) -> Iterator[Path]:
         shutil.rmtree(path)
 
 
-def _configuration(sandbox: Sandbox, token: str) -> str:
+def _pair(sandbox: Sandbox) -> str:
     return f"""\
 # Of a demonstration: the simulated systems ended with it, the ledger beside this file can still be asked.
 [salestrekker]
@@ -102,6 +107,12 @@ url = "{sandbox.trakor_url}"
 api_key = "{sandbox.options.trakor_key}"
 probe_first = "500ms"
 probe_max = "1s"
+"""
+
+
+def _listeners(token: str) -> str:
+    """What the daemon needs beside the pair: a file of its own goes with other addresses, too."""
+    return f"""\
 
 [webhooks]
 host = "127.0.0.1"
@@ -128,10 +139,10 @@ class _Story:
         self._audience = audience
         self._loop = Loop()
         self._runs = 0
-        file = folder / "config.toml"
-        file.touch(mode=0o600)
         self._token = secrets.token_hex(16)
-        file.write_text(_configuration(sandbox, self._token), encoding="utf-8")
+        pair, listeners = _pair(sandbox), _listeners(self._token)
+        file = _written(folder / "config.toml", pair + listeners)
+        _written(folder / LISTENERS, listeners)
         self._settings = settings.load(file, {})
         self._ledger = folder / "ledger.db"
 
@@ -247,6 +258,13 @@ class _Story:
             requests=loop.requests,
             ours=self._sandbox.trakor.traffic.total,
         )
+
+
+def _written(file: Path, text: str) -> Path:
+    """Write a file that only its owner can read: there is a secret in it."""
+    file.touch(mode=0o600)
+    file.write_text(text, encoding="utf-8")
+    return file
 
 
 def _size(sandbox: Sandbox) -> int:

@@ -268,6 +268,9 @@ def _opened(connection: Connection, body: bytes | None) -> str | None:
     return None
 
 
+HOW_TO_SEE: Final = "`trakor-bridge webhooks list --problems --json` has what it said, as `body`"
+
+
 def replay_event(connection: Connection, number: int, now: int) -> Event:
     """Let an event wait again, as if it had come now.
 
@@ -289,7 +292,7 @@ def replay_event(connection: Connection, number: int, now: int) -> Event:
         )
     if found.problem:
         why = "no id could be read from it" if found.problem == UNREADABLE else "its action is none of ours"
-        raise UserError(f"event {number} cannot be worked off: {why}", advice="see it with `webhooks list`")
+        raise UserError(f"event {number} cannot be worked off: {why}", advice=HOW_TO_SEE)
     connection.execute(_REPLAY, {"of_number": number, "at": now})
     return _event(connection, connection.execute(_FIND, {"of_number": number}).one())
 

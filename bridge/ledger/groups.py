@@ -23,12 +23,27 @@ if TYPE_CHECKING:
 
     from bridge.ledger.rows import Feed
 
-__all__ = ["QUALIFIED", "SHARED", "Group", "groups_of"]
+__all__ = ["QUALIFIED", "SHARED", "Group", "groups_of", "merged_into_unsent"]
 
 SHARED: Final = "shared"
 QUALIFIED: Final = "qualified"
 
 _ASKED: Final = (Reason.SAME_NAME, Reason.SAME_PERSON)
+
+
+def merged_into_unsent(connection: Connection) -> dict[int, int]:
+    """How many merged records of each feed share a record that Trakor does not have, by the feed's number."""
+    other = records.alias()
+    counted = select(records.c.feed, func.count().label("number")).join(
+        other, other.c.number == records.c.merged_into
+    )
+    unsent = (
+        records.c.merged_into.is_not(None),  # few are: an index has just these
+        records.c.state == State.MERGED,
+        other.c.trakor_id.is_(None),
+    )
+    found = connection.execute(counted.where(*unsent).group_by(records.c.feed))
+    return {row.feed: row.number for row in found}
 
 
 @dataclass(frozen=True, slots=True)

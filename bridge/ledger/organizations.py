@@ -38,11 +38,14 @@ __all__ = [
     "Place",
     "confirm",
     "hold_source",
+    "in_doubt",
+    "is_new",
     "keep",
     "keep_stopped",
     "lift",
     "noted_of",
     "stopped_by",
+    "way_out",
 ]
 
 OTHER_SOURCE: Final = "Salestrekker's log-in is for another organisation than before"
@@ -50,6 +53,12 @@ OTHER_TRAKOR: Final = (
     "Trakor's address or key is that of another organisation than before, or of one that was emptied"
 )
 """Why a connection is stopped, as pauses and reports say it."""
+
+_PUT_BACK: Final = {
+    OTHER_SOURCE: "put the right log-in, or [salestrekker] organization, back",
+    OTHER_TRAKOR: "put the right [trakor] url and api_key back",
+}
+"""What to do where what was found is not the right one."""
 
 _KNOWN: Final = select(feeds.c.number).limit(1)
 
@@ -255,10 +264,14 @@ def keep_stopped(connection: Connection, name: str, *, now: int) -> str:
     """
     why = stopped_by(connection, name)
     if why:
-        reason = f"{why}; where it is the right one: `trakor-bridge connections confirm {name}`"
         for direction in Direction:
-            set_pause(connection, name, direction, reason=reason, now=now)
+            set_pause(connection, name, direction, reason=f"{why}; {way_out(name, why)}", now=now)
     return why
+
+
+def way_out(name: str, why: str) -> str:
+    """What a person can do about a connection that is stopped, as a clause: first what is safe."""
+    return f"{_PUT_BACK[why]}; where it is the right one: `trakor-bridge connections confirm {name}`"
 
 
 def lift(connection: Connection, noted: Noted) -> None:
@@ -266,6 +279,38 @@ def lift(connection: Connection, noted: Noted) -> None:
     if not noted.stopped:
         for direction in Direction:
             clear_pause(connection, noted.name, direction)
+
+
+def is_new(connection: Connection, name: str) -> bool:
+    """Whether the ledger knows nothing of a connection, neither what it joins nor any list of it."""
+    return (
+        noted_of(connection, name) == Noted(name)
+        and connection.scalar(_KNOWN.where(feeds.c.connection == name)) is None
+    )
+
+
+def in_doubt(connection: Connection, name: str, place: Place) -> list[str]:
+    """What ``confirm`` would take as right from now on, as clauses; empty where nothing is in doubt.
+
+    Args:
+        connection: Inside any transaction.
+        name: The connection's.
+        place: Its Trakor as configured.
+    """
+    noted = noted_of(connection, name)
+    doubt = noted.doubt
+    is_another = bool(noted.place.address) and not noted.place.is_same_trakor(place)
+    return [
+        *(["Salestrekker's organisation is the one that the log-in is for"] if doubt.source else ()),
+        *(["Trakor's organisation is the one that its key is for"] if is_another else ()),
+        *(["the changed address or key of Trakor is right"] if doubt.unproven else ()),
+        *(["the list of names to delete is done with"] if doubt.made else ()),
+        *(
+            ["it is a new connection, and no other one under another name"]
+            if is_new(connection, name)
+            else ()
+        ),
+    ]
 
 
 def confirm(connection: Connection, name: str, place: Place) -> list[str]:
@@ -279,18 +324,8 @@ def confirm(connection: Connection, name: str, place: Place) -> list[str]:
     Returns:
         What is taken as right from now on, as clauses; empty where nothing was in doubt.
     """
-    noted = noted_of(connection, name)
-    doubt = noted.doubt
-    is_another = bool(noted.place.address) and not noted.place.is_same_trakor(place)
-    is_new = noted == Noted(name) and connection.scalar(_KNOWN.where(feeds.c.connection == name)) is None
-    said = [
-        *(["Salestrekker's organisation is the one that the log-in is for"] if doubt.source else ()),
-        *(["Trakor's organisation is the one that its key is for"] if is_another else ()),
-        *(["the changed address or key of Trakor is right"] if doubt.unproven else ()),
-        *(["the list of names to delete is done with"] if doubt.made else ()),
-        *(["it is a new connection, and no other one under another name"] if is_new else ()),
-    ]
-    settled = Noted(name, doubt.source or noted.source, place)
+    said, noted = in_doubt(connection, name, place), noted_of(connection, name)
+    settled = Noted(name, noted.doubt.source or noted.source, place)
     keep(connection, settled)
     lift(connection, settled)
     return said

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import bindparam, delete, select
 from sqlalchemy.dialects.sqlite import insert as upsert
@@ -18,7 +18,11 @@ from bridge.ledger.schema import pauses
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
 
-__all__ = ["Direction", "Pause", "clear_pause", "pause_of", "pauses_of", "set_pause"]
+__all__ = ["EARLIER", "Direction", "Pause", "clear_pause", "pause_of", "pauses_of", "set_pause"]
+
+
+EARLIER: Final = "; before that it had stopped by itself: "
+"""Stands in the reason of a person's pause before why it had stopped already: that is not forgotten."""
 
 
 class Direction(StrEnum):

@@ -30,19 +30,24 @@ from bridge.ledger.schema import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from sqlalchemy import Connection
 
 __all__ = [
+    "MAIN",
     "Identity",
     "known_connections",
     "note_configured",
+    "records_of",
     "refuse_renamed",
     "rename",
     "renamed_from",
     "unconfigured_feeds",
 ]
+
+MAIN: Final = "default"
+"""The connection that is the main file's own pair, and never another file's."""
 
 _CONFIGURED: Final = "configured connections"
 
@@ -84,6 +89,16 @@ def known_connections(connection: Connection) -> frozenset[str]:
     """Names of the connections that the ledger has records of."""
     has_any = exists().where(records.c.feed == feeds.c.number)
     return frozenset(connection.scalars(select(feeds.c.connection).where(has_any).distinct()))
+
+
+def records_of(connection: Connection, configured: Collection[str]) -> dict[str, int]:
+    """How many records the ledger has of each connection that is not configured any more, by name."""
+    counted = select(feeds.c.connection, func.sum(tallies.c.number)).join(
+        tallies, tallies.c.feed == feeds.c.number
+    )
+    left = counted.where(feeds.c.connection.not_in(list(configured))).group_by(feeds.c.connection)
+    found = connection.execute(left.order_by(feeds.c.connection)).all()
+    return {name: number for name, number in found if number}
 
 
 def refuse_renamed(connection: Connection, configured: Mapping[str, Identity]) -> None:
@@ -136,8 +151,11 @@ def _scopes_of(connection: Connection, name: str) -> set[str]:
     return set(connection.scalars(used.where(feeds.c.connection == name)))
 
 
-def rename(connection: Connection, old: str, new: str, scope: str) -> int:
+def rename(connection: Connection, old: str, new: str, scope: str, configured: Collection[str]) -> int:
     """Let the records of a connection go on under another name.
+
+    Not while the old name is configured: that connection would begin with an empty past, and send all that
+    it reads once more.
 
     Args:
         connection: Inside a writing transaction of the ledger's one owner.
@@ -145,12 +163,14 @@ def rename(connection: Connection, old: str, new: str, scope: str) -> int:
         new: The name from now on.
         scope: The scope that it has from now on, as configured. The old one is renamed to it where it was
             the default one and no other connection uses it; else the next start moves what is to be moved.
+        configured: Names of all connections of the configuration.
 
     Returns:
         How many records go on.
 
     Raises:
-        UserError: The old name is unknown, or the new one has records already; nothing was done.
+        UserError: The old name is unknown or still configured, or the new one has records already; nothing
+            was done.
     """
     known = known_connections(connection)
     if old not in known:
@@ -161,6 +181,8 @@ def rename(connection: Connection, old: str, new: str, scope: str) -> int:
             f"the ledger has records of {new} already: two connections cannot become one",
             advice="choose a name that the ledger does not know",
         )
+    if old in configured:
+        raise _still_configured(old, new, is_there=new in configured)
     _make_room(connection, old, new)
     for table in metadata.sorted_tables:
         if "connection" in table.c:
@@ -169,6 +191,34 @@ def rename(connection: Connection, old: str, new: str, scope: str) -> int:
     _rename_scope(connection, old, new, scope)
     counted = select(func.count()).select_from(records).join(feeds, feeds.c.number == records.c.feed)
     return connection.scalar(counted.where(feeds.c.connection == new)) or 0
+
+
+def _still_configured(old: str, new: str, *, is_there: bool) -> UserError:
+    """What to do first, where the old name is configured: alone, or beside the new one."""
+    if is_there:
+        return UserError(
+            f"{old} and {new} are both configured: {old} would read and send everything once more",
+            advice=f"{_taken_out(old)}, and say this again; where {old} is to join other organisations from "
+            "now on, put it back after that",
+        )
+    return UserError(
+        f"{old} is still configured, and {new} is not: nothing was renamed",
+        advice=f"name the file first: {_moved(old, new)}. Then say this again",
+    )
+
+
+def _taken_out(name: str) -> str:
+    if name == MAIN:
+        return f"take the sections of {MAIN} out of the main file"
+    return f"move connections.d/{name}.toml away"
+
+
+def _moved(old: str, new: str) -> str:
+    """How a connection gets another name in the configuration."""
+    if MAIN in {old, new}:
+        whose = f"connections.d/{new}.toml" if old == MAIN else "the main file"
+        return f"{MAIN} is the main file's own pair: move the sections into {whose}"
+    return f"mv connections.d/{old}.toml connections.d/{new}.toml"
 
 
 def _make_room(connection: Connection, old: str, new: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import orjson
 from sqlalchemy import case, func, insert, select, update
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "COUNTS",
+    "ONLY_A_PART",
     "Reached",
     "Sweep",
     "begin_run",
@@ -33,6 +34,9 @@ __all__ = [
     "note_problem",
     "reached",
 ]
+
+ONLY_A_PART: Final = "only a part"
+"""What a sweep is noted with that was to read no more than a part of its list."""
 
 CHECKPOINT_LIFE = 24 * 60 * 60 * 1000
 """Milliseconds for which an interrupted sweep may be gone on with."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from bridge.ledger.sweeps import ONLY_A_PART
 from bridge.status.snapshot import DECISIONS
 from bridge.status.times import age, iso, moment
 
@@ -30,13 +31,14 @@ def headline(status: ConnectionStatus, now: int, *, alive: bool = False) -> list
         alive: A daemon runs, so that nobody has to start a backfill.
     """
     if not any(stream.known or stream.last_sweep for stream in status.streams.values()):
-        return ["Nothing yet: `trakor-bridge backfill` reads all that Salestrekker has and delivers it."]
+        nothing = "Nothing yet: `trakor-bridge backfill` reads all that Salestrekker has and delivers it."
+        return [nothing, *_what_is_stopped(status, now, alive=alive)]
     notes = [stream_note(name, stream, now, alive=alive) for name, stream in status.streams.items()]
     return [
         what_trakor_has(status),
         *_what_is_open(status, alive=alive),
         *_what_changed_alike(status),
-        *_what_is_stopped(status, now),
+        *_what_is_stopped(status, now, alive=alive),
         *_what_webhooks_brought(status.webhooks, now),
         *(note for note in notes if note),
     ]
@@ -106,12 +108,12 @@ def burst_note(connection: str, stream: str, burst: Burst) -> str:
     )
 
 
-def _what_is_stopped(status: ConnectionStatus, now: int) -> Iterator[str]:
+def _what_is_stopped(status: ConnectionStatus, now: int, *, alive: bool) -> Iterator[str]:
     flows = [("Reading from Salestrekker", status.reading), ("Sending to Trakor", status.sending)]
     flows += [(f"Sending {name} to Trakor", stream.sending) for name, stream in status.streams.items()]
     for what, flow in flows:
         if flow.state == "paused":
-            yield f"{what} is paused{_since(flow, now)}: {flow.reason}.{_next_try(flow, now)}"
+            yield f"{what} is paused{_since(flow, now)}: {flow.reason}.{_next_try(flow, now, alive=alive)}"
 
 
 def _what_webhooks_brought(webhooks: Webhooks, now: int) -> Iterator[str]:
@@ -128,8 +130,11 @@ def _since(flow: Flow, now: int) -> str:
     return "" if flow.since_at is None else f" since {moment(flow.since_at)} ({age(flow.since_at, now)})"
 
 
-def _next_try(flow: Flow, now: int) -> str:
-    return "" if flow.next_try_at is None else f" The next try is due {age(flow.next_try_at, now)}."
+def _next_try(flow: Flow, now: int, *, alive: bool) -> str:
+    """Who tries it next; nobody does where a person has to end it."""
+    if flow.next_try_at is None:
+        return ""
+    return f" The next try is due {age(flow.next_try_at, now)}." if alive else " The next backfill tries it."
 
 
 def stream_note(name: str, stream: StreamStatus, now: int, *, alive: bool = False) -> str:
@@ -137,16 +142,28 @@ def stream_note(name: str, stream: StreamStatus, now: int, *, alive: bool = Fals
     last = stream.last_sweep
     if alive:
         return _daemons_note(name, last, now)
+    backfill = f"trakor-bridge backfill {name}"
     if last is None:
-        return f"The {name} were never read: trakor-bridge backfill {name}"
+        return f"The {name} were never read: {backfill}"
     if last.ended_at is None:
-        return (
-            f"The {name} are not all read yet: {last.read:,} so far, the last ones"
-            f" {age(last.moved_at, now)}. If no backfill is running, start it: it goes on there"
-        )
-    if not last.complete:
-        return f"Some {name} could not be read {age(last.ended_at, now)}: trakor-bridge backfill {name}"
-    return ""
+        return _unended(name, last, now)
+    return f"{said.removesuffix('.')}: {backfill}" if (said := _in_part(name, last, now)) else ""
+
+
+def _unended(name: str, last: LastSweep, now: int) -> str:
+    if not last.read:
+        return f"The {name} are not read yet: trakor-bridge backfill {name}"
+    return (
+        f"The {name} are not all read yet: {last.read:,} so far, the last ones"
+        f" {age(last.moved_at, now)}. If no backfill is running, start it: it goes on there"
+    )
+
+
+def _in_part(name: str, last: LastSweep, now: int) -> str:
+    """What the last reading left out; empty where it was nothing."""
+    if last.problem == ONLY_A_PART:
+        return f"Only a part of the {name} was read, as --limit asked."
+    return f"Some {name} could not be read {age(last.ended_at or now, now)}." if last.problem else ""
 
 
 def _daemons_note(name: str, last: LastSweep | None, now: int) -> str:
@@ -155,7 +172,7 @@ def _daemons_note(name: str, last: LastSweep | None, now: int) -> str:
         return f"The {name} were never read yet."
     if last.ended_at is None:
         return f"The {name} are being read: {last.read:,} so far, the last ones {age(last.moved_at, now)}."
-    return "" if last.complete else f"Some {name} could not be read {age(last.ended_at, now)}."
+    return _in_part(name, last, now)
 
 
 def _noun(name: str, number: int) -> str:

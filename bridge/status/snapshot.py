@@ -14,6 +14,7 @@ from bridge import __version__
 from bridge.ledger.arrivals import WebhookNumbers, webhook_numbers
 from bridge.ledger.bursts import burst_of
 from bridge.ledger.engine import reading
+from bridge.ledger.groups import merged_into_unsent
 from bridge.ledger.moments import Moment, moments_of
 from bridge.ledger.opening import daemon_runs, require_current, revision
 from bridge.ledger.pauses import Direction, pauses_of
@@ -98,7 +99,8 @@ class StreamStatus:
     Attributes:
         states: How many records are in each state; every state is there.
         marks: How many have each mark, whatever their state.
-        in_trakor: How many Trakor has a party or product of, shared ones and renamed ones included.
+        in_trakor: How many Trakor has a party or product of: renamed ones too, and those that share one
+            that it has.
         waiting: How many wait for a person, by why: a reason, or the state where that says it all.
         to_send: How many wait to be sent; those that are gone from the source meanwhile do not.
         last_sweep: The newest sweep; None before the first.
@@ -294,10 +296,11 @@ def _streams_of(connection: Reader) -> dict[str, dict[Stream, StreamStatus]]:
     """Each stream that the ledger knows, by connection."""
     counted, sweeps, oldest = states(connection), last_sweeps(connection), oldest_pending(connection)
     complete, far = last_complete(connection), reached(connection)
+    without = merged_into_unsent(connection)
     known: dict[str, dict[Stream, StreamStatus]] = {}
     for feed in feeds_of(connection):
         known.setdefault(feed.connection, {})[feed.stream] = replace(
-            _stream(counted.get(feed.number, {})),
+            _stream(counted.get(feed.number, {}), merged_into_unsent=without.get(feed.number, 0)),
             last_sweep=sweeps.get(feed.number),
             complete_at=complete.get(feed.number),
             reached=far.get(feed.number),
@@ -307,8 +310,10 @@ def _streams_of(connection: Reader) -> dict[str, dict[Stream, StreamStatus]]:
     return known
 
 
-def _stream(counted: Mapping[tuple[str, str, frozenset[str]], int]) -> StreamStatus:
-    """The numbers of a stream."""
+def _stream(
+    counted: Mapping[tuple[str, str, frozenset[str]], int], *, merged_into_unsent: int
+) -> StreamStatus:
+    """The numbers of a stream; who shares what Trakor does not have is not there either."""
     found: Counter[State] = Counter()
     waiting: Counter[str] = Counter()
     in_trakor = to_send = 0
@@ -323,7 +328,7 @@ def _stream(counted: Mapping[tuple[str, str, frozenset[str]], int]) -> StreamSta
     return StreamStatus(
         states={state: found[state] for state in State},
         marks={mark: marked[mark] for mark in MARKS},
-        in_trakor=in_trakor,
+        in_trakor=in_trakor - merged_into_unsent,
         waiting=waiting,
         to_send=to_send,
     )

@@ -22,7 +22,7 @@ import structlog
 from bridge.errors import BridgeError, UserError
 from bridge.ledger.bursts import note_burst
 from bridge.ledger.observing import Observed, Sight
-from bridge.ledger.sweeps import begin_sweep, end_sweep, note_problem
+from bridge.ledger.sweeps import ONLY_A_PART, begin_sweep, end_sweep, note_problem
 from bridge.sync.drafts import ROWS_AT_ONCE, observe_part
 from bridge.sync.unseen import Search
 
@@ -181,7 +181,7 @@ async def _walk(
                     break
                 on_page(swept, await _observe_page(page, listing, ledger, begun, run, clock, swept))
             else:  # left before its end, on purpose: nothing to go on with
-                await ledger.call(end_sweep, begun, complete=False, now=clock(), problem="only a part")
+                await ledger.call(end_sweep, begun, complete=False, now=clock(), problem=ONLY_A_PART)
     except BridgeError as error:
         await ledger.call(note_problem, begun, str(error))
         raise

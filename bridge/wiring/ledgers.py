@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from bridge.settings import Settings
 
-__all__ = ["keeping_of", "ledger_key", "ledger_path", "rehearsal_key"]
+__all__ = ["keeping_of", "ledger_key", "ledger_path", "left_of_lost", "rehearsal_key"]
 
 
 def ledger_path(settings: Settings) -> Path:
@@ -27,6 +27,18 @@ def ledger_path(settings: Settings) -> Path:
     if settings.ledger.path is None:
         raise LedgerError("a ledger on PostgreSQL is not built yet", advice="use a sqlite:/// address")
     return settings.ledger.path
+
+
+def left_of_lost(settings: Settings) -> Path | None:
+    """What a ledger has left beside its place, where it is not there any more; None where all is in order.
+
+    Its key's file, or its lock's: both are made with the first ledger, and stay when its file is lost.
+    """
+    path = ledger_path(settings)
+    if revision(path) is not None:
+        return None
+    left = (path.with_name("ledger.key"), path.with_name(f"{path.name}.lock"))
+    return next((file for file in left if file.exists()), None)
 
 
 def ledger_key(settings: Settings, *, make: bool) -> bytes:
