@@ -138,7 +138,7 @@ def test_how_to_go_on_after_a_demonstration_is_folded(
 ) -> None:
     """But for the commands, which stand on indented lines."""
     monkeypatch.setenv("COLUMNS", "80")
-    Teller().tell(Ended(tmp_path, "trakor-bridge sandbox --port 1 --control-port 2 --trakor-port 3"))
+    Teller().tell(Ended(tmp_path, ("trakor-bridge sandbox --port 1 --control-port 2 --trakor-port 3",)))
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) > 5
     assert [line for line in lines if len(line) > 80 and not line.startswith("  ")] == []

@@ -412,7 +412,7 @@ def test_what_a_running_daemon_does_by_itself_is_not_left_to_a_backfill(
     with take_over(desk.folder / "ledger.db", "trakor-bridge run"):
         out = desk("records", "show", ids["mapping"]).out
     assert "trakor-bridge backfill" not in out
-    assert "The running daemon takes it in, once it is corrected" in out
+    assert "Once it is corrected in Salestrekker or in the configuration, it is sent by itself." in out
 
 
 def test_a_retry_says_the_same_each_time(desk: Desk, ids: dict[str, str]) -> None:

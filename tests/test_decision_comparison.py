@@ -208,15 +208,21 @@ def test_another_name_behind_a_sight_that_compared_nothing_is_the_maps_doing(
 
 
 @pytest.mark.parametrize(
-    "known",
-    [delivered(ANN, state=State.DROPPED), rejected(Reason.SERVER_ERROR, ANN)],
+    ("known", "then"),
+    [
+        (delivered(ANN, state=State.DROPPED), (State.HELD, Reason.REMAPPED)),
+        (rejected(Reason.SERVER_ERROR, ANN), (State.PENDING, None)),
+    ],
     ids=["dropped", "rejected when it was tried"],
 )
-def test_a_map_that_changed_while_nobody_decided_makes_no_second_party(known: LedgerRow) -> None:
+def test_a_map_that_changed_while_nobody_decided_makes_no_second_party(
+    known: LedgerRow, then: tuple[State, Reason | None]
+) -> None:
+    """What was tried is sent again under its name."""
     now = as_seen(known, by_new_map("Lee, Ann"), policy=CREATE)
     assert (now.state, now.rules) == (known.state, known.rules)
     retried = as_seen(replace(now, retry=True), by_new_map("Lee, Ann"), policy=CREATE)
-    assert (retried.state, retried.reason) == (State.HELD, Reason.REMAPPED)
+    assert (retried.state, retried.reason, retried.sent_key) == (*then, known.sent_key)
 
 
 def test_what_cannot_be_made_and_was_accepted_is_not_said_again() -> None:

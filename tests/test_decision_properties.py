@@ -358,10 +358,10 @@ def test_what_the_map_alone_changed_makes_no_second_party(
     """Also where renames are sent: a new map would make a party of every contact."""
     seen, row = case
     sent = replace(row, seen=None if row.state is not State.HELD else row.seen)
-    says_what_was_sent = draft_of(sent)
+    says_what_it_said = draft_of(sent)
     by_new_map = replace(
         seen,
-        before=says_what_was_sent if comparable else None,
+        before=says_what_it_said if comparable else None,
         rules=replace(seen.rules, map="rules 3", query=row.rules.query),
     )
     assume(row.fields_between(row.last_seen, by_new_map.hashes) and sent.reason is not Reason.RENAMED)
@@ -370,8 +370,8 @@ def test_what_the_map_alone_changed_makes_no_second_party(
 
 
 def draft_of(row: LedgerRow) -> Draft:
-    """What was sent of a record, seen again."""
-    return replace(draft(), key=row.key, hashes=row.sent, identifiers=row.identifiers, rules=row.rules)
+    """What a record said last, seen again."""
+    return replace(draft(), key=row.key, hashes=row.last_seen, identifiers=row.identifiers, rules=row.rules)
 
 
 @given(cases)

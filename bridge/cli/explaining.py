@@ -69,7 +69,7 @@ def show_record(
         out.print()
         out.print(compared)
     if daemon and (next_step := by_itself(record)):
-        say(out, f"The running daemon {next_step}.")
+        say(out, next_step)
     possible = choices(record, standing, options, daemon=daemon)
     if possible:
         out.print("\n[bold]What you can do[/bold]")

@@ -110,7 +110,8 @@ _ALWAYS: Final = (
         ("canaries",),
         "of each stream up to three payloads that Trakor took lately, encrypted: they are sent again to find "
         "out whether Trakor takes anything",
-        "until newer ones take their place, or anything is decided on the record; `records forget` erases one record's",
+        "until newer ones take their place, or anything is decided on the record; `records forget` erases "
+        "one record's",
     ),
     Kept(
         ("records", "claims", "links"),
