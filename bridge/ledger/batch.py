@@ -146,7 +146,13 @@ class Batch:
         if decision.claim is not None:
             now = self._with_attempts(now, before)
         read = seen.input if seen is not None and sight else None
-        self.writes.row(now, known=row is not None, claims_anew=_claims_anew(now, row), read=read)
+        self.writes.row(
+            now,
+            known=row is not None,
+            claims_anew=_claims_anew(now, row),
+            read=read,
+            before=None if row is None else self._as_written(row, now),
+        )
         if decision.claim is not None:
             self.writes.claim(now.number, decision.claim.key)
         self._holders.forget(before.sent_key, now.sent_key)
@@ -162,6 +168,14 @@ class Batch:
             self._see_to_likeness(row, now, seen if sight else None)
             self._see_to_party(row, now)
         return self.as_it_stands(now)
+
+    def _as_written(self, row: LedgerRow, now: LedgerRow) -> LedgerRow | None:
+        """The row as it is in the ledger; None where all of it is to be written anew.
+
+        That is where it is damaged, or its hashes are by another revision from now on.
+        """
+        written = self._changed.get(row.number, row)
+        return written if written.reason is not Reason.DAMAGED and written.first == now.first else None
 
     def see_to_merged(self, before: LedgerRow, now: LedgerRow) -> None:
         """Where a record does not stand for its name any more, one of those merged into it takes its place.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import bindparam, case, delete, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
@@ -28,9 +30,9 @@ from bridge.ledger.schema import (
 from bridge.records import State
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Update
 
     from bridge.ledger.rows import Feed
     from bridge.records import Draft, FieldHashes, LedgerRow, Rules
@@ -143,6 +145,8 @@ class Writes:
         self.keeps_text = keeps_sent(connection)
         self._inserts: list[dict[str, Any]] = []
         self._updates: list[dict[str, Any]] = []
+        self._changes: dict[Update, list[dict[str, Any]]] = {}
+        self._changing: set[int] = set()
         self._claims: list[dict[str, Any]] = []
         self._returned: list[dict[str, Any]] = []
         self._answered: list[dict[str, Any]] = []
@@ -159,7 +163,15 @@ class Writes:
         self._unsent: list[dict[str, Any]] = []
         self._lines: list[dict[str, Any]] = []
 
-    def row(self, row: LedgerRow, *, known: bool, claims_anew: bool, read: str | None) -> None:
+    def row(
+        self,
+        row: LedgerRow,
+        *,
+        known: bool,
+        claims_anew: bool,
+        read: str | None,
+        before: LedgerRow | None = None,
+    ) -> None:
         """A record as it stands now.
 
         Args:
@@ -167,7 +179,13 @@ class Writes:
             known: It is in the ledger already.
             claims_anew: Earlier failures and waits do not count any more.
             read: Keyed hash of the record as it was read; None where it was not.
+            before: How it stood, if each value of its row could be read: only what changed is written then.
         """
+        if before is not None:
+            self._change(row, before, claims_anew=claims_anew, read=read)
+            return
+        if row.number in self._changing:
+            self.flush()
         values = _governed(row) | {"rules": self.rules_number(row.rules), "read_as": read}
         if known:
             values |= {"row_number": row.number, "moment": self._now, "claims_anew": int(claims_anew)}
@@ -176,6 +194,26 @@ class Writes:
             values |= {"number": row.number, "feed": self._feed.number, "source_id": row.id}
             values["input"] = values.pop("read_as") or ""
             self._inserts.append(values | {"since_at": self._now})
+
+    def _change(self, row: LedgerRow, before: LedgerRow, *, claims_anew: bool, read: str | None) -> None:
+        """Write what changed of a record, and by a statement that touches no index of what did not."""
+        if row.number in self._changing:
+            self.flush()
+        self._changing.add(row.number)
+        values: dict[str, Any] = {
+            name: value(row) for name, value in _COLUMNS if getattr(row, name) != getattr(before, name)
+        }
+        if "state" in values or "reason" in values:
+            values["since_at"] = self._now
+        if row.rules != before.rules:
+            values["rules"] = self.rules_number(row.rules)
+        if read is not None:
+            values["input"] = read
+        if claims_anew:
+            values |= dict.fromkeys(_FORGOTTEN, 0)
+        if values:
+            rows = self._changes.setdefault(_update_of(tuple(values)), [])
+            rows.append({f"new_{name}": value for name, value in values.items()} | {"row_number": row.number})
 
     def rules_number(self, made_by: Rules) -> int:
         """The ledger's number of what made a draft, added where it has none yet."""
@@ -309,11 +347,13 @@ class Writes:
 
     def flush(self) -> None:
         """Write what was gathered, in the order in which the tables depend on each other."""
-        if self._updates:
-            end_canaries(self._connection, [row["row_number"] for row in self._updates])
+        decided = [*self._changing, *(row["row_number"] for row in self._updates)]
+        if decided:
+            end_canaries(self._connection, decided)
         for statement, rows in (
             (_INSERT, self._inserts),
             (_UPDATE, self._updates),
+            *self._changes.items(),
             (_CLAIM, self._claims),
             (_CLAIM_RETURNED, self._returned),
             (_ANSWER, self._answered),
@@ -331,6 +371,14 @@ class Writes:
                 run_for_all(self._connection, statement, rows)
                 rows.clear()
         self._storing.clear()
+        self._changing.clear()
+
+
+@lru_cache(maxsize=256)
+def _update_of(names: tuple[str, ...]) -> Update:
+    """An update of so many columns of a record, each from the parameter ``new_…`` of its name."""
+    values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in names}
+    return update(records).where(records.c.number == bindparam("row_number")).values(values)
 
 
 def number_of_rules(connection: Connection, made_by: Rules) -> int:
@@ -349,25 +397,34 @@ def number_of_rules(connection: Connection, made_by: Rules) -> int:
 
 
 def _governed(row: LedgerRow) -> dict[str, Any]:
-    """The columns of a record that a decision governs."""
-    revision = 1 if row.first else naming.RULES
-    return {
-        "state": str(row.state),
-        "reason": None if row.reason is None else str(row.reason),
-        "gone": int(row.gone),
-        "filtered": int(row.filtered),
-        "remapped": int(row.remapped),
-        "dismissed": int(row.dismissed),
-        "given": int(row.given),
-        "retry": int(row.retry),
-        "key": row.key,
-        "sent_key": row.sent_key,
-        "sent": naming.encode(row.sent, revision),
-        "seen": None if row.seen is None else naming.encode(row.seen, revision),
-        "identifiers": pack_identifiers(row.identifiers),
-        "merged_into": row.merged_into,
-        "merged_by": None if row.merged_by is None else str(row.merged_by),
-        "read_at": row.read_at,
-        "trakor_id": row.trakor_id,
-        "origin": None if row.origin is None else str(row.origin),
-    }
+    """The columns of a record that a decision governs, but for its rules and its input."""
+    return {name: value(row) for name, value in _COLUMNS}
+
+
+def _revision(row: LedgerRow) -> int:
+    return 1 if row.first else naming.RULES
+
+
+def _word(name: str) -> Callable[[LedgerRow], str | None]:
+    """A state, a reason and the like as text."""
+
+    def value(row: LedgerRow) -> str | None:
+        found = getattr(row, name)
+        return None if found is None else str(found)
+
+    return value
+
+
+def _flag(name: str) -> Callable[[LedgerRow], int]:
+    return lambda row: int(getattr(row, name))
+
+
+_COLUMNS: Final[tuple[tuple[str, Callable[[LedgerRow], object]], ...]] = (
+    *((name, _word(name)) for name in ("state", "reason", "merged_by", "origin")),
+    *((name, _flag(name)) for name in ("gone", "filtered", "remapped", "dismissed", "given", "retry")),
+    *((name, attrgetter(name)) for name in ("key", "sent_key", "merged_into", "read_at", "trakor_id")),
+    ("sent", lambda row: naming.encode(row.sent, _revision(row))),
+    ("seen", lambda row: None if row.seen is None else naming.encode(row.seen, _revision(row))),
+    ("identifiers", lambda row: pack_identifiers(row.identifiers)),
+)
+"""Column of ``records``, and what it is for a row; each has the name of the row's attribute."""

@@ -88,7 +88,6 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         self._connections = connections
         self._timeout = timeout
         self._longest = longest
-        self._trusted = httpx.create_ssl_context()
         self._session: aiohttp.ClientSession | None = None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -114,7 +113,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
 
     async def _exchange(self, request: httpx.Request, body: Body) -> httpx.Response:
         if self._session is None:
-            self._session = self._open()
+            self._session = self._open(secure=request.url.scheme == "https")
         headers = request.headers.multi_items()
         async with self._session.post(
             str(request.url), data=body, headers=headers, allow_redirects=False
@@ -133,10 +132,11 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
                 break
         return b"".join(parts)[: self._longest]
 
-    def _open(self) -> aiohttp.ClientSession:
+    def _open(self, *, secure: bool) -> aiohttp.ClientSession:
+        trusted = httpx.create_ssl_context() if secure else True  # to load the certificates takes 30 ms
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
-                limit=self._connections, keepalive_timeout=CONNECTIONS_KEPT, ssl=self._trusted
+                limit=self._connections, keepalive_timeout=CONNECTIONS_KEPT, ssl=trusted
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),  # ours is over the whole
