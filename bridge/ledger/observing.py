@@ -291,7 +291,7 @@ def _touch(
         connection.execute(_SEEN_CHANGED, {**where, "of_feed": feed.number, "ids": changed})
 
 
-def _observed_by(number: int, seen: Draft | Unsendable, row: LedgerRow) -> dict[str, int | str]:
+def _observed_by(number: int, seen: Draft | Unsendable, row: LedgerRow) -> dict[str, Any]:
     """By which rules a record is compared from now on, and what it was observed with."""
     decided = is_decided(seen, row.last_seen, row.state)
     return {
