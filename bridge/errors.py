@@ -111,15 +111,23 @@ class Refused(BridgeError):  # noqa: N818 - likewise
         advice: What the user can do about it.
         unsure: It may have been done all the same: the answer was of success, and told nothing.
         kind: What was refused.
+        seen: What came back, in a few words and without a guess at the cause; empty: the message says it.
     """
 
     def __init__(
-        self, message: str, *, advice: str = "", unsure: bool = False, kind: Refusal = Refusal.OTHER
+        self,
+        message: str,
+        *,
+        advice: str = "",
+        unsure: bool = False,
+        kind: Refusal = Refusal.OTHER,
+        seen: str = "",
     ) -> None:
         super().__init__(message)
         self.advice = advice
         self.unsure = unsure
         self.kind = kind
+        self.seen = seen or message
 
 
 class Rejected(BridgeError):  # noqa: N818 - likewise

@@ -44,9 +44,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CONTACTS",
+    "FAILING",
     "HASHER",
     "IDS",
     "MAPS",
+    "NOBODY",
     "PRODUCTS",
     "QUERIES",
     "WHERES",
@@ -71,8 +73,11 @@ MAPS: Final[tuple[Mapping[str, str], ...]] = (
     {"contact_info": "join_present(' | ', [email, phone, note])"},
     {"name": "join_present(' ', [last, first])", "contact_info": "join_present(' | ', [phone, email, note])"},
     {"contact_info": "join_present(' | ', [phone, email, note])", "same_as.phone": ""},
+    {"contact_info": "abs(phone)"},
 )
-"""What users change in their map: the order of fields, the name, what identifies a person."""
+"""What users change in their map: the order of fields, the name, what identifies a person; one that fails."""
+
+FAILING: Final = len(MAPS) - 1
 
 _CONTACTS: Final = {
     "id": "id",
@@ -89,7 +94,8 @@ _PRODUCTS: Final = {
     "same_as": "",
     "qualifier": "id",
 }
-WHERES: Final = ("isActive != `false`", "")
+WHERES: Final = ("isActive != `false`", "", "`false`")
+NOBODY: Final = len(WHERES) - 1
 QUERIES: Final[tuple[tuple[str, ...], ...]] = (("email",), ("email", "more"), ())
 """What each query selects beside the rest."""
 

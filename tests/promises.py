@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bridge.ledger.reading import states
 from bridge.naming import decode, key
-from bridge.records import Draft, Record
+from bridge.records import Draft, Reason, Record, Unsendable
 from machine import HASHER, stream_of
 
 if TYPE_CHECKING:
@@ -214,6 +214,16 @@ def _loosely(text: str) -> str:
     return "".join(text.split()).casefold()
 
 
+def filtered_is_what_where_says_no_to(now: Tables) -> None:
+    """4: the mark `filtered` ends with the first read that `where` says yes to."""
+    for row in now.rows.values():
+        known = now.world.known[row["source_id"]]
+        if row["filtered"] and not (row["gone"] or known.loose or known.data is None):
+            made = _draft(now, row["source_id"])
+            assert isinstance(made, Unsendable), (dict(row), made)
+            assert made.reason is Reason.FILTERED, (dict(row), made)
+
+
 def a_person_is_obeyed(now: Tables) -> None:
     """What a person decided stands until `retry`: dropped, dismissed, forgotten."""
     for row in now.rows.values():
@@ -262,6 +272,7 @@ ALWAYS = (
     claims_have_a_reason,
     the_merged_are_stood_for,
     nothing_differs_silently,
+    filtered_is_what_where_says_no_to,
     a_person_is_obeyed,
     tallies_are_right,
 )

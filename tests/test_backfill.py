@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -436,7 +437,9 @@ async def test_a_mended_map_reaches_what_trakor_would_not_take(bridge: Bridge) -
     bridge.changes["contacts.map"] = {"contact_info": "'wrong'"}
     report = await bridge.backfill(CONTACTS)
     assert report.exit_status == 4
-    assert "turned down 20 different contacts" in report.connections["default"].problems[0].message
+    assert re.search(
+        r"turned down \d\d different contacts", report.connections["default"].problems[0].message
+    )
     assert numbers(report)["rejected"] == 0
     assert len(sandbox.trakor.parties) == 0
     bridge.changes["contacts.map"] = {"contact_info": "'right'"}

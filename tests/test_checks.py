@@ -462,7 +462,7 @@ async def test_every_field_that_may_not_be_read_is_named(checked: Checked, small
 async def test_a_record_that_cannot_be_read_is_told_and_is_no_fault(checked: Checked, small: Sandbox) -> None:
     victim = small.contacts.id_at(3)
     small.salestrekker.world.break_field(
-        BrokenField(stream="contacts", path="isActive", id=victim, code="BOOM")
+        BrokenField(stream="contacts", path="isActive", id=victim, code="INTERNAL_SERVER_ERROR")
     )
     steps = await checked.all()
     assert steps["contacts.read"].ok

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import pytest
 
 from bridge.sandbox import Fault
 from bridge.sandbox.firewall import Blocked
-from rigs import CONTACTS, QUICK, names
+from rigs import CONTACTS, QUICK, details, names
 
 if TYPE_CHECKING:
     from rigs import Rig
@@ -106,7 +107,9 @@ async def test_a_plans_limit_marks_none_and_one_more_place_lets_all_go_on(rig: R
     rig.trakor.behave(limit=10, limit_status=status)
     await rig.want(names(60))
     delivery = await rig.deliver()
-    assert "turned down 20 different contacts" in str(delivery.refusals[CONTACTS])
+    assert re.search(r"turned down 4\d different contacts", str(delivery.refusals[CONTACTS]))
+    assert set(await rig.states()) == {"delivered", "pending"}
+    await rig.deliver()  # the next run knows that these were turned down, and that none was taken since
     assert set(await rig.states()) == {"delivered", "pending"}
     rig.trakor.behave(limit=None)
     await rig.deliver()
@@ -150,6 +153,32 @@ async def test_twenty_five_poison_records_among_good_ones_are_told_one_by_one(ri
     delivery = await rig.deliver()
     assert not delivery.refusals
     assert (await rig.states())["rejected: refused-by-trakor"] == bad
+
+
+@pytest.mark.parametrize("answer", [400, *Blocked])
+async def test_bad_ones_at_the_end_are_rejected_by_the_run_that_takes_another_one(
+    rig: Rig, answer: int | Blocked
+) -> None:
+    """Each run began with nothing known of them, so that they were `pending` for ever."""
+    if isinstance(answer, Blocked):
+        rig.trakor.firewall.block("select", answer)
+    else:
+        rig.trakor.faults.add(Fault(where=lambda one: "select" in one.name, status=answer, times=None))
+    bad = set(names(25, "select"))
+    await rig.want([*names(12), *sorted(bad)])
+    for _ in range(2):
+        refusal = (await rig.deliver()).refusals[CONTACTS]
+        assert "turned down 25 different contacts" in str(refusal)
+        assert "frozen" not in str(refusal)
+        assert "records list --state pending" in refusal.advice
+        assert await rig.states() == {"delivered": set(names(12)), "pending": bad}
+    assert ("while one that it knows passes" in str(refusal)) is isinstance(answer, Blocked)
+    await rig.want(["Nora Newcomer"])
+    delivery = await rig.deliver()
+    assert not delivery.refusals
+    assert (await rig.states())["rejected: refused-by-trakor"] == bad
+    told = await rig.ledger.call(details)
+    assert not [name for name in bad if "frozen" in told[name]]
 
 
 # -- what had no answer

@@ -32,7 +32,7 @@ from hypothesis.stateful import (
 from bridge.records import Policy
 from bridge.sandbox.behaviour import Behaviour, Lookup
 from bridge.sandbox.shelf import Matching
-from machine import IDS, MAPS, QUERIES, WHERES, Rules, World
+from machine import FAILING, IDS, NOBODY, QUERIES, Rules, World
 from machine_trakor import POISONS, WEATHERS
 from promises import ALWAYS, Tables, kept_at_rest, nothing_is_in_clear, undated
 
@@ -240,7 +240,7 @@ class Machine(RuleBasedStateMachine):
         self.world.pass_time(after)
         self.world.restart(killed=True)
 
-    @rule(letter=letters, number=st.sampled_from(range(len(MAPS))))
+    @rule(letter=letters, number=st.sampled_from(range(FAILING)))
     def change_the_map(self, letter: str, number: int) -> None:
         self._configure(letter, map=number)
 
@@ -248,9 +248,39 @@ class Machine(RuleBasedStateMachine):
     def change_the_query(self, letter: str, number: int) -> None:
         self._configure(letter, query=number)
 
-    @rule(letter=letters, number=st.sampled_from(range(len(WHERES))))
+    @rule(letter=letters, number=st.sampled_from(range(NOBODY)))
     def change_where(self, letter: str, number: int) -> None:
         self._configure(letter, where=number)
+
+    @precondition(lambda self: self._in_trakor())
+    @rule(
+        which=st.integers(0, 9),
+        changes=st.sampled_from([{"where": NOBODY}, {"map": FAILING}, {"map": 1}, {"query": 2}]),
+        verb=st.sampled_from(["", "accept", "dismiss"]),
+        data=people,
+        part=st.sampled_from(["first", "phone", "note"]),
+    )
+    def change_for_one_sweep(
+        self, which: int, changes: dict[str, int], verb: str, data: dict[str, object], part: str
+    ) -> None:
+        """A rule changes and comes back to the letter; a person decides, and a field is edited in between."""
+        found = self._in_trakor()
+        source_id = found[which % len(found)]
+        letter = source_id[0]
+        known = self.world.connections[letter].rules
+        self._configure(letter, **changes)
+        if verb:
+            self.world.sweep(letter)
+            self.world.decide(source_id, verb)
+        self.edit(source_id, data, part, seen=False)
+        self.world.sweep(letter)
+        self._configure(letter, **{name: getattr(known, name) for name in changes})
+        self.world.sweep(letter)
+
+    def _in_trakor(self) -> list[str]:
+        """Records that Trakor has, and that are in the source."""
+        rows = self.world.book.rows("records", "WHERE trakor_id IS NOT NULL AND gone = 0")
+        return [row["source_id"] for row in rows if self.world.source.get(row["source_id"])]
 
     def _configure(self, letter: str, **changes: Any) -> None:  # noqa: ANN401 - fields of Rules
         rules: Mapping[str, Rules] = {letter: replace(self.world.connections[letter].rules, **changes)}

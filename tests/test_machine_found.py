@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from bridge.sandbox.behaviour import Behaviour
-from machine import Rules, World
+from machine import FAILING, NOBODY, Rules, World
 from promises import ALWAYS, Tables, kept_at_rest
 
 if TYPE_CHECKING:
@@ -160,3 +161,35 @@ def test_a_dismissed_name_is_not_sent_under_the_one_that_was_shared(world: World
     world.site.clear_up()
     world.pass_time(1800)
     assert world.site.trakor.parties.names() == ["Zanna Zquillo"]
+
+
+@pytest.mark.parametrize("changes", [{"where": NOBODY}, {"map": FAILING}])
+@pytest.mark.parametrize("verb", ["", "accept", "dismiss"])
+def test_a_rule_that_comes_back_hides_no_edit(world: World, changes: dict[str, Any], verb: str) -> None:
+    """The record counted as unchanged: its input was noted beside the rules of before."""
+    enter(world, "a1", phone="0491570156")
+    world.pass_time(5)
+    known = world.connections["a"].rules
+    world.restart({"a": replace(known, **changes)})
+    if verb:
+        world.sweep("a")
+        world.decide("a1", verb)
+    world.source["a1"] = {**ANNA, "phone": "0491570157"}
+    world.sweep("a")
+    world.restart({"a": known})
+    world.sweep("a")
+    row = world.row("a1")
+    assert row is not None
+    assert (row["state"], row["filtered"]) == ("drifted", 0)
+    for promise in ALWAYS:
+        promise(Tables(world))
+
+
+def test_what_cannot_be_made_while_it_is_unanswered_is_a_drift_once_it_is_answered(world: World) -> None:
+    enter(world, "a1")
+    world.pass_time(0.1)
+    world.restart({"a": replace(world.connections["a"].rules, map=FAILING)}, killed=True)
+    world.sweep("a")
+    world.pass_time(400)
+    world.sweep("a")
+    assert state(world, "a1") == "drifted"

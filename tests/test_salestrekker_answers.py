@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import orjson
@@ -203,7 +204,7 @@ def test_items_with_an_error_inside_are_told_apart_from_whole_ones() -> None:
         error("gone", "contacts", 2),
     )
     assert found.faults.keys() == {1, 2}
-    assert "person.contact.email (ODD)" in found.faults[1]
+    assert "at person.contact.email" in found.faults[1]
     assert "Jane" not in found.faults[1]
 
 
@@ -224,8 +225,11 @@ def test_something_else_in_the_place_of_the_list_is_the_querys_fault() -> None:
 
 def test_one_item_that_takes_all_with_it_is_named_by_its_place() -> None:
     """Null bubbles up to ``data`` where the schema allows none below (``[Contact!]!``)."""
-    bubbled = [error("x", "contacts", 5, "name", code="BOOM"), error("x", "contacts", 3, "name", code="BOOM")]
-    with pytest.raises(PoisonedItem, match=r"name \(BOOM\)") as caught:
+    bubbled = [
+        error("x", "contacts", 5, "name", code="INTERNAL_SERVER_ERROR"),
+        error("x", "contacts", 3, "name", code="INTERNAL_SERVER_ERROR"),
+    ]
+    with pytest.raises(PoisonedItem, match=r"name \(INTERNAL_SERVER_ERROR\)") as caught:
         read_list(result_of(None, bubbled), QUERY)
     assert caught.value.index == 3
 
@@ -254,14 +258,37 @@ def test_one_closed_record_among_others_is_just_broken() -> None:
 
 
 def test_a_query_that_does_not_fit_the_schema_names_its_file_and_the_servers_reason() -> None:
+    complaint = [error('Cannot query field "shoe" on type "Contact".')]
     with pytest.raises(QueryFileError, match=r'contacts\.graphql: .*Cannot query field "shoe"'):
-        read_list(result_of(None, [error('Cannot query field "shoe" on type "Contact".')]), QUERY)
+        read_list(result_of(None, complaint, "query Q { contacts { shoe } }"), QUERY)
 
 
 def test_an_error_beside_the_data_but_outside_of_the_list_leaves_it_unread() -> None:
     """It may mean that the list is not whole: nothing is concluded from such a page."""
-    with pytest.raises(Transient, match="something broke"):
+    with pytest.raises(Transient, match=r"^Salestrekker reports an error$"):
         listed([{"id": "1"}], error("something broke"))
+
+
+TEXT = "query Q { contacts { person { email } } }"
+
+
+@pytest.mark.parametrize("code", ["ADA_ASHBY", "FORBIDDEN", "INTERNAL_SERVER_ERROR", ""])
+@pytest.mark.parametrize(
+    "path", [[], ["contacts"], ["contacts", 0, "Ada Ashby"], ["contacts", 0, "person", "ashby"], ["ada"]]
+)
+def test_an_error_is_told_by_known_codes_and_the_querys_own_words_alone(path: list[str], code: str) -> None:
+    """A server may put what a record says into the path, the code and the message."""
+    errors = [{"message": "Ada Ashby broke", "path": path, "extensions": {"code": code}}]
+    with pytest.raises(BridgeError) as caught:
+        read_list(result_of(None, errors, TEXT), QUERY)
+    assert not {"ada", "ashby", "broke"} & set(re.findall("[a-z]+", str(caught.value).lower()))
+
+
+def test_of_a_complaint_about_the_query_only_words_of_the_query_are_told() -> None:
+    said = 'Cannot query field "email" on type "Ada Ashby": Unexpected Name "person" 4711'
+    with pytest.raises(QueryFileError) as caught:
+        read_list(result_of(None, [error(said)], TEXT), QUERY)
+    assert str(caught.value).endswith('Cannot query field "email" on type "…": Unexpected Name "person" …')
 
 
 @pytest.mark.parametrize(
@@ -269,9 +296,8 @@ def test_an_error_beside_the_data_but_outside_of_the_list_leaves_it_unread() -> 
     ["eyJhbGciOiJI.eyJpZCI6MSwi.c2lnbmF0dXJl", "jane@example.com", "+61 412 345 678", "k3y0123456789abcdef"],
 )
 def test_the_servers_words_are_scrubbed(secret: str) -> None:
-    with pytest.raises(Transient) as caught:
-        listed(None, error(f"could not do it for {secret} today"))
-    assert "could not do it for … today" in str(caught.value)
+    (sorted_,) = result_of(None, [error(f"could not do it for {secret} today")]).errors
+    assert sorted_.said == "could not do it for … today"
 
 
 def test_the_token_is_taken_from_a_good_answer() -> None:

@@ -250,13 +250,15 @@ async def test_a_token_is_renewed_before_it_ends(
 async def test_broken_records_are_reported_and_the_others_used(sandbox: Sandbox) -> None:
     victim = sandbox.contacts.id_at(60)
     sandbox.salestrekker.world.break_field(
-        BrokenField(stream="contacts", path="isActive", id=victim, code="BOOM", message="Jane Doe")
+        BrokenField(
+            stream="contacts", path="isActive", id=victim, code="INTERNAL_SERVER_ERROR", message="Jane Doe"
+        )
     )
     async with client_of(sandbox) as client:
         pages = await read(client)
     broken = [broken for page in pages for broken in page.broken]
     assert [(one.position, one.id) for one in broken] == [(60, victim)]
-    assert "isActive (BOOM)" in broken[0].message
+    assert "isActive (INTERNAL_SERVER_ERROR)" in broken[0].message
     assert "Jane" not in broken[0].message
     assert set(ids(pages)) == set(source_ids(sandbox)) - {victim}
 

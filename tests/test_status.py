@@ -229,7 +229,9 @@ def test_a_stream_of_which_nothing_is_wanted_is_not_counted() -> None:
     """`All 0 products` says nothing; the others are told, or that there are none."""
     assert sentences(stream(2, delivered=2), stream(0))[0] == "All 2 contacts are in Trakor."
     assert sentences(stream(1, delivered=1, pending=1), stream(0))[0] == "1 of 2 contacts are in Trakor."
-    assert sentences(stream(0, skipped=2), stream(0))[0].startswith("Nothing is to be in Trakor")
+    left_out = "Nothing is to be in Trakor: every record that is known is left out."
+    assert sentences(stream(0, skipped=2), stream(0))[0] == left_out
+    assert sentences(stream(0), stream(0))[0].endswith("Salestrekker has shown no record yet.")
 
 
 def test_what_webhooks_brought_is_a_sentence_and_strange_ones_are_pointed_to() -> None:

@@ -13,7 +13,7 @@
 
 from bridge.decision.anew import HolderOf, decide_anew
 from bridge.decision.answers import fail, give_back, reject, settle
-from bridge.decision.comparison import by_present_rules, keeps_up
+from bridge.decision.comparison import by_present_rules, is_decided, keeps_up
 from bridge.decision.persons import accept, dismiss, drop, retry
 from bridge.decision.sharing import identified_otherwise, told_apart
 from bridge.decision.sight import decide, is_stale
@@ -31,6 +31,7 @@ __all__ = [
     "fail",
     "give_back",
     "identified_otherwise",
+    "is_decided",
     "is_living",
     "is_stale",
     "keeps_up",

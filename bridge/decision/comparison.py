@@ -26,6 +26,7 @@ __all__ = [
     "Comparison",
     "by_present_rules",
     "compare",
+    "is_decided",
     "keeps_up",
     "translated",
     "unmade",
@@ -174,6 +175,16 @@ def keeps_up(seen: Draft | Unsendable, last_seen: FieldHashes, state: State) -> 
     if isinstance(seen, Unsendable):
         return state in {State.SKIPPED, State.REJECTED}
     return _but_the_qualifier(last_seen) == _but_the_qualifier(seen.hashes)
+
+
+def is_decided(seen: Draft | Unsendable, last_seen: FieldHashes, state: State) -> bool:
+    """Whether all that follows from what is seen was decided: seen again, it changes nothing.
+
+    It was not where that waits for an answer, or for a person. Arguments as for ``keeps_up``.
+    """
+    if isinstance(seen, Unsendable):
+        return state in {State.DELIVERED, State.DRIFTED, State.MERGED, State.SKIPPED}
+    return keeps_up(seen, last_seen, state)
 
 
 def _but_the_qualifier(hashes: FieldHashes) -> FieldHashes:

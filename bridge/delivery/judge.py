@@ -139,8 +139,8 @@ class Judge:
         # Where the only attempt may have made it, one more lets the ledger know that its name is to be kept.
         kept = not refusal.unsure or work.attempt > 1
         if kept and (alone or self._evidence.told_apart(work)):
-            return [NotTaken(work, str(refusal), silence=_told_nothing(refusal, now))]
-        self._turned_down(work, str(refusal))
+            return [NotTaken(work, refusal.seen, silence=_told_nothing(refusal, now))]
+        self._turned_down(work, refusal.seen)
         return [_refused(work, self._again_at(work, now), refusal, now)]
 
     def _turned_down(self, work: Work, message: str) -> None:
@@ -148,16 +148,26 @@ class Judge:
         self._evidence.not_wanted(work)
         self._last_words[work.stream] = message
 
-    def takes_nothing(self, stream: Stream) -> Refused | None:
-        """Why a stream is to stop; None where it is not: too many were turned down, and none taken since."""
-        number = self._evidence.barren(stream)
-        if number < self._most_rejections:
-            return None
+    def takes_nothing(self, stream: Stream, *, canary: bool) -> Refused | None:
+        """Why a stream is to stop; None where it is not: too many were turned down, and none taken since.
+
+        Args:
+            stream: Which.
+            canary: One that Trakor knows passed meanwhile.
+        """
+        too_many = self._evidence.barren(stream) >= self._most_rejections
+        return self.why_nothing_is_taken(stream, canary=canary) if too_many else None
+
+    def why_nothing_is_taken(self, stream: Stream, *, canary: bool) -> Refused:
+        """What was seen of a stream of which nothing is taken, and where it is listed; arguments likewise."""
+        number = self._evidence.in_doubt(stream)
+        passes = ", while one that it knows passes" if canary else ""
         return Refused(
-            f"Trakor turned down {number} different {stream} and took none since, the last one with: "
-            f"{self._last_words.get(stream, 'no reason')}",
-            advice="none of them is marked as rejected; see what Trakor says, mend the map or the "
-            "address, and run this again",
+            f"Trakor turned down {number} different {stream} and took none since{passes}. The last answer: "
+            f"{self._last_words.get(stream, 'not known any more')}",
+            advice="none of them is marked as rejected: `trakor-bridge records list --state pending` lists "
+            "them. Mend what Trakor, or a firewall in front of it, dislikes, and run this again. One that is "
+            "turned down again after Trakor took another is rejected",
         )
 
     def failed(self, work: Work, fault: Transient, now: int, *, down: bool) -> list[Outcome]:

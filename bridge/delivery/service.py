@@ -29,6 +29,7 @@ from bridge.delivery.live_valve import LiveValve
 from bridge.delivery.outbox import Outbox, tally
 from bridge.delivery.verdicts import Verdicts
 from bridge.errors import Refused, Rejected, Transient
+from bridge.ledger.turned_down import keep_turned_down, turned_down_of
 from bridge.records import Later
 
 if TYPE_CHECKING:
@@ -90,6 +91,8 @@ class Delivery:
         stopped: Mapping[Stream, Stopped] | None = None,
     ) -> None:
         self._ledger = ledger
+        self._feeds = {stream: lane.feed for stream, lane in lanes.items()}
+        self._evidence = Evidence() if evidence is None else evidence
         self._destination = destination
         self._pace = pace
         self._key_of = key_of
@@ -106,7 +109,7 @@ class Delivery:
             intake=self._intake,
             outbox=self._outbox,
             known=KnownToPass(ledger, destination) if known is None else known,
-            evidence=Evidence() if evidence is None else evidence,
+            evidence=self._evidence,
             stopped=stopped or {},
             clock=clock,
             random=random,
@@ -188,6 +191,7 @@ class Delivery:
         Raises:
             Exception: Whatever unexpected a sender, the claiming or the settling ended with.
         """
+        await self._recall()
         self._valve.start()
         try:
             while not self._is_done():
@@ -376,3 +380,16 @@ class Delivery:
         self._verdicts.let_go()
         self._outbox.add(self._judge.stop(self._clock()))
         await self._outbox.drain()
+        await self._keep_evidence()
+
+    async def _recall(self) -> None:
+        """Learn what an earlier process knew of records that were turned down."""
+        for stream, feed in self._feeds.items():
+            if self._evidence.lacks(stream):
+                self._evidence.recall(stream, await self._ledger.call(turned_down_of, feed))
+
+    async def _keep_evidence(self) -> None:
+        """Let the ledger keep what is known of them; where it dies before, each is tried once more."""
+        for stream in list(self._evidence.news):
+            await self._ledger.call(keep_turned_down, self._feeds[stream], self._evidence.to_keep(stream))
+            self._evidence.news.discard(stream)

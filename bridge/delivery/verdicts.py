@@ -83,6 +83,7 @@ class Verdicts:
         self._refused: list[tuple[Work, Refused]] = []
         self._tried: dict[Stream, int] = {}
         self._wary = False
+        self._canary_passed: set[Stream] = set()
         self.lanes = dict(lanes)
         self.judge = Judge(
             pace.retry_first, pace.retry_max, pace.unanswered_wait, random, evidence, pace.most_rejections
@@ -175,6 +176,9 @@ class Verdicts:
             self._refuse_all(refusal)
         else:
             self._valve.known_passed()
+            self._canary_passed |= {
+                one.feed.stream for one, passed in zip(lanes, certain, strict=True) if passed
+            }
             if not all(certain):
                 self._valve.one_at_a_time()
             self._judge_refused()
@@ -192,9 +196,14 @@ class Verdicts:
             hopeless = last and self._evidence.knows(work) and not self._evidence.has_taken(work.stream)
             self._outbox.add(self.judge.refused(work, refusal, self._clock(), last=last))
             if hopeless and work.stream in self.lanes:
-                self._refuse(refusal, work.stream)
+                self._refuse(self._why_hopeless(work.stream, refusal), work.stream)
             else:
                 self._stop_where_nothing_is_taken(work)
+
+    def _why_hopeless(self, stream: Stream, refusal: Refused) -> Refused:
+        """Where a canary passes it is not what the refusal says of the whole."""
+        passed = stream in self._canary_passed
+        return self.judge.why_nothing_is_taken(stream, canary=True) if passed else refusal
 
     async def _ask_known(self) -> None:
         """Send what is known to pass: where it passes, too, what is in doubt is no outage."""
@@ -217,13 +226,14 @@ class Verdicts:
         """Stop a stream where too many were turned down, or one more that was tried."""
         stream = work.stream
         before = self.trials.stopped.get(stream)
-        why = self.judge.takes_nothing(stream) if before is None else before.why
+        canary = stream in self._canary_passed
+        why = self.judge.takes_nothing(stream, canary=canary) if before is None else before.why
         if why is None or stream not in self.lanes:
             return
         self._outbox.add(self.judge.stop_stream(stream))
         if before is None or self._tried.get(stream) == work.number:
             if self.trials.stop(stream, why, self._valve.now()):
-                self._refuse(why, stream)
+                self._refuse(self.judge.why_nothing_is_taken(stream, canary=canary), stream)
             self._on_news()
 
     def resume(self, stream: Stream) -> None:

@@ -19,6 +19,7 @@ from sqlalchemy import bindparam, func, select
 from bridge.decision import (
     by_present_rules,
     identified_otherwise,
+    is_decided,
     is_living,
     stands_under,
     succeed,
@@ -31,7 +32,7 @@ from bridge.ledger.renaming import unconfigured_feeds
 from bridge.ledger.rows import KNOWN, row_of, texts_of
 from bridge.ledger.schema import links, records
 from bridge.ledger.succession import Succession
-from bridge.ledger.writes import NOTED, SAID, TO_SEND, Writes
+from bridge.ledger.writes import NOTED, SAID, TO_SEND, Writes, as_read
 from bridge.records import (
     Decision,
     Draft,
@@ -145,7 +146,7 @@ class Batch:
         now = after(decision, seen, before, sight=sight, trakor_id=trakor_id)
         if decision.claim is not None:
             now = self._with_attempts(now, before)
-        read = seen.input if seen is not None and sight else None
+        read = self._as_read(seen, now) if seen is not None and sight else None
         self.writes.row(
             now,
             known=row is not None,
@@ -176,6 +177,11 @@ class Batch:
         """
         written = self._changed.get(row.number, row)
         return written if written.reason is not Reason.DAMAGED and written.first == now.first else None
+
+    def _as_read(self, seen: Draft | Unsendable, now: LedgerRow) -> str:
+        """What a record was observed with; nothing where more is to be decided once it was answered."""
+        decided = is_decided(seen, now.last_seen, now.state)
+        return as_read(self.writes.rules_number(seen.rules), seen.input) if decided else ""
 
     def see_to_merged(self, before: LedgerRow, now: LedgerRow) -> None:
         """Where a record does not stand for its name any more, one of those merged into it takes its place.

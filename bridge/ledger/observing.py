@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from sqlalchemy import bindparam, case, func, select, text, update
 
-from bridge.decision import is_stale, keeps_up
+from bridge.decision import is_decided, is_stale, keeps_up
 from bridge.ledger.batch import Batch
 from bridge.ledger.bulk import run_for_all
 from bridge.ledger.canaries import note_canaries, wanted_as_canaries
 from bridge.ledger.rows import KNOWN, among, as_text, row_of, sound
 from bridge.ledger.schema import records, rules, sweeps
-from bridge.ledger.writes import number_of_rules
+from bridge.ledger.writes import as_read, number_of_rules
 from bridge.records import Draft, State
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ _COMPARED = ("key", "sent_key", "sent", "seen", "identifiers", "read_at", "since
 _READABLE = as_text(sound(records.alias("r"), *_COMPARED))
 _SURVEY = text(
     "SELECT r.source_id AS id, r.rules AS rules,"  # noqa: S608 - constants
-    " r.rules = :of_rules AND r.input = json_extract(seen.value, '$[1]') AND r.input <> ''"
+    " r.input = :of_rules || ':' || json_extract(seen.value, '$[1]')"
     f" AND r.state IN ('delivered', 'merged', 'skipped') AND r.gone = 0 AND r.retry = 0 AND {_READABLE}"
     " AS unchanged FROM json_each(:seen) AS seen"
     " CROSS JOIN records AS r ON r.feed = :of_feed AND r.source_id = json_extract(seen.value, '$[0]')"
@@ -94,8 +94,8 @@ class Surveyed:
     """What is known of records that were read, before they are mapped.
 
     Attributes:
-        unchanged: Ids of those that say what they said, decided by the same rules: they need no draft. A few
-            are left out where the ledger lacks canaries, which are made of drafts.
+        unchanged: Ids of those that say what they said when they were last observed, by these very rules:
+            they need no draft. A few are left out where the ledger lacks canaries, which are made of drafts.
         maps: Id -> the text of the map that the record was last observed with, where that is another one.
     """
 
@@ -280,8 +280,8 @@ def _touch(
         number = number_of_rules(connection, page[0].rules)
         rows = [
             where
-            | {"at": now, "by_rules": number if keeps_up(one, row.last_seen, row.state) else 0}
-            | {"row_number": row.number, "began_at": one.read_at, "read_as": one.input}
+            | {"at": now, "row_number": row.number, "began_at": one.read_at}
+            | _observed_by(number, one, row)
             for one in page
             if (row := mapped.get(one.id)) is not None
         ]
@@ -289,3 +289,12 @@ def _touch(
     changed = [one.id for one in page if one.id not in mapped]
     if changed and (sight.run or sight.sweep):
         connection.execute(_SEEN_CHANGED, {**where, "of_feed": feed.number, "ids": changed})
+
+
+def _observed_by(number: int, seen: Draft | Unsendable, row: LedgerRow) -> dict[str, Any]:
+    """By which rules a record is compared from now on, and what it was observed with."""
+    decided = is_decided(seen, row.last_seen, row.state)
+    return {
+        "by_rules": number if keeps_up(seen, row.last_seen, row.state) else 0,
+        "read_as": as_read(number, seen.input) if decided else "",
+    }

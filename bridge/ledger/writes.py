@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from bridge.ledger.rows import Feed
     from bridge.records import Draft, FieldHashes, LedgerRow, Rules
 
-__all__ = ["NOTED", "SAID", "TO_SEND", "Writes", "number_of_rules"]
+__all__ = ["NOTED", "SAID", "TO_SEND", "Writes", "as_read", "number_of_rules"]
 
 _SHOWN = frozenset({State.MERGED, State.DROPPED})
 """States in which a record is not sent, and a person is shown whose it is."""
@@ -178,7 +178,7 @@ class Writes:
             row: The record.
             known: It is in the ledger already.
             claims_anew: Earlier failures and waits do not count any more.
-            read: Keyed hash of the record as it was read; None where it was not.
+            read: What it was observed with (``as_read``); None where it was not read.
             before: How it stood, if each value of its row could be read: only what changed is written then.
         """
         if before is not None:
@@ -379,6 +379,19 @@ def _update_of(names: tuple[str, ...]) -> Update:
     """An update of so many columns of a record, each from the parameter ``new_…`` of its name."""
     values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in names}
     return update(records).where(records.c.number == bindparam("row_number")).values(values)
+
+
+def as_read(rules_number: int, read: str) -> str:
+    """What a record was observed with: its input and the rules that it was decided by, in one value.
+
+    The column ``rules`` says what the record is compared by, which may be older rules than these. A record is
+    unchanged only where its input was observed under the very rules of now.
+
+    Args:
+        rules_number: The ledger's number of the rules.
+        read: Keyed hash of the record as it was read; empty where it could not be hashed.
+    """
+    return f"{rules_number}:{read}" if read else ""
 
 
 def number_of_rules(connection: Connection, made_by: Rules) -> int:

@@ -10,7 +10,7 @@ The shape of an authentication error is not public, so each known one is recogni
 without a path, and GraphQL errors of the kind TOKEN (``server_errors``). A ``FORBIDDEN`` with a path is
 something else: a field that this user may not read.
 
-What the server wrote is quoted only where it cannot be about a record (errors without a path).
+What the server wrote is quoted only of a query that it does not accept, and only in the query's own words.
 """
 
 from __future__ import annotations
@@ -24,7 +24,15 @@ import orjson
 
 from bridge.errors import BridgeError, QueryFileError, Refused, Transient
 from bridge.pacing import retry_after
-from bridge.salestrekker.server_errors import CODES, Kind, describe, dotted, result_of, retry_after_of
+from bridge.salestrekker.server_errors import (
+    CODES,
+    Kind,
+    describe,
+    dotted,
+    result_of,
+    retry_after_of,
+    with_code,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -237,11 +245,10 @@ def fault_of(errors: Sequence[ServerError], file: str) -> BridgeError:
         )
     if error.kind is Kind.QUERY:
         return QueryFileError(
-            f"{file}: Salestrekker does not accept the query: {error.said}",
+            f"{file}: Salestrekker does not accept the query: {error.told}",
             advice="Compare it with your organisation's schema (Settings/API, playground) and correct it.",
         )
-    said = f": {error.said}" if error.said and not error.path else ""
-    message = f"{describe(errors)}{said}" if error.path else f"Salestrekker reports an error{said}"
+    message = describe(errors) if error.path else f"Salestrekker reports an error{with_code(error)}"
     return Transient(message, retry_after=retry_after_of(errors), busy=error.kind is Kind.BUSY)
 
 

@@ -3,7 +3,9 @@
 The shape of Salestrekker's errors is not public, so each known way to say a thing is recognised: by
 ``extensions.code``, by a status among the extensions, else by the wording.
 
-What the server wrote is kept scrubbed; of an error with a path, the field and the code say enough.
+What the server wrote is kept scrubbed for comparison, and never shown as it is. A log and the ledger say only
+codes that are known here, and steps of a path that the query's own text has. Of a complaint about the query
+they say the words of that text and those that GraphQL's own sentences are made of.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 from bridge.pacing import LONGEST_RETRY_AFTER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
 __all__ = [
     "CODES",
@@ -28,6 +30,7 @@ __all__ = [
     "dotted",
     "result_of",
     "retry_after_of",
+    "with_code",
 ]
 
 
@@ -81,6 +84,8 @@ CODES: Final[Mapping[Kind, frozenset[str]]] = {
     ),
 }
 
+KNOWN_CODES: Final = frozenset[str]().union(*CODES.values())
+
 WORDING: Final[tuple[tuple[Kind, re.Pattern[str]], ...]] = (
     (
         Kind.QUERY,
@@ -111,6 +116,25 @@ SECRET_OR_PERSONAL: Final = re.compile(
     r"|(?=[\w-]*\d)[\w-]{16,}"  # a key or an id
 )
 
+WORD: Final = re.compile(r"\w+")
+
+SENTENCES: Final = frozenset(
+    WORD.findall(
+        "a an and any are argument arguments as be been boolean but by can cannot character conflict "
+        "conflicts declared default define defined depth did different directive directives document does "
+        "duplicate each end enum eof error exceed exceeds executable expected expecting expression fetch "
+        "field fields find float for fragment fragments from get given got has have id in input int integer "
+        "invalid is it itself leaf length limit list literal max maximum mean message missing more most must "
+        "mutation name named names no non not null object of on one only operation operations or provided "
+        "queries query required requires return returns same scalar schema selection selections set should "
+        "spread string subfields subscription such syntax than that the there this to too type types "
+        "unexpected union unique unknown unnamed unused use used using validation value values variable "
+        "variables was with within "
+    )
+)
+"""What the sentences are made of by which servers complain about a query. Beside the query's own words these
+are all that is shown of a server's."""
+
 WAIT: Final = re.compile(r"\s*(\d{1,15}(?:\.\d{1,6})?)\s*(ms|s)?\s*", re.IGNORECASE)
 """A wait as a text: a number, with its unit or without."""
 
@@ -139,7 +163,8 @@ class ServerError:
         kind: What it asks for.
         code: ``extensions.code`` or what stands for it; empty where there is none.
         path: Response keys and list indices down to the field that failed; empty for the whole request.
-        said: The server's message, scrubbed.
+        said: The server's message, scrubbed: to be compared, not to be shown.
+        told: What may be shown of it.
         at: Line and column of the text that was sent, from 1, where the server tells them.
         retry_after: Seconds that the server asks to be left alone, an hour at most; None where it does not.
     """
@@ -150,6 +175,7 @@ class ServerError:
     said: str
     at: tuple[int, int] | None = None
     retry_after: float | None = None
+    told: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,22 +191,42 @@ class Result:
         return retry_after_of(self.errors)
 
 
-def result_of(data: object, errors: object) -> Result:
-    """The answer's ``data`` and ``errors``, each put into its proper form."""
+def result_of(data: object, errors: object, text: str | None = None) -> Result:
+    """The answer's ``data`` and ``errors``, each put into its proper form.
+
+    Args:
+        data: As decoded.
+        errors: Likewise.
+        text: The document that was sent. A step of a path that it does not have becomes ``…``, for it may be
+            a record's own words. None: an answer that is only sorted, and never shown.
+    """
     listed = errors if isinstance(errors, list) else [errors] if errors else []
-    return Result(data if isinstance(data, dict) else None, tuple(_server_error(error) for error in listed))
+    words = None if text is None or not listed else frozenset(WORD.findall(text))
+    told = tuple(_server_error(error, words) for error in listed)
+    return Result(data if isinstance(data, dict) else None, told)
 
 
-def _server_error(error: object) -> ServerError:
+def _server_error(error: object, words: Collection[str] | None) -> ServerError:
     fields = error if isinstance(error, dict) else {"message": error}
     message = str(fields.get("message") or "")[:MESSAGE_READ]
-    raw_path = fields.get("path")
-    path = (
-        tuple(step for step in raw_path if isinstance(step, str | int)) if isinstance(raw_path, list) else ()
-    )
+    path = _path(fields.get("path"), words)
     code = _code(fields)
     kind = _kind(code, message, path)
-    return ServerError(kind, code, path, _scrubbed(message), _at(fields), _wait(fields.get("extensions")))
+    said = _scrubbed(message)
+    wait = _wait(fields.get("extensions"))
+    return ServerError(kind, code, path, said, _at(fields), wait, _told(said, words or ()))
+
+
+def _path(path: object, words: Collection[str] | None) -> tuple[str | int, ...]:
+    """Where the error is, without a word that the query does not have."""
+    steps = [step for step in path if isinstance(step, str | int)] if isinstance(path, list) else []
+    return tuple(step if isinstance(step, int) or words is None or step in words else "…" for step in steps)
+
+
+def _told(said: str, words: Collection[str]) -> str:
+    """A message in the query's own words and those of GraphQL's sentences; each other one is ``…``."""
+    kept = WORD.sub(lambda word: word[0] if word[0] in words or word[0].lower() in SENTENCES else "…", said)
+    return re.sub(r"…[…\s]*…", "…", re.sub(r"[^\w\s…\"'.,:;!?$@(){}\[\]]", "", kept)).strip()
 
 
 def retry_after_of(errors: Iterable[ServerError]) -> float | None:
@@ -251,16 +297,18 @@ def describe(errors: Sequence[ServerError]) -> str:
     Args:
         errors: At least one.
     """
-    places = dict.fromkeys(
-        f"{dotted(error.path) or 'the record'}{f' ({error.code})' if error.code else ''}" for error in errors
-    )
+    places = dict.fromkeys(f"{dotted(error.path) or 'the record'}{with_code(error)}" for error in errors)
     return f"Salestrekker reports an error at {', '.join(list(places)[:5])}"
+
+
+def with_code(error: ServerError) -> str:
+    """An error's code in brackets, where it is a known one; else nothing."""
+    return f" ({error.code})" if error.code in KNOWN_CODES else ""
 
 
 def codes_in(text: str) -> tuple[str, ...]:
     """The codes that a description names and that are known here: no other word of it."""
-    known = frozenset[str]().union(*CODES.values())
-    return tuple(dict.fromkeys(code for code in re.findall(r"\((\w+)\)", text) if code in known))
+    return tuple(dict.fromkeys(code for code in re.findall(r"\((\w+)\)", text) if code in KNOWN_CODES))
 
 
 def dotted(path: Iterable[str | int]) -> str:

@@ -184,7 +184,7 @@ class Transport:
         fault: BridgeError
         try:
             found = await self._gql.execute(request, extra_args=arguments)
-            return result_of(found.data, found.errors)
+            return result_of(found.data, found.errors, request.text)
         except UnusableAnswerError as error:
             fault = error.meaning
         except TransportError as error:

@@ -49,6 +49,8 @@ def what_trakor_has(status: ConnectionStatus) -> str:
     wanted = {
         name: number for name, stream in status.streams.items() if (number := stream.known - stream.left_out)
     }
+    if not any(stream.known for stream in status.streams.values()):
+        return "Nothing is to be in Trakor: Salestrekker has shown no record yet."
     if not wanted:
         return "Nothing is to be in Trakor: every record that is known is left out."
     there = {name: status.streams[name].in_trakor for name in wanted}

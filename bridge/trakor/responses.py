@@ -69,6 +69,7 @@ _ADVICE: Final = {
     401: "make a new API key in Trakor (Settings → API Keys) and put it into [trakor] api_key",
     403: "the organisation is frozen: once it is thawed in Trakor, run this again",
 }
+_BLOCKED_ADVICE: Final = "ask whoever runs Trakor's address why it blocks this, then run this again"
 _REDIRECT_ADVICE: Final = "check [trakor] url: a redirect is not followed, since it could hand on the key"
 
 
@@ -90,7 +91,7 @@ def decipher(status: int, headers: Mapping[str, str], body: bytes, now: float) -
         return Rejected(f"Trakor answered {status}", words=_words(body))
     if status in _TRANSIENT or status >= 500:  # noqa: PLR2004 - likewise
         return _failed(status, headers, body, now)
-    return _refused(status)
+    return _refused(status, _kind_of(headers))
 
 
 def _accepted(status: int, headers: Mapping[str, str], body: bytes) -> Answer | BridgeError:
@@ -113,7 +114,8 @@ def _unreadable(status: int, kind: str, body: bytes) -> BridgeError:
     unsure = status != 200 or not body  # noqa: PLR2004 - HTTP's own number
     what = f"{_KINDS[kind]} instead of JSON" if kind in _KINDS else "with something that is not JSON"
     message = f"Trakor's address answered {status} {what}"
-    return Refused(message, advice=_ADDRESS_ADVICE, unsure=unsure, kind=Refusal.NOT_JSON)
+    seen = f"Trakor answered {status} {what}"
+    return Refused(message, advice=_ADDRESS_ADVICE, unsure=unsure, kind=Refusal.NOT_JSON, seen=seen)
 
 
 def _failed(status: int, headers: Mapping[str, str], body: bytes, now: float) -> Transient:
@@ -132,14 +134,21 @@ def _is_the_applications(status: int, headers: Mapping[str, str], body: bytes) -
     return isinstance(_json(body), dict)
 
 
-def _refused(status: int) -> Refused:
+def _refused(status: int, content_type: str) -> Refused:
     if 300 <= status < 400:  # noqa: PLR2004 - HTTP's own number
         message = f"Trakor's address answered with a redirect ({status})"
         return Refused(message, advice=_REDIRECT_ADVICE, kind=Refusal.REDIRECT)
+    page = f" {_KINDS[content_type]}" if content_type and content_type in _KINDS else ""
+    kind = _REFUSALS.get(status, Refusal.OTHER)
+    seen = f"Trakor answered {status}{page}"
+    if page and kind is Refusal.FROZEN:  # the application says it in JSON
+        message = f"Trakor's address answered {status}{page}, as a firewall in front of it does"
+        return Refused(message, advice=_BLOCKED_ADVICE, kind=kind, seen=seen)
     return Refused(
         f"Trakor refused the request: {_REFUSED.get(status, status)}",
         advice=_ADVICE.get(status, _ADDRESS_ADVICE),
-        kind=_REFUSALS.get(status, Refusal.OTHER),
+        kind=kind,
+        seen=seen,
     )
 
 

@@ -25,7 +25,7 @@ from graphql import (
 )
 
 from bridge.errors import QueryFileError, Transient
-from bridge.salestrekker.server_errors import CODES, Kind
+from bridge.salestrekker.server_errors import CODES, Kind, with_code
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -103,7 +103,7 @@ def read_introspection(result: Result) -> LiveSchema:
             raise Unavailable(reason) from None  # the text could quote the answer
     for fault in result.errors:
         if fault.kind is Kind.BUSY or fault.code in CODES[Kind.FAULT]:
-            raise Transient(f"Salestrekker could not give its schema just now: {fault.said}")
+            raise Transient(f"Salestrekker could not give its schema just now{with_code(fault)}")
     raise Unavailable("introspection is switched off there")
 
 
