@@ -265,7 +265,7 @@ async def test_another_key_of_trakors_is_told_with_what_a_backfill_does(
     assert (found.ok, found.caution) == (True, True)
     assert "put the right one back" in found.advice
     assert "up to three names" in found.advice
-    assert "delete by hand" in found.advice
+    assert "to be deleted by hand" in found.advice
 
 
 async def test_a_file_that_is_no_ledger_and_a_folder_that_cannot_be_are_told(checked: Checked) -> None:

@@ -55,7 +55,7 @@ CUT: Final = frozenset({"name", "id"})
 """The columns that are cut; an id that is cut can be given to a command as it stands there, with its `…`."""
 
 TIGHTENED: Final = (
-    ("id", 36), ("state", 22), ("name", 20), ("id", 13), ("since", 0), ("name", 10), ("id", 9),
+    ("id", 36), ("state", 22), ("name", 19), ("id", 13), ("since", 0), ("name", 10), ("id", 9),
 )  # fmt: skip
 """Where a table is wider than its place: what gives way, down to how many columns, one after the other."""
 

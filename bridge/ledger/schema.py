@@ -398,7 +398,14 @@ Index(
     sqlite_where=text("done_at IS NULL AND next_try_at > 0"),
     postgresql_where=text("done_at IS NULL AND next_try_at > 0"),
 )
-Index("events_of", events.c.connection, events.c.source_id)
+Index(
+    "events_waiting_of",
+    events.c.connection,
+    events.c.source_id,
+    sqlite_where=text("done_at IS NULL"),
+    postgresql_where=text("done_at IS NULL"),
+)
+Index("events_of", events.c.source_id, events.c.connection)
 Index(
     "events_done",
     events.c.done_at,

@@ -201,8 +201,7 @@ def _events() -> None:
     op.add_column("events", _text("waits_for"))
     op.drop_index("events_waiting", "events")
     # Of all, not only of those that wait: a record that is forgotten takes its own along.
-    op.drop_index("events_waiting_of", "events")
-    op.create_index("events_of", "events", ["connection", "source_id"])
+    op.create_index("events_of", "events", ["source_id", "connection"])
     for name, column, tried in (
         ("events_waiting", "number", "next_try_at = 0"),
         ("events_retried", "next_try_at", "next_try_at > 0"),
