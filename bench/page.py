@@ -3,9 +3,9 @@
     python bench/page.py [--records 1000000] [--visits 40]
 
 The ledger is made by SQL: one record in ten is held, one in fifty rejected and as many drifted, the others
-are delivered, each with its claim, its link and a line of history. Its pages are served in this process and
-asked for over HTTP, one at a time: what counts is what 19 of 20 visits take, from the request to the last
-byte. Exit status 1: a target is missed.
+are delivered, each with its claim, its link, what was sent of it, sealed, and a line of history. Its pages
+are served in this process and asked for over HTTP, one at a time: what counts is what 19 of 20 visits take,
+from the request to the last byte. Exit status 1: a target is missed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import tempfile
 import time
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
 from webhooks import Line, percentile, require
@@ -28,9 +28,10 @@ from bridge.admin.desk import Desk
 from bridge.admin.pages import Pages
 from bridge.ledger.engine import writing
 from bridge.ledger.opening import open_ledger, read_or_make_key
-from bridge.ledger.rows import feed_of, pack
+from bridge.ledger.rows import feed_of, pack, texts_of
 from bridge.naming import Hasher, fit
 from bridge.records import Draft, Party, Policy, Stream
+from bridge.sealing import Sealer
 from bridge.status import take
 
 if TYPE_CHECKING:
@@ -54,20 +55,24 @@ SELECT v, :feed, 'c' || v,
     CASE WHEN v % 10 = 0 THEN 'held' WHEN v % 50 = 1 THEN 'rejected' WHEN v % 50 = 2 THEN 'drifted'
     ELSE 'delivered' END,
     CASE WHEN v % 10 = 0 THEN 'same-name' WHEN v % 50 = 1 THEN 'mapping' END,
-    'k' || v, :now, :now - v
+    printf('k%015d', v), :now, :now - v
 FROM n;
 
 UPDATE records SET key = :name_key WHERE number = :known;
 
-UPDATE records SET sent_key = key, sent = '1;contact_info=a;name=b',
-    seen = CASE state WHEN 'drifted' THEN '1;contact_info=c;name=b' END
+UPDATE records SET sent_key = key, sent = '2;contact_info=aaaaaaaa;name=bbbbbbbb',
+    seen = CASE state WHEN 'drifted' THEN '2;contact_info=cccccccc;name=bbbbbbbb' END,
+    trakor_id = 't' || number, origin = 'created'
 WHERE state IN ('delivered', 'drifted');
 
 INSERT INTO claims (space, key, record, answered)
 SELECT :space, key, number, 1 FROM records WHERE sent_key != '';
 
-INSERT INTO links (space, trakor_id, record, at)
-SELECT :space, 't' || number, number, :now FROM records WHERE sent_key != '';
+INSERT INTO links (space, trakor_id, record, at, key, sent, origin)
+SELECT :space, trakor_id, number, :now, key, sent, origin FROM records WHERE sent_key != '';
+
+INSERT INTO contents (space, trakor_id, body)
+SELECT :space, trakor_id, sealed(source_id) FROM records WHERE sent_key != '';
 
 INSERT INTO history (record, at, event, detail)
 SELECT number, :now, iif(sent_key != '', 'delivered', state),
@@ -75,8 +80,8 @@ SELECT number, :now, iif(sent_key != '', 'delivered', state),
     ELSE 'created' END
 FROM records;
 
-INSERT INTO waiting (record, slot, body)
-SELECT number, 0, json_set(:body, '$.id', source_id) FROM records WHERE state = 'held';
+INSERT INTO waiting (record, slot, body, meta)
+SELECT number, 0, sealed(source_id), :meta FROM records WHERE state IN ('held', 'drifted');
 
 INSERT INTO deliveries (feed, hour, created, existing)
 WITH RECURSIVE n (v) AS (SELECT 0 UNION ALL SELECT v + 1 FROM n WHERE v < 719)
@@ -88,15 +93,31 @@ def fill(connection: Connection, key: bytes, many: int) -> None:
     """Make the records, and all that goes with them."""
     feed = feed_of(connection, "default", "bench", Stream.CONTACTS)
     feed_of(connection, "default", "bench", Stream.PRODUCTS)
+    said = Party("Jane Smith", "0491 570 156")
     draft = Draft(
-        "c1", Party("Jane Smith"), "k1", "Perth", "Jane Smith (Perth)", "q1", {}, {"name": "b"}, NOW
+        id="c1",
+        payload=said,
+        key=f"{1:0>16}",
+        qualifier="Perth",
+        qualified_name="Jane Smith (Perth)",
+        qualified_key=f"{2:0>16}",
+        identifiers={},
+        hashes={"name": "bbbbbbbb"},
+        read_at=NOW,
     )
+    sealer, texts = Sealer(key), texts_of(draft, said.name)
+
+    def sealed(source_id: str) -> bytes:
+        return sealer.seal(texts, feed.place(source_id))
+
+    driver: Any = connection.connection.driver_connection
+    driver.create_function("sealed", 1, sealed)
     values = {
         "feed": feed.number,
         "space": feed.space,
         "now": NOW,
         "many": many,
-        "body": pack(draft),
+        "meta": pack(draft),
         "name_key": Hasher(key).name_key(fit(NAMED)),
         "known": many - 5,
     }
