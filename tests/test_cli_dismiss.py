@@ -135,6 +135,15 @@ def test_it_must_be_clear_which_are_meant(
     assert fault in ran.err
 
 
+def test_what_a_person_dismissed_is_not_said_to_be_ignored_by_a_setting(
+    desk: Desk, ids: dict[str, str]
+) -> None:
+    desk("records", "dismiss", ids["ann"], "--yes")
+    shown = desk("records", "show", ids["ann"]).out
+    assert "In Salestrekker it differs now (contact_info)." in shown
+    assert "on_change" not in shown
+
+
 def test_a_state_that_cannot_be_dismissed_is_said_before_anybody_is_asked(desk: Desk) -> None:
     ran = desk("records", "dismiss", "--state", "rejected", "--yes")
     assert ran.status == 2

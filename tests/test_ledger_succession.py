@@ -262,6 +262,16 @@ def test_a_forgotten_one_that_was_tried_leaves_its_attempts_and_none_of_its_word
     sound(twins)
 
 
+def test_of_a_forgotten_one_that_was_tried_the_spelling_is_sent_again(book: Book) -> None:
+    """Where names are compared to the letter, another spelling would make a second party."""
+    book.see(draft("Ada Ashby", id="c1", same_as="s"), draft("ADA ASHBY", SPELLED, id="c2", same_as="s"))
+    [work] = book.claim()
+    book.settle(later(work))
+    forgotten(book)
+    [work] = book.claim()
+    assert (work.payload.name, work.payload.fields()["contact_info"]) == ("Ada Ashby", SPELLED)
+
+
 def test_one_that_shares_with_nobody_leaves_an_id_to_be_deleted(book: Book) -> None:
     book.see(draft("Ann"))
     book.settle(*(answered(work, "t1") for work in book.claim()))

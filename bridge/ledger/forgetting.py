@@ -124,8 +124,13 @@ def _links(connection: Connection, number: int) -> list[str]:
 
 
 def _hand_over(connection: Connection, feed: Feed, row: LedgerRow, policy: Policy, now: int) -> None:
-    """One that shares its party takes its place; what the forgotten one says goes nowhere any more."""
-    connection.execute(delete(waiting).where(waiting.c.record == row.number))
+    """One that shares its party takes its place.
+
+    Of a name that was tried the spelling goes over, too: Trakor may have it, and the letters may matter.
+    Else what the forgotten one says goes nowhere any more.
+    """
+    if not row.unanswered:
+        connection.execute(delete(waiting).where(waiting.c.record == row.number))
     connection.execute(update(records).where(records.c.number == row.number).values(forgotten=1))
     report = policy.on_change != "ignore"
     batch = Batch(connection, feed, now, partial(decide, policy=policy), report=report)

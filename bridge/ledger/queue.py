@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import bindparam, case, func, insert, or_, select, update
+from sqlalchemy import bindparam, case, func, insert, literal_column, or_, select, update
 
 from bridge.errors import LedgerError
 from bridge.ledger.bulk import run_for_all
@@ -130,6 +130,17 @@ _END_CLAIM = (
         not_before=case((bindparam("until") > 0, bindparam("until")), else_=claims.c.not_before),
     )
 )
+_CLOCK_WENT_BACK = (
+    update(claims)
+    .where(
+        claims.c.space == bindparam("of_space"),
+        claims.c.not_before > literal_column("0"),  # as the index on it says
+        claims.c.not_before > bindparam("latest"),
+    )
+    .values(not_before=bindparam("latest"))
+)
+"""A time beyond the longest wait was noted before the clock was set back. Nobody knows how long ago: the name
+waits for the whole of it once more, from now, since Trakor may be at work."""
 _UNDER_WAY = (_FEED, records.c.claimed_until > 0)
 _MAY_BE_AT_WORK = (
     update(claims)
@@ -215,7 +226,9 @@ def claim(
     Returns:
         The work: what was tried least often first, and of that the longest due.
     """
-    found = connection.execute(_CLAIMABLE, _known(feed, now, waits) | {"most": limit}).all()
+    known = _known(feed, now, waits)
+    connection.execute(_CLOCK_WENT_BACK, {"of_space": feed.space, "latest": known["last_unanswered"]})
+    found = connection.execute(_CLAIMABLE, known | {"most": limit}).all()
     if not found:
         return []
     sealer = sealer_of(connection)

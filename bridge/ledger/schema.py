@@ -226,6 +226,13 @@ claims = Table(
     comment="Who holds a name, and how often it was tried. Two records can never hold one: the primary key.",
 )
 Index("claims_record", claims.c.record)
+Index(
+    "claims_awaited",
+    claims.c.space,
+    claims.c.not_before,
+    sqlite_where=text("not_before > 0"),
+    postgresql_where=text("not_before > 0"),
+)
 
 links = Table(
     "links",

@@ -126,10 +126,15 @@ class Succession:
     def _take_attempts(
         self, heir: LedgerRow, former: LedgerRow, claim: Row[*tuple[Any, ...]], own: Draft | None
     ) -> LedgerRow:
-        """Trakor may have the name: what was tried is sent again until it is answered, whoever tried it."""
+        """Trakor may have the name: what was tried is sent again until it is answered, whoever tried it.
+
+        Of one that is forgotten only the name's spelling is sent again, with what the heir says.
+        """
         tried = self._writes.stored(former).get(TO_SEND) if former.sent_key == heir.sent_key else None
         now = replace(heir, attempts=claim.attempts)
-        if tried is not None:
+        if tried is not None and former.forgotten and own is not None:
+            self._writes.store(now, TO_SEND, own, tried.send_as)
+        elif tried is not None:
             now = replace(now, sent=former.sent, seen=heir.sent)
             self._writes.store_texts(now, TO_SEND, texts_of(tried.draft, tried.send_as), pack(tried.draft))
             if own is not None:

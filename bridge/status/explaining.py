@@ -288,6 +288,8 @@ def _since_delivered(record: Found) -> str:
     if not record.fields:
         return "Nothing of what was sent has changed in Salestrekker since."
     fields = ", ".join(record.fields)
+    if "dismissed" in record.marks:
+        return f"In Salestrekker it differs now ({fields})."
     return f"In Salestrekker it differs now ({fields}): `on_change` in [{record.feed.stream}] ignores that."
 
 

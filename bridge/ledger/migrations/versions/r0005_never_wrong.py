@@ -118,6 +118,10 @@ def _claims() -> None:
     op.add_column("claims", _text("tried"))
     for name in ("unanswered_at", "not_before"):
         op.add_column("claims", _number(name, sa.BigInteger))
+    awaited = sa.text("not_before > 0")
+    op.create_index(
+        "claims_awaited", "claims", ["space", "not_before"], sqlite_where=awaited, postgresql_where=awaited
+    )
     _move_attempts()
 
 
