@@ -169,7 +169,13 @@ class Folder:
 
     def _is_swept(self, process: Process) -> bool:
         whole = {"event": "swept", "stream": str(CONTACTS), "complete": True}
-        return not self.sweeps or any(whole.items() <= line.items() for line in process.log)
+        read = any(whole.items() <= line.items() for line in process.log) and self._products_are_known()
+        return read or not self.sweeps
+
+    def _products_are_known(self) -> bool:
+        """Their list is read once an hour: each life that was to read it may have been killed."""
+        known = self.bridge.books.ids(Stream.PRODUCTS)
+        return {row["id"] for row in self.bridge.sandbox.products} <= known
 
     async def _move(self, process: Process) -> None:
         self.office.moved_to(await process.listens("listening for webhooks"))
