@@ -320,14 +320,16 @@ _SOUND = as_text(
 )
 _CLAIM_SOUND = as_text(claims.c.key.is_not(None) & sound(claims))
 # What is left of a row that is damaged: the name that it has claimed, and its link.
-_OWN: Final = "CASE WHEN {} THEN NULL WHEN {} IS NOT NULL THEN {} ELSE (SELECT {}) END"
+_OWN: Final = "CASE WHEN {0} IS NOT NULL THEN {1} ELSE (SELECT {2}) END"
 _OF_RECORD: Final = "WHERE own.record = records.number ORDER BY"
 _OWN_KEY = _OWN.format(
-    *(_SOUND, "claims.key", "records.sent_key"),
+    "claims.key",
+    "records.sent_key",
     f"own.key FROM claims AS own {_OF_RECORD} own.answered DESC LIMIT 1",
 )
 _OWN_ID = _OWN.format(
-    *(_SOUND, "links.trakor_id", "records.trakor_id"),
+    "links.trakor_id",
+    "records.trakor_id",
     f"own.trakor_id FROM links AS own {_OF_RECORD} own.at DESC LIMIT 1",
 )
 
