@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import delete, select
 
+from books import Book
 from bridge.errors import UserError
 from bridge.ledger import queue
 from bridge.ledger.absence import mark_gone_by_id
@@ -17,7 +18,6 @@ from bridge.records import Later, Policy, Silence
 from builders import answered, draft, later, not_taken
 
 if TYPE_CHECKING:
-    from books import Book
     from bridge.records import Work
 
 WAITS = Waits(retry=5_000, unanswered=2_000)
@@ -304,3 +304,14 @@ def test_a_clock_set_back_makes_a_name_without_an_answer_wait_once_more_and_no_l
     assert of_claims(book)[0].not_before <= begun + WAITS.unanswered + 100
     book.now = of_claims(book)[0].not_before
     assert claim(book)
+
+
+def test_another_connection_of_the_scope_does_not_shorten_a_longer_wait(book: Book) -> None:
+    """Each has an ``unanswered_wait`` of its own."""
+    [work] = in_flight(book, "Ann")
+    book.settle(silent(book, work, wait=WAITS.unanswered * 10))
+    until = of_claims(book)[0].not_before
+    other = Book(book.path, connection="other", scope=book.scope, now=book.now)
+    other.see(draft("Bo", id="c1"))
+    assert [found.payload.name for found in claim(other)] == ["Bo"]
+    assert of_claims(book)[0].not_before == until

@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import bindparam, case, func, insert, literal_column, or_, select, update
+from sqlalchemy import bindparam, case, exists, func, insert, literal_column, or_, select, update
 
 from bridge.errors import LedgerError
 from bridge.ledger.bulk import run_for_all
@@ -136,6 +136,8 @@ _CLOCK_WENT_BACK = (
         claims.c.space == bindparam("of_space"),
         claims.c.not_before > literal_column("0"),  # as the index on it says
         claims.c.not_before > bindparam("latest"),
+        # Another connection of this scope may have a longer wait.
+        exists().where(records.c.number == claims.c.record, _FEED),
     )
     .values(not_before=bindparam("latest"))
 )
@@ -227,7 +229,8 @@ def claim(
         The work: what was tried least often first, and of that the longest due.
     """
     known = _known(feed, now, waits)
-    connection.execute(_CLOCK_WENT_BACK, {"of_space": feed.space, "latest": known["last_unanswered"]})
+    before = {name: known[name] for name in ("of_feed", "of_space")} | {"latest": known["last_unanswered"]}
+    connection.execute(_CLOCK_WENT_BACK, before)
     found = connection.execute(_CLAIMABLE, known | {"most": limit}).all()
     if not found:
         return []
