@@ -13,7 +13,10 @@ from books import KEEPING, Book, empty_ledger
 from bridge.ledger.rows import feed_of
 from bridge.records import Stream
 from bridge.sandbox import Options, Sandbox
+from bridges import Bridge
+from processes import commands
 from rigs import Rig, WatchedLedger
+from stories import Story
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
@@ -39,6 +42,18 @@ async def start_sandbox() -> AsyncIterator[Callable[[Options], Awaitable[Sandbox
             return await stack.enter_async_context(Sandbox(options))
 
         yield start
+
+
+@pytest.fixture
+async def story(
+    start_sandbox: Callable[[Options], Awaitable[Sandbox]], tmp_path: Path
+) -> AsyncIterator[Story]:
+    """An empty sandbox, and a bridge that is worked with by commands."""
+    sandbox = await start_sandbox(Options(contacts=0, products=0))
+    async with commands(tmp_path) as begin:
+        found = Story(Bridge(tmp_path, sandbox), begin)
+        found.configure()
+        yield found
 
 
 @pytest.fixture

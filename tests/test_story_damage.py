@@ -7,28 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bridge.sandbox import Options, Sandbox
-from bridges import Bridge
-from processes import commands
-from stories import Story
-
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
+    from stories import Story
+
 pytestmark = pytest.mark.acceptance
-
-
-@pytest.fixture
-async def story(
-    start_sandbox: Callable[[Options], Awaitable[Sandbox]], tmp_path: Path
-) -> AsyncIterator[Story]:
-    """An empty sandbox, and a bridge that is worked with by commands."""
-    sandbox = await start_sandbox(Options(contacts=0, products=0))
-    async with commands(tmp_path) as begin:
-        found = Story(Bridge(tmp_path, sandbox), begin)
-        found.configure()
-        yield found
 
 
 async def test_a_damaged_row_is_rejected_and_stops_nobody(story: Story) -> None:

@@ -2,32 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
-from bridge.sandbox import Options, Sandbox
-from bridges import Bridge
-from processes import commands
 from stories import Story, at_a_terminal
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
-    from pathlib import Path
-
 pytestmark = pytest.mark.acceptance
-
-
-@pytest.fixture
-async def story(
-    start_sandbox: Callable[[Options], Awaitable[Sandbox]], tmp_path: Path
-) -> AsyncIterator[Story]:
-    """An empty sandbox, and a bridge that is worked with by commands."""
-    sandbox = await start_sandbox(Options(contacts=0, products=0))
-    async with commands(tmp_path) as begin:
-        found = Story(Bridge(tmp_path, sandbox), begin)
-        found.configure()
-        yield found
 
 
 async def test_a_family_is_asked_about_and_one_person_twice_is_one_party(story: Story) -> None:
