@@ -157,6 +157,7 @@ class WatchedLedger(Ledger):
     def __init__(self, path: Path, keeping: Keeping | None = None) -> None:
         super().__init__(path, keeping)
         self.calls: Counter[str] = Counter()
+        self.ended: Counter[str] = Counter()
         self.broken = ""
         self._called = asyncio.Event()
 
@@ -168,6 +169,7 @@ class WatchedLedger(Ledger):
         try:
             return await super().call(transaction, *args, **kwargs)
         finally:
+            self.ended[name] += 1
             self._called.set()
 
     async def wait_for(self, condition: Callable[[], object]) -> None:

@@ -139,9 +139,9 @@ class Service:
         """Wait until it has looked at the pauses anew, and has nothing to do but to wait."""
         ledger = self.rig.ledger
         assert isinstance(ledger, WatchedLedger)
-        looks = ledger.calls["_pauses_of_sending"]
+        begun = ledger.calls["_pauses_of_sending"]
         self.look()
-        await ledger.wait_for(lambda: ledger.calls["_pauses_of_sending"] > looks)
+        await ledger.wait_for(lambda: ledger.ended["_pauses_of_sending"] > begun)
         await some_turns()
 
     async def all_is_delivered(self, number: int) -> None:
@@ -483,7 +483,7 @@ async def test_a_persons_pause_lets_those_in_flight_end_and_none_begin(service: 
     await trakor.wait_for(lambda: trakor.traffic.total == 20 + IN_FLIGHT)
     seen = trakor.traffic.total
     service.pause()
-    await some_turns()
+    await service.settled_down()
     gate.set()
     await trakor.wait_for(lambda: not trakor.traffic.in_flight)
     await service.settled_down()
