@@ -12,13 +12,13 @@ holds it. A name whose request had no answer is not sent again before its time: 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sqlalchemy import bindparam, case, exists, func, insert, literal_column, or_, select, update
 
 from bridge.errors import LedgerError
 from bridge.ledger.bulk import run_for_all
-from bridge.ledger.rows import Feed, among, feed_of, sealer_of, unpack
+from bridge.ledger.rows import Feed, among, feed_of, payload_to_send, sealer_of
 from bridge.ledger.schema import claims, feeds, history, records, waiting
 from bridge.ledger.writes import TO_SEND
 from bridge.records import Answered, Later, Reason, State, Work
@@ -26,7 +26,7 @@ from bridge.records import Answered, Later, Reason, State, Work
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy import Connection, Row
+    from sqlalchemy import Connection
 
     from bridge.records import NotTaken, Outcome, Stream
     from bridge.sealing import Sealer
@@ -89,7 +89,6 @@ _CLAIMABLE = (
         claims.c.key,
         claims.c.attempts,
         claims.c.unanswered_at,
-        waiting.c.meta,
         waiting.c.body,
     )
     .join(claims, _OWN_CLAIM)
@@ -181,6 +180,20 @@ _LATER = (
 )
 
 
+class _Due(NamedTuple):
+    """What ``_CLAIMABLE`` selects, in its order."""
+
+    number: int
+    failures: int
+    turn: int
+    source_id: str
+    sent: str
+    key: str
+    attempts: int
+    unanswered_at: int
+    body: bytes | None
+
+
 @dataclass(frozen=True, slots=True)
 class Awaited:
     """Names that are not to be sent yet, since Trakor may still be storing them.
@@ -231,7 +244,7 @@ def claim(
     known = _known(feed, now, waits)
     before = {name: known[name] for name in ("of_feed", "of_space")} | {"latest": known["last_unanswered"]}
     connection.execute(_CLOCK_WENT_BACK, before)
-    found = connection.execute(_CLAIMABLE, known | {"most": limit}).all()
+    found = [_Due._make(row) for row in connection.execute(_CLAIMABLE, known | {"most": limit})]
     if not found:
         return []
     sealer = sealer_of(connection)
@@ -265,18 +278,18 @@ def _set_aside(connection: Connection, damaged: Sequence[int], now: int) -> None
         connection.execute(insert(history), lines)
 
 
-def _work(sealer: Sealer, feed: Feed, row: Row[*tuple[Any, ...]]) -> Work | None:
+def _work(sealer: Sealer, feed: Feed, row: _Due) -> Work | None:
     """What is to be sent of a record; None where its draft is not stored, or cannot be read."""
     if row.body is None:
         return None
     try:
-        stored = unpack(sealer, feed, row.source_id, row.meta, row.body)
+        payload = payload_to_send(sealer.open(row.body, feed.place(row.source_id)), feed.stream)
     except LedgerError:
         return None
     return Work(
         number=row.number,
         stream=feed.stream,
-        payload=stored.draft.named(stored.send_as),
+        payload=payload,
         attempt=row.attempts + 1,
         failures=row.failures,
         turn=row.turn,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import orjson
-from sqlalchemy import delete, exists, func, select, update
+from sqlalchemy import delete, exists, func, select, text, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from bridge.errors import UserError
@@ -50,6 +50,11 @@ MAIN: Final = "default"
 """The connection that is the main file's own pair, and never another file's."""
 
 _CONFIGURED: Final = "configured connections"
+_UNCONFIGURED = text(
+    "SELECT feeds.number FROM facts CROSS JOIN feeds WHERE facts.name = :name AND json_valid(facts.value)"
+    " AND feeds.connection NOT IN"
+    " (SELECT value FROM json_each(iif(json_valid(facts.value), facts.value, '[]')))"
+).bindparams(name=_CONFIGURED)
 
 
 class Identity(NamedTuple):
@@ -71,18 +76,14 @@ def note_configured(connection: Connection, names: Iterable[str]) -> None:
         connection: Inside a writing transaction.
         names: All that the configuration has, whichever are worked on.
     """
-    text = orjson.dumps(sorted(names)).decode()
-    written = upsert(facts).values(name=_CONFIGURED, value=text)
-    connection.execute(written.on_conflict_do_update(index_elements=["name"], set_={"value": text}))
+    value = orjson.dumps(sorted(names)).decode()
+    written = upsert(facts).values(name=_CONFIGURED, value=value)
+    connection.execute(written.on_conflict_do_update(index_elements=["name"], set_={"value": value}))
 
 
 def unconfigured_feeds(connection: Connection) -> frozenset[int]:
     """Numbers of the feeds whose connection is not configured any more; none before that was noted."""
-    text = connection.scalar(select(facts.c.value).where(facts.c.name == _CONFIGURED))
-    if text is None:
-        return frozenset()
-    others = select(feeds.c.number).where(feeds.c.connection.not_in(orjson.loads(text)))
-    return frozenset(connection.scalars(others))
+    return frozenset(connection.scalars(_UNCONFIGURED))
 
 
 def known_connections(connection: Connection) -> frozenset[str]:

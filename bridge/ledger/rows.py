@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
@@ -62,7 +63,6 @@ __all__ = [
     "all_of",
     "among",
     "as_text",
-    "damaged",
     "feed_from",
     "feed_of",
     "is_damaged",
@@ -70,6 +70,7 @@ __all__ = [
     "pack",
     "pack_identifiers",
     "payload_of",
+    "payload_to_send",
     "row_of",
     "sealer_of",
     "sound",
@@ -382,46 +383,97 @@ KNOWN = (
 """What ``row_of`` reads: a record with its present claim, link and rules."""
 
 
+class _Known(NamedTuple):
+    """What ``KNOWN`` selects, in its order: the attributes of SQLAlchemy's row cost twenty times as much."""
+
+    number: int
+    feed: int
+    source_id: str
+    state: str
+    reason: str | None
+    key: str
+    sent_key: str
+    sent: str
+    seen: str | None
+    identifiers: str
+    read_at: int
+    trakor_id: str | None
+    origin: str | None
+    merged_into: int | None
+    merged_by: str | None
+    gone: int
+    filtered: int
+    remapped: int
+    dismissed: int
+    given: int
+    retry: int
+    forgotten: int
+    input: str
+    sweep: int
+    attempts: int
+    tried: str
+    stored: int
+    content: str
+    query: str
+    map: str
+    choices: str
+    sound: int
+    claim_sound: int
+    own_key: str | None
+    own_id: str | None
+
+
+_WIDTH: Final = len(_Known._fields)
+
+
 def row_of(row: Row[*tuple[Any, ...]]) -> LedgerRow:
-    """What a decision needs of a record; one that cannot be read is damaged (see ``damaged``)."""
+    """What a decision needs of a record; one that cannot be read is damaged (see ``_damaged``)."""
+    known = _Known._make(row[:_WIDTH])
     try:
-        return _row(row)
-    except (ValueError, LedgerError):
-        return damaged(row)
+        return _row(known)
+    except (KeyError, ValueError, LedgerError):
+        return _damaged(known)
 
 
 def is_damaged(row: Row[*tuple[Any, ...]]) -> bool:
-    """Whether a record cannot be read (see ``damaged``)."""
+    """Whether a record cannot be read (see ``_damaged``)."""
     try:
-        _row(row)
-    except (ValueError, LedgerError):
+        _row(_Known._make(row[:_WIDTH]))
+    except (KeyError, ValueError, LedgerError):
         return True
     return False
 
 
-def _row(row: Row[*tuple[Any, ...]]) -> LedgerRow:
+_STATES: Final = {str(state): state for state in State}
+_REASONS: Final[dict[str | None, Reason | None]] = {None: None, **{str(one): one for one in Reason}}
+_ORIGINS: Final[dict[str | None, Origin | None]] = {None: None, **{str(one): one for one in Origin}}
+_MERGED_BY: Final[dict[str | None, MergedBy | None]] = {None: None, **{str(one): one for one in MergedBy}}
+
+
+def _row(row: _Known) -> LedgerRow:
     if not row.sound or not (_KEY.fullmatch(row.key) and _KEY.fullmatch(row.sent_key)):
         raise LedgerError("the ledger holds a row that cannot be read")
+    sent = naming.decode(row.sent)
     return LedgerRow(
         number=row.number,
         id=row.source_id,
-        state=State(row.state),
-        reason=Reason(row.reason) if row.reason else None,
+        state=_STATES[row.state],
+        reason=_REASONS[row.reason],
         key=row.key,
         sent_key=row.sent_key,
-        sent=naming.decode(row.sent),
-        content=naming.decode(row.content),
+        sent=sent,
+        content=sent if row.content == row.sent else naming.decode(row.content),
         seen=None if row.seen is None else naming.decode(row.seen),
         identifiers=unpack_identifiers(row.identifiers),
-        rules=Rules(row.query, row.map, row.choices),
+        rules=_rules(row.query, row.map, row.choices),
         read_at=row.read_at,
         attempts=row.attempts,
-        tried=naming.decode(row.tried),
+        tried=sent if row.tried == row.sent else naming.decode(row.tried),
         stored=bool(row.stored),
         trakor_id=row.trakor_id,
-        origin=Origin(row.origin) if row.origin else None,
+        origin=_ORIGINS[row.origin],
         merged_into=row.merged_into,
-        merged_by=MergedBy(row.merged_by) if row.merged_by else None,
+        merged_by=_MERGED_BY[row.merged_by],
         gone=bool(row.gone),
         filtered=bool(row.filtered),
         remapped=bool(row.remapped),
@@ -434,7 +486,10 @@ def _row(row: Row[*tuple[Any, ...]]) -> LedgerRow:
     )
 
 
-def damaged(row: Row[*tuple[Any, ...]]) -> LedgerRow:
+_rules: Final = lru_cache(maxsize=64)(Rules)
+
+
+def _damaged(row: _Known) -> LedgerRow:
     """A record whose row cannot be read, with what is left of it: its name, its claim and its link.
 
     What a person dropped, or had forgotten, stays so: it must not be sent for being damaged.
@@ -529,8 +584,7 @@ def unpack(sealer: Sealer, feed: Feed, source_id: str, meta: str, body: bytes, p
     """
     texts = sealer.open(body, place or feed.place(source_id))
     key, qualified_key, hashes, identifiers, read_at = _meta(meta)
-    payload, rest = payload_of(texts, feed.stream)
-    qualifier, send_as, qualified = (*rest, "", "", "")[:3]
+    payload, qualifier, send_as, qualified = _parts(texts, feed.stream)
     draft = Draft(
         id=source_id,
         payload=payload,
@@ -558,6 +612,23 @@ def _meta(meta: str) -> list[Any]:
 
 def _no_draft() -> LedgerError:
     return LedgerError("the ledger holds a draft that cannot be read")
+
+
+def payload_to_send(texts: Sequence[str], stream: Stream) -> Payload:
+    """The payload of sealed texts under the name that it is sent under.
+
+    Raises:
+        LedgerError: They are not such texts.
+    """
+    payload, _, send_as, _ = _parts(texts, stream)
+    return replace(payload, name=send_as) if send_as else payload
+
+
+def _parts(texts: Sequence[str], stream: Stream) -> tuple[Payload, str, str, str]:
+    """A payload, its qualifier, the name to send and the qualified name: the last two only if not plain."""
+    payload, rest = payload_of(texts, stream)
+    qualifier, send_as, qualified = (*rest, "", "", "")[:3]
+    return payload, qualifier, send_as, qualified
 
 
 def payload_of(texts: Sequence[str], stream: Stream) -> tuple[Payload, Sequence[str]]:

@@ -11,7 +11,8 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from sqlalchemy import bindparam, case, func, or_, select, update
+import orjson
+from sqlalchemy import bindparam, case, func, or_, select, text, update
 
 from bridge import decision, naming
 from bridge.ledger.batch import Batch
@@ -54,8 +55,10 @@ _NEVER_SENT = _ROWS.where(
 _LINKED = select(links.c.trakor_id, links.c.record, links.c.sent).where(
     links.c.space == bindparam("of_space"), among(links.c.trakor_id, "ids")
 )
-_HOLDERS = select(claims.c.key, claims.c.record).where(
-    claims.c.space == bindparam("of_space"), among(claims.c.key, "keys")
+_TAKEN_OVER = text(
+    "SELECT asked.key AS place, claims.record AS holder FROM json_each(:asked) AS asked"
+    " CROSS JOIN claims ON claims.space = :of_space AND claims.key = json_extract(asked.value, '$[0]')"
+    " WHERE claims.record <> json_extract(asked.value, '$[1]')"
 )
 _NOTED = select(waiting.c.record).where(among(waiting.c.record, "numbers"), waiting.c.slot == NOTED)
 _WANTED = select(records.c.key).where(
@@ -116,12 +119,12 @@ def settle(
 
 def _of_those_who_hold(connection: Connection, feed: Feed, outcomes: Sequence[Outcome]) -> list[Outcome]:
     """Whoever took over a name while it was under way takes over what comes of it."""
-    asked = {"of_space": feed.space, "keys": [one.work.key for one in outcomes if one.work.key]}
-    holders = {row.key: row.record for row in connection.execute(_HOLDERS, asked)}
-    return [
-        replace(one, work=replace(one.work, number=holders.get(one.work.key, one.work.number)))
-        for one in outcomes
-    ]
+    asked = orjson.dumps([(one.work.key, one.work.number) for one in outcomes]).decode()
+    taken_over = connection.execute(_TAKEN_OVER, {"of_space": feed.space, "asked": asked})
+    now = list(outcomes)
+    for row in taken_over:
+        now[row.place] = replace(now[row.place], work=replace(now[row.place].work, number=row.holder))
+    return now
 
 
 class _Settling:

@@ -151,7 +151,7 @@ class Writes:
         self._returned: list[dict[str, Any]] = []
         self._answered: list[dict[str, Any]] = []
         self._links: list[dict[str, Any]] = []
-        self._linked: dict[str, str] = {}
+        self._linked: dict[str, FieldHashes] = {}
         self._contents: list[dict[str, Any]] = []
         self._texts: list[dict[str, Any]] = []
         self._moved: list[dict[str, Any]] = []
@@ -200,9 +200,8 @@ class Writes:
         if row.number in self._changing:
             self.flush()
         self._changing.add(row.number)
-        values: dict[str, Any] = {
-            name: value(row) for name, value in _COLUMNS if getattr(row, name) != getattr(before, name)
-        }
+        both = zip(_COLUMNS, _attributes(row), _attributes(before), strict=True)
+        values: dict[str, Any] = {name: value(row) for (name, value), now, then in both if now != then}
         if "state" in values or "reason" in values:
             values["since_at"] = self._now
         if row.rules != before.rules:
@@ -256,15 +255,13 @@ class Writes:
         """
         values = {"space": self._feed.space, "trakor_id": trakor_id, "record": row.number, "sku": sku}
         values |= {"at": self._now, "key": row.sent_key, "origin": origin}
-        sent = naming.encode(content)
-        self._links.append(values | {"sent": sent})
-        self._linked[trakor_id] = sent
+        self._links.append(values | {"sent": naming.encode(content)})
+        self._linked[trakor_id] = content
 
     def content(self, trakor_id: str, hashes: FieldHashes) -> None:
         """What Trakor really has under an id, as hashes; none where it is not known."""
-        sent = naming.encode(hashes)
-        if self._linked.get(trakor_id) != sent:  # else it was just linked so
-            values = {"of_space": self._feed.space, "of_id": trakor_id, "now_sent": sent}
+        if self._linked.get(trakor_id) != hashes:  # else it was just linked so
+            values = {"of_space": self._feed.space, "of_id": trakor_id, "now_sent": naming.encode(hashes)}
             self._contents.append(values)
 
     def text(self, row: LedgerRow, trakor_id: str, texts: Sequence[str]) -> None:
@@ -441,3 +438,5 @@ _COLUMNS: Final[tuple[tuple[str, Callable[[LedgerRow], object]], ...]] = (
     ("identifiers", lambda row: pack_identifiers(row.identifiers)),
 )
 """Column of ``records``, and what it is for a row; each has the name of the row's attribute."""
+
+_attributes: Final = attrgetter(*(name for name, _ in _COLUMNS))
