@@ -28,7 +28,8 @@ from bridge.admin.desk import Desk
 from bridge.admin.pages import Pages
 from bridge.ledger.engine import writing
 from bridge.ledger.opening import open_ledger, read_or_make_key
-from bridge.ledger.rows import feed_of, pack, texts_of
+from bridge.ledger.rows import feed_of
+from bridge.ledger.stored import pack, texts_of
 from bridge.naming import Hasher, fit
 from bridge.records import Draft, Party, Policy, Stream
 from bridge.sealing import Sealer

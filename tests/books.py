@@ -14,8 +14,9 @@ from bridge.ledger.engine import Keeping, writing
 from bridge.ledger.observing import Observed, Sight, observe
 from bridge.ledger.opening import prepare, read_or_make_key
 from bridge.ledger.reading import Found, Line, Wanted, find, history_of, standing_of
-from bridge.ledger.rows import Feed, Stored, feed_of, unpack
+from bridge.ledger.rows import Feed, feed_of
 from bridge.ledger.schema import claims, links, records, rules, waiting
+from bridge.ledger.stored import Stored, unpack
 from bridge.ledger.writes import SAID
 from bridge.records import Policy, Rules, Stream
 from bridge.sealing import Sealer

@@ -23,9 +23,10 @@ from bridge.ledger.observing import Sight, observe
 from bridge.ledger.opening import _upgrade
 from bridge.ledger.queue import claim, give_up_claims
 from bridge.ledger.reading import states
-from bridge.ledger.rows import Feed, Stored, feed_of, unpack
+from bridge.ledger.rows import Feed, feed_of
 from bridge.ledger.schema import claims, contents, links, metadata, records, rules, waiting
 from bridge.ledger.sending import settle
+from bridge.ledger.stored import Stored, unpack
 from bridge.ledger.sweeps import begin_sweep
 from bridge.ledger.writes import SAID
 from bridge.records import (

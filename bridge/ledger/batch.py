@@ -29,8 +29,9 @@ from bridge.ledger.after import after
 from bridge.ledger.columns import MOST
 from bridge.ledger.holders import Holders
 from bridge.ledger.renaming import unconfigured_feeds
-from bridge.ledger.rows import KNOWN, row_of, texts_of
+from bridge.ledger.rows import KNOWN, row_of
 from bridge.ledger.schema import links, records
+from bridge.ledger.stored import texts_of
 from bridge.ledger.succession import Succession
 from bridge.ledger.writes import NOTED, SAID, TO_SEND, Writes, as_read
 from bridge.records import (

@@ -1,29 +1,66 @@
-"""One statement for many rows: what SQLAlchemy does for each row anew is done once.
+"""Many rows in one step of SQLite: they go to it, and come from it, as one JSON text.
 
-Of the time that settling a record takes, a third went into finding the same parameters of the same statement
-again. The statement is SQLAlchemy's own; only its rows go to SQLite's driver directly, by their places.
+Python's driver gives the interpreter up at each step, and waits to have it back: a row that takes SQLite
+2 µs takes 30 to 200 while another thread has work. docs/adr/0018 has the measurements. ::
+
+    rows ──JSON──> one INSERT or UPDATE with ``given("…")`` for each value
+    one SELECT ──json_group_array──> JSON ──> rows, each value read as its column's type says
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import orjson
+from sqlalchemy import LargeBinary, bindparam, case, column, func, literal_column, select, table, true
+from sqlalchemy.exc import OperationalError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from sqlalchemy import Connection
-    from sqlalchemy.sql.dml import UpdateBase
+    from sqlalchemy import ColumnElement, Connection, Select
+    from sqlalchemy.dialects.sqlite.dml import Insert as Upsert
+    from sqlalchemy.sql.dml import Insert, UpdateBase
 
-__all__ = ["run_for_all"]
+__all__ = ["at_once", "given", "given_bytes", "inserted", "run_for_all"]
+
+_GIVEN: Final = table("given_")
+_BYTES: Final = "given_bytes"
+
+
+def given(name: str) -> ColumnElement[Any]:
+    """A value of each row that a statement is run for; the statement has it in place of a parameter."""
+    if name not in _GIVEN.c:
+        _GIVEN.append_column(column(name))
+    return _GIVEN.c[name]
+
+
+def given_bytes(name: str) -> ColumnElement[Any]:
+    """The same where the value is bytes: JSON says where they lie in the one parameter that has them all."""
+    start, length = (func.json_extract(given(name), literal_column(f"'$[{place}]'")) for place in (0, 1))
+    return func.substr(bindparam(_BYTES, type_=LargeBinary), start, length)
+
+
+def inserted(insert: Insert | Upsert, *names: str, binary: str = "") -> Any:  # noqa: ANN401 - of either kind
+    """An INSERT of each row.
+
+    Args:
+        insert: Into which table.
+        names: The columns that rows have values for, under the same names.
+        binary: The one of them that holds bytes.
+    """
+    values = [given_bytes(name) if name == binary else given(name) for name in names]
+    return insert.from_select(list(names), select(*values).where(true()))
 
 
 class _Compiled(NamedTuple):
     """A statement as the driver takes it.
 
     Attributes:
-        text: SQL, with a place for each parameter.
+        text: SQL, with a place for the rows and for each parameter.
         places: The names of its parameters, in their order.
-        constants: Those that are the same for all rows.
+        constants: Those that are in the statement.
     """
 
     text: str
@@ -32,30 +69,108 @@ class _Compiled(NamedTuple):
 
 
 def run_for_all(connection: Connection, statement: UpdateBase, rows: Sequence[dict[str, Any]]) -> None:
-    """Run a statement once for each row.
+    """Run a statement for each row, in their order.
 
     Args:
         connection: Inside a writing transaction.
-        statement: An INSERT, UPDATE or DELETE that returns nothing; made once, since what it is compiled to
-            is kept with the connection.
-        rows: Its parameters, at least one row; always of the same names, with values as the driver takes
-            them (no column here has a type that would turn them into others).
+        statement: An INSERT, UPDATE or DELETE with ``given`` values that returns nothing; made once, since
+            what it is compiled to is kept with the connection.
+        rows: The values, at least one row, always of the same names: numbers, texts, bytes, None. An UPDATE
+            changes a row of the table once: of two rows for the same one only either counts.
 
     Raises:
         IntegrityError: As for any statement.
     """
-    kept: dict[UpdateBase, _Compiled] = connection.info.setdefault(__name__, {})
-    compiled = kept.get(statement)
+    names = tuple(rows[0])
+    kept: dict[tuple[UpdateBase, tuple[str, ...]], _Compiled] = connection.info.setdefault(__name__, {})
+    compiled = kept.get((statement, names))
     if compiled is None:
-        compiled = kept[statement] = _compiled(connection, statement, list(rows[0]))
-    constants = compiled.constants
-    complete = [constants | row for row in rows] if constants else rows
-    connection.exec_driver_sql(
-        compiled.text, [tuple([row[name] for name in compiled.places]) for row in complete]
+        compiled = kept[statement, names] = _compiled(connection, statement, names)
+    pool = bytearray()
+    values = [[row[name] for name in names] for row in rows]
+    text = orjson.dumps(values, default=partial(_placed, pool)).decode()
+    if "\\u0000" in text:  # SQLite would end the text there
+        text = orjson.dumps([*map(_without_nul, values)], default=partial(_placed, pool)).decode()
+    parameters = compiled.constants | {_BYTES: bytes(pool)}
+    connection.exec_driver_sql(compiled.text, (text, *[parameters[name] for name in compiled.places]))
+
+
+def _compiled(connection: Connection, statement: UpdateBase, names: Sequence[str]) -> _Compiled:
+    compiled = statement.compile(dialect=connection.dialect)
+    columns = ", ".join(f'"{name}"' for name in names)
+    values = ", ".join(f"json_extract(value, '$[{place}]')" for place in range(len(names)))
+    # Materialized, or SQLite would write each row as JSON again for each of its values.
+    rows = (
+        "WITH rows_ AS MATERIALIZED (SELECT value FROM json_each(?)),"  # noqa: S608 - names of ours
+        f" given_ ({columns}) AS (SELECT {values} FROM rows_) "
     )
+    return _Compiled(rows + str(compiled), tuple(compiled.positiontup or ()), dict(compiled.params))
 
 
-def _compiled(connection: Connection, statement: UpdateBase, names: list[str]) -> _Compiled:
-    compiled = statement.compile(dialect=connection.dialect, column_keys=names)
-    constants = {name: value for name, value in compiled.params.items() if name not in names}
-    return _Compiled(str(compiled), tuple(compiled.positiontup or ()), constants)
+def _placed(pool: bytearray, value: object) -> list[int]:
+    """Where bytes lie in the pool, as ``substr`` counts."""
+    if not isinstance(value, bytes):
+        raise TypeError
+    pool += value
+    return [len(pool) - len(value) + 1, len(value)]
+
+
+def _without_nul(values: list[Any]) -> list[Any]:
+    return [one.replace("\0", "\N{REPLACEMENT CHARACTER}") if isinstance(one, str) else one for one in values]
+
+
+class _Reading(NamedTuple):
+    """A query that gives all of its rows as one JSON text, and what reads each value."""
+
+    statement: Select[*tuple[Any, ...]]
+    readers: tuple[Callable[[Any], Any] | None, ...]
+
+
+def at_once(
+    connection: Connection, query: Select[*tuple[Any, ...]], parameters: dict[str, Any]
+) -> list[list[Any]]:
+    """The rows of a query, as ``connection.execute(…).all()`` has them.
+
+    Args:
+        connection: To the ledger.
+        query: Made once, since what it is turned to is kept with the connection. Each column has a name of
+            its own.
+        parameters: Its parameters.
+    """
+    kept: dict[Select[*tuple[Any, ...]], _Reading] = connection.info.setdefault(f"{__name__}.at_once", {})
+    reading = kept.get(query)
+    if reading is None:
+        reading = kept[query] = _reading(connection, query)
+    try:
+        rows: list[list[Any]] = orjson.loads(connection.scalar(reading.statement, parameters) or "")
+    except (OperationalError, ValueError):
+        # Bytes in place of text, or a text that is none: the file is damaged. One by one they can be read.
+        return [list(row) for row in connection.execute(query, parameters)]
+    for place, read in enumerate(reading.readers):
+        if read is not None:
+            for row in rows:
+                row[place] = read(row[place])
+    return rows
+
+
+def _reading(connection: Connection, query: Select[*tuple[Any, ...]]) -> _Reading:
+    rows = query.subquery()
+    values = [_as_json(one) for one in rows.c]
+    statement = select(func.json_group_array(func.json_array(*values)))
+    return _Reading(statement, tuple(_reader(connection, one) for one in rows.c))
+
+
+def _as_json(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    if isinstance(column.type, LargeBinary):
+        return case((column.is_not(None), func.hex(column)))
+    return column
+
+
+def _reader(connection: Connection, column: ColumnElement[Any]) -> Callable[[Any], Any] | None:
+    if isinstance(column.type, LargeBinary):
+        return _bytes
+    return column.type.dialect_impl(connection.dialect).result_processor(connection.dialect, None)
+
+
+def _bytes(text: str | None) -> bytes | None:
+    return None if text is None else bytes.fromhex(text)

@@ -18,8 +18,9 @@ from sqlalchemy import bindparam, delete, exists, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from bridge.errors import LedgerError
-from bridge.ledger.rows import among, payload_of, sealer_of
+from bridge.ledger.rows import among, one_of, sealer_of
 from bridge.ledger.schema import canaries, claims, history, records
+from bridge.ledger.stored import payload_of
 from bridge.records import State
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ _HOLDS_ITS_NAME = exists().where(
 )
 _SPELLED_ANEW = exists().where(
     history.c.record == records.c.number,
-    history.c.event.in_(("drifted", "remapped")),
+    one_of(history.c.event, "drifted", "remapped"),
     history.c.detail.contains("name"),
 )
 """Its name was another one for a while, though its key was not: somebody may have corrected it in Trakor."""
@@ -159,6 +160,8 @@ def wanted_as_canaries(connection: Connection, feed: Feed, unchanged: Collection
     Returns:
         The ids of as many as are missing, at most.
     """
+    if not unchanged:
+        return frozenset()
     known = {"of_feed": feed.number, "of_space": feed.space}
     kept = {row.source_id for row in connection.execute(_KEPT, known)}
     others = [one for one in unchanged if one not in kept]

@@ -20,8 +20,9 @@ from bridge.errors import LedgerError
 from bridge.ledger.engine import Keeping, reading
 from bridge.ledger.opening import prove_key
 from bridge.ledger.reading import feeds_of
-from bridge.ledger.rows import KNOWN, is_damaged, unpack, unsound
+from bridge.ledger.rows import KNOWN, is_damaged, unsound
 from bridge.ledger.schema import canaries, contents, facts, links, metadata, records, waiting
+from bridge.ledger.stored import unpack
 from bridge.ledger.writes import SAID
 from bridge.sealing import Sealer
 

@@ -22,7 +22,7 @@ from sqlalchemy import bindparam, case, delete, insert, select, update
 
 from bridge.errors import LedgerError, UserError
 from bridge.ledger.arrivals import WebhookNumbers, count_arrivals, webhook_numbers
-from bridge.ledger.bulk import run_for_all
+from bridge.ledger.bulk import inserted, run_for_all
 from bridge.ledger.rows import among, sealer_of
 from bridge.ledger.schema import events
 from bridge.records.webhooks import UNREADABLE
@@ -103,7 +103,17 @@ class Event:
 
 # Statements are made once: to build one costs ten times as much as to run it for one row.
 
-_KEEP = insert(events)
+_KEEP = inserted(
+    insert(events),
+    "connection",
+    "action",
+    "source_id",
+    "received_at",
+    "done_at",
+    "problem",
+    "body",
+    binary="body",
+)
 _FINISH = (
     update(events)
     .where(among(events.c.number, "numbers"), events.c.done_at.is_(None))

@@ -11,6 +11,7 @@ from sqlalchemy import bindparam, func, select
 from bridge import naming
 from bridge.decision import stands_under
 from bridge.errors import LedgerError
+from bridge.ledger.bulk import at_once
 from bridge.ledger.columns import UNREADABLE
 from bridge.ledger.renaming import unconfigured_feeds
 from bridge.ledger.rows import KNOWN, among, row_of, unpack_identifiers
@@ -87,7 +88,8 @@ class Holders:
 
     def _learn(self, claimed: dict[str, Row[*tuple[Any, ...]]]) -> None:
         numbers = sorted({row.holder for row in claimed.values() if row.holder is not None})
-        found = {row.number: row_of(row) for row in self._connection.execute(_ROWS, {"numbers": numbers})}
+        rows = map(row_of, at_once(self._connection, _ROWS, {"numbers": numbers}))
+        found = {row.number: row for row in rows}
         groups, others = self._groups(numbers), unconfigured_feeds(self._connection)
         for key, claim in claimed.items():
             row = found.get(claim.holder)

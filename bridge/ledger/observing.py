@@ -16,9 +16,9 @@ from sqlalchemy import bindparam, case, func, select, text, update
 
 from bridge.decision import is_decided, is_stale, keeps_up
 from bridge.ledger.batch import Batch
-from bridge.ledger.bulk import run_for_all
+from bridge.ledger.bulk import at_once, given, run_for_all
 from bridge.ledger.canaries import note_canaries, wanted_as_canaries
-from bridge.ledger.rows import KNOWN, among, as_text, row_of, sound
+from bridge.ledger.rows import KNOWN, KnownRow, among, as_text, row_of, sound
 from bridge.ledger.schema import records, rules, sweeps
 from bridge.ledger.writes import as_read, number_of_rules
 from bridge.records import Draft, State
@@ -26,7 +26,7 @@ from bridge.records import Draft, State
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from sqlalchemy import Connection, Row
+    from sqlalchemy import ColumnElement, Connection
 
     from bridge.decision import HolderOf
     from bridge.ledger.rows import Feed
@@ -50,33 +50,38 @@ _SURVEY = text(
     " CROSS JOIN records AS r ON r.feed = :of_feed AND r.source_id = json_extract(seen.value, '$[0]')"
 )
 _MAPS = select(rules.c.number, rules.c.map, rules.c.text)
-_SEEN = {
-    "run": case((bindparam("of_run") > 0, bindparam("of_run")), else_=records.c.run),
-    "sweep": case((bindparam("of_sweep") > 0, bindparam("of_sweep")), else_=records.c.sweep),
-}
-_LATEST_READ = case(
-    (records.c.read_at > bindparam("at"), bindparam("began_at")),
-    else_=func.max(records.c.read_at, bindparam("began_at")),
-)
-_SEEN_UNCHANGED = (
-    update(records)
-    .where(records.c.feed == bindparam("of_feed"), among(records.c.source_id, "ids"))
-    .values(**_SEEN, read_at=_LATEST_READ)
-)
-_SEEN_MAPPED = (
-    update(records)
-    .where(records.c.number == bindparam("row_number"))
-    .values(
-        **_SEEN,
-        read_at=_LATEST_READ,
-        input=bindparam("read_as"),
-        rules=case((bindparam("by_rules") > 0, bindparam("by_rules")), else_=records.c.rules),
+
+
+def _seen(value: Callable[[str], ColumnElement[Any]]) -> dict[str, ColumnElement[Any]]:
+    """What is noted of each record that was seen, of values that a statement is given."""
+    return {
+        "run": case((value("of_run") > 0, value("of_run")), else_=records.c.run),
+        "sweep": case((value("of_sweep") > 0, value("of_sweep")), else_=records.c.sweep),
+    }
+
+
+def _latest_read(value: Callable[[str], ColumnElement[Any]]) -> ColumnElement[Any]:
+    return case(
+        (records.c.read_at > value("at"), value("began_at")),
+        else_=func.max(records.c.read_at, value("began_at")),
     )
-)
+
+
 _SEEN_CHANGED = (
     update(records)
     .where(records.c.feed == bindparam("of_feed"), among(records.c.source_id, "ids"))
-    .values(**_SEEN)
+    .values(_seen(bindparam))
+)
+_SEEN_UNCHANGED = _SEEN_CHANGED.values(read_at=_latest_read(bindparam))
+_SEEN_MAPPED = (
+    update(records)
+    .where(records.c.number == given("row_number"))
+    .values(
+        **_seen(given),
+        read_at=_latest_read(given),
+        input=given("read_as"),
+        rules=case((given("by_rules") > 0, given("by_rules")), else_=records.c.rules),
+    )
 )
 _MOVE = (
     update(sweeps)
@@ -145,8 +150,8 @@ def survey(connection: Connection, feed: Feed, seen: Sequence[tuple[str, str]], 
         made_by: What drafts are made and decided by now.
     """
     number = number_of_rules(connection, made_by)
-    given = {"of_feed": feed.number, "of_rules": number, "seen": orjson.dumps(seen).decode()}
-    found = connection.execute(_SURVEY, given).all()
+    asked = {"of_feed": feed.number, "of_rules": number, "seen": orjson.dumps(seen).decode()}
+    found = connection.execute(_SURVEY, asked).all()
     others = {row.rules for row in found if isinstance(row.rules, int)} - {number, 0}
     texts: dict[int, str] = {}
     if others:
@@ -185,7 +190,8 @@ def observe(
         What the page came to.
     """
     page = list({one.id: one for one in seen}.values())
-    found = connection.execute(_KNOWN, {"of_feed": feed.number, "ids": [one.id for one in page]}).all()
+    asked = {"of_feed": feed.number, "ids": [one.id for one in page]}
+    found = [KnownRow._make(row) for row in at_once(connection, _KNOWN, asked)]
     rows = {row.source_id: _timely(row_of(row), now) for row in found}
     batch = Batch(
         connection,
@@ -208,17 +214,15 @@ def observe(
             mapped[one.id] = row
     batch.writes.flush()
     _touch(connection, feed, page, mapped, sight, now)
-    as_seen = _as_seen(page, rows)
-    note_canaries(connection, feed, as_seen, now=now, unchanged=sight.unchanged)
+    if rows or sight.unchanged:
+        note_canaries(connection, feed, _as_seen(page, rows), now=now, unchanged=sight.unchanged)
     if sight.sweep:
         moved = {"of_sweep": sight.sweep, "to_position": sight.position, "at": now, "more": fresh}
         connection.execute(_MOVE, moved)
     return Observed(fresh, pending)
 
 
-def _fresh(
-    connection: Connection, feed: Feed, found: Sequence[Row[*tuple[Any, ...]]], size: int, sight: Sight
-) -> int:
+def _fresh(connection: Connection, feed: Feed, found: Sequence[KnownRow], size: int, sight: Sight) -> int:
     """How many of the page are new to this sweep."""
     if not sight.sweep:
         return size + len(sight.unchanged)

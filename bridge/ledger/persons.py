@@ -14,7 +14,7 @@ from bridge import decision
 from bridge.errors import UserError
 from bridge.ledger.batch import Batch
 from bridge.ledger.reading import Wanted, find
-from bridge.ledger.rows import KNOWN, Stored, row_of
+from bridge.ledger.rows import KNOWN, row_of
 from bridge.ledger.schema import records
 from bridge.ledger.writes import NOTED, TO_SEND
 from bridge.records import Reason, State
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from bridge.ledger.reading import Found
     from bridge.ledger.rows import Feed
+    from bridge.ledger.stored import Stored
     from bridge.records import Claim, Draft, LedgerRow, Policy
 
 __all__ = [

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from sqlalchemy import bindparam, case, exists, func, insert, literal_column, or_, select, update
 
 from bridge.errors import LedgerError
-from bridge.ledger.bulk import run_for_all
-from bridge.ledger.rows import Feed, among, feed_of, payload_to_send, sealer_of
+from bridge.ledger.bulk import at_once, given, run_for_all
+from bridge.ledger.rows import Feed, among, feed_of, sealer_of
 from bridge.ledger.schema import claims, feeds, history, records, waiting
+from bridge.ledger.stored import payload_to_send
 from bridge.ledger.writes import TO_SEND
 from bridge.records import Answered, Later, Reason, State, Work
 
@@ -109,24 +110,24 @@ _DAMAGED = (
     .where(among(records.c.number, "numbers"))
     .values(state=State.REJECTED, reason=Reason.DAMAGED, since_at=bindparam("moment"))
 )
-_THE_CLAIM = (claims.c.space == bindparam("of_space")) & (claims.c.key == bindparam("of_key"))
+_THE_CLAIM = (claims.c.space == given("of_space")) & (claims.c.key == given("of_key"))
 _ATTEMPT = (
     update(claims)
     .where(_THE_CLAIM)
     .values(
         attempts=claims.c.attempts + 1,
-        tried=case((claims.c.unanswered_at == 0, bindparam("sent")), else_=claims.c.tried),
-        unanswered_at=case((claims.c.unanswered_at == 0, bindparam("moment")), else_=claims.c.unanswered_at),
+        tried=case((claims.c.unanswered_at == 0, given("sent")), else_=claims.c.tried),
+        unanswered_at=case((claims.c.unanswered_at == 0, given("moment")), else_=claims.c.unanswered_at),
     )
 )
 _END_CLAIM = (
     update(claims)
     .where(_THE_CLAIM)
     .values(
-        attempts=claims.c.attempts - bindparam("taken_back"),
-        unanswered_at=bindparam("since"),
-        tried=case((bindparam("since") == 0, ""), else_=claims.c.tried),
-        not_before=case((bindparam("until") > 0, bindparam("until")), else_=claims.c.not_before),
+        attempts=claims.c.attempts - given("taken_back"),
+        unanswered_at=given("since"),
+        tried=case((given("since") == 0, ""), else_=claims.c.tried),
+        not_before=case((given("until") > 0, given("until")), else_=claims.c.not_before),
     )
 )
 _CLOCK_WENT_BACK = (
@@ -170,11 +171,11 @@ _AWAITED = (
 _IS_WAITING = select(records.c.number).join(claims, _OWN_CLAIM).where(*_UNCLAIMED).limit(1)
 _LATER = (
     update(records)
-    .where(records.c.number == bindparam("row_number"))
+    .where(records.c.number == given("row_number"))
     .values(
-        next_try_at=case((bindparam("next_try") < 0, records.c.next_try_at), else_=bindparam("next_try")),
-        failures=records.c.failures + bindparam("failed"),
-        turn=records.c.turn + bindparam("tried"),
+        next_try_at=case((given("next_try") < 0, records.c.next_try_at), else_=given("next_try")),
+        failures=records.c.failures + given("failed"),
+        turn=records.c.turn + given("tried"),
         claimed_until=0,
     )
 )
@@ -244,7 +245,7 @@ def claim(
     known = _known(feed, now, waits)
     before = {name: known[name] for name in ("of_feed", "of_space")} | {"latest": known["last_unanswered"]}
     connection.execute(_CLOCK_WENT_BACK, before)
-    found = [_Due._make(row) for row in connection.execute(_CLAIMABLE, known | {"most": limit})]
+    found = [_Due._make(row) for row in at_once(connection, _CLAIMABLE, known | {"most": limit})]
     if not found:
         return []
     sealer = sealer_of(connection)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement, CompoundSelect, Connection, Row, Select
 
-    from bridge.ledger.rows import Stored
+    from bridge.ledger.stored import Stored
     from bridge.records import Draft
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
-from decimal import Decimal
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -34,12 +33,9 @@ from bridge.ledger.columns import Text as SafeText
 from bridge.ledger.moving import move
 from bridge.ledger.schema import TO_SEND, claims, feeds, links, records, rules, spaces, waiting
 from bridge.records import (
-    Draft,
     LedgerRow,
     MergedBy,
     Origin,
-    Party,
-    Product,
     Reason,
     Rules,
     State,
@@ -52,14 +48,14 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement, Connection, FromClause, Row, Table
 
-    from bridge.records import FieldHashes, Payload
+    from bridge.records import FieldHashes
     from bridge.sealing import Sealer
 
 __all__ = [
     "KNOWN",
     "NOWHERE",
     "Feed",
-    "Stored",
+    "KnownRow",
     "all_of",
     "among",
     "as_text",
@@ -67,15 +63,11 @@ __all__ = [
     "feed_of",
     "is_damaged",
     "keeps_sent",
-    "pack",
+    "one_of",
     "pack_identifiers",
-    "payload_of",
-    "payload_to_send",
     "row_of",
     "sealer_of",
     "sound",
-    "texts_of",
-    "unpack",
     "unpack_identifiers",
     "unsound",
 ]
@@ -145,13 +137,6 @@ def keeps_sent(connection: Connection) -> bool:
     return bool(connection.info.get("keeps_sent"))
 
 
-class Stored(NamedTuple):
-    """A draft as it waits, with the name that it is (to be) sent under."""
-
-    draft: Draft
-    send_as: str
-
-
 def feed_of(connection: Connection, name: str, scope: str, stream: Stream) -> Feed:
     """The feed of a stream of a connection, made known to the ledger where it is not yet.
 
@@ -200,6 +185,11 @@ def among(column: ColumnElement[Any], values: Collection[object] | str) -> Colum
     kind = Integer if isinstance(column.type, Integer) else Text
     listed = func.json_each(given).table_valued("value")
     return column.in_(select(type_coerce(listed.c.value, kind)))
+
+
+def one_of(column: ColumnElement[Any], *words: str) -> ColumnElement[bool]:
+    """``column IN words``, the words in the statement: SQLAlchemy writes a list anew at each execution."""
+    return column.in_([literal_column(f"'{word}'") for word in words])
 
 
 def all_of(feed: Feed) -> ColumnElement[bool]:
@@ -383,7 +373,7 @@ KNOWN = (
 """What ``row_of`` reads: a record with its present claim, link and rules."""
 
 
-class _Known(NamedTuple):
+class KnownRow(NamedTuple):
     """What ``KNOWN`` selects, in its order: the attributes of SQLAlchemy's row cost twenty times as much."""
 
     number: int
@@ -423,22 +413,22 @@ class _Known(NamedTuple):
     own_id: str | None
 
 
-_WIDTH: Final = len(_Known._fields)
+_WIDTH: Final = len(KnownRow._fields)
 
 
-def row_of(row: Row[*tuple[Any, ...]]) -> LedgerRow:
+def row_of(row: Sequence[Any]) -> LedgerRow:
     """What a decision needs of a record; one that cannot be read is damaged (see ``_damaged``)."""
-    known = _Known._make(row[:_WIDTH])
+    known = KnownRow._make(row[:_WIDTH])
     try:
         return _row(known)
     except (KeyError, ValueError, LedgerError):
         return _damaged(known)
 
 
-def is_damaged(row: Row[*tuple[Any, ...]]) -> bool:
+def is_damaged(row: Sequence[Any]) -> bool:
     """Whether a record cannot be read (see ``_damaged``)."""
     try:
-        _row(_Known._make(row[:_WIDTH]))
+        _row(KnownRow._make(row[:_WIDTH]))
     except (KeyError, ValueError, LedgerError):
         return True
     return False
@@ -450,7 +440,7 @@ _ORIGINS: Final[dict[str | None, Origin | None]] = {None: None, **{str(one): one
 _MERGED_BY: Final[dict[str | None, MergedBy | None]] = {None: None, **{str(one): one for one in MergedBy}}
 
 
-def _row(row: _Known) -> LedgerRow:
+def _row(row: KnownRow) -> LedgerRow:
     if not row.sound or not (_KEY.fullmatch(row.key) and _KEY.fullmatch(row.sent_key)):
         raise LedgerError("the ledger holds a row that cannot be read")
     sent = naming.decode(row.sent)
@@ -486,10 +476,12 @@ def _row(row: _Known) -> LedgerRow:
     )
 
 
-_rules: Final = lru_cache(maxsize=64)(Rules)
+@lru_cache(maxsize=64)
+def _rules(query: str, mapping: str, choices: str) -> Rules:
+    return Rules(query, mapping, choices)
 
 
-def _damaged(row: _Known) -> LedgerRow:
+def _damaged(row: KnownRow) -> LedgerRow:
     """A record whose row cannot be read, with what is left of it: its name, its claim and its link.
 
     What a person dropped, or had forgotten, stays so: it must not be sent for being damaged.
@@ -537,114 +529,3 @@ def unpack_identifiers(text: str) -> FieldHashes:
 
 def _no_identifiers() -> LedgerError:
     return LedgerError("the ledger holds identifiers that cannot be read")
-
-
-def texts_of(draft: Draft, send_as: str) -> list[str]:
-    """What a draft says, to be sealed: its fields, then its qualifier and names where they are not plain."""
-    plain = f"{draft.payload.name} ({draft.qualifier})"
-    if draft.qualified_name != plain:  # none, or cut
-        plain = naming.qualify(draft.payload.name, draft.qualifier)
-    texts = [
-        *draft.payload.fields().values(),
-        draft.qualifier,
-        "" if send_as == draft.payload.name else send_as,
-        "" if draft.qualified_name == plain else draft.qualified_name,
-    ]
-    while not texts[-1]:
-        texts.pop()
-    return texts
-
-
-def pack(draft: Draft) -> str:
-    """All of a draft that tells nothing of the record: hashes and times, as text for ``waiting``."""
-    return orjson.dumps(
-        [
-            draft.key,
-            draft.qualified_key,
-            naming.encode(draft.hashes),
-            pack_identifiers(draft.identifiers),
-            draft.read_at,
-        ]
-    ).decode()
-
-
-def unpack(sealer: Sealer, feed: Feed, source_id: str, meta: str, body: bytes, place: str = "") -> Stored:
-    """The draft that ``pack`` and ``texts_of`` were made of.
-
-    Args:
-        sealer: Of the ledger.
-        feed: Whose record it is, or any of the same stream where the place is given.
-        source_id: Salestrekker's id of the record.
-        meta: As ``pack`` made it.
-        body: The sealed texts.
-        place: Where they belong (``Feed.place_of``); empty: the record is of this very feed.
-
-    Raises:
-        LedgerError: It cannot be read.
-    """
-    texts = sealer.open(body, place or feed.place(source_id))
-    key, qualified_key, hashes, identifiers, read_at = _meta(meta)
-    payload, qualifier, send_as, qualified = _parts(texts, feed.stream)
-    draft = Draft(
-        id=source_id,
-        payload=payload,
-        key=key,
-        qualifier=qualifier,
-        qualified_name=qualified or naming.qualify(payload.name, qualifier),
-        qualified_key=qualified_key,
-        identifiers=unpack_identifiers(identifiers),
-        hashes=naming.decode(hashes),
-        read_at=read_at,
-    )
-    return Stored(draft, send_as or payload.name)
-
-
-def _meta(meta: str) -> list[Any]:
-    """What ``pack`` wrote down; each of it of the type that it had."""
-    try:
-        found = orjson.loads(meta)
-    except ValueError as error:
-        raise _no_draft() from error
-    if not isinstance(found, list) or list(map(type, found)) != [str, str, str, str, int]:
-        raise _no_draft()
-    return found
-
-
-def _no_draft() -> LedgerError:
-    return LedgerError("the ledger holds a draft that cannot be read")
-
-
-def payload_to_send(texts: Sequence[str], stream: Stream) -> Payload:
-    """The payload of sealed texts under the name that it is sent under.
-
-    Raises:
-        LedgerError: They are not such texts.
-    """
-    payload, _, send_as, _ = _parts(texts, stream)
-    return replace(payload, name=send_as) if send_as else payload
-
-
-def _parts(texts: Sequence[str], stream: Stream) -> tuple[Payload, str, str, str]:
-    """A payload, its qualifier, the name to send and the qualified name: the last two only if not plain."""
-    payload, rest = payload_of(texts, stream)
-    qualifier, send_as, qualified = (*rest, "", "", "")[:3]
-    return payload, qualifier, send_as, qualified
-
-
-def payload_of(texts: Sequence[str], stream: Stream) -> tuple[Payload, Sequence[str]]:
-    """The payload that sealed texts begin with, under its plain name, and what follows.
-
-    Raises:
-        LedgerError: They are not such texts.
-    """
-    if not texts:
-        raise _no_draft()
-    name, *rest = texts
-    if stream is Stream.CONTACTS:
-        (info, *others) = rest or [""]
-        return Party(name, info), others
-    description, price, *others = (*rest, "", "")
-    try:
-        return Product(name, description, Decimal(price) if price else None), others
-    except ArithmeticError as error:
-        raise _no_draft() from error

@@ -16,10 +16,11 @@ from sqlalchemy import bindparam, case, func, or_, select, text, update
 
 from bridge import decision, naming
 from bridge.ledger.batch import Batch
+from bridge.ledger.bulk import at_once
 from bridge.ledger.canaries import note_canaries
 from bridge.ledger.deliveries import count_delivered
 from bridge.ledger.queue import end_claims
-from bridge.ledger.rows import KNOWN, among, row_of
+from bridge.ledger.rows import KNOWN, among, one_of, row_of
 from bridge.ledger.schema import claims, feeds, links, records, waiting
 from bridge.ledger.writes import NOTED
 from bridge.records import Answered, Later, NotTaken, State, Waiting
@@ -37,7 +38,7 @@ __all__ = ["settle"]
 # Statements are made once: to build one costs ten times as much as to run it for one row.
 
 
-_DELIVERED = records.c.state.in_((State.DELIVERED, State.DRIFTED))
+_DELIVERED = one_of(records.c.state, State.DELIVERED, State.DRIFTED)
 _ENDED = update(records).where(among(records.c.number, "numbers")).values(claimed_until=0)
 _SETTLED = (
     update(records)
@@ -103,8 +104,7 @@ def settle(
         return settling.batch.sends
     numbers = [one.work.number for one in said]
     connection.execute(_ENDED, {"numbers": numbers})  # first: a successor takes over only what is under way
-    found = connection.execute(_ROWS, {"numbers": numbers})
-    rows = {row.number: row_of(row) for row in found}
+    rows = {row.number: row for row in map(row_of, at_once(connection, _ROWS, {"numbers": numbers}))}
     settling.expect(said, rows)
     for one in said:
         settling.settle(one, rows[one.work.number])

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import and_, bindparam, delete, or_, select, update
 
 from bridge.errors import LedgerError
-from bridge.ledger.rows import pack, sealer_of, texts_of
+from bridge.ledger.rows import sealer_of
 from bridge.ledger.schema import canaries, claims, contents, links, records
+from bridge.ledger.stored import pack, texts_of
 from bridge.ledger.writes import NOTED, TO_SEND
 from bridge.records import LedgerRow, MergedBy, Origin, State
 

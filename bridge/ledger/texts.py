@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from bridge.errors import LedgerError
-from bridge.ledger.rows import payload_of, unpack
+from bridge.ledger.stored import payload_of, unpack
 from bridge.records import Reason
 
 if TYPE_CHECKING:
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from bridge.ledger.rows import Feed, Stored
+    from bridge.ledger.rows import Feed
+    from bridge.ledger.stored import Stored
     from bridge.records import LedgerRow
 
 __all__ = ["Change", "changes_of", "content_of", "said_of", "says", "stored_of"]

@@ -7,14 +7,14 @@ from functools import lru_cache
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import bindparam, case, delete, func, insert, select, update
+from sqlalchemy import bindparam, case, delete, func, insert, literal_column, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from bridge import naming
 from bridge.errors import LedgerError
-from bridge.ledger.bulk import run_for_all
+from bridge.ledger.bulk import given, inserted, run_for_all
 from bridge.ledger.canaries import end_canaries
-from bridge.ledger.rows import Stored, keeps_sent, pack, pack_identifiers, sealer_of, sound, texts_of, unpack
+from bridge.ledger.rows import keeps_sent, pack_identifiers, sealer_of, sound
 from bridge.ledger.schema import (
     NOTED,
     SAID,
@@ -27,6 +27,7 @@ from bridge.ledger.schema import (
     rules,
     waiting,
 )
+from bridge.ledger.stored import Stored, pack, texts_of, unpack
 from bridge.records import State
 
 if TYPE_CHECKING:
@@ -55,53 +56,52 @@ _FORGOTTEN = ("turn", "failures", "next_try_at", "claimed_until")
 _COUNTED = ("sweep", "missed", "run", "answered_run", "forgotten")
 """The columns that no decision governs: what is damaged in them is mended when the row is written."""
 
-_SAME_STATE = (records.c.state == bindparam("state")) & records.c.reason.is_not_distinct_from(
-    bindparam("reason")
-)
+_SAME_STATE = (records.c.state == given("state")) & records.c.reason.is_not_distinct_from(given("reason"))
 _IS_TIME = sound(records, "since_at")
-_STAYS = bindparam("claims_anew") == 0
+_STAYS = given("claims_anew") == literal_column("0")
 _UPDATE = (
     update(records)
-    # A parameter that has a column's name would set that column: hence "row_number".
-    .where(records.c.number == bindparam("row_number"))
-    .values({name: bindparam(name) for name in _GOVERNED if name != "input"})
-    .values(input=func.coalesce(bindparam("read_as"), records.c.input))
-    .values(since_at=case((_SAME_STATE & _IS_TIME, records.c.since_at), else_=bindparam("moment")))
+    .where(records.c.number == given("row_number"))
+    .values({name: given(name) for name in _GOVERNED if name != "input"})
+    .values(input=func.coalesce(given("read_as"), records.c.input))
+    .values(since_at=case((_SAME_STATE & _IS_TIME, records.c.since_at), else_=given("moment")))
     .values({name: case((_STAYS & sound(records, name), records.c[name]), else_=0) for name in _FORGOTTEN})
     .values({name: case((sound(records, name), records.c[name]), else_=0) for name in _COUNTED})
 )
 
 # Made once: to build a statement costs ten times as much as to run it for one row.
-_INSERT = insert(records)
-_CLAIMED = upsert(claims)
+_INSERT = inserted(insert(records), "number", "feed", "source_id", *_GOVERNED, "since_at")
+_CLAIMED = inserted(upsert(claims), "space", "key", "record")
 _CLAIM = _CLAIMED.on_conflict_do_update(
     index_elements=["space", "key"],
     # A name that another record holds: no value, which the column refuses, and so ends the transaction.
     set_={"record": case((claims.c.record == _CLAIMED.excluded.record, claims.c.record))},
 )
-_CLAIM_RETURNED = upsert(claims).on_conflict_do_nothing()
+_CLAIM_RETURNED = inserted(upsert(claims), "space", "key", "record", "answered").on_conflict_do_nothing()
 _ANSWER = (
     update(claims)
-    .where(claims.c.space == bindparam("of_space"), claims.c.key == bindparam("of_key"))
+    .where(claims.c.space == given("of_space"), claims.c.key == given("of_key"))
     .values(answered=1, unanswered_at=0, tried="")
 )
-_LINK = upsert(links).on_conflict_do_nothing()
+_LINK = inserted(
+    upsert(links), "space", "trakor_id", "record", "sku", "at", "key", "origin", "sent"
+).on_conflict_do_nothing()
 _CONTENT = (
     update(links)
-    .where(links.c.space == bindparam("of_space"), links.c.trakor_id == bindparam("of_id"))
-    .values(sent=bindparam("now_sent"))
+    .where(links.c.space == given("of_space"), links.c.trakor_id == given("of_id"))
+    .values(sent=given("now_sent"))
 )
-_TEXTS = upsert(contents)
-_TEXT = _TEXTS.on_conflict_do_update(
-    index_elements=["space", "trakor_id"], set_={"body": _TEXTS.excluded.body}
+_TO_BE_SENT = select(given("of_space"), given("of_id"), waiting.c.body).where(
+    waiting.c.record == given("of"), waiting.c.slot == TO_SEND
 )
-_TO_BE_SENT = select(bindparam("of_space"), bindparam("of_id"), waiting.c.body).where(
-    waiting.c.record == bindparam("of"), waiting.c.slot == TO_SEND
+_TEXT, _MOVE_TEXT = (
+    texts.on_conflict_do_update(index_elements=["space", "trakor_id"], set_={"body": texts.excluded.body})
+    for texts in (
+        inserted(upsert(contents), "space", "trakor_id", "body", binary="body"),
+        upsert(contents).from_select(["space", "trakor_id", "body"], _TO_BE_SENT),
+    )
 )
-_MOVE_TEXT = _TEXTS.from_select(["space", "trakor_id", "body"], _TO_BE_SENT).on_conflict_do_update(
-    index_elements=["space", "trakor_id"], set_={"body": _TEXTS.excluded.body}
-)
-_REMOVE = delete(waiting).where(waiting.c.record == bindparam("of"))
+_REMOVE = delete(waiting).where(waiting.c.record.in_(select(given("of"))))
 _REMOVE_NOTED = _REMOVE.where(waiting.c.slot == NOTED)
 _REMOVE_SENT = _REMOVE.where(waiting.c.slot != NOTED)
 _REMOVE_MERGED = delete(waiting).where(
@@ -111,16 +111,17 @@ _REMOVE_MERGED = delete(waiting).where(
         )
     )
 )
-_STORE = upsert(waiting).on_conflict_do_update(
+_STORED = inserted(upsert(waiting), "record", "slot", "body", "meta", binary="body")
+_STORE = _STORED.on_conflict_do_update(
     index_elements=["record", "slot"],
-    set_={"body": upsert(waiting).excluded.body, "meta": upsert(waiting).excluded.meta},
+    set_={"body": _STORED.excluded.body, "meta": _STORED.excluded.meta},
 )
 _RULES = select(rules.c.number).where(
     rules.c.query == bindparam("of_query"),
     rules.c.map == bindparam("of_map"),
     rules.c.choices == bindparam("of_choices"),
 )
-_LINE = insert(history)
+_LINE = inserted(insert(history), "record", "at", "event", "detail", "by")
 
 
 class Writes:
@@ -152,7 +153,7 @@ class Writes:
         self._answered: list[dict[str, Any]] = []
         self._links: list[dict[str, Any]] = []
         self._linked: dict[str, FieldHashes] = {}
-        self._contents: list[dict[str, Any]] = []
+        self._contents: dict[str, dict[str, Any]] = {}
         self._texts: list[dict[str, Any]] = []
         self._moved: list[dict[str, Any]] = []
         self._rules: dict[tuple[str, str, str], int] = {("", "", ""): 0}
@@ -181,11 +182,13 @@ class Writes:
             read: What it was observed with (``as_read``); None where it was not read.
             before: How it stood, if each value of its row could be read: only what changed is written then.
         """
+        if row.number in self._changing:
+            self.flush()
+        if known:
+            self._changing.add(row.number)
         if before is not None:
             self._change(row, before, claims_anew=claims_anew, read=read)
             return
-        if row.number in self._changing:
-            self.flush()
         values = _governed(row) | {"rules": self.rules_number(row.rules), "read_as": read}
         if known:
             values |= {"row_number": row.number, "moment": self._now, "claims_anew": int(claims_anew)}
@@ -197,10 +200,7 @@ class Writes:
 
     def _change(self, row: LedgerRow, before: LedgerRow, *, claims_anew: bool, read: str | None) -> None:
         """Write what changed of a record, and by a statement that touches no index of what did not."""
-        if row.number in self._changing:
-            self.flush()
-        self._changing.add(row.number)
-        both = zip(_COLUMNS, _attributes(row), _attributes(before), strict=True)
+        both = zip(_COLUMNS, _ATTRIBUTES(row), _ATTRIBUTES(before), strict=True)
         values: dict[str, Any] = {name: value(row) for (name, value), now, then in both if now != then}
         if "state" in values or "reason" in values:
             values["since_at"] = self._now
@@ -212,7 +212,7 @@ class Writes:
             values |= dict.fromkeys(_FORGOTTEN, 0)
         if values:
             rows = self._changes.setdefault(_update_of(tuple(values)), [])
-            rows.append({f"new_{name}": value for name, value in values.items()} | {"row_number": row.number})
+            rows.append(values | {"row_number": row.number})
 
     def rules_number(self, made_by: Rules) -> int:
         """The ledger's number of what made a draft, added where it has none yet."""
@@ -262,7 +262,7 @@ class Writes:
         """What Trakor really has under an id, as hashes; none where it is not known."""
         if self._linked.get(trakor_id) != hashes:  # else it was just linked so
             values = {"of_space": self._feed.space, "of_id": trakor_id, "now_sent": naming.encode(hashes)}
-            self._contents.append(values)
+            self._contents[trakor_id] = values
 
     def text(self, row: LedgerRow, trakor_id: str, texts: Sequence[str]) -> None:
         """What Trakor has under an id, in words, sealed; kept only where the user wants that."""
@@ -344,9 +344,8 @@ class Writes:
 
     def flush(self) -> None:
         """Write what was gathered, in the order in which the tables depend on each other."""
-        decided = [*self._changing, *(row["row_number"] for row in self._updates)]
-        if decided:
-            end_canaries(self._connection, decided)
+        if self._changing:
+            end_canaries(self._connection, self._changing)
         for statement, rows in (
             (_INSERT, self._inserts),
             (_UPDATE, self._updates),
@@ -355,7 +354,7 @@ class Writes:
             (_CLAIM_RETURNED, self._returned),
             (_ANSWER, self._answered),
             (_LINK, self._links),
-            (_CONTENT, self._contents),
+            (_CONTENT, list(self._contents.values())),
             (_TEXT, self._texts),
             (_MOVE_TEXT, self._moved),
             (_REMOVE, self._removed),
@@ -367,15 +366,19 @@ class Writes:
             if rows:
                 run_for_all(self._connection, statement, rows)
                 rows.clear()
+        self._contents.clear()
         self._storing.clear()
         self._changing.clear()
 
 
 @lru_cache(maxsize=256)
 def _update_of(names: tuple[str, ...]) -> Update:
-    """An update of so many columns of a record, each from the parameter ``new_…`` of its name."""
-    values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in names}
-    return update(records).where(records.c.number == bindparam("row_number")).values(values)
+    """An update of so many columns of a record."""
+    return (
+        update(records)
+        .where(records.c.number == given("row_number"))
+        .values({name: given(name) for name in names})
+    )
 
 
 def as_read(rules_number: int, read: str) -> str:
@@ -439,4 +442,4 @@ _COLUMNS: Final[tuple[tuple[str, Callable[[LedgerRow], object]], ...]] = (
 )
 """Column of ``records``, and what it is for a row; each has the name of the row's attribute."""
 
-_attributes: Final = attrgetter(*(name for name, _ in _COLUMNS))
+_ATTRIBUTES: Final = attrgetter(*(name for name, _ in _COLUMNS))

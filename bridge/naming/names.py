@@ -23,6 +23,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
+from functools import lru_cache
 from typing import Final
 
 __all__ = ["LONGEST", "fit", "key", "qualify", "tidy"]
@@ -51,8 +52,21 @@ _INVISIBLE: Final = re.compile(
 _SKIN_TONES: Final = frozenset(map(chr, range(0x1F3FB, 0x1F400)))
 
 
+_KEPT: Final = 2048
+"""Tidy forms kept, of texts that are no longer than a name: a record's are asked for some 25 times."""
+
+
 def tidy(text: str) -> str:
     """The whole of a name in its tidy form, of any length; empty when nothing visible is in it."""
+    return _tidied(text) if len(text) > LONGEST else _kept_tidied(text)
+
+
+@lru_cache(maxsize=_KEPT)
+def _kept_tidied(text: str) -> str:
+    return _tidied(text)
+
+
+def _tidied(text: str) -> str:
     if text.isascii() and text.isprintable():
         return " ".join(text.split())
     visible = _INVISIBLE.sub("", text)
