@@ -20,13 +20,13 @@ from jmespath.exceptions import (
     LexerError,
     ParseError,
 )
-from jmespath.visitor import Options, TreeInterpreter
 
 from bridge.errors import QueryFileError, Rejected
+from bridge.mapping.evaluation import Evaluation
 from bridge.mapping.functions import NamedFunctions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from jmespath.visitor import _TreeNode
 
@@ -65,8 +65,10 @@ class Expressions:
     """
 
     def __init__(self, texts: Mapping[str, str], places: Mapping[str, str]) -> None:
-        self._interpreter = _Interpreter()
-        self._trees = {key: _compile(places[key], text) for key, text in texts.items() if text.strip()}
+        self._evaluation = Evaluation()
+        self._steps = {
+            key: _compile(places[key], text, self._evaluation) for key, text in texts.items() if text.strip()
+        }
         self._record: Mapping[str, object] | None = None
 
     def value(self, key: str, data: Mapping[str, object]) -> object:
@@ -75,53 +77,18 @@ class Expressions:
         Raises:
             MappingFault: It cannot be evaluated over this record.
         """
-        tree = self._trees.get(key)
-        if tree is None:
+        step = self._steps.get(key)
+        if step is None:
             return None
         if data is not self._record:
-            self._interpreter.forget()
+            self._evaluation.forget()
             self._record = data
         try:
-            result: object = self._interpreter.visit(tree, data)
+            return step(data)
         except Rejected as error:
             raise MappingFault(key, str(error)) from None
         except _ODD_DATA as error:
             raise MappingFault(key, _why(error)) from None  # the cause holds the data, so it is not kept
-        return result
-
-
-class _Interpreter(TreeInterpreter):
-    """The library's, but a call that several expressions have in common is made once for each record.
-
-    A client's name, telephone number and e-mail address are each read for more than one field.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(Options(custom_functions=NamedFunctions()))
-        self._calls: dict[int, int] = {}
-        self._same: dict[str, int] = {}
-        self._made: dict[tuple[int, int], tuple[object, object]] = {}
-
-    def forget(self) -> None:
-        """Another record is read from now on."""
-        self._made.clear()
-
-    def visit_function_expression(self, node: _TreeNode, value: object) -> object:
-        """The value of a call over some part of the record."""
-        call = self._calls.get(id(node)) or self._number_of(node)
-        made = self._made.get((call, id(value)))
-        if made is None:
-            # The part is kept as well, so that no other one gets its address meanwhile.
-            made = (super().visit_function_expression(node, value), value)
-            self._made[call, id(value)] = made
-        return made[0]
-
-    def _number_of(self, node: _TreeNode) -> int:
-        """One number for all calls that are written alike."""
-        written = repr(node)
-        number = self._same.setdefault(written, len(self._same) + 1)
-        self._calls[id(node)] = number
-        return number
 
 
 def _why(error: Exception) -> str:
@@ -132,9 +99,10 @@ def _why(error: Exception) -> str:
     return f"cannot be evaluated over this record ({type(error).__name__})"
 
 
-def _compile(place: str, text: str) -> _TreeNode:
+def _compile(place: str, text: str, evaluation: Evaluation) -> Callable[[object], object]:
     try:
         tree = _parsed(text)
+        step = evaluation.of(tree)
     except RecursionError:
         raise QueryFileError(f"{place}: the expression is nested too deeply", advice=_HINT) from None
     except PendingDeprecationWarning:
@@ -147,7 +115,7 @@ def _compile(place: str, text: str) -> _TreeNode:
     for node in _nodes(tree):
         _check_call(place, text, node)
         _check_literal(place, text, node)
-    return tree
+    return step
 
 
 def _parsed(text: str) -> _TreeNode:
