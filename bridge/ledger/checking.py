@@ -266,7 +266,7 @@ _PROMISES: Final = (
     ),
     (
         "claims",
-        "whatever is pending or delivered holds the claim on its name, unless two scopes became one",
+        "each pending or delivered record has claimed its name, unless two scopes became one",
         (
             f"{_ID} JOIN feeds f ON f.number = r.feed "  # noqa: S608
             "WHERE r.state IN ('pending', 'delivered', 'drifted') AND r.gone = 0 AND NOT EXISTS "
@@ -276,7 +276,7 @@ _PROMISES: Final = (
     ),
     (
         "texts",
-        "what was sent is kept only of what Trakor has, and what waits of no record that is skipped",
+        "sealed text is kept only of what Trakor has and of what waits",
         (
             "SELECT c.trakor_id FROM contents c WHERE NOT EXISTS"  # noqa: S608
             " (SELECT 1 FROM links l WHERE l.space = c.space AND l.trakor_id = c.trakor_id) UNION"

@@ -301,12 +301,12 @@ def in_doubt(connection: Connection, name: str, place: Place) -> list[str]:
     doubt = noted.doubt
     is_another = bool(noted.place.address) and not noted.place.is_same_trakor(place)
     return [
-        *(["Salestrekker's organisation is the one that the log-in is for"] if doubt.source else ()),
-        *(["Trakor's organisation is the one that its key is for"] if is_another else ()),
+        *(["the log-in is for the right Salestrekker organisation"] if doubt.source else ()),
+        *(["the key is for the right Trakor organisation"] if is_another else ()),
         *(["the changed address or key of Trakor is right"] if doubt.unproven else ()),
-        *(["the list of names to delete is done with"] if doubt.made else ()),
+        *(["the names that were listed have been deleted in Trakor"] if doubt.made else ()),
         *(
-            ["it is a new connection, and no other one under another name"]
+            ["it is a new connection, not another one under a new name"]
             if is_new(connection, name)
             else ()
         ),
