@@ -24,7 +24,7 @@ Rule: TypeAlias = Callable[[Tree], Iterator[str]]
 
 LAYERS = (
     ("errors", "records"),
-    ("settings", "logs", "pacing", "naming", "sealing"),
+    ("settings", "logs", "pacing", "naming", "sealing", "serving"),
     ("mapping", "decision"),
     ("salestrekker", "trakor", "ledger"),
     ("sync", "delivery", "admission"),
@@ -48,7 +48,7 @@ ANYWHERE = ("bridge",)
 HOMES = {
     # For the heartbeat's one request; below gql; below httpx.
     "aiohttp": ("bridge.alerts.heartbeat", "bridge.salestrekker.transport", "bridge.trakor.transport"),
-    "aiohttp.web": ("bridge.admin", "bridge.sandbox", "bridge.webhooks"),
+    "aiohttp.web": ("bridge.admin", "bridge.sandbox", "bridge.serving", "bridge.webhooks"),
     "aiolimiter": ("bridge.delivery", "bridge.salestrekker"),
     "alembic": ("bridge.ledger",),
     "apprise": ("bridge.alerts",),

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from bridge.checks.webhooks import webhook_port
 from bridge.ledger.opening import take_over
 from bridge.settings import load
-from bridge.webhooks import listen
+from bridge.webhooks import bound_port
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,9 +49,9 @@ async def test_a_free_port_can_be_listened_on_and_is_free_afterwards(tmp_path: P
 
 
 async def test_a_port_that_another_has_is_a_fault_unless_it_is_the_daemon(tmp_path: Path) -> None:
-    server = await listen(asyncio.Protocol, "127.0.0.1", 0)
+    (server,) = await bound_port("127.0.0.1", 0)
     try:
-        settings = with_token(tmp_path, port=server.sockets[0].getsockname()[1])
+        settings = with_token(tmp_path, port=server.getsockname()[1])
         step = await webhook_port(settings, ["default"])
         assert step is not None
         assert not step.ok

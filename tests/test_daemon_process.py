@@ -96,6 +96,31 @@ def kept(bridge: Bridge) -> int:
         return sum(one.received for one in webhook_numbers(connection).values())
 
 
+# Strangers
+
+
+async def test_idle_connections_to_the_status_page_keep_no_webhook_out(
+    bridge: Bridge, begin: Begin, http: aiohttp.ClientSession
+) -> None:
+    """1,140 of them stopped all webhooks, and filled the log with 72 MB in 75 s."""
+    process, address = await at_work(begin)
+    admin = int(next(line["port"] for line in process.log if line["event"] == "listening for status"))
+    crowd = [await asyncio.open_connection("127.0.0.1", admin) for _ in range(400)]
+    lines = process.lines
+    for number in range(20):
+        assert await post(http, address, "contact-created", f"c{number}") == 202
+    async with http.get(f"http://127.0.0.1:{admin}/healthz") as answer:
+        assert answer.status == 200
+    assert process.lines - lines < 20, "and the log has no word of it"
+    for _, writer in crowd:
+        writer.close()
+    process.signal(signal.SIGTERM)
+    ended = await process.ended(within=IN_ORDER)
+    assert ended.status == 0
+    assert "Traceback" not in ended.err
+    assert kept(bridge) == 20
+
+
 # Signals
 
 

@@ -6,7 +6,7 @@ import asyncio
 import gzip
 import logging
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +15,9 @@ import structlog
 
 from bridge.errors import LedgerError, Transient, UserError
 from bridge.records.webhooks import Action
-from bridge.webhooks import PortTaken, Receiver, listen
+from bridge.serving import WEBHOOKS, LimitedServer, PortTaken
+from bridge.webhooks import Receiver, bound_port
 from bridge.webhooks import receiver as module
-from bridge.webhooks.door import Door
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, MutableMapping
@@ -324,7 +324,7 @@ async def test_what_cannot_be_kept_is_to_be_sent_again(
 async def test_more_connections_than_there_may_be_are_told_to_come_again(
     http: aiohttp.ClientSession,
 ) -> None:
-    async with running(most_open=2) as site:
+    async with running(limits=replace(WEBHOOKS, connections=2)) as site:
         lines = [await site.dial() for _ in range(2)]
         for line in lines:
             await line.ask(headers="Content-Length: 12\r\n", body=b'{"id"')
@@ -352,8 +352,10 @@ async def test_a_connection_that_never_asks_is_closed() -> None:
     async def nobody(_: web.BaseRequest) -> web.StreamResponse:
         raise AssertionError("nothing was asked")
 
-    door = Door(nobody, 10, head_timeout=0.05)
-    host, port = await door.start("127.0.0.1", 0)
+    door = LimitedServer(nobody, replace(WEBHOOKS, head_seconds=0.05), "webhooks")
+    sockets = await bound_port("127.0.0.1", 0)
+    host, port = sockets[0].getsockname()
+    door.start(sockets)
     try:
         lines = [Line(*await asyncio.open_connection(host, port)) for _ in range(2)]
         await lines[1].say(b"POST /webhooks/")
@@ -430,13 +432,13 @@ async def test_stopping_lets_what_is_under_way_end(site: Site, http: aiohttp.Cli
 
 async def test_a_port_that_is_taken_is_a_sentence(site: Site) -> None:
     with pytest.raises(PortTaken, match=f"port {site.port} of 127.0.0.1 is taken"):
-        await listen(asyncio.Protocol, "127.0.0.1", site.port)
+        await bound_port("127.0.0.1", site.port)
     with pytest.raises(
         UserError, match=r"cannot be received on 192\.0\.2\.1, port 0: this machine does not have"
     ):
-        await listen(asyncio.Protocol, "192.0.2.1", 0)
+        await bound_port("192.0.2.1", 0)
     with pytest.raises(UserError, match=r"cannot be received on no\.invalid"):
-        await listen(asyncio.Protocol, "no.invalid", 0)
+        await bound_port("no.invalid", 0)
 
 
 async def test_a_receiver_that_was_never_started_can_be_stopped() -> None:

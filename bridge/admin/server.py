@@ -14,7 +14,6 @@ requests costs the ledger one look at a time.
 from __future__ import annotations
 
 import asyncio
-import errno
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from bridge.admin.entrance import MOST_OF_A_FORM
 from bridge.admin.guard import Password, is_loopback, names_loopback
 from bridge.admin.metrics import Metrics
 from bridge.errors import BridgeError, UserError
+from bridge.serving import ADMIN, LimitedServer, bound
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -39,9 +39,6 @@ if TYPE_CHECKING:
 
 __all__ = ["AdminServer", "Health"]
 
-SHUTDOWN_SECONDS: Final = 2.0
-"""Seconds that answers under way get to be sent when it stops."""
-
 WRONG_PASSWORD_SECONDS: Final = 0.5
 """Seconds for which a wrong password is held, one after the other: guessing takes centuries."""
 
@@ -50,6 +47,9 @@ MOST_WRONG: Final = 20
 
 MOST_OF_ONE: Final = 4
 """So many of them from one address: who asks from another one is looked at meanwhile."""
+
+BODY_SECONDS: Final = 10.0
+"""Seconds in which a form has to come."""
 
 HEADERS: Final = {
     "Server": "trakor-bridge",
@@ -108,6 +108,7 @@ class AdminServer:
         self._pages = pages
         self._only_here = True
         self._runner: web.AppRunner | None = None
+        self._server: LimitedServer | None = None
 
     async def start(self, host: str, port: int) -> tuple[str, int]:
         """Begin to listen.
@@ -122,21 +123,21 @@ class AdminServer:
         Raises:
             UserError: It cannot be listened there, or not without a password.
         """
-        self._runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
-        await self._runner.setup()
-        try:
-            await web.TCPSite(self._runner, host, port).start()
-        except OSError as error:
-            await self.stop()
-            raise _fault(error, host, port) from error
-        addresses = self._runner.addresses
+        sockets = await bound(host, port, section="admin", what="the status page cannot be shown")
+        addresses = [one.getsockname()[:2] for one in sockets]
         self._only_here = all(is_loopback(address[0]) for address in addresses)
         if not self._only_here and not self._password.wanted:
-            await self.stop()
+            for one in sockets:
+                one.close()
             raise UserError(
                 f"the status page must not be open to others at {host} without a password",
                 advice="set [admin] password, or host to 127.0.0.1",
             )
+        self._runner = web.AppRunner(self._application(), access_log=None)
+        await self._runner.setup()
+        if (inside := self._runner.server) is not None:  # it is, once that is set up
+            self._server = LimitedServer(inside.request_handler, ADMIN, "admin", inside.request_factory)
+            self._server.start(sockets)
         return str(addresses[0][0]), int(addresses[0][1])
 
     async def stop(self) -> None:
@@ -145,11 +146,15 @@ class AdminServer:
             await self._pages.close()
         for shared in (self._snapshot, self._ready):
             await shared.end()
+        if self._server is not None:
+            await self._server.stop()
         if self._runner is not None:
             await self._runner.cleanup()
 
     def _application(self) -> web.Application:
-        application = web.Application(middlewares=[self._called_by_its_name], client_max_size=MOST_OF_A_FORM)
+        application = web.Application(
+            middlewares=[self._called_by_its_name, self._with_its_body], client_max_size=MOST_OF_A_FORM
+        )
         application.on_response_prepare.append(_add_headers)
         if self._pages is not None:
             self._pages.add_to(application)
@@ -164,6 +169,19 @@ class AdminServer:
         """On a loopback address, answer what was meant for this machine only."""
         if self._only_here and not names_loopback(request.headers.getall("Host", [])):
             raise web.HTTPMisdirectedRequest(text="Ask for this by the name localhost or 127.0.0.1.\n")
+        return await handler(request)
+
+    @web.middleware
+    async def _with_its_body(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Wait for a form for so long and no longer; what reads it later finds it read."""
+        if request.can_read_body:
+            try:
+                async with asyncio.timeout(BODY_SECONDS):
+                    await request.read()
+            except TimeoutError:
+                answer = web.Response(status=408)
+                answer.force_close()
+                return answer
         return await handler(request)
 
     def _with_password(self, handler: Handler) -> Handler:
@@ -263,15 +281,3 @@ def _told(health: Health) -> web.Response:
     if health.ok:
         return web.Response(text="ok\n")
     return web.Response(text=f"{health.why}\n", status=503)
-
-
-def _fault(error: OSError, host: str, port: int) -> UserError:
-    if error.errno == errno.EADDRINUSE:
-        return UserError(
-            f"port {port} of {host} is taken by another process",
-            advice="set [admin] port to a free one, or end what listens there",
-        )
-    return UserError(
-        f"the status page cannot be shown on {host}, port {port}: {error.strerror or type(error).__name__}",
-        advice="set [admin] host and port to what this machine has: 127.0.0.1 is always there",
-    )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Final
 
 from bridge.checks.report import Check, failed
 from bridge.errors import LedgerError, UserError
 from bridge.ledger.opening import owner_of
-from bridge.webhooks import PortTaken, listen
+from bridge.serving import PortTaken
+from bridge.webhooks import bound_port
 from bridge.wiring.ledgers import ledger_path
 
 if TYPE_CHECKING:
@@ -35,14 +35,15 @@ async def webhook_port(settings: Settings, connections: Collection[str]) -> Chec
         return None
     host, port = settings.webhooks.host, settings.webhooks.port
     try:
-        server = await listen(asyncio.Protocol, host, port)
+        sockets = await bound_port(host, port)
     except PortTaken as error:
         owner = _owner(settings)
         detail = f"port {port} of {host} is in use, and so is the ledger: {owner}"
         return Check(NAME, ok=True, detail=detail) if owner else failed(NAME, error)
     except UserError as error:
         return failed(NAME, error)
-    server.close()
+    for one in sockets:
+        one.close()
     return Check(NAME, ok=True, detail=f"{host}, port {port} can be listened on; {_addresses(settings)}")
 
 

@@ -37,6 +37,7 @@ from bridge.ledger.pauses import Direction, clear_pause
 from bridge.naming import Hasher
 from bridge.records import Stream
 from bridge.salestrekker.login import SeveralOrganizations
+from bridge.serving import allow_more_files
 from bridge.wiring.ledgers import ledger_key, ledger_path, left_of_lost
 from bridge.wiring.organizations import begin_with, identities_of
 
@@ -112,6 +113,7 @@ async def run(
         UserError: A query, a map, a port or the ledger cannot be used; nothing was done then.
         BaseExceptionGroup: What one of its tasks died of; all was wound up.
     """
+    allow_more_files()
     left = left_of_lost(settings)
     hasher = Hasher(ledger_key(settings, make=True))
     plans = plans_of(settings, connections, hasher)

@@ -305,11 +305,7 @@ def in_doubt(connection: Connection, name: str, place: Place) -> list[str]:
         *(["the key is for the right Trakor organisation"] if is_another else ()),
         *(["the changed address or key of Trakor is right"] if doubt.unproven else ()),
         *(["the names that were listed have been deleted in Trakor"] if doubt.made else ()),
-        *(
-            ["it is a new connection, not another one under a new name"]
-            if is_new(connection, name)
-            else ()
-        ),
+        *(["it is a new connection, not another one under a new name"] if is_new(connection, name) else ()),
     ]
 
 

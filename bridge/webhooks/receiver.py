@@ -28,23 +28,22 @@ import structlog
 from aiohttp import web
 
 from bridge.errors import BridgeError
-from bridge.webhooks.door import RETRY_AFTER, Door
+from bridge.serving import RETRY_AFTER, WEBHOOKS, LimitedServer, bound
 from bridge.webhooks.guard import Senders, Tokens
 from bridge.webhooks.reading import known_action, received
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from bridge.records.webhooks import Received
+    from bridge.serving import Limits
     from bridge.webhooks.guard import Network
 
-__all__ = ["Receiver", "ReceiverNumbers"]
+__all__ = ["Receiver", "ReceiverNumbers", "bound_port"]
 
 MOST_BODY: Final = 262_144
 """Bytes of a body, where nothing else is said."""
-
-MOST_OPEN: Final = 512
-"""Connections. Each has at most one body in memory, so this bounds memory, and file descriptors, too."""
 
 BODY_TIMEOUT: Final = 10.0
 """Seconds in which a body has to come."""
@@ -85,7 +84,7 @@ class Receiver:
         trusted_proxies: Networks whose ``X-Forwarded-For`` is believed.
         max_body_bytes: Of one body, decompressed.
         clock: Milliseconds since the epoch.
-        most_open: Connections; any more are answered 503.
+        limits: On connections; those for which there is no room are answered 503.
         body_timeout: Seconds in which a body has to come.
     """
 
@@ -98,7 +97,7 @@ class Receiver:
         allow_from: Sequence[Network] = (),
         trusted_proxies: Sequence[Network] = (),
         max_body_bytes: int = MOST_BODY,
-        most_open: int = MOST_OPEN,
+        limits: Limits = WEBHOOKS,
         body_timeout: float = BODY_TIMEOUT,
     ) -> None:
         self._keep = keep
@@ -106,7 +105,7 @@ class Receiver:
         self._clock = clock
         self._senders = Senders(allow_from, trusted_proxies)
         self._most_body = max_body_bytes
-        self._door = Door(self._handle, most_open)
+        self._server = LimitedServer(self._handle, limits, "webhooks")
         self._body_timeout = body_timeout
         self._answers: Counter[int] = Counter()
         self._told: dict[str, float] = {}
@@ -114,8 +113,8 @@ class Receiver:
     @property
     def numbers(self) -> ReceiverNumbers:
         """What was done so far."""
-        answers = self._answers + Counter({503: self._door.turned_away})
-        return ReceiverNumbers(dict(answers), self._door.open)
+        answers = self._answers + Counter({503: self._server.turned_away})
+        return ReceiverNumbers(dict(answers), self._server.open)
 
     def replace_tokens(self, tokens: Mapping[str, Sequence[str]]) -> None:
         """Take other tokens from the next request on, without closing the port."""
@@ -134,17 +133,18 @@ class Receiver:
         Raises:
             UserError: It cannot be listened there.
         """
-        taken = await self._door.start(host, port)
-        log.info("listening for webhooks", host=taken[0], port=taken[1])
-        return taken
+        sockets = await bound_port(host, port)
+        taken_host, taken_port = sockets[0].getsockname()[:2]
+        self._server.start(sockets)
+        log.info("listening for webhooks", host=taken_host, port=taken_port)
+        return str(taken_host), int(taken_port)
 
     async def stop(self) -> None:
-        """Accept nothing more; let what is under way end, for ``STOP_SECONDS`` at most."""
-        await self._door.stop()
+        """Accept nothing more; let what is under way end, for ``stop_seconds`` of the limits at most."""
+        await self._server.stop()
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """One request. The one place that no error gets past: aiohttp would show the path with it."""
-        self._door.heard_of(request.protocol)
         try:
             answer = await self._answer(request)
         except BridgeError as error:
@@ -221,6 +221,15 @@ class Receiver:
         if now - self._told.get(what, -TELL_EVERY) >= TELL_EVERY:
             self._told[what] = now
             log.warning(what, again_at_most_every=f"{TELL_EVERY:.0f}s", **more)
+
+
+async def bound_port(host: str, port: int) -> list[socket.socket]:
+    """Sockets that listen for webhooks.
+
+    Raises:
+        UserError: It cannot be listened there.
+    """
+    return await bound(host, port, section="webhooks", what="webhooks cannot be received")
 
 
 async def _go_ahead(request: web.BaseRequest) -> None:

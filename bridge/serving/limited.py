@@ -1,0 +1,272 @@
+"""aiohttp's server with bounds: on connections, on how long one may say nothing, and on what it tells.
+
+::
+
+    accept ──room?──> aiohttp's protocol ──a request in time?──> handler
+        │ └──none, and nobody waits for nothing──> 503, closed    └──none──> closed
+        └──too many were told that──> not accepted for now
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
+
+from aiohttp import web
+
+from bridge.serving.limits import RETRY_AFTER, Limits
+from bridge.serving.sockets import Acceptor
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Awaitable, Callable, Sequence
+
+    Handler: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+__all__ = ["LimitedServer"]
+
+SERVER: Final = "trakor-bridge"
+"""What an answer's header ``Server`` says: else aiohttp tells which version of what this is."""
+
+_FULL: Final = (
+    f"HTTP/1.1 503 Service Unavailable\r\nRetry-After: {RETRY_AFTER}\r\nServer: {SERVER}\r\n"
+    "Content-Length: 0\r\nConnection: close\r\n\r\n"
+).encode()
+
+
+class LimitedServer:
+    """A listener with bounds.
+
+    Args:
+        handler: Answers one request.
+        limits: The bounds.
+        name: The listener's, for the log.
+        factory: Makes the requests that the handler takes; None: aiohttp's plain ones.
+
+    Attributes:
+        turned_away: How many connections were told that there is no room.
+    """
+
+    def __init__(
+        self,
+        handler: Handler,
+        limits: Limits,
+        name: str,
+        factory: Callable[..., web.BaseRequest] | None = None,
+    ) -> None:
+        self._handler = handler
+        self._factory = factory
+        self._limits = limits
+        self._acceptor = Acceptor(self._accept, self._wanted, name)
+        self._open: dict[asyncio.BaseProtocol, _Connection] = {}
+        self._outside: set[_TurnedAway] = set()
+        self._server: _Server | None = None
+        self.turned_away = 0
+
+    @property
+    def open(self) -> int:
+        """How many connections there are now."""
+        return len(self._open)
+
+    @property
+    def outside(self) -> int:
+        """How many connections are being told now that there is no room."""
+        return len(self._outside)
+
+    def start(self, sockets: Sequence[socket.socket]) -> None:
+        """Begin to accept what comes to these sockets, which are closed with it."""
+        self._server = _Server(self._serve, self._limits, self._lost, self._factory)
+        self._acceptor.open(sockets)
+
+    async def stop(self) -> None:
+        """Accept nothing more; let what is under way end, for the limits' ``stop_seconds`` at most."""
+        self._acceptor.close()
+        if self._server is None:
+            return
+        self._server.pre_shutdown()
+        await asyncio.sleep(0)  # idle connections end here
+        await self._server.shutdown(self._limits.stop_seconds)
+        for protocol in [*self._open]:
+            self._lost(protocol)
+        for away in [*self._outside]:
+            away.hang_up()
+
+    async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
+        """One request."""
+        connection = self._open.get(request.protocol)
+        if connection is not None:
+            connection.heard()
+        return await self._handler(request)
+
+    def _wanted(self) -> bool:
+        return len(self._open) < self._limits.connections or len(self._outside) < self._limits.turned_away
+
+    def _accept(self, address: str) -> asyncio.BaseProtocol:
+        if self._server is None or (len(self._open) >= self._limits.connections and not self._make_room()):
+            self.turned_away += 1
+            return _TurnedAway(self._outside, self._limits.linger_seconds)
+        protocol = self._server.protocol()
+        loop = asyncio.get_running_loop()
+        timer = loop.call_later(self._limits.head_seconds, self._hang_up, protocol)
+        self._open[protocol] = _Connection(protocol, address, timer)
+        return protocol
+
+    def _make_room(self) -> bool:
+        """Close the connection that has waited for nothing for the longest, of who has most of those.
+
+        One that never asked goes before one that did. Whoever fills the listener so closes only its own.
+        """
+        before = asyncio.get_running_loop().time() - self._limits.grace_seconds
+        idle = [one for one in self._open.values() if one.since < before and one.protocol.is_idle]
+        silent = [one for one in idle if one.is_silent]
+        if not idle:
+            return False
+        (most, _), *_ = Counter(one.address for one in silent or idle).most_common(1)
+        self._hang_up(next(one.protocol for one in silent or idle if one.address == most))
+        return True
+
+    def _hang_up(self, protocol: web.RequestHandler) -> None:
+        self._lost(protocol)
+        protocol.force_close()
+
+    def _lost(self, protocol: asyncio.BaseProtocol) -> None:
+        connection = self._open.pop(protocol, None)
+        if connection is not None:
+            connection.forget()
+
+
+class _Connection:
+    """What is known of one connection.
+
+    Args:
+        protocol: aiohttp's.
+        address: At its other end.
+        timer: Ends it unless a request comes in time.
+
+    Attributes:
+        is_silent: It never made a request.
+        since: When it was accepted, or last made one, in the loop's time.
+    """
+
+    __slots__ = ("_timer", "address", "is_silent", "protocol", "since")
+
+    def __init__(self, protocol: _Protocol, address: str, timer: asyncio.TimerHandle) -> None:
+        self.protocol = protocol
+        self.address = address
+        self.is_silent = True
+        self.since = asyncio.get_running_loop().time()
+        self._timer = timer
+
+    def heard(self) -> None:
+        """A request came: from now on it may be idle."""
+        self.is_silent = False
+        self.since = asyncio.get_running_loop().time()
+        self._timer.cancel()
+
+    def forget(self) -> None:
+        """It is gone."""
+        self._timer.cancel()
+
+
+class _Server(web.Server):
+    """aiohttp's server, silent: its logs would show addresses and what was sent."""
+
+    def __init__(
+        self,
+        handler: Handler,
+        limits: Limits,
+        lost: Callable[[web.RequestHandler], None],
+        factory: Callable[..., web.BaseRequest] | None,
+    ) -> None:
+        silent = logging.Logger("silent")  # noqa: LOG001 - in no tree, so that nothing switches it on
+        silent.disabled = True
+        self._lost = lost
+        self._how: dict[str, Any] = {
+            "access_log": None,
+            "logger": silent,
+            "keepalive_timeout": limits.idle_seconds,
+            "lingering_time": limits.linger_seconds,
+        }
+        super().__init__(handler, request_factory=factory)
+
+    def protocol(self) -> _Protocol:
+        """That of a new connection."""
+        return _Protocol(self, loop=asyncio.get_running_loop(), **self._how)
+
+    def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
+        super().connection_lost(handler, exc)
+        self._lost(handler)
+
+
+class _Protocol(web.RequestHandler):
+    """aiohttp's protocol of one connection."""
+
+    __slots__ = ()
+
+    @property
+    def is_idle(self) -> bool:
+        """No request is being answered, or about to be."""
+        return not self._messages and self._current_request is None
+
+    def eof_received(self) -> bool:  # type: ignore[override]  # asyncio asks for this answer
+        """The other end says no more. Who sent a whole request before still wants its answer."""
+        self._loop.call_soon(self._end)  # a request that came just before has its turn first
+        return True
+
+    def _end(self) -> None:
+        request = self._current_request
+        if self._messages or (request is not None and request.content.is_eof()):
+            self._close = True  # once it is answered
+        elif self.transport is not None:
+            self.transport.close()  # whoever still reads the request is told so
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """What aiohttp cannot read, or a handler failed at: a status, without a word of what was sent."""
+        del request, exc, message
+        answer = web.Response(status=status, headers={"Server": SERVER})
+        answer.force_close()
+        return answer
+
+
+class _TurnedAway(asyncio.Protocol):
+    """One connection too many: whatever it asks is answered with 503.
+
+    It is not closed before it has said something: what lies unread when a connection is closed makes the
+    other end lose the answer.
+    """
+
+    def __init__(self, outside: set[_TurnedAway], seconds: float) -> None:
+        self._outside = outside
+        self._seconds = seconds
+        self._answered = False
+        outside.add(self)  # at once: so many are accepted before any of them begins
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._timer = asyncio.get_running_loop().call_later(self._seconds, self.hang_up)
+
+    def data_received(self, data: bytes) -> None:
+        del data  # the rest of a body is read, and nobody looks at it
+        if not self._answered:
+            self._answered = True
+            self._transport.write(_FULL)
+            with suppress(OSError):
+                self._transport.write_eof()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        del exc
+        self._outside.discard(self)
+        self._timer.cancel()
+
+    def hang_up(self) -> None:
+        """End it, answered or not."""
+        self._transport.abort()

@@ -1,0 +1,208 @@
+"""Listening sockets that accept as many connections as are wanted; a sentence where there can be none."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import resource
+import socket
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+from bridge.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = ["Acceptor", "PortTaken", "allow_more_files", "bound"]
+
+BACKLOG: Final = 1024
+"""Connections that the operating system keeps until they are accepted: a burst is no reason to refuse."""
+
+AT_ONCE: Final = 64
+"""Connections accepted before other work has its turn."""
+
+PAUSE: Final = 0.1
+"""Seconds until it is looked again whether another connection is wanted."""
+
+SHORTAGE_PAUSE: Final = 1.0
+"""Seconds for which nothing is accepted where the machine has no descriptor or memory for it."""
+
+TELL_EVERY: Final = 60.0
+"""Seconds between two log lines about such a shortage."""
+
+_SHORTAGE: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_WHY: Final = {
+    errno.EACCES: "this user may not listen there: ports below 1024 need a right of their own",
+    errno.EADDRNOTAVAIL: "this machine does not have that address",
+}
+
+log = structlog.get_logger()
+
+
+class PortTaken(UserError):  # noqa: N818 - says what is the matter
+    """Another process listens there."""
+
+
+def allow_more_files() -> None:
+    """Let this process have as many open files and connections as the system allows it.
+
+    Many systems begin with 1,024 for the sake of programs that cannot deal with more.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # a system that says no to its own limit: then it stays
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+async def bound(host: str, port: int, *, section: str, what: str) -> list[socket.socket]:
+    """Sockets that listen at each of a host's addresses.
+
+    Args:
+        host: Address or name to listen on.
+        port: 0: the operating system chooses.
+        section: The configuration's, for advice: ``webhooks``.
+        what: What is not had where it cannot be listened: ``webhooks cannot be received``.
+
+    Raises:
+        UserError: It cannot be listened there.
+    """
+    loop = asyncio.get_running_loop()
+    sockets: list[socket.socket] = []
+    try:
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        for family, address in dict.fromkeys((one[0], one[4]) for one in found):
+            sockets.append(_listening(family, address))
+    except OSError as error:
+        for one in sockets:
+            one.close()
+        raise _fault(error, host, port, section, what) from error
+    return sockets
+
+
+class Acceptor:
+    """Accepts connections, as many as are wanted.
+
+    asyncio's own server accepts whatever comes, and writes a traceback for each connection that the machine
+    has no descriptor for.
+
+    Args:
+        factory: Makes the protocol of a connection, of the address at its other end.
+        wanted: Whether another connection is to be accepted now.
+        name: The listener's, for the log.
+    """
+
+    def __init__(
+        self, factory: Callable[[str], asyncio.BaseProtocol], wanted: Callable[[], bool], name: str
+    ) -> None:
+        self._factory = factory
+        self._wanted = wanted
+        self._name = name
+        self._sockets: list[socket.socket] = []
+        self._beginning: set[asyncio.Task[None]] = set()
+        self._paused: dict[socket.socket, asyncio.TimerHandle] = {}
+        self._told_at = -TELL_EVERY
+
+    def open(self, sockets: Sequence[socket.socket]) -> None:
+        """Begin to accept what comes to these, which are closed with it."""
+        self._sockets = [*sockets]
+        for one in self._sockets:
+            asyncio.get_running_loop().add_reader(one, self._accept, one)
+
+    def close(self) -> None:
+        """Accept nothing more."""
+        loop = asyncio.get_running_loop()
+        for timer in self._paused.values():
+            timer.cancel()
+        self._paused.clear()
+        for one in self._sockets:
+            loop.remove_reader(one)
+            one.close()
+        self._sockets.clear()
+
+    def _accept(self, listening: socket.socket) -> None:
+        for _ in range(AT_ONCE):
+            if not self._wanted():
+                self._pause(listening, PAUSE)
+                return
+            try:
+                accepted, address = listening.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                self._met(error)
+                self._pause(listening, SHORTAGE_PAUSE)
+                return
+            self._begin(accepted, str(address[0]) if address else "")
+
+    def _begin(self, accepted: socket.socket, address: str) -> None:
+        accepted.setblocking(False)  # noqa: FBT003 - theirs
+        loop = asyncio.get_running_loop()
+        protocol = self._factory(address)
+        begin = loop.create_task(_connected(loop, protocol, accepted))
+        self._beginning.add(begin)
+        begin.add_done_callback(self._beginning.discard)
+
+    def _pause(self, listening: socket.socket, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(listening)
+        self._paused[listening] = loop.call_later(seconds, self._go_on, listening)
+
+    def _go_on(self, listening: socket.socket) -> None:
+        self._paused.pop(listening, None)
+        asyncio.get_running_loop().add_reader(listening, self._accept, listening)
+
+    def _met(self, error: OSError) -> None:
+        """Whatever it is, it is passing; said once in a while."""
+        now = time.monotonic()
+        if now - self._told_at >= TELL_EVERY:
+            self._told_at = now
+            short = error.errno in _SHORTAGE
+            log.warning(
+                "no connection can be accepted",
+                listener=self._name,
+                reason=error.strerror or type(error).__name__,
+                advice="raise the limit of open files (ulimit -n, LimitNOFILE)" if short else "",
+                again_at_most_every=f"{TELL_EVERY:.0f}s",
+            )
+
+
+def _fault(error: OSError, host: str, port: int, section: str, what: str) -> UserError:
+    if error.errno == errno.EADDRINUSE:
+        return PortTaken(
+            f"port {port} of {host} is taken by another process",
+            advice=f"set [{section}] port to a free one, or end what listens there",
+        )
+    why = _WHY.get(error.errno or 0, error.strerror or type(error).__name__)
+    return UserError(
+        f"{what} on {host}, port {port}: {why}",
+        advice=f"set [{section}] host and port to what this machine has: 127.0.0.1 is always there, 0.0.0.0 "
+        "is every address of it",
+    )
+
+
+async def _connected(
+    loop: asyncio.AbstractEventLoop, protocol: asyncio.BaseProtocol, accepted: socket.socket
+) -> None:
+    try:
+        await loop.connect_accepted_socket(lambda: protocol, accepted)
+    except OSError:
+        accepted.close()
+
+
+def _listening(family: int, address: Any) -> socket.socket:  # noqa: ANN401 - of either family
+    """A socket that listens, as asyncio's would."""
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listening.setblocking(False)  # noqa: FBT003 - theirs
+        listening.bind(address)
+        listening.listen(BACKLOG)
+    except OSError:
+        listening.close()
+        raise
+    return listening
