@@ -224,7 +224,7 @@ async def test_of_what_was_forgotten_nothing_is_sent_even_by_who_took_it(book: B
     deliver(book, "A")
     ledger, sent = Ledger(book.path, KEEPING), Sent()
     try:
-        known = KnownToPass(ledger, sent)
+        known = KnownToPass(ledger, sent, 150)
         known.took(Stream.CONTACTS)
         _forget(book)
         assert not await known.canary(Lane(book.feed, book.policy))

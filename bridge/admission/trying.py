@@ -157,6 +157,6 @@ class TrakorTrial:
 
 
 def _meaning(answer: Answer, canary: Canary) -> CanaryAnswer:
-    if answer.trakor_id in canary.ids:
-        return CanaryAnswer.KNOWN
-    return CanaryAnswer.CREATED if answer.created else CanaryAnswer.STRANGER
+    if answer.created:  # also under an id that is known: another organisation may count as this one does
+        return CanaryAnswer.CREATED
+    return CanaryAnswer.KNOWN if answer.trakor_id in canary.ids else CanaryAnswer.STRANGER

@@ -15,7 +15,7 @@ from bridge.decision.anew import HolderOf, decide_anew
 from bridge.decision.answers import fail, give_back, reject, settle
 from bridge.decision.comparison import by_present_rules, is_decided, keeps_up
 from bridge.decision.persons import accept, dismiss, drop, retry
-from bridge.decision.sharing import identified_otherwise, told_apart
+from bridge.decision.sharing import ask_whose, identified_otherwise, told_apart
 from bridge.decision.sight import decide, is_stale
 from bridge.decision.staying import unchanged
 from bridge.decision.succession import is_living, stands_under, succeed
@@ -23,6 +23,7 @@ from bridge.decision.succession import is_living, stands_under, succeed
 __all__ = [
     "HolderOf",
     "accept",
+    "ask_whose",
     "by_present_rules",
     "decide",
     "decide_anew",

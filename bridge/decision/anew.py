@@ -72,10 +72,11 @@ def decide_anew(
     if like is Likeness.SAME:
         return merge(seen, seen.key, holder, row, MergedBy.RULE, policy, release=release)
     if like is Likeness.PERHAPS:
-        return hold(Reason.SAME_PERSON, seen, row, release=release, detail=f"perhaps {holder.id}")
-    if policy.on_same_name == "merge" and holder.mergeable:
+        decision = hold(Reason.SAME_PERSON, seen, row, release=release, detail=f"perhaps {holder.id}")
+    elif policy.on_same_name == "merge" and holder.mergeable:
         return merge(seen, seen.key, holder, row, MergedBy.POLICY, policy, release=release)
-    decision = _beside(seen, row, holder, holder_of, policy, release=release)
+    else:
+        decision = _beside(seen, row, holder, holder_of, policy, release=release)
     return None if decision is None else replace(decision, doubts=_doubted(holder))
 
 

@@ -32,10 +32,12 @@ def answered(
 def _unmakeable(seen: Unsendable, row: LedgerRow) -> Decision | None:
     """No name, or mapping fails -> drifted, in the field that cannot be made.
 
-    Unless a person accepted or dismissed just that.
+    Unless a person accepted or dismissed just that. Nor does another map, which cannot make it, end a
+    dismissal: whether the source changed is only known when it can be made again.
     """
     changed = unmade(row, seen)
-    if changed == row.sent or (row.dismissed and row.seen == changed):
+    another_map = seen.rules.map != row.rules.map
+    if changed == row.sent or (row.dismissed and (row.seen == changed or another_map)):
         return None
     return _drift(changed, row, detail=why_unsendable(seen))
 

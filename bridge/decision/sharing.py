@@ -28,7 +28,7 @@ from bridge.records import (
 if TYPE_CHECKING:
     from bridge.records import FieldHashes
 
-__all__ = ["identified_otherwise", "merged", "told_apart"]
+__all__ = ["ask_whose", "identified_otherwise", "merged", "told_apart"]
 
 
 _OTHER_NAME: Final = frozenset({Reason.RENAMED, Reason.REMAPPED})
@@ -37,9 +37,9 @@ _OTHER_NAME: Final = frozenset({Reason.RENAMED, Reason.REMAPPED})
 def merged(seen: Draft | Unsendable, row: LedgerRow, holder_of: HolderOf, policy: Policy) -> Decision | None:
     """Merged: same key -> stays merged, unless an identifier changed and conflicts; another -> a rename.
 
-    Without a name, or where mapping fails: as if nothing were known; so where `where` says no, and what it
-    is merged into will not be in Trakor. Where the claimant does not stand for the name any more, this one
-    takes its place; one that is perhaps another person does not.
+    Without a name, or where mapping fails: as if nothing were known, unless a person merged it; so where
+    `where` says no, and what it is merged into will not be in Trakor. Where the claimant does not stand for
+    the name any more, this one takes its place; one that is perhaps another person does not.
     """
     holder = party_holder(holder_of(row.sent_key), row, holder_of)
     if holder is None or not _shares(holder, row):
@@ -49,14 +49,24 @@ def merged(seen: Draft | Unsendable, row: LedgerRow, holder_of: HolderOf, policy
     ):  # whose party it shared was forgotten
         return _ask(seen, row, holder)
     if isinstance(seen, Unsendable):
-        in_trakor = holder.stands or holder.linked
-        marked = seen.reason is Reason.FILTERED and in_trakor
-        return mark_filtered(row) if marked else decide_anew(seen, row, holder_of, policy)
+        return _unmakeable(seen, row, holder, holder_of, policy)
     if not holder.stands and holder.number != row.number:
         return _in_its_place(seen, row, holder, holder_of, policy)
     if row.dismissed and not compare(row, seen).source:
         return None
     return _still_merged(seen, row, holder, holder_of, policy)
+
+
+def _unmakeable(
+    seen: Unsendable, row: LedgerRow, holder: Holder, holder_of: HolderOf, policy: Policy
+) -> Decision | None:
+    """`where` says no, no name, or mapping fails: what is in Trakor is marked, what a person merged stays."""
+    in_trakor = holder.stands or holder.linked
+    if in_trakor and seen.reason is Reason.FILTERED:
+        return mark_filtered(row)
+    if in_trakor and row.state is State.MERGED and row.merged_by is MergedBy.PERSON:
+        return None
+    return decide_anew(seen, row, holder_of, policy)
 
 
 def _still_merged(
@@ -164,6 +174,27 @@ def told_apart(row: LedgerRow, holder: Holder, *, stored: bool) -> Decision | No
         given=row.given,
         event="held",
         detail=f"not as like {holder.id} as before",
+    )
+
+
+def ask_whose(row: LedgerRow, dropped: LedgerRow, *, stored: bool) -> Decision:
+    """Merged into one of which a person said that Trakor's party is another's -> held: same-person.
+
+    Args:
+        row: The merged record.
+        dropped: The record that it was merged into.
+        stored: What the record says is stored; else that is taken at its next sight.
+    """
+    return Decision(
+        State.HELD,
+        Reason.SAME_PERSON,
+        merged_into=row.merged_into,
+        merged_by=row.merged_by,
+        seen=row.last_seen if stored else None,
+        remapped=row.remapped,
+        given=row.given,
+        event="held",
+        detail=f"{dropped.id} was dropped: what Trakor has under the name is another's",
     )
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from bridge.errors import Rejected
+from bridge.errors import Rejected, Transient, Unanswered
 from bridge.ledger.canaries import canaries_of
 
 if TYPE_CHECKING:
@@ -34,13 +34,17 @@ class KnownToPass:
     Args:
         ledger: Keeps canaries.
         destination: Where to send to.
+        unanswered_wait: Seconds for which a canary is not sent again after a request without an answer: two
+            requests for one name never overlap.
     """
 
-    def __init__(self, ledger: Ledger, destination: Destination) -> None:
+    def __init__(self, ledger: Ledger, destination: Destination, unanswered_wait: float) -> None:
         self._ledger = ledger
         self._destination = destination
         self._passed_at = -math.inf
         self._not_taken: set[Payload] = set()
+        self._wait = unanswered_wait
+        self._silent_until: dict[Payload, float] = {}
         self._lacking: set[Stream] = set()
 
     @property
@@ -68,12 +72,19 @@ class KnownToPass:
             Refused: What is known to pass does not pass: credentials or address are at fault.
         """
         kept = await self._ledger.call(canaries_of, lane.feed)
-        for payload in [one for one in kept if one not in self._not_taken]:
+        now, fit = asyncio.get_running_loop().time(), [one for one in kept if one not in self._not_taken]
+        silent = [left for one in fit if (left := self._silent_until.get(one, now) - now) > 0]
+        if silent and len(silent) == len(fit):
+            raise Transient("canaries have had no answer yet: Trakor may be at work", retry_after=min(silent))
+        for payload in [one for one in fit if self._silent_until.get(one, now) <= now]:
             try:
                 answer = await self._destination.post(payload)
             except Rejected:  # another limit, or another map, since it was taken
                 self._not_taken.add(payload)
                 continue
+            except Unanswered:
+                self._silent_until[payload] = now + self._wait
+                raise
             if answer.created:
                 log.warning("canary made anew", stream=str(lane.feed.stream), trakor_id=answer.trakor_id)
             return True

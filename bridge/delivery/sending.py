@@ -99,7 +99,7 @@ class Sending:
         self._stopped: Mapping[Stream, Stopped] = {}
         self._told: Refused | None = None
         self._evidence = Evidence()
-        self._known = KnownToPass(ledger, destination)
+        self._known = KnownToPass(ledger, destination, pace.unanswered_wait)
         self._knew_before = KnewBefore()
 
     def wake(self) -> None:

@@ -108,7 +108,7 @@ class Delivery:
             valve=self._valve,
             intake=self._intake,
             outbox=self._outbox,
-            known=KnownToPass(ledger, destination) if known is None else known,
+            known=KnownToPass(ledger, destination, pace.unanswered_wait) if known is None else known,
             evidence=self._evidence,
             stopped=stopped or {},
             clock=clock,

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import bindparam, func, select
 
 from bridge.decision import (
+    ask_whose,
     by_present_rules,
     identified_otherwise,
     is_decided,
@@ -194,9 +195,23 @@ class Batch:
         key = before.sent_key
         if not key or before.state is State.MERGED:
             return
+        if now.state is State.MERGED and before.reason is Reason.SAME_PARTY and now.merged_into is not None:
+            self._let_follow(before, key, self.row(now.merged_into))
+            return
+        if before.reason is Reason.EXISTING and now.state is State.DROPPED:
+            self._ask_merged(now, key)
+            return
         stood = stands_under(before, key, linked=before.answered)
         if stood and not stands_under(now, key, linked=now.answered or before.answered):
             self._replace_claimant(now, key)
+
+    def _ask_merged(self, dropped: LedgerRow, key: str) -> None:
+        """The party that Trakor had before is another's: those merged into the record wait for a person."""
+        self.writes.flush()
+        for one in self._merged_into(dropped.number):
+            if one.sent_key == key and is_living(one):
+                decision = ask_whose(one, dropped, stored=TO_SEND in self.writes.stored(one))
+                self.carry_out(decision, None, one, sight=False)
 
     def _see_to_likeness(self, before: LedgerRow, now: LedgerRow, seen: Draft | Unsendable | None) -> None:
         """Those that a rule merged into a record are told apart where that is identified otherwise by now."""

@@ -19,8 +19,8 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 from bridge.errors import LedgerError
 from bridge.ledger.rows import among, one_of, sealer_of
-from bridge.ledger.schema import canaries, claims, history, records
-from bridge.ledger.stored import payload_of
+from bridge.ledger.schema import canaries, claims, contents, history, links, records
+from bridge.ledger.stored import payload_to_send
 from bridge.records import State
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ __all__ = [
     "end_canaries",
     "note_canaries",
     "opened_canaries",
+    "sent_of",
     "wanted_as_canaries",
 ]
 
@@ -69,6 +70,28 @@ _FIT = (
     records.c.trakor_id.is_not(None),
     _HOLDS_ITS_NAME,
     ~_SPELLED_ANEW,
+)
+_SENT = (
+    select(records.c.source_id, contents.c.body)
+    .select_from(records)
+    .join(
+        links,
+        (links.c.space == bindparam("of_space"))
+        & (links.c.trakor_id == records.c.trakor_id)
+        & (links.c.record == records.c.number)
+        & (links.c.key == records.c.sent_key),
+    )
+    .join(contents, (contents.c.space == links.c.space) & (contents.c.trakor_id == links.c.trakor_id))
+    .where(
+        records.c.feed == bindparam("of_feed"),
+        one_of(records.c.state, State.DELIVERED, State.DRIFTED),
+        *(records.c[mark] == 0 for mark in ("gone", "dismissed", "forgotten", "given")),
+        links.c.sent != "",
+        _HOLDS_ITS_NAME,
+        ~_SPELLED_ANEW,
+    )
+    .order_by(links.c.at.desc())
+    .limit(MOST)
 )
 _OF_FEED = canaries.c.feed == bindparam("of_feed")
 _KEPT = (
@@ -185,6 +208,21 @@ def canaries_of(connection: Connection, feed: Feed) -> list[Payload]:
     return [payload for payload in opened_canaries(connection, feed) if payload is not None]
 
 
+def sent_of(connection: Connection, feed: Feed) -> list[Payload]:
+    """What was really sent of some records that Trakor has, whatever the source or the map say by now.
+
+    It proves which organisation a Trakor is as well as a canary does: a changed map, or a change of all
+    records at once, leaves no canary.
+
+    Args:
+        connection: To the ledger; it knows the sealer.
+        feed: Of which stream.
+    """
+    found = connection.execute(_SENT, {"of_feed": feed.number, "of_space": feed.space}).all()
+    opened = (_opened(connection, feed, row.source_id, row.body) for row in found)
+    return [payload for payload in opened if payload is not None]
+
+
 def opened_canaries(connection: Connection, feed: Feed) -> list[Payload | None]:
     """The same, with None in place of one that is damaged."""
     known = {"of_feed": feed.number, "of_space": feed.space}
@@ -194,6 +232,6 @@ def opened_canaries(connection: Connection, feed: Feed) -> list[Payload | None]:
 
 def _opened(connection: Connection, feed: Feed, source_id: str, body: bytes) -> Payload | None:
     try:
-        return payload_of(sealer_of(connection).open(body, feed.place(source_id)), feed.stream)[0]
+        return payload_to_send(sealer_of(connection).open(body, feed.place(source_id)), feed.stream)
     except (LedgerError, ValueError, TypeError, ArithmeticError):
         return None

@@ -74,7 +74,7 @@ def forget(connection: Connection, number: int, *, now: int, policy: Policy = _D
             f"record {row.id} is being sent at this moment",
             advice="wait for the backfill to end, or stop it, then run this again",
         )
-    for key in {row.key, row.sent_key}:
+    for key in {row.key, row.sent_key, *_names_had(connection, number)}:
         forget_stray(connection, key)
     had = _links(connection, number)
     merged = connection.scalars(
@@ -121,6 +121,12 @@ def _feed(connection: Connection, number: int) -> Feed:
 def _links(connection: Connection, number: int) -> list[str]:
     of_record = select(links.c.trakor_id).where(links.c.record == number).order_by(links.c.at)
     return list(connection.scalars(of_record))
+
+
+def _names_had(connection: Connection, number: int) -> list[str]:
+    """Keys of the names that it holds or held, its present one and earlier ones."""
+    of_record = (select(table.c.key).where(table.c.record == number) for table in (claims, links))
+    return [key for keys in of_record for key in connection.scalars(keys)]
 
 
 def _hand_over(connection: Connection, feed: Feed, row: LedgerRow, policy: Policy, now: int) -> None:

@@ -97,8 +97,11 @@ class Holders:
                 self._known[key] = _unknown(claim)
                 continue
             holder = self._holder(row, key, claim, groups[row.number])
-            apart = row.forgotten or row.feed in others
-            self._known[key] = replace(holder, mergeable=False) if apart else holder
+            if row.feed in others:
+                # Nobody will send it, so it stands for nobody; a party that Trakor has, it keeps.
+                self._known[key] = replace(holder, mergeable=False, stands=holder.stands and holder.linked)
+            else:
+                self._known[key] = replace(holder, mergeable=False) if holder.forgotten else holder
 
     def _groups(self, numbers: Sequence[int]) -> dict[int, list[FieldHashes]]:
         """The identifiers of all that are merged into these records."""
@@ -124,15 +127,15 @@ class Holders:
             merged_into=row.merged_into,
             answered=bool(claim.answered),
             linked=linked,
-            # Nobody takes the place of one that cannot be read: it may stand.
-            stands=row.reason is Reason.DAMAGED or stands_under(row, own, linked=linked),
+            # Nobody takes the place of one that cannot be read while it is there: it may stand.
+            stands=(row.reason is Reason.DAMAGED and not row.gone) or stands_under(row, own, linked=linked),
             attempts=claim.attempts,
             sent=sent,
             first=first,
             origin=row.origin,
             key=own if linked else key,
             shares="" if linked else self._party_of(row),
-            forgotten=row.forgotten,
+            forgotten=row.forgotten or _is_anothers(row),
         )
         if (
             row.origin is Origin.EXISTING
@@ -165,6 +168,11 @@ class Holders:
         """Whether a sweep that is still under way began before this time."""
         began_at = self._connection.scalar(_OPEN_SWEEP, {"of_space": self._feed.space})
         return began_at is not None and at >= began_at
+
+
+def _is_anothers(row: LedgerRow) -> bool:
+    """Trakor had its name before, and a person dropped it: that party is not its own, nor a twin's."""
+    return row.state is State.DROPPED and row.origin is Origin.EXISTING
 
 
 def _unknown(claim: Row[*tuple[Any, ...]]) -> Holder:

@@ -42,10 +42,17 @@ _KNOWN = KNOWN.where(records.c.feed == bindparam("of_feed"), among(records.c.sou
 # row, its claim and its link are not looked at here: that would cost a tenth of what it may cost.
 _COMPARED = ("key", "sent_key", "sent", "seen", "identifiers", "read_at", "since_at", "merged_by")
 _READABLE = as_text(sound(records.alias("r"), *_COMPARED))
+# A merged record is passed over only while what it shares is in Trakor, or its own feed will send it.
+_SHARED = (
+    "EXISTS (SELECT 1 FROM records AS into_ WHERE into_.number = r.merged_into"
+    " AND (into_.trakor_id IS NOT NULL"
+    " OR (into_.state = 'pending' AND into_.gone = 0 AND into_.feed = r.feed)))"
+)
 _SURVEY = text(
     "SELECT r.source_id AS id, r.rules AS rules,"  # noqa: S608 - constants
     " r.input = :of_rules || ':' || json_extract(seen.value, '$[1]')"
     f" AND r.state IN ('delivered', 'merged', 'skipped') AND r.gone = 0 AND r.retry = 0 AND {_READABLE}"
+    f" AND (r.state <> 'merged' OR {_SHARED})"
     " AS unchanged FROM json_each(:seen) AS seen"
     " CROSS JOIN records AS r ON r.feed = :of_feed AND r.source_id = json_extract(seen.value, '$[0]')"
 )

@@ -153,6 +153,17 @@ def _refuse_forgotten_party(row: LedgerRow, batch: Batch) -> None:
         )
 
 
+def _refuse_unsent_party(row: LedgerRow, batch: Batch) -> None:
+    """What it was merged into is not in Trakor, and will not be: nothing there is to be left as it is."""
+    holder = batch.holder_of(row.sent_key)
+    party = batch.holder_of(holder.shares) if holder is not None and holder.shares else holder
+    if party is None or not (party.linked or party.stands):
+        raise UserError(
+            f"record {row.id} was never sent, nor was the one that it was merged into",
+            advice="accept it: `records accept ID` sends it under its new name; `records drop` ends it",
+        )
+
+
 def _draft(stored: dict[int, Stored], row: LedgerRow) -> Draft | None:
     """The draft that waits with a record, as its row was decided by; None where none does."""
     return replace(stored[TO_SEND].draft, rules=row.rules) if TO_SEND in stored else None
@@ -174,7 +185,10 @@ def dismiss(
     """Leave what Trakor has as it is there (see ``decision.dismiss``); arguments as for ``accept``."""
     row, batch = _open(connection, feed, number, policy, now, by)
     _refuse_forgotten_party(row, batch)
-    after = batch.carry_out(decision.dismiss(row), None, row, sight=False)
+    verdict = decision.dismiss(row)
+    if verdict.state is State.MERGED and row.reason is not Reason.SAME_PARTY:
+        _refuse_unsent_party(row, batch)
+    after = batch.carry_out(verdict, None, row, sight=False)
     batch.writes.remove_noted(number)  # what changed while the person was asked is left as it is, too
     batch.writes.flush()
     return after

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from sqlalchemy import select
 
 from bridge.decision.canaries import MOST_CANARIES, CanaryAnswer, Verdict, judge_canaries
-from bridge.ledger.canaries import canaries_of
+from bridge.ledger.canaries import canaries_of, sent_of
 from bridge.ledger.organizations import Asked, Doubt, Noted, Place, keep, keep_stopped, lift, noted_of
 from bridge.ledger.rows import sealer_of
 from bridge.ledger.schema import claims, links, organizations
@@ -89,7 +89,7 @@ def canaries_for(
     found = [
         Canary(payload, key := name_key(payload.name), _ids_of(connection, feed, key))
         for feed in feeds
-        for payload in canaries_of(connection, feed)
+        for payload in canaries_of(connection, feed) or sent_of(connection, feed)
     ]
     return [canary for canary in found if canary.ids][:MOST_CANARIES]
 

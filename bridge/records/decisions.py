@@ -153,7 +153,8 @@ class Holder:
             for, where that is one that Trakor answered with. Empty: the name asked for.
         shares: Key of the name of the party that it shares under this name of its own (an accepted
             ``same-party``); empty where it shares none.
-        forgotten: It was forgotten; what Trakor has under the name is nobody's.
+        forgotten: It was forgotten, or dropped since what Trakor has under the name is another's: nobody
+            takes that party unasked.
     """
 
     number: int

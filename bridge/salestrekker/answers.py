@@ -15,6 +15,7 @@ What the server wrote is quoted only of a query that it does not accept, and onl
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, TypeAlias
@@ -254,10 +255,28 @@ def fault_of(errors: Sequence[ServerError], file: str) -> BridgeError:
 
 def _document(body: bytes) -> Document | None:
     try:
-        decoded = orjson.loads(body)
-    except orjson.JSONDecodeError:
+        decoded = _decoded(body)
+    except ValueError:
         return None
     return decoded if isinstance(decoded, dict) and decoded.keys() & {"data", "errors"} else None
+
+
+def _decoded(body: bytes) -> object:
+    """What a body says as JSON.
+
+    Half of a surrogate pair, such as an emoji that was cut, or a number that no double holds is of one
+    record: it must not take the whole list down. orjson refuses both, the standard library takes them.
+
+    Raises:
+        ValueError: It is not JSON, or nested too deeply.
+    """
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        try:
+            return json.loads(body)
+        except RecursionError as error:
+            raise ValueError from error
 
 
 def _speaks_graphql(status: int, document: Document) -> bool:
@@ -292,8 +311,8 @@ def _is_broken_json(answer: HttpAnswer) -> bool:
     if answer.status >= HTTPStatus.MULTIPLE_CHOICES or not answer.content_type.endswith("json"):
         return False
     try:
-        orjson.loads(answer.body)
-    except orjson.JSONDecodeError:
+        _decoded(answer.body)
+    except ValueError:
         return True
     return False
 

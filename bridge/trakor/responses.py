@@ -101,7 +101,8 @@ def _accepted(status: int, headers: Mapping[str, str], body: bytes) -> Answer | 
         return _unreadable(status, _kind_of(headers), body)
     match said:
         case {"id": str() | int() as found, "created": bool() as created} if found != "":
-            return Answer(str(found), _text(said, "name"), created, _text(said, "sku"))
+            if (trakor_id := str(found)).isprintable():
+                return Answer(trakor_id, _text(said, "name"), created, _text(said, "sku"))
     return Transient(f"Trakor answered {status} without an id, or without saying whether it was created")
 
 
