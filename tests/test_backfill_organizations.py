@@ -6,13 +6,13 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 
 from bridge.errors import UserError
 from bridge.ledger.engine import reading, writing
 from bridge.ledger.organizations import confirm
 from bridge.ledger.pauses import pauses_of
-from bridge.ledger.schema import canaries
+from bridge.ledger.schema import canaries, feeds
 from bridge.naming import Hasher
 from bridge.sandbox import Fault, Options
 from bridge.wiring.ledgers import ledger_key, ledger_path
@@ -91,6 +91,29 @@ async def test_a_ledger_of_before_has_canaries_after_one_unchanged_backfill(
     with writing(ledger_path(bridge.settings)) as connection:
         connection.execute(delete(canaries))
     await bridge.backfill()
+    tenant = other_key(bridge)
+    bridge.sandbox.contacts.add("Newly Come")
+    assert (await bridge.backfill()).exit_status == 4
+    assert "Newly Come" not in tenant.parties
+
+
+@pytest.mark.parametrize("change", ["map", "source"])
+async def test_a_change_of_all_records_at_once_hides_no_other_organisation(
+    bridge: Bridge, change: str
+) -> None:
+    """It left no canary: new clients went to the other brokerage, and all was well."""
+    if change == "map":
+        bridge.changes["contacts.map"] = {"contact_info": "join_present(' / ', [id, 'x'])"}
+        bridge.changes["products.map"] = {"description": "'x'"}
+    else:
+        for row in bridge.sandbox.contacts:
+            bridge.sandbox.contacts.change_phone(row["id"], "0491 570 156")
+    await bridge.backfill()
+    with reading(ledger_path(bridge.settings)) as connection:
+        streams = {
+            *connection.scalars(select(feeds.c.stream).join(canaries, canaries.c.feed == feeds.c.number))
+        }
+    assert "contacts" not in streams
     tenant = other_key(bridge)
     bridge.sandbox.contacts.add("Newly Come")
     assert (await bridge.backfill()).exit_status == 4

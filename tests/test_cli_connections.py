@@ -71,7 +71,7 @@ async def test_another_brokerages_key_is_refused_listed_and_confirmed(bridge: Br
     assert listed[0]["since"]
     assert (await run("check")).status == 1
 
-    assert "Trakor's organisation" in (await run("connections", "confirm", "default")).out
+    assert "right Trakor organisation" in (await run("connections", "confirm", "default")).out
     assert (await run("backfill")).status in {0, 3}
     assert "Newly Come 4" in tenant.parties
     assert (await run("check")).status == 0

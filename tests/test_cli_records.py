@@ -451,7 +451,7 @@ def test_what_cannot_be_accepted_is_said_once_with_what_to_do(desk: Desk, ids: d
     ran = desk("records", "accept", ids["same-name"])
     assert (ran.status, ran.out) == (1, "")
     assert ran.err.count(ids["same-name"]) == 1
-    assert 'what to do: give it one: `records accept ID --as "NAME"`' in ran.err
+    assert 'what to do: give it one: `trakor-bridge records accept ID --as "NAME"`' in ran.err
 
 
 def test_a_drift_is_accepted_by_name(desk: Desk, ids: dict[str, str]) -> None:
@@ -516,7 +516,7 @@ def test_what_never_can_be_accepted_is_said_before_anybody_is_asked(desk: Desk) 
     ran = desk("records", "accept", "--state", "rejected", "--yes")
     assert (ran.status, ran.out) == (2, "")
     assert "rejected records cannot be accepted" in ran.err
-    assert "`records retry`" in ran.err
+    assert "`trakor-bridge records retry`" in ran.err
 
 
 def test_a_record_that_is_dropped_already_can_be_taken_back(desk: Desk, ids: dict[str, str]) -> None:
@@ -525,7 +525,7 @@ def test_a_record_that_is_dropped_already_can_be_taken_back(desk: Desk, ids: dic
     ran = desk("records", "drop", ids["refused"])
     assert ran.status == 1
     assert "is dropped already" in ran.err
-    assert "`records retry ID` takes that back" in ran.err
+    assert "`trakor-bridge records retry ID` takes that back" in ran.err
     assert "Trakor" not in ran.err
 
 

@@ -105,7 +105,7 @@ def test_dismissing_keeps_the_mark_filtered(known: LedgerRow) -> None:
 def test_what_was_never_sent_or_does_not_differ_has_nothing_to_dismiss(known: LedgerRow) -> None:
     with pytest.raises(UserError, match="nothing to dismiss") as caught:
         dismiss(known)
-    assert "`records drop`" in caught.value.advice
+    assert "`trakor-bridge records drop`" in caught.value.advice
 
 
 def test_a_drift_that_was_dismissed_can_be_accepted_no_more_and_dropped_no_more() -> None:

@@ -180,7 +180,7 @@ def test_there_is_nothing_to_drop_of_what_is_settled(known: LedgerRow) -> None:
 def test_what_is_dropped_already_is_said_to_be_and_not_to_be_in_trakor() -> None:
     with pytest.raises(UserError, match="dropped already") as refused:
         drop(row(State.DROPPED))
-    assert "`records retry ID`" in refused.value.advice
+    assert "`trakor-bridge records retry ID`" in refused.value.advice
 
 
 # -- retry
@@ -275,7 +275,7 @@ def test_deciding_anew_does_not_help_a_drifted_one() -> None:
     """It would only wait for a decision that is never another one."""
     with pytest.raises(UserError, match="deciding anew changes nothing") as caught:
         retry(DRIFTED, ANN, nobody, DEFAULT)
-    assert "`records accept`" in caught.value.advice
+    assert "`trakor-bridge records accept`" in caught.value.advice
 
 
 @pytest.mark.parametrize("known", [delivered(ANN), row(State.MERGED, merged_into=2)])

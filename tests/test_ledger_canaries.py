@@ -11,6 +11,7 @@ from sqlalchemy import delete, select, text
 from books import KEEPING, Book
 from bridge.delivery.known import KnownToPass
 from bridge.delivery.ports import Lane
+from bridge.errors import Transient, Unanswered
 from bridge.ledger.absence import mark_gone_by_id
 from bridge.ledger.canaries import FRESH, canaries_of, opened_canaries
 from bridge.ledger.engine import Keeping, Ledger
@@ -231,6 +232,28 @@ async def test_of_what_was_forgotten_nothing_is_sent_even_by_who_took_it(book: B
     finally:
         ledger.close()
     assert sent.names == []
+
+
+class Silent(Sent):
+    """Never answers."""
+
+    async def post(self, payload: Payload) -> Answer:
+        self.names.append(payload.name)
+        raise Unanswered("no answer from Trakor")
+
+
+async def test_a_canary_without_an_answer_is_not_sent_again_beside_itself(book: Book) -> None:
+    """No two requests for one name overlap: a party that was deleted in Trakor would be made twice."""
+    deliver(book, "A", "B")
+    ledger, silent = Ledger(book.path, KEEPING), Silent()
+    try:
+        known, lane = KnownToPass(ledger, silent, 150), Lane(book.feed, book.policy)
+        for _ in range(5):
+            with pytest.raises(Transient):
+                await known.canary(lane)
+    finally:
+        ledger.close()
+    assert sorted(silent.names) == ["A", "B"]
 
 
 # -- scopes, damage

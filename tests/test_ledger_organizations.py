@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from bridge.admission.trying import meaning
 from bridge.decision.canaries import CanaryAnswer, Verdict, judge_canaries
 from bridge.ledger.forgetting import forget
 from bridge.ledger.organizations import Doubt, Place, confirm, hold_source, keep_stopped, noted_of, stopped_by
 from bridge.ledger.pauses import clear_pause, pauses_of, set_pause
 from bridge.ledger.trials import Canary, Kind, Step, next_step, note_answer, stray_names
+from bridge.records import Answer
 from builders import answered, draft, of
 
 if TYPE_CHECKING:
@@ -216,3 +218,23 @@ def test_a_persons_pause_outlasts_all_of_it(book: Book) -> None:
 def test_a_doubt_is_read_as_it_was_written() -> None:
     assert Doubt.decoded("") == Doubt()
     assert Doubt().encoded() == ""
+
+
+@pytest.mark.parametrize("answered_id", ["t1", "t9"])
+def test_a_canary_that_was_made_is_no_proof_whatever_its_id(answered_id: str) -> None:
+    """A Trakor that counts its records gives the first of each organisation the same id."""
+    canary = Canary(draft("Ann").payload, of("Ann"), frozenset({"t1"}))
+    assert meaning(Answer(answered_id, "Ann", created=True), canary) is CREATED
+    there = meaning(Answer(answered_id, "Ann", created=False), canary)
+    assert there is (KNOWN if answered_id == "t1" else STRANGER)
+
+
+def test_of_what_is_forgotten_no_earlier_name_is_listed_for_deletion(book: Book) -> None:
+    take(book)
+    ask_all(book, THERE, CREATED)
+    book.see(draft("Anne", id="Ann", at=book.now))
+    book.accept("Ann")
+    book.settle(*(answered(work) for work in book.claim()))
+    number = book.number("Ann")
+    book.write(lambda connection: forget(connection, number, now=book.now + 10_000))
+    assert strays(book) == (["Bo", "Cy"], 1)

@@ -118,6 +118,20 @@ def test_broken_json_is_transient(body: bytes) -> None:
     assert isinstance(decipher(http(200, body), NOW), Transient)
 
 
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [(rb'"Sue \ud83d"', "Sue \ud83d"), (rb'"\udca9"', "\udca9"), (b"1e400", float("inf"))],
+)
+def test_one_record_that_strict_json_refuses_takes_no_list_down(written: bytes, read: object) -> None:
+    """A server in JavaScript cuts an emoji in two: 300 contacts after that one were never read."""
+    found = decipher(http(200, b'{"data": {"contacts": [{"a": %s}, {"a": 1}]}}' % written), NOW)
+    assert found == {"data": {"contacts": [{"a": read}, {"a": 1}]}}
+
+
+def test_what_is_nested_too_deeply_for_both_is_broken() -> None:
+    assert isinstance(decipher(http(200, b'{"data": ' + b"[" * 200_000), NOW), Transient)
+
+
 @given(st.integers(100, 599), st.binary(max_size=60), st.sampled_from([JSON, "text/html", ""]))
 def test_every_http_answer_has_a_meaning(status: int, body: bytes, content_type: str) -> None:
     """Whatever comes, it is a document or one of our errors."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from bridge.ledger.trials import Canary, Step
     from bridge.records import Answer, Payload
 
-__all__ = ["OtherTrakor", "TrakorTrial", "Trial", "advice_on_trakor"]
+__all__ = ["OtherTrakor", "TrakorTrial", "Trial", "advice_on_trakor", "meaning"]
 
 log = structlog.get_logger()
 
@@ -71,11 +71,12 @@ def advice_on_trakor(name: str, made: Sequence[str] | int) -> str:
     """
     number = made if isinstance(made, int) else len(made)
     which = "" if isinstance(made, int) else f": {'; '.join(made)}"
-    what = f"delete there by hand what was made{which}. " if number else ""
-    where = "`trakor-bridge status` lists the names. " if number and isinstance(made, int) else ""
+    what = f" Delete there by hand what was made{which}." if number else ""
+    where = " `trakor-bridge status` lists the names." if number and isinstance(made, int) else ""
     return (
-        f"put the right [trakor] url and api_key back; {what}{where}"
-        f"Where it is the right organisation: `trakor-bridge connections confirm {name}`"
+        f"put the right [trakor] url and api_key back.{what}{where} Where it is the right organisation: "
+        f"`trakor-bridge connections confirm {name}`; what was sent before is not sent again, so begin with "
+        "a new ledger where it is a new one, or was emptied"
     )
 
 
@@ -150,13 +151,14 @@ class TrakorTrial:
                 await self._note(canary, None)
             raise
         else:
-            await self._note(canary, _meaning(answer, canary))
+            await self._note(canary, meaning(answer, canary))
 
     async def _note(self, canary: Canary, answer: CanaryAnswer | None) -> None:
         await self._ledger.call(note_answer, self._trial.name, canary.key, answer)
 
 
-def _meaning(answer: Answer, canary: Canary) -> CanaryAnswer:
+def meaning(answer: Answer, canary: Canary) -> CanaryAnswer:
+    """What the answer to a canary says of the organisation that it came from."""
     if answer.created:  # also under an id that is known: another organisation may count as this one does
         return CanaryAnswer.CREATED
     return CanaryAnswer.KNOWN if answer.trakor_id in canary.ids else CanaryAnswer.STRANGER

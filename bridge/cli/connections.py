@@ -172,7 +172,7 @@ def _confirm(
     log_format: LogFormatOption = None,
 ) -> None:
     from bridge.ledger.engine import reading, writing  # noqa: PLC0415 - see the package
-    from bridge.ledger.organizations import confirm, in_doubt  # noqa: PLC0415 - see the package
+    from bridge.ledger.organizations import confirm, in_doubt, sent_before  # noqa: PLC0415 - see the package
     from bridge.naming import Hasher  # noqa: PLC0415 - see the package
     from bridge.wiring.ledgers import ledger_key  # noqa: PLC0415 - see the package
     from bridge.wiring.organizations import place_of  # noqa: PLC0415 - see the package
@@ -185,8 +185,16 @@ def _confirm(
     place = place_of(configured[name], Hasher(ledger_key(session.settings, make=False)))
     with reading(path) as ledger:
         said, left = in_doubt(ledger, name, place), _left_behind(ledger, name, configured)
+        number = sent_before(ledger, name, place)
     for clause in said:
         tell(f"{plain(name)}: {clause}.", hanging=4)
+    if number:
+        tell(
+            f"{number:,} of its records count as in that organisation from now on, and are not sent again: "
+            "right where only its address or key changed. Where it is a new organisation, or was emptied, "
+            "begin with a new ledger instead: [ledger] url.",
+            hanging=4,
+        )
     if left:
         _ask_whether_new(name, left, yes=yes)
     with writing(path) as ledger:

@@ -55,7 +55,7 @@ OF_STATES: Final = {
     Verb.ACCEPT: (
         {State.HELD, State.DRIFTED},
         "accepted",
-        "held and drifted ones can; `records retry` decides on a rejected one again",
+        "held and drifted ones can; `trakor-bridge records retry` decides on a rejected one again",
     ),
     Verb.DISMISS: (
         {State.HELD, State.DRIFTED},

@@ -102,7 +102,7 @@ def _pairs(record: Found, standing: Standing, now: int) -> Iterator[tuple[str, T
         named = f"“{plain(record.trakor_name)}” " if record.trakor_name else ""
         ids = ", ".join(standing.trakor_ids) + (f" ({record.sku})" if record.sku else "")
         yield "in Trakor", Text(f"{named}{plain(ids)}")
-    elif standing.claimant and standing.claimant.trakor_id and record.state == "merged":
+    elif standing.claimant and standing.claimant.trakor_id and record.reason in {"", "renamed", "remapped"}:
         yield "in Trakor", Text(f"{plain(standing.claimant.trakor_id)}, shared")
     if other := other_of(record, standing):
         named = f"“{plain(other.name)}” " if other.name else ""

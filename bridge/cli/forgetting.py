@@ -93,5 +93,5 @@ def tell(found: Found, forgotten: Forgotten) -> None:
         say(f"Held because of its name, and stays held: {other}", hanging=2)
     if forgotten.namesakes:
         say("Delete the forgotten one in Trakor first, or Trakor answers with that one.", hanging=2)
-        say("Then `records accept ID` or `records retry ID`.", hanging=2)
+        say("Then `trakor-bridge records accept ID` or `trakor-bridge records retry ID`.", hanging=2)
     say("What was kept of it leaves the ledger's file within an hour. Backups still hold it.", hanging=2)

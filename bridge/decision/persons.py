@@ -37,7 +37,7 @@ def accept(
     if name is not None and row.reason not in _NAMED:
         raise UserError(
             f"record {row.id} does not wait for a name: none can be given to it",
-            advice="accept it without one; `records show ID` tells what that means",
+            advice="accept it without one; `trakor-bridge records show ID` tells what that means",
         )
     if row.state is State.DRIFTED or (row.remapped and row.state is State.DELIVERED):
         return _corrected(row)
@@ -45,7 +45,7 @@ def accept(
         raise UserError(
             f"record {row.id} is {row.state}: there is nothing to accept",
             advice="held and drifted records can be accepted; a rejected one is corrected in Salestrekker, "
-            "or dropped: `records drop ID`",
+            "or dropped: `trakor-bridge records drop ID`",
         )
     if row.reason is Reason.SAME_PARTY:
         return _share(row)
@@ -114,11 +114,12 @@ def _still_there(row: LedgerRow, draft: Draft | None) -> Draft:
     if row.gone:
         raise UserError(
             f"record {row.id} is gone from Salestrekker, so it is not sent",
-            advice="`records drop` ends it; if it comes back, it is decided anew",
+            advice="`trakor-bridge records drop` ends it; if it comes back, it is decided anew",
         )
     if draft is None:
         raise UserError(
-            f"record {row.id} is not stored any more", advice="`records retry` decides anew at the next read"
+            f"record {row.id} is not stored any more",
+            advice="`trakor-bridge records retry` decides anew at the next read",
         )
     return draft
 
@@ -144,7 +145,7 @@ def _accept_name(
     if decision is None or nameless:
         raise UserError(
             f"record {row.id} has no free name: its qualified one is taken, or it has no qualifier",
-            advice='give it one: `records accept ID --as "NAME"`',
+            advice='give it one: `trakor-bridge records accept ID --as "NAME"`',
         )
     return replace(decision, event="accepted", detail=decision.detail or str(decision.state))
 
@@ -168,7 +169,8 @@ def dismiss(row: LedgerRow) -> Decision:
     if not (row.state is State.DRIFTED or renamed or differs):
         raise UserError(
             f"record {row.id} has nothing to dismiss",
-            advice="what differs in Trakor can be dismissed; `records drop` ends what was never sent",
+            advice="what differs in Trakor can be dismissed; `trakor-bridge records drop` ends what was "
+            "never sent",
         )
     return Decision(
         State.MERGED if shared else State.DELIVERED,
@@ -190,7 +192,9 @@ def drop(row: LedgerRow) -> Decision:
         UserError: Trakor has it already, so there is nothing left to stop.
     """
     if row.state is State.DROPPED:
-        raise UserError(f"record {row.id} is dropped already", advice="`records retry ID` takes that back")
+        raise UserError(
+            f"record {row.id} is dropped already", advice="`trakor-bridge records retry ID` takes that back"
+        )
     if row.state in {State.DELIVERED, State.MERGED}:
         raise UserError(
             f"record {row.id} is {row.state}: there is nothing to drop",
@@ -219,7 +223,8 @@ def retry(row: LedgerRow, draft: Draft | None, holder_of: HolderOf, policy: Poli
     if row.state is State.DRIFTED:
         raise UserError(
             f"record {row.id} is drifted: Trakor has no update, so deciding anew changes nothing",
-            advice="correct it in Trakor by hand and say so with `records accept`, or `records drop` it; "
+            advice="correct it in Trakor by hand and say so with `trakor-bridge records accept`, or "
+            "`trakor-bridge records drop` it; "
             "where Salestrekker takes the change back, it ends by itself",
         )
     if row.reason is Reason.EXISTING:
@@ -239,6 +244,7 @@ def _retry_existing(row: LedgerRow, holder_of: HolderOf, policy: Policy) -> Deci
     if policy.on_existing == "hold":
         raise UserError(
             f"record {row.id} was in Trakor before, and on_existing is hold: it stays held",
-            advice="`records accept` takes it as it is, `records drop` leaves it alone",
+            advice="`trakor-bridge records accept` takes it as it is, `trakor-bridge records drop` leaves it "
+            "alone",
         )
     return replace(accept(row, None, holder_of, policy), event="retried", detail="taken as it is")

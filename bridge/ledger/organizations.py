@@ -16,13 +16,13 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from bridge.decision.canaries import CanaryAnswer, was_perhaps_made
 from bridge.errors import LedgerError
 from bridge.ledger.pauses import Direction, clear_pause, set_pause
-from bridge.ledger.schema import feeds, organizations
+from bridge.ledger.schema import feeds, organizations, records
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,6 +44,7 @@ __all__ = [
     "keep_stopped",
     "lift",
     "noted_of",
+    "sent_before",
     "stopped_by",
     "way_out",
 ]
@@ -307,6 +308,24 @@ def in_doubt(connection: Connection, name: str, place: Place) -> list[str]:
         *(["the names that were listed have been deleted in Trakor"] if doubt.made else ()),
         *(["it is a new connection, not another one under a new name"] if is_new(connection, name) else ()),
     ]
+
+
+def sent_before(connection: Connection, name: str, place: Place) -> int:
+    """How many records count as in Trakor, where that is not known to be the Trakor of last time; else 0.
+
+    Args:
+        connection: Inside any transaction.
+        name: The connection's.
+        place: Its Trakor as configured.
+    """
+    noted = noted_of(connection, name)
+    if not noted.place.address or noted.place.is_same_trakor(place):
+        return 0
+    of_connection = select(feeds.c.number).where(feeds.c.connection == name)
+    counted = select(func.count()).where(
+        records.c.feed.in_(of_connection), records.c.trakor_id.is_not(None), records.c.forgotten == 0
+    )
+    return int(connection.scalar(counted) or 0)
 
 
 def confirm(connection: Connection, name: str, place: Place) -> list[str]:

@@ -149,7 +149,8 @@ def _refuse_forgotten_party(row: LedgerRow, batch: Batch) -> None:
     if shared is not None and batch.row(shared).forgotten:
         raise UserError(
             f"the record whose party Trakor answered with for {row.id} was forgotten",
-            advice="delete that party in Trakor by hand; then `records retry ID` sends this one again",
+            advice="delete that party in Trakor by hand; then `trakor-bridge records retry ID` sends this "
+            "one again",
         )
 
 
@@ -160,7 +161,8 @@ def _refuse_unsent_party(row: LedgerRow, batch: Batch) -> None:
     if party is None or not (party.linked or party.stands):
         raise UserError(
             f"record {row.id} was never sent, nor was the one that it was merged into",
-            advice="accept it: `records accept ID` sends it under its new name; `records drop` ends it",
+            advice="`trakor-bridge records accept` sends it under its new name; `trakor-bridge records drop` "
+            "ends it",
         )
 
 

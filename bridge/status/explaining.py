@@ -142,6 +142,14 @@ MEANINGS: Final = {
 }
 """What a state, with its reason, means."""
 
+OF_SHARED: Final = {
+    Reason.RENAMED: "Its name changed in Salestrekker. It has no record of its own in Trakor: it shared that "
+    "of {claimant}, which keeps its name there.",
+    Reason.REMAPPED: "The configuration was changed and now gives it another name. It has no record of its "
+    "own in Trakor: it shared that of {claimant}, which keeps its name there.",
+}
+"""The same of one that is held for its name, and was merged into another one."""
+
 AT_NEXT_READ: Final = {
     (State.PENDING, ""): ("send what is pending", "It is sent by itself."),
     (State.SKIPPED, Reason.FILTERED): (
@@ -231,6 +239,8 @@ def meaning(record: Found, standing: Standing, now: int) -> list[str]:
     known = MEANINGS.get((State(record.state), record.reason), f"It is {record.state} {record.reason}.")
     if record.state == State.DRIFTED and RULES in record.fields:
         known = NOT_COMPARED
+    if _shared(record, standing):
+        known = OF_SHARED[Reason(record.reason)]
     words = {
         "holder": standing.name_holder or "Another record",
         "claimant": standing.claimant.id if standing.claimant else "another record",
@@ -241,6 +251,12 @@ def meaning(record: Found, standing: Standing, now: int) -> list[str]:
         "fields": ", ".join(record.fields) or "what is not sent any more",
     }
     return [known.format(**words), *_more(record, standing, now)]
+
+
+def _shared(record: Found, standing: Standing) -> bool:
+    """Whether it is held for a name, and what Trakor has of it is another record's."""
+    held = record.state == State.HELD and record.reason in OF_SHARED
+    return held and standing.claimant is not None and not standing.trakor_ids
 
 
 def _likeness(standing: Standing) -> str:
@@ -399,7 +415,8 @@ def _ways_to_accept(record: Found, standing: Standing) -> Iterator[Way]:
                 yield Way("accept", f"send it as “{standing.qualified_name}”")
             yield Way("accept", "send it under a name of your own", named=True)
         case State.HELD, Reason.RENAMED | Reason.REMAPPED:
-            yield Way("accept", f"create it in Trakor as “{record.name}”; the old record there stays")
+            stays = "that of the other one" if _shared(record, standing) else "the old record there"
+            yield Way("accept", f"create it in Trakor as “{record.name}”; {stays} stays")
             yield Way("accept", "create it there under a name of your own", named=True)
         case State.HELD, Reason.SAME_PARTY:
             claimant = standing.claimant.id if standing.claimant else "the other record"
@@ -427,7 +444,9 @@ def _other_ways(record: Found, standing: Standing) -> Iterator[Way]:
             yield Way("retry", "check it again when it is next read, for example after it was renamed")
         case State.HELD, (Reason.SAME_NAME | Reason.SAME_PERSON):
             yield Way("retry", _why_retry(record, standing))
-    if _differs_in_trakor(record):
+    if _shared(record, standing) and standing.claimant is not None:
+        yield Way("dismiss", f"let it share the record of {standing.claimant.id} under the name there")
+    elif _differs_in_trakor(record):
         yield Way("dismiss", DISMISS)
     elif _is_gone_from_the_source(record):
         yield Way("dismiss", DISMISS_GONE)
