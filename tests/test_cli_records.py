@@ -18,6 +18,7 @@ import pytest
 
 from books import kept
 from bridge.cli import listing as listing_of_records
+from bridge.cli import main
 from bridge.cli.plain import cell, plain
 from bridge.ledger.engine import reading, writing
 from bridge.ledger.opening import take_over
@@ -690,3 +691,13 @@ def test_a_reader_that_has_gone_is_no_failure(desk: Desk, form: list[str]) -> No
     )
     os.close(theirs)
     assert (ended.returncode, ended.stderr) == (0, b"")
+
+
+def test_an_argument_that_is_no_text_is_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["trakor-bridge", "records", "show", "\udcff"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert "not text in UTF-8" in capsys.readouterr().err

@@ -14,8 +14,8 @@ from bridge.ledger.observing import Sight, survey
 from bridge.ledger.renaming import note_configured
 from bridge.ledger.rows import feed_of
 from bridge.ledger.sweeps import begin_sweep
-from bridge.records import Party, Policy
-from builders import answered, draft, made_by, unmapped
+from bridge.records import Party, Policy, Silence
+from builders import answered, draft, later, made_by, unmapped
 
 if TYPE_CHECKING:
     from bridge.records import Draft, Work
@@ -176,3 +176,15 @@ def test_a_party_that_a_person_says_is_anothers_goes_to_no_twin(book: Book) -> N
         book.see(twin(book, 1), twin(book, 2))
     book.accept("c2")
     assert book.stands("c2") == "drifted", "a person said that it is this one's"
+
+
+def test_what_was_dropped_is_not_forgotten_while_another_sends_its_words(book: Book) -> None:
+    """A phone number of the forgotten one went to Trakor after all, and was kept as the other one's."""
+    book.see(twin(book, 1), twin(book, 2))
+    book.settle(*(later(work, silence=Silence(book.now, 0)) for work in book.claim()))
+    book.drop("c1")
+    with pytest.raises(UserError, match="still being sent by c2"):
+        book.forget("c1")
+    deliver(book, "t1")
+    book.forget("c1")
+    assert book.stands("c2") in {"delivered", "drifted"}

@@ -32,6 +32,8 @@ from bridge.cli.folding import tell
 from bridge.errors import BridgeError, LedgerError, Refused, UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from typer._click.core import Context
 
 __all__ = ["application", "main"]
@@ -126,6 +128,7 @@ def main() -> None:
 
 def _run() -> int:
     try:
+        _refuse_bytes(sys.argv)
         status = application()(prog_name="trakor-bridge", standalone_mode=False)
     except typer.TyperException as error:
         # Typer raises what can show itself, but promises no more than the base class.
@@ -146,6 +149,14 @@ def _run() -> int:
         _drop_output()
         return _complain(BridgeError("there is no room left for what is written: the disk is full"))
     return status if isinstance(status, int) else 0
+
+
+def _refuse_bytes(arguments: Sequence[str]) -> None:
+    """Bytes that are no text came as halves of surrogate pairs, which nothing can look for or store."""
+    try:
+        "".join(arguments).encode()
+    except UnicodeEncodeError:
+        raise UserError("an argument is not text in UTF-8", advice="type it, or copy it again") from None
 
 
 def _drop_output() -> None:

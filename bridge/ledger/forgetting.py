@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from sqlalchemy import and_, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import and_, bindparam, delete, exists, func, insert, or_, select, update
 
 from bridge.decision import decide
 from bridge.errors import UserError
@@ -74,6 +74,7 @@ def forget(connection: Connection, number: int, *, now: int, policy: Policy = _D
             f"record {row.id} is being sent at this moment",
             advice="wait for the backfill to end, or stop it, then run this again",
         )
+    _refuse_while_another_sends_its_words(connection, number)
     for key in {row.key, row.sent_key, *_names_had(connection, number)}:
         forget_stray(connection, key)
     had = _links(connection, number)
@@ -107,6 +108,30 @@ def _refuse_unanswered(connection: Connection, row: LedgerRow, now: int) -> None
         raise UserError(
             f"a request for record {row.id} had no answer, and Trakor may still be storing it",
             advice=f"run this again in {(until - now) // 1000 + 1} seconds",
+        )
+
+
+def _refuse_while_another_sends_its_words(connection: Connection, number: int) -> None:
+    """What it says was tried, and whoever took its name over sends just that until Trakor answers."""
+    sent = select(records.c.sent).where(records.c.number == number).scalar_subquery()
+    tried = exists().where(claims.c.record == records.c.number, claims.c.attempts > 0)
+    other = connection.scalar(
+        select(records.c.source_id)
+        .where(
+            records.c.number != number,
+            records.c.state == State.PENDING,
+            records.c.trakor_id.is_(None),
+            records.c.seen.is_not(None),
+            records.c.sent != "",
+            records.c.sent == sent,
+            tried,
+        )
+        .limit(1)
+    )
+    if other is not None:
+        raise UserError(
+            f"what this record says is still being sent by {other}, which took its name over",
+            advice="run this again once that one is delivered: a backfill, or the daemon, sends it",
         )
 
 
