@@ -40,17 +40,19 @@ TOKEN = "0123456789abcdef" * 2
 SERVER = """
 import asyncio, os, sys, time
 from pathlib import Path
-from bridge.ledger.engine import Ledger
+from bridge.ledger.engine import Keeping, Ledger
 from bridge.ledger.inbox import Inbox
 from bridge.ledger.opening import prepare
+from bridge.sealing import Sealer
 from bridge.webhooks import Receiver
 
 async def main():
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     path = Path(sys.argv[1])
-    prepare(path)
-    ledger = Ledger(path)
+    keeping = Keeping(Sealer(os.urandom(32)))
+    prepare(path, keeping)
+    ledger = Ledger(path, keeping)
     inbox = Inbox(ledger, on_kept=lambda names: None)
     clock = lambda: time.time_ns() // 1_000_000
     receiver = Receiver(inbox.keep, tokens={"default": [sys.argv[2]]}, clock=clock)
