@@ -94,12 +94,12 @@ class LimitedServer:
         for away in [*self._outside]:
             away.hang_up()
 
-    async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
-        """One request."""
+    def _serve(self, request: web.BaseRequest) -> Awaitable[web.StreamResponse]:
+        """One request; its answer is awaited where this is called."""
         connection = self._open.get(request.protocol)
         if connection is not None:
             connection.heard()
-        return await self._handler(request)
+        return self._handler(request)
 
     def _wanted(self) -> bool:
         return len(self._open) < self._limits.connections or len(self._outside) < self._limits.turned_away
@@ -151,20 +151,22 @@ class _Connection:
         since: When it was accepted, or last made one, in the loop's time.
     """
 
-    __slots__ = ("_timer", "address", "is_silent", "protocol", "since")
+    __slots__ = ("_loop", "_timer", "address", "is_silent", "protocol", "since")
 
     def __init__(self, protocol: _Protocol, address: str, timer: asyncio.TimerHandle) -> None:
         self.protocol = protocol
         self.address = address
         self.is_silent = True
-        self.since = asyncio.get_running_loop().time()
+        self._loop = asyncio.get_running_loop()
+        self.since = self._loop.time()
         self._timer = timer
 
     def heard(self) -> None:
         """A request came: from now on it may be idle."""
-        self.is_silent = False
-        self.since = asyncio.get_running_loop().time()
-        self._timer.cancel()
+        self.since = self._loop.time()
+        if self.is_silent:
+            self.is_silent = False
+            self._timer.cancel()
 
     def forget(self) -> None:
         """It is gone."""
