@@ -248,3 +248,41 @@ async def test_it_listens_at_each_address_of_a_name(monkeypatch: pytest.MonkeyPa
     assert [one.getsockname()[0] for one in sockets] == ["127.0.0.1", "127.0.0.2"]
     for one in sockets:
         one.close()
+
+
+async def test_an_address_that_the_machine_lacks_is_passed_over_where_it_has_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo("127.0.0.1", 0, type=socket.SOCK_STREAM)
+    lacking = await loop.getaddrinfo("192.0.2.1", 0, type=socket.SOCK_STREAM)
+
+    async def names(*_: Any, **__: Any) -> list[Any]:  # noqa: ANN401 - as the loop's
+        return [*lacking, *found]
+
+    monkeypatch.setattr(loop, "getaddrinfo", names)
+    (only,) = await bound("a.name", 0, section="admin", what="")
+    assert only.getsockname()[0] == "127.0.0.1"
+    only.close()
+
+
+async def test_a_handler_that_fails_is_told_of_once_and_without_the_request() -> None:
+    async def handle(_: web.BaseRequest) -> web.StreamResponse:
+        raise ValueError("ours")
+
+    server = LimitedServer(handle, FEW, "admin")
+    sockets = await bound("127.0.0.1", 0, section="admin", what="")
+    server.start(sockets)
+    try:
+        with capture_logs() as logs:
+            for _ in range(3):
+                line = Line(*await asyncio.open_connection(*sockets[0].getsockname()))
+                await line.say(b"GET /canary HTTP/1.1\r\nHost: x\r\n\r\n")
+                assert await line.status() == "HTTP/1.1 500 Internal Server Error"
+                await close(line)
+    finally:
+        await server.stop()
+    assert [(entry["event"], entry["listener"]) for entry in logs] == [
+        ("a request met an error of ours", "admin")
+    ]
+    assert "canary" not in str(logs)

@@ -11,14 +11,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import Counter
 from contextlib import suppress
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
+import structlog
 from aiohttp import web
 
 from bridge.serving.limits import RETRY_AFTER, Limits
-from bridge.serving.sockets import Acceptor
+from bridge.serving.sockets import TELL_EVERY, Acceptor
 
 if TYPE_CHECKING:
     import socket
@@ -35,6 +38,9 @@ _FULL: Final = (
     f"HTTP/1.1 503 Service Unavailable\r\nRetry-After: {RETRY_AFTER}\r\nServer: {SERVER}\r\n"
     "Content-Length: 0\r\nConnection: close\r\n\r\n"
 ).encode()
+
+
+log = structlog.get_logger()
 
 
 class LimitedServer:
@@ -58,6 +64,7 @@ class LimitedServer:
         factory: Callable[..., web.BaseRequest] | None = None,
     ) -> None:
         self._handler = handler
+        self._name = name
         self._factory = factory
         self._limits = limits
         self._acceptor = Acceptor(self._accept, self._wanted, name)
@@ -78,7 +85,7 @@ class LimitedServer:
 
     def start(self, sockets: Sequence[socket.socket]) -> None:
         """Begin to accept what comes to these sockets, which are closed with it."""
-        self._server = _Server(self._serve, self._limits, self._lost, self._factory)
+        self._server = _Server(self._serve, self._limits, self._lost, self._name, self._factory)
         self._acceptor.open(sockets)
 
     async def stop(self) -> None:
@@ -181,8 +188,11 @@ class _Server(web.Server):
         handler: Handler,
         limits: Limits,
         lost: Callable[[web.RequestHandler], None],
+        name: str,
         factory: Callable[..., web.BaseRequest] | None,
     ) -> None:
+        self._name = name
+        self._told_at = -TELL_EVERY
         silent = logging.Logger("silent")  # noqa: LOG001 - in no tree, so that nothing switches it on
         silent.disabled = True
         self._lost = lost
@@ -193,6 +203,18 @@ class _Server(web.Server):
             "lingering_time": limits.linger_seconds,
         }
         super().__init__(handler, request_factory=factory)
+
+    def met(self, error: BaseException) -> None:
+        """A handler failed: a fault of ours, told once in a while and without the request."""
+        now = time.monotonic()
+        if now - self._told_at >= TELL_EVERY:
+            self._told_at = now
+            log.error(
+                "a request met an error of ours",
+                listener=self._name,
+                again_at_most_every=f"{TELL_EVERY:.0f}s",
+                exc_info=error,
+            )
 
     def protocol(self) -> _Protocol:
         """That of a new connection."""
@@ -233,7 +255,9 @@ class _Protocol(web.RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         """What aiohttp cannot read, or a handler failed at: a status, without a word of what was sent."""
-        del request, exc, message
+        del request, message
+        if exc is not None and status == HTTPStatus.INTERNAL_SERVER_ERROR and self._manager is not None:
+            cast("_Server", self._manager).met(exc)
         answer = web.Response(status=status, headers={"Server": SERVER})
         answer.force_close()
         return answer
@@ -248,17 +272,17 @@ class _TurnedAway(asyncio.Protocol):
 
     def __init__(self, outside: set[_TurnedAway], seconds: float) -> None:
         self._outside = outside
-        self._seconds = seconds
+        self._transport: asyncio.Transport | None = None
         self._answered = False
         outside.add(self)  # at once: so many are accepted before any of them begins
+        self._timer = asyncio.get_running_loop().call_later(seconds, self.hang_up)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self._timer = asyncio.get_running_loop().call_later(self._seconds, self.hang_up)
 
     def data_received(self, data: bytes) -> None:
         del data  # the rest of a body is read, and nobody looks at it
-        if not self._answered:
+        if not self._answered and self._transport is not None:
             self._answered = True
             self._transport.write(_FULL)
             with suppress(OSError):
@@ -270,5 +294,8 @@ class _TurnedAway(asyncio.Protocol):
         self._timer.cancel()
 
     def hang_up(self) -> None:
-        """End it, answered or not."""
-        self._transport.abort()
+        """End it, answered or not, begun or not."""
+        self._outside.discard(self)
+        self._timer.cancel()
+        if self._transport is not None:
+            self._transport.abort()

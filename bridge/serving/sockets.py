@@ -17,7 +17,7 @@ from bridge.errors import UserError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["Acceptor", "PortTaken", "allow_more_files", "bound"]
+__all__ = ["TELL_EVERY", "Acceptor", "PortTaken", "allow_more_files", "bound"]
 
 BACKLOG: Final = 1024
 """Connections that the operating system keeps until they are accepted: a burst is no reason to refuse."""
@@ -35,6 +35,7 @@ TELL_EVERY: Final = 60.0
 """Seconds between two log lines about such a shortage."""
 
 _SHORTAGE: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_LACKING: Final = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 _WHY: Final = {
     errno.EACCES: "this user may not listen there: ports below 1024 need a right of their own",
     errno.EADDRNOTAVAIL: "this machine does not have that address",
@@ -71,14 +72,22 @@ async def bound(host: str, port: int, *, section: str, what: str) -> list[socket
     """
     loop = asyncio.get_running_loop()
     sockets: list[socket.socket] = []
+    lacking: OSError | None = None
     try:
         found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         for family, address in dict.fromkeys((one[0], one[4]) for one in found):
-            sockets.append(_listening(family, address))
+            try:
+                sockets.append(_listening(family, address))
+            except OSError as error:
+                if error.errno not in _LACKING:
+                    raise
+                lacking = error  # a name can have an address of IPv6 on a machine that has none
     except OSError as error:
         for one in sockets:
             one.close()
         raise _fault(error, host, port, section, what) from error
+    if not sockets and lacking is not None:
+        raise _fault(lacking, host, port, section, what) from lacking
     return sockets
 
 
