@@ -185,3 +185,16 @@ def test_the_newest_sweep_of_each_feed_is_known(book: Book) -> None:
         last = last_sweeps(connection)[book.feed.number]
         assert [feed.number for feed in feeds_of(connection)] == [book.feed.number]
     assert (last.complete, last.ended_at, last.read) == (False, None, 1)
+
+
+def test_a_qualified_name_that_drifts_is_told_in_full(book: Book) -> None:
+    """Whoever corrected it as shown gave it the other one's name."""
+    book.see(draft("Ada", id="a", same_as="x", qualifier="a@example.com", at=book.now))
+    book.settle(*(answered(work, "t1") for work in book.claim()))
+    for mail in ("b@example.com", "c@example.com", "d@example.com"):
+        book.see(draft("Ada", mail, id="b", same_as=mail, qualifier=mail, at=book.now))
+        book.settle(*(answered(work, "t2", name=work.payload.name) for work in book.claim()))
+        if book.stands("b") == "drifted":
+            assert book.shown("b").name == f"Ada ({mail})"
+            book.accept("b")
+        assert book.in_trakor("b")["name"] == f"Ada ({mail})"

@@ -99,14 +99,22 @@ def _pairs(record: Found, standing: Standing, now: int) -> Iterator[tuple[str, T
     yield "since", Text(f"{moment(record.since_at)} ({age(record.since_at, now)})")
     yield "connection", Text(record.feed.connection)
     if standing.trakor_ids:
-        named = f"“{plain(record.trakor_name)}” " if record.trakor_name else ""
-        ids = ", ".join(standing.trakor_ids) + (f" ({record.sku})" if record.sku else "")
-        yield "in Trakor", Text(f"{named}{plain(ids)}")
+        yield from _in_trakor(record, standing)
     elif standing.claimant and standing.claimant.trakor_id and record.reason in {"", "renamed", "remapped"}:
         yield "in Trakor", Text(f"{plain(standing.claimant.trakor_id)}, shared")
     if other := other_of(record, standing):
         named = f"“{plain(other.name)}” " if other.name else ""
         yield "the other one", Text(f"{named}{plain(other.id)}, ").append_text(state_of(other))
+
+
+def _in_trakor(record: Found, standing: Standing) -> Iterator[tuple[str, Text]]:
+    """Its party or product, then those that it had under earlier names."""
+    named = f"“{plain(record.trakor_name)}” " if record.trakor_name else ""
+    present = [one for one in standing.trakor_ids if one == record.trakor_id] or standing.trakor_ids
+    ids = ", ".join(present) + (f" ({record.sku})" if record.sku else "")
+    yield "in Trakor", Text(f"{named}{plain(ids)}")
+    if earlier := [one for one in standing.trakor_ids if one not in present]:
+        yield "earlier there", Text(plain(", ".join(earlier)))
 
 
 def _compared(record: Found, standing: Standing) -> Table | None:

@@ -81,10 +81,13 @@ def as_json(found: Found, forgotten: Forgotten) -> dict[str, object]:
 def tell(found: Found, forgotten: Forgotten) -> None:
     """Say what was done, and what is left to do by hand."""
     say(f"Forgotten: {forgotten.id} of {found.feed.stream}. It will not be sent again.", hanging=2)
+    name = plain(found.trakor_name or found.name)  # said once more: whoever deletes it looks for the name
     for trakor_id in forgotten.trakor_ids:
-        say(f"Delete in Trakor by hand: {trakor_id}", hanging=2)
+        known_as = f", “{name}”" if name and trakor_id == found.trakor_id else ""
+        say(f"Delete in Trakor by hand: {trakor_id}{known_as}", hanging=2)
     if forgotten.maybe_in_trakor:
-        say("It was sent, and no answer came: look for its name in Trakor, and delete it there.", hanging=2)
+        sought = f"“{name}”" if name else "its name"
+        say(f"It was sent, and no answer came: look for {sought} in Trakor, and delete it there.", hanging=2)
     for trakor_id, keeper in forgotten.kept:
         say(f"Not to be deleted: {trakor_id} is the record of {keeper} now.", hanging=2)
     for other in forgotten.merged:

@@ -423,7 +423,7 @@ class Batch:
             return decision.claim.name
         if decision.state is State.PENDING and decision.succeeds is None:
             return self.writes.stored(row)[TO_SEND].send_as
-        return draft.qualified_name if row.sent_key == draft.qualified_key else draft.payload.name
+        return _name_in_trakor(draft, row)
 
     def _move_to_content(self, decision: Decision, row: LedgerRow) -> None:
         """What waited to be sent is what Trakor has; of one that was there before only the name is known."""
@@ -439,7 +439,7 @@ class Batch:
 
     def _learn(self, decision: Decision, seen: Draft, row: LedgerRow) -> None:
         """What Trakor has is what the draft says."""
-        name = seen.qualified_name if row.sent_key == seen.qualified_key else seen.payload.name
+        name = _name_in_trakor(seen, row)
         if row.trakor_id is not None:
             self.writes.text(row, row.trakor_id, texts_of(seen, name) if decision.content else [name])
         self.writes.remove(row.number)
@@ -454,6 +454,13 @@ _MERGED = KNOWN.where(
 _LINKED_UNDER = select(links.c.key).where(
     links.c.space == bindparam("of_space"), links.c.record == bindparam("of_record")
 )
+
+
+def _name_in_trakor(draft: Draft, row: LedgerRow) -> str:
+    """What a draft's name is in Trakor, in full: also where what tells it apart is another one by now."""
+    told_apart = row.answered and row.sent_key != row.key == draft.key and not row.given
+    own = row.sent_key == draft.qualified_key or (told_apart and bool(draft.qualified_name))
+    return draft.qualified_name if own else draft.payload.name
 
 
 def _claims_anew(now: LedgerRow, before: LedgerRow | None) -> bool:
