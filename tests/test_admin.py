@@ -13,7 +13,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from bridge.admin import AdminServer, Health
-from bridge.admin.guard import Password, is_loopback, names_loopback
+from bridge.admin.guard import Password, is_loopback, is_meant
 from bridge.admin.server import MOST_OF_ONE
 from bridge.errors import LedgerError, UserError
 from bridge.ledger.reading import LastSweep
@@ -72,12 +72,15 @@ class World:
 
     held_for = 0.001
 
+    hosts: tuple[str, ...] = ()
+
     def server(self, password: str = "", answers: Callable[[], Mapping[int, int]] = dict) -> AdminServer:
         return AdminServer(
             self.look,
             lambda: self.health,
             self.is_ready,
             password=password,
+            hosts=self.hosts,
             answers=answers,
             wrong_password_seconds=self.held_for,
         )
@@ -209,19 +212,32 @@ async def test_a_strangers_name_for_this_machine_is_not_answered(world: World, a
         assert (status, "syd" in text) == (421, False)
 
 
-async def test_elsewhere_any_name_will_do_with_the_password(world: World, ask: Ask) -> None:
+async def test_elsewhere_an_address_will_do_or_a_name_that_is_configured(world: World, ask: Ask) -> None:
+    """`Host: evil.example` was served: a page from anywhere could have a browser ask by that name."""
+    world.hosts = ("bridge.internal",)
     async with world.served(PASSWORD, host="0.0.0.0"):  # noqa: S104 - a password is set
-        headers = {"Host": "bridge.internal"}
-        assert (await ask("/healthz", headers))[0] == 200
-        assert (await ask("/api/status", headers))[0] == 401
-        assert (await ask("/api/status", headers | basic(PASSWORD)))[0] == 200
+        for name in ("bridge.internal:9090", "192.0.2.1:9090", "[2001:db8::1]", "localhost"):
+            assert (await ask("/healthz", {"Host": name}))[0] == 200
+            assert (await ask("/api/status", {"Host": name}))[0] == 401
+            assert (await ask("/api/status", {"Host": name} | basic(PASSWORD)))[0] == 200
+        for name in ("evil.example", "bridge.internal.evil.example", "192.0.2.1.evil.example"):
+            status, _, text = await ask("/healthz", {"Host": name} | basic(PASSWORD))
+            assert (status, "[admin] hosts" in text) == (421, True)
+
+
+async def test_on_a_loopback_address_a_configured_name_will_do(world: World, ask: Ask) -> None:
+    """As behind a proxy on the same machine."""
+    world.hosts = ("status.example.com",)
+    async with world.served(PASSWORD):
+        assert (await ask("/healthz", {"Host": "STATUS.example.com."}))[0] == 200
+        assert (await ask("/healthz", {"Host": "192.0.2.1"}))[0] == 421
 
 
 @pytest.mark.parametrize(
     "name", ["localhost", "LOCALHOST:9090", "127.0.0.1", "127.0.0.1:1", "[::1]", "[::1]:80"]
 )
 def test_names_of_this_machine(name: str) -> None:
-    assert names_loopback([name])
+    assert is_meant([name], (), only_here=True)
 
 
 @pytest.mark.parametrize(
@@ -232,7 +248,7 @@ def test_names_of_this_machine(name: str) -> None:
     ],
 )  # fmt: skip
 def test_names_of_others(names: list[str]) -> None:
-    assert not names_loopback(names)
+    assert not is_meant(names, (), only_here=True)
 
 
 def test_loopback_is_an_address_or_localhost() -> None:

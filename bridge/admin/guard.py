@@ -11,9 +11,9 @@ import re
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
-__all__ = ["Password", "is_loopback", "names_loopback"]
+__all__ = ["Password", "is_loopback", "is_meant"]
 
 _HOST: Final = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+)(?::[0-9]{1,5})?")
 
@@ -26,14 +26,30 @@ def is_loopback(host: str) -> bool:
         return host.lower() == "localhost"
 
 
-def names_loopback(headers: Sequence[str]) -> bool:
-    """Whether a request was meant for this machine, by its ``Host`` headers.
+def is_meant(headers: Sequence[str], names: Collection[str], *, only_here: bool) -> bool:
+    """Whether a request was meant for this listener, by its ``Host`` headers.
 
-    A page from anywhere can have the browser ask a name that its owner points at 127.0.0.1 (DNS rebinding);
-    the browser then says that name here.
+    A page from anywhere can have the browser ask a name that its owner points here (DNS rebinding); the
+    browser then says that name. It cannot do so with an address.
+
+    Args:
+        headers: All ``Host`` headers.
+        names: Names that it is called by beside those of this machine, in lower case.
+        only_here: It listens on a loopback address, so that no other address can be meant.
     """
     match = _HOST.fullmatch(headers[0].strip()) if len(headers) == 1 else None
-    return match is not None and is_loopback(match[1].strip("[]"))
+    if match is None:
+        return False
+    host = match[1].strip("[]").lower().removesuffix(".")
+    return is_loopback(host) or host in names or (not only_here and _is_address(host))
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 class Password:

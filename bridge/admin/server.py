@@ -24,13 +24,13 @@ import structlog
 from aiohttp import web
 
 from bridge.admin.entrance import MOST_OF_A_FORM
-from bridge.admin.guard import Password, is_loopback, names_loopback
+from bridge.admin.guard import Password, is_loopback, is_meant
 from bridge.admin.metrics import Metrics
 from bridge.errors import BridgeError, UserError
 from bridge.serving import ADMIN, LimitedServer, bound
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Collection, Mapping
 
     from bridge.admin.pages import Pages
     from bridge.status import Snapshot
@@ -83,6 +83,7 @@ class AdminServer:
         health: Whether the process works.
         ready: Whether it can accept and store events.
         password: Asked for before the state is told; empty: none, on a loopback address only.
+        hosts: Names that it is called by, beside those of this machine, in lower case.
         answers: HTTP status -> how often the webhook listener has answered so.
         wrong_password_seconds: For how long a wrong password is held.
         pages: The status page itself; None: there is none.
@@ -95,6 +96,7 @@ class AdminServer:
         ready: Callable[[], Awaitable[Health]],
         *,
         password: str = "",
+        hosts: Collection[str] = (),
         answers: Callable[[], Mapping[int, int]] = dict,
         wrong_password_seconds: float = WRONG_PASSWORD_SECONDS,
         pages: Pages | None = None,
@@ -103,6 +105,7 @@ class AdminServer:
         self._health = health
         self._ready = _Shared(ready)
         self._password = Password(password)
+        self._hosts = frozenset(hosts)
         self._metrics = Metrics(answers)
         self._wrong = _Wrong(wrong_password_seconds)
         self._pages = pages
@@ -166,9 +169,10 @@ class AdminServer:
 
     @web.middleware
     async def _called_by_its_name(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """On a loopback address, answer what was meant for this machine only."""
-        if self._only_here and not names_loopback(request.headers.getall("Host", [])):
-            raise web.HTTPMisdirectedRequest(text="Ask for this by the name localhost or 127.0.0.1.\n")
+        """Answer only what was meant for this listener."""
+        if not is_meant(request.headers.getall("Host", []), self._hosts, only_here=self._only_here):
+            here = "the name localhost or 127.0.0.1" if self._only_here else "its address"
+            raise web.HTTPMisdirectedRequest(text=f"Ask for this by {here}, or by a name in [admin] hosts.\n")
         return await handler(request)
 
     @web.middleware

@@ -89,6 +89,7 @@ class Faces:
             health=self._health,
             ready=self._ready,
             password=password,
+            hosts=settings.admin.hosts,
             pages=Pages(desk, password=password),
             answers=lambda: self._receiver.numbers.answers,
         )

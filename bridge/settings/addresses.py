@@ -21,6 +21,7 @@ __all__ = [
     "AlertUrls",
     "BaseUrl",
     "HeartbeatUrl",
+    "HostNames",
     "HttpUrl",
     "LedgerUrl",
     "Network",
@@ -35,6 +36,7 @@ Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _PORTS = {"http": 80, "https": 443}
 _UNFIT = re.compile(r"[\s\x00-\x20\x7f\\]")
+_HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*")
 _APPRISE = re.compile(r"[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
 _SQLITE, _POSTGRESQL = "sqlite:///", "postgresql://"
 _NO_ADDRESS = 'must be an address such as "https://host.example/path"'
@@ -173,4 +175,21 @@ BaseUrl: TypeAlias = Annotated[HttpUrl, AfterValidator(_without_slash)]
 HeartbeatUrl: TypeAlias = Annotated[SecretStr, AfterValidator(_heartbeat_url)]
 LedgerUrl: TypeAlias = Annotated[SecretStr, AfterValidator(_ledger_url)]
 AlertUrls: TypeAlias = Annotated[tuple[SecretStr, ...], BeforeValidator(_alert_urls)]
+
+
+def _host_names(given: object) -> tuple[str, ...]:
+    """Names without a port, in lower case; one text stands for a list of it."""
+    found = json_list(given)
+    names = [found] if isinstance(found, str) else found
+    if not isinstance(names, list | tuple) or not all(isinstance(one, str) for one in names):
+        raise fault('must be a list of names such as "status.example.com"')
+    lower = tuple(one.strip().lower().removesuffix(".") for one in names)
+    if not all(_HOST_NAME.fullmatch(one) for one in lower):
+        raise fault('must be names without scheme, port and path, such as "status.example.com"')
+    return lower
+
+
+HostNames: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_host_names)]
+"""By which names a listener may be called."""
+
 Networks: TypeAlias = Annotated[tuple[Network, ...], BeforeValidator(_networks)]

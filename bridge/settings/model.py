@@ -264,6 +264,7 @@ class Admin(Section):
 
     host: FilledText = "127.0.0.1"
     port: int = Field(default=9090, ge=0, le=65535)
+    hosts: addresses.HostNames = ()
     password: SecretStr = _written("")
 
     @field_validator("password")
