@@ -6,7 +6,7 @@ import asyncio
 import errno
 import re
 import socket
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +16,11 @@ from structlog.testing import capture_logs
 
 from bridge.serving import WEBHOOKS, LimitedServer, Limits, bound
 from bridge.serving import sockets as module
+from lines import SECONDS, Line
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-SECONDS = 5.0
 FEW = replace(WEBHOOKS, connections=8, turned_away=2, grace_seconds=0.0)
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -39,27 +39,6 @@ class Site:
         line = Line(*await asyncio.open_connection("127.0.0.1", self.port, local_addr=(source, 0)))
         self.lines.append(line)
         return line
-
-
-@dataclass
-class Line:
-    """One connection, byte by byte."""
-
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
-
-    async def say(self, raw: bytes) -> None:
-        self.writer.write(raw)
-        await self.writer.drain()
-
-    async def status(self) -> str:
-        head = await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), SECONDS)
-        return head.split(b"\r\n")[0].decode()
-
-    async def rest(self) -> bytes:
-        with suppress(ConnectionResetError):
-            return await asyncio.wait_for(self.reader.read(), SECONDS)
-        return b""
 
 
 @asynccontextmanager
@@ -94,9 +73,7 @@ async def until(holds: Callable[[], object]) -> None:
 
 async def close(*lines: Line) -> None:
     for line in lines:
-        line.writer.close()
-        with suppress(ConnectionError):
-            await line.writer.wait_closed()
+        await line.close()
 
 
 async def test_slow_heads_of_one_address_keep_nobody_else_out() -> None:
@@ -235,35 +212,27 @@ async def test_without_a_descriptor_it_waits_and_says_so_once(monkeypatch: pytes
         assert "open files" in logs[0]["advice"]
 
 
-async def test_it_listens_at_each_address_of_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("addresses", "taken"),
+    [
+        (("127.0.0.1", "127.0.0.2"), ["127.0.0.1", "127.0.0.2"]),
+        (("192.0.2.1", "127.0.0.1"), ["127.0.0.1"]),  # one that the machine lacks is passed over
+    ],
+)
+async def test_it_listens_at_each_address_of_a_name(
+    monkeypatch: pytest.MonkeyPatch, addresses: tuple[str, ...], taken: list[str]
+) -> None:
     loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo("127.0.0.1", 0, type=socket.SOCK_STREAM)
-    other = await loop.getaddrinfo("127.0.0.2", 0, type=socket.SOCK_STREAM)
+    found = [(await loop.getaddrinfo(one, 0, type=socket.SOCK_STREAM))[0] for one in addresses]
 
     async def names(*_: Any, **__: Any) -> list[Any]:  # noqa: ANN401 - as the loop's
-        return [*found, *other]
+        return found
 
     monkeypatch.setattr(loop, "getaddrinfo", names)
     sockets = await bound("a.name", 0, section="admin", what="")
-    assert [one.getsockname()[0] for one in sockets] == ["127.0.0.1", "127.0.0.2"]
+    assert [one.getsockname()[0] for one in sockets] == taken
     for one in sockets:
         one.close()
-
-
-async def test_an_address_that_the_machine_lacks_is_passed_over_where_it_has_another(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo("127.0.0.1", 0, type=socket.SOCK_STREAM)
-    lacking = await loop.getaddrinfo("192.0.2.1", 0, type=socket.SOCK_STREAM)
-
-    async def names(*_: Any, **__: Any) -> list[Any]:  # noqa: ANN401 - as the loop's
-        return [*lacking, *found]
-
-    monkeypatch.setattr(loop, "getaddrinfo", names)
-    (only,) = await bound("a.name", 0, section="admin", what="")
-    assert only.getsockname()[0] == "127.0.0.1"
-    only.close()
 
 
 async def test_a_handler_that_fails_is_told_of_once_and_without_the_request() -> None:

@@ -18,6 +18,7 @@ from bridge.records.webhooks import Action
 from bridge.serving import WEBHOOKS, LimitedServer, PortTaken
 from bridge.webhooks import Receiver, bound_port
 from bridge.webhooks import receiver as module
+from lines import SECONDS, Line
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, MutableMapping
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 OLD, NEW, OTHER = "old-canary-" * 3, "new-canary-" * 3, "other-canary-" * 3
 WRONG = "wrong-canary-" * 3
-SECONDS = 5.0
 
 
 @dataclass
@@ -63,37 +63,16 @@ class Site:
     def url(self, action: str = "contact-created", token: str = OLD) -> str:
         return f"http://127.0.0.1:{self.port}/webhooks/{token}/{action}"
 
-    async def dial(self) -> Line:
-        return Line(*await asyncio.open_connection("127.0.0.1", self.port))
+    async def dial(self) -> Sender:
+        return Sender(*await asyncio.open_connection("127.0.0.1", self.port))
 
 
-@dataclass
-class Line:
-    """One connection, byte by byte."""
-
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
-
-    async def say(self, raw: bytes) -> None:
-        self.writer.write(raw)
-        await self.writer.drain()
+class Sender(Line):
+    """A connection that posts webhooks."""
 
     async def ask(self, method: str = "POST", headers: str = "", body: bytes = b"", token: str = OLD) -> None:
         head = f"{method} /webhooks/{token}/contact-created HTTP/1.1\r\nHost: x\r\n{headers}\r\n"
         await self.say(head.encode() + body)
-
-    async def answer(self) -> str:
-        """Status line and headers."""
-        head = await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), SECONDS)
-        return head.decode()
-
-    async def rest(self) -> bytes:
-        """All that comes until the other end closes."""
-        return await asyncio.wait_for(self.reader.read(), SECONDS)
-
-    async def close(self) -> None:
-        self.writer.close()
-        await self.writer.wait_closed()
 
 
 @asynccontextmanager
@@ -357,7 +336,7 @@ async def test_a_connection_that_never_asks_is_closed() -> None:
     host, port = sockets[0].getsockname()
     door.start(sockets)
     try:
-        lines = [Line(*await asyncio.open_connection(host, port)) for _ in range(2)]
+        lines = [Sender(*await asyncio.open_connection(host, port)) for _ in range(2)]
         await lines[1].say(b"POST /webhooks/")
         for line in lines:
             assert await line.rest() == b""

@@ -164,17 +164,7 @@ def told_apart(row: LedgerRow, holder: Holder, *, stored: bool) -> Decision | No
     settled = row.merged_by is not MergedBy.RULE or row.dismissed or row.gone or row.filtered
     if row.state is not State.MERGED or settled or not conflicts(row.identifiers, _others(row, holder)):
         return None
-    return Decision(
-        State.HELD,
-        Reason.SAME_PERSON,
-        merged_into=row.merged_into,
-        merged_by=row.merged_by,
-        seen=row.last_seen if stored else None,
-        remapped=row.remapped,
-        given=row.given,
-        event="held",
-        detail=f"not as like {holder.id} as before",
-    )
+    return _asked(row, f"not as like {holder.id} as before", stored=stored)
 
 
 def ask_whose(row: LedgerRow, dropped: LedgerRow, *, stored: bool) -> Decision:
@@ -185,6 +175,12 @@ def ask_whose(row: LedgerRow, dropped: LedgerRow, *, stored: bool) -> Decision:
         dropped: The record that it was merged into.
         stored: What the record says is stored; else that is taken at its next sight.
     """
+    detail = f"{dropped.id} was dropped: what Trakor has under the name is another's"
+    return _asked(row, detail, stored=stored)
+
+
+def _asked(row: LedgerRow, detail: str, *, stored: bool) -> Decision:
+    """A merged record is held: same-person, with what it was merged into."""
     return Decision(
         State.HELD,
         Reason.SAME_PERSON,
@@ -194,7 +190,7 @@ def ask_whose(row: LedgerRow, dropped: LedgerRow, *, stored: bool) -> Decision:
         remapped=row.remapped,
         given=row.given,
         event="held",
-        detail=f"{dropped.id} was dropped: what Trakor has under the name is another's",
+        detail=detail,
     )
 
 

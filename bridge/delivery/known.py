@@ -83,7 +83,7 @@ class KnownToPass:
                 self._not_taken.add(payload)
                 continue
             except Unanswered:
-                self._silent_until[payload] = now + self._wait
+                self._silent_until[payload] = asyncio.get_running_loop().time() + self._wait
                 raise
             if answer.created:
                 log.warning("canary made anew", stream=str(lane.feed.stream), trakor_id=answer.trakor_id)

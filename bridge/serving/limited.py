@@ -124,7 +124,7 @@ class LimitedServer:
     def _make_room(self) -> bool:
         """Close the connection that has waited for nothing for the longest, of who has most of those.
 
-        One that never asked goes before one that did. Whoever fills the listener so closes only its own.
+        One that never asked goes before one that did. Whoever fills it from one address closes its own.
         """
         before = asyncio.get_running_loop().time() - self._limits.grace_seconds
         idle = [one for one in self._open.values() if one.since < before and one.protocol.is_idle]
