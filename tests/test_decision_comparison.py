@@ -275,7 +275,7 @@ def test_dismissed_is_quiet_whatever_the_map_makes_of_it() -> None:
         (draft("Ann Ray", "0499"), State.HELD, ("contact_info", "name")),
         (by_new_map(contact="Ann | 0433", before=draft("Ann Lee", "0433")), State.DRIFTED, ("contact_info",)),
         (ANN, State.DELIVERED, ()),
-        (unnamed(), State.DRIFTED, ("name",)),
+        (unnamed(), State.DRIFTED, ("contact_info", "name")),
     ],
     ids=["other field", "other name", "other field and map", "as sent", "no name"],
 )

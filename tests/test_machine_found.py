@@ -185,6 +185,28 @@ def test_a_rule_that_comes_back_hides_no_edit(world: World, changes: dict[str, A
         promise(Tables(world))
 
 
+def test_what_was_dismissed_under_a_broken_map_stays_dismissed_when_it_is_put_back(world: World) -> None:
+    """What could not be made hid the other fields last seen, so the dismissal covered the broken one alone."""
+    enter(world, "a1")
+    world.pass_time(5)
+    enter(world, "a1", last="Zquillo")
+    assert state(world, "a1") == "held: renamed"
+    known = world.connections["a"].rules
+    world.restart({"a": replace(known, map=FAILING)})
+    world.sweep("a")
+    assert state(world, "a1") == "drifted"
+    assert world.decide("a1", "dismiss")
+    world.restart({"a": known})
+    world.sweep("a")
+    row = world.row("a1")
+    assert row is not None
+    assert (row["state"], row["dismissed"]) == ("delivered", 1)
+    enter(world, "a1", last="Zquill")
+    row = world.row("a1")
+    assert row is not None
+    assert (row["state"], row["dismissed"]) == ("delivered", 0)
+
+
 def test_what_cannot_be_made_while_it_is_unanswered_is_a_drift_once_it_is_answered(world: World) -> None:
     enter(world, "a1")
     world.pass_time(0.1)

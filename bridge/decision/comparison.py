@@ -67,7 +67,7 @@ def compare(row: LedgerRow, draft: Draft) -> Comparison:
         draft: What is seen now.
     """
     was = _by_former_map(row, draft)
-    source = () if was is None else _changed(row, draft, was)
+    source = () if was is None else _changed(row, was)
     if row.content and not row.fields_between(row.content, draft.hashes):
         same = not row.fields_between(row.sent, draft.hashes)
         return Comparison(row.sent if same else draft.hashes, source, (), remapped=False)
@@ -85,22 +85,25 @@ def _by_former_map(row: LedgerRow, draft: Draft) -> FieldHashes | None:
     return draft.before.hashes if isinstance(draft.before, Draft) else None
 
 
-def _changed(row: LedgerRow, draft: Draft, was: FieldHashes) -> tuple[str, ...]:
+def _changed(row: LedgerRow, was: FieldHashes) -> tuple[str, ...]:
     """The fields that changed at the source since the record was last seen.
 
-    One that a map between could not make, and that says now what was sent, did not.
+    One that could not be made for a while, and that says now what was sent, did not.
     """
     changed = row.fields_between(row.last_seen, was)
-    if row.rules.map == draft.rules.map:
-        return changed
     return tuple(
         name for name in changed if row.last_seen.get(name) != UNKNOWN or was.get(name) != row.sent.get(name)
     )
 
 
 def unmade(row: LedgerRow, seen: Unsendable) -> FieldHashes:
-    """What counts as seen where a field of the record could not be made."""
-    return {**row.sent, seen.field: UNKNOWN}
+    """What counts as seen where a field of the record could not be made: the others as they were last seen.
+
+    Of another one that could not be made until now, nothing is known but what was sent.
+    """
+    lost = {name for name, found in row.last_seen.items() if found == UNKNOWN}
+    known = {name: found for name, found in row.last_seen.items() if name not in lost}
+    return {**known, **{name: row.sent[name] for name in lost & row.sent.keys()}, seen.field: UNKNOWN}
 
 
 def _rebased(row: LedgerRow, draft: Draft, was: FieldHashes) -> FieldHashes:
