@@ -27,6 +27,12 @@ _VERSION: Final = b"\x01"
 _NONCE: Final = 12
 """Bytes (NIST SP 800-38D, 8.2: 96 bits). Chosen by chance: one key is good for 2^32 texts (8.3)."""
 
+_DRAWN: Final = 256
+"""So many nonces are drawn at once: for each draw Python gives the interpreter up, and waits for it."""
+
+_nonces: Final[list[bytes]] = []
+os.register_at_fork(after_in_child=_nonces.clear)  # or both processes would use the same ones
+
 _TAG: Final = 16
 
 OVERHEAD: Final = len(_VERSION) + _NONCE + _TAG
@@ -59,7 +65,7 @@ class Sealer:
             texts: What to keep. Halves of surrogate pairs, which nothing can store, become ``?``.
             place: Where it is kept, such as connection, stream and source id: it opens only there.
         """
-        nonce = os.urandom(_NONCE)
+        nonce = _nonce()
         return _VERSION + nonce + self._cipher.encrypt(nonce, _json(texts), _bound_to(place))
 
     def open(self, sealed: bytes | None, place: str) -> list[str]:
@@ -79,6 +85,16 @@ class Sealer:
             return _texts(self._cipher.decrypt(nonce, content, _bound_to(place)))
         except self._wrong:
             raise _unopened() from None
+
+
+def _nonce() -> bytes:
+    """One that was never given out, whichever thread asks: a list gives each of its items once."""
+    while True:
+        try:
+            return _nonces.pop()
+        except IndexError:
+            drawn = os.urandom(_NONCE * _DRAWN)
+            _nonces.extend(drawn[at : at + _NONCE] for at in range(0, len(drawn), _NONCE))
 
 
 def _json(texts: Sequence[str]) -> bytes:

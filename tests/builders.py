@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -191,7 +190,7 @@ def as_seen(
         if decision is not None:
             known = after(decision, seen, known, sight=True)
         elif keeps_up(seen, known.last_seen, known.state):
-            known = replace(known, rules=seen.rules)
+            known = known._replace(rules=seen.rules)
     return known
 
 

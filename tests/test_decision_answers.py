@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from bridge.decision import fail, give_back, reject, settle
@@ -14,7 +12,7 @@ DEFAULT = Policy()
 ASK_FIRST = Policy(on_existing="hold")
 ANN = draft("Ann Lee", "0412")
 SENT = pending(ANN, attempts=1)
-DROPPED = replace(SENT, state=State.DROPPED)
+DROPPED = SENT._replace(state=State.DROPPED)
 
 
 def test_created_is_delivered_and_what_the_record_says_is_not_needed_any_more() -> None:
@@ -158,20 +156,20 @@ def test_an_id_that_another_record_has_is_held(policy: Policy, attempts: int) ->
 @pytest.mark.parametrize("policy", [DEFAULT, ASK_FIRST])
 def test_an_id_that_the_record_has_itself_is_its_own(known: Origin | None, policy: Policy) -> None:
     """An earlier name of its own came back: no reason to ask anybody."""
-    decision = settle(answer(created=False), replace(SENT, origin=known), SENT.number, policy)
+    decision = settle(answer(created=False), SENT._replace(origin=known), SENT.number, policy)
     assert (decision.state, decision.origin) == (State.DELIVERED, known or Origin.UNCLEAR)
 
 
 def test_a_difference_without_a_draft_to_decide_on_is_a_drift() -> None:
     """While it was under way it was seen without a name, or not to be mapped."""
     seen = {**ANN.hashes, "price": "?"}
-    decision = settle(answer(), replace(SENT, seen=seen), None, DEFAULT)
+    decision = settle(answer(), SENT._replace(seen=seen), None, DEFAULT)
     assert (decision.state, decision.seen) == (State.DRIFTED, seen)
 
 
 def test_a_noted_draft_is_decided_on_next_so_it_is_no_drift_yet() -> None:
     seen = draft("Ann Lee", "0499").hashes
-    decision = settle(answer(), replace(SENT, seen=seen), None, DEFAULT, noted=True)
+    decision = settle(answer(), SENT._replace(seen=seen), None, DEFAULT, noted=True)
     assert (decision.state, decision.seen) == (State.DELIVERED, None)
 
 
@@ -190,7 +188,7 @@ def test_an_answer_keeps_the_mark_filtered(
     linked: int | None,
     policy: Policy,
 ) -> None:
-    marked = replace(SENT, filtered=True)
+    marked = SENT._replace(filtered=True)
     assert settle(answer(created=created), marked, linked, policy).filtered
 
 
@@ -202,7 +200,7 @@ def test_a_refused_record_is_rejected_with_the_message_and_gives_its_name_back()
     assert decision.waiting is Waiting.KEEP
 
 
-@pytest.mark.parametrize("row", [pending(ANN, attempts=2), replace(DROPPED, attempts=2)])
+@pytest.mark.parametrize("row", [pending(ANN, attempts=2), DROPPED._replace(attempts=2)])
 def test_a_refused_record_keeps_its_name_where_an_earlier_attempt_may_have_made_it(row: LedgerRow) -> None:
     """An answer was lost, then 400 for the repeat: a stranger must not get the first one's party."""
     assert not reject(row, "400").release

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from bridge.decision import accept, decide
@@ -221,7 +219,7 @@ def test_a_map_that_changed_while_nobody_decided_makes_no_second_party(
     """What was tried is sent again under its name."""
     now = as_seen(known, by_new_map("Lee, Ann"), policy=CREATE)
     assert (now.state, now.rules) == (known.state, known.rules)
-    retried = as_seen(replace(now, retry=True), by_new_map("Lee, Ann"), policy=CREATE)
+    retried = as_seen(now._replace(retry=True), by_new_map("Lee, Ann"), policy=CREATE)
     assert (retried.state, retried.reason, retried.sent_key) == (*then, known.sent_key)
 
 

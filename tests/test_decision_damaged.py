@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from bridge.decision import decide
@@ -14,8 +12,8 @@ DEFAULT = Policy()
 CREATE = Policy(on_rename="create")
 ANN = draft("Ann Lee", "0412", qualifier="q")
 DAMAGED = row(State.REJECTED, Reason.DAMAGED, key=ANN.key, sent_key=ANN.key)
-ANSWERED = replace(DAMAGED, trakor_id="t1", attempts=1)
-TRIED = replace(DAMAGED, attempts=1)
+ANSWERED = DAMAGED._replace(trakor_id="t1", attempts=1)
+TRIED = DAMAGED._replace(attempts=1)
 
 
 def test_of_one_that_trakor_has_nobody_knows_what_was_sent() -> None:
@@ -27,7 +25,7 @@ def test_of_one_that_trakor_has_nobody_knows_what_was_sent() -> None:
 def test_one_that_was_tried_goes_out_again_under_the_name_that_it_was_tried_under() -> None:
     now = as_seen(TRIED, ANN)
     assert (now.state, now.sent_key, now.sent) == (State.PENDING, ANN.key, ANN.hashes)
-    qualified = as_seen(replace(TRIED, sent_key=ANN.qualified_key), ANN)
+    qualified = as_seen(TRIED._replace(sent_key=ANN.qualified_key), ANN)
     assert (qualified.state, qualified.sent_key) == (State.PENDING, ANN.qualified_key)
 
 

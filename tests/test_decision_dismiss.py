@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -74,7 +73,7 @@ def test_one_that_is_gone_can_be_left_once_and_is_told_of_when_it_is_back_and_ch
     assert (now.state, now.dismissed) == (State.DELIVERED, True)
     with pytest.raises(UserError, match="nothing to dismiss"):
         dismiss(now)
-    back = replace(now, gone=False)
+    back = now._replace(gone=False)
     assert decide(ANN, back, nobody, DEFAULT) is None
     changed = decide(EDITED, back, nobody, DEFAULT)
     assert changed is not None
@@ -83,7 +82,7 @@ def test_one_that_is_gone_can_be_left_once_and_is_told_of_when_it_is_back_and_ch
 
 @pytest.mark.parametrize("known", [one for one, _, _ in DIFFERS], ids=NAMES)
 def test_dismissing_keeps_the_mark_filtered(known: LedgerRow) -> None:
-    decision = dismiss(replace(known, filtered=True))
+    decision = dismiss(known._replace(filtered=True))
     assert decision.filtered
 
 

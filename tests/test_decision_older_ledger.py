@@ -168,7 +168,7 @@ def test_the_marks_of_then_stay_or_end_as_ever() -> None:
     marked = as_seen(had(), filtered())
     assert (marked.state, marked.filtered, marked.first) == (State.DELIVERED, True, True)
     assert decide(filtered(), marked, nobody, DEFAULT) is None
-    back = as_seen(replace(marked, gone=True), ANN)
+    back = as_seen(marked._replace(gone=True), ANN)
     assert (back.filtered, back.gone, back.first, back.seen) == (False, False, False, None)
 
 
@@ -203,7 +203,7 @@ def test_one_whose_identifiers_changed_meanwhile_and_conflict_is_told_apart() ->
 
 @pytest.mark.parametrize("seen_then", [ANN, RAY])
 def test_a_renamed_merged_one_is_as_it_was(seen_then: Draft) -> None:
-    known = replace(merged(), state=State.HELD, reason=Reason.RENAMED, seen=RAY.first_hashes)
+    known = merged()._replace(state=State.HELD, reason=Reason.RENAMED, seen=RAY.first_hashes)
     owner = holders({"Ann Lee": holder(2, same_as=MAIL)})
     now = as_seen(known, seen_then, holder_of=owner)
     assert now.state is (State.MERGED if seen_then is ANN else State.HELD)

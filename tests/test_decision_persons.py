@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from bridge.decision import accept, drop, retry
@@ -93,7 +91,7 @@ def test_what_is_not_stored_any_more_cannot_be_sent(known: LedgerRow) -> None:
 def test_what_is_gone_from_the_source_is_not_sent_and_its_retry_waits_for_it(
     known: LedgerRow, what: Draft
 ) -> None:
-    gone = replace(known, gone=True)
+    gone = known._replace(gone=True)
     with pytest.raises(UserError, match="gone from Salestrekker"):
         accept(gone, what, nobody, DEFAULT)
     assert retry(gone, what, nobody, DEFAULT) is None
@@ -122,7 +120,7 @@ def test_an_accepted_drift_counts_as_corrected_in_trakor_by_hand() -> None:
 
 @pytest.mark.parametrize("known", [DRIFTED, SAME_PARTY, EXISTING])
 def test_accepting_keeps_the_mark_filtered(known: LedgerRow) -> None:
-    assert accept(replace(known, filtered=True), ANN, nobody, DEFAULT).filtered
+    assert accept(known._replace(filtered=True), ANN, nobody, DEFAULT).filtered
 
 
 @pytest.mark.parametrize(
@@ -198,7 +196,7 @@ def test_a_refused_record_is_decided_as_new_at_once_from_its_stored_draft() -> N
 
 def test_a_record_that_drew_server_errors_is_sent_again_under_the_name_that_it_was_tried_under() -> None:
     """It went out qualified; the plain name is free by now, but could make a second party."""
-    tried = replace(rejected(Reason.SERVER_ERROR, ANN), sent_key=ANN.qualified_key)
+    tried = rejected(Reason.SERVER_ERROR, ANN)._replace(sent_key=ANN.qualified_key)
     decision = retry(tried, ANN, nobody, DEFAULT)
     assert decision is not None
     assert (decision.state, decision.claim, decision.waiting) == (State.PENDING, None, Waiting.KEEP)
@@ -208,7 +206,7 @@ def test_a_record_that_drew_server_errors_is_sent_again_under_the_name_that_it_w
 def test_what_was_tried_is_sent_again_at_once_and_what_was_noted_still_waits(gone: bool) -> None:  # noqa: FBT001
     """Dropped or rejected, there or gone: Trakor may have it until it answers."""
     noted = rejected(Reason.SERVER_ERROR, ANN, seen=RAY.hashes, gone=gone)
-    dropped = replace(pending(ANN, attempts=1, stored=True), state=State.DROPPED, gone=gone)
+    dropped = pending(ANN, attempts=1, stored=True)._replace(state=State.DROPPED, gone=gone)
     for known in (noted, dropped):
         decision = retry(known, ANN, nobody, DEFAULT)
         assert decision is not None
@@ -217,7 +215,7 @@ def test_what_was_tried_is_sent_again_at_once_and_what_was_noted_still_waits(gon
 
 
 def test_a_record_that_drew_server_errors_under_a_given_name_keeps_it() -> None:
-    tried = replace(rejected(Reason.SERVER_ERROR, ANN), sent_key=of("Ann the Second"))
+    tried = rejected(Reason.SERVER_ERROR, ANN)._replace(sent_key=of("Ann the Second"))
     decision = retry(tried, ANN, nobody, DEFAULT)
     assert decision is not None
     assert (decision.state, decision.claim) == (State.PENDING, None)
@@ -235,7 +233,7 @@ def test_one_whose_name_is_still_taken_is_held_as_before_and_told_so_each_time(r
     what = draft("Ann Lee", same_as=same_as)
     other = holder(same_as={"e": "1", "p": "3"})
     known = row(State.HELD, reason, seen=what.hashes, key=what.key, identifiers=what.identifiers)
-    for asked in (known, replace(known, retry=True)):
+    for asked in (known, known._replace(retry=True)):
         decision = retry(asked, what, holders({"Ann Lee": other}), DEFAULT)
         assert decision is not None
         assert (decision.state, decision.reason, decision.event) == (State.HELD, reason, "retried")

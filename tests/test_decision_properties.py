@@ -228,7 +228,7 @@ def test_a_dropped_record_stays_so_until_a_person_wants_it_retried(
 ) -> None:
     seen, row, world, policy = case
     assume(not row.retry)
-    dropped = replace(row, state=State.DROPPED, reason=None)
+    dropped = row._replace(state=State.DROPPED, reason=None)
     decision = decide(seen, dropped, world.get, policy)
     assert decision is None or decision.state is State.DROPPED
 
@@ -238,7 +238,7 @@ def test_a_record_on_its_way_keeps_name_and_payload(
     case: tuple[Draft | Unsendable, LedgerRow, dict[str, Holder], Policy],
 ) -> None:
     seen, row, world, policy = case
-    under_way = replace(row, state=State.PENDING, reason=None, attempts=1, trakor_id=None, merged_into=None)
+    under_way = row._replace(state=State.PENDING, reason=None, attempts=1, trakor_id=None, merged_into=None)
     decision = decide(seen, under_way, owned(under_way, world).get, policy)
     if decision is not None:
         assert decision.state is State.PENDING
@@ -252,7 +252,7 @@ def test_an_old_read_changes_nothing(
     case: tuple[Draft | Unsendable, LedgerRow, dict[str, Holder], Policy],
 ) -> None:
     seen, row, world, policy = case
-    later = replace(row, read_at=seen.read_at + 1)
+    later = row._replace(read_at=seen.read_at + 1)
     assert decide(seen, later, world.get, policy) is None
 
 
@@ -270,7 +270,7 @@ def carried_out(
     if decision.succeeds is not None:
         former = holders[now.sent_key]
         holders[now.sent_key] = replace(former, number=1, id=now.id, merged_into=None, stands=True)
-        now = replace(now, attempts=former.attempts, trakor_id="t1" if former.linked else None)
+        now = now._replace(attempts=former.attempts, trakor_id="t1" if former.linked else None)
     return now, holders
 
 
@@ -357,7 +357,7 @@ def test_what_the_map_alone_changed_makes_no_second_party(
 ) -> None:
     """Also where renames are sent: a new map would make a party of every contact."""
     seen, row = case
-    sent = replace(row, seen=None if row.state is not State.HELD else row.seen)
+    sent = row._replace(seen=None if row.state is not State.HELD else row.seen)
     says_what_it_said = draft_of(sent)
     by_new_map = replace(
         seen,

@@ -259,7 +259,7 @@ def test_a_name_that_a_person_gave_stays_whatever_changes_before_it_is_sent(name
     now = as_seen(GIVEN, changed)
     assert (now.state, now.given, now.sent_key) == (State.PENDING, True, GIVEN.sent_key)
     assert now.sent == changed.hashes
-    delivered_now = replace(now, state=State.DELIVERED, trakor_id="t1", attempts=1, content=now.sent)
+    delivered_now = now._replace(state=State.DELIVERED, trakor_id="t1", attempts=1, content=now.sent)
     assert decide(changed, delivered_now, nobody, DEFAULT) is None, "and nobody is asked about it afterwards"
 
 
@@ -280,14 +280,14 @@ def test_of_one_that_was_sent_under_a_given_name_the_qualifier_never_drifts() ->
 
 @pytest.mark.parametrize("reason", [Reason.SERVER_ERROR, Reason.REFUSED])
 def test_one_that_was_tried_under_a_given_name_goes_out_under_it_again(reason: Reason) -> None:
-    tried = replace(GIVEN, state=State.REJECTED, reason=reason, attempts=2, stored=True, retry=True)
+    tried = GIVEN._replace(state=State.REJECTED, reason=reason, attempts=2, stored=True, retry=True)
     decision = decide(JOHN, tried, nobody, DEFAULT)
     assert decision is not None
     assert (decision.state, decision.claim, decision.given) == (State.PENDING, None, True)
 
 
 def test_one_whose_given_name_is_not_stored_any_more_waits_for_a_person() -> None:
-    dropped = replace(GIVEN, state=State.DROPPED, attempts=1, retry=True)
+    dropped = GIVEN._replace(state=State.DROPPED, attempts=1, retry=True)
     decision = decide(JOHN, dropped, nobody, Policy(on_rename="create"))
     assert decision is not None
     assert (decision.state, decision.reason) == (State.HELD, Reason.RENAMED)

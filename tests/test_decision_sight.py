@@ -197,7 +197,7 @@ def test_an_unsent_qualified_record_keeps_its_qualified_name() -> None:
 
 
 def test_an_unsent_record_keeps_the_name_that_a_person_gave() -> None:
-    given = replace(pending(ANN), sent_key=of("Ann the First"))
+    given = pending(ANN)._replace(sent_key=of("Ann the First"))
     decision = decide(draft("Ann Lee", "0499", qualifier="ann@x"), given, nobody, DEFAULT)
     assert decision is not None
     assert (decision.state, decision.claim, decision.release) == (State.PENDING, None, False)
@@ -465,7 +465,7 @@ def test_an_answered_record_that_where_says_no_to_keeps_its_state_and_is_marked(
     assert decision is not None
     assert (decision.state, decision.reason, decision.seen) == (known.state, known.reason, known.seen)
     assert (decision.filtered, decision.waiting) == (True, Waiting.KEEP)
-    assert decide(filtered(), replace(known, filtered=True), nobody, DEFAULT) is None
+    assert decide(filtered(), known._replace(filtered=True), nobody, DEFAULT) is None
 
 
 def test_the_mark_filtered_goes_when_where_says_yes_again() -> None:
@@ -533,7 +533,7 @@ def test_a_renamed_merged_record_whose_name_comes_back_is_merged_again(
     answered: bool,  # noqa: FBT001
     waiting: Waiting,
 ) -> None:
-    known = replace(merged(), state=State.HELD, reason=Reason.RENAMED, seen=draft("Ann Ray").hashes)
+    known = merged()._replace(state=State.HELD, reason=Reason.RENAMED, seen=draft("Ann Ray").hashes)
     claimant = holders({"Ann Lee": holder(same_as="ann@x", answered=answered)})
     decision = decide(ANN, known, claimant, DEFAULT)
     assert decision is not None
@@ -587,8 +587,8 @@ def test_what_changes_while_a_person_is_asked_is_noted(reason: Reason, changed: 
         known.merged_into,
     )
     assert (decision.waiting, decision.seen) == (Waiting.NOTE, changed.hashes)
-    assert decide(changed, replace(known, seen=changed.hashes), nobody, CREATE) is None
-    back = decide(ANN, replace(known, seen=changed.hashes), nobody, CREATE)
+    assert decide(changed, known._replace(seen=changed.hashes), nobody, CREATE) is None
+    back = decide(ANN, known._replace(seen=changed.hashes), nobody, CREATE)
     assert back is not None
     assert (back.waiting, back.seen) == (Waiting.UNNOTE, None)
 
@@ -617,7 +617,7 @@ def test_a_failed_mapping_stays_rejected_until_it_succeeds() -> None:
 TRIED = (
     rejected(Reason.SERVER_ERROR, ANN),
     rejected(Reason.REFUSED, ANN, attempts=2, stored=True),
-    replace(pending(ANN, attempts=1, stored=True), state=State.DROPPED),
+    pending(ANN, attempts=1, stored=True)._replace(state=State.DROPPED),
 )
 """Unanswered, and not to be sent until a person wants it; what was tried is stored."""
 
@@ -638,7 +638,7 @@ def test_what_was_tried_is_sent_again_to_the_letter_and_a_change_is_only_noted(
 ) -> None:
     """Trakor may have it: another payload would hide what it has, another name would make a second one."""
     assert decide(changed, known, nobody, policy) is None, "until a person asks for it"
-    decision = decide(changed, replace(known, retry=True), nobody, policy)
+    decision = decide(changed, known._replace(retry=True), nobody, policy)
     assert decision is not None
     assert (decision.state, decision.claim, decision.release) == (State.PENDING, None, False)
     assert (decision.sent, decision.waiting, decision.seen) == (None, Waiting.NOTE, changed.hashes)
@@ -646,17 +646,17 @@ def test_what_was_tried_is_sent_again_to_the_letter_and_a_change_is_only_noted(
 
 @pytest.mark.parametrize("known", TRIED, ids=lambda row: f"{row.state} {row.reason}")
 def test_what_was_tried_and_is_not_wanted_any_more_is_sent_again_with_the_mark(known: LedgerRow) -> None:
-    decision = decide(filtered(), replace(known, retry=True), nobody, DEFAULT)
+    decision = decide(filtered(), known._replace(retry=True), nobody, DEFAULT)
     assert decision is not None
     assert (decision.state, decision.filtered, decision.claim) == (State.PENDING, True, None)
-    unchanged = decide(ANN, replace(known, retry=True), nobody, DEFAULT)
+    unchanged = decide(ANN, known._replace(retry=True), nobody, DEFAULT)
     assert unchanged is not None
     assert (unchanged.state, unchanged.waiting, unchanged.seen) == (State.PENDING, Waiting.KEEP, None)
 
 
 def test_another_spelling_of_a_dropped_record_that_was_tried_is_a_rename() -> None:
     """The name that it was tried under is not stored any more: `keep = "hashes"`."""
-    dropped = replace(pending(ANN, attempts=1), state=State.DROPPED, retry=True)
+    dropped = pending(ANN, attempts=1)._replace(state=State.DROPPED, retry=True)
     same = decide(ANN, dropped, nobody, DEFAULT)
     assert same is not None
     assert (same.state, same.claim) == (State.PENDING, Claim("Ann Lee", ANN.key))
@@ -706,7 +706,7 @@ def test_a_dropped_record_that_trakor_took_meanwhile_is_delivered_when_it_is_ret
 
 
 def test_a_dropped_record_that_was_tried_goes_out_under_no_other_name_unasked() -> None:
-    dropped = replace(pending(ANN, attempts=1), state=State.DROPPED, retry=True)
+    dropped = pending(ANN, attempts=1)._replace(state=State.DROPPED, retry=True)
     decision = decide(draft("Bo"), dropped, nobody, DEFAULT)
     assert decision is not None
     assert (decision.state, decision.reason) == (State.HELD, Reason.RENAMED)
@@ -745,7 +745,7 @@ def test_skipped_is_decided_as_new_at_each_sight() -> None:
 def test_gone_and_seen_again_is_decided_by_its_state(known: LedgerRow) -> None:
     """Whatever is decided clears the mark; where nothing else is to be done, that alone is."""
     there = decide(ANN, known, SAME_ANN, DEFAULT)
-    back = decide(ANN, replace(known, gone=True), SAME_ANN, DEFAULT)
+    back = decide(ANN, known._replace(gone=True), SAME_ANN, DEFAULT)
     assert back is not None
     assert back == there if there is not None else (back.state, back.event) == (known.state, "seen-again")
 

@@ -186,7 +186,7 @@ def test_a_rule_that_comes_back_hides_no_edit(world: World, changes: dict[str, A
 
 
 def test_what_was_dismissed_under_a_broken_map_stays_dismissed_when_it_is_put_back(world: World) -> None:
-    """What could not be made hid the other fields last seen, so the dismissal covered the broken one alone."""
+    """The broken field hid the others as last seen, so the dismissal covered that one alone."""
     enter(world, "a1")
     world.pass_time(5)
     enter(world, "a1", last="Zquillo")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import orjson
 import pytest
@@ -49,6 +50,32 @@ def test_nothing_of_the_text_is_to_be_seen_and_no_two_are_alike() -> None:
     one, other = SEALER.seal(TEXTS, PLACE), SEALER.seal(TEXTS, PLACE)
     assert one[1:] != other[1:]
     assert not any(part in one for part in (b"Ravi", b"412", b"acme", "Ravi".encode("utf-16-le")))
+
+
+def test_no_two_threads_seal_with_one_nonce() -> None:
+    with ThreadPoolExecutor(4) as threads:
+        sealed = [*threads.map(lambda _: SEALER.seal(TEXTS, PLACE), range(4000))]
+    assert len({one[1:13] for one in sealed}) == len(sealed)
+
+
+def test_a_forked_process_seals_with_nonces_of_its_own() -> None:
+    """Drawn ahead, they would be used once more there."""
+    program = """
+import os
+from bridge.sealing import Sealer
+
+sealer, (read, write) = Sealer(b"0123456789abcdef"), os.pipe()
+sealer.seal([], "")
+if not os.fork():
+    os.write(write, b"".join(sealer.seal([], "")[1:13] for _ in range(100)))
+    os._exit(0)
+os.wait()
+theirs = os.read(read, 1200)
+ours = {sealer.seal([], "")[1:13] for _ in range(300)}
+assert len(theirs) == 1200
+assert not ours & {theirs[at : at + 12] for at in range(0, 1200, 12)}
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=30)  # noqa: S603 - our interpreter
 
 
 def test_another_key_does_not_open_it() -> None:

@@ -12,7 +12,7 @@ map, what the source said when it was sent.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from bridge.records import Draft, Rules, State, Unsendable
@@ -136,11 +136,10 @@ def by_present_rules(row: LedgerRow, draft: Draft) -> LedgerRow:
     if not row.first:
         left = {name: found for name, found in row.sent.items() if found.startswith(_EARLIER)}
         sent = {**row.sent, **translated(left, draft)}
-        return row if sent == row.sent else replace(row, sent=sent)
+        return row if sent == row.sent else row._replace(sent=sent)
     as_it_was = row.last_seen == draft.first_hashes
     alike = not {*row.identifiers.values()}.isdisjoint(draft.identifiers.values())
-    return replace(
-        row,
+    return row._replace(
         sent=translated(row.sent, draft),
         seen=None if row.seen is None else translated(row.seen, draft),
         identifiers=draft.identifiers if as_it_was or alike else row.identifiers,

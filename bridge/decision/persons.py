@@ -100,7 +100,7 @@ def _accept_person(row: LedgerRow, draft: Draft | None, holder_of: HolderOf, pol
     key = kept.key if row.merged_into is None else row.sent_key  # it may have shared a qualified name
     holder = party_holder(other_holder(holder_of(key), row), row, holder_of)
     if holder is None:
-        decision = decide_anew(kept, replace(row, retry=True), holder_of, policy)
+        decision = decide_anew(kept, row._replace(retry=True), holder_of, policy)
         return decision or send(kept, Claim(kept.payload.name, kept.key), release=False)
     return replace(merge(kept, key, holder, row, MergedBy.PERSON, policy), event="accepted")
 
@@ -235,7 +235,7 @@ def retry(row: LedgerRow, draft: Draft | None, holder_of: HolderOf, policy: Poli
         return None
     if row.reason in {Reason.SAME_PARTY, Reason.RENAMED, Reason.REMAPPED, Reason.DAMAGED}:
         return None
-    decision = decide_again(draft, replace(row, retry=True), holder_of, policy)  # held as before is said, too
+    decision = decide_again(draft, row._replace(retry=True), holder_of, policy)  # held as before is said, too
     return None if decision is None else replace(decision, event="retried")
 
 

@@ -134,7 +134,7 @@ def send_again(row: LedgerRow, seen: Draft | Unsendable | None = None) -> Decisi
         row: The record; what was tried is stored.
         seen: What mapping made of it; None where a person asks, and it was not seen.
     """
-    waits = replace(row, state=State.PENDING, reason=None)
+    waits = row._replace(state=State.PENDING, reason=None)
     noted = None if seen is None else _unanswered(seen, waits)
     if noted is not None:
         return replace(noted, event="pending")

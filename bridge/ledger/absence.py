@@ -10,7 +10,7 @@ missed suspiciously many. It is not looked for again until the text changes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -239,7 +239,7 @@ def mark_gone_by_id(
     """
     asked = {"of_feed": feed.number, "ids": list(source_ids), "at": read_at, "now": now}
     found = [row_of(one) for one in connection.execute(_NOT_READ_SINCE, asked)]
-    return _mark(connection, feed, [replace(row, read_at=read_at) for row in found], policy, now, sweep)
+    return _mark(connection, feed, [row._replace(read_at=read_at) for row in found], policy, now, sweep)
 
 
 def _mark(
@@ -257,7 +257,7 @@ def _mark(
         connection.execute(_GONE, [{"row_number": row.number, "at": row.read_at} for row in rows])
     batch = Batch(connection, feed, now, partial(decide, policy=policy), report=policy.on_change != "ignore")
     for row in rows:
-        gone = replace(row, gone=True)
+        gone = row._replace(gone=True)
         if row.state is State.PENDING and not row.attempts:
             batch.carry_out(give_back(gone), None, gone, sight=False)
         batch.writes.line(row.number, "gone", "no longer in Salestrekker's list")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bridge.decision import keeps_up
@@ -62,7 +61,7 @@ def after(
         changes["sent_key"] = decision.merged_under
     if trakor_id is not None:
         changes["trakor_id"] = trakor_id
-    return replace(row, **changes)  # once: each replacing copies the whole row
+    return row._replace(**changes)  # once: each replacing copies the whole row
 
 
 def _rules(seen: Draft | Unsendable, row: LedgerRow, changes: dict[str, Any]) -> Rules:

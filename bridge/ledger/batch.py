@@ -372,7 +372,7 @@ class Batch:
         """A record that comes back to a name which it left unanswered was tried under it."""
         holder = self.holder_of(now.sent_key) if now.sent_key != before.sent_key else None
         own = holder is not None and holder.number == now.number and not holder.answered
-        return replace(now, attempts=holder.attempts) if holder is not None and own else now
+        return now._replace(attempts=holder.attempts) if holder is not None and own else now
 
     def _keep(
         self, decision: Decision, seen: Draft | Unsendable | None, row: LedgerRow, *, known: bool

@@ -8,7 +8,7 @@ have, as keyed hashes, unless another record keeps the party: they are given to 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -165,7 +165,7 @@ def _hand_over(connection: Connection, feed: Feed, row: LedgerRow, policy: Polic
     connection.execute(update(records).where(records.c.number == row.number).values(forgotten=1))
     report = policy.on_change != "ignore"
     batch = Batch(connection, feed, now, partial(decide, policy=policy), report=report)
-    batch.see_to_merged(row, replace(row, forgotten=True))
+    batch.see_to_merged(row, row._replace(forgotten=True))
     batch.writes.flush()
 
 

@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -249,7 +249,7 @@ def _timely(row: LedgerRow, now: int) -> LedgerRow:
 
     Nothing is older than such a time, so it must not keep what is seen now from being decided on.
     """
-    return row if row.read_at <= now else replace(row, read_at=0)
+    return row if row.read_at <= now else row._replace(read_at=0)
 
 
 def _as_seen(

@@ -176,7 +176,7 @@ def _decide_noted(stored: dict[int, Stored], row: LedgerRow, batch: Batch, polic
     if NOTED not in stored or row.gone or row.state not in {State.DELIVERED, State.MERGED}:
         return row
     noted = replace(stored[NOTED].draft, rules=row.rules)
-    then = replace(row, read_at=noted.read_at, seen=None)
+    then = row._replace(read_at=noted.read_at, seen=None)
     again = decision.decide(noted, then, batch.holder_of, policy)
     return row if again is None else batch.carry_out(again, noted, row, sight=False)
 

@@ -149,7 +149,7 @@ class _Settling:
         """Those that were dropped, or gone, while they waited to be sent hold no name: none ever left."""
         if numbers:
             for row in self._connection.execute(_NEVER_SENT, {"numbers": numbers}).all():
-                known = replace(row_of(row), attempts=1)  # until now others relied on this attempt
+                known = row_of(row)._replace(attempts=1)  # until now others relied on this attempt
                 self.batch.carry_out(decision.give_back(known), None, known, sight=False)
             self.batch.writes.flush()
 
@@ -222,7 +222,7 @@ class _Settling:
             return  # another took its place: it is decided when it is next read
         noted = stored.draft
         # A later sight of the same only moved the time of the read: the note is not old for that.
-        then = replace(row, read_at=noted.read_at, seen=None)
+        then = row._replace(read_at=noted.read_at, seen=None)
         seen = replace(noted, rules=row.rules)
         # What is gone is not sent under another name: it is decided when it is back.
         again = None if row.gone else decision.decide(seen, then, self.batch.holder_of, self._policy)

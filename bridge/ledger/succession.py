@@ -7,7 +7,6 @@ changed nothing.
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, bindparam, delete, or_, select, update
@@ -111,8 +110,7 @@ class Succession:
             self._connection.execute(_NEVER_TRIED, of | {"of_key": key})
         self._connection.execute(_MOVE_RETURNED, of)
         self._connection.execute(delete(canaries).where(canaries.c.record == former.number))
-        now = replace(
-            heir,
+        now = heir._replace(
             trakor_id=link.trakor_id,
             origin=Origin(link.origin) if link.origin else former.origin,
         )
@@ -132,11 +130,11 @@ class Succession:
         Of one that is forgotten only the name's spelling is sent again, with what the heir says.
         """
         tried = self._writes.stored(former).get(TO_SEND) if former.sent_key == heir.sent_key else None
-        now = replace(heir, attempts=claim.attempts)
+        now = heir._replace(attempts=claim.attempts)
         if tried is not None and former.forgotten and own is not None:
             self._writes.store(now, TO_SEND, own, tried.send_as)
         elif tried is not None:
-            now = replace(now, sent=former.sent, seen=heir.sent)
+            now = now._replace(sent=former.sent, seen=heir.sent)
             self._writes.store_texts(now, TO_SEND, texts_of(tried.draft, tried.send_as), pack(tried.draft))
             if own is not None:
                 self._writes.store(now, NOTED, own, own.payload.name)
@@ -164,7 +162,7 @@ class Succession:
                 "remapped": False,
                 "dismissed": False,
             }
-        left = replace(former, **changes)
+        left = former._replace(**changes)
         self._writes.row(left, known=True, claims_anew=False, read=None)
         self._writes.remove(former.number)
         self._writes.line(former.number, "merged", f"into {heir.id}, which takes its place")

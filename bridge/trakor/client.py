@@ -49,18 +49,18 @@ class TrakorClient:
     ) -> None:
         self._urls = {path: httpx.URL(f"{url}{path}") for path in (PARTIES, PRODUCTS)}
         self._clock = clock
-        self._headers = httpx.Headers(
-            {
-                "X-API-KEY": api_key,
-                "Content-Type": "application/json",
-                "Accept": "*/*",
-                "Accept-Encoding": "identity",  # nothing to unpack
-                "User-Agent": f"trakor-bridge/{__version__}",
-            }
-        )
+        headers = {
+            "X-API-KEY": api_key,
+            "Content-Type": "application/json",
+            "Accept": "*/*",
+            "Accept-Encoding": "identity",  # nothing to unpack
+            "User-Agent": f"trakor-bridge/{__version__}",
+        }
         # Without httpx's client around it, which spends as much time again on redirects, cookies and
         # authentication, none of which is wanted here.
-        self._transport = AiohttpTransport(connections=max_in_flight, timeout=timeout, longest=LONGEST_ANSWER)
+        self._transport = AiohttpTransport(
+            headers, connections=max_in_flight, timeout=timeout, longest=LONGEST_ANSWER
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -111,7 +111,7 @@ class TrakorClient:
     def _request(self, path: str, body: bytes) -> httpx.Request:
         """A request without the headers that httpx would add at some cost: aiohttp adds them anyway."""
         content = httpx.ByteStream(body)
-        request = httpx.Request("POST", self._urls[path], headers=self._headers, stream=content)
+        request = httpx.Request("POST", self._urls[path], stream=content)
         request.read()  # or it would be sent in chunks, its length unknown
         return request
 

@@ -21,6 +21,8 @@ import aiohttp
 import httpx
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from aiohttp.abc import AbstractStreamWriter
 
 __all__ = ["NEVER_LEFT", "AiohttpTransport"]
@@ -79,12 +81,14 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     """Sends requests that have a body, each once, and reads the beginning of each answer.
 
     Args:
+        headers: What each request carries beside its own headers.
         connections: The most connections at once, so the most requests in flight.
         timeout: Seconds for a whole exchange: the wait for a connection, the request, the answer.
         longest: Bytes of an answer that are read, unpacked.
     """
 
-    def __init__(self, *, connections: int, timeout: float, longest: int) -> None:
+    def __init__(self, headers: Mapping[str, str], *, connections: int, timeout: float, longest: int) -> None:
+        self._headers = headers
         self._connections = connections
         self._timeout = timeout
         self._longest = longest
@@ -114,9 +118,8 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     async def _exchange(self, request: httpx.Request, body: Body) -> httpx.Response:
         if self._session is None:
             self._session = self._open(secure=request.url.scheme == "https")
-        headers = request.headers.multi_items()
         async with self._session.post(
-            str(request.url), data=body, headers=headers, allow_redirects=False
+            str(request.url), data=body, headers=request.headers.multi_items(), allow_redirects=False
         ) as response:
             content = await self._beginning_of(response)
             # aiohttp has unpacked it already.
@@ -138,6 +141,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             connector=aiohttp.TCPConnector(
                 limit=self._connections, keepalive_timeout=CONNECTIONS_KEPT, ssl=trusted
             ),
+            headers=self._headers,
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),  # ours is over the whole
             trust_env=False,
