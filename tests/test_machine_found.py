@@ -207,6 +207,20 @@ def test_what_was_dismissed_under_a_broken_map_stays_dismissed_when_it_is_put_ba
     assert (row["state"], row["dismissed"]) == ("delivered", 0)
 
 
+def test_what_has_no_name_is_not_filtered_once_where_says_yes(world: World) -> None:
+    """It kept the mark: the drift was known already, and only a draft ended it."""
+    enter(world, "a1")
+    world.pass_time(5)
+    enter(world, "a1", first=None, last=None)
+    known = world.connections["a"].rules
+    for rules in (replace(known, where=NOBODY), known):
+        world.restart({"a": rules})
+        world.sweep("a")
+    row = world.row("a1")
+    assert row is not None
+    assert (row["state"], row["filtered"]) == ("drifted", 0)
+
+
 def test_what_cannot_be_made_while_it_is_unanswered_is_a_drift_once_it_is_answered(world: World) -> None:
     enter(world, "a1")
     world.pass_time(0.1)

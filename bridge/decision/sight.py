@@ -60,7 +60,7 @@ def decide(
     decision = _by_state(seen, now, holder_of, policy)
     if decision is None and (now is not row or _to_be_noted(seen, row)):
         event = "seen-again" if row.gone or row.filtered else ""
-        decision = stay(now, filtered=row.filtered and isinstance(seen, Unsendable), event=event)
+        decision = stay(now, filtered=row.filtered and not _is_wanted(seen), event=event)
     if decision is not None and now is not row:
         return _brought_up(decision, now)
     return decision
@@ -68,11 +68,18 @@ def decide(
 
 def _to_be_noted(seen: Draft | Unsendable, row: LedgerRow) -> bool:
     """Whether a mark ends, or an identifier is another one, though nothing else is decided."""
-    if row.gone or isinstance(seen, Unsendable):
-        return row.gone
+    if row.gone or (row.filtered and _is_wanted(seen)):
+        return True
     asked = row.state is State.PENDING or row.reason in _ASKED
     claims = asked or (row.answered and row.state is not State.DROPPED)
-    return row.filtered or (claims and seen.identifiers != row.identifiers)
+    return claims and isinstance(seen, Draft) and seen.identifiers != row.identifiers
+
+
+def _is_wanted(seen: Draft | Unsendable | None) -> bool:
+    """Whether `where` said yes, also to what cannot be made; not if `where` itself cannot be worked out."""
+    if isinstance(seen, Unsendable):
+        return seen.reason is not Reason.FILTERED and seen.field != "where"
+    return seen is not None
 
 
 def _brought_up(decision: Decision, row: LedgerRow) -> Decision:
@@ -138,7 +145,7 @@ def send_again(row: LedgerRow, seen: Draft | Unsendable | None = None) -> Decisi
     noted = None if seen is None else _unanswered(seen, waits)
     if noted is not None:
         return replace(noted, event="pending")
-    filtered = row.filtered and not isinstance(seen, Draft)
+    filtered = row.filtered and not _is_wanted(seen)
     return Decision(State.PENDING, seen=row.seen, filtered=filtered, given=row.given, event="pending")
 
 

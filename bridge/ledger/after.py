@@ -69,7 +69,8 @@ def _rules(seen: Draft | Unsendable, row: LedgerRow, changes: dict[str, Any]) ->
     last_seen = changes["seen"]
     if last_seen is None:
         last_seen = changes.get("sent", row.sent)
-    moves = row.first or not row.rules.map or keeps_up(seen, last_seen, changes["state"])
+    first = isinstance(seen, Draft) and (row.first or not row.rules.map)
+    moves = first or keeps_up(seen, last_seen, changes["state"])
     return seen.rules if moves else row.rules
 
 
