@@ -155,11 +155,11 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 @pytest.fixture
 def sweeping(
     start_sandbox: Start, ledger: Ledger, tmp_path: Path
-) -> Callable[[ShapeKind], Awaitable[Sweeping]]:
-    """Starts a sandbox of a shape with 200 contacts, which can then be swept."""
+) -> Callable[..., Awaitable[Sweeping]]:
+    """Starts a sandbox of a shape with 200 contacts, or so many, which can then be swept."""
 
-    async def start(kind: ShapeKind) -> Sweeping:
-        sandbox = await start_sandbox(Options(contacts=200, products=0, shape=kind))
+    async def start(kind: ShapeKind, contacts: int = 200) -> Sweeping:
+        sandbox = await start_sandbox(Options(contacts=contacts, products=0, shape=kind))
         return Sweeping(sandbox, ledger, tmp_path, TEXTS[kind])
 
     return start
@@ -271,13 +271,13 @@ async def test_a_cursor_that_stays_is_found_out_though_the_records_are_others(
 
 
 async def test_a_sweep_that_dies_within_a_page_has_not_moved_past_it(
-    sweeping: Callable[[ShapeKind], Awaitable[Sweeping]],
+    sweeping: Callable[[ShapeKind, int], Awaitable[Sweeping]],
 ) -> None:
     """A page is written in parts: its checkpoint moves with the last one, or the others would be lost."""
-    bench = await sweeping(ShapeKind.PLAIN)
+    bench = await sweeping(ShapeKind.PLAIN, ROWS_AT_ONCE * 2)
     with pytest.raises(Killed):
         await bench.sweep(mapper=Dying)
     assert len(await bench.known()) == ROWS_AT_ONCE
     swept = await bench.sweep()
-    assert (swept.read, swept.resumed_at) == (200, "")
+    assert (swept.read, swept.resumed_at) == (ROWS_AT_ONCE * 2, "")
     assert await bench.known() == all_of(bench.sandbox)

@@ -217,8 +217,8 @@ async def test_each_record_is_noted_as_read_when_its_own_request_began(world: Wo
 
 
 async def test_many_are_read_and_written_in_parts(world: World) -> None:
-    ids = [world.id_at(place) for place in range(ROWS_AT_ONCE + 50)]
-    found = await world.refresh(*ids, per_request=200)
+    ids = [world.sandbox.contacts.add(f"Ada Ashby {number}") for number in range(ROWS_AT_ONCE + 50)]
+    found = await world.refresh(*ids, per_request=len(ids))
     assert found.read == set(ids)
     assert [await world.row(one) for one in ids].count(None) == 0
 

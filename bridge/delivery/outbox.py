@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Outbox", "tally"]
 
-BATCH: Final = 100
+BATCH: Final = 200
 """Outcomes that one transaction settles at most, so that a webhook's never waits long."""
 
-ENOUGH: Final = 50
+ENOUGH: Final = 100
 """Outcomes that are settled without waiting for more."""
 
 PATIENCE: Final = 0.05

@@ -67,7 +67,7 @@ BUSY_TIMEOUT = 30_000
 CHECKPOINT_PATIENCE = 200
 """Milliseconds that a checkpoint waits for readers, while all transactions wait for it."""
 
-WAL_QUIET = 4 * 2**20
+WAL_QUIET = 16 * 2**20
 """Bytes of write-ahead log from which a quiet moment is used for a checkpoint."""
 
 WAL_MOST = 64 * 2**20
