@@ -153,9 +153,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 
 @pytest.fixture
-def sweeping(
-    start_sandbox: Start, ledger: Ledger, tmp_path: Path
-) -> Callable[..., Awaitable[Sweeping]]:
+def sweeping(start_sandbox: Start, ledger: Ledger, tmp_path: Path) -> Callable[..., Awaitable[Sweeping]]:
     """Starts a sandbox of a shape with 200 contacts, or so many, which can then be swept."""
 
     async def start(kind: ShapeKind, contacts: int = 200) -> Sweeping:

@@ -77,7 +77,7 @@ def decide_anew(
         return merge(seen, seen.key, holder, row, MergedBy.POLICY, policy, release=release)
     else:
         decision = _beside(seen, row, holder, holder_of, policy, release=release)
-    return None if decision is None else replace(decision, doubts=_doubted(holder))
+    return None if decision is None else decision._replace(doubts=_doubted(holder))
 
 
 def _beside(
@@ -170,7 +170,7 @@ def merge(
     if not holder.stands:
         report = policy.on_change != "ignore"
         known = replace(holder, sent=translated(holder.sent, draft)) if holder.first else holder
-        return replace(succeed(draft.hashes, key, known, report=report), release=release)
+        return succeed(draft.hashes, key, known, report=report)._replace(release=release)
     return Decision(
         State.MERGED,
         release=release,

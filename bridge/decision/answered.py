@@ -5,8 +5,6 @@ The rows "answered" of the decision table (docs/decisions.md).
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from bridge.decision.anew import HolderOf, decide_anew, hold, why_unsendable
 from bridge.decision.comparison import RULES, UNKNOWN, Comparison, compare, unmade
 from bridge.decision.staying import mark_filtered, stay
@@ -47,7 +45,7 @@ def _still_dismissed(draft: Draft, row: LedgerRow, found: Comparison) -> Decisio
     seen = draft.hashes if found.fields else None
     if (found.sent, seen) == (row.sent, row.seen):
         return None
-    return replace(stay(row), sent=found.sent, seen=seen)
+    return stay(row)._replace(sent=found.sent, seen=seen)
 
 
 def _same_key(draft: Draft, row: LedgerRow, found: Comparison, policy: Policy) -> Decision | None:
@@ -91,7 +89,7 @@ def _in_terms_of(found: Comparison, row: LedgerRow, decision: Decision | None) -
     """The decision; where the record is held, what it is held with is compared by the present rules."""
     if decision is None or decision.state is not State.HELD:
         return decision
-    return replace(decision, sent=found.sent, remapped=found.remapped, given=row.given)
+    return decision._replace(sent=found.sent, remapped=found.remapped, given=row.given)
 
 
 def _drift(
@@ -117,4 +115,4 @@ def mended(draft: Draft, row: LedgerRow) -> Decision | None:
     """Damaged, and answered: what Trakor has is not known any more -> drifted, by `rules`."""
     sent = {**draft.hashes, RULES: UNKNOWN}
     decision = _drift(draft.hashes, row, Comparison(sent, (RULES,), (RULES,), remapped=False))
-    return decision if decision is None else replace(decision, content={}, detail="its row was damaged")
+    return decision if decision is None else decision._replace(content={}, detail="its row was damaged")

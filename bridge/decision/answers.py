@@ -6,8 +6,6 @@ what was sent when it was made, as far as that is known.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from bridge.records import Answer, Decision, FieldHashes, LedgerRow, Origin, Policy, Reason, State, Waiting
 
 __all__ = ["fail", "give_back", "reject", "settle"]
@@ -165,4 +163,4 @@ def give_back(row: LedgerRow) -> Decision:
 
 def fail(row: LedgerRow, message: str, words: str = "") -> Decision:
     """Failures of its own while others passed: rejected. The name stays claimed: it may be made."""
-    return replace(reject(row, message, words), reason=Reason.SERVER_ERROR, release=False)
+    return reject(row, message, words)._replace(reason=Reason.SERVER_ERROR, release=False)

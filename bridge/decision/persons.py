@@ -102,7 +102,7 @@ def _accept_person(row: LedgerRow, draft: Draft | None, holder_of: HolderOf, pol
     if holder is None:
         decision = decide_anew(kept, row._replace(retry=True), holder_of, policy)
         return decision or send(kept, Claim(kept.payload.name, kept.key), release=False)
-    return replace(merge(kept, key, holder, row, MergedBy.PERSON, policy), event="accepted")
+    return merge(kept, key, holder, row, MergedBy.PERSON, policy)._replace(event="accepted")
 
 
 def _still_there(row: LedgerRow, draft: Draft | None) -> Draft:
@@ -132,8 +132,8 @@ def _accept_name(
     if name is not None:
         if other_holder(holder_of(name.key), row) is not None:
             raise UserError(f"the name given for {row.id} is taken", advice="choose another one")
-        return replace(
-            send(draft, name, release=False, given=True), event="accepted", detail="under a given name"
+        return send(draft, name, release=False, given=True)._replace(
+            event="accepted", detail="under a given name"
         )
     wanted = policy if row.reason is not Reason.SAME_NAME else replace(policy, on_same_name="qualify")
     decision = decide_anew(draft, row, holder_of, wanted)
@@ -141,13 +141,13 @@ def _accept_name(
     holder = other_holder(holder_of(draft.key), row)
     if nameless and holder is not None and holder.forgotten:
         # Who had the name was forgotten: once Trakor has nothing of that one, it can be this one's.
-        return replace(merge(draft, draft.key, holder, row, MergedBy.PERSON, policy), event="accepted")
+        return merge(draft, draft.key, holder, row, MergedBy.PERSON, policy)._replace(event="accepted")
     if decision is None or nameless:
         raise UserError(
             f"record {row.id} has no free name: its qualified one is taken, or it has no qualifier",
             advice='give it one: `trakor-bridge records accept ID --as "NAME"`',
         )
-    return replace(decision, event="accepted", detail=decision.detail or str(decision.state))
+    return decision._replace(event="accepted", detail=decision.detail or str(decision.state))
 
 
 def dismiss(row: LedgerRow) -> Decision:
@@ -160,9 +160,9 @@ def dismiss(row: LedgerRow) -> Decision:
         UserError: Nothing differs, or it was never sent.
     """
     if row.reason is Reason.EXISTING:
-        return replace(_take_as_it_is(row), seen=row.seen, dismissed=True, event="dismissed")
+        return _take_as_it_is(row)._replace(seen=row.seen, dismissed=True, event="dismissed")
     if row.reason is Reason.SAME_PARTY:
-        return replace(_share(row), seen=row.seen, dismissed=True, event="dismissed")
+        return _share(row)._replace(seen=row.seen, dismissed=True, event="dismissed")
     renamed = row.state is State.HELD and row.reason in {Reason.RENAMED, Reason.REMAPPED}
     shared = renamed and row.merged_into is not None
     differs = row.state is State.DELIVERED and (row.remapped or (row.gone and not row.dismissed))
@@ -230,13 +230,13 @@ def retry(row: LedgerRow, draft: Draft | None, holder_of: HolderOf, policy: Poli
     if row.reason is Reason.EXISTING:
         return _retry_existing(row, holder_of, policy)
     if row.unanswered and row.stored and row.reason is not Reason.DAMAGED:
-        return replace(send_again(row), event="retried")
+        return send_again(row)._replace(event="retried")
     if draft is None or row.gone or row.answered or row.state not in {State.REJECTED, State.HELD}:
         return None
     if row.reason in {Reason.SAME_PARTY, Reason.RENAMED, Reason.REMAPPED, Reason.DAMAGED}:
         return None
     decision = decide_again(draft, row._replace(retry=True), holder_of, policy)  # held as before is said, too
-    return None if decision is None else replace(decision, event="retried")
+    return None if decision is None else decision._replace(event="retried")
 
 
 def _retry_existing(row: LedgerRow, holder_of: HolderOf, policy: Policy) -> Decision:
@@ -247,4 +247,4 @@ def _retry_existing(row: LedgerRow, holder_of: HolderOf, policy: Policy) -> Deci
             advice="`trakor-bridge records accept` takes it as it is, `trakor-bridge records drop` leaves it "
             "alone",
         )
-    return replace(accept(row, None, holder_of, policy), event="retried", detail="taken as it is")
+    return accept(row, None, holder_of, policy)._replace(event="retried", detail="taken as it is")

@@ -7,7 +7,6 @@ without changes consists of.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 
 from bridge.decision.anew import HolderOf, decide_anew, other_holder, why_unsendable
@@ -88,13 +87,13 @@ def _brought_up(decision: Decision, row: LedgerRow) -> Decision:
     Where nothing differs by the old rules, Trakor has what the draft says.
     """
     sent = row.sent if decision.sent is None else decision.sent
-    decision = replace(decision, sent=sent)
+    decision = decision._replace(sent=sent)
     if decision.waiting not in {Waiting.KEEP, Waiting.DONE} or row.unanswered:
         return decision
     known = row.answered and decision.state is State.DELIVERED and decision.seen is None
     if not known:
-        return replace(decision, waiting=Waiting.REFRESH) if decision.waiting is Waiting.KEEP else decision
-    return replace(decision, waiting=Waiting.LEARNT, content={} if row.origin is Origin.EXISTING else sent)
+        return decision._replace(waiting=Waiting.REFRESH) if decision.waiting is Waiting.KEEP else decision
+    return decision._replace(waiting=Waiting.LEARNT, content={} if row.origin is Origin.EXISTING else sent)
 
 
 def _by_state(
@@ -144,7 +143,7 @@ def send_again(row: LedgerRow, seen: Draft | Unsendable | None = None) -> Decisi
     waits = row._replace(state=State.PENDING, reason=None)
     noted = None if seen is None else _unanswered(seen, waits)
     if noted is not None:
-        return replace(noted, event="pending")
+        return noted._replace(event="pending")
     filtered = row.filtered and not _is_wanted(seen)
     return Decision(State.PENDING, seen=row.seen, filtered=filtered, given=row.given, event="pending")
 
@@ -174,7 +173,7 @@ def _under_given_name(draft: Draft, row: LedgerRow, holder_of: HolderOf, policy:
     """It was gone for a while, and gave back the name that a person gave it: that stays, if it is free."""
     if other_holder(holder_of(row.sent_key), row) is not None:
         return decide_anew(draft, row, holder_of, policy)
-    return replace(_replace(draft, row, event="pending"), claim=Claim("", row.sent_key))
+    return _replace(draft, row, event="pending")._replace(claim=Claim("", row.sent_key))
 
 
 def _replace(draft: Draft, row: LedgerRow, *, event: str) -> Decision:
@@ -216,12 +215,12 @@ def _unanswered(seen: Draft | Unsendable, row: LedgerRow) -> Decision | None:
         changed = unmade(row, seen)
         if row.seen == changed:
             return None
-        return replace(pending, seen=changed, detail=why_unsendable(seen))
+        return pending._replace(seen=changed, detail=why_unsendable(seen))
     if seen.key == row.key and not row.differs_from(seen.hashes):
         return None if row.seen is None else pending
     if row.seen == seen.hashes or _maps_doing(seen, row):
         return None
-    return replace(pending, waiting=Waiting.NOTE, seen=seen.hashes)
+    return pending._replace(waiting=Waiting.NOTE, seen=seen.hashes)
 
 
 def _maps_doing(draft: Draft, row: LedgerRow) -> bool:
@@ -234,10 +233,10 @@ def _unresolved(seen: Draft | Unsendable, row: LedgerRow) -> Decision | None:
     if isinstance(seen, Unsendable):
         return forget_noted(mark_filtered(row)) if seen.reason is Reason.FILTERED else None
     if seen.key == row.key and not row.differs_from(seen.hashes):
-        return None if row.seen is None else replace(stay(row), waiting=Waiting.UNNOTE, seen=None)
+        return None if row.seen is None else stay(row)._replace(waiting=Waiting.UNNOTE, seen=None)
     if row.seen == seen.hashes:
         return None
-    return replace(stay(row), waiting=Waiting.NOTE, seen=seen.hashes, event="noted")
+    return stay(row)._replace(waiting=Waiting.NOTE, seen=seen.hashes, event="noted")
 
 
 def _mended(seen: Draft | Unsendable, row: LedgerRow, holder_of: HolderOf, policy: Policy) -> Decision | None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from bridge.records import Decision, LedgerRow, Waiting
 
 __all__ = ["forget_noted", "mark_filtered", "stay", "unchanged"]
@@ -37,4 +35,4 @@ def mark_filtered(row: LedgerRow) -> Decision | None:
 
 def forget_noted(decision: Decision | None) -> Decision | None:
     """What was noted before does not count once `where` says no."""
-    return None if decision is None else replace(decision, waiting=Waiting.UNNOTE, seen=None)
+    return None if decision is None else decision._replace(waiting=Waiting.UNNOTE, seen=None)

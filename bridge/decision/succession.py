@@ -58,8 +58,7 @@ def succeed(hashes: FieldHashes, key: str, holder: Holder, *, report: bool = Tru
         The decision on the successor.
     """
     if holder.key not in {"", key}:
-        return replace(
-            succeed(hashes, holder.key, _as_named(hashes, holder), report=report),
+        return succeed(hashes, holder.key, _as_named(hashes, holder), report=report)._replace(
             merged_under=key,
             takes=holder.key,
         )

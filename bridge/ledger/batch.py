@@ -300,7 +300,7 @@ class Batch:
                 self._decide_as_last_seen(row)
             return
         if heir.dismissed:
-            decision = replace(decision, state=State.DELIVERED, seen=heir.last_seen, dismissed=True)
+            decision = decision._replace(state=State.DELIVERED, seen=heir.last_seen, dismissed=True)
         self.carry_out(decision, None, heir, sight=False)
 
     def _decide_as_last_seen(self, row: LedgerRow) -> LedgerRow | None:

@@ -227,7 +227,7 @@ class _Settling:
         # What is gone is not sent under another name: it is decided when it is back.
         again = None if row.gone else decision.decide(seen, then, self.batch.holder_of, self._policy)
         if again is None:
-            again = replace(decision.unchanged(row), waiting=Waiting.UNNOTE)
+            again = decision.unchanged(row)._replace(waiting=Waiting.UNNOTE)
         self.batch.carry_out(again, seen, row, sight=False)
 
 

@@ -213,9 +213,10 @@ class Claim:
     key: str
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """What is to become of a record. Only ``decision`` makes these, only ``ledger`` carries them out.
+
+    A tuple, as ``LedgerRow`` is.
 
     Attributes:
         state: The state it is in from now on.
