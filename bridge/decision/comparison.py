@@ -176,7 +176,7 @@ def keeps_up(seen: Draft | Unsendable, last_seen: FieldHashes, state: State) -> 
     """
     if isinstance(seen, Unsendable):
         return state in {State.SKIPPED, State.REJECTED}
-    return _but_the_qualifier(last_seen) == _but_the_qualifier(seen.hashes)
+    return last_seen == seen.hashes or _but_the_qualifier(last_seen) == _but_the_qualifier(seen.hashes)
 
 
 def is_decided(seen: Draft | Unsendable, last_seen: FieldHashes, state: State) -> bool:

@@ -14,7 +14,7 @@ from bridge import naming
 from bridge.errors import LedgerError
 from bridge.ledger.bulk import given, inserted, run_for_all
 from bridge.ledger.canaries import end_canaries
-from bridge.ledger.rows import keeps_sent, pack_identifiers, sealer_of, sound
+from bridge.ledger.rows import among, keeps_sent, pack_identifiers, sealer_of, sound
 from bridge.ledger.schema import (
     NOTED,
     SAID,
@@ -107,7 +107,7 @@ _REMOVE_SENT = _REMOVE.where(waiting.c.slot != NOTED)
 _REMOVE_MERGED = delete(waiting).where(
     waiting.c.record.in_(
         select(records.c.number).where(
-            records.c.merged_into == bindparam("claimant"), records.c.state == State.MERGED
+            among(records.c.merged_into, "claimants"), records.c.state == State.MERGED
         )
     )
 )
@@ -162,6 +162,7 @@ class Writes:
         self._removed: list[dict[str, Any]] = []
         self._unnoted: list[dict[str, Any]] = []
         self._unsent: list[dict[str, Any]] = []
+        self._claimants: list[int] = []
         self._lines: list[dict[str, Any]] = []
 
     def row(
@@ -305,8 +306,7 @@ class Writes:
 
     def remove_merged(self, number: int) -> None:
         """No draft of those merged into a record waits any more."""
-        self.flush()
-        self._connection.execute(_REMOVE_MERGED, {"claimant": number})
+        self._claimants.append(number)
 
     def remove_noted(self, number: int) -> None:
         """The draft that was seen while another one was in flight no longer waits."""
@@ -366,6 +366,9 @@ class Writes:
             if rows:
                 run_for_all(self._connection, statement, rows)
                 rows.clear()
+        if self._claimants:  # last, for what was stored above of those merged into them goes, too
+            self._connection.execute(_REMOVE_MERGED, {"claimants": self._claimants})
+            self._claimants.clear()
         self._contents.clear()
         self._storing.clear()
         self._changing.clear()
