@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Intake", "unsent"]
 
-BATCH: Final = 200
+BATCH: Final = 100
 """Rows that one transaction claims at most, so that a webhook's never waits long."""
 
 CLAIM_LIFE: Final = 365 * 86_400_000

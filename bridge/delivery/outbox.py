@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Outbox", "tally"]
 
-BATCH: Final = 200
+BATCH: Final = 100
 """Outcomes that one transaction settles at most, so that a webhook's never waits long."""
 
 ENOUGH: Final = 100

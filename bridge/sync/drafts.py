@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ROWS_AT_ONCE", "Whose", "observe_part"]
 
-ROWS_AT_ONCE: Final = 200
+ROWS_AT_ONCE: Final = 100
 """Records that one transaction observes at most, so that a webhook's never waits long behind it."""
 
 MAPPED_AT_ONCE: Final = 5
