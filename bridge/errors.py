@@ -12,6 +12,7 @@ the type alone says what to do::
     └── UserError      a person must act: shown without a traceback, says what to do
         ├── ConfigurationError   all faults of the configuration at once, each with its place
         ├── LedgerError          the ledger cannot be used as it is: newer, held by another, wrong key
+        │   └── LedgerReplacedError   it is not the file any more that was opened: the process ends
         └── QueryFileError       a query document or a map cannot be used: file, place, advice
 
 What Trakor's client makes of a request that failed (``bridge/trakor``):
@@ -34,6 +35,7 @@ __all__ = [
     "BridgeError",
     "ConfigurationError",
     "LedgerError",
+    "LedgerReplacedError",
     "NeverSent",
     "QueryFileError",
     "Refusal",
@@ -171,6 +173,13 @@ class ConfigurationError(UserError):
 
 class LedgerError(UserError):
     """The ledger cannot be used: made by a newer version, held by another process, another key."""
+
+
+class LedgerReplacedError(LedgerError):
+    """Its file, its log or its lock were removed or replaced while they were in use.
+
+    What is written from then on nobody would find, or another process writes as well.
+    """
 
 
 class QueryFileError(UserError):

@@ -30,9 +30,6 @@ _NONCE: Final = 12
 _DRAWN: Final = 256
 """So many nonces are drawn at once: for each draw Python gives the interpreter up, and waits for it."""
 
-_nonces: Final[list[bytes]] = []
-os.register_at_fork(after_in_child=_nonces.clear)  # or both processes would use the same ones
-
 _TAG: Final = 16
 
 OVERHEAD: Final = len(_VERSION) + _NONCE + _TAG
@@ -57,6 +54,8 @@ class Sealer:
         derived = hashlib.blake2b(digest_size=32, key=ledger_key, person=b"trakor-sealing").digest()
         self._cipher = AESGCM(derived)
         self._wrong: type[Exception] = InvalidTag
+        self._nonces: list[bytes] = []
+        self._process = os.getpid()
 
     def seal(self, texts: Sequence[str], place: str) -> bytes:
         """Encrypt some texts.
@@ -65,8 +64,20 @@ class Sealer:
             texts: What to keep. Halves of surrogate pairs, which nothing can store, become ``?``.
             place: Where it is kept, such as connection, stream and source id: it opens only there.
         """
-        nonce = _nonce()
+        nonce = self._nonce()
         return _VERSION + nonce + self._cipher.encrypt(nonce, _json(texts), _bound_to(place))
+
+    def _nonce(self) -> bytes:
+        """One that was never given out, whichever thread asks: a list gives each of its items once."""
+        if self._process != os.getpid():  # forked: both would use the same ones
+            self._process = os.getpid()
+            self._nonces.clear()
+        while True:
+            try:
+                return self._nonces.pop()
+            except IndexError:
+                drawn = os.urandom(_NONCE * _DRAWN)
+                self._nonces += [drawn[at : at + _NONCE] for at in range(0, len(drawn), _NONCE)]
 
     def open(self, sealed: bytes | None, place: str) -> list[str]:
         """The texts again.
@@ -85,16 +96,6 @@ class Sealer:
             return _texts(self._cipher.decrypt(nonce, content, _bound_to(place)))
         except self._wrong:
             raise _unopened() from None
-
-
-def _nonce() -> bytes:
-    """One that was never given out, whichever thread asks: a list gives each of its items once."""
-    while True:
-        try:
-            return _nonces.pop()
-        except IndexError:
-            drawn = os.urandom(_NONCE * _DRAWN)
-            _nonces.extend(drawn[at : at + _NONCE] for at in range(0, len(drawn), _NONCE))
 
 
 def _json(texts: Sequence[str]) -> bytes:

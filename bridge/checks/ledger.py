@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from bridge.checks.report import Check, failed
 from bridge.errors import LedgerError
 from bridge.ledger.opening import is_outdated, owner_of, require_current, revision, try_key
-from bridge.wiring.ledgers import ledger_key, ledger_path, left_of_lost
+from bridge.wiring.ledgers import key_file, ledger_key, ledger_path, left_of_lost
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,7 +93,7 @@ def _key(settings: Settings, path: Path, *, new: bool) -> str:
     Raises:
         LedgerError: It is missing, cannot be read, or is another ledger's.
     """
-    file = path.with_name("ledger.key")
+    file = key_file(settings)
     if new and settings.ledger.key is None and not file.exists():
         return f"{file} is not there yet: it is made with the ledger"
     key = ledger_key(settings, make=False)

@@ -8,6 +8,7 @@
          reload  ──> settings, queries, maps and secrets anew; where one is at fault the old ones stay
          a task dies ──> the same end in order, and what it died of is raised
          the ledger cannot be written ──> webhooks get 503, workers wait and begin again: nothing is lost
+         its file, log or lock is another one ──> webhooks get 503, and the same end in order, saying why
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from bridge.daemon.faces import Faces
 from bridge.daemon.reloading import Reloaded, plans_of, reloaded
 from bridge.daemon.timetable import Timetable, wants_all_read
 from bridge.daemon.worker import Worker
-from bridge.errors import LedgerError, UserError
+from bridge.errors import LedgerError, LedgerReplacedError, UserError
 from bridge.ledger.care import prune_history
 from bridge.ledger.events import UNREADABLE_LIFE, prune_events
 from bridge.ledger.moments import Moment, note
@@ -132,12 +133,14 @@ async def run(
 
 def _for_a_person(faults: BaseExceptionGroup) -> BaseException:
     """What ended it, as an error of the configuration where it is nothing else."""
-    several, others = faults.split(SeveralOrganizations)
+    several, others = faults.split((SeveralOrganizations, LedgerReplacedError))
     if several is None or others is not None:
         return faults
     fault: BaseException = several
     while isinstance(fault, BaseExceptionGroup):
         fault = fault.exceptions[0]
+    if isinstance(fault, LedgerReplacedError):
+        return fault
     return UserError(str(fault), advice=getattr(fault, "advice", ""))
 
 
@@ -266,6 +269,8 @@ class _Life:
         while True:
             try:
                 await self._look(looks)
+            except LedgerReplacedError:
+                raise  # nothing that is written from here on would be found
             except LedgerError as fault:
                 log.warning("ledger cannot be used", problem=str(fault))
             looks += 1

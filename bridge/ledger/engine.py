@@ -36,7 +36,7 @@ from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.exc import DatabaseError, IntegrityError
 from sqlalchemy.pool import NullPool, StaticPool
 
-from bridge.errors import LedgerError
+from bridge.errors import LedgerError, LedgerReplacedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -229,8 +229,26 @@ def reading(path: Path, keeping: Keeping | None = None) -> Iterator[Connection]:
         engine.dispose()
 
 
+def _files_of(path: Path) -> tuple[str, ...]:
+    """The ledger's file, SQLite's log and index beside it, and the lock of its owner."""
+    return tuple(f"{path}{suffix}" for suffix in ("", "-wal", "-shm", ".lock"))
+
+
+def _identity(file: str) -> tuple[int, int] | None:
+    """Which file it is that has a name: its device and number; None where there is none."""
+    try:
+        found = os.stat(file)  # noqa: PTH116 - half the time of a Path's, at each commit
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 class Ledger:
     """The ledger as the flows use it: transactions by one owning thread.
+
+    Each transaction is followed by a look at whether file, log and lock are still those that were opened. A
+    log that somebody removed takes all writes and is gone with the process; beside a lock that was removed a
+    second owner may begin.
 
     Args:
         path: The ledger's file, opened and migrated already (``opening.open_ledger``).
@@ -250,6 +268,7 @@ class Ledger:
         self._order = itertools.count()
         with _faults_named(path):
             self._version = self._data_version()
+        self._files = {file: found for file in _files_of(path) if (found := _identity(file)) is not None}
         self._thread = threading.Thread(target=self._own, name="ledger", daemon=True)
         self._thread.start()
 
@@ -263,6 +282,9 @@ class Ledger:
 
         Returns:
             What it returns, once it is committed. A caller that is cancelled only stops waiting.
+
+        Raises:
+            LedgerReplacedError: It was committed, but not to the file that others find.
         """
         return await asyncio.shield(asyncio.wrap_future(self._submit(transaction, *args, **kwargs)))
 
@@ -296,7 +318,19 @@ class Ledger:
 
     def _transact(self, transaction: Callable[[Connection], T]) -> T:
         with _faults_named(self.path), self._engine.begin() as connection:
-            return transaction(connection)
+            result = transaction(connection)
+        self._require_same_files()
+        return result
+
+    def _require_same_files(self) -> None:
+        for file, opened in self._files.items():
+            if _identity(file) != opened:
+                what = os.path.basename(file)  # noqa: PTH119 - a text
+                raise LedgerReplacedError(
+                    f"{what} was removed, replaced or moved while this process used it",
+                    advice="stop whatever does that. What was kept until now is written to the ledger's file "
+                    "as this ends, if that is still there: start again, then `trakor-bridge ledger check`",
+                )
 
     def _enqueue(self, urgency: int, act: Callable[[], T]) -> Future[T]:
         """Let the owner do something, and hand on what comes of it."""
@@ -318,6 +352,7 @@ class Ledger:
     def _is_new_version(self) -> bool:
         with _faults_named(self.path):
             before, self._version = self._version, self._data_version()
+        self._require_same_files()
         return self._version != before
 
     def _data_version(self) -> int:

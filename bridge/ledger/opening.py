@@ -118,6 +118,7 @@ def take_over(path: Path, command: str) -> Iterator[None]:
                 f"the ledger {path.name} is in use: {_holder_of_lock(descriptor)}",
                 advice="wait for it to end, or stop it; `status` and `records` work beside it",
             )
+        _require_one_name(path)
         since = datetime.now(UTC).isoformat(timespec="seconds")
         os.ftruncate(descriptor, 0)
         os.pwrite(
@@ -126,6 +127,15 @@ def take_over(path: Path, command: str) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _require_one_name(path: Path) -> None:
+    """Under another name it has another lock, and another log, which SQLite would not find."""
+    if path.exists() and path.stat().st_nlink > 1:
+        raise LedgerError(
+            f"the ledger {path.name} has a second name (a hard link), under which it could be opened as well",
+            advice="remove the other name, or make a copy with `trakor-bridge ledger backup` in its place",
+        )
 
 
 def _locked(descriptor: int) -> bool:
@@ -144,7 +154,8 @@ def _open_lock(path: Path) -> int:
     """The lock file beside a ledger, made with its folder where it is not there."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        # A symbolic link would be followed to a file that another ledger's owner may have locked.
+        return os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     except OSError as error:
         raise _no_place(path.parent, error) from error
 

@@ -15,18 +15,20 @@ if TYPE_CHECKING:
 
     from bridge.settings import Settings
 
-__all__ = ["keeping_of", "ledger_key", "ledger_path", "left_of_lost", "rehearsal_key"]
+__all__ = ["keeping_of", "key_file", "ledger_key", "ledger_path", "left_of_lost", "rehearsal_key"]
 
 
 def ledger_path(settings: Settings) -> Path:
-    """The ledger's file.
+    """The ledger's file itself, also where the configuration has a symbolic link to it.
+
+    Lock and log lie beside it, so that whoever comes by another way finds the same ones.
 
     Raises:
         LedgerError: The ledger is no file.
     """
     if settings.ledger.path is None:
         raise LedgerError("a ledger on PostgreSQL is not built yet", advice="use a sqlite:/// address")
-    return settings.ledger.path
+    return settings.ledger.path.resolve()
 
 
 def left_of_lost(settings: Settings) -> Path | None:
@@ -37,7 +39,7 @@ def left_of_lost(settings: Settings) -> Path | None:
     path = ledger_path(settings)
     if revision(path) is not None:
         return None
-    left = (path.with_name("ledger.key"), path.with_name(f"{path.name}.lock"))
+    left = (key_file(settings), path.with_name(f"{path.name}.lock"))
     return next((file for file in left if file.exists()), None)
 
 
@@ -50,8 +52,15 @@ def ledger_key(settings: Settings, *, make: bool) -> bytes:
     """
     if settings.ledger.key is not None:
         return derive_key(settings.ledger.key.get_secret_value())
-    path = ledger_path(settings)
-    return read_or_make_key(path.with_name("ledger.key"), make=make and revision(path) is None)
+    make = make and revision(ledger_path(settings)) is None
+    return read_or_make_key(key_file(settings), make=make)
+
+
+def key_file(settings: Settings) -> Path:
+    """``ledger.key`` beside the ledger; beside the link to it where an earlier version has made it there."""
+    file = ledger_path(settings).with_name("ledger.key")
+    beside_link = (settings.ledger.path or file).with_name("ledger.key")
+    return beside_link if beside_link.exists() and not file.exists() else file
 
 
 def rehearsal_key(settings: Settings) -> bytes:
