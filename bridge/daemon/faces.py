@@ -15,6 +15,7 @@ from bridge.admin import AdminServer, Health
 from bridge.admin.pages import Pages
 from bridge.daemon.desk import desk_of
 from bridge.errors import LedgerError
+from bridge.ledger.events import prove_events
 from bridge.ledger.inbox import Inbox
 from bridge.ledger.moments import Moment, note
 from bridge.records import Stream
@@ -24,6 +25,8 @@ from bridge.webhooks import Receiver
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from contextlib import AsyncExitStack
+
+    from sqlalchemy import Connection
 
     from bridge.daemon.desk import Inside
     from bridge.ledger.engine import Ledger
@@ -146,7 +149,9 @@ class Faces:
         return Health(silent < STUCK_AFTER, why=f"the ledger has not answered for {silent:.0f} seconds")
 
     async def _ready(self) -> Health:
-        """Whether an event could be stored now: by storing a sign of life, ahead of all other work.
+        """Whether an event could be stored now: by storing one and a sign of life, ahead of all other work.
+
+        The event is taken back in the same transaction.
 
         Anybody may ask, so the answer is good for a second.
         """
@@ -154,13 +159,19 @@ class Faces:
             return Health(ok=True)
         try:
             async with asyncio.timeout(WRITE_WITHIN):
-                await self._ledger.call_first(note, "", Moment.ALIVE, self._clock())
+                await self._ledger.call_first(_prove, self._clock())
         except LedgerError as fault:
             return Health(ok=False, why=str(fault))
         except TimeoutError:
             return Health(ok=False, why=f"the ledger did not take a write within {WRITE_WITHIN:.0f} seconds")
         self._written_at = time.monotonic()
         return Health(ok=True)
+
+
+def _prove(connection: Connection, now: int) -> None:
+    """Write where webhooks are written, and what is to stay of it."""
+    prove_events(connection, now)
+    note(connection, "", Moment.ALIVE, now)
 
 
 def _tokens(settings: Settings) -> dict[str, list[str]]:

@@ -31,6 +31,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeAlias, TypeVar, cast
 from urllib.parse import quote
 
+import orjson
 import structlog
 from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.exc import DatabaseError, IntegrityError
@@ -158,6 +159,12 @@ def read_only(path: Path) -> str:
     return f"file:{quote(str(path))}?mode=ro"
 
 
+_ADVICE: Final = (
+    "is the disk full, read-only or on a network? `trakor-bridge ledger check` looks through the file; "
+    "restore the last backup where it is damaged"
+)
+
+
 @contextmanager
 def _faults_named(path: Path) -> Iterator[None]:
     """Say what a fault of the disk or of the file means, in place of the driver's words alone."""
@@ -165,11 +172,15 @@ def _faults_named(path: Path) -> Iterator[None]:
         yield
     except IntegrityError:
         raise  # a constraint did its work: a fault of ours, not of the file
+    except (UnicodeDecodeError, orjson.JSONDecodeError):
+        # Not said is which bytes: they may be of a client's name.
+        raise LedgerError(
+            f"the ledger {path.name} holds bytes that are no text: it is damaged", advice=_ADVICE
+        ) from None
     except (DatabaseError, sqlite3.Error) as error:  # the driver's own: while a connection is made
         raise LedgerError(
             f"the ledger {path.name} cannot be used: {getattr(error, 'orig', error)}",
-            advice="is the disk full, read-only or on a network? `trakor-bridge ledger check` looks through "
-            "the file; restore the last backup where it is damaged",
+            advice=_ADVICE,
         ) from error
 
 

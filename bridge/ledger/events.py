@@ -25,14 +25,12 @@ from bridge.ledger.arrivals import WebhookNumbers, count_arrivals, webhook_numbe
 from bridge.ledger.bulk import inserted, run_for_all
 from bridge.ledger.rows import among, sealer_of
 from bridge.ledger.schema import events
-from bridge.records.webhooks import UNREADABLE
+from bridge.records.webhooks import UNREADABLE, Received
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from sqlalchemy import Connection, Row
-
-    from bridge.records import Received
 
 __all__ = [
     "UNREADABLE_LIFE",
@@ -42,6 +40,7 @@ __all__ = [
     "keep_events",
     "listing_of_events",
     "postpone_events",
+    "prove_events",
     "prune_events",
     "replay_event",
     "webhook_numbers",
@@ -195,6 +194,18 @@ def keep_events(connection: Connection, received: Sequence[Received]) -> None:
         ],
     )
     count_arrivals(connection, received)
+
+
+def prove_events(connection: Connection, now: int) -> None:
+    """Find out whether a webhook could be kept, by keeping one and taking it back.
+
+    Args:
+        connection: Inside a writing transaction.
+        now: The time to note.
+    """
+    with connection.begin_nested() as trial:
+        keep_events(connection, [Received("", "", "", now, None, "")])
+        trial.rollback()
 
 
 def _sealed(connection: Connection, one: Received) -> bytes | None:

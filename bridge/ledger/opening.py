@@ -2,7 +2,7 @@
 
 ::
 
-    take_over(path, command) ──> lock file ──> try_key ──> prepare(path): migrations ──> prove_key ──> Ledger
+    take_over ──> lock file ──> require_whole, try_key ──> prepare: migrations ──> prove_key ──> Ledger
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import secrets
 import sqlite3
 import time
@@ -52,6 +53,7 @@ __all__ = [
     "prove_key",
     "read_or_make_key",
     "require_current",
+    "require_whole",
     "revision",
     "take_over",
     "try_key",
@@ -61,6 +63,12 @@ KEY_BYTES = 32
 LOOKS: Final = 20
 LOOK_LASTS: Final = 0.01
 """Seconds after which the lock is tried again, and how often: whoever only looks has long gone by then."""
+
+LOOKED_THROUGH: Final = 10.0
+"""Seconds that a start spends on looking for damage: some gigabytes on a fast disk."""
+
+_STRUCTURE: Final = re.compile(r"malformed|\btree\b|btree|\bcell\b|\bout of order", re.IGNORECASE)
+"""What a quick check says of pages, as opposed to values and to space that is merely not used."""
 
 log = structlog.get_logger()
 
@@ -90,6 +98,7 @@ def open_ledger(path: Path, key: bytes, command: str, *, keep_sent: bool = True)
     with take_over(path, command):
         keeping = Keeping(Sealer(key), keep_sent)
         if revision(path) is not None:
+            require_whole(path)
             try_key(path, key)  # before anything is sealed with it
         prepare(path, keeping)
         drop_old_copies(path)
@@ -195,6 +204,51 @@ def _holder_of_lock(descriptor: int) -> str:
         return f"`{said['command']}` (process {said['pid']}) has held it since {since}"
     except (ValueError, KeyError, TypeError):
         return "another process has just opened it"
+
+
+def require_whole(path: Path, *, at_most: float = LOOKED_THROUGH) -> None:
+    """Refuse a file whose structure is damaged: what is written to it may take more with it.
+
+    SQLite's quick check reads a table after the other, as many as there is time for. A value that is not what
+    its column is for stops only its own record, and is no reason.
+
+    Args:
+        path: The ledger's file, which is there.
+        at_most: Seconds after which no further table is begun.
+
+    Raises:
+        LedgerError: It is damaged.
+    """
+    began = time.monotonic()
+    with closing(sqlite3.connect(read_only(path), uri=True)) as driver:
+        for table in _tables(driver):
+            if time.monotonic() - began > at_most:
+                log.info("ledger not wholly looked through", seconds=at_most, from_table=table)
+                return
+            for line in _quick_check(driver, table):
+                if _STRUCTURE.search(line):
+                    raise LedgerError(
+                        f"the ledger {path.name} is damaged: {line.splitlines()[-1]}",
+                        advice="nothing was written to it. Restore the newest backup with its key; "
+                        "`trakor-bridge ledger check` says what else is damaged. A disk that did this once "
+                        "does it again",
+                    )
+
+
+def _tables(driver: sqlite3.Connection) -> list[str]:
+    """The tables of a ledger, the history last: it is the largest, and nothing is decided by it."""
+    found = driver.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+    return sorted(
+        (name for (name,) in found if not name.startswith("sqlite_")), key=lambda name: name == "history"
+    )
+
+
+def _quick_check(driver: sqlite3.Connection, table: str) -> list[str]:
+    try:
+        found = driver.execute(f'PRAGMA quick_check("{table}")')
+        return [str(line) for (line,) in found]
+    except sqlite3.DatabaseError as error:
+        return [str(error)]
 
 
 def prepare(path: Path, keeping: Keeping) -> None:
