@@ -100,10 +100,29 @@ def test_what_no_salestrekker_address_answers_is_refused_without_its_body(answer
     assert "canary" not in str(meaning)
 
 
-def test_a_redirect_tells_where_to_without_secrets() -> None:
-    moved = http(301, b"", "text/html", Location="https://u:p@sfg.example.com/graphql?key=canary")
-    assert "redirected to https://sfg.example.com/graphql" in str(decipher(moved, NOW))
-    assert "p@" not in str(decipher(moved, NOW))
+@pytest.mark.parametrize(
+    ("location", "told"),
+    [
+        ("https://u:p@sfg.example.com/graphql?key=canary", "https://sfg.example.com"),
+        ("https://lmg.example.com/canary", "https://lmg.example.com"),
+        ("https://canary.example.net/", "another host"),
+        ("/clients/canary", "another path"),
+        ("canary:canary", "another path"),
+        ("https://[canary", "what is no address"),
+    ],
+)
+def test_a_redirect_tells_where_to_where_it_cannot_be_made_up(location: str, told: str) -> None:
+    headers = {"Content-Type": "text/html", "Location": location}
+    meaning = str(decipher(HttpAnswer(301, headers, b"", "https://sfg.example.com/graphql"), NOW))
+    assert meaning.endswith(f"text/html, redirected to {told}")
+    assert "canary" not in meaning
+
+
+@pytest.mark.parametrize("content_type", ["application/x-canary", "canary", "text/html canary"])
+def test_a_content_type_that_nobody_knows_is_not_repeated(content_type: str) -> None:
+    meaning = str(decipher(http(404, b"", content_type), NOW))
+    assert "another content type" in meaning
+    assert "canary" not in meaning
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504, 520])

@@ -18,7 +18,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from http import HTTPStatus
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 from urllib.parse import urlsplit
 
 import orjson
@@ -60,6 +60,20 @@ Document: TypeAlias = "dict[str, object]"
 ADDRESS_ADVICE = (
     "Check [salestrekker] url: it is https://<your aggregator's subdomain>.salestrekker.com/graphql"
 )
+_NAMED_TYPES: Final = frozenset(
+    {
+        "no content type",
+        "application/graphql-response+json",
+        "application/json",
+        "application/xhtml+xml",
+        "application/xml",
+        "text/html",
+        "text/plain",
+        "text/xml",
+    }
+)
+"""The content types that are named. Any other may be made up by whoever answers."""
+
 KEY_ADVICE = (
     "Check [salestrekker] api_key (or email and password): copy the key again from Settings/API in "
     "Salestrekker, and see there that it has not been revoked. Nothing is lost: run again when it is "
@@ -94,11 +108,13 @@ class HttpAnswer:
         status: HTTP status.
         headers: By name, in any case.
         body: Where the status is not a success, its first part only.
+        asked: The address that it is the answer of.
     """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    asked: str = ""
 
     @property
     def content_type(self) -> str:
@@ -319,18 +335,26 @@ def _is_broken_json(answer: HttpAnswer) -> bool:
 
 def _not_graphql(answer: HttpAnswer) -> str:
     kind = answer.content_type or "no content type"
+    kind = kind if kind in _NAMED_TYPES else "another content type"
     text = f"The address does not answer as Salestrekker's GraphQL does: HTTP {answer.status}, {kind}"
-    elsewhere = _without_secrets(answer.header("location"))
-    return f"{text}, redirected to {elsewhere}" if elsewhere else text
+    elsewhere = answer.header("location")
+    return f"{text}, redirected to {_place(elsewhere, answer.asked)}" if elsewhere else text
 
 
-def _without_secrets(url: str) -> str:
-    """A URL without user, password, query and fragment; empty where it is not a whole one."""
+def _place(url: str, asked: str) -> str:
+    """Where a redirect leads: the host, where it is the one that was asked or of the same domain.
+
+    Anything else can be made up by whoever answers.
+    """
     try:
-        parts = urlsplit(url)
+        there, here = urlsplit(url), urlsplit(asked)
     except ValueError:
-        return ""
-    return f"{parts.scheme}://{parts.hostname}{parts.path}" if parts.hostname else ""
+        return "what is no address"
+    if there.scheme in {"http", "https"} and there.hostname and here.hostname:
+        domain = here.hostname.partition(".")[2]
+        if there.hostname == here.hostname or ("." in domain and there.hostname.endswith(f".{domain}")):
+            return f"{there.scheme}://{there.hostname}"
+    return "another host" if there.hostname else "another path"
 
 
 def _follow(data: object, path: Iterable[str]) -> object:

@@ -215,7 +215,7 @@ class Transport:
 
     async def _document(self, response: BoundedResponse) -> Mapping[str, object]:
         body = await response.read_bounded()
-        meaning = decipher(HttpAnswer(response.status, response.headers, body), self._clock())
+        meaning = decipher(HttpAnswer(response.status, response.headers, body, self._url), self._clock())
         if isinstance(meaning, BridgeError):
             raise UnusableAnswerError(meaning, response.status)
         return meaning
