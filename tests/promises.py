@@ -194,8 +194,8 @@ def nothing_differs_silently(now: Tables) -> None:
         kind, entry = now.parties[row["trakor_id"]]
         assert isinstance(draft, Draft), (dict(row), draft)
         ignored = policy.on_change == "ignore" and row["sent_key"] != row["key"]  # the qualifier changed
-        if not row["input"] and now.maps.get(row["rules"]) != draft.rules.map:
-            continue  # sent by an earlier map: what another makes of it is decided at its next sight
+        if row["since_at"] > row["read_at"] and now.maps.get(row["rules"]) != draft.rules.map:
+            continue  # answered since it was read: what another map makes of it is decided at its next sight
         if not (row["given"] or ignored):
             assert key(entry.name) in {key(draft.payload.name), key(draft.qualified_name)}, (entry, draft)
         if policy.on_change == "report":

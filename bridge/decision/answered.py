@@ -6,7 +6,7 @@ The rows "answered" of the decision table (docs/decisions.md).
 from __future__ import annotations
 
 from bridge.decision.anew import HolderOf, decide_anew, hold, why_unsendable
-from bridge.decision.comparison import RULES, UNKNOWN, Comparison, compare, unmade
+from bridge.decision.comparison import RULES, UNKNOWN, Comparison, changed_unmade, compare, unmade
 from bridge.decision.staying import mark_filtered, stay
 from bridge.records import Decision, Draft, FieldHashes, LedgerRow, Policy, Reason, State, Unsendable, Waiting
 
@@ -30,12 +30,10 @@ def answered(
 def _unmakeable(seen: Unsendable, row: LedgerRow) -> Decision | None:
     """No name, or mapping fails -> drifted, in the field that cannot be made.
 
-    Unless a person accepted or dismissed just that. Nor does another map, which cannot make it, end a
-    dismissal: whether the source changed is only known when it can be made again.
+    Unless a person accepted just that, or dismissed it and the source says what it said.
     """
     changed = unmade(row, seen)
-    another_map = seen.rules.map != row.rules.map
-    if changed == row.sent or (row.dismissed and (row.seen == changed or another_map)):
+    if changed == row.sent or (row.dismissed and not changed_unmade(row, seen)):
         return None
     return _drift(changed, row, detail=why_unsendable(seen))
 

@@ -44,19 +44,28 @@ def settle(
     own = (link or {}) if linked == row.number else None
     origin, content = _proven(answer, row, own, silent=silent)
     if row.state is State.DROPPED:
-        return Decision(
-            State.DROPPED, origin=origin, content=content, event="answered", detail="after it was dropped"
-        )
+        return _dropped(row)._replace(origin=origin, content=content)
     there_before = not answer.created and own is None
     if there_before and (policy.on_existing == "hold" or (origin is Origin.EXISTING and wanted)):
         return _existing(row, origin, content)
     return _delivered(row, origin, content, noted=noted)
 
 
+def _dropped(row: LedgerRow) -> Decision:
+    """A person dropped it while it was under way: it stays so, with the marks that it has."""
+    return Decision(
+        State.DROPPED,
+        filtered=row.filtered,
+        given=row.given,
+        event="answered",
+        detail="after it was dropped",
+    )
+
+
 def _of_another(answer: Answer, row: LedgerRow, linked: int) -> Decision:
     """Another record is linked to the id -> held: same-party."""
     if row.state is State.DROPPED:
-        return Decision(State.DROPPED, event="answered", detail="after it was dropped")
+        return _dropped(row)
     return Decision(
         State.HELD,
         Reason.SAME_PARTY,
@@ -136,7 +145,7 @@ def reject(row: LedgerRow, message: str, words: str = "") -> Decision:
     """
     only = row.attempts <= 1
     if row.state is State.DROPPED:
-        return give_back(row) if only else Decision(State.DROPPED, filtered=row.filtered)
+        return give_back(row) if only else Decision(State.DROPPED, filtered=row.filtered, given=row.given)
     return Decision(
         State.REJECTED,
         Reason.REFUSED,

@@ -25,6 +25,7 @@ __all__ = [
     "UNKNOWN",
     "Comparison",
     "by_present_rules",
+    "changed_unmade",
     "compare",
     "is_decided",
     "keeps_up",
@@ -33,7 +34,7 @@ __all__ = [
 ]
 
 UNKNOWN: Final = "?"
-"""Stands for the hash of a field whose value could not be made."""
+"""Stands for the hash of a field whose value could not be made; before one, for what another map makes."""
 
 RULES: Final = "rules"
 """Stands for the fields that cannot be compared, since the query changed and the old map with it."""
@@ -67,7 +68,7 @@ def compare(row: LedgerRow, draft: Draft) -> Comparison:
         draft: What is seen now.
     """
     was = _by_former_map(row, draft)
-    source = () if was is None else _changed(row, was)
+    source = () if was is None else _changed(row, draft, was)
     if row.content and not row.fields_between(row.content, draft.hashes):
         same = not row.fields_between(row.sent, draft.hashes)
         return Comparison(row.sent if same else draft.hashes, source, (), remapped=False)
@@ -85,25 +86,56 @@ def _by_former_map(row: LedgerRow, draft: Draft) -> FieldHashes | None:
     return draft.before.hashes if isinstance(draft.before, Draft) else None
 
 
-def _changed(row: LedgerRow, was: FieldHashes) -> tuple[str, ...]:
+def _changed(row: LedgerRow, draft: Draft, was: FieldHashes) -> tuple[str, ...]:
     """The fields that changed at the source since the record was last seen.
 
-    One that could not be made for a while, and that says now what was sent, did not.
+    One that a map between could not make, and that says now what was sent, did not.
     """
-    changed = row.fields_between(row.last_seen, was)
+    changed = row.fields_between(_as_last_seen(row), was)
+    if row.rules.map == draft.rules.map:
+        return changed
     return tuple(
         name for name in changed if row.last_seen.get(name) != UNKNOWN or was.get(name) != row.sent.get(name)
     )
 
 
-def unmade(row: LedgerRow, seen: Unsendable) -> FieldHashes:
-    """What counts as seen where a field of the record could not be made: the others as they were last seen.
+def _as_last_seen(row: LedgerRow) -> FieldHashes:
+    """What was last seen, in terms of the map of before also where another one could not make a field."""
+    return {name: found.removeprefix(UNKNOWN) or UNKNOWN for name, found in row.last_seen.items()}
 
-    Of another one that could not be made until now, nothing is known but what was sent.
+
+def unmade(row: LedgerRow, seen: Unsendable) -> FieldHashes:
+    """What counts as seen where a field of the record could not be made.
+
+    Where that is the doing of another map, the one of before tells what the source says. Else the other
+    fields are as they were last seen; of one that could not be made until now, only what was sent is known.
     """
-    lost = {name for name, found in row.last_seen.items() if found == UNKNOWN}
+    was = _by_map_of_before(row, seen)
+    if was is not None:
+        return {**was, seen.field: f"{UNKNOWN}{was.get(seen.field, '')}"}
+    lost = {name for name, found in row.last_seen.items() if found.startswith(UNKNOWN)}
     known = {name: found for name, found in row.last_seen.items() if name not in lost}
     return {**known, **{name: row.sent[name] for name in lost & row.sent.keys()}, seen.field: UNKNOWN}
+
+
+def changed_unmade(row: LedgerRow, seen: Unsendable) -> bool:
+    """Whether the source changed since the record was last seen, though a field cannot be made now.
+
+    Where another map fails, and nobody can apply the one of before any more, it counts as unchanged: when the
+    field can be made again it is compared.
+    """
+    was = _by_map_of_before(row, seen)
+    if was is not None:
+        return bool(row.fields_between(_as_last_seen(row), was))
+    if isinstance(seen.before, Unsendable):  # the map of before cannot make it either
+        return not row.last_seen.get(seen.before.field, "").startswith(UNKNOWN)
+    return row.rules.map == seen.rules.map and row.seen != unmade(row, seen)
+
+
+def _by_map_of_before(row: LedgerRow, seen: Unsendable) -> FieldHashes | None:
+    """What the map that the record was last seen with makes of it; None where that cannot be compared."""
+    comparable = row.rules.query == seen.rules.query and not row.first
+    return seen.before.hashes if comparable and isinstance(seen.before, Draft) else None
 
 
 def _rebased(row: LedgerRow, draft: Draft, was: FieldHashes) -> FieldHashes:

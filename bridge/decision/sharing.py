@@ -60,11 +60,14 @@ def merged(seen: Draft | Unsendable, row: LedgerRow, holder_of: HolderOf, policy
 def _unmakeable(
     seen: Unsendable, row: LedgerRow, holder: Holder, holder_of: HolderOf, policy: Policy
 ) -> Decision | None:
-    """`where` says no, no name, or mapping fails: what is in Trakor is marked, what a person merged stays."""
+    """`where` says no, no name, or mapping fails: what is in Trakor is marked, what a person merged stays.
+
+    Unless the claimant does not stand for the name any more: nobody can take its place without one.
+    """
     in_trakor = holder.stands or holder.linked
     if in_trakor and seen.reason is Reason.FILTERED:
         return mark_filtered(row)
-    if in_trakor and row.state is State.MERGED and row.merged_by is MergedBy.PERSON:
+    if holder.stands and row.state is State.MERGED and row.merged_by is MergedBy.PERSON:
         return None
     return decide_anew(seen, row, holder_of, policy)
 
@@ -134,9 +137,19 @@ def _told_apart(draft: Draft, row: LedgerRow, holder: Holder) -> bool:
 
 
 def _was_away(draft: Draft, row: LedgerRow) -> bool:
-    """One that a rule merged is back: meanwhile the others may have changed (``told_apart``)."""
+    """One that a rule merged is back: meanwhile the others may have changed (``told_apart``).
+
+    Not where another map identifies it otherwise: that is none of the source's doing.
+    """
     away = row.state is State.MERGED and (row.gone or row.filtered)
-    return away and row.merged_by is MergedBy.RULE and row.rules.map == draft.rules.map
+    return away and row.merged_by is MergedBy.RULE and _identified_alike(draft, row)
+
+
+def _identified_alike(draft: Draft, row: LedgerRow) -> bool:
+    """Whether the map that it was last seen with identifies it as the present one does."""
+    if row.rules.map == draft.rules.map:
+        return True
+    return isinstance(draft.before, Draft) and draft.before.identifiers == draft.identifiers
 
 
 def _others(row: LedgerRow, holder: Holder) -> list[FieldHashes]:

@@ -90,7 +90,9 @@ def _of_draft(decision: Decision, draft: Draft, row: LedgerRow, *, sight: bool) 
             "origin": None,
             "content": {},
         }
-    elif decision.state is State.HELD and decision.reason in _WANTS and not row.sent_key:
+    elif (
+        decision.state is State.HELD and decision.reason in _WANTS and (decision.release or not row.sent_key)
+    ):
         changes["key"] = draft.key
     elif decision.state is State.PENDING and decision.given and decision.sent == draft.hashes:
         changes["key"] = draft.key  # the name that a person gave is sent in place of this one
