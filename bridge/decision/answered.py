@@ -6,9 +6,20 @@ The rows "answered" of the decision table (docs/decisions.md).
 from __future__ import annotations
 
 from bridge.decision.anew import HolderOf, decide_anew, hold, why_unsendable
-from bridge.decision.comparison import RULES, UNKNOWN, Comparison, changed_unmade, compare, unmade
+from bridge.decision.comparison import RULES, Comparison, changed_unmade, compare, unmade
 from bridge.decision.staying import mark_filtered, stay
-from bridge.records import Decision, Draft, FieldHashes, LedgerRow, Policy, Reason, State, Unsendable, Waiting
+from bridge.records import (
+    UNKNOWN,
+    Decision,
+    Draft,
+    FieldHashes,
+    LedgerRow,
+    Policy,
+    Reason,
+    State,
+    Unsendable,
+    Waiting,
+)
 
 __all__ = ["answered", "mended", "other_key"]
 

@@ -15,14 +15,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from bridge.records import Draft, Rules, State, Unsendable
+from bridge.records import UNKNOWN, Draft, Rules, State, Unsendable
 
 if TYPE_CHECKING:
     from bridge.records import FieldHashes, LedgerRow
 
 __all__ = [
     "RULES",
-    "UNKNOWN",
     "Comparison",
     "by_present_rules",
     "changed_unmade",
@@ -32,9 +31,6 @@ __all__ = [
     "translated",
     "unmade",
 ]
-
-UNKNOWN: Final = "?"
-"""Stands for the hash of a field whose value could not be made; before one, for what another map makes."""
 
 RULES: Final = "rules"
 """Stands for the fields that cannot be compared, since the query changed and the old map with it."""
@@ -107,12 +103,13 @@ def _as_last_seen(row: LedgerRow) -> FieldHashes:
 def unmade(row: LedgerRow, seen: Unsendable) -> FieldHashes:
     """What counts as seen where a field of the record could not be made.
 
-    Where that is the doing of another map, the one of before tells what the source says. Else the other
-    fields are as they were last seen; of one that could not be made until now, only what was sent is known.
+    Where another map fails, the one of before tells what the source says. Where nothing can be told, the
+    other fields are as they were last seen; of one that could not be made until now, as they were sent.
     """
-    was = _by_map_of_before(row, seen)
-    if was is not None:
-        return {**was, seen.field: f"{UNKNOWN}{was.get(seen.field, '')}"}
+    said = _said(row, seen)
+    if said is not None:
+        field = said.get(seen.field, "")
+        return {**said, seen.field: field if field.startswith(UNKNOWN) else f"{UNKNOWN}{field}"}
     lost = {name for name, found in row.last_seen.items() if found.startswith(UNKNOWN)}
     known = {name: found for name, found in row.last_seen.items() if name not in lost}
     return {**known, **{name: row.sent[name] for name in lost & row.sent.keys()}, seen.field: UNKNOWN}
@@ -124,18 +121,20 @@ def changed_unmade(row: LedgerRow, seen: Unsendable) -> bool:
     Where another map fails, and nobody can apply the one of before any more, it counts as unchanged: when the
     field can be made again it is compared.
     """
-    was = _by_map_of_before(row, seen)
-    if was is not None:
-        return bool(row.fields_between(_as_last_seen(row), was))
-    if isinstance(seen.before, Unsendable):  # the map of before cannot make it either
-        return not row.last_seen.get(seen.before.field, "").startswith(UNKNOWN)
+    said = _said(row, seen)
+    if said is not None:
+        return bool(row.fields_between(_as_last_seen(row), said))
     return row.rules.map == seen.rules.map and row.seen != unmade(row, seen)
 
 
-def _by_map_of_before(row: LedgerRow, seen: Unsendable) -> FieldHashes | None:
-    """What the map that the record was last seen with makes of it; None where that cannot be compared."""
-    comparable = row.rules.query == seen.rules.query and not row.first
-    return seen.before.hashes if comparable and isinstance(seen.before, Draft) else None
+def _said(row: LedgerRow, seen: Unsendable) -> FieldHashes | None:
+    """What the map that a record was last seen with makes of it now; None where that cannot be compared."""
+    if row.first or row.rules.query != seen.rules.query:
+        return None
+    made = seen if row.rules.map == seen.rules.map else seen.before
+    if isinstance(made, Unsendable):
+        return None if made.hashes is None else {**made.hashes, made.field: UNKNOWN}
+    return None if made is None else made.hashes
 
 
 def _rebased(row: LedgerRow, draft: Draft, was: FieldHashes) -> FieldHashes:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from bridge.decision.anew import HolderOf, decide_anew, hold, merge, party_holder
 from bridge.decision.answered import other_key
 from bridge.decision.comparison import compare
-from bridge.decision.same_person import conflicts
+from bridge.decision.same_person import Likeness, conflicts, likeness
 from bridge.decision.staying import mark_filtered
 from bridge.records import (
     Decision,
@@ -80,8 +80,15 @@ def _still_merged(
     if draft.key != row.key:
         return other_key(draft, row, found, holder_of, policy)
     if _told_apart(draft, row, holder):
+        if row.reason is Reason.SAME_PERSON and _has_nothing_in_common(draft, row, holder):
+            return decide_anew(draft, row, holder_of, policy)
         return _ask(draft, row, holder)
     return _stays_merged(draft, row)
+
+
+def _has_nothing_in_common(draft: Draft, row: LedgerRow, holder: Holder) -> bool:
+    """What was equal by mistake was corrected in Salestrekker: two persons."""
+    return likeness(draft.identifiers, _others(row, holder)) is Likeness.OTHER
 
 
 def _ask(draft: Draft, row: LedgerRow, holder: Holder) -> Decision | None:
@@ -137,11 +144,12 @@ def _told_apart(draft: Draft, row: LedgerRow, holder: Holder) -> bool:
 
 
 def _was_away(draft: Draft, row: LedgerRow) -> bool:
-    """One that a rule merged is back: meanwhile the others may have changed (``told_apart``).
+    """One that a rule merged is back, or has its name back: meanwhile it, or the others, may have changed.
 
-    Not where another map identifies it otherwise: that is none of the source's doing.
+    Who was away, dismissed or held for its name was not asked about (``told_apart``). Not where another map
+    identifies it otherwise: that is none of the source's doing.
     """
-    away = row.state is State.MERGED and (row.gone or row.filtered)
+    away = row.state is State.HELD or row.gone or row.filtered or row.dismissed
     return away and row.merged_by is MergedBy.RULE and _identified_alike(draft, row)
 
 

@@ -135,7 +135,7 @@ class Standing:
         different: The names of the identifiers in which the two differ.
         qualified_name: The name that tells it from that one; empty where it has none or nothing waits.
         qualified_holder: Salestrekker's id of the other record that has the qualified one.
-        trakor_ids: All records that it has in Trakor, the oldest first: two after an accepted rename.
+        trakor_ids: All records that it has in Trakor, that of now last: two after an accepted rename.
         draft: What it says, while it waits; None otherwise.
         sent: What Trakor has of it, field -> text; empty where it is not known or not kept.
         said: What Trakor said of it when it did not take it; empty otherwise.
@@ -339,13 +339,19 @@ def listing(
 
 
 _LATEST = links.alias("latest")
+# That of now, which may be an earlier one: renamed, accepted, and renamed back. Of one that has no answer to
+# its present name, the newest.
+_PRESENT = (
+    _LATEST.c.record == records.c.number,
+    or_(records.c.trakor_id.is_(None), _LATEST.c.trakor_id == records.c.trakor_id),
+)
 _NEWEST_LINK = (
     select(
         _LATEST.c.trakor_id.concat("\n")
         .concat(_LATEST.c.sku)
         .concat(case((_LATEST.c.sent == "", "\n"), else_="\nknown"))
     )
-    .where(_LATEST.c.record == records.c.number)
+    .where(*_PRESENT)
     .order_by(_LATEST.c.at.desc())
     .limit(1)
     .scalar_subquery()
@@ -354,7 +360,7 @@ _NEWEST_LINK = (
 _NEWEST_CONTENT = (
     select(contents.c.body)
     .join(_LATEST, (_LATEST.c.space == contents.c.space) & (_LATEST.c.trakor_id == contents.c.trakor_id))
-    .where(_LATEST.c.record == records.c.number)
+    .where(*_PRESENT)
     .order_by(_LATEST.c.at.desc())
     .limit(1)
     .scalar_subquery()
@@ -439,7 +445,7 @@ def standing_of(connection: Connection, record: Found) -> Standing:
     claimant = _one(connection, row.merged_into)
     holder = _other_holder(connection, record, draft.key) if draft else None
     other = holder or claimant
-    equal, different = _likeness(connection, draft, holder) if draft and holder else ((), ())
+    equal, different = _likeness(connection, record, draft, holder) if draft and holder else ((), ())
     return Standing(
         attempts=row.attempts,
         next_try_at=row.next_try_at,
@@ -448,7 +454,7 @@ def standing_of(connection: Connection, record: Found) -> Standing:
         name_holder=holder.id if holder else "",
         qualified_name=draft.qualified_name if draft else "",
         qualified_holder=_id_of(_other_holder(connection, record, draft.qualified_key)) if draft else "",
-        trakor_ids=_links_of(connection, record.number),
+        trakor_ids=_links_of(connection, record),
         draft=draft,
         sent=_content(connection, record.feed, row),
         said=_said(connection, record),
@@ -467,9 +473,15 @@ def _is_renamed(connection: Connection, draft: Draft, holder: Found) -> bool:
     return bool(holder.trakor_id and key) and key != draft.key
 
 
-def _likeness(connection: Connection, draft: Draft, holder: Found) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Which identifiers a record has in common with a name's holder and its merged ones, and which differ."""
-    of_group = or_(records.c.number == holder.number, records.c.merged_into == holder.number)
+def _likeness(
+    connection: Connection, record: Found, draft: Draft, holder: Found
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Which identifiers a record has in common with a name's holder and its merged ones, and which differ.
+
+    One that was merged before, and is held now, is none of them.
+    """
+    merged = (records.c.merged_into == holder.number) & (records.c.state == State.MERGED)
+    of_group = or_(records.c.number == holder.number, merged) & (records.c.number != record.number)
     group = []
     for text in connection.scalars(select(records.c.identifiers).where(of_group)):
         with suppress(LedgerError, ValueError):  # of a damaged row nothing is known
@@ -528,9 +540,11 @@ def _other_holder(connection: Connection, record: Found, key: str) -> Found | No
     return _one(connection, connection.scalar(select(claims.c.record).where(*held)))
 
 
-def _links_of(connection: Connection, number: int) -> tuple[str, ...]:
-    of_record = select(links.c.trakor_id).where(links.c.record == number)
-    return tuple(connection.scalars(of_record.order_by(links.c.at, links.c.trakor_id)))
+def _links_of(connection: Connection, record: Found) -> tuple[str, ...]:
+    """Its ids in Trakor, the oldest first, and that of now last."""
+    of_record = select(links.c.trakor_id).where(links.c.record == record.number)
+    is_present = links.c.trakor_id == record.trakor_id
+    return tuple(connection.scalars(of_record.order_by(is_present, links.c.at, links.c.trakor_id)))
 
 
 def history_of(connection: Connection, number: int) -> list[Line]:

@@ -14,7 +14,7 @@ from bridge.mapping import maps
 from bridge.mapping.defaults import IDENTIFIERS
 from bridge.mapping.expressions import Expressions, MappingFault
 from bridge.mapping.values import free_text, identifiers, price, text
-from bridge.records import Draft, Party, Policy, Product, Reason, Rules, Stream, Unsendable
+from bridge.records import UNKNOWN, Draft, Party, Policy, Product, Reason, Rules, Stream, Unsendable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -67,6 +67,8 @@ class Mapper:
         self._filters = bool(where.strip())
         self._hasher = hasher
         self._payload = self._party if stream is Stream.CONTACTS else self._product
+        blank: Payload = Party("") if stream is Stream.CONTACTS else Product("")
+        self._hashed = (*blank.fields(), "qualifier")
         self._named = {
             key: key.removeprefix(IDENTIFIERS) for key in sorted(texts) if key.startswith(IDENTIFIERS)
         }
@@ -120,10 +122,11 @@ class Mapper:
             self._check_id(record)
             name = self._made("name", record.data, text)
             if not naming.tidy(name):
-                return self._unsendable(record, Reason.NO_NAME, "name")
+                return self._unsendable(record, Reason.NO_NAME, "name", hashes=self._hashes(record.data))
             return self._draft(record, name)
         except MappingFault as fault:
-            return self._unsendable(record, Reason.MAPPING, fault.field, str(fault))
+            hashes = None if fault.field in {"where", "id"} else self._hashes(record.data)
+            return self._unsendable(record, Reason.MAPPING, fault.field, str(fault), hashes=hashes)
 
     def identify(self, data: Mapping[str, object]) -> str | None:
         """A record's id, as text; None where the map's ``id`` gives none that can be one.
@@ -193,7 +196,34 @@ class Mapper:
         amount: Decimal | None = self._made("price", data, price)
         return Product(name, self._made("description", data, free_text), amount)
 
-    def _unsendable(self, record: Record, reason: Reason, field: str = "", detail: str = "") -> Unsendable:
+    def _hashes(self, data: Mapping[str, object]) -> FieldHashes:
+        """The hashes of those fields that can be made of a record which makes no draft."""
+        texts, unmade = {}, {}
+        for field in self._hashed:
+            try:
+                texts[field] = self._text_of(field, data)
+            except MappingFault:
+                unmade[field] = UNKNOWN
+        return self._hasher.fields(texts)[0] | unmade
+
+    def _text_of(self, field: str, data: Mapping[str, object]) -> str:
+        """One field of a draft, in the form that is hashed."""
+        if field == "price":
+            return Product("", price=self._made(field, data, price)).fields()[field]
+        if field in {"name", "qualifier"}:
+            found = self._made(field, data, text)
+            return naming.fit(found) if field == "name" else naming.tidy(found)
+        return self._made(field, data, free_text)
+
+    def _unsendable(
+        self,
+        record: Record,
+        reason: Reason,
+        field: str = "",
+        detail: str = "",
+        *,
+        hashes: FieldHashes | None = None,
+    ) -> Unsendable:
         return Unsendable(
             id=record.id,
             reason=reason,
@@ -202,6 +232,7 @@ class Mapper:
             read_at=record.read_at,
             rules=self.rules,
             input=self.input_of(record),
+            hashes=hashes,
         )
 
 

@@ -10,12 +10,23 @@ Hashes are keyed (see ``naming``): they can be compared, and tell nothing withou
 """
 
 from bridge.records.decisions import Claim, Decision, Holder, LedgerRow, Policy, Waiting
-from bridge.records.drafts import Draft, FieldHashes, Party, Payload, Product, Record, Rules, Unsendable
+from bridge.records.drafts import (
+    UNKNOWN,
+    Draft,
+    FieldHashes,
+    Party,
+    Payload,
+    Product,
+    Record,
+    Rules,
+    Unsendable,
+)
 from bridge.records.outcomes import Answer, Answered, Later, NotTaken, Outcome, Silence, Work
 from bridge.records.webhooks import Action, Received
 from bridge.records.words import Job, MergedBy, Origin, Reason, State, Stream
 
 __all__ = [
+    "UNKNOWN",
     "Action",
     "Answer",
     "Answered",

@@ -11,10 +11,13 @@ if TYPE_CHECKING:
 
     from bridge.records.words import Reason, Stream
 
-__all__ = ["Draft", "FieldHashes", "Party", "Payload", "Product", "Record", "Rules", "Unsendable"]
+__all__ = ["UNKNOWN", "Draft", "FieldHashes", "Party", "Payload", "Product", "Record", "Rules", "Unsendable"]
 
 FieldHashes: TypeAlias = "Mapping[str, str]"
 """Field name -> keyed hash of its value. A field without a value is left out."""
+
+UNKNOWN: Final = "?"
+"""Stands for the hash of a field whose value could not be made; before one, for what another map makes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +147,8 @@ class Unsendable:
         rules: As of a draft.
         input: As of a draft.
         before: As of a draft.
+        hashes: Field hashes of what can be made of it, with ``UNKNOWN`` for a field that cannot; None where
+            nothing was tried, since `where` says no, or neither that nor the id can be worked out.
     """
 
     id: str
@@ -154,3 +159,4 @@ class Unsendable:
     rules: Rules = NO_RULES
     input: str = ""
     before: Draft | Unsendable | None = None
+    hashes: FieldHashes | None = None
