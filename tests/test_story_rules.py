@@ -46,3 +46,23 @@ async def test_an_edit_is_listed_whatever_rule_is_changed_with_it(story: Story) 
     stands = await story.records()
     assert {name for name, one in ids.items() if stands[one].state == "drifted"} == {*names[:3]}
     assert len(trakor.traffic.of("parties")) == requests, "nobody is sent again"
+
+
+async def test_an_edit_that_comes_with_another_map_of_names_is_told(story: Story) -> None:
+    """Held like all others for its new name, it was said that it was not the source that changed."""
+    ids = [
+        story.sandbox.contacts.add(name, email=f"{name[:3]}@example.com") for name in ("Ada Map", "Bea Map")
+    ]
+    await story.backfill()
+    person = "person.information"
+    story.bridge.changes["contacts.map"] = {
+        "name": f"join_present(' ', [{person}.familyName, {person}.firstName])"
+    }
+    story.sandbox.contacts.change_phone(ids[0], "0491 570 110")
+    story.configure()
+    await story.backfill()
+    listed = (await story.run("records", "list", "--reason", "remapped")).out
+    assert listed.count("held: remapped") == 2
+    assert listed.count("held: remapped, contact_info") == 1
+    said = [(await story.run("records", "show", one)).out for one in ids]
+    assert ["Changed in Salestrekker as well: contact_info" in one for one in said] == [True, False]

@@ -25,6 +25,7 @@ __all__ = [
     "MEANINGS",
     "Choice",
     "Way",
+    "beside",
     "by_itself",
     "choices",
     "event",
@@ -253,6 +254,12 @@ def meaning(record: Found, standing: Standing, now: int) -> list[str]:
     return [known.format(**words), *_more(record, standing, now)]
 
 
+def beside(record: Found) -> tuple[str, ...]:
+    """The fields that changed in Salestrekker of a record whose name another configuration changed."""
+    remapped = record.state == State.HELD and record.reason == Reason.REMAPPED
+    return tuple(name for name in record.fields if name not in {"name", RULES}) if remapped else ()
+
+
 def _shared(record: Found, standing: Standing) -> bool:
     """Whether it is held for a name, and what Trakor has of it is another record's."""
     held = record.state == State.HELD and record.reason in OF_SHARED
@@ -289,6 +296,8 @@ def _more(record: Found, standing: Standing, now: int) -> Iterator[str]:
         yield _since_delivered(record)
     if record.origin in ORIGINS:
         yield ORIGINS[Origin(record.origin)]
+    if fields := beside(record):
+        yield f"Changed in Salestrekker as well: {', '.join(fields)}. Dismissed, that is not listed any more."
     if record.reason in {Reason.SAME_NAME, Reason.SAME_PERSON}:
         yield from _why_not_qualified(standing)
     if record.state == State.REJECTED and record.reason in {Reason.REFUSED, Reason.SERVER_ERROR}:
