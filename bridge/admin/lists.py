@@ -226,6 +226,11 @@ def item_of(record: Found, now: int, *, why: str = "", app: str = "") -> Item:
     )
 
 
+def _within(title: str) -> str:
+    """A title in the middle of a sentence: names of systems stay as they are."""
+    return title[:1].lower() + title[1:]
+
+
 def _differences(record: Found) -> list[Difference]:
     """What differs; what the contact details say of a changed name is not told a second time."""
     found: dict[tuple[Text, Text], Difference] = {}
@@ -263,7 +268,7 @@ class Lists:
             total=sum(one.number for one in mine),
             items=[self._item(record, look, now) for record in page.records],
             kinds=[*_kinds(look, wanted)],
-            marked=MARKED[wanted.mark].title.lower() if wanted.mark else "",
+            marked=_within(MARKED[wanted.mark].title) if wanted.mark else "",
             places=[*_places(waiting, wanted)],
             several=len({one.feed.connection for one in waiting}) > 1,
             why=_why(wanted),
