@@ -196,10 +196,21 @@ def shown(world: World, source_id: str) -> Mapping[str, Any]:
     def look(connection: Connection) -> Mapping[str, Any]:
         (found,) = find(connection, Wanted(numbers=[row["number"]]))
         ids = standing_of(connection, found).trakor_ids
-        return {"id": found.trakor_id, "name": found.trakor_name, "ids": ids}
+        return {"id": found.trakor_id, "name": found.trakor_name, "called": found.name, "ids": ids}
 
     found: Mapping[str, Any] = world.book.write(look)
     return found
+
+
+def test_a_name_that_a_person_gave_is_shown_as_trakor_has_it(world: World) -> None:
+    """A drifted one was listed under its mapped name, which in Trakor is another person's."""
+    enter(world, "a1", "a2", phone=ONE)
+    world.pass_time(5)
+    enter(world, "a2", phone=TWO)
+    assert world.decide("a2", "accept", "Zanna Zquill (daughter)")
+    world.pass_time(5)
+    enter(world, "a2", phone=THREE)
+    assert (state(world, "a2"), shown(world, "a2")["called"]) == ("drifted", "Zanna Zquill (daughter)")
 
 
 def test_what_is_shown_of_one_that_was_renamed_there_and_back_is_what_it_has_now(world: World) -> None:

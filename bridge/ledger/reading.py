@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, CompoundSelect, Connection, Row, Select
 
     from bridge.ledger.stored import Stored
-    from bridge.records import Draft
+    from bridge.records import Draft, LedgerRow
 
 
 __all__ = [
@@ -141,7 +141,7 @@ class Standing:
         said: What Trakor said of it when it did not take it; empty otherwise.
         now: What it said when it was last read, field -> text, as far as that is stored.
         other: The record that has the name that it waits with, or whose party or product it shares.
-        other_says: What Trakor has of that one, or what is to be sent of it, field -> text.
+        other_says: What that one says, as far as that is stored, else what Trakor has of it, field -> text.
     """
 
     attempts: int
@@ -405,12 +405,19 @@ def _found(connection: Connection, row: Row[*tuple[Any, ...]], feed: Feed) -> Fo
         sku=sku,
         fields=fields,
         since_at=row.since_at,
-        name=(stored.send_as if stored is not None else "") or trakor_name,
+        name=_name_of(known, stored, trakor_name),
         trakor_name=trakor_name,
         retry=known.retry,
         forgotten=known.forgotten,
         changes=changes,
     )
+
+
+def _name_of(known: LedgerRow, stored: Stored | None, trakor_name: str) -> str:
+    """The name of a record; that which a person gave is only known of Trakor once that has it."""
+    if known.given and known.answered:
+        return trakor_name
+    return (stored.send_as if stored is not None else "") or trakor_name
 
 
 def _content(connection: Connection, feed: Feed, row: Row[*tuple[Any, ...]]) -> Mapping[str, str]:
@@ -509,12 +516,12 @@ def _said(connection: Connection, record: Found) -> str:
 
 
 def _says_or_has(connection: Connection, record: Found) -> Mapping[str, str]:
-    """What Trakor has of a record; where it has nothing, what is to be sent of it."""
+    """What a record says, as far as that is stored; else what Trakor has of it."""
     row = connection.execute(
         KNOWN.add_columns(_NEWEST_LINK, _NEWEST_CONTENT).where(records.c.number == record.number)
     ).one()
     content = _content(connection, record.feed, row)
-    return content or says(_kept(connection, record).get(TO_SEND), row_of(row))
+    return {**content, **says(_kept(connection, record).get(TO_SEND), row_of(row))}
 
 
 def _one(connection: Connection, number: int | None) -> Found | None:
