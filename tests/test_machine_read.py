@@ -150,6 +150,21 @@ def test_a_dismissal_ends_when_the_source_has_a_name_again(world: World) -> None
     assert marks(world, "a1") == ("delivered", False)
 
 
+def test_an_edit_that_is_taken_back_tells_of_the_older_map_again(world: World) -> None:
+    """The mark was dismissed, and lost for good with the first edit: Trakor's text was nobody's any more."""
+    enter(world, "a1", phone=ONE)
+    world.pass_time(5)
+    configure(world, map=1)
+    world.sweep("a")
+    assert world.decide("a1", "dismiss")
+    for phone in (TWO, ONE):
+        enter(world, "a1", phone=phone)
+    row = world.row("a1")
+    assert row is not None
+    assert (row["state"], row["remapped"], row["dismissed"]) == ("delivered", 1, 0)
+    keeps_its_promises(world)
+
+
 @pytest.mark.parametrize("how", ["gone", "filtered"])
 def test_what_comes_back_without_a_name_is_not_merged_into_one_that_is_gone(world: World, how: str) -> None:
     """It was merged, without a mark, into a record that nobody stood for."""

@@ -72,7 +72,13 @@ def compare(row: LedgerRow, draft: Draft) -> Comparison:
         return _incomparable(row, draft)
     sent = _rebased(row, draft, was)
     moved = row.fields_between(row.sent, sent)
-    return Comparison(sent, source, row.fields_between(sent, draft.hashes), row.remapped or bool(moved))
+    remapped = row.remapped or bool(moved) or _dismissed_remapped(row, sent)
+    return Comparison(sent, source, row.fields_between(sent, draft.hashes), remapped)
+
+
+def _dismissed_remapped(row: LedgerRow, sent: FieldHashes) -> bool:
+    """Whether Trakor has what an older map made, though a person dismissed the mark that said so."""
+    return row.dismissed and not row.first and bool(row.content and row.fields_between(row.content, sent))
 
 
 def _by_former_map(row: LedgerRow, draft: Draft) -> FieldHashes | None:
