@@ -195,6 +195,20 @@ async def test_many_guesses_at_once_find_nothing_out(world: World, ask: Ask) -> 
         assert (await ask("/metrics", basic(PASSWORD)))[0] == 200
 
 
+async def test_who_was_right_before_waits_for_no_guesses_of_others(world: World, ask: Ask) -> None:
+    """Six senders of wrong ones made a monitoring system's right one fail in nine of ten."""
+    world.held_for = 0.1
+    right = basic(PASSWORD, user="prometheus")
+    async with world.served(PASSWORD):
+        assert (await ask("/metrics", right))[0] == 200
+        wrong = [asyncio.create_task(ask("/metrics", basic(f"guess {n}"))) for n in range(MOST_OF_ONE)]
+        async with asyncio.timeout(5):
+            while (await ask("/metrics", basic(PASSWORD)))[0] != 429:
+                pass
+        assert [(await ask("/metrics", right))[0] for _ in range(10)] == [200] * 10
+        await asyncio.gather(*wrong)
+
+
 async def test_without_a_password_it_is_shown_on_loopback_only(world: World) -> None:
     with pytest.raises(UserError, match="without a password"):
         async with world.served(host="0.0.0.0"):  # noqa: S104 - what must not be

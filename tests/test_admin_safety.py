@@ -12,6 +12,7 @@ import aiohttp
 import pytest
 
 from bridge.admin.entrance import COOKIE
+from bridge.admin.guests import Guests
 from bridge.admin.passwords import TRIES, WITHIN, LogIn, SlowPassword
 from bridge.admin.visits import Visits
 from bridge.records import State, Stream
@@ -257,7 +258,7 @@ async def test_the_session_begins_anew_with_the_log_in_and_ends_with_the_log_out
         form = await browser.get("/login")
         before = {cookie.value for cookie in browser.http.cookie_jar}
         inside = await browser.send(form, "/login", password=PASSWORD)
-        (after,) = browser.http.cookie_jar
+        (after,) = (cookie for cookie in browser.http.cookie_jar if cookie.key.startswith(COOKIE))
         assert inside.url == "/"
         assert after.value not in before
         stolen = f"{after.key}={after.value}"
@@ -280,6 +281,38 @@ async def test_after_some_wrong_ones_even_the_right_one_has_to_wait(locked: Stat
     async with browser_at(locked) as browser:
         assert [await log_in(browser, "wrong") for _ in range(TRIES)] == [403] * TRIES
         assert await log_in(browser) == 429
+
+
+async def test_wrong_ones_of_others_keep_no_browser_waiting_that_was_let_in_before(
+    locked: StatusPage,
+) -> None:
+    """Behind a tunnel all have one address: five wrong passwords locked the right one out for everybody."""
+    async with browser_at(locked) as browser, browser_at(locked) as other:
+        assert await log_in(browser) == 200
+        assert [await log_in(other, "wrong") for _ in range(TRIES + 1)] == [403] * TRIES + [429]
+        await browser.send(await browser.get("/"), "/logout")
+        assert await log_in(browser) == 200
+        await browser.send(await browser.get("/"), "/logout")
+        assert [await log_in(browser, "wrong") for _ in range(TRIES + 1)] == [403] * TRIES + [429]
+
+
+async def test_who_asks_for_the_log_in_ends_no_others(locked: StatusPage) -> None:
+    """256 of them ended one that was under way."""
+    async with browser_at(locked) as browser, browser_at(locked) as other:
+        form = await browser.get("/login")
+        for _ in range(300):
+            other.http.cookie_jar.clear()
+            await other.get("/login")
+        assert (await browser.send(form, "/login", password=PASSWORD)).status == 200
+
+
+@pytest.mark.parametrize(("proto", "secure"), [("https", True), ("https, http", True), ("http", False)])
+async def test_cookies_are_kept_from_open_connections_behind_tls(
+    locked: StatusPage, proto: str, *, secure: bool
+) -> None:
+    async with browser_at(locked) as browser:
+        said = await browser.get("/login", headers={"X-Forwarded-Proto": proto})
+        assert ("Secure" in said.headers["Set-Cookie"]) is secure
 
 
 async def test_a_log_in_form_of_another_session_is_refused(locked: StatusPage) -> None:
@@ -351,6 +384,29 @@ def test_a_session_ends_after_its_life_and_the_oldest_makes_room() -> None:
     clock.now += 10
     assert visits.of(first) is None
     assert visits.of(None) is None
+
+
+def test_a_guest_is_known_by_a_signature_and_for_a_while() -> None:
+    clock = Clock()
+    guests, others = Guests(10.0, clock), Guests(10.0, clock)
+    cookie, token = guests.begin()
+    assert guests.wrote(cookie, token)
+    forged = cookie.replace(cookie.partition(".")[0], "99999", 1)
+    for other, given in (
+        (cookie, "x"),
+        (cookie, ""),
+        (forged, token),
+        ("", token),
+        (None, token),
+        ("é.é", "é"),
+    ):
+        assert not guests.wrote(other, given)
+    assert not others.wrote(cookie, token)
+    assert not guests.browser(cookie), "it is signed for another use"
+    assert guests.browser(guests.admit())
+    assert not others.browser(guests.admit())
+    clock.now += 10
+    assert not guests.wrote(cookie, token)
 
 
 async def test_each_address_waits_for_itself_and_not_for_ever() -> None:

@@ -18,6 +18,7 @@ from urllib.parse import quote
 import structlog
 from aiohttp import web
 
+from bridge.admin.guests import Guests
 from bridge.admin.passwords import COST, LogIn, SlowPassword
 from bridge.admin.rendering import SIGNED_IN, VISIT, is_fragment
 from bridge.admin.visits import Visits
@@ -48,6 +49,12 @@ LIFE: Final = 12 * 3600.0
 MOST: Final = 256
 """So many sessions there are at most."""
 
+BROWSER_COOKIE: Final = "trakor_bridge_browser"
+"""Of a browser from which somebody was let in before: wrong passwords of others do not keep it waiting."""
+
+BROWSER_LIFE: Final = 180 * 86_400.0
+"""Seconds that a browser is known for, as long as this process lives."""
+
 GUEST_LIFE: Final = 900.0
 """Seconds that somebody has to type the password."""
 
@@ -76,7 +83,7 @@ class Entrance:
         self._password = SlowPassword(password, cost)
         self._log_in = LogIn(self._password, time.monotonic)
         self._visits = Visits(MOST, LIFE, time.monotonic)
-        self._guests = Visits(MOST, GUEST_LIFE, time.monotonic)
+        self._guests = Guests(GUEST_LIFE, time.monotonic)
 
     def add_to(self, application: web.Application) -> None:
         """Add the way in, and the way out."""
@@ -136,10 +143,10 @@ class Entrance:
         return self._ask_again(request, "")
 
     def _ask_again(self, request: web.Request, why: str, status: int = 200) -> web.Response:
-        name, guest = self._guests.begin()
+        name, token = self._guests.begin()
         where = _next_of(request.query.get("next", ""))
         response = self._templates.render(
-            request, "login.html", status=status, token=guest.csrf, why=why, next=quote(where, safe="")
+            request, "login.html", status=status, token=token, why=why, next=quote(where, safe="")
         )
         _set_cookie(request, response, GUEST_COOKIE, name, GUEST_LIFE)
         return response
@@ -147,11 +154,11 @@ class Entrance:
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         """Look at a password; the session begins anew, so that a planted cookie is worth nothing."""
         _check_site(request)
-        name = _cookie(request, GUEST_COOKIE)
-        guest = self._guests.of(name)
-        if guest is None or not guest.wrote(await form_text(request, "csrf")):
+        if not self._guests.wrote(_cookie(request, GUEST_COOKIE), await form_text(request, "csrf")):
             return self._ask_again(request, "That took too long. Please try once more.", 403)
-        verdict = await self._log_in.try_(request.remote or "", await form_text(request, "password"))
+        browser = self._guests.browser(_cookie(request, BROWSER_COOKIE))
+        share = f"browser {browser}" if browser else f"address {request.remote}"
+        verdict = await self._log_in.try_(share, await form_text(request, "password"), known=bool(browser))
         if verdict.wait:
             why = f"Too many wrong passwords. Please wait {verdict.wait} seconds."
             response = self._ask_again(request, why, 429)
@@ -160,10 +167,11 @@ class Entrance:
         if not verdict.fits:
             log.warning("wrong password for the status page", address=request.remote)
             return self._ask_again(request, "That is not the password.", 403)
-        self._guests.end(name)
         begun, _ = self._visits.begin()
         inside = web.HTTPSeeOther(_next_of(request.query.get("next", "")))
         _set_cookie(request, inside, COOKIE, begun, LIFE)
+        if not browser:
+            _set_cookie(request, inside, BROWSER_COOKIE, self._guests.admit(), BROWSER_LIFE)
         inside.del_cookie(_cookie_name(request, GUEST_COOKIE), path="/")
         raise inside
 
@@ -256,6 +264,14 @@ def _cookie(request: web.Request, name: str) -> str | None:
 def _set_cookie(
     request: web.Request, response: web.StreamResponse, name: str, value: str, life: float
 ) -> None:
+    # Whoever says so without a TLS proxy before him only keeps his own browser from sending it back.
+    proxied = request.headers.get("X-Forwarded-Proto", "").partition(",")[0].strip().lower() == "https"
     response.set_cookie(
-        _cookie_name(request, name), value, max_age=int(life), path="/", httponly=True, samesite="Strict"
+        _cookie_name(request, name),
+        value,
+        max_age=int(life),
+        path="/",
+        httponly=True,
+        samesite="Strict",
+        secure=request.secure or proxied,
     )

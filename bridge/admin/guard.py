@@ -75,13 +75,22 @@ class Password:
         return not self.wanted or hmac.compare_digest(_digest(_given(authorization or "")), self._digest)
 
 
+def share_of(address: str, authorization: str) -> tuple[str, bytes]:
+    """What a wrong password counts for: behind a tunnel all have one address, but not one user name."""
+    return address, _digest(_credentials(authorization).partition(b":")[0])
+
+
 def _given(authorization: str) -> bytes:
     """The password in a header; empty where there is none, or none that can be read."""
+    return _credentials(authorization).partition(b":")[2]
+
+
+def _credentials(authorization: str) -> bytes:
     scheme, _, encoded = authorization.partition(" ")
     if scheme.lower() != "basic":
         return b""
     try:
-        return base64.b64decode(encoded.strip(), validate=True).partition(b":")[2]
+        return base64.b64decode(encoded.strip(), validate=True)
     except (binascii.Error, ValueError):
         return b""
 

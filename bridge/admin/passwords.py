@@ -22,7 +22,7 @@ LONGEST: Final = 1024
 """Characters of what somebody may give as a password: more is none."""
 
 TRIES: Final = 5
-"""So many wrong ones may come from one address in a minute; then it has to wait."""
+"""So many wrong ones may come with one share in a minute; then it has to wait."""
 
 WITHIN: Final = 60.0
 """Seconds of that minute."""
@@ -30,8 +30,8 @@ WITHIN: Final = 60.0
 MOST_WAITING: Final = 8
 """So many guesses wait for their turn, whoever they are from; the next ones are sent away."""
 
-MOST_ADDRESSES: Final = 4096
-"""So many addresses are remembered."""
+MOST_SHARES: Final = 4096
+"""So many shares are remembered."""
 
 
 class SlowPassword:
@@ -69,7 +69,10 @@ class Verdict:
 
 
 class LogIn:
-    """Lets in who knows the password, one guess at a time, and few from each address.
+    """Lets in who knows the password, one guess at a time, and few with each share.
+
+    A share is an address, or a browser from which somebody was let in before: behind a tunnel all have one
+    address, and whoever guesses there must not keep the others out.
 
     Args:
         password: The password.
@@ -83,38 +86,39 @@ class LogIn:
         self._waiting = 0
         self._wrong: dict[str, list[float]] = {}
 
-    async def try_(self, address: str, given: str) -> Verdict:
+    async def try_(self, share: str, given: str, *, known: bool = False) -> Verdict:
         """Look at one guess.
 
         Args:
-            address: Where it comes from.
+            share: What it counts for.
             given: The password that was given.
+            known: Somebody was let in with this share before: it waits for its turn in any case.
         """
-        if wait := self._wait(address):
+        if wait := self._wait(share):
             return Verdict(fits=False, wait=wait)
-        if self._waiting >= MOST_WAITING:
+        if self._waiting >= MOST_WAITING and not known:
             return Verdict(fits=False, wait=10)
         self._waiting += 1
         try:
             async with self._turn:
-                if wait := self._wait(address):  # others of that address had their turn meanwhile
+                if wait := self._wait(share):  # others of that share had their turn meanwhile
                     return Verdict(fits=False, wait=wait)
                 fits = await asyncio.to_thread(self._password.fits, given)
         finally:
             self._waiting -= 1
         if fits:
-            self._wrong.pop(address, None)
+            self._wrong.pop(share, None)
         else:
-            self._note(address)
+            self._note(share)
         return Verdict(fits)
 
-    def _wait(self, address: str) -> int:
-        """Seconds until another guess of that address is looked at; 0: at once."""
-        times = [at for at in self._wrong.get(address, ()) if at > self._clock() - WITHIN]
+    def _wait(self, share: str) -> int:
+        """Seconds until another guess with that share is looked at; 0: at once."""
+        times = [at for at in self._wrong.get(share, ()) if at > self._clock() - WITHIN]
         return math.ceil(times[-TRIES] + WITHIN - self._clock()) if len(times) >= TRIES else 0
 
-    def _note(self, address: str) -> None:
-        times = self._wrong.pop(address, [])
-        while len(self._wrong) >= MOST_ADDRESSES:
+    def _note(self, share: str) -> None:
+        times = self._wrong.pop(share, [])
+        while len(self._wrong) >= MOST_SHARES:
             del self._wrong[next(iter(self._wrong))]
-        self._wrong[address] = [*times[-TRIES:], self._clock()]
+        self._wrong[share] = [*times[-TRIES:], self._clock()]

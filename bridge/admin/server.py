@@ -24,7 +24,7 @@ import structlog
 from aiohttp import web
 
 from bridge.admin.entrance import MOST_OF_A_FORM
-from bridge.admin.guard import Password, is_loopback, is_meant
+from bridge.admin.guard import Password, is_loopback, is_meant, share_of
 from bridge.admin.metrics import Metrics
 from bridge.errors import BridgeError, UserError
 from bridge.serving import ADMIN, LimitedServer, bound
@@ -47,6 +47,12 @@ MOST_WRONG: Final = 20
 
 MOST_OF_ONE: Final = 4
 """So many of them from one address: who asks from another one is looked at meanwhile."""
+
+MOST_RIGHT: Final = 64
+"""So many that were right are remembered, by their address and user name."""
+
+Share: TypeAlias = "tuple[str, bytes]"
+"""What a wrong password counts for: an address, and the hash of a user name."""
 
 BODY_SECONDS: Final = 10.0
 """Seconds in which a form has to come."""
@@ -193,13 +199,14 @@ class AdminServer:
 
         async def guarded(request: web.Request) -> web.StreamResponse:
             given = request.headers.get("Authorization")
-            address = request.remote or ""
-            if given is not None and self._wrong.are_too_many(address):
+            share = share_of(request.remote or "", given or "")
+            if given is not None and self._wrong.are_too_many(share):
                 raise web.HTTPTooManyRequests(headers={"Retry-After": "10"})
             if self._password.fits(given):
+                self._wrong.remember(share)
                 return await handler(request)
             if given is not None:
-                await self._wrong.hold(address)
+                await self._wrong.hold(share)
             realm = {"WWW-Authenticate": 'Basic realm="trakor-bridge", charset="UTF-8"'}
             raise web.HTTPUnauthorized(headers=realm, text="The password of [admin] is needed.\n")
 
@@ -254,26 +261,39 @@ class _Wrong:
     """Makes guessing slow: each wrong password is held for a while, and one after the other.
 
     While many are held nothing is looked at: otherwise each guess would be told at once whether it is right.
+    But for who was right before, as a monitoring system is every few seconds: that one waits for its own
+    wrong ones alone.
     """
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._turn = asyncio.Lock()
-        self._held: Counter[str] = Counter()
+        self._held: Counter[Share] = Counter()
+        self._right: dict[Share, None] = {}
 
-    def are_too_many(self, address: str) -> bool:
-        """Whether nothing more from an address is looked at for now."""
-        return self._held[address] >= MOST_OF_ONE or self._held.total() >= MOST_WRONG
+    def are_too_many(self, share: Share) -> bool:
+        """Whether nothing more with a share is looked at for now."""
+        if share in self._right:
+            return self._held[share] >= MOST_OF_ONE
+        of_address = sum(number for (address, _), number in self._held.items() if address == share[0])
+        return of_address >= MOST_OF_ONE or self._held.total() >= MOST_WRONG
 
-    async def hold(self, address: str) -> None:
+    def remember(self, share: Share) -> None:
+        """One that was right; the one that was so longest ago makes room."""
+        self._right.pop(share, None)
+        self._right[share] = None
+        if len(self._right) > MOST_RIGHT:
+            del self._right[next(iter(self._right))]
+
+    async def hold(self, share: Share) -> None:
         """Hold one."""
-        self._held[address] += 1
+        self._held[share] += 1
         try:
             async with self._turn:
                 log.warning("wrong password for the admin listener")
                 await asyncio.sleep(self._seconds)
         finally:
-            self._held -= Counter([address])  # those of which none is left are not there any more
+            self._held -= Counter([share])  # those of which none is left are not there any more
 
 
 async def _add_headers(_: web.Request, response: web.StreamResponse) -> None:
