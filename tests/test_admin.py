@@ -16,7 +16,7 @@ from bridge.admin import AdminServer, Health
 from bridge.admin.guard import Password, is_loopback, is_meant
 from bridge.admin.server import MOST_OF_ONE
 from bridge.errors import LedgerError, UserError
-from bridge.ledger.reading import LastSweep
+from bridge.ledger.sweeps import LastSweep
 from bridge.records import State, Stream
 from bridge.status import ConnectionStatus, Flow, Snapshot, StreamStatus, Webhooks
 

@@ -12,9 +12,8 @@ from bridge.alerts import Disk, Kind, conditions, waiting_of
 from bridge.alerts.conditions import DAY, FULL_BYTES, HOUR, MINUTE, ONCE, OVER
 from bridge.alerts.saying import Message, lowered, turn
 from bridge.ledger.bursts import Burst
-from bridge.ledger.reading import LastSweep
 from bridge.ledger.said import Said, Topic
-from bridge.ledger.sweeps import Reached
+from bridge.ledger.sweeps import LastSweep, Reached
 from bridge.records import Stream
 from bridge.status import ConnectionStatus, Flow, Snapshot, StreamStatus, Webhooks
 

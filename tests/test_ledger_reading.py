@@ -13,7 +13,6 @@ from bridge.ledger.reading import (
     Wanted,
     feeds_of,
     find,
-    last_sweeps,
     listing,
     numbers,
     oldest_pending,
@@ -21,7 +20,7 @@ from bridge.ledger.reading import (
     states,
     total,
 )
-from bridge.ledger.sweeps import begin_sweep, end_sweep
+from bridge.ledger.sweeps import begin_sweep, end_sweep, last_sweeps
 from bridge.records import Stream
 from builders import answered, draft, filtered, later, of, unmapped
 

@@ -13,8 +13,9 @@ from alembic import command
 from books import KEEPING, kept
 from bridge.ledger.engine import reading, writing
 from bridge.ledger.opening import _alembic, prepare, revision
-from bridge.ledger.reading import MARKS, last_sweeps, states
+from bridge.ledger.reading import MARKS, states
 from bridge.ledger.schema import HEAD
+from bridge.ledger.sweeps import last_sweeps
 
 if TYPE_CHECKING:
     from pathlib import Path

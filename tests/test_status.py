@@ -19,10 +19,10 @@ from bridge.ledger.events import keep_events
 from bridge.ledger.moments import Moment, note
 from bridge.ledger.opening import take_over
 from bridge.ledger.pauses import set_pause
-from bridge.ledger.reading import Found, LastSweep, Line, Standing, feeds_of
+from bridge.ledger.reading import Found, Line, Standing, feeds_of
 from bridge.ledger.rows import Feed
 from bridge.ledger.schema import pauses, records, sweeps
-from bridge.ledger.sweeps import ONLY_A_PART, begin_sweep, end_sweep
+from bridge.ledger.sweeps import ONLY_A_PART, LastSweep, begin_sweep, end_sweep
 from bridge.ledger.wishes import set_next
 from bridge.records import Job, Reason, Received, State, Stream
 from bridge.status import (

@@ -17,7 +17,6 @@ from bridge.daemon.desk import desk_of
 from bridge.errors import LedgerError
 from bridge.ledger.events import prove_events
 from bridge.ledger.inbox import Inbox
-from bridge.ledger.moments import Moment, note
 from bridge.records import Stream
 from bridge.status import take
 from bridge.webhooks import Receiver
@@ -25,8 +24,6 @@ from bridge.webhooks import Receiver
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from contextlib import AsyncExitStack
-
-    from sqlalchemy import Connection
 
     from bridge.daemon.desk import Inside
     from bridge.ledger.engine import Ledger
@@ -159,19 +156,13 @@ class Faces:
             return Health(ok=True)
         try:
             async with asyncio.timeout(WRITE_WITHIN):
-                await self._ledger.call_first(_prove, self._clock())
+                await self._ledger.call_first(prove_events, self._clock())
         except LedgerError as fault:
             return Health(ok=False, why=str(fault))
         except TimeoutError:
             return Health(ok=False, why=f"the ledger did not take a write within {WRITE_WITHIN:.0f} seconds")
         self._written_at = time.monotonic()
         return Health(ok=True)
-
-
-def _prove(connection: Connection, now: int) -> None:
-    """Write where webhooks are written, and what is to stay of it."""
-    prove_events(connection, now)
-    note(connection, "", Moment.ALIVE, now)
 
 
 def _tokens(settings: Settings) -> dict[str, list[str]]:

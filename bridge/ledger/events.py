@@ -23,6 +23,7 @@ from sqlalchemy import bindparam, case, delete, insert, select, update
 from bridge.errors import LedgerError, UserError
 from bridge.ledger.arrivals import WebhookNumbers, count_arrivals, webhook_numbers
 from bridge.ledger.bulk import inserted, run_for_all
+from bridge.ledger.moments import Moment, note
 from bridge.ledger.rows import among, sealer_of
 from bridge.ledger.schema import events
 from bridge.records.webhooks import UNREADABLE, Received
@@ -197,7 +198,7 @@ def keep_events(connection: Connection, received: Sequence[Received]) -> None:
 
 
 def prove_events(connection: Connection, now: int) -> None:
-    """Find out whether a webhook could be kept, by keeping one and taking it back.
+    """Find out whether a webhook could be kept: by keeping one, taking it back, and leaving a sign of life.
 
     Args:
         connection: Inside a writing transaction.
@@ -206,6 +207,7 @@ def prove_events(connection: Connection, now: int) -> None:
     with connection.begin_nested() as trial:
         keep_events(connection, [Received("", "", "", now, None, "")])
         trial.rollback()
+    note(connection, "", Moment.ALIVE, now)
 
 
 def _sealed(connection: Connection, one: Received) -> bytes | None:

@@ -22,7 +22,6 @@ from bridge.ledger.schema import (
     links,
     records,
     spaces,
-    sweeps,
     tallies,
     waiting,
 )
@@ -43,7 +42,6 @@ __all__ = [
     "MARKS",
     "Change",
     "Found",
-    "LastSweep",
     "Line",
     "Pause",
     "Reader",
@@ -53,8 +51,6 @@ __all__ = [
     "feeds_of",
     "find",
     "history_of",
-    "last_complete",
-    "last_sweeps",
     "listing",
     "numbers",
     "oldest_pending",
@@ -205,26 +201,6 @@ class Wanted:
     since: int = 0
     either: str = ""
     key: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class LastSweep:
-    """The newest sweep of a feed; ``ended_at`` is None while it goes on or where it was interrupted.
-
-    ``moved_at`` is when its last page was written, ``read`` how many records it has seen. ``gone`` were
-    marked so at its end; ``missing`` would have been, where that was suspiciously much and none was.
-    ``problem`` says why it ended early or is not complete; empty where nothing is to be said.
-    """
-
-    feed: int
-    began_at: int
-    moved_at: int
-    ended_at: int | None
-    complete: bool
-    read: int
-    gone: int = 0
-    missing: int = 0
-    problem: str = ""
 
 
 def feeds_of(connection: Connection) -> list[Feed]:
@@ -578,37 +554,3 @@ def oldest_pending(connection: Connection) -> dict[int, int]:
     due = (records.c.state == State.PENDING, records.c.gone == 0)
     oldest = select(records.c.feed, func.min(records.c.since_at).label("since")).where(*due)
     return {row.feed: row.since for row in connection.execute(oldest.group_by(records.c.feed))}
-
-
-def last_complete(connection: Connection) -> dict[int, int]:
-    """When the newest complete sweep of each feed ended, by the feed's number; nothing for one without."""
-    newest = (
-        select(sweeps.c.ended_at)
-        .where(sweeps.c.feed == feeds.c.number, sweeps.c.complete == 1)
-        .order_by(sweeps.c.number.desc())
-        .limit(1)
-        .scalar_subquery()
-        .label("ended_at")
-    )
-    found = connection.execute(select(feeds.c.number, newest))
-    return {row.number: row.ended_at for row in found if row.ended_at is not None}
-
-
-def last_sweeps(connection: Connection) -> dict[int, LastSweep]:
-    """The newest sweep of each feed, by the feed's number."""
-    newest = select(func.max(sweeps.c.number)).group_by(sweeps.c.feed)
-    found = connection.execute(select(sweeps).where(sweeps.c.number.in_(newest)))
-    return {
-        row.feed: LastSweep(
-            feed=row.feed,
-            began_at=row.began_at,
-            moved_at=row.moved_at,
-            ended_at=row.ended_at,
-            complete=bool(row.complete),
-            read=row.read,
-            gone=row.gone,
-            missing=row.missing,
-            problem=row.problem,
-        )
-        for row in found
-    }

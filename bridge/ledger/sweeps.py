@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "COUNTS",
     "ONLY_A_PART",
+    "LastSweep",
     "Reached",
     "Sweep",
     "begin_run",
@@ -27,7 +28,9 @@ __all__ = [
     "count",
     "end_run",
     "end_sweep",
+    "last_complete",
     "last_good",
+    "last_sweeps",
     "needing_a_person",
     "never_swept",
     "note_missing",
@@ -45,6 +48,26 @@ COUNTS = (
     "read", "created", "existing", "unchanged", "merged", "skipped", "held", "rejected", "drifted", "pending",
 )  # fmt: skip
 """The numbers of a stream in `backfill --json`: all but `read` add up to `read`."""
+
+
+@dataclass(frozen=True, slots=True)
+class LastSweep:
+    """The newest sweep of a feed; ``ended_at`` is None while it goes on or where it was interrupted.
+
+    ``moved_at`` is when its last page was written, ``read`` how many records it has seen. ``gone`` were
+    marked so at its end; ``missing`` would have been, where that was suspiciously much and none was.
+    ``problem`` says why it ended early or is not complete; empty where nothing is to be said.
+    """
+
+    feed: int
+    began_at: int
+    moved_at: int
+    ended_at: int | None
+    complete: bool
+    read: int
+    gone: int = 0
+    missing: int = 0
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,3 +295,37 @@ def needing_a_person(connection: Connection, feeds: Sequence[Feed]) -> int:
     """How many records of these streams are held or rejected, from now or before."""
     waiting = select(func.count()).where(records.c.state.in_((State.HELD, State.REJECTED)))
     return sum(int(connection.scalar(waiting.where(all_of(feed))) or 0) for feed in feeds)
+
+
+def last_complete(connection: Connection) -> dict[int, int]:
+    """When the newest complete sweep of each feed ended, by the feed's number; nothing for one without."""
+    newest = (
+        select(sweeps.c.ended_at)
+        .where(sweeps.c.feed == feeds.c.number, sweeps.c.complete == 1)
+        .order_by(sweeps.c.number.desc())
+        .limit(1)
+        .scalar_subquery()
+        .label("ended_at")
+    )
+    found = connection.execute(select(feeds.c.number, newest))
+    return {row.number: row.ended_at for row in found if row.ended_at is not None}
+
+
+def last_sweeps(connection: Connection) -> dict[int, LastSweep]:
+    """The newest sweep of each feed, by the feed's number."""
+    newest = select(func.max(sweeps.c.number)).group_by(sweeps.c.feed)
+    found = connection.execute(select(sweeps).where(sweeps.c.number.in_(newest)))
+    return {
+        row.feed: LastSweep(
+            feed=row.feed,
+            began_at=row.began_at,
+            moved_at=row.moved_at,
+            ended_at=row.ended_at,
+            complete=bool(row.complete),
+            read=row.read,
+            gone=row.gone,
+            missing=row.missing,
+            problem=row.problem,
+        )
+        for row in found
+    }

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from bridge.ledger.bursts import Burst
-    from bridge.ledger.reading import LastSweep
+    from bridge.ledger.sweeps import LastSweep
     from bridge.status.snapshot import ConnectionStatus, Flow, StreamStatus, Webhooks
 
 __all__ = ["burst_line", "burst_note", "headline", "stream_note", "what_trakor_has"]

@@ -18,8 +18,8 @@ from bridge.ledger.groups import merged_into_unsent
 from bridge.ledger.moments import Moment, moments_of
 from bridge.ledger.opening import daemon_runs, require_current, revision
 from bridge.ledger.pauses import Direction, pauses_of
-from bridge.ledger.reading import MARKS, feeds_of, last_complete, last_sweeps, oldest_pending, states
-from bridge.ledger.sweeps import reached
+from bridge.ledger.reading import MARKS, feeds_of, oldest_pending, states
+from bridge.ledger.sweeps import last_complete, last_sweeps, reached
 from bridge.ledger.wishes import wishes_of
 from bridge.records import Reason, State
 from bridge.status.times import iso
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
     from bridge.ledger.bursts import Burst
     from bridge.ledger.pauses import Pause
-    from bridge.ledger.reading import LastSweep, Reader
-    from bridge.ledger.sweeps import Reached
+    from bridge.ledger.reading import Reader
+    from bridge.ledger.sweeps import LastSweep, Reached
     from bridge.ledger.wishes import Wish
     from bridge.records import Job, Stream
 
