@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["TOKEN", "Daemon", "daemon_settings"]
 
 TOKEN = "0123456789abcdef0123456789abcdef"
-LONG = 20.0
+LONG = 40.0
 """Seconds after which something hangs, also on a busy machine."""
 
 

@@ -43,7 +43,7 @@ def client_of(sandbox: Sandbox, **changes: Any) -> SalestrekkerClient:  # noqa: 
         "password": sandbox.options.password,
         "requests_per_minute": 0,
         "timeout": 5.0,
-        "retries": Retries(attempts=2, total=1.0, first=0.01, longest=0.02),
+        "retries": Retries(attempts=2, total=20.0, first=0.01, longest=0.02),
     } | changes
     return SalestrekkerClient(**arguments)
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.acceptance
 
-PERSON = ("Zoë", "Façade", "facade", "Mueller", "Müller", "lukasz-oster", "1987", "Larkspur")
+PERSON = ("Zoë", "Façade", "facade", "Mueller", "Müller", "lukasz-oster", "Larkspur")
 """Parts of a client's words, as the remotes below spell them; of which nothing may be left anywhere."""
 
 SAID = (
