@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,14 +21,23 @@ from bridge.settings import load
 from bridge.wiring.ledgers import ledger_key, ledger_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
     from pathlib import Path
 
     from bridge.backfill import Report
     from bridge.sandbox import Sandbox
     from bridge.settings import Settings
 
-__all__ = ["Books", "Bridge", "Known", "Silent", "adds_up", "configuration_of", "write_configuration"]
+__all__ = [
+    "Books",
+    "Bridge",
+    "Known",
+    "Silent",
+    "adds_up",
+    "configuration_of",
+    "without",
+    "write_configuration",
+]
 
 QUICK: Mapping[str, Mapping[str, object]] = {
     "salestrekker": {
@@ -316,3 +327,15 @@ class Bridge:
 def adds_up(numbers: Mapping[str, int]) -> bool:
     """Whether each record of a run counts once in ``read`` and once in another number."""
     return numbers["read"] == sum(number for word, number in numbers.items() if word != "read")
+
+
+@contextmanager
+def without(bridge: Bridge, table: str) -> Iterator[None]:
+    """A ledger in which whatever needs this table fails, as it does on a full disk."""
+    with closing(sqlite3.connect(bridge.folder / "ledger.db")) as connection:
+        connection.execute(f"ALTER TABLE {table} RENAME TO away")
+    try:
+        yield
+    finally:
+        with closing(sqlite3.connect(bridge.folder / "ledger.db")) as connection:
+            connection.execute(f"ALTER TABLE away RENAME TO {table}")

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from bridge.sandbox.behaviour import Behaviour
 
 __all__ = [
+    "ANNA",
     "CONTACTS",
     "FAILING",
     "HASHER",
@@ -55,6 +56,8 @@ __all__ = [
     "Known",
     "Rules",
     "World",
+    "enter",
+    "state",
     "stream_of",
 ]
 
@@ -67,6 +70,9 @@ _KEY: Final = b"the key of the machine's ledgers".ljust(32)
 HASHER: Final = Hasher(_KEY)
 _BEGIN: Final = 1_800_000_000_000
 WAIT: Final = 150_000
+
+ANNA: Final = {"first": "Zanna", "last": "Zquill", "email": "one@zq.example"}
+"""What a contact says, where nothing else is said."""
 
 MAPS: Final[tuple[Mapping[str, str], ...]] = (
     {"contact_info": "join_present(' | ', [phone, email, note])"},
@@ -520,3 +526,16 @@ def replace_entry(entry: Any, name: str, text: str, price: str) -> Any:  # noqa:
 def with_policy(rules: Rules, policy: Policy) -> Rules:
     """The same rules by another policy."""
     return replace(rules, policy=policy)
+
+
+def enter(world: World, *source_ids: str, **changes: object) -> None:
+    """These say all the same."""
+    world.source.update({source_id: {**ANNA, **changes} for source_id in source_ids})
+    world.see(source_ids)
+
+
+def state(world: World, source_id: str) -> str:
+    """A record's state, with its reason."""
+    row = world.row(source_id)
+    assert row is not None
+    return f"{row['state']}: {row['reason']}" if row["reason"] else row["state"]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
-from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,11 +14,11 @@ from bridge.ledger.engine import writing
 from bridge.ledger.wishes import Job, want
 from bridge.sandbox import Fault, Options, Sandbox
 from bridge.schedule import wall_clock
-from bridges import Bridge
+from bridges import Bridge, without
 from daemons import Daemon
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     Start = Callable[[Options], Awaitable[Sandbox]]
@@ -30,18 +28,6 @@ if TYPE_CHECKING:
 async def bridge(start_sandbox: Start, tmp_path: Path) -> Bridge:
     """A bridge from ten contacts and two products to an empty Trakor."""
     return Bridge(tmp_path, await start_sandbox(Options(contacts=10, products=2)))
-
-
-@contextmanager
-def without(bridge: Bridge, table: str) -> Iterator[None]:
-    """A ledger in which whatever needs this table fails, as it does on a full disk."""
-    with closing(sqlite3.connect(bridge.folder / "ledger.db")) as connection:
-        connection.execute(f"ALTER TABLE {table} RENAME TO away")
-    try:
-        yield
-    finally:
-        with closing(sqlite3.connect(bridge.folder / "ledger.db")) as connection:
-            connection.execute(f"ALTER TABLE away RENAME TO {table}")
 
 
 async def test_a_ledger_that_fails_while_work_winds_up_does_not_keep_the_daemon_from_ending(

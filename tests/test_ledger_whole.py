@@ -15,10 +15,9 @@ from bridge.ledger.events import keep_events
 from bridge.ledger.opening import derive_key, open_ledger, require_whole
 from bridge.records import Received
 from bridge.sandbox import Options, Sandbox
-from bridges import Bridge
+from bridges import Bridge, without
 from daemons import Daemon
 from damaging import Place, put
-from test_daemon_faults import without
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

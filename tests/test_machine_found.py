@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bridge.sandbox.behaviour import Behaviour
-from machine import FAILING, NOBODY, Rules, World
+from machine import ANNA, FAILING, NOBODY, Rules, World, enter, state
 from promises import ALWAYS, Tables, kept_at_rest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-ANNA = {"first": "Zanna", "last": "Zquill", "email": "one@zq.example"}
 
 
 @pytest.fixture
@@ -22,19 +20,6 @@ def world() -> Iterator[World]:
     made = World(Behaviour(), {"a": Rules(), "b": Rules()})
     yield made
     made.close()
-
-
-def enter(world: World, *source_ids: str, **changes: object) -> None:
-    """These say all the same."""
-    world.source.update({source_id: {**ANNA, **changes} for source_id in source_ids})
-    world.see(source_ids)
-
-
-def state(world: World, source_id: str) -> str:
-    """A record's state, with its reason."""
-    row = world.row(source_id)
-    assert row is not None
-    return f"{row['state']}: {row['reason']}" if row["reason"] else row["state"]
 
 
 def let_others_pass(world: World, times: int) -> None:

@@ -15,7 +15,7 @@ from bridge.cli.plain import cell, plain
 from bridge.cli.render import COLOURS, console
 from bridge.errors import UserError
 from bridge.ledger.reading import Sort, listing
-from bridge.status import beside, iso, short_age
+from bridge.status import also_changed, iso, short_age
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -159,10 +159,8 @@ def _text(value: str | list[str] | None) -> str:
 
 def state_of(record: Found) -> Text:
     """A record's state and why, in its colour: ``held: same-name``, ``drifted: contact_info, gone``."""
-    details = (
-        (record.reason, *record.fields) if record.state == "drifted" else (record.reason, *beside(record))
-    )
-    said = ", ".join(detail for detail in details if detail)
+    fields = record.fields if record.state == "drifted" else also_changed(record)
+    said = ", ".join(detail for detail in (record.reason, *fields) if detail)
     state = Text(record.state, style=COLOURS.get(record.state, ""))
     state.append(f": {said}" if said else "")
     state.append(f" [{', '.join(record.marks)}]" if record.marks else "", style="grey50")

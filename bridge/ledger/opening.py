@@ -221,7 +221,7 @@ def require_whole(path: Path, *, at_most: float = LOOKED_THROUGH) -> None:
     """
     began = time.monotonic()
     with closing(sqlite3.connect(read_only(path), uri=True)) as driver:
-        for table in _tables(driver):
+        for table in _tables(path, driver):
             if time.monotonic() - began > at_most:
                 log.info("ledger not wholly looked through", seconds=at_most, from_table=table)
                 return
@@ -235,9 +235,12 @@ def require_whole(path: Path, *, at_most: float = LOOKED_THROUGH) -> None:
                     )
 
 
-def _tables(driver: sqlite3.Connection) -> list[str]:
+def _tables(path: Path, driver: sqlite3.Connection) -> list[str]:
     """The tables of a ledger, the history last: it is the largest, and nothing is decided by it."""
-    found = driver.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+    try:
+        found = driver.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+    except sqlite3.Error as error:
+        raise _unreadable(path, error) from error
     return sorted(
         (name for (name,) in found if not name.startswith("sqlite_")), key=lambda name: name == "history"
     )

@@ -10,7 +10,7 @@
 shows any of this (command line, page) renders these values; none asks the ledger by itself.
 """
 
-from bridge.status.explaining import Choice, beside, choices, event, meaning
+from bridge.status.explaining import Choice, also_changed, choices, event, meaning
 from bridge.status.sentences import burst_line, burst_note, headline, stream_note
 from bridge.status.snapshot import ConnectionStatus, Flow, Snapshot, StreamStatus, Webhooks, take
 from bridge.status.standings import Standing, standings
@@ -25,7 +25,7 @@ __all__ = [
     "StreamStatus",
     "Webhooks",
     "age",
-    "beside",
+    "also_changed",
     "burst_line",
     "burst_note",
     "choices",

@@ -25,7 +25,7 @@ __all__ = [
     "MEANINGS",
     "Choice",
     "Way",
-    "beside",
+    "also_changed",
     "by_itself",
     "choices",
     "event",
@@ -254,7 +254,7 @@ def meaning(record: Found, standing: Standing, now: int) -> list[str]:
     return [known.format(**words), *_more(record, standing, now)]
 
 
-def beside(record: Found) -> tuple[str, ...]:
+def also_changed(record: Found) -> tuple[str, ...]:
     """The fields that changed in Salestrekker of a record whose name another configuration changed."""
     remapped = record.state == State.HELD and record.reason == Reason.REMAPPED
     return tuple(name for name in record.fields if name not in {"name", RULES}) if remapped else ()
@@ -296,7 +296,7 @@ def _more(record: Found, standing: Standing, now: int) -> Iterator[str]:
         yield _since_delivered(record)
     if record.origin in ORIGINS:
         yield ORIGINS[Origin(record.origin)]
-    if fields := beside(record):
+    if fields := also_changed(record):
         yield f"Changed in Salestrekker as well: {', '.join(fields)}. Dismissed, that is not listed any more."
     if record.reason in {Reason.SAME_NAME, Reason.SAME_PERSON}:
         yield from _why_not_qualified(standing)

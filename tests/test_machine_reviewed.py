@@ -1,4 +1,4 @@
-"""What fresh eyes have found in the deciding, each as the shortest sequence that shows it."""
+"""What reviews have found in the deciding, each as the shortest sequence that shows it."""
 
 from __future__ import annotations
 
@@ -10,19 +10,23 @@ import pytest
 from bridge.ledger.reading import Wanted, find, standing_of
 from bridge.records import Policy
 from bridge.sandbox.behaviour import Behaviour
-from machine import FAILING, Rules, World
+from machine import FAILING, Rules, World, enter, state
 from promises import ALWAYS, Tables
-from test_machine_found import enter, state, world
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from sqlalchemy import Connection
 
-__all__ = ["world"]
-
 ONE, TWO, THREE = "0491570156", "0491570157", "0491570158"
 NAMELESS = {"first": None, "last": None}
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    made = World(Behaviour(), {"a": Rules(), "b": Rules()})
+    yield made
+    made.close()
 
 
 def marks(world: World, source_id: str) -> tuple[str, bool]:
