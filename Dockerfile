@@ -1,8 +1,7 @@
-# syntax=docker/dockerfile:1
 # Two stages: the first has what building needs, the second only what running needs.
-# Both start from the Python that the lock is resolved for.
+# Both start from the Python that the lock is resolved for, by digest: Dependabot proposes newer ones.
 
-FROM python:3.11-slim-trixie AS build
+FROM python:3.11-slim-trixie@sha256:45037981b62b34b44602584fccbc4d884d5f7dc92c7ee86bb38a698a79fe1e51 AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /build
 
@@ -18,7 +17,7 @@ COPY bridge bridge
 RUN python -m hatchling build -t wheel -d dist \
  && python -m pip --python /opt/venv install --no-index --no-deps dist/*.whl
 
-FROM python:3.11-slim-trixie
+FROM python:3.11-slim-trixie@sha256:45037981b62b34b44602584fccbc4d884d5f7dc92c7ee86bb38a698a79fe1e51
 RUN groupadd --gid 10001 bridge \
  && useradd --uid 10001 --gid 10001 --home-dir /data --no-create-home --shell /usr/sbin/nologin bridge \
  && install --directory --owner 10001 --group 10001 --mode 0700 /data

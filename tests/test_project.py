@@ -184,7 +184,15 @@ def test_make_alone_lists_every_target() -> None:
 
 
 @pytest.mark.parametrize(
-    "file", [".ci/run", ".github/workflows/ci.yml", "CONTRIBUTING.md", "pyproject.toml", "Makefile"]
+    "file",
+    [
+        ".ci/run",
+        ".github/dependabot.yml",
+        ".github/workflows/ci.yml",
+        "CONTRIBUTING.md",
+        "pyproject.toml",
+        "Makefile",
+    ],
 )
 def test_every_make_target_that_is_named_exists(file: str) -> None:
     text = (ROOT / file).read_text("utf-8")
@@ -222,10 +230,14 @@ def test_a_finished_set_up_is_not_done_again(checkout: Path) -> None:
     assert planned(checkout, "demo") == ".venv/bin/trakor-bridge demo\n"
 
 
-def test_testing_is_ruff_its_formatter_mypy_and_pytest_last(checkout: Path) -> None:
+def test_testing_is_what_needs_no_network_and_pytest_last(checkout: Path) -> None:
     steps = [line for line in planned(checkout, "test").splitlines() if line.startswith(".venv/")]
     programs = [step.split("/")[-1] for step in steps]
-    assert programs[:-1] == ["ruff check", "ruff format --check", "mypy"]
+    assert programs[:-1] == [
+        "ruff check",
+        "ruff format --check",
+        "mypy",
+    ]
     assert programs[-1].split()[0] == "pytest"
 
 
@@ -280,6 +292,67 @@ def test_without_a_fit_python_make_says_what_to_install(checkout: Path) -> None:
     assert "make PYTHON=" in ended.stderr
 
 
+# -- what is taken from outside by name ------------------------------------------------------------
+
+DIGEST = re.compile(r"[\w./-]+:[\w.-]+@sha256:[0-9a-f]{64}")
+COMMIT = re.compile(r"[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+")
+
+
+def images(text: str) -> list[str]:
+    """Returns the images that a Dockerfile or a compose file takes, without those that are built here."""
+    taken = re.findall(r"^(?:FROM|# syntax=|\s+image:) *(\S+)(?!\n\s+build:)$", text, re.MULTILINE)
+    return [*taken, *re.findall(r"^FROM (\S+) AS", text, re.MULTILINE)]
+
+
+def actions(text: str) -> list[str]:
+    """Returns the actions that a workflow uses, with the comment behind each."""
+    return re.findall(r"^\s*(?:- )?uses: *(.+)$", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("file", ["Dockerfile", "deploy/compose.yaml", "deploy/compose.secrets.yaml"])
+def test_each_image_is_pinned_by_tag_and_digest(file: str) -> None:
+    found = images((ROOT / file).read_text("utf-8"))
+    assert len(found) == {"Dockerfile": 2, "deploy/compose.yaml": 1}.get(file, 0)
+    assert [image for image in found if not DIGEST.fullmatch(image)] == []
+
+
+def test_the_stages_of_the_image_start_from_the_same_python() -> None:
+    assert len({*images((ROOT / "Dockerfile").read_text("utf-8"))}) == 1
+
+
+@pytest.mark.parametrize("workflow", sorted(path.name for path in ROOT.glob(".github/workflows/*")))
+def test_each_action_is_pinned_by_commit_and_names_its_version(workflow: str) -> None:
+    found = actions((ROOT / ".github/workflows" / workflow).read_text("utf-8"))
+    assert found
+    assert [action for action in found if not COMMIT.fullmatch(action)] == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# syntax=docker/dockerfile:1\n",
+        "FROM python:3.11\n",
+        "FROM python@sha256:" + "0" * 64 + " AS build\n",
+        "services:\n  caddy:\n    image: caddy:2\n    restart: always\n",
+    ],
+)
+def test_an_image_without_tag_and_digest_would_be_found(text: str) -> None:
+    assert [image for image in images(text) if not DIGEST.fullmatch(image)]
+
+
+@pytest.mark.parametrize("action", ["actions/checkout@v5", "actions/checkout@" + "0" * 40, "./here"])
+def test_an_action_without_commit_and_version_would_be_found(action: str) -> None:
+    (found,) = actions(f"steps:\n  - uses: {action}\n")
+    assert not COMMIT.fullmatch(found)
+
+
+def test_what_is_pinned_is_kept_current() -> None:
+    """Each kind of pin has its entry for Dependabot, in the folder where its files are."""
+    text = (ROOT / ".github/dependabot.yml").read_text("utf-8")
+    kinds = dict(re.findall(r"package-ecosystem: (\S+)\n\s+directory: (\S+)", text))
+    assert kinds == {"docker": "/", "docker-compose": "/deploy", "github-actions": "/"}
+
+
 # -- container image ------------------------------------------------------------------------------
 
 
@@ -304,7 +377,7 @@ def test_the_image_is_made_in_stages_from_the_python_of_the_lock() -> None:
     stages = instructions()
     assert len(stages) > 1
     for stage in stages:
-        assert re.match(r"python:3\.11-slim-\w+( AS \w+)?$", arguments(stage, "FROM")[0])
+        assert re.match(r"python:3\.11-slim-\w+@sha256:\w+( AS \w+)?$", arguments(stage, "FROM")[0])
 
 
 def test_the_image_installs_only_what_is_locked() -> None:
