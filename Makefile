@@ -12,6 +12,8 @@ DEV   := $(VENV)/.ready-to-develop
 WHOLE := $(VENV)/.whole
 WHEEL := build/wheel
 UV    := build/lock/bin/uv
+AUDIT := build/audit/.ready
+SBOM  := dist/trakor-bridge.cdx.json
 
 # Neighbours stay together, so that what a module makes for its tests is made once or twice.
 EVERY_CORE := -n logical --dist worksteal
@@ -20,7 +22,7 @@ CHROMIUM := chromium chromium-browser google-chrome
 SUDO     := $(if $(filter 0,$(shell id -u)),,sudo -n)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test browser lint format machine bench lock wheel test-wheel clean fresh-venv
+.PHONY: help demo test browser lint format audit licences sbom machine bench lock wheel test-wheel clean fresh-venv
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,14 +42,36 @@ browser: ## a Chromium for the tests of the status page, where there is none
 		$(SUDO) apt-get install -y -qq --no-install-recommends chromium </dev/null >/dev/null; \
 	} || echo "No browser could be installed: its tests are skipped." >&2
 
-lint: $(DEV) ## ruff, its formatter's opinion, mypy
+# The second call of deptry is for what is never installed with the bridge: it may use the development packages.
+define risky
+	$(RUN)bandit --quiet --configfile pyproject.toml --recursive bridge
+	$(RUN)deptry bridge
+	$(RUN)deptry tests bench tools --ignore DEP002,DEP004
+endef
+
+lint: $(DEV) ## ruff, its formatter's opinion, mypy, bandit, deptry
 	$(RUN)ruff check
 	$(RUN)ruff format --check
 	$(RUN)mypy
+	$(risky)
 
 format: $(DEV) ## put right what ruff can put right by itself
 	$(RUN)ruff check --fix
 	$(RUN)ruff format
+
+# All but pip-audit needs no network, and is part of `make test` as well. Where pip-audit reaches no source
+# (status 3), it says so and the rest counts; with STRICT=1 that is a failure.
+audit: $(DEV) sbom $(AUDIT) ## known vulnerabilities, risky code, dependencies, licences, bill of materials (STRICT=1)
+	$(risky)
+	@$(RUN)python tools/licences.py --check
+	@$(RUN)python tools/advisories.py build/audit/bin/pip-audit requirements-dev.lock requirements-audit.lock || \
+		{ status=$$?; [ "$$status" = 3 ] && [ -z "$(STRICT)" ]; }
+
+licences: $(DEV) ## write docs/licences.md from what is locked and installed
+	@$(RUN)python tools/licences.py
+
+sbom: $(DEV) ## write the bill of materials (CycloneDX) into dist/
+	@$(RUN)python tools/sbom.py $(SBOM)
 
 machine: $(DEV) ## hunt for a sequence that breaks a promise (MINUTES=10)
 	MACHINE_MINUTES=$(or $(MINUTES),10) $(RUN)pytest tests/test_machine.py
@@ -55,7 +79,7 @@ machine: $(DEV) ## hunt for a sequence that breaks a promise (MINUTES=10)
 bench: $(DEV) ## how fast a backfill is, as ratios
 	$(RUN)python bench/backfill.py
 
-wheel: $(DEV) ## build the wheel into dist/
+wheel: sbom ## build the wheel into dist/, with its bill of materials
 	$(RUN)python -m hatchling build -t wheel -d dist
 
 test-wheel: $(DEV) ## the tests once more, against the built wheel in an environment of its own
@@ -75,6 +99,7 @@ lock: $(UV) ## resolve pyproject.toml into the lock files (UPGRADE=1: newest rel
 	$(LOCK) pyproject.toml -o requirements.lock
 	$(LOCK) -c requirements.lock --group build -o requirements-build.lock
 	$(LOCK) -c requirements.lock -c requirements-build.lock --group dev pyproject.toml -o requirements-dev.lock
+	$(LOCK) -c requirements-dev.lock --group audit -o requirements-audit.lock
 
 clean: ## remove what was made here, .venv too
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -117,6 +142,12 @@ endif
 
 fresh-venv:
 	$(call new_venv,$(VENV))
+
+# What asks the outside, apart from what the tests need.
+$(AUDIT): requirements-audit.lock
+	$(call new_venv,build/audit)
+	@build/audit/bin/python -m pip --disable-pip-version-check -qq install --require-hashes -r requirements-audit.lock
+	@touch $(AUDIT)
 
 # A tool of its own environment: it must work also while the locks do not.
 $(UV):

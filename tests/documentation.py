@@ -35,7 +35,7 @@ SPAN = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 LINK = re.compile(r"(?<!!)\[(?:[^\]\[]|\[[^\]]*\])*\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#{1,6} +(.+?) *$", re.MULTILINE)
 PROGRAM = re.compile(r"^(trakor-bridge|python -m bridge)(?= |$)")
-PATH = re.compile(r"^(?:bridge|tests|docs|queries|bench|deploy|\.ci|\.github)/[\w./*<>-]*$")
+PATH = re.compile(r"^(?:bridge|tests|docs|queries|bench|tools|deploy|\.ci|\.github)/[\w./*<>-]*$")
 REDIRECTED = re.compile(r"\s*(?:2?>>?|<)\s*\S+|\s*&$")
 COMMENT = re.compile(r"\s+#\s.*$")
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 ROOT = Path(__file__).parent.parent
-LOCKS = ("requirements.lock", "requirements-build.lock", "requirements-dev.lock")
+LOCKS = ("requirements.lock", "requirements-build.lock", "requirements-dev.lock", "requirements-audit.lock")
 
 # Written so that this file does not match itself.
 REGISTRIES = re.compile(
@@ -97,6 +97,7 @@ def test_a_lock_names_no_index_and_no_place(lock: str) -> None:
         ("requirements.lock", dependencies()),
         ("requirements-build.lock", [*group("build")]),
         ("requirements-dev.lock", [*dependencies(), *group("dev")]),
+        ("requirements-audit.lock", [*group("audit")]),
     ],
     ids=LOCKS,
 )
@@ -188,6 +189,7 @@ def test_make_alone_lists_every_target() -> None:
     [
         ".ci/run",
         ".github/dependabot.yml",
+        ".github/workflows/audit.yml",
         ".github/workflows/ci.yml",
         "CONTRIBUTING.md",
         "pyproject.toml",
@@ -237,6 +239,9 @@ def test_testing_is_what_needs_no_network_and_pytest_last(checkout: Path) -> Non
         "ruff check",
         "ruff format --check",
         "mypy",
+        "bandit --quiet --configfile pyproject.toml --recursive bridge",
+        "deptry bridge",
+        "deptry tests bench tools --ignore DEP002,DEP004",
     ]
     assert programs[-1].split()[0] == "pytest"
 
