@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 from zoneinfo import ZoneInfo
 
 import structlog
+from apscheduler.executors.asyncio import AsyncIOExecutor  # type: ignore[import-untyped]
 from apscheduler.schedulers.asyncio import AsyncIOScheduler  # type: ignore[import-untyped]
 from apscheduler.triggers.cron import CronTrigger  # type: ignore[import-untyped]
 from apscheduler.triggers.date import DateTrigger  # type: ignore[import-untyped]
@@ -174,7 +175,7 @@ class Schedule:
         self._next: dict[Key, int] = {}
         self._fired: asyncio.Queue[Key] = asyncio.Queue()  # at most what is planned
         self._planning = asyncio.Lock()
-        self._scheduler = AsyncIOScheduler(timezone=UTC)
+        self._scheduler = AsyncIOScheduler(timezone=UTC, executors={"default": AsyncIOExecutor()})
         self._apart = 0.0
 
     @property

@@ -24,7 +24,7 @@ Rule: TypeAlias = Callable[[Tree], Iterator[str]]
 
 LAYERS = (
     ("errors", "records"),
-    ("settings", "logs", "pacing", "naming", "sealing", "serving"),
+    ("settings", "logs", "pacing", "turns", "naming", "sealing", "serving"),
     ("mapping", "decision"),
     ("salestrekker", "trakor", "ledger"),
     ("sync", "delivery", "admission"),

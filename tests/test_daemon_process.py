@@ -7,6 +7,7 @@ import signal
 import socket
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,7 +22,6 @@ from processes import LONG, commands
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
-    from pathlib import Path
 
     import aiohttp
 
@@ -119,6 +119,32 @@ async def test_idle_connections_to_the_status_page_keep_no_webhook_out(
     assert ended.status == 0
     assert "Traceback" not in ended.err
     assert kept(bridge) == 20
+
+
+# Remotes
+
+
+async def test_an_answer_of_sixty_megabytes_costs_neither_memory_nor_a_webhook(
+    bridge: Bridge, begin: Begin, http: aiohttp.ClientSession
+) -> None:
+    """A list of nothing but ``{}`` took 3.4 GB, and webhooks waited for more than 30 s."""
+    body = '{"data": {"contacts": [' + "{}," * 20_000_000 + "{}]}}"
+    bridge.sandbox.salestrekker.faults.add(Fault(kind="contacts", status=200, body=body, times=None))
+    process, address = await at_work(begin)
+    number = 0
+    async with asyncio.timeout(LONG):
+        while not any(line["event"] == "sweep failed" for line in process.log):
+            assert await post(http, address, "contact-created", f"c{number % 20}") == 202
+            number += 1
+    told = next(line for line in process.log if line["event"] == "sweep failed")
+    assert "more than 100,000 records in one answer" in str(told)
+    assert highest(process) < 200_000_000
+
+
+def highest(process: Process) -> int:
+    """The most memory that it has had, in bytes."""
+    lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
 
 
 # Signals

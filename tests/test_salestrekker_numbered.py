@@ -17,6 +17,7 @@ from bridge.salestrekker.documents import QueryDocument
 from bridge.salestrekker.pages import Ask, Fetched, sort_out
 from bridge.salestrekker.queries import ListQuery, list_query
 from bridge.salestrekker.walks import Walk
+from bridge.turns import at_once
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -85,7 +86,9 @@ class Book:
             if item in self.poisoned:
                 raise PoisonedItem("poisoned", index, Refused("all of them"))
         listed = Listed(tuple({"id": item} for item in found), {})
-        return sort_out(listed, stream=Stream.CONTACTS, identify=identify, place=ask.at.read, read_at=1)
+        return at_once(
+            sort_out(listed, stream=Stream.CONTACTS, identify=identify, place=ask.at.read, read_at=1)
+        )
 
     async def read(self, query: ListQuery, size: int, start: str = "") -> list[Page]:
         return [page async for page in Walk(query, self.fetch, lambda: 5).pages(size, start)]

@@ -19,6 +19,7 @@ from bridge.salestrekker.pages import Ask, Fetched, Page, read_ahead, sort_out
 from bridge.salestrekker.positions import Position
 from bridge.salestrekker.queries import load_list
 from bridge.salestrekker.walks import Walk
+from bridge.turns import at_once
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
@@ -66,7 +67,7 @@ class Shelf:
     def _page(self, offset: int, count: int) -> Fetched:
         items = tuple({"id": str(offset + index)} for index in range(count))
         found = Listed(items, {})
-        return sort_out(found, stream=Stream.CONTACTS, identify=identify, place=offset, read_at=1)
+        return at_once(sort_out(found, stream=Stream.CONTACTS, identify=identify, place=offset, read_at=1))
 
 
 async def ids_of(pages: AsyncGenerator[Page]) -> list[int]:
@@ -75,7 +76,7 @@ async def ids_of(pages: AsyncGenerator[Page]) -> list[int]:
 
 def test_items_are_sorted_into_records_and_broken_ones() -> None:
     found = Listed(({"id": "a"}, {"id": "b"}, None, {"name": "x"}, 7), {1: "no e-mail"})
-    page = sort_out(found, stream=Stream.PRODUCTS, identify=identify, place=40, read_at=9)
+    page = at_once(sort_out(found, stream=Stream.PRODUCTS, identify=identify, place=40, read_at=9))
     assert [(record.id, record.stream, record.read_at) for record in page.records] == [("a", "products", 9)]
     assert [(broken.position, broken.id) for broken in page.broken] == [
         (41, "b"),

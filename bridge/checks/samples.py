@@ -51,15 +51,16 @@ async def read_sample(
         pages = client.pages(query, stream=stream, identify=mapper.identify, page_size=SIZE)
         async with aclosing(pages) as walk:
             page = await anext(walk)
+            found = tuple(page.records[:SIZE])
     except Refused as error:
         fields = await _closed_fields(query, client)
         return (_closed(name, fields) if fields else failed(name, error)), Sample()
     except BridgeError as error:
         return failed(name, error), Sample()
-    return _read(name, stream, page), Sample(page.records)
+    return _read(name, stream, page, query), Sample(found)
 
 
-def _read(name: str, stream: Stream, page: Page) -> Check:
+def _read(name: str, stream: Stream, page: Page, query: ListQuery) -> Check:
     read = f"the first {len(page.records)} {stream} were read"
     if not page.records and not page.broken:
         return Check(
@@ -67,6 +68,14 @@ def _read(name: str, stream: Stream, page: Page) -> Check:
             ok=True,
             detail=f"the organisation has no {stream} that can be read",
             advice="Where it must have some: is it the right organisation, and what narrows the query down?",
+        )
+    if not page.broken and query.sizes_pages and len(page.records) > SIZE:
+        return Check(
+            name,
+            ok=True,
+            detail=f"{read}, where {SIZE} were asked for",
+            advice="All are read, a part at a time. Either the query does not pass the size of a page to the "
+            "argument that your schema has for it, or the server does not keep to it: see docs/paging.md.",
         )
     if not page.broken:
         return Check(name, ok=True, detail=read)

@@ -35,9 +35,10 @@ from bridge.ledger.events import UNREADABLE_LIFE, prune_events
 from bridge.ledger.moments import Moment, note
 from bridge.ledger.opening import open_ledger
 from bridge.ledger.pauses import Direction, clear_pause
-from bridge.naming import Hasher
+from bridge.naming import Hasher, load_tables
 from bridge.records import Stream
 from bridge.salestrekker.login import SeveralOrganizations
+from bridge.salestrekker.long_lists import Room
 from bridge.serving import allow_more_files
 from bridge.wiring.ledgers import ledger_key, ledger_path, left_of_lost
 from bridge.wiring.organizations import begin_with, identities_of
@@ -115,6 +116,7 @@ async def run(
         BaseExceptionGroup: What one of its tasks died of; all was wound up.
     """
     allow_more_files()
+    await _make_ready()
     left = left_of_lost(settings)
     hasher = Hasher(ledger_key(settings, make=True))
     plans = plans_of(settings, connections, hasher)
@@ -129,6 +131,13 @@ async def run(
             await _Life(settings, plans, ledger, hasher, load).until(signals, on_started)
         except BaseExceptionGroup as faults:
             raise _for_a_person(faults) from None
+
+
+async def _make_ready() -> None:
+    """Load and make now what would be at its first use: that may come when no file can be opened."""
+    load_tables()
+    "salestrekker.example".encode("idna")
+    await asyncio.to_thread(time.time)  # the first use makes the pool of threads
 
 
 def _for_a_person(faults: BaseExceptionGroup) -> BaseException:
@@ -170,6 +179,7 @@ class _Life:
         self._load = load
         self._problem = ""
         self._workers: dict[str, Worker] = {}
+        self._room = Room()
         inside = Inside(hasher, self._workers.get, lambda: self._problem, self._look_anew)
         self._faces = Faces(settings, ledger, _now, self._on_events, inside)
         self._alerts = alerts_of(settings, ledger, hasher, self._faces.snapshot, lambda: self._plans, _now)
@@ -242,6 +252,7 @@ class _Life:
             clock=_now,
             reads_first=name in self._stale,
             starting=name not in self._begun,
+            room=self._room,
         )
         self._stale -= {name}
         self._begun.add(name)

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from bridge.ledger.rows import Feed
     from bridge.naming import Hasher
     from bridge.records import Stream
+    from bridge.salestrekker.long_lists import Room
     from bridge.wiring.flows import Plan
 
 __all__ = ["Worker"]
@@ -61,9 +62,10 @@ class Worker:
         clock: Milliseconds since the epoch.
         reads_first: What waits to be sent is from long ago: it is read anew before any of it is sent.
         starting: The process has just begun.
+        room: For long lists, shared by all connections.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it works with, most of it by name
         self,
         plan: Plan,
         ledger: Ledger,
@@ -74,13 +76,14 @@ class Worker:
         clock: Callable[[], int],
         reads_first: bool = False,
         starting: bool = False,
+        room: Room | None = None,
     ) -> None:
         connection = plan.connection
         self.plan = plan
         self._ledger = ledger
         self._name = connection.name
         hold = hold_of(connection, ledger, hasher, clock=clock, on_stopped=self._stop)
-        self._client = source_of(connection, on_token=self._note_token, hold=hold)
+        self._client = source_of(connection, on_token=self._note_token, hold=hold, room=room)
         self._destination = destination_of(connection)
         self._sending = Sending(
             ledger,

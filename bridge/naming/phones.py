@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from phonenumbers import PhoneNumber
 
-__all__ = ["HOME_REGION", "dialled", "international"]
+__all__ = ["HOME_REGION", "dialled", "international", "load_tables"]
 
 HOME_REGION: Final = "AU"
 """Where a number without a calling code is at home."""
@@ -55,6 +55,16 @@ def dialled(number: str) -> str | None:
     if found:
         return f"+61 {' '.join(filter(None, found.groups()))}"
     return _parsed(number, HOME_REGION)
+
+
+def load_tables() -> None:
+    """Load what the numbers of all countries are told by; else each country's is loaded when it is met.
+
+    It takes some 0.2 seconds. For what runs for months: it then depends on no file, and nothing waits for it.
+    """
+    from phonenumbers import PhoneMetadata  # noqa: PLC0415 - as below
+
+    PhoneMetadata.load_all()
 
 
 def _by_metadata(code: str, number: str) -> str:

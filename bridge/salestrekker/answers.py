@@ -15,16 +15,15 @@ What the server wrote is quoted only of a query that it does not accept, and onl
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, TypeAlias
 from urllib.parse import urlsplit
 
-import orjson
-
 from bridge.errors import BridgeError, QueryFileError, Refused, Transient
 from bridge.pacing import retry_after
+from bridge.salestrekker.decoding import decode
+from bridge.salestrekker.long_lists import LongList
 from bridge.salestrekker.server_errors import (
     CODES,
     Kind,
@@ -34,9 +33,10 @@ from bridge.salestrekker.server_errors import (
     retry_after_of,
     with_code,
 )
+from bridge.turns import at_once
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Generator, Iterable, Mapping, Sequence
 
     from bridge.salestrekker.queries import ListQuery
     from bridge.salestrekker.server_errors import Result, ServerError
@@ -52,6 +52,7 @@ __all__ = [
     "read_list",
     "read_more",
     "read_token",
+    "reading_list",
 ]
 
 Document: TypeAlias = "dict[str, object]"
@@ -73,6 +74,9 @@ _NAMED_TYPES: Final = frozenset(
     }
 )
 """The content types that are named. Any other may be made up by whoever answers."""
+
+SOME_ERRORS: Final = 100
+"""Errors that are looked at of an answer that is no success, and that are told of one record."""
 
 KEY_ADVICE = (
     "Check [salestrekker] api_key (or email and password): copy the key again from Settings/API in "
@@ -113,7 +117,7 @@ class HttpAnswer:
 
     status: int
     headers: Mapping[str, str]
-    body: bytes
+    body: bytes | bytearray
     asked: str = ""
 
     @property
@@ -139,12 +143,12 @@ class Listed:
     """The items of a list, and which of them were not read whole.
 
     Attributes:
-        items: As decoded, in the server's order; an item may be null.
+        items: As decoded, in the server's order; an item may be null. A long list is not decoded yet.
         faults: Index -> what went wrong inside that item, without personal data.
         more: Whether and where it goes on; None where the style of paging does not say.
     """
 
-    items: tuple[object, ...]
+    items: tuple[object, ...] | LongList
     faults: Mapping[int, str]
     more: More | None = None
 
@@ -168,7 +172,7 @@ def decipher(answer: HttpAnswer, now: float) -> Document | BridgeError:
     if _may_pass(answer.status):
         wait = retry_after(answer.header("retry-after"), now)
         if wait is None and document is not None:
-            wait = result_of(None, document.get("errors")).retry_after
+            wait = retry_after_of(_some_errors(document))
         busy = answer.status == HTTPStatus.TOO_MANY_REQUESTS
         return Transient(f"Salestrekker answered HTTP {answer.status}", retry_after=wait, busy=busy)
     if _is_broken_json(answer):
@@ -177,7 +181,12 @@ def decipher(answer: HttpAnswer, now: float) -> Document | BridgeError:
 
 
 def read_list(result: Result, query: ListQuery) -> Listed:
-    """The items of the list that ``query`` asks for.
+    """The items of the list that ``query`` asks for; raises as ``reading_list``."""
+    return at_once(reading_list(result, query))
+
+
+def reading_list(result: Result, query: ListQuery) -> Generator[None, None, Listed]:
+    """The items of the list that ``query`` asks for; to be run in turns where there may be very many errors.
 
     A list that is null is never taken as empty.
 
@@ -192,9 +201,14 @@ def read_list(result: Result, query: ListQuery) -> Listed:
     if urgent:
         raise fault_of(urgent, query.file)
     found, depth = _list_on(query.path, result.data)
+    if isinstance(found, LongList):
+        found.below(query.path[depth:])
+        listed = yield from _listed(found, result.errors, query)
+        return replace(listed, more=_more(result.data, query))
     if isinstance(found, list):
-        items = [_follow(item, query.path[depth:]) for item in found]
-        return replace(_listed(items, result.errors, query), more=_more(result.data, query))
+        items = tuple(_follow(item, query.path[depth:]) for item in found)
+        listed = yield from _listed(items, result.errors, query)
+        return replace(listed, more=_more(result.data, query))
     if found is not None:
         raise _no_list(query, depth)
     if not result.errors:
@@ -269,30 +283,12 @@ def fault_of(errors: Sequence[ServerError], file: str) -> BridgeError:
     return Transient(message, retry_after=retry_after_of(errors), busy=error.kind is Kind.BUSY)
 
 
-def _document(body: bytes) -> Document | None:
+def _document(body: bytes | bytearray) -> Document | None:
     try:
-        decoded = _decoded(body)
+        decoded = decode(body)
     except ValueError:
         return None
     return decoded if isinstance(decoded, dict) and decoded.keys() & {"data", "errors"} else None
-
-
-def _decoded(body: bytes) -> object:
-    """What a body says as JSON.
-
-    Half of a surrogate pair, such as an emoji that was cut, or a number that no double holds is of one
-    record: it must not take the whole list down. orjson refuses both, the standard library takes them.
-
-    Raises:
-        ValueError: It is not JSON, or nested too deeply.
-    """
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError:
-        try:
-            return json.loads(body)
-        except RecursionError as error:
-            raise ValueError from error
 
 
 def _speaks_graphql(status: int, document: Document) -> bool:
@@ -302,7 +298,7 @@ def _speaks_graphql(status: int, document: Document) -> bool:
     a missing permission for one field beside 403.
     """
     if status == HTTPStatus.FORBIDDEN:
-        return any(error.path for error in result_of(None, document.get("errors")).errors)
+        return any(error.path for error in _some_errors(document))
     return status < HTTPStatus.MULTIPLE_CHOICES or status in (
         HTTPStatus.BAD_REQUEST,
         HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -310,8 +306,13 @@ def _speaks_graphql(status: int, document: Document) -> bool:
 
 
 def _about_token(document: Document | None) -> bool:
-    errors = result_of(None, document.get("errors")).errors if document else ()
-    return any(error.kind is Kind.TOKEN for error in errors)
+    return document is not None and any(error.kind is Kind.TOKEN for error in _some_errors(document))
+
+
+def _some_errors(document: Document) -> tuple[ServerError, ...]:
+    """The first errors of an answer that is no success: they tell as much as all do."""
+    errors = document.get("errors")
+    return result_of(None, errors[:SOME_ERRORS] if isinstance(errors, list) else errors).errors
 
 
 def _may_pass(status: int) -> bool:
@@ -327,7 +328,7 @@ def _is_broken_json(answer: HttpAnswer) -> bool:
     if answer.status >= HTTPStatus.MULTIPLE_CHOICES or not answer.content_type.endswith("json"):
         return False
     try:
-        _decoded(answer.body)
+        decode(answer.body)
     except ValueError:
         return True
     return False
@@ -413,18 +414,25 @@ def _inside(error: ServerError, query: ListQuery) -> ServerError:
     return replace(error, path=rest[len(below) :] if rest[: len(below)] == below else rest)
 
 
-def _listed(items: list[object], errors: Sequence[ServerError], query: ListQuery) -> Listed:
+def _listed(
+    items: tuple[object, ...] | LongList, errors: Sequence[ServerError], query: ListQuery
+) -> Generator[None, None, Listed]:
     inside: dict[int, list[ServerError]] = {}
     for error in errors:
         index = _index(error, query)
         if index is None:
             raise fault_of(errors, query.file)
         inside.setdefault(index, []).append(error)
+        yield
     permissions = [error for error in errors if error.kind is Kind.PERMISSION]
     # One such item may be closed for itself; where all of several are, the field is closed.
     if len(inside) == len(items) > 1 and len(permissions) == len(errors):
         raise fault_of(errors, query.file)
-    return Listed(tuple(items), {index: _describe(faults, query) for index, faults in inside.items()})
+    faults: dict[int, str] = {}
+    for index, found in inside.items():
+        faults[index] = _describe(found[:SOME_ERRORS], query)
+        yield
+    return Listed(items, faults)
 
 
 def _poisoned(errors: Sequence[ServerError], query: ListQuery) -> PoisonedItem | None:

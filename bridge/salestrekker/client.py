@@ -19,19 +19,23 @@ import time
 from typing import TYPE_CHECKING, Final, Self
 
 import stamina
+import structlog
 
 from bridge.errors import Transient
-from bridge.salestrekker.answers import KEY_ADVICE, Listed, TokenRefused, fault_of, read_list, read_more
+from bridge.salestrekker.answers import KEY_ADVICE, Listed, TokenRefused, fault_of, read_more, reading_list
+from bridge.salestrekker.decoding import MAX_BODY, SMALL
 from bridge.salestrekker.gate import Gate
 from bridge.salestrekker.login import Credentials, LogIn
-from bridge.salestrekker.ones import combined, contacts_in, read_ones
+from bridge.salestrekker.long_lists import LongList, Room, Stay
+from bridge.salestrekker.ones import NotTogether, combined, contacts_in, read_ones
 from bridge.salestrekker.pages import Broken, Ones, Page, read_ahead, sort_ones, sort_out
 from bridge.salestrekker.retries import Retries, Waits
 from bridge.salestrekker.server_errors import Kind
 from bridge.salestrekker.together import Gathered, Learnt, gather
 from bridge.salestrekker.tokens import TokenKeeper
-from bridge.salestrekker.transport import MAX_BODY, Request, Transport
+from bridge.salestrekker.transport import LargeAnswer, Request, Transport
 from bridge.salestrekker.walks import Walk
+from bridge.turns import in_turns
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
@@ -52,6 +56,9 @@ __all__ = ["Broken", "Ones", "Page", "Retries", "SalestrekkerClient"]
 
 NEXT_TO_NOTHING: Final = "query { __typename }"
 """Asks for the least that there is: whether it is answered is all that matters."""
+
+
+log = structlog.get_logger()
 
 
 class SalestrekkerClient:
@@ -75,6 +82,7 @@ class SalestrekkerClient:
         renewing: How renewing the token ahead of its end is tried again; None: as ``Renewing`` has it.
         on_token: Told after each change of ``token``.
         hold: Asked about the organisation of each log-in (``login.Hold``).
+        room: For long lists, shared by all clients of the process; None: a room of its own.
     """
 
     def __init__(  # noqa: PLR0913 - plain values, all by name; most have a default
@@ -96,6 +104,7 @@ class SalestrekkerClient:
         renewing: Renewing | None = None,
         on_token: Callable[[], None] | None = None,
         hold: Hold | None = None,
+        room: Room | None = None,
     ) -> None:
         self._retries = retries or Retries()
         self._clock = clock
@@ -103,9 +112,8 @@ class SalestrekkerClient:
         self._gate = Gate(
             max_in_flight=max_in_flight, requests_per_minute=requests_per_minute, patience=self._retries.total
         )
-        self._transport = Transport(
-            url, timeout=timeout, connections=max_in_flight, clock=clock, max_body=max_body
-        )
+        self._transport = Transport(url, timeout=timeout, connections=max_in_flight, clock=clock)
+        self._max_body = max_body
         self._login = LogIn(Credentials(api_key, email, password), organization, self._post, hold)
         self._tokens = TokenKeeper(
             self._login.token,
@@ -117,6 +125,9 @@ class SalestrekkerClient:
         )
         self._walks: set[AsyncGenerator[Page]] = set()
         self._learnt = Learnt()
+        self._room = room or Room()
+        self._large: set[str] = set()
+        self._told: set[str] = set()
 
     async def __aenter__(self) -> Self:
         await self._transport.open()
@@ -191,7 +202,7 @@ class SalestrekkerClient:
             Refused: The credentials are not accepted, or the address is not Salestrekker's.
             Transient: There was no answer, in spite of the retries.
         """
-        request = Request(text, name, variables or {})
+        request = Request(text, name, variables or {}, longest=self._max_body, at_once=True)
         return await self._patiently(lambda: self._with_token(self._sending(request)))
 
     async def prove(self) -> None:
@@ -257,13 +268,13 @@ class SalestrekkerClient:
             Refused: The credentials or the address are no good, or a permission is missing.
             QueryFileError: The query does not fit the schema, or does not move through the list.
         """
+        stay = Stay(self._room)
 
         async def fetch(ask: Ask) -> Fetched:
-            async def read() -> tuple[Listed, int]:
-                return await self._fetch(query, ask, since)
+            async def read() -> Fetched:
+                return await self._page(query, ask, since, stay, stream, identify)
 
-            listed, read_at = await (self._patiently(read) if ask.patient else read())
-            return sort_out(listed, stream=stream, identify=identify, place=ask.at.read, read_at=read_at)
+            return await (self._patiently(read) if ask.patient else read())
 
         ahead = read_ahead(Walk(query, fetch, self._now).pages(page_size, start))
         self._walks.add(ahead)
@@ -273,6 +284,7 @@ class SalestrekkerClient:
         finally:
             self._walks.discard(ahead)
             await ahead.aclose()
+            stay.end()
 
     async def ones(
         self,
@@ -340,21 +352,69 @@ class SalestrekkerClient:
         request = Request(text, query.document.name, variables)
 
         async def send(token: Token) -> Answered:
-            result, read_at = await self._exchange(request, token.text)
+            try:
+                result, read_at = await self._exchange(request, token.text)
+            except LargeAnswer as error:
+                raise NotTogether(error) if len(ids) > 1 else error from None
             return read_ones(result, query, ids, read_at)
 
         return await self._with_token(send)
 
-    async def _fetch(self, query: ListQuery, ask: Ask, since: int | None) -> tuple[Listed, int]:
+    async def _page(
+        self, query: ListQuery, ask: Ask, since: int | None, stay: Stay, stream: Stream, identify: Identify
+    ) -> Fetched:
+        """One page; where it is large, in the room that the process has for one."""
+
+        async def fetched(longest: int) -> tuple[Fetched, LongList | None]:
+            listed, read_at = await self._fetch(query, ask, since, longest)
+            sorting = sort_out(listed, stream=stream, identify=identify, place=ask.at.read, read_at=read_at)
+            page = await in_turns(sorting)
+            self._note_size(query, ask, page.count)
+            return page, listed.items if isinstance(listed.items, LongList) else None
+
+        if ask.stepping or query.fingerprint not in self._large:
+            try:
+                return (await fetched(min(SMALL, self._max_body)))[0]
+            except LargeAnswer:
+                if self._max_body <= SMALL or ask.stepping:
+                    raise
+        await stay.begin()
+        try:
+            page, items = await fetched(self._max_body)
+        except BaseException:
+            stay.end()
+            raise
+        if items is None:
+            self._large.discard(query.fingerprint)
+            stay.end()
+        else:
+            self._large.add(query.fingerprint)
+            items.at_close(stay.end)
+        return page
+
+    def _note_size(self, query: ListQuery, ask: Ask, given: int) -> None:
+        """Say once of each query that the server does not keep to the size of a page."""
+        if query.sizes_pages and given > ask.size and query.fingerprint not in self._told:
+            self._told.add(query.fingerprint)
+            log.warning(
+                "more than was asked for",
+                query=query.file,
+                asked=ask.size,
+                given=given,
+                advice="All of it is read, a part at a time. See docs/paging.md.",
+            )
+
+    async def _fetch(self, query: ListQuery, ask: Ask, since: int | None, longest: int) -> tuple[Listed, int]:
         """One page, and when its request began."""
         document = (query.stepping if ask.stepping else None) or query.document
-        request = Request(document.text, document.name, query.page_variables(ask.at, ask.size, since))
+        variables = query.page_variables(ask.at, ask.size, since)
+        request = Request(document.text, document.name, variables, path=query.path, longest=longest)
 
         async def send(token: Token) -> tuple[Listed, int]:
             result, read_at = await self._exchange(request, token.text)
             if ask.stepping:
                 return Listed((), {}, read_more(result, query)), read_at
-            return read_list(result, query), read_at
+            return await in_turns(reading_list(result, query)), read_at
 
         return await self._with_token(send)
 

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Final
 
 from bridge.errors import BridgeError, QueryFileError, Transient
 from bridge.salestrekker.answers import PoisonedItem
+from bridge.salestrekker.long_lists import too_long
 from bridge.salestrekker.pages import Ask, Broken, Fetched
 from bridge.salestrekker.positions import Position
 from bridge.salestrekker.strides import MOST_LOST, Step, Stride
@@ -49,6 +50,8 @@ class NumberedStride(Stride):
 
     async def _open(self, size: int) -> Step:
         zero = await self._page_0(size)
+        if isinstance(zero, Fetched):
+            zero.close()
         try:
             one = await self.fetch(Ask(Position(page=1), size))
         except PoisonedItem as poison:
@@ -57,7 +60,16 @@ class NumberedStride(Stride):
             return Step(one, Position(one.count, page=2, base=1), one.ids)
         if isinstance(zero, Transient):
             return await self._open_in_trouble(size, zero)
+        if zero.is_long or one.is_long:
+            return await self._open_long(size, zero, one)
         return _joined(zero, one)
+
+    async def _open_long(self, size: int, zero: Fetched, one: Fetched) -> Step:
+        """Long pages are not joined, for there is room for one at a time."""
+        if _is_same(zero, one):
+            return Step(one, Position(one.count, page=2, base=1), one.ids)
+        one.close()
+        return await self.step(Position(page=0), size)
 
     async def _page_0(self, size: int) -> Fetched | Transient | QueryFileError:
         """Page 0, before page 1: what is added in front meanwhile moves others on, to be met twice."""
@@ -153,6 +165,8 @@ class _Splitting:
             fetched = await self._stride.fetch(Ask(at, length))
             if not fetched.count:
                 fetched = await self._stride.fetch(Ask(at, length))
+            if fetched.is_long:
+                raise too_long("A page with a record that cannot be read is too long to go around it")
         except PoisonedItem as poison:
             return await self.split(first, length) if length > 1 else [self._left(first, poison)]
         self._lost = 0 if fetched.records else self._lost
@@ -167,13 +181,19 @@ class _Splitting:
 
 def _joined(zero: Fetched, one: Fetched) -> Step:
     """Pages 0 and 1 as one page, each record once."""
-    known = set(zero.ids)
+    known, same = set(zero.ids), _is_same(zero, one)
     fresh = tuple(record for record in one.records if record.id not in known)
-    same = not zero.count or 2 * len(fresh) < len(one.records)
     behind = () if same and zero.count else _moved(one.broken, 0 if same else zero.count)
     fetched = Fetched((*zero.records, *fresh), (*zero.broken, *behind), min(zero.read_at, one.read_at))
     after = Position(fetched.count, page=2, base=1 if same else 0)
     return Step(fetched, after, one.ids or zero.ids)
+
+
+def _is_same(zero: Fetched, one: Fetched) -> bool:
+    """Whether page 0 was answered with page 1, or with nothing."""
+    known = set(zero.ids)
+    fresh = sum(one_id not in known for one_id in one.ids)
+    return not zero.count or 2 * fresh < len(one.records)
 
 
 def _moved(broken: Sequence[Broken], by: int) -> tuple[Broken, ...]:

@@ -9,13 +9,15 @@
 from __future__ import annotations
 
 import asyncio
+from array import array
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from bridge.records import Record
+from bridge.salestrekker.long_lists import LongList, LongRecords
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
 
     from bridge.records import Stream
     from bridge.salestrekker.answers import Listed, More
@@ -85,10 +87,15 @@ class Fetched:
         more: Whether and where the list goes on, where the server says it.
     """
 
-    records: tuple[Record, ...]
+    records: Sequence[Record]
     broken: tuple[Broken, ...]
     read_at: int
     more: More | None = None
+
+    @property
+    def is_long(self) -> bool:
+        """Whether its records are decoded one by one, until it is closed."""
+        return isinstance(self.records, LongRecords)
 
     @property
     def count(self) -> int:
@@ -98,7 +105,14 @@ class Fetched:
     @property
     def ids(self) -> tuple[str, ...]:
         """The ids of its records, in order."""
+        if isinstance(self.records, LongRecords):
+            return tuple(self.records.ids)
         return tuple(record.id for record in self.records)
+
+    def close(self) -> None:
+        """Let the memory of a long one go; its ids stay."""
+        if isinstance(self.records, LongRecords):
+            self.records.items.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +120,15 @@ class Page:
     """One page as it was read.
 
     Attributes:
-        records: Those that were read whole, in the server's order.
+        records: Those that were read whole, in the server's order. Those of a very long page can be read
+            until the next page is asked for.
         broken: Those that were not.
         next_position: Where the next page begins: the place to go on from, once this page is safe. A text
             that only ``Walk`` understands.
         last: Whether the list ends here; the last page is empty.
     """
 
-    records: tuple[Record, ...]
+    records: Sequence[Record]
     broken: tuple[Broken, ...]
     next_position: str
     last: bool = False
@@ -136,8 +151,10 @@ class Ones:
     read_at: int
 
 
-def sort_out(listed: Listed, *, stream: Stream, identify: Identify, place: int, read_at: int) -> Fetched:
-    """Sort the items of an answer: whole records on one side, broken ones on the other.
+def sort_out(
+    listed: Listed, *, stream: Stream, identify: Identify, place: int, read_at: int
+) -> Generator[None, None, Fetched]:
+    """Sort the items of an answer: whole records on one side, broken ones on the other. To be run in turns.
 
     Args:
         listed: The items, and which of them have faults.
@@ -145,17 +162,31 @@ def sort_out(listed: Listed, *, stream: Stream, identify: Identify, place: int, 
         identify: Finds a record's id.
         place: The place of the first item in the whole list.
         read_at: See ``Fetched``.
+
+    Raises:
+        Transient: An item of a long list is not whole.
     """
+    items = listed.items
     records: list[Record] = []
+    ids: list[str] = []
+    places = array("L")
     broken: list[Broken] = []
-    for index, item in enumerate(listed.items):
+    for index in range(len(items)):
+        item, excess = items.item(index) if isinstance(items, LongList) else (items[index], "")
         known = identify(item) if isinstance(item, dict) else None
-        fault = listed.faults.get(index) or _unfit(item, known)
+        fault = listed.faults.get(index) or excess or _unfit(item, known)
         if fault or not known or not isinstance(item, dict):
             broken.append(Broken(place + index, known or "", fault))
+        elif isinstance(items, LongList):
+            ids.append(known)
+            places.append(index)
         else:
             records.append(Record(stream, known, item, read_at))
-    return Fetched(tuple(records), tuple(broken), read_at, listed.more)
+        yield
+    found: Sequence[Record] = tuple(records)
+    if isinstance(items, LongList):
+        found = LongRecords(items, places, ids, stream=stream, read_at=read_at)
+    return Fetched(found, tuple(broken), read_at, listed.more)
 
 
 def sort_ones(
@@ -192,14 +223,19 @@ def _unfit(item: object, known: str | None) -> str:
 async def read_ahead(pages: AsyncGenerator[Page]) -> AsyncGenerator[Page]:
     """The same pages, each fetched while the caller works on the one before.
 
-    An error comes after the good pages before it. Closing this ends the request on its way and closes
-    ``pages`` too.
+    One that is long has to be done with before the next: there is no room for both. An error comes after the
+    good pages before it. Closing this ends the request on its way and closes ``pages`` too.
     """
     ahead = asyncio.create_task(_next(pages))
     try:
         while (page := await ahead) is not None:
-            ahead = asyncio.create_task(_next(pages))
-            yield page
+            if isinstance(page.records, LongRecords):
+                yield page
+                page.records.items.close()
+                ahead = asyncio.create_task(_next(pages))
+            else:
+                ahead = asyncio.create_task(_next(pages))
+                yield page
     finally:
         await _end(ahead)
         await pages.aclose()

@@ -15,10 +15,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+from bridge.errors import Transient
 from bridge.pacing import LONGEST_RETRY_AFTER
+from bridge.turns import at_once
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 
 __all__ = [
     "CODES",
@@ -28,6 +30,7 @@ __all__ = [
     "codes_in",
     "describe",
     "dotted",
+    "reading_result",
     "result_of",
     "retry_after_of",
     "with_code",
@@ -154,6 +157,9 @@ MESSAGE_READ: Final = 1000
 
 MESSAGE_SHOWN: Final = 200
 
+MOST_ERRORS: Final = 10_000
+"""Errors in one answer beyond which it is not read: each takes some ten microseconds."""
+
 
 @dataclass(frozen=True, slots=True)
 class ServerError:
@@ -200,10 +206,24 @@ def result_of(data: object, errors: object, text: str | None = None) -> Result:
         text: The document that was sent. A step of a path that it does not have becomes ``…``, for it may be
             a record's own words. None: an answer that is only sorted, and never shown.
     """
+    return at_once(reading_result(data, errors, text))
+
+
+def reading_result(data: object, errors: object, text: str | None = None) -> Generator[None, None, Result]:
+    """As ``result_of``, to be run in turns where there may be very many errors.
+
+    Raises:
+        Transient: There are more than a list can have that is worth reading.
+    """
     listed = errors if isinstance(errors, list) else [errors] if errors else []
+    if len(listed) > MOST_ERRORS:
+        raise Transient(f"Salestrekker reports more than {MOST_ERRORS:,} errors at once")
     words = None if text is None or not listed else frozenset(WORD.findall(text))
-    told = tuple(_server_error(error, words) for error in listed)
-    return Result(data if isinstance(data, dict) else None, told)
+    told: list[ServerError] = []
+    for error in listed:
+        told.append(_server_error(error, words))
+        yield
+    return Result(data if isinstance(data, dict) else None, tuple(told))
 
 
 def _server_error(error: object, words: Collection[str] | None) -> ServerError:

@@ -3,6 +3,7 @@
 ::
 
     post ──gql──> aiohttp ──status, headers──> _examine: body (bounded) ──answers.decipher──> document
+                                                  │         └─ a large one: the list is cut out of it first
                                                   └─ what is no GraphQL answer leaves as an error of ours
 
 gql decodes nothing here, and sees neither variables nor text: it puts the text of an answer that it
@@ -15,8 +16,9 @@ operating system's; never the object, which may know the headers of the request.
 from __future__ import annotations
 
 import time
+from functools import partial
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
 from gql import GraphQLRequest
@@ -26,20 +28,20 @@ from gql.transport.exceptions import TransportError, TransportServerError
 from bridge import __version__
 from bridge.errors import BridgeError, Refused, Transient
 from bridge.salestrekker.answers import ADDRESS_ADVICE, HttpAnswer, decipher
-from bridge.salestrekker.server_errors import result_of
+from bridge.salestrekker.cutting import TooManyItemsError, cut
+from bridge.salestrekker.decoding import ERROR_BODY, MOST_ITEMS, SMALL, is_small
+from bridge.salestrekker.long_lists import LongList, too_long
+from bridge.salestrekker.server_errors import reading_result
+from bridge.turns import in_turns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from bridge.salestrekker.server_errors import Result
 
-__all__ = ["MAX_BODY", "Request", "Transport"]
+__all__ = ["LargeAnswer", "Request", "Transport"]
 
-MAX_BODY: Final = 64 * 1024 * 1024
-"""Bytes of an answer, unpacked, beyond which it is not read: a page of 1,000 contacts has less than one."""
-
-ERROR_BODY: Final = 64 * 1024
-"""Bytes that are read of an answer that is no success: enough for GraphQL errors."""
+NOT_WHOLE: Final = "Salestrekker's answer is not whole: its JSON cannot be read"
 
 CONNECTIONS_KEPT: Final = 30.0
 """Seconds that an idle connection is kept: less than common servers do, so they rarely close one in use."""
@@ -52,14 +54,29 @@ class Request(GraphQLRequest):
         text: The GraphQL document.
         name: Of the operation; may be empty.
         variables: Their values.
+        path: Keys that lead, in the answer's ``data``, to a list that may be long; empty where there is none.
+        longest: Bytes of an answer beyond which it is not read.
+        at_once: Decode the answer in one go, however large: for commands, which nothing else waits for.
     """
 
-    def __init__(self, text: str, name: str, variables: Mapping[str, object]) -> None:
+    def __init__(
+        self,
+        text: str,
+        name: str,
+        variables: Mapping[str, object],
+        *,
+        path: Sequence[str] = (),
+        longest: int = SMALL,
+        at_once: bool = False,
+    ) -> None:
         # Not calling super: it would parse the text, which was parsed when the file was loaded.
         self.text = text
         self.operation_name = name or None
         self.variable_values = dict(variables)
         self.extensions = None
+        self.path = tuple(path)
+        self.longest = longest
+        self.at_once = at_once
 
     def __repr__(self) -> str:
         return f"Request({self.operation_name})"
@@ -76,6 +93,10 @@ class Request(GraphQLRequest):
     def body(self) -> dict[str, Any]:
         """The body that is sent."""
         return self.payload | {"variables": self.variable_values}
+
+
+class LargeAnswer(Refused):
+    """An answer is longer, or holds more, than what was asked for may: ask for less, or for a long list."""
 
 
 class LibraryError(Exception):
@@ -98,7 +119,6 @@ class UnusableAnswerError(TransportServerError):
 class BoundedResponse(aiohttp.ClientResponse):
     """An answer that is read up to a bound, and whose JSON is what was deciphered from it."""
 
-    max_body: ClassVar[int] = MAX_BODY
     document: Mapping[str, object] | None = None
 
     async def json(self, **_: Any) -> Any:  # noqa: ANN401 - as in the class above
@@ -109,23 +129,26 @@ class BoundedResponse(aiohttp.ClientResponse):
         """Nothing: it would only be logged."""
         return ""
 
-    async def read_bounded(self) -> bytes:
+    async def read_bounded(self, longest: int) -> bytearray:
         """The body; of an answer that is no success only its beginning.
 
+        Args:
+            longest: Bytes of a success beyond which it is not read.
+
         Raises:
-            UnusableAnswerError: The body of a success is longer than the bound.
+            UnusableAnswerError: It is longer.
         """
         success = self.status < HTTPStatus.MULTIPLE_CHOICES
-        limit = self.max_body if success else ERROR_BODY
-        parts, size = [], 0
+        limit = longest if success else ERROR_BODY
+        body = bytearray()
         async for part in self.content.iter_any():
-            parts.append(part)
-            size += len(part)
-            if size > limit:
+            body += part
+            if len(body) > limit:
                 break
-        if size > limit and success:
-            raise UnusableAnswerError(_too_long(limit), self.status)
-        return b"".join(parts)[:limit]
+        if len(body) > limit and success:
+            raise UnusableAnswerError(_large(f"is longer than {limit:,} bytes"), self.status)
+        del body[limit:]
+        return body
 
 
 class Transport:
@@ -136,7 +159,6 @@ class Transport:
         timeout: Seconds for one request, from the connection to the last byte.
         connections: How many at most.
         clock: Seconds since the epoch, for a ``Retry-After`` that is a date.
-        max_body: See ``MAX_BODY``.
     """
 
     def __init__(
@@ -146,13 +168,11 @@ class Transport:
         timeout: float,
         connections: int,
         clock: Callable[[], float] = time.time,
-        max_body: int = MAX_BODY,
     ) -> None:
         self._url = url
         self._timeout = timeout
         self._connections = connections
         self._clock = clock
-        self._response_class = type("Response", (BoundedResponse,), {"max_body": max_body})
         self._gql: AIOHTTPTransport | None = None
 
     async def open(self) -> None:
@@ -174,17 +194,25 @@ class Transport:
             token: For the ``Authorization`` header, where there is one already.
 
         Raises:
+            LargeAnswer: It is longer than ``request.longest``; or it holds too many values, and not in a list
+                at ``request.path``.
+            Refused: The list has more items than any may have.
             BridgeError: As ``answers.decipher``; Transient also for time-outs and broken connections.
         """
         if self._gql is None:
             raise RuntimeError("the transport is not open")
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        # A redirect followed would post the credentials to the other host.
-        arguments = {"json": request.body, "headers": headers, "allow_redirects": False}
+        arguments = {
+            "json": request.body,
+            "headers": headers,
+            # Followed, it would post the credentials to the other host.
+            "allow_redirects": False,
+            "raise_for_status": partial(self._examine, request),
+        }
         fault: BridgeError
         try:
             found = await self._gql.execute(request, extra_args=arguments)
-            return result_of(found.data, found.errors, request.text)
+            return await in_turns(reading_result(found.data, found.errors, request.text))
         except UnusableAnswerError as error:
             fault = error.meaning
         except TransportError as error:
@@ -197,35 +225,76 @@ class Transport:
             "connector": aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=CONNECTIONS_KEPT),
             "cookie_jar": aiohttp.DummyCookieJar(),
             "headers": {"User-Agent": f"salestrekker-trakor-bridge/{__version__}"},
-            "raise_for_status": self._examine,
-            "response_class": self._response_class,
+            "response_class": BoundedResponse,
             "timeout": aiohttp.ClientTimeout(total=self._timeout),
         }
 
-    async def _examine(self, response: aiohttp.ClientResponse) -> None:
+    async def _examine(self, request: Request, response: aiohttp.ClientResponse) -> None:
         """Take each answer before gql does: aiohttp calls this as its check of the status."""
         if not isinstance(response, BoundedResponse):
             raise TypeError("the session was not made with the response class of this module")
         try:
-            response.document = await self._document(response)
+            body = await response.read_bounded(request.longest)
+            response.document = await self._document(request, response, body)
         except BaseException:
             # aiohttp leaves a response to itself whose check fails; one read to its end keeps its connection.
             response.close()
             raise
 
-    async def _document(self, response: BoundedResponse) -> Mapping[str, object]:
-        body = await response.read_bounded()
-        meaning = decipher(HttpAnswer(response.status, response.headers, body, self._url), self._clock())
+    async def _document(
+        self, request: Request, response: BoundedResponse, body: bytearray
+    ) -> Mapping[str, object]:
+        """The answer as decoded; with a ``LongList`` in it where the answer is large."""
+        rest: bytes | bytearray = body
+        items, path = None, ("data", *request.path)
+        is_success = response.status < HTTPStatus.MULTIPLE_CHOICES
+        is_large = is_success and not request.at_once and not is_small(body)
+        if is_large:
+            rest, items = await _in_parts(request, response, body)
+        meaning = decipher(HttpAnswer(response.status, response.headers, rest, self._url), self._clock())
         if isinstance(meaning, BridgeError):
             raise UnusableAnswerError(meaning, response.status)
+        if is_large and not _placed(items, meaning, path):
+            raise UnusableAnswerError(Transient(NOT_WHOLE), response.status)
         return meaning
 
 
-def _too_long(limit: int) -> Refused:
-    return Refused(
-        f"Salestrekker's answer is longer than {limit:,} bytes",
-        advice="Ask for fewer records with page_size.",
-    )
+async def _in_parts(
+    request: Request, response: BoundedResponse, body: bytearray
+) -> tuple[bytes | bytearray, LongList | None]:
+    """A large answer without its list, and the list; all of it where there is none and it is not too long."""
+    fault: BridgeError
+    try:
+        path = ("data", *request.path)
+        parts = await in_turns(cut(body, path, most=MOST_ITEMS, longest=SMALL)) if request.path else None
+    except TooManyItemsError:
+        fault = too_long(f"Salestrekker gives more than {MOST_ITEMS:,} records in one answer")
+    except ValueError:
+        fault = Transient(NOT_WHOLE)
+    else:
+        if parts is not None:
+            return parts.rest, LongList(body, parts)
+        if request.path and len(body) <= SMALL:
+            return body, None
+        fault = _large("holds more than was asked for")
+    raise UnusableAnswerError(fault, response.status)
+
+
+def _placed(items: LongList | None, document: dict[str, object], path: Sequence[str]) -> bool:
+    """Put a list where it was cut out of a document; gives whether the document has none but that one."""
+    inside: Any = document
+    for key in path:
+        if not isinstance(inside, dict):
+            break
+        if isinstance(found := inside.get(key), list):
+            inside[key] = items
+            return found == [] and items is not None
+        inside = found
+    return items is None
+
+
+def _large(what: str) -> LargeAnswer:
+    return LargeAnswer(f"Salestrekker's answer {what}", advice=too_long("").advice)
 
 
 def _broken(error: TransportError) -> BridgeError:

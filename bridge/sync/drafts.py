@@ -8,15 +8,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 from bridge.decision import decide
 from bridge.ledger.observing import Observed, Sight, observe, survey
+from bridge.turns import in_turns
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Generator, Iterable, Mapping, Sequence
 
     from bridge.ledger.engine import Ledger
     from bridge.ledger.rows import Feed
@@ -28,8 +28,8 @@ __all__ = ["ROWS_AT_ONCE", "Whose", "observe_part"]
 ROWS_AT_ONCE: Final = 100
 """Records that one transaction observes at most, so that a webhook's never waits long behind it."""
 
-MAPPED_AT_ONCE: Final = 5
-"""Records that are mapped in one go, a third of a millisecond: Trakor's answers wait for the same loop."""
+TURN: Final = 0.0004
+"""Seconds of mapping in one go, some five records: Trakor's answers wait for the same loop."""
 
 
 class Whose(Protocol):
@@ -64,22 +64,30 @@ async def observe_part(
         What it came to, when it is on disk.
     """
     latest = {record.id: record for record in part}  # of an id that stands there twice the last one counts
-    inputs = [(record.id, whose.mapper.input_of(record)) for record in latest.values()]
+    inputs = await in_turns(_inputs_of(latest.values(), whose.mapper))
     surveyed = await ledger.call(survey, whose.feed, inputs, whose.mapper.rules)
     changed = [record for record in latest.values() if record.id not in surveyed.unchanged]
-    drafts = await _drafts_of(changed, whose.mapper, surveyed.maps)
+    drafts = await in_turns(_drafts_of(changed, whose.mapper, surveyed.maps), TURN)
     began_at = part[0].read_at if part else 0
     seen = replace(sight, unchanged=surveyed.unchanged, began_at=began_at)
     return await ledger.call(observe, whose.feed, drafts, seen, decide=decide, policy=whose.policy, now=now)
 
 
-async def _drafts_of(
-    part: Sequence[Record], mapper: Mapper, maps: Mapping[str, str]
-) -> list[Draft | Unsendable]:
-    """Map some records, and let the loop see to what waits meanwhile."""
+def _inputs_of(part: Iterable[Record], mapper: Mapper) -> Generator[None, None, list[tuple[str, str]]]:
+    """What some records say, as one hash each."""
+    inputs: list[tuple[str, str]] = []
+    for record in part:
+        inputs.append((record.id, mapper.input_of(record)))
+        yield
+    return inputs
+
+
+def _drafts_of(
+    part: Iterable[Record], mapper: Mapper, maps: Mapping[str, str]
+) -> Generator[None, None, list[Draft | Unsendable]]:
+    """Map some records; by the map that each was last seen with, too, where that is another."""
     drafts: list[Draft | Unsendable] = []
-    for at in range(0, len(part), MAPPED_AT_ONCE):
-        some = part[at : at + MAPPED_AT_ONCE]
-        drafts += [mapper(record, mapper.former(maps.get(record.id))) for record in some]
-        await asyncio.sleep(0)
+    for record in part:
+        drafts.append(mapper(record, mapper.former(maps.get(record.id))))
+        yield
     return drafts

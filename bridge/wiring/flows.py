@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from bridge.ledger.rows import Feed
     from bridge.naming import Hasher
     from bridge.salestrekker.login import Hold
+    from bridge.salestrekker.long_lists import Room
     from bridge.salestrekker.ones import OneQuery
     from bridge.salestrekker.pages import Ones
     from bridge.salestrekker.queries import ListQuery
@@ -179,6 +180,7 @@ def source_of(
     *,
     on_token: Callable[[], None] | None = None,
     hold: Hold | None = None,
+    room: Room | None = None,
 ) -> SalestrekkerClient:
     """The client of a connection's Salestrekker, not yet entered.
 
@@ -187,6 +189,7 @@ def source_of(
         retries: How a read is retried; None: as it is configured, for a flow that nobody waits for.
         on_token: Told after each change of how it stands with the token.
         hold: Asked about the organisation of each log-in; None: nobody remembers any.
+        room: For long lists, shared by the clients of a process; None: it has a room of its own.
     """
     settings = connection.salestrekker
     return SalestrekkerClient(
@@ -202,6 +205,7 @@ def source_of(
         retries=retries or Retries(first=settings.retry_first, longest=settings.retry_max),
         on_token=on_token,
         hold=hold,
+        room=room,
     )
 
 
