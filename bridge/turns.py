@@ -12,30 +12,46 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-__all__ = ["TURN", "at_once", "in_turns"]
+__all__ = ["TURN", "Turn", "at_once", "in_turns"]
 
 TURN: Final = 0.001
 """Seconds of work between two looks at what else is to be done. A webhook needs some eight of them, from its
 first byte to its answer."""
 
 
-async def in_turns(work: Generator[None, None, T], turn: float = TURN) -> T:
+class Turn:
+    """The time that work may take before others have theirs.
+
+    Args:
+        seconds: How long; a step that takes longer is not cut short.
+    """
+
+    def __init__(self, seconds: float = TURN) -> None:
+        self._seconds = seconds
+        self._until = time.perf_counter() + seconds
+
+    async def over(self) -> None:
+        """Let the loop go on with everything else, if the time is over."""
+        if time.perf_counter() >= self._until:
+            await asyncio.sleep(0)
+            self._until = time.perf_counter() + self._seconds
+
+
+async def in_turns(work: Generator[None, None, T], seconds: float = TURN) -> T:
     """Run a generator to its end; between its steps the loop goes on with everything else.
 
     Args:
         work: Yields wherever it may be interrupted; returns the result.
-        turn: Seconds that it may take at a time. A step that takes longer is not cut short.
+        seconds: See ``Turn``.
     """
-    until = time.perf_counter() + turn
+    turn = Turn(seconds)
     while True:
         try:
             next(work)
         except StopIteration as end:
             result: T = end.value
             return result
-        if time.perf_counter() >= until:
-            await asyncio.sleep(0)
-            until = time.perf_counter() + turn
+        await turn.over()
 
 
 def at_once(work: Generator[None, None, T]) -> T:

@@ -97,6 +97,7 @@ def test_what_is_no_json_is_refused(text: str) -> None:
         '{"data": {"contacts": {"edges": null}}}',
         '{"data": {}}',
         '{"data":' + " " * (WINDOW + 1) + "{}}",
+        "\ufeff{}",
     ],
 )
 def test_without_a_list_on_the_way_there_is_nothing_to_cut(text: str) -> None:
@@ -118,6 +119,24 @@ def test_more_items_than_wanted_are_not_even_counted() -> None:
 
 def test_a_rest_that_is_too_long_itself_is_no_part() -> None:
     assert parts(json.dumps({"data": {"contacts": {"edges": []}}, "errors": "x" * 100}), longest=100) is None
+
+
+@pytest.mark.parametrize(
+    "item", [[{}] * 5_000, [[]] * 5_000, [""] * 5_000, {"a": [{}] * 5_000}, "x" * 15_000]
+)
+def test_many_items_of_some_size_are_many_steps(item: object) -> None:
+    """Thirty-two of them in one step took 0.2 s."""
+    text = json.dumps({"data": {"contacts": {"edges": [item] * 200}}})
+    steps = sum(1 for _ in cut(bytearray(text.encode()), PATH, most=1000, longest=1000))
+    assert steps > len(text) / WINDOW / 2
+
+
+@pytest.mark.parametrize("member", ['"a":1,', '"a":{},', '"a":"b",'])
+def test_many_members_before_the_list_are_many_steps(member: str) -> None:
+    """Ten megabytes of them were one step, of 14 s."""
+    text = '{"data": {' + member * 100_000 + '"contacts": {"edges": []}}}'
+    steps = sum(1 for _ in cut(bytearray(text.encode()), PATH, most=10, longest=10**7))
+    assert steps > len(text) / WINDOW / 2
 
 
 @pytest.mark.parametrize(

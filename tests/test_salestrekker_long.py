@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from aiohttp.test_utils import TestServer
 from bridge.errors import Refused, Transient
 from bridge.records import Stream
 from bridge.salestrekker.client import Retries, SalestrekkerClient
-from bridge.salestrekker.decoding import MAX_RECORD, MOST_ITEMS, MOST_VALUES, SMALL
+from bridge.salestrekker.decoding import MAX_RECORD, MOST_ITEMS, MOST_VALUES, PART, REST, SMALL
 from bridge.salestrekker.documents import load_document
 from bridge.salestrekker.long_lists import LongRecords, Room
 from bridge.salestrekker.ones import one_query
@@ -207,19 +208,76 @@ async def test_a_walk_that_is_left_makes_room(tmp_path: Path) -> None:
                 await anext(pages)
 
 
+def nested(levels: int) -> object:
+    value: object = []
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize("others", [0, 3_000], ids=["a small page", "a long page"])
+async def test_what_is_too_much_for_a_record_is_so_whatever_stands_beside_it(
+    tmp_path: Path, others: int
+) -> None:
+    odd: list[Mapping[str, object]] = [
+        {"id": "large", "note": "x" * MAX_RECORD},
+        {"id": "many", "note": [[]] * (MOST_VALUES + 1)},
+    ]
+    fits: list[Mapping[str, object]] = [
+        {"id": "just", "note": "x" * (MAX_RECORD - 30)},
+        {"id": "few", "note": [1] * (MOST_VALUES - 9)},
+    ]
+    remote = Remote([*odd, *fits, *(contact(number) for number in range(others))], at_most=5_000)
+    async with client_of(remote) as client, pages_of(client, query(tmp_path, "plain")) as pages:
+        page = await anext(pages)
+        assert [one.id for one in page.broken] == ["large", "many"]
+        assert [record.id for record in page.records[:2]] == ["just", "few"]
+
+
+async def test_few_bytes_of_a_long_page_are_decoded_together(tmp_path: Path) -> None:
+    """Else a hundred large records would be in memory at once."""
+    sizes = [60_000] * 20 + [600] * 250 + [60_000]
+    remote = Remote([contact(number, size) for number, size in enumerate(sizes)], at_most=5_000)
+    async with client_of(remote) as client, pages_of(client, query(tmp_path, "plain")) as pages:
+        page = await anext(pages)
+        assert isinstance(page.records, LongRecords)
+        parts = [[record.id for record in part] for part in page.records.parts(100)]
+    assert [one for part in parts for one in part] == [f"c{number:06}" for number in range(len(sizes))]
+    assert max(map(len, parts)) == 100
+    assert max(sum(sizes[int(one[1:])] for one in part) for part in parts) <= PART
+
+
+async def test_a_page_without_a_record_that_an_error_names_is_not_whole(tmp_path: Path) -> None:
+    """A server may leave out what failed; it exists all the same."""
+
+    def wrap(found: list[Any]) -> bytes:
+        errors = [{"message": "no", "path": ["contacts", 7, "note"]}] if found else []
+        return orjson.dumps({"data": {"contacts": found}, "errors": errors})
+
+    remote = Remote([contact(1), contact(2)], at_most=5, wrap=wrap)
+    async with client_of(remote) as client, pages_of(client, query(tmp_path, "offset")) as pages:
+        page = await anext(pages)
+        assert [record.id for record in page.records] == ["c000001", "c000002"]
+        assert [one.message for one in page.broken] == ["Salestrekker reports an error at note"]
+        assert remote.asked[-1]["offset"] == 0
+        assert (await anext(pages)).last
+        assert remote.asked[-1]["offset"] == 2, "it goes on behind what was received"
+
+
 async def test_what_is_wrong_with_an_item_of_a_long_page_stays_with_it(tmp_path: Path) -> None:
     odd: list[Mapping[str, object] | None] = [
         None,
         {"note": "no id"},
         {"id": "large", "note": "x" * MAX_RECORD},
         {"id": "many", "note": [1] * (MOST_VALUES + 1)},
-        {"id": "commas", "note": "," * (MOST_VALUES + 1)},
+        {"id": "commas", "note": ",[{" * (MOST_VALUES // 2)},
+        {"id": "deep", "note": nested(900)},
         contact(1),
     ]
 
     def wrap(found: list[Any]) -> bytes:
-        errors = [{"message": "no", "path": ["contacts", 5, "note"]}]
-        return orjson.dumps({"data": {"contacts": found}, "errors": errors if found else []})
+        errors = [{"message": "no", "path": ["contacts", 6, "note"]}]
+        return json.dumps({"data": {"contacts": found}, "errors": errors if found else []}).encode()
 
     plenty = [contact(number) for number in range(100, 2_500)]
     remote = Remote([*odd, *plenty], at_most=5_000, wrap=wrap)  # type: ignore[list-item]  # one is null
@@ -230,10 +288,109 @@ async def test_what_is_wrong_with_an_item_of_a_long_page_stays_with_it(tmp_path:
     assert [(one.position, one.id, one.message) for one in page.broken] == [
         (0, "", "Salestrekker listed it as null"),
         (1, "", "it has no id"),
-        (2, "", f"it is larger than {MAX_RECORD:,} bytes"),
+        (2, "large", f"it is larger than {MAX_RECORD:,} bytes"),
         (3, "many", f"it holds more than {MOST_VALUES:,} values"),
-        (5, "c000001", "Salestrekker reports an error at note"),
+        (5, "deep", "it is nested too deeply"),
+        (6, "c000001", "Salestrekker reports an error at note"),
     ]
+
+
+class Troubled(Remote):
+    """Numbered pages, of which page 0 fails; or one item takes its page down.
+
+    Attributes:
+        poison: The place of the item that does, None for none; then page 0 is the first.
+    """
+
+    poison: int | None = None
+
+    async def handle(self, request: web.Request) -> web.Response:
+        """Answer one request."""
+        given = (await request.json()).get("variables") or {}
+        size = given.get("size", self.at_most)
+        if self.poison is None and given.get("page") == 0:
+            self.asked.append(given)
+            error = {"message": "no", "extensions": {"code": "INTERNAL_SERVER_ERROR"}}
+            return web.json_response({"data": None, "errors": [error]})
+        self.at_most = size
+        start = given.get("page", 0) * size
+        if self.poison is not None and start <= self.poison < start + size:
+            self.asked.append(given)
+            error = {"message": "no", "path": ["contacts", self.poison - start, "note"]}
+            return web.json_response({"data": {"contacts": None}, "errors": [error]})
+        return await super().handle(request)
+
+
+@pytest.mark.parametrize(
+    "note", ["n" * 1_200, [1] * 60, [[]] * 60], ids=["by bytes", "by values", "by brackets"]
+)
+@pytest.mark.parametrize("keeps_to_size", [True, False])
+async def test_long_numbered_pages_of_which_page_0_fails(
+    tmp_path: Path, note: object, *, keeps_to_size: bool
+) -> None:
+    """Where no sizes can tell which page is the first, the variable's default does."""
+    everything: list[Mapping[str, object]] = [{"id": f"c{number}", "note": note} for number in range(2_500)]
+    text = TEXTS["page"].replace("$page: Int", "$page: Int = 1")
+    if not keeps_to_size:
+        text = text.replace(", $size: Int", "").replace(", size: $size", "")
+    (tmp_path / "q.graphql").write_text(text)
+    asked = list_query(load_document("q.graphql", [tmp_path]))
+    async with client_of(Troubled(everything, at_most=1_000, base=1)) as client:
+        found = []
+        pages = client.pages(asked, stream=Stream.CONTACTS, identify=identify, page_size=1_000)
+        async with aclosing(pages):
+            async for page in pages:
+                found += [record.id for record in page.records]
+    assert found == [one["id"] for one in everything]
+
+
+@pytest.mark.parametrize("note", ["n" * 2_500, [1] * 60], ids=["by bytes", "by values"])
+async def test_one_poisoned_record_of_a_long_numbered_page_stops_only_itself(
+    tmp_path: Path, note: object
+) -> None:
+    everything: list[Mapping[str, object]] = [{"id": f"c{number}", "note": note} for number in range(2_500)]
+    remote = Troubled(everything, at_most=1_000)
+    remote.poison = 1_700
+    broken, found = [], []
+    async with client_of(remote) as client:
+        pages = client.pages(
+            query(tmp_path, "page"), stream=Stream.CONTACTS, identify=identify, page_size=1_000
+        )
+        async with aclosing(pages):
+            async for page in pages:
+                found += [record.id for record in page.records]
+                broken += [one.position for one in page.broken]
+    assert broken == [1_700]
+    assert found == [one["id"] for one in everything if one["id"] != "c1700"]
+
+
+async def test_a_wait_for_room_is_no_attempt(tmp_path: Path) -> None:
+    """However long others take: the first fault afterwards is tried again as any other."""
+
+    class Failing(Remote):
+        fails = False
+
+        async def handle(self, request: web.Request) -> web.Response:
+            """Fail once, when there is room."""
+            if self.fails and "contacts" in (await request.json())["query"]:
+                self.fails = False
+                return web.Response(status=503)
+            return await super().handle(request)
+
+    room, quick = Room(), Retries(attempts=2, total=0.3, first=0.01, longest=0.01)
+    everything: list[Mapping[str, object]] = [contact(number) for number in range(3_000)]
+    remote, other = Failing(everything, at_most=3_000), Remote(everything, at_most=3_000)
+    plain, loop = query(tmp_path, "plain"), asyncio.get_running_loop()
+    async with client_of(remote, room=room, retries=quick) as client, client_of(other, room=room) as first:
+        async with pages_of(first, plain) as pages:
+            page = await anext(pages)
+            reading, began = asyncio.create_task(read(client, plain)), loop.time()
+            while loop.time() < began + 1.0:
+                await read_of(page, 3_000)
+            remote.fails = True
+        async with asyncio.timeout(40):
+            assert len(await reading) == 3_000
+    assert not remote.fails
 
 
 ITEM = orjson.dumps(contact(1))
@@ -255,7 +412,7 @@ HOSTILE: dict[str, tuple[bytes, type[Exception], str]] = {
         "not whole",
     ),
     "much beside the list": (
-        b'{"data": {"contacts": [], "x": "' + b"x" * SMALL + b'"}}',
+        b'{"data": {"contacts": [], "x": "' + b"x" * REST + b'"}}',
         Refused,
         "holds more than was asked for",
     ),

@@ -67,6 +67,7 @@ def _run(
     log_level: LogLevelOption = None,
     log_format: LogFormatOption = None,
 ) -> int:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it is listened to it would end the process
     session = begin(config, connection, log_level, log_format)
 
     def load() -> Settings:

@@ -30,6 +30,9 @@ _EXACT: Final = frozenset({"name", "price"})
 
 _JOINED: Final = "contact_info"
 
+_MOST_PARTS: Final = 100
+"""Parts of a joined field from which on it is one text: each can be a number to be told, in 0.1 ms."""
+
 _EMAIL: Final = re.compile(r"[^\s@]+@[^\s@]+")
 _LONGEST_EMAIL: Final = 254
 """Characters (RFC 5321, 4.5.3.1.3, with its erratum). A longer text is no address, and no number either."""
@@ -95,10 +98,10 @@ def canonical_field(field: str, text: str) -> str:
 
     Args:
         field: The payload's name of it. A ``name`` and a ``price`` stay as they are.
-        text: Its text; a contact info joined by `` | `` is taken part by part.
+        text: Its text; a contact info joined by `` | `` is taken part by part, if they are fewer than 100.
     """
     if field in _EXACT:
         return text
-    if field != _JOINED:
+    if field != _JOINED or text.count(SEPARATOR) >= _MOST_PARTS:
         return canonical(text)
     return SEPARATOR.join(map(canonical, tidy(text).split(SEPARATOR)))

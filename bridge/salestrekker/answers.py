@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 
 from bridge.errors import BridgeError, QueryFileError, Refused, Transient
 from bridge.pacing import retry_after
-from bridge.salestrekker.decoding import decode
+from bridge.salestrekker.decoding import SOME_ERRORS, decode
 from bridge.salestrekker.long_lists import LongList
 from bridge.salestrekker.server_errors import (
     CODES,
@@ -74,9 +74,6 @@ _NAMED_TYPES: Final = frozenset(
     }
 )
 """The content types that are named. Any other may be made up by whoever answers."""
-
-SOME_ERRORS: Final = 100
-"""Errors that are looked at of an answer that is no success, and that are told of one record."""
 
 KEY_ADVICE = (
     "Check [salestrekker] api_key (or email and password): copy the key again from Settings/API in "

@@ -26,7 +26,7 @@ from bridge.salestrekker.answers import KEY_ADVICE, Listed, TokenRefused, fault_
 from bridge.salestrekker.decoding import MAX_BODY, SMALL
 from bridge.salestrekker.gate import Gate
 from bridge.salestrekker.login import Credentials, LogIn
-from bridge.salestrekker.long_lists import LongList, Room, Stay
+from bridge.salestrekker.long_lists import Room, Stay
 from bridge.salestrekker.ones import NotTogether, combined, contacts_in, read_ones
 from bridge.salestrekker.pages import Broken, Ones, Page, read_ahead, sort_ones, sort_out
 from bridge.salestrekker.retries import Retries, Waits
@@ -271,11 +271,21 @@ class SalestrekkerClient:
         stay = Stay(self._room)
 
         async def fetch(ask: Ask) -> Fetched:
-            async def read() -> Fetched:
-                return await self._page(query, ask, since, stay, stream, identify)
+            async def read(longest: int) -> Fetched:
+                async def once() -> Fetched:
+                    listed, read_at = await self._fetch(query, ask, since, longest)
+                    place = ask.at.read
+                    page = await in_turns(
+                        sort_out(listed, stream=stream, identify=identify, place=place, read_at=read_at)
+                    )
+                    self._note_size(query, ask, page.count)
+                    return page
 
-            return await (self._patiently(read) if ask.patient else read())
+                return await (self._patiently(once) if ask.patient else once())
 
+            return await self._in_room(query, ask, stay, read)
+
+        stay = Stay(self._room)
         ahead = read_ahead(Walk(query, fetch, self._now).pages(page_size, start))
         self._walks.add(ahead)
         try:
@@ -283,8 +293,40 @@ class SalestrekkerClient:
                 yield page
         finally:
             self._walks.discard(ahead)
-            await ahead.aclose()
+            try:
+                await ahead.aclose()
+            finally:
+                stay.end()
+
+    async def _in_room(
+        self, query: ListQuery, ask: Ask, stay: Stay, read: Callable[[int], Awaitable[Fetched]]
+    ) -> Fetched:
+        """A page; where it is large, in the room that the process has for one.
+
+        Args:
+            query: What is asked; one whose page was large is taken to have more of them.
+            ask: Which page.
+            stay: The walk's place in the room.
+            read: Reads the page, if it has no more bytes than it is given.
+        """
+        if ask.stepping or query.fingerprint not in self._large:
+            try:
+                return await read(min(SMALL, self._max_body))
+            except LargeAnswer:
+                if ask.stepping or self._max_body <= SMALL:
+                    raise
+        await stay.begin()
+        try:
+            page = await read(self._max_body)
+        except BaseException:
             stay.end()
+            raise
+        if page.is_long:
+            self._large.add(query.fingerprint)
+        elif page.count:
+            self._large.discard(query.fingerprint)
+        page.at_close(stay.end)
+        return page
 
     async def ones(
         self,
@@ -359,38 +401,6 @@ class SalestrekkerClient:
             return read_ones(result, query, ids, read_at)
 
         return await self._with_token(send)
-
-    async def _page(
-        self, query: ListQuery, ask: Ask, since: int | None, stay: Stay, stream: Stream, identify: Identify
-    ) -> Fetched:
-        """One page; where it is large, in the room that the process has for one."""
-
-        async def fetched(longest: int) -> tuple[Fetched, LongList | None]:
-            listed, read_at = await self._fetch(query, ask, since, longest)
-            sorting = sort_out(listed, stream=stream, identify=identify, place=ask.at.read, read_at=read_at)
-            page = await in_turns(sorting)
-            self._note_size(query, ask, page.count)
-            return page, listed.items if isinstance(listed.items, LongList) else None
-
-        if ask.stepping or query.fingerprint not in self._large:
-            try:
-                return (await fetched(min(SMALL, self._max_body)))[0]
-            except LargeAnswer:
-                if self._max_body <= SMALL or ask.stepping:
-                    raise
-        await stay.begin()
-        try:
-            page, items = await fetched(self._max_body)
-        except BaseException:
-            stay.end()
-            raise
-        if items is None:
-            self._large.discard(query.fingerprint)
-            stay.end()
-        else:
-            self._large.add(query.fingerprint)
-            items.at_close(stay.end)
-        return page
 
     def _note_size(self, query: ListQuery, ask: Ask, given: int) -> None:
         """Say once of each query that the server does not keep to the size of a page."""

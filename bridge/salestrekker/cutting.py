@@ -25,20 +25,20 @@ if TYPE_CHECKING:
 
 __all__ = ["Cut", "TooManyItemsError", "cut"]
 
-WINDOW: Final = 64 * 1024
-"""Bytes that one step looks at: less than a millisecond."""
+WINDOW: Final = 16 * 1024
+"""Bytes that one step looks at: a millisecond where they are nothing but brackets."""
 
 DEEPEST: Final = 1000
 """Brackets inside each other beyond which no decoder goes either."""
 
-MUCH: Final = 4 * 1024
-"""Bytes gone past in one step after which it yields."""
+MUCH: Final = 8 * 1024
+"""Bytes gone past after which it yields: half a millisecond."""
 
 BRACKETS_AT_ONCE: Final = 256
 """Brackets that are counted between two yields: a tenth of a millisecond."""
 
-ITEMS_AT_ONCE: Final = 32
-"""Items that are gone past between two yields: half a millisecond where they are records."""
+BLANK_WINDOWS: Final = 64
+"""Windows of blanks between two tokens beyond which nobody means it."""
 
 # Possessive throughout: nothing is kept to come back to, however long the text.
 _CHARACTERS: Final = rb'[^"\\]*+(?:\\.[^"\\]*+)*+'
@@ -53,6 +53,9 @@ _WHOLE: Final = re.compile(_HIGH, re.DOTALL)
 _CLOSED: Final = re.compile(rb"(?:%s|%s)*+" % (_PLAIN, _HIGH), re.DOTALL)
 """Whatever ends within the window: texts, numbers, up to three levels of brackets, as most records have."""
 
+_BLANKS: Final = b" \t\r\n"
+_MARK: Final = b"\xef\xbb\xbf"
+"""The byte order mark, which some servers begin with."""
 _SCALAR: Final = re.compile(rb'[^ \t\r\n,:"{}\[\]]*+')
 _DELIMITERS: Final = b' \t\r\n,:"{}[]'
 _QUOTE: Final = ord('"')
@@ -112,14 +115,27 @@ class _Scanner:
 
     def __init__(self, body: bytes | bytearray) -> None:
         self.body = body
-        self.at = 0
+        self.at = len(_MARK) if body.startswith(_MARK) else 0
+        self._yielded_at = 0
+
+    @property
+    def has_gone_far(self) -> bool:
+        """Whether it is time to yield; asked, it is answered for the next stretch."""
+        far = self.at - self._yielded_at > MUCH
+        if far:
+            self._yielded_at = self.at
+        return far
 
     def next(self) -> bytes:
         """The next character that is no blank, which stays where it is."""
-        found = self._past(_BLANK)
+        found = b""
+        for _ in range(BLANK_WINDOWS):
+            found = self._past(_BLANK)
+            if found not in _BLANKS:
+                return found
         if not found:
             raise ValueError("the document ends too early")
-        return found
+        raise ValueError("the document is nothing but blanks")
 
     def expect(self, characters: bytes) -> bytes:
         """Move past the next character that is no blank: one of these."""
@@ -211,6 +227,8 @@ def _member(scanner: _Scanner, key: str) -> Generator[None, None, bool]:
             return True
         yield from scanner.value()
         separator = scanner.expect(b",}")
+        if scanner.has_gone_far:
+            yield
     return False
 
 
@@ -227,7 +245,7 @@ def _items(scanner: _Scanner, most: int) -> Generator[None, None, tuple[array[in
     while separator != b"]":
         if len(starts) == most:
             raise TooManyItemsError
-        if not len(starts) % ITEMS_AT_ONCE:
+        if scanner.has_gone_far:
             yield
         scanner.next()
         starts.append(scanner.at)

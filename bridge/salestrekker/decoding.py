@@ -1,17 +1,36 @@
 """How much of an answer is read, and how much of it is decoded in one go.
 
 Decoded, JSON takes up to 25 times its bytes, and nothing else happens while it is decoded. These bounds keep
-the process under 200 MB and webhooks answered within a tenth of a second, whatever Salestrekker sends.
+the process under 200 MB and webhooks answered within a tenth of a second, whatever Salestrekker sends. What
+counts beside bytes are values: there is one at least for each comma and each bracket.
 """
 
 from __future__ import annotations
 
 import json
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import orjson
 
-__all__ = ["ERROR_BODY", "MAX_BODY", "MOST_ITEMS", "SMALL", "decode", "excess_of", "is_small"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+__all__ = [
+    "ERROR_BODY",
+    "MAX_BODY",
+    "MAX_RECORD",
+    "MOST_ERRORS",
+    "MOST_ITEMS",
+    "MOST_VALUES",
+    "PART",
+    "REST",
+    "SMALL",
+    "SOME_ERRORS",
+    "decode",
+    "excess_of",
+    "is_rest",
+    "is_small",
+]
 
 MAX_BODY: Final = 64 * 1024 * 1024
 """Bytes of an answer, unpacked, beyond which it is not read: 100,000 contacts have about 60 million."""
@@ -22,22 +41,45 @@ ERROR_BODY: Final = 64 * 1024
 SMALL: Final = 1024 * 1024
 """Bytes of an answer that is decoded in one go: a page of 1,000 contacts has less."""
 
-FEW_VALUES: Final = 20_000
-"""Values in an answer that is decoded in one go, by its commas: a page of 100 contacts has some 3,000."""
+SMALL_VALUES: Final = 25_000
+"""Values in an answer that is decoded in one go: a page of 100 contacts has some 4,000."""
+
+REST: Final = 4 * 1024 * 1024
+"""Bytes of what stands beside a long list: errors, with the traces that some servers add."""
+
+REST_VALUES: Final = 100_000
+"""Values beside a long list: 10,000 errors have about as many."""
 
 MOST_ITEMS: Final = 100_000
 """Records in one answer beyond which it is refused: such a list has to be read in pages."""
 
-MAX_RECORD: Final = 128 * 1024
-"""Bytes of one record beyond which it is not decoded: a contact has about 600."""
+MOST_ERRORS: Final = 10_000
+"""Errors in one answer beyond which it is not read: each takes some ten microseconds."""
+
+SOME_ERRORS: Final = 100
+"""Errors that are looked at of an answer that is no success, and that are told of one record."""
+
+MAX_RECORD: Final = 64 * 1024
+"""Bytes of one record, as JSON without blanks, beyond which it is not mapped: a contact has about 600."""
 
 MOST_VALUES: Final = 5_000
 """Values in one record beyond which it is not mapped: an expression of a map looks at each of them."""
 
+DEEPEST_RECORD: Final = 250
+"""Levels of values in one record beyond which it is not mapped: what follows goes down by calls."""
+
+PART: Final = 256 * 1024
+"""Bytes of a long list that are decoded, mapped and observed together, but for a single record."""
+
 
 def is_small(body: bytes | bytearray) -> bool:
     """Whether an answer can be decoded in one go."""
-    return len(body) <= SMALL and body.count(b",") <= FEW_VALUES
+    return len(body) <= SMALL and _values_in(body) <= SMALL_VALUES
+
+
+def is_rest(body: bytes | bytearray) -> bool:
+    """Whether an answer without its list can be decoded in one go."""
+    return len(body) <= REST and _values_in(body) <= REST_VALUES
 
 
 def decode(body: bytes | bytearray) -> object:
@@ -58,24 +100,50 @@ def decode(body: bytes | bytearray) -> object:
             raise ValueError from error
 
 
-def excess_of(value: object, commas: int) -> str:
+def excess_of(record: object) -> str:
     """What of a record is too much to be mapped; empty where nothing is.
 
     Args:
-        value: The record as decoded.
-        commas: How many its bytes have, those in its texts too.
+        record: As decoded. It is measured as JSON without blanks, so that each answer that holds it is of one
+            opinion.
     """
-    if commas <= MOST_VALUES or _values_of(value) <= MOST_VALUES:
-        return ""
-    return f"it holds more than {MOST_VALUES:,} values"
+    try:
+        written = orjson.dumps(record)
+    except TypeError:  # half of a surrogate pair, a number of more than 64 bits, or as follows
+        if _depth_of(record) > DEEPEST_RECORD:
+            return "it is nested too deeply"
+        written = json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode(errors="surrogatepass")
+    if len(written) > MAX_RECORD:
+        return f"it is larger than {MAX_RECORD:,} bytes"
+    if _values_in(written) > MOST_VALUES and _count(record) > MOST_VALUES:
+        return f"it holds more than {MOST_VALUES:,} values"
+    return ""
 
 
-def _values_of(value: object) -> int:
+def _values_in(body: bytes | bytearray) -> int:
+    """As many values at most, those in its texts counted too."""
+    return body.count(b",") + body.count(b"[") + body.count(b"{")
+
+
+def _count(value: object) -> int:
     """How many values there are inside another."""
-    count, inside = 0, [value]
-    while inside:
-        one = inside.pop()
-        below = one.values() if isinstance(one, dict) else one if isinstance(one, list) else ()
-        inside.extend(below)
-        count += len(below)
-    return count
+    return sum(map(len, _levels_of(value))) - 1
+
+
+def _depth_of(value: object) -> int:
+    """How many levels of values there are inside another."""
+    return sum(1 for _ in _levels_of(value)) - 1
+
+
+def _levels_of(value: object) -> Iterator[list[object]]:
+    """The values of each level, without a call for each: there may be a thousand."""
+    level = [value]
+    while level:
+        yield level
+        level = [inner for one in level for inner in _inside(one)]
+
+
+def _inside(value: object) -> Iterable[object]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()

@@ -11,19 +11,30 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Final, overload
+
+import structlog
 
 from bridge.errors import Refused, Transient
 from bridge.records import Record
-from bridge.salestrekker.decoding import MAX_RECORD, decode, excess_of
+from bridge.salestrekker.decoding import MAX_RECORD, PART, decode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from array import array
+    from collections.abc import Callable, Iterator, Mapping
 
     from bridge.records import Stream
     from bridge.salestrekker.cutting import Cut
 
 __all__ = ["LongList", "LongRecords", "Room", "Stay", "too_long"]
+
+WRITTEN: Final = 4
+"""As many times its length a record may have as it came: with blanks, and with each letter escaped."""
+
+LONGEST_WAIT: Final = 3600.0
+"""Seconds that one long list waits for others to be worked through."""
+
+log = structlog.get_logger()
 
 
 class LongList:
@@ -50,25 +61,28 @@ class LongList:
         """Keys that lead from an item to its record."""
         self._below = path
 
+    def size(self, index: int) -> int:
+        """Bytes of an item, as it came."""
+        return self._cut.ends[index] - self._cut.starts[index]
+
     def item(self, index: int) -> tuple[object, str]:
-        """An item as decoded, and what of it is too much to be mapped, else empty.
+        """An item as decoded; or None, and why it is not even decoded.
 
         Raises:
             Transient: It is not whole.
         """
         if self._body is None:
             raise RuntimeError("the list was closed")
-        start, end = self._cut.starts[index], self._cut.ends[index]
-        if end - start > MAX_RECORD:
+        if self.size(index) > WRITTEN * MAX_RECORD:
             return None, f"it is larger than {MAX_RECORD:,} bytes"
         try:
-            item = decode(self._body[start:end])
+            item = decode(self._body[self._cut.starts[index] : self._cut.ends[index]])
         except ValueError:
             # Without the error, which holds what it could not decode.
             raise Transient("Salestrekker's answer is not whole: its JSON cannot be read") from None
         for key in self._below:
             item = item.get(key) if isinstance(item, dict) else None
-        return item, excess_of(item, self._body.count(b",", start, end))
+        return item, ""
 
     def at_close(self, done: Callable[[], None]) -> None:
         """Call this once the list is closed."""
@@ -88,22 +102,28 @@ class LongRecords(Sequence[Record]):
     Args:
         items: The list.
         places: Which items of it are the records.
-        ids: Salestrekker's id of each.
+        identify: Finds a record's id.
         stream: Of all of them.
         read_at: When the request began, milliseconds since the epoch.
     """
 
     def __init__(
-        self, items: LongList, places: Sequence[int], ids: Sequence[str], *, stream: Stream, read_at: int
+        self,
+        items: LongList,
+        places: array[int],
+        identify: Callable[[Mapping[str, object]], str | None],
+        *,
+        stream: Stream,
+        read_at: int,
     ) -> None:
         self.items = items
-        self.ids = ids
         self._places = places
+        self._identify = identify
         self._stream = stream
         self._read_at = read_at
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return len(self._places)
 
     @overload
     def __getitem__(self, index: int) -> Record: ...
@@ -113,17 +133,24 @@ class LongRecords(Sequence[Record]):
 
     def __getitem__(self, index: int | slice) -> Record | LongRecords:
         if isinstance(index, slice):
-            return LongRecords(
-                self.items,
-                self._places[index],
-                self.ids[index],
-                stream=self._stream,
-                read_at=self._read_at,
-            )
+            places = self._places[index]
+            return LongRecords(self.items, places, self._identify, stream=self._stream, read_at=self._read_at)
         item, _ = self.items.item(self._places[index])
-        if not isinstance(item, dict):
-            raise TypeError("an item that is no object was taken for a record")
-        return Record(self._stream, self.ids[index], item, self._read_at)
+        known = self._identify(item) if isinstance(item, dict) else None
+        if not isinstance(item, dict) or not known:
+            raise TypeError("an item that is no record was taken for one")
+        return Record(self._stream, known, item, self._read_at)
+
+    def parts(self, most: int) -> Iterator[LongRecords]:
+        """They, in order, so many at a time, and no more bytes than are decoded together (``PART``)."""
+        begin = size = 0
+        for end, place in enumerate(self._places):
+            size += self.items.size(place)
+            if end - begin == most or (size > PART and end > begin):
+                yield self[begin:end]
+                begin, size = end, self.items.size(place)
+        if begin < len(self):
+            yield self[begin:]
 
 
 class Room:
@@ -133,8 +160,18 @@ class Room:
         self._lock = asyncio.Lock()
 
     async def enter(self) -> None:
-        """Wait until there is room, and take it."""
-        await self._lock.acquire()
+        """Wait until there is room, and take it.
+
+        Raises:
+            Transient: There was none for an hour.
+        """
+        if self._lock.locked():
+            log.info("waits for another long list")
+        try:
+            async with asyncio.timeout(LONGEST_WAIT):
+                await self._lock.acquire()
+        except TimeoutError:
+            raise Transient("Another long list was being read for an hour") from None
 
     def leave(self) -> None:
         """Make room for the next."""
@@ -157,6 +194,7 @@ class Stay:
 
         Raises:
             Refused: A page of this very walk takes it up: to wait for its end would be in vain.
+            Transient: There was none for too long.
         """
         if self._inside:
             raise too_long("Two of Salestrekker's pages together are too long to be read")

@@ -46,7 +46,7 @@ class NumberedStride(Stride):
             return await self._open(size)
         fetched = await self._page(at, size)
         after = replace(at, read=at.read + fetched.count, page=at.page + 1)
-        return Step(fetched, after, fetched.ids)
+        return Step(fetched, after, fetched.id_hashes)
 
     async def _open(self, size: int) -> Step:
         zero = await self._page_0(size)
@@ -57,8 +57,9 @@ class NumberedStride(Stride):
         except PoisonedItem as poison:
             return await self._open_in_trouble(size, poison)
         if isinstance(zero, QueryFileError):
-            return Step(one, Position(one.count, page=2, base=1), one.ids)
+            return Step(one, Position(one.count, page=2, base=1), one.id_hashes)
         if isinstance(zero, Transient):
+            one.close()
             return await self._open_in_trouble(size, zero)
         if zero.is_long or one.is_long:
             return await self._open_long(size, zero, one)
@@ -67,7 +68,7 @@ class NumberedStride(Stride):
     async def _open_long(self, size: int, zero: Fetched, one: Fetched) -> Step:
         """Long pages are not joined, for there is room for one at a time."""
         if _is_same(zero, one):
-            return Step(one, Position(one.count, page=2, base=1), one.ids)
+            return Step(one, Position(one.count, page=2, base=1), one.id_hashes)
         one.close()
         return await self.step(Position(page=0), size)
 
@@ -94,7 +95,7 @@ class NumberedStride(Stride):
         for place in range(1, TRIALS + 1):
             try:
                 once, twice, again = [
-                    await self.fetch(Ask(Position(page=page), size))
+                    await self._sample(page, size)
                     for page, size in ((2 * place - 1, 1), (place, 2), (2 * place - 1, 1))
                 ]
             except PoisonedItem:
@@ -103,6 +104,12 @@ class NumberedStride(Stride):
             if base is not None:
                 return base
         return None
+
+    async def _sample(self, page: int, size: int) -> Fetched:
+        """A page that only its ids are wanted of."""
+        fetched = await self.fetch(Ask(Position(page=page), size))
+        fetched.close()
+        return fetched
 
     def _unproven(self, trouble: Transient) -> BridgeError:
         if isinstance(trouble, PoisonedItem):
@@ -166,11 +173,18 @@ class _Splitting:
             if not fetched.count:
                 fetched = await self._stride.fetch(Ask(at, length))
             if fetched.is_long:
-                raise too_long("A page with a record that cannot be read is too long to go around it")
+                fetched.close()
+                return await self._shorter(first, length)
         except PoisonedItem as poison:
             return await self.split(first, length) if length > 1 else [self._left(first, poison)]
         self._lost = 0 if fetched.records else self._lost
         return [fetched]
+
+    async def _shorter(self, first: int, length: int) -> list[Fetched]:
+        """The parts of a part that is long: there is room for one long page, and not for several."""
+        if length == 1:
+            raise too_long("A page with a record that cannot be read is too long to go around it")
+        return await self.split(first, length)
 
     def _left(self, place: int, poison: PoisonedItem) -> Fetched:
         self._lost += 1
@@ -181,18 +195,24 @@ class _Splitting:
 
 def _joined(zero: Fetched, one: Fetched) -> Step:
     """Pages 0 and 1 as one page, each record once."""
-    known, same = set(zero.ids), _is_same(zero, one)
-    fresh = tuple(record for record in one.records if record.id not in known)
+    known, same = set(zero.id_hashes), _is_same(zero, one)
+    pairs = zip(one.records, one.id_hashes, strict=True)
+    fresh = tuple(record for record, id_hash in pairs if id_hash not in known)
     behind = () if same and zero.count else _moved(one.broken, 0 if same else zero.count)
-    fetched = Fetched((*zero.records, *fresh), (*zero.broken, *behind), min(zero.read_at, one.read_at))
+    fetched = Fetched(
+        (*zero.records, *fresh),
+        (*zero.broken, *behind),
+        min(zero.read_at, one.read_at),
+        unlisted=(*zero.unlisted, *one.unlisted),
+    )
     after = Position(fetched.count, page=2, base=1 if same else 0)
-    return Step(fetched, after, one.ids or zero.ids)
+    return Step(fetched, after, one.id_hashes or zero.id_hashes)
 
 
 def _is_same(zero: Fetched, one: Fetched) -> bool:
     """Whether page 0 was answered with page 1, or with nothing."""
-    known = set(zero.ids)
-    fresh = sum(one_id not in known for one_id in one.ids)
+    known = set(zero.id_hashes)
+    fresh = sum(id_hash not in known for id_hash in one.id_hashes)
     return not zero.count or 2 * fresh < len(one.records)
 
 
@@ -203,18 +223,28 @@ def _moved(broken: Sequence[Broken], by: int) -> tuple[Broken, ...]:
 def _verdict(once: Fetched, twice: Fetched, again: Fetched) -> int | None:
     """What a page of one item, one of two, and the first again, prove of the first page's number."""
     sized = once.count == 1 and twice.count <= 2  # noqa: PLR2004 - one of two items
-    if not sized or once.ids != again.ids or not once.ids or len(twice.ids) != twice.count:
+    if (
+        not sized
+        or once.id_hashes != again.id_hashes
+        or not once.id_hashes
+        or len(twice.id_hashes) != twice.count
+    ):
         return None
-    if once.ids[0] not in twice.ids:
+    if once.id_hashes[0] not in twice.id_hashes:
         return 0
     # One item alone proves nothing: a server that gives what it likes may have one left in both.
-    return 1 if twice.count > 1 and twice.ids[0] == once.ids[0] else None
+    return 1 if twice.count > 1 and twice.id_hashes[0] == once.id_hashes[0] else None
 
 
 def _together(parts: Sequence[Fetched]) -> Fetched:
     records = tuple(record for part in parts for record in part.records)
-    broken = tuple(one for part in parts for one in part.broken)
-    return Fetched(records, broken, min(part.read_at for part in parts))
+    return Fetched(
+        records,
+        tuple(one for part in parts for one in part.broken),
+        min(part.read_at for part in parts),
+        id_hashes=tuple(id_hash for part in parts for id_hash in part.id_hashes),
+        unlisted=tuple(one for part in parts for one in part.unlisted),
+    )
 
 
 def _smallest_factor(number: int) -> int:

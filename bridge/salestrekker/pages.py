@@ -11,9 +11,10 @@ from __future__ import annotations
 import asyncio
 from array import array
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from bridge.records import Record
+from bridge.salestrekker.decoding import excess_of
 from bridge.salestrekker.long_lists import LongList, LongRecords
 
 if TYPE_CHECKING:
@@ -36,6 +37,9 @@ __all__ = [
     "sort_ones",
     "sort_out",
 ]
+
+NAMED: Final = 100
+"""Broken records of one page whose ids are kept: nobody is shown more."""
 
 Identify: TypeAlias = "Callable[[Mapping[str, object]], str | None]"
 """A record's id, as the map finds it; None or empty where it has none."""
@@ -85,12 +89,16 @@ class Fetched:
         broken: Those that were not.
         read_at: When the request began, milliseconds since the epoch.
         more: Whether and where the list goes on, where the server says it.
+        id_hashes: A number for the id of each record, in order; equal ids have equal ones.
+        unlisted: Records of which there is an error, and no place in the list.
     """
 
     records: Sequence[Record]
     broken: tuple[Broken, ...]
     read_at: int
     more: More | None = None
+    id_hashes: tuple[int, ...] = ()
+    unlisted: tuple[Broken, ...] = ()
 
     @property
     def is_long(self) -> bool:
@@ -102,15 +110,16 @@ class Fetched:
         """How many items there were."""
         return len(self.records) + len(self.broken)
 
-    @property
-    def ids(self) -> tuple[str, ...]:
-        """The ids of its records, in order."""
-        if isinstance(self.records, LongRecords):
-            return tuple(self.records.ids)
-        return tuple(record.id for record in self.records)
+    def at_close(self, done: Callable[[], None]) -> None:
+        """Call this when a long one is closed; at once where it is none, or has no records."""
+        if isinstance(self.records, LongRecords) and self.count:
+            self.records.items.at_close(done)
+        else:
+            self.close()
+            done()
 
     def close(self) -> None:
-        """Let the memory of a long one go; its ids stay."""
+        """Let the memory of a long one go: its records cannot be read any more."""
         if isinstance(self.records, LongRecords):
             self.records.items.close()
 
@@ -168,25 +177,26 @@ def sort_out(
     """
     items = listed.items
     records: list[Record] = []
-    ids: list[str] = []
-    places = array("L")
+    hashes, places = array("q"), array("L")
     broken: list[Broken] = []
     for index in range(len(items)):
-        item, excess = items.item(index) if isinstance(items, LongList) else (items[index], "")
+        item, fault = items.item(index) if isinstance(items, LongList) else (items[index], "")
         known = identify(item) if isinstance(item, dict) else None
-        fault = listed.faults.get(index) or excess or _unfit(item, known)
+        fault = listed.faults.get(index) or fault or _unfit(item, known)
         if fault or not known or not isinstance(item, dict):
-            broken.append(Broken(place + index, known or "", fault))
-        elif isinstance(items, LongList):
-            ids.append(known)
-            places.append(index)
+            broken.append(Broken(place + index, (known or "") if len(broken) < NAMED else "", fault))
         else:
-            records.append(Record(stream, known, item, read_at))
+            hashes.append(hash(known))
+            places.append(index)
+            if not isinstance(items, LongList):
+                records.append(Record(stream, known, item, read_at))
         yield
     found: Sequence[Record] = tuple(records)
     if isinstance(items, LongList):
-        found = LongRecords(items, places, ids, stream=stream, read_at=read_at)
-    return Fetched(found, tuple(broken), read_at, listed.more)
+        found = LongRecords(items, places, identify, stream=stream, read_at=read_at)
+    elsewhere = (index for index in listed.faults if not 0 <= index < len(items))
+    unlisted = tuple(Broken(place, "", listed.faults[index]) for index in elsewhere)
+    return Fetched(found, tuple(broken), read_at, listed.more, tuple(hashes), unlisted)
 
 
 def sort_ones(
@@ -205,10 +215,11 @@ def sort_ones(
     faults = dict(gathered.broken)
     for asked, (item, read_at) in gathered.found.items():
         known = identify(item)
-        if known == asked:
-            records.append(Record(stream, known, item, read_at))
+        fault = _unfit(item, known)
+        if fault or known != asked:
+            faults[asked] = fault or "it has another id than the one that was asked for"
         else:
-            faults[asked] = _unfit(item, known) or "it has another id than the one that was asked for"
+            records.append(Record(stream, known, item, read_at))
     broken = [Broken(place, one, faults[one]) for place, one in enumerate(ids) if one in faults]
     read_at = began if gathered.read_at is None else gathered.read_at
     return Ones(records, list(gathered.absent), broken, read_at)
@@ -217,7 +228,7 @@ def sort_ones(
 def _unfit(item: object, known: str | None) -> str:
     if not isinstance(item, dict):
         return "Salestrekker listed it as null" if item is None else "Salestrekker listed no object"
-    return "" if known else "it has no id"
+    return excess_of(item) if known else "it has no id"
 
 
 async def read_ahead(pages: AsyncGenerator[Page]) -> AsyncGenerator[Page]:
@@ -237,8 +248,10 @@ async def read_ahead(pages: AsyncGenerator[Page]) -> AsyncGenerator[Page]:
                 ahead = asyncio.create_task(_next(pages))
                 yield page
     finally:
-        await _end(ahead)
-        await pages.aclose()
+        try:
+            await _end(ahead)
+        finally:
+            await pages.aclose()
 
 
 async def _next(pages: AsyncGenerator[Page]) -> Page | None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from bridge.errors import Transient
 from bridge.pacing import LONGEST_RETRY_AFTER
+from bridge.salestrekker.decoding import MOST_ERRORS
 from bridge.turns import at_once
 
 if TYPE_CHECKING:
@@ -157,9 +158,6 @@ MESSAGE_READ: Final = 1000
 
 MESSAGE_SHOWN: Final = 200
 
-MOST_ERRORS: Final = 10_000
-"""Errors in one answer beyond which it is not read: each takes some ten microseconds."""
-
 
 @dataclass(frozen=True, slots=True)
 class ServerError:
@@ -228,7 +226,8 @@ def reading_result(data: object, errors: object, text: str | None = None) -> Gen
 
 def _server_error(error: object, words: Collection[str] | None) -> ServerError:
     fields = error if isinstance(error, dict) else {"message": error}
-    message = str(fields.get("message") or "")[:MESSAGE_READ]
+    given = fields.get("message")
+    message = given[:MESSAGE_READ] if isinstance(given, str) else ""
     path = _path(fields.get("path"), words)
     code = _code(fields)
     kind = _kind(code, message, path)

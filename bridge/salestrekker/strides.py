@@ -37,13 +37,13 @@ class Step:
     Attributes:
         fetched: The page.
         next: Where to go on; its ``end`` where the page is known to be the last.
-        ids: Of the last request's records: the next request must not give the same.
+        id_hashes: Of the last request's records: the next request must not give the same.
         poison: The item that was left behind, where the page is nothing but that.
     """
 
     fetched: Fetched
     next: Position
-    ids: tuple[str, ...]
+    id_hashes: tuple[int, ...]
     poison: PoisonedItem | None = None
 
 
@@ -100,7 +100,7 @@ class OffsetStride(Stride):
             fetched = await self.shrinking(at, size)
         except PoisonedItem as poison:
             return Step(self.lost(at.read, poison), Position(at.read + 1), (), poison)
-        return Step(fetched, Position(at.read + fetched.count), fetched.ids)
+        return Step(fetched, Position(at.read + fetched.count), fetched.id_hashes)
 
 
 class PlainStride(Stride):
@@ -112,7 +112,7 @@ class PlainStride(Stride):
             fetched = await self.fetch(Ask(at, size))
         except PoisonedItem as poison:
             raise poison.otherwise from None
-        return Step(fetched, Position(fetched.count, end=True), fetched.ids)
+        return Step(fetched, Position(fetched.count, end=True), fetched.id_hashes)
 
 
 class RelayStride(Stride):
@@ -127,7 +127,7 @@ class RelayStride(Stride):
             poison = found
             fetched = replace(self.lost(at.read, found), more=await self._past(at, found))
         after = self._next(at, fetched) if fetched.count else at
-        return Step(fetched, after, fetched.ids, poison)
+        return Step(fetched, after, fetched.id_hashes, poison)
 
     async def _past(self, at: Position, poison: PoisonedItem) -> More | None:
         """Where the list goes on after one item, asked without reading the item."""

@@ -19,7 +19,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-import math
 import random as chance
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -101,6 +100,10 @@ class _Failing:
     problem: str
 
 
+LATEST: Final = 253_402_300_799.0
+"""The end of the year 9999, seconds since the epoch: what is later is no time in seconds."""
+
+
 def claims_of(token: str) -> Mapping[str, object]:
     """What a JWT says (RFC 7519, 4), not verified; empty where it cannot be read."""
     parts = token.split(".")
@@ -114,9 +117,9 @@ def claims_of(token: str) -> Mapping[str, object]:
 
 
 def expiry_of(token: str) -> float | None:
-    """The ``exp`` claim of a JWT (RFC 7519, 4.1.4), not verified; None where it cannot be read."""
+    """The ``exp`` claim of a JWT (RFC 7519, 4.1.4), not verified; None where it cannot be one."""
     exp = claims_of(token).get("exp")
-    if isinstance(exp, bool) or not isinstance(exp, int | float) or not math.isfinite(exp):
+    if isinstance(exp, bool) or not isinstance(exp, int | float) or not 0 <= exp <= LATEST:
         return None
     return float(exp)
 

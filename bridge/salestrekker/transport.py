@@ -29,10 +29,10 @@ from bridge import __version__
 from bridge.errors import BridgeError, Refused, Transient
 from bridge.salestrekker.answers import ADDRESS_ADVICE, HttpAnswer, decipher
 from bridge.salestrekker.cutting import TooManyItemsError, cut
-from bridge.salestrekker.decoding import ERROR_BODY, MOST_ITEMS, SMALL, is_small
+from bridge.salestrekker.decoding import ERROR_BODY, MOST_ITEMS, REST, SMALL, is_rest, is_small
 from bridge.salestrekker.long_lists import LongList, too_long
 from bridge.salestrekker.server_errors import reading_result
-from bridge.turns import in_turns
+from bridge.turns import Turn, in_turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -140,11 +140,12 @@ class BoundedResponse(aiohttp.ClientResponse):
         """
         success = self.status < HTTPStatus.MULTIPLE_CHOICES
         limit = longest if success else ERROR_BODY
-        body = bytearray()
+        body, turn = bytearray(), Turn()
         async for part in self.content.iter_any():
             body += part
             if len(body) > limit:
                 break
+            await turn.over()  # what was packed well comes without a pause
         if len(body) > limit and success:
             raise UnusableAnswerError(_large(f"is longer than {limit:,} bytes"), self.status)
         del body[limit:]
@@ -266,15 +267,15 @@ async def _in_parts(
     fault: BridgeError
     try:
         path = ("data", *request.path)
-        parts = await in_turns(cut(body, path, most=MOST_ITEMS, longest=SMALL)) if request.path else None
+        parts = await in_turns(cut(body, path, most=MOST_ITEMS, longest=REST)) if request.path else None
     except TooManyItemsError:
         fault = too_long(f"Salestrekker gives more than {MOST_ITEMS:,} records in one answer")
     except ValueError:
         fault = Transient(NOT_WHOLE)
     else:
-        if parts is not None:
+        if parts is not None and is_rest(parts.rest):
             return parts.rest, LongList(body, parts)
-        if request.path and len(body) <= SMALL:
+        if parts is None and request.path and is_rest(body):
             return body, None
         fault = _large("holds more than was asked for")
     raise UnusableAnswerError(fault, response.status)

@@ -62,19 +62,19 @@ class Walk:
         """
         stride = STRIDES[self.query.paging](self.query, self.fetch, self.now)
         at, lost = Position.of(start), 0
-        before: tuple[str, ...] = ()
+        before: tuple[int, ...] = ()
         while not at.end:
             step = await _page_or_end(stride, at, page_size)
             if not step.fetched.count:
                 break
-            if step.ids and step.ids == before:
+            if step.id_hashes and step.id_hashes == before:
                 raise ignored(self.query, "two pages in a row hold the same records")
             lost = 0 if step.fetched.records else lost + 1
             if lost > MOST_LOST:
                 raise step.poison.otherwise if step.poison else self._unreadable(lost)
             fetched = step.fetched
-            yield Page(fetched.records, fetched.broken, str(step.next))
-            at, before = step.next, step.ids
+            yield Page(fetched.records, (*fetched.broken, *fetched.unlisted), str(step.next))
+            at, before = step.next, step.id_hashes
         yield Page((), (), str(at), last=True)
 
     def _unreadable(self, pages: int) -> Transient:

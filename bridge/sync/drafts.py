@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from bridge.decision import decide
 from bridge.ledger.observing import Observed, Sight, observe, survey
+from bridge.salestrekker.long_lists import LongRecords
 from bridge.turns import in_turns
 
 if TYPE_CHECKING:
@@ -23,13 +24,20 @@ if TYPE_CHECKING:
     from bridge.mapping import Mapper
     from bridge.records import Draft, Policy, Record, Unsendable
 
-__all__ = ["ROWS_AT_ONCE", "Whose", "observe_part"]
+__all__ = ["ROWS_AT_ONCE", "Whose", "observe_part", "parts_of"]
 
 ROWS_AT_ONCE: Final = 100
 """Records that one transaction observes at most, so that a webhook's never waits long behind it."""
 
 TURN: Final = 0.0004
 """Seconds of mapping in one go, some five records: Trakor's answers wait for the same loop."""
+
+
+def parts_of(records: Sequence[Record]) -> list[Sequence[Record]]:
+    """Records in the parts that are observed together; at least one, which may be empty."""
+    if isinstance(records, LongRecords):
+        return [*records.parts(ROWS_AT_ONCE)] or [()]
+    return [records[at : at + ROWS_AT_ONCE] for at in range(0, len(records), ROWS_AT_ONCE)] or [()]
 
 
 class Whose(Protocol):
@@ -63,14 +71,23 @@ async def observe_part(
     Returns:
         What it came to, when it is on disk.
     """
-    latest = {record.id: record for record in part}  # of an id that stands there twice the last one counts
+    latest = await in_turns(_latest_of(part))
     inputs = await in_turns(_inputs_of(latest.values(), whose.mapper))
     surveyed = await ledger.call(survey, whose.feed, inputs, whose.mapper.rules)
     changed = [record for record in latest.values() if record.id not in surveyed.unchanged]
     drafts = await in_turns(_drafts_of(changed, whose.mapper, surveyed.maps), TURN)
-    began_at = part[0].read_at if part else 0
+    began_at = next((record.read_at for record in latest.values()), 0)
     seen = replace(sight, unchanged=surveyed.unchanged, began_at=began_at)
     return await ledger.call(observe, whose.feed, drafts, seen, decide=decide, policy=whose.policy, now=now)
+
+
+def _latest_of(part: Sequence[Record]) -> Generator[None, None, dict[str, Record]]:
+    """The records by their ids; of an id that stands there twice the last one counts."""
+    latest: dict[str, Record] = {}
+    for record in part:
+        latest[record.id] = record
+        yield
+    return latest
 
 
 def _inputs_of(part: Iterable[Record], mapper: Mapper) -> Generator[None, None, list[tuple[str, str]]]:

@@ -23,7 +23,7 @@ from bridge.errors import BridgeError, UserError
 from bridge.ledger.bursts import note_burst
 from bridge.ledger.observing import Observed, Sight
 from bridge.ledger.sweeps import ONLY_A_PART, begin_sweep, end_sweep, note_problem
-from bridge.sync.drafts import ROWS_AT_ONCE, observe_part
+from bridge.sync.drafts import observe_part, parts_of
 from bridge.sync.unseen import Search
 
 if TYPE_CHECKING:
@@ -252,8 +252,7 @@ async def _observe_page(
     swept: Swept,
 ) -> Observed:
     """Map a page and put it into the ledger, a part at a time; the checkpoint moves with the last part."""
-    whole = page.records
-    parts = [whole[at : at + ROWS_AT_ONCE] for at in range(0, len(whole), ROWS_AT_ONCE)] or [()]
+    parts = parts_of(page.records)
     fresh = pending = 0
     for index, part in enumerate(parts):
         position = page.next_position if index == len(parts) - 1 else None
