@@ -69,18 +69,26 @@ def errors(number: int) -> bytes:
 KINDS: Final = {
     "an ordinary page": lambda: contacts(100),
     "20 MB of {}": lambda: listed(",".join(["{}"] * 7_000_000)),
-    "60 MB of {}": lambda: listed(",".join(["{}"] * 20_000_000)),
+    "48 MB of {}": lambda: listed(",".join(["{}"] * 16_000_000)),
     "1 MB of {}": lambda: listed(",".join(["{}"] * 330_000)),
-    "60 MB of [": lambda: listed("[" * 60_000_000),
-    "100,000 contacts": lambda: contacts(100_000),
+    "48 MB of [": lambda: listed("[" * 48_000_000),
+    "80,000 contacts": lambda: contacts(80_000),
     "one contact of 1 MB": lambda: listed('{"id": "c1", "email": [' + ",".join(["{}"] * 330_000) + "]}"),
-    "one contact of 60 MB": lambda: listed('{"id": "c1", "email": [' + ",".join(["{}"] * 20_000_000) + "]}"),
-    "a text of 60 MB": lambda: listed('{"id": "c1", "email": "' + "\\n" * 30_000_000 + '"}'),
-    "400 contacts of 120 KB": lambda: listed(
-        ",".join(f'{{"id": "c{one}", "note": "{"x" * 120_000}"}}' for one in range(400))
+    "one contact of 48 MB": lambda: listed('{"id": "c1", "email": [' + ",".join(["{}"] * 16_000_000) + "]}"),
+    "a text of 48 MB": lambda: listed('{"id": "c1", "email": "' + "\\n" * 24_000_000 + '"}'),
+    "800 contacts of 60 KB": lambda: listed(
+        ",".join(f'{{"id": "c{one}", "note": "{"x" * 60_000}"}}' for one in range(800))
     ),
+    "items of 64 KB, all brackets": lambda: listed(",".join(['{"a": [' + "{}," * 21_000 + "1]}"] * 700)),
+    "4,900 values in each": lambda: listed(
+        ",".join(f'{{"id": "c{one}", "email": [{",".join(["1"] * 4_900)}]}}' for one in range(4_000))
+    ),
+    "ids of 254 characters": lambda: listed(
+        ",".join(f'{{"id": "{one:06}{"x" * 247}"}}' for one in range(100_000))
+    ),
+    "very many members": lambda: b'{"data": {' + b'"a": 1,' * 6_000_000 + b'"contacts": []}}',
     "1 MB of errors": lambda: errors(10_000),
-    "60 MB of errors": lambda: errors(600_000),
+    "48 MB of errors": lambda: errors(480_000),
 }
 
 

@@ -125,11 +125,11 @@ async def test_idle_connections_to_the_status_page_keep_no_webhook_out(
 # Remotes
 
 
-async def test_an_answer_of_sixty_megabytes_costs_neither_memory_nor_a_webhook(
+async def test_an_answer_of_fifty_megabytes_costs_neither_memory_nor_a_webhook(
     bridge: Bridge, begin: Begin, http: aiohttp.ClientSession
 ) -> None:
-    """A list of nothing but ``{}`` took 3.4 GB, and webhooks waited for more than 30 s."""
-    body = '{"data": {"contacts": [' + "{}," * 20_000_000 + "{}]}}"
+    """Sixty megabytes of ``{}`` took 3.4 GB, and webhooks waited for more than 30 s."""
+    body = '{"data": {"contacts": [' + "{}," * 16_000_000 + "{}]}}"
     bridge.sandbox.salestrekker.faults.add(Fault(kind="contacts", status=200, body=body, times=None))
     process, address = await at_work(begin)
     waits: list[float] = []

@@ -132,9 +132,15 @@ def test_many_items_of_some_size_are_many_steps(item: object) -> None:
 
 
 @pytest.mark.parametrize("member", ['"a":1,', '"a":{},', '"a":"b",'])
-def test_many_members_before_the_list_are_many_steps(member: str) -> None:
+def test_very_many_members_before_the_list_are_not_gone_past(member: str) -> None:
     """Ten megabytes of them were one step, of 14 s."""
-    text = '{"data": {' + member * 100_000 + '"contacts": {"edges": []}}}'
+    for count, found in ((900, True), (1_100, False)):
+        text = '{"data": {' + member * count + '"contacts": {"edges": []}}}'
+        assert (parts(text) is not None) is found
+
+
+def test_large_members_before_the_list_are_many_steps() -> None:
+    text = json.dumps({"data": {str(number): "x" * 10_000 for number in range(500)} | {"contacts": []}})
     steps = sum(1 for _ in cut(bytearray(text.encode()), PATH, most=10, longest=10**7))
     assert steps > len(text) / WINDOW / 2
 

@@ -37,6 +37,9 @@ MUCH: Final = 8 * 1024
 BRACKETS_AT_ONCE: Final = 256
 """Brackets that are counted between two yields: a tenth of a millisecond."""
 
+MOST_MEMBERS: Final = 1_000
+"""Members of an object that are gone past on the way to the list: nobody asks for more."""
+
 BLANK_WINDOWS: Final = 64
 """Windows of blanks between two tokens beyond which nobody means it."""
 
@@ -216,9 +219,9 @@ def _go(scanner: _Scanner, path: Sequence[str]) -> Generator[None, None, bool]:
 
 
 def _member(scanner: _Scanner, key: str) -> Generator[None, None, bool]:
-    """Go from the beginning of an object to the value of a key; gives whether it has it."""
-    separator = scanner.expect(b"{")
-    while separator != b"}" and scanner.next() != b"}":
+    """Go from the beginning of an object to the value of a key; gives whether it has it, not too far on."""
+    separator, passed = scanner.expect(b"{"), 0
+    while passed < MOST_MEMBERS and separator != b"}" and scanner.next() != b"}":
         begin = scanner.at
         yield from scanner.string()
         found = _says(bytes(scanner.body[begin : scanner.at]), key)
@@ -226,7 +229,7 @@ def _member(scanner: _Scanner, key: str) -> Generator[None, None, bool]:
         if found:
             return True
         yield from scanner.value()
-        separator = scanner.expect(b",}")
+        separator, passed = scanner.expect(b",}"), passed + 1
         if scanner.has_gone_far:
             yield
     return False
@@ -238,7 +241,7 @@ def _says(written: bytes, key: str) -> bool:
 
 def _items(scanner: _Scanner, most: int) -> Generator[None, None, tuple[array[int], array[int]]]:
     """Go from the beginning of a list to behind its end."""
-    starts, ends = array("Q"), array("Q")
+    starts, ends = array("I"), array("I")
     separator = scanner.expect(b"[")
     if scanner.next() == b"]":
         separator = scanner.expect(b"]")

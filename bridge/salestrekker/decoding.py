@@ -32,8 +32,8 @@ __all__ = [
     "is_small",
 ]
 
-MAX_BODY: Final = 64 * 1024 * 1024
-"""Bytes of an answer, unpacked, beyond which it is not read: 100,000 contacts have about 60 million."""
+MAX_BODY: Final = 48 * 1024 * 1024
+"""Bytes of an answer, unpacked, beyond which it is not read: 80,000 contacts have about as many."""
 
 ERROR_BODY: Final = 64 * 1024
 """Bytes that are read of an answer that is no success: enough for GraphQL errors."""
@@ -110,7 +110,7 @@ def excess_of(record: object) -> str:
     try:
         written = orjson.dumps(record)
     except TypeError:  # half of a surrogate pair, a number of more than 64 bits, or as follows
-        if _depth_of(record) > DEEPEST_RECORD:
+        if any(depth > DEEPEST_RECORD for depth, _ in enumerate(_levels_of(record))):
             return "it is nested too deeply"
         written = json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode(errors="surrogatepass")
     if len(written) > MAX_RECORD:
@@ -128,11 +128,6 @@ def _values_in(body: bytes | bytearray) -> int:
 def _count(value: object) -> int:
     """How many values there are inside another."""
     return sum(map(len, _levels_of(value))) - 1
-
-
-def _depth_of(value: object) -> int:
-    """How many levels of values there are inside another."""
-    return sum(1 for _ in _levels_of(value)) - 1
 
 
 def _levels_of(value: object) -> Iterator[list[object]]:

@@ -17,6 +17,7 @@ numbers are good in either case::
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -242,7 +243,7 @@ def _together(parts: Sequence[Fetched]) -> Fetched:
         records,
         tuple(one for part in parts for one in part.broken),
         min(part.read_at for part in parts),
-        id_hashes=tuple(id_hash for part in parts for id_hash in part.id_hashes),
+        id_hashes=array("q", (id_hash for part in parts for id_hash in part.id_hashes)),
         unlisted=tuple(one for part in parts for one in part.unlisted),
     )
 

@@ -31,6 +31,7 @@ from graphql import (
 
 from bridge.errors import BridgeError, QueryFileError, Transient
 from bridge.salestrekker.answers import fault_of
+from bridge.salestrekker.decoding import excess_of
 from bridge.salestrekker.documents import fault_at, load_document
 from bridge.salestrekker.server_errors import CODES, Kind, describe
 from bridge.salestrekker.variables import refuse_without_value, used_in
@@ -246,7 +247,11 @@ def read_ones(result: Result, query: OneQuery, ids: Sequence[str], read_at: int)
         if record is None:
             absent.append(one)
         elif isinstance(record, dict):
-            found[one] = record
+            # What is too much is let go here: many answers are gathered before they are looked at.
+            if excess := excess_of(record):
+                faults[one] = excess
+            else:
+                found[one] = record
         else:
             faults[one] = "Salestrekker gave no object"
     if unread and not faults:

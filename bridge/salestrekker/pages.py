@@ -97,7 +97,7 @@ class Fetched:
     broken: tuple[Broken, ...]
     read_at: int
     more: More | None = None
-    id_hashes: tuple[int, ...] = ()
+    id_hashes: Sequence[int] = ()
     unlisted: tuple[Broken, ...] = ()
 
     @property
@@ -177,7 +177,7 @@ def sort_out(
     """
     items = listed.items
     records: list[Record] = []
-    hashes, places = array("q"), array("L")
+    hashes, places = array("q"), array("I")
     broken: list[Broken] = []
     for index in range(len(items)):
         item, fault = items.item(index) if isinstance(items, LongList) else (items[index], "")
@@ -196,7 +196,7 @@ def sort_out(
         found = LongRecords(items, places, identify, stream=stream, read_at=read_at)
     elsewhere = (index for index in listed.faults if not 0 <= index < len(items))
     unlisted = tuple(Broken(place, "", listed.faults[index]) for index in elsewhere)
-    return Fetched(found, tuple(broken), read_at, listed.more, tuple(hashes), unlisted)
+    return Fetched(found, tuple(broken), read_at, listed.more, hashes, unlisted)
 
 
 def sort_ones(
@@ -215,11 +215,10 @@ def sort_ones(
     faults = dict(gathered.broken)
     for asked, (item, read_at) in gathered.found.items():
         known = identify(item)
-        fault = _unfit(item, known)
-        if fault or known != asked:
-            faults[asked] = fault or "it has another id than the one that was asked for"
-        else:
+        if known == asked:
             records.append(Record(stream, known, item, read_at))
+        else:
+            faults[asked] = _unfit(item, known) or "it has another id than the one that was asked for"
     broken = [Broken(place, one, faults[one]) for place, one in enumerate(ids) if one in faults]
     read_at = began if gathered.read_at is None else gathered.read_at
     return Ones(records, list(gathered.absent), broken, read_at)

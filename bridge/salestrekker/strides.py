@@ -18,7 +18,7 @@ from bridge.salestrekker.pages import Ask, Broken, Fetched
 from bridge.salestrekker.positions import Position
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from bridge.salestrekker.answers import More
     from bridge.salestrekker.pages import Fetch
@@ -43,7 +43,7 @@ class Step:
 
     fetched: Fetched
     next: Position
-    id_hashes: tuple[int, ...]
+    id_hashes: Sequence[int]
     poison: PoisonedItem | None = None
 
 

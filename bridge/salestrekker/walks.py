@@ -22,7 +22,7 @@ from bridge.salestrekker.queries import Paging
 from bridge.salestrekker.strides import MOST_LOST, OffsetStride, PlainStride, RelayStride, ignored
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Mapping
+    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 
     from bridge.salestrekker.pages import Fetch
     from bridge.salestrekker.queries import ListQuery
@@ -62,7 +62,7 @@ class Walk:
         """
         stride = STRIDES[self.query.paging](self.query, self.fetch, self.now)
         at, lost = Position.of(start), 0
-        before: tuple[int, ...] = ()
+        before: Sequence[int] = ()
         while not at.end:
             step = await _page_or_end(stride, at, page_size)
             if not step.fetched.count:
