@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import random as chance
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Final, Self
 
 import stamina
@@ -272,15 +273,7 @@ class SalestrekkerClient:
 
         async def fetch(ask: Ask) -> Fetched:
             async def read(longest: int) -> Fetched:
-                async def once() -> Fetched:
-                    listed, read_at = await self._fetch(query, ask, since, longest)
-                    place = ask.at.read
-                    page = await in_turns(
-                        sort_out(listed, stream=stream, identify=identify, place=place, read_at=read_at)
-                    )
-                    self._note_size(query, ask, page.count)
-                    return page
-
+                once = partial(self._page, query, ask, since, longest, stream, identify)
                 return await (self._patiently(once) if ask.patient else once())
 
             return await self._in_room(query, ask, stay, read)
@@ -401,6 +394,22 @@ class SalestrekkerClient:
             return read_ones(result, query, ids, read_at)
 
         return await self._with_token(send)
+
+    async def _page(
+        self,
+        query: ListQuery,
+        ask: Ask,
+        since: int | None,
+        longest: int,
+        stream: Stream,
+        identify: Identify,
+    ) -> Fetched:
+        """One page, asked for once, if it has no more bytes than ``longest``."""
+        listed, read_at = await self._fetch(query, ask, since, longest)
+        sorting = sort_out(listed, stream=stream, identify=identify, place=ask.at.read, read_at=read_at)
+        page = await in_turns(sorting)
+        self._note_size(query, ask, page.count)
+        return page
 
     def _note_size(self, query: ListQuery, ask: Ask, given: int) -> None:
         """Say once of each query that the server does not keep to the size of a page."""
