@@ -137,6 +137,13 @@ async def test_health_and_readiness_are_told_to_all_and_say_why_not(world: World
         assert (await ask("/readyz"))[::2] == (503, "the disk is full\n")
 
 
+async def test_what_a_request_expects_is_not_repeated(world: World, ask: Ask) -> None:
+    """The library's own refusal was "Unknown Expect:", and what had been sent."""
+    async with world.served():
+        assert (await ask("/healthz", {"Expect": "a canary"}))[::2] == (417, "")
+        assert (await ask("/healthz", {"Expect": "100-Continue"}))[0] == 200
+
+
 async def test_what_is_not_there_is_not_found_and_nothing_is_changed(world: World, ask: Ask) -> None:
     async with world.served():
         assert (await ask("/api/other"))[0] == 404

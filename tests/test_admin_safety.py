@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import shutil
+import threading
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -94,6 +95,15 @@ async def test_every_answer_forbids_what_the_page_does_not_need(page: StatusPage
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["Referrer-Policy"] == "no-referrer"
     assert headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    "rest", ["", "a" * 4000, "a/" * 3000, "nothing.css", "..%2Fpages.py", "%2E%2E/pages.py", "%00"]
+)
+async def test_no_address_reaches_the_disk(page: StatusPage, rest: str) -> None:
+    """A name that was too long for the file system was an error of ours, and stood in the log."""
+    async with browser_at(page) as browser:
+        assert (await browser.get(f"/static/{rest}")).status == 404
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -431,6 +441,22 @@ async def test_guesses_that_queue_up_are_sent_away() -> None:
     verdicts = await asyncio.gather(*(log_in.try_(f"192.0.2.{last}", "wrong") for last in range(20)))
     assert {verdict.fits for verdict in verdicts} == {False}
     assert sum(bool(verdict.wait) for verdict in verdicts) == 12
+
+
+async def test_all_guesses_take_the_memory_of_one() -> None:
+    """Each thread that has made a slow hash keeps 16 MiB; a log-in that anybody asks for had six of them."""
+    threads: set[int] = set()
+
+    class Watched(SlowPassword):
+        def fits(self, given: str) -> bool:
+            threads.add(threading.get_ident())
+            return super().fits(given)
+
+    log_in = LogIn(Watched("right", cost=2), Clock())
+    for last in range(20):
+        await asyncio.gather(log_in.try_(f"192.0.2.{last}", "wrong"), asyncio.to_thread(threading.get_ident))
+    log_in.close()
+    assert len(threads) == 1
 
 
 def test_the_password_is_known_by_a_hash_of_its_own_salt() -> None:

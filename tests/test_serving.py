@@ -190,6 +190,16 @@ async def test_what_is_no_request_is_told_so_without_a_word_of_it(said: bytes) -
         assert logs == []
 
 
+@pytest.mark.parametrize("version", ["", " HTTP/0.9", " HTTP/2.0"])
+async def test_no_other_version_of_http_is_spoken(version: str) -> None:
+    """A request without a version was answered as HTTP/0.9, and a webhook in HTTP/2.0 was kept."""
+    async with running() as site:
+        line = await site.dial()
+        await line.say(f"GET /{version}\r\nHost: x\r\n\r\n".encode())
+        assert (await line.rest()).startswith(b"HTTP/1.1 505 HTTP Version Not Supported\r\n")
+        assert not site.asked.is_set()
+
+
 async def test_without_a_descriptor_it_waits_and_says_so_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Asyncio's own server wrote a traceback for each: 72 MB in 75 s."""
     monkeypatch.setattr(module, "SHORTAGE_PAUSE", 0.001)

@@ -92,6 +92,10 @@ class Entrance:
             application.router.add_post("/login", self._answer)
             application.router.add_post("/logout", self.guarded(self._leave))
 
+    def close(self) -> None:
+        """Look at no more passwords."""
+        self._log_in.close()
+
     def guarded(self, handler: Handler) -> Handler:
         """Let only those in who may, and only forms of this site's own pages."""
 

@@ -11,7 +11,10 @@
 from __future__ import annotations
 
 import asyncio
+import mimetypes
 from typing import TYPE_CHECKING
+
+from aiohttp import web
 
 from bridge.admin.entrance import Entrance
 from bridge.admin.lists import Lists
@@ -24,9 +27,8 @@ from bridge.admin.searching import Searching
 from bridge.status.figures import figures
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from typing import Any
-
-    from aiohttp import web
 
     from bridge.admin.desk import Desk
 
@@ -51,7 +53,7 @@ class Pages:
     def add_to(self, application: web.Application) -> None:
         """Add all addresses, and the headers that each answer has, to an application that has not started."""
         application.on_response_prepare.append(add_headers)
-        application.router.add_static("/static", HERE / "static")
+        _add_files(application)
         self._entrance.add_to(application)
         guarded = self._entrance.guarded
         application.router.add_get("/", guarded(self._overview))
@@ -63,6 +65,7 @@ class Pages:
 
     async def close(self) -> None:
         """End what is under way: a decision on many stops after the part that is being written."""
+        self._entrance.close()
         await self._many.close()
 
     async def _overview(self, request: web.Request) -> web.StreamResponse:
@@ -83,3 +86,17 @@ class Pages:
             "at": When.of(snapshot.at, snapshot.at),
             "size": "" if snapshot.size is None else f"{snapshot.size / 2**20:,.1f} MiB",
         }
+
+
+def _add_files(application: web.Application) -> None:
+    """Serve the files that pages load, each by its name: no address that is asked for reaches the disk."""
+    for path in sorted((HERE / "static").iterdir()):
+        content_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+        application.router.add_get(f"/static/{path.name}", _file(path.read_bytes(), content_type))
+
+
+def _file(body: bytes, content_type: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    async def answer(_: web.Request) -> web.StreamResponse:
+        return web.Response(body=body, content_type=content_type)
+
+    return answer

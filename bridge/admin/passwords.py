@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import math
 import secrets
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -83,6 +84,8 @@ class LogIn:
         self._password = password
         self._clock = clock
         self._turn = asyncio.Lock()
+        # One thread: each that has made a slow hash keeps the 16 MiB that it took.
+        self._thread = ThreadPoolExecutor(1, "password")
         self._waiting = 0
         self._wrong: dict[str, list[float]] = {}
 
@@ -103,7 +106,9 @@ class LogIn:
             async with self._turn:
                 if wait := self._wait(share):  # others of that share had their turn meanwhile
                     return Verdict(fits=False, wait=wait)
-                fits = await asyncio.to_thread(self._password.fits, given)
+                fits = await asyncio.get_running_loop().run_in_executor(
+                    self._thread, self._password.fits, given
+                )
         finally:
             self._waiting -= 1
         if fits:
@@ -111,6 +116,10 @@ class LogIn:
         else:
             self._note(share)
         return Verdict(fits)
+
+    def close(self) -> None:
+        """Look at nothing more."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _wait(self, share: str) -> int:
         """Seconds until another guess with that share is looked at; 0: at once."""

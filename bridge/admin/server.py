@@ -57,6 +57,9 @@ Share: TypeAlias = "tuple[str, bytes]"
 BODY_SECONDS: Final = 10.0
 """Seconds in which a form has to come."""
 
+GO_AHEAD: Final = "100-continue"
+"""The one thing that a request may expect."""
+
 HEADERS: Final = {
     "Server": "trakor-bridge",
     "Cache-Control": "no-store",
@@ -145,7 +148,8 @@ class AdminServer:
         self._runner = web.AppRunner(self._application(), access_log=None)
         await self._runner.setup()
         if (inside := self._runner.server) is not None:  # it is, once that is set up
-            self._server = LimitedServer(inside.request_handler, ADMIN, "admin", inside.request_factory)
+            handler = _expecting_nothing(inside.request_handler)
+            self._server = LimitedServer(handler, ADMIN, "admin", inside.request_factory)
             self._server.start(sockets)
         return str(addresses[0][0]), int(addresses[0][1])
 
@@ -294,6 +298,21 @@ class _Wrong:
                 await asyncio.sleep(self._seconds)
         finally:
             self._held -= Counter([share])  # those of which none is left are not there any more
+
+
+def _expecting_nothing(
+    handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
+) -> Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]:
+    """Refuse what a request may expect (RFC 9110, 10.1.1) without a word of it: aiohttp repeats it."""
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        if request.headers.get("Expect", GO_AHEAD).lower() == GO_AHEAD:
+            return await handler(request)
+        refusal = web.Response(status=417, headers=HEADERS)
+        refusal.force_close()
+        return refusal
+
+    return answer
 
 
 async def _add_headers(_: web.Request, response: web.StreamResponse) -> None:

@@ -39,6 +39,8 @@ _FULL: Final = (
     "Content-Length: 0\r\nConnection: close\r\n\r\n"
 ).encode()
 
+_VERSIONS: Final = frozenset({(1, 0), (1, 1)})
+"""aiohttp's parser takes some others, too, and answers in their names."""
 
 log = structlog.get_logger()
 
@@ -106,7 +108,7 @@ class LimitedServer:
         connection = self._open.get(request.protocol)
         if connection is not None:
             connection.heard()
-        return self._handler(request)
+        return self._handler(request) if request.version in _VERSIONS else _of_another_version(request)
 
     def _wanted(self) -> bool:
         return len(self._open) < self._limits.connections or len(self._outside) < self._limits.turned_away
@@ -143,6 +145,14 @@ class LimitedServer:
         connection = self._open.pop(protocol, None)
         if connection is not None:
             connection.forget()
+
+
+async def _of_another_version(request: web.BaseRequest) -> web.StreamResponse:
+    """Refuse what claims to be HTTP/0.9 or HTTP/2.0: neither is spoken here."""
+    request._cache["version"] = request.version._replace(major=1, minor=1)  # noqa: SLF001 - what the answer says that it is
+    answer = web.Response(status=HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, headers={"Server": SERVER})
+    answer.force_close()
+    return answer
 
 
 class _Connection:
