@@ -22,7 +22,7 @@ CHROMIUM := chromium chromium-browser google-chrome
 SUDO     := $(if $(filter 0,$(shell id -u)),,sudo -n)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test browser lint format audit licences sbom machine bench lock wheel test-wheel clean fresh-venv
+.PHONY: help demo test browser lint format audit licences sbom machine bench lock wheel test-wheel clean fresh-venv fuzz
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -75,6 +75,10 @@ sbom: $(DEV) ## write the bill of materials (CycloneDX) into dist/
 
 machine: $(DEV) ## hunt for a sequence that breaks a promise (MINUTES=10)
 	MACHINE_MINUTES=$(or $(MINUTES),10) $(RUN)pytest tests/test_machine.py
+
+fuzz: $(DEV) ## a million hostile requests, 100,000 hostile answers (REQUESTS=, ANSWERS=, SEED=)
+	FUZZ_REQUESTS=$(or $(REQUESTS),1000000) FUZZ_ANSWERS=$(or $(ANSWERS),100000) \
+		FUZZ_SEED=$(or $(SEED),$(shell date +%s)) $(RUN)pytest -n0 -s -p no:randomly tests/test_fuzz.py
 
 bench: $(DEV) ## how fast a backfill is, as ratios
 	$(RUN)python bench/backfill.py
