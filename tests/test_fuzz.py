@@ -1,30 +1,48 @@
-"""Whatever strangers send, the answers are those that are documented, and the next good webhook is delivered.
+"""Whatever strangers send or a remote system answers: documented outcomes only, then it goes on as before.
 
-``make fuzz`` sends a million requests, and prints what came of them; ``FUZZ_SEED`` makes the same ones again.
+``make fuzz`` sends a million requests and a hundred thousand answers, and prints what came of them. The same
+``FUZZ_SEED`` makes the same ones again.
 """
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import time
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
+import psutil
 import pytest
+import structlog
 
+from answered import Heard, ask_salestrekker, ask_trakor, told_too_much
 from besieged import besieged, too_much
+from bridge import logs
+from bridge.errors import Refused, Rejected, Transient
+from bridge.records import Stream
 from bridge.sandbox import Options, Sandbox
 from fuzzing import Tally, answers_of, documented, fire_all, looked_at
+from hostile_answers import kinds_of_answers
 from hostile_requests import MARK, Attack, Listener, Target, attack_of, kinds_of
 from hostile_wire import Draft, Ending
 from processes import commands
+from tampering import Tampering
+from weather import Weather
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
+    from besieged import Besieged
+    from bridges import Bridge
+    from processes import Begin
+
 SEED = int(os.environ.get("FUZZ_SEED", "1"))
 REQUESTS = int(os.environ.get("FUZZ_REQUESTS", "20000"))
+ANSWERS = int(os.environ.get("FUZZ_ANSWERS", "2000"))
 
 MORE_MEMORY = 40.0
 """MiB that the process may hold more at the end than after the first tenth. The allocator keeps what a large
@@ -89,6 +107,92 @@ def most_of_it_was_looked_at(tally: Tally) -> None:
         assert {kind for one, kind in tally.kinds if one is listener} == {*kinds_of(listener)}
 
 
+# -- answers ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.timeout(300 + ANSWERS / 20)
+@pytest.mark.parametrize("ask", [ask_salestrekker, ask_trakor])
+async def test_whatever_is_answered_a_client_gives_a_result_or_an_error_of_ours(
+    start_sandbox: Callable[[Options], Awaitable[Sandbox]],
+    ask: Callable[[int, range, Sandbox, Heard], Awaitable[None]],
+) -> None:
+    """No other exception comes of it, nothing hangs, nothing of an answer stands in error or log."""
+    number = ANSWERS // 2
+    progress(f"\nFUZZ_SEED={SEED}: {number:,} answers to {ask.__name__}")
+    sandbox = await start_sandbox(Options(contacts=60, products=20))
+    heard, ours, written = Heard(), psutil.Process(), io.StringIO()
+    memory, descriptors = 0, 0
+    logs.configure("debug", "json", written)
+    try:
+        for tenth in range(10):
+            await ask(SEED, range(number * tenth // 10, number * (tenth + 1) // 10), sandbox, heard)
+            memory, descriptors = memory or ours.memory_info().rss, descriptors or ours.num_fds()
+            progress(f"{number * (tenth + 1) // 10:>10,}: {ours.memory_info().rss / 2**20:.0f} MiB")
+    finally:
+        structlog.reset_defaults()
+    progress(heard.table())
+    assert heard.wrong == []
+    assert MARK not in written.getvalue().lower()
+    assert (ours.memory_info().rss - memory) / 2**20 <= MORE_MEMORY
+    assert ours.num_fds() <= descriptors + MORE_DESCRIPTORS
+    assert heard.kinds.keys() == kinds_of_answers()
+    for outcome in ("a result", "Refused", "Transient"):
+        assert heard.outcomes[outcome] > number / 50, "answers of all sorts were given"
+
+
+@pytest.mark.acceptance
+@pytest.mark.timeout(300 + ANSWERS / 20)
+async def test_once_both_systems_answer_well_again_everything_is_delivered_once(
+    start_sandbox: Callable[[Options], Awaitable[Sandbox]], tmp_path: Path
+) -> None:
+    """A daemon that is started, swept and posted to while half of all answers are hostile."""
+    number = ANSWERS // 10
+    progress(f"\nFUZZ_SEED={SEED}: {number:,} answers to a daemon")
+    sandbox = await start_sandbox(Options(contacts=80, products=10))
+    async with AsyncExitStack() as stack:
+        weather = Weather(SEED, number)
+        source, destination = [
+            await stack.enter_async_context(Tampering(urlsplit(url).port or 0, weather.tamper))
+            for url in (sandbox.salestrekker_url, sandbox.trakor_url)
+        ]
+        begin = await stack.enter_async_context(commands(tmp_path))
+        changes = {
+            "salestrekker": {"url": f"http://127.0.0.1:{source.port}/graphql", "timeout": "1s"},
+            "trakor": {"url": f"http://127.0.0.1:{destination.port}/api/public/v1", "timeout": "1s"},
+            "webhooks": {"debounce": "20ms"},
+        }
+        daemon = await stack.enter_async_context(besieged(tmp_path, sandbox, begin, **changes))
+        await weather.passes(daemon)
+        await everything_is_delivered(daemon, begin)
+        progress(f"{weather.hostile:,} of {weather.all:,} answers were hostile")
+        await daemon.stops()
+
+
+async def everything_is_delivered(daemon: Besieged, begin: Begin) -> None:
+    """What was turned down meanwhile is tried again by a person; then nothing waits, and nothing is twice."""
+    bridge = daemon.bridge
+    await daemon.delivers_a_newcomer()
+    await daemon.until(
+        lambda: bridge.books.ids(Stream.PRODUCTS) >= {row["id"] for row in bridge.sandbox.products}
+    )
+    while bridge.books.ids(Stream.CONTACTS, *TURNED_DOWN) | bridge.books.ids(Stream.PRODUCTS, *TURNED_DOWN):
+        retried = await (await begin("records", "retry", "--state", "rejected", "--yes")).ended()
+        assert retried.status == 0, retried.err
+        await daemon.until(lambda: not _waiting(bridge))
+    await daemon.until(lambda: not _waiting(bridge))
+    books = bridge.in_order()
+    assert all(len(known.ids) <= 1 for known in books.known.values()), "two names for one source record"
+    assert not bridge.sandbox.trakor.parties.twins()
+
+
+TURNED_DOWN = ("rejected: refused-by-trakor", "rejected: server-error")
+"""What comes of a record whose requests are answered so again and again while others are taken."""
+
+
+def _waiting(bridge: Bridge) -> set[str]:
+    return bridge.books.ids(Stream.CONTACTS, "pending") | bridge.books.ids(Stream.PRODUCTS, "pending")
+
+
 # -- what finds it: each check can fail ---------------------------------------------------------------
 
 GOOD = b"HTTP/1.1 202 Accepted\r\nServer: trakor-bridge\r\nContent-Length: 0\r\n\r\n"
@@ -138,6 +242,22 @@ def test_the_same_seed_makes_the_same_requests() -> None:
 
     assert made(1) == made(1)
     assert made(1) != made(2)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        Transient(f"Salestrekker said {MARK}"),
+        Refused("no", advice=MARK.upper()),
+        Refused("no", seen=MARK),
+    ],
+)
+def test_an_error_that_repeats_an_answer_is_found(error: Exception) -> None:
+    assert told_too_much(error)
+    outer = ValueError("no")
+    outer.__cause__ = error
+    assert told_too_much(outer)
+    assert not told_too_much(Rejected("Trakor answered 400", words=MARK))
 
 
 def test_trouble_that_fills_the_log_is_found() -> None:
