@@ -67,8 +67,9 @@ class Tampering:
         assert task is not None
         self._tasks.add(task)
         try:
-            # Whoever has enough of an answer, or waits no longer for it, goes.
-            with suppress(ConnectionError, asyncio.IncompleteReadError):
+            # Whoever has enough of an answer, or waits no longer for it, goes; so does this in the end, and
+            # asyncio's own callback tells of a task that was cancelled.
+            with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
                 while await self._one(reader, writer):
                     pass
         finally:
