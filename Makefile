@@ -76,9 +76,10 @@ sbom: $(DEV) ## write the bill of materials (CycloneDX) into dist/
 machine: $(DEV) ## hunt for a sequence that breaks a promise (MINUTES=10)
 	MACHINE_MINUTES=$(or $(MINUTES),10) $(RUN)pytest tests/test_machine.py
 
-fuzz: $(DEV) ## a million hostile requests, 100,000 hostile answers (REQUESTS=, ANSWERS=, SEED=)
+fuzz: $(DEV) ## a million hostile requests, 100,000 hostile answers (REQUESTS=, ANSWERS=, LEDGERS=, SEED=)
 	FUZZ_REQUESTS=$(or $(REQUESTS),1000000) FUZZ_ANSWERS=$(or $(ANSWERS),100000) \
-		FUZZ_SEED=$(or $(SEED),$(shell date +%s)) $(RUN)pytest -n0 -s -p no:randomly tests/test_fuzz.py
+		FUZZ_LEDGERS=$(or $(LEDGERS),200) FUZZ_SEED=$(or $(SEED),$(shell date +%s)) \
+		$(RUN)pytest -n0 -s -p no:randomly tests/test_fuzz.py tests/test_fuzz_ledger.py
 
 bench: $(DEV) ## how fast a backfill is, as ratios
 	$(RUN)python bench/backfill.py

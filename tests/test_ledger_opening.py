@@ -352,3 +352,13 @@ def test_migrations_make_just_the_tables_that_the_code_knows(tmp_path: Path) -> 
     finally:
         migrated.dispose()
         made.dispose()
+
+
+def test_a_damaged_schema_is_told_as_such(tmp_path: Path) -> None:
+    """SQLite quotes what is damaged, and that was no UTF-8: `ledger check` ended with a traceback."""
+    path = tmp_path / "ledger.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE records (number INTEGER)")
+    path.write_bytes(path.read_bytes().replace(b"CREATE TABLE records", b"CRE\x8dTE TABLE rec\x8drds"))
+    with pytest.raises(LedgerError, match="cannot be read as a ledger"):
+        revision(path)

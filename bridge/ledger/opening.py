@@ -345,6 +345,8 @@ def revision(path: Path) -> str | None:
             row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     except (OSError, sqlite3.Error) as error:
         raise _unreadable(path, error) from error
+    except UnicodeDecodeError as error:  # SQLite quotes what is damaged in its schema
+        raise _unreadable(path, sqlite3.DatabaseError("its schema is damaged")) from error
     return str(row[0]) if row else None
 
 
