@@ -22,7 +22,7 @@ CHROMIUM := chromium chromium-browser google-chrome
 SUDO     := $(if $(filter 0,$(shell id -u)),,sudo -n)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test browser lint format audit licences sbom machine bench lock wheel test-wheel clean fresh-venv fuzz
+.PHONY: help demo test browser lint format audit licences sbom machine bench lock wheel test-wheel clean fresh-venv fuzz soak
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -80,6 +80,9 @@ fuzz: $(DEV) ## a million hostile requests, 100,000 hostile answers (REQUESTS=, 
 	FUZZ_REQUESTS=$(or $(REQUESTS),1000000) FUZZ_ANSWERS=$(or $(ANSWERS),100000) \
 		FUZZ_LEDGERS=$(or $(LEDGERS),200) FUZZ_SEED=$(or $(SEED),$(shell date +%s)) \
 		$(RUN)pytest -n0 -s -p no:randomly tests/test_fuzz.py tests/test_fuzz_ledger.py
+
+soak: $(DEV) ## the daemon under webhooks, faults, kills and floods (MINUTES=60 RATE=50); writes what it found
+	$(RUN)python tests/soak.py --minutes $(or $(MINUTES),60) --rate $(or $(RATE),50) --write
 
 bench: $(DEV) ## how fast a backfill is, as ratios
 	$(RUN)python bench/backfill.py
