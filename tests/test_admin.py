@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from structlog.testing import capture_logs
 
 from bridge.admin import AdminServer, Health
 from bridge.admin.guard import Password, is_loopback, is_meant
-from bridge.admin.server import MOST_OF_ONE
+from bridge.admin.passwords import TRIES, WITHIN
+from bridge.admin.wrong_passwords import MOST_OF_ONE, WrongPasswords
 from bridge.errors import LedgerError, UserError
 from bridge.ledger.sweeps import LastSweep
 from bridge.records import State, Stream
@@ -72,6 +74,8 @@ class World:
 
     held_for = 0.001
 
+    seconds = 0.0
+
     hosts: tuple[str, ...] = ()
 
     def server(self, password: str = "", answers: Callable[[], Mapping[int, int]] = dict) -> AdminServer:
@@ -82,7 +86,7 @@ class World:
             password=password,
             hosts=self.hosts,
             answers=answers,
-            wrong_password_seconds=self.held_for,
+            wrong_passwords=WrongPasswords(self.held_for, lambda: self.seconds),
         )
 
     @asynccontextmanager
@@ -182,12 +186,52 @@ def test_a_header_that_says_no_password_is_no_password(header: str | None) -> No
     assert Password("").fits(header)
 
 
-async def test_guessing_is_slow_and_takes_no_room(world: World, ask: Ask) -> None:
-    """Of many wrong ones at once some are refused unseen; the right one is answered meanwhile."""
+async def test_five_wrong_passwords_a_minute_are_looked_at_from_an_address(world: World, ask: Ask) -> None:
+    """By Basic it was 120 a minute, of the password that the log-in gives away five times a minute."""
+    async with world.served(PASSWORD):
+        answers = [
+            (await ask("/metrics", basic(f"guess {n}", user=f"user {n}")))[0] for n in range(TRIES + 2)
+        ]
+        assert answers == [401] * TRIES + [429] * 2
+        status, headers, _ = await ask("/api/status", basic(PASSWORD))
+        assert (status, headers["Retry-After"]) == (429, f"{WITHIN:.0f}"), "else it would be found out"
+        assert (await ask("/metrics"))[0] == 401, "who gives none guesses nothing"
+        world.seconds += WITHIN
+        assert (await ask("/metrics", basic(PASSWORD)))[0] == 200
+
+
+async def test_of_guesses_at_once_no_more_are_looked_at(world: World, ask: Ask) -> None:
     async with world.served(PASSWORD):
         answers = await asyncio.gather(*(ask("/metrics", basic(f"guess {n}")) for n in range(60)))
-        assert {status for status, _, _ in answers} == {401, 429}
-        assert (await ask("/metrics", basic(PASSWORD)))[0] == 200
+        seen = [status for status, _, _ in answers]
+        assert 0 < seen.count(401) <= TRIES
+        assert seen.count(429) == 60 - seen.count(401)
+
+
+async def test_who_was_right_before_is_answered_while_others_are_locked_out(world: World, ask: Ask) -> None:
+    """And its own wrong ones are bounded as well: its user name is no secret."""
+    right = basic(PASSWORD, user="prometheus")
+    async with world.served(PASSWORD):
+        assert (await ask("/metrics", right))[0] == 200
+        others = [(await ask("/metrics", basic(f"guess {n}", user="x")))[0] for n in range(TRIES + 1)]
+        assert others == [401] * TRIES + [429]
+        assert [(await ask("/metrics", right))[0] for _ in range(10)] == [200] * 10
+        own = [(await ask("/metrics", basic(f"guess {n}", user="prometheus")))[0] for n in range(TRIES + 1)]
+        assert own == [401] * TRIES + [429]
+        world.seconds += WITHIN
+        assert (await ask("/metrics", right))[0] == 200
+
+
+async def test_wrong_passwords_are_one_line_a_minute_that_counts_them(world: World, ask: Ask) -> None:
+    async with world.served(PASSWORD):
+        with capture_logs() as logs:
+            for n in range(TRIES):
+                await ask("/metrics", basic(f"guess {n}"))
+            world.seconds += WITHIN
+            await ask("/metrics", basic("one more"))
+    told = [entry for entry in logs if entry["event"] == "wrong password for the admin listener"]
+    assert [entry["since_last_told"] for entry in told] == [1, TRIES]
+    assert {entry["address"] for entry in told} == {"127.0.0.1"}
 
 
 async def test_many_guesses_at_once_find_nothing_out(world: World, ask: Ask) -> None:

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Hashable
 
-__all__ = ["LogIn", "SlowPassword", "Verdict"]
+__all__ = ["LogIn", "SlowPassword", "Tries", "Verdict"]
 
 COST: Final = 2**14
 """Of scrypt, with blocks of 8: 16 MiB and some 50 ms for each guess (RFC 7914; OWASP's page on passwords)."""
@@ -69,6 +69,34 @@ class Verdict:
     wait: int = 0
 
 
+class Tries:
+    """Counts wrong passwords by what they count for: a few in a minute, then that share has to wait.
+
+    Args:
+        clock: Seconds of a clock that is never set.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._wrong: dict[Hashable, list[float]] = {}
+
+    def wait(self, share: Hashable) -> int:
+        """Seconds until another guess with that share is looked at; 0: at once."""
+        times = [at for at in self._wrong.get(share, ()) if at > self._clock() - WITHIN]
+        return math.ceil(times[-TRIES] + WITHIN - self._clock()) if len(times) >= TRIES else 0
+
+    def note(self, share: Hashable) -> None:
+        """Count one; of too many shares, the one that was longest without a wrong one makes room."""
+        times = self._wrong.pop(share, [])
+        while len(self._wrong) >= MOST_SHARES:
+            del self._wrong[next(iter(self._wrong))]
+        self._wrong[share] = [*times[-TRIES:], self._clock()]
+
+    def forget(self, share: Hashable) -> None:
+        """Begin to count again: somebody was let in with that share."""
+        self._wrong.pop(share, None)
+
+
 class LogIn:
     """Lets in who knows the password, one guess at a time, and few with each share.
 
@@ -82,12 +110,11 @@ class LogIn:
 
     def __init__(self, password: SlowPassword, clock: Callable[[], float]) -> None:
         self._password = password
-        self._clock = clock
+        self._tries = Tries(clock)
         self._turn = asyncio.Lock()
         # One thread: each that has made a slow hash keeps the 16 MiB that it took.
         self._thread = ThreadPoolExecutor(1, "password")
         self._waiting = 0
-        self._wrong: dict[str, list[float]] = {}
 
     async def try_(self, share: str, given: str, *, known: bool = False) -> Verdict:
         """Look at one guess.
@@ -97,14 +124,14 @@ class LogIn:
             given: The password that was given.
             known: Somebody was let in with this share before: it waits for its turn in any case.
         """
-        if wait := self._wait(share):
+        if wait := self._tries.wait(share):
             return Verdict(fits=False, wait=wait)
         if self._waiting >= MOST_WAITING and not known:
             return Verdict(fits=False, wait=10)
         self._waiting += 1
         try:
             async with self._turn:
-                if wait := self._wait(share):  # others of that share had their turn meanwhile
+                if wait := self._tries.wait(share):  # others of that share had their turn meanwhile
                     return Verdict(fits=False, wait=wait)
                 fits = await asyncio.get_running_loop().run_in_executor(
                     self._thread, self._password.fits, given
@@ -112,22 +139,11 @@ class LogIn:
         finally:
             self._waiting -= 1
         if fits:
-            self._wrong.pop(share, None)
+            self._tries.forget(share)
         else:
-            self._note(share)
+            self._tries.note(share)
         return Verdict(fits)
 
     def close(self) -> None:
         """Look at nothing more."""
         self._thread.shutdown(wait=False, cancel_futures=True)
-
-    def _wait(self, share: str) -> int:
-        """Seconds until another guess with that share is looked at; 0: at once."""
-        times = [at for at in self._wrong.get(share, ()) if at > self._clock() - WITHIN]
-        return math.ceil(times[-TRIES] + WITHIN - self._clock()) if len(times) >= TRIES else 0
-
-    def _note(self, share: str) -> None:
-        times = self._wrong.pop(share, [])
-        while len(self._wrong) >= MOST_SHARES:
-            del self._wrong[next(iter(self._wrong))]
-        self._wrong[share] = [*times[-TRIES:], self._clock()]

@@ -14,7 +14,6 @@ requests costs the ledger one look at a time.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Generic, TypeAlias, TypeVar
@@ -26,6 +25,7 @@ from aiohttp import web
 from bridge.admin.entrance import MOST_OF_A_FORM
 from bridge.admin.guard import Password, is_loopback, is_meant, share_of
 from bridge.admin.metrics import Metrics
+from bridge.admin.wrong_passwords import WrongPasswords
 from bridge.errors import BridgeError, UserError
 from bridge.serving import ADMIN, LimitedServer, bound
 
@@ -38,21 +38,6 @@ if TYPE_CHECKING:
     Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 __all__ = ["AdminServer", "Health"]
-
-WRONG_PASSWORD_SECONDS: Final = 0.5
-"""Seconds for which a wrong password is held, one after the other: guessing takes centuries."""
-
-MOST_WRONG: Final = 20
-"""So many wrong ones are held at once; what comes then is refused unseen, be it right or wrong."""
-
-MOST_OF_ONE: Final = 4
-"""So many of them from one address: who asks from another one is looked at meanwhile."""
-
-MOST_RIGHT: Final = 64
-"""So many that were right are remembered, by their address and user name."""
-
-Share: TypeAlias = "tuple[str, bytes]"
-"""What a wrong password counts for: an address, and the hash of a user name."""
 
 BODY_SECONDS: Final = 10.0
 """Seconds in which a form has to come."""
@@ -94,7 +79,7 @@ class AdminServer:
         password: Asked for before the state is told; empty: none, on a loopback address only.
         hosts: Names that it is called by, beside those of this machine, in lower case.
         answers: HTTP status -> how often the webhook listener has answered so.
-        wrong_password_seconds: For how long a wrong password is held.
+        wrong_passwords: Bounds how many are looked at; None: as many as they are by default.
         pages: The status page itself; None: there is none.
     """
 
@@ -107,7 +92,7 @@ class AdminServer:
         password: str = "",
         hosts: Collection[str] = (),
         answers: Callable[[], Mapping[int, int]] = dict,
-        wrong_password_seconds: float = WRONG_PASSWORD_SECONDS,
+        wrong_passwords: WrongPasswords | None = None,
         pages: Pages | None = None,
     ) -> None:
         self._snapshot = _Shared(snapshot)
@@ -116,7 +101,7 @@ class AdminServer:
         self._password = Password(password)
         self._hosts = frozenset(hosts)
         self._metrics = Metrics(answers)
-        self._wrong = _Wrong(wrong_password_seconds)
+        self._wrong = wrong_passwords or WrongPasswords()
         self._pages = pages
         self._only_here = True
         self._runner: web.AppRunner | None = None
@@ -204,8 +189,8 @@ class AdminServer:
         async def guarded(request: web.Request) -> web.StreamResponse:
             given = request.headers.get("Authorization")
             share = share_of(request.remote or "", given or "")
-            if given is not None and self._wrong.are_too_many(share):
-                raise web.HTTPTooManyRequests(headers={"Retry-After": "10"})
+            if given is not None and (wait := self._wrong.wait(share)):
+                raise web.HTTPTooManyRequests(headers={"Retry-After": str(wait)})
             if self._password.fits(given):
                 self._wrong.remember(share)
                 return await handler(request)
@@ -259,45 +244,6 @@ class _Shared(Generic[T]):
             self._asking.cancel()
             with suppress(asyncio.CancelledError, BridgeError):
                 await self._asking
-
-
-class _Wrong:
-    """Makes guessing slow: each wrong password is held for a while, and one after the other.
-
-    While many are held nothing is looked at: otherwise each guess would be told at once whether it is right.
-    But for who was right before, as a monitoring system is every few seconds: that one waits for its own
-    wrong ones alone.
-    """
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._turn = asyncio.Lock()
-        self._held: Counter[Share] = Counter()
-        self._right: dict[Share, None] = {}
-
-    def are_too_many(self, share: Share) -> bool:
-        """Whether nothing more with a share is looked at for now."""
-        if share in self._right:
-            return self._held[share] >= MOST_OF_ONE
-        of_address = sum(number for (address, _), number in self._held.items() if address == share[0])
-        return of_address >= MOST_OF_ONE or self._held.total() >= MOST_WRONG
-
-    def remember(self, share: Share) -> None:
-        """One that was right; the one that was so longest ago makes room."""
-        self._right.pop(share, None)
-        self._right[share] = None
-        if len(self._right) > MOST_RIGHT:
-            del self._right[next(iter(self._right))]
-
-    async def hold(self, share: Share) -> None:
-        """Hold one."""
-        self._held[share] += 1
-        try:
-            async with self._turn:
-                log.warning("wrong password for the admin listener")
-                await asyncio.sleep(self._seconds)
-        finally:
-            self._held -= Counter([share])  # those of which none is left are not there any more
 
 
 def _expecting_nothing(
