@@ -47,6 +47,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("TRAKOR_BRIDGE_")}
     return {
         **kept,
+        "HOME": str(tmp_path),
         "TRAKOR_BRIDGE_WEBHOOKS__PORT": "0",  # any that is free, where the page has 8080
         "PATH": f"{programs}:{os.environ['PATH']}",
         "PYTHONPATH": str(PACKAGE.parent),
@@ -100,7 +101,7 @@ async def test_each_command_in_turn_leads_to_a_backfill_and_back_from_a_backup(
         assert " created " not in said.partition("of: cp backups/ledger.db")[2]
         assert len(sandbox.trakor.parties) > 30
         made = len(sandbox.trakor.parties)
-        await the_script_for_each_day(tmp_path / "bridge", environment)
+        await the_script_for_each_day(tmp_path / "trakor-bridge", environment)
         assert len(sandbox.trakor.parties) == made
 
 

@@ -18,6 +18,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from architecture import outside
+from bridge.setup import Source, Target, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -419,3 +420,38 @@ def test_what_the_image_is_built_from_is_let_through_and_nothing_else() -> None:
     ignore = (ROOT / ".dockerignore").read_text("utf-8").splitlines()
     assert {line[1:] for line in ignore if line.startswith("!")} == copied
     assert "*" in ignore
+
+
+# -- what a user makes in a checkout ---------------------------------------------------------------
+
+MADE = re.compile(r"^ *\$ .*?(?:mkdir (?:-p )?(?:-m \d+ )?|> |ledger backup )([\w.][\w./-]*)", re.MULTILINE)
+PAGES = ("README.md", "docs/quickstart.md", "docs/first-backfill.md", "docs/deploy.md", "docs/reasons.md")
+
+
+def made_by_the_pages() -> set[str]:
+    """What the pages' commands make, and can be made in a checkout."""
+    found = {path for page in PAGES for path in MADE.findall((ROOT / page).read_text("utf-8"))}
+    return {"deploy/.env" if path == ".env" else path for path in found if not path.startswith("/")}
+
+
+def made_by_the_bridge(folder: Path) -> set[str]:
+    """What `init`, a ledger of its own key and its backup leave beside a configuration."""
+    source, target = Source("https://x.example", api_key="k"), Target("https://y.example", "k")
+    by_init = {str(path.relative_to(folder)) for path in write(folder / "config.toml", source, target)}
+    of_ledger = {"ledger.db", "ledger.db-wal", "ledger.db.lock", "ledger.key", "ledger.before-1.db"}
+    return by_init | of_ledger | {"ledger-backup.db.key", "secrets/salestrekker-password"}
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+def test_what_is_made_in_a_checkout_is_not_for_the_repository(tmp_path: Path) -> None:
+    """The keys of `init` could be committed with `git add --all`."""
+    paths = made_by_the_pages() | made_by_the_bridge(tmp_path)
+    assert {"secrets/trakor-api-key", "try", "backups", "ledger-backup.db", "data-flow.md"} <= paths
+    for path in paths:
+        file = tmp_path / path / "x" if "." not in path and "/" not in path else tmp_path / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("x")
+    shutil.copy(ROOT / ".gitignore", tmp_path)
+    assert run("git", "init", "--quiet", cwd=tmp_path).returncode == 0
+    listed = run("git", "ls-files", "--others", "--exclude-standard", cwd=tmp_path).stdout.split()
+    assert listed == [".gitignore"]
