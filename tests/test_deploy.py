@@ -12,6 +12,7 @@ import os
 import re
 import shlex
 import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -131,19 +132,26 @@ def test_caddy_gets_the_file_that_is_there_and_the_name_that_it_asks_for() -> No
     assert {*re.findall(r"\{\$(\w+)\}", read("Caddyfile"))} == caddy["environment"].keys()
 
 
-def test_each_secret_is_a_key_of_the_configuration_and_a_file_of_init(tmp_path: Path) -> None:
-    """So that the files that `init` makes can be moved where compose takes them from."""
-    laid_over = compose("compose.secrets.yaml")
-    service = laid_over["services"]["bridge"]
-    assert service["environment"].keys() <= KEYS
-    shown = [value.removeprefix("/run/secrets/") for value in service["environment"].values()]
-    assert shown == service["secrets"] == [*laid_over["secrets"]]
+@pytest.mark.parametrize("login", [{"api_key": "k"}, {"email": "a@x.example", "password": "p"}])
+def test_secrets_elsewhere_are_shown_where_init_made_them(tmp_path: Path, login: dict[str, str]) -> None:
+    """All of them: four fixed files left out a log-in's password, and the status page's."""
+    (volume,) = compose("compose.secrets.yaml")["services"]["bridge"]["volumes"]
+    assert default(volume) == f"/etc/trakor-bridge/secrets:{DATA}/secrets:ro"
     made = write(
-        tmp_path / "config.toml", Source("https://x.example", api_key="k"), Target("https://y.example", "k")
+        tmp_path / "config.toml", Source("https://x.example", **login), Target("https://y.example", "k")
     )
-    assert {*shown} == {file.name for file in made} - {"config.toml"}
-    for name, secret in laid_over["secrets"].items():
-        assert default(secret["file"]) == f"/etc/trakor-bridge/secrets/{name}"
+    assert {file.parent for file in made if file.name != "config.toml"} == {tmp_path / "secrets"}
+    names = set(re.findall(r"_file = \"([^\"]+)\"", (tmp_path / "config.toml").read_text("utf-8")))
+    assert {*re.findall(r'^password_file = "(.+)"$', PAGE, re.MULTILINE)} == {"secrets/admin-password"}
+    assert names
+    assert {name for name in names if not name.startswith(("secrets/", "/run/secrets/"))} == set()
+
+
+def test_every_compose_command_of_the_page_uses_the_files_that_env_names() -> None:
+    """With `--file` said once, the next command without it would start the bridge without its secrets."""
+    assert not re.search(r"docker compose [^`\n]*(--file|-f )", PAGE)
+    (files,) = re.findall(r"^\$ echo COMPOSE_FILE=(\S+) >> \.env$", PAGE, re.MULTILINE)
+    assert [(DEPLOY / name).is_file() for name in files.split(":")] == [True, True]
 
 
 # -- proxies --------------------------------------------------------------------------------------
@@ -188,6 +196,15 @@ def test_nginx_logs_no_path_of_a_webhook() -> None:
         assert "access_log off;" in server
         assert "error_log /dev/null crit;" in server or "proxy_pass" not in server
     assert "proxy_set_header X-Forwarded-For $remote_addr;" in text
+
+
+def test_the_pages_line_makes_a_caddyfile_for_this_machine() -> None:
+    (line,) = re.findall(r"^\$ (sed .+?) \| sudo tee", PAGE, re.MULTILINE)
+    ran = subprocess.run(shlex.split(line), cwd=ROOT, capture_output=True, text=True, check=True, timeout=30)  # noqa: S603 - the page's
+    lines = ran.stdout.splitlines()
+    assert "bridge.example.com {" in lines
+    assert f"\t\treverse_proxy 127.0.0.1:{LISTENER.port} {{" in lines
+    assert f"bridge:{LISTENER.port}" not in ran.stdout
 
 
 # -- systemd --------------------------------------------------------------------------------------
