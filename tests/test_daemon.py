@@ -225,6 +225,28 @@ async def test_a_person_pauses_and_resumes_reading_from_another_process(bridge: 
         assert bridge.sandbox.salestrekker.traffic.total <= asked + 1
 
 
+@pytest.mark.parametrize("direction", list(Direction))
+async def test_what_stopped_by_itself_and_a_person_resumes_is_told(
+    bridge: Bridge, direction: Direction
+) -> None:
+    """The log had `paused` and then nothing: only the end of a person's own pause was told."""
+    for section in ("salestrekker", "trakor"):
+        bridge.changes[section] = {"probe_first": "1h", "probe_max": "1h"}
+    path, sandbox = bridge.folder / "ledger.db", bridge.sandbox
+    refusing = sandbox.salestrekker if direction == Direction.READING else sandbox.trakor
+    refusal = refusing.faults.add(Fault(status=403, times=None))
+    async with Daemon(bridge) as daemon:
+        await daemon.said("paused", direction=str(direction))
+        refusing.faults.remove(refusal)
+        with writing(path, kept(path)) as connection:
+            assert clear_pause(connection, "default", direction, by_person=True)
+        await daemon.said("resumed", direction=str(direction), by_person=True)
+        await daemon.said(
+            "done", job="reconcile"
+        ) if direction == Direction.READING else await daemon.settled()
+        assert len([line for line in daemon.lines.all if line["event"] == "resumed"]) == 1
+
+
 async def test_an_event_is_replayed_by_another_process(bridge: Bridge) -> None:
     """`webhooks replay` writes, and the daemon sees it."""
     async with Daemon(bridge) as daemon:
@@ -283,6 +305,22 @@ async def test_what_needs_a_restart_is_named(bridge: Bridge) -> None:
         bridge.changes["log"] = {"level": "warning"}
         daemon.signals.reload.set()
         await daemon.said("configuration taken over", changed=[], needs_restart=["[admin]", "[log]"])
+
+
+async def test_what_needs_a_restart_is_held_against_what_runs(bridge: Bridge) -> None:
+    """The next reload forgot it, and putting the old value back asked for a restart."""
+    async with Daemon(bridge) as daemon:
+        before = dict(bridge.changes["admin"])
+        bridge.changes["admin"] = {"port": 1}
+        daemon.signals.reload.set()
+        await daemon.said("configuration taken over", needs_restart=["[admin]"])
+        daemon.signals.reload.set()
+        await daemon.said("configuration taken over", needs_restart=["[admin]"])
+        bridge.changes["admin"] = before
+        daemon.signals.reload.set()
+        await daemon.said("configuration taken over")
+        told = [line for line in daemon.lines.all if line["event"] == "configuration taken over"]
+        assert ["needs_restart" in line for line in told] == [True, True, False]
 
 
 async def test_a_task_that_dies_ends_the_process_in_order(bridge: Bridge) -> None:

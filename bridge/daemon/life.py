@@ -172,7 +172,7 @@ class _Life:
         hasher: Hasher,
         load: Callable[[], Settings],
     ) -> None:
-        self._settings = settings
+        self._settings = self._began_with = settings
         self._plans = dict(plans)
         self._ledger = ledger
         self._hasher = hasher
@@ -322,7 +322,9 @@ class _Life:
         while True:
             await signals.reload.wait()
             signals.reload.clear()
-            fresh = await asyncio.to_thread(reloaded, self._settings, self._plans, self._hasher, self._load)
+            fresh = await asyncio.to_thread(
+                reloaded, self._began_with, self._settings, self._plans, self._hasher, self._load
+            )
             self._problem = fresh if isinstance(fresh, str) else ""
             if not isinstance(fresh, str):
                 await self._take_over(fresh, group)

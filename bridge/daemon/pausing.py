@@ -73,6 +73,7 @@ class ReadingPause:
         self._closed = asyncio.Event()
         self._looked = asyncio.Event()
         self._asking = asyncio.Lock()
+        self._paused = self._by_person = False
 
     async def opened(self) -> None:
         """Wait until reading goes on."""
@@ -108,14 +109,10 @@ class ReadingPause:
 
     async def run(self) -> None:
         """Keep to the pause that the ledger has, and probe when it is time; for ever."""
-        by_person = False
         while True:
             self._looked.clear()
             pause = await self._ledger.call(pause_of, self._name, Direction.READING)
-            if by_person != (pause is not None and pause.by_person):
-                by_person = not by_person
-                what = "paused" if by_person else "resumed"
-                log.info(what, connection=self._name, direction=str(Direction.READING), by_person=True)
+            self._tell_of_persons(pause)
             if pause is None:
                 self._let(goes_on=True)
                 await self._wait(None)
@@ -125,6 +122,18 @@ class ReadingPause:
             else:
                 self._let(goes_on=False)
                 await self._probe_when_due(pause)
+
+    def _tell_of_persons(self, pause: Pause | None) -> None:
+        """Log what a person did from another process; what was probed here is told and noted by itself."""
+        by_person = pause is not None and pause.by_person
+        what = ""
+        if by_person and not self._by_person:
+            what = "paused"
+        elif (self._paused and pause is None) or (self._by_person and not by_person):
+            what = "resumed"
+        self._paused, self._by_person = pause is not None, by_person
+        if what:
+            log.info(what, connection=self._name, direction=str(Direction.READING), by_person=True)
 
     async def _probe_when_due(self, pause: Pause) -> None:
         wait = (pause.next_try_at - self._clock()) / 1000
@@ -142,6 +151,7 @@ class ReadingPause:
                 await self._pause(fault, tries=pause.tries + 1)
                 return
             if await self._ledger.call(clear_pause, self._name, Direction.READING):
+                self._paused = False
                 paused = (self._clock() - pause.since_at) / 1000
                 log.info(
                     "resumed",
@@ -166,6 +176,7 @@ class ReadingPause:
             next_try_at=now + int(wait * 1000),
             tries=tries,
         )
+        self._paused = True
         log.warning(
             "paused",
             connection=self._name,

@@ -55,11 +55,16 @@ def plans_of(settings: Settings, connections: Collection[str], hasher: Hasher) -
 
 
 def reloaded(
-    settings: Settings, plans: Mapping[str, Plan], hasher: Hasher, load: Callable[[], Settings]
+    running: Settings,
+    settings: Settings,
+    plans: Mapping[str, Plan],
+    hasher: Hasher,
+    load: Callable[[], Settings],
 ) -> Reloaded | str:
     """Read the configuration anew; what is at fault with it is logged, and nothing is taken over.
 
     Args:
+        running: The configuration that the process began with: what only a restart takes over is of this one.
         settings: The configuration so far.
         plans: What is worked on so far.
         hasher: Of the ledger's key.
@@ -74,7 +79,7 @@ def reloaded(
     except UserError as fault:
         log.warning("configuration not taken over", problem=str(fault), advice=fault.advice)
         return str(fault)
-    restart = (*_restarting(settings, fresh), *_comings_and_goings(settings, fresh))
+    restart = (*_restarting(running, fresh), *_comings_and_goings(running, fresh))
     kept = {**plans, **fresh_plans}
     debounce = settings.webhooks.debounce != fresh.webhooks.debounce
     changed = tuple(name for name in fresh_plans if debounce or _differs(plans[name], kept[name]))

@@ -78,13 +78,12 @@ class SendingPauses:
         return seconds if seconds <= max(self._pace.probe_max, LONGEST_RETRY_AFTER) else 0.0
 
     async def read(self) -> bool:
-        """Look into the ledger; says whether another process has changed anything."""
+        """Look into the ledger, and log what a person did; says whether another process changed anything."""
         found = await self._ledger.call(_pauses_of_sending, self._name)
-        before, was_by_person = self._known, self.by_person
-        self._known = found
-        if self.by_person != was_by_person:
-            what = "paused" if self.by_person else "resumed"
-            log.info(what, connection=self._name, direction=str(Direction.SENDING), by_person=True)
+        before, self._known = self._known, found
+        for direction in sorted(before.keys() | found.keys()):
+            if what := _by_person(before.get(direction), found.get(direction)):
+                log.info(what, connection=self._name, direction=direction, by_person=True)
         return found != before
 
     async def stop(self, reason: str, tries: int, *, wait: float | None = None, least: float = 0.0) -> None:
@@ -153,6 +152,17 @@ class SendingPauses:
         if stands is not None:
             self._known[direction] = stands
         self._on_change()
+
+
+def _by_person(before: Pause | None, now: Pause | None) -> str:
+    """What a person did from another process: ``paused``, ``resumed``, or nothing.
+
+    What the bridge ends itself is not known any more when this is asked.
+    """
+    was, is_now = before is not None and before.by_person, now is not None and now.by_person
+    if is_now and not was:
+        return "paused"
+    return "resumed" if before is not None and (now is None or (was and not is_now)) else ""
 
 
 def _direction(stream: Stream) -> str:
