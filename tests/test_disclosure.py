@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from bridge.disclosure import disclose, markdown
 from bridge.records import Action
 from bridge.salestrekker.documents import shipped_queries
-from bridge.settings import Schedule, load, parse_timing, per_day
+from bridge.settings import Alerts, Schedule, load, parse_timing, per_day
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,6 +52,38 @@ def test_it_names_what_is_read_what_is_sent_and_where(settings: Settings) -> Non
     assert contacts.fields_sent["name"] == "person.information.familyName"
     assert set(contacts.fields_sent) == {"name", "contact_info"}
     assert contacts.endpoint == "POST /parties"
+
+
+def test_it_names_who_is_told_by_service_and_host_and_no_secret_of_theirs(settings: Settings) -> None:
+    """docs/privacy.md says that it says the same about your own configuration: these were left out."""
+    assert disclose(settings, ("default",)).told == ("nobody: `[alerts]` names no one",)
+    urls = [
+        f"mailtos://robot:{CANARY}@mail.example?to=ops@broker.example",
+        "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ",
+        f"nonsense://{CANARY}",
+    ]
+    heartbeat = f"https://ping.example/{CANARY}"
+    alerts = Alerts.model_validate({"urls": urls, "heartbeat_url": heartbeat})
+    statement = disclose(replace(settings, alerts=alerts), ("default",))
+    messages, asked = statement.told
+    assert "`mailtos://mail.example`, `slack://…`, `nonsense://…`" in messages
+    assert "`ping.example`" in asked
+    text = markdown(statement)
+    assert messages in text
+    assert asked in text
+    assert statement.as_json()["told"] == statement.told
+    for secret in (CANARY, "robot", "TIiajkdnlazkcOXrIdevi7FQ", "A1BRTD4JD"):
+        assert secret not in text
+
+
+def test_it_names_the_key_where_the_configuration_has_it(settings: Settings) -> None:
+    """After `init` there is no `ledger.key`."""
+    assert "`ledger.key`: the key" in markdown(disclose(settings, ("default",)))
+    given = replace(settings, ledger=replace(settings.ledger, key=SecretStr("0" * 64)))
+    text = markdown(disclose(given, ("default",)))
+    assert "`ledger.key`" not in text
+    assert "`[ledger] key`: the key of the hashes" in text
+    assert "0" * 64 not in text
 
 
 def test_a_field_added_to_a_query_appears(settings: Settings) -> None:

@@ -71,7 +71,7 @@ def test_the_statement_names_each_table_that_can_hold_what_a_record_says(keep: s
 def row_about(place: str) -> str:
     """The row of the page's table whose first cell names a table or file."""
     rows = [line for line in STORED.splitlines() if line.startswith("|")]
-    (row,) = [row for row in rows if re.search(rf"\b{re.escape(place)}", row.split(" | ")[0])]
+    (row,) = [row for row in rows if re.search(rf"(?<!\w){re.escape(place)}", row.split(" | ")[0])]
     return row
 
 

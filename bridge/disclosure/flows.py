@@ -101,6 +101,7 @@ class Disclosure:
         application: Name and version.
         direction: Which way data flows.
         connections: What flows, connection by connection.
+        told: Who else is told something, by service or host, and what.
         stored: What is stored, and for how long.
         credentials: How credentials are kept.
         to_fill_in: What only those who run it can say.
@@ -110,6 +111,7 @@ class Disclosure:
     application: str
     direction: str
     connections: tuple[ConnectionFlow, ...]
+    told: tuple[str, ...]
     stored: tuple[str, ...]
     credentials: tuple[str, ...]
     to_fill_in: tuple[str, ...]

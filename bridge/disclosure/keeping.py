@@ -72,6 +72,7 @@ def kept(ledger: Ledger, *, webhooks: bool) -> Iterator[Kept]:
             "all that a webhook said, encrypted, only if no id can be found in it or its action is unknown",
             f"{UNREADABLE_LIFE // (DAY * 1000)} days",
         )
+    yield _KEY_BESIDE if ledger.key is None else _KEY_GIVEN
     yield from _FILES
 
 
@@ -131,13 +132,19 @@ _ALWAYS: Final = (
         FOR_EVER,
     ),
 )
+_KEY: Final = "the key of the hashes and of encrypted text"
+_KEY_BESIDE: Final = Kept(("ledger.key",), _KEY, FOR_EVER)
+_KEY_GIVEN: Final = Kept(
+    ("[ledger] key",),
+    f"{_KEY}, where the configuration has it from (after `init`: `secrets/ledger-key`)",
+    FOR_EVER,
+)
 _FILES: Final = (
     Kept(
         ("ledger.db-wal",),
         "what was written last, deleted rows among it",
         "emptied when a command ends, and each half hour while one runs",
     ),
-    Kept(("ledger.key",), "the key of the hashes and of encrypted text", FOR_EVER),
     Kept(
         ("ledger.before-….db",),
         "a copy of the ledger, made before a new version changes its tables. A copy of a ledger from before "

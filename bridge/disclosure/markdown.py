@@ -23,6 +23,7 @@ def markdown(disclosure: Disclosure) -> str:
     ]
     for flow in disclosure.connections:
         parts += _connection_section(flow)
+    parts += _section("Who else is told something", disclosure.told)
     parts += _section("What is stored, where, and for how long", disclosure.stored)
     parts += _section("Credentials", disclosure.credentials)
     parts += _section("To be filled in by who runs it", disclosure.to_fill_in)

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from bridge import __version__
+from bridge.alerts import address_of
 from bridge.disclosure.flows import ConnectionFlow, Disclosure, StreamFlow, WebhookFlow
 from bridge.disclosure.keeping import LOGS, kept
+from bridge.errors import UserError
 from bridge.ledger.engine import reading
 from bridge.ledger.opening import require_current, revision
 from bridge.ledger.reading import Wanted, feeds_of, total
@@ -20,7 +22,9 @@ from bridge.settings import Crontab, per_day
 from bridge.wiring.flows import TICKET
 
 if TYPE_CHECKING:
-    from bridge.settings import Connection, Settings, Timing
+    from collections.abc import Iterator
+
+    from bridge.settings import Alerts, Connection, Settings, Timing
 
 __all__ = ["disclose"]
 
@@ -52,6 +56,7 @@ def disclose(settings: Settings, names: tuple[str, ...]) -> Disclosure:
         application=f"salestrekker-trakor-bridge {__version__}",
         direction="out of Salestrekker into Trakor; nothing is ever written to Salestrekker",
         connections=flows,
+        told=tuple(_told(settings.alerts)),
         stored=(_WHERE, *(one.line() for one in stored), LOGS),
         credentials=_CREDENTIALS,
         to_fill_in=_TO_FILL_IN,
@@ -87,6 +92,33 @@ _DISCONNECT: Final = (
     "Or stop the process on the machine that runs it: nothing else holds a credential.",
     "To erase what is stored, delete the ledger's file, those beside it, and its key.",
 )
+
+
+def _told(alerts: Alerts) -> Iterator[str]:
+    """Who gets messages and the heartbeat: never a whole address, since it holds a token or a password."""
+    if alerts.urls:
+        urls = [url.get_secret_value() for url in alerts.urls]
+        shown = ", ".join(f"`{_service(url, number)}`" for number, url in enumerate(urls, start=1))
+        yield (
+            f"Messages go to {shown} (`[alerts] urls`): what stands still, since when, and how many records "
+            "wait for which reason, with the names of connections; no name of a person, no id, and nothing "
+            "that Salestrekker or Trakor answered"
+        )
+    if heartbeat := alerts.heartbeat_url.get_secret_value():
+        yield (
+            f"`{urlsplit(heartbeat).hostname}` (`[alerts] heartbeat_url`) is asked after each good sweep, "
+            "without being told anything"
+        )
+    if not alerts.urls and not heartbeat:
+        yield "nobody: `[alerts]` names no one"
+
+
+def _service(url: str, number: int) -> str:
+    """Scheme and host of an address for messages; of one that Apprise does not understand, the scheme."""
+    try:
+        return address_of(url, number).shown
+    except UserError:
+        return f"{url.partition('://')[0]}://…"
 
 
 def _known_records(settings: Settings) -> dict[tuple[str, Stream], int]:
