@@ -62,6 +62,10 @@ async def test_a_port_that_another_has_is_a_fault_unless_it_is_the_daemon(tmp_pa
         assert step is not None
         assert step.ok
         assert "trakor-bridge run" in step.detail
+        with take_over(tmp_path / "ledger.db", "trakor-bridge backfill"):
+            step = await webhook_port(settings, ["default"])
+        assert step is not None
+        assert not step.ok, "a backfill does not listen"
     finally:
         server.close()
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.checks.masking import masked
+from bridge.ledger.opening import open_ledger, read_or_make_key, take_over
 from bridge.sandbox import Fault, Options, Sandbox, configuration
 from desk import Desk, Ran
 
@@ -71,6 +72,39 @@ async def test_what_a_person_should_know_first_is_no_fault_and_not_kept_silent(d
     assert [line.split()[1] for line in lines if line.startswith("! ")] == ["ledger"]
     assert "All is as it must be" not in ran.out
     assert lines[-1] == "Then: trakor-bridge backfill"
+
+
+async def test_no_backfill_is_proposed_that_would_be_refused(desk: Desk) -> None:
+    """A daemon runs, or a person has paused it."""
+    path = desk.folder / "ledger.db"
+    with open_ledger(path, read_or_make_key(desk.folder / "ledger.key", make=True), "a test"):
+        pass
+    with take_over(path, "trakor-bridge run"):
+        ran = await typed(desk, "check")
+    assert ran.status == 0
+    assert "trakor-bridge backfill" not in ran.out.splitlines()[-1]
+    assert "trakor-bridge status" in ran.out.splitlines()[-1]
+    with take_over(path, "trakor-bridge backfill"):
+        assert "has to wait" in (await typed(desk, "check")).out.splitlines()[-1]
+    assert (await typed(desk, "pause", "--reading")).status == 0
+    assert (await typed(desk, "check")).out.splitlines()[-1] == (
+        "All is as it must be. Reading is paused. Next: trakor-bridge resume --reading"
+    )
+
+
+@pytest.mark.parametrize(
+    ("host", "password", "told"),
+    [("0.0.0.0", "abc", True), ("0.0.0.0", "x" * 12, False), ("127.0.0.1", "abc", False)],  # noqa: S104 - what is to be told
+)
+async def test_a_short_password_is_told_where_others_reach_the_page(
+    desk: Desk, host: str, password: str, *, told: bool
+) -> None:
+    with (desk.folder / "config.toml").open("a") as file:
+        file.write(f'[admin]\nhost = "{host}"\npassword = "{password}"\n')
+    ran = await typed(desk, "check")
+    assert ran.status == 0
+    assert ("! admin.password  has fewer than 12 characters" in ran.out) is told
+    assert "abc" not in ran.out
 
 
 async def test_what_could_not_be_tried_is_no_fault_of_its_own(desk: Desk, sandbox: Sandbox) -> None:

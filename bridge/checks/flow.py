@@ -7,6 +7,7 @@
         address ─> log-in ─> organisation ─> schema (and what has changed in it) ─> each query
                                                 └─> for each stream: read a page ─> map ─> one record
         Trakor: address, key, organisation, and whether it is the one of last time
+    password of the status page, where it is short and others reach it
     webhook port, where a connection has a token
 
 Each generator is closed by the one that goes through it, so that who stops listening ends what is open.
@@ -18,6 +19,7 @@ import secrets
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
+from bridge.checks.admin import password_check
 from bridge.checks.ledger import LEDGER_KEY, ledger_checks
 from bridge.checks.maps import check_map
 from bridge.checks.organizations import (
@@ -84,6 +86,8 @@ async def run(
         async with aclosing(one.steps(environ)) as steps:
             async for step in steps:
                 yield step
+    if found := password_check(settings):
+        yield found
     if found := await webhook_port(settings, connections):
         yield found
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from bridge.checks.report import Check, failed
 from bridge.errors import LedgerError, UserError
-from bridge.ledger.opening import owner_of
+from bridge.ledger.opening import daemon_runs
 from bridge.serving import PortTaken
 from bridge.webhooks import bound_port
 from bridge.wiring.ledgers import ledger_path
@@ -37,9 +37,8 @@ async def webhook_port(settings: Settings, connections: Collection[str]) -> Chec
     try:
         sockets = await bound_port(host, port)
     except PortTaken as error:
-        owner = _owner(settings)
-        detail = f"port {port} of {host} is in use, and so is the ledger: {owner}"
-        return Check(NAME, ok=True, detail=detail) if owner else failed(NAME, error)
+        detail = f"the daemon (`trakor-bridge run`) is running and listens on {host}, port {port}"
+        return Check(NAME, ok=True, detail=detail) if _daemon_runs(settings) else failed(NAME, error)
     except UserError as error:
         return failed(NAME, error)
     for one in sockets:
@@ -53,9 +52,9 @@ def _addresses(settings: Settings) -> str:
     return "`trakor-bridge webhooks urls` prints what to paste"
 
 
-def _owner(settings: Settings) -> str:
-    """Who uses the ledger now; empty: nobody, so it is not the daemon who listens."""
+def _daemon_runs(settings: Settings) -> bool:
+    """Whether a daemon uses the ledger now; a backfill does not listen."""
     try:
-        return owner_of(ledger_path(settings))
+        return daemon_runs(ledger_path(settings))
     except LedgerError:
-        return ""
+        return False

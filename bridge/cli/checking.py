@@ -84,7 +84,7 @@ def _check(
     log_level: LogLevelOption = None,
     log_format: LogFormatOption = None,
 ) -> int:
-    from bridge.checks import Check  # noqa: PLC0415 - see the package
+    from bridge.checks import Check, next_step  # noqa: PLC0415 - see the package
 
     tell = _silent if json else _tell
     try:
@@ -93,14 +93,16 @@ def _check(
         found = [Check("configuration", ok=False, detail=fault) for fault in error.faults]
         for one in found:
             tell(one)
-        status = UNUSABLE
+        status, then = UNUSABLE, ""
     else:
         found = asyncio.run(_all(session, tell, show=show))
         status = 0 if all(one.ok for one in found) else FAILED
+        word = "Then" if any(one.caution for one in found) else "Next"
+        then = next_step(session.settings, session.connections, word=word)
     if json:
         print_json({"ok": status == 0, "checks": [one.as_json() for one in found]})
     else:
-        _conclude(found)
+        _conclude(found, then)
     return status
 
 
@@ -140,19 +142,20 @@ def _mark(one: Check) -> tuple[str, str | None]:
     return ("✗", "red") if one.tried else ("·", None)
 
 
-def _conclude(found: list[Check]) -> None:
+def _conclude(found: list[Check], then: str) -> None:
+    """The last lines: how many faults there are, or what comes next."""
     faults = sum(not one.ok and one.tried for one in found)
     untried = sum(not one.tried for one in found)
     if faults:
         are = "is" if faults == 1 else "are"
-        then = f", and {untried} could not be tried" if untried else ""
-        tell(f"\n{faults} of {len(found)} {are} not as it must be{then}.")
+        others = f", and {untried} could not be tried" if untried else ""
+        tell(f"\n{faults} of {len(found)} {are} not as it must be{others}.")
         tell("Begin with the first ✗, then check again.")
     elif any(one.caution for one in found):
         tell("\nNothing has failed, but read what stands below each ! before anything is sent.")
-        tell("Then: trakor-bridge backfill")
+        tell(then)
     else:
-        tell("\nAll is as it must be. Next: trakor-bridge backfill")
+        tell(f"\nAll is as it must be. {then}")
 
 
 def _pull(

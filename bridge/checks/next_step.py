@@ -1,0 +1,51 @@
+"""What comes after a check in which nothing failed: a backfill, if it would not be refused."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bridge.errors import LedgerError
+from bridge.ledger.engine import reading
+from bridge.ledger.opening import daemon_runs, is_outdated, owner_of, revision
+from bridge.ledger.pauses import Direction, pauses_of
+from bridge.wiring.ledgers import ledger_path
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from pathlib import Path
+
+    from bridge.settings import Settings
+
+__all__ = ["next_step"]
+
+
+def next_step(settings: Settings, connections: Collection[str], *, word: str = "Next") -> str:
+    """The sentence that leads on.
+
+    Args:
+        settings: The configuration.
+        connections: Names of those that were checked.
+        word: What it begins with where a command is due.
+    """
+    try:
+        path = ledger_path(settings)
+        if paused := _paused_by_person(path, connections):
+            option = "" if Direction.SENDING in paused else " --reading"
+            are = "is" if len(paused) == 1 else "are"
+            return f"{' and '.join(paused).capitalize()} {are} paused. {word}: trakor-bridge resume{option}"
+        if daemon_runs(path):
+            return "The daemon is running, so no backfill is needed. How it is: trakor-bridge status"
+        if owner_of(path):
+            return "A backfill is running: another one has to wait until it has ended."
+    except LedgerError:
+        pass  # the check of the ledger said so
+    return f"{word}: trakor-bridge backfill"
+
+
+def _paused_by_person(path: Path, connections: Collection[str]) -> list[str]:
+    """The directions that a person has paused, of any of the connections."""
+    if revision(path) is None or is_outdated(path):
+        return []
+    with reading(path) as ledger:
+        found = [pause for pause in pauses_of(ledger) if pause.by_person and pause.connection in connections]
+    return sorted({pause.direction for pause in found})
