@@ -114,6 +114,16 @@ def test_no_line_of_help_is_wider_than_a_terminal_of_80_columns(name: tuple[str,
     assert [line for line in shown.splitlines() if len(line) > 80] == []
 
 
+LEAVES = [name for name, command in HELPS.items() if not hasattr(command, "commands") and not command.hidden]
+
+
+@pytest.mark.parametrize("name", LEAVES, ids=" ".join)
+def test_the_help_of_each_command_has_examples(name: tuple[str, ...]) -> None:
+    """README says so; `ledger check` and `ledger vacuum` had none."""
+    words = " ".join(("trakor-bridge", *name))
+    assert re.search(rf"^Examples?:\n(?:  .+\n)*?  {words}\b", HELPS[name].help or "", re.MULTILINE)
+
+
 async def test_two_records_of_one_name_are_listed_with_ids_that_can_be_copied(
     sandbox: Sandbox, tmp_path: Path
 ) -> None:

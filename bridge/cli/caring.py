@@ -39,12 +39,23 @@ Example:
 """
 CHECK = """\
 Look through the whole ledger: the file, its key, each record and sealed text, and what must always
-hold between its records.
+hold between its records. This can be done while the daemon or a backfill runs.
 
+\b
+Examples:
+  trakor-bridge ledger check
+  trakor-bridge ledger check --json
+
+\b
 Exit status 0: all is well; 1: something is not.
 """
 VACUUM = """\
-Rebuild the ledger's file without its free space. Not while a backfill runs.
+Rebuild the ledger's file without its free space. Stop the daemon first, and wait for the end of a
+backfill: while one of them uses the ledger, this ends with exit status 1.
+
+\b
+Example:
+  trakor-bridge ledger vacuum
 """
 
 

@@ -18,10 +18,12 @@ Run both remote systems, simulated, on this machine, until Ctrl-C.
 
 Prints the configuration to use. The data is made up, and has what real data has: equal names, names
 that differ in case or spacing, missing and over-long ones, companies, the same person twice.
+Nothing is kept: the next sandbox is another Trakor, and needs a folder without a ledger.
 
 \b
 Examples:
   trakor-bridge sandbox > config.toml &
+  until [ -s config.toml ]; do sleep 1; done
   trakor-bridge backfill
   trakor-bridge sandbox --contacts 100000 --latency 50ms
 """
