@@ -24,7 +24,7 @@ import psutil
 from backfill import Sandbox, stay_on
 from webhooks import TOKEN, Line, Server, at_a_rate, percentile, require
 
-from bridge.ledger.engine import reading, writing
+from bridge.ledger.database import reading, writing
 from bridge.ledger.events import webhook_numbers
 from bridge.ledger.schema import records
 from bridge.ledger.wishes import want

@@ -24,15 +24,15 @@ import aiohttp
 from webhooks import Line, percentile, require
 
 from bridge.admin import AdminServer, Health
-from bridge.admin.desk import Desk
+from bridge.admin.context import Desk
 from bridge.admin.pages import Pages
-from bridge.ledger.engine import writing
-from bridge.ledger.opening import open_ledger, read_or_make_key
-from bridge.ledger.rows import feed_of
-from bridge.ledger.stored import pack, texts_of
+from bridge.encryption import Sealer
+from bridge.ledger.database import writing
+from bridge.ledger.open import open_ledger, read_or_make_key
+from bridge.ledger.row_mapping import feed_of
+from bridge.ledger.stored_drafts import pack, texts_of
 from bridge.naming import Hasher, fit
 from bridge.records import Draft, Party, Policy, Stream
-from bridge.sealing import Sealer
 from bridge.status import take
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from bridge.ledger.engine import Ledger
+    from bridge.ledger.database import Ledger
     from bridge.status import Snapshot
 
 TARGET: Final = 200.0

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from bridge.ledger.engine import reading
+from bridge.ledger.database import reading
 from bridge.ledger.events import webhook_numbers
 
 if TYPE_CHECKING:
@@ -40,10 +40,10 @@ TOKEN = "0123456789abcdef" * 2
 SERVER = """
 import asyncio, os, sys, time
 from pathlib import Path
-from bridge.ledger.engine import Keeping, Ledger
+from bridge.ledger.database import Keeping, Ledger
 from bridge.ledger.inbox import Inbox
-from bridge.ledger.opening import prepare
-from bridge.sealing import Sealer
+from bridge.ledger.open import prepare
+from bridge.encryption import Sealer
 from bridge.webhooks import Receiver
 
 async def main():

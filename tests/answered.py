@@ -12,11 +12,11 @@ from urllib.parse import urlsplit
 
 from bridge.errors import BridgeError
 from bridge.records import Draft, Party, Product, Stream, Unsendable
+from bridge.salestrekker.auth import WrongOrganization
+from bridge.salestrekker.by_id import load_one, load_ticket
 from bridge.salestrekker.client import Retries, SalestrekkerClient
-from bridge.salestrekker.documents import shipped_queries
-from bridge.salestrekker.login import WrongOrganization
-from bridge.salestrekker.ones import load_one, load_ticket
 from bridge.salestrekker.queries import load_list
+from bridge.salestrekker.query_files import shipped_queries
 from bridge.trakor import TrakorClient
 from hostile_answers import spoiled
 from hostile_wire import MARK

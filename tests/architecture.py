@@ -24,13 +24,13 @@ Rule: TypeAlias = Callable[[Tree], Iterator[str]]
 
 LAYERS = (
     ("errors", "records"),
-    ("settings", "logs", "pacing", "turns", "naming", "sealing", "serving"),
+    ("settings", "logs", "pacing", "time_slices", "naming", "encryption", "serving"),
     ("mapping", "decision"),
     ("salestrekker", "trakor", "ledger"),
     ("sync", "delivery", "admission"),
     ("webhooks", "schedule", "status", "alerts", "admin"),
     ("wiring",),
-    ("daemon", "backfill", "checks", "disclosure", "demo", "sandbox", "setup"),
+    ("daemon", "backfill", "checks", "disclosure", "demo", "sandbox", "first_configuration"),
     ("cli",),
     ("__main__",),
 )
@@ -53,7 +53,7 @@ HOMES = {
     "alembic": ("bridge.ledger",),
     "apprise": ("bridge.alerts",),
     "apscheduler": ("bridge.schedule",),
-    "cryptography": ("bridge.sealing",),
+    "cryptography": ("bridge.encryption",),
     "gql": ("bridge.salestrekker",),
     "graphql": ("bridge.salestrekker", "bridge.sandbox"),
     "httpx": ("bridge.trakor",),

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sqlalchemy import select
 
 from bridge.decision import decide
-from bridge.ledger import forgetting, persons, queue, sending
-from bridge.ledger.engine import Keeping, writing
-from bridge.ledger.observing import Observed, Sight, observe
-from bridge.ledger.opening import prepare, read_or_make_key
-from bridge.ledger.reading import Found, Line, Wanted, find, history_of, standing_of
-from bridge.ledger.rows import Feed, feed_of
+from bridge.encryption import Sealer
+from bridge.ledger import erasure, operator_actions, send_queue, settlement
+from bridge.ledger.database import Keeping, writing
+from bridge.ledger.observe import Observed, Sight, observe
+from bridge.ledger.open import prepare, read_or_make_key
+from bridge.ledger.read_model import Found, Line, Wanted, find, history_of, standing_of
+from bridge.ledger.row_mapping import Feed, feed_of
+from bridge.ledger.row_writes import SAID
 from bridge.ledger.schema import claims, links, records, rules, waiting
-from bridge.ledger.stored import Stored, unpack
-from bridge.ledger.writes import SAID
+from bridge.ledger.stored_drafts import Stored, unpack
 from bridge.records import Policy, Rules, Stream
-from bridge.sealing import Sealer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from bridge.ledger.forgetting import Forgotten
+    from bridge.ledger.erasure import Forgotten
     from bridge.records import Claim, Draft, Outcome, Unsendable, Work
 
 __all__ = ["KEEPING", "KEY", "Book", "empty_ledger", "kept"]
@@ -86,26 +86,30 @@ class Book:
     def claim(self, limit: int = 100, *, life: int = 1000) -> list[Work]:
         """Pending records that are due are claimed for sending."""
         return self.write(
-            lambda connection: queue.claim(connection, self.feed, limit, now=self.now, until=self.now + life)
+            lambda connection: send_queue.claim(
+                connection, self.feed, limit, now=self.now, until=self.now + life
+            )
         )
 
     def settle(self, *outcomes: Outcome, run: int | None = 0) -> None:
         """What came of claimed work is written."""
         self.write(
-            lambda connection: sending.settle(
+            lambda connection: settlement.settle(
                 connection, self.feed, outcomes, policy=self.policy, now=self.now, run=run
             )
         )
 
     def die(self, wait: int = 0) -> None:
         """The owner died, and a new one opened the ledger."""
-        self.write(lambda connection: queue.give_up_claims(connection, self.feed, now=self.now, wait=wait))
+        self.write(
+            lambda connection: send_queue.give_up_claims(connection, self.feed, now=self.now, wait=wait)
+        )
 
     def accept(self, id: str = "c1", name: Claim | None = None) -> None:  # noqa: A002 - the domain's word
         """A person accepts."""
         number = self.number(id)
         self.write(
-            lambda connection: persons.accept(
+            lambda connection: operator_actions.accept(
                 connection, self.feed, number, self.policy, now=self.now, name=name
             )
         )
@@ -114,24 +118,32 @@ class Book:
         """A person leaves what Trakor has as it is there."""
         number = self.number(id)
         self.write(
-            lambda connection: persons.dismiss(connection, self.feed, number, self.policy, now=self.now)
+            lambda connection: operator_actions.dismiss(
+                connection, self.feed, number, self.policy, now=self.now
+            )
         )
 
     def drop(self, id: str = "c1") -> None:  # noqa: A002
         """A person drops a record."""
         number = self.number(id)
-        self.write(lambda connection: persons.drop(connection, self.feed, number, self.policy, now=self.now))
+        self.write(
+            lambda connection: operator_actions.drop(connection, self.feed, number, self.policy, now=self.now)
+        )
 
     def retry(self, id: str = "c1") -> None:  # noqa: A002
         """A person wants a record to be decided anew."""
         number = self.number(id)
-        self.write(lambda connection: persons.retry(connection, self.feed, number, self.policy, now=self.now))
+        self.write(
+            lambda connection: operator_actions.retry(
+                connection, self.feed, number, self.policy, now=self.now
+            )
+        )
 
     def forget(self, id: str = "c1") -> Forgotten:  # noqa: A002
         """A person wants a record to be forgotten."""
         number = self.number(id)
         return self.write(
-            lambda connection: forgetting.forget(connection, number, now=self.now, policy=self.policy)
+            lambda connection: erasure.forget(connection, number, now=self.now, policy=self.policy)
         )
 
     def row(self, id: str = "c1") -> Any:  # noqa: A002, ANN401 - a row of the table, any column

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sqlalchemy import select
 
 from bridge.backfill import backfill
-from bridge.ledger.engine import reading
-from bridge.ledger.reading import MARKS
+from bridge.ledger.database import reading
+from bridge.ledger.read_model import MARKS
 from bridge.ledger.schema import claims, feeds, history, links, records, spaces, sweeps
 from bridge.naming import Hasher
 from bridge.records import Stream
 from bridge.settings import load
-from bridge.wiring.ledgers import ledger_key, ledger_path
+from bridge.wiring.ledger import ledger_key, ledger_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import settings
 
 from books import KEEPING, Book, empty_ledger
-from bridge.ledger.rows import feed_of
+from bridge.ledger.row_mapping import feed_of
 from bridge.records import Stream
 from bridge.sandbox import Options, Sandbox
 from bridges import Bridge

@@ -26,9 +26,9 @@ from books import kept
 from bridge.backfill import backfill
 from bridge.cli import main
 from bridge.cli.progress import progress
-from bridge.ledger.engine import writing
-from bridge.ledger.persons import Verb, decide_each
-from bridge.ledger.reading import Wanted
+from bridge.ledger.database import writing
+from bridge.ledger.operator_actions import Verb, decide_each
+from bridge.ledger.read_model import Wanted
 from bridge.records import Policy, Stream
 from bridge.sandbox import Fault, Options, Sandbox, configuration
 from bridge.settings import load

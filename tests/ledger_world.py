@@ -17,18 +17,18 @@ from books import KEEPING
 from bridge import naming
 from bridge.decision import decide
 from bridge.errors import UserError
-from bridge.ledger import persons
-from bridge.ledger.absence import mark_gone_by_id, unseen_after
-from bridge.ledger.observing import Sight, observe
-from bridge.ledger.opening import _upgrade
-from bridge.ledger.queue import claim, give_up_claims
-from bridge.ledger.reading import states
-from bridge.ledger.rows import Feed, feed_of
+from bridge.ledger import operator_actions
+from bridge.ledger.deletions import mark_gone_by_id, unseen_after
+from bridge.ledger.observe import Sight, observe
+from bridge.ledger.open import _upgrade
+from bridge.ledger.read_model import states
+from bridge.ledger.row_mapping import Feed, feed_of
+from bridge.ledger.row_writes import SAID
 from bridge.ledger.schema import claims, contents, links, metadata, records, rules, waiting
-from bridge.ledger.sending import settle
-from bridge.ledger.stored import Stored, unpack
+from bridge.ledger.send_queue import claim, give_up_claims
+from bridge.ledger.settlement import settle
+from bridge.ledger.stored_drafts import Stored, unpack
 from bridge.ledger.sweeps import begin_sweep
-from bridge.ledger.writes import SAID
 from bridge.records import (
     Answer,
     Answered,
@@ -366,14 +366,14 @@ class World:
     def _carry_out(self, connection: Connection, number: int, source_id: str, verb: str, name: str) -> None:
         feed, now = self.feeds[source_id[0]], self.tick()
         if verb == "drop":
-            persons.drop(connection, feed, number, self.policy, now=now)
+            operator_actions.drop(connection, feed, number, self.policy, now=now)
         elif verb == "dismiss":
-            persons.dismiss(connection, feed, number, self.policy, now=now)
+            operator_actions.dismiss(connection, feed, number, self.policy, now=now)
         elif verb == "retry":
-            persons.retry(connection, feed, number, self.policy, now=now)
+            operator_actions.retry(connection, feed, number, self.policy, now=now)
         else:
             given = Claim(name, of(name)) if verb == "name" else None
-            persons.accept(connection, feed, number, self.policy, now=now, name=given)
+            operator_actions.accept(connection, feed, number, self.policy, now=now, name=given)
 
     # -- at rest
 

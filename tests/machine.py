@@ -13,22 +13,22 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from bridge.delivery import Pace
-from bridge.delivery.ports import Lane
-from bridge.delivery.sending import Sending
+from bridge.delivery.supervisor import Sending
+from bridge.delivery.types import Lane
 from bridge.errors import UserError
-from bridge.ledger import persons
-from bridge.ledger.absence import mark_gone_by_id
-from bridge.ledger.forgetting import forget
-from bridge.ledger.observing import Sight
-from bridge.ledger.queue import give_up_claims
-from bridge.ledger.rows import feed_of
+from bridge.ledger import operator_actions
+from bridge.ledger.deletions import mark_gone_by_id
+from bridge.ledger.erasure import forget
+from bridge.ledger.observe import Sight
+from bridge.ledger.row_mapping import feed_of
+from bridge.ledger.send_queue import give_up_claims
 from bridge.mapping import Mapper
 from bridge.naming import Hasher
 from bridge.records import Claim, Draft, Policy, Product, Record, Stream
 from bridge.salestrekker.pages import Ones, Page
-from bridge.sync.byid import OneListing
-from bridge.sync.drafts import observe_part
-from bridge.sync.sweeping import Listing, sweep
+from bridge.sync.by_id import OneListing
+from bridge.sync.observe_batch import observe_part
+from bridge.sync.sweep import Listing, sweep
 from machine_time import Book, Handle, VirtualLoop
 from machine_trakor import Site, Window
 
@@ -36,11 +36,11 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence
 
-    from bridge.delivery.ports import Destination
-    from bridge.ledger.engine import Ledger
-    from bridge.ledger.rows import Feed
+    from bridge.delivery.types import Destination
+    from bridge.ledger.database import Ledger
+    from bridge.ledger.row_mapping import Feed
     from bridge.records import Payload
-    from bridge.sandbox.behaviour import Behaviour
+    from bridge.sandbox.trakor_behaviour import Behaviour
 
 __all__ = [
     "ANNA",
@@ -426,8 +426,11 @@ class World:
         feed, policy = connection.feeds[stream_of(source_id)], connection.rules.policy
         named = {"name": Claim(name, HASHER.name_key(name))} if name else {}
         verbs: dict[str, Callable[..., Any]] = {
-            "accept": persons.accept, "dismiss": persons.dismiss, "drop": persons.drop, "retry": persons.retry
-        }  # fmt: skip
+            "accept": operator_actions.accept,
+            "dismiss": operator_actions.dismiss,
+            "drop": operator_actions.drop,
+            "retry": operator_actions.retry,
+        }
         try:
             self.book.write(verbs[verb], feed, row["number"], policy, now=self.clock(), **named)
         except UserError:

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, cast
 from sqlalchemy import create_engine, event
 from sqlalchemy.pool import StaticPool
 
-from bridge.ledger.engine import Keeping
-from bridge.ledger.opening import _upgrade
-from bridge.sealing import Sealer
+from bridge.encryption import Sealer
+from bridge.ledger.database import Keeping
+from bridge.ledger.open import _upgrade
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,7 +101,7 @@ class Book:
 
 
 class Handle:
-    """A process's way to the ledger (``bridge.ledger.engine.Ledger``): dead with it.
+    """A process's way to the ledger (``bridge.ledger.database.Ledger``): dead with it.
 
     Args:
         book: The database.

@@ -19,8 +19,8 @@ import orjson
 from bridge import naming
 from bridge.errors import BridgeError, NeverSent, Unanswered
 from bridge.records import Product
+from bridge.sandbox.base import Call, Reply, html_reply, json_reply
 from bridge.sandbox.firewall import Blocked
-from bridge.sandbox.system import Call, Reply, html_reply, json_reply
 from bridge.sandbox.trakor import Trakor
 from bridge.trakor import MALFORMED, build, decipher
 
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bridge.records import Answer, Payload
-    from bridge.sandbox.behaviour import Behaviour
-    from bridge.sandbox.shelf import Shelf
+    from bridge.sandbox.trakor_behaviour import Behaviour
+    from bridge.sandbox.trakor_store import Shelf
 
 __all__ = ["KEY", "LONGEST_WORK", "POISONS", "WEATHERS", "Arrival", "Site", "Window"]
 

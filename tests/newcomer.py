@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bridge.setup import copy_queries
+from bridge.first_configuration import copy_queries
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bridge.backfill import backfill
-from bridge.ledger import persons
-from bridge.ledger.engine import reading, writing
-from bridge.ledger.forgetting import forget
-from bridge.ledger.reading import Wanted, find
+from bridge.ledger import operator_actions
+from bridge.ledger.database import reading, writing
+from bridge.ledger.erasure import forget
+from bridge.ledger.read_model import Wanted, find
 from bridge.records import Policy, Stream
 from bridge.sandbox import Fault, Options, Sandbox
 from bridge.settings import load
@@ -215,8 +215,8 @@ async def make(folder: Path) -> None:
         trakor.faults.add(_fails("Wombat Áardvark", 200, answer))
         sandbox.contacts.set_active("accented", active=True)
         await maker.run(CHANGES)
-        maker.decide(persons.accept, "two-names")
-        maker.decide(persons.drop, "dropped")
+        maker.decide(operator_actions.accept, "two-names")
+        maker.decide(operator_actions.drop, "dropped")
         maker.forget("forgotten")
         sandbox.contacts.rename("dropped", "Wombat Lorikeet")
         await maker.run(CHANGES)
@@ -230,7 +230,7 @@ async def make(folder: Path) -> None:
         sandbox.contacts.change_phone("tried", "0491 570 314")
         before = outage.hits
         await maker.run(one_at_a_time, until=lambda: outage.hits > before)
-        maker.decide(persons.retry, "untried")
+        maker.decide(operator_actions.retry, "untried")
 
 
 if __name__ == "__main__":

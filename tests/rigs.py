@@ -12,10 +12,10 @@ from sqlalchemy import func, select
 
 from bridge.decision import decide
 from bridge.delivery import Delivery, Lane, Pace
-from bridge.ledger.engine import Keeping, Ledger
-from bridge.ledger.observing import Sight, observe
-from bridge.ledger.queue import give_up_claims
+from bridge.ledger.database import Keeping, Ledger
+from bridge.ledger.observe import Sight, observe
 from bridge.ledger.schema import claims, history, links, records
+from bridge.ledger.send_queue import give_up_claims
 from bridge.records import Policy, Stream
 from bridge.trakor import TrakorClient
 from builders import HASHER, draft
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Row
 
-    from bridge.ledger.rows import Feed
+    from bridge.ledger.row_mapping import Feed
     from bridge.sandbox import Sandbox
 
 CONTACTS, PRODUCTS = Stream.CONTACTS, Stream.PRODUCTS

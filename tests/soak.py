@@ -28,11 +28,11 @@ import psutil
 from sqlalchemy import func, select
 
 from bridge import logs
-from bridge.ledger.engine import reading
+from bridge.ledger.database import reading
 from bridge.ledger.schema import events, feeds, records, sweeps
 from bridge.records import Stream
 from bridge.sandbox import Options, Sandbox
-from bridge.sandbox.behaviour import Lookup
+from bridge.sandbox.trakor_behaviour import Lookup
 from bridges import Bridge
 from daemons import daemon_settings
 from processes import commands

@@ -24,7 +24,7 @@ import aiohttp
 import psutil
 from sqlalchemy import select
 
-from bridge.ledger.engine import reading
+from bridge.ledger.database import reading
 from bridge.ledger.schema import canaries, links
 from bridge.sandbox import Fault
 from daemons import TOKEN

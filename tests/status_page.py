@@ -17,12 +17,12 @@ from html import unescape
 from typing import TYPE_CHECKING, Any
 
 from bridge.admin import AdminServer, Health
-from bridge.admin.desk import Desk
+from bridge.admin.context import Desk
 from bridge.admin.pages import Pages
-from bridge.ledger.engine import reading
-from bridge.ledger.opening import open_ledger, read_or_make_key
-from bridge.ledger.persons import as_it_stands
-from bridge.ledger.reading import Found, Line, Wanted, find, history_of
+from bridge.ledger.database import reading
+from bridge.ledger.open import open_ledger, read_or_make_key
+from bridge.ledger.operator_actions import as_it_stands
+from bridge.ledger.read_model import Found, Line, Wanted, find, history_of
 from bridge.naming import Hasher
 from bridge.records import Policy, Stream
 from bridge.status import take
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import aiohttp
 
     from bridge.errors import BridgeError
-    from bridge.ledger.engine import Ledger
+    from bridge.ledger.database import Ledger
     from bridge.status import Snapshot
 
 __all__ = ["NOW", "Answer", "Browser", "StatusPage", "served"]

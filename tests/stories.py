@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bridge.sandbox import Sandbox
-    from bridge.sandbox.shelf import Entry
+    from bridge.sandbox.trakor_store import Entry
     from bridges import Bridge
     from processes import Begin, Ended
 

@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 
 from bridge.admin import AdminServer, Health
-from bridge.admin.guard import Password, is_loopback, is_meant
+from bridge.admin.access_rules import Password, is_loopback, is_meant
 from bridge.admin.passwords import TRIES, WITHIN
 from bridge.admin.wrong_passwords import MOST_OF_ONE, WrongPasswords
 from bridge.errors import LedgerError, UserError

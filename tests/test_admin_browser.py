@@ -18,7 +18,7 @@ import pytest
 from playwright.async_api import async_playwright, expect
 
 from books import kept
-from bridge.ledger.engine import writing
+from bridge.ledger.database import writing
 from bridge.ledger.pauses import Direction, set_pause
 from bridge.sandbox import Options
 from bridges import Bridge

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 import pytest
 
-from bridge.ledger.reading import Change
+from bridge.ledger.read_model import Change
 from bridge.records import State
 from bridge.status.fields import difference
 from changed import WORDS, Left, changed_organisation

@@ -9,9 +9,9 @@ from types import MappingProxyType
 import pytest
 
 from bridge.admin.charts import HEIGHT, chart
+from bridge.admin.labels import KINDS
 from bridge.admin.lists import Filter
 from bridge.admin.overview import Connection, Tone, counted, overview
-from bridge.admin.words import KINDS
 from bridge.ledger.runs import Run
 from bridge.ledger.sweeps import LastSweep
 from bridge.records import Reason, State, Stream

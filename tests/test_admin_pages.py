@@ -11,9 +11,9 @@ import aiohttp
 import pytest
 
 from books import kept
-from bridge.admin.many import MOST_ORDERS
+from bridge.admin.bulk_actions import MOST_ORDERS
 from bridge.errors import LedgerError, Transient
-from bridge.ledger.engine import writing
+from bridge.ledger.database import writing
 from bridge.ledger.pauses import Direction, set_pause
 from bridge.ledger.schema import canaries, claims, contents, history, links, records, sweeps, tallies, waiting
 from bridge.records import State

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import aiohttp
 import pytest
 
-from bridge.admin.entrance import COOKIE
-from bridge.admin.guests import Guests
+from bridge.admin.auth import COOKIE
+from bridge.admin.guest_tokens import Guests
 from bridge.admin.passwords import TRIES, WITHIN, LogIn, SlowPassword
-from bridge.admin.visits import Visits
+from bridge.admin.sessions import Visits
 from bridge.records import State, Stream
 from desk import Organisation, organisation
 from status_page import Browser, StatusPage, served

@@ -10,9 +10,9 @@ import pytest
 
 from bridge.alerts import Disk, Kind, conditions, waiting_of
 from bridge.alerts.conditions import DAY, FULL_BYTES, HOUR, MINUTE, ONCE, OVER
-from bridge.alerts.saying import Message, lowered, turn
-from bridge.ledger.bursts import Burst
-from bridge.ledger.said import Said, Topic
+from bridge.alerts.notifications import Message, lowered, turn
+from bridge.ledger.alerts_sent import Said, Topic
+from bridge.ledger.mass_changes import Burst
 from bridge.ledger.sweeps import LastSweep, Reached
 from bridge.records import Stream
 from bridge.status import ConnectionStatus, Flow, Snapshot, StreamStatus, Webhooks

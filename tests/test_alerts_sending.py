@@ -15,9 +15,9 @@ from books import KEEPING, empty_ledger
 from bridge import logs
 from bridge.alerts import Alerts, Disk, Heartbeat, Message, address_of
 from bridge.alerts.conditions import DAY, HOUR, MINUTE
-from bridge.alerts.task import SURELY_OVER
+from bridge.alerts.notifier import SURELY_OVER
 from bridge.errors import LedgerError, UserError
-from bridge.ledger.engine import Ledger
+from bridge.ledger.database import Ledger
 from bridge.ledger.sweeps import Reached
 from bridge.records import Stream
 from bridge.status import ConnectionStatus, Flow, Snapshot, StreamStatus
@@ -203,7 +203,7 @@ async def test_what_cannot_be_noted_is_not_said_twice(
         raise LedgerError("the disk is full")
 
     with monkeypatch.context() as patched:
-        patched.setattr("bridge.alerts.task.keep_said", full)
+        patched.setattr("bridge.alerts.notifier.keep_said", full)
         await world.looks(alerts, 3)
     assert service.titles == ["trakor-bridge: disk"]
     await world.looks(alerts, 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from bridge.backfill.backlog import Backlog
+from bridge.backfill.backpressure import Backlog
 from bridge.records import Stream
 from bridge.salestrekker.pages import Page
 from bridge.sandbox import Fault, Options, Sandbox

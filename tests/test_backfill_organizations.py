@@ -9,13 +9,13 @@ import pytest
 from sqlalchemy import delete, select
 
 from bridge.errors import UserError
-from bridge.ledger.engine import reading, writing
+from bridge.ledger.database import reading, writing
 from bridge.ledger.organizations import confirm
 from bridge.ledger.pauses import pauses_of
 from bridge.ledger.schema import canaries, feeds
 from bridge.naming import Hasher
 from bridge.sandbox import Fault, Options
-from bridge.wiring.ledgers import ledger_key, ledger_path
+from bridge.wiring.ledger import ledger_key, ledger_path
 from bridge.wiring.organizations import place_of
 from bridges import Bridge, configuration_of
 

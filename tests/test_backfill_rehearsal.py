@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bridge.backfill import backfill, rehearse
-from bridge.ledger.engine import reading
-from bridge.ledger.reading import Wanted, listing
+from bridge.ledger.database import reading
+from bridge.ledger.read_model import Wanted, listing
 from bridge.records import Stream
 from bridge.settings import load
 from bridges import Silent, configuration_of, write_configuration
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bridge.backfill import Report
-    from bridge.ledger.engine import Ledger
+    from bridge.ledger.database import Ledger
     from bridge.sandbox import Sandbox
     from bridge.settings import Settings
 

@@ -10,14 +10,14 @@ import pytest
 
 from books import kept
 from bridge.backfill import ConnectionReport, Report, rehearse
-from bridge.backfill.notes import stopped, suspicions
 from bridge.backfill.report import Problem
+from bridge.backfill.warnings import stopped, suspicions
+from bridge.cli.output import show_report
 from bridge.cli.progress import progress
-from bridge.cli.render import show_report
-from bridge.delivery.knew_before import KnewBefore
-from bridge.delivery.ports import Settled
+from bridge.delivery.ledger_loss import KnewBefore
+from bridge.delivery.types import Settled
 from bridge.errors import Transient, UserError
-from bridge.ledger.engine import reading, writing
+from bridge.ledger.database import reading, writing
 from bridge.ledger.pauses import Direction, pauses_of, set_pause
 from bridge.ledger.sweeps import COUNTS
 from bridge.records import Stream

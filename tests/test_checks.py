@@ -12,11 +12,11 @@ import pytest
 
 from bridge.checks import Check, pull, run
 from bridge.errors import Refused, UserError
-from bridge.ledger.opening import open_ledger, take_over
+from bridge.ledger.open import open_ledger, take_over
 from bridge.sandbox import AuthErrorStyle, BrokenField, Fault, Options, Sandbox, configuration
 from bridge.sandbox.shapes import ShapeKind
 from bridge.settings import load
-from bridge.wiring.ledgers import ledger_key
+from bridge.wiring.ledger import ledger_key
 from desk import run_backfill
 from newcomer import Newcomer
 

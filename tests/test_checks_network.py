@@ -13,7 +13,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from bridge.checks import Check, run
-from bridge.salestrekker.reach import reason_of
+from bridge.salestrekker.reachability import reason_of
 from bridge.settings import load
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bridge.checks.webhooks import webhook_port
-from bridge.ledger.opening import take_over
+from bridge.ledger.open import take_over
 from bridge.settings import load
 from bridge.webhooks import bound_port
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.checks.masking import masked
-from bridge.ledger.opening import open_ledger, read_or_make_key, take_over
+from bridge.ledger.open import open_ledger, read_or_make_key, take_over
 from bridge.sandbox import Fault, Options, Sandbox, configuration
 from desk import Desk, Ran
 

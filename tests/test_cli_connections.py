@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bridge.ledger.opening import take_over
+from bridge.ledger.open import take_over
 from bridge.sandbox import Options, Sandbox
 from bridges import Bridge, configuration_of
 from processes import commands

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from books import kept
-from bridge.ledger.engine import reading, writing
-from bridge.ledger.reading import Wanted, find, history_of, standing_of
+from bridge.ledger.database import reading, writing
+from bridge.ledger.read_model import Wanted, find, history_of, standing_of
 from bridge.ledger.schema import contents
 from bridge.status.fields import sides
 from changed import WORDS, Left, changed_organisation
@@ -19,7 +19,7 @@ from desk import Desk
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bridge.ledger.reading import Found
+    from bridge.ledger.read_model import Found
 
 LEFT = "is left as it is in Trakor; nothing is said until it changes in Salestrekker again."
 

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from typer.main import get_command
 
 from bridge.cli.app import application
-from bridge.cli.folding import folded
-from bridge.cli.telling import Teller
+from bridge.cli.demo_output import Teller
+from bridge.cli.wrapping import folded
 from bridge.demo import Ended
 from bridge.sandbox import Options, Sandbox, configuration
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bridge.cli.listing import show_table
-from bridge.ledger.reading import Found
-from bridge.ledger.rows import Feed
+from bridge.cli.record_table import show_table
+from bridge.ledger.read_model import Found
+from bridge.ledger.row_mapping import Feed
 from bridge.records import Stream
 
 if TYPE_CHECKING:

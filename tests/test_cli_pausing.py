@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from books import empty_ledger, kept
-from bridge.ledger.engine import reading, writing
+from bridge.ledger.database import reading, writing
 from bridge.ledger.organizations import Doubt, Noted, keep, keep_stopped
 from bridge.ledger.pauses import pauses_of, set_pause
 from desk import Desk

@@ -17,12 +17,12 @@ import orjson
 import pytest
 
 from books import kept
-from bridge.cli import listing as listing_of_records
 from bridge.cli import main
-from bridge.cli.plain import cell, plain
-from bridge.ledger.engine import reading, writing
-from bridge.ledger.opening import take_over
-from bridge.ledger.reading import Wanted, find
+from bridge.cli import record_table as listing_of_records
+from bridge.cli.sanitize import cell, plain
+from bridge.ledger.database import reading, writing
+from bridge.ledger.open import take_over
+from bridge.ledger.read_model import Wanted, find
 from bridge.ledger.schema import contents, feeds, history, records
 from bridge.sandbox import Fault, Options
 from desk import FORMULA, Desk, Organisation, configured, organisation, run_backfill
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from bridge.ledger.reading import Found
+    from bridge.ledger.read_model import Found
     from bridge.sandbox import Sandbox
 
 

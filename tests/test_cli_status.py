@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from books import kept
-from bridge.ledger.engine import writing
-from bridge.ledger.opening import take_over
+from bridge.ledger.database import writing
+from bridge.ledger.open import take_over
 from bridge.ledger.pauses import set_pause
 from desk import Desk, Organisation, organisation
 

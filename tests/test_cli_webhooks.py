@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from books import kept
-from bridge.ledger.due_events import due_events
-from bridge.ledger.engine import reading, writing
+from bridge.ledger.database import reading, writing
+from bridge.ledger.due_webhooks import due_events
 from bridge.ledger.events import finish_events, keep_events
-from bridge.ledger.opening import prepare, read_or_make_key
+from bridge.ledger.open import prepare, read_or_make_key
 from bridge.ledger.schema import events
 from bridge.records.webhooks import Action, Received
 from desk import Desk

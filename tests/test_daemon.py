@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from books import kept
-from bridge.ledger.engine import writing
+from bridge.ledger.database import writing
 from bridge.ledger.events import replay_event
 from bridge.ledger.moments import Moment, note
 from bridge.ledger.pauses import Direction, clear_pause, set_pause

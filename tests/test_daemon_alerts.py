@@ -10,10 +10,10 @@ import pytest
 from books import kept
 from bridge.alerts.conditions import DAY
 from bridge.errors import UserError
-from bridge.ledger.engine import writing
-from bridge.ledger.opening import prepare, read_or_make_key
+from bridge.ledger.alerts_sent import all_said
+from bridge.ledger.database import writing
+from bridge.ledger.open import prepare, read_or_make_key
 from bridge.ledger.pauses import Direction, set_pause
-from bridge.ledger.said import all_said
 from bridge.sandbox import Options, Sandbox
 from bridges import Bridge
 from daemons import Daemon

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from books import kept
-from bridge.daemon import life
-from bridge.daemon import sweeps as sweeping
-from bridge.ledger.engine import writing
+from bridge.daemon import process
+from bridge.daemon import sweep_worker as sweeping
+from bridge.ledger.database import writing
 from bridge.ledger.wishes import Job, want
 from bridge.sandbox import Fault, Options, Sandbox
 from bridge.schedule import wall_clock
@@ -103,7 +103,7 @@ async def test_a_clock_that_was_set_back_keeps_no_list_from_being_read(
     """What was swept at a time to come does not count as swept since."""
     right = wall_clock()
     clock = {"is": right + 3_600_000}
-    monkeypatch.setattr(life, "_now", lambda: clock["is"])
+    monkeypatch.setattr(process, "_now", lambda: clock["is"])
     async with Daemon(bridge) as daemon:
         await daemon.said("done", job="reconcile")
         clock["is"] = right

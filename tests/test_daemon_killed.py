@@ -24,12 +24,12 @@ import aiohttp
 import pytest
 from sqlalchemy import select
 
-from bridge.ledger.engine import reading
+from bridge.ledger.database import reading
 from bridge.ledger.schema import claims, events, records
 from bridge.naming import Hasher
 from bridge.records import Stream
 from bridge.sandbox import Options, Sandbox
-from bridge.wiring.ledgers import ledger_key
+from bridge.wiring.ledger import ledger_key
 from bridges import Bridge
 from daemons import TOKEN, daemon_settings
 from processes import LONG, commands

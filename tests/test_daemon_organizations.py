@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bridge.errors import UserError
-from bridge.ledger.engine import writing
+from bridge.ledger.database import writing
 from bridge.ledger.organizations import confirm
 from bridge.naming import Hasher
 from bridge.sandbox import Options
-from bridge.wiring.ledgers import ledger_key, ledger_path
+from bridge.wiring.ledger import ledger_key, ledger_path
 from bridge.wiring.organizations import place_of
 from bridges import Bridge
 from daemons import Daemon

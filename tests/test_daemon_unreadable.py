@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bridge.daemon import life
-from bridge.ledger.engine import reading
+from bridge.daemon import process
+from bridge.ledger.database import reading
 from bridge.ledger.events import READABLE_FOR, listing_of_events
 from bridge.sandbox import Options, Sandbox
 from bridge.schedule import wall_clock
@@ -94,7 +94,7 @@ async def test_what_cannot_be_read_for_a_day_is_given_up_and_said(
     bridge: Bridge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ahead = {"by": 0}
-    monkeypatch.setattr(life, "_now", lambda: wall_clock() + ahead["by"])
+    monkeypatch.setattr(process, "_now", lambda: wall_clock() + ahead["by"])
     async with Daemon(bridge) as daemon:
         await daemon.said("done", job="reconcile")
         failing = bridge.sandbox.contacts.id_at(0)

@@ -9,7 +9,7 @@ from hypothesis import assume, event, given
 from hypothesis import strategies as st
 
 from bridge.decision import decide
-from bridge.ledger.after import after
+from bridge.ledger.decided_row import after
 from bridge.records import (
     Decision,
     Draft,

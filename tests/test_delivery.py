@@ -14,10 +14,10 @@ import pytest
 
 from bridge.decision import decide
 from bridge.delivery import Lane
-from bridge.delivery.outbox import Outbox
+from bridge.delivery.result_writer import Outbox
 from bridge.errors import Refused
-from bridge.ledger.observing import Sight, observe
-from bridge.ledger.queue import claim
+from bridge.ledger.observe import Sight, observe
+from bridge.ledger.send_queue import claim
 from bridge.records import Later, Policy
 from bridge.sandbox import Fault
 from builders import draft

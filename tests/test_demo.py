@@ -34,16 +34,16 @@ from bridge.demo import (
     Running,
     Scene,
     Stopped,
+    daemon,
     demonstrate,
-    running,
+    run,
     steps,
-    story,
 )
-from bridge.demo.loop import BREAKS, Loop
+from bridge.demo.naive_sync import BREAKS, Loop
 from bridge.demo.scenes import CROWD
 from bridge.errors import BridgeError
-from bridge.ledger.engine import reading
-from bridge.ledger.reading import Wanted, listing
+from bridge.ledger.database import reading
+from bridge.ledger.read_model import Wanted, listing
 from bridge.sandbox import Options, Sandbox
 from bridge.sandbox.collection import Contacts, Products
 from bridge.sandbox.faults import Fault
@@ -501,7 +501,7 @@ class Listener:
 def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """The demonstration is a small one, and leaves nothing behind."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(story, "OPTIONS", SMALL)
+    monkeypatch.setattr(run, "OPTIONS", SMALL)
     yield
     assert list(tmp_path.iterdir()) == []
 
@@ -527,7 +527,7 @@ async def test_a_refusal_ends_it_with_its_reason_and_the_folder_goes(monkeypatch
             self.trakor.freeze()
             return self
 
-    monkeypatch.setattr(story, "Sandbox", Frozen)
+    monkeypatch.setattr(run, "Sandbox", Frozen)
     with pytest.raises(BridgeError, match="frozen"):
         await demonstrate(Listener(), keep=True)
 
@@ -542,8 +542,8 @@ async def test_what_does_not_come_in_time_ends_it_with_what_was_waited_for(
             self.salestrekker.faults.add(Fault(kind="contact", status=503, times=None))
             return self
 
-    monkeypatch.setattr(story, "Sandbox", Stuck)
-    monkeypatch.setattr(running, "LONGEST", 0.5)
+    monkeypatch.setattr(run, "Sandbox", Stuck)
+    monkeypatch.setattr(daemon, "LONGEST", 0.5)
     with pytest.raises(BridgeError, match="in vain until the renamed contact is held"):
         await demonstrate(Listener(), keep=True)
 
@@ -575,7 +575,7 @@ async def test_what_it_did_not_foresee_is_counted_too(monkeypatch: pytest.Monkey
             self.trakor.parties.put("Somebody Else")
             return self
 
-    monkeypatch.setattr(story, "Sandbox", Inhabited)
+    monkeypatch.setattr(run, "Sandbox", Inhabited)
     listener = Listener()
     await demonstrate(listener, keep=False)
     (explained,) = [step for step in listener.steps if isinstance(step, Explained)]

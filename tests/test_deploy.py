@@ -23,12 +23,12 @@ from typer.main import get_command
 
 import bridge
 from bridge.cli.app import USAGE, application
-from bridge.delivery.service import LAST_ANSWERS
+from bridge.delivery.sender import LAST_ANSWERS
+from bridge.first_configuration import Source, Target, write
 from bridge.sandbox import Options, Sandbox
 from bridge.settings import parse_duration
 from bridge.settings.keys import document_keys, variable
 from bridge.settings.model import Document, Webhooks
-from bridge.setup import Source, Target, write
 from bridges import configuration_of, write_configuration
 from documentation import misuse, section, tables
 

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from bridge.disclosure import disclose, markdown
 from bridge.records import Action
-from bridge.salestrekker.documents import shipped_queries
+from bridge.salestrekker.query_files import shipped_queries
 from bridge.settings import Alerts, Schedule, load, parse_timing, per_day
 
 if TYPE_CHECKING:

@@ -23,24 +23,24 @@ from graphql import build_schema, graphql_sync
 
 from books import KEEPING, kept
 from bridge.decision import decide
-from bridge.ledger.care import back_up
-from bridge.ledger.engine import writing
-from bridge.ledger.observing import Sight, observe
-from bridge.ledger.opening import prepare
-from bridge.ledger.queue import claim
-from bridge.ledger.reading import Wanted, listing, standing_of
-from bridge.ledger.rows import feed_of
+from bridge.first_configuration import copy_queries
+from bridge.ledger.database import writing
+from bridge.ledger.maintenance import back_up
+from bridge.ledger.observe import Sight, observe
+from bridge.ledger.open import prepare
+from bridge.ledger.read_model import Wanted, listing, standing_of
+from bridge.ledger.row_mapping import feed_of
+from bridge.ledger.send_queue import claim
 from bridge.naming import Hasher
 from bridge.records import Record, State, Stream
 from bridge.settings import load
-from bridge.setup import copy_queries
-from bridge.wiring.flows import plan_of
+from bridge.wiring.connection import plan_of
 from documentation import blocks, section
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bridge.ledger.reading import Found, Reader
+    from bridge.ledger.read_model import Found, Reader
     from bridge.records import Draft, Unsendable
     from bridge.salestrekker.queries import ListQuery
     from bridge.settings import Settings

@@ -13,17 +13,17 @@ from sqlalchemy import LargeBinary
 
 from books import kept
 from bridge.disclosure.keeping import kept as stored_by
-from bridge.ledger.care import back_up, back_up_before_migration, copy_key
-from bridge.ledger.engine import reading, writing
+from bridge.first_configuration import Source, Target, write
+from bridge.ledger.database import reading, writing
+from bridge.ledger.erasure import forget
 from bridge.ledger.events import UNREADABLE_LIFE
-from bridge.ledger.forgetting import forget
-from bridge.ledger.opening import open_ledger, read_or_make_key
-from bridge.ledger.reading import Wanted, listing
+from bridge.ledger.maintenance import back_up, back_up_before_migration, copy_key
+from bridge.ledger.open import open_ledger, read_or_make_key
+from bridge.ledger.read_model import Wanted, listing
 from bridge.ledger.schema import HEAD, metadata
 from bridge.records import State
 from bridge.sandbox import Options, Sandbox, configuration
 from bridge.settings import load
-from bridge.setup import Source, Target, write
 from desk import run_backfill
 from documentation import section
 

@@ -11,13 +11,13 @@ import pytest
 from books import kept
 from bridge import decision
 from bridge.errors import UserError
-from bridge.ledger.engine import reading, writing
-from bridge.ledger.persons import Verb, decide_each
-from bridge.ledger.reading import MARKS, Found, Standing, Wanted, listing
-from bridge.ledger.rows import Feed
+from bridge.ledger.database import reading, writing
+from bridge.ledger.operator_actions import Verb, decide_each
+from bridge.ledger.read_model import MARKS, Found, Standing, Wanted, listing
+from bridge.ledger.row_mapping import Feed
 from bridge.records import Claim, Draft, LedgerRow, Origin, Party, Policy, Reason, State, Stream
 from bridge.sandbox import Fault, Options, Sandbox, configuration
-from bridge.status.explaining import choices
+from bridge.status.record_details import choices
 from desk import run_backfill
 from documentation import section
 

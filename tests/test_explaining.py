@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from books import kept
-from bridge.admin.words import KINDS, MARKS
-from bridge.admin.words import MARKED as LISTS
-from bridge.backfill.notes import _KINDS as IN_REPORTS
-from bridge.ledger.engine import reading
-from bridge.ledger.reading import Found, Standing, Wanted, find, standing_of
-from bridge.ledger.rows import Feed
+from bridge.admin.labels import KINDS, MARKS
+from bridge.admin.labels import MARKED as LISTS
+from bridge.backfill.warnings import _KINDS as IN_REPORTS
+from bridge.ledger.database import reading
+from bridge.ledger.read_model import Found, Standing, Wanted, find, standing_of
+from bridge.ledger.row_mapping import Feed
 from bridge.records import Reason, State, Stream
 from bridge.sandbox import Options, Sandbox
-from bridge.status.explaining import AT_NEXT_READ, EVENTS, MARKED, MEANINGS, meaning, the_other, ways
+from bridge.status.record_details import AT_NEXT_READ, EVENTS, MARKED, MEANINGS, meaning, the_other, ways
 from desk import Desk, configured, run_backfill
 
 if TYPE_CHECKING:

@@ -14,10 +14,10 @@ import pytest
 from books import kept
 from bridge.backfill import backfill
 from bridge.errors import UserError
-from bridge.ledger.engine import reading, writing
-from bridge.ledger.forgetting import forget
-from bridge.ledger.persons import retry
-from bridge.ledger.reading import Wanted, find, history_of, standing_of
+from bridge.ledger.database import reading, writing
+from bridge.ledger.erasure import forget
+from bridge.ledger.operator_actions import retry
+from bridge.ledger.read_model import Wanted, find, history_of, standing_of
 from bridge.records import Policy, State, Stream
 from bridge.settings import load
 from bridge.status import choices, meaning
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bridge.backfill import Report
-    from bridge.ledger.reading import Found
+    from bridge.ledger.read_model import Found
     from bridge.sandbox import Sandbox
 
 EMAIL = "forget.me.please@example.com"

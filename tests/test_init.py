@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bridge.errors import UserError
+from bridge.first_configuration import Source, Target, copy_queries, write
 from bridge.sandbox import Options, Sandbox
 from bridge.settings import load
-from bridge.setup import Source, Target, copy_queries, write
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.delivery.evidence import Evidence
-from bridge.delivery.judge import MOST_FAILURES, MOST_REJECTIONS, Judge
+from bridge.delivery.failure_classifier import MOST_FAILURES, MOST_REJECTIONS, Judge
+from bridge.delivery.rejections import Evidence
 from bridge.errors import NeverSent, Refused, Rejected, Transient, Unanswered
 from bridge.records import Answered, Later, NotTaken, Outcome, Product, Silence, Stream, Work
 from builders import answer, of, work

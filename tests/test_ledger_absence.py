@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bridge.backfill import backfill
-from bridge.ledger.absence import Absent, absent, mark_gone_by_id
-from bridge.ledger.engine import reading
-from bridge.ledger.reading import Wanted, listing
+from bridge.ledger.database import reading
+from bridge.ledger.deletions import Absent, absent, mark_gone_by_id
+from bridge.ledger.read_model import Wanted, listing
 from bridge.ledger.sweeps import begin_sweep
 from bridge.records import Stream
 from bridge.sandbox import BrokenField, configuration

@@ -14,29 +14,29 @@ from books import KEEPING, KEY, Book, empty_ledger
 from bridge.admin.lists import item_of, waiting_of
 from bridge.decision import decide
 from bridge.errors import LedgerError
+from bridge.ledger.alerts_sent import Said, Topic, all_said, keep_said
+from bridge.ledger.attention_lists import Kind, page_of, rejections_of
 from bridge.ledger.canaries import canaries_of, note_canaries
-from bridge.ledger.checking import check
-from bridge.ledger.due_events import due_events
-from bridge.ledger.engine import reading
+from bridge.ledger.database import reading
+from bridge.ledger.due_webhooks import due_events
 from bridge.ledger.events import keep_events, listing_of_events
+from bridge.ledger.integrity import check
 from bridge.ledger.moments import Moment, note
-from bridge.ledger.observing import Sight, observe, survey
-from bridge.ledger.opening import prepare, prove_key
+from bridge.ledger.observe import Sight, observe, survey
+from bridge.ledger.open import prepare, prove_key
 from bridge.ledger.organizations import Noted, keep, noted_of
 from bridge.ledger.organizations import Place as Joined
 from bridge.ledger.pauses import Direction, set_pause
-from bridge.ledger.reading import Wanted, feeds_of, find, history_of, standing_of
+from bridge.ledger.read_model import Wanted, feeds_of, find, history_of, standing_of
 from bridge.ledger.runs import runs_of
-from bridge.ledger.said import Said, Topic, all_said, keep_said
 from bridge.ledger.sweeps import Sweep, begin_run, begin_sweep, count, end_run, end_sweep
-from bridge.ledger.waiting_lists import Kind, page_of, rejections_of
 from bridge.ledger.wishes import want, wishes_of
 from bridge.records import Job, Received, Stream
 from bridge.records.webhooks import Action
 from bridge.status import take
-from bridge.status.explaining import choices, event, meaning
 from bridge.status.fields import other_of, sides
 from bridge.status.figures import figures
+from bridge.status.record_details import choices, event, meaning
 from builders import answered, draft, filtered, later, made_by, not_taken, unmapped
 from damaging import VALUES, Place, places, put, wrong
 

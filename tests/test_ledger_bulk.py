@@ -10,9 +10,9 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.exc import IntegrityError
 
 from books import kept
-from bridge.ledger.bulk import at_once, given, inserted, run_for_all
-from bridge.ledger.engine import writing
-from bridge.ledger.rows import KNOWN, KnownRow
+from bridge.ledger.bulk_sql import at_once, given, inserted, run_for_all
+from bridge.ledger.database import writing
+from bridge.ledger.row_mapping import KNOWN, KnownRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -97,7 +97,7 @@ def test_what_a_constraint_refuses_is_an_error(connection: Connection) -> None:
 def test_a_statement_finds_its_rows_by_an_index(connection: Connection) -> None:
     found = update(THINGS).where(THINGS.c.number == given("of")).values(size=given("more"))
     run_for_all(connection, found, [{"of": 1, "more": 1}])
-    (compiled,) = connection.info["bridge.ledger.bulk"].values()
+    (compiled,) = connection.info["bridge.ledger.bulk_sql"].values()
     plan = [row.detail for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {compiled.text}", ("[]",))]
     assert any("SEARCH things" in step for step in plan)
     assert not any("SCAN things" in step for step in plan)

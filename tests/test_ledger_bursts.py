@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bridge.ledger.bursts import FEW, Burst, burst_of, note_burst
-from bridge.ledger.observing import Sight
+from bridge.ledger.mass_changes import FEW, Burst, burst_of, note_burst
+from bridge.ledger.observe import Sight
 from bridge.ledger.sweeps import begin_sweep, end_sweep
 from builders import answered, draft
 

@@ -9,15 +9,15 @@ import pytest
 from sqlalchemy import delete, select, text
 
 from books import KEEPING, Book
-from bridge.delivery.known import KnownToPass
-from bridge.delivery.ports import Lane
+from bridge.delivery.probe_requests import KnownToPass
+from bridge.delivery.types import Lane
 from bridge.errors import Transient, Unanswered
-from bridge.ledger.absence import mark_gone_by_id
 from bridge.ledger.canaries import FRESH, canaries_of, opened_canaries
-from bridge.ledger.engine import Keeping, Ledger
-from bridge.ledger.forgetting import forget
-from bridge.ledger.observing import Sight, survey
-from bridge.ledger.rows import feed_of
+from bridge.ledger.database import Keeping, Ledger
+from bridge.ledger.deletions import mark_gone_by_id
+from bridge.ledger.erasure import forget
+from bridge.ledger.observe import Sight, survey
+from bridge.ledger.row_mapping import feed_of
 from bridge.ledger.schema import canaries
 from bridge.records import Answer, Policy, Stream
 from builders import answered, draft

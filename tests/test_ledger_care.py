@@ -14,13 +14,13 @@ import pytest
 
 from books import KEEPING, kept
 from books import KEY as BOOKS_KEY
+from bridge.encryption import Sealer
 from bridge.errors import LedgerError
-from bridge.ledger import care
-from bridge.ledger.checking import Finding, check
-from bridge.ledger.engine import Keeping, writing
-from bridge.ledger.opening import open_ledger, prepare, prove_key, read_or_make_key, revision
+from bridge.ledger import maintenance
+from bridge.ledger.database import Keeping, writing
+from bridge.ledger.integrity import Finding, check
+from bridge.ledger.open import open_ledger, prepare, prove_key, read_or_make_key, revision
 from bridge.ledger.schema import HEAD
-from bridge.sealing import Sealer
 from builders import answered, draft
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def test_a_backup_is_one_complete_file_that_only_its_owner_can_read(ledger: Path
     with writing(ledger, kept(ledger)) as connection:
         prove_key(connection, KEY)
     copy = tmp_path / "copy.db"
-    care.back_up(ledger, copy)
+    maintenance.back_up(ledger, copy)
     assert copy.stat().st_mode & 0o777 == 0o600
     assert revision(copy) == HEAD
     with closing(sqlite3.connect(copy)) as connection:
@@ -76,22 +76,22 @@ def test_a_backup_overwrites_nothing(ledger: Path, tmp_path: Path) -> None:
     target = tmp_path / "precious"
     target.write_text("precious")
     with pytest.raises(LedgerError, match="exists already"):
-        care.back_up(ledger, target)
+        maintenance.back_up(ledger, target)
     assert target.read_text() == "precious"
 
 
 def test_a_backup_of_nothing_leaves_nothing(tmp_path: Path) -> None:
     """No ledger, no copy: a clear message."""
     with pytest.raises(LedgerError, match="there is no ledger"):
-        care.back_up(tmp_path / "none.db", tmp_path / "copy.db")
+        maintenance.back_up(tmp_path / "none.db", tmp_path / "copy.db")
     assert not (tmp_path / "copy.db").exists()
 
 
 def test_a_copy_from_before_a_migration_is_kept_for_a_week(ledger: Path) -> None:
     """An older one goes when the ledger is next opened for work."""
-    old = care.settle_copy(ledger, care.back_up_before_migration(ledger, "0000").name)
+    old = maintenance.settle_copy(ledger, maintenance.back_up_before_migration(ledger, "0000").name)
     os.utime(old, (0, 0))
-    new = care.settle_copy(ledger, care.back_up_before_migration(ledger, "0001").name)
+    new = maintenance.settle_copy(ledger, maintenance.back_up_before_migration(ledger, "0001").name)
     with open_ledger(ledger, KEY, "test"):
         assert not old.exists()
     assert revision(new) == HEAD
@@ -210,7 +210,7 @@ def test_a_wrong_or_missing_key_fails_the_check_and_the_rest_is_looked_at(
 
 def test_with_hashes_only_a_check_finds_what_is_kept_of_the_delivered(full: Book) -> None:
     assert not of(check(full.path, lambda: BOOKS_KEY, keep_sent=False), "kept").ok
-    care.erase_sent(full.path, Keeping(Sealer(BOOKS_KEY), sent=False))
+    maintenance.erase_sent(full.path, Keeping(Sealer(BOOKS_KEY), sent=False))
     assert of(check(full.path, lambda: BOOKS_KEY, keep_sent=False), "kept").ok
 
 
@@ -250,7 +250,7 @@ def test_history_goes_when_it_is_old_enough_a_part_at_a_time(ledger: Path) -> No
     pruned: list[int] = []
     while not pruned or pruned[-1]:
         with writing(ledger, kept(ledger)) as writer:
-            pruned.append(care.prune_history(writer, before=1500))
+            pruned.append(maintenance.prune_history(writer, before=1500))
     assert pruned == [1000, 500, 0]
 
 

@@ -14,8 +14,8 @@ from sqlalchemy.exc import DatabaseError
 
 from books import empty_ledger
 from bridge.errors import LedgerError
-from bridge.ledger.engine import WAL_QUIET, Ledger, reading, writing
-from bridge.ledger.opening import derive_key, open_ledger
+from bridge.ledger.database import WAL_QUIET, Ledger, reading, writing
+from bridge.ledger.open import derive_key, open_ledger
 from bridge.ledger.schema import facts
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 from sqlalchemy import text
 
 from books import KEEPING, KEY
-from bridge.ledger.care import back_up
-from bridge.ledger.engine import TRUNCATE_EVERY, Keeping, Ledger
-from bridge.ledger.opening import open_ledger, prepare
+from bridge.encryption import Sealer
+from bridge.ledger.database import TRUNCATE_EVERY, Keeping, Ledger
+from bridge.ledger.maintenance import back_up
+from bridge.ledger.open import open_ledger, prepare
 from bridge.records import Claim, NotTaken
-from bridge.sealing import Sealer
 from builders import answered, draft, later, of
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from sqlalchemy import select
 
 from books import empty_ledger, kept
 from bridge.errors import UserError
-from bridge.ledger import due_events as looking
+from bridge.ledger import due_webhooks as looking
 from bridge.ledger import events
-from bridge.ledger.due_events import EventGroup, due_events
-from bridge.ledger.engine import Ledger, reading, writing
+from bridge.ledger.database import Ledger, reading, writing
+from bridge.ledger.due_webhooks import EventGroup, due_events
 from bridge.ledger.events import (
     WebhookNumbers,
     finish_events,

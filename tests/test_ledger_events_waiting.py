@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from books import empty_ledger, kept
-from bridge.ledger import due_events as looking
-from bridge.ledger.due_events import EventGroup, due_events
-from bridge.ledger.engine import writing
+from bridge.ledger import due_webhooks as looking
+from bridge.ledger.database import writing
+from bridge.ledger.due_webhooks import EventGroup, due_events
 from bridge.ledger.events import (
     READABLE_FOR,
     finish_events,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from bridge.ledger.due_events import DueEvents
+    from bridge.ledger.due_webhooks import DueEvents
     from bridge.ledger.events import Event
 
 NOW = 1_000_000

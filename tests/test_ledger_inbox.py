@@ -14,10 +14,10 @@ import pytest
 
 from books import empty_ledger
 from bridge.errors import LedgerError, Transient
-from bridge.ledger.engine import Ledger, reading
+from bridge.ledger.database import Ledger, reading
 from bridge.ledger.events import listing_of_events
 from bridge.ledger.inbox import Inbox
-from bridge.ledger.opening import derive_key, open_ledger
+from bridge.ledger.open import derive_key, open_ledger
 from bridge.records import Received
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ KEY = derive_key("the tests' key")
 RECEIVES = """
 import asyncio, sys
 from pathlib import Path
-from bridge.ledger.engine import Ledger
+from bridge.ledger.database import Ledger
 from bridge.ledger.inbox import Inbox
 from bridge.records import Received
 

@@ -9,10 +9,10 @@ import pytest
 
 from books import Book
 from bridge.errors import UserError
-from bridge.ledger.absence import mark_gone_by_id
-from bridge.ledger.observing import Sight, survey
-from bridge.ledger.renaming import note_configured
-from bridge.ledger.rows import feed_of
+from bridge.ledger.connection_renames import note_configured
+from bridge.ledger.deletions import mark_gone_by_id
+from bridge.ledger.observe import Sight, survey
+from bridge.ledger.row_mapping import feed_of
 from bridge.ledger.sweeps import begin_sweep
 from bridge.records import Party, Policy, Silence
 from builders import answered, draft, later, made_by, unmapped

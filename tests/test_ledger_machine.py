@@ -18,8 +18,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from bridge.ledger.reading import MARKS
-from bridge.ledger.writes import NOTED, TO_SEND
+from bridge.ledger.read_model import MARKS
+from bridge.ledger.row_writes import NOTED, TO_SEND
 from bridge.records import Later, NotTaken, Origin, Policy, Reason, Silence, State
 from builders import of
 from ledger_world import IDS, MATCHINGS, NAMES, Content, History, Snapshot, World

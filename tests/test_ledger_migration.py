@@ -16,11 +16,11 @@ from structlog.testing import capture_logs
 
 from books import kept
 from bridge.errors import LedgerError
-from bridge.ledger import opening
-from bridge.ledger.checking import check
-from bridge.ledger.engine import reading, writing
-from bridge.ledger.opening import _upgrade, open_ledger, prepare, read_or_make_key, revision
-from bridge.ledger.reading import Wanted, find, history_of, standing_of
+from bridge.ledger import open as opening
+from bridge.ledger.database import reading, writing
+from bridge.ledger.integrity import check
+from bridge.ledger.open import _upgrade, open_ledger, prepare, read_or_make_key, revision
+from bridge.ledger.read_model import Wanted, find, history_of, standing_of
 from bridge.ledger.schema import HEAD, claims, records
 from bridge.records import Stream
 from bridge.sandbox import Options
@@ -30,7 +30,7 @@ from older_ledger import CHANGES, EXPECTED, NUMBERS, later_source, source
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from bridge.ledger.reading import Found
+    from bridge.ledger.read_model import Found
     from bridge.sandbox import Sandbox
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -292,7 +292,7 @@ def test_however_often_it_dies_before_there_is_one_copy(older: Path, monkeypatch
         raise Died
 
     with monkeypatch.context() as until_then:
-        until_then.setattr(opening, "_upgrade", die)
+        until_then.setattr(open, "_upgrade", die)
         for _ in range(3):
             with pytest.raises(Died):
                 prepare(older, kept(older))

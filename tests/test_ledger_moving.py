@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from books import Book
-from bridge.ledger.engine import reading
-from bridge.ledger.moving import without_their_name
-from bridge.ledger.queue import open_feed
+from bridge.ledger.database import reading
+from bridge.ledger.namespace_moves import without_their_name
+from bridge.ledger.send_queue import open_feed
 from builders import answered, draft, later, of
 
 if TYPE_CHECKING:

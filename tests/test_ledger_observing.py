@@ -9,8 +9,8 @@ from sqlalchemy import func, select
 
 from books import Book, kept
 from bridge.decision import decide
-from bridge.ledger.engine import writing
-from bridge.ledger.observing import Observed, Sight, observe, survey
+from bridge.ledger.database import writing
+from bridge.ledger.observe import Observed, Sight, observe, survey
 from bridge.ledger.schema import history, records, sweeps
 from bridge.ledger.sweeps import begin_sweep
 from bridge.mapping import Mapper

@@ -18,8 +18,8 @@ from sqlalchemy import create_engine, inspect
 
 from books import KEEPING, kept
 from bridge.errors import LedgerError
-from bridge.ledger.engine import reading, writing
-from bridge.ledger.opening import (
+from bridge.ledger.database import reading, writing
+from bridge.ledger.open import (
     derive_key,
     open_ledger,
     owner_of,
@@ -42,7 +42,7 @@ KEY = derive_key("the tests' key")
 TAKES_IT = """
 import sys, time
 from pathlib import Path
-from bridge.ledger.opening import take_over
+from bridge.ledger.open import take_over
 with take_over(Path(sys.argv[1]), "backfill"):
     print("taken", flush=True)
     sys.stdin.read()
@@ -301,7 +301,7 @@ def test_a_lock_of_which_nothing_is_known_yet_is_a_lock(tmp_path: Path) -> None:
 
 
 def test_the_code_is_written_for_the_newest_migration() -> None:
-    from bridge.ledger.opening import _alembic  # noqa: PLC0415 - the one place that knows where they are
+    from bridge.ledger.open import _alembic  # noqa: PLC0415 - the one place that knows where they are
 
     assert ScriptDirectory.from_config(_alembic()).get_current_head() == HEAD
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from books import KEY
+from bridge.encryption import Sealer
 from bridge.errors import UserError
-from bridge.ledger import persons
-from bridge.ledger.absence import mark_gone_by_id
-from bridge.ledger.engine import Keeping
-from bridge.ledger.writes import NOTED, TO_SEND
+from bridge.ledger import operator_actions
+from bridge.ledger.database import Keeping
+from bridge.ledger.deletions import mark_gone_by_id
+from bridge.ledger.row_writes import NOTED, TO_SEND
 from bridge.records import Claim, Policy, Silence
-from bridge.sealing import Sealer
 from bridge.status import event
 from builders import answered, draft, later, not_taken, of, unmapped
 
@@ -315,7 +315,9 @@ def test_a_merged_record_whose_accepted_name_is_taken_waits_and_is_decided_at_ea
 
 def test_a_record_that_is_not_there_any_more_is_said_to_be_so(book: Book) -> None:
     with pytest.raises(UserError, match="not in the ledger"):
-        book.write(lambda connection: persons.drop(connection, book.feed, 99, book.policy, now=book.now))
+        book.write(
+            lambda connection: operator_actions.drop(connection, book.feed, 99, book.policy, now=book.now)
+        )
 
 
 def test_what_a_person_is_asked_about_is_kept_and_shown_by_name(book: Book) -> None:
@@ -323,7 +325,7 @@ def test_what_a_person_is_asked_about_is_kept_and_shown_by_name(book: Book) -> N
     assert (book.shown("c2").name, set(book.waiting("c2"))) == ("Ann", {TO_SEND})
 
 
-@pytest.mark.parametrize("decide", [persons.accept, persons.drop])
+@pytest.mark.parametrize("decide", [operator_actions.accept, operator_actions.drop])
 def test_the_history_says_from_where_a_person_decided(book: Book, decide: Decide) -> None:
     book.see(draft("Ann", "0412"))
     deliver(book)

@@ -10,13 +10,13 @@ import pytest
 from sqlalchemy import select
 
 from bridge.errors import LedgerError, LedgerReplacedError
-from bridge.ledger.engine import reading
+from bridge.ledger.database import reading
 from bridge.ledger.events import keep_events
-from bridge.ledger.opening import derive_key, open_ledger, take_over
+from bridge.ledger.open import derive_key, open_ledger, take_over
 from bridge.ledger.schema import events
 from bridge.records import Received
 from bridge.sandbox import Options, Sandbox
-from bridge.wiring.ledgers import ledger_key, ledger_path
+from bridge.wiring.ledger import ledger_key, ledger_path
 from bridges import Bridge
 from daemons import Daemon
 

@@ -9,11 +9,11 @@ from sqlalchemy import delete, select
 
 from books import Book
 from bridge.errors import UserError
-from bridge.ledger import queue
-from bridge.ledger.absence import mark_gone_by_id
-from bridge.ledger.forgetting import forget
-from bridge.ledger.queue import Waits
+from bridge.ledger import send_queue
+from bridge.ledger.deletions import mark_gone_by_id
+from bridge.ledger.erasure import forget
 from bridge.ledger.schema import claims, waiting
+from bridge.ledger.send_queue import Waits
 from bridge.records import Later, Policy, Silence
 from builders import answered, draft, later, not_taken
 
@@ -44,7 +44,7 @@ def silent(book: Book, sent: Work, wait: int = 2_000) -> Later:
 def claim(book: Book) -> list[Work]:
     """Claimed by somebody who waits no longer than ``WAITS``."""
     return book.write(
-        lambda connection: queue.claim(
+        lambda connection: send_queue.claim(
             connection, book.feed, 100, now=book.now, until=book.now + DAY, waits=WAITS
         )
     )
@@ -53,7 +53,9 @@ def claim(book: Book) -> list[Work]:
 def due(book: Book, *, patient: bool = True) -> int | None:
     """When it is worth looking again."""
     return book.write(
-        lambda connection: queue.next_due(connection, book.feed, now=book.now, waits=WAITS, patient=patient)
+        lambda connection: send_queue.next_due(
+            connection, book.feed, now=book.now, waits=WAITS, patient=patient
+        )
     )
 
 
@@ -117,7 +119,9 @@ def test_what_is_awaited_is_counted(book: Book) -> None:
     ann, bo, cy = in_flight(book, "Ann", "Bo", "Cy")
     book.settle(silent(book, ann), silent(book, bo), later(cy, book.now + 500))
     until = max(found.not_before for found in of_claims(book))
-    found = book.write(lambda connection: queue.awaited(connection, [book.feed], now=book.now, waits=WAITS))
+    found = book.write(
+        lambda connection: send_queue.awaited(connection, [book.feed], now=book.now, waits=WAITS)
+    )
     assert (found.number, found.until) == (2, until)
 
 
@@ -225,7 +229,7 @@ def test_a_record_whose_draft_is_lost_is_set_aside_and_keeps_nobody_busy(book: B
     book.see(draft("Ann", id="c1"), draft("Bo", id="c2"))
     book.write(lambda connection: connection.execute(delete(waiting).where(waiting.c.record == 1)))
     found = book.write(
-        lambda connection: queue.claim_all(
+        lambda connection: send_queue.claim_all(
             connection, [book.feed], 100, now=book.now, until=book.now + DAY, waits=WAITS
         )
     )
@@ -261,8 +265,8 @@ def test_the_queue_is_read_off_its_index(book: Book, state: str) -> None:
     """A million that wait are not put in order for each claim."""
     works = in_flight(book, *(f"Ann {n}" for n in range(5)))
     book.settle(*(later(work, 0) for work in works) if state == "many tried" else ())
-    known = queue._known(book.feed, 0, WAITS) | {"most": 5}  # noqa: SLF001 - how it is carried out
-    statement = queue._CLAIMABLE.compile(compile_kwargs={"render_postcompile": True})  # noqa: SLF001
+    known = send_queue._known(book.feed, 0, WAITS) | {"most": 5}  # noqa: SLF001 - how it is carried out
+    statement = send_queue._CLAIMABLE.compile(compile_kwargs={"render_postcompile": True})  # noqa: SLF001
 
     def plan(connection: Any) -> str:  # noqa: ANN401 - a connection
         text = f"EXPLAIN QUERY PLAN {statement}"

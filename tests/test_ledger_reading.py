@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from books import KEEPING, Book
-from bridge.ledger.engine import reading
-from bridge.ledger.observing import Sight
-from bridge.ledger.reading import (
+from bridge.ledger.database import reading
+from bridge.ledger.observe import Sight
+from bridge.ledger.read_model import (
     Wanted,
     feeds_of,
     find,
@@ -27,7 +27,7 @@ from builders import answered, draft, filtered, later, of, unmapped
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from bridge.ledger.reading import Found
+    from bridge.ledger.read_model import Found
     from bridge.ledger.sweeps import Sweep
 
 

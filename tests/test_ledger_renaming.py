@@ -10,9 +10,7 @@ from sqlalchemy import select
 
 from books import Book
 from bridge.errors import UserError
-from bridge.ledger.organizations import Place, confirm, hold_source
-from bridge.ledger.pauses import pauses_of, set_pause
-from bridge.ledger.renaming import (
+from bridge.ledger.connection_renames import (
     Identity,
     note_configured,
     refuse_renamed,
@@ -20,8 +18,10 @@ from bridge.ledger.renaming import (
     renamed_from,
     unconfigured_feeds,
 )
+from bridge.ledger.organization_trials import next_step
+from bridge.ledger.organizations import Place, confirm, hold_source
+from bridge.ledger.pauses import pauses_of, set_pause
 from bridge.ledger.schema import feeds, metadata, spaces
-from bridge.ledger.trials import next_step
 from bridge.records import Stream
 from builders import answered, draft, of
 

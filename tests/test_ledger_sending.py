@@ -11,15 +11,15 @@ from sqlalchemy.exc import IntegrityError
 from books import KEY, Book
 from books import kept as keeping_of
 from bridge.decision import decide
+from bridge.encryption import Sealer
 from bridge.errors import UserError
-from bridge.ledger import queue
-from bridge.ledger.absence import mark_gone_by_id
-from bridge.ledger.engine import Keeping, writing
-from bridge.ledger.observing import Sight, observe
+from bridge.ledger import send_queue
+from bridge.ledger.database import Keeping, writing
+from bridge.ledger.deletions import mark_gone_by_id
+from bridge.ledger.observe import Sight, observe
+from bridge.ledger.row_writes import NOTED, TO_SEND
 from bridge.ledger.schema import claims, feeds, links, records, spaces, waiting
-from bridge.ledger.writes import NOTED, TO_SEND
 from bridge.records import Policy, Silence, Stream
-from bridge.sealing import Sealer
 from builders import answered, draft, filtered, later, nobody, not_taken, of
 
 if TYPE_CHECKING:
@@ -75,7 +75,9 @@ def test_what_is_not_due_yet_is_left_and_its_time_is_known(book: Book) -> None:
     ann, bo = in_flight(book, "Ann", "Bo")
     book.settle(later(ann, DUE_LATER + 1), later(bo, DUE_LATER))
     assert book.claim() == []
-    assert book.write(lambda connection: queue.next_due(connection, book.feed, now=book.now)) == DUE_LATER
+    assert (
+        book.write(lambda connection: send_queue.next_due(connection, book.feed, now=book.now)) == DUE_LATER
+    )
 
 
 def test_an_answer_counts_for_the_run_that_the_record_is_of(book: Book) -> None:
@@ -91,7 +93,7 @@ def test_an_answer_counts_for_the_run_that_the_record_is_of(book: Book) -> None:
 
 def test_nothing_is_due_where_all_is_claimed(book: Book) -> None:
     in_flight(book, "Ann")
-    assert book.write(lambda connection: queue.next_due(connection, book.feed, now=book.now)) is None
+    assert book.write(lambda connection: send_queue.next_due(connection, book.feed, now=book.now)) is None
 
 
 # -- outcomes

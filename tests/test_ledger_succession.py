@@ -9,21 +9,21 @@ from sqlalchemy import update
 
 from books import KEY, Book
 from bridge import naming
-from bridge.ledger.absence import mark_gone_by_id
-from bridge.ledger.checking import check
-from bridge.ledger.forgetting import forget
-from bridge.ledger.observing import Sight, survey
-from bridge.ledger.opening import prove_key
+from bridge.ledger.deletions import mark_gone_by_id
+from bridge.ledger.erasure import forget
+from bridge.ledger.integrity import check
+from bridge.ledger.observe import Sight, survey
+from bridge.ledger.open import prove_key
+from bridge.ledger.row_writes import NOTED, TO_SEND
 from bridge.ledger.schema import links, records
 from bridge.ledger.sweeps import begin_sweep
-from bridge.ledger.writes import NOTED, TO_SEND
 from bridge.records import Policy, Silence
 from builders import answered, draft, filtered, later, not_taken, of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bridge.ledger.forgetting import Forgotten
+    from bridge.ledger.erasure import Forgotten
 
 
 def gone(book: Book, *ids: str) -> None:

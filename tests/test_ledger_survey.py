@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy import func, select
 
 from books import Book
-from bridge.ledger.absence import mark_gone_by_id
-from bridge.ledger.observing import Observed, Sight, survey
+from bridge.ledger.deletions import mark_gone_by_id
+from bridge.ledger.observe import Observed, Sight, survey
 from bridge.ledger.schema import history, records
 from bridge.ledger.sweeps import begin_sweep
 from builders import answered, draft, filtered, made_by, not_taken, unmapped
@@ -20,7 +20,7 @@ from builders import answered, draft, filtered, made_by, not_taken, unmapped
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bridge.ledger.observing import Surveyed
+    from bridge.ledger.observe import Surveyed
     from bridge.records import Draft, Rules, Unsendable
 
 RULES = made_by()

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select
 
 from books import Book
-from bridge.ledger.observing import Sight
+from bridge.ledger.observe import Sight
 from bridge.ledger.schema import runs
 from bridge.ledger.sweeps import (
     CHECKPOINT_LIFE,

@@ -11,9 +11,9 @@ import pytest
 from alembic import command
 
 from books import KEEPING, kept
-from bridge.ledger.engine import reading, writing
-from bridge.ledger.opening import _alembic, prepare, revision
-from bridge.ledger.reading import MARKS, states
+from bridge.ledger.database import reading, writing
+from bridge.ledger.open import _alembic, prepare, revision
+from bridge.ledger.read_model import MARKS, states
 from bridge.ledger.schema import HEAD
 from bridge.ledger.sweeps import last_sweeps
 

@@ -10,9 +10,9 @@ import pytest
 
 from books import empty_ledger
 from bridge.errors import LedgerError
-from bridge.ledger.engine import writing
+from bridge.ledger.database import writing
 from bridge.ledger.events import keep_events
-from bridge.ledger.opening import derive_key, open_ledger, require_whole
+from bridge.ledger.open import derive_key, open_ledger, require_whole
 from bridge.records import Received
 from bridge.sandbox import Options, Sandbox
 from bridges import Bridge, without

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bridge.ledger.reading import Wanted, find, standing_of
+from bridge.ledger.read_model import Wanted, find, standing_of
 from bridge.records import Policy
-from bridge.sandbox.behaviour import Behaviour
+from bridge.sandbox.trakor_behaviour import Behaviour
 from machine import FAILING, Rules, World, enter, state
 from promises import ALWAYS, Tables
 

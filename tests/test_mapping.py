@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from bridge import naming
 from bridge.errors import QueryFileError
 from bridge.mapping import DEFAULT_WHERE, DEFAULTS, FUNCTION_NAMES, Mapper
-from bridge.mapping.values import LONGEST_TEXT
+from bridge.mapping.conversion import LONGEST_TEXT
 from bridge.records import Draft, Party, Policy, Product, Reason, Record, Stream, Unsendable
 from mappers import HASHER, drafted, mapper, record, refused, repr_or_type
 

@@ -10,8 +10,8 @@ import pytest
 from bridge.mapping import DEFAULTS, SPELT_OUT, Mapper, Shape, misreads, relisted, rewritten
 from bridge.naming import Hasher
 from bridge.records import Draft, Record, Stream
-from bridge.salestrekker.documents import load_document, shipped_queries
-from bridge.salestrekker.schema.selected import selected
+from bridge.salestrekker.query_files import load_document, shipped_queries
+from bridge.salestrekker.schema.record_shape import selected
 from bridge.sandbox import Options, Sandbox
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.errors import QueryFileError
-from bridge.salestrekker.answers import More, read_list, read_more
+from bridge.salestrekker.graphql_errors import result_of
 from bridge.salestrekker.positions import Position
 from bridge.salestrekker.queries import ListQuery, Paging, load_list
-from bridge.salestrekker.server_errors import result_of
+from bridge.salestrekker.responses import More, read_list, read_more
 from bridge.salestrekker.variables import DAYS, MOMENTS, NAMES, OVERLAP, Role
 from bridge.sandbox.shapes import Paged, ShapeKind, shape_of
 

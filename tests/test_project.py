@@ -18,7 +18,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from architecture import outside
-from bridge.setup import Source, Target, write
+from bridge.first_configuration import Source, Target, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

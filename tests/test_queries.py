@@ -11,9 +11,9 @@ import pytest
 from graphql import build_schema, parse, validate
 
 from bridge.errors import QueryFileError
-from bridge.salestrekker.documents import load_document, query_folders, shipped_queries
 from bridge.salestrekker.positions import Position
 from bridge.salestrekker.queries import Paging, load_list
+from bridge.salestrekker.query_files import load_document, query_folders, shipped_queries
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bridge.daemon import pausing
-from bridge.daemon.pausing import ReadingPause
+from bridge.daemon import reading_pause
+from bridge.daemon.reading_pause import ReadingPause
 from bridge.errors import Transient
-from bridge.ledger.opening import open_ledger
+from bridge.ledger.open import open_ledger
 from bridge.ledger.pauses import Direction, pause_of, set_pause
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from bridge.ledger.engine import Ledger
+    from bridge.ledger.database import Ledger
 
 NOW = 1_700_000_000_000
 LONG = 10.0
@@ -80,7 +80,7 @@ async def test_looking_at_the_clock_is_no_reason_to_probe(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A pause of minutes is looked at once a minute, and probed when its time has come."""
-    monkeypatch.setattr(pausing, "LONGEST_LOOK", 0.01)
+    monkeypatch.setattr(reading_pause, "LONGEST_LOOK", 0.01)
     world = World(ledger)
     await world.stands(300)
     await world.until(asked=5)

@@ -11,7 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.errors import BridgeError, QueryFileError, Refused, Transient
-from bridge.salestrekker.answers import (
+from bridge.salestrekker.graphql_errors import Kind, result_of
+from bridge.salestrekker.queries import load_list
+from bridge.salestrekker.query_files import shipped_queries
+from bridge.salestrekker.responses import (
     HttpAnswer,
     PoisonedItem,
     TokenRefused,
@@ -19,12 +22,9 @@ from bridge.salestrekker.answers import (
     read_list,
     read_token,
 )
-from bridge.salestrekker.documents import shipped_queries
-from bridge.salestrekker.queries import load_list
-from bridge.salestrekker.server_errors import Kind, result_of
 
 if TYPE_CHECKING:
-    from bridge.salestrekker.answers import Listed
+    from bridge.salestrekker.responses import Listed
 
 QUERY = load_list("contacts.graphql", [shipped_queries()])
 REFUSAL = Refused("not accepted")

@@ -13,8 +13,8 @@ import pytest
 from bridge.errors import BridgeError, QueryFileError, Refused, Transient
 from bridge.records import Stream
 from bridge.salestrekker.client import Retries, SalestrekkerClient
-from bridge.salestrekker.documents import shipped_queries
 from bridge.salestrekker.queries import load_list
+from bridge.salestrekker.query_files import shipped_queries
 from bridge.salestrekker.tokens import Renewing
 from bridge.sandbox import AuthErrorStyle, BrokenField, Fault, Options, Sandbox
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bridge.salestrekker.cutting import WINDOW, Cut, TooManyItemsError, cut
-from bridge.turns import at_once
+from bridge.salestrekker.json_cutting import WINDOW, Cut, TooManyItemsError, cut
+from bridge.time_slices import at_once
 
 PATH = ("data", "contacts", "edges")
 LONG = "x" * (WINDOW + 1)

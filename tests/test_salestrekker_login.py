@@ -10,16 +10,16 @@ import pytest
 
 from bridge.errors import BridgeError, Refused, Transient
 from bridge.records import Stream
-from bridge.salestrekker.client import Retries, SalestrekkerClient
-from bridge.salestrekker.documents import shipped_queries
-from bridge.salestrekker.login import (
+from bridge.salestrekker.auth import (
     Credentials,
     Organization,
     OtherOrganization,
     SeveralOrganizations,
     choose,
 )
+from bridge.salestrekker.client import Retries, SalestrekkerClient
 from bridge.salestrekker.queries import load_list
+from bridge.salestrekker.query_files import shipped_queries
 from bridge.sandbox import AuthErrorStyle, BrokenField, Fault, Options, Sandbox
 
 if TYPE_CHECKING:

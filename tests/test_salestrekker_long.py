@@ -16,18 +16,18 @@ from aiohttp.test_utils import TestServer
 
 from bridge.errors import Refused, Transient
 from bridge.records import Stream
+from bridge.salestrekker.answer_limits import MAX_RECORD, MOST_ITEMS, MOST_VALUES, PART, REST, SMALL
+from bridge.salestrekker.by_id import one_query
 from bridge.salestrekker.client import Retries, SalestrekkerClient
-from bridge.salestrekker.decoding import MAX_RECORD, MOST_ITEMS, MOST_VALUES, PART, REST, SMALL
-from bridge.salestrekker.documents import load_document
 from bridge.salestrekker.long_lists import LongRecords, Room
-from bridge.salestrekker.ones import one_query
 from bridge.salestrekker.queries import list_query
+from bridge.salestrekker.query_files import load_document
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
     from pathlib import Path
 
-    from bridge.salestrekker.ones import OneQuery
+    from bridge.salestrekker.by_id import OneQuery
     from bridge.salestrekker.pages import Page
     from bridge.salestrekker.queries import ListQuery
 

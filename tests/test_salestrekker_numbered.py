@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from bridge.errors import BridgeError, QueryFileError, Refused, Transient
 from bridge.records import Stream
-from bridge.salestrekker.answers import Listed, PoisonedItem
-from bridge.salestrekker.documents import QueryDocument
 from bridge.salestrekker.pages import Ask, Fetched, sort_out
 from bridge.salestrekker.queries import ListQuery, list_query
+from bridge.salestrekker.query_files import QueryDocument
+from bridge.salestrekker.responses import Listed, PoisonedItem
 from bridge.salestrekker.walks import Walk
-from bridge.turns import at_once
+from bridge.time_slices import at_once
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -10,10 +10,10 @@ from graphql import build_schema, parse, validate
 
 from bridge.errors import BridgeError, QueryFileError, Refused, Transient
 from bridge.records import Stream
+from bridge.salestrekker.by_id import combined, contacts_in, load_one, load_ticket, read_ones
 from bridge.salestrekker.client import Retries, SalestrekkerClient
-from bridge.salestrekker.documents import shipped_queries
-from bridge.salestrekker.ones import combined, contacts_in, load_one, load_ticket, read_ones
-from bridge.salestrekker.server_errors import result_of
+from bridge.salestrekker.graphql_errors import result_of
+from bridge.salestrekker.query_files import shipped_queries
 from bridge.sandbox import AuthErrorStyle, BrokenField, Fault, Options, Sandbox
 from bridge.sandbox.engine import shipped_sdl
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from bridge.salestrekker.by_id import OneQuery
     from bridge.salestrekker.client import Ones
-    from bridge.salestrekker.ones import OneQuery
     from bridge.sandbox.traffic import Exchange
 
 QUICK = Retries(attempts=3, total=5.0, first=0.001, longest=0.002)

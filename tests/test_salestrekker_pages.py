@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 from bridge.errors import QueryFileError, Refused, Transient
 from bridge.records import Stream
-from bridge.salestrekker.answers import Listed, PoisonedItem
-from bridge.salestrekker.documents import shipped_queries
 from bridge.salestrekker.pages import Ask, Fetched, Page, read_ahead, sort_out
 from bridge.salestrekker.positions import Position
 from bridge.salestrekker.queries import load_list
+from bridge.salestrekker.query_files import shipped_queries
+from bridge.salestrekker.responses import Listed, PoisonedItem
 from bridge.salestrekker.walks import Walk
-from bridge.turns import at_once
+from bridge.time_slices import at_once
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping

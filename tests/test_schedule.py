@@ -17,7 +17,7 @@ from bridge.errors import LedgerError, UserError
 from bridge.records import Job, Stream
 from bridge.schedule import Due, Interval, Schedule, WallClock
 from bridge.settings.crontab import parse_timing
-from bridge.wiring.schedules import timers_of
+from bridge.wiring.schedule import timers_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence

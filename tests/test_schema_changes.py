@@ -10,13 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.errors import QueryFileError, Transient
-from bridge.salestrekker.documents import load_document, query_folders, shipped_queries
+from bridge.salestrekker.graphql_errors import result_of
+from bridge.salestrekker.query_files import load_document, query_folders, shipped_queries
 from bridge.salestrekker.schema.changes import changes
-from bridge.salestrekker.schema.corrections import as_text, corrections
-from bridge.salestrekker.schema.likeness import likeness, nearest, path_likeness
-from bridge.salestrekker.schema.live import MARK, LiveSchema, Unavailable, read_introspection, read_saved
+from bridge.salestrekker.schema.introspection import (
+    MARK,
+    LiveSchema,
+    Unavailable,
+    read_introspection,
+    read_saved,
+)
 from bridge.salestrekker.schema.probes import complaints
-from bridge.salestrekker.server_errors import result_of
+from bridge.salestrekker.schema.similarity import likeness, nearest, path_likeness
+from bridge.salestrekker.schema.suggestions import as_text, corrections
 from bridge.sandbox.shapes import Paged, ShapeKind, shape_of
 
 if TYPE_CHECKING:

@@ -8,19 +8,19 @@ import pytest
 from graphql import GraphQLSchema, build_schema, validate
 from graphql import parse as parse_graphql
 
-from bridge.salestrekker.documents import load_document, shipped_queries
+from bridge.first_configuration import copy_queries
 from bridge.salestrekker.queries import list_query
-from bridge.salestrekker.schema.check import misfits
-from bridge.salestrekker.schema.corrections import as_text, corrections
-from bridge.salestrekker.schema.live import LiveSchema
+from bridge.salestrekker.query_files import load_document, shipped_queries
+from bridge.salestrekker.schema.introspection import LiveSchema
+from bridge.salestrekker.schema.suggestions import as_text, corrections
+from bridge.salestrekker.schema.validation import misfits
 from bridge.sandbox.shapes import Paged, ShapeKind, shape_of
-from bridge.setup import copy_queries
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bridge.salestrekker.documents import QueryDocument
-    from bridge.salestrekker.schema.corrections import Misfit
+    from bridge.salestrekker.query_files import QueryDocument
+    from bridge.salestrekker.schema.suggestions import Misfit
 
 LISTS = ("contacts.graphql", "products.graphql")
 ALL = {name: name in LISTS for name in (*LISTS, "contact.graphql", "product.graphql", "ticket.graphql")}

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bridge.encryption import OVERHEAD, Sealer
 from bridge.errors import LedgerError
-from bridge.sealing import OVERHEAD, Sealer
 
 KEY = b"0123456789abcdef"
 SEALER = Sealer(KEY)
@@ -62,7 +62,7 @@ def test_a_forked_process_seals_with_nonces_of_its_own() -> None:
     """Drawn ahead, they would be used once more there."""
     program = """
 import os
-from bridge.sealing import Sealer
+from bridge.encryption import Sealer
 
 sealer, (read, write) = Sealer(b"0123456789abcdef"), os.pipe()
 sealer.seal([], "")
@@ -122,5 +122,5 @@ def test_text_that_nothing_can_store_is_sealed_all_the_same() -> None:
 
 def test_the_library_is_loaded_only_by_who_seals() -> None:
     """Loading it takes 40 ms."""
-    code = "import sys, bridge.sealing; sys.exit('cryptography' in sys.modules)"
+    code = "import sys, bridge.encryption; sys.exit('cryptography' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0  # noqa: S603 - ours

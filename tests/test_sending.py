@@ -15,9 +15,9 @@ from structlog.testing import capture_logs
 
 from books import kept
 from bridge.delivery import Lane, Pace, Sending
-from bridge.ledger.engine import writing
+from bridge.ledger.database import writing
 from bridge.ledger.pauses import Direction, clear_pause, pauses_of, set_pause
-from bridge.ledger.queue import give_up_claims
+from bridge.ledger.send_queue import give_up_claims
 from bridge.records import Policy
 from bridge.sandbox import Fault
 from bridge.trakor import TrakorClient
@@ -27,7 +27,7 @@ from rigs import PRODUCTS, QUICK, WatchedLedger, names, now, some_turns
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
-    from bridge.delivery.ports import Destination
+    from bridge.delivery.types import Destination
     from bridge.ledger.pauses import Pause
     from bridge.records import Answer, Payload
     from bridge.sandbox import Sandbox

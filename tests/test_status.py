@@ -14,13 +14,13 @@ import pytest
 import bridge
 from books import Book, kept
 from bridge.errors import LedgerError
-from bridge.ledger.engine import writing
+from bridge.ledger.database import writing
 from bridge.ledger.events import keep_events
 from bridge.ledger.moments import Moment, note
-from bridge.ledger.opening import take_over
+from bridge.ledger.open import take_over
 from bridge.ledger.pauses import set_pause
-from bridge.ledger.reading import Found, Line, Standing, feeds_of
-from bridge.ledger.rows import Feed
+from bridge.ledger.read_model import Found, Line, Standing, feeds_of
+from bridge.ledger.row_mapping import Feed
 from bridge.ledger.schema import pauses, records, sweeps
 from bridge.ledger.sweeps import ONLY_A_PART, LastSweep, begin_sweep, end_sweep
 from bridge.ledger.wishes import set_next
@@ -40,7 +40,7 @@ from bridge.status import (
     short_age,
     take,
 )
-from bridge.status.explaining import EVENTS, MEANINGS
+from bridge.status.record_details import EVENTS, MEANINGS
 from bridge.status.snapshot import Webhooks
 from builders import answered, draft
 from desk import Organisation, organisation

@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import select
 
 from bridge.errors import UserError
-from bridge.ledger.opening import open_ledger
-from bridge.ledger.rows import feed_of
+from bridge.ledger.open import open_ledger
+from bridge.ledger.row_mapping import feed_of
 from bridge.ledger.schema import records, sweeps
 from bridge.mapping import Mapper
 from bridge.naming import Hasher
@@ -18,7 +18,7 @@ from bridge.salestrekker.client import Retries, SalestrekkerClient
 from bridge.salestrekker.queries import load_list
 from bridge.sandbox import Fault, Options, Sandbox, ShapeKind
 from bridge.sync import Listing, sweep
-from bridge.sync.drafts import ROWS_AT_ONCE
+from bridge.sync.observe_batch import ROWS_AT_ONCE
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from bridge.ledger.engine import Ledger
-    from bridge.ledger.observing import Observed
+    from bridge.ledger.database import Ledger
+    from bridge.ledger.observe import Observed
     from bridge.records import Draft, Record, Unsendable
     from bridge.sync import Swept
 

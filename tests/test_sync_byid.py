@@ -9,20 +9,20 @@ import pytest
 from sqlalchemy import select
 
 from bridge.errors import Transient
-from bridge.ledger.opening import open_ledger
-from bridge.ledger.reading import history_of
-from bridge.ledger.rows import feed_of
+from bridge.ledger.open import open_ledger
+from bridge.ledger.read_model import history_of
+from bridge.ledger.row_mapping import feed_of
 from bridge.ledger.schema import records
 from bridge.mapping import Mapper
 from bridge.naming import Hasher
 from bridge.records import Policy, Record, Stream
+from bridge.salestrekker.by_id import load_one
 from bridge.salestrekker.client import Ones, Retries, SalestrekkerClient
-from bridge.salestrekker.documents import shipped_queries
-from bridge.salestrekker.ones import load_one
 from bridge.salestrekker.queries import load_list
+from bridge.salestrekker.query_files import shipped_queries
 from bridge.sandbox import BrokenField, Fault
 from bridge.sync import Listing, OneListing, refresh, sweep
-from bridge.sync.drafts import ROWS_AT_ONCE
+from bridge.sync.observe_batch import ROWS_AT_ONCE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from bridge.ledger.engine import Ledger
+    from bridge.ledger.database import Ledger
     from bridge.sandbox import Sandbox
     from bridge.sync import Refreshed
 

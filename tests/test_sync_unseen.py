@@ -11,17 +11,17 @@ import pytest
 from sqlalchemy import select
 
 from bridge.errors import QueryFileError, Transient
-from bridge.ledger.opening import open_ledger
-from bridge.ledger.rows import feed_of
+from bridge.ledger.open import open_ledger
+from bridge.ledger.row_mapping import feed_of
 from bridge.ledger.schema import records, sweeps
 from bridge.ledger.sweeps import reached
 from bridge.mapping import Mapper
 from bridge.naming import Hasher
 from bridge.records import Policy, Stream
+from bridge.salestrekker.by_id import load_one
 from bridge.salestrekker.client import Ones, Retries, SalestrekkerClient
-from bridge.salestrekker.documents import shipped_queries
-from bridge.salestrekker.ones import load_one
 from bridge.salestrekker.queries import load_list
+from bridge.salestrekker.query_files import shipped_queries
 from bridge.sandbox import Fault
 from bridge.sync import Listing, OneListing, sweep
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from bridge.ledger.engine import Ledger
+    from bridge.ledger.database import Ledger
     from bridge.records import Record
     from bridge.salestrekker.client import Page
     from bridge.sandbox import Sandbox

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bridge.turns import at_once, in_turns
+from bridge.time_slices import at_once, in_turns
 
 if TYPE_CHECKING:
     from collections.abc import Generator

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.webhooks.guard import Senders, Tokens
+from bridge.webhooks.authentication import Senders, Tokens
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.records.webhooks import UNKNOWN_ACTION, UNREADABLE, Action
-from bridge.webhooks.reading import BODY_KEPT, LONGEST_ID, id_of, received
+from bridge.webhooks.parsing import BODY_KEPT, LONGEST_ID, id_of, received
 
 PLACES = (
     "id", "data.id", "contact.id", "deal.id", "ticket.id", "product.id", "idContact", "idTicket",

@@ -10,14 +10,14 @@ from bridge import settings
 from bridge.errors import QueryFileError
 from bridge.naming import Hasher
 from bridge.records import Stream
-from bridge.wiring.flows import plan_of
-from bridge.wiring.schedules import overdue_at
+from bridge.wiring.connection import plan_of
+from bridge.wiring.schedule import overdue_at
 
 if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
 
-    from bridge.wiring.flows import Plan
+    from bridge.wiring.connection import Plan
 
 PAIR = """
 [salestrekker]

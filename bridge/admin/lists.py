@@ -9,27 +9,27 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 
+from bridge.admin.labels import KINDS, LABELS, MARKED, MARKS, STATES, in_words
 from bridge.admin.overview import When
-from bridge.admin.words import KINDS, LABELS, MARKED, MARKS, STATES, in_words
-from bridge.ledger.engine import reading
-from bridge.ledger.persons import Verb
-from bridge.ledger.reading import feeds_of, standing_of, states
-from bridge.ledger.waiting_lists import Kind, page_of, rejections_of
+from bridge.ledger.attention_lists import Kind, page_of, rejections_of
+from bridge.ledger.database import reading
+from bridge.ledger.operator_actions import Verb
+from bridge.ledger.read_model import feeds_of, standing_of, states
 from bridge.records import State, Stream
-from bridge.status.explaining import the_other
 from bridge.status.fields import COMPARED, TITLES, Text, difference
+from bridge.status.record_details import the_other
 from bridge.status.snapshot import DECISIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from bridge.admin.desk import Desk
+    from bridge.admin.context import Desk
+    from bridge.admin.labels import Kind as Words
     from bridge.admin.rendering import Templates
-    from bridge.admin.words import Kind as Words
-    from bridge.ledger.engine import Ledger
-    from bridge.ledger.reading import Found, Reader
-    from bridge.ledger.rows import Feed
-    from bridge.ledger.waiting_lists import Page
+    from bridge.ledger.attention_lists import Page
+    from bridge.ledger.database import Ledger
+    from bridge.ledger.read_model import Found, Reader
+    from bridge.ledger.row_mapping import Feed
 
 __all__ = ["Filter", "Item", "Lists", "Waiting", "item_of", "verbs_of", "waiting_of"]
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
 from bridge.admin.charts import Chart, chart
-from bridge.admin.words import KINDS, MARKED, MARKS
+from bridge.admin.labels import KINDS, MARKED, MARKS
 from bridge.ledger.sweeps import COUNTS
 from bridge.records import Job
 from bridge.status.figures import Figures
 from bridge.status.sentences import what_trakor_has
 from bridge.status.snapshot import DECISIONS
-from bridge.status.times import age, iso, moment
+from bridge.status.timestamps import age, iso, moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -16,21 +16,21 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from bridge.admin.entrance import Entrance
+from bridge.admin.auth import Entrance
+from bridge.admin.bulk_actions import Many
 from bridge.admin.lists import Lists
-from bridge.admin.many import Many
 from bridge.admin.overview import When, counted, overview
 from bridge.admin.passwords import COST
 from bridge.admin.record import RecordPage
 from bridge.admin.rendering import HERE, Templates, add_headers
-from bridge.admin.searching import Searching
+from bridge.admin.search import Searching
 from bridge.status.figures import figures
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from typing import Any
 
-    from bridge.admin.desk import Desk
+    from bridge.admin.context import Desk
 
 __all__ = ["Pages"]
 

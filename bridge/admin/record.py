@@ -9,29 +9,29 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
-from bridge.admin.entrance import form_text, visit_of
+from bridge.admin.auth import form_text, visit_of
+from bridge.admin.labels import KINDS, LABELS, STATES, in_words
 from bridge.admin.overview import Tone, When
-from bridge.admin.visits import Said
-from bridge.admin.words import KINDS, LABELS, STATES, in_words
+from bridge.admin.sessions import Said
 from bridge.errors import BridgeError, UserError
-from bridge.ledger.engine import reading
+from bridge.ledger.database import reading
+from bridge.ledger.operator_actions import Verb, as_it_stands, decide_shown
 from bridge.ledger.pauses import Direction, pause_of
-from bridge.ledger.persons import Verb, as_it_stands, decide_shown
-from bridge.ledger.reading import Wanted, find, history_of, standing_of
+from bridge.ledger.read_model import Wanted, find, history_of, standing_of
 from bridge.naming import fit
 from bridge.records import Claim, State
-from bridge.status.explaining import by_itself, event, meaning, ways
 from bridge.status.fields import other_of, sides
-from bridge.status.times import moment
+from bridge.status.record_details import by_itself, event, meaning, ways
+from bridge.status.timestamps import moment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from bridge.admin.desk import Desk
+    from bridge.admin.context import Desk
     from bridge.admin.rendering import Templates
+    from bridge.ledger.operator_actions import Decided
     from bridge.ledger.pauses import Pause
-    from bridge.ledger.persons import Decided
-    from bridge.ledger.reading import Found, Line, Reader, Standing
+    from bridge.ledger.read_model import Found, Line, Reader, Standing
 
 __all__ = ["RecordPage", "done"]
 

@@ -9,7 +9,7 @@ from aiohttp import web
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from bridge import __version__
-from bridge.admin.visits import Visit
+from bridge.admin.sessions import Visit
 
 if TYPE_CHECKING:
     from collections.abc import Callable

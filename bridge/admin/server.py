@@ -22,8 +22,8 @@ import orjson
 import structlog
 from aiohttp import web
 
-from bridge.admin.entrance import MOST_OF_A_FORM
-from bridge.admin.guard import Password, is_loopback, is_meant, share_of
+from bridge.admin.access_rules import Password, is_loopback, is_meant, share_of
+from bridge.admin.auth import MOST_OF_A_FORM
 from bridge.admin.metrics import Metrics
 from bridge.admin.wrong_passwords import WrongPasswords
 from bridge.errors import BridgeError, UserError

@@ -6,7 +6,7 @@
     before the first POST ──TrakorTrial──> as noted · canaries, one at a time ──> clear · OtherTrakor
 """
 
-from bridge.admission.holding import SourceHold
-from bridge.admission.trying import OtherTrakor, TrakorTrial, Trial, advice_on_trakor
+from bridge.admission.salestrekker_hold import SourceHold
+from bridge.admission.trakor_trial import OtherTrakor, TrakorTrial, Trial, advice_on_trakor
 
 __all__ = ["OtherTrakor", "SourceHold", "TrakorTrial", "Trial", "advice_on_trakor"]

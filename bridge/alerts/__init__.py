@@ -13,11 +13,11 @@ No message holds a name of a person, an id, or what a remote system answered: on
 still, since when, and how many. ``Heartbeat`` is the other way round: who is not asked raises the alarm.
 """
 
-from bridge.alerts.address import Address, address_of
+from bridge.alerts.apprise_address import Address, address_of
 from bridge.alerts.conditions import Condition, Disk, Kind, conditions, disk_of, waiting_of
 from bridge.alerts.heartbeat import Heartbeat
-from bridge.alerts.saying import Message
-from bridge.alerts.task import Alerts
+from bridge.alerts.notifications import Message
+from bridge.alerts.notifier import Alerts
 
 __all__ = [
     "Address",

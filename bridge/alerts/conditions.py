@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from bridge.ledger.said import Topic
+from bridge.ledger.alerts_sent import Topic
 from bridge.status import burst_note, moment
 
 if TYPE_CHECKING:

@@ -1,6 +1,9 @@
-"""The one-shot backfill: ``flow`` runs it, ``report`` says what it came to, ``limits`` cuts it short."""
+"""The one-shot backfill.
 
-from bridge.backfill.flow import backfill, rehearse
+``run`` runs it, ``report`` says what it came to, ``first_records`` cuts it short.
+"""
+
 from bridge.backfill.report import ConnectionReport, Problem, Report, Watch
+from bridge.backfill.run import backfill, rehearse
 
 __all__ = ["ConnectionReport", "Problem", "Report", "Watch", "backfill", "rehearse"]

@@ -15,7 +15,7 @@ from bridge.ledger.pauses import Direction, clear_pause, pauses_of, set_pause
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from bridge.ledger.reading import Reader
+    from bridge.ledger.read_model import Reader
     from bridge.records import Stream
 
 __all__ = ["end_pauses", "note_refusals", "persons_pauses"]

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from bridge.checks.report import Check, failed
 from bridge.errors import LedgerError
-from bridge.ledger.opening import is_outdated, owner_of, require_current, revision, try_key
-from bridge.wiring.ledgers import key_file, ledger_key, ledger_path, left_of_lost
+from bridge.ledger.open import is_outdated, owner_of, require_current, revision, try_key
+from bridge.wiring.ledger import key_file, ledger_key, ledger_path, left_of_lost
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

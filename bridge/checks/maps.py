@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from bridge.checks.report import Check
 from bridge.mapping import DEFAULT_WHERE, SPELT_OUT, Shape, completed, misreads, relisted, rewritten
-from bridge.salestrekker.schema.fields import STATUS
-from bridge.salestrekker.schema.likeness import LIKELY, path_likeness
+from bridge.salestrekker.schema.field_checks import STATUS
+from bridge.salestrekker.schema.similarity import LIKELY, path_likeness
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from bridge.checks.samples import Sample
     from bridge.mapping import Misread
     from bridge.records import Stream
-    from bridge.salestrekker.schema.selected import Addition, Selected
+    from bridge.salestrekker.schema.record_shape import Addition, Selected
     from bridge.settings import StreamSettings
 
 __all__ = ["check_map"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bridge.errors import LedgerError
-from bridge.ledger.engine import reading
-from bridge.ledger.opening import daemon_runs, is_outdated, owner_of, revision
+from bridge.ledger.database import reading
+from bridge.ledger.open import daemon_runs, is_outdated, owner_of, revision
 from bridge.ledger.pauses import Direction, pauses_of
-from bridge.wiring.ledgers import ledger_path
+from bridge.wiring.ledger import ledger_path
 
 if TYPE_CHECKING:
     from collections.abc import Collection

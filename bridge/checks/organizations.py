@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING
 from bridge.checks.ledger import LEDGER_KEY
 from bridge.checks.report import Check, failed, not_tried
 from bridge.errors import LedgerError, UserError
-from bridge.ledger.engine import reading
-from bridge.ledger.moving import without_their_name
-from bridge.ledger.opening import is_outdated, revision
+from bridge.ledger.connection_renames import refuse_renamed
+from bridge.ledger.database import reading
+from bridge.ledger.namespace_moves import without_their_name
+from bridge.ledger.open import is_outdated, revision
+from bridge.ledger.organization_trials import stray_names
 from bridge.ledger.organizations import OTHER_SOURCE, OTHER_TRAKOR, Noted, Place, noted_of
-from bridge.ledger.renaming import refuse_renamed
-from bridge.ledger.trials import stray_names
-from bridge.wiring.ledgers import keeping_of, ledger_path
+from bridge.wiring.ledger import keeping_of, ledger_path
 from bridge.wiring.organizations import identities_of, place_of, source_hash
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from bridge.ledger.reading import Reader
+    from bridge.ledger.read_model import Reader
     from bridge.naming import Hasher
     from bridge.settings import Connection, Settings
 

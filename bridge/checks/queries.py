@@ -7,26 +7,26 @@ from typing import TYPE_CHECKING, Final
 
 from bridge.checks.report import Check, failed
 from bridge.errors import BridgeError, QueryFileError
-from bridge.salestrekker.documents import load_document, query_folders, shipped_queries
-from bridge.salestrekker.ones import ID, one_query, ticket_query
+from bridge.salestrekker.by_id import ID, one_query, ticket_query
+from bridge.salestrekker.graphql_errors import Kind
 from bridge.salestrekker.positions import Position
 from bridge.salestrekker.queries import list_query
-from bridge.salestrekker.schema.check import misfits
-from bridge.salestrekker.schema.corrections import as_text, corrections
+from bridge.salestrekker.query_files import load_document, query_folders, shipped_queries
 from bridge.salestrekker.schema.probes import complaints
-from bridge.salestrekker.server_errors import Kind
-from bridge.wiring.flows import TICKET
+from bridge.salestrekker.schema.suggestions import as_text, corrections
+from bridge.salestrekker.schema.validation import misfits
+from bridge.wiring.connection import TICKET
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from bridge.salestrekker.by_id import OneQuery
     from bridge.salestrekker.client import SalestrekkerClient
-    from bridge.salestrekker.documents import QueryDocument
-    from bridge.salestrekker.ones import OneQuery
     from bridge.salestrekker.queries import ListQuery
-    from bridge.salestrekker.schema.corrections import Misfit, Place
-    from bridge.salestrekker.schema.live import LiveSchema
+    from bridge.salestrekker.query_files import QueryDocument
+    from bridge.salestrekker.schema.introspection import LiveSchema
+    from bridge.salestrekker.schema.suggestions import Misfit, Place
 
 __all__ = ["Files", "Query", "first_page", "load", "try_query"]
 

@@ -12,7 +12,7 @@ from bridge.checks.queries import first_page
 from bridge.checks.report import Check, failed
 from bridge.errors import BridgeError, Refused
 from bridge.records import Draft, Reason, Stream
-from bridge.salestrekker.server_errors import Kind, dotted
+from bridge.salestrekker.graphql_errors import Kind, dotted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 from bridge.checks.report import Check, failed
 from bridge.errors import LedgerError, UserError
-from bridge.ledger.opening import daemon_runs
+from bridge.ledger.open import daemon_runs
 from bridge.serving import PortTaken
 from bridge.webhooks import bound_port
-from bridge.wiring.ledgers import ledger_path
+from bridge.wiring.ledger import ledger_path
 
 if TYPE_CHECKING:
     from collections.abc import Collection

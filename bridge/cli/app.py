@@ -13,22 +13,22 @@ from typer.core import TyperGroup
 
 from bridge import __version__
 from bridge.cli import (
-    alerting,
-    backfilling,
-    caring,
-    checking,
+    alerts,
+    backfill,
+    check,
     connections,
-    demonstrating,
-    disclosing,
-    initialising,
-    pausing,
+    demo,
+    disclose,
+    init,
+    ledger,
+    pause,
     records,
-    running,
-    sandboxing,
-    showing,
+    run,
+    sandbox,
+    status,
     webhooks,
 )
-from bridge.cli.folding import tell
+from bridge.cli.wrapping import tell
 from bridge.errors import BridgeError, LedgerError, Refused, UserError
 
 if TYPE_CHECKING:
@@ -88,20 +88,20 @@ def application() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_options_before_the_command)
-    backfilling.add_to(app)
-    showing.add_to(app)
+    backfill.add_to(app)
+    status.add_to(app)
     records.add_to(app)
-    caring.add_to(app)
-    checking.add_to(app)
+    ledger.add_to(app)
+    check.add_to(app)
     connections.add_to(app)
-    demonstrating.add_to(app)
-    disclosing.add_to(app)
-    initialising.add_to(app)
-    pausing.add_to(app)
-    running.add_to(app)
-    sandboxing.add_to(app)
+    demo.add_to(app)
+    disclose.add_to(app)
+    init.add_to(app)
+    pause.add_to(app)
+    run.add_to(app)
+    sandbox.add_to(app)
     webhooks.add_to(app)
-    alerting.add_to(app)
+    alerts.add_to(app)
     return app
 
 

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from bridge.cli.asking import agreed
-from bridge.cli.folding import tell
-from bridge.cli.plain import plain
-from bridge.cli.selecting import current_ledger
+from bridge.cli.confirm import agreed
+from bridge.cli.record_filters import current_ledger
+from bridge.cli.sanitize import plain
 from bridge.cli.session import (
     ConfigOption,
     ConnectionOption,
@@ -21,13 +20,14 @@ from bridge.cli.session import (
     begin,
     print_json,
 )
+from bridge.cli.wrapping import tell
 from bridge.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from bridge.cli.session import Session
-    from bridge.ledger.reading import Reader
+    from bridge.ledger.read_model import Reader
     from bridge.status import Standing
 
 __all__ = ["add_to", "tell_strays"]
@@ -102,7 +102,7 @@ def _list(
     log_format: LogFormatOption = None,
 ) -> None:
     from bridge.status import standings  # noqa: PLC0415 - see the package
-    from bridge.wiring.ledgers import ledger_path  # noqa: PLC0415 - see the package
+    from bridge.wiring.ledger import ledger_path  # noqa: PLC0415 - see the package
 
     session = begin(config, connection, log_level, log_format)
     found = standings(ledger_path(session.settings), tuple(session.settings.connections))
@@ -118,8 +118,8 @@ def _show(found: list[Standing]) -> None:
     from rich.table import Table  # noqa: PLC0415 - see the package
     from rich.text import Text  # noqa: PLC0415 - see the package
 
-    from bridge.cli.render import console  # noqa: PLC0415 - see the package
-    from bridge.status.times import short_age  # noqa: PLC0415 - see the package
+    from bridge.cli.output import console  # noqa: PLC0415 - see the package
+    from bridge.status.timestamps import short_age  # noqa: PLC0415 - see the package
 
     table = Table("connection", "state", "for", box=None, pad_edge=False, header_style="bold")
     now = time.time_ns() // 1_000_000
@@ -143,9 +143,9 @@ def _rename(
     log_level: LogLevelOption = None,
     log_format: LogFormatOption = None,
 ) -> None:
-    from bridge.ledger.engine import writing  # noqa: PLC0415 - see the package
-    from bridge.ledger.opening import take_over  # noqa: PLC0415 - see the package
-    from bridge.ledger.renaming import MAIN, rename  # noqa: PLC0415 - see the package
+    from bridge.ledger.connection_renames import MAIN, rename  # noqa: PLC0415 - see the package
+    from bridge.ledger.database import writing  # noqa: PLC0415 - see the package
+    from bridge.ledger.open import take_over  # noqa: PLC0415 - see the package
 
     session = begin(config, connection, log_level, log_format)
     path, configured = current_ledger(session), session.settings.connections
@@ -171,10 +171,10 @@ def _confirm(
     log_level: LogLevelOption = None,
     log_format: LogFormatOption = None,
 ) -> None:
-    from bridge.ledger.engine import reading, writing  # noqa: PLC0415 - see the package
+    from bridge.ledger.database import reading, writing  # noqa: PLC0415 - see the package
     from bridge.ledger.organizations import confirm, in_doubt, sent_before  # noqa: PLC0415 - see the package
     from bridge.naming import Hasher  # noqa: PLC0415 - see the package
-    from bridge.wiring.ledgers import ledger_key  # noqa: PLC0415 - see the package
+    from bridge.wiring.ledger import ledger_key  # noqa: PLC0415 - see the package
     from bridge.wiring.organizations import place_of  # noqa: PLC0415 - see the package
 
     session = begin(config, connection, log_level, log_format)
@@ -206,8 +206,8 @@ def _confirm(
 
 def _left_behind(ledger: Reader, name: str, configured: Collection[str]) -> dict[str, int]:
     """What a new connection may be under another name, with its records; nothing for one that is not new."""
+    from bridge.ledger.connection_renames import records_of  # noqa: PLC0415 - see the package
     from bridge.ledger.organizations import is_new  # noqa: PLC0415 - see the package
-    from bridge.ledger.renaming import records_of  # noqa: PLC0415 - see the package
 
     return records_of(ledger, configured) if is_new(ledger, name) else {}
 
@@ -256,11 +256,11 @@ def tell_strays(session: Session) -> None:
 
 def _strays(session: Session, name: str) -> tuple[list[str], int, bool]:
     """The names, how many more were forgotten, and whether the wrong key still stops the connection."""
-    from bridge.ledger.engine import reading  # noqa: PLC0415 - see the package
-    from bridge.ledger.opening import revision  # noqa: PLC0415 - see the package
+    from bridge.ledger.database import reading  # noqa: PLC0415 - see the package
+    from bridge.ledger.open import revision  # noqa: PLC0415 - see the package
+    from bridge.ledger.organization_trials import stray_names  # noqa: PLC0415 - see the package
     from bridge.ledger.organizations import noted_of  # noqa: PLC0415 - see the package
-    from bridge.ledger.trials import stray_names  # noqa: PLC0415 - see the package
-    from bridge.wiring.ledgers import ledger_path  # noqa: PLC0415 - see the package
+    from bridge.wiring.ledger import ledger_path  # noqa: PLC0415 - see the package
 
     path = ledger_path(session.settings)
     if revision(path) is None:

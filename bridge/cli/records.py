@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
-from bridge.cli.folding import tell
-from bridge.cli.selecting import (
+from bridge.cli.record_filters import (
     FIELDS,
     FieldOption,
     MarkOption,
@@ -33,6 +32,7 @@ from bridge.cli.session import (
     begin,
     print_json,
 )
+from bridge.cli.wrapping import tell
 from bridge.errors import UserError
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bridge.cli.session import Session
-    from bridge.ledger.reading import Found
+    from bridge.ledger.read_model import Found
 
 __all__ = ["add_to"]
 
@@ -179,7 +179,7 @@ def _selection(  # noqa: PLR0913 - one parameter for each option
     field: list[str] | None = None,
     since: str | None = None,
 ) -> Selection:
-    from bridge.ledger.reading import MARKS  # noqa: PLC0415 - see the package
+    from bridge.ledger.read_model import MARKS  # noqa: PLC0415 - see the package
     from bridge.records import Reason, State, Stream  # noqa: PLC0415 - see the package
 
     return Selection(
@@ -245,9 +245,9 @@ def _list(  # noqa: PLR0913 - one parameter for each option
 def _write_list(
     session: Session, selection: Selection, form: str, sort: SortBy | None, limit: int | None
 ) -> None:
-    from bridge.cli.listing import listed, write_csv, write_json  # noqa: PLC0415 - see the package
-    from bridge.ledger.engine import reading  # noqa: PLC0415 - see the package
-    from bridge.ledger.reading import total  # noqa: PLC0415 - see the package
+    from bridge.cli.record_table import listed, write_csv, write_json  # noqa: PLC0415 - see the package
+    from bridge.ledger.database import reading  # noqa: PLC0415 - see the package
+    from bridge.ledger.read_model import total  # noqa: PLC0415 - see the package
 
     with reading(current_ledger(session), session.keeping) as ledger:
         wanted = selection.wanted(ledger, hasher_of(session, ledger) if selection.name else None)
@@ -263,7 +263,7 @@ def _write_list(
 
 
 def _tell(rows: Iterator[Found], total: int) -> None:
-    from bridge.cli.listing import show_table  # noqa: PLC0415 - see the package
+    from bridge.cli.record_table import show_table  # noqa: PLC0415 - see the package
 
     shown = list(rows)
     if shown:
@@ -293,11 +293,11 @@ def _show(
 
 
 def _tell_all(session: Session, path: Path, selection: Selection, *, json: bool) -> None:
-    from bridge.cli.explaining import show_record  # noqa: PLC0415 - see the package
-    from bridge.cli.listing import as_json  # noqa: PLC0415 - see the package
-    from bridge.ledger.engine import reading  # noqa: PLC0415 - see the package
-    from bridge.ledger.opening import daemon_runs  # noqa: PLC0415 - see the package
-    from bridge.ledger.reading import history_of, standing_of  # noqa: PLC0415 - see the package
+    from bridge.cli.record_details import show_record  # noqa: PLC0415 - see the package
+    from bridge.cli.record_table import as_json  # noqa: PLC0415 - see the package
+    from bridge.ledger.database import reading  # noqa: PLC0415 - see the package
+    from bridge.ledger.open import daemon_runs  # noqa: PLC0415 - see the package
+    from bridge.ledger.read_model import history_of, standing_of  # noqa: PLC0415 - see the package
     from bridge.status import iso  # noqa: PLC0415 - see the package
 
     with reading(path, session.keeping) as ledger:
@@ -450,8 +450,8 @@ def _drop(  # noqa: PLR0913 - one parameter for each option
 def _decide(
     session: Session, verb: str, selection: Selection, *, yes: bool, json: bool, given_name: str = ""
 ) -> int:
-    from bridge.cli.deciding import Order, decide  # noqa: PLC0415 - see the package
-    from bridge.ledger.persons import Verb  # noqa: PLC0415 - see the package
+    from bridge.cli.record_actions import Order, decide  # noqa: PLC0415 - see the package
+    from bridge.ledger.operator_actions import Verb  # noqa: PLC0415 - see the package
 
     return decide(session, Order(Verb(verb), selection, given_name=given_name, yes=yes, json=json))
 
@@ -468,7 +468,7 @@ def _forget(  # noqa: PLR0913 - one parameter for each option
     log_level: LogLevelOption = None,
     log_format: LogFormatOption = None,
 ) -> None:
-    from bridge.cli.forgetting import as_json, forget_one, tell  # noqa: PLC0415 - see the package
+    from bridge.cli.forget import as_json, forget_one, tell  # noqa: PLC0415 - see the package
 
     session = begin(config, connection, log_level, log_format)
     selection = _selection(identity, name=name, connection=connection, stream=stream)

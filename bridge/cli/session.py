@@ -14,7 +14,7 @@ import typer
 from bridge.errors import UserError
 
 if TYPE_CHECKING:
-    from bridge.ledger.engine import Keeping
+    from bridge.ledger.database import Keeping
     from bridge.settings import Settings
 
 __all__ = [
@@ -73,7 +73,7 @@ class Session:
     @property
     def keeping(self) -> Keeping | None:
         """What opens the ledger's sealed text; None where there is no ledger yet."""
-        from bridge.wiring.ledgers import keeping_of  # noqa: PLC0415 - see the package
+        from bridge.wiring.ledger import keeping_of  # noqa: PLC0415 - see the package
 
         return keeping_of(self.settings)
 

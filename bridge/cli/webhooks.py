@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bridge.cli.folding import tell
-from bridge.cli.plain import plain
-from bridge.cli.selecting import current_ledger
+from bridge.cli.record_filters import current_ledger
+from bridge.cli.sanitize import plain
 from bridge.cli.session import (
     ConfigOption,
     ConnectionOption,
@@ -19,6 +18,7 @@ from bridge.cli.session import (
     begin,
     print_json,
 )
+from bridge.cli.wrapping import tell
 from bridge.errors import UserError
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def _addresses(session: Session) -> dict[str, Mapping[str, str]]:
     Raises:
         UserError: The public address is not set, or a connection has no token.
     """
-    from bridge.webhooks.addresses import addresses  # noqa: PLC0415 - see the package
+    from bridge.webhooks.urls import addresses  # noqa: PLC0415 - see the package
 
     settings = session.settings
     public_url = settings.webhooks.public_url
@@ -142,7 +142,7 @@ def _list(
     log_level: LogLevelOption = None,
     log_format: LogFormatOption = None,
 ) -> None:
-    from bridge.ledger.engine import reading  # noqa: PLC0415 - see the package
+    from bridge.ledger.database import reading  # noqa: PLC0415 - see the package
     from bridge.ledger.events import listing_of_events  # noqa: PLC0415 - see the package
 
     session = begin(config, connection, log_level, log_format)
@@ -189,7 +189,7 @@ def _show(events: Sequence[Event]) -> None:
     from rich.table import Table  # noqa: PLC0415 - see the package
     from rich.text import Text  # noqa: PLC0415 - see the package
 
-    from bridge.cli.render import console  # noqa: PLC0415 - see the package
+    from bridge.cli.output import console  # noqa: PLC0415 - see the package
 
     now = time.time_ns() // 1_000_000
     several = len({event.connection for event in events}) > 1
@@ -242,7 +242,7 @@ def _replay(
 
 def _replayed(path: Path, numbers: Sequence[int], names: Sequence[str]) -> list[Event]:
     """The events, which wait again: all of them, or none where one cannot."""
-    from bridge.ledger.engine import writing  # noqa: PLC0415 - see the package
+    from bridge.ledger.database import writing  # noqa: PLC0415 - see the package
     from bridge.ledger.events import replay_event  # noqa: PLC0415 - see the package
 
     now = time.time_ns() // 1_000_000

@@ -11,14 +11,14 @@
     Holder                   ──succeed────────────>    Decision     succession.py: it stands no more
 """
 
-from bridge.decision.anew import HolderOf, decide_anew
-from bridge.decision.answers import fail, give_back, reject, settle
 from bridge.decision.comparison import by_present_rules, is_decided, keeps_up
-from bridge.decision.persons import accept, dismiss, drop, retry
-from bridge.decision.sharing import ask_whose, identified_otherwise, told_apart
-from bridge.decision.sight import decide, is_stale
-from bridge.decision.staying import unchanged
+from bridge.decision.merged_record import ask_whose, identified_otherwise, told_apart
+from bridge.decision.new_record import HolderOf, decide_anew
+from bridge.decision.observed import decide, is_stale
+from bridge.decision.on_response import fail, give_back, reject, settle
+from bridge.decision.operator import accept, dismiss, drop, retry
 from bridge.decision.succession import is_living, stands_under, succeed
+from bridge.decision.unchanged import unchanged
 
 __all__ = [
     "HolderOf",

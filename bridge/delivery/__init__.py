@@ -1,11 +1,12 @@
 """From the ledger to Trakor: pending records are claimed, sent and settled.
 
-``service`` has the loop, ``outbox`` settles in batches, ``judge`` tells a poisoned record from an outage,
-``live_valve`` says how many may be under way. ``sending`` keeps all of it going in the daemon.
+``sender`` has the loop, ``result_writer`` settles in batches, ``failure_classifier`` tells a poisoned record
+from an outage, ``circuit_breaker`` says how many may be under way. ``supervisor`` keeps all of it going in
+the daemon.
 """
 
-from bridge.delivery.ports import Destination, Lane, Pace, Settled
-from bridge.delivery.sending import Sending
-from bridge.delivery.service import Delivery
+from bridge.delivery.sender import Delivery
+from bridge.delivery.supervisor import Sending
+from bridge.delivery.types import Destination, Lane, Pace, Settled
 
 __all__ = ["Delivery", "Destination", "Lane", "Pace", "Sending", "Settled"]

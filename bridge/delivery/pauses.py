@@ -17,10 +17,10 @@ from bridge.pacing import LONGEST_RETRY_AFTER, probe_wait
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bridge.delivery.ports import Pace
-    from bridge.ledger.engine import Ledger
+    from bridge.delivery.types import Pace
+    from bridge.ledger.database import Ledger
     from bridge.ledger.pauses import Pause
-    from bridge.ledger.reading import Reader
+    from bridge.ledger.read_model import Reader
     from bridge.records import Stream
 
 __all__ = ["SendingPauses"]

@@ -1,11 +1,12 @@
 """The demonstration: both remote systems simulated, backfills, the daemon, and what became of each record.
 
-``story`` runs it and tells its audience the ``steps``; ``running`` is the daemon at work, ``scenes`` what
-happens to it. ``source`` says what the simulated Salestrekker's records are called, ``kinds`` why each
-record is where it is, ``loop`` what posting every item by its name would have done. Nothing here prints:
-the command line renders the steps.
+``run`` runs it and tells its audience the ``steps``; ``daemon`` is the daemon at work, ``scenes`` what
+happens to it. ``source`` says what the simulated Salestrekker's records are called, ``explain`` why each
+record is where it is, ``naive_sync`` what posting every item by its name would have done. Nothing here
+prints: the command line renders the steps.
 """
 
+from bridge.demo.run import demonstrate
 from bridge.demo.steps import (
     Audience,
     Beginning,
@@ -23,7 +24,6 @@ from bridge.demo.steps import (
     Step,
     Stopped,
 )
-from bridge.demo.story import demonstrate
 
 __all__ = [
     "Audience",

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Final
 from bridge.demo import source
 from bridge.demo.steps import Scene
 from bridge.ledger.pauses import Direction, pauses_of
-from bridge.ledger.reading import Wanted, find, total
+from bridge.ledger.read_model import Wanted, find, total
 from bridge.records import Action, Reason, State
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from bridge.demo.running import Daemon
+    from bridge.demo.daemon import Daemon
     from bridge.ledger.pauses import Pause
-    from bridge.ledger.reading import Reader
+    from bridge.ledger.read_model import Reader
     from bridge.sandbox import Sandbox
 
 __all__ = ["Scenes"]

@@ -11,15 +11,15 @@ from bridge.alerts import address_of
 from bridge.disclosure.flows import ConnectionFlow, Disclosure, StreamFlow, WebhookFlow
 from bridge.disclosure.keeping import LOGS, kept
 from bridge.errors import UserError
-from bridge.ledger.engine import reading
-from bridge.ledger.opening import require_current, revision
-from bridge.ledger.reading import Wanted, feeds_of, total
+from bridge.ledger.database import reading
+from bridge.ledger.open import require_current, revision
+from bridge.ledger.read_model import Wanted, feeds_of, total
 from bridge.mapping import DEFAULTS
 from bridge.records import Action, Stream
-from bridge.salestrekker.documents import load_document, query_folders
+from bridge.salestrekker.query_files import load_document, query_folders
 from bridge.salestrekker.selection import fields_read
 from bridge.settings import Crontab, per_day
-from bridge.wiring.flows import TICKET
+from bridge.wiring.connection import TICKET
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,6 +1,6 @@
 """The ledger: what was seen, decided, sent and answered, on disk before anything else happens.
 
-``schema`` has the tables, ``engine`` the one thread that writes, and each other module the verbs
+``schema`` has the tables, ``database`` the one thread that writes, and each other module the verbs
 of one part of the flow, as plain functions over a connection, each call one short transaction::
 
     sweeps      a run begins, a sweep goes on, a page is checkpointed

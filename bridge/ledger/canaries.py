@@ -18,9 +18,9 @@ from sqlalchemy import bindparam, delete, exists, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from bridge.errors import LedgerError
-from bridge.ledger.rows import among, one_of, sealer_of
+from bridge.ledger.row_mapping import among, one_of, sealer_of
 from bridge.ledger.schema import canaries, claims, contents, history, links, records
-from bridge.ledger.stored import payload_to_send
+from bridge.ledger.stored_drafts import payload_to_send
 from bridge.records import State
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Row
 
-    from bridge.ledger.rows import Feed
+    from bridge.ledger.row_mapping import Feed
     from bridge.records import Payload
 
 __all__ = [

@@ -8,7 +8,7 @@
                      └──────────────────────────── replay_event <──────────────── done <────────┘
 
 An event is a hint that something may have changed, so all that wait for one record are one; which are due,
-``due_events.py`` tells. What cannot be understood is kept as done, flagged, with what was sent: nobody can
+``due_webhooks.py`` tells. What cannot be understood is kept as done, flagged, with what was sent: nobody can
 work it off but a person.
 """
 
@@ -22,9 +22,9 @@ from sqlalchemy import bindparam, case, delete, insert, select, update
 
 from bridge.errors import LedgerError, UserError
 from bridge.ledger.arrivals import WebhookNumbers, count_arrivals, webhook_numbers
-from bridge.ledger.bulk import inserted, run_for_all
+from bridge.ledger.bulk_sql import inserted, run_for_all
 from bridge.ledger.moments import Moment, note
-from bridge.ledger.rows import among, sealer_of
+from bridge.ledger.row_mapping import among, sealer_of
 from bridge.ledger.schema import events
 from bridge.records.webhooks import UNREADABLE, Received
 

@@ -24,7 +24,7 @@ from bridge.ledger.events import keep_events
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from bridge.ledger.engine import Ledger
+    from bridge.ledger.database import Ledger
     from bridge.records import Received
 
 __all__ = ["Inbox"]

@@ -23,7 +23,7 @@ from sqlalchemy import (
     text,
 )
 
-from bridge.ledger.columns import NUMBER, TEXT, TIME, BigInteger, Integer, LargeBinary, OneOf, Text
+from bridge.ledger.column_types import NUMBER, TEXT, TIME, BigInteger, Integer, LargeBinary, OneOf, Text
 from bridge.records import Origin, State, Stream
 
 __all__ = [

@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import and_, bindparam, delete, or_, select, update
 
 from bridge.errors import LedgerError
-from bridge.ledger.rows import sealer_of
+from bridge.ledger.row_mapping import sealer_of
+from bridge.ledger.row_writes import NOTED, TO_SEND
 from bridge.ledger.schema import canaries, claims, contents, links, records
-from bridge.ledger.stored import pack, texts_of
-from bridge.ledger.writes import NOTED, TO_SEND
+from bridge.ledger.stored_drafts import pack, texts_of
 from bridge.records import LedgerRow, MergedBy, Origin, State
 
 if TYPE_CHECKING:
     from sqlalchemy import BindParameter, Connection, Row
 
-    from bridge.ledger.rows import Feed
-    from bridge.ledger.writes import Writes
+    from bridge.ledger.row_mapping import Feed
+    from bridge.ledger.row_writes import Writes
     from bridge.records import Draft
 
 __all__ = ["Succession"]

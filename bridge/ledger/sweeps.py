@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import orjson
 from sqlalchemy import case, func, insert, select, update
 
-from bridge.ledger.rows import Feed, all_of, among
+from bridge.ledger.row_mapping import Feed, all_of, among
 from bridge.ledger.schema import feeds, records, runs, sweeps
 from bridge.records import Origin, Reason, State
 

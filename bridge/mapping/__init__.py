@@ -7,16 +7,16 @@ The flow of one record::
            FILTERED  MAPPING  NO_NAME          MAPPING               MAPPING        Unsendable
 
 Pure: no I/O, no clock. ``defaults`` holds the maps used where the configuration gives none,
-``maps`` makes a map whole, and a text of it that is kept; ``expressions`` compiles and evaluates,
-``functions`` is what an expression can call beyond JMESPath's own, ``values`` turns results into text and
-prices, ``mapper`` puts it together; ``reads`` holds a map against what a query selects.
+``map_text`` makes a map whole, and a text of it that is kept; ``expressions`` compiles and evaluates,
+``functions`` is what an expression can call beyond JMESPath's own, ``conversion`` turns results into text and
+prices, ``mapper`` puts it together; ``field_usage`` holds a map against what a query selects.
 """
 
 from bridge.mapping.defaults import DEFAULT_WHERE, DEFAULTS, SPELT_OUT
+from bridge.mapping.field_usage import Misread, Shape, misreads, relisted, rewritten
 from bridge.mapping.functions import FUNCTION_NAMES
+from bridge.mapping.map_text import completed
 from bridge.mapping.mapper import Mapper
-from bridge.mapping.maps import completed
-from bridge.mapping.reads import Misread, Shape, misreads, relisted, rewritten
 
 __all__ = [
     "DEFAULTS",

@@ -13,7 +13,7 @@ from jmespath import functions
 from jmespath.functions import signature
 
 from bridge.errors import Rejected
-from bridge.mapping.values import kind, price, tidied
+from bridge.mapping.conversion import kind, price, tidied
 from bridge.naming.phones import international
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Final
 
 from bridge import naming
 from bridge.errors import QueryFileError, Rejected
-from bridge.mapping import maps
+from bridge.mapping import map_text
+from bridge.mapping.conversion import free_text, identifiers, price, text
 from bridge.mapping.defaults import IDENTIFIERS
 from bridge.mapping.expressions import Expressions, MappingFault
-from bridge.mapping.values import free_text, identifiers, price, text
 from bridge.records import UNKNOWN, Draft, Party, Policy, Product, Reason, Rules, Stream, Unsendable
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Mapper:
         query_fingerprint: str,
         policy: Policy = Policy(),  # noqa: B008 - frozen
     ) -> None:
-        texts = maps.completed(stream, expressions)
+        texts = map_text.completed(stream, expressions)
         places = {key: f"{stream}.map.{key}" for key in texts} | {"where": f"{stream}.where"}
         self._expressions = Expressions({**texts, "where": where}, places)
         self._filters = bool(where.strip())
@@ -100,7 +100,7 @@ class Mapper:
             QueryFileError: The text cannot be read, or not be used any more.
         """
         stream, where, query_fingerprint, policy = self._made_with
-        return Mapper(stream, maps.read(stream, text), where, self._hasher, query_fingerprint, policy)
+        return Mapper(stream, map_text.read(stream, text), where, self._hasher, query_fingerprint, policy)
 
     def former(self, text: str | None) -> Mapper | None:
         """The mapper of an older map, made once; None where there is none, or it cannot be used any more."""
@@ -243,7 +243,7 @@ def _rules(
         query=query_fingerprint,
         map=_fingerprint(stream, sorted(texts.items())),
         choices=_fingerprint(stream, where, sorted(asdict(policy).items())),
-        text=maps.written(texts),
+        text=map_text.written(texts),
     )
 
 

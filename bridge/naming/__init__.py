@@ -12,8 +12,8 @@ fingerprint and of stored hashes, so that new rules do not look like changes at 
 
 from bridge.naming.canonical import canonical, canonical_field
 from bridge.naming.hashes import FIRST_RULES, OTHER_RULES, RULES, Hasher, decode, encode, revision_of
-from bridge.naming.names import LONGEST, fit, key, qualify, tidy
 from bridge.naming.phones import load_tables
+from bridge.naming.trakor_names import LONGEST, fit, key, qualify, tidy
 
 __all__ = [
     "FIRST_RULES",

@@ -15,7 +15,7 @@ import orjson
 
 from bridge.errors import LedgerError
 from bridge.naming.canonical import canonical, canonical_field
-from bridge.naming.names import key
+from bridge.naming.trakor_names import key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -21,9 +21,9 @@ from bridge.records.drafts import (
     Rules,
     Unsendable,
 )
+from bridge.records.enums import Job, MergedBy, Origin, Reason, State, Stream
 from bridge.records.outcomes import Answer, Answered, Later, NotTaken, Outcome, Silence, Work
 from bridge.records.webhooks import Action, Received
-from bridge.records.words import Job, MergedBy, Origin, Reason, State, Stream
 
 __all__ = [
     "UNKNOWN",

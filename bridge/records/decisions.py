@@ -11,7 +11,7 @@ from bridge.records.drafts import NO_RULES
 
 if TYPE_CHECKING:
     from bridge.records.drafts import FieldHashes, Rules
-    from bridge.records.words import MergedBy, Origin, Reason, State
+    from bridge.records.enums import MergedBy, Origin, Reason, State
 
 __all__ = ["Claim", "Decision", "Holder", "LedgerRow", "Policy", "Waiting"]
 

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from decimal import Decimal
 
-    from bridge.records.words import Reason, Stream
+    from bridge.records.enums import Reason, Stream
 
 __all__ = ["UNKNOWN", "Draft", "FieldHashes", "Party", "Payload", "Product", "Record", "Rules", "Unsendable"]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     from bridge.records.drafts import Payload
-    from bridge.records.words import Stream
+    from bridge.records.enums import Stream
 
 __all__ = ["Answer", "Answered", "Later", "NotTaken", "Outcome", "Silence", "Work"]
 

@@ -23,20 +23,20 @@ import stamina
 import structlog
 
 from bridge.errors import Transient
-from bridge.salestrekker.answers import KEY_ADVICE, Listed, TokenRefused, fault_of, read_more, reading_list
-from bridge.salestrekker.decoding import MAX_BODY, SMALL
+from bridge.salestrekker.answer_limits import MAX_BODY, SMALL
+from bridge.salestrekker.auth import Credentials, LogIn
+from bridge.salestrekker.by_id import NotTogether, combined, contacts_in, read_ones
+from bridge.salestrekker.by_id_batches import Gathered, Learnt, gather
 from bridge.salestrekker.gate import Gate
-from bridge.salestrekker.login import Credentials, LogIn
+from bridge.salestrekker.graphql_errors import Kind
 from bridge.salestrekker.long_lists import Room, Stay
-from bridge.salestrekker.ones import NotTogether, combined, contacts_in, read_ones
 from bridge.salestrekker.pages import Broken, Ones, Page, read_ahead, sort_ones, sort_out
+from bridge.salestrekker.responses import KEY_ADVICE, Listed, TokenRefused, fault_of, read_more, reading_list
 from bridge.salestrekker.retries import Retries, Waits
-from bridge.salestrekker.server_errors import Kind
-from bridge.salestrekker.together import Gathered, Learnt, gather
 from bridge.salestrekker.tokens import TokenKeeper
 from bridge.salestrekker.transport import LargeAnswer, Request, Transport
 from bridge.salestrekker.walks import Walk
-from bridge.turns import in_turns
+from bridge.time_slices import in_turns
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
@@ -44,11 +44,11 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     from bridge.records import Stream
-    from bridge.salestrekker.login import Hold, Organization
-    from bridge.salestrekker.ones import Answered, OneQuery
+    from bridge.salestrekker.auth import Hold, Organization
+    from bridge.salestrekker.by_id import Answered, OneQuery
+    from bridge.salestrekker.graphql_errors import Result
     from bridge.salestrekker.pages import Ask, Fetched, Identify
     from bridge.salestrekker.queries import ListQuery
-    from bridge.salestrekker.server_errors import Result
     from bridge.salestrekker.tokens import Renewing, Token, TokenStanding
 
     T = TypeVar("T")
@@ -82,7 +82,7 @@ class SalestrekkerClient:
         max_body: Bytes of one answer, unpacked, beyond which it is not read.
         renewing: How renewing the token ahead of its end is tried again; None: as ``Renewing`` has it.
         on_token: Told after each change of ``token``.
-        hold: Asked about the organisation of each log-in (``login.Hold``).
+        hold: Asked about the organisation of each log-in (``auth.Hold``).
         room: For long lists, shared by all clients of the process; None: a room of its own.
     """
 
@@ -357,7 +357,7 @@ class SalestrekkerClient:
         """Whose contacts some deals are about.
 
         Args:
-            query: Of ``ones.load_ticket``.
+            query: Of ``by_id.load_ticket``.
             deal_ids: Which deals.
             ids_per_request: How many share a request.
 

@@ -17,14 +17,14 @@ import structlog
 
 from bridge.errors import Refused, Transient
 from bridge.records import Record
-from bridge.salestrekker.decoding import MAX_RECORD, PART, decode
+from bridge.salestrekker.answer_limits import MAX_RECORD, PART, decode
 
 if TYPE_CHECKING:
     from array import array
     from collections.abc import Callable, Iterator, Mapping
 
     from bridge.records import Stream
-    from bridge.salestrekker.cutting import Cut
+    from bridge.salestrekker.json_cutting import Cut
 
 __all__ = ["LongList", "LongRecords", "Room", "Stay", "too_long"]
 

@@ -22,10 +22,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from bridge.errors import BridgeError, QueryFileError, Transient
-from bridge.salestrekker.answers import PoisonedItem
 from bridge.salestrekker.long_lists import too_long
 from bridge.salestrekker.pages import Ask, Broken, Fetched
 from bridge.salestrekker.positions import Position
+from bridge.salestrekker.responses import PoisonedItem
 from bridge.salestrekker.strides import MOST_LOST, Step, Stride
 from bridge.salestrekker.variables import Role
 

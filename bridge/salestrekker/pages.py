@@ -14,16 +14,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from bridge.records import Record
-from bridge.salestrekker.decoding import excess_of
+from bridge.salestrekker.answer_limits import excess_of
 from bridge.salestrekker.long_lists import LongList, LongRecords
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
 
     from bridge.records import Stream
-    from bridge.salestrekker.answers import Listed, More
+    from bridge.salestrekker.by_id_batches import Gathered
     from bridge.salestrekker.positions import Position
-    from bridge.salestrekker.together import Gathered
+    from bridge.salestrekker.responses import Listed, More
 
 __all__ = [
     "Ask",

@@ -32,7 +32,7 @@ from graphql import (
     print_ast,
 )
 
-from bridge.salestrekker.documents import QueryDocument, fault_at, load_document
+from bridge.salestrekker.query_files import QueryDocument, fault_at, load_document
 from bridge.salestrekker.selection import fingerprint_of_a_record
 from bridge.salestrekker.variables import NAMES, Role, Variables, role_of, used_in, variables_of
 from bridge.salestrekker.way import Way, way_of
@@ -156,7 +156,7 @@ def load_list(name: str, folders: Sequence[Path]) -> ListQuery:
 
     Args:
         name: File name, as the configuration's ``list_query`` gives it.
-        folders: Where to look, first match wins (``documents.query_folders``).
+        folders: Where to look, first match wins (``query_files.query_folders``).
 
     Raises:
         QueryFileError: As ``load_document`` and ``list_query``; names file, line and column.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from bridge.errors import Transient
 from bridge.pacing import backoff
-from bridge.salestrekker.answers import PoisonedItem
+from bridge.salestrekker.responses import PoisonedItem
 
 if TYPE_CHECKING:
     from collections.abc import Callable

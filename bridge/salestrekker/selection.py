@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from graphql import ArgumentNode, DirectiveNode, SelectionSetNode
 
-    from bridge.salestrekker.documents import QueryDocument
+    from bridge.salestrekker.query_files import QueryDocument
     from bridge.salestrekker.way import Way
 
 __all__ = ["fields_of_a_record", "fields_read", "fingerprint_of_a_record"]

@@ -13,16 +13,16 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from bridge.errors import BridgeError, QueryFileError
-from bridge.salestrekker.answers import PoisonedItem
 from bridge.salestrekker.pages import Ask, Broken, Fetched
 from bridge.salestrekker.positions import Position
+from bridge.salestrekker.responses import PoisonedItem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from bridge.salestrekker.answers import More
     from bridge.salestrekker.pages import Fetch
     from bridge.salestrekker.queries import ListQuery
+    from bridge.salestrekker.responses import More
 
 __all__ = ["MOST_LOST", "OffsetStride", "PlainStride", "RelayStride", "Step", "Stride", "ignored"]
 

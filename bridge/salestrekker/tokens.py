@@ -27,7 +27,7 @@ import orjson
 
 from bridge.errors import Refused, Transient
 from bridge.pacing import backoff
-from bridge.salestrekker.answers import KEY_ADVICE
+from bridge.salestrekker.responses import KEY_ADVICE
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping

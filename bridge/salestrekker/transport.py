@@ -27,17 +27,17 @@ from gql.transport.exceptions import TransportError, TransportServerError
 
 from bridge import __version__
 from bridge.errors import BridgeError, Refused, Transient
-from bridge.salestrekker.answers import ADDRESS_ADVICE, HttpAnswer, decipher
-from bridge.salestrekker.cutting import TooManyItemsError, cut
-from bridge.salestrekker.decoding import ERROR_BODY, MOST_ITEMS, REST, SMALL, is_rest, is_small
+from bridge.salestrekker.answer_limits import ERROR_BODY, MOST_ITEMS, REST, SMALL, is_rest, is_small
+from bridge.salestrekker.graphql_errors import reading_result
+from bridge.salestrekker.json_cutting import TooManyItemsError, cut
 from bridge.salestrekker.long_lists import LongList, too_long
-from bridge.salestrekker.server_errors import reading_result
-from bridge.turns import Turn, in_turns
+from bridge.salestrekker.responses import ADDRESS_ADVICE, HttpAnswer, decipher
+from bridge.time_slices import Turn, in_turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from bridge.salestrekker.server_errors import Result
+    from bridge.salestrekker.graphql_errors import Result
 
 __all__ = ["LargeAnswer", "Request", "Transport"]
 
@@ -198,7 +198,7 @@ class Transport:
             LargeAnswer: It is longer than ``request.longest``; or it holds too many values, and not in a list
                 at ``request.path``.
             Refused: The list has more items than any may have.
-            BridgeError: As ``answers.decipher``; Transient also for time-outs and broken connections.
+            BridgeError: As ``responses.decipher``; Transient also for time-outs and broken connections.
         """
         if self._gql is None:
             raise RuntimeError("the transport is not open")

@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Final
 
 from graphql import IntValueNode, NamedTypeNode, NonNullTypeNode, VariableNode, Visitor, visit
 
-from bridge.salestrekker.documents import fault_at
+from bridge.salestrekker.query_files import fault_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from graphql import Node, VariableDefinitionNode
 
-    from bridge.salestrekker.documents import QueryDocument
+    from bridge.salestrekker.query_files import QueryDocument
 
 __all__ = [
     "DAYS",

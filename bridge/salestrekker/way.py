@@ -7,7 +7,7 @@
         │          └─ PageInfo                      │       └─ the record: it selects its id
         └───────────────────────────────────────────┴─ steps of the way
 
-Without the schema it does not show which step is the list; the answer tells (``answers.read_list``).
+Without the schema it does not show which step is the list; the answer tells (``responses.read_list``).
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from bridge.salestrekker.documents import fault_at
+from bridge.salestrekker.query_files import fault_at
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphql import FieldNode
 
-    from bridge.salestrekker.documents import QueryDocument
+    from bridge.salestrekker.query_files import QueryDocument
 
 __all__ = ["WRAPPERS", "PageInfo", "Way", "key_of", "way_of"]
 

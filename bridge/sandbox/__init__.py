@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from bridge.sandbox.behaviour import Behaviour, Lookup
 from bridge.sandbox.faults import Fault, throttled
 from bridge.sandbox.firewall import Blocked
 from bridge.sandbox.salestrekker import AuthErrorStyle
 from bridge.sandbox.server import Options, Sandbox, configuration, serve
 from bridge.sandbox.shapes import BeforeFirst, ShapeKind
-from bridge.sandbox.shelf import Matching
+from bridge.sandbox.trakor_behaviour import Behaviour, Lookup
+from bridge.sandbox.trakor_store import Matching
 from bridge.sandbox.world import BrokenField
 
 __all__ = [

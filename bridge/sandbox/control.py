@@ -33,17 +33,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from bridge.sandbox.base import Reply, decoded, json_reply
 from bridge.sandbox.collection import Contacts, Products
 from bridge.sandbox.faults import Fault
-from bridge.sandbox.system import Reply, decoded, json_reply
 from bridge.sandbox.trakor import HOME
 from bridge.sandbox.world import BrokenField
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from bridge.sandbox.base import System
     from bridge.sandbox.salestrekker import Salestrekker
-    from bridge.sandbox.system import System
     from bridge.sandbox.tenant import Tenant
     from bridge.sandbox.trakor import Trakor
     from bridge.sandbox.world import World

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from graphql import GraphQLError
 
+from bridge.sandbox.base import Call, Reply, System, decoded, json_reply
 from bridge.sandbox.engine import Engine
 from bridge.sandbox.faults import throttled
-from bridge.sandbox.system import Call, Reply, System, decoded, json_reply
 from bridge.sandbox.tokens import FORTNIGHT, Tokens, Visitor
 
 if TYPE_CHECKING:

@@ -25,14 +25,14 @@ from typing import TYPE_CHECKING, Self
 from aiohttp import web
 
 from bridge.errors import UserError
-from bridge.sandbox.behaviour import Behaviour, Lookup
+from bridge.sandbox.base import response_of
 from bridge.sandbox.control import Control
 from bridge.sandbox.salestrekker import AuthErrorStyle, Credentials, Salestrekker
 from bridge.sandbox.shapes import BeforeFirst, Paged, ShapeKind, shape_of
-from bridge.sandbox.shelf import Matching
-from bridge.sandbox.system import response_of
 from bridge.sandbox.tokens import FORTNIGHT
 from bridge.sandbox.trakor import BASE_PATH, Trakor
+from bridge.sandbox.trakor_behaviour import Behaviour, Lookup
+from bridge.sandbox.trakor_store import Matching
 from bridge.sandbox.world import World
 
 if TYPE_CHECKING:

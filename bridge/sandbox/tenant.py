@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bridge.sandbox.shelf import Matching, Shelf
+from bridge.sandbox.trakor_store import Matching, Shelf
 
 __all__ = ["Tenant"]
 

@@ -15,11 +15,11 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bridge.sandbox.behaviour import Behaviour, Lookup
+from bridge.sandbox.base import Call, Reply, System, decoded, html_reply, json_reply
 from bridge.sandbox.firewall import Firewall
 from bridge.sandbox.overlaps import Overlaps, Sent
-from bridge.sandbox.system import Call, Reply, System, decoded, html_reply, json_reply
 from bridge.sandbox.tenant import Tenant
+from bridge.sandbox.trakor_behaviour import Behaviour, Lookup
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
-    from bridge.sandbox.shelf import Entry, Shelf
-    from bridge.sandbox.system import Finish
+    from bridge.sandbox.base import Finish
+    from bridge.sandbox.trakor_store import Entry, Shelf
 
 __all__ = ["HOME", "Trakor"]
 

@@ -1,11 +1,11 @@
 """Listening sockets that strangers reach: bounds on connections, on time, and on what an error says.
 
-``limits.py`` has the bounds of both listeners with their reasons, ``limited.py`` holds connections to them,
+``limits.py`` has the bounds of both listeners with their reasons, ``server.py`` holds connections to them,
 and ``sockets.py`` accepts no more of them than are wanted.
 """
 
-from bridge.serving.limited import LimitedServer
 from bridge.serving.limits import ADMIN, RETRY_AFTER, WEBHOOKS, Limits
+from bridge.serving.server import LimitedServer
 from bridge.serving.sockets import PortTaken, allow_more_files, bound
 
 __all__ = [

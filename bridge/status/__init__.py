@@ -6,15 +6,15 @@
                                   ──sentences──> the whole truth first, for the terminal and the page
     Found, its history ──explaining──> sentences, and what a person can do
 
-``standings`` says in a word how each connection is, ``times`` writes moments as people read them. Whoever
-shows any of this (command line, page) renders these values; none asks the ledger by itself.
+``connection_health`` says in a word how each connection is, ``timestamps`` writes moments as people read
+them. Whoever shows any of this (command line, page) renders these values; none asks the ledger by itself.
 """
 
-from bridge.status.explaining import Choice, also_changed, choices, event, meaning
+from bridge.status.connection_health import Standing, standings
+from bridge.status.record_details import Choice, also_changed, choices, event, meaning
 from bridge.status.sentences import burst_line, burst_note, headline, stream_note
 from bridge.status.snapshot import ConnectionStatus, Flow, Snapshot, StreamStatus, Webhooks, take
-from bridge.status.standings import Standing, standings
-from bridge.status.times import age, iso, moment, short_age
+from bridge.status.timestamps import age, iso, moment, short_age
 
 __all__ = [
     "Choice",

@@ -14,7 +14,7 @@ from bridge.records import Origin, Reason, State, Stream
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bridge.ledger.reading import Change, Found, Standing
+    from bridge.ledger.read_model import Change, Found, Standing
 
 __all__ = ["COMPARED", "TITLES", "Field", "Sides", "Text", "difference", "in_trakor", "other_of", "sides"]
 

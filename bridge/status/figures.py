@@ -7,10 +7,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from bridge.ledger.arrivals import WebhookNumbers, webhook_numbers
-from bridge.ledger.deliveries import HOUR, delivered_since
-from bridge.ledger.engine import reading
-from bridge.ledger.opening import require_current, revision
-from bridge.ledger.reading import feeds_of, states
+from bridge.ledger.database import reading
+from bridge.ledger.delivery_stats import HOUR, delivered_since
+from bridge.ledger.open import require_current, revision
+from bridge.ledger.read_model import feeds_of, states
 from bridge.ledger.runs import Run, runs_of
 from bridge.records import State
 from bridge.status.snapshot import DECISIONS
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from bridge.ledger.reading import Reader
+    from bridge.ledger.read_model import Reader
 
 __all__ = ["DAYS", "HOURS", "Figures", "figures"]
 

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Final
 
 from bridge.ledger.sweeps import ONLY_A_PART
 from bridge.status.snapshot import DECISIONS
-from bridge.status.times import age, iso, moment
+from bridge.status.timestamps import age, iso, moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from bridge.ledger.bursts import Burst
+    from bridge.ledger.mass_changes import Burst
     from bridge.ledger.sweeps import LastSweep
     from bridge.status.snapshot import ConnectionStatus, Flow, StreamStatus, Webhooks
 

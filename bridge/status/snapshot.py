@@ -12,25 +12,25 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bridge import __version__
 from bridge.ledger.arrivals import WebhookNumbers, webhook_numbers
-from bridge.ledger.bursts import burst_of
-from bridge.ledger.engine import reading
-from bridge.ledger.groups import merged_into_unsent
+from bridge.ledger.database import reading
+from bridge.ledger.mass_changes import burst_of
 from bridge.ledger.moments import Moment, moments_of
-from bridge.ledger.opening import daemon_runs, require_current, revision
+from bridge.ledger.open import daemon_runs, require_current, revision
 from bridge.ledger.pauses import Direction, pauses_of
-from bridge.ledger.reading import MARKS, feeds_of, oldest_pending, states
+from bridge.ledger.read_model import MARKS, feeds_of, oldest_pending, states
+from bridge.ledger.record_groups import merged_into_unsent
 from bridge.ledger.sweeps import last_complete, last_sweeps, reached
 from bridge.ledger.wishes import wishes_of
 from bridge.records import Reason, State
-from bridge.status.times import iso
+from bridge.status.timestamps import iso
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
 
-    from bridge.ledger.bursts import Burst
+    from bridge.ledger.mass_changes import Burst
     from bridge.ledger.pauses import Pause
-    from bridge.ledger.reading import Reader
+    from bridge.ledger.read_model import Reader
     from bridge.ledger.sweeps import LastSweep, Reached
     from bridge.ledger.wishes import Wish
     from bridge.records import Job, Stream

@@ -10,7 +10,7 @@
 Nothing is sent here.
 """
 
-from bridge.sync.byid import OneListing, Refreshed, refresh
-from bridge.sync.sweeping import Listing, Swept, sweep
+from bridge.sync.by_id import OneListing, Refreshed, refresh
+from bridge.sync.sweep import Listing, Swept, sweep
 
 __all__ = ["Listing", "OneListing", "Refreshed", "Swept", "refresh", "sweep"]

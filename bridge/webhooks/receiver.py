@@ -29,8 +29,8 @@ from aiohttp import web
 
 from bridge.errors import BridgeError
 from bridge.serving import RETRY_AFTER, WEBHOOKS, LimitedServer, bound
-from bridge.webhooks.guard import Senders, Tokens
-from bridge.webhooks.reading import known_action, received
+from bridge.webhooks.authentication import Senders, Tokens
+from bridge.webhooks.parsing import known_action, received
 
 if TYPE_CHECKING:
     import socket
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from bridge.records.webhooks import Received
     from bridge.serving import Limits
-    from bridge.webhooks.guard import Network
+    from bridge.webhooks.authentication import Network
 
 __all__ = ["Receiver", "ReceiverNumbers", "bound_port"]
 

@@ -6,15 +6,15 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from bridge.admission import SourceHold, TrakorTrial, Trial
+from bridge.ledger.connection_renames import Identity, note_configured, refuse_renamed
 from bridge.ledger.organizations import Place
-from bridge.ledger.renaming import Identity, note_configured, refuse_renamed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from bridge.ledger.engine import Ledger
-    from bridge.ledger.reading import Reader
-    from bridge.ledger.rows import Feed
+    from bridge.ledger.database import Ledger
+    from bridge.ledger.read_model import Reader
+    from bridge.ledger.row_mapping import Feed
     from bridge.naming import Hasher
     from bridge.settings import Connection, Settings
     from bridge.trakor import TrakorClient

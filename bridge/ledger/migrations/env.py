@@ -1,4 +1,4 @@
-"""Runs migrations on the connection that ``ledger.opening`` hands over; there is no other way in."""
+"""Runs migrations on the connection that ``ledger.open`` hands over; there is no other way in."""
 
 from __future__ import annotations
 

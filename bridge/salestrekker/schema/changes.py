@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING
 
 from graphql import get_named_type, is_leaf_type, is_required_argument, print_schema
 
-from bridge.salestrekker.schema.likeness import nearest
-from bridge.salestrekker.schema.types import fielded, is_list
+from bridge.salestrekker.schema.similarity import nearest
+from bridge.salestrekker.schema.type_paths import fielded, is_list
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from graphql import FieldNode, GraphQLField, SelectionSetNode
 
-    from bridge.salestrekker.documents import QueryDocument
-    from bridge.salestrekker.schema.live import LiveSchema
-    from bridge.salestrekker.schema.types import Fielded
+    from bridge.salestrekker.query_files import QueryDocument
+    from bridge.salestrekker.schema.introspection import LiveSchema
+    from bridge.salestrekker.schema.type_paths import Fielded
 
 __all__ = ["Changes", "changes"]
 

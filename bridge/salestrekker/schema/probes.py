@@ -24,17 +24,17 @@ from graphql import (
     visit,
 )
 
-from bridge.salestrekker.schema.corrections import Misfit, place_of, renaming, replacing
-from bridge.salestrekker.server_errors import Kind
+from bridge.salestrekker.graphql_errors import Kind
+from bridge.salestrekker.schema.suggestions import Misfit, place_of, renaming, replacing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from graphql import Node
 
-    from bridge.salestrekker.documents import QueryDocument
-    from bridge.salestrekker.schema.corrections import Edit
-    from bridge.salestrekker.server_errors import ServerError
+    from bridge.salestrekker.graphql_errors import ServerError
+    from bridge.salestrekker.query_files import QueryDocument
+    from bridge.salestrekker.schema.suggestions import Edit
 
 __all__ = ["complaints"]
 

@@ -11,7 +11,7 @@ from alembic import op
 from bridge.errors import LedgerError
 
 if TYPE_CHECKING:
-    from bridge.sealing import Sealer
+    from bridge.encryption import Sealer
 
 revision = "0005"
 down_revision = "0004"

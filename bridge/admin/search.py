@@ -1,0 +1,68 @@
+"""Finding a record by an id, a SKU or its exact name. A name is asked for by a form, never in an address."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+from aiohttp import web
+
+from bridge.admin.auth import form_text
+from bridge.admin.lists import item_of
+from bridge.ledger.database import reading
+from bridge.ledger.read_model import Wanted, find
+from bridge.naming import fit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bridge.admin.context import Desk
+    from bridge.admin.rendering import Templates
+    from bridge.ledger.read_model import Found
+
+__all__ = ["Searching"]
+
+MOST: Final = 20
+"""So many of several matches are shown."""
+
+LONGEST: Final = 500
+"""Characters that can be searched for."""
+
+
+class Searching:
+    """The search."""
+
+    def __init__(self, desk: Desk, templates: Templates) -> None:
+        self._desk = desk
+        self._templates = templates
+
+    def add_to(self, application: web.Application, guarded: Callable[..., Any]) -> None:
+        """Add its address."""
+        application.router.add_post("/search", guarded(self._search))
+
+    async def _search(self, request: web.Request) -> web.StreamResponse:
+        wanted = (await form_text(request, "wanted")).strip()[:LONGEST]
+        found = await asyncio.to_thread(_find, self._desk, wanted) if wanted else []
+        if len(found) == 1:
+            raise web.HTTPSeeOther(f"/records/{found[0].number}")
+        now = self._desk.clock()
+        return self._templates.render(
+            request,
+            "search.html",
+            here="",
+            wanted=wanted,
+            items=[
+                item_of(record, now, app=self._desk.app_of(record.feed.connection)) for record in found[:MOST]
+            ],
+            more=len(found) > MOST,
+            several=len({record.feed.connection for record in found}) > 1,
+        )
+
+
+def _find(desk: Desk, wanted: str) -> list[Found]:
+    """By id first; what is no id may be a name."""
+    with reading(desk.ledger.path, desk.ledger.keeping) as connection:
+        found = find(connection, Wanted(either=wanted), MOST + 1)
+        if not found and (name := fit(wanted)):
+            found = find(connection, Wanted(key=desk.name_key(name)), MOST + 1)
+    return found

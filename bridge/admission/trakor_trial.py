@@ -1,0 +1,164 @@
+"""Canaries go to a Trakor whose address or key is another one than last time, before anything else does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import structlog
+
+from bridge.decision.canaries import CanaryAnswer
+from bridge.errors import Refused, Rejected, Transient, Unanswered
+from bridge.ledger.organization_trials import Kind, canaries_for, next_step, note_answer, stray_names
+from bridge.ledger.organizations import OTHER_TRAKOR
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from bridge.ledger.database import Ledger
+    from bridge.ledger.organization_trials import Canary, Step
+    from bridge.ledger.organizations import Place
+    from bridge.ledger.read_model import Reader
+    from bridge.ledger.row_mapping import Feed
+    from bridge.records import Answer, Payload
+
+__all__ = ["OtherTrakor", "TrakorTrial", "Trial", "advice_on_trakor", "meaning"]
+
+log = structlog.get_logger()
+
+
+class OtherTrakor(Refused):
+    """Trakor's address or key is that of another organisation than before."""
+
+
+class Destination(Protocol):
+    """Where canaries go: ``trakor.TrakorClient``."""
+
+    async def post(self, payload: Payload) -> Answer:
+        """Post one payload; raises Transient, Rejected or Refused."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What a trial is about.
+
+    Attributes:
+        name: The connection's.
+        place: Its Trakor as configured, hashed.
+        feeds: Its streams.
+        name_key: Keyed hash of a name.
+        wait: Milliseconds that a request without an answer may still be at work.
+    """
+
+    name: str
+    place: Place
+    feeds: Sequence[Feed]
+    name_key: Callable[[str], str]
+    wait: int
+
+    def canaries(self, connection: Reader) -> list[Canary]:
+        """The canaries that there are."""
+        return canaries_for(connection, self.feeds, self.name_key)
+
+
+def advice_on_trakor(name: str, made: Sequence[str] | int) -> str:
+    """What to do about another Trakor.
+
+    Args:
+        name: The connection's.
+        made: Names that may have been made there, or how many. Names are personal data: for a person's eyes.
+    """
+    number = made if isinstance(made, int) else len(made)
+    which = "" if isinstance(made, int) else f": {'; '.join(made)}"
+    what = f" Delete there by hand what was made{which}." if number else ""
+    where = " `trakor-bridge status` lists the names." if number and isinstance(made, int) else ""
+    return (
+        f"put the right [trakor] url and api_key back.{what}{where} Where it is the right organisation: "
+        f"`trakor-bridge connections confirm {name}`; what was sent before is not sent again, so begin with "
+        "a new ledger where it is a new one, or was emptied"
+    )
+
+
+class TrakorTrial:
+    """Proves that a connection's Trakor is the one that it has sent to before.
+
+    Args:
+        ledger: The open ledger.
+        trial: What it is about.
+        destination: Trakor, as configured.
+        clock: Milliseconds since the epoch.
+    """
+
+    def __init__(
+        self, ledger: Ledger, trial: Trial, destination: Destination, *, clock: Callable[[], int]
+    ) -> None:
+        self._ledger = ledger
+        self._trial = trial
+        self._destination = destination
+        self._clock = clock
+
+    async def run(self) -> None:
+        """Go as far as it goes: it ends once there is no doubt, and can be begun again after any error.
+
+        Raises:
+            OtherTrakor: It is another organisation; reading and sending are stopped in the ledger.
+            Transient: No answer came, or an earlier one may still come: ``retry_after`` says when to go on.
+            Refused: Trakor takes nothing from us now.
+        """
+        while True:
+            step = await self._next()
+            if step.kind is Kind.ASK and step.canary is not None:
+                await self._ask(step.canary)
+            elif step.kind is Kind.WAIT:
+                seconds = max(0, step.until - self._clock()) / 1000
+                raise Transient(
+                    "Trakor has not said yet which organisation its key is for", retry_after=seconds
+                )
+            elif step.kind is Kind.STOPPED:
+                log.warning("another Trakor organisation", connection=self._trial.name, made=step.made)
+                raise OtherTrakor(OTHER_TRAKOR, advice=advice_on_trakor(self._trial.name, step.made))
+            else:
+                self._tell(step)
+                return
+
+    async def names(self) -> list[str]:
+        """The names that may have been made in another organisation: for a person's eyes alone."""
+        found, more = await self._ledger.call(stray_names, self._trial.name)
+        return [*found, *([f"{more} more that were forgotten since"] if more else ())]
+
+    async def _next(self) -> Step:
+        trial = self._trial
+        return await self._ledger.call(
+            next_step, trial.name, trial.place, trial.canaries, now=self._clock(), wait=trial.wait
+        )
+
+    def _tell(self, step: Step) -> None:
+        if step.kind is Kind.UNPROVEN:
+            log.warning(
+                "Trakor's address or key changed",
+                connection=self._trial.name,
+                advice="nothing could prove that it is the same organisation: `trakor-bridge check`",
+            )
+
+    async def _ask(self, canary: Canary) -> None:
+        try:
+            answer = await self._destination.post(canary.payload)
+        except Rejected:
+            await self._note(canary, CanaryAnswer.REJECTED)
+        except (Transient, Refused) as fault:
+            if not (isinstance(fault, Unanswered) or getattr(fault, "unsure", False)):
+                await self._note(canary, None)
+            raise
+        else:
+            await self._note(canary, meaning(answer, canary))
+
+    async def _note(self, canary: Canary, answer: CanaryAnswer | None) -> None:
+        await self._ledger.call(note_answer, self._trial.name, canary.key, answer)
+
+
+def meaning(answer: Answer, canary: Canary) -> CanaryAnswer:
+    """What the answer to a canary says of the organisation that it came from."""
+    if answer.created:  # also under an id that is known: another organisation may count as this one does
+        return CanaryAnswer.CREATED
+    return CanaryAnswer.KNOWN if answer.trakor_id in canary.ids else CanaryAnswer.STRANGER

@@ -1,0 +1,142 @@
+"""One address that alerts go to, through Apprise: never shown whole, since it holds secrets.
+
+Apprise is synchronous and waits on sockets, so a message is sent in a thread, and no longer than a time
+limit. The thread is left alone then: a process that ends does not wait for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from bridge import __version__
+from bridge.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from apprise import Apprise
+
+    from bridge.alerts.notifications import Message
+
+__all__ = ["Address", "address_of"]
+
+TIME_LIMIT: Final = 30.0
+"""Seconds until a message that was not taken counts as failed."""
+
+HOST: Final = re.compile(r"localhost|[\w-]+(\.[\w-]+)+|[0-9a-f:]*:[0-9a-f:]+", re.IGNORECASE)
+
+
+def address_of(url: str, number: int) -> Address:
+    """An address of the configuration, understood.
+
+    Args:
+        url: An Apprise address.
+        number: Its place in ``alerts.urls``, from 1: what it is called where it must not be shown.
+
+    Raises:
+        UserError: Apprise does not understand it.
+    """
+    import apprise  # noqa: PLC0415 - 0.3 s and 25 MiB that a bridge without alerts does without
+
+    asset = apprise.AppriseAsset(
+        app_id="trakor-bridge",
+        app_desc=f"trakor-bridge {__version__}",
+        storage_mode=apprise.PersistentStoreMode.MEMORY,  # nothing beside the ledger is written
+        async_mode=False,
+    )
+    service = apprise.Apprise.instantiate(url, asset=asset)
+    if service is None:
+        scheme = url.partition("://")[0]
+        raise UserError(
+            f"address {number} of alerts.urls ({scheme}://…) is none that Apprise understands",
+            advice="https://appriseit.com/services/ has the addresses of all services",
+        )
+    made = apprise.Apprise(asset=asset)
+    made.add(service)
+    private: str = service.url(privacy=True)  # type: ignore[no-untyped-call]  # it says no more of itself
+    return Address(number, _shown(private), made)
+
+
+def _shown(private: str) -> str:
+    """Scheme and host. Where a service has a token or a topic in its place, that is left out, too.
+
+    Args:
+        private: As Apprise shows it: with dots in place of secrets, but with users and paths.
+    """
+    parts = urlsplit(private)
+    host = parts.hostname or ""
+    return f"{parts.scheme}://{host if HOST.fullmatch(host) else '…'}"
+
+
+class Address:
+    """Takes messages.
+
+    Args:
+        number: Its place in ``alerts.urls``, from 1.
+        shown: Its scheme and host.
+        service: Apprise with this one address.
+
+    Attributes:
+        number: As given.
+        shown: As given.
+    """
+
+    def __init__(self, number: int, shown: str, service: Apprise) -> None:
+        self.number = number
+        self.shown = shown
+        self._service = service
+        self._under_way = threading.Event()
+
+    async def send(self, message: Message, *, within: float = TIME_LIMIT) -> bool:
+        """Send a message.
+
+        Args:
+            message: What to say.
+            within: Seconds.
+
+        Returns:
+            Whether it was taken. False, too, while an earlier one that took too long is still under way.
+        """
+        if self._under_way.is_set():
+            return False
+        taken: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._under_way.set()
+        arguments = (message, _answer_to(taken))
+        threading.Thread(target=self._notify, args=arguments, name="alert", daemon=True).start()
+        try:
+            return await asyncio.wait_for(taken, within)
+        except TimeoutError:
+            return False
+
+    def _notify(self, message: Message, answer: Callable[[bool], None]) -> None:
+        """In the thread. What a service's code fails with may hold the address: it is not looked at."""
+        taken = False
+        with suppress(Exception):
+            kind = "warning" if message.grave else "info"
+            taken = bool(
+                self._service.notify(
+                    body=message.body, title=message.title, notify_type=kind, body_format="text"
+                )
+            )
+        self._under_way.clear()
+        answer(taken)
+
+
+def _answer_to(future: asyncio.Future[bool]) -> Callable[[bool], None]:
+    """Gives a future its result from another thread; nobody may be waiting any more."""
+    loop = future.get_loop()
+
+    def settle(taken: bool) -> None:  # noqa: FBT001 - the one thing that it says
+        if not future.done():
+            future.set_result(taken)
+
+    def answer(taken: bool) -> None:  # noqa: FBT001 - likewise
+        with suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(settle, taken)
+
+    return answer

@@ -1,0 +1,75 @@
+"""A backfill begins once it is known that both organisations are those of before.
+
+Trakor is asked before anything is read; Salestrekker's log-in is held when the first page is read, and
+nothing is sent before that. Whatever stops it is a problem of the report.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import TYPE_CHECKING
+
+from bridge.admission import OtherTrakor, advice_on_trakor
+from bridge.backfill.report import Problem
+from bridge.errors import BridgeError, Refused, Transient
+from bridge.ledger.organizations import stopped_by
+from bridge.pacing import probe_wait
+from bridge.salestrekker.auth import OtherOrganization, SeveralOrganizations
+
+if TYPE_CHECKING:
+    from bridge.admission import TrakorTrial
+    from bridge.delivery import Pace
+    from bridge.ledger.database import Ledger
+
+__all__ = ["prove_trakor", "stops_all"]
+
+
+async def prove_trakor(trial: TrakorTrial, name: str, pace: Pace, stop: asyncio.Event) -> Problem | None:
+    """Prove that Trakor is the one of before, in spite of faults that pass.
+
+    Args:
+        trial: What proves it.
+        name: The connection's.
+        pace: How long to wait between two tries, and for how long at most.
+        stop: Set when the user wants it to stop.
+
+    Returns:
+        What stands against it; None where nothing does, and where the user stopped it.
+    """
+    proving = asyncio.create_task(_proved(trial, name, pace))
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({proving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        return proving.result() if proving.done() else None
+    finally:
+        for task in (proving, stopping):
+            task.cancel()
+        await asyncio.gather(proving, stopping, return_exceptions=True)
+
+
+async def _proved(trial: TrakorTrial, name: str, pace: Pace) -> Problem | None:
+    clock = asyncio.get_running_loop().time
+    began, failed = clock(), 0
+    while True:
+        try:
+            await trial.run()
+        except OtherTrakor as refusal:
+            return Problem(str(refusal), advice_on_trakor(name, await trial.names()), refusal=True)
+        except Refused as refusal:
+            return Problem(f"sending: {refusal}", refusal.advice, refusal=True)
+        except Transient as fault:
+            if clock() - began > pace.give_up_after:
+                return Problem(f"sending: {fault}", "run this again: it goes on where it was")
+            wait = probe_wait(failed, pace.retry_first, pace.probe_max, random.random)
+            await asyncio.sleep(max(wait, fault.retry_after or 0.0))
+            failed += 1
+        else:
+            return None
+
+
+async def stops_all(ledger: Ledger, name: str, error: BridgeError) -> bool:
+    """Whether what kept a list from being read forbids to send what waits, too."""
+    if isinstance(error, OtherOrganization | SeveralOrganizations):
+        return True
+    return bool(await ledger.call(stopped_by, name))

@@ -1,0 +1,467 @@
+"""The one-shot backfill: reads all, delivers what Trakor lacks, ends.
+
+::
+
+    for each connection:   sweep contacts, sweep products ──> ledger ──> Delivery ──> Trakor
+                                    (reading)                              (sending, beside it)
+
+Reading and sending run side by side and end each other: when sending is refused, reading stops; when
+all is read, sending ends once nothing is left. Reading is never far ahead (``backpressure``). Whatever stops
+it, the ledger knows where to go on.
+
+What an earlier run left waiting may be out of date by now: a stream that has such, and is read from
+its beginning, is read to its end before any of it is sent. So neither old words are sent that the
+source, or a mended map, has replaced, nor does what changed meanwhile drift the moment it is sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from bridge.backfill.backpressure import Backlog
+from bridge.backfill.first_records import limited
+from bridge.backfill.organization_check import prove_trakor, stops_all
+from bridge.backfill.pauses import end_pauses, note_refusals, persons_pauses
+from bridge.backfill.report import ConnectionReport, Problem, Report
+from bridge.backfill.warnings import (
+    bursts,
+    perhaps_lost,
+    reading_problems,
+    stopped,
+    suspicions,
+    sweep_warnings,
+    waiting_for,
+)
+from bridge.delivery import Delivery, Lane
+from bridge.delivery.ledger_loss import KnewBefore, sentence
+from bridge.errors import BridgeError, Refused
+from bridge.ledger.maintenance import prune_history, temporary_copy
+from bridge.ledger.open import open_ledger
+from bridge.ledger.pauses import Direction
+from bridge.ledger.record_groups import groups_of
+from bridge.ledger.send_queue import NOTHING, is_waiting, open_feed
+from bridge.ledger.sweeps import begin_run, count, end_run, last_good, nameless, needing_a_person
+from bridge.naming import Hasher
+from bridge.salestrekker.auth import SeveralOrganizations
+from bridge.sync import sweep
+from bridge.wiring.connection import destination_of, listing_of, pace_of, plan_of, source_of
+from bridge.wiring.ledger import ledger_key, ledger_path, left_of_lost, rehearsal_key
+from bridge.wiring.organizations import begin_with, hold_of, identities_of, trial_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+    from bridge.backfill.report import Watch
+    from bridge.delivery.types import Settled
+    from bridge.ledger.database import Ledger
+    from bridge.ledger.observe import Observed
+    from bridge.ledger.row_mapping import Feed
+    from bridge.ledger.send_queue import Awaited
+    from bridge.records import Stream
+    from bridge.salestrekker.client import SalestrekkerClient
+    from bridge.settings import Settings
+    from bridge.sync import Listing, Swept
+    from bridge.trakor import TrakorClient
+    from bridge.wiring.connection import Plan
+
+__all__ = ["backfill", "rehearse"]
+
+EXAMPLES: Final = 3
+"""So many of a group are named after a dry run, to a person at a terminal."""
+
+log = structlog.get_logger()
+
+
+async def backfill(
+    settings: Settings,
+    *,
+    streams: Collection[Stream],
+    connections: Sequence[str],
+    restart: bool,
+    stop: asyncio.Event,
+    watch: Watch,
+    limit: int | None = None,
+) -> Report:
+    """Run a backfill of some connections, one after the other.
+
+    Args:
+        settings: The configuration.
+        streams: Which streams; those not enabled are left out.
+        connections: Names of connections.
+        restart: Read from the beginning, whatever an interrupted sweep left.
+        stop: Set when the user wants it to stop.
+        watch: Told how far it is.
+        limit: Read so many records of each stream at most.
+
+    Returns:
+        What it came to, also where it was stopped or refused.
+
+    Raises:
+        UserError: A query, a map or the ledger cannot be used; nothing was done then.
+    """
+    left = left_of_lost(settings)
+    hasher = Hasher(ledger_key(settings, make=True))
+    plans = [
+        plan_of(settings, settings.connections[name], streams, hasher, deals=False) for name in connections
+    ]
+    key = ledger_key(settings, make=False)
+    if left is not None:
+        watch.warned(connections[0], perhaps_lost(left))
+    with open_ledger(
+        ledger_path(settings),
+        key,
+        "trakor-bridge backfill",
+        keep_sent=settings.ledger.keep == "sealed",
+    ) as ledger:
+        await ledger.call(begin_with, identities_of(settings, hasher))
+        how = How(ledger, hasher, restart=restart, limit=limit)
+        report = await _run_all(plans, how, stop, watch)
+        before = _now() - int(settings.ledger.keep_history * 1000)
+        while await ledger.call(prune_history, before):
+            pass  # a part at a time
+    return report
+
+
+async def rehearse(
+    settings: Settings,
+    *,
+    streams: Collection[Stream],
+    connections: Collection[str],
+    stop: asyncio.Event,
+    watch: Watch,
+    look: Callable[[Ledger], None],
+    limit: int | None = None,
+) -> Report:
+    """A dry run: decide on a temporary copy of the ledger, send nothing, keep nothing.
+
+    It works beside a backfill, and always reads from the beginning.
+
+    Args:
+        settings: The configuration.
+        streams: Which streams; those not enabled are left out.
+        connections: Names of connections.
+        stop: Set when the user wants it to stop.
+        watch: Told how far it is.
+        look: Shown the ledger that was decided on at the end, before it is gone.
+        limit: Read so many records of each stream at most.
+
+    Returns:
+        What a backfill would come to: what it would send is pending.
+
+    Raises:
+        UserError: A query, a map or the ledger cannot be used.
+    """
+    key = rehearsal_key(settings)
+    hasher = Hasher(key)
+    plans = [
+        plan_of(settings, settings.connections[name], streams, hasher, deals=False) for name in connections
+    ]
+    with (
+        TemporaryDirectory(prefix="trakor-bridge-") as folder,
+        temporary_copy(ledger_path(settings), Path(folder)) as copy,
+        open_ledger(
+            copy,
+            key,
+            "trakor-bridge backfill --dry-run",
+            keep_sent=settings.ledger.keep == "sealed",
+        ) as ledger,
+    ):
+        await ledger.call(begin_with, identities_of(settings, hasher))
+        how = How(ledger, hasher, restart=True, limit=limit, dry_run=True)
+        report = await _run_all(plans, how, stop, watch)
+        look(ledger)
+    return report
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """How a backfill is run.
+
+    Attributes:
+        ledger: The ledger that it decides on.
+        hasher: Of that ledger's key.
+        restart: Read from the beginning.
+        limit: Read so many records of each stream at most; None: all.
+        dry_run: Send nothing.
+    """
+
+    ledger: Ledger
+    hasher: Hasher
+    restart: bool = False
+    limit: int | None = None
+    dry_run: bool = False
+
+    @property
+    def anew(self) -> bool:
+        """Sweeps begin at the beginning; one of a part of the list has nothing to go on from."""
+        return self.restart or self.limit is not None
+
+
+async def _run_all(plans: Sequence[Plan], how: How, stop: asyncio.Event, watch: Watch) -> Report:
+    report = Report()
+    for plan in plans:
+        report.connections[plan.connection.name] = await _Run(plan, how, watch).until(stop)
+        if stop.is_set():
+            break
+    return report
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class _Run:
+    """The backfill of one connection."""
+
+    def __init__(self, plan: Plan, how: How, watch: Watch) -> None:
+        self._plan = plan
+        self._connection = plan.connection
+        self._how = how
+        self._ledger = how.ledger
+        self._watch = watch
+        self._backlog = Backlog(lambda: True)
+        self._report = ConnectionReport(limit=how.limit, dry_run=how.dry_run)
+        self._failures: dict[Stream, BridgeError] = {}
+        self._swept: dict[Stream, Swept] = {}
+        self._awaited = NOTHING
+        self._first: set[Stream] = set()
+        self._knew_before = KnewBefore()
+        self._refused: dict[str, str] = {}
+
+    async def until(self, stop: asyncio.Event) -> ConnectionReport:
+        """Run to the end, or until the user stops it."""
+        if not self._how.dry_run:
+            self._report.problems += await self._ledger.call(persons_pauses, self._connection.name)
+            if self._report.problems:
+                return self._report
+        began = time.monotonic()
+        feeds = await self._feeds()
+        number = await self._ledger.call(
+            begin_run, self._connection.name, "backfill", list(feeds.values()), now=_now()
+        )
+        try:
+            async with AsyncExitStack() as stack:
+                hold = hold_of(self._connection, self._ledger, self._how.hasher, clock=_now)
+                reader = await stack.enter_async_context(source_of(self._connection, hold=hold))
+                if self._how.dry_run:
+                    await self._read_only(reader, feeds, number, stop)
+                else:
+                    writer = await stack.enter_async_context(destination_of(self._connection))
+                    if await self._is_the_same_trakor(writer, feeds, stop):
+                        await self._exchange(reader, writer, feeds, number, stop)
+        finally:
+            await self._account(feeds, number)
+            if self._refused and not self._how.dry_run:
+                await self._ledger.call(note_refusals, self._connection.name, self._refused, now=_now())
+            if not (self._report.problems or self._report.interrupted or self._how.dry_run):
+                await self._ledger.call(end_pauses, self._connection.name, feeds)
+            self._report.seconds = time.monotonic() - began
+        return self._report
+
+    async def _feeds(self) -> dict[Stream, Feed]:
+        feeds = {}
+        for stream in self._plan.queries:
+            feeds[stream] = await self._ledger.call(
+                open_feed,
+                self._connection.name,
+                self._connection.scope,
+                stream,
+                now=_now(),
+                wait=pace_of(self._connection).silence,
+            )
+            if await self._ledger.call(last_good, feeds[stream]) is None:
+                self._first.add(stream)
+        return feeds
+
+    async def _is_the_same_trakor(
+        self, writer: TrakorClient, feeds: Mapping[Stream, Feed], stop: asyncio.Event
+    ) -> bool:
+        """Whether Trakor is the one of before; what stands against it is a problem."""
+        connection = self._connection
+        trial = trial_of(connection, self._ledger, self._how.hasher, feeds.values(), writer, clock=_now)
+        problem = await prove_trakor(trial, connection.name, pace_of(connection), stop)
+        self._report.interrupted = stop.is_set()
+        self._report.problems += [problem] if problem else []
+        if problem and problem.refusal:
+            self._refused[Direction.SENDING] = problem.message.removeprefix("sending: ")
+        return not (problem or stop.is_set())
+
+    async def _read_only(
+        self, reader: SalestrekkerClient, feeds: Mapping[Stream, Feed], run: int, stop: asyncio.Event
+    ) -> None:
+        """Read and decide, send nothing."""
+        reading = asyncio.create_task(self._read(reader, feeds, run, None))
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait({reading, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            self._report.interrupted = stopping.done()
+        finally:
+            await _end(reading, stopping)
+
+    async def _exchange(
+        self,
+        reader: SalestrekkerClient,
+        writer: TrakorClient,
+        feeds: Mapping[Stream, Feed],
+        run: int,
+        stop: asyncio.Event,
+    ) -> None:
+        """Read and send side by side until both are done or one ends the other."""
+        self._backlog = Backlog(lambda: bool(delivery.refusals or delivery.held))
+
+        def on_news() -> None:
+            self._backlog.look()
+            self._tell_awaited(delivery.awaited)
+
+        delivery = self._delivery(writer, feeds, run, on_news)
+        for stream, feed in feeds.items():
+            if await self._ledger.call(is_waiting, feed):
+                delivery.hold(stream)
+        reading = asyncio.create_task(self._read(reader, feeds, run, delivery))
+        sending = asyncio.create_task(delivery.run())
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait({reading, sending, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if reading.done() and not (sending.done() or stopping.done()):
+                reading.result()  # an unexpected error ends the sending, too
+                delivery.finish(patient=not self._report.limited)
+                await asyncio.wait({sending, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            self._report.interrupted = stopping.done()
+        finally:
+            await _end(reading, sending, stopping)
+        await self._note_refusals(delivery, feeds)
+
+    def _delivery(
+        self, writer: TrakorClient, feeds: Mapping[Stream, Feed], run: int, on_news: Callable[[], None]
+    ) -> Delivery:
+        lanes = {
+            stream: Lane(feed, self._connection.stream(stream).policy()) for stream, feed in feeds.items()
+        }
+        return Delivery(
+            self._ledger,
+            lanes,
+            writer,
+            pace_of(self._connection),
+            key_of=self._how.hasher.name_key,
+            run=run,
+            clock=_now,
+            random=random.random,
+            on_settled=self._settled,
+            on_news=on_news,
+        )
+
+    def _tell_awaited(self, awaited: Awaited) -> None:
+        """Say what is waited for, where it is another one: nothing else happens meanwhile."""
+        if awaited != self._awaited and awaited.number:
+            self._watch.waiting(self._connection.name, waiting_for(awaited))
+            log.info("waiting", connection=self._connection.name, reason=waiting_for(awaited))
+        self._awaited = awaited
+
+    def _settled(self, settled: Settled) -> None:
+        self._backlog.sent(settled.ended)
+        self._watch.settled(self._connection.name, settled.ended)
+        for suspicion in self._knew_before.look(settled):
+            self._watch.warned(self._connection.name, sentence(suspicion))
+
+    async def _read(
+        self, reader: SalestrekkerClient, feeds: Mapping[Stream, Feed], run: int, delivery: Delivery | None
+    ) -> None:
+        """Sweep each stream in turn; a fault of one is noted and leaves the next one its chance."""
+        for stream, feed in feeds.items():
+            error = await self._sweep(self._listing(reader, stream, feed), stream, run, delivery)
+            if error is None:
+                self._watch.all_read(self._connection.name, stream)
+            else:
+                self._failures[stream] = error
+                if isinstance(error, Refused) and not isinstance(error, SeveralOrganizations):
+                    self._refused[Direction.READING] = str(error)
+                if await stops_all(self._ledger, self._connection.name, error):
+                    if delivery is not None:
+                        delivery.halt()
+                    return
+            if delivery is not None:
+                delivery.release(stream)
+
+    async def _sweep(
+        self, listing: Listing, stream: Stream, run: int, delivery: Delivery | None
+    ) -> BridgeError | None:
+        """Read one list; gives what ended it before its end."""
+
+        def on_page(swept: Swept, seen: Observed) -> None:
+            self._watch.reading(self._connection.name, stream, swept.read)
+            if delivery is None:
+                return
+            if swept.resumed_at:
+                delivery.release(stream)
+            self._backlog.read(seen.pending)
+            if seen.pending:
+                self._watch.pending(self._connection.name, seen.pending)
+                delivery.wake()
+
+        try:
+            self._swept[stream] = await sweep(
+                listing, self._ledger, run=run, restart=self._how.anew, clock=_now, on_page=on_page
+            )
+        except BridgeError as error:
+            return error
+        return None
+
+    def _listing(self, reader: SalestrekkerClient, stream: Stream, feed: Feed) -> Listing:
+        whole, limit = listing_of(self._plan, reader, stream, feed), self._how.limit
+        if limit is None:
+            return replace(whole, pages=lambda start: self._backlog.paced(whole.pages(start)))
+        # Not whole even where it turns out to be shorter than the limit: a part marks nothing gone.
+        return replace(whole, pages=lambda start: limited(whole.pages(start), limit), whole=False)
+
+    async def _note_refusals(self, delivery: Delivery, feeds: Mapping[Stream, Feed]) -> None:
+        """Why sending stopped, once for all streams that it keeps from being sent."""
+        alike: dict[str, list[Stream]] = {}
+        for stream, refusal in delivery.refusals.items():
+            direction = Direction.SENDING if delivery.refused else f"{Direction.SENDING} {stream}"
+            self._refused[direction] = str(refusal)
+            alike.setdefault(str(refusal), []).append(stream)
+        for streams in alike.values():
+            waiting = [one for one in streams if await self._ledger.call(is_waiting, feeds[one])]
+            refusal = delivery.refusals[streams[0]]
+            self._report.problems.append(stopped("sending", waiting or streams, refusal))
+        if delivery.gave_up:
+            message = f"Trakor took nothing for {pace_of(self._connection).give_up_after / 60:.0f} minutes"
+            self._report.problems.append(Problem(message, "what is pending is sent by the next run"))
+
+    async def _account(self, feeds: Mapping[Stream, Feed], run: int) -> None:
+        """Count what became of each record, and keep the numbers with the run."""
+        report = self._report
+        report.problems = [*reading_problems(self._failures, self._swept), *report.problems]
+        report.warnings += sweep_warnings(self._swept)
+        report.bursts += bursts(self._connection.name, self._swept, dry_run=report.dry_run)
+        for stream, feed in feeds.items():
+            numbers = await self._ledger.call(count, feed, run)
+            report.streams[str(stream)] = numbers
+            if report.dry_run or stream in self._first:
+                few = EXAMPLES if report.dry_run else 0
+                report.groups[str(stream)] = await self._ledger.call(groups_of, feed, run, few)
+            unnamed = await self._ledger.call(nameless, feed, run)
+            suspected = stream in self._knew_before.suspected
+            report.warnings += suspicions(stream, numbers, unnamed, suspected=suspected)
+        report.needing_a_person = await self._ledger.call(needing_a_person, list(feeds.values()))
+        await self._ledger.call(end_run, run, complete=report.complete, counts=report.streams, now=_now())
+        log.info("backfilled", connection=self._connection.name, complete=report.complete, **report.streams)
+
+
+async def _end(*tasks: asyncio.Task[object]) -> None:
+    """Cancel what still runs, wait for its end, and let an unexpected error show."""
+    for task in tasks:
+        task.cancel()
+    ended = await asyncio.gather(*tasks, return_exceptions=True)
+    for outcome in ended:
+        if isinstance(outcome, BaseException) and not isinstance(outcome, asyncio.CancelledError):
+            raise outcome

@@ -1,0 +1,100 @@
+"""The two remote addresses, Salestrekker's log-in and organisation, and Trakor's key."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from bridge.checks.report import Check, failed
+from bridge.errors import BridgeError, Refused, Transient
+from bridge.salestrekker.auth import SeveralOrganizations, WrongOrganization
+from bridge.salestrekker.reachability import knock, likely_address, reason_of
+from bridge.wiring.connection import destination_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bridge.salestrekker.client import SalestrekkerClient
+    from bridge.settings import Connection
+
+__all__ = ["address", "log_in", "organization", "trakor"]
+
+UNREAD: Final = "the log-in's own, which cannot be read: log-ins are not held to it"
+
+PROXIES: Final = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "HTTP_PROXY", "http_proxy")
+
+
+async def address(name: str, connection: Connection, environ: Mapping[str, str]) -> Check:
+    """Whether GraphQL is spoken at Salestrekker's address."""
+    settings = connection.salestrekker
+    try:
+        await knock(settings.url, settings.timeout)
+    except Refused as error:
+        advice = reason_of(error) if "certificate" in str(error) else error.advice
+        other = await likely_address(settings.url, settings.timeout)
+        if other:
+            advice = f'GraphQL is spoken at another path there. Write below [salestrekker]:\nurl = "{other}"'
+        return Check(name, ok=False, detail=f"{error} ({settings.url})", advice=advice)
+    except Transient as error:
+        return unreachable(name, settings.url, error, environ)
+    return Check(name, ok=True, detail=f"GraphQL is spoken at {settings.url}")
+
+
+def unreachable(name: str, url: str, error: Transient, environ: Mapping[str, str]) -> Check:
+    """The step that found nobody at an address."""
+    advice = [reason_of(error) or "Run this again; where it lasts, ask whoever runs that system."]
+    proxies = [one for one in PROXIES if environ.get(one)]
+    if proxies:
+        advice.append(
+            f"{proxies[0]} is set here and is not used: the bridge connects directly. "
+            f"Let this machine connect to {urlsplit(url).hostname} itself."
+        )
+    return Check(name, ok=False, detail=f"{error} ({url})", advice="\n".join(advice))
+
+
+async def log_in(name: str, client: SalestrekkerClient) -> Check:
+    """Whether the credentials are accepted, and how long the token is good for."""
+    try:
+        await client.authenticate()
+    except WrongOrganization:
+        return Check(name, ok=True, detail="accepted")
+    except BridgeError as error:
+        return failed(name, error)
+    ends = client.token_expires_at
+    until = f"{datetime.fromtimestamp(ends / 1000, UTC):%Y-%m-%d %H:%M} UTC" if ends else "an unknown time"
+    return Check(name, ok=True, detail=f"accepted, token good until {until}")
+
+
+async def organization(name: str, client: SalestrekkerClient, wanted: str) -> Check:
+    """In which organisation is read, and which others there are."""
+    try:
+        await client.authenticate()
+        known = await client.organizations()
+    except SeveralOrganizations as error:
+        advice = 'Write the one that is to be read below [salestrekker]:\norganization = "NAME OR ID"'
+        return Check(name, ok=False, detail=str(error), advice=advice)
+    except WrongOrganization as error:
+        return failed(name, error)
+    except BridgeError as error:
+        return Check(name, ok=True, detail=f"{wanted or client.organization or UNREAD} ({error})")
+    here = next((one for one in known if one.id == client.organization), None)
+    return Check(name, ok=True, detail=str(here or wanted or UNREAD))
+
+
+async def trakor(name: str, connection: Connection, environ: Mapping[str, str]) -> Check:
+    """Whether Trakor takes requests from us: by one that makes nothing."""
+    url = connection.trakor.url
+    try:
+        async with destination_of(connection) as client:
+            await client.prove()
+    except Transient as error:
+        return unreachable(name, url, error, environ)
+    except BridgeError as error:
+        advice = _sentence(getattr(error, "advice", ""))
+        return Check(name, ok=False, detail=f"{error} ({url})", advice=advice)
+    return Check(name, ok=True, detail=f"the key is accepted at {url}; nothing was created")
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}." if text and not text.endswith(".") else text

@@ -1,0 +1,297 @@
+"""The steps of a check, in order.
+
+::
+
+    ledger
+    for each connection:
+        address ─> log-in ─> organisation ─> schema (and what has changed in it) ─> each query
+                                                └─> for each stream: read a page ─> map ─> one record
+        Trakor: address, key, organisation, and whether it is the one of last time
+    password of the status page, where it is short and others reach it
+    webhook port, where a connection has a token
+
+Each generator is closed by the one that goes through it, so that who stops listening ends what is open.
+"""
+
+from __future__ import annotations
+
+import secrets
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+from bridge.checks.admin import password_check
+from bridge.checks.connectivity import address, log_in, organization, trakor
+from bridge.checks.ledger import LEDGER_KEY, ledger_checks
+from bridge.checks.maps import check_map
+from bridge.checks.organizations import (
+    Remembered,
+    held_source,
+    names_check,
+    renamed_check,
+    same_trakor,
+    scopes_check,
+)
+from bridge.checks.queries import Files, Query, load, try_query
+from bridge.checks.report import Check, failed, not_tried
+from bridge.checks.samples import Sample, mapped, read_sample
+from bridge.checks.schema_pull import IMPATIENT, live_schema, saved_schema
+from bridge.checks.webhooks import webhook_port
+from bridge.errors import BridgeError, LedgerError, QueryFileError
+from bridge.mapping import Mapper
+from bridge.naming import Hasher
+from bridge.records import Stream
+from bridge.salestrekker.schema.changes import changes
+from bridge.salestrekker.schema.introspection import SCHEMA_FILE, Unavailable, read_saved
+from bridge.salestrekker.schema.record_shape import selected
+from bridge.wiring.connection import TICKET, source_of, unlike
+from bridge.wiring.ledger import ledger_key
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Collection, Iterable, Iterator, Mapping
+
+    from bridge.salestrekker.client import SalestrekkerClient
+    from bridge.salestrekker.schema.introspection import LiveSchema
+    from bridge.settings import Connection, Settings
+
+__all__ = ["run"]
+
+
+async def run(
+    settings: Settings, connections: Collection[str], environ: Mapping[str, str], *, show: bool
+) -> AsyncGenerator[Check]:
+    """Check everything, step by step.
+
+    Args:
+        settings: The configuration; it could be loaded.
+        connections: Names of the connections to check.
+        environ: The environment: a proxy that is set there and not used is mentioned where it matters.
+        show: Show personal data of the records that are mapped as they are.
+
+    Yields:
+        Each step when it is done.
+    """
+    yield Check("configuration", ok=True, detail=_configured(settings))
+    is_proven = True
+    for step in ledger_checks(settings):
+        is_proven = is_proven and (step.ok or step.name != LEDGER_KEY)
+        yield step
+    hasher = Hasher(_any_key(settings))
+    remembered = Remembered(settings, hasher, is_proven=is_proven)
+    for steps_of in (renamed_check(remembered), names_check(remembered), scopes_check(settings, connections)):
+        for step in steps_of:
+            yield step
+    for name in connections:
+        prefix = "" if len(settings.connections) == 1 else f"{name}."
+        one = _ConnectionCheck(settings, settings.connections[name], prefix, hasher, remembered, show=show)
+        async with aclosing(one.steps(environ)) as steps:
+            async for step in steps:
+                yield step
+    if found := password_check(settings):
+        yield found
+    if found := await webhook_port(settings, connections):
+        yield found
+
+
+def _configured(settings: Settings) -> str:
+    names = ", ".join(settings.connections)
+    number = len(settings.connections)
+    return f"{settings.folder}: {number} connection{'s' if number != 1 else ''}, {names}"
+
+
+def _any_key(settings: Settings) -> bytes:
+    """A key to map the shown records with: nothing that is hashed here is kept or compared."""
+    try:
+        return ledger_key(settings, make=False)
+    except LedgerError:
+        return secrets.token_bytes(32)
+
+
+class _ConnectionCheck:
+    """The steps of one connection."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        connection: Connection,
+        prefix: str,
+        hasher: Hasher,
+        remembered: Remembered,
+        *,
+        show: bool,
+    ) -> None:
+        self._settings = settings
+        self._connection = connection
+        self._prefix = prefix
+        self._hasher = hasher
+        self._remembered = remembered
+        self._show = show
+        self._files = Files(settings.folder)
+        self._streams = [stream for stream in Stream if connection.stream(stream).enabled]
+        self._queries: dict[str, Query] = {}
+        self._bad: set[str] = set()
+
+    async def steps(self, environ: Mapping[str, str]) -> AsyncGenerator[Check]:
+        """All of them; Trakor is asked whatever Salestrekker says."""
+        found = await address(self._name("salestrekker.address"), self._connection, environ)
+        yield found
+        for step in self._load():
+            yield step
+        if found.ok:
+            async with (
+                source_of(self._connection, IMPATIENT) as client,
+                aclosing(self._with_salestrekker(client)) as steps,
+            ):
+                async for step in steps:
+                    yield step
+        else:
+            for step in self._untried(found.name):
+                yield step
+        yield await trakor(self._name("trakor.auth"), self._connection, environ)
+        yield same_trakor(self._name("trakor.organization"), self._connection, self._remembered)
+
+    def _name(self, name: str) -> str:
+        return f"{self._prefix}{name}"
+
+    def _load(self) -> Iterator[Check]:
+        """Read the query files; those that cannot be read are steps that failed."""
+        told: dict[str, str] = {}
+        for name, file, listing in self._wanted():
+            query = load(self._name(name), file, self._settings.folder, listing=listing)
+            query = self._unlike_its_list(name, query) or query
+            if isinstance(query, Check):
+                self._bad.add(name)
+                # A fragment that cannot be read is told once, not with each query that has it.
+                first = told.setdefault(query.detail, name)
+                yield query if first == name else not_tried(query.name, self._name(first))
+            else:
+                self._queries[name] = query
+
+    def _unlike_its_list(self, name: str, query: Query | Check) -> Check | None:
+        """The failed step where a query by id does not read what the list of its stream reads."""
+        listed = self._queries.get(name.replace("one_query", "list_query"))
+        if isinstance(query, Check) or query.one is None or listed is None or listed.listing is None:
+            return None
+        difference = unlike(listed.listing, query.one)
+        return failed(self._name(name), difference) if difference else None
+
+    def _wanted(self) -> Iterator[tuple[str, str, bool]]:
+        for stream in self._streams:
+            settings = self._connection.stream(stream)
+            yield f"{stream}.list_query", settings.list_query, True
+            if settings.one_query:
+                yield f"{stream}.one_query", settings.one_query, False
+        if Stream.CONTACTS in self._streams and self._connection.contacts.one_query:
+            yield "contacts.ticket_query", TICKET, False
+
+    def _untried(self, needed: str, after: Iterable[str] = ()) -> Iterator[Check]:
+        """The steps that need one that failed."""
+        names = ["salestrekker.auth", "salestrekker.organization", "salestrekker.schema", *self._queries]
+        names += [f"{stream}.{step}" for stream in self._streams for step in ("read", "map", "record")]
+        yield from (not_tried(self._name(name), needed) for name in names if name not in set(after))
+
+    async def _with_salestrekker(self, client: SalestrekkerClient) -> AsyncGenerator[Check]:
+        """What needs to be let in; the first refusal ends it."""
+        wanted = self._connection.salestrekker.organization
+        let_in = await log_in(self._name("salestrekker.auth"), client)
+        yield let_in
+        if not let_in.ok:
+            for found in self._untried(let_in.name, ["salestrekker.auth"]):
+                yield found
+            return
+        inside = await organization(self._name("salestrekker.organization"), client, wanted)
+        inside = held_source(inside, client.organization, self._connection.name, self._remembered)
+        yield inside
+        if not inside.ok:
+            for found in self._untried(inside.name, ["salestrekker.auth", "salestrekker.organization"]):
+                yield found
+            return
+        async with aclosing(self._data(client)) as steps:
+            async for found in steps:
+                yield found
+
+    async def _data(self, client: SalestrekkerClient) -> AsyncGenerator[Check]:
+        """Schema, queries, and what is read with them."""
+        check, live = await self._schema(client)
+        yield check
+        for name, query in self._queries.items():
+            found = await try_query(self._name(name), query, live, client, self._files)
+            if not found.ok:
+                self._bad.add(name)
+            yield found
+        for stream in self._streams:
+            async with aclosing(self._stream(stream, live, client)) as steps:
+                async for found in steps:
+                    yield found
+
+    async def _schema(self, client: SalestrekkerClient) -> tuple[Check, LiveSchema | None]:
+        name = self._name("salestrekker.schema")
+        try:
+            live = await live_schema(client)
+        except Unavailable as reason:
+            return Check(name, ok=True, detail=f"not given ({reason}): each query is tried instead"), None
+        except BridgeError as error:
+            return failed(name, error), None
+        try:
+            saved = read_saved(saved_schema(self._settings))
+        except QueryFileError as error:
+            return failed(name, error), live
+        return self._changes(name, saved, live), live
+
+    def _changes(self, name: str, saved: LiveSchema | None, live: LiveSchema) -> Check:
+        """What has changed since the schema was saved."""
+        if saved is None:
+            detail = (
+                "given by introspection; `trakor-bridge schema pull` saves it, for later checks to compare"
+            )
+            return Check(name, ok=True, detail=detail)
+        found = changes(saved, live, [query.document for query in self._queries.values()])
+        if not found.breaking:
+            since = f"{found.elsewhere} lines differ from {SCHEMA_FILE}, none of what the queries use"
+            return Check(name, ok=True, detail=since if found.elsewhere else f"as saved in {SCHEMA_FILE}")
+        return Check(
+            name,
+            ok=False,
+            detail=f"changed since it was saved in {SCHEMA_FILE}:\n" + "\n".join(found.breaking),
+            advice="Mend what is said of the queries and maps below, and save the schema as it is now:\n"
+            "trakor-bridge schema pull",
+        )
+
+    async def _stream(
+        self, stream: Stream, live: LiveSchema | None, client: SalestrekkerClient
+    ) -> AsyncGenerator[Check]:
+        """Read a page, hold the map against the query, map a record."""
+        names = [self._name(f"{stream}.{step}") for step in ("read", "map", "record")]
+        listing = f"{stream}.list_query"
+        if listing in self._bad:
+            for name in names:
+                yield not_tried(name, self._name(listing))
+            return
+        query, mapper = self._queries[listing], self._mapper(stream, names[1])
+        if isinstance(mapper, Check):
+            yield mapper
+            return
+        read, sample = await self._sample(stream, query, mapper, client, names[0])
+        yield read
+        chosen = selected(query.document, live)
+        settings = self._connection.stream(stream)
+        held = check_map(names[1], stream, settings, chosen, sample, self._files)
+        yield held
+        if not read.ok or not held.ok:
+            yield not_tried(names[2], names[0] if not read.ok else names[1])
+            return
+        yield mapped(names[2], stream, sample, mapper, show=self._show)
+
+    async def _sample(
+        self, stream: Stream, query: Query, mapper: Mapper, client: SalestrekkerClient, name: str
+    ) -> tuple[Check, Sample]:
+        if query.listing is None:
+            raise TypeError("a list query is one that lists")
+        return await read_sample(name, stream, query.listing, mapper, client)
+
+    def _mapper(self, stream: Stream, name: str) -> Mapper | Check:
+        settings = self._connection.stream(stream)
+        fingerprint = self._queries[f"{stream}.list_query"].document.fingerprint
+        try:
+            return Mapper(stream, settings.map, settings.where, self._hasher, fingerprint, settings.policy())
+        except QueryFileError as error:
+            return failed(name, error)

@@ -1,0 +1,105 @@
+"""The live schema, asked for and saved beside the queries."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from bridge.errors import Refused, UserError
+from bridge.salestrekker.client import Retries
+from bridge.salestrekker.schema.introspection import (
+    MARK,
+    SCHEMA_FILE,
+    Unavailable,
+    introspection_query,
+    read_introspection,
+)
+from bridge.wiring.connection import source_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bridge.salestrekker.client import SalestrekkerClient
+    from bridge.salestrekker.schema.introspection import LiveSchema
+    from bridge.settings import Connection, Settings
+
+__all__ = ["IMPATIENT", "live_schema", "pull", "saved_schema"]
+
+IMPATIENT: Final = Retries(attempts=2, total=10.0)
+"""Somebody waits for the answer."""
+
+
+async def live_schema(client: SalestrekkerClient) -> LiveSchema:
+    """The schema as the server has it.
+
+    Raises:
+        Unavailable: It does not give it.
+        Refused: It does not let us in.
+        Transient: It did not work for the moment.
+    """
+    return read_introspection(await client.ask(introspection_query(), "IntrospectionQuery"))
+
+
+def saved_schema(settings: Settings) -> Path:
+    """Where the schema is saved."""
+    return settings.folder / "queries" / SCHEMA_FILE
+
+
+async def pull(settings: Settings, connection: Connection, moment: str) -> Path:
+    """Save the live schema beside the queries; the one that was saved before is written over.
+
+    Args:
+        settings: The configuration.
+        connection: Whose Salestrekker.
+        moment: When, as a person reads it.
+
+    Returns:
+        The file.
+
+    Raises:
+        UserError: There is another file of that name, or it cannot be written.
+        Refused: The server does not give its schema, or does not let us in.
+        Transient: It did not work for the moment.
+    """
+    path = saved_schema(settings)
+    _refuse_anothers(path)
+    async with source_of(connection, IMPATIENT) as client:
+        try:
+            live = await live_schema(client)
+        except Unavailable as reason:
+            raise Refused(
+                f"Salestrekker does not give its schema: {reason}",
+                advice="`trakor-bridge check` tries each query instead, and needs no schema",
+            ) from None
+    _write(path, live.as_file(connection.salestrekker.url, moment))
+    return path
+
+
+def _refuse_anothers(path: Path) -> None:
+    """Write over nothing but what was saved before."""
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            ours = file.readline().startswith(MARK)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}", advice="move it away first") from error
+    if not ours:
+        raise UserError(
+            f"{path} was not saved by this command, so it is not written over", advice="move it away first"
+        )
+
+
+def _write(path: Path, text: str) -> None:
+    """Put a whole file in place at once."""
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}.new")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft.write_text(text, encoding="utf-8")
+        os.replace(draft, path)  # noqa: PTH105 - says what it does better than Path.replace
+    except OSError as error:
+        with suppress(OSError):
+            draft.unlink()
+        raise UserError(f"{path} cannot be written: {error.strerror}") from error

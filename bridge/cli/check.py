@@ -1,0 +1,177 @@
+"""`trakor-bridge check` and `trakor-bridge schema pull`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from bridge.cli.session import (
+    ConfigOption,
+    ConnectionOption,
+    JsonOption,
+    LogFormatOption,
+    LogLevelOption,
+    begin,
+    print_json,
+)
+from bridge.cli.wrapping import tell
+from bridge.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bridge.checks import Check
+    from bridge.cli.session import Session
+
+__all__ = ["add_to"]
+
+HELP = """\
+Check everything that a backfill needs, and say what to do where something is not as it must be.
+
+Configuration, ledger, both addresses, the log-in, the organisation, each query against the live schema,
+the maps against the queries, and one real record mapped and shown, its personal data masked. Nothing is
+written, neither here nor in Salestrekker nor in Trakor.
+
+Go from the first ✗ to the last, write what is said below it, and check again. Below a ! stands what a
+person should know before anything is sent; it is no fault.
+
+\b
+Examples:
+  trakor-bridge check
+  trakor-bridge check --show        the mapped record with its personal data
+  trakor-bridge check --json
+
+\b
+Exit status:
+  0   all is as it must be
+  1   something is not
+  2   wrong usage or configuration
+"""
+PULL = """\
+Save Salestrekker's schema as it is now, as queries/schema.graphql beside the configuration.
+
+For reading, when you change a query; and `trakor-bridge check` tells from then on what has changed since.
+
+\b
+Example:
+  trakor-bridge schema pull
+"""
+
+FAILED: Final = 1
+UNUSABLE: Final = 2
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    app.command("check", help=HELP, short_help="Check access, queries and maps, and say what to do.")(_check)
+    schema = typer.Typer(help="Salestrekker's schema.", no_args_is_help=True, rich_markup_mode=None)
+    schema.command("pull", help=PULL, short_help="Save the schema beside the queries.")(_pull)
+    app.add_typer(schema, name="schema", short_help="Save Salestrekker's schema beside the queries.")
+
+
+def _check(
+    *,
+    show: Annotated[
+        bool, typer.Option("--show", help="Show the mapped record with its personal data.")
+    ] = False,
+    json: JsonOption = False,
+    config: ConfigOption = None,
+    connection: ConnectionOption = None,
+    log_level: LogLevelOption = None,
+    log_format: LogFormatOption = None,
+) -> int:
+    from bridge.checks import Check, next_step  # noqa: PLC0415 - see the package
+
+    tell = _silent if json else _tell
+    try:
+        session = begin(config, connection, log_level or "error", log_format)
+    except ConfigurationError as error:
+        found = [Check("configuration", ok=False, detail=fault) for fault in error.faults]
+        for one in found:
+            tell(one)
+        status, then = UNUSABLE, ""
+    else:
+        found = asyncio.run(_all(session, tell, show=show))
+        status = 0 if all(one.ok for one in found) else FAILED
+        word = "Then" if any(one.caution for one in found) else "Next"
+        then = next_step(session.settings, session.connections, word=word)
+    if json:
+        print_json({"ok": status == 0, "checks": [one.as_json() for one in found]})
+    else:
+        _conclude(found, then)
+    return status
+
+
+async def _all(session: Session, tell: Callable[[Check], None], *, show: bool) -> list[Check]:
+    from bridge.checks import run  # noqa: PLC0415 - see the package
+
+    found = []
+    async with aclosing(run(session.settings, session.connections, os.environ, show=show)) as steps:
+        async for one in steps:
+            tell(one)
+            found.append(one)
+    return found
+
+
+def _silent(_: Check) -> None:
+    """Nothing: for JSON."""
+
+
+def _tell(one: Check) -> None:
+    """One line for the step, what more was found below it, and what to do, further in."""
+    first, *others = one.detail.split("\n")
+    mark, colour = _mark(one)
+    typer.secho(f"{mark} ", fg=colour, bold=True, nl=False)
+    typer.secho(one.name, bold=True, nl=False)
+    tell(f"  {first}", after=len(f"{mark} {one.name}"), hanging=4)
+    for line in others:
+        tell(f"    {line}", hanging=6 + len(line) - len(line.lstrip()))
+    if one.advice:
+        for line in one.advice.split("\n"):
+            tell(f"    → {line}".rstrip(), hanging=6, fg=None if one.ok and not one.caution else "yellow")
+
+
+def _mark(one: Check) -> tuple[str, str | None]:
+    """What stands before a step, and in which colour."""
+    if one.ok:
+        return ("!", "yellow") if one.caution else ("✓", "green")
+    return ("✗", "red") if one.tried else ("·", None)
+
+
+def _conclude(found: list[Check], then: str) -> None:
+    """The last lines: how many faults there are, or what comes next."""
+    faults = sum(not one.ok and one.tried for one in found)
+    untried = sum(not one.tried for one in found)
+    if faults:
+        are = "is" if faults == 1 else "are"
+        others = f", and {untried} could not be tried" if untried else ""
+        tell(f"\n{faults} of {len(found)} {are} not as it must be{others}.")
+        tell("Begin with the first ✗, then check again.")
+    elif any(one.caution for one in found):
+        tell("\nNothing has failed, but read what stands below each ! before anything is sent.")
+        tell(then)
+    else:
+        tell(f"\nAll is as it must be. {then}")
+
+
+def _pull(
+    *,
+    config: ConfigOption = None,
+    connection: ConnectionOption = None,
+    log_level: LogLevelOption = None,
+    log_format: LogFormatOption = None,
+) -> None:
+    from datetime import UTC, datetime  # noqa: PLC0415 - see the package
+
+    from bridge.checks import pull  # noqa: PLC0415 - see the package
+
+    session = begin(config, connection, log_level or "error", log_format)
+    chosen = session.settings.connections[session.connections[0]]
+    moment = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+    path = asyncio.run(pull(session.settings, chosen, moment))
+    of = f" (of the connection {chosen.name})" if len(session.settings.connections) > 1 else ""
+    typer.echo(f"saved {path}{of}")

@@ -1,0 +1,161 @@
+"""`trakor-bridge pause` and `resume`: a person stops a direction, and lets it go on.
+
+They write to the ledger, in one short transaction, whether a daemon runs or not; one that does sees it
+within a second. So a pause outlasts every restart.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
+
+import typer
+
+from bridge.cli.record_filters import current_ledger
+from bridge.cli.sanitize import plain
+from bridge.cli.session import ConfigOption, ConnectionOption, LogFormatOption, LogLevelOption, begin
+from bridge.cli.wrapping import tell
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bridge.cli.session import Session
+    from bridge.ledger.pauses import Direction, Pause
+    from bridge.ledger.read_model import Reader
+
+__all__ = ["add_to"]
+
+PAUSE: Final = """\
+Stop sending to Trakor, or with --reading reading from Salestrekker, until you resume it.
+
+Requests under way end, none begins. Everything still arrives and waits; nothing is lost. It works beside
+a running daemon and lasts over restarts. A backfill does nothing
+meanwhile, and says so (exit status 4); one that is under way goes on.
+
+\b
+Examples:
+  trakor-bridge pause
+  trakor-bridge pause --reading --connection north
+"""
+RESUME: Final = """\
+Go on with sending to Trakor, or with --reading with reading from Salestrekker.
+
+What has stopped by itself, at a refusal or an outage, is tried at once. A running daemon
+tries with the key that it has: one that was changed is taken over by SIGHUP. A connection that seems to
+join other organisations than before stays stopped: put that right, or confirm it.
+
+\b
+Examples:
+  trakor-bridge resume
+  trakor-bridge resume --reading --connection north
+"""
+
+ReadingOption: TypeAlias = Annotated[
+    bool, typer.Option("--reading", help="Reading from Salestrekker, instead of sending to Trakor.")
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    app.command("pause", help=PAUSE, short_help="Stop sending, or reading; everything waits.")(_pause)
+    app.command("resume", help=RESUME, short_help="Go on with it.")(_resume)
+
+
+def _pause(
+    *,
+    reading: ReadingOption = False,
+    config: ConfigOption = None,
+    connection: ConnectionOption = None,
+    log_level: LogLevelOption = None,
+    log_format: LogFormatOption = None,
+) -> None:
+    _for_each(begin(config, connection, log_level, log_format), _stop, reading=reading)
+
+
+def _resume(
+    *,
+    reading: ReadingOption = False,
+    config: ConfigOption = None,
+    connection: ConnectionOption = None,
+    log_level: LogLevelOption = None,
+    log_format: LogFormatOption = None,
+) -> None:
+    _for_each(begin(config, connection, log_level, log_format), _go_on, reading=reading)
+
+
+def _for_each(session: Session, change: Callable[[Reader, str, Direction], str], *, reading: bool) -> None:
+    """Change one direction of each connection, all in one transaction, and say what was done."""
+    from bridge.ledger.database import writing  # noqa: PLC0415 - see the package
+    from bridge.ledger.pauses import Direction  # noqa: PLC0415 - see the package
+
+    direction = Direction.READING if reading else Direction.SENDING
+    with writing(current_ledger(session)) as connection:
+        said = [(name, change(connection, name, direction)) for name in session.connections]
+    for name, sentence in said:
+        tell(f"{name}: {sentence}", hanging=4)
+
+
+def _stop(connection: Reader, name: str, direction: Direction) -> str:
+    """Pause one direction; what stands already is told with its reason."""
+    from bridge.ledger.pauses import EARLIER, pause_of, set_pause  # noqa: PLC0415 - see the package
+
+    before, now = pause_of(connection, name, direction), _now()
+    if before is not None and before.by_person:
+        return f"{direction} was paused by a person already{_since(before, now)}."
+    option = " --reading" if direction == "reading" else ""
+    reason = f"a person paused it; `trakor-bridge resume{option}` lets it go on"
+    if before is not None:
+        reason += f"{EARLIER}{before.reason}"
+    set_pause(connection, name, direction, reason=reason, now=now, by_person=True)
+    if before is not None:
+        had = f"{direction} had stopped by itself{_since(before, now)}: {plain(before.reason)}."
+        return f"{had} Now it is paused until `trakor-bridge resume{option}`."
+    return f"{direction} is paused until `trakor-bridge resume{option}`. Everything still arrives and waits."
+
+
+def _go_on(connection: Reader, name: str, direction: Direction) -> str:
+    """End the pauses of one direction: the whole one, and those of single streams.
+
+    What joins other organisations than before stays stopped, and that is said.
+    """
+    from bridge.ledger.organizations import keep_stopped, way_out  # noqa: PLC0415 - see the package
+    from bridge.ledger.pauses import clear_pause, pauses_of  # noqa: PLC0415 - see the package
+
+    found = [
+        pause
+        for pause in pauses_of(connection)
+        if pause.connection == name and pause.direction.split()[0] == direction
+    ]
+    for pause in found:
+        clear_pause(connection, name, pause.direction, by_person=True)
+    if why := keep_stopped(connection, name, now=_now()):
+        over = "a person's pause is over, but " if any(pause.by_person for pause in found) else ""
+        said = f"{over}{direction} stays stopped, which `resume` does not end: {why}."
+        return f"{said} To end it, {way_out(name, why)}."
+    return " ".join(_resumed(pause) for pause in found) or f"{direction} was not paused."
+
+
+def _resumed(pause: Pause) -> str:
+    from bridge.ledger.pauses import EARLIER  # noqa: PLC0415 - see the package
+
+    now = _now()
+    _, _, earlier = pause.reason.partition(EARLIER)
+    if pause.by_person and earlier:
+        return (
+            f"{pause.direction} is tried at once; a person had paused it, and before that it had stopped by "
+            f"itself{_since(pause, now)}: {plain(earlier)}."
+        )
+    if pause.by_person:
+        return f"{pause.direction} goes on; a person had paused it{_since(pause, now)}."
+    had = f"it had stopped by itself{_since(pause, now)}: {plain(pause.reason)}."
+    return f"{pause.direction} is tried at once; {had}"
+
+
+def _since(pause: Pause, now: int) -> str:
+    from bridge.status.timestamps import age, moment  # noqa: PLC0415 - see the package
+
+    return f" since {moment(pause.since_at)} ({age(pause.since_at, now)})"
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,306 @@
+"""A person's decisions on records, carried out a few at a time beside whoever sends."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+import typer
+
+from bridge.cli.confirm import agreed
+from bridge.cli.record_filters import current_ledger, hasher_of, the_one
+from bridge.cli.record_table import JsonList
+from bridge.cli.sanitize import plain
+from bridge.cli.wrapping import tell
+from bridge.errors import UserError
+from bridge.ledger.database import reading, writing
+from bridge.ledger.open import daemon_runs
+from bridge.ledger.operator_actions import AT_ONCE, Verb, decide_each
+from bridge.ledger.read_model import Wanted, numbers
+from bridge.naming import fit
+from bridge.records import Claim, State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from bridge.cli.record_filters import Selection
+    from bridge.cli.session import Session
+    from bridge.ledger.operator_actions import Decided
+    from bridge.ledger.read_model import Found, Reader
+    from bridge.ledger.row_mapping import Feed
+    from bridge.records import Policy
+
+__all__ = ["Order", "decide"]
+
+DONE: Final = {
+    Verb.ACCEPT: "accepted",
+    Verb.DISMISS: "dismissed",
+    Verb.DROP: "dropped",
+    Verb.RETRY: "to be retried",
+}
+NEXT: Final = {
+    State.PENDING: ("will be sent by the next backfill", "will be sent by the next backfill"),
+    State.DELIVERED: ("counts as delivered", "count as delivered"),
+    State.MERGED: ("shares another one's record in Trakor", "share others' records in Trakor"),
+    State.DROPPED: ("will not be sent", "will not be sent"),
+}
+"""What happens next to one record in a state, and to several."""
+
+OF_STATES: Final = {
+    Verb.ACCEPT: (
+        {State.HELD, State.DRIFTED},
+        "accepted",
+        "held and drifted ones can; `trakor-bridge records retry` decides on a rejected one again",
+    ),
+    Verb.DISMISS: (
+        {State.HELD, State.DRIFTED},
+        "dismissed",
+        "drifted ones can, those held for what Trakor has, and `--mark gone`; `records drop` ends others",
+    ),
+}
+"""The states whose records wait for a decision, how it is called there, and what can be done instead."""
+
+WITH_MARKS: Final = {Verb.ACCEPT: {"remapped"}, Verb.DISMISS: {"remapped", "gone"}}
+"""The marks with which delivered ones can be decided on, too."""
+
+EACH: Final = "each"
+"""Stands for the record where one reason is told of many."""
+
+NAMED: Final = 5
+"""So many records that share a reason are named."""
+
+AT_ONCE_BY_DAEMON: Final = "at once, by the running daemon"
+"""When a daemon works on the ledger there is no next backfill to wait for."""
+
+LEFT: Final = (
+    "is left as it is in Trakor; nothing is said until it changes in Salestrekker again",
+    "are left as they are in Trakor; nothing is said until they change in Salestrekker again",
+)
+
+AT_NEXT_READ: Final = (
+    "is decided on again when it is next read from Salestrekker",
+    "are decided on again when they are next read from Salestrekker",
+)
+"""Whoever reads it: the next backfill, or a daemon that runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a person has decided.
+
+    Attributes:
+        verb: What is to be done.
+        selection: To which records.
+        given_name: A name to send one record under; empty: its own.
+        yes: Do it to many without asking.
+        json: Tell it as JSON.
+    """
+
+    verb: Verb
+    selection: Selection
+    given_name: str = ""
+    yes: bool = False
+    json: bool = False
+
+
+def decide(session: Session, order: Order) -> int:
+    """Carry an order out, and say what came of it.
+
+    Returns:
+        The exit status: 1 where it could not be done to all.
+
+    Raises:
+        UserError: It is not clear which records are meant, or many are and nobody said yes.
+    """
+    path = current_ledger(session)
+    chosen = _chosen(session, path, order)
+    if chosen is None:
+        return 1
+    keeping = session.keeping
+    told = _Told(order, daemon=daemon_runs(path))
+    remaining = iter(chosen.numbers)
+    while some := tuple(islice(remaining, AT_ONCE)):
+        with writing(path, keeping) as connection:
+            decided = decide_each(
+                connection,
+                order.verb,
+                replace(chosen, numbers=some),
+                lambda feed: _policy(session, feed),
+                now=time.time_ns() // 1_000_000,
+                name=_claim(session, connection, order.given_name),
+                by="on the command line",
+            )
+        told.of(decided)
+    return told.end()
+
+
+def _chosen(session: Session, path: Path, order: Order) -> Wanted | None:
+    """The records that are meant, by number; None where nobody wants it after all."""
+    selection = order.selection
+    _require_sense(order)
+    with reading(path, session.keeping) as connection:
+        if selection.single:
+            return Wanted(numbers=[the_one(session, connection, selection).number])
+        wanted = selection.wanted(connection, None)
+        chosen = replace(wanted, numbers=numbers(connection, wanted))
+    return chosen if not chosen.numbers or _agreed(order, len(chosen.numbers)) else None
+
+
+def _require_sense(order: Order) -> None:
+    """Refuse an order that does not say which records are meant, or says what cannot be done.
+
+    Raises:
+        UserError: It is so.
+    """
+    selection = order.selection
+    if selection.single and (selection.narrowed or selection.since):
+        raise UserError(
+            "one record or many?",
+            advice="give an id or --name; or --state, --reason, --mark, --field and --since for many",
+        )
+    if not selection.single and not selection.narrowed:
+        raise UserError(
+            "which records?",
+            advice='give an id or --name "exact name"; for many --state, --reason, --mark or --field, and '
+            "--yes",
+        )
+    possible, called, advice = OF_STATES.get(order.verb, ({*State}, "", ""))
+    marked = {*selection.marks} & WITH_MARKS.get(order.verb, set())
+    if selection.states and not {*selection.states} & possible and not marked:
+        raise UserError(f"{' and '.join(selection.states)} records cannot be {called}", advice=advice)
+    if order.given_name and not selection.single:
+        raise UserError("--as gives a name to one record", advice="give its id")
+
+
+def _agreed(order: Order, number: int) -> bool:
+    """Whether the user wants this to be done to so many records."""
+    if order.yes:
+        return True
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UserError(
+            f"`records {order.verb}` for {_records(number)} needs a yes",
+            advice="add --yes; nothing was changed",
+        )
+    return agreed(f"{str(order.verb).capitalize()} {_records(number)}?")
+
+
+def _claim(session: Session, connection: Reader, name: str) -> Claim | None:
+    """The name that a person gave, made fit."""
+    if not name:
+        return None
+    whole = fit(name)
+    if not whole:
+        raise UserError("--as: a name needs characters that can be seen")
+    return Claim(whole, hasher_of(session, connection).name_key(whole))
+
+
+def _policy(session: Session, feed: Feed) -> Policy:
+    configured = session.settings.connections.get(feed.connection)
+    if configured is None:
+        raise UserError(
+            f"its connection {plain(feed.connection)!r} is not configured any more",
+            advice="put the connection back; only then can its records be decided on",
+        )
+    return configured.stream(feed.stream).policy()
+
+
+class _Told:
+    """What came of an order, told as it goes on: JSON record by record, else sums and refusals."""
+
+    def __init__(self, order: Order, *, daemon: bool) -> None:
+        self._order = order
+        self._daemon = daemon
+        self._next: Counter[tuple[str, str]] = Counter()
+        self._last: Found | None = None
+        self._document = JsonList()
+        self._total = 0
+        self._refused: list[dict[str, str]] = []
+        self._alike: dict[tuple[str, str], list[Found]] = {}
+
+    def of(self, decided: Sequence[Decided]) -> None:
+        """These were decided on."""
+        for one in decided:
+            if one.refusal is None:
+                self._last = one.record
+                self._next[self._what_next(one.record)] += 1
+            else:
+                self._refuse(one.record, one.refusal)
+            if self._order.json:
+                self._document.add(one.record)
+                self._total += 1
+
+    def _refuse(self, record: Found, refusal: UserError) -> None:
+        said = {"connection": record.feed.connection, "stream": str(record.feed.stream), "id": record.id}
+        self._refused.append({**said, "error": str(refusal), "advice": refusal.advice})
+        reason = str(refusal).replace(f"record {record.id}", EACH)
+        self._alike.setdefault((reason, refusal.advice), []).append(record)
+
+    def end(self) -> int:
+        """That was all: sums, and once for all what to do about the refusals."""
+        for (reason, _), refused in self._alike.items():
+            typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
+            tell(_complaint(reason, refused), after=len("error: "), hanging=4, err=True)
+        for advice in dict.fromkeys(advice for _, advice in self._alike if advice):
+            tell(f"what to do: {advice}", hanging=4, err=True)
+        if self._order.json:
+            self._document.end(failed=self._refused, total=self._total)
+        else:
+            for sentence in self._sentences():
+                tell(sentence, hanging=4)
+        return 1 if self._refused else 0
+
+    def _sentences(self) -> Iterator[str]:
+        done = self._next.total()
+        if done == 1 and self._last is not None:
+            one, _ = self._what_next(self._last)
+            name = (
+                f" as “{plain(self._last.name)}”" if self._last.name and self._last.state == "pending" else ""
+            )
+            yield f"{_name_of(self._last)} {one.replace('will be sent', 'will be sent' + name)}."
+            return
+        if done or not self._refused:
+            yield f"{_records(done).capitalize()} {DONE[self._order.verb]}."
+        for (one, many), number in self._next.most_common():
+            yield f"  {number:,} {one if number == 1 else many}"
+
+    def _what_next(self, record: Found) -> tuple[str, str]:
+        one, many = _what_next(record)
+        if self._daemon:
+            one, many = (said.replace("by the next backfill", AT_ONCE_BY_DAEMON) for said in (one, many))
+        return one, many
+
+
+def _complaint(reason: str, refused: Sequence[Found]) -> str:
+    """Why something was not done: to one record that is named, or to many of which some are."""
+    if len(refused) == 1:
+        one = refused[0]
+        named = reason.replace(EACH, f"record {one.id}")
+        return plain(named if one.id in named else f"{_name_of(one)}: {named}")
+    more = len(refused) - NAMED
+    ids = ", ".join(one.id for one in refused[:NAMED]) + (f" and {more:,} more" if more > 0 else "")
+    return plain(f"{len(refused):,} records: {reason} ({ids})")
+
+
+def _what_next(record: Found) -> tuple[str, str]:
+    """What happens next to a record, said of one and said of several."""
+    if record.retry:
+        return AT_NEXT_READ
+    if "dismissed" in record.marks:
+        return LEFT
+    if State(record.state) in NEXT:
+        return NEXT[State(record.state)]
+    now = ": ".join(part for part in (record.state, record.reason) if part)
+    return f"is {now}", f"are {now}"
+
+
+def _name_of(record: Found) -> str:
+    return plain(f"{str(record.feed.stream).removesuffix('s').capitalize()} {record.id}")
+
+
+def _records(number: int) -> str:
+    return f"{number:,} record{'s' if number != 1 else ''}" if number else "no record"

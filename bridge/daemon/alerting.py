@@ -1,0 +1,64 @@
+"""Who is told when something stands still, as configured."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from bridge.alerts import Alerts, Heartbeat, address_of
+from bridge.wiring.schedule import overdue_at
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from bridge.ledger.database import Ledger
+    from bridge.naming import Hasher
+    from bridge.records import Stream
+    from bridge.settings import Settings
+    from bridge.status import Snapshot
+    from bridge.wiring.connection import Plan
+
+__all__ = ["alerts_of"]
+
+DOMAIN = "alerts.urls"
+"""What the hashes of addresses are hashes of."""
+
+
+def alerts_of(
+    settings: Settings,
+    ledger: Ledger,
+    hasher: Hasher,
+    snapshot: Callable[[], Awaitable[Snapshot]],
+    plans: Callable[[], Mapping[str, Plan]],
+    clock: Callable[[], int],
+) -> Alerts | None:
+    """The task that tells; None where nobody is to be told.
+
+    Args:
+        settings: The configuration.
+        ledger: The open ledger.
+        hasher: Of the ledger's key.
+        snapshot: Takes one of all that is configured.
+        plans: What is worked on now.
+        clock: Milliseconds since the epoch.
+
+    Raises:
+        UserError: An address is none that Apprise understands.
+    """
+    urls = [url.get_secret_value() for url in settings.alerts.urls]
+    addresses = {hasher.value(DOMAIN, url): address_of(url, at) for at, url in enumerate(urls, 1)}
+    heartbeat_url = settings.alerts.heartbeat_url.get_secret_value()
+    if not addresses and not heartbeat_url:
+        return None
+
+    async def of_the_plans() -> Snapshot:
+        taken, working = await snapshot(), plans()
+        return replace(
+            taken, connections={name: one for name, one in taken.connections.items() if name in working}
+        )
+
+    def overdue(name: str, stream: Stream, at: int) -> int | None:
+        return overdue_at(plans()[name].connection, stream, at)
+
+    heartbeat = Heartbeat(heartbeat_url) if heartbeat_url else None
+    return Alerts(of_the_plans, ledger, addresses, overdue_at=overdue, clock=clock, heartbeat=heartbeat)

@@ -1,0 +1,240 @@
+"""One connection at work: reading by schedule and by webhook, sending, and its token kept good.
+
+::
+
+    Admission ──opened──> Sweeps ──┐ stopped and resumed by ReadingPause
+        │                 Events ──┴──> ledger ──proved──> Sending
+        │                 keep_token
+        └──revoked: another organisation turned up
+
+All of them end together: what one of them ends with is for the daemon to judge.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from bridge.daemon.live_lookup import read_now
+from bridge.daemon.organization_check import Admission, Revoked
+from bridge.daemon.reading_context import Parts
+from bridge.daemon.reading_pause import ReadingPause
+from bridge.daemon.sweep_worker import Sweeps
+from bridge.daemon.webhook_worker import Events
+from bridge.delivery import Lane, Sending
+from bridge.ledger.moments import Moment, note
+from bridge.ledger.send_queue import open_feed
+from bridge.wiring.connection import destination_of, pace_of, source_of
+from bridge.wiring.organizations import hold_of, trial_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Mapping
+
+    from bridge.ledger.database import Ledger
+    from bridge.ledger.row_mapping import Feed
+    from bridge.naming import Hasher
+    from bridge.records import Stream
+    from bridge.salestrekker.long_lists import Room
+    from bridge.wiring.connection import Plan
+
+__all__ = ["Worker"]
+
+LONGEST_HOLD: Final = 900.0
+"""Seconds for which sending waits at most until what is to be sent has been read anew."""
+
+log = structlog.get_logger()
+
+
+class Worker:
+    """Keeps one Trakor organisation in step with one Salestrekker organisation.
+
+    Args:
+        plan: What is to be done, checked.
+        ledger: The open ledger.
+        feeds: The connection's streams (``feeds_for``).
+        hasher: Of the ledger's key.
+        debounce: Seconds from the first webhook for a record until it is read.
+        clock: Milliseconds since the epoch.
+        reads_first: What waits to be sent is from long ago: it is read anew before any of it is sent.
+        starting: The process has just begun.
+        room: For long lists, shared by all connections.
+    """
+
+    def __init__(  # noqa: PLR0913 - what it works with, most of it by name
+        self,
+        plan: Plan,
+        ledger: Ledger,
+        feeds: Mapping[Stream, Feed],
+        hasher: Hasher,
+        *,
+        debounce: float,
+        clock: Callable[[], int],
+        reads_first: bool = False,
+        starting: bool = False,
+        room: Room | None = None,
+    ) -> None:
+        connection = plan.connection
+        self.plan = plan
+        self._ledger = ledger
+        self._name = connection.name
+        hold = hold_of(connection, ledger, hasher, clock=clock, on_stopped=self._stop)
+        self._client = source_of(connection, on_token=self._note_token, hold=hold, room=room)
+        self._destination = destination_of(connection)
+        self._sending = Sending(
+            ledger,
+            {stream: Lane(feed, connection.stream(stream).policy()) for stream, feed in feeds.items()},
+            self._destination,
+            pace_of(connection),
+            name=connection.name,
+            key_of=hasher.name_key,
+            clock=clock,
+            random=random.random,
+        )
+        self._admission = Admission(
+            ledger,
+            connection.name,
+            self._client,
+            trial_of(connection, ledger, hasher, feeds.values(), self._destination, clock=clock),
+            pace_of(connection),
+            clock=clock,
+            random=random.random,
+            starting=starting,
+        )
+        pause = ReadingPause(
+            ledger,
+            connection.name,
+            self._client.prove,
+            first=connection.salestrekker.probe_first,
+            longest=connection.salestrekker.probe_max,
+            clock=clock,
+            random=random.random,
+        )
+        self._parts = parts = Parts(plan, self._client, ledger, feeds, clock, self._sending.wake)
+        self._pause = pause
+        self._events = Events(parts, pause, debounce, random.random)
+        self._sweeps = Sweeps(parts, pause, random.random, self._events.quiet)
+        self._token_changed = asyncio.Event()
+        self._reads_first = reads_first
+
+    @staticmethod
+    async def feeds_for(plan: Plan, ledger: Ledger, *, now: int) -> dict[Stream, Feed]:
+        """The ledger's feeds of a connection; claims that an earlier life left are given up."""
+        feeds = {}
+        for stream in plan.queries:
+            feeds[stream] = await ledger.call(
+                open_feed,
+                plan.connection.name,
+                plan.connection.scope,
+                stream,
+                now=now,
+                wait=pace_of(plan.connection).silence,
+            )
+        return feeds
+
+    def wish(self) -> None:
+        """Say that the ledger may have a new wish."""
+        self._sweeps.wake()
+
+    def event(self) -> None:
+        """Say that the ledger has new events."""
+        self._events.wake()
+
+    def look(self) -> None:
+        """Say that another process has written: a pause, a decision, an event to replay."""
+        self._admission.look()
+        self._sending.look()
+        self._pause.look()
+        self._sweeps.wake()
+        self._events.wake()
+
+    async def read_now(self, stream: Stream, source_id: str) -> Mapping[str, str] | None:
+        """What a record says in Salestrekker at this moment (see ``live_lookup.read_now``)."""
+        return await read_now(self._parts, stream, source_id)
+
+    async def run(self) -> None:
+        """Work until it is cancelled; requests in flight are then given some seconds.
+
+        It waits until the connection may work, and ends where it may not any more: another worker waits then.
+
+        Raises:
+            SeveralOrganizations: The process has just begun, and its log-in has several organisations.
+            BaseExceptionGroup: What its parts ended with.
+        """
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self._client)
+            await stack.enter_async_context(self._destination)
+            await self._admission.opened()
+            with contextlib.suppress(Revoked):
+                await self._work()
+
+    async def _work(self) -> None:
+        """Let all parts work until one of them ends.
+
+        Raises:
+            Revoked: Another organisation turned up, and nothing else went wrong.
+            BaseExceptionGroup: What they ended with.
+        """
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for what, flow in (
+                    ("admission", self._admission.revoked()),
+                    ("sending", self._send()),
+                    ("pause", self._pause.run()),
+                    ("token", self._client.keep_token()),
+                    ("token's standing", self._keep_token_noted()),
+                    ("events", self._events.run()),
+                    ("sweeps", self._sweeps.run()),
+                ):
+                    tasks.create_task(flow, name=f"{self._name}: {what}")
+        except BaseExceptionGroup as faults:
+            _, others = faults.split(Revoked)
+            if others is not None:
+                raise others from None
+            raise Revoked from None
+
+    async def _send(self) -> None:
+        """Send, for ever; where it reads first, after that, unless reading is paused or takes too long.
+
+        Before all else it is proved that Trakor is the one of before.
+        """
+        await self._admission.proved()
+        if self._reads_first:
+            log.info("reading before sending", connection=self._name)
+            await _first_of(self._sweeps.reconciled(), self._pause.closed(), within=LONGEST_HOLD)
+        await self._sending.run()
+
+    def _stop(self) -> None:
+        self._admission.stop()
+
+    def _note_token(self) -> None:
+        self._token_changed.set()
+
+    async def _keep_token_noted(self) -> None:
+        """Let others know when the token ends, and since when it cannot be renewed."""
+        while True:
+            await self._token_changed.wait()
+            self._token_changed.clear()
+            standing = self._client.token
+            moments = {
+                Moment.TOKEN_EXPIRES: standing.expires_at if standing else None,
+                Moment.TOKEN_FAILING_SINCE: standing.failing_since if standing else None,
+                Moment.TOKEN_NEXT_TRY: standing.next_try_at if standing else None,
+            }
+            for moment, at in moments.items():
+                await self._ledger.call(note, self._name, moment, at)
+
+
+async def _first_of(*waits: Coroutine[None, None, None], within: float) -> None:
+    """Wait until one of these has come, or for so many seconds."""
+    tasks = [asyncio.create_task(wait) for wait in waits]
+    try:
+        await asyncio.wait(tasks, timeout=within, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

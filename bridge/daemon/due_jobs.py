@@ -1,0 +1,131 @@
+"""The schedule and the ledger: due times outlive the process, and what is due is noted before it is done."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from bridge.errors import LedgerError
+from bridge.ledger.moments import Moment, moments_of
+from bridge.ledger.read_model import feeds_of
+from bridge.ledger.send_queue import is_waiting
+from bridge.ledger.sweeps import never_swept
+from bridge.ledger.wishes import Job, set_next, want, wishes_of
+from bridge.schedule import Schedule
+from bridge.wiring.schedule import timers_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Sequence
+
+    from bridge.ledger.database import Ledger
+    from bridge.ledger.read_model import Reader
+    from bridge.schedule import Due, Key, Timer
+    from bridge.wiring.connection import Plan
+
+__all__ = ["Timetable", "wants_all_read"]
+
+LONG_AWAY: Final = 15 * 60_000
+"""Milliseconds without a daemon after which what waits to be sent may be out of date."""
+
+AGAIN_AFTER: Final = 10.0
+"""Seconds until it is tried again to note what is due."""
+
+log = structlog.get_logger()
+
+
+class Timetable:
+    """Notes in the ledger what is due, for as long as the daemon lives.
+
+    Args:
+        ledger: The open ledger.
+        clock: Milliseconds since the epoch.
+        on_wishes: Told the names of connections for which something is due, when that is noted.
+    """
+
+    def __init__(
+        self, ledger: Ledger, clock: Callable[[], int], on_wishes: Callable[[Collection[str]], None]
+    ) -> None:
+        self._ledger = ledger
+        self._clock = clock
+        self._on_wishes = on_wishes
+        self._schedule = Schedule({}, self._note, clock=clock)
+        self._timers: dict[Key, Timer] = {}
+
+    async def run(self, plans: Iterable[Plan]) -> None:
+        """Note what is due, for ever; while the ledger cannot be written, it is tried again.
+
+        Args:
+            plans: Of all connections.
+        """
+        self._timers = _timers(plans)
+        while True:
+            self._schedule = Schedule(self._timers, self._note, clock=self._clock)
+            try:
+                stored, at_once = await self._ledger.call(_stored, {name for name, _ in self._timers})
+                await self._schedule.run(stored, at_once & self._timers.keys())
+            except LedgerError as fault:
+                log.warning("what is due cannot be noted", problem=str(fault))
+            await asyncio.sleep(AGAIN_AFTER)
+
+    async def replace(self, plans: Iterable[Plan]) -> None:
+        """Go by other plans from now on; while the ledger cannot be written, it is tried again."""
+        self._timers = _timers(plans)
+        while True:
+            try:
+                await self._schedule.replace(self._timers)
+            except LedgerError as fault:
+                log.warning("what is due cannot be noted", problem=str(fault))
+                await asyncio.sleep(AGAIN_AFTER)
+            else:
+                return
+
+    async def _note(self, plan: Sequence[Due]) -> None:
+        await self._ledger.call(_note_all, plan, self._clock())
+        self._on_wishes({due.connection for due in plan if due.wanted})
+
+
+def wants_all_read(connection: Reader, names: Collection[str], now: int) -> set[str]:
+    """Want everything read of each connection where something to be sent waits since long ago.
+
+    Sent as it is it could be old words, which the source has replaced; and Trakor has no update.
+
+    Args:
+        connection: Inside a writing transaction, at the daemon's start.
+        names: The connections.
+        now: The time.
+
+    Returns:
+        The names of those connections.
+    """
+    alive_at = moments_of(connection).get(("", Moment.ALIVE), 0)
+    if 0 <= now - alive_at < LONG_AWAY:
+        return set()
+    waiting = {
+        feed.connection
+        for feed in feeds_of(connection)
+        if feed.connection in names and is_waiting(connection, feed)
+    }
+    for name in waiting:
+        want(connection, name, Job.RECONCILE, now=now)
+    return waiting
+
+
+def _timers(plans: Iterable[Plan]) -> dict[Key, Timer]:
+    return {key: timer for plan in plans for key, timer in timers_of(plan.connection).items()}
+
+
+def _note_all(connection: Reader, plan: Sequence[Due], now: int) -> None:
+    for due in plan:
+        if due.wanted:
+            want(connection, due.connection, due.job, now=now)
+        set_next(connection, due.connection, due.job, due.next_at)
+
+
+def _stored(connection: Reader, names: Collection[str]) -> tuple[dict[Key, int], set[Key]]:
+    """The next times from before, and what is due at once: lists that were never read to their end."""
+    stored = {
+        (name, job): wish.next_at for name in names for job, wish in wishes_of(connection, name).items()
+    }
+    return stored, {(name, Job.RECONCILE) for name in names if never_swept(connection, name)}

@@ -1,0 +1,172 @@
+"""The two listeners: webhooks from outside, health and status for inside; and the inbox between them.
+
+Whoever asks here is answered by what is on disk: an event is accepted only when it is safe.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+import structlog
+
+from bridge.admin import AdminServer, Health
+from bridge.admin.pages import Pages
+from bridge.daemon.status_context import desk_of
+from bridge.errors import LedgerError
+from bridge.ledger.events import prove_events
+from bridge.ledger.inbox import Inbox
+from bridge.records import Stream
+from bridge.status import take
+from bridge.webhooks import Receiver
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+    from contextlib import AsyncExitStack
+
+    from bridge.daemon.status_context import Inside
+    from bridge.ledger.database import Ledger
+    from bridge.settings import Settings
+    from bridge.status import Snapshot
+
+__all__ = ["Address", "Faces"]
+
+Address: TypeAlias = tuple[str, int]
+"""A host and a port."""
+
+STUCK_AFTER: Final = 30.0
+"""Seconds without a sign of life of the ledger's thread from which the process counts as not working."""
+
+WRITE_WITHIN: Final = 2.0
+"""Seconds that a write may take for the process to count as ready."""
+
+GOOD_FOR: Final = 1.0
+"""Seconds for which a write that was taken proves that the next one will be."""
+
+log = structlog.get_logger()
+
+
+class Faces:
+    """What the daemon shows and accepts.
+
+    Args:
+        settings: The configuration.
+        ledger: The open ledger.
+        clock: Milliseconds since the epoch.
+        on_events: Told the names of connections that have new events, when these are on disk.
+        inside: What of the daemon the status page reaches.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        ledger: Ledger,
+        clock: Callable[[], int],
+        on_events: Callable[[Collection[str]], None],
+        inside: Inside,
+    ) -> None:
+        self._settings = settings
+        self._ledger = ledger
+        self._clock = clock
+        self._alive_at = time.monotonic()
+        self._written_at = -GOOD_FOR
+        self._closing: asyncio.Task[None] | None = None
+        self._inbox = Inbox(ledger, on_kept=on_events)
+        listener = settings.webhooks
+        self._receiver = Receiver(
+            self._inbox.keep,
+            tokens=_tokens(settings),
+            allow_from=listener.allow_from,
+            trusted_proxies=listener.trusted_proxies,
+            max_body_bytes=listener.max_body_bytes,
+            clock=clock,
+        )
+        password = settings.admin.password.get_secret_value()
+        desk = desk_of(inside, ledger, self.snapshot, lambda: self._settings, clock)
+        self._admin = AdminServer(
+            snapshot=self.snapshot,
+            health=self._health,
+            ready=self._ready,
+            password=password,
+            hosts=settings.admin.hosts,
+            pages=Pages(desk, password=password),
+            answers=lambda: self._receiver.numbers.answers,
+        )
+
+    async def open(self, stack: AsyncExitStack) -> tuple[Address, Address | None]:
+        """Listen, until the stack is closed.
+
+        Returns:
+            Where health and status are had, and where webhooks are taken; None where no connection has a
+            token.
+
+        Raises:
+            UserError: A port cannot be had.
+        """
+        settings = self._settings
+        stack.push_async_callback(self._inbox.close)
+        admin = await self._admin.start(settings.admin.host, settings.admin.port)
+        stack.push_async_callback(self._admin.stop)
+        log.info("listening for status", host=admin[0], port=admin[1])
+        if not any(_tokens(settings).values()):
+            log.info("webhooks are off", reason="no connection has a [webhooks] token")
+            return admin, None
+        webhooks = await self._receiver.start(settings.webhooks.host, settings.webhooks.port)
+        stack.push_async_callback(self._stopped_accepting)
+        return admin, webhooks
+
+    def stop_accepting(self) -> None:
+        """Take no more webhooks; those under way are answered, while all else winds up."""
+        self._closing = asyncio.create_task(self._receiver.stop(), name="webhooks' end")
+
+    async def _stopped_accepting(self) -> None:
+        await (self._closing or self._receiver.stop())
+
+    def replace(self, settings: Settings) -> None:
+        """Take over what a reload can change here: the webhooks' tokens."""
+        self._settings = settings
+        self._receiver.replace_tokens(_tokens(settings))
+
+    def alive(self) -> None:
+        """The ledger's thread has given a sign of life."""
+        self._alive_at = time.monotonic()
+
+    async def snapshot(self) -> Snapshot:
+        """Everything, now, read beside the ledger's thread."""
+        settings = self._settings
+        streams = {
+            name: [stream for stream in Stream if connection.stream(stream).enabled]
+            for name, connection in settings.connections.items()
+        }
+        return await asyncio.to_thread(take, self._ledger.path, streams, list(streams), self._clock())
+
+    def _health(self) -> Health:
+        silent = time.monotonic() - self._alive_at
+        return Health(silent < STUCK_AFTER, why=f"the ledger has not answered for {silent:.0f} seconds")
+
+    async def _ready(self) -> Health:
+        """Whether an event could be stored now: by storing one and a sign of life, ahead of all other work.
+
+        The event is taken back in the same transaction.
+
+        Anybody may ask, so the answer is good for a second.
+        """
+        if time.monotonic() - self._written_at < GOOD_FOR:
+            return Health(ok=True)
+        try:
+            async with asyncio.timeout(WRITE_WITHIN):
+                await self._ledger.call_first(prove_events, self._clock())
+        except LedgerError as fault:
+            return Health(ok=False, why=str(fault))
+        except TimeoutError:
+            return Health(ok=False, why=f"the ledger did not take a write within {WRITE_WITHIN:.0f} seconds")
+        self._written_at = time.monotonic()
+        return Health(ok=True)
+
+
+def _tokens(settings: Settings) -> dict[str, list[str]]:
+    return {
+        name: [token.get_secret_value() for token in connection.webhook_tokens]
+        for name, connection in settings.connections.items()
+    }

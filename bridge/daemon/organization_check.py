@@ -1,0 +1,189 @@
+"""Whether a connection may work: with the two organisations of before, and with no others.
+
+::
+
+    opened ──> stopped in the ledger? ──no──> one log-in, held ──> work begins
+                     │ yes: one try, since the configuration may be another one now
+                     └──> wait until a person confirms, or it is begun anew
+
+    proved ──> Trakor is the one of before ──> sending begins
+                     │ another one ──> stopped
+    stopped ──> all work of the connection ends; what arrives by webhook waits
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from bridge.admission import OtherTrakor
+from bridge.errors import Refused, Transient
+from bridge.ledger.organizations import keep_stopped, stopped_by
+from bridge.ledger.pauses import Direction, clear_pause, pause_of, set_pause
+from bridge.pacing import probe_wait
+from bridge.salestrekker.auth import OtherOrganization, SeveralOrganizations
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bridge.admission import TrakorTrial
+    from bridge.delivery import Pace
+    from bridge.ledger.database import Ledger
+    from bridge.salestrekker.client import SalestrekkerClient
+
+__all__ = ["Admission", "Revoked"]
+
+LONGEST_LOOK: Final = 60.0
+"""Seconds after which the ledger is looked at in any case: the wall clock may have been set."""
+
+log = structlog.get_logger()
+
+
+class Revoked(Exception):  # noqa: N818 - no error: it ends the work of one connection in order
+    """Another organisation turned up."""
+
+
+class Admission:
+    """Lets one connection work, or keeps it from that.
+
+    Args:
+        ledger: The open ledger.
+        name: The connection's.
+        client: Its Salestrekker; each log-in is held (``organization_check.SourceHold``).
+        trial: Proves its Trakor.
+        pace: How long to wait between two tries.
+        clock: Milliseconds since the epoch.
+        random: Gives a number of [0, 1).
+        starting: The process has just begun: a configuration that has to say more ends it.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        name: str,
+        client: SalestrekkerClient,
+        trial: TrakorTrial,
+        pace: Pace,
+        *,
+        clock: Callable[[], int],
+        random: Callable[[], float],
+        starting: bool,
+    ) -> None:
+        self._ledger = ledger
+        self._name = name
+        self._client = client
+        self._trial = trial
+        self._pace = pace
+        self._clock = clock
+        self._random = random
+        self._starting = starting
+        self._looked = asyncio.Event()
+        self._stopped = asyncio.Event()
+
+    def look(self) -> None:
+        """Another process has written: perhaps a person confirmed."""
+        self._looked.set()
+
+    def stop(self) -> None:
+        """Another organisation turned up: all work ends."""
+        self._stopped.set()
+
+    async def opened(self) -> None:
+        """Wait until the connection may work.
+
+        Raises:
+            SeveralOrganizations: The process has just begun, and the log-in has several, none of them named.
+        """
+        tried = told = False
+        while True:
+            self._looked.clear()
+            if not await self._ledger.call(stopped_by, self._name) or not tried:
+                tried = await self._try()
+            why = await self._ledger.call(keep_stopped, self._name, now=self._clock())
+            if not why:
+                self._stopped.clear()
+                return
+            if not told:
+                log.warning("stopped", connection=self._name, reason=why)
+            told = True
+            await self._wait(LONGEST_LOOK)
+
+    async def revoked(self) -> None:
+        """Wait until it may not work any more.
+
+        Raises:
+            Revoked: Always, then.
+        """
+        await self._stopped.wait()
+        raise Revoked
+
+    async def proved(self) -> None:
+        """Wait until it is proved that Trakor is the one of before; a person's pause is kept to."""
+        failed = 0
+        while True:
+            self._looked.clear()
+            if await self._is_paused_by_person():
+                await self._wait(LONGEST_LOOK)
+                continue
+            try:
+                await self._trial.run()
+            except OtherTrakor:
+                self._stopped.set()
+                await asyncio.Event().wait()  # all work ends
+            except (Transient, Refused) as fault:
+                await self._pause(fault, failed)
+                failed += 1
+            else:
+                if failed:
+                    await self._ledger.call(clear_pause, self._name, Direction.SENDING)
+                return
+
+    async def _try(self) -> bool:
+        """Find out whether what stopped it is over; says whether that could be found out."""
+        why = await self._ledger.call(stopped_by, self._name)
+        try:
+            if why and not await self._is_paused_by_person():
+                await self._trial.run()
+            if why or await self._ledger.call(pause_of, self._name, Direction.READING) is None:
+                await self._client.log_in_once()
+        except SeveralOrganizations:
+            if self._starting:
+                raise
+        except (OtherTrakor, OtherOrganization):
+            return True
+        except (Transient, Refused):
+            return False  # reading and sending find out for themselves
+        return True
+
+    async def _is_paused_by_person(self) -> bool:
+        pause = await self._ledger.call(pause_of, self._name, Direction.SENDING)
+        return pause is not None and pause.by_person
+
+    async def _pause(self, fault: Transient | Refused, failed: int) -> None:
+        """Sending waits, as after any refusal or outage; reading goes on."""
+        wait = probe_wait(failed, self._pace.probe_first, self._pace.probe_max, self._random)
+        if isinstance(fault, Transient) and fault.retry_after:
+            wait = max(wait, fault.retry_after)
+        now = self._clock()
+        at = now + int(wait * 1000)
+        await self._ledger.call(
+            set_pause,
+            self._name,
+            Direction.SENDING,
+            reason=str(fault),
+            now=now,
+            next_try_at=at,
+            tries=failed,
+        )
+        if not failed:
+            log.warning("paused", connection=self._name, direction=str(Direction.SENDING), reason=str(fault))
+        self._looked.clear()
+        await self._wait(wait)
+
+    async def _wait(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(min(seconds, LONGEST_LOOK)):
+                await self._looked.wait()

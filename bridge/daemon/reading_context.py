@@ -1,0 +1,66 @@
+"""What the reading tasks of one connection share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bridge.ledger.sweeps import last_good
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from bridge.ledger.database import Ledger
+    from bridge.ledger.row_mapping import Feed
+    from bridge.records import Stream
+    from bridge.salestrekker.client import SalestrekkerClient
+    from bridge.salestrekker.pages import Ones
+    from bridge.wiring.connection import Plan
+
+__all__ = ["Parts"]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """One connection's parts.
+
+    Attributes:
+        plan: Its settings, queries and mappers.
+        client: Reads its Salestrekker; entered.
+        ledger: The open ledger.
+        feeds: Its streams.
+        clock: Milliseconds since the epoch.
+        on_pending: Told when something may be to be sent.
+    """
+
+    plan: Plan
+    client: SalestrekkerClient
+    ledger: Ledger
+    feeds: Mapping[Stream, Feed]
+    clock: Callable[[], int]
+    on_pending: Callable[[], None]
+
+    @property
+    def name(self) -> str:
+        """The connection's."""
+        return self.plan.connection.name
+
+    async def read(self, stream: Stream, ids: Sequence[str]) -> Ones:
+        """Read records of a stream by their ids, by a query that it has for that."""
+        return await self.client.ones(
+            self.plan.ones[stream],
+            ids,
+            stream=stream,
+            identify=self.plan.mappers[stream].identify,
+            ids_per_request=self.plan.connection.salestrekker.ids_per_request,
+        )
+
+    async def since(self, stream: Stream, *, whole: bool) -> int | None:
+        """From when on changes are to be read, milliseconds since the epoch; None: the whole list.
+
+        A time to come shows that the clock was set back: what has changed since when, nobody knows.
+        """
+        if whole or not self.plan.queries[stream].incremental:
+            return None
+        since = await self.ledger.call(last_good, self.feeds[stream])
+        return None if since is None or since > self.clock() else since

@@ -1,0 +1,200 @@
+"""Whether reading from Salestrekker goes on: one pause for all that reads of one connection.
+
+::
+
+    a read fails ──is all at fault?──no──> only what was asked is: its owner tries again later
+                         │ yes
+                         v
+                  paused, in the ledger ──next_try_at──> one probe ──passes──> goes on
+                         ^                                  │ fails: twice as long, up to the longest
+                         └──────────────────────────────────┘
+
+Webhooks still arrive, and delivery goes on with what the ledger has. A person's pause is not probed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from bridge.errors import Refused, Transient
+from bridge.ledger.pauses import Direction, clear_pause, pause_of, set_pause
+from bridge.pacing import LONGEST_RETRY_AFTER, probe_wait
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from bridge.ledger.database import Ledger
+    from bridge.ledger.read_model import Pause
+
+__all__ = ["ReadingPause"]
+
+LONGEST_LOOK: Final = 60.0
+"""Seconds after which the pause is looked at in any case: the wall clock may have been set."""
+
+log = structlog.get_logger()
+
+
+class ReadingPause:
+    """Stops and resumes the reading of one connection.
+
+    Args:
+        ledger: Keeps the pause, so that a restart knows it.
+        name: The connection.
+        prove: Asks Salestrekker for next to nothing, once; raises Refused or Transient.
+        first: Seconds before the first probe, doubling to
+        longest: the longest.
+        clock: Milliseconds since the epoch.
+        random: Gives a number of [0, 1).
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        name: str,
+        prove: Callable[[], Awaitable[None]],
+        *,
+        first: float,
+        longest: float,
+        clock: Callable[[], int],
+        random: Callable[[], float],
+    ) -> None:
+        self._ledger = ledger
+        self._name = name
+        self._prove = prove
+        self._first = first
+        self._longest = longest
+        self._clock = clock
+        self._random = random
+        self._open = asyncio.Event()
+        self._closed = asyncio.Event()
+        self._looked = asyncio.Event()
+        self._asking = asyncio.Lock()
+        self._paused = self._by_person = False
+
+    async def opened(self) -> None:
+        """Wait until reading goes on."""
+        await self._open.wait()
+
+    async def closed(self) -> None:
+        """Wait until reading is paused."""
+        await self._closed.wait()
+
+    def look(self) -> None:
+        """Another process may have paused or resumed it."""
+        self._looked.set()
+
+    async def covers(self, fault: Refused | Transient) -> bool:
+        """Find out whether a fault is one of all reading, and pause then.
+
+        Args:
+            fault: What a read ended with.
+
+        Returns:
+            Whether reading is paused now; else only what was asked is at fault.
+        """
+        async with self._asking:
+            if not self._open.is_set():
+                return True
+            try:
+                await self._prove()
+            except (Refused, Transient) as general:
+                await self._pause(general, tries=0)
+                return True
+        log.info("reading works otherwise", connection=self._name, fault=str(fault))
+        return False
+
+    async def run(self) -> None:
+        """Keep to the pause that the ledger has, and probe when it is time; for ever."""
+        while True:
+            self._looked.clear()
+            pause = await self._ledger.call(pause_of, self._name, Direction.READING)
+            self._tell_of_persons(pause)
+            if pause is None:
+                self._let(goes_on=True)
+                await self._wait(None)
+            elif pause.by_person:
+                self._let(goes_on=False)
+                await self._wait(None)
+            else:
+                self._let(goes_on=False)
+                await self._probe_when_due(pause)
+
+    def _tell_of_persons(self, pause: Pause | None) -> None:
+        """Log what a person did from another process; what was probed here is told and noted by itself."""
+        by_person = pause is not None and pause.by_person
+        what = ""
+        if by_person and not self._by_person:
+            what = "paused"
+        elif (self._paused and pause is None) or (self._by_person and not by_person):
+            what = "resumed"
+        self._paused, self._by_person = pause is not None, by_person
+        if what:
+            log.info(what, connection=self._name, direction=str(Direction.READING), by_person=True)
+
+    async def _probe_when_due(self, pause: Pause) -> None:
+        wait = (pause.next_try_at - self._clock()) / 1000
+        # Further away than any wait can be: the clock was set back since.
+        if 0 < wait <= max(self._longest, LONGEST_RETRY_AFTER):
+            await self._wait(wait)
+        else:
+            await self._probe(pause)
+
+    async def _probe(self, pause: Pause) -> None:
+        async with self._asking:
+            try:
+                await self._prove()
+            except (Refused, Transient) as fault:
+                await self._pause(fault, tries=pause.tries + 1)
+                return
+            if await self._ledger.call(clear_pause, self._name, Direction.READING):
+                self._paused = False
+                paused = (self._clock() - pause.since_at) / 1000
+                log.info(
+                    "resumed",
+                    connection=self._name,
+                    direction=str(Direction.READING),
+                    after_seconds=round(paused, 3),
+                )
+
+    async def _pause(self, fault: Refused | Transient, *, tries: int) -> None:
+        """Write it down, first of all: a restart is to know it."""
+        self._let(goes_on=False)
+        wait = probe_wait(tries, self._first, self._longest, self._random)
+        if isinstance(fault, Transient) and fault.retry_after:
+            wait = max(wait, fault.retry_after)
+        now = self._clock()
+        await self._ledger.call(
+            set_pause,
+            self._name,
+            Direction.READING,
+            reason=str(fault),
+            now=now,
+            next_try_at=now + int(wait * 1000),
+            tries=tries,
+        )
+        self._paused = True
+        log.warning(
+            "paused",
+            connection=self._name,
+            direction=str(Direction.READING),
+            reason=str(fault),
+            advice=getattr(fault, "advice", ""),
+            tries=tries,
+            next_try_in_seconds=round(wait, 3),
+        )
+        self._looked.set()
+
+    def _let(self, *, goes_on: bool) -> None:
+        now, before = (self._open, self._closed) if goes_on else (self._closed, self._open)
+        now.set()
+        before.clear()
+
+    async def _wait(self, seconds: float | None) -> None:
+        longest = LONGEST_LOOK if seconds is None else min(seconds, LONGEST_LOOK)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(longest):
+                await self._looked.wait()

@@ -1,0 +1,126 @@
+"""SIGHUP: the configuration is read anew, and what can be taken over without a restart is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+
+from bridge.errors import UserError
+from bridge.records import Stream
+from bridge.wiring.connection import plan_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+    from bridge.naming import Hasher
+    from bridge.settings import Settings
+    from bridge.wiring.connection import Plan
+
+__all__ = ["Reloaded", "plans_of", "reloaded"]
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Reloaded:
+    """A configuration that was read anew and can be used.
+
+    Attributes:
+        settings: All of it.
+        plans: For each connection that is worked on.
+        changed: Connections whose work is another now: their workers begin anew.
+        needs_restart: What is another now and is only taken over by a restart.
+    """
+
+    settings: Settings
+    plans: Mapping[str, Plan]
+    changed: tuple[str, ...]
+    needs_restart: tuple[str, ...]
+
+
+def plans_of(settings: Settings, connections: Collection[str], hasher: Hasher) -> dict[str, Plan]:
+    """Load and compile what connections are read and mapped with.
+
+    Args:
+        settings: The configuration.
+        connections: Their names.
+        hasher: Of the ledger's key.
+
+    Raises:
+        UserError: A query or a map cannot be used.
+    """
+    return {name: plan_of(settings, settings.connections[name], list(Stream), hasher) for name in connections}
+
+
+def reloaded(
+    running: Settings,
+    settings: Settings,
+    plans: Mapping[str, Plan],
+    hasher: Hasher,
+    load: Callable[[], Settings],
+) -> Reloaded | str:
+    """Read the configuration anew; what is at fault with it is logged, and nothing is taken over.
+
+    Args:
+        running: The configuration that the process began with: what only a restart takes over is of this one.
+        settings: The configuration so far.
+        plans: What is worked on so far.
+        hasher: Of the ledger's key.
+        load: Reads it.
+
+    Returns:
+        What is taken over; or why nothing is, for those who look.
+    """
+    try:
+        fresh = load()
+        fresh_plans = plans_of(fresh, [name for name in plans if name in fresh.connections], hasher)
+    except UserError as fault:
+        log.warning("configuration not taken over", problem=str(fault), advice=fault.advice)
+        return str(fault)
+    restart = (*_restarting(running, fresh), *_comings_and_goings(running, fresh))
+    kept = {**plans, **fresh_plans}
+    debounce = settings.webhooks.debounce != fresh.webhooks.debounce
+    changed = tuple(name for name in fresh_plans if debounce or _differs(plans[name], kept[name]))
+    return Reloaded(fresh, kept, changed, restart)
+
+
+def _differs(before: Plan, now: Plan) -> bool:
+    """Whether a connection is read, mapped or sent in another way. Its schedule is taken over by itself."""
+    return before.connection != now.connection or _fingerprints(before) != _fingerprints(now)
+
+
+def _fingerprints(plan: Plan) -> list[str]:
+    by_id = [one.fingerprint for one in plan.ones.values()]
+    by_id += [plan.ticket.fingerprint] if plan.ticket else []
+    return [*(query.fingerprint for query in plan.queries.values()), *by_id, *_of_mappers(plan)]
+
+
+def _of_mappers(plan: Plan) -> list[str]:
+    return [mapper.fingerprint for mapper in plan.mappers.values()]
+
+
+def _restarting(before: Settings, now: Settings) -> list[str]:
+    """What belongs to the process: the ledger, and where it listens."""
+    parts = {
+        "[ledger]": (before.ledger, now.ledger),
+        "[webhooks]": (_listener(before), _listener(now)),
+        "[admin]": (before.admin, now.admin),
+        "[alerts]": (before.alerts, now.alerts),
+        "[log]": (before.log, now.log),
+    }
+    return [name for name, (old, new) in parts.items() if old != new]
+
+
+def _listener(settings: Settings) -> tuple[object, ...]:
+    """What the listener for webhooks is begun with; tokens are taken over, but not the very first one."""
+    listener = settings.webhooks
+    listens = any(connection.webhook_tokens for connection in settings.connections.values())
+    place = (listens, listener.host, listener.port)
+    return *place, listener.allow_from, listener.trusted_proxies, listener.max_body_bytes
+
+
+def _comings_and_goings(before: Settings, now: Settings) -> list[str]:
+    """Connections that came or went."""
+    return [f"connection {name}" for name in sorted(set(before.connections) ^ set(now.connections))]

@@ -1,0 +1,219 @@
+"""Carries out the wishes of the schedule: one sweep after the other, each from its own checkpoint.
+
+::
+
+    wish in the ledger ──> begin_run ──> sync.sweep ──> end_run ──> fulfil
+            ^                                 │ all reading is at fault: paused, and the wish stands
+            └─────────────────────────────────┘ only this list is: some tries, then the next time
+
+The wish is ended only after its sweep: a process that dies in between finds it again, and goes on from
+the sweep's checkpoint. A wish that comes while its own sweep is under way is one more sweep afterwards.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from bridge.errors import BridgeError, LedgerError, Refused, Transient
+from bridge.ledger.database import reading
+from bridge.ledger.sweeps import begin_run, count, end_run
+from bridge.ledger.wishes import Job, fulfil, wishes_of
+from bridge.pacing import backoff
+from bridge.sync import sweep
+from bridge.wiring.connection import listing_of
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+    from pathlib import Path
+
+    from bridge.daemon.reading_context import Parts
+    from bridge.daemon.reading_pause import ReadingPause
+    from bridge.ledger.observe import Observed
+    from bridge.ledger.row_mapping import Feed
+    from bridge.records import Stream
+    from bridge.salestrekker.pages import Ones
+    from bridge.sync import Listing, Swept
+
+__all__ = ["Sweeps"]
+
+MOST_TRIES: Final = 5
+"""So often a list that alone fails for the moment is tried before its next time is waited for."""
+
+LONGEST_LOOK: Final = 60.0
+"""Seconds after which the wishes are looked at in any case."""
+
+LONGEST_YIELD: Final = 10.0
+"""Seconds for which looking for what a list did not show lets webhooks go first, before each request."""
+
+log = structlog.get_logger()
+
+
+class Sweeps:
+    """Sweeps the lists of one connection when that is wished for.
+
+    Args:
+        parts: The connection's parts.
+        pause: Whether reading goes on.
+        random: Gives a number of [0, 1).
+        quiet: Waits until no webhook is to be worked off.
+    """
+
+    def __init__(
+        self,
+        parts: Parts,
+        pause: ReadingPause,
+        random: Callable[[], float],
+        quiet: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._parts = parts
+        self._quiet = quiet
+        self._pause = pause
+        self._random = random
+        self._wished = asyncio.Event()
+        self._failures = 0
+        self._swept_from: dict[Stream, int] = {}
+        self._begun: dict[Job, int] = {}
+        self._reconciled = asyncio.Event()
+
+    def wake(self) -> None:
+        """Say that the ledger may have a new wish."""
+        self._wished.set()
+
+    async def reconciled(self) -> None:
+        """Wait until all lists have been read."""
+        await self._reconciled.wait()
+
+    async def run(self) -> None:
+        """Carry out wishes, for ever."""
+        while True:
+            await self._pause.opened()
+            self._wished.clear()
+            wish = await self._oldest()
+            if wish is None:
+                await self._wait(LONGEST_LOOK)
+            else:
+                await self._carry_out(*wish)
+
+    async def _oldest(self) -> tuple[Job, int] | None:
+        """Of the jobs that are wanted the one that was begun longest ago, and since when it is wanted.
+
+        A list that takes longer than its interval is wanted anew before it is read: by the time of the
+        wish alone it could come first for ever.
+        """
+        wishes = await self._parts.ledger.call(wishes_of, self._parts.name)
+        wanted = [
+            (self._begun.get(job, 0), wish.wanted_at, job) for job, wish in wishes.items() if wish.wanted_at
+        ]
+        if not wanted:
+            return None
+        _, since, job = min(wanted)
+        return job, since
+
+    async def _carry_out(self, job: Job, since: int) -> None:
+        self._begun[job] = max(self._begun.values(), default=0) + 1
+        for stream in self._streams(job):
+            # A full sweep that began after the wish has fulfilled it already, whoever asked for that one.
+            if not self._was_swept(stream, since) and not await self._sweep(job, stream):
+                return
+        await self._parts.ledger.call(fulfil, self._parts.name, job, wanted_at=since)
+        self._failures = 0
+        if job is Job.RECONCILE:
+            self._reconciled.set()
+        log.info("done", connection=self._parts.name, job=str(job))
+
+    def _was_swept(self, stream: Stream, since: int) -> bool:
+        """Whether the whole list was read since then; a time to come is none: the clock was set back."""
+        return since <= self._swept_from.get(stream, 0) <= self._parts.clock()
+
+    def _streams(self, job: Job) -> list[Stream]:
+        return [stream for stream in self._parts.feeds if job.reads(stream)]
+
+    async def _sweep(self, job: Job, stream: Stream) -> bool:
+        """Sweep one list; False where it is to be tried again."""
+        began = self._parts.clock()
+        try:
+            await self._read(job, stream)
+        except (Refused, Transient) as fault:
+            return not (await self._pause.covers(fault)) and await self._gave_up(stream, fault)
+        except LedgerError:
+            raise  # nothing is wrong with the list: it is wanted still
+        except BridgeError as fault:
+            log.warning("sweep failed", connection=self._parts.name, stream=str(stream), problem=str(fault))
+            return True
+        if job is Job.RECONCILE or not self._parts.plan.queries[stream].incremental:
+            self._swept_from[stream] = began
+        return True
+
+    async def _gave_up(self, stream: Stream, fault: Refused | Transient) -> bool:
+        """Only this list is at fault: wait a little and try again, or leave it to its next time."""
+        self._failures += 1
+        if isinstance(fault, Refused) or self._failures >= MOST_TRIES:
+            self._failures = 0
+            log.warning("sweep failed", connection=self._parts.name, stream=str(stream), problem=str(fault))
+            return True
+        source = self._parts.plan.connection.salestrekker
+        await self._wait(backoff(self._failures, source.probe_first, source.probe_max, self._random))
+        return False
+
+    async def _read(self, job: Job, stream: Stream) -> Swept:
+        parts = self._parts
+        feed = parts.feeds[stream]
+        number = await parts.ledger.call(
+            begin_run, parts.name, str(job), [feed], now=parts.clock(), leftovers=False
+        )
+        complete = False
+        try:
+            listing = listing_of(
+                parts.plan,
+                parts.client,
+                stream,
+                feed,
+                since=await parts.since(stream, whole=job is Job.RECONCILE),
+            )
+            swept = await sweep(
+                self._after_webhooks(listing),
+                parts.ledger,
+                run=number,
+                restart=False,
+                clock=parts.clock,
+                on_page=self._on_page,
+            )
+            complete = not swept.broken
+            return swept
+        finally:
+            counts = {str(stream): await asyncio.to_thread(_counted, parts.ledger.path, feed, number)}
+            await parts.ledger.call(end_run, number, complete=complete, counts=counts, now=parts.clock())
+
+    def _after_webhooks(self, listing: Listing) -> Listing:
+        """The list, whose single records are read when no webhook waits to be, or has waited long enough."""
+        ones = listing.ones
+        if ones is None:
+            return listing
+
+        async def read(ids: Sequence[str]) -> Ones:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LONGEST_YIELD):
+                    await self._quiet()
+            return await ones.read(ids)
+
+        return replace(listing, ones=replace(ones, read=read))
+
+    def _on_page(self, _: Swept, seen: Observed) -> None:
+        if seen.pending:
+            self._parts.on_pending()
+
+    async def _wait(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._wished.wait()
+
+
+def _counted(path: Path, feed: Feed, run: int) -> dict[str, int]:
+    """What became of a run's records: beside the ledger's thread, since a million take their time."""
+    with reading(path) as connection:
+        return count(connection, feed, run)

@@ -1,0 +1,346 @@
+"""From webhooks that were kept to records that are read: what is due, in batches, and then done.
+
+::
+
+    events in the ledger ──debounce──> groups, one for each record ──> read by id ──> sync.refresh
+                                             │ of a deal                    ^             │
+                                             └──> its contacts ─────────────┘             v
+                                                                         finish: read, gone, not-found
+                                                                         an error at the id: it waits, and
+                                                                         is read again, for up to a day
+
+What fails of one subject (contact, deal or product) rests for a while, and the others go on.
+
+A webhook is a hint, not data. Its event is done only by a read that began after it arrived, so what
+arrives for a record while it is being read is read once more. A process that dies reads again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import Counter, defaultdict
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+import structlog
+
+from bridge.errors import BridgeError, LedgerError, Refused, Transient
+from bridge.ledger.deletions import mark_gone_by_id
+from bridge.ledger.due_webhooks import due_events
+from bridge.ledger.events import finish_events, postpone_events
+from bridge.pacing import backoff, probe_wait
+from bridge.records import Stream
+from bridge.salestrekker.graphql_errors import codes_in
+from bridge.sync import OneListing, refresh
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+    from bridge.daemon.reading_context import Parts
+    from bridge.daemon.reading_pause import ReadingPause
+    from bridge.ledger.due_webhooks import DueEvents, EventGroup
+    from bridge.records.webhooks import Subject
+    from bridge.sync import Refreshed
+
+    Deals: TypeAlias = Mapping[str, tuple[str, ...] | None] | None
+    """Deal's id -> its contacts, None for one that is not there; an unreadable one is not in it."""
+
+    Found: TypeAlias = dict[EventGroup, set[str]]
+    """What came of each group: of all its records, in words."""
+
+__all__ = ["Events"]
+
+LINGER: Final = 0.1
+"""Seconds that a record which is due waits for company, so that many webhooks share one request."""
+
+LONGEST_LOOK: Final = 60.0
+"""Seconds after which the ledger is looked at in any case."""
+
+NOTHING_TO_READ: Final = "nothing-to-read"
+"""The outcome of an event whose stream is not enabled, or whose deal is not there or has no contacts."""
+
+UNREAD: Final = "could not be read: "
+"""How what came of a record begins that could not be read: its event waits. Why follows, in our words."""
+
+AT_ONCE: Final = 100
+"""Events that one transaction finishes at most, so that those which arrive never wait long behind it."""
+
+STREAM_OF: Final[Mapping[str, Stream]] = {"contact": Stream.CONTACTS, "product": Stream.PRODUCTS}
+
+"""Which stream a webhook's subject is of; a deal leads to its contacts."""
+
+log = structlog.get_logger()
+
+
+class Events:
+    """Reads what the webhooks of one connection are about.
+
+    Args:
+        parts: The connection's parts.
+        pause: Whether reading goes on.
+        debounce: Seconds, from the first event of a record until it is read.
+        random: Gives a number of [0, 1).
+    """
+
+    def __init__(
+        self, parts: Parts, pause: ReadingPause, debounce: float, random: Callable[[], float]
+    ) -> None:
+        self._parts = parts
+        self._pause = pause
+        self._debounce = debounce
+        self._random = random
+        self._arrived = asyncio.Event()
+        self._failures: Counter[Subject] = Counter()
+        self._rests: dict[Subject, float] = {}
+        self._quiet = asyncio.Event()
+        source = parts.plan.connection.salestrekker
+        self._at_once = source.ids_per_request * source.max_in_flight
+        self._first, self._longest = source.retry_first, max(source.retry_first, source.probe_max)
+
+    def wake(self) -> None:
+        """Say that the ledger has new events."""
+        self._arrived.set()
+
+    async def quiet(self) -> None:
+        """Wait until nothing is due: what a webhook is about is read first."""
+        await self._quiet.wait()
+
+    async def run(self) -> None:
+        """Work off events, for ever."""
+        lingered = False
+        while True:
+            await self._pause.opened()
+            self._arrived.clear()
+            due = await self._look()
+            if not due.groups:
+                self._quiet.set()
+                await self._until(due.next_at, due.again_at)
+            elif len(due.groups) < self._parts.plan.connection.salestrekker.ids_per_request and not lingered:
+                lingered = True
+                self._quiet.clear()
+                await asyncio.sleep(min(LINGER, self._debounce))
+                continue
+            else:
+                self._quiet.clear()
+                await self._work_off(due.groups)
+            lingered = False
+
+    async def _look(self) -> DueEvents:
+        """What is due now."""
+        now = self._parts.clock()
+        return await self._parts.ledger.call(
+            due_events,
+            self._parts.name,
+            before=now - int(self._debounce * 1000),
+            now=now,
+            limit=self._at_once,
+            longest=int(self._longest * 1000),
+            without=self._resting(),
+        )
+
+    async def _until(self, next_at: int | None, again_at: int | None) -> None:
+        """Wait for the end of the next record's time or of a rest, or for an event of another one."""
+        wait = min([LONGEST_LOOK, *(until - _loop_time() for until in self._rests.values())])
+        if again_at is not None:
+            wait = min(wait, (again_at - self._parts.clock()) / 1000)
+        if next_at is not None:  # whatever arrives now is due later than that
+            wait = min(wait, (next_at - self._parts.clock()) / 1000 + self._debounce)
+            await asyncio.sleep(max(0.0, wait))
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, wait)):
+                await self._arrived.wait()
+
+    def _resting(self) -> set[Subject]:
+        """The subjects that are left alone for now."""
+        now = _loop_time()
+        self._rests = {subject: until for subject, until in self._rests.items() if until > now}
+        return set(self._rests)
+
+    async def _work_off(self, groups: Sequence[EventGroup]) -> None:
+        """Read what these are about; where that fails they wait, and are tried again."""
+        try:
+            faults = await self._read(groups)
+        except LedgerError as broken:
+            faults = dict.fromkeys((group.subject for group in groups), broken)
+        for subject, fault in faults.items():
+            self._rest(subject, fault)
+        for subject in {group.subject for group in groups} - faults.keys():
+            del self._failures[subject]
+
+    def _rest(self, subject: Subject, fault: BridgeError) -> None:
+        """Leave a subject alone for a while that grows."""
+        self._failures[subject] += 1
+        log.warning(
+            "webhooks cannot be worked off",
+            connection=self._parts.name,
+            subject=subject,
+            problem=str(fault),
+        )
+        source = self._parts.plan.connection.salestrekker
+        wait = backoff(self._failures[subject], source.probe_first, source.probe_max, self._random)
+        self._rests[subject] = _loop_time() + wait
+
+    async def _read(self, groups: Sequence[EventGroup]) -> dict[Subject, BridgeError]:
+        """Work off these; what failed is not finished, by the subject; nothing is where reading is paused."""
+        began = self._parts.clock()
+        faults: dict[Subject, BridgeError] = {}
+        deals: Deals = None
+        try:
+            deals = await self._contacts_of([group.id for group in groups if group.subject == "deal"])
+        except BridgeError as fault:
+            if await self._is_paused_for(fault):
+                return {}
+            faults["deal"] = fault
+        outcomes = {group: _of_deal(group, deals) for group in groups}
+        for stream in Stream:
+            try:
+                await self._read_stream(stream, groups, deals, outcomes)
+            except LedgerError:
+                raise
+            except BridgeError as fault:
+                if await self._is_paused_for(fault):
+                    return {}
+                faults |= {group.subject: fault for group in groups if _ids(group, stream, deals)}
+        done = {group: found for group, found in outcomes.items() if group.subject not in faults}
+        finished = await self._finish(done)
+        if finished:
+            self._tell(finished, began)
+        return faults
+
+    async def _is_paused_for(self, fault: BridgeError) -> bool:
+        """Whether all reading is at fault, so that nothing more is to be asked for."""
+        return isinstance(fault, Refused | Transient) and await self._pause.covers(fault)
+
+    def _tell(self, done: Collection[EventGroup], began: int) -> None:
+        log.info(
+            "webhooks worked off",
+            connection=self._parts.name,
+            events=sum(len(group.numbers) for group in done),
+            records=len(done),
+            seconds=round((self._parts.clock() - began) / 1000, 3),
+        )
+
+    async def _contacts_of(self, deals: Sequence[str]) -> Deals:
+        """Which contacts each deal is about; None where that is not wanted."""
+        ticket = self._parts.plan.ticket
+        if ticket is None:
+            return None
+        per_request = self._parts.plan.connection.salestrekker.ids_per_request
+        return await self._parts.client.contacts_of(ticket, deals, per_request)
+
+    async def _read_stream(
+        self,
+        stream: Stream,
+        groups: Sequence[EventGroup],
+        deals: Deals,
+        outcomes: Found,
+    ) -> None:
+        """Read one stream's records, and note for each group what came of it."""
+        wanted: defaultdict[str, list[EventGroup]] = defaultdict(list)
+        for group in groups:
+            for one in _ids(group, stream, deals):
+                wanted[one].append(group)
+        if not wanted or stream not in self._parts.plan.ones:
+            return
+        listing, ids = self._listing(stream), list(wanted)
+        for at in range(0, len(ids), self._at_once):  # deals can name any number of contacts
+            some = ids[at : at + self._at_once]
+            refreshed = await refresh(listing, self._parts.ledger, some, clock=self._parts.clock)
+            await self._mark_gone(stream, refreshed, wanted)
+            if refreshed.pending:
+                self._parts.on_pending()
+            for one in some:
+                for group in wanted[one]:
+                    outcomes[group].add(_outcome(one, group, refreshed))
+
+    def _listing(self, stream: Stream) -> OneListing:
+        parts = self._parts
+        settings = parts.plan.connection.stream(stream)
+        mapper = parts.plan.mappers[stream]
+        return OneListing(parts.feeds[stream], partial(parts.read, stream), mapper, settings.policy())
+
+    async def _mark_gone(
+        self, stream: Stream, refreshed: Refreshed, wanted: Mapping[str, Sequence[EventGroup]]
+    ) -> None:
+        """What is not there any more is gone only where a webhook said that it was deleted."""
+        deleted = [
+            one
+            for one in refreshed.absent
+            if any(group.deleted and group.subject != "deal" for group in wanted[one])
+        ]
+        if deleted:
+            await self._parts.ledger.call(
+                mark_gone_by_id,
+                self._parts.feeds[stream],
+                deleted,
+                self._parts.plan.connection.stream(stream).policy(),
+                read_at=refreshed.read_at,
+                now=self._parts.clock(),
+            )
+
+    async def _finish(self, outcomes: Found) -> list[EventGroup]:
+        """Note what came of these; where a record could not be read its events wait. Gives the others."""
+        finished = []
+        by_outcome: defaultdict[str, list[int]] = defaultdict(list)
+        for group, found in outcomes.items():
+            unread = sorted(word.removeprefix(UNREAD) for word in found if word.startswith(UNREAD))
+            if unread:
+                await self._postpone(group, unread[0])
+                continue
+            finished.append(group)
+            by_outcome[", ".join(sorted(found)) or NOTHING_TO_READ] += group.numbers
+        for outcome, numbers in by_outcome.items():
+            for at in range(0, len(numbers), AT_ONCE):
+                some = numbers[at : at + AT_ONCE]
+                await self._parts.ledger.call(finish_events, some, outcome, self._parts.clock())
+        return finished
+
+    async def _postpone(self, group: EventGroup, why: str) -> None:
+        """An error at the id is no read: the events wait for a time that grows, and a day of that is all."""
+        now = self._parts.clock()
+        wait = probe_wait(group.tries, self._first, self._longest, self._random)
+        given_up = await self._parts.ledger.call(
+            postpone_events, group.numbers, why=why, next_at=now + max(1, int(wait * 1000)), now=now
+        )
+        log.warning(
+            "webhook given up" if given_up else "webhook waits to be read",
+            connection=self._parts.name,
+            subject=group.subject,
+            id=group.id,
+            problem=why,
+            tries=group.tries + 1,
+            **({"events": given_up} if given_up else {"next_try_in_seconds": round(wait, 3)}),
+        )
+
+
+def _loop_time() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _ids(group: EventGroup, stream: Stream, deals: Deals) -> tuple[str, ...]:
+    """Which records of a stream are to be read for a group."""
+    if group.subject == "deal":
+        return (deals or {}).get(group.id) or () if stream is Stream.CONTACTS else ()
+    return (group.id,) if STREAM_OF[group.subject] is stream else ()
+
+
+def _of_deal(group: EventGroup, deals: Deals) -> set[str]:
+    """What came of a group before a record was read for it."""
+    unread = group.subject == "deal" and deals is not None and group.id not in deals
+    return {f"{UNREAD}the deal"} if unread else set()
+
+
+def _outcome(one: str, group: EventGroup, refreshed: Refreshed) -> str:
+    if one in refreshed.read:
+        return "read"
+    if one in refreshed.broken:
+        return f"{UNREAD}{_why(refreshed.broken[one])}"
+    return "gone" if group.deleted and group.subject != "deal" else "not-found"
+
+
+def _why(problem: str) -> str:
+    """Why a record could not be read, in words of ours: of the server's only the codes that are known."""
+    codes = codes_in(problem)
+    return f"an error at the record ({', '.join(codes)})" if codes else "an error at the record"

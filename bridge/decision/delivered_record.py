@@ -1,0 +1,127 @@
+"""At each sight of a record that Trakor has: as sent, drifted, renamed or remapped -> a Decision.
+
+The rows "answered" of the decision table (docs/decisions.md).
+"""
+
+from __future__ import annotations
+
+from bridge.decision.comparison import RULES, Comparison, changed_unmade, compare, unmade
+from bridge.decision.new_record import HolderOf, decide_anew, hold, why_unsendable
+from bridge.decision.unchanged import mark_filtered, stay
+from bridge.records import (
+    UNKNOWN,
+    Decision,
+    Draft,
+    FieldHashes,
+    LedgerRow,
+    Policy,
+    Reason,
+    State,
+    Unsendable,
+    Waiting,
+)
+
+__all__ = ["answered", "mended", "other_key"]
+
+
+def answered(
+    seen: Draft | Unsendable, row: LedgerRow, holder_of: HolderOf, policy: Policy
+) -> Decision | None:
+    """Answered: as sent -> delivered; same key -> drifted; other key -> renamed or remapped."""
+    if isinstance(seen, Unsendable):
+        return mark_filtered(row) if seen.reason is Reason.FILTERED else _unmakeable(seen, row)
+    found = compare(row, seen)
+    if row.dismissed and not found.source:
+        return _still_dismissed(seen, row, found)
+    if seen.key == row.key:
+        return _same_key(seen, row, found, policy)
+    return other_key(seen, row, found, holder_of, policy)
+
+
+def _unmakeable(seen: Unsendable, row: LedgerRow) -> Decision | None:
+    """No name, or mapping fails -> drifted, in the field that cannot be made.
+
+    Unless a person accepted just that, or dismissed it and the source says what it said.
+    """
+    changed = unmade(row, seen)
+    if changed == row.sent or (row.dismissed and not changed_unmade(row, seen)):
+        return None
+    return _drift(changed, row, detail=why_unsendable(seen))
+
+
+def _still_dismissed(draft: Draft, row: LedgerRow, found: Comparison) -> Decision | None:
+    """Dismissed: source as when it was dismissed, whatever the map -> nothing."""
+    seen = draft.hashes if found.fields else None
+    if (found.sent, seen) == (row.sent, row.seen):
+        return None
+    return stay(row)._replace(sent=found.sent, seen=seen)
+
+
+def _same_key(draft: Draft, row: LedgerRow, found: Comparison, policy: Policy) -> Decision | None:
+    """As sent -> delivered; what the map alone changed -> remapped; other fields -> drifted."""
+    if found.fields and policy.on_change != "ignore":
+        return _drift(draft.hashes, row, found)
+    seen = draft.hashes if found.fields else None
+    known = (row.state, row.seen, row.sent, row.remapped, row.dismissed)
+    if known == (State.DELIVERED, seen, found.sent, found.remapped, False):
+        return None
+    newly = found.remapped and not row.remapped
+    moved = ", ".join(row.fields_between(row.sent, found.sent))
+    return Decision(
+        State.DELIVERED,
+        waiting=Waiting.STORE if found.remapped else Waiting.DONE,
+        sent=found.sent,
+        seen=seen,
+        remapped=found.remapped,
+        given=row.given,
+        event="remapped" if newly else "as-sent" if seen is None else "",
+        detail=moved if newly else "",
+    )
+
+
+def other_key(
+    draft: Draft, row: LedgerRow, found: Comparison, holder_of: HolderOf, policy: Policy
+) -> Decision | None:
+    """Another name: held: renamed, a second claim by policy, or held: remapped where the map did it.
+
+    Held: same-name was accepted under its new name, which another had: decided anew at each sight.
+    """
+    at_source = "name" in (found.source if row.reason is Reason.REMAPPED else found.fields)
+    at_source = at_source and RULES not in found.fields
+    if row.reason is Reason.SAME_NAME or (at_source and policy.on_rename == "create"):
+        return _in_terms_of(found, row, decide_anew(draft, row, holder_of, policy))
+    # A name that a person gave is not what the map makes: to leave it is no doing of the map's.
+    return hold(Reason.RENAMED if at_source or row.given else Reason.REMAPPED, draft, row, found=found)
+
+
+def _in_terms_of(found: Comparison, row: LedgerRow, decision: Decision | None) -> Decision | None:
+    """The decision; where the record is held, what it is held with is compared by the present rules."""
+    if decision is None or decision.state is not State.HELD:
+        return decision
+    return decision._replace(sent=found.sent, remapped=found.remapped, given=row.given)
+
+
+def _drift(
+    seen: FieldHashes, row: LedgerRow, found: Comparison | None = None, *, detail: str = ""
+) -> Decision | None:
+    """The source changed and Trakor cannot take it -> drifted, which fields."""
+    sent = row.sent if found is None else found.sent
+    if (row.state, row.seen, row.sent) == (State.DRIFTED, seen, sent):
+        return None
+    return Decision(
+        State.DRIFTED,
+        waiting=Waiting.KEEP if found is None else Waiting.STORE,
+        sent=sent,
+        seen=seen,
+        remapped=row.remapped if found is None else found.remapped,
+        given=row.given,
+        event="drifted",
+        detail=detail or ", ".join(row.fields_between(sent, seen)),
+    )
+
+
+def mended(draft: Draft, row: LedgerRow) -> Decision | None:
+    """Damaged, and answered: what Trakor has is not known any more -> drifted, by `rules`."""
+    sent = {**draft.hashes, RULES: UNKNOWN}
+    decision = _drift(draft.hashes, row, Comparison(sent, (RULES,), (RULES,), remapped=False))
+    return decision if decision is None else decision._replace(content={}, detail="its row was damaged")

@@ -1,0 +1,161 @@
+"""What is claimed of the ledger and not sent yet, and when it is worth looking there again."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from bridge.ledger.send_queue import NOTHING, claim_all
+from bridge.records import Later
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable
+
+    from bridge.delivery.types import Lane, Pace
+    from bridge.ledger.database import Ledger
+    from bridge.ledger.send_queue import Awaited, Claimed
+    from bridge.records import Outcome, Stream, Work
+
+__all__ = ["Intake", "unsent"]
+
+BATCH: Final = 100
+"""Rows that one transaction claims at most, so that a webhook's never waits long."""
+
+CLAIM_LIFE: Final = 365 * 86_400_000
+"""Milliseconds after which a claim ends by itself. The ledger's one owner ends all claims when it begins, so
+this must only outlast any jump of the clock: what is under way must not be claimed once more."""
+
+
+def unsent(work: Work) -> Later:
+    """No request for it ever left: it keeps its place in the queue, and its time."""
+    return Later(work, None, begun=False, tried=False)
+
+
+class Intake:
+    """Claims what is due. Times of the loop are seconds, those of the ledger milliseconds since the epoch.
+
+    Args:
+        ledger: The open ledger.
+        pace: How fast to send, and the longest waits.
+        clock: Milliseconds since the epoch.
+        on_awaited: Told when ``awaited`` is another one.
+
+    Attributes:
+        buffer: What was claimed.
+        held: Streams of which nothing is to be claimed for the moment.
+        no_more: No more will come than the ledger has.
+        patient: What had no answer is waited for, too.
+        awaited: What is not sent yet since Trakor may still be storing it, where nothing else can be sent.
+        next_look: When it is worth looking again, in the loop's time.
+    """
+
+    def __init__(
+        self, ledger: Ledger, pace: Pace, clock: Callable[[], int], on_awaited: Callable[[], None]
+    ) -> None:
+        self._ledger = ledger
+        self._pace = pace
+        self._clock = clock
+        self._on_awaited = on_awaited
+        self._claiming: asyncio.Task[None] | None = None
+        self._looked_at = -math.inf
+        self.buffer: deque[Work] = deque()
+        self.held: set[Stream] = set()
+        self.no_more = False
+        self.patient = True
+        self.awaited: Awaited = NOTHING
+        self.next_look = 0.0
+
+    @property
+    def knows_of_nothing(self) -> bool:
+        """The ledger was found to have nothing pending that is worth waiting for."""
+        return math.isinf(self.next_look) and self.is_out
+
+    @property
+    def is_out(self) -> bool:
+        """Nothing is there to be sent now."""
+        return not (self.buffer or self._claiming) and self.next_look > asyncio.get_running_loop().time()
+
+    @property
+    def has_room(self) -> bool:
+        """More may be claimed as soon as it is due."""
+        return len(self.buffer) < self._pace.max_in_flight and not self._claiming
+
+    @property
+    def has_untried(self) -> bool:
+        """Something is left to send, or may be, that was never tried."""
+        return self.buffer[0].turn == 0 if self.buffer else not self.is_out
+
+    def empty(self) -> list[Outcome]:
+        """Give back what was claimed."""
+        given_back: list[Outcome] = [unsent(work) for work in self.buffer]
+        self.buffer.clear()
+        return given_back
+
+    def look_at(self, due: int | None) -> None:
+        """Look into the ledger again at this time; one too far ahead is of a clock that was set back."""
+        if due is not None:
+            wait = max(0.0, (due - self._clock()) / 1000)
+            wait = wait if wait <= self._pace.longest_wait else 0.0
+            self.next_look = min(self.next_look, asyncio.get_running_loop().time() + wait)
+
+    def look_anyhow(self, after: float) -> None:
+        """Look again so many seconds after the last look, although nothing is known to be due.
+
+        An answer to another connection in the same organisation can make a record of this one pending.
+        """
+        if not self._claiming and asyncio.get_running_loop().time() >= self._looked_at + after:
+            self.next_look = 0.0
+
+    def claim_ahead(
+        self, lanes: Collection[Lane], allowed: int, notice: Callable[[asyncio.Task[None]], None]
+    ) -> None:
+        """Begin to fill the buffer, where it has room and something is due.
+
+        Args:
+            lanes: What may be claimed.
+            allowed: How many requests may begin: no more is claimed than will be sent soon.
+            notice: Called when it is claimed, or could not be.
+        """
+        if self.has_room and self.next_look <= asyncio.get_running_loop().time():
+            # Before the task begins: whoever wakes it meanwhile may know of more than it looks for.
+            self.next_look = math.inf
+            self._looked_at = asyncio.get_running_loop().time()
+            self._claiming = asyncio.create_task(self._claim(lanes, min(BATCH, 2 * max(1, allowed))))
+            self._claiming.add_done_callback(notice)
+
+    def raise_failure(self) -> None:
+        """Let the error of a claim that could not be made show."""
+        if (claiming := self._claiming) is not None and claiming.done():
+            self._claiming = None
+            claiming.result()
+
+    async def ended(self) -> None:
+        """Wait until nothing is being claimed."""
+        if self._claiming is not None:
+            await asyncio.wait([self._claiming])
+
+    async def one(self, lane: Lane) -> Claimed:
+        """Claim one record of a stream, for itself."""
+        return await self._claim_of([lane], 1)
+
+    async def _claim(self, lanes: Collection[Lane], limit: int) -> None:
+        claimed = await self._claim_of([lane for lane in lanes if lane.feed.stream not in self.held], limit)
+        self.buffer += claimed.work
+        self.look_at(claimed.next_due)
+        if not claimed.work and claimed.awaited != self.awaited:
+            self.awaited = claimed.awaited
+            self._on_awaited()
+
+    async def _claim_of(self, lanes: Iterable[Lane], limit: int) -> Claimed:
+        now, feeds = self._clock(), [lane.feed for lane in lanes]
+        return await self._ledger.call(
+            claim_all,
+            feeds,
+            limit,
+            now=now,
+            until=now + CLAIM_LIFE,
+            waits=self._pace.waits,
+            patient=self.patient,
+        )

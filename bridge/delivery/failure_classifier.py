@@ -1,0 +1,280 @@
+"""Whose fault is it? Tells a poison record from an outage, and from a destination that takes nothing new.
+
+One failure says little: only what happens to other records meanwhile tells whether the record or the
+destination is at fault. So what failed is kept in doubt until something settles it::
+
+    failed ──> in doubt ──another is taken──────────────> a failure of its own; the eighth: rejected
+                  ├──the destination is found down──────> an outage: uses up nothing
+                  └──only what is known passes──────────> sent again later; nothing is held against it
+
+    rejected ──> in doubt ──another is taken, or nothing else waits──> rejected
+                    └──again, after others were taken────────────────> rejected
+
+    refused ──> the probe and a canary pass ──────────────────> to the end of the queue
+                    └──again, after others were taken─────────> rejected
+
+    twenty different ones refused or rejected, and none taken since ──> the stream stops, none is marked
+
+What is known to pass, a canary or a request that makes nothing, clears credentials and address. It never
+counts as another record that was taken: a plan's limit lets it pass, too.
+
+Pure: no clock, no I/O. The outcomes that it gives are to be settled in the ledger.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from bridge.delivery.rejections import Evidence
+from bridge.errors import NeverSent, Refused, Unanswered
+from bridge.pacing import backoff
+from bridge.records import Answered, Later, NotTaken, Silence
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bridge.errors import Rejected, Transient
+    from bridge.records import Answer, Outcome, Stream, Work
+
+__all__ = ["MOST_FAILURES", "MOST_REJECTIONS", "WEIGHT_OF_A_TIME_OUT", "Judge"]
+
+MOST_FAILURES: Final = 8
+"""So many failures of its own while others passed, and a record is rejected."""
+
+WEIGHT_OF_A_TIME_OUT: Final = 3
+"""A time-out weighs as much as so many other failures, so that three are enough: each takes as long as a
+request may, and keeps its name waiting afterwards."""
+
+MOST_REJECTIONS: Final = 20
+"""So many different records turned down, and none taken since, are not that many poison records."""
+
+
+class _Failed(NamedTuple):
+    """A failure in doubt."""
+
+    work: Work
+    fault: Transient
+    silence: Silence | None
+
+
+class Judge:
+    """Keeps what is in doubt; each method gives the outcomes that are certain now.
+
+    Args:
+        retry_first: Seconds, the cap of the first wait after a failure of a record's own, doubling to
+        retry_max: the longest.
+        unanswered_wait: Seconds for which a name is not sent again whose request had no answer.
+        random: Gives a number of [0, 1).
+        evidence: What is known from before.
+        most_rejections: So many different ones stop a stream.
+    """
+
+    def __init__(
+        self,
+        retry_first: float,
+        retry_max: float,
+        unanswered_wait: float,
+        random: Callable[[], float],
+        evidence: Evidence | None = None,
+        most_rejections: int = MOST_REJECTIONS,
+    ) -> None:
+        self._retry_first = retry_first
+        self._retry_max = retry_max
+        self._unanswered_wait = unanswered_wait
+        self._random = random
+        self._evidence = Evidence() if evidence is None else evidence
+        self._most_rejections = most_rejections
+        self._failed: list[_Failed] = []
+        self._rejected: dict[Stream, list[NotTaken]] = {}
+        self._last_words: dict[Stream, str] = {}
+
+    @property
+    def doubts_failures(self) -> bool:
+        """Something failed, and nothing has passed since that could tell why."""
+        return bool(self._failed)
+
+    @property
+    def in_doubt(self) -> int:
+        """How many outcomes are kept back."""
+        return len(self._failed) + sum(map(len, self._rejected.values()))
+
+    def answered(self, work: Work, answer: Answer, key: str, now: int) -> list[Outcome]:
+        """A record was taken: whatever failed or was rejected since the last one, was so by its own fault.
+
+        Args:
+            work: What was sent.
+            answer: What came back.
+            key: Keyed hash of the returned name's key.
+            now: Milliseconds since the epoch.
+        """
+        self._evidence.took(work)
+        own = [self._own_failure(failed, now) for failed in self._failed]
+        self._failed.clear()
+        return [Answered(work, answer, key), *self._rejected.pop(work.stream, ()), *own]
+
+    def rejected(self, work: Work, rejection: Rejected) -> list[Outcome]:
+        """A record was rejected as it is: for good where others were taken since the last time.
+
+        Args:
+            work: What was sent.
+            rejection: Why.
+        """
+        outcome = NotTaken(work, str(rejection), words=rejection.words)
+        if self._evidence.told_apart(work):
+            return [outcome]
+        self._turned_down(work, str(rejection))
+        self._rejected.setdefault(work.stream, []).append(outcome)
+        return []
+
+    def refused(self, work: Work, refusal: Refused, now: int, *, last: bool) -> list[Outcome]:
+        """A record was refused, and what is known to pass passes.
+
+        Args:
+            work: What was sent.
+            refusal: Why.
+            now: Milliseconds since the epoch.
+            last: No others will be there to compare it with.
+        """
+        alone = last and self._evidence.knows(work) and self._evidence.has_taken(work.stream)
+        # Where the only attempt may have made it, one more lets the ledger know that its name is to be kept.
+        kept = not refusal.unsure or work.attempt > 1
+        if kept and (alone or self._evidence.told_apart(work)):
+            return [NotTaken(work, refusal.seen, silence=_told_nothing(refusal, now))]
+        self._turned_down(work, refusal.seen)
+        return [_refused(work, self._again_at(work, now), refusal, now)]
+
+    def _turned_down(self, work: Work, message: str) -> None:
+        self._evidence.turned_down(work)
+        self._evidence.not_wanted(work)
+        self._last_words[work.stream] = message
+
+    def takes_nothing(self, stream: Stream, *, canary: bool) -> Refused | None:
+        """Why a stream is to stop; None where it is not: too many were turned down, and none taken since.
+
+        Args:
+            stream: Which.
+            canary: One that Trakor knows passed meanwhile.
+        """
+        too_many = self._evidence.barren(stream) >= self._most_rejections
+        return self.why_nothing_is_taken(stream, canary=canary) if too_many else None
+
+    def why_nothing_is_taken(self, stream: Stream, *, canary: bool) -> Refused:
+        """What was seen of a stream of which nothing is taken, and where it is listed; arguments likewise."""
+        number = self._evidence.in_doubt(stream)
+        passes = ", while one that it knows passes" if canary else ""
+        return Refused(
+            f"Trakor turned down {number} different {stream} and took none since{passes}. The last answer: "
+            f"{self._last_words.get(stream, 'not known any more')}",
+            advice="none of them is marked as rejected: `trakor-bridge records list --state pending` lists "
+            "them. Mend what Trakor, or a firewall in front of it, dislikes, and run this again. One that is "
+            "turned down again after Trakor took another is rejected",
+        )
+
+    def failed(self, work: Work, fault: Transient, now: int, *, down: bool) -> list[Outcome]:
+        """A record failed for the moment.
+
+        Args:
+            work: What was sent.
+            fault: How it failed.
+            now: Milliseconds since the epoch.
+            down: The destination is known to be down by now.
+        """
+        failed = _Failed(work, fault, self._silence(fault, now))
+        if isinstance(fault, NeverSent):
+            return [Later(work, now, begun=False), *(self.outage(now) if down else ())]
+        if down:
+            return [self._again(failed, now), *self.outage(now)]
+        if fault.busy:
+            return [self._again(failed, now)]
+        if self._evidence.told_apart(work):
+            self._evidence.turned_down(work)
+            return [self._own_failure(failed, now)]
+        self._failed.append(failed)
+        return []
+
+    def cleared(self, now: int, *, last: bool) -> list[Outcome]:
+        """What is known to pass passes, and nothing else is left to compare with.
+
+        Args:
+            now: Milliseconds since the epoch.
+            last: No others will come. Then a failure counts where others were taken before it.
+        """
+        outcomes: list[Outcome] = []
+        for failed in self._failed:
+            work = failed.work
+            if last and (work.failures or self._evidence.has_taken(work.stream)):
+                outcomes.append(self._own_failure(failed, now))
+            else:
+                self._evidence.turned_down(work)
+                outcomes.append(self._again(failed, self._again_at(work, now)))
+        self._failed.clear()
+        return outcomes
+
+    def outage(self, now: int) -> list[Outcome]:
+        """The destination is down: what is in doubt is sent again, and nothing is held against it."""
+        outcomes: list[Outcome] = [self._again(failed, now) for failed in self._failed]
+        self._failed.clear()
+        return outcomes
+
+    def quiet(self) -> list[Outcome]:
+        """Nothing else waits: what was rejected so far is."""
+        outcomes: list[Outcome] = [one for kept in self._rejected.values() for one in kept]
+        self._rejected.clear()
+        return outcomes
+
+    def stop_stream(self, stream: Stream) -> list[Outcome]:
+        """A stream stops: give back what was rejected of it, nothing marked.
+
+        A rejection made nothing, so its attempt is taken back: a mended map is to reach the record.
+        """
+        self._evidence.start_again(stream)
+        return [Later(one.work, None, begun=False) for one in self._rejected.pop(stream, ())]
+
+    def stop(self, now: int) -> list[Outcome]:
+        """Sending stops: give all back that is in doubt, nothing marked."""
+        rejected = [one for stream in list(self._rejected) for one in self.stop_stream(stream)]
+        return [*rejected, *self.outage(now)]
+
+    def given_back(self, work: Work, refusal: Refused, now: int) -> Later:
+        """A refusal that is not held against the record: it is sent again."""
+        return _refused(work, None, refusal, now)
+
+    def unanswered(self, work: Work, now: int) -> Later:
+        """A request was given up on: it may be at work all the same."""
+        return Later(work, None, silence=self._until(now))
+
+    def _again(self, failed: _Failed, at: int) -> Later:
+        return Later(failed.work, at, silence=failed.silence)
+
+    def _again_at(self, work: Work, now: int) -> int:
+        """When a record is tried again that was turned down, and nothing tells whose fault it is."""
+        return now + self._wait(work.turn + 1)
+
+    def _silence(self, fault: Transient, now: int) -> Silence | None:
+        return self._until(now) if isinstance(fault, Unanswered) else None
+
+    def _until(self, now: int) -> Silence:
+        return Silence(now, now + int(self._unanswered_wait * 1000))
+
+    def _wait(self, times: int) -> int:
+        return int(backoff(times, self._retry_first, self._retry_max, self._random) * 1000)
+
+    def _own_failure(self, failed: _Failed, now: int) -> Outcome:
+        work, fault, silence = failed
+        late = isinstance(fault, Unanswered) and fault.timed_out
+        weight = WEIGHT_OF_A_TIME_OUT if late else 1
+        failures = work.failures + weight
+        if failures < MOST_FAILURES:
+            return Later(work, now + self._wait(failures), failed=weight, silence=silence)
+        times = "gave no answer in time again and again" if late else f"failed {failures} times"
+        return NotTaken(work, f"{times} while others passed: {fault}", own_fault=False, silence=silence)
+
+
+def _refused(work: Work, at: int | None, refusal: Refused, now: int) -> Later:
+    """A refused request made nothing, unless its answer was one of success that told nothing."""
+    return Later(work, at, begun=refusal.unsure, silence=_told_nothing(refusal, now))
+
+
+def _told_nothing(refusal: Refused, now: int) -> Silence | None:
+    """That Trakor may have made it, though the request has ended there."""
+    return Silence(now, 0) if refusal.unsure else None

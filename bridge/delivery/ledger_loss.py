@@ -1,0 +1,67 @@
+"""Trakor knew too many names before they were sent: was the ledger lost?
+
+With a new ledger everything is sent once more. Trakor answers with what it has, which shows in the first
+answers already, long before the run ends; whoever was renamed meanwhile gets a second party.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bridge.delivery.types import Settled
+    from bridge.records import Stream
+
+__all__ = ["KnewBefore", "Suspicion", "sentence"]
+
+ENOUGH: Final = 20
+"""Fewer answers than this prove nothing."""
+
+SHARE: Final = 0.2
+"""More than this share of them, and a lost ledger is to be suspected."""
+
+
+class Suspicion(NamedTuple):
+    """So many of the first answers of a stream were names that Trakor had before."""
+
+    stream: Stream
+    existing: int
+    answered: int
+
+
+class KnewBefore:
+    """Looks at each batch of answers, and says once for each stream that there were too many.
+
+    Only a name that was never tried before counts: an attempt without an answer may have made it.
+    """
+
+    def __init__(self) -> None:
+        self._answered: Counter[Stream] = Counter()
+        self._existing: Counter[Stream] = Counter()
+        self.suspected: set[Stream] = set()
+
+    def look(self, settled: Settled) -> Iterator[Suspicion]:
+        """The streams that are suspicious since this batch."""
+        for stream, created in settled.first_answers:
+            self._answered[stream] += 1
+            self._existing[stream] += not created
+        for stream, answered in self._answered.items():
+            if stream not in self.suspected and self._is_suspicious(stream):
+                self.suspected.add(stream)
+                yield Suspicion(stream, self._existing[stream], answered)
+
+    def _is_suspicious(self, stream: Stream) -> bool:
+        answered = self._answered[stream]
+        return answered >= ENOUGH and self._existing[stream] > SHARE * answered
+
+
+def sentence(suspicion: Suspicion) -> str:
+    """What a person is told at once, while it can still be stopped."""
+    return (
+        f"Trakor had {suspicion.existing:,} of the first {suspicion.answered:,} {suspicion.stream} already. "
+        "If this ledger took the place of a lost one, stop it now and restore the newest backup: whoever was "
+        "renamed meanwhile gets a second party, and which of two equal names came first is not known any more"
+    )

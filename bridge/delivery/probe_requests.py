@@ -1,0 +1,104 @@
+"""What is known to pass: a request that makes nothing, and canaries.
+
+A canary is a payload that Trakor took lately and still has: sent again it changes nothing, by Trakor's
+promise that a name which exists is given back as it is. Only the ledger knows which are still fit for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from bridge.errors import Rejected, Transient, Unanswered
+from bridge.ledger.canaries import canaries_of
+
+if TYPE_CHECKING:
+    from bridge.delivery.types import Destination, Lane
+    from bridge.ledger.database import Ledger
+    from bridge.records import Payload, Stream
+
+__all__ = ["KnownToPass"]
+
+FRESH: Final = 3600.0
+"""Seconds for which what passed tells that something can."""
+
+log = structlog.get_logger()
+
+
+class KnownToPass:
+    """Sends what is known to pass, to tell a record's fault from one of credentials or address.
+
+    Args:
+        ledger: Keeps canaries.
+        destination: Where to send to.
+        unanswered_wait: Seconds for which a canary is not sent again after a request without an answer: two
+            requests for one name never overlap.
+    """
+
+    def __init__(self, ledger: Ledger, destination: Destination, unanswered_wait: float) -> None:
+        self._ledger = ledger
+        self._destination = destination
+        self._passed_at = -math.inf
+        self._not_taken: set[Payload] = set()
+        self._wait = unanswered_wait
+        self._silent_until: dict[Payload, float] = {}
+        self._lacking: set[Stream] = set()
+
+    @property
+    def lately(self) -> bool:
+        """Whether this process has sent something lately that passed."""
+        return asyncio.get_running_loop().time() - self._passed_at <= FRESH
+
+    def took(self, stream: Stream) -> None:
+        """Trakor has taken a record of this stream just now."""
+        self._passed_at = asyncio.get_running_loop().time()
+        self._lacking.discard(stream)
+
+    async def makes_nothing(self) -> None:
+        """Send the request that makes nothing; raises Transient or Refused."""
+        await self._destination.prove()
+
+    async def canary(self, lane: Lane) -> bool:
+        """Send a canary of a stream.
+
+        Returns:
+            False where there is none.
+
+        Raises:
+            Transient: No answer that says anything.
+            Refused: What is known to pass does not pass: credentials or address are at fault.
+        """
+        kept = await self._ledger.call(canaries_of, lane.feed)
+        now, fit = asyncio.get_running_loop().time(), [one for one in kept if one not in self._not_taken]
+        silent = [left for one in fit if (left := self._silent_until.get(one, now) - now) > 0]
+        if silent and len(silent) == len(fit):
+            raise Transient("canaries have had no answer yet: Trakor may be at work", retry_after=min(silent))
+        for payload in [one for one in fit if self._silent_until.get(one, now) <= now]:
+            try:
+                answer = await self._destination.post(payload)
+            except Rejected:  # another limit, or another map, since it was taken
+                self._not_taken.add(payload)
+                continue
+            except Unanswered:
+                self._silent_until[payload] = asyncio.get_running_loop().time() + self._wait
+                raise
+            if answer.created:
+                log.warning("canary made anew", stream=str(lane.feed.stream), trakor_id=answer.trakor_id)
+            return True
+        self._tell_lack(lane.feed.stream)
+        return False
+
+    async def any(self, *lanes: Lane) -> None:
+        """Send a canary of any of these streams; where there is none, the request that makes nothing."""
+        for lane in lanes:
+            if await self.canary(lane):
+                return
+        await self.makes_nothing()
+
+    def _tell_lack(self, stream: Stream) -> None:
+        if stream not in self._lacking:
+            self._lacking.add(stream)
+            log.info("no canary", stream=str(stream))

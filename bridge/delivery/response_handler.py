@@ -1,0 +1,261 @@
+"""What follows from each answer of Trakor: whose fault it is, and what stops for it.
+
+::
+
+    failed, rejected ──> Judge ──> outcomes, at once or once others have told
+    refused ──> kept; once all under way have ended: what is known to pass
+                    ├── passes ──> Judge: to the end of the queue, or rejected
+                    └── is refused, too ──> all sending stops, nothing is marked
+    twenty different ones turned down, none taken since ──> the stream stops: one is tried now and then
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bridge.delivery.failure_classifier import Judge
+from bridge.delivery.stopped_streams import StoppedStreams
+from bridge.errors import Refusal, Refused, Rejected, Transient
+from bridge.records import Later
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from bridge.delivery.circuit_breaker import LiveValve
+    from bridge.delivery.claim_buffer import Intake
+    from bridge.delivery.probe_requests import KnownToPass
+    from bridge.delivery.rejections import Evidence
+    from bridge.delivery.result_writer import Outbox
+    from bridge.delivery.stopped_streams import Stopped
+    from bridge.delivery.types import Lane, Pace
+    from bridge.records import Answer, Stream, Work
+
+__all__ = ["Verdicts"]
+
+
+class Verdicts:
+    """Judges what came of each request of one delivery.
+
+    Args:
+        lanes: The streams that are sent.
+        pace: How fast.
+        valve: How many requests may begin.
+        intake: What is left to send.
+        outbox: Takes the outcomes.
+        known: What is known to pass.
+        evidence: What is known of records that were turned down before.
+        stopped: Streams that had stopped before; times are of the running loop.
+        clock: Milliseconds since the epoch.
+        random: Gives a number of [0, 1).
+        on_news: Told when sending was refused, or a stream stopped or goes on.
+
+    Attributes:
+        lanes: The streams that are sent still.
+        judge: Keeps what is in doubt.
+        trials: The streams of which only one record is tried now and then.
+        refusals: Why the sending of a stream stopped before its end.
+        refused: Why that of all streams did, where it was not the records of one.
+        known_is_next: The next probe of a destination that is down is not to be a record.
+    """
+
+    def __init__(  # noqa: PLR0913 - it is handed all that it works with, by name
+        self,
+        lanes: Mapping[Stream, Lane],
+        pace: Pace,
+        *,
+        valve: LiveValve,
+        intake: Intake,
+        outbox: Outbox,
+        known: KnownToPass,
+        evidence: Evidence,
+        stopped: Mapping[Stream, Stopped],
+        clock: Callable[[], int],
+        random: Callable[[], float],
+        on_news: Callable[[], None],
+    ) -> None:
+        self._valve = valve
+        self._intake = intake
+        self._outbox = outbox
+        self._known = known
+        self._evidence = evidence
+        self._clock = clock
+        self._on_news = on_news
+        self._refused: list[tuple[Work, Refused]] = []
+        self._tried: dict[Stream, int] = {}
+        self._wary = False
+        self._canary_passed: set[Stream] = set()
+        self.lanes = dict(lanes)
+        self.judge = Judge(
+            pace.retry_first, pace.retry_max, pace.unanswered_wait, random, evidence, pace.most_rejections
+        )
+        self.trials = StoppedStreams(pace.trial_every, pace.most_trials, stopped)
+        self.refusals: dict[Stream, Refused] = {}
+        self.refused: Refused | None = None
+        self.known_is_next = False
+
+    @property
+    def has_refused(self) -> bool:
+        """A record was refused, and nobody knows yet whose fault that is: nothing is to begin."""
+        return bool(self._refused)
+
+    def lets_begin(self, stream: Stream) -> bool:
+        """Whether a request that was about to begin still may."""
+        return stream in self.lanes and not self._refused
+
+    def may_send(self, stream: Stream) -> bool:
+        """Whether all of a stream is sent."""
+        return stream in self.lanes and stream not in self.trials
+
+    def tries(self, work: Work) -> None:
+        """This is the one record of a stopped stream that is tried."""
+        self._tried[work.stream] = work.number
+
+    def asks_known(self, *, quiet: bool) -> bool:
+        """Whether to ask, before more is sent, if what is known to pass passes.
+
+        Every second probe of a destination that is down does, and until a record passes each failure is
+        followed by it: where only poison records wait, nothing else would tell that it is up.
+
+        Args:
+            quiet: Nothing is being sent, and nothing can be before some time has passed.
+        """
+        if self._valve.down:
+            return (self.known_is_next and self._known.lately) or self._intake.is_out
+        return self.judge.doubts_failures and (self._wary or quiet)
+
+    async def ask(self) -> None:
+        """Send what is known to pass, to tell whose fault it was."""
+        await (self._inquire() if self._refused else self._ask_known())
+
+    def on_answer(self, work: Work, answer: Answer, key: str) -> None:
+        """A record was taken."""
+        self._valve.passed()
+        self._wary = False
+        self._known.took(work.stream)
+        self._outbox.add(self.judge.answered(work, answer, key, self._clock()))
+        self.resume(work.stream)
+
+    def on_failure(self, work: Work, fault: Transient) -> None:
+        """A request failed for the moment."""
+        self._valve.failed(fault)
+        self._wary = self._wary or self._valve.down
+        self._outbox.add(self.judge.failed(work, fault, self._clock(), down=self._valve.down))
+
+    def on_rejection(self, work: Work, rejection: Rejected) -> None:
+        """A record was rejected as it is."""
+        self._valve.passed()
+        self._wary = False
+        if work.stream in self.lanes:
+            self._outbox.add(self.judge.rejected(work, rejection))
+            self._stop_where_nothing_is_taken(work)
+        else:
+            self._outbox.add([Later(work, None, begun=False)])
+
+    def on_refusal(self, work: Work, refusal: Refused) -> None:
+        """A key is never refused for a record's sake; all else is looked into once nothing is under way."""
+        if refusal.kind is Refusal.KEY or work.stream not in self.lanes:
+            self._outbox.add([self.judge.given_back(work, refusal, self._clock())])
+            if work.stream in self.lanes:
+                self._refuse_all(refusal)
+        else:
+            self._refused.append((work, refusal))
+
+    async def _inquire(self) -> None:
+        """Find out whether what is known to pass passes, so that a record's own text was refused."""
+        streams = {work.stream for work, _ in self._refused}
+        lanes = [lane for stream, lane in self.lanes.items() if stream in streams]
+        try:
+            await self._known.makes_nothing()
+            certain = [await self._known.canary(lane) for lane in lanes]
+        except Transient as fault:
+            self._valve.failed(fault)
+            self._outbox.add(self.judge.outage(self._clock()))
+            self.let_go()
+        except Refused as refusal:
+            self.let_go()
+            self._refuse_all(refusal)
+        else:
+            self._valve.known_passed()
+            self._canary_passed |= {
+                one.feed.stream for one, passed in zip(lanes, certain, strict=True) if passed
+            }
+            if not all(certain):
+                self._valve.one_at_a_time()
+            self._judge_refused()
+
+    def let_go(self) -> None:
+        """What was refused is not judged: it is sent again."""
+        now = self._clock()
+        self._outbox.add([self.judge.given_back(work, refusal, now) for work, refusal in self._refused])
+        self._refused.clear()
+
+    def _judge_refused(self) -> None:
+        refused, self._refused = self._refused, []
+        last = self._is_last
+        for work, refusal in refused:
+            hopeless = last and self._evidence.knows(work) and not self._evidence.has_taken(work.stream)
+            self._outbox.add(self.judge.refused(work, refusal, self._clock(), last=last))
+            if hopeless and work.stream in self.lanes:
+                self._refuse(self._why_hopeless(work.stream, refusal), work.stream)
+            else:
+                self._stop_where_nothing_is_taken(work)
+
+    def _why_hopeless(self, stream: Stream, refusal: Refused) -> Refused:
+        """Where a canary passes it is not what the refusal says of the whole."""
+        passed = stream in self._canary_passed
+        return self.judge.why_nothing_is_taken(stream, canary=True) if passed else refusal
+
+    async def _ask_known(self) -> None:
+        """Send what is known to pass: where it passes, too, what is in doubt is no outage."""
+        self.known_is_next = False
+        try:
+            if self._valve.down and self._intake.is_out:
+                await self._known.makes_nothing()
+            else:
+                await self._known.any(*self.lanes.values())
+        except Transient as fault:
+            self._valve.failed(fault)
+            self._outbox.add(self.judge.outage(self._clock()))
+        except Refused as refusal:
+            self._refuse_all(refusal)
+        else:
+            self._valve.known_passed()
+            self._outbox.add(self.judge.cleared(self._clock(), last=self._is_last))
+
+    def _stop_where_nothing_is_taken(self, work: Work) -> None:
+        """Stop a stream where too many were turned down, or one more that was tried."""
+        stream = work.stream
+        before = self.trials.stopped.get(stream)
+        canary = stream in self._canary_passed
+        why = self.judge.takes_nothing(stream, canary=canary) if before is None else before.why
+        if why is None or stream not in self.lanes:
+            return
+        self._outbox.add(self.judge.stop_stream(stream))
+        if before is None or self._tried.get(stream) == work.number:
+            if self.trials.stop(stream, why, self._valve.now()):
+                self._refuse(self.judge.why_nothing_is_taken(stream, canary=canary), stream)
+            self._on_news()
+
+    def resume(self, stream: Stream) -> None:
+        """All of a stream is sent again, where it had stopped."""
+        if self.trials.end(stream):
+            self._intake.next_look = 0.0
+            self._on_news()
+
+    def _refuse_all(self, refusal: Refused) -> None:
+        self.refused = refusal
+        self._refuse(refusal, *self.lanes)
+
+    def _refuse(self, refusal: Refused, *streams: Stream) -> None:
+        """Stop sending these streams: nothing is lost, nothing is marked."""
+        for stream in streams:
+            self.lanes.pop(stream)
+            self.trials.end(stream)
+            self.refusals[stream] = refusal
+        self._outbox.add(self.judge.stop(self._clock()))
+        self._on_news()
+
+    @property
+    def _is_last(self) -> bool:
+        """Nothing will come that was never tried: what fails now is held against what went before."""
+        return self._intake.no_more and not (self._intake.has_untried or self.trials)

@@ -1,0 +1,144 @@
+"""Outcomes on their way into the ledger: many together, beside the senders, none of whom waits for the disk.
+
+::
+
+    add ──> kept ──50 of them, 0.05 s, or nothing more is about to come──> one transaction ──> on_settled
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from bridge.delivery.types import Settled
+from bridge.ledger.settlement import settle
+from bridge.records import Answered, Later, NotTaken
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from bridge.delivery.types import Lane
+    from bridge.ledger.database import Ledger
+    from bridge.records import Outcome, Stream
+
+__all__ = ["Outbox", "tally"]
+
+BATCH: Final = 100
+"""Outcomes that one transaction settles at most, so that a webhook's never waits long."""
+
+ENOUGH: Final = 100
+"""Outcomes that are settled without waiting for more."""
+
+PATIENCE: Final = 0.05
+"""Seconds that an outcome waits for company at most."""
+
+
+class Outbox:
+    """Keeps outcomes until they are settled.
+
+    Args:
+        ledger: The open ledger.
+        lanes: The streams that outcomes can be of.
+        run: Number of the run that the answers count for; None: the one that each record is of.
+        clock: Milliseconds since the epoch.
+        on_settled: Told after each batch what was settled, how many seconds that took, and whether something
+            else is to be sent because of it.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        lanes: Mapping[Stream, Lane],
+        run: int | None,
+        clock: Callable[[], int],
+        on_settled: Callable[[list[Outcome], float, bool], None],
+    ) -> None:
+        self._ledger = ledger
+        self._lanes = lanes
+        self._run = run
+        self._clock = clock
+        self._on_settled = on_settled
+        self._kept: list[Outcome] = []
+        self._since: float | None = None
+        self._writing: asyncio.Task[None] | None = None
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is kept, nor being written."""
+        return not self._kept and (self._writing is None or self._writing.done())
+
+    @property
+    def due(self) -> float | None:
+        """When what is kept is to be written, in the loop's time, where only time stands in its way."""
+        return None if self._since is None else self._since + PATIENCE
+
+    def add(self, outcomes: Iterable[Outcome]) -> None:
+        """Take outcomes over."""
+        self._kept += outcomes
+
+    def write(self, notice: Callable[[asyncio.Task[None]], None], *, hurry: bool) -> None:
+        """Begin to write a batch where it is time to; one at a time.
+
+        Args:
+            notice: Called when it is written, or could not be.
+            hurry: Nothing more is about to come.
+
+        Raises:
+            Exception: What the batch before could not be written for.
+        """
+        if self._writing is not None and self._writing.done():
+            written, self._writing = self._writing, None
+            written.result()
+        if not self._kept or self._writing is not None:
+            return
+        now = asyncio.get_running_loop().time()
+        if self._since is None:
+            self._since = now
+        if hurry or len(self._kept) >= ENOUGH or now >= self._since + PATIENCE:
+            self._since = None
+            self._writing = asyncio.create_task(self._settle(self._take()))
+            self._writing.add_done_callback(notice)
+
+    async def drain(self) -> None:
+        """Write all there is, each batch even where the one before could not be.
+
+        Raises:
+            Exception: What a batch could not be written for.
+        """
+        try:
+            if self._writing is not None:
+                await self._writing
+        finally:
+            while self._kept:
+                await self._settle(self._take())
+
+    def _take(self) -> list[Outcome]:
+        batch, self._kept = self._kept[:BATCH], self._kept[BATCH:]
+        return batch
+
+    async def _settle(self, batch: list[Outcome]) -> None:
+        began = asyncio.get_running_loop().time()
+        more = False
+        for stream in {outcome.work.stream for outcome in batch}:
+            lane = self._lanes[stream]
+            of_stream = [outcome for outcome in batch if outcome.work.stream is stream]
+            more |= await self._ledger.call(
+                settle, lane.feed, of_stream, policy=lane.policy, now=self._clock(), run=self._run
+            )
+        self._on_settled(batch, asyncio.get_running_loop().time() - began, more)
+
+
+def tally(batch: Sequence[Outcome], seconds: float) -> Settled:
+    """Count what a batch of outcomes came to."""
+    answered = [one for one in batch if isinstance(one, Answered)]
+    created = [one.answer.created for one in answered]
+    return Settled(
+        created=sum(created),
+        existing=len(created) - sum(created),
+        rejected=sum(isinstance(one, NotTaken) for one in batch),
+        later=sum(isinstance(one, Later) for one in batch),
+        seconds=seconds,
+        first_answers=tuple(
+            (one.work.stream, one.answer.created) for one in answered if one.work.attempt == 1
+        ),
+    )

@@ -1,0 +1,395 @@
+"""Delivery of one connection: claims in batches, sends concurrently, settles in batches.
+
+::
+
+    ledger ──claim──> buffer ──> senders (as many as the valve allows) ──> Judge ──> outcomes
+       ^                             │ refused: none begins, those under way end           │
+       │                             └──> what is known to pass ──passes──> Judge ─────────┤
+       │                                      └──refused, too──> all stops, nothing marked │
+       └──────────────────────────────── settle, a batch at a time ────────────────────────┘
+
+One loop starts what may start, then waits for anything to happen: the claim of the next batch and
+the settling of the last one run beside the senders, so that none of these ever waits for the disk.
+Where twenty different records of a stream were turned down, and none taken since, one of it is sent now and
+then (``trials``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Final
+
+from aiolimiter import AsyncLimiter
+
+from bridge.delivery.circuit_breaker import LiveValve
+from bridge.delivery.claim_buffer import Intake, unsent
+from bridge.delivery.probe_requests import KnownToPass
+from bridge.delivery.rejections import Evidence
+from bridge.delivery.response_handler import Verdicts
+from bridge.delivery.result_writer import Outbox, tally
+from bridge.errors import Refused, Rejected, Transient
+from bridge.ledger.rejections import keep_turned_down, turned_down_of
+from bridge.records import Later
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Mapping
+
+    from bridge.delivery.stopped_streams import Stopped
+    from bridge.delivery.types import Destination, Lane, Pace, Settled, Trouble
+    from bridge.ledger.database import Ledger
+    from bridge.ledger.send_queue import Awaited
+    from bridge.records import Outcome, Stream, Work
+
+__all__ = ["Delivery"]
+
+LONGEST_WAIT: Final = 60.0
+"""Seconds after which the loop looks around in any case."""
+
+LAST_ANSWERS: Final = 8.0
+"""Seconds that requests in flight are given when sending stops."""
+
+
+class Delivery:
+    """Sends what is pending of one connection, until ``finish`` was called and nothing is left.
+
+    Args:
+        ledger: The open ledger.
+        lanes: The streams to send, by stream.
+        destination: Where payloads go.
+        pace: How fast.
+        key_of: Keyed hash of a name's key (``naming.Hasher.name_key``).
+        run: Number of the run that the answers count for; None: the one that each record is of.
+        clock: Milliseconds since the epoch.
+        random: Gives a number of [0, 1).
+        on_settled: Told what was settled, after each batch.
+        on_news: Told when sending was refused, a stream stopped or goes on, or its trouble is another one.
+        evidence: What is known of records that were turned down before.
+        known: What is known to pass.
+        stopped: Streams that had stopped before; times are of the running loop.
+
+    Attributes:
+        winding_up: It sends no more, and writes what is known; cancelled now it ends at once.
+        gave_up: Nothing was taken for ``give_up_after``, so that some are pending still.
+    """
+
+    def __init__(  # noqa: PLR0913 - it is handed all that it works with, by name
+        self,
+        ledger: Ledger,
+        lanes: Mapping[Stream, Lane],
+        destination: Destination,
+        pace: Pace,
+        *,
+        key_of: Callable[[str], str],
+        run: int | None,
+        clock: Callable[[], int],
+        random: Callable[[], float],
+        on_settled: Callable[[Settled], None] = lambda _: None,
+        on_news: Callable[[], None] = lambda: None,
+        evidence: Evidence | None = None,
+        known: KnownToPass | None = None,
+        stopped: Mapping[Stream, Stopped] | None = None,
+    ) -> None:
+        self._ledger = ledger
+        self._feeds = {stream: lane.feed for stream, lane in lanes.items()}
+        self._evidence = Evidence() if evidence is None else evidence
+        self._destination = destination
+        self._pace = pace
+        self._key_of = key_of
+        self._clock = clock
+        self._on_settled = on_settled
+        self._on_news = on_news
+        self._outbox = Outbox(ledger, dict(lanes), run, clock, self._settled)
+        self._intake = Intake(ledger, pace, clock, on_news)
+        self._valve = LiveValve(pace, clock, random, on_news)
+        self._verdicts = Verdicts(
+            lanes,
+            pace,
+            valve=self._valve,
+            intake=self._intake,
+            outbox=self._outbox,
+            known=KnownToPass(ledger, destination, pace.unanswered_wait) if known is None else known,
+            evidence=self._evidence,
+            stopped=stopped or {},
+            clock=clock,
+            random=random,
+            on_news=on_news,
+        )
+        self._judge = self._verdicts.judge
+        rate = pace.requests_per_second
+        self._limiter = AsyncLimiter(1, 1 / rate) if rate else None
+        self._senders: set[asyncio.Task[None]] = set()
+        self._happened = asyncio.Event()
+        self._failure: BaseException | None = None
+        self._ending = False
+        self.winding_up = False
+        self.gave_up = False
+
+    @property
+    def trouble(self) -> Trouble | None:
+        """Why nothing is sent for the moment; None where nothing keeps it."""
+        return self._valve.trouble
+
+    @property
+    def refusals(self) -> Mapping[Stream, Refused]:
+        """Why the sending of a stream stopped before its end."""
+        return self._verdicts.refusals
+
+    @property
+    def refused(self) -> Refused | None:
+        """Why that of all streams did, where it was not the records of one."""
+        return self._verdicts.refused
+
+    @property
+    def stopped(self) -> Mapping[Stream, Stopped]:
+        """The streams of which only one record is tried now and then."""
+        return self._verdicts.trials.stopped
+
+    @property
+    def awaited(self) -> Awaited:
+        """What is not sent yet since Trakor may still be storing it, where nothing else can be sent."""
+        return self._intake.awaited
+
+    @property
+    def held(self) -> bool:
+        """Whether a stream waits to be released."""
+        return bool(self._intake.held)
+
+    def wake(self) -> None:
+        """Say that the ledger may have new pending records."""
+        self._intake.next_look = 0.0
+        self._happened.set()
+
+    def hold(self, stream: Stream) -> None:
+        """Send nothing of a stream until it is released: what waits there is to be read anew first."""
+        self._intake.held.add(stream)
+
+    def release(self, stream: Stream) -> None:
+        """Send what waits of a stream."""
+        self._intake.held.discard(stream)
+        self.wake()
+
+    def finish(self, *, patient: bool = True) -> None:
+        """Say that no more will come: ``run`` ends once nothing is left.
+
+        Args:
+            patient: What had no answer is waited for, too.
+        """
+        self._intake.no_more, self._intake.patient = True, patient
+        self.wake()
+
+    def halt(self) -> None:
+        """Begin no more requests: ``run`` ends once those in flight have their answers."""
+        self._ending = True
+        self._happened.set()
+
+    async def run(self) -> None:
+        """Send until nothing is left, sending was halted or refused, or nothing was taken for too long.
+
+        When it is cancelled, requests in flight are given some seconds, then count as unanswered.
+
+        Raises:
+            Exception: Whatever unexpected a sender, the claiming or the settling ended with.
+        """
+        await self._recall()
+        self._valve.start()
+        try:
+            while not self._is_done():
+                self._happened.clear()
+                if not self._ending:
+                    self._resolve_doubts()
+                    self._claim_ahead()
+                    self._start_senders()
+                self._outbox.write(self._notice, hurry=not self._senders)
+                await self._anything()
+        finally:
+            await self._wind_up()
+            self._raise_failures()
+
+    def _is_done(self) -> bool:
+        self._raise_failures()
+        if self._ending:
+            return not self._senders
+        if not self._verdicts.lanes:
+            return True
+        if self._is_idle():
+            self._valve.last_good = self._valve.now()
+        elif self._valve.now() - self._valve.last_good > self._pace.give_up_after:
+            self.gave_up = True
+            return True
+        return self._intake.no_more and self._is_idle()
+
+    def _is_idle(self) -> bool:
+        """Nothing is being sent or in doubt, and the ledger was found to have nothing pending."""
+        decided = self._outbox.empty and not self._judge.in_doubt
+        return decided and self._intake.knows_of_nothing and self._is_quiet() and not self._verdicts.trials
+
+    def _is_quiet(self) -> bool:
+        """Nothing is being sent, and nothing can be before some time has passed."""
+        return self._intake.is_out and not (self._senders or self._verdicts.has_refused)
+
+    def _raise_failures(self) -> None:
+        """Let an unexpected error of a task end the run."""
+        if self._failure is not None:
+            raise self._failure
+        self._intake.raise_failure()
+
+    def _resolve_doubts(self) -> None:
+        """Ask what is known to pass, where nothing else can tell; else believe the rejections."""
+        if self._verdicts.has_refused or self._verdicts.asks_known(quiet=self._is_quiet()):
+            # What was taken is settled first: the ledger keeps the canaries.
+            if not self._senders and self._outbox.empty and self._valve.allowed():
+                self._start(self._verdicts.ask())
+        elif self._is_quiet() and self._outbox.empty and not self._judge.doubts_failures:
+            self._outbox.add(self._judge.quiet())
+
+    def _claim_ahead(self) -> None:
+        """Fill the buffer, only as far as the valve will let it out soon."""
+        if self._valve.closed:
+            self._outbox.add(self._intake.empty())
+        elif not self._verdicts.has_refused:
+            self._intake.look_anyhow(LONGEST_WAIT)
+            lanes = [lane for stream, lane in self._verdicts.lanes.items() if self._verdicts.may_send(stream)]
+            self._intake.claim_ahead(lanes, self._valve.allowed(), self._notice)
+
+    def _start_senders(self) -> None:
+        if (stream := self._trial()) is not None:
+            self._verdicts.trials.postpone(stream, self._valve.now())
+            self._start(self._try(stream))
+        while (work := self._next(len(self._senders))) is not None:
+            self._start(self._send_on(work))
+
+    def _trial(self) -> Stream | None:
+        """The stopped stream of which one record is to be sent now."""
+        due = self._verdicts.trials.due(self._valve.now(), self._intake.held)
+        return due if due is not None and self._may_begin(len(self._senders)) else None
+
+    def _may_begin(self, in_flight: int) -> bool:
+        """Whether another request may begin now."""
+        waits = self._verdicts.has_refused or self._verdicts.asks_known(quiet=self._is_quiet())
+        return not (self._ending or waits) and self._valve.allowed(in_flight) > 0
+
+    async def _try(self, stream: Stream) -> None:
+        """Send one record of a stopped stream; each time another one."""
+        if (lane := self._verdicts.lanes.get(stream)) is None:
+            return  # all sending was refused meanwhile
+        claimed = await self._intake.one(lane)
+        if claimed.next_due is None and not claimed.work and self._outbox.empty:
+            self._verdicts.resume(stream)
+        for work in claimed.work:
+            if self._ending or not self._verdicts.lets_begin(stream):
+                self._outbox.add([unsent(work)])
+            else:
+                self._verdicts.tries(work)
+                await self._send(work)
+
+    async def _send_on(self, work: Work) -> None:
+        """Send one record after the other, as long as they are taken and more may be sent."""
+        following: Work | None = work
+        while following is not None:
+            taken = await self._send(following)
+            self._happened.set()
+            following = self._next(len(self._senders) - 1) if taken else None
+
+    def _next(self, in_flight: int) -> Work | None:
+        """The record to send next; None where none may be sent now."""
+        if not self._may_begin(in_flight):
+            return None
+        while self._intake.buffer:
+            work = self._intake.buffer.popleft()
+            if self._verdicts.may_send(work.stream):
+                self._verdicts.known_is_next = self._valve.down
+                return work
+            self._outbox.add([unsent(work)])
+        return None
+
+    def _start(self, sending: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(sending)
+        self._senders.add(task)
+        task.add_done_callback(self._sent)
+
+    def _sent(self, task: asyncio.Task[None]) -> None:
+        self._senders.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            self._failure = task.exception()
+        self._notice(task)
+
+    def _notice(self, _: asyncio.Task[None]) -> None:
+        self._happened.set()
+
+    async def _send(self, work: Work) -> bool:
+        """Send one record and judge what came of it: True where it was taken."""
+        begun = False
+        try:
+            if self._limiter is not None:
+                await self._limiter.acquire()
+                # Meanwhile sending may have been refused, stopped or held.
+                if self._ending or self._valve.closed or not self._verdicts.lets_begin(work.stream):
+                    self._outbox.add([unsent(work)])
+                    return False
+            begun = True
+            answer = await self._destination.post(work.payload)
+        except Transient as fault:
+            self._verdicts.on_failure(work, fault)
+        except Rejected as rejection:
+            self._verdicts.on_rejection(work, rejection)
+        except Refused as refusal:
+            self._verdicts.on_refusal(work, refusal)
+        except asyncio.CancelledError:
+            cut = self._judge.unanswered(work, self._clock())
+            self._outbox.add([cut if begun else unsent(work)])
+            raise
+        else:
+            key = self._key_of(answer.name) if answer.name else ""
+            self._verdicts.on_answer(work, answer, key)
+            return True
+        return False
+
+    def _settled(self, batch: list[Outcome], seconds: float, more: bool) -> None:  # noqa: FBT001 - as Outbox calls it
+        if more:
+            self._intake.look_at(self._clock())
+        for outcome in batch:
+            if isinstance(outcome, Later) and (self._intake.patient or outcome.silence is None):
+                until = outcome.silence.until if outcome.silence else 0
+                self._intake.look_at(max(outcome.next_try_at or 0, until))
+        self._on_settled(tally(batch, seconds))
+
+    async def _anything(self) -> None:
+        """Wait until something happened, or until a time has come that something waits for."""
+        now = self._valve.now()
+        moments = [now + LONGEST_WAIT, self._valve.last_good + self._pace.give_up_after]
+        moments += [moment for moment in (self._outbox.due, self._valve.opens_at) if moment is not None]
+        if self._intake.has_room and not (self._valve.closed or self._verdicts.has_refused):
+            moments.append(self._intake.next_look)
+        if self._may_begin(len(self._senders)):
+            moments += [self._verdicts.trials.next_at(self._intake.held)]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(min(moments)):
+                await self._happened.wait()
+
+    async def _wind_up(self) -> None:
+        """Give requests in flight some time, then write what is known of all that was claimed."""
+        self._ending = self.winding_up = True
+        await self._intake.ended()
+        self._outbox.add(self._intake.empty())
+        if self._senders:
+            await asyncio.wait(self._senders, timeout=LAST_ANSWERS)
+        for sender in list(self._senders):
+            sender.cancel()
+        await asyncio.gather(*self._senders, return_exceptions=True)
+        self._verdicts.let_go()
+        self._outbox.add(self._judge.stop(self._clock()))
+        await self._outbox.drain()
+        await self._keep_evidence()
+
+    async def _recall(self) -> None:
+        """Learn what an earlier process knew of records that were turned down."""
+        for stream, feed in self._feeds.items():
+            if self._evidence.lacks(stream):
+                self._evidence.recall(stream, await self._ledger.call(turned_down_of, feed))
+
+    async def _keep_evidence(self) -> None:
+        """Let the ledger keep what is known of them; where it dies before, each is tried once more."""
+        for stream in list(self._evidence.news):
+            await self._ledger.call(keep_turned_down, self._feeds[stream], self._evidence.to_keep(stream))
+            self._evidence.news.discard(stream)

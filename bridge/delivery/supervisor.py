@@ -1,0 +1,273 @@
+"""Sending as a service: one delivery after the other, for as long as the daemon lives.
+
+::
+
+    the ledger's pauses ──> a person's? ──> wait until it is ended
+           ^                refused, or down? ──> wait, then one probe that makes nothing ──passes──┐
+           │                else ──> a Delivery; of a paused stream it tries one record now and then│
+           │                            │            ^──────────────────────────────────────────────┘
+           │                            │ refused · in trouble · a stream stopped, or goes on
+           └──────── written down ──────┘ another process wrote: it halts
+
+A pause is written before it is kept to, so that a process that dies begins where it was: with the one
+probe that is due, not with all that waits. Every delivery begins with one request at a time. A person's
+pause goes before all others: while it stands nothing is sent, no probe either.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from bridge.delivery.ledger_loss import KnewBefore, sentence
+from bridge.delivery.pauses import SendingPauses
+from bridge.delivery.probe_requests import KnownToPass
+from bridge.delivery.rejections import Evidence
+from bridge.delivery.sender import Delivery
+from bridge.delivery.stopped_streams import Stopped
+from bridge.errors import Refused, Transient
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from bridge.delivery.types import Destination, Lane, Pace, Settled, Trouble
+    from bridge.ledger.database import Ledger
+    from bridge.ledger.pauses import Pause
+    from bridge.records import Stream
+
+__all__ = ["Sending"]
+
+LONGEST_WAIT: Final = 60.0
+"""Seconds after which the pauses are looked at in any case: the wall clock may have been set."""
+
+log = structlog.get_logger()
+
+
+class Sending:
+    """Sends what is pending of one connection, for ever.
+
+    Whoever makes it is the one owner of the feeds' claims, and has ended those of a process that died
+    (``ledger.settlement.give_up_claims``).
+
+    Args:
+        ledger: The open ledger.
+        lanes: The streams to send, by stream.
+        destination: Where payloads go.
+        pace: How fast; but nothing is ever given up, and each delivery ramps.
+        name: The connection's.
+        key_of: Keyed hash of a name's key (``naming.Hasher.name_key``).
+        clock: Milliseconds since the epoch.
+        random: Gives a number of [0, 1).
+        on_change: Told when sending was paused or resumed.
+    """
+
+    def __init__(  # noqa: PLR0913 - it is handed all that it works with, by name
+        self,
+        ledger: Ledger,
+        lanes: Mapping[Stream, Lane],
+        destination: Destination,
+        pace: Pace,
+        *,
+        name: str,
+        key_of: Callable[[str], str],
+        clock: Callable[[], int],
+        random: Callable[[], float],
+        on_change: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._ledger = ledger
+        self._lanes = dict(lanes)
+        self._destination = destination
+        self._pace = replace(
+            pace, give_up_after=math.inf, ramp=True, trial_every=pace.probe_first, most_trials=math.inf
+        )
+        self._name = name
+        self._key_of = key_of
+        self._clock = clock
+        self._random = random
+        self._pauses = SendingPauses(ledger, name, pace, clock=clock, random=random, on_change=on_change)
+        self._delivery: Delivery | None = None
+        self._news = asyncio.Event()
+        self._looked = False
+        self._doubtful = False
+        self._tries = 0
+        self._trouble: Trouble | None = None
+        self._stopped: Mapping[Stream, Stopped] = {}
+        self._told: Refused | None = None
+        self._evidence = Evidence()
+        self._known = KnownToPass(ledger, destination, pace.unanswered_wait)
+        self._knew_before = KnewBefore()
+
+    def wake(self) -> None:
+        """Say that the ledger may have new pending records."""
+        if self._delivery is not None:
+            self._delivery.wake()
+
+    def look(self) -> None:
+        """Say that another process has written: a pause, or a person's decision on records."""
+        self._looked = True
+        self._news.set()
+        self.wake()
+
+    async def run(self) -> None:
+        """Send, wait and probe until it is cancelled.
+
+        Requests in flight are then given some seconds, and count as unanswered after that.
+
+        Raises:
+            Exception: Whatever unexpected a sender or the ledger ended with.
+        """
+        while True:
+            self._news.clear()
+            self._looked = False
+            await self._pauses.read()
+            await self._act()
+
+    async def _act(self) -> None:
+        """Do the one thing that the pauses leave to do, until something has changed."""
+        whole = self._pauses.whole
+        # What stopped all of it is asked about before more is sent, also where a person ends the pause.
+        self._doubtful = self._doubtful or whole is not None
+        if self._pauses.by_person:
+            await self._wait(LONGEST_WAIT)
+        elif whole is not None and (wait := self._pauses.until(whole)) > 0:
+            await self._wait(wait)
+        elif self._doubtful:
+            await self._probe(whole)
+        else:
+            await self._send()
+
+    async def _probe(self, pause: Pause | None) -> None:
+        """Find out by a request that makes nothing whether it is over."""
+        tries = 0 if pause is None else pause.tries + 1
+        try:
+            await self._destination.prove()
+        except (Refused, Transient) as fault:
+            await self._refused(fault, tries)
+        else:
+            # Kept until a record is taken: where only the probe passes, the next pause lasts longer.
+            self._tries = tries
+            self._doubtful = False
+            await self._pauses.resume()
+
+    async def _send(self) -> None:
+        """Send, until something stands against it; of a stream that has stopped one record now and then."""
+        now = asyncio.get_running_loop().time()
+        self._stopped = {
+            stream: Stopped(Refused(pause.reason), now + max(0.0, self._pauses.until(pause)), pause.tries)
+            for stream in self._lanes
+            if (pause := self._pauses.of(stream)) is not None
+        }
+        delivery = Delivery(
+            self._ledger,
+            self._lanes,
+            self._destination,
+            self._pace,
+            key_of=self._key_of,
+            run=None,
+            clock=self._clock,
+            random=self._random,
+            on_settled=self._settled,
+            on_news=self._news.set,
+            evidence=self._evidence,
+            known=self._known,
+            stopped=self._stopped,
+        )
+        await self._live(delivery)
+
+    async def _live(self, delivery: Delivery) -> None:
+        """Let a delivery run to its end, writing down what stops it; halt it where it must not go on."""
+        self._delivery, self._trouble, self._told = delivery, None, None
+        running = asyncio.create_task(delivery.run())
+        running.add_done_callback(lambda _: self._news.set())
+        try:
+            while not running.done():
+                self._news.clear()
+                await self._tell(delivery)
+                if await self._must_halt():
+                    delivery.halt()
+                    await asyncio.wait({running})
+                    break
+                await self._wait(LONGEST_WAIT)
+        finally:
+            self._delivery = None
+            await _end(running, delivery)
+        self._doubtful = delivery.trouble is not None or delivery.refused is not None
+        await self._tell(delivery)
+
+    async def _must_halt(self) -> bool:
+        """Whether another process changed a pause, so that another delivery than this one is due."""
+        looked, self._looked = self._looked, False
+        changed = looked and await self._pauses.read()
+        return changed or self._pauses.by_person
+
+    def _settled(self, settled: Settled) -> None:
+        if settled.taken:
+            self._tries = 0
+        log.info(
+            "delivered",
+            connection=self._name,
+            created=settled.created,
+            existing=settled.existing,
+            rejected=settled.rejected,
+            later=settled.later,
+            seconds=round(settled.seconds, 3),
+        )
+        for suspicion in self._knew_before.look(settled):
+            log.warning("was the ledger lost", connection=self._name, reason=sentence(suspicion))
+
+    async def _tell(self, delivery: Delivery) -> None:
+        """Write down, once, what stops a delivery."""
+        if delivery.refused is None:
+            await self._tell_stopped(delivery)
+            await self._tell_trouble(delivery.trouble)
+        elif delivery.refused is not self._told:
+            self._told = delivery.refused
+            await self._refused(delivery.refused, self._tries)
+
+    async def _tell_stopped(self, delivery: Delivery) -> None:
+        """Streams of which too many were turned down and none taken since; and when the next one is tried."""
+        before, self._stopped = self._stopped, dict(delivery.stopped)
+        now = asyncio.get_running_loop().time()
+        for stream in self._lanes:
+            state = self._stopped.get(stream)
+            if state is None and stream in before:
+                await self._pauses.resume_stream(stream)
+            elif state is not None and state != before.get(stream):
+                wait = max(0.0, state.next_at - now)
+                await self._pauses.stop_stream(stream, str(state.why), state.tries, wait=wait)
+
+    async def _tell_trouble(self, trouble: Trouble | None) -> None:
+        """The destination is down, or asked to be left alone; or that is over."""
+        if trouble == self._trouble:
+            return
+        self._trouble = trouble
+        if trouble is None:
+            await self._pauses.resume()
+        else:
+            wait = max(0.0, (trouble.next_try_at - self._clock()) / 1000)
+            await self._pauses.stop(trouble.reason, trouble.tries, wait=wait)
+
+    async def _refused(self, fault: Refused | Transient, tries: int) -> None:
+        """Nothing is taken now: the next probe comes after a wait that grows."""
+        asked = fault.retry_after if isinstance(fault, Transient) else None
+        await self._pauses.stop(str(fault), tries, least=asked or 0.0)
+
+    async def _wait(self, seconds: float) -> None:
+        """Wait until something has happened, or for so long."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(min(seconds, LONGEST_WAIT)):
+                await self._news.wait()
+
+
+async def _end(running: asyncio.Task[None], delivery: Delivery) -> None:
+    """End what still runs, wait until it has wound up, and let what it ended with show."""
+    if not delivery.winding_up:  # else it would be told for a second time, and end at once
+        running.cancel()
+    (ended,) = await asyncio.gather(running, return_exceptions=True)
+    if isinstance(ended, Exception):
+        raise ended

@@ -1,0 +1,283 @@
+"""The first configuration: what `init` writes, and what it asks the remote systems before.
+
+::
+
+    address ──reach_source──> GraphQL is spoken there ─┐
+    address ──reach_target──> Trakor answers there ────┤ Source, Target
+                                                       v
+              both let us in <──prove_source, prove_target
+                    └──write──> config.toml, secrets/
+
+The file is made from config.example.toml, so that it says of every key what it is for. Secrets go
+into files of their own: the configuration can then be shown to somebody who helps.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from bridge.errors import Refusal, Refused, Transient, UserError
+from bridge.salestrekker.client import Retries, SalestrekkerClient
+from bridge.salestrekker.query_files import shipped_queries
+from bridge.salestrekker.reachability import knock, likely_address, reason_of
+from bridge.trakor import TrakorClient
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = [
+    "Source",
+    "Target",
+    "copy_queries",
+    "prove_source",
+    "prove_target",
+    "reach_source",
+    "reach_target",
+    "write",
+]
+
+SECRETS: Final = "secrets"
+"""The folder beside the configuration that holds the secret files."""
+
+HEADER: Final = (
+    "# The configuration of trakor-bridge, made by `trakor-bridge init`. Every key is explained in",
+    "# docs/configuration.md; the secrets are in the folder secrets/ beside this file.",
+)
+
+IMPATIENT: Final = Retries(attempts=2, total=10.0)
+"""Somebody sits at the terminal and waits for the answer."""
+
+PATIENCE: Final = 10.0
+"""Seconds that an address may take to answer, likewise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Salestrekker, as the user gave it.
+
+    Attributes:
+        url: The GraphQL endpoint.
+        api_key: Its API key; or
+        email: of a log-in, with its
+        password: password.
+        organization: Name or id, where the log-in has several.
+    """
+
+    url: str
+    api_key: str = field(default="", repr=False)
+    email: str = ""
+    password: str = field(default="", repr=False)
+    organization: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Trakor, as the user gave it.
+
+    Attributes:
+        url: The base address of the public API.
+        api_key: Its API key.
+    """
+
+    url: str
+    api_key: str = field(repr=False)
+
+
+async def reach_source(url: str) -> None:
+    """Find out whether GraphQL is spoken at an address, before anybody types a key for it.
+
+    Raises:
+        Refused: Something else is there.
+        Transient: Nothing answers; it says what that may come from.
+    """
+    try:
+        await knock(url, PATIENCE)
+    except Refused as error:
+        other = await likely_address(url, PATIENCE)
+        advice = f"GraphQL is spoken at {other}" if other else error.advice
+        raise Refused(str(error), advice=advice) from error
+    except Transient as error:
+        raise _explained(error) from error
+
+
+_OF_THE_KEY: Final = (Refusal.KEY, Refusal.FROZEN)
+"""So Trakor answers: the address is its own, whatever it says of the key."""
+
+
+async def reach_target(url: str) -> None:
+    """Find out whether Trakor answers at an address, by a request without a key; errors likewise."""
+    async with TrakorClient(url, "", timeout=PATIENCE) as client:
+        try:
+            await client.prove()
+        except Refused as refusal:
+            if refusal.kind not in _OF_THE_KEY:
+                raise
+        except Transient as error:
+            raise _explained(error) from error
+
+
+def _explained(error: Transient) -> Transient:
+    """The same with what it may come from."""
+    return Transient(f"{error}. {reason_of(error)}".strip(" ."))
+
+
+async def prove_source(source: Source) -> None:
+    """Find out whether Salestrekker lets us in.
+
+    Raises:
+        Refused: It does not, or the address is not its own.
+        Transient: It does not answer.
+    """
+    async with SalestrekkerClient(
+        url=source.url,
+        api_key=source.api_key,
+        email=source.email,
+        password=source.password,
+        organization=source.organization,
+        retries=IMPATIENT,
+    ) as client:
+        await client.authenticate()
+
+
+async def prove_target(target: Target) -> None:
+    """Find out whether Trakor takes requests from us, by one that makes nothing; errors likewise."""
+    async with TrakorClient(target.url, target.api_key) as client:
+        await client.prove()
+
+
+def write(path: Path, source: Source, target: Target, *, allow_insecure: bool = False) -> list[Path]:
+    """Write the configuration and its secret files, each with mode 0600.
+
+    Args:
+        path: Of the configuration. Nothing that is there is overwritten.
+        source: Where records come from.
+        target: Where they go.
+        allow_insecure: Take plain http addresses of other machines.
+
+    Returns:
+        The files made, the configuration last: it is only there once all others are.
+
+    Raises:
+        UserError: A file is there already, or cannot be written.
+    """
+    contents = dict(_secret_files(source, target))
+    files = [path.parent / SECRETS / name for name in contents]
+    for file in (*files, path):
+        if file.exists():
+            raise UserError(
+                f"{file} exists already: nothing was written",
+                advice="change it by hand, or give another place with --config",
+            )
+    text = _configuration(_values(source, target, allow_insecure=allow_insecure))
+    _make_folder(path.parent / SECRETS)
+    for file in files:
+        _write_new(file, f"{contents[file.name]}\n")
+    _write_new(path, text)
+    return [*files, path]
+
+
+def _secret_files(source: Source, target: Target) -> Iterator[tuple[str, str]]:
+    if source.api_key:
+        yield "salestrekker-api-key", source.api_key
+    else:
+        yield "salestrekker-password", source.password
+    yield "trakor-api-key", target.api_key
+    yield "ledger-key", secrets.token_hex(32)
+    yield "webhook-token", secrets.token_urlsafe(32)
+
+
+def _values(source: Source, target: Target, *, allow_insecure: bool) -> dict[tuple[str, str], list[str]]:
+    """The lines that take the place of the example's, by section and key."""
+    if source.api_key:
+        login = [_line("api_key_file", f"{SECRETS}/salestrekker-api-key")]
+    else:
+        login = [_line("email", source.email), _line("password_file", f"{SECRETS}/salestrekker-password")]
+    values = {
+        ("salestrekker", "url"): [_line("url", source.url)],
+        ("salestrekker", "api_key"): login,
+        ("salestrekker", "organization"): [_line("organization", source.organization)],
+        ("trakor", "url"): [_line("url", target.url)],
+        ("trakor", "api_key"): [_line("api_key_file", f"{SECRETS}/trakor-api-key")],
+        ("webhooks", "token"): [_line("token_file", f"{SECRETS}/webhook-token")],
+        ("ledger", "key"): [_line("key_file", f"{SECRETS}/ledger-key")],
+    }
+    if allow_insecure:
+        values |= {
+            (section, "allow_insecure"): ["allow_insecure = true"] for section in ("salestrekker", "trakor")
+        }
+    return values
+
+
+def _write_new(file: Path, text: str) -> None:
+    """Write a file that is not there yet, for its owner only, and see it on the disk."""
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with open(descriptor, "w", encoding="utf-8") as opened:  # noqa: PTH123 - a descriptor, not a path
+            opened.write(text)
+            opened.flush()
+            os.fsync(opened.fileno())
+    except OSError as error:
+        raise UserError(f"{file} cannot be written: {error.strerror}") from error
+
+
+def _configuration(values: dict[tuple[str, str], list[str]]) -> str:
+    """The example with these values in it, and without its advice to copy it."""
+    section, lines = "", []
+    for line in _example().partition("\n\n")[2].splitlines():
+        if line.startswith("["):
+            section = line[1:].partition("]")[0]
+        key = line.removeprefix("# ").partition("=")[0].strip()  # what has no default is a comment there
+        lines += values.get((section, key), [line])
+    return "\n".join([*HEADER, "", *lines, ""])
+
+
+def _line(key: str, value: str) -> str:
+    quoted = re.sub(r'(["\\])', r"\\\1", value)
+    return f'{key} = "{quoted}"'
+
+
+def _example() -> str:
+    """config.example.toml, from inside the wheel or from the checkout beside the package."""
+    package = Path(str(resources.files("bridge")))
+    in_wheel = package / "_shipped" / "config.example.toml"
+    file = in_wheel if in_wheel.is_file() else package.parent / "config.example.toml"
+    return file.read_text(encoding="utf-8")
+
+
+def copy_queries(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Copy the shipped queries beside the configuration, for changing.
+
+    Args:
+        folder: Of the configuration; they go into its folder ``queries``.
+
+    Returns:
+        Those copied, and those left alone because a file of that name is there.
+    """
+    target = folder / "queries"
+    _make_folder(target)
+    copied, kept = [], []
+    for file in sorted(shipped_queries().glob("*.graphql")):
+        copy = target / file.name
+        if copy.exists():
+            kept.append(copy)
+        else:
+            _write_new(copy, file.read_text(encoding="utf-8"))
+            copied.append(copy)
+    return copied, kept
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder for its owner only, where there is none."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"{folder} cannot be made: {error.strerror}",
+            advice="let this user write there, or choose --config",
+        ) from error

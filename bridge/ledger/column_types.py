@@ -1,0 +1,153 @@
+"""Types of the ledger's columns that read whatever is on the disk.
+
+SQLite keeps a type with each value, not with the column: one flipped bit makes a text a blob, or a 0 a NULL.
+A value that its column cannot hold is read as one that says nothing, so that no reader stumbles over it.
+``row_mapping.sound`` tells which rows have such a value.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import sqlalchemy as sa
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from enum import StrEnum
+
+    from sqlalchemy.engine import Dialect
+
+__all__ = [
+    "LATEST",
+    "MOST",
+    "NUMBER",
+    "TEXT",
+    "TIME",
+    "UNREADABLE",
+    "BigInteger",
+    "Integer",
+    "LargeBinary",
+    "OneOf",
+    "Text",
+]
+
+UNREADABLE: Final = "\N{REPLACEMENT CHARACTER}"
+"""Stands for a text that cannot be read, and in one for the bytes that cannot."""
+
+LATEST: Final = 253_402_300_799_999
+"""The last millisecond of the year 9999: no later time can be shown."""
+
+MOST: Final = 2**62 - 1
+"""The ledger never wrote a greater number: one more could leave 64 bits."""
+
+
+class Integer(sa.Integer):
+    """A whole number; 0 stands for what is none.
+
+    Args:
+        required: NULL is read as 0, too. Not for columns of which a statement asks the least or the most,
+            which is NULL where there is no row.
+    """
+
+    def __init__(self, required: bool = False) -> None:  # noqa: FBT001, FBT002 - SQLAlchemy copies by position
+        super().__init__()
+        self.required = required
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], int | None]:
+        """Give what reads one value."""
+        del dialect, coltype
+        return _required_number if self.required else _number
+
+
+class BigInteger(sa.BigInteger):
+    """A time in milliseconds since the epoch; 0 stands for what is none. Arguments as for ``Integer``."""
+
+    def __init__(self, required: bool = False) -> None:  # noqa: FBT001, FBT002 - SQLAlchemy copies by position
+        super().__init__()
+        self.required = required
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], int | None]:
+        """Give what reads one value."""
+        del dialect, coltype
+        return _required_time if self.required else _time
+
+
+class Text(sa.Text):
+    """A text; ``UNREADABLE`` stands for what is none.
+
+    Args:
+        required: NULL is read likewise.
+    """
+
+    def __init__(self, required: bool = False) -> None:  # noqa: FBT001, FBT002 - SQLAlchemy copies by position
+        super().__init__()
+        self.required = required
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], str | None]:
+        """Give what reads one value."""
+        del dialect, coltype
+        return _required_text if self.required else _text
+
+
+class LargeBinary(sa.LargeBinary):
+    """Bytes; none of them stand for what is none."""
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], bytes | None]:
+        """Give what reads one value."""
+        del dialect, coltype
+        return _bytes
+
+
+class OneOf(sa.Text):
+    """A text out of a few.
+
+    Args:
+        words: Those.
+        otherwise: Stands for any other.
+    """
+
+    def __init__(self, words: type[StrEnum], otherwise: str) -> None:
+        super().__init__()
+        self.words = words
+        self.otherwise = otherwise
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], str]:
+        """Give what reads one value."""
+        del dialect, coltype
+        words, otherwise = frozenset(map(str, self.words)), self.otherwise
+        return lambda value: value if isinstance(value, str) and value in words else otherwise
+
+
+NUMBER: Final = Integer(required=True)
+TEXT: Final = Text(required=True)
+TIME: Final = BigInteger(required=True)
+
+
+def _number(value: object) -> int | None:
+    return value if value is None or isinstance(value, int) else 0
+
+
+def _required_number(value: object) -> int:
+    return value if isinstance(value, int) and -MOST <= value <= MOST else 0
+
+
+def _time(value: object) -> int | None:
+    if value is None or (isinstance(value, int) and 0 <= value <= LATEST):
+        return value
+    return 0
+
+
+def _required_time(value: object) -> int:
+    return value if isinstance(value, int) and 0 <= value <= LATEST else 0
+
+
+def _text(value: object) -> str | None:
+    return value if value is None or isinstance(value, str) else UNREADABLE
+
+
+def _required_text(value: object) -> str:
+    return value if isinstance(value, str) else UNREADABLE
+
+
+def _bytes(value: object) -> bytes | None:
+    return value if value is None or isinstance(value, bytes) else b""

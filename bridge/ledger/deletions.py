@@ -1,0 +1,268 @@
+"""What a complete sweep did not see, and what is marked `gone` of it.
+
+Absence must be proven: by a read by the id that finds nothing, or by two complete sweeps. A sweep that
+misses a large share of what is known proves that something is wrong with the list. Nothing is ever deleted
+in Trakor; a record that is seen again loses the mark.
+
+*Hidden* is what a list does not show on purpose: it was found to live when a sweep of the same query's text
+missed suspiciously many. It is not looked for again until the text changes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy import and_, bindparam, func, not_, or_, select, update
+
+from bridge.decision import decide, give_back
+from bridge.ledger.row_mapping import KNOWN, all_of, among, row_of
+from bridge.ledger.schema import records, sweeps
+from bridge.ledger.unit_of_work import Batch
+from bridge.records import State
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from sqlalchemy import ColumnElement, Connection
+
+    from bridge.ledger.row_mapping import Feed
+    from bridge.records import LedgerRow, Policy
+
+__all__ = [
+    "FEW",
+    "Absent",
+    "Passed",
+    "absent",
+    "mark_gone_by_id",
+    "mark_missed_again",
+    "note_hidden",
+    "sample_of_unseen",
+    "unseen_after",
+]
+
+FEW: Final = 10
+"""So many may always be marked, however small the list is."""
+
+AT_ONCE: Final = 100
+"""Rows that one transaction marks at most, so that a webhook's never waits long behind it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """What a complete sweep did not see.
+
+    Attributes:
+        unseen: How many records that were not gone before.
+        known: How many were not gone before, seen or not; of both, what is hidden does not count.
+    """
+
+    unseen: int
+    known: int
+
+    def too_many(self, share: float) -> bool:
+        """Whether it is more than this share of what is known, and more than a few."""
+        return self.unseen > FEW and self.unseen > share * self.known
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """A part of what a complete sweep did not see was looked at.
+
+    Attributes:
+        last: Number of the last record of it.
+        gone: How many were marked gone; the others were noted as missed once.
+    """
+
+    last: int
+    gone: int
+
+
+_MORE_GONE = (
+    update(sweeps)
+    .where(sweeps.c.number == bindparam("of_sweep"))
+    .values(gone=sweeps.c.gone + bindparam("more"))
+)
+
+_NOT_READ_SINCE = KNOWN.where(
+    records.c.feed == bindparam("of_feed"),
+    among(records.c.source_id, "ids"),
+    records.c.gone == 0,
+    # A read in the future is none that is later: the clock was set back since.
+    or_(records.c.read_at <= bindparam("at"), records.c.read_at > bindparam("now")),
+).order_by(records.c.number)
+_GONE = (
+    update(records).where(records.c.number == bindparam("row_number")).values(gone=1, read_at=bindparam("at"))
+)
+
+
+_MISSED = update(records).where(among(records.c.number, "numbers")).values(missed=bindparam("by_sweep"))
+
+_SCATTERED: Final = (records.c.number * 2_654_435_761) % 4_294_967_296
+"""An order that has nothing to do with the records', and is the same each time."""
+
+
+def _hidden(sweep: int) -> ColumnElement[bool]:
+    """Known to live although a list of this sweep's query does not show it."""
+    this = sweeps.alias()
+    alike = select(sweeps.c.number).where(
+        this.c.number == sweep,
+        sweeps.c.feed == this.c.feed,
+        sweeps.c.list_query == this.c.list_query,
+        sweeps.c.narrowed == 1,
+    )
+    return and_(records.c.missed > records.c.sweep, records.c.missed.in_(alike))
+
+
+def _here(feed: Feed, sweep: int) -> tuple[ColumnElement[bool], ...]:
+    """What a complete sweep is expected to see."""
+    return (all_of(feed), records.c.gone == 0, not_(_hidden(sweep)))
+
+
+def _unseen(feed: Feed, sweep: int) -> tuple[ColumnElement[bool], ...]:
+    """Not seen by this sweep, nor read by id since it began."""
+    began_at = select(sweeps.c.began_at).where(sweeps.c.number == sweep).scalar_subquery()
+    return (*_here(feed, sweep), records.c.sweep != sweep, records.c.read_at < began_at)
+
+
+def absent(connection: Connection, feed: Feed, sweep: int) -> Absent:
+    """Count what a complete sweep did not see.
+
+    Args:
+        connection: Inside any transaction.
+        feed: Whose list was swept.
+        sweep: The sweep's number.
+    """
+    unseen = select(func.count()).select_from(records).where(*_unseen(feed, sweep))
+    known = select(func.count()).select_from(records).where(*_here(feed, sweep))
+    return Absent(int(connection.scalar(unseen) or 0), int(connection.scalar(known) or 0))
+
+
+def unseen_after(connection: Connection, feed: Feed, sweep: int, *, after: int, most: int) -> dict[int, str]:
+    """Some of what a complete sweep did not see, Salestrekker's ids by the ledger's numbers.
+
+    Args:
+        connection: Inside any transaction.
+        feed: Whose list was swept.
+        sweep: The sweep's number.
+        after: Number of the last record that was given before, 0 at first.
+        most: How many at most.
+    """
+    some = (*_unseen(feed, sweep), records.c.number > after)
+    wanted = select(records.c.number, records.c.source_id).where(*some)
+    found = connection.execute(wanted.order_by(records.c.number).limit(most))
+    return {row.number: row.source_id for row in found}
+
+
+def sample_of_unseen(connection: Connection, feed: Feed, sweep: int, *, most: int) -> list[str]:
+    """Salestrekker's ids of some of them, from here and there."""
+    wanted = select(records.c.source_id).where(*_unseen(feed, sweep)).order_by(_SCATTERED).limit(most)
+    return list(connection.scalars(wanted))
+
+
+def note_hidden(connection: Connection, feed: Feed, sweep: int, *, after: int) -> int | None:
+    """Note of some of them that this sweep's list does not show them; to be called until it gives None.
+
+    It counts once the sweep is noted as one of a narrowed list (``note_missing``).
+
+    Args:
+        connection: Inside a writing transaction.
+        feed: Whose list was swept.
+        sweep: The sweep's number.
+        after: Number of the last record noted so far, 0 at first.
+    """
+    numbers = list(unseen_after(connection, feed, sweep, after=after, most=AT_ONCE))
+    if not numbers:
+        return None
+    connection.execute(_MISSED, {"numbers": numbers, "by_sweep": sweep})
+    return numbers[-1]
+
+
+def mark_missed_again(
+    connection: Connection, feed: Feed, sweep: int, policy: Policy, *, after: int, now: int
+) -> Passed | None:
+    """Mark some of what two complete sweeps did not see; to be called until it gives None.
+
+    For where records cannot be read by their ids. One that was never sent gives its name back, and is not
+    sent while it is gone. One that only this sweep has missed is noted, and left.
+
+    Args:
+        connection: Inside a writing transaction.
+        feed: Whose list was swept.
+        sweep: The sweep's number.
+        policy: What the user chose for this stream.
+        after: Number of the last record looked at so far, 0 at first.
+        now: The time to note.
+    """
+    numbers = list(unseen_after(connection, feed, sweep, after=after, most=AT_ONCE))
+    if not numbers:
+        return None
+    narrowed = select(sweeps.c.number).where(sweeps.c.feed == feed.number, sweeps.c.narrowed == 1)
+    again = and_(
+        records.c.missed > records.c.sweep, records.c.missed != sweep, records.c.missed.not_in(narrowed)
+    )
+    these = KNOWN.where(records.c.number.in_(numbers), again).order_by(records.c.number)
+    gone = _mark(connection, feed, [row_of(one) for one in connection.execute(these)], policy, now, sweep)
+    once = sorted(set(numbers) - set(gone))
+    connection.execute(_MISSED, {"numbers": once, "by_sweep": sweep})
+    return Passed(numbers[-1], len(gone))
+
+
+def mark_gone_by_id(
+    connection: Connection,
+    feed: Feed,
+    source_ids: Collection[str],
+    policy: Policy,
+    *,
+    read_at: int,
+    now: int,
+    sweep: int = 0,
+) -> list[int]:
+    """Mark what was asked for by its id and was not there, without an error.
+
+    Only that proves it which a webhook said was deleted, or a complete sweep did not see.
+
+    One that was read later than that is there again, and one that is not known stays so.
+
+    Args:
+        connection: Inside a writing transaction.
+        feed: Whose records.
+        source_ids: Salestrekker's ids of them, at most some hundred.
+        policy: What the user chose for this stream.
+        read_at: When the read began that did not find them: a page read earlier does not bring them back.
+        now: The time to note.
+        sweep: The number of the sweep that did not see them; 0 for a webhook.
+
+    Returns:
+        The numbers of those marked, in rising order.
+    """
+    asked = {"of_feed": feed.number, "ids": list(source_ids), "at": read_at, "now": now}
+    found = [row_of(one) for one in connection.execute(_NOT_READ_SINCE, asked)]
+    return _mark(connection, feed, [row._replace(read_at=read_at) for row in found], policy, now, sweep)
+
+
+def _mark(
+    connection: Connection,
+    feed: Feed,
+    rows: Sequence[LedgerRow],
+    policy: Policy,
+    now: int,
+    sweep: int,
+) -> list[int]:
+    """Mark these records; those that were never sent give their names back."""
+    numbers = [row.number for row in rows]
+    # All of them first: a name that one gives back must not go to another that is gone likewise.
+    if rows:
+        connection.execute(_GONE, [{"row_number": row.number, "at": row.read_at} for row in rows])
+    batch = Batch(connection, feed, now, partial(decide, policy=policy), report=policy.on_change != "ignore")
+    for row in rows:
+        gone = row._replace(gone=True)
+        if row.state is State.PENDING and not row.attempts:
+            batch.carry_out(give_back(gone), None, gone, sight=False)
+        batch.writes.line(row.number, "gone", "no longer in Salestrekker's list")
+        batch.see_to_merged(row, gone)
+    batch.writes.flush()
+    if sweep and numbers:
+        connection.execute(_MORE_GONE, {"of_sweep": sweep, "more": len(numbers)})
+    return numbers

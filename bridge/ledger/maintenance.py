@@ -1,0 +1,245 @@
+"""The ledger's care: backups, vacuum, and history that is old enough to go (``integrity`` looks through it).
+
+A backup is made with SQLite's own backup API, which gives one consistent moment while others write; a
+copy of the file without its write-ahead log would not.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from contextlib import closing, contextmanager, suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from bridge.errors import LedgerError
+from bridge.ledger.database import read_only, writing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from sqlalchemy import Connection
+
+    from bridge.ledger.database import Keeping
+
+__all__ = [
+    "KEPT_SECONDS",
+    "back_up",
+    "back_up_before_migration",
+    "copy_key",
+    "drop_old_copies",
+    "erase_sent",
+    "log_is_empty",
+    "prune_history",
+    "settle_copy",
+    "temporary_copy",
+    "vacuum",
+]
+
+KEPT_SECONDS: Final = 7 * 24 * 60 * 60
+"""How long a backup from before a migration is kept: a week."""
+
+PAGES_AT_ONCE: Final = 1000
+"""Pages that a backup copies before it lets others go on."""
+
+LINES_AT_ONCE: Final = 1000
+"""Lines of history that one transaction deletes."""
+
+
+def back_up(path: Path, target: Path) -> None:
+    """Write a consistent copy of a ledger, while others may write to it.
+
+    Args:
+        path: The ledger's file.
+        target: The copy; must not exist yet. It is made with mode 0600.
+
+    Raises:
+        LedgerError: There is no ledger, or the copy cannot be written.
+    """
+    if not path.exists():
+        raise LedgerError(f"there is no ledger at {path}", advice="see [ledger] url in the configuration")
+    try:
+        os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        raise LedgerError(f"{target} exists already", advice="name a file that does not") from None
+    except OSError as error:
+        raise LedgerError(
+            f"{target} cannot be written: {error.strerror}",
+            advice="name a file in a folder that is there, and that this user may write in",
+        ) from error
+    try:
+        _copy(path, target)
+    except sqlite3.Error as error:
+        target.unlink()
+        raise LedgerError(f"the ledger cannot be copied to {target}: {error}") from error
+
+
+def copy_key(key: Path, target: Path) -> Path:
+    """Put the key that a ledger belongs to beside its copy, with mode 0600.
+
+    Args:
+        key: The key's file.
+        target: The ledger's copy.
+
+    Returns:
+        Where the key's copy is.
+
+    Raises:
+        LedgerError: It cannot be read or written; without it the copy is of no use.
+    """
+    copied = target.with_name(f"{target.name}.key")
+    try:
+        content = key.read_bytes()
+        descriptor = os.open(copied, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with open(descriptor, "wb") as file:  # noqa: PTH123 - an open descriptor, not a path
+            file.write(content)
+    except OSError as error:
+        raise LedgerError(
+            f"the key {key.name} cannot be copied to {copied}: {error.strerror}",
+            advice="copy it by hand: without it the backup is of no use",
+        ) from error
+    return copied
+
+
+def _copy(path: Path, target: Path) -> None:
+    with (
+        closing(sqlite3.connect(read_only(path), uri=True)) as source,
+        closing(sqlite3.connect(target)) as copy,
+    ):
+        source.backup(copy, pages=PAGES_AT_ONCE)
+        copy.execute("PRAGMA journal_mode = DELETE")  # one file, complete without any beside it
+    descriptor = os.open(target, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def temporary_copy(path: Path, folder: Path) -> Iterator[Path]:
+    """A copy to try decisions on, gone at the end; an empty place where there is no ledger yet.
+
+    Args:
+        path: The ledger's file.
+        folder: Where the copy may be, a folder of its own.
+
+    Yields:
+        The copy's path.
+    """
+    copy = folder / "dry-run.db"
+    if path.exists() and path.stat().st_size:
+        back_up(path, copy)
+    try:
+        yield copy
+    finally:
+        for leftover in folder.glob("dry-run.db*"):
+            leftover.unlink()
+
+
+def back_up_before_migration(path: Path, revision: str) -> Path:
+    """Keep a ledger as it was before its schema changes.
+
+    Until that has changed the copy has another name (``settle_copy``): who dies before makes it again in its
+    place, so that no number of deaths leaves more than one.
+
+    Args:
+        path: The ledger's file.
+        revision: Its schema revision until now.
+
+    Returns:
+        Where the copy is going to be.
+    """
+    moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+    target = path.with_name(f"{path.stem}.before-{revision}-{moment}.db")
+    _unsettled(path).unlink(missing_ok=True)
+    back_up(path, _unsettled(path))
+    return target
+
+
+def settle_copy(path: Path, name: str) -> Path:
+    """Give the copy from before a migration its own name, unless it has that already.
+
+    Args:
+        path: The ledger's file.
+        name: The copy's.
+    """
+    with suppress(FileNotFoundError):
+        _unsettled(path).rename(path.with_name(name))
+    return path.with_name(name)
+
+
+def _unsettled(path: Path) -> Path:
+    return path.with_name(f"{path.stem}.before-migration.new")
+
+
+def drop_old_copies(path: Path) -> None:
+    """Remove copies from before a migration that are more than a week old."""
+    for old in path.parent.glob(f"{path.stem}.before-*.db"):
+        if time.time() - old.stat().st_mtime > KEPT_SECONDS:
+            old.unlink(missing_ok=True)
+
+
+def vacuum(path: Path) -> tuple[int, int]:
+    """Rebuild the file without its free space. The caller has taken the ledger over.
+
+    Args:
+        path: The ledger's file.
+
+    Returns:
+        Its size before and after, in bytes.
+    """
+    before = path.stat().st_size
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA busy_timeout = 30000")
+        connection.execute("PRAGMA secure_delete = ON")
+        connection.execute("VACUUM")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return before, path.stat().st_size
+
+
+def log_is_empty(path: Path) -> bool:
+    """Whether nothing is left in the write-ahead log: a reader beside can keep it from being emptied."""
+    log = path.with_name(f"{path.name}-wal")
+    return not log.exists() or not log.stat().st_size
+
+
+def erase_sent(path: Path, keeping: Keeping) -> None:
+    """Erase the sealed text of what does not wait: the user wants only hashes of it kept.
+
+    Args:
+        path: The ledger's file. The caller has taken the ledger over.
+        keeping: Of the ledger.
+    """
+    with writing(path, keeping) as connection:
+        erased = connection.exec_driver_sql("DELETE FROM contents").rowcount
+        erased += connection.exec_driver_sql(
+            "DELETE FROM waiting WHERE record IN (SELECT number FROM records"
+            " WHERE state IN ('delivered', 'dropped', 'skipped')"
+            " OR (state = 'merged'"
+            " AND merged_into IN (SELECT number FROM records WHERE trakor_id IS NOT NULL)))"
+        ).rowcount
+    if erased:
+        vacuum(path)
+
+
+def prune_history(connection: Connection, before: int) -> int:
+    """Delete some lines of history that are old enough to go; to be called until it gives 0.
+
+    The line that tells how a record came to Trakor stays with the record's row, not here.
+
+    Args:
+        connection: Inside a writing transaction.
+        before: Lines older than this, in milliseconds since the epoch.
+
+    Returns:
+        How many were deleted.
+    """
+    # Only the first lines are looked at: to look through all of them, each time, webhooks would wait for.
+    result = connection.exec_driver_sql(
+        "DELETE FROM history WHERE number IN "
+        "(SELECT number FROM (SELECT number, at FROM history ORDER BY number LIMIT ?) WHERE at < ?)",
+        (LINES_AT_ONCE, before),
+    )
+    return result.rowcount

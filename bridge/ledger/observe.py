@@ -1,0 +1,311 @@
+"""What was seen is decided on and written: one page, one transaction, its checkpoint with it.
+
+::
+
+    ids and inputs ──survey──> unchanged: not even mapped
+                               the others ──mapping──> drafts ──observe──> decided, written
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from sqlalchemy import bindparam, case, func, select, text, update
+
+from bridge.decision import is_decided, is_stale, keeps_up
+from bridge.ledger.bulk_sql import at_once, given, run_for_all
+from bridge.ledger.canaries import note_canaries, wanted_as_canaries
+from bridge.ledger.row_mapping import KNOWN, KnownRow, among, as_text, row_of, sound
+from bridge.ledger.row_writes import as_read, number_of_rules
+from bridge.ledger.schema import records, rules, sweeps
+from bridge.ledger.unit_of_work import Batch
+from bridge.records import Draft, State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from sqlalchemy import ColumnElement, Connection
+
+    from bridge.decision import HolderOf
+    from bridge.ledger.row_mapping import Feed
+    from bridge.records import Decision, LedgerRow, Payload, Policy, Rules, Unsendable
+
+__all__ = ["Observed", "Sight", "Surveyed", "observe", "survey"]
+
+
+# Statements are made once: to build one costs ten times as much as to run it for one row.
+
+_KNOWN = KNOWN.where(records.c.feed == bindparam("of_feed"), among(records.c.source_id, "ids"))
+# What a decision compares, and a list shows, must be sound, or the record is decided on again. All of the
+# row, its claim and its link are not looked at here: that would cost a tenth of what it may cost.
+_COMPARED = ("key", "sent_key", "sent", "seen", "identifiers", "read_at", "since_at", "merged_by")
+_READABLE = as_text(sound(records.alias("r"), *_COMPARED))
+# A merged record is passed over only while what it shares is in Trakor, or its own feed will send it.
+_SHARED = (
+    "EXISTS (SELECT 1 FROM records AS into_ WHERE into_.number = r.merged_into"
+    " AND (into_.trakor_id IS NOT NULL"
+    " OR (into_.state = 'pending' AND into_.gone = 0 AND into_.feed = r.feed)))"
+)
+_SURVEY = text(
+    "SELECT r.source_id AS id, r.rules AS rules,"  # noqa: S608 - constants
+    " r.input = :of_rules || ':' || json_extract(seen.value, '$[1]')"
+    f" AND r.state IN ('delivered', 'merged', 'skipped') AND r.gone = 0 AND r.retry = 0 AND {_READABLE}"
+    f" AND (r.state <> 'merged' OR {_SHARED})"
+    " AS unchanged FROM json_each(:seen) AS seen"
+    " CROSS JOIN records AS r ON r.feed = :of_feed AND r.source_id = json_extract(seen.value, '$[0]')"
+)
+_MAPS = select(rules.c.number, rules.c.map, rules.c.text)
+
+
+def _seen(value: Callable[[str], ColumnElement[Any]]) -> dict[str, ColumnElement[Any]]:
+    """What is noted of each record that was seen, of values that a statement is given."""
+    return {
+        "run": case((value("of_run") > 0, value("of_run")), else_=records.c.run),
+        "sweep": case((value("of_sweep") > 0, value("of_sweep")), else_=records.c.sweep),
+    }
+
+
+def _latest_read(value: Callable[[str], ColumnElement[Any]]) -> ColumnElement[Any]:
+    return case(
+        (records.c.read_at > value("at"), value("began_at")),
+        else_=func.max(records.c.read_at, value("began_at")),
+    )
+
+
+_SEEN_CHANGED = (
+    update(records)
+    .where(records.c.feed == bindparam("of_feed"), among(records.c.source_id, "ids"))
+    .values(_seen(bindparam))
+)
+_SEEN_UNCHANGED = _SEEN_CHANGED.values(read_at=_latest_read(bindparam))
+_SEEN_MAPPED = (
+    update(records)
+    .where(records.c.number == given("row_number"))
+    .values(
+        **_seen(given),
+        read_at=_latest_read(given),
+        input=given("read_as"),
+        rules=case((given("by_rules") > 0, given("by_rules")), else_=records.c.rules),
+    )
+)
+_MOVE = (
+    update(sweeps)
+    .where(sweeps.c.number == bindparam("of_sweep"))
+    .values(
+        position=func.coalesce(bindparam("to_position"), sweeps.c.position),
+        moved_at=bindparam("at"),
+        read=sweeps.c.read + bindparam("more"),
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Surveyed:
+    """What is known of records that were read, before they are mapped.
+
+    Attributes:
+        unchanged: Ids of those that say what they said when they were last observed, by these very rules:
+            they need no draft. A few are left out where the ledger lacks canaries, which are made of drafts.
+        maps: Id -> the text of the map that the record was last observed with, where that is another one.
+    """
+
+    unchanged: frozenset[str] = frozenset()
+    maps: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """In which run and sweep something was seen.
+
+    Attributes:
+        run: Number of the run, 0 for none.
+        sweep: Number of the sweep, 0 where records were read by id.
+        position: How far the sweep is once this is written: its checkpoint; None leaves it.
+        unchanged: Ids of records that were read with these, and found unchanged by ``survey``.
+        began_at: When the read of those began.
+    """
+
+    run: int = 0
+    sweep: int = 0
+    position: str | None = None
+    unchanged: frozenset[str] = frozenset()
+    began_at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What a page came to.
+
+    Attributes:
+        fresh: How many of its records this sweep had not seen yet.
+        pending: How many are to be sent because of it.
+    """
+
+    fresh: int
+    pending: int
+
+
+def survey(connection: Connection, feed: Feed, seen: Sequence[tuple[str, str]], made_by: Rules) -> Surveyed:
+    """Tell which records need not even be mapped, and which are to be mapped by an older map, too.
+
+    Args:
+        connection: Inside a writing transaction.
+        feed: Whose records these are.
+        seen: Id and keyed hash of each record as it was read.
+        made_by: What drafts are made and decided by now.
+    """
+    number = number_of_rules(connection, made_by)
+    asked = {"of_feed": feed.number, "of_rules": number, "seen": orjson.dumps(seen).decode()}
+    found = connection.execute(_SURVEY, asked).all()
+    others = {row.rules for row in found if isinstance(row.rules, int)} - {number, 0}
+    texts: dict[int, str] = {}
+    if others:
+        known = connection.execute(_MAPS.where(among(rules.c.number, sorted(others)), sound(rules)))
+        texts = {row.number: row.text for row in known if row.map != made_by.map}
+    unchanged = frozenset(row.id for row in found if row.unchanged)
+    return Surveyed(
+        unchanged - wanted_as_canaries(connection, feed, unchanged),
+        {row.id: texts[row.rules] for row in found if row.rules in texts},
+    )
+
+
+def observe(
+    connection: Connection,
+    feed: Feed,
+    seen: Sequence[Draft | Unsendable],
+    sight: Sight,
+    *,
+    decide: Callable[[Draft | Unsendable, LedgerRow | None, HolderOf, Policy], Decision | None],
+    policy: Policy,
+    now: int,
+) -> Observed:
+    """Decide on what was seen, in turn, and write the decisions and the sweep's checkpoint.
+
+    Args:
+        connection: Inside a writing transaction.
+        feed: Whose records these are.
+        seen: A page as mapping made it, without what is unchanged. Of an id that stands in it twice the last
+            one counts.
+        sight: In which run and sweep, and what else was read.
+        decide: ``decision.decide``.
+        policy: What the user chose for this stream.
+        now: The time to note.
+
+    Returns:
+        What the page came to.
+    """
+    page = list({one.id: one for one in seen}.values())
+    asked = {"of_feed": feed.number, "ids": [one.id for one in page]}
+    found = [KnownRow._make(row) for row in at_once(connection, _KNOWN, asked)]
+    rows = {row.source_id: _timely(row_of(row), now) for row in found}
+    batch = Batch(
+        connection,
+        feed,
+        now,
+        lambda one, row, holder_of: decide(one, row, holder_of, policy),
+        report=policy.on_change != "ignore",
+    )
+    batch.expect(_names_in_question(page, rows))
+    fresh = _fresh(connection, feed, found, len(page), sight)
+    pending = 0
+    mapped: dict[str, LedgerRow] = {}
+    for one in page:
+        known = rows.get(one.id)
+        row = None if known is None else batch.as_it_stands(known)
+        decision = decide(one, row, batch.holder_of, policy)
+        if decision is not None:
+            pending += batch.carry_out(decision, one, row).state is State.PENDING
+        elif row is not None and not is_stale(one, row):
+            mapped[one.id] = row
+    batch.writes.flush()
+    _touch(connection, feed, page, mapped, sight, now)
+    if rows or sight.unchanged:
+        note_canaries(connection, feed, _as_seen(page, rows), now=now, unchanged=sight.unchanged)
+    if sight.sweep:
+        moved = {"of_sweep": sight.sweep, "to_position": sight.position, "at": now, "more": fresh}
+        connection.execute(_MOVE, moved)
+    return Observed(fresh, pending)
+
+
+def _fresh(connection: Connection, feed: Feed, found: Sequence[KnownRow], size: int, sight: Sight) -> int:
+    """How many of the page are new to this sweep."""
+    if not sight.sweep:
+        return size + len(sight.unchanged)
+    again = sum(row.sweep == sight.sweep for row in found)
+    if sight.unchanged:
+        seen_already = select(func.count()).where(
+            records.c.feed == feed.number,
+            records.c.sweep == sight.sweep,
+            among(records.c.source_id, list(sight.unchanged)),
+        )
+        again += int(connection.scalar(seen_already) or 0)
+    return int(size + len(sight.unchanged) - again)
+
+
+def _timely(row: LedgerRow, now: int) -> LedgerRow:
+    """The row, unless it says that it was read in the future: then the clock was set back since.
+
+    Nothing is older than such a time, so it must not keep what is seen now from being decided on.
+    """
+    return row if row.read_at <= now else row._replace(read_at=0)
+
+
+def _as_seen(
+    page: Sequence[Draft | Unsendable], rows: dict[str, LedgerRow]
+) -> Iterator[tuple[int, str, Payload]]:
+    """What known records would be sent as, by their plain names."""
+    for one in page:
+        row = rows.get(one.id)
+        if row is not None and isinstance(one, Draft) and not is_stale(one, row):
+            yield row.number, one.key, one.payload
+
+
+def _names_in_question(page: Sequence[Draft | Unsendable], rows: dict[str, LedgerRow]) -> list[str]:
+    """The names whose holders a page is likely to ask for: all but those of records that Trakor has."""
+    names = []
+    for one in page:
+        row = rows.get(one.id)
+        if isinstance(one, Draft) and (row is None or (not row.answered and row.key != one.key)):
+            names += [one.key, one.qualified_key]
+        if row is not None and row.merged_into is not None:
+            names.append(row.sent_key)
+    return names
+
+
+def _touch(
+    connection: Connection,
+    feed: Feed,
+    page: Sequence[Draft | Unsendable],
+    mapped: dict[str, LedgerRow],
+    sight: Sight,
+    now: int,
+) -> None:
+    """Note that the page was seen: when it was read, what it said, by which rules; its sweep and run."""
+    where = {"of_run": sight.run, "of_sweep": sight.sweep}
+    if sight.unchanged:
+        of_all = {"of_feed": feed.number, "ids": list(sight.unchanged), "began_at": sight.began_at, "at": now}
+        connection.execute(_SEEN_UNCHANGED, where | of_all)
+    if mapped:
+        number = number_of_rules(connection, page[0].rules)
+        rows = [
+            where
+            | {"at": now, "row_number": row.number, "began_at": one.read_at}
+            | _observed_by(number, one, row)
+            for one in page
+            if (row := mapped.get(one.id)) is not None
+        ]
+        run_for_all(connection, _SEEN_MAPPED, rows)
+    changed = [one.id for one in page if one.id not in mapped]
+    if changed and (sight.run or sight.sweep):
+        connection.execute(_SEEN_CHANGED, {**where, "of_feed": feed.number, "ids": changed})
+
+
+def _observed_by(number: int, seen: Draft | Unsendable, row: LedgerRow) -> dict[str, Any]:
+    """By which rules a record is compared from now on, and what it was observed with."""
+    decided = is_decided(seen, row.last_seen, row.state)
+    return {
+        "by_rules": number if keeps_up(seen, row.last_seen, row.state) else 0,
+        "read_as": as_read(number, seen.input) if decided else "",
+    }

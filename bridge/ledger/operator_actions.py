@@ -1,0 +1,346 @@
+"""A person's decisions, carried out in one short transaction beside the owner of the ledger."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy import select, update
+
+from bridge import decision
+from bridge.errors import UserError
+from bridge.ledger.read_model import Wanted, find
+from bridge.ledger.row_mapping import KNOWN, row_of
+from bridge.ledger.row_writes import NOTED, TO_SEND
+from bridge.ledger.schema import records
+from bridge.ledger.unit_of_work import Batch
+from bridge.records import Reason, State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sqlalchemy import Connection
+
+    from bridge.ledger.read_model import Found
+    from bridge.ledger.row_mapping import Feed
+    from bridge.ledger.stored_drafts import Stored
+    from bridge.records import Claim, Draft, LedgerRow, Policy
+
+__all__ = [
+    "AT_ONCE",
+    "Decided",
+    "Verb",
+    "accept",
+    "as_it_stands",
+    "decide_each",
+    "decide_shown",
+    "dismiss",
+    "drop",
+    "retry",
+]
+
+AT_ONCE: Final = 100
+"""So many records are decided on in one transaction: a webhook's or a settled batch's waits behind it."""
+
+
+class Verb(StrEnum):
+    """What a person can decide."""
+
+    ACCEPT = "accept"
+    DISMISS = "dismiss"
+    DROP = "drop"
+    RETRY = "retry"
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What became of one record that a person decided on.
+
+    Attributes:
+        record: As it stands now.
+        refusal: Why it could not be done; None where it was.
+    """
+
+    record: Found
+    refusal: UserError | None = None
+
+
+_STANDING: Final = (
+    records.c.state, records.c.reason, records.c.gone, records.c.filtered, records.c.forgotten,
+    records.c.remapped, records.c.dismissed, records.c.retry, records.c.key, records.c.trakor_id,
+    records.c.merged_into, records.c.seen,
+)  # fmt: skip
+
+
+def as_it_stands(connection: Connection, number: int) -> str:
+    """How a record stands, as a short text: another one as soon as a person would see something else.
+
+    Being read anew without a change is none. What it says goes in as the ledger's keyed hashes.
+
+    Args:
+        connection: Inside any transaction.
+        number: The ledger's number of the record; empty where there is none.
+    """
+    found = connection.execute(select(*_STANDING).where(records.c.number == number)).one_or_none()
+    return "" if found is None else hashlib.sha256(repr(tuple(found)).encode()).hexdigest()[:32]
+
+
+def _open(
+    connection: Connection, feed: Feed, number: int, policy: Policy, now: int, by: str
+) -> tuple[LedgerRow, Batch]:
+    """The record as it stands, and a batch to carry the decision out with."""
+    found = connection.execute(KNOWN.where(records.c.number == number)).one_or_none()
+    if found is None:
+        raise UserError("the record is not in the ledger any more")
+    return row_of(found), Batch(
+        connection,
+        feed,
+        now,
+        partial(decision.decide, policy=policy),
+        by,
+        report=policy.on_change != "ignore",
+    )
+
+
+def accept(
+    connection: Connection,
+    feed: Feed,
+    number: int,
+    policy: Policy,
+    *,
+    now: int,
+    name: Claim | None = None,
+    by: str = "",
+) -> LedgerRow:
+    """Accept what a record waits for (see ``decision.accept``).
+
+    Args:
+        connection: Inside a writing transaction.
+        feed: Whose record.
+        number: The ledger's number of it.
+        policy: What the user chose for this stream.
+        now: The time to note.
+        name: A name given in place of the mapped one.
+        by: From where the person decided, e.g. ``on the command line``: it stands in the history.
+
+    Returns:
+        The record as it stands now.
+
+    Raises:
+        UserError: There is nothing to accept, or the name is taken.
+    """
+    row, batch = _open(connection, feed, number, policy, now, by)
+    _refuse_forgotten_party(row, batch)
+    stored = batch.writes.stored(row)
+    draft = _draft(stored, row)
+    verdict = decision.accept(row, draft, batch.holder_of, policy, name=name)
+    after = batch.carry_out(verdict, draft, row, sight=False)
+    after = _decide_noted(stored, after, batch, policy)
+    batch.writes.flush()
+    return after
+
+
+def _refuse_forgotten_party(row: LedgerRow, batch: Batch) -> None:
+    """The party that Trakor answered with was a forgotten record's: nobody shares it."""
+    shared = row.merged_into if row.reason is Reason.SAME_PARTY else None
+    if shared is not None and batch.row(shared).forgotten:
+        raise UserError(
+            f"the record whose party Trakor answered with for {row.id} was forgotten",
+            advice="delete that party in Trakor by hand; then `trakor-bridge records retry ID` sends this "
+            "one again",
+        )
+
+
+def _refuse_unsent_party(row: LedgerRow, batch: Batch) -> None:
+    """What it was merged into is not in Trakor, and will not be: nothing there is to be left as it is."""
+    holder = batch.holder_of(row.sent_key)
+    party = batch.holder_of(holder.shares) if holder is not None and holder.shares else holder
+    if party is None or not (party.linked or party.stands):
+        raise UserError(
+            f"record {row.id} was never sent, nor was the one that it was merged into",
+            advice="`trakor-bridge records accept` sends it under its new name; `trakor-bridge records drop` "
+            "ends it",
+        )
+
+
+def _draft(stored: dict[int, Stored], row: LedgerRow) -> Draft | None:
+    """The draft that waits with a record, as its row was decided by; None where none does."""
+    return replace(stored[TO_SEND].draft, rules=row.rules) if TO_SEND in stored else None
+
+
+def _decide_noted(stored: dict[int, Stored], row: LedgerRow, batch: Batch, policy: Policy) -> LedgerRow:
+    """What changed while a person was asked is decided now."""
+    if NOTED not in stored or row.gone or row.state not in {State.DELIVERED, State.MERGED}:
+        return row
+    noted = replace(stored[NOTED].draft, rules=row.rules)
+    then = row._replace(read_at=noted.read_at, seen=None)
+    again = decision.decide(noted, then, batch.holder_of, policy)
+    return row if again is None else batch.carry_out(again, noted, row, sight=False)
+
+
+def dismiss(
+    connection: Connection, feed: Feed, number: int, policy: Policy, *, now: int, by: str = ""
+) -> LedgerRow:
+    """Leave what Trakor has as it is there (see ``decision.dismiss``); arguments as for ``accept``."""
+    row, batch = _open(connection, feed, number, policy, now, by)
+    _refuse_forgotten_party(row, batch)
+    verdict = decision.dismiss(row)
+    if verdict.state is State.MERGED and row.reason is not Reason.SAME_PARTY:
+        _refuse_unsent_party(row, batch)
+    after = batch.carry_out(verdict, None, row, sight=False)
+    batch.writes.remove_noted(number)  # what changed while the person was asked is left as it is, too
+    batch.writes.flush()
+    return after
+
+
+def drop(
+    connection: Connection, feed: Feed, number: int, policy: Policy, *, now: int, by: str = ""
+) -> LedgerRow:
+    """Never send a record (again) (see ``decision.drop``); arguments as for ``accept``."""
+    row, batch = _open(connection, feed, number, policy, now, by)
+    after = batch.carry_out(decision.drop(row), None, row, sight=False)
+    batch.writes.flush()
+    return after
+
+
+def retry(
+    connection: Connection, feed: Feed, number: int, policy: Policy, *, now: int, by: str = ""
+) -> LedgerRow:
+    """Decide a record anew: at once where its draft is stored, else when it is next read.
+
+    Arguments and errors as for ``accept``. A pending one is sent again without waiting.
+    """
+    row, batch = _open(connection, feed, number, policy, now, by)
+    _refuse_under_way(connection, row, now)
+    if row.state is State.PENDING:
+        connection.execute(
+            update(records).where(records.c.number == number).values(next_try_at=0, failures=0, turn=0)
+        )
+        return row
+    stored = batch.writes.stored(row)
+    draft = _draft(stored, row)
+    verdict = decision.retry(row, draft, batch.holder_of, policy)
+    if verdict is None:
+        connection.execute(update(records).where(records.c.number == number).values(retry=1))
+        batch.writes.line(number, "retry", "decided anew when it is next read")
+        after = row
+    else:
+        after = _decide_noted(stored, batch.carry_out(verdict, draft, row, sight=False), batch, policy)
+    batch.writes.flush()
+    return after
+
+
+def _refuse_under_way(connection: Connection, row: LedgerRow, now: int) -> None:
+    """A dropped record whose request is under way has to wait for what becomes of it."""
+    until = connection.scalar(select(records.c.claimed_until).where(records.c.number == row.number)) or 0
+    if row.state is State.DROPPED and until > now:
+        raise UserError(
+            f"a request for record {row.id} is still under way", advice="try again when it is answered"
+        )
+
+
+def decide_each(
+    connection: Connection,
+    verb: Verb,
+    wanted: Wanted,
+    policy_of: Callable[[Feed], Policy],
+    *,
+    now: int,
+    name: Claim | None = None,
+    by: str = "",
+) -> list[Decided]:
+    """Carry one decision out for each of a few records; what cannot be done to one leaves the others alone.
+
+    Args:
+        connection: Inside a writing transaction.
+        verb: What a person decided.
+        wanted: Which records, at most ``AT_ONCE``; those that no longer match are left out.
+        policy_of: What the user chose for a feed; raises UserError for one that is not configured.
+        now: The time to note.
+        name: See ``accept``.
+        by: See ``accept``.
+
+    Returns:
+        What became of each record, in the ledger's order.
+    """
+    refusals: dict[int, UserError] = {}
+    numbers = []
+    for record in find(connection, wanted):
+        numbers.append(record.number)
+        try:
+            with connection.begin_nested():
+                policy = policy_of(record.feed)
+                _carry_out(connection, verb, record, policy, now=now, name=name, by=by)
+        except UserError as refusal:
+            refusals[record.number] = refusal
+    return _as_they_stand(connection, numbers, refusals)
+
+
+def decide_shown(
+    connection: Connection,
+    verb: Verb,
+    number: int,
+    shown: str,
+    policy_of: Callable[[Feed], Policy],
+    *,
+    now: int,
+    name: Claim | None = None,
+    by: str = "",
+) -> Decided | None:
+    """Carry a decision out for one record, if it still stands as a person was shown it.
+
+    Else a yes to one change would be one to another that nobody has seen: where it was decided on in a
+    second window, or has changed in Salestrekker meanwhile.
+
+    Args:
+        connection: Inside a writing transaction.
+        verb: What a person decided.
+        number: The ledger's number of the record.
+        shown: How it stood (``as_it_stands``).
+        policy_of: See ``decide_each``.
+        now: The time to note.
+        name: See ``accept``.
+        by: See ``accept``.
+
+    Returns:
+        What became of it; None where it stands otherwise, or is not there: nothing was done.
+    """
+    standing = as_it_stands(connection, number)
+    if not standing or shown != standing:
+        return None
+    wanted = Wanted(numbers=[number])
+    (decided,) = decide_each(connection, verb, wanted, policy_of, now=now, name=name, by=by)
+    return decided
+
+
+def _carry_out(
+    connection: Connection,
+    verb: Verb,
+    record: Found,
+    policy: Policy,
+    *,
+    now: int,
+    name: Claim | None,
+    by: str,
+) -> None:
+    match verb:
+        case Verb.ACCEPT:
+            accept(connection, record.feed, record.number, policy, now=now, name=name, by=by)
+        case Verb.DISMISS:
+            dismiss(connection, record.feed, record.number, policy, now=now, by=by)
+        case Verb.DROP:
+            drop(connection, record.feed, record.number, policy, now=now, by=by)
+        case Verb.RETRY:
+            retry(connection, record.feed, record.number, policy, now=now, by=by)
+
+
+def _as_they_stand(
+    connection: Connection, numbers: Sequence[int], refusals: dict[int, UserError]
+) -> list[Decided]:
+    if not numbers:
+        return []
+    after = find(connection, Wanted(numbers=numbers))
+    return [Decided(record, refusals.get(record.number)) for record in after]

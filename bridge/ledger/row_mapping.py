@@ -1,0 +1,531 @@
+"""Between the tables' rows and the values of the product."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import orjson
+from sqlalchemy import (
+    Integer,
+    Text,
+    and_,
+    bindparam,
+    case,
+    exists,
+    func,
+    literal_column,
+    or_,
+    select,
+    true,
+    type_coerce,
+)
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.dialects.sqlite import JSON
+from sqlalchemy.types import NullType
+
+from bridge import naming
+from bridge.errors import LedgerError
+from bridge.ledger.column_types import LATEST, MOST, NUMBER, UNREADABLE, BigInteger, LargeBinary
+from bridge.ledger.column_types import Text as SafeText
+from bridge.ledger.namespace_moves import move
+from bridge.ledger.schema import TO_SEND, claims, feeds, links, records, rules, spaces, waiting
+from bridge.records import (
+    LedgerRow,
+    MergedBy,
+    Origin,
+    Reason,
+    Rules,
+    State,
+    Stream,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+    from enum import StrEnum
+
+    from sqlalchemy import ColumnElement, Connection, FromClause, Row, Table
+
+    from bridge.encryption import Sealer
+    from bridge.records import FieldHashes
+
+__all__ = [
+    "KNOWN",
+    "NOWHERE",
+    "Feed",
+    "KnownRow",
+    "all_of",
+    "among",
+    "as_text",
+    "feed_from",
+    "feed_of",
+    "is_damaged",
+    "keeps_sent",
+    "one_of",
+    "pack_identifiers",
+    "row_of",
+    "sealer_of",
+    "sound",
+    "unpack_identifiers",
+    "unsound",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """One stream of one connection.
+
+    Attributes:
+        number: The ledger's number of it.
+        connection: The connection's name.
+        stream: Which stream.
+        space: Number of the space in which its names are unique.
+    """
+
+    number: int
+    connection: str
+    stream: Stream
+    space: int
+
+    def place(self, source_id: str) -> str:
+        """Where sealed text of one of its records belongs: it can be opened nowhere else."""
+        return f"{self.number}\0{self.stream}\0{source_id}"
+
+    def place_of(self, row: LedgerRow) -> str:
+        """The same of a record of any feed in the same space: those merged may be another connection's."""
+        return f"{row.feed or self.number}\0{self.stream}\0{row.id}"
+
+
+NOWHERE: Final = Feed(0, UNREADABLE, Stream.CONTACTS, 0)
+"""Stands for the feed of a record whose row says none that there is."""
+
+
+def feed_from(row: Row[*tuple[Any, ...]]) -> Feed:
+    """The feed of a row of ``feeds``.
+
+    Raises:
+        LedgerError: It cannot be read: nobody knows whose records those are, and whose names.
+    """
+    if (
+        UNREADABLE in row.connection
+        or row.stream not in {*map(str, Stream)}
+        or not row.number
+        or not row.space
+    ):
+        raise no_feeds()
+    return Feed(row.number, row.connection, Stream(row.stream), row.space)
+
+
+def no_feeds() -> LedgerError:
+    """What is wrong where nobody can tell which records are whose."""
+    return LedgerError(
+        "the ledger does not tell any more which records belong to which connection: its file is damaged",
+        advice="restore the last backup; `trakor-bridge ledger check` looks through the file",
+    )
+
+
+def sealer_of(connection: Connection) -> Sealer:
+    """What seals and opens text in this ledger: whoever opened it put it there."""
+    sealer: Sealer = connection.info["sealer"]
+    return sealer
+
+
+def keeps_sent(connection: Connection) -> bool:
+    """Whether what was sent stays, sealed."""
+    return bool(connection.info.get("keeps_sent"))
+
+
+def feed_of(connection: Connection, name: str, scope: str, stream: Stream) -> Feed:
+    """The feed of a stream of a connection, made known to the ledger where it is not yet.
+
+    Args:
+        connection: Inside a writing transaction.
+        name: The connection's name.
+        scope: The Trakor organisation's name; its names are unique in it.
+        stream: Which stream.
+
+    Raises:
+        LedgerError: A feed or space cannot be read: as a new one it would send everything again.
+    """
+    for table in (spaces, feeds):
+        if connection.scalar(select(table.c.number).where(unsound(table)).limit(1)) is not None:
+            raise no_feeds()
+    space = _number(connection, spaces, {"scope": scope, "stream": str(stream)})
+    found = select(feeds.c.number, feeds.c.space).where(feeds.c.connection == name, feeds.c.stream == stream)
+    known = connection.execute(found).one_or_none()
+    if known is None:
+        number = _number(connection, feeds, {"connection": name, "stream": str(stream), "space": space})
+        return Feed(number, name, stream, space)
+    if known.space != space:
+        move(connection, known.number, known.space, space)
+    return Feed(known.number, name, stream, space)
+
+
+def _number(connection: Connection, table: Table, values: dict[str, object]) -> int:
+    """The number of the row with these values, added where there is none."""
+    found = connection.scalar(
+        select(table.c.number).where(*(table.c[column] == value for column, value in values.items()))
+    )
+    if found is None:
+        found = connection.scalar(table.insert().values(values).returning(table.c.number))
+    return int(found)
+
+
+def among(column: ColumnElement[Any], values: Collection[object] | str) -> ColumnElement[bool]:
+    """``column IN values``, as one parameter: three times as fast as a list of them, and compiled once.
+
+    Args:
+        column: Of numbers or texts.
+        values: The values; or the name of the parameter that they are given with as a list, for a
+            statement that is made once and run many times.
+    """
+    given = bindparam(values, type_=JSON) if isinstance(values, str) else type_coerce(list(values), JSON)
+    kind = Integer if isinstance(column.type, Integer) else Text
+    listed = func.json_each(given).table_valued("value")
+    return column.in_(select(type_coerce(listed.c.value, kind)))
+
+
+def one_of(column: ColumnElement[Any], *words: str) -> ColumnElement[bool]:
+    """``column IN words``, the words in the statement: SQLAlchemy writes a list anew at each execution."""
+    return column.in_([literal_column(f"'{word}'") for word in words])
+
+
+def all_of(feed: Feed) -> ColumnElement[bool]:
+    """That a record is of a feed: for what looks at each of them, in the order in which they lie.
+
+    The sum keeps SQLite from its index on feed and id, which leads from place to place, and for an
+    order or a limit from putting them all in order first.
+    """
+    return records.c.feed + 0 == feed.number
+
+
+_STORED = (
+    exists()
+    .where(
+        waiting.c.record == records.c.number,
+        waiting.c.slot == TO_SEND,
+        func.instr(waiting.c.meta, '"' + records.c.sent + '"') > 0,  # see ``pack``
+    )
+    .correlate(records)
+)
+_KEY: Final = re.compile("[A-Za-z0-9_-]{16}|")
+"""A keyed hash of a name's key; empty for none."""
+
+_KEY_LENGTH: Final = 16
+_KEYS: Final = frozenset({"key", "sent_key"})
+_FORMS: Final = {**dict.fromkeys(("sent", "seen", "tried"), "[0-9]*;*"), "identifiers": "{*}"}
+"""What texts of ours look like, where they are not empty."""
+
+_WORDS: Final[dict[str, type[StrEnum]]] = {
+    "state": State,
+    "reason": Reason,
+    "origin": Origin,
+    "merged_by": MergedBy,
+}
+_FLAGS: Final = frozenset({
+    *("gone", "filtered", "remapped", "dismissed", "retry", "forgotten", "given", "answered"),
+    *("complete", "by_person"),
+})  # fmt: skip
+
+
+def sound(table: FromClause, *names: str) -> ColumnElement[bool]:
+    """Whether each value of a row is of its column's type and kind, whatever the file has suffered.
+
+    SQLite keeps a type with each value: a flipped bit makes a text a blob or a 0 a NULL, and no constraint
+    is asked when a row is read.
+
+    Args:
+        table: The ledger's, or an alias of one.
+        names: Only these columns; none: all.
+    """
+    base: str = getattr(getattr(table, "element", table), "name", "")
+    return and_(true(), *(_holds(base, column) for column in table.c if not names or column.name in names))
+
+
+def unsound(table: Table) -> ColumnElement[bool]:
+    """Whether a value of a row is not what its column is for; fractions, which read as 0, too."""
+    numbers = [column for column in table.c if isinstance(column.type, Integer)]
+    fractions = (func.typeof(type_coerce(column, NullType())) == "real" for column in numbers)
+    return or_(func.coalesce(sound(table), literal_column("0")) == literal_column("0"), *fractions)
+
+
+def _holds(table: str, column: Any) -> ColumnElement[bool]:  # noqa: ANN401 - a column, of an alias, too
+    """Whether one value is what its column is for.
+
+    SQLite's order tells: NULL, numbers, texts, blobs. To compare costs half of what ``typeof`` does.
+    """
+    raw: ColumnElement[Any] = type_coerce(column, NullType())
+    good: ColumnElement[bool]
+    if isinstance(column.type, Integer):
+        least, most = (0, LATEST) if isinstance(column.type, BigInteger) else (-1, MOST)
+        good = raw.between(0, 1) if column.name in _FLAGS else raw.between(least, most)
+    elif isinstance(column.type, LargeBinary):
+        good = raw >= _NO_BYTES
+    else:
+        good = _is_text(table, column.name, raw)
+    return raw.is_(None) | good if column.nullable else good
+
+
+def _is_text(table: str, name: str, raw: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Whether a value is a text, and, as far as that costs little, one that the column is for."""
+    text = (raw >= "") & (raw < _NO_BYTES)
+    if name == "stream" and table in {spaces.name, feeds.name}:
+        return raw.in_([*map(str, Stream)])
+    if table not in _HASHED:
+        return text
+    if name in _WORDS:
+        return raw.in_([*map(str, _WORDS[name])])
+    if name in _FORMS:
+        return (raw == "") | ((raw < _NO_BYTES) & raw.op("GLOB")(_FORMS[name]))
+    return text & func.length(raw).in_((0, _KEY_LENGTH)) if name in _KEYS else text
+
+
+_NO_BYTES: Final[ColumnElement[Any]] = literal_column("x''")
+_HASHED: Final = frozenset({records.name, claims.name, links.name})
+"""The tables whose texts are hashes and words of ours."""
+
+
+def as_text(expression: ColumnElement[Any]) -> str:
+    """SQL of an expression without parameters: to compile it in each statement takes ten times as long."""
+    compiled = expression.compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True})
+    return str(compiled)
+
+
+_INTO: Final = literal_column(
+    "EXISTS (SELECT 1 FROM records AS into_ WHERE into_.number = records.merged_into)", Integer
+)
+_SOUND = as_text(
+    and_(
+        sound(records),
+        claims.c.key.is_(None) | sound(claims),
+        links.c.trakor_id.is_(None) | sound(links),
+        # What Trakor has is linked, and what is to be sent has its name: else the row, or theirs, is damaged.
+        links.c.trakor_id.is_not(None) == records.c.trakor_id.is_not(None),
+        links.c.trakor_id.is_not(None) | records.c.state.not_in((State.DELIVERED, State.DRIFTED)),
+        claims.c.key.is_not(None) | (records.c.state != State.PENDING) | (records.c.gone == 1),
+        feeds.c.number.is_not(None),
+        records.c.merged_into.is_(None) | _INTO,
+    )
+)
+_CLAIM_SOUND = as_text(claims.c.key.is_not(None) & sound(claims))
+# What is left of a row that is damaged: the name that it has claimed, and its link.
+_OWN: Final = "CASE WHEN {0} IS NOT NULL THEN {1} ELSE (SELECT {2}) END"
+_OF_RECORD: Final = "WHERE own.record = records.number ORDER BY"
+_OWN_KEY = _OWN.format(
+    "claims.key",
+    "records.sent_key",
+    f"own.key FROM claims AS own {_OF_RECORD} own.answered DESC LIMIT 1",
+)
+_OWN_ID = _OWN.format(
+    "links.trakor_id",
+    "records.trakor_id",
+    f"own.trakor_id FROM links AS own {_OF_RECORD} own.at DESC LIMIT 1",
+)
+
+KNOWN = (
+    select(
+        *(
+            records.c[name]
+            for name in (
+                "number", "feed", "source_id", "state", "reason", "key", "sent_key", "sent", "seen",
+                "identifiers", "read_at", "trakor_id", "origin", "merged_into", "merged_by", "gone",
+                "filtered", "remapped", "dismissed", "given", "retry", "forgotten", "input", "sweep",
+            )
+        ),
+        # Of a name that was answered for once, and came back: only what has no answer yet counts.
+        type_coerce(
+            case(
+                (records.c.trakor_id.is_(None) & (claims.c.answered == 1) & (claims.c.unanswered_at == 0), 0),
+                else_=func.coalesce(claims.c.attempts, 0),
+            ),
+            NUMBER,
+        ).label("attempts"),
+        func.coalesce(claims.c.tried, "").label("tried"),
+        case((records.c.trakor_id.is_(None) & (claims.c.attempts > 0), _STORED), else_=0).label("stored"),
+        func.coalesce(links.c.sent, "").label("content"),
+        func.coalesce(rules.c.query, "").label("query"),
+        func.coalesce(rules.c.map, "").label("map"),
+        func.coalesce(rules.c.choices, "").label("choices"),
+        literal_column(_SOUND, Integer).label("sound"),
+        literal_column(_CLAIM_SOUND, Integer).label("claim_sound"),
+        literal_column(_OWN_KEY, SafeText()).label("own_key"),
+        literal_column(_OWN_ID, SafeText()).label("own_id"),
+    )
+    .select_from(
+        records.outerjoin(feeds, feeds.c.number == records.c.feed)
+        .outerjoin(
+            claims,
+            (claims.c.space == feeds.c.space)
+            & (claims.c.key == records.c.sent_key)
+            & (claims.c.record == records.c.number),
+        )
+        .outerjoin(
+            links,
+            (links.c.space == feeds.c.space)
+            & (links.c.trakor_id == records.c.trakor_id)
+            & (links.c.record == records.c.number),
+        )
+        .outerjoin(rules, rules.c.number == records.c.rules)
+    )
+)  # fmt: skip
+"""What ``row_of`` reads: a record with its present claim, link and rules."""
+
+
+class KnownRow(NamedTuple):
+    """What ``KNOWN`` selects, in its order: the attributes of SQLAlchemy's row cost twenty times as much."""
+
+    number: int
+    feed: int
+    source_id: str
+    state: str
+    reason: str | None
+    key: str
+    sent_key: str
+    sent: str
+    seen: str | None
+    identifiers: str
+    read_at: int
+    trakor_id: str | None
+    origin: str | None
+    merged_into: int | None
+    merged_by: str | None
+    gone: int
+    filtered: int
+    remapped: int
+    dismissed: int
+    given: int
+    retry: int
+    forgotten: int
+    input: str
+    sweep: int
+    attempts: int
+    tried: str
+    stored: int
+    content: str
+    query: str
+    map: str
+    choices: str
+    sound: int
+    claim_sound: int
+    own_key: str | None
+    own_id: str | None
+
+
+_WIDTH: Final = len(KnownRow._fields)
+
+
+def row_of(row: Sequence[Any]) -> LedgerRow:
+    """What a decision needs of a record; one that cannot be read is damaged (see ``_damaged``)."""
+    known = KnownRow._make(row[:_WIDTH])
+    try:
+        return _row(known)
+    except (KeyError, ValueError, LedgerError):
+        return _damaged(known)
+
+
+def is_damaged(row: Sequence[Any]) -> bool:
+    """Whether a record cannot be read (see ``_damaged``)."""
+    try:
+        _row(KnownRow._make(row[:_WIDTH]))
+    except (KeyError, ValueError, LedgerError):
+        return True
+    return False
+
+
+_STATES: Final = {str(state): state for state in State}
+_REASONS: Final[dict[str | None, Reason | None]] = {None: None, **{str(one): one for one in Reason}}
+_ORIGINS: Final[dict[str | None, Origin | None]] = {None: None, **{str(one): one for one in Origin}}
+_MERGED_BY: Final[dict[str | None, MergedBy | None]] = {None: None, **{str(one): one for one in MergedBy}}
+
+
+def _row(row: KnownRow) -> LedgerRow:
+    if not row.sound or not (_KEY.fullmatch(row.key) and _KEY.fullmatch(row.sent_key)):
+        raise LedgerError("the ledger holds a row that cannot be read")
+    sent = naming.decode(row.sent)
+    return LedgerRow(
+        number=row.number,
+        id=row.source_id,
+        state=_STATES[row.state],
+        reason=_REASONS[row.reason],
+        key=row.key,
+        sent_key=row.sent_key,
+        sent=sent,
+        content=sent if row.content == row.sent else naming.decode(row.content),
+        seen=None if row.seen is None else naming.decode(row.seen),
+        identifiers=unpack_identifiers(row.identifiers),
+        rules=_rules(row.query, row.map, row.choices),
+        read_at=row.read_at,
+        attempts=row.attempts,
+        tried=sent if row.tried == row.sent else naming.decode(row.tried),
+        stored=bool(row.stored),
+        trakor_id=row.trakor_id,
+        origin=_ORIGINS[row.origin],
+        merged_into=row.merged_into,
+        merged_by=_MERGED_BY[row.merged_by],
+        gone=bool(row.gone),
+        filtered=bool(row.filtered),
+        remapped=bool(row.remapped),
+        dismissed=bool(row.dismissed),
+        given=bool(row.given),
+        retry=bool(row.retry),
+        forgotten=bool(row.forgotten),
+        first=naming.revision_of(row.sent) == 1,
+        feed=row.feed,
+    )
+
+
+@lru_cache(maxsize=64)
+def _rules(query: str, mapping: str, choices: str) -> Rules:
+    return Rules(query, mapping, choices)
+
+
+def _damaged(row: KnownRow) -> LedgerRow:
+    """A record whose row cannot be read, with what is left of it: its name, its claim and its link.
+
+    What a person dropped, or had forgotten, stays so: it must not be sent for being damaged.
+    """
+    dropped = row.state == State.DROPPED
+    claimed = row.own_key if isinstance(row.own_key, str) and _KEY.fullmatch(row.own_key) else ""
+    sent_key = claimed or (row.sent_key if _KEY.fullmatch(row.sent_key or "-") else "")
+    return LedgerRow(
+        number=row.number,
+        id=row.source_id or UNREADABLE,
+        state=State.DROPPED if dropped else State.REJECTED,
+        reason=None if dropped else Reason.DAMAGED,
+        key=row.key if _KEY.fullmatch(row.key or "-") else sent_key,
+        sent_key=sent_key,
+        # A name of which nobody knows whether it was tried goes out as one that was.
+        attempts=row.attempts if row.claim_sound else max(row.attempts, int(bool(claimed))),
+        trakor_id=row.trakor_id if row.sound else row.own_id,
+        gone=row.gone == 1,
+        forgotten=row.forgotten == 1,
+        feed=row.feed or 0,
+    )
+
+
+def pack_identifiers(identifiers: FieldHashes) -> str:
+    """Identifiers as text; empty for none."""
+    return orjson.dumps(dict(identifiers), option=orjson.OPT_SORT_KEYS).decode() if identifiers else ""
+
+
+def unpack_identifiers(text: str) -> FieldHashes:
+    """The identifiers of a stored text.
+
+    Raises:
+        LedgerError: The text is not one that ``pack_identifiers`` made.
+    """
+    if not text:
+        return {}
+    try:
+        found = orjson.loads(text)
+    except ValueError as error:
+        raise _no_identifiers() from error
+    if not isinstance(found, dict) or not all(isinstance(one, str) for one in found.values()):
+        raise _no_identifiers()
+    return found
+
+
+def _no_identifiers() -> LedgerError:
+    return LedgerError("the ledger holds identifiers that cannot be read")

@@ -1,0 +1,448 @@
+"""The writes of one transaction, gathered row by row and then made in bulk, each table at once."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from functools import lru_cache
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import bindparam, case, delete, func, insert, literal_column, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from bridge import naming
+from bridge.errors import LedgerError
+from bridge.ledger.bulk_sql import given, inserted, run_for_all
+from bridge.ledger.canaries import end_canaries
+from bridge.ledger.row_mapping import among, keeps_sent, pack_identifiers, sealer_of, sound
+from bridge.ledger.schema import (
+    NOTED,
+    SAID,
+    TO_SEND,
+    claims,
+    contents,
+    history,
+    links,
+    records,
+    rules,
+    waiting,
+)
+from bridge.ledger.stored_drafts import Stored, pack, texts_of, unpack
+from bridge.records import State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sqlalchemy import Connection, Update
+
+    from bridge.ledger.row_mapping import Feed
+    from bridge.records import Draft, FieldHashes, LedgerRow, Rules
+
+__all__ = ["NOTED", "SAID", "TO_SEND", "Writes", "as_read", "number_of_rules"]
+
+_SHOWN = frozenset({State.MERGED, State.DROPPED})
+"""States in which a record is not sent, and a person is shown whose it is."""
+
+_GOVERNED = (
+    "state", "reason", "gone", "filtered", "remapped", "dismissed", "given", "retry", "key", "sent_key",
+    "sent", "seen", "identifiers", "merged_into", "merged_by", "rules", "input", "read_at", "trakor_id",
+    "origin",
+)  # fmt: skip
+"""The columns that a decision governs."""
+
+_FORGOTTEN = ("turn", "failures", "next_try_at", "claimed_until")
+"""The columns that start again when a name is claimed anew."""
+
+_COUNTED = ("sweep", "missed", "run", "answered_run", "forgotten")
+"""The columns that no decision governs: what is damaged in them is mended when the row is written."""
+
+_SAME_STATE = (records.c.state == given("state")) & records.c.reason.is_not_distinct_from(given("reason"))
+_IS_TIME = sound(records, "since_at")
+_STAYS = given("claims_anew") == literal_column("0")
+_UPDATE = (
+    update(records)
+    .where(records.c.number == given("row_number"))
+    .values({name: given(name) for name in _GOVERNED if name != "input"})
+    .values(input=func.coalesce(given("read_as"), records.c.input))
+    .values(since_at=case((_SAME_STATE & _IS_TIME, records.c.since_at), else_=given("moment")))
+    .values({name: case((_STAYS & sound(records, name), records.c[name]), else_=0) for name in _FORGOTTEN})
+    .values({name: case((sound(records, name), records.c[name]), else_=0) for name in _COUNTED})
+)
+
+# Made once: to build a statement costs ten times as much as to run it for one row.
+_INSERT = inserted(insert(records), "number", "feed", "source_id", *_GOVERNED, "since_at")
+_CLAIMED = inserted(upsert(claims), "space", "key", "record")
+_CLAIM = _CLAIMED.on_conflict_do_update(
+    index_elements=["space", "key"],
+    # A name that another record holds: no value, which the column refuses, and so ends the transaction.
+    set_={"record": case((claims.c.record == _CLAIMED.excluded.record, claims.c.record))},
+)
+_CLAIM_RETURNED = inserted(upsert(claims), "space", "key", "record", "answered").on_conflict_do_nothing()
+_ANSWER = (
+    update(claims)
+    .where(claims.c.space == given("of_space"), claims.c.key == given("of_key"))
+    .values(answered=1, unanswered_at=0, tried="")
+)
+_LINK = inserted(
+    upsert(links), "space", "trakor_id", "record", "sku", "at", "key", "origin", "sent"
+).on_conflict_do_nothing()
+_CONTENT = (
+    update(links)
+    .where(links.c.space == given("of_space"), links.c.trakor_id == given("of_id"))
+    .values(sent=given("now_sent"))
+)
+_TO_BE_SENT = select(given("of_space"), given("of_id"), waiting.c.body).where(
+    waiting.c.record == given("of"), waiting.c.slot == TO_SEND
+)
+_TEXT, _MOVE_TEXT = (
+    texts.on_conflict_do_update(index_elements=["space", "trakor_id"], set_={"body": texts.excluded.body})
+    for texts in (
+        inserted(upsert(contents), "space", "trakor_id", "body", binary="body"),
+        upsert(contents).from_select(["space", "trakor_id", "body"], _TO_BE_SENT),
+    )
+)
+_REMOVE = delete(waiting).where(waiting.c.record.in_(select(given("of"))))
+_REMOVE_NOTED = _REMOVE.where(waiting.c.slot == NOTED)
+_REMOVE_SENT = _REMOVE.where(waiting.c.slot != NOTED)
+_REMOVE_MERGED = delete(waiting).where(
+    waiting.c.record.in_(
+        select(records.c.number).where(
+            among(records.c.merged_into, "claimants"), records.c.state == State.MERGED
+        )
+    )
+)
+_STORED = inserted(upsert(waiting), "record", "slot", "body", "meta", binary="body")
+_STORE = _STORED.on_conflict_do_update(
+    index_elements=["record", "slot"],
+    set_={"body": _STORED.excluded.body, "meta": _STORED.excluded.meta},
+)
+_RULES = select(rules.c.number).where(
+    rules.c.query == bindparam("of_query"),
+    rules.c.map == bindparam("of_map"),
+    rules.c.choices == bindparam("of_choices"),
+)
+_LINE = inserted(insert(history), "record", "at", "event", "detail", "by")
+
+
+class Writes:
+    """What one transaction is going to write.
+
+    Args:
+        connection: Inside a writing transaction.
+        feed: Whose records these are.
+        now: The time to note.
+        by: Which person decided, where one did: from where, as a sentence has it in brackets.
+
+    Attributes:
+        keeps_text: The user wants the text kept of what does not wait, too.
+    """
+
+    def __init__(self, connection: Connection, feed: Feed, now: int, by: str = "") -> None:
+        self._connection = connection
+        self._feed = feed
+        self._now = now
+        self._by = by
+        self._sealer = sealer_of(connection)
+        self.keeps_text = keeps_sent(connection)
+        self._inserts: list[dict[str, Any]] = []
+        self._updates: list[dict[str, Any]] = []
+        self._changes: dict[Update, list[dict[str, Any]]] = {}
+        self._changing: set[int] = set()
+        self._claims: list[dict[str, Any]] = []
+        self._returned: list[dict[str, Any]] = []
+        self._answered: list[dict[str, Any]] = []
+        self._links: list[dict[str, Any]] = []
+        self._linked: dict[str, FieldHashes] = {}
+        self._contents: dict[str, dict[str, Any]] = {}
+        self._texts: list[dict[str, Any]] = []
+        self._moved: list[dict[str, Any]] = []
+        self._rules: dict[tuple[str, str, str], int] = {("", "", ""): 0}
+        self._stored: list[dict[str, Any]] = []
+        self._storing: set[int] = set()
+        self._removed: list[dict[str, Any]] = []
+        self._unnoted: list[dict[str, Any]] = []
+        self._unsent: list[dict[str, Any]] = []
+        self._claimants: list[int] = []
+        self._lines: list[dict[str, Any]] = []
+
+    def row(
+        self,
+        row: LedgerRow,
+        *,
+        known: bool,
+        claims_anew: bool,
+        read: str | None,
+        before: LedgerRow | None = None,
+    ) -> None:
+        """A record as it stands now.
+
+        Args:
+            row: The record.
+            known: It is in the ledger already.
+            claims_anew: Earlier failures and waits do not count any more.
+            read: What it was observed with (``as_read``); None where it was not read.
+            before: How it stood, if each value of its row could be read: only what changed is written then.
+        """
+        if row.number in self._changing:
+            self.flush()
+        if known:
+            self._changing.add(row.number)
+        if before is not None:
+            self._change(row, before, claims_anew=claims_anew, read=read)
+            return
+        values = _governed(row) | {"rules": self.rules_number(row.rules), "read_as": read}
+        if known:
+            values |= {"row_number": row.number, "moment": self._now, "claims_anew": int(claims_anew)}
+            self._updates.append(values)
+        else:
+            values |= {"number": row.number, "feed": self._feed.number, "source_id": row.id}
+            values["input"] = values.pop("read_as") or ""
+            self._inserts.append(values | {"since_at": self._now})
+
+    def _change(self, row: LedgerRow, before: LedgerRow, *, claims_anew: bool, read: str | None) -> None:
+        """Write what changed of a record, and by a statement that touches no index of what did not."""
+        both = zip(_COLUMNS, _ATTRIBUTES(row), _ATTRIBUTES(before), strict=True)
+        values: dict[str, Any] = {name: value(row) for (name, value), now, then in both if now != then}
+        if "state" in values or "reason" in values:
+            values["since_at"] = self._now
+        if row.rules != before.rules:
+            values["rules"] = self.rules_number(row.rules)
+        if read is not None:
+            values["input"] = read
+        if claims_anew:
+            values |= dict.fromkeys(_FORGOTTEN, 0)
+        if values:
+            rows = self._changes.setdefault(_update_of(tuple(values)), [])
+            rows.append(values | {"row_number": row.number})
+
+    def rules_number(self, made_by: Rules) -> int:
+        """The ledger's number of what made a draft, added where it has none yet."""
+        key = (made_by.query, made_by.map, made_by.choices)
+        if key not in self._rules:
+            self._rules[key] = number_of_rules(self._connection, made_by)
+        return self._rules[key]
+
+    def read_again(self, number: int) -> None:
+        """What a record says is not known any more: it is decided at its next sight, unchanged or not."""
+        self.flush()
+        self._connection.execute(update(records).where(records.c.number == number).values(input=""))
+
+    def move_text(self, row: LedgerRow, trakor_id: str) -> None:
+        """What waited to be sent is what Trakor has under an id: it is moved as it is sealed."""
+        if self.keeps_text:
+            self._moved.append({"of_space": self._feed.space, "of_id": trakor_id, "of": row.number})
+
+    def claim(self, number: int, key: str) -> None:
+        """A record claims a name. One that it holds already stays as it is."""
+        self._claims.append({"space": self._feed.space, "key": key, "record": number})
+
+    def claim_returned(self, number: int, key: str) -> None:
+        """A record claims the name that Trakor answered with, unless another holds it."""
+        self._returned.append({"space": self._feed.space, "key": key, "record": number, "answered": 1})
+
+    def answer(self, key: str) -> None:
+        """Trakor answered for a name: whoever holds it keeps it for ever."""
+        self._answered.append({"of_space": self._feed.space, "of_key": key})
+
+    def link(self, row: LedgerRow, trakor_id: str, sku: str, origin: str, content: FieldHashes) -> None:
+        """A Trakor record is a record's from now on, unless it is another's already.
+
+        Args:
+            row: The record, with the name that was answered for.
+            trakor_id: Trakor's id.
+            sku: A product's; empty otherwise.
+            origin: How it came to be.
+            content: Field hashes of what Trakor has of it; empty where that is not known.
+        """
+        values = {"space": self._feed.space, "trakor_id": trakor_id, "record": row.number, "sku": sku}
+        values |= {"at": self._now, "key": row.sent_key, "origin": origin}
+        self._links.append(values | {"sent": naming.encode(content)})
+        self._linked[trakor_id] = content
+
+    def content(self, trakor_id: str, hashes: FieldHashes) -> None:
+        """What Trakor really has under an id, as hashes; none where it is not known."""
+        if self._linked.get(trakor_id) != hashes:  # else it was just linked so
+            values = {"of_space": self._feed.space, "of_id": trakor_id, "now_sent": naming.encode(hashes)}
+            self._contents[trakor_id] = values
+
+    def text(self, row: LedgerRow, trakor_id: str, texts: Sequence[str]) -> None:
+        """What Trakor has under an id, in words, sealed; kept only where the user wants that."""
+        if self.keeps_text:
+            body = self._sealer.seal(list(texts), self._feed.place_of(row))
+            self._texts.append({"space": self._feed.space, "trakor_id": trakor_id, "body": body})
+
+    def unclaim(self, number: int, key: str) -> None:
+        """A record gives a name back, unless Trakor answered for it: that one is kept for ever."""
+        self.flush()
+        where = (
+            claims.c.space == self._feed.space,
+            claims.c.key == key,
+            claims.c.record == number,
+            claims.c.answered == 0,
+        )
+        self._connection.execute(delete(claims).where(*where))
+
+    def store(self, row: LedgerRow, slot: int, draft: Draft, send_as: str) -> None:
+        """A draft waits from now on, in place of any other in that slot."""
+        self.store_texts(row, slot, texts_of(draft, send_as), pack(draft))
+
+    def store_texts(self, row: LedgerRow, slot: int, texts: Sequence[str], meta: str) -> None:
+        """Texts wait from now on, in place of any others in that slot."""
+        self._storing.add(row.number)
+        body = self._sealer.seal(list(texts), self._feed.place_of(row))
+        self._stored.append({"record": row.number, "slot": slot, "body": body, "meta": meta})
+
+    def done(self, row: LedgerRow) -> None:
+        """No draft of a record waits any more; its text stays where the user wants that, and it is of use."""
+        if self.keeps_text and row.state in _SHOWN:
+            self.remove_noted(row.number)
+        else:
+            self.remove(row.number)
+
+    def remove(self, number: int) -> None:
+        """No draft of a record waits any more."""
+        self._let_be_stored(number)
+        self._removed.append({"of": number})
+
+    def remove_merged(self, number: int) -> None:
+        """No draft of those merged into a record waits any more."""
+        self._claimants.append(number)
+
+    def remove_noted(self, number: int) -> None:
+        """The draft that was seen while another one was in flight no longer waits."""
+        self._let_be_stored(number)
+        self._unnoted.append({"of": number})
+
+    def remove_sent(self, number: int) -> None:
+        """What was to be sent no longer waits; what was noted meanwhile does."""
+        self._let_be_stored(number)
+        self._unsent.append({"of": number})
+
+    def _let_be_stored(self, number: int) -> None:
+        """All drafts are removed before any is stored: one that is stored already has to be first."""
+        if number in self._storing:
+            self.flush()
+
+    def line(self, number: int, event: str, detail: str) -> None:
+        """A line of a record's history."""
+        self._lines.append(
+            {"record": number, "at": self._now, "event": event, "detail": detail, "by": self._by}
+        )
+
+    def stored(self, row: LedgerRow) -> dict[int, Stored]:
+        """The drafts that wait with a record, by slot, as they stand on disk and here."""
+        self.flush()
+        found = select(waiting.c.slot, waiting.c.meta, waiting.c.body).where(
+            waiting.c.record == row.number, waiting.c.slot != SAID
+        )
+        stored = {}
+        for kept in self._connection.execute(found):
+            with suppress(LedgerError):  # a draft that is damaged is as good as none
+                place = self._feed.place_of(row)
+                stored[kept.slot] = unpack(self._sealer, self._feed, row.id, kept.meta, kept.body, place)
+        return stored
+
+    def flush(self) -> None:
+        """Write what was gathered, in the order in which the tables depend on each other."""
+        if self._changing:
+            end_canaries(self._connection, self._changing)
+        for statement, rows in (
+            (_INSERT, self._inserts),
+            (_UPDATE, self._updates),
+            *self._changes.items(),
+            (_CLAIM, self._claims),
+            (_CLAIM_RETURNED, self._returned),
+            (_ANSWER, self._answered),
+            (_LINK, self._links),
+            (_CONTENT, list(self._contents.values())),
+            (_TEXT, self._texts),
+            (_MOVE_TEXT, self._moved),
+            (_REMOVE, self._removed),
+            (_REMOVE_NOTED, self._unnoted),
+            (_REMOVE_SENT, self._unsent),
+            (_STORE, self._stored),
+            (_LINE, self._lines),
+        ):
+            if rows:
+                run_for_all(self._connection, statement, rows)
+                rows.clear()
+        if self._claimants:  # last, for what was stored above of those merged into them goes, too
+            self._connection.execute(_REMOVE_MERGED, {"claimants": self._claimants})
+            self._claimants.clear()
+        self._contents.clear()
+        self._storing.clear()
+        self._changing.clear()
+
+
+@lru_cache(maxsize=256)
+def _update_of(names: tuple[str, ...]) -> Update:
+    """An update of so many columns of a record."""
+    return (
+        update(records)
+        .where(records.c.number == given("row_number"))
+        .values({name: given(name) for name in names})
+    )
+
+
+def as_read(rules_number: int, read: str) -> str:
+    """What a record was observed with: its input and the rules that it was decided by, in one value.
+
+    The column ``rules`` says what the record is compared by, which may be older rules than these. A record is
+    unchanged only where its input was observed under the very rules of now.
+
+    Args:
+        rules_number: The ledger's number of the rules.
+        read: Keyed hash of the record as it was read; empty where it could not be hashed.
+    """
+    return f"{rules_number}:{read}" if read else ""
+
+
+def number_of_rules(connection: Connection, made_by: Rules) -> int:
+    """The ledger's number of what makes drafts, added where it has none yet.
+
+    Args:
+        connection: Inside a writing transaction.
+        made_by: The rules, with the text of the map.
+    """
+    known = {"of_query": made_by.query, "of_map": made_by.map, "of_choices": made_by.choices}
+    found = connection.scalar(_RULES, known)
+    if found is None:
+        values = {name: getattr(made_by, name) for name in ("query", "map", "choices", "text")}
+        found = connection.scalar(insert(rules).values(values).returning(rules.c.number))
+    return int(found)
+
+
+def _governed(row: LedgerRow) -> dict[str, Any]:
+    """The columns of a record that a decision governs, but for its rules and its input."""
+    return {name: value(row) for name, value in _COLUMNS}
+
+
+def _revision(row: LedgerRow) -> int:
+    return 1 if row.first else naming.RULES
+
+
+def _word(name: str) -> Callable[[LedgerRow], str | None]:
+    """A state, a reason and the like as text."""
+
+    def value(row: LedgerRow) -> str | None:
+        found = getattr(row, name)
+        return None if found is None else str(found)
+
+    return value
+
+
+def _flag(name: str) -> Callable[[LedgerRow], int]:
+    return lambda row: int(getattr(row, name))
+
+
+_COLUMNS: Final[tuple[tuple[str, Callable[[LedgerRow], object]], ...]] = (
+    *((name, _word(name)) for name in ("state", "reason", "merged_by", "origin")),
+    *((name, _flag(name)) for name in ("gone", "filtered", "remapped", "dismissed", "given", "retry")),
+    *((name, attrgetter(name)) for name in ("key", "sent_key", "merged_into", "read_at", "trakor_id")),
+    ("sent", lambda row: naming.encode(row.sent, _revision(row))),
+    ("seen", lambda row: None if row.seen is None else naming.encode(row.seen, _revision(row))),
+    ("identifiers", lambda row: pack_identifiers(row.identifiers)),
+)
+"""Column of ``records``, and what it is for a row; each has the name of the row's attribute."""
+
+_ATTRIBUTES: Final = attrgetter(*(name for name, _ in _COLUMNS))

@@ -1,0 +1,460 @@
+"""The queue of what is to be sent: claimed for sending, put back, waiting for its time.
+
+::
+
+    pending ──claim: attempt noted, draft read──> Work ──delivery──> Outcome ──end_claims──> put back, or done
+
+What was tried least often goes first. A claim is noted before anything is sent: a process that dies leaves
+each record either untouched or known to have been tried. Attempts belong to the claim on a name, whoever
+holds it. A name whose request had no answer is not sent again before its time: Trakor may be storing it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from sqlalchemy import bindparam, case, exists, func, insert, literal_column, or_, select, update
+
+from bridge.errors import LedgerError
+from bridge.ledger.bulk_sql import at_once, given, run_for_all
+from bridge.ledger.row_mapping import Feed, among, feed_of, sealer_of
+from bridge.ledger.row_writes import TO_SEND
+from bridge.ledger.schema import claims, feeds, history, records, waiting
+from bridge.ledger.stored_drafts import payload_to_send
+from bridge.records import Answered, Later, Reason, State, Work
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import Connection
+
+    from bridge.encryption import Sealer
+    from bridge.records import NotTaken, Outcome, Stream
+
+__all__ = [
+    "LONGEST",
+    "Awaited",
+    "Claimed",
+    "Waits",
+    "awaited",
+    "claim",
+    "claim_all",
+    "end_claims",
+    "give_up_claims",
+    "is_waiting",
+    "next_due",
+    "open_feed",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """The longest that anything waits, in milliseconds.
+
+    A time that is farther ahead was noted before the clock was set back: it counts as now.
+
+    Attributes:
+        retry: For the next try of a record.
+        unanswered: For a name whose request had no answer.
+    """
+
+    retry: int = 60 * 60 * 1000
+    unanswered: int = 150 * 1000
+
+
+LONGEST: Final = Waits()
+
+# Statements are made once: to build one costs ten times as much as to run it for one row.
+
+_FEED = records.c.feed == bindparam("of_feed")
+_OWN_CLAIM = (
+    (claims.c.space == bindparam("of_space"))
+    & (claims.c.key == records.c.sent_key)
+    & (claims.c.record == records.c.number)
+)
+# As ``LedgerRow.unanswered``. A name that was answered for once, and came back, is open again only while
+# a request has no answer.
+_UNANSWERED = (claims.c.attempts > 0) & ((claims.c.answered == 0) | (claims.c.unanswered_at > 0))
+# What Trakor may have is sent until it is answered, also where the source does not have it any more.
+_TO_BE_SENT = (_FEED, records.c.state == State.PENDING, or_(records.c.gone == 0, _UNANSWERED))
+_TRY_AT = case((records.c.next_try_at > bindparam("last_retry"), 0), else_=records.c.next_try_at)
+_NOT_BEFORE = case((claims.c.not_before > bindparam("last_unanswered"), 0), else_=claims.c.not_before)
+_CLAIMABLE = (
+    select(
+        records.c.number,
+        records.c.failures,
+        records.c.turn,
+        records.c.source_id,
+        records.c.sent,
+        claims.c.key,
+        claims.c.attempts,
+        claims.c.unanswered_at,
+        waiting.c.body,
+    )
+    .join(claims, _OWN_CLAIM)
+    # Where no draft is stored the record is damaged: it is claimed to be set aside.
+    .outerjoin(waiting, (waiting.c.record == records.c.number) & (waiting.c.slot == TO_SEND))
+    .where(
+        *_TO_BE_SENT,
+        bindparam("now") >= _TRY_AT,
+        records.c.claimed_until <= bindparam("now"),
+        bindparam("now") >= _NOT_BEFORE,
+    )
+    .order_by(records.c.turn, records.c.next_try_at, records.c.number)
+    .limit(bindparam("most"))
+)
+_CLAIM = update(records).where(among(records.c.number, "numbers")).values(claimed_until=bindparam("until"))
+_DAMAGED = (
+    update(records)
+    .where(among(records.c.number, "numbers"))
+    .values(state=State.REJECTED, reason=Reason.DAMAGED, since_at=bindparam("moment"))
+)
+_THE_CLAIM = (claims.c.space == given("of_space")) & (claims.c.key == given("of_key"))
+_ATTEMPT = (
+    update(claims)
+    .where(_THE_CLAIM)
+    .values(
+        attempts=claims.c.attempts + 1,
+        tried=case((claims.c.unanswered_at == 0, given("sent")), else_=claims.c.tried),
+        unanswered_at=case((claims.c.unanswered_at == 0, given("moment")), else_=claims.c.unanswered_at),
+    )
+)
+_END_CLAIM = (
+    update(claims)
+    .where(_THE_CLAIM)
+    .values(
+        attempts=claims.c.attempts - given("taken_back"),
+        unanswered_at=given("since"),
+        tried=case((given("since") == 0, ""), else_=claims.c.tried),
+        not_before=case((given("until") > 0, given("until")), else_=claims.c.not_before),
+    )
+)
+_CLOCK_WENT_BACK = (
+    update(claims)
+    .where(
+        claims.c.space == bindparam("of_space"),
+        claims.c.not_before > literal_column("0"),  # as the index on it says
+        claims.c.not_before > bindparam("latest"),
+        # Another connection of this scope may have a longer wait.
+        exists().where(records.c.number == claims.c.record, _FEED),
+    )
+    .values(not_before=bindparam("latest"))
+)
+"""A time beyond the longest wait was noted before the clock was set back. Nobody knows how long ago: the name
+waits for the whole of it once more, from now, since Trakor may be at work."""
+_UNDER_WAY = (_FEED, records.c.claimed_until > 0)
+_MAY_BE_AT_WORK = (
+    update(claims)
+    .where(
+        claims.c.space == bindparam("of_space"),
+        claims.c.unanswered_at > 0,
+        claims.c.key.in_(select(records.c.sent_key).where(*_UNDER_WAY)),
+    )
+    .values(not_before=bindparam("until"))
+)
+_GIVE_UP = update(records).where(*_UNDER_WAY).values(claimed_until=0)
+_UNCLAIMED = (*_TO_BE_SENT, records.c.claimed_until == 0)
+_NEXT_DUE = (
+    select(func.min(case((_NOT_BEFORE > _TRY_AT, _NOT_BEFORE), else_=_TRY_AT)))
+    .select_from(records)
+    .join(claims, _OWN_CLAIM)
+    .where(*_UNCLAIMED)
+)
+_NEXT_BUT_UNANSWERED = _NEXT_DUE.where(bindparam("now") >= _NOT_BEFORE)
+_AWAITED = (
+    select(func.count(), func.max(claims.c.not_before))
+    .select_from(records)
+    .join(claims, _OWN_CLAIM)
+    .where(*_UNCLAIMED, bindparam("now") < _NOT_BEFORE)
+)
+_IS_WAITING = select(records.c.number).join(claims, _OWN_CLAIM).where(*_UNCLAIMED).limit(1)
+_LATER = (
+    update(records)
+    .where(records.c.number == given("row_number"))
+    .values(
+        next_try_at=case((given("next_try") < 0, records.c.next_try_at), else_=given("next_try")),
+        failures=records.c.failures + given("failed"),
+        turn=records.c.turn + given("tried"),
+        claimed_until=0,
+    )
+)
+
+
+class _Due(NamedTuple):
+    """What ``_CLAIMABLE`` selects, in its order."""
+
+    number: int
+    failures: int
+    turn: int
+    source_id: str
+    sent: str
+    key: str
+    attempts: int
+    unanswered_at: int
+    body: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Awaited:
+    """Names that are not to be sent yet, since Trakor may still be storing them.
+
+    Attributes:
+        number: How many.
+        until: When the last of them may be sent again; 0 where there is none.
+    """
+
+    number: int = 0
+    until: int = 0
+
+
+NOTHING: Final = Awaited()
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """What a look for something to send came to.
+
+    Attributes:
+        work: What was claimed.
+        next_due: When it is worth looking again; None where nothing else waits.
+        awaited: What waits for Trakor to end its work; only looked for where nothing could be claimed.
+    """
+
+    work: list[Work]
+    next_due: int | None
+    awaited: Awaited
+
+
+def claim(
+    connection: Connection, feed: Feed, limit: int, *, now: int, until: int, waits: Waits = LONGEST
+) -> list[Work]:
+    """Claim pending records that are due, noting the attempt.
+
+    Args:
+        connection: Inside a writing transaction.
+        feed: Whose records.
+        limit: How many at most.
+        now: The time to compare due times with.
+        until: When the claim ends by itself, should its owner die.
+        waits: The longest that anything waits.
+
+    Returns:
+        The work: what was tried least often first, and of that the longest due.
+    """
+    known = _known(feed, now, waits)
+    before = {name: known[name] for name in ("of_feed", "of_space")} | {"latest": known["last_unanswered"]}
+    connection.execute(_CLOCK_WENT_BACK, before)
+    found = [_Due._make(row) for row in at_once(connection, _CLAIMABLE, known | {"most": limit})]
+    if not found:
+        return []
+    sealer = sealer_of(connection)
+    work = {row.number: _work(sealer, feed, row) for row in found}
+    _set_aside(connection, [number for number, one in work.items() if one is None], now)
+    readable = [row for row in found if work[row.number] is not None]
+    if not readable:
+        return []
+    connection.execute(_CLAIM, {"numbers": [row.number for row in readable], "until": until})
+    attempts = [
+        {"of_space": feed.space, "of_key": row.key, "sent": row.sent, "moment": now} for row in readable
+    ]
+    run_for_all(connection, _ATTEMPT, attempts)
+    return [one for one in work.values() if one is not None]
+
+
+def _set_aside(connection: Connection, damaged: Sequence[int], now: int) -> None:
+    """What cannot be read stops only itself: it is decided again when it is read from the source."""
+    if damaged:
+        connection.execute(_DAMAGED, {"numbers": list(damaged), "moment": now})
+        lines = [
+            {
+                "record": number,
+                "at": now,
+                "event": "rejected",
+                "detail": "its stored draft is damaged",
+                "by": "",
+            }
+            for number in damaged
+        ]
+        connection.execute(insert(history), lines)
+
+
+def _work(sealer: Sealer, feed: Feed, row: _Due) -> Work | None:
+    """What is to be sent of a record; None where its draft is not stored, or cannot be read."""
+    if row.body is None:
+        return None
+    try:
+        payload = payload_to_send(sealer.open(row.body, feed.place(row.source_id)), feed.stream)
+    except LedgerError:
+        return None
+    return Work(
+        number=row.number,
+        stream=feed.stream,
+        payload=payload,
+        attempt=row.attempts + 1,
+        failures=row.failures,
+        turn=row.turn,
+        key=row.key,
+        unanswered_at=row.unanswered_at,
+    )
+
+
+def _known(feed: Feed, now: int, waits: Waits) -> dict[str, int]:
+    """The parameters that tell what is due."""
+    return {
+        "of_feed": feed.number,
+        "of_space": feed.space,
+        "now": now,
+        "last_retry": now + waits.retry,
+        "last_unanswered": now + waits.unanswered,
+    }
+
+
+def claim_all(
+    connection: Connection,
+    feeds: Sequence[Feed],
+    limit: int,
+    *,
+    now: int,
+    until: int,
+    waits: Waits = LONGEST,
+    patient: bool = True,
+) -> Claimed:
+    """Claim of several feeds at once: each call waits its turn behind all that is written meanwhile.
+
+    Args:
+        connection: Inside a writing transaction.
+        feeds: Whose records.
+        limit: How many of each at most.
+        now: The time to compare due times with.
+        until: When the claims end by themselves, should their owner die.
+        waits: The longest that anything waits.
+        patient: What had no answer is worth waiting for.
+    """
+    work: list[Work] = []
+    moments: list[int | None] = []
+    for feed in feeds:
+        claimed = claim(connection, feed, limit, now=now, until=until, waits=waits)
+        work += claimed
+        full = len(claimed) == limit
+        moments.append(now if full else next_due(connection, feed, now=now, waits=waits, patient=patient))
+    waiting_for = NOTHING if work else awaited(connection, feeds, now=now, waits=waits)
+    return Claimed(work, min((moment for moment in moments if moment is not None), default=None), waiting_for)
+
+
+def next_due(
+    connection: Connection, feed: Feed, *, now: int, waits: Waits = LONGEST, patient: bool = True
+) -> int | None:
+    """When the next unclaimed pending record is due; None where none waits.
+
+    It looks at all that waits: for where little does.
+
+    Args:
+        connection: To the ledger.
+        feed: Whose records.
+        now: The time to compare due times with.
+        waits: The longest that anything waits.
+        patient: Not only those that may be sent as soon as their own time has come.
+    """
+    statement = _NEXT_DUE if patient else _NEXT_BUT_UNANSWERED
+    due: int | None = connection.scalar(statement, _known(feed, now, waits))
+    return due
+
+
+def is_waiting(connection: Connection, feed: Feed) -> bool:
+    """Whether anything waits to be sent, now or later."""
+    found = connection.scalar(_IS_WAITING, {"of_feed": feed.number, "of_space": feed.space})
+    return found is not None
+
+
+def awaited(connection: Connection, feeds: Sequence[Feed], *, now: int, waits: Waits = LONGEST) -> Awaited:
+    """What is not to be sent yet, since Trakor may still be storing it.
+
+    Args:
+        connection: To the ledger.
+        feeds: Whose records.
+        now: The time to compare with.
+        waits: The longest that anything waits.
+    """
+    found = [connection.execute(_AWAITED, _known(feed, now, waits)).one() for feed in feeds]
+    number = sum(count for count, _ in found)
+    return Awaited(number, max((until for _, until in found if until is not None), default=0))
+
+
+def open_feed(connection: Connection, name: str, scope: str, stream: Stream, *, now: int, wait: int) -> Feed:
+    """The feed of a stream of a connection, for the one owner when it begins to work on it.
+
+    What was under way when the last owner died is given up first: a scope of another name moves the feed,
+    and what its records hold may then be others'.
+
+    Args:
+        connection: Inside a writing transaction.
+        name: The connection's name.
+        scope: The Trakor organisation's name.
+        stream: Which stream.
+        now: The time.
+        wait: See ``give_up_claims``.
+    """
+    found = select(feeds.c.number, feeds.c.space).where(feeds.c.connection == name, feeds.c.stream == stream)
+    for before in connection.execute(found).all():
+        give_up_claims(connection, Feed(before.number, name, stream, before.space), now=now, wait=wait)
+    feed = feed_of(connection, name, scope, stream)
+    give_up_claims(connection, feed, now=now, wait=wait)
+    return feed
+
+
+def give_up_claims(connection: Connection, feed: Feed, *, now: int, wait: int) -> None:
+    """End all claims of a feed: for the one owner, when it opens the ledger.
+
+    What was under way when the last owner died may still be at work at Trakor. When it may be sent again is
+    noted once: it is not claimed any more then, so that one more death postpones nothing.
+
+    Args:
+        connection: Inside a writing transaction.
+        feed: Whose records.
+        now: The time.
+        wait: Milliseconds for which a name is not sent again whose request had no answer.
+    """
+    known = {"of_feed": feed.number, "of_space": feed.space}
+    connection.execute(_MAY_BE_AT_WORK, known | {"until": now + wait})
+    connection.execute(_GIVE_UP, {"of_feed": feed.number})
+
+
+def end_claims(connection: Connection, feed: Feed, outcomes: Sequence[Outcome]) -> None:
+    """Say of claimed work what the queue and the claims on names have to know of its end.
+
+    Args:
+        connection: Inside a writing transaction.
+        feed: Whose records these are.
+        outcomes: What came of them. An attempt that never began is taken back; one without an answer keeps
+            its name back for a while.
+    """
+    later = [_put_back(one) for one in outcomes if isinstance(one, Later)]
+    if later:
+        run_for_all(connection, _LATER, later)
+    # What was answered is ended with its answer (``Writes.answer``).
+    ended = [_ended(feed, one) for one in outcomes if one.work.key and not isinstance(one, Answered)]
+    if ended:
+        run_for_all(connection, _END_CLAIM, ended)
+
+
+def _put_back(one: Later) -> dict[str, int]:
+    """What the queue has to know of a record that is sent again."""
+    return {
+        "row_number": one.work.number,
+        "next_try": -1 if one.next_try_at is None else one.next_try_at,
+        "failed": one.failed,
+        "tried": int(one.tried),
+    }
+
+
+def _ended(feed: Feed, outcome: Later | NotTaken) -> dict[str, int | str]:
+    """What an outcome says of the claim: what an earlier request without an answer made stays open."""
+    silence, work = outcome.silence, outcome.work
+    return {
+        "of_space": feed.space,
+        "of_key": work.key,
+        "taken_back": int(isinstance(outcome, Later) and not outcome.begun),
+        "since": work.unanswered_at or (silence.at if silence else 0),
+        "until": silence.until if silence else 0,
+    }

@@ -1,0 +1,235 @@
+"""What came of claimed work is settled, a batch at a time (``send_queue`` claims it).
+
+::
+
+    pending ──claim──> Work ──delivery──> Outcome ──settle──> decided, or to be sent again
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import orjson
+from sqlalchemy import bindparam, case, func, or_, select, text, update
+
+from bridge import decision, naming
+from bridge.ledger.bulk_sql import at_once
+from bridge.ledger.canaries import note_canaries
+from bridge.ledger.delivery_stats import count_delivered
+from bridge.ledger.row_mapping import KNOWN, among, one_of, row_of
+from bridge.ledger.row_writes import NOTED
+from bridge.ledger.schema import claims, feeds, links, records, waiting
+from bridge.ledger.send_queue import end_claims
+from bridge.ledger.unit_of_work import Batch
+from bridge.records import Answered, Later, NotTaken, State, Waiting
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sqlalchemy import Connection
+
+    from bridge.ledger.row_mapping import Feed
+    from bridge.records import Decision, FieldHashes, LedgerRow, Outcome, Policy
+
+__all__ = ["settle"]
+
+# Statements are made once: to build one costs ten times as much as to run it for one row.
+
+
+_DELIVERED = one_of(records.c.state, State.DELIVERED, State.DRIFTED)
+_ENDED = update(records).where(among(records.c.number, "numbers")).values(claimed_until=0)
+_SETTLED = (
+    update(records)
+    .where(among(records.c.number, "numbers"))
+    .values(
+        answered_run=case(
+            (_DELIVERED, func.coalesce(bindparam("of_run"), records.c.run)), else_=records.c.answered_run
+        ),
+    )
+)
+_ROWS = KNOWN.where(among(records.c.number, "numbers"))
+_NEVER_SENT = _ROWS.where(
+    func.coalesce(claims.c.attempts, 0) == 0, or_(records.c.state == State.DROPPED, records.c.gone == 1)
+)
+_LINKED = select(links.c.trakor_id, links.c.record, links.c.sent).where(
+    links.c.space == bindparam("of_space"), among(links.c.trakor_id, "ids")
+)
+_TAKEN_OVER = text(
+    "SELECT asked.key AS place, claims.record AS holder FROM json_each(:asked) AS asked"
+    " CROSS JOIN claims ON claims.space = :of_space AND claims.key = json_extract(asked.value, '$[0]')"
+    " WHERE claims.record <> json_extract(asked.value, '$[1]')"
+)
+_NOTED = select(waiting.c.record).where(among(waiting.c.record, "numbers"), waiting.c.slot == NOTED)
+_WANTED = select(records.c.key).where(
+    records.c.feed.in_(select(feeds.c.number).where(feeds.c.space == bindparam("of_space"))),
+    among(records.c.key, "keys"),
+    records.c.sent_key != records.c.key,
+    records.c.state != State.MERGED,
+    records.c.forgotten == 0,
+)
+
+
+def settle(
+    connection: Connection,
+    feed: Feed,
+    outcomes: Sequence[Outcome],
+    *,
+    policy: Policy,
+    now: int,
+    run: int | None = 0,
+) -> bool:
+    """Write what came of claimed work, and decide on what was noted meanwhile.
+
+    Args:
+        connection: Inside a writing transaction.
+        feed: Whose records these are.
+        outcomes: What came of them.
+        policy: What the user chose for this stream.
+        now: The time to note.
+        run: Number of the run that got the answers, 0 for none; None: the one that each record is of, for who
+            sends what many sweeps have read.
+
+    Returns:
+        Whether something else is to be sent because of it, such as the successor of a rejected record.
+    """
+    sent = [one.work for one in outcomes if isinstance(one, Answered)]
+    outcomes = _of_those_who_hold(connection, feed, outcomes)
+    end_claims(connection, feed, outcomes)
+    settling = _Settling(connection, feed, policy, now)
+    settling.give_back([one.work.number for one in outcomes if isinstance(one, Later) and not one.begun])
+    said = [one for one in outcomes if not isinstance(one, Later)]
+    if not said:
+        return settling.batch.sends
+    numbers = [one.work.number for one in said]
+    connection.execute(_ENDED, {"numbers": numbers})  # first: a successor takes over only what is under way
+    rows = {row.number: row for row in map(row_of, at_once(connection, _ROWS, {"numbers": numbers}))}
+    settling.expect(said, rows)
+    for one in said:
+        settling.settle(one, rows[one.work.number])
+    settling.batch.writes.flush()
+    count_delivered(connection, feed, [one for one in said if isinstance(one, Answered)], now)
+    connection.execute(_SETTLED, {"numbers": numbers, "of_run": run})
+    if sent:
+        taken = ((work.number, work.key, work.payload) for work in sent)
+        note_canaries(connection, feed, taken, now=now)
+    return settling.batch.sends
+
+
+def _of_those_who_hold(connection: Connection, feed: Feed, outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Whoever took over a name while it was under way takes over what comes of it."""
+    asked = orjson.dumps([(one.work.key, one.work.number) for one in outcomes]).decode()
+    taken_over = connection.execute(_TAKEN_OVER, {"of_space": feed.space, "asked": asked})
+    now = list(outcomes)
+    for row in taken_over:
+        now[row.place] = replace(now[row.place], work=replace(now[row.place].work, number=row.holder))
+    return now
+
+
+class _Settling:
+    """Settles one batch of outcomes."""
+
+    def __init__(self, connection: Connection, feed: Feed, policy: Policy, now: int) -> None:
+        self._connection = connection
+        self._feed = feed
+        self._policy = policy
+        self._linked: dict[str, tuple[int, FieldHashes]] = {}
+        self._noted: set[int] = set()
+        self._wanted: set[str] = set()
+        self.batch = Batch(
+            connection,
+            feed,
+            now,
+            partial(decision.decide, policy=policy),
+            report=policy.on_change != "ignore",
+        )
+
+    def give_back(self, numbers: list[int]) -> None:
+        """Those that were dropped, or gone, while they waited to be sent hold no name: none ever left."""
+        if numbers:
+            for row in self._connection.execute(_NEVER_SENT, {"numbers": numbers}).all():
+                known = row_of(row)._replace(attempts=1)  # until now others relied on this attempt
+                self.batch.carry_out(decision.give_back(known), None, known, sight=False)
+            self.batch.writes.flush()
+
+    def expect(self, outcomes: Sequence[Answered | NotTaken], rows: Mapping[int, LedgerRow]) -> None:
+        """Look up at once which ids are linked already, what was noted, and which names are wanted."""
+        answers = [one for one in outcomes if isinstance(one, Answered)]
+        known = {"of_space": self._feed.space, "ids": [one.answer.trakor_id for one in answers]}
+        self._linked = {
+            row.trakor_id: (row.record, naming.decode(row.sent))
+            for row in self._connection.execute(_LINKED, known)
+        }
+        numbers = [one.work.number for one in outcomes]
+        self._noted = set(self._connection.scalars(_NOTED, {"numbers": numbers}))
+        keys = [rows[one.work.number].key for one in answers if not one.answer.created]
+        if keys:
+            wanted = {"of_space": self._feed.space, "keys": keys}
+            self._wanted = set(self._connection.scalars(_WANTED, wanted))
+
+    def settle(self, outcome: Answered | NotTaken, row: LedgerRow) -> None:
+        """Write one outcome, then decide on what was noted while it was under way."""
+        row = self.batch.as_it_stands(row)
+        if isinstance(outcome, Answered):
+            now = self._answer(outcome, row)
+        elif row.state is State.PENDING or (row.state is State.DROPPED and outcome.own_fault):
+            judge = decision.reject if outcome.own_fault else decision.fail
+            verdict = judge(row, outcome.message, outcome.words)
+            now = self.batch.carry_out(verdict, None, row, sight=False)
+        else:
+            return  # a person dropped it while it was under way
+        if row.number in self._noted and now.state in _DECIDED:
+            self._decide_noted(self.batch.as_it_stands(now))
+
+    def _answer(self, outcome: Answered, row: LedgerRow) -> LedgerRow:
+        answer = outcome.answer
+        linked, link = self._linked.get(answer.trakor_id, (None, None))
+        own = linked is None or linked == row.number
+        verdict = decision.settle(
+            answer,
+            row,
+            linked,
+            self._policy,
+            noted=row.number in self._noted,
+            link=link if own else None,
+            wanted=row.key in self._wanted,
+            silent=outcome.work.unanswered_at > 0,
+        )
+        self._claim_returned_name(outcome, row)
+        if linked is None:
+            self._link(outcome, row, verdict)
+        return self.batch.carry_out(
+            verdict, None, row, sight=False, trakor_id=answer.trakor_id if own else None
+        )
+
+    def _claim_returned_name(self, outcome: Answered, row: LedgerRow) -> None:
+        """The name sent is answered for; a returned name with another key is claimed as well."""
+        if outcome.key and outcome.key != row.sent_key:
+            self.batch.claim_returned(row.number, outcome.key)
+        self.batch.writes.answer(row.sent_key)
+
+    def _link(self, outcome: Answered, row: LedgerRow, verdict: Decision) -> None:
+        answer = outcome.answer
+        self._linked[answer.trakor_id] = (row.number, verdict.content or {})
+        content = verdict.content or {}
+        self.batch.writes.link(row, answer.trakor_id, answer.sku, str(verdict.origin), content)
+
+    def _decide_noted(self, row: LedgerRow) -> None:
+        """What changed while the record was unanswered is decided now, as answered."""
+        stored = self.batch.writes.stored(row).get(NOTED)
+        if stored is None:
+            return  # another took its place: it is decided when it is next read
+        noted = stored.draft
+        # A later sight of the same only moved the time of the read: the note is not old for that.
+        then = row._replace(read_at=noted.read_at, seen=None)
+        seen = replace(noted, rules=row.rules)
+        # What is gone is not sent under another name: it is decided when it is back.
+        again = None if row.gone else decision.decide(seen, then, self.batch.holder_of, self._policy)
+        if again is None:
+            again = decision.unchanged(row)._replace(waiting=Waiting.UNNOTE)
+        self.batch.carry_out(again, seen, row, sight=False)
+
+
+_DECIDED = frozenset({State.DELIVERED, State.DRIFTED, State.REJECTED})
+"""States in which what was noted meanwhile is decided at once. Where a person is asked first, it waits."""

@@ -1,0 +1,470 @@
+"""Where decisions are carried out, one after the other within one transaction.
+
+::
+
+    decide(…) ──> Decision ──> Batch.carry_out ──> Writes: rows, claims, stored drafts, history
+
+A batch shows each decision to the next one, so two records of one page that want one name are told
+apart before anything is written. It also sees to those merged into a record: where that one gives its name
+back, or does not stand for it any more, the oldest living of them takes its place (``succession``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from sqlalchemy import bindparam, func, select
+
+from bridge.decision import (
+    ask_whose,
+    by_present_rules,
+    identified_otherwise,
+    is_decided,
+    is_living,
+    stands_under,
+    succeed,
+    told_apart,
+)
+from bridge.ledger.column_types import MOST
+from bridge.ledger.connection_renames import unconfigured_feeds
+from bridge.ledger.decided_row import after
+from bridge.ledger.name_claims import Holders
+from bridge.ledger.row_mapping import KNOWN, row_of
+from bridge.ledger.row_writes import NOTED, SAID, TO_SEND, Writes, as_read
+from bridge.ledger.schema import links, records
+from bridge.ledger.stored_drafts import texts_of
+from bridge.ledger.succession import Succession
+from bridge.records import (
+    Decision,
+    Draft,
+    Holder,
+    LedgerRow,
+    Origin,
+    Reason,
+    State,
+    Unsendable,
+    Waiting,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from sqlalchemy import Connection
+
+    from bridge.decision import HolderOf
+    from bridge.ledger.row_mapping import Feed
+
+__all__ = ["Batch"]
+
+
+class Batch:
+    """The decisions of one transaction on the records of one feed.
+
+    Args:
+        connection: Inside a writing transaction.
+        feed: Whose records these are.
+        now: The time to note.
+        decide: How those merged into a record are decided whose name is free again (``decision.decide`` with
+            the policy filled in).
+        by: From where a person decided, where one did (see ``Writes``).
+        report: What a successor says otherwise than was sent is a drift; False: the user ignores changes.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        feed: Feed,
+        now: int,
+        decide: Callable[[Draft | Unsendable, LedgerRow, HolderOf], Decision | None],
+        by: str = "",
+        *,
+        report: bool = True,
+    ) -> None:
+        self._connection = connection
+        self._feed = feed
+        self._decide = decide
+        self._report = report
+        self._changed: dict[int, LedgerRow] = {}
+        self._next_number = 0
+        self.writes = Writes(connection, feed, now, by)
+        self._holders = Holders(connection, feed, self.writes.flush)
+        self._succession = Succession(connection, feed, self.writes)
+
+    def expect(self, keys: Iterable[str]) -> None:
+        """Look up at once who holds these names; others are looked up when asked for."""
+        self._holders.expect(keys)
+
+    def holder_of(self, key: str) -> Holder | None:
+        """Who holds the claim on a name, decisions of this batch included."""
+        return self._holders.of(key)
+
+    def claim_returned(self, number: int, key: str) -> None:
+        """A record claims the name that Trakor answered with; its holder is looked up anew when asked for."""
+        self.writes.claim_returned(number, key)
+        self._holders.forget(key)
+
+    @property
+    def sends(self) -> bool:
+        """Whether a record that it decided on is to be sent."""
+        return any(row.state is State.PENDING for row in self._changed.values())
+
+    def as_it_stands(self, row: LedgerRow) -> LedgerRow:
+        """A row as this batch has left it."""
+        return self._changed.get(row.number, row)
+
+    def row(self, number: int) -> LedgerRow:
+        """A record of the ledger as this batch has left it."""
+        if number not in self._changed:
+            self.writes.flush()
+            found = self._connection.execute(_OF_NUMBER, {"of_number": number}).one()
+            return row_of(found)
+        return self._changed[number]
+
+    def carry_out(
+        self,
+        decision: Decision,
+        seen: Draft | Unsendable | None,
+        row: LedgerRow | None,
+        *,
+        sight: bool = True,
+        trakor_id: str | None = None,
+    ) -> LedgerRow:
+        """Carry out one decision.
+
+        Args:
+            decision: What was decided.
+            seen: What it was decided on; None where that is an answer alone.
+            row: The record as it stood; None where it was not known.
+            sight: The record was just seen in the source (False: an old draft is decided on again).
+            trakor_id: The id that Trakor answered with, where the record is linked to it.
+
+        Returns:
+            The record as it stands now.
+        """
+        if decision.release and row is not None:
+            self._release(row)
+        before = self._unknown(decision, seen) if row is None else row
+        now = after(decision, seen, before, sight=sight, trakor_id=trakor_id)
+        if decision.claim is not None:
+            now = self._with_attempts(now, before)
+        read = self._as_read(seen, now) if seen is not None and sight else None
+        self.writes.row(
+            now,
+            known=row is not None,
+            claims_anew=_claims_anew(now, row),
+            read=read,
+            before=None if row is None else self._as_written(row, now),
+        )
+        if decision.claim is not None:
+            self.writes.claim(now.number, decision.claim.key)
+        self._holders.forget(before.sent_key, now.sent_key)
+        if row is None and decision.claim is not None:
+            self._holders.learn_claim(now)
+        self._changed[now.number] = now
+        self._keep(decision, seen, now, known=row is not None)
+        if decision.event:
+            self.writes.line(now.number, decision.event, decision.detail)
+        now = self._follow(decision, seen, before, now)
+        if row is not None:
+            self.see_to_merged(row, now)
+            self._see_to_likeness(row, now, seen if sight else None)
+            self._see_to_party(row, now)
+        return self.as_it_stands(now)
+
+    def _as_written(self, row: LedgerRow, now: LedgerRow) -> LedgerRow | None:
+        """The row as it is in the ledger; None where all of it is to be written anew.
+
+        That is where it is damaged, or its hashes are by another revision from now on.
+        """
+        written = self._changed.get(row.number, row)
+        return written if written.reason is not Reason.DAMAGED and written.first == now.first else None
+
+    def _as_read(self, seen: Draft | Unsendable, now: LedgerRow) -> str:
+        """What a record was observed with; nothing where more is to be decided once it was answered."""
+        decided = is_decided(seen, now.last_seen, now.state)
+        return as_read(self.writes.rules_number(seen.rules), seen.input) if decided else ""
+
+    def see_to_merged(self, before: LedgerRow, now: LedgerRow) -> None:
+        """Where a record does not stand for its name any more, one of those merged into it takes its place.
+
+        Args:
+            before: The record as it stood.
+            now: As it stands.
+        """
+        key = before.sent_key
+        if not key or before.state is State.MERGED:
+            return
+        if now.state is State.MERGED and before.reason is Reason.SAME_PARTY and now.merged_into is not None:
+            self._let_follow(before, key, self.row(now.merged_into))
+            return
+        if before.reason is Reason.EXISTING and now.state is State.DROPPED:
+            self._ask_merged(now, key)
+            return
+        stood = stands_under(before, key, linked=before.answered)
+        if stood and not stands_under(now, key, linked=now.answered or before.answered):
+            self._replace_claimant(now, key)
+
+    def _ask_merged(self, dropped: LedgerRow, key: str) -> None:
+        """The party that Trakor had before is another's: those merged into the record wait for a person."""
+        self.writes.flush()
+        for one in self._merged_into(dropped.number):
+            if one.sent_key == key and is_living(one):
+                decision = ask_whose(one, dropped, stored=TO_SEND in self.writes.stored(one))
+                self.carry_out(decision, None, one, sight=False)
+
+    def _see_to_likeness(self, before: LedgerRow, now: LedgerRow, seen: Draft | Unsendable | None) -> None:
+        """Those that a rule merged into a record are told apart where that is identified otherwise by now."""
+        if not isinstance(seen, Draft) or before.identifiers == now.identifiers:
+            return
+        known = by_present_rules(before, seen) if seen.first_hashes else before
+        if identified_otherwise(seen, known):
+            self.writes.flush()
+            for one in self._merged_into(now.number):
+                holder = self.holder_of(one.sent_key)
+                if holder is not None and holder.number == now.number:
+                    decision = told_apart(one, holder, stored=TO_SEND in self.writes.stored(one))
+                    if decision is not None:
+                        self.carry_out(decision, None, one, sight=False)
+
+    def _see_to_party(self, before: LedgerRow, now: LedgerRow) -> None:
+        """A person said that it shares a party: it keeps it where the record that has it stands no more."""
+        if now.state is not State.MERGED or before.reason is not Reason.SAME_PARTY:
+            return
+        own = self.holder_of(now.sent_key)
+        party = self.holder_of(own.shares) if own is not None and own.shares else None
+        if party is not None and not party.stands:
+            self._replace_claimant(self.row(party.number), party.key)
+
+    def _merged_into(self, number: int) -> list[LedgerRow]:
+        return [row_of(one) for one in self._connection.execute(_MERGED, {"claimant": number})]
+
+    def _replace_claimant(self, claimant: LedgerRow, key: str) -> None:
+        self.writes.flush()
+        holder = self.holder_of(key)
+        shared = self._sharing(claimant, key, holder)
+        elsewhere = unconfigured_feeds(self._connection) if shared else frozenset()
+        living = [one for one in shared if is_living(one) and one.feed not in elsewhere]
+        if holder is None and self._hand_on(claimant, key, living):
+            return
+        if holder is None or not (living or holder.linked or holder.stands):
+            self._skip([one for one in shared if one.filtered and not one.gone])
+        elif living and holder.number == claimant.number and not holder.stands:
+            self._succeed(living, holder)
+
+    def _sharing(self, claimant: LedgerRow, key: str, holder: Holder | None) -> list[LedgerRow]:
+        """Those merged into a record under a name, or sharing the party of that one under others."""
+        merged = self._merged_into(claimant.number)
+        if holder is None or not holder.linked or all(one.sent_key == key for one in merged):
+            return [one for one in merged if one.sent_key == key]
+        of = {"of_space": self._feed.space, "of_record": claimant.number}
+        others = {*self._connection.scalars(_LINKED_UNDER, of), claimant.sent_key} - {key}
+        return [one for one in merged if one.sent_key == key or self._has_party_of(one, claimant, others)]
+
+    def _has_party_of(self, one: LedgerRow, claimant: LedgerRow, others: set[str]) -> bool:
+        """Whether it shares the party by a name of its own, or by one that Trakor answered with."""
+        holder = None if one.sent_key in others else self.holder_of(one.sent_key)
+        return holder is not None and claimant.number in {holder.number, holder.merged_into}
+
+    def _hand_on(self, claimant: LedgerRow, key: str, living: list[LedgerRow]) -> bool:
+        """The name was given back: the oldest that says it still has it, and the others are merged into it.
+
+        They are decided on as last seen. Returns whether one of them has the name.
+        """
+        for row in living:
+            now = self._decide_as_last_seen(row)
+            if now is not None and now.state is State.PENDING and now.sent_key == key:
+                self._let_follow(claimant, key, now)
+                return True
+        return False
+
+    def _let_follow(self, former: LedgerRow, key: str, heir: LedgerRow) -> None:
+        """Those that were merged with the heir into another record are merged into the heir."""
+        for number in self._succession.move_merged(former, key, heir):
+            self._changed.pop(number, None)
+            self._changed[number] = self.row(number)
+        self._holders.forget_all()
+
+    def _succeed(self, living: list[LedgerRow], holder: Holder) -> None:
+        """The oldest of these that says the name still takes the place of its holder.
+
+        One whose other name a person dismissed may keep a party; to be sent is only what it says itself.
+        """
+        heir = next((row for row in living if not row.dismissed), living[0])
+        if heir.first != holder.first:
+            self.writes.read_again(heir.number)  # only a draft tells how they differ
+            return
+        decision = succeed(heir.sent, heir.sent_key, holder, report=self._report)
+        if heir.dismissed and not holder.linked:
+            for row in living:
+                self._decide_as_last_seen(row)
+            return
+        if heir.dismissed:
+            decision = decision._replace(state=State.DELIVERED, seen=heir.last_seen, dismissed=True)
+        self.carry_out(decision, None, heir, sight=False)
+
+    def _decide_as_last_seen(self, row: LedgerRow) -> LedgerRow | None:
+        """The name that it shared is free again; None where nothing is decided, perhaps until it is read."""
+        stored = self.writes.stored(row).get(TO_SEND)
+        if stored is None:
+            self.writes.read_again(row.number)
+            return None
+        seen = replace(stored.draft, read_at=row.read_at, rules=row.rules)
+        decision = self._decide(seen, row, self.holder_of)
+        return None if decision is None else self.carry_out(decision, seen, row, sight=False)
+
+    def _skip(self, filtered: list[LedgerRow]) -> None:
+        """Nobody is sent whom they could share with, and they are not to be sent themselves."""
+        for row in filtered:
+            seen = Unsendable(row.id, Reason.FILTERED, "", "", row.read_at, row.rules)
+            decision = self._decide(seen, row, self.holder_of)
+            if decision is not None:
+                self.carry_out(decision, seen, row, sight=False)
+
+    def _follow(
+        self, decision: Decision, seen: Draft | Unsendable | None, before: LedgerRow, now: LedgerRow
+    ) -> LedgerRow:
+        """What one decision means for others: whose place it takes, whose party it puts in doubt."""
+        if decision.succeeds is not None:
+            former = self.row(decision.succeeds)
+            key, own = decision.takes or now.sent_key, self._own_draft(seen, before)
+            now, left = self._succession.carry_out(now, former, key, own=own)
+            self._changed |= {now.number: now, left.number: left}
+            self._let_follow(former, key, now)
+        if decision.doubts is not None:
+            self._doubt(self.row(decision.doubts))
+        return now
+
+    def _own_draft(self, seen: Draft | Unsendable | None, row: LedgerRow) -> Draft | None:
+        """What a successor says itself, as far as it is known."""
+        if isinstance(seen, Draft):
+            return seen
+        stored = self.writes.stored(row).get(TO_SEND)
+        return None if stored is None else stored.draft
+
+    def _doubt(self, adopted: LedgerRow) -> None:
+        """Another one wants the name of an adopted record: nobody knows whose party it is."""
+        if adopted.state is State.DELIVERED and adopted.origin is Origin.EXISTING:
+            held = Decision(
+                State.HELD,
+                Reason.EXISTING,
+                seen=adopted.seen,
+                filtered=adopted.filtered,
+                event="held",
+                detail="another record wants the name, too",
+            )
+            self.carry_out(held, None, adopted, sight=False)
+
+    def _unknown(self, decision: Decision, seen: Draft | Unsendable | None) -> LedgerRow:
+        """A row for a record that the ledger knew nothing of."""
+        if seen is None:
+            raise ValueError("a record that is not known can only be decided on at a sight")
+        if not self._next_number:
+            self._next_number = (self._connection.scalar(_LAST_NUMBER) or 0) + 1
+        self._next_number += 1
+        return LedgerRow(self._next_number - 1, seen.id, decision.state, feed=self._feed.number)
+
+    def _release(self, row: LedgerRow) -> None:
+        self.writes.unclaim(row.number, row.sent_key)
+        self._holders.forget(row.sent_key)
+
+    def _with_attempts(self, now: LedgerRow, before: LedgerRow) -> LedgerRow:
+        """A record that comes back to a name which it left unanswered was tried under it."""
+        holder = self.holder_of(now.sent_key) if now.sent_key != before.sent_key else None
+        own = holder is not None and holder.number == now.number and not holder.answered
+        return now._replace(attempts=holder.attempts) if holder is not None and own else now
+
+    def _keep(
+        self, decision: Decision, seen: Draft | Unsendable | None, row: LedgerRow, *, known: bool
+    ) -> None:
+        """See to the stored drafts of a record, and to what is known of what Trakor has."""
+        waiting = decision.waiting
+        if decision.content is not None and row.trakor_id is not None:
+            self.writes.content(row.trakor_id, decision.content)
+        if decision.words:
+            self.writes.store_texts(row, SAID, [decision.words], "")
+        if waiting is Waiting.SENT:
+            self._move_to_content(decision, row)
+        elif waiting is Waiting.LEARNT and isinstance(seen, Draft):
+            self._learn(decision, seen, row)
+        elif waiting is Waiting.DONE and known:
+            self.writes.done(row)
+        elif waiting in {Waiting.UNNOTE, Waiting.STORE} and known:
+            self.writes.remove_noted(row.number)
+        if known and row.state is State.DELIVERED and not self.writes.keeps_text:
+            self.writes.remove_sent(row.number)
+        if isinstance(seen, Draft):
+            self._store(decision, seen, row, known=known)
+
+    def _store(self, decision: Decision, seen: Draft, row: LedgerRow, *, known: bool) -> None:
+        if decision.waiting is Waiting.NOTE:
+            self.writes.store(row, NOTED, seen, seen.payload.name)
+        elif decision.waiting is Waiting.STORE and self._may_keep(row):
+            self.writes.store(row, TO_SEND, seen, self._send_as(decision, seen, row))
+        elif decision.waiting is Waiting.STORE and known:
+            self.writes.remove(row.number)
+        elif decision.waiting is Waiting.REFRESH:
+            kept = self.writes.stored(row).get(TO_SEND)
+            if kept is not None:
+                self.writes.store(row, TO_SEND, seen, kept.send_as if row.given else seen.payload.name)
+
+    def _may_keep(self, row: LedgerRow) -> bool:
+        """Whether what a record says is kept: it waits, or the user wants it kept.
+
+        One that is merged waits for as long as its claimant has no answer: it may have to take its place.
+        """
+        if self.writes.keeps_text or row.state not in {State.DELIVERED, State.MERGED}:
+            return True
+        return row.merged_into is not None and not self.row(row.merged_into).answered
+
+    def _send_as(self, decision: Decision, draft: Draft, row: LedgerRow) -> str:
+        """The name to send: the one claimed now, or the one that a person gave, or as mapped."""
+        if decision.claim is not None and decision.claim.name:
+            return decision.claim.name
+        if decision.state is State.PENDING and decision.succeeds is None:
+            return self.writes.stored(row)[TO_SEND].send_as
+        return _name_in_trakor(draft, row)
+
+    def _move_to_content(self, decision: Decision, row: LedgerRow) -> None:
+        """What waited to be sent is what Trakor has; of one that was there before only the name is known."""
+        if row.trakor_id is not None and decision.content:
+            self.writes.move_text(row, row.trakor_id)
+        elif row.trakor_id is not None:
+            stored = self.writes.stored(row).get(TO_SEND)
+            if stored is not None:
+                self.writes.text(row, row.trakor_id, [stored.send_as])
+        self.writes.remove_sent(row.number)
+        if not self.writes.keeps_text:
+            self.writes.remove_merged(row.number)
+
+    def _learn(self, decision: Decision, seen: Draft, row: LedgerRow) -> None:
+        """What Trakor has is what the draft says."""
+        name = _name_in_trakor(seen, row)
+        if row.trakor_id is not None:
+            self.writes.text(row, row.trakor_id, texts_of(seen, name) if decision.content else [name])
+        self.writes.remove(row.number)
+
+
+_LAST_NUMBER = select(func.max(records.c.number)).where(records.c.number <= MOST)
+_OF_NUMBER = KNOWN.where(records.c.number == bindparam("of_number"))
+_MERGED = KNOWN.where(
+    records.c.merged_into == bindparam("claimant"), records.c.state == State.MERGED
+).order_by(records.c.number)
+
+_LINKED_UNDER = select(links.c.key).where(
+    links.c.space == bindparam("of_space"), links.c.record == bindparam("of_record")
+)
+
+
+def _name_in_trakor(draft: Draft, row: LedgerRow) -> str:
+    """What a draft's name is in Trakor, in full: also where what tells it apart is another one by now."""
+    told_apart = row.answered and row.sent_key != row.key == draft.key and not row.given
+    own = row.sent_key == draft.qualified_key or (told_apart and bool(draft.qualified_name))
+    return draft.qualified_name if own else draft.payload.name
+
+
+def _claims_anew(now: LedgerRow, before: LedgerRow | None) -> bool:
+    """Whether the record is to be sent as if it had never been tried."""
+    return now.state is State.PENDING and (
+        before is None or before.state is not State.PENDING or before.sent_key != now.sent_key
+    )

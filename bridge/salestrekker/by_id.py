@@ -1,0 +1,382 @@
+"""Queries for one record by its id, and many ids in one request. Pure.
+
+::
+
+    query ($id: ID!) { contact(id: $id) { …F } }                                     one id: as it stands
+    query ($id0: ID!, $id1: ID!) { r0: contact(id: $id0) { …F }  r1: contact(…) }    many: by aliases
+
+    OneQuery ──combined──> text, variables ──the server──> Result ──read_ones──> Answered
+
+An error with a path concerns the record under that alias and no other. One without a path concerns the
+request: whether one of its ids, their number, or the query is at fault, ``by_id_batches`` finds out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    NameNode,
+    OperationDefinitionNode,
+    SelectionSetNode,
+    VariableDefinitionNode,
+    VariableNode,
+    Visitor,
+    print_ast,
+    visit,
+)
+
+from bridge.errors import BridgeError, QueryFileError, Transient
+from bridge.salestrekker.answer_limits import excess_of
+from bridge.salestrekker.graphql_errors import CODES, Kind, describe
+from bridge.salestrekker.query_files import fault_at, load_document
+from bridge.salestrekker.responses import fault_of
+from bridge.salestrekker.variables import refuse_without_value, used_in
+from bridge.salestrekker.way import way_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from bridge.salestrekker.graphql_errors import Result, ServerError
+    from bridge.salestrekker.query_files import QueryDocument
+    from bridge.salestrekker.way import Way
+
+__all__ = [
+    "ID",
+    "Answered",
+    "NotTogether",
+    "OneQuery",
+    "combined",
+    "contacts_in",
+    "load_one",
+    "load_ticket",
+    "one_query",
+    "read_ones",
+    "ticket_query",
+]
+
+ID: Final = "id"
+"""The name of the variable that is the record's id."""
+
+CLIENTS: Final = "idClients"
+CLIENT_TYPES: Final = "ticketClientTypes"
+CONTACT: Final = "idContact"
+"""Where a deal names its contacts (vendor's schema): ``idClients``, ``ticketClientTypes { idContact }``."""
+
+
+@dataclass(frozen=True, slots=True)
+class OneQuery:
+    """A query that gives one record by its id.
+
+    Attributes:
+        document: What is sent for one id.
+        way: Where the record sits in the answer.
+    """
+
+    document: QueryDocument
+    way: Way
+    _texts: dict[int, str] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def file(self) -> str:
+        """The file it is from, as messages name it."""
+        return self.document.file
+
+    @property
+    def fingerprint(self) -> str:
+        """Of its text, see ``QueryDocument``."""
+        return self.document.fingerprint
+
+    def text(self, count: int) -> str:
+        """What is sent for so many ids; made once for each number of them."""
+        if count == 1:
+            return self.document.text
+        if count not in self._texts:
+            self._texts[count] = _aliased(self, count)
+        return self._texts[count]
+
+    def keys(self, count: int) -> tuple[str, ...]:
+        """Under which the answer to so many ids holds each, in their order."""
+        return self.way.path[:1] if count == 1 else tuple(f"r{place}" for place in range(count))
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What one request said of its ids: each is in one of these.
+
+    Attributes:
+        read_at: When the request began, milliseconds since the epoch.
+        found: Id -> the record as decoded.
+        absent: Null without an error: there is no such record.
+        faults: Id -> what went wrong inside that record, without personal data.
+        passing: Those of ``faults`` that may be gone when it is asked for again.
+        unread: Taken down by another one's error, where the schema allows no null in its place.
+    """
+
+    read_at: int
+    found: Mapping[str, Mapping[str, object]]
+    absent: tuple[str, ...] = ()
+    faults: Mapping[str, str] = field(default_factory=dict)
+    passing: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
+
+
+class NotTogether(BridgeError):  # noqa: N818 - caught by `together`, which asks for fewer
+    """A request for several records was refused as a whole: for their number, perhaps.
+
+    Args:
+        otherwise: What to raise where it was not.
+    """
+
+    def __init__(self, otherwise: BridgeError) -> None:
+        super().__init__(str(otherwise))
+        self.otherwise = otherwise
+
+
+def load_one(name: str, folders: Sequence[Path]) -> OneQuery:
+    """Load a query by id from its file.
+
+    Args:
+        name: File name, as the configuration's ``one_query`` gives it.
+        folders: Where to look, first match wins (``query_files.query_folders``).
+
+    Raises:
+        QueryFileError: As ``load_document`` and ``one_query``; names file, line and column.
+    """
+    return one_query(load_document(name, folders))
+
+
+def load_ticket(name: str, folders: Sequence[Path]) -> OneQuery:
+    """Load the query that tells whose contacts a deal is about.
+
+    Raises:
+        QueryFileError: As ``load_document`` and ``ticket_query``; names file, line and column.
+    """
+    return ticket_query(load_document(name, folders))
+
+
+def ticket_query(document: QueryDocument) -> OneQuery:
+    """Read off a document how it asks for a deal.
+
+    Raises:
+        QueryFileError: As ``one_query``; or it does not ask for the contacts.
+    """
+    query = one_query(document)
+    selected = {node.name.value: node for node in document.fields(query.way.steps[-1].selection_set)}
+    below = selected.get(CLIENT_TYPES)
+    inside = document.fields(below.selection_set if below else None)
+    if CLIENTS in selected or any(node.name.value == CONTACT for node in inside):
+        return query
+    raise fault_at(
+        query.way.steps[-1],
+        "does not ask for the contacts of the deal",
+        f"Select `{CLIENTS}`, or `{CLIENT_TYPES} {{ {CONTACT} }}`, or both.",
+    )
+
+
+def one_query(document: QueryDocument) -> OneQuery:
+    """Read off a document how it asks for one record.
+
+    Raises:
+        QueryFileError: It has not exactly one root field, does not select the record's ``id``, has no
+            variable ``$id`` that is an argument of the root field and nothing else, or some other variable
+            needs a value.
+    """
+    _refuse_fragments_at_the_root(document)
+    way = way_of(document, "record")
+    root = way.steps[0]
+    definition = next((node for node in _definitions(document) if node.variable.name.value == ID), None)
+    if definition is None:
+        raise fault_at(
+            document.operation,
+            f"declares no variable ${ID}",
+            f"Write `query Name($id: ID!) {{ {root.name.value}(id: $id) {{ … }} }}`.",
+        )
+    if ID not in used_in(root.arguments or ()):
+        raise fault_at(root, f"is not given ${ID}", f"Write `{root.name.value}(id: $id)`.")
+    below = [*(root.directives or ()), *document.fragments.values()]
+    if ID in used_in([*below, *([root.selection_set] if root.selection_set else [])]):
+        raise fault_at(definition, f"${ID} is also used inside the record", "Use it for the root field only.")
+    for node in _definitions(document):
+        if node is not definition:
+            refuse_without_value(node)
+    return OneQuery(document, way)
+
+
+def combined(query: OneQuery, ids: Sequence[str]) -> tuple[str, dict[str, object]]:
+    """One operation for these ids, and its variables.
+
+    Args:
+        query: For one.
+        ids: At least one, each once.
+    """
+    if len(ids) == 1:
+        return query.text(1), {ID: ids[0]}
+    return query.text(len(ids)), {_variable(place): one for place, one in enumerate(ids)}
+
+
+def read_ones(result: Result, query: OneQuery, ids: Sequence[str], read_at: int) -> Answered:
+    """What an answer says of each id that was asked for.
+
+    What the answer does not mention is never taken as absent.
+
+    Raises:
+        TokenRefused: The token is not accepted.
+        NotTogether: A request for several was refused as a whole, for what may be their number.
+        BridgeError: One for a single id was; or the whole failed for the moment.
+    """
+    keys = dict(zip(query.keys(len(ids)), ids, strict=True))
+    inside = _sorted_by_record(result.errors, keys, query)
+    if result.data is None and not inside:
+        raise Transient("Salestrekker answered null, and no error")
+    data = result.data or {}
+    found: dict[str, Mapping[str, object]] = {}
+    faults = {one: describe(_below(errors, query)) for one, errors in inside.items()}
+    absent, unread = [], []
+    for key, one in keys.items():
+        if one in faults:
+            continue
+        if key not in data:
+            unread.append(one)
+            continue
+        record = _follow(data[key], query)
+        if record is None:
+            absent.append(one)
+        elif isinstance(record, dict):
+            # What is too much is let go here: many answers are gathered before they are looked at.
+            if excess := excess_of(record):
+                faults[one] = excess
+            else:
+                found[one] = record
+        else:
+            faults[one] = "Salestrekker gave no object"
+    if unread and not faults:
+        raise Transient("Salestrekker's answer does not hold all that was asked for")
+    passing = (one for one, errors in inside.items() if all(error.kind is Kind.FAULT for error in errors))
+    return Answered(read_at, found, tuple(absent), faults, tuple(passing), tuple(unread))
+
+
+def contacts_in(deal: Mapping[str, object]) -> tuple[str, ...]:
+    """The ids of the contacts that a deal names, each once, in its order."""
+    clients, kinds = deal.get(CLIENTS), deal.get(CLIENT_TYPES)
+    named = list(clients) if isinstance(clients, list) else []
+    if isinstance(kinds, list):
+        named += [kind.get(CONTACT) for kind in kinds if isinstance(kind, dict)]
+    return tuple(dict.fromkeys(str(one) for one in named if isinstance(one, str | int) and str(one).strip()))
+
+
+def _refuse_fragments_at_the_root(document: QueryDocument) -> None:
+    for node in document.operation.selection_set.selections:
+        if not isinstance(node, FieldNode):
+            raise fault_at(node, "a fragment in place of the root field", "Write the field into the query.")
+
+
+def _definitions(document: QueryDocument) -> Sequence[VariableDefinitionNode]:
+    return document.operation.variable_definitions or ()
+
+
+def _aliased(query: OneQuery, count: int) -> str:
+    """The root field so many times, each with a variable of its own; the fragments once."""
+    document, root = query.document, query.way.steps[0]
+    operation = OperationDefinitionNode(
+        operation=document.operation.operation,
+        name=document.operation.name,
+        variable_definitions=tuple(_multiplied(_definitions(document), count)),
+        directives=document.operation.directives,
+        selection_set=SelectionSetNode(
+            selections=tuple(_numbered(root, key, place) for place, key in enumerate(query.keys(count)))
+        ),
+    )
+    return print_ast(DocumentNode(definitions=(operation, *document.fragments.values())))
+
+
+def _multiplied(
+    definitions: Iterable[VariableDefinitionNode], count: int
+) -> Iterator[VariableDefinitionNode]:
+    for node in definitions:
+        if node.variable.name.value == ID:
+            yield from (visit(node, _Renaming(place)) for place in range(count))
+        else:
+            yield node
+
+
+def _numbered(root: FieldNode, key: str, place: int) -> FieldNode:
+    return FieldNode(
+        alias=NameNode(value=key),
+        name=root.name,
+        arguments=tuple(visit(node, _Renaming(place)) for node in root.arguments or ()),
+        directives=root.directives,
+        selection_set=root.selection_set,
+    )
+
+
+def _variable(place: int) -> str:
+    return f"{ID}{place}"
+
+
+class _Renaming(Visitor):
+    """Gives the variable ``$id`` the name that it has for one place."""
+
+    def __init__(self, place: int) -> None:
+        super().__init__()
+        self._place = place
+
+    def enter_variable(self, node: VariableNode, *_: object) -> VariableNode | None:
+        if node.name.value != ID:
+            return None
+        return VariableNode(name=NameNode(value=_variable(self._place)))
+
+
+def _sorted_by_record(
+    errors: Sequence[ServerError], keys: Mapping[str, str], query: OneQuery
+) -> dict[str, list[ServerError]]:
+    """The errors inside each record, by its id; raises for those that concern the request."""
+    urgent = [error for error in errors if error.kind in (Kind.TOKEN, Kind.BUSY)]
+    if urgent:
+        raise fault_of(urgent, query.file)
+    inside: dict[str, list[ServerError]] = {}
+    for error in errors:
+        one = keys.get(str(error.path[0])) if error.path else None
+        if one is None:
+            raise _of_the_request(errors, query, together=len(keys) > 1)
+        inside.setdefault(one, []).append(error)
+    return inside
+
+
+def _of_the_request(errors: Sequence[ServerError], query: OneQuery, *, together: bool) -> BridgeError:
+    """What to raise for a request that failed as a whole.
+
+    How a server says that a request is too large for it is its own: a code that no other failure has, or
+    none at all. Where it says that it is broken it is asked again first, as ever.
+    """
+    # Words about a fault may be words about the record; those about the query are for its author.
+    told = [replace(error, said="") if error.kind is Kind.FAULT else error for error in errors]
+    fault = fault_of(told, query.file)
+    broken = any(error.code in CODES[Kind.FAULT] for error in errors)
+    return NotTogether(fault) if together and not broken else fault
+
+
+def _below(errors: Iterable[ServerError], query: OneQuery) -> list[ServerError]:
+    """Errors inside a record, with their paths begun at the record."""
+    depth = len(query.way.path)
+    return [replace(error, path=error.path[depth:]) for error in errors]
+
+
+def _follow(data: Any, query: OneQuery) -> object:  # noqa: ANN401 - as decoded
+    """The record below what the root field gave.
+
+    Raises:
+        QueryFileError: There is a list on the way.
+    """
+    for key in query.way.path[1:]:
+        data = data.get(key) if isinstance(data, dict) else data
+    if isinstance(data, list):
+        raise QueryFileError(
+            f"{query.file}: Salestrekker answers with a list where one record is asked for",
+            advice="Ask for a field that gives one record by its id.",
+        )
+    return data

@@ -1,0 +1,335 @@
+"""GraphQL's ``errors`` (specification, section 7.1.2), sorted by what they ask for. Pure.
+
+The shape of Salestrekker's errors is not public, so each known way to say a thing is recognised: by
+``extensions.code``, by a status among the extensions, else by the wording.
+
+What the server wrote is kept scrubbed for comparison, and never shown as it is. A log and the ledger say only
+codes that are known here, and steps of a path that the query's own text has. Of a complaint about the query
+they say the words of that text and those that GraphQL's own sentences are made of.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from bridge.errors import Transient
+from bridge.pacing import LONGEST_RETRY_AFTER
+from bridge.salestrekker.answer_limits import MOST_ERRORS
+from bridge.time_slices import at_once
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
+
+__all__ = [
+    "CODES",
+    "Kind",
+    "Result",
+    "ServerError",
+    "codes_in",
+    "describe",
+    "dotted",
+    "reading_result",
+    "result_of",
+    "retry_after_of",
+    "with_code",
+]
+
+
+class Kind(StrEnum):
+    """What a GraphQL error asks for."""
+
+    TOKEN = "token"  # noqa: S105 - a kind, not a secret
+    PERMISSION = "permission"
+    QUERY = "query"
+    BUSY = "busy"
+    FAULT = "fault"
+
+
+CODES: Final[Mapping[Kind, frozenset[str]]] = {
+    Kind.TOKEN: frozenset(
+        {
+            "UNAUTHENTICATED",
+            "UNAUTHORIZED",
+            "UNAUTHORISED",
+            "NOT_AUTHENTICATED",
+            "AUTHENTICATION_ERROR",
+            "AUTHENTICATION_FAILED",
+            "AUTHENTICATION_REQUIRED",
+            "INVALID_TOKEN",
+            "TOKEN_INVALID",
+            "EXPIRED_TOKEN",
+            "TOKEN_EXPIRED",
+            "INVALID_JWT",
+            "JWT_EXPIRED",
+            "401",
+        }
+    ),
+    Kind.PERMISSION: frozenset({"FORBIDDEN", "ACCESS_DENIED", "PERMISSION_DENIED", "NOT_AUTHORIZED", "403"}),
+    Kind.QUERY: frozenset({"GRAPHQL_VALIDATION_FAILED", "GRAPHQL_PARSE_FAILED", "BAD_USER_INPUT"}),
+    Kind.BUSY: frozenset(
+        {
+            "RATE_LIMIT",
+            "RATE_LIMITED",
+            "RATE_LIMIT_ERROR",
+            "RATE_LIMIT_EXCEEDED",
+            "REQUEST_THROTTLED",
+            "THROTTLED",
+            "THROTTLING",
+            "THROTTLING_ERROR",
+            "TOO_MANY_REQUESTS",
+            "429",
+        }
+    ),
+    Kind.FAULT: frozenset(
+        {"INTERNAL_SERVER_ERROR", "SERVICE_UNAVAILABLE", "TIMEOUT", "500", "502", "503", "504"}
+    ),
+}
+
+KNOWN_CODES: Final = frozenset[str]().union(*CODES.values())
+
+WORDING: Final[tuple[tuple[Kind, re.Pattern[str]], ...]] = (
+    (
+        Kind.QUERY,
+        re.compile(
+            r"^syntax error|cannot query field|unknown (argument|type|fragment|directive)"
+            r"""|variable ["']?\$|argument .* is required|have a (sub)?selection""",
+            re.IGNORECASE,
+        ),
+    ),
+    (
+        Kind.TOKEN,
+        re.compile(
+            r"unauthori[sz]ed|unauthenticated|not (authenticated|authori[sz]ed|logged in|signed in)"
+            r"|authentication (required|failed)|must be logged in"
+            r"|\b(jwt|token|session)\b.{0,20}\b(expired|invalid|malformed|missing|revoked)"
+            r"|\b(invalid|expired|malformed|missing|revoked)\b.{0,12}\b(jwt|token|session)\b",
+            re.IGNORECASE,
+        ),
+    ),
+    (Kind.PERMISSION, re.compile(r"forbidden|permission|access denied|not allowed", re.IGNORECASE)),
+    (Kind.BUSY, re.compile(r"too many requests|rate limit|throttl", re.IGNORECASE)),
+)
+
+SECRET_OR_PERSONAL: Final = re.compile(
+    r"[\w-]{6,}\.[\w-]{6,}\.[\w-]*"  # a JWT
+    r"|[^\s@\"']+@[^\s@\"']+"  # an e-mail address
+    r"|\+?\d[\d ()-]{4,}\d"  # a phone or account number
+    r"|(?=[\w-]*\d)[\w-]{16,}"  # a key or an id
+)
+
+WORD: Final = re.compile(r"\w+")
+
+SENTENCES: Final = frozenset(
+    WORD.findall(
+        "a an and any are argument arguments as be been boolean but by can cannot character conflict "
+        "conflicts declared default define defined depth did different directive directives document does "
+        "duplicate each end enum eof error exceed exceeds executable expected expecting expression fetch "
+        "field fields find float for fragment fragments from get given got has have id in input int integer "
+        "invalid is it itself leaf length limit list literal max maximum mean message missing more most must "
+        "mutation name named names no non not null object of on one only operation operations or provided "
+        "queries query required requires return returns same scalar schema selection selections set should "
+        "spread string subfields subscription such syntax than that the there this to too type types "
+        "unexpected union unique unknown unnamed unused use used using validation value values variable "
+        "variables was with within "
+    )
+)
+"""What the sentences are made of by which servers complain about a query. Beside the query's own words these
+are all that is shown of a server's."""
+
+WAIT: Final = re.compile(r"\s*(\d{1,15}(?:\.\d{1,6})?)\s*(ms|s)?\s*", re.IGNORECASE)
+"""A wait as a text: a number, with its unit or without."""
+
+WAITS: Final[Mapping[str, float]] = {
+    "retryAfter": 0.0,
+    "retry_after": 0.0,
+    "retryAfterSeconds": 1.0,
+    "retryAfterMs": 0.001,
+}
+"""Where ``extensions`` say how long to wait, and in how many seconds each unit is; 0: they do not say."""
+
+MILLISECONDS_FROM: Final = 1000.0
+"""A wait without a unit is in seconds below this, and in milliseconds from here on."""
+
+MESSAGE_READ: Final = 1000
+"""So much of a message is looked at: the patterns above must not be fed megabytes."""
+
+MESSAGE_SHOWN: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class ServerError:
+    """One of an answer's ``errors`` (GraphQL specification, 7.1.2).
+
+    Attributes:
+        kind: What it asks for.
+        code: ``extensions.code`` or what stands for it; empty where there is none.
+        path: Response keys and list indices down to the field that failed; empty for the whole request.
+        said: The server's message, scrubbed: to be compared, not to be shown.
+        told: What may be shown of it.
+        at: Line and column of the text that was sent, from 1, where the server tells them.
+        retry_after: Seconds that the server asks to be left alone, an hour at most; None where it does not.
+    """
+
+    kind: Kind
+    code: str
+    path: tuple[str | int, ...]
+    said: str
+    at: tuple[int, int] | None = None
+    retry_after: float | None = None
+    told: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A GraphQL answer: ``data`` as decoded, None where all of it failed, and its errors."""
+
+    data: Mapping[str, object] | None
+    errors: tuple[ServerError, ...] = ()
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds that a server with too much to do asks to be left alone; None where it does not."""
+        return retry_after_of(self.errors)
+
+
+def result_of(data: object, errors: object, text: str | None = None) -> Result:
+    """The answer's ``data`` and ``errors``, each put into its proper form.
+
+    Args:
+        data: As decoded.
+        errors: Likewise.
+        text: The document that was sent. A step of a path that it does not have becomes ``…``, for it may be
+            a record's own words. None: an answer that is only sorted, and never shown.
+    """
+    return at_once(reading_result(data, errors, text))
+
+
+def reading_result(data: object, errors: object, text: str | None = None) -> Generator[None, None, Result]:
+    """As ``result_of``, to be run in turns where there may be very many errors.
+
+    Raises:
+        Transient: There are more than a list can have that is worth reading.
+    """
+    listed = errors if isinstance(errors, list) else [errors] if errors else []
+    if len(listed) > MOST_ERRORS:
+        raise Transient(f"Salestrekker reports more than {MOST_ERRORS:,} errors at once")
+    words = None if text is None or not listed else frozenset(WORD.findall(text))
+    told: list[ServerError] = []
+    for error in listed:
+        told.append(_server_error(error, words))
+        yield
+    return Result(data if isinstance(data, dict) else None, tuple(told))
+
+
+def _server_error(error: object, words: Collection[str] | None) -> ServerError:
+    fields = error if isinstance(error, dict) else {"message": error}
+    given = fields.get("message")
+    message = given[:MESSAGE_READ] if isinstance(given, str) else ""
+    path = _path(fields.get("path"), words)
+    code = _code(fields)
+    kind = _kind(code, message, path)
+    said = _scrubbed(message)
+    wait = _wait(fields.get("extensions"))
+    return ServerError(kind, code, path, said, _at(fields), wait, _told(said, words or ()))
+
+
+def _path(path: object, words: Collection[str] | None) -> tuple[str | int, ...]:
+    """Where the error is, without a word that the query does not have."""
+    steps = [step for step in path if isinstance(step, str | int)] if isinstance(path, list) else []
+    return tuple(step if isinstance(step, int) or words is None or step in words else "…" for step in steps)
+
+
+def _told(said: str, words: Collection[str]) -> str:
+    """A message in the query's own words and those of GraphQL's sentences; each other one is ``…``."""
+    kept = WORD.sub(lambda word: word[0] if word[0] in words or word[0].lower() in SENTENCES else "…", said)
+    return re.sub(r"…[…\s]*…", "…", re.sub(r"[^\w\s…\"'.,:;!?$@(){}\[\]]", "", kept)).strip()
+
+
+def retry_after_of(errors: Iterable[ServerError]) -> float | None:
+    """The longest wait that errors of the kind BUSY ask for, in seconds; None where none does."""
+    waits = [error.retry_after for error in errors if error.kind is Kind.BUSY and error.retry_after]
+    return max(waits, default=None)
+
+
+def _wait(extensions: object) -> float | None:
+    """How long ``extensions`` ask to be left alone, in seconds: as ``Retry-After`` does with HTTP 429."""
+    if not isinstance(extensions, dict):
+        return None
+    found = (_seconds(extensions.get(key), unit) for key, unit in WAITS.items())
+    return next((seconds for seconds in found if seconds is not None), None)
+
+
+def _seconds(value: object, unit: float) -> float | None:
+    written = WAIT.fullmatch(str(value)) if isinstance(value, str | int | float) else None
+    if written is None or isinstance(value, bool):
+        return None
+    number, suffix = float(written[1]), (written[2] or "").lower()
+    if suffix or not unit:
+        in_milliseconds = suffix == "ms" if suffix else number >= MILLISECONDS_FROM
+        unit = 0.001 if in_milliseconds else 1.0
+    return min(number * unit, LONGEST_RETRY_AFTER)
+
+
+def _at(fields: Mapping[str, object]) -> tuple[int, int] | None:
+    match fields.get("locations"):
+        case [{"line": int() as line, "column": int() as column}, *_]:
+            return line, column
+    return None
+
+
+def _code(fields: Mapping[str, object]) -> str:
+    """The code, where the servers in use put it: ``extensions.code``, a status in it, or none."""
+    extensions = fields.get("extensions")
+    places: list[object] = []
+    if isinstance(extensions, dict):
+        places = [extensions.get(key) for key in ("code", "status", "statusCode")]
+        nested = [extensions.get(key) for key in ("http", "response", "originalError")]
+        places += [
+            part.get(key) for part in nested if isinstance(part, dict) for key in ("status", "statusCode")
+        ]
+    codes = (str(place) for place in places if isinstance(place, str | int))
+    return next((re.sub(r"\W+", "_", code).upper()[:40] for code in codes if code), "")
+
+
+def _kind(code: str, message: str, path: Sequence[str | int]) -> Kind:
+    by_code = next((kind for kind, codes in CODES.items() if code in codes), None)
+    by_words = next((kind for kind, words in WORDING if words.search(message)), Kind.FAULT)
+    kind = by_code or by_words
+    if by_code is Kind.FAULT and by_words is Kind.TOKEN:
+        # A server that does not sort its errors gives all of them INTERNAL_SERVER_ERROR.
+        kind = Kind.TOKEN
+    # A token is refused for the whole request; what is refused further down is that field alone.
+    return Kind.PERMISSION if kind is Kind.TOKEN and len(path) > 1 else kind
+
+
+def _scrubbed(message: str) -> str:
+    text = SECRET_OR_PERSONAL.sub("…", " ".join(message.split()))
+    return text if len(text) <= MESSAGE_SHOWN else f"{text[: MESSAGE_SHOWN - 1]}…"
+
+
+def describe(errors: Sequence[ServerError]) -> str:
+    """Which fields failed, and by which codes; no word of the server's.
+
+    Args:
+        errors: At least one.
+    """
+    places = dict.fromkeys(f"{dotted(error.path) or 'the record'}{with_code(error)}" for error in errors)
+    return f"Salestrekker reports an error at {', '.join(list(places)[:5])}"
+
+
+def with_code(error: ServerError) -> str:
+    """An error's code in brackets, where it is a known one; else nothing."""
+    return f" ({error.code})" if error.code in KNOWN_CODES else ""
+
+
+def codes_in(text: str) -> tuple[str, ...]:
+    """The codes that a description names and that are known here: no other word of it."""
+    return tuple(dict.fromkeys(code for code in re.findall(r"\((\w+)\)", text) if code in KNOWN_CODES))
+
+
+def dotted(path: Iterable[str | int]) -> str:
+    """A path as a person writes it, without the indices."""
+    return ".".join(str(step) for step in path if isinstance(step, str))

@@ -1,0 +1,114 @@
+"""Whether an address can be reached and speaks GraphQL, and why not; no credentials are sent."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit, urlunsplit
+
+from bridge.errors import BridgeError
+from bridge.salestrekker.responses import TokenRefused
+from bridge.salestrekker.transport import Request, Transport
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["Reason", "knock", "likely_address", "reason_of"]
+
+KNOCK: Final = "query Knock { __typename }"
+PATH: Final = "/graphql"
+
+
+async def knock(url: str, timeout: float) -> None:  # noqa: ASYNC109 - handed on to the library
+    """Ask the smallest question that there is.
+
+    A server that wants a token first speaks GraphQL well enough.
+
+    Raises:
+        Refused: What answers is not GraphQL, or its certificate is not trusted.
+        Transient: Nothing answers.
+    """
+    transport = Transport(url, timeout=timeout, connections=1)
+    await transport.open()
+    try:
+        await transport.post(Request(KNOCK, "Knock", {}), None)
+    except TokenRefused:
+        return
+    finally:
+        await transport.close()
+
+
+async def likely_address(url: str, timeout: float) -> str:  # noqa: ASYNC109 - likewise
+    """The same host's usual GraphQL address, where that speaks GraphQL; else empty."""
+    parts = urlsplit(url)
+    other = urlunsplit((parts.scheme, parts.netloc, PATH, "", ""))
+    if other == url:
+        return ""
+    try:
+        await knock(other, timeout)
+    except BridgeError:
+        return ""
+    return other
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a host cannot be reached.
+
+    Attributes:
+        words: What is known of an error of this kind.
+        advice: What to do.
+    """
+
+    words: re.Pattern[str]
+    advice: str
+
+
+REASONS: Final = (
+    Reason(
+        re.compile(r"CertificateError|CERTIFICATE_VERIFY|certificate", re.IGNORECASE),
+        "Its TLS certificate is not trusted here: where your network looks into encrypted traffic, its own "
+        "certificate must be installed on this machine (SSL_CERT_FILE names it); else the address is wrong.",
+    ),
+    Reason(
+        re.compile(r"SSLError|WRONG_VERSION_NUMBER|\bssl:.*handshake|record layer", re.IGNORECASE),
+        "It does not speak TLS at this port: is it http:// instead of https://, or another port?",
+    ),
+    Reason(
+        re.compile(r"DNSError|gaierror|name or service|nodename|resolution", re.IGNORECASE),
+        "There is no host of this name: look for a slip in the address, or for the network being away.",
+    ),
+    Reason(
+        re.compile(r"refused|Connect call failed|Errno 111", re.IGNORECASE),
+        "The host is there, but nothing listens at this port: check the port, or a firewall.",
+    ),
+    Reason(
+        re.compile(r"Timeout|did not answer in time", re.IGNORECASE),
+        "Nothing answered in time: a firewall drops the connection, or the host is very busy.",
+    ),
+    Reason(
+        re.compile(r"unreachable|no route", re.IGNORECASE),
+        "There is no way to that host: check this machine's network.",
+    ),
+    Reason(
+        re.compile(r"Disconnected|reset|Errno 104", re.IGNORECASE),
+        "What listens there closed the connection at once: http:// and https:// mixed up, or a firewall.",
+    ),
+)
+"""The first that fits an error, or one of its causes, counts."""
+
+
+def reason_of(error: BaseException) -> str:
+    """What to do about a connection that failed; empty where nothing is known of it."""
+    said = "\n".join(_said(error))
+    return next((reason.advice for reason in REASONS if reason.words.search(said)), "")
+
+
+def _said(error: BaseException | None) -> Iterator[str]:
+    """The type and the text of an error and of all that led to it."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield f"{type(error).__name__}: {error}"
+        error = error.__cause__ or error.__context__

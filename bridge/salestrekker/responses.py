@@ -1,0 +1,446 @@
+"""What Salestrekker's answers mean. Pure: no socket, no clock.
+
+::
+
+    HttpAnswer ──decipher──> GraphQL document ──result_of──> Result ──read_list──> Listed
+                    │                                           └────read_token──> the token
+                    └─> Transient | Refused | TokenRefused
+
+The shape of an authentication error is not public, so each known one is recognised: HTTP 401, 403
+without a path, and GraphQL errors of the kind TOKEN (``graphql_errors``). A ``FORBIDDEN`` with a path is
+something else: a field that this user may not read.
+
+What the server wrote is quoted only of a query that it does not accept, and only in the query's own words.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final, TypeAlias
+from urllib.parse import urlsplit
+
+from bridge.errors import BridgeError, QueryFileError, Refused, Transient
+from bridge.pacing import retry_after
+from bridge.salestrekker.answer_limits import SOME_ERRORS, decode
+from bridge.salestrekker.graphql_errors import (
+    CODES,
+    Kind,
+    describe,
+    dotted,
+    result_of,
+    retry_after_of,
+    with_code,
+)
+from bridge.salestrekker.long_lists import LongList
+from bridge.time_slices import at_once
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Mapping, Sequence
+
+    from bridge.salestrekker.graphql_errors import Result, ServerError
+    from bridge.salestrekker.queries import ListQuery
+
+__all__ = [
+    "HttpAnswer",
+    "Listed",
+    "More",
+    "PoisonedItem",
+    "TokenRefused",
+    "decipher",
+    "fault_of",
+    "read_list",
+    "read_more",
+    "read_token",
+    "reading_list",
+]
+
+Document: TypeAlias = "dict[str, object]"
+"""A decoded GraphQL answer: an object with ``data`` or ``errors``."""
+
+ADDRESS_ADVICE = (
+    "Check [salestrekker] url: it is https://<your aggregator's subdomain>.salestrekker.com/graphql"
+)
+_NAMED_TYPES: Final = frozenset(
+    {
+        "no content type",
+        "application/graphql-response+json",
+        "application/json",
+        "application/xhtml+xml",
+        "application/xml",
+        "text/html",
+        "text/plain",
+        "text/xml",
+    }
+)
+"""The content types that are named. Any other may be made up by whoever answers."""
+
+KEY_ADVICE = (
+    "Check [salestrekker] api_key (or email and password): copy the key again from Settings/API in "
+    "Salestrekker, and see there that it has not been revoked. Nothing is lost: run again when it is "
+    "put right."
+)
+
+
+class TokenRefused(Refused):
+    """The token was not accepted. It is caught by the client, which renews the token once."""
+
+
+class PoisonedItem(Transient):
+    """One item that fails takes its whole list with it, where the schema allows no null in its place.
+
+    Args:
+        message: What happened.
+        index: Place of the item in the list.
+        otherwise: What to raise where it is not just this item.
+    """
+
+    def __init__(self, message: str, index: int, otherwise: BridgeError) -> None:
+        super().__init__(message)
+        self.index = index
+        self.otherwise = otherwise
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    """An answer as it came over HTTP.
+
+    Attributes:
+        status: HTTP status.
+        headers: By name, in any case.
+        body: Where the status is not a success, its first part only.
+        asked: The address that it is the answer of.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes | bytearray
+    asked: str = ""
+
+    @property
+    def content_type(self) -> str:
+        """The media type without its parameters, in lower case; empty where none was given."""
+        return self.header("content-type").partition(";")[0].strip().lower()
+
+    def header(self, name: str) -> str:
+        """The value of a header, empty where it is absent."""
+        return next((value for key, value in self.headers.items() if key.lower() == name), "")
+
+
+@dataclass(frozen=True, slots=True)
+class More:
+    """What Relay's ``pageInfo`` says: whether the list goes on, and after which cursor."""
+
+    more: bool
+    cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """The items of a list, and which of them were not read whole.
+
+    Attributes:
+        items: As decoded, in the server's order; an item may be null. A long list is not decoded yet.
+        faults: Index -> what went wrong inside that item, without personal data.
+        more: Whether and where it goes on; None where the style of paging does not say.
+    """
+
+    items: tuple[object, ...] | LongList
+    faults: Mapping[int, str]
+    more: More | None = None
+
+
+def decipher(answer: HttpAnswer, now: float) -> Document | BridgeError:
+    """Tell what an HTTP answer means.
+
+    Args:
+        answer: What came.
+        now: Wall clock in seconds, for a ``Retry-After`` that is a date.
+
+    Returns:
+        The GraphQL document, or the error that says what to do: Transient for 408, 425, 429, 5xx and
+        broken JSON, ``TokenRefused`` for 401 and 403, Refused for what no Salestrekker address answers.
+    """
+    document = _document(answer.body)
+    if document is not None and _speaks_graphql(answer.status, document):
+        return document
+    if answer.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN) or _about_token(document):
+        return TokenRefused(f"Salestrekker refused the token (HTTP {answer.status})", advice=KEY_ADVICE)
+    if _may_pass(answer.status):
+        wait = retry_after(answer.header("retry-after"), now)
+        if wait is None and document is not None:
+            wait = retry_after_of(_some_errors(document))
+        busy = answer.status == HTTPStatus.TOO_MANY_REQUESTS
+        return Transient(f"Salestrekker answered HTTP {answer.status}", retry_after=wait, busy=busy)
+    if _is_broken_json(answer):
+        return Transient("Salestrekker's answer is not whole: its JSON cannot be read")
+    return Refused(_not_graphql(answer), advice=ADDRESS_ADVICE)
+
+
+def read_list(result: Result, query: ListQuery) -> Listed:
+    """The items of the list that ``query`` asks for; raises as ``reading_list``."""
+    return at_once(reading_list(result, query))
+
+
+def reading_list(result: Result, query: ListQuery) -> Generator[None, None, Listed]:
+    """The items of the list that ``query`` asks for; to be run in turns where there may be very many errors.
+
+    A list that is null is never taken as empty.
+
+    Raises:
+        TokenRefused: The token is not accepted.
+        Refused: A field may not be read by this user.
+        QueryFileError: The query does not fit the schema.
+        PoisonedItem: One item brought the whole list down.
+        Transient: Anything else that left the list unread.
+    """
+    urgent = [error for error in result.errors if error.kind in (Kind.TOKEN, Kind.BUSY)]
+    if urgent:
+        raise fault_of(urgent, query.file)
+    found, depth = _list_on(query.path, result.data)
+    if isinstance(found, LongList):
+        found.below(query.path[depth:])
+        listed = yield from _listed(found, result.errors, query)
+        return replace(listed, more=_more(result.data, query))
+    if isinstance(found, list):
+        items = tuple(_follow(item, query.path[depth:]) for item in found)
+        listed = yield from _listed(items, result.errors, query)
+        return replace(listed, more=_more(result.data, query))
+    if found is not None:
+        raise _no_list(query, depth)
+    if not result.errors:
+        raise Transient(f"Salestrekker answered {'.'.join(query.path)} with null, and no error")
+    raise _poisoned(result.errors, query) or fault_of(result.errors, query.file)
+
+
+def read_more(result: Result, query: ListQuery) -> More:
+    """Where the list goes on, of an answer to ``query.stepping``.
+
+    Raises:
+        BridgeError: As ``read_list``.
+    """
+    more = None if result.errors else _more(result.data, query)
+    if more is None:
+        raise (
+            fault_of(result.errors, query.file)
+            if result.errors
+            else Transient("Salestrekker gave no pageInfo")
+        )
+    return more
+
+
+def read_token(result: Result, refusal: Refused) -> str:
+    """The token of an answer to a mutation that gives one.
+
+    The server's words are never quoted here: they may repeat the credentials.
+
+    Args:
+        result: The answer.
+        refusal: What to raise where it holds no token: what was refused, and what to do about it.
+
+    Raises:
+        Refused: The credentials are not accepted, or the answer holds no token.
+        Transient: The server failed, or is too busy.
+    """
+    kinds = {error.kind: error for error in result.errors}
+    if Kind.BUSY in kinds or (Kind.FAULT in kinds and kinds[Kind.FAULT].code in CODES[Kind.FAULT]):
+        busy = Kind.BUSY in kinds
+        raise Transient(
+            "Salestrekker could not authenticate just now", retry_after=result.retry_after, busy=busy
+        )
+    if Kind.QUERY in kinds:
+        raise Refused("The server does not know how Salestrekker authenticates", advice=ADDRESS_ADVICE)
+    given = [part.get("token") for part in (result.data or {}).values() if isinstance(part, dict)]
+    if result.errors or len(given) != 1 or not isinstance(given[0], str) or not given[0]:
+        raise refusal
+    return given[0]
+
+
+def fault_of(errors: Sequence[ServerError], file: str) -> BridgeError:
+    """The one error to raise for errors that concern the whole request, the gravest first.
+
+    Args:
+        errors: At least one.
+        file: The query's, as messages name it.
+    """
+    error = min(errors, key=lambda error: list(Kind).index(error.kind))
+    if error.kind is Kind.TOKEN:
+        return TokenRefused("Salestrekker refused the token", advice=KEY_ADVICE)
+    if error.kind is Kind.PERMISSION:
+        return Refused(
+            f"Salestrekker does not let this API key read {dotted(error.path) or 'what the query asks for'}",
+            advice=f"Ask for that permission, or take the field out of {file} and out of the map.",
+        )
+    if error.kind is Kind.QUERY:
+        return QueryFileError(
+            f"{file}: Salestrekker does not accept the query: {error.told}",
+            advice="Compare it with your organisation's schema (Settings/API, playground) and correct it.",
+        )
+    message = describe(errors) if error.path else f"Salestrekker reports an error{with_code(error)}"
+    return Transient(message, retry_after=retry_after_of(errors), busy=error.kind is Kind.BUSY)
+
+
+def _document(body: bytes | bytearray) -> Document | None:
+    try:
+        decoded = decode(body)
+    except ValueError:
+        return None
+    return decoded if isinstance(decoded, dict) and decoded.keys() & {"data", "errors"} else None
+
+
+def _speaks_graphql(status: int, document: Document) -> bool:
+    """Whether the document is the answer, or just goes with a status that says it all.
+
+    A server may put what is wrong with a query beside 400 or 422 (GraphQL over HTTP, section 6.4), and
+    a missing permission for one field beside 403.
+    """
+    if status == HTTPStatus.FORBIDDEN:
+        return any(error.path for error in _some_errors(document))
+    return status < HTTPStatus.MULTIPLE_CHOICES or status in (
+        HTTPStatus.BAD_REQUEST,
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+    )
+
+
+def _about_token(document: Document | None) -> bool:
+    return document is not None and any(error.kind is Kind.TOKEN for error in _some_errors(document))
+
+
+def _some_errors(document: Document) -> tuple[ServerError, ...]:
+    """The first errors of an answer that is no success: they tell as much as all do."""
+    errors = document.get("errors")
+    return result_of(None, errors[:SOME_ERRORS] if isinstance(errors, list) else errors).errors
+
+
+def _may_pass(status: int) -> bool:
+    return status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in (
+        HTTPStatus.REQUEST_TIMEOUT,
+        HTTPStatus.TOO_EARLY,
+        HTTPStatus.TOO_MANY_REQUESTS,
+    )
+
+
+def _is_broken_json(answer: HttpAnswer) -> bool:
+    """A success of the right type that cannot be decoded: cut short on its way, most likely."""
+    if answer.status >= HTTPStatus.MULTIPLE_CHOICES or not answer.content_type.endswith("json"):
+        return False
+    try:
+        decode(answer.body)
+    except ValueError:
+        return True
+    return False
+
+
+def _not_graphql(answer: HttpAnswer) -> str:
+    kind = answer.content_type or "no content type"
+    kind = kind if kind in _NAMED_TYPES else "another content type"
+    text = f"The address does not answer as Salestrekker's GraphQL does: HTTP {answer.status}, {kind}"
+    elsewhere = answer.header("location")
+    return f"{text}, redirected to {_place(elsewhere, answer.asked)}" if elsewhere else text
+
+
+def _place(url: str, asked: str) -> str:
+    """Where a redirect leads: the host, where it is the one that was asked or of the same domain.
+
+    Anything else can be made up by whoever answers.
+    """
+    try:
+        there, here = urlsplit(url), urlsplit(asked)
+    except ValueError:
+        return "what is no address"
+    if there.scheme in {"http", "https"} and there.hostname and here.hostname:
+        domain = here.hostname.partition(".")[2]
+        if there.hostname == here.hostname or ("." in domain and there.hostname.endswith(f".{domain}")):
+            return f"{there.scheme}://{there.hostname}"
+    return "another host" if there.hostname else "another path"
+
+
+def _follow(data: object, path: Iterable[str]) -> object:
+    for key in path:
+        data = data.get(key) if isinstance(data, dict) else None
+    return data
+
+
+def _list_on(path: Sequence[str], data: object) -> tuple[object, int]:
+    """The first list on the way, or what else ends it, and how many steps lead there."""
+    for depth, key in enumerate(path):
+        if not isinstance(data, dict):
+            return data, depth
+        data = data.get(key)
+    return data, len(path)
+
+
+def _more(data: object, query: ListQuery) -> More | None:
+    """What ``pageInfo`` says, where the query pages by it.
+
+    Raises:
+        Transient: It does not say whether there is more.
+    """
+    info = query.way.info
+    if query.stepping is None or info is None:
+        return None
+    more, cursor = (_follow(data, (*info.path, key or "")) for key in (info.more, info.cursor))
+    if not isinstance(more, bool):
+        raise Transient(f"Salestrekker answered {'.'.join(info.path)} without hasNextPage")
+    return More(more, cursor if isinstance(cursor, str) else None)
+
+
+def _no_list(query: ListQuery, depth: int) -> QueryFileError:
+    return QueryFileError(
+        f"{query.file}: {'.'.join(query.path[:depth])} is not a list in Salestrekker's answer",
+        advice="The query must ask for a list of records: correct its root field.",
+    )
+
+
+def _index(error: ServerError, query: ListQuery) -> int | None:
+    """Which item of the list the error is inside of; None where it is not inside one."""
+    depth, index = _first_index(error)
+    return index if 0 < depth <= len(query.path) and error.path[:depth] == query.path[:depth] else None
+
+
+def _first_index(error: ServerError) -> tuple[int, int | None]:
+    """How many keys lead to the first index of an error's path, and that index; None where it has none."""
+    found = ((depth, step) for depth, step in enumerate(error.path) if isinstance(step, int))
+    return next(found, (len(error.path), None))
+
+
+def _inside(error: ServerError, query: ListQuery) -> ServerError:
+    """An error inside an item, with its path begun at the record."""
+    depth, _ = _first_index(error)
+    rest, below = error.path[depth + 1 :], query.path[depth:]
+    return replace(error, path=rest[len(below) :] if rest[: len(below)] == below else rest)
+
+
+def _listed(
+    items: tuple[object, ...] | LongList, errors: Sequence[ServerError], query: ListQuery
+) -> Generator[None, None, Listed]:
+    inside: dict[int, list[ServerError]] = {}
+    for error in errors:
+        index = _index(error, query)
+        if index is None:
+            raise fault_of(errors, query.file)
+        inside.setdefault(index, []).append(error)
+        yield
+    permissions = [error for error in errors if error.kind is Kind.PERMISSION]
+    # One such item may be closed for itself; where all of several are, the field is closed.
+    if len(inside) == len(items) > 1 and len(permissions) == len(errors):
+        raise fault_of(errors, query.file)
+    faults: dict[int, str] = {}
+    for index, found in inside.items():
+        faults[index] = _describe(found[:SOME_ERRORS], query)
+        yield
+    return Listed(items, faults)
+
+
+def _poisoned(errors: Sequence[ServerError], query: ListQuery) -> PoisonedItem | None:
+    """The first of the items that brought their list down; None where it was something else."""
+    places = [_index(error, query) for error in errors if error.kind in (Kind.FAULT, Kind.PERMISSION)]
+    known = [place for place in places if place is not None]
+    if len(known) < len(errors):
+        return None
+    return PoisonedItem(_describe(errors, query), min(known), fault_of(errors, query.file))
+
+
+def _describe(errors: Iterable[ServerError], query: ListQuery) -> str:
+    """Which fields of a record failed, without the way to the record."""
+    return describe([_inside(error, query) for error in errors])

@@ -1,0 +1,131 @@
+"""The schema as the server has it: asked for by introspection, or read from the file that was saved.
+
+::
+
+    INTROSPECTION ──ask──> Result ──read_introspection──> LiveSchema ──as_file──> queries/schema.graphql
+                                          └─ Unavailable: switched off, or not to be understood
+
+The file is GraphQL's schema definition language, with a header that says when and from where. It is never
+taken for a query or for fragments: those are named by the configuration, and ``*.fragment.graphql``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from graphql import (
+    GraphQLError,
+    GraphQLSchema,
+    build_client_schema,
+    build_schema,
+    get_introspection_query,
+    print_schema,
+)
+
+from bridge.errors import QueryFileError, Transient
+from bridge.salestrekker.graphql_errors import CODES, Kind, with_code
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bridge.salestrekker.graphql_errors import Result
+
+__all__ = [
+    "MARK",
+    "SCHEMA_FILE",
+    "LiveSchema",
+    "Unavailable",
+    "introspection_query",
+    "read_introspection",
+    "read_saved",
+]
+
+SCHEMA_FILE: Final = "schema.graphql"
+"""The file's name, in the folder ``queries`` beside the configuration."""
+
+MARK: Final = "# Saved by `trakor-bridge schema pull`"
+"""How a file begins that may be written over."""
+
+LARGEST_FILE: Final = 32 * 1024 * 1024
+"""Bytes. The largest public schemas have under 5 MB."""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveSchema:
+    """A schema to hold queries against.
+
+    Attributes:
+        graphql: As graphql-core has it.
+    """
+
+    graphql: GraphQLSchema = field(repr=False)
+
+    def as_file(self, url: str, moment: str) -> str:
+        """The text to be saved.
+
+        Args:
+            url: Where it is from; only the host is told.
+            moment: When, as a person reads it.
+        """
+        host = urlsplit(url).hostname or "unknown"
+        return (
+            f"{MARK} on {moment} from {host}.\n"
+            "# `trakor-bridge check` says what has changed in Salestrekker's schema since.\n"
+            "# It is read for that only: to read more of a record, change the queries beside it.\n\n"
+            f"{print_schema(self.graphql)}\n"
+        )
+
+
+class Unavailable(Exception):  # noqa: N818 - not an error: the queries are tried instead
+    """The server does not give its schema; the message says why."""
+
+
+def introspection_query() -> str:
+    """What asks for the schema: only what servers of any age understand."""
+    return get_introspection_query(descriptions=True)
+
+
+def read_introspection(result: Result) -> LiveSchema:
+    """The schema of an answer to the introspection query.
+
+    Raises:
+        Unavailable: The server does not answer it, or in a way that cannot be understood.
+        Transient: It failed for the moment.
+    """
+    data = result.data or {}
+    if isinstance(data.get("__schema"), dict):
+        try:
+            return LiveSchema(build_client_schema(data))  # type: ignore[arg-type]  # a server's answer: tried
+        except (GraphQLError, TypeError, KeyError, AttributeError, ValueError) as error:
+            reason = f"its answer cannot be understood ({type(error).__name__})"
+            raise Unavailable(reason) from None  # the text could quote the answer
+    for fault in result.errors:
+        if fault.kind is Kind.BUSY or fault.code in CODES[Kind.FAULT]:
+            raise Transient(f"Salestrekker could not give its schema just now{with_code(fault)}")
+    raise Unavailable("introspection is switched off there")
+
+
+def read_saved(path: Path) -> LiveSchema | None:
+    """The schema that was saved; None where none was.
+
+    Raises:
+        QueryFileError: The file cannot be read as a schema.
+    """
+    advice = "Take the file away, or write it anew: `trakor-bridge schema pull`."
+    try:
+        if not path.exists():
+            return None
+        if path.stat().st_size > LARGEST_FILE:
+            raise QueryFileError(f"{path}: is larger than any schema", advice=advice)
+        schema = build_schema(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise QueryFileError(f"{path}: cannot be read: {error.strerror}", advice=advice) from error
+    except (GraphQLError, TypeError, ValueError, RecursionError) as error:
+        # graphql-core raises TypeError for a schema that contradicts itself.
+        reason = str(error).partition("\n")[0][:200]
+        raise QueryFileError(f"{path}: is no schema that can be read: {reason}", advice=advice) from error
+    if schema.query_type is None:
+        raise QueryFileError(f"{path}: is no schema that can be read: it has no queries", advice=advice)
+    return LiveSchema(schema)

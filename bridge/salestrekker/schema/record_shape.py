@@ -1,0 +1,184 @@
+"""What a record will look like, read off a query and the schema, and where to add what a map misses. Pure.
+
+::
+
+    contacts { id person { contact { ...ReachFields } } }  ──shape──>  {id, person: {contact: {email, …}}}
+                                              ▲
+    a map reads person.contact.fax ──additions┴──> contact.fragment.graphql, line 41: write …
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from graphql import FieldNode, FragmentSpreadNode
+
+from bridge.mapping import Shape
+from bridge.salestrekker.schema.moved_fields import keyed, merged
+from bridge.salestrekker.schema.suggestions import Edit, Misfit, place_of
+from bridge.salestrekker.schema.type_paths import best_leaf, fielded, is_list
+from bridge.salestrekker.way import key_of, way_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from graphql import SelectionSetNode
+
+    from bridge.salestrekker.query_files import QueryDocument
+    from bridge.salestrekker.schema.introspection import LiveSchema
+    from bridge.salestrekker.schema.type_paths import Fielded
+
+__all__ = ["Addition", "Selected", "selected"]
+
+
+@dataclass(frozen=True, slots=True)
+class Addition:
+    """Something that the schema offers and the query does not select.
+
+    Attributes:
+        wanted: The path that is missing, in the record.
+        found: What the schema has for it, from the record's type on.
+        misfit: Where it is to be added, with the edit.
+    """
+
+    wanted: tuple[str, ...]
+    found: tuple[str, ...]
+    misfit: Misfit
+
+
+@dataclass(frozen=True, slots=True)
+class _Parent:
+    """The deepest selected object on the way to a missing field."""
+
+    fields: SelectionSetNode | None
+    kind: Fielded | None
+    depth: int
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """A query's selection of one record.
+
+    Attributes:
+        document: The list query.
+        shape: What a record of it looks like.
+        record: The type of a record; None where the schema is not known.
+    """
+
+    document: QueryDocument
+    shape: Shape
+    record: Fielded | None
+
+    def additions(self, missing: Sequence[tuple[str, ...]]) -> list[Addition]:
+        """What the schema has for paths that are not selected: the same, else what is most like it.
+
+        Args:
+            missing: Paths of the record as an expression reads them.
+        """
+        found = [(path, *self._offer(path)) for path in missing]
+        grouped: dict[int, list[tuple[tuple[str, ...], tuple[str, ...], _Parent]]] = defaultdict(list)
+        for path, offer, parent in found:
+            if offer:
+                grouped[id(parent.fields)].append((path, offer, parent))
+        return [addition for group in grouped.values() for addition in self._added(group)]
+
+    def _offer(self, path: tuple[str, ...]) -> tuple[tuple[str, ...], _Parent]:
+        """What the schema has for a path, from the parent's type on; empty where it has nothing."""
+        for parent in (self._parent(path), _Parent(self._top(), self.record, 0)):
+            if parent.kind is None or parent.fields is None:
+                continue
+            rest = path[parent.depth :]
+            if _has(parent.kind, rest):
+                return rest, parent
+            near = best_leaf(parent.kind, rest)
+            if near:
+                return near.path, parent
+        return (), _Parent(None, None, 0)
+
+    def _parent(self, path: Sequence[str]) -> _Parent:
+        """The deepest object on the way that is selected."""
+        parent = _Parent(self._top(), self.record, 0)
+        for key in path[:-1]:
+            node = next((f for f in self.document.fields(parent.fields) if key_of(f) == key), None)
+            if node is None or node.selection_set is None:
+                break
+            definition = parent.kind.fields.get(node.name.value) if parent.kind else None
+            kind = fielded(definition.type) if definition else None
+            parent = _Parent(node.selection_set, kind, parent.depth + 1)
+        return parent
+
+    def _top(self) -> SelectionSetNode | None:
+        return way_of(self.document).steps[-1].selection_set
+
+    def _added(self, group: Sequence[tuple[tuple[str, ...], tuple[str, ...], _Parent]]) -> Iterator[Addition]:
+        home = self._home(group[0][2].fields)
+        last = _last_field(home)
+        if home is None or last is None or last.loc is None:
+            return
+        paths = [(*found[:-1], keyed(found[-1], path[-1])) for path, found, _ in group]
+        indent = " " * (place_of(last).column - 1)
+        edit = Edit(last.loc.source, last.loc.end, last.loc.end, f"\n{indent}{merged(paths, last)}")
+        for path, found, parent in group:
+            what = f"{'.'.join(path)} is not selected; the schema has {'.'.join(found)}"
+            whole = (*path[: parent.depth], *found)
+            yield Addition(path, whole, Misfit(place_of(last), what, (edit,)))
+
+    def _home(self, selections: SelectionSetNode | None) -> SelectionSetNode | None:
+        """Where fields are written: in the selection itself, else in the fragment that it spreads."""
+        if selections is None or any(isinstance(node, FieldNode) for node in selections.selections):
+            return selections
+        for node in selections.selections:
+            if isinstance(node, FragmentSpreadNode):
+                return self._home(self.document.fragments[node.name.value].selection_set)
+        return None
+
+
+def selected(document: QueryDocument, live: LiveSchema | None) -> Selected:
+    """What a list query selects of a record.
+
+    Args:
+        document: The query; it fits the schema.
+        live: The schema; None where it is not known: then it is not known either what is a list.
+    """
+    way = way_of(document)
+    kind = fielded(live.graphql.query_type) if live else None
+    for step in way.steps:
+        definition = kind.fields.get(step.name.value) if kind else None
+        kind = fielded(definition.type) if definition else None
+    fields = _shapes(document, [way.steps[-1].selection_set], kind)
+    return Selected(document, Shape(fields, many=False), kind)
+
+
+def _shapes(
+    document: QueryDocument, selections: Iterable[SelectionSetNode | None], kind: Fielded | None
+) -> dict[str, Shape]:
+    """The fields of one level by their names in the answer; those selected twice are one."""
+    nodes: dict[str, list[FieldNode]] = defaultdict(list)
+    for part in selections:
+        for node in document.fields(part):
+            nodes[key_of(node)].append(node)
+    return {key: _shape(document, same, kind) for key, same in nodes.items()}
+
+
+def _shape(document: QueryDocument, nodes: Sequence[FieldNode], kind: Fielded | None) -> Shape:
+    definition = kind.fields.get(nodes[0].name.value) if kind else None
+    inner = fielded(definition.type) if definition else None
+    fields = _shapes(document, [node.selection_set for node in nodes], inner)
+    return Shape(fields, many=is_list(definition.type) if definition else None)
+
+
+def _has(kind: Fielded | None, path: Sequence[str]) -> bool:
+    """Whether a path of fields leads to a value, as it stands."""
+    for name in path:
+        definition = kind.fields.get(name) if kind else None
+        if definition is None:
+            return False
+        kind = fielded(definition.type)
+    return kind is None
+
+
+def _last_field(selections: SelectionSetNode | None) -> FieldNode | None:
+    nodes = [node for node in selections.selections if isinstance(node, FieldNode)] if selections else []
+    return nodes[-1] if nodes else None

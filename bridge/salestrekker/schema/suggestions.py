@@ -1,0 +1,202 @@
+"""What does not fit, where, and the whole lines to write instead. Pure.
+
+::
+
+    Misfit(place, what, edits) ──corrections──> Correction(file, lines 12 to 14, "…") ──as_text──> advice
+
+An edit replaces a stretch of a file's text. All edits that touch a line are made together, so that what is
+printed is the line as it has to be, whichever of its faults is being told.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bridge.salestrekker.query_files import shipped_fields
+from bridge.salestrekker.schema.similarity import spelt_alike
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from graphql import FieldNode, Node, Source
+
+__all__ = [
+    "Correction",
+    "Edit",
+    "Misfit",
+    "Place",
+    "applied",
+    "as_text",
+    "corrections",
+    "place_of",
+    "renaming",
+    "replacing",
+]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """A place in a file; lines and columns from 1."""
+
+    file: str
+    line: int
+    column: int
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """A stretch of a file's text, from ``start`` up to ``end``, and what is to stand there."""
+
+    source: Source
+    start: int
+    end: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Misfit:
+    """Something of a query that does not fit the schema.
+
+    Attributes:
+        place: Where.
+        what: What is wrong, and the nearest that there is.
+        edits: What makes it fit; none where that cannot be guessed.
+        offered: Whether the schema has something that it could be.
+    """
+
+    place: Place
+    what: str
+    edits: tuple[Edit, ...] = ()
+    offered: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """Lines of a file, and what is to stand in their place; nothing: they are taken out."""
+
+    file: str
+    first: int
+    last: int
+    lines: tuple[str, ...]
+
+    @property
+    def shifts(self) -> bool:
+        """Whether it moves the lines below."""
+        return len(self.lines) != self.last - self.first + 1
+
+
+def place_of(node: Node) -> Place:
+    """Where a node begins."""
+    if node.loc is None:
+        return Place("query", 1, 1)
+    token = node.loc.start_token
+    return Place(node.loc.source.name, token.line, token.column)
+
+
+def replacing(node: Node, text: str) -> tuple[Edit, ...]:
+    """The edit that puts a text in a node's place."""
+    if node.loc is None:
+        return ()
+    return (Edit(node.loc.source, node.loc.start, node.loc.end, text),)
+
+
+def renaming(node: FieldNode, found: str) -> tuple[Edit, ...]:
+    """The edit that asks for another field: under the name that it had, so that the map still finds it.
+
+    Only where it was a slip of the pen, for a name that the shipped queries ask for, it is set right: that
+    is what the map reads.
+    """
+    name = node.name.value
+    slip = spelt_alike(name, found) and found in shipped_fields() and name not in shipped_fields()
+    return replacing(node.name, found if node.alias or slip else f"{name}: {found}")
+
+
+def applied(edits: Iterable[Edit], body: str, offset: int = 0) -> str:
+    """A text with edits made; of two that overlap, the larger one.
+
+    Args:
+        edits: All within the text.
+        body: The text.
+        offset: Where it begins in the file that the edits are of.
+    """
+    for edit in reversed(_outermost(edits)):
+        body = body[: edit.start - offset] + edit.text + body[edit.end - offset :]
+    return body
+
+
+def corrections(misfits: Iterable[Misfit]) -> tuple[Correction, ...]:
+    """The lines to write, by file; in a file from its end to its beginning where lines move."""
+    by_file: dict[str, list[Edit]] = defaultdict(list)
+    for misfit in misfits:
+        for edit in misfit.edits:
+            by_file[edit.source.name].append(edit)
+    found: list[Correction] = []
+    for edits in by_file.values():
+        of_file = [_correction(hunk) for hunk in _hunks(_outermost(edits))]
+        found += reversed(of_file) if any(one.shifts for one in of_file) else of_file
+    return tuple(found)
+
+
+def as_text(found: Sequence[Correction], name: Callable[[str], str]) -> str:
+    """Corrections as a person, or a script, follows them: one after the other, each ``FILE, line N: …``.
+
+    Args:
+        found: What is to be written.
+        name: Shortens a file's path for the reader.
+    """
+    return "\n".join(_one_as_text(one, name(one.file)) for one in found)
+
+
+def _one_as_text(one: Correction, file: str) -> str:
+    where = f"line {one.first}" if one.first == one.last else f"lines {one.first} to {one.last}"
+    if not one.lines:
+        return f"{file}, {where}: take {'it' if one.first == one.last else 'them'} out"
+    return "\n".join([f"{file}, {where}: write", *one.lines])
+
+
+def _outermost(edits: Iterable[Edit]) -> list[Edit]:
+    """Edits in order, without those that lie within another one."""
+    kept: list[Edit] = []
+    for edit in sorted(edits, key=lambda edit: (edit.start, -edit.end)):
+        if not kept or edit.start >= kept[-1].end:
+            kept.append(edit)
+    return kept
+
+
+def _hunks(edits: Sequence[Edit]) -> Iterator[list[Edit]]:
+    """Edits that share a line go together."""
+    hunk: list[Edit] = []
+    for edit in edits:
+        if hunk and _line(edit.source, edit.start) > _line(hunk[-1].source, hunk[-1].end):
+            yield hunk
+            hunk = []
+        hunk.append(edit)
+    if hunk:
+        yield hunk
+
+
+def _correction(hunk: list[Edit]) -> Correction:
+    source = hunk[0].source
+    first, last = _line(source, hunk[0].start), _line(source, hunk[-1].end)
+    body = source.body
+    start = body.rfind("\n", 0, hunk[0].start) + 1
+    end = body.find("\n", hunk[-1].end)
+    before = body[start : len(body) if end < 0 else end]
+    return Correction(source.name, first, last, _lines(before, applied(hunk, before, start)))
+
+
+def _lines(before: str, after: str) -> tuple[str, ...]:
+    """The lines that are left: a line that was emptied goes with its comment."""
+    as_they_were = {line.strip() for line in before.split("\n")}
+    lines = [line.rstrip() for line in after.split("\n")]
+    return tuple(
+        line
+        for line in lines
+        if line.strip() and (not line.lstrip().startswith("#") or line.strip() in as_they_were)
+    )
+
+
+def _line(source: Source, position: int) -> int:
+    return source.body.count("\n", 0, position) + 1

@@ -1,0 +1,179 @@
+"""What a complete sweep did not see: looked for by its ids, and marked gone only if it is not there.
+
+::
+
+    absent ──few──> their ids, some at a time ──by id──> found: it was missed, and is observed
+       │                                        ├─ null: marked gone
+       │                                        └─ an error: left to the next sweep
+       ├─ few, and they cannot be read by id ──> marked gone if an earlier complete sweep missed them too
+       └─ too many ──> a sample by id ──> it lives: the list does not show them on purpose, noted once
+                                      └─ it does not: noted. None is marked either way, none read further
+
+A list that moves while it is read hides living records, so that a list alone proves little. If the process
+dies before the end of this, the next complete sweep does it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from bridge.errors import QueryFileError
+from bridge.ledger.deletions import (
+    absent,
+    mark_gone_by_id,
+    mark_missed_again,
+    note_hidden,
+    sample_of_unseen,
+    unseen_after,
+)
+from bridge.ledger.sweeps import note_missing
+from bridge.sync.by_id import refresh
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bridge.ledger.database import Ledger
+    from bridge.ledger.observe import Sight
+    from bridge.ledger.row_mapping import Feed
+    from bridge.records import Policy
+    from bridge.sync.by_id import OneListing
+
+__all__ = ["Search", "Unseen"]
+
+SAMPLE: Final = 100
+"""So many of too many are read by their ids, to find out whether they live."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """What became of the records that a complete sweep did not see.
+
+    Attributes:
+        gone: How many were marked gone.
+        found: How many were read by their ids: the list had missed them.
+        unsure: How many could not be read by their ids.
+        pending: How many are to be sent because they were found.
+        missing: How many were too many to be marked.
+        narrowed: These live: the list does not show them on purpose.
+    """
+
+    gone: int = 0
+    found: int = 0
+    unsure: int = 0
+    pending: int = 0
+    missing: int = 0
+    narrowed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Looks for what a complete sweep did not see.
+
+    Attributes:
+        feed: Whose list was swept.
+        policy: What the user chose for this stream.
+        ones: Reads some by their ids; None where that is not configured.
+        ledger: The open ledger.
+        sight: The run, and the sweep.
+        gone_limit: The share of the list beyond which nothing is marked gone.
+        clock: Milliseconds since the epoch.
+    """
+
+    feed: Feed
+    policy: Policy
+    ones: OneListing | None
+    ledger: Ledger
+    sight: Sight
+    gone_limit: float
+    clock: Callable[[], int]
+
+    async def run(self) -> Unseen:
+        """Look for them, and mark what is gone.
+
+        Raises:
+            BridgeError: They could not be read by their ids; what was not read is not marked.
+        """
+        missing = await self.ledger.call(absent, self.feed, self.sight.sweep)
+        try:
+            if missing.too_many(self.gone_limit):
+                return await self._by_sample(missing.unseen)
+            if self.ones is not None and missing.unseen:
+                return await self._by_id(self.ones)
+        except QueryFileError as fault:
+            log.warning(
+                "records cannot be read by their ids",
+                connection=self.feed.connection,
+                stream=str(self.feed.stream),
+                problem=str(fault),
+            )
+        return await self._by_sweeps()
+
+    async def _by_id(self, ones: OneListing) -> Unseen:
+        """Read all of them; what is not there is gone."""
+        came, last = Unseen(), 0
+        while some := await self._some(last, ones.at_once):
+            last = max(some)
+            refreshed = await refresh(
+                ones, self.ledger, list(some.values()), clock=self.clock, sight=self.sight
+            )
+            marked = await self.ledger.call(
+                mark_gone_by_id,
+                self.feed,
+                refreshed.absent,
+                self.policy,
+                read_at=refreshed.read_at,
+                now=self.clock(),
+                sweep=self.sight.sweep,
+            )
+            came = replace(
+                came,
+                gone=came.gone + len(marked),
+                found=came.found + len(refreshed.read),
+                unsure=came.unsure + len(refreshed.broken),
+                pending=came.pending + refreshed.pending,
+            )
+        return came
+
+    async def _some(self, after: int, most: int) -> dict[int, str]:
+        """The ids of the next ones, by the ledger's numbers."""
+        return await self.ledger.call(unseen_after, self.feed, self.sight.sweep, after=after, most=most)
+
+    async def _by_sweeps(self) -> Unseen:
+        """Mark those that an earlier complete sweep has missed too, and note the others as missed once."""
+        gone = last = 0
+        while True:
+            passed = await self.ledger.call(
+                mark_missed_again,
+                self.feed,
+                self.sight.sweep,
+                self.policy,
+                after=last,
+                now=self.clock(),
+            )
+            if passed is None:
+                return Unseen(gone=gone)
+            last, gone = passed.last, gone + passed.gone
+
+    async def _by_sample(self, missing: int) -> Unseen:
+        """They are too many: mark none, and note whether they live."""
+        narrowed = self.ones is not None and await self._lives(self.ones)
+        last: int | None = 0
+        while narrowed and last is not None:
+            last = await self.ledger.call(note_hidden, self.feed, self.sight.sweep, after=last)
+        await self.ledger.call(note_missing, self.sight.sweep, missing, narrowed=narrowed)
+        return Unseen(missing=missing, narrowed=narrowed)
+
+    async def _lives(self, ones: OneListing) -> bool:
+        """Whether most of a sample are there."""
+        ids = await self.ledger.call(sample_of_unseen, self.feed, self.sight.sweep, most=SAMPLE)
+        there = missing = 0
+        for at in range(0, len(ids), ones.at_once):
+            read = await ones.read(ids[at : at + ones.at_once])
+            there += len(read.records)
+            missing += len(read.absent)
+        return there > missing

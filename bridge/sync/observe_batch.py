@@ -1,0 +1,110 @@
+"""From records as they were read to decisions: surveyed, mapped, observed, a part at a time.
+
+::
+
+    Record ──input──> survey ──unchanged: no draft──────────────────────────┐
+                         └──the others──> mapping, by the old map, too ──> observe
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, Protocol
+
+from bridge.decision import decide
+from bridge.ledger.observe import Observed, Sight, observe, survey
+from bridge.salestrekker.long_lists import LongRecords
+from bridge.time_slices import in_turns
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Mapping, Sequence
+
+    from bridge.ledger.database import Ledger
+    from bridge.ledger.row_mapping import Feed
+    from bridge.mapping import Mapper
+    from bridge.records import Draft, Policy, Record, Unsendable
+
+__all__ = ["ROWS_AT_ONCE", "Whose", "observe_part", "parts_of"]
+
+ROWS_AT_ONCE: Final = 100
+"""Records that one transaction observes at most, so that a webhook's never waits long behind it."""
+
+TURN: Final = 0.0004
+"""Seconds of mapping in one go, some five records: Trakor's answers wait for the same loop."""
+
+
+def parts_of(records: Sequence[Record]) -> list[Sequence[Record]]:
+    """Records in the parts that are observed together; at least one, which may be empty."""
+    if isinstance(records, LongRecords):
+        return [*records.parts(ROWS_AT_ONCE)] or [()]
+    return [records[at : at + ROWS_AT_ONCE] for at in range(0, len(records), ROWS_AT_ONCE)] or [()]
+
+
+class Whose(Protocol):
+    """What records are, and what is to be made of them: a ``Listing`` or a ``OneListing``."""
+
+    @property
+    def feed(self) -> Feed:
+        """Whose they are."""
+
+    @property
+    def mapper(self) -> Mapper:
+        """Makes drafts: the one that all reads of the stream use, so that all make the same."""
+
+    @property
+    def policy(self) -> Policy:
+        """What the user chose for this stream."""
+
+
+async def observe_part(
+    part: Sequence[Record], whose: Whose, ledger: Ledger, sight: Sight, *, now: int
+) -> Observed:
+    """Let the ledger decide on some records; what says what it said is not even mapped.
+
+    Args:
+        part: At most ``ROWS_AT_ONCE`` of them, all of one request.
+        whose: Whose they are.
+        ledger: The open ledger.
+        sight: In which run and sweep they were seen; a position moves the sweep's checkpoint.
+        now: The time to note, milliseconds since the epoch.
+
+    Returns:
+        What it came to, when it is on disk.
+    """
+    latest = await in_turns(_latest_of(part))
+    inputs = await in_turns(_inputs_of(latest.values(), whose.mapper))
+    surveyed = await ledger.call(survey, whose.feed, inputs, whose.mapper.rules)
+    changed = [record for record in latest.values() if record.id not in surveyed.unchanged]
+    drafts = await in_turns(_drafts_of(changed, whose.mapper, surveyed.maps), TURN)
+    began_at = next((record.read_at for record in latest.values()), 0)
+    seen = replace(sight, unchanged=surveyed.unchanged, began_at=began_at)
+    return await ledger.call(observe, whose.feed, drafts, seen, decide=decide, policy=whose.policy, now=now)
+
+
+def _latest_of(part: Sequence[Record]) -> Generator[None, None, dict[str, Record]]:
+    """The records by their ids; of an id that stands there twice the last one counts."""
+    latest: dict[str, Record] = {}
+    for record in part:
+        latest[record.id] = record
+        yield
+    return latest
+
+
+def _inputs_of(part: Iterable[Record], mapper: Mapper) -> Generator[None, None, list[tuple[str, str]]]:
+    """What some records say, as one hash each."""
+    inputs: list[tuple[str, str]] = []
+    for record in part:
+        inputs.append((record.id, mapper.input_of(record)))
+        yield
+    return inputs
+
+
+def _drafts_of(
+    part: Iterable[Record], mapper: Mapper, maps: Mapping[str, str]
+) -> Generator[None, None, list[Draft | Unsendable]]:
+    """Map some records; by the map that each was last seen with, too, where that is another."""
+    drafts: list[Draft | Unsendable] = []
+    for record in part:
+        drafts.append(mapper(record, mapper.former(maps.get(record.id))))
+        yield
+    return drafts

@@ -1,0 +1,270 @@
+"""From the source to the ledger, for a sweep of a whole list.
+
+::
+
+    client.pages ──Page──> mapping ──Draft──> ledger.observe (decides, writes, moves the checkpoint)
+                                                   │
+                                                   └──> on_page: something may be pending now
+    the list's end ──> unseen: what the sweep did not see is looked for, and marked where it is gone
+
+Nothing is sent here. A page is on disk before the checkpoint is past it, in the same transaction, so
+a sweep that dies goes on where it was and costs at most one page read again.
+"""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from bridge.errors import BridgeError, UserError
+from bridge.ledger.mass_changes import note_burst
+from bridge.ledger.observe import Observed, Sight
+from bridge.ledger.sweeps import ONLY_A_PART, begin_sweep, end_sweep, note_problem
+from bridge.sync.missing_records import Search
+from bridge.sync.observe_batch import observe_part, parts_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+
+    from bridge.ledger.database import Ledger
+    from bridge.ledger.mass_changes import Burst
+    from bridge.ledger.row_mapping import Feed
+    from bridge.ledger.sweeps import Sweep
+    from bridge.mapping import Mapper
+    from bridge.records import Policy
+    from bridge.salestrekker.pages import Page
+    from bridge.sync.by_id import OneListing
+
+__all__ = ["Listing", "Swept", "sweep"]
+
+BARREN_PAGES: Final = 2
+"""So many pages in a row without anything new, and the list repeats itself."""
+
+SHOWN: Final = 20
+"""Broken records that are named; the others are counted."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One list to sweep, and what is to be made of its records.
+
+    Attributes:
+        feed: Whose list it is.
+        pages: Reads its pages from a position on; the empty one is the beginning.
+        query: Fingerprint of the query's text and variables: a checkpoint is good for no other.
+        mapper: Makes drafts.
+        policy: What the user chose for this stream.
+        gone_limit: The share of a list beyond which nothing is marked gone.
+        whole: The pages are all of the list, not only what has changed since some time.
+        list_query: Fingerprint of the query's text alone.
+        ones: Reads single records by their ids; None where that is not configured.
+    """
+
+    feed: Feed
+    pages: Callable[[str], AsyncGenerator[Page]]
+    query: str
+    mapper: Mapper
+    policy: Policy
+    gone_limit: float
+    whole: bool = True
+    list_query: str = ""
+    ones: OneListing | None = None
+
+
+@dataclass(slots=True)
+class Swept:
+    """What a sweep came to.
+
+    Attributes:
+        read: Records that were read whole.
+        resumed_at: The position at which an interrupted sweep was gone on with; empty for a new one.
+        broken: How many records could not be read.
+        broken_shown: Some of them, each with what is wrong.
+        complete: The whole list was read in one go, from its beginning to its end, and every record of it.
+            One gone on with after an interruption is not: what moved or was broken then, it does not know.
+        barren: How many pages in a row, until now, brought no record that was new.
+        gone: How many records were marked gone, since they are not in the complete list, nor anywhere else.
+        found: How many the list had missed: they were read by their ids.
+        unsure: How many the list had missed and could not be read by their ids.
+        missing: How many would have been marked, where that was suspiciously much and none was.
+        narrowed: These live: the list does not show them on purpose.
+        burst: Many of its records that changed alike; None where there were none.
+    """
+
+    read: int = 0
+    resumed_at: str = ""
+    broken: int = 0
+    broken_shown: list[str] = field(default_factory=list)
+    complete: bool = False
+    barren: int = 0
+    gone: int = 0
+    found: int = 0
+    unsure: int = 0
+    missing: int = 0
+    narrowed: bool = False
+    burst: Burst | None = None
+
+
+async def sweep(
+    listing: Listing,
+    ledger: Ledger,
+    *,
+    run: int,
+    restart: bool,
+    clock: Callable[[], int],
+    on_page: Callable[[Swept, Observed], None],
+) -> Swept:
+    """Read a whole list into the ledger, from where an interrupted sweep of it stopped.
+
+    Args:
+        listing: What to read and what to make of it.
+        ledger: The open ledger.
+        run: Number of the run that is accountable for it.
+        restart: Start over in any case.
+        clock: Milliseconds since the epoch.
+        on_page: Told after each page, when it is on disk.
+
+    Returns:
+        What it came to.
+
+    Raises:
+        BridgeError: As the client raises; what was read before is on disk.
+        UserError: The list repeats itself, so that its end would never come.
+    """
+
+    async def attempt(*, restart: bool) -> Swept:
+        begun = await ledger.call(
+            begin_sweep,
+            listing.feed,
+            listing.query,
+            restart=restart,
+            now=clock(),
+            list_query=listing.list_query,
+        )
+        return await _walk(listing, ledger, begun, run, clock, on_page)
+
+    try:
+        return await attempt(restart=restart)
+    except _ResumedOverSeen:
+        # What was put in front meanwhile moved records that were read already to where reading goes on.
+        return await attempt(restart=True)
+
+
+class _ResumedOverSeen(Exception):  # noqa: N818 - not an error: the sweep starts over
+    """A sweep that was gone on with met nothing but what it had seen before the interruption."""
+
+
+async def _walk(
+    listing: Listing,
+    ledger: Ledger,
+    begun: Sweep,
+    run: int,
+    clock: Callable[[], int],
+    on_page: Callable[[Swept, Observed], None],
+) -> Swept:
+    """Read a list from where its sweep is to its end."""
+    swept = Swept(resumed_at=begun.position)
+    began_at = clock()
+    try:
+        async with aclosing(listing.pages(begun.position)) as pages:
+            async for page in pages:
+                if page.last:
+                    pending = await _end(listing, ledger, begun, run, clock, swept)
+                    if pending:
+                        on_page(swept, Observed(0, pending))
+                    swept.burst = await ledger.call(note_burst, listing.feed, begun.number)
+                    break
+                on_page(swept, await _observe_page(page, listing, ledger, begun, run, clock, swept))
+            else:  # left before its end, on purpose: nothing to go on with
+                await ledger.call(end_sweep, begun, complete=False, now=clock(), problem=ONLY_A_PART)
+    except BridgeError as error:
+        await ledger.call(note_problem, begun, str(error))
+        raise
+    finally:
+        log.info(
+            "swept",
+            connection=listing.feed.connection,
+            stream=str(listing.feed.stream),
+            read=swept.read,
+            broken=swept.broken,
+            resumed_at=swept.resumed_at,
+            complete=swept.complete,
+            gone=swept.gone,
+            found=swept.found,
+            unsure=swept.unsure,
+            missing=swept.missing,
+            changed_alike=swept.burst.number if swept.burst else 0,
+            seconds=round((clock() - began_at) / 1000, 3),
+        )
+    return swept
+
+
+async def _end(
+    listing: Listing, ledger: Ledger, begun: Sweep, run: int, clock: Callable[[], int], swept: Swept
+) -> int:
+    """The list is read to its end; gives how many are to be sent because of what it did not show.
+
+    If the process dies before that is looked for, nothing is marked, and the next complete sweep does it.
+    """
+    swept.complete = listing.whole and not (swept.broken or begun.position)
+    problem = f"{swept.broken} could not be read" if swept.broken else ""
+    await ledger.call(end_sweep, begun, complete=swept.complete, now=clock(), problem=problem)
+    if not swept.complete:
+        return 0
+    sight = Sight(run, begun.number)
+    unseen = await Search(
+        listing.feed, listing.policy, listing.ones, ledger, sight, listing.gone_limit, clock
+    ).run()
+    swept.gone, swept.found, swept.unsure = unseen.gone, unseen.found, unseen.unsure
+    swept.missing, swept.narrowed = unseen.missing, unseen.narrowed
+    swept.read += unseen.found
+    return unseen.pending
+
+
+def _expect_news(page: Page, listing: Listing, swept: Swept, *, fresh: int, resumed: bool) -> None:
+    """A list whose pages bring nothing new has no end.
+
+    One such page is no proof: what is added in front while a list is read moves what was read already
+    onto its last page. Two in a row are.
+    """
+    swept.barren = swept.barren + 1 if page.records and not fresh else 0
+    if swept.barren and resumed:
+        raise _ResumedOverSeen
+    if swept.barren >= BARREN_PAGES:
+        raise UserError(
+            f"the list of {listing.feed.stream} repeats itself: two pages brought no record that was new",
+            advice="its query must page through the list; see docs/paging.md",
+        )
+
+
+async def _observe_page(
+    page: Page,
+    listing: Listing,
+    ledger: Ledger,
+    begun: Sweep,
+    run: int,
+    clock: Callable[[], int],
+    swept: Swept,
+) -> Observed:
+    """Map a page and put it into the ledger, a part at a time; the checkpoint moves with the last part."""
+    parts = parts_of(page.records)
+    fresh = pending = 0
+    for index, part in enumerate(parts):
+        position = page.next_position if index == len(parts) - 1 else None
+        seen = await observe_part(part, listing, ledger, Sight(run, begun.number, position), now=clock())
+        fresh += seen.fresh
+        pending += seen.pending
+    _expect_news(page, listing, swept, fresh=fresh, resumed=bool(begun.position))
+    swept.read += len(page.records)
+    swept.broken += len(page.broken)
+    room = SHOWN - len(swept.broken_shown)
+    swept.broken_shown += [
+        f"{broken.id or f'number {broken.position + 1} of the list'}: {broken.message}"
+        for broken in page.broken[:room]
+    ]
+    return Observed(fresh, pending)

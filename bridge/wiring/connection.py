@@ -1,0 +1,235 @@
+"""What reads and sends for one connection: its clients, queries, mappers, lists and pace."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from bridge.delivery import Pace
+from bridge.errors import QueryFileError
+from bridge.mapping import Mapper
+from bridge.records import Stream
+from bridge.salestrekker.by_id import load_one, load_ticket
+from bridge.salestrekker.client import Retries, SalestrekkerClient
+from bridge.salestrekker.queries import load_list
+from bridge.salestrekker.query_files import query_folders
+from bridge.salestrekker.selection import fields_of_a_record
+from bridge.sync import Listing, OneListing
+from bridge.trakor import TrakorClient
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+    from bridge.ledger.row_mapping import Feed
+    from bridge.naming import Hasher
+    from bridge.salestrekker.auth import Hold
+    from bridge.salestrekker.by_id import OneQuery
+    from bridge.salestrekker.long_lists import Room
+    from bridge.salestrekker.pages import Ones
+    from bridge.salestrekker.queries import ListQuery
+    from bridge.settings import Connection, Settings
+
+__all__ = ["TICKET", "Plan", "destination_of", "listing_of", "pace_of", "plan_of", "source_of", "unlike"]
+
+TICKET: Final = "ticket.graphql"
+"""The file of the query that tells whose contacts a deal is about."""
+
+NAMED: Final = 3
+"""So many of the fields in which two queries differ are named."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be done for one connection, checked before anything is opened.
+
+    Attributes:
+        connection: Its settings.
+        queries: Give each stream's list.
+        mappers: Make drafts of each stream's records, however they are read.
+        ones: Give a record of each stream by its id; without those for which that is not configured.
+        ticket: Tells whose contacts a deal is about; None where that is not wanted, or they cannot be read.
+    """
+
+    connection: Connection
+    queries: Mapping[Stream, ListQuery]
+    mappers: Mapping[Stream, Mapper]
+    ones: Mapping[Stream, OneQuery]
+    ticket: OneQuery | None
+
+
+def plan_of(
+    settings: Settings,
+    connection: Connection,
+    streams: Collection[Stream],
+    hasher: Hasher,
+    *,
+    deals: bool = True,
+) -> Plan:
+    """Load and compile what a connection's streams are read and mapped with; nothing is opened.
+
+    Args:
+        settings: The configuration.
+        connection: One of its connections.
+        streams: Those that are wanted; one that is not enabled is left out.
+        hasher: Of the ledger's key.
+        deals: Deals are to be read too, for whose contacts they are about.
+
+    Raises:
+        UserError: A query or a map cannot be used.
+    """
+    wanted = [stream for stream in Stream if stream in streams and connection.stream(stream).enabled]
+    folders = query_folders(settings.folder)
+    queries = {stream: load_list(connection.stream(stream).list_query, folders) for stream in wanted}
+    ones = {
+        stream: load_one(connection.stream(stream).one_query, folders)
+        for stream in wanted
+        if connection.stream(stream).one_query
+    }
+    for stream, one in ones.items():
+        if difference := unlike(queries[stream], one):
+            raise difference
+    mappers = {
+        stream: Mapper(
+            stream,
+            connection.stream(stream).map,
+            connection.stream(stream).where,
+            hasher,
+            queries[stream].record_fingerprint,
+            connection.stream(stream).policy(),
+        )
+        for stream in wanted
+    }
+    ticket = load_ticket(TICKET, folders) if deals and Stream.CONTACTS in ones else None
+    return Plan(connection, queries, mappers, ones, ticket)
+
+
+def unlike(listing: ListQuery, one: OneQuery) -> QueryFileError | None:
+    """What is wrong where a list and its query by id do not read the same of a record; None where they do.
+
+    One mapper serves both, and its fingerprint is that of the list's query: a field that only one of them
+    reads would seem to change at the source whenever the other reads.
+    """
+    of_list = fields_of_a_record(listing.document, listing.way)
+    of_one = fields_of_a_record(one.document, one.way)
+    for lacking, other, fields in (
+        (one.file, listing.file, of_list - of_one),
+        (listing.file, one.file, of_one - of_list),
+    ):
+        if fields:
+            named = ", ".join(sorted(fields)[:NAMED]) + (" …" if len(fields) > NAMED else "")
+            return QueryFileError(
+                f"{lacking}: does not read what {other} reads of a record: {named}",
+                advice="Let both select the same, best by a fragment that they share.",
+            )
+    return None
+
+
+def listing_of(
+    plan: Plan, reader: SalestrekkerClient, stream: Stream, feed: Feed, since: int | None = None
+) -> Listing:
+    """A stream's list as a sweep reads it, and what is to be made of its records.
+
+    Args:
+        plan: Of the connection.
+        reader: Its client, entered.
+        stream: Which list.
+        feed: The ledger's number for it.
+        since: Only what has changed since then, milliseconds since the epoch; None: all. Of no effect
+            where the query is not incremental.
+    """
+    settings = plan.connection.stream(stream)
+    query, mapper = plan.queries[stream], plan.mappers[stream]
+    since = since if query.incremental else None
+    return Listing(
+        feed=feed,
+        pages=lambda start: reader.pages(
+            query,
+            stream=stream,
+            identify=mapper.identify,
+            page_size=settings.page_size,
+            start=start,
+            since=since,
+        ),
+        query=f"{query.checkpoint(settings.page_size, since)} {mapper.fingerprint}",
+        mapper=mapper,
+        policy=settings.policy(),
+        gone_limit=plan.connection.schedule.gone_limit,
+        whole=since is None,
+        list_query=query.fingerprint,
+        ones=_ones_of(plan, reader, stream, feed),
+    )
+
+
+def _ones_of(plan: Plan, reader: SalestrekkerClient, stream: Stream, feed: Feed) -> OneListing | None:
+    """How single records of a stream are read; None where that is not configured."""
+    if stream not in plan.ones:
+        return None
+    mapper, per_request = plan.mappers[stream], plan.connection.salestrekker.ids_per_request
+
+    async def read(ids: Sequence[str]) -> Ones:
+        return await reader.ones(
+            plan.ones[stream], ids, stream=stream, identify=mapper.identify, ids_per_request=per_request
+        )
+
+    return OneListing(feed, read, mapper, plan.connection.stream(stream).policy(), per_request)
+
+
+def source_of(
+    connection: Connection,
+    retries: Retries | None = None,
+    *,
+    on_token: Callable[[], None] | None = None,
+    hold: Hold | None = None,
+    room: Room | None = None,
+) -> SalestrekkerClient:
+    """The client of a connection's Salestrekker, not yet entered.
+
+    Args:
+        connection: Whose.
+        retries: How a read is retried; None: as it is configured, for a flow that nobody waits for.
+        on_token: Told after each change of how it stands with the token.
+        hold: Asked about the organisation of each log-in; None: nobody remembers any.
+        room: For long lists, shared by the clients of a process; None: it has a room of its own.
+    """
+    settings = connection.salestrekker
+    return SalestrekkerClient(
+        url=settings.url,
+        api_key=settings.api_key.get_secret_value() if settings.api_key else "",
+        email=settings.email or "",
+        password=settings.password.get_secret_value() if settings.password else "",
+        organization=settings.organization,
+        max_in_flight=settings.max_in_flight,
+        requests_per_minute=settings.requests_per_minute,
+        timeout=settings.timeout,
+        renew_before=settings.renew_before,
+        retries=retries or Retries(first=settings.retry_first, longest=settings.retry_max),
+        on_token=on_token,
+        hold=hold,
+        room=room,
+    )
+
+
+def destination_of(connection: Connection) -> TrakorClient:
+    """The client of a connection's Trakor, not yet entered."""
+    settings = connection.trakor
+    return TrakorClient(
+        settings.url,
+        settings.api_key.get_secret_value(),
+        max_in_flight=settings.max_in_flight,
+        timeout=settings.timeout,
+    )
+
+
+def pace_of(connection: Connection) -> Pace:
+    """How fast a connection sends."""
+    settings = connection.trakor
+    return Pace(
+        max_in_flight=settings.max_in_flight,
+        requests_per_second=settings.requests_per_second,
+        retry_first=settings.retry_first,
+        retry_max=settings.retry_max,
+        probe_first=settings.probe_first,
+        probe_max=settings.probe_max,
+        unanswered_wait=settings.unanswered_wait,
+        trial_every=settings.retry_first,
+    )

@@ -1,0 +1,81 @@
+"""Where a configuration's ledger is, and the key of its hashes."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+from bridge.encryption import Sealer
+from bridge.errors import LedgerError
+from bridge.ledger.database import Keeping
+from bridge.ledger.open import derive_key, read_or_make_key, revision
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bridge.settings import Settings
+
+__all__ = ["keeping_of", "key_file", "ledger_key", "ledger_path", "left_of_lost", "rehearsal_key"]
+
+
+def ledger_path(settings: Settings) -> Path:
+    """The ledger's file itself, also where the configuration has a symbolic link to it.
+
+    Lock and log lie beside it, so that whoever comes by another way finds the same ones.
+
+    Raises:
+        LedgerError: The ledger is no file.
+    """
+    if settings.ledger.path is None:
+        raise LedgerError("a ledger on PostgreSQL is not built yet", advice="use a sqlite:/// address")
+    return settings.ledger.path.resolve()
+
+
+def left_of_lost(settings: Settings) -> Path | None:
+    """What a ledger has left beside its place, where it is not there any more; None where all is in order.
+
+    Its key's file, or its lock's: both are made with the first ledger, and stay when its file is lost.
+    """
+    path = ledger_path(settings)
+    if revision(path) is not None:
+        return None
+    left = (key_file(settings), path.with_name(f"{path.name}.lock"))
+    return next((file for file in left if file.exists()), None)
+
+
+def ledger_key(settings: Settings, *, make: bool) -> bytes:
+    """The key of the ledger's hashes: as configured, else from ``ledger.key`` beside the ledger.
+
+    Args:
+        settings: The configuration.
+        make: Make the file where neither it nor a ledger is there yet.
+    """
+    if settings.ledger.key is not None:
+        return derive_key(settings.ledger.key.get_secret_value())
+    make = make and revision(ledger_path(settings)) is None
+    return read_or_make_key(key_file(settings), make=make)
+
+
+def key_file(settings: Settings) -> Path:
+    """``ledger.key`` beside the ledger; beside the link to it where an earlier version has made it there."""
+    file = ledger_path(settings).with_name("ledger.key")
+    beside_link = (settings.ledger.path or file).with_name("ledger.key")
+    return beside_link if beside_link.exists() and not file.exists() else file
+
+
+def rehearsal_key(settings: Settings) -> bytes:
+    """The key for a dry run: the ledger's own, or a passing one where there is no ledger yet."""
+    if settings.ledger.key is None and revision(ledger_path(settings)) is None:
+        return derive_key(secrets.token_hex())
+    return ledger_key(settings, make=False)
+
+
+def keeping_of(settings: Settings) -> Keeping | None:
+    """What seals and opens the ledger's text; None where there is no ledger yet, and so no key.
+
+    Raises:
+        LedgerError: The key cannot be read.
+    """
+    if settings.ledger.key is None and revision(ledger_path(settings)) is None:
+        return None
+    return Keeping(Sealer(ledger_key(settings, make=False)), settings.ledger.keep == "sealed")
