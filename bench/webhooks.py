@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from bridge.ledger.database import reading
-from bridge.ledger.events import webhook_numbers
+from bridge.ledger.webhook_queue import webhook_numbers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -41,7 +41,7 @@ SERVER = """
 import asyncio, os, sys, time
 from pathlib import Path
 from bridge.ledger.database import Keeping, Ledger
-from bridge.ledger.inbox import Inbox
+from bridge.ledger.webhook_queue import Inbox
 from bridge.ledger.open import prepare
 from bridge.encryption import Sealer
 from bridge.webhooks import Receiver

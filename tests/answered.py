@@ -15,7 +15,7 @@ from bridge.records import Draft, Party, Product, Stream, Unsendable
 from bridge.salestrekker.auth import WrongOrganization
 from bridge.salestrekker.by_id import load_one, load_ticket
 from bridge.salestrekker.client import Retries, SalestrekkerClient
-from bridge.salestrekker.queries import load_list
+from bridge.salestrekker.list_query import load_list
 from bridge.salestrekker.query_files import shipped_queries
 from bridge.trakor import TrakorClient
 from hostile_answers import spoiled

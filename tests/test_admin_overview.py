@@ -12,8 +12,7 @@ from bridge.admin.charts import HEIGHT, chart
 from bridge.admin.labels import KINDS
 from bridge.admin.lists import Filter
 from bridge.admin.overview import Connection, Tone, counted, overview
-from bridge.ledger.runs import Run
-from bridge.ledger.sweeps import LastSweep
+from bridge.ledger.sweeps import LastSweep, Run
 from bridge.records import Reason, State, Stream
 from bridge.status import ConnectionStatus, Flow, Snapshot, StreamStatus
 from bridge.status.figures import Figures

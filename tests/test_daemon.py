@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from books import kept
+from bridge.ledger.daemon_state import Moment, note
 from bridge.ledger.database import writing
-from bridge.ledger.events import replay_event
-from bridge.ledger.moments import Moment, note
 from bridge.ledger.pauses import Direction, clear_pause, set_pause
+from bridge.ledger.webhook_queue import replay_event
 from bridge.records import Stream
 from bridge.sandbox import Fault, Options, Sandbox
 from bridges import Bridge

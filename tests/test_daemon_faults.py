@@ -10,8 +10,8 @@ import pytest
 from books import kept
 from bridge.daemon import process
 from bridge.daemon import sweep_worker as sweeping
+from bridge.ledger.daemon_state import Job, want
 from bridge.ledger.database import writing
-from bridge.ledger.wishes import Job, want
 from bridge.sandbox import Fault, Options, Sandbox
 from bridge.schedule import wall_clock
 from bridges import Bridge, without

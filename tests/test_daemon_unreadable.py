@@ -8,7 +8,7 @@ import pytest
 
 from bridge.daemon import process
 from bridge.ledger.database import reading
-from bridge.ledger.events import READABLE_FOR, listing_of_events
+from bridge.ledger.webhook_queue import READABLE_FOR, listing_of_events
 from bridge.sandbox import Options, Sandbox
 from bridge.schedule import wall_clock
 from bridges import Bridge
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from bridge.ledger.events import Event
+    from bridge.ledger.webhook_queue import Event
 
     Start = Callable[[Options], Awaitable[Sandbox]]
 

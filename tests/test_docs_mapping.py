@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from bridge.ledger.read_model import Found, Reader
     from bridge.records import Draft, Unsendable
-    from bridge.salestrekker.queries import ListQuery
+    from bridge.salestrekker.list_query import ListQuery
     from bridge.settings import Settings
 
 ROOT = Path(__file__).parent.parent

@@ -16,11 +16,11 @@ from bridge.disclosure.keeping import kept as stored_by
 from bridge.first_configuration import Source, Target, write
 from bridge.ledger.database import reading, writing
 from bridge.ledger.erasure import forget
-from bridge.ledger.events import UNREADABLE_LIFE
 from bridge.ledger.maintenance import back_up, back_up_before_migration, copy_key
 from bridge.ledger.open import open_ledger, read_or_make_key
 from bridge.ledger.read_model import Wanted, listing
 from bridge.ledger.schema import HEAD, metadata
+from bridge.ledger.webhook_queue import UNREADABLE_LIFE
 from bridge.records import State
 from bridge.sandbox import Options, Sandbox, configuration
 from bridge.settings import load

@@ -11,8 +11,8 @@ import pytest
 from books import empty_ledger
 from bridge.errors import LedgerError
 from bridge.ledger.database import writing
-from bridge.ledger.events import keep_events
 from bridge.ledger.open import derive_key, open_ledger, require_whole
+from bridge.ledger.webhook_queue import keep_events
 from bridge.records import Received
 from bridge.sandbox import Options, Sandbox
 from bridges import Bridge, without

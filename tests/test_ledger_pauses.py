@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from books import empty_ledger, kept
+from bridge.ledger.daemon_state import Moment, Wish, fulfil, moments_of, note, set_next, want, wishes_of
 from bridge.ledger.database import writing
-from bridge.ledger.moments import Moment, moments_of, note
 from bridge.ledger.pauses import Direction, Pause, clear_pause, pause_of, pauses_of, set_pause
-from bridge.ledger.wishes import Wish, fulfil, set_next, want, wishes_of
 from bridge.records import Job
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from sqlalchemy import select
 
 from bridge.errors import LedgerError, LedgerReplacedError
 from bridge.ledger.database import reading
-from bridge.ledger.events import keep_events
 from bridge.ledger.open import derive_key, open_ledger, take_over
 from bridge.ledger.schema import events
+from bridge.ledger.webhook_queue import keep_events
 from bridge.records import Received
 from bridge.sandbox import Options, Sandbox
 from bridge.wiring.ledger import ledger_key, ledger_path

@@ -10,10 +10,11 @@ from sqlalchemy import select
 from books import empty_ledger, kept
 from bridge.errors import UserError
 from bridge.ledger import due_webhooks as looking
-from bridge.ledger import events
+from bridge.ledger import webhook_queue
 from bridge.ledger.database import Ledger, reading, writing
 from bridge.ledger.due_webhooks import EventGroup, due_events
-from bridge.ledger.events import (
+from bridge.ledger.schema import events as table
+from bridge.ledger.webhook_queue import (
     WebhookNumbers,
     finish_events,
     keep_events,
@@ -22,7 +23,6 @@ from bridge.ledger.events import (
     replay_event,
     webhook_numbers,
 )
-from bridge.ledger.schema import events as table
 from bridge.records import Action, Received
 from bridge.records.webhooks import UNKNOWN_ACTION, UNREADABLE
 
@@ -253,7 +253,7 @@ def test_unknown_actions_take_no_room(ledger: Connection) -> None:
 
 def test_the_numbers_are_read_without_looking_at_what_is_done(ledger: Connection) -> None:
     """A million events that are done must cost nothing: the plan goes by the index on what waits."""
-    statement = str(events.webhook_numbers.__globals__["_HOW_MANY_WAIT"])
+    statement = str(webhook_queue.webhook_numbers.__globals__["_HOW_MANY_WAIT"])
     plan = ledger.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}").all()
     assert all("events_waiting" in row.detail for row in plan)
 
@@ -264,7 +264,7 @@ def test_the_numbers_are_read_without_looking_at_what_is_done(ledger: Connection
 def test_only_what_is_done_and_old_enough_goes_a_part_at_a_time(
     ledger: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(events, "AT_ONCE", 2)
+    monkeypatch.setattr(webhook_queue, "AT_ONCE", 2)
     keep_events(ledger, [came(10, f"c{n}") for n in range(6)])
     finish_events(ledger, [1, 2, 3], "read", 100)
     finish_events(ledger, [4], "read", 200)

@@ -10,7 +10,7 @@ from books import empty_ledger, kept
 from bridge.ledger import due_webhooks as looking
 from bridge.ledger.database import writing
 from bridge.ledger.due_webhooks import EventGroup, due_events
-from bridge.ledger.events import (
+from bridge.ledger.webhook_queue import (
     READABLE_FOR,
     finish_events,
     keep_events,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from bridge.ledger.due_webhooks import DueEvents
-    from bridge.ledger.events import Event
+    from bridge.ledger.webhook_queue import Event
 
 NOW = 1_000_000
 LONGEST = 900_000

@@ -18,7 +18,7 @@ from bridge.salestrekker.auth import (
     choose,
 )
 from bridge.salestrekker.client import Retries, SalestrekkerClient
-from bridge.salestrekker.queries import load_list
+from bridge.salestrekker.list_query import load_list
 from bridge.salestrekker.query_files import shipped_queries
 from bridge.sandbox import AuthErrorStyle, BrokenField, Fault, Options, Sandbox
 

@@ -13,7 +13,7 @@ import pytest
 from bridge.errors import BridgeError, QueryFileError, Refused, Transient
 from bridge.records import Stream
 from bridge.salestrekker.client import Retries, SalestrekkerClient
-from bridge.salestrekker.queries import load_list
+from bridge.salestrekker.list_query import load_list
 from bridge.salestrekker.query_files import shipped_queries
 from bridge.salestrekker.tokens import Renewing
 from bridge.sandbox import AuthErrorStyle, BrokenField, Fault, Options, Sandbox
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bridge.salestrekker.client import Page
-    from bridge.salestrekker.queries import ListQuery
+    from bridge.salestrekker.list_query import ListQuery
 
 QUICK = Retries(attempts=4, total=5.0, first=0.01, longest=0.02)
 CONTACTS = load_list("contacts.graphql", [shipped_queries()])

@@ -11,8 +11,7 @@ import pytest
 from graphql import build_schema, parse, validate
 
 from bridge.errors import QueryFileError
-from bridge.salestrekker.positions import Position
-from bridge.salestrekker.queries import Paging, load_list
+from bridge.salestrekker.list_query import Paging, Position, load_list
 from bridge.salestrekker.query_files import load_document, query_folders, shipped_queries
 
 if TYPE_CHECKING:

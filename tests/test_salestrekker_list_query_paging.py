@@ -13,10 +13,18 @@ from hypothesis import strategies as st
 
 from bridge.errors import QueryFileError
 from bridge.salestrekker.graphql_errors import result_of
-from bridge.salestrekker.positions import Position
-from bridge.salestrekker.queries import ListQuery, Paging, load_list
+from bridge.salestrekker.list_query import (
+    DAYS,
+    MOMENTS,
+    NAMES,
+    OVERLAP,
+    ListQuery,
+    Paging,
+    Position,
+    Role,
+    load_list,
+)
 from bridge.salestrekker.responses import More, read_list, read_more
-from bridge.salestrekker.variables import DAYS, MOMENTS, NAMES, OVERLAP, Role
 from bridge.sandbox.shapes import Paged, ShapeKind, shape_of
 
 if TYPE_CHECKING:

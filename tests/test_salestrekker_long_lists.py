@@ -19,8 +19,8 @@ from bridge.records import Stream
 from bridge.salestrekker.answer_limits import MAX_RECORD, MOST_ITEMS, MOST_VALUES, PART, REST, SMALL
 from bridge.salestrekker.by_id import one_query
 from bridge.salestrekker.client import Retries, SalestrekkerClient
+from bridge.salestrekker.list_query import list_query
 from bridge.salestrekker.long_lists import LongRecords, Room
-from bridge.salestrekker.queries import list_query
 from bridge.salestrekker.query_files import load_document
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bridge.salestrekker.by_id import OneQuery
+    from bridge.salestrekker.list_query import ListQuery
     from bridge.salestrekker.pages import Page
-    from bridge.salestrekker.queries import ListQuery
 
 TOKEN = {"data": {"authenticate": {"token": "a.b.c"}}}
 QUICK = Retries(attempts=2, total=5.0, first=0.01, longest=0.01)

@@ -13,12 +13,11 @@ from hypothesis import strategies as st
 
 from bridge.errors import QueryFileError, Refused, Transient
 from bridge.records import Stream
+from bridge.salestrekker.list_query import Position, load_list
 from bridge.salestrekker.pages import Ask, Fetched, Page, read_ahead, sort_out
-from bridge.salestrekker.positions import Position
-from bridge.salestrekker.queries import load_list
+from bridge.salestrekker.pagination import Walk
 from bridge.salestrekker.query_files import shipped_queries
 from bridge.salestrekker.responses import Listed, PoisonedItem
-from bridge.salestrekker.walks import Walk
 from bridge.time_slices import at_once
 
 if TYPE_CHECKING:

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from bridge.errors import BridgeError, QueryFileError, Refused, Transient
 from bridge.records import Stream
+from bridge.salestrekker.list_query import ListQuery, list_query
 from bridge.salestrekker.pages import Ask, Fetched, sort_out
-from bridge.salestrekker.queries import ListQuery, list_query
+from bridge.salestrekker.pagination import Walk
 from bridge.salestrekker.query_files import QueryDocument
 from bridge.salestrekker.responses import Listed, PoisonedItem
-from bridge.salestrekker.walks import Walk
 from bridge.time_slices import at_once
 
 if TYPE_CHECKING:

@@ -11,8 +11,7 @@ import pytest
 from bridge.errors import BridgeError, QueryFileError, Refused, Transient
 from bridge.records import Stream
 from bridge.salestrekker.client import Retries, SalestrekkerClient
-from bridge.salestrekker.queries import load_list
-from bridge.salestrekker.variables import Role
+from bridge.salestrekker.list_query import Role, load_list
 from bridge.sandbox import BeforeFirst, BrokenField, Fault, Options, Sandbox, ShapeKind
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bridge.salestrekker.client import Page
-    from bridge.salestrekker.queries import ListQuery
+    from bridge.salestrekker.list_query import ListQuery
 
     Start = Callable[[Options], Awaitable[Sandbox]]
     Load = Callable[..., ListQuery]

@@ -12,7 +12,7 @@ from bridge.records import Stream
 from bridge.salestrekker.by_id import load_one
 from bridge.salestrekker.client import Retries, SalestrekkerClient
 from bridge.salestrekker.graphql_errors import result_of
-from bridge.salestrekker.queries import load_list
+from bridge.salestrekker.list_query import load_list
 from bridge.salestrekker.query_files import shipped_queries
 from bridge.salestrekker.responses import HttpAnswer, decipher, fault_of, read_list
 from bridge.sandbox import Fault

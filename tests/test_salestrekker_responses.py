@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bridge.errors import BridgeError, QueryFileError, Refused, Transient
 from bridge.salestrekker.graphql_errors import Kind, result_of
-from bridge.salestrekker.queries import load_list
+from bridge.salestrekker.list_query import load_list
 from bridge.salestrekker.query_files import shipped_queries
 from bridge.salestrekker.responses import (
     HttpAnswer,

@@ -9,7 +9,7 @@ from graphql import GraphQLSchema, build_schema, validate
 from graphql import parse as parse_graphql
 
 from bridge.first_configuration import copy_queries
-from bridge.salestrekker.queries import list_query
+from bridge.salestrekker.list_query import list_query
 from bridge.salestrekker.query_files import load_document, shipped_queries
 from bridge.salestrekker.schema.introspection import LiveSchema
 from bridge.salestrekker.schema.suggestions import as_text, corrections

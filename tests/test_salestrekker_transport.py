@@ -18,7 +18,7 @@ from aiohttp.test_utils import TestServer
 from bridge.errors import BridgeError, Refused, Transient
 from bridge.records import Stream
 from bridge.salestrekker.client import Retries, SalestrekkerClient
-from bridge.salestrekker.queries import load_list
+from bridge.salestrekker.list_query import load_list
 from bridge.salestrekker.query_files import shipped_queries
 from bridge.salestrekker.transport import LibraryError
 

@@ -14,16 +14,15 @@ import pytest
 import bridge
 from books import Book, kept
 from bridge.errors import LedgerError
+from bridge.ledger.daemon_state import Moment, note, set_next
 from bridge.ledger.database import writing
-from bridge.ledger.events import keep_events
-from bridge.ledger.moments import Moment, note
 from bridge.ledger.open import take_over
 from bridge.ledger.pauses import set_pause
 from bridge.ledger.read_model import Found, Line, Standing, feeds_of
 from bridge.ledger.row_mapping import Feed
 from bridge.ledger.schema import pauses, records, sweeps
 from bridge.ledger.sweeps import ONLY_A_PART, LastSweep, begin_sweep, end_sweep
-from bridge.ledger.wishes import set_next
+from bridge.ledger.webhook_queue import keep_events
 from bridge.records import Job, Reason, Received, State, Stream
 from bridge.status import (
     ConnectionStatus,

@@ -18,7 +18,7 @@ from bridge.naming import Hasher
 from bridge.records import Policy, Record, Stream
 from bridge.salestrekker.by_id import load_one
 from bridge.salestrekker.client import Ones, Retries, SalestrekkerClient
-from bridge.salestrekker.queries import load_list
+from bridge.salestrekker.list_query import load_list
 from bridge.salestrekker.query_files import shipped_queries
 from bridge.sandbox import BrokenField, Fault
 from bridge.sync import Listing, OneListing, refresh, sweep

@@ -15,7 +15,7 @@ from bridge.mapping import Mapper
 from bridge.naming import Hasher
 from bridge.records import Policy, Stream
 from bridge.salestrekker.client import Retries, SalestrekkerClient
-from bridge.salestrekker.queries import load_list
+from bridge.salestrekker.list_query import load_list
 from bridge.sandbox import Fault, Options, Sandbox, ShapeKind
 from bridge.sync import Listing, sweep
 from bridge.sync.observe_batch import ROWS_AT_ONCE

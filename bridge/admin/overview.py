@@ -19,8 +19,8 @@ from bridge.status.timestamps import age, iso, moment
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from bridge.ledger.arrivals import WebhookNumbers
-    from bridge.ledger.runs import Run
+    from bridge.ledger.sweeps import Run
+    from bridge.ledger.webhook_queue import WebhookNumbers
     from bridge.status.snapshot import ConnectionStatus, Flow, Snapshot, StreamStatus
 
 __all__ = ["Badge", "Connection", "Decision", "Note", "Row", "RunRow", "Tone", "When", "counted", "overview"]

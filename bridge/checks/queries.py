@@ -9,8 +9,7 @@ from bridge.checks.report import Check, failed
 from bridge.errors import BridgeError, QueryFileError
 from bridge.salestrekker.by_id import ID, one_query, ticket_query
 from bridge.salestrekker.graphql_errors import Kind
-from bridge.salestrekker.positions import Position
-from bridge.salestrekker.queries import list_query
+from bridge.salestrekker.list_query import Position, list_query
 from bridge.salestrekker.query_files import load_document, query_folders, shipped_queries
 from bridge.salestrekker.schema.probes import complaints
 from bridge.salestrekker.schema.suggestions import as_text, corrections
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
     from bridge.salestrekker.by_id import OneQuery
     from bridge.salestrekker.client import SalestrekkerClient
-    from bridge.salestrekker.queries import ListQuery
+    from bridge.salestrekker.list_query import ListQuery
     from bridge.salestrekker.query_files import QueryDocument
     from bridge.salestrekker.schema.introspection import LiveSchema
     from bridge.salestrekker.schema.suggestions import Misfit, Place

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bridge.mapping import Mapper
     from bridge.records import Record, Unsendable
     from bridge.salestrekker.client import Page, SalestrekkerClient
-    from bridge.salestrekker.queries import ListQuery
+    from bridge.salestrekker.list_query import ListQuery
 
 __all__ = ["Sample", "mapped", "read_sample"]
 

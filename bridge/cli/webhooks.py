@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bridge.cli.session import Session
-    from bridge.ledger.events import Event
+    from bridge.ledger.webhook_queue import Event
 
 __all__ = ["add_to"]
 
@@ -143,7 +143,7 @@ def _list(
     log_format: LogFormatOption = None,
 ) -> None:
     from bridge.ledger.database import reading  # noqa: PLC0415 - see the package
-    from bridge.ledger.events import listing_of_events  # noqa: PLC0415 - see the package
+    from bridge.ledger.webhook_queue import listing_of_events  # noqa: PLC0415 - see the package
 
     session = begin(config, connection, log_level, log_format)
     names = session.connections if connection else ()
@@ -243,7 +243,7 @@ def _replay(
 def _replayed(path: Path, numbers: Sequence[int], names: Sequence[str]) -> list[Event]:
     """The events, which wait again: all of them, or none where one cannot."""
     from bridge.ledger.database import writing  # noqa: PLC0415 - see the package
-    from bridge.ledger.events import replay_event  # noqa: PLC0415 - see the package
+    from bridge.ledger.webhook_queue import replay_event  # noqa: PLC0415 - see the package
 
     now = time.time_ns() // 1_000_000
     with writing(path) as ledger:

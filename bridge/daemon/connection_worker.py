@@ -27,7 +27,7 @@ from bridge.daemon.reading_pause import ReadingPause
 from bridge.daemon.sweep_worker import Sweeps
 from bridge.daemon.webhook_worker import Events
 from bridge.delivery import Lane, Sending
-from bridge.ledger.moments import Moment, note
+from bridge.ledger.daemon_state import Moment, note
 from bridge.ledger.send_queue import open_feed
 from bridge.wiring.connection import destination_of, pace_of, source_of
 from bridge.wiring.organizations import hold_of, trial_of

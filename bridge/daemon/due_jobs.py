@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from bridge.errors import LedgerError
-from bridge.ledger.moments import Moment, moments_of
+from bridge.ledger.daemon_state import Job, Moment, moments_of, set_next, want, wishes_of
 from bridge.ledger.read_model import feeds_of
 from bridge.ledger.send_queue import is_waiting
 from bridge.ledger.sweeps import never_swept
-from bridge.ledger.wishes import Job, set_next, want, wishes_of
 from bridge.schedule import Schedule
 from bridge.wiring.schedule import timers_of
 

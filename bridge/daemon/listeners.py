@@ -15,8 +15,7 @@ from bridge.admin import AdminServer, Health
 from bridge.admin.pages import Pages
 from bridge.daemon.status_context import desk_of
 from bridge.errors import LedgerError
-from bridge.ledger.events import prove_events
-from bridge.ledger.inbox import Inbox
+from bridge.ledger.webhook_queue import Inbox, prove_events
 from bridge.records import Stream
 from bridge.status import take
 from bridge.webhooks import Receiver

@@ -30,11 +30,11 @@ from bridge.daemon.listeners import Faces
 from bridge.daemon.reload import Reloaded, plans_of, reloaded
 from bridge.daemon.status_context import Inside
 from bridge.errors import LedgerError, LedgerReplacedError, UserError
-from bridge.ledger.events import UNREADABLE_LIFE, prune_events
+from bridge.ledger.daemon_state import Moment, note
 from bridge.ledger.maintenance import prune_history
-from bridge.ledger.moments import Moment, note
 from bridge.ledger.open import open_ledger
 from bridge.ledger.pauses import Direction, clear_pause
+from bridge.ledger.webhook_queue import UNREADABLE_LIFE, prune_events
 from bridge.naming import Hasher, load_tables
 from bridge.records import Stream
 from bridge.salestrekker.auth import SeveralOrganizations

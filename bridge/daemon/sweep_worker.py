@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from bridge.errors import BridgeError, LedgerError, Refused, Transient
+from bridge.ledger.daemon_state import Job, fulfil, wishes_of
 from bridge.ledger.database import reading
 from bridge.ledger.sweeps import begin_run, count, end_run
-from bridge.ledger.wishes import Job, fulfil, wishes_of
 from bridge.pacing import backoff
 from bridge.sync import sweep
 from bridge.wiring.connection import listing_of

@@ -28,7 +28,7 @@ import structlog
 from bridge.errors import BridgeError, LedgerError, Refused, Transient
 from bridge.ledger.deletions import mark_gone_by_id
 from bridge.ledger.due_webhooks import due_events
-from bridge.ledger.events import finish_events, postpone_events
+from bridge.ledger.webhook_queue import finish_events, postpone_events
 from bridge.pacing import backoff, probe_wait
 from bridge.records import Stream
 from bridge.salestrekker.graphql_errors import codes_in

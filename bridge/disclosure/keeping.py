@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from bridge.ledger.events import UNREADABLE_LIFE
 from bridge.ledger.maintenance import KEPT_SECONDS
+from bridge.ledger.webhook_queue import UNREADABLE_LIFE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,7 +17,7 @@ from bridge.ledger.read_model import Wanted, feeds_of, total
 from bridge.mapping import DEFAULTS
 from bridge.records import Action, Stream
 from bridge.salestrekker.query_files import load_document, query_folders
-from bridge.salestrekker.selection import fields_read
+from bridge.salestrekker.record_path import fields_read
 from bridge.settings import Crontab, per_day
 from bridge.wiring.connection import TICKET
 

@@ -13,7 +13,7 @@ from bridge.ledger.schema import feeds, records, runs, sweeps
 from bridge.records import Origin, Reason, State
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from sqlalchemy import Connection
 
@@ -22,6 +22,7 @@ __all__ = [
     "ONLY_A_PART",
     "LastSweep",
     "Reached",
+    "Run",
     "Sweep",
     "begin_run",
     "begin_sweep",
@@ -36,6 +37,7 @@ __all__ = [
     "note_missing",
     "note_problem",
     "reached",
+    "runs_of",
 ]
 
 ONLY_A_PART: Final = "only a part"
@@ -328,4 +330,67 @@ def last_sweeps(connection: Connection) -> dict[int, LastSweep]:
             problem=row.problem,
         )
         for row in found
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run: a backfill, or one job of the daemon.
+
+    Attributes:
+        number: The ledger's number of it.
+        command: What ran, e.g. ``backfill``.
+        streams: What it reads.
+        began_at: When it began.
+        ended_at: When it ended; None while it goes on, or where it was interrupted.
+        complete: All was read to its end.
+        counts: Of each stream, a number for each word of ``sweeps.COUNTS``; empty until it has ended.
+    """
+
+    number: int
+    command: str
+    streams: Sequence[str]
+    began_at: int
+    ended_at: int | None
+    complete: bool
+    counts: Mapping[str, Mapping[str, int]]
+
+
+def runs_of(connection: Connection, name: str, most: int) -> list[Run]:
+    """The newest runs of a connection, newest first.
+
+    Args:
+        connection: Inside any transaction.
+        name: The connection's name.
+        most: How many at most.
+    """
+    found = connection.execute(
+        select(runs).where(runs.c.connection == name).order_by(runs.c.number.desc()).limit(most)
+    )
+    return [
+        Run(
+            row.number,
+            row.command,
+            row.streams.split(","),
+            row.began_at,
+            row.ended_at,
+            bool(row.complete),
+            _counts(row.counts),
+        )
+        for row in found
+    ]
+
+
+def _counts(text: str) -> Mapping[str, Mapping[str, int]]:
+    """The numbers of a run; none where they are damaged."""
+    try:
+        found = orjson.loads(text) if text else {}
+    except ValueError:
+        return {}
+    if not isinstance(found, dict):
+        return {}
+    return {
+        stream: {word: number for word, number in of.items() if isinstance(number, int)}
+        for stream, of in found.items()
+        if isinstance(of, dict)
     }

@@ -2,7 +2,7 @@
 
 ::
 
-    queries.py ──ListQuery──> client.py ──> walks.py ──Page──> the caller
+    list_query.py ──ListQuery──> client.py ──> pagination.py ──Page──> the caller
                                   │
                  tokens.py, gate.py, transport.py ── answers.py (pure: what an answer means)
 

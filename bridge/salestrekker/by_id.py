@@ -32,10 +32,10 @@ from graphql import (
 from bridge.errors import BridgeError, QueryFileError, Transient
 from bridge.salestrekker.answer_limits import excess_of
 from bridge.salestrekker.graphql_errors import CODES, Kind, describe
+from bridge.salestrekker.list_query import refuse_without_value, used_in
 from bridge.salestrekker.query_files import fault_at, load_document
+from bridge.salestrekker.record_path import way_of
 from bridge.salestrekker.responses import fault_of
-from bridge.salestrekker.variables import refuse_without_value, used_in
-from bridge.salestrekker.way import way_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from bridge.salestrekker.graphql_errors import Result, ServerError
     from bridge.salestrekker.query_files import QueryDocument
-    from bridge.salestrekker.way import Way
+    from bridge.salestrekker.record_path import Way
 
 __all__ = [
     "ID",

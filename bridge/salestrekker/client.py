@@ -27,15 +27,14 @@ from bridge.salestrekker.answer_limits import MAX_BODY, SMALL
 from bridge.salestrekker.auth import Credentials, LogIn
 from bridge.salestrekker.by_id import NotTogether, combined, contacts_in, read_ones
 from bridge.salestrekker.by_id_batches import Gathered, Learnt, gather
-from bridge.salestrekker.gate import Gate
 from bridge.salestrekker.graphql_errors import Kind
 from bridge.salestrekker.long_lists import Room, Stay
 from bridge.salestrekker.pages import Broken, Ones, Page, read_ahead, sort_ones, sort_out
+from bridge.salestrekker.pagination import Walk
+from bridge.salestrekker.rate_limit import Gate, Retries, Waits
 from bridge.salestrekker.responses import KEY_ADVICE, Listed, TokenRefused, fault_of, read_more, reading_list
-from bridge.salestrekker.retries import Retries, Waits
 from bridge.salestrekker.tokens import TokenKeeper
 from bridge.salestrekker.transport import LargeAnswer, Request, Transport
-from bridge.salestrekker.walks import Walk
 from bridge.time_slices import in_turns
 
 if TYPE_CHECKING:
@@ -47,8 +46,8 @@ if TYPE_CHECKING:
     from bridge.salestrekker.auth import Hold, Organization
     from bridge.salestrekker.by_id import Answered, OneQuery
     from bridge.salestrekker.graphql_errors import Result
+    from bridge.salestrekker.list_query import ListQuery
     from bridge.salestrekker.pages import Ask, Fetched, Identify
-    from bridge.salestrekker.queries import ListQuery
     from bridge.salestrekker.tokens import Renewing, Token, TokenStanding
 
     T = TypeVar("T")

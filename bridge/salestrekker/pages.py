@@ -2,7 +2,7 @@
 
 ::
 
-    Ask ──fetch──> Fetched ──walks.Walk──> Page ──read_ahead──> the caller
+    Ask ──fetch──> Fetched ──pagination.Walk──> Page ──read_ahead──> the caller
                                                      └─ the next page is fetched while it works on this one
 """
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from bridge.records import Stream
     from bridge.salestrekker.by_id_batches import Gathered
-    from bridge.salestrekker.positions import Position
+    from bridge.salestrekker.list_query import Position
     from bridge.salestrekker.responses import Listed, More
 
 __all__ = [

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping, Sequence
 
     from bridge.salestrekker.graphql_errors import Result, ServerError
-    from bridge.salestrekker.queries import ListQuery
+    from bridge.salestrekker.list_query import ListQuery
 
 __all__ = [
     "HttpAnswer",

@@ -11,16 +11,15 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from bridge import __version__
-from bridge.ledger.arrivals import WebhookNumbers, webhook_numbers
+from bridge.ledger.daemon_state import Moment, moments_of, wishes_of
 from bridge.ledger.database import reading
 from bridge.ledger.mass_changes import burst_of
-from bridge.ledger.moments import Moment, moments_of
 from bridge.ledger.open import daemon_runs, require_current, revision
 from bridge.ledger.pauses import Direction, pauses_of
 from bridge.ledger.read_model import MARKS, feeds_of, oldest_pending, states
 from bridge.ledger.record_groups import merged_into_unsent
 from bridge.ledger.sweeps import last_complete, last_sweeps, reached
-from bridge.ledger.wishes import wishes_of
+from bridge.ledger.webhook_queue import WebhookNumbers, webhook_numbers
 from bridge.records import Reason, State
 from bridge.status.timestamps import iso
 
@@ -28,11 +27,11 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
 
+    from bridge.ledger.daemon_state import Wish
     from bridge.ledger.mass_changes import Burst
     from bridge.ledger.pauses import Pause
     from bridge.ledger.read_model import Reader
     from bridge.ledger.sweeps import LastSweep, Reached
-    from bridge.ledger.wishes import Wish
     from bridge.records import Job, Stream
 
 __all__ = ["DECISIONS", "ConnectionStatus", "Flow", "Snapshot", "StreamStatus", "Webhooks", "take"]

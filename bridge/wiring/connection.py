@@ -11,9 +11,9 @@ from bridge.mapping import Mapper
 from bridge.records import Stream
 from bridge.salestrekker.by_id import load_one, load_ticket
 from bridge.salestrekker.client import Retries, SalestrekkerClient
-from bridge.salestrekker.queries import load_list
+from bridge.salestrekker.list_query import load_list
 from bridge.salestrekker.query_files import query_folders
-from bridge.salestrekker.selection import fields_of_a_record
+from bridge.salestrekker.record_path import fields_of_a_record
 from bridge.sync import Listing, OneListing
 from bridge.trakor import TrakorClient
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from bridge.naming import Hasher
     from bridge.salestrekker.auth import Hold
     from bridge.salestrekker.by_id import OneQuery
+    from bridge.salestrekker.list_query import ListQuery
     from bridge.salestrekker.long_lists import Room
     from bridge.salestrekker.pages import Ones
-    from bridge.salestrekker.queries import ListQuery
     from bridge.settings import Connection, Settings
 
 __all__ = ["TICKET", "Plan", "destination_of", "listing_of", "pace_of", "plan_of", "source_of", "unlike"]

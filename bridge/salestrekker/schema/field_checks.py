@@ -31,11 +31,11 @@ from graphql import (
 )
 from graphql.utilities import is_type_sub_type_of
 
+from bridge.salestrekker.record_path import key_of
 from bridge.salestrekker.schema.moved_fields import assigned, keyed, merged, nested
 from bridge.salestrekker.schema.similarity import LIKELY, ROOT_LIKELY, likeness, nearest
 from bridge.salestrekker.schema.suggestions import Misfit, Place, place_of, renaming, replacing
 from bridge.salestrekker.schema.type_paths import Fielded, best_leaf, fielded, is_list, rate_object
-from bridge.salestrekker.way import key_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

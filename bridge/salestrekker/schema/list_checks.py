@@ -24,10 +24,10 @@ from graphql import (
     print_ast,
 )
 
+from bridge.salestrekker.list_query import NAMES, Role, role_of
+from bridge.salestrekker.record_path import WRAPPERS
 from bridge.salestrekker.schema.similarity import ROOT_LIKELY
 from bridge.salestrekker.schema.type_paths import fielded, is_list, rate_object
-from bridge.salestrekker.variables import NAMES, Role, role_of
-from bridge.salestrekker.way import WRAPPERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from graphql import FieldNode, GraphQLArgument, GraphQLField, GraphQLInputField
 
     from bridge.salestrekker.query_files import QueryDocument
+    from bridge.salestrekker.record_path import Way
     from bridge.salestrekker.schema.type_paths import Fielded
-    from bridge.salestrekker.way import Way
 
 __all__ = ["Listing", "find_listing", "whole_query", "why_not"]
 

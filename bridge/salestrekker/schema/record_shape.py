@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 from graphql import FieldNode, FragmentSpreadNode
 
 from bridge.mapping import Shape
+from bridge.salestrekker.record_path import key_of, way_of
 from bridge.salestrekker.schema.moved_fields import keyed, merged
 from bridge.salestrekker.schema.suggestions import Edit, Misfit, place_of
 from bridge.salestrekker.schema.type_paths import best_leaf, fielded, is_list
-from bridge.salestrekker.way import key_of, way_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from bridge.salestrekker.record_path import key_of, way_of
 from bridge.salestrekker.schema.field_checks import FieldCheck, other_faults
 from bridge.salestrekker.schema.list_checks import find_listing, whole_query, why_not
 from bridge.salestrekker.schema.suggestions import Misfit, applied, place_of, replacing
-from bridge.salestrekker.way import key_of, way_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from graphql import SelectionSetNode
 
     from bridge.salestrekker.query_files import QueryDocument
+    from bridge.salestrekker.record_path import Way
     from bridge.salestrekker.schema.introspection import LiveSchema
     from bridge.salestrekker.schema.type_paths import Fielded
-    from bridge.salestrekker.way import Way
 
 __all__ = ["misfits"]
 

@@ -1,6 +1,14 @@
-"""Webhooks that were kept: counted, worked off a record at a time, listed, and one day deleted.
+"""Webhooks in the ledger: taken in, counted, worked off a record at a time, listed, and one day deleted.
 
-::
+On their way to disk all that arrive while one commit is under way share the next::
+
+    Inbox.keep ──┐
+    Inbox.keep ──┤ waiting ──at most 256──> call_first(keep_events) ──commit──> each keep returns
+    Inbox.keep ──┘    ^                                                └──> on_kept
+                      └── more than 10,000: Transient, the sender tries again
+
+One commit costs the same for one event and for 256; so it is the number that arrive at once which decides
+how many share one, and nobody waits for company. Then::
 
     keep_events ──> waiting ──due_events──> EventGroup, one for each record ──read by id──> finish_events
                      ^   ^                                                     │ error          │
@@ -9,34 +17,41 @@
 
 An event is a hint that something may have changed, so all that wait for one record are one; which are due,
 ``due_webhooks.py`` tells. What cannot be understood is kept as done, flagged, with what was sent: nobody can
-work it off but a person.
+work it off but a person. How many came, ever, is counted when they are kept: events are deleted one day.
 """
 
 from __future__ import annotations
 
+import asyncio
+from collections import Counter, deque
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import bindparam, case, delete, insert, select, update
+from sqlalchemy import bindparam, case, delete, func, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
 
-from bridge.errors import LedgerError, UserError
-from bridge.ledger.arrivals import WebhookNumbers, count_arrivals, webhook_numbers
+from bridge.errors import LedgerError, Transient, UserError
 from bridge.ledger.bulk_sql import inserted, run_for_all
-from bridge.ledger.moments import Moment, note
+from bridge.ledger.daemon_state import Moment, note
 from bridge.ledger.row_mapping import among, sealer_of
-from bridge.ledger.schema import events
-from bridge.records.webhooks import UNREADABLE, Received
+from bridge.ledger.schema import arrivals, events
+from bridge.records.webhooks import UNKNOWN_ACTION, UNREADABLE, Received
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from sqlalchemy import Connection, Row
+
+    from bridge.ledger.database import Ledger
 
 __all__ = [
     "UNREADABLE_LIFE",
     "Event",
+    "Inbox",
     "WebhookNumbers",
+    "count_arrivals",
     "finish_events",
     "keep_events",
     "listing_of_events",
@@ -46,6 +61,97 @@ __all__ = [
     "replay_event",
     "webhook_numbers",
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookNumbers:
+    """How many webhooks came for one connection, ever, deleted events included.
+
+    Attributes:
+        received: All of them.
+        waiting: Those that are not worked off yet.
+        last_at: When the last one came; None where none ever did.
+        unreadable: Those that could not be understood: no id, or an unknown action.
+        unreadable_at: When the last one of these came; None where none ever did.
+        by_action: Of each known action, how many and when the last one came.
+    """
+
+    received: int = 0
+    waiting: int = 0
+    last_at: int | None = None
+    unreadable: int = 0
+    unreadable_at: int | None = None
+    by_action: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+
+_ARRIVED = upsert(arrivals)
+_COUNT = _ARRIVED.on_conflict_do_update(
+    index_elements=["connection", "action", "problem"],
+    set_={
+        "number": arrivals.c.number + _ARRIVED.excluded.number,
+        "last_at": func.max(arrivals.c.last_at, _ARRIVED.excluded.last_at),
+    },
+)
+_HOW_MANY_WAIT = (
+    select(events.c.connection, func.count().label("number"))
+    .where(events.c.done_at.is_(None))
+    .group_by(events.c.connection)
+)
+
+
+def count_arrivals(connection: Connection, received: Iterable[Received]) -> None:
+    """Count webhooks, in the transaction that keeps them.
+
+    Args:
+        connection: Inside a writing transaction.
+        received: Those that are kept.
+    """
+    connection.execute(_COUNT, _counted(received))
+
+
+def _counted(received: Iterable[Received]) -> list[dict[str, object]]:
+    """How many of each kind, and when the last one came; unknown actions are one kind, since anybody's."""
+    number: Counter[tuple[str, str, str]] = Counter()
+    last_at: dict[tuple[str, str, str], int] = {}
+    for one in received:
+        kind = (one.connection, "" if one.problem == UNKNOWN_ACTION else one.action, one.problem)
+        number[kind] += 1
+        last_at[kind] = max(one.received_at, last_at.get(kind, 0))
+    return [
+        {"connection": kind[0], "action": kind[1], "problem": kind[2], "number": n, "last_at": last_at[kind]}
+        for kind, n in number.items()
+    ]
+
+
+def webhook_numbers(connection: Connection) -> dict[str, WebhookNumbers]:
+    """How many webhooks came, by the connection's name; there is no entry where none ever did."""
+    waiting = {row.connection: row.number for row in connection.execute(_HOW_MANY_WAIT)}
+    counted: dict[str, list[Row[*tuple[Any, ...]]]] = {}
+    for row in connection.execute(select(arrivals).order_by(arrivals.c.action)):
+        counted.setdefault(row.connection, []).append(row)
+    return {name: _numbers(rows, waiting.get(name, 0)) for name, rows in counted.items()}
+
+
+def _numbers(rows: Sequence[Row[*tuple[Any, ...]]], waiting: int) -> WebhookNumbers:
+    return WebhookNumbers(
+        received=sum(row.number for row in rows),
+        waiting=waiting,
+        last_at=max(row.last_at for row in rows),
+        unreadable=sum(row.number for row in rows if row.problem),
+        unreadable_at=max((row.last_at for row in rows if row.problem), default=None),
+        by_action=_by_action(rows),
+    )
+
+
+def _by_action(rows: Iterable[Row[*tuple[Any, ...]]]) -> dict[str, tuple[int, int]]:
+    """Of each known action how many came, readable or not, and when the last one did."""
+    known: dict[str, tuple[int, int]] = {}
+    for row in rows:
+        if row.action:
+            number, last_at = known.get(row.action, (0, 0))
+            known[row.action] = (number + row.number, max(last_at, row.last_at))
+    return known
+
 
 AT_ONCE: Final = 500
 """Events that one transaction finishes or deletes."""
@@ -337,3 +443,79 @@ def prune_events(connection: Connection, before: int, *, problems_before: int = 
     if not numbers:
         return 0
     return connection.execute(_DELETE, {"numbers": numbers}).rowcount
+
+
+COME_BACK_AFTER: Final = 5.0
+"""Seconds that a sender is asked to wait when too many wait already."""
+
+
+class Inbox:
+    """Keeps webhooks, so that they can be answered.
+
+    Args:
+        ledger: The open ledger.
+        most: So many may wait to be kept.
+        at_once: So many share a commit at most.
+        on_kept: Told the names of the connections that have new events, after each commit.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        *,
+        most: int = 10_000,
+        at_once: int = 256,
+        on_kept: Callable[[Collection[str]], None],
+    ) -> None:
+        self._ledger = ledger
+        self._most = most
+        self._at_once = at_once
+        self._on_kept = on_kept
+        self._waiting: deque[tuple[Received, asyncio.Future[None]]] = deque()
+        self._writer: asyncio.Task[None] | None = None
+
+    async def keep(self, received: Received) -> None:
+        """Keep one webhook; it is on disk when this returns.
+
+        Args:
+            received: The webhook. A caller that is cancelled only stops waiting.
+
+        Raises:
+            LedgerError: The ledger cannot be written.
+            Transient: Too many wait already.
+        """
+        if len(self._waiting) >= self._most:
+            raise Transient(f"{self._most} webhooks wait to be kept already", retry_after=COME_BACK_AFTER)
+        kept: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((received, kept))
+        if self._writer is None or self._writer.done():
+            self._writer = asyncio.create_task(self._write(), name="inbox")
+        await kept
+
+    async def close(self) -> None:
+        """Wait until all that was handed in is kept, or could not be; before the ledger is closed."""
+        if self._writer is not None:
+            await asyncio.wait([self._writer])
+
+    async def _write(self) -> None:
+        """Write until nothing waits. It cannot end otherwise: what goes wrong is told to who waits."""
+        while self._waiting:
+            batch = list(islice(self._waiting, self._at_once))
+            try:
+                await self._ledger.call_first(keep_events, [received for received, _ in batch])
+                self._on_kept({received.connection for received, _ in batch})
+            except Exception as error:  # noqa: BLE001 - handed to the callers, whatever it is
+                self._settle(len(batch), error)
+            else:
+                self._settle(len(batch), None)
+
+    def _settle(self, number: int, error: Exception | None) -> None:
+        """Answer those at the head of the queue; one that waits no longer was cancelled."""
+        for _ in range(number):
+            _, kept = self._waiting.popleft()
+            if kept.done():
+                continue
+            if error is None:
+                kept.set_result(None)
+            else:
+                kept.set_exception(error)

@@ -1,4 +1,4 @@
-"""The way from the root of an answer down to one record, read off a query's selection.
+"""The way from the root of an answer down to one record, and what is read there, by a query's selection.
 
 ::
 
@@ -7,25 +7,38 @@
         │          └─ PageInfo                      │       └─ the record: it selects its id
         └───────────────────────────────────────────┴─ steps of the way
 
-Without the schema it does not show which step is the list; the answer tells (``responses.read_list``).
+Without the schema it does not show which step is the list; the answer tells (``responses.read_list``). What
+is read is told as dotted paths: for the disclosure, and to hold maps against it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from graphql import FieldNode, FragmentSpreadNode, InlineFragmentNode, print_ast
+
 from bridge.salestrekker.query_files import fault_at
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from graphql import FieldNode
+    from graphql import ArgumentNode, DirectiveNode, SelectionSetNode
 
     from bridge.salestrekker.query_files import QueryDocument
 
-__all__ = ["WRAPPERS", "PageInfo", "Way", "key_of", "way_of"]
+__all__ = [
+    "WRAPPERS",
+    "PageInfo",
+    "Way",
+    "fields_of_a_record",
+    "fields_read",
+    "fingerprint_of_a_record",
+    "key_of",
+    "way_of",
+]
 
 WRAPPERS: Final = frozenset(
     {"items", "nodes", "results", "records", "data", "rows", "entries", "list", "objects", "edges", "node"}
@@ -158,3 +171,89 @@ def _info(document: QueryDocument, steps: tuple[FieldNode, ...]) -> PageInfo | N
     keys = {field.name.value: key_of(field) for field in document.fields(node.selection_set)}
     path = (*(key_of(step) for step in steps), key_of(node))
     return PageInfo(node, len(steps), path, keys.get("hasNextPage"), keys.get("endCursor"))
+
+
+def fields_read(document: QueryDocument) -> tuple[str, ...]:
+    """Every field without a selection of its own that a document reads.
+
+    Args:
+        document: The query with its fragments.
+
+    Returns:
+        Paths from the root of the answer, with dots and by the schema's names (not aliases), each once,
+        in the order of the document: ``contacts.person.information.firstName``.
+    """
+    return tuple(dict.fromkeys(_leaves(document, document.operation.selection_set, ())))
+
+
+def fields_of_a_record(document: QueryDocument, way: Way) -> frozenset[str]:
+    """Every field without a selection of its own that a document reads of one record.
+
+    Args:
+        document: The query with its fragments.
+        way: Where the record sits in the answer.
+
+    Returns:
+        Paths from the record, with dots, as the answer has them: ``person.information.firstName``, and
+        ``email: emailAddress`` where the query gives a field another name.
+    """
+    return frozenset(_named(document, way.steps[-1].selection_set, ""))
+
+
+def fingerprint_of_a_record(document: QueryDocument, way: Way) -> str:
+    """Twelve characters, other ones whenever a document selects something else of one record.
+
+    Comments, layout, the order of fields, the names of files and fragments, and how the list is paged or
+    narrowed are no part of it. Aliases, arguments, directives and inline type conditions are.
+
+    Args:
+        document: The query with its fragments.
+        way: Where the record sits in the answer.
+    """
+    selected = sorted(set(_selected(document, way.steps[-1].selection_set, "")))
+    return hashlib.sha256("\n".join(selected).encode()).hexdigest()[:12]
+
+
+def _selected(document: QueryDocument, selections: SelectionSetNode | None, above: str) -> Iterator[str]:
+    """Each field without a selection of its own, by its whole path as it is asked for."""
+    for node in selections.selections if selections else ():
+        if isinstance(node, FieldNode):
+            path = f"{above}.{_asked(node)}"
+            yield from _selected(document, node.selection_set, path) if node.selection_set else (path,)
+        elif isinstance(node, FragmentSpreadNode):
+            inner = document.fragments[node.name.value].selection_set
+            yield from _selected(document, inner, above + _printed(node.directives))
+        elif isinstance(node, InlineFragmentNode):
+            kind = f" on {node.type_condition.name.value}" if node.type_condition else ""
+            yield from _selected(document, node.selection_set, above + kind + _printed(node.directives))
+
+
+def _asked(field: FieldNode) -> str:
+    """A field with its alias, arguments and directives, without its selection."""
+    alias = f"{field.alias.value}: " if field.alias and field.alias.value != field.name.value else ""
+    return f"{alias}{field.name.value}{_printed(field.arguments)}{_printed(field.directives)}"
+
+
+def _printed(nodes: Iterable[ArgumentNode | DirectiveNode] | None) -> str:
+    """Arguments or directives, in one order."""
+    return "".join(sorted(f"({print_ast(node)})" for node in nodes or ()))
+
+
+def _named(document: QueryDocument, selections: SelectionSetNode | None, above: str) -> Iterator[str]:
+    for field in document.fields(selections):
+        name = f"{field.alias.value}: {field.name.value}" if field.alias else field.name.value
+        if field.selection_set:
+            yield from _named(document, field.selection_set, f"{above}{name}.")
+        elif name != "__typename":
+            yield f"{above}{name}"
+
+
+def _leaves(
+    document: QueryDocument, selections: SelectionSetNode | None, above: tuple[str, ...]
+) -> Iterator[str]:
+    for field in document.fields(selections):
+        path = (*above, field.name.value)
+        if field.selection_set:
+            yield from _leaves(document, field.selection_set, path)
+        else:
+            yield ".".join(path)

@@ -1,20 +1,25 @@
-"""What the schedule wants done, and when it is due next: a wish outlives the process that had it."""
+"""What only a running daemon knows, kept for its next life and for those who look beside it.
+
+Jobs that the schedule wants done, and when each is due next; and times, such as when Salestrekker's token
+ends, that `status` and the page read.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from bridge.ledger.schema import wishes
+from bridge.ledger.schema import moments, wishes
 from bridge.records import Job
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-__all__ = ["Job", "Wish", "fulfil", "set_next", "want", "wishes_of"]
+__all__ = ["Job", "Moment", "Wish", "fulfil", "moments_of", "note", "set_next", "want", "wishes_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,3 +97,41 @@ def fulfil(connection: Connection, name: str, job: Job, *, wanted_at: int) -> No
         wanted_at: Of the wish that was seen, to the letter: the clock may have been set back since.
     """
     connection.execute(_FULFIL, {"of_connection": name, "of_job": str(job), "seen": wanted_at})
+
+
+class Moment(StrEnum):
+    """What the time is of; ``ALIVE`` is the daemon's own, and stands under no connection ("")."""
+
+    TOKEN_EXPIRES = "token_expires"  # noqa: S105 - the name of a time
+    TOKEN_FAILING_SINCE = "token_failing_since"  # noqa: S105 - likewise
+    TOKEN_NEXT_TRY = "token_next_try"  # noqa: S105 - likewise
+    ALIVE = "alive"
+
+
+_NOTE = upsert(moments).on_conflict_do_update(
+    index_elements=["connection", "name"], set_={"at": upsert(moments).excluded.at}
+)
+_FORGET = delete(moments).where(
+    moments.c.connection == bindparam("of_connection"), moments.c.name == bindparam("of_name")
+)
+
+
+def note(connection: Connection, name: str, moment: Moment, at: int | None) -> None:
+    """Note a time, in place of the one that was noted before.
+
+    Args:
+        connection: Inside a writing transaction.
+        name: The connection's name; empty for the daemon itself.
+        moment: What it is the time of.
+        at: Milliseconds since the epoch; None where there is none any more.
+    """
+    if at is None:
+        connection.execute(_FORGET, {"of_connection": name, "of_name": str(moment)})
+    else:
+        connection.execute(_NOTE, {"connection": name, "name": str(moment), "at": at})
+
+
+def moments_of(connection: Connection) -> dict[tuple[str, Moment], int]:
+    """All that is noted, by the connection's name and what it is the time of."""
+    found = connection.execute(select(moments).where(moments.c.name.in_([*Moment])))
+    return {(row.connection, Moment(row.name)): row.at for row in found}

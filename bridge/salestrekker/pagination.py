@@ -1,6 +1,14 @@
-"""Numbered pages, of which nobody says whether the first is 0 or 1.
+"""Walking a list from a position to its end, in each style of paging.
 
 ::
+
+    position ──Stride.step──> Step: a page, and the next position ──Walk──> Page
+                                                      └─ ends, repetitions, too many that cannot be read
+
+Offset and page paging end only at an empty page that is asked for twice: a page may be short, or empty once,
+for a server's own reasons. Relay ends where the server says so, a plain list after its one page.
+
+Of numbered pages nobody says whether the first is 0 or 1::
 
     page 0, page 1 ──both read──> each record of the two once, then pages 2, 3, …
       └─ page 0 fails: because there is none? ──sizes──> first page 0 | 1 | not known: the error
@@ -17,22 +25,169 @@ numbers are good in either case::
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from array import array
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from bridge.errors import BridgeError, QueryFileError, Transient
+from bridge.salestrekker.list_query import Paging, Position, Role
 from bridge.salestrekker.long_lists import too_long
-from bridge.salestrekker.pages import Ask, Broken, Fetched
-from bridge.salestrekker.positions import Position
+from bridge.salestrekker.pages import Ask, Broken, Fetched, Page
 from bridge.salestrekker.responses import PoisonedItem
-from bridge.salestrekker.strides import MOST_LOST, Step, Stride
-from bridge.salestrekker.variables import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 
-__all__ = ["NumberedStride"]
+    from bridge.salestrekker.list_query import ListQuery
+    from bridge.salestrekker.pages import Fetch
+    from bridge.salestrekker.responses import More
+
+__all__ = [
+    "MOST_LOST",
+    "NumberedStride",
+    "OffsetStride",
+    "PlainStride",
+    "RelayStride",
+    "Step",
+    "Stride",
+    "Walk",
+    "ignored",
+]
+
+MOST_LOST: Final = 10
+"""More items in a row than this are not each poisoned for themselves: something is wrong with all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A page, and where the next one begins.
+
+    Attributes:
+        fetched: The page.
+        next: Where to go on; its ``end`` where the page is known to be the last.
+        id_hashes: Of the last request's records: the next request must not give the same.
+        poison: The item that was left behind, where the page is nothing but that.
+    """
+
+    fetched: Fetched
+    next: Position
+    id_hashes: Sequence[int]
+    poison: PoisonedItem | None = None
+
+
+class Stride(ABC):
+    """How one style of paging steps through a list.
+
+    Args:
+        query: What is asked.
+        fetch: Reads one page.
+        now: Milliseconds since the epoch.
+    """
+
+    def __init__(self, query: ListQuery, fetch: Fetch, now: Callable[[], int]) -> None:
+        self.query = query
+        self.fetch = fetch
+        self.now = now
+
+    @abstractmethod
+    async def step(self, at: Position, size: int) -> Step:
+        """Read the page that begins at a position.
+
+        Raises:
+            QueryFileError: The answer shows that the query does not move through the list.
+            BridgeError: What ``fetch`` raises.
+        """
+
+    def lost(self, place: int, poison: PoisonedItem) -> Fetched:
+        """A page that is nothing but an item that cannot be read."""
+        return Fetched((), (Broken(place, "", str(poison)),), self.now())
+
+    async def shrinking(self, at: Position, size: int) -> Fetched:
+        """A page; where one item brings it down, only the items before that one.
+
+        Raises:
+            PoisonedItem: The item that stands first is poisoned.
+        """
+        try:
+            return await self.fetch(Ask(at, size))
+        except PoisonedItem as poison:
+            if not self.query.sizes_pages or not 0 <= poison.index < size:
+                raise poison.otherwise from None
+            if size == 1:
+                raise
+            smaller = poison.index or 1
+        return await self.shrinking(at, smaller)
+
+
+class OffsetStride(Stride):
+    """By offset. It moves by what was received, since a server may give fewer than it was asked for."""
+
+    async def step(self, at: Position, size: int) -> Step:
+        """See ``Stride``."""
+        try:
+            fetched = await self.shrinking(at, size)
+        except PoisonedItem as poison:
+            return Step(self.lost(at.read, poison), Position(at.read + 1), (), poison)
+        return Step(fetched, Position(at.read + fetched.count), fetched.id_hashes)
+
+
+class PlainStride(Stride):
+    """The whole list at once: no way around a poisoned item."""
+
+    async def step(self, at: Position, size: int) -> Step:
+        """See ``Stride``."""
+        try:
+            fetched = await self.fetch(Ask(at, size))
+        except PoisonedItem as poison:
+            raise poison.otherwise from None
+        return Step(fetched, Position(fetched.count, end=True), fetched.id_hashes)
+
+
+class RelayStride(Stride):
+    """By cursor, as Relay's connections: https://relay.dev/graphql/connections.htm."""
+
+    async def step(self, at: Position, size: int) -> Step:
+        """See ``Stride``."""
+        poison = None
+        try:
+            fetched = await self.shrinking(at, size)
+        except PoisonedItem as found:
+            poison = found
+            fetched = replace(self.lost(at.read, found), more=await self._past(at, found))
+        after = self._next(at, fetched) if fetched.count else at
+        return Step(fetched, after, fetched.id_hashes, poison)
+
+    async def _past(self, at: Position, poison: PoisonedItem) -> More | None:
+        """Where the list goes on after one item, asked without reading the item."""
+        try:
+            return (await self.fetch(Ask(at, 1, stepping=True))).more
+        except BridgeError:
+            raise poison.otherwise from None
+
+    def _next(self, at: Position, fetched: Fetched) -> Position:
+        read = at.read + fetched.count
+        if fetched.more is None:
+            raise ValueError("a page by cursor says whether there is more")
+        if not fetched.more.more:
+            return Position(read, end=True)
+        if not fetched.more.cursor:
+            raise QueryFileError(
+                f"{self.query.file}: Salestrekker says that the list goes on, but gives no endCursor",
+                advice="Where your schema's list can be read by offset or page number, use that.",
+            )
+        if fetched.more.cursor == at.cursor:
+            raise ignored(self.query, "the cursor does not advance")
+        return Position(read, cursor=fetched.more.cursor)
+
+
+def ignored(query: ListQuery, sign: str) -> QueryFileError:
+    """The error for a list that does not move on, with what shows it."""
+    return QueryFileError(
+        f"{query.file}: {sign}, so ${query.mover} is ignored",
+        advice=f"Pass ${query.mover} to the argument that moves through the list, as your schema names it.",
+    )
+
 
 TRIALS: Final = 3
 """Places in the list at which the first page's number is looked for: at one there may be a poisoned item."""
@@ -250,3 +405,65 @@ def _together(parts: Sequence[Fetched]) -> Fetched:
 
 def _smallest_factor(number: int) -> int:
     return next((factor for factor in range(2, number + 1) if number % factor == 0), 1)
+
+
+STRIDES: Final[Mapping[Paging, type[Stride]]] = {
+    Paging.OFFSET: OffsetStride,
+    Paging.PAGE: NumberedStride,
+    Paging.RELAY: RelayStride,
+    Paging.PLAIN: PlainStride,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """One way through a list.
+
+    Attributes:
+        query: What is asked.
+        fetch: Reads one page; may be asked for the same one again.
+        now: Milliseconds since the epoch.
+    """
+
+    query: ListQuery
+    fetch: Fetch
+    now: Callable[[], int]
+
+    async def pages(self, page_size: int, start: str = "") -> AsyncGenerator[Page]:
+        """All pages from the position ``start`` on; the last one is empty and says so.
+
+        Raises:
+            QueryFileError: The query does not move through the list: two pages in a row hold the same
+                records, or the cursor does not advance.
+            BridgeError: What ``fetch`` raises; also where more than a few items in a row cannot be read.
+        """
+        stride = STRIDES[self.query.paging](self.query, self.fetch, self.now)
+        at, lost = Position.of(start), 0
+        before: Sequence[int] = ()
+        while not at.end:
+            step = await _page_or_end(stride, at, page_size)
+            if not step.fetched.count:
+                break
+            if step.id_hashes and step.id_hashes == before:
+                raise ignored(self.query, "two pages in a row hold the same records")
+            lost = 0 if step.fetched.records else lost + 1
+            if lost > MOST_LOST:
+                raise step.poison.otherwise if step.poison else self._unreadable(lost)
+            fetched = step.fetched
+            yield Page(fetched.records, (*fetched.broken, *fetched.unlisted), str(step.next))
+            at, before = step.next, step.id_hashes
+        yield Page((), (), str(at), last=True)
+
+    def _unreadable(self, pages: int) -> Transient:
+        return Transient(f"{pages} pages in a row held no record that could be read ({self.query.file})")
+
+
+async def _page_or_end(stride: Stride, at: Position, size: int) -> Step:
+    """A page; an empty one only if it is empty again."""
+    step = await stride.step(at, size)
+    if step.fetched.count:
+        return step
+    again = await stride.step(at, size)
+    if not again.fetched.count and again.fetched.more and again.fetched.more.more:
+        raise Transient(f"Salestrekker gives an empty page, and says there is more ({stride.query.file})")
+    return again

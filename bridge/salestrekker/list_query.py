@@ -1,0 +1,544 @@
+"""List queries: what the client must know of a query document, read off the document itself.
+
+Salestrekker shows its schema only after log-in, and a list's paging arguments are not public. So the
+queries are files that a user can change, and nothing of them is hard-coded here::
+
+    QueryDocument ──> ListQuery
+                       ├─ way        where a record sits in the answer          record_path.py
+                       ├─ variables  which of them move through the list
+                       ├─ paging     the style, which the variables show
+                       └─ stepping   the same list without its records (Relay)
+
+The variables that the bridge fills in are known by their names (docs/paging.md)::
+
+    query ($offset: Int = 0, $limit: Int) ──roles──> Variables ──values──> {"offset": 200, "limit": 100}
+
+A variable that has nothing to say is left out of the request; where the document gives it a default value,
+null is sent instead, which GraphQL takes for "not this default" (specification, section 6.4.1). Most of them
+are filled with how far a walk through the list is, its ``Position``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final, Self
+
+import orjson
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    IntValueNode,
+    NamedTypeNode,
+    NameNode,
+    NonNullTypeNode,
+    ObjectFieldNode,
+    ObjectValueNode,
+    OperationDefinitionNode,
+    SelectionSetNode,
+    VariableNode,
+    Visitor,
+    print_ast,
+    visit,
+)
+
+from bridge.salestrekker.query_files import QueryDocument, fault_at, load_document
+from bridge.salestrekker.record_path import Way, fingerprint_of_a_record, way_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from graphql import ArgumentNode, Node, VariableDefinitionNode
+
+
+__all__ = [
+    "DAYS",
+    "MOMENTS",
+    "NAMES",
+    "OVERLAP",
+    "ListQuery",
+    "Paging",
+    "Position",
+    "Role",
+    "Variables",
+    "list_query",
+    "load_list",
+    "refuse_without_value",
+    "role_of",
+    "used_in",
+    "variables_of",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A place in a list, between two of its items.
+
+    Its text is what the ledger keeps: ``200``, ``200 page 3 from 1``, ``200 after CURSOR``, ``200 end``.
+
+    Attributes:
+        read: How many items stand before it, as far as this walk has met them.
+        page: The number of the page that begins here; None where pages have no numbers, or at the very
+            beginning, when the number of the first page is not known yet.
+        base: The number of the list's first page, 0 or 1; goes with ``page``.
+        cursor: The server's mark of the item before it; None at the beginning, or without cursors.
+        end: Nothing comes after it.
+    """
+
+    read: int = 0
+    page: int | None = None
+    base: int = 0
+    cursor: str | None = None
+    end: bool = False
+
+    @classmethod
+    def of(cls, text: str) -> Self:
+        """The position of a text; the empty one is the beginning.
+
+        Raises:
+            ValueError: It is none.
+        """
+        read, _, rest = text.partition(" ")
+        word, _, mark = rest.partition(" ")
+        if word == "page":
+            page, _, base = mark.partition(" from ")
+            return cls(int(read), page=int(page), base=int(base))
+        if word == "after":
+            return cls(int(read), cursor=mark)
+        if word not in ("", "end"):
+            raise ValueError(f"{word} is no word of a position")
+        return cls(int(read or 0), end=word == "end")
+
+    def __str__(self) -> str:
+        if self.end:
+            return f"{self.read} end"
+        if self.page is not None:
+            return f"{self.read} page {self.page} from {self.base}"
+        return str(self.read) if self.cursor is None else f"{self.read} after {self.cursor}"
+
+
+OVERLAP: Final = 5 * 60 * 1000
+"""Milliseconds that an incremental reading goes back before the moment it is given: clocks differ, and a
+record may appear in a list a while after the time it was stamped with."""
+
+
+class Role(StrEnum):
+    """What a variable does for the walk through a list."""
+
+    SIZE = "size"
+    OFFSET = "offset"
+    PAGE = "page"
+    CURSOR = "cursor"
+    SINCE = "since"
+
+
+NAMES: Final[Mapping[Role, tuple[str, ...]]] = {
+    Role.SIZE: ("limit", "take", "first", "pageSize", "perPage", "size"),
+    Role.OFFSET: ("offset", "skip"),
+    Role.PAGE: ("page", "pageNumber"),
+    Role.CURSOR: ("after", "cursor"),
+    Role.SINCE: (
+        "updatedSince",
+        "modifiedSince",
+        "changedSince",
+        "updatedAfter",
+        "modifiedAfter",
+        "changedAfter",
+        "since",
+    ),
+}
+"""What the variables are called, the usual name first. Case and underscores do not matter: ``page_size``."""
+
+MOMENTS: Final = frozenset({"String", "DateTime", "ISO8601DateTime", "AWSDateTime", "Instant", "timestamptz"})
+"""Types that take a time as ISO 8601 text in UTC."""
+
+DAYS: Final = frozenset({"Date", "LocalDate", "ISO8601Date", "AWSDate"})
+"""Types that take a day."""
+
+
+@dataclass(frozen=True, slots=True)
+class Variables:
+    """The variables that a document declares for the bridge, by what they do.
+
+    Attributes:
+        by_role: Their definitions.
+    """
+
+    by_role: Mapping[Role, VariableDefinitionNode]
+
+    def __contains__(self, role: Role) -> bool:
+        return role in self.by_role
+
+    def name(self, role: Role) -> str:
+        """The name of a variable that is declared, without the dollar sign."""
+        return self.by_role[role].variable.name.value
+
+    def default(self, role: Role) -> int | None:
+        """The whole number that a variable has as its default value; None where it has none."""
+        node = self.by_role[role].default_value if role in self else None
+        return int(node.value) if isinstance(node, IntValueNode) else None
+
+    def values(self, wanted: Mapping[Role, object]) -> dict[str, object]:
+        """The variables of a request.
+
+        Args:
+            wanted: What each is to be; None, or absent: not given. What is not declared is passed over.
+        """
+        given: dict[str, object] = {}
+        for role, node in self.by_role.items():
+            value = wanted.get(role)
+            if value is not None or node.default_value is not None:
+                given[self.name(role)] = value
+        return given
+
+    def moment(self, since: int) -> object:
+        """A time, earlier by the overlap, as the incremental variable's type takes it.
+
+        Args:
+            since: Milliseconds since the epoch.
+
+        Returns:
+            Whole seconds for ``Int`` (milliseconds would not fit its 32 bits), the day before for a day,
+            else ISO 8601 text.
+        """
+        kind = _type_name(self.by_role[Role.SINCE])
+        moment = datetime.fromtimestamp((since - OVERLAP) / 1000, UTC)
+        if kind == "Int":
+            return int(moment.timestamp())
+        if kind in DAYS:
+            # Whose midnight is meant is not said: a day earlier is early enough anywhere.
+            return (moment - timedelta(days=1)).date().isoformat()
+        return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def role_of(name: str) -> Role | None:
+    """What a variable or argument of this name does; None where it is none of paging's."""
+    return _ROLES.get(_plain(name))
+
+
+def variables_of(document: QueryDocument) -> Variables:
+    """Find the variables that are the bridge's to fill in.
+
+    Raises:
+        QueryFileError: Two of them do the same, one is passed to nothing, has a type that the bridge cannot
+            fill in, or some other variable needs a value.
+    """
+    used = used_in([document.operation.selection_set, *document.fragments.values()])
+    found: dict[Role, VariableDefinitionNode] = {}
+    for node in document.operation.variable_definitions or ():
+        name = node.variable.name.value
+        role = role_of(name)
+        if role is None:
+            refuse_without_value(node)
+            continue
+        if role in found:
+            other = found[role].variable.name.value
+            raise fault_at(node, f"${name} and ${other} both mean the {role}", "Keep one of them.")
+        if name not in used:
+            raise fault_at(
+                node,
+                f"${name} is declared, but passed to nothing",
+                f"Pass it to the list's argument for it, for example `{name}: ${name}`.",
+            )
+        _refuse_unfit(role, node)
+        found[role] = node
+    return Variables(found)
+
+
+def used_in(nodes: Iterable[Node]) -> frozenset[str]:
+    """The names of the variables that stand anywhere below these nodes."""
+    finder = _Finder()
+    for node in nodes:
+        visit(node, finder)
+    return frozenset(finder.names)
+
+
+class _Finder(Visitor):
+    """Collects the names of variables."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def enter_variable(self, node: VariableNode, *_: object) -> None:
+        self.names.add(node.name.value)
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", "").lower()
+
+
+_ROLES: Final = {_plain(name): role for role, names in NAMES.items() for name in names}
+
+
+def refuse_without_value(node: VariableDefinitionNode) -> None:
+    """Refuse a variable that the bridge does not fill in, and that must have a value.
+
+    Raises:
+        QueryFileError: It may not be null, and has no default value.
+    """
+    if isinstance(node.type, NonNullTypeNode) and node.default_value is None:
+        raise fault_at(
+            node,
+            f"${node.variable.name.value} needs a value that the bridge does not have",
+            "Give it a default value, or write the value into the query.",
+        )
+
+
+def _refuse_unfit(role: Role, node: VariableDefinitionNode) -> None:
+    name, kind = node.variable.name.value, _type_name(node)
+    if role in (Role.CURSOR, Role.SINCE) and isinstance(node.type, NonNullTypeNode):
+        when = "the first page" if role is Role.CURSOR else "the whole list"
+        raise fault_at(
+            node, f"${name} cannot be null: {when} is asked for without it", f"Write `${name}: {kind}`."
+        )
+    if role is Role.SINCE and kind not in MOMENTS | DAYS | {"Int"}:
+        raise fault_at(
+            node,
+            f"${name} is of the type {kind}: how a time is written for it is not known",
+            f"Known are {', '.join(sorted(MOMENTS | DAYS))} and Int (seconds). Without ${name} all is read.",
+        )
+
+
+def _type_name(node: VariableDefinitionNode) -> str:
+    """The type's name, without what says that it cannot be null; empty for a list."""
+    kind = node.type.type if isinstance(node.type, NonNullTypeNode) else node.type
+    return kind.name.value if isinstance(kind, NamedTypeNode) else ""
+
+
+class Paging(StrEnum):
+    """How a list query moves through its list."""
+
+    OFFSET = "offset"
+    PAGE = "page"
+    RELAY = "relay"
+    PLAIN = "plain"
+
+
+MOVERS: Final[Mapping[Role, Paging]] = {
+    Role.OFFSET: Paging.OFFSET,
+    Role.PAGE: Paging.PAGE,
+    Role.CURSOR: Paging.RELAY,
+}
+"""The variable that moves through a list shows its style; without one the whole list is asked for at once."""
+
+CUTTING: Final = frozenset({"last", "top"})
+"""More arguments that bound a list; no variable of the bridge is passed to them."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListQuery:
+    """A query that lists records.
+
+    Attributes:
+        document: What is sent.
+        way: Where a record sits in the answer, and what is said there about the next page.
+        variables: What the bridge fills in.
+        paging: How the list is walked.
+        stepping: Asks where the page after this one begins, without reading a record; None except for
+            cursors.
+    """
+
+    document: QueryDocument
+    way: Way
+    variables: Variables
+    paging: Paging
+    stepping: QueryDocument | None = None
+
+    @property
+    def file(self) -> str:
+        """The file it is from, as messages name it."""
+        return self.document.file
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """Response keys from the root of the answer's ``data`` to one record; one of them is the list."""
+        return self.way.path
+
+    @property
+    def fingerprint(self) -> str:
+        """Of its text, see ``QueryDocument``."""
+        return self.document.fingerprint
+
+    @property
+    def record_fingerprint(self) -> str:
+        """Of what it selects of one record, see ``record_path.fingerprint_of_a_record``."""
+        return fingerprint_of_a_record(self.document, self.way)
+
+    @property
+    def sizes_pages(self) -> bool:
+        """Whether the query lets the bridge choose how many records a page has."""
+        return Role.SIZE in self.variables
+
+    @property
+    def incremental(self) -> bool:
+        """Whether the query can be asked for what has changed since a time."""
+        return Role.SINCE in self.variables
+
+    @property
+    def mover(self) -> str:
+        """The name of the variable that moves through the list; empty for a plain list."""
+        return next((self.variables.name(role) for role in MOVERS if role in self.variables), "")
+
+    def page_variables(self, at: Position, size: int, since: int | None = None) -> dict[str, object]:
+        """The variables of the request for one page.
+
+        Args:
+            at: Where the page begins.
+            size: How many records it has at most.
+            since: Only what has changed since then, milliseconds since the epoch; None: all.
+        """
+        wanted = {
+            Role.SIZE: size,
+            Role.OFFSET: at.read,
+            Role.PAGE: at.page,
+            Role.CURSOR: at.cursor,
+            Role.SINCE: None if since is None or not self.incremental else self.variables.moment(since),
+        }
+        return self.variables.values(wanted)
+
+    def checkpoint(self, page_size: int, since: int | None = None) -> str:
+        """What a position in this list belongs to: the query's text, and variables that change its meaning.
+
+        Args:
+            page_size: Records per page; another size gives the numbers of pages another meaning.
+            since: As in ``page_variables``.
+        """
+        sized = page_size if self.paging is Paging.PAGE else None
+        meaning = orjson.dumps([self.fingerprint, sized, since if self.incremental else None])
+        return hashlib.sha256(meaning).hexdigest()[:16]
+
+
+def load_list(name: str, folders: Sequence[Path]) -> ListQuery:
+    """Load a list query from its file.
+
+    Args:
+        name: File name, as the configuration's ``list_query`` gives it.
+        folders: Where to look, first match wins (``query_files.query_folders``).
+
+    Raises:
+        QueryFileError: As ``load_document`` and ``list_query``; names file, line and column.
+    """
+    return list_query(load_document(name, folders))
+
+
+def list_query(document: QueryDocument) -> ListQuery:
+    """Read off a document how its list is found and walked.
+
+    Raises:
+        QueryFileError: It has not exactly one root field, its list does not select ``id``, a variable
+            cannot be filled in, two of them move through the list, or only a part of it would be read.
+    """
+    variables = variables_of(document)
+    paging = _paging(variables)
+    way = way_of(document)
+    for step in way.steps:
+        _refuse_a_part(step, paging)
+    if paging is not Paging.RELAY:
+        return ListQuery(document, way, variables, paging)
+    _require_page_info(way)
+    return ListQuery(document, way, variables, paging, _stepping(document, way))
+
+
+def _paging(variables: Variables) -> Paging:
+    movers = [role for role in MOVERS if role in variables]
+    if len(movers) > 1:
+        first, second = (variables.name(role) for role in movers[:2])
+        raise fault_at(
+            variables.by_role[movers[1]],
+            f"${first} and ${second} both move through the list",
+            "Keep the one that your schema's list takes.",
+        )
+    return MOVERS[movers[0]] if movers else Paging.PLAIN
+
+
+def _refuse_a_part(step: FieldNode, paging: Paging) -> None:
+    """A part of a list taken for the whole would make all others seem gone."""
+    for argument in _arguments(step.arguments or ()):
+        name = argument.name.value
+        role = role_of(name)
+        bounds = role is Role.SIZE or name.lower() in CUTTING
+        if (bounds and paging is Paging.PLAIN) or (role in MOVERS and _given(argument) is not role):
+            raise fault_at(
+                argument,
+                f"`{name}` cuts the list, and nothing moves on from there: only a part would be read",
+                f"{_how_to_page(role)} Where your schema's list has no paging, take the argument out.",
+            )
+
+
+def _given(argument: ArgumentNode | ObjectFieldNode) -> Role | None:
+    """What the variable does that is passed to an argument; None for a value that stands in the query."""
+    return role_of(argument.value.name.value) if isinstance(argument.value, VariableNode) else None
+
+
+def _how_to_page(role: Role | None) -> str:
+    if role is None or role is Role.SIZE:
+        names = ", ".join(f"${NAMES[mover][0]}" for mover in MOVERS)
+        return f"Declare the variable that moves through the list too, one of {names}."
+    return f"Pass a variable to it that is called ${NAMES[role][0]}."
+
+
+def _arguments(nodes: Iterable[ArgumentNode | ObjectFieldNode]) -> Iterator[ArgumentNode | ObjectFieldNode]:
+    """The arguments of a field, those inside input objects too."""
+    for node in nodes:
+        yield node
+        if isinstance(node.value, ObjectValueNode):
+            yield from _arguments(node.value.fields or ())
+
+
+def _require_page_info(way: Way) -> None:
+    info = way.info
+    if info is not None and info.more and info.cursor:
+        return
+    raise fault_at(
+        info.node if info else _connection(way),
+        "pages by cursor, but does not ask whether and where the list goes on",
+        "Select `pageInfo { hasNextPage endCursor }` beside the list (beside `edges` or `nodes`).",
+    )
+
+
+def _connection(way: Way) -> FieldNode:
+    """The field that `pageInfo` belongs into: the one above the list."""
+    *above, _ = way.steps
+    return next((step for step in reversed(above) if step.name.value != "edges"), way.steps[0])
+
+
+def _stepping(document: QueryDocument, way: Way) -> QueryDocument:
+    """The same list with nothing selected but ``pageInfo``: passes an item that cannot be read."""
+    info = way.info
+    if info is None:
+        raise ValueError("without pageInfo there is no way on")
+    leaves = [("hasNextPage", info.more), ("endCursor", info.cursor)]
+    inner = _selecting(info.node, [_leaf(name, key) for name, key in leaves])
+    for step in reversed(way.steps[: info.below]):
+        inner = _selecting(step, [inner])
+    used = used_in([inner])
+    operation = OperationDefinitionNode(
+        operation=document.operation.operation,
+        name=document.operation.name,
+        variable_definitions=tuple(
+            node for node in document.operation.variable_definitions or () if node.variable.name.value in used
+        ),
+        directives=(),
+        selection_set=SelectionSetNode(selections=(inner,)),
+    )
+    text = print_ast(DocumentNode(definitions=(operation,)))
+    return QueryDocument(document.file, text, document.fingerprint, operation, {})
+
+
+def _selecting(field: FieldNode, selected: Sequence[FieldNode]) -> FieldNode:
+    return FieldNode(
+        alias=field.alias,
+        name=field.name,
+        arguments=field.arguments,
+        directives=(),
+        selection_set=SelectionSetNode(selections=tuple(selected)),
+    )
+
+
+def _leaf(name: str, key: str | None) -> FieldNode:
+    alias = NameNode(value=key) if key and key != name else None
+    return FieldNode(alias=alias, name=NameNode(value=name), arguments=(), directives=(), selection_set=None)
