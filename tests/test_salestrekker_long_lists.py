@@ -264,6 +264,36 @@ async def test_a_page_without_a_record_that_an_error_names_is_not_whole(tmp_path
         assert remote.asked[-1]["offset"] == 2, "it goes on behind what was received"
 
 
+@pytest.mark.parametrize("style", ["offset", "plain"])
+async def test_an_empty_page_with_errors_is_not_the_end(tmp_path: Path, style: str) -> None:
+    """What stands behind it would be taken for gone."""
+
+    def wrap(found: list[Any]) -> bytes:
+        fails = not found or found[0]["id"] == "c000010"
+        errors = [{"message": "no", "path": ["contacts", 0, "note"]}] if fails else []
+        return orjson.dumps({"data": {"contacts": [] if fails else found}, "errors": errors})
+
+    everything: list[Mapping[str, object]] = [contact(number) for number in range(30)]
+    remote = Remote(everything[10:] if style == "plain" else everything, at_most=10, wrap=wrap)
+    async with client_of(remote) as client:
+        with pytest.raises(Transient, match="lists no record of a page"):
+            await read(client, query(tmp_path, style))
+
+
+@pytest.mark.parametrize("note", [b"9" * 5_000, b"1e400", b'"\\ud83d"'], ids=["digits", "double", "half"])
+async def test_an_odd_value_takes_no_others_down(tmp_path: Path, note: bytes) -> None:
+    def wrap(found: list[Any]) -> bytes:
+        items = [orjson.dumps(one) for one in found] + [b'{"id": "odd", "note": %s}' % note]
+        return b'{"data": {"contacts": [%s]}}' % b",".join(items)
+
+    for others in (5, 3_000):
+        remote = Remote([contact(number) for number in range(others)], at_most=5_000, wrap=wrap)
+        async with client_of(remote) as client, pages_of(client, query(tmp_path, "plain")) as pages:
+            page = await anext(pages)
+            assert len(page.records) + len(page.broken) == others + 1
+            assert len(page.records) >= others
+
+
 async def test_what_is_wrong_with_an_item_of_a_long_page_stays_with_it(tmp_path: Path) -> None:
     odd: list[Mapping[str, object] | None] = [
         None,

@@ -65,8 +65,11 @@ class Pages:
 
     async def close(self) -> None:
         """End what is under way: a decision on many stops after the part that is being written."""
-        self._entrance.close()
         await self._many.close()
+
+    def end(self) -> None:
+        """Look at no password any more; once nobody is answered."""
+        self._entrance.close()
 
     async def _overview(self, request: web.Request) -> web.StreamResponse:
         return self._templates.render(request, "overview.html", here="overview", **await self._now())

@@ -148,6 +148,8 @@ class AdminServer:
             await self._server.stop()
         if self._runner is not None:
             await self._runner.cleanup()
+        if self._pages is not None:
+            self._pages.end()
 
     def _application(self) -> web.Application:
         application = web.Application(

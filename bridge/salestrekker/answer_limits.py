@@ -59,14 +59,17 @@ MOST_ERRORS: Final = 10_000
 SOME_ERRORS: Final = 100
 """Errors that are looked at of an answer that is no success, and that are told of one record."""
 
-MAX_RECORD: Final = 64 * 1024
+MAX_RECORD: Final = 128 * 1024
 """Bytes of one record, as JSON without blanks, beyond which it is not mapped: a contact has about 600."""
 
 MOST_VALUES: Final = 5_000
 """Values in one record beyond which it is not mapped: an expression of a map looks at each of them."""
 
-DEEPEST_RECORD: Final = 250
+DEEPEST_RECORD: Final = 254
 """Levels of values in one record beyond which it is not mapped: what follows goes down by calls."""
+
+LONGEST_NUMBER: Final = 4_000
+"""Digits of a whole number that are read as one; no double holds more than 309 of them."""
 
 PART: Final = 256 * 1024
 """Bytes of a long list that are decoded, mapped and observed together, but for a single record."""
@@ -95,9 +98,14 @@ def decode(body: bytes | bytearray) -> object:
         return orjson.loads(body)
     except orjson.JSONDecodeError:
         try:
-            return json.loads(body)
+            return json.loads(body, parse_int=_whole_number)
         except RecursionError as error:
             raise ValueError from error
+
+
+def _whole_number(text: str) -> int | float:
+    """A whole number, as a double where Python refuses to read so many digits."""
+    return int(text) if len(text) <= LONGEST_NUMBER else float(text)
 
 
 def excess_of(record: object) -> str:

@@ -277,7 +277,6 @@ class SalestrekkerClient:
 
             return await self._in_room(query, ask, stay, read)
 
-        stay = Stay(self._room)
         ahead = read_ahead(Walk(query, fetch, self._now).pages(page_size, start))
         self._walks.add(ahead)
         try:

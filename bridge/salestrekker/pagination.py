@@ -329,18 +329,22 @@ class _Splitting:
             if not fetched.count:
                 fetched = await self._stride.fetch(Ask(at, length))
             if fetched.is_long:
-                fetched.close()
-                return await self._shorter(first, length)
+                return await self._shorter(fetched, first, length)
         except PoisonedItem as poison:
             return await self.split(first, length) if length > 1 else [self._left(first, poison)]
         self._lost = 0 if fetched.records else self._lost
         return [fetched]
 
-    async def _shorter(self, first: int, length: int) -> list[Fetched]:
+    async def _shorter(self, fetched: Fetched, first: int, length: int) -> list[Fetched]:
         """The parts of a part that is long: there is room for one long page, and not for several."""
-        if length == 1:
+        if length == 1 and len(fetched.records) > 1:
             raise too_long("A page with a record that cannot be read is too long to go around it")
-        return await self.split(first, length)
+        if length > 1 and fetched.records:
+            fetched.close()
+            return await self.split(first, length)
+        short = replace(fetched, records=tuple(fetched.records))
+        fetched.close()
+        return [short]
 
     def _left(self, place: int, poison: PoisonedItem) -> Fetched:
         self._lost += 1
@@ -359,7 +363,7 @@ def _joined(zero: Fetched, one: Fetched) -> Step:
         (*zero.records, *fresh),
         (*zero.broken, *behind),
         min(zero.read_at, one.read_at),
-        unlisted=(*zero.unlisted, *one.unlisted),
+        unlisted=one.unlisted if same else (*zero.unlisted, *one.unlisted),
     )
     after = Position(fetched.count, page=2, base=1 if same else 0)
     return Step(fetched, after, one.id_hashes or zero.id_hashes)
@@ -464,6 +468,10 @@ async def _page_or_end(stride: Stride, at: Position, size: int) -> Step:
     if step.fetched.count:
         return step
     again = await stride.step(at, size)
+    if not again.fetched.count and again.fetched.unlisted:
+        raise Transient(
+            f"Salestrekker lists no record of a page, and reports errors about some ({stride.query.file})"
+        )
     if not again.fetched.count and again.fetched.more and again.fetched.more.more:
         raise Transient(f"Salestrekker gives an empty page, and says there is more ({stride.query.file})")
     return again
