@@ -292,7 +292,7 @@ def test_however_often_it_dies_before_there_is_one_copy(older: Path, monkeypatch
         raise Died
 
     with monkeypatch.context() as until_then:
-        until_then.setattr(open, "_upgrade", die)
+        until_then.setattr(opening, "_upgrade", die)
         for _ in range(3):
             with pytest.raises(Died):
                 prepare(older, kept(older))
