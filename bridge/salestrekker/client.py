@@ -35,7 +35,7 @@ from bridge.salestrekker.rate_limit import Gate, Retries, Waits
 from bridge.salestrekker.responses import KEY_ADVICE, Listed, TokenRefused, fault_of, read_more, reading_list
 from bridge.salestrekker.tokens import TokenKeeper
 from bridge.salestrekker.transport import LargeAnswer, Request, Transport
-from bridge.time_slices import in_turns
+from bridge.time_slices import TURN, in_turns
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
@@ -405,7 +405,7 @@ class SalestrekkerClient:
         """One page, asked for once, if it has no more bytes than ``longest``."""
         listed, read_at = await self._fetch(query, ask, since, longest)
         sorting = sort_out(listed, stream=stream, identify=identify, place=ask.at.read, read_at=read_at)
-        page = await in_turns(sorting)
+        page = await in_turns(sorting, rest=TURN)
         self._note_size(query, ask, page.count)
         return page
 
@@ -431,7 +431,7 @@ class SalestrekkerClient:
             result, read_at = await self._exchange(request, token.text)
             if ask.stepping:
                 return Listed((), {}, read_more(result, query)), read_at
-            return await in_turns(reading_list(result, query)), read_at
+            return await in_turns(reading_list(result, query), rest=TURN), read_at
 
         return await self._with_token(send)
 

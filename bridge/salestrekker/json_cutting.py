@@ -34,6 +34,9 @@ DEEPEST: Final = 1000
 MUCH: Final = 8 * 1024
 """Bytes gone past after which it yields: half a millisecond."""
 
+ITEMS_AT_ONCE: Final = 64
+"""Items gone past after which it yields, however small: a third of a millisecond."""
+
 BRACKETS_AT_ONCE: Final = 256
 """Brackets that are counted between two yields: a tenth of a millisecond."""
 
@@ -248,7 +251,7 @@ def _items(scanner: _Scanner, most: int) -> Generator[None, None, tuple[array[in
     while separator != b"]":
         if len(starts) == most:
             raise TooManyItemsError
-        if scanner.has_gone_far:
+        if scanner.has_gone_far or not len(starts) % ITEMS_AT_ONCE:
             yield
         scanner.next()
         starts.append(scanner.at)

@@ -32,7 +32,7 @@ from bridge.salestrekker.graphql_errors import reading_result
 from bridge.salestrekker.json_cutting import TooManyItemsError, cut
 from bridge.salestrekker.long_lists import LongList, too_long
 from bridge.salestrekker.responses import ADDRESS_ADVICE, HttpAnswer, decipher
-from bridge.time_slices import Turn, in_turns
+from bridge.time_slices import TURN, Turn, in_turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -140,7 +140,7 @@ class BoundedResponse(aiohttp.ClientResponse):
         """
         success = self.status < HTTPStatus.MULTIPLE_CHOICES
         limit = longest if success else ERROR_BODY
-        body, turn = bytearray(), Turn()
+        body, turn = bytearray(), Turn(rest=TURN)
         async for part in self.content.iter_any():
             body += part
             if len(body) > limit:
@@ -213,7 +213,7 @@ class Transport:
         fault: BridgeError
         try:
             found = await self._gql.execute(request, extra_args=arguments)
-            return await in_turns(reading_result(found.data, found.errors, request.text))
+            return await in_turns(reading_result(found.data, found.errors, request.text), rest=TURN)
         except UnusableAnswerError as error:
             fault = error.meaning
         except TransportError as error:
@@ -267,7 +267,11 @@ async def _in_parts(
     fault: BridgeError
     try:
         path = ("data", *request.path)
-        parts = await in_turns(cut(body, path, most=MOST_ITEMS, longest=REST)) if request.path else None
+        parts = (
+            await in_turns(cut(body, path, most=MOST_ITEMS, longest=REST), rest=TURN)
+            if request.path
+            else None
+        )
     except TooManyItemsError:
         fault = too_long(f"Salestrekker gives more than {MOST_ITEMS:,} records in one answer")
     except ValueError:

@@ -71,11 +71,12 @@ async def observe_part(
     Returns:
         What it came to, when it is on disk.
     """
-    latest = await in_turns(_latest_of(part))
-    inputs = await in_turns(_inputs_of(latest.values(), whose.mapper))
+    rest = TURN if isinstance(part, LongRecords) else 0.0  # of those there can be very many
+    latest = await in_turns(_latest_of(part), rest=rest)
+    inputs = await in_turns(_inputs_of(latest.values(), whose.mapper), rest=rest)
     surveyed = await ledger.call(survey, whose.feed, inputs, whose.mapper.rules)
     changed = [record for record in latest.values() if record.id not in surveyed.unchanged]
-    drafts = await in_turns(_drafts_of(changed, whose.mapper, surveyed.maps), TURN)
+    drafts = await in_turns(_drafts_of(changed, whose.mapper, surveyed.maps), TURN, rest=rest)
     began_at = next((record.read_at for record in latest.values()), 0)
     seen = replace(sight, unchanged=surveyed.unchanged, began_at=began_at)
     return await ledger.call(observe, whose.feed, drafts, seen, decide=decide, policy=whose.policy, now=now)
