@@ -22,6 +22,7 @@ __all__ = [
     "MOST_ERRORS",
     "MOST_ITEMS",
     "MOST_VALUES",
+    "NOT_WHOLE",
     "PART",
     "REST",
     "SMALL",
@@ -31,6 +32,9 @@ __all__ = [
     "is_rest",
     "is_small",
 ]
+
+NOT_WHOLE: Final = "Salestrekker's answer is not whole: its JSON cannot be read"
+"""What is said of JSON that cannot be decoded: it was cut short on its way, most likely."""
 
 MAX_BODY: Final = 48 * 1024 * 1024
 """Bytes of an answer, unpacked, beyond which it is not read: 80,000 contacts have about as many."""

@@ -2,9 +2,9 @@
 
 ::
 
-    body ──cutting──> LongList ──pages.sort_out──> LongRecords ──a hundred at a time──> sync
-                          │                             │
-                          └── one such list at a time in a process: Room ──┘ closed, it makes room
+    body ──json_cutting──> LongList ──pages.sort_out──> LongRecords ──a hundred at a time──> sync
+                               │                             │
+                               └── one such list at a time in a process: Room ──┘ closed, it makes room
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import structlog
 
 from bridge.errors import Refused, Transient
 from bridge.records import Record
-from bridge.salestrekker.answer_limits import MAX_RECORD, PART, decode
+from bridge.salestrekker.answer_limits import MAX_RECORD, NOT_WHOLE, PART, decode
 
 if TYPE_CHECKING:
     from array import array
@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     from bridge.records import Stream
     from bridge.salestrekker.json_cutting import Cut
 
-__all__ = ["LongList", "LongRecords", "Room", "Stay", "too_long"]
+__all__ = ["SMALLER_PAGES", "LongList", "LongRecords", "Room", "Stay", "too_long"]
+
+SMALLER_PAGES: Final = "Ask for fewer records with page_size."
+"""What to do about an answer that is too long."""
 
 WRITTEN: Final = 4
 """As many times its length a record may have as it came: with blanks, and with each letter escaped."""
@@ -79,7 +82,7 @@ class LongList:
             item = decode(self._body[self._cut.starts[index] : self._cut.ends[index]])
         except ValueError:
             # Without the error, which holds what it could not decode.
-            raise Transient("Salestrekker's answer is not whole: its JSON cannot be read") from None
+            raise Transient(NOT_WHOLE) from None
         for key in self._below:
             item = item.get(key) if isinstance(item, dict) else None
         return item, ""
@@ -210,4 +213,4 @@ class Stay:
 
 def too_long(what: str) -> Refused:
     """What to raise for an answer that is too long, for the reason given."""
-    return Refused(what, advice="Ask for fewer records with page_size.")
+    return Refused(what, advice=SMALLER_PAGES)

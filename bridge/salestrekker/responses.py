@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 
 from bridge.errors import BridgeError, QueryFileError, Refused, Transient
 from bridge.pacing import retry_after
-from bridge.salestrekker.answer_limits import SOME_ERRORS, decode
+from bridge.salestrekker.answer_limits import NOT_WHOLE, SOME_ERRORS, decode
 from bridge.salestrekker.graphql_errors import (
     CODES,
     Kind,
@@ -173,7 +173,7 @@ def decipher(answer: HttpAnswer, now: float) -> Document | BridgeError:
         busy = answer.status == HTTPStatus.TOO_MANY_REQUESTS
         return Transient(f"Salestrekker answered HTTP {answer.status}", retry_after=wait, busy=busy)
     if _is_broken_json(answer):
-        return Transient("Salestrekker's answer is not whole: its JSON cannot be read")
+        return Transient(NOT_WHOLE)
     return Refused(_not_graphql(answer), advice=ADDRESS_ADVICE)
 
 

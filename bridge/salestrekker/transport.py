@@ -27,10 +27,18 @@ from gql.transport.exceptions import TransportError, TransportServerError
 
 from bridge import __version__
 from bridge.errors import BridgeError, Refused, Transient
-from bridge.salestrekker.answer_limits import ERROR_BODY, MOST_ITEMS, REST, SMALL, is_rest, is_small
+from bridge.salestrekker.answer_limits import (
+    ERROR_BODY,
+    MOST_ITEMS,
+    NOT_WHOLE,
+    REST,
+    SMALL,
+    is_rest,
+    is_small,
+)
 from bridge.salestrekker.graphql_errors import reading_result
 from bridge.salestrekker.json_cutting import TooManyItemsError, cut
-from bridge.salestrekker.long_lists import LongList, too_long
+from bridge.salestrekker.long_lists import SMALLER_PAGES, LongList, too_long
 from bridge.salestrekker.responses import ADDRESS_ADVICE, HttpAnswer, decipher
 from bridge.time_slices import TURN, Turn, in_turns
 
@@ -40,8 +48,6 @@ if TYPE_CHECKING:
     from bridge.salestrekker.graphql_errors import Result
 
 __all__ = ["LargeAnswer", "Request", "Transport"]
-
-NOT_WHOLE: Final = "Salestrekker's answer is not whole: its JSON cannot be read"
 
 CONNECTIONS_KEPT: Final = 30.0
 """Seconds that an idle connection is kept: less than common servers do, so they rarely close one in use."""
@@ -299,7 +305,7 @@ def _placed(items: LongList | None, document: dict[str, object], path: Sequence[
 
 
 def _large(what: str) -> LargeAnswer:
-    return LargeAnswer(f"Salestrekker's answer {what}", advice=too_long("").advice)
+    return LargeAnswer(f"Salestrekker's answer {what}", advice=SMALLER_PAGES)
 
 
 def _broken(error: TransportError) -> BridgeError:
