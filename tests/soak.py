@@ -373,7 +373,7 @@ def is_repeated(answers: Sequence[Posted]) -> bool:
     Canaries are, on purpose.
     """
     taken = [one for one in answers if one.status in TAKEN]
-    return any(one.kills == next_.kills and not next_.canary for one, next_ in pairwise(taken))
+    return any(one.life == next_.life and not next_.canary for one, next_ in pairwise(taken))
 
 
 # -- its result -------------------------------------------------------------------------------------

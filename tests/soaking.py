@@ -114,24 +114,19 @@ class Lives:
         all: Every life so far.
         ports: Where the present one listens; empty while there is none.
         there: Set while it listens.
-        killed_at: When it was killed, in seconds of the monotonic clock.
+        kills: How many were killed.
     """
 
     folder: Path
     all: list[Life] = field(default_factory=list)
     ports: dict[Listener, int] = field(default_factory=dict)
     there: asyncio.Event = field(default_factory=asyncio.Event)
-    killed_at: list[float] = field(default_factory=list)
+    kills: int = 0
 
     @property
     def last(self) -> Life:
         """The present one."""
         return self.all[-1]
-
-    @property
-    def kills(self) -> int:
-        """How many were killed."""
-        return len(self.killed_at)
 
     async def begin(self) -> None:
         """Start it, and wait until it listens."""
@@ -151,7 +146,7 @@ class Lives:
     async def kill(self) -> None:
         """SIGKILL, at whatever it is doing; then begin anew."""
         self.there.clear()
-        self.killed_at.append(time.monotonic())
+        self.kills += 1
         self.last.process.kill()
         if await self.last.process.wait() != -signal.SIGKILL:
             raise RuntimeError(f"the daemon ended by itself: {self.last.log.read_text('utf-8')[-2000:]}")
@@ -182,13 +177,14 @@ class Posted(NamedTuple):
 
     Attributes:
         status: Of HTTP; 0: the connection was cut.
-        kills: How many there had been when it was sent.
+        life: Which life of the daemon sent it. What arrives after a kill and before the next process exists
+            was sent by the one that was killed.
         canary: It was answered before, and is one of the ledger's canaries: names that are posted again on
             purpose, to find out whose fault a failure is.
     """
 
     status: int
-    kills: int
+    life: int
     canary: bool
 
 
@@ -254,9 +250,9 @@ class Office:
             if exchange.name:
                 before = self.posts.setdefault(exchange.name, [])
                 again = exchange.status in TAKEN and any(one.status in TAKEN for one in before)
-                kills = bisect(self.lives.killed_at, exchange.at)
+                life = bisect([one.began for one in self.lives.all], exchange.at)
                 canary = again and self._is_canary(exchange.kind, exchange.name)
-                before.append(Posted(exchange.status or 0, kills, canary))
+                before.append(Posted(exchange.status or 0, life, canary))
         self.sandbox.salestrekker.traffic.exchanges.clear()
         now, parties = time.monotonic(), self.sandbox.trakor.parties
         for name in [one for one in self.awaited if one in parties]:
