@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any, Final
 import aiohttp
 from webhooks import Line, percentile, require
 
-from bridge.admin import AdminServer, Health
-from bridge.admin.context import Desk
+from bridge.admin import AdminServer, HealthReport
+from bridge.admin.context import PageContext
 from bridge.admin.pages import Pages
 from bridge.encryption import Sealer
 from bridge.ledger.database import writing
@@ -127,7 +127,7 @@ def fill(connection: Connection, key: bytes, many: int) -> None:
         connection.exec_driver_sql(statement, wanted)
 
 
-def desk_of(ledger: Ledger, key: bytes) -> Desk:
+def desk_of(ledger: Ledger, key: bytes) -> PageContext:
     """What the pages are handed, as the daemon does it; Salestrekker is not asked."""
 
     async def snapshot() -> Snapshot:
@@ -136,7 +136,7 @@ def desk_of(ledger: Ledger, key: bytes) -> Desk:
     async def read_now(_: str, __: Stream, ___: str) -> None:
         return None
 
-    return Desk(
+    return PageContext(
         ledger=ledger,
         snapshot=snapshot,
         policy_of=lambda _: Policy(),
@@ -159,9 +159,9 @@ async def served(folder: Path, many: int) -> AsyncIterator[str]:
     with writing(path) as connection:
         fill(connection, key, many)
     with open_ledger(path, key, "a bench") as ledger:
-        desk, health = desk_of(ledger, key), Health(ok=True)
+        desk, health = desk_of(ledger, key), HealthReport(ok=True)
 
-        async def is_ready() -> Health:
+        async def is_ready() -> HealthReport:
             return health
 
         server = AdminServer(desk.snapshot, lambda: health, is_ready, pages=Pages(desk))

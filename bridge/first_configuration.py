@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = [
-    "Source",
-    "Target",
+    "SourceAnswers",
+    "TargetAnswers",
     "copy_queries",
     "prove_source",
     "prove_target",
@@ -58,7 +58,7 @@ PATIENCE: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class SourceAnswers:
     """Salestrekker, as the user gave it.
 
     Attributes:
@@ -77,7 +77,7 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class TargetAnswers:
     """Trakor, as the user gave it.
 
     Attributes:
@@ -127,7 +127,7 @@ def _explained(error: Transient) -> Transient:
     return Transient(f"{error}. {reason_of(error)}".strip(" ."))
 
 
-async def prove_source(source: Source) -> None:
+async def prove_source(source: SourceAnswers) -> None:
     """Find out whether Salestrekker lets us in.
 
     Raises:
@@ -145,13 +145,15 @@ async def prove_source(source: Source) -> None:
         await client.authenticate()
 
 
-async def prove_target(target: Target) -> None:
+async def prove_target(target: TargetAnswers) -> None:
     """Find out whether Trakor takes requests from us, by one that makes nothing; errors likewise."""
     async with TrakorClient(target.url, target.api_key) as client:
         await client.prove()
 
 
-def write(path: Path, source: Source, target: Target, *, allow_insecure: bool = False) -> list[Path]:
+def write(
+    path: Path, source: SourceAnswers, target: TargetAnswers, *, allow_insecure: bool = False
+) -> list[Path]:
     """Write the configuration and its secret files, each with mode 0600.
 
     Args:
@@ -182,7 +184,7 @@ def write(path: Path, source: Source, target: Target, *, allow_insecure: bool = 
     return [*files, path]
 
 
-def _secret_files(source: Source, target: Target) -> Iterator[tuple[str, str]]:
+def _secret_files(source: SourceAnswers, target: TargetAnswers) -> Iterator[tuple[str, str]]:
     if source.api_key:
         yield "salestrekker-api-key", source.api_key
     else:
@@ -192,7 +194,9 @@ def _secret_files(source: Source, target: Target) -> Iterator[tuple[str, str]]:
     yield "webhook-token", secrets.token_urlsafe(32)
 
 
-def _values(source: Source, target: Target, *, allow_insecure: bool) -> dict[tuple[str, str], list[str]]:
+def _values(
+    source: SourceAnswers, target: TargetAnswers, *, allow_insecure: bool
+) -> dict[tuple[str, str], list[str]]:
     """The lines that take the place of the example's, by section and key."""
     if source.api_key:
         login = [_line("api_key_file", f"{SECRETS}/salestrekker-api-key")]

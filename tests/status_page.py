@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from html import unescape
 from typing import TYPE_CHECKING, Any
 
-from bridge.admin import AdminServer, Health
-from bridge.admin.context import Desk
+from bridge.admin import AdminServer, HealthReport
+from bridge.admin.context import PageContext
 from bridge.admin.pages import Pages
 from bridge.ledger.database import reading
 from bridge.ledger.open import open_ledger, read_or_make_key
@@ -77,9 +77,9 @@ class StatusPage:
         """Something may be to be sent."""
         self.decided += 1
 
-    def desk(self) -> Desk:
+    def desk(self) -> PageContext:
         """What the pages are handed."""
-        return Desk(
+        return PageContext(
             ledger=self.ledger,
             snapshot=self.snapshot,
             policy_of=lambda _: self.policy,
@@ -113,9 +113,9 @@ async def served(folder: Path, *, password: str = "", cost: int = 2) -> AsyncIte
     key = read_or_make_key(folder / "ledger.key", make=False)
     with open_ledger(folder / "ledger.db", key, "a test") as ledger:
         page = StatusPage(ledger, key)
-        health = Health(ok=True)
+        health = HealthReport(ok=True)
 
-        async def is_ready() -> Health:
+        async def is_ready() -> HealthReport:
             return health
 
         server = AdminServer(

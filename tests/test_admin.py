@@ -13,14 +13,14 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 
-from bridge.admin import AdminServer, Health
-from bridge.admin.access_rules import Password, is_loopback, is_meant
+from bridge.admin import AdminServer, HealthReport
+from bridge.admin.access_rules import BasicPassword, is_loopback, is_meant
 from bridge.admin.passwords import TRIES, WITHIN
 from bridge.admin.wrong_passwords import MOST_OF_ONE, WrongPasswords
 from bridge.errors import LedgerError, UserError
 from bridge.ledger.sweeps import LastSweep
 from bridge.records import State, Stream
-from bridge.status import ConnectionStatus, Flow, Snapshot, StreamStatus, Webhooks
+from bridge.status import ConnectionStatus, Flow, Snapshot, StreamStatus, WebhookStatus
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -42,7 +42,7 @@ SYDNEY = ConnectionStatus(
     reading=Flow("paused", NOW, "the log-in was refused", None),
     token_expires_at=NOW + 86_400_000,
     token_failing_since=NOW,
-    webhooks=Webhooks(received=12, waiting=3, last_at=NOW - 500, unreadable=1),
+    webhooks=WebhookStatus(received=12, waiting=3, last_at=NOW - 500, unreadable=1),
     lag_seconds=2.5,
 )
 SNAPSHOT = Snapshot(NOW, Path("ledger.db"), 4096, {'syd"ney': SYDNEY}, version="1.2.3", alive=True)
@@ -53,8 +53,8 @@ class World:
 
     def __init__(self) -> None:
         self.snapshot: Snapshot | Exception = SNAPSHOT
-        self.health = Health(ok=True)
-        self.ready = Health(ok=True)
+        self.health = HealthReport(ok=True)
+        self.ready = HealthReport(ok=True)
         self.looks = 0
         self.looking = asyncio.Event()
         self.may_look = asyncio.Event()
@@ -69,7 +69,7 @@ class World:
             raise self.snapshot
         return self.snapshot
 
-    async def is_ready(self) -> Health:
+    async def is_ready(self) -> HealthReport:
         return self.ready
 
     held_for = 0.001
@@ -134,10 +134,10 @@ async def test_health_and_readiness_are_told_to_all_and_say_why_not(world: World
     async with world.served(PASSWORD):
         for path in ("/healthz", "/readyz"):
             assert (await ask(path))[::2] == (200, "ok\n")
-        world.health = Health(ok=False, why="the ledger has not answered for 40 seconds")
+        world.health = HealthReport(ok=False, why="the ledger has not answered for 40 seconds")
         assert (await ask("/healthz"))[::2] == (503, "the ledger has not answered for 40 seconds\n")
         assert (await ask("/readyz"))[0] == 200
-        world.ready = Health(ok=False, why="the disk is full")
+        world.ready = HealthReport(ok=False, why="the disk is full")
         assert (await ask("/readyz"))[::2] == (503, "the disk is full\n")
 
 
@@ -182,8 +182,8 @@ async def test_the_state_is_told_to_who_knows_the_password_only(world: World, as
 )
 def test_a_header_that_says_no_password_is_no_password(header: str | None) -> None:
     """Not even where it is compared with an empty one: no password set means that none is asked for."""
-    assert not Password("secret").fits(header)
-    assert Password("").fits(header)
+    assert not BasicPassword("secret").fits(header)
+    assert BasicPassword("").fits(header)
 
 
 async def test_five_wrong_passwords_a_minute_are_looked_at_from_an_address(world: World, ask: Ask) -> None:

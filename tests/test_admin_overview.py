@@ -11,7 +11,7 @@ import pytest
 from bridge.admin.charts import HEIGHT, chart
 from bridge.admin.labels import KINDS
 from bridge.admin.lists import Filter
-from bridge.admin.overview import Connection, Tone, counted, overview
+from bridge.admin.overview import ConnectionCard, Tone, counted, overview
 from bridge.ledger.sweeps import LastSweep, Run
 from bridge.records import Reason, State, Stream
 from bridge.status import ConnectionStatus, Flow, Snapshot, StreamStatus
@@ -39,7 +39,7 @@ WELL = ConnectionStatus(
 )
 
 
-def shown(status: ConnectionStatus, figures: Figures | None = None) -> Connection:
+def shown(status: ConnectionStatus, figures: Figures | None = None) -> ConnectionCard:
     snapshot = Snapshot(NOW, Path("ledger.db"), 4096, {status.name: status})
     (connection,) = overview(snapshot, {status.name: figures} if figures else {})
     return connection

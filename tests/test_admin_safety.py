@@ -13,9 +13,9 @@ import aiohttp
 import pytest
 
 from bridge.admin.auth import COOKIE
-from bridge.admin.guest_tokens import Guests
-from bridge.admin.passwords import TRIES, WITHIN, LogIn, SlowPassword
-from bridge.admin.sessions import Visits
+from bridge.admin.guest_tokens import LogInTokens
+from bridge.admin.passwords import TRIES, WITHIN, LogInLimiter, SlowPassword
+from bridge.admin.sessions import SessionStore
 from bridge.records import State, Stream
 from desk import Organisation, organisation
 from status_page import Browser, StatusPage, served
@@ -386,7 +386,7 @@ class Clock:
 
 def test_a_session_ends_after_its_life_and_the_oldest_makes_room() -> None:
     clock = Clock()
-    visits = Visits(2, 10.0, clock)
+    visits = SessionStore(2, 10.0, clock)
     first, second = visits.begin()[0], visits.begin()[0]
     assert visits.of(first) is not None, "so it was used last"
     third, _ = visits.begin()
@@ -398,7 +398,7 @@ def test_a_session_ends_after_its_life_and_the_oldest_makes_room() -> None:
 
 def test_a_guest_is_known_by_a_signature_and_for_a_while() -> None:
     clock = Clock()
-    guests, others = Guests(10.0, clock), Guests(10.0, clock)
+    guests, others = LogInTokens(10.0, clock), LogInTokens(10.0, clock)
     cookie, token = guests.begin()
     assert guests.wrote(cookie, token)
     forged = cookie.replace(cookie.partition(".")[0], "99999", 1)
@@ -421,7 +421,7 @@ def test_a_guest_is_known_by_a_signature_and_for_a_while() -> None:
 
 async def test_each_address_waits_for_itself_and_not_for_ever() -> None:
     clock = Clock()
-    log_in = LogIn(SlowPassword("right", cost=2), clock)
+    log_in = LogInLimiter(SlowPassword("right", cost=2), clock)
     for _ in range(TRIES):
         assert not (await log_in.try_("192.0.2.1", "wrong")).fits
     assert (await log_in.try_("192.0.2.1", "right")).wait == WITHIN
@@ -431,13 +431,13 @@ async def test_each_address_waits_for_itself_and_not_for_ever() -> None:
 
 
 async def test_guesses_at_once_are_no_more_than_one_after_the_other() -> None:
-    log_in = LogIn(SlowPassword("right", cost=2), Clock())
+    log_in = LogInLimiter(SlowPassword("right", cost=2), Clock())
     verdicts = await asyncio.gather(*(log_in.try_("192.0.2.1", "wrong") for _ in range(TRIES + 3)))
     assert sum(not verdict.wait for verdict in verdicts) == TRIES
 
 
 async def test_guesses_that_queue_up_are_sent_away() -> None:
-    log_in = LogIn(SlowPassword("right", cost=2), Clock())
+    log_in = LogInLimiter(SlowPassword("right", cost=2), Clock())
     verdicts = await asyncio.gather(*(log_in.try_(f"192.0.2.{last}", "wrong") for last in range(20)))
     assert {verdict.fits for verdict in verdicts} == {False}
     assert sum(bool(verdict.wait) for verdict in verdicts) == 12
@@ -452,7 +452,7 @@ async def test_all_guesses_take_the_memory_of_one() -> None:
             threads.add(threading.get_ident())
             return super().fits(given)
 
-    log_in = LogIn(Watched("right", cost=2), Clock())
+    log_in = LogInLimiter(Watched("right", cost=2), Clock())
     for last in range(20):
         await asyncio.gather(log_in.try_(f"192.0.2.{last}", "wrong"), asyncio.to_thread(threading.get_ident))
     log_in.close()

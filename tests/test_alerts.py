@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bridge.alerts import Disk, Kind, conditions, waiting_of
+from bridge.alerts import AlertKind, Disk, conditions, waiting_of
 from bridge.alerts.conditions import DAY, FULL_BYTES, HOUR, MINUTE, ONCE, OVER
 from bridge.alerts.notifications import Message, lowered, turn
 from bridge.ledger.alerts_sent import Said, Topic
 from bridge.ledger.mass_changes import Burst
 from bridge.ledger.sweeps import LastSweep, Reached
 from bridge.records import Stream
-from bridge.status import ConnectionStatus, Flow, Snapshot, StreamStatus, Webhooks
+from bridge.status import ConnectionStatus, Flow, Snapshot, StreamStatus, WebhookStatus
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -92,8 +92,8 @@ def swept(
         (sydney(swept(good=None, first=NOW - HOUR)), []),
         (sydney(swept(good=None)), ["sweep-overdue"]),
         (sydney(swept(good=NOW, missing=40)), ["gone-limit"]),
-        (sydney(webhooks=Webhooks(9, 0, NOW, 1, NOW - DAY)), []),
-        (sydney(webhooks=Webhooks(9, 0, NOW, 1, NOW - DAY + 1)), ["webhooks-unreadable"]),
+        (sydney(webhooks=WebhookStatus(9, 0, NOW, 1, NOW - DAY)), []),
+        (sydney(webhooks=WebhookStatus(9, 0, NOW, 1, NOW - DAY + 1)), ["webhooks-unreadable"]),
     ],
 )
 def test_what_counts_as_wrong_and_from_when_on(status: ConnectionStatus, expected: list[str]) -> None:
@@ -154,12 +154,12 @@ def test_records_that_wait_are_counted_by_reason() -> None:
 
 
 def test_every_condition_has_words_for_its_end() -> None:
-    assert {*OVER} == {*Kind} - {Kind.WAITING, *ONCE}
+    assert {*OVER} == {*AlertKind} - {AlertKind.WAITING, *ONCE}
 
 
 def test_what_changed_alike_is_one_alert_with_the_command_that_lists_it() -> None:
     (one,) = found(sydney(StreamStatus(burst=BURST)))
-    assert (one.kind, one.covered) == (Kind.BURST, False)
+    assert (one.kind, one.covered) == (AlertKind.BURST, False)
     assert one.text.startswith(
         "4,812 contacts: contact_info changed at the same time: trakor-bridge records list"
     )

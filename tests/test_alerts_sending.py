@@ -13,7 +13,7 @@ import pytest
 
 from books import KEEPING, empty_ledger
 from bridge import logs
-from bridge.alerts import Alerts, Disk, Heartbeat, Message, address_of
+from bridge.alerts import Disk, Heartbeat, Message, Notifier, address_of
 from bridge.alerts.conditions import DAY, HOUR, MINUTE
 from bridge.alerts.notifier import SURELY_OVER
 from bridge.errors import LedgerError, UserError
@@ -54,9 +54,9 @@ class World:
             raise self.fault
         return Snapshot(self.now, self.ledger.path, 1, {"sydney": self.status}, alive=True)
 
-    def alerts(self, *services: Service, heartbeat: Heartbeat | None = None) -> Alerts:
+    def alerts(self, *services: Service, heartbeat: Heartbeat | None = None) -> Notifier:
         """The task as the daemon makes it at each start."""
-        return Alerts(
+        return Notifier(
             self.snapshot,
             self.ledger,
             {f"key-{one.port}": address_of(one.address, number) for number, one in enumerate(services, 1)},
@@ -72,7 +72,7 @@ class World:
     def resume(self) -> None:
         self.status = replace(self.status, reading=Flow())
 
-    async def looks(self, alerts: Alerts, times: int) -> None:
+    async def looks(self, alerts: Notifier, times: int) -> None:
         for _ in range(times):
             self.now += MINUTE
             await alerts.look()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bridge.errors import UserError
-from bridge.first_configuration import Source, Target, copy_queries, write
+from bridge.first_configuration import SourceAnswers, TargetAnswers, copy_queries, write
 from bridge.sandbox import Options, Sandbox
 from bridge.settings import load
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-SOURCE = Source("https://app.salestrekker.com/graphql", api_key="key-of-salestrekker")
-TARGET = Target("https://your-app.example/api/public/v1", "sk_live_key-of-trakor")
+SOURCE = SourceAnswers("https://app.salestrekker.com/graphql", api_key="key-of-salestrekker")
+TARGET = TargetAnswers("https://your-app.example/api/public/v1", "sk_live_key-of-trakor")
 
 
 async def _init(

@@ -24,7 +24,7 @@ from typer.main import get_command
 import bridge
 from bridge.cli.app import USAGE, application
 from bridge.delivery.sender import LAST_ANSWERS
-from bridge.first_configuration import Source, Target, write
+from bridge.first_configuration import SourceAnswers, TargetAnswers, write
 from bridge.sandbox import Options, Sandbox
 from bridge.settings import parse_duration
 from bridge.settings.keys import document_keys, variable
@@ -138,7 +138,9 @@ def test_secrets_elsewhere_are_shown_where_init_made_them(tmp_path: Path, login:
     (volume,) = compose("compose.secrets.yaml")["services"]["bridge"]["volumes"]
     assert default(volume) == f"/etc/trakor-bridge/secrets:{DATA}/secrets:ro"
     made = write(
-        tmp_path / "config.toml", Source("https://x.example", **login), Target("https://y.example", "k")
+        tmp_path / "config.toml",
+        SourceAnswers("https://x.example", **login),
+        TargetAnswers("https://y.example", "k"),
     )
     assert {file.parent for file in made if file.name != "config.toml"} == {tmp_path / "secrets"}
     names = set(re.findall(r"_file = \"([^\"]+)\"", (tmp_path / "config.toml").read_text("utf-8")))

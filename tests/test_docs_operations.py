@@ -12,10 +12,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bridge.admin import overview
 from bridge.admin.metrics import Metrics
-from bridge.alerts import Kind
+from bridge.alerts import AlertKind
 from bridge.ledger.sweeps import LastSweep
 from bridge.records import Reason, State, Stream
-from bridge.status import ConnectionStatus, Snapshot, StreamStatus, Webhooks
+from bridge.status import ConnectionStatus, Snapshot, StreamStatus, WebhookStatus
 from documentation import blocks, section
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ EVERYTHING = Snapshot(
             {Stream.CONTACTS: SWEPT},
             token_expires_at=NOW,
             token_failing_since=NOW,
-            webhooks=Webhooks(1, 1, NOW, 1),
+            webhooks=WebhookStatus(1, 1, NOW, 1),
         )
     },
 )
@@ -89,7 +89,7 @@ def test_a_rule_tells_of_labels_that_its_metrics_have(rule: str) -> None:
 
 def test_the_page_says_of_every_alert_what_to_do_and_of_no_other() -> None:
     """The word in brackets of a message leads to its place."""
-    assert re.findall(r"^### `(.+)`$", section(PAGE, "What it says by itself"), re.MULTILINE) == [*Kind]
+    assert re.findall(r"^### `(.+)`$", section(PAGE, "What it says by itself"), re.MULTILINE) == [*AlertKind]
 
 
 TO_DO = section(PAGE, "What do I do when …")

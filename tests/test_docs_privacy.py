@@ -13,7 +13,7 @@ from sqlalchemy import LargeBinary
 
 from books import kept
 from bridge.disclosure.keeping import kept as stored_by
-from bridge.first_configuration import Source, Target, write
+from bridge.first_configuration import SourceAnswers, TargetAnswers, write
 from bridge.ledger.database import reading, writing
 from bridge.ledger.erasure import forget
 from bridge.ledger.maintenance import back_up, back_up_before_migration, copy_key
@@ -29,8 +29,8 @@ from documentation import section
 
 PAGE = (Path(__file__).parent.parent / "docs" / "privacy.md").read_text("utf-8")
 STORED = section(PAGE, "What is stored, where, and how long")
-SOURCE = Source("https://app.salestrekker.example/graphql", api_key="key-of-salestrekker")
-TARGET = Target("https://trakor.example/api/public/v1", "sk_live_key_of_trakor")
+SOURCE = SourceAnswers("https://app.salestrekker.example/graphql", api_key="key-of-salestrekker")
+TARGET = TargetAnswers("https://trakor.example/api/public/v1", "sk_live_key_of_trakor")
 
 
 def test_every_table_of_the_ledger_is_named_with_what_it_holds() -> None:

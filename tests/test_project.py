@@ -18,7 +18,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from architecture import outside
-from bridge.first_configuration import Source, Target, write
+from bridge.first_configuration import SourceAnswers, TargetAnswers, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -436,7 +436,7 @@ def made_by_the_pages() -> set[str]:
 
 def made_by_the_bridge(folder: Path) -> set[str]:
     """What `init`, a ledger of its own key and its backup leave beside a configuration."""
-    source, target = Source("https://x.example", api_key="k"), Target("https://y.example", "k")
+    source, target = SourceAnswers("https://x.example", api_key="k"), TargetAnswers("https://y.example", "k")
     by_init = {str(path.relative_to(folder)) for path in write(folder / "config.toml", source, target)}
     of_ledger = {"ledger.db", "ledger.db-wal", "ledger.db.lock", "ledger.key", "ledger.before-1.db"}
     return by_init | of_ledger | {"ledger-backup.db.key", "secrets/salestrekker-password"}

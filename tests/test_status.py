@@ -34,13 +34,13 @@ from bridge.status import (
     event,
     headline,
     iso,
+    local_time,
     meaning,
-    moment,
     short_age,
     take,
 )
 from bridge.status.record_details import EVENTS, MEANINGS
-from bridge.status.snapshot import Webhooks
+from bridge.status.snapshot import WebhookStatus
 from builders import answered, draft
 from desk import Organisation, organisation
 
@@ -236,7 +236,7 @@ def test_a_stream_of_which_nothing_is_wanted_is_not_counted() -> None:
 def test_what_webhooks_brought_is_a_sentence_and_strange_ones_are_pointed_to() -> None:
     """Where none ever came nothing is said of them."""
     streams = {Stream.CONTACTS: stream(2, delivered=2)}
-    came = Webhooks(received=12, waiting=3, last_at=NOW - 120_000, unreadable=1)
+    came = WebhookStatus(received=12, waiting=3, last_at=NOW - 120_000, unreadable=1)
     assert headline(ConnectionStatus("default", streams, webhooks=came), NOW)[1:] == [
         "12 webhooks received, the last one 2 minutes ago; 3 still to be worked off.",
         "1 could not be understood: trakor-bridge webhooks list --problems",
@@ -292,7 +292,7 @@ def test_ages(at: int, said: str, short: str) -> None:
 
 def test_moments_name_their_time_zone() -> None:
     assert iso(1_700_000_000_999) == "2023-11-14T22:13:20Z"
-    assert re.fullmatch(r"2023-11-1\d \d\d:\d3:20 \S+", moment(1_700_000_000_999))
+    assert re.fullmatch(r"2023-11-1\d \d\d:\d3:20 \S+", local_time(1_700_000_000_999))
 
 
 # -- one record -------------------------------------------------------------------------------------

@@ -4,6 +4,6 @@
 for Prometheus.
 """
 
-from bridge.admin.server import AdminServer, Health
+from bridge.admin.server import AdminServer, HealthReport
 
-__all__ = ["AdminServer", "Health"]
+__all__ = ["AdminServer", "HealthReport"]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-__all__ = ["Password", "is_loopback", "is_meant"]
+__all__ = ["BasicPassword", "is_loopback", "is_meant"]
 
 _HOST: Final = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+)(?::[0-9]{1,5})?")
 
@@ -52,7 +52,7 @@ def _is_address(host: str) -> bool:
     return True
 
 
-class Password:
+class BasicPassword:
     """The password of Basic authentication (RFC 7617); any user name goes with it.
 
     Args:

@@ -18,21 +18,21 @@ from urllib.parse import quote
 import structlog
 from aiohttp import web
 
-from bridge.admin.guest_tokens import Guests
-from bridge.admin.passwords import COST, LogIn, SlowPassword
+from bridge.admin.guest_tokens import LogInTokens
+from bridge.admin.passwords import COST, LogInLimiter, SlowPassword
 from bridge.admin.rendering import SIGNED_IN, VISIT, is_fragment
-from bridge.admin.sessions import Visits
+from bridge.admin.sessions import SessionStore
 from bridge.errors import LedgerError, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from bridge.admin.rendering import Templates
-    from bridge.admin.sessions import Visit
+    from bridge.admin.sessions import BrowserSession
 
     Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-__all__ = ["COOKIE", "MOST_OF_A_FORM", "Entrance", "form_text", "visit_of"]
+__all__ = ["COOKIE", "MOST_OF_A_FORM", "Authentication", "form_text", "visit_of"]
 
 COOKIE: Final = "trakor_bridge_visit"
 """With the port after it, since browsers keep a cookie for all ports of a machine: two bridges on one do not
@@ -69,7 +69,7 @@ INSIDE: Final = re.compile(r"/(?![/\\])[^\\]*")
 log = structlog.get_logger()
 
 
-class Entrance:
+class Authentication:
     """Lets requests in.
 
     Args:
@@ -81,9 +81,9 @@ class Entrance:
     def __init__(self, templates: Templates, password: str, cost: int = COST) -> None:
         self._templates = templates
         self._password = SlowPassword(password, cost)
-        self._log_in = LogIn(self._password, time.monotonic)
-        self._visits = Visits(MOST, LIFE, time.monotonic)
-        self._guests = Guests(GUEST_LIFE, time.monotonic)
+        self._log_in = LogInLimiter(self._password, time.monotonic)
+        self._visits = SessionStore(MOST, LIFE, time.monotonic)
+        self._guests = LogInTokens(GUEST_LIFE, time.monotonic)
 
     def add_to(self, application: web.Application) -> None:
         """Add the way in, and the way out."""
@@ -186,7 +186,7 @@ class Entrance:
         raise outside
 
 
-def visit_of(request: web.Request) -> Visit:
+def visit_of(request: web.Request) -> BrowserSession:
     """The session of a request that was let in."""
     return request[VISIT]
 
@@ -207,7 +207,7 @@ async def form_text(request: web.Request, field: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-async def _check_form(request: web.Request, visit: Visit) -> None:
+async def _check_form(request: web.Request, visit: BrowserSession) -> None:
     """Refuse a form that is not this session's own."""
     _check_site(request)
     if (request.content_length or 0) > MOST_OF_A_FORM:

@@ -26,7 +26,7 @@ from bridge.admin.auth import form_text, visit_of
 from bridge.admin.labels import LABELS
 from bridge.admin.lists import Filter, verbs_of, waiting_of, wanted_of
 from bridge.admin.record import place_of
-from bridge.admin.sessions import Order, Said
+from bridge.admin.sessions import BulkDecision, FlashMessage
 from bridge.errors import LedgerError, UserError
 from bridge.ledger.attention_lists import numbers_of
 from bridge.ledger.database import reading
@@ -37,14 +37,14 @@ if TYPE_CHECKING:
     from array import array
     from collections.abc import Callable, Sequence
 
-    from bridge.admin.context import Desk
-    from bridge.admin.lists import Waiting
+    from bridge.admin.context import PageContext
+    from bridge.admin.lists import RecordGroup
     from bridge.admin.rendering import Templates
-    from bridge.admin.sessions import Visit
+    from bridge.admin.sessions import BrowserSession
     from bridge.ledger.attention_lists import Kind
     from bridge.ledger.operator_actions import Decided
 
-__all__ = ["Many"]
+__all__ = ["BulkActions"]
 
 PATIENCE: Final = 1.5
 """Seconds for which the answer waits for the end, before it shows the progress instead."""
@@ -66,7 +66,7 @@ log = structlog.get_logger()
 
 
 @dataclass
-class Work:
+class BulkProgress:
     """A decision on many as it is carried out.
 
     Attributes:
@@ -117,15 +117,15 @@ class Work:
         return " ".join(sentences)
 
 
-class Many:
+class BulkActions:
     """The pages of decisions on many, and the one that is under way."""
 
-    def __init__(self, desk: Desk, templates: Templates) -> None:
+    def __init__(self, desk: PageContext, templates: Templates) -> None:
         self._desk = desk
         self._templates = templates
-        self._work: Work | None = None
+        self._work: BulkProgress | None = None
         self._task: asyncio.Task[None] | None = None
-        self._asked: list[Visit] = []
+        self._asked: list[BrowserSession] = []
 
     def add_to(self, application: web.Application, guarded: Callable[..., Any]) -> None:
         """Add its addresses."""
@@ -147,7 +147,7 @@ class Many:
             raise web.HTTPNotFound(text="There is no such decision.")
         verb = Verb(word)
         kinds, others, records = await asyncio.to_thread(_count, self._desk, wanted, verb)
-        order = Order(secrets.token_urlsafe(16), verb, records)
+        order = BulkDecision(secrets.token_urlsafe(16), verb, records)
         self._await_yes(visit_of(request), order)
         return self._templates.render(
             request,
@@ -161,7 +161,7 @@ class Many:
             back=wanted.href(),
         )
 
-    def _await_yes(self, visit: Visit, order: Order) -> None:
+    def _await_yes(self, visit: BrowserSession, order: BulkDecision) -> None:
         """Keep an order until it is confirmed, or too many newer ones were asked for."""
         visit.order = order
         self._asked = [*(one for one in self._asked if one is not visit and one.order), visit]
@@ -180,11 +180,11 @@ class Many:
                 "another decision on many is still being carried out", advice="wait until it is done"
             )
         visit.order = None
-        self._work = Work(order.verb, order.total)
+        self._work = BulkProgress(order.verb, order.total)
         self._task = asyncio.create_task(self._carry_out(order, self._work, place_of(request)))
         await asyncio.wait([self._task], timeout=PATIENCE)
         if self._work.ended and not self._work.refusals and not self._work.problem:
-            visit.said = Said("ok", self._work.said())
+            visit.said = FlashMessage("ok", self._work.said())
             raise web.HTTPSeeOther("/records")
         raise web.HTTPSeeOther("/many/progress")
 
@@ -207,7 +207,7 @@ class Many:
         self._desk.on_decided()
         return decided
 
-    async def _carry_out(self, order: Order, work: Work, by: str) -> None:
+    async def _carry_out(self, order: BulkDecision, work: BulkProgress, by: str) -> None:
         """A part after the other, each in its own transaction."""
         try:
             for kind, numbers in order.records.items():
@@ -228,7 +228,7 @@ class Many:
 
 
 @dataclass(frozen=True, slots=True)
-class Effect:
+class BulkEffect:
     """What a decision does to the records of one kind."""
 
     number: int
@@ -238,14 +238,14 @@ class Effect:
     said: str
 
 
-def _effect(one: Waiting, verb: Verb, number: int) -> Effect:
+def _effect(one: RecordGroup, verb: Verb, number: int) -> BulkEffect:
     stream = str(one.feed.stream).capitalize()
-    return Effect(number, one.words.title, stream, one.feed.connection, one.effects[verb])
+    return BulkEffect(number, one.words.title, stream, one.feed.connection, one.effects[verb])
 
 
 def _count(
-    desk: Desk, wanted: Filter, verb: Verb
-) -> tuple[list[Waiting], list[Waiting], dict[Kind, array[int]]]:
+    desk: PageContext, wanted: Filter, verb: Verb
+) -> tuple[list[RecordGroup], list[RecordGroup], dict[Kind, array[int]]]:
     """The kinds that it can be done to, those that it cannot, and the numbers of the former's records."""
     with reading(desk.ledger.path, desk.ledger.keeping) as connection:
         every = wanted_of(waiting_of(connection, wanted.mark), wanted)

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from bridge.records import Policy, Stream
     from bridge.status import Snapshot
 
-__all__ = ["Desk"]
+__all__ = ["PageContext"]
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class PageContext:
     """All that the pages need.
 
     Attributes:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Guests"]
+__all__ = ["LogInTokens"]
 
 CHANCE: Final = 16
 """Random bytes of a guest, and of a browser."""
@@ -27,7 +27,7 @@ LONGEST: Final = 200
 """Characters that are looked at of a cookie."""
 
 
-class Guests:
+class LogInTokens:
     """Signs guests and browsers, and knows them again.
 
     Args:

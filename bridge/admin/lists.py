@@ -10,20 +10,20 @@ from urllib.parse import urlencode
 from aiohttp import web
 
 from bridge.admin.labels import KINDS, LABELS, MARKED, MARKS, STATES, in_words
-from bridge.admin.overview import When
+from bridge.admin.overview import TimeText
 from bridge.ledger.attention_lists import Kind, page_of, rejections_of
 from bridge.ledger.database import reading
 from bridge.ledger.operator_actions import Verb
 from bridge.ledger.read_model import feeds_of, standing_of, states
 from bridge.records import State, Stream
-from bridge.status.fields import COMPARED, TITLES, Text, difference
+from bridge.status.fields import COMPARED, TITLES, FieldText, difference
 from bridge.status.record_details import the_other
 from bridge.status.snapshot import DECISIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from bridge.admin.context import Desk
+    from bridge.admin.context import PageContext
     from bridge.admin.labels import Kind as Words
     from bridge.admin.rendering import Templates
     from bridge.ledger.attention_lists import Page
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from bridge.ledger.read_model import Found, Reader
     from bridge.ledger.row_mapping import Feed
 
-__all__ = ["Filter", "Item", "Lists", "Waiting", "item_of", "verbs_of", "waiting_of"]
+__all__ = ["Filter", "Item", "ListPage", "RecordGroup", "item_of", "verbs_of", "waiting_of"]
 
 MOST: Final = 50
 """Records on a page."""
@@ -93,7 +93,7 @@ class Filter:
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class RecordGroup:
     """How many records of a kind wait, or have a mark."""
 
     feed: Feed
@@ -123,8 +123,8 @@ class Difference:
     """One field that differs: what Trakor has, and what the record says now, where either is known."""
 
     title: str
-    old: Text
-    new: Text
+    old: FieldText
+    new: FieldText
     known: bool
 
 
@@ -142,25 +142,25 @@ class Item:
     stream: str
     connection: str
     app: str
-    since: When | None
+    since: TimeText | None
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ListData:
     """All that a list is made of: what waits or is marked, the page's records, and why some of these wait."""
 
-    waiting: list[Waiting]
-    marked: Mapping[str, list[Waiting]]
+    waiting: list[RecordGroup]
+    marked: Mapping[str, list[RecordGroup]]
     page: Page
     whys: Mapping[int, str]
 
-    def of(self, wanted: Filter) -> list[Waiting]:
+    def of(self, wanted: Filter) -> list[RecordGroup]:
         """All that a filter chooses from."""
         return self.marked[wanted.mark] if wanted.mark else self.waiting
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class FilterLink:
     """One way to narrow a list."""
 
     title: str
@@ -169,7 +169,7 @@ class Choice:
     chosen: bool
 
 
-def waiting_of(connection: Reader, mark: str = "") -> list[Waiting]:
+def waiting_of(connection: Reader, mark: str = "") -> list[RecordGroup]:
     """All kinds of records that wait, in the order of ``KINDS``; or all that have a mark."""
     known = {feed.number: feed for feed in feeds_of(connection)}
     counted: dict[tuple[int, State, str], int] = {}
@@ -180,17 +180,17 @@ def waiting_of(connection: Reader, mark: str = "") -> list[Waiting]:
                 counted[kind] = counted.get(kind, 0) + many
     order = {kind: place for place, kind in enumerate(KINDS)}
     found = [
-        Waiting(known[feed], state, reason, many, mark) for (feed, state, reason), many in counted.items()
+        RecordGroup(known[feed], state, reason, many, mark) for (feed, state, reason), many in counted.items()
     ]
     return sorted(found, key=lambda one: (order.get((one.state, one.reason), len(order)), one.feed.number))
 
 
-def wanted_of(waiting: list[Waiting], wanted: Filter) -> list[Waiting]:
+def wanted_of(waiting: list[RecordGroup], wanted: Filter) -> list[RecordGroup]:
     """Those kinds that a filter wants."""
     return [one for one in waiting if wanted.takes(one.feed) and wanted.covers(one.state, one.reason)]
 
 
-def verbs_of(kinds: list[Waiting]) -> dict[Verb, int]:
+def verbs_of(kinds: list[RecordGroup]) -> dict[Verb, int]:
     """What can be decided about how many of these records."""
     numbers = {verb: sum(one.number for one in kinds if verb in one.effects) for verb in Verb}
     return {verb: number for verb, number in numbers.items() if number}
@@ -222,7 +222,7 @@ def item_of(record: Found, now: int, *, why: str = "", app: str = "") -> Item:
         stream=str(record.feed.stream).removesuffix("s").capitalize(),
         connection=record.feed.connection,
         app=app,
-        since=When.of(record.since_at, now),
+        since=TimeText.of(record.since_at, now),
     )
 
 
@@ -233,20 +233,20 @@ def _within(title: str) -> str:
 
 def _differences(record: Found) -> list[Difference]:
     """What differs; what the contact details say of a changed name is not told a second time."""
-    found: dict[tuple[Text, Text], Difference] = {}
+    found: dict[tuple[FieldText, FieldText], Difference] = {}
     for change in record.changes:
         old, new = difference(change)
         known = (change.old, change.new) != (None, None)
         title = TITLES.get(change.field, change.field)
-        key = (old, new) if known else (Text(change.field), Text(""))
+        key = (old, new) if known else (FieldText(change.field), FieldText(""))
         found.setdefault(key, Difference(title, old, new, known))
     return list(found.values())
 
 
-class Lists:
+class ListPage:
     """The page of a list."""
 
-    def __init__(self, desk: Desk, templates: Templates) -> None:
+    def __init__(self, desk: PageContext, templates: Templates) -> None:
         self._desk = desk
         self._templates = templates
 
@@ -278,12 +278,12 @@ class Lists:
             following=wanted.href(after=page.records[-1].number) if page.records and page.later else "",
         )
 
-    def _item(self, record: Found, look: Look, now: int) -> Item:
+    def _item(self, record: Found, look: ListData, now: int) -> Item:
         app = self._desk.app_of(record.feed.connection)
         return item_of(record, now, why=look.whys.get(record.number, ""), app=app)
 
 
-def _look(ledger: Ledger, wanted: Filter, after: int, before: int) -> Look:
+def _look(ledger: Ledger, wanted: Filter, after: int, before: int) -> ListData:
     with reading(ledger.path, ledger.keeping) as connection:
         waiting = waiting_of(connection)
         marked = {mark: waiting_of(connection, mark) for mark in MARKED}
@@ -292,7 +292,7 @@ def _look(ledger: Ledger, wanted: Filter, after: int, before: int) -> Look:
         page = page_of(connection, kinds, after=after, before=before, most=MOST)
         rejected = [record.number for record in page.records if record.state == State.REJECTED]
         whys = {**rejections_of(connection, rejected), **_others(connection, page.records)}
-        return Look(waiting, marked, page, whys)
+        return ListData(waiting, marked, page, whys)
 
 
 def _others(connection: Reader, records: Sequence[Found]) -> dict[int, str]:
@@ -309,27 +309,27 @@ def _why(wanted: Filter) -> str:
     return known.why if known else ""
 
 
-def _kinds(look: Look, wanted: Filter) -> Iterator[Choice]:
+def _kinds(look: ListData, wanted: Filter) -> Iterator[FilterLink]:
     """All that waits, each kind of it, and each mark; those that nothing has are not offered."""
     here = [one for one in look.waiting if wanted.takes(one.feed)]
     everything = replace(wanted, state="", reason="", mark="")
-    yield Choice("All", everything.href(), sum(one.number for one in here), chosen=wanted == everything)
+    yield FilterLink("All", everything.href(), sum(one.number for one in here), chosen=wanted == everything)
     for (state, reason), kind in KINDS.items():
         number = sum(one.number for one in here if (one.state, one.reason) == (state, reason))
         one_kind = replace(everything, state=str(state), reason=str(reason))
-        yield from _offered(Choice(kind.title, one_kind.href(), number, chosen=one_kind == wanted))
+        yield from _offered(FilterLink(kind.title, one_kind.href(), number, chosen=one_kind == wanted))
     for mark, kind in MARKED.items():
         number = sum(one.number for one in look.marked[mark] if wanted.takes(one.feed))
         of_mark = replace(everything, mark=mark)
-        yield from _offered(Choice(kind.title, of_mark.href(), number, chosen=of_mark == wanted))
+        yield from _offered(FilterLink(kind.title, of_mark.href(), number, chosen=of_mark == wanted))
 
 
-def _offered(choice: Choice) -> Iterator[Choice]:
+def _offered(choice: FilterLink) -> Iterator[FilterLink]:
     if choice.number or choice.chosen:
         yield choice
 
 
-def _places(waiting: list[Waiting], wanted: Filter) -> Iterator[list[Choice]]:
+def _places(waiting: list[RecordGroup], wanted: Filter) -> Iterator[list[FilterLink]]:
     """Which stream, and which connection, where there are several."""
     here = [one for one in waiting if wanted.covers(one.state, one.reason)]
     streams = sorted({str(one.feed.stream) for one in waiting})
@@ -342,9 +342,9 @@ def _places(waiting: list[Waiting], wanted: Filter) -> Iterator[list[Choice]]:
         yield [_place(here, wanted, replace(wanted, connection=name), title) for title, name in of_names]
 
 
-def _place(here: list[Waiting], wanted: Filter, other: Filter, title: str) -> Choice:
+def _place(here: list[RecordGroup], wanted: Filter, other: Filter, title: str) -> FilterLink:
     number = sum(one.number for one in here if other.takes(one.feed))
-    return Choice(title, other.href(), number, chosen=other == wanted)
+    return FilterLink(title, other.href(), number, chosen=other == wanted)
 
 
 def _number(text: str) -> int:

@@ -14,7 +14,7 @@ from bridge.records import Job
 from bridge.status.figures import Figures
 from bridge.status.sentences import what_trakor_has
 from bridge.status.snapshot import DECISIONS
-from bridge.status.timestamps import age, iso, moment
+from bridge.status.timestamps import age, iso, local_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -23,7 +23,18 @@ if TYPE_CHECKING:
     from bridge.ledger.webhook_queue import WebhookNumbers
     from bridge.status.snapshot import ConnectionStatus, Flow, Snapshot, StreamStatus
 
-__all__ = ["Badge", "Connection", "Decision", "Note", "Row", "RunRow", "Tone", "When", "counted", "overview"]
+__all__ = [
+    "Badge",
+    "ConnectionCard",
+    "DecisionLink",
+    "Note",
+    "RunRow",
+    "StreamRow",
+    "TimeText",
+    "Tone",
+    "counted",
+    "overview",
+]
 
 TOKEN_SOON: Final = 24 * 3_600_000
 """Milliseconds before its end from which a token that is not renewed is worth a warning."""
@@ -61,7 +72,7 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
-class When:
+class TimeText:
     """A moment: for the machine, in full, and as a reader thinks of it."""
 
     iso: str
@@ -69,13 +80,13 @@ class When:
     age: str
 
     @classmethod
-    def of(cls, at: int | None, now: int) -> When | None:
+    def of(cls, at: int | None, now: int) -> TimeText | None:
         """The moment, where there is one."""
-        return None if at is None else cls(iso(at), moment(at), age(at, now))
+        return None if at is None else cls(iso(at), local_time(at), age(at, now))
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class StreamRow:
     """One stream of a connection."""
 
     name: str
@@ -84,13 +95,13 @@ class Row:
     decisions: int
     left_out: int
     read: str
-    read_at: When | None
-    next_at: When | None
+    read_at: TimeText | None
+    next_at: TimeText | None
     href: str
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class DecisionLink:
     """One kind of records that wait for a person."""
 
     title: str
@@ -104,7 +115,7 @@ class RunRow:
     """One run, with its numbers of all streams together."""
 
     what: str
-    began: When | None
+    began: TimeText | None
     took: str
     state: str
     tone: Tone
@@ -112,27 +123,27 @@ class RunRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Connection:
+class ConnectionCard:
     """One pair of organisations, as the overview shows it."""
 
     name: str
     badge: Badge
     sentence: str
     notes: list[Note]
-    rows: list[Row]
+    rows: list[StreamRow]
     marks: str
     marked: list[tuple[str, str]]
-    decisions: list[Decision]
+    decisions: list[DecisionLink]
     flows: list[Note]
     charts: list[Chart]
     runs: list[RunRow]
-    last_webhook: When | None
+    last_webhook: TimeText | None
     waiting_webhooks: int
     unreadable_webhooks: int
-    by_action: list[tuple[str, int, When | None]]
+    by_action: list[tuple[str, int, TimeText | None]]
 
 
-def overview(snapshot: Snapshot, figures: Mapping[str, Figures]) -> list[Connection]:
+def overview(snapshot: Snapshot, figures: Mapping[str, Figures]) -> list[ConnectionCard]:
     """All connections.
 
     Args:
@@ -145,16 +156,16 @@ def overview(snapshot: Snapshot, figures: Mapping[str, Figures]) -> list[Connect
     ]
 
 
-def counted(connections: Iterable[Connection]) -> list[str]:
+def counted(connections: Iterable[ConnectionCard]) -> list[str]:
     """The numbers that say anything: with those that are 0 in each run the table would be too wide."""
     runs = [run for one in connections for run in one.runs]
     return [word for word in COUNTS if word == "read" or any(run.counts[word] for run in runs)]
 
 
-def _connection(status: ConnectionStatus, figures: Figures, now: int) -> Connection:
+def _connection(status: ConnectionStatus, figures: Figures, now: int) -> ConnectionCard:
     started = any(stream.known or stream.last_sweep for stream in status.streams.values())
     numbers = figures.webhooks
-    return Connection(
+    return ConnectionCard(
         name=status.name,
         badge=_badge(status, started=started),
         sentence=_sentence(status, started=started),
@@ -166,20 +177,20 @@ def _connection(status: ConnectionStatus, figures: Figures, now: int) -> Connect
         flows=[*_flows(status, now)],
         charts=_charts(figures),
         runs=[_run(run, now) for run in figures.runs],
-        last_webhook=When.of(status.webhooks.last_at, now),
+        last_webhook=TimeText.of(status.webhooks.last_at, now),
         waiting_webhooks=status.webhooks.waiting,
         unreadable_webhooks=status.webhooks.unreadable,
         by_action=[*_by_action(numbers, now)] if numbers else [],
     )
 
 
-def _by_action(numbers: WebhookNumbers, now: int) -> Iterator[tuple[str, int, When | None]]:
+def _by_action(numbers: WebhookNumbers, now: int) -> Iterator[tuple[str, int, TimeText | None]]:
     """All that came; what no known action stands for is told as such, so that the numbers add up."""
     for action, (number, last_at) in sorted(numbers.by_action.items()):
-        yield action, number, When.of(last_at or None, now)
+        yield action, number, TimeText.of(last_at or None, now)
     unknown = numbers.received - sum(number for number, _ in numbers.by_action.values())
     if unknown:
-        yield "of an unknown action", unknown, When.of(numbers.unreadable_at, now)
+        yield "of an unknown action", unknown, TimeText.of(numbers.unreadable_at, now)
 
 
 def _badge(status: ConnectionStatus, *, started: bool) -> Badge:
@@ -247,7 +258,7 @@ def _paused_flows(status: ConnectionStatus) -> list[tuple[str, Flow]]:
 
 
 def _paused(what: str, flow: Flow, now: int) -> Note:
-    since = f" since {moment(flow.since_at)} ({age(flow.since_at, now)})" if flow.since_at else ""
+    since = f" since {local_time(flow.since_at)} ({age(flow.since_at, now)})" if flow.since_at else ""
     if flow.by_person:
         kept = "Nothing is lost: everything still arrives, and waits."
         return Note(Tone.ASK, f"{what} is paused{since}: {flow.reason.rstrip('.')}. {kept}")
@@ -279,17 +290,17 @@ def _of_sweep(name: str, stream: StreamStatus, now: int) -> Note | None:
     return None
 
 
-def _row(connection: str, name: str, stream: StreamStatus, now: int) -> Row:
+def _row(connection: str, name: str, stream: StreamStatus, now: int) -> StreamRow:
     sweep = stream.last_sweep
-    return Row(
+    return StreamRow(
         name=name.capitalize(),
         in_trakor=stream.in_trakor,
         to_send=stream.to_send,
         decisions=sum(stream.states[state] for state in DECISIONS),
         left_out=stream.left_out,
         read="never" if sweep is None else "now" if sweep.ended_at is None else "",
-        read_at=When.of(sweep.ended_at, now) if sweep else None,
-        next_at=When.of(stream.next_sweep_at, now),
+        read_at=TimeText.of(sweep.ended_at, now) if sweep else None,
+        next_at=TimeText.of(stream.next_sweep_at, now),
         href=f"/records?{urlencode({'connection': connection, 'stream': name})}",
     )
 
@@ -318,9 +329,9 @@ def _are(number: int) -> str:
     return "is" if number == 1 else "are"
 
 
-def _decisions(connection: str, figures: Figures) -> list[Decision]:
+def _decisions(connection: str, figures: Figures) -> list[DecisionLink]:
     return [
-        Decision(
+        DecisionLink(
             kind.title,
             kind.why,
             number,
@@ -386,7 +397,7 @@ def _what(run: Run) -> str:
 
 def _run(run: Run, now: int) -> RunRow:
     counts = {word: sum(of.get(word, 0) for of in run.counts.values()) for word in COUNTS}
-    began = When.of(run.began_at, now)
+    began = TimeText.of(run.began_at, now)
     what = _what(run)
     if run.ended_at is None:
         return RunRow(what, began, "", "under way or interrupted", Tone.BUSY, counts)

@@ -16,21 +16,21 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from bridge.admin.auth import Entrance
-from bridge.admin.bulk_actions import Many
-from bridge.admin.lists import Lists
-from bridge.admin.overview import When, counted, overview
+from bridge.admin.auth import Authentication
+from bridge.admin.bulk_actions import BulkActions
+from bridge.admin.lists import ListPage
+from bridge.admin.overview import TimeText, counted, overview
 from bridge.admin.passwords import COST
 from bridge.admin.record import RecordPage
 from bridge.admin.rendering import HERE, Templates, add_headers
-from bridge.admin.search import Searching
+from bridge.admin.search import SearchPage
 from bridge.status.figures import figures
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from typing import Any
 
-    from bridge.admin.context import Desk
+    from bridge.admin.context import PageContext
 
 __all__ = ["Pages"]
 
@@ -44,11 +44,11 @@ class Pages:
         cost: Of the password's slow hash.
     """
 
-    def __init__(self, desk: Desk, *, password: str = "", cost: int = COST) -> None:
+    def __init__(self, desk: PageContext, *, password: str = "", cost: int = COST) -> None:
         self._desk = desk
         self._templates = Templates(desk.problem)
-        self._entrance = Entrance(self._templates, password, cost)
-        self._many = Many(desk, self._templates)
+        self._entrance = Authentication(self._templates, password, cost)
+        self._many = BulkActions(desk, self._templates)
 
     def add_to(self, application: web.Application) -> None:
         """Add all addresses, and the headers that each answer has, to an application that has not started."""
@@ -58,10 +58,10 @@ class Pages:
         guarded = self._entrance.guarded
         application.router.add_get("/", guarded(self._overview))
         application.router.add_get("/live", guarded(self._live))
-        Lists(self._desk, self._templates).add_to(application, guarded)
+        ListPage(self._desk, self._templates).add_to(application, guarded)
         self._many.add_to(application, guarded)
         RecordPage(self._desk, self._templates).add_to(application, guarded)
-        Searching(self._desk, self._templates).add_to(application, guarded)
+        SearchPage(self._desk, self._templates).add_to(application, guarded)
 
     async def close(self) -> None:
         """End what is under way: a decision on many stops after the part that is being written."""
@@ -86,7 +86,7 @@ class Pages:
             "connections": connections,
             "others": snapshot.others,
             "counts": counted(connections),
-            "at": When.of(snapshot.at, snapshot.at),
+            "at": TimeText.of(snapshot.at, snapshot.at),
             "size": "" if snapshot.size is None else f"{snapshot.size / 2**20:,.1f} MiB",
         }
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
-__all__ = ["LogIn", "SlowPassword", "Tries", "Verdict"]
+__all__ = ["GuessCounter", "LogInLimiter", "LogInResult", "SlowPassword"]
 
 COST: Final = 2**14
 """Of scrypt, with blocks of 8: 16 MiB and some 50 ms for each guess (RFC 7914; OWASP's page on passwords)."""
@@ -62,14 +62,14 @@ class SlowPassword:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class LogInResult:
     """What is said to a guess: it fits, it does not, or it has to wait so many seconds."""
 
     fits: bool
     wait: int = 0
 
 
-class Tries:
+class GuessCounter:
     """Counts wrong passwords by what they count for: a few in a minute, then that share has to wait.
 
     Args:
@@ -97,7 +97,7 @@ class Tries:
         self._wrong.pop(share, None)
 
 
-class LogIn:
+class LogInLimiter:
     """Lets in who knows the password, one guess at a time, and few with each share.
 
     A share is an address, or a browser from which somebody was let in before: behind a tunnel all have one
@@ -110,13 +110,13 @@ class LogIn:
 
     def __init__(self, password: SlowPassword, clock: Callable[[], float]) -> None:
         self._password = password
-        self._tries = Tries(clock)
+        self._tries = GuessCounter(clock)
         self._turn = asyncio.Lock()
         # One thread: each that has made a slow hash keeps the 16 MiB that it took.
         self._thread = ThreadPoolExecutor(1, "password")
         self._waiting = 0
 
-    async def try_(self, share: str, given: str, *, known: bool = False) -> Verdict:
+    async def try_(self, share: str, given: str, *, known: bool = False) -> LogInResult:
         """Look at one guess.
 
         Args:
@@ -125,14 +125,14 @@ class LogIn:
             known: Somebody was let in with this share before: it waits for its turn in any case.
         """
         if wait := self._tries.wait(share):
-            return Verdict(fits=False, wait=wait)
+            return LogInResult(fits=False, wait=wait)
         if self._waiting >= MOST_WAITING and not known:
-            return Verdict(fits=False, wait=10)
+            return LogInResult(fits=False, wait=10)
         self._waiting += 1
         try:
             async with self._turn:
                 if wait := self._tries.wait(share):  # others of that share had their turn meanwhile
-                    return Verdict(fits=False, wait=wait)
+                    return LogInResult(fits=False, wait=wait)
                 fits = await asyncio.get_running_loop().run_in_executor(
                     self._thread, self._password.fits, given
                 )
@@ -142,7 +142,7 @@ class LogIn:
             self._tries.forget(share)
         else:
             self._tries.note(share)
-        return Verdict(fits)
+        return LogInResult(fits)
 
     def close(self) -> None:
         """Look at nothing more."""

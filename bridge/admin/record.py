@@ -11,8 +11,8 @@ from aiohttp import web
 
 from bridge.admin.auth import form_text, visit_of
 from bridge.admin.labels import KINDS, LABELS, STATES, in_words
-from bridge.admin.overview import Tone, When
-from bridge.admin.sessions import Said
+from bridge.admin.overview import TimeText, Tone
+from bridge.admin.sessions import FlashMessage
 from bridge.errors import BridgeError, UserError
 from bridge.ledger.database import reading
 from bridge.ledger.operator_actions import Verb, as_it_stands, decide_shown
@@ -22,12 +22,12 @@ from bridge.naming import fit
 from bridge.records import Claim, State
 from bridge.status.fields import other_of, sides
 from bridge.status.record_details import by_itself, event, meaning, ways
-from bridge.status.timestamps import moment
+from bridge.status.timestamps import local_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from bridge.admin.context import Desk
+    from bridge.admin.context import PageContext
     from bridge.admin.rendering import Templates
     from bridge.ledger.operator_actions import Decided
     from bridge.ledger.pauses import Pause
@@ -55,7 +55,7 @@ DONE: Final = MappingProxyType(
 )
 """What is done with a record that a decision brought into a state, after "it"."""
 
-CHANGED: Final = Said(
+CHANGED: Final = FlashMessage(
     "ask",
     "Nothing was done: it has changed since the page was made. Look at it as it is now, and decide again.",
 )
@@ -65,7 +65,7 @@ LONGEST_NAME: Final = 2_000
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class RecordData:
     """All that the ledger has of one record; ``shown`` names how it stands, for a decision on that."""
 
     record: Found
@@ -76,7 +76,7 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
-class Action:
+class ActionButton:
     """One button."""
 
     verb: Verb
@@ -88,7 +88,7 @@ class Action:
 class RecordPage:
     """The page of a record, and decisions on it."""
 
-    def __init__(self, desk: Desk, templates: Templates) -> None:
+    def __init__(self, desk: PageContext, templates: Templates) -> None:
         self._desk = desk
         self._templates = templates
 
@@ -117,11 +117,11 @@ class RecordPage:
             more=more,
             answered=look.standing.said,
             other=other_of(record, look.standing),
-            since=When.of(record.since_at, now),
+            since=TimeText.of(record.since_at, now),
             trakor_ids=_trakor_ids(look),
             by_itself=by_itself(record),
             actions=_actions(look),
-            history=[(When.of(line.at, now), in_words(event(line))) for line in reversed(look.history)],
+            history=[(TimeText.of(line.at, now), in_words(event(line))) for line in reversed(look.history)],
             app=self._desk.app_of(record.feed.connection),
             can_be_read=not record.forgotten,
         )
@@ -139,12 +139,12 @@ class RecordPage:
             why=why,
         )
 
-    async def _read_now(self, look: Look) -> tuple[Mapping[str, str] | None, str]:
+    async def _read_now(self, look: RecordData) -> tuple[Mapping[str, str] | None, str]:
         """What Salestrekker says, or why that is not known."""
         record, paused = look.record, look.reading_paused
         if paused is not None:
             reason = paused.reason.rstrip(".")
-            return None, f"Reading from Salestrekker is paused since {moment(paused.since_at)}: {reason}."
+            return None, f"Reading from Salestrekker is paused since {local_time(paused.since_at)}: {reason}."
         try:
             said = await self._desk.read_now(record.feed.connection, record.feed.stream, record.id)
         except UserError as fault:  # it was read, and cannot be made into what Trakor takes
@@ -180,7 +180,7 @@ class RecordPage:
             raise UserError("A name needs characters that can be seen, and an end.")
         return Claim(whole, self._desk.name_key(whole))
 
-    async def _look(self, request: web.Request) -> Look:
+    async def _look(self, request: web.Request) -> RecordData:
         look = await asyncio.to_thread(_look, self._desk, int(request.match_info["number"]))
         if look is None:
             raise web.HTTPNotFound(text="There is no such record.")
@@ -205,15 +205,15 @@ def done(verb: Verb, record: Found) -> str:
     return f"was checked again ({verb}) and still waits"
 
 
-def _said(verb: Verb, decided: Decided) -> Said:
+def _said(verb: Verb, decided: Decided) -> FlashMessage:
     """What is told after a decision on one record."""
     if decided.refusal is None:
-        return Said("ok", f"Done: it {done(verb, decided.record)}.")
+        return FlashMessage("ok", f"Done: it {done(verb, decided.record)}.")
     advice = decided.refusal.advice
     # Some advice names a command: the buttons of the page are at hand instead.
     more = f" {advice[0].upper()}{advice[1:]}." if advice and "`" not in advice else ""
     refusal = str(decided.refusal)
-    return Said("ask", f"That could not be done: {refusal.rstrip('.')}.{more}")
+    return FlashMessage("ask", f"That could not be done: {refusal.rstrip('.')}.{more}")
 
 
 def _verb(word: str) -> Verb:
@@ -222,14 +222,14 @@ def _verb(word: str) -> Verb:
     return Verb(word)
 
 
-def _look(desk: Desk, number: int) -> Look | None:
+def _look(desk: PageContext, number: int) -> RecordData | None:
     with reading(desk.ledger.path, desk.ledger.keeping) as connection:
         found = find(connection, Wanted(numbers=[number]))
         return _of(connection, found[0]) if found else None
 
 
-def _of(connection: Reader, record: Found) -> Look:
-    return Look(
+def _of(connection: Reader, record: Found) -> RecordData:
+    return RecordData(
         record,
         as_it_stands(connection, record.number),
         standing_of(connection, record),
@@ -238,9 +238,9 @@ def _of(connection: Reader, record: Found) -> Look:
     )
 
 
-def _actions(look: Look) -> list[Action]:
+def _actions(look: RecordData) -> list[ActionButton]:
     return [
-        Action(
+        ActionButton(
             Verb(way.verb),
             "Send under this name" if way.named else LABELS[Verb(way.verb)],
             way.effect[0].upper() + way.effect[1:] + ".",
@@ -250,7 +250,7 @@ def _actions(look: Look) -> list[Action]:
     ]
 
 
-def _trakor_ids(look: Look) -> list[str]:
+def _trakor_ids(look: RecordData) -> list[str]:
     claimant = look.standing.claimant
     if look.standing.trakor_ids or look.record.state != State.MERGED or claimant is None:
         return [*look.standing.trakor_ids]

@@ -9,7 +9,7 @@ from aiohttp import web
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from bridge import __version__
-from bridge.admin.sessions import Visit
+from bridge.admin.sessions import BrowserSession
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +18,7 @@ __all__ = ["HEADERS", "SIGNED_IN", "VISIT", "Templates", "add_headers", "is_frag
 
 HERE: Final = Path(__file__).parent
 
-VISIT: Final = web.RequestKey("visit", Visit)
+VISIT: Final = web.RequestKey("visit", BrowserSession)
 """Where a request has its session."""
 
 SIGNED_IN: Final = web.RequestKey("signed_in", bool)

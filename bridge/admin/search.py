@@ -16,11 +16,11 @@ from bridge.naming import fit
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bridge.admin.context import Desk
+    from bridge.admin.context import PageContext
     from bridge.admin.rendering import Templates
     from bridge.ledger.read_model import Found
 
-__all__ = ["Searching"]
+__all__ = ["SearchPage"]
 
 MOST: Final = 20
 """So many of several matches are shown."""
@@ -29,10 +29,10 @@ LONGEST: Final = 500
 """Characters that can be searched for."""
 
 
-class Searching:
+class SearchPage:
     """The search."""
 
-    def __init__(self, desk: Desk, templates: Templates) -> None:
+    def __init__(self, desk: PageContext, templates: Templates) -> None:
         self._desk = desk
         self._templates = templates
 
@@ -59,7 +59,7 @@ class Searching:
         )
 
 
-def _find(desk: Desk, wanted: str) -> list[Found]:
+def _find(desk: PageContext, wanted: str) -> list[Found]:
     """By id first; what is no id may be a name."""
     with reading(desk.ledger.path, desk.ledger.keeping) as connection:
         found = find(connection, Wanted(either=wanted), MOST + 1)

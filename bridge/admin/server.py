@@ -22,7 +22,7 @@ import orjson
 import structlog
 from aiohttp import web
 
-from bridge.admin.access_rules import Password, is_loopback, is_meant, share_of
+from bridge.admin.access_rules import BasicPassword, is_loopback, is_meant, share_of
 from bridge.admin.auth import MOST_OF_A_FORM
 from bridge.admin.metrics import Metrics
 from bridge.admin.wrong_passwords import WrongPasswords
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-__all__ = ["AdminServer", "Health"]
+__all__ = ["AdminServer", "HealthReport"]
 
 BODY_SECONDS: Final = 10.0
 """Seconds in which a form has to come."""
@@ -57,7 +57,7 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Health:
+class HealthReport:
     """Whether all is well, and why not.
 
     Attributes:
@@ -86,8 +86,8 @@ class AdminServer:
     def __init__(
         self,
         snapshot: Callable[[], Awaitable[Snapshot]],
-        health: Callable[[], Health],
-        ready: Callable[[], Awaitable[Health]],
+        health: Callable[[], HealthReport],
+        ready: Callable[[], Awaitable[HealthReport]],
         *,
         password: str = "",
         hosts: Collection[str] = (),
@@ -98,7 +98,7 @@ class AdminServer:
         self._snapshot = _Shared(snapshot)
         self._health = health
         self._ready = _Shared(ready)
-        self._password = Password(password)
+        self._password = BasicPassword(password)
         self._hosts = frozenset(hosts)
         self._metrics = Metrics(answers)
         self._wrong = wrong_passwords or WrongPasswords()
@@ -213,7 +213,7 @@ class AdminServer:
         try:
             snapshot = await self._snapshot()
         except BridgeError as fault:
-            return _told(Health(ok=False, why=str(fault)))
+            return _told(HealthReport(ok=False, why=str(fault)))
         body, content_type = self._metrics.render(snapshot, request.headers.get("Accept", ""))
         return web.Response(body=body, headers={"Content-Type": content_type})
 
@@ -267,7 +267,7 @@ async def _add_headers(_: web.Request, response: web.StreamResponse) -> None:
     response.headers.update(HEADERS)
 
 
-def _told(health: Health) -> web.Response:
+def _told(health: HealthReport) -> web.Response:
     """200, or 503 and why."""
     if health.ok:
         return web.Response(text="ok\n")

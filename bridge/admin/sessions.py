@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from bridge.ledger.attention_lists import Kind
     from bridge.ledger.operator_actions import Verb
 
-__all__ = ["Order", "Said", "Visit", "Visits"]
+__all__ = ["BrowserSession", "BulkDecision", "FlashMessage", "SessionStore"]
 
 BYTES: Final = 32
 """Random bytes of a session's name, and of its token: 256 bits each."""
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class FlashMessage:
     """What came of what was done last, told once on the next page."""
 
     tone: str
@@ -29,7 +29,7 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class BulkDecision:
     """A decision on many records that waits for its yes: those that were counted, and no others.
 
     Attributes:
@@ -50,7 +50,7 @@ class Order:
 
 
 @dataclass
-class Visit:
+class BrowserSession:
     """One browser's session.
 
     Attributes:
@@ -62,20 +62,20 @@ class Visit:
 
     csrf: str
     until: float
-    said: Said | None = None
-    order: Order | None = field(default=None, repr=False)
+    said: FlashMessage | None = None
+    order: BulkDecision | None = field(default=None, repr=False)
 
     def wrote(self, token: str) -> bool:
         """Whether a form is this session's own."""
         return hmac.compare_digest(self.csrf.encode(), token.encode())
 
-    def tell(self) -> Said | None:
+    def tell(self) -> FlashMessage | None:
         """What is to be told now; it is told once."""
         said, self.said = self.said, None
         return said
 
 
-class Visits:
+class SessionStore:
     """The sessions, at most so many and for so long.
 
     Args:
@@ -88,18 +88,18 @@ class Visits:
         self._most = most
         self._life = life
         self._clock = clock
-        self._by_name: dict[str, Visit] = {}
+        self._by_name: dict[str, BrowserSession] = {}
 
-    def begin(self) -> tuple[str, Visit]:
+    def begin(self) -> tuple[str, BrowserSession]:
         """A new session, and its name for the browser."""
         while len(self._by_name) >= self._most:
             del self._by_name[next(iter(self._by_name))]
         name = secrets.token_urlsafe(BYTES)
-        visit = Visit(secrets.token_urlsafe(BYTES), self._clock() + self._life)
+        visit = BrowserSession(secrets.token_urlsafe(BYTES), self._clock() + self._life)
         self._by_name[name] = visit
         return name, visit
 
-    def of(self, name: str | None) -> Visit | None:
+    def of(self, name: str | None) -> BrowserSession | None:
         """The session of that name, if it has not ended."""
         visit = self._by_name.pop(name, None) if name else None
         if name is None or visit is None or visit.until <= self._clock():

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import structlog
 
-from bridge.admin.passwords import Tries
+from bridge.admin.passwords import GuessCounter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,7 +57,7 @@ class WrongPasswords:
         self._seconds = seconds
         self._clock = clock
         self._turn = asyncio.Lock()
-        self._tries = Tries(clock)
+        self._tries = GuessCounter(clock)
         self._held: Counter[Share] = Counter()
         self._right: dict[Share, None] = {}
         self._untold = 0

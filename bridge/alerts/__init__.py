@@ -14,19 +14,19 @@ still, since when, and how many. ``Heartbeat`` is the other way round: who is no
 """
 
 from bridge.alerts.apprise_address import Address, address_of
-from bridge.alerts.conditions import Condition, Disk, Kind, conditions, disk_of, waiting_of
+from bridge.alerts.conditions import AlertKind, Condition, Disk, conditions, disk_of, waiting_of
 from bridge.alerts.heartbeat import Heartbeat
 from bridge.alerts.notifications import Message
-from bridge.alerts.notifier import Alerts
+from bridge.alerts.notifier import Notifier
 
 __all__ = [
     "Address",
-    "Alerts",
+    "AlertKind",
     "Condition",
     "Disk",
     "Heartbeat",
-    "Kind",
     "Message",
+    "Notifier",
     "address_of",
     "conditions",
     "disk_of",

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from bridge.ledger.alerts_sent import Topic
-from bridge.status import burst_note, moment
+from bridge.status import burst_note, local_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,7 +21,17 @@ if TYPE_CHECKING:
     from bridge.records import Stream
     from bridge.status import ConnectionStatus, Flow, Snapshot, StreamStatus
 
-__all__ = ["ONCE", "OVER", "Condition", "Disk", "Kind", "OverdueAt", "conditions", "disk_of", "waiting_of"]
+__all__ = [
+    "ONCE",
+    "OVER",
+    "AlertKind",
+    "Condition",
+    "Disk",
+    "OverdueAt",
+    "conditions",
+    "disk_of",
+    "waiting_of",
+]
 
 MINUTE: Final = 60_000
 HOUR: Final = 60 * MINUTE
@@ -44,7 +54,7 @@ OverdueAt: TypeAlias = "Callable[[str, Stream, int], int | None]"
 """When a list is overdue that was read to its end at a time: of connection, stream, and that time."""
 
 
-class Kind(StrEnum):
+class AlertKind(StrEnum):
     """The word of an alert; docs/operations.md says of each what to do."""
 
     TOKEN = "token"  # noqa: S105 - the name of an alert
@@ -61,19 +71,19 @@ class Kind(StrEnum):
 
 
 OVER: Final = {
-    Kind.TOKEN: "Salestrekker's token is renewed again.",
-    Kind.READING: "Reading from Salestrekker is not stopped by a fault any more.",
-    Kind.SENDING: "Sending {stream}to Trakor is not stopped by a fault any more.",
-    Kind.READING_BY_PERSON: "Reading from Salestrekker is not paused by a person any more.",
-    Kind.SENDING_BY_PERSON: "Sending {stream}to Trakor is not paused by a person any more.",
-    Kind.OVERDUE: "The {stream}are not overdue any more.",
-    Kind.MISSING: "The list of {stream}does not miss suspiciously many records any more.",
-    Kind.WEBHOOKS: "For a day no webhook came that could not be understood.",
-    Kind.DISK: "The ledger's disk has room again.",
+    AlertKind.TOKEN: "Salestrekker's token is renewed again.",
+    AlertKind.READING: "Reading from Salestrekker is not stopped by a fault any more.",
+    AlertKind.SENDING: "Sending {stream}to Trakor is not stopped by a fault any more.",
+    AlertKind.READING_BY_PERSON: "Reading from Salestrekker is not paused by a person any more.",
+    AlertKind.SENDING_BY_PERSON: "Sending {stream}to Trakor is not paused by a person any more.",
+    AlertKind.OVERDUE: "The {stream}are not overdue any more.",
+    AlertKind.MISSING: "The list of {stream}does not miss suspiciously many records any more.",
+    AlertKind.WEBHOOKS: "For a day no webhook came that could not be understood.",
+    AlertKind.DISK: "The ledger's disk has room again.",
 }
 """What is said when it is over. ``waiting`` never is, and ``changed-alike`` tells of one sweep, once."""
 
-ONCE: Final = frozenset({Kind.BURST})
+ONCE: Final = frozenset({AlertKind.BURST})
 """What is said once, however long it lasts."""
 
 
@@ -90,7 +100,7 @@ class Condition:
         detail: What tells it from an earlier one of its kind.
     """
 
-    kind: Kind
+    kind: AlertKind
     connection: str
     stream: str
     text: str
@@ -136,14 +146,14 @@ def conditions(snapshot: Snapshot, disk: Disk | None, overdue_at: OverdueAt) -> 
     found = [one for status in snapshot.connections.values() for one in _of(status, snapshot.at, overdue_at)]
     if disk is not None and disk.nearly_full:
         text = f"The ledger's disk is nearly full: {disk.free / 2**20:,.0f} MiB are free."
-        found.append(Condition(Kind.DISK, "", "", text))
+        found.append(Condition(AlertKind.DISK, "", "", text))
     return found
 
 
 def waiting_of(snapshot: Snapshot) -> dict[Topic, int]:
     """How many records wait for a person, by connection, stream and reason."""
     return {
-        Topic(str(Kind.WAITING), name, str(stream), reason): number
+        Topic(str(AlertKind.WAITING), name, str(stream), reason): number
         for name, status in snapshot.connections.items()
         for stream, one in status.streams.items()
         for reason, number in one.waiting.items()
@@ -162,8 +172,8 @@ def _of(status: ConnectionStatus, now: int, overdue_at: OverdueAt) -> Iterator[C
         yield from _changed_alike(status.name, stream, one)
     unreadable = status.webhooks.unreadable_at
     if unreadable is not None and abs(now - unreadable) < DAY:
-        text = f"A webhook came that could not be understood, the last one at {moment(unreadable)}."
-        yield Condition(Kind.WEBHOOKS, status.name, "", text)
+        text = f"A webhook came that could not be understood, the last one at {local_time(unreadable)}."
+        yield Condition(AlertKind.WEBHOOKS, status.name, "", text)
 
 
 def _token(status: ConnectionStatus, now: int) -> Iterator[Condition]:
@@ -171,11 +181,11 @@ def _token(status: ConnectionStatus, now: int) -> Iterator[Condition]:
     failing, ends = status.token_failing_since, status.token_expires_at
     if failing is None:
         return
-    until = "" if ends is None else f"; it ends at {moment(ends)}"
+    until = "" if ends is None else f"; it ends at {local_time(ends)}"
     soon = ends is not None and ends - now < TOKEN_ENDS_WITHIN
-    text = f"Salestrekker's token cannot be renewed since {moment(failing)}{until}."
+    text = f"Salestrekker's token cannot be renewed since {local_time(failing)}{until}."
     covered = not soon and now - failing < STOPPED_FOR
-    yield Condition(Kind.TOKEN, status.name, "", text, covered=covered)
+    yield Condition(AlertKind.TOKEN, status.name, "", text, covered=covered)
 
 
 def _paused(what: str, name: str, stream: str, flow: Flow, now: int) -> Iterator[Condition]:
@@ -186,11 +196,11 @@ def _paused(what: str, name: str, stream: str, flow: Flow, now: int) -> Iterator
     """
     if flow.state != "paused" or flow.since_at is None:
         return
-    by_person = Kind.READING_BY_PERSON, Kind.SENDING_BY_PERSON
-    kinds = by_person if flow.by_person else (Kind.READING, Kind.SENDING)
+    by_person = AlertKind.READING_BY_PERSON, AlertKind.SENDING_BY_PERSON
+    kinds = by_person if flow.by_person else (AlertKind.READING, AlertKind.SENDING)
     covered = now - flow.since_at < (BY_PERSON_FOR if flow.by_person else STOPPED_FOR)
     who = " by a person" if flow.by_person else ""
-    text = f"{what} is paused{who} since {moment(flow.since_at)}."
+    text = f"{what} is paused{who} since {local_time(flow.since_at)}."
     yield Condition(kinds[what.startswith("Sending")], name, stream, text, covered=covered)
 
 
@@ -206,9 +216,9 @@ def _overdue(
         return
     last = one.last_sweep
     moving = last is not None and last.ended_at is None and now - last.moved_at < STOPPED_FOR
-    since = f"The {stream} were not read to their end since {moment(good or one.reached.first_at)}."
+    since = f"The {stream} were not read to their end since {local_time(good or one.reached.first_at)}."
     covered = moving or status.reading.state == "paused"
-    yield Condition(Kind.OVERDUE, status.name, stream, since, covered=covered)
+    yield Condition(AlertKind.OVERDUE, status.name, stream, since, covered=covered)
 
 
 def _missing(name: str, stream: Stream, one: StreamStatus) -> Iterator[Condition]:
@@ -225,11 +235,11 @@ def _missing(name: str, stream: Stream, one: StreamStatus) -> Iterator[Condition
             f"{missing} {stream} were missing from Salestrekker's list: more than gone_limit allows, so that"
             " none was marked gone."
         )
-    yield Condition(Kind.MISSING, name, stream, text)
+    yield Condition(AlertKind.MISSING, name, stream, text)
 
 
 def _changed_alike(name: str, stream: Stream, one: StreamStatus) -> Iterator[Condition]:
     """Each sweep that brought many is news once; the next one is other news."""
     if one.burst is not None:
         text = f"{burst_note(name, stream, one.burst)}."
-        yield Condition(Kind.BURST, name, stream, text, detail=str(one.burst.sweep))
+        yield Condition(AlertKind.BURST, name, stream, text, detail=str(one.burst.sweep))

@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from bridge.alerts.conditions import DAY, HOUR, ONCE, OVER, Kind
+from bridge.alerts.conditions import DAY, HOUR, ONCE, OVER, AlertKind
 from bridge.ledger.alerts_sent import Said, Topic
 from bridge.records import State
 
@@ -50,7 +50,7 @@ def lowered(said: Mapping[Topic, Said], waiting: Mapping[Topic, int]) -> dict[To
     """
     return {
         topic: told._replace(number=min(told.number, waiting.get(topic, 0)))
-        if topic.kind == Kind.WAITING
+        if topic.kind == AlertKind.WAITING
         else told
         for topic, told in said.items()
     }
@@ -78,7 +78,9 @@ def turn(
     news = [one for one in found if not one.covered and _is_news(one, said.get(one.topic), now)]
     ended = [topic for topic in said if topic in over and topic.kind in OVER]
     grown = _grown(waiting, said, now)
-    known = {topic: told for topic, told in said.items() if topic.kind == Kind.WAITING or topic not in over}
+    known = {
+        topic: told for topic, told in said.items() if topic.kind == AlertKind.WAITING or topic not in over
+    }
     known |= {one.topic: Said(now) for one in news}
     known |= {topic: Said(now, waiting[topic]) for topic in grown}
     lines = [*map(_line, news), *map(_ending, ended), *_digest(_not_told(grown, news), waiting)]
@@ -94,7 +96,7 @@ def _is_news(one: Condition, told: Said | None, now: int) -> bool:
 
 def _grown(waiting: Mapping[Topic, int], said: Mapping[Topic, Said], now: int) -> dict[Topic, int]:
     """By how many more records wait than were told of; nothing while the last digest is fresh."""
-    last = max((told.at for topic, told in said.items() if topic.kind == Kind.WAITING), default=None)
+    last = max((told.at for topic, told in said.items() if topic.kind == AlertKind.WAITING), default=None)
     if last is not None and abs(now - last) < DIGEST_EVERY:
         return {}
     more = {topic: number - said.get(topic, Said(0)).number for topic, number in waiting.items()}
@@ -103,7 +105,7 @@ def _grown(waiting: Mapping[Topic, int], said: Mapping[Topic, Said], now: int) -
 
 def _not_told(grown: Mapping[Topic, int], news: Sequence[Condition]) -> dict[Topic, int]:
     """Without the drifted records of which the same message says that they changed alike."""
-    alike = {(one.connection, one.stream) for one in news if one.kind is Kind.BURST}
+    alike = {(one.connection, one.stream) for one in news if one.kind is AlertKind.BURST}
     return {
         topic: number
         for topic, number in grown.items()
@@ -125,7 +127,7 @@ def _line(one: Condition) -> str:
 
 def _ending(topic: Topic) -> str:
     stream = f"{topic.stream} " if topic.stream else ""
-    sentence = OVER[Kind(topic.kind)].format(stream=stream)
+    sentence = OVER[AlertKind(topic.kind)].format(stream=stream)
     return f"[{topic.kind}] Over. {_whose(topic.connection)}{sentence}"
 
 
@@ -141,7 +143,7 @@ def _digest(grown: Mapping[Topic, int], waiting: Mapping[Topic, int]) -> Iterato
     for name, topics in by_connection.items():
         why = ", ".join(f"{_number(grown[topic], topic.stream)} ({topic.detail})" for topic in topics)
         total = sum(number for topic, number in waiting.items() if topic.connection == name)
-        yield f"[{Kind.WAITING}] {name}: new for a person to decide: {why}. {total:,} wait in all."
+        yield f"[{AlertKind.WAITING}] {name}: new for a person to decide: {why}. {total:,} wait in all."
 
 
 def _number(number: int, stream: str) -> str:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from bridge.ledger.database import Ledger
     from bridge.status import Snapshot
 
-__all__ = ["Alerts"]
+__all__ = ["Notifier"]
 
 LOOK_EVERY: Final = 60.0
 """Seconds."""
@@ -37,7 +37,7 @@ LONGEST_WAIT: Final = 60
 log = structlog.get_logger()
 
 
-class Alerts:
+class Notifier:
     """Tells who has to know.
 
     Args:
@@ -63,7 +63,7 @@ class Alerts:
     ) -> None:
         self._snapshot = snapshot
         self._ledger = ledger
-        self._listeners = [_Listener(key, address) for key, address in addresses.items()]
+        self._listeners = [_Recipient(key, address) for key, address in addresses.items()]
         self._overdue_at = overdue_at
         self._clock = clock
         self._heartbeat = heartbeat
@@ -122,7 +122,7 @@ class Alerts:
                 one.kept = told
 
 
-class _Listener:
+class _Recipient:
     """One address, what it knows, and how it answers.
 
     Attributes:

@@ -99,7 +99,9 @@ def _backfill(  # noqa: PLR0913 - one parameter for each option
         raise UserError("--csv lists the records of a --dry-run, in place of --json")
     terminal = sys.stderr.isatty()
     session = begin(config, connection, log_level or ("warning" if terminal else None), log_format)
-    order = Order(tuple(streams or StreamName), restart=restart, dry_run=dry_run, limit=limit, csv=csv)
+    order = BackfillOptions(
+        tuple(streams or StreamName), restart=restart, dry_run=dry_run, limit=limit, csv=csv
+    )
     report = _with_progress(session, order, visible=terminal)
     if json:
         print_json(report.as_json())
@@ -108,7 +110,7 @@ def _backfill(  # noqa: PLR0913 - one parameter for each option
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class BackfillOptions:
     """What the user asked for."""
 
     streams: tuple[StreamName, ...]
@@ -118,14 +120,14 @@ class Order:
     csv: bool
 
 
-def _with_progress(session: Session, order: Order, *, visible: bool) -> Report:
+def _with_progress(session: Session, order: BackfillOptions, *, visible: bool) -> Report:
     from bridge.cli.progress import progress  # noqa: PLC0415 - see the package
 
     with progress(visible=visible) as watch:
         return asyncio.run(_until_stopped(session, order, watch))
 
 
-async def _until_stopped(session: Session, order: Order, watch: Watch) -> Report:
+async def _until_stopped(session: Session, order: BackfillOptions, watch: Watch) -> Report:
     """Run the backfill; the first signal stops it in order, the second one at once."""
     from bridge.backfill import backfill, rehearse  # noqa: PLC0415 - see the package
     from bridge.records import Stream  # noqa: PLC0415 - see the package

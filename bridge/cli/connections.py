@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from bridge.cli.session import Session
     from bridge.ledger.read_model import Reader
-    from bridge.status import Standing
+    from bridge.status import ConnectionHealth
 
 __all__ = ["add_to", "tell_strays"]
 
@@ -101,11 +101,11 @@ def _list(
     log_level: LogLevelOption = None,
     log_format: LogFormatOption = None,
 ) -> None:
-    from bridge.status import standings  # noqa: PLC0415 - see the package
+    from bridge.status import connection_health  # noqa: PLC0415 - see the package
     from bridge.wiring.ledger import ledger_path  # noqa: PLC0415 - see the package
 
     session = begin(config, connection, log_level, log_format)
-    found = standings(ledger_path(session.settings), tuple(session.settings.connections))
+    found = connection_health(ledger_path(session.settings), tuple(session.settings.connections))
     if connection is not None:
         found = [one for one in found if one.name == connection]
     if json:
@@ -114,7 +114,7 @@ def _list(
         _show(found)
 
 
-def _show(found: list[Standing]) -> None:
+def _show(found: list[ConnectionHealth]) -> None:
     from rich.table import Table  # noqa: PLC0415 - see the package
     from rich.text import Text  # noqa: PLC0415 - see the package
 

@@ -18,7 +18,7 @@ from bridge.cli.wrapping import tell
 from bridge.errors import Refused, Transient, UserError
 
 if TYPE_CHECKING:
-    from bridge.first_configuration import Source, Target
+    from bridge.first_configuration import SourceAnswers, TargetAnswers
 
 T = TypeVar("T")
 Given: TypeAlias = Callable[[str], str]
@@ -104,17 +104,21 @@ def _init(  # noqa: PLR0913 - one parameter for each option
     if path.exists():
         raise UserError(f"{path} exists already: nothing was asked or written", advice=CHANGE)
 
-    def ask_source(url: str, given: Callable[[str], str]) -> Source:
+    def ask_source(url: str, given: Callable[[str], str]) -> SourceAnswers:
         if email:
             words = f"Salestrekker's password of {email}"
             secret = _asked(given(password), "--password", words, secret=True)
-            return first_configuration.Source(url, email=email, password=secret, organization=organization)
+            return first_configuration.SourceAnswers(
+                url, email=email, password=secret, organization=organization
+            )
         secret = _asked(given(api_key), "--api-key", "Salestrekker's API key (Settings > API)", secret=True)
-        return first_configuration.Source(url, api_key=secret, organization=organization)
+        return first_configuration.SourceAnswers(url, api_key=secret, organization=organization)
 
-    def ask_target(url: str, given: Callable[[str], str]) -> Target:
+    def ask_target(url: str, given: Callable[[str], str]) -> TargetAnswers:
         words = "Trakor's API key (Settings > API Keys)"
-        return first_configuration.Target(url, _asked(given(trakor_key), "--trakor-key", words, secret=True))
+        return first_configuration.TargetAnswers(
+            url, _asked(given(trakor_key), "--trakor-key", words, secret=True)
+        )
 
     where = partial(_address, allow_insecure=allow_insecure)
     salestrekker = _System(
@@ -248,7 +252,7 @@ async def _run(test: Callable[[T], Awaitable[None]], answer: T) -> None:
     await test(answer)
 
 
-def _write(path: Path, source: Source, target: Target, *, allow_insecure: bool) -> None:
+def _write(path: Path, source: SourceAnswers, target: TargetAnswers, *, allow_insecure: bool) -> None:
     """Write the files, and see that any command can load them."""
     from bridge.first_configuration import write  # noqa: PLC0415 - see the package
     from bridge.settings import load  # noqa: PLC0415 - see the package

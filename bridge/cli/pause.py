@@ -152,9 +152,9 @@ def _resumed(pause: Pause) -> str:
 
 
 def _since(pause: Pause, now: int) -> str:
-    from bridge.status.timestamps import age, moment  # noqa: PLC0415 - see the package
+    from bridge.status.timestamps import age, local_time  # noqa: PLC0415 - see the package
 
-    return f" since {moment(pause.since_at)} ({age(pause.since_at, now)})"
+    return f" since {local_time(pause.since_at)} ({age(pause.since_at, now)})"
 
 
 def _now() -> int:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from bridge.ledger.row_mapping import Feed
     from bridge.records import Policy
 
-__all__ = ["Order", "decide"]
+__all__ = ["DecisionRequest", "decide"]
 
 DONE: Final = {
     Verb.ACCEPT: "accepted",
@@ -90,7 +90,7 @@ AT_NEXT_READ: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class DecisionRequest:
     """What a person has decided.
 
     Attributes:
@@ -108,7 +108,7 @@ class Order:
     json: bool = False
 
 
-def decide(session: Session, order: Order) -> int:
+def decide(session: Session, order: DecisionRequest) -> int:
     """Carry an order out, and say what came of it.
 
     Returns:
@@ -122,7 +122,7 @@ def decide(session: Session, order: Order) -> int:
     if chosen is None:
         return 1
     keeping = session.keeping
-    told = _Told(order, daemon=daemon_runs(path))
+    told = _DecisionReport(order, daemon=daemon_runs(path))
     remaining = iter(chosen.numbers)
     while some := tuple(islice(remaining, AT_ONCE)):
         with writing(path, keeping) as connection:
@@ -139,7 +139,7 @@ def decide(session: Session, order: Order) -> int:
     return told.end()
 
 
-def _chosen(session: Session, path: Path, order: Order) -> Wanted | None:
+def _chosen(session: Session, path: Path, order: DecisionRequest) -> Wanted | None:
     """The records that are meant, by number; None where nobody wants it after all."""
     selection = order.selection
     _require_sense(order)
@@ -151,7 +151,7 @@ def _chosen(session: Session, path: Path, order: Order) -> Wanted | None:
     return chosen if not chosen.numbers or _agreed(order, len(chosen.numbers)) else None
 
 
-def _require_sense(order: Order) -> None:
+def _require_sense(order: DecisionRequest) -> None:
     """Refuse an order that does not say which records are meant, or says what cannot be done.
 
     Raises:
@@ -177,7 +177,7 @@ def _require_sense(order: Order) -> None:
         raise UserError("--as gives a name to one record", advice="give its id")
 
 
-def _agreed(order: Order, number: int) -> bool:
+def _agreed(order: DecisionRequest, number: int) -> bool:
     """Whether the user wants this to be done to so many records."""
     if order.yes:
         return True
@@ -209,10 +209,10 @@ def _policy(session: Session, feed: Feed) -> Policy:
     return configured.stream(feed.stream).policy()
 
 
-class _Told:
+class _DecisionReport:
     """What came of an order, told as it goes on: JSON record by record, else sums and refusals."""
 
-    def __init__(self, order: Order, *, daemon: bool) -> None:
+    def __init__(self, order: DecisionRequest, *, daemon: bool) -> None:
         self._order = order
         self._daemon = daemon
         self._next: Counter[tuple[str, str]] = Counter()

@@ -12,7 +12,7 @@ from bridge.cli.output import console
 from bridge.cli.record_table import state_of
 from bridge.cli.sanitize import plain
 from bridge.cli.wrapping import folded, width_of
-from bridge.status import age, choices, event, meaning, moment
+from bridge.status import age, choices, event, local_time, meaning
 from bridge.status.fields import other_of, sides
 from bridge.status.record_details import by_itself
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from bridge.ledger.read_model import Found, Line, Standing
-    from bridge.status.fields import Text as Value
+    from bridge.status.fields import FieldText as Value
 
 __all__ = ["say", "show_record"]
 
@@ -96,7 +96,7 @@ def _facts(record: Found, standing: Standing, now: int) -> Table:
 
 def _pairs(record: Found, standing: Standing, now: int) -> Iterator[tuple[str, Text]]:
     yield "state", state_of(record)
-    yield "since", Text(f"{moment(record.since_at)} ({age(record.since_at, now)})")
+    yield "since", Text(f"{local_time(record.since_at)} ({age(record.since_at, now)})")
     yield "connection", Text(record.feed.connection)
     if standing.trakor_ids:
         yield from _in_trakor(record, standing)
@@ -155,7 +155,7 @@ def _story(history: Sequence[Line]) -> Table:
     table.add_column(style="grey50", no_wrap=True)
     table.add_column(overflow="fold")
     for line in history:
-        table.add_row(moment(line.at), Text(plain(event(line))))
+        table.add_row(local_time(line.at), Text(plain(event(line))))
     if not history:
         table.add_row("", "Nothing is noted of it any more.")
     return table

@@ -450,10 +450,10 @@ def _drop(  # noqa: PLR0913 - one parameter for each option
 def _decide(
     session: Session, verb: str, selection: Selection, *, yes: bool, json: bool, given_name: str = ""
 ) -> int:
-    from bridge.cli.record_actions import Order, decide  # noqa: PLC0415 - see the package
+    from bridge.cli.record_actions import DecisionRequest, decide  # noqa: PLC0415 - see the package
     from bridge.ledger.operator_actions import Verb  # noqa: PLC0415 - see the package
 
-    return decide(session, Order(Verb(verb), selection, given_name=given_name, yes=yes, json=json))
+    return decide(session, DecisionRequest(Verb(verb), selection, given_name=given_name, yes=yes, json=json))
 
 
 def _forget(  # noqa: PLR0913 - one parameter for each option

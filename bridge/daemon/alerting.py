@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bridge.alerts import Alerts, Heartbeat, address_of
+from bridge.alerts import Heartbeat, Notifier, address_of
 from bridge.wiring.schedule import overdue_at
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def alerts_of(
     snapshot: Callable[[], Awaitable[Snapshot]],
     plans: Callable[[], Mapping[str, Plan]],
     clock: Callable[[], int],
-) -> Alerts | None:
+) -> Notifier | None:
     """The task that tells; None where nobody is to be told.
 
     Args:
@@ -61,4 +61,4 @@ def alerts_of(
         return overdue_at(plans()[name].connection, stream, at)
 
     heartbeat = Heartbeat(heartbeat_url) if heartbeat_url else None
-    return Alerts(of_the_plans, ledger, addresses, overdue_at=overdue, clock=clock, heartbeat=heartbeat)
+    return Notifier(of_the_plans, ledger, addresses, overdue_at=overdue, clock=clock, heartbeat=heartbeat)

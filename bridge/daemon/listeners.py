@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import structlog
 
-from bridge.admin import AdminServer, Health
+from bridge.admin import AdminServer, HealthReport
 from bridge.admin.pages import Pages
 from bridge.daemon.status_context import desk_of
 from bridge.errors import LedgerError
@@ -140,11 +140,11 @@ class Faces:
         }
         return await asyncio.to_thread(take, self._ledger.path, streams, list(streams), self._clock())
 
-    def _health(self) -> Health:
+    def _health(self) -> HealthReport:
         silent = time.monotonic() - self._alive_at
-        return Health(silent < STUCK_AFTER, why=f"the ledger has not answered for {silent:.0f} seconds")
+        return HealthReport(silent < STUCK_AFTER, why=f"the ledger has not answered for {silent:.0f} seconds")
 
-    async def _ready(self) -> Health:
+    async def _ready(self) -> HealthReport:
         """Whether an event could be stored now: by storing one and a sign of life, ahead of all other work.
 
         The event is taken back in the same transaction.
@@ -152,16 +152,18 @@ class Faces:
         Anybody may ask, so the answer is good for a second.
         """
         if time.monotonic() - self._written_at < GOOD_FOR:
-            return Health(ok=True)
+            return HealthReport(ok=True)
         try:
             async with asyncio.timeout(WRITE_WITHIN):
                 await self._ledger.call_first(prove_events, self._clock())
         except LedgerError as fault:
-            return Health(ok=False, why=str(fault))
+            return HealthReport(ok=False, why=str(fault))
         except TimeoutError:
-            return Health(ok=False, why=f"the ledger did not take a write within {WRITE_WITHIN:.0f} seconds")
+            return HealthReport(
+                ok=False, why=f"the ledger did not take a write within {WRITE_WITHIN:.0f} seconds"
+            )
         self._written_at = time.monotonic()
-        return Health(ok=True)
+        return HealthReport(ok=True)
 
 
 def _tokens(settings: Settings) -> dict[str, list[str]]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from bridge.admin.context import Desk
+from bridge.admin.context import PageContext
 from bridge.errors import UserError
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def desk_of(
     snapshot: Callable[[], Awaitable[Snapshot]],
     settings: Callable[[], Settings],
     clock: Callable[[], int],
-) -> Desk:
+) -> PageContext:
     """Hand the page what it needs.
 
     Args:
@@ -76,7 +76,7 @@ def desk_of(
         configured = settings().connections.get(connection)
         return "" if configured is None else _origin(configured.salestrekker.url)
 
-    return Desk(
+    return PageContext(
         ledger=ledger,
         snapshot=snapshot,
         policy_of=policy_of,

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from bridge.ledger.read_model import Found
     from bridge.sandbox import Sandbox
     from bridge.sandbox.trakor_store import Entry
-    from bridge.status import Choice
+    from bridge.status import SuggestedCommand
 
 __all__ = ["explain"]
 
@@ -46,7 +46,7 @@ class _Record:
 
     found: Found
     details: Mapping[str, str]
-    choices: Sequence[Choice]
+    choices: Sequence[SuggestedCommand]
     row: Mapping[str, Any]
     in_trakor: str
 

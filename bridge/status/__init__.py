@@ -10,32 +10,32 @@
 them. Whoever shows any of this (command line, page) renders these values; none asks the ledger by itself.
 """
 
-from bridge.status.connection_health import Standing, standings
-from bridge.status.record_details import Choice, also_changed, choices, event, meaning
+from bridge.status.connection_health import ConnectionHealth, connection_health
+from bridge.status.record_details import SuggestedCommand, also_changed, choices, event, meaning
 from bridge.status.sentences import burst_line, burst_note, headline, stream_note
-from bridge.status.snapshot import ConnectionStatus, Flow, Snapshot, StreamStatus, Webhooks, take
-from bridge.status.timestamps import age, iso, moment, short_age
+from bridge.status.snapshot import ConnectionStatus, Flow, Snapshot, StreamStatus, WebhookStatus, take
+from bridge.status.timestamps import age, iso, local_time, short_age
 
 __all__ = [
-    "Choice",
+    "ConnectionHealth",
     "ConnectionStatus",
     "Flow",
     "Snapshot",
-    "Standing",
     "StreamStatus",
-    "Webhooks",
+    "SuggestedCommand",
+    "WebhookStatus",
     "age",
     "also_changed",
     "burst_line",
     "burst_note",
     "choices",
+    "connection_health",
     "event",
     "headline",
     "iso",
+    "local_time",
     "meaning",
-    "moment",
     "short_age",
-    "standings",
     "stream_note",
     "take",
 ]

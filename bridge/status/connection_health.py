@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from bridge.ledger.pauses import Pause
     from bridge.ledger.read_model import Reader
 
-__all__ = ["Standing", "standings"]
+__all__ = ["ConnectionHealth", "connection_health"]
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ConnectionHealth:
     """One connection.
 
     Attributes:
@@ -47,7 +47,7 @@ class Standing:
         return {"name": self.name, "owner": self.owner or None, "state": self.state, "since": since}
 
 
-def standings(path: Path, configured: Collection[str]) -> list[Standing]:
+def connection_health(path: Path, configured: Collection[str]) -> list[ConnectionHealth]:
     """How all connections are; those that are not configured any more come last.
 
     Args:
@@ -58,23 +58,23 @@ def standings(path: Path, configured: Collection[str]) -> list[Standing]:
         LedgerError: The ledger cannot be read by this version.
     """
     if revision(path) is None:
-        return [Standing(name, "", "new") for name in configured]
+        return [ConnectionHealth(name, "", "new") for name in configured]
     require_current(path)
     owner = owner_of(path)
     with reading(path) as connection:
         known, pauses = known_connections(connection), pauses_of(connection)
         of = {name: [one for one in pauses if one.connection == name] for name in configured}
         found = [_standing(connection, name, owner, of[name], known) for name in configured]
-    return found + [Standing(name, "", "not configured") for name in sorted(known - set(configured))]
+    return found + [ConnectionHealth(name, "", "not configured") for name in sorted(known - set(configured))]
 
 
 def _standing(
     connection: Reader, name: str, owner: str, pauses: Collection[Pause], known: Collection[str]
-) -> Standing:
+) -> ConnectionHealth:
     since = min((pause.since_at for pause in pauses), default=None)
     if why := stopped_by(connection, name):
-        return Standing(name, owner, "refused", since, why)
+        return ConnectionHealth(name, owner, "refused", since, why)
     if pauses:
         first = min(pauses, key=lambda pause: pause.since_at)
-        return Standing(name, owner, "paused", since, f"{first.direction}: {first.reason}")
-    return Standing(name, owner, "ok" if name in known else "new")
+        return ConnectionHealth(name, owner, "paused", since, f"{first.direction}: {first.reason}")
+    return ConnectionHealth(name, owner, "ok" if name in known else "new")

@@ -16,7 +16,17 @@ if TYPE_CHECKING:
 
     from bridge.ledger.read_model import Change, Found, Standing
 
-__all__ = ["COMPARED", "TITLES", "Field", "Sides", "Text", "difference", "in_trakor", "other_of", "sides"]
+__all__ = [
+    "COMPARED",
+    "TITLES",
+    "FieldComparison",
+    "FieldText",
+    "RecordComparison",
+    "difference",
+    "in_trakor",
+    "other_of",
+    "sides",
+]
 
 TITLES: Final = MappingProxyType(
     {
@@ -48,14 +58,14 @@ UNKNOWN: Final = "unknown"
 EMPTY: Final = "empty"
 
 
-class Text(NamedTuple):
+class FieldText(NamedTuple):
     """A text, or a word about it: ``empty``, ``unknown``, ``the same``, ``something else``."""
 
     text: str
     known: bool = True
 
     @classmethod
-    def of(cls, text: str | None) -> Text:
+    def of(cls, text: str | None) -> FieldText:
         """A text of a record; None: it is not known."""
         if text is None:
             return cls(UNKNOWN, known=False)
@@ -63,7 +73,7 @@ class Text(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
+class FieldComparison:
     """One field.
 
     Attributes:
@@ -77,14 +87,14 @@ class Field:
 
     name: str
     title: str
-    trakor: Text | None
-    now: Text | None
-    other: Text | None
+    trakor: FieldText | None
+    now: FieldText | None
+    other: FieldText | None
     differs: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Sides:
+class RecordComparison:
     """All fields of one record.
 
     Attributes:
@@ -95,7 +105,7 @@ class Sides:
         has_other: There is another record to compare it with.
     """
 
-    fields: tuple[Field, ...]
+    fields: tuple[FieldComparison, ...]
     now_head: str
     has_trakor: bool
     has_now: bool
@@ -113,7 +123,7 @@ def in_trakor(record: Found, standing: Standing) -> bool:
     return bool(standing.trakor_ids or shared)
 
 
-def sides(record: Found, standing: Standing) -> Sides:
+def sides(record: Found, standing: Standing) -> RecordComparison:
     """A record field by field."""
     has_trakor = in_trakor(record, standing)
     differs = {change.field for change in record.changes} | {*record.fields}
@@ -122,17 +132,17 @@ def sides(record: Found, standing: Standing) -> Sides:
     other = other_of(record, standing)
     said = _said(record, standing)
     fields = tuple(
-        Field(
+        FieldComparison(
             name=name,
             title=TITLES[name],
             trakor=_of_trakor(record, standing, name, differs=name in differs) if has_trakor else None,
-            now=Text.of(said.get(name)) if said else None,
-            other=Text.of(standing.other_says.get(name)) if other else None,
+            now=FieldText.of(said.get(name)) if said else None,
+            other=FieldText.of(standing.other_says.get(name)) if other else None,
             differs=has_trakor and name in differs,
         )
         for name in FIELDS_OF[record.feed.stream]
     )
-    return Sides(
+    return RecordComparison(
         fields,
         now_head="To be sent" if record.state == State.PENDING else "Salestrekker, when last read",
         has_trakor=has_trakor,
@@ -148,18 +158,18 @@ def _said(record: Found, standing: Standing) -> Mapping[str, str]:
     return standing.now
 
 
-def _of_trakor(record: Found, standing: Standing, name: str, *, differs: bool) -> Text:
+def _of_trakor(record: Found, standing: Standing, name: str, *, differs: bool) -> FieldText:
     """One field as Trakor has it; where it is not kept, whether it differs."""
     shared = record.state == State.MERGED and not standing.trakor_ids
     has = standing.other_says if shared else standing.sent
     if name in has:
-        return Text.of(has[name])
+        return FieldText.of(has[name])
     if has or shared or record.origin == Origin.EXISTING:
-        return Text.of(None)
-    return Text("something else" if differs else "the same", known=False)
+        return FieldText.of(None)
+    return FieldText("something else" if differs else "the same", known=False)
 
 
-def difference(change: Change) -> tuple[Text, Text]:
+def difference(change: Change) -> tuple[FieldText, FieldText]:
     """What Trakor has of a field and what it says now, short enough for a list.
 
     Of contact details only the parts that differ are told, if either side has such parts.
@@ -173,7 +183,7 @@ def difference(change: Change) -> tuple[Text, Text]:
     return _short(old), _short(new)
 
 
-def _short(text: str | None) -> Text:
+def _short(text: str | None) -> FieldText:
     if text is None or len(text) <= LONGEST:
-        return Text.of(text)
-    return Text(f"{text[: LONGEST - 1]}…")
+        return FieldText.of(text)
+    return FieldText(f"{text[: LONGEST - 1]}…")

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 __all__ = [
     "EVENTS",
     "MEANINGS",
-    "Choice",
-    "Way",
+    "PossibleAction",
+    "SuggestedCommand",
     "also_changed",
     "by_itself",
     "choices",
@@ -209,7 +209,7 @@ LEAVE: Final = "leave Trakor as it is, and never report this record again"
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class SuggestedCommand:
     """One thing that a person can do about a record.
 
     Attributes:
@@ -347,7 +347,7 @@ def _on_its_way(record: Found, standing: Standing, now: int) -> Iterator[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class PossibleAction:
     """One thing that a person can decide about a record.
 
     Attributes:
@@ -361,7 +361,7 @@ class Way:
     named: bool = False
 
 
-def ways(record: Found, standing: Standing) -> list[Way]:
+def ways(record: Found, standing: Standing) -> list[PossibleAction]:
     """What a person can decide about a record."""
     if record.forgotten:
         return []
@@ -373,7 +373,9 @@ def by_itself(record: Found) -> str:
     return AT_NEXT_READ.get((State(record.state), record.reason), ("", ""))[1]
 
 
-def choices(record: Found, standing: Standing, options: str = "", *, daemon: bool = False) -> list[Choice]:
+def choices(
+    record: Found, standing: Standing, options: str = "", *, daemon: bool = False
+) -> list[SuggestedCommand]:
     """What a person can do about a record, as exact commands.
 
     Args:
@@ -386,17 +388,17 @@ def choices(record: Found, standing: Standing, options: str = "", *, daemon: boo
         return []
     at_next_read, _ = ("", "") if daemon else AT_NEXT_READ.get((State(record.state), record.reason), ("", ""))
     return [
-        *([Choice("trakor-bridge backfill", at_next_read)] if at_next_read else []),
-        *(Choice(_command(way, record.id, options), way.effect) for way in ways(record, standing)),
+        *([SuggestedCommand("trakor-bridge backfill", at_next_read)] if at_next_read else []),
+        *(SuggestedCommand(_command(way, record.id, options), way.effect) for way in ways(record, standing)),
         *(
-            [Choice(_command(Way("forget", ""), record.id, options), FORGET_GONE)]
+            [SuggestedCommand(_command(PossibleAction("forget", ""), record.id, options), FORGET_GONE)]
             if _is_gone_from_the_source(record)
             else []
         ),
     ]
 
 
-def _command(way: Way, identity: str, options: str) -> str:
+def _command(way: PossibleAction, identity: str, options: str) -> str:
     """The command line, with the id as the shell takes it, and as no option."""
     options = " ".join(part for part in ('--as "NAME"' if way.named else "", options) if part)
     quoted = shlex.quote(identity)
@@ -404,34 +406,36 @@ def _command(way: Way, identity: str, options: str) -> str:
     return " ".join(part for part in ("trakor-bridge", "records", way.verb, *parts) if part)
 
 
-def _ways_to_accept(record: Found, standing: Standing) -> Iterator[Way]:
+def _ways_to_accept(record: Found, standing: Standing) -> Iterator[PossibleAction]:
     match record.state, record.reason:
         case State.DRIFTED, _:
-            yield Way("accept", "once it is corrected in Trakor by hand: it counts as delivered again")
+            yield PossibleAction(
+                "accept", "once it is corrected in Trakor by hand: it counts as delivered again"
+            )
         case State.DELIVERED, _ if "remapped" in record.marks:
-            yield Way("accept", "once it is corrected in Trakor by hand: the mark is taken away")
+            yield PossibleAction("accept", "once it is corrected in Trakor by hand: the mark is taken away")
         case State.HELD, (Reason.SAME_PERSON | Reason.SAME_NAME) if _takes_a_forgotten_name(record, standing):
-            yield Way(
+            yield PossibleAction(
                 "accept", "once the forgotten one is deleted in Trakor by hand: send it under this name"
             )
-            yield Way("accept", "send it under a name of your own", named=True)
+            yield PossibleAction("accept", "send it under a name of your own", named=True)
         case State.HELD, Reason.SAME_PERSON:
             other = standing.name_holder or "the other one"
-            yield Way("accept", f"they are one person: it shares the record of {other}")
-            yield Way("accept", "they are two: send it under a name of your own", named=True)
+            yield PossibleAction("accept", f"they are one person: it shares the record of {other}")
+            yield PossibleAction("accept", "they are two: send it under a name of your own", named=True)
         case State.HELD, Reason.SAME_NAME:
             if standing.qualified_name and not standing.qualified_holder:
-                yield Way("accept", f"send it as “{standing.qualified_name}”")
-            yield Way("accept", "send it under a name of your own", named=True)
+                yield PossibleAction("accept", f"send it as “{standing.qualified_name}”")
+            yield PossibleAction("accept", "send it under a name of your own", named=True)
         case State.HELD, Reason.RENAMED | Reason.REMAPPED:
             stays = "that of the other one" if _shared(record, standing) else "the old record there"
-            yield Way("accept", f"create it in Trakor as “{record.name}”; {stays} stays")
-            yield Way("accept", "create it there under a name of your own", named=True)
+            yield PossibleAction("accept", f"create it in Trakor as “{record.name}”; {stays} stays")
+            yield PossibleAction("accept", "create it there under a name of your own", named=True)
         case State.HELD, Reason.SAME_PARTY:
             claimant = standing.claimant.id if standing.claimant else "the other record"
-            yield Way("accept", f"they are one: it shares the record of {claimant}")
+            yield PossibleAction("accept", f"they are one: it shares the record of {claimant}")
         case State.HELD, Reason.EXISTING:
-            yield Way("accept", "they are one: the record that Trakor had counts as this one's")
+            yield PossibleAction("accept", "they are one: the record that Trakor had counts as this one's")
 
 
 def _takes_a_forgotten_name(record: Found, standing: Standing) -> bool:
@@ -441,27 +445,33 @@ def _takes_a_forgotten_name(record: Found, standing: Standing) -> bool:
     return forgotten and not (qualifies and record.reason == Reason.SAME_NAME)
 
 
-def _other_ways(record: Found, standing: Standing) -> Iterator[Way]:
+def _other_ways(record: Found, standing: Standing) -> Iterator[PossibleAction]:
     match record.state, record.reason:
         case State.PENDING, _:
-            yield Way("retry", "send it at the next chance, without the wait after earlier failures")
+            yield PossibleAction(
+                "retry", "send it at the next chance, without the wait after earlier failures"
+            )
         case State.DROPPED, _:
-            yield Way("retry", "check it again when it is next read")
+            yield PossibleAction("retry", "check it again when it is next read")
         case State.REJECTED, (Reason.REFUSED | Reason.SERVER_ERROR):
-            yield Way("retry", "send it once more as it is")
+            yield PossibleAction("retry", "send it once more as it is")
         case State.HELD, Reason.SAME_PARTY:
-            yield Way("retry", "check it again when it is next read, for example after it was renamed")
+            yield PossibleAction(
+                "retry", "check it again when it is next read, for example after it was renamed"
+            )
         case State.HELD, (Reason.SAME_NAME | Reason.SAME_PERSON):
-            yield Way("retry", _why_retry(record, standing))
+            yield PossibleAction("retry", _why_retry(record, standing))
     if _shared(record, standing) and standing.claimant is not None:
-        yield Way("dismiss", f"let it share the record of {standing.claimant.id} under the name there")
+        yield PossibleAction(
+            "dismiss", f"let it share the record of {standing.claimant.id} under the name there"
+        )
     elif _differs_in_trakor(record):
-        yield Way("dismiss", DISMISS)
+        yield PossibleAction("dismiss", DISMISS)
     elif _is_gone_from_the_source(record):
-        yield Way("dismiss", DISMISS_GONE)
+        yield PossibleAction("dismiss", DISMISS_GONE)
     if record.state not in {State.DELIVERED, State.MERGED, State.DROPPED}:
         in_trakor = record.trakor_id and record.reason not in {Reason.EXISTING, Reason.SAME_PARTY}
-        yield Way("drop", LEAVE if in_trakor else "don't send it, and stop asking")
+        yield PossibleAction("drop", LEAVE if in_trakor else "don't send it, and stop asking")
 
 
 def _why_retry(record: Found, standing: Standing) -> str:

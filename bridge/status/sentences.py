@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Final
 
 from bridge.ledger.sweeps import ONLY_A_PART
 from bridge.status.snapshot import DECISIONS
-from bridge.status.timestamps import age, iso, moment
+from bridge.status.timestamps import age, iso, local_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from bridge.ledger.mass_changes import Burst
     from bridge.ledger.sweeps import LastSweep
-    from bridge.status.snapshot import ConnectionStatus, Flow, StreamStatus, Webhooks
+    from bridge.status.snapshot import ConnectionStatus, Flow, StreamStatus, WebhookStatus
 
 __all__ = ["burst_line", "burst_note", "headline", "stream_note", "what_trakor_has"]
 
@@ -118,7 +118,7 @@ def _what_is_stopped(status: ConnectionStatus, now: int, *, alive: bool) -> Iter
             yield f"{what} is paused{_since(flow, now)}: {flow.reason}.{_next_try(flow, now, alive=alive)}"
 
 
-def _what_webhooks_brought(webhooks: Webhooks, now: int) -> Iterator[str]:
+def _what_webhooks_brought(webhooks: WebhookStatus, now: int) -> Iterator[str]:
     """Whether they arrive, and whether any needs a person's eye; nothing where none ever came."""
     if webhooks.received:
         last = "" if webhooks.last_at is None else f", the last one {age(webhooks.last_at, now)}"
@@ -129,7 +129,7 @@ def _what_webhooks_brought(webhooks: Webhooks, now: int) -> Iterator[str]:
 
 
 def _since(flow: Flow, now: int) -> str:
-    return "" if flow.since_at is None else f" since {moment(flow.since_at)} ({age(flow.since_at, now)})"
+    return "" if flow.since_at is None else f" since {local_time(flow.since_at)} ({age(flow.since_at, now)})"
 
 
 def _next_try(flow: Flow, now: int, *, alive: bool) -> str:

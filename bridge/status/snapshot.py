@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from bridge.ledger.sweeps import LastSweep, Reached
     from bridge.records import Job, Stream
 
-__all__ = ["DECISIONS", "ConnectionStatus", "Flow", "Snapshot", "StreamStatus", "Webhooks", "take"]
+__all__ = ["DECISIONS", "ConnectionStatus", "Flow", "Snapshot", "StreamStatus", "WebhookStatus", "take"]
 
 DECISIONS: Final = (State.HELD, State.REJECTED, State.DRIFTED)
 """The states in which a record waits for a person."""
@@ -72,7 +72,7 @@ class Flow:
 
 
 @dataclass(frozen=True, slots=True)
-class Webhooks:
+class WebhookStatus:
     """What was received of Salestrekker's webhooks."""
 
     received: int = 0
@@ -166,7 +166,7 @@ class ConnectionStatus:
     sending: Flow = field(default_factory=Flow)
     token_expires_at: int | None = None
     token_failing_since: int | None = None
-    webhooks: Webhooks = field(default_factory=Webhooks)
+    webhooks: WebhookStatus = field(default_factory=WebhookStatus)
     lag_seconds: float = 0.0
 
     def total(self, *wanted: State) -> int:
@@ -364,7 +364,7 @@ def _connection(
         sending=noted.flow(Direction.SENDING),
         token_expires_at=noted.moments.get(Moment.TOKEN_EXPIRES),
         token_failing_since=noted.moments.get(Moment.TOKEN_FAILING_SINCE),
-        webhooks=Webhooks(
+        webhooks=WebhookStatus(
             webhooks.received,
             webhooks.waiting,
             webhooks.last_at,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Final
 
-__all__ = ["age", "iso", "moment", "short_age"]
+__all__ = ["age", "iso", "local_time", "short_age"]
 
 _UNITS: Final = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
 _SHORT: Final = {"day": "d", "hour": "h", "minute": "min", "second": "s"}
@@ -16,7 +16,7 @@ def iso(at: int) -> str:
     return datetime.fromtimestamp(at // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def moment(at: int) -> str:
+def local_time(at: int) -> str:
     """In the machine's own time zone, which is named: ``2026-11-03 13:00:05 AEDT``."""
     return datetime.fromtimestamp(at // 1000, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
 
