@@ -27,7 +27,7 @@ from webhooks import TOKEN, Line, Server, at_a_rate, percentile, require
 from bridge.ledger.daemon_state import want
 from bridge.ledger.database import reading, writing
 from bridge.ledger.schema import records
-from bridge.ledger.webhook_queue import webhook_numbers
+from bridge.ledger.statistics import webhook_numbers
 from bridge.records import Job
 
 if TYPE_CHECKING:

@@ -30,7 +30,7 @@ from bridge.encryption import Sealer
 from bridge.ledger.database import writing
 from bridge.ledger.open import open_ledger, read_or_make_key
 from bridge.ledger.row_mapping import feed_of
-from bridge.ledger.stored_drafts import pack, texts_of
+from bridge.ledger.sealed_texts import pack, texts_of
 from bridge.naming import Hasher, fit
 from bridge.records import Draft, Party, Policy, Stream
 from bridge.status import take

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from bridge.ledger.database import reading
-from bridge.ledger.webhook_queue import webhook_numbers
+from bridge.ledger.statistics import webhook_numbers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

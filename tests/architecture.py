@@ -27,7 +27,7 @@ LAYERS = (
     ("settings", "logs", "pacing", "time_slices", "naming", "encryption", "serving"),
     ("mapping", "decision"),
     ("salestrekker", "trakor", "ledger"),
-    ("sync", "delivery", "admission"),
+    ("sync", "delivery", "organization_guard"),
     ("webhooks", "schedule", "status", "alerts", "admin"),
     ("wiring",),
     ("daemon", "backfill", "checks", "disclosure", "demo", "sandbox", "first_configuration"),

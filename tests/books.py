@@ -14,11 +14,12 @@ from bridge.ledger import erasure, operator_actions, send_queue, settlement
 from bridge.ledger.database import Keeping, writing
 from bridge.ledger.observe import Observed, Sight, observe
 from bridge.ledger.open import prepare, read_or_make_key
-from bridge.ledger.read_model import Found, Line, Wanted, find, history_of, standing_of
+from bridge.ledger.read_model import Found, Wanted, find
+from bridge.ledger.record_details import Line, history_of, standing_of
 from bridge.ledger.row_mapping import Feed, feed_of
 from bridge.ledger.row_writes import SAID
 from bridge.ledger.schema import claims, links, records, rules, waiting
-from bridge.ledger.stored_drafts import Stored, unpack
+from bridge.ledger.sealed_texts import Stored, unpack
 from bridge.records import Policy, Rules, Stream
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bridge import naming
 from bridge.decision import HolderOf, decide, keeps_up
-from bridge.ledger.decided_row import after
+from bridge.ledger.unit_of_work import after
 from bridge.records import (
     Answer,
     Answered,

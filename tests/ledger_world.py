@@ -21,13 +21,13 @@ from bridge.ledger import operator_actions
 from bridge.ledger.deletions import mark_gone_by_id, unseen_after
 from bridge.ledger.observe import Sight, observe
 from bridge.ledger.open import _upgrade
-from bridge.ledger.read_model import states
 from bridge.ledger.row_mapping import Feed, feed_of
 from bridge.ledger.row_writes import SAID
 from bridge.ledger.schema import claims, contents, links, metadata, records, rules, waiting
+from bridge.ledger.sealed_texts import Stored, unpack
 from bridge.ledger.send_queue import claim, give_up_claims
 from bridge.ledger.settlement import settle
-from bridge.ledger.stored_drafts import Stored, unpack
+from bridge.ledger.statistics import states
 from bridge.ledger.sweeps import begin_sweep
 from bridge.records import (
     Answer,

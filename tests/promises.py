@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from bridge.ledger.read_model import states
+from bridge.ledger.statistics import states
 from bridge.naming import decode, key
 from bridge.records import Draft, Reason, Record, Unsendable
 from machine import HASHER, stream_of

@@ -22,7 +22,8 @@ from bridge.admin.pages import Pages
 from bridge.ledger.database import reading
 from bridge.ledger.open import open_ledger, read_or_make_key
 from bridge.ledger.operator_actions import as_it_stands
-from bridge.ledger.read_model import Found, Line, Wanted, find, history_of
+from bridge.ledger.read_model import Found, Wanted, find
+from bridge.ledger.record_details import Line, history_of
 from bridge.naming import Hasher
 from bridge.records import Policy, Stream
 from bridge.status import take

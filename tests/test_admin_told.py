@@ -19,9 +19,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from books import kept
-from bridge.ledger.attention_lists import rejections_of
 from bridge.ledger.database import reading, writing
 from bridge.ledger.pauses import Direction, set_pause
+from bridge.ledger.read_model import rejections_of
 from bridge.ledger.schema import records
 from bridge.ledger.webhook_queue import keep_events
 from bridge.records import Received, State, Stream

@@ -11,9 +11,8 @@ import pytest
 from bridge.alerts import AlertKind, Disk, conditions, waiting_of
 from bridge.alerts.conditions import DAY, FULL_BYTES, HOUR, MINUTE, ONCE, OVER
 from bridge.alerts.notifications import Message, lowered, turn
-from bridge.ledger.alerts_sent import Said, Topic
-from bridge.ledger.mass_changes import Burst
-from bridge.ledger.sweeps import LastSweep, Reached
+from bridge.ledger.daemon_state import Said, Topic
+from bridge.ledger.sweeps import Burst, LastSweep, Reached
 from bridge.records import Stream
 from bridge.status import ConnectionStatus, Flow, Snapshot, StreamStatus, WebhookStatus
 

@@ -10,7 +10,8 @@ import pytest
 
 from books import kept
 from bridge.ledger.database import reading, writing
-from bridge.ledger.read_model import Wanted, find, history_of, standing_of
+from bridge.ledger.read_model import Wanted, find
+from bridge.ledger.record_details import history_of, standing_of
 from bridge.ledger.schema import contents
 from bridge.status.fields import sides
 from changed import WORDS, Left, changed_organisation

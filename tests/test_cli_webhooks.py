@@ -10,10 +10,9 @@ import pytest
 
 from books import kept
 from bridge.ledger.database import reading, writing
-from bridge.ledger.due_webhooks import due_events
 from bridge.ledger.open import prepare, read_or_make_key
 from bridge.ledger.schema import events
-from bridge.ledger.webhook_queue import finish_events, keep_events
+from bridge.ledger.webhook_queue import due_events, finish_events, keep_events
 from bridge.records.webhooks import Action, Received
 from desk import Desk
 

@@ -10,7 +10,7 @@ import pytest
 from books import kept
 from bridge.alerts.conditions import DAY
 from bridge.errors import UserError
-from bridge.ledger.alerts_sent import all_said
+from bridge.ledger.daemon_state import all_said
 from bridge.ledger.database import writing
 from bridge.ledger.open import prepare, read_or_make_key
 from bridge.ledger.pauses import Direction, set_pause

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bridge.ledger.database import reading
-from bridge.ledger.webhook_queue import webhook_numbers
+from bridge.ledger.statistics import webhook_numbers
 from bridge.records import Stream
 from bridge.sandbox import Fault, Options, Sandbox
 from bridges import Bridge

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bridge.decision import accept, decide
-from bridge.ledger.decided_row import after
+from bridge.ledger.unit_of_work import after
 from bridge.records import Draft, LedgerRow, Origin, Policy, Reason, State, Unsendable, Waiting
 from builders import (
     as_seen,

@@ -8,7 +8,7 @@ import pytest
 
 from bridge.decision import accept, decide, dismiss, drop, retry
 from bridge.errors import UserError
-from bridge.ledger.decided_row import after
+from bridge.ledger.unit_of_work import after
 from bridge.records import Claim, Draft, LedgerRow, MergedBy, Origin, Policy, Reason, State
 from builders import as_seen, delivered, draft, held, holder, holders, nobody, of, pending, rejected, row
 

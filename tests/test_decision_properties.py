@@ -9,7 +9,7 @@ from hypothesis import assume, event, given
 from hypothesis import strategies as st
 
 from bridge.decision import decide
-from bridge.ledger.decided_row import after
+from bridge.ledger.unit_of_work import after
 from bridge.records import (
     Decision,
     Draft,

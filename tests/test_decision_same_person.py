@@ -9,7 +9,7 @@ import pytest
 
 from bridge.decision import accept, decide
 from bridge.errors import UserError
-from bridge.ledger.decided_row import after
+from bridge.ledger.unit_of_work import after
 from bridge.records import Claim, LedgerRow, MergedBy, Origin, Policy, Reason, State
 from builders import as_seen, delivered, draft, holder, holders, identified, nobody, of, row
 

@@ -28,7 +28,8 @@ from bridge.ledger.database import writing
 from bridge.ledger.maintenance import back_up
 from bridge.ledger.observe import Sight, observe
 from bridge.ledger.open import prepare
-from bridge.ledger.read_model import Wanted, listing, standing_of
+from bridge.ledger.read_model import Wanted, listing
+from bridge.ledger.record_details import standing_of
 from bridge.ledger.row_mapping import feed_of
 from bridge.ledger.send_queue import claim
 from bridge.naming import Hasher

@@ -13,7 +13,8 @@ from bridge import decision
 from bridge.errors import UserError
 from bridge.ledger.database import reading, writing
 from bridge.ledger.operator_actions import Verb, decide_each
-from bridge.ledger.read_model import MARKS, Found, Standing, Wanted, listing
+from bridge.ledger.read_model import MARKS, Found, Wanted, listing
+from bridge.ledger.record_details import Standing
 from bridge.ledger.row_mapping import Feed
 from bridge.records import Claim, Draft, LedgerRow, Origin, Party, Policy, Reason, State, Stream
 from bridge.sandbox import Fault, Options, Sandbox, configuration

@@ -14,21 +14,19 @@ from books import KEEPING, KEY, Book, empty_ledger
 from bridge.admin.lists import item_of, waiting_of
 from bridge.decision import decide
 from bridge.errors import LedgerError
-from bridge.ledger.alerts_sent import Said, Topic, all_said, keep_said
-from bridge.ledger.attention_lists import Kind, page_of, rejections_of
 from bridge.ledger.canaries import canaries_of, note_canaries
-from bridge.ledger.daemon_state import Moment, note, want, wishes_of
+from bridge.ledger.daemon_state import Moment, Said, Topic, all_said, keep_said, note, want, wishes_of
 from bridge.ledger.database import reading
-from bridge.ledger.due_webhooks import due_events
 from bridge.ledger.integrity import check
 from bridge.ledger.observe import Sight, observe, survey
 from bridge.ledger.open import prepare, prove_key
 from bridge.ledger.organizations import Noted, keep, noted_of
 from bridge.ledger.organizations import Place as Joined
 from bridge.ledger.pauses import Direction, set_pause
-from bridge.ledger.read_model import Wanted, feeds_of, find, history_of, standing_of
+from bridge.ledger.read_model import Kind, Wanted, feeds_of, find, page_of, rejections_of
+from bridge.ledger.record_details import history_of, standing_of
 from bridge.ledger.sweeps import Sweep, begin_run, begin_sweep, count, end_run, end_sweep, runs_of
-from bridge.ledger.webhook_queue import keep_events, listing_of_events
+from bridge.ledger.webhook_queue import due_events, keep_events, listing_of_events
 from bridge.records import Job, Received, Stream
 from bridge.records.webhooks import Action
 from bridge.status import take

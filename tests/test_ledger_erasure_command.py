@@ -17,7 +17,8 @@ from bridge.errors import UserError
 from bridge.ledger.database import reading, writing
 from bridge.ledger.erasure import forget
 from bridge.ledger.operator_actions import retry
-from bridge.ledger.read_model import Wanted, find, history_of, standing_of
+from bridge.ledger.read_model import Wanted, find
+from bridge.ledger.record_details import history_of, standing_of
 from bridge.records import Policy, State, Stream
 from bridge.settings import load
 from bridge.status import choices, meaning

@@ -20,7 +20,8 @@ from bridge.ledger import open as opening
 from bridge.ledger.database import reading, writing
 from bridge.ledger.integrity import check
 from bridge.ledger.open import _upgrade, open_ledger, prepare, read_or_make_key, revision
-from bridge.ledger.read_model import Wanted, find, history_of, standing_of
+from bridge.ledger.read_model import Wanted, find
+from bridge.ledger.record_details import history_of, standing_of
 from bridge.ledger.schema import HEAD, claims, records
 from bridge.records import Stream
 from bridge.sandbox import Options

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bridge.admission.trakor_trial import meaning
 from bridge.decision.canaries import CanaryAnswer, Verdict, judge_canaries
+from bridge.ledger.canaries import Canary, Kind, Step, next_step, note_answer, stray_names
 from bridge.ledger.erasure import forget
-from bridge.ledger.organization_trials import Canary, Kind, Step, next_step, note_answer, stray_names
 from bridge.ledger.organizations import Doubt, Place, confirm, hold_source, keep_stopped, noted_of, stopped_by
 from bridge.ledger.pauses import clear_pause, pauses_of, set_pause
+from bridge.organization_guard import meaning
 from bridge.records import Answer
 from builders import answered, draft, of
 

@@ -9,17 +9,9 @@ import pytest
 from books import KEEPING, Book
 from bridge.ledger.database import reading
 from bridge.ledger.observe import Sight
-from bridge.ledger.read_model import (
-    Wanted,
-    feeds_of,
-    find,
-    listing,
-    numbers,
-    oldest_pending,
-    standing_of,
-    states,
-    total,
-)
+from bridge.ledger.read_model import Wanted, feeds_of, find, listing, numbers, total
+from bridge.ledger.record_details import standing_of
+from bridge.ledger.statistics import oldest_pending, states
 from bridge.ledger.sweeps import begin_sweep, end_sweep, last_sweeps
 from bridge.records import Stream
 from builders import answered, draft, filtered, later, of, unmapped

@@ -9,19 +9,19 @@ from sqlalchemy import select
 
 from books import empty_ledger, kept
 from bridge.errors import UserError
-from bridge.ledger import due_webhooks as looking
-from bridge.ledger import webhook_queue
+from bridge.ledger import statistics, webhook_queue
+from bridge.ledger import webhook_queue as looking
 from bridge.ledger.database import Ledger, reading, writing
-from bridge.ledger.due_webhooks import EventGroup, due_events
 from bridge.ledger.schema import events as table
+from bridge.ledger.statistics import WebhookNumbers, webhook_numbers
 from bridge.ledger.webhook_queue import (
-    WebhookNumbers,
+    EventGroup,
+    due_events,
     finish_events,
     keep_events,
     listing_of_events,
     prune_events,
     replay_event,
-    webhook_numbers,
 )
 from bridge.records import Action, Received
 from bridge.records.webhooks import UNKNOWN_ACTION, UNREADABLE
@@ -253,7 +253,7 @@ def test_unknown_actions_take_no_room(ledger: Connection) -> None:
 
 def test_the_numbers_are_read_without_looking_at_what_is_done(ledger: Connection) -> None:
     """A million events that are done must cost nothing: the plan goes by the index on what waits."""
-    statement = str(webhook_queue.webhook_numbers.__globals__["_HOW_MANY_WAIT"])
+    statement = str(statistics.webhook_numbers.__globals__["_HOW_MANY_WAIT"])
     plan = ledger.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}").all()
     assert all("events_waiting" in row.detail for row in plan)
 

@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING
 import pytest
 
 from books import empty_ledger, kept
-from bridge.ledger import due_webhooks as looking
+from bridge.ledger import webhook_queue as looking
 from bridge.ledger.database import writing
-from bridge.ledger.due_webhooks import EventGroup, due_events
+from bridge.ledger.statistics import webhook_numbers
 from bridge.ledger.webhook_queue import (
     READABLE_FOR,
+    EventGroup,
+    due_events,
     finish_events,
     keep_events,
     listing_of_events,
     postpone_events,
     replay_event,
-    webhook_numbers,
 )
 from bridge.records import Received
 
@@ -27,8 +28,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from bridge.ledger.due_webhooks import DueEvents
-    from bridge.ledger.webhook_queue import Event
+    from bridge.ledger.webhook_queue import DueEvents, Event
 
 NOW = 1_000_000
 LONGEST = 900_000
@@ -169,7 +169,7 @@ def test_an_event_that_is_done_is_not_postponed(ledger: Connection) -> None:
 
 @pytest.mark.parametrize(
     ("statement", "index"),
-    [("_OLDEST", "events_waiting"), ("_AGAIN", "events_retried"), ("_NEXT", "events_retried")],
+    [("_OLDEST", "events_waiting"), ("_AGAIN", "events_retried"), ("_NEXT_TRY", "events_retried")],
 )
 def test_a_look_goes_by_the_index_on_what_it_looks_for(
     ledger: Connection, statement: str, index: str

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bridge.ledger.read_model import Wanted, find, standing_of
+from bridge.ledger.read_model import Wanted, find
+from bridge.ledger.record_details import standing_of
 from bridge.records import Policy
 from bridge.sandbox.trakor_behaviour import Behaviour
 from machine import FAILING, Rules, World, enter, state

@@ -18,7 +18,8 @@ from bridge.ledger.daemon_state import Moment, note, set_next
 from bridge.ledger.database import writing
 from bridge.ledger.open import take_over
 from bridge.ledger.pauses import set_pause
-from bridge.ledger.read_model import Found, Line, Standing, feeds_of
+from bridge.ledger.read_model import Found, feeds_of
+from bridge.ledger.record_details import Line, Standing
 from bridge.ledger.row_mapping import Feed
 from bridge.ledger.schema import pauses, records, sweeps
 from bridge.ledger.sweeps import ONLY_A_PART, LastSweep, begin_sweep, end_sweep

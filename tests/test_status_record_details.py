@@ -14,7 +14,8 @@ from bridge.admin.labels import KINDS, MARKS
 from bridge.admin.labels import MARKED as LISTS
 from bridge.backfill.warnings import _KINDS as IN_REPORTS
 from bridge.ledger.database import reading
-from bridge.ledger.read_model import Found, Standing, Wanted, find, standing_of
+from bridge.ledger.read_model import Found, Wanted, find
+from bridge.ledger.record_details import Standing, standing_of
 from bridge.ledger.row_mapping import Feed
 from bridge.records import Reason, State, Stream
 from bridge.sandbox import Options, Sandbox

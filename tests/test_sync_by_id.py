@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from bridge.errors import Transient
 from bridge.ledger.open import open_ledger
-from bridge.ledger.read_model import history_of
+from bridge.ledger.record_details import history_of
 from bridge.ledger.row_mapping import feed_of
 from bridge.ledger.schema import records
 from bridge.mapping import Mapper

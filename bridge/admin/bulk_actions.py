@@ -28,10 +28,9 @@ from bridge.admin.lists import Filter, verbs_of, waiting_of, wanted_of
 from bridge.admin.record import place_of
 from bridge.admin.sessions import BulkDecision, FlashMessage
 from bridge.errors import LedgerError, UserError
-from bridge.ledger.attention_lists import numbers_of
 from bridge.ledger.database import reading
 from bridge.ledger.operator_actions import AT_ONCE, Verb, decide_each
-from bridge.ledger.read_model import Wanted
+from bridge.ledger.read_model import Wanted, numbers_of
 
 if TYPE_CHECKING:
     from array import array
@@ -41,8 +40,8 @@ if TYPE_CHECKING:
     from bridge.admin.lists import RecordGroup
     from bridge.admin.rendering import Templates
     from bridge.admin.sessions import BrowserSession
-    from bridge.ledger.attention_lists import Kind
     from bridge.ledger.operator_actions import Decided
+    from bridge.ledger.read_model import Kind
 
 __all__ = ["BulkActions"]
 

@@ -11,10 +11,11 @@ from aiohttp import web
 
 from bridge.admin.labels import KINDS, LABELS, MARKED, MARKS, STATES, in_words
 from bridge.admin.overview import TimeText
-from bridge.ledger.attention_lists import Kind, page_of, rejections_of
 from bridge.ledger.database import reading
 from bridge.ledger.operator_actions import Verb
-from bridge.ledger.read_model import feeds_of, standing_of, states
+from bridge.ledger.read_model import Kind, feeds_of, page_of, rejections_of
+from bridge.ledger.record_details import standing_of
+from bridge.ledger.statistics import states
 from bridge.records import State, Stream
 from bridge.status.fields import COMPARED, TITLES, FieldText, difference
 from bridge.status.record_details import the_other
@@ -26,9 +27,8 @@ if TYPE_CHECKING:
     from bridge.admin.context import PageContext
     from bridge.admin.labels import Kind as Words
     from bridge.admin.rendering import Templates
-    from bridge.ledger.attention_lists import Page
     from bridge.ledger.database import Ledger
-    from bridge.ledger.read_model import Found, Reader
+    from bridge.ledger.read_model import Found, Page, Reader
     from bridge.ledger.row_mapping import Feed
 
 __all__ = ["Filter", "Item", "ListPage", "RecordGroup", "item_of", "verbs_of", "waiting_of"]

@@ -19,8 +19,8 @@ from bridge.status.timestamps import age, iso, local_time
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from bridge.ledger.statistics import WebhookNumbers
     from bridge.ledger.sweeps import Run
-    from bridge.ledger.webhook_queue import WebhookNumbers
     from bridge.status.snapshot import ConnectionStatus, Flow, Snapshot, StreamStatus
 
 __all__ = [

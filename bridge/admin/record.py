@@ -17,7 +17,8 @@ from bridge.errors import BridgeError, UserError
 from bridge.ledger.database import reading
 from bridge.ledger.operator_actions import Verb, as_it_stands, decide_shown
 from bridge.ledger.pauses import Direction, pause_of
-from bridge.ledger.read_model import Wanted, find, history_of, standing_of
+from bridge.ledger.read_model import Wanted, find
+from bridge.ledger.record_details import history_of, standing_of
 from bridge.naming import fit
 from bridge.records import Claim, State
 from bridge.status.fields import other_of, sides
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
     from bridge.admin.rendering import Templates
     from bridge.ledger.operator_actions import Decided
     from bridge.ledger.pauses import Pause
-    from bridge.ledger.read_model import Found, Line, Reader, Standing
+    from bridge.ledger.read_model import Found, Reader
+    from bridge.ledger.record_details import Line, Standing
 
 __all__ = ["RecordPage", "done"]
 

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from array import array
     from collections.abc import Callable, Mapping
 
-    from bridge.ledger.attention_lists import Kind
     from bridge.ledger.operator_actions import Verb
+    from bridge.ledger.read_model import Kind
 
 __all__ = ["BrowserSession", "BulkDecision", "FlashMessage", "SessionStore"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from bridge.alerts.conditions import DAY, HOUR, ONCE, OVER, AlertKind
-from bridge.ledger.alerts_sent import Said, Topic
+from bridge.ledger.daemon_state import Said, Topic
 from bridge.records import State
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import structlog
 from bridge.alerts.conditions import conditions, disk_of, waiting_of
 from bridge.alerts.notifications import lowered, turn
 from bridge.errors import LedgerError
-from bridge.ledger.alerts_sent import all_said, forget_all_but, keep_said
+from bridge.ledger.daemon_state import all_said, forget_all_but, keep_said
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bridge.alerts.apprise_address import Address
     from bridge.alerts.conditions import Condition, Disk, OverdueAt
     from bridge.alerts.heartbeat import Heartbeat
-    from bridge.ledger.alerts_sent import Said, Topic
+    from bridge.ledger.daemon_state import Said, Topic
     from bridge.ledger.database import Ledger
     from bridge.status import Snapshot
 

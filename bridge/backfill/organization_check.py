@@ -10,17 +10,17 @@ import asyncio
 import random
 from typing import TYPE_CHECKING
 
-from bridge.admission import OtherTrakor, advice_on_trakor
 from bridge.backfill.report import Problem
 from bridge.errors import BridgeError, Refused, Transient
 from bridge.ledger.organizations import stopped_by
+from bridge.organization_guard import OtherTrakor, advice_on_trakor
 from bridge.pacing import probe_wait
 from bridge.salestrekker.auth import OtherOrganization, SeveralOrganizations
 
 if TYPE_CHECKING:
-    from bridge.admission import TrakorTrial
     from bridge.delivery import Pace
     from bridge.ledger.database import Ledger
+    from bridge.organization_guard import TrakorTrial
 
 __all__ = ["prove_trakor", "stops_all"]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from bridge.ledger.record_groups import Group
+    from bridge.ledger.statistics import Group
     from bridge.records import Stream
 
 __all__ = ["ConnectionReport", "Problem", "Report", "Watch"]

@@ -47,8 +47,8 @@ from bridge.errors import BridgeError, Refused
 from bridge.ledger.maintenance import prune_history, temporary_copy
 from bridge.ledger.open import open_ledger
 from bridge.ledger.pauses import Direction
-from bridge.ledger.record_groups import groups_of
 from bridge.ledger.send_queue import NOTHING, is_waiting, open_feed
+from bridge.ledger.statistics import groups_of
 from bridge.ledger.sweeps import begin_run, count, end_run, last_good, nameless, needing_a_person
 from bridge.naming import Hasher
 from bridge.salestrekker.auth import SeveralOrganizations

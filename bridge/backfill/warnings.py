@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from bridge.backfill.report import Problem
 from bridge.errors import Refused, Transient
-from bridge.ledger.record_groups import QUALIFIED, SHARED
+from bridge.ledger.statistics import QUALIFIED, SHARED
 from bridge.salestrekker.auth import SeveralOrganizations
 from bridge.status import burst_line, burst_note
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bridge.errors import BridgeError
-    from bridge.ledger.record_groups import Group
     from bridge.ledger.send_queue import Awaited
+    from bridge.ledger.statistics import Group
     from bridge.records import Stream
     from bridge.sync import Swept
 

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 from bridge.checks.ledger import LEDGER_KEY
 from bridge.checks.report import Check, failed, not_tried
 from bridge.errors import LedgerError, UserError
-from bridge.ledger.connection_renames import refuse_renamed
+from bridge.ledger.canaries import stray_names
 from bridge.ledger.database import reading
-from bridge.ledger.namespace_moves import without_their_name
 from bridge.ledger.open import is_outdated, revision
-from bridge.ledger.organization_trials import stray_names
 from bridge.ledger.organizations import OTHER_SOURCE, OTHER_TRAKOR, Noted, Place, noted_of
+from bridge.ledger.renames import refuse_renamed, without_their_name
 from bridge.wiring.ledger import keeping_of, ledger_path
 from bridge.wiring.organizations import identities_of, place_of, source_hash
 

@@ -143,9 +143,9 @@ def _rename(
     log_level: LogLevelOption = None,
     log_format: LogFormatOption = None,
 ) -> None:
-    from bridge.ledger.connection_renames import MAIN, rename  # noqa: PLC0415 - see the package
     from bridge.ledger.database import writing  # noqa: PLC0415 - see the package
     from bridge.ledger.open import take_over  # noqa: PLC0415 - see the package
+    from bridge.ledger.renames import MAIN, rename  # noqa: PLC0415 - see the package
 
     session = begin(config, connection, log_level, log_format)
     path, configured = current_ledger(session), session.settings.connections
@@ -206,8 +206,8 @@ def _confirm(
 
 def _left_behind(ledger: Reader, name: str, configured: Collection[str]) -> dict[str, int]:
     """What a new connection may be under another name, with its records; nothing for one that is not new."""
-    from bridge.ledger.connection_renames import records_of  # noqa: PLC0415 - see the package
     from bridge.ledger.organizations import is_new  # noqa: PLC0415 - see the package
+    from bridge.ledger.renames import records_of  # noqa: PLC0415 - see the package
 
     return records_of(ledger, configured) if is_new(ledger, name) else {}
 
@@ -256,9 +256,9 @@ def tell_strays(session: Session) -> None:
 
 def _strays(session: Session, name: str) -> tuple[list[str], int, bool]:
     """The names, how many more were forgotten, and whether the wrong key still stops the connection."""
+    from bridge.ledger.canaries import stray_names  # noqa: PLC0415 - see the package
     from bridge.ledger.database import reading  # noqa: PLC0415 - see the package
     from bridge.ledger.open import revision  # noqa: PLC0415 - see the package
-    from bridge.ledger.organization_trials import stray_names  # noqa: PLC0415 - see the package
     from bridge.ledger.organizations import noted_of  # noqa: PLC0415 - see the package
     from bridge.wiring.ledger import ledger_path  # noqa: PLC0415 - see the package
 

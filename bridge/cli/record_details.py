@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from bridge.ledger.read_model import Found, Line, Standing
+    from bridge.ledger.read_model import Found
+    from bridge.ledger.record_details import Line, Standing
     from bridge.status.fields import FieldText as Value
 
 __all__ = ["say", "show_record"]

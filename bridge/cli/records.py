@@ -297,7 +297,7 @@ def _tell_all(session: Session, path: Path, selection: Selection, *, json: bool)
     from bridge.cli.record_table import as_json  # noqa: PLC0415 - see the package
     from bridge.ledger.database import reading  # noqa: PLC0415 - see the package
     from bridge.ledger.open import daemon_runs  # noqa: PLC0415 - see the package
-    from bridge.ledger.read_model import history_of, standing_of  # noqa: PLC0415 - see the package
+    from bridge.ledger.record_details import history_of, standing_of  # noqa: PLC0415 - see the package
     from bridge.status import iso  # noqa: PLC0415 - see the package
 
     with reading(path, session.keeping) as ledger:

@@ -15,7 +15,8 @@ from bridge.admin import AdminServer, HealthReport
 from bridge.admin.pages import Pages
 from bridge.daemon.status_context import desk_of
 from bridge.errors import LedgerError
-from bridge.ledger.webhook_queue import Inbox, prove_events
+from bridge.ledger.webhook_inbox import Inbox
+from bridge.ledger.webhook_queue import prove_events
 from bridge.records import Stream
 from bridge.status import take
 from bridge.webhooks import Receiver

@@ -19,19 +19,19 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from bridge.admission import OtherTrakor
 from bridge.errors import Refused, Transient
 from bridge.ledger.organizations import keep_stopped, stopped_by
 from bridge.ledger.pauses import Direction, clear_pause, pause_of, set_pause
+from bridge.organization_guard import OtherTrakor
 from bridge.pacing import probe_wait
 from bridge.salestrekker.auth import OtherOrganization, SeveralOrganizations
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bridge.admission import TrakorTrial
     from bridge.delivery import Pace
     from bridge.ledger.database import Ledger
+    from bridge.organization_guard import TrakorTrial
     from bridge.salestrekker.client import SalestrekkerClient
 
 __all__ = ["Admission", "Revoked"]

@@ -27,8 +27,7 @@ import structlog
 
 from bridge.errors import BridgeError, LedgerError, Refused, Transient
 from bridge.ledger.deletions import mark_gone_by_id
-from bridge.ledger.due_webhooks import due_events
-from bridge.ledger.webhook_queue import finish_events, postpone_events
+from bridge.ledger.webhook_queue import due_events, finish_events, postpone_events
 from bridge.pacing import backoff, probe_wait
 from bridge.records import Stream
 from bridge.salestrekker.graphql_errors import codes_in
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
 
     from bridge.daemon.reading_context import Parts
     from bridge.daemon.reading_pause import ReadingPause
-    from bridge.ledger.due_webhooks import DueEvents, EventGroup
+    from bridge.ledger.webhook_queue import DueEvents, EventGroup
     from bridge.records.webhooks import Subject
     from bridge.sync import Refreshed
 

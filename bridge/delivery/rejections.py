@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from bridge.ledger.rejections import TurnedDown
+from bridge.ledger.settlement import TurnedDown
 
 if TYPE_CHECKING:
     from bridge.records import Stream, Work

@@ -29,7 +29,7 @@ from bridge.delivery.rejections import Evidence
 from bridge.delivery.response_handler import Verdicts
 from bridge.delivery.result_writer import Outbox, tally
 from bridge.errors import Refused, Rejected, Transient
-from bridge.ledger.rejections import keep_turned_down, turned_down_of
+from bridge.ledger.settlement import keep_turned_down, turned_down_of
 from bridge.records import Later
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from bridge import naming
 from bridge.demo import source
 from bridge.demo.steps import Example, Explained, Kind
 from bridge.ledger.database import reading
-from bridge.ledger.read_model import Wanted, find, history_of, standing_of
+from bridge.ledger.read_model import Wanted, find
+from bridge.ledger.record_details import history_of, standing_of
 from bridge.records import Origin, Reason, State, Stream
 from bridge.status import choices
 

@@ -30,7 +30,7 @@ from bridge.demo.scenes import Scenes
 from bridge.demo.steps import Beginning, Change, Changed, Compared, Ended, Prepared, Ran, Running, Stopped
 from bridge.errors import BridgeError
 from bridge.ledger.database import reading
-from bridge.ledger.webhook_queue import webhook_numbers
+from bridge.ledger.statistics import webhook_numbers
 from bridge.records import Stream
 from bridge.sandbox import Options, Sandbox
 from bridge.wiring.ledger import keeping_of

@@ -1,11 +1,12 @@
-"""The ledger: what was seen, decided, sent and answered, on disk before anything else happens.
+"""The ledger: a SQLite file with what was seen, decided, sent and answered.
 
-``schema`` has the tables, ``database`` the one thread that writes, and each other module the verbs
-of one part of the flow, as plain functions over a connection, each call one short transaction::
+``schema`` defines the tables, and ``database`` owns the only thread that writes. The other modules hold
+the transactions: plain functions whose first argument is a connection. Each call is one short transaction::
 
-    sweeps      a run begins, a sweep goes on, a page is checkpointed
-    observing   what was seen is decided on and written
-    sending     pending records are claimed, their outcomes settled
-    persons     accept, drop, retry
-    reading     status, lists, histories: for readers beside the writer
+    sweeps             begin and end a run or a sweep
+    observe            decide on records that were read, and write the decisions
+    send_queue         claim pending records to send
+    settlement         write what Trakor answered
+    operator_actions   accept, dismiss, drop and retry a record
+    read_model         list records for a reader beside the writer
 """

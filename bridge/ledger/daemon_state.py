@@ -1,25 +1,41 @@
-"""What only a running daemon knows, kept for its next life and for those who look beside it.
+"""What the daemon remembers across restarts: jobs that are due, timestamps, and alerts that were sent.
 
-Jobs that the schedule wants done, and when each is due next; and times, such as when Salestrekker's token
-ends, that `status` and the page read.
+``status`` and the status page read the jobs and the timestamps while the daemon runs.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from bridge.ledger.schema import moments, wishes
+from bridge.ledger.schema import moments, said, wishes
 from bridge.records import Job
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
     from sqlalchemy import Connection
 
-__all__ = ["Job", "Moment", "Wish", "fulfil", "moments_of", "note", "set_next", "want", "wishes_of"]
+__all__ = [
+    "Job",
+    "Moment",
+    "Said",
+    "Topic",
+    "Wish",
+    "all_said",
+    "forget_all_but",
+    "fulfil",
+    "keep_said",
+    "moments_of",
+    "note",
+    "set_next",
+    "want",
+    "wishes_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +127,7 @@ class Moment(StrEnum):
 _NOTE = upsert(moments).on_conflict_do_update(
     index_elements=["connection", "name"], set_={"at": upsert(moments).excluded.at}
 )
-_FORGET = delete(moments).where(
+_DELETE_TIMESTAMP = delete(moments).where(
     moments.c.connection == bindparam("of_connection"), moments.c.name == bindparam("of_name")
 )
 
@@ -126,7 +142,7 @@ def note(connection: Connection, name: str, moment: Moment, at: int | None) -> N
         at: Milliseconds since the epoch; None where there is none any more.
     """
     if at is None:
-        connection.execute(_FORGET, {"of_connection": name, "of_name": str(moment)})
+        connection.execute(_DELETE_TIMESTAMP, {"of_connection": name, "of_name": str(moment)})
     else:
         connection.execute(_NOTE, {"connection": name, "name": str(moment), "at": at})
 
@@ -135,3 +151,57 @@ def moments_of(connection: Connection) -> dict[tuple[str, Moment], int]:
     """All that is noted, by the connection's name and what it is the time of."""
     found = connection.execute(select(moments).where(moments.c.name.in_([*Moment])))
     return {(row.connection, Moment(row.name)): row.at for row in found}
+
+
+class Topic(NamedTuple):
+    """What an alert is about; two alerts of one topic are the same one, said again.
+
+    Attributes:
+        kind: The alert's word.
+        connection: The connection's name; empty for the process as a whole.
+        stream: The stream; empty where it is about no one stream.
+        detail: What else tells it from others, e.g. the reason that records wait for.
+    """
+
+    kind: str
+    connection: str = ""
+    stream: str = ""
+    detail: str = ""
+
+
+class Said(NamedTuple):
+    """When a topic was told last, and the number that was told with it, where it has one."""
+
+    at: int
+    number: int = 0
+
+
+_DELETE_OF_ADDRESS = delete(said).where(said.c.address == bindparam("of_address"))
+
+
+def all_said(connection: Connection) -> dict[str, dict[Topic, Said]]:
+    """All that was said, by address (its hash: an address holds secrets)."""
+    found: dict[str, dict[Topic, Said]] = {}
+    for row in connection.execute(select(said)):
+        topic = Topic(row.kind, row.connection, row.stream, row.detail)
+        found.setdefault(row.address, {})[topic] = Said(row.at, row.number)
+    return found
+
+
+def keep_said(connection: Connection, address: str, topics: Mapping[Topic, Said]) -> None:
+    """Note what one address knows, in place of what was noted before.
+
+    Args:
+        connection: Inside a writing transaction.
+        address: The hash of the address.
+        topics: All that it was told and that is not over.
+    """
+    connection.execute(_DELETE_OF_ADDRESS, {"of_address": address})
+    rows = [{"address": address, **topic._asdict(), **told._asdict()} for topic, told in topics.items()]
+    if rows:
+        connection.execute(insert(said), rows)
+
+
+def forget_all_but(connection: Connection, addresses: Collection[str]) -> None:
+    """Forget what was said to addresses that are not configured any more."""
+    connection.execute(delete(said).where(said.c.address.not_in(sorted(addresses))))

@@ -16,7 +16,7 @@ from sqlalchemy import and_, bindparam, delete, exists, func, insert, or_, selec
 
 from bridge.decision import decide
 from bridge.errors import UserError
-from bridge.ledger.organization_trials import forget_stray
+from bridge.ledger.canaries import forget_stray
 from bridge.ledger.row_mapping import KNOWN, Feed, feed_from, row_of
 from bridge.ledger.schema import canaries, claims, contents, events, feeds, history, links, records, waiting
 from bridge.ledger.send_queue import LONGEST

@@ -24,7 +24,7 @@ from bridge.ledger.read_model import feeds_of
 from bridge.ledger.row_mapping import KNOWN, is_damaged, unsound
 from bridge.ledger.row_writes import SAID
 from bridge.ledger.schema import canaries, contents, facts, links, metadata, records, waiting
-from bridge.ledger.stored_drafts import unpack
+from bridge.ledger.sealed_texts import unpack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

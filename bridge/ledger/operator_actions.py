@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from bridge.ledger.read_model import Found
     from bridge.ledger.row_mapping import Feed
-    from bridge.ledger.stored_drafts import Stored
+    from bridge.ledger.sealed_texts import Stored
     from bridge.records import Claim, Draft, LedgerRow, Policy
 
 __all__ = [

@@ -1,20 +1,23 @@
-"""What readers beside the writer ask of the ledger: states, lists, one record and its history."""
+"""Lists of records for readers beside the writer: by state, by id or name, and those that need attention.
+
+Held, rejected and drifted records have an index of their own, by feed, state, reason and number. Records
+with the mark ``remapped`` or ``dismissed`` have another one. So ``find_page`` reads one short range for each
+kind that is wanted and merges the ranges: each page costs the same, however many records there are.
+"""
 
 from __future__ import annotations
 
 from array import array
-from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from heapq import merge
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
-from sqlalchemy import Boolean, case, func, literal_column, or_, select, union
+from sqlalchemy import Boolean, case, func, literal_column, or_, select, text, union
 
-from bridge.decision.same_person import equal_and_different
-from bridge.errors import LedgerError
 from bridge.ledger.pauses import Pause, pauses_of
-from bridge.ledger.row_mapping import KNOWN, NOWHERE, Feed, among, feed_from, row_of, unpack_identifiers
-from bridge.ledger.row_writes import NOTED, SAID, TO_SEND
+from bridge.ledger.row_mapping import KNOWN, NOWHERE, Feed, among, feed_from, row_of
+from bridge.ledger.row_writes import TO_SEND
 from bridge.ledger.schema import (
     claims,
     contents,
@@ -23,43 +26,39 @@ from bridge.ledger.schema import (
     links,
     records,
     spaces,
-    tallies,
     waiting,
 )
-from bridge.ledger.sealed_texts import Change, changes_of, content_of, said_of, says, stored_of
-from bridge.records import State, Stream
+from bridge.ledger.sealed_texts import Change, changes_of, content_of, stored_of
+from bridge.records import Stream
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
     from sqlalchemy import ColumnElement, CompoundSelect, Connection, Row, Select
 
-    from bridge.ledger.stored_drafts import Stored
-    from bridge.records import Draft, LedgerRow
-
+    from bridge.ledger.sealed_texts import Stored
+    from bridge.records import LedgerRow
 
 __all__ = [
     "MARKS",
     "Change",
     "Found",
-    "Line",
+    "Kind",
+    "Page",
     "Pause",
     "Reader",
     "Sort",
-    "Standing",
     "Wanted",
     "feeds_of",
     "find",
-    "history_of",
     "listing",
     "numbers",
-    "oldest_pending",
+    "numbers_of",
+    "page_of",
     "pauses_of",
-    "standing_of",
-    "states",
+    "rejections_of",
     "total",
 ]
-
 
 Reader: TypeAlias = "Connection"
 """A connection inside a transaction, of any kind: what can be asked."""
@@ -106,59 +105,6 @@ class Found:
     changes: tuple[Change, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line of a record's history; ``by`` says from where a person decided, if one did."""
-
-    at: int
-    event: str
-    detail: str
-    by: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """How a record stands to others, and to being sent.
-
-    Attributes:
-        attempts: How often a request for its present name was begun.
-        next_try_at: A pending one is not sent before this time; 0: at once.
-        claimant: The record whose party or product it shares, or would.
-        merged_here: Salestrekker's ids of records that share this one's; of many, the first.
-        name_holder: Salestrekker's id of the other record that has the name that this one waits with.
-        holder_renamed: That one has another name in Salestrekker now; Trakor has it under the one it had.
-        equal: The names of the identifiers that it has in common with that one.
-        different: The names of the identifiers in which the two differ.
-        qualified_name: The name that tells it from that one; empty where it has none or nothing waits.
-        qualified_holder: Salestrekker's id of the other record that has the qualified one.
-        trakor_ids: All records that it has in Trakor, that of now last: two after an accepted rename.
-        draft: What it says, while it waits; None otherwise.
-        sent: What Trakor has of it, field -> text; empty where it is not known or not kept.
-        said: What Trakor said of it when it did not take it; empty otherwise.
-        now: What it said when it was last read, field -> text, as far as that is stored.
-        other: The record that has the name that it waits with, or whose party or product it shares.
-        other_says: What that one says, as far as that is stored, else what Trakor has of it, field -> text.
-    """
-
-    attempts: int
-    next_try_at: int
-    claimant: Found | None
-    merged_here: tuple[str, ...]
-    name_holder: str
-    qualified_name: str
-    qualified_holder: str
-    trakor_ids: tuple[str, ...]
-    draft: Draft | None = None
-    sent: Mapping[str, str] = field(default_factory=dict)
-    said: str = ""
-    now: Mapping[str, str] = field(default_factory=dict)
-    other: Found | None = None
-    other_says: Mapping[str, str] = field(default_factory=dict)
-    holder_renamed: bool = False
-    equal: tuple[str, ...] = ()
-    different: tuple[str, ...] = ()
-
-
 class Sort(StrEnum):
     """An order of records that the database gives."""
 
@@ -171,9 +117,6 @@ MARKS: Final = ("gone", "filtered", "remapped", "dismissed")
 
 CUT: Final = "…"
 """The end of an id that is cut."""
-
-MOST_MERGED: Final = 20
-"""So many of the records merged into one are named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -416,141 +359,84 @@ def numbers(connection: Connection, wanted: Wanted) -> array[int]:
     )
 
 
-def standing_of(connection: Connection, record: Found) -> Standing:
-    """How one record stands to others, and to being sent."""
-    row = connection.execute(
-        KNOWN.add_columns(records.c.next_try_at, _NEWEST_LINK, _NEWEST_CONTENT).where(
-            records.c.number == record.number
-        )
-    ).one()
-    kept = _kept(connection, record)
-    draft = kept[TO_SEND].draft if TO_SEND in kept else None
-    claimant = _one(connection, row.merged_into)
-    holder = _other_holder(connection, record, draft.key) if draft else None
-    other = holder or claimant
-    equal, different = _likeness(connection, record, draft, holder) if draft and holder else ((), ())
-    return Standing(
-        attempts=row.attempts,
-        next_try_at=row.next_try_at,
-        claimant=claimant,
-        merged_here=_merged_into(connection, record.number),
-        name_holder=holder.id if holder else "",
-        qualified_name=draft.qualified_name if draft else "",
-        qualified_holder=_id_of(_other_holder(connection, record, draft.qualified_key)) if draft else "",
-        trakor_ids=_links_of(connection, record),
-        draft=draft,
-        sent=_content(connection, record.feed, row),
-        said=_said(connection, record),
-        now=says(kept.get(NOTED, kept.get(TO_SEND)), row_of(row)),
-        other=other,
-        other_says=_says_or_has(connection, other) if other else {},
-        holder_renamed=draft is not None and holder is not None and _is_renamed(connection, draft, holder),
-        equal=equal,
-        different=different,
-    )
+_INDEXED: Final = {
+    "": text("records.state IN ('held', 'rejected', 'drifted')"),
+    "remapped": text("records.remapped = 1"),
+    "dismissed": text("records.dismissed = 1"),
+}
+"""By mark, to the letter what the index is made for: only then SQLite knows that it may be used."""
 
 
-def _is_renamed(connection: Connection, draft: Draft, holder: Found) -> bool:
-    """Whether a name's holder is in Trakor under it, and has another one in Salestrekker now."""
-    key = connection.scalar(select(records.c.key).where(records.c.number == holder.number))
-    return bool(holder.trakor_id and key) and key != draft.key
+class Kind(NamedTuple):
+    """Records of one feed that wait for one reason, or have a mark: ``remapped`` or ``dismissed``."""
+
+    feed: int
+    state: str
+    reason: str
+    mark: str = ""
 
 
-def _likeness(
-    connection: Connection, record: Found, draft: Draft, holder: Found
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Which identifiers a record has in common with a name's holder and its merged ones, and which differ.
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some of the records that wait, those known longest first.
 
-    One that was merged before, and is held now, is none of them.
+    Attributes:
+        records: The records.
+        earlier: There are more before them.
+        later: There are more after them.
     """
-    merged = (records.c.merged_into == holder.number) & (records.c.state == State.MERGED)
-    of_group = or_(records.c.number == holder.number, merged) & (records.c.number != record.number)
-    group = []
-    for text in connection.scalars(select(records.c.identifiers).where(of_group)):
-        with suppress(LedgerError, ValueError):  # of a damaged row nothing is known
-            group.append(unpack_identifiers(text))
-    return equal_and_different(draft.identifiers, group)
+
+    records: list[Found]
+    earlier: bool
+    later: bool
 
 
-def _kept(connection: Connection, record: Found) -> dict[int, Stored]:
-    """The drafts that wait with a record, by slot, as far as they can be opened here."""
-    kept = select(waiting.c.slot, waiting.c.meta, waiting.c.body).where(
-        waiting.c.record == record.number, waiting.c.slot != SAID
+def page_of(
+    connection: Connection, kinds: Collection[Kind], *, after: int = 0, before: int = 0, most: int = 50
+) -> Page:
+    """The records of some kinds that follow one, or go before it.
+
+    Args:
+        connection: Inside any transaction.
+        kinds: Which.
+        after: The ledger's number of the last record of the page before; 0: from the beginning.
+        before: Instead, the number of the first record of the page after; 0: none.
+        most: How many at most.
+    """
+    walks = [_numbers_beyond(connection, kind, after, before, most + 1) for kind in kinds]
+    found = list(merge(*walks, reverse=bool(before)))
+    more, shown = len(found) > most, sorted(found[:most])
+    listed = find(connection, Wanted(numbers=shown)) if shown else []
+    return Page(listed, earlier=more if before else after > 0, later=True if before else more)
+
+
+def _numbers_beyond(connection: Connection, kind: Kind, after: int, before: int, most: int) -> list[int]:
+    beyond = records.c.number < before if before else records.c.number > after
+    order = records.c.number.desc() if before else records.c.number
+    return list(connection.scalars(_numbers_query(kind).where(beyond).order_by(order).limit(most)))
+
+
+def _numbers_query(kind: Kind) -> Select[*tuple[Any, ...]]:
+    """The numbers of one kind's records."""
+    reason = records.c.reason == kind.reason if kind.reason else records.c.reason.is_(None)
+    return select(records.c.number).where(
+        _INDEXED[kind.mark], records.c.feed == kind.feed, records.c.state == kind.state, reason
     )
-    opened = {
-        row.slot: stored_of(connection, record.feed, record.id, row.meta, row.body)
-        for row in connection.execute(kept)
-    }
-    return {slot: stored for slot, stored in opened.items() if stored is not None}
 
 
-def _said(connection: Connection, record: Found) -> str:
-    """What Trakor said when it did not take a record."""
-    words = select(waiting.c.body).where(waiting.c.record == record.number, waiting.c.slot == SAID)
-    body = connection.scalar(words)
-    return "" if body is None else said_of(connection, record.feed, record.id, body)
+def rejections_of(connection: Connection, numbers: Collection[int]) -> dict[int, str]:
+    """Why each of these records was rejected last, in words without personal data.
+
+    Args:
+        connection: Inside any transaction.
+        numbers: Of a page's records: each costs a look at its own history.
+    """
+    rejected = (among(history.c.record, numbers), history.c.event == "rejected")
+    newest = select(func.max(history.c.number)).where(*rejected).group_by(history.c.record)
+    found = select(history.c.record, history.c.detail).where(history.c.number.in_(newest))
+    return {row.record: row.detail for row in connection.execute(found)}
 
 
-def _says_or_has(connection: Connection, record: Found) -> Mapping[str, str]:
-    """What a record says, as far as that is stored; else what Trakor has of it."""
-    row = connection.execute(
-        KNOWN.add_columns(_NEWEST_LINK, _NEWEST_CONTENT).where(records.c.number == record.number)
-    ).one()
-    content = _content(connection, record.feed, row)
-    return {**content, **says(_kept(connection, record).get(TO_SEND), row_of(row))}
-
-
-def _one(connection: Connection, number: int | None) -> Found | None:
-    """The record of a number; None where there is none."""
-    found = [] if number is None else find(connection, Wanted(numbers=[number]))
-    return found[0] if found else None
-
-
-def _id_of(record: Found | None) -> str:
-    return record.id if record else ""
-
-
-def _merged_into(connection: Connection, number: int) -> tuple[str, ...]:
-    merged = select(records.c.source_id).where(
-        records.c.merged_into == number, records.c.state == State.MERGED
-    )
-    return tuple(connection.scalars(merged.order_by(records.c.number).limit(MOST_MERGED)))
-
-
-def _other_holder(connection: Connection, record: Found, key: str) -> Found | None:
-    """The other record that holds a name; None where the name is free or its own."""
-    held = (claims.c.space == record.feed.space, claims.c.key == key, claims.c.record != record.number)
-    return _one(connection, connection.scalar(select(claims.c.record).where(*held)))
-
-
-def _links_of(connection: Connection, record: Found) -> tuple[str, ...]:
-    """Its ids in Trakor, the oldest first, and that of now last."""
-    of_record = select(links.c.trakor_id).where(links.c.record == record.number)
-    is_present = links.c.trakor_id == record.trakor_id
-    return tuple(connection.scalars(of_record.order_by(is_present, links.c.at, links.c.trakor_id)))
-
-
-def history_of(connection: Connection, number: int) -> list[Line]:
-    """A record's history, oldest line first."""
-    found = connection.execute(
-        select(history.c.at, history.c.event, history.c.detail, history.c.by)
-        .where(history.c.record == number)
-        .order_by(history.c.number)
-    )
-    return [Line(row.at, row.event, row.detail, row.by) for row in found]
-
-
-def states(connection: Connection) -> dict[int, dict[tuple[str, str, frozenset[str]], int]]:
-    """How many records of each feed are in each state: (state, reason, marks) -> number."""
-    counted: dict[int, dict[tuple[str, str, frozenset[str]], int]] = {}
-    for row in connection.execute(select(tallies).where(tallies.c.number > 0)):
-        marks = frozenset(mark for mark in MARKS if getattr(row, mark))
-        counted.setdefault(row.feed, {})[(row.state, row.reason, marks)] = row.number
-    return counted
-
-
-def oldest_pending(connection: Connection) -> dict[int, int]:
-    """Since when the longest waiting record of each feed is pending, by the feed's number."""
-    due = (records.c.state == State.PENDING, records.c.gone == 0)
-    oldest = select(records.c.feed, func.min(records.c.since_at).label("since")).where(*due)
-    return {row.feed: row.since for row in connection.execute(oldest.group_by(records.c.feed))}
+def numbers_of(connection: Connection, kind: Kind) -> array[int]:
+    """The ledger's numbers of all records of a kind, in little room: for decisions on many."""
+    return array("q", connection.scalars(_numbers_query(kind).order_by(records.c.number)))

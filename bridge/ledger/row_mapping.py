@@ -30,7 +30,7 @@ from bridge import naming
 from bridge.errors import LedgerError
 from bridge.ledger.column_types import LATEST, MOST, NUMBER, UNREADABLE, BigInteger, LargeBinary
 from bridge.ledger.column_types import Text as SafeText
-from bridge.ledger.namespace_moves import move
+from bridge.ledger.renames import move
 from bridge.ledger.schema import TO_SEND, claims, feeds, links, records, rules, spaces, waiting
 from bridge.records import (
     LedgerRow,

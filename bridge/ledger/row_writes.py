@@ -27,7 +27,7 @@ from bridge.ledger.schema import (
     rules,
     waiting,
 )
-from bridge.ledger.stored_drafts import Stored, pack, texts_of, unpack
+from bridge.ledger.sealed_texts import Stored, pack, texts_of, unpack
 from bridge.records import State
 
 if TYPE_CHECKING:

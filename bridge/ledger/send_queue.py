@@ -21,7 +21,7 @@ from bridge.ledger.bulk_sql import at_once, given, run_for_all
 from bridge.ledger.row_mapping import Feed, among, feed_of, sealer_of
 from bridge.ledger.row_writes import TO_SEND
 from bridge.ledger.schema import claims, feeds, history, records, waiting
-from bridge.ledger.stored_drafts import payload_to_send
+from bridge.ledger.sealed_texts import payload_to_send
 from bridge.records import Answered, Later, Reason, State, Work
 
 if TYPE_CHECKING:

@@ -1,27 +1,31 @@
-"""What came of claimed work is settled, a batch at a time (``send_queue`` claims it).
+"""Writes the outcomes of claimed work, a batch at a time (``send_queue`` claims it).
 
 ::
 
-    pending ──claim──> Work ──delivery──> Outcome ──settle──> decided, or to be sent again
+    pending ──claim──> work ──delivery──> Outcome ──settle──> decided, or to be sent again
+
+It also stores which records of a feed Trakor rejected and that are still to be sent. A record that is
+rejected again, after Trakor accepted another one of its stream, causes the error itself, even across runs.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 import orjson
-from sqlalchemy import bindparam, case, func, or_, select, text, update
+from sqlalchemy import bindparam, case, delete, func, or_, select, text, update
+from sqlalchemy.dialects.sqlite import insert as upsert
 
 from bridge import decision, naming
 from bridge.ledger.bulk_sql import at_once
 from bridge.ledger.canaries import note_canaries
-from bridge.ledger.delivery_stats import count_delivered
 from bridge.ledger.row_mapping import KNOWN, among, one_of, row_of
 from bridge.ledger.row_writes import NOTED
-from bridge.ledger.schema import claims, feeds, links, records, waiting
+from bridge.ledger.schema import claims, facts, feeds, links, records, waiting
 from bridge.ledger.send_queue import end_claims
+from bridge.ledger.statistics import count_delivered
 from bridge.ledger.unit_of_work import Batch
 from bridge.records import Answered, Later, NotTaken, State, Waiting
 
@@ -33,7 +37,7 @@ if TYPE_CHECKING:
     from bridge.ledger.row_mapping import Feed
     from bridge.records import Decision, FieldHashes, LedgerRow, Outcome, Policy
 
-__all__ = ["settle"]
+__all__ = ["TurnedDown", "keep_turned_down", "settle", "turned_down_of"]
 
 # Statements are made once: to build one costs ten times as much as to run it for one row.
 
@@ -233,3 +237,48 @@ class _Settling:
 
 _DECIDED = frozenset({State.DELIVERED, State.DRIFTED, State.REJECTED})
 """States in which what was noted meanwhile is decided at once. Where a person is asked first, it waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnedDown:
+    """Which records of a stream were turned down, counted in those that were taken.
+
+    Attributes:
+        taken: How many were taken, as far as they were counted.
+        records: Number of a record -> how many had been taken when it was turned down last.
+    """
+
+    taken: int = 0
+    records: Mapping[int, int] = field(default_factory=dict)
+
+
+def keep_turned_down(connection: Connection, feed: Feed, known: TurnedDown) -> None:
+    """Keep what is known, in place of what was kept before; nothing where no record is in doubt.
+
+    Args:
+        connection: Inside a writing transaction.
+        feed: Whose records these are.
+        known: What is known by now.
+    """
+    if not known.records:
+        connection.execute(delete(facts).where(facts.c.name == _fact_name(feed)))
+        return
+    text = orjson.dumps([known.taken, [*known.records.items()]]).decode()
+    written = upsert(facts).values(name=_fact_name(feed), value=text)
+    connection.execute(written.on_conflict_do_update(index_elements=["name"], set_={"value": text}))
+
+
+def turned_down_of(connection: Connection, feed: Feed) -> TurnedDown:
+    """What is kept of a feed; nothing where it cannot be read: then each is tried once more."""
+    text = connection.scalar(select(facts.c.value).where(facts.c.name == _fact_name(feed)))
+    if text is None:
+        return TurnedDown()
+    try:
+        taken, pairs = orjson.loads(text)
+        return TurnedDown(int(taken), {int(number): int(before) for number, before in pairs})
+    except (ValueError, TypeError):
+        return TurnedDown()
+
+
+def _fact_name(feed: Feed) -> str:
+    return f"turned_down:{feed.number}"

@@ -1,18 +1,18 @@
-"""Where decisions are carried out, one after the other within one transaction.
+"""The unit of work of one transaction: it applies decisions one after the other, and writes them in bulk.
 
 ::
 
-    decide(…) ──> Decision ──> Batch.carry_out ──> Writes: rows, claims, stored drafts, history
+    decide(…) ──> Decision ──> carry_out ──> RowWrites: rows, claims, stored drafts, history
 
-A batch shows each decision to the next one, so two records of one page that want one name are told
-apart before anything is written. It also sees to those merged into a record: where that one gives its name
-back, or does not stand for it any more, the oldest living of them takes its place (``succession``).
+Each decision sees those before it, so two records of one page that want one name are told apart before
+anything is written. If a record gives its name back, or no longer represents the records merged into it,
+the oldest living one of them succeeds it (``name_claims.Succession``).
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, func, select
 
@@ -22,19 +22,18 @@ from bridge.decision import (
     identified_otherwise,
     is_decided,
     is_living,
+    keeps_up,
     stands_under,
     succeed,
     told_apart,
 )
 from bridge.ledger.column_types import MOST
-from bridge.ledger.connection_renames import unconfigured_feeds
-from bridge.ledger.decided_row import after
-from bridge.ledger.name_claims import Holders
+from bridge.ledger.name_claims import Holders, Succession
+from bridge.ledger.renames import unconfigured_feeds
 from bridge.ledger.row_mapping import KNOWN, row_of
 from bridge.ledger.row_writes import NOTED, SAID, TO_SEND, Writes, as_read
 from bridge.ledger.schema import links, records
-from bridge.ledger.stored_drafts import texts_of
-from bridge.ledger.succession import Succession
+from bridge.ledger.sealed_texts import texts_of
 from bridge.records import (
     Decision,
     Draft,
@@ -54,8 +53,99 @@ if TYPE_CHECKING:
 
     from bridge.decision import HolderOf
     from bridge.ledger.row_mapping import Feed
+    from bridge.records import Claim, Rules
 
-__all__ = ["Batch"]
+__all__ = ["Batch", "after"]
+
+_WANTS = frozenset({Reason.SAME_NAME, Reason.SAME_PERSON})
+
+
+def after(
+    decision: Decision,
+    seen: Draft | Unsendable | None,
+    row: LedgerRow,
+    *,
+    sight: bool,
+    trakor_id: str | None = None,
+) -> LedgerRow:
+    """The row as a decision leaves it.
+
+    Args:
+        decision: What was decided.
+        seen: What it was decided on; None where that is an answer alone.
+        row: The record as it stood.
+        sight: The record was just seen in the source.
+        trakor_id: The id that Trakor answered with, where the record is linked to it.
+    """
+    changes: dict[str, Any] = {
+        "state": decision.state,
+        "reason": decision.reason,
+        "merged_into": decision.merged_into,
+        "merged_by": decision.merged_by,
+        "seen": decision.seen,
+        "filtered": decision.filtered,
+        "remapped": decision.remapped,
+        "dismissed": decision.dismissed,
+        "given": decision.given,
+        "retry": False,
+        "gone": row.gone and not sight,
+    }
+    if decision.sent is not None:
+        changes["sent"] = decision.sent
+    if decision.content is not None:
+        changes["content"] = decision.content
+    if decision.origin is not None:
+        changes["origin"] = decision.origin
+    if decision.release:
+        changes["attempts"] = 0  # they were made for a name that it has no more
+    if seen is not None and sight:
+        changes |= {"rules": _rules(seen, row, changes), "read_at": max(row.read_at, seen.read_at)}
+    if isinstance(seen, Draft):
+        changes |= _of_draft(decision, seen, row, sight=sight)
+    elif decision.merged_under:
+        changes["sent_key"] = decision.merged_under
+    if trakor_id is not None:
+        changes["trakor_id"] = trakor_id
+    return row._replace(**changes)  # once: each replacing copies the whole row
+
+
+def _rules(seen: Draft | Unsendable, row: LedgerRow, changes: dict[str, Any]) -> Rules:
+    """The rules that the record is compared by when it is seen again."""
+    last_seen = changes["seen"]
+    if last_seen is None:
+        last_seen = changes.get("sent", row.sent)
+    first = isinstance(seen, Draft) and (row.first or not row.rules.map)
+    moves = first or keeps_up(seen, last_seen, changes["state"])
+    return seen.rules if moves else row.rules
+
+
+def _of_draft(decision: Decision, draft: Draft, row: LedgerRow, *, sight: bool) -> dict[str, Any]:
+    """What follows from what is seen: a second claim has no answer yet, a merged record no link."""
+    changes: dict[str, Any] = {"identifiers": draft.identifiers}
+    if sight:
+        changes["first"] = row.first and not draft.first_hashes
+    key = _key_of(decision.claim) or decision.merged_under
+    if key:
+        again = row.sent_key == key and not row.answered
+        changes |= {
+            "key": draft.key,
+            "sent_key": key,
+            "attempts": row.attempts if again else 0,
+            "trakor_id": None,
+            "origin": None,
+            "content": {},
+        }
+    elif (
+        decision.state is State.HELD and decision.reason in _WANTS and (decision.release or not row.sent_key)
+    ):
+        changes["key"] = draft.key
+    elif decision.state is State.PENDING and decision.given and decision.sent == draft.hashes:
+        changes["key"] = draft.key  # the name that a person gave is sent in place of this one
+    return changes
+
+
+def _key_of(claim: Claim | None) -> str:
+    return "" if claim is None else claim.key
 
 
 class Batch:

@@ -1,57 +1,51 @@
-"""Webhooks in the ledger: taken in, counted, worked off a record at a time, listed, and one day deleted.
+"""The queue of received webhooks: stored, due after a debounce, finished or postponed, listed, deleted.
 
-On their way to disk all that arrive while one commit is under way share the next::
+::
 
-    Inbox.keep ──┐
-    Inbox.keep ──┤ waiting ──at most 256──> call_first(keep_events) ──commit──> each keep returns
-    Inbox.keep ──┘    ^                                                └──> on_kept
-                      └── more than 10,000: Transient, the sender tries again
+    store_webhooks ──> waiting ──find_due──> WebhookGroup, one for each record ──read by id──> finish
+                        ^   ^                                                       │ error       │
+                        │   └── at growing intervals, for a day <── postpone <──────┘             │
+                        └─────────────────────────── replay <──── done <──────────────────────────┘
 
-One commit costs the same for one event and for 256; so it is the number that arrive at once which decides
-how many share one, and nobody waits for company. Then::
-
-    keep_events ──> waiting ──due_events──> EventGroup, one for each record ──read by id──> finish_events
-                     ^   ^                                                     │ error          │
-                     │   └── at growing intervals, for a day <── postpone_events                │
-                     └──────────────────────────── replay_event <──────────────── done <────────┘
-
-An event is a hint that something may have changed, so all that wait for one record are one; which are due,
-``due_webhooks.py`` tells. What cannot be understood is kept as done, flagged, with what was sent: nobody can
-work it off but a person. How many came, ever, is counted when they are kept: events are deleted one day.
+A webhook is a hint that a record may have changed, so all webhooks that wait for one record are read
+together. A webhook that failed has a time of its own; a newer one of the same record does not wait for that
+time, and takes the older ones along. A webhook that nobody can parse is stored as done, with a problem and
+its body: only an operator can resolve it.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections import Counter, deque
 from contextlib import suppress
-from dataclasses import dataclass, field
-from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from sqlalchemy import bindparam, case, delete, func, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy import bindparam, case, delete, func, insert, literal_column, or_, select, update
 
-from bridge.errors import LedgerError, Transient, UserError
+from bridge.errors import LedgerError, UserError
 from bridge.ledger.bulk_sql import inserted, run_for_all
 from bridge.ledger.daemon_state import Moment, note
 from bridge.ledger.row_mapping import among, sealer_of
-from bridge.ledger.schema import arrivals, events
-from bridge.records.webhooks import UNKNOWN_ACTION, UNREADABLE, Received
+from bridge.ledger.schema import events
+from bridge.ledger.statistics import count_arrivals
+from bridge.records import Action
+from bridge.records.webhooks import UNREADABLE, Received
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from sqlalchemy import Connection, Row
 
-    from bridge.ledger.database import Ledger
+    from bridge.records.webhooks import Subject
+
+    Waiting: TypeAlias = Row[int, str, str, int, int, int]
+    About: TypeAlias = tuple[Subject, str]
 
 __all__ = [
     "UNREADABLE_LIFE",
+    "DueEvents",
     "Event",
-    "Inbox",
-    "WebhookNumbers",
-    "count_arrivals",
+    "EventGroup",
+    "due_events",
     "finish_events",
     "keep_events",
     "listing_of_events",
@@ -59,99 +53,7 @@ __all__ = [
     "prove_events",
     "prune_events",
     "replay_event",
-    "webhook_numbers",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class WebhookNumbers:
-    """How many webhooks came for one connection, ever, deleted events included.
-
-    Attributes:
-        received: All of them.
-        waiting: Those that are not worked off yet.
-        last_at: When the last one came; None where none ever did.
-        unreadable: Those that could not be understood: no id, or an unknown action.
-        unreadable_at: When the last one of these came; None where none ever did.
-        by_action: Of each known action, how many and when the last one came.
-    """
-
-    received: int = 0
-    waiting: int = 0
-    last_at: int | None = None
-    unreadable: int = 0
-    unreadable_at: int | None = None
-    by_action: dict[str, tuple[int, int]] = field(default_factory=dict)
-
-
-_ARRIVED = upsert(arrivals)
-_COUNT = _ARRIVED.on_conflict_do_update(
-    index_elements=["connection", "action", "problem"],
-    set_={
-        "number": arrivals.c.number + _ARRIVED.excluded.number,
-        "last_at": func.max(arrivals.c.last_at, _ARRIVED.excluded.last_at),
-    },
-)
-_HOW_MANY_WAIT = (
-    select(events.c.connection, func.count().label("number"))
-    .where(events.c.done_at.is_(None))
-    .group_by(events.c.connection)
-)
-
-
-def count_arrivals(connection: Connection, received: Iterable[Received]) -> None:
-    """Count webhooks, in the transaction that keeps them.
-
-    Args:
-        connection: Inside a writing transaction.
-        received: Those that are kept.
-    """
-    connection.execute(_COUNT, _counted(received))
-
-
-def _counted(received: Iterable[Received]) -> list[dict[str, object]]:
-    """How many of each kind, and when the last one came; unknown actions are one kind, since anybody's."""
-    number: Counter[tuple[str, str, str]] = Counter()
-    last_at: dict[tuple[str, str, str], int] = {}
-    for one in received:
-        kind = (one.connection, "" if one.problem == UNKNOWN_ACTION else one.action, one.problem)
-        number[kind] += 1
-        last_at[kind] = max(one.received_at, last_at.get(kind, 0))
-    return [
-        {"connection": kind[0], "action": kind[1], "problem": kind[2], "number": n, "last_at": last_at[kind]}
-        for kind, n in number.items()
-    ]
-
-
-def webhook_numbers(connection: Connection) -> dict[str, WebhookNumbers]:
-    """How many webhooks came, by the connection's name; there is no entry where none ever did."""
-    waiting = {row.connection: row.number for row in connection.execute(_HOW_MANY_WAIT)}
-    counted: dict[str, list[Row[*tuple[Any, ...]]]] = {}
-    for row in connection.execute(select(arrivals).order_by(arrivals.c.action)):
-        counted.setdefault(row.connection, []).append(row)
-    return {name: _numbers(rows, waiting.get(name, 0)) for name, rows in counted.items()}
-
-
-def _numbers(rows: Sequence[Row[*tuple[Any, ...]]], waiting: int) -> WebhookNumbers:
-    return WebhookNumbers(
-        received=sum(row.number for row in rows),
-        waiting=waiting,
-        last_at=max(row.last_at for row in rows),
-        unreadable=sum(row.number for row in rows if row.problem),
-        unreadable_at=max((row.last_at for row in rows if row.problem), default=None),
-        by_action=_by_action(rows),
-    )
-
-
-def _by_action(rows: Iterable[Row[*tuple[Any, ...]]]) -> dict[str, tuple[int, int]]:
-    """Of each known action how many came, readable or not, and when the last one did."""
-    known: dict[str, tuple[int, int]] = {}
-    for row in rows:
-        if row.action:
-            number, last_at = known.get(row.action, (0, 0))
-            known[row.action] = (number + row.number, max(last_at, row.last_at))
-    return known
-
 
 AT_ONCE: Final = 500
 """Events that one transaction finishes or deletes."""
@@ -445,77 +347,177 @@ def prune_events(connection: Connection, before: int, *, problems_before: int = 
     return connection.execute(_DELETE, {"numbers": numbers}).rowcount
 
 
-COME_BACK_AFTER: Final = 5.0
-"""Seconds that a sender is asked to wait when too many wait already."""
+LOOKED_AT: Final = 500
+"""Waiting events of each kind that one look goes through at most, the oldest: however many wait, a look is
+short. The next webhook waits for it to end."""
+
+LONGEST_WAIT: Final = 24 * 60 * 60 * 1000
+"""Milliseconds for which an event that could not be read waits at most before it is tried again."""
+
+SUBJECT_OF: Final = {str(action): action.subject for action in Action}
+DELETING: Final = frozenset(str(action) for action in Action if action.deletes)
 
 
-class Inbox:
-    """Keeps webhooks, so that they can be answered.
+@dataclass(frozen=True, slots=True)
+class EventGroup:
+    """All events that wait for one record.
 
-    Args:
-        ledger: The open ledger.
-        most: So many may wait to be kept.
-        at_once: So many share a commit at most.
-        on_kept: Told the names of the connections that have new events, after each commit.
+    Attributes:
+        subject: ``contact``, ``deal`` or ``product``.
+        id: Salestrekker's id of it.
+        numbers: The ledger's numbers of the events, in the order in which they came.
+        deleted: One of them says that it is not there any more.
+        first_at: When the first of them came.
+        tries: How often it could not be read since the newest of them came.
     """
 
-    def __init__(
-        self,
-        ledger: Ledger,
-        *,
-        most: int = 10_000,
-        at_once: int = 256,
-        on_kept: Callable[[Collection[str]], None],
-    ) -> None:
-        self._ledger = ledger
-        self._most = most
-        self._at_once = at_once
-        self._on_kept = on_kept
-        self._waiting: deque[tuple[Received, asyncio.Future[None]]] = deque()
-        self._writer: asyncio.Task[None] | None = None
+    subject: Subject
+    id: str
+    numbers: tuple[int, ...]
+    deleted: bool
+    first_at: int
+    tries: int = 0
 
-    async def keep(self, received: Received) -> None:
-        """Keep one webhook; it is on disk when this returns.
 
-        Args:
-            received: The webhook. A caller that is cancelled only stops waiting.
+@dataclass(frozen=True, slots=True)
+class DueEvents:
+    """What a look for events to work off came to.
 
-        Raises:
-            LedgerError: The ledger cannot be written.
-            Transient: Too many wait already.
-        """
-        if len(self._waiting) >= self._most:
-            raise Transient(f"{self._most} webhooks wait to be kept already", retry_after=COME_BACK_AFTER)
-        kept: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((received, kept))
-        if self._writer is None or self._writer.done():
-            self._writer = asyncio.create_task(self._write(), name="inbox")
-        await kept
+    Attributes:
+        groups: Those that are due, the longest waiting first.
+        next_at: When the first event that was never read for and is not among them came; None for none.
+        again_at: When the next one that could not be read is due; None where none waits for that.
+    """
 
-    async def close(self) -> None:
-        """Wait until all that was handed in is kept, or could not be; before the ledger is closed."""
-        if self._writer is not None:
-            await asyncio.wait([self._writer])
+    groups: list[EventGroup]
+    next_at: int | None
+    again_at: int | None = None
 
-    async def _write(self) -> None:
-        """Write until nothing waits. It cannot end otherwise: what goes wrong is told to who waits."""
-        while self._waiting:
-            batch = list(islice(self._waiting, self._at_once))
-            try:
-                await self._ledger.call_first(keep_events, [received for received, _ in batch])
-                self._on_kept({received.connection for received, _ in batch})
-            except Exception as error:  # noqa: BLE001 - handed to the callers, whatever it is
-                self._settle(len(batch), error)
-            else:
-                self._settle(len(batch), None)
 
-    def _settle(self, number: int, error: Exception | None) -> None:
-        """Answer those at the head of the queue; one that waits no longer was cancelled."""
-        for _ in range(number):
-            _, kept = self._waiting.popleft()
-            if kept.done():
-                continue
-            if error is None:
-                kept.set_result(None)
-            else:
-                kept.set_exception(error)
+# Statements are made once. The index on either kind is used only where the statement says which it wants.
+
+_OF_CONNECTION = (events.c.connection == bindparam("of_connection"), events.c.done_at.is_(None))
+_WANTED = (*_OF_CONNECTION, ~among(events.c.action, "but"))
+_NOT_TRIED = events.c.next_try_at == literal_column("0")
+_FAILED = events.c.next_try_at > literal_column("0")
+_COLUMNS = (
+    events.c.number,
+    events.c.action,
+    events.c.source_id,
+    events.c.received_at,
+    events.c.tries,
+    events.c.next_try_at,
+)
+_OLDEST = select(*_COLUMNS).where(*_WANTED, _NOT_TRIED).order_by(events.c.number).limit(bindparam("most"))
+_IN_TIME = events.c.next_try_at.between(bindparam("now") + 1, bindparam("latest"))
+_AGAIN = (
+    select(*_COLUMNS)
+    .where(
+        *_WANTED,
+        _FAILED,
+        or_(events.c.next_try_at <= bindparam("now"), events.c.next_try_at > bindparam("latest")),
+    )
+    .order_by(events.c.next_try_at, events.c.number)
+    .limit(bindparam("most"))
+)
+_NEXT_TRY = select(func.min(events.c.next_try_at)).where(*_WANTED, _FAILED, _IN_TIME)
+_OF_THESE = (
+    select(*_COLUMNS)
+    .where(
+        *_OF_CONNECTION,
+        among(events.c.source_id, "ids"),
+        or_(events.c.number > bindparam("after"), _FAILED),
+    )
+    .order_by(events.c.number)
+    .limit(bindparam("most"))
+)
+
+
+def due_events(
+    connection: Connection,
+    name: str,
+    *,
+    before: int,
+    now: int,
+    limit: int,
+    longest: int = LONGEST_WAIT,
+    without: Collection[Subject] = (),
+) -> DueEvents:
+    """What is to be worked off: for each record all that wait for it, the longest waiting record first.
+
+    Args:
+        connection: Inside any transaction.
+        name: The connection's name.
+        before: A record is due when its first event came then or earlier, or lies ahead of ``now``: the
+            clock was set back. One that could not be read is due when its own time has come.
+        now: The time.
+        limit: How many records at most.
+        longest: Milliseconds for which one that could not be read waits at most: one that is to be tried
+            later than that is due, since the clock was set back.
+        without: Subjects that are left out, as if nothing waited for them.
+    """
+    but = [str(action) for action in Action if action.subject in without]
+    asked = {"of_connection": name, "but": but, "now": now, "latest": now + longest, "most": LOOKED_AT}
+    fresh = connection.execute(_OLDEST, asked).all()
+    again = connection.execute(_AGAIN, asked).all()
+    again_at = now if len(again) == LOOKED_AT else connection.scalar(_NEXT_TRY, asked)
+    later = [fresh[-1].received_at] if len(fresh) == LOOKED_AT else []  # nobody knows what is behind it
+    due: dict[About, list[Waiting]] = {}
+    for about, found in _longest_waiting(_grouped([*fresh, *again])):
+        first_at = _first(found)
+        if len(due) < limit and (first_at is None or not before < first_at <= now or _is_again(found)):
+            due[about] = found
+        elif first_at is None:
+            again_at = now
+        else:
+            later.append(first_at)
+    if due and (again or again_at is not None or len(fresh) == LOOKED_AT):
+        _take_along(connection, name, due, fresh)
+    groups = [_group(about, found) for about, found in due.items()]
+    return DueEvents(groups, min(*later, now) if later else None, again_at)
+
+
+def _first(found: Iterable[Waiting]) -> int | None:
+    """When the first one came that was not read for yet; one that is replayed came just now."""
+    return min((int(one.received_at) for one in found if not one.next_try_at), default=None)
+
+
+def _is_again(found: Iterable[Waiting]) -> bool:
+    return any(one.next_try_at for one in found)
+
+
+def _grouped(found: Iterable[Waiting]) -> dict[About, list[Waiting]]:
+    """Events by what they are about."""
+    groups: dict[About, list[Waiting]] = {}
+    for one in found:
+        groups.setdefault((SUBJECT_OF[one.action], one.source_id), []).append(one)
+    return groups
+
+
+def _longest_waiting(groups: dict[About, list[Waiting]]) -> list[tuple[About, list[Waiting]]]:
+    """The groups by the time from which on they wait to be read."""
+    return sorted(
+        groups.items(), key=lambda group: min(one.next_try_at or one.received_at for one in group[1])
+    )
+
+
+def _take_along(
+    connection: Connection, name: str, due: dict[About, list[Waiting]], fresh: Sequence[Waiting]
+) -> None:
+    """Add what else waits for these records: behind those looked at, or for a time of its own."""
+    after = fresh[-1].number if len(fresh) == LOOKED_AT else 2**62
+    asked = {"of_connection": name, "ids": [of for _, of in due], "after": after, "most": LOOKED_AT}
+    for about, found in _grouped(connection.execute(_OF_THESE, asked).all()).items():
+        if about in due:
+            known = {one.number for one in due[about]}
+            due[about] += [one for one in found if one.number not in known]
+
+
+def _group(about: About, found: Sequence[Waiting]) -> EventGroup:
+    return EventGroup(
+        *about,
+        tuple(sorted(one.number for one in found)),
+        any(one.action in DELETING for one in found),
+        min(int(one.received_at) for one in found),
+        min(int(one.tries) for one in found),
+    )

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bridge.ledger.connection_renames import known_connections
 from bridge.ledger.database import reading
 from bridge.ledger.open import owner_of, require_current, revision
 from bridge.ledger.organizations import stopped_by
 from bridge.ledger.pauses import pauses_of
+from bridge.ledger.renames import known_connections
 from bridge.status.timestamps import iso
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from bridge.records import Origin, Reason, State, Stream
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bridge.ledger.read_model import Change, Found, Standing
+    from bridge.ledger.read_model import Change, Found
+    from bridge.ledger.record_details import Standing
 
 __all__ = [
     "COMPARED",

@@ -7,11 +7,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from bridge.ledger.database import reading
-from bridge.ledger.delivery_stats import HOUR, delivered_since
 from bridge.ledger.open import require_current, revision
-from bridge.ledger.read_model import feeds_of, states
+from bridge.ledger.read_model import feeds_of
+from bridge.ledger.statistics import HOUR, WebhookNumbers, delivered_since, states, webhook_numbers
 from bridge.ledger.sweeps import Run, runs_of
-from bridge.ledger.webhook_queue import WebhookNumbers, webhook_numbers
 from bridge.records import State
 from bridge.status.snapshot import DECISIONS
 

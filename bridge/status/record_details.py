@@ -18,7 +18,8 @@ from bridge.status.timestamps import age
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bridge.ledger.read_model import Found, Line, Standing
+    from bridge.ledger.read_model import Found
+    from bridge.ledger.record_details import Line, Standing
 
 __all__ = [
     "EVENTS",

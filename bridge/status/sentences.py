@@ -11,8 +11,7 @@ from bridge.status.timestamps import age, iso, local_time
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from bridge.ledger.mass_changes import Burst
-    from bridge.ledger.sweeps import LastSweep
+    from bridge.ledger.sweeps import Burst, LastSweep
     from bridge.status.snapshot import ConnectionStatus, Flow, StreamStatus, WebhookStatus
 
 __all__ = ["burst_line", "burst_note", "headline", "stream_note", "what_trakor_has"]

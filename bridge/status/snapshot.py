@@ -13,13 +13,17 @@ from typing import TYPE_CHECKING, Any, Final
 from bridge import __version__
 from bridge.ledger.daemon_state import Moment, moments_of, wishes_of
 from bridge.ledger.database import reading
-from bridge.ledger.mass_changes import burst_of
 from bridge.ledger.open import daemon_runs, require_current, revision
 from bridge.ledger.pauses import Direction, pauses_of
-from bridge.ledger.read_model import MARKS, feeds_of, oldest_pending, states
-from bridge.ledger.record_groups import merged_into_unsent
-from bridge.ledger.sweeps import last_complete, last_sweeps, reached
-from bridge.ledger.webhook_queue import WebhookNumbers, webhook_numbers
+from bridge.ledger.read_model import MARKS, feeds_of
+from bridge.ledger.statistics import (
+    WebhookNumbers,
+    merged_into_unsent,
+    oldest_pending,
+    states,
+    webhook_numbers,
+)
+from bridge.ledger.sweeps import burst_of, last_complete, last_sweeps, reached
 from bridge.records import Reason, State
 from bridge.status.timestamps import iso
 
@@ -28,10 +32,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bridge.ledger.daemon_state import Wish
-    from bridge.ledger.mass_changes import Burst
     from bridge.ledger.pauses import Pause
     from bridge.ledger.read_model import Reader
-    from bridge.ledger.sweeps import LastSweep, Reached
+    from bridge.ledger.sweeps import Burst, LastSweep, Reached
     from bridge.records import Job, Stream
 
 __all__ = ["DECISIONS", "ConnectionStatus", "Flow", "Snapshot", "StreamStatus", "WebhookStatus", "take"]

@@ -20,9 +20,8 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from bridge.errors import BridgeError, UserError
-from bridge.ledger.mass_changes import note_burst
 from bridge.ledger.observe import Observed, Sight
-from bridge.ledger.sweeps import ONLY_A_PART, begin_sweep, end_sweep, note_problem
+from bridge.ledger.sweeps import ONLY_A_PART, begin_sweep, end_sweep, note_burst, note_problem
 from bridge.sync.missing_records import Search
 from bridge.sync.observe_batch import observe_part, parts_of
 
@@ -30,9 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
     from bridge.ledger.database import Ledger
-    from bridge.ledger.mass_changes import Burst
     from bridge.ledger.row_mapping import Feed
-    from bridge.ledger.sweeps import Sweep
+    from bridge.ledger.sweeps import Burst, Sweep
     from bridge.mapping import Mapper
     from bridge.records import Policy
     from bridge.salestrekker.pages import Page

@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from bridge.admission import SourceHold, TrakorTrial, Trial
-from bridge.ledger.connection_renames import Identity, note_configured, refuse_renamed
 from bridge.ledger.organizations import Place
+from bridge.ledger.renames import Identity, note_configured, refuse_renamed
+from bridge.organization_guard import SourceHold, TrakorTrial, Trial
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection

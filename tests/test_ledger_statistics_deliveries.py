@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bridge.ledger.delivery_stats import HOUR, HOURS_KEPT, delivered_since
+from bridge.ledger.statistics import HOUR, HOURS_KEPT, delivered_since
 from bridge.ledger.sweeps import begin_run, end_run, runs_of
 from builders import answered, draft, later
 

@@ -13,8 +13,9 @@ from alembic import command
 from books import KEEPING, kept
 from bridge.ledger.database import reading, writing
 from bridge.ledger.open import _alembic, prepare, revision
-from bridge.ledger.read_model import MARKS, states
+from bridge.ledger.read_model import MARKS
 from bridge.ledger.schema import HEAD
+from bridge.ledger.statistics import states
 from bridge.ledger.sweeps import last_sweeps
 
 if TYPE_CHECKING:

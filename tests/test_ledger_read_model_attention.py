@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import event
 
-from bridge.ledger.attention_lists import Kind, numbers_of, page_of
 from bridge.ledger.database import reading
-from bridge.ledger.read_model import Wanted, find
+from bridge.ledger.read_model import Kind, Wanted, find, numbers_of, page_of
 from bridge.records import Policy
 from builders import draft, filtered
 

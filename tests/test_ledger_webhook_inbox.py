@@ -16,7 +16,8 @@ from books import empty_ledger
 from bridge.errors import LedgerError, Transient
 from bridge.ledger.database import Ledger, reading
 from bridge.ledger.open import derive_key, open_ledger
-from bridge.ledger.webhook_queue import Inbox, listing_of_events
+from bridge.ledger.webhook_inbox import Inbox
+from bridge.ledger.webhook_queue import listing_of_events
 from bridge.records import Received
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ RECEIVES = """
 import asyncio, sys
 from pathlib import Path
 from bridge.ledger.database import Ledger
-from bridge.ledger.webhook_queue import Inbox
+from bridge.ledger.webhook_inbox import Inbox
 from bridge.records import Received
 
 async def main():

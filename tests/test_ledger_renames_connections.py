@@ -10,7 +10,10 @@ from sqlalchemy import select
 
 from books import Book
 from bridge.errors import UserError
-from bridge.ledger.connection_renames import (
+from bridge.ledger.canaries import next_step
+from bridge.ledger.organizations import Place, confirm, hold_source
+from bridge.ledger.pauses import pauses_of, set_pause
+from bridge.ledger.renames import (
     Identity,
     note_configured,
     refuse_renamed,
@@ -18,9 +21,6 @@ from bridge.ledger.connection_renames import (
     renamed_from,
     unconfigured_feeds,
 )
-from bridge.ledger.organization_trials import next_step
-from bridge.ledger.organizations import Place, confirm, hold_source
-from bridge.ledger.pauses import pauses_of, set_pause
 from bridge.ledger.schema import feeds, metadata, spaces
 from bridge.records import Stream
 from builders import answered, draft, of

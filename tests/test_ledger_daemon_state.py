@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from books import empty_ledger, kept
-from bridge.ledger.alerts_sent import Said, Topic, all_said, forget_all_but, keep_said
+from bridge.ledger.daemon_state import Said, Topic, all_said, forget_all_but, keep_said
 from bridge.ledger.database import writing
 
 if TYPE_CHECKING:

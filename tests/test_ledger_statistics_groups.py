@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bridge.ledger.observe import Sight
-from bridge.ledger.record_groups import Group, groups_of
+from bridge.ledger.statistics import Group, groups_of
 from builders import draft, unmapped
 
 if TYPE_CHECKING:

@@ -9,11 +9,12 @@ import pytest
 
 from books import KEY, Book
 from bridge.errors import UserError
-from bridge.ledger.connection_renames import note_configured
 from bridge.ledger.deletions import mark_gone_by_id
 from bridge.ledger.integrity import check
 from bridge.ledger.open import prove_key
-from bridge.ledger.read_model import Wanted, find, standing_of
+from bridge.ledger.read_model import Wanted, find
+from bridge.ledger.record_details import standing_of
+from bridge.ledger.renames import note_configured
 from bridge.records import Claim, Draft, Policy
 from bridge.status.record_details import ways
 from builders import answered, draft, filtered, later, not_taken, of

@@ -9,7 +9,7 @@ import pytest
 
 from books import Book
 from bridge.ledger.database import reading
-from bridge.ledger.namespace_moves import without_their_name
+from bridge.ledger.renames import without_their_name
 from bridge.ledger.send_queue import open_feed
 from builders import answered, draft, later, of
 

@@ -9,9 +9,9 @@ import pytest
 
 from books import Book
 from bridge.errors import UserError
-from bridge.ledger.connection_renames import note_configured
 from bridge.ledger.deletions import mark_gone_by_id
 from bridge.ledger.observe import Sight, survey
+from bridge.ledger.renames import note_configured
 from bridge.ledger.row_mapping import feed_of
 from bridge.ledger.sweeps import begin_sweep
 from bridge.records import Party, Policy, Silence

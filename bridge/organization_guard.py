@@ -1,4 +1,10 @@
-"""Canaries go to a Trakor whose address or key is another one than last time, before anything else does."""
+"""Guards the two organisations of a connection: each login, and each changed address or key of Trakor.
+
+::
+
+    each login ──SalestrekkerGuard──> the ledger: recorded · as recorded · another ──> OtherOrganization
+    before the first POST ──TrakorGuard──> as recorded · canaries, one at a time ──> clear · OtherTrakor
+"""
 
 from __future__ import annotations
 
@@ -9,22 +15,68 @@ import structlog
 
 from bridge.decision.canaries import CanaryAnswer
 from bridge.errors import Refused, Rejected, Transient, Unanswered
-from bridge.ledger.organization_trials import Kind, canaries_for, next_step, note_answer, stray_names
-from bridge.ledger.organizations import OTHER_TRAKOR
+from bridge.ledger.canaries import Kind, canaries_for, next_step, note_answer, stray_names
+from bridge.ledger.organizations import OTHER_SOURCE, OTHER_TRAKOR, hold_source, way_out
+from bridge.salestrekker.auth import OtherOrganization
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from bridge.ledger.canaries import Canary, Step
     from bridge.ledger.database import Ledger
-    from bridge.ledger.organization_trials import Canary, Step
     from bridge.ledger.organizations import Place
     from bridge.ledger.read_model import Reader
     from bridge.ledger.row_mapping import Feed
     from bridge.records import Answer, Payload
 
-__all__ = ["OtherTrakor", "TrakorTrial", "Trial", "advice_on_trakor", "meaning"]
+__all__ = ["OtherTrakor", "SourceHold", "TrakorTrial", "Trial", "advice_on_trakor", "meaning"]
 
 log = structlog.get_logger()
+
+
+class SourceHold:
+    """Asked about each log-in of one connection, before its token is used.
+
+    Args:
+        ledger: Remembers which organisation was read; the open one.
+        name: The connection's.
+        hashed: Keyed hash of an organisation's id.
+        clock: Milliseconds since the epoch.
+        on_stopped: Told when reading and sending have to stop.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        name: str,
+        hashed: Callable[[str], str],
+        *,
+        clock: Callable[[], int],
+        on_stopped: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._ledger = ledger
+        self._name = name
+        self._hashed = hashed
+        self._clock = clock
+        self._on_stopped = on_stopped
+
+    async def __call__(self, organization: str) -> None:
+        """Hold one log-in; where its organisation cannot be read, nothing is known and nothing refused.
+
+        Raises:
+            OtherOrganization: It is for another one than before.
+        """
+        if not organization:
+            log.info("organisation unknown", connection=self._name)
+            return
+        hashed = self._hashed(organization)
+        if await self._ledger.call(hold_source, self._name, hashed, now=self._clock()):
+            return
+        self._on_stopped()
+        raise OtherOrganization(
+            OTHER_SOURCE,
+            advice=way_out(self._name, OTHER_SOURCE),
+        )
 
 
 class OtherTrakor(Refused):

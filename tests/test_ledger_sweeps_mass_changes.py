@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bridge.ledger.mass_changes import FEW, Burst, burst_of, note_burst
 from bridge.ledger.observe import Sight
-from bridge.ledger.sweeps import begin_sweep, end_sweep
+from bridge.ledger.sweeps import FEW, Burst, begin_sweep, burst_of, end_sweep, note_burst
 from builders import answered, draft
 
 if TYPE_CHECKING:

@@ -1,0 +1,215 @@
+"""One record in detail: how it relates to other records, what it and Trakor say, and its history."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy import or_, select
+
+from bridge.decision.same_person import equal_and_different
+from bridge.errors import LedgerError
+from bridge.ledger.read_model import _NEWEST_CONTENT, _NEWEST_LINK, Found, Wanted, _content, find
+from bridge.ledger.row_mapping import KNOWN, row_of, unpack_identifiers
+from bridge.ledger.row_writes import NOTED, SAID, TO_SEND
+from bridge.ledger.schema import (
+    claims,
+    history,
+    links,
+    records,
+    waiting,
+)
+from bridge.ledger.sealed_texts import said_of, says, stored_of
+from bridge.records import State
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sqlalchemy import Connection
+
+    from bridge.ledger.sealed_texts import Stored
+    from bridge.records import Draft
+
+__all__ = ["Line", "Standing", "history_of", "standing_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a record's history; ``by`` says from where a person decided, if one did."""
+
+    at: int
+    event: str
+    detail: str
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a record stands to others, and to being sent.
+
+    Attributes:
+        attempts: How often a request for its present name was begun.
+        next_try_at: A pending one is not sent before this time; 0: at once.
+        claimant: The record whose party or product it shares, or would.
+        merged_here: Salestrekker's ids of records that share this one's; of many, the first.
+        name_holder: Salestrekker's id of the other record that has the name that this one waits with.
+        holder_renamed: That one has another name in Salestrekker now; Trakor has it under the one it had.
+        equal: The names of the identifiers that it has in common with that one.
+        different: The names of the identifiers in which the two differ.
+        qualified_name: The name that tells it from that one; empty where it has none or nothing waits.
+        qualified_holder: Salestrekker's id of the other record that has the qualified one.
+        trakor_ids: All records that it has in Trakor, that of now last: two after an accepted rename.
+        draft: What it says, while it waits; None otherwise.
+        sent: What Trakor has of it, field -> text; empty where it is not known or not kept.
+        said: What Trakor said of it when it did not take it; empty otherwise.
+        now: What it said when it was last read, field -> text, as far as that is stored.
+        other: The record that has the name that it waits with, or whose party or product it shares.
+        other_says: What that one says, as far as that is stored, else what Trakor has of it, field -> text.
+    """
+
+    attempts: int
+    next_try_at: int
+    claimant: Found | None
+    merged_here: tuple[str, ...]
+    name_holder: str
+    qualified_name: str
+    qualified_holder: str
+    trakor_ids: tuple[str, ...]
+    draft: Draft | None = None
+    sent: Mapping[str, str] = field(default_factory=dict)
+    said: str = ""
+    now: Mapping[str, str] = field(default_factory=dict)
+    other: Found | None = None
+    other_says: Mapping[str, str] = field(default_factory=dict)
+    holder_renamed: bool = False
+    equal: tuple[str, ...] = ()
+    different: tuple[str, ...] = ()
+
+
+MOST_MERGED: Final = 20
+"""So many of the records merged into one are named."""
+
+
+def standing_of(connection: Connection, record: Found) -> Standing:
+    """How one record stands to others, and to being sent."""
+    row = connection.execute(
+        KNOWN.add_columns(records.c.next_try_at, _NEWEST_LINK, _NEWEST_CONTENT).where(
+            records.c.number == record.number
+        )
+    ).one()
+    kept = _kept(connection, record)
+    draft = kept[TO_SEND].draft if TO_SEND in kept else None
+    claimant = _one(connection, row.merged_into)
+    holder = _other_holder(connection, record, draft.key) if draft else None
+    other = holder or claimant
+    equal, different = _likeness(connection, record, draft, holder) if draft and holder else ((), ())
+    return Standing(
+        attempts=row.attempts,
+        next_try_at=row.next_try_at,
+        claimant=claimant,
+        merged_here=_merged_into(connection, record.number),
+        name_holder=holder.id if holder else "",
+        qualified_name=draft.qualified_name if draft else "",
+        qualified_holder=_id_of(_other_holder(connection, record, draft.qualified_key)) if draft else "",
+        trakor_ids=_links_of(connection, record),
+        draft=draft,
+        sent=_content(connection, record.feed, row),
+        said=_said(connection, record),
+        now=says(kept.get(NOTED, kept.get(TO_SEND)), row_of(row)),
+        other=other,
+        other_says=_says_or_has(connection, other) if other else {},
+        holder_renamed=draft is not None and holder is not None and _is_renamed(connection, draft, holder),
+        equal=equal,
+        different=different,
+    )
+
+
+def _is_renamed(connection: Connection, draft: Draft, holder: Found) -> bool:
+    """Whether a name's holder is in Trakor under it, and has another one in Salestrekker now."""
+    key = connection.scalar(select(records.c.key).where(records.c.number == holder.number))
+    return bool(holder.trakor_id and key) and key != draft.key
+
+
+def _likeness(
+    connection: Connection, record: Found, draft: Draft, holder: Found
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Which identifiers a record has in common with a name's holder and its merged ones, and which differ.
+
+    One that was merged before, and is held now, is none of them.
+    """
+    merged = (records.c.merged_into == holder.number) & (records.c.state == State.MERGED)
+    of_group = or_(records.c.number == holder.number, merged) & (records.c.number != record.number)
+    group = []
+    for text in connection.scalars(select(records.c.identifiers).where(of_group)):
+        with suppress(LedgerError, ValueError):  # of a damaged row nothing is known
+            group.append(unpack_identifiers(text))
+    return equal_and_different(draft.identifiers, group)
+
+
+def _kept(connection: Connection, record: Found) -> dict[int, Stored]:
+    """The drafts that wait with a record, by slot, as far as they can be opened here."""
+    kept = select(waiting.c.slot, waiting.c.meta, waiting.c.body).where(
+        waiting.c.record == record.number, waiting.c.slot != SAID
+    )
+    opened = {
+        row.slot: stored_of(connection, record.feed, record.id, row.meta, row.body)
+        for row in connection.execute(kept)
+    }
+    return {slot: stored for slot, stored in opened.items() if stored is not None}
+
+
+def _said(connection: Connection, record: Found) -> str:
+    """What Trakor said when it did not take a record."""
+    words = select(waiting.c.body).where(waiting.c.record == record.number, waiting.c.slot == SAID)
+    body = connection.scalar(words)
+    return "" if body is None else said_of(connection, record.feed, record.id, body)
+
+
+def _says_or_has(connection: Connection, record: Found) -> Mapping[str, str]:
+    """What a record says, as far as that is stored; else what Trakor has of it."""
+    row = connection.execute(
+        KNOWN.add_columns(_NEWEST_LINK, _NEWEST_CONTENT).where(records.c.number == record.number)
+    ).one()
+    content = _content(connection, record.feed, row)
+    return {**content, **says(_kept(connection, record).get(TO_SEND), row_of(row))}
+
+
+def _one(connection: Connection, number: int | None) -> Found | None:
+    """The record of a number; None where there is none."""
+    found = [] if number is None else find(connection, Wanted(numbers=[number]))
+    return found[0] if found else None
+
+
+def _id_of(record: Found | None) -> str:
+    return record.id if record else ""
+
+
+def _merged_into(connection: Connection, number: int) -> tuple[str, ...]:
+    merged = select(records.c.source_id).where(
+        records.c.merged_into == number, records.c.state == State.MERGED
+    )
+    return tuple(connection.scalars(merged.order_by(records.c.number).limit(MOST_MERGED)))
+
+
+def _other_holder(connection: Connection, record: Found, key: str) -> Found | None:
+    """The other record that holds a name; None where the name is free or its own."""
+    held = (claims.c.space == record.feed.space, claims.c.key == key, claims.c.record != record.number)
+    return _one(connection, connection.scalar(select(claims.c.record).where(*held)))
+
+
+def _links_of(connection: Connection, record: Found) -> tuple[str, ...]:
+    """Its ids in Trakor, the oldest first, and that of now last."""
+    of_record = select(links.c.trakor_id).where(links.c.record == record.number)
+    is_present = links.c.trakor_id == record.trakor_id
+    return tuple(connection.scalars(of_record.order_by(is_present, links.c.at, links.c.trakor_id)))
+
+
+def history_of(connection: Connection, number: int) -> list[Line]:
+    """A record's history, oldest line first."""
+    found = connection.execute(
+        select(history.c.at, history.c.event, history.c.detail, history.c.by)
+        .where(history.c.record == number)
+        .order_by(history.c.number)
+    )
+    return [Line(row.at, row.event, row.detail, row.by) for row in found]

@@ -1,0 +1,341 @@
+"""Counts for reports: records by state, deliveries by hour, webhooks by action, groups of a run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import bindparam, delete, func, select
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from bridge.ledger.schema import arrivals, events
+from bridge.records.webhooks import UNKNOWN_ACTION, Received
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from sqlalchemy import Connection, Row
+
+
+from typing import TYPE_CHECKING
+
+from bridge.ledger.read_model import MARKS
+from bridge.ledger.row_mapping import Feed
+from bridge.ledger.schema import (
+    feeds,
+    records,
+    tallies,
+)
+from bridge.records import State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import ColumnElement, Connection, Row
+
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from bridge.ledger.read_model import Wanted, find
+from bridge.ledger.row_mapping import all_of
+from bridge.ledger.schema import deliveries
+from bridge.records import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from sqlalchemy import ColumnElement, Connection
+
+    from bridge.ledger.row_mapping import Feed
+    from bridge.records import Answered
+
+__all__ = [
+    "HOUR",
+    "HOURS_KEPT",
+    "QUALIFIED",
+    "SHARED",
+    "Group",
+    "WebhookNumbers",
+    "count_arrivals",
+    "count_delivered",
+    "delivered_since",
+    "groups_of",
+    "merged_into_unsent",
+    "oldest_pending",
+    "states",
+    "webhook_numbers",
+]
+
+HOUR: Final = 3_600_000
+"""Milliseconds. Hours are numbered since the epoch."""
+
+HOURS_KEPT: Final = 24 * 400
+"""So many hours are remembered."""
+
+_DELIVERED = upsert(deliveries)
+_COUNT_DELIVERED = _DELIVERED.on_conflict_do_update(
+    index_elements=["feed", "hour"],
+    set_={
+        "created": deliveries.c.created + _DELIVERED.excluded.created,
+        "existing": deliveries.c.existing + _DELIVERED.excluded.existing,
+    },
+)
+_DELETE_OLD_HOURS = delete(deliveries).where(
+    deliveries.c.feed == bindparam("of_feed"), deliveries.c.hour < bindparam("oldest")
+)
+
+
+def count_delivered(connection: Connection, feed: Feed, answers: Sequence[Answered], now: int) -> None:
+    """Count Trakor's answers, in the transaction that settles them.
+
+    Args:
+        connection: Inside a writing transaction.
+        feed: Whose records they are of.
+        answers: What Trakor said.
+        now: The time.
+    """
+    if not answers:
+        return
+    created = sum(one.answer.created for one in answers)
+    hour = now // HOUR
+    added = {"feed": feed.number, "hour": hour, "created": created, "existing": len(answers) - created}
+    connection.execute(_COUNT_DELIVERED, added)
+    connection.execute(_DELETE_OLD_HOURS, {"of_feed": feed.number, "oldest": hour - HOURS_KEPT})
+
+
+def delivered_since(connection: Connection, first: int) -> dict[str, dict[int, int]]:
+    """How many records each connection delivered in each hour.
+
+    Args:
+        connection: Inside any transaction.
+        first: The hour to begin with.
+
+    Returns:
+        Numbers by hour, by the connection's name; an hour without a delivery is not there.
+    """
+    number = func.sum(deliveries.c.created + deliveries.c.existing).label("number")
+    found = connection.execute(
+        select(feeds.c.connection, deliveries.c.hour, number)
+        .join(feeds, feeds.c.number == deliveries.c.feed)
+        .where(deliveries.c.hour >= first)
+        .group_by(feeds.c.connection, deliveries.c.hour)
+    )
+    delivered: dict[str, dict[int, int]] = {}
+    for row in found:
+        delivered.setdefault(row.connection, {})[row.hour] = row.number
+    return delivered
+
+
+SHARED: Final = "shared"
+QUALIFIED: Final = "qualified"
+
+_ASKED: Final = (Reason.SAME_NAME, Reason.SAME_PERSON)
+
+
+def merged_into_unsent(connection: Connection) -> dict[int, int]:
+    """How many merged records of each feed share a record that Trakor does not have, by the feed's number."""
+    other = records.alias()
+    counted = select(records.c.feed, func.count().label("number")).join(
+        other, other.c.number == records.c.merged_into
+    )
+    unsent = (
+        records.c.merged_into.is_not(None),  # few are: an index has just these
+        records.c.state == State.MERGED,
+        other.c.trakor_id.is_(None),
+    )
+    found = connection.execute(counted.where(*unsent).group_by(records.c.feed))
+    return {row.feed: row.number for row in found}
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Some records of one stream that have something in common.
+
+    Attributes:
+        kind: What: ``shared`` (their name is another one's, too), ``qualified`` (sent with what tells them
+            apart), or a state, with its reason after a colon where it has one.
+        number: How many.
+        names: How many names these have among them; 0 where that is not asked.
+        examples: The names of a few of them, where these were asked for.
+    """
+
+    kind: str
+    number: int
+    names: int = 0
+    examples: tuple[str, ...] = ()
+
+
+def groups_of(connection: Connection, feed: Feed, run: int, examples: int = 0) -> list[Group]:
+    """Put the records that a run is accountable for into groups; those that are alone are in none.
+
+    Args:
+        connection: Inside any transaction.
+        feed: Whose records.
+        run: The run's number.
+        examples: Name so many of each group: only for a person at a terminal.
+    """
+    here = (all_of(feed), records.c.run == run)
+    found = list(_counted(connection, here))
+    if not examples:
+        return found
+    return [replace(group, examples=_names(connection, feed, run, group.kind, examples)) for group in found]
+
+
+def _counted(connection: Connection, here: tuple[ColumnElement[bool], ...]) -> Iterator[Group]:
+    later = (*here, _without_its_name())
+    number, names = connection.execute(
+        select(func.count(), func.count(records.c.key.distinct())).where(*later)
+    ).one()
+    if number:
+        yield Group(SHARED, number + names, names)
+    qualified = connection.scalar(select(func.count()).where(*here, _is_qualified())) or 0
+    if qualified:
+        yield Group(QUALIFIED, int(qualified))
+    listed = (State.MERGED, State.HELD, State.REJECTED)
+    counted = connection.execute(
+        select(records.c.state, records.c.reason, func.count().label("number"))
+        .where(*here, records.c.state.in_(listed))
+        .group_by(records.c.state, records.c.reason)
+    ).all()
+    for row in sorted(counted, key=lambda one: (listed.index(State(one.state)), one.reason or "")):
+        yield Group(f"{row.state}: {row.reason}" if row.reason else row.state, row.number)
+
+
+def _is_qualified() -> ColumnElement[bool]:
+    """Sent, or to be sent, under another name than the mapped one."""
+    sent = records.c.state.in_((State.PENDING, State.DELIVERED, State.DRIFTED))
+    return sent & (records.c.sent_key != records.c.key) & (records.c.given == 0)
+
+
+def _without_its_name() -> ColumnElement[bool]:
+    """Another one has the name that it has in the source."""
+    asked = (records.c.state == State.HELD) & records.c.reason.in_(_ASKED)
+    return (records.c.state == State.MERGED) | asked | _is_qualified()
+
+
+def _names(connection: Connection, feed: Feed, run: int, kind: str, number: int) -> tuple[str, ...]:
+    """The names of the first few of a group."""
+    here = (all_of(feed), records.c.run == run)
+    state, _, reason = kind.partition(": ")
+    match kind:
+        case _ if kind == SHARED:
+            which = _without_its_name()
+        case _ if kind == QUALIFIED:
+            which = _is_qualified()
+        case _:
+            which = (records.c.state == state) & (func.coalesce(records.c.reason, "") == reason)
+    numbers = connection.scalars(select(records.c.number).where(*here, which).limit(number)).all()
+    found = find(connection, Wanted(numbers=numbers)) if numbers else []
+    return tuple(dict.fromkeys(one.name for one in found if one.name))
+
+
+def states(connection: Connection) -> dict[int, dict[tuple[str, str, frozenset[str]], int]]:
+    """How many records of each feed are in each state: (state, reason, marks) -> number."""
+    counted: dict[int, dict[tuple[str, str, frozenset[str]], int]] = {}
+    for row in connection.execute(select(tallies).where(tallies.c.number > 0)):
+        marks = frozenset(mark for mark in MARKS if getattr(row, mark))
+        counted.setdefault(row.feed, {})[(row.state, row.reason, marks)] = row.number
+    return counted
+
+
+def oldest_pending(connection: Connection) -> dict[int, int]:
+    """Since when the longest waiting record of each feed is pending, by the feed's number."""
+    due = (records.c.state == State.PENDING, records.c.gone == 0)
+    oldest = select(records.c.feed, func.min(records.c.since_at).label("since")).where(*due)
+    return {row.feed: row.since for row in connection.execute(oldest.group_by(records.c.feed))}
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookNumbers:
+    """How many webhooks came for one connection, ever, deleted events included.
+
+    Attributes:
+        received: All of them.
+        waiting: Those that are not worked off yet.
+        last_at: When the last one came; None where none ever did.
+        unreadable: Those that could not be understood: no id, or an unknown action.
+        unreadable_at: When the last one of these came; None where none ever did.
+        by_action: Of each known action, how many and when the last one came.
+    """
+
+    received: int = 0
+    waiting: int = 0
+    last_at: int | None = None
+    unreadable: int = 0
+    unreadable_at: int | None = None
+    by_action: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+
+_ARRIVED = upsert(arrivals)
+
+
+_COUNT = _ARRIVED.on_conflict_do_update(
+    index_elements=["connection", "action", "problem"],
+    set_={
+        "number": arrivals.c.number + _ARRIVED.excluded.number,
+        "last_at": func.max(arrivals.c.last_at, _ARRIVED.excluded.last_at),
+    },
+)
+
+
+_HOW_MANY_WAIT = (
+    select(events.c.connection, func.count().label("number"))
+    .where(events.c.done_at.is_(None))
+    .group_by(events.c.connection)
+)
+
+
+def count_arrivals(connection: Connection, received: Iterable[Received]) -> None:
+    """Count webhooks, in the transaction that keeps them.
+
+    Args:
+        connection: Inside a writing transaction.
+        received: Those that are kept.
+    """
+    connection.execute(_COUNT, _count_by_kind(received))
+
+
+def _count_by_kind(received: Iterable[Received]) -> list[dict[str, object]]:
+    """How many of each kind, and when the last one came; unknown actions are one kind, since anybody's."""
+    number: Counter[tuple[str, str, str]] = Counter()
+    last_at: dict[tuple[str, str, str], int] = {}
+    for one in received:
+        kind = (one.connection, "" if one.problem == UNKNOWN_ACTION else one.action, one.problem)
+        number[kind] += 1
+        last_at[kind] = max(one.received_at, last_at.get(kind, 0))
+    return [
+        {"connection": kind[0], "action": kind[1], "problem": kind[2], "number": n, "last_at": last_at[kind]}
+        for kind, n in number.items()
+    ]
+
+
+def webhook_numbers(connection: Connection) -> dict[str, WebhookNumbers]:
+    """How many webhooks came, by the connection's name; there is no entry where none ever did."""
+    waiting = {row.connection: row.number for row in connection.execute(_HOW_MANY_WAIT)}
+    counted: dict[str, list[Row[*tuple[Any, ...]]]] = {}
+    for row in connection.execute(select(arrivals).order_by(arrivals.c.action)):
+        counted.setdefault(row.connection, []).append(row)
+    return {name: _numbers(rows, waiting.get(name, 0)) for name, rows in counted.items()}
+
+
+def _numbers(rows: Sequence[Row[*tuple[Any, ...]]], waiting: int) -> WebhookNumbers:
+    return WebhookNumbers(
+        received=sum(row.number for row in rows),
+        waiting=waiting,
+        last_at=max(row.last_at for row in rows),
+        unreadable=sum(row.number for row in rows if row.problem),
+        unreadable_at=max((row.last_at for row in rows if row.problem), default=None),
+        by_action=_by_action(rows),
+    )
+
+
+def _by_action(rows: Iterable[Row[*tuple[Any, ...]]]) -> dict[str, tuple[int, int]]:
+    """Of each known action how many came, readable or not, and when the last one did."""
+    known: dict[str, tuple[int, int]] = {}
+    for row in rows:
+        if row.action:
+            number, last_at = known.get(row.action, (0, 0))
+            known[row.action] = (number + row.number, max(last_at, row.last_at))
+    return known

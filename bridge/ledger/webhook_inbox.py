@@ -1,0 +1,111 @@
+"""Stores received webhooks with group commits, so that each can be answered once it is on disk.
+
+::
+
+    WebhookInbox.store ──┐
+    WebhookInbox.store ──┤ queue ──at most 256──> call_first(store_webhooks) ──commit──> each store returns
+    WebhookInbox.store ──┘   ^                                                    └──> on_stored
+                             └── more than 10,000: Transient, the sender tries again
+
+All webhooks that arrive while one commit is in progress share the next one. One commit costs the same for
+one webhook and for 256, so no webhook waits for others to arrive.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from itertools import islice
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from bridge.errors import Transient
+from bridge.ledger.webhook_queue import keep_events
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from sqlalchemy import Row
+
+    from bridge.ledger.database import Ledger
+    from bridge.records.webhooks import Received, Subject
+
+    Waiting: TypeAlias = Row[int, str, str, int, int, int]
+    About: TypeAlias = tuple[Subject, str]
+
+__all__ = ["Inbox"]
+
+
+COME_BACK_AFTER: Final = 5.0
+"""Seconds that a sender is asked to wait when too many wait already."""
+
+
+class Inbox:
+    """Keeps webhooks, so that they can be answered.
+
+    Args:
+        ledger: The open ledger.
+        most: So many may wait to be kept.
+        at_once: So many share a commit at most.
+        on_kept: Told the names of the connections that have new events, after each commit.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        *,
+        most: int = 10_000,
+        at_once: int = 256,
+        on_kept: Callable[[Collection[str]], None],
+    ) -> None:
+        self._ledger = ledger
+        self._most = most
+        self._at_once = at_once
+        self._on_kept = on_kept
+        self._waiting: deque[tuple[Received, asyncio.Future[None]]] = deque()
+        self._writer: asyncio.Task[None] | None = None
+
+    async def keep(self, received: Received) -> None:
+        """Keep one webhook; it is on disk when this returns.
+
+        Args:
+            received: The webhook. A caller that is cancelled only stops waiting.
+
+        Raises:
+            LedgerError: The ledger cannot be written.
+            Transient: Too many wait already.
+        """
+        if len(self._waiting) >= self._most:
+            raise Transient(f"{self._most} webhooks wait to be kept already", retry_after=COME_BACK_AFTER)
+        kept: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((received, kept))
+        if self._writer is None or self._writer.done():
+            self._writer = asyncio.create_task(self._write(), name="inbox")
+        await kept
+
+    async def close(self) -> None:
+        """Wait until all that was handed in is kept, or could not be; before the ledger is closed."""
+        if self._writer is not None:
+            await asyncio.wait([self._writer])
+
+    async def _write(self) -> None:
+        """Write until nothing waits. It cannot end otherwise: what goes wrong is told to who waits."""
+        while self._waiting:
+            batch = list(islice(self._waiting, self._at_once))
+            try:
+                await self._ledger.call_first(keep_events, [received for received, _ in batch])
+                self._on_kept({received.connection for received, _ in batch})
+            except Exception as error:  # noqa: BLE001 - handed to the callers, whatever it is
+                self._settle(len(batch), error)
+            else:
+                self._settle(len(batch), None)
+
+    def _settle(self, number: int, error: Exception | None) -> None:
+        """Answer those at the head of the queue; one that waits no longer was cancelled."""
+        for _ in range(number):
+            _, kept = self._waiting.popleft()
+            if kept.done():
+                continue
+            if error is None:
+                kept.set_result(None)
+            else:
+                kept.set_exception(error)
