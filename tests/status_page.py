@@ -78,7 +78,7 @@ class StatusPage:
         """Something may be to be sent."""
         self.decided += 1
 
-    def desk(self) -> PageContext:
+    def context(self) -> PageContext:
         """What the pages are handed."""
         return PageContext(
             ledger=self.ledger,
@@ -124,7 +124,7 @@ async def served(folder: Path, *, password: str = "", cost: int = 2) -> AsyncIte
             lambda: health,
             is_ready,
             password=password,
-            pages=Pages(page.desk(), password=password, cost=cost),
+            pages=Pages(page.context(), password=password, cost=cost),
         )
         _, port = await server.start("127.0.0.1", 0)
         page.url = f"http://127.0.0.1:{port}"

@@ -119,8 +119,8 @@ class BulkProgress:
 class BulkActions:
     """The pages of decisions on many, and the one that is under way."""
 
-    def __init__(self, desk: PageContext, templates: Templates) -> None:
-        self._desk = desk
+    def __init__(self, context: PageContext, templates: Templates) -> None:
+        self._context = context
         self._templates = templates
         self._work: BulkProgress | None = None
         self._task: asyncio.Task[None] | None = None
@@ -145,7 +145,7 @@ class BulkActions:
         if word not in {*Verb}:
             raise web.HTTPNotFound(text="There is no such decision.")
         verb = Verb(word)
-        kinds, others, records = await asyncio.to_thread(_count, self._desk, wanted, verb)
+        kinds, others, records = await asyncio.to_thread(_count, self._context, wanted, verb)
         order = BulkDecision(secrets.token_urlsafe(16), verb, records)
         self._await_yes(visit_of(request), order)
         return self._templates.render(
@@ -195,15 +195,15 @@ class BulkActions:
     async def _decide(self, verb: Verb, kind: Kind, some: Sequence[int], by: str) -> Sequence[Decided]:
         """Decide on some records, if they still wait for the same."""
         reasons, marks = ((word,) if word else () for word in (kind.reason, kind.mark))
-        decided = await self._desk.ledger.call(
+        decided = await self._context.ledger.call(
             decide_each,
             verb,
             Wanted(numbers=some, states=(kind.state,), reasons=reasons, marks=marks),
-            self._desk.policy_of,
-            now=self._desk.clock(),
+            self._context.policy_of,
+            now=self._context.clock(),
             by=by,
         )
-        self._desk.on_decided()
+        self._context.on_decided()
         return decided
 
     async def _carry_out(self, order: BulkDecision, work: BulkProgress, by: str) -> None:
@@ -243,10 +243,10 @@ def _effect(one: RecordGroup, verb: Verb, number: int) -> BulkEffect:
 
 
 def _count(
-    desk: PageContext, wanted: Filter, verb: Verb
+    context: PageContext, wanted: Filter, verb: Verb
 ) -> tuple[list[RecordGroup], list[RecordGroup], dict[Kind, array[int]]]:
     """The kinds that it can be done to, those that it cannot, and the numbers of the former's records."""
-    with reading(desk.ledger.path, desk.ledger.keeping) as connection:
+    with reading(context.ledger.path, context.ledger.keeping) as connection:
         every = wanted_of(waiting_of(connection, wanted.mark), wanted)
         kinds = [one for one in every if verb in verbs_of([one])]
         others = [one for one in every if one not in kinds]

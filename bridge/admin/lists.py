@@ -246,8 +246,8 @@ def _differences(record: Found) -> list[Difference]:
 class ListPage:
     """The page of a list."""
 
-    def __init__(self, desk: PageContext, templates: Templates) -> None:
-        self._desk = desk
+    def __init__(self, context: PageContext, templates: Templates) -> None:
+        self._context = context
         self._templates = templates
 
     def add_to(self, application: web.Application, guarded: Callable[..., Any]) -> None:
@@ -257,10 +257,10 @@ class ListPage:
     async def _show(self, request: web.Request) -> web.StreamResponse:
         wanted = Filter.of(request.query)
         after, before = (_number(request.query.get(name, "")) for name in ("after", "before"))
-        look = await asyncio.to_thread(_look, self._desk.ledger, wanted, after, before)
+        look = await asyncio.to_thread(_look, self._context.ledger, wanted, after, before)
         waiting, page = look.of(wanted), look.page
         mine = wanted_of(waiting, wanted)
-        now = self._desk.clock()
+        now = self._context.clock()
         return self._templates.render(
             request,
             "records.html",
@@ -279,7 +279,7 @@ class ListPage:
         )
 
     def _item(self, record: Found, look: ListData, now: int) -> Item:
-        app = self._desk.app_of(record.feed.connection)
+        app = self._context.app_of(record.feed.connection)
         return item_of(record, now, why=look.whys.get(record.number, ""), app=app)
 
 

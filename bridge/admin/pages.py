@@ -39,16 +39,16 @@ class Pages:
     """The pages, as routes of an application.
 
     Args:
-        desk: How to look and to decide.
+        context: How to look and to decide.
         password: Asked for by a log-in page; empty: none, on a loopback address only.
         cost: Of the password's slow hash.
     """
 
-    def __init__(self, desk: PageContext, *, password: str = "", cost: int = COST) -> None:
-        self._desk = desk
-        self._templates = Templates(desk.problem)
+    def __init__(self, context: PageContext, *, password: str = "", cost: int = COST) -> None:
+        self._context = context
+        self._templates = Templates(context.problem)
         self._entrance = Authentication(self._templates, password, cost)
-        self._many = BulkActions(desk, self._templates)
+        self._many = BulkActions(context, self._templates)
 
     def add_to(self, application: web.Application) -> None:
         """Add all addresses, and the headers that each answer has, to an application that has not started."""
@@ -58,10 +58,10 @@ class Pages:
         guarded = self._entrance.guarded
         application.router.add_get("/", guarded(self._overview))
         application.router.add_get("/live", guarded(self._live))
-        ListPage(self._desk, self._templates).add_to(application, guarded)
+        ListPage(self._context, self._templates).add_to(application, guarded)
         self._many.add_to(application, guarded)
-        RecordPage(self._desk, self._templates).add_to(application, guarded)
-        SearchPage(self._desk, self._templates).add_to(application, guarded)
+        RecordPage(self._context, self._templates).add_to(application, guarded)
+        SearchPage(self._context, self._templates).add_to(application, guarded)
 
     async def close(self) -> None:
         """End what is under way: a decision on many stops after the part that is being written."""
@@ -79,8 +79,8 @@ class Pages:
 
     async def _now(self) -> dict[str, Any]:
         """All that the overview shows."""
-        snapshot = await self._desk.snapshot()
-        more = await asyncio.to_thread(figures, self._desk.ledger.path, snapshot.at)
+        snapshot = await self._context.snapshot()
+        more = await asyncio.to_thread(figures, self._context.ledger.path, snapshot.at)
         connections = overview(snapshot, more)
         return {
             "connections": connections,

@@ -90,8 +90,8 @@ class ActionButton:
 class RecordPage:
     """The page of a record, and decisions on it."""
 
-    def __init__(self, desk: PageContext, templates: Templates) -> None:
-        self._desk = desk
+    def __init__(self, context: PageContext, templates: Templates) -> None:
+        self._context = context
         self._templates = templates
 
     def add_to(self, application: web.Application, guarded: Callable[..., Any]) -> None:
@@ -103,7 +103,7 @@ class RecordPage:
 
     async def _show(self, request: web.Request) -> web.StreamResponse:
         look = await self._look(request)
-        record, now = look.record, self._desk.clock()
+        record, now = look.record, self._context.clock()
         known = KINDS.get((State(record.state), record.reason))
         first, *more = map(in_words, meaning(record, look.standing, now))
         return self._templates.render(
@@ -124,7 +124,7 @@ class RecordPage:
             by_itself=by_itself(record),
             actions=_actions(look),
             history=[(TimeText.of(line.at, now), in_words(event(line))) for line in reversed(look.history)],
-            app=self._desk.app_of(record.feed.connection),
+            app=self._context.app_of(record.feed.connection),
             can_be_read=not record.forgotten,
         )
 
@@ -148,7 +148,7 @@ class RecordPage:
             reason = paused.reason.rstrip(".")
             return None, f"Reading from Salestrekker is paused since {local_time(paused.since_at)}: {reason}."
         try:
-            said = await self._desk.read_now(record.feed.connection, record.feed.stream, record.id)
+            said = await self._context.read_now(record.feed.connection, record.feed.stream, record.id)
         except UserError as fault:  # it was read, and cannot be made into what Trakor takes
             why = str(fault).rstrip(".")
             return None, f"{why[:1].upper()}{why[1:]}."
@@ -160,18 +160,18 @@ class RecordPage:
         number = int(request.match_info["number"])
         verb = _verb(await form_text(request, "verb"))
         name = await form_text(request, "name")
-        decided = await self._desk.ledger.call(
+        decided = await self._context.ledger.call(
             decide_shown,
             verb,
             number,
             await form_text(request, "shown"),
-            self._desk.policy_of,
-            now=self._desk.clock(),
+            self._context.policy_of,
+            now=self._context.clock(),
             name=self._claim(name) if name else None,
             by=place_of(request),
         )
         if decided is not None:
-            self._desk.on_decided()
+            self._context.on_decided()
         visit_of(request).said = CHANGED if decided is None else _said(verb, decided)
         raise web.HTTPSeeOther(f"/records/{number}")
 
@@ -180,10 +180,10 @@ class RecordPage:
         whole = fit(name) if len(name) <= LONGEST_NAME else ""
         if not whole:
             raise UserError("A name needs characters that can be seen, and an end.")
-        return Claim(whole, self._desk.name_key(whole))
+        return Claim(whole, self._context.name_key(whole))
 
     async def _look(self, request: web.Request) -> RecordData:
-        look = await asyncio.to_thread(_look, self._desk, int(request.match_info["number"]))
+        look = await asyncio.to_thread(_look, self._context, int(request.match_info["number"]))
         if look is None:
             raise web.HTTPNotFound(text="There is no such record.")
         return look
@@ -224,8 +224,8 @@ def _verb(word: str) -> Verb:
     return Verb(word)
 
 
-def _look(desk: PageContext, number: int) -> RecordData | None:
-    with reading(desk.ledger.path, desk.ledger.keeping) as connection:
+def _look(context: PageContext, number: int) -> RecordData | None:
+    with reading(context.ledger.path, context.ledger.keeping) as connection:
         found = find(connection, Wanted(numbers=[number]))
         return _of(connection, found[0]) if found else None
 

@@ -32,8 +32,8 @@ LONGEST: Final = 500
 class SearchPage:
     """The search."""
 
-    def __init__(self, desk: PageContext, templates: Templates) -> None:
-        self._desk = desk
+    def __init__(self, context: PageContext, templates: Templates) -> None:
+        self._context = context
         self._templates = templates
 
     def add_to(self, application: web.Application, guarded: Callable[..., Any]) -> None:
@@ -42,27 +42,28 @@ class SearchPage:
 
     async def _search(self, request: web.Request) -> web.StreamResponse:
         wanted = (await form_text(request, "wanted")).strip()[:LONGEST]
-        found = await asyncio.to_thread(_find, self._desk, wanted) if wanted else []
+        found = await asyncio.to_thread(_find, self._context, wanted) if wanted else []
         if len(found) == 1:
             raise web.HTTPSeeOther(f"/records/{found[0].number}")
-        now = self._desk.clock()
+        now = self._context.clock()
         return self._templates.render(
             request,
             "search.html",
             here="",
             wanted=wanted,
             items=[
-                item_of(record, now, app=self._desk.app_of(record.feed.connection)) for record in found[:MOST]
+                item_of(record, now, app=self._context.app_of(record.feed.connection))
+                for record in found[:MOST]
             ],
             more=len(found) > MOST,
             several=len({record.feed.connection for record in found}) > 1,
         )
 
 
-def _find(desk: PageContext, wanted: str) -> list[Found]:
+def _find(context: PageContext, wanted: str) -> list[Found]:
     """By id first; what is no id may be a name."""
-    with reading(desk.ledger.path, desk.ledger.keeping) as connection:
+    with reading(context.ledger.path, context.ledger.keeping) as connection:
         found = find(connection, Wanted(either=wanted), MOST + 1)
         if not found and (name := fit(wanted)):
-            found = find(connection, Wanted(key=desk.name_key(name)), MOST + 1)
+            found = find(connection, Wanted(key=context.name_key(name)), MOST + 1)
     return found

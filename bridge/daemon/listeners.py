@@ -8,13 +8,14 @@ from __future__ import annotations
 import asyncio
 import time
 from typing import TYPE_CHECKING, Final, TypeAlias
+from urllib.parse import urlsplit
 
 import structlog
 
 from bridge.admin import AdminServer, HealthReport
+from bridge.admin.context import PageContext
 from bridge.admin.pages import Pages
-from bridge.daemon.status_context import desk_of
-from bridge.errors import LedgerError
+from bridge.errors import LedgerError, UserError
 from bridge.ledger.webhook_inbox import Inbox
 from bridge.ledger.webhook_queue import prove_events
 from bridge.records import Stream
@@ -22,11 +23,14 @@ from bridge.status import take
 from bridge.webhooks import Receiver
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Mapping
     from contextlib import AsyncExitStack
 
-    from bridge.daemon.status_context import Inside
+    from bridge.daemon.connection_worker import Worker
     from bridge.ledger.database import Ledger
+    from bridge.ledger.row_mapping import Feed
+    from bridge.naming import Hasher
+    from bridge.records import Policy
     from bridge.settings import Settings
     from bridge.status import Snapshot
 
@@ -55,7 +59,10 @@ class Faces:
         ledger: The open ledger.
         clock: Milliseconds since the epoch.
         on_events: Told the names of connections that have new events, when these are on disk.
-        inside: What of the daemon the status page reaches.
+        hasher: Of the ledger's key.
+        worker_of: The worker of a connection; None if it has none.
+        problem: Why the configuration on disk cannot be used; empty if it can.
+        on_decided: Called after each decision of an operator.
     """
 
     def __init__(
@@ -64,11 +71,16 @@ class Faces:
         ledger: Ledger,
         clock: Callable[[], int],
         on_events: Callable[[Collection[str]], None],
-        inside: Inside,
+        *,
+        hasher: Hasher,
+        worker_of: Callable[[str], Worker | None],
+        problem: Callable[[], str],
+        on_decided: Callable[[], None],
     ) -> None:
         self._settings = settings
         self._ledger = ledger
         self._clock = clock
+        self._worker_of = worker_of
         self._alive_at = time.monotonic()
         self._written_at = -GOOD_FOR
         self._closing: asyncio.Task[None] | None = None
@@ -83,14 +95,24 @@ class Faces:
             clock=clock,
         )
         password = settings.admin.password.get_secret_value()
-        desk = desk_of(inside, ledger, self.snapshot, lambda: self._settings, clock)
+        context = PageContext(
+            ledger=ledger,
+            snapshot=self.snapshot,
+            policy_of=self._policy_of,
+            name_key=hasher.name_key,
+            read_now=self._read_now,
+            app_of=self._app_of,
+            problem=problem,
+            on_decided=on_decided,
+            clock=clock,
+        )
         self._admin = AdminServer(
             snapshot=self.snapshot,
             health=self._health,
             ready=self._ready,
             password=password,
             hosts=settings.admin.hosts,
-            pages=Pages(desk, password=password),
+            pages=Pages(context, password=password),
             answers=lambda: self._receiver.numbers.answers,
         )
 
@@ -140,6 +162,35 @@ class Faces:
             for name, connection in settings.connections.items()
         }
         return await asyncio.to_thread(take, self._ledger.path, streams, list(streams), self._clock())
+
+    def _policy_of(self, feed: Feed) -> Policy:
+        """The policy of a stream.
+
+        Raises:
+            UserError: Its connection is not configured any more.
+        """
+        configured = self._settings.connections.get(feed.connection)
+        if configured is None:
+            raise UserError(
+                f"its connection {feed.connection} is not configured any more",
+                advice="Put the connection back; only then can its records be decided on",
+            )
+        return configured.stream(feed.stream).policy()
+
+    async def _read_now(self, connection: str, stream: Stream, source_id: str) -> Mapping[str, str] | None:
+        """Read one record from Salestrekker, and map it."""
+        worker = self._worker_of(connection)
+        if worker is None:
+            raise UserError(f"nothing is being read for the connection {connection} now")
+        return await worker.read_now(stream, source_id)
+
+    def _app_of(self, connection: str) -> str:
+        """Where people use Salestrekker: its address without a path, since no deeper one is documented."""
+        configured = self._settings.connections.get(connection)
+        if configured is None:
+            return ""
+        url = urlsplit(configured.salestrekker.url)
+        return f"{url.scheme}://{url.netloc.rpartition('@')[2]}"
 
     def _health(self) -> HealthReport:
         silent = time.monotonic() - self._alive_at

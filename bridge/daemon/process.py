@@ -28,7 +28,6 @@ from bridge.daemon.connection_worker import Worker
 from bridge.daemon.due_jobs import Timetable, wants_all_read
 from bridge.daemon.listeners import Faces
 from bridge.daemon.reload import Reloaded, plans_of, reloaded
-from bridge.daemon.status_context import Inside
 from bridge.errors import LedgerError, LedgerReplacedError, UserError
 from bridge.ledger.daemon_state import Moment, note
 from bridge.ledger.maintenance import prune_history
@@ -180,8 +179,16 @@ class _Life:
         self._problem = ""
         self._workers: dict[str, Worker] = {}
         self._room = Room()
-        inside = Inside(hasher, self._workers.get, lambda: self._problem, self._look_anew)
-        self._faces = Faces(settings, ledger, _now, self._on_events, inside)
+        self._faces = Faces(
+            settings,
+            ledger,
+            _now,
+            self._on_events,
+            hasher=hasher,
+            worker_of=self._workers.get,
+            problem=lambda: self._problem,
+            on_decided=self._look_anew,
+        )
         self._alerts = alerts_of(settings, ledger, hasher, self._faces.snapshot, lambda: self._plans, _now)
         self._timetable = Timetable(ledger, _now, self._on_wishes)
         self._stale: set[str] = set()
