@@ -90,7 +90,7 @@ async def test_each_command_in_turn_leads_to_a_backfill_and_back_from_a_backup(
         given = [f"{name}={value}" for name, value in keys.items()]
         lines = [
             f"{' '.join(given)} {line} {addresses}" if line == "trakor-bridge init" else line
-            for line in commands("3. A folder of its own")
+            for line in commands("3. Make a folder")
         ]
         assert len(lines) > 15
         _, said = await run(with_statuses(lines), tmp_path, environment)

@@ -89,7 +89,9 @@ def test_a_rule_tells_of_labels_that_its_metrics_have(rule: str) -> None:
 
 def test_the_page_says_of_every_alert_what_to_do_and_of_no_other() -> None:
     """The word in brackets of a message leads to its place."""
-    assert re.findall(r"^### `(.+)`$", section(PAGE, "What it says by itself"), re.MULTILINE) == [*AlertKind]
+    assert re.findall(r"^### `(.+)`$", section(PAGE, "Alerts that the daemon sends"), re.MULTILINE) == [
+        *AlertKind
+    ]
 
 
 TO_DO = section(PAGE, "What do I do when …")
