@@ -148,8 +148,14 @@ def test_every_kind_of_value_can_come_from_the_environment(tmp_path: Path) -> No
         LOG__LEVEL="debug",
     )
     connection = loaded.connections["default"]
-    assert (connection.contacts.enabled, connection.contacts.page_size) == (False, 50)
-    assert (connection.contacts.map, connection.products.map) == ({"name": "lastName"}, {"price": "fee"})
+    assert (connection.stream(Stream.CONTACTS).enabled, connection.stream(Stream.CONTACTS).page_size) == (
+        False,
+        50,
+    )
+    assert (connection.stream(Stream.CONTACTS).map, connection.stream(Stream.PRODUCTS).map) == (
+        {"name": "lastName"},
+        {"price": "fee"},
+    )
     assert connection.schedule.gone_limit == 0.5
     assert connection.schedule.contacts == Every(3600.0)
     assert connection.schedule.products == Crontab("0", "3", "*", "*", "sun")
@@ -178,7 +184,7 @@ def test_identifiers_are_one_expression_or_a_table_of_named_ones(
     tmp_path: Path, written: str, expressions: dict[str, str]
 ) -> None:
     loaded = load(tmp_path, f"{PAIR}[contacts.map]\n{written}\n")
-    assert loaded.connections["default"].contacts.map == expressions
+    assert loaded.connections["default"].stream(Stream.CONTACTS).map == expressions
 
 
 @pytest.mark.parametrize(
@@ -201,7 +207,7 @@ def test_identifiers_come_from_the_environment_too(
 ) -> None:
     """An expression that makes an object is not taken for JSON."""
     text = f'{PAIR}[contacts.map]\nsame_as = "of the file"\n'
-    assert load(tmp_path, text, **variables).connections["default"].contacts.map == expressions
+    assert load(tmp_path, text, **variables).connections["default"].stream(Stream.CONTACTS).map == expressions
 
 
 @pytest.mark.parametrize(
@@ -280,12 +286,12 @@ def test_the_policy_is_what_the_user_chose(tmp_path: Path) -> None:
         'on_change = "ignore"\non_existing = "hold"\n'
     )
     connection = load(tmp_path, text).connections["default"]
-    assert connection.products.policy() == Policy("merge", "create", "ignore", "hold")
-    assert connection.contacts.policy() == Policy()
+    assert connection.stream(Stream.PRODUCTS).policy() == Policy("merge", "create", "ignore", "hold")
+    assert connection.stream(Stream.CONTACTS).policy() == Policy()
 
 
 def test_an_empty_where_is_kept_since_it_takes_all(tmp_path: Path) -> None:
-    assert load(tmp_path, CONTACTS__WHERE="").connections["default"].contacts.where == ""
+    assert load(tmp_path, CONTACTS__WHERE="").connections["default"].stream(Stream.CONTACTS).where == ""
 
 
 def test_settings_are_frozen_and_their_folder_absolute(

@@ -115,8 +115,8 @@ def test_the_example_with_its_comments_taken_away_loads_too(tmp_path: Path) -> N
     connection = settings.load(file, {}).connections["default"]
     assert connection.salestrekker.email
     # The maps that stand there are the shipped ones: whoever takes the comment away changes nothing.
-    assert connection.contacts.map == DEFAULTS[Stream.CONTACTS]
-    assert connection.products.map == DEFAULTS[Stream.PRODUCTS]
+    assert connection.stream(Stream.CONTACTS).map == DEFAULTS[Stream.CONTACTS]
+    assert connection.stream(Stream.PRODUCTS).map == DEFAULTS[Stream.PRODUCTS]
 
 
 def test_the_examples_secrets_do_not_show_either() -> None:

@@ -219,7 +219,7 @@ def item_of(record: Found, now: int, *, why: str = "", app: str = "") -> Item:
         state=State(record.state),
         detail=", ".join(details),
         differences=_differences(record),
-        stream=str(record.feed.stream).removesuffix("s").capitalize(),
+        stream=record.feed.stream.spec.singular.capitalize(),
         connection=record.feed.connection,
         app=app,
         since=TimeText.of(record.since_at, now),

@@ -112,7 +112,7 @@ class RecordPage:
             here="records",
             record=record,
             shown=look.shown,
-            kind=str(record.feed.stream).removesuffix("s").capitalize(),
+            kind=record.feed.stream.spec.singular.capitalize(),
             title=known.title if known else STATES[State(record.state)],
             tone=TONES.get(State(record.state), Tone.ASK),
             first=first,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from bridge.backfill.report import Problem
 from bridge.errors import Refused, Transient
 from bridge.ledger.statistics import QUALIFIED, SHARED
+from bridge.records import Stream
 from bridge.salestrekker.auth import SeveralOrganizations
 from bridge.status import burst_line, burst_note
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from bridge.errors import BridgeError
     from bridge.ledger.send_queue import Awaited
     from bridge.ledger.statistics import Group
-    from bridge.records import Stream
     from bridge.sync import Swept
 
 __all__ = [
@@ -142,7 +142,7 @@ def bursts(connection: str, swept: Mapping[Stream, Swept], *, dry_run: bool) -> 
 
 def group_line(stream: str, group: Group) -> str:
     """What the records of a group have in common, in a line."""
-    noun = stream.removesuffix("s") if group.number == 1 else stream
+    noun = Stream(stream).spec.singular if group.number == 1 else stream
     if group.kind == SHARED:
         names = "1 name" if group.names == 1 else f"{group.names:,} names"
         return f"{group.number:,} {noun} share {names}"

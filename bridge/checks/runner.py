@@ -39,7 +39,7 @@ from bridge.checks.webhooks import webhook_port
 from bridge.errors import BridgeError, LedgerError, QueryFileError
 from bridge.mapping import Mapper
 from bridge.naming import Hasher
-from bridge.records import Stream
+from bridge.records import DEAL_CONTACTS, Stream
 from bridge.salestrekker.schema.changes import changes
 from bridge.salestrekker.schema.introspection import SCHEMA_FILE, Unavailable, read_saved
 from bridge.salestrekker.schema.record_shape import selected
@@ -180,8 +180,8 @@ class _ConnectionCheck:
             yield f"{stream}.list_query", settings.list_query, True
             if settings.one_query:
                 yield f"{stream}.one_query", settings.one_query, False
-        if Stream.CONTACTS in self._streams and self._connection.contacts.one_query:
-            yield "contacts.ticket_query", TICKET, False
+        if DEAL_CONTACTS in self._streams and self._connection.stream(DEAL_CONTACTS).one_query:
+            yield f"{DEAL_CONTACTS}.ticket_query", TICKET, False
 
     def _untried(self, needed: str, after: Iterable[str] = ()) -> Iterator[Check]:
         """The steps that need one that failed."""

@@ -11,14 +11,14 @@ from bridge.checks.masking import masked
 from bridge.checks.queries import first_page
 from bridge.checks.report import Check, failed
 from bridge.errors import BridgeError, Refused
-from bridge.records import Draft, Reason, Stream
+from bridge.records import Draft, Reason
 from bridge.salestrekker.graphql_errors import Kind, dotted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from bridge.mapping import Mapper
-    from bridge.records import Record, Unsendable
+    from bridge.records import Record, Stream, Unsendable
     from bridge.salestrekker.client import Page, SalestrekkerClient
     from bridge.salestrekker.list_query import ListQuery
 
@@ -126,7 +126,7 @@ def mapped(name: str, stream: Stream, sample: Sample, mapper: Mapper, *, show: b
     if not sample.records:
         return Check(name, ok=True, detail=f"there are no {stream} to map")
     if drafts:
-        open_ = show or stream is Stream.PRODUCTS
+        open_ = show or not stream.spec.is_personal
         shown = _shown(drafts[0], str if open_ else masked)
         advice = "" if open_ else "`trakor-bridge check --show` shows it unmasked."
         return Check(name, ok=True, detail=f"{summary}\n{shown}", advice=advice)

@@ -6,7 +6,6 @@ import asyncio
 import signal
 import sys
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -23,6 +22,7 @@ from bridge.cli.session import (
     print_json,
 )
 from bridge.errors import UserError
+from bridge.records import Stream
 
 if TYPE_CHECKING:
     from bridge.backfill import Report, Watch
@@ -59,13 +59,6 @@ Exit status:
 """
 
 
-class StreamName(StrEnum):
-    """What can be named on the command line."""
-
-    CONTACTS = "contacts"
-    PRODUCTS = "products"
-
-
 def add_to(app: typer.Typer) -> None:
     """Add this module's command."""
     app.command("backfill", help=HELP, short_help="Read everything, deliver what Trakor lacks, end.")(
@@ -75,7 +68,7 @@ def add_to(app: typer.Typer) -> None:
 
 def _backfill(  # noqa: PLR0913 - one parameter for each option
     streams: Annotated[
-        list[StreamName] | None, typer.Argument(help="Which streams.", show_default="all that are enabled")
+        list[Stream] | None, typer.Argument(help="Which streams.", show_default="all that are enabled")
     ] = None,
     *,
     restart: Annotated[bool, typer.Option("--restart", help="Read from the beginning.")] = False,
@@ -99,9 +92,7 @@ def _backfill(  # noqa: PLR0913 - one parameter for each option
         raise UserError("--csv lists the records of a --dry-run, in place of --json")
     terminal = sys.stderr.isatty()
     session = begin(config, connection, log_level or ("warning" if terminal else None), log_format)
-    order = BackfillOptions(
-        tuple(streams or StreamName), restart=restart, dry_run=dry_run, limit=limit, csv=csv
-    )
+    order = BackfillOptions(tuple(streams or Stream), restart=restart, dry_run=dry_run, limit=limit, csv=csv)
     report = _with_progress(session, order, visible=terminal)
     if json:
         print_json(report.as_json())
@@ -113,7 +104,7 @@ def _backfill(  # noqa: PLR0913 - one parameter for each option
 class BackfillOptions:
     """What the user asked for."""
 
-    streams: tuple[StreamName, ...]
+    streams: tuple[Stream, ...]
     restart: bool
     dry_run: bool
     limit: int | None
@@ -130,7 +121,6 @@ def _with_progress(session: Session, order: BackfillOptions, *, visible: bool) -
 async def _until_stopped(session: Session, order: BackfillOptions, watch: Watch) -> Report:
     """Run the backfill; the first signal stops it in order, the second one at once."""
     from bridge.backfill import backfill, rehearse  # noqa: PLC0415 - see the package
-    from bridge.records import Stream  # noqa: PLC0415 - see the package
 
     collect_seldom()
     stop = asyncio.Event()
@@ -143,7 +133,6 @@ async def _until_stopped(session: Session, order: BackfillOptions, watch: Watch)
 
     for number in STOPPING:
         loop.add_signal_handler(number, stop_in_order)
-    streams = [Stream(stream) for stream in order.streams]
     run = (
         partial(rehearse, look=_list_changes if order.csv else _ignore)
         if order.dry_run
@@ -151,7 +140,7 @@ async def _until_stopped(session: Session, order: BackfillOptions, watch: Watch)
     )
     return await run(
         session.settings,
-        streams=streams,
+        streams=order.streams,
         connections=session.connections,
         stop=stop,
         watch=watch,

@@ -82,7 +82,7 @@ def show_record(
 
 
 def _title(record: Found) -> str:
-    kind = str(record.feed.stream).removesuffix("s").capitalize()
+    kind = record.feed.stream.spec.singular.capitalize()
     return f"{kind} {plain(record.id)}" + (f" · {plain(record.name)}" if record.name else "")
 
 

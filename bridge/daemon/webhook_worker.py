@@ -29,7 +29,7 @@ from bridge.errors import BridgeError, LedgerError, Refused, Transient
 from bridge.ledger.deletions import mark_gone_by_id
 from bridge.ledger.webhook_queue import due_events, finish_events, postpone_events
 from bridge.pacing import backoff, probe_wait
-from bridge.records import Stream
+from bridge.records import DEAL_CONTACTS, Stream
 from bridge.salestrekker.graphql_errors import codes_in
 from bridge.sync import OneListing, refresh
 
@@ -65,8 +65,7 @@ UNREAD: Final = "could not be read: "
 AT_ONCE: Final = 100
 """Events that one transaction finishes at most, so that those which arrive never wait long behind it."""
 
-STREAM_OF: Final[Mapping[str, Stream]] = {"contact": Stream.CONTACTS, "product": Stream.PRODUCTS}
-
+STREAM_OF: Final[Mapping[str, Stream]] = {stream.spec.singular: stream for stream in Stream}
 """Which stream a webhook's subject is of; a deal leads to its contacts."""
 
 log = structlog.get_logger()
@@ -321,7 +320,7 @@ def _loop_time() -> float:
 def _ids(group: EventGroup, stream: Stream, deals: Deals) -> tuple[str, ...]:
     """Which records of a stream are to be read for a group."""
     if group.subject == "deal":
-        return (deals or {}).get(group.id) or () if stream is Stream.CONTACTS else ()
+        return (deals or {}).get(group.id) or () if stream is DEAL_CONTACTS else ()
     return (group.id,) if STREAM_OF[group.subject] is stream else ()
 
 

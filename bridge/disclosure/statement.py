@@ -15,7 +15,7 @@ from bridge.ledger.database import reading
 from bridge.ledger.open import require_current, revision
 from bridge.ledger.read_model import Wanted, feeds_of, total
 from bridge.mapping import DEFAULTS
-from bridge.records import Action, Stream
+from bridge.records import DEAL_CONTACTS, Action, Stream
 from bridge.salestrekker.query_files import load_document, query_folders
 from bridge.salestrekker.record_path import fields_read
 from bridge.settings import Crontab, per_day
@@ -35,8 +35,6 @@ MINUTES_PER_DAY: Final = 24 * 60
 
 DAY: Final = 86_400
 """Seconds."""
-
-ENDPOINTS: Final = {Stream.CONTACTS: "POST /parties", Stream.PRODUCTS: "POST /products"}
 
 
 def disclose(settings: Settings, names: tuple[str, ...]) -> Disclosure:
@@ -159,8 +157,8 @@ def _connection_flow(
 def _stream_flow(settings: Settings, connection: Connection, stream: Stream, records: int) -> StreamFlow:
     of_stream = connection.stream(stream)
     schedule = connection.schedule
-    timing = {Stream.CONTACTS: schedule.contacts, Stream.PRODUCTS: schedule.products}[stream]
-    fields = _fields_of(settings, of_stream.list_query)
+    timing = schedule.timing(stream)
+    fields, sent = _fields_of(settings, of_stream.list_query), stream.spec.payload.FIELDS
     expressions = {**DEFAULTS[stream], **of_stream.map}
     requests = math.ceil(records / of_stream.page_size) + ENDING_PAGES
     sweeps = per_day(timing) + per_day(schedule.reconcile)
@@ -169,8 +167,8 @@ def _stream_flow(settings: Settings, connection: Connection, stream: Stream, rec
         stream=str(stream),
         query=of_stream.list_query,
         fields_read=fields,
-        fields_sent={field: text for field, text in expressions.items() if text and field in _SENT[stream]},
-        endpoint=ENDPOINTS[stream],
+        fields_sent={field: text for field, text in expressions.items() if text and field in sent},
+        endpoint=f"POST {stream.spec.endpoint}",
         filter=of_stream.where,
         query_by_id=query_by_id,
         more_fields_by_id=_more(fields, _fields_of(settings, query_by_id)) if query_by_id else (),
@@ -189,7 +187,7 @@ def _webhook_flow(settings: Settings, connection: Connection) -> WebhookFlow:
         actions=tuple(Action),
         ids_per_request=connection.salestrekker.ids_per_request,
         query_for_deals=TICKET,
-        fields_of_deals=_fields_of(settings, TICKET) if connection.contacts.enabled else (),
+        fields_of_deals=_fields_of(settings, TICKET) if connection.stream(DEAL_CONTACTS).enabled else (),
     )
 
 
@@ -214,9 +212,3 @@ def _said(timing: Timing, timezone: str) -> str:
         if timing.seconds % seconds == 0 or seconds == 1
     )
     return f"every {number:g} {unit}" if number != 1 else f"every {unit.removesuffix('s')}"
-
-
-_SENT: Final = {
-    Stream.CONTACTS: ("name", "contact_info"),
-    Stream.PRODUCTS: ("name", "description", "price"),
-}

@@ -193,11 +193,12 @@ def _with_id(either: str) -> CompoundSelect[int]:
     """Numbers of the records that have this id here or there; the feeds and spaces lead to the indexes."""
     in_feeds = records.c.feed.in_(select(feeds.c.number))
     in_spaces = links.c.space.in_(select(spaces.c.number))
-    products = links.c.space.in_(select(spaces.c.number).where(spaces.c.stream == Stream.PRODUCTS))
+    with_sku = [stream for stream in Stream if stream.spec.has_sku]
+    numbered = links.c.space.in_(select(spaces.c.number).where(spaces.c.stream.in_(with_sku)))
     return union(
         select(records.c.number).where(in_feeds, *_is_id(either)),
         select(links.c.record).where(in_spaces, links.c.trakor_id == either),
-        select(links.c.record).where(products, links.c.sku == either, links.c.sku != ""),
+        select(links.c.record).where(numbered, links.c.sku == either, links.c.sku != ""),
     )
 
 

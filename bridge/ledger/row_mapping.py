@@ -98,7 +98,7 @@ class Feed:
         return f"{row.feed or self.number}\0{self.stream}\0{row.id}"
 
 
-NOWHERE: Final = Feed(0, UNREADABLE, Stream.CONTACTS, 0)
+NOWHERE: Final = Feed(0, UNREADABLE, next(iter(Stream)), 0)
 """Stands for the feed of a record whose row says none that there is."""
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
@@ -12,7 +11,7 @@ import orjson
 from bridge import naming
 from bridge.errors import LedgerError
 from bridge.ledger.row_mapping import pack_identifiers, unpack_identifiers
-from bridge.records import Draft, Party, Product, Reason, Stream
+from bridge.records import Draft, Reason, Stream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -146,13 +145,9 @@ def payload_of(texts: Sequence[str], stream: Stream) -> tuple[Payload, Sequence[
     """
     if not texts:
         raise _no_draft()
-    name, *rest = texts
-    if stream is Stream.CONTACTS:
-        (info, *others) = rest or [""]
-        return Party(name, info), others
-    description, price, *others = (*rest, "", "")
+    payload = stream.spec.payload
     try:
-        return Product(name, description, Decimal(price) if price else None), others
+        return payload.of(dict(zip(payload.FIELDS, texts, strict=False))), texts[len(payload.FIELDS) :]
     except ArithmeticError as error:
         raise _no_draft() from error
 

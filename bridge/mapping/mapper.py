@@ -14,15 +14,14 @@ from bridge.mapping import map_text
 from bridge.mapping.conversion import free_text, identifiers, price, text
 from bridge.mapping.defaults import IDENTIFIERS
 from bridge.mapping.expressions import Expressions, MappingFault
-from bridge.records import UNKNOWN, Draft, Party, Policy, Product, Reason, Rules, Stream, Unsendable
+from bridge.records import UNKNOWN, Draft, Policy, Reason, Rules, Unsendable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from decimal import Decimal
     from typing import TypeVar
 
     from bridge.naming import Hasher
-    from bridge.records import FieldHashes, Payload, Record
+    from bridge.records import FieldHashes, Payload, Record, Stream
 
     _T = TypeVar("_T")
 
@@ -66,9 +65,8 @@ class Mapper:
         self._expressions = Expressions({**texts, "where": where}, places)
         self._filters = bool(where.strip())
         self._hasher = hasher
-        self._payload = self._party if stream is Stream.CONTACTS else self._product
-        blank: Payload = Party("") if stream is Stream.CONTACTS else Product("")
-        self._hashed = (*blank.fields(), "qualifier")
+        self._payload_type = stream.spec.payload
+        self._hashed = (*self._payload_type.FIELDS, "qualifier")
         self._named = {
             key: key.removeprefix(IDENTIFIERS) for key in sorted(texts) if key.startswith(IDENTIFIERS)
         }
@@ -164,7 +162,7 @@ class Mapper:
     def _draft(self, record: Record, name: str) -> Draft:
         qualifier = naming.tidy(self._made("qualifier", record.data, text))
         identifying = self._identifiers(record.data)
-        payload = self._payload(naming.fit(name), record.data)
+        payload = self._payload(name, record.data)
         qualified = naming.qualify(name, qualifier)
         hashes, first_hashes = self._hasher.fields({**payload.fields(), "qualifier": qualifier})
         return Draft(
@@ -189,12 +187,10 @@ class Mapper:
             found = self._made("same_as", data, identifiers)
         return {name: digest for name, value in found.items() if (digest := self._hasher.same_as(value))}
 
-    def _party(self, name: str, data: Mapping[str, object]) -> Payload:
-        return Party(name, self._made("contact_info", data, free_text))
-
-    def _product(self, name: str, data: Mapping[str, object]) -> Payload:
-        amount: Decimal | None = self._made("price", data, price)
-        return Product(name, self._made("description", data, free_text), amount)
+    def _payload(self, name: str, data: Mapping[str, object]) -> Payload:
+        # The last field first: if several cannot be made, the ledger names that one.
+        others = {field: self._text_of(field, data) for field in reversed(self._payload_type.FIELDS[1:])}
+        return self._payload_type.of({"name": naming.fit(name), **others})
 
     def _hashes(self, data: Mapping[str, object]) -> FieldHashes:
         """The hashes of those fields that can be made of a record which makes no draft."""
@@ -209,7 +205,8 @@ class Mapper:
     def _text_of(self, field: str, data: Mapping[str, object]) -> str:
         """One field of a draft, in the form that is hashed."""
         if field == "price":
-            return Product("", price=self._made(field, data, price)).fields()[field]
+            amount = self._made(field, data, price)
+            return "" if amount is None else str(amount)
         if field in {"name", "qualifier"}:
             found = self._made(field, data, text)
             return naming.fit(found) if field == "name" else naming.tidy(found)

@@ -14,18 +14,19 @@ from bridge.records.drafts import (
     UNKNOWN,
     Draft,
     FieldHashes,
-    Party,
-    Payload,
-    Product,
     Record,
     Rules,
     Unsendable,
 )
-from bridge.records.enums import Job, MergedBy, Origin, Reason, State, Stream
+from bridge.records.enums import MergedBy, Origin, Reason, State
 from bridge.records.outcomes import Answer, Answered, Later, NotTaken, Outcome, Silence, Work
+from bridge.records.payloads import Party, Payload, Product
+from bridge.records.streams import DEAL_CONTACTS, STREAMS, Job, Stream, StreamSpec
 from bridge.records.webhooks import Action, Received
 
 __all__ = [
+    "DEAL_CONTACTS",
+    "STREAMS",
     "UNKNOWN",
     "Action",
     "Answer",
@@ -53,6 +54,7 @@ __all__ = [
     "Silence",
     "State",
     "Stream",
+    "StreamSpec",
     "Unsendable",
     "Waiting",
     "Work",

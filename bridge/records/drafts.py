@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from decimal import Decimal
 
-    from bridge.records.enums import Reason, Stream
+    from bridge.records.enums import Reason
+    from bridge.records.payloads import Payload
+    from bridge.records.streams import Stream
 
-__all__ = ["UNKNOWN", "Draft", "FieldHashes", "Party", "Payload", "Product", "Record", "Rules", "Unsendable"]
+__all__ = ["UNKNOWN", "Draft", "FieldHashes", "Record", "Rules", "Unsendable"]
 
 FieldHashes: TypeAlias = "Mapping[str, str]"
 """Field name -> keyed hash of its value. A field without a value is left out."""
@@ -35,41 +36,6 @@ class Record:
     id: str
     data: Mapping[str, object]
     read_at: int
-
-
-@dataclass(frozen=True, slots=True)
-class Party:
-    """What Trakor's ``POST /parties`` takes (vendor's page, "Parties")."""
-
-    name: str
-    contact_info: str = ""
-
-    def fields(self) -> dict[str, str]:
-        """The payload as field -> text, the form that is hashed and stored; empty text is no value."""
-        return {"name": self.name, "contact_info": self.contact_info}
-
-
-@dataclass(frozen=True, slots=True)
-class Product:
-    """What Trakor's ``POST /products`` takes (vendor's page, "Products").
-
-    Attributes:
-        name: At most 255 UTF-16 code units.
-        description: Free text, may be empty.
-        price: Exactly two decimals, not negative; None where the source has none.
-    """
-
-    name: str
-    description: str = ""
-    price: Decimal | None = None
-
-    def fields(self) -> dict[str, str]:
-        """The payload as field -> text, the form that is hashed and stored; empty text is no value."""
-        price = "" if self.price is None else str(self.price)
-        return {"name": self.name, "description": self.description, "price": price}
-
-
-Payload: TypeAlias = Party | Product
 
 
 @dataclass(frozen=True, slots=True)

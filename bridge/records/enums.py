@@ -1,29 +1,10 @@
-"""The few words that every stage uses: streams, jobs, states, reasons, origins."""
+"""The few words that every stage uses: states, reasons, origins."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 
-__all__ = ["Job", "MergedBy", "Origin", "Reason", "State", "Stream"]
-
-
-class Stream(StrEnum):
-    """What is kept in step: Salestrekker contacts become Trakor parties, products become products."""
-
-    CONTACTS = "contacts"
-    PRODUCTS = "products"
-
-
-class Job(StrEnum):
-    """What the daemon does when its time has come, by the keys of ``[schedule]``."""
-
-    CONTACTS = "contacts"
-    PRODUCTS = "products"
-    RECONCILE = "reconcile"
-
-    def reads(self, stream: Stream) -> bool:
-        """Whether it reads this stream: ``reconcile`` reads both, in full."""
-        return self is Job.RECONCILE or self.value == stream.value
+__all__ = ["MergedBy", "Origin", "Reason", "State"]
 
 
 class State(StrEnum):

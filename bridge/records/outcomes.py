@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
-    from bridge.records.drafts import Payload
-    from bridge.records.enums import Stream
+    from bridge.records.payloads import Payload
+    from bridge.records.streams import Stream
 
 __all__ = ["Answer", "Answered", "Later", "NotTaken", "Outcome", "Silence", "Work"]
 

@@ -191,8 +191,7 @@ def _connection(
         name=name,
         salestrekker=salestrekker,
         trakor=trakor,
-        contacts=document.contacts,
-        products=document.products,
+        streams=document.streams,
         schedule=document.schedule,
         webhook_tokens=document.webhooks.token or (),
     )

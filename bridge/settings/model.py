@@ -20,7 +20,7 @@ from pydantic import (
     field_validator,
 )
 
-from bridge.records import Policy
+from bridge.records import Job, Policy, Stream
 from bridge.settings import addresses, values
 from bridge.settings.crontab import Timing, parse_timing
 from bridge.settings.values import (
@@ -214,16 +214,16 @@ class StreamSettings(Section):
 class Contacts(StreamSettings):
     """Salestrekker contacts become Trakor parties."""
 
-    list_query: QueryFile = "contacts.graphql"
-    one_query: OptionalQueryFile = "contact.graphql"
+    list_query: QueryFile = Stream.CONTACTS.spec.list_query
+    one_query: OptionalQueryFile = Stream.CONTACTS.spec.query_by_id
     expressions: ContactMap = Field(default_factory=ContactMap, alias="map")
 
 
 class Products(StreamSettings):
     """Salestrekker products become Trakor products."""
 
-    list_query: QueryFile = "products.graphql"
-    one_query: OptionalQueryFile = "product.graphql"
+    list_query: QueryFile = Stream.PRODUCTS.spec.list_query
+    one_query: OptionalQueryFile = Stream.PRODUCTS.spec.query_by_id
     expressions: ProductMap = Field(default_factory=ProductMap, alias="map")
 
 
@@ -235,10 +235,15 @@ class Schedule(Section):
 
     # The default is not looked up: a machine without a time zone database can still do a backfill.
     timezone: values.TimeZone = Field(default="Australia/Sydney", validate_default=False)
-    contacts: _Timing = _written("15m")
-    products: _Timing = _written("0 3 * * *")
+    contacts: _Timing = _written(Stream.CONTACTS.spec.timing)
+    products: _Timing = _written(Stream.PRODUCTS.spec.timing)
     reconcile: _Timing = _written("30 2 * * *")
     gone_limit: float = Field(default=0.2, ge=0, le=1)
+
+    def timing(self, job: Job | Stream) -> Timing:
+        """When a job is due; of a stream: the one that reads it alone."""
+        timing: Timing = getattr(self, job.value)
+        return timing
 
 
 class WebhookTokens(Section):
@@ -306,6 +311,11 @@ class _Streams(Section):
     products: Products = Field(default_factory=Products)
     schedule: Schedule = Field(default_factory=Schedule)
 
+    @property
+    def streams(self) -> dict[Stream, StreamSettings]:
+        """The section of each stream."""
+        return {stream: getattr(self, stream.value) for stream in Stream}
+
 
 class ConnectionDocument(_Streams):
     """A file of ``connections_dir``: one more pair of organisations."""
@@ -318,7 +328,7 @@ class ConnectionDocument(_Streams):
 class Document(_Streams):
     """The main file. Without ``salestrekker`` and ``trakor`` it has no pair of its own."""
 
-    PAIR: ClassVar[tuple[str, ...]] = ("salestrekker", "trakor", "contacts", "products", "schedule")
+    PAIR: ClassVar[tuple[str, ...]] = ("salestrekker", "trakor", *Stream, "schedule")
 
     connections_dir: values.Folder = ""
     salestrekker: Salestrekker | None = None

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bridge.records import Stream
-
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from pydantic import SecretStr
 
+    from bridge.records import Stream
     from bridge.settings.model import (
         Admin,
         Alerts,
@@ -35,8 +34,7 @@ class Connection:
         name: ``default``, or the name of its file in ``connections_dir``.
         salestrekker: Where its records come from.
         trakor: Where they go.
-        contacts: How contacts are read, mapped and decided.
-        products: The same of products.
+        streams: How each stream is read, mapped and decided.
         schedule: When the daemon reads.
         webhook_tokens: The secret parts of its webhook addresses: none, one, or two while one replaces
             the other.
@@ -45,8 +43,7 @@ class Connection:
     name: str
     salestrekker: Salestrekker
     trakor: Trakor
-    contacts: StreamSettings
-    products: StreamSettings
+    streams: Mapping[Stream, StreamSettings]
     schedule: Schedule
     webhook_tokens: tuple[SecretStr, ...] = ()
 
@@ -62,7 +59,7 @@ class Connection:
 
     def stream(self, stream: Stream) -> StreamSettings:
         """The settings of one stream."""
-        return self.contacts if stream is Stream.CONTACTS else self.products
+        return self.streams[stream]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from bridge.records import Origin, Reason, State, Stream
+from bridge.records import Origin, Reason, State
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,11 +40,6 @@ TITLES: Final = MappingProxyType(
     }
 )
 """What a reader calls a field who has never seen a map."""
-
-FIELDS_OF: Final = MappingProxyType(
-    {Stream.CONTACTS: ("name", "contact_info"), Stream.PRODUCTS: ("name", "description", "price")}
-)
-"""What is sent of a record."""
 
 COMPARED: Final = frozenset({Reason.SAME_NAME, Reason.SAME_PERSON, Reason.SAME_PARTY})
 """The reasons for which a record is held because of another one."""
@@ -141,7 +136,7 @@ def sides(record: Found, standing: Standing) -> RecordComparison:
             other=FieldText.of(standing.other_says.get(name)) if other else None,
             differs=has_trakor and name in differs,
         )
-        for name in FIELDS_OF[record.feed.stream]
+        for name in record.feed.stream.spec.payload.FIELDS
     )
     return RecordComparison(
         fields,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from bridge.ledger.sweeps import ONLY_A_PART
+from bridge.records import Stream
 from bridge.status.snapshot import DECISIONS
 from bridge.status.timestamps import age, iso, local_time
 
@@ -177,7 +178,7 @@ def _daemons_note(name: str, last: LastSweep | None, now: int) -> str:
 
 
 def _noun(name: str, number: int) -> str:
-    return name.removesuffix("s") if number == 1 else name
+    return Stream(name).spec.singular if number == 1 else name
 
 
 def _are(number: int) -> str:

@@ -9,7 +9,7 @@ import httpx
 
 from bridge import __version__
 from bridge.errors import BridgeError, NeverSent, Rejected, Unanswered
-from bridge.trakor.requests import MALFORMED, PARTIES, PRODUCTS, build, path_of
+from bridge.trakor.requests import ENDPOINTS, MALFORMED, PROBED, build, path_of
 from bridge.trakor.responses import decipher
 from bridge.trakor.transport import NEVER_LEFT, AiohttpTransport
 
@@ -47,7 +47,7 @@ class TrakorClient:
         timeout: float = 30.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._urls = {path: httpx.URL(f"{url}{path}") for path in (PARTIES, PRODUCTS)}
+        self._urls = {path: httpx.URL(f"{url}{path}") for path in ENDPOINTS.values()}
         self._clock = clock
         headers = {
             "X-API-KEY": api_key,
@@ -95,7 +95,7 @@ class TrakorClient:
             Transient: No answer that says anything.
             Refused: The key, the organisation or the address is at fault.
         """
-        found = await self._exchange(PARTIES, MALFORMED)
+        found = await self._exchange(PROBED, MALFORMED)
         if isinstance(found, BridgeError) and not isinstance(found, Rejected):
             raise found
 

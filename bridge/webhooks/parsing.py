@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl
 
 import orjson
 
+from bridge.records import Stream
 from bridge.records.webhooks import UNKNOWN_ACTION, UNREADABLE, Action, Received
 
 if TYPE_CHECKING:
@@ -37,10 +38,10 @@ MOST_FIELDS: Final = 1000
 
 Place: TypeAlias = tuple[str, ...]
 
+_OF_RECORD: Final = {stream.spec.singular: stream.spec.webhook_ids for stream in Stream}
+_OF_DEAL: Final = (("deal", "id"), ("ticket", "id"), ("idTicket",))
 _OF_SUBJECT: Final[Mapping[str, tuple[Place, ...]]] = {
-    "contact": (("contact", "id"), ("idContact",)),
-    "deal": (("deal", "id"), ("ticket", "id"), ("idTicket",)),
-    "product": (("product", "id"),),
+    action.subject: _OF_RECORD.get(action.subject, _OF_DEAL) for action in Action
 }
 _OF_ANY: Final[tuple[Place, ...]] = (("data", "id"), ("id",))
 """``data`` first: where both are there, the outer id is most likely that of the notification."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from bridge.delivery import Pace
 from bridge.errors import QueryFileError
 from bridge.mapping import Mapper
-from bridge.records import Stream
+from bridge.records import DEAL_CONTACTS, Stream
 from bridge.salestrekker.by_id import load_one, load_ticket
 from bridge.salestrekker.client import Retries, SalestrekkerClient
 from bridge.salestrekker.list_query import load_list
@@ -99,7 +99,7 @@ def plan_of(
         )
         for stream in wanted
     }
-    ticket = load_ticket(TICKET, folders) if deals and Stream.CONTACTS in ones else None
+    ticket = load_ticket(TICKET, folders) if deals and DEAL_CONTACTS in ones else None
     return Plan(connection, queries, mappers, ones, ticket)
 
 

@@ -24,15 +24,10 @@ def timers_of(connection: Connection) -> dict[Key, Timer]:
         UserError: The machine does not know the time zone: the default one is not looked up before.
     """
     schedule = connection.schedule
-    timings = {
-        Job.CONTACTS: schedule.contacts,
-        Job.PRODUCTS: schedule.products,
-        Job.RECONCILE: schedule.reconcile,
-    }
     enabled = [stream for stream in Stream if connection.stream(stream).enabled]
     return {
-        (connection.name, job): _timer(timing, schedule.timezone)
-        for job, timing in timings.items()
+        (connection.name, job): _timer(schedule.timing(job), schedule.timezone)
+        for job in Job
         if any(job.reads(stream) for stream in enabled)
     }
 
