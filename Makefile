@@ -21,6 +21,9 @@ EVERY_CORE := -n logical --dist worksteal
 CHROMIUM := chromium chromium-browser google-chrome
 SUDO     := $(if $(filter 0,$(shell id -u)),,sudo -n)
 
+# Set, Python compiles every module anew in each process that a test starts. Empty is not set.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test browser lint format audit licences sbom machine fuzz soak bench lock wheel test-wheel clean fresh-venv
 

@@ -20,10 +20,9 @@ from bridge.errors import UserError
 from bridge.ledger import operator_actions
 from bridge.ledger.deletions import mark_gone_by_id, unseen_after
 from bridge.ledger.observe import Sight, observe
-from bridge.ledger.open import _upgrade
 from bridge.ledger.row_mapping import Feed, feed_of
 from bridge.ledger.row_writes import SAID
-from bridge.ledger.schema import claims, contents, links, metadata, records, rules, waiting
+from bridge.ledger.schema import claims, contents, create_tables, links, metadata, records, rules, waiting
 from bridge.ledger.sealed_texts import Stored, unpack
 from bridge.ledger.send_queue import claim, give_up_claims
 from bridge.ledger.settlement import settle
@@ -180,7 +179,7 @@ def _engine() -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     with engine.begin() as connection:
-        _upgrade(connection)  # as on disk: with the triggers, which metadata does not know
+        create_tables(connection)
     return engine
 
 

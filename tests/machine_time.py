@@ -19,7 +19,7 @@ from sqlalchemy.pool import StaticPool
 
 from bridge.encryption import Sealer
 from bridge.ledger.database import Keeping
-from bridge.ledger.open import _upgrade
+from bridge.ledger.schema import create_tables
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -157,9 +157,9 @@ def _info() -> dict[str, Any]:
 
 @cache
 def _empty() -> sqlite3.Connection:
-    """A new ledger, with the triggers that only the migrations know."""
+    """A new ledger."""
     with _engine().begin() as connection:
-        _upgrade(connection)
+        create_tables(connection)
     copied = sqlite3.connect(":memory:", check_same_thread=False)
     cast("sqlite3.Connection", _engine().raw_connection().driver_connection).backup(copied)
     return copied

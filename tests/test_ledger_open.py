@@ -335,23 +335,35 @@ def described(engine: Engine) -> dict[str, object]:
     }
 
 
-def test_migrations_make_just_the_tables_that_the_code_knows(tmp_path: Path) -> None:
-    prepare(tmp_path / "migrated.db", KEEPING)
+def triggers(engine: Engine) -> dict[str, str]:
+    """Each trigger's SQL, and the revision that the ledger says it has."""
+    with engine.connect() as connection:
+        found = connection.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").all()
+        version = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one()
+    return {str(name): str(sql) for name, sql in found} | {"revision": str(version)}
+
+
+def test_a_new_ledger_is_the_same_as_one_that_was_migrated(tmp_path: Path) -> None:
+    from bridge.ledger.open import _upgrade  # noqa: PLC0415 - a new ledger is never migrated
+
+    prepare(tmp_path / "new.db", KEEPING)
+    with writing(tmp_path / "migrated.db", KEEPING) as connection:
+        _upgrade(connection)
+    new = create_engine(f"sqlite:///{tmp_path / 'new.db'}")
     migrated = create_engine(f"sqlite:///{tmp_path / 'migrated.db'}")
-    made = create_engine(f"sqlite:///{tmp_path / 'made.db'}")
-    metadata.create_all(made)
     try:
-        assert described(migrated) == described(made)
-        for table in ("claims", "links", "waiting"):
-            for path in ("migrated.db", "made.db"):
-                with closing(sqlite3.connect(tmp_path / path)) as connection:
-                    [sql] = connection.execute(
-                        "SELECT sql FROM sqlite_master WHERE name = ?", (table,)
-                    ).fetchone()
-                    assert "WITHOUT ROWID" in sql
+        assert described(migrated) == described(new)
+        assert triggers(migrated) == triggers(new)
+        assert set(described(new)) == set(metadata.tables)
+        for engine in (new, migrated):
+            with engine.connect() as looking:
+                found = looking.exec_driver_sql(
+                    "SELECT name FROM sqlite_master WHERE sql LIKE '%WITHOUT ROWID%'"
+                )
+                assert {"claims", "links", "waiting"} <= set(found.scalars())
     finally:
         migrated.dispose()
-        made.dispose()
+        new.dispose()
 
 
 def test_a_damaged_schema_is_told_as_such(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 ::
 
-    take_over ──> lock file ──> require_whole, try_key ──> prepare: migrations ──> prove_key ──> Ledger
+    take_over ──> lock file ──> require_whole, try_key ──> prepare ──> prove_key ──> Ledger
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from bridge.ledger.maintenance import (
     settle_copy,
     vacuum,
 )
-from bridge.ledger.schema import HEAD, facts
+from bridge.ledger.schema import HEAD, create_tables, facts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -273,7 +273,10 @@ def prepare(path: Path, keeping: Keeping) -> None:
             raise _too_new(path, found)
         copy = None if found is None else back_up_before_migration(path, found)
         with writing(path, keeping) as connection:
-            _upgrade(connection)
+            if found is None:
+                create_tables(connection)
+            else:
+                _upgrade(connection)
             if copy is not None:
                 connection.execute(insert(facts).values(name=_IN_CLEAR, value=copy.name))
     _leave_no_traces(path)
