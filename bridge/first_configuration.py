@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bridge.errors import Refusal, Refused, Transient, UserError
-from bridge.salestrekker.client import Retries, SalestrekkerClient
+from bridge.retry import RetryPolicy
+from bridge.salestrekker.client import SalestrekkerClient
 from bridge.salestrekker.query_files import shipped_queries
 from bridge.salestrekker.reachability import knock, likely_address, reason_of
 from bridge.trakor import TrakorClient
@@ -50,7 +51,7 @@ HEADER: Final = (
     "# docs/configuration.md; the secrets are in the folder secrets/ beside this file.",
 )
 
-IMPATIENT: Final = Retries(attempts=2, total=10.0)
+IMPATIENT: Final = RetryPolicy(attempts=2, total=10.0)
 """Somebody sits at the terminal and waits for the answer."""
 
 PATIENCE: Final = 10.0

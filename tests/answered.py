@@ -12,9 +12,10 @@ from urllib.parse import urlsplit
 
 from bridge.errors import BridgeError
 from bridge.records import Draft, Party, Product, Stream, Unsendable
+from bridge.retry import RetryPolicy
 from bridge.salestrekker.auth import WrongOrganization
 from bridge.salestrekker.by_id import load_one, load_ticket
-from bridge.salestrekker.client import Retries, SalestrekkerClient
+from bridge.salestrekker.client import SalestrekkerClient
 from bridge.salestrekker.list_query import load_list
 from bridge.salestrekker.query_files import shipped_queries
 from bridge.trakor import TrakorClient
@@ -166,7 +167,7 @@ async def ask_salestrekker(seed: int, numbers: range, sandbox: Sandbox, heard: H
                     organization=chance.choice(("", "", "", "Sandbox Finance", "x")),
                     requests_per_minute=0,
                     timeout=TIMEOUT,
-                    retries=Retries(attempts=1, total=0.1, first=0.001, longest=0.002),
+                    retries=RetryPolicy(attempts=1, total=0.1, first=0.001, longest=0.002),
                     max_body=4 * 2**20,
                 ) as client:
                     call = chance.choice(calls)

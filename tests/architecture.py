@@ -23,8 +23,8 @@ Tree: TypeAlias = Mapping[str, str]
 Rule: TypeAlias = Callable[[Tree], Iterator[str]]
 
 LAYERS = (
-    ("errors", "records"),
-    ("settings", "logs", "pacing", "time_slices", "naming", "encryption", "serving"),
+    ("errors", "records", "retry"),
+    ("settings", "logs", "time_slices", "naming", "encryption", "serving"),
     ("mapping", "decision"),
     ("salestrekker", "trakor", "ledger"),
     ("sync", "delivery", "organization_guard"),

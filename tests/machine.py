@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from bridge.delivery import Pace
+from pydantic import SecretStr
+
 from bridge.delivery.supervisor import Sending
 from bridge.delivery.types import Lane
 from bridge.errors import UserError
@@ -26,6 +27,7 @@ from bridge.mapping import Mapper
 from bridge.naming import Hasher
 from bridge.records import Claim, Draft, Policy, Product, Record, Stream
 from bridge.salestrekker.pages import Ones, Page
+from bridge.settings import Trakor as TrakorSettings
 from bridge.sync.by_id import OneListing
 from bridge.sync.observe_batch import observe_part
 from bridge.sync.sweep import Listing, sweep
@@ -197,7 +199,10 @@ class World:
         self.book = Book(_KEY)
         self.site = Site(self.loop, behaviour, self._who)
         self.skew = 0
-        self.pace = Pace(max_in_flight=4, most_rejections=stops_after)
+        self._settings = TrakorSettings(
+            url="https://trakor.example", api_key=SecretStr("key"), max_in_flight=4
+        )
+        self._stops_after = stops_after
         self.source: dict[str, dict[str, object] | None] = {}
         self.known = {one: Known() for one in IDS}
         self.copied: sqlite3.Connection | None = None
@@ -236,11 +241,12 @@ class World:
             cast("Ledger", self.handle),
             lanes,
             cast("Destination", self._window),
-            self.pace,
+            self._settings,
             name=connection.letter,
             key_of=HASHER.name_key,
             clock=self.clock,
             random=self._random.random,
+            most_rejections=self._stops_after,
         )
 
     def die(self) -> None:

@@ -6,17 +6,20 @@ import asyncio
 import random
 import time
 from collections import Counter
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from pydantic import SecretStr
 from sqlalchemy import func, select
 
 from bridge.decision import decide
-from bridge.delivery import Delivery, Lane, Pace
+from bridge.delivery import Delivery, Lane, SendingMode
 from bridge.ledger.database import Keeping, Ledger
 from bridge.ledger.observe import Sight, observe
 from bridge.ledger.schema import claims, history, links, records
 from bridge.ledger.send_queue import give_up_claims
 from bridge.records import Policy, Stream
+from bridge.settings import Trakor as TrakorSettings
 from bridge.trakor import TrakorClient
 from builders import HASHER, draft
 
@@ -40,6 +43,18 @@ QUICK: dict[str, Any] = {
     "unanswered_wait": 0.02,
     "trial_every": 0.01,
 }
+
+
+def trakor_settings(**changes: Any) -> TrakorSettings:  # noqa: ANN401 - numbers
+    """A section [trakor] with short waits; keys that it does not have are left out."""
+    values = {key: value for key, value in (QUICK | changes).items() if key in TrakorSettings.model_fields}
+    return TrakorSettings(url="https://trakor.example", api_key=SecretStr("key")).model_copy(update=values)
+
+
+def sending_mode(**changes: Any) -> SendingMode:  # noqa: ANN401 - numbers
+    """How a delivery ends; keys that it does not have are left out."""
+    known = {one.name for one in fields(SendingMode)}
+    return SendingMode(**{key: value for key, value in (QUICK | changes).items() if key in known})
 
 
 def names(number: int, what: str = "Ada") -> list[str]:
@@ -93,7 +108,8 @@ class Rig:
             self.ledger,
             lanes,
             destination or self.client,
-            Pace(**QUICK | pace),
+            trakor_settings(**pace),
+            sending_mode(**pace),
             key_of=HASHER.name_key,
             run=1,
             clock=self._clock,

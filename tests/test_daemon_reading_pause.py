@@ -12,6 +12,7 @@ from bridge.daemon.reading_pause import ReadingPause
 from bridge.errors import Transient
 from bridge.ledger.open import open_ledger
 from bridge.ledger.pauses import Direction, pause_of, set_pause
+from bridge.retry import RetryPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +37,7 @@ class World:
         self.asked = self.proved = 0
         self.happened = asyncio.Event()
         self.pause = ReadingPause(
-            ledger, "default", self._prove, first=60, longest=600, clock=self._clock, random=lambda: 0.5
+            ledger, "default", self._prove, probe=RetryPolicy(60, 600), clock=self._clock, random=lambda: 0.5
         )
 
     async def until(self, *, asked: int = 0, proved: int = 0) -> None:

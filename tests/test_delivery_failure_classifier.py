@@ -5,11 +5,13 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.delivery.failure_classifier import MOST_FAILURES, MOST_REJECTIONS, Judge
+from bridge.delivery.failure_classifier import MOST_FAILURES, Judge
 from bridge.delivery.rejections import Evidence
+from bridge.delivery.types import MOST_REJECTIONS
 from bridge.errors import NeverSent, Refused, Rejected, Transient, Unanswered
 from bridge.records import Answered, Later, NotTaken, Outcome, Product, Silence, Stream, Work
 from builders import answer, of, work
+from rigs import trakor_settings
 
 NOW = 1_000_000
 FAULT = Transient("answered 500")
@@ -23,7 +25,9 @@ HTML = Refused("answered 201 with a page", unsure=True)
 
 def judge(random: float = 0.5, evidence: Evidence | None = None) -> Judge:
     """A judge whose waits are a known share of the longest possible."""
-    return Judge(1.0, 300.0, 150.0, lambda: random, evidence)
+    return Judge(
+        trakor_settings(retry_first=1.0, retry_max=300.0, unanswered_wait=150.0), lambda: random, evidence
+    )
 
 
 def passes(of_judge: Judge, sent: Work) -> list[Outcome]:

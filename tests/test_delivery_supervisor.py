@@ -14,7 +14,7 @@ from aiohttp import web
 from structlog.testing import capture_logs
 
 from books import kept
-from bridge.delivery import Lane, Pace, Sending
+from bridge.delivery import Lane, Sending
 from bridge.ledger.database import writing
 from bridge.ledger.pauses import Direction, clear_pause, pauses_of, set_pause
 from bridge.ledger.send_queue import give_up_claims
@@ -22,7 +22,7 @@ from bridge.records import Policy
 from bridge.sandbox import Fault
 from bridge.trakor import TrakorClient
 from builders import HASHER
-from rigs import PRODUCTS, QUICK, WatchedLedger, names, now, some_turns
+from rigs import PRODUCTS, QUICK, WatchedLedger, names, now, some_turns, trakor_settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -47,23 +47,23 @@ class Service:
 
     def __init__(self, rig: Rig) -> None:
         self.rig = rig
-        self.pace: dict[str, Any] = {}
+        self.settings: dict[str, Any] = {}
         self.destination: Destination = rig.client
         self.known: dict[str, Pause] = {}
         self._changed = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
         self._sending: Sending | None = None
 
-    async def start(self, **pace: Any) -> None:  # noqa: ANN401 - numbers
+    async def start(self, **settings: Any) -> None:  # noqa: ANN401 - numbers
         """Start it, as a new process would."""
-        self.pace |= pace
+        self.settings |= settings
         for feed in self.rig.feeds.values():
             await self.rig.ledger.call(give_up_claims, feed, now=now(), wait=20)
         self._sending = Sending(
             self.rig.ledger,
             {stream: Lane(feed, Policy()) for stream, feed in self.rig.feeds.items()},
             self.destination,
-            Pace(**QUICK | self.pace),
+            trakor_settings(**self.settings),
             name="default",
             key_of=HASHER.name_key,
             clock=now,

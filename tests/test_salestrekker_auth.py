@@ -10,6 +10,7 @@ import pytest
 
 from bridge.errors import BridgeError, Refused, Transient
 from bridge.records import Stream
+from bridge.retry import RetryPolicy
 from bridge.salestrekker.auth import (
     Credentials,
     Organization,
@@ -17,7 +18,7 @@ from bridge.salestrekker.auth import (
     SeveralOrganizations,
     choose,
 )
-from bridge.salestrekker.client import Retries, SalestrekkerClient
+from bridge.salestrekker.client import SalestrekkerClient
 from bridge.salestrekker.list_query import load_list
 from bridge.salestrekker.query_files import shipped_queries
 from bridge.sandbox import AuthErrorStyle, BrokenField, Fault, Options, Sandbox
@@ -43,7 +44,7 @@ def client_of(sandbox: Sandbox, **changes: Any) -> SalestrekkerClient:  # noqa: 
         "password": sandbox.options.password,
         "requests_per_minute": 0,
         "timeout": 5.0,
-        "retries": Retries(attempts=2, total=20.0, first=0.01, longest=0.02),
+        "retries": RetryPolicy(attempts=2, total=20.0, first=0.01, longest=0.02),
     } | changes
     return SalestrekkerClient(**arguments)
 

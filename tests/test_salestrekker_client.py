@@ -12,7 +12,8 @@ import pytest
 
 from bridge.errors import BridgeError, QueryFileError, Refused, Transient
 from bridge.records import Stream
-from bridge.salestrekker.client import Retries, SalestrekkerClient
+from bridge.retry import RetryPolicy
+from bridge.salestrekker.client import SalestrekkerClient
 from bridge.salestrekker.list_query import load_list
 from bridge.salestrekker.query_files import shipped_queries
 from bridge.salestrekker.tokens import Renewing
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from bridge.salestrekker.client import Page
     from bridge.salestrekker.list_query import ListQuery
 
-QUICK = Retries(attempts=4, total=5.0, first=0.01, longest=0.02)
+QUICK = RetryPolicy(attempts=4, total=5.0, first=0.01, longest=0.02)
 CONTACTS = load_list("contacts.graphql", [shipped_queries()])
 PRODUCTS = load_list("products.graphql", [shipped_queries()])
 
@@ -169,7 +170,7 @@ async def test_a_long_retry_after_is_handed_on_instead_of_waited_out(sandbox: Sa
 async def test_a_slow_answer_is_given_up_in_time(sandbox: Sandbox) -> None:
     gate = asyncio.Event()
     sandbox.salestrekker.faults.add(Fault(kind="contacts", gate=gate, times=None))
-    async with client_of(sandbox, timeout=0.1, retries=Retries(attempts=1)) as client:
+    async with client_of(sandbox, timeout=0.1, retries=RetryPolicy(attempts=1)) as client:
         with pytest.raises(Transient, match="in time"):
             await read(client)
     gate.set()

@@ -16,9 +16,10 @@ from aiohttp.test_utils import TestServer
 
 from bridge.errors import Refused, Transient
 from bridge.records import Stream
+from bridge.retry import RetryPolicy
 from bridge.salestrekker.answer_limits import MAX_RECORD, MOST_ITEMS, MOST_VALUES, PART, REST, SMALL
 from bridge.salestrekker.by_id import one_query
-from bridge.salestrekker.client import Retries, SalestrekkerClient
+from bridge.salestrekker.client import SalestrekkerClient
 from bridge.salestrekker.list_query import list_query
 from bridge.salestrekker.long_lists import LongRecords, Room
 from bridge.salestrekker.query_files import load_document
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from bridge.salestrekker.pages import Page
 
 TOKEN = {"data": {"authenticate": {"token": "a.b.c"}}}
-QUICK = Retries(attempts=2, total=5.0, first=0.01, longest=0.01)
+QUICK = RetryPolicy(attempts=2, total=5.0, first=0.01, longest=0.01)
 SIZE = 10
 TEXTS = {
     "offset": "query Q($offset: Int, $limit: Int) { contacts(offset: $offset, limit: $limit) { id note } }",
@@ -407,7 +408,7 @@ async def test_a_wait_for_room_is_no_attempt(tmp_path: Path) -> None:
                 return web.Response(status=503)
             return await super().handle(request)
 
-    room, quick = Room(), Retries(attempts=2, total=0.3, first=0.01, longest=0.01)
+    room, quick = Room(), RetryPolicy(attempts=2, total=0.3, first=0.01, longest=0.01)
     everything: list[Mapping[str, object]] = [contact(number) for number in range(3_000)]
     remote, other = Failing(everything, at_most=3_000), Remote(everything, at_most=3_000)
     plain, loop = query(tmp_path, "plain"), asyncio.get_running_loop()

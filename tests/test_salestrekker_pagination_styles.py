@@ -10,7 +10,8 @@ import pytest
 
 from bridge.errors import BridgeError, QueryFileError, Refused, Transient
 from bridge.records import Stream
-from bridge.salestrekker.client import Retries, SalestrekkerClient
+from bridge.retry import RetryPolicy
+from bridge.salestrekker.client import SalestrekkerClient
 from bridge.salestrekker.list_query import Role, load_list
 from bridge.sandbox import BeforeFirst, BrokenField, Fault, Options, Sandbox, ShapeKind
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     Start = Callable[[Options], Awaitable[Sandbox]]
     Load = Callable[..., ListQuery]
 
-QUICK = Retries(attempts=3, total=5.0, first=0.001, longest=0.002)
+QUICK = RetryPolicy(attempts=3, total=5.0, first=0.001, longest=0.002)
 
 PAGED = "contacts(page: $page, pageSize: $pageSize)"
 CONNECTED = "contacts(first: $first, after: $after)"

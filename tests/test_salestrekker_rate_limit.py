@@ -9,8 +9,9 @@ import pytest
 
 from bridge.errors import Transient
 from bridge.records import Stream
+from bridge.retry import RetryPolicy
 from bridge.salestrekker.by_id import load_one
-from bridge.salestrekker.client import Retries, SalestrekkerClient
+from bridge.salestrekker.client import SalestrekkerClient
 from bridge.salestrekker.graphql_errors import result_of
 from bridge.salestrekker.list_query import load_list
 from bridge.salestrekker.query_files import shipped_queries
@@ -94,7 +95,7 @@ def client_of(sandbox: Sandbox, **retries: Any) -> SalestrekkerClient:  # noqa: 
         api_key=sandbox.options.api_key,
         requests_per_minute=0,
         timeout=5.0,
-        retries=Retries(**({"attempts": 3, "total": 5.0, "first": 0.001, "longest": 0.002} | retries)),
+        retries=RetryPolicy(**({"attempts": 3, "total": 5.0, "first": 0.001, "longest": 0.002} | retries)),
     )
 
 

@@ -17,7 +17,8 @@ from aiohttp.test_utils import TestServer
 
 from bridge.errors import BridgeError, Refused, Transient
 from bridge.records import Stream
-from bridge.salestrekker.client import Retries, SalestrekkerClient
+from bridge.retry import RetryPolicy
+from bridge.salestrekker.client import SalestrekkerClient
 from bridge.salestrekker.list_query import load_list
 from bridge.salestrekker.query_files import shipped_queries
 from bridge.salestrekker.transport import LibraryError
@@ -57,7 +58,7 @@ async def client_to(handler: Handler, **changes: Any) -> AsyncIterator[Salestrek
             "api_key": KEY,
             "requests_per_minute": 0,
             "timeout": 5.0,
-            "retries": Retries(attempts=2, total=2.0, first=0.01, longest=0.01),
+            "retries": RetryPolicy(attempts=2, total=2.0, first=0.01, longest=0.01),
         } | changes
         async with SalestrekkerClient(**arguments) as client:
             yield client
@@ -293,7 +294,7 @@ async def test_no_error_of_the_connection_tells_a_secret(answer: bytes) -> None:
             url=f"http://127.0.0.1:{port}/graphql",
             api_key=KEY,
             requests_per_minute=0,
-            retries=Retries(attempts=2, total=2.0, first=0.01, longest=0.01),
+            retries=RetryPolicy(attempts=2, total=2.0, first=0.01, longest=0.01),
         )
         async with client:
             with pytest.raises(Transient) as caught:

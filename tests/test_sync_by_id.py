@@ -16,8 +16,9 @@ from bridge.ledger.schema import records
 from bridge.mapping import Mapper
 from bridge.naming import Hasher
 from bridge.records import Policy, Record, Stream
+from bridge.retry import RetryPolicy
 from bridge.salestrekker.by_id import load_one
-from bridge.salestrekker.client import Ones, Retries, SalestrekkerClient
+from bridge.salestrekker.client import Ones, SalestrekkerClient
 from bridge.salestrekker.list_query import load_list
 from bridge.salestrekker.query_files import shipped_queries
 from bridge.sandbox import BrokenField, Fault
@@ -111,7 +112,7 @@ async def world(sandbox: Sandbox, ledger: Ledger) -> AsyncIterator[World]:
         api_key=sandbox.options.api_key,
         requests_per_minute=0,
         timeout=5.0,
-        retries=Retries(attempts=1),
+        retries=RetryPolicy(attempts=1),
     )
     async with client:
         yield World(sandbox, ledger, client)

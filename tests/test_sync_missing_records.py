@@ -18,8 +18,9 @@ from bridge.ledger.sweeps import reached
 from bridge.mapping import Mapper
 from bridge.naming import Hasher
 from bridge.records import Policy, Stream
+from bridge.retry import RetryPolicy
 from bridge.salestrekker.by_id import load_one
-from bridge.salestrekker.client import Ones, Retries, SalestrekkerClient
+from bridge.salestrekker.client import Ones, SalestrekkerClient
 from bridge.salestrekker.list_query import load_list
 from bridge.salestrekker.query_files import shipped_queries
 from bridge.sandbox import Fault
@@ -152,7 +153,7 @@ async def world(sandbox: Sandbox, tmp_path: Path) -> AsyncIterator[World]:
         api_key=sandbox.options.api_key,
         requests_per_minute=0,
         timeout=5.0,
-        retries=Retries(attempts=1),
+        retries=RetryPolicy(attempts=1),
     )
     with open_ledger(tmp_path / "ledger.db", b"k" * 32, "a test") as ledger:
         async with client:

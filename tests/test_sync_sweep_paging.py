@@ -14,7 +14,8 @@ from bridge.ledger.schema import records, sweeps
 from bridge.mapping import Mapper
 from bridge.naming import Hasher
 from bridge.records import Policy, Stream
-from bridge.salestrekker.client import Retries, SalestrekkerClient
+from bridge.retry import RetryPolicy
+from bridge.salestrekker.client import SalestrekkerClient
 from bridge.salestrekker.list_query import load_list
 from bridge.sandbox import Fault, Options, Sandbox, ShapeKind
 from bridge.sync import Listing, sweep
@@ -123,7 +124,7 @@ class Sweeping:
             api_key=self.sandbox.options.api_key,
             requests_per_minute=0,
             timeout=5.0,
-            retries=Retries(attempts=1),
+            retries=RetryPolicy(attempts=1),
         )
 
     async def _listing(self, client: SalestrekkerClient, since: int | None, made_by: type[Mapper]) -> Listing:

@@ -14,30 +14,33 @@ from bridge.backfill.report import Problem
 from bridge.errors import BridgeError, Refused, Transient
 from bridge.ledger.organizations import stopped_by
 from bridge.organization_guard import OtherTrakor, advice_on_trakor
-from bridge.pacing import probe_wait
+from bridge.retry import RetryPolicy
 from bridge.salestrekker.auth import OtherOrganization, SeveralOrganizations
 
 if TYPE_CHECKING:
-    from bridge.delivery import Pace
+    from bridge.delivery import SendingSettings
     from bridge.ledger.database import Ledger
     from bridge.organization_guard import TrakorTrial
 
 __all__ = ["prove_trakor", "stops_all"]
 
 
-async def prove_trakor(trial: TrakorTrial, name: str, pace: Pace, stop: asyncio.Event) -> Problem | None:
+async def prove_trakor(
+    trial: TrakorTrial, name: str, settings: SendingSettings, give_up_after: float, stop: asyncio.Event
+) -> Problem | None:
     """Prove that Trakor is the one of before, in spite of faults that pass.
 
     Args:
         trial: What proves it.
         name: The connection's.
-        pace: How long to wait between two tries, and for how long at most.
+        settings: How long to wait between two tries.
+        give_up_after: Seconds after which no more is tried.
         stop: Set when the user wants it to stop.
 
     Returns:
         What stands against it; None where nothing does, and where the user stopped it.
     """
-    proving = asyncio.create_task(_proved(trial, name, pace))
+    proving = asyncio.create_task(_proved(trial, name, settings, give_up_after))
     stopping = asyncio.create_task(stop.wait())
     try:
         await asyncio.wait({proving, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -48,7 +51,10 @@ async def prove_trakor(trial: TrakorTrial, name: str, pace: Pace, stop: asyncio.
         await asyncio.gather(proving, stopping, return_exceptions=True)
 
 
-async def _proved(trial: TrakorTrial, name: str, pace: Pace) -> Problem | None:
+async def _proved(
+    trial: TrakorTrial, name: str, settings: SendingSettings, give_up_after: float
+) -> Problem | None:
+    waits = RetryPolicy(settings.retry.first, settings.probe.longest)
     clock = asyncio.get_running_loop().time
     began, failed = clock(), 0
     while True:
@@ -59,9 +65,9 @@ async def _proved(trial: TrakorTrial, name: str, pace: Pace) -> Problem | None:
         except Refused as refusal:
             return Problem(f"sending: {refusal}", refusal.advice, refusal=True)
         except Transient as fault:
-            if clock() - began > pace.give_up_after:
+            if clock() - began > give_up_after:
                 return Problem(f"sending: {fault}", "run this again: it goes on where it was")
-            wait = probe_wait(failed, pace.retry_first, pace.probe_max, random.random)
+            wait = waits.probe_wait(failed, random.random)
             await asyncio.sleep(max(wait, fault.retry_after or 0.0))
             failed += 1
         else:

@@ -41,7 +41,7 @@ from bridge.backfill.warnings import (
     sweep_warnings,
     waiting_for,
 )
-from bridge.delivery import Delivery, Lane
+from bridge.delivery import Delivery, Lane, SendingMode
 from bridge.delivery.ledger_loss import KnewBefore, sentence
 from bridge.errors import BridgeError, Refused
 from bridge.ledger.maintenance import prune_history, temporary_copy
@@ -53,7 +53,7 @@ from bridge.ledger.sweeps import begin_run, count, end_run, last_good, nameless,
 from bridge.naming import Hasher
 from bridge.salestrekker.auth import SeveralOrganizations
 from bridge.sync import sweep
-from bridge.wiring.connection import destination_of, listing_of, pace_of, plan_of, source_of
+from bridge.wiring.connection import destination_of, listing_of, plan_of, source_of
 from bridge.wiring.ledger import ledger_key, ledger_path, left_of_lost, rehearsal_key
 from bridge.wiring.organizations import begin_with, hold_of, identities_of, trial_of
 
@@ -74,6 +74,9 @@ if TYPE_CHECKING:
     from bridge.wiring.connection import Plan
 
 __all__ = ["backfill", "rehearse"]
+
+GIVE_UP_AFTER: Final = 1800.0
+"""A run stops sending if Trakor took nothing for this many seconds."""
 
 EXAMPLES: Final = 3
 """So many of a group are named after a dry run, to a person at a terminal."""
@@ -276,7 +279,7 @@ class _Run:
                 self._connection.scope,
                 stream,
                 now=_now(),
-                wait=pace_of(self._connection).silence,
+                wait=int(self._connection.trakor.unanswered_wait * 1000),
             )
             if await self._ledger.call(last_good, feeds[stream]) is None:
                 self._first.add(stream)
@@ -288,7 +291,7 @@ class _Run:
         """Whether Trakor is the one of before; what stands against it is a problem."""
         connection = self._connection
         trial = trial_of(connection, self._ledger, self._how.hasher, feeds.values(), writer, clock=_now)
-        problem = await prove_trakor(trial, connection.name, pace_of(connection), stop)
+        problem = await prove_trakor(trial, connection.name, connection.trakor, GIVE_UP_AFTER, stop)
         self._report.interrupted = stop.is_set()
         self._report.problems += [problem] if problem else []
         if problem and problem.refusal:
@@ -350,7 +353,8 @@ class _Run:
             self._ledger,
             lanes,
             writer,
-            pace_of(self._connection),
+            self._connection.trakor,
+            SendingMode(give_up_after=GIVE_UP_AFTER, trial_every=self._connection.trakor.retry.first),
             key_of=self._how.hasher.name_key,
             run=run,
             clock=_now,
@@ -434,7 +438,7 @@ class _Run:
             refusal = delivery.refusals[streams[0]]
             self._report.problems.append(stopped("sending", waiting or streams, refusal))
         if delivery.gave_up:
-            message = f"Trakor took nothing for {pace_of(self._connection).give_up_after / 60:.0f} minutes"
+            message = f"Trakor took nothing for {GIVE_UP_AFTER / 60:.0f} minutes"
             self._report.problems.append(Problem(message, "what is pending is sent by the next run"))
 
     async def _account(self, feeds: Mapping[Stream, Feed], run: int) -> None:

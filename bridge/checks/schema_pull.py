@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from bridge.errors import Refused, UserError
-from bridge.salestrekker.client import Retries
+from bridge.retry import RetryPolicy
 from bridge.salestrekker.schema.introspection import (
     MARK,
     SCHEMA_FILE,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["IMPATIENT", "live_schema", "pull", "saved_schema"]
 
-IMPATIENT: Final = Retries(attempts=2, total=10.0)
+IMPATIENT: Final = RetryPolicy(attempts=2, total=10.0)
 """Somebody waits for the answer."""
 
 

@@ -29,7 +29,7 @@ from bridge.daemon.webhook_worker import Events
 from bridge.delivery import Lane, Sending
 from bridge.ledger.daemon_state import Moment, note
 from bridge.ledger.send_queue import open_feed
-from bridge.wiring.connection import destination_of, pace_of, source_of
+from bridge.wiring.connection import destination_of, source_of
 from bridge.wiring.organizations import hold_of, trial_of
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class Worker:
             ledger,
             {stream: Lane(feed, connection.stream(stream).policy()) for stream, feed in feeds.items()},
             self._destination,
-            pace_of(connection),
+            connection.trakor,
             name=connection.name,
             key_of=hasher.name_key,
             clock=clock,
@@ -100,7 +100,7 @@ class Worker:
             connection.name,
             self._client,
             trial_of(connection, ledger, hasher, feeds.values(), self._destination, clock=clock),
-            pace_of(connection),
+            connection.trakor.probe,
             clock=clock,
             random=random.random,
             starting=starting,
@@ -109,8 +109,7 @@ class Worker:
             ledger,
             connection.name,
             self._client.prove,
-            first=connection.salestrekker.probe_first,
-            longest=connection.salestrekker.probe_max,
+            probe=connection.salestrekker.probe,
             clock=clock,
             random=random.random,
         )
@@ -132,7 +131,7 @@ class Worker:
                 plan.connection.scope,
                 stream,
                 now=now,
-                wait=pace_of(plan.connection).silence,
+                wait=int(plan.connection.trakor.unanswered_wait * 1000),
             )
         return feeds
 

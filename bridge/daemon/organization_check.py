@@ -23,15 +23,14 @@ from bridge.errors import Refused, Transient
 from bridge.ledger.organizations import keep_stopped, stopped_by
 from bridge.ledger.pauses import Direction, clear_pause, pause_of, set_pause
 from bridge.organization_guard import OtherTrakor
-from bridge.pacing import probe_wait
 from bridge.salestrekker.auth import OtherOrganization, SeveralOrganizations
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bridge.delivery import Pace
     from bridge.ledger.database import Ledger
     from bridge.organization_guard import TrakorTrial
+    from bridge.retry import RetryPolicy
     from bridge.salestrekker.client import SalestrekkerClient
 
 __all__ = ["Admission", "Revoked"]
@@ -54,7 +53,7 @@ class Admission:
         name: The connection's.
         client: Its Salestrekker; each log-in is held (``organization_check.SourceHold``).
         trial: Proves its Trakor.
-        pace: How long to wait between two tries.
+        probe: The waits between two tries.
         clock: Milliseconds since the epoch.
         random: Gives a number of [0, 1).
         starting: The process has just begun: a configuration that has to say more ends it.
@@ -66,7 +65,7 @@ class Admission:
         name: str,
         client: SalestrekkerClient,
         trial: TrakorTrial,
-        pace: Pace,
+        probe: RetryPolicy,
         *,
         clock: Callable[[], int],
         random: Callable[[], float],
@@ -76,7 +75,7 @@ class Admission:
         self._name = name
         self._client = client
         self._trial = trial
-        self._pace = pace
+        self._probe = probe
         self._clock = clock
         self._random = random
         self._starting = starting
@@ -164,7 +163,7 @@ class Admission:
 
     async def _pause(self, fault: Transient | Refused, failed: int) -> None:
         """Sending waits, as after any refusal or outage; reading goes on."""
-        wait = probe_wait(failed, self._pace.probe_first, self._pace.probe_max, self._random)
+        wait = self._probe.probe_wait(failed, self._random)
         if isinstance(fault, Transient) and fault.retry_after:
             wait = max(wait, fault.retry_after)
         now = self._clock()

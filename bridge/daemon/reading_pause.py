@@ -22,13 +22,14 @@ import structlog
 
 from bridge.errors import Refused, Transient
 from bridge.ledger.pauses import Direction, clear_pause, pause_of, set_pause
-from bridge.pacing import LONGEST_RETRY_AFTER, probe_wait
+from bridge.retry import LONGEST_RETRY_AFTER
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from bridge.ledger.database import Ledger
     from bridge.ledger.read_model import Pause
+    from bridge.retry import RetryPolicy
 
 __all__ = ["ReadingPause"]
 
@@ -45,8 +46,7 @@ class ReadingPause:
         ledger: Keeps the pause, so that a restart knows it.
         name: The connection.
         prove: Asks Salestrekker for next to nothing, once; raises Refused or Transient.
-        first: Seconds before the first probe, doubling to
-        longest: the longest.
+        probe: The waits between probes.
         clock: Milliseconds since the epoch.
         random: Gives a number of [0, 1).
     """
@@ -57,16 +57,14 @@ class ReadingPause:
         name: str,
         prove: Callable[[], Awaitable[None]],
         *,
-        first: float,
-        longest: float,
+        probe: RetryPolicy,
         clock: Callable[[], int],
         random: Callable[[], float],
     ) -> None:
         self._ledger = ledger
         self._name = name
         self._prove = prove
-        self._first = first
-        self._longest = longest
+        self._waits = probe
         self._clock = clock
         self._random = random
         self._open = asyncio.Event()
@@ -138,7 +136,7 @@ class ReadingPause:
     async def _probe_when_due(self, pause: Pause) -> None:
         wait = (pause.next_try_at - self._clock()) / 1000
         # Further away than any wait can be: the clock was set back since.
-        if 0 < wait <= max(self._longest, LONGEST_RETRY_AFTER):
+        if 0 < wait <= max(self._waits.longest, LONGEST_RETRY_AFTER):
             await self._wait(wait)
         else:
             await self._probe(pause)
@@ -163,7 +161,7 @@ class ReadingPause:
     async def _pause(self, fault: Refused | Transient, *, tries: int) -> None:
         """Write it down, first of all: a restart is to know it."""
         self._let(goes_on=False)
-        wait = probe_wait(tries, self._first, self._longest, self._random)
+        wait = self._waits.probe_wait(tries, self._random)
         if isinstance(fault, Transient) and fault.retry_after:
             wait = max(wait, fault.retry_after)
         now = self._clock()

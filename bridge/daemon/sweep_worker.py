@@ -23,7 +23,6 @@ from bridge.errors import BridgeError, LedgerError, Refused, Transient
 from bridge.ledger.daemon_state import Job, fulfil, wishes_of
 from bridge.ledger.database import reading
 from bridge.ledger.sweeps import begin_run, count, end_run
-from bridge.pacing import backoff
 from bridge.sync import sweep
 from bridge.wiring.connection import listing_of
 
@@ -156,8 +155,8 @@ class Sweeps:
             self._failures = 0
             log.warning("sweep failed", connection=self._parts.name, stream=str(stream), problem=str(fault))
             return True
-        source = self._parts.plan.connection.salestrekker
-        await self._wait(backoff(self._failures, source.probe_first, source.probe_max, self._random))
+        probe = self._parts.plan.connection.salestrekker.probe
+        await self._wait(probe.backoff(self._failures, self._random))
         return False
 
     async def _read(self, job: Job, stream: Stream) -> Swept:

@@ -28,8 +28,8 @@ import structlog
 from bridge.errors import BridgeError, LedgerError, Refused, Transient
 from bridge.ledger.deletions import mark_gone_by_id
 from bridge.ledger.webhook_queue import due_events, finish_events, postpone_events
-from bridge.pacing import backoff, probe_wait
 from bridge.records import DEAL_CONTACTS, Stream
+from bridge.retry import RetryPolicy
 from bridge.salestrekker.graphql_errors import codes_in
 from bridge.sync import OneListing, refresh
 
@@ -94,7 +94,7 @@ class Events:
         self._quiet = asyncio.Event()
         source = parts.plan.connection.salestrekker
         self._at_once = source.ids_per_request * source.max_in_flight
-        self._first, self._longest = source.retry_first, max(source.retry_first, source.probe_max)
+        self._record_waits = RetryPolicy(source.retry.first, max(source.retry.first, source.probe.longest))
 
     def wake(self) -> None:
         """Say that the ledger has new events."""
@@ -133,7 +133,7 @@ class Events:
             before=now - int(self._debounce * 1000),
             now=now,
             limit=self._at_once,
-            longest=int(self._longest * 1000),
+            longest=int(self._record_waits.longest * 1000),
             without=self._resting(),
         )
 
@@ -176,8 +176,8 @@ class Events:
             subject=subject,
             problem=str(fault),
         )
-        source = self._parts.plan.connection.salestrekker
-        wait = backoff(self._failures[subject], source.probe_first, source.probe_max, self._random)
+        probe = self._parts.plan.connection.salestrekker.probe
+        wait = probe.backoff(self._failures[subject], self._random)
         self._rests[subject] = _loop_time() + wait
 
     async def _read(self, groups: Sequence[EventGroup]) -> dict[Subject, BridgeError]:
@@ -298,7 +298,7 @@ class Events:
     async def _postpone(self, group: EventGroup, why: str) -> None:
         """An error at the id is no read: the events wait for a time that grows, and a day of that is all."""
         now = self._parts.clock()
-        wait = probe_wait(group.tries, self._first, self._longest, self._random)
+        wait = self._record_waits.probe_wait(group.tries, self._random)
         given_up = await self._parts.ledger.call(
             postpone_events, group.numbers, why=why, next_at=now + max(1, int(wait * 1000)), now=now
         )

@@ -7,6 +7,6 @@ the daemon.
 
 from bridge.delivery.sender import Delivery
 from bridge.delivery.supervisor import Sending
-from bridge.delivery.types import Destination, Lane, Pace, Settled
+from bridge.delivery.types import Destination, Lane, SendingMode, SendingSettings, Settled
 
-__all__ = ["Delivery", "Destination", "Lane", "Pace", "Sending", "Settled"]
+__all__ = ["Delivery", "Destination", "Lane", "Sending", "SendingMode", "SendingSettings", "Settled"]

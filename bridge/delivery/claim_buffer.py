@@ -7,13 +7,13 @@ import math
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from bridge.ledger.send_queue import NOTHING, claim_all
+from bridge.ledger.send_queue import NOTHING, Waits, claim_all
 from bridge.records import Later
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
-    from bridge.delivery.types import Lane, Pace
+    from bridge.delivery.types import Lane, SendingSettings
     from bridge.ledger.database import Ledger
     from bridge.ledger.send_queue import Awaited, Claimed
     from bridge.records import Outcome, Stream, Work
@@ -38,7 +38,7 @@ class Intake:
 
     Args:
         ledger: The open ledger.
-        pace: How fast to send, and the longest waits.
+        settings: How fast to send, and the longest waits.
         clock: Milliseconds since the epoch.
         on_awaited: Told when ``awaited`` is another one.
 
@@ -52,10 +52,17 @@ class Intake:
     """
 
     def __init__(
-        self, ledger: Ledger, pace: Pace, clock: Callable[[], int], on_awaited: Callable[[], None]
+        self,
+        ledger: Ledger,
+        settings: SendingSettings,
+        clock: Callable[[], int],
+        on_awaited: Callable[[], None],
     ) -> None:
         self._ledger = ledger
-        self._pace = pace
+        self._most = settings.max_in_flight
+        silence = int(settings.unanswered_wait * 1000)
+        self._waits = Waits(int(settings.retry.longest * 1000), silence)
+        self._longest_wait = max(settings.retry.longest, settings.unanswered_wait)
         self._clock = clock
         self._on_awaited = on_awaited
         self._claiming: asyncio.Task[None] | None = None
@@ -80,7 +87,7 @@ class Intake:
     @property
     def has_room(self) -> bool:
         """More may be claimed as soon as it is due."""
-        return len(self.buffer) < self._pace.max_in_flight and not self._claiming
+        return len(self.buffer) < self._most and not self._claiming
 
     @property
     def has_untried(self) -> bool:
@@ -97,7 +104,7 @@ class Intake:
         """Look into the ledger again at this time; one too far ahead is of a clock that was set back."""
         if due is not None:
             wait = max(0.0, (due - self._clock()) / 1000)
-            wait = wait if wait <= self._pace.longest_wait else 0.0
+            wait = wait if wait <= self._longest_wait else 0.0
             self.next_look = min(self.next_look, asyncio.get_running_loop().time() + wait)
 
     def look_anyhow(self, after: float) -> None:
@@ -156,6 +163,6 @@ class Intake:
             limit,
             now=now,
             until=now + CLAIM_LIFE,
-            waits=self._pace.waits,
+            waits=self._waits,
             patient=self.patient,
         )

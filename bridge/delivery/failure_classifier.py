@@ -26,17 +26,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bridge.delivery.rejections import Evidence
+from bridge.delivery.types import MOST_REJECTIONS
 from bridge.errors import NeverSent, Refused, Unanswered
-from bridge.pacing import backoff
 from bridge.records import Answered, Later, NotTaken, Silence
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from bridge.delivery.types import SendingSettings
     from bridge.errors import Rejected, Transient
     from bridge.records import Answer, Outcome, Stream, Work
 
-__all__ = ["MOST_FAILURES", "MOST_REJECTIONS", "WEIGHT_OF_A_TIME_OUT", "Judge"]
+__all__ = ["MOST_FAILURES", "WEIGHT_OF_A_TIME_OUT", "Judge"]
 
 MOST_FAILURES: Final = 8
 """So many failures of its own while others passed, and a record is rejected."""
@@ -44,9 +45,6 @@ MOST_FAILURES: Final = 8
 WEIGHT_OF_A_TIME_OUT: Final = 3
 """A time-out weighs as much as so many other failures, so that three are enough: each takes as long as a
 request may, and keeps its name waiting afterwards."""
-
-MOST_REJECTIONS: Final = 20
-"""So many different records turned down, and none taken since, are not that many poison records."""
 
 
 class _Failed(NamedTuple):
@@ -61,9 +59,7 @@ class Judge:
     """Keeps what is in doubt; each method gives the outcomes that are certain now.
 
     Args:
-        retry_first: Seconds, the cap of the first wait after a failure of a record's own, doubling to
-        retry_max: the longest.
-        unanswered_wait: Seconds for which a name is not sent again whose request had no answer.
+        settings: The waits.
         random: Gives a number of [0, 1).
         evidence: What is known from before.
         most_rejections: So many different ones stop a stream.
@@ -71,16 +67,12 @@ class Judge:
 
     def __init__(
         self,
-        retry_first: float,
-        retry_max: float,
-        unanswered_wait: float,
+        settings: SendingSettings,
         random: Callable[[], float],
         evidence: Evidence | None = None,
         most_rejections: int = MOST_REJECTIONS,
     ) -> None:
-        self._retry_first = retry_first
-        self._retry_max = retry_max
-        self._unanswered_wait = unanswered_wait
+        self._settings = settings
         self._random = random
         self._evidence = Evidence() if evidence is None else evidence
         self._most_rejections = most_rejections
@@ -254,10 +246,10 @@ class Judge:
         return self._until(now) if isinstance(fault, Unanswered) else None
 
     def _until(self, now: int) -> Silence:
-        return Silence(now, now + int(self._unanswered_wait * 1000))
+        return Silence(now, now + int(self._settings.unanswered_wait * 1000))
 
     def _wait(self, times: int) -> int:
-        return int(backoff(times, self._retry_first, self._retry_max, self._random) * 1000)
+        return int(self._settings.retry.backoff(times, self._random) * 1000)
 
     def _own_failure(self, failed: _Failed, now: int) -> Outcome:
         work, fault, silence = failed

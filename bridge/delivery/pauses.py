@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING
 import structlog
 
 from bridge.ledger.pauses import Direction, clear_pause, pause_of, pauses_of, set_pause
-from bridge.pacing import LONGEST_RETRY_AFTER, probe_wait
+from bridge.retry import LONGEST_RETRY_AFTER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bridge.delivery.types import Pace
     from bridge.ledger.database import Ledger
     from bridge.ledger.pauses import Pause
     from bridge.ledger.read_model import Reader
     from bridge.records import Stream
+    from bridge.retry import RetryPolicy
 
 __all__ = ["SendingPauses"]
 
@@ -34,7 +34,7 @@ class SendingPauses:
     Args:
         ledger: The open ledger.
         name: The connection's.
-        pace: How long to wait between probes.
+        probe: The waits between probes.
         clock: Milliseconds since the epoch.
         random: Gives a number of [0, 1).
         on_change: Told when something was paused or resumed here.
@@ -44,7 +44,7 @@ class SendingPauses:
         self,
         ledger: Ledger,
         name: str,
-        pace: Pace,
+        probe: RetryPolicy,
         *,
         clock: Callable[[], int],
         random: Callable[[], float],
@@ -52,7 +52,7 @@ class SendingPauses:
     ) -> None:
         self._ledger = ledger
         self._name = name
-        self._pace = pace
+        self._probe = probe
         self._clock = clock
         self._random = random
         self._on_change = on_change
@@ -75,7 +75,7 @@ class SendingPauses:
     def until(self, pause: Pause) -> float:
         """Seconds until a pause's next try; none where the wall clock was set back since it was noted."""
         seconds = (pause.next_try_at - self._clock()) / 1000
-        return seconds if seconds <= max(self._pace.probe_max, LONGEST_RETRY_AFTER) else 0.0
+        return seconds if seconds <= max(self._probe.longest, LONGEST_RETRY_AFTER) else 0.0
 
     async def read(self) -> bool:
         """Look into the ledger, and log what a person did; says whether another process changed anything."""
@@ -120,7 +120,7 @@ class SendingPauses:
         self, direction: str, reason: str, tries: int, wait: float | None = None, least: float = 0.0
     ) -> None:
         if wait is None:
-            wait = probe_wait(tries, self._pace.probe_first, self._pace.probe_max, self._random)
+            wait = self._probe.probe_wait(tries, self._random)
         wait, now = max(wait, least), self._clock()
         before = self._known.get(direction)
         at = now + int(wait * 1000)

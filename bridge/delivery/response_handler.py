@@ -21,13 +21,13 @@ from bridge.records import Later
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from bridge.delivery.circuit_breaker import LiveValve
+    from bridge.delivery.circuit_breaker import SendingBreaker
     from bridge.delivery.claim_buffer import Intake
     from bridge.delivery.probe_requests import KnownToPass
     from bridge.delivery.rejections import Evidence
     from bridge.delivery.result_writer import Outbox
     from bridge.delivery.stopped_streams import Stopped
-    from bridge.delivery.types import Lane, Pace
+    from bridge.delivery.types import Lane, SendingMode, SendingSettings
     from bridge.records import Answer, Stream, Work
 
 __all__ = ["Verdicts"]
@@ -38,8 +38,9 @@ class Verdicts:
 
     Args:
         lanes: The streams that are sent.
-        pace: How fast.
-        valve: How many requests may begin.
+        settings: Limits and waits.
+        mode: When a stream stops.
+        breaker: Limits the requests that may start.
         intake: What is left to send.
         outbox: Takes the outcomes.
         known: What is known to pass.
@@ -61,9 +62,10 @@ class Verdicts:
     def __init__(  # noqa: PLR0913 - it is handed all that it works with, by name
         self,
         lanes: Mapping[Stream, Lane],
-        pace: Pace,
+        settings: SendingSettings,
+        mode: SendingMode,
         *,
-        valve: LiveValve,
+        breaker: SendingBreaker,
         intake: Intake,
         outbox: Outbox,
         known: KnownToPass,
@@ -73,7 +75,7 @@ class Verdicts:
         random: Callable[[], float],
         on_news: Callable[[], None],
     ) -> None:
-        self._valve = valve
+        self._breaker = breaker
         self._intake = intake
         self._outbox = outbox
         self._known = known
@@ -85,10 +87,8 @@ class Verdicts:
         self._wary = False
         self._canary_passed: set[Stream] = set()
         self.lanes = dict(lanes)
-        self.judge = Judge(
-            pace.retry_first, pace.retry_max, pace.unanswered_wait, random, evidence, pace.most_rejections
-        )
-        self.trials = StoppedStreams(pace.trial_every, pace.most_trials, stopped)
+        self.judge = Judge(settings, random, evidence, mode.most_rejections)
+        self.trials = StoppedStreams(mode.trial_every, mode.most_trials, stopped)
         self.refusals: dict[Stream, Refused] = {}
         self.refused: Refused | None = None
         self.known_is_next = False
@@ -119,7 +119,7 @@ class Verdicts:
         Args:
             quiet: Nothing is being sent, and nothing can be before some time has passed.
         """
-        if self._valve.down:
+        if self._breaker.is_down:
             return (self.known_is_next and self._known.lately) or self._intake.is_out
         return self.judge.doubts_failures and (self._wary or quiet)
 
@@ -129,7 +129,7 @@ class Verdicts:
 
     def on_answer(self, work: Work, answer: Answer, key: str) -> None:
         """A record was taken."""
-        self._valve.passed()
+        self._breaker.record_success()
         self._wary = False
         self._known.took(work.stream)
         self._outbox.add(self.judge.answered(work, answer, key, self._clock()))
@@ -137,13 +137,13 @@ class Verdicts:
 
     def on_failure(self, work: Work, fault: Transient) -> None:
         """A request failed for the moment."""
-        self._valve.failed(fault)
-        self._wary = self._wary or self._valve.down
-        self._outbox.add(self.judge.failed(work, fault, self._clock(), down=self._valve.down))
+        self._breaker.record_failure(fault)
+        self._wary = self._wary or self._breaker.is_down
+        self._outbox.add(self.judge.failed(work, fault, self._clock(), down=self._breaker.is_down))
 
     def on_rejection(self, work: Work, rejection: Rejected) -> None:
         """A record was rejected as it is."""
-        self._valve.passed()
+        self._breaker.record_success()
         self._wary = False
         if work.stream in self.lanes:
             self._outbox.add(self.judge.rejected(work, rejection))
@@ -168,19 +168,19 @@ class Verdicts:
             await self._known.makes_nothing()
             certain = [await self._known.canary(lane) for lane in lanes]
         except Transient as fault:
-            self._valve.failed(fault)
+            self._breaker.record_failure(fault)
             self._outbox.add(self.judge.outage(self._clock()))
             self.let_go()
         except Refused as refusal:
             self.let_go()
             self._refuse_all(refusal)
         else:
-            self._valve.known_passed()
+            self._breaker.record_probe_success()
             self._canary_passed |= {
                 one.feed.stream for one, passed in zip(lanes, certain, strict=True) if passed
             }
             if not all(certain):
-                self._valve.one_at_a_time()
+                self._breaker.restart_with_one()
             self._judge_refused()
 
     def let_go(self) -> None:
@@ -209,17 +209,17 @@ class Verdicts:
         """Send what is known to pass: where it passes, too, what is in doubt is no outage."""
         self.known_is_next = False
         try:
-            if self._valve.down and self._intake.is_out:
+            if self._breaker.is_down and self._intake.is_out:
                 await self._known.makes_nothing()
             else:
                 await self._known.any(*self.lanes.values())
         except Transient as fault:
-            self._valve.failed(fault)
+            self._breaker.record_failure(fault)
             self._outbox.add(self.judge.outage(self._clock()))
         except Refused as refusal:
             self._refuse_all(refusal)
         else:
-            self._valve.known_passed()
+            self._breaker.record_probe_success()
             self._outbox.add(self.judge.cleared(self._clock(), last=self._is_last))
 
     def _stop_where_nothing_is_taken(self, work: Work) -> None:
@@ -232,7 +232,7 @@ class Verdicts:
             return
         self._outbox.add(self.judge.stop_stream(stream))
         if before is None or self._tried.get(stream) == work.number:
-            if self.trials.stop(stream, why, self._valve.now()):
+            if self.trials.stop(stream, why, self._breaker.now()):
                 self._refuse(self.judge.why_nothing_is_taken(stream, canary=canary), stream)
             self._on_news()
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final
 
 from aiolimiter import AsyncLimiter
 
-from bridge.delivery.circuit_breaker import LiveValve
+from bridge.delivery.circuit_breaker import SendingBreaker
 from bridge.delivery.claim_buffer import Intake, unsent
 from bridge.delivery.probe_requests import KnownToPass
 from bridge.delivery.rejections import Evidence
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
 
     from bridge.delivery.stopped_streams import Stopped
-    from bridge.delivery.types import Destination, Lane, Pace, Settled, Trouble
+    from bridge.delivery.types import Destination, Lane, Outage, SendingMode, SendingSettings, Settled
     from bridge.ledger.database import Ledger
     from bridge.ledger.send_queue import Awaited
     from bridge.records import Outcome, Stream, Work
@@ -57,7 +57,8 @@ class Delivery:
         ledger: The open ledger.
         lanes: The streams to send, by stream.
         destination: Where payloads go.
-        pace: How fast.
+        settings: Limits and waits.
+        mode: When to give up.
         key_of: Keyed hash of a name's key (``naming.Hasher.name_key``).
         run: Number of the run that the answers count for; None: the one that each record is of.
         clock: Milliseconds since the epoch.
@@ -78,7 +79,8 @@ class Delivery:
         ledger: Ledger,
         lanes: Mapping[Stream, Lane],
         destination: Destination,
-        pace: Pace,
+        settings: SendingSettings,
+        mode: SendingMode,
         *,
         key_of: Callable[[str], str],
         run: int | None,
@@ -94,21 +96,24 @@ class Delivery:
         self._feeds = {stream: lane.feed for stream, lane in lanes.items()}
         self._evidence = Evidence() if evidence is None else evidence
         self._destination = destination
-        self._pace = pace
+        self._give_up_after = mode.give_up_after
         self._key_of = key_of
         self._clock = clock
         self._on_settled = on_settled
         self._on_news = on_news
         self._outbox = Outbox(ledger, dict(lanes), run, clock, self._settled)
-        self._intake = Intake(ledger, pace, clock, on_news)
-        self._valve = LiveValve(pace, clock, random, on_news)
+        self._intake = Intake(ledger, settings, clock, on_news)
+        self._breaker = SendingBreaker(
+            settings, ramp=mode.ramp, clock=clock, random=random, on_outage=on_news
+        )
         self._verdicts = Verdicts(
             lanes,
-            pace,
-            valve=self._valve,
+            settings,
+            mode,
+            breaker=self._breaker,
             intake=self._intake,
             outbox=self._outbox,
-            known=KnownToPass(ledger, destination, pace.unanswered_wait) if known is None else known,
+            known=KnownToPass(ledger, destination, settings.unanswered_wait) if known is None else known,
             evidence=self._evidence,
             stopped=stopped or {},
             clock=clock,
@@ -116,7 +121,7 @@ class Delivery:
             on_news=on_news,
         )
         self._judge = self._verdicts.judge
-        rate = pace.requests_per_second
+        rate = settings.requests_per_second
         self._limiter = AsyncLimiter(1, 1 / rate) if rate else None
         self._senders: set[asyncio.Task[None]] = set()
         self._happened = asyncio.Event()
@@ -126,9 +131,9 @@ class Delivery:
         self.gave_up = False
 
     @property
-    def trouble(self) -> Trouble | None:
+    def outage(self) -> Outage | None:
         """Why nothing is sent for the moment; None where nothing keeps it."""
-        return self._valve.trouble
+        return self._breaker.outage
 
     @property
     def refusals(self) -> Mapping[Stream, Refused]:
@@ -192,7 +197,7 @@ class Delivery:
             Exception: Whatever unexpected a sender, the claiming or the settling ended with.
         """
         await self._recall()
-        self._valve.start()
+        self._breaker.start()
         try:
             while not self._is_done():
                 self._happened.clear()
@@ -213,8 +218,8 @@ class Delivery:
         if not self._verdicts.lanes:
             return True
         if self._is_idle():
-            self._valve.last_good = self._valve.now()
-        elif self._valve.now() - self._valve.last_good > self._pace.give_up_after:
+            self._breaker.last_success = self._breaker.now()
+        elif self._breaker.now() - self._breaker.last_success > self._give_up_after:
             self.gave_up = True
             return True
         return self._intake.no_more and self._is_idle()
@@ -238,36 +243,36 @@ class Delivery:
         """Ask what is known to pass, where nothing else can tell; else believe the rejections."""
         if self._verdicts.has_refused or self._verdicts.asks_known(quiet=self._is_quiet()):
             # What was taken is settled first: the ledger keeps the canaries.
-            if not self._senders and self._outbox.empty and self._valve.allowed():
+            if not self._senders and self._outbox.empty and self._breaker.allowed():
                 self._start(self._verdicts.ask())
         elif self._is_quiet() and self._outbox.empty and not self._judge.doubts_failures:
             self._outbox.add(self._judge.quiet())
 
     def _claim_ahead(self) -> None:
         """Fill the buffer, only as far as the valve will let it out soon."""
-        if self._valve.closed:
+        if self._breaker.is_blocked:
             self._outbox.add(self._intake.empty())
         elif not self._verdicts.has_refused:
             self._intake.look_anyhow(LONGEST_WAIT)
             lanes = [lane for stream, lane in self._verdicts.lanes.items() if self._verdicts.may_send(stream)]
-            self._intake.claim_ahead(lanes, self._valve.allowed(), self._notice)
+            self._intake.claim_ahead(lanes, self._breaker.allowed(), self._notice)
 
     def _start_senders(self) -> None:
         if (stream := self._trial()) is not None:
-            self._verdicts.trials.postpone(stream, self._valve.now())
+            self._verdicts.trials.postpone(stream, self._breaker.now())
             self._start(self._try(stream))
         while (work := self._next(len(self._senders))) is not None:
             self._start(self._send_on(work))
 
     def _trial(self) -> Stream | None:
         """The stopped stream of which one record is to be sent now."""
-        due = self._verdicts.trials.due(self._valve.now(), self._intake.held)
+        due = self._verdicts.trials.due(self._breaker.now(), self._intake.held)
         return due if due is not None and self._may_begin(len(self._senders)) else None
 
     def _may_begin(self, in_flight: int) -> bool:
         """Whether another request may begin now."""
         waits = self._verdicts.has_refused or self._verdicts.asks_known(quiet=self._is_quiet())
-        return not (self._ending or waits) and self._valve.allowed(in_flight) > 0
+        return not (self._ending or waits) and self._breaker.allowed(in_flight) > 0
 
     async def _try(self, stream: Stream) -> None:
         """Send one record of a stopped stream; each time another one."""
@@ -298,7 +303,7 @@ class Delivery:
         while self._intake.buffer:
             work = self._intake.buffer.popleft()
             if self._verdicts.may_send(work.stream):
-                self._verdicts.known_is_next = self._valve.down
+                self._verdicts.known_is_next = self._breaker.is_down
                 return work
             self._outbox.add([unsent(work)])
         return None
@@ -324,7 +329,7 @@ class Delivery:
             if self._limiter is not None:
                 await self._limiter.acquire()
                 # Meanwhile sending may have been refused, stopped or held.
-                if self._ending or self._valve.closed or not self._verdicts.lets_begin(work.stream):
+                if self._ending or self._breaker.is_blocked or not self._verdicts.lets_begin(work.stream):
                     self._outbox.add([unsent(work)])
                     return False
             begun = True
@@ -356,10 +361,12 @@ class Delivery:
 
     async def _anything(self) -> None:
         """Wait until something happened, or until a time has come that something waits for."""
-        now = self._valve.now()
-        moments = [now + LONGEST_WAIT, self._valve.last_good + self._pace.give_up_after]
-        moments += [moment for moment in (self._outbox.due, self._valve.opens_at) if moment is not None]
-        if self._intake.has_room and not (self._valve.closed or self._verdicts.has_refused):
+        now = self._breaker.now()
+        moments = [now + LONGEST_WAIT, self._breaker.last_success + self._give_up_after]
+        moments += [
+            moment for moment in (self._outbox.due, self._breaker.blocked_until) if moment is not None
+        ]
+        if self._intake.has_room and not (self._breaker.is_blocked or self._verdicts.has_refused):
             moments.append(self._intake.next_look)
         if self._may_begin(len(self._senders)):
             moments += [self._verdicts.trials.next_at(self._intake.held)]

@@ -19,7 +19,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -30,12 +29,13 @@ from bridge.delivery.probe_requests import KnownToPass
 from bridge.delivery.rejections import Evidence
 from bridge.delivery.sender import Delivery
 from bridge.delivery.stopped_streams import Stopped
+from bridge.delivery.types import MOST_REJECTIONS, SendingMode
 from bridge.errors import Refused, Transient
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from bridge.delivery.types import Destination, Lane, Pace, Settled, Trouble
+    from bridge.delivery.types import Destination, Lane, Outage, SendingSettings, Settled
     from bridge.ledger.database import Ledger
     from bridge.ledger.pauses import Pause
     from bridge.records import Stream
@@ -58,12 +58,13 @@ class Sending:
         ledger: The open ledger.
         lanes: The streams to send, by stream.
         destination: Where payloads go.
-        pace: How fast; but nothing is ever given up, and each delivery ramps.
+        settings: Limits and waits.
         name: The connection's.
         key_of: Keyed hash of a name's key (``naming.Hasher.name_key``).
         clock: Milliseconds since the epoch.
         random: Gives a number of [0, 1).
-        on_change: Told when sending was paused or resumed.
+        on_change: Called when sending was paused or resumed.
+        most_rejections: This many different records turned down, and none taken since, stop a stream.
     """
 
     def __init__(  # noqa: PLR0913 - it is handed all that it works with, by name
@@ -71,35 +72,43 @@ class Sending:
         ledger: Ledger,
         lanes: Mapping[Stream, Lane],
         destination: Destination,
-        pace: Pace,
+        settings: SendingSettings,
         *,
         name: str,
         key_of: Callable[[str], str],
         clock: Callable[[], int],
         random: Callable[[], float],
         on_change: Callable[[], None] = lambda: None,
+        most_rejections: int = MOST_REJECTIONS,
     ) -> None:
         self._ledger = ledger
         self._lanes = dict(lanes)
         self._destination = destination
-        self._pace = replace(
-            pace, give_up_after=math.inf, ramp=True, trial_every=pace.probe_first, most_trials=math.inf
+        self._settings = settings
+        self._mode = SendingMode(
+            give_up_after=math.inf,
+            ramp=True,
+            most_rejections=most_rejections,
+            trial_every=settings.probe.first,
+            most_trials=math.inf,
         )
         self._name = name
         self._key_of = key_of
         self._clock = clock
         self._random = random
-        self._pauses = SendingPauses(ledger, name, pace, clock=clock, random=random, on_change=on_change)
+        self._pauses = SendingPauses(
+            ledger, name, settings.probe, clock=clock, random=random, on_change=on_change
+        )
         self._delivery: Delivery | None = None
         self._news = asyncio.Event()
         self._looked = False
         self._doubtful = False
         self._tries = 0
-        self._trouble: Trouble | None = None
+        self._outage: Outage | None = None
         self._stopped: Mapping[Stream, Stopped] = {}
         self._told: Refused | None = None
         self._evidence = Evidence()
-        self._known = KnownToPass(ledger, destination, pace.unanswered_wait)
+        self._known = KnownToPass(ledger, destination, settings.unanswered_wait)
         self._knew_before = KnewBefore()
 
     def wake(self) -> None:
@@ -166,7 +175,8 @@ class Sending:
             self._ledger,
             self._lanes,
             self._destination,
-            self._pace,
+            self._settings,
+            self._mode,
             key_of=self._key_of,
             run=None,
             clock=self._clock,
@@ -181,7 +191,7 @@ class Sending:
 
     async def _live(self, delivery: Delivery) -> None:
         """Let a delivery run to its end, writing down what stops it; halt it where it must not go on."""
-        self._delivery, self._trouble, self._told = delivery, None, None
+        self._delivery, self._outage, self._told = delivery, None, None
         running = asyncio.create_task(delivery.run())
         running.add_done_callback(lambda _: self._news.set())
         try:
@@ -196,7 +206,7 @@ class Sending:
         finally:
             self._delivery = None
             await _end(running, delivery)
-        self._doubtful = delivery.trouble is not None or delivery.refused is not None
+        self._doubtful = delivery.outage is not None or delivery.refused is not None
         await self._tell(delivery)
 
     async def _must_halt(self) -> bool:
@@ -224,7 +234,7 @@ class Sending:
         """Write down, once, what stops a delivery."""
         if delivery.refused is None:
             await self._tell_stopped(delivery)
-            await self._tell_trouble(delivery.trouble)
+            await self._write_outage(delivery.outage)
         elif delivery.refused is not self._told:
             self._told = delivery.refused
             await self._refused(delivery.refused, self._tries)
@@ -241,16 +251,16 @@ class Sending:
                 wait = max(0.0, state.next_at - now)
                 await self._pauses.stop_stream(stream, str(state.why), state.tries, wait=wait)
 
-    async def _tell_trouble(self, trouble: Trouble | None) -> None:
+    async def _write_outage(self, outage: Outage | None) -> None:
         """The destination is down, or asked to be left alone; or that is over."""
-        if trouble == self._trouble:
+        if outage == self._outage:
             return
-        self._trouble = trouble
-        if trouble is None:
+        self._outage = outage
+        if outage is None:
             await self._pauses.resume()
         else:
-            wait = max(0.0, (trouble.next_try_at - self._clock()) / 1000)
-            await self._pauses.stop(trouble.reason, trouble.tries, wait=wait)
+            wait = max(0.0, (outage.next_try_at - self._clock()) / 1000)
+            await self._pauses.stop(outage.reason, outage.tries, wait=wait)
 
     async def _refused(self, fault: Refused | Transient, tries: int) -> None:
         """Nothing is taken now: the next probe comes after a wait that grows."""

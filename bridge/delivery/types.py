@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
-
-from bridge.delivery.failure_classifier import MOST_REJECTIONS
-from bridge.ledger.send_queue import Waits
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from bridge.ledger.row_mapping import Feed
     from bridge.records import Answer, Payload, Policy, Stream
+    from bridge.retry import RetryPolicy
 
-__all__ = ["Destination", "Lane", "Pace", "Settled", "Trouble"]
+__all__ = [
+    "MOST_REJECTIONS",
+    "Destination",
+    "Lane",
+    "Outage",
+    "SendingMode",
+    "SendingSettings",
+    "Settled",
+]
+
+MOST_REJECTIONS: Final = 20
+"""This many different records turned down, and none taken since, are more than that many poison records."""
 
 
 class Destination(Protocol):
@@ -35,56 +44,56 @@ class Lane:
     policy: Policy
 
 
+class SendingSettings(Protocol):
+    """What sending needs of ``[trakor]`` (``settings.TrakorSettings`` has it). Times are in seconds."""
+
+    @property
+    def max_in_flight(self) -> int:
+        """The maximum number of requests at once."""
+        ...
+
+    @property
+    def requests_per_second(self) -> float:
+        """The rate limit. 0: none."""
+        ...
+
+    @property
+    def unanswered_wait(self) -> float:
+        """A name is not sent again for this long after a request without an answer."""
+        ...
+
+    @property
+    def retry(self) -> RetryPolicy:
+        """The waits after failures of one record."""
+        ...
+
+    @property
+    def probe(self) -> RetryPolicy:
+        """The waits between probes while Trakor is down or refuses."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
-class Pace:
-    """How fast to send. Times are seconds.
+class SendingMode:
+    """When a delivery gives up; the defaults are those of a backfill. Times are seconds.
 
     Attributes:
-        max_in_flight: The most requests at once.
-        requests_per_second: 0: no limit of our own.
-        retry_first: The cap of a record's first wait, doubling to
-        retry_max: the longest.
-        probe_first: The first wait before a probe of a destination that is down, doubling to
-        probe_max: the longest.
-        unanswered_wait: A name is not sent again for so long after a request that had no answer.
-        give_up_after: Stop when nothing was taken for so long.
-        ramp: Begin with one request at a time, and double with each that passes.
-        most_rejections: So many different records turned down, and none taken since, stop a stream.
-        trial_every: Then one record of it is tried so often.
-        most_trials: So many of these are turned down, too, and the stream is given up.
+        give_up_after: Stop if nothing was taken for this long.
+        ramp: Start with one request at a time, and double with each success.
+        most_rejections: This many different records turned down, and none taken since, stop a stream.
+        trial_every: How often one record of a stopped stream is tried.
+        most_trials: Give the stream up after this many trials were turned down, too.
     """
 
-    max_in_flight: int = 16
-    requests_per_second: float = 0.0
-    retry_first: float = 1.0
-    retry_max: float = 300.0
-    probe_first: float = 30.0
-    probe_max: float = 900.0
-    unanswered_wait: float = 150.0
     give_up_after: float = 1800.0
     ramp: bool = False
     most_rejections: int = MOST_REJECTIONS
     trial_every: float = 1.0
     most_trials: float = MOST_REJECTIONS
 
-    @property
-    def waits(self) -> Waits:
-        """The longest that anything waits in the ledger."""
-        return Waits(int(self.retry_max * 1000), self.silence)
-
-    @property
-    def silence(self) -> int:
-        """Milliseconds for which a name is not sent again whose request had no answer."""
-        return int(self.unanswered_wait * 1000)
-
-    @property
-    def longest_wait(self) -> float:
-        """The longest of all waits for a time that is noted in the ledger."""
-        return max(self.retry_max, self.unanswered_wait)
-
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class Outage:
     """Why nothing is sent for the moment, which may pass by itself.
 
     Attributes:

@@ -23,6 +23,7 @@ import stamina
 import structlog
 
 from bridge.errors import Transient
+from bridge.retry import RetryPolicy
 from bridge.salestrekker.answer_limits import MAX_BODY, SMALL
 from bridge.salestrekker.auth import Credentials, LogIn
 from bridge.salestrekker.by_id import NotTogether, combined, contacts_in, read_ones
@@ -31,7 +32,7 @@ from bridge.salestrekker.graphql_errors import Kind
 from bridge.salestrekker.long_lists import Room, Stay
 from bridge.salestrekker.pages import Broken, Ones, Page, read_ahead, sort_ones, sort_out
 from bridge.salestrekker.pagination import Walk
-from bridge.salestrekker.rate_limit import Gate, Retries, Waits
+from bridge.salestrekker.rate_limit import Gate, Waits
 from bridge.salestrekker.responses import KEY_ADVICE, Listed, TokenRefused, fault_of, read_more, reading_list
 from bridge.salestrekker.tokens import TokenKeeper
 from bridge.salestrekker.transport import LargeAnswer, Request, Transport
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-__all__ = ["Broken", "Ones", "Page", "Retries", "SalestrekkerClient"]
+__all__ = ["Broken", "Ones", "Page", "SalestrekkerClient"]
 
 NEXT_TO_NOTHING: Final = "query { __typename }"
 """Asks for the least that there is: whether it is answered is all that matters."""
@@ -75,7 +76,7 @@ class SalestrekkerClient:
         timeout: Seconds for one request.
         renew_before: Renew the token when so many seconds, or a fifth of its life, are left, whichever is
             less.
-        retries: How a read is retried; None: as ``Retries`` has it.
+        retries: How a read is retried; None: five times in a minute.
         clock: Seconds since the epoch.
         random: Gives a number of [0, 1).
         max_body: Bytes of one answer, unpacked, beyond which it is not read.
@@ -97,7 +98,7 @@ class SalestrekkerClient:
         requests_per_minute: float = 120,
         timeout: float = 30.0,
         renew_before: float = 172_800.0,
-        retries: Retries | None = None,
+        retries: RetryPolicy | None = None,
         clock: Callable[[], float] = time.time,
         random: Callable[[], float] = chance.random,
         max_body: int = MAX_BODY,
@@ -106,7 +107,7 @@ class SalestrekkerClient:
         hold: Hold | None = None,
         room: Room | None = None,
     ) -> None:
-        self._retries = retries or Retries()
+        self._retries = retries or RetryPolicy(attempts=5, total=60.0)
         self._clock = clock
         self._random = random
         self._gate = Gate(

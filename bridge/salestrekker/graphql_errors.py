@@ -16,7 +16,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from bridge.errors import Transient
-from bridge.pacing import LONGEST_RETRY_AFTER
+from bridge.retry import LONGEST_RETRY_AFTER
 from bridge.salestrekker.answer_limits import MOST_ERRORS
 from bridge.time_slices import at_once
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from aiolimiter import AsyncLimiter
 
 from bridge.errors import Transient
-from bridge.pacing import backoff
 from bridge.salestrekker.responses import PoisonedItem
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-__all__ = ["Gate", "Retries", "Waits"]
+    from bridge.retry import RetryPolicy
+
+__all__ = ["Gate", "Waits"]
 
 BURST: Final = 4
 """So many requests may follow each other at once before the rate applies."""
@@ -71,23 +71,6 @@ POISON_ATTEMPTS: Final = 2
 """An item that fails twice is gone around: most such faults do not pass."""
 
 
-@dataclass(frozen=True, slots=True)
-class Retries:
-    """How a read is retried. Times are seconds.
-
-    Attributes:
-        attempts: How often at most.
-        total: For how long at most; also the longest ``Retry-After`` that is waited out.
-        first: The cap of the first wait, doubling to
-        longest: the longest.
-    """
-
-    attempts: int = 5
-    total: float = 60.0
-    first: float = 0.5
-    longest: float = 10.0
-
-
 class Waits:
     """For stamina: whether an error is worth another attempt, and after how many seconds.
 
@@ -97,7 +80,9 @@ class Waits:
         monotonic: Seconds, never running backwards.
     """
 
-    def __init__(self, retries: Retries, random: Callable[[], float], monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self, retries: RetryPolicy, random: Callable[[], float], monotonic: Callable[[], float]
+    ) -> None:
         self._retries = retries
         self._random = random
         self._monotonic = monotonic
@@ -111,7 +96,7 @@ class Waits:
             return False
         if isinstance(error, PoisonedItem) and self._failed >= POISON_ATTEMPTS:
             return False
-        wait = backoff(self._failed, self._retries.first, self._retries.longest, self._random)
+        wait = self._retries.backoff(self._failed, self._random)
         wait += error.retry_after or 0.0
         spent = self._monotonic() - self._began
         return wait if spent + wait <= self._retries.total else False

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from urllib.parse import urlsplit
 
 from bridge.errors import BridgeError, QueryFileError, Refused, Transient
-from bridge.pacing import retry_after
+from bridge.retry import retry_after
 from bridge.salestrekker.answer_limits import NOT_WHOLE, SOME_ERRORS, decode
 from bridge.salestrekker.graphql_errors import (
     CODES,

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Final
 import orjson
 
 from bridge.errors import Refused, Transient
-from bridge.pacing import backoff
+from bridge.retry import RetryPolicy
 from bridge.salestrekker.responses import KEY_ADVICE
 
 if TYPE_CHECKING:
@@ -165,6 +165,7 @@ class TokenKeeper:
         self._renew_before = renew_before
         self._clock = clock
         self._renewing = renewing or Renewing()
+        self._policy = RetryPolicy(self._renewing.first, self._renewing.longest)
         self._random = random
         self._changed = changed
         self._lock = asyncio.Lock()
@@ -290,7 +291,7 @@ class TokenKeeper:
     def _note_failing(self, fault: Transient | Refused) -> None:
         now, before = self._clock(), self._failing
         times = before.times + 1 if before else 1
-        wait = backoff(times, self._renewing.first, self._renewing.longest, self._random)
+        wait = self._policy.backoff(times, self._random)
         if isinstance(fault, Transient) and fault.retry_after:
             wait = min(max(wait, fault.retry_after), self._renewing.longest)
         self._failing = _Failing(times, before.since if before else now, now + wait, str(fault))

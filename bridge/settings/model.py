@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from bridge.records import Job, Policy, Stream
+from bridge.retry import RetryPolicy
 from bridge.settings import addresses, values
 from bridge.settings.crontab import Timing, parse_timing
 from bridge.settings.values import (
@@ -92,7 +93,22 @@ class AddressedSection(Section):
 
 
 class _PatientSection(AddressedSection):
-    """A table with waits that grow: none may begin longer than it becomes."""
+    """A table with growing waits: none may start longer than its maximum."""
+
+    retry_first: float
+    retry_max: float
+    probe_first: float
+    probe_max: float
+
+    @property
+    def retry(self) -> RetryPolicy:
+        """The waits after a request that failed for its own sake."""
+        return RetryPolicy(self.retry_first, self.retry_max)
+
+    @property
+    def probe(self) -> RetryPolicy:
+        """The waits between probes while the system is down or refuses."""
+        return RetryPolicy(self.probe_first, self.probe_max)
 
     @field_validator("retry_max", "probe_max", check_fields=False)
     @classmethod

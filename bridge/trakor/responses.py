@@ -21,8 +21,8 @@ import orjson
 
 from bridge.errors import BridgeError, Refusal, Refused, Rejected, Transient, Unanswered
 from bridge.naming import tidy
-from bridge.pacing import retry_after
 from bridge.records import Answer
+from bridge.retry import retry_after
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

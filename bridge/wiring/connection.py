@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from bridge.delivery import Pace
 from bridge.errors import QueryFileError
 from bridge.mapping import Mapper
 from bridge.records import DEAL_CONTACTS, Stream
 from bridge.salestrekker.by_id import load_one, load_ticket
-from bridge.salestrekker.client import Retries, SalestrekkerClient
+from bridge.salestrekker.client import SalestrekkerClient
 from bridge.salestrekker.list_query import load_list
 from bridge.salestrekker.query_files import query_folders
 from bridge.salestrekker.record_path import fields_of_a_record
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 
     from bridge.ledger.row_mapping import Feed
     from bridge.naming import Hasher
+    from bridge.retry import RetryPolicy
     from bridge.salestrekker.auth import Hold
     from bridge.salestrekker.by_id import OneQuery
     from bridge.salestrekker.list_query import ListQuery
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from bridge.salestrekker.pages import Ones
     from bridge.settings import Connection, Settings
 
-__all__ = ["TICKET", "Plan", "destination_of", "listing_of", "pace_of", "plan_of", "source_of", "unlike"]
+__all__ = ["TICKET", "Plan", "destination_of", "listing_of", "plan_of", "source_of", "unlike"]
 
 TICKET: Final = "ticket.graphql"
 """The file of the query that tells whose contacts a deal is about."""
@@ -176,7 +176,7 @@ def _ones_of(plan: Plan, reader: SalestrekkerClient, stream: Stream, feed: Feed)
 
 def source_of(
     connection: Connection,
-    retries: Retries | None = None,
+    retries: RetryPolicy | None = None,
     *,
     on_token: Callable[[], None] | None = None,
     hold: Hold | None = None,
@@ -202,7 +202,7 @@ def source_of(
         requests_per_minute=settings.requests_per_minute,
         timeout=settings.timeout,
         renew_before=settings.renew_before,
-        retries=retries or Retries(first=settings.retry_first, longest=settings.retry_max),
+        retries=retries or replace(settings.retry, attempts=5, total=60.0),
         on_token=on_token,
         hold=hold,
         room=room,
@@ -217,19 +217,4 @@ def destination_of(connection: Connection) -> TrakorClient:
         settings.api_key.get_secret_value(),
         max_in_flight=settings.max_in_flight,
         timeout=settings.timeout,
-    )
-
-
-def pace_of(connection: Connection) -> Pace:
-    """How fast a connection sends."""
-    settings = connection.trakor
-    return Pace(
-        max_in_flight=settings.max_in_flight,
-        requests_per_second=settings.requests_per_second,
-        retry_first=settings.retry_first,
-        retry_max=settings.retry_max,
-        probe_first=settings.probe_first,
-        probe_max=settings.probe_max,
-        unanswered_wait=settings.unanswered_wait,
-        trial_every=settings.retry_first,
     )
