@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 PAGE = (Path(__file__).parent.parent / "docs" / "operations.md").read_text("utf-8")
 ROW = re.compile(r"^\| `(\w+)` \|([^|]*)\| (.+) \|$", re.MULTILINE)
 NAME = re.compile(r"\btrakor_bridge_\w+")
-RULES = "".join(block.text for block in blocks(section(PAGE, "Alerts")))
+RULES = "".join(block.text for block in blocks(section(PAGE, "Alert rules for Prometheus")))
 LABELS = {"connection", "stream", "state", "status", "mark", "version"}
 NOW = 1_795_000_000_000
 
