@@ -31,7 +31,7 @@ from bridge.ledger.database import writing
 from bridge.ledger.open import open_ledger, read_or_make_key
 from bridge.ledger.row_mapping import feed_of
 from bridge.ledger.sealed_texts import pack, texts_of
-from bridge.naming import Hasher, fit
+from bridge.names import Hasher, fit
 from bridge.records import Draft, Party, Policy, Stream
 from bridge.status import take
 

@@ -14,7 +14,7 @@ from bridge.errors import BridgeError
 from bridge.records import Draft, Party, Product, Stream, Unsendable
 from bridge.retry import RetryPolicy
 from bridge.salestrekker.auth import WrongOrganization
-from bridge.salestrekker.by_id import load_one, load_ticket
+from bridge.salestrekker.by_id_query import load_one, load_ticket
 from bridge.salestrekker.client import SalestrekkerClient
 from bridge.salestrekker.list_query import load_list
 from bridge.salestrekker.query_files import shipped_queries

@@ -24,7 +24,7 @@ Rule: TypeAlias = Callable[[Tree], Iterator[str]]
 
 LAYERS = (
     ("errors", "records", "retry"),
-    ("settings", "logs", "time_slices", "naming", "encryption", "serving"),
+    ("settings", "logs", "time_slices", "names", "encryption", "serving"),
     ("mapping", "decision"),
     ("salestrekker", "trakor", "ledger"),
     ("sync", "delivery", "organization_guard"),
@@ -61,7 +61,7 @@ HOMES = {
     "jmespath": ("bridge.mapping",),
     "jwt": ("bridge.salestrekker", "bridge.sandbox"),
     "orjson": ANYWHERE,
-    "phonenumbers": ("bridge.naming",),
+    "phonenumbers": ("bridge.names",),
     "prometheus_client": ("bridge.admin",),
     "pydantic": ("bridge.settings",),
     "pydantic_core": ("bridge.settings",),

@@ -15,7 +15,7 @@ from bridge.backfill import backfill
 from bridge.ledger.database import reading
 from bridge.ledger.read_model import MARKS
 from bridge.ledger.schema import claims, feeds, history, links, records, spaces, sweeps
-from bridge.naming import Hasher
+from bridge.names import Hasher
 from bridge.records import Stream
 from bridge.settings import load
 from bridge.wiring.ledger import ledger_key, ledger_path

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from bridge import naming
+from bridge import names
 from bridge.decision import HolderOf, decide, keeps_up
 from bridge.ledger.unit_of_work import after
 from bridge.records import (
@@ -58,7 +58,7 @@ __all__ = [
     "work",
 ]
 
-HASHER = naming.Hasher(b"the key of the tests' ledgers.".ljust(32))
+HASHER = names.Hasher(b"the key of the tests' ledgers.".ljust(32))
 
 
 def of(name: str) -> str:
@@ -81,11 +81,11 @@ def draft(  # noqa: PLR0913 - each is named where it is given
     price: str = "",
 ) -> Draft:
     """A record that could be sent, as mapping makes it; ``rules`` is which map made it."""
-    fit = naming.fit(name)
+    fit = names.fit(name)
     payload: Payload = Party(fit, contact)
     if product:
         payload = Product(fit, contact, Decimal(price) if price else None)
-    qualified = naming.qualify(name, qualifier)
+    qualified = names.qualify(name, qualifier)
     hashes, first_hashes = HASHER.fields({**payload.fields(), "qualifier": qualifier})
     return Draft(
         id=id,

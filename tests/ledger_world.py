@@ -14,7 +14,7 @@ from sqlalchemy import Connection, create_engine, event, select
 from sqlalchemy.pool import StaticPool
 
 from books import KEEPING
-from bridge import naming
+from bridge import names
 from bridge.decision import decide
 from bridge.errors import UserError
 from bridge.ledger import operator_actions
@@ -66,7 +66,7 @@ MATCHINGS: Mapping[str, Callable[[str], str]] = {
     "exact": str,
     "case-insensitive": str.lower,
     "folded": str.casefold,
-    "looser than ours": lambda name: naming.key(name)[:3],
+    "looser than ours": lambda name: names.key(name)[:3],
 }
 """By what Trakor may know a name again."""
 
@@ -110,7 +110,7 @@ class Trakor:
 
     def post(self, party: Party, source_id: str) -> Answer | None:
         """Take a party: None is a 400."""
-        if naming.key(party.name).startswith(REFUSED):
+        if names.key(party.name).startswith(REFUSED):
             return None
         found = self.parties.get(self._match(party.name))
         if found is not None:
@@ -202,7 +202,7 @@ class World:
         self.in_flight: list[Work] = []
         self.outcomes: list[Outcome] = []
         for name in there_before:
-            self.trakor.post(Party(naming.fit(name), "by hand"), "by hand")
+            self.trakor.post(Party(names.fit(name), "by hand"), "by hand")
         with self._engine.begin() as connection:
             for table in reversed(metadata.sorted_tables):
                 connection.execute(table.delete())

@@ -24,7 +24,7 @@ from bridge.ledger.observe import Sight
 from bridge.ledger.row_mapping import feed_of
 from bridge.ledger.send_queue import give_up_claims
 from bridge.mapping import Mapper
-from bridge.naming import Hasher
+from bridge.names import Hasher
 from bridge.records import Claim, Draft, Policy, Product, Record, Stream
 from bridge.salestrekker.pages import Ones, Page
 from bridge.settings import Trakor as TrakorSettings

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
-from bridge import naming
+from bridge import names
 from bridge.errors import BridgeError, NeverSent, Unanswered
 from bridge.records import Product
 from bridge.sandbox.base import Call, Reply, html_reply, json_reply
@@ -67,7 +67,7 @@ class Arrival:
 
 def reading_of(kind: str, name: str) -> tuple[str, str]:
     """A name as loosely as any Trakor may read it."""
-    return kind, naming.key(name)
+    return kind, names.key(name)
 
 
 class Site:

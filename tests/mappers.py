@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bridge.mapping import DEFAULT_WHERE, Mapper
-from bridge.naming import Hasher
+from bridge.names import Hasher
 from bridge.records import Draft, Policy, Record, Stream, Unsendable
 
 if TYPE_CHECKING:

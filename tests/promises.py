@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from bridge.ledger.statistics import states
-from bridge.naming import decode, key
+from bridge.names import decode, key
 from bridge.records import Draft, Reason, Record, Unsendable
 from machine import HASHER, stream_of
 

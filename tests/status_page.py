@@ -24,7 +24,7 @@ from bridge.ledger.open import open_ledger, read_or_make_key
 from bridge.ledger.operator_actions import as_it_stands
 from bridge.ledger.read_model import Found, Wanted, find
 from bridge.ledger.record_details import Line, history_of
-from bridge.naming import Hasher
+from bridge.names import Hasher
 from bridge.records import Policy, Stream
 from bridge.status import take
 

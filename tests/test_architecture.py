@@ -82,8 +82,8 @@ BROKEN: list[tuple[Rule, dict[str, str], str]] = [
     ),
     (
         the_sandbox_stands_alone,
-        {"bridge/sandbox/a.py": "from bridge.naming import key"},
-        "imports bridge.naming",
+        {"bridge/sandbox/a.py": "from bridge.names import key"},
+        "imports bridge.names",
     ),
     (the_core_is_pure, {"bridge/decision.py": "async def f(): pass"}, "decision is pure"),
     (the_core_is_pure, {"bridge/mapping/a.py": "from pathlib import Path"}, "imports pathlib.Path"),

@@ -13,7 +13,7 @@ from bridge.ledger.database import reading, writing
 from bridge.ledger.organizations import confirm
 from bridge.ledger.pauses import pauses_of
 from bridge.ledger.schema import canaries, feeds
-from bridge.naming import Hasher
+from bridge.names import Hasher
 from bridge.sandbox import Fault, Options
 from bridge.wiring.ledger import ledger_key, ledger_path
 from bridge.wiring.organizations import place_of

@@ -26,7 +26,7 @@ from sqlalchemy import select
 
 from bridge.ledger.database import reading
 from bridge.ledger.schema import claims, events, records
-from bridge.naming import Hasher
+from bridge.names import Hasher
 from bridge.records import Stream
 from bridge.sandbox import Options, Sandbox
 from bridge.wiring.ledger import ledger_key

@@ -10,7 +10,7 @@ import pytest
 from bridge.errors import UserError
 from bridge.ledger.database import writing
 from bridge.ledger.organizations import confirm
-from bridge.naming import Hasher
+from bridge.names import Hasher
 from bridge.sandbox import Options
 from bridge.wiring.ledger import ledger_key, ledger_path
 from bridge.wiring.organizations import place_of

@@ -32,7 +32,7 @@ from bridge.ledger.read_model import Wanted, listing
 from bridge.ledger.record_details import standing_of
 from bridge.ledger.row_mapping import feed_of
 from bridge.ledger.send_queue import claim
-from bridge.naming import Hasher
+from bridge.names import Hasher
 from bridge.records import Record, State, Stream
 from bridge.settings import load
 from bridge.wiring.connection import plan_of

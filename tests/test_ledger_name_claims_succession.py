@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import update
 
 from books import KEY, Book
-from bridge import naming
+from bridge import names
 from bridge.ledger.deletions import mark_gone_by_id
 from bridge.ledger.erasure import forget
 from bridge.ledger.integrity import check
@@ -199,7 +199,7 @@ def older(book: Book) -> Book:
     both = [draft("Ann", SPELLED, id=one, same_as="s") for one in ("c1", "c2")]
     book.see(*both)
     book.settle(*(answered(work, "t1") for work in book.claim()))
-    before = naming.encode(both[0].first_hashes, 1)
+    before = names.encode(both[0].first_hashes, 1)
     assert both[0].first_hashes != both[0].hashes
     book.write(lambda connection: connection.execute(update(records).values(sent=before)))
     book.write(lambda connection: connection.execute(update(links).values(sent=before)))

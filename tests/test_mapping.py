@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge import naming
+from bridge import names
 from bridge.errors import QueryFileError
 from bridge.mapping import DEFAULT_WHERE, DEFAULTS, FUNCTION_NAMES, Mapper
 from bridge.mapping.conversion import LONGEST_TEXT
@@ -169,8 +169,8 @@ class TestDraft:
 
     def test_a_long_name_is_qualified_from_the_whole_of_it(self) -> None:
         draft = drafted({"id": "1", "n": "x" * 300, "q": "ravi@acme.in"}, mapper(name="n", qualifier="q"))
-        assert draft.payload.name == naming.fit("x" * 300)
-        assert draft.qualified_name == naming.qualify("x" * 300, "ravi@acme.in")
+        assert draft.payload.name == names.fit("x" * 300)
+        assert draft.qualified_name == names.qualify("x" * 300, "ravi@acme.in")
 
     def test_the_fingerprint_changes_with_all_that_makes_a_draft(self) -> None:
         made = [
@@ -186,7 +186,7 @@ class TestDraft:
 
     def test_the_fingerprint_changes_with_the_rules_for_names(self, monkeypatch: pytest.MonkeyPatch) -> None:
         before = mapper().fingerprint
-        monkeypatch.setattr(naming, "RULES", naming.RULES + 1)
+        monkeypatch.setattr(names, "RULES", names.RULES + 1)
         assert mapper().fingerprint != before
 
     def test_the_fingerprint_is_the_same_for_the_same(self) -> None:

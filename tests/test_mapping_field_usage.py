@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bridge.mapping import DEFAULTS, SPELT_OUT, Mapper, Shape, misreads, relisted, rewritten
-from bridge.naming import Hasher
+from bridge.names import Hasher
 from bridge.records import Draft, Record, Stream
 from bridge.salestrekker.query_files import load_document, shipped_queries
 from bridge.salestrekker.schema.record_shape import selected

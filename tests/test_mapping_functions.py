@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.errors import QueryFileError, UserError
-from bridge.naming.phones import international
+from bridge.names.phones import international
 from bridge.records import Draft, Party, Product, Reason, Stream, Unsendable
 from mappers import drafted, mapper, record, refused, repr_or_type
 

@@ -10,7 +10,7 @@ import pytest
 from bridge.errors import Transient
 from bridge.records import Stream
 from bridge.retry import RetryPolicy
-from bridge.salestrekker.by_id import load_one
+from bridge.salestrekker.by_id_query import load_one
 from bridge.salestrekker.client import SalestrekkerClient
 from bridge.salestrekker.graphql_errors import result_of
 from bridge.salestrekker.list_query import load_list

@@ -20,8 +20,8 @@ from bridge.salestrekker.schema.introspection import (
     read_introspection,
     read_saved,
 )
-from bridge.salestrekker.schema.probes import complaints
-from bridge.salestrekker.schema.similarity import likeness, nearest, path_likeness
+from bridge.salestrekker.schema.server_validation import complaints
+from bridge.salestrekker.schema.similar_fields import likeness, nearest, path_likeness
 from bridge.salestrekker.schema.suggestions import as_text, corrections
 from bridge.sandbox.shapes import Paged, ShapeKind, shape_of
 

@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from bridge import settings
-from bridge.mapping.defaults import DEFAULTS
+from bridge.mapping.maps import DEFAULTS
 from bridge.records import Stream
 from bridge.settings.keys import FILE_SUFFIX, document_keys, dotted, secret_keys
 from bridge.settings.model import ConnectionDocument, Document

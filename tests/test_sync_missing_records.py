@@ -16,10 +16,10 @@ from bridge.ledger.row_mapping import feed_of
 from bridge.ledger.schema import records, sweeps
 from bridge.ledger.sweeps import reached
 from bridge.mapping import Mapper
-from bridge.naming import Hasher
+from bridge.names import Hasher
 from bridge.records import Policy, Stream
 from bridge.retry import RetryPolicy
-from bridge.salestrekker.by_id import load_one
+from bridge.salestrekker.by_id_query import load_one
 from bridge.salestrekker.client import Ones, SalestrekkerClient
 from bridge.salestrekker.list_query import load_list
 from bridge.salestrekker.query_files import shipped_queries

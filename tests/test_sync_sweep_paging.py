@@ -12,7 +12,7 @@ from bridge.ledger.open import open_ledger
 from bridge.ledger.row_mapping import feed_of
 from bridge.ledger.schema import records, sweeps
 from bridge.mapping import Mapper
-from bridge.naming import Hasher
+from bridge.names import Hasher
 from bridge.records import Policy, Stream
 from bridge.retry import RetryPolicy
 from bridge.salestrekker.client import SalestrekkerClient

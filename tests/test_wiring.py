@@ -8,7 +8,7 @@ import pytest
 
 from bridge import settings
 from bridge.errors import QueryFileError
-from bridge.naming import Hasher
+from bridge.names import Hasher
 from bridge.records import Stream
 from bridge.wiring.connection import plan_of
 from bridge.wiring.schedule import overdue_at

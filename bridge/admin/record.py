@@ -19,7 +19,7 @@ from bridge.ledger.operator_actions import Verb, as_it_stands, decide_shown
 from bridge.ledger.pauses import Direction, pause_of
 from bridge.ledger.read_model import Wanted, find
 from bridge.ledger.record_details import history_of, standing_of
-from bridge.naming import fit
+from bridge.names import fit
 from bridge.records import Claim, State
 from bridge.status.fields import other_of, sides
 from bridge.status.record_details import by_itself, event, meaning, ways

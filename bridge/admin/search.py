@@ -11,7 +11,7 @@ from bridge.admin.auth import form_text
 from bridge.admin.lists import item_of
 from bridge.ledger.database import reading
 from bridge.ledger.read_model import Wanted, find
-from bridge.naming import fit
+from bridge.names import fit
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,6 +1,6 @@
 """The one-shot backfill.
 
-``run`` runs it, ``report`` says what it came to, ``first_records`` cuts it short.
+``run`` reads and delivers, ``report`` holds the result.
 """
 
 from bridge.backfill.report import ConnectionReport, Problem, Report, Watch

@@ -1,15 +1,40 @@
-"""What a backfill tells while it runs, and what it came to."""
+"""The result of a backfill: its numbers, its problems and warnings, and who is informed while it runs."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final, Protocol
+
+from bridge.errors import Refused, Transient
+from bridge.ledger.statistics import QUALIFIED, SHARED
+from bridge.records import Stream
+from bridge.salestrekker.auth import SeveralOrganizations
+from bridge.status import burst_line, burst_note
 
 if TYPE_CHECKING:
-    from bridge.ledger.statistics import Group
-    from bridge.records import Stream
+    from collections.abc import Collection, Iterator, Mapping
+    from pathlib import Path
 
-__all__ = ["ConnectionReport", "Problem", "Report", "Watch"]
+    from bridge.errors import BridgeError
+    from bridge.ledger.send_queue import Awaited
+    from bridge.ledger.statistics import Group
+    from bridge.sync import Swept
+
+__all__ = [
+    "ConnectionReport",
+    "Problem",
+    "Report",
+    "Watch",
+    "bursts",
+    "group_line",
+    "perhaps_lost",
+    "reading_problems",
+    "stopped",
+    "suspicions",
+    "sweep_warnings",
+    "waiting_for",
+]
 
 
 class Watch(Protocol):
@@ -142,3 +167,155 @@ class Report:
                 for name, report in self.connections.items()
             }
         }
+
+
+MANY_EXISTING: Final = 0.2
+"""The share of a run that Trakor had already from which a lost ledger is to be suspected."""
+
+FEW: Final = 10
+"""Up to so many existing ones nothing is suspected."""
+
+NEARLY_ALL: Final = 0.9
+"""The share of a stream without a name from which the map is to be suspected, not the data."""
+
+LATER: Final = "`trakor-bridge check` tells what is wrong; run this again then, it goes on where it was"
+"""What to do where a system did not answer."""
+
+_KINDS: Final = {
+    QUALIFIED: "sent with what tells them apart behind the name",
+    "merged": "one entered twice: one record stands for both",
+    "held: same-name": "nothing tells them from another one",
+    "held: same-person": "perhaps the same as another one",
+    "held: existing": "Trakor had the name before",
+    "held: same-party": "Trakor answered with another one's record",
+    "held: renamed": "renamed since they were sent",
+    "held: remapped": "the configuration gives another name now",
+    "rejected: mapping": "a field cannot be made, or cannot be right",
+    "rejected: refused-by-trakor": "Trakor does not take them",
+    "rejected: server-error": "Trakor failed on them again and again",
+    "rejected: damaged": "what the ledger had of them is damaged",
+}
+"""What a group's kind means, in a few words."""
+
+A_FEW: Final = 3
+"""Fewer nameless ones than this prove nothing."""
+
+
+def waiting_for(awaited: Awaited) -> str:
+    """What a backfill waits for where it can send nothing else."""
+    until = datetime.fromtimestamp(awaited.until // 1000, UTC).astimezone().strftime("%H:%M:%S")
+    records = "1 record" if awaited.number == 1 else f"{awaited.number:,} records"
+    return f"waiting until {until} for {records} that Trakor may still be storing"
+
+
+def stopped(doing: str, streams: Collection[Stream], error: BridgeError) -> Problem:
+    """Why reading or sending some streams stopped.
+
+    Args:
+        doing: ``reading`` or ``sending``.
+        streams: Which.
+        error: Why.
+    """
+    message = f"{doing} {' and '.join(streams)}: {error}"
+    advice = getattr(error, "advice", "") or (LATER if isinstance(error, Transient) else "")
+    if isinstance(error, SeveralOrganizations):
+        return Problem(str(error), advice, usage=True)
+    return Problem(message, advice, refusal=isinstance(error, Refused))
+
+
+def reading_problems(
+    failures: Mapping[Stream, BridgeError], swept: Mapping[Stream, Swept]
+) -> Iterator[Problem]:
+    """What kept streams from being read whole; what stopped several alike is told once.
+
+    Args:
+        failures: Why the sweep of a stream stopped.
+        swept: What the others came to.
+    """
+    alike: dict[str, list[Stream]] = {}
+    for stream, error in failures.items():
+        alike.setdefault(str(error), []).append(stream)
+    for streams in alike.values():
+        yield stopped("reading", streams, failures[streams[0]])
+    for stream, one in swept.items():
+        if one.broken:
+            yield Problem(
+                f"{one.broken} {stream} could not be read: {'; '.join(one.broken_shown[:3])}",
+                "all others were; see what Salestrekker says of these, and run this again",
+            )
+
+
+def sweep_warnings(swept: Mapping[Stream, Swept]) -> Iterator[str]:
+    """What is suspicious of lists that were read."""
+    for stream, one in swept.items():
+        if one.unsure:
+            yield (
+                f"{one.unsure} {stream} are not in Salestrekker's list, and could not be read by their ids: "
+                "none of these is marked gone. The next run looks again"
+            )
+        if one.narrowed:
+            yield (
+                f"Salestrekker's list of {stream} does not show {one.missing} that are still there: its "
+                "query shows fewer than before, so none is marked gone. They are not looked for again "
+                "until the query changes"
+            )
+        elif one.missing:
+            yield (
+                f"Salestrekker's list of {stream} lacks {one.missing} that it had before: more than "
+                "[schedule] gone_limit allows, so none is marked gone. Is the query, or the log-in's "
+                "permission, another one?"
+            )
+
+
+def bursts(connection: str, swept: Mapping[Stream, Swept], *, dry_run: bool) -> Iterator[str]:
+    """What changed alike, in one line for each stream; after a dry run there is nothing to list."""
+    for stream, one in swept.items():
+        if one.burst is not None:
+            yield burst_line(stream, one.burst) if dry_run else burst_note(connection, stream, one.burst)
+
+
+def group_line(stream: str, group: Group) -> str:
+    """What the records of a group have in common, in a line."""
+    noun = Stream(stream).spec.singular if group.number == 1 else stream
+    if group.kind == SHARED:
+        names = "1 name" if group.names == 1 else f"{group.names:,} names"
+        return f"{group.number:,} {noun} share {names}"
+    why = _KINDS.get(group.kind)
+    return f"{group.number:,} {group.kind}" + (f" ({why})" if why else "")
+
+
+def perhaps_lost(left: Path) -> str:
+    """What is said before a new ledger is made, where one was there before.
+
+    Args:
+        left: What that one left behind.
+    """
+    return (
+        f"there is no ledger, but {left.name} of one is here: this run makes a new one, which knows nothing. "
+        "If it was lost, stop this now and restore the newest backup"
+    )
+
+
+def suspicions(
+    stream: Stream, numbers: Mapping[str, int], nameless: int, *, suspected: bool = False
+) -> Iterator[str]:
+    """What is suspicious of the numbers of a stream.
+
+    Args:
+        stream: Which.
+        numbers: As ``ledger.sweeps.count`` gives them.
+        nameless: How many of those skipped have no name.
+        suspected: The first answers were suspicious already.
+    """
+    if suspected or numbers["existing"] > max(FEW, MANY_EXISTING * numbers["read"]):
+        yield (
+            f"Trakor had {numbers['existing']} of {numbers['read']} {stream} already. If this ledger "
+            "took the place of a lost one, restore its backup instead: which of two equal names "
+            "came first is not known any more"
+        )
+    wanted = numbers["read"] - numbers["skipped"] + nameless
+    if nameless >= max(A_FEW, NEARLY_ALL * wanted):
+        yield (
+            f"{nameless} of {wanted} {stream} have no name, so they are not sent. A slip in "
+            f"[{stream}.map] name? Run `trakor-bridge check`: it shows what is made of one record"
+        )

@@ -19,7 +19,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,11 +28,12 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from bridge.backfill.backpressure import Backlog
-from bridge.backfill.first_records import limited
 from bridge.backfill.organization_check import prove_trakor, stops_all
 from bridge.backfill.pauses import end_pauses, note_refusals, persons_pauses
-from bridge.backfill.report import ConnectionReport, Problem, Report
-from bridge.backfill.warnings import (
+from bridge.backfill.report import (
+    ConnectionReport,
+    Problem,
+    Report,
     bursts,
     perhaps_lost,
     reading_problems,
@@ -50,7 +51,7 @@ from bridge.ledger.pauses import Direction
 from bridge.ledger.send_queue import NOTHING, is_waiting, open_feed
 from bridge.ledger.statistics import groups_of
 from bridge.ledger.sweeps import begin_run, count, end_run, last_good, nameless, needing_a_person
-from bridge.naming import Hasher
+from bridge.names import Hasher
 from bridge.salestrekker.auth import SeveralOrganizations
 from bridge.sync import sweep
 from bridge.wiring.connection import destination_of, listing_of, plan_of, source_of
@@ -58,7 +59,7 @@ from bridge.wiring.ledger import ledger_key, ledger_path, left_of_lost, rehearsa
 from bridge.wiring.organizations import begin_with, hold_of, identities_of, trial_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 
     from bridge.backfill.report import Watch
     from bridge.delivery.types import Settled
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
     from bridge.ledger.send_queue import Awaited
     from bridge.records import Stream
     from bridge.salestrekker.client import SalestrekkerClient
+    from bridge.salestrekker.pages import Page
     from bridge.settings import Settings
     from bridge.sync import Listing, Swept
     from bridge.trakor import TrakorClient
@@ -424,7 +426,7 @@ class _Run:
         if limit is None:
             return replace(whole, pages=lambda start: self._backlog.paced(whole.pages(start)))
         # Not whole even where it turns out to be shorter than the limit: a part marks nothing gone.
-        return replace(whole, pages=lambda start: limited(whole.pages(start), limit), whole=False)
+        return replace(whole, pages=lambda start: _limited(whole.pages(start), limit), whole=False)
 
     async def _note_refusals(self, delivery: Delivery, feeds: Mapping[Stream, Feed]) -> None:
         """Why sending stopped, once for all streams that it keeps from being sent."""
@@ -459,6 +461,24 @@ class _Run:
         report.needing_a_person = await self._ledger.call(needing_a_person, list(feeds.values()))
         await self._ledger.call(end_run, run, complete=report.complete, counts=report.streams, now=_now())
         log.info("backfilled", connection=self._connection.name, complete=report.complete, **report.streams)
+
+
+async def _limited(pages: AsyncGenerator[Page], limit: int) -> AsyncGenerator[Page]:
+    """The pages of a list up to so many records; without a last page where the list has more.
+
+    Args:
+        pages: All pages; closed at the end.
+        limit: How many records at most.
+    """
+    left = limit
+    async with aclosing(pages):
+        async for page in pages:
+            if len(page.records) < left:
+                yield page
+                left -= len(page.records)
+            else:
+                yield replace(page, records=page.records[:left])
+                return
 
 
 async def _end(*tasks: asyncio.Task[object]) -> None:

@@ -19,9 +19,9 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from bridge.checks.report import Check
-from bridge.mapping import DEFAULT_WHERE, SPELT_OUT, Shape, completed, misreads, relisted, rewritten
-from bridge.salestrekker.schema.field_checks import STATUS
-from bridge.salestrekker.schema.similarity import LIKELY, path_likeness
+from bridge.mapping import DEFAULT_WHERE, SPELT_OUT, Shape, complete_map, misreads, relisted, rewritten
+from bridge.salestrekker.schema.similar_fields import LIKELY, path_likeness
+from bridge.salestrekker.schema.validation import STATUS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -110,7 +110,7 @@ def _all_good(expressions: Sequence[_Expression], file: str) -> str:
 
 
 def _expressions(stream: Stream, settings: StreamSettings, shape: Shape) -> Iterator[_Expression]:
-    for key, text in completed(stream, settings.map).items():
+    for key, text in complete_map(stream, settings.map).items():
         yield _Expression(key, text, key in settings.map, misreads(text, shape))
     where = settings.where
     yield _Expression("where", where, where != DEFAULT_WHERE, misreads(where, shape))

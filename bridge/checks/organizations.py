@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from bridge.ledger.read_model import Reader
-    from bridge.naming import Hasher
+    from bridge.names import Hasher
     from bridge.settings import Connection, Settings
 
 __all__ = ["Remembered", "held_source", "names_check", "renamed_check", "same_trakor", "scopes_check"]

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Final
 
 from bridge.checks.report import Check, failed
 from bridge.errors import BridgeError, QueryFileError
-from bridge.salestrekker.by_id import ID, one_query, ticket_query
+from bridge.salestrekker.by_id_query import ID, one_query, ticket_query
 from bridge.salestrekker.graphql_errors import Kind
 from bridge.salestrekker.list_query import Position, list_query
 from bridge.salestrekker.query_files import load_document, query_folders, shipped_queries
-from bridge.salestrekker.schema.probes import complaints
+from bridge.salestrekker.schema.server_validation import complaints
 from bridge.salestrekker.schema.suggestions import as_text, corrections
 from bridge.salestrekker.schema.validation import misfits
 from bridge.wiring.connection import TICKET
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from bridge.salestrekker.by_id import OneQuery
+    from bridge.salestrekker.by_id_query import OneQuery
     from bridge.salestrekker.client import SalestrekkerClient
     from bridge.salestrekker.list_query import ListQuery
     from bridge.salestrekker.query_files import QueryDocument

@@ -38,7 +38,7 @@ from bridge.checks.schema_pull import IMPATIENT, live_schema, saved_schema
 from bridge.checks.webhooks import webhook_port
 from bridge.errors import BridgeError, LedgerError, QueryFileError
 from bridge.mapping import Mapper
-from bridge.naming import Hasher
+from bridge.names import Hasher
 from bridge.records import DEAL_CONTACTS, Stream
 from bridge.salestrekker.schema.changes import changes
 from bridge.salestrekker.schema.introspection import SCHEMA_FILE, Unavailable, read_saved

@@ -173,7 +173,7 @@ def _confirm(
 ) -> None:
     from bridge.ledger.database import reading, writing  # noqa: PLC0415 - see the package
     from bridge.ledger.organizations import confirm, in_doubt, sent_before  # noqa: PLC0415 - see the package
-    from bridge.naming import Hasher  # noqa: PLC0415 - see the package
+    from bridge.names import Hasher  # noqa: PLC0415 - see the package
     from bridge.wiring.ledger import ledger_key  # noqa: PLC0415 - see the package
     from bridge.wiring.organizations import place_of  # noqa: PLC0415 - see the package
 

@@ -90,7 +90,7 @@ def show_report(report: Report, *, tables: bool) -> None:
 
 def _show_groups(out: Console, report: ConnectionReport) -> None:
     """Who shares a name, who was merged, who waits and why; names only where somebody looks."""
-    from bridge.backfill.warnings import group_line  # noqa: PLC0415 - see the package
+    from bridge.backfill.report import group_line  # noqa: PLC0415 - see the package
 
     width = width_of(out.file)
     for stream, groups in report.groups.items():

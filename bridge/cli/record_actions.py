@@ -21,7 +21,7 @@ from bridge.ledger.database import reading, writing
 from bridge.ledger.open import daemon_runs
 from bridge.ledger.operator_actions import AT_ONCE, Verb, decide_each
 from bridge.ledger.read_model import Wanted, numbers
-from bridge.naming import fit
+from bridge.names import fit
 from bridge.records import Claim, State
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from bridge.cli.session import Session
     from bridge.ledger.read_model import Found, Reader, Wanted
-    from bridge.naming import Hasher
+    from bridge.names import Hasher
 
 __all__ = [
     "FIELDS",
@@ -252,7 +252,7 @@ def hasher_of(session: Session, connection: Reader) -> Hasher:
         LedgerError: The key is missing, or another ledger's.
     """
     from bridge.ledger.open import prove_key  # noqa: PLC0415 - see the package
-    from bridge.naming import Hasher  # noqa: PLC0415 - see the package
+    from bridge.names import Hasher  # noqa: PLC0415 - see the package
     from bridge.wiring.ledger import ledger_key  # noqa: PLC0415 - see the package
 
     key = ledger_key(session.settings, make=False)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from bridge.ledger.database import Ledger
-    from bridge.naming import Hasher
+    from bridge.names import Hasher
     from bridge.records import Stream
     from bridge.settings import Settings
     from bridge.status import Snapshot

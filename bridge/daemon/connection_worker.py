@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 
     from bridge.ledger.database import Ledger
     from bridge.ledger.row_mapping import Feed
-    from bridge.naming import Hasher
+    from bridge.names import Hasher
     from bridge.records import Stream
-    from bridge.salestrekker.long_lists import Room
+    from bridge.salestrekker.large_responses import Room
     from bridge.wiring.connection import Plan
 
 __all__ = ["Worker"]

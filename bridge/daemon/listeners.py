@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from bridge.daemon.connection_worker import Worker
     from bridge.ledger.database import Ledger
     from bridge.ledger.row_mapping import Feed
-    from bridge.naming import Hasher
+    from bridge.names import Hasher
     from bridge.records import Policy
     from bridge.settings import Settings
     from bridge.status import Snapshot

@@ -34,10 +34,10 @@ from bridge.ledger.maintenance import prune_history
 from bridge.ledger.open import open_ledger
 from bridge.ledger.pauses import Direction, clear_pause
 from bridge.ledger.webhook_queue import UNREADABLE_LIFE, prune_events
-from bridge.naming import Hasher, load_tables
+from bridge.names import Hasher, load_tables
 from bridge.records import Stream
 from bridge.salestrekker.auth import SeveralOrganizations
-from bridge.salestrekker.long_lists import Room
+from bridge.salestrekker.large_responses import Room
 from bridge.serving import allow_more_files
 from bridge.wiring.ledger import ledger_key, ledger_path, left_of_lost
 from bridge.wiring.organizations import begin_with, identities_of

@@ -14,7 +14,7 @@ from bridge.wiring.connection import plan_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
-    from bridge.naming import Hasher
+    from bridge.names import Hasher
     from bridge.settings import Settings
     from bridge.wiring.connection import Plan
 

@@ -59,7 +59,7 @@ class Delivery:
         destination: Where payloads go.
         settings: Limits and waits.
         mode: When to give up.
-        key_of: Keyed hash of a name's key (``naming.Hasher.name_key``).
+        key_of: Keyed hash of a name's key (``names.Hasher.name_key``).
         run: Number of the run that the answers count for; None: the one that each record is of.
         clock: Milliseconds since the epoch.
         random: Gives a number of [0, 1).

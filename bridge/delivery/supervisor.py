@@ -60,7 +60,7 @@ class Sending:
         destination: Where payloads go.
         settings: Limits and waits.
         name: The connection's.
-        key_of: Keyed hash of a name's key (``naming.Hasher.name_key``).
+        key_of: Keyed hash of a name's key (``names.Hasher.name_key``).
         clock: Milliseconds since the epoch.
         random: Gives a number of [0, 1).
         on_change: Called when sending was paused or resumed.

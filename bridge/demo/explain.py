@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from bridge import naming
+from bridge import names
 from bridge.demo import source
 from bridge.demo.steps import Example, Explained, Kind
 from bridge.ledger.database import reading
@@ -60,7 +60,7 @@ class _Record:
     @property
     def name(self) -> str:
         """Its name in Salestrekker."""
-        return naming.tidy(source.name_of(self.row))
+        return names.tidy(source.name_of(self.row))
 
     @property
     def qualified(self) -> bool:

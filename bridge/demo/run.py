@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from bridge import naming, settings
+from bridge import names, settings
 from bridge.backfill import backfill
 from bridge.demo import source
 from bridge.demo.daemon import Daemon
@@ -161,7 +161,7 @@ class _Story:
         self._audience.tell(self._compared())
 
     def _prepared(self) -> Prepared:
-        names = [naming.key(source.name_of(contact)) for contact in self._sandbox.contacts]
+        names = [names.key(source.name_of(contact)) for contact in self._sandbox.contacts]
         named = [name for name in names if name]
         return Prepared(
             contacts=len(self._sandbox.contacts),

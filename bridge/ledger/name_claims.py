@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, bindparam, delete, func, or_, select, update
 
-from bridge import naming
+from bridge import names
 from bridge.decision import stands_under
 from bridge.errors import LedgerError
 from bridge.ledger.bulk_sql import at_once
@@ -169,7 +169,7 @@ class Holders:
         of = {"of_space": self._feed.space, "of_record": number, "of_key": key}
         text = self._connection.scalar(_SENT_UNDER, of) or ""
         try:
-            return naming.decode(text), naming.revision_of(text) == 1
+            return names.decode(text), names.revision_of(text) == 1
         except (ValueError, LedgerError):
             return {}, False  # nothing is known of it: all of it differs
 

@@ -26,7 +26,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.sqlite import JSON
 from sqlalchemy.types import NullType
 
-from bridge import naming
+from bridge import names
 from bridge.errors import LedgerError
 from bridge.ledger.column_types import LATEST, MOST, NUMBER, UNREADABLE, BigInteger, LargeBinary
 from bridge.ledger.column_types import Text as SafeText
@@ -443,7 +443,7 @@ _MERGED_BY: Final[dict[str | None, MergedBy | None]] = {None: None, **{str(one):
 def _row(row: KnownRow) -> LedgerRow:
     if not row.sound or not (_KEY.fullmatch(row.key) and _KEY.fullmatch(row.sent_key)):
         raise LedgerError("the ledger holds a row that cannot be read")
-    sent = naming.decode(row.sent)
+    sent = names.decode(row.sent)
     return LedgerRow(
         number=row.number,
         id=row.source_id,
@@ -452,13 +452,13 @@ def _row(row: KnownRow) -> LedgerRow:
         key=row.key,
         sent_key=row.sent_key,
         sent=sent,
-        content=sent if row.content == row.sent else naming.decode(row.content),
-        seen=None if row.seen is None else naming.decode(row.seen),
+        content=sent if row.content == row.sent else names.decode(row.content),
+        seen=None if row.seen is None else names.decode(row.seen),
         identifiers=unpack_identifiers(row.identifiers),
         rules=_rules(row.query, row.map, row.choices),
         read_at=row.read_at,
         attempts=row.attempts,
-        tried=sent if row.tried == row.sent else naming.decode(row.tried),
+        tried=sent if row.tried == row.sent else names.decode(row.tried),
         stored=bool(row.stored),
         trakor_id=row.trakor_id,
         origin=_ORIGINS[row.origin],
@@ -471,7 +471,7 @@ def _row(row: KnownRow) -> LedgerRow:
         given=bool(row.given),
         retry=bool(row.retry),
         forgotten=bool(row.forgotten),
-        first=naming.revision_of(row.sent) == 1,
+        first=names.revision_of(row.sent) == 1,
         feed=row.feed,
     )
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import bindparam, case, delete, func, insert, literal_column, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from bridge import naming
+from bridge import names
 from bridge.errors import LedgerError
 from bridge.ledger.bulk_sql import given, inserted, run_for_all
 from bridge.ledger.canaries import end_canaries
@@ -256,13 +256,13 @@ class Writes:
         """
         values = {"space": self._feed.space, "trakor_id": trakor_id, "record": row.number, "sku": sku}
         values |= {"at": self._now, "key": row.sent_key, "origin": origin}
-        self._links.append(values | {"sent": naming.encode(content)})
+        self._links.append(values | {"sent": names.encode(content)})
         self._linked[trakor_id] = content
 
     def content(self, trakor_id: str, hashes: FieldHashes) -> None:
         """What Trakor really has under an id, as hashes; none where it is not known."""
         if self._linked.get(trakor_id) != hashes:  # else it was just linked so
-            values = {"of_space": self._feed.space, "of_id": trakor_id, "now_sent": naming.encode(hashes)}
+            values = {"of_space": self._feed.space, "of_id": trakor_id, "now_sent": names.encode(hashes)}
             self._contents[trakor_id] = values
 
     def text(self, row: LedgerRow, trakor_id: str, texts: Sequence[str]) -> None:
@@ -418,7 +418,7 @@ def _governed(row: LedgerRow) -> dict[str, Any]:
 
 
 def _revision(row: LedgerRow) -> int:
-    return 1 if row.first else naming.RULES
+    return 1 if row.first else names.RULES
 
 
 def _word(name: str) -> Callable[[LedgerRow], str | None]:
@@ -439,8 +439,8 @@ _COLUMNS: Final[tuple[tuple[str, Callable[[LedgerRow], object]], ...]] = (
     *((name, _word(name)) for name in ("state", "reason", "merged_by", "origin")),
     *((name, _flag(name)) for name in ("gone", "filtered", "remapped", "dismissed", "given", "retry")),
     *((name, attrgetter(name)) for name in ("key", "sent_key", "merged_into", "read_at", "trakor_id")),
-    ("sent", lambda row: naming.encode(row.sent, _revision(row))),
-    ("seen", lambda row: None if row.seen is None else naming.encode(row.seen, _revision(row))),
+    ("sent", lambda row: names.encode(row.sent, _revision(row))),
+    ("seen", lambda row: None if row.seen is None else names.encode(row.seen, _revision(row))),
     ("identifiers", lambda row: pack_identifiers(row.identifiers)),
 )
 """Column of ``records``, and what it is for a row; each has the name of the row's attribute."""

@@ -1,7 +1,7 @@
 """The ledger's tables (SQLAlchemy Core), and the statements that make a new ledger.
 
 Times are whole milliseconds since the epoch (``…_at``); 0 means "at once" or "never". Hashes are
-keyed texts (see ``naming``). What a record says stands sealed in ``waiting`` and ``contents``, and nowhere
+keyed texts (see ``names``). What a record says stands sealed in ``waiting`` and ``contents``, and nowhere
 else: a row there is deleted, never emptied, since a column set to NULL leaves its bytes in the page.
 
 ``NUMBER``, ``TEXT`` and ``TIME`` are read as 0 or as unreadable where damage made them NULL: what readers

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
-from bridge import naming
+from bridge import names
 from bridge.errors import LedgerError
 from bridge.ledger.row_mapping import pack_identifiers, unpack_identifiers
 from bridge.records import Draft, Reason, Stream
@@ -49,7 +49,7 @@ def texts_of(draft: Draft, send_as: str) -> list[str]:
     """What a draft says, to be sealed: its fields, then its qualifier and names where they are not plain."""
     plain = f"{draft.payload.name} ({draft.qualifier})"
     if draft.qualified_name != plain:  # none, or cut
-        plain = naming.qualify(draft.payload.name, draft.qualifier)
+        plain = names.qualify(draft.payload.name, draft.qualifier)
     texts = [
         *draft.payload.fields().values(),
         draft.qualifier,
@@ -67,7 +67,7 @@ def pack(draft: Draft) -> str:
         [
             draft.key,
             draft.qualified_key,
-            naming.encode(draft.hashes),
+            names.encode(draft.hashes),
             pack_identifiers(draft.identifiers),
             draft.read_at,
         ]
@@ -96,10 +96,10 @@ def unpack(sealer: Sealer, feed: Feed, source_id: str, meta: str, body: bytes, p
         payload=payload,
         key=key,
         qualifier=qualifier,
-        qualified_name=qualified or naming.qualify(payload.name, qualifier),
+        qualified_name=qualified or names.qualify(payload.name, qualifier),
         qualified_key=qualified_key,
         identifiers=unpack_identifiers(identifiers),
-        hashes=naming.decode(hashes),
+        hashes=names.decode(hashes),
         read_at=read_at,
     )
     return Stored(draft, send_as or payload.name)

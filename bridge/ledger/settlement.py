@@ -18,7 +18,7 @@ import orjson
 from sqlalchemy import bindparam, case, delete, func, or_, select, text, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from bridge import decision, naming
+from bridge import decision, names
 from bridge.ledger.bulk_sql import at_once
 from bridge.ledger.canaries import note_canaries
 from bridge.ledger.row_mapping import KNOWN, among, one_of, row_of
@@ -162,7 +162,7 @@ class _Settling:
         answers = [one for one in outcomes if isinstance(one, Answered)]
         known = {"of_space": self._feed.space, "ids": [one.answer.trakor_id for one in answers]}
         self._linked = {
-            row.trakor_id: (row.record, naming.decode(row.sent))
+            row.trakor_id: (row.record, names.decode(row.sent))
             for row in self._connection.execute(_LINKED, known)
         }
         numbers = [one.work.number for one in outcomes]

@@ -6,17 +6,16 @@ The flow of one record::
                │        │        │                │                     │
            FILTERED  MAPPING  NO_NAME          MAPPING               MAPPING        Unsendable
 
-Pure: no I/O, no clock. ``defaults`` holds the maps used where the configuration gives none,
-``map_text`` makes a map whole, and a text of it that is kept; ``expressions`` compiles and evaluates,
+Pure: no I/O, no clock. ``maps`` holds the built-in maps and completes a user's;
+``expressions`` compiles and evaluates,
 ``functions`` is what an expression can call beyond JMESPath's own, ``conversion`` turns results into text and
 prices, ``mapper`` puts it together; ``field_usage`` holds a map against what a query selects.
 """
 
-from bridge.mapping.defaults import DEFAULT_WHERE, DEFAULTS, SPELT_OUT
 from bridge.mapping.field_usage import Misread, Shape, misreads, relisted, rewritten
 from bridge.mapping.functions import FUNCTION_NAMES
-from bridge.mapping.map_text import completed
 from bridge.mapping.mapper import Mapper
+from bridge.mapping.maps import DEFAULT_WHERE, DEFAULTS, SPELT_OUT, complete_map
 
 __all__ = [
     "DEFAULTS",
@@ -26,7 +25,7 @@ __all__ = [
     "Mapper",
     "Misread",
     "Shape",
-    "completed",
+    "complete_map",
     "misreads",
     "relisted",
     "rewritten",

@@ -9,7 +9,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Final
 
 from bridge.errors import Rejected
-from bridge.naming import tidy
+from bridge.names import tidy
 
 __all__ = ["IDENTIFIER", "LONGEST_TEXT", "free_text", "identifiers", "kind", "price", "text", "tidied"]
 
@@ -51,7 +51,7 @@ def text(value: object) -> str:
 
 
 def tidied(value: object) -> str:
-    """A JSON value as one tidy line of text, see ``naming.tidy``.
+    """A JSON value as one tidy line of text, see ``names.tidy``.
 
     Raises:
         Rejected: As ``text`` does.

@@ -14,7 +14,7 @@ from jmespath.functions import signature
 
 from bridge.errors import Rejected
 from bridge.mapping.conversion import kind, price, tidied
-from bridge.naming.phones import international
+from bridge.names.phones import international
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -8,19 +8,18 @@ from base64 import urlsafe_b64encode
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Final
 
-from bridge import naming
+from bridge import names
 from bridge.errors import QueryFileError, Rejected
-from bridge.mapping import map_text
 from bridge.mapping.conversion import free_text, identifiers, price, text
-from bridge.mapping.defaults import IDENTIFIERS
 from bridge.mapping.expressions import Expressions, MappingFault
+from bridge.mapping.maps import IDENTIFIERS, complete_map, map_as_text, map_from_text
 from bridge.records import UNKNOWN, Draft, Policy, Reason, Rules, Unsendable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import TypeVar
 
-    from bridge.naming import Hasher
+    from bridge.names import Hasher
     from bridge.records import FieldHashes, Payload, Record, Stream
 
     _T = TypeVar("_T")
@@ -60,7 +59,7 @@ class Mapper:
         query_fingerprint: str,
         policy: Policy = Policy(),  # noqa: B008 - frozen
     ) -> None:
-        texts = map_text.completed(stream, expressions)
+        texts = complete_map(stream, expressions)
         places = {key: f"{stream}.map.{key}" for key in texts} | {"where": f"{stream}.where"}
         self._expressions = Expressions({**texts, "where": where}, places)
         self._filters = bool(where.strip())
@@ -98,7 +97,7 @@ class Mapper:
             QueryFileError: The text cannot be read, or not be used any more.
         """
         stream, where, query_fingerprint, policy = self._made_with
-        return Mapper(stream, map_text.read(stream, text), where, self._hasher, query_fingerprint, policy)
+        return Mapper(stream, map_from_text(stream, text), where, self._hasher, query_fingerprint, policy)
 
     def former(self, text: str | None) -> Mapper | None:
         """The mapper of an older map, made once; None where there is none, or it cannot be used any more."""
@@ -119,7 +118,7 @@ class Mapper:
                 return self._unsendable(record, Reason.FILTERED)
             self._check_id(record)
             name = self._made("name", record.data, text)
-            if not naming.tidy(name):
+            if not names.tidy(name):
                 return self._unsendable(record, Reason.NO_NAME, "name", hashes=self._hashes(record.data))
             return self._draft(record, name)
         except MappingFault as fault:
@@ -160,10 +159,10 @@ class Mapper:
             raise MappingFault("id", "gives another id than the one that the record was read under")
 
     def _draft(self, record: Record, name: str) -> Draft:
-        qualifier = naming.tidy(self._made("qualifier", record.data, text))
+        qualifier = names.tidy(self._made("qualifier", record.data, text))
         identifying = self._identifiers(record.data)
         payload = self._payload(name, record.data)
-        qualified = naming.qualify(name, qualifier)
+        qualified = names.qualify(name, qualifier)
         hashes, first_hashes = self._hasher.fields({**payload.fields(), "qualifier": qualifier})
         return Draft(
             id=record.id,
@@ -190,7 +189,7 @@ class Mapper:
     def _payload(self, name: str, data: Mapping[str, object]) -> Payload:
         # The last field first: if several cannot be made, the ledger names that one.
         others = {field: self._text_of(field, data) for field in reversed(self._payload_type.FIELDS[1:])}
-        return self._payload_type.of({"name": naming.fit(name), **others})
+        return self._payload_type.of({"name": names.fit(name), **others})
 
     def _hashes(self, data: Mapping[str, object]) -> FieldHashes:
         """The hashes of those fields that can be made of a record which makes no draft."""
@@ -209,7 +208,7 @@ class Mapper:
             return "" if amount is None else str(amount)
         if field in {"name", "qualifier"}:
             found = self._made(field, data, text)
-            return naming.fit(found) if field == "name" else naming.tidy(found)
+            return names.fit(found) if field == "name" else names.tidy(found)
         return self._made(field, data, free_text)
 
     def _unsendable(
@@ -240,11 +239,11 @@ def _rules(
         query=query_fingerprint,
         map=_fingerprint(stream, sorted(texts.items())),
         choices=_fingerprint(stream, where, sorted(asdict(policy).items())),
-        text=map_text.written(texts),
+        text=map_as_text(texts),
     )
 
 
 def _fingerprint(*parts: object) -> str:
     """Twelve characters, other ones for other parts or other rules for names and hashes."""
-    text_of_all = json.dumps([naming.RULES, *parts])
+    text_of_all = json.dumps([names.RULES, *parts])
     return urlsafe_b64encode(hashlib.sha256(text_of_all.encode()).digest()[:9]).decode()

@@ -6,7 +6,7 @@ The type's name says which stage a thing is in::
                                                              delivery: Work ──> Outcome
 
 Times are whole milliseconds since the epoch (UTC), in fields that end in ``_at``.
-Hashes are keyed (see ``naming``): they can be compared, and tell nothing without the ledger's key.
+Hashes are keyed (see ``names``): they can be compared, and tell nothing without the ledger's key.
 """
 
 from bridge.records.decisions import Claim, Decision, Holder, LedgerRow, Policy, Waiting

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from bridge.errors import BridgeError, Refused, Transient
-from bridge.naming import tidy
+from bridge.names import tidy
 from bridge.salestrekker.graphql_errors import Kind
 from bridge.salestrekker.responses import KEY_ADVICE, TokenRefused, read_token
 from bridge.salestrekker.tokens import claims_of

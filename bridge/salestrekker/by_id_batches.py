@@ -20,12 +20,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
 from bridge.errors import BridgeError, QueryFileError, Transient
-from bridge.salestrekker.by_id import NotTogether
+from bridge.salestrekker.by_id_query import NotTogether
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from bridge.salestrekker.by_id import Answered
+    from bridge.salestrekker.by_id_query import Answered
 
 __all__ = ["AskOnes", "Gathered", "Learnt", "gather"]
 

@@ -24,15 +24,15 @@ import structlog
 
 from bridge.errors import Transient
 from bridge.retry import RetryPolicy
-from bridge.salestrekker.answer_limits import MAX_BODY, SMALL
 from bridge.salestrekker.auth import Credentials, LogIn
-from bridge.salestrekker.by_id import NotTogether, combined, contacts_in, read_ones
 from bridge.salestrekker.by_id_batches import Gathered, Learnt, gather
+from bridge.salestrekker.by_id_query import NotTogether, combined, contacts_in, read_ones
 from bridge.salestrekker.graphql_errors import Kind
-from bridge.salestrekker.long_lists import Room, Stay
+from bridge.salestrekker.large_responses import Room, Stay
 from bridge.salestrekker.pages import Broken, Ones, Page, read_ahead, sort_ones, sort_out
 from bridge.salestrekker.pagination import Walk
 from bridge.salestrekker.rate_limit import Gate, Waits
+from bridge.salestrekker.response_limits import MAX_BODY, SMALL
 from bridge.salestrekker.responses import KEY_ADVICE, Listed, TokenRefused, fault_of, read_more, reading_list
 from bridge.salestrekker.tokens import TokenKeeper
 from bridge.salestrekker.transport import LargeAnswer, Request, Transport
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     from bridge.records import Stream
     from bridge.salestrekker.auth import Hold, Organization
-    from bridge.salestrekker.by_id import Answered, OneQuery
+    from bridge.salestrekker.by_id_query import Answered, OneQuery
     from bridge.salestrekker.graphql_errors import Result
     from bridge.salestrekker.list_query import ListQuery
     from bridge.salestrekker.pages import Ask, Fetched, Identify

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from bridge.errors import Transient
 from bridge.retry import LONGEST_RETRY_AFTER
-from bridge.salestrekker.answer_limits import MOST_ERRORS
+from bridge.salestrekker.response_limits import MOST_ERRORS
 from bridge.time_slices import at_once
 
 if TYPE_CHECKING:

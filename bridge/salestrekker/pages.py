@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from bridge.records import Record
-from bridge.salestrekker.answer_limits import excess_of
-from bridge.salestrekker.long_lists import LongList, LongRecords
+from bridge.salestrekker.large_responses import LongList, LongRecords
+from bridge.salestrekker.response_limits import excess_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence

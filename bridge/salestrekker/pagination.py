@@ -31,8 +31,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from bridge.errors import BridgeError, QueryFileError, Transient
+from bridge.salestrekker.large_responses import too_long
 from bridge.salestrekker.list_query import Paging, Position, Role
-from bridge.salestrekker.long_lists import too_long
 from bridge.salestrekker.pages import Ask, Broken, Fetched, Page
 from bridge.salestrekker.responses import PoisonedItem
 

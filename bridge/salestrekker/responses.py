@@ -22,7 +22,6 @@ from urllib.parse import urlsplit
 
 from bridge.errors import BridgeError, QueryFileError, Refused, Transient
 from bridge.retry import retry_after
-from bridge.salestrekker.answer_limits import NOT_WHOLE, SOME_ERRORS, decode
 from bridge.salestrekker.graphql_errors import (
     CODES,
     Kind,
@@ -32,7 +31,8 @@ from bridge.salestrekker.graphql_errors import (
     retry_after_of,
     with_code,
 )
-from bridge.salestrekker.long_lists import LongList
+from bridge.salestrekker.large_responses import LongList
+from bridge.salestrekker.response_limits import NOT_WHOLE, SOME_ERRORS, decode
 from bridge.time_slices import at_once
 
 if TYPE_CHECKING:

@@ -27,7 +27,9 @@ from gql.transport.exceptions import TransportError, TransportServerError
 
 from bridge import __version__
 from bridge.errors import BridgeError, Refused, Transient
-from bridge.salestrekker.answer_limits import (
+from bridge.salestrekker.graphql_errors import reading_result
+from bridge.salestrekker.large_responses import SMALLER_PAGES, LongList, TooManyItemsError, cut, too_long
+from bridge.salestrekker.response_limits import (
     ERROR_BODY,
     MOST_ITEMS,
     NOT_WHOLE,
@@ -36,9 +38,6 @@ from bridge.salestrekker.answer_limits import (
     is_rest,
     is_small,
 )
-from bridge.salestrekker.graphql_errors import reading_result
-from bridge.salestrekker.json_cutting import TooManyItemsError, cut
-from bridge.salestrekker.long_lists import SMALLER_PAGES, LongList, too_long
 from bridge.salestrekker.responses import ADDRESS_ADVICE, HttpAnswer, decipher
 from bridge.time_slices import TURN, Turn, in_turns
 

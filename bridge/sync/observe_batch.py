@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from bridge.decision import decide
 from bridge.ledger.observe import Observed, Sight, observe, survey
-from bridge.salestrekker.long_lists import LongRecords
+from bridge.salestrekker.large_responses import LongRecords
 from bridge.time_slices import in_turns
 
 if TYPE_CHECKING:

@@ -13,8 +13,7 @@ the vendor's page "Public API" (two endpoints, ``X-API-KEY``, the statuses 400, 
 not say is treated so that nothing is lost.
 """
 
-from bridge.trakor.client import TrakorClient
-from bridge.trakor.requests import MALFORMED, build, path_of
+from bridge.trakor.client import MALFORMED, TrakorClient, build, path_of
 from bridge.trakor.responses import decipher
 
 __all__ = ["MALFORMED", "TrakorClient", "build", "decipher", "path_of"]

@@ -6,10 +6,11 @@ import time
 from typing import TYPE_CHECKING, Final, cast
 
 import httpx
+import orjson
 
 from bridge import __version__
 from bridge.errors import BridgeError, NeverSent, Rejected, Unanswered
-from bridge.trakor.requests import ENDPOINTS, MALFORMED, PROBED, build, path_of
+from bridge.records import STREAMS, Party
 from bridge.trakor.responses import decipher
 from bridge.trakor.transport import NEVER_LEFT, AiohttpTransport
 
@@ -21,7 +22,27 @@ if TYPE_CHECKING:
     from bridge.errors import Transient
     from bridge.records import Answer, Payload
 
-__all__ = ["LONGEST_ANSWER", "TrakorClient"]
+__all__ = ["ENDPOINTS", "LONGEST_ANSWER", "MALFORMED", "PROBED", "TrakorClient", "build", "path_of"]
+
+ENDPOINTS: Final = {spec.payload: spec.endpoint for spec in STREAMS.values()}
+"""The path that takes each type of payload."""
+
+PROBED: Final = ENDPOINTS[Party]
+"""Where Trakor is asked whether it accepts requests at all."""
+
+MALFORMED: Final = b"{}"
+"""A body without a name: Trakor answers 400 to it and creates nothing. The key is checked before the body."""
+
+
+def path_of(payload: Payload) -> str:
+    """The endpoint that takes a payload."""
+    return ENDPOINTS[type(payload)]
+
+
+def build(payload: Payload) -> bytes:
+    """The JSON body of a POST."""
+    return orjson.dumps(payload.body())
+
 
 LONGEST_ANSWER: Final = 64 * 1024
 """Bytes of an answer that are read. The longest documented one has under 2,000."""

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from bridge.errors import BridgeError, Refusal, Refused, Rejected, Transient, Unanswered
-from bridge.naming import tidy
+from bridge.names import tidy
 from bridge.records import Answer
 from bridge.retry import retry_after
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from bridge.errors import QueryFileError
 from bridge.mapping import Mapper
 from bridge.records import DEAL_CONTACTS, Stream
-from bridge.salestrekker.by_id import load_one, load_ticket
+from bridge.salestrekker.by_id_query import load_one, load_ticket
 from bridge.salestrekker.client import SalestrekkerClient
 from bridge.salestrekker.list_query import load_list
 from bridge.salestrekker.query_files import query_folders
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from bridge.ledger.row_mapping import Feed
-    from bridge.naming import Hasher
+    from bridge.names import Hasher
     from bridge.retry import RetryPolicy
     from bridge.salestrekker.auth import Hold
-    from bridge.salestrekker.by_id import OneQuery
+    from bridge.salestrekker.by_id_query import OneQuery
+    from bridge.salestrekker.large_responses import Room
     from bridge.salestrekker.list_query import ListQuery
-    from bridge.salestrekker.long_lists import Room
     from bridge.salestrekker.pages import Ones
     from bridge.settings import Connection, Settings
 

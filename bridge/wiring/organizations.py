@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bridge.ledger.database import Ledger
     from bridge.ledger.read_model import Reader
     from bridge.ledger.row_mapping import Feed
-    from bridge.naming import Hasher
+    from bridge.names import Hasher
     from bridge.settings import Connection, Settings
     from bridge.trakor import TrakorClient
 

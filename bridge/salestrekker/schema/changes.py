@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 from graphql import get_named_type, is_leaf_type, is_required_argument, print_schema
 
-from bridge.salestrekker.schema.similarity import nearest
-from bridge.salestrekker.schema.type_paths import fielded, is_list
+from bridge.salestrekker.schema.similar_fields import fielded, is_list, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
     from bridge.salestrekker.query_files import QueryDocument
     from bridge.salestrekker.schema.introspection import LiveSchema
-    from bridge.salestrekker.schema.type_paths import Fielded
+    from bridge.salestrekker.schema.similar_fields import Fielded
 
 __all__ = ["Changes", "changes"]
 

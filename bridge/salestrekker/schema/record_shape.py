@@ -17,9 +17,8 @@ from graphql import FieldNode, FragmentSpreadNode
 
 from bridge.mapping import Shape
 from bridge.salestrekker.record_path import key_of, way_of
-from bridge.salestrekker.schema.moved_fields import keyed, merged
-from bridge.salestrekker.schema.suggestions import Edit, Misfit, place_of
-from bridge.salestrekker.schema.type_paths import best_leaf, fielded, is_list
+from bridge.salestrekker.schema.similar_fields import best_leaf, fielded, is_list
+from bridge.salestrekker.schema.suggestions import Edit, Misfit, keyed, merged, place_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
     from bridge.salestrekker.query_files import QueryDocument
     from bridge.salestrekker.schema.introspection import LiveSchema
-    from bridge.salestrekker.schema.type_paths import Fielded
+    from bridge.salestrekker.schema.similar_fields import Fielded
 
 __all__ = ["Addition", "Selected", "selected"]
 

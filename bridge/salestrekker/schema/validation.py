@@ -1,26 +1,362 @@
-"""One query document against the live schema: all that does not fit, with what to write instead. Pure."""
+"""One query document against the live schema: everything that does not fit, and what to write instead. Pure.
+
+::
+
+    level(selection, type) ── each field: there? ──yes──> its arguments, then the level below
+                                            │ no
+                                            ├─ renamed:  firstName: givenName      (an alias: maps stay good)
+                                            ├─ moved:    name { firstName: first }
+                                            └─ nothing similar: removed
+
+The check goes on below a field that was guessed, so that one run lists everything that has to change.
+graphql-core's own validation covers what no rule here knows.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    FragmentSpreadNode,
+    InlineFragmentNode,
+    VariableNode,
+    get_named_type,
+    is_composite_type,
+    is_leaf_type,
+    is_required_argument,
+    print_ast,
+    validate,
+)
+from graphql.utilities import is_type_sub_type_of
 
 from bridge.salestrekker.record_path import key_of, way_of
-from bridge.salestrekker.schema.field_checks import FieldCheck, other_faults
-from bridge.salestrekker.schema.list_checks import find_listing, whole_query, why_not
-from bridge.salestrekker.schema.suggestions import Misfit, applied, place_of, replacing
+from bridge.salestrekker.schema.list_validation import find_listing, whole_query, why_not
+from bridge.salestrekker.schema.similar_fields import (
+    LIKELY,
+    ROOT_LIKELY,
+    Fielded,
+    best_leaf,
+    fielded,
+    is_list,
+    likeness,
+    nearest,
+    rate_object,
+)
+from bridge.salestrekker.schema.suggestions import (
+    Misfit,
+    Place,
+    applied,
+    assigned,
+    keyed,
+    merged,
+    nested,
+    place_of,
+    renaming,
+    replacing,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from graphql import SelectionSetNode
+    from graphql import (
+        ArgumentNode,
+        FragmentDefinitionNode,
+        GraphQLField,
+        GraphQLSchema,
+        SelectionSetNode,
+    )
 
     from bridge.salestrekker.query_files import QueryDocument
     from bridge.salestrekker.record_path import Way
     from bridge.salestrekker.schema.introspection import LiveSchema
-    from bridge.salestrekker.schema.type_paths import Fielded
+    from bridge.salestrekker.schema.similar_fields import Fielded
+    from bridge.salestrekker.schema.suggestions import Edit, Taken
 
-__all__ = ["misfits"]
+__all__ = ["FieldCheck", "misfits", "other_faults"]
+
+SURE: Final = 0.7
+"""One field as like as this, below a field that is gone, is enough to take its place."""
+
+LISTED: Final = 12
+"""So many of a type's fields are named where none is like the wanted one."""
+
+STATUS: Final = frozenset(
+    {"status", "state", "archived", "isarchived", "deleted", "isdeleted", "inactive", "isinactive"}
+)
+"""What a schema may have in place of `isActive`; none of them means the same by its value."""
+
+NOT_OFFERED: Final = ("broker", "serviceability", "calculator", "asset", "vehicle", "equipment", "chattel")
+"""Words of what the vendor names as not in the API: "Broker tools and Asset Finance tools"."""
+
+
+class FieldCheck:
+    """Collects what does not fit of one document.
+
+    Args:
+        schema: To hold it against.
+        document: The query with its fragments.
+
+    Attributes:
+        misfits: What was found, in the order in which it was met.
+    """
+
+    def __init__(self, schema: GraphQLSchema, document: QueryDocument) -> None:
+        self._schema = schema
+        self._document = document
+        self._spread: dict[str, Fielded] = {}
+        self.misfits: list[Misfit] = []
+
+    def level(self, selections: SelectionSetNode | None, parent: Fielded, *, single: bool = False) -> int:
+        """Check the fields selected on a type, and all below them.
+
+        Args:
+            selections: What is selected.
+            parent: On which type.
+            single: Only what gives one record is a candidate: at the root of a query by id.
+
+        Returns:
+            How many fields are left of them.
+        """
+        again = self._spread_before(selections)
+        fields = [
+            (node, on)
+            for node, on in self._opened(selections, parent)
+            if not node.name.value.startswith("__")
+        ]
+        guesses = self._guess(fields, single=single)
+        names = [node.name.value for node, _ in fields] + list(guesses.values())
+        taken: Taken = {(name,): name for name in names}
+        kept = [self._field(node, on, guesses.get(node.name.value, ""), taken) for node, on in fields]
+        return again + sum(kept)
+
+    def _spread_before(self, selections: SelectionSetNode | None) -> int:
+        """How many of the fragments spread here were looked at elsewhere: they count as one field each."""
+        nodes = selections.selections if selections else ()
+        return sum(isinstance(node, FragmentSpreadNode) and node.name.value in self._spread for node in nodes)
+
+    def _opened(
+        self, selections: SelectionSetNode | None, parent: Fielded
+    ) -> Iterator[tuple[FieldNode, Fielded]]:
+        """The fields of one level with the type that each is selected on, fragments laid open."""
+        for node in selections.selections if selections else ():
+            if isinstance(node, FieldNode):
+                yield node, parent
+            elif isinstance(node, InlineFragmentNode):
+                yield from self._opened(node.selection_set, self._condition(node, parent))
+            elif isinstance(node, FragmentSpreadNode):
+                fragment = self._document.fragments[node.name.value]
+                if node.name.value in self._spread:
+                    self._compare(node, parent)
+                    continue
+                on = self._spread[node.name.value] = self._condition(fragment, parent)
+                yield from self._opened(fragment.selection_set, on)
+
+    def _condition(self, node: FragmentDefinitionNode | InlineFragmentNode, parent: Fielded) -> Fielded:
+        """The type that a fragment is on: its own where that can be, else the one that it is spread on."""
+        if node.type_condition is None:
+            return parent
+        name = node.type_condition.name.value
+        own = self._schema.get_type(name)
+        known = fielded(own) if own is not None and is_composite_type(own) else None
+        if known and (known.name == parent.name or _overlap(self._schema, known, parent)):
+            return known
+        why = "is spread on" if own else "is no type of the schema; it is spread on"
+        self._add(
+            node.type_condition, f"`{name}` {why} {parent.name}", replacing(node.type_condition, parent.name)
+        )
+        return parent
+
+    def _compare(self, node: FragmentSpreadNode, parent: Fielded) -> None:
+        before = self._spread[node.name.value]
+        if before.name != parent.name and not _overlap(self._schema, before, parent):
+            self._add(
+                node,
+                f"the fragment {node.name.value} is on {before.name} and cannot be spread on {parent.name}: "
+                "select the fields here one by one",
+                (),
+            )
+
+    def _guess(self, fields: Sequence[tuple[FieldNode, Fielded]], *, single: bool) -> dict[str, str]:
+        """Missing field -> the field of the same type that it most likely is; each is only one of them."""
+        present = {node.name.value for node, _ in fields}
+        rated = sorted(
+            (
+                (self._rate(node, name, definition, single=single), node.name.value, name)
+                for node, on in fields
+                if node.name.value not in on.fields
+                for name, definition in on.fields.items()
+                if name not in present
+            ),
+            reverse=True,
+        )
+        guesses: dict[str, str] = {}
+        least = ROOT_LIKELY if single else LIKELY
+        for score, missing, name in rated:
+            if score >= least and missing not in guesses and name not in guesses.values():
+                guesses[missing] = name
+        return guesses
+
+    def _rate(self, node: FieldNode, name: str, definition: GraphQLField, *, single: bool) -> float:
+        kind = fielded(definition.type)
+        if node.selection_set is None:
+            return likeness(node.name.value, name) if is_leaf_type(get_named_type(definition.type)) else 0.0
+        if kind is None or (single and (is_list(definition.type) or not definition.args)):
+            return 0.0
+        return rate_object(node.name.value, name, kind, list(self._leaves(node)))
+
+    def _field(self, node: FieldNode, parent: Fielded, guess: str, taken: Taken) -> bool:
+        """Check one field and what is below it; whether it can stay.
+
+        Args:
+            node: The field.
+            parent: The type that it is selected on.
+            guess: The field that it most likely is, where it is none; else empty.
+            taken: What of the type is read already; grows.
+        """
+        name = node.name.value
+        definition = parent.fields.get(name)
+        if definition is None and guess:
+            definition = parent.fields[guess]
+            what = f"`{name}` is no field of {parent.name}; most like it is `{guess}`"
+            self._add(node, what, renaming(node, guess))
+        if definition is None:
+            return self._moved(node, parent, taken)
+        self._arguments(node, definition, guess or name)
+        return self._below(node, definition)
+
+    def _below(self, node: FieldNode, definition: GraphQLField) -> bool:
+        inner = fielded(definition.type)
+        if node.selection_set and is_leaf_type(get_named_type(definition.type)):
+            what = f"`{node.name.value}` is a {definition.type}: nothing can be selected below it"
+            self._add(node, what, replacing(node.selection_set, ""))
+        elif inner is not None and node.selection_set is None:
+            self._opens(node, inner)
+        elif inner is not None and not self.level(node.selection_set, inner):
+            self._add(node, f"nothing is left of `{node.name.value}`", replacing(node, ""))
+            return False
+        return True
+
+    def _opens(self, node: FieldNode, inner: Fielded) -> None:
+        """A field that was a value has become an object: what of it is to be read?"""
+        found = best_leaf(inner, [node.name.value])
+        leaves = [found.path] if found else [(name,) for name in inner.fields][:1]
+        what = f"`{node.name.value}` is a {inner.name}: say which of its fields are wanted ({_names(inner)})"
+        text = f"{_source(node)} {{ {' '.join(nested(path) for path in leaves)} }}"
+        self._add(node, what, replacing(node, text))
+
+    def _moved(self, node: FieldNode, parent: Fielded, taken: Taken) -> bool:
+        """A field that its type does not have under any name: elsewhere below, or nowhere."""
+        name = node.name.value
+        wanted = list(self._leaves(node)) if node.selection_set else [()]
+        found = assigned(parent, [(name, *path) for path in wanted], taken)
+        what = f"`{name}` is no field of {parent.name}"
+        if len(found) * 2 >= len(wanted) or any(one.score >= SURE for one in found.values()):
+            taken.update((one.path, path[-1]) for path, one in found.items())
+            where = ", ".join(sorted({".".join(one.path) for one in found.values()}))
+            paths = [(*one.path[:-1], keyed(one.path[-1], path[-1])) for path, one in found.items()]
+            text = merged(paths, node)
+            self._add(node, f"{what}; like it there is {where}", replacing(node, text))
+            return True
+        status = next((one for one in parent.fields if one.lower() in STATUS and (one,) not in taken), "")
+        if "active" in name.lower() and status:
+            taken[(status,)] = status
+            self._add(node, f"{what}; it has `{status}`, which tells it in words", replacing(node, status))
+            return True
+        nothing = f"{what}, and nothing there is like it (it has {_names(parent)})"
+        self._add(node, f"{nothing}{_not_offered(node, parent)}", replacing(node, ""), offered=False)
+        return False
+
+    def _leaves(self, node: FieldNode) -> Iterator[tuple[str, ...]]:
+        for field in self._document.fields(node.selection_set):
+            if field.selection_set is None:
+                yield (key_of(field),)
+            else:
+                yield from ((key_of(field), *path) for path in self._leaves(field))
+
+    def _arguments(self, node: FieldNode, definition: GraphQLField, name: str) -> None:
+        given = {argument.name.value for argument in node.arguments or ()}
+        free = [known for known in definition.args if known not in given]
+        for argument in node.arguments or ():
+            known = definition.args.get(argument.name.value)
+            if known is None:
+                wanted = argument.name.value
+                required = [one for one in free if is_required_argument(definition.args[one])]
+                guess = nearest(wanted, free) or (required[0] if len(required) == 1 else "")
+                self._unknown_argument(argument, name, guess, definition)
+                known = definition.args.get(guess)
+                free = [one for one in free if one != guess]
+            if known is not None:
+                self._variable(argument, str(known.type))
+        for missing in (one for one in free if is_required_argument(definition.args[one])):
+            kind = definition.args[missing].type
+            self._add(node, f"`{name}` needs the argument `{missing}: {kind}`: write its value there", ())
+
+    def _unknown_argument(
+        self, argument: ArgumentNode, field: str, guess: str, definition: GraphQLField
+    ) -> None:
+        wanted = argument.name.value
+        what = f"`{field}` takes no argument `{wanted}`"
+        if guess:
+            self._add(argument, f"{what}; most like it is `{guess}`", replacing(argument.name, guess))
+            return
+        known = ", ".join(definition.args) or "none"
+        self._add(argument, f"{what} (it takes {known})", ())
+
+    def _variable(self, argument: ArgumentNode, wanted: str) -> None:
+        """A variable must be of a type that its argument takes."""
+        if not isinstance(argument.value, VariableNode):
+            return
+        name = argument.value.name.value
+        for declared in self._document.operation.variable_definitions or ():
+            if declared.variable.name.value != name or self._agrees(declared, wanted):
+                continue
+            given = print_ast(declared.type)
+            what = f"${name} is declared as {given}, where the schema takes {wanted}"
+            self._add(declared.type, what, replacing(declared.type, wanted))
+
+    def _agrees(self, declared: object, wanted: str) -> bool:
+        """Whether a variable's type goes where an argument of type ``wanted`` is."""
+        given = print_ast(declared.type)  # type: ignore[attr-defined]  # a VariableDefinitionNode
+        default = declared.default_value  # type: ignore[attr-defined]  # likewise
+        return given in (wanted, f"{wanted}!") or (default is not None and f"{given}!" == wanted)
+
+    def _add(self, node: object, what: str, edits: tuple[Edit, ...], *, offered: bool = True) -> None:
+        self.misfits.append(Misfit(place_of(node), what, edits, offered))  # type: ignore[arg-type]  # a Node
+
+
+def other_faults(schema: GraphQLSchema, document: QueryDocument) -> list[Misfit]:
+    """What graphql-core's validation finds (GraphQL specification, section 5); no guess goes with it."""
+    whole = DocumentNode(definitions=(document.operation, *document.fragments.values()))
+    found = []
+    for error in validate(schema, whole):
+        node = error.nodes[0] if error.nodes else None
+        place = place_of(node) if node else Place(document.file, 1, 1)
+        found.append(Misfit(place, error.message))
+    return found
+
+
+def _source(node: FieldNode) -> str:
+    return node.loc.source.body[node.loc.start : node.loc.end] if node.loc else node.name.value
+
+
+def _names(kind: Fielded) -> str:
+    names = list(kind.fields)
+    more = len(names) - LISTED
+    return ", ".join(names[:LISTED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _not_offered(node: FieldNode, parent: Fielded) -> str:
+    words = f"{node.name.value} {parent.name}".lower()
+    if not any(word in words for word in NOT_OFFERED):
+        return ""
+    return '. Salestrekker says: "Broker tools and Asset Finance tools are not accessible via API"'
+
+
+def _overlap(schema: GraphQLSchema, one: Fielded, other: Fielded) -> bool:
+    return is_type_sub_type_of(schema, one, other) or is_type_sub_type_of(schema, other, one)
 
 
 def misfits(document: QueryDocument, live: LiveSchema, *, listing: bool) -> tuple[Misfit, ...]:

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge import naming
+from bridge import names
 from bridge.errors import LedgerError
-from bridge.naming import Hasher
+from bridge.names import Hasher
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=400)  # lone surrogates too
 LONG_TEXT = st.text(st.sampled_from("aé👩\u0301\u200d ـش🏽"), min_size=200, max_size=600)
@@ -27,16 +27,16 @@ def units(text: str) -> int:
 
 @given(ANY_TEXT | LONG_TEXT)
 def test_a_fit_name_is_short_enough_composed_trimmed_and_stays_as_it_is(text: str) -> None:
-    name = naming.fit(text)
+    name = names.fit(text)
     assert units(name) <= 255
     assert unicodedata.is_normalized("NFC", name)
     assert name == " ".join(name.split())
-    assert naming.fit(name) == name
+    assert names.fit(name) == name
 
 
 @given(ANY_TEXT)
 def test_a_name_is_the_same_however_its_text_was_composed_or_spaced(text: str) -> None:
-    assert naming.fit(f"\t {unicodedata.normalize('NFD', naming.tidy(text))} \r\n") == naming.fit(text)
+    assert names.fit(f"\t {unicodedata.normalize('NFD', names.tidy(text))} \r\n") == names.fit(text)
 
 
 def test_the_invisible_characters_are_those_of_unicode() -> None:
@@ -45,7 +45,7 @@ def test_the_invisible_characters_are_those_of_unicode() -> None:
         character = chr(number)
         if unicodedata.category(character) in {"Cc", "Cf", "Cs"} and number not in PRINTING_FORMATS:
             expected = "a b" if character.isspace() else "ab"
-            assert naming.tidy(f"a{character}b") == expected, hex(number)
+            assert names.tidy(f"a{character}b") == expected, hex(number)
 
 
 def test_visible_characters_stay() -> None:
@@ -53,10 +53,10 @@ def test_visible_characters_stay() -> None:
     lost = [
         number
         for number in range(sys.maxunicode + 1)
-        if unicodedata.category(chr(number))[0] in "LNPS" and not naming.tidy(chr(number))
+        if unicodedata.category(chr(number))[0] in "LNPS" and not names.tidy(chr(number))
     ]
     assert lost == [0x115F, 0x1160, 0x3164, 0xFFA0]
-    assert all(naming.tidy(chr(number)) for number in PRINTING_FORMATS)
+    assert all(names.tidy(chr(number)) for number in PRINTING_FORMATS)
 
 
 @pytest.mark.parametrize(
@@ -79,12 +79,12 @@ def test_visible_characters_stay() -> None:
     ],
 )
 def test_what_becomes_of_awkward_names(text: str, name: str) -> None:
-    assert naming.fit(text) == name
+    assert names.fit(text) == name
 
 
 def test_a_name_of_255_units_is_whole_and_one_more_is_cut() -> None:
-    assert naming.fit("x" * 255) == "x" * 255
-    cut = naming.fit("x" * 256)
+    assert names.fit("x" * 255) == "x" * 255
+    cut = names.fit("x" * 256)
     assert cut[:245] == "x" * 245
     assert cut[245:247] == "… "
     assert len(cut) == 255
@@ -92,60 +92,60 @@ def test_a_name_of_255_units_is_whole_and_one_more_is_cut() -> None:
 
 def test_the_ending_of_a_cut_name_never_changes() -> None:
     """The digits are in names that Trakor has: another hash would make every long name another one."""
-    assert naming.fit("x" * 256)[-8:] == "85e62acd"
+    assert names.fit("x" * 256)[-8:] == "85e62acd"
 
 
 def test_long_names_that_differ_at_the_end_stay_different() -> None:
-    assert naming.fit("x" * 300 + "a") != naming.fit("x" * 300 + "b")
+    assert names.fit("x" * 300 + "a") != names.fit("x" * 300 + "b")
 
 
 def test_length_is_counted_in_utf16_units() -> None:
-    assert naming.fit("👩" * 127) == "👩" * 127
-    assert units(naming.fit("👩" * 128)) <= 255
-    assert naming.fit("👩" * 128).startswith("👩" * 122 + "… ")
+    assert names.fit("👩" * 127) == "👩" * 127
+    assert units(names.fit("👩" * 128)) <= 255
+    assert names.fit("👩" * 128).startswith("👩" * 122 + "… ")
 
 
 @pytest.mark.parametrize("follower", ["\u0301", "\u0651", "🏽"])
 def test_a_cut_never_parts_a_character_from_what_is_drawn_onto_it(follower: str) -> None:
-    cut = naming.fit("x" * 244 + "ش" + follower + "y" * 50)
+    cut = names.fit("x" * 244 + "ش" + follower + "y" * 50)
     assert cut.startswith("x" * 244 + "… ")
 
 
 def test_a_text_of_marks_alone_is_cut_all_the_same() -> None:
-    assert units(naming.fit("\u0301" * 1000)) == 255
+    assert units(names.fit("\u0301" * 1000)) == 255
 
 
 @given(ANY_TEXT | LONG_TEXT, ANY_TEXT)
 def test_a_qualified_name_ends_with_its_whole_qualifier_or_is_not_made(name: str, qualifier: str) -> None:
-    qualified = naming.qualify(name, qualifier)
+    qualified = names.qualify(name, qualifier)
     if qualified:
-        assert qualified.endswith(f" ({naming.tidy(qualifier)})")
-        assert naming.fit(qualified) == qualified
+        assert qualified.endswith(f" ({names.tidy(qualifier)})")
+        assert names.fit(qualified) == qualified
     else:
-        whole, told_apart_by = naming.tidy(name), naming.tidy(qualifier)
+        whole, told_apart_by = names.tidy(name), names.tidy(qualifier)
         assert not whole or not told_apart_by or units(f"{whole} ({told_apart_by})") > 255
 
 
 def test_a_short_name_is_qualified_whole() -> None:
-    assert naming.qualify("Ravi  Kumar", " ravi@acme.in ") == "Ravi Kumar (ravi@acme.in)"
+    assert names.qualify("Ravi  Kumar", " ravi@acme.in ") == "Ravi Kumar (ravi@acme.in)"
 
 
 def test_a_long_name_is_cut_for_its_qualifier_with_the_hash_of_the_whole() -> None:
     whole = "x" * 250
-    qualified = naming.qualify(whole, "ravi@acme.in")
+    qualified = names.qualify(whole, "ravi@acme.in")
     assert units(qualified) == 255
-    assert naming.fit(whole + "x" * 50)[-8:] != qualified[-23:-15] != naming.qualify(whole + "y", "z")[-12:-4]
-    assert naming.qualify(whole + "a", "q") != naming.qualify(whole + "b", "q")
+    assert names.fit(whole + "x" * 50)[-8:] != qualified[-23:-15] != names.qualify(whole + "y", "z")[-12:-4]
+    assert names.qualify(whole + "a", "q") != names.qualify(whole + "b", "q")
 
 
 @pytest.mark.parametrize(("name", "qualifier"), [("", "x"), ("Ravi", " \u200b"), ("x" * 40, "q" * 221)])
 def test_what_cannot_be_qualified(name: str, qualifier: str) -> None:
-    assert naming.qualify(name, qualifier) == ""
+    assert names.qualify(name, qualifier) == ""
 
 
 def test_a_name_that_fits_beside_a_long_qualifier_is_qualified() -> None:
-    assert naming.qualify("Ravi", "q" * 240) == f"Ravi ({'q' * 240})"
-    assert naming.qualify("x" * 40, "q" * 220) != ""
+    assert names.qualify("Ravi", "q" * 240) == f"Ravi ({'q' * 240})"
+    assert names.qualify("x" * 40, "q" * 220) != ""
 
 
 @pytest.mark.parametrize(
@@ -160,17 +160,17 @@ def test_a_name_that_fits_beside_a_long_qualifier_is_qualified() -> None:
     ],
 )
 def test_spellings_of_one_name_have_one_key(one: str, other: str) -> None:
-    assert naming.key(one) == naming.key(other)
+    assert names.key(one) == names.key(other)
 
 
 @pytest.mark.parametrize(("one", "other"), [("Ravi", "Rávi"), ("Ravi K", "RaviK"), ("Ravi", "Ravi.")])
 def test_different_names_have_different_keys(one: str, other: str) -> None:
-    assert naming.key(one) != naming.key(other)
+    assert names.key(one) != names.key(other)
 
 
 @given(ANY_TEXT | LONG_TEXT)
 def test_a_name_and_its_fit_form_have_one_key(text: str) -> None:
-    assert naming.key(naming.fit(text)) == naming.key(text)
+    assert names.key(names.fit(text)) == names.key(text)
 
 
 def test_hashes_need_the_key_and_tell_purposes_apart() -> None:
@@ -200,7 +200,7 @@ def test_hashes_never_change_under_the_same_rules() -> None:
     """They are in ledgers: a change without a new RULES would make every record drift."""
     hasher = Hasher(KEY)
     made = (hasher.name_key("Renée"), hasher.same_as("a@b.au"), hasher.value("name", "Renée"))
-    assert (naming.RULES, *made) == (2, "YfNIeGtTguTOff6Y", "Uffgr3uOhL_3jUUB", "0hP9gliu")
+    assert (names.RULES, *made) == (2, "YfNIeGtTguTOff6Y", "Uffgr3uOhL_3jUUB", "0hP9gliu")
     assert hasher.value("contact_info", CONTACT_INFO) == "SoE3Riko"
     assert hasher.input_of({"id": "c1", "person": None}) == "FpUwMoVN7uq-"
 
@@ -279,32 +279,32 @@ DIGESTS = st.from_regex(r"[A-Za-z0-9_-]{8}", fullmatch=True)
 
 @given(st.dictionaries(FIELDS, DIGESTS))
 def test_stored_hashes_come_back(hashes: dict[str, str]) -> None:
-    assert naming.decode(naming.encode(hashes)) == hashes
+    assert names.decode(names.encode(hashes)) == hashes
 
 
 def test_stored_hashes_are_one_short_text_whatever_their_order() -> None:
-    assert naming.encode({"name": "a", "contact_info": "b", "price": ""}) == "2;contact_info=b;name=a"
-    assert naming.encode({}) == naming.encode({"price": ""}) == ""
+    assert names.encode({"name": "a", "contact_info": "b", "price": ""}) == "2;contact_info=b;name=a"
+    assert names.encode({}) == names.encode({"price": ""}) == ""
 
 
 def test_hashes_made_by_unknown_rules_are_equal_to_none_of_ours() -> None:
-    assert naming.decode("3;name=AAAAAAAA") == {naming.OTHER_RULES: "3"}
+    assert names.decode("3;name=AAAAAAAA") == {names.OTHER_RULES: "3"}
 
 
 def test_hashes_of_revision_1_are_read_and_say_that_they_are() -> None:
-    stored = naming.encode({"name": "0hP9gliu", "qualifier": "u9XkBSyV"}, rules=naming.FIRST_RULES)
+    stored = names.encode({"name": "0hP9gliu", "qualifier": "u9XkBSyV"}, rules=names.FIRST_RULES)
     assert stored == "1;name=0hP9gliu;qualifier=u9XkBSyV"
-    assert naming.decode(stored) == {"name": "0hP9gliu", "qualifier": "u9XkBSyV"}
+    assert names.decode(stored) == {"name": "0hP9gliu", "qualifier": "u9XkBSyV"}
 
 
 def test_the_rules_of_stored_hashes_are_known() -> None:
-    assert [naming.revision_of(text) for text in ("", "1;name=a", "2;name=a", "3;x=y")] == [0, 1, 2, 3]
-    assert naming.revision_of(naming.encode({"name": "a"})) == naming.RULES
+    assert [names.revision_of(text) for text in ("", "1;name=a", "2;name=a", "3;x=y")] == [0, 1, 2, 3]
+    assert names.revision_of(names.encode({"name": "a"})) == names.RULES
     with pytest.raises(LedgerError, match="cannot be read"):
-        naming.revision_of("x;name=a")
+        names.revision_of("x;name=a")
 
 
 @pytest.mark.parametrize("text", ["x;name=a", "1;name", "1;=a", ";", "1;name="])
 def test_hashes_that_cannot_be_read_are_a_fault_of_the_ledger(text: str) -> None:
     with pytest.raises(LedgerError, match="cannot be read"):
-        naming.decode(text)
+        names.decode(text)

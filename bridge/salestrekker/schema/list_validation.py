@@ -26,8 +26,7 @@ from graphql import (
 
 from bridge.salestrekker.list_query import NAMES, Role, role_of
 from bridge.salestrekker.record_path import WRAPPERS
-from bridge.salestrekker.schema.similarity import ROOT_LIKELY
-from bridge.salestrekker.schema.type_paths import fielded, is_list, rate_object
+from bridge.salestrekker.schema.similar_fields import ROOT_LIKELY, fielded, is_list, rate_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
 
     from bridge.salestrekker.query_files import QueryDocument
     from bridge.salestrekker.record_path import Way
-    from bridge.salestrekker.schema.type_paths import Fielded
+    from bridge.salestrekker.schema.similar_fields import Fielded
 
 __all__ = ["Listing", "find_listing", "whole_query", "why_not"]
 

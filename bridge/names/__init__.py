@@ -10,10 +10,10 @@ Nothing here reads a clock, a file or a setting. ``RULES`` counts the rules: it 
 fingerprint and of stored hashes, so that new rules do not look like changes at the source.
 """
 
-from bridge.naming.canonical import canonical, canonical_field
-from bridge.naming.hashes import FIRST_RULES, OTHER_RULES, RULES, Hasher, decode, encode, revision_of
-from bridge.naming.phones import load_tables
-from bridge.naming.trakor_names import LONGEST, fit, key, qualify, tidy
+from bridge.names.canonical import canonical, canonical_field
+from bridge.names.hashes import FIRST_RULES, OTHER_RULES, RULES, Hasher, decode, encode, revision_of
+from bridge.names.phones import load_tables
+from bridge.names.trakor_names import LONGEST, fit, key, qualify, tidy
 
 __all__ = [
     "FIRST_RULES",

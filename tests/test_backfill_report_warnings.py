@@ -10,8 +10,7 @@ import pytest
 
 from books import kept
 from bridge.backfill import ConnectionReport, Report, rehearse
-from bridge.backfill.report import Problem
-from bridge.backfill.warnings import stopped, suspicions
+from bridge.backfill.report import Problem, stopped, suspicions
 from bridge.cli.output import show_report
 from bridge.cli.progress import progress
 from bridge.delivery.ledger_loss import KnewBefore

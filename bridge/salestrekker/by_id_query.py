@@ -30,11 +30,11 @@ from graphql import (
 )
 
 from bridge.errors import BridgeError, QueryFileError, Transient
-from bridge.salestrekker.answer_limits import excess_of
 from bridge.salestrekker.graphql_errors import CODES, Kind, describe
 from bridge.salestrekker.list_query import refuse_without_value, used_in
 from bridge.salestrekker.query_files import fault_at, load_document
 from bridge.salestrekker.record_path import way_of
+from bridge.salestrekker.response_limits import excess_of
 from bridge.salestrekker.responses import fault_of
 
 if TYPE_CHECKING:

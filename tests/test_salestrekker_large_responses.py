@@ -17,18 +17,18 @@ from aiohttp.test_utils import TestServer
 from bridge.errors import Refused, Transient
 from bridge.records import Stream
 from bridge.retry import RetryPolicy
-from bridge.salestrekker.answer_limits import MAX_RECORD, MOST_ITEMS, MOST_VALUES, PART, REST, SMALL
-from bridge.salestrekker.by_id import one_query
+from bridge.salestrekker.by_id_query import one_query
 from bridge.salestrekker.client import SalestrekkerClient
+from bridge.salestrekker.large_responses import LongRecords, Room
 from bridge.salestrekker.list_query import list_query
-from bridge.salestrekker.long_lists import LongRecords, Room
 from bridge.salestrekker.query_files import load_document
+from bridge.salestrekker.response_limits import MAX_RECORD, MOST_ITEMS, MOST_VALUES, PART, REST, SMALL
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
     from pathlib import Path
 
-    from bridge.salestrekker.by_id import OneQuery
+    from bridge.salestrekker.by_id_query import OneQuery
     from bridge.salestrekker.list_query import ListQuery
     from bridge.salestrekker.pages import Page
 

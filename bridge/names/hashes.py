@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final
 import orjson
 
 from bridge.errors import LedgerError
-from bridge.naming.canonical import canonical, canonical_field
-from bridge.naming.trakor_names import key
+from bridge.names.canonical import canonical, canonical_field
+from bridge.names.trakor_names import key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,7 +11,7 @@ from graphql import build_schema, parse, validate
 from bridge.errors import BridgeError, QueryFileError, Refused, Transient
 from bridge.records import Stream
 from bridge.retry import RetryPolicy
-from bridge.salestrekker.by_id import combined, contacts_in, load_one, load_ticket, read_ones
+from bridge.salestrekker.by_id_query import combined, contacts_in, load_one, load_ticket, read_ones
 from bridge.salestrekker.client import SalestrekkerClient
 from bridge.salestrekker.graphql_errors import result_of
 from bridge.salestrekker.query_files import shipped_queries
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from bridge.salestrekker.by_id import OneQuery
+    from bridge.salestrekker.by_id_query import OneQuery
     from bridge.salestrekker.client import Ones
     from bridge.sandbox.traffic import Exchange
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bridge.salestrekker.json_cutting import WINDOW, Cut, TooManyItemsError, cut
+from bridge.salestrekker.large_responses import WINDOW, Cut, TooManyItemsError, cut
 from bridge.time_slices import at_once
 
 PATH = ("data", "contacts", "edges")

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.naming import canonical, canonical_field, tidy
-from bridge.naming.phones import international
+from bridge.names import canonical, canonical_field, tidy
+from bridge.names.phones import international
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=60)
 TYPED_NUMBERS = st.text(st.sampled_from("0123456789 ()-.+/"), max_size=24)

@@ -17,8 +17,8 @@ import unicodedata
 from functools import lru_cache
 from typing import Final
 
-from bridge.naming.phones import dialled
-from bridge.naming.trakor_names import tidy
+from bridge.names.phones import dialled
+from bridge.names.trakor_names import tidy
 
 __all__ = ["SEPARATOR", "canonical", "canonical_field"]
 

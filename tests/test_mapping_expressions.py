@@ -12,7 +12,7 @@ from jmespath.visitor import Options
 
 from bridge.errors import Rejected
 from bridge.mapping import DEFAULTS, SPELT_OUT
-from bridge.mapping.evaluation import Evaluation
+from bridge.mapping.expressions import Evaluation
 from bridge.mapping.functions import NamedFunctions
 
 ODD = (Rejected, ValueError, TypeError, AttributeError, LookupError, ArithmeticError)
