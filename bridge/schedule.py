@@ -34,7 +34,7 @@ from bridge.records import Job
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 
-__all__ = ["Due", "Interval", "Key", "Schedule", "Timer", "WallClock", "wall_clock"]
+__all__ = ["Due", "Interval", "JobKey", "Scheduler", "Timer", "WallClock", "wall_clock"]
 
 JUMP: Final = 30.0
 """Seconds. A clock that is put right by less is left to the time servers' care."""
@@ -42,7 +42,7 @@ JUMP: Final = 30.0
 WATCH_EVERY: Final = 5.0
 """Seconds between two looks at both clocks."""
 
-Key: TypeAlias = tuple[str, Job]
+JobKey: TypeAlias = tuple[str, Job]
 """A connection's name, and what is due for it."""
 
 log = structlog.get_logger()
@@ -147,7 +147,7 @@ def wall_clock() -> int:
     return time.time_ns() // 1_000_000
 
 
-class Schedule:
+class Scheduler:
     """Has noted what is due, for all connections.
 
     Args:
@@ -160,7 +160,7 @@ class Schedule:
 
     def __init__(
         self,
-        timers: Mapping[Key, Timer],
+        timers: Mapping[JobKey, Timer],
         note: Callable[[Sequence[Due]], Awaitable[None]],
         *,
         clock: Callable[[], int] = wall_clock,
@@ -172,18 +172,18 @@ class Schedule:
         self._clock = clock
         self._monotonic = monotonic
         self._watch_every = watch_every
-        self._next: dict[Key, int] = {}
-        self._fired: asyncio.Queue[Key] = asyncio.Queue()  # at most what is planned
+        self._next: dict[JobKey, int] = {}
+        self._fired: asyncio.Queue[JobKey] = asyncio.Queue()  # at most what is planned
         self._planning = asyncio.Lock()
         self._scheduler = AsyncIOScheduler(timezone=UTC, executors={"default": AsyncIOExecutor()})
         self._apart = 0.0
 
     @property
-    def next_at(self) -> Mapping[Key, int]:
+    def next_at(self) -> Mapping[JobKey, int]:
         """When each job will be due next, in milliseconds since the epoch."""
         return self._next
 
-    async def run(self, stored: Mapping[Key, int], at_once: Collection[Key] = ()) -> None:
+    async def run(self, stored: Mapping[JobKey, int], at_once: Collection[JobKey] = ()) -> None:
         """Have noted what is due, until cancelled; to be called once.
 
         Args:
@@ -205,7 +205,7 @@ class Schedule:
         finally:
             self._scheduler.shutdown(wait=False)
 
-    async def replace(self, timers: Mapping[Key, Timer], at_once: Collection[Key] = ()) -> None:
+    async def replace(self, timers: Mapping[JobKey, Timer], at_once: Collection[JobKey] = ()) -> None:
         """Go by other timers from now on; a job whose timer stays the same keeps its next time.
 
         Args:
@@ -242,7 +242,7 @@ class Schedule:
         async with self._planning:
             await self._plan(self._timers if self._has_jumped() else fired)
 
-    async def _plan(self, keys: Iterable[Key], at_once: Collection[Key] = ()) -> None:
+    async def _plan(self, keys: Iterable[JobKey], at_once: Collection[JobKey] = ()) -> None:
         """Have noted of each job whether it is due and when it is next; then wait for that time."""
         now = self._clock()
         plan = [
@@ -270,13 +270,13 @@ class Schedule:
             coalesce=True,
         )
 
-    def _forget(self, key: Key) -> None:
+    def _forget(self, key: JobKey) -> None:
         """Wait no longer for what has no timer any more."""
         self._next.pop(key, None)
         if self._scheduler.get_job(_id(key)):
             self._scheduler.remove_job(_id(key))
 
-    async def _fire(self, key: Key) -> None:
+    async def _fire(self, key: JobKey) -> None:
         """APScheduler's job. It only says so: what it awaited would be cancelled at the end."""
         self._fired.put_nowait(key)
 
@@ -294,12 +294,12 @@ class Schedule:
         return self._clock() / 1000 - self._monotonic()
 
 
-def _id(key: Key) -> str:
+def _id(key: JobKey) -> str:
     connection, job = key
     return f"{job} of {connection}"
 
 
-def _due(key: Key, timer: Timer, planned: int, now: int, *, at_once: bool) -> Due:
+def _due(key: JobKey, timer: Timer, planned: int, now: int, *, at_once: bool) -> Due:
     """A time to come stays, unless the clock was set back or the timer comes sooner now; 0 is none."""
     following = timer.after(now)
     wanted = at_once or 0 < planned <= now

@@ -8,24 +8,24 @@ from typing import TYPE_CHECKING, Any
 from graphql import GraphQLList, GraphQLNonNull, GraphQLObjectType, GraphQLOutputType
 from hypothesis import strategies as st
 
-from bridge.sandbox.salestrekker import Credentials, Salestrekker, Session
+from bridge.sandbox.salestrekker import RequestContext, SandboxCredentials, SimulatedSalestrekker
 from bridge.sandbox.tokens import Visitor
 from bridge.sandbox.world import World
 
 if TYPE_CHECKING:
-    from bridge.sandbox.engine import Engine, Shape
+    from bridge.sandbox.engine import ApiShape, Engine
 
 __all__ = ["answers_of", "selections", "session_of"]
 
 
-def session_of(shape: Shape) -> Session:
+def session_of(shape: ApiShape) -> RequestContext:
     """A visitor who sees 120 contacts and 40 products."""
     world = World(120, 40, 1, ("One", "Two"), 0)
-    server = Salestrekker(world, Credentials("key", "mail", "word"), shape)
-    return Session(server, Visitor(world.home.id, by_key=True), world)
+    server = SimulatedSalestrekker(world, SandboxCredentials("key", "mail", "word"), shape)
+    return RequestContext(server, Visitor(world.home.id, by_key=True), world)
 
 
-def answers_of(engine: Engine, session: Session, text: str, **variables: object) -> tuple[Any, Any]:
+def answers_of(engine: Engine, session: RequestContext, text: str, **variables: object) -> tuple[Any, Any]:
     """The answer of the fast path (or what takes over from it) and that of graphql-core, through JSON."""
     plan = engine.plan(text, None)
     assert not plan.errors, plan.errors

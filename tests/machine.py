@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from pydantic import SecretStr
 
-from bridge.delivery.supervisor import Sending
-from bridge.delivery.types import Lane
+from bridge.delivery.supervisor import DeliverySupervisor
+from bridge.delivery.types import OutgoingStream
 from bridge.errors import UserError
 from bridge.ledger import operator_actions
 from bridge.ledger.deletions import mark_gone_by_id
@@ -27,7 +27,7 @@ from bridge.mapping import Mapper
 from bridge.names import Hasher
 from bridge.records import Claim, Draft, Policy, Product, Record, Stream
 from bridge.salestrekker.pages import Ones, Page
-from bridge.settings import Trakor as TrakorSettings
+from bridge.settings import TrakorSettings
 from bridge.sync.by_id import OneListing
 from bridge.sync.observe_batch import observe_part
 from bridge.sync.sweep import Listing, sweep
@@ -226,7 +226,7 @@ class World:
         """A process begins: it is the one owner, and ends the claims of the last one."""
         self.handle = Handle(self.book, self.loop)
         self._window = Window(self.site)
-        self.sendings: dict[str, Sending] = {}
+        self.sendings: dict[str, DeliverySupervisor] = {}
         self._running: list[asyncio.Task[None]] = []
         for letter, connection in self.connections.items():
             for feed in connection.feeds.values():
@@ -235,9 +235,11 @@ class World:
                 self.sendings[letter] = service = self._sending(connection)
                 self._running.append(self.loop.create_task(service.run()))
 
-    def _sending(self, connection: Connection) -> Sending:
-        lanes = {stream: Lane(feed, connection.rules.policy) for stream, feed in connection.feeds.items()}
-        return Sending(
+    def _sending(self, connection: Connection) -> DeliverySupervisor:
+        lanes = {
+            stream: OutgoingStream(feed, connection.rules.policy) for stream, feed in connection.feeds.items()
+        }
+        return DeliverySupervisor(
             cast("Ledger", self.handle),
             lanes,
             cast("Destination", self._window),

@@ -21,7 +21,7 @@ from bridge.errors import BridgeError, NeverSent, Unanswered
 from bridge.records import Product
 from bridge.sandbox.base import Call, Reply, html_reply, json_reply
 from bridge.sandbox.firewall import Blocked
-from bridge.sandbox.trakor import Trakor
+from bridge.sandbox.trakor import SimulatedTrakor
 from bridge.trakor import MALFORMED, build, decipher
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from bridge.records import Answer, Payload
     from bridge.sandbox.trakor_behaviour import Behaviour
-    from bridge.sandbox.trakor_store import Shelf
+    from bridge.sandbox.trakor_store import RecordStore
 
 __all__ = ["KEY", "LONGEST_WORK", "POISONS", "WEATHERS", "Arrival", "Site", "Window"]
 
@@ -100,7 +100,7 @@ class Site:
         self._who = who
         self._works: set[asyncio.Task[None]] = set()
         self._at_work: Counter[tuple[str, str]] = Counter()
-        self.trakor = Trakor(KEY, behaviour=behaviour)
+        self.trakor = SimulatedTrakor(KEY, behaviour=behaviour)
         self.trakor.firewall.block("pox403", Blocked.FORBIDDEN)
         self.trakor.firewall.block("poxpage", Blocked.PAGE)
         self.weather: deque[str] = deque()
@@ -128,7 +128,7 @@ class Site:
         return any(until > self._loop.time() for until in self.until.values())
 
     @property
-    def shelves(self) -> dict[str, Shelf]:
+    def shelves(self) -> dict[str, RecordStore]:
         """Parties and products."""
         return {"parties": self.trakor.parties, "products": self.trakor.products}
 

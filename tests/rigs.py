@@ -13,13 +13,13 @@ from pydantic import SecretStr
 from sqlalchemy import func, select
 
 from bridge.decision import decide
-from bridge.delivery import Delivery, Lane, SendingMode
+from bridge.delivery import Delivery, OutgoingStream, SendingMode
 from bridge.ledger.database import Keeping, Ledger
 from bridge.ledger.observe import Sight, observe
 from bridge.ledger.schema import claims, history, links, records
 from bridge.ledger.send_queue import give_up_claims
 from bridge.records import Policy, Stream
-from bridge.settings import Trakor as TrakorSettings
+from bridge.settings import TrakorSettings
 from bridge.trakor import TrakorClient
 from builders import HASHER, draft
 
@@ -103,7 +103,7 @@ class Rig:
         )
 
     def delivery(self, destination: Any = None, **pace: Any) -> Delivery:  # noqa: ANN401 - a Destination; numbers
-        lanes = {stream: Lane(feed, Policy()) for stream, feed in self.feeds.items()}
+        lanes = {stream: OutgoingStream(feed, Policy()) for stream, feed in self.feeds.items()}
         return Delivery(
             self.ledger,
             lanes,

@@ -16,7 +16,7 @@ from bridge.ledger.schema import canaries, feeds
 from bridge.names import Hasher
 from bridge.sandbox import Fault, Options
 from bridge.wiring.ledger import ledger_key, ledger_path
-from bridge.wiring.organizations import place_of
+from bridge.wiring.organizations import hash_trakor
 from bridges import Bridge, configuration_of
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def say_it_is_right(bridge: Bridge, name: str = "default") -> None:
     settings = bridge.settings
     hasher = Hasher(ledger_key(settings, make=False))
     with writing(ledger_path(settings)) as connection:
-        assert confirm(connection, name, place_of(settings.connections[name], hasher))
+        assert confirm(connection, name, hash_trakor(settings.connections[name], hasher))
 
 
 async def test_the_key_of_another_organisation_stops_all_before_it_begins(bridge: Bridge) -> None:

@@ -13,8 +13,8 @@ from bridge.backfill import ConnectionReport, Report, rehearse
 from bridge.backfill.report import Problem, stopped, suspicions
 from bridge.cli.output import show_report
 from bridge.cli.progress import progress
-from bridge.delivery.ledger_loss import KnewBefore
-from bridge.delivery.types import Settled
+from bridge.delivery.ledger_loss import LedgerLossDetector
+from bridge.delivery.types import BatchResult
 from bridge.errors import Transient, UserError
 from bridge.ledger.database import reading, writing
 from bridge.ledger.pauses import Direction, pauses_of, set_pause
@@ -193,9 +193,9 @@ async def test_a_first_backfill_warns_of_nothing(bridge: Bridge) -> None:
 def test_more_than_a_fifth_of_at_least_twenty_is_suspicious_and_said_once(
     created: int, existing: int, *, suspicious: bool
 ) -> None:
-    knew = KnewBefore()
+    knew = LedgerLossDetector()
     answers = ((Stream.CONTACTS, True),) * created + ((Stream.CONTACTS, False),) * existing
-    found = [*knew.look(Settled(first_answers=answers)), *knew.look(Settled())]
+    found = [*knew.look(BatchResult(first_answers=answers)), *knew.look(BatchResult())]
     assert len(found) == suspicious
 
 

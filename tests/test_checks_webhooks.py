@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from bridge.checks.webhooks import webhook_port
 from bridge.ledger.open import take_over
 from bridge.settings import load
-from bridge.webhooks import bound_port
+from bridge.webhooks import open_webhook_sockets
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,7 +49,7 @@ async def test_a_free_port_can_be_listened_on_and_is_free_afterwards(tmp_path: P
 
 
 async def test_a_port_that_another_has_is_a_fault_unless_it_is_the_daemon(tmp_path: Path) -> None:
-    (server,) = await bound_port("127.0.0.1", 0)
+    (server,) = await open_webhook_sockets("127.0.0.1", 0)
     try:
         settings = with_token(tmp_path, port=server.getsockname()[1])
         step = await webhook_port(settings, ["default"])

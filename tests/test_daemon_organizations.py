@@ -13,7 +13,7 @@ from bridge.ledger.organizations import confirm
 from bridge.names import Hasher
 from bridge.sandbox import Options
 from bridge.wiring.ledger import ledger_key, ledger_path
-from bridge.wiring.organizations import place_of
+from bridge.wiring.organizations import hash_trakor
 from bridges import Bridge
 from daemons import Daemon
 
@@ -44,7 +44,7 @@ def say_it_is_right(bridge: Bridge) -> None:
     settings = bridge.settings
     hasher = Hasher(ledger_key(settings, make=False))
     with writing(ledger_path(settings)) as connection:
-        assert confirm(connection, "default", place_of(settings.connections["default"], hasher))
+        assert confirm(connection, "default", hash_trakor(settings.connections["default"], hasher))
 
 
 async def both_paused(daemon: Daemon) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.delivery.failure_classifier import MOST_FAILURES, Judge
-from bridge.delivery.rejections import Evidence
+from bridge.delivery.failure_classifier import MOST_FAILURES, FailureClassifier
+from bridge.delivery.rejections import RejectionHistory
 from bridge.delivery.types import MOST_REJECTIONS
 from bridge.errors import NeverSent, Refused, Rejected, Transient, Unanswered
 from bridge.records import Answered, Later, NotTaken, Outcome, Product, Silence, Stream, Work
@@ -23,14 +23,14 @@ FORBIDDEN = Refused("answered 403")
 HTML = Refused("answered 201 with a page", unsure=True)
 
 
-def judge(random: float = 0.5, evidence: Evidence | None = None) -> Judge:
+def judge(random: float = 0.5, evidence: RejectionHistory | None = None) -> FailureClassifier:
     """A judge whose waits are a known share of the longest possible."""
-    return Judge(
+    return FailureClassifier(
         trakor_settings(retry_first=1.0, retry_max=300.0, unanswered_wait=150.0), lambda: random, evidence
     )
 
 
-def passes(of_judge: Judge, sent: Work) -> list[Outcome]:
+def passes(of_judge: FailureClassifier, sent: Work) -> list[Outcome]:
     return of_judge.answered(sent, answer(), of("Ann Lee"), NOW)
 
 
@@ -225,7 +225,7 @@ def test_refused_again_and_again_while_none_is_taken_tells_nothing() -> None:
 
 
 def test_what_was_refused_is_remembered_from_one_delivery_to_the_next() -> None:
-    evidence = Evidence()
+    evidence = RejectionHistory()
     judge(evidence=evidence).refused(work(1), FORBIDDEN, NOW, last=False)
     passes(judge(evidence=evidence), work(2))
     [outcome] = judge(evidence=evidence).refused(work(1), FORBIDDEN, NOW, last=False)
@@ -243,7 +243,7 @@ def test_at_the_end_of_a_run_the_second_refusal_counts_where_others_were_taken_i
 # -- twenty
 
 
-def turned_down(one: Judge, numbers: range) -> None:
+def turned_down(one: FailureClassifier, numbers: range) -> None:
     for number in numbers:
         if number % 2:
             one.refused(work(number), FORBIDDEN, NOW, last=False)
@@ -310,7 +310,7 @@ def test_whatever_happens_each_record_has_one_outcome(what: list[str], random: f
     assert all(at is None or at >= NOW for at in later)
 
 
-def happens(one: Judge, step: str, sent: Work, last: bool) -> list[Outcome]:  # noqa: FBT001 - drawn
+def happens(one: FailureClassifier, step: str, sent: Work, last: bool) -> list[Outcome]:  # noqa: FBT001 - drawn
     if step == "passes":
         return passes(one, sent)
     if step == "rejected":

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bridge.decision import decide
-from bridge.delivery import Lane
-from bridge.delivery.result_writer import Outbox
+from bridge.delivery import OutgoingStream
+from bridge.delivery.result_writer import ResultWriter
 from bridge.errors import Refused
 from bridge.ledger.observe import Sight, observe
 from bridge.ledger.send_queue import claim
@@ -442,8 +442,12 @@ async def test_what_is_kept_is_written_to_the_last_when_sending_ends(rig: Rig) -
     await rig.want(names(250))
     works = await rig.ledger.call(claim, feed, 250, now=now(), until=now() + 60_000)
     settled: list[Outcome] = []
-    outbox = Outbox(
-        rig.ledger, {CONTACTS: Lane(feed, Policy())}, 1, now, lambda batch, _, __: settled.extend(batch)
+    outbox = ResultWriter(
+        rig.ledger,
+        {CONTACTS: OutgoingStream(feed, Policy())},
+        1,
+        now,
+        lambda batch, _, __: settled.extend(batch),
     )
     outbox.add([Later(work, 0, begun=False) for work in works])
     await outbox.drain()

@@ -14,7 +14,7 @@ from aiohttp import web
 from structlog.testing import capture_logs
 
 from books import kept
-from bridge.delivery import Lane, Sending
+from bridge.delivery import DeliverySupervisor, OutgoingStream
 from bridge.ledger.database import writing
 from bridge.ledger.pauses import Direction, clear_pause, pauses_of, set_pause
 from bridge.ledger.send_queue import give_up_claims
@@ -52,16 +52,16 @@ class Service:
         self.known: dict[str, Pause] = {}
         self._changed = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
-        self._sending: Sending | None = None
+        self._sending: DeliverySupervisor | None = None
 
     async def start(self, **settings: Any) -> None:  # noqa: ANN401 - numbers
         """Start it, as a new process would."""
         self.settings |= settings
         for feed in self.rig.feeds.values():
             await self.rig.ledger.call(give_up_claims, feed, now=now(), wait=20)
-        self._sending = Sending(
+        self._sending = DeliverySupervisor(
             self.rig.ledger,
-            {stream: Lane(feed, Policy()) for stream, feed in self.rig.feeds.items()},
+            {stream: OutgoingStream(feed, Policy()) for stream, feed in self.rig.feeds.items()},
             self.destination,
             trakor_settings(**self.settings),
             name="default",

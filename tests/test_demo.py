@@ -45,7 +45,7 @@ from bridge.errors import BridgeError
 from bridge.ledger.database import reading
 from bridge.ledger.read_model import Wanted, listing
 from bridge.sandbox import Options, Sandbox
-from bridge.sandbox.collection import Contacts, Products
+from bridge.sandbox.collection import ContactCollection, ProductCollection
 from bridge.sandbox.faults import Fault
 from documentation import blocks
 
@@ -601,29 +601,29 @@ async def test_an_audience_that_fails_leaves_nothing_either() -> None:
 
 
 @pytest.fixture
-def contacts() -> Contacts:
+def contacts() -> ContactCollection:
     """Two ordinary people."""
-    people = Contacts(0, seed=1)
+    people = ContactCollection(0, seed=1)
     people.add("Ada Ashby", email="ada@example.com")
     people.add("Ben Birch", email="ben@example.com")
     return people
 
 
-NO_PRODUCTS = Products(0, seed=1)
+NO_PRODUCTS = ProductCollection(0, seed=1)
 
 
 def found_by(loop: Loop) -> tuple[int, int, int, int]:
     return len(loop.lost), len(loop.refused), len(loop.duplicates), len(loop.vanished)
 
 
-def test_a_loop_over_what_does_not_change_only_repeats_itself(contacts: Contacts) -> None:
+def test_a_loop_over_what_does_not_change_only_repeats_itself(contacts: ContactCollection) -> None:
     loop = Loop()
     for _ in range(3):
         loop.run(contacts, NO_PRODUCTS)
     assert (found_by(loop), loop.requests) == ((0, 0, 0, 0), 6)
 
 
-def test_a_loop_loses_a_namesake_but_not_a_person_entered_twice(contacts: Contacts) -> None:
+def test_a_loop_loses_a_namesake_but_not_a_person_entered_twice(contacts: ContactCollection) -> None:
     contacts.add("Ada Ashby", email="ada@example.com")
     lost = contacts.add("Ada Ashby", email="another@example.com")
     loop = Loop()
@@ -631,7 +631,7 @@ def test_a_loop_loses_a_namesake_but_not_a_person_entered_twice(contacts: Contac
     assert (loop.lost, found_by(loop)) == ({lost}, (1, 0, 0, 0))
 
 
-def test_a_loop_doubles_who_is_renamed(contacts: Contacts) -> None:
+def test_a_loop_doubles_who_is_renamed(contacts: ContactCollection) -> None:
     loop = Loop()
     loop.run(contacts, NO_PRODUCTS)
     contacts.rename(contacts.id_at(0), "Ada Brown")
@@ -640,8 +640,8 @@ def test_a_loop_doubles_who_is_renamed(contacts: Contacts) -> None:
     assert (loop.duplicates, found_by(loop)) == ({contacts.id_at(0)}, (0, 0, 1, 0))
 
 
-def test_a_loop_does_not_see_its_changes_vanish(contacts: Contacts) -> None:
-    products = Products(1, seed=1)
+def test_a_loop_does_not_see_its_changes_vanish(contacts: ContactCollection) -> None:
+    products = ProductCollection(1, seed=1)
     loop = Loop()
     loop.run(contacts, products)
     contacts.change_email(contacts.id_at(1), "new@example.com")
@@ -652,7 +652,7 @@ def test_a_loop_does_not_see_its_changes_vanish(contacts: Contacts) -> None:
 
 
 def test_a_loop_is_refused_long_names_and_spared_what_has_none_or_is_not_active(
-    contacts: Contacts,
+    contacts: ContactCollection,
 ) -> None:
     contacts.add(f"Ada {'Ashby' * 60}")
     contacts.add(" ")
@@ -662,7 +662,9 @@ def test_a_loop_is_refused_long_names_and_spared_what_has_none_or_is_not_active(
     assert (found_by(loop), loop.requests) == ((0, 1, 0, 0), 2)
 
 
-def test_a_loop_makes_twins_of_what_it_posts_again_and_gets_errors_ever_after(contacts: Contacts) -> None:
+def test_a_loop_makes_twins_of_what_it_posts_again_and_gets_errors_ever_after(
+    contacts: ContactCollection,
+) -> None:
     for place in range(BREAKS - len(contacts) + 1):
         contacts.add(f"Cy Cedar-{place}")
     loop = Loop()

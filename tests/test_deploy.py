@@ -28,7 +28,7 @@ from bridge.first_configuration import SourceAnswers, TargetAnswers, write
 from bridge.sandbox import Options, Sandbox
 from bridge.settings import parse_duration
 from bridge.settings.keys import document_keys, variable
-from bridge.settings.model import Document, Webhooks
+from bridge.settings.model import Document, WebhooksSettings
 from bridges import configuration_of, write_configuration
 from documentation import misuse, section, tables
 
@@ -46,7 +46,7 @@ STOPS_WITHIN = 10
 """Seconds, in which the daemon ends by itself."""
 
 KEYS = {variable(path) for path in document_keys(Document)}
-LISTENER = Webhooks()
+LISTENER = WebhooksSettings()
 
 
 def read(name: str) -> str:

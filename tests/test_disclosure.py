@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from bridge.disclosure import disclose, markdown
 from bridge.records import Action
 from bridge.salestrekker.query_files import shipped_queries
-from bridge.settings import Alerts, Schedule, load, parse_timing, per_day
+from bridge.settings import AlertsSettings, ScheduleSettings, load, parse_timing, per_day
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,7 +63,7 @@ def test_it_names_who_is_told_by_service_and_host_and_no_secret_of_theirs(settin
         f"nonsense://{CANARY}",
     ]
     heartbeat = f"https://ping.example/{CANARY}"
-    alerts = Alerts.model_validate({"urls": urls, "heartbeat_url": heartbeat})
+    alerts = AlertsSettings.model_validate({"urls": urls, "heartbeat_url": heartbeat})
     statement = disclose(replace(settings, alerts=alerts), ("default",))
     messages, asked = statement.told
     assert "`mailtos://mail.example`, `slack://…`, `nonsense://…`" in messages
@@ -125,7 +125,7 @@ def test_how_often_something_is_due_on_one_day_is_counted_high(timing: str, time
 
 def test_the_calls_of_the_schedule_follow_from_it(settings: Settings) -> None:
     """Each hour and once a night: 25 sweeps a day, of two empty pages while nothing is known."""
-    schedule = Schedule.model_validate({"contacts": "1h", "reconcile": "30 2 * * *"})
+    schedule = ScheduleSettings.model_validate({"contacts": "1h", "reconcile": "30 2 * * *"})
     (flow,) = disclose(changed(settings, schedule=schedule), ("default",)).connections
     (contacts,) = flow.streams
     assert (contacts.sweeps_per_day_at_most, contacts.requests_per_day_by_schedule) == (25, 50)

@@ -35,7 +35,7 @@ from bridge.ledger.send_queue import claim
 from bridge.names import Hasher
 from bridge.records import Record, State, Stream
 from bridge.settings import load
-from bridge.wiring.connection import plan_of
+from bridge.wiring.connection import load_plan
 from documentation import blocks, section
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def outcome(folder: Path, example: Example, *, toml: str = "", diff: str = "") -
     """What becomes of an example's records, as the page writes it."""
     settings = configured(folder, toml or example.toml, example, diff)
     connection = settings.connections["default"]
-    plan = plan_of(settings, connection, [example.stream], HASHER)
+    plan = load_plan(settings, connection, [example.stream], HASHER)
     query, mapper = plan.queries[example.stream], plan.mappers[example.stream]
     data = served(query, example.stream, example.records)
     drafts = [mapper(Record(example.stream, str(mapper.identify(one)), one, 7)) for one in data]

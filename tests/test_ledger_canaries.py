@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import delete, select, text
 
 from books import KEEPING, Book
-from bridge.delivery.probe_requests import KnownToPass
-from bridge.delivery.types import Lane
+from bridge.delivery.probe_requests import ProbeRequests
+from bridge.delivery.types import OutgoingStream
 from bridge.errors import Transient, Unanswered
 from bridge.ledger.canaries import FRESH, canaries_of, opened_canaries
 from bridge.ledger.database import Keeping, Ledger
@@ -225,10 +225,10 @@ async def test_of_what_was_forgotten_nothing_is_sent_even_by_who_took_it(book: B
     deliver(book, "A")
     ledger, sent = Ledger(book.path, KEEPING), Sent()
     try:
-        known = KnownToPass(ledger, sent, 150)
+        known = ProbeRequests(ledger, sent, 150)
         known.took(Stream.CONTACTS)
         _forget(book)
-        assert not await known.canary(Lane(book.feed, book.policy))
+        assert not await known.canary(OutgoingStream(book.feed, book.policy))
     finally:
         ledger.close()
     assert sent.names == []
@@ -247,7 +247,7 @@ async def test_a_canary_without_an_answer_is_not_sent_again_beside_itself(book: 
     deliver(book, "A", "B")
     ledger, silent = Ledger(book.path, KEEPING), Silent()
     try:
-        known, lane = KnownToPass(ledger, silent, 150), Lane(book.feed, book.policy)
+        known, lane = ProbeRequests(ledger, silent, 150), OutgoingStream(book.feed, book.policy)
         for _ in range(5):
             with pytest.raises(Transient):
                 await known.canary(lane)

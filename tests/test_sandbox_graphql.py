@@ -9,21 +9,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from answering import answers_of, selections, session_of
-from bridge.sandbox.engine import Engine, Shape, shipped_sdl
+from bridge.sandbox.engine import ApiShape, Engine, shipped_sdl
 from bridge.sandbox.shapes import offset_shape
 from bridge.sandbox.world import BrokenField
 
 if TYPE_CHECKING:
-    from bridge.sandbox.salestrekker import Session
+    from bridge.sandbox.salestrekker import RequestContext
 
 ENGINE = Engine(offset_shape())
 
 
-def make_session() -> Session:
+def make_session() -> RequestContext:
     return session_of(offset_shape())
 
 
-def both_ways(session: Session, text: str, **variables: object) -> tuple[Any, Any]:
+def both_ways(session: RequestContext, text: str, **variables: object) -> tuple[Any, Any]:
     return answers_of(ENGINE, session, text, **variables)
 
 
@@ -159,4 +159,4 @@ def test_a_faulty_query_says_why(text: str, name: str | None, message: str) -> N
 
 def test_a_shape_must_answer_every_root_field() -> None:
     with pytest.raises(ValueError, match="contacts"):
-        Engine(Shape(shipped_sdl(), {}, {}))
+        Engine(ApiShape(shipped_sdl(), {}, {}))

@@ -12,7 +12,7 @@ import time_machine
 from graphql import build_client_schema, get_introspection_query
 
 from bridge.sandbox import AuthErrorStyle, BrokenField, Fault, Options, Sandbox
-from bridge.sandbox.tokens import Tokens, Visitor
+from bridge.sandbox.tokens import TokenIssuer, Visitor
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -124,7 +124,7 @@ async def test_a_revoked_key_gives_no_token_until_it_is_restored(
 
 
 def test_a_token_is_over_when_its_time_is() -> None:
-    tokens = Tokens(3, "user")
+    tokens = TokenIssuer(3, "user")
     with time_machine.travel(time.time(), tick=False) as clock:
         token = tokens.give(Visitor("home", by_key=True))
         clock.shift(2)

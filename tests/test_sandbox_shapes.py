@@ -15,14 +15,14 @@ from bridge.sandbox.shapes import BeforeFirst, Paged, ShapeKind, shape_of
 from bridge.sandbox.world import BrokenField
 
 if TYPE_CHECKING:
-    from bridge.sandbox.salestrekker import Session
+    from bridge.sandbox.salestrekker import RequestContext
 
 SHAPES = {kind: shape_of(kind, Paged()) for kind in ShapeKind}
 ENGINES = {kind: Engine(shape) for kind, shape in SHAPES.items()}
 ROOTS = dict.fromkeys(ShapeKind, ("contacts", "products")) | {ShapeKind.RENAMED: ("clients", "loanProducts")}
 
 
-def ask(kind: ShapeKind, text: str, session: Session | None = None, **variables: object) -> Any:  # noqa: ANN401
+def ask(kind: ShapeKind, text: str, session: RequestContext | None = None, **variables: object) -> Any:  # noqa: ANN401
     """The answer, which must be the same both ways, and of which the fast way must be capable."""
     assert ENGINES[kind].plan(text, None).steps is not None
     fast, exact = answers_of(ENGINES[kind], session or session_of(SHAPES[kind]), text, **variables)

@@ -15,15 +15,15 @@ import time_machine
 from bridge import settings
 from bridge.errors import LedgerError, UserError
 from bridge.records import Job, Stream
-from bridge.schedule import Due, Interval, Schedule, WallClock
+from bridge.schedule import Due, Interval, Scheduler, WallClock
 from bridge.settings.crontab import parse_timing
-from bridge.wiring.schedule import timers_of
+from bridge.wiring.schedule import make_timers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
-    from bridge.schedule import Key, Timer
+    from bridge.schedule import JobKey, Timer
 
 SYDNEY = "Australia/Sydney"
 ALL = CONTACTS, PRODUCTS, RECONCILE = tuple(("default", job) for job in Job)
@@ -148,8 +148,8 @@ class Notes:
     """The ledger's part: all that was noted, and an event for each time."""
 
     def __init__(self) -> None:
-        self.wanted: list[Key] = []
-        self.next_at: dict[Key, int] = {}
+        self.wanted: list[JobKey] = []
+        self.next_at: dict[JobKey, int] = {}
         self.fault: Exception | None = None
         self._noted = asyncio.Event()
 
@@ -167,7 +167,7 @@ class Notes:
                 self._noted.clear()
                 await self._noted.wait()
 
-    async def until_wanted(self, number: int) -> list[Key]:
+    async def until_wanted(self, number: int) -> list[JobKey]:
         """Wait until so many wishes were noted, then tell which."""
         await self.until(lambda: len(self.wanted) >= number)
         return self.wanted
@@ -175,13 +175,13 @@ class Notes:
 
 @asynccontextmanager
 async def running(
-    timers: Mapping[Key, Timer],
+    timers: Mapping[JobKey, Timer],
     notes: Notes,
-    stored: Mapping[Key, int] | None = None,
-    at_once: Collection[Key] = (),
-) -> AsyncIterator[Schedule]:
+    stored: Mapping[JobKey, int] | None = None,
+    at_once: Collection[JobKey] = (),
+) -> AsyncIterator[Scheduler]:
     """A schedule that has planned what it was given."""
-    schedule = Schedule(timers, notes, watch_every=WATCHED)
+    schedule = Scheduler(timers, notes, watch_every=WATCHED)
     task = asyncio.create_task(schedule.run(stored or {}, at_once))
     try:
         await notes.until(lambda: bool(notes.next_at))
@@ -316,7 +316,7 @@ async def test_a_note_that_fails_ends_the_schedule() -> None:
         raise LedgerError("the disk is full")
 
     with pytest.raises(LedgerError, match="disk is full"):
-        await Schedule({CONTACTS: Interval(1.0)}, note).run({})
+        await Scheduler({CONTACTS: Interval(1.0)}, note).run({})
 
 
 # -- from the configuration -------------------------------------------------------------------------
@@ -331,13 +331,13 @@ api_key = "sk_live_1"
 """
 
 
-def connection(folder: Path, text: str = "") -> settings.Connection:
+def connection(folder: Path, text: str = "") -> settings.ConnectionSettings:
     (folder / "config.toml").write_text(PAIR + text)
     return settings.load(folder / "config.toml", {}).connections["default"]
 
 
 def test_each_stream_has_its_timer_and_all_of_them_one(tmp_path: Path) -> None:
-    assert timers_of(connection(tmp_path)) == {
+    assert make_timers(connection(tmp_path)) == {
         CONTACTS: Interval(900.0),
         PRODUCTS: WallClock("0", "3", "*", "*", "*", SYDNEY),
         RECONCILE: WallClock("30", "2", "*", "*", "*", SYDNEY),
@@ -346,8 +346,8 @@ def test_each_stream_has_its_timer_and_all_of_them_one(tmp_path: Path) -> None:
 
 def test_a_stream_that_is_switched_off_is_not_waited_for(tmp_path: Path) -> None:
     off = "[contacts]\nenabled = false\n"
-    assert timers_of(connection(tmp_path, off)).keys() == {PRODUCTS, RECONCILE}
-    assert timers_of(connection(tmp_path, off + "[products]\nenabled = false\n")) == {}
+    assert make_timers(connection(tmp_path, off)).keys() == {PRODUCTS, RECONCILE}
+    assert make_timers(connection(tmp_path, off + "[products]\nenabled = false\n")) == {}
 
 
 def test_a_machine_without_time_zones_is_told_what_to_do(
@@ -360,7 +360,7 @@ def test_a_machine_without_time_zones_is_told_what_to_do(
     reset_tzpath([])
     try:
         with pytest.raises(UserError, match=SYDNEY):
-            timers_of(ours)
+            make_timers(ours)
     finally:
         reset_tzpath()
 

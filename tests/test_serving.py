@@ -14,7 +14,7 @@ import pytest
 from aiohttp import web
 from structlog.testing import capture_logs
 
-from bridge.serving import WEBHOOKS, LimitedServer, Limits, bound
+from bridge.serving import WEBHOOKS, LimitedServer, Limits, open_sockets
 from bridge.serving import sockets as module
 from lines import SECONDS, Line
 
@@ -53,7 +53,7 @@ async def running(limits: Limits = FEW) -> AsyncIterator[Site]:
         return web.Response(text="here")
 
     server = LimitedServer(handle, limits, "webhooks")
-    sockets = await bound("127.0.0.1", 0, section="webhooks", what="webhooks cannot be received")
+    sockets = await open_sockets("127.0.0.1", 0, section="webhooks", what="webhooks cannot be received")
     port = sockets[0].getsockname()[1]
     server.start(sockets)
     site = Site(server, port, gate, asked)
@@ -239,7 +239,7 @@ async def test_it_listens_at_each_address_of_a_name(
         return found
 
     monkeypatch.setattr(loop, "getaddrinfo", names)
-    sockets = await bound("a.name", 0, section="admin", what="")
+    sockets = await open_sockets("a.name", 0, section="admin", what="")
     assert [one.getsockname()[0] for one in sockets] == taken
     for one in sockets:
         one.close()
@@ -250,7 +250,7 @@ async def test_a_handler_that_fails_is_told_of_once_and_without_the_request() ->
         raise ValueError("ours")
 
     server = LimitedServer(handle, FEW, "admin")
-    sockets = await bound("127.0.0.1", 0, section="admin", what="")
+    sockets = await open_sockets("127.0.0.1", 0, section="admin", what="")
     server.start(sockets)
     try:
         with capture_logs() as logs:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.webhooks.authentication import Senders, Tokens
+from bridge.webhooks.authentication import SenderFilter, TokenRegistry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,19 +20,19 @@ A, B, C = "a" * 32, "b" * 32, "c" * 40
 
 def senders(
     allowed: Sequence[str] = ("203.0.113.0/24", "2001:db8::/32"), proxies: Sequence[str] = ()
-) -> Senders:
-    return Senders([ip_network(one) for one in allowed], [ip_network(one) for one in proxies])
+) -> SenderFilter:
+    return SenderFilter([ip_network(one) for one in allowed], [ip_network(one) for one in proxies])
 
 
 def test_each_token_of_each_connection_is_known() -> None:
-    tokens = Tokens({"north": [A, B], "south": [C]})
+    tokens = TokenRegistry({"north": [A, B], "south": [C]})
     assert [tokens.connection_of(given) for given in (A, B, C)] == ["north", "north", "south"]
 
 
 @pytest.mark.parametrize("given", ["", A[:-1], A + "a", A.upper(), "d" * 32, "é" * 32, "\ud800", C[:32]])
 def test_any_other_text_is_nobodys(given: str) -> None:
-    assert Tokens({"north": [A], "south": [B, C]}).connection_of(given) is None
-    assert Tokens({}).connection_of(given) is None
+    assert TokenRegistry({"north": [A], "south": [B, C]}).connection_of(given) is None
+    assert TokenRegistry({}).connection_of(given) is None
 
 
 def test_a_look_compares_as_much_whatever_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,7 +45,7 @@ def test_a_look_compares_as_much_whatever_is_given(monkeypatch: pytest.MonkeyPat
         return real(known, given)
 
     monkeypatch.setattr(hmac, "compare_digest", compare)
-    tokens = Tokens({"north": [A, B], "south": [C]})
+    tokens = TokenRegistry({"north": [A, B], "south": [C]})
     for text in (A, C, "", A[:-1], "x" * 8000):
         tokens.connection_of(text)
         assert compared == [(32, 32)] * 3

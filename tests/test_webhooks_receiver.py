@@ -16,7 +16,7 @@ import structlog
 from bridge.errors import LedgerError, Transient, UserError
 from bridge.records.webhooks import Action
 from bridge.serving import WEBHOOKS, LimitedServer, PortTaken
-from bridge.webhooks import Receiver, bound_port
+from bridge.webhooks import Receiver, open_webhook_sockets
 from bridge.webhooks import receiver as module
 from lines import SECONDS, Line
 
@@ -332,7 +332,7 @@ async def test_a_connection_that_never_asks_is_closed() -> None:
         raise AssertionError("nothing was asked")
 
     door = LimitedServer(nobody, replace(WEBHOOKS, head_seconds=0.05), "webhooks")
-    sockets = await bound_port("127.0.0.1", 0)
+    sockets = await open_webhook_sockets("127.0.0.1", 0)
     host, port = sockets[0].getsockname()
     door.start(sockets)
     try:
@@ -411,13 +411,13 @@ async def test_stopping_lets_what_is_under_way_end(site: Site, http: aiohttp.Cli
 
 async def test_a_port_that_is_taken_is_a_sentence(site: Site) -> None:
     with pytest.raises(PortTaken, match=f"port {site.port} of 127.0.0.1 is taken"):
-        await bound_port("127.0.0.1", site.port)
+        await open_webhook_sockets("127.0.0.1", site.port)
     with pytest.raises(
         UserError, match=r"cannot be received on 192\.0\.2\.1, port 0: this machine does not have"
     ):
-        await bound_port("192.0.2.1", 0)
+        await open_webhook_sockets("192.0.2.1", 0)
     with pytest.raises(UserError, match=r"cannot be received on no\.invalid"):
-        await bound_port("no.invalid", 0)
+        await open_webhook_sockets("no.invalid", 0)
 
 
 async def test_a_receiver_that_was_never_started_can_be_stopped() -> None:

@@ -10,14 +10,14 @@ from bridge import settings
 from bridge.errors import QueryFileError
 from bridge.names import Hasher
 from bridge.records import Stream
-from bridge.wiring.connection import plan_of
+from bridge.wiring.connection import load_plan
 from bridge.wiring.schedule import overdue_at
 
 if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
 
-    from bridge.wiring.connection import Plan
+    from bridge.wiring.connection import ConnectionPlan
 
 PAIR = """
 [salestrekker]
@@ -30,11 +30,11 @@ api_key = "sk_live_x"
 
 def plan(
     folder: Path, streams: Collection[Stream] = tuple(Stream), *, deals: bool = True, more: str = ""
-) -> Plan:
+) -> ConnectionPlan:
     file = folder / "config.toml"
     file.write_text(PAIR + more)
     loaded = settings.load(file, {})
-    return plan_of(loaded, loaded.connections["default"], streams, Hasher(b"k" * 32), deals=deals)
+    return load_plan(loaded, loaded.connections["default"], streams, Hasher(b"k" * 32), deals=deals)
 
 
 def put(folder: Path, name: str, text: str) -> None:

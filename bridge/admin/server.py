@@ -27,7 +27,7 @@ from bridge.admin.auth import MOST_OF_A_FORM
 from bridge.admin.metrics import Metrics
 from bridge.admin.wrong_passwords import WrongPasswords
 from bridge.errors import BridgeError, UserError
-from bridge.serving import ADMIN, LimitedServer, bound
+from bridge.serving import ADMIN, LimitedServer, open_sockets
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping
@@ -120,7 +120,7 @@ class AdminServer:
         Raises:
             UserError: It cannot be listened there, or not without a password.
         """
-        sockets = await bound(host, port, section="admin", what="the status page cannot be shown")
+        sockets = await open_sockets(host, port, section="admin", what="the status page cannot be shown")
         addresses = [one.getsockname()[:2] for one in sockets]
         self._only_here = all(is_loopback(address[0]) for address in addresses)
         if not self._only_here and not self._password.wanted:

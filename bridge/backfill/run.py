@@ -42,8 +42,8 @@ from bridge.backfill.report import (
     sweep_warnings,
     waiting_for,
 )
-from bridge.delivery import Delivery, Lane, SendingMode
-from bridge.delivery.ledger_loss import KnewBefore, sentence
+from bridge.delivery import Delivery, OutgoingStream, SendingMode
+from bridge.delivery.ledger_loss import LedgerLossDetector, loss_warning
 from bridge.errors import BridgeError, Refused
 from bridge.ledger.maintenance import prune_history, temporary_copy
 from bridge.ledger.open import open_ledger
@@ -54,15 +54,20 @@ from bridge.ledger.sweeps import begin_run, count, end_run, last_good, nameless,
 from bridge.names import Hasher
 from bridge.salestrekker.auth import SeveralOrganizations
 from bridge.sync import sweep
-from bridge.wiring.connection import destination_of, listing_of, plan_of, source_of
-from bridge.wiring.ledger import ledger_key, ledger_path, left_of_lost, rehearsal_key
-from bridge.wiring.organizations import begin_with, hold_of, identities_of, trial_of
+from bridge.wiring.connection import load_plan, make_listing, make_salestrekker_client, make_trakor_client
+from bridge.wiring.ledger import dry_run_key, find_remains_of_lost_ledger, ledger_key, ledger_path
+from bridge.wiring.organizations import (
+    check_and_note_connections,
+    identify_connections,
+    make_source_hold,
+    make_trakor_trial,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 
     from bridge.backfill.report import Watch
-    from bridge.delivery.types import Settled
+    from bridge.delivery.types import BatchResult
     from bridge.ledger.database import Ledger
     from bridge.ledger.observe import Observed
     from bridge.ledger.row_mapping import Feed
@@ -73,7 +78,7 @@ if TYPE_CHECKING:
     from bridge.settings import Settings
     from bridge.sync import Listing, Swept
     from bridge.trakor import TrakorClient
-    from bridge.wiring.connection import Plan
+    from bridge.wiring.connection import ConnectionPlan
 
 __all__ = ["backfill", "rehearse"]
 
@@ -113,10 +118,10 @@ async def backfill(
     Raises:
         UserError: A query, a map or the ledger cannot be used; nothing was done then.
     """
-    left = left_of_lost(settings)
+    left = find_remains_of_lost_ledger(settings)
     hasher = Hasher(ledger_key(settings, make=True))
     plans = [
-        plan_of(settings, settings.connections[name], streams, hasher, deals=False) for name in connections
+        load_plan(settings, settings.connections[name], streams, hasher, deals=False) for name in connections
     ]
     key = ledger_key(settings, make=False)
     if left is not None:
@@ -127,7 +132,7 @@ async def backfill(
         "trakor-bridge backfill",
         keep_sent=settings.ledger.keep == "sealed",
     ) as ledger:
-        await ledger.call(begin_with, identities_of(settings, hasher))
+        await ledger.call(check_and_note_connections, identify_connections(settings, hasher))
         how = How(ledger, hasher, restart=restart, limit=limit)
         report = await _run_all(plans, how, stop, watch)
         before = _now() - int(settings.ledger.keep_history * 1000)
@@ -165,10 +170,10 @@ async def rehearse(
     Raises:
         UserError: A query, a map or the ledger cannot be used.
     """
-    key = rehearsal_key(settings)
+    key = dry_run_key(settings)
     hasher = Hasher(key)
     plans = [
-        plan_of(settings, settings.connections[name], streams, hasher, deals=False) for name in connections
+        load_plan(settings, settings.connections[name], streams, hasher, deals=False) for name in connections
     ]
     with (
         TemporaryDirectory(prefix="trakor-bridge-") as folder,
@@ -180,7 +185,7 @@ async def rehearse(
             keep_sent=settings.ledger.keep == "sealed",
         ) as ledger,
     ):
-        await ledger.call(begin_with, identities_of(settings, hasher))
+        await ledger.call(check_and_note_connections, identify_connections(settings, hasher))
         how = How(ledger, hasher, restart=True, limit=limit, dry_run=True)
         report = await _run_all(plans, how, stop, watch)
         look(ledger)
@@ -211,7 +216,7 @@ class How:
         return self.restart or self.limit is not None
 
 
-async def _run_all(plans: Sequence[Plan], how: How, stop: asyncio.Event, watch: Watch) -> Report:
+async def _run_all(plans: Sequence[ConnectionPlan], how: How, stop: asyncio.Event, watch: Watch) -> Report:
     report = Report()
     for plan in plans:
         report.connections[plan.connection.name] = await _Run(plan, how, watch).until(stop)
@@ -227,7 +232,7 @@ def _now() -> int:
 class _Run:
     """The backfill of one connection."""
 
-    def __init__(self, plan: Plan, how: How, watch: Watch) -> None:
+    def __init__(self, plan: ConnectionPlan, how: How, watch: Watch) -> None:
         self._plan = plan
         self._connection = plan.connection
         self._how = how
@@ -239,7 +244,7 @@ class _Run:
         self._swept: dict[Stream, Swept] = {}
         self._awaited = NOTHING
         self._first: set[Stream] = set()
-        self._knew_before = KnewBefore()
+        self._knew_before = LedgerLossDetector()
         self._refused: dict[str, str] = {}
 
     async def until(self, stop: asyncio.Event) -> ConnectionReport:
@@ -255,12 +260,14 @@ class _Run:
         )
         try:
             async with AsyncExitStack() as stack:
-                hold = hold_of(self._connection, self._ledger, self._how.hasher, clock=_now)
-                reader = await stack.enter_async_context(source_of(self._connection, hold=hold))
+                hold = make_source_hold(self._connection, self._ledger, self._how.hasher, clock=_now)
+                reader = await stack.enter_async_context(
+                    make_salestrekker_client(self._connection, hold=hold)
+                )
                 if self._how.dry_run:
                     await self._read_only(reader, feeds, number, stop)
                 else:
-                    writer = await stack.enter_async_context(destination_of(self._connection))
+                    writer = await stack.enter_async_context(make_trakor_client(self._connection))
                     if await self._is_the_same_trakor(writer, feeds, stop):
                         await self._exchange(reader, writer, feeds, number, stop)
         finally:
@@ -292,7 +299,9 @@ class _Run:
     ) -> bool:
         """Whether Trakor is the one of before; what stands against it is a problem."""
         connection = self._connection
-        trial = trial_of(connection, self._ledger, self._how.hasher, feeds.values(), writer, clock=_now)
+        trial = make_trakor_trial(
+            connection, self._ledger, self._how.hasher, feeds.values(), writer, clock=_now
+        )
         problem = await prove_trakor(trial, connection.name, connection.trakor, GIVE_UP_AFTER, stop)
         self._report.interrupted = stop.is_set()
         self._report.problems += [problem] if problem else []
@@ -349,7 +358,8 @@ class _Run:
         self, writer: TrakorClient, feeds: Mapping[Stream, Feed], run: int, on_news: Callable[[], None]
     ) -> Delivery:
         lanes = {
-            stream: Lane(feed, self._connection.stream(stream).policy()) for stream, feed in feeds.items()
+            stream: OutgoingStream(feed, self._connection.stream(stream).policy())
+            for stream, feed in feeds.items()
         }
         return Delivery(
             self._ledger,
@@ -372,11 +382,11 @@ class _Run:
             log.info("waiting", connection=self._connection.name, reason=waiting_for(awaited))
         self._awaited = awaited
 
-    def _settled(self, settled: Settled) -> None:
+    def _settled(self, settled: BatchResult) -> None:
         self._backlog.sent(settled.ended)
         self._watch.settled(self._connection.name, settled.ended)
         for suspicion in self._knew_before.look(settled):
-            self._watch.warned(self._connection.name, sentence(suspicion))
+            self._watch.warned(self._connection.name, loss_warning(suspicion))
 
     async def _read(
         self, reader: SalestrekkerClient, feeds: Mapping[Stream, Feed], run: int, delivery: Delivery | None
@@ -422,7 +432,7 @@ class _Run:
         return None
 
     def _listing(self, reader: SalestrekkerClient, stream: Stream, feed: Feed) -> Listing:
-        whole, limit = listing_of(self._plan, reader, stream, feed), self._how.limit
+        whole, limit = make_listing(self._plan, reader, stream, feed), self._how.limit
         if limit is None:
             return replace(whole, pages=lambda start: self._backlog.paced(whole.pages(start)))
         # Not whole even where it turns out to be shorter than the limit: a part marks nothing gone.

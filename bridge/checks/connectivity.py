@@ -10,13 +10,13 @@ from bridge.checks.report import Check, failed
 from bridge.errors import BridgeError, Refused, Transient
 from bridge.salestrekker.auth import SeveralOrganizations, WrongOrganization
 from bridge.salestrekker.reachability import knock, likely_address, reason_of
-from bridge.wiring.connection import destination_of
+from bridge.wiring.connection import make_trakor_client
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bridge.salestrekker.client import SalestrekkerClient
-    from bridge.settings import Connection
+    from bridge.settings import ConnectionSettings
 
 __all__ = ["address", "log_in", "organization", "trakor"]
 
@@ -25,7 +25,7 @@ UNREAD: Final = "the log-in's own, which cannot be read: log-ins are not held to
 PROXIES: Final = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "HTTP_PROXY", "http_proxy")
 
 
-async def address(name: str, connection: Connection, environ: Mapping[str, str]) -> Check:
+async def address(name: str, connection: ConnectionSettings, environ: Mapping[str, str]) -> Check:
     """Whether GraphQL is spoken at Salestrekker's address."""
     settings = connection.salestrekker
     try:
@@ -82,11 +82,11 @@ async def organization(name: str, client: SalestrekkerClient, wanted: str) -> Ch
     return Check(name, ok=True, detail=str(here or wanted or UNREAD))
 
 
-async def trakor(name: str, connection: Connection, environ: Mapping[str, str]) -> Check:
+async def trakor(name: str, connection: ConnectionSettings, environ: Mapping[str, str]) -> Check:
     """Whether Trakor takes requests from us: by one that makes nothing."""
     url = connection.trakor.url
     try:
-        async with destination_of(connection) as client:
+        async with make_trakor_client(connection) as client:
             await client.prove()
     except Transient as error:
         return unreachable(name, url, error, environ)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from bridge.checks.report import Check, failed
 from bridge.errors import LedgerError
 from bridge.ledger.open import is_outdated, owner_of, require_current, revision, try_key
-from bridge.wiring.ledger import key_file, ledger_key, ledger_path, left_of_lost
+from bridge.wiring.ledger import find_remains_of_lost_ledger, key_file, ledger_key, ledger_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +40,7 @@ def ledger_checks(settings: Settings) -> Iterator[Check]:
 
 def _lost(settings: Settings, path: Path) -> Check | None:
     """There is none any more, as it seems; None where nothing is left of one."""
-    left = left_of_lost(settings)
+    left = find_remains_of_lost_ledger(settings)
     if left is None:
         return None
     return Check(

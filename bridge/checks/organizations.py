@@ -14,15 +14,15 @@ from bridge.ledger.database import reading
 from bridge.ledger.open import is_outdated, revision
 from bridge.ledger.organizations import OTHER_SOURCE, OTHER_TRAKOR, Noted, Place, noted_of
 from bridge.ledger.renames import refuse_renamed, without_their_name
-from bridge.wiring.ledger import keeping_of, ledger_path
-from bridge.wiring.organizations import identities_of, place_of, source_hash
+from bridge.wiring.ledger import ledger_path, make_keeping
+from bridge.wiring.organizations import hash_organization, hash_trakor, identify_connections
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from bridge.ledger.read_model import Reader
     from bridge.names import Hasher
-    from bridge.settings import Connection, Settings
+    from bridge.settings import ConnectionSettings, Settings
 
 __all__ = ["Remembered", "held_source", "names_check", "renamed_check", "same_trakor", "scopes_check"]
 
@@ -74,7 +74,7 @@ class Remembered:
         """The names to be deleted in another organisation."""
         if not self.of(name).doubt.made:
             return []
-        with reading(ledger_path(self.settings), keeping_of(self.settings)) as connection:
+        with reading(ledger_path(self.settings), make_keeping(self.settings)) as connection:
             names, forgotten = stray_names(connection, name)
         return [*names, *([f"{forgotten} more that were forgotten since"] if forgotten else ())]
 
@@ -95,7 +95,7 @@ def held_source(found: Check, organization: str, name: str, remembered: Remember
     before = remembered.of(name).source
     if not (found.ok and organization and before):
         return found
-    if before == source_hash(remembered.hasher, organization):
+    if before == hash_organization(remembered.hasher, organization):
         return replace(found, detail=f"{found.detail}; the one that was read before")
     return replace(
         found,
@@ -106,7 +106,7 @@ def held_source(found: Check, organization: str, name: str, remembered: Remember
     )
 
 
-def same_trakor(step: str, connection: Connection, remembered: Remembered) -> Check:
+def same_trakor(step: str, connection: ConnectionSettings, remembered: Remembered) -> Check:
     """Whether Trakor's address and key are those of last time.
 
     Args:
@@ -117,7 +117,7 @@ def same_trakor(step: str, connection: Connection, remembered: Remembered) -> Ch
     if not remembered.is_proven:
         return not_tried(step, LEDGER_KEY)
     noted = remembered.of(connection.name)
-    place, doubt = place_of(connection, remembered.hasher), noted.doubt
+    place, doubt = hash_trakor(connection, remembered.hasher), noted.doubt
     strays = remembered.strays(connection.name)
     confirm = f"trakor-bridge connections confirm {connection.name}"
     listed = "".join(f"\n  {one}" for one in strays)
@@ -151,7 +151,7 @@ def renamed_check(remembered: Remembered) -> Iterator[Check]:
         return
     try:
         with reading(ledger_path(remembered.settings)) as connection:
-            refuse_renamed(connection, identities_of(remembered.settings, remembered.hasher))
+            refuse_renamed(connection, identify_connections(remembered.settings, remembered.hasher))
     except UserError as error:
         yield failed("connections", error)
 

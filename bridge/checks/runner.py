@@ -43,7 +43,7 @@ from bridge.records import DEAL_CONTACTS, Stream
 from bridge.salestrekker.schema.changes import changes
 from bridge.salestrekker.schema.introspection import SCHEMA_FILE, Unavailable, read_saved
 from bridge.salestrekker.schema.record_shape import selected
-from bridge.wiring.connection import TICKET, source_of, unlike
+from bridge.wiring.connection import TICKET, find_mismatch, make_salestrekker_client
 from bridge.wiring.ledger import ledger_key
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
     from bridge.salestrekker.client import SalestrekkerClient
     from bridge.salestrekker.schema.introspection import LiveSchema
-    from bridge.settings import Connection, Settings
+    from bridge.settings import ConnectionSettings, Settings
 
 __all__ = ["run"]
 
@@ -112,7 +112,7 @@ class _ConnectionCheck:
     def __init__(
         self,
         settings: Settings,
-        connection: Connection,
+        connection: ConnectionSettings,
         prefix: str,
         hasher: Hasher,
         remembered: Remembered,
@@ -138,7 +138,7 @@ class _ConnectionCheck:
             yield step
         if found.ok:
             async with (
-                source_of(self._connection, IMPATIENT) as client,
+                make_salestrekker_client(self._connection, IMPATIENT) as client,
                 aclosing(self._with_salestrekker(client)) as steps,
             ):
                 async for step in steps:
@@ -171,7 +171,7 @@ class _ConnectionCheck:
         listed = self._queries.get(name.replace("one_query", "list_query"))
         if isinstance(query, Check) or query.one is None or listed is None or listed.listing is None:
             return None
-        difference = unlike(listed.listing, query.one)
+        difference = find_mismatch(listed.listing, query.one)
         return failed(self._name(name), difference) if difference else None
 
     def _wanted(self) -> Iterator[tuple[str, str, bool]]:

@@ -16,14 +16,14 @@ from bridge.salestrekker.schema.introspection import (
     introspection_query,
     read_introspection,
 )
-from bridge.wiring.connection import source_of
+from bridge.wiring.connection import make_salestrekker_client
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from bridge.salestrekker.client import SalestrekkerClient
     from bridge.salestrekker.schema.introspection import LiveSchema
-    from bridge.settings import Connection, Settings
+    from bridge.settings import ConnectionSettings, Settings
 
 __all__ = ["IMPATIENT", "live_schema", "pull", "saved_schema"]
 
@@ -47,7 +47,7 @@ def saved_schema(settings: Settings) -> Path:
     return settings.folder / "queries" / SCHEMA_FILE
 
 
-async def pull(settings: Settings, connection: Connection, moment: str) -> Path:
+async def pull(settings: Settings, connection: ConnectionSettings, moment: str) -> Path:
     """Save the live schema beside the queries; the one that was saved before is written over.
 
     Args:
@@ -65,7 +65,7 @@ async def pull(settings: Settings, connection: Connection, moment: str) -> Path:
     """
     path = saved_schema(settings)
     _refuse_anothers(path)
-    async with source_of(connection, IMPATIENT) as client:
+    async with make_salestrekker_client(connection, IMPATIENT) as client:
         try:
             live = await live_schema(client)
         except Unavailable as reason:

@@ -8,7 +8,7 @@ from bridge.checks.report import Check, failed
 from bridge.errors import LedgerError, UserError
 from bridge.ledger.open import daemon_runs
 from bridge.serving import PortTaken
-from bridge.webhooks import bound_port
+from bridge.webhooks import open_webhook_sockets
 from bridge.wiring.ledger import ledger_path
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ async def webhook_port(settings: Settings, connections: Collection[str]) -> Chec
         return None
     host, port = settings.webhooks.host, settings.webhooks.port
     try:
-        sockets = await bound_port(host, port)
+        sockets = await open_webhook_sockets(host, port)
     except PortTaken as error:
         detail = f"the daemon (`trakor-bridge run`) is running and listens on {host}, port {port}"
         return Check(NAME, ok=True, detail=detail) if _daemon_runs(settings) else failed(NAME, error)

@@ -175,14 +175,14 @@ def _confirm(
     from bridge.ledger.organizations import confirm, in_doubt, sent_before  # noqa: PLC0415 - see the package
     from bridge.names import Hasher  # noqa: PLC0415 - see the package
     from bridge.wiring.ledger import ledger_key  # noqa: PLC0415 - see the package
-    from bridge.wiring.organizations import place_of  # noqa: PLC0415 - see the package
+    from bridge.wiring.organizations import hash_trakor  # noqa: PLC0415 - see the package
 
     session = begin(config, connection, log_level, log_format)
     configured = session.settings.connections
     if name not in configured:
         raise UserError(f"there is no connection {name!r}", advice=f"configured are: {', '.join(configured)}")
     path = current_ledger(session)
-    place = place_of(configured[name], Hasher(ledger_key(session.settings, make=False)))
+    place = hash_trakor(configured[name], Hasher(ledger_key(session.settings, make=False)))
     with reading(path) as ledger:
         said, left = in_doubt(ledger, name, place), _left_behind(ledger, name, configured)
         number = sent_before(ledger, name, place)

@@ -73,9 +73,9 @@ class Session:
     @property
     def keeping(self) -> Keeping | None:
         """What opens the ledger's sealed text; None where there is no ledger yet."""
-        from bridge.wiring.ledger import keeping_of  # noqa: PLC0415 - see the package
+        from bridge.wiring.ledger import make_keeping  # noqa: PLC0415 - see the package
 
-        return keeping_of(self.settings)
+        return make_keeping(self.settings)
 
 
 def begin(

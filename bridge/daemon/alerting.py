@@ -16,20 +16,20 @@ if TYPE_CHECKING:
     from bridge.records import Stream
     from bridge.settings import Settings
     from bridge.status import Snapshot
-    from bridge.wiring.connection import Plan
+    from bridge.wiring.connection import ConnectionPlan
 
-__all__ = ["alerts_of"]
+__all__ = ["make_notifier"]
 
 DOMAIN = "alerts.urls"
 """What the hashes of addresses are hashes of."""
 
 
-def alerts_of(
+def make_notifier(
     settings: Settings,
     ledger: Ledger,
     hasher: Hasher,
     snapshot: Callable[[], Awaitable[Snapshot]],
-    plans: Callable[[], Mapping[str, Plan]],
+    plans: Callable[[], Mapping[str, ConnectionPlan]],
     clock: Callable[[], int],
 ) -> Notifier | None:
     """The task that tells; None where nobody is to be told.

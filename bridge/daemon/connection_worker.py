@@ -21,16 +21,16 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from bridge.daemon.live_lookup import read_now
-from bridge.daemon.organization_check import Admission, Revoked
-from bridge.daemon.reading_context import Parts
+from bridge.daemon.organization_check import OrganizationChanged, OrganizationCheck
+from bridge.daemon.reading_context import ReadingContext
 from bridge.daemon.reading_pause import ReadingPause
-from bridge.daemon.sweep_worker import Sweeps
-from bridge.daemon.webhook_worker import Events
-from bridge.delivery import Lane, Sending
+from bridge.daemon.sweep_worker import SweepWorker
+from bridge.daemon.webhook_worker import WebhookWorker
+from bridge.delivery import DeliverySupervisor, OutgoingStream
 from bridge.ledger.daemon_state import Moment, note
 from bridge.ledger.send_queue import open_feed
-from bridge.wiring.connection import destination_of, source_of
-from bridge.wiring.organizations import hold_of, trial_of
+from bridge.wiring.connection import make_salestrekker_client, make_trakor_client
+from bridge.wiring.organizations import make_source_hold, make_trakor_trial
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -40,9 +40,9 @@ if TYPE_CHECKING:
     from bridge.names import Hasher
     from bridge.records import Stream
     from bridge.salestrekker.large_responses import Room
-    from bridge.wiring.connection import Plan
+    from bridge.wiring.connection import ConnectionPlan
 
-__all__ = ["Worker"]
+__all__ = ["ConnectionWorker"]
 
 LONGEST_HOLD: Final = 900.0
 """Seconds for which sending waits at most until what is to be sent has been read anew."""
@@ -50,7 +50,7 @@ LONGEST_HOLD: Final = 900.0
 log = structlog.get_logger()
 
 
-class Worker:
+class ConnectionWorker:
     """Keeps one Trakor organisation in step with one Salestrekker organisation.
 
     Args:
@@ -67,7 +67,7 @@ class Worker:
 
     def __init__(  # noqa: PLR0913 - what it works with, most of it by name
         self,
-        plan: Plan,
+        plan: ConnectionPlan,
         ledger: Ledger,
         feeds: Mapping[Stream, Feed],
         hasher: Hasher,
@@ -82,12 +82,15 @@ class Worker:
         self.plan = plan
         self._ledger = ledger
         self._name = connection.name
-        hold = hold_of(connection, ledger, hasher, clock=clock, on_stopped=self._stop)
-        self._client = source_of(connection, on_token=self._note_token, hold=hold, room=room)
-        self._destination = destination_of(connection)
-        self._sending = Sending(
+        hold = make_source_hold(connection, ledger, hasher, clock=clock, on_stopped=self._stop)
+        self._client = make_salestrekker_client(connection, on_token=self._note_token, hold=hold, room=room)
+        self._destination = make_trakor_client(connection)
+        self._sending = DeliverySupervisor(
             ledger,
-            {stream: Lane(feed, connection.stream(stream).policy()) for stream, feed in feeds.items()},
+            {
+                stream: OutgoingStream(feed, connection.stream(stream).policy())
+                for stream, feed in feeds.items()
+            },
             self._destination,
             connection.trakor,
             name=connection.name,
@@ -95,11 +98,11 @@ class Worker:
             clock=clock,
             random=random.random,
         )
-        self._admission = Admission(
+        self._admission = OrganizationCheck(
             ledger,
             connection.name,
             self._client,
-            trial_of(connection, ledger, hasher, feeds.values(), self._destination, clock=clock),
+            make_trakor_trial(connection, ledger, hasher, feeds.values(), self._destination, clock=clock),
             connection.trakor.probe,
             clock=clock,
             random=random.random,
@@ -113,15 +116,15 @@ class Worker:
             clock=clock,
             random=random.random,
         )
-        self._parts = parts = Parts(plan, self._client, ledger, feeds, clock, self._sending.wake)
+        self._parts = parts = ReadingContext(plan, self._client, ledger, feeds, clock, self._sending.wake)
         self._pause = pause
-        self._events = Events(parts, pause, debounce, random.random)
-        self._sweeps = Sweeps(parts, pause, random.random, self._events.quiet)
+        self._events = WebhookWorker(parts, pause, debounce, random.random)
+        self._sweeps = SweepWorker(parts, pause, random.random, self._events.quiet)
         self._token_changed = asyncio.Event()
         self._reads_first = reads_first
 
     @staticmethod
-    async def feeds_for(plan: Plan, ledger: Ledger, *, now: int) -> dict[Stream, Feed]:
+    async def feeds_for(plan: ConnectionPlan, ledger: Ledger, *, now: int) -> dict[Stream, Feed]:
         """The ledger's feeds of a connection; claims that an earlier life left are given up."""
         feeds = {}
         for stream in plan.queries:
@@ -168,7 +171,7 @@ class Worker:
             await stack.enter_async_context(self._client)
             await stack.enter_async_context(self._destination)
             await self._admission.opened()
-            with contextlib.suppress(Revoked):
+            with contextlib.suppress(OrganizationChanged):
                 await self._work()
 
     async def _work(self) -> None:
@@ -191,10 +194,10 @@ class Worker:
                 ):
                     tasks.create_task(flow, name=f"{self._name}: {what}")
         except BaseExceptionGroup as faults:
-            _, others = faults.split(Revoked)
+            _, others = faults.split(OrganizationChanged)
             if others is not None:
                 raise others from None
-            raise Revoked from None
+            raise OrganizationChanged from None
 
     async def _send(self) -> None:
         """Send, for ever; where it reads first, after that, unless reading is paused or takes too long.

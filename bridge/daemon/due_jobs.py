@@ -12,18 +12,18 @@ from bridge.ledger.daemon_state import Job, Moment, moments_of, set_next, want, 
 from bridge.ledger.read_model import feeds_of
 from bridge.ledger.send_queue import is_waiting
 from bridge.ledger.sweeps import never_swept
-from bridge.schedule import Schedule
-from bridge.wiring.schedule import timers_of
+from bridge.schedule import Scheduler
+from bridge.wiring.schedule import make_timers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
 
     from bridge.ledger.database import Ledger
     from bridge.ledger.read_model import Reader
-    from bridge.schedule import Due, Key, Timer
-    from bridge.wiring.connection import Plan
+    from bridge.schedule import Due, JobKey, Timer
+    from bridge.wiring.connection import ConnectionPlan
 
-__all__ = ["Timetable", "wants_all_read"]
+__all__ = ["DueJobs", "request_full_reads"]
 
 LONG_AWAY: Final = 15 * 60_000
 """Milliseconds without a daemon after which what waits to be sent may be out of date."""
@@ -34,7 +34,7 @@ AGAIN_AFTER: Final = 10.0
 log = structlog.get_logger()
 
 
-class Timetable:
+class DueJobs:
     """Notes in the ledger what is due, for as long as the daemon lives.
 
     Args:
@@ -49,10 +49,10 @@ class Timetable:
         self._ledger = ledger
         self._clock = clock
         self._on_wishes = on_wishes
-        self._schedule = Schedule({}, self._note, clock=clock)
-        self._timers: dict[Key, Timer] = {}
+        self._schedule = Scheduler({}, self._note, clock=clock)
+        self._timers: dict[JobKey, Timer] = {}
 
-    async def run(self, plans: Iterable[Plan]) -> None:
+    async def run(self, plans: Iterable[ConnectionPlan]) -> None:
         """Note what is due, for ever; while the ledger cannot be written, it is tried again.
 
         Args:
@@ -60,7 +60,7 @@ class Timetable:
         """
         self._timers = _timers(plans)
         while True:
-            self._schedule = Schedule(self._timers, self._note, clock=self._clock)
+            self._schedule = Scheduler(self._timers, self._note, clock=self._clock)
             try:
                 stored, at_once = await self._ledger.call(_stored, {name for name, _ in self._timers})
                 await self._schedule.run(stored, at_once & self._timers.keys())
@@ -68,7 +68,7 @@ class Timetable:
                 log.warning("what is due cannot be noted", problem=str(fault))
             await asyncio.sleep(AGAIN_AFTER)
 
-    async def replace(self, plans: Iterable[Plan]) -> None:
+    async def replace(self, plans: Iterable[ConnectionPlan]) -> None:
         """Go by other plans from now on; while the ledger cannot be written, it is tried again."""
         self._timers = _timers(plans)
         while True:
@@ -85,7 +85,7 @@ class Timetable:
         self._on_wishes({due.connection for due in plan if due.wanted})
 
 
-def wants_all_read(connection: Reader, names: Collection[str], now: int) -> set[str]:
+def request_full_reads(connection: Reader, names: Collection[str], now: int) -> set[str]:
     """Want everything read of each connection where something to be sent waits since long ago.
 
     Sent as it is it could be old words, which the source has replaced; and Trakor has no update.
@@ -111,8 +111,8 @@ def wants_all_read(connection: Reader, names: Collection[str], now: int) -> set[
     return waiting
 
 
-def _timers(plans: Iterable[Plan]) -> dict[Key, Timer]:
-    return {key: timer for plan in plans for key, timer in timers_of(plan.connection).items()}
+def _timers(plans: Iterable[ConnectionPlan]) -> dict[JobKey, Timer]:
+    return {key: timer for plan in plans for key, timer in make_timers(plan.connection).items()}
 
 
 def _note_all(connection: Reader, plan: Sequence[Due], now: int) -> None:
@@ -122,7 +122,7 @@ def _note_all(connection: Reader, plan: Sequence[Due], now: int) -> None:
         set_next(connection, due.connection, due.job, due.next_at)
 
 
-def _stored(connection: Reader, names: Collection[str]) -> tuple[dict[Key, int], set[Key]]:
+def _stored(connection: Reader, names: Collection[str]) -> tuple[dict[JobKey, int], set[JobKey]]:
     """The next times from before, and what is due at once: lists that were never read to their end."""
     stored = {
         (name, job): wish.next_at for name in names for job, wish in wishes_of(connection, name).items()

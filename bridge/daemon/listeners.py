@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
     from contextlib import AsyncExitStack
 
-    from bridge.daemon.connection_worker import Worker
+    from bridge.daemon.connection_worker import ConnectionWorker
     from bridge.ledger.database import Ledger
     from bridge.ledger.row_mapping import Feed
     from bridge.names import Hasher
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from bridge.settings import Settings
     from bridge.status import Snapshot
 
-__all__ = ["Address", "Faces"]
+__all__ = ["Address", "Listeners"]
 
 Address: TypeAlias = tuple[str, int]
 """A host and a port."""
@@ -51,7 +51,7 @@ GOOD_FOR: Final = 1.0
 log = structlog.get_logger()
 
 
-class Faces:
+class Listeners:
     """What the daemon shows and accepts.
 
     Args:
@@ -73,7 +73,7 @@ class Faces:
         on_events: Callable[[Collection[str]], None],
         *,
         hasher: Hasher,
-        worker_of: Callable[[str], Worker | None],
+        worker_of: Callable[[str], ConnectionWorker | None],
         problem: Callable[[], str],
         on_decided: Callable[[], None],
     ) -> None:

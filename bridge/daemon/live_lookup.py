@@ -10,13 +10,13 @@ from bridge.records import Unsendable
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bridge.daemon.reading_context import Parts
+    from bridge.daemon.reading_context import ReadingContext
     from bridge.records import Stream
 
 __all__ = ["read_now"]
 
 
-async def read_now(parts: Parts, stream: Stream, source_id: str) -> Mapping[str, str] | None:
+async def read_now(parts: ReadingContext, stream: Stream, source_id: str) -> Mapping[str, str] | None:
     """Read one record by its id, and map it; nothing of it is kept.
 
     Args:

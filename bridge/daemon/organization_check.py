@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from bridge.retry import RetryPolicy
     from bridge.salestrekker.client import SalestrekkerClient
 
-__all__ = ["Admission", "Revoked"]
+__all__ = ["OrganizationChanged", "OrganizationCheck"]
 
 LONGEST_LOOK: Final = 60.0
 """Seconds after which the ledger is looked at in any case: the wall clock may have been set."""
@@ -41,11 +41,11 @@ LONGEST_LOOK: Final = 60.0
 log = structlog.get_logger()
 
 
-class Revoked(Exception):  # noqa: N818 - no error: it ends the work of one connection in order
+class OrganizationChanged(Exception):  # noqa: N818 - no error: it ends the work of one connection in order
     """Another organisation turned up."""
 
 
-class Admission:
+class OrganizationCheck:
     """Lets one connection work, or keeps it from that.
 
     Args:
@@ -117,7 +117,7 @@ class Admission:
             Revoked: Always, then.
         """
         await self._stopped.wait()
-        raise Revoked
+        raise OrganizationChanged
 
     async def proved(self) -> None:
         """Wait until it is proved that Trakor is the one of before; a person's pause is kept to."""

@@ -23,11 +23,11 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from bridge import __version__
-from bridge.daemon.alerting import alerts_of
-from bridge.daemon.connection_worker import Worker
-from bridge.daemon.due_jobs import Timetable, wants_all_read
-from bridge.daemon.listeners import Faces
-from bridge.daemon.reload import Reloaded, plans_of, reloaded
+from bridge.daemon.alerting import make_notifier
+from bridge.daemon.connection_worker import ConnectionWorker
+from bridge.daemon.due_jobs import DueJobs, request_full_reads
+from bridge.daemon.listeners import Listeners
+from bridge.daemon.reload import Reloaded, load_plans, reload_configuration
 from bridge.errors import LedgerError, LedgerReplacedError, UserError
 from bridge.ledger.daemon_state import Moment, note
 from bridge.ledger.maintenance import prune_history
@@ -39,8 +39,8 @@ from bridge.records import Stream
 from bridge.salestrekker.auth import SeveralOrganizations
 from bridge.salestrekker.large_responses import Room
 from bridge.serving import allow_more_files
-from bridge.wiring.ledger import ledger_key, ledger_path, left_of_lost
-from bridge.wiring.organizations import begin_with, identities_of
+from bridge.wiring.ledger import find_remains_of_lost_ledger, ledger_key, ledger_path
+from bridge.wiring.organizations import check_and_note_connections, identify_connections
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine, Mapping
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from bridge.daemon.listeners import Address
     from bridge.ledger.database import Ledger
     from bridge.settings import Settings
-    from bridge.wiring.connection import Plan
+    from bridge.wiring.connection import ConnectionPlan
 
 __all__ = ["Signals", "Started", "run"]
 
@@ -116,18 +116,18 @@ async def run(
     """
     allow_more_files()
     await _make_ready()
-    left = left_of_lost(settings)
+    left = find_remains_of_lost_ledger(settings)
     hasher = Hasher(ledger_key(settings, make=True))
-    plans = plans_of(settings, connections, hasher)
+    plans = load_plans(settings, connections, hasher)
     key = ledger_key(settings, make=False)
     if left is not None:
         log.warning("was the ledger lost", left=left.name, advice="stop this, and restore the newest backup")
     with open_ledger(
         ledger_path(settings), key, "trakor-bridge run", keep_sent=settings.ledger.keep == "sealed"
     ) as ledger:
-        await ledger.call(begin_with, identities_of(settings, hasher))
+        await ledger.call(check_and_note_connections, identify_connections(settings, hasher))
         try:
-            await _Life(settings, plans, ledger, hasher, load).until(signals, on_started)
+            await _Daemon(settings, plans, ledger, hasher, load).until(signals, on_started)
         except BaseExceptionGroup as faults:
             raise _for_a_person(faults) from None
 
@@ -160,13 +160,13 @@ class _Stopped(Exception):  # noqa: N818 - no error: it ends the TaskGroup in or
     """The user wants it to end."""
 
 
-class _Life:
+class _Daemon:
     """One life of the daemon, from an open ledger on."""
 
     def __init__(
         self,
         settings: Settings,
-        plans: Mapping[str, Plan],
+        plans: Mapping[str, ConnectionPlan],
         ledger: Ledger,
         hasher: Hasher,
         load: Callable[[], Settings],
@@ -177,9 +177,9 @@ class _Life:
         self._hasher = hasher
         self._load = load
         self._problem = ""
-        self._workers: dict[str, Worker] = {}
+        self._workers: dict[str, ConnectionWorker] = {}
         self._room = Room()
-        self._faces = Faces(
+        self._faces = Listeners(
             settings,
             ledger,
             _now,
@@ -189,8 +189,10 @@ class _Life:
             problem=lambda: self._problem,
             on_decided=self._look_anew,
         )
-        self._alerts = alerts_of(settings, ledger, hasher, self._faces.snapshot, lambda: self._plans, _now)
-        self._timetable = Timetable(ledger, _now, self._on_wishes)
+        self._alerts = make_notifier(
+            settings, ledger, hasher, self._faces.snapshot, lambda: self._plans, _now
+        )
+        self._timetable = DueJobs(ledger, _now, self._on_wishes)
         self._stale: set[str] = set()
         self._begun: set[str] = set()
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -200,7 +202,7 @@ class _Life:
         began = time.monotonic()
         async with AsyncExitStack() as stack:
             started = Started(*await self._faces.open(stack))
-            self._stale = await self._ledger.call(wants_all_read, self._plans, _now())
+            self._stale = await self._ledger.call(request_full_reads, self._plans, _now())
             try:
                 async with asyncio.TaskGroup() as group:
                     self._begin_all(signals, group)
@@ -248,9 +250,9 @@ class _Life:
 
     async def _work(self, name: str) -> None:
         plan = self._plans[name]
-        feeds = await Worker.feeds_for(plan, self._ledger, now=_now())
+        feeds = await ConnectionWorker.feeds_for(plan, self._ledger, now=_now())
         debounce = self._settings.webhooks.debounce
-        worker = Worker(
+        worker = ConnectionWorker(
             plan,
             self._ledger,
             feeds,
@@ -330,7 +332,7 @@ class _Life:
             await signals.reload.wait()
             signals.reload.clear()
             fresh = await asyncio.to_thread(
-                reloaded, self._began_with, self._settings, self._plans, self._hasher, self._load
+                reload_configuration, self._began_with, self._settings, self._plans, self._hasher, self._load
             )
             self._problem = fresh if isinstance(fresh, str) else ""
             if not isinstance(fresh, str):

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from bridge.records import Stream
     from bridge.salestrekker.client import SalestrekkerClient
     from bridge.salestrekker.pages import Ones
-    from bridge.wiring.connection import Plan
+    from bridge.wiring.connection import ConnectionPlan
 
-__all__ = ["Parts"]
+__all__ = ["ReadingContext"]
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class ReadingContext:
     """One connection's parts.
 
     Attributes:
@@ -33,7 +33,7 @@ class Parts:
         on_pending: Told when something may be to be sent.
     """
 
-    plan: Plan
+    plan: ConnectionPlan
     client: SalestrekkerClient
     ledger: Ledger
     feeds: Mapping[Stream, Feed]

@@ -9,16 +9,16 @@ import structlog
 
 from bridge.errors import UserError
 from bridge.records import Stream
-from bridge.wiring.connection import plan_of
+from bridge.wiring.connection import load_plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from bridge.names import Hasher
     from bridge.settings import Settings
-    from bridge.wiring.connection import Plan
+    from bridge.wiring.connection import ConnectionPlan
 
-__all__ = ["Reloaded", "plans_of", "reloaded"]
+__all__ = ["Reloaded", "load_plans", "reload_configuration"]
 
 log = structlog.get_logger()
 
@@ -35,12 +35,12 @@ class Reloaded:
     """
 
     settings: Settings
-    plans: Mapping[str, Plan]
+    plans: Mapping[str, ConnectionPlan]
     changed: tuple[str, ...]
     needs_restart: tuple[str, ...]
 
 
-def plans_of(settings: Settings, connections: Collection[str], hasher: Hasher) -> dict[str, Plan]:
+def load_plans(settings: Settings, connections: Collection[str], hasher: Hasher) -> dict[str, ConnectionPlan]:
     """Load and compile what connections are read and mapped with.
 
     Args:
@@ -51,13 +51,15 @@ def plans_of(settings: Settings, connections: Collection[str], hasher: Hasher) -
     Raises:
         UserError: A query or a map cannot be used.
     """
-    return {name: plan_of(settings, settings.connections[name], list(Stream), hasher) for name in connections}
+    return {
+        name: load_plan(settings, settings.connections[name], list(Stream), hasher) for name in connections
+    }
 
 
-def reloaded(
+def reload_configuration(
     running: Settings,
     settings: Settings,
-    plans: Mapping[str, Plan],
+    plans: Mapping[str, ConnectionPlan],
     hasher: Hasher,
     load: Callable[[], Settings],
 ) -> Reloaded | str:
@@ -75,7 +77,7 @@ def reloaded(
     """
     try:
         fresh = load()
-        fresh_plans = plans_of(fresh, [name for name in plans if name in fresh.connections], hasher)
+        fresh_plans = load_plans(fresh, [name for name in plans if name in fresh.connections], hasher)
     except UserError as fault:
         log.warning("configuration not taken over", problem=str(fault), advice=fault.advice)
         return str(fault)
@@ -86,18 +88,18 @@ def reloaded(
     return Reloaded(fresh, kept, changed, restart)
 
 
-def _differs(before: Plan, now: Plan) -> bool:
+def _differs(before: ConnectionPlan, now: ConnectionPlan) -> bool:
     """Whether a connection is read, mapped or sent in another way. Its schedule is taken over by itself."""
     return before.connection != now.connection or _fingerprints(before) != _fingerprints(now)
 
 
-def _fingerprints(plan: Plan) -> list[str]:
+def _fingerprints(plan: ConnectionPlan) -> list[str]:
     by_id = [one.fingerprint for one in plan.ones.values()]
     by_id += [plan.ticket.fingerprint] if plan.ticket else []
     return [*(query.fingerprint for query in plan.queries.values()), *by_id, *_of_mappers(plan)]
 
 
-def _of_mappers(plan: Plan) -> list[str]:
+def _of_mappers(plan: ConnectionPlan) -> list[str]:
     return [mapper.fingerprint for mapper in plan.mappers.values()]
 
 

@@ -24,13 +24,13 @@ from bridge.ledger.daemon_state import Job, fulfil, wishes_of
 from bridge.ledger.database import reading
 from bridge.ledger.sweeps import begin_run, count, end_run
 from bridge.sync import sweep
-from bridge.wiring.connection import listing_of
+from bridge.wiring.connection import make_listing
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
     from pathlib import Path
 
-    from bridge.daemon.reading_context import Parts
+    from bridge.daemon.reading_context import ReadingContext
     from bridge.daemon.reading_pause import ReadingPause
     from bridge.ledger.observe import Observed
     from bridge.ledger.row_mapping import Feed
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from bridge.salestrekker.pages import Ones
     from bridge.sync import Listing, Swept
 
-__all__ = ["Sweeps"]
+__all__ = ["SweepWorker"]
 
 MOST_TRIES: Final = 5
 """So often a list that alone fails for the moment is tried before its next time is waited for."""
@@ -52,7 +52,7 @@ LONGEST_YIELD: Final = 10.0
 log = structlog.get_logger()
 
 
-class Sweeps:
+class SweepWorker:
     """Sweeps the lists of one connection when that is wished for.
 
     Args:
@@ -64,7 +64,7 @@ class Sweeps:
 
     def __init__(
         self,
-        parts: Parts,
+        parts: ReadingContext,
         pause: ReadingPause,
         random: Callable[[], float],
         quiet: Callable[[], Awaitable[None]],
@@ -167,7 +167,7 @@ class Sweeps:
         )
         complete = False
         try:
-            listing = listing_of(
+            listing = make_listing(
                 parts.plan,
                 parts.client,
                 stream,

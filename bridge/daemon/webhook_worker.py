@@ -36,7 +36,7 @@ from bridge.sync import OneListing, refresh
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from bridge.daemon.reading_context import Parts
+    from bridge.daemon.reading_context import ReadingContext
     from bridge.daemon.reading_pause import ReadingPause
     from bridge.ledger.webhook_queue import DueEvents, EventGroup
     from bridge.records.webhooks import Subject
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     Found: TypeAlias = dict[EventGroup, set[str]]
     """What came of each group: of all its records, in words."""
 
-__all__ = ["Events"]
+__all__ = ["WebhookWorker"]
 
 LINGER: Final = 0.1
 """Seconds that a record which is due waits for company, so that many webhooks share one request."""
@@ -71,7 +71,7 @@ STREAM_OF: Final[Mapping[str, Stream]] = {stream.spec.singular: stream for strea
 log = structlog.get_logger()
 
 
-class Events:
+class WebhookWorker:
     """Reads what the webhooks of one connection are about.
 
     Args:
@@ -82,7 +82,7 @@ class Events:
     """
 
     def __init__(
-        self, parts: Parts, pause: ReadingPause, debounce: float, random: Callable[[], float]
+        self, parts: ReadingContext, pause: ReadingPause, debounce: float, random: Callable[[], float]
     ) -> None:
         self._parts = parts
         self._pause = pause

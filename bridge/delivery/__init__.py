@@ -6,7 +6,15 @@ the daemon.
 """
 
 from bridge.delivery.sender import Delivery
-from bridge.delivery.supervisor import Sending
-from bridge.delivery.types import Destination, Lane, SendingMode, SendingSettings, Settled
+from bridge.delivery.supervisor import DeliverySupervisor
+from bridge.delivery.types import BatchResult, Destination, OutgoingStream, SendingMode, SendingSettings
 
-__all__ = ["Delivery", "Destination", "Lane", "Sending", "SendingMode", "SendingSettings", "Settled"]
+__all__ = [
+    "BatchResult",
+    "Delivery",
+    "DeliverySupervisor",
+    "Destination",
+    "OutgoingStream",
+    "SendingMode",
+    "SendingSettings",
+]

@@ -13,12 +13,12 @@ from bridge.records import Later
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
-    from bridge.delivery.types import Lane, SendingSettings
+    from bridge.delivery.types import OutgoingStream, SendingSettings
     from bridge.ledger.database import Ledger
     from bridge.ledger.send_queue import Awaited, Claimed
     from bridge.records import Outcome, Stream, Work
 
-__all__ = ["Intake", "unsent"]
+__all__ = ["ClaimBuffer", "unsent_outcome"]
 
 BATCH: Final = 100
 """Rows that one transaction claims at most, so that a webhook's never waits long."""
@@ -28,12 +28,12 @@ CLAIM_LIFE: Final = 365 * 86_400_000
 this must only outlast any jump of the clock: what is under way must not be claimed once more."""
 
 
-def unsent(work: Work) -> Later:
+def unsent_outcome(work: Work) -> Later:
     """No request for it ever left: it keeps its place in the queue, and its time."""
     return Later(work, None, begun=False, tried=False)
 
 
-class Intake:
+class ClaimBuffer:
     """Claims what is due. Times of the loop are seconds, those of the ledger milliseconds since the epoch.
 
     Args:
@@ -96,7 +96,7 @@ class Intake:
 
     def empty(self) -> list[Outcome]:
         """Give back what was claimed."""
-        given_back: list[Outcome] = [unsent(work) for work in self.buffer]
+        given_back: list[Outcome] = [unsent_outcome(work) for work in self.buffer]
         self.buffer.clear()
         return given_back
 
@@ -116,7 +116,7 @@ class Intake:
             self.next_look = 0.0
 
     def claim_ahead(
-        self, lanes: Collection[Lane], allowed: int, notice: Callable[[asyncio.Task[None]], None]
+        self, lanes: Collection[OutgoingStream], allowed: int, notice: Callable[[asyncio.Task[None]], None]
     ) -> None:
         """Begin to fill the buffer, where it has room and something is due.
 
@@ -143,11 +143,11 @@ class Intake:
         if self._claiming is not None:
             await asyncio.wait([self._claiming])
 
-    async def one(self, lane: Lane) -> Claimed:
+    async def one(self, lane: OutgoingStream) -> Claimed:
         """Claim one record of a stream, for itself."""
         return await self._claim_of([lane], 1)
 
-    async def _claim(self, lanes: Collection[Lane], limit: int) -> None:
+    async def _claim(self, lanes: Collection[OutgoingStream], limit: int) -> None:
         claimed = await self._claim_of([lane for lane in lanes if lane.feed.stream not in self.held], limit)
         self.buffer += claimed.work
         self.look_at(claimed.next_due)
@@ -155,7 +155,7 @@ class Intake:
             self.awaited = claimed.awaited
             self._on_awaited()
 
-    async def _claim_of(self, lanes: Iterable[Lane], limit: int) -> Claimed:
+    async def _claim_of(self, lanes: Iterable[OutgoingStream], limit: int) -> Claimed:
         now, feeds = self._clock(), [lane.feed for lane in lanes]
         return await self._ledger.call(
             claim_all,

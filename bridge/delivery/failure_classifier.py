@@ -25,7 +25,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from bridge.delivery.rejections import Evidence
+from bridge.delivery.rejections import RejectionHistory
 from bridge.delivery.types import MOST_REJECTIONS
 from bridge.errors import NeverSent, Refused, Unanswered
 from bridge.records import Answered, Later, NotTaken, Silence
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from bridge.errors import Rejected, Transient
     from bridge.records import Answer, Outcome, Stream, Work
 
-__all__ = ["MOST_FAILURES", "WEIGHT_OF_A_TIME_OUT", "Judge"]
+__all__ = ["MOST_FAILURES", "WEIGHT_OF_A_TIME_OUT", "FailureClassifier"]
 
 MOST_FAILURES: Final = 8
 """So many failures of its own while others passed, and a record is rejected."""
@@ -55,7 +55,7 @@ class _Failed(NamedTuple):
     silence: Silence | None
 
 
-class Judge:
+class FailureClassifier:
     """Keeps what is in doubt; each method gives the outcomes that are certain now.
 
     Args:
@@ -69,12 +69,12 @@ class Judge:
         self,
         settings: SendingSettings,
         random: Callable[[], float],
-        evidence: Evidence | None = None,
+        evidence: RejectionHistory | None = None,
         most_rejections: int = MOST_REJECTIONS,
     ) -> None:
         self._settings = settings
         self._random = random
-        self._evidence = Evidence() if evidence is None else evidence
+        self._evidence = RejectionHistory() if evidence is None else evidence
         self._most_rejections = most_rejections
         self._failed: list[_Failed] = []
         self._rejected: dict[Stream, list[NotTaken]] = {}

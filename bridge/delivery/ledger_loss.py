@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bridge.delivery.types import Settled
+    from bridge.delivery.types import BatchResult
     from bridge.records import Stream
 
-__all__ = ["KnewBefore", "Suspicion", "sentence"]
+__all__ = ["LedgerLossDetector", "LossSuspicion", "loss_warning"]
 
 ENOUGH: Final = 20
 """Fewer answers than this prove nothing."""
@@ -24,7 +24,7 @@ SHARE: Final = 0.2
 """More than this share of them, and a lost ledger is to be suspected."""
 
 
-class Suspicion(NamedTuple):
+class LossSuspicion(NamedTuple):
     """So many of the first answers of a stream were names that Trakor had before."""
 
     stream: Stream
@@ -32,7 +32,7 @@ class Suspicion(NamedTuple):
     answered: int
 
 
-class KnewBefore:
+class LedgerLossDetector:
     """Looks at each batch of answers, and says once for each stream that there were too many.
 
     Only a name that was never tried before counts: an attempt without an answer may have made it.
@@ -43,7 +43,7 @@ class KnewBefore:
         self._existing: Counter[Stream] = Counter()
         self.suspected: set[Stream] = set()
 
-    def look(self, settled: Settled) -> Iterator[Suspicion]:
+    def look(self, settled: BatchResult) -> Iterator[LossSuspicion]:
         """The streams that are suspicious since this batch."""
         for stream, created in settled.first_answers:
             self._answered[stream] += 1
@@ -51,14 +51,14 @@ class KnewBefore:
         for stream, answered in self._answered.items():
             if stream not in self.suspected and self._is_suspicious(stream):
                 self.suspected.add(stream)
-                yield Suspicion(stream, self._existing[stream], answered)
+                yield LossSuspicion(stream, self._existing[stream], answered)
 
     def _is_suspicious(self, stream: Stream) -> bool:
         answered = self._answered[stream]
         return answered >= ENOUGH and self._existing[stream] > SHARE * answered
 
 
-def sentence(suspicion: Suspicion) -> str:
+def loss_warning(suspicion: LossSuspicion) -> str:
     """What a person is told at once, while it can still be stopped."""
     return (
         f"Trakor had {suspicion.existing:,} of the first {suspicion.answered:,} {suspicion.stream} already. "

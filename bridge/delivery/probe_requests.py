@@ -16,11 +16,11 @@ from bridge.errors import Rejected, Transient, Unanswered
 from bridge.ledger.canaries import canaries_of
 
 if TYPE_CHECKING:
-    from bridge.delivery.types import Destination, Lane
+    from bridge.delivery.types import Destination, OutgoingStream
     from bridge.ledger.database import Ledger
     from bridge.records import Payload, Stream
 
-__all__ = ["KnownToPass"]
+__all__ = ["ProbeRequests"]
 
 FRESH: Final = 3600.0
 """Seconds for which what passed tells that something can."""
@@ -28,7 +28,7 @@ FRESH: Final = 3600.0
 log = structlog.get_logger()
 
 
-class KnownToPass:
+class ProbeRequests:
     """Sends what is known to pass, to tell a record's fault from one of credentials or address.
 
     Args:
@@ -61,7 +61,7 @@ class KnownToPass:
         """Send the request that makes nothing; raises Transient or Refused."""
         await self._destination.prove()
 
-    async def canary(self, lane: Lane) -> bool:
+    async def canary(self, lane: OutgoingStream) -> bool:
         """Send a canary of a stream.
 
         Returns:
@@ -91,7 +91,7 @@ class KnownToPass:
         self._tell_lack(lane.feed.stream)
         return False
 
-    async def any(self, *lanes: Lane) -> None:
+    async def any(self, *lanes: OutgoingStream) -> None:
         """Send a canary of any of these streams; where there is none, the request that makes nothing."""
         for lane in lanes:
             if await self.canary(lane):

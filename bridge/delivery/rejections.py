@@ -15,13 +15,13 @@ from bridge.ledger.settlement import TurnedDown
 if TYPE_CHECKING:
     from bridge.records import Stream, Work
 
-__all__ = ["Evidence"]
+__all__ = ["RejectionHistory"]
 
 MOST: Final = 10_000
 """Records of a stream that are remembered at most; the longest known one is forgotten for a new one."""
 
 
-class Evidence:
+class RejectionHistory:
     """Which records were turned down when, counted in the records of their stream that were taken.
 
     Attributes:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bridge.delivery.failure_classifier import Judge
+from bridge.delivery.failure_classifier import FailureClassifier
 from bridge.delivery.stopped_streams import StoppedStreams
 from bridge.errors import Refusal, Refused, Rejected, Transient
 from bridge.records import Later
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from bridge.delivery.circuit_breaker import SendingBreaker
-    from bridge.delivery.claim_buffer import Intake
-    from bridge.delivery.probe_requests import KnownToPass
-    from bridge.delivery.rejections import Evidence
-    from bridge.delivery.result_writer import Outbox
-    from bridge.delivery.stopped_streams import Stopped
-    from bridge.delivery.types import Lane, SendingMode, SendingSettings
+    from bridge.delivery.claim_buffer import ClaimBuffer
+    from bridge.delivery.probe_requests import ProbeRequests
+    from bridge.delivery.rejections import RejectionHistory
+    from bridge.delivery.result_writer import ResultWriter
+    from bridge.delivery.stopped_streams import StoppedStream
+    from bridge.delivery.types import OutgoingStream, SendingMode, SendingSettings
     from bridge.records import Answer, Stream, Work
 
-__all__ = ["Verdicts"]
+__all__ = ["ResponseHandler"]
 
 
-class Verdicts:
+class ResponseHandler:
     """Judges what came of each request of one delivery.
 
     Args:
@@ -61,16 +61,16 @@ class Verdicts:
 
     def __init__(  # noqa: PLR0913 - it is handed all that it works with, by name
         self,
-        lanes: Mapping[Stream, Lane],
+        lanes: Mapping[Stream, OutgoingStream],
         settings: SendingSettings,
         mode: SendingMode,
         *,
         breaker: SendingBreaker,
-        intake: Intake,
-        outbox: Outbox,
-        known: KnownToPass,
-        evidence: Evidence,
-        stopped: Mapping[Stream, Stopped],
+        intake: ClaimBuffer,
+        outbox: ResultWriter,
+        known: ProbeRequests,
+        evidence: RejectionHistory,
+        stopped: Mapping[Stream, StoppedStream],
         clock: Callable[[], int],
         random: Callable[[], float],
         on_news: Callable[[], None],
@@ -87,7 +87,7 @@ class Verdicts:
         self._wary = False
         self._canary_passed: set[Stream] = set()
         self.lanes = dict(lanes)
-        self.judge = Judge(settings, random, evidence, mode.most_rejections)
+        self.judge = FailureClassifier(settings, random, evidence, mode.most_rejections)
         self.trials = StoppedStreams(mode.trial_every, mode.most_trials, stopped)
         self.refusals: dict[Stream, Refused] = {}
         self.refused: Refused | None = None

@@ -10,18 +10,18 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from bridge.delivery.types import Settled
+from bridge.delivery.types import BatchResult
 from bridge.ledger.settlement import settle
 from bridge.records import Answered, Later, NotTaken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from bridge.delivery.types import Lane
+    from bridge.delivery.types import OutgoingStream
     from bridge.ledger.database import Ledger
     from bridge.records import Outcome, Stream
 
-__all__ = ["Outbox", "tally"]
+__all__ = ["ResultWriter", "count_outcomes"]
 
 BATCH: Final = 100
 """Outcomes that one transaction settles at most, so that a webhook's never waits long."""
@@ -33,7 +33,7 @@ PATIENCE: Final = 0.05
 """Seconds that an outcome waits for company at most."""
 
 
-class Outbox:
+class ResultWriter:
     """Keeps outcomes until they are settled.
 
     Args:
@@ -48,7 +48,7 @@ class Outbox:
     def __init__(
         self,
         ledger: Ledger,
-        lanes: Mapping[Stream, Lane],
+        lanes: Mapping[Stream, OutgoingStream],
         run: int | None,
         clock: Callable[[], int],
         on_settled: Callable[[list[Outcome], float, bool], None],
@@ -128,11 +128,11 @@ class Outbox:
         self._on_settled(batch, asyncio.get_running_loop().time() - began, more)
 
 
-def tally(batch: Sequence[Outcome], seconds: float) -> Settled:
+def count_outcomes(batch: Sequence[Outcome], seconds: float) -> BatchResult:
     """Count what a batch of outcomes came to."""
     answered = [one for one in batch if isinstance(one, Answered)]
     created = [one.answer.created for one in answered]
-    return Settled(
+    return BatchResult(
         created=sum(created),
         existing=len(created) - sum(created),
         rejected=sum(isinstance(one, NotTaken) for one in batch),

@@ -23,11 +23,11 @@ from typing import TYPE_CHECKING, Final
 from aiolimiter import AsyncLimiter
 
 from bridge.delivery.circuit_breaker import SendingBreaker
-from bridge.delivery.claim_buffer import Intake, unsent
-from bridge.delivery.probe_requests import KnownToPass
-from bridge.delivery.rejections import Evidence
-from bridge.delivery.response_handler import Verdicts
-from bridge.delivery.result_writer import Outbox, tally
+from bridge.delivery.claim_buffer import ClaimBuffer, unsent_outcome
+from bridge.delivery.probe_requests import ProbeRequests
+from bridge.delivery.rejections import RejectionHistory
+from bridge.delivery.response_handler import ResponseHandler
+from bridge.delivery.result_writer import ResultWriter, count_outcomes
 from bridge.errors import Refused, Rejected, Transient
 from bridge.ledger.settlement import keep_turned_down, turned_down_of
 from bridge.records import Later
@@ -35,8 +35,15 @@ from bridge.records import Later
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
 
-    from bridge.delivery.stopped_streams import Stopped
-    from bridge.delivery.types import Destination, Lane, Outage, SendingMode, SendingSettings, Settled
+    from bridge.delivery.stopped_streams import StoppedStream
+    from bridge.delivery.types import (
+        BatchResult,
+        Destination,
+        Outage,
+        OutgoingStream,
+        SendingMode,
+        SendingSettings,
+    )
     from bridge.ledger.database import Ledger
     from bridge.ledger.send_queue import Awaited
     from bridge.records import Outcome, Stream, Work
@@ -77,7 +84,7 @@ class Delivery:
     def __init__(  # noqa: PLR0913 - it is handed all that it works with, by name
         self,
         ledger: Ledger,
-        lanes: Mapping[Stream, Lane],
+        lanes: Mapping[Stream, OutgoingStream],
         destination: Destination,
         settings: SendingSettings,
         mode: SendingMode,
@@ -86,34 +93,34 @@ class Delivery:
         run: int | None,
         clock: Callable[[], int],
         random: Callable[[], float],
-        on_settled: Callable[[Settled], None] = lambda _: None,
+        on_settled: Callable[[BatchResult], None] = lambda _: None,
         on_news: Callable[[], None] = lambda: None,
-        evidence: Evidence | None = None,
-        known: KnownToPass | None = None,
-        stopped: Mapping[Stream, Stopped] | None = None,
+        evidence: RejectionHistory | None = None,
+        known: ProbeRequests | None = None,
+        stopped: Mapping[Stream, StoppedStream] | None = None,
     ) -> None:
         self._ledger = ledger
         self._feeds = {stream: lane.feed for stream, lane in lanes.items()}
-        self._evidence = Evidence() if evidence is None else evidence
+        self._evidence = RejectionHistory() if evidence is None else evidence
         self._destination = destination
         self._give_up_after = mode.give_up_after
         self._key_of = key_of
         self._clock = clock
         self._on_settled = on_settled
         self._on_news = on_news
-        self._outbox = Outbox(ledger, dict(lanes), run, clock, self._settled)
-        self._intake = Intake(ledger, settings, clock, on_news)
+        self._outbox = ResultWriter(ledger, dict(lanes), run, clock, self._settled)
+        self._intake = ClaimBuffer(ledger, settings, clock, on_news)
         self._breaker = SendingBreaker(
             settings, ramp=mode.ramp, clock=clock, random=random, on_outage=on_news
         )
-        self._verdicts = Verdicts(
+        self._verdicts = ResponseHandler(
             lanes,
             settings,
             mode,
             breaker=self._breaker,
             intake=self._intake,
             outbox=self._outbox,
-            known=KnownToPass(ledger, destination, settings.unanswered_wait) if known is None else known,
+            known=ProbeRequests(ledger, destination, settings.unanswered_wait) if known is None else known,
             evidence=self._evidence,
             stopped=stopped or {},
             clock=clock,
@@ -146,7 +153,7 @@ class Delivery:
         return self._verdicts.refused
 
     @property
-    def stopped(self) -> Mapping[Stream, Stopped]:
+    def stopped(self) -> Mapping[Stream, StoppedStream]:
         """The streams of which only one record is tried now and then."""
         return self._verdicts.trials.stopped
 
@@ -283,7 +290,7 @@ class Delivery:
             self._verdicts.resume(stream)
         for work in claimed.work:
             if self._ending or not self._verdicts.lets_begin(stream):
-                self._outbox.add([unsent(work)])
+                self._outbox.add([unsent_outcome(work)])
             else:
                 self._verdicts.tries(work)
                 await self._send(work)
@@ -305,7 +312,7 @@ class Delivery:
             if self._verdicts.may_send(work.stream):
                 self._verdicts.known_is_next = self._breaker.is_down
                 return work
-            self._outbox.add([unsent(work)])
+            self._outbox.add([unsent_outcome(work)])
         return None
 
     def _start(self, sending: Coroutine[None, None, None]) -> None:
@@ -330,7 +337,7 @@ class Delivery:
                 await self._limiter.acquire()
                 # Meanwhile sending may have been refused, stopped or held.
                 if self._ending or self._breaker.is_blocked or not self._verdicts.lets_begin(work.stream):
-                    self._outbox.add([unsent(work)])
+                    self._outbox.add([unsent_outcome(work)])
                     return False
             begun = True
             answer = await self._destination.post(work.payload)
@@ -342,7 +349,7 @@ class Delivery:
             self._verdicts.on_refusal(work, refusal)
         except asyncio.CancelledError:
             cut = self._judge.unanswered(work, self._clock())
-            self._outbox.add([cut if begun else unsent(work)])
+            self._outbox.add([cut if begun else unsent_outcome(work)])
             raise
         else:
             key = self._key_of(answer.name) if answer.name else ""
@@ -357,7 +364,7 @@ class Delivery:
             if isinstance(outcome, Later) and (self._intake.patient or outcome.silence is None):
                 until = outcome.silence.until if outcome.silence else 0
                 self._intake.look_at(max(outcome.next_try_at or 0, until))
-        self._on_settled(tally(batch, seconds))
+        self._on_settled(count_outcomes(batch, seconds))
 
     async def _anything(self) -> None:
         """Wait until something happened, or until a time has come that something waits for."""

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from bridge.errors import Refused
     from bridge.records import Stream
 
-__all__ = ["Stopped", "StoppedStreams"]
+__all__ = ["StoppedStream", "StoppedStreams"]
 
 
 @dataclass(frozen=True, slots=True)
-class Stopped:
+class StoppedStream:
     """A stream of which only one record is sent now and then.
 
     Attributes:
@@ -48,7 +48,7 @@ class StoppedStreams:
         stopped: Those that had stopped before.
     """
 
-    def __init__(self, every: float, most: float, stopped: Mapping[Stream, Stopped]) -> None:
+    def __init__(self, every: float, most: float, stopped: Mapping[Stream, StoppedStream]) -> None:
         self._every = every
         self._most = most
         self.stopped = dict(stopped)
@@ -63,13 +63,13 @@ class StoppedStreams:
         """One more was turned down, or twenty: says whether it is to be given up now."""
         before = self.stopped.get(stream)
         tries = 0 if before is None else before.tries + 1
-        self.stopped[stream] = Stopped(why, now + self._every, tries)
+        self.stopped[stream] = StoppedStream(why, now + self._every, tries)
         return tries >= self._most
 
     def postpone(self, stream: Stream, now: float) -> None:
         """The record that was tried told nothing, or none could be tried."""
         before = self.stopped[stream]
-        self.stopped[stream] = Stopped(before.why, now + self._every, before.tries)
+        self.stopped[stream] = StoppedStream(before.why, now + self._every, before.tries)
 
     def end(self, stream: Stream) -> bool:
         """A record was taken, or none waits any more: says whether it had stopped."""

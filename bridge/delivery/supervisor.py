@@ -23,24 +23,24 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from bridge.delivery.ledger_loss import KnewBefore, sentence
+from bridge.delivery.ledger_loss import LedgerLossDetector, loss_warning
 from bridge.delivery.pauses import SendingPauses
-from bridge.delivery.probe_requests import KnownToPass
-from bridge.delivery.rejections import Evidence
+from bridge.delivery.probe_requests import ProbeRequests
+from bridge.delivery.rejections import RejectionHistory
 from bridge.delivery.sender import Delivery
-from bridge.delivery.stopped_streams import Stopped
+from bridge.delivery.stopped_streams import StoppedStream
 from bridge.delivery.types import MOST_REJECTIONS, SendingMode
 from bridge.errors import Refused, Transient
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from bridge.delivery.types import Destination, Lane, Outage, SendingSettings, Settled
+    from bridge.delivery.types import BatchResult, Destination, Outage, OutgoingStream, SendingSettings
     from bridge.ledger.database import Ledger
     from bridge.ledger.pauses import Pause
     from bridge.records import Stream
 
-__all__ = ["Sending"]
+__all__ = ["DeliverySupervisor"]
 
 LONGEST_WAIT: Final = 60.0
 """Seconds after which the pauses are looked at in any case: the wall clock may have been set."""
@@ -48,7 +48,7 @@ LONGEST_WAIT: Final = 60.0
 log = structlog.get_logger()
 
 
-class Sending:
+class DeliverySupervisor:
     """Sends what is pending of one connection, for ever.
 
     Whoever makes it is the one owner of the feeds' claims, and has ended those of a process that died
@@ -70,7 +70,7 @@ class Sending:
     def __init__(  # noqa: PLR0913 - it is handed all that it works with, by name
         self,
         ledger: Ledger,
-        lanes: Mapping[Stream, Lane],
+        lanes: Mapping[Stream, OutgoingStream],
         destination: Destination,
         settings: SendingSettings,
         *,
@@ -105,11 +105,11 @@ class Sending:
         self._doubtful = False
         self._tries = 0
         self._outage: Outage | None = None
-        self._stopped: Mapping[Stream, Stopped] = {}
+        self._stopped: Mapping[Stream, StoppedStream] = {}
         self._told: Refused | None = None
-        self._evidence = Evidence()
-        self._known = KnownToPass(ledger, destination, settings.unanswered_wait)
-        self._knew_before = KnewBefore()
+        self._evidence = RejectionHistory()
+        self._known = ProbeRequests(ledger, destination, settings.unanswered_wait)
+        self._knew_before = LedgerLossDetector()
 
     def wake(self) -> None:
         """Say that the ledger may have new pending records."""
@@ -167,7 +167,9 @@ class Sending:
         """Send, until something stands against it; of a stream that has stopped one record now and then."""
         now = asyncio.get_running_loop().time()
         self._stopped = {
-            stream: Stopped(Refused(pause.reason), now + max(0.0, self._pauses.until(pause)), pause.tries)
+            stream: StoppedStream(
+                Refused(pause.reason), now + max(0.0, self._pauses.until(pause)), pause.tries
+            )
             for stream in self._lanes
             if (pause := self._pauses.of(stream)) is not None
         }
@@ -215,7 +217,7 @@ class Sending:
         changed = looked and await self._pauses.read()
         return changed or self._pauses.by_person
 
-    def _settled(self, settled: Settled) -> None:
+    def _settled(self, settled: BatchResult) -> None:
         if settled.taken:
             self._tries = 0
         log.info(
@@ -228,7 +230,7 @@ class Sending:
             seconds=round(settled.seconds, 3),
         )
         for suspicion in self._knew_before.look(settled):
-            log.warning("was the ledger lost", connection=self._name, reason=sentence(suspicion))
+            log.warning("was the ledger lost", connection=self._name, reason=loss_warning(suspicion))
 
     async def _tell(self, delivery: Delivery) -> None:
         """Write down, once, what stops a delivery."""

@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MOST_REJECTIONS",
+    "BatchResult",
     "Destination",
-    "Lane",
     "Outage",
+    "OutgoingStream",
     "SendingMode",
     "SendingSettings",
-    "Settled",
 ]
 
 MOST_REJECTIONS: Final = 20
@@ -37,7 +37,7 @@ class Destination(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Lane:
+class OutgoingStream:
     """One stream on its way to Trakor."""
 
     feed: Feed
@@ -108,7 +108,7 @@ class Outage:
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class BatchResult:
     """What one batch of outcomes came to.
 
     Attributes:

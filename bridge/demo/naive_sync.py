@@ -18,7 +18,7 @@ import orjson
 
 from bridge.demo import source
 from bridge.sandbox.base import Call
-from bridge.sandbox.trakor import Trakor
+from bridge.sandbox.trakor import SimulatedTrakor
 from bridge.sandbox.trakor_behaviour import Behaviour, Lookup
 
 if TYPE_CHECKING:
@@ -47,8 +47,8 @@ class Loop:
     """
 
     def __init__(self) -> None:
-        self._trakor = Trakor(KEY)
-        self._hasty = Trakor(KEY, behaviour=Behaviour(lookup=Lookup.FAILS))
+        self._trakor = SimulatedTrakor(KEY)
+        self._hasty = SimulatedTrakor(KEY, behaviour=Behaviour(lookup=Lookup.FAILS))
         self._posted = 0
         self._texts: dict[str, Mapping[str, Any]] = {}
         self._owners: dict[str, str] = {}

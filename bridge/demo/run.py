@@ -33,7 +33,7 @@ from bridge.ledger.database import reading
 from bridge.ledger.statistics import webhook_numbers
 from bridge.records import Stream
 from bridge.sandbox import Options, Sandbox
-from bridge.wiring.ledger import keeping_of
+from bridge.wiring.ledger import make_keeping
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -156,7 +156,7 @@ class _Story:
         await self._backfill()
         await self._run_daemon()
         await self._backfill()
-        keeping = keeping_of(self._settings)
+        keeping = make_keeping(self._settings)
         self._audience.tell(explain(self._ledger, keeping, self._sandbox, first=tuple(changes)))
         self._audience.tell(self._compared())
 

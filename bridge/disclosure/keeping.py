@@ -15,7 +15,7 @@ from bridge.ledger.webhook_queue import UNREADABLE_LIFE
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bridge.settings import Ledger
+    from bridge.settings import LedgerSettings
 
 __all__ = ["LOGS", "Kept", "kept"]
 
@@ -45,7 +45,7 @@ class Kept:
         return f"{places}: {self.what}. How long: {self.how_long}"
 
 
-def kept(ledger: Ledger, *, webhooks: bool) -> Iterator[Kept]:
+def kept(ledger: LedgerSettings, *, webhooks: bool) -> Iterator[Kept]:
     """All that is stored.
 
     Args:

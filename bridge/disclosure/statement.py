@@ -24,7 +24,7 @@ from bridge.wiring.connection import TICKET
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bridge.settings import Alerts, Connection, Settings, Timing
+    from bridge.settings import AlertsSettings, ConnectionSettings, Settings, Timing
 
 __all__ = ["disclose"]
 
@@ -92,7 +92,7 @@ _DISCONNECT: Final = (
 )
 
 
-def _told(alerts: Alerts) -> Iterator[str]:
+def _told(alerts: AlertsSettings) -> Iterator[str]:
     """Who gets messages and the heartbeat: never a whole address, since it holds a token or a password."""
     if alerts.urls:
         urls = [url.get_secret_value() for url in alerts.urls]
@@ -133,7 +133,7 @@ def _known_records(settings: Settings) -> dict[tuple[str, Stream], int]:
 
 
 def _connection_flow(
-    settings: Settings, connection: Connection, known: dict[tuple[str, Stream], int]
+    settings: Settings, connection: ConnectionSettings, known: dict[tuple[str, Stream], int]
 ) -> ConnectionFlow:
     source = connection.salestrekker
     enabled = [stream for stream in Stream if connection.stream(stream).enabled]
@@ -154,7 +154,9 @@ def _connection_flow(
     )
 
 
-def _stream_flow(settings: Settings, connection: Connection, stream: Stream, records: int) -> StreamFlow:
+def _stream_flow(
+    settings: Settings, connection: ConnectionSettings, stream: Stream, records: int
+) -> StreamFlow:
     of_stream = connection.stream(stream)
     schedule = connection.schedule
     timing = schedule.timing(stream)
@@ -180,7 +182,7 @@ def _stream_flow(settings: Settings, connection: Connection, stream: Stream, rec
     )
 
 
-def _webhook_flow(settings: Settings, connection: Connection) -> WebhookFlow:
+def _webhook_flow(settings: Settings, connection: ConnectionSettings) -> WebhookFlow:
     address = settings.webhooks.public_url
     return WebhookFlow(
         received_at=f"{address}/webhooks/…" if address else "",

@@ -24,14 +24,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import orjson
 from aiohttp import web
 
-from bridge.sandbox.faults import Armed, Fault, Faults
+from bridge.sandbox.faults import ArmedFault, Fault, Faults
 from bridge.sandbox.late import LateWork
 from bridge.sandbox.traffic import CUT, Traffic
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Call", "Finish", "Reply", "System", "decoded", "html_reply", "json_reply", "response_of"]
+__all__ = ["Call", "Finish", "Reply", "SimulatedSystem", "decoded", "html_reply", "json_reply", "response_of"]
 
 JSON = "application/json"
 HTML = "text/html; charset=utf-8"
@@ -86,7 +86,7 @@ def decoded(raw: bytes) -> Any:  # noqa: ANN401 - any JSON value
         return None
 
 
-class System(ABC):
+class SimulatedSystem(ABC):
     """One of the two systems, as a handler for aiohttp's low-level server.
 
     Args:
@@ -122,7 +122,7 @@ class System(ABC):
         """What is to be watched while a request is being handled."""
         return nullcontext()
 
-    def hold(self, **which: Any) -> Armed:  # noqa: ANN401 - the fields of Fault
+    def hold(self, **which: Any) -> ArmedFault:  # noqa: ANN401 - the fields of Fault
         """Hold requests until ``release``: the fields of ``Fault`` that say which, how many, and where."""
         return self.faults.add(Fault(gate=self._gate, **which))
 

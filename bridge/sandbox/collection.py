@@ -19,7 +19,7 @@ from bridge.sandbox.data import EPOCH, Loans, Numbering, People, Row, fee
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-__all__ = ["Collection", "Contacts", "Family", "Products", "merged"]
+__all__ = ["Collection", "ContactCollection", "Family", "ProductCollection", "merged"]
 
 
 def merged(old: Row, changes: Mapping[str, Any]) -> Row:
@@ -148,14 +148,14 @@ class Collection:
 
 
 class Family(NamedTuple):
-    """The ids of a family; see ``Contacts.add_family``."""
+    """The ids of a family; see ``ContactCollection.add_family``."""
 
     father: str
     son: str
     mother: str
 
 
-class Contacts(Collection):
+class ContactCollection(Collection):
     """Salestrekker's contacts: persons and companies."""
 
     def __init__(self, size: int, seed: int) -> None:
@@ -215,7 +215,7 @@ class Contacts(Collection):
         return "company" if self._at(self._known(identity))["company"] else "person"
 
 
-class Products(Collection):
+class ProductCollection(Collection):
     """Salestrekker's home-loan products."""
 
     def __init__(self, size: int, seed: int) -> None:

@@ -4,10 +4,10 @@
 ``GET /_sandbox/state``                       counters, and how many records each side has; ``?names=1``
                                               adds the names that Trakor has, ``?exchanges=N`` the last N,
                                               ``?senders=1`` which organisation's key sent each name
-``POST /_sandbox/contacts``                   the arguments of ``Contacts.add`` → ``{"id": …}``
+``POST /_sandbox/contacts``                   the arguments of ``ContactCollection.add`` → ``{"id": …}``
 ``PATCH /_sandbox/contacts/ID``               ``{"name": …, "email": …, "phone": …, "active": …}``, any of
 ``DELETE /_sandbox/contacts/ID``
-``POST /_sandbox/families``                   the arguments of ``Contacts.add_family`` → the three ids
+``POST /_sandbox/families``                   as ``ContactCollection.add_family`` → the three ids
 ``POST, PATCH, DELETE /_sandbox/products…``   likewise: ``name``, ``price``
 ``POST /_sandbox/SYSTEM/faults``              the fields of ``Fault``; ``DELETE``: remove all
 ``POST /_sandbox/SYSTEM/latency``             ``{"seconds": 0.05}``
@@ -34,7 +34,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bridge.sandbox.base import Reply, decoded, json_reply
-from bridge.sandbox.collection import Contacts, Products
+from bridge.sandbox.collection import ContactCollection, ProductCollection
 from bridge.sandbox.faults import Fault
 from bridge.sandbox.trakor import HOME
 from bridge.sandbox.world import BrokenField
@@ -42,10 +42,10 @@ from bridge.sandbox.world import BrokenField
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bridge.sandbox.base import System
-    from bridge.sandbox.salestrekker import Salestrekker
+    from bridge.sandbox.base import SimulatedSystem
+    from bridge.sandbox.salestrekker import SimulatedSalestrekker
     from bridge.sandbox.tenant import Tenant
-    from bridge.sandbox.trakor import Trakor
+    from bridge.sandbox.trakor import SimulatedTrakor
     from bridge.sandbox.world import World
 
 __all__ = ["Control"]
@@ -62,10 +62,10 @@ class Control:
         trakor: The other.
     """
 
-    def __init__(self, salestrekker: Salestrekker, trakor: Trakor) -> None:
+    def __init__(self, salestrekker: SimulatedSalestrekker, trakor: SimulatedTrakor) -> None:
         self._salestrekker = salestrekker
         self._trakor = trakor
-        self._systems: dict[str, System] = {"salestrekker": salestrekker, "trakor": trakor}
+        self._systems: dict[str, SimulatedSystem] = {"salestrekker": salestrekker, "trakor": trakor}
         self._verbs: dict[str, Callable[[], None]] = {
             "salestrekker/revoke-tokens": salestrekker.revoke_tokens,
             "salestrekker/revoke-key": salestrekker.revoke_key,
@@ -183,7 +183,7 @@ class Control:
         return state
 
 
-def _sources(salestrekker: Salestrekker) -> dict[str, Any]:
+def _sources(salestrekker: SimulatedSalestrekker) -> dict[str, Any]:
     """How many records Salestrekker has, in the organisation with data and in each."""
     counts = {
         world.home.name: {"contacts": len(world.contacts), "products": len(world.products)}
@@ -192,7 +192,7 @@ def _sources(salestrekker: Salestrekker) -> dict[str, Any]:
     return {**counts[salestrekker.world.home.name], "organizations": counts}
 
 
-def _destinations(trakor: Trakor, *, names: bool) -> dict[str, Any]:
+def _destinations(trakor: SimulatedTrakor, *, names: bool) -> dict[str, Any]:
     """How many records Trakor has, in its first organisation and in each, and what was sent twice."""
     tenants = {name: _tenant(tenant, names=names) for name, tenant in trakor.tenants.items()}
     return {**tenants[HOME], "organizations": tenants, "overlaps": trakor.overlaps.summary()}
@@ -224,9 +224,9 @@ def _plain(content: dict[str, Any]) -> dict[str, Any]:
     return content
 
 
-def _alter(rows: Contacts | Products, identity: str, content: dict[str, Any]) -> None:
+def _alter(rows: ContactCollection | ProductCollection, identity: str, content: dict[str, Any]) -> None:
     changes: dict[str, Callable[[str, Any], None]] = {"name": rows.rename}
-    if isinstance(rows, Contacts):
+    if isinstance(rows, ContactCollection):
         changes |= {"email": rows.change_email, "phone": rows.change_phone}
         changes["active"] = lambda one, active: rows.set_active(one, active=active)
     else:
@@ -238,7 +238,7 @@ def _alter(rows: Contacts | Products, identity: str, content: dict[str, Any]) ->
         changes[name](identity, value)
 
 
-def _latest(system: System, count: int) -> list[dict[str, Any]]:
+def _latest(system: SimulatedSystem, count: int) -> list[dict[str, Any]]:
     exchanges = list(system.traffic.exchanges)[-count:] if count > 0 else []
     return [
         {"kind": one.kind, "name": one.name, "status": one.status, "in_flight": one.in_flight, "at": one.at}

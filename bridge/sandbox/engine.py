@@ -24,16 +24,16 @@ from graphql import (
     validate,
 )
 
-from bridge.sandbox.projection import Resolver, Step, Unusual, compile_operation, run
+from bridge.sandbox.projection import Resolver, RootField, Unusual, compile_operation, run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Engine", "Plan", "Shape", "shipped_sdl"]
+__all__ = ["ApiShape", "Engine", "QueryPlan", "shipped_sdl"]
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class ApiShape:
     """A schema and what answers its root fields: another vendor release, or another way of paging.
 
     Attributes:
@@ -48,7 +48,7 @@ class Shape:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class QueryPlan:
     """A query text, understood.
 
     Attributes:
@@ -63,7 +63,7 @@ class Plan:
     operation: OperationDefinitionNode | None
     fields: tuple[str, ...]
     errors: tuple[GraphQLError, ...]
-    steps: tuple[Step, ...] | None
+    steps: tuple[RootField, ...] | None
 
 
 class Engine:
@@ -73,19 +73,19 @@ class Engine:
         shape: Schema and resolvers.
     """
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: ApiShape) -> None:
         self._shape = shape
         self.schema = build_schema(shape.sdl)
         _attach(self.schema.query_type, shape.queries)
         _attach(self.schema.mutation_type, shape.mutations)
         self.plan = lru_cache(maxsize=256)(self._plan)
 
-    def _plan(self, text: str, operation_name: str | None, *, introspection: bool = True) -> Plan:
+    def _plan(self, text: str, operation_name: str | None, *, introspection: bool = True) -> QueryPlan:
         """Parse, validate and compile a text (kept: asked again, the same text costs nothing)."""
         try:
             document = parse(text)
         except GraphQLError as error:
-            return Plan(None, None, (), (error,), None)
+            return QueryPlan(None, None, (), (error,), None)
         rules = specified_rules if introspection else (*specified_rules, NoSchemaIntrospectionCustomRule)
         errors = tuple(validate(self.schema, document, rules))
         operation = get_operation_ast(document, operation_name)
@@ -95,12 +95,12 @@ class Engine:
             )
             errors = (*errors, GraphQLError(f"There is no operation {named}."))
         if operation is None or errors:
-            return Plan(document, operation, _root_fields(operation), errors, None)
+            return QueryPlan(document, operation, _root_fields(operation), errors, None)
         steps = compile_operation(self.schema, document, operation, self._shape.queries)
-        return Plan(document, operation, _root_fields(operation), (), steps)
+        return QueryPlan(document, operation, _root_fields(operation), (), steps)
 
     def execute(
-        self, plan: Plan, context: object, variables: dict[str, Any], *, exact: bool = False
+        self, plan: QueryPlan, context: object, variables: dict[str, Any], *, exact: bool = False
     ) -> dict[str, Any]:
         """Answer a plan that has no errors.
 
@@ -117,7 +117,7 @@ class Engine:
                 pass  # graphql-core knows how such an answer looks
         return self._execute_exactly(plan, context, variables)
 
-    def _execute_exactly(self, plan: Plan, context: object, variables: dict[str, Any]) -> dict[str, Any]:
+    def _execute_exactly(self, plan: QueryPlan, context: object, variables: dict[str, Any]) -> dict[str, Any]:
         if plan.document is None or plan.operation is None:
             raise ValueError("a plan with errors cannot be executed")
         name = plan.operation.name.value if plan.operation.name else None

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from bridge.sandbox.traffic import Exchange
 
-__all__ = ["Armed", "Fault", "Faults", "throttled"]
+__all__ = ["ArmedFault", "Fault", "Faults", "throttled"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +126,7 @@ class Fault:
 
 
 @dataclass(slots=True)
-class Armed:
+class ArmedFault:
     """A fault that was added, and what became of it.
 
     Attributes:
@@ -158,18 +158,18 @@ class Faults:
     """The faults of one system, in the order in which they were added."""
 
     def __init__(self) -> None:
-        self._armed: list[Armed] = []
+        self._armed: list[ArmedFault] = []
 
     def __len__(self) -> int:
         return len(self._armed)
 
-    def add(self, fault: Fault) -> Armed:
+    def add(self, fault: Fault) -> ArmedFault:
         """Arm a fault; what is returned counts its hits and can be removed."""
-        armed = Armed(fault)
+        armed = ArmedFault(fault)
         self._armed.append(armed)
         return armed
 
-    def remove(self, armed: Armed) -> None:
+    def remove(self, armed: ArmedFault) -> None:
         """Disarm a fault; one that is spent is gone already."""
         self._armed = [other for other in self._armed if other is not armed]
 

@@ -40,7 +40,7 @@ from graphql import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["Resolver", "Step", "Unusual", "compile_operation", "run"]
+__all__ = ["Resolver", "RootField", "Unusual", "compile_operation", "run"]
 
 Complete: TypeAlias = Callable[[Any], Any]
 """Turns a resolved value into its part of the answer."""
@@ -54,7 +54,7 @@ class Unusual(Exception):  # noqa: N818 - not an error: the slow path takes over
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class RootField:
     """One root field of a compiled operation."""
 
     key: str
@@ -73,7 +73,9 @@ class _Compiler:
             node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)
         }
 
-    def steps(self, operation: OperationDefinitionNode, resolvers: Mapping[str, Resolver]) -> Iterator[Step]:
+    def steps(
+        self, operation: OperationDefinitionNode, resolvers: Mapping[str, Resolver]
+    ) -> Iterator[RootField]:
         root = self._schema.query_type
         if root is None or operation.operation is not OperationType.QUERY:
             raise Unusual
@@ -82,7 +84,9 @@ class _Compiler:
             if name.startswith("__"):
                 raise Unusual
             definition = root.fields[name]
-            yield Step(key, definition, nodes[0], resolvers[name], self._completion(definition.type, nodes))
+            yield RootField(
+                key, definition, nodes[0], resolvers[name], self._completion(definition.type, nodes)
+            )
 
     def _grouped(
         self, parent: GraphQLObjectType, selections: Iterable[SelectionSetNode]
@@ -146,7 +150,7 @@ def compile_operation(
     document: DocumentNode,
     operation: OperationDefinitionNode,
     resolvers: Mapping[str, Resolver],
-) -> tuple[Step, ...] | None:
+) -> tuple[RootField, ...] | None:
     """Compile a valid operation; None where it is not of the ordinary kind."""
     try:
         return tuple(_Compiler(schema, document).steps(operation, resolvers))
@@ -157,7 +161,7 @@ def compile_operation(
 def run(
     schema: GraphQLSchema,
     operation: OperationDefinitionNode,
-    steps: tuple[Step, ...],
+    steps: tuple[RootField, ...],
     context: object,
     inputs: dict[str, Any],
 ) -> dict[str, Any]:

@@ -12,21 +12,21 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from graphql import GraphQLError
 
-from bridge.sandbox.base import Call, Reply, System, decoded, json_reply
+from bridge.sandbox.base import Call, Reply, SimulatedSystem, decoded, json_reply
 from bridge.sandbox.engine import Engine
 from bridge.sandbox.faults import throttled
-from bridge.sandbox.tokens import FORTNIGHT, Tokens, Visitor
+from bridge.sandbox.tokens import FORTNIGHT, TokenIssuer, Visitor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from aiohttp import web
 
-    from bridge.sandbox.engine import Plan, Shape
-    from bridge.sandbox.faults import Armed
+    from bridge.sandbox.engine import ApiShape, QueryPlan
+    from bridge.sandbox.faults import ArmedFault
     from bridge.sandbox.world import World
 
-__all__ = ["AuthErrorStyle", "Credentials", "Salestrekker", "Session"]
+__all__ = ["AuthErrorStyle", "RequestContext", "SandboxCredentials", "SimulatedSalestrekker"]
 
 PATH = "/graphql"
 LOG_IN = "authenticate"  # the one root field that needs no token
@@ -41,7 +41,7 @@ class AuthErrorStyle(StrEnum):
     MESSAGE = "message"  # status 200, errors with a message only
 
 
-class Credentials(NamedTuple):
+class SandboxCredentials(NamedTuple):
     """What ``authenticate`` takes: the key, or e-mail and password."""
 
     api_key: str
@@ -49,15 +49,15 @@ class Credentials(NamedTuple):
     password: str
 
 
-class Session(NamedTuple):
+class RequestContext(NamedTuple):
     """The context of one operation: the server, who asks, and the data that they see."""
 
-    server: Salestrekker
+    server: SimulatedSalestrekker
     visitor: Visitor | None
     world: World
 
 
-class Salestrekker(System):
+class SimulatedSalestrekker(SimulatedSystem):
     """The Salestrekker server.
 
     Args:
@@ -74,8 +74,8 @@ class Salestrekker(System):
     def __init__(
         self,
         world: World,
-        credentials: Credentials,
-        shape: Shape,
+        credentials: SandboxCredentials,
+        shape: ApiShape,
         *,
         latency: float = 0.0,
         token_life: int = FORTNIGHT,
@@ -87,7 +87,7 @@ class Salestrekker(System):
         self.world = world
         self.credentials = credentials
         self.engine = Engine(shape)
-        self.tokens = Tokens(token_life, world.user)
+        self.tokens = TokenIssuer(token_life, world.user)
         self.auth_error_style = auth_error_style
         self.introspection = introspection
         self.revoked = False
@@ -109,7 +109,7 @@ class Salestrekker(System):
                 return world
         raise KeyError(f"organisation {organization}")
 
-    def throttle(self, retry_after: float, *, times: int | None = 1, kind: str = "") -> Armed:
+    def throttle(self, retry_after: float, *, times: int | None = 1, kind: str = "") -> ArmedFault:
         """Answer the next requests 200 with a GraphQL error that says how long to wait; see ``throttled``."""
         return self.faults.add(throttled(retry_after, times=times, kind=kind))
 
@@ -171,13 +171,13 @@ class Salestrekker(System):
             return self._unauthenticated(self.unauthenticated("The token is missing, expired or revoked."))
         if plan.errors:
             return json_reply(400, {"errors": [error.formatted for error in plan.errors]})
-        session = Session(self, visitor, self._world_of(visitor))
+        session = RequestContext(self, visitor, self._world_of(visitor))
         variables = call.content.get("variables") or {}
         result = self.engine.execute(plan, session, variables, exact=bool(session.world.broken))
         refused = plan.fields == (LOG_IN,) and "errors" in result
         return json_reply(401 if refused and self.auth_error_style is AuthErrorStyle.HTTP else 200, result)
 
-    def _plan(self, content: dict[str, Any]) -> Plan:
+    def _plan(self, content: dict[str, Any]) -> QueryPlan:
         return self.engine.plan(
             content["query"], content.get("operationName"), introspection=self.introspection
         )

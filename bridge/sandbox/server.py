@@ -27,10 +27,10 @@ from aiohttp import web
 from bridge.errors import UserError
 from bridge.sandbox.base import response_of
 from bridge.sandbox.control import Control
-from bridge.sandbox.salestrekker import AuthErrorStyle, Credentials, Salestrekker
+from bridge.sandbox.salestrekker import AuthErrorStyle, SandboxCredentials, SimulatedSalestrekker
 from bridge.sandbox.shapes import BeforeFirst, Paged, ShapeKind, shape_of
 from bridge.sandbox.tokens import FORTNIGHT
-from bridge.sandbox.trakor import BASE_PATH, Trakor
+from bridge.sandbox.trakor import BASE_PATH, SimulatedTrakor
 from bridge.sandbox.trakor_behaviour import Behaviour, Lookup
 from bridge.sandbox.trakor_store import Matching
 from bridge.sandbox.world import World
@@ -38,7 +38,7 @@ from bridge.sandbox.world import World
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from bridge.sandbox.collection import Contacts, Products
+    from bridge.sandbox.collection import ContactCollection, ProductCollection
 
 __all__ = ["Options", "Sandbox", "configuration", "serve"]
 
@@ -128,7 +128,7 @@ class Sandbox:
     def __init__(self, options: Options | None = None) -> None:
         self.options = options = options or Options()
         self.salestrekker = _salestrekker(options)
-        self.trakor = Trakor(
+        self.trakor = SimulatedTrakor(
             options.trakor_key,
             seed=options.seed,
             latency=options.latency,
@@ -139,12 +139,12 @@ class Sandbox:
         self._stack = AsyncExitStack()
 
     @property
-    def contacts(self) -> Contacts:
+    def contacts(self) -> ContactCollection:
         """Salestrekker's contacts, to be read and changed."""
         return self.salestrekker.world.contacts
 
     @property
-    def products(self) -> Products:
+    def products(self) -> ProductCollection:
         """Salestrekker's products, to be read and changed."""
         return self.salestrekker.world.products
 
@@ -228,13 +228,13 @@ def _behaviour(options: Options) -> Behaviour:
     return Behaviour(**{one.name: getattr(options, one.name) for one in fields(Behaviour)})
 
 
-def _salestrekker(options: Options) -> Salestrekker:
+def _salestrekker(options: Options) -> SimulatedSalestrekker:
     world = World(options.contacts, options.products, options.seed, options.organizations, options.home)
     elsewhere = (options.contacts_elsewhere, options.products_elsewhere)
     places = [place for place in range(len(options.organizations)) if place != options.home]
-    return Salestrekker(
+    return SimulatedSalestrekker(
         world,
-        Credentials(options.api_key, options.email, options.password),
+        SandboxCredentials(options.api_key, options.email, options.password),
         shape_of(options.shape, Paged(options.max_page, options.first_page, options.before_first)),
         latency=options.latency,
         token_life=options.token_life,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bridge.sandbox.trakor_store import Matching, Shelf
+from bridge.sandbox.trakor_store import Matching, RecordStore
 
 __all__ = ["Tenant"]
 
@@ -27,8 +27,8 @@ class Tenant:
         self.keys = [api_key]
         self.frozen = False
         self.revoked = False
-        self.parties = Shelf(seed, matching)
-        self.products = Shelf(seed + 1, matching, sku="PRD")
+        self.parties = RecordStore(seed, matching)
+        self.products = RecordStore(seed + 1, matching, sku="PRD")
 
     @property
     def size(self) -> int:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import jwt
 
-__all__ = ["Tokens", "Visitor"]
+__all__ = ["TokenIssuer", "Visitor"]
 
 FORTNIGHT = 14 * 24 * 3600
 
@@ -23,7 +23,7 @@ class Visitor(NamedTuple):
     by_key: bool
 
 
-class Tokens:
+class TokenIssuer:
     """Gives out tokens, and knows them again.
 
     Args:

@@ -3,7 +3,7 @@
 ``POST /api/public/v1/products`` and ``/parties``: create by name, or give back what
 exists and change nothing.
 The order of the checks is: path and method, firewall, key (401), frozen organisation (403), body (400).
-What the page leaves open can be chosen, and changed while it runs: ``Trakor.behave``.
+What the page leaves open can be chosen, and changed while it runs: ``SimulatedTrakor.behave``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bridge.sandbox.base import Call, Reply, System, decoded, html_reply, json_reply
+from bridge.sandbox.base import Call, Reply, SimulatedSystem, decoded, html_reply, json_reply
 from bridge.sandbox.firewall import Firewall
 from bridge.sandbox.overlaps import Overlaps, Sent
 from bridge.sandbox.tenant import Tenant
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from bridge.sandbox.base import Finish
-    from bridge.sandbox.trakor_store import Entry, Shelf
+    from bridge.sandbox.trakor_store import Entry, RecordStore
 
-__all__ = ["HOME", "Trakor"]
+__all__ = ["HOME", "SimulatedTrakor"]
 
 BASE_PATH = "/api/public/v1"
 MAX_UNITS = 255
@@ -41,7 +41,7 @@ SEVERAL = "JSON object requested, multiple (or no) rows returned"
 """What a look-up says that finds several rows where it expects one at most."""
 
 
-class _Record(NamedTuple):
+class _NewRecord(NamedTuple):
     """What is to be stored."""
 
     name: str
@@ -49,7 +49,7 @@ class _Record(NamedTuple):
     price: float
 
 
-class Trakor(System):
+class SimulatedTrakor(SimulatedSystem):
     """The Trakor server.
 
     Args:
@@ -96,12 +96,12 @@ class Trakor(System):
         self._home.keys = [api_key]
 
     @property
-    def parties(self) -> Shelf:
+    def parties(self) -> RecordStore:
         """The parties of the first organisation."""
         return self._home.parties
 
     @property
-    def products(self) -> Shelf:
+    def products(self) -> RecordStore:
         """The products of the first organisation."""
         return self._home.products
 
@@ -218,7 +218,7 @@ class Trakor(System):
         found = _shelf(tenant, call.kind).find(record.name)
         return partial(self._finish, tenant, call.kind, record, found)
 
-    def _finish(self, tenant: Tenant, kind: str, record: _Record, found: list[Entry]) -> Reply:
+    def _finish(self, tenant: Tenant, kind: str, record: _NewRecord, found: list[Entry]) -> Reply:
         """What follows from a look-up: the record that exists, an insert, or an error."""
         behaviour = self.behaviour
         if len(found) > 1 and behaviour.lookup is Lookup.FAILS:
@@ -229,11 +229,11 @@ class Trakor(System):
             return _error(behaviour.limit_status, "Your plan allows no more records")
         return json_reply(201, _answer(_shelf(tenant, kind).insert(*record), created=True))
 
-    def _record(self, call: Call) -> _Record:
+    def _record(self, call: Call) -> _NewRecord:
         content, is_product = call.content, call.kind == "products"
         name = content["name"].strip() if self.behaviour.trims else content["name"]
         text = content.get("description" if is_product else "contact_info", "")
-        return _Record(name, text, content.get("price", 0) if is_product else 0)
+        return _NewRecord(name, text, content.get("price", 0) if is_product else 0)
 
     def _unknown_path(self) -> Reply:
         return html_reply(200, "Trakor") if self.behaviour.html_for_unknown else _error(404, "Not found")
@@ -255,7 +255,7 @@ def _fresh_key() -> str:
     return f"sk_live_{secrets.token_hex(16)}"
 
 
-def _shelf(tenant: Tenant, kind: str) -> Shelf:
+def _shelf(tenant: Tenant, kind: str) -> RecordStore:
     return tenant.products if kind == "products" else tenant.parties
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Entry", "Matching", "Shelf"]
+__all__ = ["Entry", "Matching", "RecordStore"]
 
 
 class Matching(StrEnum):
@@ -39,7 +39,7 @@ class Entry(NamedTuple):
     sku: str
 
 
-class Shelf:
+class RecordStore:
     """The parties, or the products, of one organisation.
 
     Args:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from graphql import GraphQLError
 
-from bridge.sandbox.collection import Collection, Contacts, Products
+from bridge.sandbox.collection import Collection, ContactCollection, ProductCollection
 from bridge.sandbox.data import EPOCH, LABELS, Numbering, Row
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["BrokenField", "Organization", "World"]
+__all__ = ["BrokenField", "SimulatedOrganization", "World"]
 
 SEEDS_APART = 1_000_003
 """Between the seeds of two organisations."""
@@ -22,7 +22,7 @@ SEEDS_APART = 1_000_003
 STAGES = ("New lead", "Appointment", "Lodged", "Approved", "Settled")
 
 
-class Organization(NamedTuple):
+class SimulatedOrganization(NamedTuple):
     """An organisation that the log-in belongs to."""
 
     id: str
@@ -90,10 +90,12 @@ class World:
         ids = Numbering(seed, "organization")
         self.seed = seed
         self.user = Numbering(seed, "user").id_of(0)
-        self.organizations = [Organization(ids.id_of(i), name) for i, name in enumerate(organizations)]
+        self.organizations = [
+            SimulatedOrganization(ids.id_of(i), name) for i, name in enumerate(organizations)
+        ]
         self.home = self.organizations[home]
-        self.contacts = Contacts(contacts, seed)
-        self.products = Products(products, seed)
+        self.contacts = ContactCollection(contacts, seed)
+        self.products = ProductCollection(products, seed)
         self.workflows = [
             _workflow(seed, index, name) for index, name in enumerate(("Home loans", "Refinance"))
         ]

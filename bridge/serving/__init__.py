@@ -6,7 +6,7 @@ and ``sockets.py`` accepts no more of them than are wanted.
 
 from bridge.serving.limits import ADMIN, RETRY_AFTER, WEBHOOKS, Limits
 from bridge.serving.server import LimitedServer
-from bridge.serving.sockets import PortTaken, allow_more_files, bound
+from bridge.serving.sockets import PortTaken, allow_more_files, open_sockets
 
 __all__ = [
     "ADMIN",
@@ -16,5 +16,5 @@ __all__ = [
     "Limits",
     "PortTaken",
     "allow_more_files",
-    "bound",
+    "open_sockets",
 ]

@@ -17,7 +17,7 @@ from bridge.errors import UserError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["TELL_EVERY", "Acceptor", "PortTaken", "allow_more_files", "bound"]
+__all__ = ["TELL_EVERY", "Acceptor", "PortTaken", "allow_more_files", "open_sockets"]
 
 BACKLOG: Final = 1024
 """Connections that the operating system keeps until they are accepted: a burst is no reason to refuse."""
@@ -58,7 +58,7 @@ def allow_more_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-async def bound(host: str, port: int, *, section: str, what: str) -> list[socket.socket]:
+async def open_sockets(host: str, port: int, *, section: str, what: str) -> list[socket.socket]:
     """Sockets that listen at each of a host's addresses.
 
     Args:

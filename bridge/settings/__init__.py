@@ -11,34 +11,34 @@ from bridge.settings.addresses import Network, checked_url, is_loopback, is_plai
 from bridge.settings.crontab import Crontab, Every, Timing, parse_timing, per_day
 from bridge.settings.load import load
 from bridge.settings.model import (
-    Admin,
-    Alerts,
-    Log,
-    Salestrekker,
-    Schedule,
+    AdminSettings,
+    AlertsSettings,
+    LogSettings,
+    SalestrekkerSettings,
+    ScheduleSettings,
     StreamSettings,
-    Trakor,
-    Webhooks,
+    TrakorSettings,
+    WebhooksSettings,
 )
-from bridge.settings.resolved import Connection, Ledger, Settings
+from bridge.settings.resolved import ConnectionSettings, LedgerSettings, Settings
 from bridge.settings.values import parse_duration
 
 __all__ = [
-    "Admin",
-    "Alerts",
-    "Connection",
+    "AdminSettings",
+    "AlertsSettings",
+    "ConnectionSettings",
     "Crontab",
     "Every",
-    "Ledger",
-    "Log",
+    "LedgerSettings",
+    "LogSettings",
     "Network",
-    "Salestrekker",
-    "Schedule",
+    "SalestrekkerSettings",
+    "ScheduleSettings",
     "Settings",
     "StreamSettings",
     "Timing",
-    "Trakor",
-    "Webhooks",
+    "TrakorSettings",
+    "WebhooksSettings",
     "checked_url",
     "is_loopback",
     "is_plain_and_remote",

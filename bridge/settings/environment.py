@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from pydantic.fields import FieldInfo
 
-    from bridge.settings.sources import Source
+    from bridge.settings.sources import ConfigurationSource
 
 __all__ = ["lay_over"]
 
@@ -29,7 +29,9 @@ class _Variables(BaseSettings, Document):  # type: ignore[misc]  # its config ha
     """The main document as pydantic-settings wants it: tells the source which keys hold lists or numbers."""
 
 
-def lay_over(source: Source, environ: Mapping[str, str], known: Mapping[Path, FieldInfo]) -> None:
+def lay_over(
+    source: ConfigurationSource, environ: Mapping[str, str], known: Mapping[Path, FieldInfo]
+) -> None:
     """Puts the values of the environment over those of a file; faults go to the source.
 
     Args:
@@ -66,7 +68,7 @@ def _unknown(name: str, path: Path, known: Mapping[Path, FieldInfo]) -> str:
     return f"environment: {shown(name)}: is not a known key; the nearest is {variable(nearest(path, known))}"
 
 
-def _set(source: Source, key: Path, path: Path, value: str, name: str) -> None:
+def _set(source: ConfigurationSource, key: Path, path: Path, value: str, name: str) -> None:
     """A key that takes a text, or a table of texts in JSON; or one entry of such a table."""
     table: dict[str, object] = source.data
     for part in key[:-1]:
@@ -107,7 +109,11 @@ def _read(reader: EnvSettingsSource, name: str, value: str) -> dict[str, object]
 
 
 def _merge(
-    source: Source, target: dict[str, object], fragment: Mapping[str, object], above: Path, name: str
+    source: ConfigurationSource,
+    target: dict[str, object],
+    fragment: Mapping[str, object],
+    above: Path,
+    name: str,
 ) -> None:
     for key, value in fragment.items():
         path = (*above, key)

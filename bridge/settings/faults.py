@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
     from pydantic_core import ErrorDetails
 
-    from bridge.settings.sources import Source
+    from bridge.settings.sources import ConfigurationSource
 
 __all__ = ["validation_faults"]
 
@@ -39,7 +39,7 @@ _SENTENCES = {
 
 
 def validation_faults(
-    error: ValidationError, source: Source, known: Mapping[Path, FieldInfo]
+    error: ValidationError, source: ConfigurationSource, known: Mapping[Path, FieldInfo]
 ) -> Iterator[str]:
     """One fault for each error, with its place.
 
@@ -58,7 +58,7 @@ def validation_faults(
 def _sentence(
     detail: ErrorDetails,
     path: Path,
-    source: Source,
+    source: ConfigurationSource,
     known: Mapping[Path, FieldInfo],
 ) -> str:
     if detail["type"] == "missing":
@@ -69,7 +69,7 @@ def _sentence(
     return _SENTENCES.get(detail["type"], "is not valid").format_map(detail.get("ctx", {}))
 
 
-def _missing(path: Path, source: Source, known: Mapping[Path, FieldInfo]) -> str:
+def _missing(path: Path, source: ConfigurationSource, known: Mapping[Path, FieldInfo]) -> str:
     ways = [f"{path[-1]}{FILE_SUFFIX} with the path of a file"] if path in secret_keys(known) else []
     if source.main and source.exists:
         ways.append(f"{variable(path)} in the environment")

@@ -26,14 +26,14 @@ from bridge.settings.addresses import sqlite_file
 from bridge.settings.faults import validation_faults
 from bridge.settings.keys import ENV_PREFIX, FILE_SUFFIX, MAX_PATH, document_keys, dotted, shown
 from bridge.settings.model import ConnectionDocument, Document, LedgerDocument
-from bridge.settings.resolved import Connection, Ledger, Settings
-from bridge.settings.sources import Source, read_secrets, read_toml
+from bridge.settings.resolved import ConnectionSettings, LedgerSettings, Settings
+from bridge.settings.sources import ConfigurationSource, read_secrets, read_toml
 from bridge.settings.unbuilt import unbuilt_faults
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bridge.settings.model import Salestrekker, Trakor
+    from bridge.settings.model import SalestrekkerSettings, TrakorSettings
 
 __all__ = ["CONFIG_VARIABLE", "DEFAULT_CONNECTION", "DEFAULT_FILE", "load"]
 
@@ -78,11 +78,11 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
     )
 
 
-def _main_source(path: Path | None, environ: Mapping[str, str]) -> Source:
+def _main_source(path: Path | None, environ: Mapping[str, str]) -> ConfigurationSource:
     """The main file with the environment over it."""
     named = path or (Path(environ[CONFIG_VARIABLE]) if environ.get(CONFIG_VARIABLE) else None)
     file = (named or Path(DEFAULT_FILE)).absolute()  # not resolved: a mounted file can be a link elsewhere
-    source = Source(label=shown(file.name), folder=file.parent, main=True)
+    source = ConfigurationSource(label=shown(file.name), folder=file.parent, main=True)
     source.exists = os.path.lexists(file)
     if source.exists:
         source.data, source.faults = read_toml(file, source.label)
@@ -109,7 +109,7 @@ def _no_file(file: Path) -> str:
     )
 
 
-def _connection_sources(main: Source) -> dict[str, Source]:
+def _connection_sources(main: ConfigurationSource) -> dict[str, ConfigurationSource]:
     """Connection name -> its file, for each ``*.toml`` of ``connections_dir``."""
     given = main.data.get("connections_dir")
     if not isinstance(given, str) or not given.isprintable() or not given:
@@ -122,10 +122,12 @@ def _connection_sources(main: Source) -> dict[str, Source]:
     return {file.stem: _connection_source(file) for file in files}
 
 
-def _connection_source(file: Path) -> Source:
+def _connection_source(file: Path) -> ConfigurationSource:
     label = f"{shown(file.parent.name)}/{shown(file.name)}"
     data, faults = read_toml(file, label)
-    source = Source(label=label, folder=file.parent, data=data, faults=faults, readable=not faults)
+    source = ConfigurationSource(
+        label=label, folder=file.parent, data=data, faults=faults, readable=not faults
+    )
     if file.stem == DEFAULT_CONNECTION or not _CONNECTION_NAME.fullmatch(file.stem):
         faults.append(
             f"{label}: the file names the connection: use lower-case letters, digits and -, and not default"
@@ -133,7 +135,7 @@ def _connection_source(file: Path) -> Source:
     return source
 
 
-def _main_document(main: Source, others: Mapping[str, Source]) -> Document | None:
+def _main_document(main: ConfigurationSource, others: Mapping[str, ConfigurationSource]) -> Document | None:
     """The main document, checked; its pair is wanted where any of it is given, or nothing else is."""
     if not main.readable:
         return None
@@ -147,7 +149,7 @@ def _main_document(main: Source, others: Mapping[str, Source]) -> Document | Non
     return _checked(Document, main)
 
 
-def _incomplete(main: Source) -> bool:
+def _incomplete(main: ConfigurationSource) -> bool:
     """Whether a required key is given neither itself nor as the path of a file."""
     return any(
         main.get((*table, key)) is None and main.get((*table, key + FILE_SUFFIX)) is None
@@ -155,7 +157,7 @@ def _incomplete(main: Source) -> bool:
     )
 
 
-def _checked(model: type[_Model], source: Source) -> _Model | None:
+def _checked(model: type[_Model], source: ConfigurationSource) -> _Model | None:
     """A source as its document; None where it is none, the faults noted in the source."""
     known = document_keys(model)
     read_secrets(source, known)
@@ -168,8 +170,8 @@ def _checked(model: type[_Model], source: Source) -> _Model | None:
 
 
 def _connections(
-    main: Source, document: Document | None, others: Mapping[str, Source]
-) -> dict[str, Connection]:
+    main: ConfigurationSource, document: Document | None, others: Mapping[str, ConfigurationSource]
+) -> dict[str, ConnectionSettings]:
     """All connections that are without fault, the main file's own first."""
     connections = {}
     if document is not None and document.salestrekker is not None and document.trakor is not None:
@@ -185,9 +187,12 @@ def _connections(
 
 
 def _connection(
-    name: str, document: Document | ConnectionDocument, salestrekker: Salestrekker, trakor: Trakor
-) -> Connection:
-    return Connection(
+    name: str,
+    document: Document | ConnectionDocument,
+    salestrekker: SalestrekkerSettings,
+    trakor: TrakorSettings,
+) -> ConnectionSettings:
+    return ConnectionSettings(
         name=name,
         salestrekker=salestrekker,
         trakor=trakor,
@@ -197,7 +202,9 @@ def _connection(
     )
 
 
-def _refuse_shared(connections: Mapping[str, Connection], sources: Mapping[str, Source]) -> None:
+def _refuse_shared(
+    connections: Mapping[str, ConnectionSettings], sources: Mapping[str, ConfigurationSource]
+) -> None:
     """Two connections into one Trakor organisation must claim names in one scope, or names would double."""
     for first, second in combinations(connections.values(), 2):
         one, other = first.trakor, second.trakor
@@ -212,9 +219,9 @@ def _refuse_shared(connections: Mapping[str, Connection], sources: Mapping[str, 
             )
 
 
-def _ledger(document: LedgerDocument, folder: Path) -> Ledger:
+def _ledger(document: LedgerDocument, folder: Path) -> LedgerSettings:
     file = sqlite_file(document.url.get_secret_value())
-    return Ledger(
+    return LedgerSettings(
         url=document.url,
         path=None if file is None else folder / file,
         key=document.key or None,

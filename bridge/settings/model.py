@@ -38,17 +38,17 @@ from bridge.settings.values import (
 )
 
 __all__ = [
-    "Admin",
-    "Alerts",
+    "AdminSettings",
+    "AlertsSettings",
     "ConnectionDocument",
     "Document",
     "LedgerDocument",
-    "Log",
-    "Salestrekker",
-    "Schedule",
+    "LogSettings",
+    "SalestrekkerSettings",
+    "ScheduleSettings",
     "StreamSettings",
-    "Trakor",
-    "Webhooks",
+    "TrakorSettings",
+    "WebhooksSettings",
 ]
 
 _NOT_EXPRESSIONS = ("id", "name")
@@ -119,7 +119,7 @@ class _PatientSection(AddressedSection):
         return value
 
 
-class Salestrekker(_PatientSection):
+class SalestrekkerSettings(_PatientSection):
     """Where records come from; exactly one of an API key and a log-in."""
 
     url: addresses.HttpUrl = "https://app.salestrekker.com/graphql"
@@ -152,7 +152,7 @@ class Salestrekker(_PatientSection):
         return value
 
 
-class Trakor(_PatientSection):
+class TrakorSettings(_PatientSection):
     """Where records go."""
 
     url: addresses.BaseUrl
@@ -227,7 +227,7 @@ class StreamSettings(Section):
         )
 
 
-class Contacts(StreamSettings):
+class ContactsSettings(StreamSettings):
     """Salestrekker contacts become Trakor parties."""
 
     list_query: QueryFile = Stream.CONTACTS.spec.list_query
@@ -235,7 +235,7 @@ class Contacts(StreamSettings):
     expressions: ContactMap = Field(default_factory=ContactMap, alias="map")
 
 
-class Products(StreamSettings):
+class ProductsSettings(StreamSettings):
     """Salestrekker products become Trakor products."""
 
     list_query: QueryFile = Stream.PRODUCTS.spec.list_query
@@ -246,7 +246,7 @@ class Products(StreamSettings):
 _Timing = Annotated[Timing, BeforeValidator(parse_timing)]
 
 
-class Schedule(Section):
+class ScheduleSettings(Section):
     """When the daemon reads, and how far it trusts a short sweep."""
 
     # The default is not looked up: a machine without a time zone database can still do a backfill.
@@ -262,13 +262,13 @@ class Schedule(Section):
         return timing
 
 
-class WebhookTokens(Section):
+class WebhookTokenSettings(Section):
     """The part of ``[webhooks]`` that each connection has of its own."""
 
     token: values.TokenPair | None = None
 
 
-class Webhooks(WebhookTokens, AddressedSection):
+class WebhooksSettings(WebhookTokenSettings, AddressedSection):
     """The listener that Salestrekker posts to."""
 
     host: FilledText = "0.0.0.0"  # noqa: S104 - its purpose
@@ -280,7 +280,7 @@ class Webhooks(WebhookTokens, AddressedSection):
     debounce: Annotated[Duration, within("0s", "1m")] = _written("1s")
 
 
-class Admin(Section):
+class AdminSettings(Section):
     """Status page, health and metrics."""
 
     host: FilledText = "127.0.0.1"
@@ -306,14 +306,14 @@ class LedgerDocument(Section):
     keep_history: Annotated[Duration, within("1d", "3650d")] = _written("400d")
 
 
-class Alerts(AddressedSection):
+class AlertsSettings(AddressedSection):
     """Who is told."""
 
     urls: addresses.AlertUrls = ()
     heartbeat_url: addresses.HeartbeatUrl = _written("")
 
 
-class Log(Section):
+class LogSettings(Section):
     """How much is logged, and how it looks."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
@@ -323,9 +323,9 @@ class Log(Section):
 class _Streams(Section):
     """What both documents have, beside the two ends."""
 
-    contacts: Contacts = Field(default_factory=Contacts)
-    products: Products = Field(default_factory=Products)
-    schedule: Schedule = Field(default_factory=Schedule)
+    contacts: ContactsSettings = Field(default_factory=ContactsSettings)
+    products: ProductsSettings = Field(default_factory=ProductsSettings)
+    schedule: ScheduleSettings = Field(default_factory=ScheduleSettings)
 
     @property
     def streams(self) -> dict[Stream, StreamSettings]:
@@ -336,9 +336,9 @@ class _Streams(Section):
 class ConnectionDocument(_Streams):
     """A file of ``connections_dir``: one more pair of organisations."""
 
-    salestrekker: Salestrekker
-    trakor: Trakor
-    webhooks: WebhookTokens = Field(default_factory=WebhookTokens)
+    salestrekker: SalestrekkerSettings
+    trakor: TrakorSettings
+    webhooks: WebhookTokenSettings = Field(default_factory=WebhookTokenSettings)
 
 
 class Document(_Streams):
@@ -347,10 +347,10 @@ class Document(_Streams):
     PAIR: ClassVar[tuple[str, ...]] = ("salestrekker", "trakor", *Stream, "schedule")
 
     connections_dir: values.Folder = ""
-    salestrekker: Salestrekker | None = None
-    trakor: Trakor | None = None
-    webhooks: Webhooks = Field(default_factory=Webhooks)
-    admin: Admin = Field(default_factory=Admin)
+    salestrekker: SalestrekkerSettings | None = None
+    trakor: TrakorSettings | None = None
+    webhooks: WebhooksSettings = Field(default_factory=WebhooksSettings)
+    admin: AdminSettings = Field(default_factory=AdminSettings)
     ledger: LedgerDocument = Field(default_factory=LedgerDocument)
-    alerts: Alerts = Field(default_factory=Alerts)
-    log: Log = Field(default_factory=Log)
+    alerts: AlertsSettings = Field(default_factory=AlertsSettings)
+    log: LogSettings = Field(default_factory=LogSettings)

@@ -13,21 +13,21 @@ if TYPE_CHECKING:
 
     from bridge.records import Stream
     from bridge.settings.model import (
-        Admin,
-        Alerts,
-        Log,
-        Salestrekker,
-        Schedule,
+        AdminSettings,
+        AlertsSettings,
+        LogSettings,
+        SalestrekkerSettings,
+        ScheduleSettings,
         StreamSettings,
-        Trakor,
-        Webhooks,
+        TrakorSettings,
+        WebhooksSettings,
     )
 
-__all__ = ["Connection", "Ledger", "Settings"]
+__all__ = ["ConnectionSettings", "LedgerSettings", "Settings"]
 
 
 @dataclass(frozen=True, slots=True)
-class Connection:
+class ConnectionSettings:
     """One pair of organisations.
 
     Attributes:
@@ -41,10 +41,10 @@ class Connection:
     """
 
     name: str
-    salestrekker: Salestrekker
-    trakor: Trakor
+    salestrekker: SalestrekkerSettings
+    trakor: TrakorSettings
     streams: Mapping[Stream, StreamSettings]
-    schedule: Schedule
+    schedule: ScheduleSettings
     webhook_tokens: tuple[SecretStr, ...] = ()
 
     def secrets(self) -> list[SecretStr | None]:
@@ -63,7 +63,7 @@ class Connection:
 
 
 @dataclass(frozen=True, slots=True)
-class Ledger:
+class LedgerSettings:
     """Where the ledger is.
 
     Attributes:
@@ -96,12 +96,12 @@ class Settings:
     """
 
     folder: Path
-    connections: Mapping[str, Connection]
-    ledger: Ledger
-    log: Log
-    webhooks: Webhooks
-    admin: Admin
-    alerts: Alerts
+    connections: Mapping[str, ConnectionSettings]
+    ledger: LedgerSettings
+    log: LogSettings
+    webhooks: WebhooksSettings
+    admin: AdminSettings
+    alerts: AlertsSettings
 
     def secrets(self) -> frozenset[str]:
         """Every secret value, for what has to keep them out of sight."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pydantic.fields import FieldInfo
 
-__all__ = ["MAX_FILE_BYTES", "Source", "read_secrets", "read_toml"]
+__all__ = ["MAX_FILE_BYTES", "ConfigurationSource", "read_secrets", "read_toml"]
 
 MAX_FILE_BYTES = 1 << 20
 """A configuration is a page or two; a file of gigabytes is a mistake that must not fill the memory."""
@@ -47,7 +47,7 @@ _SYNTAX = {
 
 
 @dataclass
-class Source:
+class ConfigurationSource:
     """One document before it is checked.
 
     Attributes:
@@ -111,7 +111,7 @@ def read_toml(path: FilePath, label: str) -> tuple[dict[str, object], list[str]]
     return {}, [f"{label}: {problem}"]
 
 
-def read_secrets(source: Source, known: Mapping[Path, FieldInfo]) -> None:
+def read_secrets(source: ConfigurationSource, known: Mapping[Path, FieldInfo]) -> None:
     """Replaces each ``X_file`` by the secret ``X`` that it names; faults go to the source."""
     for path in secret_keys(known):
         table = source.get(path[:-1])

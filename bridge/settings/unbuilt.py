@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from bridge.settings.sources import Source
+    from bridge.settings.sources import ConfigurationSource
 
 __all__ = ["NOT_BUILT_YET_SCHEMES", "unbuilt_faults"]
 
@@ -17,7 +17,7 @@ NOT_BUILT_YET_SCHEMES: Mapping[str, str] = {
 """Scheme of ``ledger.url`` -> what is said to whoever gives it."""
 
 
-def unbuilt_faults(source: Source) -> Iterator[str]:
+def unbuilt_faults(source: ConfigurationSource) -> Iterator[str]:
     """A fault for each known value that has no effect yet."""
     url = source.get(("ledger", "url"))
     scheme = url.partition(":")[0] if isinstance(url, str) else ""

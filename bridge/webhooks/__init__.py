@@ -4,7 +4,7 @@
 about) and ``urls.py`` (what is pasted) are pure.
 """
 
-from bridge.webhooks.receiver import Receiver, ReceiverNumbers, bound_port
+from bridge.webhooks.receiver import Receiver, ReceiverNumbers, open_webhook_sockets
 from bridge.webhooks.urls import addresses
 
-__all__ = ["Receiver", "ReceiverNumbers", "addresses", "bound_port"]
+__all__ = ["Receiver", "ReceiverNumbers", "addresses", "open_webhook_sockets"]

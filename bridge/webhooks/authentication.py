@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["Network", "Senders", "Tokens"]
+__all__ = ["Network", "SenderFilter", "TokenRegistry"]
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-class Tokens:
+class TokenRegistry:
     """The secret parts of all connections' addresses.
 
     Each look compares with every token, by hashes of one length, so that the time it takes says neither
@@ -38,7 +38,7 @@ class Tokens:
         return found
 
 
-class Senders:
+class SenderFilter:
     """From where webhooks are taken.
 
     Args:

@@ -28,8 +28,8 @@ import structlog
 from aiohttp import web
 
 from bridge.errors import BridgeError
-from bridge.serving import RETRY_AFTER, WEBHOOKS, LimitedServer, bound
-from bridge.webhooks.authentication import Senders, Tokens
+from bridge.serving import RETRY_AFTER, WEBHOOKS, LimitedServer, open_sockets
+from bridge.webhooks.authentication import SenderFilter, TokenRegistry
 from bridge.webhooks.parsing import known_action, received
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from bridge.serving import Limits
     from bridge.webhooks.authentication import Network
 
-__all__ = ["Receiver", "ReceiverNumbers", "bound_port"]
+__all__ = ["Receiver", "ReceiverNumbers", "open_webhook_sockets"]
 
 MOST_BODY: Final = 262_144
 """Bytes of a body, where nothing else is said."""
@@ -101,9 +101,9 @@ class Receiver:
         body_timeout: float = BODY_TIMEOUT,
     ) -> None:
         self._keep = keep
-        self._tokens = Tokens(tokens)
+        self._tokens = TokenRegistry(tokens)
         self._clock = clock
-        self._senders = Senders(allow_from, trusted_proxies)
+        self._senders = SenderFilter(allow_from, trusted_proxies)
         self._most_body = max_body_bytes
         self._server = LimitedServer(self._handle, limits, "webhooks")
         self._body_timeout = body_timeout
@@ -118,7 +118,7 @@ class Receiver:
 
     def replace_tokens(self, tokens: Mapping[str, Sequence[str]]) -> None:
         """Take other tokens from the next request on, without closing the port."""
-        self._tokens = Tokens(tokens)
+        self._tokens = TokenRegistry(tokens)
 
     async def start(self, host: str, port: int) -> tuple[str, int]:
         """Begin to listen.
@@ -133,7 +133,7 @@ class Receiver:
         Raises:
             UserError: It cannot be listened there.
         """
-        sockets = await bound_port(host, port)
+        sockets = await open_webhook_sockets(host, port)
         taken_host, taken_port = sockets[0].getsockname()[:2]
         self._server.start(sockets)
         log.info("listening for webhooks", host=taken_host, port=taken_port)
@@ -223,13 +223,13 @@ class Receiver:
             log.warning(what, again_at_most_every=f"{TELL_EVERY:.0f}s", **more)
 
 
-async def bound_port(host: str, port: int) -> list[socket.socket]:
+async def open_webhook_sockets(host: str, port: int) -> list[socket.socket]:
     """Sockets that listen for webhooks.
 
     Raises:
         UserError: It cannot be listened there.
     """
-    return await bound(host, port, section="webhooks", what="webhooks cannot be received")
+    return await open_sockets(host, port, section="webhooks", what="webhooks cannot be received")
 
 
 async def _go_ahead(request: web.BaseRequest) -> None:

@@ -27,9 +27,17 @@ if TYPE_CHECKING:
     from bridge.salestrekker.large_responses import Room
     from bridge.salestrekker.list_query import ListQuery
     from bridge.salestrekker.pages import Ones
-    from bridge.settings import Connection, Settings
+    from bridge.settings import ConnectionSettings, Settings
 
-__all__ = ["TICKET", "Plan", "destination_of", "listing_of", "plan_of", "source_of", "unlike"]
+__all__ = [
+    "TICKET",
+    "ConnectionPlan",
+    "find_mismatch",
+    "load_plan",
+    "make_listing",
+    "make_salestrekker_client",
+    "make_trakor_client",
+]
 
 TICKET: Final = "ticket.graphql"
 """The file of the query that tells whose contacts a deal is about."""
@@ -39,7 +47,7 @@ NAMED: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ConnectionPlan:
     """What is to be done for one connection, checked before anything is opened.
 
     Attributes:
@@ -50,21 +58,21 @@ class Plan:
         ticket: Tells whose contacts a deal is about; None where that is not wanted, or they cannot be read.
     """
 
-    connection: Connection
+    connection: ConnectionSettings
     queries: Mapping[Stream, ListQuery]
     mappers: Mapping[Stream, Mapper]
     ones: Mapping[Stream, OneQuery]
     ticket: OneQuery | None
 
 
-def plan_of(
+def load_plan(
     settings: Settings,
-    connection: Connection,
+    connection: ConnectionSettings,
     streams: Collection[Stream],
     hasher: Hasher,
     *,
     deals: bool = True,
-) -> Plan:
+) -> ConnectionPlan:
     """Load and compile what a connection's streams are read and mapped with; nothing is opened.
 
     Args:
@@ -86,7 +94,7 @@ def plan_of(
         if connection.stream(stream).one_query
     }
     for stream, one in ones.items():
-        if difference := unlike(queries[stream], one):
+        if difference := find_mismatch(queries[stream], one):
             raise difference
     mappers = {
         stream: Mapper(
@@ -100,10 +108,10 @@ def plan_of(
         for stream in wanted
     }
     ticket = load_ticket(TICKET, folders) if deals and DEAL_CONTACTS in ones else None
-    return Plan(connection, queries, mappers, ones, ticket)
+    return ConnectionPlan(connection, queries, mappers, ones, ticket)
 
 
-def unlike(listing: ListQuery, one: OneQuery) -> QueryFileError | None:
+def find_mismatch(listing: ListQuery, one: OneQuery) -> QueryFileError | None:
     """What is wrong where a list and its query by id do not read the same of a record; None where they do.
 
     One mapper serves both, and its fingerprint is that of the list's query: a field that only one of them
@@ -124,8 +132,8 @@ def unlike(listing: ListQuery, one: OneQuery) -> QueryFileError | None:
     return None
 
 
-def listing_of(
-    plan: Plan, reader: SalestrekkerClient, stream: Stream, feed: Feed, since: int | None = None
+def make_listing(
+    plan: ConnectionPlan, reader: SalestrekkerClient, stream: Stream, feed: Feed, since: int | None = None
 ) -> Listing:
     """A stream's list as a sweep reads it, and what is to be made of its records.
 
@@ -160,7 +168,9 @@ def listing_of(
     )
 
 
-def _ones_of(plan: Plan, reader: SalestrekkerClient, stream: Stream, feed: Feed) -> OneListing | None:
+def _ones_of(
+    plan: ConnectionPlan, reader: SalestrekkerClient, stream: Stream, feed: Feed
+) -> OneListing | None:
     """How single records of a stream are read; None where that is not configured."""
     if stream not in plan.ones:
         return None
@@ -174,8 +184,8 @@ def _ones_of(plan: Plan, reader: SalestrekkerClient, stream: Stream, feed: Feed)
     return OneListing(feed, read, mapper, plan.connection.stream(stream).policy(), per_request)
 
 
-def source_of(
-    connection: Connection,
+def make_salestrekker_client(
+    connection: ConnectionSettings,
     retries: RetryPolicy | None = None,
     *,
     on_token: Callable[[], None] | None = None,
@@ -209,7 +219,7 @@ def source_of(
     )
 
 
-def destination_of(connection: Connection) -> TrakorClient:
+def make_trakor_client(connection: ConnectionSettings) -> TrakorClient:
     """The client of a connection's Trakor, not yet entered."""
     settings = connection.trakor
     return TrakorClient(

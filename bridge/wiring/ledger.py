@@ -15,7 +15,14 @@ if TYPE_CHECKING:
 
     from bridge.settings import Settings
 
-__all__ = ["keeping_of", "key_file", "ledger_key", "ledger_path", "left_of_lost", "rehearsal_key"]
+__all__ = [
+    "dry_run_key",
+    "find_remains_of_lost_ledger",
+    "key_file",
+    "ledger_key",
+    "ledger_path",
+    "make_keeping",
+]
 
 
 def ledger_path(settings: Settings) -> Path:
@@ -31,7 +38,7 @@ def ledger_path(settings: Settings) -> Path:
     return settings.ledger.path.resolve()
 
 
-def left_of_lost(settings: Settings) -> Path | None:
+def find_remains_of_lost_ledger(settings: Settings) -> Path | None:
     """What a ledger has left beside its place, where it is not there any more; None where all is in order.
 
     Its key's file, or its lock's: both are made with the first ledger, and stay when its file is lost.
@@ -63,14 +70,14 @@ def key_file(settings: Settings) -> Path:
     return beside_link if beside_link.exists() and not file.exists() else file
 
 
-def rehearsal_key(settings: Settings) -> bytes:
+def dry_run_key(settings: Settings) -> bytes:
     """The key for a dry run: the ledger's own, or a passing one where there is no ledger yet."""
     if settings.ledger.key is None and revision(ledger_path(settings)) is None:
         return derive_key(secrets.token_hex())
     return ledger_key(settings, make=False)
 
 
-def keeping_of(settings: Settings) -> Keeping | None:
+def make_keeping(settings: Settings) -> Keeping | None:
     """What seals and opens the ledger's text; None where there is no ledger yet, and so no key.
 
     Raises:

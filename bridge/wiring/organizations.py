@@ -16,18 +16,25 @@ if TYPE_CHECKING:
     from bridge.ledger.read_model import Reader
     from bridge.ledger.row_mapping import Feed
     from bridge.names import Hasher
-    from bridge.settings import Connection, Settings
+    from bridge.settings import ConnectionSettings, Settings
     from bridge.trakor import TrakorClient
 
-__all__ = ["begin_with", "hold_of", "identities_of", "place_of", "source_hash", "trial_of"]
+__all__ = [
+    "check_and_note_connections",
+    "hash_organization",
+    "hash_trakor",
+    "identify_connections",
+    "make_source_hold",
+    "make_trakor_trial",
+]
 
 
-def source_hash(hasher: Hasher, organization: str) -> str:
+def hash_organization(hasher: Hasher, organization: str) -> str:
     """The hash of the id of an organisation in Salestrekker."""
     return hasher.value("organization", organization)
 
 
-def place_of(connection: Connection, hasher: Hasher) -> Place:
+def hash_trakor(connection: ConnectionSettings, hasher: Hasher) -> Place:
     """A connection's Trakor, hashed."""
     trakor = connection.trakor
     return Place(
@@ -37,12 +44,12 @@ def place_of(connection: Connection, hasher: Hasher) -> Place:
     )
 
 
-def identities_of(settings: Settings, hasher: Hasher) -> dict[str, Identity]:
+def identify_connections(settings: Settings, hasher: Hasher) -> dict[str, Identity]:
     """What each configured connection is known by."""
-    return {name: Identity(one.scope, place_of(one, hasher)) for name, one in settings.connections.items()}
+    return {name: Identity(one.scope, hash_trakor(one, hasher)) for name, one in settings.connections.items()}
 
 
-def begin_with(transaction: Reader, configured: dict[str, Identity]) -> None:
+def check_and_note_connections(transaction: Reader, configured: dict[str, Identity]) -> None:
     """Begin to work with a configuration: none of its connections may be another one under a new name.
 
     Raises:
@@ -52,8 +59,8 @@ def begin_with(transaction: Reader, configured: dict[str, Identity]) -> None:
     note_configured(transaction, configured)
 
 
-def hold_of(
-    connection: Connection,
+def make_source_hold(
+    connection: ConnectionSettings,
     ledger: Ledger,
     hasher: Hasher,
     *,
@@ -62,12 +69,12 @@ def hold_of(
 ) -> SourceHold:
     """What holds each log-in of a connection to its organisation."""
     return SourceHold(
-        ledger, connection.name, partial(source_hash, hasher), clock=clock, on_stopped=on_stopped
+        ledger, connection.name, partial(hash_organization, hasher), clock=clock, on_stopped=on_stopped
     )
 
 
-def trial_of(
-    connection: Connection,
+def make_trakor_trial(
+    connection: ConnectionSettings,
     ledger: Ledger,
     hasher: Hasher,
     feeds: Collection[Feed],
@@ -78,7 +85,7 @@ def trial_of(
     """What proves that a connection's Trakor is the one that it has sent to before."""
     trial = Trial(
         connection.name,
-        place_of(connection, hasher),
+        hash_trakor(connection, hasher),
         tuple(feeds),
         hasher.name_key,
         int(connection.trakor.unanswered_wait * 1000),

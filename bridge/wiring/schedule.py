@@ -11,13 +11,13 @@ from bridge.schedule import Interval, WallClock
 from bridge.settings import Every
 
 if TYPE_CHECKING:
-    from bridge.schedule import Key, Timer
-    from bridge.settings import Connection, Timing
+    from bridge.schedule import JobKey, Timer
+    from bridge.settings import ConnectionSettings, Timing
 
-__all__ = ["overdue_at", "timers_of"]
+__all__ = ["make_timers", "overdue_at"]
 
 
-def timers_of(connection: Connection) -> dict[Key, Timer]:
+def make_timers(connection: ConnectionSettings) -> dict[JobKey, Timer]:
     """A timer for each job of a connection that has anything to read.
 
     Raises:
@@ -45,7 +45,7 @@ def _timer(timing: Timing, timezone: str) -> Timer:
     return WallClock(timing.minute, timing.hour, timing.day, timing.month, timing.weekday, timezone)
 
 
-def overdue_at(connection: Connection, stream: Stream, read_at: int) -> int | None:
+def overdue_at(connection: ConnectionSettings, stream: Stream, read_at: int) -> int | None:
     """When a list is overdue: two times have passed then at which it was to be read.
 
     Args:
@@ -58,5 +58,5 @@ def overdue_at(connection: Connection, stream: Stream, read_at: int) -> int | No
     """
     if not connection.stream(stream).enabled:
         return None
-    timers = [timer for (_, job), timer in timers_of(connection).items() if job.reads(stream)]
+    timers = [timer for (_, job), timer in make_timers(connection).items() if job.reads(stream)]
     return min(timer.after(timer.after(read_at)) for timer in timers)

@@ -22,12 +22,12 @@ from bridge.sandbox.shapes.lists import offset_shape, page_shape, plain_shape, r
 from bridge.sandbox.shapes.renamed import renamed_shape
 
 if TYPE_CHECKING:
-    from bridge.sandbox.engine import Shape
+    from bridge.sandbox.engine import ApiShape
 
 __all__ = ["BeforeFirst", "Paged", "ShapeKind", "offset_shape", "shape_of"]
 
 
-def shape_of(kind: ShapeKind, paged: Paged) -> Shape:
+def shape_of(kind: ShapeKind, paged: Paged) -> ApiShape:
     """A schema and its resolvers.
 
     Args:

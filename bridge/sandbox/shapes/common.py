@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphql import DocumentNode, GraphQLError, ObjectTypeDefinitionNode, parse, print_ast
 
-from bridge.sandbox.engine import Shape, shipped_sdl
+from bridge.sandbox.engine import ApiShape, shipped_sdl
 from bridge.sandbox.tokens import Visitor
 
 if TYPE_CHECKING:
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from bridge.sandbox.collection import Collection
     from bridge.sandbox.data import Row
     from bridge.sandbox.projection import Resolver
-    from bridge.sandbox.salestrekker import Session
+    from bridge.sandbox.salestrekker import RequestContext
 
 __all__ = ["by_id", "natural", "one", "schema_without", "shape", "show", "stream_of"]
 
 
-def shape(sdl: str, records: Mapping[str, Resolver]) -> Shape:
+def shape(sdl: str, records: Mapping[str, Resolver]) -> ApiShape:
     """A shape of a schema text, and of the resolvers for the fields that give contacts and products."""
-    return Shape(sdl, {**_QUERIES, **records}, _MUTATIONS)
+    return ApiShape(sdl, {**_QUERIES, **records}, _MUTATIONS)
 
 
 def by_id() -> dict[str, Resolver]:
@@ -36,18 +36,18 @@ def by_id() -> dict[str, Resolver]:
     }
 
 
-def stream_of(session: Session, stream: str) -> Collection:
+def stream_of(session: RequestContext, stream: str) -> Collection:
     """The visitor's contacts or products."""
     return session.world.contacts if stream == "contacts" else session.world.products
 
 
-def show(session: Session, stream: str, indexes: Iterable[int]) -> list[Any]:
+def show(session: RequestContext, stream: str, indexes: Iterable[int]) -> list[Any]:
     """The records with these indexes, with what is broken in them."""
     rows = stream_of(session, stream)
     return session.world.shown(stream, [rows.at(index) for index in indexes])
 
 
-def one(session: Session, stream: str, identity: str) -> Any:  # noqa: ANN401 - a row, or an error in its place
+def one(session: RequestContext, stream: str, identity: str) -> Any:  # noqa: ANN401 - a row, or an error in its place
     """The record with this id, or None."""
     row = stream_of(session, stream).get(identity)
     return None if row is None else session.world.shown(stream, [row], by_id=True)[0]
@@ -83,19 +83,19 @@ def _without(node: DefinitionNode, fields: Names[str]) -> DefinitionNode:
     return ObjectTypeDefinitionNode(name=node.name, fields=kept, interfaces=(), directives=())
 
 
-def _workflow(session: Session, arguments: Mapping[str, Any]) -> Row | None:
+def _workflow(session: RequestContext, arguments: Mapping[str, Any]) -> Row | None:
     return next((one for one in session.world.workflows if one["id"] == arguments["id"]), None)
 
 
-def _organizations(session: Session, _arguments: Mapping[str, Any]) -> list[Row]:
+def _organizations(session: RequestContext, _arguments: Mapping[str, Any]) -> list[Row]:
     return [{"id": one.id, "organization": {"name": one.name}} for one in session.world.organizations]
 
 
-def _authenticate(session: Session, arguments: Mapping[str, Any]) -> Row:
+def _authenticate(session: RequestContext, arguments: Mapping[str, Any]) -> Row:
     return {"token": session.server.log_in(arguments)}
 
 
-def _switch(session: Session, arguments: Mapping[str, Any]) -> Row:
+def _switch(session: RequestContext, arguments: Mapping[str, Any]) -> Row:
     known = {organization.id for organization in session.world.organizations}
     if session.visitor is None or arguments["id"] not in known:
         raise GraphQLError("You do not belong to that organisation.", extensions={"code": "FORBIDDEN"})

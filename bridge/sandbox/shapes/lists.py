@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from bridge.sandbox.data import Row
-    from bridge.sandbox.engine import Shape
-    from bridge.sandbox.salestrekker import Session
+    from bridge.sandbox.engine import ApiShape
+    from bridge.sandbox.salestrekker import RequestContext
 
 __all__ = ["offset_shape", "page_shape", "plain_shape", "relay_shape"]
 
@@ -56,14 +56,14 @@ extend type Query { contacts(changedAfter: String): [Contact!]! products: [HomeL
 """
 
 
-def offset_shape(most: int | None = None) -> Shape:
+def offset_shape(most: int | None = None) -> ApiShape:
     """The reconstructed schema: lists by ``limit`` and ``offset``.
 
     Args:
         most: The server gives no more than this at once, however much is asked for; None: no bound.
     """
 
-    def page(session: Session, stream: str, arguments: Mapping[str, Any]) -> list[Any]:
+    def page(session: RequestContext, stream: str, arguments: Mapping[str, Any]) -> list[Any]:
         offset, limit = arguments.get("offset") or 0, arguments.get("limit")
         order = stream_of(session, stream).order()
         limit = len(order) if limit is None else limit
@@ -80,10 +80,10 @@ def offset_shape(most: int | None = None) -> Shape:
     )
 
 
-def page_shape(paged: Paged) -> Shape:
+def page_shape(paged: Paged) -> ApiShape:
     """Lists by ``page`` and ``pageSize``: ``{ items page pageSize total }``."""
 
-    def page(session: Session, stream: str, arguments: Mapping[str, Any]) -> Row:
+    def page(session: RequestContext, stream: str, arguments: Mapping[str, Any]) -> Row:
         number, asked = arguments.get("page"), arguments.get("pageSize")
         size = paged.bounded(PAGE_SIZE if asked is None else asked)
         natural(pageSize=size)
@@ -104,10 +104,10 @@ def page_shape(paged: Paged) -> Shape:
     )
 
 
-def relay_shape(most: int | None = None) -> Shape:
+def relay_shape(most: int | None = None) -> ApiShape:
     """Lists by ``first`` and ``after``, as https://relay.dev/graphql/connections.htm has them."""
 
-    def connection(session: Session, stream: str, arguments: Mapping[str, Any]) -> Row:
+    def connection(session: RequestContext, stream: str, arguments: Mapping[str, Any]) -> Row:
         asked = arguments.get("first")
         first = Paged(most).bounded(PAGE_SIZE if asked is None else asked)
         natural(first=first)
@@ -137,10 +137,10 @@ def relay_shape(most: int | None = None) -> Shape:
     )
 
 
-def plain_shape() -> Shape:
+def plain_shape() -> ApiShape:
     """Lists whole, without paging."""
 
-    def whole(session: Session, stream: str, arguments: Mapping[str, Any]) -> list[Any]:
+    def whole(session: RequestContext, stream: str, arguments: Mapping[str, Any]) -> list[Any]:
         return show(session, stream, _changed(session, stream, arguments.get("changedAfter")))
 
     return shape(
@@ -162,7 +162,7 @@ def _refused_before_first(place: int, paged: Paged) -> int:
     return place
 
 
-def _changed(session: Session, stream: str, since: int | str | None) -> Sequence[int]:
+def _changed(session: RequestContext, stream: str, since: int | str | None) -> Sequence[int]:
     """The indexes of the records changed since a time, in seconds since the epoch or as ISO 8601 text."""
     rows = stream_of(session, stream)
     if since is None:

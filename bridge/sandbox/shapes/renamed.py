@@ -15,8 +15,8 @@ from bridge.sandbox.shapes.kinds import Paged
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from bridge.sandbox.engine import Shape
-    from bridge.sandbox.salestrekker import Session
+    from bridge.sandbox.engine import ApiShape
+    from bridge.sandbox.salestrekker import RequestContext
 
 __all__ = ["renamed_shape"]
 
@@ -55,10 +55,10 @@ type Charge { kind: String label: String remarks: String amount: Float }
 """
 
 
-def renamed_shape(most: int | None = None) -> Shape:
+def renamed_shape(most: int | None = None) -> ApiShape:
     """Lists by ``skip`` and ``take``: ``clients { totalCount objects { clientId … } }``."""
 
-    def listed(session: Session, stream: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    def listed(session: RequestContext, stream: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         skip, asked = arguments.get("skip") or 0, arguments.get("take")
         take = Paged(most).bounded(SIZE if asked is None else asked)
         natural(skip=skip, take=take)
