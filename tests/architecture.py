@@ -17,23 +17,22 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import TypeAlias
 
 Tree: TypeAlias = Mapping[str, str]
 Rule: TypeAlias = Callable[[Tree], Iterator[str]]
 
-LAYERS = (
-    ("errors", "records", "retry"),
-    ("settings", "logs", "time_slices", "names", "encryption", "serving"),
-    ("mapping", "decision"),
-    ("salestrekker", "trakor", "ledger"),
-    ("sync", "delivery", "organization_guard"),
-    ("webhooks", "schedule", "status", "alerts", "admin"),
-    ("wiring",),
-    ("daemon", "backfill", "checks", "disclosure", "demo", "sandbox", "first_configuration"),
-    ("cli",),
-    ("__main__",),
-)
+PAGE = Path(__file__).parent.parent / "ARCHITECTURE.md"
+_ROW = re.compile(r"^\| [a-z ]+ \| (`\w+`(?:, `\w+`)*) \| [^|]+ \|$", re.MULTILINE)
+
+
+def layers_of(page: str) -> tuple[tuple[str, ...], ...]:
+    """The rows of the table of layers in ARCHITECTURE.md, lowest first."""
+    return tuple(tuple(re.findall(r"\w+", cell)) for cell in _ROW.findall(page))
+
+
+LAYERS = layers_of(PAGE.read_text("utf-8"))
 RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts} | {"": -1}
 SIBLINGS = {
     ("admin", "status"),
@@ -175,7 +174,10 @@ def dotted(node: ast.expr) -> str:
 def every_module_has_a_layer(tree: Tree) -> Iterator[str]:
     for module in modules(tree).values():
         if module.part not in RANK:
-            yield f"{module.path}: has no layer; put {module.part!r} into LAYERS, as low as its imports allow"
+            yield (
+                f"{module.path}: has no layer; put {module.part!r} into ARCHITECTURE.md's table,"
+                " as low as its imports allow"
+            )
 
 
 def imports_go_down(tree: Tree) -> Iterator[str]:

@@ -210,14 +210,6 @@ def paths_that_do_not_exist(pages: Pages, files: Collection[str]) -> Iterator[st
                 yield f"{page}: there is no {path}"
 
 
-def parts_that_are_not_named(text: str, parts: Collection[str]) -> Iterator[str]:
-    """The modules and packages directly in ``bridge/`` that a page does not name."""
-    named = {span.rstrip("/").removesuffix(".py") for span in spans(text)}
-    for part in sorted(parts):
-        if f"bridge/{part}" not in named:
-            yield f"bridge/{part} is not named"
-
-
 # -- blocks and words -----------------------------------------------------------------------------
 
 
