@@ -24,10 +24,10 @@ import psutil
 from backfill import Sandbox, stay_on
 from webhooks import TOKEN, Line, Server, at_a_rate, percentile, require
 
-from bridge.ledger.daemon_state import want
+from bridge.ledger.daemon_state import request_job
 from bridge.ledger.database import reading, writing
 from bridge.ledger.schema import records
-from bridge.ledger.statistics import webhook_numbers
+from bridge.ledger.statistics import load_webhook_counts
 from bridge.records import Job
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ async def beside_a_sweep(daemon: Daemon, seconds: int, what: str) -> list[Line]:
 
 def _waiting(daemon: Daemon) -> int:
     with reading(daemon.ledger) as connection:
-        return sum(one.waiting for one in webhook_numbers(connection).values())
+        return sum(one.waiting for one in load_webhook_counts(connection).values())
 
 
 async def requests(daemon: Daemon) -> Line:
@@ -202,7 +202,7 @@ async def run(folder: Path, contacts: int, requests_per_minute: int, seconds: in
         await daemon.until("delivery", lambda: _pending(daemon) == 0)
         yield Line("MB in memory, after the first sweep", daemon.memory(), MEMORY_TARGET)
         with writing(daemon.ledger) as connection:
-            want(connection, "default", Job.RECONCILE, now=time.time_ns() // 1_000_000)
+            request_job(connection, "default", Job.RECONCILE, now=time.time_ns() // 1_000_000)
         for line in await beside_a_sweep(daemon, seconds, "beside a sweep"):
             yield line
         await daemon.until("webhooks", lambda: _waiting(daemon) == 0)

@@ -29,8 +29,8 @@ from bridge.admin.pages import Pages
 from bridge.encryption import Sealer
 from bridge.ledger.database import writing
 from bridge.ledger.open import open_ledger, read_or_make_key
-from bridge.ledger.row_mapping import feed_of
-from bridge.ledger.sealed_texts import pack, texts_of
+from bridge.ledger.row_mapping import load_or_add_feed
+from bridge.ledger.sealed_texts import pack, to_texts
 from bridge.names import Hasher, fit
 from bridge.records import Draft, Party, Policy, Stream
 from bridge.status import take
@@ -92,8 +92,8 @@ SELECT :feed, :now / 3600000 - v, v, 0 FROM n
 
 def fill(connection: Connection, key: bytes, many: int) -> None:
     """Make the records, and all that goes with them."""
-    feed = feed_of(connection, "default", "bench", Stream.CONTACTS)
-    feed_of(connection, "default", "bench", Stream.PRODUCTS)
+    feed = load_or_add_feed(connection, "default", "bench", Stream.CONTACTS)
+    load_or_add_feed(connection, "default", "bench", Stream.PRODUCTS)
     said = Party("Jane Smith", "0491 570 156")
     draft = Draft(
         id="c1",
@@ -106,7 +106,7 @@ def fill(connection: Connection, key: bytes, many: int) -> None:
         hashes={"name": "bbbbbbbb"},
         read_at=NOW,
     )
-    sealer, texts = Sealer(key), texts_of(draft, said.name)
+    sealer, texts = Sealer(key), to_texts(draft, said.name)
 
     def sealed(source_id: str) -> bytes:
         return sealer.seal(texts, feed.place(source_id))

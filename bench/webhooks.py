@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from bridge.ledger.database import reading
-from bridge.ledger.statistics import webhook_numbers
+from bridge.ledger.statistics import load_webhook_counts
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -154,7 +154,7 @@ class Server:
     def kept(self) -> int:
         """How many events are in the ledger."""
         with reading(self.ledger) as connection:
-            return sum(one.received for one in webhook_numbers(connection).values())
+            return sum(one.received for one in load_webhook_counts(connection).values())
 
 
 @contextlib.asynccontextmanager

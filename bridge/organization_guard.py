@@ -15,26 +15,33 @@ import structlog
 
 from bridge.decision.canaries import CanaryAnswer
 from bridge.errors import Refused, Rejected, Transient, Unanswered
-from bridge.ledger.canaries import Kind, canaries_for, next_step, note_answer, stray_names
-from bridge.ledger.organizations import OTHER_SOURCE, OTHER_TRAKOR, hold_source, way_out
+from bridge.ledger.canaries import CanaryStepKind, load_stray_names, next_step, note_answer, select_canaries
+from bridge.ledger.organizations import OTHER_SOURCE, OTHER_TRAKOR, check_source, recovery_advice
 from bridge.salestrekker.auth import OtherOrganization
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from bridge.ledger.canaries import Canary, Step
+    from bridge.ledger.canaries import Canary, CanaryStep
     from bridge.ledger.database import Ledger
-    from bridge.ledger.organizations import Place
+    from bridge.ledger.organizations import TrakorIdentity
     from bridge.ledger.read_model import Reader
     from bridge.ledger.row_mapping import Feed
-    from bridge.records import Answer, Payload
+    from bridge.records import Payload, TrakorAnswer
 
-__all__ = ["OtherTrakor", "SourceHold", "TrakorTrial", "Trial", "advice_on_trakor", "meaning"]
+__all__ = [
+    "GuardedConnection",
+    "OtherTrakor",
+    "SalestrekkerGuard",
+    "TrakorGuard",
+    "interpret_answer",
+    "other_trakor_advice",
+]
 
 log = structlog.get_logger()
 
 
-class SourceHold:
+class SalestrekkerGuard:
     """Asked about each log-in of one connection, before its token is used.
 
     Args:
@@ -70,12 +77,12 @@ class SourceHold:
             log.info("organisation unknown", connection=self._name)
             return
         hashed = self._hashed(organization)
-        if await self._ledger.call(hold_source, self._name, hashed, now=self._clock()):
+        if await self._ledger.call(check_source, self._name, hashed, now=self._clock()):
             return
         self._on_stopped()
         raise OtherOrganization(
             OTHER_SOURCE,
-            advice=way_out(self._name, OTHER_SOURCE),
+            advice=recovery_advice(self._name, OTHER_SOURCE),
         )
 
 
@@ -83,16 +90,16 @@ class OtherTrakor(Refused):
     """Trakor's address or key is that of another organisation than before."""
 
 
-class Destination(Protocol):
+class CanaryTarget(Protocol):
     """Where canaries go: ``trakor.TrakorClient``."""
 
-    async def post(self, payload: Payload) -> Answer:
+    async def post(self, payload: Payload) -> TrakorAnswer:
         """Post one payload; raises Transient, Rejected or Refused."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class GuardedConnection:
     """What a trial is about.
 
     Attributes:
@@ -104,17 +111,17 @@ class Trial:
     """
 
     name: str
-    place: Place
+    place: TrakorIdentity
     feeds: Sequence[Feed]
     name_key: Callable[[str], str]
     wait: int
 
     def canaries(self, connection: Reader) -> list[Canary]:
         """The canaries that there are."""
-        return canaries_for(connection, self.feeds, self.name_key)
+        return select_canaries(connection, self.feeds, self.name_key)
 
 
-def advice_on_trakor(name: str, made: Sequence[str] | int) -> str:
+def other_trakor_advice(name: str, made: Sequence[str] | int) -> str:
     """What to do about another Trakor.
 
     Args:
@@ -132,7 +139,7 @@ def advice_on_trakor(name: str, made: Sequence[str] | int) -> str:
     )
 
 
-class TrakorTrial:
+class TrakorGuard:
     """Proves that a connection's Trakor is the one that it has sent to before.
 
     Args:
@@ -143,7 +150,7 @@ class TrakorTrial:
     """
 
     def __init__(
-        self, ledger: Ledger, trial: Trial, destination: Destination, *, clock: Callable[[], int]
+        self, ledger: Ledger, trial: GuardedConnection, destination: CanaryTarget, *, clock: Callable[[], int]
     ) -> None:
         self._ledger = ledger
         self._trial = trial
@@ -160,33 +167,33 @@ class TrakorTrial:
         """
         while True:
             step = await self._next()
-            if step.kind is Kind.ASK and step.canary is not None:
+            if step.kind is CanaryStepKind.ASK and step.canary is not None:
                 await self._ask(step.canary)
-            elif step.kind is Kind.WAIT:
+            elif step.kind is CanaryStepKind.WAIT:
                 seconds = max(0, step.until - self._clock()) / 1000
                 raise Transient(
                     "Trakor has not said yet which organisation its key is for", retry_after=seconds
                 )
-            elif step.kind is Kind.STOPPED:
+            elif step.kind is CanaryStepKind.STOPPED:
                 log.warning("another Trakor organisation", connection=self._trial.name, made=step.made)
-                raise OtherTrakor(OTHER_TRAKOR, advice=advice_on_trakor(self._trial.name, step.made))
+                raise OtherTrakor(OTHER_TRAKOR, advice=other_trakor_advice(self._trial.name, step.made))
             else:
                 self._tell(step)
                 return
 
     async def names(self) -> list[str]:
         """The names that may have been made in another organisation: for a person's eyes alone."""
-        found, more = await self._ledger.call(stray_names, self._trial.name)
+        found, more = await self._ledger.call(load_stray_names, self._trial.name)
         return [*found, *([f"{more} more that were forgotten since"] if more else ())]
 
-    async def _next(self) -> Step:
+    async def _next(self) -> CanaryStep:
         trial = self._trial
         return await self._ledger.call(
             next_step, trial.name, trial.place, trial.canaries, now=self._clock(), wait=trial.wait
         )
 
-    def _tell(self, step: Step) -> None:
-        if step.kind is Kind.UNPROVEN:
+    def _tell(self, step: CanaryStep) -> None:
+        if step.kind is CanaryStepKind.UNPROVEN:
             log.warning(
                 "Trakor's address or key changed",
                 connection=self._trial.name,
@@ -203,13 +210,13 @@ class TrakorTrial:
                 await self._note(canary, None)
             raise
         else:
-            await self._note(canary, meaning(answer, canary))
+            await self._note(canary, interpret_answer(answer, canary))
 
     async def _note(self, canary: Canary, answer: CanaryAnswer | None) -> None:
         await self._ledger.call(note_answer, self._trial.name, canary.key, answer)
 
 
-def meaning(answer: Answer, canary: Canary) -> CanaryAnswer:
+def interpret_answer(answer: TrakorAnswer, canary: Canary) -> CanaryAnswer:
     """What the answer to a canary says of the organisation that it came from."""
     if answer.created:  # also under an id that is known: another organisation may count as this one does
         return CanaryAnswer.CREATED

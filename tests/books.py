@@ -11,15 +11,15 @@ from sqlalchemy import select
 from bridge.decision import decide
 from bridge.encryption import Sealer
 from bridge.ledger import erasure, operator_actions, send_queue, settlement
-from bridge.ledger.database import Keeping, writing
-from bridge.ledger.observe import Observed, Sight, observe
-from bridge.ledger.open import prepare, read_or_make_key
-from bridge.ledger.read_model import Found, Wanted, find
-from bridge.ledger.record_details import Line, history_of, standing_of
-from bridge.ledger.row_mapping import Feed, feed_of
-from bridge.ledger.row_writes import SAID
-from bridge.ledger.schema import claims, links, records, rules, waiting
-from bridge.ledger.sealed_texts import Stored, unpack
+from bridge.ledger.database import TextStorage, writing
+from bridge.ledger.observe import Observation, ObserveResult, observe
+from bridge.ledger.open import migrate, read_or_make_key
+from bridge.ledger.read_model import RecordQuery, RecordSummary, find_records
+from bridge.ledger.record_details import HistoryLine, load_history, load_relations
+from bridge.ledger.row_mapping import Feed, load_or_add_feed
+from bridge.ledger.row_writes import TRAKOR_TEXT
+from bridge.ledger.schema import claims, links, records, rules, stored_texts
+from bridge.ledger.sealed_texts import StoredDraft, unpack
 from bridge.records import Policy, Rules, Stream
 
 if TYPE_CHECKING:
@@ -28,28 +28,28 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from bridge.ledger.erasure import Forgotten
-    from bridge.records import Claim, Draft, Outcome, Unsendable, Work
+    from bridge.ledger.erasure import ErasureResult
+    from bridge.records import Draft, NameClaim, Outcome, Unsendable, WorkItem
 
 __all__ = ["KEEPING", "KEY", "Book", "empty_ledger", "kept"]
 
 T = TypeVar("T")
 
 KEY = b"the key of the tests' ledgers.".ljust(32)
-KEEPING = Keeping(Sealer(KEY))
+KEEPING = TextStorage(Sealer(KEY))
 """How the tests' ledgers seal what they keep."""
 
 
-def kept(ledger: Path) -> Keeping:
+def kept(ledger: Path) -> TextStorage:
     """How a ledger seals what it keeps: with the key beside it, else with that of the tests' ledgers."""
     key = ledger.with_name("ledger.key")
-    return Keeping(Sealer(read_or_make_key(key, make=False))) if key.exists() else KEEPING
+    return TextStorage(Sealer(read_or_make_key(key, make=False))) if key.exists() else KEEPING
 
 
 def empty_ledger(template: Path, path: Path) -> Path:
     """An empty ledger of this version: migrated once, at ``template``, and copied from then on."""
     if not template.exists():
-        prepare(template, KEEPING)
+        migrate(template, KEEPING)
     shutil.copy(template, path)
     return path
 
@@ -64,11 +64,11 @@ class Book:
     scope: str = "org"
     stream: Stream = Stream.CONTACTS
     now: int = 1000
-    keeping: Keeping = field(default_factory=lambda: KEEPING)
+    keeping: TextStorage = field(default_factory=lambda: KEEPING)
 
     def __post_init__(self) -> None:
         with writing(self.path, self.keeping) as connection:
-            self.feed: Feed = feed_of(connection, self.connection, self.scope, self.stream)
+            self.feed: Feed = load_or_add_feed(connection, self.connection, self.scope, self.stream)
 
     def write(self, transaction: Callable[[Connection], T]) -> T:
         """One transaction of one's own."""
@@ -76,18 +76,24 @@ class Book:
         with writing(self.path, self.keeping) as connection:
             return transaction(connection)
 
-    def see(self, *seen: Draft | Unsendable, sight: Sight | None = None) -> Observed:
+    def see(self, *seen: Draft | Unsendable, sight: Observation | None = None) -> ObserveResult:
         """A page is observed."""
         return self.write(
             lambda connection: observe(
-                connection, self.feed, seen, sight or Sight(), decide=decide, policy=self.policy, now=self.now
+                connection,
+                self.feed,
+                seen,
+                sight or Observation(),
+                decide=decide,
+                policy=self.policy,
+                now=self.now,
             )
         )
 
-    def claim(self, limit: int = 100, *, life: int = 1000) -> list[Work]:
+    def claim(self, limit: int = 100, *, life: int = 1000) -> list[WorkItem]:
         """Pending records that are due are claimed for sending."""
         return self.write(
-            lambda connection: send_queue.claim(
+            lambda connection: send_queue.claim_work(
                 connection, self.feed, limit, now=self.now, until=self.now + life
             )
         )
@@ -103,10 +109,10 @@ class Book:
     def die(self, wait: int = 0) -> None:
         """The owner died, and a new one opened the ledger."""
         self.write(
-            lambda connection: send_queue.give_up_claims(connection, self.feed, now=self.now, wait=wait)
+            lambda connection: send_queue.release_claims(connection, self.feed, now=self.now, wait=wait)
         )
 
-    def accept(self, id: str = "c1", name: Claim | None = None) -> None:  # noqa: A002 - the domain's word
+    def accept(self, id: str = "c1", name: NameClaim | None = None) -> None:  # noqa: A002 - the domain's word
         """A person accepts."""
         number = self.number(id)
         self.write(
@@ -140,11 +146,11 @@ class Book:
             )
         )
 
-    def forget(self, id: str = "c1") -> Forgotten:  # noqa: A002
+    def forget(self, id: str = "c1") -> ErasureResult:  # noqa: A002
         """A person wants a record to be forgotten."""
         number = self.number(id)
         return self.write(
-            lambda connection: erasure.forget(connection, number, now=self.now, policy=self.policy)
+            lambda connection: erasure.forget_record(connection, number, now=self.now, policy=self.policy)
         )
 
     def row(self, id: str = "c1") -> Any:  # noqa: A002, ANN401 - a row of the table, any column
@@ -161,15 +167,15 @@ class Book:
         row = self.row(id)
         return f"{row.state}: {row.reason}" if row.reason else str(row.state)
 
-    def shown(self, id: str = "c1") -> Found:  # noqa: A002
+    def shown(self, id: str = "c1") -> RecordSummary:  # noqa: A002
         """A record as a person is shown it."""
-        wanted = Wanted(numbers=[self.number(id)])
-        return self.write(lambda connection: find(connection, wanted))[0]
+        wanted = RecordQuery(numbers=[self.number(id)])
+        return self.write(lambda connection: find_records(connection, wanted))[0]
 
-    def history(self, id: str = "c1") -> list[Line]:  # noqa: A002
+    def history(self, id: str = "c1") -> list[HistoryLine]:  # noqa: A002
         """A record's history."""
         number = self.number(id)
-        return self.write(lambda connection: history_of(connection, number))
+        return self.write(lambda connection: load_history(connection, number))
 
     def claimed(self) -> dict[str, int]:
         """Who holds which name: key -> number."""
@@ -183,9 +189,11 @@ class Book:
         found = self.write(lambda connection: connection.execute(select(links)).all())
         return {row.trakor_id: row.record for row in found}
 
-    def waiting(self, id: str = "c1") -> dict[int, Stored]:  # noqa: A002
+    def waiting(self, id: str = "c1") -> dict[int, StoredDraft]:  # noqa: A002
         """The drafts that wait with a record, by slot."""
-        chosen = select(waiting).where(waiting.c.record == self.number(id), waiting.c.slot < SAID)
+        chosen = select(stored_texts).where(
+            stored_texts.c.record == self.number(id), stored_texts.c.slot < TRAKOR_TEXT
+        )
         found = self.write(lambda connection: connection.execute(chosen).all())
         return {row.slot: unpack(self.keeping.sealer, self.feed, id, row.meta, row.body) for row in found}
 
@@ -204,4 +212,4 @@ class Book:
     def in_trakor(self, id: str = "c1") -> Mapping[str, str]:  # noqa: A002
         """What is kept of what Trakor has of a record, field -> text."""
         found = self.shown(id)
-        return self.write(lambda connection: standing_of(connection, found)).sent
+        return self.write(lambda connection: load_relations(connection, found)).sent

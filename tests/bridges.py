@@ -14,7 +14,7 @@ from sqlalchemy import select
 from bridge.backfill import backfill
 from bridge.ledger.database import reading
 from bridge.ledger.read_model import MARKS
-from bridge.ledger.schema import claims, feeds, history, links, records, spaces, sweeps
+from bridge.ledger.schema import claims, feeds, history, links, namespaces, records, sweeps
 from bridge.names import Hasher
 from bridge.records import Stream
 from bridge.settings import load
@@ -206,7 +206,7 @@ class Books:
 _TABLES = {
     "records": records,
     "feeds": feeds,
-    "spaces": spaces,
+    "spaces": namespaces,
     "claims": claims,
     "links": links,
     "history": history,

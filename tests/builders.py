@@ -6,28 +6,28 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from bridge import names
-from bridge.decision import HolderOf, decide, keeps_up
-from bridge.ledger.unit_of_work import after
+from bridge.decision import HolderOf, decide, is_comparable
+from bridge.ledger.unit_of_work import apply_to_row
 from bridge.records import (
-    Answer,
-    Answered,
+    Accepted,
     Draft,
-    Holder,
-    Later,
     LedgerRow,
-    NotTaken,
+    NameHolder,
+    NoAnswer,
     Origin,
     Party,
     Payload,
     Policy,
     Product,
     Reason,
+    Rejection,
+    Retry,
     Rules,
-    Silence,
     State,
     Stream,
+    TrakorAnswer,
     Unsendable,
-    Work,
+    WorkItem,
 )
 
 if TYPE_CHECKING:
@@ -188,65 +188,67 @@ def as_seen(
     for seen in sights:
         decision = decide(seen, known, holder_of or nobody, policy)
         if decision is not None:
-            known = after(decision, seen, known, sight=True)
-        elif keeps_up(seen, known.last_seen, known.state):
+            known = apply_to_row(decision, seen, known, sight=True)
+        elif is_comparable(seen, known.last_seen, known.state):
             known = known._replace(rules=seen.rules)
     return known
 
 
-def holder(number: int = 2, **known: Any) -> Holder:  # noqa: ANN401
+def holder(number: int = 2, **known: Any) -> NameHolder:  # noqa: ANN401
     """Record c2, or of another number, as holder of a name."""
     same_as = known.pop("same_as", "")
     fields: dict[str, Any] = {"number": number, "id": f"c{number}", "group": (identified(same_as),)}
-    return Holder(**fields | known)
+    return NameHolder(**fields | known)
 
 
-def nobody(_: str) -> Holder | None:
+def nobody(_: str) -> NameHolder | None:
     """All names are free."""
     return None
 
 
-def holders(by_name: Mapping[str, Holder]) -> Callable[[str], Holder | None]:
+def holders(by_name: Mapping[str, NameHolder]) -> Callable[[str], NameHolder | None]:
     """These names are claimed, all others are free."""
     by_key = {of(name): who for name, who in by_name.items()}
     return by_key.get
 
 
-def answer(name: str = "Ann Lee", *, created: bool = True, trakor_id: str = "t1", sku: str = "") -> Answer:
+def answer(
+    name: str = "Ann Lee", *, created: bool = True, trakor_id: str = "t1", sku: str = ""
+) -> TrakorAnswer:
     """What Trakor says to an accepted POST."""
-    return Answer(trakor_id, name, created, sku)
+    return TrakorAnswer(trakor_id, name, created, sku)
 
 
-def work(number: int = 1, what: Payload | None = None, *, attempt: int = 1, failures: int = 0) -> Work:
+def work(number: int = 1, what: Payload | None = None, *, attempt: int = 1, failures: int = 0) -> WorkItem:
     """A claimed record on its way."""
     payload = what or Party(f"Name {number}")
     stream = Stream.CONTACTS if isinstance(payload, Party) else Stream.PRODUCTS
-    return Work(number, stream, payload, attempt, failures)
+    return WorkItem(number, stream, payload, attempt, failures)
 
 
 def answered(
-    sent: Work, trakor_id: str = "", *, created: bool = True, name: str = "", sku: str = ""
-) -> Answered:
+    sent: WorkItem, trakor_id: str = "", *, created: bool = True, name: str = "", sku: str = ""
+) -> Accepted:
     """Trakor took the work, under the name sent unless another is said."""
     kept_as = name or sent.payload.name
-    return Answered(sent, Answer(trakor_id or f"t{sent.number}", kept_as, created, sku), of(kept_as))
+    return Accepted(sent, TrakorAnswer(trakor_id or f"t{sent.number}", kept_as, created, sku), of(kept_as))
 
 
-def not_taken(sent: Work, message: str = "400: no", *, own_fault: bool = True) -> NotTaken:
+def not_taken(sent: WorkItem, message: str = "400: no", *, own_fault: bool = True) -> Rejection:
     """Trakor will not take the work as it is."""
-    return NotTaken(sent, message, own_fault)
+    return Rejection(sent, message, own_fault)
 
 
 def later(
-    sent: Work,
+    sent: WorkItem,
     next_try_at: int | None = 0,
     *,
     failed: bool = False,
     begun: bool = True,
-    silence: Silence | None = None,
-) -> Later:
+    silence: NoAnswer | None = None,
+) -> Retry:
     """No answer that says anything; what never began did not have its turn."""
-    return Later(sent, next_try_at, int(failed), begun, tried=begun, silence=silence)
+    return Retry(sent, next_try_at, int(failed), begun, tried=begun, silence=silence)
 
 
 def policy(**chosen: str) -> Policy:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import settings
 
 from books import KEEPING, Book, empty_ledger
-from bridge.ledger.row_mapping import feed_of
+from bridge.ledger.row_mapping import load_or_add_feed
 from bridge.records import Stream
 from bridge.sandbox import Options, Sandbox
 from bridges import Bridge
@@ -128,7 +128,9 @@ async def rig(
     sandbox = await start_sandbox(Options(contacts=0, products=0))
     ledger = WatchedLedger(empty_ledger(ledger_template, tmp_path / "ledger.db"), KEEPING)
     try:
-        feeds = {stream: await ledger.call(feed_of, "default", "default", stream) for stream in Stream}
+        feeds = {
+            stream: await ledger.call(load_or_add_feed, "default", "default", stream) for stream in Stream
+        }
         rig = Rig(ledger, feeds, sandbox)
         async with rig.client:
             yield rig

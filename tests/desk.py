@@ -27,8 +27,8 @@ from bridge.backfill import backfill
 from bridge.cli import main
 from bridge.cli.progress import progress
 from bridge.ledger.database import writing
-from bridge.ledger.operator_actions import Verb, decide_each
-from bridge.ledger.read_model import Wanted
+from bridge.ledger.operator_actions import OperatorAction, apply_to_each
+from bridge.ledger.read_model import RecordQuery
 from bridge.records import Policy, Stream
 from bridge.sandbox import Fault, Options, Sandbox, configuration
 from bridge.settings import load
@@ -127,8 +127,10 @@ async def organisation(folder: Path) -> Organisation:
         _second_day(sandbox, ids)
         await run_backfill(folder)
     with writing(folder / "ledger.db", kept(folder / "ledger.db")) as connection:
-        wanted = Wanted(either=ids["pending"])
-        decide_each(connection, Verb.RETRY, wanted, lambda _: Policy(), now=time.time_ns() // 1_000_000)
+        wanted = RecordQuery(either=ids["pending"])
+        apply_to_each(
+            connection, OperatorAction.RETRY, wanted, lambda _: Policy(), now=time.time_ns() // 1_000_000
+        )
     return Organisation(folder, ids)
 
 

@@ -18,30 +18,39 @@ from bridge import names
 from bridge.decision import decide
 from bridge.errors import UserError
 from bridge.ledger import operator_actions
-from bridge.ledger.deletions import mark_gone_by_id, unseen_after
-from bridge.ledger.observe import Sight, observe
-from bridge.ledger.row_mapping import Feed, feed_of
-from bridge.ledger.row_writes import SAID
-from bridge.ledger.schema import claims, contents, create_tables, links, metadata, records, rules, waiting
-from bridge.ledger.sealed_texts import Stored, unpack
-from bridge.ledger.send_queue import claim, give_up_claims
+from bridge.ledger.deletions import find_unseen, mark_gone_by_id
+from bridge.ledger.observe import Observation, observe
+from bridge.ledger.row_mapping import Feed, load_or_add_feed
+from bridge.ledger.row_writes import TRAKOR_TEXT
+from bridge.ledger.schema import (
+    claims,
+    contents,
+    create_tables,
+    links,
+    metadata,
+    records,
+    rules,
+    stored_texts,
+)
+from bridge.ledger.sealed_texts import StoredDraft, unpack
+from bridge.ledger.send_queue import claim_work, release_claims
 from bridge.ledger.settlement import settle
-from bridge.ledger.statistics import states
+from bridge.ledger.statistics import count_states
 from bridge.ledger.sweeps import begin_sweep
 from bridge.records import (
-    Answer,
-    Answered,
-    Claim,
+    Accepted,
     Draft,
-    Later,
-    NotTaken,
+    NameClaim,
     Outcome,
     Party,
     Policy,
+    Rejection,
+    Retry,
     State,
     Stream,
+    TrakorAnswer,
     Unsendable,
-    Work,
+    WorkItem,
 )
 from builders import draft, filtered, of, unmapped, unnamed
 
@@ -105,17 +114,17 @@ class Trakor:
 
     def __init__(self, matching: str) -> None:
         self._match = MATCHINGS[matching]
-        self.parties: dict[str, tuple[Answer, Party]] = {}
+        self.parties: dict[str, tuple[TrakorAnswer, Party]] = {}
         self.made_by: dict[str, str] = {}
 
-    def post(self, party: Party, source_id: str) -> Answer | None:
+    def post(self, party: Party, source_id: str) -> TrakorAnswer | None:
         """Take a party: None is a 400."""
         if names.key(party.name).startswith(REFUSED):
             return None
         found = self.parties.get(self._match(party.name))
         if found is not None:
-            return Answer(found[0].trakor_id, found[0].name, created=False)
-        made = Answer(f"t{len(self.parties) + 1}", party.name, created=True)
+            return TrakorAnswer(found[0].trakor_id, found[0].name, created=False)
+        made = TrakorAnswer(f"t{len(self.parties) + 1}", party.name, created=True)
         self.parties[self._match(party.name)] = (made, party)
         self.made_by[made.trakor_id] = source_id
         return made
@@ -149,7 +158,7 @@ class Snapshot:
     rows: list[Any]
     claims: dict[str, Any]
     links: dict[str, int]
-    waiting: dict[tuple[int, int], Stored]
+    waiting: dict[tuple[int, int], StoredDraft]
     contents: set[str]
     maps: dict[int, str]
     states: dict[int, dict[tuple[str, str, frozenset[str]], int]]
@@ -199,7 +208,7 @@ class World:
         self.now = 100
         self.rules = 1
         self.sources = {one: History() for one in IDS}
-        self.in_flight: list[Work] = []
+        self.in_flight: list[WorkItem] = []
         self.outcomes: list[Outcome] = []
         for name in there_before:
             self.trakor.post(Party(names.fit(name), "by hand"), "by hand")
@@ -207,7 +216,7 @@ class World:
             for table in reversed(metadata.sorted_tables):
                 connection.execute(table.delete())
             self.feeds: dict[str, Feed] = {
-                letter: feed_of(connection, letter, "one scope", Stream.CONTACTS) for letter in "ab"
+                letter: load_or_add_feed(connection, letter, "one scope", Stream.CONTACTS) for letter in "ab"
             }
 
     def tick(self) -> int:
@@ -225,15 +234,15 @@ class World:
                 self._waiting(connection),
                 set(connection.scalars(select(contents.c.trakor_id))),
                 {row.number: row.map for row in connection.execute(select(rules))},
-                states(connection),
+                count_states(connection),
             )
 
-    def _waiting(self, connection: Connection) -> dict[tuple[int, int], Stored]:
+    def _waiting(self, connection: Connection) -> dict[tuple[int, int], StoredDraft]:
         feeds = {feed.number: feed for feed in self.feeds.values()}
         found = connection.execute(
-            select(waiting, records.c.feed, records.c.source_id)
-            .join(records, records.c.number == waiting.c.record)
-            .where(waiting.c.slot != SAID)
+            select(stored_texts, records.c.feed, records.c.source_id)
+            .join(records, records.c.number == stored_texts.c.record)
+            .where(stored_texts.c.slot != TRAKOR_TEXT)
         )
         return {
             (row.record, row.slot): unpack(KEEPING.sealer, feeds[row.feed], row.source_id, row.meta, row.body)
@@ -268,7 +277,7 @@ class World:
             if part:
                 now = self.tick()
                 with self._engine.begin() as connection:
-                    observe(connection, feed, part, Sight(), decide=decide, policy=self.policy, now=now)
+                    observe(connection, feed, part, Observation(), decide=decide, policy=self.policy, now=now)
 
     def observe_all(self) -> None:
         """Everything is read once more."""
@@ -287,18 +296,18 @@ class World:
         page = [self.seen(one, at) for one in self.there() if one[0] == letter and one not in absent]
         with self._engine.begin() as connection:
             begun = begin_sweep(connection, feed, "query", restart=True, now=begun_at)
-            sight = Sight(sweep=begun.number)
+            sight = Observation(sweep=begun.number)
             observe(connection, feed, page, sight, decide=decide, policy=self.policy, now=at)
-            unseen = unseen_after(connection, feed, begun.number, after=0, most=100).values()
+            unseen = find_unseen(connection, feed, begun.number, after=0, most=100).values()
             at = self.tick()
             mark_gone_by_id(connection, feed, [*unseen], self.policy, read_at=at, now=at, sweep=begun.number)
 
     # -- on the way to Trakor
 
-    def claim(self, letter: str, limit: int) -> list[Work]:
+    def claim(self, letter: str, limit: int) -> list[WorkItem]:
         """Work of one connection is claimed."""
         with self._engine.begin() as connection:
-            found = claim(connection, self.feeds[letter], limit, now=self.now, until=self.now + 10**6)
+            found = claim_work(connection, self.feeds[letter], limit, now=self.now, until=self.now + 10**6)
         self.in_flight += found
         return found
 
@@ -306,28 +315,28 @@ class World:
         """Numbers of the records that are on their way, or whose outcome is not settled yet."""
         return {work.number for work in self.in_flight} | {one.work.number for one in self.outcomes}
 
-    def take(self, which: int) -> Work:
+    def take(self, which: int) -> WorkItem:
         """One of those on their way."""
         return self.in_flight.pop(which % len(self.in_flight))
 
-    def arrive(self, work: Work) -> Answer | None:
+    def arrive(self, work: WorkItem) -> TrakorAnswer | None:
         """A request arrives: None is a 400."""
         assert isinstance(work.payload, Party)
         self.note_tried(work)
         return self.trakor.post(work.payload, self._id_of(work))
 
-    def note_tried(self, work: Work) -> None:
+    def note_tried(self, work: WorkItem) -> None:
         """For all that the bridge knows the request may have arrived."""
         self.sources[self._id_of(work)].tried.add(of(work.payload.name))
 
-    def _id_of(self, work: Work) -> str:
+    def _id_of(self, work: WorkItem) -> str:
         return next(str(row.source_id) for row in self.snapshot().rows if row.number == work.number)
 
-    def answer(self, work: Work) -> None:
+    def answer(self, work: WorkItem) -> None:
         """A request arrives, and so does its answer."""
         said = self.arrive(work)
-        no = NotTaken(work, "400: name")
-        self.outcomes.append(no if said is None else Answered(work, said, of(said.name)))
+        no = Rejection(work, "400: name")
+        self.outcomes.append(no if said is None else Accepted(work, said, of(said.name)))
 
     def settle(self, batch: Collection[Outcome]) -> None:
         """Outcomes are written."""
@@ -346,7 +355,7 @@ class World:
         self.outcomes.clear()
         with self._engine.begin() as connection:
             for feed in self.feeds.values():
-                give_up_claims(connection, feed, now=self.now, wait=0)
+                release_claims(connection, feed, now=self.now, wait=0)
 
     # -- a person
 
@@ -371,7 +380,7 @@ class World:
         elif verb == "retry":
             operator_actions.retry(connection, feed, number, self.policy, now=now)
         else:
-            given = Claim(name, of(name)) if verb == "name" else None
+            given = NameClaim(name, of(name)) if verb == "name" else None
             operator_actions.accept(connection, feed, number, self.policy, now=now, name=given)
 
     # -- at rest
@@ -390,5 +399,5 @@ class World:
         """What is known is settled; what is on its way never left."""
         self.settle(self.outcomes)
         self.outcomes = []
-        self.settle([Later(work, 0, begun=False) for work in self.in_flight])
+        self.settle([Retry(work, 0, begun=False) for work in self.in_flight])
         self.in_flight = []

@@ -19,13 +19,13 @@ from bridge.delivery.types import OutgoingStream
 from bridge.errors import UserError
 from bridge.ledger import operator_actions
 from bridge.ledger.deletions import mark_gone_by_id
-from bridge.ledger.erasure import forget
-from bridge.ledger.observe import Sight
-from bridge.ledger.row_mapping import feed_of
-from bridge.ledger.send_queue import give_up_claims
+from bridge.ledger.erasure import forget_record
+from bridge.ledger.observe import Observation
+from bridge.ledger.row_mapping import load_or_add_feed
+from bridge.ledger.send_queue import release_claims
 from bridge.mapping import Mapper
 from bridge.names import Hasher
-from bridge.records import Claim, Draft, Policy, Product, Record, Stream
+from bridge.records import Draft, NameClaim, Policy, Product, Record, Stream
 from bridge.salestrekker.pages import Ones, Page
 from bridge.settings import TrakorSettings
 from bridge.sync.by_id import OneListing
@@ -213,7 +213,7 @@ class World:
 
     def _connect(self, letter: str, rules: Rules) -> Connection:
         streams = (Stream.CONTACTS, Stream.PRODUCTS) if letter == "a" else (Stream.CONTACTS,)
-        feeds = {stream: self.book.write(feed_of, letter, "one scope", stream) for stream in streams}
+        feeds = {stream: self.book.write(load_or_add_feed, letter, "one scope", stream) for stream in streams}
         return Connection(letter, rules, feeds)
 
     def clock(self) -> int:
@@ -230,7 +230,7 @@ class World:
         self._running: list[asyncio.Task[None]] = []
         for letter, connection in self.connections.items():
             for feed in connection.feeds.values():
-                self.book.write(give_up_claims, feed, now=self.clock(), wait=WAIT)
+                self.book.write(release_claims, feed, now=self.clock(), wait=WAIT)
             if sending:
                 self.sendings[letter] = service = self._sending(connection)
                 self._running.append(self.loop.create_task(service.run()))
@@ -347,7 +347,7 @@ class World:
     def observe(self, letter: str, page: list[Record]) -> None:
         """A page that was read is observed."""
         whose = self.whose(letter, page[0].stream)
-        self.run(observe_part(page, whose, cast("Ledger", self.handle), Sight(), now=self.clock()))
+        self.run(observe_part(page, whose, cast("Ledger", self.handle), Observation(), now=self.clock()))
         self._note(page, whose.mapper)
         self.look()
 
@@ -432,7 +432,7 @@ class World:
             return False
         connection = self.connections[source_id[0]]
         feed, policy = connection.feeds[stream_of(source_id)], connection.rules.policy
-        named = {"name": Claim(name, HASHER.name_key(name))} if name else {}
+        named = {"name": NameClaim(name, HASHER.name_key(name))} if name else {}
         verbs: dict[str, Callable[..., Any]] = {
             "accept": operator_actions.accept,
             "dismiss": operator_actions.dismiss,
@@ -486,7 +486,7 @@ class World:
         if row is None:
             return
         try:
-            done = self.book.write(forget, row["number"], now=self.clock())
+            done = self.book.write(forget_record, row["number"], now=self.clock())
         except UserError:
             return
         known = self.known[source_id]

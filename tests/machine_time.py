@@ -18,7 +18,7 @@ from sqlalchemy import create_engine, event
 from sqlalchemy.pool import StaticPool
 
 from bridge.encryption import Sealer
-from bridge.ledger.database import Keeping
+from bridge.ledger.database import TextStorage
 from bridge.ledger.schema import create_tables
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Book:
     def __init__(self, key: bytes) -> None:
         self.engine = _engine()
         self._raw = cast("sqlite3.Connection", self.engine.raw_connection().driver_connection)
-        Keeping(_sealer(key)).tell(_info())
+        TextStorage(_sealer(key)).tell(_info())
         self.restore(_empty())
 
     def write(self, transaction: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as Ledger.call

@@ -27,7 +27,7 @@ from bridge.trakor import MALFORMED, build, decipher
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bridge.records import Answer, Payload
+    from bridge.records import Payload, TrakorAnswer
     from bridge.sandbox.trakor_behaviour import Behaviour
     from bridge.sandbox.trakor_store import RecordStore
 
@@ -153,7 +153,7 @@ class Site:
         if reply.status != 400:
             self._read(reply)
 
-    async def post(self, payload: Payload) -> Answer:
+    async def post(self, payload: Payload) -> TrakorAnswer:
         """A payload is sent from a process that may die meanwhile."""
         weather = self.weather.popleft() if self.weather else ""
         if weather == "never sent":
@@ -252,7 +252,7 @@ class Site:
         self.until[arrival.name] = since + LONGEST_WORK
 
     @staticmethod
-    def _read(reply: Reply) -> Answer:
+    def _read(reply: Reply) -> TrakorAnswer:
         headers = {name.lower(): value for name, value in reply.headers.items()}
         said = decipher(reply.status, headers, reply.body, 0.0)
         if isinstance(said, BridgeError):
@@ -271,7 +271,7 @@ class Window:
         self._site = site
         self.closed = False
 
-    async def post(self, payload: Payload) -> Answer:
+    async def post(self, payload: Payload) -> TrakorAnswer:
         """See ``Destination``."""
         self._look()
         return await self._site.post(payload)

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from bridge.backfill import backfill
 from bridge.ledger import operator_actions
 from bridge.ledger.database import reading, writing
-from bridge.ledger.erasure import forget
-from bridge.ledger.read_model import Wanted, find
+from bridge.ledger.erasure import forget_record
+from bridge.ledger.read_model import RecordQuery, find_records
 from bridge.records import Policy, Stream
 from bridge.sandbox import Fault, Options, Sandbox
 from bridge.settings import load
@@ -177,13 +177,15 @@ class Maker:
         """A person decides."""
         path = self._folder / "ledger.db"
         with reading(path) as connection:
-            (found,) = find(connection, Wanted(either=identity))
+            (found,) = find_records(connection, RecordQuery(either=identity))
         with writing(path) as connection:
             verb(connection, found.feed, found.number, Policy(), now=found.since_at + 1)
 
     def forget(self, identity: str) -> None:
         """A record is forgotten on request."""
-        self.decide(lambda connection, _, number, __, now: forget(connection, number, now=now), identity)
+        self.decide(
+            lambda connection, _, number, __, now: forget_record(connection, number, now=now), identity
+        )
 
 
 def _fails(name: str, status: int, body: object, times: int | None = None) -> Fault:

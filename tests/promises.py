@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from bridge.ledger.statistics import states
+from bridge.ledger.statistics import count_states
 from bridge.names import decode, key
 from bridge.records import Draft, Reason, Record, Unsendable
 from machine import HASHER, stream_of
@@ -263,7 +263,7 @@ def tallies_are_right(now: Tables) -> None:
     )
     kept = {
         (feed, *kind): number
-        for feed, kinds in now.world.book.write(states).items()
+        for feed, kinds in now.world.book.write(count_states).items()
         for kind, number in kinds.items()
     }
     assert kept == counted

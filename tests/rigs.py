@@ -14,10 +14,10 @@ from sqlalchemy import func, select
 
 from bridge.decision import decide
 from bridge.delivery import Delivery, OutgoingStream, SendingMode
-from bridge.ledger.database import Keeping, Ledger
-from bridge.ledger.observe import Sight, observe
+from bridge.ledger.database import Ledger, TextStorage
+from bridge.ledger.observe import Observation, observe
 from bridge.ledger.schema import claims, history, links, records
-from bridge.ledger.send_queue import give_up_claims
+from bridge.ledger.send_queue import release_claims
 from bridge.records import Policy, Stream
 from bridge.settings import TrakorSettings
 from bridge.trakor import TrakorClient
@@ -99,7 +99,7 @@ class Rig:
         """Let these be seen in the source."""
         seen = [draft(name, id=name, product=stream is PRODUCTS) for name in wanted]
         await self.ledger.call(
-            observe, self.feeds[stream], seen, Sight(), decide=decide, policy=Policy(), now=now()
+            observe, self.feeds[stream], seen, Observation(), decide=decide, policy=Policy(), now=now()
         )
 
     def delivery(self, destination: Any = None, **pace: Any) -> Delivery:  # noqa: ANN401 - a Destination; numbers
@@ -119,7 +119,7 @@ class Rig:
     async def deliver(self, **pace: Any) -> Delivery:  # noqa: ANN401 - numbers
         """Deliver all that is pending, as a run of its own."""
         for feed in self.feeds.values():
-            await self.ledger.call(give_up_claims, feed, now=self._clock(), wait=20)
+            await self.ledger.call(release_claims, feed, now=self._clock(), wait=20)
         delivery = self.delivery(**pace)
         delivery.finish()
         async with asyncio.timeout(30):
@@ -170,7 +170,7 @@ def now() -> int:
 class WatchedLedger(Ledger):
     """A real ledger that counts its transactions, and can be told to fail."""
 
-    def __init__(self, path: Path, keeping: Keeping | None = None) -> None:
+    def __init__(self, path: Path, keeping: TextStorage | None = None) -> None:
         super().__init__(path, keeping)
         self.calls: Counter[str] = Counter()
         self.ended: Counter[str] = Counter()

@@ -21,9 +21,9 @@ from bridge.admin.context import PageContext
 from bridge.admin.pages import Pages
 from bridge.ledger.database import reading
 from bridge.ledger.open import open_ledger, read_or_make_key
-from bridge.ledger.operator_actions import as_it_stands
-from bridge.ledger.read_model import Found, Wanted, find
-from bridge.ledger.record_details import Line, history_of
+from bridge.ledger.operator_actions import record_version
+from bridge.ledger.read_model import RecordQuery, RecordSummary, find_records
+from bridge.ledger.record_details import HistoryLine, load_history
 from bridge.names import Hasher
 from bridge.records import Policy, Stream
 from bridge.status import take
@@ -92,20 +92,20 @@ class StatusPage:
             clock=lambda: self.now,
         )
 
-    def record(self, source_id: str) -> Found:
+    def record(self, source_id: str) -> RecordSummary:
         """A record as it stands on disk."""
         with reading(self.ledger.path, self.ledger.keeping) as connection:
-            return find(connection, Wanted(either=source_id))[0]
+            return find_records(connection, RecordQuery(either=source_id))[0]
 
     def shown(self, source_id: str) -> str:
         """What a form of its page says of how it stands."""
         with reading(self.ledger.path, self.ledger.keeping) as connection:
-            return as_it_stands(connection, self.record(source_id).number)
+            return record_version(connection, self.record(source_id).number)
 
-    def history(self, source_id: str) -> list[Line]:
+    def history(self, source_id: str) -> list[HistoryLine]:
         """Its history."""
         with reading(self.ledger.path, self.ledger.keeping) as connection:
-            return history_of(connection, self.record(source_id).number)
+            return load_history(connection, self.record(source_id).number)
 
 
 @asynccontextmanager

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 import pytest
 
-from bridge.ledger.read_model import Change
+from bridge.ledger.read_model import FieldChange
 from bridge.records import State
 from bridge.status.fields import difference
 from changed import WORDS, Left, changed_organisation
@@ -76,7 +76,7 @@ def test_of_contact_details_the_parts_that_differ_are_told(
     old: str | None, new: str | None, told: tuple[str, str]
 ) -> None:
     """Never so that a part that was taken away looks as if nothing were left."""
-    was, now = difference(Change("contact_info", old, new))
+    was, now = difference(FieldChange("contact_info", old, new))
     assert (was.text, now.text) == told
 
 

@@ -15,7 +15,17 @@ from bridge.admin.bulk_actions import MOST_ORDERS
 from bridge.errors import LedgerError, Transient
 from bridge.ledger.database import writing
 from bridge.ledger.pauses import Direction, set_pause
-from bridge.ledger.schema import canaries, claims, contents, history, links, records, sweeps, tallies, waiting
+from bridge.ledger.schema import (
+    canaries,
+    claims,
+    contents,
+    history,
+    links,
+    records,
+    stored_texts,
+    sweeps,
+    tallies,
+)
 from bridge.records import State
 from desk import Organisation, organisation
 from status_page import NOW, Browser, StatusPage, served
@@ -74,7 +84,7 @@ async def test_the_numbers_of_each_run_add_up(browser: Browser) -> None:
 
 async def test_a_ledger_without_records_is_told_as_such(page: StatusPage, browser: Browser) -> None:
     with writing(page.ledger.path, kept(page.ledger.path)) as connection:
-        for table in (waiting, canaries, contents, claims, links, history, records, sweeps, tallies):
+        for table in (stored_texts, canaries, contents, claims, links, history, records, sweeps, tallies):
             connection.execute(table.delete())
     said = await browser.get("/")
     assert "Nothing yet" in said.words

@@ -21,10 +21,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from books import kept
 from bridge.ledger.database import reading, writing
 from bridge.ledger.pauses import Direction, set_pause
-from bridge.ledger.read_model import rejections_of
+from bridge.ledger.read_model import last_rejections
 from bridge.ledger.schema import records
-from bridge.ledger.webhook_queue import keep_events
-from bridge.records import Received, State, Stream
+from bridge.ledger.webhook_queue import store_webhooks
+from bridge.records import ReceivedWebhook, State, Stream
 from bridge.status.snapshot import DECISIONS
 from desk import Desk, Organisation, organisation
 from status_page import NOW, Browser, StatusPage, served
@@ -52,15 +52,17 @@ def desk(
             set_pause(
                 connection, "default", direction, reason="for a test", now=NOW - HOUR, by_person=by_person
             )
-        keep_events(connection, [webhook("contact-updated"), webhook("contact-updated"), webhook("no-such")])
+        store_webhooks(
+            connection, [webhook("contact-updated"), webhook("contact-updated"), webhook("no-such")]
+        )
         filtered = records.c.source_id == left.ids["delivered"]
         connection.execute(records.update().where(filtered).values(filtered=1))
     return desk
 
 
-def webhook(action: str) -> Received:
+def webhook(action: str) -> ReceivedWebhook:
     problem = {} if action == "contact-updated" else {"body": "{}", "problem": "unknown-action"}
-    return Received("default", action, "c1", NOW - 500, **problem)
+    return ReceivedWebhook("default", action, "c1", NOW - 500, **problem)
 
 
 @pytest.fixture
@@ -214,8 +216,8 @@ async def test_a_rejection_says_in_the_list_what_is_wrong_and_where_to_correct_i
     number = page.record(left.ids["mapping"]).number
     assert "price: gives a negative number" in desk("records", "show", left.ids["mapping"]).out
     with reading(page.ledger.path) as connection:
-        assert rejections_of(connection, []) == {}
-        assert [*rejections_of(connection, [number])] == [number]
+        assert last_rejections(connection, []) == {}
+        assert [*last_rejections(connection, [number])] == [number]
 
 
 async def test_a_field_has_its_name_in_words(browser: Browser, page: StatusPage, left: Organisation) -> None:

@@ -11,8 +11,8 @@ import pytest
 from bridge.alerts import AlertKind, Disk, conditions, waiting_of
 from bridge.alerts.conditions import DAY, FULL_BYTES, HOUR, MINUTE, ONCE, OVER
 from bridge.alerts.notifications import Message, lowered, turn
-from bridge.ledger.daemon_state import Said, Topic
-from bridge.ledger.sweeps import Burst, LastSweep, Reached
+from bridge.ledger.daemon_state import AlertSent, AlertTopic
+from bridge.ledger.sweeps import LastSweep, MassChange, SweepProgress
 from bridge.records import Stream
 from bridge.status import ConnectionStatus, Flow, Snapshot, StreamStatus, WebhookStatus
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 NOW = 1_795_000_000_000
 GIB = 2**30
 ROOM = Disk(100 * GIB, 50 * GIB)
-BURST = Burst(7, NOW - HOUR, ("contact_info",), 4812)
+BURST = MassChange(7, NOW - HOUR, ("contact_info",), 4812)
 SECRETS = "Ann Lee refused with key sk_live_canary"
 
 
@@ -64,7 +64,7 @@ def swept(
     moved: int = NOW,
 ) -> StreamStatus:
     sweep = LastSweep(1, NOW, moved, ended, complete=True, read=1)
-    return StreamStatus(last_sweep=sweep, reached=Reached(first, good, missing, narrowed))
+    return StreamStatus(last_sweep=sweep, reached=SweepProgress(first, good, missing, narrowed))
 
 
 # -- what is wrong
@@ -147,8 +147,8 @@ def test_no_condition_repeats_what_a_remote_system_said() -> None:
 def test_records_that_wait_are_counted_by_reason() -> None:
     status = sydney(StreamStatus(waiting={"same-name": 2, "drifted": 1}))
     assert waiting_of(at(status)) == {
-        Topic("waiting", "sydney", "contacts", "same-name"): 2,
-        Topic("waiting", "sydney", "contacts", "drifted"): 1,
+        AlertTopic("waiting", "sydney", "contacts", "same-name"): 2,
+        AlertTopic("waiting", "sydney", "contacts", "drifted"): 1,
     }
 
 
@@ -171,17 +171,17 @@ def test_what_changed_alike_is_one_alert_with_the_command_that_lists_it() -> Non
 
 READING = found(sydney(reading=paused(20)))
 (TOPIC,) = (one.topic for one in READING)
-HELD = Topic("waiting", "sydney", "contacts", "same-name")
+HELD = AlertTopic("waiting", "sydney", "contacts", "same-name")
 
 
 def say(
     conditions: Sequence[Condition] = (),
-    said: dict[Topic, Said] | None = None,
+    said: dict[AlertTopic, AlertSent] | None = None,
     *,
-    waiting: dict[Topic, int] | None = None,
-    over: Sequence[Topic] = (),
+    waiting: dict[AlertTopic, int] | None = None,
+    over: Sequence[AlertTopic] = (),
     now: int = NOW,
-) -> tuple[Message | None, dict[Topic, Said]]:
+) -> tuple[Message | None, dict[AlertTopic, AlertSent]]:
     waiting = waiting or {}
     return turn(conditions, waiting, lowered(said or {}, waiting), over, now)
 
@@ -201,13 +201,13 @@ def test_it_is_said_once_and_again_after_a_day_while_it_lasts() -> None:
         assert say(READING, said, now=later) == (None, said)
     again, known = say(READING, said, now=NOW + DAY)
     assert again == message
-    assert known == {TOPIC: Said(NOW + DAY)}
+    assert known == {TOPIC: AlertSent(NOW + DAY)}
 
 
 def test_what_changed_alike_is_said_once_for_each_sweep_and_in_one_line() -> None:
     """However long it waits; the same message does not count its records once more."""
     first = found(sydney(StreamStatus(burst=BURST)))
-    drifted = Topic("waiting", "sydney", "contacts", "drifted")
+    drifted = AlertTopic("waiting", "sydney", "contacts", "drifted")
     message, said = say(first, waiting={drifted: 4812})
     assert lines(message) == [f"[changed-alike] sydney: {first[0].text}"]
     assert say(first, said, waiting={drifted: 4812}, now=NOW + 9 * DAY)[0] is None
@@ -217,7 +217,7 @@ def test_what_changed_alike_is_said_once_for_each_sweep_and_in_one_line() -> Non
 
 
 def test_it_is_said_to_be_over_once() -> None:
-    message, known = say(said={TOPIC: Said(NOW)}, over=[TOPIC])
+    message, known = say(said={TOPIC: AlertSent(NOW)}, over=[TOPIC])
     assert lines(message) == [
         "[reading-paused] Over. sydney: Reading from Salestrekker is not stopped by a fault any more."
     ]
@@ -228,18 +228,18 @@ def test_it_is_said_to_be_over_once() -> None:
 
 
 def test_it_is_not_over_before_that_is_sure() -> None:
-    assert say(said={TOPIC: Said(NOW)}) == (None, {TOPIC: Said(NOW)})
+    assert say(said={TOPIC: AlertSent(NOW)}) == (None, {TOPIC: AlertSent(NOW)})
 
 
 def test_what_is_covered_is_neither_said_nor_over() -> None:
     covered = [replace(READING[0], covered=True)]
     assert say(covered) == (None, {})
-    assert say(covered, {TOPIC: Said(NOW - 2 * DAY)}) == (None, {TOPIC: Said(NOW - 2 * DAY)})
+    assert say(covered, {TOPIC: AlertSent(NOW - 2 * DAY)}) == (None, {TOPIC: AlertSent(NOW - 2 * DAY)})
 
 
 def test_a_clock_that_was_set_back_far_silences_nothing() -> None:
-    assert say(READING, {TOPIC: Said(NOW)}, now=NOW - MINUTE)[0] is None
-    assert say(READING, {TOPIC: Said(NOW)}, now=NOW - DAY)[0] is not None
+    assert say(READING, {TOPIC: AlertSent(NOW)}, now=NOW - MINUTE)[0] is None
+    assert say(READING, {TOPIC: AlertSent(NOW)}, now=NOW - DAY)[0] is not None
 
 
 def test_many_alerts_are_one_message() -> None:
@@ -252,8 +252,8 @@ def test_many_alerts_are_one_message() -> None:
 
 def test_an_alert_of_another_version_is_dropped_in_silence() -> None:
     """After a step back: nobody here knows its words."""
-    strange = Topic("strange")
-    assert say(said={strange: Said(NOW)}, over=[strange]) == (None, {})
+    strange = AlertTopic("strange")
+    assert say(said={strange: AlertSent(NOW)}, over=[strange]) == (None, {})
 
 
 def test_records_that_wait_are_told_in_a_digest_by_reason() -> None:
@@ -264,7 +264,7 @@ def test_records_that_wait_are_told_in_a_digest_by_reason() -> None:
     assert line.endswith("1 contact (drifted). 4 wait in all.")
     assert message
     assert (message.title, message.grave) == ("trakor-bridge: records wait for you", False)
-    assert said == {HELD: Said(NOW, 3), drifted: Said(NOW, 1)}
+    assert said == {HELD: AlertSent(NOW, 3), drifted: AlertSent(NOW, 1)}
 
 
 def test_digests_come_once_an_hour_at_most_and_only_for_what_is_new() -> None:
@@ -275,13 +275,13 @@ def test_digests_come_once_an_hour_at_most_and_only_for_what_is_new() -> None:
     assert say(said=said, waiting={HELD: 3}, now=NOW + DAY)[0] is None
     message, said = say(said=said, waiting={HELD: 5}, now=NOW + HOUR)
     assert "2 contacts (same-name). 5 wait in all" in lines(message)[0]
-    assert said == {HELD: Said(NOW + HOUR, 5)}
+    assert said == {HELD: AlertSent(NOW + HOUR, 5)}
 
 
 def test_records_that_were_decided_make_room_for_news() -> None:
     """Three waited, two were decided, two more came: these are new."""
     _, said = say(waiting={HELD: 3})
     _, said = say(said=said, waiting={HELD: 1}, now=NOW + MINUTE)
-    assert said == {HELD: Said(NOW, 1)}
+    assert said == {HELD: AlertSent(NOW, 1)}
     message, _ = say(said=said, waiting={HELD: 3}, now=NOW + HOUR)
     assert "2 contacts (same-name). 3 wait in all" in lines(message)[0]

@@ -18,7 +18,7 @@ from bridge.alerts.conditions import DAY, HOUR, MINUTE
 from bridge.alerts.notifier import SURELY_OVER
 from bridge.errors import LedgerError, UserError
 from bridge.ledger.database import Ledger
-from bridge.ledger.sweeps import Reached
+from bridge.ledger.sweeps import SweepProgress
 from bridge.records import Stream
 from bridge.status import ConnectionStatus, Flow, Snapshot, StreamStatus
 from desk import Desk
@@ -300,7 +300,7 @@ async def test_what_lasts_is_not_said_to_be_over_by_a_clock_that_was_set_back(
 
 
 def good(world: World, at: int) -> None:
-    stream = StreamStatus(reached=Reached(NOW, at, 0))
+    stream = StreamStatus(reached=SweepProgress(NOW, at, 0))
     world.status = replace(world.status, streams={Stream.CONTACTS: stream})
 
 

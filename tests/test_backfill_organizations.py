@@ -10,8 +10,8 @@ from sqlalchemy import delete, select
 
 from bridge.errors import UserError
 from bridge.ledger.database import reading, writing
-from bridge.ledger.organizations import confirm
-from bridge.ledger.pauses import pauses_of
+from bridge.ledger.organizations import confirm_organizations
+from bridge.ledger.pauses import list_pauses
 from bridge.ledger.schema import canaries, feeds
 from bridge.names import Hasher
 from bridge.sandbox import Fault, Options
@@ -58,7 +58,7 @@ def say_it_is_right(bridge: Bridge, name: str = "default") -> None:
     settings = bridge.settings
     hasher = Hasher(ledger_key(settings, make=False))
     with writing(ledger_path(settings)) as connection:
-        assert confirm(connection, name, hash_trakor(settings.connections[name], hasher))
+        assert confirm_organizations(connection, name, hash_trakor(settings.connections[name], hasher))
 
 
 async def test_the_key_of_another_organisation_stops_all_before_it_begins(bridge: Bridge) -> None:
@@ -199,7 +199,7 @@ async def test_a_log_in_of_several_organisations_names_one(start_sandbox: Start,
     assert report.exit_status == 2
     assert "North (id " in told(report)
     with reading(tmp_path / "ledger.db") as connection:
-        assert pauses_of(connection) == [], "it is for the configuration to say, and nothing to wait for"
+        assert list_pauses(connection) == [], "it is for the configuration to say, and nothing to wait for"
     assert sandbox.salestrekker.traffic.kinds["contacts"] == 0
     assert sandbox.trakor.traffic.total == 0
 

@@ -13,7 +13,7 @@ import pytest
 
 from bridge.backfill import backfill, rehearse
 from bridge.ledger.database import reading
-from bridge.ledger.read_model import Wanted, listing
+from bridge.ledger.read_model import RecordQuery, iterate_records
 from bridge.records import Stream
 from bridge.settings import load
 from bridges import Silent, configuration_of, write_configuration
@@ -95,7 +95,7 @@ async def test_after_changes_a_dry_run_tells_what_is_held_and_drifted(
     numbers = (await _rehearse(settings)).connections["default"].streams["contacts"]
     assert (numbers["held"], numbers["drifted"], numbers["pending"]) == (1, 1, 0)
     with reading(settings.folder / "ledger.db") as connection:
-        assert list(listing(connection, Wanted(states=("held", "drifted")))) == []
+        assert list(iterate_records(connection, RecordQuery(states=("held", "drifted")))) == []
 
 
 async def test_a_dry_run_shows_each_record_to_who_asks(settings: Settings) -> None:
@@ -104,7 +104,9 @@ async def test_a_dry_run_shows_each_record_to_who_asks(settings: Settings) -> No
 
     def look(copy: Ledger) -> None:
         with reading(copy.path, copy.keeping) as connection:
-            seen.extend(found.state for found in listing(connection, Wanted(states=("pending",))))
+            seen.extend(
+                found.state for found in iterate_records(connection, RecordQuery(states=("pending",)))
+            )
 
     report = await rehearse(
         settings,
@@ -130,7 +132,7 @@ async def test_a_limited_run_reads_so_many_of_each_stream_and_is_not_complete(
     assert whole.streams["contacts"]["read"] == len(sandbox.contacts)
     assert whole.complete
     with reading(settings.folder / "ledger.db") as connection:
-        assert not [found for found in listing(connection, Wanted()) if found.marks == ("gone",)]
+        assert not [found for found in iterate_records(connection, RecordQuery()) if found.marks == ("gone",)]
 
 
 async def test_a_limited_run_marks_nothing_gone_even_where_it_reads_all(
@@ -141,10 +143,12 @@ async def test_a_limited_run_marks_nothing_gone_even_where_it_reads_all(
     sandbox.contacts.remove(sandbox.contacts.id_at(0))
     await _backfill(settings, limit=10_000)
     with reading(settings.folder / "ledger.db") as connection:
-        assert not [found for found in listing(connection, Wanted()) if "gone" in found.marks]
+        assert not [found for found in iterate_records(connection, RecordQuery()) if "gone" in found.marks]
     await _backfill(settings)
     with reading(settings.folder / "ledger.db") as connection:
-        assert len([found for found in listing(connection, Wanted()) if "gone" in found.marks]) == 1
+        assert (
+            len([found for found in iterate_records(connection, RecordQuery()) if "gone" in found.marks]) == 1
+        )
 
 
 async def test_the_command_lists_what_a_dry_run_would_send(settings: Settings, sandbox: Sandbox) -> None:

@@ -17,7 +17,7 @@ from bridge.delivery.ledger_loss import LedgerLossDetector
 from bridge.delivery.types import BatchResult
 from bridge.errors import Transient, UserError
 from bridge.ledger.database import reading, writing
-from bridge.ledger.pauses import Direction, pauses_of, set_pause
+from bridge.ledger.pauses import Direction, list_pauses, set_pause
 from bridge.ledger.sweeps import COUNTS
 from bridge.records import Stream
 from bridge.sandbox import Fault, Options
@@ -60,7 +60,7 @@ async def test_what_a_person_has_paused_is_left_alone(bridge: Bridge, direction:
     assert ("--reading" in problem.advice) == (direction == Direction.READING)
     assert report.connections["default"].streams == {}
     with reading(bridge.folder / "ledger.db") as ledger:
-        assert [pause.direction for pause in pauses_of(ledger)] == [direction]
+        assert [pause.direction for pause in list_pauses(ledger)] == [direction]
 
 
 async def test_what_had_stopped_by_itself_is_over_once_all_went_well(bridge: Bridge) -> None:
@@ -71,7 +71,7 @@ async def test_what_had_stopped_by_itself_is_over_once_all_went_well(bridge: Bri
             set_pause(ledger, "default", direction, reason="Trakor does not answer", now=1)
     assert (await bridge.backfill()).connections["default"].complete
     with reading(bridge.folder / "ledger.db") as ledger:
-        assert pauses_of(ledger) == []
+        assert list_pauses(ledger) == []
 
 
 # A map that finds no names

@@ -12,7 +12,7 @@ import pytest
 
 from bridge.checks import Check, pull, run
 from bridge.errors import Refused, UserError
-from bridge.ledger.open import open_ledger, take_over
+from bridge.ledger.open import lock_ledger, open_ledger
 from bridge.sandbox import AuthErrorStyle, BrokenField, Fault, Options, Sandbox, configuration
 from bridge.sandbox.shapes import ShapeKind
 from bridge.settings import load
@@ -210,7 +210,7 @@ async def test_a_ledger_that_is_there_and_in_use_is_told_and_is_no_fault(checked
     assert steps["ledger"].ok
     assert "in use now: `trakor-bridge backfill` (process" in steps["ledger"].detail
     assert "the one that the ledger was made with" in steps["ledger.key"].detail
-    with take_over(path, "another"):
+    with lock_ledger(path, "another"):
         pass  # the check has not kept the lock
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bridge.checks.webhooks import webhook_port
-from bridge.ledger.open import take_over
+from bridge.ledger.open import lock_ledger
 from bridge.settings import load
 from bridge.webhooks import open_webhook_sockets
 
@@ -57,12 +57,12 @@ async def test_a_port_that_another_has_is_a_fault_unless_it_is_the_daemon(tmp_pa
         assert not step.ok
         assert "taken by another process" in step.detail
         assert step.advice
-        with take_over(tmp_path / "ledger.db", "trakor-bridge run"):
+        with lock_ledger(tmp_path / "ledger.db", "trakor-bridge run"):
             step = await webhook_port(settings, ["default"])
         assert step is not None
         assert step.ok
         assert "trakor-bridge run" in step.detail
-        with take_over(tmp_path / "ledger.db", "trakor-bridge backfill"):
+        with lock_ledger(tmp_path / "ledger.db", "trakor-bridge backfill"):
             step = await webhook_port(settings, ["default"])
         assert step is not None
         assert not step.ok, "a backfill does not listen"

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.checks.masking import masked
-from bridge.ledger.open import open_ledger, read_or_make_key, take_over
+from bridge.ledger.open import lock_ledger, open_ledger, read_or_make_key
 from bridge.sandbox import Fault, Options, Sandbox, configuration
 from desk import Desk, Ran
 
@@ -79,12 +79,12 @@ async def test_no_backfill_is_proposed_that_would_be_refused(desk: Desk) -> None
     path = desk.folder / "ledger.db"
     with open_ledger(path, read_or_make_key(desk.folder / "ledger.key", make=True), "a test"):
         pass
-    with take_over(path, "trakor-bridge run"):
+    with lock_ledger(path, "trakor-bridge run"):
         ran = await typed(desk, "check")
     assert ran.status == 0
     assert "trakor-bridge backfill" not in ran.out.splitlines()[-1]
     assert "trakor-bridge status" in ran.out.splitlines()[-1]
-    with take_over(path, "trakor-bridge backfill"):
+    with lock_ledger(path, "trakor-bridge backfill"):
         assert "has to wait" in (await typed(desk, "check")).out.splitlines()[-1]
     assert (await typed(desk, "pause", "--reading")).status == 0
     assert (await typed(desk, "check")).out.splitlines()[-1] == (

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bridge.ledger.open import take_over
+from bridge.ledger.open import lock_ledger
 from bridge.sandbox import Options, Sandbox
 from bridges import Bridge, configuration_of
 from processes import commands
@@ -134,7 +134,7 @@ async def test_a_renamed_file_is_refused_until_it_is_said(
     assert "rename north melbourne" in " ".join(is_new.err.split())
     assert (await run("backfill")).status == 2, "nothing was confirmed"
 
-    with take_over(tmp_path / "ledger.db", "the tests"):
+    with lock_ledger(tmp_path / "ledger.db", "the tests"):
         busy = await run("connections", "rename", "north", "melbourne")
     assert (busy.status, "in use" in busy.err) == (1, True)
     assert (await run("connections", "rename", "nroth", "melbourne")).status == 2

@@ -10,8 +10,8 @@ import pytest
 
 from books import kept
 from bridge.ledger.database import reading, writing
-from bridge.ledger.read_model import Wanted, find
-from bridge.ledger.record_details import history_of, standing_of
+from bridge.ledger.read_model import RecordQuery, find_records
+from bridge.ledger.record_details import load_history, load_relations
 from bridge.ledger.schema import contents
 from bridge.status.fields import sides
 from changed import WORDS, Left, changed_organisation
@@ -20,7 +20,7 @@ from desk import Desk
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bridge.ledger.read_model import Found
+    from bridge.ledger.read_model import RecordSummary
 
 LEFT = "is left as it is in Trakor; nothing is said until it changes in Salestrekker again."
 
@@ -53,10 +53,10 @@ def remapped(
     return Desk(tmp_path, monkeypatch, capsys).copy(left.remapped)
 
 
-def stands(desk: Desk, identity: str) -> Found:
+def stands(desk: Desk, identity: str) -> RecordSummary:
     """A record as the ledger has it now."""
     with reading(desk.folder / "ledger.db", kept(desk.folder / "ledger.db")) as connection:
-        (found,) = find(connection, Wanted(either=identity))
+        (found,) = find_records(connection, RecordQuery(either=identity))
     return found
 
 
@@ -67,7 +67,7 @@ def how(desk: Desk, identity: str) -> tuple[str, str, tuple[str, ...]]:
 
 def events(desk: Desk, identity: str) -> list[str]:
     with reading(desk.folder / "ledger.db") as connection:
-        return [line.event for line in history_of(connection, stands(desk, identity).number)]
+        return [line.event for line in load_history(connection, stands(desk, identity).number)]
 
 
 # -- dismiss ----------------------------------------------------------------------------------------
@@ -242,7 +242,7 @@ def test_of_a_merged_record_what_trakor_has_is_the_other_ones(desk: Desk, ids: d
     desk("records", "accept", ids["son"])
     found = stands(desk, ids["son"])
     with reading(desk.folder / "ledger.db", kept(desk.folder / "ledger.db")) as connection:
-        compared = sides(found, standing_of(connection, found))
+        compared = sides(found, load_relations(connection, found))
     assert compared.has_trakor
     (info,) = [field.trakor for field in compared.fields if field.name == "contact_info"]
     assert info is not None

@@ -9,8 +9,8 @@ import pytest
 
 from books import empty_ledger, kept
 from bridge.ledger.database import reading, writing
-from bridge.ledger.organizations import Doubt, Noted, keep, keep_stopped
-from bridge.ledger.pauses import pauses_of, set_pause
+from bridge.ledger.organizations import KnownOrganizations, Mismatch, pause_if_stopped, save_known
+from bridge.ledger.pauses import list_pauses, set_pause
 from desk import Desk
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def desk(
 def stopped(desk: Desk) -> dict[tuple[str, str], bool]:
     """What is paused; whether by a person."""
     with reading(desk.folder / "ledger.db") as connection:
-        return {(one.connection, one.direction): one.by_person for one in pauses_of(connection)}
+        return {(one.connection, one.direction): one.by_person for one in list_pauses(connection)}
 
 
 def stop_by_itself(desk: Desk, direction: str) -> None:
@@ -116,8 +116,8 @@ def test_resume_says_that_another_organisation_stays_stopped(desk: Desk, *, paus
     """It said that sending goes on, which it does not."""
     ledger = desk.folder / "ledger.db"
     with writing(ledger, kept(ledger)) as connection:
-        keep(connection, Noted("north", "ours", doubt=Doubt(source="theirs")))
-        assert keep_stopped(connection, "north", now=1)
+        save_known(connection, KnownOrganizations("north", "ours", doubt=Mismatch(source="theirs")))
+        assert pause_if_stopped(connection, "north", now=1)
     if paused:
         desk("pause", "--connection", "north")
     ran = desk("resume", "--connection", "north")

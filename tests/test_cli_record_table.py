@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bridge.cli.record_table import show_table
-from bridge.ledger.read_model import Found
+from bridge.ledger.read_model import RecordSummary
 from bridge.ledger.row_mapping import Feed
 from bridge.records import Stream
 
@@ -21,20 +21,22 @@ CUT = "5f0e9c1a-8f0[-0-9a-f]*…"
 LONG = "An uncommonly long name of somebody or something 漢字 " * 4
 
 
-def record(*, name: str = "", state: str = "delivered", reason: str = "", identity: str = ID) -> Found:
+def record(
+    *, name: str = "", state: str = "delivered", reason: str = "", identity: str = ID
+) -> RecordSummary:
     """A contact that has been in its state for three minutes."""
     since = time.time_ns() // 1_000_000 - 180_000
     feed = Feed(1, "default", Stream.CONTACTS, 1)
-    return Found(1, feed, identity, state, reason, (), "", "", "", (), since, name)
+    return RecordSummary(1, feed, identity, state, reason, (), "", "", "", (), since, name)
 
 
 @pytest.fixture
 def shown(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[[int, Found], list[str]]:
+) -> Callable[[int, RecordSummary], list[str]]:
     """The lines of the table of one record on a terminal of so many columns, without colours."""
 
-    def show(width: int, one: Found) -> list[str]:
+    def show(width: int, one: RecordSummary) -> list[str]:
         monkeypatch.setenv("TTY_COMPATIBLE", "1")
         monkeypatch.setenv("TERM", "xterm")
         monkeypatch.setenv("COLUMNS", str(width))
@@ -47,7 +49,7 @@ def shown(
 @pytest.mark.parametrize(("width", "identity"), [(80, CUT), (100, ID), (132, ID), (200, ID)])
 @pytest.mark.parametrize("state", [("held", "renamed"), ("rejected", "refused-by-trakor")])
 def test_the_name_is_kept_and_the_id_is_cut_if_there_is_no_room_for_both(
-    shown: Callable[[int, Found], list[str]], width: int, identity: str, state: tuple[str, str]
+    shown: Callable[[int, RecordSummary], list[str]], width: int, identity: str, state: tuple[str, str]
 ) -> None:
     lines = shown(width, record(name=LONG, state=state[0], reason=state[1]))
     assert len(lines) <= 3, "headings, the record, and at most a second line of its state"
@@ -56,7 +58,7 @@ def test_the_name_is_kept_and_the_id_is_cut_if_there_is_no_room_for_both(
 
 
 def test_where_there_is_room_on_80_columns_it_says_since_when(
-    shown: Callable[[int, Found], list[str]],
+    shown: Callable[[int, RecordSummary], list[str]],
 ) -> None:
     headings, line = shown(80, record())
     assert headings.split() == ["state", "stream", "id", "since"]
@@ -64,7 +66,7 @@ def test_where_there_is_room_on_80_columns_it_says_since_when(
 
 
 def test_a_name_of_usual_length_is_whole_on_80_columns(
-    shown: Callable[[int, Found], list[str]],
+    shown: Callable[[int, RecordSummary], list[str]],
 ) -> None:
     headings, *lines = shown(80, record(name="Jane Smith", state="rejected", reason="refused-by-trakor"))
     assert headings.split() == ["state", "name", "stream", "id", "since"]
@@ -72,7 +74,7 @@ def test_a_name_of_usual_length_is_whole_on_80_columns(
 
 
 def test_no_line_is_longer_than_a_narrow_terminal(
-    shown: Callable[[int, Found], list[str]],
+    shown: Callable[[int, RecordSummary], list[str]],
 ) -> None:
     lines = shown(60, record(name="Jane Smith", identity="x" * 200))
     assert all(len(line) <= 60 for line in lines)

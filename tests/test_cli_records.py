@@ -21,8 +21,8 @@ from bridge.cli import main
 from bridge.cli import record_table as listing_of_records
 from bridge.cli.sanitize import cell, plain
 from bridge.ledger.database import reading, writing
-from bridge.ledger.open import take_over
-from bridge.ledger.read_model import Wanted, find
+from bridge.ledger.open import lock_ledger
+from bridge.ledger.read_model import RecordQuery, find_records
 from bridge.ledger.schema import contents, feeds, history, records
 from bridge.sandbox import Fault, Options
 from desk import FORMULA, Desk, Organisation, configured, organisation, run_backfill
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from bridge.ledger.read_model import Found
+    from bridge.ledger.read_model import RecordSummary
     from bridge.sandbox import Sandbox
 
 
@@ -53,10 +53,10 @@ def desk(
     return Desk(tmp_path, monkeypatch, capsys).copy(left)
 
 
-def stands(desk: Desk, identity: str) -> Found:
+def stands(desk: Desk, identity: str) -> RecordSummary:
     """A record as the ledger has it now."""
     with reading(desk.folder / "ledger.db") as connection:
-        (found,) = find(connection, Wanted(either=identity))
+        (found,) = find_records(connection, RecordQuery(either=identity))
     return found
 
 
@@ -261,7 +261,7 @@ def test_nothing_from_outside_steers_the_terminal(desk: Desk, ids: dict[str, str
         connection.execute(
             records.update().where(records.c.source_id == ids["refused"]).values(source_id=evil)
         )
-        number = find(connection, Wanted(either=evil))[0].number
+        number = find_records(connection, RecordQuery(either=evil))[0].number
         line = {"record": number, "at": 1, "event": "rejected", "detail": f"400: {evil}"}
         connection.execute(history.insert().values(line))
     shown = "x\\x1b]0;pwned\\x07\\u202e[bold]"
@@ -398,7 +398,7 @@ def test_what_a_running_daemon_sends_at_once_is_not_left_to_a_backfill(
     desk: Desk, ids: dict[str, str]
 ) -> None:
     """There is no time to take it back, and it says so."""
-    with take_over(desk.folder / "ledger.db", "trakor-bridge run"):
+    with lock_ledger(desk.folder / "ledger.db", "trakor-bridge run"):
         ran = desk("records", "accept", ids["renamed"])
     assert (
         ran.out == f"Contact {ids['renamed']} will be sent as “Jane Smythe” at once, by the running daemon.\n"
@@ -410,7 +410,7 @@ def test_what_a_running_daemon_does_by_itself_is_not_left_to_a_backfill(
 ) -> None:
     """That would be refused: the ledger is in use."""
     assert "\n  trakor-bridge backfill\n" in desk("records", "show", ids["mapping"]).out
-    with take_over(desk.folder / "ledger.db", "trakor-bridge run"):
+    with lock_ledger(desk.folder / "ledger.db", "trakor-bridge run"):
         out = desk("records", "show", ids["mapping"]).out
     assert "trakor-bridge backfill" not in out
     assert "Once it is corrected in Salestrekker or in the configuration, it is sent by itself." in out
@@ -505,7 +505,7 @@ def test_many_at_once_go_on_past_those_that_cannot_be_done(desk: Desk, ids: dict
 def test_one_reason_is_told_once_however_many_have_it(desk: Desk) -> None:
     """Some of them are named, the others counted."""
     with reading(desk.folder / "ledger.db") as ledger:
-        delivered = len(find(ledger, Wanted(states=("delivered",))))
+        delivered = len(find_records(ledger, RecordQuery(states=("delivered",))))
     ran = desk("records", "drop", "--state", "delivered", "--yes")
     assert ran.status == 1
     errors = [line for line in ran.err.splitlines() if line.startswith("error: ")]

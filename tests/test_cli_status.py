@@ -16,7 +16,7 @@ import pytest
 
 from books import kept
 from bridge.ledger.database import writing
-from bridge.ledger.open import take_over
+from bridge.ledger.open import lock_ledger
 from bridge.ledger.pauses import set_pause
 from desk import Desk, Organisation, organisation
 
@@ -108,7 +108,7 @@ def test_several_connections_are_told_apart(desk: Desk) -> None:
 def test_it_reads_beside_a_running_backfill(desk: Desk) -> None:
     """Another process owns the ledger and is in the middle of a transaction: readers do not wait."""
     ledger = desk.folder / "ledger.db"
-    with take_over(ledger, "trakor-bridge backfill"), writing(ledger, kept(ledger)) as connection:
+    with lock_ledger(ledger, "trakor-bridge backfill"), writing(ledger, kept(ledger)) as connection:
         connection.exec_driver_sql("DELETE FROM waiting")
         connections = desk("status", "--json").json["connections"]
     assert connections["default"]["streams"]["contacts"]["states"]["held"] == 4

@@ -10,10 +10,10 @@ import pytest
 
 from books import kept
 from bridge.ledger.database import reading, writing
-from bridge.ledger.open import prepare, read_or_make_key
+from bridge.ledger.open import migrate, read_or_make_key
 from bridge.ledger.schema import events
-from bridge.ledger.webhook_queue import due_events, finish_events, keep_events
-from bridge.records.webhooks import Action, Received
+from bridge.ledger.webhook_queue import find_due_webhooks, finish_webhooks, store_webhooks
+from bridge.records.webhooks import ReceivedWebhook, WebhookAction
 from desk import Desk
 
 if TYPE_CHECKING:
@@ -53,18 +53,18 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A ledger that got four webhooks: one waits, one is done, two could not be understood."""
     path = tmp_path_factory.mktemp("events") / "ledger.db"
     read_or_make_key(path.with_name("ledger.key"))
-    prepare(path, kept(path))
+    migrate(path, kept(path))
     with writing(path, kept(path)) as connection:
-        keep_events(
+        store_webhooks(
             connection,
             [
-                Received("default", "contact-updated", "c1", NOW - 5000),
-                Received("north", "deal-created", "d1", NOW - 4000),
-                Received("default", "contact-created", "", NOW - 3000, "no \x1b[1m id", "unreadable"),
-                Received("default", "lender-created", "l1", NOW - 2000, "{}", "unknown-action"),
+                ReceivedWebhook("default", "contact-updated", "c1", NOW - 5000),
+                ReceivedWebhook("north", "deal-created", "d1", NOW - 4000),
+                ReceivedWebhook("default", "contact-created", "", NOW - 3000, "no \x1b[1m id", "unreadable"),
+                ReceivedWebhook("default", "lender-created", "l1", NOW - 2000, "{}", "unknown-action"),
             ],
         )
-        finish_events(connection, [1], "read", NOW - 1000)
+        finish_webhooks(connection, [1], "read", NOW - 1000)
     return path
 
 
@@ -79,7 +79,9 @@ def test_each_action_has_an_address_with_the_first_token(desk: Desk) -> None:
     ran = desk("webhooks", "urls")
     assert ran.status == 0
     lines = [line.split() for line in ran.out.splitlines()]
-    assert lines == [[action, f"https://bridge.example.com/webhooks/{FIRST}/{action}"] for action in Action]
+    assert lines == [
+        [action, f"https://bridge.example.com/webhooks/{FIRST}/{action}"] for action in WebhookAction
+    ]
     assert ran.err == "default has two tokens: these addresses have the first.\n"
 
 
@@ -90,7 +92,7 @@ def test_each_connection_has_addresses_of_its_own(two: Desk) -> None:
     assert two("webhooks", "urls").out.count(":\n") == 2
     only = two("webhooks", "urls", "--connection", "north")
     assert FIRST not in only.out
-    assert only.out.count(NORTH) == len(Action)
+    assert only.out.count(NORTH) == len(WebhookAction)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +160,7 @@ def test_a_replayed_webhook_waits_again(received: Desk) -> None:
     assert ran.status == 0
     assert "1: contact-updated of c1 waits again." in ran.out
     with reading(received.folder / "ledger.db") as connection:
-        due = due_events(connection, "default", before=NOW + 10**9, now=NOW + 10**9, limit=10)
+        due = find_due_webhooks(connection, "default", before=NOW + 10**9, now=NOW + 10**9, limit=10)
     assert [(group.id, group.numbers) for group in due.groups] == [("c1", (1,))]
 
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from books import kept
-from bridge.ledger.daemon_state import Moment, note
+from bridge.ledger.daemon_state import TimestampName, set_timestamp
 from bridge.ledger.database import writing
 from bridge.ledger.pauses import Direction, clear_pause, set_pause
-from bridge.ledger.webhook_queue import replay_event
+from bridge.ledger.webhook_queue import replay_webhook
 from bridge.records import Stream
 from bridge.sandbox import Fault, Options, Sandbox
 from bridges import Bridge
@@ -199,7 +199,7 @@ async def test_what_waited_for_long_is_read_anew_before_it_is_sent(bridge: Bridg
     bridge.sandbox.contacts.change_email(new, "another@example.com")
     trakor.unfreeze()
     with writing(path, kept(path)) as connection:
-        note(connection, "", Moment.ALIVE, 1)
+        set_timestamp(connection, "", TimestampName.ALIVE, 1)
         clear_pause(connection, "default", Direction.SENDING)
     async with Daemon(bridge) as daemon:
         await daemon.said("reading before sending")
@@ -254,7 +254,7 @@ async def test_an_event_is_replayed_by_another_process(bridge: Bridge) -> None:
         await daemon.webhook("contact-updated", {"id": bridge.sandbox.contacts.id_at(0)})
         await daemon.said("webhooks worked off")
         with writing(bridge.folder / "ledger.db", kept(bridge.folder / "ledger.db")) as connection:
-            replay_event(connection, 1, 1)
+            replay_webhook(connection, 1, 1)
         await daemon.said("webhooks worked off", events=1)
 
 

@@ -10,9 +10,9 @@ import pytest
 from books import kept
 from bridge.alerts.conditions import DAY
 from bridge.errors import UserError
-from bridge.ledger.daemon_state import all_said
+from bridge.ledger.daemon_state import load_alerts_sent
 from bridge.ledger.database import writing
-from bridge.ledger.open import prepare, read_or_make_key
+from bridge.ledger.open import migrate, read_or_make_key
 from bridge.ledger.pauses import Direction, set_pause
 from bridge.sandbox import Options, Sandbox
 from bridges import Bridge
@@ -38,7 +38,7 @@ async def bridge(start_sandbox: Start, tmp_path: Path, service: Service) -> Brid
     made = Bridge(tmp_path, await start_sandbox(Options(contacts=2, products=1)))
     made.changes["alerts"] = {"urls": [service.address], "heartbeat_url": service.url}
     read_or_make_key(tmp_path / "ledger.key")
-    prepare(tmp_path / "ledger.db", kept(tmp_path / "ledger.db"))
+    migrate(tmp_path / "ledger.db", kept(tmp_path / "ledger.db"))
     with writing(tmp_path / "ledger.db", kept(tmp_path / "ledger.db")) as connection:
         began = time.time_ns() // 1_000_000 - 2 * DAY
         set_pause(connection, "default", Direction.READING, reason="by hand", now=began, by_person=True)
@@ -53,7 +53,7 @@ async def test_the_daemon_tells_once_whatever_it_is_restarted(bridge: Bridge, se
         await daemon.until(lambda status: status["reading"]["state"] == "paused")
     assert service.titles == ["trakor-bridge: reading-paused-by-person"]
     with writing(bridge.folder / "ledger.db", kept(bridge.folder / "ledger.db")) as connection:
-        assert "canary" not in repr(all_said(connection))
+        assert "canary" not in repr(load_alerts_sent(connection))
     assert "canary" not in repr(daemon.lines.all)
 
 

@@ -10,7 +10,7 @@ import pytest
 from books import kept
 from bridge.daemon import process
 from bridge.daemon import sweep_worker as sweeping
-from bridge.ledger.daemon_state import Job, want
+from bridge.ledger.daemon_state import Job, request_job
 from bridge.ledger.database import writing
 from bridge.sandbox import Fault, Options, Sandbox
 from bridge.schedule import wall_clock
@@ -83,7 +83,7 @@ async def test_a_reload_whose_times_cannot_be_noted_does_not_end_the_daemon(brid
 def wish(bridge: Bridge, job: Job, at: int) -> None:
     """Want something done, as the schedule would, by another process."""
     with writing(bridge.folder / "ledger.db", kept(bridge.folder / "ledger.db")) as connection:
-        want(connection, "default", job, now=at)
+        request_job(connection, "default", job, now=at)
 
 
 async def test_a_sweep_that_the_ledger_broke_off_is_wanted_still(bridge: Bridge) -> None:

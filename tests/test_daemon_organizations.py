@@ -9,7 +9,7 @@ import pytest
 
 from bridge.errors import UserError
 from bridge.ledger.database import writing
-from bridge.ledger.organizations import confirm
+from bridge.ledger.organizations import confirm_organizations
 from bridge.names import Hasher
 from bridge.sandbox import Options
 from bridge.wiring.ledger import ledger_key, ledger_path
@@ -44,7 +44,9 @@ def say_it_is_right(bridge: Bridge) -> None:
     settings = bridge.settings
     hasher = Hasher(ledger_key(settings, make=False))
     with writing(ledger_path(settings)) as connection:
-        assert confirm(connection, "default", hash_trakor(settings.connections["default"], hasher))
+        assert confirm_organizations(
+            connection, "default", hash_trakor(settings.connections["default"], hasher)
+        )
 
 
 async def both_paused(daemon: Daemon) -> None:

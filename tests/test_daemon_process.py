@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bridge.ledger.database import reading
-from bridge.ledger.statistics import webhook_numbers
+from bridge.ledger.statistics import load_webhook_counts
 from bridge.records import Stream
 from bridge.sandbox import Fault, Options, Sandbox
 from bridges import Bridge
@@ -94,7 +94,7 @@ async def post(http: aiohttp.ClientSession, address: str, action: str, contact: 
 def kept(bridge: Bridge) -> int:
     """How many webhooks the ledger has."""
     with reading(bridge.folder / "ledger.db") as connection:
-        return sum(one.received for one in webhook_numbers(connection).values())
+        return sum(one.received for one in load_webhook_counts(connection).values())
 
 
 # Strangers

@@ -11,7 +11,7 @@ from bridge.daemon import reading_pause
 from bridge.daemon.reading_pause import ReadingPause
 from bridge.errors import Transient
 from bridge.ledger.open import open_ledger
-from bridge.ledger.pauses import Direction, pause_of, set_pause
+from bridge.ledger.pauses import Direction, load_pause, set_pause
 from bridge.retry import RetryPolicy
 
 if TYPE_CHECKING:
@@ -94,5 +94,5 @@ async def test_a_pause_is_probed_in_time_whatever_the_clock_was(ledger: Ledger, 
     world = World(ledger)
     await world.stands(seconds)
     await world.until(proved=1)
-    pause = await ledger.call(pause_of, "default", Direction.READING)
+    pause = await ledger.call(load_pause, "default", Direction.READING)
     assert pause is not None

@@ -8,7 +8,7 @@ import pytest
 
 from bridge.daemon import process
 from bridge.ledger.database import reading
-from bridge.ledger.webhook_queue import READABLE_FOR, listing_of_events
+from bridge.ledger.webhook_queue import READABLE_FOR, list_webhooks
 from bridge.sandbox import Options, Sandbox
 from bridge.schedule import wall_clock
 from bridges import Bridge
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from bridge.ledger.webhook_queue import Event
+    from bridge.ledger.webhook_queue import StoredWebhook
 
     Start = Callable[[Options], Awaitable[Sandbox]]
 
@@ -29,10 +29,10 @@ async def bridge(start_sandbox: Start, tmp_path: Path) -> Bridge:
     return Bridge(tmp_path, await start_sandbox(Options(contacts=10, products=2)))
 
 
-def events(bridge: Bridge) -> list[Event]:
+def events(bridge: Bridge) -> list[StoredWebhook]:
     """All webhooks, the newest first."""
     with reading(bridge.folder / "ledger.db") as connection:
-        return listing_of_events(connection, ["default"], 100)
+        return list_webhooks(connection, ["default"], 100)
 
 
 async def test_a_contact_whose_resolver_fails_for_a_while_is_read_after_all(bridge: Bridge) -> None:

@@ -8,7 +8,17 @@ from typing import Any
 import pytest
 
 from bridge.decision import decide
-from bridge.records import Claim, Draft, LedgerRow, MergedBy, Policy, Reason, State, Unsendable, Waiting
+from bridge.records import (
+    Draft,
+    DraftAction,
+    LedgerRow,
+    MergedBy,
+    NameClaim,
+    Policy,
+    Reason,
+    State,
+    Unsendable,
+)
 from builders import (
     delivered,
     draft,
@@ -58,8 +68,8 @@ def test_what_makes_no_draft_is_set_aside(seen: Unsendable, state: State, reason
 def test_a_free_name_is_claimed_and_waits_to_be_sent() -> None:
     decision = decide(ANN, None, nobody, DEFAULT)
     assert decision is not None
-    assert (decision.state, decision.claim) == (State.PENDING, Claim("Ann Lee", of("Ann Lee")))
-    assert (decision.waiting, decision.sent) == (Waiting.STORE, ANN.hashes)
+    assert (decision.state, decision.claim) == (State.PENDING, NameClaim("Ann Lee", of("Ann Lee")))
+    assert (decision.waiting, decision.sent) == (DraftAction.STORE, ANN.hashes)
 
 
 @pytest.mark.parametrize("policy", [QUALIFY, HOLD, MERGE])
@@ -97,7 +107,7 @@ def test_what_a_merged_record_says_is_kept_since_it_may_have_to_stand_for_the_na
     claimant = holder(same_as="ann@x", answered=answered, linked=answered)
     decision = decide(ANN, None, holders({"Ann Lee": claimant}), DEFAULT)
     assert decision is not None
-    assert decision.waiting is Waiting.STORE
+    assert decision.waiting is DraftAction.STORE
 
 
 def test_one_whose_claimant_will_never_be_sent_takes_the_claim() -> None:
@@ -128,7 +138,7 @@ def test_another_of_the_same_name_is_qualified() -> None:
     assert decision is not None
     assert (decision.state, decision.claim) == (
         State.PENDING,
-        Claim("Ann Lee (ann@x)", of("Ann Lee (ann@x)")),
+        NameClaim("Ann Lee (ann@x)", of("Ann Lee (ann@x)")),
     )
     assert decision.detail == "qualified: c2 has the name"
 
@@ -146,7 +156,7 @@ def test_a_name_that_cannot_be_qualified_is_held(seen: Draft, taken: object, pol
     decision = decide(seen, None, taken, policy)  # type: ignore[arg-type]  # one of the callables above
     assert decision is not None
     assert (decision.state, decision.reason) == (State.HELD, Reason.SAME_NAME)
-    assert (decision.claim, decision.waiting) == (None, Waiting.STORE)
+    assert (decision.claim, decision.waiting) == (None, DraftAction.STORE)
 
 
 def test_the_same_person_under_the_qualified_name_is_merged() -> None:
@@ -177,23 +187,23 @@ def test_another_payload_of_an_unsent_record_replaces_the_stored_one() -> None:
     assert decision is not None
     assert (decision.state, decision.waiting, decision.sent) == (
         State.PENDING,
-        Waiting.STORE,
+        DraftAction.STORE,
         changed.hashes,
     )
-    assert (decision.claim, decision.release) == (Claim("Ann Lee", ANN.key), False)
+    assert (decision.claim, decision.release) == (NameClaim("Ann Lee", ANN.key), False)
 
 
 def test_an_unsent_record_is_sent_under_the_spelling_seen_last() -> None:
     decision = decide(draft("ANN LEE"), pending(draft("Ann Lee")), nobody, DEFAULT)
     assert decision is not None
-    assert decision.claim == Claim("ANN LEE", of("Ann Lee"))
+    assert decision.claim == NameClaim("ANN LEE", of("Ann Lee"))
 
 
 def test_an_unsent_qualified_record_keeps_its_qualified_name() -> None:
     changed = draft("Ann Lee", "0499", same_as="ann@x", qualifier="ann@x")
     decision = decide(changed, pending(ANN, qualified=True), OTHER_ANN, DEFAULT)
     assert decision is not None
-    assert decision.claim == Claim("Ann Lee (ann@x)", ANN.qualified_key)
+    assert decision.claim == NameClaim("Ann Lee (ann@x)", ANN.qualified_key)
 
 
 def test_an_unsent_record_keeps_the_name_that_a_person_gave() -> None:
@@ -207,21 +217,21 @@ def test_another_name_of_an_unsent_record_gives_the_claim_back() -> None:
     decision = decide(draft("Bo"), pending(ANN), nobody, DEFAULT)
     assert decision is not None
     assert decision.release
-    assert decision.claim == Claim("Bo", of("Bo"))
+    assert decision.claim == NameClaim("Bo", of("Bo"))
 
 
 def test_another_qualifier_of_an_unsent_qualified_record_gives_the_claim_back() -> None:
     decision = decide(draft("Ann Lee", qualifier="b@x"), pending(ANN, qualified=True), OTHER_ANN, DEFAULT)
     assert decision is not None
     assert decision.release
-    assert decision.claim == Claim("Ann Lee (b@x)", of("Ann Lee (b@x)"))
+    assert decision.claim == NameClaim("Ann Lee (b@x)", of("Ann Lee (b@x)"))
 
 
 @pytest.mark.parametrize("seen", [filtered(), unnamed(), unmapped()])
 def test_an_unsent_record_that_cannot_be_sent_any_more_gives_the_claim_back(seen: Unsendable) -> None:
     decision = decide(seen, pending(ANN), nobody, DEFAULT)
     assert decision is not None
-    assert (decision.release, decision.waiting) == (True, Waiting.DONE)
+    assert (decision.release, decision.waiting) == (True, DraftAction.DONE)
     assert decision.reason is seen.reason
 
 
@@ -229,7 +239,7 @@ def test_what_was_noted_in_an_attempt_that_never_began_is_forgotten_when_it_is_a
     noted = pending(ANN, seen=draft("Bo").hashes)
     decision = decide(ANN, noted, nobody, DEFAULT)
     assert decision is not None
-    assert (decision.state, decision.seen, decision.waiting) == (State.PENDING, None, Waiting.UNNOTE)
+    assert (decision.state, decision.seen, decision.waiting) == (State.PENDING, None, DraftAction.UNNOTE)
 
 
 # -- unanswered
@@ -242,7 +252,7 @@ def test_a_change_of_an_unanswered_record_is_only_noted(changed: Draft) -> None:
     assert decision is not None
     assert (decision.state, decision.waiting, decision.seen) == (
         State.PENDING,
-        Waiting.NOTE,
+        DraftAction.NOTE,
         changed.hashes,
     )
     assert (decision.claim, decision.release, decision.sent) == (None, False, None)
@@ -256,14 +266,14 @@ def test_a_change_that_was_noted_already_writes_nothing() -> None:
 def test_an_unanswered_record_that_is_again_as_sent_forgets_the_note() -> None:
     decision = decide(ANN, pending(ANN, attempts=1, seen=draft("Bo").hashes), nobody, DEFAULT)
     assert decision is not None
-    assert (decision.waiting, decision.seen) == (Waiting.UNNOTE, None)
+    assert (decision.waiting, decision.seen) == (DraftAction.UNNOTE, None)
 
 
 def test_an_unanswered_record_that_is_filtered_is_marked_and_sent_all_the_same() -> None:
     decision = decide(filtered(), pending(ANN, attempts=1, seen=draft("Bo").hashes), nobody, DEFAULT)
     assert decision is not None
     assert (decision.state, decision.filtered, decision.release) == (State.PENDING, True, False)
-    assert (decision.waiting, decision.seen) == (Waiting.UNNOTE, None)
+    assert (decision.waiting, decision.seen) == (DraftAction.UNNOTE, None)
 
 
 @pytest.mark.parametrize("seen", [unnamed(), unmapped("name")])
@@ -296,7 +306,7 @@ def test_delivered_as_sent_costs_nothing() -> None:
 def test_what_is_again_as_sent_ends_a_drift_or_a_held_rename(known: LedgerRow) -> None:
     decision = decide(ANN, known, nobody, DEFAULT)
     assert decision is not None
-    assert (decision.state, decision.seen, decision.waiting) == (State.DELIVERED, None, Waiting.DONE)
+    assert (decision.state, decision.seen, decision.waiting) == (State.DELIVERED, None, DraftAction.DONE)
 
 
 @pytest.mark.parametrize(
@@ -325,7 +335,7 @@ def test_other_fields_under_the_same_key_drift(
     decision = decide(now, delivered(sent, qualified=qualified), nobody, DEFAULT)
     assert decision is not None
     assert (decision.state, decision.detail, decision.seen) == (State.DRIFTED, fields, now.hashes)
-    assert (decision.claim, decision.sent, decision.waiting) == (None, sent.hashes, Waiting.STORE)
+    assert (decision.claim, decision.sent, decision.waiting) == (None, sent.hashes, DraftAction.STORE)
 
 
 def test_another_qualifier_of_one_that_went_out_unqualified_is_no_change() -> None:
@@ -369,7 +379,7 @@ def test_a_renamed_record_is_held_with_its_new_draft() -> None:
     assert (decision.state, decision.reason, decision.waiting) == (
         State.HELD,
         Reason.RENAMED,
-        Waiting.STORE,
+        DraftAction.STORE,
     )
     assert (decision.claim, decision.release) == (None, False)
 
@@ -382,7 +392,7 @@ def test_a_held_rename_that_is_unchanged_writes_nothing() -> None:
 def test_a_renamed_record_is_sent_again_where_the_policy_says_so_and_keeps_its_first_claim() -> None:
     decision = decide(draft("Ann Ray"), delivered(ANN), nobody, CREATE)
     assert decision is not None
-    assert (decision.state, decision.claim) == (State.PENDING, Claim("Ann Ray", of("Ann Ray")))
+    assert (decision.state, decision.claim) == (State.PENDING, NameClaim("Ann Ray", of("Ann Ray")))
     assert not decision.release
 
 
@@ -404,7 +414,7 @@ def test_an_accepted_rename_whose_name_was_taken_is_decided_anew_at_each_sight()
     now = draft("Ann Ray")
     decision = decide(now, held(Reason.SAME_NAME, ANN, now), nobody, DEFAULT)
     assert decision is not None
-    assert (decision.state, decision.claim) == (State.PENDING, Claim("Ann Ray", of("Ann Ray")))
+    assert (decision.state, decision.claim) == (State.PENDING, NameClaim("Ann Ray", of("Ann Ray")))
 
 
 def test_what_another_map_makes_of_the_same_source_is_no_drift_but_marked() -> None:
@@ -464,7 +474,7 @@ def test_an_answered_record_that_where_says_no_to_keeps_its_state_and_is_marked(
     decision = decide(filtered(), known, nobody, DEFAULT)
     assert decision is not None
     assert (decision.state, decision.reason, decision.seen) == (known.state, known.reason, known.seen)
-    assert (decision.filtered, decision.waiting) == (True, Waiting.KEEP)
+    assert (decision.filtered, decision.waiting) == (True, DraftAction.KEEP)
     assert decide(filtered(), known._replace(filtered=True), nobody, DEFAULT) is None
 
 
@@ -498,7 +508,7 @@ def test_a_merged_record_stays_merged_whatever_changes_but_its_name(seen: Draft)
     decision = decide(seen, merged(), SAME_ANN, DEFAULT)
     assert decision is not None
     assert (decision.state, decision.merged_into, decision.sent) == (State.MERGED, 2, seen.hashes)
-    assert decision.waiting is Waiting.STORE
+    assert decision.waiting is DraftAction.STORE
 
 
 @pytest.mark.parametrize(
@@ -525,13 +535,13 @@ def test_a_merged_record_that_is_renamed_is_held() -> None:
 def test_a_merged_record_that_is_renamed_is_decided_as_new_where_the_policy_says_so() -> None:
     decision = decide(draft("Ann Ray"), merged(), SAME_ANN, CREATE)
     assert decision is not None
-    assert (decision.state, decision.claim) == (State.PENDING, Claim("Ann Ray", of("Ann Ray")))
+    assert (decision.state, decision.claim) == (State.PENDING, NameClaim("Ann Ray", of("Ann Ray")))
 
 
-@pytest.mark.parametrize(("answered", "waiting"), [(True, Waiting.STORE), (False, Waiting.STORE)])
+@pytest.mark.parametrize(("answered", "waiting"), [(True, DraftAction.STORE), (False, DraftAction.STORE)])
 def test_a_renamed_merged_record_whose_name_comes_back_is_merged_again(
     answered: bool,  # noqa: FBT001
-    waiting: Waiting,
+    waiting: DraftAction,
 ) -> None:
     known = merged()._replace(state=State.HELD, reason=Reason.RENAMED, seen=draft("Ann Ray").hashes)
     claimant = holders({"Ann Lee": holder(same_as="ann@x", answered=answered)})
@@ -545,7 +555,7 @@ def test_a_merged_record_that_nobody_stands_for_any_more_is_decided_as_new(known
     """Its claimant gave the name back while this one was filtered or gone."""
     decision = decide(ANN, known, nobody, DEFAULT)
     assert decision is not None
-    assert (decision.state, decision.claim) == (State.PENDING, Claim("Ann Lee", ANN.key))
+    assert (decision.state, decision.claim) == (State.PENDING, NameClaim("Ann Lee", ANN.key))
 
 
 def test_a_merged_record_is_not_the_one_of_a_stranger_who_took_the_name_since() -> None:
@@ -569,7 +579,7 @@ def test_a_same_name_is_decided_anew_at_each_sight() -> None:
     assert decide(ANN, waits, OTHER_ANN, HOLD) is None
     freed = decide(ANN, waits, nobody, HOLD)
     assert freed is not None
-    assert (freed.state, freed.claim) == (State.PENDING, Claim("Ann Lee", ANN.key))
+    assert (freed.state, freed.claim) == (State.PENDING, NameClaim("Ann Lee", ANN.key))
     by_policy = decide(ANN, waits, OTHER_ANN, QUALIFY)
     assert by_policy is not None
     assert by_policy.state is State.PENDING
@@ -586,11 +596,11 @@ def test_what_changes_while_a_person_is_asked_is_noted(reason: Reason, changed: 
         reason,
         known.merged_into,
     )
-    assert (decision.waiting, decision.seen) == (Waiting.NOTE, changed.hashes)
+    assert (decision.waiting, decision.seen) == (DraftAction.NOTE, changed.hashes)
     assert decide(changed, known._replace(seen=changed.hashes), nobody, CREATE) is None
     back = decide(ANN, known._replace(seen=changed.hashes), nobody, CREATE)
     assert back is not None
-    assert (back.waiting, back.seen) == (Waiting.UNNOTE, None)
+    assert (back.waiting, back.seen) == (DraftAction.UNNOTE, None)
 
 
 @pytest.mark.parametrize("reason", [Reason.REFUSED, Reason.SERVER_ERROR])
@@ -641,7 +651,7 @@ def test_what_was_tried_is_sent_again_to_the_letter_and_a_change_is_only_noted(
     decision = decide(changed, known._replace(retry=True), nobody, policy)
     assert decision is not None
     assert (decision.state, decision.claim, decision.release) == (State.PENDING, None, False)
-    assert (decision.sent, decision.waiting, decision.seen) == (None, Waiting.NOTE, changed.hashes)
+    assert (decision.sent, decision.waiting, decision.seen) == (None, DraftAction.NOTE, changed.hashes)
 
 
 @pytest.mark.parametrize("known", TRIED, ids=lambda row: f"{row.state} {row.reason}")
@@ -651,7 +661,7 @@ def test_what_was_tried_and_is_not_wanted_any_more_is_sent_again_with_the_mark(k
     assert (decision.state, decision.filtered, decision.claim) == (State.PENDING, True, None)
     unchanged = decide(ANN, known._replace(retry=True), nobody, DEFAULT)
     assert unchanged is not None
-    assert (unchanged.state, unchanged.waiting, unchanged.seen) == (State.PENDING, Waiting.KEEP, None)
+    assert (unchanged.state, unchanged.waiting, unchanged.seen) == (State.PENDING, DraftAction.KEEP, None)
 
 
 def test_another_spelling_of_a_dropped_record_that_was_tried_is_a_rename() -> None:
@@ -659,7 +669,7 @@ def test_another_spelling_of_a_dropped_record_that_was_tried_is_a_rename() -> No
     dropped = pending(ANN, attempts=1)._replace(state=State.DROPPED, retry=True)
     same = decide(ANN, dropped, nobody, DEFAULT)
     assert same is not None
-    assert (same.state, same.claim) == (State.PENDING, Claim("Ann Lee", ANN.key))
+    assert (same.state, same.claim) == (State.PENDING, NameClaim("Ann Lee", ANN.key))
     respelled = decide(draft("ANN LEE", "0412"), dropped, nobody, DEFAULT)
     assert respelled is not None
     assert (respelled.state, respelled.reason) == (State.HELD, Reason.RENAMED)
@@ -690,7 +700,7 @@ def test_dropped_stays_dropped_whatever_is_seen(seen: Draft | Unsendable) -> Non
 def test_what_a_person_wants_retried_is_decided_as_new_at_the_next_sight(known: LedgerRow) -> None:
     decision = decide(ANN, known, nobody, DEFAULT)
     assert decision is not None
-    assert (decision.state, decision.claim) == (State.PENDING, Claim("Ann Lee", ANN.key))
+    assert (decision.state, decision.claim) == (State.PENDING, NameClaim("Ann Lee", ANN.key))
 
 
 def test_a_retry_of_a_failed_mapping_that_fails_again_says_so_once() -> None:
@@ -716,7 +726,7 @@ def test_a_record_with_another_records_party_is_decided_as_new_when_it_is_retrie
     known = row(State.HELD, Reason.SAME_PARTY, key=ANN.key, sent_key=ANN.key, merged_into=2, retry=True)
     decision = decide(draft("Bo"), known, nobody, DEFAULT)
     assert decision is not None
-    assert (decision.state, decision.claim) == (State.PENDING, Claim("Bo", of("Bo")))
+    assert (decision.state, decision.claim) == (State.PENDING, NameClaim("Bo", of("Bo")))
 
 
 def test_skipped_is_decided_as_new_at_each_sight() -> None:
@@ -753,7 +763,7 @@ def test_gone_and_seen_again_is_decided_by_its_state(known: LedgerRow) -> None:
 def test_a_gone_record_that_was_never_sent_claims_its_name_again_when_it_is_seen() -> None:
     decision = decide(ANN, pending(ANN, gone=True), nobody, DEFAULT)
     assert decision is not None
-    assert (decision.state, decision.claim) == (State.PENDING, Claim("Ann Lee", ANN.key))
+    assert (decision.state, decision.claim) == (State.PENDING, NameClaim("Ann Lee", ANN.key))
 
 
 @pytest.mark.parametrize(

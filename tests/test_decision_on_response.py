@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bridge.decision import fail, give_back, reject, settle
-from bridge.records import LedgerRow, Origin, Policy, Reason, State, Waiting
+from bridge.records import DraftAction, LedgerRow, Origin, Policy, Reason, State
 from builders import answer, delivered, draft, pending
 
 DEFAULT = Policy()
@@ -18,7 +18,7 @@ DROPPED = SENT._replace(state=State.DROPPED)
 def test_created_is_delivered_and_what_the_record_says_is_not_needed_any_more() -> None:
     decision = settle(answer(created=True), SENT, None, DEFAULT)
     assert (decision.state, decision.origin) == (State.DELIVERED, Origin.CREATED)
-    assert (decision.waiting, decision.release) == (Waiting.SENT, False)
+    assert (decision.waiting, decision.release) == (DraftAction.SENT, False)
     assert decision.content == ANN.hashes
 
 
@@ -197,7 +197,7 @@ def test_a_refused_record_is_rejected_with_the_message_and_gives_its_name_back()
     decision = reject(SENT, "name: too long")
     assert (decision.state, decision.reason) == (State.REJECTED, Reason.REFUSED)
     assert (decision.release, decision.detail) == (True, "name: too long")
-    assert decision.waiting is Waiting.KEEP
+    assert decision.waiting is DraftAction.KEEP
 
 
 @pytest.mark.parametrize("row", [pending(ANN, attempts=2), DROPPED._replace(attempts=2)])

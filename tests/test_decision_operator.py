@@ -6,7 +6,7 @@ import pytest
 
 from bridge.decision import accept, drop, retry
 from bridge.errors import UserError
-from bridge.records import Claim, Draft, LedgerRow, Origin, Policy, Reason, State, Waiting
+from bridge.records import Draft, DraftAction, LedgerRow, NameClaim, Origin, Policy, Reason, State
 from builders import delivered, draft, held, holder, holders, nobody, of, pending, rejected, row
 
 DEFAULT = Policy()
@@ -27,13 +27,13 @@ TAKEN = holders({"Ann Lee": holder(2)})
 @pytest.mark.parametrize("reason", [Reason.RENAMED, Reason.REMAPPED])
 def test_an_accepted_rename_is_sent_under_its_new_name_and_keeps_the_first(reason: Reason) -> None:
     decision = accept(held(reason, ANN, RAY), RAY, nobody, DEFAULT)
-    assert (decision.state, decision.claim) == (State.PENDING, Claim("Ann Ray", RAY.key))
+    assert (decision.state, decision.claim) == (State.PENDING, NameClaim("Ann Ray", RAY.key))
     assert (decision.release, decision.event) == (False, "accepted")
 
 
 def test_an_accepted_rename_to_a_name_that_is_taken_is_decided_by_the_policy() -> None:
     taken = holders({"Ann Ray": holder(2)})
-    assert accept(RENAMED, RAY, taken, DEFAULT).claim == Claim("Ann Ray (ann@x)", RAY.qualified_key)
+    assert accept(RENAMED, RAY, taken, DEFAULT).claim == NameClaim("Ann Ray (ann@x)", RAY.qualified_key)
     asked = accept(RENAMED, RAY, taken, Policy(on_same_name="hold"))
     assert (asked.state, asked.reason) == (State.HELD, Reason.SAME_NAME)
 
@@ -42,28 +42,28 @@ def test_an_accepted_same_name_is_sent_under_its_qualified_name_whatever_the_pol
     decision = accept(SAME_NAME, ANN, TAKEN, Policy(on_same_name="hold"))
     assert (decision.state, decision.claim) == (
         State.PENDING,
-        Claim("Ann Lee (ann@x)", ANN.qualified_key),
+        NameClaim("Ann Lee (ann@x)", ANN.qualified_key),
     )
 
 
 def test_an_accepted_same_name_is_sent_plain_where_the_name_is_free_by_now() -> None:
-    assert accept(SAME_NAME, ANN, nobody, DEFAULT).claim == Claim("Ann Lee", ANN.key)
+    assert accept(SAME_NAME, ANN, nobody, DEFAULT).claim == NameClaim("Ann Lee", ANN.key)
 
 
 def test_a_same_name_can_be_accepted_under_a_given_name() -> None:
-    given = Claim("Ann the Second", of("Ann the Second"))
+    given = NameClaim("Ann the Second", of("Ann the Second"))
     decision = accept(SAME_NAME, ANN, TAKEN, DEFAULT, name=given)
     assert (decision.state, decision.claim, decision.sent) == (State.PENDING, given, ANN.hashes)
 
 
 def test_a_rename_can_be_accepted_under_a_given_name() -> None:
-    given = Claim("Ann Ray-Lee", of("Ann Ray-Lee"))
+    given = NameClaim("Ann Ray-Lee", of("Ann Ray-Lee"))
     assert accept(RENAMED, RAY, nobody, DEFAULT, name=given).claim == given
 
 
 def test_a_given_name_that_another_has_is_refused() -> None:
     with pytest.raises(UserError, match="is taken"):
-        accept(SAME_NAME, ANN, TAKEN, DEFAULT, name=Claim("Ann Lee", ANN.key))
+        accept(SAME_NAME, ANN, TAKEN, DEFAULT, name=NameClaim("Ann Lee", ANN.key))
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_what_is_gone_from_the_source_is_not_sent_and_its_retry_waits_for_it(
 
 def test_an_accepted_same_party_is_merged_into_the_record_that_has_it() -> None:
     decision = accept(SAME_PARTY, ANN, nobody, DEFAULT)
-    assert (decision.state, decision.merged_into, decision.waiting) == (State.MERGED, 7, Waiting.DONE)
+    assert (decision.state, decision.merged_into, decision.waiting) == (State.MERGED, 7, DraftAction.DONE)
     assert decision.merged_under == ANN.key
 
 
@@ -108,7 +108,7 @@ def test_an_accepted_existing_one_is_delivered_as_it_is() -> None:
     assert (decision.state, decision.claim, decision.waiting) == (
         State.DELIVERED,
         None,
-        Waiting.SENT,
+        DraftAction.SENT,
     )
     assert decision.content == {}, "what else Trakor has of it is not known"
 
@@ -165,7 +165,7 @@ def test_a_dropped_record_keeps_a_name_only_where_trakor_may_have_it(
     gives_back: bool,  # noqa: FBT001
 ) -> None:
     decision = drop(known)
-    assert (decision.state, decision.waiting) == (State.DROPPED, Waiting.DONE)
+    assert (decision.state, decision.waiting) == (State.DROPPED, DraftAction.DONE)
     assert decision.release is gives_back
 
 
@@ -189,7 +189,7 @@ def test_a_refused_record_is_decided_as_new_at_once_from_its_stored_draft() -> N
     assert decision is not None
     assert (decision.state, decision.claim, decision.event) == (
         State.PENDING,
-        Claim("Ann Lee", ANN.key),
+        NameClaim("Ann Lee", ANN.key),
         "retried",
     )
 
@@ -199,7 +199,7 @@ def test_a_record_that_drew_server_errors_is_sent_again_under_the_name_that_it_w
     tried = rejected(Reason.SERVER_ERROR, ANN)._replace(sent_key=ANN.qualified_key)
     decision = retry(tried, ANN, nobody, DEFAULT)
     assert decision is not None
-    assert (decision.state, decision.claim, decision.waiting) == (State.PENDING, None, Waiting.KEEP)
+    assert (decision.state, decision.claim, decision.waiting) == (State.PENDING, None, DraftAction.KEEP)
 
 
 @pytest.mark.parametrize("gone", [False, True])
@@ -211,7 +211,7 @@ def test_what_was_tried_is_sent_again_at_once_and_what_was_noted_still_waits(gon
         decision = retry(known, ANN, nobody, DEFAULT)
         assert decision is not None
         assert (decision.state, decision.event) == (State.PENDING, "retried")
-        assert (decision.waiting, decision.seen) == (Waiting.KEEP, known.seen)
+        assert (decision.waiting, decision.seen) == (DraftAction.KEEP, known.seen)
 
 
 def test_a_record_that_drew_server_errors_under_a_given_name_keeps_it() -> None:
@@ -224,7 +224,7 @@ def test_a_record_that_drew_server_errors_under_a_given_name_keeps_it() -> None:
 def test_a_same_name_is_decided_as_new_at_once() -> None:
     decision = retry(SAME_NAME, ANN, nobody, DEFAULT)
     assert decision is not None
-    assert decision.claim == Claim("Ann Lee", ANN.key)
+    assert decision.claim == NameClaim("Ann Lee", ANN.key)
 
 
 @pytest.mark.parametrize("reason", [Reason.SAME_NAME, Reason.SAME_PERSON])

@@ -9,19 +9,19 @@ from hypothesis import assume, event, given
 from hypothesis import strategies as st
 
 from bridge.decision import decide
-from bridge.ledger.unit_of_work import after
+from bridge.ledger.unit_of_work import apply_to_row
 from bridge.records import (
     Decision,
     Draft,
-    Holder,
+    DraftAction,
     LedgerRow,
     MergedBy,
+    NameHolder,
     Origin,
     Policy,
     Reason,
     State,
     Unsendable,
-    Waiting,
 )
 from bridge.records.drafts import NO_RULES
 from builders import as_seen, draft, filtered, identified, nobody, of, unmapped, unnamed
@@ -125,11 +125,11 @@ def rows(draw: st.DrawFn) -> LedgerRow:
 
 
 @st.composite
-def worlds(draw: st.DrawFn) -> dict[str, Holder]:
+def worlds(draw: st.DrawFn) -> dict[str, NameHolder]:
     """Who holds which name; record 1 itself among them."""
     keys = [of(name) for name in ("Ann", "Bo", "Ann (q1)", "Bo (q2)", "given by a person")]
     holder = st.builds(
-        Holder,
+        NameHolder,
         number=st.sampled_from([1, 2, 3, 7]),
         id=st.just("c"),
         group=st.lists(st.sampled_from([identified(one) for one in IDENTIFIERS]), min_size=1).map(tuple),
@@ -146,11 +146,11 @@ def worlds(draw: st.DrawFn) -> dict[str, Holder]:
     return draw(st.dictionaries(st.sampled_from(keys), holder))
 
 
-def owned(row: LedgerRow, world: dict[str, Holder]) -> dict[str, Holder]:
+def owned(row: LedgerRow, world: dict[str, NameHolder]) -> dict[str, NameHolder]:
     """The same world where the record has the claim that its state says it has."""
     if row.state is State.PENDING or row.answered or row.unanswered:
         return world | {
-            row.sent_key: Holder(
+            row.sent_key: NameHolder(
                 1, "c1", (row.identifiers,), answered=row.answered, linked=row.answered, attempts=row.attempts
             )
         }
@@ -162,7 +162,7 @@ cases = st.tuples(sights, rows(), worlds(), policies)
 
 @given(sights, st.none() | rows(), worlds(), policies)
 def test_it_decides_on_anything(
-    seen: Draft | Unsendable, row: LedgerRow | None, world: dict[str, Holder], policy: Policy
+    seen: Draft | Unsendable, row: LedgerRow | None, world: dict[str, NameHolder], policy: Policy
 ) -> None:
     decision = decide(seen, row, world.get, policy)
     assert row is not None or decision is not None
@@ -173,7 +173,7 @@ def test_it_decides_on_anything(
 
 @given(cases)
 def test_it_never_claims_what_another_holds(
-    case: tuple[Draft | Unsendable, LedgerRow, dict[str, Holder], Policy],
+    case: tuple[Draft | Unsendable, LedgerRow, dict[str, NameHolder], Policy],
 ) -> None:
     seen, row, world, policy = case
     world = owned(row, world)
@@ -185,7 +185,7 @@ def test_it_never_claims_what_another_holds(
 
 @given(cases)
 def test_it_takes_the_place_of_none_that_stands(
-    case: tuple[Draft | Unsendable, LedgerRow, dict[str, Holder], Policy],
+    case: tuple[Draft | Unsendable, LedgerRow, dict[str, NameHolder], Policy],
 ) -> None:
     """And of none but the holder of the name that is its own from now on."""
     seen, row, world, policy = case
@@ -199,7 +199,7 @@ def test_it_takes_the_place_of_none_that_stands(
 
 @given(cases)
 def test_it_never_gives_back_what_trakor_has_or_may_have(
-    case: tuple[Draft | Unsendable, LedgerRow, dict[str, Holder], Policy],
+    case: tuple[Draft | Unsendable, LedgerRow, dict[str, NameHolder], Policy],
 ) -> None:
     seen, row, world, policy = case
     decision = decide(seen, row, owned(row, world).get, policy)
@@ -210,7 +210,7 @@ def test_it_never_gives_back_what_trakor_has_or_may_have(
 
 @given(cases)
 def test_what_trakor_has_or_may_have_goes_out_under_another_name_by_policy_alone(
-    case: tuple[Draft | Unsendable, LedgerRow, dict[str, Holder], Policy],
+    case: tuple[Draft | Unsendable, LedgerRow, dict[str, NameHolder], Policy],
 ) -> None:
     """Unless a person accepted it before: then it was held because the new name was taken."""
     seen, row, world, policy = case
@@ -224,7 +224,7 @@ def test_what_trakor_has_or_may_have_goes_out_under_another_name_by_policy_alone
 
 @given(cases)
 def test_a_dropped_record_stays_so_until_a_person_wants_it_retried(
-    case: tuple[Draft | Unsendable, LedgerRow, dict[str, Holder], Policy],
+    case: tuple[Draft | Unsendable, LedgerRow, dict[str, NameHolder], Policy],
 ) -> None:
     seen, row, world, policy = case
     assume(not row.retry)
@@ -235,7 +235,7 @@ def test_a_dropped_record_stays_so_until_a_person_wants_it_retried(
 
 @given(cases)
 def test_a_record_on_its_way_keeps_name_and_payload(
-    case: tuple[Draft | Unsendable, LedgerRow, dict[str, Holder], Policy],
+    case: tuple[Draft | Unsendable, LedgerRow, dict[str, NameHolder], Policy],
 ) -> None:
     seen, row, world, policy = case
     under_way = row._replace(state=State.PENDING, reason=None, attempts=1, trakor_id=None, merged_into=None)
@@ -244,12 +244,12 @@ def test_a_record_on_its_way_keeps_name_and_payload(
         assert decision.state is State.PENDING
         assert (decision.claim, decision.release) == (None, False)
         assert decision.sent is None or row.first, "an older ledger's hashes are written anew"
-        assert decision.waiting in {Waiting.KEEP, Waiting.NOTE, Waiting.UNNOTE}
+        assert decision.waiting in {DraftAction.KEEP, DraftAction.NOTE, DraftAction.UNNOTE}
 
 
 @given(cases)
 def test_an_old_read_changes_nothing(
-    case: tuple[Draft | Unsendable, LedgerRow, dict[str, Holder], Policy],
+    case: tuple[Draft | Unsendable, LedgerRow, dict[str, NameHolder], Policy],
 ) -> None:
     seen, row, world, policy = case
     later = row._replace(read_at=seen.read_at + 1)
@@ -257,16 +257,16 @@ def test_an_old_read_changes_nothing(
 
 
 def carried_out(
-    decision: Decision, seen: Draft | Unsendable, row: LedgerRow | None, world: dict[str, Holder]
-) -> tuple[LedgerRow, dict[str, Holder]]:
+    decision: Decision, seen: Draft | Unsendable, row: LedgerRow | None, world: dict[str, NameHolder]
+) -> tuple[LedgerRow, dict[str, NameHolder]]:
     """The row and the holders as the ledger leaves them."""
     known = row or LedgerRow(1, seen.id, decision.state)
-    now = after(decision, seen, known, sight=True)
+    now = apply_to_row(decision, seen, known, sight=True)
     holders = dict(world)
     if decision.release and row is not None:
         holders.pop(row.sent_key, None)
     if decision.claim is not None:
-        holders[decision.claim.key] = Holder(1, now.id, (now.identifiers,))
+        holders[decision.claim.key] = NameHolder(1, now.id, (now.identifiers,))
     if decision.succeeds is not None:
         former = holders[now.sent_key]
         holders[now.sent_key] = replace(former, number=1, id=now.id, merged_into=None, stands=True)
@@ -276,7 +276,7 @@ def carried_out(
 
 @given(sights, st.none() | rows(), worlds(), policies)
 def test_the_same_sight_twice_decides_nothing_the_second_time(
-    seen: Draft | Unsendable, row: LedgerRow | None, world: dict[str, Holder], policy: Policy
+    seen: Draft | Unsendable, row: LedgerRow | None, world: dict[str, NameHolder], policy: Policy
 ) -> None:
     """A sweep without changes writes nothing: each decision is one that stands."""
     if row is None:
@@ -376,7 +376,7 @@ def draft_of(row: LedgerRow) -> Draft:
 
 @given(cases)
 def test_no_sight_says_that_trakor_has_something_else_than_was_sent(
-    case: tuple[Draft | Unsendable, LedgerRow, dict[str, Holder], Policy],
+    case: tuple[Draft | Unsendable, LedgerRow, dict[str, NameHolder], Policy],
 ) -> None:
     """But of an older ledger, which did not know what was sent: it is learnt where nothing differs."""
     seen, row, world, policy = case

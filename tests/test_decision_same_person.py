@@ -9,8 +9,8 @@ import pytest
 
 from bridge.decision import accept, decide
 from bridge.errors import UserError
-from bridge.ledger.unit_of_work import after
-from bridge.records import Claim, LedgerRow, MergedBy, Origin, Policy, Reason, State
+from bridge.ledger.unit_of_work import apply_to_row
+from bridge.records import LedgerRow, MergedBy, NameClaim, Origin, Policy, Reason, State
 from builders import as_seen, delivered, draft, holder, holders, identified, nobody, of, row
 
 if TYPE_CHECKING:
@@ -212,26 +212,26 @@ def held_person(**known: Any) -> LedgerRow:  # noqa: ANN401 - any field
 def test_accepted_they_are_one_person_and_nobody_is_asked_again() -> None:
     decision = accept(held_person(), JOHN, shared(FATHER), DEFAULT)
     assert (decision.state, decision.merged_into, decision.merged_by) == (State.MERGED, 2, MergedBy.PERSON)
-    now = after(decision, JOHN, held_person(), sight=False)
+    now = apply_to_row(decision, JOHN, held_person(), sight=False)
     assert decide(JOHN, now, shared(FATHER, SON), DEFAULT) is None
 
 
 def test_accepted_under_a_name_it_is_another_person() -> None:
-    given = Claim("John Day junior", of("John Day junior"))
+    given = NameClaim("John Day junior", of("John Day junior"))
     decision = accept(held_person(), JOHN, shared(FATHER), DEFAULT, name=given)
     assert (decision.state, decision.claim, decision.given) == (State.PENDING, given, True)
 
 
 def test_accepted_under_a_name_one_that_was_merged_leaves_the_party() -> None:
     known = held_person(sent_key=JOHN.key, merged_into=2, merged_by=MergedBy.RULE)
-    given = Claim("John Day junior", of("John Day junior"))
-    now = after(accept(known, JOHN, shared(FATHER), DEFAULT, name=given), JOHN, known, sight=False)
+    given = NameClaim("John Day junior", of("John Day junior"))
+    now = apply_to_row(accept(known, JOHN, shared(FATHER), DEFAULT, name=given), JOHN, known, sight=False)
     assert (now.state, now.sent_key, now.merged_into) == (State.PENDING, given.key, None)
 
 
 def test_accepted_where_nobody_has_the_name_any_more_it_is_sent() -> None:
     decision = accept(held_person(), JOHN, nobody, DEFAULT)
-    assert (decision.state, decision.claim) == (State.PENDING, Claim("John Day", JOHN.key))
+    assert (decision.state, decision.claim) == (State.PENDING, NameClaim("John Day", JOHN.key))
 
 
 def test_one_that_is_gone_is_neither_merged_nor_sent() -> None:

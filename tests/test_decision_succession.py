@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from bridge.decision import accept, decide, is_living, stands_under, succeed
-from bridge.records import Draft, Holder, LedgerRow, MergedBy, Origin, Policy, Reason, State, Waiting
+from bridge.decision import accept, can_succeed, decide, represents_name, succeed
+from bridge.records import Draft, DraftAction, LedgerRow, MergedBy, NameHolder, Origin, Policy, Reason, State
 from builders import (
     as_seen,
     delivered,
@@ -72,7 +72,7 @@ def test_who_stands_for_a_name(
     linked: bool,  # noqa: FBT001
     stands: bool,  # noqa: FBT001
 ) -> None:
-    assert stands_under(known, KEY, linked=linked) is stands
+    assert represents_name(known, KEY, linked=linked) is stands
 
 
 @pytest.mark.parametrize(
@@ -90,13 +90,13 @@ def test_only_one_that_is_merged_and_living_takes_a_place(
     known: LedgerRow,
     living: bool,  # noqa: FBT001
 ) -> None:
-    assert is_living(known) is living
+    assert can_succeed(known) is living
 
 
 # -- what the successor is
 
 
-def former(**known: Any) -> Holder:  # noqa: ANN401 - any field
+def former(**known: Any) -> NameHolder:  # noqa: ANN401 - any field
     """Record 2, which does not stand for the name any more."""
     return holder(2, same_as="ann@x", stands=False, **{"sent": ANN.hashes} | known)
 
@@ -108,7 +108,7 @@ PARTY = {"answered": True, "linked": True, "origin": Origin.CREATED}
 def test_the_claim_goes_over_where_trakor_has_nothing(attempts: int) -> None:
     decision = succeed(EDITED.hashes, KEY, former(attempts=attempts))
     assert (decision.state, decision.succeeds, decision.merged_under) == (State.PENDING, 2, KEY)
-    assert (decision.sent, decision.claim, decision.waiting) == (EDITED.hashes, None, Waiting.STORE)
+    assert (decision.sent, decision.claim, decision.waiting) == (EDITED.hashes, None, DraftAction.STORE)
 
 
 @pytest.mark.parametrize("origin", list(Origin))
@@ -189,7 +189,9 @@ def test_one_that_cannot_be_sent_takes_no_place(seen: Any) -> None:  # noqa: ANN
     [(former(), State.SKIPPED), (former(**PARTY), State.MERGED), (holder(2), State.MERGED)],
     ids=["not in Trakor, and will not be", "in Trakor, but gone", "to be sent"],
 )
-def test_one_that_is_filtered_is_skipped_where_nobody_has_the_party(claimant: Holder, state: State) -> None:
+def test_one_that_is_filtered_is_skipped_where_nobody_has_the_party(
+    claimant: NameHolder, state: State
+) -> None:
     now = as_seen(merged(), filtered(), holder_of=holders({"Ann Lee": claimant}))
     assert (now.state, now.filtered) == (state, state is State.MERGED)
 

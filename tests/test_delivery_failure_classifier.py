@@ -9,7 +9,7 @@ from bridge.delivery.failure_classifier import MOST_FAILURES, FailureClassifier
 from bridge.delivery.rejections import RejectionHistory
 from bridge.delivery.types import MOST_REJECTIONS
 from bridge.errors import NeverSent, Refused, Rejected, Transient, Unanswered
-from bridge.records import Answered, Later, NotTaken, Outcome, Product, Silence, Stream, Work
+from bridge.records import Accepted, NoAnswer, Outcome, Product, Rejection, Retry, Stream, WorkItem
 from builders import answer, of, work
 from rigs import trakor_settings
 
@@ -30,13 +30,13 @@ def judge(random: float = 0.5, evidence: RejectionHistory | None = None) -> Fail
     )
 
 
-def passes(of_judge: FailureClassifier, sent: Work) -> list[Outcome]:
+def passes(of_judge: FailureClassifier, sent: WorkItem) -> list[Outcome]:
     return of_judge.answered(sent, answer(), of("Ann Lee"), NOW)
 
 
 def test_an_answer_is_certain_at_once() -> None:
     sent = work(1)
-    assert passes(judge(), sent) == [Answered(sent, answer(), of("Ann Lee"))]
+    assert passes(judge(), sent) == [Accepted(sent, answer(), of("Ann Lee"))]
 
 
 # -- failures
@@ -52,8 +52,8 @@ def test_a_failure_is_the_records_own_once_another_passes() -> None:
     one = judge()
     one.failed(work(1, failures=2), FAULT, NOW, down=False)
     [taken, own] = passes(one, work(2))
-    assert isinstance(taken, Answered)
-    assert own == Later(work(1, failures=2), NOW + 2000, failed=1)  # half of 4 seconds
+    assert isinstance(taken, Accepted)
+    assert own == Retry(work(1, failures=2), NOW + 2000, failed=1)  # half of 4 seconds
     assert not one.in_doubt
 
 
@@ -62,7 +62,7 @@ def test_what_is_known_to_pass_is_no_other_record_that_passed() -> None:
     one = judge()
     for _ in range(20):
         one.failed(work(1), FAULT, NOW, down=False)
-        assert one.cleared(NOW, last=True) == [Later(work(1), NOW + 500)]
+        assert one.cleared(NOW, last=True) == [Retry(work(1), NOW + 500)]
 
 
 def test_a_failure_counts_once_others_were_taken_before_the_next_one() -> None:
@@ -71,7 +71,7 @@ def test_a_failure_counts_once_others_were_taken_before_the_next_one() -> None:
     one.cleared(NOW, last=False)
     passes(one, work(2))
     assert one.failed(work(1, failures=1), FAULT, NOW, down=False) == [
-        Later(work(1, failures=1), NOW + 1000, failed=1)
+        Retry(work(1, failures=1), NOW + 1000, failed=1)
     ]
     assert one.failed(work(1, failures=2), FAULT, NOW, down=False) == [], "nobody since"
 
@@ -81,7 +81,7 @@ def test_at_the_end_of_a_run_a_failure_counts_where_others_were_taken_in_it() ->
     one = judge()
     passes(one, work(2))
     one.failed(work(1), FAULT, NOW, down=False)
-    assert one.cleared(NOW, last=True) == [Later(work(1), NOW + 500, failed=1)]
+    assert one.cleared(NOW, last=True) == [Retry(work(1), NOW + 500, failed=1)]
 
 
 def test_a_record_that_is_rejected_says_nothing_of_another_that_failed() -> None:
@@ -94,16 +94,16 @@ def test_a_record_that_is_rejected_says_nothing_of_another_that_failed() -> None
 
 def test_a_request_that_never_left_is_no_attempt() -> None:
     gone = NeverSent("connection refused")
-    assert judge().failed(work(1), gone, NOW, down=False) == [Later(work(1), NOW, begun=False)]
+    assert judge().failed(work(1), gone, NOW, down=False) == [Retry(work(1), NOW, begun=False)]
 
 
 def test_a_request_without_an_answer_keeps_its_name_back() -> None:
-    silence = Silence(NOW, NOW + 150_000)
-    assert judge().failed(work(1), CUT, NOW, down=True) == [Later(work(1), NOW, silence=silence)]
+    silence = NoAnswer(NOW, NOW + 150_000)
+    assert judge().failed(work(1), CUT, NOW, down=True) == [Retry(work(1), NOW, silence=silence)]
     one = judge()
     one.failed(work(1), CUT, NOW - 9, down=False)
-    assert passes(one, work(2))[1] == Later(
-        work(1), NOW + 500, failed=1, silence=Silence(NOW - 9, NOW - 9 + 150_000)
+    assert passes(one, work(2))[1] == Retry(
+        work(1), NOW + 500, failed=1, silence=NoAnswer(NOW - 9, NOW - 9 + 150_000)
     )
 
 
@@ -112,24 +112,24 @@ def test_the_third_time_out_of_its_own_rejects_a_record() -> None:
     for _ in range(2):
         one.failed(work(1, failures=failures), LATE, NOW, down=False)
         [_, own] = passes(one, work(2))
-        assert isinstance(own, Later)
+        assert isinstance(own, Retry)
         failures += own.failed
     one.failed(work(1, failures=failures), LATE, NOW, down=False)
     [_, own] = passes(one, work(2))
-    assert isinstance(own, NotTaken)
-    assert (own.own_fault, own.silence) == (False, Silence(NOW, NOW + 150_000))
+    assert isinstance(own, Rejection)
+    assert (own.own_fault, own.silence) == (False, NoAnswer(NOW, NOW + 150_000))
 
 
 def test_an_outage_holds_nothing_against_any_record() -> None:
     one = judge()
     one.failed(work(1), FAULT, NOW, down=False)
-    assert one.failed(work(2), FAULT, NOW, down=True) == [Later(work(2), NOW), Later(work(1), NOW)]
+    assert one.failed(work(2), FAULT, NOW, down=True) == [Retry(work(2), NOW), Retry(work(1), NOW)]
     assert not one.doubts_failures
 
 
 def test_a_destination_that_is_busy_says_nothing_of_the_record() -> None:
     one = judge()
-    assert one.failed(work(1), BUSY, NOW, down=False) == [Later(work(1), NOW)]
+    assert one.failed(work(1), BUSY, NOW, down=False) == [Retry(work(1), NOW)]
     assert not one.in_doubt
 
 
@@ -138,14 +138,14 @@ def test_the_eighth_failure_of_its_own_rejects_a_record() -> None:
     last = work(1, failures=MOST_FAILURES - 1)
     one.failed(last, FAULT, NOW, down=False)
     [_, own] = passes(one, work(2))
-    assert own == NotTaken(last, "failed 8 times while others passed: answered 500", own_fault=False)
+    assert own == Rejection(last, "failed 8 times while others passed: answered 500", own_fault=False)
 
 
 def test_the_seventh_does_not() -> None:
     one = judge()
     one.failed(work(1, failures=MOST_FAILURES - 2), FAULT, NOW, down=False)
     [_, own] = passes(one, work(2))
-    assert isinstance(own, Later)
+    assert isinstance(own, Retry)
     assert own.failed
 
 
@@ -156,7 +156,7 @@ def test_a_rejection_is_in_doubt_until_another_of_its_stream_is_taken() -> None:
     one = judge()
     assert one.rejected(work(1), NO) == []
     assert (one.in_doubt, one.doubts_failures) == (1, False)
-    assert passes(one, work(2))[1:] == [NotTaken(work(1), "answered 400", words="what it says")]
+    assert passes(one, work(2))[1:] == [Rejection(work(1), "answered 400", words="what it says")]
     assert not one.in_doubt
 
 
@@ -183,7 +183,7 @@ def test_a_rejection_is_certain_where_others_were_taken_since_the_last_one() -> 
     one.rejected(work(1), NO)
     one.stop_stream(Stream.CONTACTS)
     passes(one, work(2))
-    assert one.rejected(work(1), NO) == [NotTaken(work(1), "answered 400", words="what it says")]
+    assert one.rejected(work(1), NO) == [Rejection(work(1), "answered 400", words="what it says")]
 
 
 # -- refusals
@@ -191,16 +191,16 @@ def test_a_rejection_is_certain_where_others_were_taken_since_the_last_one() -> 
 
 def test_a_refused_record_goes_to_the_end_of_the_queue() -> None:
     """Its attempt is taken back, unless the answer was of success."""
-    assert judge().refused(work(1), FORBIDDEN, NOW, last=False) == [Later(work(1), NOW + 500, begun=False)]
-    untold = Silence(NOW, 0)  # it may have been made, and is not at work any more
-    assert judge().refused(work(1), HTML, NOW, last=False) == [Later(work(1), NOW + 500, silence=untold)]
+    assert judge().refused(work(1), FORBIDDEN, NOW, last=False) == [Retry(work(1), NOW + 500, begun=False)]
+    untold = NoAnswer(NOW, 0)  # it may have been made, and is not at work any more
+    assert judge().refused(work(1), HTML, NOW, last=False) == [Retry(work(1), NOW + 500, silence=untold)]
 
 
 def test_refused_again_after_others_were_taken_it_is_its_own_fault() -> None:
     one = judge()
     one.refused(work(1), FORBIDDEN, NOW, last=False)
     passes(one, work(2))
-    assert one.refused(work(1), FORBIDDEN, NOW, last=False) == [NotTaken(work(1), "answered 403")]
+    assert one.refused(work(1), FORBIDDEN, NOW, last=False) == [Rejection(work(1), "answered 403")]
 
 
 def test_what_the_only_attempt_may_have_made_is_sent_once_more_before_it_is_rejected() -> None:
@@ -209,18 +209,18 @@ def test_what_the_only_attempt_may_have_made_is_sent_once_more_before_it_is_reje
     one.refused(work(1), FORBIDDEN, NOW, last=False)
     passes(one, work(2))
     [outcome] = one.refused(work(1, attempt=1), HTML, NOW, last=False)
-    assert isinstance(outcome, Later)
+    assert isinstance(outcome, Retry)
     assert outcome.begun
     passes(one, work(3))
     [outcome] = one.refused(work(1, attempt=2), HTML, NOW, last=False)
-    assert isinstance(outcome, NotTaken)
+    assert isinstance(outcome, Rejection)
 
 
 def test_refused_again_and_again_while_none_is_taken_tells_nothing() -> None:
     one = judge()
     for _ in range(30):
         [outcome] = one.refused(work(1), FORBIDDEN, NOW, last=False)
-        assert isinstance(outcome, Later)
+        assert isinstance(outcome, Retry)
     assert one.takes_nothing(Stream.CONTACTS, canary=False) is None, "it is one record"
 
 
@@ -229,7 +229,7 @@ def test_what_was_refused_is_remembered_from_one_delivery_to_the_next() -> None:
     judge(evidence=evidence).refused(work(1), FORBIDDEN, NOW, last=False)
     passes(judge(evidence=evidence), work(2))
     [outcome] = judge(evidence=evidence).refused(work(1), FORBIDDEN, NOW, last=False)
-    assert isinstance(outcome, NotTaken)
+    assert isinstance(outcome, Rejection)
 
 
 def test_at_the_end_of_a_run_the_second_refusal_counts_where_others_were_taken_in_it() -> None:
@@ -237,7 +237,7 @@ def test_at_the_end_of_a_run_the_second_refusal_counts_where_others_were_taken_i
     passes(one, work(2))
     [first] = one.refused(work(1), FORBIDDEN, NOW, last=True)
     [second] = one.refused(work(1), FORBIDDEN, NOW, last=True)
-    assert (type(first), type(second)) == (Later, NotTaken)
+    assert (type(first), type(second)) == (Retry, Rejection)
 
 
 # -- twenty
@@ -261,7 +261,7 @@ def test_twenty_different_ones_turned_down_stop_the_stream_and_mark_none() -> No
     assert why is not None
     assert "none of them is marked" in why.advice
     given_back = one.stop_stream(Stream.CONTACTS)
-    assert given_back == [Later(work(n), None, begun=False) for n in range(2, MOST_REJECTIONS + 1, 2)]
+    assert given_back == [Retry(work(n), None, begun=False) for n in range(2, MOST_REJECTIONS + 1, 2)]
     assert one.takes_nothing(Stream.CONTACTS, canary=False) is None
 
 
@@ -282,7 +282,7 @@ def test_stopping_gives_all_back_that_is_in_doubt() -> None:
     one = judge()
     one.failed(work(1), FAULT, NOW, down=False)
     one.rejected(work(2), NO)
-    assert one.stop(NOW) == [Later(work(2), None, begun=False), Later(work(1), NOW)]
+    assert one.stop(NOW) == [Retry(work(2), None, begun=False), Retry(work(1), NOW)]
     assert not one.in_doubt
 
 
@@ -306,11 +306,11 @@ def test_whatever_happens_each_record_has_one_outcome(what: list[str], random: f
             outcomes += happens(one, step, work(sent), last)
     outcomes += one.stop(NOW)
     assert sorted(outcome.work.number for outcome in outcomes) == list(range(1, sent + 1))
-    later = [outcome.next_try_at for outcome in outcomes if isinstance(outcome, Later)]
+    later = [outcome.next_try_at for outcome in outcomes if isinstance(outcome, Retry)]
     assert all(at is None or at >= NOW for at in later)
 
 
-def happens(one: FailureClassifier, step: str, sent: Work, last: bool) -> list[Outcome]:  # noqa: FBT001 - drawn
+def happens(one: FailureClassifier, step: str, sent: WorkItem, last: bool) -> list[Outcome]:  # noqa: FBT001 - drawn
     if step == "passes":
         return passes(one, sent)
     if step == "rejected":

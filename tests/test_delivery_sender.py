@@ -16,9 +16,9 @@ from bridge.decision import decide
 from bridge.delivery import OutgoingStream
 from bridge.delivery.result_writer import ResultWriter
 from bridge.errors import Refused
-from bridge.ledger.observe import Sight, observe
-from bridge.ledger.send_queue import claim
-from bridge.records import Later, Policy
+from bridge.ledger.observe import Observation, observe
+from bridge.ledger.send_queue import claim_work
+from bridge.records import Policy, Retry
 from bridge.sandbox import Fault
 from builders import draft
 from rigs import CONTACTS, PRODUCTS, QUICK, WatchedLedger, details, names, now, some_turns
@@ -26,7 +26,7 @@ from rigs import CONTACTS, PRODUCTS, QUICK, WatchedLedger, details, names, now, 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bridge.records import Answer, Outcome, Payload
+    from bridge.records import Outcome, Payload, TrakorAnswer
     from bridge.sandbox import Sandbox
     from bridge.sandbox.traffic import Exchange
     from bridge.trakor import TrakorClient
@@ -266,7 +266,7 @@ async def test_the_successor_of_a_rejected_record_is_sent_by_the_same_run(rig: R
     twins = [draft("Twin", id=one, same_as="same") for one in ("first", "second")]
     seen = [*twins, *(draft(name, id=name) for name in names(12))]
     await rig.ledger.call(
-        observe, rig.feeds[CONTACTS], seen, Sight(), decide=decide, policy=Policy(), now=now()
+        observe, rig.feeds[CONTACTS], seen, Observation(), decide=decide, policy=Policy(), now=now()
     )
     await rig.deliver()
     states = await rig.states()
@@ -440,7 +440,7 @@ async def test_what_is_kept_is_written_to_the_last_when_sending_ends(rig: Rig) -
     """In several batches: else attempts that never began would count."""
     feed = rig.feeds[CONTACTS]
     await rig.want(names(250))
-    works = await rig.ledger.call(claim, feed, 250, now=now(), until=now() + 60_000)
+    works = await rig.ledger.call(claim_work, feed, 250, now=now(), until=now() + 60_000)
     settled: list[Outcome] = []
     outbox = ResultWriter(
         rig.ledger,
@@ -449,7 +449,7 @@ async def test_what_is_kept_is_written_to_the_last_when_sending_ends(rig: Rig) -
         now,
         lambda batch, _, __: settled.extend(batch),
     )
-    outbox.add([Later(work, 0, begun=False) for work in works])
+    outbox.add([Retry(work, 0, begun=False) for work in works])
     await outbox.drain()
     assert len(settled) == 250
     assert outbox.empty
@@ -463,7 +463,7 @@ class Unexpected:
         self._client = client
         self._name = name
 
-    async def post(self, payload: Payload) -> Answer:
+    async def post(self, payload: Payload) -> TrakorAnswer:
         if payload.name == self._name:
             raise RuntimeError("nobody thought of this")
         return await self._client.post(payload)
@@ -485,7 +485,7 @@ async def test_an_unexpected_error_of_a_sender_ends_the_run_and_loses_nothing(ri
     await rig.all_is_delivered(50)
 
 
-@pytest.mark.parametrize("broken", ["claim_all", "settle"])
+@pytest.mark.parametrize("broken", ["claim_for_feeds", "settle"])
 async def test_a_ledger_that_cannot_be_written_ends_the_run_with_its_error(rig: Rig, broken: str) -> None:
     assert isinstance(rig.ledger, WatchedLedger)
     rig.trakor.latency = 0.005

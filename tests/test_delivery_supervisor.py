@@ -16,8 +16,8 @@ from structlog.testing import capture_logs
 from books import kept
 from bridge.delivery import DeliverySupervisor, OutgoingStream
 from bridge.ledger.database import writing
-from bridge.ledger.pauses import Direction, clear_pause, pauses_of, set_pause
-from bridge.ledger.send_queue import give_up_claims
+from bridge.ledger.pauses import Direction, clear_pause, list_pauses, set_pause
+from bridge.ledger.send_queue import release_claims
 from bridge.records import Policy
 from bridge.sandbox import Fault
 from bridge.trakor import TrakorClient
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from bridge.delivery.types import Destination
     from bridge.ledger.pauses import Pause
-    from bridge.records import Answer, Payload
+    from bridge.records import Payload, TrakorAnswer
     from bridge.sandbox import Sandbox
     from bridge.sandbox.traffic import Exchange
     from rigs import Rig
@@ -58,7 +58,7 @@ class Service:
         """Start it, as a new process would."""
         self.settings |= settings
         for feed in self.rig.feeds.values():
-            await self.rig.ledger.call(give_up_claims, feed, now=now(), wait=20)
+            await self.rig.ledger.call(release_claims, feed, now=now(), wait=20)
         self._sending = DeliverySupervisor(
             self.rig.ledger,
             {stream: OutgoingStream(feed, Policy()) for stream, feed in self.rig.feeds.items()},
@@ -109,7 +109,7 @@ class Service:
 
     async def pauses(self) -> dict[str, Pause]:
         """What the ledger has."""
-        found = await self.rig.ledger.call(pauses_of)
+        found = await self.rig.ledger.call(list_pauses)
         return {pause.direction: pause for pause in found}
 
     async def until(self, condition: Callable[[Mapping[str, Pause]], object]) -> dict[str, Pause]:
@@ -589,7 +589,7 @@ class Unexpected:
         self._client = client
         self._name = name
 
-    async def post(self, payload: Payload) -> Answer:
+    async def post(self, payload: Payload) -> TrakorAnswer:
         if payload.name == self._name:
             raise RuntimeError("nobody thought of this")
         return await self._client.post(payload)
@@ -608,7 +608,7 @@ async def test_an_unexpected_error_ends_it_and_loses_nothing(service: Service) -
     await service.all_is_delivered(ALL)
 
 
-@pytest.mark.parametrize("broken", ["claim_all", "settle", "_changed", "_pauses_of_sending"])
+@pytest.mark.parametrize("broken", ["claim_for_feeds", "settle", "_changed", "_pauses_of_sending"])
 async def test_a_ledger_that_cannot_be_written_ends_it_with_its_error(service: Service, broken: str) -> None:
     ledger, trakor = service.rig.ledger, service.rig.trakor
     assert isinstance(ledger, WatchedLedger)

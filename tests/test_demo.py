@@ -43,7 +43,7 @@ from bridge.demo.naive_sync import BREAKS, Loop
 from bridge.demo.scenes import CROWD
 from bridge.errors import BridgeError
 from bridge.ledger.database import reading
-from bridge.ledger.read_model import Wanted, listing
+from bridge.ledger.read_model import RecordQuery, iterate_records
 from bridge.sandbox import Options, Sandbox
 from bridge.sandbox.collection import ContactCollection, ProductCollection
 from bridge.sandbox.faults import Fault
@@ -313,7 +313,7 @@ def test_what_is_kept_is_all_there_and_for_its_owner_alone(ended: Ended, shown: 
     loaded = settings.load(kept / "config.toml", {})
     assert loaded.ledger.path is not None
     with reading(loaded.ledger.path) as connection:
-        assert sum(shown.kinds.values()) == len(list(listing(connection, Wanted())))
+        assert sum(shown.kinds.values()) == len(list(iterate_records(connection, RecordQuery())))
 
 
 @pytest.mark.acceptance

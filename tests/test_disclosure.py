@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from bridge.disclosure import disclose, markdown
-from bridge.records import Action
+from bridge.records import WebhookAction
 from bridge.salestrekker.query_files import shipped_queries
 from bridge.settings import AlertsSettings, ScheduleSettings, load, parse_timing, per_day
 
@@ -161,7 +161,7 @@ def test_with_webhooks_it_says_what_is_received_what_is_read_then_and_how_long_i
     statement = disclose(with_webhooks, ("default",))
     (flow,) = statement.connections
     assert flow.webhooks is not None
-    assert flow.webhooks.actions == tuple(Action)
+    assert flow.webhooks.actions == tuple(WebhookAction)
     assert flow.webhooks.ids_per_request == 25
     assert flow.webhooks.fields_of_deals == (
         "ticket.id",

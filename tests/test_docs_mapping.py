@@ -26,12 +26,12 @@ from bridge.decision import decide
 from bridge.first_configuration import copy_queries
 from bridge.ledger.database import writing
 from bridge.ledger.maintenance import back_up
-from bridge.ledger.observe import Sight, observe
-from bridge.ledger.open import prepare
-from bridge.ledger.read_model import Wanted, listing
-from bridge.ledger.record_details import standing_of
-from bridge.ledger.row_mapping import feed_of
-from bridge.ledger.send_queue import claim
+from bridge.ledger.observe import Observation, observe
+from bridge.ledger.open import migrate
+from bridge.ledger.read_model import RecordQuery, iterate_records
+from bridge.ledger.record_details import load_relations
+from bridge.ledger.row_mapping import load_or_add_feed
+from bridge.ledger.send_queue import claim_work
 from bridge.names import Hasher
 from bridge.records import Record, State, Stream
 from bridge.settings import load
@@ -41,7 +41,7 @@ from documentation import blocks, section
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bridge.ledger.read_model import Found, Reader
+    from bridge.ledger.read_model import Reader, RecordSummary
     from bridge.records import Draft, Unsendable
     from bridge.salestrekker.list_query import ListQuery
     from bridge.settings import Settings
@@ -132,7 +132,7 @@ def served(query: ListQuery, stream: Stream, records: tuple[dict[str, Any], ...]
 def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A ledger with its tables and nothing in them, made once."""
     path = tmp_path_factory.mktemp("empty") / "ledger.db"
-    prepare(path, KEEPING)
+    migrate(path, KEEPING)
     return path
 
 
@@ -159,10 +159,10 @@ def _told(
     ledger: Reader, stream: Stream, settings: Settings, drafts: list[Draft | Unsendable]
 ) -> Iterator[str]:
     policy = settings.connections["default"].stream(stream).policy()
-    feed = feed_of(ledger, "default", "default", stream)
-    observe(ledger, feed, drafts, Sight(), decide=decide, policy=policy, now=8)
-    sent = {work.number: work.payload.fields() for work in claim(ledger, feed, 100, now=9, until=10)}
-    for record in listing(ledger, Wanted()):
+    feed = load_or_add_feed(ledger, "default", "default", stream)
+    observe(ledger, feed, drafts, Observation(), decide=decide, policy=policy, now=8)
+    sent = {work.number: work.payload.fields() for work in claim_work(ledger, feed, 100, now=9, until=10)}
+    for record in iterate_records(ledger, RecordQuery()):
         yield f"{record.id}\n"
         if record.state == State.PENDING:
             yield from (f"  {name}: {value}\n" for name, value in sent[record.number].items() if value)
@@ -170,10 +170,10 @@ def _told(
             yield f"  {_where_it_is(ledger, record)}\n"
 
 
-def _where_it_is(ledger: Reader, record: Found) -> str:
+def _where_it_is(ledger: Reader, record: RecordSummary) -> str:
     if record.state != State.MERGED:
         return f"{record.state}: {record.reason}"
-    claimant = standing_of(ledger, record).claimant
+    claimant = load_relations(ledger, record).claimant
     assert claimant is not None
     return f"merged into {claimant.id}"
 

@@ -15,10 +15,10 @@ from books import kept
 from bridge.disclosure.keeping import kept as stored_by
 from bridge.first_configuration import SourceAnswers, TargetAnswers, write
 from bridge.ledger.database import reading, writing
-from bridge.ledger.erasure import forget
+from bridge.ledger.erasure import forget_record
 from bridge.ledger.maintenance import back_up, back_up_before_migration, copy_key
 from bridge.ledger.open import open_ledger, read_or_make_key
-from bridge.ledger.read_model import Wanted, listing
+from bridge.ledger.read_model import RecordQuery, iterate_records
 from bridge.ledger.schema import HEAD, metadata
 from bridge.ledger.webhook_queue import UNREADABLE_LIFE
 from bridge.records import State
@@ -143,8 +143,8 @@ async def test_a_second_entry_of_a_forgotten_person_is_sent_unless_it_is_forgott
         first, second = states(tmp_path)
         assert (first, second) == (State.DELIVERED, State.MERGED)
         with writing(tmp_path / "ledger.db", kept(tmp_path / "ledger.db")) as connection:
-            (claimant,) = listing(connection, Wanted(states=(State.DELIVERED,)))
-            told = forget(connection, claimant.number, now=time.time_ns() // 1_000_000)
+            (claimant,) = iterate_records(connection, RecordQuery(states=(State.DELIVERED,)))
+            told = forget_record(connection, claimant.number, now=time.time_ns() // 1_000_000)
         assert len(told.merged) == 1
         await run_backfill(tmp_path)
     assert states(tmp_path) == [State.DROPPED, State.DELIVERED]
@@ -152,4 +152,4 @@ async def test_a_second_entry_of_a_forgotten_person_is_sent_unless_it_is_forgott
 
 def states(folder: Path) -> list[str]:
     with reading(folder / "ledger.db") as connection:
-        return [record.state for record in listing(connection, Wanted())]
+        return [record.state for record in iterate_records(connection, RecordQuery())]

@@ -12,11 +12,11 @@ from books import kept
 from bridge import decision
 from bridge.errors import UserError
 from bridge.ledger.database import reading, writing
-from bridge.ledger.operator_actions import Verb, decide_each
-from bridge.ledger.read_model import MARKS, Found, Wanted, listing
-from bridge.ledger.record_details import Standing
+from bridge.ledger.operator_actions import OperatorAction, apply_to_each
+from bridge.ledger.read_model import MARKS, RecordQuery, RecordSummary, iterate_records
+from bridge.ledger.record_details import RecordRelations
 from bridge.ledger.row_mapping import Feed
-from bridge.records import Claim, Draft, LedgerRow, Origin, Party, Policy, Reason, State, Stream
+from bridge.records import Draft, LedgerRow, NameClaim, Origin, Party, Policy, Reason, State, Stream
 from bridge.sandbox import Fault, Options, Sandbox, configuration
 from bridge.status.record_details import choices
 from desk import run_backfill
@@ -83,7 +83,7 @@ def carried_out(verb: str, state: State, reason: Reason | None) -> None:
     row = row_of(state, reason)
     stored = draft() if state in STORED and reason is not Reason.MAPPING else None
     if verb == "accept":
-        given = Claim("Jane Smith (Perth)", "q") if reason is Reason.SAME_NAME else None
+        given = NameClaim("Jane Smith (Perth)", "q") if reason is Reason.SAME_NAME else None
         decision.accept(row, stored, nobody, Policy(), name=given)
     elif verb == "dismiss":
         decision.dismiss(row)
@@ -115,7 +115,7 @@ def test_each_origin_is_explained() -> None:
 @pytest.mark.parametrize(("state", "reason"), STANDINGS)
 def test_what_it_offers_is_what_the_program_offers(state: State, reason: Reason | None) -> None:
     """All that `records show` offers is on the page, and all that is on the page can be done."""
-    found = Found(
+    found = RecordSummary(
         1,
         Feed(1, "default", Stream.CONTACTS, 1),
         "c1",
@@ -130,7 +130,7 @@ def test_what_it_offers_is_what_the_program_offers(state: State, reason: Reason 
         "x",
         retry=False,
     )
-    standing = Standing(0, 0, None, (), "", "Jane Smith (Perth)", "", ())
+    standing = RecordRelations(0, 0, None, (), "", "Jane Smith (Perth)", "", ())
     shown = {
         match[1]
         for choice in choices(found, standing)
@@ -162,11 +162,13 @@ async def test_a_party_renamed_by_hand_in_trakor_is_not_made_twice(tmp_path: Pat
         as_it_stands = {"id": party.id, "name": "Jane Jones", "created": False}
         sandbox.trakor.faults.add(Fault(name="Jane Jones", status=200, body=as_it_stands))  # renamed by hand
         with writing(tmp_path / "ledger.db", kept(tmp_path / "ledger.db")) as connection:
-            wanted = Wanted(either=identity)
-            decide_each(connection, Verb.ACCEPT, wanted, lambda _: Policy(), now=time.time_ns() // 1_000_000)
+            wanted = RecordQuery(either=identity)
+            apply_to_each(
+                connection, OperatorAction.ACCEPT, wanted, lambda _: Policy(), now=time.time_ns() // 1_000_000
+            )
         await run_backfill(tmp_path)
         assert len(sandbox.trakor.parties) == 1
     with reading(tmp_path / "ledger.db") as connection:
-        (record,) = listing(connection, Wanted())
+        (record,) = iterate_records(connection, RecordQuery())
     assert (record.state, record.trakor_id, record.origin) == (State.DRIFTED, party.id, Origin.UNCLEAR)
     assert record.fields == ("contact_info",), "which holds the name, too, and was not corrected by hand"

@@ -14,21 +14,37 @@ from books import KEEPING, KEY, Book, empty_ledger
 from bridge.admin.lists import item_of, waiting_of
 from bridge.decision import decide
 from bridge.errors import LedgerError
-from bridge.ledger.canaries import canaries_of, note_canaries
-from bridge.ledger.daemon_state import Moment, Said, Topic, all_said, keep_said, note, want, wishes_of
+from bridge.ledger.canaries import open_canaries, store_canaries
+from bridge.ledger.daemon_state import (
+    AlertSent,
+    AlertTopic,
+    TimestampName,
+    load_alerts_sent,
+    load_scheduled_jobs,
+    request_job,
+    save_alerts_sent,
+    set_timestamp,
+)
 from bridge.ledger.database import reading
-from bridge.ledger.integrity import check
-from bridge.ledger.observe import Sight, observe, survey
-from bridge.ledger.open import prepare, prove_key
-from bridge.ledger.organizations import Noted, keep, noted_of
-from bridge.ledger.organizations import Place as Joined
+from bridge.ledger.integrity import check_ledger
+from bridge.ledger.observe import Observation, observe, survey
+from bridge.ledger.open import migrate, verify_key
+from bridge.ledger.organizations import KnownOrganizations, load_known, save_known
+from bridge.ledger.organizations import TrakorIdentity as Joined
 from bridge.ledger.pauses import Direction, set_pause
-from bridge.ledger.read_model import Kind, Wanted, feeds_of, find, page_of, rejections_of
-from bridge.ledger.record_details import history_of, standing_of
-from bridge.ledger.sweeps import Sweep, begin_run, begin_sweep, count, end_run, end_sweep, runs_of
-from bridge.ledger.webhook_queue import due_events, keep_events, listing_of_events
-from bridge.records import Job, Received, Stream
-from bridge.records.webhooks import Action
+from bridge.ledger.read_model import (
+    AttentionKind,
+    RecordQuery,
+    find_page,
+    find_records,
+    last_rejections,
+    list_feeds,
+)
+from bridge.ledger.record_details import load_history, load_relations
+from bridge.ledger.sweeps import Sweep, begin_run, begin_sweep, count_run, end_run, end_sweep, list_runs
+from bridge.ledger.webhook_queue import find_due_webhooks, list_webhooks, store_webhooks
+from bridge.records import Job, ReceivedWebhook, Stream
+from bridge.records.webhooks import WebhookAction
 from bridge.status import take
 from bridge.status.fields import other_of, sides
 from bridge.status.figures import figures
@@ -39,7 +55,7 @@ from damaging import VALUES, Place, places, put, wrong
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from bridge.records import Draft, Outcome, Payload, Unsendable, Work
+    from bridge.records import Draft, Outcome, Payload, Unsendable, WorkItem
 
 NOW = 2_000_000
 HEADS = frozenset({"alembic_version", "facts", "feeds", "spaces", "organizations"})
@@ -66,7 +82,7 @@ def write_all(book: Book) -> None:
     """A small ledger that has something in each table."""
     sweep = book.write(lambda c: begin_sweep(c, book.feed, "query", restart=True, now=book.now))
     run = book.write(lambda c: begin_run(c, "default", "backfill", [book.feed], now=book.now))
-    book.see(*source(), sight=Sight(run=run, sweep=sweep.number, position="1"))
+    book.see(*source(), sight=Observation(run=run, sweep=sweep.number, position="1"))
     work = {one.payload.name: one for one in book.claim()}
     said: list[Outcome] = [answered(work[name]) for name in ("Ann", "Bo", "Bo (bo@example.com)")]
     said += [answered(work["Gus"], created=False), not_taken(work["Fay"]), later(work["Hal"])]
@@ -77,40 +93,40 @@ def write_all(book: Book) -> None:
     products.settle(*(answered(one, sku="SKU-1") for one in products.claim()))
 
     def others(c: Connection) -> None:
-        note_canaries(c, book.feed, [_taken(work["Ann"])], now=NOW)
+        store_canaries(c, book.feed, [_taken(work["Ann"])], now=NOW)
         end_sweep(c, Sweep(sweep.number, ""), complete=True, now=NOW)
         end_run(c, run, complete=True, counts={"contacts": {"read": 3}}, now=NOW)
-        received = Received("default", Action.CONTACT_UPDATED, "delivered", NOW, None, "")
-        keep_events(c, [received, Received("default", "odd", "", NOW, "what", "unreadable")])
+        received = ReceivedWebhook("default", WebhookAction.CONTACT_UPDATED, "delivered", NOW, None, "")
+        store_webhooks(c, [received, ReceivedWebhook("default", "odd", "", NOW, "what", "unreadable")])
         set_pause(c, "default", Direction.SENDING, reason="401", now=NOW)
-        want(c, "default", Job.CONTACTS, now=NOW)
-        note(c, "default", Moment.TOKEN_EXPIRES, NOW)
-        keep_said(c, "address", {Topic("kind", "default"): Said(NOW, 1)})
-        keep(c, Noted("default", "source", Joined("address", "key", "scope")))
-        prove_key(c, KEY)
+        request_job(c, "default", Job.CONTACTS, now=NOW)
+        set_timestamp(c, "default", TimestampName.TOKEN_EXPIRES, NOW)
+        save_alerts_sent(c, "address", {AlertTopic("kind", "default"): AlertSent(NOW, 1)})
+        save_known(c, KnownOrganizations("default", "source", Joined("address", "key", "scope")))
+        verify_key(c, KEY)
 
     book.write(others)
 
 
-def _taken(work: Work) -> tuple[int, str, Payload]:
+def _taken(work: WorkItem) -> tuple[int, str, Payload]:
     return work.number, work.key, work.payload
 
 
 def live(path: Path) -> str:
     """All that a bridge does with a ledger in an hour; gives the state of a record that came meanwhile."""
-    prepare(path, KEEPING)
+    migrate(path, KEEPING)
     book = Book(path, now=NOW)
-    book.write(lambda c: prove_key(c, KEY))
+    book.write(lambda c: verify_key(c, KEY))
     seen = [*source("0411", at=NOW), draft("Ivy", "0411", id="pending", at=NOW)]
     known = [(one.id, one.input) for one in seen]
     book.write(lambda c: survey(c, book.feed, known, made_by("rules 2")))
     sweep = book.write(lambda c: begin_sweep(c, book.feed, "query", restart=True, now=book.now))
     page = [draft("Zoe", id="newcomer", at=NOW), *seen, draft("Yve", id="another", at=NOW)]
-    sight = Sight(sweep=sweep.number, position="2")
+    sight = Observation(sweep=sweep.number, position="2")
     book.write(lambda c: observe(c, book.feed, page, sight, decide=decide, policy=book.policy, now=book.now))
-    found: list[Work] = book.claim()
+    found: list[WorkItem] = book.claim()
     book.settle(*(answered(one, f"new {one.number}") for one in found))
-    book.write(lambda c: note_canaries(c, book.feed, map(_taken, found), now=book.now))
+    book.write(lambda c: store_canaries(c, book.feed, map(_taken, found), now=book.now))
     book.see(*source("0412", at=NOW + 1))
     book.write(lambda c: end_sweep(c, sweep, complete=True, now=book.now))
     return book.stands("newcomer")
@@ -122,27 +138,27 @@ def look(path: Path) -> list[str]:
     take(path, {"default": list(Stream)}, ("default",), NOW).as_json()
     figures(path, NOW)
     with reading(path, KEEPING) as c:
-        for record in find(c, Wanted()):
-            standing = standing_of(c, record)
+        for record in find_records(c, RecordQuery()):
+            standing = load_relations(c, record)
             assert meaning(record, standing, NOW)
             choices(record, standing)
-            assert all(map(event, history_of(c, record.number)))
+            assert all(map(event, load_history(c, record.number)))
             item_of(record, NOW)
             sides(record, standing)
             other_of(record, standing)
             damaged += [record.id] * (record.reason == "damaged")
         for one in waiting_of(c):
-            kind = Kind(one.feed.number, one.state, one.reason)
-            rejections_of(c, [record.number for record in page_of(c, [kind]).records])
-        for feed in feeds_of(c):
-            count(c, feed, 1)
-            canaries_of(c, feed)
-        runs_of(c, "default", 9)
-        listing_of_events(c, ("default",), 9)
-        due_events(c, "default", before=NOW, now=NOW, limit=9)
-        wishes_of(c, "default")
-        all_said(c)
-        noted_of(c, "default")
+            kind = AttentionKind(one.feed.number, one.state, one.reason)
+            last_rejections(c, [record.number for record in find_page(c, [kind]).records])
+        for feed in list_feeds(c):
+            count_run(c, feed, 1)
+            open_canaries(c, feed)
+        list_runs(c, "default", 9)
+        list_webhooks(c, ("default",), 9)
+        find_due_webhooks(c, "default", before=NOW, now=NOW, limit=9)
+        load_scheduled_jobs(c, "default")
+        load_alerts_sent(c)
+        load_known(c, "default")
     return damaged
 
 
@@ -156,10 +172,10 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_whole_ledger_is_found_to_be_whole(whole: Path, tmp_path: Path) -> None:
     path = Path(shutil.copy(whole, tmp_path / "ledger.db"))
-    assert [one for one in check(path, lambda: KEY) if not one.ok] == []
+    assert [one for one in check_ledger(path, lambda: KEY) if not one.ok] == []
     assert look(path) == []
     assert live(path) == "delivered"
-    assert [one for one in check(path, lambda: KEY) if not one.ok] == []
+    assert [one for one in check_ledger(path, lambda: KEY) if not one.ok] == []
 
 
 @given(data=st.data())
@@ -217,7 +233,7 @@ def stumbles_over_nothing(path: Path, place: Place) -> None:
     """It is looked at, worked with, and looked at again; what cannot be right is found before."""
     is_wrong = wrong(path, place)
     try:
-        found = [one.name for one in check(path, lambda: KEY) if not one.ok]
+        found = [one.name for one in check_ledger(path, lambda: KEY) if not one.ok]
         damaged = look(path)
         assert live(path) == "delivered"
         look(path)

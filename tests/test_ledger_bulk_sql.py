@@ -10,7 +10,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.exc import IntegrityError
 
 from books import kept
-from bridge.ledger.bulk_sql import at_once, given, inserted, run_for_all
+from bridge.ledger.bulk_sql import execute_many, fetch_all, insert_each, row_value
 from bridge.ledger.database import writing
 from bridge.ledger.row_mapping import KNOWN, KnownRow
 
@@ -30,7 +30,7 @@ THINGS = Table(
     Column("body", LargeBinary),
 )
 Index("things_size", THINGS.c.size)
-INSERT = inserted(insert(THINGS), "name", "size", "body", binary="body")
+INSERT = insert_each(insert(THINGS), "name", "size", "body", binary="body")
 ALL = select(THINGS.c.name, THINGS.c.size, THINGS.c.body).order_by(THINGS.c.number)
 
 
@@ -61,26 +61,28 @@ def test_each_value_comes_back_as_it_went(
     connection: Connection, row: tuple[str, int | None, bytes | None]
 ) -> None:
     rows = [("before", 7, b"before"), row, ("after", 8, b"after")]
-    run_for_all(connection, INSERT, things(*rows))
+    execute_many(connection, INSERT, things(*rows))
     assert connection.execute(ALL).all() == rows
-    assert at_once(connection, ALL, {}) == [*map(list, rows)]
+    assert fetch_all(connection, ALL, {}) == [*map(list, rows)]
 
 
 def test_a_nul_ends_no_text(connection: Connection) -> None:
-    run_for_all(connection, INSERT, things(("a\0b \\u0000", 1, b"\0")))
+    execute_many(connection, INSERT, things(("a\0b \\u0000", 1, b"\0")))
     assert connection.execute(ALL).all() == [("a\N{REPLACEMENT CHARACTER}b \\u0000", 1, b"\0")]
 
 
 def test_rows_are_written_in_their_order(connection: Connection) -> None:
     names = [f"{number * 7919 % 500}" for number in range(500)]
-    run_for_all(connection, INSERT, things(*((name, 1, None) for name in names)))
+    execute_many(connection, INSERT, things(*((name, 1, None) for name in names)))
     assert [row.name for row in connection.execute(ALL)] == names
 
 
 def test_an_update_changes_each_given_row_and_no_other(connection: Connection) -> None:
-    run_for_all(connection, INSERT, things(("a", 1, None), ("b", 2, None), ("c", 3, None)))
-    longer = update(THINGS).where(THINGS.c.name == given("of")).values(size=THINGS.c.size + given("more"))
-    run_for_all(
+    execute_many(connection, INSERT, things(("a", 1, None), ("b", 2, None), ("c", 3, None)))
+    longer = (
+        update(THINGS).where(THINGS.c.name == row_value("of")).values(size=THINGS.c.size + row_value("more"))
+    )
+    execute_many(
         connection, longer, [{"of": "a", "more": 10}, {"of": "c", "more": 20}, {"of": "d", "more": 1}]
     )
     assert [row.size for row in connection.execute(ALL)] == [11, 2, 23]
@@ -88,15 +90,15 @@ def test_an_update_changes_each_given_row_and_no_other(connection: Connection) -
 
 def test_what_a_constraint_refuses_is_an_error(connection: Connection) -> None:
     with pytest.raises(IntegrityError):
-        run_for_all(connection, INSERT, things(("a", 1, None), ("a", 2, None)))
-    either = inserted(upsert(THINGS), "name", "size").on_conflict_do_nothing()
-    run_for_all(connection, either, [{"name": "b", "size": 1}, {"name": "b", "size": 2}])
+        execute_many(connection, INSERT, things(("a", 1, None), ("a", 2, None)))
+    either = insert_each(upsert(THINGS), "name", "size").on_conflict_do_nothing()
+    execute_many(connection, either, [{"name": "b", "size": 1}, {"name": "b", "size": 2}])
     assert [row.size for row in connection.execute(ALL)] == [1]
 
 
 def test_a_statement_finds_its_rows_by_an_index(connection: Connection) -> None:
-    found = update(THINGS).where(THINGS.c.number == given("of")).values(size=given("more"))
-    run_for_all(connection, found, [{"of": 1, "more": 1}])
+    found = update(THINGS).where(THINGS.c.number == row_value("of")).values(size=row_value("more"))
+    execute_many(connection, found, [{"of": 1, "more": 1}])
     (compiled,) = connection.info["bridge.ledger.bulk_sql"].values()
     plan = [row.detail for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {compiled.text}", ("[]",))]
     assert any("SEARCH things" in step for step in plan)
@@ -112,9 +114,9 @@ def test_a_statement_finds_its_rows_by_an_index(connection: Connection) -> None:
     ],
 )
 def test_what_json_cannot_hold_is_read_row_by_row(connection: Connection, damage: str) -> None:
-    run_for_all(connection, INSERT, things(("a", 1, None), ("b", 2, b"x")))
+    execute_many(connection, INSERT, things(("a", 1, None), ("b", 2, b"x")))
     connection.exec_driver_sql(damage)
-    assert at_once(connection, ALL, {}) == [list(row) for row in connection.execute(ALL)]
+    assert fetch_all(connection, ALL, {}) == [list(row) for row in connection.execute(ALL)]
 
 
 def test_a_row_of_the_ledger_has_the_places_of_its_query() -> None:

@@ -12,14 +12,14 @@ from books import KEEPING, Book
 from bridge.delivery.probe_requests import ProbeRequests
 from bridge.delivery.types import OutgoingStream
 from bridge.errors import Transient, Unanswered
-from bridge.ledger.canaries import FRESH, canaries_of, opened_canaries
-from bridge.ledger.database import Keeping, Ledger
+from bridge.ledger.canaries import FRESH_MS, open_canaries, open_each_canary
+from bridge.ledger.database import Ledger, TextStorage
 from bridge.ledger.deletions import mark_gone_by_id
-from bridge.ledger.erasure import forget
-from bridge.ledger.observe import Sight, survey
-from bridge.ledger.row_mapping import feed_of
+from bridge.ledger.erasure import forget_record
+from bridge.ledger.observe import Observation, survey
+from bridge.ledger.row_mapping import load_or_add_feed
 from bridge.ledger.schema import canaries
-from bridge.records import Answer, Policy, Stream
+from bridge.records import Policy, Stream, TrakorAnswer
 from builders import answered, draft
 
 if TYPE_CHECKING:
@@ -46,12 +46,12 @@ def sweep(book: Book, *seen: Draft | Unsendable) -> set[str]:
     inputs = [(one.id, one.input) for one in seen]
     found = book.write(lambda connection: survey(connection, book.feed, inputs, seen[0].rules))
     mapped = [one for one in seen if one.id not in found.unchanged]
-    book.see(*mapped, sight=Sight(unchanged=found.unchanged, began_at=book.now))
+    book.see(*mapped, sight=Observation(unchanged=found.unchanged, began_at=book.now))
     return {one.id for one in mapped}
 
 
 def kept(book: Book) -> list[Payload]:
-    return book.write(lambda connection: canaries_of(connection, book.feed))
+    return book.write(lambda connection: open_canaries(connection, book.feed))
 
 
 def kept_names(book: Book) -> list[str]:
@@ -78,7 +78,7 @@ def test_newer_ones_take_the_place_of_old_ones_only(book: Book) -> None:
     deliver(book, *"ABC")
     deliver(book, "D")
     assert kept_names(book) == ["A", "B", "C"]
-    book.now += FRESH
+    book.now += FRESH_MS
     deliver(book, "E")
     assert kept_names(book) == ["E", "A", "B"]
     rows = book.write(lambda connection: connection.execute(select(canaries)).all())
@@ -91,7 +91,7 @@ def test_newer_ones_take_the_place_of_old_ones_only(book: Book) -> None:
 @pytest.mark.parametrize("keeps", [True, False], ids=["sealed", "hashes"])
 def test_a_ledger_without_canaries_has_three_after_one_unchanged_page(book: Book, *, keeps: bool) -> None:
     """Three of its records are mapped for it; from then on none is."""
-    book.keeping = Keeping(KEEPING.sealer, keeps)
+    book.keeping = TextStorage(KEEPING.sealer, keeps)
     deliver(book, *"ABCDE")
     lose(book)
     page = [said(book, name) for name in "ABCDE"]
@@ -111,7 +111,7 @@ def test_one_that_is_missing_is_made_up_for_by_one(book: Book) -> None:
 
 def test_an_unchanged_sight_renews_an_old_one(book: Book) -> None:
     deliver(book, *"ABC")
-    book.now += FRESH
+    book.now += FRESH_MS
     assert sweep(book, *(said(book, name) for name in "ABC")) == set()
     deliver(book, "D")
     assert kept_names(book) == ["A", "B", "C"]
@@ -176,7 +176,7 @@ def _go(book: Book) -> None:
 
 def _forget(book: Book) -> None:
     number = book.number("A")
-    book.write(lambda connection: forget(connection, number, now=book.now))
+    book.write(lambda connection: forget_record(connection, number, now=book.now))
 
 
 @pytest.mark.parametrize("change", [_rename, _respell, _ignore, _dismiss, _go, _forget])
@@ -216,9 +216,9 @@ class Sent:
 
     async def prove(self) -> None: ...
 
-    async def post(self, payload: Payload) -> Answer:
+    async def post(self, payload: Payload) -> TrakorAnswer:
         self.names.append(payload.name)
-        return Answer("t99", payload.name, created=True)
+        return TrakorAnswer("t99", payload.name, created=True)
 
 
 async def test_of_what_was_forgotten_nothing_is_sent_even_by_who_took_it(book: Book) -> None:
@@ -237,7 +237,7 @@ async def test_of_what_was_forgotten_nothing_is_sent_even_by_who_took_it(book: B
 class Silent(Sent):
     """Never answers."""
 
-    async def post(self, payload: Payload) -> Answer:
+    async def post(self, payload: Payload) -> TrakorAnswer:
         self.names.append(payload.name)
         raise Unanswered("no answer from Trakor")
 
@@ -264,7 +264,7 @@ def test_where_scopes_became_one_only_who_holds_the_name_is_one(book: Book) -> N
     deliver(book, "Ann")
     other = Book(book.path, connection="other", scope="other", now=book.now)
     deliver(other, "Ann", "Bo", ids="other ")
-    other.feed = other.write(lambda connection: feed_of(connection, "other", "org", Stream.CONTACTS))
+    other.feed = other.write(lambda connection: load_or_add_feed(connection, "other", "org", Stream.CONTACTS))
     assert (kept_names(book), kept_names(other)) == (["Ann"], ["Bo"])
 
 
@@ -274,4 +274,4 @@ def test_a_damaged_one_stops_nobody(book: Book, body: str) -> None:
     spoil = text(f"UPDATE canaries SET body = {body} WHERE record = {book.number('A')}")  # noqa: S608
     book.write(lambda connection: connection.execute(spoil))
     assert kept_names(book) == ["B"]
-    assert None in book.write(lambda connection: opened_canaries(connection, book.feed))
+    assert None in book.write(lambda connection: open_each_canary(connection, book.feed))

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from books import empty_ledger, kept
-from bridge.ledger.daemon_state import Said, Topic, all_said, forget_all_but, keep_said
+from bridge.ledger.daemon_state import (
+    AlertSent,
+    AlertTopic,
+    delete_unlisted_addresses,
+    load_alerts_sent,
+    save_alerts_sent,
+)
 from bridge.ledger.database import writing
 
 if TYPE_CHECKING:
@@ -16,9 +22,9 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-DISK = Topic("disk")
-LATE = Topic("sweep-late", "north", "contacts")
-HELD = Topic("waiting", "north", "contacts", "same-name")
+DISK = AlertTopic("disk")
+LATE = AlertTopic("sweep-late", "north", "contacts")
+HELD = AlertTopic("waiting", "north", "contacts", "same-name")
 
 
 @pytest.fixture
@@ -31,23 +37,26 @@ def ledger(tmp_path: Path, ledger_template: Path) -> Iterator[Connection]:
 
 
 def test_what_is_kept_is_found_again(ledger: Connection) -> None:
-    keep_said(ledger, "one", {DISK: Said(10), HELD: Said(20, 3)})
-    keep_said(ledger, "two", {LATE: Said(30)})
-    assert all_said(ledger) == {"one": {DISK: Said(10), HELD: Said(20, 3)}, "two": {LATE: Said(30)}}
+    save_alerts_sent(ledger, "one", {DISK: AlertSent(10), HELD: AlertSent(20, 3)})
+    save_alerts_sent(ledger, "two", {LATE: AlertSent(30)})
+    assert load_alerts_sent(ledger) == {
+        "one": {DISK: AlertSent(10), HELD: AlertSent(20, 3)},
+        "two": {LATE: AlertSent(30)},
+    }
 
 
 def test_what_is_kept_later_replaces_all_that_the_address_knew_and_nothing_else(ledger: Connection) -> None:
     for address in ("one", "two"):
-        keep_said(ledger, address, {DISK: Said(10), LATE: Said(10)})
-    keep_said(ledger, "one", {LATE: Said(50)})
-    keep_said(ledger, "two", {})
-    assert all_said(ledger) == {"one": {LATE: Said(50)}}
+        save_alerts_sent(ledger, address, {DISK: AlertSent(10), LATE: AlertSent(10)})
+    save_alerts_sent(ledger, "one", {LATE: AlertSent(50)})
+    save_alerts_sent(ledger, "two", {})
+    assert load_alerts_sent(ledger) == {"one": {LATE: AlertSent(50)}}
 
 
 def test_an_address_that_is_not_configured_any_more_is_forgotten(ledger: Connection) -> None:
     for address in ("one", "two"):
-        keep_said(ledger, address, {DISK: Said(10)})
-    forget_all_but(ledger, ["two"])
-    assert list(all_said(ledger)) == ["two"]
-    forget_all_but(ledger, [])
-    assert all_said(ledger) == {}
+        save_alerts_sent(ledger, address, {DISK: AlertSent(10)})
+    delete_unlisted_addresses(ledger, ["two"])
+    assert list(load_alerts_sent(ledger)) == ["two"]
+    delete_unlisted_addresses(ledger, [])
+    assert load_alerts_sent(ledger) == {}

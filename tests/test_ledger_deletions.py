@@ -9,8 +9,8 @@ import pytest
 
 from bridge.backfill import backfill
 from bridge.ledger.database import reading
-from bridge.ledger.deletions import Absent, absent, mark_gone_by_id
-from bridge.ledger.read_model import Wanted, listing
+from bridge.ledger.deletions import UnseenCount, count_unseen, mark_gone_by_id
+from bridge.ledger.read_model import RecordQuery, iterate_records
 from bridge.ledger.sweeps import begin_sweep
 from bridge.records import Stream
 from bridge.sandbox import BrokenField, configuration
@@ -34,7 +34,7 @@ def test_a_few_may_always_be_gone_and_beyond_that_no_more_than_the_share(
     unseen: int, known: int, *, too_many: bool
 ) -> None:
     """Ten are few; above, the share of [schedule] gone_limit counts."""
-    assert Absent(unseen, known).too_many(0.2) is too_many
+    assert UnseenCount(unseen, known).too_many(0.2) is too_many
 
 
 def test_what_was_read_by_id_since_the_sweep_began_is_not_absent(book: Book) -> None:
@@ -44,7 +44,9 @@ def test_what_was_read_by_id_since_the_sweep_began_is_not_absent(book: Book) -> 
         lambda connection: begin_sweep(connection, book.feed, "q", restart=False, now=book.now)
     )
     book.see(draft("Beth", id="since", at=book.now))
-    assert book.write(lambda connection: absent(connection, book.feed, begun.number)) == Absent(1, 2)
+    assert book.write(lambda connection: count_unseen(connection, book.feed, begun.number)) == UnseenCount(
+        1, 2
+    )
 
 
 @pytest.mark.parametrize(
@@ -87,7 +89,7 @@ async def _backfill(folder: Path) -> ConnectionReport:
 
 def _gone(folder: Path) -> set[str]:
     with reading(folder / "ledger.db") as connection:
-        return {found.id for found in listing(connection, Wanted()) if "gone" in found.marks}
+        return {found.id for found in iterate_records(connection, RecordQuery()) if "gone" in found.marks}
 
 
 async def test_what_a_complete_list_no_longer_holds_is_marked_and_loses_the_mark_when_seen(

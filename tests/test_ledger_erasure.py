@@ -11,10 +11,10 @@ from sqlalchemy import text
 
 from books import KEEPING, KEY
 from bridge.encryption import Sealer
-from bridge.ledger.database import TRUNCATE_EVERY, Keeping, Ledger
+from bridge.ledger.database import TRUNCATE_EVERY, Ledger, TextStorage
 from bridge.ledger.maintenance import back_up
-from bridge.ledger.open import open_ledger, prepare
-from bridge.records import Claim, NotTaken
+from bridge.ledger.open import migrate, open_ledger
+from bridge.records import NameClaim, Rejection
 from builders import answered, draft, later, of
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def _bytes(path: Path) -> bytes:
 async def test_without_any_further_work_the_files_forget_what_was_delivered(tmp_path: Path) -> None:
     """The owner empties the log by itself: nobody has to close the ledger, or to send anything more."""
     path = tmp_path / "ledger.db"
-    prepare(path, KEEPING)
+    migrate(path, KEEPING)
     ledger = Ledger(path, truncate_every=0.2)
     try:
         await ledger.call(_keep)
@@ -121,10 +121,10 @@ def test_nothing_is_in_clear_in_file_log_and_backup_whatever_becomes_of_it(book:
     book.see(*(draft(name, "wombat@example.com", id=f"c{n}") for n, name in enumerate(names, 1)))
     looked_at()
     one, two, four = book.claim()
-    refused = NotTaken(two, "400", words="name: Wombat Two is not liked")
+    refused = Rejection(two, "400", words="name: Wombat Two is not liked")
     book.settle(answered(one), refused, later(four))
     looked_at()
-    book.accept("c3", Claim("Wombat Three", of("Wombat Three")))
+    book.accept("c3", NameClaim("Wombat Three", of("Wombat Three")))
     book.see(draft("Wombat Uno", "wombat@example.com", id="c1", at=2000))
     book.retry("c2")
     looked_at()
@@ -136,7 +136,7 @@ def test_nothing_is_in_clear_in_file_log_and_backup_whatever_becomes_of_it(book:
 
 
 def test_with_hashes_only_nothing_stays_of_what_was_delivered_or_shares_it(book: Book) -> None:
-    book.keeping = Keeping(Sealer(KEY), sent=False)
+    book.keeping = TextStorage(Sealer(KEY), sent=False)
     book.see(
         *(draft("Ann", f"of c{n}", id=f"c{n}", same_as="s") for n in (1, 2)),
         draft("Bo", "0412", id="c3"),

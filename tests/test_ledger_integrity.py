@@ -11,9 +11,9 @@ import pytest
 from books import empty_ledger
 from bridge.errors import LedgerError
 from bridge.ledger.database import writing
-from bridge.ledger.open import derive_key, open_ledger, require_whole
-from bridge.ledger.webhook_queue import keep_events
-from bridge.records import Received
+from bridge.ledger.open import derive_key, open_ledger, require_undamaged
+from bridge.ledger.webhook_queue import store_webhooks
+from bridge.records import ReceivedWebhook
 from bridge.sandbox import Options, Sandbox
 from bridges import Bridge, without
 from daemons import Daemon
@@ -33,7 +33,7 @@ def path(ledger_template: Path, tmp_path: Path) -> Path:
     """A ledger with one webhook."""
     path = empty_ledger(ledger_template, tmp_path / "ledger.db")
     with writing(path) as connection:
-        keep_events(connection, [Received("default", "contact-updated", "c1", 1, None, "")])
+        store_webhooks(connection, [ReceivedWebhook("default", "contact-updated", "c1", 1, None, "")])
     with closing(sqlite3.connect(path)) as driver:
         driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return path
@@ -68,7 +68,7 @@ def test_a_damaged_value_is_no_reason_not_to_begin(path: Path) -> None:
 
 def test_a_start_looks_for_damage_for_some_seconds_and_no_longer(path: Path) -> None:
     blot_out(path, "history")
-    require_whole(path, at_most=-1)
+    require_undamaged(path, at_most=-1)
 
 
 async def test_the_daemon_is_ready_only_while_webhooks_can_be_kept(

@@ -20,7 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from bridge.ledger.read_model import MARKS
 from bridge.ledger.row_writes import NOTED, TO_SEND
-from bridge.records import Later, NotTaken, Origin, Policy, Reason, Silence, State
+from bridge.records import NoAnswer, Origin, Policy, Reason, Rejection, Retry, State
 from builders import of
 from ledger_world import IDS, MATCHINGS, NAMES, Content, History, Snapshot, World
 
@@ -141,15 +141,15 @@ class LedgerMachine(RuleBasedStateMachine):
         self.world.note_tried(work)
         if arrives:
             self.world.arrive(work)
-        silence = Silence(self.world.now, 0) if arrives else None
-        straw = NotTaken(work, "failed 8 times", own_fault=False, silence=silence)
-        again = Later(work, self.world.now, failed=own, silence=silence)
+        silence = NoAnswer(self.world.now, 0) if arrives else None
+        straw = Rejection(work, "failed 8 times", own_fault=False, silence=silence)
+        again = Retry(work, self.world.now, failed=own, silence=silence)
         self.world.outcomes.append(straw if last else again)
 
     @precondition(lambda self: self.world.in_flight)
     @rule(which=st.integers(0, 9))
     def never_leaves(self, which: int) -> None:
-        self.world.outcomes.append(Later(self.world.take(which), 0, begun=False))
+        self.world.outcomes.append(Retry(self.world.take(which), 0, begun=False))
 
     @precondition(lambda self: self.world.outcomes)
     @rule(order=st.randoms(use_true_random=False), count=st.integers(1, 5))

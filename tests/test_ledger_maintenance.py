@@ -17,9 +17,9 @@ from books import KEY as BOOKS_KEY
 from bridge.encryption import Sealer
 from bridge.errors import LedgerError
 from bridge.ledger import maintenance
-from bridge.ledger.database import Keeping, writing
-from bridge.ledger.integrity import Finding, check
-from bridge.ledger.open import open_ledger, prepare, prove_key, read_or_make_key, revision
+from bridge.ledger.database import TextStorage, writing
+from bridge.ledger.integrity import IntegrityFinding, check_ledger
+from bridge.ledger.open import migrate, open_ledger, read_or_make_key, read_revision, verify_key
 from bridge.ledger.schema import HEAD
 from builders import answered, draft
 
@@ -37,7 +37,7 @@ RECORD = "INSERT INTO records (feed, source_id, state, read_at, since_at) VALUES
 def ledger(tmp_path: Path) -> Path:
     """An empty ledger of this version."""
     path = tmp_path / "ledger.db"
-    prepare(path, KEEPING)
+    migrate(path, KEEPING)
     return path
 
 
@@ -61,11 +61,11 @@ def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_a_backup_is_one_complete_file_that_only_its_owner_can_read(ledger: Path, tmp_path: Path) -> None:
     """What another connection has committed is in it, though not yet in the main file."""
     with writing(ledger, kept(ledger)) as connection:
-        prove_key(connection, KEY)
+        verify_key(connection, KEY)
     copy = tmp_path / "copy.db"
     maintenance.back_up(ledger, copy)
     assert copy.stat().st_mode & 0o777 == 0o600
-    assert revision(copy) == HEAD
+    assert read_revision(copy) == HEAD
     with closing(sqlite3.connect(copy)) as connection:
         assert connection.execute("SELECT count(*) FROM facts").fetchone() == (1,)
     assert not copy.with_name("copy.db-wal").exists()
@@ -89,17 +89,17 @@ def test_a_backup_of_nothing_leaves_nothing(tmp_path: Path) -> None:
 
 def test_a_copy_from_before_a_migration_is_kept_for_a_week(ledger: Path) -> None:
     """An older one goes when the ledger is next opened for work."""
-    old = maintenance.settle_copy(ledger, maintenance.back_up_before_migration(ledger, "0000").name)
+    old = maintenance.name_copy(ledger, maintenance.back_up_before_migration(ledger, "0000").name)
     os.utime(old, (0, 0))
-    new = maintenance.settle_copy(ledger, maintenance.back_up_before_migration(ledger, "0001").name)
+    new = maintenance.name_copy(ledger, maintenance.back_up_before_migration(ledger, "0001").name)
     with open_ledger(ledger, KEY, "test"):
         assert not old.exists()
-    assert revision(new) == HEAD
+    assert read_revision(new) == HEAD
 
 
 def test_a_healthy_ledger_passes_each_check(ledger: Path) -> None:
     """And each check says what it is about."""
-    findings = check(ledger, lambda: KEY)
+    findings = check_ledger(ledger, lambda: KEY)
     assert all(finding.ok for finding in findings)
     assert len({finding.name for finding in findings}) == len(findings) > 5
 
@@ -123,11 +123,11 @@ def test_a_check_finds_what_must_not_be(ledger: Path, name: str, fault: str) -> 
             "INSERT INTO feeds (number, connection, stream, space) VALUES (1, 'default', 'contacts', 1)"
         )
         connection.execute(fault)
-    found = {finding.name: finding.ok for finding in check(ledger, lambda: KEY)}
+    found = {finding.name: finding.ok for finding in check_ledger(ledger, lambda: KEY)}
     assert found[name] is False
 
 
-def of(findings: list[Finding], name: str) -> Finding:
+def of(findings: list[IntegrityFinding], name: str) -> IntegrityFinding:
     (finding,) = [one for one in findings if one.name == name]
     return finding
 
@@ -138,12 +138,12 @@ def full(book: Book) -> Book:
     book.see(draft("Ann", "0412", id="c1", same_as="s"), draft("Ann", id="c2", same_as="s"))
     book.settle(*(answered(work) for work in book.claim()))
     book.see(draft("Bo", id="c3"))
-    book.write(lambda connection: prove_key(connection, BOOKS_KEY))
+    book.write(lambda connection: verify_key(connection, BOOKS_KEY))
     return book
 
 
 def test_a_ledger_in_use_passes_each_check(full: Book) -> None:
-    assert [one for one in check(full.path, lambda: BOOKS_KEY) if not one.ok] == []
+    assert [one for one in check_ledger(full.path, lambda: BOOKS_KEY) if not one.ok] == []
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_a_check_reads_each_row_and_opens_each_text(full: Book, name: str, fault
     """And names no word of it: an id at most."""
     with closing(sqlite3.connect(full.path)) as connection:
         connection.executescript(f"PRAGMA ignore_check_constraints = ON; {fault}")
-    finding = of(check(full.path, lambda: BOOKS_KEY), name)
+    finding = of(check_ledger(full.path, lambda: BOOKS_KEY), name)
     assert not finding.ok
     assert "Ann" not in finding.detail
     if name in {"rows", "text", "values"}:
@@ -182,7 +182,7 @@ def test_a_check_reads_each_row_and_opens_each_text(full: Book, name: str, fault
 def test_a_broken_promise_names_whose_it_is(full: Book) -> None:
     with closing(sqlite3.connect(full.path)) as connection:
         connection.executescript("DELETE FROM links")
-    finding = of(check(full.path, lambda: BOOKS_KEY), "links")
+    finding = of(check_ledger(full.path, lambda: BOOKS_KEY), "links")
     assert "c1" in finding.detail
     assert "backup" in finding.advice
 
@@ -190,7 +190,7 @@ def test_a_broken_promise_names_whose_it_is(full: Book) -> None:
 def test_one_damaged_row_is_no_reason_to_lose_all_decisions_since_a_backup(full: Book) -> None:
     with closing(sqlite3.connect(full.path)) as connection:
         connection.executescript("UPDATE records SET sent = 'not hashes' WHERE source_id = 'c1'")
-    advices = {one.advice for one in check(full.path, lambda: BOOKS_KEY) if not one.ok}
+    advices = {one.advice for one in check_ledger(full.path, lambda: BOOKS_KEY) if not one.ok}
     assert advices
     assert not any("restore" in advice for advice in advices)
 
@@ -203,15 +203,15 @@ def _missing() -> bytes:
 def test_a_wrong_or_missing_key_fails_the_check_and_the_rest_is_looked_at(
     full: Book, key_of: Callable[[], bytes]
 ) -> None:
-    findings = check(full.path, key_of)
+    findings = check_ledger(full.path, key_of)
     assert [one.name for one in findings if not one.ok] == ["key"]
     assert of(findings, "rows").ok
 
 
 def test_with_hashes_only_a_check_finds_what_is_kept_of_the_delivered(full: Book) -> None:
-    assert not of(check(full.path, lambda: BOOKS_KEY, keep_sent=False), "kept").ok
-    maintenance.erase_sent(full.path, Keeping(Sealer(BOOKS_KEY), sent=False))
-    assert of(check(full.path, lambda: BOOKS_KEY, keep_sent=False), "kept").ok
+    assert not of(check_ledger(full.path, lambda: BOOKS_KEY, keep_sent=False), "kept").ok
+    maintenance.erase_sent(full.path, TextStorage(Sealer(BOOKS_KEY), sent=False))
+    assert of(check_ledger(full.path, lambda: BOOKS_KEY, keep_sent=False), "kept").ok
 
 
 @pytest.mark.parametrize("key", [None, "f" * 64], ids=["missing", "wrong"])
@@ -219,7 +219,7 @@ def test_the_command_fails_without_the_ledgers_key(ledger: Path, key: str | None
     """It passed, though nothing could be sent, compared or shown any more."""
     proof = read_or_make_key(ledger.with_name("ledger.key"))
     with writing(ledger, kept(ledger)) as connection:
-        prove_key(connection, proof)
+        verify_key(connection, proof)
     assert _run(ledger.parent, "ledger", "check").returncode == 0
     ledger.with_name("ledger.key").unlink()
     if key is not None:
@@ -269,4 +269,4 @@ def test_the_commands_back_up_check_and_vacuum(ledger: Path, tmp_path: Path) -> 
     vacuum = _run(tmp_path, "ledger", "vacuum")
     assert vacuum.returncode == 0, vacuum.stderr
     assert "bytes before" in vacuum.stdout
-    assert revision(ledger) == HEAD
+    assert read_revision(ledger) == HEAD

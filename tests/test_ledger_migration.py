@@ -18,10 +18,10 @@ from books import kept
 from bridge.errors import LedgerError
 from bridge.ledger import open as opening
 from bridge.ledger.database import reading, writing
-from bridge.ledger.integrity import check
-from bridge.ledger.open import _upgrade, open_ledger, prepare, read_or_make_key, revision
-from bridge.ledger.read_model import Wanted, find
-from bridge.ledger.record_details import history_of, standing_of
+from bridge.ledger.integrity import check_ledger
+from bridge.ledger.open import _upgrade, migrate, open_ledger, read_or_make_key, read_revision
+from bridge.ledger.read_model import RecordQuery, find_records
+from bridge.ledger.record_details import load_history, load_relations
 from bridge.ledger.schema import HEAD, claims, records
 from bridge.records import Stream
 from bridge.sandbox import Options
@@ -31,7 +31,7 @@ from older_ledger import CHANGES, EXPECTED, NUMBERS, later_source, source
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from bridge.ledger.read_model import Found
+    from bridge.ledger.read_model import RecordSummary
     from bridge.sandbox import Sandbox
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -76,26 +76,26 @@ def states(path: Path) -> dict[str, str]:
     return {row.source_id: f"{row.state}: {row.reason}" if row.reason else row.state for row in found}
 
 
-def shown(path: Path, identity: str) -> Found:
+def shown(path: Path, identity: str) -> RecordSummary:
     with reading(path, kept(path)) as connection:
-        (found,) = find(connection, Wanted(either=identity))
+        (found,) = find_records(connection, RecordQuery(either=identity))
     return found
 
 
 def test_what_waited_in_clear_is_sealed_and_nothing_of_it_is_left(older: Path) -> None:
     assert in_clear(older) == [*SAID]
-    prepare(older, kept(older))
-    assert revision(older) == HEAD
+    migrate(older, kept(older))
+    assert read_revision(older) == HEAD
     assert in_clear(older) == []
     key = read_or_make_key(older.with_name("ledger.key"), make=False)
-    assert [finding for finding in check(older, lambda: key) if not finding.ok] == []
+    assert [finding for finding in check_ledger(older, lambda: key) if not finding.ok] == []
 
 
 def test_the_copy_of_before_is_kept_and_it_is_said_where_it_lies_and_that_it_is_in_clear(older: Path) -> None:
     with capture_logs() as said:
-        prepare(older, kept(older))
+        migrate(older, kept(older))
     (copy,) = older.parent.glob("ledger.before-0004-*.db")
-    assert (revision(copy), copy.stat().st_mode & 0o777) == ("0004", 0o600)
+    assert (read_revision(copy), copy.stat().st_mode & 0o777) == ("0004", 0o600)
     assert in_clear(copy) == [*SAID]
     (warning,) = [line for line in said if line["log_level"] == "warning"]
     assert warning["copy"] == str(copy)
@@ -103,21 +103,21 @@ def test_the_copy_of_before_is_kept_and_it_is_said_where_it_lies_and_that_it_is_
 
 
 def test_a_second_start_migrates_nothing_and_makes_no_copy(older: Path) -> None:
-    prepare(older, kept(older))
-    prepare(older, kept(older))
+    migrate(older, kept(older))
+    migrate(older, kept(older))
     assert len([*older.parent.glob("ledger.before-*")]) == 1
 
 
 def test_each_record_is_in_the_state_that_it_was_in(older: Path) -> None:
-    prepare(older, kept(older))
+    migrate(older, kept(older))
     assert states(older) == EXPECTED
 
 
 def test_what_waits_says_what_it_said(older: Path) -> None:
-    prepare(older, kept(older))
+    migrate(older, kept(older))
     with reading(older, kept(older)) as connection:
-        names = {one.id: one.name for one in find(connection, Wanted()) if one.name}
-        tried = standing_of(connection, shown(older, "tried"))
+        names = {one.id: one.name for one in find_records(connection, RecordQuery()) if one.name}
+        tried = load_relations(connection, shown(older, "tried"))
     assert names["tried"] == names["tried-2"] == "Wombat Possum"
     assert names["accented"] == "Wombat Áardvark"
     assert tried.draft is not None
@@ -125,7 +125,7 @@ def test_what_waits_says_what_it_said(older: Path) -> None:
 
 
 def test_attempts_are_the_claims_and_what_has_no_answer_is_not_sent_at_once(older: Path) -> None:
-    prepare(older, kept(older))
+    migrate(older, kept(older))
     with reading(older) as connection:
         found = connection.execute(
             claims.select().add_columns(records.c.source_id).join(records, records.c.sent_key == claims.c.key)
@@ -146,7 +146,7 @@ def test_a_name_that_came_back_is_not_sent_at_once_either(older: Path) -> None:
     """It was answered for once, so that its claim does not tell whether it is still to be sent."""
     with closing(sqlite3.connect(older)) as raw, raw:
         raw.execute("UPDATE claims SET answered = 1")
-    prepare(older, kept(older))
+    migrate(older, kept(older))
     with reading(older) as connection:
         found = connection.execute(
             claims.select().add_columns(records.c.source_id).join(records, records.c.sent_key == claims.c.key)
@@ -162,7 +162,7 @@ async def test_the_first_sweep_of_the_same_source_changes_nothing(bridge: Bridge
     But for Possum's twin: Possum has another number since it was tried, and that counts once it is answered.
     """
     before = EXPECTED | {"tried": "drifted", "tried-2": "merged", "untried": "delivered"}
-    prepare(bridge.folder / "ledger.db", kept(bridge.folder / "ledger.db"))
+    migrate(bridge.folder / "ledger.db", kept(bridge.folder / "ledger.db"))
     lines = bridge.books.lines
     await bridge.backfill()
     books = bridge.books
@@ -201,7 +201,7 @@ async def test_after_the_first_sweep_it_is_known_what_trakor_has(bridge: Bridge)
     await bridge.backfill()
     path = bridge.folder / "ledger.db"
     with reading(path, kept(path)) as connection:
-        standing = standing_of(connection, shown(path, "twin"))
+        standing = load_relations(connection, shown(path, "twin"))
     assert standing.sent["contact_info"].endswith("570 110")
     assert standing.draft is not None
     assert standing.draft.payload.fields()["contact_info"].endswith("571 266")
@@ -226,21 +226,21 @@ async def test_what_is_gone_forgotten_or_dropped_stays_so(bridge: Bridge) -> Non
     assert shown(path, "left").marks == ("gone",)
     assert shown(path, "archived").marks == ("filtered",)
     with reading(path) as connection:
-        assert history_of(connection, shown(path, "forgotten").number)[-1].event == "forgotten"
+        assert load_history(connection, shown(path, "forgotten").number)[-1].event == "forgotten"
 
 
 def test_without_the_key_nothing_is_changed(older: Path) -> None:
     """It could not be sealed: a ledger without its key is no ledger to work with."""
     with pytest.raises(LedgerError, match="key is needed"), writing(older) as connection:
         _upgrade(connection)
-    assert revision(older) == "0004"
+    assert read_revision(older) == "0004"
     assert in_clear(older) == [*SAID]
 
 
 def test_another_key_is_refused_before_anything_is_sealed_with_it(older: Path) -> None:
     with pytest.raises(LedgerError, match="not the one"), open_ledger(older, b"k" * 64, "test"):
         pass
-    assert revision(older) == "0004"
+    assert read_revision(older) == "0004"
     assert in_clear(older) == [*SAID]
 
 
@@ -249,8 +249,8 @@ def test_who_dies_in_its_middle_has_the_ledger_of_before(older: Path) -> None:
     with closing(sqlite3.connect(older, isolation_level=None)) as driver:
         driver.execute("UPDATE waiting SET body = '{' WHERE slot = 1")
     with pytest.raises(ValueError, match="Expecting"):
-        prepare(older, kept(older))
-    assert revision(older) == "0004"
+        migrate(older, kept(older))
+    assert read_revision(older) == "0004"
     with closing(sqlite3.connect(older)) as driver:
         assert driver.execute("SELECT count(*) FROM waiting WHERE slot = 0").fetchone()[0] > 0
 
@@ -259,7 +259,7 @@ class Died(BaseException):
     """A process ends here: no line of ours runs any more."""
 
 
-@pytest.mark.parametrize("where", ["settle_copy", "vacuum", "log_is_empty"])
+@pytest.mark.parametrize("where", ["name_copy", "vacuum", "is_log_empty"])
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_who_dies_after_the_migration_leaves_no_trace_in_clear_after_the_next_start(
     older: Path, monkeypatch: pytest.MonkeyPatch, where: str, when: str
@@ -275,16 +275,16 @@ def test_who_dies_after_the_migration_leaves_no_trace_in_clear_after_the_next_st
     with monkeypatch.context() as until_then:
         until_then.setattr(opening, where, die)
         with pytest.raises(Died):
-            prepare(older, kept(older))
-    assert revision(older) == HEAD
+            migrate(older, kept(older))
+    assert read_revision(older) == HEAD
     with capture_logs() as said:
-        prepare(older, kept(older))
+        migrate(older, kept(older))
     assert in_clear(older) == []
     (copy,) = older.parent.glob("ledger.before-*")
     assert ("before-0004-" in copy.name, in_clear(copy)) == (True, [*SAID])
     assert [line["copy"] for line in said if "copy" in line] == [str(copy)]
     with capture_logs() as again:
-        prepare(older, kept(older))
+        migrate(older, kept(older))
     assert again == []
 
 
@@ -296,7 +296,7 @@ def test_however_often_it_dies_before_there_is_one_copy(older: Path, monkeypatch
         until_then.setattr(opening, "_upgrade", die)
         for _ in range(3):
             with pytest.raises(Died):
-                prepare(older, kept(older))
-    prepare(older, kept(older))
+                migrate(older, kept(older))
+    migrate(older, kept(older))
     (copy,) = older.parent.glob("ledger.before-*")
-    assert revision(copy) == "0004"
+    assert read_revision(copy) == "0004"

@@ -10,20 +10,20 @@ from sqlalchemy import update
 from books import KEY, Book
 from bridge import names
 from bridge.ledger.deletions import mark_gone_by_id
-from bridge.ledger.erasure import forget
-from bridge.ledger.integrity import check
-from bridge.ledger.observe import Sight, survey
-from bridge.ledger.open import prove_key
+from bridge.ledger.erasure import forget_record
+from bridge.ledger.integrity import check_ledger
+from bridge.ledger.observe import Observation, survey
+from bridge.ledger.open import verify_key
 from bridge.ledger.row_writes import NOTED, TO_SEND
 from bridge.ledger.schema import links, records
 from bridge.ledger.sweeps import begin_sweep
-from bridge.records import Policy, Silence
+from bridge.records import NoAnswer, Policy
 from builders import answered, draft, filtered, later, not_taken, of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bridge.ledger.erasure import Forgotten
+    from bridge.ledger.erasure import ErasureResult
 
 
 def gone(book: Book, *ids: str) -> None:
@@ -33,14 +33,14 @@ def gone(book: Book, *ids: str) -> None:
     )
 
 
-def forgotten(book: Book, identity: str = "c1") -> Forgotten:
+def forgotten(book: Book, identity: str = "c1") -> ErasureResult:
     number = book.number(identity)
-    return book.write(lambda connection: forget(connection, number, now=book.now))
+    return book.write(lambda connection: forget_record(connection, number, now=book.now))
 
 
 def sound(book: Book) -> None:
-    book.write(lambda connection: prove_key(connection, KEY))
-    assert [one for one in check(book.path, lambda: KEY) if not one.ok] == []
+    book.write(lambda connection: verify_key(connection, KEY))
+    assert [one for one in check_ledger(book.path, lambda: KEY) if not one.ok] == []
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def delivered(twins: Book) -> Book:
 def test_the_oldest_living_one_takes_claim_attempts_and_the_payload_that_was_tried(twins: Book) -> None:
     """What was tried may be in Trakor: it goes out again to the letter, and the heir's own waits."""
     twins.see(filtered(id="c2", at=20))
-    twins.settle(*(later(work, silence=Silence(twins.now, 0)) for work in twins.claim()))
+    twins.settle(*(later(work, silence=NoAnswer(twins.now, 0)) for work in twins.claim()))
     twins.drop("c1")
     assert [twins.stands(f"c{n}") for n in (1, 2, 3)] == ["dropped", "merged", "pending"]
     assert (twins.claimed(), twins.attempts("c3")) == ({of("Ann"): twins.number("c3")}, 1)
@@ -298,7 +298,7 @@ def test_text_of_a_record_of_another_connection_is_sealed_for_its_new_place(book
 def test_who_was_adopted_and_is_wanted_twice_in_one_sweep_is_held(book: Book) -> None:
     """After a lost ledger nobody knows which of two Johns the party is."""
     sweep = book.write(lambda one: begin_sweep(one, book.feed, "q", restart=True, now=book.now))
-    sight = Sight(sweep=sweep.number)
+    sight = Observation(sweep=sweep.number)
     book.see(draft("John", id="c1", qualifier="q1", at=book.now), sight=sight)
     book.settle(*(answered(work, "t1", created=False) for work in book.claim()))
     assert (book.stands("c1"), book.shown("c1").origin) == ("delivered", "existing")

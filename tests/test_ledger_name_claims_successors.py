@@ -10,12 +10,12 @@ import pytest
 from books import KEY, Book
 from bridge.errors import UserError
 from bridge.ledger.deletions import mark_gone_by_id
-from bridge.ledger.integrity import check
-from bridge.ledger.open import prove_key
-from bridge.ledger.read_model import Wanted, find
-from bridge.ledger.record_details import standing_of
+from bridge.ledger.integrity import check_ledger
+from bridge.ledger.open import verify_key
+from bridge.ledger.read_model import RecordQuery, find_records
+from bridge.ledger.record_details import load_relations
 from bridge.ledger.renames import note_configured
-from bridge.records import Claim, Draft, Policy
+from bridge.records import Draft, NameClaim, Policy
 from bridge.status.record_details import ways
 from builders import answered, draft, filtered, later, not_taken, of
 
@@ -31,8 +31,8 @@ def gone(book: Book, *ids: str) -> None:
 
 
 def sound(book: Book) -> None:
-    book.write(lambda connection: prove_key(connection, KEY))
-    assert [one for one in check(book.path, lambda: KEY) if not one.ok] == []
+    book.write(lambda connection: verify_key(connection, KEY))
+    assert [one for one in check_ledger(book.path, lambda: KEY) if not one.ok] == []
 
 
 def deliver(book: Book, trakor_id: str = "t1") -> None:
@@ -294,7 +294,7 @@ def test_a_keeper_does_not_drift_where_changes_are_ignored(book: Book) -> None:
 def test_a_given_name_stays_though_its_record_was_gone_for_a_moment(book: Book) -> None:
     book.policy = Policy(on_same_name="hold")
     book.see(draft("Ann", "1", id="c1"), draft("Ann", "2", id="c2"))
-    book.accept("c2", Claim("Ann of Perth", of("Ann of Perth")))
+    book.accept("c2", NameClaim("Ann of Perth", of("Ann of Perth")))
     gone(book, "c2")
     assert of("Ann of Perth") not in book.claimed(), "what was never sent holds no name"
     book.see(draft("Ann", "3", id="c2", at=5000))
@@ -307,7 +307,7 @@ def test_a_given_name_stays_though_its_record_was_gone_for_a_moment(book: Book) 
 def test_a_given_name_that_another_has_by_now_is_asked_about_again(book: Book) -> None:
     book.policy = Policy(on_same_name="hold")
     book.see(draft("Ann", "1", id="c1"), draft("Ann", "2", id="c2"))
-    book.accept("c2", Claim("Ann of Perth", of("Ann of Perth")))
+    book.accept("c2", NameClaim("Ann of Perth", of("Ann of Perth")))
     gone(book, "c2")
     book.see(draft("Ann of Perth", "4", id="c3", at=4000))
     book.see(draft("Ann", "2", id="c2", at=5000))
@@ -456,9 +456,9 @@ def test_once_it_was_deleted_by_hand_the_namesake_is_sent_at_a_persons_word(fami
 def test_what_accepting_does_to_a_namesake_is_told_and_the_forgotten_one_is_not_found(family: Book) -> None:
     family.forget("father")
     found = family.shown("son")
-    standing = family.write(lambda connection: standing_of(connection, found))
+    standing = family.write(lambda connection: load_relations(connection, found))
     assert "forgotten" in ways(found, standing)[0].effect
-    listed = family.write(lambda connection: find(connection, Wanted(key=of("Otto Ashby"))))
+    listed = family.write(lambda connection: find_records(connection, RecordQuery(key=of("Otto Ashby"))))
     assert [one.id for one in listed] == ["son"]
 
 

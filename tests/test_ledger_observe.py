@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from books import Book, kept
 from bridge.decision import decide
 from bridge.ledger.database import writing
-from bridge.ledger.observe import Observed, Sight, observe, survey
+from bridge.ledger.observe import Observation, ObserveResult, observe, survey
 from bridge.ledger.schema import history, records, sweeps
 from bridge.ledger.sweeps import begin_sweep
 from bridge.mapping import Mapper
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 def test_two_of_one_page_that_want_one_name_are_told_apart(book: Book) -> None:
     seen = book.see(draft("Ann", id="c1", qualifier="q1"), draft("ann", id="c2", qualifier="q2"))
-    assert seen == Observed(fresh=2, pending=2)
+    assert seen == ObserveResult(fresh=2, pending=2)
     assert book.claimed() == {of("Ann"): book.number("c1"), of("Ann (q2)"): book.number("c2")}
     assert book.waiting("c2")[0].send_as == "ann (q2)"
 
@@ -116,7 +116,7 @@ def test_an_heir_of_the_same_page_is_not_decided_twice(book: Book) -> None:
 
 def test_the_last_of_an_id_that_stands_in_a_page_twice_counts(book: Book) -> None:
     seen = book.see(draft("Ann"), draft("Bo"))
-    assert seen == Observed(fresh=1, pending=1)
+    assert seen == ObserveResult(fresh=1, pending=1)
     assert book.claimed() == {of("Bo"): book.number("c1")}
 
 
@@ -132,7 +132,7 @@ def test_an_old_page_counts_as_seen_by_its_sweep(book: Book) -> None:
     """Else what a webhook brought meanwhile would be gone."""
     sweep = book.write(lambda connection: begin_sweep(connection, book.feed, "q", restart=False, now=5))
     book.see(draft("Ann", at=20))
-    book.see(draft("Bo", at=19), sight=Sight(run=3, sweep=sweep.number))
+    book.see(draft("Bo", at=19), sight=Observation(run=3, sweep=sweep.number))
     assert (book.row().sweep, book.row().run) == (sweep.number, 3)
 
 
@@ -142,7 +142,7 @@ def test_unchanged_pages_write_no_history(book: Book) -> None:
     page += [filtered(id="f"), unmapped(id="m"), draft("Name 1", id="same")]
     book.see(*page)
     lines = book.write(lambda connection: connection.scalar(select(func.count()).select_from(history)))
-    assert book.see(*page) == Observed(fresh=53, pending=0)
+    assert book.see(*page) == ObserveResult(fresh=53, pending=0)
     again = book.write(lambda connection: connection.scalar(select(func.count()).select_from(history)))
     assert again == lines
 
@@ -240,7 +240,7 @@ def test_the_time_of_a_state_is_when_it_began(book: Book) -> None:
 
 def test_fresh_counts_what_the_sweep_had_not_seen_yet(book: Book) -> None:
     sweep = book.write(lambda connection: begin_sweep(connection, book.feed, "q", restart=False, now=5))
-    sight = Sight(sweep=sweep.number)
+    sight = Observation(sweep=sweep.number)
     assert book.see(draft("Ann", id="c1"), draft("Bo", id="c2"), sight=sight).fresh == 2
     assert book.see(draft("Bo", id="c2"), draft("Cy", id="c3"), sight=sight).fresh == 1
     assert book.see(draft("Bo", id="c2"), draft("Cy", id="c3"), sight=sight).fresh == 0
@@ -248,7 +248,7 @@ def test_fresh_counts_what_the_sweep_had_not_seen_yet(book: Book) -> None:
 
 def test_the_checkpoint_moves_with_its_page(book: Book) -> None:
     sweep = book.write(lambda connection: begin_sweep(connection, book.feed, "q", restart=False, now=5))
-    book.see(draft("Ann"), sight=Sight(sweep=sweep.number, position="100"))
+    book.see(draft("Ann"), sight=Observation(sweep=sweep.number, position="100"))
     again = book.write(
         lambda connection: begin_sweep(connection, book.feed, "q", restart=False, now=book.now)
     )
@@ -263,7 +263,7 @@ def test_a_transaction_that_ends_in_its_middle_leaves_neither_page_nor_checkpoin
     sweep = book.write(lambda connection: begin_sweep(connection, book.feed, "q", restart=False, now=5))
 
     def dies(connection: Connection) -> None:
-        sight = Sight(sweep=sweep.number, position="100")
+        sight = Observation(sweep=sweep.number, position="100")
         observe(connection, book.feed, [draft("Ann")], sight, decide=decide, policy=Policy(), now=10)
         raise _PowerCutError
 
@@ -278,7 +278,7 @@ def test_a_decision_that_fails_leaves_nothing_of_its_page(book: Book) -> None:
         raise _PowerCutError
 
     with pytest.raises(_PowerCutError), writing(book.path, kept(book.path)) as connection:
-        observe(connection, book.feed, [draft("Ann")], Sight(), decide=fails, policy=Policy(), now=10)
+        observe(connection, book.feed, [draft("Ann")], Observation(), decide=fails, policy=Policy(), now=10)
     assert book.claimed() == {}
 
 

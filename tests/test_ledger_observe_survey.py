@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 
 from books import Book
 from bridge.ledger.deletions import mark_gone_by_id
-from bridge.ledger.observe import Observed, Sight, survey
+from bridge.ledger.observe import Observation, ObserveResult, survey
 from bridge.ledger.schema import history, records
 from bridge.ledger.sweeps import begin_sweep
 from builders import answered, draft, filtered, made_by, not_taken, unmapped
@@ -20,13 +20,13 @@ from builders import answered, draft, filtered, made_by, not_taken, unmapped
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bridge.ledger.observe import Surveyed
+    from bridge.ledger.observe import SurveyResult
     from bridge.records import Draft, Rules, Unsendable
 
 RULES = made_by()
 
 
-def look(book: Book, *seen: Draft | Unsendable, rules: Rules = RULES) -> Surveyed:
+def look(book: Book, *seen: Draft | Unsendable, rules: Rules = RULES) -> SurveyResult:
     given = [(one.id, one.input) for one in seen]
     return book.write(lambda connection: survey(connection, book.feed, given, rules))
 
@@ -143,8 +143,8 @@ def test_an_unchanged_page_writes_when_it_was_read_and_its_sweep_and_nothing_els
     before = {one: known.row(one)._asdict() for one in ("c1", "c2", "c3")}
     lines = known.write(lambda connection: connection.scalar(select(func.count()).select_from(history)))
     unchanged = frozenset({"c1", "c2", "c3"})
-    sight = Sight(run=7, sweep=sweep.number, position="3", unchanged=unchanged, began_at=50)
-    assert known.see(sight=sight) == Observed(fresh=3, pending=0)
+    sight = Observation(run=7, sweep=sweep.number, position="3", unchanged=unchanged, began_at=50)
+    assert known.see(sight=sight) == ObserveResult(fresh=3, pending=0)
     noted = {"run": 7, "sweep": sweep.number, "read_at": 50}
     assert {one: known.row(one)._asdict() for one in before} == {
         one: row | noted for one, row in before.items()
@@ -157,7 +157,7 @@ def test_an_old_page_of_unchanged_ones_does_not_turn_the_time_back(known: Book) 
     """Else a page from before it would be believed next."""
     known.see(draft("Ann", id="c1", same_as="s", at=60))
     known.now = 100
-    known.see(sight=Sight(unchanged=frozenset({"c1"}), began_at=50))
+    known.see(sight=Observation(unchanged=frozenset({"c1"}), began_at=50))
     assert known.row("c1").read_at == 60
 
 

@@ -21,14 +21,14 @@ from bridge.errors import LedgerError
 from bridge.ledger.database import reading, writing
 from bridge.ledger.open import (
     derive_key,
+    find_owner,
+    lock_ledger,
+    migrate,
     open_ledger,
-    owner_of,
-    prepare,
-    prove_key,
     read_or_make_key,
+    read_revision,
     require_current,
-    revision,
-    take_over,
+    verify_key,
 )
 from bridge.ledger.schema import HEAD, metadata
 
@@ -56,7 +56,7 @@ def set_revision(path: Path, to: str) -> None:
 
 
 def prepared(path: Path) -> None:
-    prepare(path, KEEPING)
+    migrate(path, KEEPING)
 
 
 # -- fresh and found
@@ -65,9 +65,9 @@ def prepared(path: Path) -> None:
 def test_a_fresh_ledger_is_made_in_a_folder_that_is_made_too(tmp_path: Path) -> None:
     path = tmp_path / "new folder" / "ledger.db"
     with open_ledger(path, KEY, "backfill"):
-        assert revision(path) == HEAD
+        assert read_revision(path) == HEAD
     with open_ledger(path, KEY, "backfill"):
-        assert revision(path) == HEAD
+        assert read_revision(path) == HEAD
 
 
 def test_only_its_owner_can_read_what_is_on_disk(tmp_path: Path) -> None:
@@ -88,13 +88,13 @@ def test_only_its_owner_can_read_what_is_on_disk(tmp_path: Path) -> None:
 def test_a_ledgers_path_may_have_any_characters(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     with open_ledger(path, KEY, "backfill"):
-        assert revision(path) == HEAD
+        assert read_revision(path) == HEAD
     assert {file.name for file in tmp_path.iterdir()} == {name, f"{name}.lock"}
 
 
 def test_settings_that_only_take_effect_when_a_file_is_made_are_made(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
-    prepare(path, KEEPING)
+    migrate(path, KEEPING)
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA auto_vacuum").fetchone() == (2,)
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
@@ -103,9 +103,9 @@ def test_settings_that_only_take_effect_when_a_file_is_made_are_made(tmp_path: P
 def test_an_empty_file_is_no_ledger_yet(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     path.touch()
-    assert revision(path) is None
-    prepare(path, KEEPING)
-    assert revision(path) == HEAD
+    assert read_revision(path) is None
+    migrate(path, KEEPING)
+    assert read_revision(path) == HEAD
 
 
 # -- refused
@@ -113,7 +113,7 @@ def test_an_empty_file_is_no_ledger_yet(tmp_path: Path) -> None:
 
 def test_a_newer_ledger_is_refused_and_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
-    prepare(path, KEEPING)
+    migrate(path, KEEPING)
     set_revision(path, "9999")
     before = path.read_bytes()
     for use in (prepared, require_current):
@@ -149,7 +149,7 @@ def test_another_programs_database_is_refused_and_left_alone(tmp_path: Path) -> 
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("CREATE TABLE recipes (name TEXT)")
     with pytest.raises(LedgerError, match="cannot be read as a ledger"):
-        prepare(path, KEEPING)
+        migrate(path, KEEPING)
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("SELECT name FROM sqlite_master").fetchall() == [("recipes",)]
 
@@ -178,13 +178,13 @@ def test_a_reader_makes_no_ledger(tmp_path: Path) -> None:
 def test_another_key_is_refused(tmp_path: Path) -> None:
     """With it every record would look changed, and every name free."""
     path = tmp_path / "ledger.db"
-    prepare(path, KEEPING)
+    migrate(path, KEEPING)
     with writing(path, kept(path)) as connection:
-        prove_key(connection, KEY)
+        verify_key(connection, KEY)
     with writing(path, kept(path)) as connection:
-        prove_key(connection, KEY)
+        verify_key(connection, KEY)
     with pytest.raises(LedgerError, match="key"), writing(path, kept(path)) as connection:
-        prove_key(connection, derive_key("another"))
+        verify_key(connection, derive_key("another"))
 
 
 def test_a_ledger_that_may_not_be_opened_is_not_called_damaged(tmp_path: Path) -> None:
@@ -193,7 +193,7 @@ def test_a_ledger_that_may_not_be_opened_is_not_called_damaged(tmp_path: Path) -
     path.parent.mkdir(parents=True)
     path.write_bytes(b"something")
     with pytest.raises(LedgerError, match="cannot be opened: unable to open") as refused:
-        revision(path)
+        read_revision(path)
     assert "as the user who owns the ledger" in refused.value.advice
 
 
@@ -255,7 +255,7 @@ def owner(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
 def test_a_ledger_that_another_process_has_is_refused_and_says_who(
     owner: subprocess.Popen[str], tmp_path: Path
 ) -> None:
-    with pytest.raises(LedgerError) as caught, take_over(tmp_path / "ledger.db", "run"):
+    with pytest.raises(LedgerError) as caught, lock_ledger(tmp_path / "ledger.db", "run"):
         pass
     assert f"`backfill` (process {owner.pid}) has held it since 20" in str(caught.value)
 
@@ -263,7 +263,7 @@ def test_a_ledger_that_another_process_has_is_refused_and_says_who(
 def test_a_ledger_is_free_when_its_owner_is_killed(owner: subprocess.Popen[str], tmp_path: Path) -> None:
     owner.send_signal(signal.SIGKILL)
     owner.wait(10)
-    with take_over(tmp_path / "ledger.db", "run"):
+    with lock_ledger(tmp_path / "ledger.db", "run"):
         pass
 
 
@@ -285,15 +285,15 @@ def test_who_only_looks_keeps_nobody_from_taking_it_over(tmp_path: Path) -> None
     looking = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT, 0o600)
     fcntl.flock(looking, fcntl.LOCK_SH)
     threading.Timer(0.03, os.close, [looking]).start()
-    with take_over(path, "run"):
-        assert owner_of(path).startswith("`run` (process ")
+    with lock_ledger(path, "run"):
+        assert find_owner(path).startswith("`run` (process ")
 
 
 def test_a_lock_of_which_nothing_is_known_yet_is_a_lock(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
-    with take_over(path, "run"):
+    with lock_ledger(path, "run"):
         (tmp_path / "ledger.db.lock").write_text("{")
-        with pytest.raises(LedgerError, match="another process has just opened it"), take_over(path, "x"):
+        with pytest.raises(LedgerError, match="another process has just opened it"), lock_ledger(path, "x"):
             pass
 
 
@@ -346,7 +346,7 @@ def triggers(engine: Engine) -> dict[str, str]:
 def test_a_new_ledger_is_the_same_as_one_that_was_migrated(tmp_path: Path) -> None:
     from bridge.ledger.open import _upgrade  # noqa: PLC0415 - a new ledger is never migrated
 
-    prepare(tmp_path / "new.db", KEEPING)
+    migrate(tmp_path / "new.db", KEEPING)
     with writing(tmp_path / "migrated.db", KEEPING) as connection:
         _upgrade(connection)
     new = create_engine(f"sqlite:///{tmp_path / 'new.db'}")
@@ -373,4 +373,4 @@ def test_a_damaged_schema_is_told_as_such(tmp_path: Path) -> None:
         connection.execute("CREATE TABLE records (number INTEGER)")
     path.write_bytes(path.read_bytes().replace(b"CREATE TABLE records", b"CRE\x8dTE TABLE rec\x8drds"))
     with pytest.raises(LedgerError, match="cannot be read as a ledger"):
-        revision(path)
+        read_revision(path)

@@ -10,10 +10,10 @@ from books import KEY
 from bridge.encryption import Sealer
 from bridge.errors import UserError
 from bridge.ledger import operator_actions
-from bridge.ledger.database import Keeping
+from bridge.ledger.database import TextStorage
 from bridge.ledger.deletions import mark_gone_by_id
 from bridge.ledger.row_writes import NOTED, TO_SEND
-from bridge.records import Claim, Policy, Silence
+from bridge.records import NameClaim, NoAnswer, Policy
 from bridge.status import event
 from builders import answered, draft, later, not_taken, of, unmapped
 
@@ -65,7 +65,7 @@ def test_an_accepted_same_name_is_sent_qualified(book: Book) -> None:
 
 def test_an_accepted_same_name_is_sent_under_a_given_name_and_keeps_it(book: Book) -> None:
     book.see(draft("Ann", id="c1"), draft("Ann", id="c2"))
-    book.accept("c2", Claim("Ann the Second", of("Ann the Second")))
+    book.accept("c2", NameClaim("Ann the Second", of("Ann the Second")))
     book.see(draft("Ann", "0412", id="c2", at=20))
     works = {work.payload.name: work.payload.fields()["contact_info"] for work in book.claim()}
     assert works == {"Ann": "", "Ann the Second": "0412"}
@@ -75,7 +75,7 @@ def test_a_given_name_that_is_taken_is_refused_and_changes_nothing(book: Book) -
     book.see(draft("Ann", id="c1"), draft("Ann", id="c2"))
     before = book.row("c2")
     with pytest.raises(UserError, match="taken"):
-        book.accept("c2", Claim("ANN", of("ANN")))
+        book.accept("c2", NameClaim("ANN", of("ANN")))
     assert book.row("c2") == before
 
 
@@ -149,7 +149,7 @@ def test_a_dropped_record_gives_its_name_to_its_heir(book: Book) -> None:
 def test_a_dropped_record_that_was_tried_leaves_its_name_and_its_attempts_to_its_heir(book: Book) -> None:
     """The name may be in Trakor: its answer says `unclear`, whoever tried it."""
     book.see(draft("Ann", id="c1", same_as="s"), draft("Ann", id="c2", same_as="s"))
-    book.settle(*(later(work, silence=Silence(book.now, 0)) for work in book.claim()))
+    book.settle(*(later(work, silence=NoAnswer(book.now, 0)) for work in book.claim()))
     book.drop("c1")
     assert (book.stands("c1"), book.stands("c2")) == ("dropped", "pending")
     [work] = book.claim()
@@ -161,7 +161,7 @@ def test_a_dropped_record_that_was_tried_leaves_its_name_and_its_attempts_to_its
 def reject(book: Book) -> None:
     """A request had no answer; the next ones failed until the record was rejected."""
     [work] = book.claim()
-    book.settle(later(work, silence=Silence(book.now, 0)))
+    book.settle(later(work, silence=NoAnswer(book.now, 0)))
     [again] = book.claim()
     book.settle(not_taken(again, own_fault=False))
 
@@ -169,7 +169,7 @@ def reject(book: Book) -> None:
 def take_back(book: Book) -> None:
     """A request had no answer; then a person dropped the record."""
     [work] = book.claim()
-    book.settle(later(work, silence=Silence(book.now, 0)))
+    book.settle(later(work, silence=NoAnswer(book.now, 0)))
     book.drop()
 
 
@@ -220,7 +220,7 @@ def test_another_name_is_decided_on_once_the_tried_one_is_answered(
 
 def test_where_what_was_tried_is_not_kept_the_name_at_least_is_the_tried_one(book: Book) -> None:
     """`keep = "hashes"`, and it was dropped: what differs from what was tried is a drift all the same."""
-    book.keeping = Keeping(Sealer(KEY), sent=False)
+    book.keeping = TextStorage(Sealer(KEY), sent=False)
     book.see(draft("Ann", "0412"))
     take_back(book)
     assert book.waiting() == {}

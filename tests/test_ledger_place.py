@@ -11,10 +11,10 @@ from sqlalchemy import select
 
 from bridge.errors import LedgerError, LedgerReplacedError
 from bridge.ledger.database import reading
-from bridge.ledger.open import derive_key, open_ledger, take_over
+from bridge.ledger.open import derive_key, lock_ledger, open_ledger
 from bridge.ledger.schema import events
-from bridge.ledger.webhook_queue import keep_events
-from bridge.records import Received
+from bridge.ledger.webhook_queue import store_webhooks
+from bridge.records import ReceivedWebhook
 from bridge.sandbox import Options, Sandbox
 from bridge.wiring.ledger import ledger_key, ledger_path
 from bridges import Bridge
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Start = Callable[[Options], Awaitable[Sandbox]]
 
 KEY = derive_key("the tests' key")
-EVENT = Received("default", "contact-updated", "c1", 1, None, "")
+EVENT = ReceivedWebhook("default", "contact-updated", "c1", 1, None, "")
 BESIDE = ["-wal", "-shm", ".lock", ""]
 """What lies beside a ledger while it is open; the last is its own file."""
 
@@ -51,7 +51,7 @@ async def test_a_daemon_finds_the_lock_by_whatever_way_it_comes(bridge: Bridge) 
         link.symlink_to(bridge.folder / "ledger.db")
         bridge.changes["ledger"] = {"url": f"sqlite:///{link}"}
         path = ledger_path(bridge.settings)
-        with pytest.raises(LedgerError, match="in use"), take_over(path, "a second one"):
+        with pytest.raises(LedgerError, match="in use"), lock_ledger(path, "a second one"):
             raise AssertionError
         assert ledger_key(bridge.settings, make=False)
 
@@ -69,7 +69,7 @@ def test_a_key_that_an_earlier_version_made_beside_the_link_is_found(bridge: Bri
 def test_a_lock_that_is_a_symbolic_link_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "another.lock").touch()
     (tmp_path / "ledger.db.lock").symlink_to(tmp_path / "another.lock")
-    with pytest.raises(LedgerError, match="symbolic link"), take_over(tmp_path / "ledger.db", "test"):
+    with pytest.raises(LedgerError, match="symbolic link"), lock_ledger(tmp_path / "ledger.db", "test"):
         raise AssertionError
 
 
@@ -78,7 +78,7 @@ def test_a_ledger_of_two_names_is_not_opened(tmp_path: Path) -> None:
     with open_ledger(tmp_path / "ledger.db", KEY, "test"):
         pass
     os.link(tmp_path / "ledger.db", tmp_path / "other.db")
-    with pytest.raises(LedgerError, match="second name"), take_over(tmp_path / "other.db", "test"):
+    with pytest.raises(LedgerError, match="second name"), lock_ledger(tmp_path / "other.db", "test"):
         raise AssertionError
 
 
@@ -88,10 +88,10 @@ async def test_what_is_written_beside_a_file_that_was_removed_is_not_acknowledge
 ) -> None:
     path = tmp_path / "ledger.db"
     with open_ledger(path, KEY, "test") as ledger:
-        await ledger.call_first(keep_events, [EVENT])
+        await ledger.call_first(store_webhooks, [EVENT])
         path.with_name(f"{path.name}{suffix}").unlink()
         with pytest.raises(LedgerReplacedError, match="removed"):
-            await ledger.call_first(keep_events, [EVENT])
+            await ledger.call_first(store_webhooks, [EVENT])
         with pytest.raises(LedgerReplacedError, match="removed"):
             await ledger.changed_elsewhere()
     if suffix:  # all of it is moved into the file at the end
@@ -106,10 +106,10 @@ async def test_a_file_that_was_replaced_is_not_written_as_if_it_were_the_one_tha
     with open_ledger(backup, KEY, "test"):
         pass
     with open_ledger(path, KEY, "test") as ledger:
-        await ledger.call(keep_events, [EVENT])
+        await ledger.call(store_webhooks, [EVENT])
         backup.replace(path)
         with pytest.raises(LedgerReplacedError, match=r"ledger\.db was removed, replaced"):
-            await ledger.call(keep_events, [EVENT])
+            await ledger.call(store_webhooks, [EVENT])
 
 
 async def test_a_daemon_whose_log_is_removed_ends_and_has_lost_nothing_that_it_acknowledged(

@@ -8,26 +8,33 @@ import pytest
 
 from books import KEEPING, Book
 from bridge.ledger.database import reading
-from bridge.ledger.observe import Sight
-from bridge.ledger.read_model import Wanted, feeds_of, find, listing, numbers, total
-from bridge.ledger.record_details import standing_of
-from bridge.ledger.statistics import oldest_pending, states
-from bridge.ledger.sweeps import begin_sweep, end_sweep, last_sweeps
+from bridge.ledger.observe import Observation
+from bridge.ledger.read_model import (
+    RecordQuery,
+    count_records,
+    find_record_numbers,
+    find_records,
+    iterate_records,
+    list_feeds,
+)
+from bridge.ledger.record_details import load_relations
+from bridge.ledger.statistics import count_states, find_oldest_pending
+from bridge.ledger.sweeps import begin_sweep, end_sweep, find_last_sweeps
 from bridge.records import Stream
 from builders import answered, draft, filtered, later, of, unmapped
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from bridge.ledger.read_model import Found
+    from bridge.ledger.read_model import RecordSummary
     from bridge.ledger.sweeps import Sweep
 
 
-def ids(book: Book, wanted: Wanted) -> list[str]:
+def ids(book: Book, wanted: RecordQuery) -> list[str]:
     with reading(book.path) as connection:
-        found = find(connection, wanted)
-        assert total(connection, wanted) == len(found)
-        assert list(numbers(connection, wanted)) == [one.number for one in found]
+        found = find_records(connection, wanted)
+        assert count_records(connection, wanted) == len(found)
+        assert list(find_record_numbers(connection, wanted)) == [one.number for one in found]
         return [one.id for one in found]
 
 
@@ -48,29 +55,29 @@ def some(book: Book) -> Book:
 
 
 def test_all_are_listed_those_known_longest_first(some: Book) -> None:
-    assert ids(some, Wanted()) == ["c1", "c2", "c3", "c4", "c5", "c6", "c7"]
+    assert ids(some, RecordQuery()) == ["c1", "c2", "c3", "c4", "c5", "c6", "c7"]
     with reading(some.path) as connection:
-        assert [one.id for one in listing(connection, Wanted(), limit=2)] == ["c1", "c2"]
+        assert [one.id for one in iterate_records(connection, RecordQuery(), limit=2)] == ["c1", "c2"]
 
 
 @pytest.mark.parametrize(
     ("wanted", "found"),
     [
-        (Wanted(states=["held", "drifted"]), ["c2", "c4"]),
-        (Wanted(reasons=["same-name", "mapping"]), ["c4", "c5"]),
-        (Wanted(states=["rejected"], reasons=["same-name"]), []),
-        (Wanted(either="c7"), ["c7"]),
-        (Wanted(either="t-Bo"), ["c2"]),
-        (Wanted(either="nobody's"), []),
-        (Wanted(key=of("BO")), ["c2"]),
-        (Wanted(key=of("Ann")), ["c1", "c3", "c4"]),
-        (Wanted(key=of("Cy")), ["c7"]),
-        (Wanted(key=of("Ann"), states=["held"]), ["c4"]),
-        (Wanted(feeds=[99]), []),
+        (RecordQuery(states=["held", "drifted"]), ["c2", "c4"]),
+        (RecordQuery(reasons=["same-name", "mapping"]), ["c4", "c5"]),
+        (RecordQuery(states=["rejected"], reasons=["same-name"]), []),
+        (RecordQuery(either="c7"), ["c7"]),
+        (RecordQuery(either="t-Bo"), ["c2"]),
+        (RecordQuery(either="nobody's"), []),
+        (RecordQuery(key=of("BO")), ["c2"]),
+        (RecordQuery(key=of("Ann")), ["c1", "c3", "c4"]),
+        (RecordQuery(key=of("Cy")), ["c7"]),
+        (RecordQuery(key=of("Ann"), states=["held"]), ["c4"]),
+        (RecordQuery(feeds=[99]), []),
     ],
     ids=repr,
 )
-def test_records_are_found_by_what_a_person_knows(some: Book, wanted: Wanted, found: list[str]) -> None:
+def test_records_are_found_by_what_a_person_knows(some: Book, wanted: RecordQuery, found: list[str]) -> None:
     """State, reason, an id of either side, a name: sent, shared, or waiting to be decided on."""
     assert ids(some, wanted) == found
 
@@ -81,24 +88,24 @@ def test_a_product_is_found_by_its_sku_and_a_contact_by_none(book: Book) -> None
     products = Book(book.path, stream=Stream.PRODUCTS)
     products.see(draft("Plus", id="p1", product=True))
     products.settle(*(answered(work, "t-plus", sku="PRD-00042") for work in products.claim()))
-    assert ids(products, Wanted(either="PRD-00042")) == ["p1"]
-    assert ids(products, Wanted(either="")) == ["c1", "p1"]
-    assert ids(products, Wanted(feeds=[products.feed.number])) == ["p1"]
+    assert ids(products, RecordQuery(either="PRD-00042")) == ["p1"]
+    assert ids(products, RecordQuery(either="")) == ["c1", "p1"]
+    assert ids(products, RecordQuery(feeds=[products.feed.number])) == ["p1"]
 
 
-def names(found: list[Found]) -> dict[str, str]:
+def names(found: list[RecordSummary]) -> dict[str, str]:
     return {one.id: one.name for one in found}
 
 
 def test_a_name_is_the_one_to_be_sent_or_else_the_one_that_was(some: Book) -> None:
     with reading(some.path, KEEPING) as connection:
-        found = names(find(connection, Wanted()))
+        found = names(find_records(connection, RecordQuery()))
     assert found == {"c1": "Ann", "c2": "Bo", "c3": "Ann", "c4": "Ann", "c5": "", "c6": "", "c7": "Cy"}
 
 
 def test_without_the_key_no_name_is_known_and_all_else_is(some: Book) -> None:
     with reading(some.path) as connection:
-        found = find(connection, Wanted())
+        found = find_records(connection, RecordQuery())
     assert [one.state for one in found if one.name] == []
     assert [one.fields for one in found if one.fields] == [("contact_info",)]
 
@@ -122,24 +129,24 @@ def test_after_an_accepted_rename_the_newer_trakor_id_is_shown(book: Book) -> No
     book.settle(*(answered(work, "t2") for work in book.claim()))
     assert book.shown().trakor_id == "t2"
     with reading(book.path) as connection:
-        assert standing_of(connection, book.shown()).trakor_ids == ("t1", "t2")
+        assert load_relations(connection, book.shown()).trakor_ids == ("t1", "t2")
 
 
 def test_how_a_record_stands_to_others(some: Book) -> None:
     with reading(some.path, KEEPING) as connection:
-        by_id = {one.id: one for one in find(connection, Wanted())}
-        assert standing_of(connection, by_id["c1"]).merged_here == ("c3",)
-        claimant = standing_of(connection, by_id["c3"]).claimant
+        by_id = {one.id: one for one in find_records(connection, RecordQuery())}
+        assert load_relations(connection, by_id["c1"]).merged_here == ("c3",)
+        claimant = load_relations(connection, by_id["c3"]).claimant
         assert claimant is not None
         assert claimant.id == "c1"
-        assert standing_of(connection, by_id["c4"]).name_holder == "c1"
-        assert standing_of(connection, by_id["c7"]).name_holder == ""
+        assert load_relations(connection, by_id["c4"]).name_holder == "c1"
+        assert load_relations(connection, by_id["c7"]).name_holder == ""
 
 
 def test_states_are_counted_by_feed(some: Book) -> None:
     some.see(filtered(id="c1", at=30))
     with reading(some.path) as connection:
-        counted = states(connection)
+        counted = count_states(connection)
     assert counted == {
         some.feed.number: {
             ("delivered", "", frozenset()): 1,  # c3, which keeps the party
@@ -155,13 +162,13 @@ def test_states_are_counted_by_feed(some: Book) -> None:
 
 def test_the_longest_waiting_pending_record_is_known(book: Book) -> None:
     with reading(book.path) as connection:
-        assert oldest_pending(connection) == {}
+        assert find_oldest_pending(connection) == {}
     book.see(draft("Ann", id="c1"))
     since = book.row("c1").since_at
     book.see(draft("Bo", id="c2"))
     book.settle(*(later(work) for work in book.claim()))
     with reading(book.path) as connection:
-        assert oldest_pending(connection) == {book.feed.number: since}
+        assert find_oldest_pending(connection) == {book.feed.number: since}
 
 
 def test_the_newest_sweep_of_each_feed_is_known(book: Book) -> None:
@@ -171,10 +178,10 @@ def test_the_newest_sweep_of_each_feed_is_known(book: Book) -> None:
     first = book.write(begin)
     book.write(lambda connection: end_sweep(connection, first, complete=True, now=book.now))
     second = book.write(begin)
-    book.see(draft("Ann", at=book.now), sight=Sight(sweep=second.number, position="1"))
+    book.see(draft("Ann", at=book.now), sight=Observation(sweep=second.number, position="1"))
     with reading(book.path) as connection:
-        last = last_sweeps(connection)[book.feed.number]
-        assert [feed.number for feed in feeds_of(connection)] == [book.feed.number]
+        last = find_last_sweeps(connection)[book.feed.number]
+        assert [feed.number for feed in list_feeds(connection)] == [book.feed.number]
     assert (last.complete, last.ended_at, last.read) == (False, None, 1)
 
 

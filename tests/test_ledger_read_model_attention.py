@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import event
 
 from bridge.ledger.database import reading
-from bridge.ledger.read_model import Kind, Wanted, find, numbers_of, page_of
+from bridge.ledger.read_model import AttentionKind, RecordQuery, find_numbers, find_page, find_records
 from bridge.records import Policy
 from builders import draft, filtered
 
@@ -27,13 +27,13 @@ def waiting(book: Book) -> Book:
     return book
 
 
-def held(book: Book) -> Kind:
-    return Kind(book.feed.number, "held", "same-name")
+def held(book: Book) -> AttentionKind:
+    return AttentionKind(book.feed.number, "held", "same-name")
 
 
-def ids(book: Book, *kinds: Kind, **where: int) -> tuple[list[str], bool, bool]:
+def ids(book: Book, *kinds: AttentionKind, **where: int) -> tuple[list[str], bool, bool]:
     with reading(book.path) as connection:
-        page = page_of(connection, kinds, **where)
+        page = find_page(connection, kinds, **where)
     return [record.id for record in page.records], page.earlier, page.later
 
 
@@ -56,7 +56,7 @@ def test_several_kinds_are_one_list_in_the_order_in_which_they_are_known(waiting
             "UPDATE records SET state = 'drifted', reason = NULL WHERE source_id IN ('a3', 'a9')"
         )
     )
-    drifted = Kind(waiting.feed.number, "drifted", "")
+    drifted = AttentionKind(waiting.feed.number, "drifted", "")
     found, _, _ = ids(waiting, held(waiting), drifted, most=50)
     assert found == ["b0", "b1", "b2", "a3", "b3", "b4", "b5", "b6", "b7", "b8", "a9", "b9"]
     assert ids(waiting, drifted) == (["a3", "a9"], False, False)
@@ -64,12 +64,12 @@ def test_several_kinds_are_one_list_in_the_order_in_which_they_are_known(waiting
 
 def test_nothing_that_waits_is_an_empty_page(waiting: Book) -> None:
     assert ids(waiting) == ([], False, False)
-    assert ids(waiting, Kind(waiting.feed.number, "rejected", "mapping")) == ([], False, False)
+    assert ids(waiting, AttentionKind(waiting.feed.number, "rejected", "mapping")) == ([], False, False)
 
 
 def test_all_numbers_of_a_kind_are_told(waiting: Book) -> None:
     with reading(waiting.path) as connection:
-        assert [*numbers_of(connection, held(waiting))] == [waiting.number(f"b{one}") for one in range(10)]
+        assert [*find_numbers(connection, held(waiting))] == [waiting.number(f"b{one}") for one in range(10)]
 
 
 class Plans:
@@ -98,8 +98,8 @@ class Plans:
 def test_no_page_looks_at_all_records(waiting: Book, where: dict[str, int]) -> None:
     with reading(waiting.path) as connection:
         plans = Plans(connection)
-        page_of(connection, [held(waiting), Kind(waiting.feed.number, "drifted", "")], **where)
-        numbers_of(connection, held(waiting))
+        find_page(connection, [held(waiting), AttentionKind(waiting.feed.number, "drifted", "")], **where)
+        find_numbers(connection, held(waiting))
     walk = "SEARCH records USING COVERING INDEX records_waiting (feed=? AND state=? AND reason=? AND rowid"
     assert any(line.startswith(walk) for line in plans.lines)
     assert plans.walks == []
@@ -108,12 +108,12 @@ def test_no_page_looks_at_all_records(waiting: Book, where: dict[str, int]) -> N
 def test_what_is_marked_is_found_without_looking_at_all_records(waiting: Book) -> None:
     with reading(waiting.path) as connection:
         plans = Plans(connection)
-        find(connection, Wanted(marks=("remapped", "dismissed")))
+        find_records(connection, RecordQuery(marks=("remapped", "dismissed")))
     assert plans.walks == []
 
 
 def test_looking_at_all_records_would_be_seen(waiting: Book) -> None:
     with reading(waiting.path) as connection:
         plans = Plans(connection)
-        find(connection, Wanted(states=("held",)))
+        find_records(connection, RecordQuery(states=("held",)))
     assert plans.walks

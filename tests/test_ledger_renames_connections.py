@@ -11,24 +11,24 @@ from sqlalchemy import select
 from books import Book
 from bridge.errors import UserError
 from bridge.ledger.canaries import next_step
-from bridge.ledger.organizations import Place, confirm, hold_source
-from bridge.ledger.pauses import pauses_of, set_pause
+from bridge.ledger.organizations import TrakorIdentity, check_source, confirm_organizations
+from bridge.ledger.pauses import list_pauses, set_pause
 from bridge.ledger.renames import (
-    Identity,
+    ConnectionIdentity,
+    find_rename,
+    find_unconfigured_feeds,
     note_configured,
-    refuse_renamed,
-    rename,
-    renamed_from,
-    unconfigured_feeds,
+    refuse_if_renamed,
+    rename_connection,
 )
-from bridge.ledger.schema import feeds, metadata, spaces
+from bridge.ledger.schema import feeds, metadata, namespaces
 from bridge.records import Stream
 from builders import answered, draft, of
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Table
 
-NORTH, OTHER = Place("north.example", "k1", "s"), Place("other.example", "k2", "s")
+NORTH, OTHER = TrakorIdentity("north.example", "k1", "s"), TrakorIdentity("other.example", "k2", "s")
 
 
 @pytest.fixture
@@ -40,13 +40,13 @@ def old(book: Book) -> Book:
     return made
 
 
-def note(book: Book, place: Place) -> None:
+def note(book: Book, place: TrakorIdentity) -> None:
     book.write(lambda connection: next_step(connection, "old", place, lambda _: [], now=1, wait=1))
 
 
-def found(book: Book, **configured: Identity) -> tuple[str, str] | None:
-    configured["default"] = Identity("default", OTHER)
-    return book.write(lambda connection: renamed_from(connection, configured))
+def found(book: Book, **configured: ConnectionIdentity) -> tuple[str, str] | None:
+    configured["default"] = ConnectionIdentity("default", OTHER)
+    return book.write(lambda connection: find_rename(connection, configured))
 
 
 def _names_in(connection: Connection, table: Table) -> list[str]:
@@ -54,43 +54,46 @@ def _names_in(connection: Connection, table: Table) -> list[str]:
 
 
 def renamed(book: Book, new: str = "new", scope: str = "new", configured: tuple[str, ...] = ("new",)) -> int:
-    return book.write(lambda connection: rename(connection, "old", new, scope, configured))
+    return book.write(lambda connection: rename_connection(connection, "old", new, scope, configured))
 
 
 def test_a_new_file_to_the_same_trakor_is_asked_about(old: Book) -> None:
     note(old, NORTH)
-    assert found(old, new=Identity("new", NORTH)) == ("new", "old")
-    assert found(old, new=Identity("new", NORTH._replace(address="moved.example"))) == ("new", "old")
-    assert found(old, new=Identity("old", OTHER)) == ("new", "old"), "its scope is the old one's"
+    assert found(old, new=ConnectionIdentity("new", NORTH)) == ("new", "old")
+    assert found(old, new=ConnectionIdentity("new", NORTH._replace(address="moved.example"))) == (
+        "new",
+        "old",
+    )
+    assert found(old, new=ConnectionIdentity("old", OTHER)) == ("new", "old"), "its scope is the old one's"
     with pytest.raises(UserError, match="was old renamed"):
-        old.write(lambda connection: refuse_renamed(connection, {"new": Identity("new", NORTH)}))
+        old.write(lambda connection: refuse_if_renamed(connection, {"new": ConnectionIdentity("new", NORTH)}))
 
 
 def test_a_connection_of_other_organisations_is_just_new(old: Book) -> None:
     note(old, NORTH)
-    assert found(old, new=Identity("new", OTHER)) is None
+    assert found(old, new=ConnectionIdentity("new", OTHER)) is None
 
 
 def test_while_the_old_one_is_configured_nothing_was_renamed(old: Book) -> None:
     note(old, NORTH)
-    assert found(old, new=Identity("new", NORTH), old=Identity("old", NORTH)) is None
+    assert found(old, new=ConnectionIdentity("new", NORTH), old=ConnectionIdentity("old", NORTH)) is None
 
 
 def test_of_an_older_ledger_nothing_is_noted_and_default_scopes_may_be_one(old: Book) -> None:
-    assert found(old, new=Identity("new", OTHER)) == ("new", "old")
-    assert found(old, new=Identity("elsewhere", OTHER)) is None
+    assert found(old, new=ConnectionIdentity("new", OTHER)) == ("new", "old")
+    assert found(old, new=ConnectionIdentity("elsewhere", OTHER)) is None
 
 
 def test_a_person_says_that_it_is_new(old: Book) -> None:
     note(old, NORTH)
-    assert old.write(lambda connection: confirm(connection, "new", NORTH))
-    assert found(old, new=Identity("new", NORTH)) is None
+    assert old.write(lambda connection: confirm_organizations(connection, "new", NORTH))
+    assert found(old, new=ConnectionIdentity("new", NORTH)) is None
 
 
 def test_all_of_a_connection_goes_on_under_the_new_name(old: Book) -> None:
     """Whatever table knows its name; the names that it has stay taken, now in the new default scope."""
     note(old, NORTH)
-    old.write(lambda connection: hold_source(connection, "old", "x", now=1))
+    old.write(lambda connection: check_source(connection, "old", "x", now=1))
     old.write(lambda connection: set_pause(connection, "old", "sending", reason="r", now=1, by_person=True))
     assert renamed(old) == 1
     for table in metadata.sorted_tables:
@@ -101,9 +104,9 @@ def test_all_of_a_connection_goes_on_under_the_new_name(old: Book) -> None:
     assert new.stands() == "delivered"
     new.see(draft("Ann", id="c2"))
     assert new.stands("c2") == "held: same-name"
-    scopes = new.write(lambda connection: set(connection.scalars(select(spaces.c.scope))))
+    scopes = new.write(lambda connection: set(connection.scalars(select(namespaces.c.scope))))
     assert "old" not in scopes
-    assert [pause.connection for pause in new.write(pauses_of)] == ["new"]
+    assert [pause.connection for pause in new.write(list_pauses)] == ["new"]
 
 
 def test_a_scope_that_another_connection_names_stays(old: Book) -> None:
@@ -142,22 +145,22 @@ def test_a_file_that_is_away_may_come_back_under_another_name(old: Book) -> None
     """The other order: renamed in the ledger first, while neither name is configured."""
     note(old, NORTH)
     assert renamed(old, configured=("default",)) == 1
-    assert found(old, new=Identity("new", NORTH)) is None
+    assert found(old, new=ConnectionIdentity("new", NORTH)) is None
     assert Book(old.path, connection="new", scope="new", now=old.now).stands() == "delivered"
 
 
 def test_an_unknown_name_lists_those_that_are_known(old: Book) -> None:
     with pytest.raises(UserError, match="no records of a connection odl") as caught:
-        old.write(lambda connection: rename(connection, "odl", "new", "new", ["new"]))
+        old.write(lambda connection: rename_connection(connection, "odl", "new", "new", ["new"]))
     assert "old" in caught.value.advice
 
 
 def test_feeds_of_a_connection_that_is_not_configured_are_told(old: Book) -> None:
-    assert old.write(unconfigured_feeds) == frozenset(), "before anything was noted"
+    assert old.write(find_unconfigured_feeds) == frozenset(), "before anything was noted"
     old.write(lambda connection: note_configured(connection, ["default"]))
-    assert old.write(unconfigured_feeds) == {old.feed.number}
+    assert old.write(find_unconfigured_feeds) == {old.feed.number}
     old.write(lambda connection: note_configured(connection, ["default", "old"]))
-    assert old.write(unconfigured_feeds) == frozenset()
+    assert old.write(find_unconfigured_feeds) == frozenset()
 
 
 def test_products_are_renamed_with_the_contacts(old: Book) -> None:

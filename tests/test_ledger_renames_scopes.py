@@ -9,14 +9,14 @@ import pytest
 
 from books import Book
 from bridge.ledger.database import reading
-from bridge.ledger.renames import without_their_name
+from bridge.ledger.renames import find_without_name
 from bridge.ledger.send_queue import open_feed
 from builders import answered, draft, later, of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bridge.records import Work
+    from bridge.records import WorkItem
 
 ONE = "one Trakor for two"
 
@@ -39,14 +39,14 @@ def taken(book: Book, trakor_id: str, *, id: str = "c1") -> None:  # noqa: A002 
     book.settle(answered(work, trakor_id))
 
 
-def sendable(book: Book) -> list[Work]:
+def sendable(book: Book) -> list[WorkItem]:
     book.now += 10_000
     return book.claim()
 
 
 def kept_without_name(path: Path) -> list[str]:
     with reading(path) as connection:
-        return [one.source_id for one in without_their_name(connection)]
+        return [one.source_id for one in find_without_name(connection)]
 
 
 def test_what_waits_for_a_name_that_is_taken_there_is_held_and_not_sent(book: Book, there: Book) -> None:

@@ -11,20 +11,20 @@ from books import Book
 from bridge.errors import UserError
 from bridge.ledger import send_queue
 from bridge.ledger.deletions import mark_gone_by_id
-from bridge.ledger.erasure import forget
-from bridge.ledger.schema import claims, waiting
-from bridge.ledger.send_queue import Waits
-from bridge.records import Later, Policy, Silence
+from bridge.ledger.erasure import forget_record
+from bridge.ledger.schema import claims, stored_texts
+from bridge.ledger.send_queue import WaitLimits
+from bridge.records import NoAnswer, Policy, Retry
 from builders import answered, draft, later, not_taken
 
 if TYPE_CHECKING:
-    from bridge.records import Work
+    from bridge.records import WorkItem
 
-WAITS = Waits(retry=5_000, unanswered=2_000)
+WAITS = WaitLimits(retry=5_000, unanswered=2_000)
 DAY = 86_400_000
 
 
-def in_flight(book: Book, *names: str) -> list[Work]:
+def in_flight(book: Book, *names: str) -> list[WorkItem]:
     """Records c1, c2, … of these names, claimed for sending."""
     book.see(*(draft(name, id=f"c{n}") for n, name in enumerate(names, 1)))
     return book.claim()
@@ -36,15 +36,15 @@ def of_claims(book: Book) -> list[Any]:
     return book.write(lambda connection: list(connection.execute(found)))
 
 
-def silent(book: Book, sent: Work, wait: int = 2_000) -> Later:
+def silent(book: Book, sent: WorkItem, wait: int = 2_000) -> Retry:
     """The request for it ended now, without an answer."""
-    return later(sent, silence=Silence(book.now + 10, book.now + 10 + wait))
+    return later(sent, silence=NoAnswer(book.now + 10, book.now + 10 + wait))
 
 
-def claim(book: Book) -> list[Work]:
+def claim(book: Book) -> list[WorkItem]:
     """Claimed by somebody who waits no longer than ``WAITS``."""
     return book.write(
-        lambda connection: send_queue.claim(
+        lambda connection: send_queue.claim_work(
             connection, book.feed, 100, now=book.now, until=book.now + DAY, waits=WAITS
         )
     )
@@ -53,7 +53,7 @@ def claim(book: Book) -> list[Work]:
 def due(book: Book, *, patient: bool = True) -> int | None:
     """When it is worth looking again."""
     return book.write(
-        lambda connection: send_queue.next_due(
+        lambda connection: send_queue.find_next_due(
             connection, book.feed, now=book.now, waits=WAITS, patient=patient
         )
     )
@@ -120,7 +120,7 @@ def test_what_is_awaited_is_counted(book: Book) -> None:
     book.settle(silent(book, ann), silent(book, bo), later(cy, book.now + 500))
     until = max(found.not_before for found in of_claims(book))
     found = book.write(
-        lambda connection: send_queue.awaited(connection, [book.feed], now=book.now, waits=WAITS)
+        lambda connection: send_queue.count_awaited(connection, [book.feed], now=book.now, waits=WAITS)
     )
     assert (found.number, found.until) == (2, until)
 
@@ -151,7 +151,7 @@ def test_one_dropped_under_way_when_the_process_died_waits_too(book: Book) -> No
 
 def test_one_that_was_rejected_for_its_silence_waits_all_the_same(book: Book) -> None:
     [work] = in_flight(book, "Ann")
-    end = Silence(book.now, book.now + 2_000)
+    end = NoAnswer(book.now, book.now + 2_000)
     book.settle(type(not_taken(work))(work, "no answer", own_fault=False, silence=end))
     assert of_claims(book)[0].not_before == end.until
 
@@ -170,7 +170,7 @@ def test_what_is_gone_is_sent_once_more_where_trakor_may_have_it(book: Book) -> 
 # -- a name that Trakor has answered for, and that came back
 
 
-def came_back(book: Book) -> list[Work]:
+def came_back(book: Book) -> list[WorkItem]:
     """Ann, who was Bea for a while, is claimed for sending under her first name again."""
     book.policy = Policy(on_rename="create")
     for number, name in enumerate(("Ann", "Bea"), 1):
@@ -211,7 +211,7 @@ def test_a_record_is_not_forgotten_while_a_name_that_came_back_has_no_answer(boo
     book.settle(silent(book, work))
     number = book.number("c1")
     with pytest.raises(UserError, match="had no answer"):
-        book.write(lambda connection: forget(connection, number, now=book.now))
+        book.write(lambda connection: forget_record(connection, number, now=book.now))
 
 
 def test_what_was_tried_first_is_noted_anew_for_a_name_that_came_back(book: Book) -> None:
@@ -227,9 +227,9 @@ def test_what_was_tried_first_is_noted_anew_for_a_name_that_came_back(book: Book
 def test_a_record_whose_draft_is_lost_is_set_aside_and_keeps_nobody_busy(book: Book) -> None:
     """Else it would be due for ever, and could never be claimed."""
     book.see(draft("Ann", id="c1"), draft("Bo", id="c2"))
-    book.write(lambda connection: connection.execute(delete(waiting).where(waiting.c.record == 1)))
+    book.write(lambda connection: connection.execute(delete(stored_texts).where(stored_texts.c.record == 1)))
     found = book.write(
-        lambda connection: send_queue.claim_all(
+        lambda connection: send_queue.claim_for_feeds(
             connection, [book.feed], 100, now=book.now, until=book.now + DAY, waits=WAITS
         )
     )
@@ -265,7 +265,7 @@ def test_the_queue_is_read_off_its_index(book: Book, state: str) -> None:
     """A million that wait are not put in order for each claim."""
     works = in_flight(book, *(f"Ann {n}" for n in range(5)))
     book.settle(*(later(work, 0) for work in works) if state == "many tried" else ())
-    known = send_queue._known(book.feed, 0, WAITS) | {"most": 5}  # noqa: SLF001 - how it is carried out
+    known = send_queue._parameters(book.feed, 0, WAITS) | {"most": 5}  # noqa: SLF001 - how it is carried out
     statement = send_queue._CLAIMABLE.compile(compile_kwargs={"render_postcompile": True})  # noqa: SLF001
 
     def plan(connection: Any) -> str:  # noqa: ANN401 - a connection

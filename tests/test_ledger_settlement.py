@@ -14,25 +14,25 @@ from bridge.decision import decide
 from bridge.encryption import Sealer
 from bridge.errors import UserError
 from bridge.ledger import send_queue
-from bridge.ledger.database import Keeping, writing
+from bridge.ledger.database import TextStorage, writing
 from bridge.ledger.deletions import mark_gone_by_id
-from bridge.ledger.observe import Sight, observe
+from bridge.ledger.observe import Observation, observe
 from bridge.ledger.row_writes import NOTED, TO_SEND
-from bridge.ledger.schema import claims, feeds, links, records, spaces, waiting
-from bridge.records import Policy, Silence, Stream
+from bridge.ledger.schema import claims, feeds, links, namespaces, records, stored_texts
+from bridge.records import NoAnswer, Policy, Stream
 from builders import answered, draft, filtered, later, nobody, not_taken, of
 
 if TYPE_CHECKING:
     from sqlalchemy import Table
 
     from bridge.decision import HolderOf
-    from bridge.records import Decision, Draft, LedgerRow, Unsendable, Work
+    from bridge.records import Decision, Draft, LedgerRow, Unsendable, WorkItem
 
 DUE_LATER = 10**6
 HOUR = 60 * 60 * 1000
 
 
-def in_flight(book: Book, *names: str) -> list[Work]:
+def in_flight(book: Book, *names: str) -> list[WorkItem]:
     """Records c1, c2, … of these names, claimed for sending."""
     book.see(*(draft(name, id=f"c{n}") for n, name in enumerate(names, 1)))
     return book.claim()
@@ -76,14 +76,15 @@ def test_what_is_not_due_yet_is_left_and_its_time_is_known(book: Book) -> None:
     book.settle(later(ann, DUE_LATER + 1), later(bo, DUE_LATER))
     assert book.claim() == []
     assert (
-        book.write(lambda connection: send_queue.next_due(connection, book.feed, now=book.now)) == DUE_LATER
+        book.write(lambda connection: send_queue.find_next_due(connection, book.feed, now=book.now))
+        == DUE_LATER
     )
 
 
 def test_an_answer_counts_for_the_run_that_the_record_is_of(book: Book) -> None:
     """Where one delivery serves many runs: each record's own, and none where it was read by its id."""
-    book.see(draft("Ann", id="c1"), sight=Sight(run=7))
-    book.see(draft("Bo", id="c2"), sight=Sight(run=8))
+    book.see(draft("Ann", id="c1"), sight=Observation(run=7))
+    book.see(draft("Bo", id="c2"), sight=Observation(run=8))
     book.see(draft("Cy", id="c3"))
     work = book.claim()
     book.settle(*(answered(one) for one in work), run=None)
@@ -93,7 +94,9 @@ def test_an_answer_counts_for_the_run_that_the_record_is_of(book: Book) -> None:
 
 def test_nothing_is_due_where_all_is_claimed(book: Book) -> None:
     in_flight(book, "Ann")
-    assert book.write(lambda connection: send_queue.next_due(connection, book.feed, now=book.now)) is None
+    assert (
+        book.write(lambda connection: send_queue.find_next_due(connection, book.feed, now=book.now)) is None
+    )
 
 
 # -- outcomes
@@ -119,7 +122,7 @@ def test_what_was_there_before_is_adopted_or_held(book: Book, on_existing: str, 
 
 def test_what_is_there_after_a_request_without_an_answer_is_unclear(book: Book) -> None:
     [work] = in_flight(book, "Ann")
-    book.settle(later(work, silence=Silence(book.now, 0)))
+    book.settle(later(work, silence=NoAnswer(book.now, 0)))
     [again] = book.claim()
     book.settle(later(again))  # answered with 503, which says nothing of the one before
     [last] = book.claim()
@@ -389,7 +392,7 @@ def test_a_name_that_came_back_counts_no_attempt_that_was_answered(book: Book) -
     book.see(draft("Ann", "0499", at=40))
     [work] = book.claim()
     assert work.payload.fields() == {"name": "Ann", "contact_info": "0499"}
-    book.settle(later(work, silence=Silence(book.now, book.now)))
+    book.settle(later(work, silence=NoAnswer(book.now, book.now)))
     book.see(draft("Cy", at=50))
     assert [again.payload for again in book.claim()] == [work.payload]
 
@@ -452,7 +455,7 @@ def test_drafts_of_merged_records_stay_after_the_claimants_answer_only_where_tha
     sent: bool,  # noqa: FBT001
     kept: set[int],
 ) -> None:
-    book.keeping = Keeping(Sealer(KEY), sent)
+    book.keeping = TextStorage(Sealer(KEY), sent)
     book.see(draft("Ann", id="c1", same_as="s"), draft("Ann", id="c2", same_as="s"))
     assert set(book.waiting("c2")) == {TO_SEND}
     book.settle(*(answered(work) for work in book.claim()))
@@ -494,9 +497,9 @@ def test_the_database_refuses_a_source_id_twice(book: Book) -> None:
             records,
             {"feed": 1, "source_id": "x", "state": "pending", "origin": "?", "read_at": 0, "since_at": 0},
         ),
-        (spaces, {"scope": "x", "stream": "deals"}),
+        (namespaces, {"scope": "x", "stream": "deals"}),
         (feeds, {"connection": "x", "stream": "deals", "space": 1}),
-        (waiting, {"record": 999, "slot": 0, "body": b""}),
+        (stored_texts, {"record": 999, "slot": 0, "body": b""}),
     ],
     ids=["state", "origin", "space", "feed", "draft of no record"],
 )
@@ -518,5 +521,5 @@ def test_a_claim_that_another_holds_ends_the_transaction_and_is_not_passed_over(
 
     page = [draft("Bo", id="c2"), draft("Ann", id="c3")]
     with pytest.raises(IntegrityError), writing(book.path, keeping_of(book.path)) as connection:
-        observe(connection, book.feed, page, Sight(), decide=blind, policy=Policy(), now=0)
+        observe(connection, book.feed, page, Observation(), decide=blind, policy=Policy(), now=0)
     assert book.claimed() == {of("Ann"): book.number("c1")}

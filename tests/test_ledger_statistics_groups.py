@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bridge.ledger.observe import Sight
-from bridge.ledger.statistics import Group, groups_of
+from bridge.ledger.observe import Observation
+from bridge.ledger.statistics import RunGroup, find_groups
 from builders import draft, unmapped
 
 if TYPE_CHECKING:
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 FAMILY = {"email": "family@x"}
 
 
-def groups(book: Book, run: int = 1, examples: int = 0) -> list[Group]:
-    return book.write(lambda ledger: groups_of(ledger, book.feed, run, examples))
+def groups(book: Book, run: int = 1, examples: int = 0) -> list[RunGroup]:
+    return book.write(lambda ledger: find_groups(ledger, book.feed, run, examples))
 
 
 def seen(book: Book) -> None:
@@ -29,18 +29,18 @@ def seen(book: Book) -> None:
         draft("Twyla Twice", id="t2", same_as="t"),
         draft("Ann Lee", id="a1"),
         unmapped(id="u1"),
-        sight=Sight(run=1),
+        sight=Observation(run=1),
     )
 
 
 def test_each_group_is_counted_with_its_reason(book: Book) -> None:
     seen(book)
     assert groups(book) == [
-        Group("shared", 6, names=3),
-        Group("qualified", 1),
-        Group("merged", 1),
-        Group("held: same-person", 1),
-        Group("rejected: mapping", 1),
+        RunGroup("shared", 6, names=3),
+        RunGroup("qualified", 1),
+        RunGroup("merged", 1),
+        RunGroup("held: same-person", 1),
+        RunGroup("rejected: mapping", 1),
     ]
     assert groups(book, run=2) == [], "what another run is accountable for"
 

@@ -12,11 +12,11 @@ from alembic import command
 
 from books import KEEPING, kept
 from bridge.ledger.database import reading, writing
-from bridge.ledger.open import _alembic, prepare, revision
+from bridge.ledger.open import _alembic, migrate, read_revision
 from bridge.ledger.read_model import MARKS
 from bridge.ledger.schema import HEAD
-from bridge.ledger.statistics import states
-from bridge.ledger.sweeps import last_sweeps
+from bridge.ledger.statistics import count_states
+from bridge.ledger.sweeps import find_last_sweeps
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,26 +75,26 @@ def counted(path: Path) -> dict[int, dict[tuple[str, str, frozenset[str]], int]]
 
 def test_an_older_ledger_is_migrated_with_its_records_and_a_copy_is_kept(older: Path) -> None:
     before = counted(older)
-    prepare(older, KEEPING)
-    assert revision(older) == HEAD
+    migrate(older, KEEPING)
+    assert read_revision(older) == HEAD
     assert counted(older) == before
     [copy] = older.parent.glob("ledger.before-0001-*.db")
-    assert revision(copy) == "0001"
+    assert read_revision(copy) == "0001"
     assert counted(copy) == before
 
 
 def test_what_is_there_already_is_counted(older: Path) -> None:
-    prepare(older, KEEPING)
+    migrate(older, KEEPING)
     with reading(older) as connection:
-        assert states(connection) == counted(older)
-        assert sum(sum(kinds.values()) for kinds in states(connection).values()) == 6
+        assert count_states(connection) == counted(older)
+        assert sum(sum(kinds.values()) for kinds in count_states(connection).values()) == 6
 
 
 def test_older_sweeps_say_what_is_known_of_them(older: Path) -> None:
     """How many records the newest saw; and that one that ended and is not complete had some problem."""
-    prepare(older, KEEPING)
+    migrate(older, KEEPING)
     with reading(older) as connection:
-        last = last_sweeps(connection)
+        last = find_last_sweeps(connection)
     assert {feed: (one.read, one.complete, bool(one.problem)) for feed, one in last.items()} == {
         1: (3, False, True),
         2: (1, False, False),
@@ -104,7 +104,7 @@ def test_older_sweeps_say_what_is_known_of_them(older: Path) -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_the_numbers_are_those_that_counting_gives_whatever_is_written(older: Path, seed: int) -> None:
     """Also what another program writes: the database itself keeps them."""
-    prepare(older, KEEPING)
+    migrate(older, KEEPING)
     chance = random.Random(seed)  # noqa: S311 - a sequence that can be repeated
     with closing(sqlite3.connect(older)) as driver:
         driver.execute("PRAGMA foreign_keys = ON")
@@ -124,4 +124,4 @@ def test_the_numbers_are_those_that_counting_gives_whatever_is_written(older: Pa
                 driver.commit()
         driver.commit()
     with reading(older) as connection:
-        assert states(connection) == counted(older)
+        assert count_states(connection) == counted(older)

@@ -9,21 +9,21 @@ import pytest
 from sqlalchemy import select
 
 from books import Book
-from bridge.ledger.observe import Sight
+from bridge.ledger.observe import Observation
 from bridge.ledger.schema import runs
 from bridge.ledger.sweeps import (
     CHECKPOINT_LIFE,
     COUNTS,
-    Reached,
+    SweepProgress,
     begin_run,
     begin_sweep,
-    count,
+    count_needing_operator,
+    count_run,
     end_run,
     end_sweep,
-    needing_a_person,
+    load_sweep_progress,
     note_missing,
     note_problem,
-    reached,
 )
 from bridge.records import Policy, Stream
 from builders import answered, draft, filtered, later, not_taken, unmapped, unnamed
@@ -41,7 +41,7 @@ def sweep(book: Book, query: str = "q", *, restart: bool = False, now: int = 0) 
 def interrupted(book: Book) -> Sweep:
     """A sweep that was interrupted at position 100."""
     begun = sweep(book)
-    book.see(draft("Ann"), sight=Sight(sweep=begun.number, position="100"))
+    book.see(draft("Ann"), sight=Observation(sweep=begun.number, position="100"))
     return begun
 
 
@@ -54,7 +54,7 @@ def run(book: Book) -> int:
 
 def counted(book: Book, number: int) -> dict[str, int]:
     """A run's numbers that are not 0."""
-    numbers = book.write(lambda connection: count(connection, book.feed, number))
+    numbers = book.write(lambda connection: count_run(connection, book.feed, number))
     assert set(numbers) == set(COUNTS)
     assert numbers["read"] == sum(number for word, number in numbers.items() if word != "read")
     return {word: number for word, number in numbers.items() if number}
@@ -120,7 +120,7 @@ def test_every_record_of_a_run_counts_once(book: Book) -> None:
     book.drop("dropped")
     book.settle(*(answered(work) for work in book.claim()), run=0)
     number = run(book)
-    sight = Sight(run=number)
+    sight = Observation(run=number)
     book.see(
         draft("Delivered", id="before", at=20),
         draft("Drifts", "0499", id="drifts", at=20),
@@ -161,11 +161,11 @@ def test_every_record_of_a_run_counts_once(book: Book) -> None:
         "drifted": 1,
         "pending": 1,
     }
-    assert book.write(lambda connection: needing_a_person(connection, [book.feed])) == 3
+    assert book.write(lambda connection: count_needing_operator(connection, [book.feed])) == 3
 
 
 def test_a_run_is_accountable_for_what_the_one_before_left_pending(book: Book) -> None:
-    book.see(draft("Ann"), sight=Sight(run=run(book)))
+    book.see(draft("Ann"), sight=Observation(run=run(book)))
     number = run(book)
     assert counted(book, number) == {"read": 1, "pending": 1}
     book.settle(*(answered(work) for work in book.claim()), run=number)
@@ -174,17 +174,17 @@ def test_a_run_is_accountable_for_what_the_one_before_left_pending(book: Book) -
 
 def test_a_later_run_has_it_unchanged(book: Book) -> None:
     first = run(book)
-    book.see(draft("Ann"), sight=Sight(run=first))
+    book.see(draft("Ann"), sight=Observation(run=first))
     book.settle(*(answered(work) for work in book.claim()), run=first)
     second = run(book)
-    book.see(draft("Ann", at=20), sight=Sight(run=second))
+    book.see(draft("Ann", at=20), sight=Observation(run=second))
     assert counted(book, second) == {"read": 1, "unchanged": 1}
 
 
 def test_what_was_answered_and_then_held_counts_as_held(book: Book) -> None:
     book.policy = Policy(on_existing="hold")
     number = run(book)
-    book.see(draft("Ann"), sight=Sight(run=number))
+    book.see(draft("Ann"), sight=Observation(run=number))
     book.settle(*(answered(work, created=False) for work in book.claim()), run=number)
     assert counted(book, number) == {"read": 1, "held": 1}
 
@@ -205,8 +205,8 @@ def test_a_runs_numbers_are_kept(book: Book) -> None:
 # -- how far all sweeps have come
 
 
-def far(book: Book) -> Reached | None:
-    return book.write(reached).get(book.feed.number)
+def far(book: Book) -> SweepProgress | None:
+    return book.write(load_sweep_progress).get(book.feed.number)
 
 
 def swept(book: Book, at: int, *, complete: bool = True, problem: str = "", missing: int = 0) -> None:
@@ -227,18 +227,18 @@ def test_the_newest_good_sweep_counts_whatever_failed_since(book: Book) -> None:
     """Also one of what has changed only; not one that left records out, nor one that goes on."""
     begun = sweep(book, now=5000)
     book.write(lambda connection: note_problem(connection, begun, "no answer"))
-    assert far(book) == Reached(5000, None, 0)
+    assert far(book) == SweepProgress(5000, None, 0)
     swept(book, 10_000)
     swept(book, 20_000, complete=False)
     swept(book, 30_000, complete=False, problem="2 could not be read")
     sweep(book, restart=True, now=40_000)
-    assert far(book) == Reached(5000, 21_000, 0)
+    assert far(book) == SweepProgress(5000, 21_000, 0)
 
 
 def test_what_was_missing_counts_until_a_whole_list_has_it(book: Book) -> None:
     """A sweep of what has changed says nothing of that."""
     swept(book, 10_000, missing=40)
     swept(book, 20_000, complete=False)
-    assert far(book) == Reached(10_000, 21_000, 40)
+    assert far(book) == SweepProgress(10_000, 21_000, 40)
     swept(book, 30_000)
-    assert far(book) == Reached(10_000, 31_000, 0)
+    assert far(book) == SweepProgress(10_000, 31_000, 0)

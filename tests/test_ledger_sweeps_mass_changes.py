@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bridge.ledger.observe import Sight
-from bridge.ledger.sweeps import FEW, Burst, begin_sweep, burst_of, end_sweep, note_burst
+from bridge.ledger.observe import Observation
+from bridge.ledger.sweeps import FEW, MassChange, begin_sweep, detect_mass_change, end_sweep, find_mass_change
 from builders import answered, draft
 
 if TYPE_CHECKING:
     from books import Book
 
 
-def say(book: Book, number: int, contact: str, *, at: int) -> Burst | None:
+def say(book: Book, number: int, contact: str, *, at: int) -> MassChange | None:
     """A sweep in which so many of the clients say something else."""
     sweep = book.write(lambda ledger: begin_sweep(ledger, book.feed, "query", restart=True, now=book.now))
     book.see(
         *(draft(f"Client {one}", contact, id=f"c{one}", at=at) for one in range(number)),
-        sight=Sight(sweep=sweep.number),
+        sight=Observation(sweep=sweep.number),
     )
     book.write(lambda ledger: end_sweep(ledger, sweep, complete=True, now=book.now))
-    return book.write(lambda ledger: note_burst(ledger, book.feed, sweep.number))
+    return book.write(lambda ledger: detect_mass_change(ledger, book.feed, sweep.number))
 
 
-def noted(book: Book) -> Burst | None:
-    return book.write(lambda ledger: burst_of(ledger, book.feed.number))
+def noted(book: Book) -> MassChange | None:
+    return book.write(lambda ledger: find_mass_change(ledger, book.feed.number))
 
 
 def deliver(book: Book, number: int) -> None:

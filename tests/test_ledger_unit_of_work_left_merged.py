@@ -10,15 +10,15 @@ import pytest
 from books import Book
 from bridge.errors import UserError
 from bridge.ledger.deletions import mark_gone_by_id
-from bridge.ledger.observe import Sight, survey
+from bridge.ledger.observe import Observation, survey
 from bridge.ledger.renames import note_configured
-from bridge.ledger.row_mapping import feed_of
+from bridge.ledger.row_mapping import load_or_add_feed
 from bridge.ledger.sweeps import begin_sweep
-from bridge.records import Party, Policy, Silence
+from bridge.records import NoAnswer, Party, Policy
 from builders import answered, draft, later, made_by, unmapped
 
 if TYPE_CHECKING:
-    from bridge.records import Draft, Work
+    from bridge.records import Draft, WorkItem
 
 FATHER, SON = {"email": "family", "phone": "1"}, {"email": "family", "phone": "2"}
 
@@ -36,14 +36,14 @@ def sweep(book: Book, *drafts: Draft) -> None:
     seen = [(one.id, one.input) for one in drafts]
     found = book.write(lambda connection: survey(connection, book.feed, seen, made_by()))
     others = [one for one in drafts if one.id not in found.unchanged]
-    book.see(*others, sight=Sight(unchanged=found.unchanged, began_at=book.now))
+    book.see(*others, sight=Observation(unchanged=found.unchanged, began_at=book.now))
 
 
 def twin(book: Book, number: int) -> Draft:
     return draft("Ann", str(number), id=f"c{number}", same_as="s", at=book.now)
 
 
-def deliver(book: Book, trakor_id: str, created: bool = True) -> list[Work]:  # noqa: FBT001, FBT002 - as answered
+def deliver(book: Book, trakor_id: str, created: bool = True) -> list[WorkItem]:  # noqa: FBT001, FBT002 - as answered
     work = book.claim()
     book.settle(*(answered(one, trakor_id, created=created) for one in work))
     return work
@@ -74,7 +74,9 @@ def test_after_two_scopes_became_one_those_merged_are_decided_on_again(book: Boo
     other.now = book.now
     other.see(twin(other, 1), twin(other, 2))
     assert other.stands("c2") == "merged"
-    other.feed = other.write(lambda connection: feed_of(connection, "other", book.scope, other.stream))
+    other.feed = other.write(
+        lambda connection: load_or_add_feed(connection, "other", book.scope, other.stream)
+    )
     assert other.feed.space == book.feed.space
     sweep(other, twin(other, 1), twin(other, 2))
     assert {other.stands("c1"), other.stands("c2")} == {"held: same-name"}
@@ -129,7 +131,7 @@ def test_an_adopted_party_is_in_doubt_whenever_one_who_is_perhaps_the_same_wants
     father = draft("Jan", "f", id="c1", same_as=FATHER, at=book.now)
     son = draft("Jan", "s", id="c2", same_as=SON, at=book.now)
     begun = book.write(lambda connection: begin_sweep(connection, book.feed, "q", restart=True, now=book.now))
-    sight = Sight(sweep=begun.number)
+    sight = Observation(sweep=begun.number)
     book.see(father, *([son] if order == "before" else []), sight=sight)
     deliver(book, "t1", created=False)
     if order == "after":
@@ -181,7 +183,7 @@ def test_a_party_that_a_person_says_is_anothers_goes_to_no_twin(book: Book) -> N
 def test_what_was_dropped_is_not_forgotten_while_another_sends_its_words(book: Book) -> None:
     """A phone number of the forgotten one went to Trakor after all, and was kept as the other one's."""
     book.see(twin(book, 1), twin(book, 2))
-    book.settle(*(later(work, silence=Silence(book.now, 0)) for work in book.claim()))
+    book.settle(*(later(work, silence=NoAnswer(book.now, 0)) for work in book.claim()))
     book.drop("c1")
     with pytest.raises(UserError, match="still being sent by c2"):
         book.forget("c1")

@@ -16,9 +16,9 @@ from books import empty_ledger
 from bridge.errors import LedgerError, Transient
 from bridge.ledger.database import Ledger, reading
 from bridge.ledger.open import derive_key, open_ledger
-from bridge.ledger.webhook_inbox import Inbox
-from bridge.ledger.webhook_queue import listing_of_events
-from bridge.records import Received
+from bridge.ledger.webhook_inbox import WebhookInbox
+from bridge.ledger.webhook_queue import list_webhooks
+from bridge.records import ReceivedWebhook
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -55,8 +55,8 @@ connection.commit()
 """
 
 
-def received(number: int, connection: str = "a") -> Received:
-    return Received(connection, "contact-updated", str(number), 1000 + number)
+def received(number: int, connection: str = "a") -> ReceivedWebhook:
+    return ReceivedWebhook(connection, "contact-updated", str(number), 1000 + number)
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def held(ledger: Ledger) -> Iterator[None]:
 
 def kept(path: Path) -> list[str]:
     with reading(path) as connection:
-        return [one.source_id for one in reversed(listing_of_events(connection, [], 100_000))]
+        return [one.source_id for one in reversed(list_webhooks(connection, [], 100_000))]
 
 
 class Told:
@@ -100,7 +100,7 @@ class Told:
 
 async def test_what_is_kept_is_on_disk(ledger: Ledger) -> None:
     told = Told()
-    inbox = Inbox(ledger, on_kept=told)
+    inbox = WebhookInbox(ledger, on_kept=told)
     await inbox.keep(received(1))
     assert kept(ledger.path) == ["1"]
     assert told.names == [{"a"}]
@@ -110,7 +110,7 @@ async def test_what_is_kept_is_on_disk(ledger: Ledger) -> None:
 async def test_what_arrives_while_one_commit_is_under_way_shares_the_next(ledger: Ledger) -> None:
     """In the order in which it came, and at most so many at once."""
     told = Told()
-    inbox = Inbox(ledger, on_kept=told, at_once=20)
+    inbox = WebhookInbox(ledger, on_kept=told, at_once=20)
     with held(ledger):
         keeping = [asyncio.ensure_future(inbox.keep(received(n, "ab"[n > 20]))) for n in range(50)]
         await asyncio.sleep(0)
@@ -122,10 +122,10 @@ async def test_what_arrives_while_one_commit_is_under_way_shares_the_next(ledger
 
 async def test_webhooks_go_before_all_that_waits(ledger: Ledger) -> None:
     """Whatever was asked for earlier finds them on disk already."""
-    inbox = Inbox(ledger, on_kept=Told())
+    inbox = WebhookInbox(ledger, on_kept=Told())
 
     def how_many(connection: Connection) -> int:
-        return len(listing_of_events(connection, ["a"], 10))
+        return len(list_webhooks(connection, ["a"], 10))
 
     with held(ledger):
         working = [asyncio.ensure_future(ledger.call(how_many)) for _ in range(5)]
@@ -154,7 +154,7 @@ async def test_what_is_urgent_runs_before_what_was_asked_for_earlier(ledger: Led
 
 
 async def test_too_many_are_turned_away_and_those_that_wait_are_kept(ledger: Ledger) -> None:
-    inbox = Inbox(ledger, most=3, on_kept=Told())
+    inbox = WebhookInbox(ledger, most=3, on_kept=Told())
     with held(ledger):
         keeping = [asyncio.ensure_future(inbox.keep(received(n))) for n in range(3)]
         await asyncio.sleep(0)
@@ -168,7 +168,7 @@ async def test_too_many_are_turned_away_and_those_that_wait_are_kept(ledger: Led
 
 
 async def test_a_sender_that_stops_waiting_loses_nothing_and_stops_nobody(ledger: Ledger) -> None:
-    inbox = Inbox(ledger, on_kept=Told())
+    inbox = WebhookInbox(ledger, on_kept=Told())
     with held(ledger):
         keeping = [asyncio.ensure_future(inbox.keep(received(n))) for n in range(3)]
         await asyncio.sleep(0)
@@ -182,7 +182,7 @@ async def test_a_sender_that_stops_waiting_loses_nothing_and_stops_nobody(ledger
 
 async def test_a_fault_reaches_each_of_those_that_share_it_and_nobody_after_them(ledger: Ledger) -> None:
     """Such as a full disk; what comes once there is room again is kept."""
-    inbox = Inbox(ledger, on_kept=Told())
+    inbox = WebhookInbox(ledger, on_kept=Told())
     await ledger.call(lambda connection: connection.exec_driver_sql("ALTER TABLE events RENAME TO away"))
     with held(ledger):
         keeping = [asyncio.ensure_future(inbox.keep(received(n))) for n in range(3)]
@@ -196,7 +196,7 @@ async def test_a_fault_reaches_each_of_those_that_share_it_and_nobody_after_them
 
 
 async def test_it_closes_when_all_is_kept(ledger: Ledger) -> None:
-    inbox = Inbox(ledger, on_kept=Told())
+    inbox = WebhookInbox(ledger, on_kept=Told())
     keeping = [asyncio.ensure_future(inbox.keep(received(n))) for n in range(300)]
     await asyncio.sleep(0)
     await inbox.close()

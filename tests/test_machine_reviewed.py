@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bridge.ledger.read_model import Wanted, find
-from bridge.ledger.record_details import standing_of
+from bridge.ledger.read_model import RecordQuery, find_records
+from bridge.ledger.record_details import load_relations
 from bridge.records import Policy
 from bridge.sandbox.trakor_behaviour import Behaviour
 from machine import FAILING, Rules, World, enter, state
@@ -214,8 +214,8 @@ def shown(world: World, source_id: str) -> Mapping[str, Any]:
     assert row is not None
 
     def look(connection: Connection) -> Mapping[str, Any]:
-        (found,) = find(connection, Wanted(numbers=[row["number"]]))
-        ids = standing_of(connection, found).trakor_ids
+        (found,) = find_records(connection, RecordQuery(numbers=[row["number"]]))
+        ids = load_relations(connection, found).trakor_ids
         return {"id": found.trakor_id, "name": found.trakor_name, "called": found.name, "ids": ids}
 
     found: Mapping[str, Any] = world.book.write(look)

@@ -14,17 +14,17 @@ import pytest
 import bridge
 from books import Book, kept
 from bridge.errors import LedgerError
-from bridge.ledger.daemon_state import Moment, note, set_next
+from bridge.ledger.daemon_state import TimestampName, set_next_due, set_timestamp
 from bridge.ledger.database import writing
-from bridge.ledger.open import take_over
+from bridge.ledger.open import lock_ledger
 from bridge.ledger.pauses import set_pause
-from bridge.ledger.read_model import Found, feeds_of
-from bridge.ledger.record_details import Line, Standing
+from bridge.ledger.read_model import RecordSummary, list_feeds
+from bridge.ledger.record_details import HistoryLine, RecordRelations
 from bridge.ledger.row_mapping import Feed
 from bridge.ledger.schema import pauses, records, sweeps
 from bridge.ledger.sweeps import ONLY_A_PART, LastSweep, begin_sweep, end_sweep
-from bridge.ledger.webhook_queue import keep_events
-from bridge.records import Job, Reason, Received, State, Stream
+from bridge.ledger.webhook_queue import store_webhooks
+from bridge.records import Job, Reason, ReceivedWebhook, State, Stream
 from bridge.status import (
     ConnectionStatus,
     Flow,
@@ -299,21 +299,21 @@ def test_moments_name_their_time_zone() -> None:
 # -- one record -------------------------------------------------------------------------------------
 
 
-HELD = Found(
+HELD = RecordSummary(
     number=1, feed=Feed(1, "default", Stream.CONTACTS, 1), id="c1", state="held", reason="", marks=(),
     origin="", trakor_id="", sku="", fields=(), since_at=NOW, name="", retry=False,
 )  # fmt: skip
-ALONE = Standing(
+ALONE = RecordRelations(
     attempts=0, next_try_at=0, claimant=None, merged_here=(), name_holder="", qualified_name="",
     qualified_holder="", trakor_ids=(),
 )  # fmt: skip
 
 
-def record(state: State, reason: str = "") -> Found:
+def record(state: State, reason: str = "") -> RecordSummary:
     return replace(HELD, state=str(state), reason=reason)
 
 
-def commands(one: Found, standing: Standing = ALONE, options: str = "") -> list[str]:
+def commands(one: RecordSummary, standing: RecordRelations = ALONE, options: str = "") -> list[str]:
     return [choice.command for choice in choices(one, standing, options)]
 
 
@@ -361,7 +361,7 @@ def test_every_word_of_the_history_has_its_sentence() -> None:
     ],
 )
 def test_a_line_of_history_reads_as_a_sentence(word: str, detail: str, sentence: str) -> None:
-    assert event(Line(NOW, word, detail)) == sentence
+    assert event(HistoryLine(NOW, word, detail)) == sentence
 
 
 @pytest.mark.parametrize(
@@ -432,18 +432,18 @@ def test_the_claimant_is_named() -> None:
 def noted_by_a_daemon(ledger: Path) -> None:
     """What a daemon writes for those who look beside it."""
     with writing(ledger, kept(ledger)) as connection:
-        note(connection, "default", Moment.TOKEN_EXPIRES, NOW + 86_400 * SECOND)
-        note(connection, "default", Moment.TOKEN_FAILING_SINCE, NOW - 60 * SECOND)
-        note(connection, "sydney", Moment.TOKEN_EXPIRES, NOW)
-        set_next(connection, "default", Job.CONTACTS, NOW + 900 * SECOND)
-        set_next(connection, "default", Job.PRODUCTS, NOW + 7200 * SECOND)
-        set_next(connection, "default", Job.RECONCILE, NOW + 3600 * SECOND)
+        set_timestamp(connection, "default", TimestampName.TOKEN_EXPIRES, NOW + 86_400 * SECOND)
+        set_timestamp(connection, "default", TimestampName.TOKEN_FAILING_SINCE, NOW - 60 * SECOND)
+        set_timestamp(connection, "sydney", TimestampName.TOKEN_EXPIRES, NOW)
+        set_next_due(connection, "default", Job.CONTACTS, NOW + 900 * SECOND)
+        set_next_due(connection, "default", Job.PRODUCTS, NOW + 7200 * SECOND)
+        set_next_due(connection, "default", Job.RECONCILE, NOW + 3600 * SECOND)
 
 
 def test_what_a_daemon_noted_is_told_while_it_runs(ledger: Path) -> None:
     """The next sweep of a stream is its own or that of all, whichever comes first."""
     noted_by_a_daemon(ledger)
-    with take_over(ledger, "trakor-bridge run"):
+    with lock_ledger(ledger, "trakor-bridge run"):
         snapshot = look(ledger)
     status = snapshot.connections["default"]
     assert snapshot.alive
@@ -457,7 +457,7 @@ def test_what_a_daemon_noted_is_told_while_it_runs(ledger: Path) -> None:
 
 def test_a_stream_that_is_switched_off_has_no_next_sweep(ledger: Path) -> None:
     noted_by_a_daemon(ledger)
-    with take_over(ledger, "trakor-bridge run"):
+    with lock_ledger(ledger, "trakor-bridge run"):
         status = look(ledger, {"default": [Stream.CONTACTS]}).connections["default"]
     assert status.streams[Stream.PRODUCTS].next_sweep_at is None
 
@@ -465,7 +465,7 @@ def test_a_stream_that_is_switched_off_has_no_next_sweep(ledger: Path) -> None:
 def test_what_a_daemon_noted_is_not_told_once_it_is_gone(ledger: Path) -> None:
     """A backfill holds no token for anybody, and sweeps by no schedule."""
     noted_by_a_daemon(ledger)
-    with take_over(ledger, "trakor-bridge backfill"):
+    with lock_ledger(ledger, "trakor-bridge backfill"):
         snapshot = look(ledger)
     status = snapshot.connections["default"]
     assert (snapshot.alive, status.token_expires_at, status.token_failing_since) == (False, None, None)
@@ -474,12 +474,12 @@ def test_what_a_daemon_noted_is_not_told_once_it_is_gone(ledger: Path) -> None:
 
 def test_webhooks_are_told_also_while_no_daemon_runs(ledger: Path) -> None:
     came = [
-        Received("default", "contact-created", "c1", NOW - 2 * SECOND, None, ""),
-        Received("default", "contact-updated", "", NOW - SECOND, "{}", "unreadable"),
-        Received("sydney", "contact-created", "c1", NOW, None, ""),
+        ReceivedWebhook("default", "contact-created", "c1", NOW - 2 * SECOND, None, ""),
+        ReceivedWebhook("default", "contact-updated", "", NOW - SECOND, "{}", "unreadable"),
+        ReceivedWebhook("sydney", "contact-created", "c1", NOW, None, ""),
     ]
     with writing(ledger, kept(ledger)) as connection:
-        keep_events(connection, came)
+        store_webhooks(connection, came)
     assert look(ledger).as_json()["connections"]["default"]["webhooks"] == {
         "received": 2, "waiting": 1, "last_at": iso(NOW - SECOND), "unreadable": 1,
     }  # fmt: skip
@@ -509,7 +509,7 @@ def test_a_pause_of_one_stream_leaves_the_other_alone(ledger: Path) -> None:
 def test_the_last_complete_sweep_outlasts_one_that_broke_off(ledger: Path) -> None:
     before = look(ledger).connections["default"].streams[Stream.CONTACTS]
     with writing(ledger, kept(ledger)) as connection:
-        feed = next(feed for feed in feeds_of(connection) if feed.stream is Stream.CONTACTS)
+        feed = next(feed for feed in list_feeds(connection) if feed.stream is Stream.CONTACTS)
         sweep = begin_sweep(connection, feed, "query", restart=True, now=NOW)
         end_sweep(connection, sweep, complete=False, now=NOW)
     after = look(ledger).connections["default"].streams[Stream.CONTACTS]

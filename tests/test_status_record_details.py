@@ -14,8 +14,8 @@ from bridge.admin.labels import KINDS, MARKS
 from bridge.admin.labels import MARKED as LISTS
 from bridge.backfill.report import _KINDS as IN_REPORTS
 from bridge.ledger.database import reading
-from bridge.ledger.read_model import Found, Wanted, find
-from bridge.ledger.record_details import Standing, standing_of
+from bridge.ledger.read_model import RecordQuery, RecordSummary, find_records
+from bridge.ledger.record_details import RecordRelations, load_relations
 from bridge.ledger.row_mapping import Feed
 from bridge.records import Reason, State, Stream
 from bridge.sandbox import Options, Sandbox
@@ -27,11 +27,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NOW = 1_000_000
-ALONE = Standing(
+ALONE = RecordRelations(
     attempts=0, next_try_at=0, claimant=None, merged_here=(), name_holder="", qualified_name="",
     qualified_holder="", trakor_ids=(),
 )  # fmt: skip
-KNOWN = Found(1, Feed(1, "default", Stream.CONTACTS, 1), "c1", "held", "", (), "", "", "", (), NOW, "Ann")
+KNOWN = RecordSummary(
+    1, Feed(1, "default", Stream.CONTACTS, 1), "c1", "held", "", (), "", "", "", (), NOW, "Ann"
+)
 
 
 @dataclass(frozen=True)
@@ -50,11 +52,11 @@ class World:
         assert ran.status == 0, ran.err
         return ran.out
 
-    def found(self, identity: str) -> tuple[Found, Standing]:
+    def found(self, identity: str) -> tuple[RecordSummary, RecordRelations]:
         ledger = self.desk.folder / "ledger.db"
         with reading(ledger, kept(ledger)) as connection:
-            (record,) = find(connection, Wanted(either=identity))
-            return record, standing_of(connection, record)
+            (record,) = find_records(connection, RecordQuery(either=identity))
+            return record, load_relations(connection, record)
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from sqlalchemy import select
 
 from bridge.errors import Transient
 from bridge.ledger.open import open_ledger
-from bridge.ledger.record_details import history_of
-from bridge.ledger.row_mapping import feed_of
+from bridge.ledger.record_details import load_history
+from bridge.ledger.row_mapping import load_or_add_feed
 from bridge.ledger.schema import records
 from bridge.mapping import Mapper
 from bridge.names import Hasher
@@ -56,7 +56,7 @@ class World:
 
     async def sweep(self) -> None:
         """Read the whole list."""
-        feed = await self.ledger.call(feed_of, "default", "default", Stream.CONTACTS)
+        feed = await self.ledger.call(load_or_add_feed, "default", "default", Stream.CONTACTS)
         listing = Listing(
             feed=feed,
             pages=lambda start: self.client.pages(
@@ -84,7 +84,7 @@ class World:
         return await refresh(await self.one_listing(read), self.ledger, ids, clock=now)
 
     async def one_listing(self, read: Any) -> OneListing:  # noqa: ANN401 - a port
-        feed = await self.ledger.call(feed_of, "default", "default", Stream.CONTACTS)
+        feed = await self.ledger.call(load_or_add_feed, "default", "default", Stream.CONTACTS)
         return OneListing(feed, read, self.mapper, Policy())
 
     async def row(self, identity: str) -> Any:  # noqa: ANN401 - a row of the table
@@ -136,7 +136,7 @@ async def test_what_has_not_changed_since_the_sweep_is_only_seen(world: World) -
     assert after.read_at > before.read_at
     others = [column.name for column in records.c if column.name != "read_at"]
     assert [getattr(after, name) for name in others] == [getattr(before, name) for name in others]
-    assert len(await world.ledger.call(history_of, before.number)) == 1
+    assert len(await world.ledger.call(load_history, before.number)) == 1
 
 
 async def test_what_has_changed_is_decided_on(world: World) -> None:

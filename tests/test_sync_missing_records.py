@@ -12,9 +12,9 @@ from sqlalchemy import select
 
 from bridge.errors import QueryFileError, Transient
 from bridge.ledger.open import open_ledger
-from bridge.ledger.row_mapping import feed_of
+from bridge.ledger.row_mapping import load_or_add_feed
 from bridge.ledger.schema import records, sweeps
-from bridge.ledger.sweeps import reached
+from bridge.ledger.sweeps import load_sweep_progress
 from bridge.mapping import Mapper
 from bridge.names import Hasher
 from bridge.records import Policy, Stream
@@ -71,7 +71,7 @@ class World:
     async def sweep(self, **changes: Any) -> Swept:  # noqa: ANN401 - fields of Listing
         """Read the whole list."""
         self.asked.clear()
-        feed = await self.ledger.call(feed_of, "default", "default", Stream.CONTACTS)
+        feed = await self.ledger.call(load_or_add_feed, "default", "default", Stream.CONTACTS)
         ones = OneListing(feed, self.read, self.mapper, Policy(), at_once=25)
         listing = Listing(
             feed=feed,
@@ -254,7 +254,7 @@ async def test_a_webhooks_read_since_the_look_began_is_newer(world: World) -> No
         await world.ledger.call(touch)
         return answer
 
-    feed = await world.ledger.call(feed_of, "default", "default", Stream.CONTACTS)
+    feed = await world.ledger.call(load_or_add_feed, "default", "default", Stream.CONTACTS)
     await world.sweep(ones=OneListing(feed, and_back, world.mapper, Policy()))
     assert await world.gone() == set()
 
@@ -280,12 +280,12 @@ async def test_a_narrowed_list_is_told_of_once_and_its_records_are_not_read_agai
     swept = await world.sweep()
     assert (swept.missing, swept.narrowed, swept.gone, swept.found) == (100, True, 0, 0)
     assert sum(len(ids) for ids in world.asked) == 100
-    assert (await world.ledger.call(reached))[1].narrowed
+    assert (await world.ledger.call(load_sweep_progress))[1].narrowed
     for _ in range(2):
         swept = await world.sweep()
         assert (swept.missing, swept.narrowed, world.asked) == (0, False, [])
     assert await world.gone() == set()
-    assert not (await world.ledger.call(reached))[1].narrowed
+    assert not (await world.ledger.call(load_sweep_progress))[1].narrowed
 
 
 async def test_what_is_deleted_beside_a_narrowed_list_is_gone(world: World) -> None:
@@ -357,7 +357,7 @@ async def test_a_query_by_id_that_the_server_does_not_know_counts_as_none(world:
     async def unknown(_: Sequence[str]) -> Ones:
         raise QueryFileError("contact.graphql: Salestrekker does not accept the query")
 
-    feed = await world.ledger.call(feed_of, "default", "default", Stream.CONTACTS)
+    feed = await world.ledger.call(load_or_add_feed, "default", "default", Stream.CONTACTS)
     ones = OneListing(feed, unknown, world.mapper, Policy())
     assert (await world.sweep(ones=ones)).gone == 0
     assert (await world.sweep(ones=ones)).gone == 1

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from bridge.errors import UserError
 from bridge.ledger.open import open_ledger
-from bridge.ledger.row_mapping import feed_of
+from bridge.ledger.row_mapping import load_or_add_feed
 from bridge.ledger.schema import records, sweeps
 from bridge.mapping import Mapper
 from bridge.names import Hasher
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from bridge.ledger.database import Ledger
-    from bridge.ledger.observe import Observed
+    from bridge.ledger.observe import ObserveResult
     from bridge.records import Draft, Record, Unsendable
     from bridge.sync import Swept
 
@@ -90,7 +90,7 @@ class Sweeping:
         """Sweep to the end, or until so many pages are on disk."""
         self._pages = 0
 
-        def on_page(_swept: Swept, _seen: Observed) -> None:
+        def on_page(_swept: Swept, _seen: ObserveResult) -> None:
             self._pages += 1
             if self._pages == pages:
                 raise Killed
@@ -130,7 +130,7 @@ class Sweeping:
     async def _listing(self, client: SalestrekkerClient, since: int | None, made_by: type[Mapper]) -> Listing:
         mapper = made_by(Stream.CONTACTS, {}, "", Hasher(b"k" * 32), self._query.fingerprint)
         return Listing(
-            feed=await self.ledger.call(feed_of, "default", "default", Stream.CONTACTS),
+            feed=await self.ledger.call(load_or_add_feed, "default", "default", Stream.CONTACTS),
             pages=lambda start: client.pages(
                 self._query,
                 stream=Stream.CONTACTS,

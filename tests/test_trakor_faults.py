@@ -14,7 +14,7 @@ import pytest
 import trustme
 
 from bridge.errors import BridgeError, NeverSent, Transient, Unanswered
-from bridge.records import Answer, Party
+from bridge.records import Party, TrakorAnswer
 from bridge.trakor import TrakorClient
 
 if TYPE_CHECKING:
@@ -107,13 +107,13 @@ class Server:
             writer.close()
 
 
-async def outcome(url: str, *, timeout: float = 5.0, payload: Party = ADA) -> Answer | BridgeError:  # noqa: ASYNC109 - handed on
+async def outcome(url: str, *, timeout: float = 5.0, payload: Party = ADA) -> TrakorAnswer | BridgeError:  # noqa: ASYNC109 - handed on
     """What one POST comes to."""
     async with TrakorClient(url, KEY, timeout=timeout) as client:
         return await posted(client, payload)
 
 
-async def posted(client: TrakorClient, payload: Party = ADA) -> Answer | BridgeError:
+async def posted(client: TrakorClient, payload: Party = ADA) -> TrakorAnswer | BridgeError:
     try:
         return await client.post(payload)
     except BridgeError as error:
@@ -281,11 +281,11 @@ async def test_a_kept_connection_that_is_closed_at_the_second_request_is_not_tri
         peer.writer.close()
 
     async with Server(once).running() as server, TrakorClient(server.url, KEY, timeout=5.0) as client:
-        assert isinstance(await posted(client), Answer)
+        assert isinstance(await posted(client), TrakorAnswer)
         found = await posted(client)
         assert type(found) is Unanswered
         assert (len(server.seen), server.connections) == (2, 1)
-        assert isinstance(await posted(client), Answer), "a connection that broke is not used again"
+        assert isinstance(await posted(client), TrakorAnswer), "a connection that broke is not used again"
 
 
 async def test_a_kept_connection_that_was_closed_meanwhile_is_not_used() -> None:
@@ -305,7 +305,7 @@ async def test_a_kept_connection_that_was_closed_meanwhile_is_not_used() -> None
     ):
         for number in (1, 2, 3):
             closed.clear()
-            assert isinstance(await posted(client), Answer)
+            assert isinstance(await posted(client), TrakorAnswer)
             assert server.connections == number
             await closed.wait()
             await outcome(other.url)  # by then the loop has seen the end
@@ -332,7 +332,7 @@ async def test_an_answer_that_is_packed_against_our_wish_is_understood() -> None
         await peer.say(answer(gzip.compress(MADE), more="Content-Encoding: gzip\r\n"))
 
     async with Server(behave).running() as server:
-        assert await outcome(server.url) == Answer("p-1", "Ada Ashby", created=True)
+        assert await outcome(server.url) == TrakorAnswer("p-1", "Ada Ashby", created=True)
 
 
 # What is sent beside the body
@@ -354,7 +354,7 @@ async def test_headers_are_ours_no_cookie_is_kept_and_no_proxy_is_asked(
     async with Server(behave).running() as server:
         async with TrakorClient(server.url, KEY, timeout=5.0) as client:
             for _ in range(2):
-                assert isinstance(await posted(client), Answer)
+                assert isinstance(await posted(client), TrakorAnswer)
         assert server.connections == 1
     for head in server.heads:
         head = dict(head)  # noqa: PLW2901 - some are taken out
@@ -376,7 +376,7 @@ async def test_an_authority_that_the_machine_is_told_of_is_trusted(
     authority.cert_pem.write_to_path(tmp_path / "authority.pem")
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
     async with Server(_answers, _certificate(authority)).running() as server:
-        assert isinstance(await outcome(server.url), Answer)
+        assert isinstance(await outcome(server.url), TrakorAnswer)
 
 
 async def test_no_error_brings_the_librarys_along_which_holds_the_key(sandbox: Sandbox) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.errors import BridgeError, Refusal, Refused, Rejected, Transient, Unanswered
-from bridge.records import Answer
+from bridge.records import TrakorAnswer
 from bridge.trakor import decipher
 from bridge.trakor.responses import LONGEST_WORDS
 
@@ -23,7 +23,7 @@ JSON = {"content-type": "application/json"}
 HTML = {"content-type": "text/html; charset=utf-8"}
 
 
-def said(status: int, body: object, /, **headers: str) -> Answer | BridgeError:
+def said(status: int, body: object, /, **headers: str) -> TrakorAnswer | BridgeError:
     """What an answer with a JSON body is taken for."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     named = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -37,17 +37,17 @@ def said(status: int, body: object, /, **headers: str) -> Answer | BridgeError:
 @pytest.mark.parametrize("created", [True, False])
 def test_an_answer_with_id_and_created_is_one_whatever_the_status(status: int, created: bool) -> None:  # noqa: FBT001
     body = {"id": "p-1", "name": "Ada Ashby", "created": created}
-    assert said(status, body) == Answer("p-1", "Ada Ashby", created)
+    assert said(status, body) == TrakorAnswer("p-1", "Ada Ashby", created)
 
 
 def test_a_product_has_an_article_number() -> None:
     body = {"id": 17, "sku": "PRD-00017", "name": "Basic", "created": True}
-    assert said(201, body) == Answer("17", "Basic", created=True, sku="PRD-00017")
+    assert said(201, body) == TrakorAnswer("17", "Basic", created=True, sku="PRD-00017")
 
 
 @pytest.mark.parametrize("odd", [None, 5, ["Ada"]])
 def test_an_odd_name_or_number_is_none(odd: object) -> None:
-    assert said(201, {"id": "p-1", "name": odd, "sku": odd, "created": True}) == Answer(
+    assert said(201, {"id": "p-1", "name": odd, "sku": odd, "created": True}) == TrakorAnswer(
         "p-1", "", created=True
     )
 
@@ -268,5 +268,5 @@ def test_no_more_of_the_words_is_kept_than_a_person_reads() -> None:
 def test_any_answer_whatever_means_something(status: int, body: bytes, kind: str) -> None:
     """And no word of it is in the message."""
     found = decipher(status, {"content-type": kind}, body, NOW)
-    assert isinstance(found, Answer | Transient | Refused | Rejected)
+    assert isinstance(found, TrakorAnswer | Transient | Refused | Rejected)
     assert "canary" not in str(found)

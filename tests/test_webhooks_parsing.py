@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.records.webhooks import UNKNOWN_ACTION, UNREADABLE, Action
+from bridge.records.webhooks import UNKNOWN_ACTION, UNREADABLE, WebhookAction
 from bridge.webhooks.parsing import BODY_KEPT, LONGEST_ID, id_of, received
 
 PLACES = (
@@ -109,7 +109,11 @@ def test_a_body_without_an_id_has_none(body: bytes) -> None:
 def test_what_is_understood_keeps_no_body() -> None:
     """What else it says is personal data that nobody needs."""
     event = received("north", "deal-stage-changed", b'{"id": "d", "name": "canary"}', 5)
-    assert (event.connection, event.action, event.source_id) == ("north", Action.DEAL_STAGE_CHANGED, "d")
+    assert (event.connection, event.action, event.source_id) == (
+        "north",
+        WebhookAction.DEAL_STAGE_CHANGED,
+        "d",
+    )
     assert (event.received_at, event.body, event.problem) == (5, None, "")
 
 
@@ -152,7 +156,7 @@ BODIES = (
 )
 
 
-@given(body=BODIES, action=st.sampled_from([*Action]) | st.text(max_size=80))
+@given(body=BODIES, action=st.sampled_from([*WebhookAction]) | st.text(max_size=80))
 def test_no_body_and_no_action_is_too_strange(body: bytes, action: str) -> None:
     """Whatever comes makes an event that any database can keep, and that says what is wrong with it."""
     event = received("default", action, body, 1)
@@ -162,4 +166,4 @@ def test_no_body_and_no_action_is_too_strange(body: bytes, action: str) -> None:
     assert (event.source_id != "") or event.problem
     assert event.source_id == event.source_id.strip()
     assert (event.body is None) == (event.problem == "")
-    assert (event.problem == UNKNOWN_ACTION) == (action not in {*Action})
+    assert (event.problem == UNKNOWN_ACTION) == (action not in {*WebhookAction})

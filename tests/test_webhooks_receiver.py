@@ -14,7 +14,7 @@ import pytest
 import structlog
 
 from bridge.errors import LedgerError, Transient, UserError
-from bridge.records.webhooks import Action
+from bridge.records.webhooks import WebhookAction
 from bridge.serving import WEBHOOKS, LimitedServer, PortTaken
 from bridge.webhooks import Receiver, open_webhook_sockets
 from bridge.webhooks import receiver as module
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import aiohttp
     from aiohttp import web
 
-    from bridge.records.webhooks import Received
+    from bridge.records.webhooks import ReceivedWebhook
 
 OLD, NEW, OTHER = "old-canary-" * 3, "new-canary-" * 3, "other-canary-" * 3
 WRONG = "wrong-canary-" * 3
@@ -36,7 +36,7 @@ WRONG = "wrong-canary-" * 3
 class Shelf:
     """Where events are kept: at once, when the gate is opened, or not at all."""
 
-    events: list[Received] = field(default_factory=list)
+    events: list[ReceivedWebhook] = field(default_factory=list)
     error: Exception | None = None
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     asked: asyncio.Event = field(default_factory=asyncio.Event)
@@ -44,7 +44,7 @@ class Shelf:
     def __post_init__(self) -> None:
         self.gate.set()
 
-    async def keep(self, event: Received) -> None:
+    async def keep(self, event: ReceivedWebhook) -> None:
         self.asked.set()
         await self.gate.wait()
         if self.error is not None:
@@ -116,9 +116,9 @@ async def post(http: aiohttp.ClientSession, url: str, body: bytes = b"", **more:
         return answer.status, answer.headers
 
 
-@pytest.mark.parametrize("action", [*Action])
+@pytest.mark.parametrize("action", [*WebhookAction])
 async def test_each_action_has_an_address_for_each_token(
-    action: Action, site: Site, http: aiohttp.ClientSession
+    action: WebhookAction, site: Site, http: aiohttp.ClientSession
 ) -> None:
     for token in (OLD, NEW, OTHER):
         assert (await post(http, site.url(action, token), b'{"id": 7}'))[0] == 202

@@ -29,8 +29,8 @@ from bridge.admin.record import place_of
 from bridge.admin.sessions import BulkDecision, FlashMessage
 from bridge.errors import LedgerError, UserError
 from bridge.ledger.database import reading
-from bridge.ledger.operator_actions import AT_ONCE, Verb, decide_each
-from bridge.ledger.read_model import Wanted, numbers_of
+from bridge.ledger.operator_actions import AT_ONCE, OperatorAction, apply_to_each
+from bridge.ledger.read_model import RecordQuery, find_numbers
 
 if TYPE_CHECKING:
     from array import array
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from bridge.admin.lists import RecordGroup
     from bridge.admin.rendering import Templates
     from bridge.admin.sessions import BrowserSession
-    from bridge.ledger.operator_actions import Decided
-    from bridge.ledger.read_model import Kind
+    from bridge.ledger.operator_actions import ActionResult
+    from bridge.ledger.read_model import AttentionKind
 
 __all__ = ["BulkActions"]
 
@@ -55,10 +55,10 @@ MOST_TOLD: Final = 20
 """So many records that it could not be done to are named."""
 
 DONE: Final = {
-    Verb.ACCEPT: "accepted",
-    Verb.DISMISS: "left as in Trakor",
-    Verb.DROP: "dropped",
-    Verb.RETRY: "tried again",
+    OperatorAction.ACCEPT: "accepted",
+    OperatorAction.DISMISS: "left as in Trakor",
+    OperatorAction.DROP: "dropped",
+    OperatorAction.RETRY: "tried again",
 }
 
 log = structlog.get_logger()
@@ -79,7 +79,7 @@ class BulkProgress:
         ended: It is over.
     """
 
-    verb: Verb
+    verb: OperatorAction
     total: int
     seen: int = 0
     done: int = 0
@@ -88,7 +88,7 @@ class BulkProgress:
     problem: str = ""
     ended: bool = False
 
-    def note(self, looked_at: int, decided: Sequence[Decided]) -> None:
+    def note(self, looked_at: int, decided: Sequence[ActionResult]) -> None:
         """A part is written."""
         self.seen += looked_at
         for one in decided:
@@ -142,9 +142,9 @@ class BulkActions:
         """Say how many, and what will happen; only a yes carries it out."""
         wanted = Filter.of(request.query)
         word = request.query.get("verb", "")
-        if word not in {*Verb}:
+        if word not in {*OperatorAction}:
             raise web.HTTPNotFound(text="There is no such decision.")
-        verb = Verb(word)
+        verb = OperatorAction(word)
         kinds, others, records = await asyncio.to_thread(_count, self._context, wanted, verb)
         order = BulkDecision(secrets.token_urlsafe(16), verb, records)
         self._await_yes(visit_of(request), order)
@@ -192,13 +192,15 @@ class BulkActions:
             raise web.HTTPNotFound(text="Nothing is being decided on.")
         return self._templates.render(request, "progress.html", here="records", work=self._work)
 
-    async def _decide(self, verb: Verb, kind: Kind, some: Sequence[int], by: str) -> Sequence[Decided]:
+    async def _decide(
+        self, verb: OperatorAction, kind: AttentionKind, some: Sequence[int], by: str
+    ) -> Sequence[ActionResult]:
         """Decide on some records, if they still wait for the same."""
         reasons, marks = ((word,) if word else () for word in (kind.reason, kind.mark))
         decided = await self._context.ledger.call(
-            decide_each,
+            apply_to_each,
             verb,
-            Wanted(numbers=some, states=(kind.state,), reasons=reasons, marks=marks),
+            RecordQuery(numbers=some, states=(kind.state,), reasons=reasons, marks=marks),
             self._context.policy_of,
             now=self._context.clock(),
             by=by,
@@ -237,20 +239,20 @@ class BulkEffect:
     said: str
 
 
-def _effect(one: RecordGroup, verb: Verb, number: int) -> BulkEffect:
+def _effect(one: RecordGroup, verb: OperatorAction, number: int) -> BulkEffect:
     stream = str(one.feed.stream).capitalize()
     return BulkEffect(number, one.words.title, stream, one.feed.connection, one.effects[verb])
 
 
 def _count(
-    context: PageContext, wanted: Filter, verb: Verb
-) -> tuple[list[RecordGroup], list[RecordGroup], dict[Kind, array[int]]]:
+    context: PageContext, wanted: Filter, verb: OperatorAction
+) -> tuple[list[RecordGroup], list[RecordGroup], dict[AttentionKind, array[int]]]:
     """The kinds that it can be done to, those that it cannot, and the numbers of the former's records."""
     with reading(context.ledger.path, context.ledger.keeping) as connection:
         every = wanted_of(waiting_of(connection, wanted.mark), wanted)
         kinds = [one for one in every if verb in verbs_of([one])]
         others = [one for one in every if one not in kinds]
-        return kinds, others, {one.kind: numbers_of(connection, one.kind) for one in kinds}
+        return kinds, others, {one.kind: find_numbers(connection, one.kind) for one in kinds}
 
 
 def _records(number: int) -> str:

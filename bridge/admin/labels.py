@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from bridge.ledger.operator_actions import Verb
+from bridge.ledger.operator_actions import OperatorAction
 from bridge.records import Reason, State
 from bridge.status.fields import TITLES
 
@@ -32,7 +32,7 @@ class Kind:
 
     title: str
     why: str
-    effects: Mapping[Verb, str]
+    effects: Mapping[OperatorAction, str]
 
 
 _NEVER: Final = "They are never sent, and nobody is asked again."
@@ -47,11 +47,11 @@ KINDS: Final[Mapping[tuple[State, str], Kind]] = MappingProxyType(
             "Another record has the same name. Trakor knows records by their names alone, so it would take "
             "the two for one.",
             {
-                Verb.ACCEPT: "Each is sent under a name that tells it apart, such as “Jane Smith "
+                OperatorAction.ACCEPT: "Each is sent under a name that tells it apart, such as “Jane Smith "
                 "(jane@example.org)”. One that has nothing to tell it apart stays where it is.",
-                Verb.RETRY: "Each is checked again now, for example once the other one was dropped."
+                OperatorAction.RETRY: "Each is checked again now, for example once the other one was dropped."
                 " A name that Trakor has stays taken.",
-                Verb.DROP: _NEVER,
+                OperatorAction.DROP: _NEVER,
             },
         ),
         (State.HELD, Reason.SAME_PERSON): Kind(
@@ -59,10 +59,10 @@ KINDS: Final[Mapping[tuple[State, str], Kind]] = MappingProxyType(
             "Another record has the same name. Some of what identifies the two is the same and some is not, "
             "as with father and son who share an e-mail address.",
             {
-                Verb.ACCEPT: "Each is the same person as the other: both share one record in Trakor. For two "
-                "different people, open the record and give it a name of its own.",
-                Verb.RETRY: "Each is checked again now: useful once one of them was corrected.",
-                Verb.DROP: _NEVER,
+                OperatorAction.ACCEPT: "Each is the same person as the other: both share one record in "
+                "Trakor. For two different people, open the record and give it a name of its own.",
+                OperatorAction.RETRY: "Each is checked again now: useful once one of them was corrected.",
+                OperatorAction.DROP: _NEVER,
             },
         ),
         (State.HELD, Reason.RENAMED): Kind(
@@ -70,70 +70,72 @@ KINDS: Final[Mapping[tuple[State, str], Kind]] = MappingProxyType(
             "The name has changed in Salestrekker since it was sent. Trakor cannot rename: there it still "
             "has the old name.",
             {
-                Verb.ACCEPT: "Each is created in Trakor under its new name. The old records there stay.",
-                Verb.DISMISS: _DISMISSED,
-                Verb.DROP: _LEFT,
+                OperatorAction.ACCEPT: "Each is created in Trakor under its new name. The old "
+                "records there stay.",
+                OperatorAction.DISMISS: _DISMISSED,
+                OperatorAction.DROP: _LEFT,
             },
         ),
         (State.HELD, Reason.REMAPPED): Kind(
             "Named otherwise by the configuration",
             "The configuration was changed and now gives another name. In Trakor it still has the old one.",
             {
-                Verb.ACCEPT: "Each is created in Trakor under its new name. The old records there stay.",
-                Verb.DISMISS: _DISMISSED,
-                Verb.DROP: _LEFT,
+                OperatorAction.ACCEPT: "Each is created in Trakor under its new name. The old "
+                "records there stay.",
+                OperatorAction.DISMISS: _DISMISSED,
+                OperatorAction.DROP: _LEFT,
             },
         ),
         (State.HELD, Reason.SAME_PARTY): Kind(
             "Taken for another",
             "Trakor answered with the record that another one has already: to Trakor both names are one.",
             {
-                Verb.ACCEPT: "They are one: each shares the record of the other.",
-                Verb.RETRY: _NEXT_READ,
-                Verb.DISMISS: _DISMISSED,
-                Verb.DROP: _NEVER,
+                OperatorAction.ACCEPT: "They are one: each shares the record of the other.",
+                OperatorAction.RETRY: _NEXT_READ,
+                OperatorAction.DISMISS: _DISMISSED,
+                OperatorAction.DROP: _NEVER,
             },
         ),
         (State.HELD, Reason.EXISTING): Kind(
             "In Trakor before",
             "Trakor had a record of this name already. You have to say whether it is the same one.",
             {
-                Verb.ACCEPT: "They are the same: the record that Trakor had counts as this one's.",
-                Verb.DISMISS: _DISMISSED,
-                Verb.DROP: _LEFT,
+                OperatorAction.ACCEPT: "They are the same: the record that Trakor had counts as this one's.",
+                OperatorAction.DISMISS: _DISMISSED,
+                OperatorAction.DROP: _LEFT,
             },
         ),
         (State.REJECTED, Reason.MAPPING): Kind(
             "Can't be sent: fix in Salestrekker",
             "One of its fields could not be made from what Salestrekker says, or cannot be right, such as "
             "a price below zero. Correct it in Salestrekker: it is checked again whenever it is read.",
-            {Verb.DROP: _NEVER},
+            {OperatorAction.DROP: _NEVER},
         ),
         (State.REJECTED, Reason.REFUSED): Kind(
             "Refused by Trakor",
             "Trakor did not take it as it is. Correct it in Salestrekker, then try again.",
-            {Verb.RETRY: "Each is sent once more as it is.", Verb.DROP: _NEVER},
+            {OperatorAction.RETRY: "Each is sent once more as it is.", OperatorAction.DROP: _NEVER},
         ),
         (State.REJECTED, Reason.SERVER_ERROR): Kind(
             "Trakor failed on it",
             "Trakor failed on it again and again while it took others. Trakor may have it all the same, so "
             "it is sent again only if somebody asks for that.",
-            {Verb.RETRY: "Each is sent once more as it is.", Verb.DROP: _NEVER},
+            {OperatorAction.RETRY: "Each is sent once more as it is.", OperatorAction.DROP: _NEVER},
         ),
         (State.REJECTED, Reason.DAMAGED): Kind(
             "Damaged in the ledger",
             "What the bridge had stored of it cannot be read any more. It is checked again when it is next "
             "read from Salestrekker.",
-            {Verb.DROP: _NEVER},
+            {OperatorAction.DROP: _NEVER},
         ),
         (State.DRIFTED, ""): Kind(
             "Differs from Trakor",
             "Trakor has something else than Salestrekker says now, and Trakor cannot update. Correct it in "
             "Trakor by hand, then accept.",
             {
-                Verb.ACCEPT: "Each counts as corrected in Trakor by hand. Nothing is sent.",
-                Verb.DISMISS: _DISMISSED,
-                Verb.DROP: _LEFT,
+                OperatorAction.ACCEPT: "Each counts as corrected in Trakor by hand. Nothing is sent.",
+                OperatorAction.DISMISS: _DISMISSED,
+                OperatorAction.DROP: _LEFT,
             },
         ),
     }
@@ -146,8 +148,8 @@ MARKED: Final[Mapping[str, Kind]] = MappingProxyType(
             "Made by an older configuration",
             "The configuration was changed and now makes something else. Trakor has what the older one made.",
             {
-                Verb.ACCEPT: "Each counts as corrected in Trakor by hand. Nothing is sent.",
-                Verb.DISMISS: _DISMISSED,
+                OperatorAction.ACCEPT: "Each counts as corrected in Trakor by hand. Nothing is sent.",
+                OperatorAction.DISMISS: _DISMISSED,
             },
         ),
         "dismissed": Kind(
@@ -186,10 +188,10 @@ STATES: Final = MappingProxyType(
 
 LABELS: Final = MappingProxyType(
     {
-        Verb.ACCEPT: "Accept",
-        Verb.DISMISS: "Leave as it is",
-        Verb.RETRY: "Try again",
-        Verb.DROP: "Drop",
+        OperatorAction.ACCEPT: "Accept",
+        OperatorAction.DISMISS: "Leave as it is",
+        OperatorAction.RETRY: "Try again",
+        OperatorAction.DROP: "Drop",
     }
 )
 """What the buttons say."""

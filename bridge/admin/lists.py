@@ -12,10 +12,10 @@ from aiohttp import web
 from bridge.admin.labels import KINDS, LABELS, MARKED, MARKS, STATES, in_words
 from bridge.admin.overview import TimeText
 from bridge.ledger.database import reading
-from bridge.ledger.operator_actions import Verb
-from bridge.ledger.read_model import Kind, feeds_of, page_of, rejections_of
-from bridge.ledger.record_details import standing_of
-from bridge.ledger.statistics import states
+from bridge.ledger.operator_actions import OperatorAction
+from bridge.ledger.read_model import AttentionKind, find_page, last_rejections, list_feeds
+from bridge.ledger.record_details import load_relations
+from bridge.ledger.statistics import count_states
 from bridge.records import State, Stream
 from bridge.status.fields import COMPARED, TITLES, FieldText, difference
 from bridge.status.record_details import the_other
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from bridge.admin.labels import Kind as Words
     from bridge.admin.rendering import Templates
     from bridge.ledger.database import Ledger
-    from bridge.ledger.read_model import Found, Page, Reader
+    from bridge.ledger.read_model import Reader, RecordListPage, RecordSummary
     from bridge.ledger.row_mapping import Feed
 
 __all__ = ["Filter", "Item", "ListPage", "RecordGroup", "item_of", "verbs_of", "waiting_of"]
@@ -103,9 +103,9 @@ class RecordGroup:
     mark: str = ""
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> AttentionKind:
         """As the ledger is asked for it."""
-        return Kind(self.feed.number, self.state, self.reason, self.mark)
+        return AttentionKind(self.feed.number, self.state, self.reason, self.mark)
 
     @property
     def words(self) -> Words:
@@ -113,7 +113,7 @@ class RecordGroup:
         return MARKED[self.mark] if self.mark else KINDS[self.state, self.reason]
 
     @property
-    def effects(self) -> Mapping[Verb, str]:
+    def effects(self) -> Mapping[OperatorAction, str]:
         """What each possible decision does; a mark is decided on only where nothing else is open."""
         return self.words.effects if not self.mark or self.state in _SENT else {}
 
@@ -151,7 +151,7 @@ class ListData:
 
     waiting: list[RecordGroup]
     marked: Mapping[str, list[RecordGroup]]
-    page: Page
+    page: RecordListPage
     whys: Mapping[int, str]
 
     def of(self, wanted: Filter) -> list[RecordGroup]:
@@ -171,9 +171,9 @@ class FilterLink:
 
 def waiting_of(connection: Reader, mark: str = "") -> list[RecordGroup]:
     """All kinds of records that wait, in the order of ``KINDS``; or all that have a mark."""
-    known = {feed.number: feed for feed in feeds_of(connection)}
+    known = {feed.number: feed for feed in list_feeds(connection)}
     counted: dict[tuple[int, State, str], int] = {}
-    for number, kinds in states(connection).items():
+    for number, kinds in count_states(connection).items():
         for (state, reason, marks), many in kinds.items() if number in known else ():
             if mark in marks if mark else state in DECISIONS:
                 kind = (number, State(state), reason)
@@ -190,13 +190,13 @@ def wanted_of(waiting: list[RecordGroup], wanted: Filter) -> list[RecordGroup]:
     return [one for one in waiting if wanted.takes(one.feed) and wanted.covers(one.state, one.reason)]
 
 
-def verbs_of(kinds: list[RecordGroup]) -> dict[Verb, int]:
+def verbs_of(kinds: list[RecordGroup]) -> dict[OperatorAction, int]:
     """What can be decided about how many of these records."""
-    numbers = {verb: sum(one.number for one in kinds if verb in one.effects) for verb in Verb}
+    numbers = {verb: sum(one.number for one in kinds if verb in one.effects) for verb in OperatorAction}
     return {verb: number for verb, number in numbers.items() if number}
 
 
-def item_of(record: Found, now: int, *, why: str = "", app: str = "") -> Item:
+def item_of(record: RecordSummary, now: int, *, why: str = "", app: str = "") -> Item:
     """A record as a list shows it.
 
     Args:
@@ -231,7 +231,7 @@ def _within(title: str) -> str:
     return title[:1].lower() + title[1:]
 
 
-def _differences(record: Found) -> list[Difference]:
+def _differences(record: RecordSummary) -> list[Difference]:
     """What differs; what the contact details say of a changed name is not told a second time."""
     found: dict[tuple[FieldText, FieldText], Difference] = {}
     for change in record.changes:
@@ -278,7 +278,7 @@ class ListPage:
             following=wanted.href(after=page.records[-1].number) if page.records and page.later else "",
         )
 
-    def _item(self, record: Found, look: ListData, now: int) -> Item:
+    def _item(self, record: RecordSummary, look: ListData, now: int) -> Item:
         app = self._context.app_of(record.feed.connection)
         return item_of(record, now, why=look.whys.get(record.number, ""), app=app)
 
@@ -289,16 +289,16 @@ def _look(ledger: Ledger, wanted: Filter, after: int, before: int) -> ListData:
         marked = {mark: waiting_of(connection, mark) for mark in MARKED}
         every = marked[wanted.mark] if wanted.mark else waiting
         kinds = [one.kind for one in wanted_of(every, wanted)]
-        page = page_of(connection, kinds, after=after, before=before, most=MOST)
+        page = find_page(connection, kinds, after=after, before=before, most=MOST)
         rejected = [record.number for record in page.records if record.state == State.REJECTED]
-        whys = {**rejections_of(connection, rejected), **_others(connection, page.records)}
+        whys = {**last_rejections(connection, rejected), **_others(connection, page.records)}
         return ListData(waiting, marked, page, whys)
 
 
-def _others(connection: Reader, records: Sequence[Found]) -> dict[int, str]:
+def _others(connection: Reader, records: Sequence[RecordSummary]) -> dict[int, str]:
     """Of each record that is held for another one, who that is and how the two differ."""
     held = [one for one in records if one.state == State.HELD and one.reason in COMPARED]
-    return {one.number: the_other(one, standing_of(connection, one)) for one in held}
+    return {one.number: the_other(one, load_relations(connection, one)) for one in held}
 
 
 def _why(wanted: Filter) -> str:

@@ -19,7 +19,7 @@ from bridge.status.timestamps import age, iso, local_time
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from bridge.ledger.statistics import WebhookNumbers
+    from bridge.ledger.statistics import WebhookCounts
     from bridge.ledger.sweeps import Run
     from bridge.status.snapshot import ConnectionStatus, Flow, Snapshot, StreamStatus
 
@@ -184,7 +184,7 @@ def _connection(status: ConnectionStatus, figures: Figures, now: int) -> Connect
     )
 
 
-def _by_action(numbers: WebhookNumbers, now: int) -> Iterator[tuple[str, int, TimeText | None]]:
+def _by_action(numbers: WebhookCounts, now: int) -> Iterator[tuple[str, int, TimeText | None]]:
     """All that came; what no known action stands for is told as such, so that the numbers add up."""
     for action, (number, last_at) in sorted(numbers.by_action.items()):
         yield action, number, TimeText.of(last_at or None, now)

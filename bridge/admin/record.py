@@ -15,12 +15,12 @@ from bridge.admin.overview import TimeText, Tone
 from bridge.admin.sessions import FlashMessage
 from bridge.errors import BridgeError, UserError
 from bridge.ledger.database import reading
-from bridge.ledger.operator_actions import Verb, as_it_stands, decide_shown
-from bridge.ledger.pauses import Direction, pause_of
-from bridge.ledger.read_model import Wanted, find
-from bridge.ledger.record_details import history_of, standing_of
+from bridge.ledger.operator_actions import OperatorAction, apply_if_unchanged, record_version
+from bridge.ledger.pauses import Direction, load_pause
+from bridge.ledger.read_model import RecordQuery, find_records
+from bridge.ledger.record_details import load_history, load_relations
 from bridge.names import fit
-from bridge.records import Claim, State
+from bridge.records import NameClaim, State
 from bridge.status.fields import other_of, sides
 from bridge.status.record_details import by_itself, event, meaning, ways
 from bridge.status.timestamps import local_time
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 
     from bridge.admin.context import PageContext
     from bridge.admin.rendering import Templates
-    from bridge.ledger.operator_actions import Decided
+    from bridge.ledger.operator_actions import ActionResult
     from bridge.ledger.pauses import Pause
-    from bridge.ledger.read_model import Found, Reader
-    from bridge.ledger.record_details import Line, Standing
+    from bridge.ledger.read_model import Reader, RecordSummary
+    from bridge.ledger.record_details import HistoryLine, RecordRelations
 
 __all__ = ["RecordPage", "done"]
 
@@ -70,10 +70,10 @@ LONGEST_NAME: Final = 2_000
 class RecordData:
     """All that the ledger has of one record; ``shown`` names how it stands, for a decision on that."""
 
-    record: Found
+    record: RecordSummary
     shown: str
-    standing: Standing
-    history: Sequence[Line]
+    standing: RecordRelations
+    history: Sequence[HistoryLine]
     reading_paused: Pause | None
 
 
@@ -81,7 +81,7 @@ class RecordData:
 class ActionButton:
     """One button."""
 
-    verb: Verb
+    verb: OperatorAction
     label: str
     effect: str
     named: bool
@@ -161,7 +161,7 @@ class RecordPage:
         verb = _verb(await form_text(request, "verb"))
         name = await form_text(request, "name")
         decided = await self._context.ledger.call(
-            decide_shown,
+            apply_if_unchanged,
             verb,
             number,
             await form_text(request, "shown"),
@@ -175,12 +175,12 @@ class RecordPage:
         visit_of(request).said = CHANGED if decided is None else _said(verb, decided)
         raise web.HTTPSeeOther(f"/records/{number}")
 
-    def _claim(self, name: str) -> Claim:
+    def _claim(self, name: str) -> NameClaim:
         """The name that a person gave, made fit."""
         whole = fit(name) if len(name) <= LONGEST_NAME else ""
         if not whole:
             raise UserError("A name needs characters that can be seen, and an end.")
-        return Claim(whole, self._context.name_key(whole))
+        return NameClaim(whole, self._context.name_key(whole))
 
     async def _look(self, request: web.Request) -> RecordData:
         look = await asyncio.to_thread(_look, self._context, int(request.match_info["number"]))
@@ -194,7 +194,7 @@ def place_of(request: web.Request) -> str:
     return f"on the status page, from {request.remote}"
 
 
-def done(verb: Verb, record: Found) -> str:
+def done(verb: OperatorAction, record: RecordSummary) -> str:
     """What is done with a record now that it was decided on, after "it"."""
     if record.retry:
         return "is checked again when it is next read"
@@ -207,7 +207,7 @@ def done(verb: Verb, record: Found) -> str:
     return f"was checked again ({verb}) and still waits"
 
 
-def _said(verb: Verb, decided: Decided) -> FlashMessage:
+def _said(verb: OperatorAction, decided: ActionResult) -> FlashMessage:
     """What is told after a decision on one record."""
     if decided.refusal is None:
         return FlashMessage("ok", f"Done: it {done(verb, decided.record)}.")
@@ -218,33 +218,33 @@ def _said(verb: Verb, decided: Decided) -> FlashMessage:
     return FlashMessage("ask", f"That could not be done: {refusal.rstrip('.')}.{more}")
 
 
-def _verb(word: str) -> Verb:
-    if word not in {*Verb}:
+def _verb(word: str) -> OperatorAction:
+    if word not in {*OperatorAction}:
         raise web.HTTPBadRequest(text="There is no such decision.")
-    return Verb(word)
+    return OperatorAction(word)
 
 
 def _look(context: PageContext, number: int) -> RecordData | None:
     with reading(context.ledger.path, context.ledger.keeping) as connection:
-        found = find(connection, Wanted(numbers=[number]))
+        found = find_records(connection, RecordQuery(numbers=[number]))
         return _of(connection, found[0]) if found else None
 
 
-def _of(connection: Reader, record: Found) -> RecordData:
+def _of(connection: Reader, record: RecordSummary) -> RecordData:
     return RecordData(
         record,
-        as_it_stands(connection, record.number),
-        standing_of(connection, record),
-        history_of(connection, record.number),
-        pause_of(connection, record.feed.connection, Direction.READING),
+        record_version(connection, record.number),
+        load_relations(connection, record),
+        load_history(connection, record.number),
+        load_pause(connection, record.feed.connection, Direction.READING),
     )
 
 
 def _actions(look: RecordData) -> list[ActionButton]:
     return [
         ActionButton(
-            Verb(way.verb),
-            "Send under this name" if way.named else LABELS[Verb(way.verb)],
+            OperatorAction(way.verb),
+            "Send under this name" if way.named else LABELS[OperatorAction(way.verb)],
             way.effect[0].upper() + way.effect[1:] + ".",
             way.named,
         )

@@ -10,7 +10,7 @@ from aiohttp import web
 from bridge.admin.auth import form_text
 from bridge.admin.lists import item_of
 from bridge.ledger.database import reading
-from bridge.ledger.read_model import Wanted, find
+from bridge.ledger.read_model import RecordQuery, find_records
 from bridge.names import fit
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from bridge.admin.context import PageContext
     from bridge.admin.rendering import Templates
-    from bridge.ledger.read_model import Found
+    from bridge.ledger.read_model import RecordSummary
 
 __all__ = ["SearchPage"]
 
@@ -60,10 +60,10 @@ class SearchPage:
         )
 
 
-def _find(context: PageContext, wanted: str) -> list[Found]:
+def _find(context: PageContext, wanted: str) -> list[RecordSummary]:
     """By id first; what is no id may be a name."""
     with reading(context.ledger.path, context.ledger.keeping) as connection:
-        found = find(connection, Wanted(either=wanted), MOST + 1)
+        found = find_records(connection, RecordQuery(either=wanted), MOST + 1)
         if not found and (name := fit(wanted)):
-            found = find(connection, Wanted(key=context.name_key(name)), MOST + 1)
+            found = find_records(connection, RecordQuery(key=context.name_key(name)), MOST + 1)
     return found

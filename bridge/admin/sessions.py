@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from array import array
     from collections.abc import Callable, Mapping
 
-    from bridge.ledger.operator_actions import Verb
-    from bridge.ledger.read_model import Kind
+    from bridge.ledger.operator_actions import OperatorAction
+    from bridge.ledger.read_model import AttentionKind
 
 __all__ = ["BrowserSession", "BulkDecision", "FlashMessage", "SessionStore"]
 
@@ -40,8 +40,8 @@ class BulkDecision:
     """
 
     token: str
-    verb: Verb
-    records: Mapping[Kind, array[int]]
+    verb: OperatorAction
+    records: Mapping[AttentionKind, array[int]]
 
     @property
     def total(self) -> int:

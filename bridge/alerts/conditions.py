@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from bridge.ledger.daemon_state import Topic
+from bridge.ledger.daemon_state import AlertTopic
 from bridge.status import burst_note, local_time
 
 if TYPE_CHECKING:
@@ -108,9 +108,9 @@ class Condition:
     detail: str = ""
 
     @property
-    def topic(self) -> Topic:
+    def topic(self) -> AlertTopic:
         """What makes it the same one at another time."""
-        return Topic(str(self.kind), self.connection, self.stream, self.detail)
+        return AlertTopic(str(self.kind), self.connection, self.stream, self.detail)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,10 +150,10 @@ def conditions(snapshot: Snapshot, disk: Disk | None, overdue_at: OverdueAt) -> 
     return found
 
 
-def waiting_of(snapshot: Snapshot) -> dict[Topic, int]:
+def waiting_of(snapshot: Snapshot) -> dict[AlertTopic, int]:
     """How many records wait for a person, by connection, stream and reason."""
     return {
-        Topic(str(AlertKind.WAITING), name, str(stream), reason): number
+        AlertTopic(str(AlertKind.WAITING), name, str(stream), reason): number
         for name, status in snapshot.connections.items()
         for stream, one in status.streams.items()
         for reason, number in one.waiting.items()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from bridge.alerts.conditions import DAY, HOUR, ONCE, OVER, AlertKind
-from bridge.ledger.daemon_state import Said, Topic
+from bridge.ledger.daemon_state import AlertSent, AlertTopic
 from bridge.records import State
 
 if TYPE_CHECKING:
@@ -41,7 +41,9 @@ class Message:
     grave: bool
 
 
-def lowered(said: Mapping[Topic, Said], waiting: Mapping[Topic, int]) -> dict[Topic, Said]:
+def lowered(
+    said: Mapping[AlertTopic, AlertSent], waiting: Mapping[AlertTopic, int]
+) -> dict[AlertTopic, AlertSent]:
     """What an address knows, where records that it was told of do not wait any more: later ones are new.
 
     Args:
@@ -58,11 +60,11 @@ def lowered(said: Mapping[Topic, Said], waiting: Mapping[Topic, int]) -> dict[To
 
 def turn(
     found: Sequence[Condition],
-    waiting: Mapping[Topic, int],
-    said: Mapping[Topic, Said],
-    over: Collection[Topic],
+    waiting: Mapping[AlertTopic, int],
+    said: Mapping[AlertTopic, AlertSent],
+    over: Collection[AlertTopic],
     now: int,
-) -> tuple[Message | None, dict[Topic, Said]]:
+) -> tuple[Message | None, dict[AlertTopic, AlertSent]]:
     """What an address is to be told.
 
     Args:
@@ -81,29 +83,31 @@ def turn(
     known = {
         topic: told for topic, told in said.items() if topic.kind == AlertKind.WAITING or topic not in over
     }
-    known |= {one.topic: Said(now) for one in news}
-    known |= {topic: Said(now, waiting[topic]) for topic in grown}
+    known |= {one.topic: AlertSent(now) for one in news}
+    known |= {topic: AlertSent(now, waiting[topic]) for topic in grown}
     lines = [*map(_line, news), *map(_ending, ended), *_digest(_not_told(grown, news), waiting)]
     if not lines:
         return None, known
     return Message(_title(news, ended), "\n".join([*lines, "", ADVICE]), grave=bool(news)), known
 
 
-def _is_news(one: Condition, told: Said | None, now: int) -> bool:
+def _is_news(one: Condition, told: AlertSent | None, now: int) -> bool:
     """Never said, or a day ago; a clock that was set back far counts as well as one set forward."""
     return told is None or (one.kind not in ONCE and abs(now - told.at) >= AGAIN_AFTER)
 
 
-def _grown(waiting: Mapping[Topic, int], said: Mapping[Topic, Said], now: int) -> dict[Topic, int]:
+def _grown(
+    waiting: Mapping[AlertTopic, int], said: Mapping[AlertTopic, AlertSent], now: int
+) -> dict[AlertTopic, int]:
     """By how many more records wait than were told of; nothing while the last digest is fresh."""
     last = max((told.at for topic, told in said.items() if topic.kind == AlertKind.WAITING), default=None)
     if last is not None and abs(now - last) < DIGEST_EVERY:
         return {}
-    more = {topic: number - said.get(topic, Said(0)).number for topic, number in waiting.items()}
+    more = {topic: number - said.get(topic, AlertSent(0)).number for topic, number in waiting.items()}
     return {topic: number for topic, number in more.items() if number > 0}
 
 
-def _not_told(grown: Mapping[Topic, int], news: Sequence[Condition]) -> dict[Topic, int]:
+def _not_told(grown: Mapping[AlertTopic, int], news: Sequence[Condition]) -> dict[AlertTopic, int]:
     """Without the drifted records of which the same message says that they changed alike."""
     alike = {(one.connection, one.stream) for one in news if one.kind is AlertKind.BURST}
     return {
@@ -113,7 +117,7 @@ def _not_told(grown: Mapping[Topic, int], news: Sequence[Condition]) -> dict[Top
     }
 
 
-def _title(news: Sequence[Condition], ended: Sequence[Topic]) -> str:
+def _title(news: Sequence[Condition], ended: Sequence[AlertTopic]) -> str:
     """The first thing that is wrong, and how many more are."""
     if news:
         others = f" and {len(news) - 1} more" if len(news) > 1 else ""
@@ -125,7 +129,7 @@ def _line(one: Condition) -> str:
     return f"[{one.kind}] {_whose(one.connection)}{one.text}"
 
 
-def _ending(topic: Topic) -> str:
+def _ending(topic: AlertTopic) -> str:
     stream = f"{topic.stream} " if topic.stream else ""
     sentence = OVER[AlertKind(topic.kind)].format(stream=stream)
     return f"[{topic.kind}] Over. {_whose(topic.connection)}{sentence}"
@@ -135,9 +139,9 @@ def _whose(connection: str) -> str:
     return f"{connection}: " if connection else ""
 
 
-def _digest(grown: Mapping[Topic, int], waiting: Mapping[Topic, int]) -> Iterator[str]:
+def _digest(grown: Mapping[AlertTopic, int], waiting: Mapping[AlertTopic, int]) -> Iterator[str]:
     """A line for each connection that has more records waiting: how many more, why, and how many in all."""
-    by_connection: defaultdict[str, list[Topic]] = defaultdict(list)
+    by_connection: defaultdict[str, list[AlertTopic]] = defaultdict(list)
     for topic in grown:
         by_connection[topic.connection].append(topic)
     for name, topics in by_connection.items():

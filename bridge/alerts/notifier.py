@@ -11,7 +11,7 @@ import structlog
 from bridge.alerts.conditions import conditions, disk_of, waiting_of
 from bridge.alerts.notifications import lowered, turn
 from bridge.errors import LedgerError
-from bridge.ledger.daemon_state import all_said, forget_all_but, keep_said
+from bridge.ledger.daemon_state import delete_unlisted_addresses, load_alerts_sent, save_alerts_sent
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bridge.alerts.apprise_address import Address
     from bridge.alerts.conditions import Condition, Disk, OverdueAt
     from bridge.alerts.heartbeat import Heartbeat
-    from bridge.ledger.daemon_state import Said, Topic
+    from bridge.ledger.daemon_state import AlertSent, AlertTopic
     from bridge.ledger.database import Ledger
     from bridge.status import Snapshot
 
@@ -69,7 +69,7 @@ class Notifier:
         self._heartbeat = heartbeat
         self._disk = disk or (lambda: disk_of(ledger.path))
         self._remembers = False
-        self._absent: Counter[Topic] = Counter()
+        self._absent: Counter[AlertTopic] = Counter()
 
     async def run(self) -> None:
         """Look, for ever."""
@@ -96,13 +96,13 @@ class Notifier:
         """What an earlier life said; addresses that are not configured any more are forgotten."""
         if self._remembers:
             return
-        await self._ledger.call(forget_all_but, [one.key for one in self._listeners])
-        said = await self._ledger.call(all_said)
+        await self._ledger.call(delete_unlisted_addresses, [one.key for one in self._listeners])
+        said = await self._ledger.call(load_alerts_sent)
         for one in self._listeners:
             one.remember(said.get(one.key, {}))
         self._remembers = True
 
-    def _over(self, found: Sequence[Condition]) -> set[Topic]:
+    def _over(self, found: Sequence[Condition]) -> set[AlertTopic]:
         """Topics that some address was told of, and that were not there for some looks."""
         there = {one.topic for one in found}
         gone = {topic for one in self._listeners for topic in one.said} - there
@@ -115,7 +115,7 @@ class Notifier:
             if one.kept != one.said:
                 told = dict(one.said)
                 try:
-                    await self._ledger.call(keep_said, one.key, told)
+                    await self._ledger.call(save_alerts_sent, one.key, told)
                 except LedgerError as fault:
                     log.warning("what was said cannot be noted", problem=str(fault))
                     return
@@ -133,18 +133,22 @@ class _Recipient:
 
     def __init__(self, key: str, address: Address) -> None:
         self.key = key
-        self.said: dict[Topic, Said] = {}
-        self.kept: dict[Topic, Said] = {}
+        self.said: dict[AlertTopic, AlertSent] = {}
+        self.kept: dict[AlertTopic, AlertSent] = {}
         self._address = address
         self._failures = 0
         self._passed_over = 0
 
-    def remember(self, said: Mapping[Topic, Said]) -> None:
+    def remember(self, said: Mapping[AlertTopic, AlertSent]) -> None:
         """Take over what the ledger has."""
         self.said, self.kept = dict(said), dict(said)
 
     async def tell(
-        self, found: Sequence[Condition], waiting: Mapping[Topic, int], over: Collection[Topic], now: int
+        self,
+        found: Sequence[Condition],
+        waiting: Mapping[AlertTopic, int],
+        over: Collection[AlertTopic],
+        now: int,
     ) -> None:
         """Send what it does not know yet; what it did not take is said later, as it is then."""
         self.said = lowered(self.said, waiting)

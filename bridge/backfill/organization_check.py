@@ -12,21 +12,21 @@ from typing import TYPE_CHECKING
 
 from bridge.backfill.report import Problem
 from bridge.errors import BridgeError, Refused, Transient
-from bridge.ledger.organizations import stopped_by
-from bridge.organization_guard import OtherTrakor, advice_on_trakor
+from bridge.ledger.organizations import find_stop_reason
+from bridge.organization_guard import OtherTrakor, other_trakor_advice
 from bridge.retry import RetryPolicy
 from bridge.salestrekker.auth import OtherOrganization, SeveralOrganizations
 
 if TYPE_CHECKING:
     from bridge.delivery import SendingSettings
     from bridge.ledger.database import Ledger
-    from bridge.organization_guard import TrakorTrial
+    from bridge.organization_guard import TrakorGuard
 
 __all__ = ["prove_trakor", "stops_all"]
 
 
 async def prove_trakor(
-    trial: TrakorTrial, name: str, settings: SendingSettings, give_up_after: float, stop: asyncio.Event
+    trial: TrakorGuard, name: str, settings: SendingSettings, give_up_after: float, stop: asyncio.Event
 ) -> Problem | None:
     """Prove that Trakor is the one of before, in spite of faults that pass.
 
@@ -52,7 +52,7 @@ async def prove_trakor(
 
 
 async def _proved(
-    trial: TrakorTrial, name: str, settings: SendingSettings, give_up_after: float
+    trial: TrakorGuard, name: str, settings: SendingSettings, give_up_after: float
 ) -> Problem | None:
     waits = RetryPolicy(settings.retry.first, settings.probe.longest)
     clock = asyncio.get_running_loop().time
@@ -61,7 +61,7 @@ async def _proved(
         try:
             await trial.run()
         except OtherTrakor as refusal:
-            return Problem(str(refusal), advice_on_trakor(name, await trial.names()), refusal=True)
+            return Problem(str(refusal), other_trakor_advice(name, await trial.names()), refusal=True)
         except Refused as refusal:
             return Problem(f"sending: {refusal}", refusal.advice, refusal=True)
         except Transient as fault:
@@ -78,4 +78,4 @@ async def stops_all(ledger: Ledger, name: str, error: BridgeError) -> bool:
     """Whether what kept a list from being read forbids to send what waits, too."""
     if isinstance(error, OtherOrganization | SeveralOrganizations):
         return True
-    return bool(await ledger.call(stopped_by, name))
+    return bool(await ledger.call(find_stop_reason, name))

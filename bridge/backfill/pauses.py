@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bridge.backfill.report import Problem
-from bridge.ledger.organizations import keep_stopped
-from bridge.ledger.pauses import Direction, clear_pause, pauses_of, set_pause
+from bridge.ledger.organizations import pause_if_stopped
+from bridge.ledger.pauses import Direction, clear_pause, list_pauses, set_pause
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -29,7 +29,7 @@ def persons_pauses(connection: Reader, name: str) -> list[Problem]:
         name: The connection's.
     """
     paused = [
-        pause.direction for pause in pauses_of(connection) if pause.connection == name and pause.by_person
+        pause.direction for pause in list_pauses(connection) if pause.connection == name and pause.by_person
     ]
     return [
         Problem(
@@ -53,7 +53,7 @@ def note_refusals(connection: Reader, name: str, refused: Mapping[str, str], *, 
         refused: Direction -> why.
         now: The time to note.
     """
-    if keep_stopped(connection, name, now=now):
+    if pause_if_stopped(connection, name, now=now):
         return
     for direction, why in refused.items():
         set_pause(connection, name, direction, reason=why, now=now, next_try_at=now)

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bridge.errors import BridgeError
-    from bridge.ledger.send_queue import Awaited
-    from bridge.ledger.statistics import Group
+    from bridge.ledger.send_queue import AwaitedNames
+    from bridge.ledger.statistics import RunGroup
     from bridge.sync import Swept
 
 __all__ = [
@@ -103,7 +103,7 @@ class ConnectionReport:
     streams: dict[str, dict[str, int]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-    groups: dict[str, list[Group]] = field(default_factory=dict)
+    groups: dict[str, list[RunGroup]] = field(default_factory=dict)
     bursts: list[str] = field(default_factory=list)
     needing_a_person: int = 0
     interrupted: bool = False
@@ -201,7 +201,7 @@ A_FEW: Final = 3
 """Fewer nameless ones than this prove nothing."""
 
 
-def waiting_for(awaited: Awaited) -> str:
+def waiting_for(awaited: AwaitedNames) -> str:
     """What a backfill waits for where it can send nothing else."""
     until = datetime.fromtimestamp(awaited.until // 1000, UTC).astimezone().strftime("%H:%M:%S")
     records = "1 record" if awaited.number == 1 else f"{awaited.number:,} records"
@@ -274,7 +274,7 @@ def bursts(connection: str, swept: Mapping[Stream, Swept], *, dry_run: bool) -> 
             yield burst_line(stream, one.burst) if dry_run else burst_note(connection, stream, one.burst)
 
 
-def group_line(stream: str, group: Group) -> str:
+def group_line(stream: str, group: RunGroup) -> str:
     """What the records of a group have in common, in a line."""
     noun = Stream(stream).spec.singular if group.number == 1 else stream
     if group.kind == SHARED:

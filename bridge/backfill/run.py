@@ -48,9 +48,16 @@ from bridge.errors import BridgeError, Refused
 from bridge.ledger.maintenance import prune_history, temporary_copy
 from bridge.ledger.open import open_ledger
 from bridge.ledger.pauses import Direction
-from bridge.ledger.send_queue import NOTHING, is_waiting, open_feed
-from bridge.ledger.statistics import groups_of
-from bridge.ledger.sweeps import begin_run, count, end_run, last_good, nameless, needing_a_person
+from bridge.ledger.send_queue import NOTHING, has_pending, open_feed
+from bridge.ledger.statistics import find_groups
+from bridge.ledger.sweeps import (
+    begin_run,
+    count_nameless,
+    count_needing_operator,
+    count_run,
+    end_run,
+    find_last_good,
+)
 from bridge.names import Hasher
 from bridge.salestrekker.auth import SeveralOrganizations
 from bridge.sync import sweep
@@ -69,9 +76,9 @@ if TYPE_CHECKING:
     from bridge.backfill.report import Watch
     from bridge.delivery.types import BatchResult
     from bridge.ledger.database import Ledger
-    from bridge.ledger.observe import Observed
+    from bridge.ledger.observe import ObserveResult
     from bridge.ledger.row_mapping import Feed
-    from bridge.ledger.send_queue import Awaited
+    from bridge.ledger.send_queue import AwaitedNames
     from bridge.records import Stream
     from bridge.salestrekker.client import SalestrekkerClient
     from bridge.salestrekker.pages import Page
@@ -290,7 +297,7 @@ class _Run:
                 now=_now(),
                 wait=int(self._connection.trakor.unanswered_wait * 1000),
             )
-            if await self._ledger.call(last_good, feeds[stream]) is None:
+            if await self._ledger.call(find_last_good, feeds[stream]) is None:
                 self._first.add(stream)
         return feeds
 
@@ -338,7 +345,7 @@ class _Run:
 
         delivery = self._delivery(writer, feeds, run, on_news)
         for stream, feed in feeds.items():
-            if await self._ledger.call(is_waiting, feed):
+            if await self._ledger.call(has_pending, feed):
                 delivery.hold(stream)
         reading = asyncio.create_task(self._read(reader, feeds, run, delivery))
         sending = asyncio.create_task(delivery.run())
@@ -375,7 +382,7 @@ class _Run:
             on_news=on_news,
         )
 
-    def _tell_awaited(self, awaited: Awaited) -> None:
+    def _tell_awaited(self, awaited: AwaitedNames) -> None:
         """Say what is waited for, where it is another one: nothing else happens meanwhile."""
         if awaited != self._awaited and awaited.number:
             self._watch.waiting(self._connection.name, waiting_for(awaited))
@@ -412,7 +419,7 @@ class _Run:
     ) -> BridgeError | None:
         """Read one list; gives what ended it before its end."""
 
-        def on_page(swept: Swept, seen: Observed) -> None:
+        def on_page(swept: Swept, seen: ObserveResult) -> None:
             self._watch.reading(self._connection.name, stream, swept.read)
             if delivery is None:
                 return
@@ -446,7 +453,7 @@ class _Run:
             self._refused[direction] = str(refusal)
             alike.setdefault(str(refusal), []).append(stream)
         for streams in alike.values():
-            waiting = [one for one in streams if await self._ledger.call(is_waiting, feeds[one])]
+            waiting = [one for one in streams if await self._ledger.call(has_pending, feeds[one])]
             refusal = delivery.refusals[streams[0]]
             self._report.problems.append(stopped("sending", waiting or streams, refusal))
         if delivery.gave_up:
@@ -460,15 +467,15 @@ class _Run:
         report.warnings += sweep_warnings(self._swept)
         report.bursts += bursts(self._connection.name, self._swept, dry_run=report.dry_run)
         for stream, feed in feeds.items():
-            numbers = await self._ledger.call(count, feed, run)
+            numbers = await self._ledger.call(count_run, feed, run)
             report.streams[str(stream)] = numbers
             if report.dry_run or stream in self._first:
                 few = EXAMPLES if report.dry_run else 0
-                report.groups[str(stream)] = await self._ledger.call(groups_of, feed, run, few)
-            unnamed = await self._ledger.call(nameless, feed, run)
+                report.groups[str(stream)] = await self._ledger.call(find_groups, feed, run, few)
+            unnamed = await self._ledger.call(count_nameless, feed, run)
             suspected = stream in self._knew_before.suspected
             report.warnings += suspicions(stream, numbers, unnamed, suspected=suspected)
-        report.needing_a_person = await self._ledger.call(needing_a_person, list(feeds.values()))
+        report.needing_a_person = await self._ledger.call(count_needing_operator, list(feeds.values()))
         await self._ledger.call(end_run, run, complete=report.complete, counts=report.streams, now=_now())
         log.info("backfilled", connection=self._connection.name, complete=report.complete, **report.streams)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from bridge.checks.report import Check, failed
 from bridge.errors import LedgerError
-from bridge.ledger.open import is_outdated, owner_of, require_current, revision, try_key
+from bridge.ledger.open import find_owner, is_outdated, read_revision, require_current, verify_stored_key
 from bridge.wiring.ledger import find_remains_of_lost_ledger, key_file, ledger_key, ledger_path
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def ledger_checks(settings: Settings) -> Iterator[Check]:
     """Whether the ledger can be used, and whether its key is the one that its hashes were made with."""
     try:
         path = ledger_path(settings)
-        found = revision(path)
+        found = read_revision(path)
         yield _existing(path) if found is not None else _lost(settings, path) or _new(path)
     except LedgerError as error:
         yield failed("ledger", error)
@@ -83,7 +83,7 @@ def _existing(path: Path) -> Check:
         detail = f"{path} is of an older version: the next backfill brings it up to date, after a backup"
     else:
         require_current(path)
-    owner = owner_of(path)
+    owner = find_owner(path)
     return Check("ledger", ok=True, detail=f"{detail}; in use now: {owner}" if owner else detail)
 
 
@@ -98,6 +98,6 @@ def _key(settings: Settings, path: Path, *, new: bool) -> str:
         return f"{file} is not there yet: it is made with the ledger"
     key = ledger_key(settings, make=False)
     if not new:
-        try_key(path, key)
+        verify_stored_key(path, key)
     where = "[ledger] key" if settings.ledger.key is not None else str(file)
     return f"{where} is there" if new else f"{where} is the one that the ledger was made with"

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from bridge.errors import LedgerError
 from bridge.ledger.database import reading
-from bridge.ledger.open import daemon_runs, is_outdated, owner_of, revision
-from bridge.ledger.pauses import Direction, pauses_of
+from bridge.ledger.open import find_owner, is_daemon_running, is_outdated, read_revision
+from bridge.ledger.pauses import Direction, list_pauses
 from bridge.wiring.ledger import ledger_path
 
 if TYPE_CHECKING:
@@ -33,9 +33,9 @@ def next_step(settings: Settings, connections: Collection[str], *, word: str = "
             option = "" if Direction.SENDING in paused else " --reading"
             are = "is" if len(paused) == 1 else "are"
             return f"{' and '.join(paused).capitalize()} {are} paused. {word}: trakor-bridge resume{option}"
-        if daemon_runs(path):
+        if is_daemon_running(path):
             return "The daemon is running, so no backfill is needed. How it is: trakor-bridge status"
-        if owner_of(path):
+        if find_owner(path):
             return "A backfill is running: another one has to wait until it has ended."
     except LedgerError:
         pass  # the check of the ledger said so
@@ -44,8 +44,10 @@ def next_step(settings: Settings, connections: Collection[str], *, word: str = "
 
 def _paused_by_person(path: Path, connections: Collection[str]) -> list[str]:
     """The directions that a person has paused, of any of the connections."""
-    if revision(path) is None or is_outdated(path):
+    if read_revision(path) is None or is_outdated(path):
         return []
     with reading(path) as ledger:
-        found = [pause for pause in pauses_of(ledger) if pause.by_person and pause.connection in connections]
+        found = [
+            pause for pause in list_pauses(ledger) if pause.by_person and pause.connection in connections
+        ]
     return sorted({pause.direction for pause in found})

@@ -9,11 +9,17 @@ from typing import TYPE_CHECKING
 from bridge.checks.ledger import LEDGER_KEY
 from bridge.checks.report import Check, failed, not_tried
 from bridge.errors import LedgerError, UserError
-from bridge.ledger.canaries import stray_names
+from bridge.ledger.canaries import load_stray_names
 from bridge.ledger.database import reading
-from bridge.ledger.open import is_outdated, revision
-from bridge.ledger.organizations import OTHER_SOURCE, OTHER_TRAKOR, Noted, Place, noted_of
-from bridge.ledger.renames import refuse_renamed, without_their_name
+from bridge.ledger.open import is_outdated, read_revision
+from bridge.ledger.organizations import (
+    OTHER_SOURCE,
+    OTHER_TRAKOR,
+    KnownOrganizations,
+    TrakorIdentity,
+    load_known,
+)
+from bridge.ledger.renames import find_without_name, refuse_if_renamed
 from bridge.wiring.ledger import ledger_path, make_keeping
 from bridge.wiring.organizations import hash_organization, hash_trakor, identify_connections
 
@@ -59,23 +65,23 @@ class Remembered:
             return False
         try:
             path = ledger_path(self.settings)
-            return revision(path) is not None and not is_outdated(path)
+            return read_revision(path) is not None and not is_outdated(path)
         except LedgerError:
             return False
 
-    def of(self, name: str) -> Noted:
+    def of(self, name: str) -> KnownOrganizations:
         """What is noted of a connection."""
         if not self.is_there:
-            return Noted(name)
+            return KnownOrganizations(name)
         with reading(ledger_path(self.settings)) as connection:
-            return noted_of(connection, name)
+            return load_known(connection, name)
 
     def strays(self, name: str) -> list[str]:
         """The names to be deleted in another organisation."""
         if not self.of(name).doubt.made:
             return []
         with reading(ledger_path(self.settings), make_keeping(self.settings)) as connection:
-            names, forgotten = stray_names(connection, name)
+            names, forgotten = load_stray_names(connection, name)
         return [*names, *([f"{forgotten} more that were forgotten since"] if forgotten else ())]
 
 
@@ -134,7 +140,7 @@ def same_trakor(step: str, connection: ConnectionSettings, remembered: Remembere
     return _compared(step, noted, place)
 
 
-def _compared(step: str, noted: Noted, place: Place) -> Check:
+def _compared(step: str, noted: KnownOrganizations, place: TrakorIdentity) -> Check:
     """Trakor as configured beside what is noted, where nothing is in doubt yet."""
     if not noted.place.address:
         return Check(step, ok=True, detail="not noted yet: the next backfill does")
@@ -151,7 +157,7 @@ def renamed_check(remembered: Remembered) -> Iterator[Check]:
         return
     try:
         with reading(ledger_path(remembered.settings)) as connection:
-            refuse_renamed(connection, identify_connections(remembered.settings, remembered.hasher))
+            refuse_if_renamed(connection, identify_connections(remembered.settings, remembered.hasher))
     except UserError as error:
         yield failed("connections", error)
 
@@ -173,7 +179,7 @@ def names_check(remembered: Remembered) -> Iterator[Check]:
 
 
 def _named(connection: Reader) -> str:
-    found = without_their_name(connection)
+    found = find_without_name(connection)
     more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
     return ", ".join(f"{one.source_id} ({one.connection})" for one in found[:SHOWN]) + more
 

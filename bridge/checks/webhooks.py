@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from bridge.checks.report import Check, failed
 from bridge.errors import LedgerError, UserError
-from bridge.ledger.open import daemon_runs
+from bridge.ledger.open import is_daemon_running
 from bridge.serving import PortTaken
 from bridge.webhooks import open_webhook_sockets
 from bridge.wiring.ledger import ledger_path
@@ -55,6 +55,6 @@ def _addresses(settings: Settings) -> str:
 def _daemon_runs(settings: Settings) -> bool:
     """Whether a daemon uses the ledger now; a backfill does not listen."""
     try:
-        return daemon_runs(ledger_path(settings))
+        return is_daemon_running(ledger_path(settings))
     except LedgerError:
         return False

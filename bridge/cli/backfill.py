@@ -156,10 +156,10 @@ def _list_changes(copy: Ledger) -> None:
     """List what a dry run would send, and what would wait for a person."""
     from bridge.cli.record_table import write_csv  # noqa: PLC0415 - see the package
     from bridge.ledger.database import reading  # noqa: PLC0415 - see the package
-    from bridge.ledger.read_model import Wanted, listing  # noqa: PLC0415 - see the package
+    from bridge.ledger.read_model import RecordQuery, iterate_records  # noqa: PLC0415 - see the package
 
     with reading(copy.path, copy.keeping) as connection:
-        write_csv(listing(connection, Wanted(states=("pending", "held", "rejected", "drifted"))))
+        write_csv(iterate_records(connection, RecordQuery(states=("pending", "held", "rejected", "drifted"))))
 
 
 def _tell(report: Report, *, tables: bool) -> None:

@@ -144,14 +144,14 @@ def _rename(
     log_format: LogFormatOption = None,
 ) -> None:
     from bridge.ledger.database import writing  # noqa: PLC0415 - see the package
-    from bridge.ledger.open import take_over  # noqa: PLC0415 - see the package
-    from bridge.ledger.renames import MAIN, rename  # noqa: PLC0415 - see the package
+    from bridge.ledger.open import lock_ledger  # noqa: PLC0415 - see the package
+    from bridge.ledger.renames import MAIN, rename_connection  # noqa: PLC0415 - see the package
 
     session = begin(config, connection, log_level, log_format)
     path, configured = current_ledger(session), session.settings.connections
     scope = configured[new].scope if new in configured else new
-    with take_over(path, "trakor-bridge connections rename"), writing(path) as ledger:
-        number = rename(ledger, old, new, scope, configured)
+    with lock_ledger(path, "trakor-bridge connections rename"), writing(path) as ledger:
+        number = rename_connection(ledger, old, new, scope, configured)
     tell(f"{number:,} records of {plain(old)} go on under {plain(new)}.")
     if new not in configured:
         where = (
@@ -172,7 +172,7 @@ def _confirm(
     log_format: LogFormatOption = None,
 ) -> None:
     from bridge.ledger.database import reading, writing  # noqa: PLC0415 - see the package
-    from bridge.ledger.organizations import confirm, in_doubt, sent_before  # noqa: PLC0415 - see the package
+    from bridge.ledger.organizations import confirm_organizations, count_sent_before, list_doubts  # noqa: PLC0415 - see the package
     from bridge.names import Hasher  # noqa: PLC0415 - see the package
     from bridge.wiring.ledger import ledger_key  # noqa: PLC0415 - see the package
     from bridge.wiring.organizations import hash_trakor  # noqa: PLC0415 - see the package
@@ -184,8 +184,8 @@ def _confirm(
     path = current_ledger(session)
     place = hash_trakor(configured[name], Hasher(ledger_key(session.settings, make=False)))
     with reading(path) as ledger:
-        said, left = in_doubt(ledger, name, place), _left_behind(ledger, name, configured)
-        number = sent_before(ledger, name, place)
+        said, left = list_doubts(ledger, name, place), _left_behind(ledger, name, configured)
+        number = count_sent_before(ledger, name, place)
     for clause in said:
         tell(f"{plain(name)}: {clause}.", hanging=4)
     if number:
@@ -198,7 +198,7 @@ def _confirm(
     if left:
         _ask_whether_new(name, left, yes=yes)
     with writing(path) as ledger:
-        if confirm(ledger, name, place) != said:
+        if confirm_organizations(ledger, name, place) != said:
             raise UserError(f"{name} is not as it was when this began", advice="say it again")
     if not said:
         tell(f"{plain(name)}: nothing was in doubt.")
@@ -206,10 +206,10 @@ def _confirm(
 
 def _left_behind(ledger: Reader, name: str, configured: Collection[str]) -> dict[str, int]:
     """What a new connection may be under another name, with its records; nothing for one that is not new."""
-    from bridge.ledger.organizations import is_new  # noqa: PLC0415 - see the package
-    from bridge.ledger.renames import records_of  # noqa: PLC0415 - see the package
+    from bridge.ledger.organizations import is_new_connection  # noqa: PLC0415 - see the package
+    from bridge.ledger.renames import count_unconfigured_records  # noqa: PLC0415 - see the package
 
-    return records_of(ledger, configured) if is_new(ledger, name) else {}
+    return count_unconfigured_records(ledger, configured) if is_new_connection(ledger, name) else {}
 
 
 def _ask_whether_new(name: str, left: Mapping[str, int], *, yes: bool) -> None:
@@ -256,18 +256,18 @@ def tell_strays(session: Session) -> None:
 
 def _strays(session: Session, name: str) -> tuple[list[str], int, bool]:
     """The names, how many more were forgotten, and whether the wrong key still stops the connection."""
-    from bridge.ledger.canaries import stray_names  # noqa: PLC0415 - see the package
+    from bridge.ledger.canaries import load_stray_names  # noqa: PLC0415 - see the package
     from bridge.ledger.database import reading  # noqa: PLC0415 - see the package
-    from bridge.ledger.open import revision  # noqa: PLC0415 - see the package
-    from bridge.ledger.organizations import noted_of  # noqa: PLC0415 - see the package
+    from bridge.ledger.open import read_revision  # noqa: PLC0415 - see the package
+    from bridge.ledger.organizations import load_known  # noqa: PLC0415 - see the package
     from bridge.wiring.ledger import ledger_path  # noqa: PLC0415 - see the package
 
     path = ledger_path(session.settings)
-    if revision(path) is None:
+    if read_revision(path) is None:
         return [], 0, False
     with reading(path) as ledger:
-        noted = noted_of(ledger, name)
+        noted = load_known(ledger, name)
     if not noted.doubt.made:
         return [], 0, False  # which needs no key
     with reading(path, session.keeping) as ledger:
-        return *stray_names(ledger, name), noted.stopped
+        return *load_stray_names(ledger, name), noted.stopped

@@ -14,20 +14,20 @@ from bridge.cli.sanitize import plain
 from bridge.cli.wrapping import tell as say
 from bridge.errors import UserError
 from bridge.ledger.database import reading, writing
-from bridge.ledger.erasure import forget
+from bridge.ledger.erasure import forget_record
 from bridge.records import Policy
 
 if TYPE_CHECKING:
     from bridge.cli.record_filters import Selection
     from bridge.cli.session import Session
-    from bridge.ledger.erasure import Forgotten
-    from bridge.ledger.read_model import Found
+    from bridge.ledger.erasure import ErasureResult
+    from bridge.ledger.read_model import RecordSummary
     from bridge.ledger.row_mapping import Feed
 
 __all__ = ["as_json", "forget_one", "tell"]
 
 
-def forget_one(session: Session, selection: Selection, *, yes: bool) -> tuple[Found, Forgotten]:
+def forget_one(session: Session, selection: Selection, *, yes: bool) -> tuple[RecordSummary, ErasureResult]:
     """Forget one record, once the user has said yes.
 
     Args:
@@ -46,7 +46,7 @@ def forget_one(session: Session, selection: Selection, *, yes: bool) -> tuple[Fo
         _ask(found)
     policy = _policy(session, found.feed)
     with writing(path, keeping) as connection:
-        return found, forget(connection, found.number, now=time.time_ns() // 1_000_000, policy=policy)
+        return found, forget_record(connection, found.number, now=time.time_ns() // 1_000_000, policy=policy)
 
 
 def _policy(session: Session, feed: Feed) -> Policy:
@@ -55,7 +55,7 @@ def _policy(session: Session, feed: Feed) -> Policy:
     return Policy() if configured is None else configured.stream(feed.stream).policy()
 
 
-def _ask(found: Found) -> None:
+def _ask(found: RecordSummary) -> None:
     if not sys.stdin.isatty():
         raise UserError(
             f"forgetting {plain(found.id)} cannot be undone, and nobody is there to ask", advice="add --yes"
@@ -64,7 +64,7 @@ def _ask(found: Found) -> None:
         raise typer.Exit(1)
 
 
-def as_json(found: Found, forgotten: Forgotten) -> dict[str, object]:
+def as_json(found: RecordSummary, forgotten: ErasureResult) -> dict[str, object]:
     """What `records forget --json` prints."""
     return {
         "connection": found.feed.connection,
@@ -78,7 +78,7 @@ def as_json(found: Found, forgotten: Forgotten) -> dict[str, object]:
     }
 
 
-def tell(found: Found, forgotten: Forgotten) -> None:
+def tell(found: RecordSummary, forgotten: ErasureResult) -> None:
     """Say what was done, and what is left to do by hand."""
     say(f"Forgotten: {forgotten.id} of {found.feed.stream}. It will not be sent again.", hanging=2)
     name = plain(found.trakor_name or found.name)  # said once more: whoever deletes it looks for the name

@@ -102,7 +102,7 @@ def _check(
     log_level: LogLevelOption = None,
     log_format: LogFormatOption = None,
 ) -> int:
-    from bridge.ledger.integrity import check  # noqa: PLC0415 - see the package
+    from bridge.ledger.integrity import check_ledger  # noqa: PLC0415 - see the package
     from bridge.ledger.open import require_current  # noqa: PLC0415 - see the package
     from bridge.wiring.ledger import ledger_key, ledger_path  # noqa: PLC0415 - see the package
 
@@ -110,7 +110,7 @@ def _check(
     path = ledger_path(session.settings)
     require_current(path)
     kept = session.settings.ledger.keep == "sealed"
-    findings = check(path, lambda: ledger_key(session.settings, make=False), keep_sent=kept)
+    findings = check_ledger(path, lambda: ledger_key(session.settings, make=False), keep_sent=kept)
     good = all(finding.ok for finding in findings)
     if json:
         rows = [asdict(one) for one in findings]
@@ -132,13 +132,13 @@ def _vacuum(
     log_format: LogFormatOption = None,
 ) -> None:
     from bridge.ledger.maintenance import vacuum  # noqa: PLC0415 - see the package
-    from bridge.ledger.open import require_current, take_over  # noqa: PLC0415 - see the package
+    from bridge.ledger.open import lock_ledger, require_current  # noqa: PLC0415 - see the package
     from bridge.wiring.ledger import ledger_path  # noqa: PLC0415 - see the package
 
     session = begin(config, connection, log_level, log_format)
     path = ledger_path(session.settings)
     require_current(path)
-    with take_over(path, "trakor-bridge ledger vacuum"):
+    with lock_ledger(path, "trakor-bridge ledger vacuum"):
         before, after = vacuum(path)
     typer.echo(f"{path}: {before:,} bytes before, {after:,} after")
 

@@ -97,9 +97,9 @@ def _for_each(session: Session, change: Callable[[Reader, str, Direction], str],
 
 def _stop(connection: Reader, name: str, direction: Direction) -> str:
     """Pause one direction; what stands already is told with its reason."""
-    from bridge.ledger.pauses import EARLIER, pause_of, set_pause  # noqa: PLC0415 - see the package
+    from bridge.ledger.pauses import EARLIER, load_pause, set_pause  # noqa: PLC0415 - see the package
 
-    before, now = pause_of(connection, name, direction), _now()
+    before, now = load_pause(connection, name, direction), _now()
     if before is not None and before.by_person:
         return f"{direction} was paused by a person already{_since(before, now)}."
     option = " --reading" if direction == "reading" else ""
@@ -118,20 +118,20 @@ def _go_on(connection: Reader, name: str, direction: Direction) -> str:
 
     What joins other organisations than before stays stopped, and that is said.
     """
-    from bridge.ledger.organizations import keep_stopped, way_out  # noqa: PLC0415 - see the package
-    from bridge.ledger.pauses import clear_pause, pauses_of  # noqa: PLC0415 - see the package
+    from bridge.ledger.organizations import pause_if_stopped, recovery_advice  # noqa: PLC0415 - see the package
+    from bridge.ledger.pauses import clear_pause, list_pauses  # noqa: PLC0415 - see the package
 
     found = [
         pause
-        for pause in pauses_of(connection)
+        for pause in list_pauses(connection)
         if pause.connection == name and pause.direction.split()[0] == direction
     ]
     for pause in found:
         clear_pause(connection, name, pause.direction, by_person=True)
-    if why := keep_stopped(connection, name, now=_now()):
+    if why := pause_if_stopped(connection, name, now=_now()):
         over = "a person's pause is over, but " if any(pause.by_person for pause in found) else ""
         said = f"{over}{direction} stays stopped, which `resume` does not end: {why}."
-        return f"{said} To end it, {way_out(name, why)}."
+        return f"{said} To end it, {recovery_advice(name, why)}."
     return " ".join(_resumed(pause) for pause in found) or f"{direction} was not paused."
 
 

@@ -18,11 +18,11 @@ from bridge.cli.sanitize import plain
 from bridge.cli.wrapping import tell
 from bridge.errors import UserError
 from bridge.ledger.database import reading, writing
-from bridge.ledger.open import daemon_runs
-from bridge.ledger.operator_actions import AT_ONCE, Verb, decide_each
-from bridge.ledger.read_model import Wanted, numbers
+from bridge.ledger.open import is_daemon_running
+from bridge.ledger.operator_actions import AT_ONCE, OperatorAction, apply_to_each
+from bridge.ledger.read_model import RecordQuery, find_record_numbers
 from bridge.names import fit
-from bridge.records import Claim, State
+from bridge.records import NameClaim, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -30,18 +30,18 @@ if TYPE_CHECKING:
 
     from bridge.cli.record_filters import Selection
     from bridge.cli.session import Session
-    from bridge.ledger.operator_actions import Decided
-    from bridge.ledger.read_model import Found, Reader
+    from bridge.ledger.operator_actions import ActionResult
+    from bridge.ledger.read_model import Reader, RecordSummary
     from bridge.ledger.row_mapping import Feed
     from bridge.records import Policy
 
 __all__ = ["DecisionRequest", "decide"]
 
 DONE: Final = {
-    Verb.ACCEPT: "accepted",
-    Verb.DISMISS: "dismissed",
-    Verb.DROP: "dropped",
-    Verb.RETRY: "to be retried",
+    OperatorAction.ACCEPT: "accepted",
+    OperatorAction.DISMISS: "dismissed",
+    OperatorAction.DROP: "dropped",
+    OperatorAction.RETRY: "to be retried",
 }
 NEXT: Final = {
     State.PENDING: ("will be sent by the next backfill", "will be sent by the next backfill"),
@@ -52,12 +52,12 @@ NEXT: Final = {
 """What happens next to one record in a state, and to several."""
 
 OF_STATES: Final = {
-    Verb.ACCEPT: (
+    OperatorAction.ACCEPT: (
         {State.HELD, State.DRIFTED},
         "accepted",
         "held and drifted ones can; `trakor-bridge records retry` decides on a rejected one again",
     ),
-    Verb.DISMISS: (
+    OperatorAction.DISMISS: (
         {State.HELD, State.DRIFTED},
         "dismissed",
         "drifted ones can, those held for what Trakor has, and `--mark gone`; `records drop` ends others",
@@ -65,7 +65,7 @@ OF_STATES: Final = {
 }
 """The states whose records wait for a decision, how it is called there, and what can be done instead."""
 
-WITH_MARKS: Final = {Verb.ACCEPT: {"remapped"}, Verb.DISMISS: {"remapped", "gone"}}
+WITH_MARKS: Final = {OperatorAction.ACCEPT: {"remapped"}, OperatorAction.DISMISS: {"remapped", "gone"}}
 """The marks with which delivered ones can be decided on, too."""
 
 EACH: Final = "each"
@@ -101,7 +101,7 @@ class DecisionRequest:
         json: Tell it as JSON.
     """
 
-    verb: Verb
+    verb: OperatorAction
     selection: Selection
     given_name: str = ""
     yes: bool = False
@@ -122,11 +122,11 @@ def decide(session: Session, order: DecisionRequest) -> int:
     if chosen is None:
         return 1
     keeping = session.keeping
-    told = _DecisionReport(order, daemon=daemon_runs(path))
+    told = _DecisionReport(order, daemon=is_daemon_running(path))
     remaining = iter(chosen.numbers)
     while some := tuple(islice(remaining, AT_ONCE)):
         with writing(path, keeping) as connection:
-            decided = decide_each(
+            decided = apply_to_each(
                 connection,
                 order.verb,
                 replace(chosen, numbers=some),
@@ -139,15 +139,15 @@ def decide(session: Session, order: DecisionRequest) -> int:
     return told.end()
 
 
-def _chosen(session: Session, path: Path, order: DecisionRequest) -> Wanted | None:
+def _chosen(session: Session, path: Path, order: DecisionRequest) -> RecordQuery | None:
     """The records that are meant, by number; None where nobody wants it after all."""
     selection = order.selection
     _require_sense(order)
     with reading(path, session.keeping) as connection:
         if selection.single:
-            return Wanted(numbers=[the_one(session, connection, selection).number])
+            return RecordQuery(numbers=[the_one(session, connection, selection).number])
         wanted = selection.wanted(connection, None)
-        chosen = replace(wanted, numbers=numbers(connection, wanted))
+        chosen = replace(wanted, numbers=find_record_numbers(connection, wanted))
     return chosen if not chosen.numbers or _agreed(order, len(chosen.numbers)) else None
 
 
@@ -189,14 +189,14 @@ def _agreed(order: DecisionRequest, number: int) -> bool:
     return agreed(f"{str(order.verb).capitalize()} {_records(number)}?")
 
 
-def _claim(session: Session, connection: Reader, name: str) -> Claim | None:
+def _claim(session: Session, connection: Reader, name: str) -> NameClaim | None:
     """The name that a person gave, made fit."""
     if not name:
         return None
     whole = fit(name)
     if not whole:
         raise UserError("--as: a name needs characters that can be seen")
-    return Claim(whole, hasher_of(session, connection).name_key(whole))
+    return NameClaim(whole, hasher_of(session, connection).name_key(whole))
 
 
 def _policy(session: Session, feed: Feed) -> Policy:
@@ -216,13 +216,13 @@ class _DecisionReport:
         self._order = order
         self._daemon = daemon
         self._next: Counter[tuple[str, str]] = Counter()
-        self._last: Found | None = None
+        self._last: RecordSummary | None = None
         self._document = JsonList()
         self._total = 0
         self._refused: list[dict[str, str]] = []
-        self._alike: dict[tuple[str, str], list[Found]] = {}
+        self._alike: dict[tuple[str, str], list[RecordSummary]] = {}
 
-    def of(self, decided: Sequence[Decided]) -> None:
+    def of(self, decided: Sequence[ActionResult]) -> None:
         """These were decided on."""
         for one in decided:
             if one.refusal is None:
@@ -234,7 +234,7 @@ class _DecisionReport:
                 self._document.add(one.record)
                 self._total += 1
 
-    def _refuse(self, record: Found, refusal: UserError) -> None:
+    def _refuse(self, record: RecordSummary, refusal: UserError) -> None:
         said = {"connection": record.feed.connection, "stream": str(record.feed.stream), "id": record.id}
         self._refused.append({**said, "error": str(refusal), "advice": refusal.advice})
         reason = str(refusal).replace(f"record {record.id}", EACH)
@@ -268,14 +268,14 @@ class _DecisionReport:
         for (one, many), number in self._next.most_common():
             yield f"  {number:,} {one if number == 1 else many}"
 
-    def _what_next(self, record: Found) -> tuple[str, str]:
+    def _what_next(self, record: RecordSummary) -> tuple[str, str]:
         one, many = _what_next(record)
         if self._daemon:
             one, many = (said.replace("by the next backfill", AT_ONCE_BY_DAEMON) for said in (one, many))
         return one, many
 
 
-def _complaint(reason: str, refused: Sequence[Found]) -> str:
+def _complaint(reason: str, refused: Sequence[RecordSummary]) -> str:
     """Why something was not done: to one record that is named, or to many of which some are."""
     if len(refused) == 1:
         one = refused[0]
@@ -286,7 +286,7 @@ def _complaint(reason: str, refused: Sequence[Found]) -> str:
     return plain(f"{len(refused):,} records: {reason} ({ids})")
 
 
-def _what_next(record: Found) -> tuple[str, str]:
+def _what_next(record: RecordSummary) -> tuple[str, str]:
     """What happens next to a record, said of one and said of several."""
     if record.retry:
         return AT_NEXT_READ
@@ -298,7 +298,7 @@ def _what_next(record: Found) -> tuple[str, str]:
     return f"is {now}", f"are {now}"
 
 
-def _name_of(record: Found) -> str:
+def _name_of(record: RecordSummary) -> str:
     return plain(f"{str(record.feed.stream).removesuffix('s').capitalize()} {record.id}")
 
 

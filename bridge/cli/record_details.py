@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from bridge.ledger.read_model import Found
-    from bridge.ledger.record_details import Line, Standing
+    from bridge.ledger.read_model import RecordSummary
+    from bridge.ledger.record_details import HistoryLine, RecordRelations
     from bridge.status.fields import FieldText as Value
 
 __all__ = ["say", "show_record"]
@@ -44,7 +44,12 @@ def say(out: Console, sentence: str, *, style: str = "", hanging: int = 0) -> No
 
 
 def show_record(
-    record: Found, standing: Standing, history: Sequence[Line], options: str, *, daemon: bool
+    record: RecordSummary,
+    standing: RecordRelations,
+    history: Sequence[HistoryLine],
+    options: str,
+    *,
+    daemon: bool,
 ) -> None:
     """Show a record: what it is, what that means, what differs, what can be done, what happened.
 
@@ -81,12 +86,12 @@ def show_record(
     out.print(_story(history))
 
 
-def _title(record: Found) -> str:
+def _title(record: RecordSummary) -> str:
     kind = record.feed.stream.spec.singular.capitalize()
     return f"{kind} {plain(record.id)}" + (f" · {plain(record.name)}" if record.name else "")
 
 
-def _facts(record: Found, standing: Standing, now: int) -> Table:
+def _facts(record: RecordSummary, standing: RecordRelations, now: int) -> Table:
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="grey50", no_wrap=True)
     table.add_column(overflow="fold")
@@ -95,7 +100,7 @@ def _facts(record: Found, standing: Standing, now: int) -> Table:
     return table
 
 
-def _pairs(record: Found, standing: Standing, now: int) -> Iterator[tuple[str, Text]]:
+def _pairs(record: RecordSummary, standing: RecordRelations, now: int) -> Iterator[tuple[str, Text]]:
     yield "state", state_of(record)
     yield "since", Text(f"{local_time(record.since_at)} ({age(record.since_at, now)})")
     yield "connection", Text(record.feed.connection)
@@ -108,7 +113,7 @@ def _pairs(record: Found, standing: Standing, now: int) -> Iterator[tuple[str, T
         yield "the other one", Text(f"{named}{plain(other.id)}, ").append_text(state_of(other))
 
 
-def _in_trakor(record: Found, standing: Standing) -> Iterator[tuple[str, Text]]:
+def _in_trakor(record: RecordSummary, standing: RecordRelations) -> Iterator[tuple[str, Text]]:
     """Its party or product, then those that it had under earlier names."""
     named = f"“{plain(record.trakor_name)}” " if record.trakor_name else ""
     present = [one for one in standing.trakor_ids if one == record.trakor_id] or standing.trakor_ids
@@ -118,7 +123,7 @@ def _in_trakor(record: Found, standing: Standing) -> Iterator[tuple[str, Text]]:
         yield "earlier there", Text(plain(", ".join(earlier)))
 
 
-def _compared(record: Found, standing: Standing) -> Table | None:
+def _compared(record: RecordSummary, standing: RecordRelations) -> Table | None:
     """The record field by field; None where nothing of it is known."""
     compared = sides(record, standing)
     heads = [
@@ -151,7 +156,7 @@ def _cell(value: Value | None, *, changed: bool = False) -> Text:
     return Text(plain(value.text), style="bold" if changed else "")
 
 
-def _story(history: Sequence[Line]) -> Table:
+def _story(history: Sequence[HistoryLine]) -> Table:
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="grey50", no_wrap=True)
     table.add_column(overflow="fold")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bridge.cli.session import Session
-    from bridge.ledger.read_model import Found, Reader, Wanted
+    from bridge.ledger.read_model import Reader, RecordQuery, RecordSummary
     from bridge.names import Hasher
 
 __all__ = [
@@ -149,21 +149,21 @@ class Selection:
         """The id or name, for a message."""
         return f"the id {plain(self.identity)}" if self.identity else f"the name “{plain(self.name)}”"
 
-    def wanted(self, connection: Reader, hasher: Hasher | None) -> Wanted:
+    def wanted(self, connection: Reader, hasher: Hasher | None) -> RecordQuery:
         """What to ask the ledger for.
 
         Args:
             connection: Of the ledger.
             hasher: Of the ledger's key; only needed for a name.
         """
-        from bridge.ledger.read_model import Wanted, feeds_of  # noqa: PLC0415 - see the package
+        from bridge.ledger.read_model import RecordQuery, list_feeds  # noqa: PLC0415 - see the package
 
         feeds = [
             feed.number
-            for feed in feeds_of(connection)
+            for feed in list_feeds(connection)
             if self.connection in {"", feed.connection} and (not self.streams or feed.stream in self.streams)
         ]
-        return Wanted(
+        return RecordQuery(
             feeds=feeds or (0,),  # there is no such feed, so nothing matches; an empty one would mean any
             states=self.states,
             reasons=self.reasons,
@@ -251,16 +251,16 @@ def hasher_of(session: Session, connection: Reader) -> Hasher:
     Raises:
         LedgerError: The key is missing, or another ledger's.
     """
-    from bridge.ledger.open import prove_key  # noqa: PLC0415 - see the package
+    from bridge.ledger.open import verify_key  # noqa: PLC0415 - see the package
     from bridge.names import Hasher  # noqa: PLC0415 - see the package
     from bridge.wiring.ledger import ledger_key  # noqa: PLC0415 - see the package
 
     key = ledger_key(session.settings, make=False)
-    prove_key(connection, key)
+    verify_key(connection, key)
     return Hasher(key)
 
 
-def the_one(session: Session, connection: Reader, selection: Selection) -> Found:
+def the_one(session: Session, connection: Reader, selection: Selection) -> RecordSummary:
     """The one record with an id or a name.
 
     Args:
@@ -272,12 +272,12 @@ def the_one(session: Session, connection: Reader, selection: Selection) -> Found
         UserError: Neither or both are given, or several records match: they are listed.
         Exit: With status 1, where there is none, which has been said.
     """
-    from bridge.ledger.read_model import find  # noqa: PLC0415 - see the package
+    from bridge.ledger.read_model import find_records  # noqa: PLC0415 - see the package
 
     if bool(selection.identity) == bool(selection.name):
         raise UserError("which record?", advice='give its id, or --name "exact name"')
     hasher = hasher_of(session, connection) if selection.name else None
-    found = find(connection, selection.wanted(connection, hasher), SHOWN_OF_MANY + 1)
+    found = find_records(connection, selection.wanted(connection, hasher), SHOWN_OF_MANY + 1)
     if not found:
         _say_none(selection)
         raise typer.Exit(1)
@@ -297,7 +297,7 @@ def _say_none(selection: Selection) -> None:
     )
 
 
-def _several(selection: Selection, found: list[Found]) -> UserError:
+def _several(selection: Selection, found: list[RecordSummary]) -> UserError:
     from bridge.cli.record_table import show_table  # noqa: PLC0415 - see the package
 
     show_table(found[:SHOWN_OF_MANY], error=True)

@@ -14,13 +14,13 @@ from rich.text import Text
 from bridge.cli.output import COLOURS, console
 from bridge.cli.sanitize import cell, plain
 from bridge.errors import UserError
-from bridge.ledger.read_model import Sort, listing
+from bridge.ledger.read_model import RecordSort, iterate_records
 from bridge.status import also_changed, iso, short_age
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from bridge.ledger.read_model import Found, Reader, Wanted
+    from bridge.ledger.read_model import Reader, RecordQuery, RecordSummary
 
 __all__ = ["JsonList", "as_json", "listed", "show_table", "state_of", "write_csv", "write_json"]
 
@@ -66,7 +66,7 @@ NO_TERMINAL_WIDTH: Final = 160
 """Columns of a table that goes into a file or a pipe."""
 
 
-def as_json(record: Found) -> dict[str, Any]:
+def as_json(record: RecordSummary) -> dict[str, Any]:
     """A record as the public interface has it; what there is not is null."""
     return {
         "connection": record.feed.connection,
@@ -90,7 +90,7 @@ class JsonList:
     def __init__(self) -> None:
         self._between = '{"records": [\n  '
 
-    def add(self, record: Found) -> None:
+    def add(self, record: RecordSummary) -> None:
         """Write one more record."""
         sys.stdout.write(self._between + orjson.dumps(as_json(record)).decode())
         self._between = ",\n  "
@@ -103,7 +103,7 @@ class JsonList:
         sys.stdout.flush()
 
 
-def write_json(records: Iterable[Found], total: int) -> None:
+def write_json(records: Iterable[RecordSummary], total: int) -> None:
     """Write the one JSON document of a list, record by record."""
     document = JsonList()
     for record in records:
@@ -111,7 +111,9 @@ def write_json(records: Iterable[Found], total: int) -> None:
     document.end(total=total)
 
 
-def listed(connection: Reader, wanted: Wanted, sort: str | None, limit: int | None) -> Iterator[Found]:
+def listed(
+    connection: Reader, wanted: RecordQuery, sort: str | None, limit: int | None
+) -> Iterator[RecordSummary]:
     """The records that match, in an order.
 
     Args:
@@ -124,8 +126,8 @@ def listed(connection: Reader, wanted: Wanted, sort: str | None, limit: int | No
         UserError: Too many match to put them in order by name.
     """
     if sort != BY_NAME:
-        return listing(connection, wanted, limit, sort=None if sort is None else Sort(sort))
-    found = list(listing(connection, wanted, MOST_SORTED + 1))
+        return iterate_records(connection, wanted, limit, sort=None if sort is None else RecordSort(sort))
+    found = list(iterate_records(connection, wanted, MOST_SORTED + 1))
     if len(found) > MOST_SORTED:
         raise UserError(
             f"more than {MOST_SORTED:,} records match: too many to put them in order by name",
@@ -135,7 +137,7 @@ def listed(connection: Reader, wanted: Wanted, sort: str | None, limit: int | No
     return iter(found[:limit])
 
 
-def write_csv(records: Iterable[Found]) -> None:
+def write_csv(records: Iterable[RecordSummary]) -> None:
     """Write CSV as RFC 4180 has it, record by record; nothing in it is a formula to a spreadsheet."""
     out = csv.writer(sys.stdout)
     out.writerow((*COLUMNS, *MORE_COLUMNS))
@@ -145,7 +147,7 @@ def write_csv(records: Iterable[Found]) -> None:
     sys.stdout.flush()
 
 
-def _old_and_new(record: Found) -> Iterator[str]:
+def _old_and_new(record: RecordSummary) -> Iterator[str]:
     """Of each field the value in Trakor and the value now; both are empty if they do not differ."""
     changes = {change.field: change for change in record.changes}
     for name in OLD_AND_NEW:
@@ -157,7 +159,7 @@ def _text(value: str | list[str] | None) -> str:
     return " ".join(value) if isinstance(value, list) else value or ""
 
 
-def state_of(record: Found) -> Text:
+def state_of(record: RecordSummary) -> Text:
     """A record's state and why, in its colour: ``held: same-name``, ``drifted: contact_info, gone``."""
     fields = record.fields if record.state == "drifted" else also_changed(record)
     said = ", ".join(detail for detail in (record.reason, *fields) if detail)
@@ -167,7 +169,7 @@ def state_of(record: Found) -> Text:
     return state.append(" (to be checked again)" if record.retry else "", style="grey50")
 
 
-def show_table(records: Sequence[Found], *, error: bool = False) -> None:
+def show_table(records: Sequence[RecordSummary], *, error: bool = False) -> None:
     """Show records on standard output; or on standard error, with ids that are never cut."""
     out = console(error=error)
     if not out.is_terminal:
@@ -185,7 +187,7 @@ def show_table(records: Sequence[Found], *, error: bool = False) -> None:
     out.print(table)
 
 
-def _columns(records: Sequence[Found], now: int) -> dict[str, list[Text]]:
+def _columns(records: Sequence[RecordSummary], now: int) -> dict[str, list[Text]]:
     """The columns that say something of these records: heading -> cells."""
     columns = {
         "state": [state_of(record) for record in records],

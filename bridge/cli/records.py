@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bridge.cli.session import Session
-    from bridge.ledger.read_model import Found
+    from bridge.ledger.read_model import RecordSummary
 
 __all__ = ["add_to"]
 
@@ -247,7 +247,7 @@ def _write_list(
 ) -> None:
     from bridge.cli.record_table import listed, write_csv, write_json  # noqa: PLC0415 - see the package
     from bridge.ledger.database import reading  # noqa: PLC0415 - see the package
-    from bridge.ledger.read_model import total  # noqa: PLC0415 - see the package
+    from bridge.ledger.read_model import count_records  # noqa: PLC0415 - see the package
 
     with reading(current_ledger(session), session.keeping) as ledger:
         wanted = selection.wanted(ledger, hasher_of(session, ledger) if selection.name else None)
@@ -257,12 +257,12 @@ def _write_list(
             case "csv":
                 write_csv(rows)
             case "json":
-                write_json(rows, total(ledger, wanted))
+                write_json(rows, count_records(ledger, wanted))
             case _:
-                _tell(rows, total(ledger, wanted))
+                _tell(rows, count_records(ledger, wanted))
 
 
-def _tell(rows: Iterator[Found], total: int) -> None:
+def _tell(rows: Iterator[RecordSummary], total: int) -> None:
     from bridge.cli.record_table import show_table  # noqa: PLC0415 - see the package
 
     shown = list(rows)
@@ -296,21 +296,21 @@ def _tell_all(session: Session, path: Path, selection: Selection, *, json: bool)
     from bridge.cli.record_details import show_record  # noqa: PLC0415 - see the package
     from bridge.cli.record_table import as_json  # noqa: PLC0415 - see the package
     from bridge.ledger.database import reading  # noqa: PLC0415 - see the package
-    from bridge.ledger.open import daemon_runs  # noqa: PLC0415 - see the package
-    from bridge.ledger.record_details import history_of, standing_of  # noqa: PLC0415 - see the package
+    from bridge.ledger.open import is_daemon_running  # noqa: PLC0415 - see the package
+    from bridge.ledger.record_details import load_history, load_relations  # noqa: PLC0415 - see the package
     from bridge.status import iso  # noqa: PLC0415 - see the package
 
     with reading(path, session.keeping) as ledger:
         record = the_one(session, ledger, selection)
-        history = history_of(ledger, record.number)
-        standing = standing_of(ledger, record)
+        history = load_history(ledger, record.number)
+        standing = load_relations(ledger, record)
     if json:
         lines = [{"at": iso(line.at), "event": line.event, "detail": line.detail} for line in history]
         print_json({**as_json(record), "history": lines})
         return
     several = len(session.settings.connections) > 1
     options = f"--connection {record.feed.connection}" if several else ""
-    show_record(record, standing, history, options, daemon=daemon_runs(path))
+    show_record(record, standing, history, options, daemon=is_daemon_running(path))
 
 
 def _accept(  # noqa: PLR0913 - one parameter for each option
@@ -451,9 +451,11 @@ def _decide(
     session: Session, verb: str, selection: Selection, *, yes: bool, json: bool, given_name: str = ""
 ) -> int:
     from bridge.cli.record_actions import DecisionRequest, decide  # noqa: PLC0415 - see the package
-    from bridge.ledger.operator_actions import Verb  # noqa: PLC0415 - see the package
+    from bridge.ledger.operator_actions import OperatorAction  # noqa: PLC0415 - see the package
 
-    return decide(session, DecisionRequest(Verb(verb), selection, given_name=given_name, yes=yes, json=json))
+    return decide(
+        session, DecisionRequest(OperatorAction(verb), selection, given_name=given_name, yes=yes, json=json)
+    )
 
 
 def _forget(  # noqa: PLR0913 - one parameter for each option

@@ -14,7 +14,7 @@ import typer
 from bridge.errors import UserError
 
 if TYPE_CHECKING:
-    from bridge.ledger.database import Keeping
+    from bridge.ledger.database import TextStorage
     from bridge.settings import Settings
 
 __all__ = [
@@ -71,7 +71,7 @@ class Session:
     connections: tuple[str, ...]
 
     @property
-    def keeping(self) -> Keeping | None:
+    def keeping(self) -> TextStorage | None:
         """What opens the ledger's sealed text; None where there is no ledger yet."""
         from bridge.wiring.ledger import make_keeping  # noqa: PLC0415 - see the package
 

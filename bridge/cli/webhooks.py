@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bridge.cli.session import Session
-    from bridge.ledger.webhook_queue import Event
+    from bridge.ledger.webhook_queue import StoredWebhook
 
 __all__ = ["add_to"]
 
@@ -143,12 +143,12 @@ def _list(
     log_format: LogFormatOption = None,
 ) -> None:
     from bridge.ledger.database import reading  # noqa: PLC0415 - see the package
-    from bridge.ledger.webhook_queue import listing_of_events  # noqa: PLC0415 - see the package
+    from bridge.ledger.webhook_queue import list_webhooks  # noqa: PLC0415 - see the package
 
     session = begin(config, connection, log_level, log_format)
     names = session.connections if connection else ()
     with reading(current_ledger(session), session.keeping) as ledger:
-        events = listing_of_events(ledger, names, limit, only_waiting=waiting, only_problems=problems)
+        events = list_webhooks(ledger, names, limit, only_waiting=waiting, only_problems=problems)
     if json:
         print_json({"events": [_as_json(event) for event in events]})
     elif events:
@@ -159,7 +159,7 @@ def _list(
         tell("No webhook has come yet. `trakor-bridge webhooks urls` prints what to paste into Salestrekker.")
 
 
-def _as_json(event: Event) -> dict[str, Any]:
+def _as_json(event: StoredWebhook) -> dict[str, Any]:
     from bridge.status import iso  # noqa: PLC0415 - see the package
 
     return {
@@ -179,12 +179,12 @@ def _as_json(event: Event) -> dict[str, Any]:
     }
 
 
-def _is_tried_again(event: Event) -> bool:
+def _is_tried_again(event: StoredWebhook) -> bool:
     """Whether its record could not be read, and is read again."""
     return event.done_at is None and bool(event.next_try_at)
 
 
-def _show(events: Sequence[Event]) -> None:
+def _show(events: Sequence[StoredWebhook]) -> None:
     """A table; what came from outside is shown as it is, and steers no terminal."""
     from rich.table import Table  # noqa: PLC0415 - see the package
     from rich.text import Text  # noqa: PLC0415 - see the package
@@ -200,7 +200,7 @@ def _show(events: Sequence[Event]) -> None:
     console().print(table)
 
 
-def _cells(event: Event, now: int, *, several: bool) -> Iterator[str]:
+def _cells(event: StoredWebhook, now: int, *, several: bool) -> Iterator[str]:
     from bridge.status import age  # noqa: PLC0415 - see the package
 
     yield str(event.number)
@@ -212,7 +212,7 @@ def _cells(event: Event, now: int, *, several: bool) -> Iterator[str]:
     yield _what_came_of(event, now)
 
 
-def _what_came_of(event: Event, now: int) -> str:
+def _what_came_of(event: StoredWebhook, now: int) -> str:
     from bridge.status import age  # noqa: PLC0415 - see the package
 
     if _is_tried_again(event):
@@ -240,14 +240,14 @@ def _replay(
     tell("A running daemon reads them within seconds; else the next `trakor-bridge run` does.")
 
 
-def _replayed(path: Path, numbers: Sequence[int], names: Sequence[str]) -> list[Event]:
+def _replayed(path: Path, numbers: Sequence[int], names: Sequence[str]) -> list[StoredWebhook]:
     """The events, which wait again: all of them, or none where one cannot."""
     from bridge.ledger.database import writing  # noqa: PLC0415 - see the package
-    from bridge.ledger.webhook_queue import replay_event  # noqa: PLC0415 - see the package
+    from bridge.ledger.webhook_queue import replay_webhook  # noqa: PLC0415 - see the package
 
     now = time.time_ns() // 1_000_000
     with writing(path) as ledger:
-        events = [replay_event(ledger, number, now) for number in numbers]
+        events = [replay_webhook(ledger, number, now) for number in numbers]
         if foreign := [event for event in events if names and event.connection not in names]:
             raise UserError(f"event {foreign[0].number} is of the connection {foreign[0].connection}")
     return events

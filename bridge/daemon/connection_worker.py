@@ -27,7 +27,7 @@ from bridge.daemon.reading_pause import ReadingPause
 from bridge.daemon.sweep_worker import SweepWorker
 from bridge.daemon.webhook_worker import WebhookWorker
 from bridge.delivery import DeliverySupervisor, OutgoingStream
-from bridge.ledger.daemon_state import Moment, note
+from bridge.ledger.daemon_state import TimestampName, set_timestamp
 from bridge.ledger.send_queue import open_feed
 from bridge.wiring.connection import make_salestrekker_client, make_trakor_client
 from bridge.wiring.organizations import make_source_hold, make_trakor_trial
@@ -223,12 +223,12 @@ class ConnectionWorker:
             self._token_changed.clear()
             standing = self._client.token
             moments = {
-                Moment.TOKEN_EXPIRES: standing.expires_at if standing else None,
-                Moment.TOKEN_FAILING_SINCE: standing.failing_since if standing else None,
-                Moment.TOKEN_NEXT_TRY: standing.next_try_at if standing else None,
+                TimestampName.TOKEN_EXPIRES: standing.expires_at if standing else None,
+                TimestampName.TOKEN_FAILING_SINCE: standing.failing_since if standing else None,
+                TimestampName.TOKEN_NEXT_TRY: standing.next_try_at if standing else None,
             }
             for moment, at in moments.items():
-                await self._ledger.call(note, self._name, moment, at)
+                await self._ledger.call(set_timestamp, self._name, moment, at)
 
 
 async def _first_of(*waits: Coroutine[None, None, None], within: float) -> None:

@@ -8,10 +8,17 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from bridge.errors import LedgerError
-from bridge.ledger.daemon_state import Job, Moment, moments_of, set_next, want, wishes_of
-from bridge.ledger.read_model import feeds_of
-from bridge.ledger.send_queue import is_waiting
-from bridge.ledger.sweeps import never_swept
+from bridge.ledger.daemon_state import (
+    Job,
+    TimestampName,
+    load_scheduled_jobs,
+    load_timestamps,
+    request_job,
+    set_next_due,
+)
+from bridge.ledger.read_model import list_feeds
+from bridge.ledger.send_queue import has_pending
+from bridge.ledger.sweeps import has_unread_list
 from bridge.schedule import Scheduler
 from bridge.wiring.schedule import make_timers
 
@@ -98,16 +105,16 @@ def request_full_reads(connection: Reader, names: Collection[str], now: int) -> 
     Returns:
         The names of those connections.
     """
-    alive_at = moments_of(connection).get(("", Moment.ALIVE), 0)
+    alive_at = load_timestamps(connection).get(("", TimestampName.ALIVE), 0)
     if 0 <= now - alive_at < LONG_AWAY:
         return set()
     waiting = {
         feed.connection
-        for feed in feeds_of(connection)
-        if feed.connection in names and is_waiting(connection, feed)
+        for feed in list_feeds(connection)
+        if feed.connection in names and has_pending(connection, feed)
     }
     for name in waiting:
-        want(connection, name, Job.RECONCILE, now=now)
+        request_job(connection, name, Job.RECONCILE, now=now)
     return waiting
 
 
@@ -118,13 +125,15 @@ def _timers(plans: Iterable[ConnectionPlan]) -> dict[JobKey, Timer]:
 def _note_all(connection: Reader, plan: Sequence[Due], now: int) -> None:
     for due in plan:
         if due.wanted:
-            want(connection, due.connection, due.job, now=now)
-        set_next(connection, due.connection, due.job, due.next_at)
+            request_job(connection, due.connection, due.job, now=now)
+        set_next_due(connection, due.connection, due.job, due.next_at)
 
 
 def _stored(connection: Reader, names: Collection[str]) -> tuple[dict[JobKey, int], set[JobKey]]:
     """The next times from before, and what is due at once: lists that were never read to their end."""
     stored = {
-        (name, job): wish.next_at for name in names for job, wish in wishes_of(connection, name).items()
+        (name, job): wish.next_at
+        for name in names
+        for job, wish in load_scheduled_jobs(connection, name).items()
     }
-    return stored, {(name, Job.RECONCILE) for name in names if never_swept(connection, name)}
+    return stored, {(name, Job.RECONCILE) for name in names if has_unread_list(connection, name)}

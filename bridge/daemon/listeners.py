@@ -16,8 +16,8 @@ from bridge.admin import AdminServer, HealthReport
 from bridge.admin.context import PageContext
 from bridge.admin.pages import Pages
 from bridge.errors import LedgerError, UserError
-from bridge.ledger.webhook_inbox import Inbox
-from bridge.ledger.webhook_queue import prove_events
+from bridge.ledger.webhook_inbox import WebhookInbox
+from bridge.ledger.webhook_queue import probe_storage
 from bridge.records import Stream
 from bridge.status import take
 from bridge.webhooks import Receiver
@@ -84,7 +84,7 @@ class Listeners:
         self._alive_at = time.monotonic()
         self._written_at = -GOOD_FOR
         self._closing: asyncio.Task[None] | None = None
-        self._inbox = Inbox(ledger, on_kept=on_events)
+        self._inbox = WebhookInbox(ledger, on_kept=on_events)
         listener = settings.webhooks
         self._receiver = Receiver(
             self._inbox.keep,
@@ -207,7 +207,7 @@ class Listeners:
             return HealthReport(ok=True)
         try:
             async with asyncio.timeout(WRITE_WITHIN):
-                await self._ledger.call_first(prove_events, self._clock())
+                await self._ledger.call_first(probe_storage, self._clock())
         except LedgerError as fault:
             return HealthReport(ok=False, why=str(fault))
         except TimeoutError:

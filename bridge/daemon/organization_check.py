@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from bridge.errors import Refused, Transient
-from bridge.ledger.organizations import keep_stopped, stopped_by
-from bridge.ledger.pauses import Direction, clear_pause, pause_of, set_pause
+from bridge.ledger.organizations import find_stop_reason, pause_if_stopped
+from bridge.ledger.pauses import Direction, clear_pause, load_pause, set_pause
 from bridge.organization_guard import OtherTrakor
 from bridge.salestrekker.auth import OtherOrganization, SeveralOrganizations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bridge.ledger.database import Ledger
-    from bridge.organization_guard import TrakorTrial
+    from bridge.organization_guard import TrakorGuard
     from bridge.retry import RetryPolicy
     from bridge.salestrekker.client import SalestrekkerClient
 
@@ -64,7 +64,7 @@ class OrganizationCheck:
         ledger: Ledger,
         name: str,
         client: SalestrekkerClient,
-        trial: TrakorTrial,
+        trial: TrakorGuard,
         probe: RetryPolicy,
         *,
         clock: Callable[[], int],
@@ -99,9 +99,9 @@ class OrganizationCheck:
         tried = told = False
         while True:
             self._looked.clear()
-            if not await self._ledger.call(stopped_by, self._name) or not tried:
+            if not await self._ledger.call(find_stop_reason, self._name) or not tried:
                 tried = await self._try()
-            why = await self._ledger.call(keep_stopped, self._name, now=self._clock())
+            why = await self._ledger.call(pause_if_stopped, self._name, now=self._clock())
             if not why:
                 self._stopped.clear()
                 return
@@ -142,11 +142,11 @@ class OrganizationCheck:
 
     async def _try(self) -> bool:
         """Find out whether what stopped it is over; says whether that could be found out."""
-        why = await self._ledger.call(stopped_by, self._name)
+        why = await self._ledger.call(find_stop_reason, self._name)
         try:
             if why and not await self._is_paused_by_person():
                 await self._trial.run()
-            if why or await self._ledger.call(pause_of, self._name, Direction.READING) is None:
+            if why or await self._ledger.call(load_pause, self._name, Direction.READING) is None:
                 await self._client.log_in_once()
         except SeveralOrganizations:
             if self._starting:
@@ -158,7 +158,7 @@ class OrganizationCheck:
         return True
 
     async def _is_paused_by_person(self) -> bool:
-        pause = await self._ledger.call(pause_of, self._name, Direction.SENDING)
+        pause = await self._ledger.call(load_pause, self._name, Direction.SENDING)
         return pause is not None and pause.by_person
 
     async def _pause(self, fault: Transient | Refused, failed: int) -> None:

@@ -29,11 +29,11 @@ from bridge.daemon.due_jobs import DueJobs, request_full_reads
 from bridge.daemon.listeners import Listeners
 from bridge.daemon.reload import Reloaded, load_plans, reload_configuration
 from bridge.errors import LedgerError, LedgerReplacedError, UserError
-from bridge.ledger.daemon_state import Moment, note
+from bridge.ledger.daemon_state import TimestampName, set_timestamp
 from bridge.ledger.maintenance import prune_history
 from bridge.ledger.open import open_ledger
 from bridge.ledger.pauses import Direction, clear_pause
-from bridge.ledger.webhook_queue import UNREADABLE_LIFE, prune_events
+from bridge.ledger.webhook_queue import UNREADABLE_LIFE, prune_webhooks
 from bridge.names import Hasher, load_tables
 from bridge.records import Stream
 from bridge.salestrekker.auth import SeveralOrganizations
@@ -301,7 +301,7 @@ class _Daemon:
             self._look_anew()
         self._faces.alive()
         if looks % ALIVE_EVERY == 0:
-            await self._ledger.call(note, "", Moment.ALIVE, _now())
+            await self._ledger.call(set_timestamp, "", TimestampName.ALIVE, _now())
 
     def _look_anew(self) -> None:
         """The ledger was written by somebody else than the workers: another process, or the status page."""
@@ -323,7 +323,7 @@ class _Daemon:
         before = now - int(self._settings.ledger.keep_history * 1000)
         while await self._ledger.call(prune_history, before):
             pass
-        while await self._ledger.call(prune_events, before, problems_before=now - UNREADABLE_LIFE):
+        while await self._ledger.call(prune_webhooks, before, problems_before=now - UNREADABLE_LIFE):
             pass
 
     async def _reload_when(self, signals: Signals, group: asyncio.TaskGroup) -> None:

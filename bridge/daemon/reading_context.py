@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bridge.ledger.sweeps import last_good
+from bridge.ledger.sweeps import find_last_good
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -62,5 +62,5 @@ class ReadingContext:
         """
         if whole or not self.plan.queries[stream].incremental:
             return None
-        since = await self.ledger.call(last_good, self.feeds[stream])
+        since = await self.ledger.call(find_last_good, self.feeds[stream])
         return None if since is None or since > self.clock() else since

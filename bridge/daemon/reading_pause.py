@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from bridge.errors import Refused, Transient
-from bridge.ledger.pauses import Direction, clear_pause, pause_of, set_pause
+from bridge.ledger.pauses import Direction, clear_pause, load_pause, set_pause
 from bridge.retry import LONGEST_RETRY_AFTER
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class ReadingPause:
         """Keep to the pause that the ledger has, and probe when it is time; for ever."""
         while True:
             self._looked.clear()
-            pause = await self._ledger.call(pause_of, self._name, Direction.READING)
+            pause = await self._ledger.call(load_pause, self._name, Direction.READING)
             self._tell_of_persons(pause)
             if pause is None:
                 self._let(goes_on=True)

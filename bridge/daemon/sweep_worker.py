@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from bridge.errors import BridgeError, LedgerError, Refused, Transient
-from bridge.ledger.daemon_state import Job, fulfil, wishes_of
+from bridge.ledger.daemon_state import Job, complete_job, load_scheduled_jobs
 from bridge.ledger.database import reading
-from bridge.ledger.sweeps import begin_run, count, end_run
+from bridge.ledger.sweeps import begin_run, count_run, end_run
 from bridge.sync import sweep
 from bridge.wiring.connection import make_listing
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from bridge.daemon.reading_context import ReadingContext
     from bridge.daemon.reading_pause import ReadingPause
-    from bridge.ledger.observe import Observed
+    from bridge.ledger.observe import ObserveResult
     from bridge.ledger.row_mapping import Feed
     from bridge.records import Stream
     from bridge.salestrekker.pages import Ones
@@ -104,7 +104,7 @@ class SweepWorker:
         A list that takes longer than its interval is wanted anew before it is read: by the time of the
         wish alone it could come first for ever.
         """
-        wishes = await self._parts.ledger.call(wishes_of, self._parts.name)
+        wishes = await self._parts.ledger.call(load_scheduled_jobs, self._parts.name)
         wanted = [
             (self._begun.get(job, 0), wish.wanted_at, job) for job, wish in wishes.items() if wish.wanted_at
         ]
@@ -119,7 +119,7 @@ class SweepWorker:
             # A full sweep that began after the wish has fulfilled it already, whoever asked for that one.
             if not self._was_swept(stream, since) and not await self._sweep(job, stream):
                 return
-        await self._parts.ledger.call(fulfil, self._parts.name, job, wanted_at=since)
+        await self._parts.ledger.call(complete_job, self._parts.name, job, wanted_at=since)
         self._failures = 0
         if job is Job.RECONCILE:
             self._reconciled.set()
@@ -202,7 +202,7 @@ class SweepWorker:
 
         return replace(listing, ones=replace(ones, read=read))
 
-    def _on_page(self, _: Swept, seen: Observed) -> None:
+    def _on_page(self, _: Swept, seen: ObserveResult) -> None:
         if seen.pending:
             self._parts.on_pending()
 
@@ -215,4 +215,4 @@ class SweepWorker:
 def _counted(path: Path, feed: Feed, run: int) -> dict[str, int]:
     """What became of a run's records: beside the ledger's thread, since a million take their time."""
     with reading(path) as connection:
-        return count(connection, feed, run)
+        return count_run(connection, feed, run)

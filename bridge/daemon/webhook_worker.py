@@ -27,7 +27,7 @@ import structlog
 
 from bridge.errors import BridgeError, LedgerError, Refused, Transient
 from bridge.ledger.deletions import mark_gone_by_id
-from bridge.ledger.webhook_queue import due_events, finish_events, postpone_events
+from bridge.ledger.webhook_queue import find_due_webhooks, finish_webhooks, postpone_webhooks
 from bridge.records import DEAL_CONTACTS, Stream
 from bridge.retry import RetryPolicy
 from bridge.salestrekker.graphql_errors import codes_in
@@ -38,14 +38,14 @@ if TYPE_CHECKING:
 
     from bridge.daemon.reading_context import ReadingContext
     from bridge.daemon.reading_pause import ReadingPause
-    from bridge.ledger.webhook_queue import DueEvents, EventGroup
-    from bridge.records.webhooks import Subject
+    from bridge.ledger.webhook_queue import DueWebhooks, WebhookGroup
+    from bridge.records.webhooks import WebhookSubject
     from bridge.sync import Refreshed
 
     Deals: TypeAlias = Mapping[str, tuple[str, ...] | None] | None
     """Deal's id -> its contacts, None for one that is not there; an unreadable one is not in it."""
 
-    Found: TypeAlias = dict[EventGroup, set[str]]
+    Found: TypeAlias = dict[WebhookGroup, set[str]]
     """What came of each group: of all its records, in words."""
 
 __all__ = ["WebhookWorker"]
@@ -89,8 +89,8 @@ class WebhookWorker:
         self._debounce = debounce
         self._random = random
         self._arrived = asyncio.Event()
-        self._failures: Counter[Subject] = Counter()
-        self._rests: dict[Subject, float] = {}
+        self._failures: Counter[WebhookSubject] = Counter()
+        self._rests: dict[WebhookSubject, float] = {}
         self._quiet = asyncio.Event()
         source = parts.plan.connection.salestrekker
         self._at_once = source.ids_per_request * source.max_in_flight
@@ -124,11 +124,11 @@ class WebhookWorker:
                 await self._work_off(due.groups)
             lingered = False
 
-    async def _look(self) -> DueEvents:
+    async def _look(self) -> DueWebhooks:
         """What is due now."""
         now = self._parts.clock()
         return await self._parts.ledger.call(
-            due_events,
+            find_due_webhooks,
             self._parts.name,
             before=now - int(self._debounce * 1000),
             now=now,
@@ -150,13 +150,13 @@ class WebhookWorker:
             async with asyncio.timeout(max(0.0, wait)):
                 await self._arrived.wait()
 
-    def _resting(self) -> set[Subject]:
+    def _resting(self) -> set[WebhookSubject]:
         """The subjects that are left alone for now."""
         now = _loop_time()
         self._rests = {subject: until for subject, until in self._rests.items() if until > now}
         return set(self._rests)
 
-    async def _work_off(self, groups: Sequence[EventGroup]) -> None:
+    async def _work_off(self, groups: Sequence[WebhookGroup]) -> None:
         """Read what these are about; where that fails they wait, and are tried again."""
         try:
             faults = await self._read(groups)
@@ -167,7 +167,7 @@ class WebhookWorker:
         for subject in {group.subject for group in groups} - faults.keys():
             del self._failures[subject]
 
-    def _rest(self, subject: Subject, fault: BridgeError) -> None:
+    def _rest(self, subject: WebhookSubject, fault: BridgeError) -> None:
         """Leave a subject alone for a while that grows."""
         self._failures[subject] += 1
         log.warning(
@@ -180,10 +180,10 @@ class WebhookWorker:
         wait = probe.backoff(self._failures[subject], self._random)
         self._rests[subject] = _loop_time() + wait
 
-    async def _read(self, groups: Sequence[EventGroup]) -> dict[Subject, BridgeError]:
+    async def _read(self, groups: Sequence[WebhookGroup]) -> dict[WebhookSubject, BridgeError]:
         """Work off these; what failed is not finished, by the subject; nothing is where reading is paused."""
         began = self._parts.clock()
-        faults: dict[Subject, BridgeError] = {}
+        faults: dict[WebhookSubject, BridgeError] = {}
         deals: Deals = None
         try:
             deals = await self._contacts_of([group.id for group in groups if group.subject == "deal"])
@@ -211,7 +211,7 @@ class WebhookWorker:
         """Whether all reading is at fault, so that nothing more is to be asked for."""
         return isinstance(fault, Refused | Transient) and await self._pause.covers(fault)
 
-    def _tell(self, done: Collection[EventGroup], began: int) -> None:
+    def _tell(self, done: Collection[WebhookGroup], began: int) -> None:
         log.info(
             "webhooks worked off",
             connection=self._parts.name,
@@ -231,12 +231,12 @@ class WebhookWorker:
     async def _read_stream(
         self,
         stream: Stream,
-        groups: Sequence[EventGroup],
+        groups: Sequence[WebhookGroup],
         deals: Deals,
         outcomes: Found,
     ) -> None:
         """Read one stream's records, and note for each group what came of it."""
-        wanted: defaultdict[str, list[EventGroup]] = defaultdict(list)
+        wanted: defaultdict[str, list[WebhookGroup]] = defaultdict(list)
         for group in groups:
             for one in _ids(group, stream, deals):
                 wanted[one].append(group)
@@ -260,7 +260,7 @@ class WebhookWorker:
         return OneListing(parts.feeds[stream], partial(parts.read, stream), mapper, settings.policy())
 
     async def _mark_gone(
-        self, stream: Stream, refreshed: Refreshed, wanted: Mapping[str, Sequence[EventGroup]]
+        self, stream: Stream, refreshed: Refreshed, wanted: Mapping[str, Sequence[WebhookGroup]]
     ) -> None:
         """What is not there any more is gone only where a webhook said that it was deleted."""
         deleted = [
@@ -278,7 +278,7 @@ class WebhookWorker:
                 now=self._parts.clock(),
             )
 
-    async def _finish(self, outcomes: Found) -> list[EventGroup]:
+    async def _finish(self, outcomes: Found) -> list[WebhookGroup]:
         """Note what came of these; where a record could not be read its events wait. Gives the others."""
         finished = []
         by_outcome: defaultdict[str, list[int]] = defaultdict(list)
@@ -292,15 +292,15 @@ class WebhookWorker:
         for outcome, numbers in by_outcome.items():
             for at in range(0, len(numbers), AT_ONCE):
                 some = numbers[at : at + AT_ONCE]
-                await self._parts.ledger.call(finish_events, some, outcome, self._parts.clock())
+                await self._parts.ledger.call(finish_webhooks, some, outcome, self._parts.clock())
         return finished
 
-    async def _postpone(self, group: EventGroup, why: str) -> None:
+    async def _postpone(self, group: WebhookGroup, why: str) -> None:
         """An error at the id is no read: the events wait for a time that grows, and a day of that is all."""
         now = self._parts.clock()
         wait = self._record_waits.probe_wait(group.tries, self._random)
         given_up = await self._parts.ledger.call(
-            postpone_events, group.numbers, why=why, next_at=now + max(1, int(wait * 1000)), now=now
+            postpone_webhooks, group.numbers, why=why, next_at=now + max(1, int(wait * 1000)), now=now
         )
         log.warning(
             "webhook given up" if given_up else "webhook waits to be read",
@@ -317,20 +317,20 @@ def _loop_time() -> float:
     return asyncio.get_running_loop().time()
 
 
-def _ids(group: EventGroup, stream: Stream, deals: Deals) -> tuple[str, ...]:
+def _ids(group: WebhookGroup, stream: Stream, deals: Deals) -> tuple[str, ...]:
     """Which records of a stream are to be read for a group."""
     if group.subject == "deal":
         return (deals or {}).get(group.id) or () if stream is DEAL_CONTACTS else ()
     return (group.id,) if STREAM_OF[group.subject] is stream else ()
 
 
-def _of_deal(group: EventGroup, deals: Deals) -> set[str]:
+def _of_deal(group: WebhookGroup, deals: Deals) -> set[str]:
     """What came of a group before a record was read for it."""
     unread = group.subject == "deal" and deals is not None and group.id not in deals
     return {f"{UNREAD}the deal"} if unread else set()
 
 
-def _outcome(one: str, group: EventGroup, refreshed: Refreshed) -> str:
+def _outcome(one: str, group: WebhookGroup, refreshed: Refreshed) -> str:
     if one in refreshed.read:
         return "read"
     if one in refreshed.broken:

@@ -11,36 +11,36 @@
     Holder                   ──succeed────────────>    Decision     succession.py: it stands no more
 """
 
-from bridge.decision.comparison import by_present_rules, is_decided, keeps_up
-from bridge.decision.merged_record import ask_whose, identified_otherwise, told_apart
-from bridge.decision.new_record import HolderOf, decide_anew
+from bridge.decision.comparison import is_comparable, is_decided, rehash
+from bridge.decision.merged_record import has_new_identifiers, hold_after_drop, hold_if_conflicting
+from bridge.decision.new_record import HolderOf, decide_as_new
 from bridge.decision.observed import decide, is_stale
 from bridge.decision.on_response import fail, give_back, reject, settle
 from bridge.decision.operator import accept, dismiss, drop, retry
-from bridge.decision.succession import is_living, stands_under, succeed
-from bridge.decision.unchanged import unchanged
+from bridge.decision.succession import can_succeed, represents_name, succeed
+from bridge.decision.unchanged import stay_unchanged
 
 __all__ = [
     "HolderOf",
     "accept",
-    "ask_whose",
-    "by_present_rules",
+    "can_succeed",
     "decide",
-    "decide_anew",
+    "decide_as_new",
     "dismiss",
     "drop",
     "fail",
     "give_back",
-    "identified_otherwise",
+    "has_new_identifiers",
+    "hold_after_drop",
+    "hold_if_conflicting",
+    "is_comparable",
     "is_decided",
-    "is_living",
     "is_stale",
-    "keeps_up",
+    "rehash",
     "reject",
+    "represents_name",
     "retry",
     "settle",
-    "stands_under",
+    "stay_unchanged",
     "succeed",
-    "told_apart",
-    "unchanged",
 ]

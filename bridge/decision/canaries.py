@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-__all__ = ["MOST_CANARIES", "CanaryAnswer", "Verdict", "judge_canaries", "was_perhaps_made"]
+__all__ = ["MAX_CANARIES", "CanaryAnswer", "CanaryVerdict", "judge_canaries", "may_have_been_created"]
 
-MOST_CANARIES = 3
+MAX_CANARIES = 3
 """So many names are posted at most: each may be one that somebody has to delete again."""
 
 
@@ -37,7 +37,7 @@ class CanaryAnswer(StrEnum):
     REJECTED = "rejected"
 
 
-class Verdict(StrEnum):
+class CanaryVerdict(StrEnum):
     """What the answers say together."""
 
     SAME = "same"
@@ -46,7 +46,7 @@ class Verdict(StrEnum):
     UNTOLD = "untold"
 
 
-def judge_canaries(answers: Collection[CanaryAnswer]) -> Verdict:
+def judge_canaries(answers: Collection[CanaryAnswer]) -> CanaryVerdict:
     """Judge by the answers so far.
 
     One known id is proof, whatever else was answered: somebody may have deleted the other parties by hand.
@@ -60,12 +60,12 @@ def judge_canaries(answers: Collection[CanaryAnswer]) -> Verdict:
         ``OPEN`` while one that could still prove it has no answer; ``UNTOLD`` where there is no canary.
     """
     if CanaryAnswer.KNOWN in answers:
-        return Verdict.SAME
+        return CanaryVerdict.SAME
     if not answers:
-        return Verdict.UNTOLD
-    return Verdict.OPEN if CanaryAnswer.LOST in answers else Verdict.ANOTHER
+        return CanaryVerdict.UNTOLD
+    return CanaryVerdict.OPEN if CanaryAnswer.LOST in answers else CanaryVerdict.ANOTHER
 
 
-def was_perhaps_made(answer: CanaryAnswer) -> bool:
+def may_have_been_created(answer: CanaryAnswer) -> bool:
     """Whether Trakor may have made a record of a canary, for a person to delete."""
     return answer in {CanaryAnswer.CREATED, CanaryAnswer.LOST}

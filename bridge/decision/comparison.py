@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 __all__ = [
     "RULES",
     "Comparison",
-    "by_present_rules",
-    "changed_unmade",
     "compare",
+    "has_source_changed",
+    "hashes_if_unmappable",
+    "is_comparable",
     "is_decided",
-    "keeps_up",
-    "translated",
-    "unmade",
+    "rehash",
+    "translate_hashes",
 ]
 
 RULES: Final = "rules"
@@ -60,40 +60,40 @@ def compare(row: LedgerRow, draft: Draft) -> Comparison:
     """Compare a draft with what is known of its record.
 
     Args:
-        row: The record, with hashes of present rules (``by_present_rules``).
+        row: The record, with hashes of present rules (``rehash``).
         draft: What is seen now.
     """
-    was = _by_former_map(row, draft)
-    source = () if was is None else _changed(row, draft, was)
+    was = _hashes_by_former_map(row, draft)
+    source = () if was is None else _source_changes(row, draft, was)
     if row.content and not row.fields_between(row.content, draft.hashes):
         same = not row.fields_between(row.sent, draft.hashes)
         return Comparison(row.sent if same else draft.hashes, source, (), remapped=False)
     if was is None or (source and row.rules.query != draft.rules.query):
-        return _incomparable(row, draft)
-    sent = _rebased(row, draft, was)
+        return _compare_nothing(row, draft)
+    sent = _rebase_sent(row, draft, was)
     moved = row.fields_between(row.sent, sent)
-    remapped = row.remapped or bool(moved) or _dismissed_remapped(row, sent)
+    remapped = row.remapped or bool(moved) or _has_dismissed_remap(row, sent)
     return Comparison(sent, source, row.fields_between(sent, draft.hashes), remapped)
 
 
-def _dismissed_remapped(row: LedgerRow, sent: FieldHashes) -> bool:
+def _has_dismissed_remap(row: LedgerRow, sent: FieldHashes) -> bool:
     """Whether Trakor has what an older map made, though a person dismissed the mark that said so."""
     return row.dismissed and not row.first and bool(row.content and row.fields_between(row.content, sent))
 
 
-def _by_former_map(row: LedgerRow, draft: Draft) -> FieldHashes | None:
+def _hashes_by_former_map(row: LedgerRow, draft: Draft) -> FieldHashes | None:
     """What the map that the record was last seen with makes of it now; None where it cannot be applied."""
     if row.rules.map == draft.rules.map or not row.fields_between(row.last_seen, draft.hashes):
         return draft.hashes
     return draft.before.hashes if isinstance(draft.before, Draft) else None
 
 
-def _changed(row: LedgerRow, draft: Draft, was: FieldHashes) -> tuple[str, ...]:
+def _source_changes(row: LedgerRow, draft: Draft, was: FieldHashes) -> tuple[str, ...]:
     """The fields that changed at the source since the record was last seen.
 
     One that a map between could not make, and that says now what was sent, did not.
     """
-    changed = row.fields_between(_as_last_seen(row), was)
+    changed = row.fields_between(_last_seen_hashes(row), was)
     if row.rules.map == draft.rules.map:
         return changed
     return tuple(
@@ -101,18 +101,18 @@ def _changed(row: LedgerRow, draft: Draft, was: FieldHashes) -> tuple[str, ...]:
     )
 
 
-def _as_last_seen(row: LedgerRow) -> FieldHashes:
+def _last_seen_hashes(row: LedgerRow) -> FieldHashes:
     """What was last seen, in terms of the map of before also where another one could not make a field."""
     return {name: found.removeprefix(UNKNOWN) or UNKNOWN for name, found in row.last_seen.items()}
 
 
-def unmade(row: LedgerRow, seen: Unsendable) -> FieldHashes:
+def hashes_if_unmappable(row: LedgerRow, seen: Unsendable) -> FieldHashes:
     """What counts as seen where a field of the record could not be made.
 
     Where another map fails, the one of before tells what the source says. Where nothing can be told, the
     other fields are as they were last seen; of one that could not be made until now, as they were sent.
     """
-    said = _said(row, seen)
+    said = _hashes_by_last_map(row, seen)
     if said is not None:
         field = said.get(seen.field, "")
         return {**said, seen.field: field if field.startswith(UNKNOWN) else f"{UNKNOWN}{field}"}
@@ -121,19 +121,19 @@ def unmade(row: LedgerRow, seen: Unsendable) -> FieldHashes:
     return {**known, **{name: row.sent[name] for name in lost & row.sent.keys()}, seen.field: UNKNOWN}
 
 
-def changed_unmade(row: LedgerRow, seen: Unsendable) -> bool:
+def has_source_changed(row: LedgerRow, seen: Unsendable) -> bool:
     """Whether the source changed since the record was last seen, though a field cannot be made now.
 
     Where another map fails, and nobody can apply the one of before any more, it counts as unchanged: when the
     field can be made again it is compared.
     """
-    said = _said(row, seen)
+    said = _hashes_by_last_map(row, seen)
     if said is not None:
-        return bool(row.fields_between(_as_last_seen(row), said))
-    return row.rules.map == seen.rules.map and row.seen != unmade(row, seen)
+        return bool(row.fields_between(_last_seen_hashes(row), said))
+    return row.rules.map == seen.rules.map and row.seen != hashes_if_unmappable(row, seen)
 
 
-def _said(row: LedgerRow, seen: Unsendable) -> FieldHashes | None:
+def _hashes_by_last_map(row: LedgerRow, seen: Unsendable) -> FieldHashes | None:
     """What the map that a record was last seen with makes of it now; None where that cannot be compared."""
     if row.first or row.rules.query != seen.rules.query:
         return None
@@ -143,7 +143,7 @@ def _said(row: LedgerRow, seen: Unsendable) -> FieldHashes | None:
     return None if made is None else made.hashes
 
 
-def _rebased(row: LedgerRow, draft: Draft, was: FieldHashes) -> FieldHashes:
+def _rebase_sent(row: LedgerRow, draft: Draft, was: FieldHashes) -> FieldHashes:
     """What counts as in Trakor: where the source says what was sent, what the new map makes of that."""
     if row.rules.map == draft.rules.map:
         return row.sent
@@ -152,7 +152,7 @@ def _rebased(row: LedgerRow, draft: Draft, was: FieldHashes) -> FieldHashes:
     return {**{name: found for name, found in draft.hashes.items() if name not in stale}, **kept}
 
 
-def _incomparable(row: LedgerRow, draft: Draft) -> Comparison:
+def _compare_nothing(row: LedgerRow, draft: Draft) -> Comparison:
     """Something differs, and nobody can tell whose doing it is: all of it stands as `rules`."""
     drifting = row.fields_between(row.sent, row.last_seen)
     kept = {name: row.sent.get(name, UNKNOWN) for name in drifting}
@@ -160,7 +160,7 @@ def _incomparable(row: LedgerRow, draft: Draft) -> Comparison:
     return Comparison(sent, (RULES,), row.fields_between(sent, draft.hashes), row.remapped)
 
 
-def by_present_rules(row: LedgerRow, draft: Draft) -> LedgerRow:
+def rehash(row: LedgerRow, draft: Draft) -> LedgerRow:
     """A record whose hashes revision 1 made, with hashes of today's rules.
 
     A field that is equal by the old rules has the new hash. One that is not keeps its old one, in a form that
@@ -172,25 +172,25 @@ def by_present_rules(row: LedgerRow, draft: Draft) -> LedgerRow:
     """
     if not row.first:
         left = {name: found for name, found in row.sent.items() if found.startswith(_EARLIER)}
-        sent = {**row.sent, **translated(left, draft)}
+        sent = {**row.sent, **translate_hashes(left, draft)}
         return row if sent == row.sent else row._replace(sent=sent)
     as_it_was = row.last_seen == draft.first_hashes
     alike = not {*row.identifiers.values()}.isdisjoint(draft.identifiers.values())
     return row._replace(
-        sent=translated(row.sent, draft),
-        seen=None if row.seen is None else translated(row.seen, draft),
+        sent=translate_hashes(row.sent, draft),
+        seen=None if row.seen is None else translate_hashes(row.seen, draft),
         identifiers=draft.identifiers if as_it_was or alike else row.identifiers,
         rules=Rules(draft.rules.query, draft.rules.map, row.rules.choices),
         first=False,
     )
 
 
-def translated(old: FieldHashes, draft: Draft) -> FieldHashes:
+def translate_hashes(old: FieldHashes, draft: Draft) -> FieldHashes:
     """Hashes of revision 1 of the rules in terms of today, by a draft that is hashed by both."""
-    return {name: _in_new_terms(name, found, draft) for name, found in old.items()}
+    return {name: _translate_hash(name, found, draft) for name, found in old.items()}
 
 
-def _in_new_terms(name: str, found: str, draft: Draft) -> str:
+def _translate_hash(name: str, found: str, draft: Draft) -> str:
     """A hash of revision 1, or one that is kept as such."""
     if found == UNKNOWN:
         return found
@@ -200,7 +200,7 @@ def _in_new_terms(name: str, found: str, draft: Draft) -> str:
     return f"{_EARLIER}{earlier}"
 
 
-def keeps_up(seen: Draft | Unsendable, last_seen: FieldHashes, state: State) -> bool:
+def is_comparable(seen: Draft | Unsendable, last_seen: FieldHashes, state: State) -> bool:
     """Whether what is known of a record is in terms of the rules of what is seen.
 
     Only then is it compared by them from now on. Where `where` says no, a field cannot be made, or nobody
@@ -213,18 +213,18 @@ def keeps_up(seen: Draft | Unsendable, last_seen: FieldHashes, state: State) -> 
     """
     if isinstance(seen, Unsendable):
         return state in {State.SKIPPED, State.REJECTED}
-    return last_seen == seen.hashes or _but_the_qualifier(last_seen) == _but_the_qualifier(seen.hashes)
+    return last_seen == seen.hashes or _without_qualifier(last_seen) == _without_qualifier(seen.hashes)
 
 
 def is_decided(seen: Draft | Unsendable, last_seen: FieldHashes, state: State) -> bool:
     """Whether all that follows from what is seen was decided: seen again, it changes nothing.
 
-    It was not where that waits for an answer, or for a person. Arguments as for ``keeps_up``.
+    It was not where that waits for an answer, or for a person. Arguments as for ``is_comparable``.
     """
     if isinstance(seen, Unsendable):
         return state in {State.DELIVERED, State.DRIFTED, State.MERGED, State.SKIPPED}
-    return keeps_up(seen, last_seen, state)
+    return is_comparable(seen, last_seen, state)
 
 
-def _but_the_qualifier(hashes: FieldHashes) -> FieldHashes:
+def _without_qualifier(hashes: FieldHashes) -> FieldHashes:
     return {name: found for name, found in hashes.items() if name != "qualifier"}

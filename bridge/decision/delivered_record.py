@@ -5,51 +5,51 @@ The rows "answered" of the decision table (docs/decisions.md).
 
 from __future__ import annotations
 
-from bridge.decision.comparison import RULES, Comparison, changed_unmade, compare, unmade
-from bridge.decision.new_record import HolderOf, decide_anew, hold, why_unsendable
+from bridge.decision.comparison import RULES, Comparison, compare, has_source_changed, hashes_if_unmappable
+from bridge.decision.new_record import HolderOf, decide_as_new, describe_unsendable, hold
 from bridge.decision.unchanged import mark_filtered, stay
 from bridge.records import (
     UNKNOWN,
     Decision,
     Draft,
+    DraftAction,
     FieldHashes,
     LedgerRow,
     Policy,
     Reason,
     State,
     Unsendable,
-    Waiting,
 )
 
-__all__ = ["answered", "mended", "other_key"]
+__all__ = ["decide_delivered", "decide_renamed", "decide_repaired"]
 
 
-def answered(
+def decide_delivered(
     seen: Draft | Unsendable, row: LedgerRow, holder_of: HolderOf, policy: Policy
 ) -> Decision | None:
     """Answered: as sent -> delivered; same key -> drifted; other key -> renamed or remapped."""
     if isinstance(seen, Unsendable):
-        return mark_filtered(row) if seen.reason is Reason.FILTERED else _unmakeable(seen, row)
+        return mark_filtered(row) if seen.reason is Reason.FILTERED else _decide_unmappable(seen, row)
     found = compare(row, seen)
     if row.dismissed and not found.source:
-        return _still_dismissed(seen, row, found)
+        return _decide_dismissed(seen, row, found)
     if seen.key == row.key:
-        return _same_key(seen, row, found, policy)
-    return other_key(seen, row, found, holder_of, policy)
+        return _decide_same_name(seen, row, found, policy)
+    return decide_renamed(seen, row, found, holder_of, policy)
 
 
-def _unmakeable(seen: Unsendable, row: LedgerRow) -> Decision | None:
+def _decide_unmappable(seen: Unsendable, row: LedgerRow) -> Decision | None:
     """No name, or mapping fails -> drifted, in the field that cannot be made.
 
     Unless a person accepted just that, or dismissed it and the source says what it said.
     """
-    changed = unmade(row, seen)
-    if changed == row.sent or (row.dismissed and not changed_unmade(row, seen)):
+    changed = hashes_if_unmappable(row, seen)
+    if changed == row.sent or (row.dismissed and not has_source_changed(row, seen)):
         return None
-    return _drift(changed, row, detail=why_unsendable(seen))
+    return _drift(changed, row, detail=describe_unsendable(seen))
 
 
-def _still_dismissed(draft: Draft, row: LedgerRow, found: Comparison) -> Decision | None:
+def _decide_dismissed(draft: Draft, row: LedgerRow, found: Comparison) -> Decision | None:
     """Dismissed: source as when it was dismissed, whatever the map -> nothing."""
     seen = draft.hashes if found.fields else None
     if (found.sent, seen) == (row.sent, row.seen):
@@ -57,7 +57,7 @@ def _still_dismissed(draft: Draft, row: LedgerRow, found: Comparison) -> Decisio
     return stay(row)._replace(sent=found.sent, seen=seen)
 
 
-def _same_key(draft: Draft, row: LedgerRow, found: Comparison, policy: Policy) -> Decision | None:
+def _decide_same_name(draft: Draft, row: LedgerRow, found: Comparison, policy: Policy) -> Decision | None:
     """As sent -> delivered; what the map alone changed -> remapped; other fields -> drifted."""
     if found.fields and policy.on_change != "ignore":
         return _drift(draft.hashes, row, found)
@@ -69,7 +69,7 @@ def _same_key(draft: Draft, row: LedgerRow, found: Comparison, policy: Policy) -
     moved = ", ".join(row.fields_between(row.sent, found.sent))
     return Decision(
         State.DELIVERED,
-        waiting=Waiting.STORE if found.remapped else Waiting.DONE,
+        waiting=DraftAction.STORE if found.remapped else DraftAction.DONE,
         sent=found.sent,
         seen=seen,
         remapped=found.remapped,
@@ -79,7 +79,7 @@ def _same_key(draft: Draft, row: LedgerRow, found: Comparison, policy: Policy) -
     )
 
 
-def other_key(
+def decide_renamed(
     draft: Draft, row: LedgerRow, found: Comparison, holder_of: HolderOf, policy: Policy
 ) -> Decision | None:
     """Another name: held: renamed, a second claim by policy, or held: remapped where the map did it.
@@ -89,12 +89,12 @@ def other_key(
     at_source = "name" in (found.source if row.reason is Reason.REMAPPED else found.fields)
     at_source = at_source and RULES not in found.fields
     if row.reason is Reason.SAME_NAME or (at_source and policy.on_rename == "create"):
-        return _in_terms_of(found, row, decide_anew(draft, row, holder_of, policy))
+        return _with_comparison(found, row, decide_as_new(draft, row, holder_of, policy))
     # A name that a person gave is not what the map makes: to leave it is no doing of the map's.
     return hold(Reason.RENAMED if at_source or row.given else Reason.REMAPPED, draft, row, found=found)
 
 
-def _in_terms_of(found: Comparison, row: LedgerRow, decision: Decision | None) -> Decision | None:
+def _with_comparison(found: Comparison, row: LedgerRow, decision: Decision | None) -> Decision | None:
     """The decision; where the record is held, what it is held with is compared by the present rules."""
     if decision is None or decision.state is not State.HELD:
         return decision
@@ -110,7 +110,7 @@ def _drift(
         return None
     return Decision(
         State.DRIFTED,
-        waiting=Waiting.KEEP if found is None else Waiting.STORE,
+        waiting=DraftAction.KEEP if found is None else DraftAction.STORE,
         sent=sent,
         seen=seen,
         remapped=row.remapped if found is None else found.remapped,
@@ -120,7 +120,7 @@ def _drift(
     )
 
 
-def mended(draft: Draft, row: LedgerRow) -> Decision | None:
+def decide_repaired(draft: Draft, row: LedgerRow) -> Decision | None:
     """Damaged, and answered: what Trakor has is not known any more -> drifted, by `rules`."""
     sent = {**draft.hashes, RULES: UNKNOWN}
     decision = _drift(draft.hashes, row, Comparison(sent, (RULES,), (RULES,), remapped=False))

@@ -8,33 +8,35 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from bridge.decision.comparison import compare
-from bridge.decision.delivered_record import other_key
-from bridge.decision.new_record import HolderOf, decide_anew, hold, merge, party_holder
+from bridge.decision.delivered_record import decide_renamed
+from bridge.decision.new_record import HolderOf, decide_as_new, hold, merge, party_holder
 from bridge.decision.same_person import Likeness, conflicts, likeness
 from bridge.decision.unchanged import mark_filtered
 from bridge.records import (
     Decision,
     Draft,
-    Holder,
+    DraftAction,
     LedgerRow,
     MergedBy,
+    NameHolder,
     Policy,
     Reason,
     State,
     Unsendable,
-    Waiting,
 )
 
 if TYPE_CHECKING:
     from bridge.records import FieldHashes
 
-__all__ = ["ask_whose", "identified_otherwise", "merged", "told_apart"]
+__all__ = ["decide_merged", "has_new_identifiers", "hold_after_drop", "hold_if_conflicting"]
 
 
 _OTHER_NAME: Final = frozenset({Reason.RENAMED, Reason.REMAPPED})
 
 
-def merged(seen: Draft | Unsendable, row: LedgerRow, holder_of: HolderOf, policy: Policy) -> Decision | None:
+def decide_merged(
+    seen: Draft | Unsendable, row: LedgerRow, holder_of: HolderOf, policy: Policy
+) -> Decision | None:
     """Merged: same key -> stays merged, unless an identifier changed and conflicts; another -> a rename.
 
     Without a name, or where mapping fails: as if nothing were known, unless a person merged it; so where
@@ -42,23 +44,23 @@ def merged(seen: Draft | Unsendable, row: LedgerRow, holder_of: HolderOf, policy
     the name any more, this one takes its place; one that is perhaps another person does not.
     """
     holder = party_holder(holder_of(row.sent_key), row, holder_of)
-    if holder is None or not _shares(holder, row):
-        return _left_alone(seen, row, holder_of, policy)
+    if holder is None or not _shares_party(holder, row):
+        return _decide_without_holder(seen, row, holder_of, policy)
     if (
         holder.number == row.number and not holder.linked and isinstance(seen, Draft)
     ):  # whose party it shared was forgotten
-        return _ask(seen, row, holder)
+        return _hold_same_person(seen, row, holder)
     if isinstance(seen, Unsendable):
-        return _unmakeable(seen, row, holder, holder_of, policy)
+        return _decide_unmappable(seen, row, holder, holder_of, policy)
     if not holder.stands and holder.number != row.number:
-        return _in_its_place(seen, row, holder, holder_of, policy)
+        return _decide_succession(seen, row, holder, holder_of, policy)
     if row.dismissed and not compare(row, seen).source:
         return None
-    return _still_merged(seen, row, holder, holder_of, policy)
+    return _decide_still_merged(seen, row, holder, holder_of, policy)
 
 
-def _unmakeable(
-    seen: Unsendable, row: LedgerRow, holder: Holder, holder_of: HolderOf, policy: Policy
+def _decide_unmappable(
+    seen: Unsendable, row: LedgerRow, holder: NameHolder, holder_of: HolderOf, policy: Policy
 ) -> Decision | None:
     """`where` says no, no name, or mapping fails: what is in Trakor is marked, what a person merged stays.
 
@@ -69,53 +71,53 @@ def _unmakeable(
         return mark_filtered(row)
     if holder.stands and row.state is State.MERGED and row.merged_by is MergedBy.PERSON:
         return None
-    return decide_anew(seen, row, holder_of, policy)
+    return decide_as_new(seen, row, holder_of, policy)
 
 
-def _still_merged(
-    draft: Draft, row: LedgerRow, holder: Holder, holder_of: HolderOf, policy: Policy
+def _decide_still_merged(
+    draft: Draft, row: LedgerRow, holder: NameHolder, holder_of: HolderOf, policy: Policy
 ) -> Decision | None:
     """Merged into one that stands for the name: it stays so, is renamed, or is told apart by now."""
     found = compare(row, draft)
     if draft.key != row.key:
-        return other_key(draft, row, found, holder_of, policy)
-    if _told_apart(draft, row, holder):
+        return decide_renamed(draft, row, found, holder_of, policy)
+    if _is_different_person(draft, row, holder):
         if row.reason is Reason.SAME_PERSON and _has_nothing_in_common(draft, row, holder):
-            return decide_anew(draft, row, holder_of, policy)
-        return _ask(draft, row, holder)
-    return _stays_merged(draft, row)
+            return decide_as_new(draft, row, holder_of, policy)
+        return _hold_same_person(draft, row, holder)
+    return _stay_merged(draft, row)
 
 
-def _has_nothing_in_common(draft: Draft, row: LedgerRow, holder: Holder) -> bool:
+def _has_nothing_in_common(draft: Draft, row: LedgerRow, holder: NameHolder) -> bool:
     """What was equal by mistake was corrected in Salestrekker: two persons."""
-    return likeness(draft.identifiers, _others(row, holder)) is Likeness.OTHER
+    return likeness(draft.identifiers, _other_identifiers(row, holder)) is Likeness.OTHER
 
 
-def _ask(draft: Draft, row: LedgerRow, holder: Holder) -> Decision | None:
+def _hold_same_person(draft: Draft, row: LedgerRow, holder: NameHolder) -> Decision | None:
     """A person is asked whether it is the same as the one that has the name, or had it."""
     found = compare(row, draft)
     return hold(Reason.SAME_PERSON, draft, row, found=found, detail=f"not as like {holder.id} as before")
 
 
-def _left_alone(
+def _decide_without_holder(
     seen: Draft | Unsendable, row: LedgerRow, holder_of: HolderOf, policy: Policy
 ) -> Decision | None:
     """Nobody has the name any more, or a stranger: as if nothing were known.
 
     But for one whose other name a person is asked about: nobody has answered.
     """
-    if isinstance(seen, Draft) and _renamed(seen, row):
-        return other_key(seen, row, compare(row, seen), holder_of, policy)
-    return decide_anew(seen, row, holder_of, policy)
+    if isinstance(seen, Draft) and _is_held_renamed(seen, row):
+        return decide_renamed(seen, row, compare(row, seen), holder_of, policy)
+    return decide_as_new(seen, row, holder_of, policy)
 
 
-def _renamed(draft: Draft, row: LedgerRow) -> bool:
+def _is_held_renamed(draft: Draft, row: LedgerRow) -> bool:
     """Held: renamed or remapped, and its name is not back."""
     return row.state is State.HELD and row.reason in _OTHER_NAME and draft.key != row.key
 
 
-def _in_its_place(
-    draft: Draft, row: LedgerRow, holder: Holder, holder_of: HolderOf, policy: Policy
+def _decide_succession(
+    draft: Draft, row: LedgerRow, holder: NameHolder, holder_of: HolderOf, policy: Policy
 ) -> Decision | None:
     """The claimant does not stand for the name any more: this one does, if the name is still its own.
 
@@ -123,44 +125,44 @@ def _in_its_place(
     one: a person is asked. Under another name it is renamed where Trakor has the party that it shares, or a
     person is asked about the name already; where Trakor has none, it is decided as if nothing were known.
     """
-    if draft.key == row.key and (holder.forgotten or _told_apart(draft, row, holder)):
-        return _ask(draft, row, holder)
+    if draft.key == row.key and (holder.forgotten or _is_different_person(draft, row, holder)):
+        return _hold_same_person(draft, row, holder)
     if draft.key == row.key:
         return merge(draft, row.sent_key, holder, row, row.merged_by or MergedBy.RULE, policy)
-    if holder.linked or holder.forgotten or _renamed(draft, row):
-        return other_key(draft, row, compare(row, draft), holder_of, policy)
-    return decide_anew(draft, row, holder_of, policy)
+    if holder.linked or holder.forgotten or _is_held_renamed(draft, row):
+        return decide_renamed(draft, row, compare(row, draft), holder_of, policy)
+    return decide_as_new(draft, row, holder_of, policy)
 
 
-def _shares(holder: Holder, row: LedgerRow) -> bool:
+def _shares_party(holder: NameHolder, row: LedgerRow) -> bool:
     """Whether a party's holder is what the record is merged into, the record itself, or merged likewise."""
     return holder.number in {row.number, row.merged_into} or holder.merged_into == row.merged_into
 
 
-def _told_apart(draft: Draft, row: LedgerRow, holder: Holder) -> bool:
+def _is_different_person(draft: Draft, row: LedgerRow, holder: NameHolder) -> bool:
     """Whether an identifier changed at the source, and conflicts by now with those it is merged with."""
-    asked = row.reason is Reason.SAME_PERSON or identified_otherwise(draft, row) or _was_away(draft, row)
-    return asked and conflicts(draft.identifiers, _others(row, holder))
+    asked = row.reason is Reason.SAME_PERSON or has_new_identifiers(draft, row) or _was_away(draft, row)
+    return asked and conflicts(draft.identifiers, _other_identifiers(row, holder))
 
 
 def _was_away(draft: Draft, row: LedgerRow) -> bool:
     """One that a rule merged is back, or has its name back: meanwhile it, or the others, may have changed.
 
-    Who was away, dismissed or held for its name was not asked about (``told_apart``). Not where another map
-    identifies it otherwise: that is none of the source's doing.
+    ``hold_if_conflicting`` leaves out a record that was away, dismissed or held for its
+    name. A change that only another map makes does not count.
     """
     away = row.state is State.HELD or row.gone or row.filtered or row.dismissed
-    return away and row.merged_by is MergedBy.RULE and _identified_alike(draft, row)
+    return away and row.merged_by is MergedBy.RULE and _has_same_identifiers(draft, row)
 
 
-def _identified_alike(draft: Draft, row: LedgerRow) -> bool:
+def _has_same_identifiers(draft: Draft, row: LedgerRow) -> bool:
     """Whether the map that it was last seen with identifies it as the present one does."""
     if row.rules.map == draft.rules.map:
         return True
     return isinstance(draft.before, Draft) and draft.before.identifiers == draft.identifiers
 
 
-def _others(row: LedgerRow, holder: Holder) -> list[FieldHashes]:
+def _other_identifiers(row: LedgerRow, holder: NameHolder) -> list[FieldHashes]:
     """What identifies those that it is merged with."""
     others = list(holder.group)
     if row.state is State.MERGED and row.identifiers in others:
@@ -168,7 +170,7 @@ def _others(row: LedgerRow, holder: Holder) -> list[FieldHashes]:
     return others
 
 
-def told_apart(row: LedgerRow, holder: Holder, *, stored: bool) -> Decision | None:
+def hold_if_conflicting(row: LedgerRow, holder: NameHolder, *, stored: bool) -> Decision | None:
     """Merged by rule, and the claimant's identifiers changed and conflict by now -> held: same-person.
 
     What a person or the policy merged stays so. One that is not in the source now is looked at when it is
@@ -183,12 +185,16 @@ def told_apart(row: LedgerRow, holder: Holder, *, stored: bool) -> Decision | No
         The decision, or None where it stays merged.
     """
     settled = row.merged_by is not MergedBy.RULE or row.dismissed or row.gone or row.filtered
-    if row.state is not State.MERGED or settled or not conflicts(row.identifiers, _others(row, holder)):
+    if (
+        row.state is not State.MERGED
+        or settled
+        or not conflicts(row.identifiers, _other_identifiers(row, holder))
+    ):
         return None
-    return _asked(row, f"not as like {holder.id} as before", stored=stored)
+    return _held_as_same_person(row, f"not as like {holder.id} as before", stored=stored)
 
 
-def ask_whose(row: LedgerRow, dropped: LedgerRow, *, stored: bool) -> Decision:
+def hold_after_drop(row: LedgerRow, dropped: LedgerRow, *, stored: bool) -> Decision:
     """Merged into one of which a person said that Trakor's party is another's -> held: same-person.
 
     Args:
@@ -197,10 +203,10 @@ def ask_whose(row: LedgerRow, dropped: LedgerRow, *, stored: bool) -> Decision:
         stored: What the record says is stored; else that is taken at its next sight.
     """
     detail = f"{dropped.id} was dropped: what Trakor has under the name is another's"
-    return _asked(row, detail, stored=stored)
+    return _held_as_same_person(row, detail, stored=stored)
 
 
-def _asked(row: LedgerRow, detail: str, *, stored: bool) -> Decision:
+def _held_as_same_person(row: LedgerRow, detail: str, *, stored: bool) -> Decision:
     """A merged record is held: same-person, with what it was merged into."""
     return Decision(
         State.HELD,
@@ -215,14 +221,14 @@ def _asked(row: LedgerRow, detail: str, *, stored: bool) -> Decision:
     )
 
 
-def identified_otherwise(draft: Draft, row: LedgerRow) -> bool:
+def has_new_identifiers(draft: Draft, row: LedgerRow) -> bool:
     """Whether an identifier changed at the source; what another map gives is none of its doing."""
     if row.rules.map == draft.rules.map:
         return draft.identifiers != row.identifiers
     return isinstance(draft.before, Draft) and draft.before.identifiers != row.identifiers
 
 
-def _stays_merged(draft: Draft, row: LedgerRow) -> Decision | None:
+def _stay_merged(draft: Draft, row: LedgerRow) -> Decision | None:
     same = (row.sent, row.identifiers) == (draft.hashes, draft.identifiers)
     if row.state is State.MERGED and same and not row.dismissed:
         return None
@@ -231,7 +237,7 @@ def _stays_merged(draft: Draft, row: LedgerRow) -> Decision | None:
         merged_into=row.merged_into,
         merged_under=row.sent_key,
         merged_by=row.merged_by,
-        waiting=Waiting.STORE,
+        waiting=DraftAction.STORE,
         sent=draft.hashes,
         event="" if row.state is State.MERGED else "as-sent",
     )

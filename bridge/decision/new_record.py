@@ -10,22 +10,22 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
-from bridge.decision.comparison import translated
+from bridge.decision.comparison import translate_hashes
 from bridge.decision.same_person import Likeness, likeness
 from bridge.decision.succession import succeed
 from bridge.records import (
-    Claim,
     Decision,
     Draft,
-    Holder,
+    DraftAction,
     LedgerRow,
     MergedBy,
+    NameClaim,
+    NameHolder,
     Origin,
     Policy,
     Reason,
     State,
     Unsendable,
-    Waiting,
 )
 
 if TYPE_CHECKING:
@@ -33,20 +33,20 @@ if TYPE_CHECKING:
 
 __all__ = [
     "HolderOf",
-    "decide_anew",
+    "decide_as_new",
+    "describe_unsendable",
     "hold",
     "merge",
     "other_holder",
     "party_holder",
     "send",
-    "why_unsendable",
 ]
 
-HolderOf: TypeAlias = Callable[[str], Holder | None]
+HolderOf: TypeAlias = Callable[[str], NameHolder | None]
 """Tells who holds the claim on a name, given the name's key."""
 
 
-def decide_anew(
+def decide_as_new(
     seen: Draft | Unsendable, row: LedgerRow | None, holder_of: HolderOf, policy: Policy
 ) -> Decision | None:
     """Decide as if nothing were known of the record (the table's rows "nothing").
@@ -67,8 +67,8 @@ def decide_anew(
         return _set_aside(seen, row, release=release)
     holder = party_holder(other_holder(holder_of(seen.key), row), row, holder_of)
     if holder is None:
-        return send(seen, Claim(seen.payload.name, seen.key), release=release)
-    like = _likeness_to(holder, seen, row)
+        return send(seen, NameClaim(seen.payload.name, seen.key), release=release)
+    like = _likeness_of(holder, seen, row)
     if like is Likeness.SAME:
         return merge(seen, seen.key, holder, row, MergedBy.RULE, policy, release=release)
     if like is Likeness.PERHAPS:
@@ -76,14 +76,14 @@ def decide_anew(
     elif policy.on_same_name == "merge" and holder.mergeable:
         return merge(seen, seen.key, holder, row, MergedBy.POLICY, policy, release=release)
     else:
-        decision = _beside(seen, row, holder, holder_of, policy, release=release)
-    return None if decision is None else decision._replace(doubts=_doubted(holder))
+        decision = _decide_same_name(seen, row, holder, holder_of, policy, release=release)
+    return None if decision is None else decision._replace(doubts=_doubtful_holder(holder))
 
 
-def _beside(
+def _decide_same_name(
     seen: Draft,
     row: LedgerRow | None,
-    holder: Holder,
+    holder: NameHolder,
     holder_of: HolderOf,
     policy: Policy,
     *,
@@ -95,14 +95,14 @@ def _beside(
         return hold(Reason.SAME_NAME, seen, row, release=release, detail=detail)
     other = party_holder(other_holder(holder_of(seen.qualified_key), row), row, holder_of)
     if other is None:
-        claim = Claim(seen.qualified_name, seen.qualified_key)
+        claim = NameClaim(seen.qualified_name, seen.qualified_key)
         return send(seen, claim, release=release, detail=f"qualified: {detail}")
     if other.mergeable and likeness(seen.identifiers, other.group) is Likeness.SAME:
         return merge(seen, seen.qualified_key, other, row, MergedBy.RULE, policy, release=release)
     return hold(Reason.SAME_NAME, seen, row, release=release, detail=detail)
 
 
-def _likeness_to(holder: Holder, seen: Draft, row: LedgerRow | None) -> Likeness:
+def _likeness_of(holder: NameHolder, seen: Draft, row: LedgerRow | None) -> Likeness:
     """How a record stands to the one that has its name.
 
     What identified a forgotten one is erased. Who was held as perhaps the same stays so until a person
@@ -114,12 +114,12 @@ def _likeness_to(holder: Holder, seen: Draft, row: LedgerRow | None) -> Likeness
     return likeness(seen.identifiers, holder.group) if holder.mergeable else Likeness.OTHER
 
 
-def _doubted(holder: Holder) -> int | None:
+def _doubtful_holder(holder: NameHolder) -> int | None:
     """An adopted record whose name another one wants: nobody knows which of the two it is."""
     return holder.number if holder.origin is Origin.EXISTING and holder.adopted_at else None
 
 
-def why_unsendable(seen: Unsendable) -> str:
+def describe_unsendable(seen: Unsendable) -> str:
     """For the history: which field could not be made, and why; without personal data."""
     return f"{seen.field}: {seen.detail}" if seen.field and seen.detail else seen.detail
 
@@ -133,19 +133,19 @@ def _set_aside(seen: Unsendable, row: LedgerRow | None, *, release: bool) -> Dec
         state,
         seen.reason,
         release=release,
-        waiting=Waiting.DONE,
+        waiting=DraftAction.DONE,
         event=str(state),
-        detail=why_unsendable(seen),
+        detail=describe_unsendable(seen),
     )
 
 
-def send(draft: Draft, claim: Claim, *, release: bool, detail: str = "", given: bool = False) -> Decision:
+def send(draft: Draft, claim: NameClaim, *, release: bool, detail: str = "", given: bool = False) -> Decision:
     """Name free -> claim it, pending."""
     return Decision(
         State.PENDING,
         claim=claim,
         release=release,
-        waiting=Waiting.STORE,
+        waiting=DraftAction.STORE,
         sent=draft.hashes,
         given=given,
         event="pending",
@@ -156,7 +156,7 @@ def send(draft: Draft, claim: Claim, *, release: bool, detail: str = "", given: 
 def merge(
     draft: Draft,
     key: str,
-    holder: Holder,
+    holder: NameHolder,
     row: LedgerRow | None,
     by: MergedBy,
     policy: Policy,
@@ -169,22 +169,22 @@ def merge(
     """
     if not holder.stands:
         report = policy.on_change != "ignore"
-        known = replace(holder, sent=translated(holder.sent, draft)) if holder.first else holder
+        known = replace(holder, sent=translate_hashes(holder.sent, draft)) if holder.first else holder
         return succeed(draft.hashes, key, known, report=report)._replace(release=release)
     return Decision(
         State.MERGED,
         release=release,
-        merged_into=_merged_into(holder, row),
+        merged_into=_merge_target(holder, row),
         merged_under=key,
         merged_by=by,
-        waiting=Waiting.STORE,
+        waiting=DraftAction.STORE,
         sent=draft.hashes,
         event="merged",
         detail=f"into {holder.id}" if by is MergedBy.RULE else f"into {holder.id}, by {by}",
     )
 
 
-def _merged_into(holder: Holder, row: LedgerRow | None) -> int:
+def _merge_target(holder: NameHolder, row: LedgerRow | None) -> int:
     """A name's holder, or what that one is merged into, unless that is the record itself: names swapped."""
     into = holder.merged_into
     return holder.number if into is None or (row is not None and into == row.number) else into
@@ -212,7 +212,7 @@ def hold(
         release=release,
         merged_into=into,
         merged_by=row.merged_by if row is not None and into is not None else None,
-        waiting=Waiting.STORE,
+        waiting=DraftAction.STORE,
         sent=None if found is None else found.sent,
         seen=draft.hashes,
         remapped=row is not None and (row.remapped if found is None else found.remapped),
@@ -220,17 +220,17 @@ def hold(
         event="held",
         detail=detail or str(reason),
     )
-    return None if row is not None and _is_held_so(row, decision) else decision
+    return None if row is not None and _is_already_held(row, decision) else decision
 
 
-def _is_held_so(row: LedgerRow, decision: Decision) -> bool:
+def _is_already_held(row: LedgerRow, decision: Decision) -> bool:
     """Whether the record is held for just that already."""
     known = (row.state, row.reason, row.seen, row.merged_into, row.remapped)
     held = (decision.state, decision.reason, decision.seen, decision.merged_into, decision.remapped)
     return known == held and decision.sent in (None, row.sent) and not row.retry
 
 
-def party_holder(holder: Holder | None, row: LedgerRow | None, holder_of: HolderOf) -> Holder | None:
+def party_holder(holder: NameHolder | None, row: LedgerRow | None, holder_of: HolderOf) -> NameHolder | None:
     """The holder of the party that a name stands for, where the name's own holder shares another's.
 
     Args:
@@ -243,6 +243,6 @@ def party_holder(holder: Holder | None, row: LedgerRow | None, holder_of: Holder
     return holder if party is None or itself else party
 
 
-def other_holder(holder: Holder | None, row: LedgerRow | None) -> Holder | None:
+def other_holder(holder: NameHolder | None, row: LedgerRow | None) -> NameHolder | None:
     """The holder of a name, unless it is the record itself."""
     return None if holder is None or (row is not None and holder.number == row.number) else holder

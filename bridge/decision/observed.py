@@ -9,22 +9,22 @@ from __future__ import annotations
 
 from typing import Final
 
-from bridge.decision.comparison import Comparison, by_present_rules, compare, unmade
-from bridge.decision.delivered_record import answered, mended, other_key
-from bridge.decision.merged_record import merged
-from bridge.decision.new_record import HolderOf, decide_anew, other_holder, why_unsendable
-from bridge.decision.unchanged import forget_noted, mark_filtered, stay
+from bridge.decision.comparison import Comparison, compare, hashes_if_unmappable, rehash
+from bridge.decision.delivered_record import decide_delivered, decide_renamed, decide_repaired
+from bridge.decision.merged_record import decide_merged
+from bridge.decision.new_record import HolderOf, decide_as_new, describe_unsendable, other_holder
+from bridge.decision.unchanged import mark_filtered, stay, without_note
 from bridge.records import (
-    Claim,
     Decision,
     Draft,
+    DraftAction,
     LedgerRow,
+    NameClaim,
     Origin,
     Policy,
     Reason,
     State,
     Unsendable,
-    Waiting,
 )
 
 __all__ = ["decide", "decide_again", "is_stale", "send_again"]
@@ -52,20 +52,20 @@ def decide(
         The decision, or None where nothing is to be changed (or an old read came late).
     """
     if row is None:
-        return decide_anew(seen, None, holder_of, policy)
+        return decide_as_new(seen, None, holder_of, policy)
     if is_stale(seen, row):
         return None
-    now = by_present_rules(row, seen) if isinstance(seen, Draft) and seen.first_hashes else row
-    decision = _by_state(seen, now, holder_of, policy)
-    if decision is None and (now is not row or _to_be_noted(seen, row)):
+    now = rehash(row, seen) if isinstance(seen, Draft) and seen.first_hashes else row
+    decision = _decide_by_state(seen, now, holder_of, policy)
+    if decision is None and (now is not row or _has_changed_marks(seen, row)):
         event = "seen-again" if row.gone or row.filtered else ""
         decision = stay(now, filtered=row.filtered and not _is_wanted(seen), event=event)
     if decision is not None and now is not row:
-        return _brought_up(decision, now)
+        return _with_new_hashes(decision, now)
     return decision
 
 
-def _to_be_noted(seen: Draft | Unsendable, row: LedgerRow) -> bool:
+def _has_changed_marks(seen: Draft | Unsendable, row: LedgerRow) -> bool:
     """Whether a mark ends, or an identifier is another one, though nothing else is decided."""
     if row.gone or (row.filtered and _is_wanted(seen)):
         return True
@@ -81,36 +81,46 @@ def _is_wanted(seen: Draft | Unsendable | None) -> bool:
     return seen is not None
 
 
-def _brought_up(decision: Decision, row: LedgerRow) -> Decision:
+def _with_new_hashes(decision: Decision, row: LedgerRow) -> Decision:
     """The first decision by today's rules on a record of an older ledger: its hashes are written anew.
 
     Where nothing differs by the old rules, Trakor has what the draft says.
     """
     sent = row.sent if decision.sent is None else decision.sent
     decision = decision._replace(sent=sent)
-    if decision.waiting not in {Waiting.KEEP, Waiting.DONE} or row.unanswered:
+    if decision.waiting not in {DraftAction.KEEP, DraftAction.DONE} or row.unanswered:
         return decision
     known = row.answered and decision.state is State.DELIVERED and decision.seen is None
     if not known:
-        return decision._replace(waiting=Waiting.REFRESH) if decision.waiting is Waiting.KEEP else decision
-    return decision._replace(waiting=Waiting.LEARNT, content={} if row.origin is Origin.EXISTING else sent)
+        return (
+            decision._replace(waiting=DraftAction.REFRESH)
+            if decision.waiting is DraftAction.KEEP
+            else decision
+        )
+    return decision._replace(
+        waiting=DraftAction.LEARNT, content={} if row.origin is Origin.EXISTING else sent
+    )
 
 
-def _by_state(
+def _decide_by_state(
     seen: Draft | Unsendable, row: LedgerRow, holder_of: HolderOf, policy: Policy
 ) -> Decision | None:
     """Lead to the part of the table that the record's state belongs to."""
-    if _stands(seen, row):
+    if _is_final(seen, row):
         return None
     if row.reason in _ASKED and not row.retry:
-        return _unresolved(seen, row)
+        return _note_while_held(seen, row)
     if row.reason is Reason.DAMAGED or row.answered:
-        lead = _mended if row.reason is Reason.DAMAGED else answered
+        lead = _decide_damaged if row.reason is Reason.DAMAGED else decide_delivered
         return lead(seen, row, holder_of, policy)
     if row.state is State.PENDING:
-        return _unanswered(seen, row) if row.unanswered else _unsent(seen, row, holder_of, policy)
+        return (
+            _note_while_unanswered(seen, row)
+            if row.unanswered
+            else _decide_unsent(seen, row, holder_of, policy)
+        )
     if row.merged_into is not None and not row.retry:
-        return merged(seen, row, holder_of, policy)
+        return decide_merged(seen, row, holder_of, policy)
     return decide_again(seen, row, holder_of, policy)
 
 
@@ -122,15 +132,15 @@ def decide_again(
     As if nothing were known, unless Trakor may have it: then what was tried goes out again, for another
     name could make a second party. Where that is not stored any more, such as of one that was dropped with
     `keep = "hashes"`, the record goes out only if that name is still its own, to the letter. Arguments as
-    for ``decide_anew``.
+    for ``decide_as_new``.
     """
     if row.unanswered and row.stored:
         return send_again(row, seen)
     if isinstance(seen, Unsendable) or not row.unanswered:
-        return decide_anew(seen, row, holder_of, policy)
-    if _spelled_as_sent(seen, row):
-        return _replace(seen, row, event="pending")
-    return other_key(seen, row, compare(row, seen), holder_of, policy)
+        return decide_as_new(seen, row, holder_of, policy)
+    if _has_sent_spelling(seen, row):
+        return _replace_draft(seen, row, event="pending")
+    return decide_renamed(seen, row, compare(row, seen), holder_of, policy)
 
 
 def send_again(row: LedgerRow, seen: Draft | Unsendable | None = None) -> Decision:
@@ -141,59 +151,61 @@ def send_again(row: LedgerRow, seen: Draft | Unsendable | None = None) -> Decisi
         seen: What mapping made of it; None where a person asks, and it was not seen.
     """
     waits = row._replace(state=State.PENDING, reason=None)
-    noted = None if seen is None else _unanswered(seen, waits)
+    noted = None if seen is None else _note_while_unanswered(seen, waits)
     if noted is not None:
         return noted._replace(event="pending")
     filtered = row.filtered and not _is_wanted(seen)
     return Decision(State.PENDING, seen=row.seen, filtered=filtered, given=row.given, event="pending")
 
 
-def _spelled_as_sent(draft: Draft, row: LedgerRow) -> bool:
+def _has_sent_spelling(draft: Draft, row: LedgerRow) -> bool:
     """Whether the draft would go out under the very name that was sent, upper and lower case included."""
     parts = ("name",) if row.sent_key == draft.key else ("name", "qualifier")
     same = all(draft.hashes.get(part) == row.sent.get(part) for part in parts)
     return same and _claimed_name(draft, row) is not None
 
 
-def _unsent(seen: Draft | Unsendable, row: LedgerRow, holder_of: HolderOf, policy: Policy) -> Decision | None:
+def _decide_unsent(
+    seen: Draft | Unsendable, row: LedgerRow, holder_of: HolderOf, policy: Policy
+) -> Decision | None:
     """Unsent, pending: unchanged -> nothing; other payload -> replaced; other name -> decided anew."""
     if isinstance(seen, Draft) and row.gone and row.given:
-        return _under_given_name(seen, row, holder_of, policy)
+        return _restore_given_name(seen, row, holder_of, policy)
     if isinstance(seen, Unsendable) or row.gone or not _same_name_to_send(seen, row):
-        return decide_anew(seen, row, holder_of, policy)
+        return decide_as_new(seen, row, holder_of, policy)
     if row.sent == seen.hashes:
         # What was noted during an attempt that never began does not count any more.
         if row.seen is None:
             return None
-        return Decision(State.PENDING, waiting=Waiting.UNNOTE, given=row.given, event="noted")
-    return _replace(seen, row, event="replaced")
+        return Decision(State.PENDING, waiting=DraftAction.UNNOTE, given=row.given, event="noted")
+    return _replace_draft(seen, row, event="replaced")
 
 
-def _under_given_name(draft: Draft, row: LedgerRow, holder_of: HolderOf, policy: Policy) -> Decision | None:
+def _restore_given_name(draft: Draft, row: LedgerRow, holder_of: HolderOf, policy: Policy) -> Decision | None:
     """It was gone for a while, and gave back the name that a person gave it: that stays, if it is free."""
     if other_holder(holder_of(row.sent_key), row) is not None:
-        return decide_anew(draft, row, holder_of, policy)
-    return _replace(draft, row, event="pending")._replace(claim=Claim("", row.sent_key))
+        return decide_as_new(draft, row, holder_of, policy)
+    return _replace_draft(draft, row, event="pending")._replace(claim=NameClaim("", row.sent_key))
 
 
-def _replace(draft: Draft, row: LedgerRow, *, event: str) -> Decision:
+def _replace_draft(draft: Draft, row: LedgerRow, *, event: str) -> Decision:
     """The draft goes out in place of the stored one, under the name that is claimed already."""
     return Decision(
         State.PENDING,
         claim=None if row.given else _claimed_name(draft, row),
-        waiting=Waiting.STORE,
+        waiting=DraftAction.STORE,
         sent=draft.hashes,
         given=row.given,
         event=event,
     )
 
 
-def _claimed_name(draft: Draft, row: LedgerRow) -> Claim | None:
+def _claimed_name(draft: Draft, row: LedgerRow) -> NameClaim | None:
     """The draft's name that the record has claimed already; None where it is neither of the two."""
     if row.sent_key == draft.key:
-        return Claim(draft.payload.name, draft.key)
+        return NameClaim(draft.payload.name, draft.key)
     if row.sent_key and row.sent_key == draft.qualified_key:
-        return Claim(draft.qualified_name, draft.qualified_key)
+        return NameClaim(draft.qualified_name, draft.qualified_key)
     return None
 
 
@@ -206,40 +218,42 @@ def _same_name_to_send(draft: Draft, row: LedgerRow) -> bool:
     return row.sent_key == row.key or row.sent.get("qualifier") == draft.hashes.get("qualifier")
 
 
-def _unanswered(seen: Draft | Unsendable, row: LedgerRow) -> Decision | None:
+def _note_while_unanswered(seen: Draft | Unsendable, row: LedgerRow) -> Decision | None:
     """Unanswered, any change: only noted; the old name and payload go out again until answered."""
-    pending = Decision(State.PENDING, waiting=Waiting.UNNOTE, given=row.given, event="noted")
+    pending = Decision(State.PENDING, waiting=DraftAction.UNNOTE, given=row.given, event="noted")
     if isinstance(seen, Unsendable):
         if seen.reason is Reason.FILTERED:
-            return forget_noted(mark_filtered(row))
-        changed = unmade(row, seen)
+            return without_note(mark_filtered(row))
+        changed = hashes_if_unmappable(row, seen)
         if row.seen == changed:
             return None
-        return pending._replace(seen=changed, detail=why_unsendable(seen))
+        return pending._replace(seen=changed, detail=describe_unsendable(seen))
     if seen.key == row.key and not row.differs_from(seen.hashes):
         return None if row.seen is None else pending
-    if row.seen == seen.hashes or _maps_doing(seen, row):
+    if row.seen == seen.hashes or _is_map_change_only(seen, row):
         return None
-    return pending._replace(waiting=Waiting.NOTE, seen=seen.hashes)
+    return pending._replace(waiting=DraftAction.NOTE, seen=seen.hashes)
 
 
-def _maps_doing(draft: Draft, row: LedgerRow) -> bool:
+def _is_map_change_only(draft: Draft, row: LedgerRow) -> bool:
     """Whether the source says what it said: what another map makes of that is decided once it is answered."""
     return draft.rules.map != row.rules.map and not compare(row, draft).source
 
 
-def _unresolved(seen: Draft | Unsendable, row: LedgerRow) -> Decision | None:
+def _note_while_held(seen: Draft | Unsendable, row: LedgerRow) -> Decision | None:
     """Held: existing or same-party: what changes meanwhile is noted, and decided after the person."""
     if isinstance(seen, Unsendable):
-        return forget_noted(mark_filtered(row)) if seen.reason is Reason.FILTERED else None
+        return without_note(mark_filtered(row)) if seen.reason is Reason.FILTERED else None
     if seen.key == row.key and not row.differs_from(seen.hashes):
-        return None if row.seen is None else stay(row)._replace(waiting=Waiting.UNNOTE, seen=None)
+        return None if row.seen is None else stay(row)._replace(waiting=DraftAction.UNNOTE, seen=None)
     if row.seen == seen.hashes:
         return None
-    return stay(row)._replace(waiting=Waiting.NOTE, seen=seen.hashes, event="noted")
+    return stay(row)._replace(waiting=DraftAction.NOTE, seen=seen.hashes, event="noted")
 
 
-def _mended(seen: Draft | Unsendable, row: LedgerRow, holder_of: HolderOf, policy: Policy) -> Decision | None:
+def _decide_damaged(
+    seen: Draft | Unsendable, row: LedgerRow, holder_of: HolderOf, policy: Policy
+) -> Decision | None:
     """Damaged: decided with the name that it has claimed.
 
     What Trakor has of an answered one is not known any more: it is drifted, by `rules`. One that was tried
@@ -248,16 +262,16 @@ def _mended(seen: Draft | Unsendable, row: LedgerRow, holder_of: HolderOf, polic
     if isinstance(seen, Unsendable):
         return None
     if row.answered:
-        return mended(seen, row)
+        return decide_repaired(seen, row)
     if row.unanswered and _claimed_name(seen, row) is not None:
-        return _replace(seen, row, event="pending")
+        return _replace_draft(seen, row, event="pending")
     if row.unanswered:
         renamed = Comparison(row.sent, ("name",), ("name",), remapped=False)
-        return other_key(seen, row, renamed, holder_of, policy)
-    return decide_anew(seen, row, holder_of, policy)
+        return decide_renamed(seen, row, renamed, holder_of, policy)
+    return decide_as_new(seen, row, holder_of, policy)
 
 
-def _stands(seen: Draft | Unsendable, row: LedgerRow) -> bool:
+def _is_final(seen: Draft | Unsendable, row: LedgerRow) -> bool:
     """Dropped, anything; rejected, unchanged -> stays until `retry`; one that was tried stays anyhow."""
     if row.retry or row.state not in {State.DROPPED, State.REJECTED} or row.reason is Reason.DAMAGED:
         return False

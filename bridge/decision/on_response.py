@@ -6,7 +6,17 @@ what was sent when it was made, as far as that is known.
 
 from __future__ import annotations
 
-from bridge.records import Answer, Decision, FieldHashes, LedgerRow, Origin, Policy, Reason, State, Waiting
+from bridge.records import (
+    Decision,
+    DraftAction,
+    FieldHashes,
+    LedgerRow,
+    Origin,
+    Policy,
+    Reason,
+    State,
+    TrakorAnswer,
+)
 
 __all__ = ["fail", "give_back", "reject", "settle"]
 
@@ -14,7 +24,7 @@ _OF_THE_NAME = ("name", "qualifier")
 
 
 def settle(
-    answer: Answer,
+    answer: TrakorAnswer,
     row: LedgerRow,
     linked: int | None,
     policy: Policy,
@@ -40,18 +50,18 @@ def settle(
         The decision.
     """
     if linked is not None and linked != row.number:
-        return _of_another(answer, row, linked)
+        return _hold_same_party(answer, row, linked)
     own = (link or {}) if linked == row.number else None
-    origin, content = _proven(answer, row, own, silent=silent)
+    origin, content = _origin_and_content(answer, row, own, silent=silent)
     if row.state is State.DROPPED:
-        return _dropped(row)._replace(origin=origin, content=content)
+        return _stay_dropped(row)._replace(origin=origin, content=content)
     there_before = not answer.created and own is None
     if there_before and (policy.on_existing == "hold" or (origin is Origin.EXISTING and wanted)):
-        return _existing(row, origin, content)
-    return _delivered(row, origin, content, noted=noted)
+        return _hold_existing(row, origin, content)
+    return _deliver(row, origin, content, noted=noted)
 
 
-def _dropped(row: LedgerRow) -> Decision:
+def _stay_dropped(row: LedgerRow) -> Decision:
     """A person dropped it while it was under way: it stays so, with the marks that it has."""
     return Decision(
         State.DROPPED,
@@ -62,10 +72,10 @@ def _dropped(row: LedgerRow) -> Decision:
     )
 
 
-def _of_another(answer: Answer, row: LedgerRow, linked: int) -> Decision:
+def _hold_same_party(answer: TrakorAnswer, row: LedgerRow, linked: int) -> Decision:
     """Another record is linked to the id -> held: same-party."""
     if row.state is State.DROPPED:
-        return _dropped(row)
+        return _stay_dropped(row)
     return Decision(
         State.HELD,
         Reason.SAME_PARTY,
@@ -78,8 +88,8 @@ def _of_another(answer: Answer, row: LedgerRow, linked: int) -> Decision:
     )
 
 
-def _proven(
-    answer: Answer, row: LedgerRow, link: FieldHashes | None, *, silent: bool
+def _origin_and_content(
+    answer: TrakorAnswer, row: LedgerRow, link: FieldHashes | None, *, silent: bool
 ) -> tuple[Origin, FieldHashes]:
     """How the Trakor record came to be, and what it is known to hold; nothing where it was there before.
 
@@ -88,19 +98,19 @@ def _proven(
     if answer.created:
         return Origin.CREATED, row.sent
     if link is not None:  # an earlier name of its own came back
-        return row.origin or Origin.UNCLEAR, _renamed(link, row.sent) if link else {}
+        return row.origin or Origin.UNCLEAR, _with_new_name(link, row.sent) if link else {}
     if silent:
         return Origin.UNCLEAR, row.tried or row.sent
     return Origin.EXISTING, {}
 
 
-def _renamed(content: FieldHashes, sent: FieldHashes) -> FieldHashes:
+def _with_new_name(content: FieldHashes, sent: FieldHashes) -> FieldHashes:
     """What was sent once, under the name that Trakor has now."""
     kept = {field: found for field, found in content.items() if field not in _OF_THE_NAME}
     return kept | {field: sent[field] for field in _OF_THE_NAME if field in sent}
 
 
-def _existing(row: LedgerRow, origin: Origin, content: FieldHashes) -> Decision:
+def _hold_existing(row: LedgerRow, origin: Origin, content: FieldHashes) -> Decision:
     return Decision(
         State.HELD,
         Reason.EXISTING,
@@ -114,14 +124,14 @@ def _existing(row: LedgerRow, origin: Origin, content: FieldHashes) -> Decision:
     )
 
 
-def _delivered(row: LedgerRow, origin: Origin, content: FieldHashes, *, noted: bool) -> Decision:
+def _deliver(row: LedgerRow, origin: Origin, content: FieldHashes, *, noted: bool) -> Decision:
     """Delivered; drifted where the source says something else than what Trakor is known to have."""
     sent = content or row.sent
     last = row.sent if row.seen is None or noted else row.seen
     fields = row.fields_between(sent, last)
     return Decision(
         State.DRIFTED if fields else State.DELIVERED,
-        waiting=Waiting.KEEP if row.fields_between(sent, row.sent) else Waiting.SENT,
+        waiting=DraftAction.KEEP if row.fields_between(sent, row.sent) else DraftAction.SENT,
         sent=sent,
         content=content,
         seen=last if fields else None,
@@ -166,7 +176,12 @@ def give_back(row: LedgerRow) -> Decision:
         row: The record; pending, or dropped by a person, who may have done so while it was under way.
     """
     return Decision(
-        row.state, row.reason, release=True, waiting=Waiting.UNNOTE, filtered=row.filtered, given=row.given
+        row.state,
+        row.reason,
+        release=True,
+        waiting=DraftAction.UNNOTE,
+        filtered=row.filtered,
+        given=row.given,
     )
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bridge.decision.new_record import HolderOf, decide_anew, merge, other_holder, party_holder, send
+from bridge.decision.new_record import HolderOf, decide_as_new, merge, other_holder, party_holder, send
 from bridge.decision.observed import decide_again, send_again
 from bridge.errors import UserError
-from bridge.records import Claim, Decision, Draft, LedgerRow, MergedBy, Policy, Reason, State, Waiting
+from bridge.records import Decision, Draft, DraftAction, LedgerRow, MergedBy, NameClaim, Policy, Reason, State
 
 __all__ = ["accept", "dismiss", "drop", "retry"]
 
@@ -16,7 +16,7 @@ _NAMED = frozenset({Reason.RENAMED, Reason.REMAPPED, Reason.SAME_NAME, Reason.SA
 
 
 def accept(
-    row: LedgerRow, draft: Draft | None, holder_of: HolderOf, policy: Policy, *, name: Claim | None = None
+    row: LedgerRow, draft: Draft | None, holder_of: HolderOf, policy: Policy, *, name: NameClaim | None = None
 ) -> Decision:
     """A person accepts: what that means depends on what the record waits for.
 
@@ -40,7 +40,7 @@ def accept(
             advice="accept it without one; `trakor-bridge records show ID` tells what that means",
         )
     if row.state is State.DRIFTED or (row.remapped and row.state is State.DELIVERED):
-        return _corrected(row)
+        return _accept_correction(row)
     if row.state is not State.HELD:
         raise UserError(
             f"record {row.id} is {row.state}: there is nothing to accept",
@@ -48,15 +48,15 @@ def accept(
             "or dropped: `trakor-bridge records drop ID`",
         )
     if row.reason is Reason.SAME_PARTY:
-        return _share(row)
+        return _accept_shared_party(row)
     if row.reason is Reason.EXISTING:
-        return _take_as_it_is(row)
+        return _adopt(row)
     if row.reason is Reason.SAME_PERSON and name is None:
-        return _accept_person(row, draft, holder_of, policy)
+        return _accept_same_person(row, draft, holder_of, policy)
     return _accept_name(row, draft, holder_of, policy, name)
 
 
-def _corrected(row: LedgerRow) -> Decision:
+def _accept_correction(row: LedgerRow) -> Decision:
     """Somebody has corrected it in Trakor by hand: Trakor has what the source says now."""
     return Decision(
         State.DELIVERED,
@@ -64,48 +64,48 @@ def _corrected(row: LedgerRow) -> Decision:
         content=row.last_seen,
         filtered=row.filtered,
         given=row.given,
-        waiting=Waiting.SENT,
+        waiting=DraftAction.SENT,
         event="accepted",
     )
 
 
-def _share(row: LedgerRow) -> Decision:
+def _accept_shared_party(row: LedgerRow) -> Decision:
     """Trakor answered with another record's party: both share it."""
     return Decision(
         State.MERGED,
         merged_into=row.merged_into,
         merged_under=row.sent_key,
         merged_by=MergedBy.PERSON,
-        waiting=Waiting.DONE,
+        waiting=DraftAction.DONE,
         filtered=row.filtered,
         event="accepted",
     )
 
 
-def _take_as_it_is(row: LedgerRow) -> Decision:
+def _adopt(row: LedgerRow) -> Decision:
     """Trakor had it before, and it is this record's."""
     return Decision(
         State.DELIVERED,
         filtered=row.filtered,
         given=row.given,
         content={},
-        waiting=Waiting.SENT,
+        waiting=DraftAction.SENT,
         event="accepted",
     )
 
 
-def _accept_person(row: LedgerRow, draft: Draft | None, holder_of: HolderOf, policy: Policy) -> Decision:
+def _accept_same_person(row: LedgerRow, draft: Draft | None, holder_of: HolderOf, policy: Policy) -> Decision:
     """They are one person: merged into the one that has the name; sent, where nobody has it by now."""
-    kept = _still_there(row, draft)
+    kept = _require_draft(row, draft)
     key = kept.key if row.merged_into is None else row.sent_key  # it may have shared a qualified name
     holder = party_holder(other_holder(holder_of(key), row), row, holder_of)
     if holder is None:
-        decision = decide_anew(kept, row._replace(retry=True), holder_of, policy)
-        return decision or send(kept, Claim(kept.payload.name, kept.key), release=False)
+        decision = decide_as_new(kept, row._replace(retry=True), holder_of, policy)
+        return decision or send(kept, NameClaim(kept.payload.name, kept.key), release=False)
     return merge(kept, key, holder, row, MergedBy.PERSON, policy)._replace(event="accepted")
 
 
-def _still_there(row: LedgerRow, draft: Draft | None) -> Draft:
+def _require_draft(row: LedgerRow, draft: Draft | None) -> Draft:
     """The draft to decide on.
 
     Raises:
@@ -125,10 +125,10 @@ def _still_there(row: LedgerRow, draft: Draft | None) -> Draft:
 
 
 def _accept_name(
-    row: LedgerRow, draft: Draft | None, holder_of: HolderOf, policy: Policy, name: Claim | None
+    row: LedgerRow, draft: Draft | None, holder_of: HolderOf, policy: Policy, name: NameClaim | None
 ) -> Decision:
     """Send a renamed, remapped or same-named record, under a name that is free."""
-    draft = _still_there(row, draft)
+    draft = _require_draft(row, draft)
     if name is not None:
         if other_holder(holder_of(name.key), row) is not None:
             raise UserError(f"the name given for {row.id} is taken", advice="choose another one")
@@ -136,7 +136,7 @@ def _accept_name(
             event="accepted", detail="under a given name"
         )
     wanted = policy if row.reason is not Reason.SAME_NAME else replace(policy, on_same_name="qualify")
-    decision = decide_anew(draft, row, holder_of, wanted)
+    decision = decide_as_new(draft, row, holder_of, wanted)
     nameless = decision is None or (row.reason is Reason.SAME_NAME and decision.state is State.HELD)
     holder = other_holder(holder_of(draft.key), row)
     if nameless and holder is not None and holder.forgotten:
@@ -160,9 +160,9 @@ def dismiss(row: LedgerRow) -> Decision:
         UserError: Nothing differs, or it was never sent.
     """
     if row.reason is Reason.EXISTING:
-        return _take_as_it_is(row)._replace(seen=row.seen, dismissed=True, event="dismissed")
+        return _adopt(row)._replace(seen=row.seen, dismissed=True, event="dismissed")
     if row.reason is Reason.SAME_PARTY:
-        return _share(row)._replace(seen=row.seen, dismissed=True, event="dismissed")
+        return _accept_shared_party(row)._replace(seen=row.seen, dismissed=True, event="dismissed")
     renamed = row.state is State.HELD and row.reason in {Reason.RENAMED, Reason.REMAPPED}
     shared = renamed and row.merged_into is not None
     differs = row.state is State.DELIVERED and (row.remapped or (row.gone and not row.dismissed))
@@ -180,7 +180,7 @@ def dismiss(row: LedgerRow) -> Decision:
         filtered=row.filtered,
         given=row.given,
         dismissed=True,
-        waiting=Waiting.DONE,
+        waiting=DraftAction.DONE,
         event="dismissed",
     )
 
@@ -203,7 +203,7 @@ def drop(row: LedgerRow) -> Decision:
     return Decision(
         State.DROPPED,
         release=not row.unanswered and not row.answered,
-        waiting=Waiting.DONE,
+        waiting=DraftAction.DONE,
         filtered=row.filtered,
         given=row.given,
         event="dropped",

@@ -14,16 +14,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from bridge.records import Decision, FieldHashes, Holder, LedgerRow, Reason, State, Waiting
+from bridge.records import Decision, DraftAction, FieldHashes, LedgerRow, NameHolder, Reason, State
 
-__all__ = ["is_living", "stands_under", "succeed"]
+__all__ = ["can_succeed", "represents_name", "succeed"]
 
 _OF_THE_NAME: Final = ("name", "qualifier")
 
 _ASKED: Final = frozenset({Reason.EXISTING, Reason.SAME_PARTY})
 
 
-def stands_under(row: LedgerRow, key: str, *, linked: bool) -> bool:
+def represents_name(row: LedgerRow, key: str, *, linked: bool) -> bool:
     """Whether a record stands for those that share a name with it.
 
     Args:
@@ -40,12 +40,12 @@ def stands_under(row: LedgerRow, key: str, *, linked: bool) -> bool:
     return row.state is State.PENDING and (row.unanswered or not row.gone)
 
 
-def is_living(row: LedgerRow) -> bool:
+def can_succeed(row: LedgerRow) -> bool:
     """Whether a merged record can take another's place."""
     return row.state is State.MERGED and not (row.gone or row.filtered or row.forgotten)
 
 
-def succeed(hashes: FieldHashes, key: str, holder: Holder, *, report: bool = True) -> Decision:
+def succeed(hashes: FieldHashes, key: str, holder: NameHolder, *, report: bool = True) -> Decision:
     """Take the place of a record that does not stand for its name any more.
 
     Args:
@@ -58,7 +58,7 @@ def succeed(hashes: FieldHashes, key: str, holder: Holder, *, report: bool = Tru
         The decision on the successor.
     """
     if holder.key not in {"", key}:
-        return succeed(hashes, holder.key, _as_named(hashes, holder), report=report)._replace(
+        return succeed(hashes, holder.key, _under_successor_name(hashes, holder), report=report)._replace(
             merged_under=key,
             takes=holder.key,
         )
@@ -67,7 +67,7 @@ def succeed(hashes: FieldHashes, key: str, holder: Holder, *, report: bool = Tru
             State.PENDING,
             succeeds=holder.number,
             merged_under=key,
-            waiting=Waiting.STORE,
+            waiting=DraftAction.STORE,
             sent=hashes,
             event="pending",
             detail=f"in the place of {holder.id}",
@@ -78,7 +78,7 @@ def succeed(hashes: FieldHashes, key: str, holder: Holder, *, report: bool = Tru
         State.DRIFTED if drifts else State.DELIVERED,
         succeeds=holder.number,
         merged_under=key,
-        waiting=Waiting.STORE if drifts else Waiting.DONE,
+        waiting=DraftAction.STORE if drifts else DraftAction.DONE,
         sent=holder.sent,
         seen=hashes if differs else None,
         origin=holder.origin,
@@ -87,7 +87,7 @@ def succeed(hashes: FieldHashes, key: str, holder: Holder, *, report: bool = Tru
     )
 
 
-def _as_named(hashes: FieldHashes, holder: Holder) -> Holder:
+def _under_successor_name(hashes: FieldHashes, holder: NameHolder) -> NameHolder:
     """The holder of a party that the successor knows under a name of its own: that name is no difference."""
     sent = {field: found for field, found in holder.sent.items() if field not in _OF_THE_NAME}
     return replace(holder, sent=sent | {name: hashes[name] for name in _OF_THE_NAME if name in hashes})

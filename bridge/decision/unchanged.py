@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from bridge.records import Decision, LedgerRow, Waiting
+from bridge.records import Decision, DraftAction, LedgerRow
 
-__all__ = ["forget_noted", "mark_filtered", "stay", "unchanged"]
+__all__ = ["mark_filtered", "stay", "stay_unchanged", "without_note"]
 
 
-def unchanged(row: LedgerRow) -> Decision:
+def stay_unchanged(row: LedgerRow) -> Decision:
     """A record stays just as it is."""
     return stay(row, filtered=row.filtered)
 
@@ -33,6 +33,6 @@ def mark_filtered(row: LedgerRow) -> Decision | None:
     return None if row.filtered else stay(row, filtered=True, event="filtered")
 
 
-def forget_noted(decision: Decision | None) -> Decision | None:
+def without_note(decision: Decision | None) -> Decision | None:
     """What was noted before does not count once `where` says no."""
-    return None if decision is None else decision._replace(waiting=Waiting.UNNOTE, seen=None)
+    return None if decision is None else decision._replace(waiting=DraftAction.UNNOTE, seen=None)

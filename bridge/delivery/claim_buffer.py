@@ -7,16 +7,16 @@ import math
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from bridge.ledger.send_queue import NOTHING, Waits, claim_all
-from bridge.records import Later
+from bridge.ledger.send_queue import NOTHING, WaitLimits, claim_for_feeds
+from bridge.records import Retry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
     from bridge.delivery.types import OutgoingStream, SendingSettings
     from bridge.ledger.database import Ledger
-    from bridge.ledger.send_queue import Awaited, Claimed
-    from bridge.records import Outcome, Stream, Work
+    from bridge.ledger.send_queue import AwaitedNames, ClaimResult
+    from bridge.records import Outcome, Stream, WorkItem
 
 __all__ = ["ClaimBuffer", "unsent_outcome"]
 
@@ -28,9 +28,9 @@ CLAIM_LIFE: Final = 365 * 86_400_000
 this must only outlast any jump of the clock: what is under way must not be claimed once more."""
 
 
-def unsent_outcome(work: Work) -> Later:
+def unsent_outcome(work: WorkItem) -> Retry:
     """No request for it ever left: it keeps its place in the queue, and its time."""
-    return Later(work, None, begun=False, tried=False)
+    return Retry(work, None, begun=False, tried=False)
 
 
 class ClaimBuffer:
@@ -61,17 +61,17 @@ class ClaimBuffer:
         self._ledger = ledger
         self._most = settings.max_in_flight
         silence = int(settings.unanswered_wait * 1000)
-        self._waits = Waits(int(settings.retry.longest * 1000), silence)
+        self._waits = WaitLimits(int(settings.retry.longest * 1000), silence)
         self._longest_wait = max(settings.retry.longest, settings.unanswered_wait)
         self._clock = clock
         self._on_awaited = on_awaited
         self._claiming: asyncio.Task[None] | None = None
         self._looked_at = -math.inf
-        self.buffer: deque[Work] = deque()
+        self.buffer: deque[WorkItem] = deque()
         self.held: set[Stream] = set()
         self.no_more = False
         self.patient = True
-        self.awaited: Awaited = NOTHING
+        self.awaited: AwaitedNames = NOTHING
         self.next_look = 0.0
 
     @property
@@ -143,7 +143,7 @@ class ClaimBuffer:
         if self._claiming is not None:
             await asyncio.wait([self._claiming])
 
-    async def one(self, lane: OutgoingStream) -> Claimed:
+    async def one(self, lane: OutgoingStream) -> ClaimResult:
         """Claim one record of a stream, for itself."""
         return await self._claim_of([lane], 1)
 
@@ -155,10 +155,10 @@ class ClaimBuffer:
             self.awaited = claimed.awaited
             self._on_awaited()
 
-    async def _claim_of(self, lanes: Iterable[OutgoingStream], limit: int) -> Claimed:
+    async def _claim_of(self, lanes: Iterable[OutgoingStream], limit: int) -> ClaimResult:
         now, feeds = self._clock(), [lane.feed for lane in lanes]
         return await self._ledger.call(
-            claim_all,
+            claim_for_feeds,
             feeds,
             limit,
             now=now,

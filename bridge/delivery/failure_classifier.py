@@ -28,14 +28,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from bridge.delivery.rejections import RejectionHistory
 from bridge.delivery.types import MOST_REJECTIONS
 from bridge.errors import NeverSent, Refused, Unanswered
-from bridge.records import Answered, Later, NotTaken, Silence
+from bridge.records import Accepted, NoAnswer, Rejection, Retry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bridge.delivery.types import SendingSettings
     from bridge.errors import Rejected, Transient
-    from bridge.records import Answer, Outcome, Stream, Work
+    from bridge.records import Outcome, Stream, TrakorAnswer, WorkItem
 
 __all__ = ["MOST_FAILURES", "WEIGHT_OF_A_TIME_OUT", "FailureClassifier"]
 
@@ -50,9 +50,9 @@ request may, and keeps its name waiting afterwards."""
 class _Failed(NamedTuple):
     """A failure in doubt."""
 
-    work: Work
+    work: WorkItem
     fault: Transient
-    silence: Silence | None
+    silence: NoAnswer | None
 
 
 class FailureClassifier:
@@ -77,7 +77,7 @@ class FailureClassifier:
         self._evidence = RejectionHistory() if evidence is None else evidence
         self._most_rejections = most_rejections
         self._failed: list[_Failed] = []
-        self._rejected: dict[Stream, list[NotTaken]] = {}
+        self._rejected: dict[Stream, list[Rejection]] = {}
         self._last_words: dict[Stream, str] = {}
 
     @property
@@ -90,7 +90,7 @@ class FailureClassifier:
         """How many outcomes are kept back."""
         return len(self._failed) + sum(map(len, self._rejected.values()))
 
-    def answered(self, work: Work, answer: Answer, key: str, now: int) -> list[Outcome]:
+    def answered(self, work: WorkItem, answer: TrakorAnswer, key: str, now: int) -> list[Outcome]:
         """A record was taken: whatever failed or was rejected since the last one, was so by its own fault.
 
         Args:
@@ -102,23 +102,23 @@ class FailureClassifier:
         self._evidence.took(work)
         own = [self._own_failure(failed, now) for failed in self._failed]
         self._failed.clear()
-        return [Answered(work, answer, key), *self._rejected.pop(work.stream, ()), *own]
+        return [Accepted(work, answer, key), *self._rejected.pop(work.stream, ()), *own]
 
-    def rejected(self, work: Work, rejection: Rejected) -> list[Outcome]:
+    def rejected(self, work: WorkItem, rejection: Rejected) -> list[Outcome]:
         """A record was rejected as it is: for good where others were taken since the last time.
 
         Args:
             work: What was sent.
             rejection: Why.
         """
-        outcome = NotTaken(work, str(rejection), words=rejection.words)
+        outcome = Rejection(work, str(rejection), words=rejection.words)
         if self._evidence.told_apart(work):
             return [outcome]
         self._turned_down(work, str(rejection))
         self._rejected.setdefault(work.stream, []).append(outcome)
         return []
 
-    def refused(self, work: Work, refusal: Refused, now: int, *, last: bool) -> list[Outcome]:
+    def refused(self, work: WorkItem, refusal: Refused, now: int, *, last: bool) -> list[Outcome]:
         """A record was refused, and what is known to pass passes.
 
         Args:
@@ -131,11 +131,11 @@ class FailureClassifier:
         # Where the only attempt may have made it, one more lets the ledger know that its name is to be kept.
         kept = not refusal.unsure or work.attempt > 1
         if kept and (alone or self._evidence.told_apart(work)):
-            return [NotTaken(work, refusal.seen, silence=_told_nothing(refusal, now))]
+            return [Rejection(work, refusal.seen, silence=_told_nothing(refusal, now))]
         self._turned_down(work, refusal.seen)
         return [_refused(work, self._again_at(work, now), refusal, now)]
 
-    def _turned_down(self, work: Work, message: str) -> None:
+    def _turned_down(self, work: WorkItem, message: str) -> None:
         self._evidence.turned_down(work)
         self._evidence.not_wanted(work)
         self._last_words[work.stream] = message
@@ -162,7 +162,7 @@ class FailureClassifier:
             "turned down again after Trakor took another is rejected",
         )
 
-    def failed(self, work: Work, fault: Transient, now: int, *, down: bool) -> list[Outcome]:
+    def failed(self, work: WorkItem, fault: Transient, now: int, *, down: bool) -> list[Outcome]:
         """A record failed for the moment.
 
         Args:
@@ -173,7 +173,7 @@ class FailureClassifier:
         """
         failed = _Failed(work, fault, self._silence(fault, now))
         if isinstance(fault, NeverSent):
-            return [Later(work, now, begun=False), *(self.outage(now) if down else ())]
+            return [Retry(work, now, begun=False), *(self.outage(now) if down else ())]
         if down:
             return [self._again(failed, now), *self.outage(now)]
         if fault.busy:
@@ -220,33 +220,33 @@ class FailureClassifier:
         A rejection made nothing, so its attempt is taken back: a mended map is to reach the record.
         """
         self._evidence.start_again(stream)
-        return [Later(one.work, None, begun=False) for one in self._rejected.pop(stream, ())]
+        return [Retry(one.work, None, begun=False) for one in self._rejected.pop(stream, ())]
 
     def stop(self, now: int) -> list[Outcome]:
         """Sending stops: give all back that is in doubt, nothing marked."""
         rejected = [one for stream in list(self._rejected) for one in self.stop_stream(stream)]
         return [*rejected, *self.outage(now)]
 
-    def given_back(self, work: Work, refusal: Refused, now: int) -> Later:
+    def given_back(self, work: WorkItem, refusal: Refused, now: int) -> Retry:
         """A refusal that is not held against the record: it is sent again."""
         return _refused(work, None, refusal, now)
 
-    def unanswered(self, work: Work, now: int) -> Later:
+    def unanswered(self, work: WorkItem, now: int) -> Retry:
         """A request was given up on: it may be at work all the same."""
-        return Later(work, None, silence=self._until(now))
+        return Retry(work, None, silence=self._until(now))
 
-    def _again(self, failed: _Failed, at: int) -> Later:
-        return Later(failed.work, at, silence=failed.silence)
+    def _again(self, failed: _Failed, at: int) -> Retry:
+        return Retry(failed.work, at, silence=failed.silence)
 
-    def _again_at(self, work: Work, now: int) -> int:
+    def _again_at(self, work: WorkItem, now: int) -> int:
         """When a record is tried again that was turned down, and nothing tells whose fault it is."""
         return now + self._wait(work.turn + 1)
 
-    def _silence(self, fault: Transient, now: int) -> Silence | None:
+    def _silence(self, fault: Transient, now: int) -> NoAnswer | None:
         return self._until(now) if isinstance(fault, Unanswered) else None
 
-    def _until(self, now: int) -> Silence:
-        return Silence(now, now + int(self._settings.unanswered_wait * 1000))
+    def _until(self, now: int) -> NoAnswer:
+        return NoAnswer(now, now + int(self._settings.unanswered_wait * 1000))
 
     def _wait(self, times: int) -> int:
         return int(self._settings.retry.backoff(times, self._random) * 1000)
@@ -257,16 +257,16 @@ class FailureClassifier:
         weight = WEIGHT_OF_A_TIME_OUT if late else 1
         failures = work.failures + weight
         if failures < MOST_FAILURES:
-            return Later(work, now + self._wait(failures), failed=weight, silence=silence)
+            return Retry(work, now + self._wait(failures), failed=weight, silence=silence)
         times = "gave no answer in time again and again" if late else f"failed {failures} times"
-        return NotTaken(work, f"{times} while others passed: {fault}", own_fault=False, silence=silence)
+        return Rejection(work, f"{times} while others passed: {fault}", own_fault=False, silence=silence)
 
 
-def _refused(work: Work, at: int | None, refusal: Refused, now: int) -> Later:
+def _refused(work: WorkItem, at: int | None, refusal: Refused, now: int) -> Retry:
     """A refused request made nothing, unless its answer was one of success that told nothing."""
-    return Later(work, at, begun=refusal.unsure, silence=_told_nothing(refusal, now))
+    return Retry(work, at, begun=refusal.unsure, silence=_told_nothing(refusal, now))
 
 
-def _told_nothing(refusal: Refused, now: int) -> Silence | None:
+def _told_nothing(refusal: Refused, now: int) -> NoAnswer | None:
     """That Trakor may have made it, though the request has ended there."""
-    return Silence(now, 0) if refusal.unsure else None
+    return NoAnswer(now, 0) if refusal.unsure else None

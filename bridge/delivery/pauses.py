@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from bridge.ledger.pauses import Direction, clear_pause, pause_of, pauses_of, set_pause
+from bridge.ledger.pauses import Direction, clear_pause, list_pauses, load_pause, set_pause
 from bridge.retry import LONGEST_RETRY_AFTER
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ def _direction(stream: Stream) -> str:
 
 
 def _pauses_of_sending(connection: Reader, name: str) -> dict[str, Pause]:
-    found = [pause for pause in pauses_of(connection) if pause.connection == name]
+    found = [pause for pause in list_pauses(connection) if pause.connection == name]
     return {pause.direction: pause for pause in found if pause.direction != Direction.READING}
 
 
@@ -179,4 +179,4 @@ def _changed(
     connection: Reader, change: Callable[[Reader, str, str], object], name: str, direction: str
 ) -> Pause | None:
     change(connection, name, direction)
-    return pause_of(connection, name, direction)
+    return load_pause(connection, name, direction)

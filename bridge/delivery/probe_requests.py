@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from bridge.errors import Rejected, Transient, Unanswered
-from bridge.ledger.canaries import canaries_of
+from bridge.ledger.canaries import open_canaries
 
 if TYPE_CHECKING:
     from bridge.delivery.types import Destination, OutgoingStream
@@ -71,7 +71,7 @@ class ProbeRequests:
             Transient: No answer that says anything.
             Refused: What is known to pass does not pass: credentials or address are at fault.
         """
-        kept = await self._ledger.call(canaries_of, lane.feed)
+        kept = await self._ledger.call(open_canaries, lane.feed)
         now, fit = asyncio.get_running_loop().time(), [one for one in kept if one not in self._not_taken]
         silent = [left for one in fit if (left := self._silent_until.get(one, now) - now) > 0]
         if silent and len(silent) == len(fit):

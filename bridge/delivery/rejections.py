@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from bridge.ledger.settlement import TurnedDown
+from bridge.ledger.settlement import RejectionLog
 
 if TYPE_CHECKING:
-    from bridge.records import Stream, Work
+    from bridge.records import Stream, WorkItem
 
 __all__ = ["RejectionHistory"]
 
@@ -41,17 +41,17 @@ class RejectionHistory:
         """Whether what the ledger keeps of a stream is not known yet."""
         return stream not in self._recalled
 
-    def recall(self, stream: Stream, kept: TurnedDown) -> None:
+    def recall(self, stream: Stream, kept: RejectionLog) -> None:
         """Take over what the ledger keeps of a stream, before anything of it is sent."""
         self._recalled.add(stream)
         self._taken[stream] = self._taken_before[stream] = kept.taken
         self._turned_down[stream] = dict(kept.records)
 
-    def to_keep(self, stream: Stream) -> TurnedDown:
+    def to_keep(self, stream: Stream) -> RejectionLog:
         """What the ledger is to keep of a stream."""
-        return TurnedDown(self._taken[stream], dict(self._turned_down.get(stream, {})))
+        return RejectionLog(self._taken[stream], dict(self._turned_down.get(stream, {})))
 
-    def took(self, work: Work) -> None:
+    def took(self, work: WorkItem) -> None:
         """A record that had waited was taken; a canary never counts."""
         self._taken[work.stream] += 1
         known = self._turned_down.get(work.stream)
@@ -61,7 +61,7 @@ class RejectionHistory:
             self.news.add(work.stream)
         self._barren.pop(work.stream, None)
 
-    def turned_down(self, work: Work) -> None:
+    def turned_down(self, work: WorkItem) -> None:
         """A record was refused or rejected, or failed, and nothing tells yet whether by its own fault."""
         known = self._turned_down.setdefault(work.stream, {})
         known.pop(work.number, None)
@@ -73,7 +73,7 @@ class RejectionHistory:
             del known[forgotten]
         self.news.add(work.stream)
 
-    def not_wanted(self, work: Work) -> None:
+    def not_wanted(self, work: WorkItem) -> None:
         """A record was refused or rejected: it counts towards those that make a stream stop."""
         self._barren.setdefault(work.stream, set()).add(work.number)
 
@@ -90,7 +90,7 @@ class RejectionHistory:
         taken = self._taken[stream]
         return sum(before == taken for before in self._turned_down.get(stream, {}).values())
 
-    def knows(self, work: Work) -> bool:
+    def knows(self, work: WorkItem) -> bool:
         """Whether it was turned down before by this process: others of before may pass by now."""
         return work.number in self._here
 
@@ -98,7 +98,7 @@ class RejectionHistory:
         """Whether any record of a stream was taken in this run."""
         return self._taken[stream] > self._taken_before[stream]
 
-    def told_apart(self, work: Work) -> bool:
+    def told_apart(self, work: WorkItem) -> bool:
         """Whether others of its stream were taken since it was turned down: then it is its own fault."""
         before = self._turned_down.get(work.stream, {}).get(work.number)
         return before is not None and self._taken[work.stream] > before

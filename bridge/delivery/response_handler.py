@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from bridge.delivery.failure_classifier import FailureClassifier
 from bridge.delivery.stopped_streams import StoppedStreams
 from bridge.errors import Refusal, Refused, Rejected, Transient
-from bridge.records import Later
+from bridge.records import Retry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from bridge.delivery.result_writer import ResultWriter
     from bridge.delivery.stopped_streams import StoppedStream
     from bridge.delivery.types import OutgoingStream, SendingMode, SendingSettings
-    from bridge.records import Answer, Stream, Work
+    from bridge.records import Stream, TrakorAnswer, WorkItem
 
 __all__ = ["ResponseHandler"]
 
@@ -82,7 +82,7 @@ class ResponseHandler:
         self._evidence = evidence
         self._clock = clock
         self._on_news = on_news
-        self._refused: list[tuple[Work, Refused]] = []
+        self._refused: list[tuple[WorkItem, Refused]] = []
         self._tried: dict[Stream, int] = {}
         self._wary = False
         self._canary_passed: set[Stream] = set()
@@ -106,7 +106,7 @@ class ResponseHandler:
         """Whether all of a stream is sent."""
         return stream in self.lanes and stream not in self.trials
 
-    def tries(self, work: Work) -> None:
+    def tries(self, work: WorkItem) -> None:
         """This is the one record of a stopped stream that is tried."""
         self._tried[work.stream] = work.number
 
@@ -127,7 +127,7 @@ class ResponseHandler:
         """Send what is known to pass, to tell whose fault it was."""
         await (self._inquire() if self._refused else self._ask_known())
 
-    def on_answer(self, work: Work, answer: Answer, key: str) -> None:
+    def on_answer(self, work: WorkItem, answer: TrakorAnswer, key: str) -> None:
         """A record was taken."""
         self._breaker.record_success()
         self._wary = False
@@ -135,13 +135,13 @@ class ResponseHandler:
         self._outbox.add(self.judge.answered(work, answer, key, self._clock()))
         self.resume(work.stream)
 
-    def on_failure(self, work: Work, fault: Transient) -> None:
+    def on_failure(self, work: WorkItem, fault: Transient) -> None:
         """A request failed for the moment."""
         self._breaker.record_failure(fault)
         self._wary = self._wary or self._breaker.is_down
         self._outbox.add(self.judge.failed(work, fault, self._clock(), down=self._breaker.is_down))
 
-    def on_rejection(self, work: Work, rejection: Rejected) -> None:
+    def on_rejection(self, work: WorkItem, rejection: Rejected) -> None:
         """A record was rejected as it is."""
         self._breaker.record_success()
         self._wary = False
@@ -149,9 +149,9 @@ class ResponseHandler:
             self._outbox.add(self.judge.rejected(work, rejection))
             self._stop_where_nothing_is_taken(work)
         else:
-            self._outbox.add([Later(work, None, begun=False)])
+            self._outbox.add([Retry(work, None, begun=False)])
 
-    def on_refusal(self, work: Work, refusal: Refused) -> None:
+    def on_refusal(self, work: WorkItem, refusal: Refused) -> None:
         """A key is never refused for a record's sake; all else is looked into once nothing is under way."""
         if refusal.kind is Refusal.KEY or work.stream not in self.lanes:
             self._outbox.add([self.judge.given_back(work, refusal, self._clock())])
@@ -222,7 +222,7 @@ class ResponseHandler:
             self._breaker.record_probe_success()
             self._outbox.add(self.judge.cleared(self._clock(), last=self._is_last))
 
-    def _stop_where_nothing_is_taken(self, work: Work) -> None:
+    def _stop_where_nothing_is_taken(self, work: WorkItem) -> None:
         """Stop a stream where too many were turned down, or one more that was tried."""
         stream = work.stream
         before = self.trials.stopped.get(stream)

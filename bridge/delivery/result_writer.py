@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from bridge.delivery.types import BatchResult
 from bridge.ledger.settlement import settle
-from bridge.records import Answered, Later, NotTaken
+from bridge.records import Accepted, Rejection, Retry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -130,13 +130,13 @@ class ResultWriter:
 
 def count_outcomes(batch: Sequence[Outcome], seconds: float) -> BatchResult:
     """Count what a batch of outcomes came to."""
-    answered = [one for one in batch if isinstance(one, Answered)]
+    answered = [one for one in batch if isinstance(one, Accepted)]
     created = [one.answer.created for one in answered]
     return BatchResult(
         created=sum(created),
         existing=len(created) - sum(created),
-        rejected=sum(isinstance(one, NotTaken) for one in batch),
-        later=sum(isinstance(one, Later) for one in batch),
+        rejected=sum(isinstance(one, Rejection) for one in batch),
+        later=sum(isinstance(one, Retry) for one in batch),
         seconds=seconds,
         first_answers=tuple(
             (one.work.stream, one.answer.created) for one in answered if one.work.attempt == 1

@@ -29,8 +29,8 @@ from bridge.delivery.rejections import RejectionHistory
 from bridge.delivery.response_handler import ResponseHandler
 from bridge.delivery.result_writer import ResultWriter, count_outcomes
 from bridge.errors import Refused, Rejected, Transient
-from bridge.ledger.settlement import keep_turned_down, turned_down_of
-from bridge.records import Later
+from bridge.ledger.settlement import load_rejections, save_rejections
+from bridge.records import Retry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -45,8 +45,8 @@ if TYPE_CHECKING:
         SendingSettings,
     )
     from bridge.ledger.database import Ledger
-    from bridge.ledger.send_queue import Awaited
-    from bridge.records import Outcome, Stream, Work
+    from bridge.ledger.send_queue import AwaitedNames
+    from bridge.records import Outcome, Stream, WorkItem
 
 __all__ = ["Delivery"]
 
@@ -158,7 +158,7 @@ class Delivery:
         return self._verdicts.trials.stopped
 
     @property
-    def awaited(self) -> Awaited:
+    def awaited(self) -> AwaitedNames:
         """What is not sent yet since Trakor may still be storing it, where nothing else can be sent."""
         return self._intake.awaited
 
@@ -295,15 +295,15 @@ class Delivery:
                 self._verdicts.tries(work)
                 await self._send(work)
 
-    async def _send_on(self, work: Work) -> None:
+    async def _send_on(self, work: WorkItem) -> None:
         """Send one record after the other, as long as they are taken and more may be sent."""
-        following: Work | None = work
+        following: WorkItem | None = work
         while following is not None:
             taken = await self._send(following)
             self._happened.set()
             following = self._next(len(self._senders) - 1) if taken else None
 
-    def _next(self, in_flight: int) -> Work | None:
+    def _next(self, in_flight: int) -> WorkItem | None:
         """The record to send next; None where none may be sent now."""
         if not self._may_begin(in_flight):
             return None
@@ -329,7 +329,7 @@ class Delivery:
     def _notice(self, _: asyncio.Task[None]) -> None:
         self._happened.set()
 
-    async def _send(self, work: Work) -> bool:
+    async def _send(self, work: WorkItem) -> bool:
         """Send one record and judge what came of it: True where it was taken."""
         begun = False
         try:
@@ -361,7 +361,7 @@ class Delivery:
         if more:
             self._intake.look_at(self._clock())
         for outcome in batch:
-            if isinstance(outcome, Later) and (self._intake.patient or outcome.silence is None):
+            if isinstance(outcome, Retry) and (self._intake.patient or outcome.silence is None):
                 until = outcome.silence.until if outcome.silence else 0
                 self._intake.look_at(max(outcome.next_try_at or 0, until))
         self._on_settled(count_outcomes(batch, seconds))
@@ -400,10 +400,10 @@ class Delivery:
         """Learn what an earlier process knew of records that were turned down."""
         for stream, feed in self._feeds.items():
             if self._evidence.lacks(stream):
-                self._evidence.recall(stream, await self._ledger.call(turned_down_of, feed))
+                self._evidence.recall(stream, await self._ledger.call(load_rejections, feed))
 
     async def _keep_evidence(self) -> None:
         """Let the ledger keep what is known of them; where it dies before, each is tried once more."""
         for stream in list(self._evidence.news):
-            await self._ledger.call(keep_turned_down, self._feeds[stream], self._evidence.to_keep(stream))
+            await self._ledger.call(save_rejections, self._feeds[stream], self._evidence.to_keep(stream))
             self._evidence.news.discard(stream)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from bridge.ledger.row_mapping import Feed
-    from bridge.records import Answer, Payload, Policy, Stream
+    from bridge.records import Payload, Policy, Stream, TrakorAnswer
     from bridge.retry import RetryPolicy
 
 __all__ = [
@@ -27,7 +27,7 @@ MOST_REJECTIONS: Final = 20
 class Destination(Protocol):
     """Where payloads go: ``trakor.TrakorClient``, or a fake."""
 
-    async def post(self, payload: Payload) -> Answer:
+    async def post(self, payload: Payload) -> TrakorAnswer:
         """Post one payload; raises Transient, Rejected or Refused."""
         ...
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from bridge.daemon.listeners import Address
     from bridge.ledger.read_model import Reader
-    from bridge.records import Action
+    from bridge.records import WebhookAction
     from bridge.settings import Settings
 
 __all__ = ["Daemon"]
@@ -85,7 +85,7 @@ class Daemon:
         finally:
             await self._cancel()
 
-    async def post(self, action: Action, identity: str) -> float:
+    async def post(self, action: WebhookAction, identity: str) -> float:
         """Post a webhook as Salestrekker does.
 
         Args:

@@ -11,8 +11,8 @@ from bridge import names
 from bridge.demo import source
 from bridge.demo.steps import Example, Explained, Kind
 from bridge.ledger.database import reading
-from bridge.ledger.read_model import Wanted, find
-from bridge.ledger.record_details import history_of, standing_of
+from bridge.ledger.read_model import RecordQuery, find_records
+from bridge.ledger.record_details import load_history, load_relations
 from bridge.records import Origin, Reason, State, Stream
 from bridge.status import choices
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from bridge.ledger.database import Keeping
-    from bridge.ledger.read_model import Found
+    from bridge.ledger.database import TextStorage
+    from bridge.ledger.read_model import RecordSummary
     from bridge.sandbox import Sandbox
     from bridge.sandbox.trakor_store import Entry
     from bridge.status import SuggestedCommand
@@ -45,7 +45,7 @@ class _Record:
         in_trakor: The name of its party or product; empty where it has none of its own.
     """
 
-    found: Found
+    found: RecordSummary
     details: Mapping[str, str]
     choices: Sequence[SuggestedCommand]
     row: Mapping[str, Any]
@@ -68,7 +68,9 @@ class _Record:
         return self.details.get("pending", "").startswith("qualified")
 
 
-def explain(ledger: Path, keeping: Keeping | None, sandbox: Sandbox, *, first: Collection[str]) -> Explained:
+def explain(
+    ledger: Path, keeping: TextStorage | None, sandbox: Sandbox, *, first: Collection[str]
+) -> Explained:
     """Where every record is, and why.
 
     Args:
@@ -95,19 +97,19 @@ def _entries(sandbox: Sandbox) -> list[Entry]:
     return [*sandbox.trakor.parties.entries(), *sandbox.trakor.products.entries()]
 
 
-def _every(ledger: Path, keeping: Keeping | None, sandbox: Sandbox) -> list[_Record]:
+def _every(ledger: Path, keeping: TextStorage | None, sandbox: Sandbox) -> list[_Record]:
     names = {entry.id: entry.name for entry in _entries(sandbox)}
     streams = {Stream.CONTACTS: sandbox.contacts, Stream.PRODUCTS: sandbox.products}
     with reading(ledger, keeping) as connection:
         return [
             _Record(
                 found=found,
-                details={line.event: line.detail for line in history_of(connection, found.number)},
-                choices=choices(found, standing_of(connection, found)) if found.state in DECIDABLE else [],
+                details={line.event: line.detail for line in load_history(connection, found.number)},
+                choices=choices(found, load_relations(connection, found)) if found.state in DECIDABLE else [],
                 row=streams[found.feed.stream].get(found.id) or {},
                 in_trakor=names.get(found.trakor_id, ""),
             )
-            for found in find(connection, Wanted())
+            for found in find_records(connection, RecordQuery())
         ]
 
 

@@ -30,7 +30,7 @@ from bridge.demo.scenes import Scenes
 from bridge.demo.steps import Beginning, Change, Changed, Compared, Ended, Prepared, Ran, Running, Stopped
 from bridge.errors import BridgeError
 from bridge.ledger.database import reading
-from bridge.ledger.statistics import webhook_numbers
+from bridge.ledger.statistics import load_webhook_counts
 from bridge.records import Stream
 from bridge.sandbox import Options, Sandbox
 from bridge.wiring.ledger import make_keeping
@@ -201,7 +201,7 @@ class _Story:
             for scene in scenes.in_order:
                 self._audience.tell(await scene())
         with reading(self._ledger) as connection:
-            waiting = webhook_numbers(connection)[CONNECTION].waiting
+            waiting = load_webhook_counts(connection)[CONNECTION].waiting
         self._audience.tell(
             Stopped(
                 seconds=daemon.stopped_in,

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Final
 
 from bridge.demo import source
 from bridge.demo.steps import Scene
-from bridge.ledger.pauses import Direction, pauses_of
-from bridge.ledger.read_model import Wanted, find, total
-from bridge.records import Action, Reason, State
+from bridge.ledger.pauses import Direction, list_pauses
+from bridge.ledger.read_model import RecordQuery, count_records, find_records
+from bridge.records import Reason, State, WebhookAction
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -64,7 +64,7 @@ class Scenes:
         identity, name = contacts.id_at(RENAMED), source.name_of(contacts[RENAMED])
         new = f"{name.partition(' ')[0]} {NEW_FAMILY}"
         contacts.rename(identity, new)
-        await self._daemon.post(Action.CONTACT_UPDATED, identity)
+        await self._daemon.post(WebhookAction.CONTACT_UPDATED, identity)
         seconds = await self._daemon.until(
             "the renamed contact is held", lambda reader: _is(reader, identity, State.HELD, Reason.RENAMED)
         )
@@ -77,7 +77,7 @@ class Scenes:
 
     async def _add(self) -> Scene:
         identity = self._new(NEWCOMER)
-        await self._daemon.post(Action.CONTACT_CREATED, identity)
+        await self._daemon.post(WebhookAction.CONTACT_CREATED, identity)
         seconds = await self._delivered("the new contact is in Trakor", identity)
         return Scene(
             "created",
@@ -91,7 +91,7 @@ class Scenes:
         identity, name = contacts.id_at(WOKEN), source.name_of(contacts[WOKEN])
         contacts.set_active(identity, active=True)
         deal = self._sandbox.salestrekker.world.tickets.id_at(WOKEN)
-        await self._daemon.post(Action.DEAL_CREATED, deal)
+        await self._daemon.post(WebhookAction.DEAL_CREATED, deal)
         seconds = await self._delivered("the deal's contact is in Trakor", identity)
         return Scene(
             "a deal",
@@ -105,7 +105,7 @@ class Scenes:
         log_ins = salestrekker.traffic.kinds["authenticate"]
         salestrekker.revoke_tokens()
         identity = self._new(UNDISTURBED)
-        await self._daemon.post(Action.CONTACT_CREATED, identity)
+        await self._daemon.post(WebhookAction.CONTACT_CREATED, identity)
         seconds = await self._delivered("a contact is in Trakor after the token was revoked", identity)
         log_ins = salestrekker.traffic.kinds["authenticate"] - log_ins
         return Scene(
@@ -123,7 +123,7 @@ class Scenes:
         self._waiting = tuple(self._new(name) for name in CROWD)
         slowest = max(
             await asyncio.gather(
-                *(self._daemon.post(Action.CONTACT_CREATED, identity) for identity in self._waiting)
+                *(self._daemon.post(WebhookAction.CONTACT_CREATED, identity) for identity in self._waiting)
             )
         )
         await self._daemon.until("sending is paused, and one probe has found it so", self._is_frozen)
@@ -169,17 +169,17 @@ class Scenes:
 
 
 def _is(reader: Reader, identity: str, state: State, reason: str = "") -> bool:
-    found = find(reader, Wanted(either=identity))
+    found = find_records(reader, RecordQuery(either=identity))
     return any((one.state, one.reason) == (state, reason) for one in found)
 
 
 def _number(reader: Reader, state: State) -> int:
-    return total(reader, Wanted(states=(state,)))
+    return count_records(reader, RecordQuery(states=(state,)))
 
 
 def _pause(reader: Reader) -> Pause | None:
     """What stops all sending."""
-    return next((pause for pause in pauses_of(reader) if pause.direction == Direction.SENDING), None)
+    return next((pause for pause in list_pauses(reader) if pause.direction == Direction.SENDING), None)
 
 
 def _milliseconds(seconds: float) -> str:

@@ -12,10 +12,10 @@ from bridge.disclosure.flows import ConnectionFlow, Disclosure, StreamFlow, Webh
 from bridge.disclosure.keeping import LOGS, kept
 from bridge.errors import UserError
 from bridge.ledger.database import reading
-from bridge.ledger.open import require_current, revision
-from bridge.ledger.read_model import Wanted, feeds_of, total
+from bridge.ledger.open import read_revision, require_current
+from bridge.ledger.read_model import RecordQuery, count_records, list_feeds
 from bridge.mapping import DEFAULTS
-from bridge.records import DEAL_CONTACTS, Action, Stream
+from bridge.records import DEAL_CONTACTS, Stream, WebhookAction
 from bridge.salestrekker.query_files import load_document, query_folders
 from bridge.salestrekker.record_path import fields_read
 from bridge.settings import Crontab, per_day
@@ -122,13 +122,13 @@ def _service(url: str, number: int) -> str:
 def _known_records(settings: Settings) -> dict[tuple[str, Stream], int]:
     """How many records the ledger knows of each stream of each connection; none before the first run."""
     path = settings.ledger.path
-    if path is None or revision(path) is None:
+    if path is None or read_revision(path) is None:
         return {}
     require_current(path)
     with reading(path) as connection:
         return {
-            (feed.connection, feed.stream): total(connection, Wanted(feeds=(feed.number,)))
-            for feed in feeds_of(connection)
+            (feed.connection, feed.stream): count_records(connection, RecordQuery(feeds=(feed.number,)))
+            for feed in list_feeds(connection)
         }
 
 
@@ -186,7 +186,7 @@ def _webhook_flow(settings: Settings, connection: ConnectionSettings) -> Webhook
     address = settings.webhooks.public_url
     return WebhookFlow(
         received_at=f"{address}/webhooks/…" if address else "",
-        actions=tuple(Action),
+        actions=tuple(WebhookAction),
         ids_per_request=connection.salestrekker.ids_per_request,
         query_for_deals=TICKET,
         fields_of_deals=_fields_of(settings, TICKET) if connection.stream(DEAL_CONTACTS).enabled else (),

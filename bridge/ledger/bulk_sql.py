@@ -3,7 +3,7 @@
 Python's driver gives the interpreter up at each step, and waits to have it back: a row that takes SQLite
 2 µs takes 30 to 200 while another thread has work. docs/adr/0018 has the measurements. ::
 
-    rows ──JSON──> one INSERT or UPDATE with ``given("…")`` for each value
+    rows ──JSON──> one INSERT or UPDATE with ``row_value("…")`` for each value
     one SELECT ──json_group_array──> JSON ──> rows, each value read as its column's type says
 """
 
@@ -23,26 +23,26 @@ if TYPE_CHECKING:
     from sqlalchemy.dialects.sqlite.dml import Insert as Upsert
     from sqlalchemy.sql.dml import Insert, UpdateBase
 
-__all__ = ["at_once", "given", "given_bytes", "inserted", "run_for_all"]
+__all__ = ["execute_many", "fetch_all", "insert_each", "row_bytes", "row_value"]
 
 _GIVEN: Final = table("given_")
 _BYTES: Final = "given_bytes"
 
 
-def given(name: str) -> ColumnElement[Any]:
+def row_value(name: str) -> ColumnElement[Any]:
     """A value of each row that a statement is run for; the statement has it in place of a parameter."""
     if name not in _GIVEN.c:
         _GIVEN.append_column(column(name))
     return _GIVEN.c[name]
 
 
-def given_bytes(name: str) -> ColumnElement[Any]:
+def row_bytes(name: str) -> ColumnElement[Any]:
     """The same where the value is bytes: JSON says where they lie in the one parameter that has them all."""
-    start, length = (func.json_extract(given(name), literal_column(f"'$[{place}]'")) for place in (0, 1))
+    start, length = (func.json_extract(row_value(name), literal_column(f"'$[{place}]'")) for place in (0, 1))
     return func.substr(bindparam(_BYTES, type_=LargeBinary), start, length)
 
 
-def inserted(insert: Insert | Upsert, *names: str, binary: str = "") -> Any:  # noqa: ANN401 - of either kind
+def insert_each(insert: Insert | Upsert, *names: str, binary: str = "") -> Any:  # noqa: ANN401 - of either kind
     """An INSERT of each row.
 
     Args:
@@ -50,7 +50,7 @@ def inserted(insert: Insert | Upsert, *names: str, binary: str = "") -> Any:  # 
         names: The columns that rows have values for, under the same names.
         binary: The one of them that holds bytes.
     """
-    values = [given_bytes(name) if name == binary else given(name) for name in names]
+    values = [row_bytes(name) if name == binary else row_value(name) for name in names]
     return insert.from_select(list(names), select(*values).where(true()))
 
 
@@ -68,13 +68,13 @@ class _Compiled(NamedTuple):
     constants: dict[str, Any]
 
 
-def run_for_all(connection: Connection, statement: UpdateBase, rows: Sequence[dict[str, Any]]) -> None:
+def execute_many(connection: Connection, statement: UpdateBase, rows: Sequence[dict[str, Any]]) -> None:
     """Run a statement for each row, in their order.
 
     Args:
         connection: Inside a writing transaction.
-        statement: An INSERT, UPDATE or DELETE with ``given`` values that returns nothing; made once, since
-            what it is compiled to is kept with the connection.
+        statement: An INSERT, UPDATE or DELETE with ``row_value`` values that returns nothing. Create it once:
+            its compiled form is cached with the connection.
         rows: The values, at least one row, always of the same names: numbers, texts, bytes, None. An UPDATE
             changes a row of the table once: of two rows for the same one only either counts.
 
@@ -126,7 +126,7 @@ class _Reading(NamedTuple):
     readers: tuple[Callable[[Any], Any] | None, ...]
 
 
-def at_once(
+def fetch_all(
     connection: Connection, query: Select[*tuple[Any, ...]], parameters: dict[str, Any]
 ) -> list[list[Any]]:
     """The rows of a query, as ``connection.execute(…).all()`` has them.

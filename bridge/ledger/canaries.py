@@ -31,10 +31,19 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from sqlalchemy import bindparam, delete, exists, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from bridge.decision.canaries import MOST_CANARIES, CanaryAnswer, Verdict, judge_canaries
+from bridge.decision.canaries import MAX_CANARIES, CanaryAnswer, CanaryVerdict, judge_canaries
 from bridge.errors import LedgerError
-from bridge.ledger.organizations import Asked, Doubt, Noted, Place, keep, keep_stopped, lift, noted_of
-from bridge.ledger.row_mapping import among, one_of, sealer_of
+from bridge.ledger.organizations import (
+    AskedCanary,
+    KnownOrganizations,
+    Mismatch,
+    TrakorIdentity,
+    load_known,
+    pause_if_stopped,
+    resume_if_clear,
+    save_known,
+)
+from bridge.ledger.row_mapping import is_in, is_one_of, sealer_of
 from bridge.ledger.schema import canaries, claims, contents, history, links, organizations, records
 from bridge.ledger.sealed_texts import payload_to_send
 from bridge.records import State
@@ -48,27 +57,27 @@ if TYPE_CHECKING:
     from bridge.records import Payload
 
 __all__ = [
-    "FRESH",
+    "FRESH_MS",
     "Canary",
-    "Kind",
-    "Step",
-    "canaries_for",
-    "canaries_of",
-    "end_canaries",
+    "CanaryStep",
+    "CanaryStepKind",
+    "choose_canaries",
+    "delete_canaries",
     "forget_stray",
+    "load_stray_names",
     "next_step",
     "note_answer",
-    "note_canaries",
-    "opened_canaries",
-    "sent_of",
-    "stray_names",
-    "wanted_as_canaries",
+    "open_canaries",
+    "open_each_canary",
+    "open_sent_payloads",
+    "select_canaries",
+    "store_canaries",
 ]
 
-MOST: Final = 3
+MAX_STORED: Final = 3
 """So many of each stream are kept."""
 
-FRESH: Final = 24 * 60 * 60 * 1000
+FRESH_MS: Final = 24 * 60 * 60 * 1000
 """Milliseconds for which a canary is neither renewed nor replaced by a newer one."""
 
 # Statements are made once: to build one costs ten times as much as to run it for one row.
@@ -81,7 +90,7 @@ _HOLDS_ITS_NAME = exists().where(
 )
 _SPELLED_ANEW = exists().where(
     history.c.record == records.c.number,
-    one_of(history.c.event, "drifted", "remapped"),
+    is_one_of(history.c.event, "drifted", "remapped"),
     history.c.detail.contains("name"),
 )
 """Its name was another one for a while, though its key was not: somebody may have corrected it in Trakor."""
@@ -108,14 +117,14 @@ _SENT = (
     .join(contents, (contents.c.space == links.c.space) & (contents.c.trakor_id == links.c.trakor_id))
     .where(
         records.c.feed == bindparam("of_feed"),
-        one_of(records.c.state, State.DELIVERED, State.DRIFTED),
+        is_one_of(records.c.state, State.DELIVERED, State.DRIFTED),
         *(records.c[mark] == 0 for mark in ("gone", "dismissed", "forgotten", "given")),
         links.c.sent != "",
         _HOLDS_ITS_NAME,
         ~_SPELLED_ANEW,
     )
     .order_by(links.c.at.desc())
-    .limit(MOST)
+    .limit(MAX_STORED)
 )
 _OF_FEED = canaries.c.feed == bindparam("of_feed")
 _KEPT = (
@@ -123,22 +132,22 @@ _KEPT = (
     .join(records, records.c.number == canaries.c.record)
     .where(_OF_FEED, *_FIT)
     .order_by(canaries.c.at.desc(), canaries.c.record)
-    .limit(MOST)
+    .limit(MAX_STORED)
 )
 _FITTING = select(records.c.number, records.c.source_id, records.c.sent_key).where(
-    among(records.c.number, "numbers"), records.c.feed == bindparam("of_feed"), *_FIT
+    is_in(records.c.number, "numbers"), records.c.feed == bindparam("of_feed"), *_FIT
 )
 _WANTED = (
     select(records.c.source_id)
     .where(
         records.c.feed == bindparam("of_feed"),
-        among(records.c.source_id, "ids"),
+        is_in(records.c.source_id, "ids"),
         records.c.sent_key == records.c.key,  # of a qualified name a draft does not tell how it was spelled
         *_FIT,
     )
     .limit(bindparam("most"))
 )
-_RENEW = update(canaries).where(among(canaries.c.record, "numbers")).values(at=bindparam("renewed_at"))
+_RENEW = update(canaries).where(is_in(canaries.c.record, "numbers")).values(at=bindparam("renewed_at"))
 _NOTE = upsert(canaries).on_conflict_do_update(
     index_elements=["record"],
     set_={name: upsert(canaries).excluded[name] for name in ("at", "body")},
@@ -147,10 +156,10 @@ _SURPLUS = delete(canaries).where(
     _OF_FEED,
     canaries.c.record.not_in(_KEPT.with_only_columns(canaries.c.record).correlate(None).scalar_subquery()),
 )
-_END = delete(canaries).where(among(canaries.c.record, "numbers"))
+_END = delete(canaries).where(is_in(canaries.c.record, "numbers"))
 
 
-def note_canaries(
+def store_canaries(
     connection: Connection,
     feed: Feed,
     taken: Iterable[tuple[int, str, Payload]],
@@ -170,14 +179,14 @@ def note_canaries(
     """
     known = {"of_feed": feed.number, "of_space": feed.space}
     kept = connection.execute(_KEPT, known).all()
-    fresh = {row.record for row in kept if row.at > now - FRESH}
-    if len(fresh) >= MOST:
+    fresh = {row.record for row in kept if row.at > now - FRESH_MS}
+    if len(fresh) >= MAX_STORED:
         return
     again = [row.record for row in kept if row.record not in fresh and row.source_id in unchanged]
     if again:
         connection.execute(_RENEW, {"numbers": again, "renewed_at": now})
     others = {number: (key, payload) for number, key, payload in taken if number not in fresh}
-    room = MOST - len(fresh) - len(again)
+    room = MAX_STORED - len(fresh) - len(again)
     if not others or not room:
         return
     found = connection.execute(_FITTING, known | {"numbers": list(others)}).all()
@@ -196,7 +205,7 @@ def _sealed(
     return {"record": row.number, "feed": feed.number, "at": now, "body": body}
 
 
-def wanted_as_canaries(connection: Connection, feed: Feed, unchanged: Collection[str]) -> frozenset[str]:
+def choose_canaries(connection: Connection, feed: Feed, unchanged: Collection[str]) -> frozenset[str]:
     """Which unchanged records are to be mapped all the same, since there are too few canaries.
 
     Args:
@@ -212,27 +221,27 @@ def wanted_as_canaries(connection: Connection, feed: Feed, unchanged: Collection
     known = {"of_feed": feed.number, "of_space": feed.space}
     kept = {row.source_id for row in connection.execute(_KEPT, known)}
     others = [one for one in unchanged if one not in kept]
-    if len(kept) >= MOST or not others:
+    if len(kept) >= MAX_STORED or not others:
         return frozenset()
-    return frozenset(connection.scalars(_WANTED, known | {"ids": others, "most": MOST - len(kept)}))
+    return frozenset(connection.scalars(_WANTED, known | {"ids": others, "most": MAX_STORED - len(kept)}))
 
 
-def end_canaries(connection: Connection, numbers: Collection[int]) -> None:
+def delete_canaries(connection: Connection, numbers: Collection[int]) -> None:
     """Keep no canaries of these records: something was decided on them."""
     connection.execute(_END, {"numbers": list(numbers)})
 
 
-def canaries_of(connection: Connection, feed: Feed) -> list[Payload]:
+def open_canaries(connection: Connection, feed: Feed) -> list[Payload]:
     """What may be sent again to find out whether Trakor takes anything, the latest first.
 
     Args:
         connection: To the ledger; it knows the sealer.
         feed: Of which stream.
     """
-    return [payload for payload in opened_canaries(connection, feed) if payload is not None]
+    return [payload for payload in open_each_canary(connection, feed) if payload is not None]
 
 
-def sent_of(connection: Connection, feed: Feed) -> list[Payload]:
+def open_sent_payloads(connection: Connection, feed: Feed) -> list[Payload]:
     """What was really sent of some records that Trakor has, whatever the source or the map say by now.
 
     It proves which organisation a Trakor is as well as a canary does: a changed map, or a change of all
@@ -247,7 +256,7 @@ def sent_of(connection: Connection, feed: Feed) -> list[Payload]:
     return [payload for payload in opened if payload is not None]
 
 
-def opened_canaries(connection: Connection, feed: Feed) -> list[Payload | None]:
+def open_each_canary(connection: Connection, feed: Feed) -> list[Payload | None]:
     """The same, with None in place of one that is damaged."""
     known = {"of_feed": feed.number, "of_space": feed.space}
     kept = connection.execute(_KEPT, known).all()
@@ -275,7 +284,7 @@ class Canary(NamedTuple):
     ids: frozenset[str]
 
 
-class Kind(StrEnum):
+class CanaryStepKind(StrEnum):
     """What is to be done next."""
 
     CLEAR = "clear"
@@ -285,16 +294,16 @@ class Kind(StrEnum):
     STOPPED = "stopped"
 
 
-class Step(NamedTuple):
+class CanaryStep(NamedTuple):
     """What is to be done next, with which canary, or until when to wait."""
 
-    kind: Kind
+    kind: CanaryStepKind
     canary: Canary | None = None
     until: int = 0
     made: int = 0
 
 
-def canaries_for(
+def select_canaries(
     connection: Connection,
     feeds: Sequence[Feed],
     name_key: Callable[[str], str],
@@ -303,9 +312,9 @@ def canaries_for(
     found = [
         Canary(payload, key := name_key(payload.name), _ids_of(connection, feed, key))
         for feed in feeds
-        for payload in canaries_of(connection, feed) or sent_of(connection, feed)
+        for payload in open_canaries(connection, feed) or open_sent_payloads(connection, feed)
     ]
-    return [canary for canary in found if canary.ids][:MOST_CANARIES]
+    return [canary for canary in found if canary.ids][:MAX_CANARIES]
 
 
 def _ids_of(connection: Connection, feed: Feed, key: str) -> frozenset[str]:
@@ -318,12 +327,12 @@ def _ids_of(connection: Connection, feed: Feed, key: str) -> frozenset[str]:
 def next_step(
     connection: Connection,
     name: str,
-    place: Place,
+    place: TrakorIdentity,
     find: Callable[[Connection], Sequence[Canary]],
     *,
     now: int,
     wait: int,
-) -> Step:
+) -> CanaryStep:
     """What is to be done before anything is sent to Trakor.
 
     Args:
@@ -334,65 +343,74 @@ def next_step(
         now: The time.
         wait: Milliseconds that a lost request may still be at work.
     """
-    noted = noted_of(connection, name)
+    noted = load_known(connection, name)
     if not noted.place.address or noted.place.is_same_trakor(place):
-        return _as_noted(connection, noted, place)
+        return _record_known(connection, noted, place)
     if not noted.doubt.place.is_same_trakor(place):
         noted = replace(noted, doubt=replace(noted.doubt.without_trial(), place=place))
     if noted.doubt.another:
-        keep_stopped(connection, name, now=now)
-        return Step(Kind.STOPPED, made=len(noted.doubt.made))
-    return _try(connection, noted, place, {canary.key: canary for canary in find(connection)}, now, wait)
+        pause_if_stopped(connection, name, now=now)
+        return CanaryStep(CanaryStepKind.STOPPED, made=len(noted.doubt.made))
+    return _judge(connection, noted, place, {canary.key: canary for canary in find(connection)}, now, wait)
 
 
-def _as_noted(connection: Connection, noted: Noted, place: Place) -> Step:
+def _record_known(connection: Connection, noted: KnownOrganizations, place: TrakorIdentity) -> CanaryStep:
     """Nothing has to be proved; a trial of another Trakor is over."""
     settled = replace(noted, place=place, doubt=noted.doubt.without_trial())
     if settled != noted:
-        keep(connection, settled)
+        save_known(connection, settled)
         if noted.stopped:
-            lift(connection, settled)
-    return Step(Kind.CLEAR)
+            resume_if_clear(connection, settled)
+    return CanaryStep(CanaryStepKind.CLEAR)
 
 
-def _try(
-    connection: Connection, noted: Noted, place: Place, canaries: Mapping[str, Canary], now: int, wait: int
-) -> Step:
-    asked = {key: _as_far_as_it_goes(key, one, canaries) for key, one in noted.doubt.asked.items()}
+def _judge(
+    connection: Connection,
+    noted: KnownOrganizations,
+    place: TrakorIdentity,
+    canaries: Mapping[str, Canary],
+    now: int,
+    wait: int,
+) -> CanaryStep:
+    asked = {key: _rejected_if_lost(key, one, canaries) for key, one in noted.doubt.asked.items()}
     verdict = judge_canaries([one.answer for one in asked.values()])
-    if verdict is Verdict.SAME:
-        return _proved(connection, noted, place)
-    fresh = [canary for key, canary in canaries.items() if key not in asked][: MOST_CANARIES - len(asked)]
+    if verdict is CanaryVerdict.SAME:
+        return _record_same(connection, noted, place)
+    fresh = [canary for key, canary in canaries.items() if key not in asked][: MAX_CANARIES - len(asked)]
     if fresh:
         return _ask(connection, noted, fresh[0], now, wait)
-    if verdict is Verdict.OPEN:
-        return _again(connection, noted, canaries, now, wait)
-    if verdict is Verdict.UNTOLD:
-        return _unproven(connection, noted, place)
+    if verdict is CanaryVerdict.OPEN:
+        return _ask_again(connection, noted, canaries, now, wait)
+    if verdict is CanaryVerdict.UNTOLD:
+        return _record_unproven(connection, noted, place)
     found = replace(noted, doubt=replace(noted.doubt, another=True))
-    keep(connection, found)
-    keep_stopped(connection, noted.name, now=now)
-    return Step(Kind.STOPPED, made=len(found.doubt.made))
+    save_known(connection, found)
+    pause_if_stopped(connection, noted.name, now=now)
+    return CanaryStep(CanaryStepKind.STOPPED, made=len(found.doubt.made))
 
 
-def _as_far_as_it_goes(key: str, asked: Asked, canaries: Mapping[str, Canary]) -> Asked:
+def _rejected_if_lost(key: str, asked: AskedCanary, canaries: Mapping[str, Canary]) -> AskedCanary:
     """A lost one that cannot be sent again, since its record was forgotten, will never prove anything."""
     lost_for_good = asked.answer is CanaryAnswer.LOST and key not in canaries
     return asked._replace(answer=CanaryAnswer.REJECTED) if lost_for_good else asked
 
 
-def _ask(connection: Connection, noted: Noted, canary: Canary, now: int, wait: int) -> Step:
+def _ask(
+    connection: Connection, noted: KnownOrganizations, canary: Canary, now: int, wait: int
+) -> CanaryStep:
     """Note first that it is sent: whoever comes after a death knows that it may be made."""
     before = noted.doubt.asked.get(canary.key)
     tries = 1 if before is None else before.tries + 1
-    sealed = sealer_of(connection).seal([canary.payload.name], _place(canary.key))
+    sealed = sealer_of(connection).seal([canary.payload.name], _seal_context(canary.key))
     name = b64encode(sealed).decode()
-    asked = {**noted.doubt.asked, canary.key: Asked(CanaryAnswer.LOST, now + wait, tries, name)}
-    keep(connection, replace(noted, doubt=replace(noted.doubt, asked=asked)))
-    return Step(Kind.ASK, canary)
+    asked = {**noted.doubt.asked, canary.key: AskedCanary(CanaryAnswer.LOST, now + wait, tries, name)}
+    save_known(connection, replace(noted, doubt=replace(noted.doubt, asked=asked)))
+    return CanaryStep(CanaryStepKind.ASK, canary)
 
 
-def _again(connection: Connection, noted: Noted, canaries: Mapping[str, Canary], now: int, wait: int) -> Step:
+def _ask_again(
+    connection: Connection, noted: KnownOrganizations, canaries: Mapping[str, Canary], now: int, wait: int
+) -> CanaryStep:
     """A lost one is sent again, but not while its request may still be at work there."""
     lost = [
         (one.not_before, key)
@@ -402,22 +420,24 @@ def _again(connection: Connection, noted: Noted, canaries: Mapping[str, Canary],
     not_before, key = min(lost)
     # Further away than any wait can be: the clock was set back since.
     if now < not_before <= now + wait:
-        return Step(Kind.WAIT, until=not_before)
+        return CanaryStep(CanaryStepKind.WAIT, until=not_before)
     return _ask(connection, noted, canaries[key], now, wait)
 
 
-def _proved(connection: Connection, noted: Noted, place: Place) -> Step:
+def _record_same(connection: Connection, noted: KnownOrganizations, place: TrakorIdentity) -> CanaryStep:
     """The same organisation: what it made anew, since it was deleted there by hand, is at home there."""
-    doubt = Doubt(source=noted.doubt.source, strays=noted.doubt.strays)
+    doubt = Mismatch(source=noted.doubt.source, strays=noted.doubt.strays)
     settled = replace(noted, place=place, doubt=doubt)
-    keep(connection, settled)
-    lift(connection, settled)
-    return Step(Kind.CLEAR)
+    save_known(connection, settled)
+    resume_if_clear(connection, settled)
+    return CanaryStep(CanaryStepKind.CLEAR)
 
 
-def _unproven(connection: Connection, noted: Noted, place: Place) -> Step:
-    keep(connection, replace(noted, place=place, doubt=replace(noted.doubt.without_trial(), unproven=True)))
-    return Step(Kind.UNPROVEN)
+def _record_unproven(connection: Connection, noted: KnownOrganizations, place: TrakorIdentity) -> CanaryStep:
+    save_known(
+        connection, replace(noted, place=place, doubt=replace(noted.doubt.without_trial(), unproven=True))
+    )
+    return CanaryStep(CanaryStepKind.UNPROVEN)
 
 
 def note_answer(connection: Connection, name: str, key: str, answer: CanaryAnswer | None) -> None:
@@ -429,25 +449,25 @@ def note_answer(connection: Connection, name: str, key: str, answer: CanaryAnswe
         key: Hash of the canary's name.
         answer: What was answered; None: it certainly made nothing, and counts as not asked.
     """
-    noted = noted_of(connection, name)
+    noted = load_known(connection, name)
     before = noted.doubt.asked.get(key)
     if before is None:
         return
     asked = {one: other for one, other in noted.doubt.asked.items() if one != key}
     if answer is not None:
-        asked[key] = before._replace(answer=_as_it_may_be(answer, before))
+        asked[key] = before._replace(answer=_adjust_answer(answer, before))
     elif before.tries > 1:
         asked[key] = before._replace(tries=before.tries - 1)  # the earlier one is still lost
-    keep(connection, replace(noted, doubt=replace(noted.doubt, asked=asked)))
+    save_known(connection, replace(noted, doubt=replace(noted.doubt, asked=asked)))
 
 
-def _as_it_may_be(answer: CanaryAnswer, before: Asked) -> CanaryAnswer:
+def _adjust_answer(answer: CanaryAnswer, before: AskedCanary) -> CanaryAnswer:
     """A name that is there after a lost request may be there because of it: somebody has to look."""
     again = answer is CanaryAnswer.STRANGER and before.tries > 1
     return CanaryAnswer.CREATED if again else answer
 
 
-def stray_names(connection: Connection, name: str) -> tuple[list[str], int]:
+def load_stray_names(connection: Connection, name: str) -> tuple[list[str], int]:
     """The names to be deleted in another organisation, and how many more that were forgotten since.
 
     They are personal data: for a person's eyes, never for a log or a page without a log-in.
@@ -456,11 +476,11 @@ def stray_names(connection: Connection, name: str) -> tuple[list[str], int]:
         connection: To the ledger; it knows the sealer.
         name: The connection's.
     """
-    made = noted_of(connection, name).doubt.made
+    made = load_known(connection, name).doubt.made
     if not made:
         return [], 0
     sealer = sealer_of(connection)
-    found = [sealer.open(b64decode(text), _place(key))[0] for key, text in made.items() if text]
+    found = [sealer.open(b64decode(text), _seal_context(key))[0] for key, text in made.items() if text]
     return sorted(found), len(made) - len(found)
 
 
@@ -472,11 +492,11 @@ def forget_stray(connection: Connection, key: str) -> None:
         key: Hash of the name.
     """
     for name in connection.scalars(select(organizations.c.connection)).all():
-        noted = noted_of(connection, name)
+        noted = load_known(connection, name)
         if key in noted.doubt.asked or key in noted.doubt.strays:
-            keep(connection, replace(noted, doubt=noted.doubt.without_name(key)))
+            save_known(connection, replace(noted, doubt=noted.doubt.without_name(key)))
 
 
-def _place(key: str) -> str:
+def _seal_context(key: str) -> str:
     """What a sealed name is bound to."""
     return f"canary\0{key}"

@@ -18,30 +18,30 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
 
 __all__ = [
-    "LATEST",
-    "MOST",
+    "MAX_NUMBER",
+    "MAX_TIME",
     "NUMBER",
     "TEXT",
     "TIME",
     "UNREADABLE",
-    "BigInteger",
-    "Integer",
-    "LargeBinary",
-    "OneOf",
-    "Text",
+    "SafeBigInteger",
+    "SafeBinary",
+    "SafeChoice",
+    "SafeInteger",
+    "SafeText",
 ]
 
 UNREADABLE: Final = "\N{REPLACEMENT CHARACTER}"
 """Stands for a text that cannot be read, and in one for the bytes that cannot."""
 
-LATEST: Final = 253_402_300_799_999
+MAX_TIME: Final = 253_402_300_799_999
 """The last millisecond of the year 9999: no later time can be shown."""
 
-MOST: Final = 2**62 - 1
+MAX_NUMBER: Final = 2**62 - 1
 """The ledger never wrote a greater number: one more could leave 64 bits."""
 
 
-class Integer(sa.Integer):
+class SafeInteger(sa.Integer):
     """A whole number; 0 stands for what is none.
 
     Args:
@@ -59,8 +59,8 @@ class Integer(sa.Integer):
         return _required_number if self.required else _number
 
 
-class BigInteger(sa.BigInteger):
-    """A time in milliseconds since the epoch; 0 stands for what is none. Arguments as for ``Integer``."""
+class SafeBigInteger(sa.BigInteger):
+    """A time in milliseconds since the epoch; 0 stands for what is none. Arguments as for ``SafeInteger``."""
 
     def __init__(self, required: bool = False) -> None:  # noqa: FBT001, FBT002 - SQLAlchemy copies by position
         super().__init__()
@@ -72,7 +72,7 @@ class BigInteger(sa.BigInteger):
         return _required_time if self.required else _time
 
 
-class Text(sa.Text):
+class SafeText(sa.Text):
     """A text; ``UNREADABLE`` stands for what is none.
 
     Args:
@@ -89,7 +89,7 @@ class Text(sa.Text):
         return _required_text if self.required else _text
 
 
-class LargeBinary(sa.LargeBinary):
+class SafeBinary(sa.LargeBinary):
     """Bytes; none of them stand for what is none."""
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], bytes | None]:
@@ -98,7 +98,7 @@ class LargeBinary(sa.LargeBinary):
         return _bytes
 
 
-class OneOf(sa.Text):
+class SafeChoice(sa.Text):
     """A text out of a few.
 
     Args:
@@ -118,9 +118,9 @@ class OneOf(sa.Text):
         return lambda value: value if isinstance(value, str) and value in words else otherwise
 
 
-NUMBER: Final = Integer(required=True)
-TEXT: Final = Text(required=True)
-TIME: Final = BigInteger(required=True)
+NUMBER: Final = SafeInteger(required=True)
+TEXT: Final = SafeText(required=True)
+TIME: Final = SafeBigInteger(required=True)
 
 
 def _number(value: object) -> int | None:
@@ -128,17 +128,17 @@ def _number(value: object) -> int | None:
 
 
 def _required_number(value: object) -> int:
-    return value if isinstance(value, int) and -MOST <= value <= MOST else 0
+    return value if isinstance(value, int) and -MAX_NUMBER <= value <= MAX_NUMBER else 0
 
 
 def _time(value: object) -> int | None:
-    if value is None or (isinstance(value, int) and 0 <= value <= LATEST):
+    if value is None or (isinstance(value, int) and 0 <= value <= MAX_TIME):
         return value
     return 0
 
 
 def _required_time(value: object) -> int:
-    return value if isinstance(value, int) and 0 <= value <= LATEST else 0
+    return value if isinstance(value, int) and 0 <= value <= MAX_TIME else 0
 
 
 def _text(value: object) -> str | None:

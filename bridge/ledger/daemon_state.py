@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from bridge.ledger.schema import moments, said, wishes
+from bridge.ledger.schema import alerts_sent, scheduled_jobs, timestamps
 from bridge.records import Job
 
 if TYPE_CHECKING:
@@ -21,25 +21,25 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 __all__ = [
+    "AlertSent",
+    "AlertTopic",
     "Job",
-    "Moment",
-    "Said",
-    "Topic",
-    "Wish",
-    "all_said",
-    "forget_all_but",
-    "fulfil",
-    "keep_said",
-    "moments_of",
-    "note",
-    "set_next",
-    "want",
-    "wishes_of",
+    "ScheduledJob",
+    "TimestampName",
+    "complete_job",
+    "delete_unlisted_addresses",
+    "load_alerts_sent",
+    "load_scheduled_jobs",
+    "load_timestamps",
+    "request_job",
+    "save_alerts_sent",
+    "set_next_due",
+    "set_timestamp",
 ]
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class ScheduledJob:
     """How things stand with one job of one connection.
 
     Attributes:
@@ -51,19 +51,19 @@ class Wish:
     next_at: int
 
 
-_WISH = upsert(wishes)
-_WANT = _WISH.on_conflict_do_update(
-    index_elements=["connection", "job"], set_={"wanted_at": _WISH.excluded.wanted_at}
+_JOB_ROW = upsert(scheduled_jobs)
+_REQUEST_JOB = _JOB_ROW.on_conflict_do_update(
+    index_elements=["connection", "job"], set_={"wanted_at": _JOB_ROW.excluded.wanted_at}
 )
-_NEXT = _WISH.on_conflict_do_update(
-    index_elements=["connection", "job"], set_={"next_at": _WISH.excluded.next_at}
+_SET_NEXT_DUE = _JOB_ROW.on_conflict_do_update(
+    index_elements=["connection", "job"], set_={"next_at": _JOB_ROW.excluded.next_at}
 )
-_FULFIL = (
-    update(wishes)
+_COMPLETE_JOB = (
+    update(scheduled_jobs)
     .where(
-        wishes.c.connection == bindparam("of_connection"),
-        wishes.c.job == bindparam("of_job"),
-        wishes.c.wanted_at == bindparam("seen"),
+        scheduled_jobs.c.connection == bindparam("of_connection"),
+        scheduled_jobs.c.job == bindparam("of_job"),
+        scheduled_jobs.c.wanted_at == bindparam("seen"),
     )
     .values(wanted_at=0)
 )
@@ -73,7 +73,7 @@ _JOBS: Final = frozenset(map(str, Job))
 """All that there are: any other word is damage."""
 
 
-def want(connection: Connection, name: str, job: Job, *, now: int) -> None:
+def request_job(connection: Connection, name: str, job: Job, *, now: int) -> None:
     """Want a job done, since now: also where it is being done, which is then once more afterwards.
 
     Args:
@@ -82,10 +82,10 @@ def want(connection: Connection, name: str, job: Job, *, now: int) -> None:
         job: What is wanted.
         now: The time to note.
     """
-    connection.execute(_WANT, {"connection": name, "job": str(job), "wanted_at": now})
+    connection.execute(_REQUEST_JOB, {"connection": name, "job": str(job), "wanted_at": now})
 
 
-def set_next(connection: Connection, name: str, job: Job, at: int) -> None:
+def set_next_due(connection: Connection, name: str, job: Job, at: int) -> None:
     """Note when a job is to be wanted next; it is not wanted for that.
 
     Args:
@@ -94,16 +94,16 @@ def set_next(connection: Connection, name: str, job: Job, at: int) -> None:
         job: Which.
         at: Milliseconds since the epoch; 0: not known, or never.
     """
-    connection.execute(_NEXT, {"connection": name, "job": str(job), "next_at": at})
+    connection.execute(_SET_NEXT_DUE, {"connection": name, "job": str(job), "next_at": at})
 
 
-def wishes_of(connection: Connection, name: str) -> dict[Job, Wish]:
+def load_scheduled_jobs(connection: Connection, name: str) -> dict[Job, ScheduledJob]:
     """How things stand with each job of a connection that anything is known of."""
-    found = connection.execute(select(wishes).where(wishes.c.connection == name))
-    return {Job(row.job): Wish(row.wanted_at, row.next_at) for row in found if row.job in _JOBS}
+    found = connection.execute(select(scheduled_jobs).where(scheduled_jobs.c.connection == name))
+    return {Job(row.job): ScheduledJob(row.wanted_at, row.next_at) for row in found if row.job in _JOBS}
 
 
-def fulfil(connection: Connection, name: str, job: Job, *, wanted_at: int) -> None:
+def complete_job(connection: Connection, name: str, job: Job, *, wanted_at: int) -> None:
     """A job was done: the wish that was seen before it is fulfilled; one that came meanwhile stands.
 
     Args:
@@ -112,10 +112,10 @@ def fulfil(connection: Connection, name: str, job: Job, *, wanted_at: int) -> No
         job: Which.
         wanted_at: Of the wish that was seen, to the letter: the clock may have been set back since.
     """
-    connection.execute(_FULFIL, {"of_connection": name, "of_job": str(job), "seen": wanted_at})
+    connection.execute(_COMPLETE_JOB, {"of_connection": name, "of_job": str(job), "seen": wanted_at})
 
 
-class Moment(StrEnum):
+class TimestampName(StrEnum):
     """What the time is of; ``ALIVE`` is the daemon's own, and stands under no connection ("")."""
 
     TOKEN_EXPIRES = "token_expires"  # noqa: S105 - the name of a time
@@ -124,15 +124,15 @@ class Moment(StrEnum):
     ALIVE = "alive"
 
 
-_NOTE = upsert(moments).on_conflict_do_update(
-    index_elements=["connection", "name"], set_={"at": upsert(moments).excluded.at}
+_SET_TIMESTAMP = upsert(timestamps).on_conflict_do_update(
+    index_elements=["connection", "name"], set_={"at": upsert(timestamps).excluded.at}
 )
-_DELETE_TIMESTAMP = delete(moments).where(
-    moments.c.connection == bindparam("of_connection"), moments.c.name == bindparam("of_name")
+_DELETE_TIMESTAMP = delete(timestamps).where(
+    timestamps.c.connection == bindparam("of_connection"), timestamps.c.name == bindparam("of_name")
 )
 
 
-def note(connection: Connection, name: str, moment: Moment, at: int | None) -> None:
+def set_timestamp(connection: Connection, name: str, moment: TimestampName, at: int | None) -> None:
     """Note a time, in place of the one that was noted before.
 
     Args:
@@ -144,16 +144,16 @@ def note(connection: Connection, name: str, moment: Moment, at: int | None) -> N
     if at is None:
         connection.execute(_DELETE_TIMESTAMP, {"of_connection": name, "of_name": str(moment)})
     else:
-        connection.execute(_NOTE, {"connection": name, "name": str(moment), "at": at})
+        connection.execute(_SET_TIMESTAMP, {"connection": name, "name": str(moment), "at": at})
 
 
-def moments_of(connection: Connection) -> dict[tuple[str, Moment], int]:
+def load_timestamps(connection: Connection) -> dict[tuple[str, TimestampName], int]:
     """All that is noted, by the connection's name and what it is the time of."""
-    found = connection.execute(select(moments).where(moments.c.name.in_([*Moment])))
-    return {(row.connection, Moment(row.name)): row.at for row in found}
+    found = connection.execute(select(timestamps).where(timestamps.c.name.in_([*TimestampName])))
+    return {(row.connection, TimestampName(row.name)): row.at for row in found}
 
 
-class Topic(NamedTuple):
+class AlertTopic(NamedTuple):
     """What an alert is about; two alerts of one topic are the same one, said again.
 
     Attributes:
@@ -169,26 +169,26 @@ class Topic(NamedTuple):
     detail: str = ""
 
 
-class Said(NamedTuple):
+class AlertSent(NamedTuple):
     """When a topic was told last, and the number that was told with it, where it has one."""
 
     at: int
     number: int = 0
 
 
-_DELETE_OF_ADDRESS = delete(said).where(said.c.address == bindparam("of_address"))
+_DELETE_OF_ADDRESS = delete(alerts_sent).where(alerts_sent.c.address == bindparam("of_address"))
 
 
-def all_said(connection: Connection) -> dict[str, dict[Topic, Said]]:
+def load_alerts_sent(connection: Connection) -> dict[str, dict[AlertTopic, AlertSent]]:
     """All that was said, by address (its hash: an address holds secrets)."""
-    found: dict[str, dict[Topic, Said]] = {}
-    for row in connection.execute(select(said)):
-        topic = Topic(row.kind, row.connection, row.stream, row.detail)
-        found.setdefault(row.address, {})[topic] = Said(row.at, row.number)
+    found: dict[str, dict[AlertTopic, AlertSent]] = {}
+    for row in connection.execute(select(alerts_sent)):
+        topic = AlertTopic(row.kind, row.connection, row.stream, row.detail)
+        found.setdefault(row.address, {})[topic] = AlertSent(row.at, row.number)
     return found
 
 
-def keep_said(connection: Connection, address: str, topics: Mapping[Topic, Said]) -> None:
+def save_alerts_sent(connection: Connection, address: str, topics: Mapping[AlertTopic, AlertSent]) -> None:
     """Note what one address knows, in place of what was noted before.
 
     Args:
@@ -199,9 +199,9 @@ def keep_said(connection: Connection, address: str, topics: Mapping[Topic, Said]
     connection.execute(_DELETE_OF_ADDRESS, {"of_address": address})
     rows = [{"address": address, **topic._asdict(), **told._asdict()} for topic, told in topics.items()]
     if rows:
-        connection.execute(insert(said), rows)
+        connection.execute(insert(alerts_sent), rows)
 
 
-def forget_all_but(connection: Connection, addresses: Collection[str]) -> None:
+def delete_unlisted_addresses(connection: Connection, addresses: Collection[str]) -> None:
     """Forget what was said to addresses that are not configured any more."""
-    connection.execute(delete(said).where(said.c.address.not_in(sorted(addresses))))
+    connection.execute(delete(alerts_sent).where(alerts_sent.c.address.not_in(sorted(addresses))))

@@ -48,12 +48,12 @@ if TYPE_CHECKING:
 
     from bridge.encryption import Sealer
 
-__all__ = ["Keeping", "Ledger", "read_only", "reading", "writing"]
+__all__ = ["Ledger", "TextStorage", "read_only", "reading", "writing"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
 Transaction = Callable[Concatenate[Connection, P], T]
-Step: TypeAlias = "tuple[int, int, Callable[[], None] | None]"
+QueuedCall: TypeAlias = "tuple[int, int, Callable[[], None] | None]"
 """What the owner does: how urgent, in which order it came, and what; None ends the owner's life."""
 
 FIRST: Final = 0
@@ -71,7 +71,7 @@ CHECKPOINT_PATIENCE = 200
 WAL_QUIET = 16 * 2**20
 """Bytes of write-ahead log from which a quiet moment is used for a checkpoint."""
 
-WAL_MOST = 64 * 2**20
+WAL_MAX = 64 * 2**20
 """Bytes of write-ahead log from which no quiet moment is waited for."""
 
 TRUNCATE_EVERY = 1800.0
@@ -82,7 +82,7 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Keeping:
+class TextStorage:
     """What a connection to the ledger needs to keep text, and to show it.
 
     Attributes:
@@ -122,7 +122,7 @@ def _settings(*, owner: bool) -> tuple[str, ...]:
     )
 
 
-def _writer(path: Path, keeping: Keeping | None, *, owner: bool) -> Engine:
+def _writer(path: Path, keeping: TextStorage | None, *, owner: bool) -> Engine:
     """An engine whose transactions all begin as writers, on a file that only its owner can read."""
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
@@ -166,7 +166,7 @@ _ADVICE: Final = (
 
 
 @contextmanager
-def _faults_named(path: Path) -> Iterator[None]:
+def _errors_explained(path: Path) -> Iterator[None]:
     """Say what a fault of the disk or of the file means, in place of the driver's words alone."""
     try:
         yield
@@ -185,7 +185,7 @@ def _faults_named(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def writing(path: Path, keeping: Keeping | None = None) -> Iterator[Connection]:
+def writing(path: Path, keeping: TextStorage | None = None) -> Iterator[Connection]:
     """One short transaction from a process that is not the owner: for deciding commands.
 
     Args:
@@ -197,14 +197,14 @@ def writing(path: Path, keeping: Keeping | None = None) -> Iterator[Connection]:
     """
     engine = _writer(path, keeping, owner=False)
     try:
-        with _faults_named(path), engine.begin() as connection:
+        with _errors_explained(path), engine.begin() as connection:
             yield connection
     finally:
         engine.dispose()
 
 
 @contextmanager
-def reading(path: Path, keeping: Keeping | None = None) -> Iterator[Connection]:
+def reading(path: Path, keeping: TextStorage | None = None) -> Iterator[Connection]:
     """A read-only connection beside the writer, on one snapshot while it is open.
 
     Args:
@@ -234,7 +234,7 @@ def reading(path: Path, keeping: Keeping | None = None) -> Iterator[Connection]:
         connection.exec_driver_sql("BEGIN")
 
     try:
-        with _faults_named(path), engine.begin() as connection:
+        with _errors_explained(path), engine.begin() as connection:
             yield connection
     finally:
         engine.dispose()
@@ -268,16 +268,16 @@ class Ledger:
     """
 
     def __init__(
-        self, path: Path, keeping: Keeping | None = None, *, truncate_every: float = TRUNCATE_EVERY
+        self, path: Path, keeping: TextStorage | None = None, *, truncate_every: float = TRUNCATE_EVERY
     ) -> None:
         self.path = path
         self.keeping = keeping
         self._truncate_every = truncate_every
         self._truncated = time.monotonic()
         self._engine = _writer(path, keeping, owner=True)
-        self._queue: queue.PriorityQueue[Step] = queue.PriorityQueue()
+        self._queue: queue.PriorityQueue[QueuedCall] = queue.PriorityQueue()
         self._order = itertools.count()
-        with _faults_named(path):
+        with _errors_explained(path):
             self._version = self._data_version()
         self._files = {file: found for file in _files_of(path) if (found := _identity(file)) is not None}
         self._thread = threading.Thread(target=self._own, name="ledger", daemon=True)
@@ -328,7 +328,7 @@ class Ledger:
         return self._enqueue(IN_TURN, run)
 
     def _transact(self, transaction: Callable[[Connection], T]) -> T:
-        with _faults_named(self.path), self._engine.begin() as connection:
+        with _errors_explained(self.path), self._engine.begin() as connection:
             result = transaction(connection)
         self._require_same_files()
         return result
@@ -361,7 +361,7 @@ class Ledger:
         return future
 
     def _is_new_version(self) -> bool:
-        with _faults_named(self.path):
+        with _errors_explained(self.path):
             before, self._version = self._version, self._data_version()
         self._require_same_files()
         return self._version != before
@@ -386,7 +386,7 @@ class Ledger:
                 return
             run()
             size = self._wal_size()
-            if size > WAL_MOST or not self._until_truncation():
+            if size > WAL_MAX or not self._until_truncation():
                 self._checkpoint("TRUNCATE")
             elif size > WAL_QUIET and self._queue.empty():
                 self._checkpoint("PASSIVE")

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import and_, bindparam, func, not_, or_, select, update
 
 from bridge.decision import decide, give_back
-from bridge.ledger.row_mapping import KNOWN, all_of, among, row_of
+from bridge.ledger.row_mapping import KNOWN, is_in, is_of_feed, to_ledger_row
 from bridge.ledger.schema import records, sweeps
-from bridge.ledger.unit_of_work import Batch
+from bridge.ledger.unit_of_work import UnitOfWork
 from bridge.records import State
 
 if TYPE_CHECKING:
@@ -32,14 +32,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FEW",
-    "Absent",
-    "Passed",
-    "absent",
+    "MarkResult",
+    "UnseenCount",
+    "count_unseen",
+    "find_unseen",
     "mark_gone_by_id",
     "mark_missed_again",
     "note_hidden",
-    "sample_of_unseen",
-    "unseen_after",
+    "sample_unseen",
 ]
 
 FEW: Final = 10
@@ -50,7 +50,7 @@ AT_ONCE: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Absent:
+class UnseenCount:
     """What a complete sweep did not see.
 
     Attributes:
@@ -67,7 +67,7 @@ class Absent:
 
 
 @dataclass(frozen=True, slots=True)
-class Passed:
+class MarkResult:
     """A part of what a complete sweep did not see was looked at.
 
     Attributes:
@@ -87,7 +87,7 @@ _MORE_GONE = (
 
 _NOT_READ_SINCE = KNOWN.where(
     records.c.feed == bindparam("of_feed"),
-    among(records.c.source_id, "ids"),
+    is_in(records.c.source_id, "ids"),
     records.c.gone == 0,
     # A read in the future is none that is later: the clock was set back since.
     or_(records.c.read_at <= bindparam("at"), records.c.read_at > bindparam("now")),
@@ -97,7 +97,7 @@ _GONE = (
 )
 
 
-_MISSED = update(records).where(among(records.c.number, "numbers")).values(missed=bindparam("by_sweep"))
+_MISSED = update(records).where(is_in(records.c.number, "numbers")).values(missed=bindparam("by_sweep"))
 
 _SCATTERED: Final = (records.c.number * 2_654_435_761) % 4_294_967_296
 """An order that has nothing to do with the records', and is the same each time."""
@@ -117,7 +117,7 @@ def _hidden(sweep: int) -> ColumnElement[bool]:
 
 def _here(feed: Feed, sweep: int) -> tuple[ColumnElement[bool], ...]:
     """What a complete sweep is expected to see."""
-    return (all_of(feed), records.c.gone == 0, not_(_hidden(sweep)))
+    return (is_of_feed(feed), records.c.gone == 0, not_(_hidden(sweep)))
 
 
 def _unseen(feed: Feed, sweep: int) -> tuple[ColumnElement[bool], ...]:
@@ -126,7 +126,7 @@ def _unseen(feed: Feed, sweep: int) -> tuple[ColumnElement[bool], ...]:
     return (*_here(feed, sweep), records.c.sweep != sweep, records.c.read_at < began_at)
 
 
-def absent(connection: Connection, feed: Feed, sweep: int) -> Absent:
+def count_unseen(connection: Connection, feed: Feed, sweep: int) -> UnseenCount:
     """Count what a complete sweep did not see.
 
     Args:
@@ -136,10 +136,10 @@ def absent(connection: Connection, feed: Feed, sweep: int) -> Absent:
     """
     unseen = select(func.count()).select_from(records).where(*_unseen(feed, sweep))
     known = select(func.count()).select_from(records).where(*_here(feed, sweep))
-    return Absent(int(connection.scalar(unseen) or 0), int(connection.scalar(known) or 0))
+    return UnseenCount(int(connection.scalar(unseen) or 0), int(connection.scalar(known) or 0))
 
 
-def unseen_after(connection: Connection, feed: Feed, sweep: int, *, after: int, most: int) -> dict[int, str]:
+def find_unseen(connection: Connection, feed: Feed, sweep: int, *, after: int, most: int) -> dict[int, str]:
     """Some of what a complete sweep did not see, Salestrekker's ids by the ledger's numbers.
 
     Args:
@@ -155,7 +155,7 @@ def unseen_after(connection: Connection, feed: Feed, sweep: int, *, after: int, 
     return {row.number: row.source_id for row in found}
 
 
-def sample_of_unseen(connection: Connection, feed: Feed, sweep: int, *, most: int) -> list[str]:
+def sample_unseen(connection: Connection, feed: Feed, sweep: int, *, most: int) -> list[str]:
     """Salestrekker's ids of some of them, from here and there."""
     wanted = select(records.c.source_id).where(*_unseen(feed, sweep)).order_by(_SCATTERED).limit(most)
     return list(connection.scalars(wanted))
@@ -172,7 +172,7 @@ def note_hidden(connection: Connection, feed: Feed, sweep: int, *, after: int) -
         sweep: The sweep's number.
         after: Number of the last record noted so far, 0 at first.
     """
-    numbers = list(unseen_after(connection, feed, sweep, after=after, most=AT_ONCE))
+    numbers = list(find_unseen(connection, feed, sweep, after=after, most=AT_ONCE))
     if not numbers:
         return None
     connection.execute(_MISSED, {"numbers": numbers, "by_sweep": sweep})
@@ -181,7 +181,7 @@ def note_hidden(connection: Connection, feed: Feed, sweep: int, *, after: int) -
 
 def mark_missed_again(
     connection: Connection, feed: Feed, sweep: int, policy: Policy, *, after: int, now: int
-) -> Passed | None:
+) -> MarkResult | None:
     """Mark some of what two complete sweeps did not see; to be called until it gives None.
 
     For where records cannot be read by their ids. One that was never sent gives its name back, and is not
@@ -195,7 +195,7 @@ def mark_missed_again(
         after: Number of the last record looked at so far, 0 at first.
         now: The time to note.
     """
-    numbers = list(unseen_after(connection, feed, sweep, after=after, most=AT_ONCE))
+    numbers = list(find_unseen(connection, feed, sweep, after=after, most=AT_ONCE))
     if not numbers:
         return None
     narrowed = select(sweeps.c.number).where(sweeps.c.feed == feed.number, sweeps.c.narrowed == 1)
@@ -203,10 +203,12 @@ def mark_missed_again(
         records.c.missed > records.c.sweep, records.c.missed != sweep, records.c.missed.not_in(narrowed)
     )
     these = KNOWN.where(records.c.number.in_(numbers), again).order_by(records.c.number)
-    gone = _mark(connection, feed, [row_of(one) for one in connection.execute(these)], policy, now, sweep)
+    gone = _mark(
+        connection, feed, [to_ledger_row(one) for one in connection.execute(these)], policy, now, sweep
+    )
     once = sorted(set(numbers) - set(gone))
     connection.execute(_MISSED, {"numbers": once, "by_sweep": sweep})
-    return Passed(numbers[-1], len(gone))
+    return MarkResult(numbers[-1], len(gone))
 
 
 def mark_gone_by_id(
@@ -238,7 +240,7 @@ def mark_gone_by_id(
         The numbers of those marked, in rising order.
     """
     asked = {"of_feed": feed.number, "ids": list(source_ids), "at": read_at, "now": now}
-    found = [row_of(one) for one in connection.execute(_NOT_READ_SINCE, asked)]
+    found = [to_ledger_row(one) for one in connection.execute(_NOT_READ_SINCE, asked)]
     return _mark(connection, feed, [row._replace(read_at=read_at) for row in found], policy, now, sweep)
 
 
@@ -255,7 +257,9 @@ def _mark(
     # All of them first: a name that one gives back must not go to another that is gone likewise.
     if rows:
         connection.execute(_GONE, [{"row_number": row.number, "at": row.read_at} for row in rows])
-    batch = Batch(connection, feed, now, partial(decide, policy=policy), report=policy.on_change != "ignore")
+    batch = UnitOfWork(
+        connection, feed, now, partial(decide, policy=policy), report=policy.on_change != "ignore"
+    )
     for row in rows:
         gone = row._replace(gone=True)
         if row.state is State.PENDING and not row.attempts:

@@ -17,10 +17,20 @@ from sqlalchemy import and_, bindparam, delete, exists, func, insert, or_, selec
 from bridge.decision import decide
 from bridge.errors import UserError
 from bridge.ledger.canaries import forget_stray
-from bridge.ledger.row_mapping import KNOWN, Feed, feed_from, row_of
-from bridge.ledger.schema import canaries, claims, contents, events, feeds, history, links, records, waiting
-from bridge.ledger.send_queue import LONGEST
-from bridge.ledger.unit_of_work import Batch
+from bridge.ledger.row_mapping import KNOWN, Feed, to_feed, to_ledger_row
+from bridge.ledger.schema import (
+    canaries,
+    claims,
+    contents,
+    events,
+    feeds,
+    history,
+    links,
+    records,
+    stored_texts,
+)
+from bridge.ledger.send_queue import DEFAULT_LIMITS
+from bridge.ledger.unit_of_work import UnitOfWork
 from bridge.records import Policy, Reason, State
 
 if TYPE_CHECKING:
@@ -28,13 +38,13 @@ if TYPE_CHECKING:
 
     from bridge.records import LedgerRow
 
-__all__ = ["Forgotten", "forget"]
+__all__ = ["ErasureResult", "forget_record"]
 
 _DEFAULT = Policy()
 
 
 @dataclass(frozen=True, slots=True)
-class Forgotten:
+class ErasureResult:
     """What has to be seen to by hand once a record is forgotten.
 
     Attributes:
@@ -55,7 +65,9 @@ class Forgotten:
     namesakes: tuple[str, ...] = ()
 
 
-def forget(connection: Connection, number: int, *, now: int, policy: Policy = _DEFAULT) -> Forgotten:
+def forget_record(
+    connection: Connection, number: int, *, now: int, policy: Policy = _DEFAULT
+) -> ErasureResult:
     """Erase all that the ledger knows of a record, but for the tombstone.
 
     Args:
@@ -74,7 +86,7 @@ def forget(connection: Connection, number: int, *, now: int, policy: Policy = _D
             f"record {row.id} is being sent at this moment",
             advice="wait for the backfill to end, or stop it, then run this again",
         )
-    _refuse_while_another_sends_its_words(connection, number)
+    _refuse_while_successor_sends(connection, number)
     for key in {row.key, row.sent_key, *_names_had(connection, number)}:
         forget_stray(connection, key)
     had = _links(connection, number)
@@ -91,27 +103,27 @@ def forget(connection: Connection, number: int, *, now: int, policy: Policy = _D
         delete(events).where(events.c.connection == feed.connection, events.c.source_id == row.id)
     )
     connection.execute(insert(history).values(record=number, at=now, event="forgotten", detail=""))
-    return Forgotten(row.id, tuple(left), row.unanswered and not merged, tuple(merged), kept, namesakes)
+    return ErasureResult(row.id, tuple(left), row.unanswered and not merged, tuple(merged), kept, namesakes)
 
 
 def _known(connection: Connection, number: int) -> tuple[LedgerRow, int]:
     found = connection.execute(KNOWN.where(records.c.number == number)).one()
     until = connection.scalar(select(records.c.claimed_until).where(records.c.number == number))
-    return row_of(found), until or 0
+    return to_ledger_row(found), until or 0
 
 
 def _refuse_unanswered(connection: Connection, row: LedgerRow, now: int) -> None:
     """The name of a request without an answer is not sent again: nor by another one, once this is erased."""
     own = (claims.c.record == row.number, claims.c.unanswered_at > 0, claims.c.not_before > now)
     until = connection.scalar(select(func.max(claims.c.not_before)).where(*own)) or 0
-    if 0 < until - now <= LONGEST.retry:
+    if 0 < until - now <= DEFAULT_LIMITS.retry:
         raise UserError(
             f"a request for record {row.id} had no answer, and Trakor may still be storing it",
             advice=f"run this again in {(until - now) // 1000 + 1} seconds",
         )
 
 
-def _refuse_while_another_sends_its_words(connection: Connection, number: int) -> None:
+def _refuse_while_successor_sends(connection: Connection, number: int) -> None:
     """What it says was tried, and whoever took its name over sends just that until Trakor answers."""
     sent = select(records.c.sent).where(records.c.number == number).scalar_subquery()
     tried = exists().where(claims.c.record == records.c.number, claims.c.attempts > 0)
@@ -140,7 +152,7 @@ def _feed(connection: Connection, number: int) -> Feed:
         select(feeds).join(records, records.c.feed == feeds.c.number).where(records.c.number == number)
     )
     row = connection.execute(of_record).one()
-    return feed_from(row)
+    return to_feed(row)
 
 
 def _links(connection: Connection, number: int) -> list[str]:
@@ -161,10 +173,10 @@ def _hand_over(connection: Connection, feed: Feed, row: LedgerRow, policy: Polic
     Else what the forgotten one says goes nowhere any more.
     """
     if not row.unanswered:
-        connection.execute(delete(waiting).where(waiting.c.record == row.number))
+        connection.execute(delete(stored_texts).where(stored_texts.c.record == row.number))
     connection.execute(update(records).where(records.c.number == row.number).values(forgotten=1))
     report = policy.on_change != "ignore"
-    batch = Batch(connection, feed, now, partial(decide, policy=policy), report=report)
+    batch = UnitOfWork(connection, feed, now, partial(decide, policy=policy), report=report)
     batch.see_to_merged(row, row._replace(forgotten=True))
     batch.writes.flush()
 
@@ -181,7 +193,7 @@ def _erase(connection: Connection, feed: Feed, number: int, now: int) -> None:
     connection.execute(
         delete(contents).where(contents.c.space == feed.space, contents.c.trakor_id.in_(of_record))
     )
-    for table in (canaries, links, waiting, history):
+    for table in (canaries, links, stored_texts, history):
         connection.execute(delete(table).where(table.c.record == number))
     never_sent = (claims.c.record == number, claims.c.answered == 0, claims.c.attempts == 0)
     connection.execute(delete(claims).where(*never_sent))

@@ -18,12 +18,12 @@ from sqlalchemy.types import NullType
 
 from bridge.encryption import Sealer
 from bridge.errors import LedgerError
-from bridge.ledger.database import Keeping, reading
-from bridge.ledger.open import prove_key
-from bridge.ledger.read_model import feeds_of
-from bridge.ledger.row_mapping import KNOWN, is_damaged, unsound
-from bridge.ledger.row_writes import SAID
-from bridge.ledger.schema import canaries, contents, facts, links, metadata, records, waiting
+from bridge.ledger.database import TextStorage, reading
+from bridge.ledger.open import verify_key
+from bridge.ledger.read_model import list_feeds
+from bridge.ledger.row_mapping import KNOWN, is_damaged, is_unsound
+from bridge.ledger.row_writes import TRAKOR_TEXT
+from bridge.ledger.schema import canaries, contents, facts, links, metadata, records, stored_texts
 from bridge.ledger.sealed_texts import unpack
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from bridge.ledger.row_mapping import Feed
 
-__all__ = ["Finding", "check"]
+__all__ = ["IntegrityFinding", "check_ledger"]
 
 AT_ONCE: Final = 500
 """Rows that are in memory at a time."""
@@ -44,7 +44,7 @@ NAMED: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class IntegrityFinding:
     """One thing that was checked.
 
     Attributes:
@@ -60,7 +60,9 @@ class Finding:
     advice: str = ""
 
 
-def check(path: Path, key_of: Callable[[], bytes], *, keep_sent: bool = True) -> list[Finding]:
+def check_ledger(
+    path: Path, key_of: Callable[[], bytes], *, keep_sent: bool = True
+) -> list[IntegrityFinding]:
     """Look through a whole ledger.
 
     Args:
@@ -69,7 +71,7 @@ def check(path: Path, key_of: Callable[[], bytes], *, keep_sent: bool = True) ->
         keep_sent: What was sent is to stay, sealed (``[ledger] keep``).
     """
     key, finding = _key(path, key_of)
-    keeping = None if key is None else Keeping(Sealer(key), keep_sent)
+    keeping = None if key is None else TextStorage(Sealer(key), keep_sent)
     with reading(path, keeping) as connection:
         findings = [*_file(connection), finding, _of_rows("rows", _unreadable_rows(connection))]
         findings.append(_of_rows("values", _unreadable_values(connection)))
@@ -81,7 +83,7 @@ def check(path: Path, key_of: Callable[[], bytes], *, keep_sent: bool = True) ->
     return findings
 
 
-def _file(connection: Connection) -> Iterator[Finding]:
+def _file(connection: Connection) -> Iterator[IntegrityFinding]:
     damage = connection.exec_driver_sql("PRAGMA integrity_check(5)").scalars().all()
     good = damage == ["ok"]
     yield _finding("file", good, "no damage" if good else "; ".join(map(str, damage)))
@@ -89,40 +91,40 @@ def _file(connection: Connection) -> Iterator[Finding]:
     yield _finding("references", not orphans, f"{len(orphans)} rows point to records that are not there")
 
 
-def _key(path: Path, key_of: Callable[[], bytes]) -> tuple[bytes | None, Finding]:
+def _key(path: Path, key_of: Callable[[], bytes]) -> tuple[bytes | None, IntegrityFinding]:
     """The key, where it is the ledger's own; a ledger without it can neither send nor show anything."""
     try:
         key = key_of()
         with reading(path) as connection:
             if _has_proof(connection):
-                prove_key(connection, key)
+                verify_key(connection, key)
             elif connection.scalar(select(records.c.number).limit(1)) is not None:
                 return None, _finding(
                     "key", ok=False, detail="nothing in the ledger tells whether it is its own"
                 )
     except LedgerError as error:
-        return None, Finding("key", ok=False, detail=str(error), advice=error.advice)
-    return key, Finding("key", ok=True, detail="it is the one that the ledger was made with")
+        return None, IntegrityFinding("key", ok=False, detail=str(error), advice=error.advice)
+    return key, IntegrityFinding("key", ok=True, detail="it is the one that the ledger was made with")
 
 
 def _has_proof(connection: Connection) -> bool:
     return connection.scalar(select(facts.c.value).where(facts.c.name == "key_proof")) is not None
 
 
-def _finding(name: str, ok: bool, detail: str) -> Finding:  # noqa: FBT001 - as a finding has it
-    return Finding(name, ok, detail, "" if ok else _ADVICE.get(name, _RESTORE))
+def _finding(name: str, ok: bool, detail: str) -> IntegrityFinding:  # noqa: FBT001 - as a finding has it
+    return IntegrityFinding(name, ok, detail, "" if ok else _ADVICE.get(name, _RESTORE))
 
 
-def _of_rows(name: str, damaged: Iterator[str]) -> Finding:
+def _of_rows(name: str, damaged: Iterator[str]) -> IntegrityFinding:
     """What came of reading all: a few of those that cannot be read are named, by Salestrekker's ids."""
     try:
         found = list(dict.fromkeys(damaged))
     except DatabaseError:  # a damaged page: the rows behind it cannot be reached; its words may be a record's
-        return Finding(
+        return IntegrityFinding(
             name, ok=False, detail="not all could be reached: the file is damaged", advice=_RESTORE
         )
     if any(one.startswith(_NO_RECORD) for one in found):
-        return Finding(name, ok=False, detail=f"cannot be read: {_named(found)}", advice=_RESTORE)
+        return IntegrityFinding(name, ok=False, detail=f"cannot be read: {_named(found)}", advice=_RESTORE)
     return _finding(name, not found, f"cannot be read: {_named(found)}" if found else _GOOD[name])
 
 
@@ -160,7 +162,7 @@ def _unreadable_values(connection: Connection) -> Iterator[str]:
     """Where a value is of another type than its column's, or a text of bytes that are none."""
     for table in metadata.sorted_tables:
         whose = _whose(table)
-        for row in connection.execute(select(whose).where(unsound(table))).yield_per(AT_ONCE):
+        for row in connection.execute(select(whose).where(is_unsound(table))).yield_per(AT_ONCE):
             yield _place(table, row[0])
         texts = [column for column in table.c if isinstance(column.type, Text)]
         beyond = or_(
@@ -199,10 +201,10 @@ def _is_utf8(value: bytes | None) -> bool:
 
 def _unreadable_texts(connection: Connection, sealer: Sealer) -> Iterator[str]:
     """Ids of the records of which a text cannot be opened: what waits, what was sent, what is sent again."""
-    feeds = {feed.number: feed for feed in feeds_of(connection)}
+    feeds = {feed.number: feed for feed in list_feeds(connection)}
     for row in connection.execute(_WAITING).yield_per(AT_ONCE):
         if not _opens(
-            sealer, feeds.get(row.feed), row.source_id, row.body, row.meta, of_draft=row.slot != SAID
+            sealer, feeds.get(row.feed), row.source_id, row.body, row.meta, of_draft=row.slot != TRAKOR_TEXT
         ):
             yield str(row.source_id)
     for one in connection.execute(_CONTENTS).yield_per(AT_ONCE):
@@ -228,9 +230,9 @@ def _opens(
     return True
 
 
-_WAITING = select(waiting.c.slot, waiting.c.meta, waiting.c.body, records.c.feed, records.c.source_id).join(
-    records, records.c.number == waiting.c.record
-)
+_WAITING = select(
+    stored_texts.c.slot, stored_texts.c.meta, stored_texts.c.body, records.c.feed, records.c.source_id
+).join(records, records.c.number == stored_texts.c.record)
 _CONTENTS = (
     select(contents.c.body, records.c.feed, records.c.source_id)
     .join(links, (links.c.space == contents.c.space) & (links.c.trakor_id == contents.c.trakor_id))
@@ -317,10 +319,12 @@ _PROMISES: Final = (
 """What must always hold: name, sentence, and the query that names the exceptions."""
 
 
-def _holds(connection: Connection, name: str, promise: str, query: str) -> Finding:
+def _holds(connection: Connection, name: str, promise: str, query: str) -> IntegrityFinding:
     """Whether a promise holds; else the first of those for which it does not, and how many there are."""
     try:
         found = list(map(str, connection.exec_driver_sql(query).scalars()))
     except DatabaseError:
-        return Finding(name, ok=False, detail="could not be counted: the file is damaged", advice=_RESTORE)
+        return IntegrityFinding(
+            name, ok=False, detail="could not be counted: the file is damaged", advice=_RESTORE
+        )
     return _finding(name, not found, f"not so for {_named(found)}: {promise}" if found else promise)

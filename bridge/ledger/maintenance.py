@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from bridge.ledger.database import Keeping
+    from bridge.ledger.database import TextStorage
 
 __all__ = [
     "KEPT_SECONDS",
@@ -31,9 +31,9 @@ __all__ = [
     "copy_key",
     "drop_old_copies",
     "erase_sent",
-    "log_is_empty",
+    "is_log_empty",
+    "name_copy",
     "prune_history",
-    "settle_copy",
     "temporary_copy",
     "vacuum",
 ]
@@ -141,7 +141,7 @@ def temporary_copy(path: Path, folder: Path) -> Iterator[Path]:
 def back_up_before_migration(path: Path, revision: str) -> Path:
     """Keep a ledger as it was before its schema changes.
 
-    Until that has changed the copy has another name (``settle_copy``): who dies before makes it again in its
+    Until that has changed the copy has another name (``name_copy``): who dies before makes it again in its
     place, so that no number of deaths leaves more than one.
 
     Args:
@@ -158,7 +158,7 @@ def back_up_before_migration(path: Path, revision: str) -> Path:
     return target
 
 
-def settle_copy(path: Path, name: str) -> Path:
+def name_copy(path: Path, name: str) -> Path:
     """Give the copy from before a migration its own name, unless it has that already.
 
     Args:
@@ -199,13 +199,13 @@ def vacuum(path: Path) -> tuple[int, int]:
     return before, path.stat().st_size
 
 
-def log_is_empty(path: Path) -> bool:
+def is_log_empty(path: Path) -> bool:
     """Whether nothing is left in the write-ahead log: a reader beside can keep it from being emptied."""
     log = path.with_name(f"{path.name}-wal")
     return not log.exists() or not log.stat().st_size
 
 
-def erase_sent(path: Path, keeping: Keeping) -> None:
+def erase_sent(path: Path, keeping: TextStorage) -> None:
     """Erase the sealed text of what does not wait: the user wants only hashes of it kept.
 
     Args:

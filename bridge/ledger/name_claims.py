@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import and_, bindparam, delete, func, or_, select, update
 
 from bridge import names
-from bridge.decision import stands_under
+from bridge.decision import represents_name
 from bridge.errors import LedgerError
-from bridge.ledger.bulk_sql import at_once
+from bridge.ledger.bulk_sql import fetch_all
 from bridge.ledger.column_types import UNREADABLE
-from bridge.ledger.renames import unconfigured_feeds
-from bridge.ledger.row_mapping import KNOWN, among, row_of, sealer_of, unpack_identifiers
+from bridge.ledger.renames import find_unconfigured_feeds
+from bridge.ledger.row_mapping import KNOWN, is_in, sealer_of, to_ledger_row, unpack_identifiers
 from bridge.ledger.row_writes import NOTED, TO_SEND
 from bridge.ledger.schema import canaries, claims, contents, feeds, links, records, sweeps
-from bridge.ledger.sealed_texts import pack, texts_of
-from bridge.records import Holder, LedgerRow, MergedBy, Origin, Reason, State
+from bridge.ledger.sealed_texts import pack, to_texts
+from bridge.records import LedgerRow, MergedBy, NameHolder, Origin, Reason, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -32,13 +32,13 @@ if TYPE_CHECKING:
     from sqlalchemy import BindParameter, Connection, Row
 
     from bridge.ledger.row_mapping import Feed
-    from bridge.ledger.row_writes import Writes
+    from bridge.ledger.row_writes import RowWrites
     from bridge.records import Draft, FieldHashes
 
-__all__ = ["Holders", "Succession"]
+__all__ = ["NameHolders", "Succession"]
 
 
-class Holders:
+class NameHolders:
     """Who holds the claim on a name.
 
     Args:
@@ -51,9 +51,9 @@ class Holders:
         self._connection = connection
         self._feed = feed
         self._flush = flush
-        self._known: dict[str, Holder | None] = {}
+        self._known: dict[str, NameHolder | None] = {}
 
-    def of(self, key: str) -> Holder | None:
+    def of(self, key: str) -> NameHolder | None:
         """Who holds a name, what was written in this transaction included."""
         if key not in self._known:
             self.expect((key,))
@@ -70,13 +70,13 @@ class Holders:
 
     def learn_claim(self, row: LedgerRow) -> None:
         """A record that was not known before claims its name, which nobody has held."""
-        self._known[row.sent_key] = Holder(
+        self._known[row.sent_key] = NameHolder(
             number=row.number,
             id=row.id,
             group=(row.identifiers,),
             answered=False,
             linked=False,
-            stands=stands_under(row, row.sent_key, linked=False),
+            stands=represents_name(row, row.sent_key, linked=False),
             attempts=row.attempts,
             sent=row.sent,
             first=row.first,
@@ -97,13 +97,13 @@ class Holders:
 
     def _learn(self, claimed: dict[str, Row[*tuple[Any, ...]]]) -> None:
         numbers = sorted({row.holder for row in claimed.values() if row.holder is not None})
-        rows = map(row_of, at_once(self._connection, _ROWS, {"numbers": numbers}))
+        rows = map(to_ledger_row, fetch_all(self._connection, _ROWS, {"numbers": numbers}))
         found = {row.number: row for row in rows}
-        groups, others = self._groups(numbers), unconfigured_feeds(self._connection)
+        groups, others = self._groups(numbers), find_unconfigured_feeds(self._connection)
         for key, claim in claimed.items():
             row = found.get(claim.holder)
             if row is None:
-                self._known[key] = _unknown(claim)
+                self._known[key] = _damaged_holder(claim)
                 continue
             holder = self._holder(row, key, claim, groups[row.number])
             if row.feed in others:
@@ -121,7 +121,7 @@ class Holders:
 
     def _holder(
         self, row: LedgerRow, key: str, claim: Row[*tuple[Any, ...]], merged: Sequence[FieldHashes]
-    ) -> Holder:
+    ) -> NameHolder:
         # A name that Trakor answered with, or one of an older ledger, has no link of its own.
         other_name = bool(claim.answered) and claim.linked_at is None
         linked = row.answered if other_name else claim.linked_at is not None
@@ -129,7 +129,7 @@ class Holders:
         sent, first = row.sent, row.first
         if linked and own != row.sent_key:
             sent, first = self._sent_under(row.number, key)
-        holder = Holder(
+        holder = NameHolder(
             number=row.number,
             id=row.id,
             group=(row.identifiers, *merged),
@@ -137,7 +137,8 @@ class Holders:
             answered=bool(claim.answered),
             linked=linked,
             # Nobody takes the place of one that cannot be read while it is there: it may stand.
-            stands=(row.reason is Reason.DAMAGED and not row.gone) or stands_under(row, own, linked=linked),
+            stands=(row.reason is Reason.DAMAGED and not row.gone)
+            or represents_name(row, own, linked=linked),
             attempts=claim.attempts,
             sent=sent,
             first=first,
@@ -184,9 +185,11 @@ def _is_anothers(row: LedgerRow) -> bool:
     return row.state is State.DROPPED and row.origin is Origin.EXISTING
 
 
-def _unknown(claim: Row[*tuple[Any, ...]]) -> Holder:
+def _damaged_holder(claim: Row[*tuple[Any, ...]]) -> NameHolder:
     """Who holds a name where the claim is damaged: it is taken, and nobody shares it or takes it over."""
-    return Holder(0, UNREADABLE, answered=True, linked=True, attempts=claim.attempts or 0, mergeable=False)
+    return NameHolder(
+        0, UNREADABLE, answered=True, linked=True, attempts=claim.attempts or 0, mergeable=False
+    )
 
 
 def _identifiers(text: str) -> FieldHashes:
@@ -210,7 +213,7 @@ _CLAIMED = (
         & (links.c.space == claims.c.space)
         & (links.c.key == claims.c.key),
     )
-    .where(claims.c.space == bindparam("of_space"), among(claims.c.key, "keys"))
+    .where(claims.c.space == bindparam("of_space"), is_in(claims.c.key, "keys"))
     .group_by(claims.c.key, claims.c.record, claims.c.answered, claims.c.attempts)
 )
 _SENT_UNDER = (
@@ -229,9 +232,9 @@ _PARTY_OF = (
     .order_by(links.c.at.desc())
     .limit(1)
 )
-_ROWS = KNOWN.where(among(records.c.number, "numbers"))
+_ROWS = KNOWN.where(is_in(records.c.number, "numbers"))
 _MERGED = select(records.c.merged_into, records.c.identifiers).where(
-    among(records.c.merged_into, "numbers"), records.c.state == State.MERGED
+    is_in(records.c.merged_into, "numbers"), records.c.state == State.MERGED
 )
 _OPEN_SWEEP = select(func.min(sweeps.c.began_at)).where(
     sweeps.c.ended_at.is_(None),
@@ -252,7 +255,7 @@ class Succession:
         writes: What that transaction writes.
     """
 
-    def __init__(self, connection: Connection, feed: Feed, writes: Writes) -> None:
+    def __init__(self, connection: Connection, feed: Feed, writes: RowWrites) -> None:
         self._connection = connection
         self._feed = feed
         self._writes = writes
@@ -347,7 +350,7 @@ class Succession:
             self._writes.store(now, TO_SEND, own, tried.send_as)
         elif tried is not None:
             now = now._replace(sent=former.sent, seen=heir.sent)
-            self._writes.store_texts(now, TO_SEND, texts_of(tried.draft, tried.send_as), pack(tried.draft))
+            self._writes.store_texts(now, TO_SEND, to_texts(tried.draft, tried.send_as), pack(tried.draft))
             if own is not None:
                 self._writes.store(now, NOTED, own, own.payload.name)
         self._writes.row(now, known=True, claims_anew=False, read=None)

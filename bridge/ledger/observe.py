@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from sqlalchemy import bindparam, case, func, select, text, update
 
-from bridge.decision import is_decided, is_stale, keeps_up
-from bridge.ledger.bulk_sql import at_once, given, run_for_all
-from bridge.ledger.canaries import note_canaries, wanted_as_canaries
-from bridge.ledger.row_mapping import KNOWN, KnownRow, among, as_text, row_of, sound
-from bridge.ledger.row_writes import as_read, number_of_rules
+from bridge.decision import is_comparable, is_decided, is_stale
+from bridge.ledger.bulk_sql import execute_many, fetch_all, row_value
+from bridge.ledger.canaries import choose_canaries, store_canaries
+from bridge.ledger.row_mapping import KNOWN, KnownRow, is_in, is_sound, to_ledger_row, to_sql
+from bridge.ledger.row_writes import load_or_add_rules, observation_key
 from bridge.ledger.schema import records, rules, sweeps
-from bridge.ledger.unit_of_work import Batch
+from bridge.ledger.unit_of_work import UnitOfWork
 from bridge.records import Draft, State
 
 if TYPE_CHECKING:
@@ -32,16 +32,16 @@ if TYPE_CHECKING:
     from bridge.ledger.row_mapping import Feed
     from bridge.records import Decision, LedgerRow, Payload, Policy, Rules, Unsendable
 
-__all__ = ["Observed", "Sight", "Surveyed", "observe", "survey"]
+__all__ = ["Observation", "ObserveResult", "SurveyResult", "observe", "survey"]
 
 
 # Statements are made once: to build one costs ten times as much as to run it for one row.
 
-_KNOWN = KNOWN.where(records.c.feed == bindparam("of_feed"), among(records.c.source_id, "ids"))
+_KNOWN = KNOWN.where(records.c.feed == bindparam("of_feed"), is_in(records.c.source_id, "ids"))
 # What a decision compares, and a list shows, must be sound, or the record is decided on again. All of the
 # row, its claim and its link are not looked at here: that would cost a tenth of what it may cost.
 _COMPARED = ("key", "sent_key", "sent", "seen", "identifiers", "read_at", "since_at", "merged_by")
-_READABLE = as_text(sound(records.alias("r"), *_COMPARED))
+_READABLE = to_sql(is_sound(records.alias("r"), *_COMPARED))
 # A merged record is passed over only while what it shares is in Trakor, or its own feed will send it.
 _SHARED = (
     "EXISTS (SELECT 1 FROM records AS into_ WHERE into_.number = r.merged_into"
@@ -76,18 +76,18 @@ def _latest_read(value: Callable[[str], ColumnElement[Any]]) -> ColumnElement[An
 
 _SEEN_CHANGED = (
     update(records)
-    .where(records.c.feed == bindparam("of_feed"), among(records.c.source_id, "ids"))
+    .where(records.c.feed == bindparam("of_feed"), is_in(records.c.source_id, "ids"))
     .values(_seen(bindparam))
 )
 _SEEN_UNCHANGED = _SEEN_CHANGED.values(read_at=_latest_read(bindparam))
 _SEEN_MAPPED = (
     update(records)
-    .where(records.c.number == given("row_number"))
+    .where(records.c.number == row_value("row_number"))
     .values(
-        **_seen(given),
-        read_at=_latest_read(given),
-        input=given("read_as"),
-        rules=case((given("by_rules") > 0, given("by_rules")), else_=records.c.rules),
+        **_seen(row_value),
+        read_at=_latest_read(row_value),
+        input=row_value("read_as"),
+        rules=case((row_value("by_rules") > 0, row_value("by_rules")), else_=records.c.rules),
     )
 )
 _MOVE = (
@@ -102,7 +102,7 @@ _MOVE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Surveyed:
+class SurveyResult:
     """What is known of records that were read, before they are mapped.
 
     Attributes:
@@ -116,7 +116,7 @@ class Surveyed:
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class Observation:
     """In which run and sweep something was seen.
 
     Attributes:
@@ -135,7 +135,7 @@ class Sight:
 
 
 @dataclass(frozen=True, slots=True)
-class Observed:
+class ObserveResult:
     """What a page came to.
 
     Attributes:
@@ -147,7 +147,9 @@ class Observed:
     pending: int
 
 
-def survey(connection: Connection, feed: Feed, seen: Sequence[tuple[str, str]], made_by: Rules) -> Surveyed:
+def survey(
+    connection: Connection, feed: Feed, seen: Sequence[tuple[str, str]], made_by: Rules
+) -> SurveyResult:
     """Tell which records need not even be mapped, and which are to be mapped by an older map, too.
 
     Args:
@@ -156,17 +158,17 @@ def survey(connection: Connection, feed: Feed, seen: Sequence[tuple[str, str]], 
         seen: Id and keyed hash of each record as it was read.
         made_by: What drafts are made and decided by now.
     """
-    number = number_of_rules(connection, made_by)
+    number = load_or_add_rules(connection, made_by)
     asked = {"of_feed": feed.number, "of_rules": number, "seen": orjson.dumps(seen).decode()}
     found = connection.execute(_SURVEY, asked).all()
     others = {row.rules for row in found if isinstance(row.rules, int)} - {number, 0}
     texts: dict[int, str] = {}
     if others:
-        known = connection.execute(_MAPS.where(among(rules.c.number, sorted(others)), sound(rules)))
+        known = connection.execute(_MAPS.where(is_in(rules.c.number, sorted(others)), is_sound(rules)))
         texts = {row.number: row.text for row in known if row.map != made_by.map}
     unchanged = frozenset(row.id for row in found if row.unchanged)
-    return Surveyed(
-        unchanged - wanted_as_canaries(connection, feed, unchanged),
+    return SurveyResult(
+        unchanged - choose_canaries(connection, feed, unchanged),
         {row.id: texts[row.rules] for row in found if row.rules in texts},
     )
 
@@ -175,12 +177,12 @@ def observe(
     connection: Connection,
     feed: Feed,
     seen: Sequence[Draft | Unsendable],
-    sight: Sight,
+    sight: Observation,
     *,
     decide: Callable[[Draft | Unsendable, LedgerRow | None, HolderOf, Policy], Decision | None],
     policy: Policy,
     now: int,
-) -> Observed:
+) -> ObserveResult:
     """Decide on what was seen, in turn, and write the decisions and the sweep's checkpoint.
 
     Args:
@@ -198,17 +200,17 @@ def observe(
     """
     page = list({one.id: one for one in seen}.values())
     asked = {"of_feed": feed.number, "ids": [one.id for one in page]}
-    found = [KnownRow._make(row) for row in at_once(connection, _KNOWN, asked)]
-    rows = {row.source_id: _timely(row_of(row), now) for row in found}
-    batch = Batch(
+    found = [KnownRow._make(row) for row in fetch_all(connection, _KNOWN, asked)]
+    rows = {row.source_id: _with_valid_read_time(to_ledger_row(row), now) for row in found}
+    batch = UnitOfWork(
         connection,
         feed,
         now,
         lambda one, row, holder_of: decide(one, row, holder_of, policy),
         report=policy.on_change != "ignore",
     )
-    batch.expect(_names_in_question(page, rows))
-    fresh = _fresh(connection, feed, found, len(page), sight)
+    batch.expect(_expected_names(page, rows))
+    fresh = _count_new(connection, feed, found, len(page), sight)
     pending = 0
     mapped: dict[str, LedgerRow] = {}
     for one in page:
@@ -220,16 +222,18 @@ def observe(
         elif row is not None and not is_stale(one, row):
             mapped[one.id] = row
     batch.writes.flush()
-    _touch(connection, feed, page, mapped, sight, now)
+    _mark_seen(connection, feed, page, mapped, sight, now)
     if rows or sight.unchanged:
-        note_canaries(connection, feed, _as_seen(page, rows), now=now, unchanged=sight.unchanged)
+        store_canaries(connection, feed, _known_payloads(page, rows), now=now, unchanged=sight.unchanged)
     if sight.sweep:
         moved = {"of_sweep": sight.sweep, "to_position": sight.position, "at": now, "more": fresh}
         connection.execute(_MOVE, moved)
-    return Observed(fresh, pending)
+    return ObserveResult(fresh, pending)
 
 
-def _fresh(connection: Connection, feed: Feed, found: Sequence[KnownRow], size: int, sight: Sight) -> int:
+def _count_new(
+    connection: Connection, feed: Feed, found: Sequence[KnownRow], size: int, sight: Observation
+) -> int:
     """How many of the page are new to this sweep."""
     if not sight.sweep:
         return size + len(sight.unchanged)
@@ -238,13 +242,13 @@ def _fresh(connection: Connection, feed: Feed, found: Sequence[KnownRow], size: 
         seen_already = select(func.count()).where(
             records.c.feed == feed.number,
             records.c.sweep == sight.sweep,
-            among(records.c.source_id, list(sight.unchanged)),
+            is_in(records.c.source_id, list(sight.unchanged)),
         )
         again += int(connection.scalar(seen_already) or 0)
     return int(size + len(sight.unchanged) - again)
 
 
-def _timely(row: LedgerRow, now: int) -> LedgerRow:
+def _with_valid_read_time(row: LedgerRow, now: int) -> LedgerRow:
     """The row, unless it says that it was read in the future: then the clock was set back since.
 
     Nothing is older than such a time, so it must not keep what is seen now from being decided on.
@@ -252,7 +256,7 @@ def _timely(row: LedgerRow, now: int) -> LedgerRow:
     return row if row.read_at <= now else row._replace(read_at=0)
 
 
-def _as_seen(
+def _known_payloads(
     page: Sequence[Draft | Unsendable], rows: dict[str, LedgerRow]
 ) -> Iterator[tuple[int, str, Payload]]:
     """What known records would be sent as, by their plain names."""
@@ -262,7 +266,7 @@ def _as_seen(
             yield row.number, one.key, one.payload
 
 
-def _names_in_question(page: Sequence[Draft | Unsendable], rows: dict[str, LedgerRow]) -> list[str]:
+def _expected_names(page: Sequence[Draft | Unsendable], rows: dict[str, LedgerRow]) -> list[str]:
     """The names whose holders a page is likely to ask for: all but those of records that Trakor has."""
     names = []
     for one in page:
@@ -274,12 +278,12 @@ def _names_in_question(page: Sequence[Draft | Unsendable], rows: dict[str, Ledge
     return names
 
 
-def _touch(
+def _mark_seen(
     connection: Connection,
     feed: Feed,
     page: Sequence[Draft | Unsendable],
     mapped: dict[str, LedgerRow],
-    sight: Sight,
+    sight: Observation,
     now: int,
 ) -> None:
     """Note that the page was seen: when it was read, what it said, by which rules; its sweep and run."""
@@ -288,24 +292,24 @@ def _touch(
         of_all = {"of_feed": feed.number, "ids": list(sight.unchanged), "began_at": sight.began_at, "at": now}
         connection.execute(_SEEN_UNCHANGED, where | of_all)
     if mapped:
-        number = number_of_rules(connection, page[0].rules)
+        number = load_or_add_rules(connection, page[0].rules)
         rows = [
             where
             | {"at": now, "row_number": row.number, "began_at": one.read_at}
-            | _observed_by(number, one, row)
+            | _read_marks(number, one, row)
             for one in page
             if (row := mapped.get(one.id)) is not None
         ]
-        run_for_all(connection, _SEEN_MAPPED, rows)
+        execute_many(connection, _SEEN_MAPPED, rows)
     changed = [one.id for one in page if one.id not in mapped]
     if changed and (sight.run or sight.sweep):
         connection.execute(_SEEN_CHANGED, {**where, "of_feed": feed.number, "ids": changed})
 
 
-def _observed_by(number: int, seen: Draft | Unsendable, row: LedgerRow) -> dict[str, Any]:
+def _read_marks(number: int, seen: Draft | Unsendable, row: LedgerRow) -> dict[str, Any]:
     """By which rules a record is compared from now on, and what it was observed with."""
     decided = is_decided(seen, row.last_seen, row.state)
     return {
-        "by_rules": number if keeps_up(seen, row.last_seen, row.state) else 0,
-        "read_as": as_read(number, seen.input) if decided else "",
+        "by_rules": number if is_comparable(seen, row.last_seen, row.state) else 0,
+        "read_as": observation_key(number, seen.input) if decided else "",
     }

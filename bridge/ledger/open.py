@@ -24,14 +24,14 @@ from sqlalchemy import delete, insert, select
 
 from bridge.encryption import Sealer
 from bridge.errors import LedgerError
-from bridge.ledger.database import Keeping, Ledger, read_only, reading, writing
+from bridge.ledger.database import Ledger, TextStorage, read_only, reading, writing
 from bridge.ledger.maintenance import (
     KEPT_SECONDS,
     back_up_before_migration,
     drop_old_copies,
     erase_sent,
-    log_is_empty,
-    settle_copy,
+    is_log_empty,
+    name_copy,
     vacuum,
 )
 from bridge.ledger.schema import HEAD, create_tables, facts
@@ -44,27 +44,27 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 __all__ = [
-    "daemon_runs",
     "derive_key",
+    "find_owner",
+    "is_daemon_running",
     "is_outdated",
+    "lock_ledger",
+    "migrate",
     "open_ledger",
-    "owner_of",
-    "prepare",
-    "prove_key",
     "read_or_make_key",
+    "read_revision",
     "require_current",
-    "require_whole",
-    "revision",
-    "take_over",
-    "try_key",
+    "require_undamaged",
+    "verify_key",
+    "verify_stored_key",
 ]
 
 KEY_BYTES = 32
-LOOKS: Final = 20
-LOOK_LASTS: Final = 0.01
+LOCK_TRIES: Final = 20
+LOCK_RETRY_SECONDS: Final = 0.01
 """Seconds after which the lock is tried again, and how often: whoever only looks has long gone by then."""
 
-LOOKED_THROUGH: Final = 10.0
+CHECK_SECONDS: Final = 10.0
 """Seconds that a start spends on looking for damage: some gigabytes on a fast disk."""
 
 _STRUCTURE: Final = re.compile(r"malformed|\btree\b|btree|\bcell\b|\bout of order", re.IGNORECASE)
@@ -95,15 +95,15 @@ def open_ledger(path: Path, key: bytes, command: str, *, keep_sent: bool = True)
     Raises:
         LedgerError: Another process has it, it is newer than this version, or the key is not its own.
     """
-    with take_over(path, command):
-        keeping = Keeping(Sealer(key), keep_sent)
-        if revision(path) is not None:
-            require_whole(path)
-            try_key(path, key)  # before anything is sealed with it
-        prepare(path, keeping)
+    with lock_ledger(path, command):
+        keeping = TextStorage(Sealer(key), keep_sent)
+        if read_revision(path) is not None:
+            require_undamaged(path)
+            verify_stored_key(path, key)  # before anything is sealed with it
+        migrate(path, keeping)
         drop_old_copies(path)
         with writing(path, keeping) as connection:
-            prove_key(connection, key)
+            verify_key(connection, key)
         if not keep_sent:
             erase_sent(path, keeping)
         ledger = Ledger(path, keeping)
@@ -114,7 +114,7 @@ def open_ledger(path: Path, key: bytes, command: str, *, keep_sent: bool = True)
 
 
 @contextmanager
-def take_over(path: Path, command: str) -> Iterator[None]:
+def lock_ledger(path: Path, command: str) -> Iterator[None]:
     """Be the one process that sends from this ledger; the lock ends with the process, however it ends.
 
     Raises:
@@ -148,12 +148,12 @@ def _require_one_name(path: Path) -> None:
 
 
 def _locked(descriptor: int) -> bool:
-    """Take the lock; tried a few times, since who only looks (``owner_of``) has it for an instant."""
-    for _ in range(LOOKS):
+    """Take the lock; tried a few times, since who only looks (``find_owner``) has it for an instant."""
+    for _ in range(LOCK_TRIES):
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            time.sleep(LOOK_LASTS)
+            time.sleep(LOCK_RETRY_SECONDS)
         else:
             return True
     return False
@@ -176,7 +176,7 @@ def _no_place(folder: Path, error: OSError) -> LedgerError:
     )
 
 
-def owner_of(path: Path) -> str:
+def find_owner(path: Path) -> str:
     """Which process sends from this ledger at the moment; empty where none does. Nothing is made or taken."""
     try:
         descriptor = os.open(f"{path}.lock", os.O_RDONLY)
@@ -191,9 +191,9 @@ def owner_of(path: Path) -> str:
     return ""
 
 
-def daemon_runs(path: Path) -> bool:
+def is_daemon_running(path: Path) -> bool:
     """Whether the process that sends from this ledger is a daemon."""
-    return owner_of(path).startswith("`trakor-bridge run`")
+    return find_owner(path).startswith("`trakor-bridge run`")
 
 
 def _holder_of_lock(descriptor: int) -> str:
@@ -206,7 +206,7 @@ def _holder_of_lock(descriptor: int) -> str:
         return "another process has just opened it"
 
 
-def require_whole(path: Path, *, at_most: float = LOOKED_THROUGH) -> None:
+def require_undamaged(path: Path, *, at_most: float = CHECK_SECONDS) -> None:
     """Refuse a file whose structure is damaged: what is written to it may take more with it.
 
     SQLite's quick check reads a table after the other, as many as there is time for. A value that is not what
@@ -254,7 +254,7 @@ def _quick_check(driver: sqlite3.Connection, table: str) -> list[str]:
         return [str(error)]
 
 
-def prepare(path: Path, keeping: Keeping) -> None:
+def migrate(path: Path, keeping: TextStorage) -> None:
     """Make the ledger's tables, or bring them up to date; a copy from before that is kept for a week.
 
     What an older version kept in clear is sealed, and the file is rebuilt without its traces.
@@ -266,7 +266,7 @@ def prepare(path: Path, keeping: Keeping) -> None:
     Raises:
         LedgerError: The file is no ledger, or was made by a newer version.
     """
-    found = revision(path)
+    found = read_revision(path)
     if found != HEAD:
         known = _known_revisions() if found is not None else ()
         if found is not None and found not in known:
@@ -292,7 +292,7 @@ def _leave_no_traces(path: Path) -> None:
         name = connection.scalar(select(facts.c.value).where(facts.c.name == _IN_CLEAR))
     if name is None:
         return
-    copy = settle_copy(path, name)
+    copy = name_copy(path, name)
     vacuum(path)
     log.warning(
         "ledger brought up to date",
@@ -301,14 +301,14 @@ def _leave_no_traces(path: Path) -> None:
         kept_days=KEPT_SECONDS // 86_400,
         advice="the copy may say in clear what waited; it is deleted after a week",
     )
-    if log_is_empty(path):
+    if is_log_empty(path):
         with writing(path) as connection:
             connection.execute(delete(facts).where(facts.c.name == _IN_CLEAR))
 
 
 def is_outdated(path: Path) -> bool:
     """Whether a ledger was made by an older version, which is no fault: its owner brings it up to date."""
-    found = revision(path)
+    found = read_revision(path)
     return found not in (None, HEAD) and found in _known_revisions()
 
 
@@ -318,7 +318,7 @@ def require_current(path: Path) -> None:
     Raises:
         LedgerError: There is none yet, it is older, newer, or no ledger at all.
     """
-    found = revision(path)
+    found = read_revision(path)
     if found is None:
         raise LedgerError(
             f"there is no ledger at {path} yet", advice="`trakor-bridge backfill` makes it at its first run"
@@ -333,7 +333,7 @@ def require_current(path: Path) -> None:
     )
 
 
-def revision(path: Path) -> str | None:
+def read_revision(path: Path) -> str | None:
     """The schema revision of a ledger's file; None where there is none yet.
 
     Raises:
@@ -398,7 +398,7 @@ def _alembic() -> Config:
     return config
 
 
-def prove_key(connection: Connection, key: bytes) -> None:
+def verify_key(connection: Connection, key: bytes) -> None:
     """Make sure that the key is the one that the ledger's hashes were made with; noted at the first time.
 
     Where it is noted already nothing is written, so that readers can ask, too.
@@ -417,7 +417,7 @@ def prove_key(connection: Connection, key: bytes) -> None:
         )
 
 
-def try_key(path: Path, key: bytes) -> None:
+def verify_stored_key(path: Path, key: bytes) -> None:
     """Make sure that a key is a ledger's, without writing anything.
 
     Raises:
@@ -425,7 +425,7 @@ def try_key(path: Path, key: bytes) -> None:
     """
     with reading(path) as connection:
         if connection.scalar(select(facts.c.value).where(facts.c.name == _PROOF)) is not None:
-            prove_key(connection, key)
+            verify_key(connection, key)
 
 
 def read_or_make_key(path: Path, *, make: bool = True) -> bytes:

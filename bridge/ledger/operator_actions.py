@@ -12,11 +12,11 @@ from sqlalchemy import select, update
 
 from bridge import decision
 from bridge.errors import UserError
-from bridge.ledger.read_model import Wanted, find
-from bridge.ledger.row_mapping import KNOWN, row_of
+from bridge.ledger.read_model import RecordQuery, find_records
+from bridge.ledger.row_mapping import KNOWN, to_ledger_row
 from bridge.ledger.row_writes import NOTED, TO_SEND
 from bridge.ledger.schema import records
-from bridge.ledger.unit_of_work import Batch
+from bridge.ledger.unit_of_work import UnitOfWork
 from bridge.records import Reason, State
 
 if TYPE_CHECKING:
@@ -24,21 +24,21 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from bridge.ledger.read_model import Found
+    from bridge.ledger.read_model import RecordSummary
     from bridge.ledger.row_mapping import Feed
-    from bridge.ledger.sealed_texts import Stored
-    from bridge.records import Claim, Draft, LedgerRow, Policy
+    from bridge.ledger.sealed_texts import StoredDraft
+    from bridge.records import Draft, LedgerRow, NameClaim, Policy
 
 __all__ = [
     "AT_ONCE",
-    "Decided",
-    "Verb",
+    "ActionResult",
+    "OperatorAction",
     "accept",
-    "as_it_stands",
-    "decide_each",
-    "decide_shown",
+    "apply_if_unchanged",
+    "apply_to_each",
     "dismiss",
     "drop",
+    "record_version",
     "retry",
 ]
 
@@ -46,7 +46,7 @@ AT_ONCE: Final = 100
 """So many records are decided on in one transaction: a webhook's or a settled batch's waits behind it."""
 
 
-class Verb(StrEnum):
+class OperatorAction(StrEnum):
     """What a person can decide."""
 
     ACCEPT = "accept"
@@ -56,7 +56,7 @@ class Verb(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Decided:
+class ActionResult:
     """What became of one record that a person decided on.
 
     Attributes:
@@ -64,7 +64,7 @@ class Decided:
         refusal: Why it could not be done; None where it was.
     """
 
-    record: Found
+    record: RecordSummary
     refusal: UserError | None = None
 
 
@@ -75,7 +75,7 @@ _STANDING: Final = (
 )  # fmt: skip
 
 
-def as_it_stands(connection: Connection, number: int) -> str:
+def record_version(connection: Connection, number: int) -> str:
     """How a record stands, as a short text: another one as soon as a person would see something else.
 
     Being read anew without a change is none. What it says goes in as the ledger's keyed hashes.
@@ -90,12 +90,12 @@ def as_it_stands(connection: Connection, number: int) -> str:
 
 def _open(
     connection: Connection, feed: Feed, number: int, policy: Policy, now: int, by: str
-) -> tuple[LedgerRow, Batch]:
+) -> tuple[LedgerRow, UnitOfWork]:
     """The record as it stands, and a batch to carry the decision out with."""
     found = connection.execute(KNOWN.where(records.c.number == number)).one_or_none()
     if found is None:
         raise UserError("the record is not in the ledger any more")
-    return row_of(found), Batch(
+    return to_ledger_row(found), UnitOfWork(
         connection,
         feed,
         now,
@@ -112,7 +112,7 @@ def accept(
     policy: Policy,
     *,
     now: int,
-    name: Claim | None = None,
+    name: NameClaim | None = None,
     by: str = "",
 ) -> LedgerRow:
     """Accept what a record waits for (see ``decision.accept``).
@@ -143,7 +143,7 @@ def accept(
     return after
 
 
-def _refuse_forgotten_party(row: LedgerRow, batch: Batch) -> None:
+def _refuse_forgotten_party(row: LedgerRow, batch: UnitOfWork) -> None:
     """The party that Trakor answered with was a forgotten record's: nobody shares it."""
     shared = row.merged_into if row.reason is Reason.SAME_PARTY else None
     if shared is not None and batch.row(shared).forgotten:
@@ -154,7 +154,7 @@ def _refuse_forgotten_party(row: LedgerRow, batch: Batch) -> None:
         )
 
 
-def _refuse_unsent_party(row: LedgerRow, batch: Batch) -> None:
+def _refuse_unsent_party(row: LedgerRow, batch: UnitOfWork) -> None:
     """What it was merged into is not in Trakor, and will not be: nothing there is to be left as it is."""
     holder = batch.holder_of(row.sent_key)
     party = batch.holder_of(holder.shares) if holder is not None and holder.shares else holder
@@ -166,12 +166,14 @@ def _refuse_unsent_party(row: LedgerRow, batch: Batch) -> None:
         )
 
 
-def _draft(stored: dict[int, Stored], row: LedgerRow) -> Draft | None:
+def _draft(stored: dict[int, StoredDraft], row: LedgerRow) -> Draft | None:
     """The draft that waits with a record, as its row was decided by; None where none does."""
     return replace(stored[TO_SEND].draft, rules=row.rules) if TO_SEND in stored else None
 
 
-def _decide_noted(stored: dict[int, Stored], row: LedgerRow, batch: Batch, policy: Policy) -> LedgerRow:
+def _decide_noted(
+    stored: dict[int, StoredDraft], row: LedgerRow, batch: UnitOfWork, policy: Policy
+) -> LedgerRow:
     """What changed while a person was asked is decided now."""
     if NOTED not in stored or row.gone or row.state not in {State.DELIVERED, State.MERGED}:
         return row
@@ -242,16 +244,16 @@ def _refuse_under_way(connection: Connection, row: LedgerRow, now: int) -> None:
         )
 
 
-def decide_each(
+def apply_to_each(
     connection: Connection,
-    verb: Verb,
-    wanted: Wanted,
+    verb: OperatorAction,
+    wanted: RecordQuery,
     policy_of: Callable[[Feed], Policy],
     *,
     now: int,
-    name: Claim | None = None,
+    name: NameClaim | None = None,
     by: str = "",
-) -> list[Decided]:
+) -> list[ActionResult]:
     """Carry one decision out for each of a few records; what cannot be done to one leaves the others alone.
 
     Args:
@@ -268,28 +270,28 @@ def decide_each(
     """
     refusals: dict[int, UserError] = {}
     numbers = []
-    for record in find(connection, wanted):
+    for record in find_records(connection, wanted):
         numbers.append(record.number)
         try:
             with connection.begin_nested():
                 policy = policy_of(record.feed)
-                _carry_out(connection, verb, record, policy, now=now, name=name, by=by)
+                _apply(connection, verb, record, policy, now=now, name=name, by=by)
         except UserError as refusal:
             refusals[record.number] = refusal
-    return _as_they_stand(connection, numbers, refusals)
+    return _results(connection, numbers, refusals)
 
 
-def decide_shown(
+def apply_if_unchanged(
     connection: Connection,
-    verb: Verb,
+    verb: OperatorAction,
     number: int,
     shown: str,
     policy_of: Callable[[Feed], Policy],
     *,
     now: int,
-    name: Claim | None = None,
+    name: NameClaim | None = None,
     by: str = "",
-) -> Decided | None:
+) -> ActionResult | None:
     """Carry a decision out for one record, if it still stands as a person was shown it.
 
     Else a yes to one change would be one to another that nobody has seen: where it was decided on in a
@@ -299,8 +301,8 @@ def decide_shown(
         connection: Inside a writing transaction.
         verb: What a person decided.
         number: The ledger's number of the record.
-        shown: How it stood (``as_it_stands``).
-        policy_of: See ``decide_each``.
+        shown: How it stood (``record_version``).
+        policy_of: See ``apply_to_each``.
         now: The time to note.
         name: See ``accept``.
         by: See ``accept``.
@@ -308,39 +310,39 @@ def decide_shown(
     Returns:
         What became of it; None where it stands otherwise, or is not there: nothing was done.
     """
-    standing = as_it_stands(connection, number)
+    standing = record_version(connection, number)
     if not standing or shown != standing:
         return None
-    wanted = Wanted(numbers=[number])
-    (decided,) = decide_each(connection, verb, wanted, policy_of, now=now, name=name, by=by)
+    wanted = RecordQuery(numbers=[number])
+    (decided,) = apply_to_each(connection, verb, wanted, policy_of, now=now, name=name, by=by)
     return decided
 
 
-def _carry_out(
+def _apply(
     connection: Connection,
-    verb: Verb,
-    record: Found,
+    verb: OperatorAction,
+    record: RecordSummary,
     policy: Policy,
     *,
     now: int,
-    name: Claim | None,
+    name: NameClaim | None,
     by: str,
 ) -> None:
     match verb:
-        case Verb.ACCEPT:
+        case OperatorAction.ACCEPT:
             accept(connection, record.feed, record.number, policy, now=now, name=name, by=by)
-        case Verb.DISMISS:
+        case OperatorAction.DISMISS:
             dismiss(connection, record.feed, record.number, policy, now=now, by=by)
-        case Verb.DROP:
+        case OperatorAction.DROP:
             drop(connection, record.feed, record.number, policy, now=now, by=by)
-        case Verb.RETRY:
+        case OperatorAction.RETRY:
             retry(connection, record.feed, record.number, policy, now=now, by=by)
 
 
-def _as_they_stand(
+def _results(
     connection: Connection, numbers: Sequence[int], refusals: dict[int, UserError]
-) -> list[Decided]:
+) -> list[ActionResult]:
     if not numbers:
         return []
-    after = find(connection, Wanted(numbers=numbers))
-    return [Decided(record, refusals.get(record.number)) for record in after]
+    after = find_records(connection, RecordQuery(numbers=numbers))
+    return [ActionResult(record, refusals.get(record.number)) for record in after]

@@ -19,7 +19,7 @@ import orjson
 from sqlalchemy import func, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from bridge.decision.canaries import CanaryAnswer, was_perhaps_made
+from bridge.decision.canaries import CanaryAnswer, may_have_been_created
 from bridge.errors import LedgerError
 from bridge.ledger.pauses import Direction, clear_pause, set_pause
 from bridge.ledger.schema import feeds, organizations, records
@@ -32,21 +32,21 @@ if TYPE_CHECKING:
 __all__ = [
     "OTHER_SOURCE",
     "OTHER_TRAKOR",
-    "Asked",
-    "Doubt",
-    "Noted",
-    "Place",
-    "confirm",
-    "hold_source",
-    "in_doubt",
-    "is_new",
-    "keep",
-    "keep_stopped",
-    "lift",
-    "noted_of",
-    "sent_before",
-    "stopped_by",
-    "way_out",
+    "AskedCanary",
+    "KnownOrganizations",
+    "Mismatch",
+    "TrakorIdentity",
+    "check_source",
+    "confirm_organizations",
+    "count_sent_before",
+    "find_stop_reason",
+    "is_new_connection",
+    "list_doubts",
+    "load_known",
+    "pause_if_stopped",
+    "recovery_advice",
+    "resume_if_clear",
+    "save_known",
 ]
 
 OTHER_SOURCE: Final = "Salestrekker's log-in is for another organisation than before"
@@ -64,19 +64,19 @@ _PUT_BACK: Final = {
 _KNOWN: Final = select(feeds.c.number).limit(1)
 
 
-class Place(NamedTuple):
+class TrakorIdentity(NamedTuple):
     """Where a connection sends to, as keyed hashes; empty texts where that was never noted."""
 
     address: str = ""
     key: str = ""
     scope: str = ""
 
-    def is_same_trakor(self, other: Place) -> bool:
+    def is_same_trakor(self, other: TrakorIdentity) -> bool:
         """Whether address and key are the same: then nothing has to be proved."""
         return (self.address, self.key) == (other.address, other.key)
 
 
-class Asked(NamedTuple):
+class AskedCanary(NamedTuple):
     """One canary of a trial.
 
     Attributes:
@@ -93,7 +93,7 @@ class Asked(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Doubt:
+class Mismatch:
     """What speaks against a connection, kept as JSON in the column ``refused``.
 
     Attributes:
@@ -107,8 +107,8 @@ class Doubt:
     """
 
     source: str = ""
-    place: Place = field(default_factory=Place)
-    asked: Mapping[str, Asked] = field(default_factory=dict)
+    place: TrakorIdentity = field(default_factory=TrakorIdentity)
+    asked: Mapping[str, AskedCanary] = field(default_factory=dict)
     another: bool = False
     strays: Mapping[str, str] = field(default_factory=dict)
     unproven: bool = False
@@ -116,14 +116,14 @@ class Doubt:
     @property
     def made(self) -> dict[str, str]:
         """All that may have been made in another organisation, to be deleted there: likewise."""
-        fresh = {key: one.name for key, one in self.asked.items() if was_perhaps_made(one.answer)}
+        fresh = {key: one.name for key, one in self.asked.items() if may_have_been_created(one.answer)}
         return {**self.strays, **fresh}
 
-    def without_trial(self) -> Doubt:
+    def without_trial(self) -> Mismatch:
         """The same once the other Trakor is not asked any more; what may be made there is kept."""
-        return replace(self, place=Place(), asked={}, another=False, strays=self.made)
+        return replace(self, place=TrakorIdentity(), asked={}, another=False, strays=self.made)
 
-    def without_name(self, key: str) -> Doubt:
+    def without_name(self, key: str) -> Mismatch:
         """The same without a name that was forgotten: that there is something to delete stays known."""
         asked = {one: it._replace(name="") if one == key else it for one, it in self.asked.items()}
         strays = {one: "" if one == key else name for one, name in self.strays.items()}
@@ -131,7 +131,7 @@ class Doubt:
 
     def encoded(self) -> str:
         """As the ledger keeps it; empty for no doubt."""
-        if self == Doubt():
+        if self == Mismatch():
             return ""
         asked = {key: list(one) for key, one in self.asked.items()}
         values = {
@@ -145,7 +145,7 @@ class Doubt:
         return orjson.dumps({name: value for name, value in values.items() if value}).decode()
 
     @classmethod
-    def decoded(cls, text: str) -> Doubt:
+    def decoded(cls, text: str) -> Mismatch:
         """The doubt that ``encoded`` made the text of.
 
         Raises:
@@ -160,16 +160,17 @@ class Doubt:
             ) from error
 
     @classmethod
-    def _decoded(cls, text: str) -> Doubt:
+    def _decoded(cls, text: str) -> Mismatch:
         if not text:
             return cls()
         said: dict[str, Any] = orjson.loads(text)
         asked = {
-            key: Asked(CanaryAnswer(word), *others) for key, (word, *others) in said.get("asked", {}).items()
+            key: AskedCanary(CanaryAnswer(word), *others)
+            for key, (word, *others) in said.get("asked", {}).items()
         }
         return cls(
             source=said.get("source", ""),
-            place=Place(*said.get("place", ())),
+            place=TrakorIdentity(*said.get("place", ())),
             asked=asked,
             another=said.get("another", False),
             strays=said.get("strays", {}),
@@ -178,7 +179,7 @@ class Doubt:
 
 
 @dataclass(frozen=True, slots=True)
-class Noted:
+class KnownOrganizations:
     """What is noted of a connection.
 
     Attributes:
@@ -190,8 +191,8 @@ class Noted:
 
     name: str
     source: str = ""
-    place: Place = field(default_factory=Place)
-    doubt: Doubt = field(default_factory=Doubt)
+    place: TrakorIdentity = field(default_factory=TrakorIdentity)
+    doubt: Mismatch = field(default_factory=Mismatch)
 
     @property
     def stopped(self) -> bool:
@@ -199,26 +200,28 @@ class Noted:
         return bool(self.doubt.source) or self.doubt.another
 
 
-def noted_of(connection: Connection, name: str) -> Noted:
+def load_known(connection: Connection, name: str) -> KnownOrganizations:
     """What is noted of a connection."""
     row = connection.execute(select(organizations).where(organizations.c.connection == name)).one_or_none()
     if row is None:
-        return Noted(name)
-    return Noted(name, row.source, Place(row.address, row.key, row.scope), Doubt.decoded(row.refused))
+        return KnownOrganizations(name)
+    return KnownOrganizations(
+        name, row.source, TrakorIdentity(row.address, row.key, row.scope), Mismatch.decoded(row.refused)
+    )
 
 
-def stopped_by(connection: Connection, name: str) -> str:
+def find_stop_reason(connection: Connection, name: str) -> str:
     """Why a connection is stopped, as a sentence has it; empty where it is not."""
-    return _why(noted_of(connection, name))
+    return _stop_reason(load_known(connection, name))
 
 
-def _why(noted: Noted) -> str:
+def _stop_reason(noted: KnownOrganizations) -> str:
     if noted.doubt.source:
         return OTHER_SOURCE
     return OTHER_TRAKOR if noted.doubt.another else ""
 
 
-def keep(connection: Connection, noted: Noted) -> None:
+def save_known(connection: Connection, noted: KnownOrganizations) -> None:
     """Write what is noted of a connection, in place of what was."""
     values = {
         "source": noted.source,
@@ -231,7 +234,7 @@ def keep(connection: Connection, noted: Noted) -> None:
     connection.execute(written.on_conflict_do_update(index_elements=["connection"], set_=values))
 
 
-def hold_source(connection: Connection, name: str, source: str, *, now: int) -> bool:
+def check_source(connection: Connection, name: str, source: str, *, now: int) -> bool:
     """Hold a log-in to the organisation that the connection has read before; noted at the first.
 
     Args:
@@ -243,62 +246,62 @@ def hold_source(connection: Connection, name: str, source: str, *, now: int) -> 
     Returns:
         Whether it is the one. Where it is not, reading and sending are stopped.
     """
-    noted = noted_of(connection, name)
+    noted = load_known(connection, name)
     if noted.source not in {"", source}:
-        keep(connection, replace(noted, doubt=replace(noted.doubt, source=source)))
-        keep_stopped(connection, name, now=now)
+        save_known(connection, replace(noted, doubt=replace(noted.doubt, source=source)))
+        pause_if_stopped(connection, name, now=now)
         return False
     if noted.source and not noted.doubt.source:
         return True
     settled = replace(noted, source=source, doubt=replace(noted.doubt, source=""))
-    keep(connection, settled)
+    save_known(connection, settled)
     if noted.doubt.source:
-        lift(connection, settled)
+        resume_if_clear(connection, settled)
     return True
 
 
-def keep_stopped(connection: Connection, name: str, *, now: int) -> str:
+def pause_if_stopped(connection: Connection, name: str, *, now: int) -> str:
     """Keep to it that a connection is stopped, whoever has ended its pauses.
 
     Returns:
         Why it is; empty where it is not stopped.
     """
-    why = stopped_by(connection, name)
+    why = find_stop_reason(connection, name)
     if why:
         for direction in Direction:
-            set_pause(connection, name, direction, reason=f"{why}; {way_out(name, why)}", now=now)
+            set_pause(connection, name, direction, reason=f"{why}; {recovery_advice(name, why)}", now=now)
     return why
 
 
-def way_out(name: str, why: str) -> str:
+def recovery_advice(name: str, why: str) -> str:
     """What a person can do about a connection that is stopped, as a clause: first what is safe."""
     return f"{_PUT_BACK[why]}; where it is the right one: `trakor-bridge connections confirm {name}`"
 
 
-def lift(connection: Connection, noted: Noted) -> None:
+def resume_if_clear(connection: Connection, noted: KnownOrganizations) -> None:
     """End the pauses of a connection that is not stopped any more; a person's stay."""
     if not noted.stopped:
         for direction in Direction:
             clear_pause(connection, noted.name, direction)
 
 
-def is_new(connection: Connection, name: str) -> bool:
+def is_new_connection(connection: Connection, name: str) -> bool:
     """Whether the ledger knows nothing of a connection, neither what it joins nor any list of it."""
     return (
-        noted_of(connection, name) == Noted(name)
+        load_known(connection, name) == KnownOrganizations(name)
         and connection.scalar(_KNOWN.where(feeds.c.connection == name)) is None
     )
 
 
-def in_doubt(connection: Connection, name: str, place: Place) -> list[str]:
-    """What ``confirm`` would take as right from now on, as clauses; empty where nothing is in doubt.
+def list_doubts(connection: Connection, name: str, place: TrakorIdentity) -> list[str]:
+    """What ``confirm_organizations`` would confirm, as clauses; empty if nothing is in doubt.
 
     Args:
         connection: Inside any transaction.
         name: The connection's.
         place: Its Trakor as configured.
     """
-    noted = noted_of(connection, name)
+    noted = load_known(connection, name)
     doubt = noted.doubt
     is_another = bool(noted.place.address) and not noted.place.is_same_trakor(place)
     return [
@@ -306,11 +309,15 @@ def in_doubt(connection: Connection, name: str, place: Place) -> list[str]:
         *(["the key is for the right Trakor organisation"] if is_another else ()),
         *(["the changed address or key of Trakor is right"] if doubt.unproven else ()),
         *(["the names that were listed have been deleted in Trakor"] if doubt.made else ()),
-        *(["it is a new connection, not another one under a new name"] if is_new(connection, name) else ()),
+        *(
+            ["it is a new connection, not another one under a new name"]
+            if is_new_connection(connection, name)
+            else ()
+        ),
     ]
 
 
-def sent_before(connection: Connection, name: str, place: Place) -> int:
+def count_sent_before(connection: Connection, name: str, place: TrakorIdentity) -> int:
     """How many records count as in Trakor, where that is not known to be the Trakor of last time; else 0.
 
     Args:
@@ -318,7 +325,7 @@ def sent_before(connection: Connection, name: str, place: Place) -> int:
         name: The connection's.
         place: Its Trakor as configured.
     """
-    noted = noted_of(connection, name)
+    noted = load_known(connection, name)
     if not noted.place.address or noted.place.is_same_trakor(place):
         return 0
     of_connection = select(feeds.c.number).where(feeds.c.connection == name)
@@ -328,7 +335,7 @@ def sent_before(connection: Connection, name: str, place: Place) -> int:
     return int(connection.scalar(counted) or 0)
 
 
-def confirm(connection: Connection, name: str, place: Place) -> list[str]:
+def confirm_organizations(connection: Connection, name: str, place: TrakorIdentity) -> list[str]:
     """A person says that what was found is right.
 
     Args:
@@ -339,8 +346,8 @@ def confirm(connection: Connection, name: str, place: Place) -> list[str]:
     Returns:
         What is taken as right from now on, as clauses; empty where nothing was in doubt.
     """
-    said, noted = in_doubt(connection, name, place), noted_of(connection, name)
-    settled = Noted(name, noted.doubt.source or noted.source, place)
-    keep(connection, settled)
-    lift(connection, settled)
+    said, noted = list_doubts(connection, name, place), load_known(connection, name)
+    settled = KnownOrganizations(name, noted.doubt.source or noted.source, place)
+    save_known(connection, settled)
+    resume_if_clear(connection, settled)
     return said

@@ -18,7 +18,7 @@ from bridge.ledger.schema import pauses
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
 
-__all__ = ["EARLIER", "Direction", "Pause", "clear_pause", "pause_of", "pauses_of", "set_pause"]
+__all__ = ["EARLIER", "Direction", "Pause", "clear_pause", "list_pauses", "load_pause", "set_pause"]
 
 
 EARLIER: Final = "; before that it had stopped by itself: "
@@ -113,13 +113,13 @@ def clear_pause(connection: Connection, name: str, direction: str, *, by_person:
     return connection.execute(_CLEAR, values).rowcount > 0
 
 
-def pause_of(connection: Connection, name: str, direction: str) -> Pause | None:
+def load_pause(connection: Connection, name: str, direction: str) -> Pause | None:
     """The pause that stands, if one does."""
     found = connection.execute(_FIND, {"of_connection": name, "of_direction": str(direction)}).one_or_none()
     return None if found is None else _pause(found)
 
 
-def pauses_of(connection: Connection) -> list[Pause]:
+def list_pauses(connection: Connection) -> list[Pause]:
     """What is stopped now."""
     return [_pause(row) for row in connection.execute(select(pauses))]
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from sqlalchemy import Boolean, case, func, literal_column, or_, select, text, union
 
-from bridge.ledger.pauses import Pause, pauses_of
-from bridge.ledger.row_mapping import KNOWN, NOWHERE, Feed, among, feed_from, row_of
+from bridge.ledger.pauses import Pause, list_pauses
+from bridge.ledger.row_mapping import KNOWN, UNKNOWN_FEED, Feed, is_in, to_feed, to_ledger_row
 from bridge.ledger.row_writes import TO_SEND
 from bridge.ledger.schema import (
     claims,
@@ -24,11 +24,11 @@ from bridge.ledger.schema import (
     feeds,
     history,
     links,
+    namespaces,
     records,
-    spaces,
-    waiting,
+    stored_texts,
 )
-from bridge.ledger.sealed_texts import Change, changes_of, content_of, stored_of
+from bridge.ledger.sealed_texts import FieldChange, find_changes, open_content, open_draft
 from bridge.records import Stream
 
 if TYPE_CHECKING:
@@ -36,28 +36,28 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement, CompoundSelect, Connection, Row, Select
 
-    from bridge.ledger.sealed_texts import Stored
+    from bridge.ledger.sealed_texts import StoredDraft
     from bridge.records import LedgerRow
 
 __all__ = [
     "MARKS",
-    "Change",
-    "Found",
-    "Kind",
-    "Page",
+    "AttentionKind",
+    "FieldChange",
     "Pause",
     "Reader",
-    "Sort",
-    "Wanted",
-    "feeds_of",
-    "find",
-    "listing",
-    "numbers",
-    "numbers_of",
-    "page_of",
-    "pauses_of",
-    "rejections_of",
-    "total",
+    "RecordListPage",
+    "RecordQuery",
+    "RecordSort",
+    "RecordSummary",
+    "count_records",
+    "find_numbers",
+    "find_page",
+    "find_record_numbers",
+    "find_records",
+    "iterate_records",
+    "last_rejections",
+    "list_feeds",
+    "list_pauses",
 ]
 
 Reader: TypeAlias = "Connection"
@@ -65,7 +65,7 @@ Reader: TypeAlias = "Connection"
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class RecordSummary:
     """One record as a person is shown it.
 
     Attributes:
@@ -102,10 +102,10 @@ class Found:
     trakor_name: str = ""
     retry: bool = False
     forgotten: bool = False
-    changes: tuple[Change, ...] = ()
+    changes: tuple[FieldChange, ...] = ()
 
 
-class Sort(StrEnum):
+class RecordSort(StrEnum):
     """An order of records that the database gives."""
 
     SINCE = "since"
@@ -120,7 +120,7 @@ CUT: Final = "…"
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class RecordQuery:
     """Which records are asked for; empty means any.
 
     Attributes:
@@ -146,18 +146,18 @@ class Wanted:
     key: str = ""
 
 
-def feeds_of(connection: Connection) -> list[Feed]:
+def list_feeds(connection: Connection) -> list[Feed]:
     """Every feed that the ledger knows, in the order in which it came to know them."""
     found = connection.execute(select(feeds).order_by(feeds.c.number))
-    return [feed_from(row) for row in found]
+    return [to_feed(row) for row in found]
 
 
-def _matching(wanted: Wanted) -> list[Any]:
+def _conditions(wanted: RecordQuery) -> list[Any]:
     where = []
     if wanted.numbers:
-        where.append(among(records.c.number, wanted.numbers))
+        where.append(is_in(records.c.number, wanted.numbers))
     if wanted.feeds:
-        where.append(among(records.c.feed, wanted.feeds))
+        where.append(is_in(records.c.feed, wanted.feeds))
     if wanted.states:
         where.append(records.c.state.in_(wanted.states))
     if wanted.reasons:
@@ -192,9 +192,9 @@ _IN_THE_INDEX: ColumnElement[bool] = literal_column(
 def _with_id(either: str) -> CompoundSelect[int]:
     """Numbers of the records that have this id here or there; the feeds and spaces lead to the indexes."""
     in_feeds = records.c.feed.in_(select(feeds.c.number))
-    in_spaces = links.c.space.in_(select(spaces.c.number))
+    in_spaces = links.c.space.in_(select(namespaces.c.number))
     with_sku = [stream for stream in Stream if stream.spec.has_sku]
-    numbered = links.c.space.in_(select(spaces.c.number).where(spaces.c.stream.in_(with_sku)))
+    numbered = links.c.space.in_(select(namespaces.c.number).where(namespaces.c.stream.in_(with_sku)))
     return union(
         select(records.c.number).where(in_feeds, *_is_id(either)),
         select(links.c.record).where(in_spaces, links.c.trakor_id == either),
@@ -218,26 +218,26 @@ def _with_name(key: str) -> CompoundSelect[int]:
     Those that wait are looked through: as text, since to take each apart as JSON would take three times as
     long.
     """
-    in_spaces = claims.c.space.in_(select(spaces.c.number))
+    in_spaces = claims.c.space.in_(select(namespaces.c.number))
     return union(
         select(claims.c.record)
         .join(records, records.c.number == claims.c.record)
         .where(in_spaces, claims.c.key == key, records.c.forgotten == 0),
         select(records.c.number).where(records.c.key == key),
-        select(waiting.c.record).where(func.instr(waiting.c.meta, f'["{key}",') > 0),
+        select(stored_texts.c.record).where(func.instr(stored_texts.c.meta, f'["{key}",') > 0),
     )
 
 
-def total(connection: Connection, wanted: Wanted) -> int:
+def count_records(connection: Connection, wanted: RecordQuery) -> int:
     """How many records match."""
     if wanted.fields:
-        return sum(1 for _ in listing(connection, wanted))
-    return int(connection.scalar(select(func.count()).select_from(records).where(*_matching(wanted))) or 0)
+        return sum(1 for _ in iterate_records(connection, wanted))
+    return int(connection.scalar(select(func.count()).select_from(records).where(*_conditions(wanted))) or 0)
 
 
-def listing(
-    connection: Connection, wanted: Wanted, limit: int | None = None, *, sort: Sort | None = None
-) -> Iterator[Found]:
+def iterate_records(
+    connection: Connection, wanted: RecordQuery, limit: int | None = None, *, sort: RecordSort | None = None
+) -> Iterator[RecordSummary]:
     """The records that match, read as they are asked for.
 
     Args:
@@ -247,12 +247,12 @@ def listing(
         sort: By since when they are in their state, the newest first, or by Salestrekker's id; None: those
             known longest first.
     """
-    known = {feed.number: feed for feed in feeds_of(connection)}
+    known = {feed.number: feed for feed in list_feeds(connection)}
     given = 0
-    for row in connection.execute(_shown(wanted, sort)).yield_per(500):
+    for row in connection.execute(_select(wanted, sort)).yield_per(500):
         if given == limit:
             return
-        found = _found(connection, row, known.get(row.feed, NOWHERE))
+        found = _to_summary(connection, row, known.get(row.feed, UNKNOWN_FEED))
         if not wanted.fields or not {*wanted.fields}.isdisjoint(found.fields):
             given += 1
             yield found
@@ -291,29 +291,31 @@ _NEWEST_CONTENT = (
 # The order of the table, where no other is asked for: nothing is sorted, so nothing is gathered.
 _ORDERS: Final = {
     None: (records.c.number,),
-    Sort.SINCE: (records.c.since_at.desc(), records.c.number),
-    Sort.ID: (records.c.source_id, records.c.number),
+    RecordSort.SINCE: (records.c.since_at.desc(), records.c.number),
+    RecordSort.ID: (records.c.source_id, records.c.number),
 }
 
 
-def _shown(wanted: Wanted, sort: Sort | None) -> Select[*tuple[Any, ...]]:
-    kept = (waiting.c.record == records.c.number) & (waiting.c.slot == TO_SEND)
+def _select(wanted: RecordQuery, sort: RecordSort | None) -> Select[*tuple[Any, ...]]:
+    kept = (stored_texts.c.record == records.c.number) & (stored_texts.c.slot == TO_SEND)
     return (
-        KNOWN.add_columns(records.c.since_at, waiting.c.meta, waiting.c.body, _NEWEST_LINK, _NEWEST_CONTENT)
-        .outerjoin(waiting, kept)
-        .where(*_matching(wanted))
+        KNOWN.add_columns(
+            records.c.since_at, stored_texts.c.meta, stored_texts.c.body, _NEWEST_LINK, _NEWEST_CONTENT
+        )
+        .outerjoin(stored_texts, kept)
+        .where(*_conditions(wanted))
         .order_by(*_ORDERS[sort])
     )
 
 
-def _found(connection: Connection, row: Row[*tuple[Any, ...]], feed: Feed) -> Found:
-    known = row_of(row)
+def _to_summary(connection: Connection, row: Row[*tuple[Any, ...]], feed: Feed) -> RecordSummary:
+    known = to_ledger_row(row)
     trakor_id, sku = ((row.link or "") + "\n\n").split("\n")[:2]
-    stored = stored_of(connection, feed, row.source_id, row.meta, row.body)
-    content = _content(connection, feed, row)
-    fields, changes = changes_of(known, stored, content)
+    stored = open_draft(connection, feed, row.source_id, row.meta, row.body)
+    content = trakor_content(connection, feed, row)
+    fields, changes = find_changes(known, stored, content)
     trakor_name = content.get("name", "")
-    return Found(
+    return RecordSummary(
         number=row.number,
         feed=feed,
         id=row.source_id,
@@ -333,30 +335,33 @@ def _found(connection: Connection, row: Row[*tuple[Any, ...]], feed: Feed) -> Fo
     )
 
 
-def _name_of(known: LedgerRow, stored: Stored | None, trakor_name: str) -> str:
+def _name_of(known: LedgerRow, stored: StoredDraft | None, trakor_name: str) -> str:
     """The name of a record; that which a person gave is only known of Trakor once that has it."""
     if known.given and known.answered:
         return trakor_name
     return (stored.send_as if stored is not None else "") or trakor_name
 
 
-def _content(connection: Connection, feed: Feed, row: Row[*tuple[Any, ...]]) -> Mapping[str, str]:
+def trakor_content(connection: Connection, feed: Feed, row: Row[*tuple[Any, ...]]) -> Mapping[str, str]:
     """What Trakor has of a record, field -> text, as far as that is kept."""
     known = (row.link or "").endswith("\nknown")
-    return content_of(connection, feed, row.source_id, row.content_body, known=known)
+    return open_content(connection, feed, row.source_id, row.content_body, known=known)
 
 
-def find(connection: Connection, wanted: Wanted, limit: int | None = None) -> list[Found]:
+def find_records(
+    connection: Connection, wanted: RecordQuery, limit: int | None = None
+) -> list[RecordSummary]:
     """The records that match, all at once: for one or a few."""
-    return list(listing(connection, wanted, limit))
+    return list(iterate_records(connection, wanted, limit))
 
 
-def numbers(connection: Connection, wanted: Wanted) -> array[int]:
+def find_record_numbers(connection: Connection, wanted: RecordQuery) -> array[int]:
     """The ledger's numbers of the records that match, in little room: for decisions on many."""
     if wanted.fields:
-        return array("q", (found.number for found in listing(connection, wanted)))
+        return array("q", (found.number for found in iterate_records(connection, wanted)))
     return array(
-        "q", connection.scalars(select(records.c.number).where(*_matching(wanted)).order_by(records.c.number))
+        "q",
+        connection.scalars(select(records.c.number).where(*_conditions(wanted)).order_by(records.c.number)),
     )
 
 
@@ -368,7 +373,7 @@ _INDEXED: Final = {
 """By mark, to the letter what the index is made for: only then SQLite knows that it may be used."""
 
 
-class Kind(NamedTuple):
+class AttentionKind(NamedTuple):
     """Records of one feed that wait for one reason, or have a mark: ``remapped`` or ``dismissed``."""
 
     feed: int
@@ -378,7 +383,7 @@ class Kind(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class RecordListPage:
     """Some of the records that wait, those known longest first.
 
     Attributes:
@@ -387,14 +392,19 @@ class Page:
         later: There are more after them.
     """
 
-    records: list[Found]
+    records: list[RecordSummary]
     earlier: bool
     later: bool
 
 
-def page_of(
-    connection: Connection, kinds: Collection[Kind], *, after: int = 0, before: int = 0, most: int = 50
-) -> Page:
+def find_page(
+    connection: Connection,
+    kinds: Collection[AttentionKind],
+    *,
+    after: int = 0,
+    before: int = 0,
+    most: int = 50,
+) -> RecordListPage:
     """The records of some kinds that follow one, or go before it.
 
     Args:
@@ -407,17 +417,19 @@ def page_of(
     walks = [_numbers_beyond(connection, kind, after, before, most + 1) for kind in kinds]
     found = list(merge(*walks, reverse=bool(before)))
     more, shown = len(found) > most, sorted(found[:most])
-    listed = find(connection, Wanted(numbers=shown)) if shown else []
-    return Page(listed, earlier=more if before else after > 0, later=True if before else more)
+    listed = find_records(connection, RecordQuery(numbers=shown)) if shown else []
+    return RecordListPage(listed, earlier=more if before else after > 0, later=True if before else more)
 
 
-def _numbers_beyond(connection: Connection, kind: Kind, after: int, before: int, most: int) -> list[int]:
+def _numbers_beyond(
+    connection: Connection, kind: AttentionKind, after: int, before: int, most: int
+) -> list[int]:
     beyond = records.c.number < before if before else records.c.number > after
     order = records.c.number.desc() if before else records.c.number
     return list(connection.scalars(_numbers_query(kind).where(beyond).order_by(order).limit(most)))
 
 
-def _numbers_query(kind: Kind) -> Select[*tuple[Any, ...]]:
+def _numbers_query(kind: AttentionKind) -> Select[*tuple[Any, ...]]:
     """The numbers of one kind's records."""
     reason = records.c.reason == kind.reason if kind.reason else records.c.reason.is_(None)
     return select(records.c.number).where(
@@ -425,19 +437,19 @@ def _numbers_query(kind: Kind) -> Select[*tuple[Any, ...]]:
     )
 
 
-def rejections_of(connection: Connection, numbers: Collection[int]) -> dict[int, str]:
+def last_rejections(connection: Connection, numbers: Collection[int]) -> dict[int, str]:
     """Why each of these records was rejected last, in words without personal data.
 
     Args:
         connection: Inside any transaction.
         numbers: Of a page's records: each costs a look at its own history.
     """
-    rejected = (among(history.c.record, numbers), history.c.event == "rejected")
+    rejected = (is_in(history.c.record, numbers), history.c.event == "rejected")
     newest = select(func.max(history.c.number)).where(*rejected).group_by(history.c.record)
     found = select(history.c.record, history.c.detail).where(history.c.number.in_(newest))
     return {row.record: row.detail for row in connection.execute(found)}
 
 
-def numbers_of(connection: Connection, kind: Kind) -> array[int]:
+def find_numbers(connection: Connection, kind: AttentionKind) -> array[int]:
     """The ledger's numbers of all records of a kind, in little room: for decisions on many."""
     return array("q", connection.scalars(_numbers_query(kind).order_by(records.c.number)))

@@ -10,17 +10,24 @@ from sqlalchemy import or_, select
 
 from bridge.decision.same_person import equal_and_different
 from bridge.errors import LedgerError
-from bridge.ledger.read_model import _NEWEST_CONTENT, _NEWEST_LINK, Found, Wanted, _content, find
-from bridge.ledger.row_mapping import KNOWN, row_of, unpack_identifiers
-from bridge.ledger.row_writes import NOTED, SAID, TO_SEND
+from bridge.ledger.read_model import (
+    _NEWEST_CONTENT,
+    _NEWEST_LINK,
+    RecordQuery,
+    RecordSummary,
+    find_records,
+    trakor_content,
+)
+from bridge.ledger.row_mapping import KNOWN, to_ledger_row, unpack_identifiers
+from bridge.ledger.row_writes import NOTED, TO_SEND, TRAKOR_TEXT
 from bridge.ledger.schema import (
     claims,
     history,
     links,
     records,
-    waiting,
+    stored_texts,
 )
-from bridge.ledger.sealed_texts import said_of, says, stored_of
+from bridge.ledger.sealed_texts import current_text, open_draft, open_trakor_text
 from bridge.records import State
 
 if TYPE_CHECKING:
@@ -28,14 +35,14 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from bridge.ledger.sealed_texts import Stored
+    from bridge.ledger.sealed_texts import StoredDraft
     from bridge.records import Draft
 
-__all__ = ["Line", "Standing", "history_of", "standing_of"]
+__all__ = ["HistoryLine", "RecordRelations", "load_history", "load_relations"]
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class HistoryLine:
     """One line of a record's history; ``by`` says from where a person decided, if one did."""
 
     at: int
@@ -45,7 +52,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class RecordRelations:
     """How a record stands to others, and to being sent.
 
     Attributes:
@@ -70,7 +77,7 @@ class Standing:
 
     attempts: int
     next_try_at: int
-    claimant: Found | None
+    claimant: RecordSummary | None
     merged_here: tuple[str, ...]
     name_holder: str
     qualified_name: str
@@ -80,7 +87,7 @@ class Standing:
     sent: Mapping[str, str] = field(default_factory=dict)
     said: str = ""
     now: Mapping[str, str] = field(default_factory=dict)
-    other: Found | None = None
+    other: RecordSummary | None = None
     other_says: Mapping[str, str] = field(default_factory=dict)
     holder_renamed: bool = False
     equal: tuple[str, ...] = ()
@@ -91,20 +98,22 @@ MOST_MERGED: Final = 20
 """So many of the records merged into one are named."""
 
 
-def standing_of(connection: Connection, record: Found) -> Standing:
+def load_relations(connection: Connection, record: RecordSummary) -> RecordRelations:
     """How one record stands to others, and to being sent."""
     row = connection.execute(
         KNOWN.add_columns(records.c.next_try_at, _NEWEST_LINK, _NEWEST_CONTENT).where(
             records.c.number == record.number
         )
     ).one()
-    kept = _kept(connection, record)
+    kept = _stored_drafts(connection, record)
     draft = kept[TO_SEND].draft if TO_SEND in kept else None
-    claimant = _one(connection, row.merged_into)
+    claimant = _find_one(connection, row.merged_into)
     holder = _other_holder(connection, record, draft.key) if draft else None
     other = holder or claimant
-    equal, different = _likeness(connection, record, draft, holder) if draft and holder else ((), ())
-    return Standing(
+    equal, different = (
+        _compare_identifiers(connection, record, draft, holder) if draft and holder else ((), ())
+    )
+    return RecordRelations(
         attempts=row.attempts,
         next_try_at=row.next_try_at,
         claimant=claimant,
@@ -114,25 +123,25 @@ def standing_of(connection: Connection, record: Found) -> Standing:
         qualified_holder=_id_of(_other_holder(connection, record, draft.qualified_key)) if draft else "",
         trakor_ids=_links_of(connection, record),
         draft=draft,
-        sent=_content(connection, record.feed, row),
-        said=_said(connection, record),
-        now=says(kept.get(NOTED, kept.get(TO_SEND)), row_of(row)),
+        sent=trakor_content(connection, record.feed, row),
+        said=_trakor_text(connection, record),
+        now=current_text(kept.get(NOTED, kept.get(TO_SEND)), to_ledger_row(row)),
         other=other,
-        other_says=_says_or_has(connection, other) if other else {},
+        other_says=_current_or_sent_text(connection, other) if other else {},
         holder_renamed=draft is not None and holder is not None and _is_renamed(connection, draft, holder),
         equal=equal,
         different=different,
     )
 
 
-def _is_renamed(connection: Connection, draft: Draft, holder: Found) -> bool:
+def _is_renamed(connection: Connection, draft: Draft, holder: RecordSummary) -> bool:
     """Whether a name's holder is in Trakor under it, and has another one in Salestrekker now."""
     key = connection.scalar(select(records.c.key).where(records.c.number == holder.number))
     return bool(holder.trakor_id and key) and key != draft.key
 
 
-def _likeness(
-    connection: Connection, record: Found, draft: Draft, holder: Found
+def _compare_identifiers(
+    connection: Connection, record: RecordSummary, draft: Draft, holder: RecordSummary
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Which identifiers a record has in common with a name's holder and its merged ones, and which differ.
 
@@ -147,41 +156,43 @@ def _likeness(
     return equal_and_different(draft.identifiers, group)
 
 
-def _kept(connection: Connection, record: Found) -> dict[int, Stored]:
+def _stored_drafts(connection: Connection, record: RecordSummary) -> dict[int, StoredDraft]:
     """The drafts that wait with a record, by slot, as far as they can be opened here."""
-    kept = select(waiting.c.slot, waiting.c.meta, waiting.c.body).where(
-        waiting.c.record == record.number, waiting.c.slot != SAID
+    kept = select(stored_texts.c.slot, stored_texts.c.meta, stored_texts.c.body).where(
+        stored_texts.c.record == record.number, stored_texts.c.slot != TRAKOR_TEXT
     )
     opened = {
-        row.slot: stored_of(connection, record.feed, record.id, row.meta, row.body)
+        row.slot: open_draft(connection, record.feed, record.id, row.meta, row.body)
         for row in connection.execute(kept)
     }
     return {slot: stored for slot, stored in opened.items() if stored is not None}
 
 
-def _said(connection: Connection, record: Found) -> str:
+def _trakor_text(connection: Connection, record: RecordSummary) -> str:
     """What Trakor said when it did not take a record."""
-    words = select(waiting.c.body).where(waiting.c.record == record.number, waiting.c.slot == SAID)
+    words = select(stored_texts.c.body).where(
+        stored_texts.c.record == record.number, stored_texts.c.slot == TRAKOR_TEXT
+    )
     body = connection.scalar(words)
-    return "" if body is None else said_of(connection, record.feed, record.id, body)
+    return "" if body is None else open_trakor_text(connection, record.feed, record.id, body)
 
 
-def _says_or_has(connection: Connection, record: Found) -> Mapping[str, str]:
+def _current_or_sent_text(connection: Connection, record: RecordSummary) -> Mapping[str, str]:
     """What a record says, as far as that is stored; else what Trakor has of it."""
     row = connection.execute(
         KNOWN.add_columns(_NEWEST_LINK, _NEWEST_CONTENT).where(records.c.number == record.number)
     ).one()
-    content = _content(connection, record.feed, row)
-    return {**content, **says(_kept(connection, record).get(TO_SEND), row_of(row))}
+    content = trakor_content(connection, record.feed, row)
+    return {**content, **current_text(_stored_drafts(connection, record).get(TO_SEND), to_ledger_row(row))}
 
 
-def _one(connection: Connection, number: int | None) -> Found | None:
+def _find_one(connection: Connection, number: int | None) -> RecordSummary | None:
     """The record of a number; None where there is none."""
-    found = [] if number is None else find(connection, Wanted(numbers=[number]))
+    found = [] if number is None else find_records(connection, RecordQuery(numbers=[number]))
     return found[0] if found else None
 
 
-def _id_of(record: Found | None) -> str:
+def _id_of(record: RecordSummary | None) -> str:
     return record.id if record else ""
 
 
@@ -192,24 +203,24 @@ def _merged_into(connection: Connection, number: int) -> tuple[str, ...]:
     return tuple(connection.scalars(merged.order_by(records.c.number).limit(MOST_MERGED)))
 
 
-def _other_holder(connection: Connection, record: Found, key: str) -> Found | None:
+def _other_holder(connection: Connection, record: RecordSummary, key: str) -> RecordSummary | None:
     """The other record that holds a name; None where the name is free or its own."""
     held = (claims.c.space == record.feed.space, claims.c.key == key, claims.c.record != record.number)
-    return _one(connection, connection.scalar(select(claims.c.record).where(*held)))
+    return _find_one(connection, connection.scalar(select(claims.c.record).where(*held)))
 
 
-def _links_of(connection: Connection, record: Found) -> tuple[str, ...]:
+def _links_of(connection: Connection, record: RecordSummary) -> tuple[str, ...]:
     """Its ids in Trakor, the oldest first, and that of now last."""
     of_record = select(links.c.trakor_id).where(links.c.record == record.number)
     is_present = links.c.trakor_id == record.trakor_id
     return tuple(connection.scalars(of_record.order_by(is_present, links.c.at, links.c.trakor_id)))
 
 
-def history_of(connection: Connection, number: int) -> list[Line]:
+def load_history(connection: Connection, number: int) -> list[HistoryLine]:
     """A record's history, oldest line first."""
     found = connection.execute(
         select(history.c.at, history.c.event, history.c.detail, history.c.by)
         .where(history.c.record == number)
         .order_by(history.c.number)
     )
-    return [Line(row.at, row.event, row.detail, row.by) for row in found]
+    return [HistoryLine(row.at, row.event, row.detail, row.by) for row in found]

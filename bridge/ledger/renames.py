@@ -1,8 +1,8 @@
 """Connections and Trakor scopes that were renamed in the configuration, and what the ledger does about it.
 
-A connection is its two organisations, not the name of its file. ``renamed_from`` finds a configured
+A connection is its two organisations, not the name of its file. ``find_rename`` finds a configured
 connection that the ledger does not know, if another one that it knows has left the configuration.
-``rename`` lets the old one's records continue under the new name, once an operator says so.
+``rename_connection`` lets the old one's records continue under the new name, once an operator says so.
 
 If a scope gets another name, or two scopes become one, a feed moves to another namespace::
 
@@ -14,7 +14,7 @@ If a scope gets another name, or two scopes become one, a feed moves to another 
 
 A name that was answered stays taken in the old namespace as well. Of two answered records with one name and
 different ids, the older link keeps the name. The other keeps its link without a claim, and
-``without_their_name`` reports it. A pending record is never sent without a claim.
+``find_without_name`` reports it. A pending record is never sent without a claim.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from sqlalchemy import bindparam, delete, exists, func, insert, literal, select,
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from bridge.errors import UserError
-from bridge.ledger.organizations import Place, noted_of
+from bridge.ledger.organizations import TrakorIdentity, load_known
 from bridge.ledger.schema import (
     NOTED,
     TO_SEND,
@@ -40,13 +40,13 @@ from bridge.ledger.schema import (
     history,
     links,
     metadata,
+    namespaces,
     organizations,
     pauses,
     records,
-    spaces,
+    stored_texts,
     sweeps,
     tallies,
-    waiting,
 )
 from bridge.records import Reason, State
 
@@ -57,17 +57,17 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MAIN",
-    "Identity",
-    "Nameless",
-    "known_connections",
-    "move",
+    "ConnectionIdentity",
+    "RecordWithoutName",
+    "count_unconfigured_records",
+    "find_known_connections",
+    "find_rename",
+    "find_unconfigured_feeds",
+    "find_without_name",
+    "move_feed",
     "note_configured",
-    "records_of",
-    "refuse_renamed",
-    "rename",
-    "renamed_from",
-    "unconfigured_feeds",
-    "without_their_name",
+    "refuse_if_renamed",
+    "rename_connection",
 ]
 
 _THEIRS, _OWNER = claims.alias("theirs"), records.alias("owner")
@@ -78,7 +78,7 @@ _ANSWERED_AS = (
 )
 
 
-class Nameless(NamedTuple):
+class RecordWithoutName(NamedTuple):
     """A record with a Trakor record whose name another record holds."""
 
     connection: str
@@ -87,7 +87,7 @@ class Nameless(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class _Way:
+class _FeedMove:
     """Which feed moves from where to where, and when."""
 
     feed: int
@@ -96,7 +96,7 @@ class _Way:
     now: int
 
 
-def move(connection: Connection, feed: int, old: int, new: int) -> None:
+def move_feed(connection: Connection, feed: int, old: int, new: int) -> None:
     """Move what a feed's records have into another space.
 
     Args:
@@ -105,7 +105,7 @@ def move(connection: Connection, feed: int, old: int, new: int) -> None:
         old: Number of the space that its names belonged to.
         new: Number of the one that they belong to from now on.
     """
-    way = _Way(feed, old, new, time.time_ns() // 1_000_000)
+    way = _FeedMove(feed, old, new, time.time_ns() // 1_000_000)
     met = connection.execute(_met(way)).all()
     _claim_what_is_free(connection, way)
     for meeting in met:
@@ -117,7 +117,7 @@ def move(connection: Connection, feed: int, old: int, new: int) -> None:
     connection.execute(update(feeds).where(feeds.c.number == feed).values(space=new))
 
 
-def without_their_name(connection: Connection, limit: int = 100) -> list[Nameless]:
+def find_without_name(connection: Connection, limit: int = 100) -> list[RecordWithoutName]:
     """Records that Trakor has, and whose name another record holds: their scopes became one."""
     held = exists().where(
         claims.c.space == feeds.c.space,
@@ -132,15 +132,15 @@ def without_their_name(connection: Connection, limit: int = 100) -> list[Nameles
         .order_by(records.c.number)
         .limit(limit)
     )
-    return [Nameless(*row) for row in found]
+    return [RecordWithoutName(*row) for row in found]
 
 
-def _own_claims(way: _Way) -> tuple[Any, ...]:
+def _own_claims(way: _FeedMove) -> tuple[Any, ...]:
     of_feed = select(records.c.number).where(records.c.feed == way.feed)
     return claims.c.space == way.old, claims.c.record.in_(of_feed)
 
 
-def _met(way: _Way) -> Select[Any]:
+def _met(way: _FeedMove) -> Select[Any]:
     """Names that another record has in the new space."""
     return (
         select(claims, _THEIRS.c.record.label("their_record"), _THEIRS.c.answered.label("their_answered"))
@@ -153,7 +153,7 @@ def _met(way: _Way) -> Select[Any]:
 _COUNTED = ("attempts", "tried", "unanswered_at", "not_before")
 
 
-def _claim_what_is_free(connection: Connection, way: _Way) -> None:
+def _claim_what_is_free(connection: Connection, way: _FeedMove) -> None:
     columns = [column.name for column in claims.c]
     wanted = select(*(literal(way.new) if name == "space" else claims.c[name] for name in columns))
     connection.execute(
@@ -161,9 +161,9 @@ def _claim_what_is_free(connection: Connection, way: _Way) -> None:
     )
 
 
-def _settle_name(connection: Connection, way: _Way, met: Row[*tuple[Any, ...]]) -> None:
+def _settle_name(connection: Connection, way: _FeedMove, met: Row[*tuple[Any, ...]]) -> None:
     """One name, two records: who holds it from now on, and what becomes of the other."""
-    mine = _goes_first(connection, way, met)
+    mine = _is_first(connection, way, met)
     winner, loser = (met.record, met.their_record) if mine else (met.their_record, met.record)
     _hand_on_request(connection, winner, loser, met.key)
     both_answered = bool(met.answered and met.their_answered)
@@ -182,11 +182,11 @@ def _settle_name(connection: Connection, way: _Way, met: Row[*tuple[Any, ...]]) 
         )
     )
     if both_answered:
-        _tell(
+        _add_history(
             connection, way, loser, "kept", "its scope became one with another: another record has its name"
         )
     else:
-        _lose(connection, way, loser, met.key)
+        _lose_name(connection, way, loser, met.key)
 
 
 def _hand_on_request(connection: Connection, winner: int, loser: int, key: str) -> None:
@@ -200,7 +200,7 @@ def _hand_on_request(connection: Connection, winner: int, loser: int, key: str) 
     )
 
 
-def _goes_first(connection: Connection, way: _Way, met: Row[*tuple[Any, ...]]) -> bool:
+def _is_first(connection: Connection, way: _FeedMove, met: Row[*tuple[Any, ...]]) -> bool:
     """Whether the moving record has the name rather than the one that is there."""
     if met.answered and met.their_answered:
         return _linked_at(connection, way, met.record) < _linked_at(connection, way, met.their_record)
@@ -210,13 +210,13 @@ def _goes_first(connection: Connection, way: _Way, met: Row[*tuple[Any, ...]]) -
     return tried if tried != theirs else met.record < met.their_record
 
 
-def _linked_at(connection: Connection, way: _Way, record: int) -> tuple[int, int]:
+def _linked_at(connection: Connection, way: _FeedMove, record: int) -> tuple[int, int]:
     """When a record was linked first, then its number: the ledger's oldest come first."""
     at = connection.scalar(select(_ANSWERED_AS), {"of_record": record, "spaces": [way.old, way.new]})
     return (at or 0, record)
 
 
-def _lose(connection: Connection, way: _Way, record: int, key: str) -> None:
+def _lose_name(connection: Connection, way: _FeedMove, record: int, key: str) -> None:
     """A record without an answer gives a name up: one that waits is held, and nothing is sent of it."""
     of_name = (records.c.number == record, records.c.sent_key == key, records.c.trakor_id.is_(None))
     waits = connection.scalar(select(records.c.number).where(*of_name, records.c.state == State.PENDING))
@@ -230,24 +230,28 @@ def _lose(connection: Connection, way: _Way, record: int, key: str) -> None:
         .values(state=State.HELD, reason=Reason.SAME_NAME, seen=None, since_at=way.now)
     )
     _take_newest_draft(connection, record)
-    _tell(connection, way, record, "held", "its scope became one with another, where its name is taken")
+    _add_history(
+        connection, way, record, "held", "its scope became one with another, where its name is taken"
+    )
 
 
 def _take_newest_draft(connection: Connection, record: int) -> None:
     """What was seen while another one was to be sent is what is decided on."""
-    of_record = waiting.c.record == record
-    if connection.scalar(select(waiting.c.slot).where(of_record, waiting.c.slot == NOTED)) is None:
+    of_record = stored_texts.c.record == record
+    if connection.scalar(select(stored_texts.c.slot).where(of_record, stored_texts.c.slot == NOTED)) is None:
         return
-    connection.execute(delete(waiting).where(of_record, waiting.c.slot == TO_SEND))
-    connection.execute(update(waiting).where(of_record, waiting.c.slot == NOTED).values(slot=TO_SEND))
+    connection.execute(delete(stored_texts).where(of_record, stored_texts.c.slot == TO_SEND))
+    connection.execute(
+        update(stored_texts).where(of_record, stored_texts.c.slot == NOTED).values(slot=TO_SEND)
+    )
 
 
-def _own_links(way: _Way) -> tuple[Any, ...]:
+def _own_links(way: _FeedMove) -> tuple[Any, ...]:
     of_feed = select(records.c.number).where(records.c.feed == way.feed)
     return links.c.space == way.old, links.c.record.in_(of_feed)
 
 
-def _shared(way: _Way) -> Select[Any]:
+def _shared(way: _FeedMove) -> Select[Any]:
     """Trakor's ids that another record has in the new space."""
     theirs = links.alias("theirs")
     return (
@@ -260,7 +264,7 @@ def _shared(way: _Way) -> Select[Any]:
     )  # fmt: skip
 
 
-def _settle_id(connection: Connection, way: _Way, shared: Row[*tuple[Any, ...]]) -> None:
+def _settle_id(connection: Connection, way: _FeedMove, shared: Row[*tuple[Any, ...]]) -> None:
     """One Trakor record, two source records: the older link stands, a person decides on the other."""
     mine = (shared.at, shared.record) < (shared.their_at, shared.their_record)
     keeper, other = (shared.record, shared.their_record) if mine else (shared.their_record, shared.record)
@@ -280,14 +284,14 @@ def _settle_id(connection: Connection, way: _Way, shared: Row[*tuple[Any, ...]])
         )
     )
     detail = f"its scope became one with another, where another record has {shared.trakor_id}"
-    _tell(connection, way, other, "held", detail)
+    _add_history(connection, way, other, "held", detail)
 
 
 def _same_place(space: int, trakor_id: str) -> tuple[Any, ...]:
     return contents.c.space == space, contents.c.trakor_id == trakor_id
 
 
-def _link_what_is_free(connection: Connection, way: _Way) -> None:
+def _link_what_is_free(connection: Connection, way: _FeedMove) -> None:
     """Links go over, and with each what was sent of it."""
     there = links.alias("there")
     free = ~exists().where(there.c.space == way.new, there.c.trakor_id == links.c.trakor_id)
@@ -300,7 +304,7 @@ def _link_what_is_free(connection: Connection, way: _Way) -> None:
     connection.execute(update(links).where(*_own_links(way), free).values(space=way.new))
 
 
-def _tell(connection: Connection, way: _Way, record: int, event: str, detail: str) -> None:
+def _add_history(connection: Connection, way: _FeedMove, record: int, event: str, detail: str) -> None:
     line = {"record": record, "at": way.now, "event": event, "detail": detail, "by": ""}
     connection.execute(insert(history), line)
 
@@ -316,7 +320,7 @@ _UNCONFIGURED = text(
 ).bindparams(name=_CONFIGURED)
 
 
-class Identity(NamedTuple):
+class ConnectionIdentity(NamedTuple):
     """What a configured connection is known by.
 
     Attributes:
@@ -325,7 +329,7 @@ class Identity(NamedTuple):
     """
 
     scope: str
-    place: Place
+    place: TrakorIdentity
 
 
 def note_configured(connection: Connection, names: Iterable[str]) -> None:
@@ -340,18 +344,18 @@ def note_configured(connection: Connection, names: Iterable[str]) -> None:
     connection.execute(written.on_conflict_do_update(index_elements=["name"], set_={"value": value}))
 
 
-def unconfigured_feeds(connection: Connection) -> frozenset[int]:
+def find_unconfigured_feeds(connection: Connection) -> frozenset[int]:
     """Numbers of the feeds whose connection is not configured any more; none before that was noted."""
     return frozenset(connection.scalars(_UNCONFIGURED))
 
 
-def known_connections(connection: Connection) -> frozenset[str]:
+def find_known_connections(connection: Connection) -> frozenset[str]:
     """Names of the connections that the ledger has records of."""
     has_any = exists().where(records.c.feed == feeds.c.number)
     return frozenset(connection.scalars(select(feeds.c.connection).where(has_any).distinct()))
 
 
-def records_of(connection: Connection, configured: Collection[str]) -> dict[str, int]:
+def count_unconfigured_records(connection: Connection, configured: Collection[str]) -> dict[str, int]:
     """How many records the ledger has of each connection that is not configured any more, by name."""
     counted = select(feeds.c.connection, func.sum(tallies.c.number)).join(
         tallies, tallies.c.feed == feeds.c.number
@@ -361,13 +365,13 @@ def records_of(connection: Connection, configured: Collection[str]) -> dict[str,
     return {name: number for name, number in found if number}
 
 
-def refuse_renamed(connection: Connection, configured: Mapping[str, Identity]) -> None:
+def refuse_if_renamed(connection: Connection, configured: Mapping[str, ConnectionIdentity]) -> None:
     """Refuse to begin while a connection seems to be another one under a new name.
 
     Raises:
         UserError: It says what to do; nothing was done.
     """
-    found = renamed_from(connection, configured)
+    found = find_rename(connection, configured)
     if found is not None:
         new, old = found
         raise UserError(
@@ -378,7 +382,9 @@ def refuse_renamed(connection: Connection, configured: Mapping[str, Identity]) -
         )
 
 
-def renamed_from(connection: Connection, configured: Mapping[str, Identity]) -> tuple[str, str] | None:
+def find_rename(
+    connection: Connection, configured: Mapping[str, ConnectionIdentity]
+) -> tuple[str, str] | None:
     """The new name and the old one of a connection that may have been renamed; None where none was.
 
     Args:
@@ -387,7 +393,7 @@ def renamed_from(connection: Connection, configured: Mapping[str, Identity]) -> 
     """
     noted = set(connection.scalars(select(organizations.c.connection)))
     noted |= set(connection.scalars(select(feeds.c.connection)))
-    left = sorted(known_connections(connection) - set(configured))
+    left = sorted(find_known_connections(connection) - set(configured))
     for new in sorted(set(configured) - noted):
         for old in left:
             if _may_be_one(connection, old, new, configured[new]):
@@ -395,23 +401,25 @@ def renamed_from(connection: Connection, configured: Mapping[str, Identity]) -> 
     return None
 
 
-def _may_be_one(connection: Connection, old: str, new: str, identity: Identity) -> bool:
+def _may_be_one(connection: Connection, old: str, new: str, identity: ConnectionIdentity) -> bool:
     """Whether both send to one Trakor; where nothing was noted of the old one, whether that can be."""
     scopes = _scopes_of(connection, old)
     if identity.scope in scopes:
         return True
-    place = noted_of(connection, old).place
+    place = load_known(connection, old).place
     if place.address:
         return place.address == identity.place.address or place.key == identity.place.key
     return scopes == {old} and identity.scope == new
 
 
 def _scopes_of(connection: Connection, name: str) -> set[str]:
-    used = select(spaces.c.scope).join(feeds, feeds.c.space == spaces.c.number)
+    used = select(namespaces.c.scope).join(feeds, feeds.c.space == namespaces.c.number)
     return set(connection.scalars(used.where(feeds.c.connection == name)))
 
 
-def rename(connection: Connection, old: str, new: str, scope: str, configured: Collection[str]) -> int:
+def rename_connection(
+    connection: Connection, old: str, new: str, scope: str, configured: Collection[str]
+) -> int:
     """Let the records of a connection go on under another name.
 
     Not while the old name is configured: that connection would begin with an empty past, and send all that
@@ -432,7 +440,7 @@ def rename(connection: Connection, old: str, new: str, scope: str, configured: C
         UserError: The old name is unknown or still configured, or the new one has records already; nothing
             was done.
     """
-    known = known_connections(connection)
+    known = find_known_connections(connection)
     if old not in known:
         names = ", ".join(sorted(known)) or "none"
         raise UserError(f"the ledger has no records of a connection {old}", advice=f"it knows: {names}")
@@ -493,15 +501,19 @@ def _make_room(connection: Connection, old: str, new: str) -> None:
 
 def _rename_scope(connection: Connection, old: str, new: str, scope: str) -> None:
     """Rename the default scope with its connection, where it is nobody else's."""
-    used = select(spaces.c.number, spaces.c.stream).join(feeds, feeds.c.space == spaces.c.number)
-    for space in connection.execute(used.where(feeds.c.connection == new, spaces.c.scope == old)).all():
+    used = select(namespaces.c.number, namespaces.c.stream).join(feeds, feeds.c.space == namespaces.c.number)
+    for space in connection.execute(used.where(feeds.c.connection == new, namespaces.c.scope == old)).all():
         others = select(feeds.c.number).where(feeds.c.space == space.number, feeds.c.connection != new)
         if scope == old or connection.scalar(others) is not None:
             continue
-        taken = select(spaces.c.number).where(spaces.c.scope == scope, spaces.c.stream == space.stream)
+        taken = select(namespaces.c.number).where(
+            namespaces.c.scope == scope, namespaces.c.stream == space.stream
+        )
         there = connection.scalar(taken)
         if there is None or _drop_if_empty(connection, there):
-            connection.execute(update(spaces).where(spaces.c.number == space.number).values(scope=scope))
+            connection.execute(
+                update(namespaces).where(namespaces.c.number == space.number).values(scope=scope)
+            )
 
 
 def _drop_if_empty(connection: Connection, space: int) -> bool:
@@ -509,5 +521,5 @@ def _drop_if_empty(connection: Connection, space: int) -> bool:
     for table in (feeds, claims, links):
         if connection.scalar(select(table.c.space).where(table.c.space == space).limit(1)) is not None:
             return False
-    connection.execute(delete(spaces).where(spaces.c.number == space))
+    connection.execute(delete(namespaces).where(namespaces.c.number == space))
     return True

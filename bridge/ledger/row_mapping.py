@@ -28,10 +28,17 @@ from sqlalchemy.types import NullType
 
 from bridge import names
 from bridge.errors import LedgerError
-from bridge.ledger.column_types import LATEST, MOST, NUMBER, UNREADABLE, BigInteger, LargeBinary
-from bridge.ledger.column_types import Text as SafeText
-from bridge.ledger.renames import move
-from bridge.ledger.schema import TO_SEND, claims, feeds, links, records, rules, spaces, waiting
+from bridge.ledger.column_types import (
+    MAX_NUMBER,
+    MAX_TIME,
+    NUMBER,
+    UNREADABLE,
+    SafeBigInteger,
+    SafeBinary,
+    SafeText,
+)
+from bridge.ledger.renames import move_feed
+from bridge.ledger.schema import TO_SEND, claims, feeds, links, namespaces, records, rules, stored_texts
 from bridge.records import (
     LedgerRow,
     MergedBy,
@@ -53,23 +60,23 @@ if TYPE_CHECKING:
 
 __all__ = [
     "KNOWN",
-    "NOWHERE",
+    "UNKNOWN_FEED",
     "Feed",
     "KnownRow",
-    "all_of",
-    "among",
-    "as_text",
-    "feed_from",
-    "feed_of",
     "is_damaged",
+    "is_in",
+    "is_of_feed",
+    "is_one_of",
+    "is_sound",
+    "is_unsound",
     "keeps_sent",
-    "one_of",
+    "load_or_add_feed",
     "pack_identifiers",
-    "row_of",
     "sealer_of",
-    "sound",
+    "to_feed",
+    "to_ledger_row",
+    "to_sql",
     "unpack_identifiers",
-    "unsound",
 ]
 
 
@@ -98,11 +105,11 @@ class Feed:
         return f"{row.feed or self.number}\0{self.stream}\0{row.id}"
 
 
-NOWHERE: Final = Feed(0, UNREADABLE, next(iter(Stream)), 0)
+UNKNOWN_FEED: Final = Feed(0, UNREADABLE, next(iter(Stream)), 0)
 """Stands for the feed of a record whose row says none that there is."""
 
 
-def feed_from(row: Row[*tuple[Any, ...]]) -> Feed:
+def to_feed(row: Row[*tuple[Any, ...]]) -> Feed:
     """The feed of a row of ``feeds``.
 
     Raises:
@@ -114,11 +121,11 @@ def feed_from(row: Row[*tuple[Any, ...]]) -> Feed:
         or not row.number
         or not row.space
     ):
-        raise no_feeds()
+        raise damaged_feeds_error()
     return Feed(row.number, row.connection, Stream(row.stream), row.space)
 
 
-def no_feeds() -> LedgerError:
+def damaged_feeds_error() -> LedgerError:
     """What is wrong where nobody can tell which records are whose."""
     return LedgerError(
         "the ledger does not tell any more which records belong to which connection: its file is damaged",
@@ -137,7 +144,7 @@ def keeps_sent(connection: Connection) -> bool:
     return bool(connection.info.get("keeps_sent"))
 
 
-def feed_of(connection: Connection, name: str, scope: str, stream: Stream) -> Feed:
+def load_or_add_feed(connection: Connection, name: str, scope: str, stream: Stream) -> Feed:
     """The feed of a stream of a connection, made known to the ledger where it is not yet.
 
     Args:
@@ -149,17 +156,17 @@ def feed_of(connection: Connection, name: str, scope: str, stream: Stream) -> Fe
     Raises:
         LedgerError: A feed or space cannot be read: as a new one it would send everything again.
     """
-    for table in (spaces, feeds):
-        if connection.scalar(select(table.c.number).where(unsound(table)).limit(1)) is not None:
-            raise no_feeds()
-    space = _number(connection, spaces, {"scope": scope, "stream": str(stream)})
+    for table in (namespaces, feeds):
+        if connection.scalar(select(table.c.number).where(is_unsound(table)).limit(1)) is not None:
+            raise damaged_feeds_error()
+    space = _number(connection, namespaces, {"scope": scope, "stream": str(stream)})
     found = select(feeds.c.number, feeds.c.space).where(feeds.c.connection == name, feeds.c.stream == stream)
     known = connection.execute(found).one_or_none()
     if known is None:
         number = _number(connection, feeds, {"connection": name, "stream": str(stream), "space": space})
         return Feed(number, name, stream, space)
     if known.space != space:
-        move(connection, known.number, known.space, space)
+        move_feed(connection, known.number, known.space, space)
     return Feed(known.number, name, stream, space)
 
 
@@ -173,7 +180,7 @@ def _number(connection: Connection, table: Table, values: dict[str, object]) -> 
     return int(found)
 
 
-def among(column: ColumnElement[Any], values: Collection[object] | str) -> ColumnElement[bool]:
+def is_in(column: ColumnElement[Any], values: Collection[object] | str) -> ColumnElement[bool]:
     """``column IN values``, as one parameter: three times as fast as a list of them, and compiled once.
 
     Args:
@@ -187,12 +194,12 @@ def among(column: ColumnElement[Any], values: Collection[object] | str) -> Colum
     return column.in_(select(type_coerce(listed.c.value, kind)))
 
 
-def one_of(column: ColumnElement[Any], *words: str) -> ColumnElement[bool]:
+def is_one_of(column: ColumnElement[Any], *words: str) -> ColumnElement[bool]:
     """``column IN words``, the words in the statement: SQLAlchemy writes a list anew at each execution."""
     return column.in_([literal_column(f"'{word}'") for word in words])
 
 
-def all_of(feed: Feed) -> ColumnElement[bool]:
+def is_of_feed(feed: Feed) -> ColumnElement[bool]:
     """That a record is of a feed: for what looks at each of them, in the order in which they lie.
 
     The sum keeps SQLite from its index on feed and id, which leads from place to place, and for an
@@ -204,9 +211,9 @@ def all_of(feed: Feed) -> ColumnElement[bool]:
 _STORED = (
     exists()
     .where(
-        waiting.c.record == records.c.number,
-        waiting.c.slot == TO_SEND,
-        func.instr(waiting.c.meta, '"' + records.c.sent + '"') > 0,  # see ``pack``
+        stored_texts.c.record == records.c.number,
+        stored_texts.c.slot == TO_SEND,
+        func.instr(stored_texts.c.meta, '"' + records.c.sent + '"') > 0,  # see ``pack``
     )
     .correlate(records)
 )
@@ -230,7 +237,7 @@ _FLAGS: Final = frozenset({
 })  # fmt: skip
 
 
-def sound(table: FromClause, *names: str) -> ColumnElement[bool]:
+def is_sound(table: FromClause, *names: str) -> ColumnElement[bool]:
     """Whether each value of a row is of its column's type and kind, whatever the file has suffered.
 
     SQLite keeps a type with each value: a flipped bit makes a text a blob or a 0 a NULL, and no constraint
@@ -244,11 +251,11 @@ def sound(table: FromClause, *names: str) -> ColumnElement[bool]:
     return and_(true(), *(_holds(base, column) for column in table.c if not names or column.name in names))
 
 
-def unsound(table: Table) -> ColumnElement[bool]:
+def is_unsound(table: Table) -> ColumnElement[bool]:
     """Whether a value of a row is not what its column is for; fractions, which read as 0, too."""
     numbers = [column for column in table.c if isinstance(column.type, Integer)]
     fractions = (func.typeof(type_coerce(column, NullType())) == "real" for column in numbers)
-    return or_(func.coalesce(sound(table), literal_column("0")) == literal_column("0"), *fractions)
+    return or_(func.coalesce(is_sound(table), literal_column("0")) == literal_column("0"), *fractions)
 
 
 def _holds(table: str, column: Any) -> ColumnElement[bool]:  # noqa: ANN401 - a column, of an alias, too
@@ -259,9 +266,9 @@ def _holds(table: str, column: Any) -> ColumnElement[bool]:  # noqa: ANN401 - a 
     raw: ColumnElement[Any] = type_coerce(column, NullType())
     good: ColumnElement[bool]
     if isinstance(column.type, Integer):
-        least, most = (0, LATEST) if isinstance(column.type, BigInteger) else (-1, MOST)
+        least, most = (0, MAX_TIME) if isinstance(column.type, SafeBigInteger) else (-1, MAX_NUMBER)
         good = raw.between(0, 1) if column.name in _FLAGS else raw.between(least, most)
-    elif isinstance(column.type, LargeBinary):
+    elif isinstance(column.type, SafeBinary):
         good = raw >= _NO_BYTES
     else:
         good = _is_text(table, column.name, raw)
@@ -271,7 +278,7 @@ def _holds(table: str, column: Any) -> ColumnElement[bool]:  # noqa: ANN401 - a 
 def _is_text(table: str, name: str, raw: ColumnElement[Any]) -> ColumnElement[bool]:
     """Whether a value is a text, and, as far as that costs little, one that the column is for."""
     text = (raw >= "") & (raw < _NO_BYTES)
-    if name == "stream" and table in {spaces.name, feeds.name}:
+    if name == "stream" and table in {namespaces.name, feeds.name}:
         return raw.in_([*map(str, Stream)])
     if table not in _HASHED:
         return text
@@ -287,7 +294,7 @@ _HASHED: Final = frozenset({records.name, claims.name, links.name})
 """The tables whose texts are hashes and words of ours."""
 
 
-def as_text(expression: ColumnElement[Any]) -> str:
+def to_sql(expression: ColumnElement[Any]) -> str:
     """SQL of an expression without parameters: to compile it in each statement takes ten times as long."""
     compiled = expression.compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True})
     return str(compiled)
@@ -296,11 +303,11 @@ def as_text(expression: ColumnElement[Any]) -> str:
 _INTO: Final = literal_column(
     "EXISTS (SELECT 1 FROM records AS into_ WHERE into_.number = records.merged_into)", Integer
 )
-_SOUND = as_text(
+_SOUND = to_sql(
     and_(
-        sound(records),
-        claims.c.key.is_(None) | sound(claims),
-        links.c.trakor_id.is_(None) | sound(links),
+        is_sound(records),
+        claims.c.key.is_(None) | is_sound(claims),
+        links.c.trakor_id.is_(None) | is_sound(links),
         # What Trakor has is linked, and what is to be sent has its name: else the row, or theirs, is damaged.
         links.c.trakor_id.is_not(None) == records.c.trakor_id.is_not(None),
         links.c.trakor_id.is_not(None) | records.c.state.not_in((State.DELIVERED, State.DRIFTED)),
@@ -309,7 +316,7 @@ _SOUND = as_text(
         records.c.merged_into.is_(None) | _INTO,
     )
 )
-_CLAIM_SOUND = as_text(claims.c.key.is_not(None) & sound(claims))
+_CLAIM_SOUND = to_sql(claims.c.key.is_not(None) & is_sound(claims))
 # What is left of a row that is damaged: the name that it has claimed, and its link.
 _OWN: Final = "CASE WHEN {0} IS NOT NULL THEN {1} ELSE (SELECT {2}) END"
 _OF_RECORD: Final = "WHERE own.record = records.number ORDER BY"
@@ -370,7 +377,7 @@ KNOWN = (
         .outerjoin(rules, rules.c.number == records.c.rules)
     )
 )  # fmt: skip
-"""What ``row_of`` reads: a record with its present claim, link and rules."""
+"""What ``to_ledger_row`` reads: a record with its present claim, link and rules."""
 
 
 class KnownRow(NamedTuple):
@@ -416,7 +423,7 @@ class KnownRow(NamedTuple):
 _WIDTH: Final = len(KnownRow._fields)
 
 
-def row_of(row: Sequence[Any]) -> LedgerRow:
+def to_ledger_row(row: Sequence[Any]) -> LedgerRow:
     """What a decision needs of a record; one that cannot be read is damaged (see ``_damaged``)."""
     known = KnownRow._make(row[:_WIDTH])
     try:

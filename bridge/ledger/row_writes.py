@@ -12,22 +12,22 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 from bridge import names
 from bridge.errors import LedgerError
-from bridge.ledger.bulk_sql import given, inserted, run_for_all
-from bridge.ledger.canaries import end_canaries
-from bridge.ledger.row_mapping import among, keeps_sent, pack_identifiers, sealer_of, sound
+from bridge.ledger.bulk_sql import execute_many, insert_each, row_value
+from bridge.ledger.canaries import delete_canaries
+from bridge.ledger.row_mapping import is_in, is_sound, keeps_sent, pack_identifiers, sealer_of
 from bridge.ledger.schema import (
     NOTED,
-    SAID,
     TO_SEND,
+    TRAKOR_TEXT,
     claims,
     contents,
     history,
     links,
     records,
     rules,
-    waiting,
+    stored_texts,
 )
-from bridge.ledger.sealed_texts import Stored, pack, texts_of, unpack
+from bridge.ledger.sealed_texts import StoredDraft, pack, to_texts, unpack
 from bridge.records import State
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from bridge.ledger.row_mapping import Feed
     from bridge.records import Draft, FieldHashes, LedgerRow, Rules
 
-__all__ = ["NOTED", "SAID", "TO_SEND", "Writes", "as_read", "number_of_rules"]
+__all__ = ["NOTED", "TO_SEND", "TRAKOR_TEXT", "RowWrites", "load_or_add_rules", "observation_key"]
 
 _SHOWN = frozenset({State.MERGED, State.DROPPED})
 """States in which a record is not sent, and a person is shown whose it is."""
@@ -50,68 +50,70 @@ _GOVERNED = (
 )  # fmt: skip
 """The columns that a decision governs."""
 
-_FORGOTTEN = ("turn", "failures", "next_try_at", "claimed_until")
+_RESET = ("turn", "failures", "next_try_at", "claimed_until")
 """The columns that start again when a name is claimed anew."""
 
 _COUNTED = ("sweep", "missed", "run", "answered_run", "forgotten")
 """The columns that no decision governs: what is damaged in them is mended when the row is written."""
 
-_SAME_STATE = (records.c.state == given("state")) & records.c.reason.is_not_distinct_from(given("reason"))
-_IS_TIME = sound(records, "since_at")
-_STAYS = given("claims_anew") == literal_column("0")
+_SAME_STATE = (records.c.state == row_value("state")) & records.c.reason.is_not_distinct_from(
+    row_value("reason")
+)
+_IS_TIME = is_sound(records, "since_at")
+_STAYS = row_value("claims_anew") == literal_column("0")
 _UPDATE = (
     update(records)
-    .where(records.c.number == given("row_number"))
-    .values({name: given(name) for name in _GOVERNED if name != "input"})
-    .values(input=func.coalesce(given("read_as"), records.c.input))
-    .values(since_at=case((_SAME_STATE & _IS_TIME, records.c.since_at), else_=given("moment")))
-    .values({name: case((_STAYS & sound(records, name), records.c[name]), else_=0) for name in _FORGOTTEN})
-    .values({name: case((sound(records, name), records.c[name]), else_=0) for name in _COUNTED})
+    .where(records.c.number == row_value("row_number"))
+    .values({name: row_value(name) for name in _GOVERNED if name != "input"})
+    .values(input=func.coalesce(row_value("read_as"), records.c.input))
+    .values(since_at=case((_SAME_STATE & _IS_TIME, records.c.since_at), else_=row_value("moment")))
+    .values({name: case((_STAYS & is_sound(records, name), records.c[name]), else_=0) for name in _RESET})
+    .values({name: case((is_sound(records, name), records.c[name]), else_=0) for name in _COUNTED})
 )
 
 # Made once: to build a statement costs ten times as much as to run it for one row.
-_INSERT = inserted(insert(records), "number", "feed", "source_id", *_GOVERNED, "since_at")
-_CLAIMED = inserted(upsert(claims), "space", "key", "record")
+_INSERT = insert_each(insert(records), "number", "feed", "source_id", *_GOVERNED, "since_at")
+_CLAIMED = insert_each(upsert(claims), "space", "key", "record")
 _CLAIM = _CLAIMED.on_conflict_do_update(
     index_elements=["space", "key"],
     # A name that another record holds: no value, which the column refuses, and so ends the transaction.
     set_={"record": case((claims.c.record == _CLAIMED.excluded.record, claims.c.record))},
 )
-_CLAIM_RETURNED = inserted(upsert(claims), "space", "key", "record", "answered").on_conflict_do_nothing()
+_CLAIM_RETURNED = insert_each(upsert(claims), "space", "key", "record", "answered").on_conflict_do_nothing()
 _ANSWER = (
     update(claims)
-    .where(claims.c.space == given("of_space"), claims.c.key == given("of_key"))
+    .where(claims.c.space == row_value("of_space"), claims.c.key == row_value("of_key"))
     .values(answered=1, unanswered_at=0, tried="")
 )
-_LINK = inserted(
+_LINK = insert_each(
     upsert(links), "space", "trakor_id", "record", "sku", "at", "key", "origin", "sent"
 ).on_conflict_do_nothing()
 _CONTENT = (
     update(links)
-    .where(links.c.space == given("of_space"), links.c.trakor_id == given("of_id"))
-    .values(sent=given("now_sent"))
+    .where(links.c.space == row_value("of_space"), links.c.trakor_id == row_value("of_id"))
+    .values(sent=row_value("now_sent"))
 )
-_TO_BE_SENT = select(given("of_space"), given("of_id"), waiting.c.body).where(
-    waiting.c.record == given("of"), waiting.c.slot == TO_SEND
+_TO_BE_SENT = select(row_value("of_space"), row_value("of_id"), stored_texts.c.body).where(
+    stored_texts.c.record == row_value("of"), stored_texts.c.slot == TO_SEND
 )
 _TEXT, _MOVE_TEXT = (
     texts.on_conflict_do_update(index_elements=["space", "trakor_id"], set_={"body": texts.excluded.body})
     for texts in (
-        inserted(upsert(contents), "space", "trakor_id", "body", binary="body"),
+        insert_each(upsert(contents), "space", "trakor_id", "body", binary="body"),
         upsert(contents).from_select(["space", "trakor_id", "body"], _TO_BE_SENT),
     )
 )
-_REMOVE = delete(waiting).where(waiting.c.record.in_(select(given("of"))))
-_REMOVE_NOTED = _REMOVE.where(waiting.c.slot == NOTED)
-_REMOVE_SENT = _REMOVE.where(waiting.c.slot != NOTED)
-_REMOVE_MERGED = delete(waiting).where(
-    waiting.c.record.in_(
+_REMOVE = delete(stored_texts).where(stored_texts.c.record.in_(select(row_value("of"))))
+_REMOVE_NOTED = _REMOVE.where(stored_texts.c.slot == NOTED)
+_REMOVE_SENT = _REMOVE.where(stored_texts.c.slot != NOTED)
+_REMOVE_MERGED = delete(stored_texts).where(
+    stored_texts.c.record.in_(
         select(records.c.number).where(
-            among(records.c.merged_into, "claimants"), records.c.state == State.MERGED
+            is_in(records.c.merged_into, "claimants"), records.c.state == State.MERGED
         )
     )
 )
-_STORED = inserted(upsert(waiting), "record", "slot", "body", "meta", binary="body")
+_STORED = insert_each(upsert(stored_texts), "record", "slot", "body", "meta", binary="body")
 _STORE = _STORED.on_conflict_do_update(
     index_elements=["record", "slot"],
     set_={"body": _STORED.excluded.body, "meta": _STORED.excluded.meta},
@@ -121,10 +123,10 @@ _RULES = select(rules.c.number).where(
     rules.c.map == bindparam("of_map"),
     rules.c.choices == bindparam("of_choices"),
 )
-_LINE = inserted(insert(history), "record", "at", "event", "detail", "by")
+_LINE = insert_each(insert(history), "record", "at", "event", "detail", "by")
 
 
-class Writes:
+class RowWrites:
     """What one transaction is going to write.
 
     Args:
@@ -180,7 +182,7 @@ class Writes:
             row: The record.
             known: It is in the ledger already.
             claims_anew: Earlier failures and waits do not count any more.
-            read: What it was observed with (``as_read``); None where it was not read.
+            read: What it was observed with (``observation_key``); None where it was not read.
             before: How it stood, if each value of its row could be read: only what changed is written then.
         """
         if row.number in self._changing:
@@ -210,7 +212,7 @@ class Writes:
         if read is not None:
             values["input"] = read
         if claims_anew:
-            values |= dict.fromkeys(_FORGOTTEN, 0)
+            values |= dict.fromkeys(_RESET, 0)
         if values:
             rows = self._changes.setdefault(_update_of(tuple(values)), [])
             rows.append(values | {"row_number": row.number})
@@ -219,7 +221,7 @@ class Writes:
         """The ledger's number of what made a draft, added where it has none yet."""
         key = (made_by.query, made_by.map, made_by.choices)
         if key not in self._rules:
-            self._rules[key] = number_of_rules(self._connection, made_by)
+            self._rules[key] = load_or_add_rules(self._connection, made_by)
         return self._rules[key]
 
     def read_again(self, number: int) -> None:
@@ -284,7 +286,7 @@ class Writes:
 
     def store(self, row: LedgerRow, slot: int, draft: Draft, send_as: str) -> None:
         """A draft waits from now on, in place of any other in that slot."""
-        self.store_texts(row, slot, texts_of(draft, send_as), pack(draft))
+        self.store_texts(row, slot, to_texts(draft, send_as), pack(draft))
 
     def store_texts(self, row: LedgerRow, slot: int, texts: Sequence[str], meta: str) -> None:
         """Texts wait from now on, in place of any others in that slot."""
@@ -329,11 +331,11 @@ class Writes:
             {"record": number, "at": self._now, "event": event, "detail": detail, "by": self._by}
         )
 
-    def stored(self, row: LedgerRow) -> dict[int, Stored]:
+    def stored(self, row: LedgerRow) -> dict[int, StoredDraft]:
         """The drafts that wait with a record, by slot, as they stand on disk and here."""
         self.flush()
-        found = select(waiting.c.slot, waiting.c.meta, waiting.c.body).where(
-            waiting.c.record == row.number, waiting.c.slot != SAID
+        found = select(stored_texts.c.slot, stored_texts.c.meta, stored_texts.c.body).where(
+            stored_texts.c.record == row.number, stored_texts.c.slot != TRAKOR_TEXT
         )
         stored = {}
         for kept in self._connection.execute(found):
@@ -345,7 +347,7 @@ class Writes:
     def flush(self) -> None:
         """Write what was gathered, in the order in which the tables depend on each other."""
         if self._changing:
-            end_canaries(self._connection, self._changing)
+            delete_canaries(self._connection, self._changing)
         for statement, rows in (
             (_INSERT, self._inserts),
             (_UPDATE, self._updates),
@@ -364,7 +366,7 @@ class Writes:
             (_LINE, self._lines),
         ):
             if rows:
-                run_for_all(self._connection, statement, rows)
+                execute_many(self._connection, statement, rows)
                 rows.clear()
         if self._claimants:  # last, for what was stored above of those merged into them goes, too
             self._connection.execute(_REMOVE_MERGED, {"claimants": self._claimants})
@@ -379,12 +381,12 @@ def _update_of(names: tuple[str, ...]) -> Update:
     """An update of so many columns of a record."""
     return (
         update(records)
-        .where(records.c.number == given("row_number"))
-        .values({name: given(name) for name in names})
+        .where(records.c.number == row_value("row_number"))
+        .values({name: row_value(name) for name in names})
     )
 
 
-def as_read(rules_number: int, read: str) -> str:
+def observation_key(rules_number: int, read: str) -> str:
     """What a record was observed with: its input and the rules that it was decided by, in one value.
 
     The column ``rules`` says what the record is compared by, which may be older rules than these. A record is
@@ -397,7 +399,7 @@ def as_read(rules_number: int, read: str) -> str:
     return f"{rules_number}:{read}" if read else ""
 
 
-def number_of_rules(connection: Connection, made_by: Rules) -> int:
+def load_or_add_rules(connection: Connection, made_by: Rules) -> int:
     """The ledger's number of what makes drafts, added where it has none yet.
 
     Args:

@@ -1,8 +1,8 @@
 """The ledger's tables (SQLAlchemy Core), and the statements that make a new ledger.
 
 Times are whole milliseconds since the epoch (``…_at``); 0 means "at once" or "never". Hashes are
-keyed texts (see ``names``). What a record says stands sealed in ``waiting`` and ``contents``, and nowhere
-else: a row there is deleted, never emptied, since a column set to NULL leaves its bytes in the page.
+keyed texts (see ``names``). The text of records is in ``stored_texts`` and ``contents`` only, sealed. A row
+there is deleted, never emptied, because a column set to NULL leaves its bytes in the page.
 
 ``NUMBER``, ``TEXT`` and ``TIME`` are read as 0 or as unreadable where damage made them NULL: what readers
 show or calculate with. Tables that are joined loosely, and what the least is asked of, have the plain types:
@@ -28,7 +28,16 @@ from sqlalchemy import (
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from bridge.ledger.column_types import NUMBER, TEXT, TIME, BigInteger, Integer, LargeBinary, OneOf, Text
+from bridge.ledger.column_types import (
+    NUMBER,
+    TEXT,
+    TIME,
+    SafeBigInteger,
+    SafeBinary,
+    SafeChoice,
+    SafeInteger,
+    SafeText,
+)
 from bridge.records import Origin, State, Stream
 
 if TYPE_CHECKING:
@@ -37,9 +46,9 @@ if TYPE_CHECKING:
 __all__ = [
     "HEAD",
     "NOTED",
-    "SAID",
     "TO_SEND",
-    "arrivals",
+    "TRAKOR_TEXT",
+    "alerts_sent",
     "canaries",
     "claims",
     "contents",
@@ -51,18 +60,18 @@ __all__ = [
     "history",
     "links",
     "metadata",
-    "moments",
+    "namespaces",
     "organizations",
     "pauses",
     "records",
     "rules",
     "runs",
-    "said",
-    "spaces",
+    "scheduled_jobs",
+    "stored_texts",
     "sweeps",
     "tallies",
-    "waiting",
-    "wishes",
+    "timestamps",
+    "webhook_counts",
 ]
 
 HEAD = "0005"
@@ -84,10 +93,10 @@ def _one_of(column: str, words: type[State | Origin | Stream]) -> CheckConstrain
     return CheckConstraint(f"{column} IN ({allowed})", name=f"{column}_known")
 
 
-spaces = Table(
+namespaces = Table(
     "spaces",
     metadata,
-    Column("number", Integer, primary_key=True),
+    Column("number", SafeInteger, primary_key=True),
     Column("scope", TEXT, nullable=False),
     Column("stream", TEXT, _one_of("stream", Stream), nullable=False),
     UniqueConstraint("scope", "stream"),
@@ -97,7 +106,7 @@ spaces = Table(
 feeds = Table(
     "feeds",
     metadata,
-    Column("number", Integer, primary_key=True),
+    Column("number", SafeInteger, primary_key=True),
     Column("connection", TEXT, nullable=False),
     Column("stream", TEXT, _one_of("stream", Stream), nullable=False),
     Column("space", ForeignKey("spaces.number"), nullable=False),
@@ -108,39 +117,39 @@ feeds = Table(
 records = Table(
     "records",
     metadata,
-    Column("number", Integer, primary_key=True),
+    Column("number", SafeInteger, primary_key=True),
     Column("feed", ForeignKey("feeds.number"), nullable=False),
     Column("source_id", TEXT, nullable=False),
-    Column("state", OneOf(State, State.REJECTED), _one_of("state", State), nullable=False),
-    Column("reason", Text),
-    Column("gone", Integer, nullable=False, server_default="0"),
-    Column("filtered", Integer, nullable=False, server_default="0"),
-    Column("remapped", Integer, nullable=False, server_default="0"),
-    Column("dismissed", Integer, nullable=False, server_default="0"),
-    Column("retry", Integer, nullable=False, server_default="0"),
-    Column("forgotten", Integer, nullable=False, server_default="0"),
-    Column("given", Integer, nullable=False, server_default="0"),
+    Column("state", SafeChoice(State, State.REJECTED), _one_of("state", State), nullable=False),
+    Column("reason", SafeText),
+    Column("gone", SafeInteger, nullable=False, server_default="0"),
+    Column("filtered", SafeInteger, nullable=False, server_default="0"),
+    Column("remapped", SafeInteger, nullable=False, server_default="0"),
+    Column("dismissed", SafeInteger, nullable=False, server_default="0"),
+    Column("retry", SafeInteger, nullable=False, server_default="0"),
+    Column("forgotten", SafeInteger, nullable=False, server_default="0"),
+    Column("given", SafeInteger, nullable=False, server_default="0"),
     Column("key", TEXT, nullable=False, server_default=""),
     Column("sent_key", TEXT, nullable=False, server_default=""),
     Column("sent", TEXT, nullable=False, server_default=""),
-    Column("seen", Text),
+    Column("seen", SafeText),
     Column("identifiers", TEXT, nullable=False, server_default=""),
     Column("rules", NUMBER, nullable=False, server_default="0"),
     Column("input", TEXT, nullable=False, server_default=""),
     Column("read_at", TIME, nullable=False),
     Column("since_at", TIME, nullable=False),
     Column("sweep", NUMBER, nullable=False, server_default="0"),
-    Column("missed", Integer, nullable=False, server_default="0"),
-    Column("run", Integer, nullable=False, server_default="0"),
-    Column("answered_run", Integer, nullable=False, server_default="0"),
+    Column("missed", SafeInteger, nullable=False, server_default="0"),
+    Column("run", SafeInteger, nullable=False, server_default="0"),
+    Column("answered_run", SafeInteger, nullable=False, server_default="0"),
     Column("turn", NUMBER, nullable=False, server_default="0"),
     Column("failures", NUMBER, nullable=False, server_default="0"),
-    Column("next_try_at", BigInteger, nullable=False, server_default="0"),
-    Column("claimed_until", BigInteger, nullable=False, server_default="0"),
-    Column("trakor_id", Text),
-    Column("origin", Text, _one_of("origin", Origin)),
+    Column("next_try_at", SafeBigInteger, nullable=False, server_default="0"),
+    Column("claimed_until", SafeBigInteger, nullable=False, server_default="0"),
+    Column("trakor_id", SafeText),
+    Column("origin", SafeText, _one_of("origin", Origin)),
     Column("merged_into", ForeignKey("records.number")),
-    Column("merged_by", Text),
+    Column("merged_by", SafeText),
     UniqueConstraint("feed", "source_id"),
     comment="One row for each source record: its one state, and hashes of what was sent and seen.",
 )
@@ -188,13 +197,13 @@ Index(
 tallies = Table(
     "tallies",
     metadata,
-    Column("feed", Integer, nullable=False),
-    Column("state", OneOf(State, State.REJECTED), nullable=False),
+    Column("feed", SafeInteger, nullable=False),
+    Column("state", SafeChoice(State, State.REJECTED), nullable=False),
     Column("reason", TEXT, nullable=False, server_default=""),
-    Column("gone", Integer, nullable=False),
-    Column("filtered", Integer, nullable=False),
-    Column("remapped", Integer, nullable=False),
-    Column("dismissed", Integer, nullable=False),
+    Column("gone", SafeInteger, nullable=False),
+    Column("filtered", SafeInteger, nullable=False),
+    Column("remapped", SafeInteger, nullable=False),
+    Column("dismissed", SafeInteger, nullable=False),
     Column("number", NUMBER, nullable=False),
     PrimaryKeyConstraint("feed", "state", "reason", "gone", "filtered", "remapped", "dismissed"),
     sqlite_with_rowid=False,
@@ -204,10 +213,10 @@ tallies = Table(
 deliveries = Table(
     "deliveries",
     metadata,
-    Column("feed", Integer, nullable=False),
-    Column("hour", Integer, nullable=False),
-    Column("created", Integer, nullable=False),
-    Column("existing", Integer, nullable=False),
+    Column("feed", SafeInteger, nullable=False),
+    Column("hour", SafeInteger, nullable=False),
+    Column("created", SafeInteger, nullable=False),
+    Column("existing", SafeInteger, nullable=False),
     PrimaryKeyConstraint("feed", "hour"),
     sqlite_with_rowid=False,
     comment="How many answers Trakor gave in each hour since the epoch, by whether it made the record.",
@@ -217,13 +226,13 @@ claims = Table(
     "claims",
     metadata,
     Column("space", ForeignKey("spaces.number"), nullable=False),
-    Column("key", Text, nullable=False),
+    Column("key", SafeText, nullable=False),
     Column("record", ForeignKey("records.number"), nullable=False),
-    Column("answered", Integer, nullable=False, server_default="0"),
-    Column("attempts", Integer, nullable=False, server_default="0"),
-    Column("tried", Text, nullable=False, server_default=""),
-    Column("unanswered_at", BigInteger, nullable=False, server_default="0"),
-    Column("not_before", BigInteger, nullable=False, server_default="0"),
+    Column("answered", SafeInteger, nullable=False, server_default="0"),
+    Column("attempts", SafeInteger, nullable=False, server_default="0"),
+    Column("tried", SafeText, nullable=False, server_default=""),
+    Column("unanswered_at", SafeBigInteger, nullable=False, server_default="0"),
+    Column("not_before", SafeBigInteger, nullable=False, server_default="0"),
     PrimaryKeyConstraint("space", "key"),
     sqlite_with_rowid=False,
     comment="Who holds a name, and how often it was tried. Two records can never hold one: the primary key.",
@@ -240,13 +249,13 @@ links = Table(
     "links",
     metadata,
     Column("space", ForeignKey("spaces.number"), nullable=False),
-    Column("trakor_id", Text, nullable=False),
+    Column("trakor_id", SafeText, nullable=False),
     Column("record", ForeignKey("records.number"), nullable=False),
-    Column("sku", Text, nullable=False, server_default=""),
-    Column("at", BigInteger, nullable=False),
-    Column("key", Text, nullable=False, server_default=""),
-    Column("sent", Text, nullable=False, server_default=""),
-    Column("origin", Text),
+    Column("sku", SafeText, nullable=False, server_default=""),
+    Column("at", SafeBigInteger, nullable=False),
+    Column("key", SafeText, nullable=False, server_default=""),
+    Column("sent", SafeText, nullable=False, server_default=""),
+    Column("origin", SafeText),
     PrimaryKeyConstraint("space", "trakor_id"),
     sqlite_with_rowid=False,
     comment="Which Trakor record is whose, and hashes of what was really sent of it; empty: not known.",
@@ -256,9 +265,9 @@ Index("links_record", links.c.record)
 contents = Table(
     "contents",
     metadata,
-    Column("space", Integer, nullable=False),
-    Column("trakor_id", Text, nullable=False),
-    Column("body", LargeBinary, nullable=False),
+    Column("space", SafeInteger, nullable=False),
+    Column("trakor_id", SafeText, nullable=False),
+    Column("body", SafeBinary, nullable=False),
     PrimaryKeyConstraint("space", "trakor_id"),
     sqlite_with_rowid=False,
     comment="The name and fields that were sent for a link, sealed; not with [ledger] keep = hashes.",
@@ -269,8 +278,8 @@ canaries = Table(
     metadata,
     Column("record", ForeignKey("records.number"), primary_key=True),
     Column("feed", ForeignKey("feeds.number"), nullable=False),
-    Column("at", BigInteger, nullable=False),
-    Column("body", LargeBinary, nullable=False),
+    Column("at", SafeBigInteger, nullable=False),
+    Column("body", SafeBinary, nullable=False),
     comment="A few payloads that Trakor took lately, sealed: sent again to find out whether it works.",
 )
 Index("canaries_feed", canaries.c.feed, canaries.c.at)
@@ -278,11 +287,11 @@ Index("canaries_feed", canaries.c.feed, canaries.c.at)
 rules = Table(
     "rules",
     metadata,
-    Column("number", Integer, primary_key=True),
-    Column("query", Text, nullable=False),
-    Column("map", Text, nullable=False),
-    Column("choices", Text, nullable=False),
-    Column("text", Text, nullable=False),
+    Column("number", SafeInteger, primary_key=True),
+    Column("query", SafeText, nullable=False),
+    Column("map", SafeText, nullable=False),
+    Column("choices", SafeText, nullable=False),
+    Column("text", SafeText, nullable=False),
     UniqueConstraint("query", "map", "choices"),
     comment="What drafts were made and decided by: fingerprints, and the text of the map.",
 )
@@ -300,21 +309,21 @@ organizations = Table(
 )
 
 TO_SEND = 0
-"""The slot of ``waiting`` for the draft that is to be sent, or that a person decides on."""
+"""The slot of ``stored_texts`` for the draft that is to be sent, or that a person decides on."""
 
 NOTED = 1
 """The slot of the draft that was seen while another one was in flight."""
 
-SAID = 2
+TRAKOR_TEXT = 2
 """The slot of what Trakor said of a record that it did not take."""
 
-waiting = Table(
+stored_texts = Table(
     "waiting",
     metadata,
     Column("record", ForeignKey("records.number"), nullable=False),
-    Column("slot", Integer, nullable=False),
-    Column("body", LargeBinary, nullable=False),
-    Column("meta", Text, nullable=False, server_default=""),
+    Column("slot", SafeInteger, nullable=False),
+    Column("body", SafeBinary, nullable=False),
+    Column("meta", SafeText, nullable=False, server_default=""),
     PrimaryKeyConstraint("record", "slot"),
     sqlite_with_rowid=False,
     comment="What a record says, sealed. Slot 0: to send or decide; 1: seen since; 2: Trakor's words.",
@@ -323,7 +332,7 @@ waiting = Table(
 history = Table(
     "history",
     metadata,
-    Column("number", Integer, primary_key=True),
+    Column("number", SafeInteger, primary_key=True),
     Column("record", ForeignKey("records.number"), nullable=False),
     Column("at", TIME, nullable=False),
     Column("event", TEXT, nullable=False),
@@ -336,13 +345,13 @@ Index("history_record", history.c.record)
 runs = Table(
     "runs",
     metadata,
-    Column("number", Integer, primary_key=True),
+    Column("number", SafeInteger, primary_key=True),
     Column("connection", TEXT, nullable=False),
     Column("command", TEXT, nullable=False),
     Column("streams", TEXT, nullable=False),
     Column("began_at", TIME, nullable=False),
-    Column("ended_at", BigInteger),
-    Column("complete", Integer, nullable=False, server_default="0"),
+    Column("ended_at", SafeBigInteger),
+    Column("complete", SafeInteger, nullable=False, server_default="0"),
     Column("counts", TEXT, nullable=False, server_default=""),
     comment="Each backfill (and each life of the daemon), with its numbers as JSON.",
 )
@@ -350,18 +359,18 @@ runs = Table(
 sweeps = Table(
     "sweeps",
     metadata,
-    Column("number", Integer, primary_key=True),
+    Column("number", SafeInteger, primary_key=True),
     Column("feed", ForeignKey("feeds.number"), nullable=False),
     Column("query", TEXT, nullable=False),
-    Column("began_at", BigInteger, nullable=False),
+    Column("began_at", SafeBigInteger, nullable=False),
     Column("position", TEXT, nullable=False, server_default=""),
     Column("moved_at", TIME, nullable=False),
-    Column("ended_at", BigInteger),
-    Column("complete", Integer, nullable=False, server_default="0"),
-    Column("read", Integer, nullable=False, server_default="0"),
-    Column("gone", Integer, nullable=False, server_default="0"),
-    Column("missing", Integer, nullable=False, server_default="0"),
-    Column("narrowed", Integer, nullable=False, server_default="0"),
+    Column("ended_at", SafeBigInteger),
+    Column("complete", SafeInteger, nullable=False, server_default="0"),
+    Column("read", SafeInteger, nullable=False, server_default="0"),
+    Column("gone", SafeInteger, nullable=False, server_default="0"),
+    Column("missing", SafeInteger, nullable=False, server_default="0"),
+    Column("narrowed", SafeInteger, nullable=False, server_default="0"),
     Column("list_query", TEXT, nullable=False, server_default=""),
     Column("problem", TEXT, nullable=False, server_default=""),
     comment="Each reading of a whole list, and how far it is. A checkpoint belongs to one query text.",
@@ -377,19 +386,19 @@ Index(
 events = Table(
     "events",
     metadata,
-    Column("number", Integer, primary_key=True),
+    Column("number", SafeInteger, primary_key=True),
     Column("connection", TEXT, nullable=False),
     Column("action", TEXT, nullable=False),
     Column("source_id", TEXT, nullable=False, server_default=""),
     Column("received_at", TIME, nullable=False),
-    Column("done_at", BigInteger),
+    Column("done_at", SafeBigInteger),
     Column("outcome", TEXT, nullable=False, server_default=""),
     Column("problem", TEXT, nullable=False, server_default=""),
-    Column("tries", Integer, nullable=False, server_default="0"),
-    Column("failing_since", BigInteger, nullable=False, server_default="0"),
-    Column("next_try_at", BigInteger, nullable=False, server_default="0"),
+    Column("tries", SafeInteger, nullable=False, server_default="0"),
+    Column("failing_since", SafeBigInteger, nullable=False, server_default="0"),
+    Column("next_try_at", SafeBigInteger, nullable=False, server_default="0"),
     Column("waits_for", TEXT, nullable=False, server_default=""),
-    Column("body", LargeBinary),
+    Column("body", SafeBinary),
     comment="Webhooks received. A body is kept only where no id could be read from it, and sealed.",
 )
 Index(
@@ -422,7 +431,7 @@ Index(
     sqlite_where=text("problem <> ''"),
 )
 
-arrivals = Table(
+webhook_counts = Table(
     "arrivals",
     metadata,
     Column("connection", TEXT, nullable=False),
@@ -442,14 +451,14 @@ pauses = Table(
     Column("direction", TEXT, nullable=False),
     Column("since_at", TIME, nullable=False),
     Column("reason", TEXT, nullable=False),
-    Column("by_person", Integer, nullable=False, server_default="0"),
+    Column("by_person", SafeInteger, nullable=False, server_default="0"),
     Column("next_try_at", TIME, nullable=False, server_default="0"),
     Column("tries", NUMBER, nullable=False, server_default="0"),
     PrimaryKeyConstraint("connection", "direction"),
     comment="Reading or sending that is stopped, since when and why, so that a restart knows it.",
 )
 
-wishes = Table(
+scheduled_jobs = Table(
     "wishes",
     metadata,
     Column("connection", TEXT, nullable=False),
@@ -461,7 +470,7 @@ wishes = Table(
     comment="What the schedule wants done, since when, and when it is due next.",
 )
 
-moments = Table(
+timestamps = Table(
     "moments",
     metadata,
     Column("connection", TEXT, nullable=False),
@@ -472,7 +481,7 @@ moments = Table(
     comment="Times that only a running daemon knows, for those who look beside it.",
 )
 
-said = Table(
+alerts_sent = Table(
     "said",
     metadata,
     Column("address", TEXT, nullable=False),

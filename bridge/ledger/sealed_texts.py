@@ -23,29 +23,29 @@ if TYPE_CHECKING:
     from bridge.records import LedgerRow, Payload
 
 __all__ = [
-    "Change",
-    "Stored",
-    "changes_of",
-    "content_of",
+    "FieldChange",
+    "StoredDraft",
+    "current_text",
+    "find_changes",
+    "open_content",
+    "open_draft",
+    "open_trakor_text",
     "pack",
-    "payload_of",
     "payload_to_send",
-    "said_of",
-    "says",
-    "stored_of",
-    "texts_of",
+    "split_payload",
+    "to_texts",
     "unpack",
 ]
 
 
-class Stored(NamedTuple):
+class StoredDraft(NamedTuple):
     """A draft as it waits, with the name that it is (to be) sent under."""
 
     draft: Draft
     send_as: str
 
 
-def texts_of(draft: Draft, send_as: str) -> list[str]:
+def to_texts(draft: Draft, send_as: str) -> list[str]:
     """What a draft says, to be sealed: its fields, then its qualifier and names where they are not plain."""
     plain = f"{draft.payload.name} ({draft.qualifier})"
     if draft.qualified_name != plain:  # none, or cut
@@ -74,8 +74,10 @@ def pack(draft: Draft) -> str:
     ).decode()
 
 
-def unpack(sealer: Sealer, feed: Feed, source_id: str, meta: str, body: bytes, place: str = "") -> Stored:
-    """The draft that ``pack`` and ``texts_of`` were made of.
+def unpack(
+    sealer: Sealer, feed: Feed, source_id: str, meta: str, body: bytes, place: str = ""
+) -> StoredDraft:
+    """The draft that ``pack`` and ``to_texts`` were made of.
 
     Args:
         sealer: Of the ledger.
@@ -102,7 +104,7 @@ def unpack(sealer: Sealer, feed: Feed, source_id: str, meta: str, body: bytes, p
         hashes=names.decode(hashes),
         read_at=read_at,
     )
-    return Stored(draft, send_as or payload.name)
+    return StoredDraft(draft, send_as or payload.name)
 
 
 def _meta(meta: str) -> list[Any]:
@@ -132,12 +134,12 @@ def payload_to_send(texts: Sequence[str], stream: Stream) -> Payload:
 
 def _parts(texts: Sequence[str], stream: Stream) -> tuple[Payload, str, str, str]:
     """A payload, its qualifier, the name to send and the qualified name: the last two only if not plain."""
-    payload, rest = payload_of(texts, stream)
+    payload, rest = split_payload(texts, stream)
     qualifier, send_as, qualified = (*rest, "", "", "")[:3]
     return payload, qualifier, send_as, qualified
 
 
-def payload_of(texts: Sequence[str], stream: Stream) -> tuple[Payload, Sequence[str]]:
+def split_payload(texts: Sequence[str], stream: Stream) -> tuple[Payload, Sequence[str]]:
     """The payload that sealed texts begin with, under its plain name, and what follows.
 
     Raises:
@@ -156,7 +158,7 @@ RULES = "rules"
 """Stands for all fields where nobody can tell which of them changed."""
 
 
-class Change(NamedTuple):
+class FieldChange(NamedTuple):
     """One field in which a record differs from what Trakor has of it.
 
     Attributes:
@@ -170,9 +172,9 @@ class Change(NamedTuple):
     new: str | None = None
 
 
-def stored_of(
+def open_draft(
     connection: Connection, feed: Feed, source_id: str, meta: str | None, body: bytes | None
-) -> Stored | None:
+) -> StoredDraft | None:
     """The draft that waits with a record; None where none does, or it cannot be opened here."""
     sealer = connection.info.get("sealer")
     if sealer is None or body is None:
@@ -182,7 +184,7 @@ def stored_of(
     return None
 
 
-def content_of(
+def open_content(
     connection: Connection, feed: Feed, source_id: str, body: bytes | None, *, known: bool
 ) -> Mapping[str, str]:
     """What Trakor has of a record, field -> text; empty where it is not kept, or cannot be opened here.
@@ -198,13 +200,13 @@ def content_of(
     if sealer is None or body is None:
         return {}
     with suppress(LedgerError):
-        payload, rest = payload_of(sealer.open(body, feed.place(source_id)), feed.stream)
+        payload, rest = split_payload(sealer.open(body, feed.place(source_id)), feed.stream)
         name = rest[1] if len(rest) > 1 and rest[1] else payload.name
         return {**(payload.fields() if known else {}), "name": name}
     return {}
 
 
-def said_of(connection: Connection, feed: Feed, source_id: str, body: bytes) -> str:
+def open_trakor_text(connection: Connection, feed: Feed, source_id: str, body: bytes) -> str:
     """What Trakor said when it did not take a record; empty where it cannot be opened here."""
     sealer = connection.info.get("sealer")
     if sealer is None:
@@ -215,7 +217,7 @@ def said_of(connection: Connection, feed: Feed, source_id: str, body: bytes) -> 
     return ""
 
 
-def says(stored: Stored | None, known: LedgerRow) -> dict[str, str]:
+def current_text(stored: StoredDraft | None, known: LedgerRow) -> dict[str, str]:
     """What a record said when it was last read, field -> text, as far as that is stored.
 
     Args:
@@ -236,9 +238,9 @@ def says(stored: Stored | None, known: LedgerRow) -> dict[str, str]:
     return {name: text for name, text in texts.items() if draft.hashes.get(name) == seen.get(name)}
 
 
-def changes_of(
-    known: LedgerRow, stored: Stored | None, content: Mapping[str, str]
-) -> tuple[tuple[str, ...], tuple[Change, ...]]:
+def find_changes(
+    known: LedgerRow, stored: StoredDraft | None, content: Mapping[str, str]
+) -> tuple[tuple[str, ...], tuple[FieldChange, ...]]:
     """In which fields a record differs from what Trakor has of it; most differ in none.
 
     Args:
@@ -253,15 +255,15 @@ def changes_of(
     if known.seen is None and not known.remapped and known.reason != Reason.RENAMED:
         return (), ()
     fields = known.differing if known.answered else ()
-    found = _changes(known, fields, content, says(stored, known))
+    found = _changes(known, fields, content, current_text(stored, known))
     return fields, tuple(sorted(found, key=lambda change: change.field != "name"))
 
 
 def _changes(
     known: LedgerRow, fields: tuple[str, ...], content: Mapping[str, str], now: Mapping[str, str]
-) -> Iterator[Change]:
+) -> Iterator[FieldChange]:
     by_text = [
-        Change(name, text, now[name])
+        FieldChange(name, text, now[name])
         for name, text in content.items()
         if (known.remapped or RULES in fields or known.reason is Reason.REMAPPED)
         and now.get(name, text) != text
@@ -269,9 +271,9 @@ def _changes(
     named = {change.field for change in by_text}
     yield from by_text
     if RULES in fields and not by_text:
-        yield Change(RULES)
+        yield FieldChange(RULES)
     for name in fields:
         if name not in named and name != RULES:
-            yield Change(name, content.get("name" if name == "qualifier" else name), now.get(name))
+            yield FieldChange(name, content.get("name" if name == "qualifier" else name), now.get(name))
     if known.reason is Reason.RENAMED and not fields:  # it shares another's: its name there is not its own
-        yield Change("name", None, now.get("name"))
+        yield FieldChange("name", None, now.get("name"))

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from sqlalchemy import bindparam, case, exists, func, insert, literal_column, or_, select, update
 
 from bridge.errors import LedgerError
-from bridge.ledger.bulk_sql import at_once, given, run_for_all
-from bridge.ledger.row_mapping import Feed, among, feed_of, sealer_of
+from bridge.ledger.bulk_sql import execute_many, fetch_all, row_value
+from bridge.ledger.row_mapping import Feed, is_in, load_or_add_feed, sealer_of
 from bridge.ledger.row_writes import TO_SEND
-from bridge.ledger.schema import claims, feeds, history, records, waiting
+from bridge.ledger.schema import claims, feeds, history, records, stored_texts
 from bridge.ledger.sealed_texts import payload_to_send
-from bridge.records import Answered, Later, Reason, State, Work
+from bridge.records import Accepted, Reason, Retry, State, WorkItem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,26 +30,26 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from bridge.encryption import Sealer
-    from bridge.records import NotTaken, Outcome, Stream
+    from bridge.records import Outcome, Rejection, Stream
 
 __all__ = [
-    "LONGEST",
-    "Awaited",
-    "Claimed",
-    "Waits",
-    "awaited",
-    "claim",
-    "claim_all",
+    "DEFAULT_LIMITS",
+    "AwaitedNames",
+    "ClaimResult",
+    "WaitLimits",
+    "claim_for_feeds",
+    "claim_work",
+    "count_awaited",
     "end_claims",
-    "give_up_claims",
-    "is_waiting",
-    "next_due",
+    "find_next_due",
+    "has_pending",
     "open_feed",
+    "release_claims",
 ]
 
 
 @dataclass(frozen=True, slots=True)
-class Waits:
+class WaitLimits:
     """The longest that anything waits, in milliseconds.
 
     A time that is farther ahead was noted before the clock was set back: it counts as now.
@@ -63,7 +63,7 @@ class Waits:
     unanswered: int = 150 * 1000
 
 
-LONGEST: Final = Waits()
+DEFAULT_LIMITS: Final = WaitLimits()
 
 # Statements are made once: to build one costs ten times as much as to run it for one row.
 
@@ -90,11 +90,11 @@ _CLAIMABLE = (
         claims.c.key,
         claims.c.attempts,
         claims.c.unanswered_at,
-        waiting.c.body,
+        stored_texts.c.body,
     )
     .join(claims, _OWN_CLAIM)
     # Where no draft is stored the record is damaged: it is claimed to be set aside.
-    .outerjoin(waiting, (waiting.c.record == records.c.number) & (waiting.c.slot == TO_SEND))
+    .outerjoin(stored_texts, (stored_texts.c.record == records.c.number) & (stored_texts.c.slot == TO_SEND))
     .where(
         *_TO_BE_SENT,
         bindparam("now") >= _TRY_AT,
@@ -104,30 +104,30 @@ _CLAIMABLE = (
     .order_by(records.c.turn, records.c.next_try_at, records.c.number)
     .limit(bindparam("most"))
 )
-_CLAIM = update(records).where(among(records.c.number, "numbers")).values(claimed_until=bindparam("until"))
+_CLAIM = update(records).where(is_in(records.c.number, "numbers")).values(claimed_until=bindparam("until"))
 _DAMAGED = (
     update(records)
-    .where(among(records.c.number, "numbers"))
+    .where(is_in(records.c.number, "numbers"))
     .values(state=State.REJECTED, reason=Reason.DAMAGED, since_at=bindparam("moment"))
 )
-_THE_CLAIM = (claims.c.space == given("of_space")) & (claims.c.key == given("of_key"))
+_THE_CLAIM = (claims.c.space == row_value("of_space")) & (claims.c.key == row_value("of_key"))
 _ATTEMPT = (
     update(claims)
     .where(_THE_CLAIM)
     .values(
         attempts=claims.c.attempts + 1,
-        tried=case((claims.c.unanswered_at == 0, given("sent")), else_=claims.c.tried),
-        unanswered_at=case((claims.c.unanswered_at == 0, given("moment")), else_=claims.c.unanswered_at),
+        tried=case((claims.c.unanswered_at == 0, row_value("sent")), else_=claims.c.tried),
+        unanswered_at=case((claims.c.unanswered_at == 0, row_value("moment")), else_=claims.c.unanswered_at),
     )
 )
 _END_CLAIM = (
     update(claims)
     .where(_THE_CLAIM)
     .values(
-        attempts=claims.c.attempts - given("taken_back"),
-        unanswered_at=given("since"),
-        tried=case((given("since") == 0, ""), else_=claims.c.tried),
-        not_before=case((given("until") > 0, given("until")), else_=claims.c.not_before),
+        attempts=claims.c.attempts - row_value("taken_back"),
+        unanswered_at=row_value("since"),
+        tried=case((row_value("since") == 0, ""), else_=claims.c.tried),
+        not_before=case((row_value("until") > 0, row_value("until")), else_=claims.c.not_before),
     )
 )
 _CLOCK_WENT_BACK = (
@@ -171,11 +171,11 @@ _AWAITED = (
 _IS_WAITING = select(records.c.number).join(claims, _OWN_CLAIM).where(*_UNCLAIMED).limit(1)
 _LATER = (
     update(records)
-    .where(records.c.number == given("row_number"))
+    .where(records.c.number == row_value("row_number"))
     .values(
-        next_try_at=case((given("next_try") < 0, records.c.next_try_at), else_=given("next_try")),
-        failures=records.c.failures + given("failed"),
-        turn=records.c.turn + given("tried"),
+        next_try_at=case((row_value("next_try") < 0, records.c.next_try_at), else_=row_value("next_try")),
+        failures=records.c.failures + row_value("failed"),
+        turn=records.c.turn + row_value("tried"),
         claimed_until=0,
     )
 )
@@ -196,7 +196,7 @@ class _Due(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Awaited:
+class AwaitedNames:
     """Names that are not to be sent yet, since Trakor may still be storing them.
 
     Attributes:
@@ -208,11 +208,11 @@ class Awaited:
     until: int = 0
 
 
-NOTHING: Final = Awaited()
+NOTHING: Final = AwaitedNames()
 
 
 @dataclass(frozen=True, slots=True)
-class Claimed:
+class ClaimResult:
     """What a look for something to send came to.
 
     Attributes:
@@ -221,14 +221,20 @@ class Claimed:
         awaited: What waits for Trakor to end its work; only looked for where nothing could be claimed.
     """
 
-    work: list[Work]
+    work: list[WorkItem]
     next_due: int | None
-    awaited: Awaited
+    awaited: AwaitedNames
 
 
-def claim(
-    connection: Connection, feed: Feed, limit: int, *, now: int, until: int, waits: Waits = LONGEST
-) -> list[Work]:
+def claim_work(
+    connection: Connection,
+    feed: Feed,
+    limit: int,
+    *,
+    now: int,
+    until: int,
+    waits: WaitLimits = DEFAULT_LIMITS,
+) -> list[WorkItem]:
     """Claim pending records that are due, noting the attempt.
 
     Args:
@@ -242,15 +248,15 @@ def claim(
     Returns:
         The work: what was tried least often first, and of that the longest due.
     """
-    known = _known(feed, now, waits)
+    known = _parameters(feed, now, waits)
     before = {name: known[name] for name in ("of_feed", "of_space")} | {"latest": known["last_unanswered"]}
     connection.execute(_CLOCK_WENT_BACK, before)
-    found = [_Due._make(row) for row in at_once(connection, _CLAIMABLE, known | {"most": limit})]
+    found = [_Due._make(row) for row in fetch_all(connection, _CLAIMABLE, known | {"most": limit})]
     if not found:
         return []
     sealer = sealer_of(connection)
-    work = {row.number: _work(sealer, feed, row) for row in found}
-    _set_aside(connection, [number for number, one in work.items() if one is None], now)
+    work = {row.number: _to_work_item(sealer, feed, row) for row in found}
+    _reject_damaged(connection, [number for number, one in work.items() if one is None], now)
     readable = [row for row in found if work[row.number] is not None]
     if not readable:
         return []
@@ -258,11 +264,11 @@ def claim(
     attempts = [
         {"of_space": feed.space, "of_key": row.key, "sent": row.sent, "moment": now} for row in readable
     ]
-    run_for_all(connection, _ATTEMPT, attempts)
+    execute_many(connection, _ATTEMPT, attempts)
     return [one for one in work.values() if one is not None]
 
 
-def _set_aside(connection: Connection, damaged: Sequence[int], now: int) -> None:
+def _reject_damaged(connection: Connection, damaged: Sequence[int], now: int) -> None:
     """What cannot be read stops only itself: it is decided again when it is read from the source."""
     if damaged:
         connection.execute(_DAMAGED, {"numbers": list(damaged), "moment": now})
@@ -279,7 +285,7 @@ def _set_aside(connection: Connection, damaged: Sequence[int], now: int) -> None
         connection.execute(insert(history), lines)
 
 
-def _work(sealer: Sealer, feed: Feed, row: _Due) -> Work | None:
+def _to_work_item(sealer: Sealer, feed: Feed, row: _Due) -> WorkItem | None:
     """What is to be sent of a record; None where its draft is not stored, or cannot be read."""
     if row.body is None:
         return None
@@ -287,7 +293,7 @@ def _work(sealer: Sealer, feed: Feed, row: _Due) -> Work | None:
         payload = payload_to_send(sealer.open(row.body, feed.place(row.source_id)), feed.stream)
     except LedgerError:
         return None
-    return Work(
+    return WorkItem(
         number=row.number,
         stream=feed.stream,
         payload=payload,
@@ -299,7 +305,7 @@ def _work(sealer: Sealer, feed: Feed, row: _Due) -> Work | None:
     )
 
 
-def _known(feed: Feed, now: int, waits: Waits) -> dict[str, int]:
+def _parameters(feed: Feed, now: int, waits: WaitLimits) -> dict[str, int]:
     """The parameters that tell what is due."""
     return {
         "of_feed": feed.number,
@@ -310,16 +316,16 @@ def _known(feed: Feed, now: int, waits: Waits) -> dict[str, int]:
     }
 
 
-def claim_all(
+def claim_for_feeds(
     connection: Connection,
     feeds: Sequence[Feed],
     limit: int,
     *,
     now: int,
     until: int,
-    waits: Waits = LONGEST,
+    waits: WaitLimits = DEFAULT_LIMITS,
     patient: bool = True,
-) -> Claimed:
+) -> ClaimResult:
     """Claim of several feeds at once: each call waits its turn behind all that is written meanwhile.
 
     Args:
@@ -331,19 +337,23 @@ def claim_all(
         waits: The longest that anything waits.
         patient: What had no answer is worth waiting for.
     """
-    work: list[Work] = []
+    work: list[WorkItem] = []
     moments: list[int | None] = []
     for feed in feeds:
-        claimed = claim(connection, feed, limit, now=now, until=until, waits=waits)
+        claimed = claim_work(connection, feed, limit, now=now, until=until, waits=waits)
         work += claimed
         full = len(claimed) == limit
-        moments.append(now if full else next_due(connection, feed, now=now, waits=waits, patient=patient))
-    waiting_for = NOTHING if work else awaited(connection, feeds, now=now, waits=waits)
-    return Claimed(work, min((moment for moment in moments if moment is not None), default=None), waiting_for)
+        moments.append(
+            now if full else find_next_due(connection, feed, now=now, waits=waits, patient=patient)
+        )
+    waiting_for = NOTHING if work else count_awaited(connection, feeds, now=now, waits=waits)
+    return ClaimResult(
+        work, min((moment for moment in moments if moment is not None), default=None), waiting_for
+    )
 
 
-def next_due(
-    connection: Connection, feed: Feed, *, now: int, waits: Waits = LONGEST, patient: bool = True
+def find_next_due(
+    connection: Connection, feed: Feed, *, now: int, waits: WaitLimits = DEFAULT_LIMITS, patient: bool = True
 ) -> int | None:
     """When the next unclaimed pending record is due; None where none waits.
 
@@ -357,17 +367,19 @@ def next_due(
         patient: Not only those that may be sent as soon as their own time has come.
     """
     statement = _NEXT_DUE if patient else _NEXT_BUT_UNANSWERED
-    due: int | None = connection.scalar(statement, _known(feed, now, waits))
+    due: int | None = connection.scalar(statement, _parameters(feed, now, waits))
     return due
 
 
-def is_waiting(connection: Connection, feed: Feed) -> bool:
+def has_pending(connection: Connection, feed: Feed) -> bool:
     """Whether anything waits to be sent, now or later."""
     found = connection.scalar(_IS_WAITING, {"of_feed": feed.number, "of_space": feed.space})
     return found is not None
 
 
-def awaited(connection: Connection, feeds: Sequence[Feed], *, now: int, waits: Waits = LONGEST) -> Awaited:
+def count_awaited(
+    connection: Connection, feeds: Sequence[Feed], *, now: int, waits: WaitLimits = DEFAULT_LIMITS
+) -> AwaitedNames:
     """What is not to be sent yet, since Trakor may still be storing it.
 
     Args:
@@ -376,9 +388,9 @@ def awaited(connection: Connection, feeds: Sequence[Feed], *, now: int, waits: W
         now: The time to compare with.
         waits: The longest that anything waits.
     """
-    found = [connection.execute(_AWAITED, _known(feed, now, waits)).one() for feed in feeds]
+    found = [connection.execute(_AWAITED, _parameters(feed, now, waits)).one() for feed in feeds]
     number = sum(count for count, _ in found)
-    return Awaited(number, max((until for _, until in found if until is not None), default=0))
+    return AwaitedNames(number, max((until for _, until in found if until is not None), default=0))
 
 
 def open_feed(connection: Connection, name: str, scope: str, stream: Stream, *, now: int, wait: int) -> Feed:
@@ -393,17 +405,17 @@ def open_feed(connection: Connection, name: str, scope: str, stream: Stream, *, 
         scope: The Trakor organisation's name.
         stream: Which stream.
         now: The time.
-        wait: See ``give_up_claims``.
+        wait: See ``release_claims``.
     """
     found = select(feeds.c.number, feeds.c.space).where(feeds.c.connection == name, feeds.c.stream == stream)
     for before in connection.execute(found).all():
-        give_up_claims(connection, Feed(before.number, name, stream, before.space), now=now, wait=wait)
-    feed = feed_of(connection, name, scope, stream)
-    give_up_claims(connection, feed, now=now, wait=wait)
+        release_claims(connection, Feed(before.number, name, stream, before.space), now=now, wait=wait)
+    feed = load_or_add_feed(connection, name, scope, stream)
+    release_claims(connection, feed, now=now, wait=wait)
     return feed
 
 
-def give_up_claims(connection: Connection, feed: Feed, *, now: int, wait: int) -> None:
+def release_claims(connection: Connection, feed: Feed, *, now: int, wait: int) -> None:
     """End all claims of a feed: for the one owner, when it opens the ledger.
 
     What was under way when the last owner died may still be at work at Trakor. When it may be sent again is
@@ -429,16 +441,16 @@ def end_claims(connection: Connection, feed: Feed, outcomes: Sequence[Outcome]) 
         outcomes: What came of them. An attempt that never began is taken back; one without an answer keeps
             its name back for a while.
     """
-    later = [_put_back(one) for one in outcomes if isinstance(one, Later)]
+    later = [_put_back(one) for one in outcomes if isinstance(one, Retry)]
     if later:
-        run_for_all(connection, _LATER, later)
+        execute_many(connection, _LATER, later)
     # What was answered is ended with its answer (``Writes.answer``).
-    ended = [_ended(feed, one) for one in outcomes if one.work.key and not isinstance(one, Answered)]
+    ended = [_ended(feed, one) for one in outcomes if one.work.key and not isinstance(one, Accepted)]
     if ended:
-        run_for_all(connection, _END_CLAIM, ended)
+        execute_many(connection, _END_CLAIM, ended)
 
 
-def _put_back(one: Later) -> dict[str, int]:
+def _put_back(one: Retry) -> dict[str, int]:
     """What the queue has to know of a record that is sent again."""
     return {
         "row_number": one.work.number,
@@ -448,13 +460,13 @@ def _put_back(one: Later) -> dict[str, int]:
     }
 
 
-def _ended(feed: Feed, outcome: Later | NotTaken) -> dict[str, int | str]:
+def _ended(feed: Feed, outcome: Retry | Rejection) -> dict[str, int | str]:
     """What an outcome says of the claim: what an earlier request without an answer made stays open."""
     silence, work = outcome.silence, outcome.work
     return {
         "of_space": feed.space,
         "of_key": work.key,
-        "taken_back": int(isinstance(outcome, Later) and not outcome.begun),
+        "taken_back": int(isinstance(outcome, Retry) and not outcome.begun),
         "since": work.unanswered_at or (silence.at if silence else 0),
         "until": silence.until if silence else 0,
     }

@@ -19,15 +19,15 @@ from sqlalchemy import bindparam, case, delete, func, or_, select, text, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from bridge import decision, names
-from bridge.ledger.bulk_sql import at_once
-from bridge.ledger.canaries import note_canaries
-from bridge.ledger.row_mapping import KNOWN, among, one_of, row_of
+from bridge.ledger.bulk_sql import fetch_all
+from bridge.ledger.canaries import store_canaries
+from bridge.ledger.row_mapping import KNOWN, is_in, is_one_of, to_ledger_row
 from bridge.ledger.row_writes import NOTED
-from bridge.ledger.schema import claims, facts, feeds, links, records, waiting
+from bridge.ledger.schema import claims, facts, feeds, links, records, stored_texts
 from bridge.ledger.send_queue import end_claims
 from bridge.ledger.statistics import count_delivered
-from bridge.ledger.unit_of_work import Batch
-from bridge.records import Answered, Later, NotTaken, State, Waiting
+from bridge.ledger.unit_of_work import UnitOfWork
+from bridge.records import Accepted, DraftAction, Rejection, Retry, State
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,38 +37,40 @@ if TYPE_CHECKING:
     from bridge.ledger.row_mapping import Feed
     from bridge.records import Decision, FieldHashes, LedgerRow, Outcome, Policy
 
-__all__ = ["TurnedDown", "keep_turned_down", "settle", "turned_down_of"]
+__all__ = ["RejectionLog", "load_rejections", "save_rejections", "settle"]
 
 # Statements are made once: to build one costs ten times as much as to run it for one row.
 
 
-_DELIVERED = one_of(records.c.state, State.DELIVERED, State.DRIFTED)
-_ENDED = update(records).where(among(records.c.number, "numbers")).values(claimed_until=0)
+_DELIVERED = is_one_of(records.c.state, State.DELIVERED, State.DRIFTED)
+_ENDED = update(records).where(is_in(records.c.number, "numbers")).values(claimed_until=0)
 _SETTLED = (
     update(records)
-    .where(among(records.c.number, "numbers"))
+    .where(is_in(records.c.number, "numbers"))
     .values(
         answered_run=case(
             (_DELIVERED, func.coalesce(bindparam("of_run"), records.c.run)), else_=records.c.answered_run
         ),
     )
 )
-_ROWS = KNOWN.where(among(records.c.number, "numbers"))
+_ROWS = KNOWN.where(is_in(records.c.number, "numbers"))
 _NEVER_SENT = _ROWS.where(
     func.coalesce(claims.c.attempts, 0) == 0, or_(records.c.state == State.DROPPED, records.c.gone == 1)
 )
 _LINKED = select(links.c.trakor_id, links.c.record, links.c.sent).where(
-    links.c.space == bindparam("of_space"), among(links.c.trakor_id, "ids")
+    links.c.space == bindparam("of_space"), is_in(links.c.trakor_id, "ids")
 )
 _TAKEN_OVER = text(
     "SELECT asked.key AS place, claims.record AS holder FROM json_each(:asked) AS asked"
     " CROSS JOIN claims ON claims.space = :of_space AND claims.key = json_extract(asked.value, '$[0]')"
     " WHERE claims.record <> json_extract(asked.value, '$[1]')"
 )
-_NOTED = select(waiting.c.record).where(among(waiting.c.record, "numbers"), waiting.c.slot == NOTED)
+_NOTED = select(stored_texts.c.record).where(
+    is_in(stored_texts.c.record, "numbers"), stored_texts.c.slot == NOTED
+)
 _WANTED = select(records.c.key).where(
     records.c.feed.in_(select(feeds.c.number).where(feeds.c.space == bindparam("of_space"))),
-    among(records.c.key, "keys"),
+    is_in(records.c.key, "keys"),
     records.c.sent_key != records.c.key,
     records.c.state != State.MERGED,
     records.c.forgotten == 0,
@@ -98,30 +100,30 @@ def settle(
     Returns:
         Whether something else is to be sent because of it, such as the successor of a rejected record.
     """
-    sent = [one.work for one in outcomes if isinstance(one, Answered)]
-    outcomes = _of_those_who_hold(connection, feed, outcomes)
+    sent = [one.work for one in outcomes if isinstance(one, Accepted)]
+    outcomes = _reassign_to_holders(connection, feed, outcomes)
     end_claims(connection, feed, outcomes)
-    settling = _Settling(connection, feed, policy, now)
-    settling.give_back([one.work.number for one in outcomes if isinstance(one, Later) and not one.begun])
-    said = [one for one in outcomes if not isinstance(one, Later)]
+    settling = _Settlement(connection, feed, policy, now)
+    settling.give_back([one.work.number for one in outcomes if isinstance(one, Retry) and not one.begun])
+    said = [one for one in outcomes if not isinstance(one, Retry)]
     if not said:
         return settling.batch.sends
     numbers = [one.work.number for one in said]
     connection.execute(_ENDED, {"numbers": numbers})  # first: a successor takes over only what is under way
-    rows = {row.number: row for row in map(row_of, at_once(connection, _ROWS, {"numbers": numbers}))}
+    rows = {row.number: row for row in map(to_ledger_row, fetch_all(connection, _ROWS, {"numbers": numbers}))}
     settling.expect(said, rows)
     for one in said:
         settling.settle(one, rows[one.work.number])
     settling.batch.writes.flush()
-    count_delivered(connection, feed, [one for one in said if isinstance(one, Answered)], now)
+    count_delivered(connection, feed, [one for one in said if isinstance(one, Accepted)], now)
     connection.execute(_SETTLED, {"numbers": numbers, "of_run": run})
     if sent:
         taken = ((work.number, work.key, work.payload) for work in sent)
-        note_canaries(connection, feed, taken, now=now)
+        store_canaries(connection, feed, taken, now=now)
     return settling.batch.sends
 
 
-def _of_those_who_hold(connection: Connection, feed: Feed, outcomes: Sequence[Outcome]) -> list[Outcome]:
+def _reassign_to_holders(connection: Connection, feed: Feed, outcomes: Sequence[Outcome]) -> list[Outcome]:
     """Whoever took over a name while it was under way takes over what comes of it."""
     asked = orjson.dumps([(one.work.key, one.work.number) for one in outcomes]).decode()
     taken_over = connection.execute(_TAKEN_OVER, {"of_space": feed.space, "asked": asked})
@@ -131,7 +133,7 @@ def _of_those_who_hold(connection: Connection, feed: Feed, outcomes: Sequence[Ou
     return now
 
 
-class _Settling:
+class _Settlement:
     """Settles one batch of outcomes."""
 
     def __init__(self, connection: Connection, feed: Feed, policy: Policy, now: int) -> None:
@@ -141,7 +143,7 @@ class _Settling:
         self._linked: dict[str, tuple[int, FieldHashes]] = {}
         self._noted: set[int] = set()
         self._wanted: set[str] = set()
-        self.batch = Batch(
+        self.batch = UnitOfWork(
             connection,
             feed,
             now,
@@ -153,13 +155,13 @@ class _Settling:
         """Those that were dropped, or gone, while they waited to be sent hold no name: none ever left."""
         if numbers:
             for row in self._connection.execute(_NEVER_SENT, {"numbers": numbers}).all():
-                known = row_of(row)._replace(attempts=1)  # until now others relied on this attempt
+                known = to_ledger_row(row)._replace(attempts=1)  # until now others relied on this attempt
                 self.batch.carry_out(decision.give_back(known), None, known, sight=False)
             self.batch.writes.flush()
 
-    def expect(self, outcomes: Sequence[Answered | NotTaken], rows: Mapping[int, LedgerRow]) -> None:
+    def expect(self, outcomes: Sequence[Accepted | Rejection], rows: Mapping[int, LedgerRow]) -> None:
         """Look up at once which ids are linked already, what was noted, and which names are wanted."""
-        answers = [one for one in outcomes if isinstance(one, Answered)]
+        answers = [one for one in outcomes if isinstance(one, Accepted)]
         known = {"of_space": self._feed.space, "ids": [one.answer.trakor_id for one in answers]}
         self._linked = {
             row.trakor_id: (row.record, names.decode(row.sent))
@@ -172,10 +174,10 @@ class _Settling:
             wanted = {"of_space": self._feed.space, "keys": keys}
             self._wanted = set(self._connection.scalars(_WANTED, wanted))
 
-    def settle(self, outcome: Answered | NotTaken, row: LedgerRow) -> None:
+    def settle(self, outcome: Accepted | Rejection, row: LedgerRow) -> None:
         """Write one outcome, then decide on what was noted while it was under way."""
         row = self.batch.as_it_stands(row)
-        if isinstance(outcome, Answered):
+        if isinstance(outcome, Accepted):
             now = self._answer(outcome, row)
         elif row.state is State.PENDING or (row.state is State.DROPPED and outcome.own_fault):
             judge = decision.reject if outcome.own_fault else decision.fail
@@ -186,7 +188,7 @@ class _Settling:
         if row.number in self._noted and now.state in _DECIDED:
             self._decide_noted(self.batch.as_it_stands(now))
 
-    def _answer(self, outcome: Answered, row: LedgerRow) -> LedgerRow:
+    def _answer(self, outcome: Accepted, row: LedgerRow) -> LedgerRow:
         answer = outcome.answer
         linked, link = self._linked.get(answer.trakor_id, (None, None))
         own = linked is None or linked == row.number
@@ -207,13 +209,13 @@ class _Settling:
             verdict, None, row, sight=False, trakor_id=answer.trakor_id if own else None
         )
 
-    def _claim_returned_name(self, outcome: Answered, row: LedgerRow) -> None:
+    def _claim_returned_name(self, outcome: Accepted, row: LedgerRow) -> None:
         """The name sent is answered for; a returned name with another key is claimed as well."""
         if outcome.key and outcome.key != row.sent_key:
             self.batch.claim_returned(row.number, outcome.key)
         self.batch.writes.answer(row.sent_key)
 
-    def _link(self, outcome: Answered, row: LedgerRow, verdict: Decision) -> None:
+    def _link(self, outcome: Accepted, row: LedgerRow, verdict: Decision) -> None:
         answer = outcome.answer
         self._linked[answer.trakor_id] = (row.number, verdict.content or {})
         content = verdict.content or {}
@@ -231,7 +233,7 @@ class _Settling:
         # What is gone is not sent under another name: it is decided when it is back.
         again = None if row.gone else decision.decide(seen, then, self.batch.holder_of, self._policy)
         if again is None:
-            again = decision.unchanged(row)._replace(waiting=Waiting.UNNOTE)
+            again = decision.stay_unchanged(row)._replace(waiting=DraftAction.UNNOTE)
         self.batch.carry_out(again, seen, row, sight=False)
 
 
@@ -240,7 +242,7 @@ _DECIDED = frozenset({State.DELIVERED, State.DRIFTED, State.REJECTED})
 
 
 @dataclass(frozen=True, slots=True)
-class TurnedDown:
+class RejectionLog:
     """Which records of a stream were turned down, counted in those that were taken.
 
     Attributes:
@@ -252,7 +254,7 @@ class TurnedDown:
     records: Mapping[int, int] = field(default_factory=dict)
 
 
-def keep_turned_down(connection: Connection, feed: Feed, known: TurnedDown) -> None:
+def save_rejections(connection: Connection, feed: Feed, known: RejectionLog) -> None:
     """Keep what is known, in place of what was kept before; nothing where no record is in doubt.
 
     Args:
@@ -268,16 +270,16 @@ def keep_turned_down(connection: Connection, feed: Feed, known: TurnedDown) -> N
     connection.execute(written.on_conflict_do_update(index_elements=["name"], set_={"value": text}))
 
 
-def turned_down_of(connection: Connection, feed: Feed) -> TurnedDown:
+def load_rejections(connection: Connection, feed: Feed) -> RejectionLog:
     """What is kept of a feed; nothing where it cannot be read: then each is tried once more."""
     text = connection.scalar(select(facts.c.value).where(facts.c.name == _fact_name(feed)))
     if text is None:
-        return TurnedDown()
+        return RejectionLog()
     try:
         taken, pairs = orjson.loads(text)
-        return TurnedDown(int(taken), {int(number): int(before) for number, before in pairs})
+        return RejectionLog(int(taken), {int(number): int(before) for number, before in pairs})
     except (ValueError, TypeError):
-        return TurnedDown()
+        return RejectionLog()
 
 
 def _fact_name(feed: Feed) -> str:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import bindparam, delete, func, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from bridge.ledger.schema import arrivals, events
-from bridge.records.webhooks import UNKNOWN_ACTION, Received
+from bridge.ledger.schema import events, webhook_counts
+from bridge.records.webhooks import UNKNOWN_ACTION, ReceivedWebhook
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bridge.ledger.read_model import Wanted, find
-from bridge.ledger.row_mapping import all_of
+from bridge.ledger.read_model import RecordQuery, find_records
+from bridge.ledger.row_mapping import is_of_feed
 from bridge.ledger.schema import deliveries
 from bridge.records import Reason
 
@@ -49,23 +49,23 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection
 
     from bridge.ledger.row_mapping import Feed
-    from bridge.records import Answered
+    from bridge.records import Accepted
 
 __all__ = [
     "HOUR",
     "HOURS_KEPT",
     "QUALIFIED",
     "SHARED",
-    "Group",
-    "WebhookNumbers",
-    "count_arrivals",
+    "RunGroup",
+    "WebhookCounts",
     "count_delivered",
-    "delivered_since",
-    "groups_of",
-    "merged_into_unsent",
-    "oldest_pending",
-    "states",
-    "webhook_numbers",
+    "count_delivered_since",
+    "count_merged_into_unsent",
+    "count_states",
+    "count_webhooks",
+    "find_groups",
+    "find_oldest_pending",
+    "load_webhook_counts",
 ]
 
 HOUR: Final = 3_600_000
@@ -87,7 +87,7 @@ _DELETE_OLD_HOURS = delete(deliveries).where(
 )
 
 
-def count_delivered(connection: Connection, feed: Feed, answers: Sequence[Answered], now: int) -> None:
+def count_delivered(connection: Connection, feed: Feed, answers: Sequence[Accepted], now: int) -> None:
     """Count Trakor's answers, in the transaction that settles them.
 
     Args:
@@ -105,7 +105,7 @@ def count_delivered(connection: Connection, feed: Feed, answers: Sequence[Answer
     connection.execute(_DELETE_OLD_HOURS, {"of_feed": feed.number, "oldest": hour - HOURS_KEPT})
 
 
-def delivered_since(connection: Connection, first: int) -> dict[str, dict[int, int]]:
+def count_delivered_since(connection: Connection, first: int) -> dict[str, dict[int, int]]:
     """How many records each connection delivered in each hour.
 
     Args:
@@ -134,7 +134,7 @@ QUALIFIED: Final = "qualified"
 _ASKED: Final = (Reason.SAME_NAME, Reason.SAME_PERSON)
 
 
-def merged_into_unsent(connection: Connection) -> dict[int, int]:
+def count_merged_into_unsent(connection: Connection) -> dict[int, int]:
     """How many merged records of each feed share a record that Trakor does not have, by the feed's number."""
     other = records.alias()
     counted = select(records.c.feed, func.count().label("number")).join(
@@ -150,7 +150,7 @@ def merged_into_unsent(connection: Connection) -> dict[int, int]:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class RunGroup:
     """Some records of one stream that have something in common.
 
     Attributes:
@@ -167,7 +167,7 @@ class Group:
     examples: tuple[str, ...] = ()
 
 
-def groups_of(connection: Connection, feed: Feed, run: int, examples: int = 0) -> list[Group]:
+def find_groups(connection: Connection, feed: Feed, run: int, examples: int = 0) -> list[RunGroup]:
     """Put the records that a run is accountable for into groups; those that are alone are in none.
 
     Args:
@@ -176,23 +176,23 @@ def groups_of(connection: Connection, feed: Feed, run: int, examples: int = 0) -
         run: The run's number.
         examples: Name so many of each group: only for a person at a terminal.
     """
-    here = (all_of(feed), records.c.run == run)
+    here = (is_of_feed(feed), records.c.run == run)
     found = list(_counted(connection, here))
     if not examples:
         return found
     return [replace(group, examples=_names(connection, feed, run, group.kind, examples)) for group in found]
 
 
-def _counted(connection: Connection, here: tuple[ColumnElement[bool], ...]) -> Iterator[Group]:
+def _counted(connection: Connection, here: tuple[ColumnElement[bool], ...]) -> Iterator[RunGroup]:
     later = (*here, _without_its_name())
     number, names = connection.execute(
         select(func.count(), func.count(records.c.key.distinct())).where(*later)
     ).one()
     if number:
-        yield Group(SHARED, number + names, names)
+        yield RunGroup(SHARED, number + names, names)
     qualified = connection.scalar(select(func.count()).where(*here, _is_qualified())) or 0
     if qualified:
-        yield Group(QUALIFIED, int(qualified))
+        yield RunGroup(QUALIFIED, int(qualified))
     listed = (State.MERGED, State.HELD, State.REJECTED)
     counted = connection.execute(
         select(records.c.state, records.c.reason, func.count().label("number"))
@@ -200,7 +200,7 @@ def _counted(connection: Connection, here: tuple[ColumnElement[bool], ...]) -> I
         .group_by(records.c.state, records.c.reason)
     ).all()
     for row in sorted(counted, key=lambda one: (listed.index(State(one.state)), one.reason or "")):
-        yield Group(f"{row.state}: {row.reason}" if row.reason else row.state, row.number)
+        yield RunGroup(f"{row.state}: {row.reason}" if row.reason else row.state, row.number)
 
 
 def _is_qualified() -> ColumnElement[bool]:
@@ -217,7 +217,7 @@ def _without_its_name() -> ColumnElement[bool]:
 
 def _names(connection: Connection, feed: Feed, run: int, kind: str, number: int) -> tuple[str, ...]:
     """The names of the first few of a group."""
-    here = (all_of(feed), records.c.run == run)
+    here = (is_of_feed(feed), records.c.run == run)
     state, _, reason = kind.partition(": ")
     match kind:
         case _ if kind == SHARED:
@@ -227,11 +227,11 @@ def _names(connection: Connection, feed: Feed, run: int, kind: str, number: int)
         case _:
             which = (records.c.state == state) & (func.coalesce(records.c.reason, "") == reason)
     numbers = connection.scalars(select(records.c.number).where(*here, which).limit(number)).all()
-    found = find(connection, Wanted(numbers=numbers)) if numbers else []
+    found = find_records(connection, RecordQuery(numbers=numbers)) if numbers else []
     return tuple(dict.fromkeys(one.name for one in found if one.name))
 
 
-def states(connection: Connection) -> dict[int, dict[tuple[str, str, frozenset[str]], int]]:
+def count_states(connection: Connection) -> dict[int, dict[tuple[str, str, frozenset[str]], int]]:
     """How many records of each feed are in each state: (state, reason, marks) -> number."""
     counted: dict[int, dict[tuple[str, str, frozenset[str]], int]] = {}
     for row in connection.execute(select(tallies).where(tallies.c.number > 0)):
@@ -240,7 +240,7 @@ def states(connection: Connection) -> dict[int, dict[tuple[str, str, frozenset[s
     return counted
 
 
-def oldest_pending(connection: Connection) -> dict[int, int]:
+def find_oldest_pending(connection: Connection) -> dict[int, int]:
     """Since when the longest waiting record of each feed is pending, by the feed's number."""
     due = (records.c.state == State.PENDING, records.c.gone == 0)
     oldest = select(records.c.feed, func.min(records.c.since_at).label("since")).where(*due)
@@ -248,7 +248,7 @@ def oldest_pending(connection: Connection) -> dict[int, int]:
 
 
 @dataclass(frozen=True, slots=True)
-class WebhookNumbers:
+class WebhookCounts:
     """How many webhooks came for one connection, ever, deleted events included.
 
     Attributes:
@@ -268,14 +268,14 @@ class WebhookNumbers:
     by_action: dict[str, tuple[int, int]] = field(default_factory=dict)
 
 
-_ARRIVED = upsert(arrivals)
+_WEBHOOK_COUNT = upsert(webhook_counts)
 
 
-_COUNT = _ARRIVED.on_conflict_do_update(
+_COUNT = _WEBHOOK_COUNT.on_conflict_do_update(
     index_elements=["connection", "action", "problem"],
     set_={
-        "number": arrivals.c.number + _ARRIVED.excluded.number,
-        "last_at": func.max(arrivals.c.last_at, _ARRIVED.excluded.last_at),
+        "number": webhook_counts.c.number + _WEBHOOK_COUNT.excluded.number,
+        "last_at": func.max(webhook_counts.c.last_at, _WEBHOOK_COUNT.excluded.last_at),
     },
 )
 
@@ -287,7 +287,7 @@ _HOW_MANY_WAIT = (
 )
 
 
-def count_arrivals(connection: Connection, received: Iterable[Received]) -> None:
+def count_webhooks(connection: Connection, received: Iterable[ReceivedWebhook]) -> None:
     """Count webhooks, in the transaction that keeps them.
 
     Args:
@@ -297,7 +297,7 @@ def count_arrivals(connection: Connection, received: Iterable[Received]) -> None
     connection.execute(_COUNT, _count_by_kind(received))
 
 
-def _count_by_kind(received: Iterable[Received]) -> list[dict[str, object]]:
+def _count_by_kind(received: Iterable[ReceivedWebhook]) -> list[dict[str, object]]:
     """How many of each kind, and when the last one came; unknown actions are one kind, since anybody's."""
     number: Counter[tuple[str, str, str]] = Counter()
     last_at: dict[tuple[str, str, str], int] = {}
@@ -311,17 +311,17 @@ def _count_by_kind(received: Iterable[Received]) -> list[dict[str, object]]:
     ]
 
 
-def webhook_numbers(connection: Connection) -> dict[str, WebhookNumbers]:
+def load_webhook_counts(connection: Connection) -> dict[str, WebhookCounts]:
     """How many webhooks came, by the connection's name; there is no entry where none ever did."""
     waiting = {row.connection: row.number for row in connection.execute(_HOW_MANY_WAIT)}
     counted: dict[str, list[Row[*tuple[Any, ...]]]] = {}
-    for row in connection.execute(select(arrivals).order_by(arrivals.c.action)):
+    for row in connection.execute(select(webhook_counts).order_by(webhook_counts.c.action)):
         counted.setdefault(row.connection, []).append(row)
     return {name: _numbers(rows, waiting.get(name, 0)) for name, rows in counted.items()}
 
 
-def _numbers(rows: Sequence[Row[*tuple[Any, ...]]], waiting: int) -> WebhookNumbers:
-    return WebhookNumbers(
+def _numbers(rows: Sequence[Row[*tuple[Any, ...]]], waiting: int) -> WebhookCounts:
+    return WebhookCounts(
         received=sum(row.number for row in rows),
         waiting=waiting,
         last_at=max(row.last_at for row in rows),

@@ -14,7 +14,7 @@ import orjson
 from sqlalchemy import case, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from bridge.ledger.row_mapping import KNOWN, Feed, all_of, among, row_of
+from bridge.ledger.row_mapping import KNOWN, Feed, is_in, is_of_feed, to_ledger_row
 from bridge.ledger.schema import facts, feeds, records, runs, sweeps, tallies
 from bridge.records import Origin, Reason, State
 
@@ -29,27 +29,27 @@ __all__ = [
     "COUNTS",
     "FEW",
     "ONLY_A_PART",
-    "Burst",
     "LastSweep",
-    "Reached",
+    "MassChange",
     "Run",
     "Sweep",
+    "SweepProgress",
     "begin_run",
     "begin_sweep",
-    "burst_of",
-    "count",
+    "count_needing_operator",
+    "count_run",
+    "detect_mass_change",
     "end_run",
     "end_sweep",
-    "last_complete",
-    "last_good",
-    "last_sweeps",
-    "needing_a_person",
-    "never_swept",
-    "note_burst",
+    "find_last_complete",
+    "find_last_good",
+    "find_last_sweeps",
+    "find_mass_change",
+    "has_unread_list",
+    "list_runs",
+    "load_sweep_progress",
     "note_missing",
     "note_problem",
-    "reached",
-    "runs_of",
 ]
 
 ONLY_A_PART: Final = "only a part"
@@ -129,7 +129,7 @@ def begin_run(
     if not leftovers:
         return number
     pending = (
-        among(records.c.feed, [feed.number for feed in feeds]),
+        is_in(records.c.feed, [feed.number for feed in feeds]),
         records.c.state == State.PENDING,
         records.c.gone == 0,  # what is gone waits for its coming back, and for no run
     )
@@ -209,7 +209,7 @@ def note_missing(connection: Connection, sweep: int, missing: int, *, narrowed: 
     connection.execute(update(sweeps).where(sweeps.c.number == sweep).values(values))
 
 
-def last_good(connection: Connection, feed: Feed) -> int | None:
+def find_last_good(connection: Connection, feed: Feed) -> int | None:
     """When the last sweep began that reached its list's end and read every record there; None before one."""
     good = (sweeps.c.feed == feed.number, sweeps.c.ended_at.is_not(None), sweeps.c.problem == "")
     newest = select(sweeps.c.began_at).where(*good).order_by(sweeps.c.number.desc()).limit(1)
@@ -218,7 +218,7 @@ def last_good(connection: Connection, feed: Feed) -> int | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Reached:
+class SweepProgress:
     """How far the sweeps of a feed have come.
 
     Attributes:
@@ -235,7 +235,7 @@ class Reached:
     narrowed: bool = False
 
 
-def reached(connection: Connection) -> dict[int, Reached]:
+def load_sweep_progress(connection: Connection) -> dict[int, SweepProgress]:
     """How far the sweeps of each feed have come, by the feed's number; nothing for one without."""
     of_feed = sweeps.c.feed == feeds.c.number
     good = (of_feed, sweeps.c.ended_at.is_not(None), sweeps.c.problem == "")
@@ -255,13 +255,13 @@ def reached(connection: Connection) -> dict[int, Reached]:
         )
     )
     return {
-        row.number: Reached(row.first_at, row.good_at, row.missing or 0, bool(row.narrowed))
+        row.number: SweepProgress(row.first_at, row.good_at, row.missing or 0, bool(row.narrowed))
         for row in found
         if row.first_at is not None
     }
 
 
-def never_swept(connection: Connection, name: str) -> bool:
+def has_unread_list(connection: Connection, name: str) -> bool:
     """Whether a list of a connection was never read to its end."""
     ended = select(sweeps.c.number).where(sweeps.c.feed == feeds.c.number, sweeps.c.ended_at.is_not(None))
     unread = select(feeds.c.number).where(feeds.c.connection == name, ~ended.exists())
@@ -269,7 +269,7 @@ def never_swept(connection: Connection, name: str) -> bool:
     return not connection.scalar(known.limit(1)) or connection.scalar(unread.limit(1)) is not None
 
 
-def count(connection: Connection, feed: Feed, run: int) -> dict[str, int]:
+def count_run(connection: Connection, feed: Feed, run: int) -> dict[str, int]:
     """What became of each record that a run is accountable for.
 
     Args:
@@ -293,25 +293,25 @@ def count(connection: Connection, feed: Feed, run: int) -> dict[str, int]:
     )
     # Not grouped by the word: for that SQLite would put them all in order, in memory.
     counted = [func.count().filter(word == name).label(name) for name in COUNTS if name != "read"]
-    here = select(*counted).where(all_of(feed), records.c.run == run)
+    here = select(*counted).where(is_of_feed(feed), records.c.run == run)
     numbers: dict[str, int] = dict(connection.execute(here).mappings().one())
     return {"read": sum(numbers.values()), **numbers}
 
 
-def nameless(connection: Connection, feed: Feed, run: int) -> int:
+def count_nameless(connection: Connection, feed: Feed, run: int) -> int:
     """How many records that a run is accountable for are skipped since they have no name."""
     unnamed = (records.c.state == State.SKIPPED, records.c.reason == Reason.NO_NAME)
-    here = select(func.count()).where(all_of(feed), records.c.run == run, *unnamed)
+    here = select(func.count()).where(is_of_feed(feed), records.c.run == run, *unnamed)
     return int(connection.scalar(here) or 0)
 
 
-def needing_a_person(connection: Connection, feeds: Sequence[Feed]) -> int:
+def count_needing_operator(connection: Connection, feeds: Sequence[Feed]) -> int:
     """How many records of these streams are held or rejected, from now or before."""
     waiting = select(func.count()).where(records.c.state.in_((State.HELD, State.REJECTED)))
-    return sum(int(connection.scalar(waiting.where(all_of(feed))) or 0) for feed in feeds)
+    return sum(int(connection.scalar(waiting.where(is_of_feed(feed))) or 0) for feed in feeds)
 
 
-def last_complete(connection: Connection) -> dict[int, int]:
+def find_last_complete(connection: Connection) -> dict[int, int]:
     """When the newest complete sweep of each feed ended, by the feed's number; nothing for one without."""
     newest = (
         select(sweeps.c.ended_at)
@@ -325,7 +325,7 @@ def last_complete(connection: Connection) -> dict[int, int]:
     return {row.number: row.ended_at for row in found if row.ended_at is not None}
 
 
-def last_sweeps(connection: Connection) -> dict[int, LastSweep]:
+def find_last_sweeps(connection: Connection) -> dict[int, LastSweep]:
     """The newest sweep of each feed, by the feed's number."""
     newest = select(func.max(sweeps.c.number)).group_by(sweeps.c.feed)
     found = connection.execute(select(sweeps).where(sweeps.c.number.in_(newest)))
@@ -368,7 +368,7 @@ class Run:
     counts: Mapping[str, Mapping[str, int]]
 
 
-def runs_of(connection: Connection, name: str, most: int) -> list[Run]:
+def list_runs(connection: Connection, name: str, most: int) -> list[Run]:
     """The newest runs of a connection, newest first.
 
     Args:
@@ -418,7 +418,7 @@ ROWS_AT_ONCE: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Burst:
+class MassChange:
     """Records that drifted in the same fields within one sweep.
 
     Attributes:
@@ -434,7 +434,7 @@ class Burst:
     number: int
 
 
-def note_burst(connection: Connection, feed: Feed, sweep: int) -> Burst | None:
+def detect_mass_change(connection: Connection, feed: Feed, sweep: int) -> MassChange | None:
     """Look at the end of a sweep whether many changed alike; that stays noted until the next such sweep.
 
     Args:
@@ -453,16 +453,16 @@ def note_burst(connection: Connection, feed: Feed, sweep: int) -> Burst | None:
     alike: Counter[tuple[str, ...]] = Counter()
     of_sweep = KNOWN.where(*_since(feed.number, since_at))
     for row in connection.execute(of_sweep).yield_per(ROWS_AT_ONCE):
-        alike[row_of(row).differing] += 1
+        alike[to_ledger_row(row).differing] += 1
     fields, number = max(alike.items(), key=lambda one: one[1])
     if not fields or number <= least:
         return None
-    burst = Burst(sweep, since_at, fields, number)
-    _write_burst(connection, feed.number, burst)
+    burst = MassChange(sweep, since_at, fields, number)
+    _save_mass_change(connection, feed.number, burst)
     return burst
 
 
-def burst_of(connection: Connection, feed: int) -> Burst | None:
+def find_mass_change(connection: Connection, feed: int) -> MassChange | None:
     """The last burst of a feed, while more than a few of its records still wait for a person.
 
     Args:
@@ -472,14 +472,14 @@ def burst_of(connection: Connection, feed: int) -> Burst | None:
     text = connection.scalar(select(facts.c.value).where(facts.c.name == _fact_name(feed)))
     if text is None:
         return None
-    burst = _read_burst(text)
+    burst = _parse_mass_change(text)
     if burst is None:
         return None
     since_at = burst.since_at
     return burst if _drifted_since(connection, feed, since_at, FEW + 1) > FEW else None
 
 
-def _read_burst(text: str) -> Burst | None:
+def _parse_mass_change(text: str) -> MassChange | None:
     """A burst as it was noted; None where that is damaged."""
     try:
         found = orjson.loads(text)
@@ -488,7 +488,7 @@ def _read_burst(text: str) -> Burst | None:
     if not isinstance(found, list) or list(map(type, found)) != [int, int, list, int]:
         return None
     sweep, since_at, fields, number = found
-    return Burst(sweep, since_at, tuple(map(str, fields)), number)
+    return MassChange(sweep, since_at, tuple(map(str, fields)), number)
 
 
 def _since(feed: int, since_at: int) -> tuple[Any, ...]:
@@ -509,7 +509,7 @@ def _fact_name(feed: int) -> str:
     return f"burst of {feed}"
 
 
-def _write_burst(connection: Connection, feed: int, burst: Burst) -> None:
+def _save_mass_change(connection: Connection, feed: int, burst: MassChange) -> None:
     text = orjson.dumps((burst.sweep, burst.since_at, burst.fields, burst.number)).decode()
     written = upsert(facts).values(name=_fact_name(feed), value=text)
     connection.execute(written.on_conflict_do_update(index_elements=["name"], set_={"value": text}))

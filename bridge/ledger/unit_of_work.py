@@ -17,33 +17,33 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import bindparam, func, select
 
 from bridge.decision import (
-    ask_whose,
-    by_present_rules,
-    identified_otherwise,
+    can_succeed,
+    has_new_identifiers,
+    hold_after_drop,
+    hold_if_conflicting,
+    is_comparable,
     is_decided,
-    is_living,
-    keeps_up,
-    stands_under,
+    rehash,
+    represents_name,
     succeed,
-    told_apart,
 )
-from bridge.ledger.column_types import MOST
-from bridge.ledger.name_claims import Holders, Succession
-from bridge.ledger.renames import unconfigured_feeds
-from bridge.ledger.row_mapping import KNOWN, row_of
-from bridge.ledger.row_writes import NOTED, SAID, TO_SEND, Writes, as_read
+from bridge.ledger.column_types import MAX_NUMBER
+from bridge.ledger.name_claims import NameHolders, Succession
+from bridge.ledger.renames import find_unconfigured_feeds
+from bridge.ledger.row_mapping import KNOWN, to_ledger_row
+from bridge.ledger.row_writes import NOTED, TO_SEND, TRAKOR_TEXT, RowWrites, observation_key
 from bridge.ledger.schema import links, records
-from bridge.ledger.sealed_texts import texts_of
+from bridge.ledger.sealed_texts import to_texts
 from bridge.records import (
     Decision,
     Draft,
-    Holder,
+    DraftAction,
     LedgerRow,
+    NameHolder,
     Origin,
     Reason,
     State,
     Unsendable,
-    Waiting,
 )
 
 if TYPE_CHECKING:
@@ -53,14 +53,14 @@ if TYPE_CHECKING:
 
     from bridge.decision import HolderOf
     from bridge.ledger.row_mapping import Feed
-    from bridge.records import Claim, Rules
+    from bridge.records import NameClaim, Rules
 
-__all__ = ["Batch", "after"]
+__all__ = ["UnitOfWork", "apply_to_row"]
 
 _WANTS = frozenset({Reason.SAME_NAME, Reason.SAME_PERSON})
 
 
-def after(
+def apply_to_row(
     decision: Decision,
     seen: Draft | Unsendable | None,
     row: LedgerRow,
@@ -115,7 +115,7 @@ def _rules(seen: Draft | Unsendable, row: LedgerRow, changes: dict[str, Any]) ->
     if last_seen is None:
         last_seen = changes.get("sent", row.sent)
     first = isinstance(seen, Draft) and (row.first or not row.rules.map)
-    moves = first or keeps_up(seen, last_seen, changes["state"])
+    moves = first or is_comparable(seen, last_seen, changes["state"])
     return seen.rules if moves else row.rules
 
 
@@ -144,11 +144,11 @@ def _of_draft(decision: Decision, draft: Draft, row: LedgerRow, *, sight: bool) 
     return changes
 
 
-def _key_of(claim: Claim | None) -> str:
+def _key_of(claim: NameClaim | None) -> str:
     return "" if claim is None else claim.key
 
 
-class Batch:
+class UnitOfWork:
     """The decisions of one transaction on the records of one feed.
 
     Args:
@@ -157,7 +157,7 @@ class Batch:
         now: The time to note.
         decide: How those merged into a record are decided whose name is free again (``decision.decide`` with
             the policy filled in).
-        by: From where a person decided, where one did (see ``Writes``).
+        by: From where a person decided, where one did (see ``RowWrites``).
         report: What a successor says otherwise than was sent is a drift; False: the user ignores changes.
     """
 
@@ -177,15 +177,15 @@ class Batch:
         self._report = report
         self._changed: dict[int, LedgerRow] = {}
         self._next_number = 0
-        self.writes = Writes(connection, feed, now, by)
-        self._holders = Holders(connection, feed, self.writes.flush)
+        self.writes = RowWrites(connection, feed, now, by)
+        self._holders = NameHolders(connection, feed, self.writes.flush)
         self._succession = Succession(connection, feed, self.writes)
 
     def expect(self, keys: Iterable[str]) -> None:
         """Look up at once who holds these names; others are looked up when asked for."""
         self._holders.expect(keys)
 
-    def holder_of(self, key: str) -> Holder | None:
+    def holder_of(self, key: str) -> NameHolder | None:
         """Who holds the claim on a name, decisions of this batch included."""
         return self._holders.of(key)
 
@@ -208,7 +208,7 @@ class Batch:
         if number not in self._changed:
             self.writes.flush()
             found = self._connection.execute(_OF_NUMBER, {"of_number": number}).one()
-            return row_of(found)
+            return to_ledger_row(found)
         return self._changed[number]
 
     def carry_out(
@@ -235,14 +235,14 @@ class Batch:
         if decision.release and row is not None:
             self._release(row)
         before = self._unknown(decision, seen) if row is None else row
-        now = after(decision, seen, before, sight=sight, trakor_id=trakor_id)
+        now = apply_to_row(decision, seen, before, sight=sight, trakor_id=trakor_id)
         if decision.claim is not None:
             now = self._with_attempts(now, before)
         read = self._as_read(seen, now) if seen is not None and sight else None
         self.writes.row(
             now,
             known=row is not None,
-            claims_anew=_claims_anew(now, row),
+            claims_anew=_starts_over(now, row),
             read=read,
             before=None if row is None else self._as_written(row, now),
         )
@@ -273,7 +273,7 @@ class Batch:
     def _as_read(self, seen: Draft | Unsendable, now: LedgerRow) -> str:
         """What a record was observed with; nothing where more is to be decided once it was answered."""
         decided = is_decided(seen, now.last_seen, now.state)
-        return as_read(self.writes.rules_number(seen.rules), seen.input) if decided else ""
+        return observation_key(self.writes.rules_number(seen.rules), seen.input) if decided else ""
 
     def see_to_merged(self, before: LedgerRow, now: LedgerRow) -> None:
         """Where a record does not stand for its name any more, one of those merged into it takes its place.
@@ -291,29 +291,29 @@ class Batch:
         if before.reason is Reason.EXISTING and now.state is State.DROPPED:
             self._ask_merged(now, key)
             return
-        stood = stands_under(before, key, linked=before.answered)
-        if stood and not stands_under(now, key, linked=now.answered or before.answered):
+        stood = represents_name(before, key, linked=before.answered)
+        if stood and not represents_name(now, key, linked=now.answered or before.answered):
             self._replace_claimant(now, key)
 
     def _ask_merged(self, dropped: LedgerRow, key: str) -> None:
         """The party that Trakor had before is another's: those merged into the record wait for a person."""
         self.writes.flush()
         for one in self._merged_into(dropped.number):
-            if one.sent_key == key and is_living(one):
-                decision = ask_whose(one, dropped, stored=TO_SEND in self.writes.stored(one))
+            if one.sent_key == key and can_succeed(one):
+                decision = hold_after_drop(one, dropped, stored=TO_SEND in self.writes.stored(one))
                 self.carry_out(decision, None, one, sight=False)
 
     def _see_to_likeness(self, before: LedgerRow, now: LedgerRow, seen: Draft | Unsendable | None) -> None:
         """Those that a rule merged into a record are told apart where that is identified otherwise by now."""
         if not isinstance(seen, Draft) or before.identifiers == now.identifiers:
             return
-        known = by_present_rules(before, seen) if seen.first_hashes else before
-        if identified_otherwise(seen, known):
+        known = rehash(before, seen) if seen.first_hashes else before
+        if has_new_identifiers(seen, known):
             self.writes.flush()
             for one in self._merged_into(now.number):
                 holder = self.holder_of(one.sent_key)
                 if holder is not None and holder.number == now.number:
-                    decision = told_apart(one, holder, stored=TO_SEND in self.writes.stored(one))
+                    decision = hold_if_conflicting(one, holder, stored=TO_SEND in self.writes.stored(one))
                     if decision is not None:
                         self.carry_out(decision, None, one, sight=False)
 
@@ -327,14 +327,14 @@ class Batch:
             self._replace_claimant(self.row(party.number), party.key)
 
     def _merged_into(self, number: int) -> list[LedgerRow]:
-        return [row_of(one) for one in self._connection.execute(_MERGED, {"claimant": number})]
+        return [to_ledger_row(one) for one in self._connection.execute(_MERGED, {"claimant": number})]
 
     def _replace_claimant(self, claimant: LedgerRow, key: str) -> None:
         self.writes.flush()
         holder = self.holder_of(key)
         shared = self._sharing(claimant, key, holder)
-        elsewhere = unconfigured_feeds(self._connection) if shared else frozenset()
-        living = [one for one in shared if is_living(one) and one.feed not in elsewhere]
+        elsewhere = find_unconfigured_feeds(self._connection) if shared else frozenset()
+        living = [one for one in shared if can_succeed(one) and one.feed not in elsewhere]
         if holder is None and self._hand_on(claimant, key, living):
             return
         if holder is None or not (living or holder.linked or holder.stands):
@@ -342,7 +342,7 @@ class Batch:
         elif living and holder.number == claimant.number and not holder.stands:
             self._succeed(living, holder)
 
-    def _sharing(self, claimant: LedgerRow, key: str, holder: Holder | None) -> list[LedgerRow]:
+    def _sharing(self, claimant: LedgerRow, key: str, holder: NameHolder | None) -> list[LedgerRow]:
         """Those merged into a record under a name, or sharing the party of that one under others."""
         merged = self._merged_into(claimant.number)
         if holder is None or not holder.linked or all(one.sent_key == key for one in merged):
@@ -375,7 +375,7 @@ class Batch:
             self._changed[number] = self.row(number)
         self._holders.forget_all()
 
-    def _succeed(self, living: list[LedgerRow], holder: Holder) -> None:
+    def _succeed(self, living: list[LedgerRow], holder: NameHolder) -> None:
         """The oldest of these that says the name still takes the place of its holder.
 
         One whose other name a person dismissed may keep a party; to be sent is only what it says itself.
@@ -472,14 +472,14 @@ class Batch:
         if decision.content is not None and row.trakor_id is not None:
             self.writes.content(row.trakor_id, decision.content)
         if decision.words:
-            self.writes.store_texts(row, SAID, [decision.words], "")
-        if waiting is Waiting.SENT:
+            self.writes.store_texts(row, TRAKOR_TEXT, [decision.words], "")
+        if waiting is DraftAction.SENT:
             self._move_to_content(decision, row)
-        elif waiting is Waiting.LEARNT and isinstance(seen, Draft):
+        elif waiting is DraftAction.LEARNT and isinstance(seen, Draft):
             self._learn(decision, seen, row)
-        elif waiting is Waiting.DONE and known:
+        elif waiting is DraftAction.DONE and known:
             self.writes.done(row)
-        elif waiting in {Waiting.UNNOTE, Waiting.STORE} and known:
+        elif waiting in {DraftAction.UNNOTE, DraftAction.STORE} and known:
             self.writes.remove_noted(row.number)
         if known and row.state is State.DELIVERED and not self.writes.keeps_text:
             self.writes.remove_sent(row.number)
@@ -487,13 +487,13 @@ class Batch:
             self._store(decision, seen, row, known=known)
 
     def _store(self, decision: Decision, seen: Draft, row: LedgerRow, *, known: bool) -> None:
-        if decision.waiting is Waiting.NOTE:
+        if decision.waiting is DraftAction.NOTE:
             self.writes.store(row, NOTED, seen, seen.payload.name)
-        elif decision.waiting is Waiting.STORE and self._may_keep(row):
+        elif decision.waiting is DraftAction.STORE and self._may_keep(row):
             self.writes.store(row, TO_SEND, seen, self._send_as(decision, seen, row))
-        elif decision.waiting is Waiting.STORE and known:
+        elif decision.waiting is DraftAction.STORE and known:
             self.writes.remove(row.number)
-        elif decision.waiting is Waiting.REFRESH:
+        elif decision.waiting is DraftAction.REFRESH:
             kept = self.writes.stored(row).get(TO_SEND)
             if kept is not None:
                 self.writes.store(row, TO_SEND, seen, kept.send_as if row.given else seen.payload.name)
@@ -531,11 +531,11 @@ class Batch:
         """What Trakor has is what the draft says."""
         name = _name_in_trakor(seen, row)
         if row.trakor_id is not None:
-            self.writes.text(row, row.trakor_id, texts_of(seen, name) if decision.content else [name])
+            self.writes.text(row, row.trakor_id, to_texts(seen, name) if decision.content else [name])
         self.writes.remove(row.number)
 
 
-_LAST_NUMBER = select(func.max(records.c.number)).where(records.c.number <= MOST)
+_LAST_NUMBER = select(func.max(records.c.number)).where(records.c.number <= MAX_NUMBER)
 _OF_NUMBER = KNOWN.where(records.c.number == bindparam("of_number"))
 _MERGED = KNOWN.where(
     records.c.merged_into == bindparam("claimant"), records.c.state == State.MERGED
@@ -553,7 +553,7 @@ def _name_in_trakor(draft: Draft, row: LedgerRow) -> str:
     return draft.qualified_name if own else draft.payload.name
 
 
-def _claims_anew(now: LedgerRow, before: LedgerRow | None) -> bool:
+def _starts_over(now: LedgerRow, before: LedgerRow | None) -> bool:
     """Whether the record is to be sent as if it had never been tried."""
     return now.state is State.PENDING and (
         before is None or before.state is not State.PENDING or before.sent_key != now.sent_key

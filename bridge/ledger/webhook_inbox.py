@@ -19,7 +19,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from bridge.errors import Transient
-from bridge.ledger.webhook_queue import keep_events
+from bridge.ledger.webhook_queue import store_webhooks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -27,19 +27,19 @@ if TYPE_CHECKING:
     from sqlalchemy import Row
 
     from bridge.ledger.database import Ledger
-    from bridge.records.webhooks import Received, Subject
+    from bridge.records.webhooks import ReceivedWebhook, WebhookSubject
 
     Waiting: TypeAlias = Row[int, str, str, int, int, int]
-    About: TypeAlias = tuple[Subject, str]
+    About: TypeAlias = tuple[WebhookSubject, str]
 
-__all__ = ["Inbox"]
+__all__ = ["WebhookInbox"]
 
 
 COME_BACK_AFTER: Final = 5.0
 """Seconds that a sender is asked to wait when too many wait already."""
 
 
-class Inbox:
+class WebhookInbox:
     """Keeps webhooks, so that they can be answered.
 
     Args:
@@ -61,10 +61,10 @@ class Inbox:
         self._most = most
         self._at_once = at_once
         self._on_kept = on_kept
-        self._waiting: deque[tuple[Received, asyncio.Future[None]]] = deque()
+        self._waiting: deque[tuple[ReceivedWebhook, asyncio.Future[None]]] = deque()
         self._writer: asyncio.Task[None] | None = None
 
-    async def keep(self, received: Received) -> None:
+    async def keep(self, received: ReceivedWebhook) -> None:
         """Keep one webhook; it is on disk when this returns.
 
         Args:
@@ -92,7 +92,7 @@ class Inbox:
         while self._waiting:
             batch = list(islice(self._waiting, self._at_once))
             try:
-                await self._ledger.call_first(keep_events, [received for received, _ in batch])
+                await self._ledger.call_first(store_webhooks, [received for received, _ in batch])
                 self._on_kept({received.connection for received, _ in batch})
             except Exception as error:  # noqa: BLE001 - handed to the callers, whatever it is
                 self._settle(len(batch), error)

@@ -22,37 +22,37 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from sqlalchemy import bindparam, case, delete, func, insert, literal_column, or_, select, update
 
 from bridge.errors import LedgerError, UserError
-from bridge.ledger.bulk_sql import inserted, run_for_all
-from bridge.ledger.daemon_state import Moment, note
-from bridge.ledger.row_mapping import among, sealer_of
+from bridge.ledger.bulk_sql import execute_many, insert_each
+from bridge.ledger.daemon_state import TimestampName, set_timestamp
+from bridge.ledger.row_mapping import is_in, sealer_of
 from bridge.ledger.schema import events
-from bridge.ledger.statistics import count_arrivals
-from bridge.records import Action
-from bridge.records.webhooks import UNREADABLE, Received
+from bridge.ledger.statistics import count_webhooks
+from bridge.records import WebhookAction
+from bridge.records.webhooks import UNREADABLE, ReceivedWebhook
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
     from sqlalchemy import Connection, Row
 
-    from bridge.records.webhooks import Subject
+    from bridge.records.webhooks import WebhookSubject
 
     Waiting: TypeAlias = Row[int, str, str, int, int, int]
-    About: TypeAlias = tuple[Subject, str]
+    About: TypeAlias = tuple[WebhookSubject, str]
 
 __all__ = [
     "UNREADABLE_LIFE",
-    "DueEvents",
-    "Event",
-    "EventGroup",
-    "due_events",
-    "finish_events",
-    "keep_events",
-    "listing_of_events",
-    "postpone_events",
-    "prove_events",
-    "prune_events",
-    "replay_event",
+    "DueWebhooks",
+    "StoredWebhook",
+    "WebhookGroup",
+    "find_due_webhooks",
+    "finish_webhooks",
+    "list_webhooks",
+    "postpone_webhooks",
+    "probe_storage",
+    "prune_webhooks",
+    "replay_webhook",
+    "store_webhooks",
 ]
 
 AT_ONCE: Final = 500
@@ -75,7 +75,7 @@ GIVEN_UP: Final = "unreadable"
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class StoredWebhook:
     """One webhook as a person is shown it.
 
     Attributes:
@@ -111,7 +111,7 @@ class Event:
 
 # Statements are made once: to build one costs ten times as much as to run it for one row.
 
-_KEEP = inserted(
+_KEEP = insert_each(
     insert(events),
     "connection",
     "action",
@@ -124,13 +124,13 @@ _KEEP = inserted(
 )
 _FINISH = (
     update(events)
-    .where(among(events.c.number, "numbers"), events.c.done_at.is_(None))
+    .where(is_in(events.c.number, "numbers"), events.c.done_at.is_(None))
     .values(done_at=bindparam("at"), outcome=bindparam("came_to"))
 )
 _GIVE_UP = (
     update(events)
     .where(
-        among(events.c.number, "numbers"),
+        is_in(events.c.number, "numbers"),
         events.c.done_at.is_(None),
         events.c.failing_since.between(1, bindparam("before")),
     )
@@ -138,7 +138,7 @@ _GIVE_UP = (
 )
 _POSTPONE = (
     update(events)
-    .where(among(events.c.number, "numbers"), events.c.done_at.is_(None))
+    .where(is_in(events.c.number, "numbers"), events.c.done_at.is_(None))
     .values(
         tries=events.c.tries + 1,
         # Nothing failed first at a time to come: the clock was set back since.
@@ -176,17 +176,17 @@ _OLD_PROBLEMS = (
     .order_by(events.c.number)
     .limit(bindparam("most"))
 )
-_DELETE = delete(events).where(among(events.c.number, "numbers"))
+_DELETE = delete(events).where(is_in(events.c.number, "numbers"))
 
 
-def keep_events(connection: Connection, received: Sequence[Received]) -> None:
+def store_webhooks(connection: Connection, received: Sequence[ReceivedWebhook]) -> None:
     """Keep webhooks, so that they can be answered: those of one group commit.
 
     Args:
         connection: Inside a writing transaction.
         received: In the order in which they came.
     """
-    run_for_all(
+    execute_many(
         connection,
         _KEEP,
         [
@@ -202,10 +202,10 @@ def keep_events(connection: Connection, received: Sequence[Received]) -> None:
             for one in received
         ],
     )
-    count_arrivals(connection, received)
+    count_webhooks(connection, received)
 
 
-def prove_events(connection: Connection, now: int) -> None:
+def probe_storage(connection: Connection, now: int) -> None:
     """Find out whether a webhook could be kept: by keeping one, taking it back, and leaving a sign of life.
 
     Args:
@@ -213,17 +213,17 @@ def prove_events(connection: Connection, now: int) -> None:
         now: The time to note.
     """
     with connection.begin_nested() as trial:
-        keep_events(connection, [Received("", "", "", now, None, "")])
+        store_webhooks(connection, [ReceivedWebhook("", "", "", now, None, "")])
         trial.rollback()
-    note(connection, "", Moment.ALIVE, now)
+    set_timestamp(connection, "", TimestampName.ALIVE, now)
 
 
-def _sealed(connection: Connection, one: Received) -> bytes | None:
+def _sealed(connection: Connection, one: ReceivedWebhook) -> bytes | None:
     """What nobody understood of a webhook may tell of a client: it is never on disk in clear."""
     return None if one.body is None else sealer_of(connection).seal([one.body], PLACE)
 
 
-def finish_events(connection: Connection, numbers: Sequence[int], outcome: str, now: int) -> None:
+def finish_webhooks(connection: Connection, numbers: Sequence[int], outcome: str, now: int) -> None:
     """Events were worked off; one that is done already stays as it is.
 
     Args:
@@ -235,7 +235,7 @@ def finish_events(connection: Connection, numbers: Sequence[int], outcome: str, 
     connection.execute(_FINISH, {"numbers": list(numbers), "came_to": outcome, "at": now})
 
 
-def postpone_events(
+def postpone_webhooks(
     connection: Connection, numbers: Sequence[int], *, why: str, next_at: int, now: int
 ) -> int:
     """The record of these could not be read: they wait until then, or are given up after a day of that.
@@ -256,14 +256,14 @@ def postpone_events(
     return given_up
 
 
-def listing_of_events(
+def list_webhooks(
     connection: Connection,
     names: Collection[str],
     limit: int,
     *,
     only_waiting: bool = False,
     only_problems: bool = False,
-) -> list[Event]:
+) -> list[StoredWebhook]:
     """Events as a person is shown them, the newest first.
 
     Args:
@@ -280,12 +280,12 @@ def listing_of_events(
         wanted = wanted.where(events.c.done_at.is_(None))
     if only_problems:
         wanted = wanted.where(events.c.problem != "")
-    return [_event(connection, row) for row in connection.execute(wanted)]
+    return [_to_webhook(connection, row) for row in connection.execute(wanted)]
 
 
-def _event(connection: Connection, row: Row[*tuple[Any, ...]]) -> Event:
+def _to_webhook(connection: Connection, row: Row[*tuple[Any, ...]]) -> StoredWebhook:
     values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for a row as a mapping
-    return Event(**values | {"body": _opened(connection, row.body)})
+    return StoredWebhook(**values | {"body": _opened(connection, row.body)})
 
 
 def _opened(connection: Connection, body: bytes | None) -> str | None:
@@ -302,7 +302,7 @@ def _opened(connection: Connection, body: bytes | None) -> str | None:
 HOW_TO_SEE: Final = "`trakor-bridge webhooks list --problems --json` has what it said, as `body`"
 
 
-def replay_event(connection: Connection, number: int, now: int) -> Event:
+def replay_webhook(connection: Connection, number: int, now: int) -> StoredWebhook:
     """Let an event wait again, as if it had come now.
 
     Args:
@@ -325,10 +325,10 @@ def replay_event(connection: Connection, number: int, now: int) -> Event:
         why = "no id could be read from it" if found.problem == UNREADABLE else "its action is none of ours"
         raise UserError(f"event {number} cannot be worked off: {why}", advice=HOW_TO_SEE)
     connection.execute(_REPLAY, {"of_number": number, "at": now})
-    return _event(connection, connection.execute(_FIND, {"of_number": number}).one())
+    return _to_webhook(connection, connection.execute(_FIND, {"of_number": number}).one())
 
 
-def prune_events(connection: Connection, before: int, *, problems_before: int = 0) -> int:
+def prune_webhooks(connection: Connection, before: int, *, problems_before: int = 0) -> int:
     """Delete some events that were worked off long ago; to be called until it gives 0.
 
     Args:
@@ -347,19 +347,19 @@ def prune_events(connection: Connection, before: int, *, problems_before: int = 
     return connection.execute(_DELETE, {"numbers": numbers}).rowcount
 
 
-LOOKED_AT: Final = 500
+MAX_LOOKED_AT: Final = 500
 """Waiting events of each kind that one look goes through at most, the oldest: however many wait, a look is
 short. The next webhook waits for it to end."""
 
 LONGEST_WAIT: Final = 24 * 60 * 60 * 1000
 """Milliseconds for which an event that could not be read waits at most before it is tried again."""
 
-SUBJECT_OF: Final = {str(action): action.subject for action in Action}
-DELETING: Final = frozenset(str(action) for action in Action if action.deletes)
+SUBJECT_OF: Final = {str(action): action.subject for action in WebhookAction}
+DELETING: Final = frozenset(str(action) for action in WebhookAction if action.deletes)
 
 
 @dataclass(frozen=True, slots=True)
-class EventGroup:
+class WebhookGroup:
     """All events that wait for one record.
 
     Attributes:
@@ -371,7 +371,7 @@ class EventGroup:
         tries: How often it could not be read since the newest of them came.
     """
 
-    subject: Subject
+    subject: WebhookSubject
     id: str
     numbers: tuple[int, ...]
     deleted: bool
@@ -380,7 +380,7 @@ class EventGroup:
 
 
 @dataclass(frozen=True, slots=True)
-class DueEvents:
+class DueWebhooks:
     """What a look for events to work off came to.
 
     Attributes:
@@ -389,7 +389,7 @@ class DueEvents:
         again_at: When the next one that could not be read is due; None where none waits for that.
     """
 
-    groups: list[EventGroup]
+    groups: list[WebhookGroup]
     next_at: int | None
     again_at: int | None = None
 
@@ -397,7 +397,7 @@ class DueEvents:
 # Statements are made once. The index on either kind is used only where the statement says which it wants.
 
 _OF_CONNECTION = (events.c.connection == bindparam("of_connection"), events.c.done_at.is_(None))
-_WANTED = (*_OF_CONNECTION, ~among(events.c.action, "but"))
+_WANTED = (*_OF_CONNECTION, ~is_in(events.c.action, "but"))
 _NOT_TRIED = events.c.next_try_at == literal_column("0")
 _FAILED = events.c.next_try_at > literal_column("0")
 _COLUMNS = (
@@ -425,7 +425,7 @@ _OF_THESE = (
     select(*_COLUMNS)
     .where(
         *_OF_CONNECTION,
-        among(events.c.source_id, "ids"),
+        is_in(events.c.source_id, "ids"),
         or_(events.c.number > bindparam("after"), _FAILED),
     )
     .order_by(events.c.number)
@@ -433,7 +433,7 @@ _OF_THESE = (
 )
 
 
-def due_events(
+def find_due_webhooks(
     connection: Connection,
     name: str,
     *,
@@ -441,8 +441,8 @@ def due_events(
     now: int,
     limit: int,
     longest: int = LONGEST_WAIT,
-    without: Collection[Subject] = (),
-) -> DueEvents:
+    without: Collection[WebhookSubject] = (),
+) -> DueWebhooks:
     """What is to be worked off: for each record all that wait for it, the longest waiting record first.
 
     Args:
@@ -456,12 +456,12 @@ def due_events(
             later than that is due, since the clock was set back.
         without: Subjects that are left out, as if nothing waited for them.
     """
-    but = [str(action) for action in Action if action.subject in without]
-    asked = {"of_connection": name, "but": but, "now": now, "latest": now + longest, "most": LOOKED_AT}
+    but = [str(action) for action in WebhookAction if action.subject in without]
+    asked = {"of_connection": name, "but": but, "now": now, "latest": now + longest, "most": MAX_LOOKED_AT}
     fresh = connection.execute(_OLDEST, asked).all()
     again = connection.execute(_AGAIN, asked).all()
-    again_at = now if len(again) == LOOKED_AT else connection.scalar(_NEXT_TRY, asked)
-    later = [fresh[-1].received_at] if len(fresh) == LOOKED_AT else []  # nobody knows what is behind it
+    again_at = now if len(again) == MAX_LOOKED_AT else connection.scalar(_NEXT_TRY, asked)
+    later = [fresh[-1].received_at] if len(fresh) == MAX_LOOKED_AT else []  # nobody knows what is behind it
     due: dict[About, list[Waiting]] = {}
     for about, found in _longest_waiting(_grouped([*fresh, *again])):
         first_at = _first(found)
@@ -471,10 +471,10 @@ def due_events(
             again_at = now
         else:
             later.append(first_at)
-    if due and (again or again_at is not None or len(fresh) == LOOKED_AT):
+    if due and (again or again_at is not None or len(fresh) == MAX_LOOKED_AT):
         _take_along(connection, name, due, fresh)
     groups = [_group(about, found) for about, found in due.items()]
-    return DueEvents(groups, min(*later, now) if later else None, again_at)
+    return DueWebhooks(groups, min(*later, now) if later else None, again_at)
 
 
 def _first(found: Iterable[Waiting]) -> int | None:
@@ -505,16 +505,16 @@ def _take_along(
     connection: Connection, name: str, due: dict[About, list[Waiting]], fresh: Sequence[Waiting]
 ) -> None:
     """Add what else waits for these records: behind those looked at, or for a time of its own."""
-    after = fresh[-1].number if len(fresh) == LOOKED_AT else 2**62
-    asked = {"of_connection": name, "ids": [of for _, of in due], "after": after, "most": LOOKED_AT}
+    after = fresh[-1].number if len(fresh) == MAX_LOOKED_AT else 2**62
+    asked = {"of_connection": name, "ids": [of for _, of in due], "after": after, "most": MAX_LOOKED_AT}
     for about, found in _grouped(connection.execute(_OF_THESE, asked).all()).items():
         if about in due:
             known = {one.number for one in due[about]}
             due[about] += [one for one in found if one.number not in known]
 
 
-def _group(about: About, found: Sequence[Waiting]) -> EventGroup:
-    return EventGroup(
+def _group(about: About, found: Sequence[Waiting]) -> WebhookGroup:
+    return WebhookGroup(
         *about,
         tuple(sorted(one.number for one in found)),
         any(one.action in DELETING for one in found),

@@ -9,7 +9,7 @@ Times are whole milliseconds since the epoch (UTC), in fields that end in ``_at`
 Hashes are keyed (see ``names``): they can be compared, and tell nothing without the ledger's key.
 """
 
-from bridge.records.decisions import Claim, Decision, Holder, LedgerRow, Policy, Waiting
+from bridge.records.decisions import Decision, DraftAction, LedgerRow, NameClaim, NameHolder, Policy
 from bridge.records.drafts import (
     UNKNOWN,
     Draft,
@@ -19,28 +19,26 @@ from bridge.records.drafts import (
     Unsendable,
 )
 from bridge.records.enums import MergedBy, Origin, Reason, State
-from bridge.records.outcomes import Answer, Answered, Later, NotTaken, Outcome, Silence, Work
+from bridge.records.outcomes import Accepted, NoAnswer, Outcome, Rejection, Retry, TrakorAnswer, WorkItem
 from bridge.records.payloads import Party, Payload, Product
 from bridge.records.streams import DEAL_CONTACTS, STREAMS, Job, Stream, StreamSpec
-from bridge.records.webhooks import Action, Received
+from bridge.records.webhooks import ReceivedWebhook, WebhookAction
 
 __all__ = [
     "DEAL_CONTACTS",
     "STREAMS",
     "UNKNOWN",
-    "Action",
-    "Answer",
-    "Answered",
-    "Claim",
+    "Accepted",
     "Decision",
     "Draft",
+    "DraftAction",
     "FieldHashes",
-    "Holder",
     "Job",
-    "Later",
     "LedgerRow",
     "MergedBy",
-    "NotTaken",
+    "NameClaim",
+    "NameHolder",
+    "NoAnswer",
     "Origin",
     "Outcome",
     "Party",
@@ -48,14 +46,16 @@ __all__ = [
     "Policy",
     "Product",
     "Reason",
-    "Received",
+    "ReceivedWebhook",
     "Record",
+    "Rejection",
+    "Retry",
     "Rules",
-    "Silence",
     "State",
     "Stream",
     "StreamSpec",
+    "TrakorAnswer",
     "Unsendable",
-    "Waiting",
-    "Work",
+    "WebhookAction",
+    "WorkItem",
 ]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from bridge.records.drafts import FieldHashes, Rules
     from bridge.records.enums import MergedBy, Origin, Reason, State
 
-__all__ = ["Claim", "Decision", "Holder", "LedgerRow", "Policy", "Waiting"]
+__all__ = ["Decision", "DraftAction", "LedgerRow", "NameClaim", "NameHolder", "Policy"]
 
 
 NO_HASHES: Final[FieldHashes] = MappingProxyType({})
@@ -139,7 +139,7 @@ class LedgerRow(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Holder:
+class NameHolder:
     """The record that holds the claim on a name.
 
     Attributes:
@@ -183,7 +183,7 @@ class Holder:
     forgotten: bool = False
 
 
-class Waiting(StrEnum):
+class DraftAction(StrEnum):
     """What becomes of the stored drafts of a record, which are sealed.
 
     ``STORE`` keeps this draft in place of any other; ``REFRESH`` does so only where one is kept.
@@ -203,7 +203,7 @@ class Waiting(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class NameClaim:
     """A name to be claimed: the text to send and its keyed hash.
 
     An empty text stands for the one that waits with the record: a name that a person gave.
@@ -248,14 +248,14 @@ class Decision(NamedTuple):
 
     state: State
     reason: Reason | None = None
-    claim: Claim | None = None
+    claim: NameClaim | None = None
     release: bool = False
     succeeds: int | None = None
     takes: str = ""
     merged_into: int | None = None
     merged_under: str = ""
     merged_by: MergedBy | None = None
-    waiting: Waiting = Waiting.KEEP
+    waiting: DraftAction = DraftAction.KEEP
     sent: FieldHashes | None = None
     content: FieldHashes | None = None
     seen: FieldHashes | None = None

@@ -9,11 +9,11 @@ if TYPE_CHECKING:
     from bridge.records.payloads import Payload
     from bridge.records.streams import Stream
 
-__all__ = ["Answer", "Answered", "Later", "NotTaken", "Outcome", "Silence", "Work"]
+__all__ = ["Accepted", "NoAnswer", "Outcome", "Rejection", "Retry", "TrakorAnswer", "WorkItem"]
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class WorkItem:
     """One claimed record on its way to Trakor.
 
     Attributes:
@@ -38,7 +38,7 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class TrakorAnswer:
     """Trakor's answer to one accepted POST.
 
     Attributes:
@@ -55,7 +55,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class Accepted:
     """Outcome: Trakor took the record.
 
     Attributes:
@@ -64,13 +64,13 @@ class Answered:
         key: Keyed hash of the returned name's key, which is claimed as well where it is another one.
     """
 
-    work: Work
-    answer: Answer
+    work: WorkItem
+    answer: TrakorAnswer
     key: str
 
 
 @dataclass(frozen=True, slots=True)
-class Silence:
+class NoAnswer:
     """A request that ended without an answer, or with one that tells nothing: Trakor may have made it.
 
     Attributes:
@@ -83,7 +83,7 @@ class Silence:
 
 
 @dataclass(frozen=True, slots=True)
-class NotTaken:
+class Rejection:
     """Outcome: Trakor will not take the record as it is.
 
     Attributes:
@@ -94,15 +94,15 @@ class NotTaken:
         silence: The last request had no answer.
     """
 
-    work: Work
+    work: WorkItem
     message: str
     own_fault: bool = True
     words: str = ""
-    silence: Silence | None = None
+    silence: NoAnswer | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Later:
+class Retry:
     """Outcome: no answer, or none that says anything; the record is sent again.
 
     Attributes:
@@ -114,12 +114,12 @@ class Later:
         silence: The request had no answer.
     """
 
-    work: Work
+    work: WorkItem
     next_try_at: int | None
     failed: int = 0
     begun: bool = True
     tried: bool = True
-    silence: Silence | None = None
+    silence: NoAnswer | None = None
 
 
-Outcome: TypeAlias = Answered | NotTaken | Later
+Outcome: TypeAlias = Accepted | Rejection | Retry

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal, TypeAlias, cast
 
-__all__ = ["UNKNOWN_ACTION", "UNREADABLE", "Action", "Received", "Subject"]
+__all__ = ["UNKNOWN_ACTION", "UNREADABLE", "ReceivedWebhook", "WebhookAction", "WebhookSubject"]
 
-Subject: TypeAlias = Literal["contact", "deal", "product"]
+WebhookSubject: TypeAlias = Literal["contact", "deal", "product"]
 """What a webhook is about."""
 
 UNKNOWN_ACTION = "unknown-action"
@@ -18,7 +18,7 @@ UNREADABLE = "unreadable"
 """The problem of an event in whose body no id could be found."""
 
 
-class Action(StrEnum):
+class WebhookAction(StrEnum):
     """What a webhook can be about (the public interface, "HTTP"): the last part of its address."""
 
     CONTACT_CREATED = "contact-created"
@@ -33,9 +33,9 @@ class Action(StrEnum):
     PRODUCT_DELETED = "product-deleted"
 
     @property
-    def subject(self) -> Subject:
+    def subject(self) -> WebhookSubject:
         """What the id of such an event is the id of."""
-        return cast("Subject", self.value.partition("-")[0])
+        return cast("WebhookSubject", self.value.partition("-")[0])
 
     @property
     def deletes(self) -> bool:
@@ -44,7 +44,7 @@ class Action(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
+class ReceivedWebhook:
     """One webhook, as it is kept before it is answered.
 
     Attributes:

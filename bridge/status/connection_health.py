@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bridge.ledger.database import reading
-from bridge.ledger.open import owner_of, require_current, revision
-from bridge.ledger.organizations import stopped_by
-from bridge.ledger.pauses import pauses_of
-from bridge.ledger.renames import known_connections
+from bridge.ledger.open import find_owner, read_revision, require_current
+from bridge.ledger.organizations import find_stop_reason
+from bridge.ledger.pauses import list_pauses
+from bridge.ledger.renames import find_known_connections
 from bridge.status.timestamps import iso
 
 if TYPE_CHECKING:
@@ -57,12 +57,12 @@ def connection_health(path: Path, configured: Collection[str]) -> list[Connectio
     Raises:
         LedgerError: The ledger cannot be read by this version.
     """
-    if revision(path) is None:
+    if read_revision(path) is None:
         return [ConnectionHealth(name, "", "new") for name in configured]
     require_current(path)
-    owner = owner_of(path)
+    owner = find_owner(path)
     with reading(path) as connection:
-        known, pauses = known_connections(connection), pauses_of(connection)
+        known, pauses = find_known_connections(connection), list_pauses(connection)
         of = {name: [one for one in pauses if one.connection == name] for name in configured}
         found = [_standing(connection, name, owner, of[name], known) for name in configured]
     return found + [ConnectionHealth(name, "", "not configured") for name in sorted(known - set(configured))]
@@ -72,7 +72,7 @@ def _standing(
     connection: Reader, name: str, owner: str, pauses: Collection[Pause], known: Collection[str]
 ) -> ConnectionHealth:
     since = min((pause.since_at for pause in pauses), default=None)
-    if why := stopped_by(connection, name):
+    if why := find_stop_reason(connection, name):
         return ConnectionHealth(name, owner, "refused", since, why)
     if pauses:
         first = min(pauses, key=lambda pause: pause.since_at)

@@ -14,8 +14,8 @@ from bridge.records import Origin, Reason, State
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bridge.ledger.read_model import Change, Found
-    from bridge.ledger.record_details import Standing
+    from bridge.ledger.read_model import FieldChange, RecordSummary
+    from bridge.ledger.record_details import RecordRelations
 
 __all__ = [
     "COMPARED",
@@ -108,18 +108,18 @@ class RecordComparison:
     has_other: bool
 
 
-def other_of(record: Found, standing: Standing) -> Found | None:
+def other_of(record: RecordSummary, standing: RecordRelations) -> RecordSummary | None:
     """The other record that a person compares a held one with."""
     return standing.other if record.state == State.HELD and record.reason in COMPARED else None
 
 
-def in_trakor(record: Found, standing: Standing) -> bool:
+def in_trakor(record: RecordSummary, standing: RecordRelations) -> bool:
     """Whether Trakor has a party or product of a record, its own or a shared one."""
     shared = record.state == State.MERGED and standing.claimant is not None and standing.claimant.trakor_id
     return bool(standing.trakor_ids or shared)
 
 
-def sides(record: Found, standing: Standing) -> RecordComparison:
+def sides(record: RecordSummary, standing: RecordRelations) -> RecordComparison:
     """A record field by field."""
     has_trakor = in_trakor(record, standing)
     differs = {change.field for change in record.changes} | {*record.fields}
@@ -147,14 +147,14 @@ def sides(record: Found, standing: Standing) -> RecordComparison:
     )
 
 
-def _said(record: Found, standing: Standing) -> Mapping[str, str]:
+def _said(record: RecordSummary, standing: RecordRelations) -> Mapping[str, str]:
     """What is to be sent of a pending record, else what it said when it was last read."""
     if record.state == State.PENDING and standing.draft is not None:
         return {**standing.draft.payload.fields(), "name": record.name or standing.draft.payload.name}
     return standing.now
 
 
-def _of_trakor(record: Found, standing: Standing, name: str, *, differs: bool) -> FieldText:
+def _of_trakor(record: RecordSummary, standing: RecordRelations, name: str, *, differs: bool) -> FieldText:
     """One field as Trakor has it; where it is not kept, whether it differs."""
     shared = record.state == State.MERGED and not standing.trakor_ids
     has = standing.other_says if shared else standing.sent
@@ -165,7 +165,7 @@ def _of_trakor(record: Found, standing: Standing, name: str, *, differs: bool) -
     return FieldText("something else" if differs else "the same", known=False)
 
 
-def difference(change: Change) -> tuple[FieldText, FieldText]:
+def difference(change: FieldChange) -> tuple[FieldText, FieldText]:
     """What Trakor has of a field and what it says now, short enough for a list.
 
     Of contact details only the parts that differ are told, if either side has such parts.

@@ -7,10 +7,16 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from bridge.ledger.database import reading
-from bridge.ledger.open import require_current, revision
-from bridge.ledger.read_model import feeds_of
-from bridge.ledger.statistics import HOUR, WebhookNumbers, delivered_since, states, webhook_numbers
-from bridge.ledger.sweeps import Run, runs_of
+from bridge.ledger.open import read_revision, require_current
+from bridge.ledger.read_model import list_feeds
+from bridge.ledger.statistics import (
+    HOUR,
+    WebhookCounts,
+    count_delivered_since,
+    count_states,
+    load_webhook_counts,
+)
+from bridge.ledger.sweeps import Run, list_runs
 from bridge.records import State
 from bridge.status.snapshot import DECISIONS
 
@@ -48,7 +54,7 @@ class Figures:
     hours: Sequence[int] = (0,) * HOURS
     days: Sequence[int] = (0,) * DAYS
     runs: Sequence[Run] = ()
-    webhooks: WebhookNumbers | None = None
+    webhooks: WebhookCounts | None = None
 
 
 def figures(path: Path, now: int) -> dict[str, Figures]:
@@ -61,7 +67,7 @@ def figures(path: Path, now: int) -> dict[str, Figures]:
     Returns:
         By the connection's name; one that the ledger does not know is not there.
     """
-    if revision(path) is None:
+    if read_revision(path) is None:
         return {}
     require_current(path)
     with reading(path) as connection:
@@ -69,9 +75,9 @@ def figures(path: Path, now: int) -> dict[str, Figures]:
 
 
 def _figures(connection: Reader, now: int) -> dict[str, Figures]:
-    known = {feed.number: feed for feed in feeds_of(connection)}
+    known = {feed.number: feed for feed in list_feeds(connection)}
     waiting: dict[str, dict[tuple[State, str], int]] = {feed.connection: {} for feed in known.values()}
-    for number, counted in states(connection).items():
+    for number, counted in count_states(connection).items():
         if number not in known:
             continue  # the row that counts them is damaged: `ledger check` tells
         of = waiting[known[number].connection]
@@ -79,12 +85,12 @@ def _figures(connection: Reader, now: int) -> dict[str, Figures]:
             if state in DECISIONS:
                 kind = (State(state), reason)
                 of[kind] = of.get(kind, 0) + many
-    webhooks = webhook_numbers(connection)
+    webhooks = load_webhook_counts(connection)
     first = now // HOUR + 1 - HOURS * DAYS
-    delivered = delivered_since(connection, first)
+    delivered = count_delivered_since(connection, first)
     spans = {name: _spans(delivered.get(name, {}), first) for name in waiting}
     return {
-        name: Figures(kinds, *spans[name], runs_of(connection, name, MOST_RUNS), webhooks.get(name))
+        name: Figures(kinds, *spans[name], list_runs(connection, name, MOST_RUNS), webhooks.get(name))
         for name, kinds in waiting.items()
     }
 

@@ -18,8 +18,8 @@ from bridge.status.timestamps import age
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bridge.ledger.read_model import Found
-    from bridge.ledger.record_details import Line, Standing
+    from bridge.ledger.read_model import RecordSummary
+    from bridge.ledger.record_details import HistoryLine, RecordRelations
 
 __all__ = [
     "EVENTS",
@@ -222,7 +222,7 @@ class SuggestedCommand:
     effect: str
 
 
-def event(line: Line) -> str:
+def event(line: HistoryLine) -> str:
     """One line of a record's history as a sentence."""
     for word, pattern, sentence in EVENTS:
         if word == line.event and (found := re.fullmatch(pattern, line.detail, re.DOTALL)):
@@ -234,7 +234,7 @@ def event(line: Line) -> str:
     return f"{line.event}: {line.detail}" if line.detail else line.event
 
 
-def meaning(record: Found, standing: Standing, now: int) -> list[str]:
+def meaning(record: RecordSummary, standing: RecordRelations, now: int) -> list[str]:
     """What the state that a record is in means, in sentences."""
     if record.forgotten:
         return ["It was forgotten on request: its id is kept, so that it does not come back."]
@@ -255,19 +255,19 @@ def meaning(record: Found, standing: Standing, now: int) -> list[str]:
     return [known.format(**words), *_more(record, standing, now)]
 
 
-def also_changed(record: Found) -> tuple[str, ...]:
+def also_changed(record: RecordSummary) -> tuple[str, ...]:
     """The fields that changed in Salestrekker of a record whose name another configuration changed."""
     remapped = record.state == State.HELD and record.reason == Reason.REMAPPED
     return tuple(name for name in record.fields if name not in {"name", RULES}) if remapped else ()
 
 
-def _shared(record: Found, standing: Standing) -> bool:
+def _shared(record: RecordSummary, standing: RecordRelations) -> bool:
     """Whether it is held for a name, and what Trakor has of it is another record's."""
     held = record.state == State.HELD and record.reason in OF_SHARED
     return held and standing.claimant is not None and not standing.trakor_ids
 
 
-def _likeness(standing: Standing) -> str:
+def _likeness(standing: RecordRelations) -> str:
     """What is equal and what differs, of what identifies the two, behind a sentence; empty for nothing."""
     if not (standing.equal and standing.different):
         return ""
@@ -277,7 +277,7 @@ def _likeness(standing: Standing) -> str:
     return f" The same: {equal}. Different: {different}."
 
 
-def the_other(record: Found, standing: Standing) -> str:
+def the_other(record: RecordSummary, standing: RecordRelations) -> str:
     """Who the other record is that a held one is compared with, and how they differ; empty for none."""
     other = other_of(record, standing)
     if other is None:
@@ -290,7 +290,7 @@ def _identifier(name: str) -> str:
     return IDENTIFIERS.get(name, name)
 
 
-def _more(record: Found, standing: Standing, now: int) -> Iterator[str]:
+def _more(record: RecordSummary, standing: RecordRelations, now: int) -> Iterator[str]:
     if record.state == State.PENDING:
         yield from _on_its_way(record, standing, now)
     if record.state == State.DELIVERED and "gone" not in record.marks:
@@ -310,7 +310,7 @@ def _more(record: Found, standing: Standing, now: int) -> Iterator[str]:
         yield f"Its record in Trakor also stands for {', '.join(standing.merged_here)}."
 
 
-def _since_delivered(record: Found) -> str:
+def _since_delivered(record: RecordSummary) -> str:
     if not record.fields:
         return "Nothing of what was sent has changed in Salestrekker since."
     fields = ", ".join(record.fields)
@@ -319,7 +319,7 @@ def _since_delivered(record: Found) -> str:
     return f"In Salestrekker it differs now ({fields}): `on_change` in [{record.feed.stream}] ignores that."
 
 
-def _why_not_qualified(standing: Standing) -> Iterator[str]:
+def _why_not_qualified(standing: RecordRelations) -> Iterator[str]:
     if standing.holder_renamed:
         yield "That name stays taken: Trakor cannot rename, so its record there keeps the old name."
     if not standing.qualified_name:
@@ -330,14 +330,14 @@ def _why_not_qualified(standing: Standing) -> Iterator[str]:
         yield f"The name “{standing.qualified_name}” is free."
 
 
-def _when_sent_again(standing: Standing) -> str:
+def _when_sent_again(standing: RecordRelations) -> str:
     """One that may have reached Trakor keeps its name, and waits for a person."""
     if standing.attempts:
         return "Trakor may have it all the same, so it is sent again only if a person asks for that."
     return "It is sent again when it has changed in Salestrekker."
 
 
-def _on_its_way(record: Found, standing: Standing, now: int) -> Iterator[str]:
+def _on_its_way(record: RecordSummary, standing: RecordRelations, now: int) -> Iterator[str]:
     if "gone" in record.marks:
         yield "It is not sent while it is gone from Salestrekker."
     elif standing.attempts:
@@ -362,20 +362,20 @@ class PossibleAction:
     named: bool = False
 
 
-def ways(record: Found, standing: Standing) -> list[PossibleAction]:
+def ways(record: RecordSummary, standing: RecordRelations) -> list[PossibleAction]:
     """What a person can decide about a record."""
     if record.forgotten:
         return []
     return [*_ways_to_accept(record, standing), *_other_ways(record, standing)]
 
 
-def by_itself(record: Found) -> str:
+def by_itself(record: RecordSummary) -> str:
     """What is done about a record without anybody's decision, as a sentence; empty for nothing."""
     return AT_NEXT_READ.get((State(record.state), record.reason), ("", ""))[1]
 
 
 def choices(
-    record: Found, standing: Standing, options: str = "", *, daemon: bool = False
+    record: RecordSummary, standing: RecordRelations, options: str = "", *, daemon: bool = False
 ) -> list[SuggestedCommand]:
     """What a person can do about a record, as exact commands.
 
@@ -407,7 +407,7 @@ def _command(way: PossibleAction, identity: str, options: str) -> str:
     return " ".join(part for part in ("trakor-bridge", "records", way.verb, *parts) if part)
 
 
-def _ways_to_accept(record: Found, standing: Standing) -> Iterator[PossibleAction]:
+def _ways_to_accept(record: RecordSummary, standing: RecordRelations) -> Iterator[PossibleAction]:
     match record.state, record.reason:
         case State.DRIFTED, _:
             yield PossibleAction(
@@ -439,14 +439,14 @@ def _ways_to_accept(record: Found, standing: Standing) -> Iterator[PossibleActio
             yield PossibleAction("accept", "they are one: the record that Trakor had counts as this one's")
 
 
-def _takes_a_forgotten_name(record: Found, standing: Standing) -> bool:
+def _takes_a_forgotten_name(record: RecordSummary, standing: RecordRelations) -> bool:
     """Whether accepting sends it under a name that a forgotten record had."""
     qualifies = bool(standing.qualified_name and not standing.qualified_holder)
     forgotten = standing.other is not None and standing.other.forgotten
     return forgotten and not (qualifies and record.reason == Reason.SAME_NAME)
 
 
-def _other_ways(record: Found, standing: Standing) -> Iterator[PossibleAction]:
+def _other_ways(record: RecordSummary, standing: RecordRelations) -> Iterator[PossibleAction]:
     match record.state, record.reason:
         case State.PENDING, _:
             yield PossibleAction(
@@ -475,7 +475,7 @@ def _other_ways(record: Found, standing: Standing) -> Iterator[PossibleAction]:
         yield PossibleAction("drop", LEAVE if in_trakor else "don't send it, and stop asking")
 
 
-def _why_retry(record: Found, standing: Standing) -> str:
+def _why_retry(record: RecordSummary, standing: RecordRelations) -> str:
     """A name that Trakor has answered to is never free again; one that was not sent may be."""
     if record.reason == Reason.SAME_PERSON:
         return "check it again, for example once one of them was corrected"
@@ -484,13 +484,13 @@ def _why_retry(record: Found, standing: Standing) -> str:
     return "check it again, for example once the other one was dropped"
 
 
-def _is_gone_from_the_source(record: Found) -> bool:
+def _is_gone_from_the_source(record: RecordSummary) -> bool:
     """Whether Trakor has it, and Salestrekker has not any more: what is there is for a person to delete."""
     marks = {*record.marks}
     return record.state == State.DELIVERED and "gone" in marks and "dismissed" not in marks
 
 
-def _differs_in_trakor(record: Found) -> bool:
+def _differs_in_trakor(record: RecordSummary) -> bool:
     """Whether Trakor has something else than the source says, which a person can leave so."""
     held = {Reason.RENAMED, Reason.REMAPPED, Reason.EXISTING, Reason.SAME_PARTY}
     remapped = record.state == State.DELIVERED and "remapped" in record.marks

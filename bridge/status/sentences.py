@@ -12,7 +12,7 @@ from bridge.status.timestamps import age, iso, local_time
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from bridge.ledger.sweeps import Burst, LastSweep
+    from bridge.ledger.sweeps import LastSweep, MassChange
     from bridge.status.snapshot import ConnectionStatus, Flow, StreamStatus, WebhookStatus
 
 __all__ = ["burst_line", "burst_note", "headline", "stream_note", "what_trakor_has"]
@@ -95,12 +95,12 @@ def _what_changed_alike(status: ConnectionStatus) -> Iterator[str]:
             yield burst_note(status.name, name, stream.burst)
 
 
-def burst_line(stream: str, burst: Burst) -> str:
+def burst_line(stream: str, burst: MassChange) -> str:
     """`4,812 contacts: contact_info changed at the same time`."""
     return f"{burst.number:,} {stream}: {' and '.join(burst.fields)} changed at the same time"
 
 
-def burst_note(connection: str, stream: str, burst: Burst) -> str:
+def burst_note(connection: str, stream: str, burst: MassChange) -> str:
     """The same, with the command that lists them; `records accept` and `dismiss` take the same options."""
     of_connection = "" if connection == MAIN else f"--connection {connection} "
     return (

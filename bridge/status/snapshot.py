@@ -11,19 +11,19 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from bridge import __version__
-from bridge.ledger.daemon_state import Moment, moments_of, wishes_of
+from bridge.ledger.daemon_state import TimestampName, load_scheduled_jobs, load_timestamps
 from bridge.ledger.database import reading
-from bridge.ledger.open import daemon_runs, require_current, revision
-from bridge.ledger.pauses import Direction, pauses_of
-from bridge.ledger.read_model import MARKS, feeds_of
+from bridge.ledger.open import is_daemon_running, read_revision, require_current
+from bridge.ledger.pauses import Direction, list_pauses
+from bridge.ledger.read_model import MARKS, list_feeds
 from bridge.ledger.statistics import (
-    WebhookNumbers,
-    merged_into_unsent,
-    oldest_pending,
-    states,
-    webhook_numbers,
+    WebhookCounts,
+    count_merged_into_unsent,
+    count_states,
+    find_oldest_pending,
+    load_webhook_counts,
 )
-from bridge.ledger.sweeps import burst_of, last_complete, last_sweeps, reached
+from bridge.ledger.sweeps import find_last_complete, find_last_sweeps, find_mass_change, load_sweep_progress
 from bridge.records import Reason, State
 from bridge.status.timestamps import iso
 
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
 
-    from bridge.ledger.daemon_state import Wish
+    from bridge.ledger.daemon_state import ScheduledJob
     from bridge.ledger.pauses import Pause
     from bridge.ledger.read_model import Reader
-    from bridge.ledger.sweeps import Burst, LastSweep, Reached
+    from bridge.ledger.sweeps import LastSweep, MassChange, SweepProgress
     from bridge.records import Job, Stream
 
 __all__ = ["DECISIONS", "ConnectionStatus", "Flow", "Snapshot", "StreamStatus", "WebhookStatus", "take"]
@@ -121,11 +121,11 @@ class StreamStatus:
     to_send: int = 0
     last_sweep: LastSweep | None = None
     complete_at: int | None = None
-    reached: Reached | None = None
+    reached: SweepProgress | None = None
     next_sweep_at: int | None = None
     oldest_pending_at: int | None = None
     sending: Flow = field(default_factory=Flow)
-    burst: Burst | None = None
+    burst: MassChange | None = None
 
     @property
     def known(self) -> int:
@@ -237,14 +237,14 @@ def take(
     Raises:
         LedgerError: The ledger cannot be read by this version.
     """
-    if revision(path) is None:
+    if read_revision(path) is None:
         nothing = {
             name: ConnectionStatus(name, {stream: StreamStatus() for stream in enabled})
             for name, enabled in streams.items()
         }
         return Snapshot(now, path, None, nothing)
     require_current(path)
-    alive = daemon_runs(path)
+    alive = is_daemon_running(path)
     with reading(path) as connection:
         known = _streams_of(connection)
         connections = {
@@ -265,20 +265,20 @@ class _Noted:
 
     name: str
     pauses: Mapping[str, Pause]
-    moments: Mapping[Moment, int]
-    wishes: Mapping[Job, Wish]
-    webhooks: WebhookNumbers
+    moments: Mapping[TimestampName, int]
+    wishes: Mapping[Job, ScheduledJob]
+    webhooks: WebhookCounts
 
     @classmethod
     def of(cls, connection: Reader, name: str, *, alive: bool) -> _Noted:
         """Ask for it; what a daemon noted for itself counts while it is alive."""
-        moments = moments_of(connection) if alive else {}
+        moments = load_timestamps(connection) if alive else {}
         return cls(
             name=name,
-            pauses={pause.direction: pause for pause in pauses_of(connection) if pause.connection == name},
+            pauses={pause.direction: pause for pause in list_pauses(connection) if pause.connection == name},
             moments={moment: at for (whose, moment), at in moments.items() if whose == name},
-            wishes=wishes_of(connection, name) if alive else {},
-            webhooks=webhook_numbers(connection).get(name, WebhookNumbers()),
+            wishes=load_scheduled_jobs(connection, name) if alive else {},
+            webhooks=load_webhook_counts(connection).get(name, WebhookCounts()),
         )
 
     def flow(self, direction: str) -> Flow:
@@ -296,18 +296,22 @@ class _Noted:
 
 def _streams_of(connection: Reader) -> dict[str, dict[Stream, StreamStatus]]:
     """Each stream that the ledger knows, by connection."""
-    counted, sweeps, oldest = states(connection), last_sweeps(connection), oldest_pending(connection)
-    complete, far = last_complete(connection), reached(connection)
-    without = merged_into_unsent(connection)
+    counted, sweeps, oldest = (
+        count_states(connection),
+        find_last_sweeps(connection),
+        find_oldest_pending(connection),
+    )
+    complete, far = find_last_complete(connection), load_sweep_progress(connection)
+    without = count_merged_into_unsent(connection)
     known: dict[str, dict[Stream, StreamStatus]] = {}
-    for feed in feeds_of(connection):
+    for feed in list_feeds(connection):
         known.setdefault(feed.connection, {})[feed.stream] = replace(
             _stream(counted.get(feed.number, {}), merged_into_unsent=without.get(feed.number, 0)),
             last_sweep=sweeps.get(feed.number),
             complete_at=complete.get(feed.number),
             reached=far.get(feed.number),
             oldest_pending_at=oldest.get(feed.number),
-            burst=burst_of(connection, feed.number),
+            burst=find_mass_change(connection, feed.number),
         )
     return known
 
@@ -365,8 +369,8 @@ def _connection(
         streams,
         reading=noted.flow(Direction.READING),
         sending=noted.flow(Direction.SENDING),
-        token_expires_at=noted.moments.get(Moment.TOKEN_EXPIRES),
-        token_failing_since=noted.moments.get(Moment.TOKEN_FAILING_SINCE),
+        token_expires_at=noted.moments.get(TimestampName.TOKEN_EXPIRES),
+        token_failing_since=noted.moments.get(TimestampName.TOKEN_FAILING_SINCE),
         webhooks=WebhookStatus(
             webhooks.received,
             webhooks.waiting,

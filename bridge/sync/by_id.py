@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from bridge.ledger.observe import Sight
+from bridge.ledger.observe import Observation
 from bridge.sync.observe_batch import ROWS_AT_ONCE, observe_part
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ async def refresh(
     ids: Sequence[str],
     *,
     clock: Callable[[], int],
-    sight: Sight | None = None,
+    sight: Observation | None = None,
 ) -> Refreshed:
     """Read records by their ids into the ledger.
 
@@ -95,7 +95,7 @@ async def refresh(
     found = await listing.read(ids)
     pending = 0
     for part in _parts(found.records):
-        seen = await observe_part(part, listing, ledger, sight or Sight(), now=clock())
+        seen = await observe_part(part, listing, ledger, sight or Observation(), now=clock())
         pending += seen.pending
     return Refreshed(
         read={record.id for record in found.records},

@@ -22,12 +22,12 @@ import structlog
 
 from bridge.errors import QueryFileError
 from bridge.ledger.deletions import (
-    absent,
+    count_unseen,
+    find_unseen,
     mark_gone_by_id,
     mark_missed_again,
     note_hidden,
-    sample_of_unseen,
-    unseen_after,
+    sample_unseen,
 )
 from bridge.ledger.sweeps import note_missing
 from bridge.sync.by_id import refresh
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bridge.ledger.database import Ledger
-    from bridge.ledger.observe import Sight
+    from bridge.ledger.observe import Observation
     from bridge.ledger.row_mapping import Feed
     from bridge.records import Policy
     from bridge.sync.by_id import OneListing
@@ -88,7 +88,7 @@ class Search:
     policy: Policy
     ones: OneListing | None
     ledger: Ledger
-    sight: Sight
+    sight: Observation
     gone_limit: float
     clock: Callable[[], int]
 
@@ -98,7 +98,7 @@ class Search:
         Raises:
             BridgeError: They could not be read by their ids; what was not read is not marked.
         """
-        missing = await self.ledger.call(absent, self.feed, self.sight.sweep)
+        missing = await self.ledger.call(count_unseen, self.feed, self.sight.sweep)
         try:
             if missing.too_many(self.gone_limit):
                 return await self._by_sample(missing.unseen)
@@ -141,7 +141,7 @@ class Search:
 
     async def _some(self, after: int, most: int) -> dict[int, str]:
         """The ids of the next ones, by the ledger's numbers."""
-        return await self.ledger.call(unseen_after, self.feed, self.sight.sweep, after=after, most=most)
+        return await self.ledger.call(find_unseen, self.feed, self.sight.sweep, after=after, most=most)
 
     async def _by_sweeps(self) -> Unseen:
         """Mark those that an earlier complete sweep has missed too, and note the others as missed once."""
@@ -170,7 +170,7 @@ class Search:
 
     async def _lives(self, ones: OneListing) -> bool:
         """Whether most of a sample are there."""
-        ids = await self.ledger.call(sample_of_unseen, self.feed, self.sight.sweep, most=SAMPLE)
+        ids = await self.ledger.call(sample_unseen, self.feed, self.sight.sweep, most=SAMPLE)
         there = missing = 0
         for at in range(0, len(ids), ones.at_once):
             read = await ones.read(ids[at : at + ones.at_once])

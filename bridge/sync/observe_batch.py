@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 from bridge.decision import decide
-from bridge.ledger.observe import Observed, Sight, observe, survey
+from bridge.ledger.observe import Observation, ObserveResult, observe, survey
 from bridge.salestrekker.large_responses import LongRecords
 from bridge.time_slices import in_turns
 
@@ -57,8 +57,8 @@ class Whose(Protocol):
 
 
 async def observe_part(
-    part: Sequence[Record], whose: Whose, ledger: Ledger, sight: Sight, *, now: int
-) -> Observed:
+    part: Sequence[Record], whose: Whose, ledger: Ledger, sight: Observation, *, now: int
+) -> ObserveResult:
     """Let the ledger decide on some records; what says what it said is not even mapped.
 
     Args:

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from bridge.errors import BridgeError, UserError
-from bridge.ledger.observe import Observed, Sight
-from bridge.ledger.sweeps import ONLY_A_PART, begin_sweep, end_sweep, note_burst, note_problem
+from bridge.ledger.observe import Observation, ObserveResult
+from bridge.ledger.sweeps import ONLY_A_PART, begin_sweep, detect_mass_change, end_sweep, note_problem
 from bridge.sync.missing_records import Search
 from bridge.sync.observe_batch import observe_part, parts_of
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from bridge.ledger.database import Ledger
     from bridge.ledger.row_mapping import Feed
-    from bridge.ledger.sweeps import Burst, Sweep
+    from bridge.ledger.sweeps import MassChange, Sweep
     from bridge.mapping import Mapper
     from bridge.records import Policy
     from bridge.salestrekker.pages import Page
@@ -105,7 +105,7 @@ class Swept:
     unsure: int = 0
     missing: int = 0
     narrowed: bool = False
-    burst: Burst | None = None
+    burst: MassChange | None = None
 
 
 async def sweep(
@@ -115,7 +115,7 @@ async def sweep(
     run: int,
     restart: bool,
     clock: Callable[[], int],
-    on_page: Callable[[Swept, Observed], None],
+    on_page: Callable[[Swept, ObserveResult], None],
 ) -> Swept:
     """Read a whole list into the ledger, from where an interrupted sweep of it stopped.
 
@@ -163,7 +163,7 @@ async def _walk(
     begun: Sweep,
     run: int,
     clock: Callable[[], int],
-    on_page: Callable[[Swept, Observed], None],
+    on_page: Callable[[Swept, ObserveResult], None],
 ) -> Swept:
     """Read a list from where its sweep is to its end."""
     swept = Swept(resumed_at=begun.position)
@@ -174,8 +174,8 @@ async def _walk(
                 if page.last:
                     pending = await _end(listing, ledger, begun, run, clock, swept)
                     if pending:
-                        on_page(swept, Observed(0, pending))
-                    swept.burst = await ledger.call(note_burst, listing.feed, begun.number)
+                        on_page(swept, ObserveResult(0, pending))
+                    swept.burst = await ledger.call(detect_mass_change, listing.feed, begun.number)
                     break
                 on_page(swept, await _observe_page(page, listing, ledger, begun, run, clock, swept))
             else:  # left before its end, on purpose: nothing to go on with
@@ -214,7 +214,7 @@ async def _end(
     await ledger.call(end_sweep, begun, complete=swept.complete, now=clock(), problem=problem)
     if not swept.complete:
         return 0
-    sight = Sight(run, begun.number)
+    sight = Observation(run, begun.number)
     unseen = await Search(
         listing.feed, listing.policy, listing.ones, ledger, sight, listing.gone_limit, clock
     ).run()
@@ -248,13 +248,15 @@ async def _observe_page(
     run: int,
     clock: Callable[[], int],
     swept: Swept,
-) -> Observed:
+) -> ObserveResult:
     """Map a page and put it into the ledger, a part at a time; the checkpoint moves with the last part."""
     parts = parts_of(page.records)
     fresh = pending = 0
     for index, part in enumerate(parts):
         position = page.next_position if index == len(parts) - 1 else None
-        seen = await observe_part(part, listing, ledger, Sight(run, begun.number, position), now=clock())
+        seen = await observe_part(
+            part, listing, ledger, Observation(run, begun.number, position), now=clock()
+        )
         fresh += seen.fresh
         pending += seen.pending
     _expect_news(page, listing, swept, fresh=fresh, resumed=bool(begun.position))
@@ -265,4 +267,4 @@ async def _observe_page(
         f"{broken.id or f'number {broken.position + 1} of the list'}: {broken.message}"
         for broken in page.broken[:room]
     ]
-    return Observed(fresh, pending)
+    return ObserveResult(fresh, pending)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from bridge.errors import Transient
-    from bridge.records import Answer, Payload
+    from bridge.records import Payload, TrakorAnswer
 
 __all__ = ["ENDPOINTS", "LONGEST_ANSWER", "MALFORMED", "PROBED", "TrakorClient", "build", "path_of"]
 
@@ -91,7 +91,7 @@ class TrakorClient:
     ) -> None:
         await self._transport.aclose()
 
-    async def post(self, payload: Payload) -> Answer:
+    async def post(self, payload: Payload) -> TrakorAnswer:
         """Post one party or product.
 
         Returns:
@@ -120,7 +120,7 @@ class TrakorClient:
         if isinstance(found, BridgeError) and not isinstance(found, Rejected):
             raise found
 
-    async def _exchange(self, path: str, body: bytes) -> Answer | BridgeError:
+    async def _exchange(self, path: str, body: bytes) -> TrakorAnswer | BridgeError:
         try:
             response = await self._transport.handle_async_request(self._request(path, body))
         except httpx.TransportError as error:

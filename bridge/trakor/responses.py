@@ -21,7 +21,7 @@ import orjson
 
 from bridge.errors import BridgeError, Refusal, Refused, Rejected, Transient, Unanswered
 from bridge.names import tidy
-from bridge.records import Answer
+from bridge.records import TrakorAnswer
 from bridge.retry import retry_after
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ _BLOCKED_ADVICE: Final = "ask whoever runs Trakor's address why it blocks this, 
 _REDIRECT_ADVICE: Final = "check [trakor] url: a redirect is not followed, since it could hand on the key"
 
 
-def decipher(status: int, headers: Mapping[str, str], body: bytes, now: float) -> Answer | BridgeError:
+def decipher(status: int, headers: Mapping[str, str], body: bytes, now: float) -> TrakorAnswer | BridgeError:
     """What an answer means; the error's type is what to do about it.
 
     Args:
@@ -94,7 +94,7 @@ def decipher(status: int, headers: Mapping[str, str], body: bytes, now: float) -
     return _refused(status, _kind_of(headers))
 
 
-def _accepted(status: int, headers: Mapping[str, str], body: bytes) -> Answer | BridgeError:
+def _accepted(status: int, headers: Mapping[str, str], body: bytes) -> TrakorAnswer | BridgeError:
     try:
         said = orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -102,7 +102,7 @@ def _accepted(status: int, headers: Mapping[str, str], body: bytes) -> Answer | 
     match said:
         case {"id": str() | int() as found, "created": bool() as created} if found != "":
             if (trakor_id := str(found)).isprintable():
-                return Answer(trakor_id, _text(said, "name"), created, _text(said, "sku"))
+                return TrakorAnswer(trakor_id, _text(said, "name"), created, _text(said, "sku"))
     return Transient(f"Trakor answered {status} without an id, or without saying whether it was created")
 
 

@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl
 import orjson
 
 from bridge.records import Stream
-from bridge.records.webhooks import UNKNOWN_ACTION, UNREADABLE, Action, Received
+from bridge.records.webhooks import UNKNOWN_ACTION, UNREADABLE, ReceivedWebhook, WebhookAction
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -41,7 +41,7 @@ Place: TypeAlias = tuple[str, ...]
 _OF_RECORD: Final = {stream.spec.singular: stream.spec.webhook_ids for stream in Stream}
 _OF_DEAL: Final = (("deal", "id"), ("ticket", "id"), ("idTicket",))
 _OF_SUBJECT: Final[Mapping[str, tuple[Place, ...]]] = {
-    action.subject: _OF_RECORD.get(action.subject, _OF_DEAL) for action in Action
+    action.subject: _OF_RECORD.get(action.subject, _OF_DEAL) for action in WebhookAction
 }
 _OF_ANY: Final[tuple[Place, ...]] = (("data", "id"), ("id",))
 """``data`` first: where both are there, the outer id is most likely that of the notification."""
@@ -61,7 +61,7 @@ def _below_data(places: tuple[Place, ...] | list[Place]) -> list[Place]:
 _PLACES: Final = {subject: _order(subject) for subject in ("", *_OF_SUBJECT)}
 
 
-def received(connection: str, action: str, body: bytes, received_at: int) -> Received:
+def received(connection: str, action: str, body: bytes, received_at: int) -> ReceivedWebhook:
     """What is kept of one webhook.
 
     Args:
@@ -76,7 +76,7 @@ def received(connection: str, action: str, body: bytes, received_at: int) -> Rec
     known = known_action(action)
     found = id_of(body, "" if known is None else known.subject)
     problem = UNKNOWN_ACTION if known is None else "" if found else UNREADABLE
-    return Received(
+    return ReceivedWebhook(
         connection=connection,
         action=_printable(action[:LONGEST_ACTION]) if known is None else str(known),
         source_id=found,
@@ -86,10 +86,10 @@ def received(connection: str, action: str, body: bytes, received_at: int) -> Rec
     )
 
 
-def known_action(action: str) -> Action | None:
+def known_action(action: str) -> WebhookAction | None:
     """The action of an address; None where it is none of ours."""
     try:
-        return Action(action)
+        return WebhookAction(action)
     except ValueError:
         return None
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    from bridge.records.webhooks import Received
+    from bridge.records.webhooks import ReceivedWebhook
     from bridge.serving import Limits
     from bridge.webhooks.authentication import Network
 
@@ -90,7 +90,7 @@ class Receiver:
 
     def __init__(
         self,
-        keep: Callable[[Received], Awaitable[None]],
+        keep: Callable[[ReceivedWebhook], Awaitable[None]],
         *,
         tokens: Mapping[str, Sequence[str]],
         clock: Callable[[], int],

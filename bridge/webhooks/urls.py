@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bridge.records.webhooks import Action
+from bridge.records.webhooks import WebhookAction
 
 __all__ = ["addresses"]
 
@@ -14,4 +14,4 @@ def addresses(public_url: str, token: str) -> dict[str, str]:
         public_url: How Salestrekker reaches the listener, without a slash at its end.
         token: Of the connection.
     """
-    return {str(action): f"{public_url}/webhooks/{token}/{action}" for action in Action}
+    return {str(action): f"{public_url}/webhooks/{token}/{action}" for action in WebhookAction}

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from bridge.encryption import Sealer
 from bridge.errors import LedgerError
-from bridge.ledger.database import Keeping
-from bridge.ledger.open import derive_key, read_or_make_key, revision
+from bridge.ledger.database import TextStorage
+from bridge.ledger.open import derive_key, read_or_make_key, read_revision
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,7 +44,7 @@ def find_remains_of_lost_ledger(settings: Settings) -> Path | None:
     Its key's file, or its lock's: both are made with the first ledger, and stay when its file is lost.
     """
     path = ledger_path(settings)
-    if revision(path) is not None:
+    if read_revision(path) is not None:
         return None
     left = (key_file(settings), path.with_name(f"{path.name}.lock"))
     return next((file for file in left if file.exists()), None)
@@ -59,7 +59,7 @@ def ledger_key(settings: Settings, *, make: bool) -> bytes:
     """
     if settings.ledger.key is not None:
         return derive_key(settings.ledger.key.get_secret_value())
-    make = make and revision(ledger_path(settings)) is None
+    make = make and read_revision(ledger_path(settings)) is None
     return read_or_make_key(key_file(settings), make=make)
 
 
@@ -72,17 +72,17 @@ def key_file(settings: Settings) -> Path:
 
 def dry_run_key(settings: Settings) -> bytes:
     """The key for a dry run: the ledger's own, or a passing one where there is no ledger yet."""
-    if settings.ledger.key is None and revision(ledger_path(settings)) is None:
+    if settings.ledger.key is None and read_revision(ledger_path(settings)) is None:
         return derive_key(secrets.token_hex())
     return ledger_key(settings, make=False)
 
 
-def make_keeping(settings: Settings) -> Keeping | None:
+def make_keeping(settings: Settings) -> TextStorage | None:
     """What seals and opens the ledger's text; None where there is no ledger yet, and so no key.
 
     Raises:
         LedgerError: The key cannot be read.
     """
-    if settings.ledger.key is None and revision(ledger_path(settings)) is None:
+    if settings.ledger.key is None and read_revision(ledger_path(settings)) is None:
         return None
-    return Keeping(Sealer(ledger_key(settings, make=False)), settings.ledger.keep == "sealed")
+    return TextStorage(Sealer(ledger_key(settings, make=False)), settings.ledger.keep == "sealed")

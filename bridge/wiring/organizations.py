@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from bridge.ledger.organizations import Place
-from bridge.ledger.renames import Identity, note_configured, refuse_renamed
-from bridge.organization_guard import SourceHold, TrakorTrial, Trial
+from bridge.ledger.organizations import TrakorIdentity
+from bridge.ledger.renames import ConnectionIdentity, note_configured, refuse_if_renamed
+from bridge.organization_guard import GuardedConnection, SalestrekkerGuard, TrakorGuard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -34,28 +34,31 @@ def hash_organization(hasher: Hasher, organization: str) -> str:
     return hasher.value("organization", organization)
 
 
-def hash_trakor(connection: ConnectionSettings, hasher: Hasher) -> Place:
+def hash_trakor(connection: ConnectionSettings, hasher: Hasher) -> TrakorIdentity:
     """A connection's Trakor, hashed."""
     trakor = connection.trakor
-    return Place(
+    return TrakorIdentity(
         hasher.value("address", trakor.url),
         hasher.value("key", trakor.api_key.get_secret_value()),
         hasher.value("scope", connection.scope),
     )
 
 
-def identify_connections(settings: Settings, hasher: Hasher) -> dict[str, Identity]:
+def identify_connections(settings: Settings, hasher: Hasher) -> dict[str, ConnectionIdentity]:
     """What each configured connection is known by."""
-    return {name: Identity(one.scope, hash_trakor(one, hasher)) for name, one in settings.connections.items()}
+    return {
+        name: ConnectionIdentity(one.scope, hash_trakor(one, hasher))
+        for name, one in settings.connections.items()
+    }
 
 
-def check_and_note_connections(transaction: Reader, configured: dict[str, Identity]) -> None:
+def check_and_note_connections(transaction: Reader, configured: dict[str, ConnectionIdentity]) -> None:
     """Begin to work with a configuration: none of its connections may be another one under a new name.
 
     Raises:
         UserError: One may be; it says what to do.
     """
-    refuse_renamed(transaction, configured)
+    refuse_if_renamed(transaction, configured)
     note_configured(transaction, configured)
 
 
@@ -66,9 +69,9 @@ def make_source_hold(
     *,
     clock: Callable[[], int],
     on_stopped: Callable[[], None] = lambda: None,
-) -> SourceHold:
+) -> SalestrekkerGuard:
     """What holds each log-in of a connection to its organisation."""
-    return SourceHold(
+    return SalestrekkerGuard(
         ledger, connection.name, partial(hash_organization, hasher), clock=clock, on_stopped=on_stopped
     )
 
@@ -81,13 +84,13 @@ def make_trakor_trial(
     destination: TrakorClient,
     *,
     clock: Callable[[], int],
-) -> TrakorTrial:
+) -> TrakorGuard:
     """What proves that a connection's Trakor is the one that it has sent to before."""
-    trial = Trial(
+    trial = GuardedConnection(
         connection.name,
         hash_trakor(connection, hasher),
         tuple(feeds),
         hasher.name_key,
         int(connection.trakor.unanswered_wait * 1000),
     )
-    return TrakorTrial(ledger, trial, destination, clock=clock)
+    return TrakorGuard(ledger, trial, destination, clock=clock)
