@@ -26,7 +26,7 @@ from bridge.errors import Refusal, Refused, Transient, UserError
 from bridge.retry import RetryPolicy
 from bridge.salestrekker.client import SalestrekkerClient
 from bridge.salestrekker.query_files import shipped_queries
-from bridge.salestrekker.reachability import knock, likely_address, reason_of
+from bridge.salestrekker.reachability import connection_advice, find_likely_address, probe_address
 from bridge.trakor import TrakorClient
 
 if TYPE_CHECKING:
@@ -98,9 +98,9 @@ async def reach_source(url: str) -> None:
         Transient: Nothing answers; it says what that may come from.
     """
     try:
-        await knock(url, PATIENCE)
+        await probe_address(url, PATIENCE)
     except Refused as error:
-        other = await likely_address(url, PATIENCE)
+        other = await find_likely_address(url, PATIENCE)
         advice = f"GraphQL is spoken at {other}" if other else error.advice
         raise Refused(str(error), advice=advice) from error
     except Transient as error:
@@ -125,7 +125,7 @@ async def reach_target(url: str) -> None:
 
 def _explained(error: Transient) -> Transient:
     """The same with what it may come from."""
-    return Transient(f"{error}. {reason_of(error)}".strip(" ."))
+    return Transient(f"{error}. {connection_advice(error)}".strip(" ."))
 
 
 async def prove_source(source: SourceAnswers) -> None:

@@ -17,7 +17,7 @@ from bridge.decision.canaries import CanaryAnswer
 from bridge.errors import Refused, Rejected, Transient, Unanswered
 from bridge.ledger.canaries import CanaryStepKind, load_stray_names, next_step, note_answer, select_canaries
 from bridge.ledger.organizations import OTHER_SOURCE, OTHER_TRAKOR, check_source, recovery_advice
-from bridge.salestrekker.auth import OtherOrganization
+from bridge.salestrekker.auth import DifferentOrganization
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -80,7 +80,7 @@ class SalestrekkerGuard:
         if await self._ledger.call(check_source, self._name, hashed, now=self._clock()):
             return
         self._on_stopped()
-        raise OtherOrganization(
+        raise DifferentOrganization(
             OTHER_SOURCE,
             advice=recovery_advice(self._name, OTHER_SOURCE),
         )

@@ -14,9 +14,9 @@ from bridge.errors import BridgeError
 from bridge.records import Draft, Party, Product, Stream, Unsendable
 from bridge.retry import RetryPolicy
 from bridge.salestrekker.auth import WrongOrganization
-from bridge.salestrekker.by_id_query import load_one, load_ticket
+from bridge.salestrekker.by_id_query import load_by_id_query, load_deal_query
 from bridge.salestrekker.client import SalestrekkerClient
-from bridge.salestrekker.list_query import load_list
+from bridge.salestrekker.list_query import load_list_query
 from bridge.salestrekker.query_files import shipped_queries
 from bridge.trakor import TrakorClient
 from hostile_answers import spoiled
@@ -33,8 +33,11 @@ if TYPE_CHECKING:
 __all__ = ["Heard", "ask_salestrekker", "ask_trakor", "told_too_much"]
 
 SHIPPED = [shipped_queries()]
-CONTACTS, PRODUCTS = load_list("contacts.graphql", SHIPPED), load_list("products.graphql", SHIPPED)
-CONTACT, TICKET = load_one("contact.graphql", SHIPPED), load_ticket("ticket.graphql", SHIPPED)
+CONTACTS, PRODUCTS = (
+    load_list_query("contacts.graphql", SHIPPED),
+    load_list_query("products.graphql", SHIPPED),
+)
+CONTACT, TICKET = load_by_id_query("contact.graphql", SHIPPED), load_deal_query("ticket.graphql", SHIPPED)
 MAPPERS = {stream: mapper(stream) for stream in Stream}
 TIMEOUT = 1.0
 """Seconds that a client waits for an answer."""

@@ -26,7 +26,7 @@ from bridge.ledger.send_queue import release_claims
 from bridge.mapping import Mapper
 from bridge.names import Hasher
 from bridge.records import Draft, NameClaim, Policy, Product, Record, Stream
-from bridge.salestrekker.pages import Ones, Page
+from bridge.salestrekker.pages import Page, RecordsById
 from bridge.settings import TrakorSettings
 from bridge.sync.by_id import OneListing
 from bridge.sync.observe_batch import observe_part
@@ -400,11 +400,11 @@ class World:
                     await asyncio.sleep(pause)
             yield Page((), (), "", last=True)
 
-        async def by_id(asked: Sequence[str]) -> Ones:
+        async def by_id(asked: Sequence[str]) -> RecordsById:
             found = [record for page in self.read(letter, asked) for record in page]
             read.extend(found)
             absent = sorted(set(asked) - {record.id for record in found})
-            return Ones(found, absent, [], self.clock())
+            return RecordsById(found, absent, [], self.clock())
 
         ones = OneListing(whose.feed, by_id, whose.mapper, whose.policy)
         listing = Listing(whose.feed, pages, "query", whose.mapper, whose.policy, 0.2, ones=ones)

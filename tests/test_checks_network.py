@@ -13,7 +13,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from bridge.checks import Check, run
-from bridge.salestrekker.reachability import reason_of
+from bridge.salestrekker.reachability import connection_advice
 from bridge.settings import load
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ def test_each_way_to_fail_has_its_advice_however_deep_it_lies(said: str, advice:
     outer = OSError("outer")
     outer.__cause__ = OSError("between")
     outer.__cause__.__context__ = OSError(said)
-    found = reason_of(outer)
+    found = connection_advice(outer)
     assert advice in found
     assert bool(found) == bool(advice)
 
@@ -203,4 +203,4 @@ def test_each_way_to_fail_has_its_advice_however_deep_it_lies(said: str, advice:
 def test_a_circle_of_causes_has_an_end() -> None:
     one, other = OSError("a"), OSError("b")
     one.__cause__, other.__cause__ = other, one
-    assert reason_of(one) == ""
+    assert connection_advice(one) == ""

@@ -12,14 +12,14 @@ from bridge.errors import BridgeError, Refused, Transient
 from bridge.records import Stream
 from bridge.retry import RetryPolicy
 from bridge.salestrekker.auth import (
-    Credentials,
-    Organization,
-    OtherOrganization,
-    SeveralOrganizations,
-    choose,
+    AmbiguousOrganization,
+    DifferentOrganization,
+    LoginCredentials,
+    SalestrekkerOrganization,
+    choose_organization,
 )
 from bridge.salestrekker.client import SalestrekkerClient
-from bridge.salestrekker.list_query import load_list
+from bridge.salestrekker.list_query import load_list_query
 from bridge.salestrekker.query_files import shipped_queries
 from bridge.sandbox import AuthErrorStyle, BrokenField, Fault, Options, Sandbox
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     Start = Callable[[Options], Awaitable[Sandbox]]
 
-CONTACTS = load_list("contacts.graphql", [shipped_queries()])
+CONTACTS = load_list_query("contacts.graphql", [shipped_queries()])
 PASSWORD = "canary-pass-77"
 THREE = Options(
     contacts=7, products=0, organizations=("Head Office", "Sydney", "Perth"), home=1, password=PASSWORD
@@ -101,7 +101,7 @@ async def test_of_several_organisations_one_has_to_be_named(start_sandbox: Start
     """Nothing is read: nobody can guess whose clients are wanted."""
     sandbox = await start_sandbox(THREE)
     async with client_of(sandbox) as client:
-        with pytest.raises(SeveralOrganizations, match="3 organisations") as caught:
+        with pytest.raises(AmbiguousOrganization, match="3 organisations") as caught:
             await read(client)
     assert "Head Office (id " in str(caught.value)
     assert kinds(sandbox) == {"authenticate": 1, "organizations": 1}
@@ -129,7 +129,7 @@ async def test_each_login_is_held_before_its_token_is_used(sandbox: Sandbox) -> 
     async def hold(organization: str) -> None:
         held.append(organization)
         if len(held) > 1:
-            raise OtherOrganization("another one")
+            raise DifferentOrganization("another one")
 
     now = time.time()
     home = sandbox.salestrekker.world.home.id
@@ -137,7 +137,7 @@ async def test_each_login_is_held_before_its_token_is_used(sandbox: Sandbox) -> 
         assert await read(client) == ids(sandbox)
         sandbox.salestrekker.traffic.clear()
         now += 15 * 86_400
-        with pytest.raises(OtherOrganization):
+        with pytest.raises(DifferentOrganization):
             await read(client)
     assert held == [home, home]
     assert kinds(sandbox)["contacts"] == 0
@@ -261,7 +261,7 @@ async def test_an_answer_with_errors_is_handed_on_as_it_is(sandbox: Sandbox) -> 
     assert [error.path for error in result.errors] == [("contact", "isActive")]
 
 
-SYDNEY, OTHER = Organization("1", "Sydney"), Organization("2", "sydney ")
+SYDNEY, OTHER = SalestrekkerOrganization("1", "Sydney"), SalestrekkerOrganization("2", "sydney ")
 
 
 @pytest.mark.parametrize(
@@ -270,30 +270,36 @@ SYDNEY, OTHER = Organization("1", "Sydney"), Organization("2", "sydney ")
         ("Sydney", [OTHER, SYDNEY], SYDNEY),
         ("2", [SYDNEY, OTHER], OTHER),
         ("SYDNEY", [SYDNEY], SYDNEY),
-        ("1", [Organization("9", "1"), SYDNEY], SYDNEY),
+        ("1", [SalestrekkerOrganization("9", "1"), SYDNEY], SYDNEY),
     ],
 )
 def test_an_id_goes_before_a_name_and_the_exact_name_before_its_like(
-    wanted: str, known: list[Organization], found: Organization
+    wanted: str, known: list[SalestrekkerOrganization], found: SalestrekkerOrganization
 ) -> None:
-    assert choose(wanted, known) == found
+    assert choose_organization(wanted, known) == found
 
 
 @pytest.mark.parametrize(
     ("known", "said"),
-    [([SYDNEY, OTHER], "2 organisations"), ([], "no organisation"), ([Organization("3", "Perth")], "Perth")],
+    [
+        ([SYDNEY, OTHER], "2 organisations"),
+        ([], "no organisation"),
+        ([SalestrekkerOrganization("3", "Perth")], "Perth"),
+    ],
 )
-def test_what_is_not_clear_is_never_guessed(known: list[Organization], said: str) -> None:
-    found = choose("SYDNEY", known)
+def test_what_is_not_clear_is_never_guessed(known: list[SalestrekkerOrganization], said: str) -> None:
+    found = choose_organization("SYDNEY", known)
     assert isinstance(found, BridgeError)
     assert said in str(found)
 
 
 def test_a_great_many_organisations_are_not_all_listed() -> None:
-    found = choose("x", [Organization(str(number), f"Branch {number}") for number in range(500)])
+    found = choose_organization(
+        "x", [SalestrekkerOrganization(str(number), f"Branch {number}") for number in range(500)]
+    )
     assert "and 450 more" in str(found)
 
 
 def test_credentials_do_not_show_themselves() -> None:
-    assert "canary" not in repr(Credentials("canary", "canary@x", "canary"))
-    assert "canary" not in repr(Credentials("canary").request)
+    assert "canary" not in repr(LoginCredentials("canary", "canary@x", "canary"))
+    assert "canary" not in repr(LoginCredentials("canary").request)

@@ -11,9 +11,15 @@ from graphql import build_schema, parse, validate
 from bridge.errors import BridgeError, QueryFileError, Refused, Transient
 from bridge.records import Stream
 from bridge.retry import RetryPolicy
-from bridge.salestrekker.by_id_query import combined, contacts_in, load_one, load_ticket, read_ones
+from bridge.salestrekker.by_id_query import (
+    build_batch_request,
+    deal_contacts,
+    load_by_id_query,
+    load_deal_query,
+    read_batch_response,
+)
 from bridge.salestrekker.client import SalestrekkerClient
-from bridge.salestrekker.graphql_errors import result_of
+from bridge.salestrekker.graphql_errors import parse_result
 from bridge.salestrekker.query_files import shipped_queries
 from bridge.sandbox import AuthErrorStyle, BrokenField, Fault, Options, Sandbox
 from bridge.sandbox.engine import shipped_sdl
@@ -22,14 +28,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from bridge.salestrekker.by_id_query import OneQuery
-    from bridge.salestrekker.client import Ones
+    from bridge.salestrekker.by_id_query import ByIdQuery
+    from bridge.salestrekker.pages import RecordsById
     from bridge.sandbox.traffic import Exchange
 
 QUICK = RetryPolicy(attempts=3, total=5.0, first=0.001, longest=0.002)
-CONTACT = load_one("contact.graphql", [shipped_queries()])
-PRODUCT = load_one("product.graphql", [shipped_queries()])
-TICKET = load_ticket("ticket.graphql", [shipped_queries()])
+CONTACT = load_by_id_query("contact.graphql", [shipped_queries()])
+PRODUCT = load_by_id_query("product.graphql", [shipped_queries()])
+TICKET = load_deal_query("ticket.graphql", [shipped_queries()])
 SCHEMA = build_schema(shipped_sdl())
 
 
@@ -49,7 +55,9 @@ def client_of(sandbox: Sandbox, **changes: Any) -> SalestrekkerClient:  # noqa: 
     return SalestrekkerClient(**arguments)
 
 
-async def read(client: SalestrekkerClient, ids: list[str], size: int = 25, query: OneQuery = CONTACT) -> Ones:
+async def read(
+    client: SalestrekkerClient, ids: list[str], size: int = 25, query: ByIdQuery = CONTACT
+) -> RecordsById:
     return await client.ones(query, ids, stream=Stream.CONTACTS, identify=identify, ids_per_request=size)
 
 
@@ -76,11 +84,11 @@ def more_than(most: int) -> Callable[[Exchange], bool]:
     return lambda exchange: len(asked(exchange)) > most
 
 
-def ids_of(found: Ones) -> set[str]:
+def ids_of(found: RecordsById) -> set[str]:
     return {record.id for record in found.records}
 
 
-def query_of(folder: Path, text: str, load: Callable[..., OneQuery] = load_one) -> OneQuery:
+def query_of(folder: Path, text: str, load: Callable[..., ByIdQuery] = load_by_id_query) -> ByIdQuery:
     (folder / "one.graphql").write_text(text)
     return load("one.graphql", [folder])
 
@@ -90,9 +98,9 @@ def query_of(folder: Path, text: str, load: Callable[..., OneQuery] = load_one) 
 
 @pytest.mark.parametrize("query", [CONTACT, PRODUCT, TICKET], ids=lambda query: query.document.name)
 @pytest.mark.parametrize("count", [1, 2, 200])
-def test_any_number_of_ids_makes_one_valid_operation(query: OneQuery, count: int) -> None:
+def test_any_number_of_ids_makes_one_valid_operation(query: ByIdQuery, count: int) -> None:
     ids = [f"id-{place}" for place in range(count)]
-    text, variables = combined(query, ids)
+    text, variables = build_batch_request(query, ids)
     document = parse(text)
     assert validate(SCHEMA, document) == []
     assert list(variables.values()) == ids
@@ -100,11 +108,11 @@ def test_any_number_of_ids_makes_one_valid_operation(query: OneQuery, count: int
 
 
 def test_a_single_id_is_asked_for_with_the_query_as_it_stands() -> None:
-    assert combined(CONTACT, ["a"]) == (CONTACT.document.text, {"id": "a"})
+    assert build_batch_request(CONTACT, ["a"]) == (CONTACT.document.text, {"id": "a"})
 
 
 def test_the_operation_of_a_number_of_ids_is_made_once() -> None:
-    assert combined(CONTACT, ["a", "b"])[0] is combined(CONTACT, ["c", "d"])[0]
+    assert build_batch_request(CONTACT, ["a", "b"])[0] is build_batch_request(CONTACT, ["c", "d"])[0]
 
 
 def test_what_else_the_query_declares_and_passes_stays(tmp_path: Path) -> None:
@@ -113,7 +121,7 @@ def test_what_else_the_query_declares_and_passes_stays(tmp_path: Path) -> None:
         "query Q($id: ID!, $deep: Boolean = true) {"
         " c: contact(id: $id, where: {id: {eq: $id}}) @include(if: $deep) { id } }",
     )
-    text, variables = combined(query, ["a", "b"])
+    text, variables = build_batch_request(query, ["a", "b"])
     assert variables == {"id0": "a", "id1": "b"}
     assert "($id0: ID!, $id1: ID!, $deep: Boolean = true)" in text
     assert "r1: contact(id: $id1, where: {id: {eq: $id1}}) @include(if: $deep)" in text.replace(
@@ -145,13 +153,13 @@ def test_a_query_that_cannot_ask_by_id_is_refused_with_its_place(
 def test_a_ticket_query_without_the_contacts_is_refused(tmp_path: Path) -> None:
     text = "query ($id: ID!) { ticket(id: $id) { id ticketClientTypes { idLabel } } }"
     with pytest.raises(QueryFileError, match="does not ask for the contacts of the deal"):
-        query_of(tmp_path, text, load_ticket)
+        query_of(tmp_path, text, load_deal_query)
 
 
 @pytest.mark.parametrize("inner", ["idClients", "ticketClientTypes { idContact }"])
 def test_either_way_of_naming_the_contacts_is_enough(tmp_path: Path, inner: str) -> None:
     text = f"query ($id: ID!) {{ ticket(id: $id) {{ id {inner} }} }}"
-    assert query_of(tmp_path, text, load_ticket).file.endswith("one.graphql")
+    assert query_of(tmp_path, text, load_deal_query).file.endswith("one.graphql")
 
 
 # What an answer means
@@ -159,33 +167,33 @@ def test_either_way_of_naming_the_contacts_is_enough(tmp_path: Path, inner: str)
 
 def test_what_an_answer_does_not_mention_is_not_absent() -> None:
     with pytest.raises(Transient, match="does not hold all"):
-        read_ones(result_of({"r0": None}, None), CONTACT, ["a", "b"], 0)
+        read_batch_response(parse_result({"r0": None}, None), CONTACT, ["a", "b"], 0)
     with pytest.raises(Transient, match="null, and no error"):
-        read_ones(result_of(None, None), CONTACT, ["a"], 0)
+        read_batch_response(parse_result(None, None), CONTACT, ["a"], 0)
 
 
 def test_what_another_record_took_down_is_unread() -> None:
     """Where the schema allows no null, one record's error leaves no data at all."""
     error = {"message": "boom", "path": ["r1", "person"]}
-    answered = read_ones(result_of(None, [error]), CONTACT, ["a", "b", "c"], 7)
+    answered = read_batch_response(parse_result(None, [error]), CONTACT, ["a", "b", "c"], 7)
     assert (set(answered.faults), answered.unread, answered.passing) == ({"b"}, ("a", "c"), ("b",))
 
 
 def test_an_error_that_says_that_there_is_too_much_to_do_concerns_all() -> None:
     error = {"message": "slow down", "path": ["r1"], "extensions": {"code": "RATE_LIMITED"}}
     with pytest.raises(Transient) as caught:
-        read_ones(result_of({"r0": {"id": "a"}, "r1": None}, [error]), CONTACT, ["a", "b"], 0)
+        read_batch_response(parse_result({"r0": {"id": "a"}, "r1": None}, [error]), CONTACT, ["a", "b"], 0)
     assert caught.value.busy
 
 
 def test_a_list_where_one_record_is_asked_for_is_the_querys_fault() -> None:
     with pytest.raises(QueryFileError, match="answers with a list"):
-        read_ones(result_of({"contact": [{"id": "a"}]}, None), CONTACT, ["a"], 0)
+        read_batch_response(parse_result({"contact": [{"id": "a"}]}, None), CONTACT, ["a"], 0)
 
 
 def test_no_words_of_the_server_about_a_record_are_repeated() -> None:
     error = {"message": "Ada Ashby is broken", "path": ["r0", "person"], "extensions": {"code": "X"}}
-    answered = read_ones(result_of({"r0": None, "r1": None}, [error]), CONTACT, ["a", "b"], 0)
+    answered = read_batch_response(parse_result({"r0": None, "r1": None}, [error]), CONTACT, ["a", "b"], 0)
     assert answered.faults["a"] == "Salestrekker reports an error at person"
 
 
@@ -198,7 +206,7 @@ def test_no_words_of_the_server_about_a_record_are_repeated() -> None:
     ],
 )
 def test_a_deal_names_each_of_its_contacts_once(deal: Mapping[str, object], contacts: str) -> None:
-    assert contacts_in(deal) == tuple(contacts.split())
+    assert deal_contacts(deal) == tuple(contacts.split())
 
 
 # Against the server

@@ -14,21 +14,21 @@ from bridge.errors import BridgeError, QueryFileError, Refused, Transient
 from bridge.records import Stream
 from bridge.retry import RetryPolicy
 from bridge.salestrekker.client import SalestrekkerClient
-from bridge.salestrekker.list_query import load_list
+from bridge.salestrekker.list_query import load_list_query
 from bridge.salestrekker.query_files import shipped_queries
-from bridge.salestrekker.tokens import Renewing
+from bridge.salestrekker.tokens import RenewalPolicy
 from bridge.sandbox import AuthErrorStyle, BrokenField, Fault, Options, Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
     from pathlib import Path
 
-    from bridge.salestrekker.client import Page
     from bridge.salestrekker.list_query import ListQuery
+    from bridge.salestrekker.pages import Page
 
 QUICK = RetryPolicy(attempts=4, total=5.0, first=0.01, longest=0.02)
-CONTACTS = load_list("contacts.graphql", [shipped_queries()])
-PRODUCTS = load_list("products.graphql", [shipped_queries()])
+CONTACTS = load_list_query("contacts.graphql", [shipped_queries()])
+PRODUCTS = load_list_query("products.graphql", [shipped_queries()])
 
 
 def identify(data: Mapping[str, object]) -> str | None:
@@ -291,7 +291,7 @@ async def test_a_query_that_does_not_fit_the_schema_names_file_and_field(
     (tmp_path / "q.graphql").write_text(text)
     async with client_of(sandbox) as client:
         with pytest.raises(QueryFileError, match=r"q\.graphql: .*shoeSize"):
-            await read(client, load_list("q.graphql", [tmp_path]))
+            await read(client, load_list_query("q.graphql", [tmp_path]))
 
 
 @pytest.mark.parametrize("path", ["", "/api", "/graphql/x"])
@@ -351,7 +351,7 @@ async def test_reads_go_on_with_the_old_token_where_a_revoked_key_gives_no_new_o
 
 async def test_a_token_is_kept_good_although_nothing_is_read(sandbox: Sandbox) -> None:
     now = time.time()
-    renewing = Renewing(look=0.001)
+    renewing = RenewalPolicy(look=0.001)
     async with client_of(sandbox, clock=lambda: now, renewing=renewing) as client:
         await client.authenticate()
         keeping = asyncio.create_task(client.keep_token())

@@ -17,18 +17,25 @@ from aiohttp.test_utils import TestServer
 from bridge.errors import Refused, Transient
 from bridge.records import Stream
 from bridge.retry import RetryPolicy
-from bridge.salestrekker.by_id_query import one_query
+from bridge.salestrekker.by_id_query import parse_by_id_query
 from bridge.salestrekker.client import SalestrekkerClient
-from bridge.salestrekker.large_responses import LongRecords, Room
-from bridge.salestrekker.list_query import list_query
+from bridge.salestrekker.large_responses import LargeListRoom, LongRecords
+from bridge.salestrekker.list_query import parse_list_query
 from bridge.salestrekker.query_files import load_document
-from bridge.salestrekker.response_limits import MAX_RECORD, MOST_ITEMS, MOST_VALUES, PART, REST, SMALL
+from bridge.salestrekker.response_limits import (
+    BATCH_BYTES,
+    MAX_ITEMS,
+    MAX_RECORD,
+    MAX_RECORD_VALUES,
+    MAX_REST,
+    SMALL_BODY,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
     from pathlib import Path
 
-    from bridge.salestrekker.by_id_query import OneQuery
+    from bridge.salestrekker.by_id_query import ByIdQuery
     from bridge.salestrekker.list_query import ListQuery
     from bridge.salestrekker.pages import Page
 
@@ -98,12 +105,12 @@ class Remote:
 
 def query(folder: Path, style: str) -> ListQuery:
     (folder / "q.graphql").write_text(TEXTS[style])
-    return list_query(load_document("q.graphql", [folder]))
+    return parse_list_query(load_document("q.graphql", [folder]))
 
 
-def by_id(folder: Path) -> OneQuery:
+def by_id(folder: Path) -> ByIdQuery:
     (folder / "one.graphql").write_text("query One($id: ID!) { contact(id: $id) { id note } }")
-    return one_query(load_document("one.graphql", [folder]))
+    return parse_by_id_query(load_document("one.graphql", [folder]))
 
 
 @asynccontextmanager
@@ -176,7 +183,7 @@ async def test_a_long_page_costs_one_request_more_and_that_only_once(tmp_path: P
 async def test_one_long_page_at_a_time_is_in_memory(tmp_path: Path) -> None:
     """The second walk begins when the first is done with its page, and with the walk at the latest."""
     remote = Remote([contact(number) for number in range(3_000)], at_most=3_000)
-    room, asked = Room(), query(tmp_path, "plain")
+    room, asked = LargeListRoom(), query(tmp_path, "plain")
     async with client_of(remote, room=room) as one, client_of(remote, room=room) as other:
         async with pages_of(one, asked) as first, pages_of(other, asked) as second:
             page = await anext(first)
@@ -222,11 +229,11 @@ async def test_what_is_too_much_for_a_record_is_so_whatever_stands_beside_it(
 ) -> None:
     odd: list[Mapping[str, object]] = [
         {"id": "large", "note": "x" * MAX_RECORD},
-        {"id": "many", "note": [[]] * (MOST_VALUES + 1)},
+        {"id": "many", "note": [[]] * (MAX_RECORD_VALUES + 1)},
     ]
     fits: list[Mapping[str, object]] = [
         {"id": "just", "note": "x" * (MAX_RECORD - 30)},
-        {"id": "few", "note": [1] * (MOST_VALUES - 9)},
+        {"id": "few", "note": [1] * (MAX_RECORD_VALUES - 9)},
     ]
     remote = Remote([*odd, *fits, *(contact(number) for number in range(others))], at_most=5_000)
     async with client_of(remote) as client, pages_of(client, query(tmp_path, "plain")) as pages:
@@ -245,7 +252,7 @@ async def test_few_bytes_of_a_long_page_are_decoded_together(tmp_path: Path) -> 
         parts = [[record.id for record in part] for part in page.records.parts(100)]
     assert [one for part in parts for one in part] == [f"c{number:06}" for number in range(len(sizes))]
     assert max(map(len, parts)) == 100
-    assert max(sum(sizes[int(one[1:])] for one in part) for part in parts) <= PART
+    assert max(sum(sizes[int(one[1:])] for one in part) for part in parts) <= BATCH_BYTES
 
 
 async def test_a_page_without_a_record_that_an_error_names_is_not_whole(tmp_path: Path) -> None:
@@ -300,8 +307,8 @@ async def test_what_is_wrong_with_an_item_of_a_long_page_stays_with_it(tmp_path:
         None,
         {"note": "no id"},
         {"id": "large", "note": "x" * MAX_RECORD},
-        {"id": "many", "note": [1] * (MOST_VALUES + 1)},
-        {"id": "commas", "note": ",[{" * (MOST_VALUES // 2)},
+        {"id": "many", "note": [1] * (MAX_RECORD_VALUES + 1)},
+        {"id": "commas", "note": ",[{" * (MAX_RECORD_VALUES // 2)},
         {"id": "deep", "note": nested(900)},
         contact(1),
     ]
@@ -320,7 +327,7 @@ async def test_what_is_wrong_with_an_item_of_a_long_page_stays_with_it(tmp_path:
         (0, "", "Salestrekker listed it as null"),
         (1, "", "it has no id"),
         (2, "large", f"it is larger than {MAX_RECORD:,} bytes"),
-        (3, "many", f"it holds more than {MOST_VALUES:,} values"),
+        (3, "many", f"it holds more than {MAX_RECORD_VALUES:,} values"),
         (5, "deep", "it is nested too deeply"),
         (6, "c000001", "Salestrekker reports an error at note"),
     ]
@@ -365,7 +372,7 @@ async def test_long_numbered_pages_of_which_page_0_fails(
     if not keeps_to_size:
         text = text.replace(", $size: Int", "").replace(", size: $size", "")
     (tmp_path / "q.graphql").write_text(text)
-    asked = list_query(load_document("q.graphql", [tmp_path]))
+    asked = parse_list_query(load_document("q.graphql", [tmp_path]))
     async with client_of(Troubled(everything, at_most=1_000, base=1)) as client:
         found = []
         pages = client.pages(asked, stream=Stream.CONTACTS, identify=identify, page_size=1_000)
@@ -408,7 +415,7 @@ async def test_a_wait_for_room_is_no_attempt(tmp_path: Path) -> None:
                 return web.Response(status=503)
             return await super().handle(request)
 
-    room, quick = Room(), RetryPolicy(attempts=2, total=0.3, first=0.01, longest=0.01)
+    room, quick = LargeListRoom(), RetryPolicy(attempts=2, total=0.3, first=0.01, longest=0.01)
     everything: list[Mapping[str, object]] = [contact(number) for number in range(3_000)]
     remote, other = Failing(everything, at_most=3_000), Remote(everything, at_most=3_000)
     plain, loop = query(tmp_path, "plain"), asyncio.get_running_loop()
@@ -427,7 +434,7 @@ async def test_a_wait_for_room_is_no_attempt(tmp_path: Path) -> None:
 ITEM = orjson.dumps(contact(1))
 HOSTILE: dict[str, tuple[bytes, type[Exception], str]] = {
     "very many": (
-        b'{"data": {"contacts": [' + b"{}," * MOST_ITEMS + b"{}]}}",
+        b'{"data": {"contacts": [' + b"{}," * MAX_ITEMS + b"{}]}}",
         Refused,
         "more than 100,000 records",
     ),
@@ -443,7 +450,7 @@ HOSTILE: dict[str, tuple[bytes, type[Exception], str]] = {
         "not whole",
     ),
     "much beside the list": (
-        b'{"data": {"contacts": [], "x": "' + b"x" * REST + b'"}}',
+        b'{"data": {"contacts": [], "x": "' + b"x" * MAX_REST + b'"}}',
         Refused,
         "holds more than was asked for",
     ),
@@ -500,7 +507,7 @@ class ById:
         return web.Response(body=orjson.dumps({"data": data}), content_type="application/json")
 
 
-@pytest.mark.parametrize("note", ["x" * SMALL, [[]] * 30_000], ids=["bytes", "values"])
+@pytest.mark.parametrize("note", ["x" * SMALL_BODY, [[]] * 30_000], ids=["bytes", "values"])
 async def test_one_record_that_is_too_large_takes_no_others_down(tmp_path: Path, note: object) -> None:
     """Fewer are asked for together, down to the one that is broken."""
     remote = ById(note)

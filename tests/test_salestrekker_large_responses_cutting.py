@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bridge.salestrekker.large_responses import WINDOW, Cut, TooManyItemsError, cut
+from bridge.salestrekker.large_responses import WINDOW, ListCut, TooManyItemsError, cut_list
 from bridge.time_slices import at_once
 
 PATH = ("data", "contacts", "edges")
@@ -28,8 +28,8 @@ VALUES = st.recursive(
 )
 
 
-def parts(text: str, *, most: int = 1000, longest: int = 10**7) -> Cut | None:
-    return at_once(cut(bytearray(text.encode()), PATH, most=most, longest=longest))
+def parts(text: str, *, most: int = 1000, longest: int = 10**7) -> ListCut | None:
+    return at_once(cut_list(bytearray(text.encode()), PATH, most=most, longest=longest))
 
 
 def deep(levels: int) -> list[Any]:
@@ -52,7 +52,7 @@ def test_the_items_and_the_rest_are_what_they_were(
         "z": beside,
     }
     text = json.dumps(document, indent=indent, ensure_ascii=False).encode("utf-8", "surrogatepass")
-    found = at_once(cut(bytearray(text), PATH, most=1000, longest=10**7))
+    found = at_once(cut_list(bytearray(text), PATH, most=1000, longest=10**7))
     assert found is not None
     assert [json.loads(text[a:b]) for a, b in zip(found.starts, found.ends, strict=True)] == items
     document["data"]["contacts"]["edges"] = []  # type: ignore[index]  # of several types
@@ -127,7 +127,7 @@ def test_a_rest_that_is_too_long_itself_is_no_part() -> None:
 def test_many_items_of_some_size_are_many_steps(item: object) -> None:
     """Thirty-two of them in one step took 0.2 s."""
     text = json.dumps({"data": {"contacts": {"edges": [item] * 200}}})
-    steps = sum(1 for _ in cut(bytearray(text.encode()), PATH, most=1000, longest=1000))
+    steps = sum(1 for _ in cut_list(bytearray(text.encode()), PATH, most=1000, longest=1000))
     assert steps > len(text) / WINDOW / 2
 
 
@@ -141,7 +141,7 @@ def test_very_many_members_before_the_list_are_not_gone_past(member: str) -> Non
 
 def test_large_members_before_the_list_are_many_steps() -> None:
     text = json.dumps({"data": {str(number): "x" * 10_000 for number in range(500)} | {"contacts": []}})
-    steps = sum(1 for _ in cut(bytearray(text.encode()), PATH, most=10, longest=10**7))
+    steps = sum(1 for _ in cut_list(bytearray(text.encode()), PATH, most=10, longest=10**7))
     assert steps > len(text) / WINDOW / 2
 
 
@@ -153,5 +153,5 @@ def test_large_members_before_the_list_are_many_steps() -> None:
 def test_it_can_be_interrupted_all_the_time(item: str) -> None:
     """Each step goes past a window at most, and there is one for each."""
     text = f'{{"data": {{"contacts": {{"edges": [[{item}null]]}}}}}}'
-    steps = sum(1 for _ in cut(bytearray(text.encode()), PATH, most=10, longest=1000))
+    steps = sum(1 for _ in cut_list(bytearray(text.encode()), PATH, most=10, longest=1000))
     assert steps > len(text) / WINDOW / 2

@@ -11,7 +11,7 @@ import pytest
 from graphql import build_schema, parse, validate
 
 from bridge.errors import QueryFileError
-from bridge.salestrekker.list_query import Paging, Position, load_list
+from bridge.salestrekker.list_query import Paging, Position, load_list_query
 from bridge.salestrekker.query_files import load_document, query_folders, shipped_queries
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def test_one_record_is_read_with_the_same_fields_as_the_list(one: str, many: str
     ("name", "root"), [("contacts.graphql", "contacts"), ("products.graphql", "products")]
 )
 def test_shipped_lists_page_by_offset(name: str, root: str) -> None:
-    query = load_list(name, [shipped_queries()])
+    query = load_list_query(name, [shipped_queries()])
     assert (query.path, query.paging) == ((root,), Paging.OFFSET)
     assert query.page_variables(Position(200), 100) == {"offset": 200, "limit": 100}
 
@@ -75,7 +75,7 @@ def test_the_users_own_file_comes_first_and_borrows_shipped_fragments(tmp_path: 
     own.mkdir()
     text = (shipped_queries() / "contacts.graphql").read_text()
     (own / "contacts.graphql").write_text(text.replace("...ContactFields", "timeStamp ...ContactFields"))
-    query = load_list("contacts.graphql", query_folders(tmp_path))
+    query = load_list_query("contacts.graphql", query_folders(tmp_path))
     assert query.file == str(own / "contacts.graphql")
     assert "timeStamp" in query.document.text
     assert "familyName" in query.document.text
@@ -87,7 +87,7 @@ def test_fragments_of_the_own_folder_win(tmp_path: Path) -> None:
     own.mkdir()
     shutil.copy(shipped_queries() / "contacts.graphql", own)
     (own / "contact.fragment.graphql").write_text("fragment ContactFields on Contact { id timeStamp }")
-    document = load_list("contacts.graphql", query_folders(tmp_path)).document
+    document = load_list_query("contacts.graphql", query_folders(tmp_path)).document
     assert set(document.fragments) == {"ContactFields"}
     assert "timeStamp" in document.text
 
@@ -98,7 +98,7 @@ def test_the_fingerprint_follows_the_text_and_not_its_layout(write: Callable[...
         b="# why\nquery Q($offset: Int)\n{ list(offset: $offset) {\n id,\n name # the name\n } }\n",
         c="query Q($offset: Int) { list(offset: $offset) { id name mail } }",
     )
-    same, laid_out, other = (load_list(f"{name}.graphql", [folder]).fingerprint for name in "abc")
+    same, laid_out, other = (load_list_query(f"{name}.graphql", [folder]).fingerprint for name in "abc")
     assert same == laid_out != other
 
 
@@ -132,7 +132,7 @@ def test_what_is_selected_of_a_record_does_not_follow_layout_paging_or_names(
 ) -> None:
     """A query that was only written otherwise makes no record incomparable."""
     folder = write(a=f"query Q {{ contacts {{ {FIELDS} }} }}", b=text)
-    one, other = (load_list(f"{name}.graphql", [folder]).record_fingerprint for name in "ab")
+    one, other = (load_list_query(f"{name}.graphql", [folder]).record_fingerprint for name in "ab")
     assert one == other
     assert len(one) == 12
 
@@ -142,27 +142,27 @@ def test_what_is_selected_of_a_record_follows_each_change_of_it(
     write: Callable[..., Path], fields: str
 ) -> None:
     folder = write(a=f"query Q {{ contacts {{ {FIELDS} }} }}", b=f"query Q {{ contacts {{ {fields} }} }}")
-    one, other = (load_list(f"{name}.graphql", [folder]).record_fingerprint for name in "ab")
+    one, other = (load_list_query(f"{name}.graphql", [folder]).record_fingerprint for name in "ab")
     assert one != other
 
 
 def test_the_fingerprint_follows_the_fragments(write: Callable[..., Path]) -> None:
     text = "query Q($offset: Int) { list(offset: $offset) { ...F } }"
-    before = load_list("q.graphql", [write(q=text, f__fragment="fragment F on T { id }")])
-    after = load_list("q.graphql", [write(f__fragment="fragment F on T { id name }")])
+    before = load_list_query("q.graphql", [write(q=text, f__fragment="fragment F on T { id }")])
+    after = load_list_query("q.graphql", [write(f__fragment="fragment F on T { id name }")])
     assert before.fingerprint != after.fingerprint
 
 
 def test_a_list_may_stand_in_a_wrapper(write: Callable[..., Path]) -> None:
     text = "query Q($offset: Int) { all: contacts(offset: $offset) { total rows: items { id: uuid } } }"
-    query = load_list("q.graphql", [write(q=text)])
+    query = load_list_query("q.graphql", [write(q=text)])
     assert query.path == ("all", "rows")
 
 
 def test_a_query_without_a_limit_only_moves_the_offset(write: Callable[..., Path]) -> None:
-    query = load_list("q.graphql", [write(q="query Q($offset: Int) { list(offset: $offset) { id } }")])
+    query = load_list_query("q.graphql", [write(q="query Q($offset: Int) { list(offset: $offset) { id } }")])
     assert query.page_variables(Position(7), 50) == {"offset": 7}
-    assert not query.sizes_pages
+    assert not query.has_page_size
 
 
 @pytest.mark.parametrize(
@@ -215,7 +215,7 @@ def test_a_document_that_cannot_be_used_is_refused_with_its_place(
     """File, line and column, what is wrong, and what to do."""
     folder = write(q=text)
     with pytest.raises(QueryFileError, match=re.escape(f"{folder / 'q.graphql'}{place}: ")) as caught:
-        load_list("q.graphql", [folder])
+        load_list_query("q.graphql", [folder])
     assert says in str(caught.value)
     assert caught.value.advice
 
@@ -226,12 +226,12 @@ def test_an_error_in_a_fragment_file_names_that_file(write: Callable[..., Path])
         f__fragment="fragment F on T { id }\nquery Stray { a }",
     )
     with pytest.raises(QueryFileError, match=r"f\.fragment\.graphql:2:1: only fragments"):
-        load_list("q.graphql", [folder])
+        load_list_query("q.graphql", [folder])
 
 
 def test_a_missing_file_says_where_it_was_looked_for(tmp_path: Path) -> None:
     with pytest.raises(QueryFileError, match="no such query file") as caught:
-        load_list("mine.graphql", query_folders(tmp_path))
+        load_list_query("mine.graphql", query_folders(tmp_path))
     assert str(tmp_path / "queries") in str(caught.value)
     assert str(shipped_queries()) in str(caught.value)
 
@@ -239,4 +239,4 @@ def test_a_missing_file_says_where_it_was_looked_for(tmp_path: Path) -> None:
 def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "q.graphql").write_bytes(b"\xff\xfe\x00q")
     with pytest.raises(QueryFileError, match="not UTF-8"):
-        load_list("q.graphql", [tmp_path])
+        load_list_query("q.graphql", [tmp_path])

@@ -12,19 +12,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.errors import QueryFileError
-from bridge.salestrekker.graphql_errors import result_of
+from bridge.salestrekker.graphql_errors import parse_result
 from bridge.salestrekker.list_query import (
-    DAYS,
-    MOMENTS,
-    NAMES,
+    DATE_TYPES,
     OVERLAP,
+    TIME_TYPES,
+    VARIABLE_NAMES,
     ListQuery,
     Paging,
     Position,
     Role,
-    load_list,
+    load_list_query,
 )
-from bridge.salestrekker.responses import More, read_list, read_more
+from bridge.salestrekker.responses import NextPage, read_items, read_next_page
 from bridge.sandbox.shapes import Paged, ShapeKind, shape_of
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def load(tmp_path: Path) -> Load:
 
     def load(text: str) -> ListQuery:
         (tmp_path / "q.graphql").write_text(text, encoding="utf-8")
-        return load_list("q.graphql", [tmp_path])
+        return load_list_query("q.graphql", [tmp_path])
 
     return load
 
@@ -54,11 +54,11 @@ PAGE = (Path(__file__).parent.parent / "docs" / "paging.md").read_text(encoding=
 def test_the_page_names_every_variable_and_type_there_is() -> None:
     lines = PAGE.splitlines()
     rows = [re.findall(r"`\$(\w+)`", line) for line in lines if re.match(r"\| `\$\w+` \| `", line)]
-    assert {row[0]: set(row[1 : len(names)]) for row, names in zip(rows, NAMES.values(), strict=True)} == {
-        names[0]: set(names[1:]) for names in NAMES.values()
-    }
+    assert {
+        row[0]: set(row[1 : len(names)]) for row, names in zip(rows, VARIABLE_NAMES.values(), strict=True)
+    } == {names[0]: set(names[1:]) for names in VARIABLE_NAMES.values()}
     types = [line.split("|")[1] for line in lines if line.startswith(("| `String`", "| `Date`"))]
-    assert [set(re.findall(r"\w+", line)) for line in types] == [MOMENTS, DAYS]
+    assert [set(re.findall(r"\w+", line)) for line in types] == [TIME_TYPES, DATE_TYPES]
 
 
 def test_the_queries_of_the_page_are_read_as_their_sections_say(load: Load) -> None:
@@ -73,7 +73,7 @@ def test_the_queries_of_the_page_are_read_as_their_sections_say(load: Load) -> N
     blocks = {title: re.search(r"```graphql\n(.*?)```", text, re.DOTALL) for title, _, text in sections}
     found = {title: load(block[1]) for title, block in blocks.items() if block}
     assert {title: query.paging for title, query in found.items()} == styles
-    assert [title for title, query in found.items() if query.incremental] == ["What has changed"]
+    assert [title for title, query in found.items() if query.is_incremental] == ["What has changed"]
 
 
 def test_the_page_says_where_records_are(load: Load) -> None:
@@ -103,22 +103,26 @@ def test_the_style_shows_in_the_variables(load: Load, declared: str, style: Pagi
     passed = re.sub(r"\$(\w+): \w+( = \d+)?", r"\1: $\1", declared)
     query = load(f"query Q{declared} {{ list{passed} {{ items {{ id }} {INFO} }} }}")
     assert query.paging is style
-    assert query.sizes_pages is (declared.count("$") > 1)
-    assert query.incremental is ("since" in declared)
+    assert query.has_page_size is (declared.count("$") > 1)
+    assert query.is_incremental is ("since" in declared)
 
 
-@pytest.mark.parametrize(("role", "name"), [(role, name) for role, names in NAMES.items() for name in names])
+@pytest.mark.parametrize(
+    ("role", "name"), [(role, name) for role, names in VARIABLE_NAMES.items() for name in names]
+)
 def test_every_documented_spelling_is_known(load: Load, role: Role, name: str) -> None:
     kind = "String" if role in (Role.CURSOR, Role.SINCE) else "Int"
-    mover = ", $page: Int" if role is Role.SIZE else ""
-    passed = f"{name}: ${name}" + (", page: $page" if mover else "")
-    query = load(f"query Q(${name}: {kind}{mover}) {{ list({passed}) {{ items {{ id }} {INFO} }} }}")
+    paging_variable = ", $page: Int" if role is Role.SIZE else ""
+    passed = f"{name}: ${name}" + (", page: $page" if paging_variable else "")
+    query = load(
+        f"query Q(${name}: {kind}{paging_variable}) {{ list({passed}) {{ items {{ id }} {INFO} }} }}"
+    )
     assert query.variables.name(role) == name
 
 
 def test_a_variable_may_be_passed_inside_an_input_object(load: Load) -> None:
     query = load("query Q($page: Int, $size: Int) { list(paging: {number: $page, size: $size}) { id } }")
-    assert (query.paging, query.mover) == (Paging.PAGE, "page")
+    assert (query.paging, query.paging_variable) == (Paging.PAGE, "page")
 
 
 # Where the records are
@@ -170,9 +174,9 @@ def test_records_without_an_id_are_refused(load: Load, selection: str) -> None:
 def test_the_list_is_wherever_the_answer_has_it(load: Load) -> None:
     query = load("query Q { a { data { b { id } } } }".replace("b {", "rows {"))
     rows = [{"id": 1}, None]
-    above = read_list(result_of({"a": [{"data": {"rows": row}} for row in rows]}, None), query)
-    middle = read_list(result_of({"a": {"data": [{"rows": row} for row in rows]}}, None), query)
-    below = read_list(result_of({"a": {"data": {"rows": rows}}}, None), query)
+    above = read_items(parse_result({"a": [{"data": {"rows": row}} for row in rows]}, None), query)
+    middle = read_items(parse_result({"a": {"data": [{"rows": row} for row in rows]}}, None), query)
+    below = read_items(parse_result({"a": {"data": {"rows": rows}}}, None), query)
     assert above.items == middle.items == below.items == tuple(rows)
 
 
@@ -220,7 +224,7 @@ def test_a_time_is_written_as_its_type_takes_it_and_earlier_by_the_overlap(
 
 def test_a_time_is_of_no_effect_where_the_query_does_not_take_one(load: Load) -> None:
     query = load("query Q { list { id } }")
-    assert not query.incremental
+    assert not query.is_incremental
     assert query.page_variables(Position(), 10, 5) == {}
     assert query.checkpoint(10) == query.checkpoint(10, 5)
 
@@ -242,14 +246,14 @@ def test_the_step_over_reads_no_record_and_is_valid_where_the_query_is(load: Loa
             edges { node { id person @include(if: $deep) { information { familyName } } } }
             ...More } }
         fragment More on ContactConnection { info: pageInfo { more: hasNextPage endCursor } }""")
-    assert query.stepping is not None
+    assert query.next_page_query is not None
     schema = build_schema(shape_of(ShapeKind.RELAY, Paged()).sdl)
-    for document in (query.document, query.stepping):
+    for document in (query.document, query.next_page_query):
         assert validate(schema, parse(document.text)) == []
-    assert query.stepping.variables == {"first", "after", "since"}
-    assert "id" not in re.findall(r"\w+", query.stepping.text)
+    assert query.next_page_query.variables == {"first", "after", "since"}
+    assert "id" not in re.findall(r"\w+", query.next_page_query.text)
     answer = {"all": {"info": {"more": True, "endCursor": "x"}}}
-    assert read_more(result_of(answer, None), query) == More(more=True, cursor="x")
+    assert read_next_page(parse_result(answer, None), query) == NextPage(more=True, cursor="x")
 
 
 # Positions

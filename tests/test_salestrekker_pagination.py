@@ -13,17 +13,17 @@ from hypothesis import strategies as st
 
 from bridge.errors import QueryFileError, Refused, Transient
 from bridge.records import Stream
-from bridge.salestrekker.list_query import Position, load_list
-from bridge.salestrekker.pages import Ask, Fetched, Page, read_ahead, sort_out
+from bridge.salestrekker.list_query import Position, load_list_query
+from bridge.salestrekker.pages import Fetched, Page, PageRequest, prefetch_pages, sort_items
 from bridge.salestrekker.pagination import Walk
 from bridge.salestrekker.query_files import shipped_queries
-from bridge.salestrekker.responses import Listed, PoisonedItem
+from bridge.salestrekker.responses import ListItems, PoisonItem
 from bridge.time_slices import at_once
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
 
-QUERY = load_list("contacts.graphql", [shipped_queries()])
+QUERY = load_list_query("contacts.graphql", [shipped_queries()])
 
 
 def identify(data: Mapping[str, object]) -> str | None:
@@ -48,7 +48,7 @@ class Shelf:
     empty_once: set[int] = field(default_factory=set)
     asked: list[tuple[int, int]] = field(default_factory=list)
 
-    async def fetch(self, ask: Ask) -> Fetched:
+    async def fetch(self, ask: PageRequest) -> Fetched:
         offset, size = ask.at.read, ask.size
         self.asked.append((offset, size))
         if offset in self.empty_once:
@@ -57,7 +57,7 @@ class Shelf:
         count = max(0, min(size, self.at_most, self.size - offset))
         for index in range(count):
             if offset + index in self.poisoned:
-                raise PoisonedItem("poisoned", index, Refused("all of them"))
+                raise PoisonItem("poisoned", index, Refused("all of them"))
         return self._page(offset, count)
 
     def pages(self, page_size: int, start: int = 0) -> AsyncGenerator[Page]:
@@ -65,8 +65,8 @@ class Shelf:
 
     def _page(self, offset: int, count: int) -> Fetched:
         items = tuple({"id": str(offset + index)} for index in range(count))
-        found = Listed(items, {})
-        return at_once(sort_out(found, stream=Stream.CONTACTS, identify=identify, place=offset, read_at=1))
+        found = ListItems(items, {})
+        return at_once(sort_items(found, stream=Stream.CONTACTS, identify=identify, place=offset, read_at=1))
 
 
 async def ids_of(pages: AsyncGenerator[Page]) -> list[int]:
@@ -74,8 +74,8 @@ async def ids_of(pages: AsyncGenerator[Page]) -> list[int]:
 
 
 def test_items_are_sorted_into_records_and_broken_ones() -> None:
-    found = Listed(({"id": "a"}, {"id": "b"}, None, {"name": "x"}, 7), {1: "no e-mail"})
-    page = at_once(sort_out(found, stream=Stream.PRODUCTS, identify=identify, place=40, read_at=9))
+    found = ListItems(({"id": "a"}, {"id": "b"}, None, {"name": "x"}, 7), {1: "no e-mail"})
+    page = at_once(sort_items(found, stream=Stream.PRODUCTS, identify=identify, place=40, read_at=9))
     assert [(record.id, record.stream, record.read_at) for record in page.records] == [("a", "products", 9)]
     assert [(broken.position, broken.id) for broken in page.broken] == [
         (41, "b"),
@@ -141,7 +141,7 @@ async def test_many_poisoned_items_among_others_are_each_its_own(page_size: int)
 async def test_a_server_that_ignores_the_offset_is_found_out() -> None:
     shelf = Shelf(30)
 
-    async def fetch(ask: Ask) -> Fetched:
+    async def fetch(ask: PageRequest) -> Fetched:
         return await shelf.fetch(replace(ask, at=Position()))
 
     walk = Walk(QUERY, fetch, lambda: 5).pages(10)
@@ -154,12 +154,12 @@ async def test_the_next_page_is_fetched_while_the_caller_works_and_no_further() 
     shelf = Shelf(50)
     second = asyncio.Event()
 
-    async def fetch(ask: Ask) -> Fetched:
+    async def fetch(ask: PageRequest) -> Fetched:
         if ask.at.read == 10:
             second.set()
         return await shelf.fetch(ask)
 
-    async with aclosing(read_ahead(Walk(QUERY, fetch, lambda: 5).pages(10))) as pages:
+    async with aclosing(prefetch_pages(Walk(QUERY, fetch, lambda: 5).pages(10))) as pages:
         assert (await anext(pages)).next_position == "10"
         await asyncio.wait_for(second.wait(), 5)
         assert [offset for offset, _ in shelf.asked] == [0, 10]
@@ -168,12 +168,12 @@ async def test_the_next_page_is_fetched_while_the_caller_works_and_no_further() 
 async def test_an_error_comes_after_the_good_pages_before_it() -> None:
     shelf = Shelf(50)
 
-    async def fetch(ask: Ask) -> Fetched:
+    async def fetch(ask: PageRequest) -> Fetched:
         if ask.at.read == 20:
             raise Transient("lost")
         return await shelf.fetch(ask)
 
-    async with aclosing(read_ahead(Walk(QUERY, fetch, lambda: 5).pages(10))) as pages:
+    async with aclosing(prefetch_pages(Walk(QUERY, fetch, lambda: 5).pages(10))) as pages:
         assert [(await anext(pages)).next_position for _ in range(2)] == ["10", "20"]
         with pytest.raises(Transient, match="lost"):
             await anext(pages)
@@ -187,7 +187,7 @@ async def test_closing_early_leaves_no_task_and_no_complaint(*, hangs: bool) -> 
     complaints: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
 
-    async def fetch(ask: Ask) -> Fetched:
+    async def fetch(ask: PageRequest) -> Fetched:
         if ask.at == Position():
             return await shelf.fetch(ask)
         reached.set()
@@ -199,7 +199,7 @@ async def test_closing_early_leaves_no_task_and_no_complaint(*, hangs: bool) -> 
             cancelled.set()
         raise AssertionError
 
-    async with aclosing(read_ahead(Walk(QUERY, fetch, lambda: 5).pages(10))) as pages:
+    async with aclosing(prefetch_pages(Walk(QUERY, fetch, lambda: 5).pages(10))) as pages:
         await anext(pages)
         await asyncio.wait_for(reached.wait(), 5)
     assert cancelled.is_set() is hangs

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from bridge.errors import BridgeError, QueryFileError, Refused, Transient
 from bridge.records import Stream
-from bridge.salestrekker.list_query import ListQuery, list_query
-from bridge.salestrekker.pages import Ask, Fetched, sort_out
+from bridge.salestrekker.list_query import ListQuery, parse_list_query
+from bridge.salestrekker.pages import Fetched, PageRequest, sort_items
 from bridge.salestrekker.pagination import Walk
 from bridge.salestrekker.query_files import QueryDocument
-from bridge.salestrekker.responses import Listed, PoisonedItem
+from bridge.salestrekker.responses import ListItems, PoisonItem
 from bridge.time_slices import at_once
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Book:
     between: Callable[[Book], None] | None = None
     asked: list[tuple[int | None, int]] = field(default_factory=list)
 
-    async def fetch(self, ask: Ask) -> Fetched:
+    async def fetch(self, ask: PageRequest) -> Fetched:
         self.asked.append((ask.at.page, ask.size))
         assert ask.at.page is not None
         size = self.fixed or min(ask.size, self.most)
@@ -84,10 +84,10 @@ class Book:
             self.between(self)
         for index, item in enumerate(found):
             if item in self.poisoned:
-                raise PoisonedItem("poisoned", index, Refused("all of them"))
-        listed = Listed(tuple({"id": item} for item in found), {})
+                raise PoisonItem("poisoned", index, Refused("all of them"))
+        listed = ListItems(tuple({"id": item} for item in found), {})
         return at_once(
-            sort_out(listed, stream=Stream.CONTACTS, identify=identify, place=ask.at.read, read_at=1)
+            sort_items(listed, stream=Stream.CONTACTS, identify=identify, place=ask.at.read, read_at=1)
         )
 
     async def read(self, query: ListQuery, size: int, start: str = "") -> list[Page]:
@@ -109,7 +109,7 @@ def a_list(text: str) -> ListQuery:
     """The query of this text, as if from a file."""
     operation = parse(text).definitions[0]
     assert isinstance(operation, OperationDefinitionNode)
-    return list_query(QueryDocument("q.graphql", text, "fingerprint", operation, {}))
+    return parse_list_query(QueryDocument("q.graphql", text, "fingerprint", operation, {}))
 
 
 QUERY = a_list("query Q($page: Int, $size: Int) { list(page: $page, size: $size) { id } }")

@@ -12,15 +12,15 @@ from bridge.errors import BridgeError, QueryFileError, Refused, Transient
 from bridge.records import Stream
 from bridge.retry import RetryPolicy
 from bridge.salestrekker.client import SalestrekkerClient
-from bridge.salestrekker.list_query import Role, load_list
+from bridge.salestrekker.list_query import Role, load_list_query
 from bridge.sandbox import BeforeFirst, BrokenField, Fault, Options, Sandbox, ShapeKind
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
     from pathlib import Path
 
-    from bridge.salestrekker.client import Page
     from bridge.salestrekker.list_query import ListQuery
+    from bridge.salestrekker.pages import Page
 
     Start = Callable[[Options], Awaitable[Sandbox]]
     Load = Callable[..., ListQuery]
@@ -50,7 +50,7 @@ def load(tmp_path: Path) -> Load:
 
     def load(name: str = "q", text: str | None = None) -> ListQuery:
         (tmp_path / "q.graphql").write_text(TEXTS[name] if text is None else text)
-        return load_list("q.graphql", [tmp_path])
+        return load_list_query("q.graphql", [tmp_path])
 
     return load
 
@@ -330,7 +330,7 @@ SINCE = {
 }
 
 
-def incremental(name: str) -> str:
+def is_incremental(name: str) -> str:
     declared, passed = SINCE[name]
     text = TEXTS[name]
     if name == "plain":
@@ -344,8 +344,8 @@ async def test_only_what_has_changed_is_read_and_a_little_before(
 ) -> None:
     """Record N is stamped N seconds after the year began; five minutes are read again."""
     sandbox = await of_shape(name, contacts=1000)
-    query = load(text=incremental(name))
-    assert query.incremental
+    query = load(text=is_incremental(name))
+    assert query.is_incremental
     changed = sandbox.contacts.id_at(3)
     sandbox.contacts.rename(changed, "Ada Changed")
     since = int(datetime(2024, 1, 1, 0, 15, tzinfo=UTC).timestamp() * 1000)
@@ -360,7 +360,7 @@ async def test_a_full_walk_is_full_whatever_default_the_time_has(
 ) -> None:
     sandbox = await of_shape(name)
     declared = SINCE[name][0]
-    query = load(text=incremental(name).replace(declared, f"{declared} = {default}"))
+    query = load(text=is_incremental(name).replace(declared, f"{declared} = {default}"))
     assert ids(await read(sandbox, query)) == source_ids(sandbox)
     assert {variables[query.variables.name(Role.SINCE)] for variables in asked(sandbox)} == {None}
 
@@ -389,9 +389,9 @@ async def test_a_server_that_never_moves_on_is_found_out(
     sandbox = await of_shape(name)
     sandbox.salestrekker.faults.add(answering(name, **answer))
     query = load(name)
-    with pytest.raises(QueryFileError, match=f"{query.mover} is ignored") as caught:
+    with pytest.raises(QueryFileError, match=f"{query.paging_variable} is ignored") as caught:
         await read(sandbox, query, 2)
-    assert f"${query.mover}" in caught.value.advice
+    assert f"${query.paging_variable}" in caught.value.advice
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,12 @@ import pytest
 from bridge.errors import Transient
 from bridge.records import Stream
 from bridge.retry import RetryPolicy
-from bridge.salestrekker.by_id_query import load_one
+from bridge.salestrekker.by_id_query import load_by_id_query
 from bridge.salestrekker.client import SalestrekkerClient
-from bridge.salestrekker.graphql_errors import result_of
-from bridge.salestrekker.list_query import load_list
+from bridge.salestrekker.graphql_errors import parse_result
+from bridge.salestrekker.list_query import load_list_query
 from bridge.salestrekker.query_files import shipped_queries
-from bridge.salestrekker.responses import HttpAnswer, decipher, fault_of, read_list
+from bridge.salestrekker.responses import HttpResponse, error_from, interpret_response, read_items
 from bridge.sandbox import Fault
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from bridge.sandbox import Sandbox
 
-CONTACTS = load_list("contacts.graphql", [shipped_queries()])
-ONE = load_one("contact.graphql", [shipped_queries()])
+CONTACTS = load_list_query("contacts.graphql", [shipped_queries()])
+ONE = load_by_id_query("contact.graphql", [shipped_queries()])
 
 
 def throttled(**extensions: object) -> dict[str, Any]:
@@ -55,9 +55,9 @@ def throttled(**extensions: object) -> dict[str, Any]:
 def test_the_wait_is_read_in_seconds_or_milliseconds_and_is_an_hour_at_most(
     extensions: dict[str, object], seconds: float | None
 ) -> None:
-    result = result_of(None, [throttled(**extensions)])
+    result = parse_result(None, [throttled(**extensions)])
     assert result.retry_after == (None if seconds is None else pytest.approx(seconds))
-    fault = fault_of(result.errors, "contacts.graphql")
+    fault = error_from(result.errors, "contacts.graphql")
     assert isinstance(fault, Transient)
     assert fault.busy
     assert fault.retry_after == result.retry_after
@@ -66,12 +66,12 @@ def test_the_wait_is_read_in_seconds_or_milliseconds_and_is_an_hour_at_most(
 def test_only_a_throttle_asks_for_a_wait() -> None:
     """Another error's extensions may say what they like."""
     error = {"message": "No.", "extensions": {"code": "FORBIDDEN", "retryAfter": 7}}
-    assert result_of(None, [error]).retry_after is None
+    assert parse_result(None, [error]).retry_after is None
 
 
 def test_a_throttle_with_429_and_no_header_is_waited_for_too() -> None:
     body = b'{"errors": [{"message": "x", "extensions": {"code": "THROTTLED", "retryAfter": 9}}]}'
-    meaning = decipher(HttpAnswer(429, {"Content-Type": "application/json"}, body), 0.0)
+    meaning = interpret_response(HttpResponse(429, {"Content-Type": "application/json"}, body), 0.0)
     assert isinstance(meaning, Transient)
     assert meaning.retry_after == 9.0
 
@@ -79,9 +79,9 @@ def test_a_throttle_with_429_and_no_header_is_waited_for_too() -> None:
 def test_a_throttle_inside_an_item_is_one_of_the_request() -> None:
     """The item is not broken: it says nothing of itself."""
     error = {**throttled(retryAfter=3), "path": ["contacts", 0, "person"]}
-    result = result_of({"contacts": [{"id": "a", "person": None}]}, [error])
+    result = parse_result({"contacts": [{"id": "a", "person": None}]}, [error])
     with pytest.raises(Transient) as caught:
-        read_list(result, CONTACTS)
+        read_items(result, CONTACTS)
     assert (caught.value.busy, caught.value.retry_after) == (True, 3.0)
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.errors import QueryFileError, Transient
-from bridge.salestrekker.graphql_errors import result_of
+from bridge.salestrekker.graphql_errors import parse_result
 from bridge.salestrekker.query_files import load_document, query_folders, shipped_queries
 from bridge.salestrekker.schema.changes import changes
 from bridge.salestrekker.schema.introspection import (
@@ -46,7 +46,7 @@ def live(sdl: str = SDL) -> LiveSchema:
 
 def test_the_schema_is_what_introspection_tells() -> None:
     data: dict[str, Any] = dict(introspection_from_schema(build_schema(SDL)))
-    found = read_introspection(result_of(data, None))
+    found = read_introspection(parse_result(data, None))
     assert found.graphql.query_type
     assert {"contacts", "organizations"} <= found.graphql.query_type.fields.keys()
 
@@ -66,13 +66,13 @@ def test_the_schema_is_what_introspection_tells() -> None:
 )
 def test_a_schema_that_is_not_given_or_not_understood_is_no_error(data: object, error: object) -> None:
     with pytest.raises(Unavailable):
-        read_introspection(result_of(data, error))
+        read_introspection(parse_result(data, error))
 
 
 @pytest.mark.parametrize("code", ["RATE_LIMITED", "INTERNAL_SERVER_ERROR", "503"])
 def test_a_server_that_fails_for_the_moment_is_not_taken_for_one_without_introspection(code: str) -> None:
     with pytest.raises(Transient):
-        read_introspection(result_of(None, {"message": "no", "extensions": {"code": code}}))
+        read_introspection(parse_result(None, {"message": "no", "extensions": {"code": code}}))
 
 
 def test_what_is_saved_says_when_and_from_where_and_can_be_read_again(tmp_path: Path) -> None:
@@ -174,7 +174,7 @@ def complained(tmp_path: Path, text: str, sdl: str, *, located: bool = True) -> 
         without_place(error, located=located) for error in validate(build_schema(sdl), parse(document.text))
     ]
     assert errors
-    found = complaints(document, result_of(None, errors).errors)
+    found = complaints(document, parse_result(None, errors).errors)
     return as_text(corrections(found), lambda file: file.rpartition("/")[2])
 
 
@@ -220,14 +220,14 @@ def test_a_complaint_that_nobody_knows_stands_at_the_query(tmp_path: Path) -> No
     (tmp_path / "q.graphql").write_text("\nquery Q { a }")
     document = load_document("q.graphql", [tmp_path])
     told = {"message": "too complex", "extensions": {"code": "GRAPHQL_VALIDATION_FAILED"}}
-    (one,) = complaints(document, result_of(None, told).errors)
+    (one,) = complaints(document, parse_result(None, told).errors)
     assert (one.place.line, one.what, one.edits) == (2, "too complex", ())
 
 
 @given(st.text(max_size=80), st.sampled_from(["", 'Cannot query field "a"', 'Unknown type "']))
 def test_no_message_of_a_server_breaks_anything(message: str, head: str) -> None:
     told = {"message": head + message, "extensions": {"code": "BAD_USER_INPUT"}}
-    assert complaints(DOCUMENTS[0], result_of(None, told).errors)
+    assert complaints(DOCUMENTS[0], parse_result(None, told).errors)
 
 
 # -- likeness -------------------------------------------------------------------------------------

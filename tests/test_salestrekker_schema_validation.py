@@ -9,7 +9,7 @@ from graphql import GraphQLSchema, build_schema, validate
 from graphql import parse as parse_graphql
 
 from bridge.first_configuration import copy_queries
-from bridge.salestrekker.list_query import list_query
+from bridge.salestrekker.list_query import parse_list_query
 from bridge.salestrekker.query_files import load_document, shipped_queries
 from bridge.salestrekker.schema.introspection import LiveSchema
 from bridge.salestrekker.schema.suggestions import as_text, corrections
@@ -78,7 +78,7 @@ def test_the_shipped_queries_can_be_corrected_for_each_shape(
     assert misfits(document, live, listing=ALL[name]) == ()
     assert validate(live.graphql, parse_graphql(document.text)) == []
     if ALL[name]:
-        assert list_query(document).path[-1] in (
+        assert parse_list_query(document).path[-1] in (
             "contacts",
             "products",
             "items",

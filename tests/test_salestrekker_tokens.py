@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.errors import Refused, Transient
-from bridge.salestrekker.tokens import Renewing, TokenKeeper, TokenStanding, expiry_of, issue
+from bridge.salestrekker.tokens import RenewalPolicy, TokenKeeper, TokenStatus, make_token, read_expiry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +35,7 @@ class Desk:
     asked: int = 0
     looks: int = 0
     script: list[Exception] = field(default_factory=list)
-    told: list[TokenStanding | None] = field(default_factory=list)
+    told: list[TokenStatus | None] = field(default_factory=list)
     looked: asyncio.Event = field(default_factory=asyncio.Event)
     open: asyncio.Event = field(default_factory=asyncio.Event)
     reached: asyncio.Event = field(default_factory=asyncio.Event)
@@ -51,7 +51,7 @@ class Desk:
             raise self.script.pop(0)
         return jwt(exp=self.now + self.life, number=self.asked)
 
-    def keeper(self, renew_before: float = 2 * DAY, renewing: Renewing | None = None) -> TokenKeeper:
+    def keeper(self, renew_before: float = 2 * DAY, renewing: RenewalPolicy | None = None) -> TokenKeeper:
         keeper = TokenKeeper(
             self.authenticate,
             renew_before=renew_before,
@@ -77,18 +77,18 @@ class Desk:
     ["", "opaque", "a.b", "a.b.c.d", "a.!!!.c", f"a.{'x' * 9}.c", jwt(), jwt(exp="soon"), jwt(exp=True)],
 )
 def test_a_token_without_a_readable_end_lives_fourteen_days(text: str) -> None:
-    assert expiry_of(text) is None
-    assert issue(text, 1000.0, 0.0).expires_at == 1000.0 + 14 * DAY
+    assert read_expiry(text) is None
+    assert make_token(text, 1000.0, 0.0).expires_at == 1000.0 + 14 * DAY
 
 
 @given(st.text(max_size=40))
 def test_any_text_is_either_read_or_not(text: str) -> None:
-    assert expiry_of(f"a.{text}.c") is None or isinstance(expiry_of(f"a.{text}.c"), float)
+    assert read_expiry(f"a.{text}.c") is None or isinstance(read_expiry(f"a.{text}.c"), float)
 
 
 def test_an_end_that_has_passed_already_is_not_believed() -> None:
     """The clocks differ: a token just received is good."""
-    assert issue(jwt(exp=500), 1000.0, 0.0).expires_at == 1000.0 + 14 * DAY
+    assert make_token(jwt(exp=500), 1000.0, 0.0).expires_at == 1000.0 + 14 * DAY
 
 
 @pytest.mark.parametrize(
@@ -98,12 +98,12 @@ def test_an_end_that_has_passed_already_is_not_believed() -> None:
 def test_it_is_renewed_with_renew_before_or_a_fifth_left(
     life: float, renew_before: float, left: float
 ) -> None:
-    token = issue(jwt(exp=1000.0 + life), 1000.0, renew_before)
+    token = make_token(jwt(exp=1000.0 + life), 1000.0, renew_before)
     assert token.expires_at - token.renew_at == pytest.approx(left)
 
 
 def test_a_token_does_not_show_itself() -> None:
-    assert "canary" not in repr(issue("canary", 0.0, 0.0))
+    assert "canary" not in repr(make_token("canary", 0.0, 0.0))
 
 
 async def test_one_authenticate_serves_all_who_wait() -> None:
@@ -285,10 +285,10 @@ async def test_how_it_stands_is_told_after_each_change() -> None:
     new = await keeper.current()
     ends = (desk.at(old.expires_at), desk.at(old.renew_at))
     assert desk.told == [
-        TokenStanding(*ends),
-        TokenStanding(*ends, desk.at(began), desk.at(began + 30), "down"),
-        TokenStanding(*ends, desk.at(began), desk.at(began + 3600 + 60), "wrong key"),
-        TokenStanding(desk.at(new.expires_at), desk.at(new.renew_at)),
+        TokenStatus(*ends),
+        TokenStatus(*ends, desk.at(began), desk.at(began + 30), "down"),
+        TokenStatus(*ends, desk.at(began), desk.at(began + 3600 + 60), "wrong key"),
+        TokenStatus(desk.at(new.expires_at), desk.at(new.renew_at)),
     ]
 
 
@@ -330,7 +330,7 @@ class Kept:
 
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
-        self.keeper = desk.keeper(renewing=Renewing(first=0.001, longest=0.002, look=0.001))
+        self.keeper = desk.keeper(renewing=RenewalPolicy(first=0.001, longest=0.002, look=0.001))
 
     async def __aenter__(self) -> Self:
         await self.keeper.current()

@@ -19,15 +19,15 @@ from bridge.errors import BridgeError, Refused, Transient
 from bridge.records import Stream
 from bridge.retry import RetryPolicy
 from bridge.salestrekker.client import SalestrekkerClient
-from bridge.salestrekker.list_query import load_list
+from bridge.salestrekker.list_query import load_list_query
 from bridge.salestrekker.query_files import shipped_queries
-from bridge.salestrekker.transport import LibraryError
+from bridge.salestrekker.transport import GraphqlLibraryError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
 KEY = "canary-key-5f1e77"
-QUERY = load_list("contacts.graphql", [shipped_queries()])
+QUERY = load_list_query("contacts.graphql", [shipped_queries()])
 Handler: TypeAlias = "Callable[[web.Request], Awaitable[web.StreamResponse]]"
 
 
@@ -301,4 +301,4 @@ async def test_no_error_of_the_connection_tells_a_secret(answer: bytes) -> None:
                 await read(client)
     said = everything_said(caught.value)
     assert "canary" not in said
-    assert isinstance(caught.value.__cause__, LibraryError)
+    assert isinstance(caught.value.__cause__, GraphqlLibraryError)

@@ -17,9 +17,10 @@ from bridge.mapping import Mapper
 from bridge.names import Hasher
 from bridge.records import Policy, Record, Stream
 from bridge.retry import RetryPolicy
-from bridge.salestrekker.by_id_query import load_one
-from bridge.salestrekker.client import Ones, SalestrekkerClient
-from bridge.salestrekker.list_query import load_list
+from bridge.salestrekker.by_id_query import load_by_id_query
+from bridge.salestrekker.client import SalestrekkerClient
+from bridge.salestrekker.list_query import load_list_query
+from bridge.salestrekker.pages import RecordsById
 from bridge.salestrekker.query_files import shipped_queries
 from bridge.sandbox import BrokenField, Fault
 from bridge.sync import Listing, OneListing, refresh, sweep
@@ -36,8 +37,8 @@ if TYPE_CHECKING:
     from bridge.sandbox import Sandbox
     from bridge.sync import Refreshed
 
-LIST = load_list("contacts.graphql", [shipped_queries()])
-ONE = load_one("contact.graphql", [shipped_queries()])
+LIST = load_list_query("contacts.graphql", [shipped_queries()])
+ONE = load_by_id_query("contact.graphql", [shipped_queries()])
 
 
 def now() -> int:
@@ -72,7 +73,7 @@ class World:
     async def refresh(self, *ids: str, per_request: int = 25) -> Refreshed:
         """Read some by their ids."""
 
-        async def read(wanted: Sequence[str]) -> Ones:
+        async def read(wanted: Sequence[str]) -> RecordsById:
             return await self.client.ones(
                 ONE,
                 wanted,
@@ -191,8 +192,8 @@ async def test_a_sweep_that_was_read_earlier_does_not_undo_it(world: World) -> N
     await world.refresh(identity)
     newer = await world.row(identity)
 
-    async def late(_: Sequence[str]) -> Ones:
-        return Ones([Record(Stream.CONTACTS, identity, old, began)], [], [], began)
+    async def late(_: Sequence[str]) -> RecordsById:
+        return RecordsById([Record(Stream.CONTACTS, identity, old, began)], [], [], began)
 
     await refresh(await world.one_listing(late), world.ledger, [identity], clock=now)
     assert await world.row(identity) == newer
@@ -205,12 +206,12 @@ async def test_each_record_is_noted_as_read_when_its_own_request_began(world: Wo
     rows = {one: dict(world.sandbox.contacts.get(one) or {}) for one in (first, second)}
     began = now() + 1
 
-    async def read(_: Sequence[str]) -> Ones:
+    async def read(_: Sequence[str]) -> RecordsById:
         found = [
             Record(Stream.CONTACTS, second, rows[second], began + 50),
             Record(Stream.CONTACTS, first, rows[first], began),
         ]
-        return Ones(found, [], [], began)
+        return RecordsById(found, [], [], began)
 
     listing = await world.one_listing(read)
     await refresh(listing, world.ledger, [first, second], clock=lambda: began + 100)

@@ -19,9 +19,9 @@ from bridge.mapping import Mapper
 from bridge.names import Hasher
 from bridge.records import Policy, Stream
 from bridge.retry import RetryPolicy
-from bridge.salestrekker.by_id_query import load_one
-from bridge.salestrekker.client import Ones, SalestrekkerClient
-from bridge.salestrekker.list_query import load_list
+from bridge.salestrekker.by_id_query import load_by_id_query
+from bridge.salestrekker.client import SalestrekkerClient
+from bridge.salestrekker.list_query import load_list_query
 from bridge.salestrekker.query_files import shipped_queries
 from bridge.sandbox import Fault
 from bridge.sync import Listing, OneListing, sweep
@@ -35,13 +35,13 @@ if TYPE_CHECKING:
 
     from bridge.ledger.database import Ledger
     from bridge.records import Record
-    from bridge.salestrekker.client import Page
+    from bridge.salestrekker.pages import Page, RecordsById
     from bridge.sandbox import Sandbox
     from bridge.sync import Swept
 
-LIST = load_list("contacts.graphql", [shipped_queries()])
+LIST = load_list_query("contacts.graphql", [shipped_queries()])
 HASHER = Hasher(b"k" * 32)
-ONE = load_one("contact.graphql", [shipped_queries()])
+ONE = load_by_id_query("contact.graphql", [shipped_queries()])
 
 
 def now() -> int:
@@ -138,7 +138,7 @@ class World:
     def _shown(self, found: Sequence[Record]) -> list[Record]:
         return [record for record in found if record.id not in self.hidden]
 
-    async def read(self, ids: Sequence[str]) -> Ones:
+    async def read(self, ids: Sequence[str]) -> RecordsById:
         """Some by their ids."""
         self.asked.append(list(ids))
         return await self.client.ones(
@@ -244,7 +244,7 @@ async def test_a_webhooks_read_since_the_look_began_is_newer(world: World) -> No
     [deleted] = await world.remove(0)
     read = world.read
 
-    async def and_back(ids: Sequence[str]) -> Ones:
+    async def and_back(ids: Sequence[str]) -> RecordsById:
         answer = await read(ids)
 
         def touch(connection: Connection) -> None:
@@ -354,7 +354,7 @@ async def test_a_query_by_id_that_the_server_does_not_know_counts_as_none(world:
     """Not every schema has one: two sweeps prove it then."""
     deleted = await world.remove(0)
 
-    async def unknown(_: Sequence[str]) -> Ones:
+    async def unknown(_: Sequence[str]) -> RecordsById:
         raise QueryFileError("contact.graphql: Salestrekker does not accept the query")
 
     feed = await world.ledger.call(load_or_add_feed, "default", "default", Stream.CONTACTS)

@@ -16,7 +16,7 @@ from bridge.names import Hasher
 from bridge.records import Policy, Stream
 from bridge.retry import RetryPolicy
 from bridge.salestrekker.client import SalestrekkerClient
-from bridge.salestrekker.list_query import load_list
+from bridge.salestrekker.list_query import load_list_query
 from bridge.sandbox import Fault, Options, Sandbox, ShapeKind
 from bridge.sync import Listing, sweep
 from bridge.sync.observe_batch import ROWS_AT_ONCE
@@ -81,7 +81,7 @@ class Sweeping:
         self.sandbox = sandbox
         self.ledger = ledger
         (folder / "q.graphql").write_text(text)
-        self._query = load_list("q.graphql", [folder])
+        self._query = load_list_query("q.graphql", [folder])
         self._pages = 0
 
     async def sweep(

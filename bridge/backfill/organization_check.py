@@ -15,7 +15,7 @@ from bridge.errors import BridgeError, Refused, Transient
 from bridge.ledger.organizations import find_stop_reason
 from bridge.organization_guard import OtherTrakor, other_trakor_advice
 from bridge.retry import RetryPolicy
-from bridge.salestrekker.auth import OtherOrganization, SeveralOrganizations
+from bridge.salestrekker.auth import AmbiguousOrganization, DifferentOrganization
 
 if TYPE_CHECKING:
     from bridge.delivery import SendingSettings
@@ -76,6 +76,6 @@ async def _proved(
 
 async def stops_all(ledger: Ledger, name: str, error: BridgeError) -> bool:
     """Whether what kept a list from being read forbids to send what waits, too."""
-    if isinstance(error, OtherOrganization | SeveralOrganizations):
+    if isinstance(error, DifferentOrganization | AmbiguousOrganization):
         return True
     return bool(await ledger.call(find_stop_reason, name))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from bridge.errors import Refused, Transient
 from bridge.ledger.statistics import QUALIFIED, SHARED
 from bridge.records import Stream
-from bridge.salestrekker.auth import SeveralOrganizations
+from bridge.salestrekker.auth import AmbiguousOrganization
 from bridge.status import burst_line, burst_note
 
 if TYPE_CHECKING:
@@ -218,7 +218,7 @@ def stopped(doing: str, streams: Collection[Stream], error: BridgeError) -> Prob
     """
     message = f"{doing} {' and '.join(streams)}: {error}"
     advice = getattr(error, "advice", "") or (LATER if isinstance(error, Transient) else "")
-    if isinstance(error, SeveralOrganizations):
+    if isinstance(error, AmbiguousOrganization):
         return Problem(str(error), advice, usage=True)
     return Problem(message, advice, refusal=isinstance(error, Refused))
 

@@ -59,7 +59,7 @@ from bridge.ledger.sweeps import (
     find_last_good,
 )
 from bridge.names import Hasher
-from bridge.salestrekker.auth import SeveralOrganizations
+from bridge.salestrekker.auth import AmbiguousOrganization
 from bridge.sync import sweep
 from bridge.wiring.connection import load_plan, make_listing, make_salestrekker_client, make_trakor_client
 from bridge.wiring.ledger import dry_run_key, find_remains_of_lost_ledger, ledger_key, ledger_path
@@ -405,7 +405,7 @@ class _Run:
                 self._watch.all_read(self._connection.name, stream)
             else:
                 self._failures[stream] = error
-                if isinstance(error, Refused) and not isinstance(error, SeveralOrganizations):
+                if isinstance(error, Refused) and not isinstance(error, AmbiguousOrganization):
                     self._refused[Direction.READING] = str(error)
                 if await stops_all(self._ledger, self._connection.name, error):
                     if delivery is not None:

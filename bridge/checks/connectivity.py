@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 from bridge.checks.report import Check, failed
 from bridge.errors import BridgeError, Refused, Transient
-from bridge.salestrekker.auth import SeveralOrganizations, WrongOrganization
-from bridge.salestrekker.reachability import knock, likely_address, reason_of
+from bridge.salestrekker.auth import AmbiguousOrganization, WrongOrganization
+from bridge.salestrekker.reachability import connection_advice, find_likely_address, probe_address
 from bridge.wiring.connection import make_trakor_client
 
 if TYPE_CHECKING:
@@ -29,10 +29,10 @@ async def address(name: str, connection: ConnectionSettings, environ: Mapping[st
     """Whether GraphQL is spoken at Salestrekker's address."""
     settings = connection.salestrekker
     try:
-        await knock(settings.url, settings.timeout)
+        await probe_address(settings.url, settings.timeout)
     except Refused as error:
-        advice = reason_of(error) if "certificate" in str(error) else error.advice
-        other = await likely_address(settings.url, settings.timeout)
+        advice = connection_advice(error) if "certificate" in str(error) else error.advice
+        other = await find_likely_address(settings.url, settings.timeout)
         if other:
             advice = f'GraphQL is spoken at another path there. Write below [salestrekker]:\nurl = "{other}"'
         return Check(name, ok=False, detail=f"{error} ({settings.url})", advice=advice)
@@ -43,7 +43,7 @@ async def address(name: str, connection: ConnectionSettings, environ: Mapping[st
 
 def unreachable(name: str, url: str, error: Transient, environ: Mapping[str, str]) -> Check:
     """The step that found nobody at an address."""
-    advice = [reason_of(error) or "Run this again; where it lasts, ask whoever runs that system."]
+    advice = [connection_advice(error) or "Run this again; where it lasts, ask whoever runs that system."]
     proxies = [one for one in PROXIES if environ.get(one)]
     if proxies:
         advice.append(
@@ -71,7 +71,7 @@ async def organization(name: str, client: SalestrekkerClient, wanted: str) -> Ch
     try:
         await client.authenticate()
         known = await client.organizations()
-    except SeveralOrganizations as error:
+    except AmbiguousOrganization as error:
         advice = 'Write the one that is to be read below [salestrekker]:\norganization = "NAME OR ID"'
         return Check(name, ok=False, detail=str(error), advice=advice)
     except WrongOrganization as error:

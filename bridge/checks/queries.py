@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 from bridge.checks.report import Check, failed
 from bridge.errors import BridgeError, QueryFileError
-from bridge.salestrekker.by_id_query import ID, one_query, ticket_query
-from bridge.salestrekker.graphql_errors import Kind
-from bridge.salestrekker.list_query import Position, list_query
+from bridge.salestrekker.by_id_query import ID, parse_by_id_query, parse_deal_query
+from bridge.salestrekker.graphql_errors import ErrorKind
+from bridge.salestrekker.list_query import Position, parse_list_query
 from bridge.salestrekker.query_files import load_document, query_folders, shipped_queries
 from bridge.salestrekker.schema.server_validation import complaints
 from bridge.salestrekker.schema.suggestions import as_text, corrections
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from bridge.salestrekker.by_id_query import OneQuery
+    from bridge.salestrekker.by_id_query import ByIdQuery
     from bridge.salestrekker.client import SalestrekkerClient
     from bridge.salestrekker.list_query import ListQuery
     from bridge.salestrekker.query_files import QueryDocument
@@ -47,7 +47,7 @@ class Query:
 
     document: QueryDocument
     listing: ListQuery | None
-    one: OneQuery | None = None
+    one: ByIdQuery | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +96,10 @@ def load(name: str, file: str, folder: Path, *, listing: bool) -> Query | Check:
     try:
         document = load_document(file, query_folders(folder))
         if listing:
-            return Query(document, list_query(document))
-        return Query(document, None, ticket_query(document) if file == TICKET else one_query(document))
+            return Query(document, parse_list_query(document))
+        return Query(
+            document, None, parse_deal_query(document) if file == TICKET else parse_by_id_query(document)
+        )
     except QueryFileError as error:
         return failed(name, error)
 
@@ -133,14 +135,14 @@ def _unseen(query: Query) -> str:
     where = "The playground in Salestrekker's Settings/API shows your schema, also where this server does not"
     if query.listing is None:
         return f"{where}."
-    root = query.listing.way.steps[0].name.value
+    root = query.listing.record_path.steps[0].name.value
     ways = [
         "(offset: $offset, limit: $limit) { … }",
         "(page: $page, pageSize: $pageSize) { items { … } }",
         "(first: $first, after: $after) { edges { node { … } } pageInfo { hasNextPage endCursor } }",
         " { … }",
     ]
-    listed = "\n".join(f"{root}{way}" for way in ways)
+    listed = "\n".join(f"{root}{record_path}" for record_path in ways)
     return (
         f"{where}: look which arguments `{root}` takes, and ask for the list in one of these ways "
         f"(docs/paging.md):\n{listed}"
@@ -179,6 +181,6 @@ async def _complaints(query: Query, client: SalestrekkerClient) -> tuple[Misfit,
     document = query.document
     variables = first_page(query.listing, 1) if query.listing else {ID: NO_ID}
     result = await client.ask(document.text, document.name, variables)
-    if not any(error.kind is Kind.QUERY and not error.path for error in result.errors):
+    if not any(error.kind is ErrorKind.QUERY and not error.path for error in result.errors):
         return ()
     return complaints(document, result.errors)

@@ -12,15 +12,16 @@ from bridge.checks.queries import first_page
 from bridge.checks.report import Check, failed
 from bridge.errors import BridgeError, Refused
 from bridge.records import Draft, Reason
-from bridge.salestrekker.graphql_errors import Kind, dotted
+from bridge.salestrekker.graphql_errors import ErrorKind, dotted_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from bridge.mapping import Mapper
     from bridge.records import Record, Stream, Unsendable
-    from bridge.salestrekker.client import Page, SalestrekkerClient
+    from bridge.salestrekker.client import SalestrekkerClient
     from bridge.salestrekker.list_query import ListQuery
+    from bridge.salestrekker.pages import Page
 
 __all__ = ["Sample", "mapped", "read_sample"]
 
@@ -69,7 +70,7 @@ def _read(name: str, stream: Stream, page: Page, query: ListQuery) -> Check:
             detail=f"the organisation has no {stream} that can be read",
             advice="Where it must have some: is it the right organisation, and what narrows the query down?",
         )
-    if not page.broken and query.sizes_pages and len(page.records) > SIZE:
+    if not page.broken and query.has_page_size and len(page.records) > SIZE:
         return Check(
             name,
             ok=True,
@@ -94,7 +95,7 @@ async def _closed_fields(query: ListQuery, client: SalestrekkerClient) -> tuple[
         result = await client.ask(query.document.text, query.document.name, first_page(query, SIZE))
     except BridgeError:
         return ()
-    closed = (dotted(error.path) for error in result.errors if error.kind is Kind.PERMISSION)
+    closed = (dotted_path(error.path) for error in result.errors if error.kind is ErrorKind.PERMISSION)
     return tuple(dict.fromkeys(field for field in closed if field))
 
 

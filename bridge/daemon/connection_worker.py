@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from bridge.ledger.row_mapping import Feed
     from bridge.names import Hasher
     from bridge.records import Stream
-    from bridge.salestrekker.large_responses import Room
+    from bridge.salestrekker.large_responses import LargeListRoom
     from bridge.wiring.connection import ConnectionPlan
 
 __all__ = ["ConnectionWorker"]
@@ -76,7 +76,7 @@ class ConnectionWorker:
         clock: Callable[[], int],
         reads_first: bool = False,
         starting: bool = False,
-        room: Room | None = None,
+        room: LargeListRoom | None = None,
     ) -> None:
         connection = plan.connection
         self.plan = plan

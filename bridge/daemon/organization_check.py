@@ -23,7 +23,7 @@ from bridge.errors import Refused, Transient
 from bridge.ledger.organizations import find_stop_reason, pause_if_stopped
 from bridge.ledger.pauses import Direction, clear_pause, load_pause, set_pause
 from bridge.organization_guard import OtherTrakor
-from bridge.salestrekker.auth import OtherOrganization, SeveralOrganizations
+from bridge.salestrekker.auth import AmbiguousOrganization, DifferentOrganization
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -148,10 +148,10 @@ class OrganizationCheck:
                 await self._trial.run()
             if why or await self._ledger.call(load_pause, self._name, Direction.READING) is None:
                 await self._client.log_in_once()
-        except SeveralOrganizations:
+        except AmbiguousOrganization:
             if self._starting:
                 raise
-        except (OtherTrakor, OtherOrganization):
+        except (OtherTrakor, DifferentOrganization):
             return True
         except (Transient, Refused):
             return False  # reading and sending find out for themselves

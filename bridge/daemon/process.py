@@ -36,8 +36,8 @@ from bridge.ledger.pauses import Direction, clear_pause
 from bridge.ledger.webhook_queue import UNREADABLE_LIFE, prune_webhooks
 from bridge.names import Hasher, load_tables
 from bridge.records import Stream
-from bridge.salestrekker.auth import SeveralOrganizations
-from bridge.salestrekker.large_responses import Room
+from bridge.salestrekker.auth import AmbiguousOrganization
+from bridge.salestrekker.large_responses import LargeListRoom
 from bridge.serving import allow_more_files
 from bridge.wiring.ledger import find_remains_of_lost_ledger, ledger_key, ledger_path
 from bridge.wiring.organizations import check_and_note_connections, identify_connections
@@ -141,7 +141,7 @@ async def _make_ready() -> None:
 
 def _for_a_person(faults: BaseExceptionGroup) -> BaseException:
     """What ended it, as an error of the configuration where it is nothing else."""
-    several, others = faults.split((SeveralOrganizations, LedgerReplacedError))
+    several, others = faults.split((AmbiguousOrganization, LedgerReplacedError))
     if several is None or others is not None:
         return faults
     fault: BaseException = several
@@ -178,7 +178,7 @@ class _Daemon:
         self._load = load
         self._problem = ""
         self._workers: dict[str, ConnectionWorker] = {}
-        self._room = Room()
+        self._room = LargeListRoom()
         self._faces = Listeners(
             settings,
             ledger,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from bridge.ledger.row_mapping import Feed
     from bridge.records import Stream
     from bridge.salestrekker.client import SalestrekkerClient
-    from bridge.salestrekker.pages import Ones
+    from bridge.salestrekker.pages import RecordsById
     from bridge.wiring.connection import ConnectionPlan
 
 __all__ = ["ReadingContext"]
@@ -45,7 +45,7 @@ class ReadingContext:
         """The connection's."""
         return self.plan.connection.name
 
-    async def read(self, stream: Stream, ids: Sequence[str]) -> Ones:
+    async def read(self, stream: Stream, ids: Sequence[str]) -> RecordsById:
         """Read records of a stream by their ids, by a query that it has for that."""
         return await self.client.ones(
             self.plan.ones[stream],
@@ -60,7 +60,7 @@ class ReadingContext:
 
         A time to come shows that the clock was set back: what has changed since when, nobody knows.
         """
-        if whole or not self.plan.queries[stream].incremental:
+        if whole or not self.plan.queries[stream].is_incremental:
             return None
         since = await self.ledger.call(find_last_good, self.feeds[stream])
         return None if since is None or since > self.clock() else since

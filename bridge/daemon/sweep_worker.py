@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from bridge.ledger.observe import ObserveResult
     from bridge.ledger.row_mapping import Feed
     from bridge.records import Stream
-    from bridge.salestrekker.pages import Ones
+    from bridge.salestrekker.pages import RecordsById
     from bridge.sync import Listing, Swept
 
 __all__ = ["SweepWorker"]
@@ -144,7 +144,7 @@ class SweepWorker:
         except BridgeError as fault:
             log.warning("sweep failed", connection=self._parts.name, stream=str(stream), problem=str(fault))
             return True
-        if job is Job.RECONCILE or not self._parts.plan.queries[stream].incremental:
+        if job is Job.RECONCILE or not self._parts.plan.queries[stream].is_incremental:
             self._swept_from[stream] = began
         return True
 
@@ -194,7 +194,7 @@ class SweepWorker:
         if ones is None:
             return listing
 
-        async def read(ids: Sequence[str]) -> Ones:
+        async def read(ids: Sequence[str]) -> RecordsById:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LONGEST_YIELD):
                     await self._quiet()

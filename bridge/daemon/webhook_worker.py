@@ -30,7 +30,7 @@ from bridge.ledger.deletions import mark_gone_by_id
 from bridge.ledger.webhook_queue import find_due_webhooks, finish_webhooks, postpone_webhooks
 from bridge.records import DEAL_CONTACTS, Stream
 from bridge.retry import RetryPolicy
-from bridge.salestrekker.graphql_errors import codes_in
+from bridge.salestrekker.graphql_errors import find_codes
 from bridge.sync import OneListing, refresh
 
 if TYPE_CHECKING:
@@ -340,5 +340,5 @@ def _outcome(one: str, group: WebhookGroup, refreshed: Refreshed) -> str:
 
 def _why(problem: str) -> str:
     """Why a record could not be read, in words of ours: of the server's only the codes that are known."""
-    codes = codes_in(problem)
+    codes = find_codes(problem)
     return f"an error at the record ({', '.join(codes)})" if codes else "an error at the record"

@@ -17,7 +17,7 @@ from bridge.ledger.read_model import RecordQuery, count_records, list_feeds
 from bridge.mapping import DEFAULTS
 from bridge.records import DEAL_CONTACTS, Stream, WebhookAction
 from bridge.salestrekker.query_files import load_document, query_folders
-from bridge.salestrekker.record_path import fields_read
+from bridge.salestrekker.record_path import selected_fields
 from bridge.settings import Crontab, per_day
 from bridge.wiring.connection import TICKET
 
@@ -194,7 +194,7 @@ def _webhook_flow(settings: Settings, connection: ConnectionSettings) -> Webhook
 
 
 def _fields_of(settings: Settings, query: str) -> tuple[str, ...]:
-    return fields_read(load_document(query, query_folders(settings.folder)))
+    return selected_fields(load_document(query, query_folders(settings.folder)))
 
 
 def _more(fields: tuple[str, ...], fields_by_id: tuple[str, ...]) -> tuple[str, ...]:

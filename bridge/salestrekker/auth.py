@@ -21,31 +21,32 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from bridge.errors import BridgeError, Refused, Transient
 from bridge.names import tidy
-from bridge.salestrekker.graphql_errors import Kind
+from bridge.salestrekker.graphql_errors import ErrorKind
 from bridge.salestrekker.responses import KEY_ADVICE, TokenRefused, read_token
-from bridge.salestrekker.tokens import claims_of
+from bridge.salestrekker.tokens import decode_claims
 from bridge.salestrekker.transport import Request
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from bridge.salestrekker.graphql_errors import Result
+    from bridge.salestrekker.graphql_errors import GraphqlResult
+
 
 __all__ = [
-    "Credentials",
-    "Hold",
-    "LogIn",
-    "Organization",
-    "OtherOrganization",
-    "SeveralOrganizations",
+    "AmbiguousOrganization",
+    "CheckOrganization",
+    "DifferentOrganization",
+    "LoginCredentials",
+    "OrganizationLogin",
+    "SalestrekkerOrganization",
     "WrongOrganization",
-    "choose",
+    "choose_organization",
 ]
 
-Post: TypeAlias = "Callable[[Request, str], Awaitable[Result]]"
+Post: TypeAlias = "Callable[[Request, str], Awaitable[GraphqlResult]]"
 """Sends one request with a token, or with none where that is empty."""
 
-Hold: TypeAlias = "Callable[[str], Awaitable[None]]"
+CheckOrganization: TypeAlias = "Callable[[str], Awaitable[None]]"
 """Told the id of the organisation of each log-in, empty where it cannot be read; raises OtherOrganization."""
 
 # `String!` fits an argument of either type, `String` or `String!`.
@@ -71,16 +72,16 @@ class WrongOrganization(Refused):
     """The credentials are good, but not for the organisation that is wanted."""
 
 
-class OtherOrganization(WrongOrganization):
+class DifferentOrganization(WrongOrganization):
     """The log-in is for another organisation than the one that was read before."""
 
 
-class SeveralOrganizations(WrongOrganization):
+class AmbiguousOrganization(WrongOrganization):
     """The log-in belongs to several organisations, and none is configured: nobody can guess which."""
 
 
 @dataclass(frozen=True, slots=True)
-class Credentials:
+class LoginCredentials:
     """What ``authenticate`` takes: a key, or e-mail and password (vendor's page). Not shown by ``repr``."""
 
     api_key: str = field(default="", repr=False)
@@ -103,7 +104,7 @@ class Credentials:
 
 
 @dataclass(frozen=True, slots=True)
-class Organization:
+class SalestrekkerOrganization:
     """An organisation that the log-in belongs to."""
 
     id: str
@@ -113,7 +114,7 @@ class Organization:
         return f"{self.name} (id {self.id})"
 
 
-class LogIn:
+class OrganizationLogin:
     """Gets tokens, each for the same organisation.
 
     Args:
@@ -124,7 +125,11 @@ class LogIn:
     """
 
     def __init__(
-        self, credentials: Credentials, organization: str, post: Post, hold: Hold | None = None
+        self,
+        credentials: LoginCredentials,
+        organization: str,
+        post: Post,
+        hold: CheckOrganization | None = None,
     ) -> None:
         self._credentials = credentials
         self._configured = organization
@@ -146,7 +151,7 @@ class LogIn:
             Transient: It did not work for the moment.
         """
         first = await self._authenticate()
-        begun = _begun_in(first)
+        begun = _organization_of(first)
         wanted = self._settled or await self._wanted(first, begun)
         silent = not (begun or self._configured)  # of the only one that there is, and no word of it
         token = first if silent or wanted == begun else await self._switch(first, wanted)
@@ -155,7 +160,7 @@ class LogIn:
         self._settled = wanted
         return token
 
-    async def organizations(self, token: str) -> tuple[Organization, ...]:
+    async def organizations(self, token: str) -> tuple[SalestrekkerOrganization, ...]:
         """All organisations that the log-in belongs to, in the server's order.
 
         Raises:
@@ -166,7 +171,7 @@ class LogIn:
         found = (result.data or {}).get("organizations")
         if isinstance(found, list) and not result.errors:
             return tuple(one for one in map(_organization, found) if one.id)
-        if any(error.kind in (Kind.BUSY, Kind.FAULT) for error in result.errors):
+        if any(error.kind in (ErrorKind.BUSY, ErrorKind.FAULT) for error in result.errors):
             raise Transient(
                 "Salestrekker could not list the organisations of the log-in just now ([salestrekker] "
                 "organization with the id of one needs no list)"
@@ -191,7 +196,7 @@ class LogIn:
             return self._configured or begun
         if not self._configured:
             return _the_only_one(known, begun)
-        found = choose(self._configured, known)
+        found = choose_organization(self._configured, known)
         if isinstance(found, BridgeError):
             raise found
         return found.id
@@ -207,9 +212,9 @@ class LogIn:
             raise refusal from None
 
 
-def _the_only_one(known: Sequence[Organization], begun: str) -> str:
+def _the_only_one(known: Sequence[SalestrekkerOrganization], begun: str) -> str:
     if len(known) > 1:
-        raise SeveralOrganizations(
+        raise AmbiguousOrganization(
             f"The log-in belongs to {len(known)} organisations, and [salestrekker] organization names "
             f"none of them: {_listed(known)}",
             advice="Write the name or id of the one that is to be read as [salestrekker] organization.",
@@ -218,7 +223,9 @@ def _the_only_one(known: Sequence[Organization], begun: str) -> str:
     return begun or (known[0].id if known else "")
 
 
-def choose(wanted: str, known: Sequence[Organization]) -> Organization | WrongOrganization:
+def choose_organization(
+    wanted: str, known: Sequence[SalestrekkerOrganization]
+) -> SalestrekkerOrganization | WrongOrganization:
     """The organisation with this id, else with this name, else with one that differs in case and spaces.
 
     Args:
@@ -251,22 +258,22 @@ def choose(wanted: str, known: Sequence[Organization]) -> Organization | WrongOr
     )
 
 
-def _listed(organizations: Sequence[Organization]) -> str:
+def _listed(organizations: Sequence[SalestrekkerOrganization]) -> str:
     more = len(organizations) - SHOWN
     shown = ", ".join(str(one) for one in organizations[:SHOWN])
     return f"{shown} and {more} more" if more > 0 else shown
 
 
-def _begun_in(token: str) -> str:
+def _organization_of(token: str) -> str:
     """The organisation that a token is for (claim ``idCurrentOrganization``); empty where it does not say."""
-    found = claims_of(token).get("idCurrentOrganization")
+    found = decode_claims(token).get("idCurrentOrganization")
     return found if isinstance(found, str) else ""
 
 
-def _organization(item: object) -> Organization:
+def _organization(item: object) -> SalestrekkerOrganization:
     match item:
         case {"id": str() | int() as found, "organization": {"name": str() as name}}:
-            return Organization(str(found), tidy(name))
+            return SalestrekkerOrganization(str(found), tidy(name))
         case {"id": str() | int() as found}:
-            return Organization(str(found), "")
-    return Organization("", "")
+            return SalestrekkerOrganization(str(found), "")
+    return SalestrekkerOrganization("", "")

@@ -20,24 +20,24 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
 from bridge.errors import BridgeError, QueryFileError, Transient
-from bridge.salestrekker.by_id_query import NotTogether
+from bridge.salestrekker.by_id_query import BatchRefused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from bridge.salestrekker.by_id_query import Answered
+    from bridge.salestrekker.by_id_query import ByIdResponse
 
-__all__ = ["AskOnes", "Gathered", "Learnt", "gather"]
+__all__ = ["BatchHistory", "BatchResults", "SendBatch", "read_in_batches"]
 
-DOUBTED_IN_A_ROW: Final = 3
+MAX_SUSPECTS: Final = 3
 """So many single ids one after the other that take their request down, and it is not they, unless what has
 passed before passes still."""
 
 
-class AskOnes(Protocol):
+class SendBatch(Protocol):
     """Sends one request."""
 
-    async def __call__(self, ids: Sequence[str], /, *, patient: bool) -> Answered:
+    async def __call__(self, ids: Sequence[str], /, *, patient: bool) -> ByIdResponse:
         """What is said of these ids.
 
         Args:
@@ -47,7 +47,7 @@ class AskOnes(Protocol):
 
 
 @dataclass(slots=True)
-class Gathered:
+class BatchResults:
     """What many requests said of many ids: each is in one of the first three.
 
     Attributes:
@@ -62,7 +62,7 @@ class Gathered:
     broken: dict[str, str] = field(default_factory=dict)
     read_at: int | None = None
 
-    def take(self, answered: Answered, faults: Mapping[str, str]) -> None:
+    def take(self, answered: ByIdResponse, faults: Mapping[str, str]) -> None:
         """Add what one request said; of its faults those that are final."""
         self.found.update({one: (record, answered.read_at) for one, record in answered.found.items()})
         self.absent += answered.absent
@@ -70,7 +70,7 @@ class Gathered:
         self.read_at = min(self.read_at or answered.read_at, answered.read_at)
 
 
-class Learnt:
+class BatchHistory:
     """What is known of each query, by its fingerprint; kept while the client lives."""
 
     def __init__(self) -> None:
@@ -105,10 +105,12 @@ class Learnt:
 
     def ended(self, query: str, *, well: bool) -> None:
         """Note whether all that was asked for together came to an end."""
-        self._begin[query] = 0 if well else self._begin.get(query, 0) + DOUBTED_IN_A_ROW
+        self._begin[query] = 0 if well else self._begin.get(query, 0) + MAX_SUSPECTS
 
 
-async def gather(ids: Sequence[str], ask: AskOnes, learnt: Learnt, query: str, wanted: int) -> Gathered:
+async def read_in_batches(
+    ids: Sequence[str], ask: SendBatch, learnt: BatchHistory, query: str, wanted: int
+) -> BatchResults:
     """Read all of these, as many requests at once as ``ask`` lets pass.
 
     Args:
@@ -122,9 +124,10 @@ async def gather(ids: Sequence[str], ask: AskOnes, learnt: Learnt, query: str, w
         BridgeError: As ``ask`` raises, where not just one id is at fault.
     """
     each, size = learnt.in_turn(query, list(dict.fromkeys(ids))), learnt.size(query, wanted)
-    gathered = Gathered()
+    gathered = BatchResults()
     groups = [
-        _Group(ask, gathered, learnt, query).read(each[at : at + size]) for at in range(0, len(each), size)
+        _BatchReader(ask, gathered, learnt, query).read(each[at : at + size])
+        for at in range(0, len(each), size)
     ]
     tasks = [asyncio.create_task(group) for group in groups]
     try:
@@ -142,7 +145,7 @@ async def gather(ids: Sequence[str], ask: AskOnes, learnt: Learnt, query: str, w
     return gathered
 
 
-class _Group:
+class _BatchReader:
     """Reads the ids of one request, in as many requests as it turns out to take.
 
     Args:
@@ -152,7 +155,7 @@ class _Group:
         query: Fingerprint of the query.
     """
 
-    def __init__(self, ask: AskOnes, gathered: Gathered, learnt: Learnt, query: str) -> None:
+    def __init__(self, ask: SendBatch, gathered: BatchResults, learnt: BatchHistory, query: str) -> None:
         self._ask = ask
         self._gathered = gathered
         self._learnt = learnt
@@ -177,7 +180,7 @@ class _Group:
         try:
             answered = await self._ask(ids, patient=patient)
         except BridgeError as error:
-            fault = error.otherwise if isinstance(error, NotTogether) else error
+            fault = error.otherwise if isinstance(error, BatchRefused) else error
             if isinstance(fault, Transient) and (fault.busy or fault.retry_after is not None):
                 raise fault from None  # too much to do already: asking more often is no help
             if len(ids) == 1:
@@ -206,7 +209,7 @@ class _Group:
     async def _doubt(self, one: str, fault: BridgeError) -> None:
         """Keep it in doubt; where too many are, what has passed once tells whether it is they."""
         self._doubted[one] = fault
-        if len(self._doubted) >= DOUBTED_IN_A_ROW:
+        if len(self._doubted) >= MAX_SUSPECTS:
             await self._confirm(self._witness or self._learnt.witness(self._query))
 
     def _passed(self, ids: Sequence[str]) -> None:

@@ -30,33 +30,33 @@ from graphql import (
 )
 
 from bridge.errors import BridgeError, QueryFileError, Transient
-from bridge.salestrekker.graphql_errors import CODES, Kind, describe
-from bridge.salestrekker.list_query import refuse_without_value, used_in
-from bridge.salestrekker.query_files import fault_at, load_document
-from bridge.salestrekker.record_path import way_of
-from bridge.salestrekker.response_limits import excess_of
-from bridge.salestrekker.responses import fault_of
+from bridge.salestrekker.graphql_errors import CODES, ErrorKind, describe_errors
+from bridge.salestrekker.list_query import refuse_unfilled_variable, variables_used_in
+from bridge.salestrekker.query_files import error_at, load_document
+from bridge.salestrekker.record_path import find_record_path
+from bridge.salestrekker.response_limits import find_excess
+from bridge.salestrekker.responses import error_from
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from bridge.salestrekker.graphql_errors import Result, ServerError
+    from bridge.salestrekker.graphql_errors import GraphqlResult, ServerError
     from bridge.salestrekker.query_files import QueryDocument
-    from bridge.salestrekker.record_path import Way
+    from bridge.salestrekker.record_path import RecordPath
 
 __all__ = [
     "ID",
-    "Answered",
-    "NotTogether",
-    "OneQuery",
-    "combined",
-    "contacts_in",
-    "load_one",
-    "load_ticket",
-    "one_query",
-    "read_ones",
-    "ticket_query",
+    "BatchRefused",
+    "ByIdQuery",
+    "ByIdResponse",
+    "build_batch_request",
+    "deal_contacts",
+    "load_by_id_query",
+    "load_deal_query",
+    "parse_by_id_query",
+    "parse_deal_query",
+    "read_batch_response",
 ]
 
 ID: Final = "id"
@@ -69,7 +69,7 @@ CONTACT: Final = "idContact"
 
 
 @dataclass(frozen=True, slots=True)
-class OneQuery:
+class ByIdQuery:
     """A query that gives one record by its id.
 
     Attributes:
@@ -78,7 +78,7 @@ class OneQuery:
     """
 
     document: QueryDocument
-    way: Way
+    record_path: RecordPath
     _texts: dict[int, str] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -101,11 +101,11 @@ class OneQuery:
 
     def keys(self, count: int) -> tuple[str, ...]:
         """Under which the answer to so many ids holds each, in their order."""
-        return self.way.path[:1] if count == 1 else tuple(f"r{place}" for place in range(count))
+        return self.record_path.path[:1] if count == 1 else tuple(f"r{place}" for place in range(count))
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class ByIdResponse:
     """What one request said of its ids: each is in one of these.
 
     Attributes:
@@ -125,7 +125,7 @@ class Answered:
     unread: tuple[str, ...] = ()
 
 
-class NotTogether(BridgeError):  # noqa: N818 - caught by `together`, which asks for fewer
+class BatchRefused(BridgeError):  # noqa: N818 - caught by `together`, which asks for fewer
     """A request for several records was refused as a whole: for their number, perhaps.
 
     Args:
@@ -137,48 +137,48 @@ class NotTogether(BridgeError):  # noqa: N818 - caught by `together`, which asks
         self.otherwise = otherwise
 
 
-def load_one(name: str, folders: Sequence[Path]) -> OneQuery:
+def load_by_id_query(name: str, folders: Sequence[Path]) -> ByIdQuery:
     """Load a query by id from its file.
 
     Args:
-        name: File name, as the configuration's ``one_query`` gives it.
+        name: File name, as the configuration's ``parse_by_id_query`` gives it.
         folders: Where to look, first match wins (``query_files.query_folders``).
 
     Raises:
-        QueryFileError: As ``load_document`` and ``one_query``; names file, line and column.
+        QueryFileError: As ``load_document`` and ``parse_by_id_query``; names file, line and column.
     """
-    return one_query(load_document(name, folders))
+    return parse_by_id_query(load_document(name, folders))
 
 
-def load_ticket(name: str, folders: Sequence[Path]) -> OneQuery:
+def load_deal_query(name: str, folders: Sequence[Path]) -> ByIdQuery:
     """Load the query that tells whose contacts a deal is about.
 
     Raises:
-        QueryFileError: As ``load_document`` and ``ticket_query``; names file, line and column.
+        QueryFileError: As ``load_document`` and ``parse_deal_query``; names file, line and column.
     """
-    return ticket_query(load_document(name, folders))
+    return parse_deal_query(load_document(name, folders))
 
 
-def ticket_query(document: QueryDocument) -> OneQuery:
+def parse_deal_query(document: QueryDocument) -> ByIdQuery:
     """Read off a document how it asks for a deal.
 
     Raises:
-        QueryFileError: As ``one_query``; or it does not ask for the contacts.
+        QueryFileError: As ``parse_by_id_query``; or it does not ask for the contacts.
     """
-    query = one_query(document)
-    selected = {node.name.value: node for node in document.fields(query.way.steps[-1].selection_set)}
+    query = parse_by_id_query(document)
+    selected = {node.name.value: node for node in document.fields(query.record_path.steps[-1].selection_set)}
     below = selected.get(CLIENT_TYPES)
     inside = document.fields(below.selection_set if below else None)
     if CLIENTS in selected or any(node.name.value == CONTACT for node in inside):
         return query
-    raise fault_at(
-        query.way.steps[-1],
+    raise error_at(
+        query.record_path.steps[-1],
         "does not ask for the contacts of the deal",
         f"Select `{CLIENTS}`, or `{CLIENT_TYPES} {{ {CONTACT} }}`, or both.",
     )
 
 
-def one_query(document: QueryDocument) -> OneQuery:
+def parse_by_id_query(document: QueryDocument) -> ByIdQuery:
     """Read off a document how it asks for one record.
 
     Raises:
@@ -187,27 +187,27 @@ def one_query(document: QueryDocument) -> OneQuery:
             needs a value.
     """
     _refuse_fragments_at_the_root(document)
-    way = way_of(document, "record")
-    root = way.steps[0]
+    record_path = find_record_path(document, "record")
+    root = record_path.steps[0]
     definition = next((node for node in _definitions(document) if node.variable.name.value == ID), None)
     if definition is None:
-        raise fault_at(
+        raise error_at(
             document.operation,
             f"declares no variable ${ID}",
             f"Write `query Name($id: ID!) {{ {root.name.value}(id: $id) {{ … }} }}`.",
         )
-    if ID not in used_in(root.arguments or ()):
-        raise fault_at(root, f"is not given ${ID}", f"Write `{root.name.value}(id: $id)`.")
+    if ID not in variables_used_in(root.arguments or ()):
+        raise error_at(root, f"is not given ${ID}", f"Write `{root.name.value}(id: $id)`.")
     below = [*(root.directives or ()), *document.fragments.values()]
-    if ID in used_in([*below, *([root.selection_set] if root.selection_set else [])]):
-        raise fault_at(definition, f"${ID} is also used inside the record", "Use it for the root field only.")
+    if ID in variables_used_in([*below, *([root.selection_set] if root.selection_set else [])]):
+        raise error_at(definition, f"${ID} is also used inside the record", "Use it for the root field only.")
     for node in _definitions(document):
         if node is not definition:
-            refuse_without_value(node)
-    return OneQuery(document, way)
+            refuse_unfilled_variable(node)
+    return ByIdQuery(document, record_path)
 
 
-def combined(query: OneQuery, ids: Sequence[str]) -> tuple[str, dict[str, object]]:
+def build_batch_request(query: ByIdQuery, ids: Sequence[str]) -> tuple[str, dict[str, object]]:
     """One operation for these ids, and its variables.
 
     Args:
@@ -219,7 +219,9 @@ def combined(query: OneQuery, ids: Sequence[str]) -> tuple[str, dict[str, object
     return query.text(len(ids)), {_variable(place): one for place, one in enumerate(ids)}
 
 
-def read_ones(result: Result, query: OneQuery, ids: Sequence[str], read_at: int) -> Answered:
+def read_batch_response(
+    result: GraphqlResult, query: ByIdQuery, ids: Sequence[str], read_at: int
+) -> ByIdResponse:
     """What an answer says of each id that was asked for.
 
     What the answer does not mention is never taken as absent.
@@ -235,7 +237,7 @@ def read_ones(result: Result, query: OneQuery, ids: Sequence[str], read_at: int)
         raise Transient("Salestrekker answered null, and no error")
     data = result.data or {}
     found: dict[str, Mapping[str, object]] = {}
-    faults = {one: describe(_below(errors, query)) for one, errors in inside.items()}
+    faults = {one: describe_errors(_below(errors, query)) for one, errors in inside.items()}
     absent, unread = [], []
     for key, one in keys.items():
         if one in faults:
@@ -248,7 +250,7 @@ def read_ones(result: Result, query: OneQuery, ids: Sequence[str], read_at: int)
             absent.append(one)
         elif isinstance(record, dict):
             # What is too much is let go here: many answers are gathered before they are looked at.
-            if excess := excess_of(record):
+            if excess := find_excess(record):
                 faults[one] = excess
             else:
                 found[one] = record
@@ -256,11 +258,13 @@ def read_ones(result: Result, query: OneQuery, ids: Sequence[str], read_at: int)
             faults[one] = "Salestrekker gave no object"
     if unread and not faults:
         raise Transient("Salestrekker's answer does not hold all that was asked for")
-    passing = (one for one, errors in inside.items() if all(error.kind is Kind.FAULT for error in errors))
-    return Answered(read_at, found, tuple(absent), faults, tuple(passing), tuple(unread))
+    passing = (
+        one for one, errors in inside.items() if all(error.kind is ErrorKind.FAULT for error in errors)
+    )
+    return ByIdResponse(read_at, found, tuple(absent), faults, tuple(passing), tuple(unread))
 
 
-def contacts_in(deal: Mapping[str, object]) -> tuple[str, ...]:
+def deal_contacts(deal: Mapping[str, object]) -> tuple[str, ...]:
     """The ids of the contacts that a deal names, each once, in its order."""
     clients, kinds = deal.get(CLIENTS), deal.get(CLIENT_TYPES)
     named = list(clients) if isinstance(clients, list) else []
@@ -272,16 +276,16 @@ def contacts_in(deal: Mapping[str, object]) -> tuple[str, ...]:
 def _refuse_fragments_at_the_root(document: QueryDocument) -> None:
     for node in document.operation.selection_set.selections:
         if not isinstance(node, FieldNode):
-            raise fault_at(node, "a fragment in place of the root field", "Write the field into the query.")
+            raise error_at(node, "a fragment in place of the root field", "Write the field into the query.")
 
 
 def _definitions(document: QueryDocument) -> Sequence[VariableDefinitionNode]:
     return document.operation.variable_definitions or ()
 
 
-def _aliased(query: OneQuery, count: int) -> str:
+def _aliased(query: ByIdQuery, count: int) -> str:
     """The root field so many times, each with a variable of its own; the fragments once."""
-    document, root = query.document, query.way.steps[0]
+    document, root = query.document, query.record_path.steps[0]
     operation = OperationDefinitionNode(
         operation=document.operation.operation,
         name=document.operation.name,
@@ -332,12 +336,12 @@ class _Renaming(Visitor):
 
 
 def _sorted_by_record(
-    errors: Sequence[ServerError], keys: Mapping[str, str], query: OneQuery
+    errors: Sequence[ServerError], keys: Mapping[str, str], query: ByIdQuery
 ) -> dict[str, list[ServerError]]:
     """The errors inside each record, by its id; raises for those that concern the request."""
-    urgent = [error for error in errors if error.kind in (Kind.TOKEN, Kind.BUSY)]
+    urgent = [error for error in errors if error.kind in (ErrorKind.TOKEN, ErrorKind.BUSY)]
     if urgent:
-        raise fault_of(urgent, query.file)
+        raise error_from(urgent, query.file)
     inside: dict[str, list[ServerError]] = {}
     for error in errors:
         one = keys.get(str(error.path[0])) if error.path else None
@@ -347,32 +351,32 @@ def _sorted_by_record(
     return inside
 
 
-def _of_the_request(errors: Sequence[ServerError], query: OneQuery, *, together: bool) -> BridgeError:
+def _of_the_request(errors: Sequence[ServerError], query: ByIdQuery, *, together: bool) -> BridgeError:
     """What to raise for a request that failed as a whole.
 
     How a server says that a request is too large for it is its own: a code that no other failure has, or
     none at all. Where it says that it is broken it is asked again first, as ever.
     """
     # Words about a fault may be words about the record; those about the query are for its author.
-    told = [replace(error, said="") if error.kind is Kind.FAULT else error for error in errors]
-    fault = fault_of(told, query.file)
-    broken = any(error.code in CODES[Kind.FAULT] for error in errors)
-    return NotTogether(fault) if together and not broken else fault
+    told = [replace(error, said="") if error.kind is ErrorKind.FAULT else error for error in errors]
+    fault = error_from(told, query.file)
+    broken = any(error.code in CODES[ErrorKind.FAULT] for error in errors)
+    return BatchRefused(fault) if together and not broken else fault
 
 
-def _below(errors: Iterable[ServerError], query: OneQuery) -> list[ServerError]:
+def _below(errors: Iterable[ServerError], query: ByIdQuery) -> list[ServerError]:
     """Errors inside a record, with their paths begun at the record."""
-    depth = len(query.way.path)
+    depth = len(query.record_path.path)
     return [replace(error, path=error.path[depth:]) for error in errors]
 
 
-def _follow(data: Any, query: OneQuery) -> object:  # noqa: ANN401 - as decoded
+def _follow(data: Any, query: ByIdQuery) -> object:  # noqa: ANN401 - as decoded
     """The record below what the root field gave.
 
     Raises:
         QueryFileError: There is a list on the way.
     """
-    for key in query.way.path[1:]:
+    for key in query.record_path.path[1:]:
         data = data.get(key) if isinstance(data, dict) else data
     if isinstance(data, list):
         raise QueryFileError(

@@ -24,18 +24,36 @@ import structlog
 
 from bridge.errors import Transient
 from bridge.retry import RetryPolicy
-from bridge.salestrekker.auth import Credentials, LogIn
-from bridge.salestrekker.by_id_batches import Gathered, Learnt, gather
-from bridge.salestrekker.by_id_query import NotTogether, combined, contacts_in, read_ones
-from bridge.salestrekker.graphql_errors import Kind
-from bridge.salestrekker.large_responses import Room, Stay
-from bridge.salestrekker.pages import Broken, Ones, Page, read_ahead, sort_ones, sort_out
+from bridge.salestrekker.auth import LoginCredentials, OrganizationLogin
+from bridge.salestrekker.by_id_batches import BatchHistory, BatchResults, read_in_batches
+from bridge.salestrekker.by_id_query import (
+    BatchRefused,
+    build_batch_request,
+    deal_contacts,
+    read_batch_response,
+)
+from bridge.salestrekker.graphql_errors import ErrorKind
+from bridge.salestrekker.large_responses import LargeListRoom, RoomReservation
+from bridge.salestrekker.pages import (
+    Page,
+    RecordsById,
+    prefetch_pages,
+    sort_items,
+    sort_records_by_id,
+)
 from bridge.salestrekker.pagination import Walk
-from bridge.salestrekker.rate_limit import Gate, Waits
-from bridge.salestrekker.response_limits import MAX_BODY, SMALL
-from bridge.salestrekker.responses import KEY_ADVICE, Listed, TokenRefused, fault_of, read_more, reading_list
+from bridge.salestrekker.rate_limit import RateLimiter, RetryHook
+from bridge.salestrekker.response_limits import MAX_BODY, SMALL_BODY
+from bridge.salestrekker.responses import (
+    KEY_ADVICE,
+    ListItems,
+    TokenRefused,
+    error_from,
+    read_items_in_steps,
+    read_next_page,
+)
 from bridge.salestrekker.tokens import TokenKeeper
-from bridge.salestrekker.transport import LargeAnswer, Request, Transport
+from bridge.salestrekker.transport import Request, ResponseTooLarge, Transport
 from bridge.time_slices import TURN, in_turns
 
 if TYPE_CHECKING:
@@ -44,16 +62,16 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     from bridge.records import Stream
-    from bridge.salestrekker.auth import Hold, Organization
-    from bridge.salestrekker.by_id_query import Answered, OneQuery
-    from bridge.salestrekker.graphql_errors import Result
+    from bridge.salestrekker.auth import CheckOrganization, SalestrekkerOrganization
+    from bridge.salestrekker.by_id_query import ByIdQuery, ByIdResponse
+    from bridge.salestrekker.graphql_errors import GraphqlResult
     from bridge.salestrekker.list_query import ListQuery
-    from bridge.salestrekker.pages import Ask, Fetched, Identify
-    from bridge.salestrekker.tokens import Renewing, Token, TokenStanding
+    from bridge.salestrekker.pages import Fetched, Identify, PageRequest
+    from bridge.salestrekker.tokens import RenewalPolicy, Token, TokenStatus
 
     T = TypeVar("T")
 
-__all__ = ["Broken", "Ones", "Page", "SalestrekkerClient"]
+__all__ = ["SalestrekkerClient"]
 
 NEXT_TO_NOTHING: Final = "query { __typename }"
 """Asks for the least that there is: whether it is answered is all that matters."""
@@ -80,9 +98,9 @@ class SalestrekkerClient:
         clock: Seconds since the epoch.
         random: Gives a number of [0, 1).
         max_body: Bytes of one answer, unpacked, beyond which it is not read.
-        renewing: How renewing the token ahead of its end is tried again; None: as ``Renewing`` has it.
+        renewing: How renewing the token ahead of its end is tried again; None: as ``RenewalPolicy`` has it.
         on_token: Told after each change of ``token``.
-        hold: Asked about the organisation of each log-in (``auth.Hold``).
+        hold: Asked about the organisation of each log-in (``auth.CheckOrganization``).
         room: For long lists, shared by all clients of the process; None: a room of its own.
     """
 
@@ -102,20 +120,22 @@ class SalestrekkerClient:
         clock: Callable[[], float] = time.time,
         random: Callable[[], float] = chance.random,
         max_body: int = MAX_BODY,
-        renewing: Renewing | None = None,
+        renewing: RenewalPolicy | None = None,
         on_token: Callable[[], None] | None = None,
-        hold: Hold | None = None,
-        room: Room | None = None,
+        hold: CheckOrganization | None = None,
+        room: LargeListRoom | None = None,
     ) -> None:
         self._retries = retries or RetryPolicy(attempts=5, total=60.0)
         self._clock = clock
         self._random = random
-        self._gate = Gate(
+        self._gate = RateLimiter(
             max_in_flight=max_in_flight, requests_per_minute=requests_per_minute, patience=self._retries.total
         )
         self._transport = Transport(url, timeout=timeout, connections=max_in_flight, clock=clock)
         self._max_body = max_body
-        self._login = LogIn(Credentials(api_key, email, password), organization, self._post, hold)
+        self._login = OrganizationLogin(
+            LoginCredentials(api_key, email, password), organization, self._post, hold
+        )
         self._tokens = TokenKeeper(
             self._login.token,
             renew_before=renew_before,
@@ -125,8 +145,8 @@ class SalestrekkerClient:
             changed=on_token,
         )
         self._walks: set[AsyncGenerator[Page]] = set()
-        self._learnt = Learnt()
-        self._room = room or Room()
+        self._learnt = BatchHistory()
+        self._room = room or LargeListRoom()
         self._large: set[str] = set()
         self._told: set[str] = set()
 
@@ -148,7 +168,7 @@ class SalestrekkerClient:
         return None if moment is None else int(moment * 1000)
 
     @property
-    def token(self) -> TokenStanding | None:
+    def token(self) -> TokenStatus | None:
         """How it stands with the token; None before the first, and where the credentials are refused."""
         return self._tokens.standing
 
@@ -178,7 +198,7 @@ class SalestrekkerClient:
         """The id of the organisation that is read; empty before the first token, and where none says it."""
         return self._login.organization
 
-    async def organizations(self) -> tuple[Organization, ...]:
+    async def organizations(self) -> tuple[SalestrekkerOrganization, ...]:
         """All organisations that the log-in belongs to.
 
         Raises:
@@ -186,12 +206,14 @@ class SalestrekkerClient:
             Transient: They could not be had, in spite of the retries.
         """
 
-        async def ask(token: Token) -> tuple[Organization, ...]:
+        async def ask(token: Token) -> tuple[SalestrekkerOrganization, ...]:
             return await self._login.organizations(token.text)
 
         return await self._patiently(lambda: self._with_token(ask))
 
-    async def ask(self, text: str, name: str = "", variables: Mapping[str, object] | None = None) -> Result:
+    async def ask(
+        self, text: str, name: str = "", variables: Mapping[str, object] | None = None
+    ) -> GraphqlResult:
         """One question that is no list: the answer as it came, its errors too.
 
         Args:
@@ -219,15 +241,15 @@ class SalestrekkerClient:
             self.forgive()
         await self._with_token(self._sending(Request(NEXT_TO_NOTHING, "", {})))
 
-    def _sending(self, request: Request) -> Callable[[Token], Awaitable[Result]]:
+    def _sending(self, request: Request) -> Callable[[Token], Awaitable[GraphqlResult]]:
         """Sends a request with the token that it is given; one that is refused is a ``TokenRefused``."""
 
-        async def send(token: Token) -> Result:
+        async def send(token: Token) -> GraphqlResult:
             result, _ = await self._exchange(request, token.text)
-            if any(error.kind is Kind.TOKEN for error in result.errors):
+            if any(error.kind is ErrorKind.TOKEN for error in result.errors):
                 raise TokenRefused("Salestrekker refused the token", advice=KEY_ADVICE)
-            if any(error.kind is Kind.BUSY for error in result.errors):
-                raise fault_of(result.errors, "")
+            if any(error.kind is ErrorKind.BUSY for error in result.errors):
+                raise error_from(result.errors, "")
             return result
 
         return send
@@ -253,7 +275,7 @@ class SalestrekkerClient:
         Args:
             query: What to list.
             stream: Which stream the records are of.
-            identify: Finds a record's id; a record without one is ``Broken``.
+            identify: Finds a record's id; a record without one is ``BrokenRecord``.
             page_size: Records per page.
             start: Where to begin: ``next_position`` of the last page that is safe; empty: the beginning.
                 Good for the same ``query.checkpoint(page_size, since)`` only.
@@ -269,16 +291,16 @@ class SalestrekkerClient:
             Refused: The credentials or the address are no good, or a permission is missing.
             QueryFileError: The query does not fit the schema, or does not move through the list.
         """
-        stay = Stay(self._room)
+        stay = RoomReservation(self._room)
 
-        async def fetch(ask: Ask) -> Fetched:
+        async def fetch(ask: PageRequest) -> Fetched:
             async def read(longest: int) -> Fetched:
                 once = partial(self._page, query, ask, since, longest, stream, identify)
                 return await (self._patiently(once) if ask.patient else once())
 
             return await self._in_room(query, ask, stay, read)
 
-        ahead = read_ahead(Walk(query, fetch, self._now).pages(page_size, start))
+        ahead = prefetch_pages(Walk(query, fetch, self._now).pages(page_size, start))
         self._walks.add(ahead)
         try:
             async for page in ahead:
@@ -291,7 +313,11 @@ class SalestrekkerClient:
                 stay.end()
 
     async def _in_room(
-        self, query: ListQuery, ask: Ask, stay: Stay, read: Callable[[int], Awaitable[Fetched]]
+        self,
+        query: ListQuery,
+        ask: PageRequest,
+        stay: RoomReservation,
+        read: Callable[[int], Awaitable[Fetched]],
     ) -> Fetched:
         """A page; where it is large, in the room that the process has for one.
 
@@ -303,9 +329,9 @@ class SalestrekkerClient:
         """
         if ask.stepping or query.fingerprint not in self._large:
             try:
-                return await read(min(SMALL, self._max_body))
-            except LargeAnswer:
-                if ask.stepping or self._max_body <= SMALL:
+                return await read(min(SMALL_BODY, self._max_body))
+            except ResponseTooLarge:
+                if ask.stepping or self._max_body <= SMALL_BODY:
                     raise
         await stay.begin()
         try:
@@ -322,13 +348,13 @@ class SalestrekkerClient:
 
     async def ones(
         self,
-        query: OneQuery,
+        query: ByIdQuery,
         ids: Sequence[str],
         *,
         stream: Stream,
         identify: Identify,
         ids_per_request: int,
-    ) -> Ones:
+    ) -> RecordsById:
         """Read records by their ids, many in one request.
 
         One that takes its request down is gone around. Where the server refuses a request for its size,
@@ -348,10 +374,10 @@ class SalestrekkerClient:
         """
         began = self._now()
         gathered = await self._gathered(query, ids, ids_per_request)
-        return sort_ones(gathered, ids, stream=stream, identify=identify, began=began)
+        return sort_records_by_id(gathered, ids, stream=stream, identify=identify, began=began)
 
     async def contacts_of(
-        self, query: OneQuery, deal_ids: Sequence[str], ids_per_request: int
+        self, query: ByIdQuery, deal_ids: Sequence[str], ids_per_request: int
     ) -> dict[str, tuple[str, ...] | None]:
         """Whose contacts some deals are about.
 
@@ -368,36 +394,36 @@ class SalestrekkerClient:
             BridgeError: As ``ones``.
         """
         gathered = await self._gathered(query, deal_ids, ids_per_request)
-        found = {one: contacts_in(deal) for one, (deal, _) in gathered.found.items()}
+        found = {one: deal_contacts(deal) for one, (deal, _) in gathered.found.items()}
         return {**found, **dict.fromkeys(gathered.absent)}
 
-    async def _gathered(self, query: OneQuery, ids: Sequence[str], ids_per_request: int) -> Gathered:
-        async def ask(some: Sequence[str], *, patient: bool) -> Answered:
-            async def read() -> Answered:
+    async def _gathered(self, query: ByIdQuery, ids: Sequence[str], ids_per_request: int) -> BatchResults:
+        async def ask(some: Sequence[str], *, patient: bool) -> ByIdResponse:
+            async def read() -> ByIdResponse:
                 return await self._asked(query, some)
 
             return await (self._patiently(read) if patient else read())
 
-        return await gather(ids, ask, self._learnt, query.fingerprint, ids_per_request)
+        return await read_in_batches(ids, ask, self._learnt, query.fingerprint, ids_per_request)
 
-    async def _asked(self, query: OneQuery, ids: Sequence[str]) -> Answered:
+    async def _asked(self, query: ByIdQuery, ids: Sequence[str]) -> ByIdResponse:
         """What one request says of these ids."""
-        text, variables = combined(query, ids)
+        text, variables = build_batch_request(query, ids)
         request = Request(text, query.document.name, variables)
 
-        async def send(token: Token) -> Answered:
+        async def send(token: Token) -> ByIdResponse:
             try:
                 result, read_at = await self._exchange(request, token.text)
-            except LargeAnswer as error:
-                raise NotTogether(error) if len(ids) > 1 else error from None
-            return read_ones(result, query, ids, read_at)
+            except ResponseTooLarge as error:
+                raise BatchRefused(error) if len(ids) > 1 else error from None
+            return read_batch_response(result, query, ids, read_at)
 
         return await self._with_token(send)
 
     async def _page(
         self,
         query: ListQuery,
-        ask: Ask,
+        ask: PageRequest,
         since: int | None,
         longest: int,
         stream: Stream,
@@ -405,14 +431,14 @@ class SalestrekkerClient:
     ) -> Fetched:
         """One page, asked for once, if it has no more bytes than ``longest``."""
         listed, read_at = await self._fetch(query, ask, since, longest)
-        sorting = sort_out(listed, stream=stream, identify=identify, place=ask.at.read, read_at=read_at)
+        sorting = sort_items(listed, stream=stream, identify=identify, place=ask.at.read, read_at=read_at)
         page = await in_turns(sorting, rest=TURN)
         self._note_size(query, ask, page.count)
         return page
 
-    def _note_size(self, query: ListQuery, ask: Ask, given: int) -> None:
+    def _note_size(self, query: ListQuery, ask: PageRequest, given: int) -> None:
         """Say once of each query that the server does not keep to the size of a page."""
-        if query.sizes_pages and given > ask.size and query.fingerprint not in self._told:
+        if query.has_page_size and given > ask.size and query.fingerprint not in self._told:
             self._told.add(query.fingerprint)
             log.warning(
                 "more than was asked for",
@@ -422,22 +448,24 @@ class SalestrekkerClient:
                 advice="All of it is read, a part at a time. See docs/paging.md.",
             )
 
-    async def _fetch(self, query: ListQuery, ask: Ask, since: int | None, longest: int) -> tuple[Listed, int]:
+    async def _fetch(
+        self, query: ListQuery, ask: PageRequest, since: int | None, longest: int
+    ) -> tuple[ListItems, int]:
         """One page, and when its request began."""
-        document = (query.stepping if ask.stepping else None) or query.document
+        document = (query.next_page_query if ask.stepping else None) or query.document
         variables = query.page_variables(ask.at, ask.size, since)
         request = Request(document.text, document.name, variables, path=query.path, longest=longest)
 
-        async def send(token: Token) -> tuple[Listed, int]:
+        async def send(token: Token) -> tuple[ListItems, int]:
             result, read_at = await self._exchange(request, token.text)
             if ask.stepping:
-                return Listed((), {}, read_more(result, query)), read_at
-            return await in_turns(reading_list(result, query), rest=TURN), read_at
+                return ListItems((), {}, read_next_page(result, query)), read_at
+            return await in_turns(read_items_in_steps(result, query), rest=TURN), read_at
 
         return await self._with_token(send)
 
     async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
-        waits = Waits(self._retries, self._random, asyncio.get_running_loop().time)
+        waits = RetryHook(self._retries, self._random, asyncio.get_running_loop().time)
         again = stamina.AsyncRetryingCaller(attempts=self._retries.attempts, timeout=None)
         return await again(waits, ask)
 
@@ -458,11 +486,11 @@ class SalestrekkerClient:
         except TokenRefused as refusal:
             raise self._tokens.refused_again(token) from refusal
 
-    async def _post(self, request: Request, token: str) -> Result:
+    async def _post(self, request: Request, token: str) -> GraphqlResult:
         result, _ = await self._exchange(request, token)
         return result
 
-    async def _exchange(self, request: Request, token: str) -> tuple[Result, int]:
+    async def _exchange(self, request: Request, token: str) -> tuple[GraphqlResult, int]:
         """Send one request when there is room for it; gives the answer and when the request began."""
         async with self._gate.passing():
             began = self._now()

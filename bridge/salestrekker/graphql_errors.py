@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from bridge.errors import Transient
 from bridge.retry import LONGEST_RETRY_AFTER
-from bridge.salestrekker.response_limits import MOST_ERRORS
+from bridge.salestrekker.response_limits import MAX_ERRORS
 from bridge.time_slices import at_once
 
 if TYPE_CHECKING:
@@ -25,20 +25,20 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CODES",
-    "Kind",
-    "Result",
+    "ErrorKind",
+    "GraphqlResult",
     "ServerError",
-    "codes_in",
-    "describe",
-    "dotted",
-    "reading_result",
-    "result_of",
-    "retry_after_of",
-    "with_code",
+    "code_suffix",
+    "describe_errors",
+    "dotted_path",
+    "find_codes",
+    "longest_retry_after",
+    "parse_result",
+    "parse_result_in_steps",
 ]
 
 
-class Kind(StrEnum):
+class ErrorKind(StrEnum):
     """What a GraphQL error asks for."""
 
     TOKEN = "token"  # noqa: S105 - a kind, not a secret
@@ -48,8 +48,8 @@ class Kind(StrEnum):
     FAULT = "fault"
 
 
-CODES: Final[Mapping[Kind, frozenset[str]]] = {
-    Kind.TOKEN: frozenset(
+CODES: Final[Mapping[ErrorKind, frozenset[str]]] = {
+    ErrorKind.TOKEN: frozenset(
         {
             "UNAUTHENTICATED",
             "UNAUTHORIZED",
@@ -67,9 +67,11 @@ CODES: Final[Mapping[Kind, frozenset[str]]] = {
             "401",
         }
     ),
-    Kind.PERMISSION: frozenset({"FORBIDDEN", "ACCESS_DENIED", "PERMISSION_DENIED", "NOT_AUTHORIZED", "403"}),
-    Kind.QUERY: frozenset({"GRAPHQL_VALIDATION_FAILED", "GRAPHQL_PARSE_FAILED", "BAD_USER_INPUT"}),
-    Kind.BUSY: frozenset(
+    ErrorKind.PERMISSION: frozenset(
+        {"FORBIDDEN", "ACCESS_DENIED", "PERMISSION_DENIED", "NOT_AUTHORIZED", "403"}
+    ),
+    ErrorKind.QUERY: frozenset({"GRAPHQL_VALIDATION_FAILED", "GRAPHQL_PARSE_FAILED", "BAD_USER_INPUT"}),
+    ErrorKind.BUSY: frozenset(
         {
             "RATE_LIMIT",
             "RATE_LIMITED",
@@ -83,16 +85,16 @@ CODES: Final[Mapping[Kind, frozenset[str]]] = {
             "429",
         }
     ),
-    Kind.FAULT: frozenset(
+    ErrorKind.FAULT: frozenset(
         {"INTERNAL_SERVER_ERROR", "SERVICE_UNAVAILABLE", "TIMEOUT", "500", "502", "503", "504"}
     ),
 }
 
 KNOWN_CODES: Final = frozenset[str]().union(*CODES.values())
 
-WORDING: Final[tuple[tuple[Kind, re.Pattern[str]], ...]] = (
+WORDING: Final[tuple[tuple[ErrorKind, re.Pattern[str]], ...]] = (
     (
-        Kind.QUERY,
+        ErrorKind.QUERY,
         re.compile(
             r"^syntax error|cannot query field|unknown (argument|type|fragment|directive)"
             r"""|variable ["']?\$|argument .* is required|have a (sub)?selection""",
@@ -100,7 +102,7 @@ WORDING: Final[tuple[tuple[Kind, re.Pattern[str]], ...]] = (
         ),
     ),
     (
-        Kind.TOKEN,
+        ErrorKind.TOKEN,
         re.compile(
             r"unauthori[sz]ed|unauthenticated|not (authenticated|authori[sz]ed|logged in|signed in)"
             r"|authentication (required|failed)|must be logged in"
@@ -109,8 +111,8 @@ WORDING: Final[tuple[tuple[Kind, re.Pattern[str]], ...]] = (
             re.IGNORECASE,
         ),
     ),
-    (Kind.PERMISSION, re.compile(r"forbidden|permission|access denied|not allowed", re.IGNORECASE)),
-    (Kind.BUSY, re.compile(r"too many requests|rate limit|throttl", re.IGNORECASE)),
+    (ErrorKind.PERMISSION, re.compile(r"forbidden|permission|access denied|not allowed", re.IGNORECASE)),
+    (ErrorKind.BUSY, re.compile(r"too many requests|rate limit|throttl", re.IGNORECASE)),
 )
 
 SECRET_OR_PERSONAL: Final = re.compile(
@@ -139,10 +141,10 @@ SENTENCES: Final = frozenset(
 """What the sentences are made of by which servers complain about a query. Beside the query's own words these
 are all that is shown of a server's."""
 
-WAIT: Final = re.compile(r"\s*(\d{1,15}(?:\.\d{1,6})?)\s*(ms|s)?\s*", re.IGNORECASE)
+WAIT_TEXT: Final = re.compile(r"\s*(\d{1,15}(?:\.\d{1,6})?)\s*(ms|s)?\s*", re.IGNORECASE)
 """A wait as a text: a number, with its unit or without."""
 
-WAITS: Final[Mapping[str, float]] = {
+RETRY_AFTER_KEYS: Final[Mapping[str, float]] = {
     "retryAfter": 0.0,
     "retry_after": 0.0,
     "retryAfterSeconds": 1.0,
@@ -173,7 +175,7 @@ class ServerError:
         retry_after: Seconds that the server asks to be left alone, an hour at most; None where it does not.
     """
 
-    kind: Kind
+    kind: ErrorKind
     code: str
     path: tuple[str | int, ...]
     said: str
@@ -183,7 +185,7 @@ class ServerError:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class GraphqlResult:
     """A GraphQL answer: ``data`` as decoded, None where all of it failed, and its errors."""
 
     data: Mapping[str, object] | None
@@ -192,10 +194,10 @@ class Result:
     @property
     def retry_after(self) -> float | None:
         """Seconds that a server with too much to do asks to be left alone; None where it does not."""
-        return retry_after_of(self.errors)
+        return longest_retry_after(self.errors)
 
 
-def result_of(data: object, errors: object, text: str | None = None) -> Result:
+def parse_result(data: object, errors: object, text: str | None = None) -> GraphqlResult:
     """The answer's ``data`` and ``errors``, each put into its proper form.
 
     Args:
@@ -204,24 +206,26 @@ def result_of(data: object, errors: object, text: str | None = None) -> Result:
         text: The document that was sent. A step of a path that it does not have becomes ``…``, for it may be
             a record's own words. None: an answer that is only sorted, and never shown.
     """
-    return at_once(reading_result(data, errors, text))
+    return at_once(parse_result_in_steps(data, errors, text))
 
 
-def reading_result(data: object, errors: object, text: str | None = None) -> Generator[None, None, Result]:
-    """As ``result_of``, to be run in turns where there may be very many errors.
+def parse_result_in_steps(
+    data: object, errors: object, text: str | None = None
+) -> Generator[None, None, GraphqlResult]:
+    """As ``parse_result``, to be run in turns where there may be very many errors.
 
     Raises:
         Transient: There are more than a list can have that is worth reading.
     """
     listed = errors if isinstance(errors, list) else [errors] if errors else []
-    if len(listed) > MOST_ERRORS:
-        raise Transient(f"Salestrekker reports more than {MOST_ERRORS:,} errors at once")
+    if len(listed) > MAX_ERRORS:
+        raise Transient(f"Salestrekker reports more than {MAX_ERRORS:,} errors at once")
     words = None if text is None or not listed else frozenset(WORD.findall(text))
     told: list[ServerError] = []
     for error in listed:
         told.append(_server_error(error, words))
         yield
-    return Result(data if isinstance(data, dict) else None, tuple(told))
+    return GraphqlResult(data if isinstance(data, dict) else None, tuple(told))
 
 
 def _server_error(error: object, words: Collection[str] | None) -> ServerError:
@@ -248,9 +252,9 @@ def _told(said: str, words: Collection[str]) -> str:
     return re.sub(r"…[…\s]*…", "…", re.sub(r"[^\w\s…\"'.,:;!?$@(){}\[\]]", "", kept)).strip()
 
 
-def retry_after_of(errors: Iterable[ServerError]) -> float | None:
+def longest_retry_after(errors: Iterable[ServerError]) -> float | None:
     """The longest wait that errors of the kind BUSY ask for, in seconds; None where none does."""
-    waits = [error.retry_after for error in errors if error.kind is Kind.BUSY and error.retry_after]
+    waits = [error.retry_after for error in errors if error.kind is ErrorKind.BUSY and error.retry_after]
     return max(waits, default=None)
 
 
@@ -258,12 +262,12 @@ def _wait(extensions: object) -> float | None:
     """How long ``extensions`` ask to be left alone, in seconds: as ``Retry-After`` does with HTTP 429."""
     if not isinstance(extensions, dict):
         return None
-    found = (_seconds(extensions.get(key), unit) for key, unit in WAITS.items())
+    found = (_seconds(extensions.get(key), unit) for key, unit in RETRY_AFTER_KEYS.items())
     return next((seconds for seconds in found if seconds is not None), None)
 
 
 def _seconds(value: object, unit: float) -> float | None:
-    written = WAIT.fullmatch(str(value)) if isinstance(value, str | int | float) else None
+    written = WAIT_TEXT.fullmatch(str(value)) if isinstance(value, str | int | float) else None
     if written is None or isinstance(value, bool):
         return None
     number, suffix = float(written[1]), (written[2] or "").lower()
@@ -294,15 +298,15 @@ def _code(fields: Mapping[str, object]) -> str:
     return next((re.sub(r"\W+", "_", code).upper()[:40] for code in codes if code), "")
 
 
-def _kind(code: str, message: str, path: Sequence[str | int]) -> Kind:
+def _kind(code: str, message: str, path: Sequence[str | int]) -> ErrorKind:
     by_code = next((kind for kind, codes in CODES.items() if code in codes), None)
-    by_words = next((kind for kind, words in WORDING if words.search(message)), Kind.FAULT)
+    by_words = next((kind for kind, words in WORDING if words.search(message)), ErrorKind.FAULT)
     kind = by_code or by_words
-    if by_code is Kind.FAULT and by_words is Kind.TOKEN:
+    if by_code is ErrorKind.FAULT and by_words is ErrorKind.TOKEN:
         # A server that does not sort its errors gives all of them INTERNAL_SERVER_ERROR.
-        kind = Kind.TOKEN
+        kind = ErrorKind.TOKEN
     # A token is refused for the whole request; what is refused further down is that field alone.
-    return Kind.PERMISSION if kind is Kind.TOKEN and len(path) > 1 else kind
+    return ErrorKind.PERMISSION if kind is ErrorKind.TOKEN and len(path) > 1 else kind
 
 
 def _scrubbed(message: str) -> str:
@@ -310,26 +314,28 @@ def _scrubbed(message: str) -> str:
     return text if len(text) <= MESSAGE_SHOWN else f"{text[: MESSAGE_SHOWN - 1]}…"
 
 
-def describe(errors: Sequence[ServerError]) -> str:
+def describe_errors(errors: Sequence[ServerError]) -> str:
     """Which fields failed, and by which codes; no word of the server's.
 
     Args:
         errors: At least one.
     """
-    places = dict.fromkeys(f"{dotted(error.path) or 'the record'}{with_code(error)}" for error in errors)
+    places = dict.fromkeys(
+        f"{dotted_path(error.path) or 'the record'}{code_suffix(error)}" for error in errors
+    )
     return f"Salestrekker reports an error at {', '.join(list(places)[:5])}"
 
 
-def with_code(error: ServerError) -> str:
+def code_suffix(error: ServerError) -> str:
     """An error's code in brackets, where it is a known one; else nothing."""
     return f" ({error.code})" if error.code in KNOWN_CODES else ""
 
 
-def codes_in(text: str) -> tuple[str, ...]:
+def find_codes(text: str) -> tuple[str, ...]:
     """The codes that a description names and that are known here: no other word of it."""
     return tuple(dict.fromkeys(code for code in re.findall(r"\((\w+)\)", text) if code in KNOWN_CODES))
 
 
-def dotted(path: Iterable[str | int]) -> str:
+def dotted_path(path: Iterable[str | int]) -> str:
     """A path as a person writes it, without the indices."""
     return ".".join(str(step) for step in path if isinstance(step, str))

@@ -28,7 +28,7 @@ import structlog
 
 from bridge.errors import Refused, Transient
 from bridge.records import Record
-from bridge.salestrekker.response_limits import MAX_RECORD, NOT_WHOLE, PART, decode
+from bridge.salestrekker.response_limits import BATCH_BYTES, INCOMPLETE_JSON, MAX_RECORD, decode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
@@ -36,15 +36,15 @@ if TYPE_CHECKING:
     from bridge.records import Stream
 
 __all__ = [
-    "SMALLER_PAGES",
-    "Cut",
+    "SMALLER_PAGES_ADVICE",
+    "LargeListRoom",
+    "ListCut",
     "LongList",
     "LongRecords",
-    "Room",
-    "Stay",
+    "RoomReservation",
     "TooManyItemsError",
-    "cut",
-    "too_long",
+    "cut_list",
+    "too_long_error",
 ]
 
 WINDOW: Final = 16 * 1024
@@ -96,7 +96,7 @@ class TooManyItemsError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
+class ListCut:
     """An answer in two parts.
 
     Attributes:
@@ -110,9 +110,9 @@ class Cut:
     ends: array[int] = field(repr=False)
 
 
-def cut(
+def cut_list(
     body: bytes | bytearray, path: Sequence[str], *, most: int, longest: int
-) -> Generator[None, None, Cut | None]:
+) -> Generator[None, None, ListCut | None]:
     """Cut out the first list on a way through a JSON document; to be run in turns.
 
     Args:
@@ -135,7 +135,7 @@ def cut(
     starts, ends = yield from _items(scanner, most)
     if begin + len(body) - scanner.at > longest:
         return None
-    return Cut(bytes(body[: begin + 1] + body[scanner.at - 1 :]), starts, ends)
+    return ListCut(bytes(body[: begin + 1] + body[scanner.at - 1 :]), starts, ends)
 
 
 class _Scanner:
@@ -283,7 +283,7 @@ def _items(scanner: _Scanner, most: int) -> Generator[None, None, tuple[array[in
     return starts, ends
 
 
-SMALLER_PAGES: Final = "Ask for fewer records with page_size."
+SMALLER_PAGES_ADVICE: Final = "Ask for fewer records with page_size."
 """What to do about an answer that is too long."""
 
 WRITTEN: Final = 4
@@ -303,9 +303,9 @@ class LongList:
         cut: Where they stand in it.
     """
 
-    def __init__(self, body: bytes | bytearray, cut: Cut) -> None:
+    def __init__(self, body: bytes | bytearray, cut_list: ListCut) -> None:
         self._body: bytes | bytearray | None = body
-        self._cut = cut
+        self._cut = cut_list
         self._below: tuple[str, ...] = ()
         self._closed: Callable[[], None] | None = None
 
@@ -337,7 +337,7 @@ class LongList:
             item = decode(self._body[self._cut.starts[index] : self._cut.ends[index]])
         except ValueError:
             # Without the error, which holds what it could not decode.
-            raise Transient(NOT_WHOLE) from None
+            raise Transient(INCOMPLETE_JSON) from None
         for key in self._below:
             item = item.get(key) if isinstance(item, dict) else None
         return item, ""
@@ -400,18 +400,18 @@ class LongRecords(Sequence[Record]):
         return Record(self._stream, known, item, self._read_at)
 
     def parts(self, most: int) -> Iterator[LongRecords]:
-        """They, in order, so many at a time, and no more bytes than are decoded together (``PART``)."""
+        """The records in order, in batches of at most ``most`` records and ``BATCH_BYTES`` bytes."""
         begin = size = 0
         for end, place in enumerate(self._places):
             size += self.items.size(place)
-            if end - begin == most or (size > PART and end > begin):
+            if end - begin == most or (size > BATCH_BYTES and end > begin):
                 yield self[begin:end]
                 begin, size = end, self.items.size(place)
         if begin < len(self):
             yield self[begin:]
 
 
-class Room:
+class LargeListRoom:
     """Room for one long list: a process that has several to read reads one after the other."""
 
     def __init__(self) -> None:
@@ -436,14 +436,14 @@ class Room:
         self._lock.release()
 
 
-class Stay:
+class RoomReservation:
     """A walk's place in the room, for one page at a time.
 
     Args:
         room: Of the process.
     """
 
-    def __init__(self, room: Room) -> None:
+    def __init__(self, room: LargeListRoom) -> None:
         self._room = room
         self._inside = False
 
@@ -455,7 +455,7 @@ class Stay:
             Transient: There was none for too long.
         """
         if self._inside:
-            raise too_long("Two of Salestrekker's pages together are too long to be read")
+            raise too_long_error("Two of Salestrekker's pages together are too long to be read")
         await self._room.enter()
         self._inside = True
 
@@ -466,6 +466,6 @@ class Stay:
             self._room.leave()
 
 
-def too_long(what: str) -> Refused:
+def too_long_error(what: str) -> Refused:
     """What to raise for an answer that is too long, for the reason given."""
-    return Refused(what, advice=SMALLER_PAGES)
+    return Refused(what, advice=SMALLER_PAGES_ADVICE)

@@ -44,8 +44,8 @@ from graphql import (
     visit,
 )
 
-from bridge.salestrekker.query_files import QueryDocument, fault_at, load_document
-from bridge.salestrekker.record_path import Way, fingerprint_of_a_record, way_of
+from bridge.salestrekker.query_files import QueryDocument, error_at, load_document
+from bridge.salestrekker.record_path import RecordPath, find_record_path, fingerprint_record_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -55,21 +55,21 @@ if TYPE_CHECKING:
 
 
 __all__ = [
-    "DAYS",
-    "MOMENTS",
-    "NAMES",
+    "DATE_TYPES",
     "OVERLAP",
+    "TIME_TYPES",
+    "VARIABLE_NAMES",
     "ListQuery",
     "Paging",
+    "PagingVariables",
     "Position",
     "Role",
-    "Variables",
-    "list_query",
-    "load_list",
-    "refuse_without_value",
+    "find_paging_variables",
+    "load_list_query",
+    "parse_list_query",
+    "refuse_unfilled_variable",
     "role_of",
-    "used_in",
-    "variables_of",
+    "variables_used_in",
 ]
 
 
@@ -135,7 +135,7 @@ class Role(StrEnum):
     SINCE = "since"
 
 
-NAMES: Final[Mapping[Role, tuple[str, ...]]] = {
+VARIABLE_NAMES: Final[Mapping[Role, tuple[str, ...]]] = {
     Role.SIZE: ("limit", "take", "first", "pageSize", "perPage", "size"),
     Role.OFFSET: ("offset", "skip"),
     Role.PAGE: ("page", "pageNumber"),
@@ -152,15 +152,17 @@ NAMES: Final[Mapping[Role, tuple[str, ...]]] = {
 }
 """What the variables are called, the usual name first. Case and underscores do not matter: ``page_size``."""
 
-MOMENTS: Final = frozenset({"String", "DateTime", "ISO8601DateTime", "AWSDateTime", "Instant", "timestamptz"})
+TIME_TYPES: Final = frozenset(
+    {"String", "DateTime", "ISO8601DateTime", "AWSDateTime", "Instant", "timestamptz"}
+)
 """Types that take a time as ISO 8601 text in UTC."""
 
-DAYS: Final = frozenset({"Date", "LocalDate", "ISO8601Date", "AWSDate"})
+DATE_TYPES: Final = frozenset({"Date", "LocalDate", "ISO8601Date", "AWSDate"})
 """Types that take a day."""
 
 
 @dataclass(frozen=True, slots=True)
-class Variables:
+class PagingVariables:
     """The variables that a document declares for the bridge, by what they do.
 
     Attributes:
@@ -208,7 +210,7 @@ class Variables:
         moment = datetime.fromtimestamp((since - OVERLAP) / 1000, UTC)
         if kind == "Int":
             return int(moment.timestamp())
-        if kind in DAYS:
+        if kind in DATE_TYPES:
             # Whose midnight is meant is not said: a day earlier is early enough anywhere.
             return (moment - timedelta(days=1)).date().isoformat()
         return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
@@ -219,36 +221,36 @@ def role_of(name: str) -> Role | None:
     return _ROLES.get(_plain(name))
 
 
-def variables_of(document: QueryDocument) -> Variables:
+def find_paging_variables(document: QueryDocument) -> PagingVariables:
     """Find the variables that are the bridge's to fill in.
 
     Raises:
         QueryFileError: Two of them do the same, one is passed to nothing, has a type that the bridge cannot
             fill in, or some other variable needs a value.
     """
-    used = used_in([document.operation.selection_set, *document.fragments.values()])
+    used = variables_used_in([document.operation.selection_set, *document.fragments.values()])
     found: dict[Role, VariableDefinitionNode] = {}
     for node in document.operation.variable_definitions or ():
         name = node.variable.name.value
         role = role_of(name)
         if role is None:
-            refuse_without_value(node)
+            refuse_unfilled_variable(node)
             continue
         if role in found:
             other = found[role].variable.name.value
-            raise fault_at(node, f"${name} and ${other} both mean the {role}", "Keep one of them.")
+            raise error_at(node, f"${name} and ${other} both mean the {role}", "Keep one of them.")
         if name not in used:
-            raise fault_at(
+            raise error_at(
                 node,
                 f"${name} is declared, but passed to nothing",
                 f"Pass it to the list's argument for it, for example `{name}: ${name}`.",
             )
         _refuse_unfit(role, node)
         found[role] = node
-    return Variables(found)
+    return PagingVariables(found)
 
 
-def used_in(nodes: Iterable[Node]) -> frozenset[str]:
+def variables_used_in(nodes: Iterable[Node]) -> frozenset[str]:
     """The names of the variables that stand anywhere below these nodes."""
     finder = _Finder()
     for node in nodes:
@@ -271,17 +273,17 @@ def _plain(name: str) -> str:
     return name.replace("_", "").lower()
 
 
-_ROLES: Final = {_plain(name): role for role, names in NAMES.items() for name in names}
+_ROLES: Final = {_plain(name): role for role, names in VARIABLE_NAMES.items() for name in names}
 
 
-def refuse_without_value(node: VariableDefinitionNode) -> None:
+def refuse_unfilled_variable(node: VariableDefinitionNode) -> None:
     """Refuse a variable that the bridge does not fill in, and that must have a value.
 
     Raises:
         QueryFileError: It may not be null, and has no default value.
     """
     if isinstance(node.type, NonNullTypeNode) and node.default_value is None:
-        raise fault_at(
+        raise error_at(
             node,
             f"${node.variable.name.value} needs a value that the bridge does not have",
             "Give it a default value, or write the value into the query.",
@@ -292,14 +294,15 @@ def _refuse_unfit(role: Role, node: VariableDefinitionNode) -> None:
     name, kind = node.variable.name.value, _type_name(node)
     if role in (Role.CURSOR, Role.SINCE) and isinstance(node.type, NonNullTypeNode):
         when = "the first page" if role is Role.CURSOR else "the whole list"
-        raise fault_at(
+        raise error_at(
             node, f"${name} cannot be null: {when} is asked for without it", f"Write `${name}: {kind}`."
         )
-    if role is Role.SINCE and kind not in MOMENTS | DAYS | {"Int"}:
-        raise fault_at(
+    if role is Role.SINCE and kind not in TIME_TYPES | DATE_TYPES | {"Int"}:
+        raise error_at(
             node,
             f"${name} is of the type {kind}: how a time is written for it is not known",
-            f"Known are {', '.join(sorted(MOMENTS | DAYS))} and Int (seconds). Without ${name} all is read.",
+            f"Known types are {', '.join(sorted(TIME_TYPES | DATE_TYPES))} and Int (seconds). "
+            f"Without ${name} all is read.",
         )
 
 
@@ -318,14 +321,14 @@ class Paging(StrEnum):
     PLAIN = "plain"
 
 
-MOVERS: Final[Mapping[Role, Paging]] = {
+PAGING_ROLES: Final[Mapping[Role, Paging]] = {
     Role.OFFSET: Paging.OFFSET,
     Role.PAGE: Paging.PAGE,
     Role.CURSOR: Paging.RELAY,
 }
 """The variable that moves through a list shows its style; without one the whole list is asked for at once."""
 
-CUTTING: Final = frozenset({"last", "top"})
+LIMIT_ARGUMENTS: Final = frozenset({"last", "top"})
 """More arguments that bound a list; no variable of the bridge is passed to them."""
 
 
@@ -343,10 +346,10 @@ class ListQuery:
     """
 
     document: QueryDocument
-    way: Way
-    variables: Variables
+    record_path: RecordPath
+    variables: PagingVariables
     paging: Paging
-    stepping: QueryDocument | None = None
+    next_page_query: QueryDocument | None = None
 
     @property
     def file(self) -> str:
@@ -356,7 +359,7 @@ class ListQuery:
     @property
     def path(self) -> tuple[str, ...]:
         """Response keys from the root of the answer's ``data`` to one record; one of them is the list."""
-        return self.way.path
+        return self.record_path.path
 
     @property
     def fingerprint(self) -> str:
@@ -365,23 +368,23 @@ class ListQuery:
 
     @property
     def record_fingerprint(self) -> str:
-        """Of what it selects of one record, see ``record_path.fingerprint_of_a_record``."""
-        return fingerprint_of_a_record(self.document, self.way)
+        """Of what it selects of one record, see ``record_path.fingerprint_record_fields``."""
+        return fingerprint_record_fields(self.document, self.record_path)
 
     @property
-    def sizes_pages(self) -> bool:
+    def has_page_size(self) -> bool:
         """Whether the query lets the bridge choose how many records a page has."""
         return Role.SIZE in self.variables
 
     @property
-    def incremental(self) -> bool:
+    def is_incremental(self) -> bool:
         """Whether the query can be asked for what has changed since a time."""
         return Role.SINCE in self.variables
 
     @property
-    def mover(self) -> str:
+    def paging_variable(self) -> str:
         """The name of the variable that moves through the list; empty for a plain list."""
-        return next((self.variables.name(role) for role in MOVERS if role in self.variables), "")
+        return next((self.variables.name(role) for role in PAGING_ROLES if role in self.variables), "")
 
     def page_variables(self, at: Position, size: int, since: int | None = None) -> dict[str, object]:
         """The variables of the request for one page.
@@ -396,7 +399,7 @@ class ListQuery:
             Role.OFFSET: at.read,
             Role.PAGE: at.page,
             Role.CURSOR: at.cursor,
-            Role.SINCE: None if since is None or not self.incremental else self.variables.moment(since),
+            Role.SINCE: None if since is None or not self.is_incremental else self.variables.moment(since),
         }
         return self.variables.values(wanted)
 
@@ -408,51 +411,51 @@ class ListQuery:
             since: As in ``page_variables``.
         """
         sized = page_size if self.paging is Paging.PAGE else None
-        meaning = orjson.dumps([self.fingerprint, sized, since if self.incremental else None])
+        meaning = orjson.dumps([self.fingerprint, sized, since if self.is_incremental else None])
         return hashlib.sha256(meaning).hexdigest()[:16]
 
 
-def load_list(name: str, folders: Sequence[Path]) -> ListQuery:
+def load_list_query(name: str, folders: Sequence[Path]) -> ListQuery:
     """Load a list query from its file.
 
     Args:
-        name: File name, as the configuration's ``list_query`` gives it.
+        name: File name, as the configuration's ``parse_list_query`` gives it.
         folders: Where to look, first match wins (``query_files.query_folders``).
 
     Raises:
-        QueryFileError: As ``load_document`` and ``list_query``; names file, line and column.
+        QueryFileError: As ``load_document`` and ``parse_list_query``; names file, line and column.
     """
-    return list_query(load_document(name, folders))
+    return parse_list_query(load_document(name, folders))
 
 
-def list_query(document: QueryDocument) -> ListQuery:
+def parse_list_query(document: QueryDocument) -> ListQuery:
     """Read off a document how its list is found and walked.
 
     Raises:
         QueryFileError: It has not exactly one root field, its list does not select ``id``, a variable
             cannot be filled in, two of them move through the list, or only a part of it would be read.
     """
-    variables = variables_of(document)
+    variables = find_paging_variables(document)
     paging = _paging(variables)
-    way = way_of(document)
-    for step in way.steps:
+    record_path = find_record_path(document)
+    for step in record_path.steps:
         _refuse_a_part(step, paging)
     if paging is not Paging.RELAY:
-        return ListQuery(document, way, variables, paging)
-    _require_page_info(way)
-    return ListQuery(document, way, variables, paging, _stepping(document, way))
+        return ListQuery(document, record_path, variables, paging)
+    _require_page_info(record_path)
+    return ListQuery(document, record_path, variables, paging, _stepping(document, record_path))
 
 
-def _paging(variables: Variables) -> Paging:
-    movers = [role for role in MOVERS if role in variables]
+def _paging(variables: PagingVariables) -> Paging:
+    movers = [role for role in PAGING_ROLES if role in variables]
     if len(movers) > 1:
         first, second = (variables.name(role) for role in movers[:2])
-        raise fault_at(
+        raise error_at(
             variables.by_role[movers[1]],
             f"${first} and ${second} both move through the list",
             "Keep the one that your schema's list takes.",
         )
-    return MOVERS[movers[0]] if movers else Paging.PLAIN
+    return PAGING_ROLES[movers[0]] if movers else Paging.PLAIN
 
 
 def _refuse_a_part(step: FieldNode, paging: Paging) -> None:
@@ -460,9 +463,9 @@ def _refuse_a_part(step: FieldNode, paging: Paging) -> None:
     for argument in _arguments(step.arguments or ()):
         name = argument.name.value
         role = role_of(name)
-        bounds = role is Role.SIZE or name.lower() in CUTTING
-        if (bounds and paging is Paging.PLAIN) or (role in MOVERS and _given(argument) is not role):
-            raise fault_at(
+        bounds = role is Role.SIZE or name.lower() in LIMIT_ARGUMENTS
+        if (bounds and paging is Paging.PLAIN) or (role in PAGING_ROLES and _given(argument) is not role):
+            raise error_at(
                 argument,
                 f"`{name}` cuts the list, and nothing moves on from there: only a part would be read",
                 f"{_how_to_page(role)} Where your schema's list has no paging, take the argument out.",
@@ -476,9 +479,9 @@ def _given(argument: ArgumentNode | ObjectFieldNode) -> Role | None:
 
 def _how_to_page(role: Role | None) -> str:
     if role is None or role is Role.SIZE:
-        names = ", ".join(f"${NAMES[mover][0]}" for mover in MOVERS)
+        names = ", ".join(f"${VARIABLE_NAMES[paging_variable][0]}" for paging_variable in PAGING_ROLES)
         return f"Declare the variable that moves through the list too, one of {names}."
-    return f"Pass a variable to it that is called ${NAMES[role][0]}."
+    return f"Pass a variable to it that is called ${VARIABLE_NAMES[role][0]}."
 
 
 def _arguments(nodes: Iterable[ArgumentNode | ObjectFieldNode]) -> Iterator[ArgumentNode | ObjectFieldNode]:
@@ -489,33 +492,33 @@ def _arguments(nodes: Iterable[ArgumentNode | ObjectFieldNode]) -> Iterator[Argu
             yield from _arguments(node.value.fields or ())
 
 
-def _require_page_info(way: Way) -> None:
-    info = way.info
+def _require_page_info(record_path: RecordPath) -> None:
+    info = record_path.info
     if info is not None and info.more and info.cursor:
         return
-    raise fault_at(
-        info.node if info else _connection(way),
+    raise error_at(
+        info.node if info else _connection(record_path),
         "pages by cursor, but does not ask whether and where the list goes on",
         "Select `pageInfo { hasNextPage endCursor }` beside the list (beside `edges` or `nodes`).",
     )
 
 
-def _connection(way: Way) -> FieldNode:
+def _connection(record_path: RecordPath) -> FieldNode:
     """The field that `pageInfo` belongs into: the one above the list."""
-    *above, _ = way.steps
-    return next((step for step in reversed(above) if step.name.value != "edges"), way.steps[0])
+    *above, _ = record_path.steps
+    return next((step for step in reversed(above) if step.name.value != "edges"), record_path.steps[0])
 
 
-def _stepping(document: QueryDocument, way: Way) -> QueryDocument:
+def _stepping(document: QueryDocument, record_path: RecordPath) -> QueryDocument:
     """The same list with nothing selected but ``pageInfo``: passes an item that cannot be read."""
-    info = way.info
+    info = record_path.info
     if info is None:
         raise ValueError("without pageInfo there is no way on")
     leaves = [("hasNextPage", info.more), ("endCursor", info.cursor)]
     inner = _selecting(info.node, [_leaf(name, key) for name, key in leaves])
-    for step in reversed(way.steps[: info.below]):
+    for step in reversed(record_path.steps[: info.below]):
         inner = _selecting(step, [inner])
-    used = used_in([inner])
+    used = variables_used_in([inner])
     operation = OperationDefinitionNode(
         operation=document.operation.operation,
         name=document.operation.name,

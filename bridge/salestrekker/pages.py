@@ -15,41 +15,41 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from bridge.records import Record
 from bridge.salestrekker.large_responses import LongList, LongRecords
-from bridge.salestrekker.response_limits import excess_of
+from bridge.salestrekker.response_limits import find_excess
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
 
     from bridge.records import Stream
-    from bridge.salestrekker.by_id_batches import Gathered
+    from bridge.salestrekker.by_id_batches import BatchResults
     from bridge.salestrekker.list_query import Position
-    from bridge.salestrekker.responses import Listed, More
+    from bridge.salestrekker.responses import ListItems, NextPage
 
 __all__ = [
-    "Ask",
-    "Broken",
-    "Fetch",
+    "BrokenRecord",
+    "FetchPage",
     "Fetched",
     "Identify",
-    "Ones",
     "Page",
-    "read_ahead",
-    "sort_ones",
-    "sort_out",
+    "PageRequest",
+    "RecordsById",
+    "prefetch_pages",
+    "sort_items",
+    "sort_records_by_id",
 ]
 
-NAMED: Final = 100
+MAX_BROKEN_IDS: Final = 100
 """Broken records of one page whose ids are kept: nobody is shown more."""
 
 Identify: TypeAlias = "Callable[[Mapping[str, object]], str | None]"
 """A record's id, as the map finds it; None or empty where it has none."""
 
-Fetch: TypeAlias = "Callable[[Ask], Awaitable[Fetched]]"
+FetchPage: TypeAlias = "Callable[[PageRequest], Awaitable[Fetched]]"
 """Reads what is asked for; may be asked for the same again."""
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class PageRequest:
     """What one request is to ask for.
 
     Attributes:
@@ -66,7 +66,7 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
-class Broken:
+class BrokenRecord:
     """A record that exists but could not be read whole, so that it says nothing and is not gone.
 
     Attributes:
@@ -94,11 +94,11 @@ class Fetched:
     """
 
     records: Sequence[Record]
-    broken: tuple[Broken, ...]
+    broken: tuple[BrokenRecord, ...]
     read_at: int
-    more: More | None = None
+    more: NextPage | None = None
     id_hashes: Sequence[int] = ()
-    unlisted: tuple[Broken, ...] = ()
+    unlisted: tuple[BrokenRecord, ...] = ()
 
     @property
     def is_long(self) -> bool:
@@ -138,13 +138,13 @@ class Page:
     """
 
     records: Sequence[Record]
-    broken: tuple[Broken, ...]
+    broken: tuple[BrokenRecord, ...]
     next_position: str
     last: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Ones:
+class RecordsById:
     """Records that were asked for by their ids.
 
     Attributes:
@@ -156,12 +156,12 @@ class Ones:
 
     records: list[Record]
     absent: list[str]
-    broken: list[Broken]
+    broken: list[BrokenRecord]
     read_at: int
 
 
-def sort_out(
-    listed: Listed, *, stream: Stream, identify: Identify, place: int, read_at: int
+def sort_items(
+    listed: ListItems, *, stream: Stream, identify: Identify, place: int, read_at: int
 ) -> Generator[None, None, Fetched]:
     """Sort the items of an answer: whole records on one side, broken ones on the other. To be run in turns.
 
@@ -178,13 +178,15 @@ def sort_out(
     items = listed.items
     records: list[Record] = []
     hashes, places = array("q"), array("I")
-    broken: list[Broken] = []
+    broken: list[BrokenRecord] = []
     for index in range(len(items)):
         item, fault = items.item(index) if isinstance(items, LongList) else (items[index], "")
         known = identify(item) if isinstance(item, dict) else None
         fault = listed.faults.get(index) or fault or _unfit(item, known)
         if fault or not known or not isinstance(item, dict):
-            broken.append(Broken(place + index, (known or "") if len(broken) < NAMED else "", fault))
+            broken.append(
+                BrokenRecord(place + index, (known or "") if len(broken) < MAX_BROKEN_IDS else "", fault)
+            )
         else:
             hashes.append(hash(known))
             places.append(index)
@@ -195,13 +197,13 @@ def sort_out(
     if isinstance(items, LongList):
         found = LongRecords(items, places, identify, stream=stream, read_at=read_at)
     elsewhere = (index for index in listed.faults if not 0 <= index < len(items))
-    unlisted = tuple(Broken(place, "", listed.faults[index]) for index in elsewhere)
+    unlisted = tuple(BrokenRecord(place, "", listed.faults[index]) for index in elsewhere)
     return Fetched(found, tuple(broken), read_at, listed.more, hashes, unlisted)
 
 
-def sort_ones(
-    gathered: Gathered, ids: Sequence[str], *, stream: Stream, identify: Identify, began: int
-) -> Ones:
+def sort_records_by_id(
+    gathered: BatchResults, ids: Sequence[str], *, stream: Stream, identify: Identify, began: int
+) -> RecordsById:
     """Sort what was said of records that were asked for by their ids.
 
     Args:
@@ -219,18 +221,18 @@ def sort_ones(
             records.append(Record(stream, known, item, read_at))
         else:
             faults[asked] = _unfit(item, known) or "it has another id than the one that was asked for"
-    broken = [Broken(place, one, faults[one]) for place, one in enumerate(ids) if one in faults]
+    broken = [BrokenRecord(place, one, faults[one]) for place, one in enumerate(ids) if one in faults]
     read_at = began if gathered.read_at is None else gathered.read_at
-    return Ones(records, list(gathered.absent), broken, read_at)
+    return RecordsById(records, list(gathered.absent), broken, read_at)
 
 
 def _unfit(item: object, known: str | None) -> str:
     if not isinstance(item, dict):
         return "Salestrekker listed it as null" if item is None else "Salestrekker listed no object"
-    return excess_of(item) if known else "it has no id"
+    return find_excess(item) if known else "it has no id"
 
 
-async def read_ahead(pages: AsyncGenerator[Page]) -> AsyncGenerator[Page]:
+async def prefetch_pages(pages: AsyncGenerator[Page]) -> AsyncGenerator[Page]:
     """The same pages, each fetched while the caller works on the one before.
 
     One that is long has to be done with before the next: there is no room for both. An error comes after the

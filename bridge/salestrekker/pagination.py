@@ -31,31 +31,31 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from bridge.errors import BridgeError, QueryFileError, Transient
-from bridge.salestrekker.large_responses import too_long
+from bridge.salestrekker.large_responses import too_long_error
 from bridge.salestrekker.list_query import Paging, Position, Role
-from bridge.salestrekker.pages import Ask, Broken, Fetched, Page
-from bridge.salestrekker.responses import PoisonedItem
+from bridge.salestrekker.pages import BrokenRecord, Fetched, Page, PageRequest
+from bridge.salestrekker.responses import PoisonItem
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 
     from bridge.salestrekker.list_query import ListQuery
-    from bridge.salestrekker.pages import Fetch
-    from bridge.salestrekker.responses import More
+    from bridge.salestrekker.pages import FetchPage
+    from bridge.salestrekker.responses import NextPage
 
 __all__ = [
-    "MOST_LOST",
-    "NumberedStride",
-    "OffsetStride",
-    "PlainStride",
-    "RelayStride",
+    "MAX_FAILED_IN_A_ROW",
+    "CursorPaginator",
+    "OffsetPaginator",
+    "PageNumberPaginator",
+    "Paginator",
+    "SinglePagePaginator",
     "Step",
-    "Stride",
     "Walk",
-    "ignored",
+    "ignored_variable_error",
 ]
 
-MOST_LOST: Final = 10
+MAX_FAILED_IN_A_ROW: Final = 10
 """More items in a row than this are not each poisoned for themselves: something is wrong with all."""
 
 
@@ -73,10 +73,10 @@ class Step:
     fetched: Fetched
     next: Position
     id_hashes: Sequence[int]
-    poison: PoisonedItem | None = None
+    poison: PoisonItem | None = None
 
 
-class Stride(ABC):
+class Paginator(ABC):
     """How one style of paging steps through a list.
 
     Args:
@@ -85,7 +85,7 @@ class Stride(ABC):
         now: Milliseconds since the epoch.
     """
 
-    def __init__(self, query: ListQuery, fetch: Fetch, now: Callable[[], int]) -> None:
+    def __init__(self, query: ListQuery, fetch: FetchPage, now: Callable[[], int]) -> None:
         self.query = query
         self.fetch = fetch
         self.now = now
@@ -99,9 +99,9 @@ class Stride(ABC):
             BridgeError: What ``fetch`` raises.
         """
 
-    def lost(self, place: int, poison: PoisonedItem) -> Fetched:
+    def lost(self, place: int, poison: PoisonItem) -> Fetched:
         """A page that is nothing but an item that cannot be read."""
-        return Fetched((), (Broken(place, "", str(poison)),), self.now())
+        return Fetched((), (BrokenRecord(place, "", str(poison)),), self.now())
 
     async def shrinking(self, at: Position, size: int) -> Fetched:
         """A page; where one item brings it down, only the items before that one.
@@ -110,9 +110,9 @@ class Stride(ABC):
             PoisonedItem: The item that stands first is poisoned.
         """
         try:
-            return await self.fetch(Ask(at, size))
-        except PoisonedItem as poison:
-            if not self.query.sizes_pages or not 0 <= poison.index < size:
+            return await self.fetch(PageRequest(at, size))
+        except PoisonItem as poison:
+            if not self.query.has_page_size or not 0 <= poison.index < size:
                 raise poison.otherwise from None
             if size == 1:
                 raise
@@ -120,48 +120,48 @@ class Stride(ABC):
         return await self.shrinking(at, smaller)
 
 
-class OffsetStride(Stride):
+class OffsetPaginator(Paginator):
     """By offset. It moves by what was received, since a server may give fewer than it was asked for."""
 
     async def step(self, at: Position, size: int) -> Step:
-        """See ``Stride``."""
+        """See ``Paginator``."""
         try:
             fetched = await self.shrinking(at, size)
-        except PoisonedItem as poison:
+        except PoisonItem as poison:
             return Step(self.lost(at.read, poison), Position(at.read + 1), (), poison)
         return Step(fetched, Position(at.read + fetched.count), fetched.id_hashes)
 
 
-class PlainStride(Stride):
+class SinglePagePaginator(Paginator):
     """The whole list at once: no way around a poisoned item."""
 
     async def step(self, at: Position, size: int) -> Step:
-        """See ``Stride``."""
+        """See ``Paginator``."""
         try:
-            fetched = await self.fetch(Ask(at, size))
-        except PoisonedItem as poison:
+            fetched = await self.fetch(PageRequest(at, size))
+        except PoisonItem as poison:
             raise poison.otherwise from None
         return Step(fetched, Position(fetched.count, end=True), fetched.id_hashes)
 
 
-class RelayStride(Stride):
+class CursorPaginator(Paginator):
     """By cursor, as Relay's connections: https://relay.dev/graphql/connections.htm."""
 
     async def step(self, at: Position, size: int) -> Step:
-        """See ``Stride``."""
+        """See ``Paginator``."""
         poison = None
         try:
             fetched = await self.shrinking(at, size)
-        except PoisonedItem as found:
+        except PoisonItem as found:
             poison = found
             fetched = replace(self.lost(at.read, found), more=await self._past(at, found))
         after = self._next(at, fetched) if fetched.count else at
         return Step(fetched, after, fetched.id_hashes, poison)
 
-    async def _past(self, at: Position, poison: PoisonedItem) -> More | None:
+    async def _past(self, at: Position, poison: PoisonItem) -> NextPage | None:
         """Where the list goes on after one item, asked without reading the item."""
         try:
-            return (await self.fetch(Ask(at, 1, stepping=True))).more
+            return (await self.fetch(PageRequest(at, 1, stepping=True))).more
         except BridgeError:
             raise poison.otherwise from None
 
@@ -177,27 +177,28 @@ class RelayStride(Stride):
                 advice="Where your schema's list can be read by offset or page number, use that.",
             )
         if fetched.more.cursor == at.cursor:
-            raise ignored(self.query, "the cursor does not advance")
+            raise ignored_variable_error(self.query, "the cursor does not advance")
         return Position(read, cursor=fetched.more.cursor)
 
 
-def ignored(query: ListQuery, sign: str) -> QueryFileError:
+def ignored_variable_error(query: ListQuery, sign: str) -> QueryFileError:
     """The error for a list that does not move on, with what shows it."""
     return QueryFileError(
-        f"{query.file}: {sign}, so ${query.mover} is ignored",
-        advice=f"Pass ${query.mover} to the argument that moves through the list, as your schema names it.",
+        f"{query.file}: {sign}, so ${query.paging_variable} is ignored",
+        advice=f"Pass ${query.paging_variable} to the argument that moves through the list, "
+        "as your schema names it.",
     )
 
 
-TRIALS: Final = 3
+SAMPLED_PLACES: Final = 3
 """Places in the list at which the first page's number is looked for: at one there may be a poisoned item."""
 
 
-class NumberedStride(Stride):
+class PageNumberPaginator(Paginator):
     """By page number; the size of a page stays the same, or the numbers would mean something else."""
 
     async def step(self, at: Position, size: int) -> Step:
-        """See ``Stride``."""
+        """See ``Paginator``."""
         if at.page is None:
             return await self._open(size)
         fetched = await self._page(at, size)
@@ -209,8 +210,8 @@ class NumberedStride(Stride):
         if isinstance(zero, Fetched):
             zero.close()
         try:
-            one = await self.fetch(Ask(Position(page=1), size))
-        except PoisonedItem as poison:
+            one = await self.fetch(PageRequest(Position(page=1), size))
+        except PoisonItem as poison:
             return await self._open_in_trouble(size, poison)
         if isinstance(zero, QueryFileError):
             return Step(one, Position(one.count, page=2, base=1), one.id_hashes)
@@ -231,7 +232,7 @@ class NumberedStride(Stride):
     async def _page_0(self, size: int) -> Fetched | Transient | QueryFileError:
         """Page 0, before page 1: what is added in front meanwhile moves others on, to be met twice."""
         try:
-            return await self.fetch(Ask(Position(page=0), size, patient=False))
+            return await self.fetch(PageRequest(Position(page=0), size, patient=False))
         except (Transient, QueryFileError) as trouble:
             return trouble
 
@@ -246,60 +247,60 @@ class NumberedStride(Stride):
 
     async def _proven(self) -> int | None:
         """The number of the first page; None where the list is too short or its pages cannot be sized."""
-        if not self.query.sizes_pages:
+        if not self.query.has_page_size:
             return None
-        for place in range(1, TRIALS + 1):
+        for place in range(1, SAMPLED_PLACES + 1):
             try:
                 once, twice, again = [
                     await self._sample(page, size)
                     for page, size in ((2 * place - 1, 1), (place, 2), (2 * place - 1, 1))
                 ]
-            except PoisonedItem:
+            except PoisonItem:
                 continue
-            base = _verdict(once, twice, again)
+            base = _first_page_number(once, twice, again)
             if base is not None:
                 return base
         return None
 
     async def _sample(self, page: int, size: int) -> Fetched:
         """A page that only its ids are wanted of."""
-        fetched = await self.fetch(Ask(Position(page=page), size))
+        fetched = await self.fetch(PageRequest(Position(page=page), size))
         fetched.close()
         return fetched
 
     def _unproven(self, trouble: Transient) -> BridgeError:
-        if isinstance(trouble, PoisonedItem):
+        if isinstance(trouble, PoisonItem):
             return trouble.otherwise
         return Transient(
             f"Page 0 fails ({trouble}), and whether pages are counted from 0 or 1 could not be found out. "
             f"Where it goes on like this, write the first page's number as the default of "
-            f"${self.query.mover} in {self.query.file}",
+            f"${self.query.paging_variable} in {self.query.file}",
             retry_after=trouble.retry_after,
             busy=trouble.busy,
         )
 
     async def _page(self, at: Position, size: int) -> Fetched:
         try:
-            return await self.fetch(Ask(at, size))
-        except PoisonedItem as poison:
-            if at.page is None or not self.query.sizes_pages or not 0 <= poison.index < size:
+            return await self.fetch(PageRequest(at, size))
+        except PoisonItem as poison:
+            if at.page is None or not self.query.has_page_size or not 0 <= poison.index < size:
                 raise poison.otherwise from None
             start = (at.page - at.base) * size
-            parts = await _Splitting(self, at.base).split(start, size)
+            parts = await _PageSplitter(self, at.base).split(start, size)
             if any(broken.position == start + poison.index for part in parts for broken in part.broken):
-                return _together(parts)
+                return _concatenated(parts)
             otherwise = poison.otherwise
         return await self._whole(at, size, otherwise)
 
     async def _whole(self, at: Position, size: int, otherwise: BridgeError) -> Fetched:
         """The page again: its parts had no such fault, so that has passed, or they were not its parts."""
         try:
-            return await self.fetch(Ask(at, size))
-        except PoisonedItem:
+            return await self.fetch(PageRequest(at, size))
+        except PoisonItem:
             raise otherwise from None
 
 
-class _Splitting:
+class _PageSplitter:
     """Reads one page as several smaller ones, and those with a poisoned item as smaller ones still.
 
     The parts of a page have numbers of their own: of 100 items, page 3 is the pages 6 and 7 of 50.
@@ -309,7 +310,7 @@ class _Splitting:
         base: The number of the first page.
     """
 
-    def __init__(self, stride: NumberedStride, base: int) -> None:
+    def __init__(self, stride: PageNumberPaginator, base: int) -> None:
         self._stride = stride
         self._base = base
         self._lost = 0
@@ -325,12 +326,12 @@ class _Splitting:
     async def _part(self, first: int, length: int) -> list[Fetched]:
         at = Position(first, page=first // length + self._base, base=self._base)
         try:
-            fetched = await self._stride.fetch(Ask(at, length))
+            fetched = await self._stride.fetch(PageRequest(at, length))
             if not fetched.count:
-                fetched = await self._stride.fetch(Ask(at, length))
+                fetched = await self._stride.fetch(PageRequest(at, length))
             if fetched.is_long:
                 return await self._shorter(fetched, first, length)
-        except PoisonedItem as poison:
+        except PoisonItem as poison:
             return await self.split(first, length) if length > 1 else [self._left(first, poison)]
         self._lost = 0 if fetched.records else self._lost
         return [fetched]
@@ -338,7 +339,7 @@ class _Splitting:
     async def _shorter(self, fetched: Fetched, first: int, length: int) -> list[Fetched]:
         """The parts of a part that is long: there is room for one long page, and not for several."""
         if length == 1 and len(fetched.records) > 1:
-            raise too_long("A page with a record that cannot be read is too long to go around it")
+            raise too_long_error("A page with a record that cannot be read is too long to go around it")
         if length > 1 and fetched.records:
             fetched.close()
             return await self.split(first, length)
@@ -346,9 +347,9 @@ class _Splitting:
         fetched.close()
         return [short]
 
-    def _left(self, place: int, poison: PoisonedItem) -> Fetched:
+    def _left(self, place: int, poison: PoisonItem) -> Fetched:
         self._lost += 1
-        if self._lost > MOST_LOST:
+        if self._lost > MAX_FAILED_IN_A_ROW:
             raise poison.otherwise
         return self._stride.lost(place, poison)
 
@@ -376,11 +377,11 @@ def _is_same(zero: Fetched, one: Fetched) -> bool:
     return not zero.count or 2 * fresh < len(one.records)
 
 
-def _moved(broken: Sequence[Broken], by: int) -> tuple[Broken, ...]:
+def _moved(broken: Sequence[BrokenRecord], by: int) -> tuple[BrokenRecord, ...]:
     return tuple(replace(one, position=one.position + by) for one in broken)
 
 
-def _verdict(once: Fetched, twice: Fetched, again: Fetched) -> int | None:
+def _first_page_number(once: Fetched, twice: Fetched, again: Fetched) -> int | None:
     """What a page of one item, one of two, and the first again, prove of the first page's number."""
     sized = once.count == 1 and twice.count <= 2  # noqa: PLR2004 - one of two items
     if (
@@ -396,7 +397,7 @@ def _verdict(once: Fetched, twice: Fetched, again: Fetched) -> int | None:
     return 1 if twice.count > 1 and twice.id_hashes[0] == once.id_hashes[0] else None
 
 
-def _together(parts: Sequence[Fetched]) -> Fetched:
+def _concatenated(parts: Sequence[Fetched]) -> Fetched:
     records = tuple(record for part in parts for record in part.records)
     return Fetched(
         records,
@@ -411,11 +412,11 @@ def _smallest_factor(number: int) -> int:
     return next((factor for factor in range(2, number + 1) if number % factor == 0), 1)
 
 
-STRIDES: Final[Mapping[Paging, type[Stride]]] = {
-    Paging.OFFSET: OffsetStride,
-    Paging.PAGE: NumberedStride,
-    Paging.RELAY: RelayStride,
-    Paging.PLAIN: PlainStride,
+PAGINATORS: Final[Mapping[Paging, type[Paginator]]] = {
+    Paging.OFFSET: OffsetPaginator,
+    Paging.PAGE: PageNumberPaginator,
+    Paging.RELAY: CursorPaginator,
+    Paging.PLAIN: SinglePagePaginator,
 }
 
 
@@ -430,7 +431,7 @@ class Walk:
     """
 
     query: ListQuery
-    fetch: Fetch
+    fetch: FetchPage
     now: Callable[[], int]
 
     async def pages(self, page_size: int, start: str = "") -> AsyncGenerator[Page]:
@@ -441,7 +442,7 @@ class Walk:
                 records, or the cursor does not advance.
             BridgeError: What ``fetch`` raises; also where more than a few items in a row cannot be read.
         """
-        stride = STRIDES[self.query.paging](self.query, self.fetch, self.now)
+        stride = PAGINATORS[self.query.paging](self.query, self.fetch, self.now)
         at, lost = Position.of(start), 0
         before: Sequence[int] = ()
         while not at.end:
@@ -449,9 +450,9 @@ class Walk:
             if not step.fetched.count:
                 break
             if step.id_hashes and step.id_hashes == before:
-                raise ignored(self.query, "two pages in a row hold the same records")
+                raise ignored_variable_error(self.query, "two pages in a row hold the same records")
             lost = 0 if step.fetched.records else lost + 1
-            if lost > MOST_LOST:
+            if lost > MAX_FAILED_IN_A_ROW:
                 raise step.poison.otherwise if step.poison else self._unreadable(lost)
             fetched = step.fetched
             yield Page(fetched.records, (*fetched.broken, *fetched.unlisted), str(step.next))
@@ -462,7 +463,7 @@ class Walk:
         return Transient(f"{pages} pages in a row held no record that could be read ({self.query.file})")
 
 
-async def _page_or_end(stride: Stride, at: Position, size: int) -> Step:
+async def _page_or_end(stride: Paginator, at: Position, size: int) -> Step:
     """A page; an empty one only if it is empty again."""
     step = await stride.step(at, size)
     if step.fetched.count:

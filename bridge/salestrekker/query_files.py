@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from graphql import Node, SelectionSetNode
 
-__all__ = ["QueryDocument", "fault_at", "load_document", "query_folders", "shipped_fields"]
+__all__ = ["QueryDocument", "error_at", "load_document", "query_folders", "shipped_fields"]
 
 FRAGMENT_FILES = "*.fragment.graphql"
 
@@ -123,7 +123,7 @@ def load_document(name: str, folders: Sequence[Path]) -> QueryDocument:
     return QueryDocument(str(path), text, fingerprint, operation, fragments)
 
 
-def fault_at(node: Node, what: str, advice: str) -> QueryFileError:
+def error_at(node: Node, what: str, advice: str) -> QueryFileError:
     """The error that names file, line and column of ``node``."""
     return QueryFileError(f"{_place(node)}: {what}", advice=advice)
 
@@ -166,10 +166,10 @@ def _only_query(document: DocumentNode, path: Path) -> OperationDefinitionNode:
     if not operations:
         raise QueryFileError(f"{path}: holds no query", advice="Put one `query Name { … }` into the file.")
     if len(operations) > 1:
-        raise fault_at(operations[1], "a second operation", "Keep one query in a file.")
+        raise error_at(operations[1], "a second operation", "Keep one query in a file.")
     if operations[0].operation is not OperationType.QUERY:
         kind = operations[0].operation.value
-        raise fault_at(operations[0], f"a {kind} is not a query", "The bridge only reads Salestrekker.")
+        raise error_at(operations[0], f"a {kind} is not a query", "The bridge only reads Salestrekker.")
     return operations[0]
 
 
@@ -181,7 +181,7 @@ def _fragments_in(documents: Iterable[DocumentNode]) -> dict[str, FragmentDefini
             continue
         name = node.name.value
         if name in found:
-            raise fault_at(node, f"fragment {name} is also at {_place(found[name])}", "Keep one of them.")
+            raise error_at(node, f"fragment {name} is also at {_place(found[name])}", "Keep one of them.")
         found[name] = node
     return found
 
@@ -190,7 +190,7 @@ def _fragments_of_folder(folder: Path) -> dict[str, FragmentDefinitionNode]:
     documents = [_parse(path) for path in sorted(folder.glob(FRAGMENT_FILES))]
     for node in (node for document in documents for node in document.definitions):
         if not isinstance(node, FragmentDefinitionNode):
-            raise fault_at(node, "only fragments belong into this file", "Move it into a file of its own.")
+            raise error_at(node, "only fragments belong into this file", "Move it into a file of its own.")
     return _fragments_in(documents)
 
 
@@ -209,7 +209,7 @@ def _needed_fragments(
         while name not in known and unread:
             known = _fragments_of_folder(unread.pop(0)) | known
         if name not in known:
-            raise fault_at(
+            raise error_at(
                 spread,
                 f"spreads the fragment {name}, which is nowhere defined",
                 f"Define it in the file, or in a file {FRAGMENT_FILES} beside it.",
@@ -228,7 +228,7 @@ def _refuse_cycles(fragments: Mapping[str, FragmentDefinitionNode]) -> None:
         while waiting:
             spread = waiting.pop()
             if spread.name.value == name:
-                raise fault_at(spread, f"the fragment {name} holds itself", "Take this spread out.")
+                raise error_at(spread, f"the fragment {name} holds itself", "Take this spread out.")
             if spread.name.value not in reached:
                 reached.add(spread.name.value)
                 waiting.extend(_spreads(fragments[spread.name.value].selection_set))

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Final
 from aiolimiter import AsyncLimiter
 
 from bridge.errors import Transient
-from bridge.salestrekker.responses import PoisonedItem
+from bridge.salestrekker.responses import PoisonItem
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from bridge.retry import RetryPolicy
 
-__all__ = ["Gate", "Waits"]
+__all__ = ["RateLimiter", "RetryHook"]
 
 BURST: Final = 4
 """So many requests may follow each other at once before the rate applies."""
 
 
-class Gate:
+class RateLimiter:
     """Lets requests pass, one at a time each way it is narrow.
 
     Args:
@@ -71,7 +71,7 @@ POISON_ATTEMPTS: Final = 2
 """An item that fails twice is gone around: most such faults do not pass."""
 
 
-class Waits:
+class RetryHook:
     """For stamina: whether an error is worth another attempt, and after how many seconds.
 
     Args:
@@ -94,7 +94,7 @@ class Waits:
         self._failed += 1
         if not isinstance(error, Transient):
             return False
-        if isinstance(error, PoisonedItem) and self._failed >= POISON_ATTEMPTS:
+        if isinstance(error, PoisonItem) and self._failed >= POISON_ATTEMPTS:
             return False
         wait = self._retries.backoff(self._failed, self._random)
         wait += error.retry_after or 0.0

@@ -14,13 +14,13 @@ from bridge.salestrekker.transport import Request, Transport
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Reason", "knock", "likely_address", "reason_of"]
+__all__ = ["ConnectionAdvice", "connection_advice", "find_likely_address", "probe_address"]
 
-KNOCK: Final = "query Knock { __typename }"
+PROBE_QUERY: Final = "query Knock { __typename }"
 PATH: Final = "/graphql"
 
 
-async def knock(url: str, timeout: float) -> None:  # noqa: ASYNC109 - handed on to the library
+async def probe_address(url: str, timeout: float) -> None:  # noqa: ASYNC109 - handed on to the library
     """Ask the smallest question that there is.
 
     A server that wants a token first speaks GraphQL well enough.
@@ -32,28 +32,28 @@ async def knock(url: str, timeout: float) -> None:  # noqa: ASYNC109 - handed on
     transport = Transport(url, timeout=timeout, connections=1)
     await transport.open()
     try:
-        await transport.post(Request(KNOCK, "Knock", {}), None)
+        await transport.post(Request(PROBE_QUERY, "Knock", {}), None)
     except TokenRefused:
         return
     finally:
         await transport.close()
 
 
-async def likely_address(url: str, timeout: float) -> str:  # noqa: ASYNC109 - likewise
+async def find_likely_address(url: str, timeout: float) -> str:  # noqa: ASYNC109 - likewise
     """The same host's usual GraphQL address, where that speaks GraphQL; else empty."""
     parts = urlsplit(url)
     other = urlunsplit((parts.scheme, parts.netloc, PATH, "", ""))
     if other == url:
         return ""
     try:
-        await knock(other, timeout)
+        await probe_address(other, timeout)
     except BridgeError:
         return ""
     return other
 
 
 @dataclass(frozen=True, slots=True)
-class Reason:
+class ConnectionAdvice:
     """Why a host cannot be reached.
 
     Attributes:
@@ -65,33 +65,33 @@ class Reason:
     advice: str
 
 
-REASONS: Final = (
-    Reason(
+CONNECTION_ADVICE: Final = (
+    ConnectionAdvice(
         re.compile(r"CertificateError|CERTIFICATE_VERIFY|certificate", re.IGNORECASE),
         "Its TLS certificate is not trusted here: where your network looks into encrypted traffic, its own "
         "certificate must be installed on this machine (SSL_CERT_FILE names it); else the address is wrong.",
     ),
-    Reason(
+    ConnectionAdvice(
         re.compile(r"SSLError|WRONG_VERSION_NUMBER|\bssl:.*handshake|record layer", re.IGNORECASE),
         "It does not speak TLS at this port: is it http:// instead of https://, or another port?",
     ),
-    Reason(
+    ConnectionAdvice(
         re.compile(r"DNSError|gaierror|name or service|nodename|resolution", re.IGNORECASE),
         "There is no host of this name: look for a slip in the address, or for the network being away.",
     ),
-    Reason(
+    ConnectionAdvice(
         re.compile(r"refused|Connect call failed|Errno 111", re.IGNORECASE),
         "The host is there, but nothing listens at this port: check the port, or a firewall.",
     ),
-    Reason(
+    ConnectionAdvice(
         re.compile(r"Timeout|did not answer in time", re.IGNORECASE),
         "Nothing answered in time: a firewall drops the connection, or the host is very busy.",
     ),
-    Reason(
+    ConnectionAdvice(
         re.compile(r"unreachable|no route", re.IGNORECASE),
         "There is no way to that host: check this machine's network.",
     ),
-    Reason(
+    ConnectionAdvice(
         re.compile(r"Disconnected|reset|Errno 104", re.IGNORECASE),
         "What listens there closed the connection at once: http:// and https:// mixed up, or a firewall.",
     ),
@@ -99,13 +99,13 @@ REASONS: Final = (
 """The first that fits an error, or one of its causes, counts."""
 
 
-def reason_of(error: BaseException) -> str:
+def connection_advice(error: BaseException) -> str:
     """What to do about a connection that failed; empty where nothing is known of it."""
-    said = "\n".join(_said(error))
-    return next((reason.advice for reason in REASONS if reason.words.search(said)), "")
+    said = "\n".join(_error_texts(error))
+    return next((reason.advice for reason in CONNECTION_ADVICE if reason.words.search(said)), "")
 
 
-def _said(error: BaseException | None) -> Iterator[str]:
+def _error_texts(error: BaseException | None) -> Iterator[str]:
     """The type and the text of an error and of all that led to it."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:

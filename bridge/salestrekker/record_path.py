@@ -7,7 +7,7 @@
         │          └─ PageInfo                      │       └─ the record: it selects its id
         └───────────────────────────────────────────┴─ steps of the way
 
-Without the schema it does not show which step is the list; the answer tells (``responses.read_list``). What
+Without the schema it does not show which step is the list; the answer tells (``responses.read_items``). What
 is read is told as dotted paths: for the disclosure, and to hold maps against it.
 """
 
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 from graphql import FieldNode, FragmentSpreadNode, InlineFragmentNode, print_ast
 
-from bridge.salestrekker.query_files import fault_at
+from bridge.salestrekker.query_files import error_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 __all__ = [
     "WRAPPERS",
     "PageInfo",
-    "Way",
-    "fields_of_a_record",
-    "fields_read",
-    "fingerprint_of_a_record",
-    "key_of",
-    "way_of",
+    "RecordPath",
+    "find_record_path",
+    "fingerprint_record_fields",
+    "record_fields",
+    "response_key",
+    "selected_fields",
 ]
 
 WRAPPERS: Final = frozenset(
@@ -52,7 +52,7 @@ ABOUT_THE_LIST: Final = re.compile(
 )
 """Leaves that tell something of the list, not of a record."""
 
-INFOS: Final = frozenset({"pageInfo", "pagination", "paging", "meta"})
+LIST_INFO_FIELDS: Final = frozenset({"pageInfo", "pagination", "paging", "meta"})
 """Likewise, with a selection of their own."""
 
 ID_KEYS: Final = frozenset({"id", "_id", "uuid", "guid"})
@@ -81,7 +81,7 @@ class PageInfo:
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class RecordPath:
     """The way to one record.
 
     Attributes:
@@ -95,10 +95,10 @@ class Way:
     @property
     def path(self) -> tuple[str, ...]:
         """Response keys of the steps."""
-        return tuple(key_of(step) for step in self.steps)
+        return tuple(response_key(step) for step in self.steps)
 
 
-def way_of(document: QueryDocument, what: str = "list") -> Way:
+def find_record_path(document: QueryDocument, what: str = "list") -> RecordPath:
     """Find the way to the records.
 
     Args:
@@ -111,22 +111,22 @@ def way_of(document: QueryDocument, what: str = "list") -> Way:
     fields = document.fields(document.operation.selection_set)
     roots = [node for node in fields if node.name.value != "__typename"]
     if len(roots) != 1:
-        raise fault_at(
+        raise error_at(
             document.operation, f"has {len(roots)} root fields", f"A {what} query asks for one {what}."
         )
     steps = _down(document, (roots[0],))
     if steps is None:
-        raise fault_at(
+        raise error_at(
             roots[0],
             f"the {what} `{roots[0].name.value}` does not select `id`",
             "Add `id` to its fields: a record without an id cannot be told from another. Where your schema "
             "calls it otherwise, write `id: itsName`.",
         )
     infos = (_info(document, steps[:count]) for count in range(len(steps), 0, -1))
-    return Way(steps, next((info for info in infos if info), None))
+    return RecordPath(steps, next((info for info in infos if info), None))
 
 
-def key_of(node: FieldNode) -> str:
+def response_key(node: FieldNode) -> str:
     """The name under which the answer holds a field."""
     return node.alias.value if node.alias else node.name.value
 
@@ -134,7 +134,7 @@ def key_of(node: FieldNode) -> str:
 def _down(document: QueryDocument, steps: tuple[FieldNode, ...]) -> tuple[FieldNode, ...] | None:
     """The steps lengthened to the record's; None where there is no id down there."""
     selected = list(document.fields(steps[-1].selection_set))
-    if any(_is_id(key_of(field), steps) for field in selected if not field.selection_set):
+    if any(_is_id(response_key(field), steps) for field in selected if not field.selection_set):
         return steps
     ways = (_down(document, (*steps, field)) for field in _wrappers(selected, steps[0].name.value))
     return next((way for way in ways if way), None)
@@ -142,7 +142,7 @@ def _down(document: QueryDocument, steps: tuple[FieldNode, ...]) -> tuple[FieldN
 
 def _wrappers(selected: Sequence[FieldNode], root: str) -> list[FieldNode]:
     """The fields that may lead to the records: known by name, or the only one that is not about the list."""
-    below = [field for field in selected if field.selection_set and field.name.value not in INFOS]
+    below = [field for field in selected if field.selection_set and field.name.value not in LIST_INFO_FIELDS]
     known = [field for field in below if field.name.value in WRAPPERS | {root}]
     leaves = (field.name.value for field in selected if not field.selection_set)
     alone = len(below) == 1 and all(ABOUT_THE_LIST.fullmatch(leaf) for leaf in leaves)
@@ -168,12 +168,12 @@ def _info(document: QueryDocument, steps: tuple[FieldNode, ...]) -> PageInfo | N
     node = next((field for field in selected if field.name.value == "pageInfo"), None)
     if node is None:
         return None
-    keys = {field.name.value: key_of(field) for field in document.fields(node.selection_set)}
-    path = (*(key_of(step) for step in steps), key_of(node))
+    keys = {field.name.value: response_key(field) for field in document.fields(node.selection_set)}
+    path = (*(response_key(step) for step in steps), response_key(node))
     return PageInfo(node, len(steps), path, keys.get("hasNextPage"), keys.get("endCursor"))
 
 
-def fields_read(document: QueryDocument) -> tuple[str, ...]:
+def selected_fields(document: QueryDocument) -> tuple[str, ...]:
     """Every field without a selection of its own that a document reads.
 
     Args:
@@ -186,7 +186,7 @@ def fields_read(document: QueryDocument) -> tuple[str, ...]:
     return tuple(dict.fromkeys(_leaves(document, document.operation.selection_set, ())))
 
 
-def fields_of_a_record(document: QueryDocument, way: Way) -> frozenset[str]:
+def record_fields(document: QueryDocument, way: RecordPath) -> frozenset[str]:
     """Every field without a selection of its own that a document reads of one record.
 
     Args:
@@ -200,7 +200,7 @@ def fields_of_a_record(document: QueryDocument, way: Way) -> frozenset[str]:
     return frozenset(_named(document, way.steps[-1].selection_set, ""))
 
 
-def fingerprint_of_a_record(document: QueryDocument, way: Way) -> str:
+def fingerprint_record_fields(document: QueryDocument, way: RecordPath) -> str:
     """Twelve characters, other ones whenever a document selects something else of one record.
 
     Comments, layout, the order of fields, the names of files and fragments, and how the list is paged or

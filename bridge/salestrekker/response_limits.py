@@ -16,24 +16,24 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 __all__ = [
+    "BATCH_BYTES",
+    "ERRORS_READ",
     "ERROR_BODY",
+    "INCOMPLETE_JSON",
     "MAX_BODY",
+    "MAX_ERRORS",
+    "MAX_ITEMS",
     "MAX_RECORD",
-    "MOST_ERRORS",
-    "MOST_ITEMS",
-    "MOST_VALUES",
-    "NOT_WHOLE",
-    "PART",
-    "REST",
-    "SMALL",
-    "SOME_ERRORS",
+    "MAX_RECORD_VALUES",
+    "MAX_REST",
+    "SMALL_BODY",
     "decode",
-    "excess_of",
+    "find_excess",
     "is_rest",
     "is_small",
 ]
 
-NOT_WHOLE: Final = "Salestrekker's answer is not whole: its JSON cannot be read"
+INCOMPLETE_JSON: Final = "Salestrekker's answer is not whole: its JSON cannot be read"
 """What is said of JSON that cannot be decoded: it was cut short on its way, most likely."""
 
 MAX_BODY: Final = 48 * 1024 * 1024
@@ -42,51 +42,51 @@ MAX_BODY: Final = 48 * 1024 * 1024
 ERROR_BODY: Final = 64 * 1024
 """Bytes that are read of an answer that is no success: enough for GraphQL errors."""
 
-SMALL: Final = 1024 * 1024
+SMALL_BODY: Final = 1024 * 1024
 """Bytes of an answer that is decoded in one go: a page of 1,000 contacts has less."""
 
 SMALL_VALUES: Final = 25_000
 """Values in an answer that is decoded in one go: a page of 100 contacts has some 4,000."""
 
-REST: Final = 4 * 1024 * 1024
+MAX_REST: Final = 4 * 1024 * 1024
 """Bytes of what stands beside a long list: errors, with the traces that some servers add."""
 
 REST_VALUES: Final = 100_000
 """Values beside a long list: 10,000 errors have about as many."""
 
-MOST_ITEMS: Final = 100_000
+MAX_ITEMS: Final = 100_000
 """Records in one answer beyond which it is refused: such a list has to be read in pages."""
 
-MOST_ERRORS: Final = 10_000
+MAX_ERRORS: Final = 10_000
 """Errors in one answer beyond which it is not read: each takes some ten microseconds."""
 
-SOME_ERRORS: Final = 100
+ERRORS_READ: Final = 100
 """Errors that are looked at of an answer that is no success, and that are told of one record."""
 
 MAX_RECORD: Final = 128 * 1024
 """Bytes of one record, as JSON without blanks, beyond which it is not mapped: a contact has about 600."""
 
-MOST_VALUES: Final = 5_000
+MAX_RECORD_VALUES: Final = 5_000
 """Values in one record beyond which it is not mapped: an expression of a map looks at each of them."""
 
-DEEPEST_RECORD: Final = 254
+MAX_RECORD_DEPTH: Final = 254
 """Levels of values in one record beyond which it is not mapped: what follows goes down by calls."""
 
-LONGEST_NUMBER: Final = 4_000
+MAX_DIGITS: Final = 4_000
 """Digits of a whole number that are read as one; no double holds more than 309 of them."""
 
-PART: Final = 256 * 1024
+BATCH_BYTES: Final = 256 * 1024
 """Bytes of a long list that are decoded, mapped and observed together, but for a single record."""
 
 
 def is_small(body: bytes | bytearray) -> bool:
     """Whether an answer can be decoded in one go."""
-    return len(body) <= SMALL and _values_in(body) <= SMALL_VALUES
+    return len(body) <= SMALL_BODY and _values_in(body) <= SMALL_VALUES
 
 
 def is_rest(body: bytes | bytearray) -> bool:
     """Whether an answer without its list can be decoded in one go."""
-    return len(body) <= REST and _values_in(body) <= REST_VALUES
+    return len(body) <= MAX_REST and _values_in(body) <= REST_VALUES
 
 
 def decode(body: bytes | bytearray) -> object:
@@ -109,10 +109,10 @@ def decode(body: bytes | bytearray) -> object:
 
 def _whole_number(text: str) -> int | float:
     """A whole number, as a double where Python refuses to read so many digits."""
-    return int(text) if len(text) <= LONGEST_NUMBER else float(text)
+    return int(text) if len(text) <= MAX_DIGITS else float(text)
 
 
-def excess_of(record: object) -> str:
+def find_excess(record: object) -> str:
     """What of a record is too much to be mapped; empty where nothing is.
 
     Args:
@@ -122,13 +122,13 @@ def excess_of(record: object) -> str:
     try:
         written = orjson.dumps(record)
     except TypeError:  # half of a surrogate pair, a number of more than 64 bits, or as follows
-        if any(depth > DEEPEST_RECORD for depth, _ in enumerate(_levels_of(record))):
+        if any(depth > MAX_RECORD_DEPTH for depth, _ in enumerate(_levels_of(record))):
             return "it is nested too deeply"
         written = json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode(errors="surrogatepass")
     if len(written) > MAX_RECORD:
         return f"it is larger than {MAX_RECORD:,} bytes"
-    if _values_in(written) > MOST_VALUES and _count(record) > MOST_VALUES:
-        return f"it holds more than {MOST_VALUES:,} values"
+    if _values_in(written) > MAX_RECORD_VALUES and _count(record) > MAX_RECORD_VALUES:
+        return f"it holds more than {MAX_RECORD_VALUES:,} values"
     return ""
 
 

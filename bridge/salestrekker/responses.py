@@ -24,35 +24,35 @@ from bridge.errors import BridgeError, QueryFileError, Refused, Transient
 from bridge.retry import retry_after
 from bridge.salestrekker.graphql_errors import (
     CODES,
-    Kind,
-    describe,
-    dotted,
-    result_of,
-    retry_after_of,
-    with_code,
+    ErrorKind,
+    code_suffix,
+    describe_errors,
+    dotted_path,
+    longest_retry_after,
+    parse_result,
 )
 from bridge.salestrekker.large_responses import LongList
-from bridge.salestrekker.response_limits import NOT_WHOLE, SOME_ERRORS, decode
+from bridge.salestrekker.response_limits import ERRORS_READ, INCOMPLETE_JSON, decode
 from bridge.time_slices import at_once
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping, Sequence
 
-    from bridge.salestrekker.graphql_errors import Result, ServerError
+    from bridge.salestrekker.graphql_errors import GraphqlResult, ServerError
     from bridge.salestrekker.list_query import ListQuery
 
 __all__ = [
-    "HttpAnswer",
-    "Listed",
-    "More",
-    "PoisonedItem",
+    "HttpResponse",
+    "ListItems",
+    "NextPage",
+    "PoisonItem",
     "TokenRefused",
-    "decipher",
-    "fault_of",
-    "read_list",
-    "read_more",
+    "error_from",
+    "interpret_response",
+    "read_items",
+    "read_items_in_steps",
+    "read_next_page",
     "read_token",
-    "reading_list",
 ]
 
 Document: TypeAlias = "dict[str, object]"
@@ -86,7 +86,7 @@ class TokenRefused(Refused):
     """The token was not accepted. It is caught by the client, which renews the token once."""
 
 
-class PoisonedItem(Transient):
+class PoisonItem(Transient):
     """One item that fails takes its whole list with it, where the schema allows no null in its place.
 
     Args:
@@ -102,7 +102,7 @@ class PoisonedItem(Transient):
 
 
 @dataclass(frozen=True, slots=True)
-class HttpAnswer:
+class HttpResponse:
     """An answer as it came over HTTP.
 
     Attributes:
@@ -128,7 +128,7 @@ class HttpAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class More:
+class NextPage:
     """What Relay's ``pageInfo`` says: whether the list goes on, and after which cursor."""
 
     more: bool
@@ -136,7 +136,7 @@ class More:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListItems:
     """The items of a list, and which of them were not read whole.
 
     Attributes:
@@ -147,10 +147,10 @@ class Listed:
 
     items: tuple[object, ...] | LongList
     faults: Mapping[int, str]
-    more: More | None = None
+    more: NextPage | None = None
 
 
-def decipher(answer: HttpAnswer, now: float) -> Document | BridgeError:
+def interpret_response(answer: HttpResponse, now: float) -> Document | BridgeError:
     """Tell what an HTTP answer means.
 
     Args:
@@ -169,20 +169,20 @@ def decipher(answer: HttpAnswer, now: float) -> Document | BridgeError:
     if _may_pass(answer.status):
         wait = retry_after(answer.header("retry-after"), now)
         if wait is None and document is not None:
-            wait = retry_after_of(_some_errors(document))
+            wait = longest_retry_after(_some_errors(document))
         busy = answer.status == HTTPStatus.TOO_MANY_REQUESTS
         return Transient(f"Salestrekker answered HTTP {answer.status}", retry_after=wait, busy=busy)
     if _is_broken_json(answer):
-        return Transient(NOT_WHOLE)
+        return Transient(INCOMPLETE_JSON)
     return Refused(_not_graphql(answer), advice=ADDRESS_ADVICE)
 
 
-def read_list(result: Result, query: ListQuery) -> Listed:
-    """The items of the list that ``query`` asks for; raises as ``reading_list``."""
-    return at_once(reading_list(result, query))
+def read_items(result: GraphqlResult, query: ListQuery) -> ListItems:
+    """The items of the list that ``query`` asks for; raises as ``read_items_in_steps``."""
+    return at_once(read_items_in_steps(result, query))
 
 
-def reading_list(result: Result, query: ListQuery) -> Generator[None, None, Listed]:
+def read_items_in_steps(result: GraphqlResult, query: ListQuery) -> Generator[None, None, ListItems]:
     """The items of the list that ``query`` asks for; to be run in turns where there may be very many errors.
 
     A list that is null is never taken as empty.
@@ -194,42 +194,42 @@ def reading_list(result: Result, query: ListQuery) -> Generator[None, None, List
         PoisonedItem: One item brought the whole list down.
         Transient: Anything else that left the list unread.
     """
-    urgent = [error for error in result.errors if error.kind in (Kind.TOKEN, Kind.BUSY)]
+    urgent = [error for error in result.errors if error.kind in (ErrorKind.TOKEN, ErrorKind.BUSY)]
     if urgent:
-        raise fault_of(urgent, query.file)
+        raise error_from(urgent, query.file)
     found, depth = _list_on(query.path, result.data)
     if isinstance(found, LongList):
         found.below(query.path[depth:])
         listed = yield from _listed(found, result.errors, query)
         return replace(listed, more=_more(result.data, query))
     if isinstance(found, list):
-        items = tuple(_follow(item, query.path[depth:]) for item in found)
+        items = tuple(_value_at(item, query.path[depth:]) for item in found)
         listed = yield from _listed(items, result.errors, query)
         return replace(listed, more=_more(result.data, query))
     if found is not None:
         raise _no_list(query, depth)
     if not result.errors:
         raise Transient(f"Salestrekker answered {'.'.join(query.path)} with null, and no error")
-    raise _poisoned(result.errors, query) or fault_of(result.errors, query.file)
+    raise _find_poison_item(result.errors, query) or error_from(result.errors, query.file)
 
 
-def read_more(result: Result, query: ListQuery) -> More:
+def read_next_page(result: GraphqlResult, query: ListQuery) -> NextPage:
     """Where the list goes on, of an answer to ``query.stepping``.
 
     Raises:
-        BridgeError: As ``read_list``.
+        BridgeError: As ``read_items``.
     """
     more = None if result.errors else _more(result.data, query)
     if more is None:
         raise (
-            fault_of(result.errors, query.file)
+            error_from(result.errors, query.file)
             if result.errors
             else Transient("Salestrekker gave no pageInfo")
         )
     return more
 
 
-def read_token(result: Result, refusal: Refused) -> str:
+def read_token(result: GraphqlResult, refusal: Refused) -> str:
     """The token of an answer to a mutation that gives one.
 
     The server's words are never quoted here: they may repeat the credentials.
@@ -243,12 +243,14 @@ def read_token(result: Result, refusal: Refused) -> str:
         Transient: The server failed, or is too busy.
     """
     kinds = {error.kind: error for error in result.errors}
-    if Kind.BUSY in kinds or (Kind.FAULT in kinds and kinds[Kind.FAULT].code in CODES[Kind.FAULT]):
-        busy = Kind.BUSY in kinds
+    if ErrorKind.BUSY in kinds or (
+        ErrorKind.FAULT in kinds and kinds[ErrorKind.FAULT].code in CODES[ErrorKind.FAULT]
+    ):
+        busy = ErrorKind.BUSY in kinds
         raise Transient(
             "Salestrekker could not authenticate just now", retry_after=result.retry_after, busy=busy
         )
-    if Kind.QUERY in kinds:
+    if ErrorKind.QUERY in kinds:
         raise Refused("The server does not know how Salestrekker authenticates", advice=ADDRESS_ADVICE)
     given = [part.get("token") for part in (result.data or {}).values() if isinstance(part, dict)]
     if result.errors or len(given) != 1 or not isinstance(given[0], str) or not given[0]:
@@ -256,28 +258,29 @@ def read_token(result: Result, refusal: Refused) -> str:
     return given[0]
 
 
-def fault_of(errors: Sequence[ServerError], file: str) -> BridgeError:
+def error_from(errors: Sequence[ServerError], file: str) -> BridgeError:
     """The one error to raise for errors that concern the whole request, the gravest first.
 
     Args:
         errors: At least one.
         file: The query's, as messages name it.
     """
-    error = min(errors, key=lambda error: list(Kind).index(error.kind))
-    if error.kind is Kind.TOKEN:
+    error = min(errors, key=lambda error: list(ErrorKind).index(error.kind))
+    if error.kind is ErrorKind.TOKEN:
         return TokenRefused("Salestrekker refused the token", advice=KEY_ADVICE)
-    if error.kind is Kind.PERMISSION:
+    if error.kind is ErrorKind.PERMISSION:
+        what = dotted_path(error.path) or "what the query asks for"
         return Refused(
-            f"Salestrekker does not let this API key read {dotted(error.path) or 'what the query asks for'}",
+            f"Salestrekker does not let this API key read {what}",
             advice=f"Ask for that permission, or take the field out of {file} and out of the map.",
         )
-    if error.kind is Kind.QUERY:
+    if error.kind is ErrorKind.QUERY:
         return QueryFileError(
             f"{file}: Salestrekker does not accept the query: {error.told}",
             advice="Compare it with your organisation's schema (Settings/API, playground) and correct it.",
         )
-    message = describe(errors) if error.path else f"Salestrekker reports an error{with_code(error)}"
-    return Transient(message, retry_after=retry_after_of(errors), busy=error.kind is Kind.BUSY)
+    message = describe_errors(errors) if error.path else f"Salestrekker reports an error{code_suffix(error)}"
+    return Transient(message, retry_after=longest_retry_after(errors), busy=error.kind is ErrorKind.BUSY)
 
 
 def _document(body: bytes | bytearray) -> Document | None:
@@ -303,13 +306,13 @@ def _speaks_graphql(status: int, document: Document) -> bool:
 
 
 def _about_token(document: Document | None) -> bool:
-    return document is not None and any(error.kind is Kind.TOKEN for error in _some_errors(document))
+    return document is not None and any(error.kind is ErrorKind.TOKEN for error in _some_errors(document))
 
 
 def _some_errors(document: Document) -> tuple[ServerError, ...]:
     """The first errors of an answer that is no success: they tell as much as all do."""
     errors = document.get("errors")
-    return result_of(None, errors[:SOME_ERRORS] if isinstance(errors, list) else errors).errors
+    return parse_result(None, errors[:ERRORS_READ] if isinstance(errors, list) else errors).errors
 
 
 def _may_pass(status: int) -> bool:
@@ -320,7 +323,7 @@ def _may_pass(status: int) -> bool:
     )
 
 
-def _is_broken_json(answer: HttpAnswer) -> bool:
+def _is_broken_json(answer: HttpResponse) -> bool:
     """A success of the right type that cannot be decoded: cut short on its way, most likely."""
     if answer.status >= HTTPStatus.MULTIPLE_CHOICES or not answer.content_type.endswith("json"):
         return False
@@ -331,15 +334,15 @@ def _is_broken_json(answer: HttpAnswer) -> bool:
     return False
 
 
-def _not_graphql(answer: HttpAnswer) -> str:
+def _not_graphql(answer: HttpResponse) -> str:
     kind = answer.content_type or "no content type"
     kind = kind if kind in _NAMED_TYPES else "another content type"
     text = f"The address does not answer as Salestrekker's GraphQL does: HTTP {answer.status}, {kind}"
     elsewhere = answer.header("location")
-    return f"{text}, redirected to {_place(elsewhere, answer.asked)}" if elsewhere else text
+    return f"{text}, redirected to {_describe_redirect(elsewhere, answer.asked)}" if elsewhere else text
 
 
-def _place(url: str, asked: str) -> str:
+def _describe_redirect(url: str, asked: str) -> str:
     """Where a redirect leads: the host, where it is the one that was asked or of the same domain.
 
     Anything else can be made up by whoever answers.
@@ -355,7 +358,7 @@ def _place(url: str, asked: str) -> str:
     return "another host" if there.hostname else "another path"
 
 
-def _follow(data: object, path: Iterable[str]) -> object:
+def _value_at(data: object, path: Iterable[str]) -> object:
     for key in path:
         data = data.get(key) if isinstance(data, dict) else None
     return data
@@ -370,19 +373,19 @@ def _list_on(path: Sequence[str], data: object) -> tuple[object, int]:
     return data, len(path)
 
 
-def _more(data: object, query: ListQuery) -> More | None:
+def _more(data: object, query: ListQuery) -> NextPage | None:
     """What ``pageInfo`` says, where the query pages by it.
 
     Raises:
         Transient: It does not say whether there is more.
     """
-    info = query.way.info
-    if query.stepping is None or info is None:
+    info = query.record_path.info
+    if query.next_page_query is None or info is None:
         return None
-    more, cursor = (_follow(data, (*info.path, key or "")) for key in (info.more, info.cursor))
+    more, cursor = (_value_at(data, (*info.path, key or "")) for key in (info.more, info.cursor))
     if not isinstance(more, bool):
         raise Transient(f"Salestrekker answered {'.'.join(info.path)} without hasNextPage")
-    return More(more, cursor if isinstance(cursor, str) else None)
+    return NextPage(more, cursor if isinstance(cursor, str) else None)
 
 
 def _no_list(query: ListQuery, depth: int) -> QueryFileError:
@@ -413,34 +416,36 @@ def _inside(error: ServerError, query: ListQuery) -> ServerError:
 
 def _listed(
     items: tuple[object, ...] | LongList, errors: Sequence[ServerError], query: ListQuery
-) -> Generator[None, None, Listed]:
+) -> Generator[None, None, ListItems]:
     inside: dict[int, list[ServerError]] = {}
     for error in errors:
         index = _index(error, query)
         if index is None:
-            raise fault_of(errors, query.file)
+            raise error_from(errors, query.file)
         inside.setdefault(index, []).append(error)
         yield
-    permissions = [error for error in errors if error.kind is Kind.PERMISSION]
+    permissions = [error for error in errors if error.kind is ErrorKind.PERMISSION]
     # One such item may be closed for itself; where all of several are, the field is closed.
     if len(inside) == len(items) > 1 and len(permissions) == len(errors):
-        raise fault_of(errors, query.file)
+        raise error_from(errors, query.file)
     faults: dict[int, str] = {}
     for index, found in inside.items():
-        faults[index] = _describe(found[:SOME_ERRORS], query)
+        faults[index] = _describe(found[:ERRORS_READ], query)
         yield
-    return Listed(items, faults)
+    return ListItems(items, faults)
 
 
-def _poisoned(errors: Sequence[ServerError], query: ListQuery) -> PoisonedItem | None:
+def _find_poison_item(errors: Sequence[ServerError], query: ListQuery) -> PoisonItem | None:
     """The first of the items that brought their list down; None where it was something else."""
-    places = [_index(error, query) for error in errors if error.kind in (Kind.FAULT, Kind.PERMISSION)]
+    places = [
+        _index(error, query) for error in errors if error.kind in (ErrorKind.FAULT, ErrorKind.PERMISSION)
+    ]
     known = [place for place in places if place is not None]
     if len(known) < len(errors):
         return None
-    return PoisonedItem(_describe(errors, query), min(known), fault_of(errors, query.file))
+    return PoisonItem(_describe(errors, query), min(known), error_from(errors, query.file))
 
 
 def _describe(errors: Iterable[ServerError], query: ListQuery) -> str:
     """Which fields of a record failed, without the way to the record."""
-    return describe([_inside(error, query) for error in errors])
+    return describe_errors([_inside(error, query) for error in errors])

@@ -32,17 +32,25 @@ from bridge.salestrekker.responses import KEY_ADVICE
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-__all__ = ["Renewing", "Token", "TokenKeeper", "TokenStanding", "claims_of", "expiry_of", "issue"]
+__all__ = [
+    "RenewalPolicy",
+    "Token",
+    "TokenKeeper",
+    "TokenStatus",
+    "decode_claims",
+    "make_token",
+    "read_expiry",
+]
 
-LIFE: Final = 14 * 86_400.0
+DEFAULT_LIFETIME: Final = 14 * 86_400.0
 """Seconds that a token lives where it does not say: "valid 14 days from creation" (vendor's page)."""
 
-SHARE_LEFT: Final = 0.2
+RENEWAL_SHARE: Final = 0.2
 """A token is renewed at the latest when this share of its life is left."""
 
 
 @dataclass(frozen=True, slots=True)
-class Renewing:
+class RenewalPolicy:
     """How renewing ahead of time is tried again where it failed. Times are seconds.
 
     Attributes:
@@ -72,7 +80,7 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True)
-class TokenStanding:
+class TokenStatus:
     """How it stands with the token. Times are milliseconds since the epoch.
 
     Attributes:
@@ -91,7 +99,7 @@ class TokenStanding:
 
 
 @dataclass(frozen=True, slots=True)
-class _Failing:
+class _RenewalFailure:
     """Renewing ahead has failed: how often, since when, when it is tried again (seconds), and why."""
 
     times: int
@@ -100,11 +108,11 @@ class _Failing:
     problem: str
 
 
-LATEST: Final = 253_402_300_799.0
+LATEST_EXPIRY: Final = 253_402_300_799.0
 """The end of the year 9999, seconds since the epoch: what is later is no time in seconds."""
 
 
-def claims_of(token: str) -> Mapping[str, object]:
+def decode_claims(token: str) -> Mapping[str, object]:
     """What a JWT says (RFC 7519, 4), not verified; empty where it cannot be read."""
     parts = token.split(".")
     if len(parts) != 3:  # noqa: PLR2004 - header, payload, signature
@@ -116,15 +124,15 @@ def claims_of(token: str) -> Mapping[str, object]:
     return claims if isinstance(claims, dict) else {}
 
 
-def expiry_of(token: str) -> float | None:
+def read_expiry(token: str) -> float | None:
     """The ``exp`` claim of a JWT (RFC 7519, 4.1.4), not verified; None where it cannot be one."""
-    exp = claims_of(token).get("exp")
-    if isinstance(exp, bool) or not isinstance(exp, int | float) or not 0 <= exp <= LATEST:
+    exp = decode_claims(token).get("exp")
+    if isinstance(exp, bool) or not isinstance(exp, int | float) or not 0 <= exp <= LATEST_EXPIRY:
         return None
     return float(exp)
 
 
-def issue(text: str, now: float, renew_before: float) -> Token:
+def make_token(text: str, now: float, renew_before: float) -> Token:
     """A token just received, with its times worked out.
 
     An ``exp`` that has passed already shows that the clocks differ; then the documented life counts.
@@ -134,9 +142,9 @@ def issue(text: str, now: float, renew_before: float) -> Token:
         now: Seconds since the epoch.
         renew_before: Renew when so many seconds, or a fifth of its life, are left, whichever is less.
     """
-    exp = expiry_of(text)
-    expires_at = exp if exp is not None and exp > now else now + LIFE
-    return Token(text, expires_at - min(renew_before, (expires_at - now) * SHARE_LEFT), expires_at)
+    exp = read_expiry(text)
+    expires_at = exp if exp is not None and exp > now else now + DEFAULT_LIFETIME
+    return Token(text, expires_at - min(renew_before, (expires_at - now) * RENEWAL_SHARE), expires_at)
 
 
 class TokenKeeper:
@@ -144,7 +152,7 @@ class TokenKeeper:
 
     Args:
         authenticate: Asks for a new token, once; raises Transient or Refused.
-        renew_before: See ``issue``.
+        renew_before: See ``make_token``.
         clock: Seconds since the epoch.
         renewing: How renewing ahead is tried again.
         random: Gives a number of [0, 1).
@@ -157,14 +165,14 @@ class TokenKeeper:
         *,
         renew_before: float,
         clock: Callable[[], float],
-        renewing: Renewing | None = None,
+        renewing: RenewalPolicy | None = None,
         random: Callable[[], float] = chance.random,
         changed: Callable[[], None] | None = None,
     ) -> None:
         self._authenticate = authenticate
         self._renew_before = renew_before
         self._clock = clock
-        self._renewing = renewing or Renewing()
+        self._renewing = renewing or RenewalPolicy()
         self._policy = RetryPolicy(self._renewing.first, self._renewing.longest)
         self._random = random
         self._changed = changed
@@ -174,7 +182,7 @@ class TokenKeeper:
         self._failure: Transient | None = None
         self._refusal: Refused | None = None
         self._suspect: Token | None = None
-        self._failing: _Failing | None = None
+        self._failing: _RenewalFailure | None = None
 
     @property
     def expires_at(self) -> float | None:
@@ -182,16 +190,16 @@ class TokenKeeper:
         return self._token.expires_at if self._token else None
 
     @property
-    def standing(self) -> TokenStanding | None:
+    def standing(self) -> TokenStatus | None:
         """How it stands; None without a token, and where the credentials are refused."""
         token, failing = self._token, self._failing
         if token is None or self.is_refused:
             return None
         expires_at, renew_at = int(token.expires_at * 1000), int(token.renew_at * 1000)
         if failing is None:
-            return TokenStanding(expires_at, renew_at)
+            return TokenStatus(expires_at, renew_at)
         since, again_at = int(failing.since * 1000), int(failing.again_at * 1000)
-        return TokenStanding(expires_at, renew_at, since, again_at, failing.problem)
+        return TokenStatus(expires_at, renew_at, since, again_at, failing.problem)
 
     @property
     def is_refused(self) -> bool:
@@ -294,7 +302,7 @@ class TokenKeeper:
         wait = self._policy.backoff(times, self._random)
         if isinstance(fault, Transient) and fault.retry_after:
             wait = min(max(wait, fault.retry_after), self._renewing.longest)
-        self._failing = _Failing(times, before.since if before else now, now + wait, str(fault))
+        self._failing = _RenewalFailure(times, before.since if before else now, now + wait, str(fault))
         self._tell()
 
     async def _renewed(self, seen: Token | None, *, for_refused: bool = False, ahead: bool = False) -> Token:
@@ -323,7 +331,7 @@ class TokenKeeper:
             if ahead:
                 raise
             raise self._stop(refusal) from None
-        return issue(text, self._clock(), self._renew_before)
+        return make_token(text, self._clock(), self._renew_before)
 
     def _stop(self, refusal: Refused) -> Refused:
         self._refusal = refusal

@@ -27,26 +27,32 @@ from gql.transport.exceptions import TransportError, TransportServerError
 
 from bridge import __version__
 from bridge.errors import BridgeError, Refused, Transient
-from bridge.salestrekker.graphql_errors import reading_result
-from bridge.salestrekker.large_responses import SMALLER_PAGES, LongList, TooManyItemsError, cut, too_long
+from bridge.salestrekker.graphql_errors import parse_result_in_steps
+from bridge.salestrekker.large_responses import (
+    SMALLER_PAGES_ADVICE,
+    LongList,
+    TooManyItemsError,
+    cut_list,
+    too_long_error,
+)
 from bridge.salestrekker.response_limits import (
     ERROR_BODY,
-    MOST_ITEMS,
-    NOT_WHOLE,
-    REST,
-    SMALL,
+    INCOMPLETE_JSON,
+    MAX_ITEMS,
+    MAX_REST,
+    SMALL_BODY,
     is_rest,
     is_small,
 )
-from bridge.salestrekker.responses import ADDRESS_ADVICE, HttpAnswer, decipher
+from bridge.salestrekker.responses import ADDRESS_ADVICE, HttpResponse, interpret_response
 from bridge.time_slices import TURN, Turn, in_turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from bridge.salestrekker.graphql_errors import Result
+    from bridge.salestrekker.graphql_errors import GraphqlResult
 
-__all__ = ["LargeAnswer", "Request", "Transport"]
+__all__ = ["Request", "ResponseTooLarge", "Transport"]
 
 CONNECTIONS_KEPT: Final = 30.0
 """Seconds that an idle connection is kept: less than common servers do, so they rarely close one in use."""
@@ -71,7 +77,7 @@ class Request(GraphQLRequest):
         variables: Mapping[str, object],
         *,
         path: Sequence[str] = (),
-        longest: int = SMALL,
+        longest: int = SMALL_BODY,
         at_once: bool = False,
     ) -> None:
         # Not calling super: it would parse the text, which was parsed when the file was loaded.
@@ -100,15 +106,15 @@ class Request(GraphQLRequest):
         return self.payload | {"variables": self.variable_values}
 
 
-class LargeAnswer(Refused):
+class ResponseTooLarge(Refused):
     """An answer is longer, or holds more, than what was asked for may: ask for less, or for a long list."""
 
 
-class LibraryError(Exception):
+class GraphqlLibraryError(Exception):
     """What a library raised: its type and its text, without what else the object holds."""
 
 
-class UnusableAnswerError(TransportServerError):
+class UnusableResponseError(TransportServerError):
     """Raised inside gql where an answer is no GraphQL document.
 
     Args:
@@ -152,7 +158,7 @@ class BoundedResponse(aiohttp.ClientResponse):
                 break
             await turn.over()  # what was packed well comes without a pause
         if len(body) > limit and success:
-            raise UnusableAnswerError(_large(f"is longer than {limit:,} bytes"), self.status)
+            raise UnusableResponseError(_large(f"is longer than {limit:,} bytes"), self.status)
         del body[limit:]
         return body
 
@@ -192,7 +198,7 @@ class Transport:
             await self._gql.close()
             self._gql = None
 
-    async def post(self, request: Request, token: str | None) -> Result:
+    async def post(self, request: Request, token: str | None) -> GraphqlResult:
         """Send one request, once.
 
         Args:
@@ -203,7 +209,7 @@ class Transport:
             LargeAnswer: It is longer than ``request.longest``; or it holds too many values, and not in a list
                 at ``request.path``.
             Refused: The list has more items than any may have.
-            BridgeError: As ``responses.decipher``; Transient also for time-outs and broken connections.
+            BridgeError: As ``interpret_response``; Transient also for time-outs and broken connections.
         """
         if self._gql is None:
             raise RuntimeError("the transport is not open")
@@ -218,8 +224,8 @@ class Transport:
         fault: BridgeError
         try:
             found = await self._gql.execute(request, extra_args=arguments)
-            return await in_turns(reading_result(found.data, found.errors, request.text), rest=TURN)
-        except UnusableAnswerError as error:
+            return await in_turns(parse_result_in_steps(found.data, found.errors, request.text), rest=TURN)
+        except UnusableResponseError as error:
             fault = error.meaning
         except TransportError as error:
             fault = _broken(error)
@@ -257,11 +263,13 @@ class Transport:
         is_large = is_success and not request.at_once and not is_small(body)
         if is_large:
             rest, items = await _in_parts(request, response, body)
-        meaning = decipher(HttpAnswer(response.status, response.headers, rest, self._url), self._clock())
+        meaning = interpret_response(
+            HttpResponse(response.status, response.headers, rest, self._url), self._clock()
+        )
         if isinstance(meaning, BridgeError):
-            raise UnusableAnswerError(meaning, response.status)
+            raise UnusableResponseError(meaning, response.status)
         if is_large and not _placed(items, meaning, path):
-            raise UnusableAnswerError(Transient(NOT_WHOLE), response.status)
+            raise UnusableResponseError(Transient(INCOMPLETE_JSON), response.status)
         return meaning
 
 
@@ -273,21 +281,21 @@ async def _in_parts(
     try:
         path = ("data", *request.path)
         parts = (
-            await in_turns(cut(body, path, most=MOST_ITEMS, longest=REST), rest=TURN)
+            await in_turns(cut_list(body, path, most=MAX_ITEMS, longest=MAX_REST), rest=TURN)
             if request.path
             else None
         )
     except TooManyItemsError:
-        fault = too_long(f"Salestrekker gives more than {MOST_ITEMS:,} records in one answer")
+        fault = too_long_error(f"Salestrekker gives more than {MAX_ITEMS:,} records in one answer")
     except ValueError:
-        fault = Transient(NOT_WHOLE)
+        fault = Transient(INCOMPLETE_JSON)
     else:
         if parts is not None and is_rest(parts.rest):
             return parts.rest, LongList(body, parts)
         if parts is None and request.path and is_rest(body):
             return body, None
         fault = _large("holds more than was asked for")
-    raise UnusableAnswerError(fault, response.status)
+    raise UnusableResponseError(fault, response.status)
 
 
 def _placed(items: LongList | None, document: dict[str, object], path: Sequence[str]) -> bool:
@@ -303,8 +311,8 @@ def _placed(items: LongList | None, document: dict[str, object], path: Sequence[
     return items is None
 
 
-def _large(what: str) -> LargeAnswer:
-    return LargeAnswer(f"Salestrekker's answer {what}", advice=SMALLER_PAGES)
+def _large(what: str) -> ResponseTooLarge:
+    return ResponseTooLarge(f"Salestrekker's answer {what}", advice=SMALLER_PAGES_ADVICE)
 
 
 def _broken(error: TransportError) -> BridgeError:
@@ -313,7 +321,7 @@ def _broken(error: TransportError) -> BridgeError:
     fault = _named(source)
     # The system's errors name host and port; others may quote what the server sent.
     text = f": {source}" if isinstance(source, OSError) else ""
-    fault.__cause__ = LibraryError(f"{type(source).__module__}.{type(source).__qualname__}{text}")
+    fault.__cause__ = GraphqlLibraryError(f"{type(source).__module__}.{type(source).__qualname__}{text}")
     return fault
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from bridge.ledger.row_mapping import Feed
     from bridge.mapping import Mapper
     from bridge.records import Policy, Record
-    from bridge.salestrekker.pages import Ones
+    from bridge.salestrekker.pages import RecordsById
 
 __all__ = ["OneListing", "Refreshed", "refresh"]
 
@@ -44,7 +44,7 @@ class OneListing:
     """
 
     feed: Feed
-    read: Callable[[Sequence[str]], Awaitable[Ones]]
+    read: Callable[[Sequence[str]], Awaitable[RecordsById]]
     mapper: Mapper
     policy: Policy
     at_once: int = 25

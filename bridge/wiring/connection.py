@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Final
 from bridge.errors import QueryFileError
 from bridge.mapping import Mapper
 from bridge.records import DEAL_CONTACTS, Stream
-from bridge.salestrekker.by_id_query import load_one, load_ticket
+from bridge.salestrekker.by_id_query import load_by_id_query, load_deal_query
 from bridge.salestrekker.client import SalestrekkerClient
-from bridge.salestrekker.list_query import load_list
+from bridge.salestrekker.list_query import load_list_query
 from bridge.salestrekker.query_files import query_folders
-from bridge.salestrekker.record_path import fields_of_a_record
+from bridge.salestrekker.record_path import record_fields
 from bridge.sync import Listing, OneListing
 from bridge.trakor import TrakorClient
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from bridge.ledger.row_mapping import Feed
     from bridge.names import Hasher
     from bridge.retry import RetryPolicy
-    from bridge.salestrekker.auth import Hold
-    from bridge.salestrekker.by_id_query import OneQuery
-    from bridge.salestrekker.large_responses import Room
+    from bridge.salestrekker.auth import CheckOrganization
+    from bridge.salestrekker.by_id_query import ByIdQuery
+    from bridge.salestrekker.large_responses import LargeListRoom
     from bridge.salestrekker.list_query import ListQuery
-    from bridge.salestrekker.pages import Ones
+    from bridge.salestrekker.pages import RecordsById
     from bridge.settings import ConnectionSettings, Settings
 
 __all__ = [
@@ -61,8 +61,8 @@ class ConnectionPlan:
     connection: ConnectionSettings
     queries: Mapping[Stream, ListQuery]
     mappers: Mapping[Stream, Mapper]
-    ones: Mapping[Stream, OneQuery]
-    ticket: OneQuery | None
+    ones: Mapping[Stream, ByIdQuery]
+    ticket: ByIdQuery | None
 
 
 def load_plan(
@@ -87,9 +87,9 @@ def load_plan(
     """
     wanted = [stream for stream in Stream if stream in streams and connection.stream(stream).enabled]
     folders = query_folders(settings.folder)
-    queries = {stream: load_list(connection.stream(stream).list_query, folders) for stream in wanted}
+    queries = {stream: load_list_query(connection.stream(stream).list_query, folders) for stream in wanted}
     ones = {
-        stream: load_one(connection.stream(stream).one_query, folders)
+        stream: load_by_id_query(connection.stream(stream).one_query, folders)
         for stream in wanted
         if connection.stream(stream).one_query
     }
@@ -107,18 +107,18 @@ def load_plan(
         )
         for stream in wanted
     }
-    ticket = load_ticket(TICKET, folders) if deals and DEAL_CONTACTS in ones else None
+    ticket = load_deal_query(TICKET, folders) if deals and DEAL_CONTACTS in ones else None
     return ConnectionPlan(connection, queries, mappers, ones, ticket)
 
 
-def find_mismatch(listing: ListQuery, one: OneQuery) -> QueryFileError | None:
+def find_mismatch(listing: ListQuery, one: ByIdQuery) -> QueryFileError | None:
     """What is wrong where a list and its query by id do not read the same of a record; None where they do.
 
     One mapper serves both, and its fingerprint is that of the list's query: a field that only one of them
     reads would seem to change at the source whenever the other reads.
     """
-    of_list = fields_of_a_record(listing.document, listing.way)
-    of_one = fields_of_a_record(one.document, one.way)
+    of_list = record_fields(listing.document, listing.record_path)
+    of_one = record_fields(one.document, one.record_path)
     for lacking, other, fields in (
         (one.file, listing.file, of_list - of_one),
         (listing.file, one.file, of_one - of_list),
@@ -147,7 +147,7 @@ def make_listing(
     """
     settings = plan.connection.stream(stream)
     query, mapper = plan.queries[stream], plan.mappers[stream]
-    since = since if query.incremental else None
+    since = since if query.is_incremental else None
     return Listing(
         feed=feed,
         pages=lambda start: reader.pages(
@@ -176,7 +176,7 @@ def _ones_of(
         return None
     mapper, per_request = plan.mappers[stream], plan.connection.salestrekker.ids_per_request
 
-    async def read(ids: Sequence[str]) -> Ones:
+    async def read(ids: Sequence[str]) -> RecordsById:
         return await reader.ones(
             plan.ones[stream], ids, stream=stream, identify=mapper.identify, ids_per_request=per_request
         )
@@ -189,8 +189,8 @@ def make_salestrekker_client(
     retries: RetryPolicy | None = None,
     *,
     on_token: Callable[[], None] | None = None,
-    hold: Hold | None = None,
-    room: Room | None = None,
+    hold: CheckOrganization | None = None,
+    room: LargeListRoom | None = None,
 ) -> SalestrekkerClient:
     """The client of a connection's Salestrekker, not yet entered.
 

@@ -25,12 +25,12 @@ from graphql import (
 )
 
 from bridge.errors import QueryFileError, Transient
-from bridge.salestrekker.graphql_errors import CODES, Kind, with_code
+from bridge.salestrekker.graphql_errors import CODES, ErrorKind, code_suffix
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bridge.salestrekker.graphql_errors import Result
+    from bridge.salestrekker.graphql_errors import GraphqlResult
 
 __all__ = [
     "MARK",
@@ -87,7 +87,7 @@ def introspection_query() -> str:
     return get_introspection_query(descriptions=True)
 
 
-def read_introspection(result: Result) -> LiveSchema:
+def read_introspection(result: GraphqlResult) -> LiveSchema:
     """The schema of an answer to the introspection query.
 
     Raises:
@@ -102,8 +102,8 @@ def read_introspection(result: Result) -> LiveSchema:
             reason = f"its answer cannot be understood ({type(error).__name__})"
             raise Unavailable(reason) from None  # the text could quote the answer
     for fault in result.errors:
-        if fault.kind is Kind.BUSY or fault.code in CODES[Kind.FAULT]:
-            raise Transient(f"Salestrekker could not give its schema just now{with_code(fault)}")
+        if fault.kind is ErrorKind.BUSY or fault.code in CODES[ErrorKind.FAULT]:
+            raise Transient(f"Salestrekker could not give its schema just now{code_suffix(fault)}")
     raise Unavailable("introspection is switched off there")
 
 

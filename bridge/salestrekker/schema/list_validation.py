@@ -24,7 +24,7 @@ from graphql import (
     print_ast,
 )
 
-from bridge.salestrekker.list_query import NAMES, Role, role_of
+from bridge.salestrekker.list_query import VARIABLE_NAMES, Role, role_of
 from bridge.salestrekker.record_path import WRAPPERS
 from bridge.salestrekker.schema.similar_fields import ROOT_LIKELY, fielded, is_list, rate_object
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from graphql import FieldNode, GraphQLArgument, GraphQLField, GraphQLInputField
 
     from bridge.salestrekker.query_files import QueryDocument
-    from bridge.salestrekker.record_path import Way
+    from bridge.salestrekker.record_path import RecordPath
     from bridge.salestrekker.schema.similar_fields import Fielded
 
 __all__ = ["Listing", "find_listing", "whole_query", "why_not"]
@@ -65,7 +65,7 @@ class Listing:
     paging: dict[Role, tuple[tuple[str, ...], GraphQLArgument | GraphQLInputField]]
 
     @property
-    def mover(self) -> Role | None:
+    def paging_variable(self) -> Role | None:
         """The argument that moves through the list; None where there is none."""
         usable = [role for role in MOVERS if role in self.paging]
         if Role.CURSOR in usable and not self.has_page_info:
@@ -80,15 +80,15 @@ class Listing:
         return info is not None and {"hasNextPage", "endCursor"} <= info.fields.keys()
 
 
-def find_listing(query: Fielded, way: Way, wanted: Sequence[Sequence[str]]) -> Listing | None:
+def find_listing(query: Fielded, record_path: RecordPath, wanted: Sequence[Sequence[str]]) -> Listing | None:
     """The list that a document asks for: by its name, else the one that is most like it.
 
     Args:
         query: The root type.
-        way: How the document goes to a record.
+        record_path: The path to a record in the document.
         wanted: What it reads of one, as paths.
     """
-    name = way.steps[0].name.value
+    name = record_path.steps[0].name.value
     listings = [found for found in map(_listing, query.fields, query.fields.values()) if found]
     exact = next((found for found in listings if found.root == name), None)
     if exact:
@@ -98,12 +98,12 @@ def find_listing(query: Fielded, way: Way, wanted: Sequence[Sequence[str]]) -> L
     return best if score >= ROOT_LIKELY else None
 
 
-def why_not(listing: Listing, way: Way, document: QueryDocument) -> str:
+def why_not(listing: Listing, record_path: RecordPath, document: QueryDocument) -> str:
     """What of a document does not find or walk the list as the schema has it; empty where all does."""
-    root = way.steps[0]
+    root = record_path.steps[0]
     if root.name.value != listing.root:
         return f"there is no list `{root.name.value}`; most like it is `{listing.root}`"
-    steps = tuple(step.name.value for step in way.steps[1:])
+    steps = tuple(step.name.value for step in record_path.steps[1:])
     if not _leads(listing, steps):
         to = " { ".join((listing.root, *listing.steps))
         return f"its records are not at `{' { '.join((root.name.value, *steps))}`, but at `{to}`"
@@ -113,27 +113,29 @@ def why_not(listing: Listing, way: Way, document: QueryDocument) -> str:
         takes = ", ".join(listing.definition.args) or "none"
         return f"`{listing.root}` takes no argument `{unknown[0]}` (it takes {takes})"
     declared = {role_of(name) for name in document.variables}
-    if listing.mover and not declared & set(MOVERS):
+    if listing.paging_variable and not declared & set(MOVERS):
         return f"`{listing.root}` comes in pages ({', '.join(listing.definition.args)}): the query reads one"
     return ""
 
 
-def whole_query(listing: Listing, way: Way, document: QueryDocument, selection: str) -> str:
+def whole_query(listing: Listing, record_path: RecordPath, document: QueryDocument, selection: str) -> str:
     """The operation anew, around what is selected of a record.
 
     Args:
         listing: How the schema has it.
-        way: How the document went to a record.
+        record_path: The path to a record in the document.
         document: For its name, and the arguments that narrow the list down.
         selection: The record's selection, with its braces, as it is to stand there.
     """
-    used = [role for role in (Role.SINCE, listing.mover, Role.SIZE) if role and role in listing.paging]
+    used = [
+        role for role in (Role.SINCE, listing.paging_variable, Role.SIZE) if role and role in listing.paging
+    ]
     if Role.SINCE in used and not any(role_of(name) is Role.SINCE for name in document.variables):
         used.remove(Role.SINCE)
-    if listing.mover is None and Role.SIZE in used:
+    if listing.paging_variable is None and Role.SIZE in used:
         used.remove(Role.SIZE)
     variables = ", ".join(_variable(listing, role) for role in used)
-    arguments = ", ".join([*_kept_arguments(listing, way.steps[0]), *_arguments(listing, used)])
+    arguments = ", ".join([*_kept_arguments(listing, record_path.steps[0]), *_arguments(listing, used)])
     lines = _nested(listing, f"{listing.root}{f'({arguments})' if arguments else ''}", selection)
     name = f" {document.name}" if document.name else ""
     return "\n".join([f"query{name}{f'({variables})' if variables else ''} {{", *lines, "}"])
@@ -217,7 +219,7 @@ def _variable(listing: Listing, role: Role) -> str:
 def _name(listing: Listing, role: Role) -> str:
     """The variable's name: the argument's own where the bridge knows it so."""
     own = listing.paging[role][0][-1]
-    return own if role_of(own) is role else NAMES[role][0]
+    return own if role_of(own) is role else VARIABLE_NAMES[role][0]
 
 
 def _kept_arguments(listing: Listing, root: FieldNode) -> Iterator[str]:
@@ -253,7 +255,7 @@ def _nested(listing: Listing, root: str, selection: str) -> Iterator[str]:
     depth = len(outer) + 1
     yield f"{'  ' * depth}{last} {_indented(selection, depth)}"
     for depth in range(len(outer), 0, -1):
-        if depth == 1 and listing.mover is Role.CURSOR:
+        if depth == 1 and listing.paging_variable is Role.CURSOR:
             yield "    pageInfo { hasNextPage endCursor }"
         yield f"{'  ' * depth}}}"
 

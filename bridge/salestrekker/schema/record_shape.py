@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from graphql import FieldNode, FragmentSpreadNode
 
 from bridge.mapping import Shape
-from bridge.salestrekker.record_path import key_of, way_of
+from bridge.salestrekker.record_path import find_record_path, response_key
 from bridge.salestrekker.schema.similar_fields import best_leaf, fielded, is_list
 from bridge.salestrekker.schema.suggestions import Edit, Misfit, keyed, merged, place_of
 
@@ -100,7 +100,7 @@ class Selected:
         """The deepest object on the way that is selected."""
         parent = _Parent(self._top(), self.record, 0)
         for key in path[:-1]:
-            node = next((f for f in self.document.fields(parent.fields) if key_of(f) == key), None)
+            node = next((f for f in self.document.fields(parent.fields) if response_key(f) == key), None)
             if node is None or node.selection_set is None:
                 break
             definition = parent.kind.fields.get(node.name.value) if parent.kind else None
@@ -109,7 +109,7 @@ class Selected:
         return parent
 
     def _top(self) -> SelectionSetNode | None:
-        return way_of(self.document).steps[-1].selection_set
+        return find_record_path(self.document).steps[-1].selection_set
 
     def _added(self, group: Sequence[tuple[tuple[str, ...], tuple[str, ...], _Parent]]) -> Iterator[Addition]:
         home = self._home(group[0][2].fields)
@@ -141,12 +141,12 @@ def selected(document: QueryDocument, live: LiveSchema | None) -> Selected:
         document: The query; it fits the schema.
         live: The schema; None where it is not known: then it is not known either what is a list.
     """
-    way = way_of(document)
+    record_path = find_record_path(document)
     kind = fielded(live.graphql.query_type) if live else None
-    for step in way.steps:
+    for step in record_path.steps:
         definition = kind.fields.get(step.name.value) if kind else None
         kind = fielded(definition.type) if definition else None
-    fields = _shapes(document, [way.steps[-1].selection_set], kind)
+    fields = _shapes(document, [record_path.steps[-1].selection_set], kind)
     return Selected(document, Shape(fields, many=False), kind)
 
 
@@ -157,7 +157,7 @@ def _shapes(
     nodes: dict[str, list[FieldNode]] = defaultdict(list)
     for part in selections:
         for node in document.fields(part):
-            nodes[key_of(node)].append(node)
+            nodes[response_key(node)].append(node)
     return {key: _shape(document, same, kind) for key, same in nodes.items()}
 
 

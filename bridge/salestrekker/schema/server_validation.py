@@ -24,7 +24,7 @@ from graphql import (
     visit,
 )
 
-from bridge.salestrekker.graphql_errors import Kind
+from bridge.salestrekker.graphql_errors import ErrorKind
 from bridge.salestrekker.schema.suggestions import Misfit, place_of, renaming, replacing
 
 if TYPE_CHECKING:
@@ -82,7 +82,9 @@ def complaints(document: QueryDocument, errors: Sequence[ServerError]) -> tuple[
         errors: Of the answer; those of other kinds are passed over.
     """
     places = _Places(document)
-    found = (misfit for error in errors if error.kind is Kind.QUERY for misfit in _misfits(error, places))
+    found = (
+        misfit for error in errors if error.kind is ErrorKind.QUERY for misfit in _misfits(error, places)
+    )
     return tuple(dict.fromkeys(found))
 
 

@@ -132,9 +132,9 @@ def path_likeness(wanted: Sequence[str], found: Sequence[str]) -> float:
     way: ``company.name`` is ``companyName``.
     """
     words = [frozenset(word for name in path for word in _meaning(name)) for path in (wanted, found)]
-    way = _overlap(words[0] - _GENERIC or words[0], words[1] - _GENERIC or words[1])
+    record_path = _overlap(words[0] - _GENERIC or words[0], words[1] - _GENERIC or words[1])
     names = [found[-1], "_".join(found[-2:])]
-    return (1 - WAY) * max(likeness(wanted[-1], name) for name in names) + WAY * way
+    return (1 - WAY) * max(likeness(wanted[-1], name) for name in names) + WAY * record_path
 
 
 def nearest(wanted: str, known: Iterable[str], least: float = LIKELY) -> str:

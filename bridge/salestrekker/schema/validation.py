@@ -32,7 +32,7 @@ from graphql import (
 )
 from graphql.utilities import is_type_sub_type_of
 
-from bridge.salestrekker.record_path import key_of, way_of
+from bridge.salestrekker.record_path import find_record_path, response_key
 from bridge.salestrekker.schema.list_validation import find_listing, whole_query, why_not
 from bridge.salestrekker.schema.similar_fields import (
     LIKELY,
@@ -70,7 +70,7 @@ if TYPE_CHECKING:
     )
 
     from bridge.salestrekker.query_files import QueryDocument
-    from bridge.salestrekker.record_path import Way
+    from bridge.salestrekker.record_path import RecordPath
     from bridge.salestrekker.schema.introspection import LiveSchema
     from bridge.salestrekker.schema.similar_fields import Fielded
     from bridge.salestrekker.schema.suggestions import Edit, Taken
@@ -272,9 +272,9 @@ class FieldCheck:
     def _leaves(self, node: FieldNode) -> Iterator[tuple[str, ...]]:
         for field in self._document.fields(node.selection_set):
             if field.selection_set is None:
-                yield (key_of(field),)
+                yield (response_key(field),)
             else:
-                yield from ((key_of(field), *path) for path in self._leaves(field))
+                yield from ((response_key(field), *path) for path in self._leaves(field))
 
     def _arguments(self, node: FieldNode, definition: GraphQLField, name: str) -> None:
         given = {argument.name.value for argument in node.arguments or ()}
@@ -387,19 +387,19 @@ def misfits(document: QueryDocument, live: LiveSchema, *, listing: bool) -> tupl
 
 
 def _list_misfits(document: QueryDocument, query: Fielded, check: FieldCheck) -> list[Misfit]:
-    way = way_of(document)
-    root, record = way.steps[0], way.steps[-1]
-    listing = find_listing(query, way, list(_leaves(document, record.selection_set)))
+    record_path = find_record_path(document)
+    root, record = record_path.steps[0], record_path.steps[-1]
+    listing = find_listing(query, record_path, list(_leaves(document, record.selection_set)))
     if listing is None:
         known = ", ".join(list(query.fields)[:20])
         what = f"the schema has no list `{root.name.value}`, nor one like it (it has {known})"
         return [Misfit(place_of(root), what, offered=False)]
-    reason = why_not(listing, way, document)
+    reason = why_not(listing, record_path, document)
     if not reason:
         check.level(document.operation.selection_set, query)
         return check.misfits
     check.level(record.selection_set, listing.record)
-    anew = whole_query(listing, way, document, _selection(way, check))
+    anew = whole_query(listing, record_path, document, _selection(record_path, check))
     return [Misfit(place_of(root), reason, replacing(document.operation, anew)), *check.misfits]
 
 
@@ -409,9 +409,9 @@ def _root_left(misfit: Misfit, document: QueryDocument) -> Misfit:
     return misfit if misfit.offered or misfit.place not in roots else replace(misfit, edits=())
 
 
-def _selection(way: Way, check: FieldCheck) -> str:
+def _selection(record_path: RecordPath, check: FieldCheck) -> str:
     """What is selected of a record, as the file has it, corrected."""
-    node = way.steps[-1].selection_set
+    node = record_path.steps[-1].selection_set
     if node is None or node.loc is None:
         return "{ id }"
     source, start, end = node.loc.source, node.loc.start, node.loc.end
@@ -423,6 +423,6 @@ def _selection(way: Way, check: FieldCheck) -> str:
 def _leaves(document: QueryDocument, selections: SelectionSetNode | None) -> Iterator[tuple[str, ...]]:
     for field in document.fields(selections):
         if field.selection_set is None:
-            yield (key_of(field),)
+            yield (response_key(field),)
         else:
-            yield from ((key_of(field), *path) for path in _leaves(document, field.selection_set))
+            yield from ((response_key(field), *path) for path in _leaves(document, field.selection_set))
