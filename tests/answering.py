@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 from graphql import GraphQLList, GraphQLNonNull, GraphQLObjectType, GraphQLOutputType
 from hypothesis import strategies as st
 
-from bridge.sandbox.salestrekker import RequestContext, SandboxCredentials, SimulatedSalestrekker
-from bridge.sandbox.tokens import Visitor
+from bridge.sandbox.salestrekker import RequestContext, SandboxCredentials, SimulatedSalestrekker, Visitor
 from bridge.sandbox.world import World
 
 if TYPE_CHECKING:

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from bridge.ledger.database import Ledger
     from bridge.ledger.row_mapping import Feed
     from bridge.records import Payload
-    from bridge.sandbox.trakor_behaviour import Behaviour
+    from bridge.sandbox.trakor_store import Behaviour
 
 __all__ = [
     "ANNA",

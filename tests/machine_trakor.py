@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bridge.records import Payload, TrakorAnswer
-    from bridge.sandbox.trakor_behaviour import Behaviour
-    from bridge.sandbox.trakor_store import RecordStore
+    from bridge.sandbox.trakor_store import Behaviour, RecordStore
 
 __all__ = ["KEY", "LONGEST_WORK", "POISONS", "WEATHERS", "Arrival", "Site", "Window"]
 

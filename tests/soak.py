@@ -32,7 +32,7 @@ from bridge.ledger.database import reading
 from bridge.ledger.schema import events, feeds, records, sweeps
 from bridge.records import Stream
 from bridge.sandbox import Options, Sandbox
-from bridge.sandbox.trakor_behaviour import Lookup
+from bridge.sandbox.trakor_store import Lookup
 from bridges import Bridge
 from daemons import daemon_settings
 from processes import commands

@@ -5,8 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.delivery.failure_classifier import MOST_FAILURES, FailureClassifier
-from bridge.delivery.rejections import RejectionHistory
+from bridge.delivery.failure_classifier import MOST_FAILURES, FailureClassifier, RejectionHistory
 from bridge.delivery.types import MOST_REJECTIONS
 from bridge.errors import NeverSent, Refused, Rejected, Transient, Unanswered
 from bridge.records import Accepted, NoAnswer, Outcome, Product, Rejection, Retry, Stream, WorkItem

@@ -30,8 +30,7 @@ from hypothesis.stateful import (
 )
 
 from bridge.records import Policy
-from bridge.sandbox.trakor_behaviour import Behaviour, Lookup
-from bridge.sandbox.trakor_store import Matching
+from bridge.sandbox.trakor_store import Behaviour, Lookup, Matching
 from machine import FAILING, IDS, NOBODY, QUERIES, Rules, World
 from machine_trakor import POISONS, WEATHERS
 from promises import ALWAYS, Tables, kept_at_rest, nothing_is_in_clear, undated

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bridge.sandbox.trakor_behaviour import Behaviour
+from bridge.sandbox.trakor_store import Behaviour
 from machine import ANNA, FAILING, NOBODY, Rules, World, enter, state
 from promises import ALWAYS, Tables, kept_at_rest
 

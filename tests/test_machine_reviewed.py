@@ -10,7 +10,7 @@ import pytest
 from bridge.ledger.read_model import RecordQuery, find_records
 from bridge.ledger.record_details import load_relations
 from bridge.records import Policy
-from bridge.sandbox.trakor_behaviour import Behaviour
+from bridge.sandbox.trakor_store import Behaviour
 from machine import FAILING, Rules, World, enter, state
 from promises import ALWAYS, Tables
 

@@ -26,7 +26,7 @@ from bridge.sandbox import AuthErrorStyle, BrokenField, Fault, Options, Sandbox
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from bridge.sandbox.tokens import Visitor
+    from bridge.sandbox.salestrekker import Visitor
 
     Start = Callable[[Options], Awaitable[Sandbox]]
 

@@ -12,7 +12,7 @@ import time_machine
 from graphql import build_client_schema, get_introspection_query
 
 from bridge.sandbox import AuthErrorStyle, BrokenField, Fault, Options, Sandbox
-from bridge.sandbox.tokens import TokenIssuer, Visitor
+from bridge.sandbox.salestrekker import TokenIssuer, Visitor
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -11,7 +11,7 @@ import pytest
 from bridge import settings
 from bridge.errors import ConfigurationError
 from bridge.records import Policy, Stream
-from bridge.settings import Crontab, Every, Settings, unbuilt
+from bridge.settings import Crontab, Every, Settings, validation_errors
 
 SOURCE = '[salestrekker]\napi_key = "st-key"\n'
 TARGET = '[trakor]\nurl = "https://trakor.example/api/public/v1"\napi_key = "sk_live_1"\n'
@@ -39,7 +39,7 @@ def fault(folder: Path, text: str = PAIR, **environ: str) -> str:
 @pytest.fixture
 def everything_built(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if each announced feature were there: what the model says can be seen alone."""
-    monkeypatch.setattr(unbuilt, "NOT_BUILT_YET_SCHEMES", {})
+    monkeypatch.setattr(validation_errors, "NOT_BUILT_YET_SCHEMES", {})
 
 
 # Where it is found, and what wins
@@ -751,4 +751,4 @@ def test_an_empty_value_asks_for_nothing(tmp_path: Path) -> None:
 def test_what_is_not_built_yet_is_checked_like_the_rest(tmp_path: Path) -> None:
     found = faults(tmp_path, PAIR + '[ledger]\nurl = "postgresql://u:p@h"\n')
     assert len(found) == 2
-    assert found[0].endswith(unbuilt.NOT_BUILT_YET_SCHEMES["postgresql"])
+    assert found[0].endswith(validation_errors.NOT_BUILT_YET_SCHEMES["postgresql"])

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bridge import settings
+from bridge.daemon.due_jobs import overdue_at
 from bridge.errors import QueryFileError
 from bridge.names import Hasher
 from bridge.records import Stream
 from bridge.wiring.connection import load_plan
-from bridge.wiring.schedule import overdue_at
 
 if TYPE_CHECKING:
     from collections.abc import Collection

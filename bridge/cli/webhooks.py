@@ -116,7 +116,7 @@ def _addresses(session: Session) -> dict[str, Mapping[str, str]]:
     Raises:
         UserError: The public address is not set, or a connection has no token.
     """
-    from bridge.webhooks.urls import addresses  # noqa: PLC0415 - see the package
+    from bridge.webhooks.receiver import addresses  # noqa: PLC0415 - see the package
 
     settings = session.settings
     public_url = settings.webhooks.public_url

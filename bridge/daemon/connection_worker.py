@@ -20,9 +20,8 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from bridge.daemon.live_lookup import read_now
 from bridge.daemon.organization_check import OrganizationChanged, OrganizationCheck
-from bridge.daemon.reading_context import ReadingContext
+from bridge.daemon.reading_context import ReadingContext, read_now
 from bridge.daemon.reading_pause import ReadingPause
 from bridge.daemon.sweep_worker import SweepWorker
 from bridge.daemon.webhook_worker import WebhookWorker

@@ -1,13 +1,17 @@
-"""The schedule and the ledger: due times outlive the process, and what is due is noted before it is done."""
+"""Records in the ledger which jobs are due and when each is due next. Due times outlive the process.
+
+A job is recorded as due before it runs, so that a process that dies in between still runs it.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import structlog
 
-from bridge.errors import LedgerError
+from bridge.errors import LedgerError, UserError
 from bridge.ledger.daemon_state import (
     Job,
     TimestampName,
@@ -19,8 +23,9 @@ from bridge.ledger.daemon_state import (
 from bridge.ledger.read_model import list_feeds
 from bridge.ledger.send_queue import has_pending
 from bridge.ledger.sweeps import has_unread_list
-from bridge.schedule import Scheduler
-from bridge.wiring.schedule import make_timers
+from bridge.records import Stream
+from bridge.schedule import Interval, Scheduler, WallClock
+from bridge.settings import Every
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -28,9 +33,10 @@ if TYPE_CHECKING:
     from bridge.ledger.database import Ledger
     from bridge.ledger.read_model import Reader
     from bridge.schedule import Due, JobKey, Timer
+    from bridge.settings import ConnectionSettings, Timing
     from bridge.wiring.connection import ConnectionPlan
 
-__all__ = ["DueJobs", "request_full_reads"]
+__all__ = ["DueJobs", "make_timers", "overdue_at", "request_full_reads"]
 
 LONG_AWAY: Final = 15 * 60_000
 """Milliseconds without a daemon after which what waits to be sent may be out of date."""
@@ -137,3 +143,48 @@ def _stored(connection: Reader, names: Collection[str]) -> tuple[dict[JobKey, in
         for job, wish in load_scheduled_jobs(connection, name).items()
     }
     return stored, {(name, Job.RECONCILE) for name in names if has_unread_list(connection, name)}
+
+
+def make_timers(connection: ConnectionSettings) -> dict[JobKey, Timer]:
+    """A timer for each job of a connection that has anything to read.
+
+    Raises:
+        UserError: The machine does not know the time zone: the default one is not looked up before.
+    """
+    schedule = connection.schedule
+    enabled = [stream for stream in Stream if connection.stream(stream).enabled]
+    return {
+        (connection.name, job): _timer(schedule.timing(job), schedule.timezone)
+        for job in Job
+        if any(job.reads(stream) for stream in enabled)
+    }
+
+
+def _timer(timing: Timing, timezone: str) -> Timer:
+    if isinstance(timing, Every):
+        return Interval(timing.seconds)
+    try:
+        ZoneInfo(timezone)
+    except (ZoneInfoNotFoundError, OSError) as error:
+        raise UserError(
+            f"this machine does not know the time zone {timezone}",
+            advice="install the package tzdata, or set [schedule] timezone to one that it knows",
+        ) from error
+    return WallClock(timing.minute, timing.hour, timing.day, timing.month, timing.weekday, timezone)
+
+
+def overdue_at(connection: ConnectionSettings, stream: Stream, read_at: int) -> int | None:
+    """When a list is overdue: two times have passed then at which it was to be read.
+
+    Args:
+        connection: Its connection.
+        stream: Whose list.
+        read_at: When it was read to its end, milliseconds since the epoch.
+
+    Returns:
+        Milliseconds since the epoch; None where the stream is not enabled.
+    """
+    if not connection.stream(stream).enabled:
+        return None
+    timers = [timer for (_, job), timer in make_timers(connection).items() if job.reads(stream)]
+    return min(timer.after(timer.after(read_at)) for timer in timers)

@@ -1,11 +1,13 @@
-"""What the reading tasks of one connection share."""
+"""What the workers of one connection share, and how they read single records by id."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bridge.errors import UserError
 from bridge.ledger.sweeps import find_last_good
+from bridge.records import Unsendable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from bridge.salestrekker.pages import RecordsById
     from bridge.wiring.connection import ConnectionPlan
 
-__all__ = ["ReadingContext"]
+__all__ = ["ReadingContext", "read_now"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,3 +66,33 @@ class ReadingContext:
             return None
         since = await self.ledger.call(find_last_good, self.feeds[stream])
         return None if since is None or since > self.clock() else since
+
+
+async def read_now(parts: ReadingContext, stream: Stream, source_id: str) -> Mapping[str, str] | None:
+    """Read one record by its id, and map it; nothing of it is kept.
+
+    Args:
+        parts: Of its connection.
+        stream: Which list it is of.
+        source_id: Salestrekker's id.
+
+    Returns:
+        What would be sent of it now, by field; None where Salestrekker has no such record.
+
+    Raises:
+        UserError: It cannot be read by id, or says nothing that could be sent.
+        Transient: Not at the moment.
+        Refused: Reading is refused.
+    """
+    if stream not in parts.plan.ones:
+        raise UserError(f"no query reads {stream} by their ids")
+    found = await parts.read(stream, [source_id])
+    if found.broken:
+        raise UserError("Salestrekker does not give all of it")
+    if not found.records:
+        return None
+    made = parts.plan.mappers[stream](found.records[0])
+    if isinstance(made, Unsendable):
+        why = f"{made.field} {made.detail}".strip() or f"it is {made.reason}"
+        raise UserError(f"nothing can be made of what Salestrekker says now: {why}")
+    return made.payload.fields()

@@ -1,11 +1,11 @@
-"""Whose fault is it? Tells a poison record from an outage, and from a destination that takes nothing new.
+"""Decides who is at fault for a failed request: the record, or Trakor.
 
-One failure says little: only what happens to other records meanwhile tells whether the record or the
-destination is at fault. So what failed is kept in doubt until something settles it::
+One failure says little. Only what happens to other records meanwhile shows who is at fault, so a failure
+stays in doubt until something settles it::
 
-    failed ──> in doubt ──another is taken──────────────> a failure of its own; the eighth: rejected
-                  ├──the destination is found down──────> an outage: uses up nothing
-                  └──only what is known passes──────────> sent again later; nothing is held against it
+    failed ──> in doubt ──another record is taken────> a failure of this record; the eighth rejects it
+                  ├──Trakor is found down────────────> an outage: nothing is held against the record
+                  └──only a canary or probe passes───> sent again later; nothing is held against it
 
     rejected ──> in doubt ──another is taken, or nothing else waits──> rejected
                     └──again, after others were taken────────────────> rejected
@@ -13,21 +13,26 @@ destination is at fault. So what failed is kept in doubt until something settles
     refused ──> the probe and a canary pass ──────────────────> to the end of the queue
                     └──again, after others were taken─────────> rejected
 
-    twenty different ones refused or rejected, and none taken since ──> the stream stops, none is marked
+    20 different records refused or rejected, and none taken since ──> the stream stops, none is marked
 
-What is known to pass, a canary or a request that makes nothing, clears credentials and address. It never
-counts as another record that was taken: a plan's limit lets it pass, too.
+A canary or a request that creates nothing proves that credentials and address are right. It never counts as
+another record that was taken: a plan's limit lets it pass too.
 
-Pure: no clock, no I/O. The outcomes that it gives are to be settled in the ledger.
+``RejectionHistory`` outlives a delivery, because a refused record is tried again much later. It also outlives
+the process: the ledger stores it (``ledger.rejections``) whenever a delivery ends. If the process is killed
+before that, each of these records is tried once more than necessary.
+
+Pure: no clock, no I/O. The outcomes are for the caller to settle in the ledger.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from bridge.delivery.rejections import RejectionHistory
 from bridge.delivery.types import MOST_REJECTIONS
 from bridge.errors import NeverSent, Refused, Unanswered
+from bridge.ledger.settlement import RejectionLog
 from bridge.records import Accepted, NoAnswer, Rejection, Retry
 
 if TYPE_CHECKING:
@@ -37,7 +42,94 @@ if TYPE_CHECKING:
     from bridge.errors import Rejected, Transient
     from bridge.records import Outcome, Stream, TrakorAnswer, WorkItem
 
-__all__ = ["MOST_FAILURES", "WEIGHT_OF_A_TIME_OUT", "FailureClassifier"]
+__all__ = ["MOST_FAILURES", "WEIGHT_OF_A_TIME_OUT", "FailureClassifier", "RejectionHistory"]
+
+MOST: Final = 10_000
+"""Records of a stream that are remembered at most; the longest known one is forgotten for a new one."""
+
+
+class RejectionHistory:
+    """Which records were turned down when, counted in the records of their stream that were taken.
+
+    Attributes:
+        news: Streams of which something is known that the ledger does not keep yet.
+    """
+
+    def __init__(self) -> None:
+        self._taken: Counter[Stream] = Counter()
+        self._taken_before: Counter[Stream] = Counter()
+        self._turned_down: dict[Stream, dict[int, int]] = {}
+        self._barren: dict[Stream, set[int]] = {}
+        self._recalled: set[Stream] = set()
+        self._here: set[int] = set()
+        self.news: set[Stream] = set()
+
+    def lacks(self, stream: Stream) -> bool:
+        """Whether what the ledger keeps of a stream is not known yet."""
+        return stream not in self._recalled
+
+    def recall(self, stream: Stream, kept: RejectionLog) -> None:
+        """Take over what the ledger keeps of a stream, before anything of it is sent."""
+        self._recalled.add(stream)
+        self._taken[stream] = self._taken_before[stream] = kept.taken
+        self._turned_down[stream] = dict(kept.records)
+
+    def to_keep(self, stream: Stream) -> RejectionLog:
+        """What the ledger is to keep of a stream."""
+        return RejectionLog(self._taken[stream], dict(self._turned_down.get(stream, {})))
+
+    def took(self, work: WorkItem) -> None:
+        """A record that had waited was taken; a canary never counts."""
+        self._taken[work.stream] += 1
+        known = self._turned_down.get(work.stream)
+        if known:
+            known.pop(work.number, None)
+            self._here.discard(work.number)
+            self.news.add(work.stream)
+        self._barren.pop(work.stream, None)
+
+    def turned_down(self, work: WorkItem) -> None:
+        """A record was refused or rejected, or failed, and nothing tells yet whether by its own fault."""
+        known = self._turned_down.setdefault(work.stream, {})
+        known.pop(work.number, None)
+        known[work.number] = self._taken[work.stream]
+        self._here.add(work.number)
+        if len(known) > MOST:
+            forgotten = next(iter(known))
+            self._here.discard(forgotten)
+            del known[forgotten]
+        self.news.add(work.stream)
+
+    def not_wanted(self, work: WorkItem) -> None:
+        """A record was refused or rejected: it counts towards those that make a stream stop."""
+        self._barren.setdefault(work.stream, set()).add(work.number)
+
+    def barren(self, stream: Stream) -> int:
+        """How many different records were refused or rejected since one was taken."""
+        return len(self._barren.get(stream, ()))
+
+    def start_again(self, stream: Stream) -> None:
+        """The stream was stopped for it: count from nothing."""
+        self._barren.pop(stream, None)
+
+    def in_doubt(self, stream: Stream) -> int:
+        """How many records were turned down, and none was taken since that would tell why."""
+        taken = self._taken[stream]
+        return sum(before == taken for before in self._turned_down.get(stream, {}).values())
+
+    def knows(self, work: WorkItem) -> bool:
+        """Whether it was turned down before by this process: others of before may pass by now."""
+        return work.number in self._here
+
+    def has_taken(self, stream: Stream) -> bool:
+        """Whether any record of a stream was taken in this run."""
+        return self._taken[stream] > self._taken_before[stream]
+
+    def told_apart(self, work: WorkItem) -> bool:
+        """Whether others of its stream were taken since it was turned down: then it is its own fault."""
+        before = self._turned_down.get(work.stream, {}).get(work.number)
+        return before is not None and self._taken[work.stream] > before
+
 
 MOST_FAILURES: Final = 8
 """So many failures of its own while others passed, and a record is rejected."""

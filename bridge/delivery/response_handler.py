@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from bridge.delivery.circuit_breaker import SendingBreaker
     from bridge.delivery.claim_buffer import ClaimBuffer
+    from bridge.delivery.failure_classifier import RejectionHistory
     from bridge.delivery.probe_requests import ProbeRequests
-    from bridge.delivery.rejections import RejectionHistory
     from bridge.delivery.result_writer import ResultWriter
     from bridge.delivery.stopped_streams import StoppedStream
     from bridge.delivery.types import OutgoingStream, SendingMode, SendingSettings

@@ -24,8 +24,8 @@ from aiolimiter import AsyncLimiter
 
 from bridge.delivery.circuit_breaker import SendingBreaker
 from bridge.delivery.claim_buffer import ClaimBuffer, unsent_outcome
+from bridge.delivery.failure_classifier import RejectionHistory
 from bridge.delivery.probe_requests import ProbeRequests
-from bridge.delivery.rejections import RejectionHistory
 from bridge.delivery.response_handler import ResponseHandler
 from bridge.delivery.result_writer import ResultWriter, count_outcomes
 from bridge.errors import Refused, Rejected, Transient

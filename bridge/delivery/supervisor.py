@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from bridge.delivery.failure_classifier import RejectionHistory
 from bridge.delivery.ledger_loss import LedgerLossDetector, loss_warning
 from bridge.delivery.pauses import SendingPauses
 from bridge.delivery.probe_requests import ProbeRequests
-from bridge.delivery.rejections import RejectionHistory
 from bridge.delivery.sender import Delivery
 from bridge.delivery.stopped_streams import StoppedStream
 from bridge.delivery.types import MOST_REJECTIONS, SendingMode

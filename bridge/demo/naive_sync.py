@@ -19,7 +19,7 @@ import orjson
 from bridge.demo import source
 from bridge.sandbox.base import Call
 from bridge.sandbox.trakor import SimulatedTrakor
-from bridge.sandbox.trakor_behaviour import Behaviour, Lookup
+from bridge.sandbox.trakor_store import Behaviour, Lookup
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

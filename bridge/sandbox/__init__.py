@@ -7,8 +7,7 @@ from bridge.sandbox.firewall import Blocked
 from bridge.sandbox.salestrekker import AuthErrorStyle
 from bridge.sandbox.server import Options, Sandbox, configuration, serve
 from bridge.sandbox.shapes import BeforeFirst, ShapeKind
-from bridge.sandbox.trakor_behaviour import Behaviour, Lookup
-from bridge.sandbox.trakor_store import Matching
+from bridge.sandbox.trakor_store import Behaviour, Lookup, Matching
 from bridge.sandbox.world import BrokenField
 
 __all__ = [

@@ -44,8 +44,8 @@ if TYPE_CHECKING:
 
     from bridge.sandbox.base import SimulatedSystem
     from bridge.sandbox.salestrekker import SimulatedSalestrekker
-    from bridge.sandbox.tenant import Tenant
     from bridge.sandbox.trakor import SimulatedTrakor
+    from bridge.sandbox.trakor_store import Tenant
     from bridge.sandbox.world import World
 
 __all__ = ["Control"]

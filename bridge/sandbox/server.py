@@ -27,12 +27,10 @@ from aiohttp import web
 from bridge.errors import UserError
 from bridge.sandbox.base import response_of
 from bridge.sandbox.control import Control
-from bridge.sandbox.salestrekker import AuthErrorStyle, SandboxCredentials, SimulatedSalestrekker
+from bridge.sandbox.salestrekker import FORTNIGHT, AuthErrorStyle, SandboxCredentials, SimulatedSalestrekker
 from bridge.sandbox.shapes import BeforeFirst, Paged, ShapeKind, shape_of
-from bridge.sandbox.tokens import FORTNIGHT
 from bridge.sandbox.trakor import BASE_PATH, SimulatedTrakor
-from bridge.sandbox.trakor_behaviour import Behaviour, Lookup
-from bridge.sandbox.trakor_store import Matching
+from bridge.sandbox.trakor_store import Behaviour, Lookup, Matching
 from bridge.sandbox.world import World
 
 if TYPE_CHECKING:

@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bridge.sandbox.base import Call, Reply, SimulatedSystem, decoded, html_reply, json_reply
 from bridge.sandbox.firewall import Firewall
-from bridge.sandbox.overlaps import Overlaps, Sent
-from bridge.sandbox.tenant import Tenant
-from bridge.sandbox.trakor_behaviour import Behaviour, Lookup
+from bridge.sandbox.traffic import Overlaps, Sent
+from bridge.sandbox.trakor_store import Behaviour, Lookup, Tenant
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,16 +1,17 @@
-"""The parties, or the products, of one Trakor organisation, found by their names."""
+"""What a simulated Trakor organisation stores, and how it compares names and behaves as configured."""
 
 from __future__ import annotations
 
 import random
 import uuid
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Entry", "Matching", "RecordStore"]
+__all__ = ["Behaviour", "Entry", "Lookup", "Matching", "RecordStore", "Tenant"]
 
 
 class Matching(StrEnum):
@@ -139,3 +140,91 @@ def _key_of(matching: Matching) -> Callable[[str], str]:
     if matching is Matching.TRIMMED:
         return str.strip
     return lambda name: name.strip().casefold()
+
+
+class Lookup(StrEnum):
+    """How Trakor finds out whether a name exists."""
+
+    UNIQUE = "unique"  # one step under a unique key: a name exists once, whatever happens
+    FAILS = "fails"  # looks up, then inserts; a look-up that finds several entries is a 500
+    INSERTS = "inserts"  # looks up, then inserts; a look-up that finds several counts as finding none
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Behaviour:
+    """How Trakor behaves until told otherwise; see ``Trakor.behave``.
+
+    Attributes:
+        lookup: How it finds out whether a name exists. Unless it is ``unique``, the name is looked up when
+            the request arrives, and the record is inserted after the latency.
+        matching: Which names are the same.
+        trims: Names are trimmed before they are compared and stored; the answer has the trimmed name.
+        existing_status: 200 or 201: how a name that exists is answered.
+        limit: An organisation takes no more than this many parties and products together; None: any number.
+        limit_status: How a new record is refused that goes beyond it: 400 or 403.
+        html_for_unknown: An unknown path is answered with status 200 and an HTML page, not with 404.
+
+    Raises:
+        ValueError: A value is not one of those.
+    """
+
+    lookup: Lookup = Lookup.UNIQUE
+    matching: Matching = Matching.EXACT
+    trims: bool = False
+    existing_status: int = 200
+    limit: int | None = None
+    limit_status: int = 403
+    html_for_unknown: bool = False
+
+    def __post_init__(self) -> None:
+        # From JSON they come as plain texts.
+        object.__setattr__(self, "lookup", Lookup(self.lookup))
+        object.__setattr__(self, "matching", Matching(self.matching))
+        if self.existing_status not in (200, 201):
+            raise ValueError("existing_status is 200 or 201")
+        if self.limit_status not in (400, 403):
+            raise ValueError("limit_status is 400 or 403")
+
+
+class Tenant:
+    """One organisation of Trakor.
+
+    Args:
+        name: What the sandbox calls it.
+        api_key: Its first key.
+        seed: Makes the ids.
+        matching: Which names are the same.
+
+    Attributes:
+        keys: All keys that are its own; ``api_key`` is the first.
+        frozen: Every request is answered 403.
+        revoked: All its keys are revoked: every request is answered 401.
+    """
+
+    def __init__(self, name: str, api_key: str, seed: int, matching: Matching) -> None:
+        self.name = name
+        self.keys = [api_key]
+        self.frozen = False
+        self.revoked = False
+        self.parties = RecordStore(seed, matching)
+        self.products = RecordStore(seed + 1, matching, sku="PRD")
+
+    @property
+    def size(self) -> int:
+        """How many parties and products it has."""
+        return len(self.parties) + len(self.products)
+
+    @property
+    def api_key(self) -> str:
+        """Its first key."""
+        return self.keys[0]
+
+    def match(self, matching: Matching) -> None:
+        """Compare names in another way from now on."""
+        self.parties.match(matching)
+        self.products.match(matching)
+
+    def empty(self) -> None:
+        """Take all parties and products away."""
+        self.parties.clear()
+        self.products.clear()

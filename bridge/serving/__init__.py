@@ -4,8 +4,7 @@
 and ``sockets.py`` accepts no more of them than are wanted.
 """
 
-from bridge.serving.limits import ADMIN, RETRY_AFTER, WEBHOOKS, Limits
-from bridge.serving.server import LimitedServer
+from bridge.serving.server import ADMIN, RETRY_AFTER, WEBHOOKS, LimitedServer, Limits
 from bridge.serving.sockets import PortTaken, allow_more_files, open_sockets
 
 __all__ = [

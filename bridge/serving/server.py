@@ -14,13 +14,13 @@ import logging
 import time
 from collections import Counter
 from contextlib import suppress
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 import structlog
 from aiohttp import web
 
-from bridge.serving.limits import RETRY_AFTER, Limits
 from bridge.serving.sockets import TELL_EVERY, Acceptor
 
 if TYPE_CHECKING:
@@ -29,7 +29,46 @@ if TYPE_CHECKING:
 
     Handler: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
-__all__ = ["LimitedServer"]
+__all__ = ["ADMIN", "RETRY_AFTER", "WEBHOOKS", "LimitedServer", "Limits"]
+
+RETRY_AFTER: Final = 10
+"""Seconds after which a sender that there is no room for may try again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a listener allows.
+
+    Attributes:
+        connections: At once. Where they are used up, one that waits for nothing makes room for a new one:
+            of the address that has the most of those, the one that has been silent the longest.
+        grace_seconds: For which one that waits for nothing is left alone all the same: its request may be on
+            its way.
+        turned_away: Connections at once that are told that there is no room. Above that accepting stops
+            until one of them is gone: the operating system keeps a queue of its own.
+        head_seconds: In which a new connection's first request has to come, up to the end of its headers.
+        idle_seconds: For which a connection is kept without a request.
+        linger_seconds: In which the rest of a body that nobody wants is read, so that its sender sees the
+            answer.
+        stop_seconds: In which requests may end when the listener stops.
+    """
+
+    connections: int
+    grace_seconds: float = 0.5
+    turned_away: int = 64
+    head_seconds: float = 10.0
+    idle_seconds: float = 150.0
+    linger_seconds: float = 1.0
+    stop_seconds: float = 2.0
+
+
+WEBHOOKS: Final = Limits(connections=512)
+"""Each connection has at most one body in memory: 512 of 256 KiB. Idle ones are kept for longer than proxies
+keep theirs: where both ends close at the same time, a request that is on its way is lost."""
+
+ADMIN: Final = Limits(connections=128, idle_seconds=75.0)
+"""A browser opens six connections, Prometheus and a health check one each."""
+
 
 SERVER: Final = "trakor-bridge"
 """What an answer's header ``Server`` says: else aiohttp tells which version of what this is."""

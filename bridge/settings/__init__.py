@@ -7,21 +7,22 @@ outermost layers only; everyone else is handed plain values.
 
 from __future__ import annotations
 
-from bridge.settings.addresses import Network, checked_url, is_loopback, is_plain_and_remote
 from bridge.settings.crontab import Crontab, Every, Timing, parse_timing, per_day
 from bridge.settings.load import load
 from bridge.settings.model import (
     AdminSettings,
     AlertsSettings,
+    ConnectionSettings,
+    LedgerSettings,
     LogSettings,
     SalestrekkerSettings,
     ScheduleSettings,
+    Settings,
     StreamSettings,
     TrakorSettings,
     WebhooksSettings,
 )
-from bridge.settings.resolved import ConnectionSettings, LedgerSettings, Settings
-from bridge.settings.values import parse_duration
+from bridge.settings.values import Network, checked_url, is_loopback, is_plain_and_remote, parse_duration
 
 __all__ = [
     "AdminSettings",

@@ -22,13 +22,18 @@ from typing import TYPE_CHECKING, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from bridge.errors import ConfigurationError
-from bridge.settings.addresses import sqlite_file
-from bridge.settings.faults import validation_faults
 from bridge.settings.keys import ENV_PREFIX, FILE_SUFFIX, MAX_PATH, document_keys, dotted, shown
-from bridge.settings.model import ConnectionDocument, Document, LedgerDocument
-from bridge.settings.resolved import ConnectionSettings, LedgerSettings, Settings
+from bridge.settings.model import (
+    ConnectionDocument,
+    ConnectionSettings,
+    Document,
+    LedgerDocument,
+    LedgerSettings,
+    Settings,
+)
 from bridge.settings.sources import ConfigurationSource, read_secrets, read_toml
-from bridge.settings.unbuilt import unbuilt_faults
+from bridge.settings.validation_errors import unbuilt_faults, validation_faults
+from bridge.settings.values import sqlite_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

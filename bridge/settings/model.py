@@ -1,14 +1,15 @@
-"""The configuration document, key by key: types, defaults and bounds (the public interface).
+"""The configuration, key by key: types, defaults and bounds (the public interface), and the checked result.
 
-Two documents: ``Document`` is the main file, ``ConnectionDocument`` one of ``connections_dir``. The
-models hold what the user wrote; ``load`` makes ``Settings`` of them. Defaults stand here as the user
-would write them, and go through the same checks. The order of fields matters where a check looks at
-an earlier one: ``allow_insecure`` before the address, the first interval before the longest.
+``Document`` is the main file and ``ConnectionDocument`` one file of ``connections_dir``. They hold what the
+user wrote. ``load`` turns them into ``Settings``, with every path and reference resolved. Defaults are
+written as the user would write them, and pass the same checks. The order of fields matters if a check reads
+an earlier field: ``allow_insecure`` before the address, the first interval before the longest.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     BaseModel,
@@ -22,7 +23,7 @@ from pydantic import (
 
 from bridge.records import Job, Policy, Stream
 from bridge.retry import RetryPolicy
-from bridge.settings import addresses, values
+from bridge.settings import values
 from bridge.settings.crontab import Timing, parse_timing
 from bridge.settings.values import (
     Duration,
@@ -37,15 +38,22 @@ from bridge.settings.values import (
     within,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
 __all__ = [
     "AdminSettings",
     "AlertsSettings",
     "ConnectionDocument",
+    "ConnectionSettings",
     "Document",
     "LedgerDocument",
+    "LedgerSettings",
     "LogSettings",
     "SalestrekkerSettings",
     "ScheduleSettings",
+    "Settings",
     "StreamSettings",
     "TrakorSettings",
     "WebhooksSettings",
@@ -85,7 +93,7 @@ class AddressedSection(Section):
     @classmethod
     def _encrypted(cls, value: str | SecretStr | None, info: ValidationInfo) -> str | SecretStr | None:
         url = value.get_secret_value() if isinstance(value, SecretStr) else value or ""
-        if not info.data.get("allow_insecure", True) and addresses.is_plain_and_remote(url):
+        if not info.data.get("allow_insecure", True) and values.is_plain_and_remote(url):
             raise fault(
                 "must be https:// (or allow_insecure = true beside it: keys and data can then be read)"
             )
@@ -122,7 +130,7 @@ class _PatientSection(AddressedSection):
 class SalestrekkerSettings(_PatientSection):
     """Where records come from; exactly one of an API key and a log-in."""
 
-    url: addresses.HttpUrl = "https://app.salestrekker.com/graphql"
+    url: values.HttpUrl = "https://app.salestrekker.com/graphql"
     api_key: values.ApiKey | None = None
     email: values.Email | None = None
     password: values.Password | None = None
@@ -155,7 +163,7 @@ class SalestrekkerSettings(_PatientSection):
 class TrakorSettings(_PatientSection):
     """Where records go."""
 
-    url: addresses.BaseUrl
+    url: values.BaseUrl
     api_key: values.ApiKey
     scope: NamedText = ""
     max_in_flight: int = Field(default=16, ge=1, le=512)
@@ -273,9 +281,9 @@ class WebhooksSettings(WebhookTokenSettings, AddressedSection):
 
     host: FilledText = "0.0.0.0"  # noqa: S104 - its purpose
     port: int = Field(default=8080, ge=0, le=65535)
-    public_url: addresses.BaseUrl | None = None
-    allow_from: addresses.Networks = ()
-    trusted_proxies: addresses.Networks = ()
+    public_url: values.BaseUrl | None = None
+    allow_from: values.Networks = ()
+    trusted_proxies: values.Networks = ()
     max_body_bytes: int = Field(default=262_144, ge=1024, le=16_777_216)
     debounce: Annotated[Duration, within("0s", "1m")] = _written("1s")
 
@@ -285,14 +293,14 @@ class AdminSettings(Section):
 
     host: FilledText = "127.0.0.1"
     port: int = Field(default=9090, ge=0, le=65535)
-    hosts: addresses.HostNames = ()
+    hosts: values.HostNames = ()
     password: SecretStr = _written("")
 
     @field_validator("password")
     @classmethod
     def _guarded(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
         host = info.data.get("host", "localhost")
-        if not value and not addresses.is_loopback(host):
+        if not value and not values.is_loopback(host):
             raise fault("is required, since host is not a loopback address")
         return value
 
@@ -300,7 +308,7 @@ class AdminSettings(Section):
 class LedgerDocument(Section):
     """Where the ledger is, and the key of its hashes."""
 
-    url: addresses.LedgerUrl = _written("sqlite:///ledger.db")
+    url: values.LedgerUrl = _written("sqlite:///ledger.db")
     key: values.LedgerKey = _written("")
     keep: Literal["sealed", "hashes"] = "sealed"
     keep_history: Annotated[Duration, within("1d", "3650d")] = _written("400d")
@@ -309,8 +317,8 @@ class LedgerDocument(Section):
 class AlertsSettings(AddressedSection):
     """Who is told."""
 
-    urls: addresses.AlertUrls = ()
-    heartbeat_url: addresses.HeartbeatUrl = _written("")
+    urls: values.AlertUrls = ()
+    heartbeat_url: values.HeartbeatUrl = _written("")
 
 
 class LogSettings(Section):
@@ -354,3 +362,97 @@ class Document(_Streams):
     ledger: LedgerDocument = Field(default_factory=LedgerDocument)
     alerts: AlertsSettings = Field(default_factory=AlertsSettings)
     log: LogSettings = Field(default_factory=LogSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionSettings:
+    """One pair of organisations.
+
+    Attributes:
+        name: ``default``, or the name of its file in ``connections_dir``.
+        salestrekker: Where its records come from.
+        trakor: Where they go.
+        streams: How each stream is read, mapped and decided.
+        schedule: When the daemon reads.
+        webhook_tokens: The secret parts of its webhook addresses: none, one, or two while one replaces
+            the other.
+    """
+
+    name: str
+    salestrekker: SalestrekkerSettings
+    trakor: TrakorSettings
+    streams: Mapping[Stream, StreamSettings]
+    schedule: ScheduleSettings
+    webhook_tokens: tuple[SecretStr, ...] = ()
+
+    def secrets(self) -> list[SecretStr | None]:
+        """What must never be shown, of this connection."""
+        source = self.salestrekker
+        return [source.api_key, source.password, self.trakor.api_key, *self.webhook_tokens]
+
+    @property
+    def scope(self) -> str:
+        """The Trakor organisation in which names are claimed."""
+        return self.trakor.scope or self.name
+
+    def stream(self, stream: Stream) -> StreamSettings:
+        """The settings of one stream."""
+        return self.streams[stream]
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerSettings:
+    """Where the ledger is.
+
+    Attributes:
+        url: As given; may hold a password.
+        path: Of the file, absolute; None where the ledger is no file.
+        key: Of the keyed hashes and of sealed text; None: the file ``ledger.key`` beside the ledger.
+        keep_history: Seconds.
+        keep: ``sealed``: what was sent stays, encrypted; ``hashes``: only whether it differs.
+    """
+
+    url: SecretStr
+    path: Path | None
+    key: SecretStr | None
+    keep_history: float
+    keep: str = "sealed"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All that was configured, checked.
+
+    Attributes:
+        folder: Absolute; of the configuration file: ``queries/`` is looked for here.
+        connections: Name -> connection, at least one; ``default`` first, the others by name.
+        ledger: Where the ledger is.
+        log: How much is logged, and how it looks.
+        webhooks: The listener for Salestrekker's webhooks.
+        admin: The listener for the status page.
+        alerts: Who is told.
+    """
+
+    folder: Path
+    connections: Mapping[str, ConnectionSettings]
+    ledger: LedgerSettings
+    log: LogSettings
+    webhooks: WebhooksSettings
+    admin: AdminSettings
+    alerts: AlertsSettings
+
+    def secrets(self) -> frozenset[str]:
+        """Every secret value, for what has to keep them out of sight."""
+        secrets = [self.admin.password, self.alerts.heartbeat_url, *self.alerts.urls, self.ledger.key]
+        for connection in self.connections.values():
+            secrets += connection.secrets()
+        texts = [secret.get_secret_value() for secret in secrets if secret]
+        return frozenset([*texts, *_password(self.ledger.url.get_secret_value())])
+
+
+def _password(url: str) -> Iterator[str]:
+    """The one part of a ledger's address that is secret."""
+    user, at, _host = url.partition("://")[2].rpartition("@")
+    _name, _colon, password = user.partition(":")
+    if at and password:
+        yield password

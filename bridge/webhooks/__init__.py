@@ -4,7 +4,6 @@
 about) and ``urls.py`` (what is pasted) are pure.
 """
 
-from bridge.webhooks.receiver import Receiver, ReceiverNumbers, open_webhook_sockets
-from bridge.webhooks.urls import addresses
+from bridge.webhooks.receiver import Receiver, ReceiverNumbers, addresses, open_webhook_sockets
 
 __all__ = ["Receiver", "ReceiverNumbers", "addresses", "open_webhook_sockets"]

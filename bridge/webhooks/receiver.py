@@ -28,6 +28,7 @@ import structlog
 from aiohttp import web
 
 from bridge.errors import BridgeError
+from bridge.records.webhooks import WebhookAction
 from bridge.serving import RETRY_AFTER, WEBHOOKS, LimitedServer, open_sockets
 from bridge.webhooks.authentication import SenderFilter, TokenRegistry
 from bridge.webhooks.parsing import known_action, received
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from bridge.serving import Limits
     from bridge.webhooks.authentication import Network
 
-__all__ = ["Receiver", "ReceiverNumbers", "open_webhook_sockets"]
+__all__ = ["Receiver", "ReceiverNumbers", "addresses", "open_webhook_sockets"]
 
 MOST_BODY: Final = 262_144
 """Bytes of a body, where nothing else is said."""
@@ -258,3 +259,13 @@ def _later(seconds: float | None = None) -> web.Response:
 def _closing(answer: web.Response) -> web.Response:
     answer.force_close()
     return answer
+
+
+def addresses(public_url: str, token: str) -> dict[str, str]:
+    """Action -> the address to paste for it. They hold the token: nowhere to be shown but to who asks.
+
+    Args:
+        public_url: How Salestrekker reaches the listener, without a slash at its end.
+        token: Of the connection.
+    """
+    return {str(action): f"{public_url}/webhooks/{token}/{action}" for action in WebhookAction}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from graphql import DocumentNode, GraphQLError, ObjectTypeDefinitionNode, parse, print_ast
 
 from bridge.sandbox.engine import ApiShape, shipped_sdl
-from bridge.sandbox.tokens import Visitor
+from bridge.sandbox.salestrekker import Visitor
 
 if TYPE_CHECKING:
     from collections.abc import Collection as Names

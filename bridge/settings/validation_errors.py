@@ -1,6 +1,6 @@
-"""pydantic's errors in sentences of ours.
+"""Turns pydantic's errors, and settings that this version does not support yet, into sentences for the user.
 
-Only an error's kind, its place and the bounds of the model are used, never its input: that can be a
+Only an error's type, its place and the bounds of the model are used, never its input: the input can be a
 secret, and pydantic shows it in ``str``, ``repr``, ``errors`` and ``json`` alike.
 """
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from bridge.settings.sources import ConfigurationSource
 
-__all__ = ["validation_faults"]
+__all__ = ["NOT_BUILT_YET_SCHEMES", "unbuilt_faults", "validation_faults"]
 
 _SENTENCES = {
     "string_type": "must be text in quotes",
@@ -74,3 +74,17 @@ def _missing(path: Path, source: ConfigurationSource, known: Mapping[Path, Field
     if source.main and source.exists:
         ways.append(f"{variable(path)} in the environment")
     return f"is missing (or give {', or '.join(ways)})" if ways else "is missing"
+
+
+NOT_BUILT_YET_SCHEMES: Mapping[str, str] = {
+    "postgresql": "a ledger on PostgreSQL is not built yet: use a file, such as sqlite:///ledger.db",
+}
+"""Scheme of ``ledger.url`` -> what is said to whoever gives it."""
+
+
+def unbuilt_faults(source: ConfigurationSource) -> Iterator[str]:
+    """A fault for each known value that has no effect yet."""
+    url = source.get(("ledger", "url"))
+    scheme = url.partition(":")[0] if isinstance(url, str) else ""
+    if scheme in NOT_BUILT_YET_SCHEMES:
+        yield source.fault(("ledger", "url"), NOT_BUILT_YET_SCHEMES[scheme])
