@@ -109,13 +109,13 @@ def fill(connection: Connection, key: bytes, many: int) -> None:
     sealer, texts = Sealer(key), to_texts(draft, said.name)
 
     def sealed(source_id: str) -> bytes:
-        return sealer.seal(texts, feed.place(source_id))
+        return sealer.seal(texts, feed.seal_context(source_id))
 
     driver: Any = connection.connection.driver_connection
     driver.create_function("sealed", 1, sealed)
     values = {
         "feed": feed.number,
-        "space": feed.space,
+        "space": feed.namespace,
         "now": NOW,
         "many": many,
         "meta": pack(draft),

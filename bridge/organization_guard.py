@@ -104,14 +104,14 @@ class GuardedConnection:
 
     Attributes:
         name: The connection's.
-        place: Its Trakor as configured, hashed.
+        trakor: Its Trakor as configured, hashed.
         feeds: Its streams.
         name_key: Keyed hash of a name.
         wait: Milliseconds that a request without an answer may still be at work.
     """
 
     name: str
-    place: TrakorIdentity
+    trakor: TrakorIdentity
     feeds: Sequence[Feed]
     name_key: Callable[[str], str]
     wait: int
@@ -189,7 +189,7 @@ class TrakorGuard:
     async def _next(self) -> CanaryStep:
         trial = self._trial
         return await self._ledger.call(
-            next_step, trial.name, trial.place, trial.canaries, now=self._clock(), wait=trial.wait
+            next_step, trial.name, trial.trakor, trial.canaries, now=self._clock(), wait=trial.wait
         )
 
     def _tell(self, step: CanaryStep) -> None:

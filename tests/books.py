@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import select
 
-from bridge.decision import decide
 from bridge.encryption import Sealer
 from bridge.ledger import erasure, operator_actions, send_queue, settlement
 from bridge.ledger.database import TextStorage, writing
@@ -64,27 +63,26 @@ class Book:
     scope: str = "org"
     stream: Stream = Stream.CONTACTS
     now: int = 1000
-    keeping: TextStorage = field(default_factory=lambda: KEEPING)
+    text_storage: TextStorage = field(default_factory=lambda: KEEPING)
 
     def __post_init__(self) -> None:
-        with writing(self.path, self.keeping) as connection:
+        with writing(self.path, self.text_storage) as connection:
             self.feed: Feed = load_or_add_feed(connection, self.connection, self.scope, self.stream)
 
     def write(self, transaction: Callable[[Connection], T]) -> T:
         """One transaction of one's own."""
         self.now += 10
-        with writing(self.path, self.keeping) as connection:
+        with writing(self.path, self.text_storage) as connection:
             return transaction(connection)
 
-    def see(self, *seen: Draft | Unsendable, sight: Observation | None = None) -> ObserveResult:
+    def see(self, *seen: Draft | Unsendable, observation: Observation | None = None) -> ObserveResult:
         """A page is observed."""
         return self.write(
             lambda connection: observe(
                 connection,
                 self.feed,
                 seen,
-                sight or Observation(),
-                decide=decide,
+                observation or Observation(),
                 policy=self.policy,
                 now=self.now,
             )
@@ -195,7 +193,9 @@ class Book:
             stored_texts.c.record == self.number(id), stored_texts.c.slot < TRAKOR_TEXT
         )
         found = self.write(lambda connection: connection.execute(chosen).all())
-        return {row.slot: unpack(self.keeping.sealer, self.feed, id, row.meta, row.body) for row in found}
+        return {
+            row.slot: unpack(self.text_storage.sealer, self.feed, id, row.meta, row.body) for row in found
+        }
 
     def attempts(self, id: str = "c1") -> int:  # noqa: A002
         """How often a record was tried under its present name."""

@@ -188,7 +188,7 @@ def as_seen(
     for seen in sights:
         decision = decide(seen, known, holder_of or nobody, policy)
         if decision is not None:
-            known = apply_to_row(decision, seen, known, sight=True)
+            known = apply_to_row(decision, seen, known, just_seen=True)
         elif is_comparable(seen, known.last_seen, known.state):
             known = known._replace(rules=seen.rules)
     return known
@@ -234,9 +234,9 @@ def answered(
     return Accepted(sent, TrakorAnswer(trakor_id or f"t{sent.number}", kept_as, created, sku), of(kept_as))
 
 
-def not_taken(sent: WorkItem, message: str = "400: no", *, own_fault: bool = True) -> Rejection:
+def not_taken(sent: WorkItem, message: str = "400: no", *, caused_by_record: bool = True) -> Rejection:
     """Trakor will not take the work as it is."""
-    return Rejection(sent, message, own_fault)
+    return Rejection(sent, message, caused_by_record)
 
 
 def later(
@@ -245,10 +245,10 @@ def later(
     *,
     failed: bool = False,
     begun: bool = True,
-    silence: NoAnswer | None = None,
+    no_answer: NoAnswer | None = None,
 ) -> Retry:
     """No answer that says anything; what never began did not have its turn."""
-    return Retry(sent, next_try_at, int(failed), begun, tried=begun, silence=silence)
+    return Retry(sent, next_try_at, int(failed), begun, tried=begun, no_answer=no_answer)
 
 
 def policy(**chosen: str) -> Policy:

@@ -15,7 +15,6 @@ from sqlalchemy.pool import StaticPool
 
 from books import KEEPING
 from bridge import names
-from bridge.decision import decide
 from bridge.errors import UserError
 from bridge.ledger import operator_actions
 from bridge.ledger.deletions import find_unseen, mark_gone_by_id
@@ -180,7 +179,7 @@ def _engine() -> Engine:
 
     @event.listens_for(engine, "connect")
     def _on_connect(connection: sqlite3.Connection, record: ConnectionPoolEntry) -> None:
-        KEEPING.tell(record.info)
+        KEEPING.attach(record.info)
         connection.execute("PRAGMA foreign_keys = ON")
 
     @event.listens_for(engine, "begin")
@@ -277,7 +276,7 @@ class World:
             if part:
                 now = self.tick()
                 with self._engine.begin() as connection:
-                    observe(connection, feed, part, Observation(), decide=decide, policy=self.policy, now=now)
+                    observe(connection, feed, part, Observation(), policy=self.policy, now=now)
 
     def observe_all(self) -> None:
         """Everything is read once more."""
@@ -296,8 +295,8 @@ class World:
         page = [self.seen(one, at) for one in self.there() if one[0] == letter and one not in absent]
         with self._engine.begin() as connection:
             begun = begin_sweep(connection, feed, "query", restart=True, now=begun_at)
-            sight = Observation(sweep=begun.number)
-            observe(connection, feed, page, sight, decide=decide, policy=self.policy, now=at)
+            observation = Observation(sweep=begun.number)
+            observe(connection, feed, page, observation, policy=self.policy, now=at)
             unseen = find_unseen(connection, feed, begun.number, after=0, most=100).values()
             at = self.tick()
             mark_gone_by_id(connection, feed, [*unseen], self.policy, read_at=at, now=at, sweep=begun.number)

@@ -309,7 +309,7 @@ class World:
     def _who(self, payload: Payload) -> tuple[str, bool]:
         """Whose claim a payload is sent under; and whether it is that record's to be sent."""
         stream = Stream.PRODUCTS if isinstance(payload, Product) else Stream.CONTACTS
-        space = self.connections["a"].feeds[stream].space
+        space = self.connections["a"].feeds[stream].namespace
         key = HASHER.name_key(payload.name)
         for claim in self.book.rows("claims", "WHERE space = ? AND key = ?", space, key):
             (row,) = self.book.rows("records", "WHERE number = ?", claim["record"])

@@ -70,7 +70,7 @@ class Book:
     def __init__(self, key: bytes) -> None:
         self.engine = _engine()
         self._raw = cast("sqlite3.Connection", self.engine.raw_connection().driver_connection)
-        TextStorage(_sealer(key)).tell(_info())
+        TextStorage(_sealer(key)).attach(_info())
         self.restore(_empty())
 
     def write(self, transaction: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as Ledger.call

@@ -108,7 +108,7 @@ def one_source_has_one_name(now: Tables) -> None:
         feed = next(iter(now.world.connections["a"].feeds.values())) if kind == "parties" else None
         if feed is None or trakor_id not in now.world.site.made_by:
             continue
-        claim = now.claims.get((feed.space, HASHER.name_key(entry.name)))
+        claim = now.claims.get((feed.namespace, HASHER.name_key(entry.name)))
         if claim is not None and now.links.get(trakor_id, claim)["record"] == claim["record"]:
             owned[str(now.rows[claim["record"]]["source_id"])] += 1
     for source_id, number in owned.items():

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr
 from sqlalchemy import func, select
 
-from bridge.decision import decide
 from bridge.delivery import Delivery, OutgoingStream, SendingMode
 from bridge.ledger.database import Ledger, TextStorage
 from bridge.ledger.observe import Observation, observe
@@ -98,9 +97,7 @@ class Rig:
     async def want(self, wanted: Iterable[str], stream: Stream = CONTACTS) -> None:
         """Let these be seen in the source."""
         seen = [draft(name, id=name, product=stream is PRODUCTS) for name in wanted]
-        await self.ledger.call(
-            observe, self.feeds[stream], seen, Observation(), decide=decide, policy=Policy(), now=now()
-        )
+        await self.ledger.call(observe, self.feeds[stream], seen, Observation(), policy=Policy(), now=now())
 
     def delivery(self, destination: Any = None, **pace: Any) -> Delivery:  # noqa: ANN401 - a Destination; numbers
         lanes = {stream: OutgoingStream(feed, Policy()) for stream, feed in self.feeds.items()}
@@ -170,8 +167,8 @@ def now() -> int:
 class WatchedLedger(Ledger):
     """A real ledger that counts its transactions, and can be told to fail."""
 
-    def __init__(self, path: Path, keeping: TextStorage | None = None) -> None:
-        super().__init__(path, keeping)
+    def __init__(self, path: Path, text_storage: TextStorage | None = None) -> None:
+        super().__init__(path, text_storage)
         self.calls: Counter[str] = Counter()
         self.ended: Counter[str] = Counter()
         self.broken = ""

@@ -94,17 +94,17 @@ class StatusPage:
 
     def record(self, source_id: str) -> RecordSummary:
         """A record as it stands on disk."""
-        with reading(self.ledger.path, self.ledger.keeping) as connection:
+        with reading(self.ledger.path, self.ledger.text_storage) as connection:
             return find_records(connection, RecordQuery(either=source_id))[0]
 
     def shown(self, source_id: str) -> str:
         """What a form of its page says of how it stands."""
-        with reading(self.ledger.path, self.ledger.keeping) as connection:
+        with reading(self.ledger.path, self.ledger.text_storage) as connection:
             return record_version(connection, self.record(source_id).number)
 
     def history(self, source_id: str) -> list[HistoryLine]:
         """Its history."""
-        with reading(self.ledger.path, self.ledger.keeping) as connection:
+        with reading(self.ledger.path, self.ledger.text_storage) as connection:
             return load_history(connection, self.record(source_id).number)
 
 

@@ -162,7 +162,7 @@ async def test_a_name_is_shown_as_it_is_and_is_no_markup(
     """Escaped, and isolated, so that a name from right to left leaves the rest of the page alone."""
     name = "<script>alert(1)</script> \u202eأحمد"
     sealing, renamed = kept(page.ledger.path), page.record(left.ids["renamed"])
-    body = sealing.sealer.seal([name, "Jane", "", name], renamed.feed.place(renamed.id))
+    body = sealing.sealer.seal([name, "Jane", "", name], renamed.feed.seal_context(renamed.id))
     with writing(page.ledger.path, sealing) as connection:
         connection.exec_driver_sql(
             "UPDATE waiting SET body = ? WHERE record = ? AND slot = 0", (body, renamed.number)

@@ -103,7 +103,7 @@ async def test_a_dry_run_shows_each_record_to_who_asks(settings: Settings) -> No
     seen: list[str] = []
 
     def look(copy: Ledger) -> None:
-        with reading(copy.path, copy.keeping) as connection:
+        with reading(copy.path, copy.text_storage) as connection:
             seen.extend(
                 found.state for found in iterate_records(connection, RecordQuery(states=("pending",)))
             )

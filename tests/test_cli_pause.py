@@ -116,7 +116,7 @@ def test_resume_says_that_another_organisation_stays_stopped(desk: Desk, *, paus
     """It said that sending goes on, which it does not."""
     ledger = desk.folder / "ledger.db"
     with writing(ledger, kept(ledger)) as connection:
-        save_known(connection, KnownOrganizations("north", "ours", doubt=Mismatch(source="theirs")))
+        save_known(connection, KnownOrganizations("north", "ours", mismatch=Mismatch(source="theirs")))
         assert pause_if_stopped(connection, "north", now=1)
     if paused:
         desk("pause", "--connection", "north")

@@ -170,7 +170,7 @@ def test_what_is_as_it_was_really_sent_is_delivered_however_it_was_compared() ->
 
 def test_a_group_that_cannot_be_compared_is_accepted_as_corrected_by_hand() -> None:
     known = as_seen(delivered(ANN), by_new_map(before=None))
-    now = apply_to_row(accept(known, None, nobody, DEFAULT), None, known, sight=False)
+    now = apply_to_row(accept(known, None, nobody, DEFAULT), None, known, just_seen=False)
     assert (now.state, now.sent, now.content) == (State.DELIVERED, by_map_2().hashes, by_map_2().hashes)
     assert decide(by_map_2(), now, nobody, DEFAULT) is None
 
@@ -225,7 +225,7 @@ def test_a_map_that_changed_while_nobody_decided_makes_no_second_party(
 
 def test_what_cannot_be_made_and_was_accepted_is_not_said_again() -> None:
     drifted = as_seen(delivered(ANN), unnamed())
-    now = apply_to_row(accept(drifted, None, nobody, DEFAULT), None, drifted, sight=False)
+    now = apply_to_row(accept(drifted, None, nobody, DEFAULT), None, drifted, just_seen=False)
     assert decide(unnamed(), now, nobody, DEFAULT) is None
 
 
@@ -245,7 +245,7 @@ def test_what_the_map_alone_changed_waits_for_the_answer() -> None:
 def test_an_edit_together_with_another_map_is_noted() -> None:
     decision = decide(by_new_map(contact="x", before=EDITED), pending(ANN, attempts=1), nobody, DEFAULT)
     assert decision is not None
-    assert decision.waiting is DraftAction.NOTE
+    assert decision.draft_action is DraftAction.NOTE
 
 
 # -- dismissed

@@ -46,14 +46,14 @@ def test_what_differs_can_be_left_as_it_is(known: LedgerRow, says: Draft, state:
     decision = dismiss(known)
     assert (decision.state, decision.dismissed, decision.event) == (state, True, "dismissed")
     assert (decision.sent, decision.claim, decision.release) == (None, None, False)
-    now = apply_to_row(decision, None, known, sight=False)
+    now = apply_to_row(decision, None, known, just_seen=False)
     assert now.merged_into == (2 if state is State.MERGED else None)
     assert decide(says, now, OWNER, CREATE) is None, "nothing is said while the source says that"
 
 
 @pytest.mark.parametrize("known", [one for one, _, _ in DIFFERS], ids=NAMES)
 def test_what_was_dismissed_is_decided_again_once_the_source_changes(known: LedgerRow) -> None:
-    now = apply_to_row(dismiss(known), None, known, sight=False)
+    now = apply_to_row(dismiss(known), None, known, just_seen=False)
     changed = as_seen(now, draft("Ann May", "0433"), holder_of=OWNER)
     assert (changed.state, changed.reason, changed.dismissed) == (State.HELD, Reason.RENAMED, False)
     assert changed.merged_into == known.merged_into
@@ -61,7 +61,7 @@ def test_what_was_dismissed_is_decided_again_once_the_source_changes(known: Ledg
 
 def test_the_mark_remapped_can_be_left_as_it_is() -> None:
     known = delivered(ANN, remapped=True)
-    now = apply_to_row(dismiss(known), None, known, sight=False)
+    now = apply_to_row(dismiss(known), None, known, just_seen=False)
     assert (now.state, now.dismissed, now.remapped) == (State.DELIVERED, True, False)
     assert decide(ANN, now, nobody, DEFAULT) is None
 
@@ -69,7 +69,7 @@ def test_the_mark_remapped_can_be_left_as_it_is() -> None:
 def test_one_that_is_gone_can_be_left_once_and_is_told_of_when_it_is_back_and_changed() -> None:
     """Somebody has deleted it in Trakor by hand, or it is to stay there."""
     known = delivered(ANN, gone=True)
-    now = apply_to_row(dismiss(known), None, known, sight=False)
+    now = apply_to_row(dismiss(known), None, known, just_seen=False)
     assert (now.state, now.dismissed) == (State.DELIVERED, True)
     with pytest.raises(UserError, match="nothing to dismiss"):
         dismiss(now)
@@ -109,7 +109,7 @@ def test_what_was_never_sent_or_does_not_differ_has_nothing_to_dismiss(known: Le
 
 def test_a_drift_that_was_dismissed_can_be_accepted_no_more_and_dropped_no_more() -> None:
     """It is delivered: what differs is listed again when it changes again."""
-    known = apply_to_row(dismiss(DIFFERS[0][0]), None, DIFFERS[0][0], sight=False)
+    known = apply_to_row(dismiss(DIFFERS[0][0]), None, DIFFERS[0][0], just_seen=False)
     with pytest.raises(UserError, match="nothing to accept"):
         accept(known, None, nobody, DEFAULT)
     with pytest.raises(UserError, match="nothing to drop"):
@@ -121,7 +121,7 @@ def test_a_drift_that_was_dismissed_can_be_accepted_no_more_and_dropped_no_more(
 
 def test_an_accepted_remap_is_corrected_in_trakor_by_hand_and_loses_its_mark() -> None:
     known = delivered(ANN, remapped=True, sent=EDITED.hashes)
-    now = apply_to_row(accept(known, None, nobody, DEFAULT), None, known, sight=False)
+    now = apply_to_row(accept(known, None, nobody, DEFAULT), None, known, just_seen=False)
     assert (now.state, now.remapped, now.content) == (State.DELIVERED, False, EDITED.hashes)
 
 
@@ -143,7 +143,7 @@ def test_a_name_is_given_to_none_that_does_not_wait_for_one(known: LedgerRow) ->
 def test_an_accepted_drift_is_what_trakor_has_from_then_on() -> None:
     """Another drift is told against what was corrected, and the old value back is a change."""
     known = delivered(ANN, state=State.DRIFTED, seen=EDITED.hashes)
-    now = apply_to_row(accept(known, None, nobody, DEFAULT), None, known, sight=False)
+    now = apply_to_row(accept(known, None, nobody, DEFAULT), None, known, just_seen=False)
     assert (now.sent, now.content, now.seen) == (EDITED.hashes, EDITED.hashes, None)
     assert decide(EDITED, now, nobody, DEFAULT) is None
     assert as_seen(now, ANN).state is State.DRIFTED
@@ -151,7 +151,7 @@ def test_an_accepted_drift_is_what_trakor_has_from_then_on() -> None:
 
 def test_an_accepted_existing_one_that_changed_meanwhile_drifts_when_it_is_seen() -> None:
     known = held(Reason.EXISTING, ANN, EDITED, origin=Origin.EXISTING)
-    now = apply_to_row(accept(known, None, nobody, DEFAULT), None, known, sight=False)
+    now = apply_to_row(accept(known, None, nobody, DEFAULT), None, known, just_seen=False)
     assert as_seen(now, EDITED).state is State.DRIFTED
 
 

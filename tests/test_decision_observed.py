@@ -69,7 +69,7 @@ def test_a_free_name_is_claimed_and_waits_to_be_sent() -> None:
     decision = decide(ANN, None, nobody, DEFAULT)
     assert decision is not None
     assert (decision.state, decision.claim) == (State.PENDING, NameClaim("Ann Lee", of("Ann Lee")))
-    assert (decision.waiting, decision.sent) == (DraftAction.STORE, ANN.hashes)
+    assert (decision.draft_action, decision.sent) == (DraftAction.STORE, ANN.hashes)
 
 
 @pytest.mark.parametrize("policy", [QUALIFY, HOLD, MERGE])
@@ -107,18 +107,18 @@ def test_what_a_merged_record_says_is_kept_since_it_may_have_to_stand_for_the_na
     claimant = holder(same_as="ann@x", answered=answered, linked=answered)
     decision = decide(ANN, None, holders({"Ann Lee": claimant}), DEFAULT)
     assert decision is not None
-    assert decision.waiting is DraftAction.STORE
+    assert decision.draft_action is DraftAction.STORE
 
 
 def test_one_whose_claimant_will_never_be_sent_takes_the_claim() -> None:
     """Nobody else would ever send it; how often the name was tried goes with the claim."""
-    decision = decide(ANN, None, holders({"Ann Lee": holder(same_as="ann@x", stands=False)}), MERGE)
+    decision = decide(ANN, None, holders({"Ann Lee": holder(same_as="ann@x", represents=False)}), MERGE)
     assert decision is not None
     assert (decision.state, decision.succeeds, decision.merged_under) == (State.PENDING, 2, ANN.key)
 
 
 def test_one_whose_claimant_is_gone_keeps_the_party() -> None:
-    claimant = holder(same_as="ann@x", stands=False, answered=True, linked=True, sent=ANN.hashes)
+    claimant = holder(same_as="ann@x", represents=False, answered=True, linked=True, sent=ANN.hashes)
     decision = decide(ANN, None, holders({"Ann Lee": claimant}), DEFAULT)
     assert decision is not None
     assert (decision.state, decision.succeeds, decision.seen) == (State.DELIVERED, 2, None)
@@ -126,7 +126,7 @@ def test_one_whose_claimant_is_gone_keeps_the_party() -> None:
 
 def test_one_that_keeps_the_party_and_says_something_else_drifts() -> None:
     claimant = holder(
-        same_as="ann@x", stands=False, answered=True, linked=True, sent=draft("Ann Lee", "0499").hashes
+        same_as="ann@x", represents=False, answered=True, linked=True, sent=draft("Ann Lee", "0499").hashes
     )
     decision = decide(ANN, None, holders({"Ann Lee": claimant}), DEFAULT)
     assert decision is not None
@@ -156,7 +156,7 @@ def test_a_name_that_cannot_be_qualified_is_held(seen: Draft, taken: object, pol
     decision = decide(seen, None, taken, policy)  # type: ignore[arg-type]  # one of the callables above
     assert decision is not None
     assert (decision.state, decision.reason) == (State.HELD, Reason.SAME_NAME)
-    assert (decision.claim, decision.waiting) == (None, DraftAction.STORE)
+    assert (decision.claim, decision.draft_action) == (None, DraftAction.STORE)
 
 
 def test_the_same_person_under_the_qualified_name_is_merged() -> None:
@@ -185,7 +185,7 @@ def test_another_payload_of_an_unsent_record_replaces_the_stored_one() -> None:
     changed = draft("Ann Lee", "0499", same_as="ann@x", qualifier="ann@x")
     decision = decide(changed, pending(ANN), nobody, DEFAULT)
     assert decision is not None
-    assert (decision.state, decision.waiting, decision.sent) == (
+    assert (decision.state, decision.draft_action, decision.sent) == (
         State.PENDING,
         DraftAction.STORE,
         changed.hashes,
@@ -231,7 +231,7 @@ def test_another_qualifier_of_an_unsent_qualified_record_gives_the_claim_back() 
 def test_an_unsent_record_that_cannot_be_sent_any_more_gives_the_claim_back(seen: Unsendable) -> None:
     decision = decide(seen, pending(ANN), nobody, DEFAULT)
     assert decision is not None
-    assert (decision.release, decision.waiting) == (True, DraftAction.DONE)
+    assert (decision.release, decision.draft_action) == (True, DraftAction.DONE)
     assert decision.reason is seen.reason
 
 
@@ -239,7 +239,7 @@ def test_what_was_noted_in_an_attempt_that_never_began_is_forgotten_when_it_is_a
     noted = pending(ANN, seen=draft("Bo").hashes)
     decision = decide(ANN, noted, nobody, DEFAULT)
     assert decision is not None
-    assert (decision.state, decision.seen, decision.waiting) == (State.PENDING, None, DraftAction.UNNOTE)
+    assert (decision.state, decision.seen, decision.draft_action) == (State.PENDING, None, DraftAction.UNNOTE)
 
 
 # -- unanswered
@@ -250,7 +250,7 @@ def test_a_change_of_an_unanswered_record_is_only_noted(changed: Draft) -> None:
     """The old name and payload go out again: a request that was lost may have made them."""
     decision = decide(changed, pending(ANN, attempts=1), nobody, CREATE)
     assert decision is not None
-    assert (decision.state, decision.waiting, decision.seen) == (
+    assert (decision.state, decision.draft_action, decision.seen) == (
         State.PENDING,
         DraftAction.NOTE,
         changed.hashes,
@@ -266,14 +266,14 @@ def test_a_change_that_was_noted_already_writes_nothing() -> None:
 def test_an_unanswered_record_that_is_again_as_sent_forgets_the_note() -> None:
     decision = decide(ANN, pending(ANN, attempts=1, seen=draft("Bo").hashes), nobody, DEFAULT)
     assert decision is not None
-    assert (decision.waiting, decision.seen) == (DraftAction.UNNOTE, None)
+    assert (decision.draft_action, decision.seen) == (DraftAction.UNNOTE, None)
 
 
 def test_an_unanswered_record_that_is_filtered_is_marked_and_sent_all_the_same() -> None:
     decision = decide(filtered(), pending(ANN, attempts=1, seen=draft("Bo").hashes), nobody, DEFAULT)
     assert decision is not None
     assert (decision.state, decision.filtered, decision.release) == (State.PENDING, True, False)
-    assert (decision.waiting, decision.seen) == (DraftAction.UNNOTE, None)
+    assert (decision.draft_action, decision.seen) == (DraftAction.UNNOTE, None)
 
 
 @pytest.mark.parametrize("seen", [unnamed(), unmapped("name")])
@@ -306,7 +306,7 @@ def test_delivered_as_sent_costs_nothing() -> None:
 def test_what_is_again_as_sent_ends_a_drift_or_a_held_rename(known: LedgerRow) -> None:
     decision = decide(ANN, known, nobody, DEFAULT)
     assert decision is not None
-    assert (decision.state, decision.seen, decision.waiting) == (State.DELIVERED, None, DraftAction.DONE)
+    assert (decision.state, decision.seen, decision.draft_action) == (State.DELIVERED, None, DraftAction.DONE)
 
 
 @pytest.mark.parametrize(
@@ -335,7 +335,7 @@ def test_other_fields_under_the_same_key_drift(
     decision = decide(now, delivered(sent, qualified=qualified), nobody, DEFAULT)
     assert decision is not None
     assert (decision.state, decision.detail, decision.seen) == (State.DRIFTED, fields, now.hashes)
-    assert (decision.claim, decision.sent, decision.waiting) == (None, sent.hashes, DraftAction.STORE)
+    assert (decision.claim, decision.sent, decision.draft_action) == (None, sent.hashes, DraftAction.STORE)
 
 
 def test_another_qualifier_of_one_that_went_out_unqualified_is_no_change() -> None:
@@ -376,7 +376,7 @@ def test_a_drift_ends_when_the_user_chooses_to_ignore_changes() -> None:
 def test_a_renamed_record_is_held_with_its_new_draft() -> None:
     decision = decide(draft("Ann Ray"), delivered(ANN), nobody, DEFAULT)
     assert decision is not None
-    assert (decision.state, decision.reason, decision.waiting) == (
+    assert (decision.state, decision.reason, decision.draft_action) == (
         State.HELD,
         Reason.RENAMED,
         DraftAction.STORE,
@@ -474,7 +474,7 @@ def test_an_answered_record_that_where_says_no_to_keeps_its_state_and_is_marked(
     decision = decide(filtered(), known, nobody, DEFAULT)
     assert decision is not None
     assert (decision.state, decision.reason, decision.seen) == (known.state, known.reason, known.seen)
-    assert (decision.filtered, decision.waiting) == (True, DraftAction.KEEP)
+    assert (decision.filtered, decision.draft_action) == (True, DraftAction.KEEP)
     assert decide(filtered(), known._replace(filtered=True), nobody, DEFAULT) is None
 
 
@@ -508,7 +508,7 @@ def test_a_merged_record_stays_merged_whatever_changes_but_its_name(seen: Draft)
     decision = decide(seen, merged(), SAME_ANN, DEFAULT)
     assert decision is not None
     assert (decision.state, decision.merged_into, decision.sent) == (State.MERGED, 2, seen.hashes)
-    assert decision.waiting is DraftAction.STORE
+    assert decision.draft_action is DraftAction.STORE
 
 
 @pytest.mark.parametrize(
@@ -538,16 +538,18 @@ def test_a_merged_record_that_is_renamed_is_decided_as_new_where_the_policy_says
     assert (decision.state, decision.claim) == (State.PENDING, NameClaim("Ann Ray", of("Ann Ray")))
 
 
-@pytest.mark.parametrize(("answered", "waiting"), [(True, DraftAction.STORE), (False, DraftAction.STORE)])
+@pytest.mark.parametrize(
+    ("answered", "draft_action"), [(True, DraftAction.STORE), (False, DraftAction.STORE)]
+)
 def test_a_renamed_merged_record_whose_name_comes_back_is_merged_again(
     answered: bool,  # noqa: FBT001
-    waiting: DraftAction,
+    draft_action: DraftAction,
 ) -> None:
     known = merged()._replace(state=State.HELD, reason=Reason.RENAMED, seen=draft("Ann Ray").hashes)
     claimant = holders({"Ann Lee": holder(same_as="ann@x", answered=answered)})
     decision = decide(ANN, known, claimant, DEFAULT)
     assert decision is not None
-    assert (decision.state, decision.merged_into, decision.waiting) == (State.MERGED, 2, waiting)
+    assert (decision.state, decision.merged_into, decision.draft_action) == (State.MERGED, 2, draft_action)
 
 
 @pytest.mark.parametrize("known", [merged(), merged(filtered=True), merged(gone=True)])
@@ -596,11 +598,11 @@ def test_what_changes_while_a_person_is_asked_is_noted(reason: Reason, changed: 
         reason,
         known.merged_into,
     )
-    assert (decision.waiting, decision.seen) == (DraftAction.NOTE, changed.hashes)
+    assert (decision.draft_action, decision.seen) == (DraftAction.NOTE, changed.hashes)
     assert decide(changed, known._replace(seen=changed.hashes), nobody, CREATE) is None
     back = decide(ANN, known._replace(seen=changed.hashes), nobody, CREATE)
     assert back is not None
-    assert (back.waiting, back.seen) == (DraftAction.UNNOTE, None)
+    assert (back.draft_action, back.seen) == (DraftAction.UNNOTE, None)
 
 
 @pytest.mark.parametrize("reason", [Reason.REFUSED, Reason.SERVER_ERROR])
@@ -651,7 +653,7 @@ def test_what_was_tried_is_sent_again_to_the_letter_and_a_change_is_only_noted(
     decision = decide(changed, known._replace(retry=True), nobody, policy)
     assert decision is not None
     assert (decision.state, decision.claim, decision.release) == (State.PENDING, None, False)
-    assert (decision.sent, decision.waiting, decision.seen) == (None, DraftAction.NOTE, changed.hashes)
+    assert (decision.sent, decision.draft_action, decision.seen) == (None, DraftAction.NOTE, changed.hashes)
 
 
 @pytest.mark.parametrize("known", TRIED, ids=lambda row: f"{row.state} {row.reason}")
@@ -661,7 +663,11 @@ def test_what_was_tried_and_is_not_wanted_any_more_is_sent_again_with_the_mark(k
     assert (decision.state, decision.filtered, decision.claim) == (State.PENDING, True, None)
     unchanged = decide(ANN, known._replace(retry=True), nobody, DEFAULT)
     assert unchanged is not None
-    assert (unchanged.state, unchanged.waiting, unchanged.seen) == (State.PENDING, DraftAction.KEEP, None)
+    assert (unchanged.state, unchanged.draft_action, unchanged.seen) == (
+        State.PENDING,
+        DraftAction.KEEP,
+        None,
+    )
 
 
 def test_another_spelling_of_a_dropped_record_that_was_tried_is_a_rename() -> None:

@@ -48,7 +48,7 @@ def test_what_is_as_it_was_has_the_new_hashes_and_what_trakor_has_is_known() -> 
     decision = decide(ANN, had(), nobody, DEFAULT)
     assert decision is not None
     assert (decision.state, decision.seen, decision.event) == (State.DELIVERED, None, "")
-    assert (decision.waiting, decision.content) == (DraftAction.LEARNT, ANN.hashes)
+    assert (decision.draft_action, decision.content) == (DraftAction.LEARNT, ANN.hashes)
     now = as_seen(had(), ANN)
     assert (now.first, now.sent, now.identifiers, now.rules) == (
         False,
@@ -148,7 +148,7 @@ def test_what_changed_of_an_unanswered_one_is_noted() -> None:
     known = older(State.PENDING, attempts=1, seen=RAY.first_hashes)
     decision = decide(EDITED, known, nobody, DEFAULT)
     assert decision is not None
-    assert (decision.waiting, decision.seen) == (DraftAction.NOTE, EDITED.hashes)
+    assert (decision.draft_action, decision.seen) == (DraftAction.NOTE, EDITED.hashes)
     assert as_seen(known, ANN).seen is None
 
 

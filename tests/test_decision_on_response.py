@@ -18,7 +18,7 @@ DROPPED = SENT._replace(state=State.DROPPED)
 def test_created_is_delivered_and_what_the_record_says_is_not_needed_any_more() -> None:
     decision = settle(answer(created=True), SENT, None, DEFAULT)
     assert (decision.state, decision.origin) == (State.DELIVERED, Origin.CREATED)
-    assert (decision.waiting, decision.release) == (DraftAction.SENT, False)
+    assert (decision.draft_action, decision.release) == (DraftAction.SENT, False)
     assert decision.content == ANN.hashes
 
 
@@ -197,7 +197,7 @@ def test_a_refused_record_is_rejected_with_the_message_and_gives_its_name_back()
     decision = reject(SENT, "name: too long")
     assert (decision.state, decision.reason) == (State.REJECTED, Reason.REFUSED)
     assert (decision.release, decision.detail) == (True, "name: too long")
-    assert decision.waiting is DraftAction.KEEP
+    assert decision.draft_action is DraftAction.KEEP
 
 
 @pytest.mark.parametrize("row", [pending(ANN, attempts=2), DROPPED._replace(attempts=2)])
@@ -208,9 +208,9 @@ def test_a_refused_record_keeps_its_name_where_an_earlier_attempt_may_have_made_
 
 def test_what_trakor_said_is_kept_apart_from_the_history() -> None:
     """Its words may tell what the record says."""
-    decision = reject(SENT, "400", words="name: Ann Lee is too short")
-    assert (decision.detail, decision.words) == ("400", "name: Ann Lee is too short")
-    assert fail(SENT, "failed 8 times", words="Ann Lee").words == "Ann Lee"
+    decision = reject(SENT, "400", response_text="name: Ann Lee is too short")
+    assert (decision.detail, decision.response_text) == ("400", "name: Ann Lee is too short")
+    assert fail(SENT, "failed 8 times", response_text="Ann Lee").response_text == "Ann Lee"
 
 
 def test_failures_of_its_own_reject_a_record_but_its_name_stays_claimed() -> None:

@@ -99,13 +99,17 @@ def test_what_is_gone_from_the_source_is_not_sent_and_its_retry_waits_for_it(
 
 def test_an_accepted_same_party_is_merged_into_the_record_that_has_it() -> None:
     decision = accept(SAME_PARTY, ANN, nobody, DEFAULT)
-    assert (decision.state, decision.merged_into, decision.waiting) == (State.MERGED, 7, DraftAction.DONE)
+    assert (decision.state, decision.merged_into, decision.draft_action) == (
+        State.MERGED,
+        7,
+        DraftAction.DONE,
+    )
     assert decision.merged_under == ANN.key
 
 
 def test_an_accepted_existing_one_is_delivered_as_it_is() -> None:
     decision = accept(EXISTING, ANN, nobody, DEFAULT)
-    assert (decision.state, decision.claim, decision.waiting) == (
+    assert (decision.state, decision.claim, decision.draft_action) == (
         State.DELIVERED,
         None,
         DraftAction.SENT,
@@ -165,7 +169,7 @@ def test_a_dropped_record_keeps_a_name_only_where_trakor_may_have_it(
     gives_back: bool,  # noqa: FBT001
 ) -> None:
     decision = drop(known)
-    assert (decision.state, decision.waiting) == (State.DROPPED, DraftAction.DONE)
+    assert (decision.state, decision.draft_action) == (State.DROPPED, DraftAction.DONE)
     assert decision.release is gives_back
 
 
@@ -199,7 +203,7 @@ def test_a_record_that_drew_server_errors_is_sent_again_under_the_name_that_it_w
     tried = rejected(Reason.SERVER_ERROR, ANN)._replace(sent_key=ANN.qualified_key)
     decision = retry(tried, ANN, nobody, DEFAULT)
     assert decision is not None
-    assert (decision.state, decision.claim, decision.waiting) == (State.PENDING, None, DraftAction.KEEP)
+    assert (decision.state, decision.claim, decision.draft_action) == (State.PENDING, None, DraftAction.KEEP)
 
 
 @pytest.mark.parametrize("gone", [False, True])
@@ -211,7 +215,7 @@ def test_what_was_tried_is_sent_again_at_once_and_what_was_noted_still_waits(gon
         decision = retry(known, ANN, nobody, DEFAULT)
         assert decision is not None
         assert (decision.state, decision.event) == (State.PENDING, "retried")
-        assert (decision.waiting, decision.seen) == (DraftAction.KEEP, known.seen)
+        assert (decision.draft_action, decision.seen) == (DraftAction.KEEP, known.seen)
 
 
 def test_a_record_that_drew_server_errors_under_a_given_name_keeps_it() -> None:

@@ -136,7 +136,7 @@ def worlds(draw: st.DrawFn) -> dict[str, NameHolder]:
         merged_into=st.sampled_from([None, 7, 9]),
         answered=st.booleans(),
         linked=st.booleans(),
-        stands=st.booleans(),
+        represents=st.booleans(),
         attempts=st.integers(0, 2),
         sent=drafts.map(lambda one: one.hashes),
         origin=st.sampled_from([None, *Origin]),
@@ -193,7 +193,7 @@ def test_it_takes_the_place_of_none_that_stands(
     decision = decide(seen, row, world.get, policy)
     if decision is not None and decision.succeeds is not None:
         holder = world[decision.merged_under]
-        assert (holder.number, holder.stands) == (decision.succeeds, False)
+        assert (holder.number, holder.represents) == (decision.succeeds, False)
         assert holder.number != row.number
 
 
@@ -244,7 +244,7 @@ def test_a_record_on_its_way_keeps_name_and_payload(
         assert decision.state is State.PENDING
         assert (decision.claim, decision.release) == (None, False)
         assert decision.sent is None or row.first, "an older ledger's hashes are written anew"
-        assert decision.waiting in {DraftAction.KEEP, DraftAction.NOTE, DraftAction.UNNOTE}
+        assert decision.draft_action in {DraftAction.KEEP, DraftAction.NOTE, DraftAction.UNNOTE}
 
 
 @given(cases)
@@ -261,7 +261,7 @@ def carried_out(
 ) -> tuple[LedgerRow, dict[str, NameHolder]]:
     """The row and the holders as the ledger leaves them."""
     known = row or LedgerRow(1, seen.id, decision.state)
-    now = apply_to_row(decision, seen, known, sight=True)
+    now = apply_to_row(decision, seen, known, just_seen=True)
     holders = dict(world)
     if decision.release and row is not None:
         holders.pop(row.sent_key, None)
@@ -269,7 +269,7 @@ def carried_out(
         holders[decision.claim.key] = NameHolder(1, now.id, (now.identifiers,))
     if decision.succeeds is not None:
         former = holders[now.sent_key]
-        holders[now.sent_key] = replace(former, number=1, id=now.id, merged_into=None, stands=True)
+        holders[now.sent_key] = replace(former, number=1, id=now.id, merged_into=None, represents=True)
         now = now._replace(attempts=former.attempts, trakor_id="t1" if former.linked else None)
     return now, holders
 

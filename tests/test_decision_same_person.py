@@ -212,7 +212,7 @@ def held_person(**known: Any) -> LedgerRow:  # noqa: ANN401 - any field
 def test_accepted_they_are_one_person_and_nobody_is_asked_again() -> None:
     decision = accept(held_person(), JOHN, shared(FATHER), DEFAULT)
     assert (decision.state, decision.merged_into, decision.merged_by) == (State.MERGED, 2, MergedBy.PERSON)
-    now = apply_to_row(decision, JOHN, held_person(), sight=False)
+    now = apply_to_row(decision, JOHN, held_person(), just_seen=False)
     assert decide(JOHN, now, shared(FATHER, SON), DEFAULT) is None
 
 
@@ -225,7 +225,7 @@ def test_accepted_under_a_name_it_is_another_person() -> None:
 def test_accepted_under_a_name_one_that_was_merged_leaves_the_party() -> None:
     known = held_person(sent_key=JOHN.key, merged_into=2, merged_by=MergedBy.RULE)
     given = NameClaim("John Day junior", of("John Day junior"))
-    now = apply_to_row(accept(known, JOHN, shared(FATHER), DEFAULT, name=given), JOHN, known, sight=False)
+    now = apply_to_row(accept(known, JOHN, shared(FATHER), DEFAULT, name=given), JOHN, known, just_seen=False)
     assert (now.state, now.sent_key, now.merged_into) == (State.PENDING, given.key, None)
 
 

@@ -98,7 +98,7 @@ def test_only_one_that_is_merged_and_living_takes_a_place(
 
 def former(**known: Any) -> NameHolder:  # noqa: ANN401 - any field
     """Record 2, which does not stand for the name any more."""
-    return holder(2, same_as="ann@x", stands=False, **{"sent": ANN.hashes} | known)
+    return holder(2, same_as="ann@x", represents=False, **{"sent": ANN.hashes} | known)
 
 
 PARTY = {"answered": True, "linked": True, "origin": Origin.CREATED}
@@ -108,7 +108,7 @@ PARTY = {"answered": True, "linked": True, "origin": Origin.CREATED}
 def test_the_claim_goes_over_where_trakor_has_nothing(attempts: int) -> None:
     decision = succeed(EDITED.hashes, KEY, former(attempts=attempts))
     assert (decision.state, decision.succeeds, decision.merged_under) == (State.PENDING, 2, KEY)
-    assert (decision.sent, decision.claim, decision.waiting) == (EDITED.hashes, None, DraftAction.STORE)
+    assert (decision.sent, decision.claim, decision.draft_action) == (EDITED.hashes, None, DraftAction.STORE)
 
 
 @pytest.mark.parametrize("origin", list(Origin))

@@ -97,12 +97,12 @@ def test_a_request_that_never_left_is_no_attempt() -> None:
 
 
 def test_a_request_without_an_answer_keeps_its_name_back() -> None:
-    silence = NoAnswer(NOW, NOW + 150_000)
-    assert judge().failed(work(1), CUT, NOW, down=True) == [Retry(work(1), NOW, silence=silence)]
+    no_answer = NoAnswer(NOW, NOW + 150_000)
+    assert judge().failed(work(1), CUT, NOW, down=True) == [Retry(work(1), NOW, no_answer=no_answer)]
     one = judge()
     one.failed(work(1), CUT, NOW - 9, down=False)
     assert passes(one, work(2))[1] == Retry(
-        work(1), NOW + 500, failed=1, silence=NoAnswer(NOW - 9, NOW - 9 + 150_000)
+        work(1), NOW + 500, failed=1, no_answer=NoAnswer(NOW - 9, NOW - 9 + 150_000)
     )
 
 
@@ -116,7 +116,7 @@ def test_the_third_time_out_of_its_own_rejects_a_record() -> None:
     one.failed(work(1, failures=failures), LATE, NOW, down=False)
     [_, own] = passes(one, work(2))
     assert isinstance(own, Rejection)
-    assert (own.own_fault, own.silence) == (False, NoAnswer(NOW, NOW + 150_000))
+    assert (own.caused_by_record, own.no_answer) == (False, NoAnswer(NOW, NOW + 150_000))
 
 
 def test_an_outage_holds_nothing_against_any_record() -> None:
@@ -137,7 +137,7 @@ def test_the_eighth_failure_of_its_own_rejects_a_record() -> None:
     last = work(1, failures=MOST_FAILURES - 1)
     one.failed(last, FAULT, NOW, down=False)
     [_, own] = passes(one, work(2))
-    assert own == Rejection(last, "failed 8 times while others passed: answered 500", own_fault=False)
+    assert own == Rejection(last, "failed 8 times while others passed: answered 500", caused_by_record=False)
 
 
 def test_the_seventh_does_not() -> None:
@@ -155,7 +155,7 @@ def test_a_rejection_is_in_doubt_until_another_of_its_stream_is_taken() -> None:
     one = judge()
     assert one.rejected(work(1), NO) == []
     assert (one.in_doubt, one.doubts_failures) == (1, False)
-    assert passes(one, work(2))[1:] == [Rejection(work(1), "answered 400", words="what it says")]
+    assert passes(one, work(2))[1:] == [Rejection(work(1), "answered 400", response_text="what it says")]
     assert not one.in_doubt
 
 
@@ -182,7 +182,7 @@ def test_a_rejection_is_certain_where_others_were_taken_since_the_last_one() -> 
     one.rejected(work(1), NO)
     one.stop_stream(Stream.CONTACTS)
     passes(one, work(2))
-    assert one.rejected(work(1), NO) == [Rejection(work(1), "answered 400", words="what it says")]
+    assert one.rejected(work(1), NO) == [Rejection(work(1), "answered 400", response_text="what it says")]
 
 
 # -- refusals
@@ -192,7 +192,7 @@ def test_a_refused_record_goes_to_the_end_of_the_queue() -> None:
     """Its attempt is taken back, unless the answer was of success."""
     assert judge().refused(work(1), FORBIDDEN, NOW, last=False) == [Retry(work(1), NOW + 500, begun=False)]
     untold = NoAnswer(NOW, 0)  # it may have been made, and is not at work any more
-    assert judge().refused(work(1), HTML, NOW, last=False) == [Retry(work(1), NOW + 500, silence=untold)]
+    assert judge().refused(work(1), HTML, NOW, last=False) == [Retry(work(1), NOW + 500, no_answer=untold)]
 
 
 def test_refused_again_after_others_were_taken_it_is_its_own_fault() -> None:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bridge.decision import decide
 from bridge.delivery import OutgoingStream
 from bridge.delivery.result_writer import ResultWriter
 from bridge.errors import Refused
@@ -265,9 +264,7 @@ async def test_the_successor_of_a_rejected_record_is_sent_by_the_same_run(rig: R
     rig.trakor.faults.add(Fault(name="Twin", status=500, times=None))
     twins = [draft("Twin", id=one, same_as="same") for one in ("first", "second")]
     seen = [*twins, *(draft(name, id=name) for name in names(12))]
-    await rig.ledger.call(
-        observe, rig.feeds[CONTACTS], seen, Observation(), decide=decide, policy=Policy(), now=now()
-    )
+    await rig.ledger.call(observe, rig.feeds[CONTACTS], seen, Observation(), policy=Policy(), now=now())
     await rig.deliver()
     states = await rig.states()
     assert states["rejected: server-error"] == {"first", "second"}, "nothing is left pending"

@@ -22,7 +22,6 @@ import pytest
 from graphql import build_schema, graphql_sync
 
 from books import KEEPING, kept
-from bridge.decision import decide
 from bridge.first_configuration import copy_queries
 from bridge.ledger.database import writing
 from bridge.ledger.maintenance import back_up
@@ -160,7 +159,7 @@ def _told(
 ) -> Iterator[str]:
     policy = settings.connections["default"].stream(stream).policy()
     feed = load_or_add_feed(ledger, "default", "default", stream)
-    observe(ledger, feed, drafts, Observation(), decide=decide, policy=policy, now=8)
+    observe(ledger, feed, drafts, Observation(), policy=policy, now=8)
     sent = {work.number: work.payload.fields() for work in claim_work(ledger, feed, 100, now=9, until=10)}
     for record in iterate_records(ledger, RecordQuery()):
         yield f"{record.id}\n"

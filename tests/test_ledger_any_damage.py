@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from books import KEEPING, KEY, Book, empty_ledger
 from bridge.admin.lists import item_of, waiting_of
-from bridge.decision import decide
 from bridge.errors import LedgerError
 from bridge.ledger.canaries import open_canaries, store_canaries
 from bridge.ledger.daemon_state import (
@@ -82,7 +81,7 @@ def write_all(book: Book) -> None:
     """A small ledger that has something in each table."""
     sweep = book.write(lambda c: begin_sweep(c, book.feed, "query", restart=True, now=book.now))
     run = book.write(lambda c: begin_run(c, "default", "backfill", [book.feed], now=book.now))
-    book.see(*source(), sight=Observation(run=run, sweep=sweep.number, position="1"))
+    book.see(*source(), observation=Observation(run=run, sweep=sweep.number, position="1"))
     work = {one.payload.name: one for one in book.claim()}
     said: list[Outcome] = [answered(work[name]) for name in ("Ann", "Bo", "Bo (bo@example.com)")]
     said += [answered(work["Gus"], created=False), not_taken(work["Fay"]), later(work["Hal"])]
@@ -122,8 +121,8 @@ def live(path: Path) -> str:
     book.write(lambda c: survey(c, book.feed, known, made_by("rules 2")))
     sweep = book.write(lambda c: begin_sweep(c, book.feed, "query", restart=True, now=book.now))
     page = [draft("Zoe", id="newcomer", at=NOW), *seen, draft("Yve", id="another", at=NOW)]
-    sight = Observation(sweep=sweep.number, position="2")
-    book.write(lambda c: observe(c, book.feed, page, sight, decide=decide, policy=book.policy, now=book.now))
+    observation = Observation(sweep=sweep.number, position="2")
+    book.write(lambda c: observe(c, book.feed, page, observation, policy=book.policy, now=book.now))
     found: list[WorkItem] = book.claim()
     book.settle(*(answered(one, f"new {one.number}") for one in found))
     book.write(lambda c: store_canaries(c, book.feed, map(_taken, found), now=book.now))

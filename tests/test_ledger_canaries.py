@@ -46,7 +46,7 @@ def sweep(book: Book, *seen: Draft | Unsendable) -> set[str]:
     inputs = [(one.id, one.input) for one in seen]
     found = book.write(lambda connection: survey(connection, book.feed, inputs, seen[0].rules))
     mapped = [one for one in seen if one.id not in found.unchanged]
-    book.see(*mapped, sight=Observation(unchanged=found.unchanged, began_at=book.now))
+    book.see(*mapped, observation=Observation(unchanged=found.unchanged, began_at=book.now))
     return {one.id for one in mapped}
 
 
@@ -91,7 +91,7 @@ def test_newer_ones_take_the_place_of_old_ones_only(book: Book) -> None:
 @pytest.mark.parametrize("keeps", [True, False], ids=["sealed", "hashes"])
 def test_a_ledger_without_canaries_has_three_after_one_unchanged_page(book: Book, *, keeps: bool) -> None:
     """Three of its records are mapped for it; from then on none is."""
-    book.keeping = TextStorage(KEEPING.sealer, keeps)
+    book.text_storage = TextStorage(KEEPING.sealer, keeps)
     deliver(book, *"ABCDE")
     lose(book)
     page = [said(book, name) for name in "ABCDE"]

@@ -121,7 +121,7 @@ def test_nothing_is_in_clear_in_file_log_and_backup_whatever_becomes_of_it(book:
     book.see(*(draft(name, "wombat@example.com", id=f"c{n}") for n, name in enumerate(names, 1)))
     looked_at()
     one, two, four = book.claim()
-    refused = Rejection(two, "400", words="name: Wombat Two is not liked")
+    refused = Rejection(two, "400", response_text="name: Wombat Two is not liked")
     book.settle(answered(one), refused, later(four))
     looked_at()
     book.accept("c3", NameClaim("Wombat Three", of("Wombat Three")))
@@ -136,7 +136,7 @@ def test_nothing_is_in_clear_in_file_log_and_backup_whatever_becomes_of_it(book:
 
 
 def test_with_hashes_only_nothing_stays_of_what_was_delivered_or_shares_it(book: Book) -> None:
-    book.keeping = TextStorage(Sealer(KEY), sent=False)
+    book.text_storage = TextStorage(Sealer(KEY), sent=False)
     book.see(
         *(draft("Ann", f"of c{n}", id=f"c{n}", same_as="s") for n in (1, 2)),
         draft("Bo", "0412", id="c3"),

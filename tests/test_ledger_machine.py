@@ -141,9 +141,9 @@ class LedgerMachine(RuleBasedStateMachine):
         self.world.note_tried(work)
         if arrives:
             self.world.arrive(work)
-        silence = NoAnswer(self.world.now, 0) if arrives else None
-        straw = Rejection(work, "failed 8 times", own_fault=False, silence=silence)
-        again = Retry(work, self.world.now, failed=own, silence=silence)
+        no_answer = NoAnswer(self.world.now, 0) if arrives else None
+        straw = Rejection(work, "failed 8 times", caused_by_record=False, no_answer=no_answer)
+        again = Retry(work, self.world.now, failed=own, no_answer=no_answer)
         self.world.outcomes.append(straw if last else again)
 
     @precondition(lambda self: self.world.in_flight)

@@ -63,7 +63,7 @@ def delivered(twins: Book) -> Book:
 def test_the_oldest_living_one_takes_claim_attempts_and_the_payload_that_was_tried(twins: Book) -> None:
     """What was tried may be in Trakor: it goes out again to the letter, and the heir's own waits."""
     twins.see(filtered(id="c2", at=20))
-    twins.settle(*(later(work, silence=NoAnswer(twins.now, 0)) for work in twins.claim()))
+    twins.settle(*(later(work, no_answer=NoAnswer(twins.now, 0)) for work in twins.claim()))
     twins.drop("c1")
     assert [twins.stands(f"c{n}") for n in (1, 2, 3)] == ["dropped", "merged", "pending"]
     assert (twins.claimed(), twins.attempts("c3")) == ({of("Ann"): twins.number("c3")}, 1)
@@ -79,7 +79,7 @@ def test_the_oldest_living_one_takes_claim_attempts_and_the_payload_that_was_tri
 
 def test_after_server_errors_the_heir_is_sent(twins: Book) -> None:
     """Nobody was in Trakor, and all counted as merged."""
-    twins.settle(*(not_taken(work, own_fault=False) for work in twins.claim()))
+    twins.settle(*(not_taken(work, caused_by_record=False) for work in twins.claim()))
     assert [twins.stands(f"c{n}") for n in (1, 2, 3)] == ["rejected: server-error", "pending", "merged"]
     twins.settle(*(answered(work) for work in twins.claim()))
     assert twins.shown("c2").trakor_id
@@ -298,9 +298,9 @@ def test_text_of_a_record_of_another_connection_is_sealed_for_its_new_place(book
 def test_who_was_adopted_and_is_wanted_twice_in_one_sweep_is_held(book: Book) -> None:
     """After a lost ledger nobody knows which of two Johns the party is."""
     sweep = book.write(lambda one: begin_sweep(one, book.feed, "q", restart=True, now=book.now))
-    sight = Observation(sweep=sweep.number)
-    book.see(draft("John", id="c1", qualifier="q1", at=book.now), sight=sight)
+    observation = Observation(sweep=sweep.number)
+    book.see(draft("John", id="c1", qualifier="q1", at=book.now), observation=observation)
     book.settle(*(answered(work, "t1", created=False) for work in book.claim()))
     assert (book.stands("c1"), book.shown("c1").origin) == ("delivered", "existing")
-    book.see(draft("John", id="c2", qualifier="q2", at=book.now), sight=sight)
+    book.see(draft("John", id="c2", qualifier="q2", at=book.now), observation=observation)
     assert (book.stands("c1"), book.stands("c2")) == ("held: existing", "pending")

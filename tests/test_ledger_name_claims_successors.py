@@ -343,7 +343,7 @@ def test_a_rename_that_waits_for_a_person_does_so_whatever_becomes_of_its_claima
     elif how == "dropped" and not sent_before:
         book.drop("c1")
     elif how in {"failed", "refused"} and not sent_before:
-        book.settle(*(not_taken(work, own_fault=how == "refused") for work in book.claim()))
+        book.settle(*(not_taken(work, caused_by_record=how == "refused") for work in book.claim()))
     else:
         gone(book, "c1")
     for at in (5000, 6000):
@@ -362,7 +362,7 @@ def test_those_merged_are_asked_about_when_their_claimant_is_identified_otherwis
     keep: bool,  # noqa: FBT001
 ) -> None:
     """The twin kept the old number, and was counted as delivered with the new one."""
-    book.keeping = replace(book.keeping, sent=keep)
+    book.text_storage = replace(book.text_storage, sent=keep)
     book.see(*(draft("Ann", "1", id=one, same_as={"email": "e", "phone": "1"}) for one in ("c1", "c2")))
     deliver(book)
     book.see(draft("Ann", "2", id="c1", same_as={"email": "e", "phone": "2"}, at=1500))

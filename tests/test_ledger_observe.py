@@ -8,7 +8,6 @@ import pytest
 from sqlalchemy import func, select
 
 from books import Book, kept
-from bridge.decision import decide
 from bridge.ledger.database import writing
 from bridge.ledger.observe import Observation, ObserveResult, observe, survey
 from bridge.ledger.schema import history, records, sweeps
@@ -132,7 +131,7 @@ def test_an_old_page_counts_as_seen_by_its_sweep(book: Book) -> None:
     """Else what a webhook brought meanwhile would be gone."""
     sweep = book.write(lambda connection: begin_sweep(connection, book.feed, "q", restart=False, now=5))
     book.see(draft("Ann", at=20))
-    book.see(draft("Bo", at=19), sight=Observation(run=3, sweep=sweep.number))
+    book.see(draft("Bo", at=19), observation=Observation(run=3, sweep=sweep.number))
     assert (book.row().sweep, book.row().run) == (sweep.number, 3)
 
 
@@ -240,15 +239,15 @@ def test_the_time_of_a_state_is_when_it_began(book: Book) -> None:
 
 def test_fresh_counts_what_the_sweep_had_not_seen_yet(book: Book) -> None:
     sweep = book.write(lambda connection: begin_sweep(connection, book.feed, "q", restart=False, now=5))
-    sight = Observation(sweep=sweep.number)
-    assert book.see(draft("Ann", id="c1"), draft("Bo", id="c2"), sight=sight).fresh == 2
-    assert book.see(draft("Bo", id="c2"), draft("Cy", id="c3"), sight=sight).fresh == 1
-    assert book.see(draft("Bo", id="c2"), draft("Cy", id="c3"), sight=sight).fresh == 0
+    observation = Observation(sweep=sweep.number)
+    assert book.see(draft("Ann", id="c1"), draft("Bo", id="c2"), observation=observation).fresh == 2
+    assert book.see(draft("Bo", id="c2"), draft("Cy", id="c3"), observation=observation).fresh == 1
+    assert book.see(draft("Bo", id="c2"), draft("Cy", id="c3"), observation=observation).fresh == 0
 
 
 def test_the_checkpoint_moves_with_its_page(book: Book) -> None:
     sweep = book.write(lambda connection: begin_sweep(connection, book.feed, "q", restart=False, now=5))
-    book.see(draft("Ann"), sight=Observation(sweep=sweep.number, position="100"))
+    book.see(draft("Ann"), observation=Observation(sweep=sweep.number, position="100"))
     again = book.write(
         lambda connection: begin_sweep(connection, book.feed, "q", restart=False, now=book.now)
     )
@@ -263,8 +262,8 @@ def test_a_transaction_that_ends_in_its_middle_leaves_neither_page_nor_checkpoin
     sweep = book.write(lambda connection: begin_sweep(connection, book.feed, "q", restart=False, now=5))
 
     def dies(connection: Connection) -> None:
-        sight = Observation(sweep=sweep.number, position="100")
-        observe(connection, book.feed, [draft("Ann")], sight, decide=decide, policy=Policy(), now=10)
+        observation = Observation(sweep=sweep.number, position="100")
+        observe(connection, book.feed, [draft("Ann")], observation, policy=Policy(), now=10)
         raise _PowerCutError
 
     with pytest.raises(_PowerCutError):
@@ -273,12 +272,15 @@ def test_a_transaction_that_ends_in_its_middle_leaves_neither_page_nor_checkpoin
     assert book.write(lambda connection: connection.scalar(select(sweeps.c.position))) == ""
 
 
-def test_a_decision_that_fails_leaves_nothing_of_its_page(book: Book) -> None:
+def test_a_decision_that_fails_leaves_nothing_of_its_page(
+    book: Book, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fails(*_: object) -> None:
         raise _PowerCutError
 
+    monkeypatch.setattr("bridge.ledger.observe.decide", fails)
     with pytest.raises(_PowerCutError), writing(book.path, kept(book.path)) as connection:
-        observe(connection, book.feed, [draft("Ann")], Observation(), decide=fails, policy=Policy(), now=10)
+        observe(connection, book.feed, [draft("Ann")], Observation(), policy=Policy(), now=10)
     assert book.claimed() == {}
 
 
@@ -304,7 +306,7 @@ def test_a_tried_one_that_is_rejected_stays_so_whatever_its_name_is_by_now(book:
     book.policy = Policy(on_rename="create")
     book.see(draft("Ann", id="c1", same_as="s"))
     [work] = book.claim()
-    book.settle(not_taken(work, own_fault=False))
+    book.settle(not_taken(work, caused_by_record=False))
     book.see(draft("Beth", id="c1", same_as="s", at=20))
     book.see(draft("Ann", id="c2", same_as="s", at=20))
     assert (book.stands("c1"), book.stands("c2")) == ("rejected: server-error", "pending")

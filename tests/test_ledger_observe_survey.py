@@ -143,21 +143,21 @@ def test_an_unchanged_page_writes_when_it_was_read_and_its_sweep_and_nothing_els
     before = {one: known.row(one)._asdict() for one in ("c1", "c2", "c3")}
     lines = known.write(lambda connection: connection.scalar(select(func.count()).select_from(history)))
     unchanged = frozenset({"c1", "c2", "c3"})
-    sight = Observation(run=7, sweep=sweep.number, position="3", unchanged=unchanged, began_at=50)
-    assert known.see(sight=sight) == ObserveResult(fresh=3, pending=0)
+    observation = Observation(run=7, sweep=sweep.number, position="3", unchanged=unchanged, began_at=50)
+    assert known.see(observation=observation) == ObserveResult(fresh=3, pending=0)
     noted = {"run": 7, "sweep": sweep.number, "read_at": 50}
     assert {one: known.row(one)._asdict() for one in before} == {
         one: row | noted for one, row in before.items()
     }
     assert lines == known.write(lambda one: one.scalar(select(func.count()).select_from(history)))
-    assert known.see(sight=sight).fresh == 0
+    assert known.see(observation=observation).fresh == 0
 
 
 def test_an_old_page_of_unchanged_ones_does_not_turn_the_time_back(known: Book) -> None:
     """Else a page from before it would be believed next."""
     known.see(draft("Ann", id="c1", same_as="s", at=60))
     known.now = 100
-    known.see(sight=Observation(unchanged=frozenset({"c1"}), began_at=50))
+    known.see(observation=Observation(unchanged=frozenset({"c1"}), began_at=50))
     assert known.row("c1").read_at == 60
 
 

@@ -149,7 +149,7 @@ def test_a_dropped_record_gives_its_name_to_its_heir(book: Book) -> None:
 def test_a_dropped_record_that_was_tried_leaves_its_name_and_its_attempts_to_its_heir(book: Book) -> None:
     """The name may be in Trakor: its answer says `unclear`, whoever tried it."""
     book.see(draft("Ann", id="c1", same_as="s"), draft("Ann", id="c2", same_as="s"))
-    book.settle(*(later(work, silence=NoAnswer(book.now, 0)) for work in book.claim()))
+    book.settle(*(later(work, no_answer=NoAnswer(book.now, 0)) for work in book.claim()))
     book.drop("c1")
     assert (book.stands("c1"), book.stands("c2")) == ("dropped", "pending")
     [work] = book.claim()
@@ -161,15 +161,15 @@ def test_a_dropped_record_that_was_tried_leaves_its_name_and_its_attempts_to_its
 def reject(book: Book) -> None:
     """A request had no answer; the next ones failed until the record was rejected."""
     [work] = book.claim()
-    book.settle(later(work, silence=NoAnswer(book.now, 0)))
+    book.settle(later(work, no_answer=NoAnswer(book.now, 0)))
     [again] = book.claim()
-    book.settle(not_taken(again, own_fault=False))
+    book.settle(not_taken(again, caused_by_record=False))
 
 
 def take_back(book: Book) -> None:
     """A request had no answer; then a person dropped the record."""
     [work] = book.claim()
-    book.settle(later(work, silence=NoAnswer(book.now, 0)))
+    book.settle(later(work, no_answer=NoAnswer(book.now, 0)))
     book.drop()
 
 
@@ -220,7 +220,7 @@ def test_another_name_is_decided_on_once_the_tried_one_is_answered(
 
 def test_where_what_was_tried_is_not_kept_the_name_at_least_is_the_tried_one(book: Book) -> None:
     """`keep = "hashes"`, and it was dropped: what differs from what was tried is a drift all the same."""
-    book.keeping = TextStorage(Sealer(KEY), sent=False)
+    book.text_storage = TextStorage(Sealer(KEY), sent=False)
     book.see(draft("Ann", "0412"))
     take_back(book)
     assert book.waiting() == {}
@@ -258,7 +258,7 @@ def test_a_refused_record_is_sent_once_more_by_a_retry(book: Book) -> None:
 def test_a_retry_after_server_errors_sends_the_same_name_and_is_no_first_attempt(book: Book) -> None:
     book.see(draft("Ann", id="c1"), draft("Ann", id="c2", qualifier="q"))
     first, second = book.claim()
-    book.settle(not_taken(first), not_taken(second, own_fault=False))
+    book.settle(not_taken(first), not_taken(second, caused_by_record=False))
     book.retry("c2")
     [work] = book.claim()
     assert (work.payload.name, work.attempt, work.failures) == ("Ann (q)", 2, 0)

@@ -71,13 +71,13 @@ def take(book: Book) -> None:
     assert step(book, HERE).kind is CanaryStepKind.CLEAR
 
 
-def step(book: Book, place: TrakorIdentity) -> CanaryStep:
+def step(book: Book, trakor: TrakorIdentity) -> CanaryStep:
     """Four names that Trakor took lately, of which three are sent at most."""
-    ids = {name: frozenset({f"t{book.number(name)}"}) for name in NAMES if place is not HERE}
+    ids = {name: frozenset({f"t{book.number(name)}"}) for name in NAMES if trakor is not HERE}
     canaries = [Canary(draft(name).payload, of(name), ids[name]) for name in ids]
     return book.write(
         lambda connection: next_step(
-            connection, "default", place, lambda _: canaries, now=book.now, wait=WAIT
+            connection, "default", trakor, lambda _: canaries, now=book.now, wait=WAIT
         )
     )
 
@@ -88,9 +88,9 @@ def answer(book: Book, asked: CanaryStep, word: CanaryAnswer | None) -> None:
     book.write(lambda connection: note_answer(connection, "default", canary.key, word))
 
 
-def ask_all(book: Book, place: TrakorIdentity, word: CanaryAnswer) -> CanaryStep:
+def ask_all(book: Book, trakor: TrakorIdentity, word: CanaryAnswer) -> CanaryStep:
     """Answer each canary likewise, until something else is to be done."""
-    while (found := step(book, place)).kind is CanaryStepKind.ASK:
+    while (found := step(book, trakor)).kind is CanaryStepKind.ASK:
         answer(book, found, word)
     return found
 
@@ -116,7 +116,7 @@ def test_another_key_that_knows_one_canary_is_noted_after_one_request(book: Book
     assert found.canary.ids == {f"t{book.number('Ann')}"}
     answer(book, found, KNOWN)
     assert step(book, THERE).kind is CanaryStepKind.CLEAR
-    assert book.write(lambda connection: load_known(connection, "default").place) == THERE
+    assert book.write(lambda connection: load_known(connection, "default").trakor) == THERE
     assert strays(book) == ([], 0)
 
 
@@ -199,15 +199,15 @@ def test_a_person_confirms_before_anything_was_asked(book: Book) -> None:
 
 
 def test_without_a_canary_the_change_is_noted_and_said(book: Book) -> None:
-    def without(place: TrakorIdentity) -> CanaryStep:
+    def without(trakor: TrakorIdentity) -> CanaryStep:
         return book.write(
-            lambda connection: next_step(connection, "default", place, lambda _: (), now=book.now, wait=WAIT)
+            lambda connection: next_step(connection, "default", trakor, lambda _: (), now=book.now, wait=WAIT)
         )
 
     without(HERE)
     assert without(THERE).kind is CanaryStepKind.UNPROVEN
     assert without(THERE).kind is CanaryStepKind.CLEAR
-    assert book.write(lambda connection: load_known(connection, "default").doubt.unproven)
+    assert book.write(lambda connection: load_known(connection, "default").mismatch.unproven)
     assert stopped(book) == set()
 
 

@@ -178,7 +178,7 @@ def test_the_newest_sweep_of_each_feed_is_known(book: Book) -> None:
     first = book.write(begin)
     book.write(lambda connection: end_sweep(connection, first, complete=True, now=book.now))
     second = book.write(begin)
-    book.see(draft("Ann", at=book.now), sight=Observation(sweep=second.number, position="1"))
+    book.see(draft("Ann", at=book.now), observation=Observation(sweep=second.number, position="1"))
     with reading(book.path) as connection:
         last = find_last_sweeps(connection)[book.feed.number]
         assert [feed.number for feed in list_feeds(connection)] == [book.feed.number]

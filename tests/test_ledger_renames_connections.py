@@ -40,8 +40,8 @@ def old(book: Book) -> Book:
     return made
 
 
-def note(book: Book, place: TrakorIdentity) -> None:
-    book.write(lambda connection: next_step(connection, "old", place, lambda _: [], now=1, wait=1))
+def note(book: Book, trakor: TrakorIdentity) -> None:
+    book.write(lambda connection: next_step(connection, "old", trakor, lambda _: [], now=1, wait=1))
 
 
 def found(book: Book, **configured: ConnectionIdentity) -> tuple[str, str] | None:

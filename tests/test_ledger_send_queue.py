@@ -38,7 +38,7 @@ def of_claims(book: Book) -> list[Any]:
 
 def silent(book: Book, sent: WorkItem, wait: int = 2_000) -> Retry:
     """The request for it ended now, without an answer."""
-    return later(sent, silence=NoAnswer(book.now + 10, book.now + 10 + wait))
+    return later(sent, no_answer=NoAnswer(book.now + 10, book.now + 10 + wait))
 
 
 def claim(book: Book) -> list[WorkItem]:
@@ -152,7 +152,7 @@ def test_one_dropped_under_way_when_the_process_died_waits_too(book: Book) -> No
 def test_one_that_was_rejected_for_its_silence_waits_all_the_same(book: Book) -> None:
     [work] = in_flight(book, "Ann")
     end = NoAnswer(book.now, book.now + 2_000)
-    book.settle(type(not_taken(work))(work, "no answer", own_fault=False, silence=end))
+    book.settle(type(not_taken(work))(work, "no answer", caused_by_record=False, no_answer=end))
     assert of_claims(book)[0].not_before == end.until
 
 

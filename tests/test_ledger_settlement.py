@@ -83,8 +83,8 @@ def test_what_is_not_due_yet_is_left_and_its_time_is_known(book: Book) -> None:
 
 def test_an_answer_counts_for_the_run_that_the_record_is_of(book: Book) -> None:
     """Where one delivery serves many runs: each record's own, and none where it was read by its id."""
-    book.see(draft("Ann", id="c1"), sight=Observation(run=7))
-    book.see(draft("Bo", id="c2"), sight=Observation(run=8))
+    book.see(draft("Ann", id="c1"), observation=Observation(run=7))
+    book.see(draft("Bo", id="c2"), observation=Observation(run=8))
     book.see(draft("Cy", id="c3"))
     work = book.claim()
     book.settle(*(answered(one) for one in work), run=None)
@@ -122,7 +122,7 @@ def test_what_was_there_before_is_adopted_or_held(book: Book, on_existing: str, 
 
 def test_what_is_there_after_a_request_without_an_answer_is_unclear(book: Book) -> None:
     [work] = in_flight(book, "Ann")
-    book.settle(later(work, silence=NoAnswer(book.now, 0)))
+    book.settle(later(work, no_answer=NoAnswer(book.now, 0)))
     [again] = book.claim()
     book.settle(later(again))  # answered with 503, which says nothing of the one before
     [last] = book.claim()
@@ -195,7 +195,7 @@ def test_refused_is_rejected_with_its_message_and_its_name_is_free(book: Book) -
 
 def test_a_server_error_is_rejected_and_keeps_its_name(book: Book) -> None:
     [work] = in_flight(book, "Ann")
-    book.settle(not_taken(work, own_fault=False))
+    book.settle(not_taken(work, caused_by_record=False))
     assert book.stands() == "rejected: server-error"
     assert book.claimed() == {of("Ann"): work.number}
 
@@ -372,7 +372,7 @@ def test_a_drift_noted_while_a_person_is_asked_is_decided_after_them(book: Book)
 def test_a_name_that_a_record_was_tried_under_is_known_to_be_when_it_comes_back_to_it(book: Book) -> None:
     """Server errors, a rename, and back: what is there at the next attempt may be its own."""
     [work] = in_flight(book, "Ann")
-    book.settle(not_taken(work, own_fault=False))
+    book.settle(not_taken(work, caused_by_record=False))
     book.see(draft("Bo", at=20))
     book.see(draft("Ann", at=30))
     assert book.stands() == "rejected: server-error"
@@ -392,7 +392,7 @@ def test_a_name_that_came_back_counts_no_attempt_that_was_answered(book: Book) -
     book.see(draft("Ann", "0499", at=40))
     [work] = book.claim()
     assert work.payload.fields() == {"name": "Ann", "contact_info": "0499"}
-    book.settle(later(work, silence=NoAnswer(book.now, book.now)))
+    book.settle(later(work, no_answer=NoAnswer(book.now, book.now)))
     book.see(draft("Cy", at=50))
     assert [again.payload for again in book.claim()] == [work.payload]
 
@@ -455,7 +455,7 @@ def test_drafts_of_merged_records_stay_after_the_claimants_answer_only_where_tha
     sent: bool,  # noqa: FBT001
     kept: set[int],
 ) -> None:
-    book.keeping = TextStorage(Sealer(KEY), sent)
+    book.text_storage = TextStorage(Sealer(KEY), sent)
     book.see(draft("Ann", id="c1", same_as="s"), draft("Ann", id="c2", same_as="s"))
     assert set(book.waiting("c2")) == {TO_SEND}
     book.settle(*(answered(work) for work in book.claim()))
@@ -469,7 +469,7 @@ def test_drafts_of_merged_records_stay_after_the_claimants_answer_only_where_tha
 
 def test_the_database_refuses_a_second_claim_on_a_name(book: Book) -> None:
     in_flight(book, "Ann", "Bo")
-    values = {"space": book.feed.space, "key": of("Ann"), "record": book.number("c2")}
+    values = {"space": book.feed.namespace, "key": of("Ann"), "record": book.number("c2")}
     with pytest.raises(IntegrityError):
         book.write(lambda connection: connection.execute(insert(claims).values(values)))
 
@@ -477,7 +477,7 @@ def test_the_database_refuses_a_second_claim_on_a_name(book: Book) -> None:
 def test_the_database_refuses_a_second_link_to_a_trakor_id(book: Book) -> None:
     book.settle(*(answered(work, "t1") for work in in_flight(book, "Ann")))
     book.see(draft("Bo", id="c2"))
-    values = {"space": book.feed.space, "trakor_id": "t1", "record": book.number("c2"), "at": 0}
+    values = {"space": book.feed.namespace, "trakor_id": "t1", "record": book.number("c2"), "at": 0}
     with pytest.raises(IntegrityError):
         book.write(lambda connection: connection.execute(insert(links).values(values)))
 
@@ -510,7 +510,9 @@ def test_the_database_refuses_words_that_do_not_exist(
         book.write(lambda connection: connection.execute(insert(table).values(values)))
 
 
-def test_a_claim_that_another_holds_ends_the_transaction_and_is_not_passed_over(book: Book) -> None:
+def test_a_claim_that_another_holds_ends_the_transaction_and_is_not_passed_over(
+    book: Book, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Should a decision ever claim what is taken, nothing of its page is written."""
     in_flight(book, "Ann")
 
@@ -520,6 +522,7 @@ def test_a_claim_that_another_holds_ends_the_transaction_and_is_not_passed_over(
         return decide(seen, row, nobody, policy)
 
     page = [draft("Bo", id="c2"), draft("Ann", id="c3")]
+    monkeypatch.setattr("bridge.ledger.observe.decide", blind)
     with pytest.raises(IntegrityError), writing(book.path, keeping_of(book.path)) as connection:
-        observe(connection, book.feed, page, Observation(), decide=blind, policy=Policy(), now=0)
+        observe(connection, book.feed, page, Observation(), policy=Policy(), now=0)
     assert book.claimed() == {of("Ann"): book.number("c1")}

@@ -29,7 +29,7 @@ def seen(book: Book) -> None:
         draft("Twyla Twice", id="t2", same_as="t"),
         draft("Ann Lee", id="a1"),
         unmapped(id="u1"),
-        sight=Observation(run=1),
+        observation=Observation(run=1),
     )
 
 

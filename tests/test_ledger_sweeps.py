@@ -41,7 +41,7 @@ def sweep(book: Book, query: str = "q", *, restart: bool = False, now: int = 0) 
 def interrupted(book: Book) -> Sweep:
     """A sweep that was interrupted at position 100."""
     begun = sweep(book)
-    book.see(draft("Ann"), sight=Observation(sweep=begun.number, position="100"))
+    book.see(draft("Ann"), observation=Observation(sweep=begun.number, position="100"))
     return begun
 
 
@@ -120,7 +120,7 @@ def test_every_record_of_a_run_counts_once(book: Book) -> None:
     book.drop("dropped")
     book.settle(*(answered(work) for work in book.claim()), run=0)
     number = run(book)
-    sight = Observation(run=number)
+    observation = Observation(run=number)
     book.see(
         draft("Delivered", id="before", at=20),
         draft("Drifts", "0499", id="drifts", at=20),
@@ -136,7 +136,7 @@ def test_every_record_of_a_run_counts_once(book: Book) -> None:
         filtered(id="filtered"),
         unnamed(id="unnamed"),
         unmapped(id="unmapped"),
-        sight=sight,
+        observation=observation,
     )
     works = {work.payload.name: work for work in book.claim()}
     book.settle(later(works["Unclear"]), run=number)
@@ -165,7 +165,7 @@ def test_every_record_of_a_run_counts_once(book: Book) -> None:
 
 
 def test_a_run_is_accountable_for_what_the_one_before_left_pending(book: Book) -> None:
-    book.see(draft("Ann"), sight=Observation(run=run(book)))
+    book.see(draft("Ann"), observation=Observation(run=run(book)))
     number = run(book)
     assert counted(book, number) == {"read": 1, "pending": 1}
     book.settle(*(answered(work) for work in book.claim()), run=number)
@@ -174,17 +174,17 @@ def test_a_run_is_accountable_for_what_the_one_before_left_pending(book: Book) -
 
 def test_a_later_run_has_it_unchanged(book: Book) -> None:
     first = run(book)
-    book.see(draft("Ann"), sight=Observation(run=first))
+    book.see(draft("Ann"), observation=Observation(run=first))
     book.settle(*(answered(work) for work in book.claim()), run=first)
     second = run(book)
-    book.see(draft("Ann", at=20), sight=Observation(run=second))
+    book.see(draft("Ann", at=20), observation=Observation(run=second))
     assert counted(book, second) == {"read": 1, "unchanged": 1}
 
 
 def test_what_was_answered_and_then_held_counts_as_held(book: Book) -> None:
     book.policy = Policy(on_existing="hold")
     number = run(book)
-    book.see(draft("Ann"), sight=Observation(run=number))
+    book.see(draft("Ann"), observation=Observation(run=number))
     book.settle(*(answered(work, created=False) for work in book.claim()), run=number)
     assert counted(book, number) == {"read": 1, "held": 1}
 

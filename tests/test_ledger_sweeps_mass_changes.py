@@ -17,7 +17,7 @@ def say(book: Book, number: int, contact: str, *, at: int) -> MassChange | None:
     sweep = book.write(lambda ledger: begin_sweep(ledger, book.feed, "query", restart=True, now=book.now))
     book.see(
         *(draft(f"Client {one}", contact, id=f"c{one}", at=at) for one in range(number)),
-        sight=Observation(sweep=sweep.number),
+        observation=Observation(sweep=sweep.number),
     )
     book.write(lambda ledger: end_sweep(ledger, sweep, complete=True, now=book.now))
     return book.write(lambda ledger: detect_mass_change(ledger, book.feed, sweep.number))

@@ -36,7 +36,7 @@ def sweep(book: Book, *drafts: Draft) -> None:
     seen = [(one.id, one.input) for one in drafts]
     found = book.write(lambda connection: survey(connection, book.feed, seen, made_by()))
     others = [one for one in drafts if one.id not in found.unchanged]
-    book.see(*others, sight=Observation(unchanged=found.unchanged, began_at=book.now))
+    book.see(*others, observation=Observation(unchanged=found.unchanged, began_at=book.now))
 
 
 def twin(book: Book, number: int) -> Draft:
@@ -77,7 +77,7 @@ def test_after_two_scopes_became_one_those_merged_are_decided_on_again(book: Boo
     other.feed = other.write(
         lambda connection: load_or_add_feed(connection, "other", book.scope, other.stream)
     )
-    assert other.feed.space == book.feed.space
+    assert other.feed.namespace == book.feed.namespace
     sweep(other, twin(other, 1), twin(other, 2))
     assert {other.stands("c1"), other.stands("c2")} == {"held: same-name"}
 
@@ -131,11 +131,11 @@ def test_an_adopted_party_is_in_doubt_whenever_one_who_is_perhaps_the_same_wants
     father = draft("Jan", "f", id="c1", same_as=FATHER, at=book.now)
     son = draft("Jan", "s", id="c2", same_as=SON, at=book.now)
     begun = book.write(lambda connection: begin_sweep(connection, book.feed, "q", restart=True, now=book.now))
-    sight = Observation(sweep=begun.number)
-    book.see(father, *([son] if order == "before" else []), sight=sight)
+    observation = Observation(sweep=begun.number)
+    book.see(father, *([son] if order == "before" else []), observation=observation)
     deliver(book, "t1", created=False)
     if order == "after":
-        book.see(son, sight=sight)
+        book.see(son, observation=observation)
     assert (book.stands("c1"), book.stands("c2")) == ("held: existing", "held: same-person")
 
 
@@ -183,7 +183,7 @@ def test_a_party_that_a_person_says_is_anothers_goes_to_no_twin(book: Book) -> N
 def test_what_was_dropped_is_not_forgotten_while_another_sends_its_words(book: Book) -> None:
     """A phone number of the forgotten one went to Trakor after all, and was kept as the other one's."""
     book.see(twin(book, 1), twin(book, 2))
-    book.settle(*(later(work, silence=NoAnswer(book.now, 0)) for work in book.claim()))
+    book.settle(*(later(work, no_answer=NoAnswer(book.now, 0)) for work in book.claim()))
     book.drop("c1")
     with pytest.raises(UserError, match="still being sent by c2"):
         book.forget("c1")

@@ -112,9 +112,9 @@ async def test_what_arrives_while_one_commit_is_under_way_shares_the_next(ledger
     told = Told()
     inbox = WebhookInbox(ledger, on_kept=told, at_once=20)
     with held(ledger):
-        keeping = [asyncio.ensure_future(inbox.keep(received(n, "ab"[n > 20]))) for n in range(50)]
+        text_storage = [asyncio.ensure_future(inbox.keep(received(n, "ab"[n > 20]))) for n in range(50)]
         await asyncio.sleep(0)
-    await asyncio.gather(*keeping)
+    await asyncio.gather(*text_storage)
     assert kept(ledger.path) == [str(n) for n in range(50)]
     assert told.names == [{"a"}, {"a", "b"}, {"b"}]
     await inbox.close()
@@ -129,11 +129,11 @@ async def test_webhooks_go_before_all_that_waits(ledger: Ledger) -> None:
 
     with held(ledger):
         working = [asyncio.ensure_future(ledger.call(how_many)) for _ in range(5)]
-        keeping = asyncio.ensure_future(inbox.keep(received(1)))
+        text_storage = asyncio.ensure_future(inbox.keep(received(1)))
         while ledger._queue.qsize() < 6:  # noqa: ASYNC110, SLF001 - until all have been asked for
             await asyncio.sleep(0)
     assert await asyncio.gather(*working) == [1] * 5
-    await keeping
+    await text_storage
     await inbox.close()
 
 
@@ -156,12 +156,12 @@ async def test_what_is_urgent_runs_before_what_was_asked_for_earlier(ledger: Led
 async def test_too_many_are_turned_away_and_those_that_wait_are_kept(ledger: Ledger) -> None:
     inbox = WebhookInbox(ledger, most=3, on_kept=Told())
     with held(ledger):
-        keeping = [asyncio.ensure_future(inbox.keep(received(n))) for n in range(3)]
+        text_storage = [asyncio.ensure_future(inbox.keep(received(n))) for n in range(3)]
         await asyncio.sleep(0)
         with pytest.raises(Transient) as turned_away:
             await inbox.keep(received(4))
         assert turned_away.value.retry_after
-    await asyncio.gather(*keeping)
+    await asyncio.gather(*text_storage)
     await inbox.keep(received(5))
     assert kept(ledger.path) == ["0", "1", "2", "5"]
     await inbox.close()
@@ -170,12 +170,12 @@ async def test_too_many_are_turned_away_and_those_that_wait_are_kept(ledger: Led
 async def test_a_sender_that_stops_waiting_loses_nothing_and_stops_nobody(ledger: Ledger) -> None:
     inbox = WebhookInbox(ledger, on_kept=Told())
     with held(ledger):
-        keeping = [asyncio.ensure_future(inbox.keep(received(n))) for n in range(3)]
+        text_storage = [asyncio.ensure_future(inbox.keep(received(n))) for n in range(3)]
         await asyncio.sleep(0)
-        keeping[0].cancel()
+        text_storage[0].cancel()
         with pytest.raises(asyncio.CancelledError):
-            await keeping[0]
-    await asyncio.gather(*keeping[1:])
+            await text_storage[0]
+    await asyncio.gather(*text_storage[1:])
     await inbox.close()
     assert kept(ledger.path) == ["0", "1", "2"]
 
@@ -185,9 +185,9 @@ async def test_a_fault_reaches_each_of_those_that_share_it_and_nobody_after_them
     inbox = WebhookInbox(ledger, on_kept=Told())
     await ledger.call(lambda connection: connection.exec_driver_sql("ALTER TABLE events RENAME TO away"))
     with held(ledger):
-        keeping = [asyncio.ensure_future(inbox.keep(received(n))) for n in range(3)]
+        text_storage = [asyncio.ensure_future(inbox.keep(received(n))) for n in range(3)]
         await asyncio.sleep(0)
-    for outcome in await asyncio.gather(*keeping, return_exceptions=True):
+    for outcome in await asyncio.gather(*text_storage, return_exceptions=True):
         assert isinstance(outcome, LedgerError)
     await ledger.call(lambda connection: connection.exec_driver_sql("ALTER TABLE away RENAME TO events"))
     await inbox.keep(received(4))
@@ -197,11 +197,11 @@ async def test_a_fault_reaches_each_of_those_that_share_it_and_nobody_after_them
 
 async def test_it_closes_when_all_is_kept(ledger: Ledger) -> None:
     inbox = WebhookInbox(ledger, on_kept=Told())
-    keeping = [asyncio.ensure_future(inbox.keep(received(n))) for n in range(300)]
+    text_storage = [asyncio.ensure_future(inbox.keep(received(n))) for n in range(300)]
     await asyncio.sleep(0)
     await inbox.close()
     assert len(kept(ledger.path)) == 300
-    await asyncio.gather(*keeping)
+    await asyncio.gather(*text_storage)
 
 
 def test_whatever_was_answered_outlives_a_kill(ledger_template: Path, tmp_path: Path) -> None:

@@ -248,7 +248,7 @@ def _count(
     context: PageContext, wanted: Filter, verb: OperatorAction
 ) -> tuple[list[RecordGroup], list[RecordGroup], dict[AttentionKind, array[int]]]:
     """The kinds that it can be done to, those that it cannot, and the numbers of the former's records."""
-    with reading(context.ledger.path, context.ledger.keeping) as connection:
+    with reading(context.ledger.path, context.ledger.text_storage) as connection:
         every = wanted_of(waiting_of(connection, wanted.mark), wanted)
         kinds = [one for one in every if verb in verbs_of([one])]
         others = [one for one in every if one not in kinds]

@@ -284,7 +284,7 @@ class ListPage:
 
 
 def _look(ledger: Ledger, wanted: Filter, after: int, before: int) -> ListData:
-    with reading(ledger.path, ledger.keeping) as connection:
+    with reading(ledger.path, ledger.text_storage) as connection:
         waiting = waiting_of(connection)
         marked = {mark: waiting_of(connection, mark) for mark in MARKED}
         every = marked[wanted.mark] if wanted.mark else waiting

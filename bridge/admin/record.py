@@ -117,7 +117,7 @@ class RecordPage:
             tone=TONES.get(State(record.state), Tone.ASK),
             first=first,
             more=more,
-            answered=look.standing.said,
+            answered=look.standing.trakor_text,
             other=other_of(record, look.standing),
             since=TimeText.of(record.since_at, now),
             trakor_ids=_trakor_ids(look),
@@ -225,7 +225,7 @@ def _verb(word: str) -> OperatorAction:
 
 
 def _look(context: PageContext, number: int) -> RecordData | None:
-    with reading(context.ledger.path, context.ledger.keeping) as connection:
+    with reading(context.ledger.path, context.ledger.text_storage) as connection:
         found = find_records(connection, RecordQuery(numbers=[number]))
         return _of(connection, found[0]) if found else None
 

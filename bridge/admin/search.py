@@ -62,7 +62,7 @@ class SearchPage:
 
 def _find(context: PageContext, wanted: str) -> list[RecordSummary]:
     """By id first; what is no id may be a name."""
-    with reading(context.ledger.path, context.ledger.keeping) as connection:
+    with reading(context.ledger.path, context.ledger.text_storage) as connection:
         found = find_records(connection, RecordQuery(either=wanted), MOST + 1)
         if not found and (name := fit(wanted)):
             found = find_records(connection, RecordQuery(key=context.name_key(name)), MOST + 1)

@@ -78,7 +78,7 @@ class Remembered:
 
     def strays(self, name: str) -> list[str]:
         """The names to be deleted in another organisation."""
-        if not self.of(name).doubt.made:
+        if not self.of(name).mismatch.made:
             return []
         with reading(ledger_path(self.settings), make_keeping(self.settings)) as connection:
             names, forgotten = load_stray_names(connection, name)
@@ -123,28 +123,28 @@ def same_trakor(step: str, connection: ConnectionSettings, remembered: Remembere
     if not remembered.is_proven:
         return not_tried(step, LEDGER_KEY)
     noted = remembered.of(connection.name)
-    place, doubt = hash_trakor(connection, remembered.hasher), noted.doubt
+    trakor, mismatch = hash_trakor(connection, remembered.hasher), noted.mismatch
     strays = remembered.strays(connection.name)
     confirm = f"trakor-bridge connections confirm {connection.name}"
     listed = "".join(f"\n  {one}" for one in strays)
     delete = f"Delete by hand in the other organisation what was made there:{listed}\n" if strays else ""
-    if doubt.another and doubt.place.is_same_trakor(place):
+    if mismatch.another and mismatch.trakor.is_same_trakor(trakor):
         advice = f"Put the right [trakor] url and api_key back. {delete}Where it is the right one: {confirm}"
         return Check(step, ok=False, detail=OTHER_TRAKOR, advice=advice)
     if strays:
         return Check(step, ok=True, caution=True, detail="as last time", advice=f"{delete}Then: {confirm}")
-    if doubt.unproven:
+    if mismatch.unproven:
         detail = "address or key changed, and nothing could prove that it is the same organisation"
         advice = f"Where it is the right one: {confirm}"
         return Check(step, ok=True, caution=True, detail=detail, advice=advice)
-    return _compared(step, noted, place)
+    return _compared(step, noted, trakor)
 
 
-def _compared(step: str, noted: KnownOrganizations, place: TrakorIdentity) -> Check:
+def _compared(step: str, noted: KnownOrganizations, trakor: TrakorIdentity) -> Check:
     """Trakor as configured beside what is noted, where nothing is in doubt yet."""
-    if not noted.place.address:
+    if not noted.trakor.address:
         return Check(step, ok=True, detail="not noted yet: the next backfill does")
-    if noted.place.is_same_trakor(place):
+    if noted.trakor.is_same_trakor(trakor):
         return Check(step, ok=True, detail="address and key are those of last time")
     return Check(
         step, ok=True, caution=True, detail="another address or key than last time", advice=BEFORE_CANARIES

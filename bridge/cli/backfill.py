@@ -158,7 +158,7 @@ def _list_changes(copy: Ledger) -> None:
     from bridge.ledger.database import reading  # noqa: PLC0415 - see the package
     from bridge.ledger.read_model import RecordQuery, iterate_records  # noqa: PLC0415 - see the package
 
-    with reading(copy.path, copy.keeping) as connection:
+    with reading(copy.path, copy.text_storage) as connection:
         write_csv(iterate_records(connection, RecordQuery(states=("pending", "held", "rejected", "drifted"))))
 
 

@@ -182,10 +182,10 @@ def _confirm(
     if name not in configured:
         raise UserError(f"there is no connection {name!r}", advice=f"configured are: {', '.join(configured)}")
     path = current_ledger(session)
-    place = hash_trakor(configured[name], Hasher(ledger_key(session.settings, make=False)))
+    trakor = hash_trakor(configured[name], Hasher(ledger_key(session.settings, make=False)))
     with reading(path) as ledger:
-        said, left = list_doubts(ledger, name, place), _left_behind(ledger, name, configured)
-        number = count_sent_before(ledger, name, place)
+        said, left = list_doubts(ledger, name, trakor), _left_behind(ledger, name, configured)
+        number = count_sent_before(ledger, name, trakor)
     for clause in said:
         tell(f"{plain(name)}: {clause}.", hanging=4)
     if number:
@@ -198,7 +198,7 @@ def _confirm(
     if left:
         _ask_whether_new(name, left, yes=yes)
     with writing(path) as ledger:
-        if confirm_organizations(ledger, name, place) != said:
+        if confirm_organizations(ledger, name, trakor) != said:
             raise UserError(f"{name} is not as it was when this began", advice="say it again")
     if not said:
         tell(f"{plain(name)}: nothing was in doubt.")
@@ -267,7 +267,7 @@ def _strays(session: Session, name: str) -> tuple[list[str], int, bool]:
         return [], 0, False
     with reading(path) as ledger:
         noted = load_known(ledger, name)
-    if not noted.doubt.made:
+    if not noted.mismatch.made:
         return [], 0, False  # which needs no key
-    with reading(path, session.keeping) as ledger:
+    with reading(path, session.text_storage) as ledger:
         return *load_stray_names(ledger, name), noted.stopped

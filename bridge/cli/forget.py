@@ -39,13 +39,13 @@ def forget_one(session: Session, selection: Selection, *, yes: bool) -> tuple[Re
         UserError: It is not clear which is meant, nobody said yes, or it is being sent just now.
     """
     path = current_ledger(session)
-    keeping = session.keeping
-    with reading(path, keeping) as connection:
+    text_storage = session.text_storage
+    with reading(path, text_storage) as connection:
         found = the_one(session, connection, selection)
     if not yes:
         _ask(found)
     policy = _policy(session, found.feed)
-    with writing(path, keeping) as connection:
+    with writing(path, text_storage) as connection:
         return found, forget_record(connection, found.number, now=time.time_ns() // 1_000_000, policy=policy)
 
 

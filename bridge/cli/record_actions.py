@@ -121,11 +121,11 @@ def decide(session: Session, order: DecisionRequest) -> int:
     chosen = _chosen(session, path, order)
     if chosen is None:
         return 1
-    keeping = session.keeping
+    text_storage = session.text_storage
     told = _DecisionReport(order, daemon=is_daemon_running(path))
     remaining = iter(chosen.numbers)
     while some := tuple(islice(remaining, AT_ONCE)):
-        with writing(path, keeping) as connection:
+        with writing(path, text_storage) as connection:
             decided = apply_to_each(
                 connection,
                 order.verb,
@@ -143,7 +143,7 @@ def _chosen(session: Session, path: Path, order: DecisionRequest) -> RecordQuery
     """The records that are meant, by number; None where nobody wants it after all."""
     selection = order.selection
     _require_sense(order)
-    with reading(path, session.keeping) as connection:
+    with reading(path, session.text_storage) as connection:
         if selection.single:
             return RecordQuery(numbers=[the_one(session, connection, selection).number])
         wanted = selection.wanted(connection, None)

@@ -69,8 +69,8 @@ def show_record(
     out.print()
     for sentence in meaning(record, standing, now):
         say(out, sentence)
-    if standing.said:
-        say(out, f"Trakor answered: “{standing.said}”")
+    if standing.trakor_text:
+        say(out, f"Trakor answered: “{standing.trakor_text}”")
     if compared := _compared(record, standing):
         out.print()
         out.print(compared)

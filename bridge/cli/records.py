@@ -249,7 +249,7 @@ def _write_list(
     from bridge.ledger.database import reading  # noqa: PLC0415 - see the package
     from bridge.ledger.read_model import count_records  # noqa: PLC0415 - see the package
 
-    with reading(current_ledger(session), session.keeping) as ledger:
+    with reading(current_ledger(session), session.text_storage) as ledger:
         wanted = selection.wanted(ledger, hasher_of(session, ledger) if selection.name else None)
         most = TABLE_ROWS if limit is None and form == "table" else limit
         rows = listed(ledger, wanted, sort, most)
@@ -300,7 +300,7 @@ def _tell_all(session: Session, path: Path, selection: Selection, *, json: bool)
     from bridge.ledger.record_details import load_history, load_relations  # noqa: PLC0415 - see the package
     from bridge.status import iso  # noqa: PLC0415 - see the package
 
-    with reading(path, session.keeping) as ledger:
+    with reading(path, session.text_storage) as ledger:
         record = the_one(session, ledger, selection)
         history = load_history(ledger, record.number)
         standing = load_relations(ledger, record)

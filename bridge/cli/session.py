@@ -71,7 +71,7 @@ class Session:
     connections: tuple[str, ...]
 
     @property
-    def keeping(self) -> TextStorage | None:
+    def text_storage(self) -> TextStorage | None:
         """What opens the ledger's sealed text; None where there is no ledger yet."""
         from bridge.wiring.ledger import make_keeping  # noqa: PLC0415 - see the package
 

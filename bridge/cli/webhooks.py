@@ -147,7 +147,7 @@ def _list(
 
     session = begin(config, connection, log_level, log_format)
     names = session.connections if connection else ()
-    with reading(current_ledger(session), session.keeping) as ledger:
+    with reading(current_ledger(session), session.text_storage) as ledger:
         events = list_webhooks(ledger, names, limit, only_waiting=waiting, only_problems=problems)
     if json:
         print_json({"events": [_as_json(event) for event in events]})

@@ -69,7 +69,7 @@ def _decide_same_name(draft: Draft, row: LedgerRow, found: Comparison, policy: P
     moved = ", ".join(row.fields_between(row.sent, found.sent))
     return Decision(
         State.DELIVERED,
-        waiting=DraftAction.STORE if found.remapped else DraftAction.DONE,
+        draft_action=DraftAction.STORE if found.remapped else DraftAction.DONE,
         sent=found.sent,
         seen=seen,
         remapped=found.remapped,
@@ -110,7 +110,7 @@ def _drift(
         return None
     return Decision(
         State.DRIFTED,
-        waiting=DraftAction.KEEP if found is None else DraftAction.STORE,
+        draft_action=DraftAction.KEEP if found is None else DraftAction.STORE,
         sent=sent,
         seen=seen,
         remapped=row.remapped if found is None else found.remapped,

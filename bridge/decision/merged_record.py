@@ -52,7 +52,7 @@ def decide_merged(
         return _hold_same_person(seen, row, holder)
     if isinstance(seen, Unsendable):
         return _decide_unmappable(seen, row, holder, holder_of, policy)
-    if not holder.stands and holder.number != row.number:
+    if not holder.represents and holder.number != row.number:
         return _decide_succession(seen, row, holder, holder_of, policy)
     if row.dismissed and not compare(row, seen).source:
         return None
@@ -66,10 +66,10 @@ def _decide_unmappable(
 
     Unless the claimant does not stand for the name any more: nobody can take its place without one.
     """
-    in_trakor = holder.stands or holder.linked
+    in_trakor = holder.represents or holder.linked
     if in_trakor and seen.reason is Reason.FILTERED:
         return mark_filtered(row)
-    if holder.stands and row.state is State.MERGED and row.merged_by is MergedBy.PERSON:
+    if holder.represents and row.state is State.MERGED and row.merged_by is MergedBy.PERSON:
         return None
     return decide_as_new(seen, row, holder_of, policy)
 
@@ -237,7 +237,7 @@ def _stay_merged(draft: Draft, row: LedgerRow) -> Decision | None:
         merged_into=row.merged_into,
         merged_under=row.sent_key,
         merged_by=row.merged_by,
-        waiting=DraftAction.STORE,
+        draft_action=DraftAction.STORE,
         sent=draft.hashes,
         event="" if row.state is State.MERGED else "as-sent",
     )

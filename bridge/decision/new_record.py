@@ -133,7 +133,7 @@ def _set_aside(seen: Unsendable, row: LedgerRow | None, *, release: bool) -> Dec
         state,
         seen.reason,
         release=release,
-        waiting=DraftAction.DONE,
+        draft_action=DraftAction.DONE,
         event=str(state),
         detail=describe_unsendable(seen),
     )
@@ -145,7 +145,7 @@ def send(draft: Draft, claim: NameClaim, *, release: bool, detail: str = "", giv
         State.PENDING,
         claim=claim,
         release=release,
-        waiting=DraftAction.STORE,
+        draft_action=DraftAction.STORE,
         sent=draft.hashes,
         given=given,
         event="pending",
@@ -167,7 +167,7 @@ def merge(
 
     Where the claimant does not stand for the name any more, this one takes its place.
     """
-    if not holder.stands:
+    if not holder.represents:
         report = policy.on_change != "ignore"
         known = replace(holder, sent=translate_hashes(holder.sent, draft)) if holder.first else holder
         return succeed(draft.hashes, key, known, report=report)._replace(release=release)
@@ -177,7 +177,7 @@ def merge(
         merged_into=_merge_target(holder, row),
         merged_under=key,
         merged_by=by,
-        waiting=DraftAction.STORE,
+        draft_action=DraftAction.STORE,
         sent=draft.hashes,
         event="merged",
         detail=f"into {holder.id}" if by is MergedBy.RULE else f"into {holder.id}, by {by}",
@@ -212,7 +212,7 @@ def hold(
         release=release,
         merged_into=into,
         merged_by=row.merged_by if row is not None and into is not None else None,
-        waiting=DraftAction.STORE,
+        draft_action=DraftAction.STORE,
         sent=None if found is None else found.sent,
         seen=draft.hashes,
         remapped=row is not None and (row.remapped if found is None else found.remapped),

@@ -88,17 +88,17 @@ def _with_new_hashes(decision: Decision, row: LedgerRow) -> Decision:
     """
     sent = row.sent if decision.sent is None else decision.sent
     decision = decision._replace(sent=sent)
-    if decision.waiting not in {DraftAction.KEEP, DraftAction.DONE} or row.unanswered:
+    if decision.draft_action not in {DraftAction.KEEP, DraftAction.DONE} or row.unanswered:
         return decision
     known = row.answered and decision.state is State.DELIVERED and decision.seen is None
     if not known:
         return (
-            decision._replace(waiting=DraftAction.REFRESH)
-            if decision.waiting is DraftAction.KEEP
+            decision._replace(draft_action=DraftAction.REFRESH)
+            if decision.draft_action is DraftAction.KEEP
             else decision
         )
     return decision._replace(
-        waiting=DraftAction.LEARNT, content={} if row.origin is Origin.EXISTING else sent
+        draft_action=DraftAction.LEARNT, content={} if row.origin is Origin.EXISTING else sent
     )
 
 
@@ -177,7 +177,7 @@ def _decide_unsent(
         # What was noted during an attempt that never began does not count any more.
         if row.seen is None:
             return None
-        return Decision(State.PENDING, waiting=DraftAction.UNNOTE, given=row.given, event="noted")
+        return Decision(State.PENDING, draft_action=DraftAction.UNNOTE, given=row.given, event="noted")
     return _replace_draft(seen, row, event="replaced")
 
 
@@ -193,7 +193,7 @@ def _replace_draft(draft: Draft, row: LedgerRow, *, event: str) -> Decision:
     return Decision(
         State.PENDING,
         claim=None if row.given else _claimed_name(draft, row),
-        waiting=DraftAction.STORE,
+        draft_action=DraftAction.STORE,
         sent=draft.hashes,
         given=row.given,
         event=event,
@@ -220,7 +220,7 @@ def _same_name_to_send(draft: Draft, row: LedgerRow) -> bool:
 
 def _note_while_unanswered(seen: Draft | Unsendable, row: LedgerRow) -> Decision | None:
     """Unanswered, any change: only noted; the old name and payload go out again until answered."""
-    pending = Decision(State.PENDING, waiting=DraftAction.UNNOTE, given=row.given, event="noted")
+    pending = Decision(State.PENDING, draft_action=DraftAction.UNNOTE, given=row.given, event="noted")
     if isinstance(seen, Unsendable):
         if seen.reason is Reason.FILTERED:
             return without_note(mark_filtered(row))
@@ -232,7 +232,7 @@ def _note_while_unanswered(seen: Draft | Unsendable, row: LedgerRow) -> Decision
         return None if row.seen is None else pending
     if row.seen == seen.hashes or _is_map_change_only(seen, row):
         return None
-    return pending._replace(waiting=DraftAction.NOTE, seen=seen.hashes)
+    return pending._replace(draft_action=DraftAction.NOTE, seen=seen.hashes)
 
 
 def _is_map_change_only(draft: Draft, row: LedgerRow) -> bool:
@@ -245,10 +245,10 @@ def _note_while_held(seen: Draft | Unsendable, row: LedgerRow) -> Decision | Non
     if isinstance(seen, Unsendable):
         return without_note(mark_filtered(row)) if seen.reason is Reason.FILTERED else None
     if seen.key == row.key and not row.differs_from(seen.hashes):
-        return None if row.seen is None else stay(row)._replace(waiting=DraftAction.UNNOTE, seen=None)
+        return None if row.seen is None else stay(row)._replace(draft_action=DraftAction.UNNOTE, seen=None)
     if row.seen == seen.hashes:
         return None
-    return stay(row)._replace(waiting=DraftAction.NOTE, seen=seen.hashes, event="noted")
+    return stay(row)._replace(draft_action=DraftAction.NOTE, seen=seen.hashes, event="noted")
 
 
 def _decide_damaged(

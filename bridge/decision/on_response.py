@@ -131,7 +131,7 @@ def _deliver(row: LedgerRow, origin: Origin, content: FieldHashes, *, noted: boo
     fields = row.fields_between(sent, last)
     return Decision(
         State.DRIFTED if fields else State.DELIVERED,
-        waiting=DraftAction.KEEP if row.fields_between(sent, row.sent) else DraftAction.SENT,
+        draft_action=DraftAction.KEEP if row.fields_between(sent, row.sent) else DraftAction.SENT,
         sent=sent,
         content=content,
         seen=last if fields else None,
@@ -143,7 +143,7 @@ def _deliver(row: LedgerRow, origin: Origin, content: FieldHashes, *, noted: boo
     )
 
 
-def reject(row: LedgerRow, message: str, words: str = "") -> Decision:
+def reject(row: LedgerRow, message: str, response_text: str = "") -> Decision:
     """Trakor's 400, 413, 422: rejected; its name is given back where this was the only attempt ever begun.
 
     One that a person dropped meanwhile stays dropped, and gives its name back likewise.
@@ -151,7 +151,7 @@ def reject(row: LedgerRow, message: str, words: str = "") -> Decision:
     Args:
         row: The record.
         message: What Trakor answered, without its words.
-        words: Trakor's words, which may tell what the record says.
+        response_text: Trakor's words, which may tell what the record says.
     """
     only = row.attempts <= 1
     if row.state is State.DROPPED:
@@ -163,7 +163,7 @@ def reject(row: LedgerRow, message: str, words: str = "") -> Decision:
         seen=row.seen,
         filtered=row.filtered,
         given=row.given,
-        words=words,
+        response_text=response_text,
         event="rejected",
         detail=message,
     )
@@ -179,12 +179,12 @@ def give_back(row: LedgerRow) -> Decision:
         row.state,
         row.reason,
         release=True,
-        waiting=DraftAction.UNNOTE,
+        draft_action=DraftAction.UNNOTE,
         filtered=row.filtered,
         given=row.given,
     )
 
 
-def fail(row: LedgerRow, message: str, words: str = "") -> Decision:
+def fail(row: LedgerRow, message: str, response_text: str = "") -> Decision:
     """Failures of its own while others passed: rejected. The name stays claimed: it may be made."""
-    return reject(row, message, words)._replace(reason=Reason.SERVER_ERROR, release=False)
+    return reject(row, message, response_text)._replace(reason=Reason.SERVER_ERROR, release=False)

@@ -64,7 +64,7 @@ def _accept_correction(row: LedgerRow) -> Decision:
         content=row.last_seen,
         filtered=row.filtered,
         given=row.given,
-        waiting=DraftAction.SENT,
+        draft_action=DraftAction.SENT,
         event="accepted",
     )
 
@@ -76,7 +76,7 @@ def _accept_shared_party(row: LedgerRow) -> Decision:
         merged_into=row.merged_into,
         merged_under=row.sent_key,
         merged_by=MergedBy.PERSON,
-        waiting=DraftAction.DONE,
+        draft_action=DraftAction.DONE,
         filtered=row.filtered,
         event="accepted",
     )
@@ -89,7 +89,7 @@ def _adopt(row: LedgerRow) -> Decision:
         filtered=row.filtered,
         given=row.given,
         content={},
-        waiting=DraftAction.SENT,
+        draft_action=DraftAction.SENT,
         event="accepted",
     )
 
@@ -180,7 +180,7 @@ def dismiss(row: LedgerRow) -> Decision:
         filtered=row.filtered,
         given=row.given,
         dismissed=True,
-        waiting=DraftAction.DONE,
+        draft_action=DraftAction.DONE,
         event="dismissed",
     )
 
@@ -203,7 +203,7 @@ def drop(row: LedgerRow) -> Decision:
     return Decision(
         State.DROPPED,
         release=not row.unanswered and not row.answered,
-        waiting=DraftAction.DONE,
+        draft_action=DraftAction.DONE,
         filtered=row.filtered,
         given=row.given,
         event="dropped",

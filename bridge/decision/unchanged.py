@@ -35,4 +35,4 @@ def mark_filtered(row: LedgerRow) -> Decision | None:
 
 def without_note(decision: Decision | None) -> Decision | None:
     """What was noted before does not count once `where` says no."""
-    return None if decision is None else decision._replace(waiting=DraftAction.UNNOTE, seen=None)
+    return None if decision is None else decision._replace(draft_action=DraftAction.UNNOTE, seen=None)

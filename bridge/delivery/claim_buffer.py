@@ -60,8 +60,8 @@ class ClaimBuffer:
     ) -> None:
         self._ledger = ledger
         self._most = settings.max_in_flight
-        silence = int(settings.unanswered_wait * 1000)
-        self._waits = WaitLimits(int(settings.retry.longest * 1000), silence)
+        no_answer = int(settings.unanswered_wait * 1000)
+        self._waits = WaitLimits(int(settings.retry.longest * 1000), no_answer)
         self._longest_wait = max(settings.retry.longest, settings.unanswered_wait)
         self._clock = clock
         self._on_awaited = on_awaited

@@ -144,7 +144,7 @@ class _Failed(NamedTuple):
 
     work: WorkItem
     fault: Transient
-    silence: NoAnswer | None
+    no_answer: NoAnswer | None
 
 
 class FailureClassifier:
@@ -203,7 +203,7 @@ class FailureClassifier:
             work: What was sent.
             rejection: Why.
         """
-        outcome = Rejection(work, str(rejection), words=rejection.words)
+        outcome = Rejection(work, str(rejection), response_text=rejection.words)
         if self._evidence.told_apart(work):
             return [outcome]
         self._turned_down(work, str(rejection))
@@ -223,7 +223,7 @@ class FailureClassifier:
         # Where the only attempt may have made it, one more lets the ledger know that its name is to be kept.
         kept = not refusal.unsure or work.attempt > 1
         if kept and (alone or self._evidence.told_apart(work)):
-            return [Rejection(work, refusal.seen, silence=_told_nothing(refusal, now))]
+            return [Rejection(work, refusal.seen, no_answer=_told_nothing(refusal, now))]
         self._turned_down(work, refusal.seen)
         return [_refused(work, self._again_at(work, now), refusal, now)]
 
@@ -325,10 +325,10 @@ class FailureClassifier:
 
     def unanswered(self, work: WorkItem, now: int) -> Retry:
         """A request was given up on: it may be at work all the same."""
-        return Retry(work, None, silence=self._until(now))
+        return Retry(work, None, no_answer=self._until(now))
 
     def _again(self, failed: _Failed, at: int) -> Retry:
-        return Retry(failed.work, at, silence=failed.silence)
+        return Retry(failed.work, at, no_answer=failed.no_answer)
 
     def _again_at(self, work: WorkItem, now: int) -> int:
         """When a record is tried again that was turned down, and nothing tells whose fault it is."""
@@ -344,19 +344,21 @@ class FailureClassifier:
         return int(self._settings.retry.backoff(times, self._random) * 1000)
 
     def _own_failure(self, failed: _Failed, now: int) -> Outcome:
-        work, fault, silence = failed
+        work, fault, no_answer = failed
         late = isinstance(fault, Unanswered) and fault.timed_out
         weight = WEIGHT_OF_A_TIME_OUT if late else 1
         failures = work.failures + weight
         if failures < MOST_FAILURES:
-            return Retry(work, now + self._wait(failures), failed=weight, silence=silence)
+            return Retry(work, now + self._wait(failures), failed=weight, no_answer=no_answer)
         times = "gave no answer in time again and again" if late else f"failed {failures} times"
-        return Rejection(work, f"{times} while others passed: {fault}", own_fault=False, silence=silence)
+        return Rejection(
+            work, f"{times} while others passed: {fault}", caused_by_record=False, no_answer=no_answer
+        )
 
 
 def _refused(work: WorkItem, at: int | None, refusal: Refused, now: int) -> Retry:
     """A refused request made nothing, unless its answer was one of success that told nothing."""
-    return Retry(work, at, begun=refusal.unsure, silence=_told_nothing(refusal, now))
+    return Retry(work, at, begun=refusal.unsure, no_answer=_told_nothing(refusal, now))
 
 
 def _told_nothing(refusal: Refused, now: int) -> NoAnswer | None:

@@ -361,8 +361,8 @@ class Delivery:
         if more:
             self._intake.look_at(self._clock())
         for outcome in batch:
-            if isinstance(outcome, Retry) and (self._intake.patient or outcome.silence is None):
-                until = outcome.silence.until if outcome.silence else 0
+            if isinstance(outcome, Retry) and (self._intake.patient or outcome.no_answer is None):
+                until = outcome.no_answer.until if outcome.no_answer else 0
                 self._intake.look_at(max(outcome.next_try_at or 0, until))
         self._on_settled(count_outcomes(batch, seconds))
 

@@ -69,17 +69,17 @@ class _Record:
 
 
 def explain(
-    ledger: Path, keeping: TextStorage | None, sandbox: Sandbox, *, first: Collection[str]
+    ledger: Path, text_storage: TextStorage | None, sandbox: Sandbox, *, first: Collection[str]
 ) -> Explained:
     """Where every record is, and why.
 
     Args:
         ledger: Its file.
-        keeping: What opens its sealed text: the commands that are shown name names.
+        text_storage: What opens its sealed text: the commands that are shown name names.
         sandbox: Both simulated systems, as they are.
         first: Ids of the records that serve as examples before all others.
     """
-    every = _every(ledger, keeping, sandbox)
+    every = _every(ledger, text_storage, sandbox)
     every.sort(key=lambda record: record.found.id not in first)
     words = sorted({record.word for record in every}, key=_place)
     kinds = [_kind(word, [record for record in every if record.word == word]) for word in words]
@@ -97,10 +97,10 @@ def _entries(sandbox: Sandbox) -> list[Entry]:
     return [*sandbox.trakor.parties.entries(), *sandbox.trakor.products.entries()]
 
 
-def _every(ledger: Path, keeping: TextStorage | None, sandbox: Sandbox) -> list[_Record]:
+def _every(ledger: Path, text_storage: TextStorage | None, sandbox: Sandbox) -> list[_Record]:
     names = {entry.id: entry.name for entry in _entries(sandbox)}
     streams = {Stream.CONTACTS: sandbox.contacts, Stream.PRODUCTS: sandbox.products}
-    with reading(ledger, keeping) as connection:
+    with reading(ledger, text_storage) as connection:
         return [
             _Record(
                 found=found,

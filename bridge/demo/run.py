@@ -156,8 +156,8 @@ class _Story:
         await self._backfill()
         await self._run_daemon()
         await self._backfill()
-        keeping = make_keeping(self._settings)
-        self._audience.tell(explain(self._ledger, keeping, self._sandbox, first=tuple(changes)))
+        text_storage = make_keeping(self._settings)
+        self._audience.tell(explain(self._ledger, text_storage, self._sandbox, first=tuple(changes)))
         self._audience.tell(self._compared())
 
     def _prepared(self) -> Prepared:

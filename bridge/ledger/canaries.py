@@ -177,7 +177,7 @@ def store_canaries(
         now: The time to note.
         unchanged: Ids of records that say what they said: canaries of these are renewed.
     """
-    known = {"of_feed": feed.number, "of_space": feed.space}
+    known = {"of_feed": feed.number, "of_space": feed.namespace}
     kept = connection.execute(_KEPT, known).all()
     fresh = {row.record for row in kept if row.at > now - FRESH_MS}
     if len(fresh) >= MAX_STORED:
@@ -201,7 +201,7 @@ def store_canaries(
 def _sealed(
     connection: Connection, feed: Feed, row: Row[*tuple[Any, ...]], payload: Payload, now: int
 ) -> dict[str, Any]:
-    body = sealer_of(connection).seal(list(payload.fields().values()), feed.place(row.source_id))
+    body = sealer_of(connection).seal(list(payload.fields().values()), feed.seal_context(row.source_id))
     return {"record": row.number, "feed": feed.number, "at": now, "body": body}
 
 
@@ -218,7 +218,7 @@ def choose_canaries(connection: Connection, feed: Feed, unchanged: Collection[st
     """
     if not unchanged:
         return frozenset()
-    known = {"of_feed": feed.number, "of_space": feed.space}
+    known = {"of_feed": feed.number, "of_space": feed.namespace}
     kept = {row.source_id for row in connection.execute(_KEPT, known)}
     others = [one for one in unchanged if one not in kept]
     if len(kept) >= MAX_STORED or not others:
@@ -251,21 +251,21 @@ def open_sent_payloads(connection: Connection, feed: Feed) -> list[Payload]:
         connection: To the ledger; it knows the sealer.
         feed: Of which stream.
     """
-    found = connection.execute(_SENT, {"of_feed": feed.number, "of_space": feed.space}).all()
+    found = connection.execute(_SENT, {"of_feed": feed.number, "of_space": feed.namespace}).all()
     opened = (_opened(connection, feed, row.source_id, row.body) for row in found)
     return [payload for payload in opened if payload is not None]
 
 
 def open_each_canary(connection: Connection, feed: Feed) -> list[Payload | None]:
     """The same, with None in place of one that is damaged."""
-    known = {"of_feed": feed.number, "of_space": feed.space}
+    known = {"of_feed": feed.number, "of_space": feed.namespace}
     kept = connection.execute(_KEPT, known).all()
     return [_opened(connection, feed, row.source_id, row.body) for row in kept]
 
 
 def _opened(connection: Connection, feed: Feed, source_id: str, body: bytes) -> Payload | None:
     try:
-        return payload_to_send(sealer_of(connection).open(body, feed.place(source_id)), feed.stream)
+        return payload_to_send(sealer_of(connection).open(body, feed.seal_context(source_id)), feed.stream)
     except (LedgerError, ValueError, TypeError, ArithmeticError):
         return None
 
@@ -319,15 +319,15 @@ def select_canaries(
 
 def _ids_of(connection: Connection, feed: Feed, key: str) -> frozenset[str]:
     """The ids of Trakor's that the holder of a name has."""
-    held = (claims.c.space == feed.space, claims.c.key == key)
+    held = (claims.c.space == feed.namespace, claims.c.key == key)
     linked = select(links.c.trakor_id).join(claims, claims.c.record == links.c.record)
-    return frozenset(connection.scalars(linked.where(*held, links.c.space == feed.space)))
+    return frozenset(connection.scalars(linked.where(*held, links.c.space == feed.namespace)))
 
 
 def next_step(
     connection: Connection,
     name: str,
-    place: TrakorIdentity,
+    trakor: TrakorIdentity,
     find: Callable[[Connection], Sequence[Canary]],
     *,
     now: int,
@@ -338,25 +338,25 @@ def next_step(
     Args:
         connection: Inside a writing transaction.
         name: The connection's.
-        place: Its Trakor as configured.
+        trakor: Its Trakor as configured.
         find: Gives the canaries; asked only where something has to be proved.
         now: The time.
         wait: Milliseconds that a lost request may still be at work.
     """
     noted = load_known(connection, name)
-    if not noted.place.address or noted.place.is_same_trakor(place):
-        return _record_known(connection, noted, place)
-    if not noted.doubt.place.is_same_trakor(place):
-        noted = replace(noted, doubt=replace(noted.doubt.without_trial(), place=place))
-    if noted.doubt.another:
+    if not noted.trakor.address or noted.trakor.is_same_trakor(trakor):
+        return _record_known(connection, noted, trakor)
+    if not noted.mismatch.trakor.is_same_trakor(trakor):
+        noted = replace(noted, mismatch=replace(noted.mismatch.without_trial(), trakor=trakor))
+    if noted.mismatch.another:
         pause_if_stopped(connection, name, now=now)
-        return CanaryStep(CanaryStepKind.STOPPED, made=len(noted.doubt.made))
-    return _judge(connection, noted, place, {canary.key: canary for canary in find(connection)}, now, wait)
+        return CanaryStep(CanaryStepKind.STOPPED, made=len(noted.mismatch.made))
+    return _judge(connection, noted, trakor, {canary.key: canary for canary in find(connection)}, now, wait)
 
 
-def _record_known(connection: Connection, noted: KnownOrganizations, place: TrakorIdentity) -> CanaryStep:
+def _record_known(connection: Connection, noted: KnownOrganizations, trakor: TrakorIdentity) -> CanaryStep:
     """Nothing has to be proved; a trial of another Trakor is over."""
-    settled = replace(noted, place=place, doubt=noted.doubt.without_trial())
+    settled = replace(noted, trakor=trakor, mismatch=noted.mismatch.without_trial())
     if settled != noted:
         save_known(connection, settled)
         if noted.stopped:
@@ -367,26 +367,26 @@ def _record_known(connection: Connection, noted: KnownOrganizations, place: Trak
 def _judge(
     connection: Connection,
     noted: KnownOrganizations,
-    place: TrakorIdentity,
+    trakor: TrakorIdentity,
     canaries: Mapping[str, Canary],
     now: int,
     wait: int,
 ) -> CanaryStep:
-    asked = {key: _rejected_if_lost(key, one, canaries) for key, one in noted.doubt.asked.items()}
+    asked = {key: _rejected_if_lost(key, one, canaries) for key, one in noted.mismatch.asked.items()}
     verdict = judge_canaries([one.answer for one in asked.values()])
     if verdict is CanaryVerdict.SAME:
-        return _record_same(connection, noted, place)
+        return _record_same(connection, noted, trakor)
     fresh = [canary for key, canary in canaries.items() if key not in asked][: MAX_CANARIES - len(asked)]
     if fresh:
         return _ask(connection, noted, fresh[0], now, wait)
     if verdict is CanaryVerdict.OPEN:
         return _ask_again(connection, noted, canaries, now, wait)
     if verdict is CanaryVerdict.UNTOLD:
-        return _record_unproven(connection, noted, place)
-    found = replace(noted, doubt=replace(noted.doubt, another=True))
+        return _record_unproven(connection, noted, trakor)
+    found = replace(noted, mismatch=replace(noted.mismatch, another=True))
     save_known(connection, found)
     pause_if_stopped(connection, noted.name, now=now)
-    return CanaryStep(CanaryStepKind.STOPPED, made=len(found.doubt.made))
+    return CanaryStep(CanaryStepKind.STOPPED, made=len(found.mismatch.made))
 
 
 def _rejected_if_lost(key: str, asked: AskedCanary, canaries: Mapping[str, Canary]) -> AskedCanary:
@@ -399,12 +399,12 @@ def _ask(
     connection: Connection, noted: KnownOrganizations, canary: Canary, now: int, wait: int
 ) -> CanaryStep:
     """Note first that it is sent: whoever comes after a death knows that it may be made."""
-    before = noted.doubt.asked.get(canary.key)
+    before = noted.mismatch.asked.get(canary.key)
     tries = 1 if before is None else before.tries + 1
     sealed = sealer_of(connection).seal([canary.payload.name], _seal_context(canary.key))
     name = b64encode(sealed).decode()
-    asked = {**noted.doubt.asked, canary.key: AskedCanary(CanaryAnswer.LOST, now + wait, tries, name)}
-    save_known(connection, replace(noted, doubt=replace(noted.doubt, asked=asked)))
+    asked = {**noted.mismatch.asked, canary.key: AskedCanary(CanaryAnswer.LOST, now + wait, tries, name)}
+    save_known(connection, replace(noted, mismatch=replace(noted.mismatch, asked=asked)))
     return CanaryStep(CanaryStepKind.ASK, canary)
 
 
@@ -414,7 +414,7 @@ def _ask_again(
     """A lost one is sent again, but not while its request may still be at work there."""
     lost = [
         (one.not_before, key)
-        for key, one in noted.doubt.asked.items()
+        for key, one in noted.mismatch.asked.items()
         if one.answer is CanaryAnswer.LOST and key in canaries
     ]
     not_before, key = min(lost)
@@ -424,18 +424,19 @@ def _ask_again(
     return _ask(connection, noted, canaries[key], now, wait)
 
 
-def _record_same(connection: Connection, noted: KnownOrganizations, place: TrakorIdentity) -> CanaryStep:
+def _record_same(connection: Connection, noted: KnownOrganizations, trakor: TrakorIdentity) -> CanaryStep:
     """The same organisation: what it made anew, since it was deleted there by hand, is at home there."""
-    doubt = Mismatch(source=noted.doubt.source, strays=noted.doubt.strays)
-    settled = replace(noted, place=place, doubt=doubt)
+    mismatch = Mismatch(source=noted.mismatch.source, strays=noted.mismatch.strays)
+    settled = replace(noted, trakor=trakor, mismatch=mismatch)
     save_known(connection, settled)
     resume_if_clear(connection, settled)
     return CanaryStep(CanaryStepKind.CLEAR)
 
 
-def _record_unproven(connection: Connection, noted: KnownOrganizations, place: TrakorIdentity) -> CanaryStep:
+def _record_unproven(connection: Connection, noted: KnownOrganizations, trakor: TrakorIdentity) -> CanaryStep:
     save_known(
-        connection, replace(noted, place=place, doubt=replace(noted.doubt.without_trial(), unproven=True))
+        connection,
+        replace(noted, trakor=trakor, mismatch=replace(noted.mismatch.without_trial(), unproven=True)),
     )
     return CanaryStep(CanaryStepKind.UNPROVEN)
 
@@ -450,15 +451,15 @@ def note_answer(connection: Connection, name: str, key: str, answer: CanaryAnswe
         answer: What was answered; None: it certainly made nothing, and counts as not asked.
     """
     noted = load_known(connection, name)
-    before = noted.doubt.asked.get(key)
+    before = noted.mismatch.asked.get(key)
     if before is None:
         return
-    asked = {one: other for one, other in noted.doubt.asked.items() if one != key}
+    asked = {one: other for one, other in noted.mismatch.asked.items() if one != key}
     if answer is not None:
         asked[key] = before._replace(answer=_adjust_answer(answer, before))
     elif before.tries > 1:
         asked[key] = before._replace(tries=before.tries - 1)  # the earlier one is still lost
-    save_known(connection, replace(noted, doubt=replace(noted.doubt, asked=asked)))
+    save_known(connection, replace(noted, mismatch=replace(noted.mismatch, asked=asked)))
 
 
 def _adjust_answer(answer: CanaryAnswer, before: AskedCanary) -> CanaryAnswer:
@@ -476,7 +477,7 @@ def load_stray_names(connection: Connection, name: str) -> tuple[list[str], int]
         connection: To the ledger; it knows the sealer.
         name: The connection's.
     """
-    made = load_known(connection, name).doubt.made
+    made = load_known(connection, name).mismatch.made
     if not made:
         return [], 0
     sealer = sealer_of(connection)
@@ -493,8 +494,8 @@ def forget_stray(connection: Connection, key: str) -> None:
     """
     for name in connection.scalars(select(organizations.c.connection)).all():
         noted = load_known(connection, name)
-        if key in noted.doubt.asked or key in noted.doubt.strays:
-            save_known(connection, replace(noted, doubt=noted.doubt.without_name(key)))
+        if key in noted.mismatch.asked or key in noted.mismatch.strays:
+            save_known(connection, replace(noted, mismatch=noted.mismatch.without_name(key)))
 
 
 def _seal_context(key: str) -> str:

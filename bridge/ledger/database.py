@@ -93,7 +93,7 @@ class TextStorage:
     sealer: Sealer
     sent: bool = True
 
-    def tell(self, info: dict[str, Any]) -> None:
+    def attach(self, info: dict[str, Any]) -> None:
         """Put it where a function that is handed a connection finds it (``row_mapping.sealer_of``)."""
         info["sealer"] = self.sealer
         info["keeps_sent"] = self.sent
@@ -122,7 +122,7 @@ def _settings(*, owner: bool) -> tuple[str, ...]:
     )
 
 
-def _writer(path: Path, keeping: TextStorage | None, *, owner: bool) -> Engine:
+def _writer(path: Path, text_storage: TextStorage | None, *, owner: bool) -> Engine:
     """An engine whose transactions all begin as writers, on a file that only its owner can read."""
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
@@ -140,8 +140,8 @@ def _writer(path: Path, keeping: TextStorage | None, *, owner: bool) -> Engine:
 
     @event.listens_for(engine, "connect")
     def _on_connect(connection: sqlite3.Connection, record: ConnectionPoolEntry) -> None:
-        if keeping is not None:
-            keeping.tell(record.info)
+        if text_storage is not None:
+            text_storage.attach(record.info)
         connection.text_factory = _AS_TEXT
         for pragma in _settings(owner=owner):
             connection.execute(pragma)
@@ -185,17 +185,17 @@ def _errors_explained(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def writing(path: Path, keeping: TextStorage | None = None) -> Iterator[Connection]:
+def writing(path: Path, text_storage: TextStorage | None = None) -> Iterator[Connection]:
     """One short transaction from a process that is not the owner: for deciding commands.
 
     Args:
         path: The ledger's file.
-        keeping: For what keeps or shows text; None where nothing does.
+        text_storage: For what keeps or shows text; None where nothing does.
 
     Yields:
         A connection inside a transaction; committed at the end, rolled back at any exception.
     """
-    engine = _writer(path, keeping, owner=False)
+    engine = _writer(path, text_storage, owner=False)
     try:
         with _errors_explained(path), engine.begin() as connection:
             yield connection
@@ -204,12 +204,12 @@ def writing(path: Path, keeping: TextStorage | None = None) -> Iterator[Connecti
 
 
 @contextmanager
-def reading(path: Path, keeping: TextStorage | None = None) -> Iterator[Connection]:
+def reading(path: Path, text_storage: TextStorage | None = None) -> Iterator[Connection]:
     """A read-only connection beside the writer, on one snapshot while it is open.
 
     Args:
         path: The ledger's file; it must exist.
-        keeping: For what shows text; None where nothing does.
+        text_storage: For what shows text; None where nothing does.
 
     Yields:
         A connection that cannot write.
@@ -223,8 +223,8 @@ def reading(path: Path, keeping: TextStorage | None = None) -> Iterator[Connecti
 
     @event.listens_for(engine, "connect")
     def _on_connect(connection: sqlite3.Connection, record: ConnectionPoolEntry) -> None:
-        if keeping is not None:
-            keeping.tell(record.info)
+        if text_storage is not None:
+            text_storage.attach(record.info)
         connection.text_factory = _AS_TEXT
         connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT}")
         connection.execute("PRAGMA query_only = ON")
@@ -263,18 +263,18 @@ class Ledger:
 
     Args:
         path: The ledger's file, opened and migrated already (``open.open_ledger``).
-        keeping: What it needs to keep text.
+        text_storage: What it needs to keep text.
         truncate_every: Seconds; see ``TRUNCATE_EVERY``.
     """
 
     def __init__(
-        self, path: Path, keeping: TextStorage | None = None, *, truncate_every: float = TRUNCATE_EVERY
+        self, path: Path, text_storage: TextStorage | None = None, *, truncate_every: float = TRUNCATE_EVERY
     ) -> None:
         self.path = path
-        self.keeping = keeping
+        self.text_storage = text_storage
         self._truncate_every = truncate_every
         self._truncated = time.monotonic()
-        self._engine = _writer(path, keeping, owner=True)
+        self._engine = _writer(path, text_storage, owner=True)
         self._queue: queue.PriorityQueue[QueuedCall] = queue.PriorityQueue()
         self._order = itertools.count()
         with _errors_explained(path):

@@ -11,12 +11,11 @@ missed suspiciously many. It is not looked for again until the text changes.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import and_, bindparam, func, not_, or_, select, update
 
-from bridge.decision import decide, give_back
+from bridge.decision import give_back
 from bridge.ledger.row_mapping import KNOWN, is_in, is_of_feed, to_ledger_row
 from bridge.ledger.schema import records, sweeps
 from bridge.ledger.unit_of_work import UnitOfWork
@@ -257,13 +256,11 @@ def _mark(
     # All of them first: a name that one gives back must not go to another that is gone likewise.
     if rows:
         connection.execute(_GONE, [{"row_number": row.number, "at": row.read_at} for row in rows])
-    batch = UnitOfWork(
-        connection, feed, now, partial(decide, policy=policy), report=policy.on_change != "ignore"
-    )
+    batch = UnitOfWork(connection, feed, policy, now)
     for row in rows:
         gone = row._replace(gone=True)
         if row.state is State.PENDING and not row.attempts:
-            batch.carry_out(give_back(gone), None, gone, sight=False)
+            batch.carry_out(give_back(gone), None, gone, just_seen=False)
         batch.writes.line(row.number, "gone", "no longer in Salestrekker's list")
         batch.see_to_merged(row, gone)
     batch.writes.flush()

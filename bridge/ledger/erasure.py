@@ -9,12 +9,10 @@ have, as keyed hashes, unless another record keeps the party: they are given to 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 from sqlalchemy import and_, bindparam, delete, exists, func, insert, or_, select, update
 
-from bridge.decision import decide
 from bridge.errors import UserError
 from bridge.ledger.canaries import forget_stray
 from bridge.ledger.row_mapping import KNOWN, Feed, to_feed, to_ledger_row
@@ -175,15 +173,14 @@ def _hand_over(connection: Connection, feed: Feed, row: LedgerRow, policy: Polic
     if not row.unanswered:
         connection.execute(delete(stored_texts).where(stored_texts.c.record == row.number))
     connection.execute(update(records).where(records.c.number == row.number).values(forgotten=1))
-    report = policy.on_change != "ignore"
-    batch = UnitOfWork(connection, feed, now, partial(decide, policy=policy), report=report)
+    batch = UnitOfWork(connection, feed, policy, now)
     batch.see_to_merged(row, row._replace(forgotten=True))
     batch.writes.flush()
 
 
 def _keeper(connection: Connection, feed: Feed, trakor_id: str) -> str:
     """Salestrekker's id of the record that has a party now."""
-    of_id = (links.c.space == feed.space, links.c.trakor_id == trakor_id)
+    of_id = (links.c.space == feed.namespace, links.c.trakor_id == trakor_id)
     found = select(records.c.source_id).join(links, links.c.record == records.c.number).where(*of_id)
     return connection.scalar(found) or ""
 
@@ -191,7 +188,7 @@ def _keeper(connection: Connection, feed: Feed, trakor_id: str) -> str:
 def _erase(connection: Connection, feed: Feed, number: int, now: int) -> None:
     of_record = select(links.c.trakor_id).where(links.c.record == number)
     connection.execute(
-        delete(contents).where(contents.c.space == feed.space, contents.c.trakor_id.in_(of_record))
+        delete(contents).where(contents.c.space == feed.namespace, contents.c.trakor_id.in_(of_record))
     )
     for table in (canaries, links, stored_texts, history):
         connection.execute(delete(table).where(table.c.record == number))

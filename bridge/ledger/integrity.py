@@ -71,12 +71,12 @@ def check_ledger(
         keep_sent: What was sent is to stay, sealed (``[ledger] keep``).
     """
     key, finding = _key(path, key_of)
-    keeping = None if key is None else TextStorage(Sealer(key), keep_sent)
-    with reading(path, keeping) as connection:
+    text_storage = None if key is None else TextStorage(Sealer(key), keep_sent)
+    with reading(path, text_storage) as connection:
         findings = [*_file(connection), finding, _of_rows("rows", _unreadable_rows(connection))]
         findings.append(_of_rows("values", _unreadable_values(connection)))
-        if keeping is not None:
-            findings.append(_of_rows("text", _unreadable_texts(connection, keeping.sealer)))
+        if text_storage is not None:
+            findings.append(_of_rows("text", _unreadable_texts(connection, text_storage.sealer)))
         if not keep_sent:
             findings.append(_holds(connection, *_KEPT_HASHES))
         findings += [_holds(connection, *promise) for promise in _PROMISES]
@@ -224,7 +224,7 @@ def _opens(
         if of_draft:
             unpack(sealer, feed, source_id, meta, body)
         else:
-            sealer.open(body, feed.place(source_id))
+            sealer.open(body, feed.seal_context(source_id))
     except LedgerError:
         return False
     return True

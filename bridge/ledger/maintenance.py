@@ -205,14 +205,14 @@ def is_log_empty(path: Path) -> bool:
     return not log.exists() or not log.stat().st_size
 
 
-def erase_sent(path: Path, keeping: TextStorage) -> None:
+def erase_sent(path: Path, text_storage: TextStorage) -> None:
     """Erase the sealed text of what does not wait: the user wants only hashes of it kept.
 
     Args:
         path: The ledger's file. The caller has taken the ledger over.
-        keeping: Of the ledger.
+        text_storage: Of the ledger.
     """
-    with writing(path, keeping) as connection:
+    with writing(path, text_storage) as connection:
         erased = connection.exec_driver_sql("DELETE FROM contents").rowcount
         erased += connection.exec_driver_sql(
             "DELETE FROM waiting WHERE record IN (SELECT number FROM records"

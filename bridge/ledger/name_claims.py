@@ -76,7 +76,7 @@ class NameHolders:
             group=(row.identifiers,),
             answered=False,
             linked=False,
-            stands=represents_name(row, row.sent_key, linked=False),
+            represents=represents_name(row, row.sent_key, linked=False),
             attempts=row.attempts,
             sent=row.sent,
             first=row.first,
@@ -91,7 +91,7 @@ class NameHolders:
             return
         self._known.update(dict.fromkeys(wanted))
         self._flush()
-        found = self._connection.execute(_CLAIMED, {"of_space": self._feed.space, "keys": wanted}).all()
+        found = self._connection.execute(_CLAIMED, {"of_space": self._feed.namespace, "keys": wanted}).all()
         if found:
             self._learn({row.claimed: row for row in found})
 
@@ -108,7 +108,9 @@ class NameHolders:
             holder = self._holder(row, key, claim, groups[row.number])
             if row.feed in others:
                 # Nobody will send it, so it stands for nobody; a party that Trakor has, it keeps.
-                self._known[key] = replace(holder, mergeable=False, stands=holder.stands and holder.linked)
+                self._known[key] = replace(
+                    holder, mergeable=False, represents=holder.represents and holder.linked
+                )
             else:
                 self._known[key] = replace(holder, mergeable=False) if holder.forgotten else holder
 
@@ -137,7 +139,7 @@ class NameHolders:
             answered=bool(claim.answered),
             linked=linked,
             # Nobody takes the place of one that cannot be read while it is there: it may stand.
-            stands=(row.reason is Reason.DAMAGED and not row.gone)
+            represents=(row.reason is Reason.DAMAGED and not row.gone)
             or represents_name(row, own, linked=linked),
             attempts=claim.attempts,
             sent=sent,
@@ -162,12 +164,12 @@ class NameHolders:
         """
         if row.merged_into is None or row.reason is Reason.SAME_PARTY:
             return ""
-        of = {"of_space": self._feed.space, "of_record": row.merged_into}
+        of = {"of_space": self._feed.namespace, "of_record": row.merged_into}
         return str(self._connection.scalar(_PARTY_OF, of) or "")
 
     def _sent_under(self, number: int, key: str) -> tuple[FieldHashes, bool]:
         """What was sent under a name that the record has no more, and whether revision 1 hashed it."""
-        of = {"of_space": self._feed.space, "of_record": number, "of_key": key}
+        of = {"of_space": self._feed.namespace, "of_record": number, "of_key": key}
         text = self._connection.scalar(_SENT_UNDER, of) or ""
         try:
             return names.decode(text), names.revision_of(text) == 1
@@ -176,7 +178,7 @@ class NameHolders:
 
     def _adopted_now(self, at: int) -> bool:
         """Whether a sweep that is still under way began before this time."""
-        began_at = self._connection.scalar(_OPEN_SWEEP, {"of_space": self._feed.space})
+        began_at = self._connection.scalar(_OPEN_SWEEP, {"of_space": self._feed.namespace})
         return began_at is not None and at >= began_at
 
 
@@ -261,12 +263,12 @@ class Succession:
         self._writes = writes
 
     def carry_out(
-        self, heir: LedgerRow, former: LedgerRow, key: str, *, own: Draft | None
+        self, successor: LedgerRow, former: LedgerRow, key: str, *, own: Draft | None
     ) -> tuple[LedgerRow, LedgerRow]:
         """Move claim, attempts and link of a name to the heir, which may know the party by another one.
 
         Args:
-            heir: The successor, as decided.
+            successor: The successor, as decided.
             former: The record whose place it takes.
             key: Key of the name that claim and link are kept under.
             own: What the successor says itself; None where that is not stored.
@@ -275,88 +277,93 @@ class Succession:
             Both, as they stand now.
         """
         self._writes.flush()
-        moved = {"of_space": self._feed.space, "of_key": key, "old": former.number}
+        moved = {"of_space": self._feed.namespace, "of_key": key, "old": former.number}
         claim = self._connection.execute(_CLAIM_OF, moved).one()
         link = self._connection.execute(_LINK_OF, moved).first()
-        self._connection.execute(_MOVE_CLAIM, moved | {"new": heir.number})
+        self._connection.execute(_MOVE_CLAIM, moved | {"new": successor.number})
         if former.sent_key == key:
-            self._hand_on_request(heir, former)
+            self._hand_on_request(successor, former)
         if link is not None:
-            heir = self._take_link(heir, former, key, link)
+            successor = self._take_link(successor, former, key, link)
         elif claim.attempts:
-            heir = self._take_attempts(heir, former, claim, own)
-        return heir, self._leave(former, heir, key)
+            successor = self._take_attempts(successor, former, claim, own)
+        return successor, self._leave(former, successor, key)
 
-    def move_merged(self, former: LedgerRow, key: str, heir: LedgerRow) -> list[int]:
+    def move_merged(self, former: LedgerRow, key: str, successor: LedgerRow) -> list[int]:
         """All that are merged into a record under a name, or share its party under others, follow the heir.
 
         Args:
             former: The record that they were merged into.
             key: Key of the name that the heir took over.
-            heir: The record that they are merged into from now on.
+            successor: The record that they are merged into from now on.
 
         Returns:
             The numbers of those that were moved.
         """
         self._writes.flush()
         stays_under = "" if former.sent_key == key else former.sent_key
-        of = {"of_space": self._feed.space, "of_key": key, "old": former.number, "new": heir.number}
-        of |= {"stays_under": stays_under, "shares_party": int(heir.answered)}
+        of = {"of_space": self._feed.namespace, "of_key": key, "old": former.number, "new": successor.number}
+        of |= {"stays_under": stays_under, "shares_party": int(successor.answered)}
         return list(self._connection.scalars(_MOVE_MERGED, of))
 
-    def _hand_on_request(self, heir: LedgerRow, former: LedgerRow) -> None:
+    def _hand_on_request(self, successor: LedgerRow, former: LedgerRow) -> None:
         """A request that is under way for the name is the heir's: it is not sent again beside it."""
         until = self._connection.scalar(_UNDER_WAY_UNTIL, {"old": former.number})
         if until:
-            self._connection.execute(_SET_UNDER_WAY, {"of_record": heir.number, "until": until})
+            self._connection.execute(_SET_UNDER_WAY, {"of_record": successor.number, "until": until})
             self._connection.execute(_SET_UNDER_WAY, {"of_record": former.number, "until": 0})
 
     def _take_link(
-        self, heir: LedgerRow, former: LedgerRow, key: str, link: Row[*tuple[Any, ...]]
+        self, successor: LedgerRow, former: LedgerRow, key: str, link: Row[*tuple[Any, ...]]
     ) -> LedgerRow:
         """The party is the heir's: the link with what was sent, and the sealed text of it."""
-        of = {"of_space": self._feed.space, "of_id": link.trakor_id, "old": former.number, "new": heir.number}
+        of = {
+            "of_space": self._feed.namespace,
+            "of_id": link.trakor_id,
+            "old": former.number,
+            "new": successor.number,
+        }
         self._connection.execute(_MOVE_LINK, of)
-        if heir.sent_key != key:
+        if successor.sent_key != key:
             # Both names are the party's now: the heir's own, and one that Trakor answered with, as it were.
-            own = of | {"of_key": heir.sent_key}
+            own = of | {"of_key": successor.sent_key}
             self._connection.execute(_LINK_UNDER, own)
             self._connection.execute(_MOVE_CLAIM, own)
             self._connection.execute(_NEVER_TRIED, of | {"of_key": key})
         self._connection.execute(_MOVE_RETURNED, of)
         self._connection.execute(delete(canaries).where(canaries.c.record == former.number))
-        now = heir._replace(
+        now = successor._replace(
             trakor_id=link.trakor_id,
             origin=Origin(link.origin) if link.origin else former.origin,
         )
         body = self._connection.scalar(_TEXT_OF, of)
         if body is not None:
             with suppress(LedgerError):  # a text that is damaged stops nobody: `ledger check` tells
-                texts = sealer_of(self._connection).open(body, self._feed.place_of(former))
+                texts = sealer_of(self._connection).open(body, self._feed.seal_context_of(former))
                 self._writes.text(now, link.trakor_id, texts)
-        self._writes.row(now, known=True, claims_anew=False, read=None)
+        self._writes.row(now, known=True, starts_over=False, read=None)
         return now
 
     def _take_attempts(
-        self, heir: LedgerRow, former: LedgerRow, claim: Row[*tuple[Any, ...]], own: Draft | None
+        self, successor: LedgerRow, former: LedgerRow, claim: Row[*tuple[Any, ...]], own: Draft | None
     ) -> LedgerRow:
         """Trakor may have the name: what was tried is sent again until it is answered, whoever tried it.
 
         Of one that is forgotten only the name's spelling is sent again, with what the heir says.
         """
-        tried = self._writes.stored(former).get(TO_SEND) if former.sent_key == heir.sent_key else None
-        now = heir._replace(attempts=claim.attempts)
+        tried = self._writes.stored(former).get(TO_SEND) if former.sent_key == successor.sent_key else None
+        now = successor._replace(attempts=claim.attempts)
         if tried is not None and former.forgotten and own is not None:
             self._writes.store(now, TO_SEND, own, tried.send_as)
         elif tried is not None:
-            now = now._replace(sent=former.sent, seen=heir.sent)
+            now = now._replace(sent=former.sent, seen=successor.sent)
             self._writes.store_texts(now, TO_SEND, to_texts(tried.draft, tried.send_as), pack(tried.draft))
             if own is not None:
                 self._writes.store(now, NOTED, own, own.payload.name)
-        self._writes.row(now, known=True, claims_anew=False, read=None)
+        self._writes.row(now, known=True, starts_over=False, read=None)
         return now
 
-    def _leave(self, former: LedgerRow, heir: LedgerRow, key: str) -> LedgerRow:
+    def _leave(self, former: LedgerRow, successor: LedgerRow, key: str) -> LedgerRow:
         """The former one has that name no more; if it is there again it is merged into its successor."""
         if former.sent_key != key:
             return former
@@ -370,7 +377,7 @@ class Succession:
             changes |= {
                 "state": State.MERGED,
                 "reason": None,
-                "merged_into": heir.number,
+                "merged_into": successor.number,
                 "merged_by": former.merged_by or MergedBy.RULE,
                 "sent": former.last_seen,
                 "seen": None,
@@ -378,9 +385,9 @@ class Succession:
                 "dismissed": False,
             }
         left = former._replace(**changes)
-        self._writes.row(left, known=True, claims_anew=False, read=None)
+        self._writes.row(left, known=True, starts_over=False, read=None)
         self._writes.remove(former.number)
-        self._writes.line(former.number, "merged", f"into {heir.id}, which takes its place")
+        self._writes.line(former.number, "merged", f"into {successor.id}, which takes its place")
         return left
 
 

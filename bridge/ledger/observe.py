@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from sqlalchemy import bindparam, case, func, select, text, update
 
-from bridge.decision import is_comparable, is_decided, is_stale
+from bridge.decision import decide, is_comparable, is_decided, is_stale
 from bridge.ledger.bulk_sql import execute_many, fetch_all, row_value
 from bridge.ledger.canaries import choose_canaries, store_canaries
 from bridge.ledger.row_mapping import KNOWN, KnownRow, is_in, is_sound, to_ledger_row, to_sql
@@ -28,9 +28,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement, Connection
 
-    from bridge.decision import HolderOf
     from bridge.ledger.row_mapping import Feed
-    from bridge.records import Decision, LedgerRow, Payload, Policy, Rules, Unsendable
+    from bridge.records import LedgerRow, Payload, Policy, Rules, Unsendable
 
 __all__ = ["Observation", "ObserveResult", "SurveyResult", "observe", "survey"]
 
@@ -177,9 +176,8 @@ def observe(
     connection: Connection,
     feed: Feed,
     seen: Sequence[Draft | Unsendable],
-    sight: Observation,
+    observation: Observation,
     *,
-    decide: Callable[[Draft | Unsendable, LedgerRow | None, HolderOf, Policy], Decision | None],
     policy: Policy,
     now: int,
 ) -> ObserveResult:
@@ -190,8 +188,7 @@ def observe(
         feed: Whose records these are.
         seen: A page as mapping made it, without what is unchanged. Of an id that stands in it twice the last
             one counts.
-        sight: In which run and sweep, and what else was read.
-        decide: ``decision.decide``.
+        observation: In which run and sweep, and what else was read.
         policy: What the user chose for this stream.
         now: The time to note.
 
@@ -202,15 +199,9 @@ def observe(
     asked = {"of_feed": feed.number, "ids": [one.id for one in page]}
     found = [KnownRow._make(row) for row in fetch_all(connection, _KNOWN, asked)]
     rows = {row.source_id: _with_valid_read_time(to_ledger_row(row), now) for row in found}
-    batch = UnitOfWork(
-        connection,
-        feed,
-        now,
-        lambda one, row, holder_of: decide(one, row, holder_of, policy),
-        report=policy.on_change != "ignore",
-    )
+    batch = UnitOfWork(connection, feed, policy, now)
     batch.expect(_expected_names(page, rows))
-    fresh = _count_new(connection, feed, found, len(page), sight)
+    fresh = _count_new(connection, feed, found, len(page), observation)
     pending = 0
     mapped: dict[str, LedgerRow] = {}
     for one in page:
@@ -222,30 +213,32 @@ def observe(
         elif row is not None and not is_stale(one, row):
             mapped[one.id] = row
     batch.writes.flush()
-    _mark_seen(connection, feed, page, mapped, sight, now)
-    if rows or sight.unchanged:
-        store_canaries(connection, feed, _known_payloads(page, rows), now=now, unchanged=sight.unchanged)
-    if sight.sweep:
-        moved = {"of_sweep": sight.sweep, "to_position": sight.position, "at": now, "more": fresh}
+    _mark_seen(connection, feed, page, mapped, observation, now)
+    if rows or observation.unchanged:
+        store_canaries(
+            connection, feed, _known_payloads(page, rows), now=now, unchanged=observation.unchanged
+        )
+    if observation.sweep:
+        moved = {"of_sweep": observation.sweep, "to_position": observation.position, "at": now, "more": fresh}
         connection.execute(_MOVE, moved)
     return ObserveResult(fresh, pending)
 
 
 def _count_new(
-    connection: Connection, feed: Feed, found: Sequence[KnownRow], size: int, sight: Observation
+    connection: Connection, feed: Feed, found: Sequence[KnownRow], size: int, observation: Observation
 ) -> int:
     """How many of the page are new to this sweep."""
-    if not sight.sweep:
-        return size + len(sight.unchanged)
-    again = sum(row.sweep == sight.sweep for row in found)
-    if sight.unchanged:
+    if not observation.sweep:
+        return size + len(observation.unchanged)
+    again = sum(row.sweep == observation.sweep for row in found)
+    if observation.unchanged:
         seen_already = select(func.count()).where(
             records.c.feed == feed.number,
-            records.c.sweep == sight.sweep,
-            is_in(records.c.source_id, list(sight.unchanged)),
+            records.c.sweep == observation.sweep,
+            is_in(records.c.source_id, list(observation.unchanged)),
         )
         again += int(connection.scalar(seen_already) or 0)
-    return int(size + len(sight.unchanged) - again)
+    return int(size + len(observation.unchanged) - again)
 
 
 def _with_valid_read_time(row: LedgerRow, now: int) -> LedgerRow:
@@ -283,13 +276,18 @@ def _mark_seen(
     feed: Feed,
     page: Sequence[Draft | Unsendable],
     mapped: dict[str, LedgerRow],
-    sight: Observation,
+    observation: Observation,
     now: int,
 ) -> None:
     """Note that the page was seen: when it was read, what it said, by which rules; its sweep and run."""
-    where = {"of_run": sight.run, "of_sweep": sight.sweep}
-    if sight.unchanged:
-        of_all = {"of_feed": feed.number, "ids": list(sight.unchanged), "began_at": sight.began_at, "at": now}
+    where = {"of_run": observation.run, "of_sweep": observation.sweep}
+    if observation.unchanged:
+        of_all = {
+            "of_feed": feed.number,
+            "ids": list(observation.unchanged),
+            "began_at": observation.began_at,
+            "at": now,
+        }
         connection.execute(_SEEN_UNCHANGED, where | of_all)
     if mapped:
         number = load_or_add_rules(connection, page[0].rules)
@@ -302,7 +300,7 @@ def _mark_seen(
         ]
         execute_many(connection, _SEEN_MAPPED, rows)
     changed = [one.id for one in page if one.id not in mapped]
-    if changed and (sight.run or sight.sweep):
+    if changed and (observation.run or observation.sweep):
         connection.execute(_SEEN_CHANGED, {**where, "of_feed": feed.number, "ids": changed})
 
 

@@ -96,17 +96,17 @@ def open_ledger(path: Path, key: bytes, command: str, *, keep_sent: bool = True)
         LedgerError: Another process has it, it is newer than this version, or the key is not its own.
     """
     with lock_ledger(path, command):
-        keeping = TextStorage(Sealer(key), keep_sent)
+        text_storage = TextStorage(Sealer(key), keep_sent)
         if read_revision(path) is not None:
             require_undamaged(path)
             verify_stored_key(path, key)  # before anything is sealed with it
-        migrate(path, keeping)
+        migrate(path, text_storage)
         drop_old_copies(path)
-        with writing(path, keeping) as connection:
+        with writing(path, text_storage) as connection:
             verify_key(connection, key)
         if not keep_sent:
-            erase_sent(path, keeping)
-        ledger = Ledger(path, keeping)
+            erase_sent(path, text_storage)
+        ledger = Ledger(path, text_storage)
         try:
             yield ledger
         finally:
@@ -254,14 +254,14 @@ def _quick_check(driver: sqlite3.Connection, table: str) -> list[str]:
         return [str(error)]
 
 
-def migrate(path: Path, keeping: TextStorage) -> None:
+def migrate(path: Path, text_storage: TextStorage) -> None:
     """Make the ledger's tables, or bring them up to date; a copy from before that is kept for a week.
 
     What an older version kept in clear is sealed, and the file is rebuilt without its traces.
 
     Args:
         path: The ledger's file.
-        keeping: Seals what the ledger keeps.
+        text_storage: Seals what the ledger keeps.
 
     Raises:
         LedgerError: The file is no ledger, or was made by a newer version.
@@ -272,7 +272,7 @@ def migrate(path: Path, keeping: TextStorage) -> None:
         if found is not None and found not in known:
             raise _too_new(path, found)
         copy = None if found is None else back_up_before_migration(path, found)
-        with writing(path, keeping) as connection:
+        with writing(path, text_storage) as connection:
             if found is None:
                 create_tables(connection)
             else:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import select, update
@@ -95,14 +94,7 @@ def _open(
     found = connection.execute(KNOWN.where(records.c.number == number)).one_or_none()
     if found is None:
         raise UserError("the record is not in the ledger any more")
-    return to_ledger_row(found), UnitOfWork(
-        connection,
-        feed,
-        now,
-        partial(decision.decide, policy=policy),
-        by,
-        report=policy.on_change != "ignore",
-    )
+    return to_ledger_row(found), UnitOfWork(connection, feed, policy, now, by)
 
 
 def accept(
@@ -137,7 +129,7 @@ def accept(
     stored = batch.writes.stored(row)
     draft = _draft(stored, row)
     verdict = decision.accept(row, draft, batch.holder_of, policy, name=name)
-    after = batch.carry_out(verdict, draft, row, sight=False)
+    after = batch.carry_out(verdict, draft, row, just_seen=False)
     after = _decide_noted(stored, after, batch, policy)
     batch.writes.flush()
     return after
@@ -158,7 +150,7 @@ def _refuse_unsent_party(row: LedgerRow, batch: UnitOfWork) -> None:
     """What it was merged into is not in Trakor, and will not be: nothing there is to be left as it is."""
     holder = batch.holder_of(row.sent_key)
     party = batch.holder_of(holder.shares) if holder is not None and holder.shares else holder
-    if party is None or not (party.linked or party.stands):
+    if party is None or not (party.linked or party.represents):
         raise UserError(
             f"record {row.id} was never sent, nor was the one that it was merged into",
             advice="`trakor-bridge records accept` sends it under its new name; `trakor-bridge records drop` "
@@ -180,7 +172,7 @@ def _decide_noted(
     noted = replace(stored[NOTED].draft, rules=row.rules)
     then = row._replace(read_at=noted.read_at, seen=None)
     again = decision.decide(noted, then, batch.holder_of, policy)
-    return row if again is None else batch.carry_out(again, noted, row, sight=False)
+    return row if again is None else batch.carry_out(again, noted, row, just_seen=False)
 
 
 def dismiss(
@@ -192,7 +184,7 @@ def dismiss(
     verdict = decision.dismiss(row)
     if verdict.state is State.MERGED and row.reason is not Reason.SAME_PARTY:
         _refuse_unsent_party(row, batch)
-    after = batch.carry_out(verdict, None, row, sight=False)
+    after = batch.carry_out(verdict, None, row, just_seen=False)
     batch.writes.remove_noted(number)  # what changed while the person was asked is left as it is, too
     batch.writes.flush()
     return after
@@ -203,7 +195,7 @@ def drop(
 ) -> LedgerRow:
     """Never send a record (again) (see ``decision.drop``); arguments as for ``accept``."""
     row, batch = _open(connection, feed, number, policy, now, by)
-    after = batch.carry_out(decision.drop(row), None, row, sight=False)
+    after = batch.carry_out(decision.drop(row), None, row, just_seen=False)
     batch.writes.flush()
     return after
 
@@ -230,7 +222,7 @@ def retry(
         batch.writes.line(number, "retry", "decided anew when it is next read")
         after = row
     else:
-        after = _decide_noted(stored, batch.carry_out(verdict, draft, row, sight=False), batch, policy)
+        after = _decide_noted(stored, batch.carry_out(verdict, draft, row, just_seen=False), batch, policy)
     batch.writes.flush()
     return after
 

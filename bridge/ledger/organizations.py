@@ -98,7 +98,7 @@ class Mismatch:
 
     Attributes:
         source: The other Salestrekker organisation that a log-in was for; empty: none was.
-        place: The other Trakor that is, or was, asked; empty: none is.
+        trakor: The other Trakor that is, or was, asked; empty: none is.
         asked: Its canaries, by the hash of the name.
         another: It was judged: another organisation.
         strays: What may have been made in a Trakor that is not configured any more: hash of the name -> the
@@ -107,7 +107,7 @@ class Mismatch:
     """
 
     source: str = ""
-    place: TrakorIdentity = field(default_factory=TrakorIdentity)
+    trakor: TrakorIdentity = field(default_factory=TrakorIdentity)
     asked: Mapping[str, AskedCanary] = field(default_factory=dict)
     another: bool = False
     strays: Mapping[str, str] = field(default_factory=dict)
@@ -121,7 +121,7 @@ class Mismatch:
 
     def without_trial(self) -> Mismatch:
         """The same once the other Trakor is not asked any more; what may be made there is kept."""
-        return replace(self, place=TrakorIdentity(), asked={}, another=False, strays=self.made)
+        return replace(self, trakor=TrakorIdentity(), asked={}, another=False, strays=self.made)
 
     def without_name(self, key: str) -> Mismatch:
         """The same without a name that was forgotten: that there is something to delete stays known."""
@@ -136,7 +136,7 @@ class Mismatch:
         asked = {key: list(one) for key, one in self.asked.items()}
         values = {
             "source": self.source,
-            "place": list(self.place),
+            "place": list(self.trakor),
             "asked": asked,
             "another": self.another,
             "strays": dict(self.strays),
@@ -170,7 +170,7 @@ class Mismatch:
         }
         return cls(
             source=said.get("source", ""),
-            place=TrakorIdentity(*said.get("place", ())),
+            trakor=TrakorIdentity(*said.get("place", ())),
             asked=asked,
             another=said.get("another", False),
             strays=said.get("strays", {}),
@@ -185,19 +185,19 @@ class KnownOrganizations:
     Attributes:
         name: The connection's.
         source: Salestrekker's organisation; empty: not read yet.
-        place: Trakor; empty texts: not noted yet.
-        doubt: What speaks against it.
+        trakor: Trakor; empty texts: not noted yet.
+        mismatch: What speaks against it.
     """
 
     name: str
     source: str = ""
-    place: TrakorIdentity = field(default_factory=TrakorIdentity)
-    doubt: Mismatch = field(default_factory=Mismatch)
+    trakor: TrakorIdentity = field(default_factory=TrakorIdentity)
+    mismatch: Mismatch = field(default_factory=Mismatch)
 
     @property
     def stopped(self) -> bool:
         """Nothing is read or sent until a person has seen to it."""
-        return bool(self.doubt.source) or self.doubt.another
+        return bool(self.mismatch.source) or self.mismatch.another
 
 
 def load_known(connection: Connection, name: str) -> KnownOrganizations:
@@ -216,19 +216,19 @@ def find_stop_reason(connection: Connection, name: str) -> str:
 
 
 def _stop_reason(noted: KnownOrganizations) -> str:
-    if noted.doubt.source:
+    if noted.mismatch.source:
         return OTHER_SOURCE
-    return OTHER_TRAKOR if noted.doubt.another else ""
+    return OTHER_TRAKOR if noted.mismatch.another else ""
 
 
 def save_known(connection: Connection, noted: KnownOrganizations) -> None:
     """Write what is noted of a connection, in place of what was."""
     values = {
         "source": noted.source,
-        "address": noted.place.address,
-        "key": noted.place.key,
-        "scope": noted.place.scope,
-        "refused": noted.doubt.encoded(),
+        "address": noted.trakor.address,
+        "key": noted.trakor.key,
+        "scope": noted.trakor.scope,
+        "refused": noted.mismatch.encoded(),
     }
     written = upsert(organizations).values(connection=noted.name, **values)
     connection.execute(written.on_conflict_do_update(index_elements=["connection"], set_=values))
@@ -248,14 +248,14 @@ def check_source(connection: Connection, name: str, source: str, *, now: int) ->
     """
     noted = load_known(connection, name)
     if noted.source not in {"", source}:
-        save_known(connection, replace(noted, doubt=replace(noted.doubt, source=source)))
+        save_known(connection, replace(noted, mismatch=replace(noted.mismatch, source=source)))
         pause_if_stopped(connection, name, now=now)
         return False
-    if noted.source and not noted.doubt.source:
+    if noted.source and not noted.mismatch.source:
         return True
-    settled = replace(noted, source=source, doubt=replace(noted.doubt, source=""))
+    settled = replace(noted, source=source, mismatch=replace(noted.mismatch, source=""))
     save_known(connection, settled)
-    if noted.doubt.source:
+    if noted.mismatch.source:
         resume_if_clear(connection, settled)
     return True
 
@@ -293,22 +293,22 @@ def is_new_connection(connection: Connection, name: str) -> bool:
     )
 
 
-def list_doubts(connection: Connection, name: str, place: TrakorIdentity) -> list[str]:
+def list_doubts(connection: Connection, name: str, trakor: TrakorIdentity) -> list[str]:
     """What ``confirm_organizations`` would confirm, as clauses; empty if nothing is in doubt.
 
     Args:
         connection: Inside any transaction.
         name: The connection's.
-        place: Its Trakor as configured.
+        trakor: Its Trakor as configured.
     """
     noted = load_known(connection, name)
-    doubt = noted.doubt
-    is_another = bool(noted.place.address) and not noted.place.is_same_trakor(place)
+    mismatch = noted.mismatch
+    is_another = bool(noted.trakor.address) and not noted.trakor.is_same_trakor(trakor)
     return [
-        *(["the log-in is for the right Salestrekker organisation"] if doubt.source else ()),
+        *(["the log-in is for the right Salestrekker organisation"] if mismatch.source else ()),
         *(["the key is for the right Trakor organisation"] if is_another else ()),
-        *(["the changed address or key of Trakor is right"] if doubt.unproven else ()),
-        *(["the names that were listed have been deleted in Trakor"] if doubt.made else ()),
+        *(["the changed address or key of Trakor is right"] if mismatch.unproven else ()),
+        *(["the names that were listed have been deleted in Trakor"] if mismatch.made else ()),
         *(
             ["it is a new connection, not another one under a new name"]
             if is_new_connection(connection, name)
@@ -317,16 +317,16 @@ def list_doubts(connection: Connection, name: str, place: TrakorIdentity) -> lis
     ]
 
 
-def count_sent_before(connection: Connection, name: str, place: TrakorIdentity) -> int:
+def count_sent_before(connection: Connection, name: str, trakor: TrakorIdentity) -> int:
     """How many records count as in Trakor, where that is not known to be the Trakor of last time; else 0.
 
     Args:
         connection: Inside any transaction.
         name: The connection's.
-        place: Its Trakor as configured.
+        trakor: Its Trakor as configured.
     """
     noted = load_known(connection, name)
-    if not noted.place.address or noted.place.is_same_trakor(place):
+    if not noted.trakor.address or noted.trakor.is_same_trakor(trakor):
         return 0
     of_connection = select(feeds.c.number).where(feeds.c.connection == name)
     counted = select(func.count()).where(
@@ -335,19 +335,19 @@ def count_sent_before(connection: Connection, name: str, place: TrakorIdentity) 
     return int(connection.scalar(counted) or 0)
 
 
-def confirm_organizations(connection: Connection, name: str, place: TrakorIdentity) -> list[str]:
+def confirm_organizations(connection: Connection, name: str, trakor: TrakorIdentity) -> list[str]:
     """A person says that what was found is right.
 
     Args:
         connection: Inside a writing transaction.
         name: The connection's.
-        place: Its Trakor as configured: the right one from now on, whatever was asked or noted before.
+        trakor: Its Trakor as configured: the right one from now on, whatever was asked or noted before.
 
     Returns:
         What is taken as right from now on, as clauses; empty where nothing was in doubt.
     """
-    said, noted = list_doubts(connection, name, place), load_known(connection, name)
-    settled = KnownOrganizations(name, noted.doubt.source or noted.source, place)
+    said, noted = list_doubts(connection, name, trakor), load_known(connection, name)
+    settled = KnownOrganizations(name, noted.mismatch.source or noted.source, trakor)
     save_known(connection, settled)
     resume_if_clear(connection, settled)
     return said

@@ -265,7 +265,7 @@ _PRESENT = (
     _LATEST.c.record == records.c.number,
     or_(records.c.trakor_id.is_(None), _LATEST.c.trakor_id == records.c.trakor_id),
 )
-_NEWEST_LINK = (
+NEWEST_LINK = (
     select(
         _LATEST.c.trakor_id.concat("\n")
         .concat(_LATEST.c.sku)
@@ -277,7 +277,7 @@ _NEWEST_LINK = (
     .scalar_subquery()
     .label("link")
 )
-_NEWEST_CONTENT = (
+NEWEST_CONTENT = (
     select(contents.c.body)
     .join(_LATEST, (_LATEST.c.space == contents.c.space) & (_LATEST.c.trakor_id == contents.c.trakor_id))
     .where(*_PRESENT)
@@ -300,7 +300,7 @@ def _select(wanted: RecordQuery, sort: RecordSort | None) -> Select[*tuple[Any, 
     kept = (stored_texts.c.record == records.c.number) & (stored_texts.c.slot == TO_SEND)
     return (
         KNOWN.add_columns(
-            records.c.since_at, stored_texts.c.meta, stored_texts.c.body, _NEWEST_LINK, _NEWEST_CONTENT
+            records.c.since_at, stored_texts.c.meta, stored_texts.c.body, NEWEST_LINK, NEWEST_CONTENT
         )
         .outerjoin(stored_texts, kept)
         .where(*_conditions(wanted))

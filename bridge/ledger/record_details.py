@@ -11,8 +11,8 @@ from sqlalchemy import or_, select
 from bridge.decision.same_person import equal_and_different
 from bridge.errors import LedgerError
 from bridge.ledger.read_model import (
-    _NEWEST_CONTENT,
-    _NEWEST_LINK,
+    NEWEST_CONTENT,
+    NEWEST_LINK,
     RecordQuery,
     RecordSummary,
     find_records,
@@ -69,10 +69,10 @@ class RecordRelations:
         trakor_ids: All records that it has in Trakor, that of now last: two after an accepted rename.
         draft: What it says, while it waits; None otherwise.
         sent: What Trakor has of it, field -> text; empty where it is not known or not kept.
-        said: What Trakor said of it when it did not take it; empty otherwise.
+        trakor_text: What Trakor said of it when it did not take it; empty otherwise.
         now: What it said when it was last read, field -> text, as far as that is stored.
         other: The record that has the name that it waits with, or whose party or product it shares.
-        other_says: What that one says, as far as that is stored, else what Trakor has of it, field -> text.
+        other_text: What that one says, as far as that is stored, else what Trakor has of it, field -> text.
     """
 
     attempts: int
@@ -85,10 +85,10 @@ class RecordRelations:
     trakor_ids: tuple[str, ...]
     draft: Draft | None = None
     sent: Mapping[str, str] = field(default_factory=dict)
-    said: str = ""
+    trakor_text: str = ""
     now: Mapping[str, str] = field(default_factory=dict)
     other: RecordSummary | None = None
-    other_says: Mapping[str, str] = field(default_factory=dict)
+    other_text: Mapping[str, str] = field(default_factory=dict)
     holder_renamed: bool = False
     equal: tuple[str, ...] = ()
     different: tuple[str, ...] = ()
@@ -101,7 +101,7 @@ MOST_MERGED: Final = 20
 def load_relations(connection: Connection, record: RecordSummary) -> RecordRelations:
     """How one record stands to others, and to being sent."""
     row = connection.execute(
-        KNOWN.add_columns(records.c.next_try_at, _NEWEST_LINK, _NEWEST_CONTENT).where(
+        KNOWN.add_columns(records.c.next_try_at, NEWEST_LINK, NEWEST_CONTENT).where(
             records.c.number == record.number
         )
     ).one()
@@ -124,10 +124,10 @@ def load_relations(connection: Connection, record: RecordSummary) -> RecordRelat
         trakor_ids=_links_of(connection, record),
         draft=draft,
         sent=trakor_content(connection, record.feed, row),
-        said=_trakor_text(connection, record),
+        trakor_text=_trakor_text(connection, record),
         now=current_text(kept.get(NOTED, kept.get(TO_SEND)), to_ledger_row(row)),
         other=other,
-        other_says=_current_or_sent_text(connection, other) if other else {},
+        other_text=_current_or_sent_text(connection, other) if other else {},
         holder_renamed=draft is not None and holder is not None and _is_renamed(connection, draft, holder),
         equal=equal,
         different=different,
@@ -180,7 +180,7 @@ def _trakor_text(connection: Connection, record: RecordSummary) -> str:
 def _current_or_sent_text(connection: Connection, record: RecordSummary) -> Mapping[str, str]:
     """What a record says, as far as that is stored; else what Trakor has of it."""
     row = connection.execute(
-        KNOWN.add_columns(_NEWEST_LINK, _NEWEST_CONTENT).where(records.c.number == record.number)
+        KNOWN.add_columns(NEWEST_LINK, NEWEST_CONTENT).where(records.c.number == record.number)
     ).one()
     content = trakor_content(connection, record.feed, row)
     return {**content, **current_text(_stored_drafts(connection, record).get(TO_SEND), to_ledger_row(row))}
@@ -205,7 +205,7 @@ def _merged_into(connection: Connection, number: int) -> tuple[str, ...]:
 
 def _other_holder(connection: Connection, record: RecordSummary, key: str) -> RecordSummary | None:
     """The other record that holds a name; None where the name is free or its own."""
-    held = (claims.c.space == record.feed.space, claims.c.key == key, claims.c.record != record.number)
+    held = (claims.c.space == record.feed.namespace, claims.c.key == key, claims.c.record != record.number)
     return _find_one(connection, connection.scalar(select(claims.c.record).where(*held)))
 
 

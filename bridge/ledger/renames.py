@@ -325,11 +325,11 @@ class ConnectionIdentity(NamedTuple):
 
     Attributes:
         scope: Name of its Trakor organisation.
-        place: Its Trakor, hashed.
+        trakor: Its Trakor, hashed.
     """
 
     scope: str
-    place: TrakorIdentity
+    trakor: TrakorIdentity
 
 
 def note_configured(connection: Connection, names: Iterable[str]) -> None:
@@ -406,9 +406,9 @@ def _may_be_one(connection: Connection, old: str, new: str, identity: Connection
     scopes = _scopes_of(connection, old)
     if identity.scope in scopes:
         return True
-    place = load_known(connection, old).place
-    if place.address:
-        return place.address == identity.place.address or place.key == identity.place.key
+    trakor = load_known(connection, old).trakor
+    if trakor.address:
+        return trakor.address == identity.trakor.address or trakor.key == identity.trakor.key
     return scopes == {old} and identity.scope == new
 
 

@@ -88,19 +88,19 @@ class Feed:
         number: The ledger's number of it.
         connection: The connection's name.
         stream: Which stream.
-        space: Number of the space in which its names are unique.
+        namespace: Number of the namespace in which its names are unique.
     """
 
     number: int
     connection: str
     stream: Stream
-    space: int
+    namespace: int
 
-    def place(self, source_id: str) -> str:
+    def seal_context(self, source_id: str) -> str:
         """Where sealed text of one of its records belongs: it can be opened nowhere else."""
         return f"{self.number}\0{self.stream}\0{source_id}"
 
-    def place_of(self, row: LedgerRow) -> str:
+    def seal_context_of(self, row: LedgerRow) -> str:
         """The same of a record of any feed in the same space: those merged may be another connection's."""
         return f"{row.feed or self.number}\0{self.stream}\0{row.id}"
 

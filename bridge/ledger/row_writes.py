@@ -60,13 +60,13 @@ _SAME_STATE = (records.c.state == row_value("state")) & records.c.reason.is_not_
     row_value("reason")
 )
 _IS_TIME = is_sound(records, "since_at")
-_STAYS = row_value("claims_anew") == literal_column("0")
+_STAYS = row_value("starts_over") == literal_column("0")
 _UPDATE = (
     update(records)
     .where(records.c.number == row_value("row_number"))
     .values({name: row_value(name) for name in _GOVERNED if name != "input"})
     .values(input=func.coalesce(row_value("read_as"), records.c.input))
-    .values(since_at=case((_SAME_STATE & _IS_TIME, records.c.since_at), else_=row_value("moment")))
+    .values(since_at=case((_SAME_STATE & _IS_TIME, records.c.since_at), else_=row_value("changed_at")))
     .values({name: case((_STAYS & is_sound(records, name), records.c[name]), else_=0) for name in _RESET})
     .values({name: case((is_sound(records, name), records.c[name]), else_=0) for name in _COUNTED})
 )
@@ -172,7 +172,7 @@ class RowWrites:
         row: LedgerRow,
         *,
         known: bool,
-        claims_anew: bool,
+        starts_over: bool,
         read: str | None,
         before: LedgerRow | None = None,
     ) -> None:
@@ -181,7 +181,7 @@ class RowWrites:
         Args:
             row: The record.
             known: It is in the ledger already.
-            claims_anew: Earlier failures and waits do not count any more.
+            starts_over: Earlier failures and waits do not count any more.
             read: What it was observed with (``observation_key``); None where it was not read.
             before: How it stood, if each value of its row could be read: only what changed is written then.
         """
@@ -190,18 +190,18 @@ class RowWrites:
         if known:
             self._changing.add(row.number)
         if before is not None:
-            self._change(row, before, claims_anew=claims_anew, read=read)
+            self._change(row, before, starts_over=starts_over, read=read)
             return
         values = _governed(row) | {"rules": self.rules_number(row.rules), "read_as": read}
         if known:
-            values |= {"row_number": row.number, "moment": self._now, "claims_anew": int(claims_anew)}
+            values |= {"row_number": row.number, "changed_at": self._now, "starts_over": int(starts_over)}
             self._updates.append(values)
         else:
             values |= {"number": row.number, "feed": self._feed.number, "source_id": row.id}
             values["input"] = values.pop("read_as") or ""
             self._inserts.append(values | {"since_at": self._now})
 
-    def _change(self, row: LedgerRow, before: LedgerRow, *, claims_anew: bool, read: str | None) -> None:
+    def _change(self, row: LedgerRow, before: LedgerRow, *, starts_over: bool, read: str | None) -> None:
         """Write what changed of a record, and by a statement that touches no index of what did not."""
         both = zip(_COLUMNS, _ATTRIBUTES(row), _ATTRIBUTES(before), strict=True)
         values: dict[str, Any] = {name: value(row) for (name, value), now, then in both if now != then}
@@ -211,7 +211,7 @@ class RowWrites:
             values["rules"] = self.rules_number(row.rules)
         if read is not None:
             values["input"] = read
-        if claims_anew:
+        if starts_over:
             values |= dict.fromkeys(_RESET, 0)
         if values:
             rows = self._changes.setdefault(_update_of(tuple(values)), [])
@@ -232,19 +232,19 @@ class RowWrites:
     def move_text(self, row: LedgerRow, trakor_id: str) -> None:
         """What waited to be sent is what Trakor has under an id: it is moved as it is sealed."""
         if self.keeps_text:
-            self._moved.append({"of_space": self._feed.space, "of_id": trakor_id, "of": row.number})
+            self._moved.append({"of_space": self._feed.namespace, "of_id": trakor_id, "of": row.number})
 
     def claim(self, number: int, key: str) -> None:
         """A record claims a name. One that it holds already stays as it is."""
-        self._claims.append({"space": self._feed.space, "key": key, "record": number})
+        self._claims.append({"space": self._feed.namespace, "key": key, "record": number})
 
     def claim_returned(self, number: int, key: str) -> None:
         """A record claims the name that Trakor answered with, unless another holds it."""
-        self._returned.append({"space": self._feed.space, "key": key, "record": number, "answered": 1})
+        self._returned.append({"space": self._feed.namespace, "key": key, "record": number, "answered": 1})
 
     def answer(self, key: str) -> None:
         """Trakor answered for a name: whoever holds it keeps it for ever."""
-        self._answered.append({"of_space": self._feed.space, "of_key": key})
+        self._answered.append({"of_space": self._feed.namespace, "of_key": key})
 
     def link(self, row: LedgerRow, trakor_id: str, sku: str, origin: str, content: FieldHashes) -> None:
         """A Trakor record is a record's from now on, unless it is another's already.
@@ -256,7 +256,7 @@ class RowWrites:
             origin: How it came to be.
             content: Field hashes of what Trakor has of it; empty where that is not known.
         """
-        values = {"space": self._feed.space, "trakor_id": trakor_id, "record": row.number, "sku": sku}
+        values = {"space": self._feed.namespace, "trakor_id": trakor_id, "record": row.number, "sku": sku}
         values |= {"at": self._now, "key": row.sent_key, "origin": origin}
         self._links.append(values | {"sent": names.encode(content)})
         self._linked[trakor_id] = content
@@ -264,20 +264,20 @@ class RowWrites:
     def content(self, trakor_id: str, hashes: FieldHashes) -> None:
         """What Trakor really has under an id, as hashes; none where it is not known."""
         if self._linked.get(trakor_id) != hashes:  # else it was just linked so
-            values = {"of_space": self._feed.space, "of_id": trakor_id, "now_sent": names.encode(hashes)}
+            values = {"of_space": self._feed.namespace, "of_id": trakor_id, "now_sent": names.encode(hashes)}
             self._contents[trakor_id] = values
 
     def text(self, row: LedgerRow, trakor_id: str, texts: Sequence[str]) -> None:
         """What Trakor has under an id, in words, sealed; kept only where the user wants that."""
         if self.keeps_text:
-            body = self._sealer.seal(list(texts), self._feed.place_of(row))
-            self._texts.append({"space": self._feed.space, "trakor_id": trakor_id, "body": body})
+            body = self._sealer.seal(list(texts), self._feed.seal_context_of(row))
+            self._texts.append({"space": self._feed.namespace, "trakor_id": trakor_id, "body": body})
 
     def unclaim(self, number: int, key: str) -> None:
         """A record gives a name back, unless Trakor answered for it: that one is kept for ever."""
         self.flush()
         where = (
-            claims.c.space == self._feed.space,
+            claims.c.space == self._feed.namespace,
             claims.c.key == key,
             claims.c.record == number,
             claims.c.answered == 0,
@@ -291,7 +291,7 @@ class RowWrites:
     def store_texts(self, row: LedgerRow, slot: int, texts: Sequence[str], meta: str) -> None:
         """Texts wait from now on, in place of any others in that slot."""
         self._storing.add(row.number)
-        body = self._sealer.seal(list(texts), self._feed.place_of(row))
+        body = self._sealer.seal(list(texts), self._feed.seal_context_of(row))
         self._stored.append({"record": row.number, "slot": slot, "body": body, "meta": meta})
 
     def done(self, row: LedgerRow) -> None:
@@ -340,7 +340,7 @@ class RowWrites:
         stored = {}
         for kept in self._connection.execute(found):
             with suppress(LedgerError):  # a draft that is damaged is as good as none
-                place = self._feed.place_of(row)
+                place = self._feed.seal_context_of(row)
                 stored[kept.slot] = unpack(self._sealer, self._feed, row.id, kept.meta, kept.body, place)
         return stored
 

@@ -85,12 +85,12 @@ def unpack(
         source_id: Salestrekker's id of the record.
         meta: As ``pack`` made it.
         body: The sealed texts.
-        place: Where they belong (``Feed.place_of``); empty: the record is of this very feed.
+        place: Where they belong (``Feed.seal_context_of``); empty: the record is of this very feed.
 
     Raises:
         LedgerError: It cannot be read.
     """
-    texts = sealer.open(body, place or feed.place(source_id))
+    texts = sealer.open(body, place or feed.seal_context(source_id))
     key, qualified_key, hashes, identifiers, read_at = _meta(meta)
     payload, qualifier, send_as, qualified = _parts(texts, feed.stream)
     draft = Draft(
@@ -200,7 +200,7 @@ def open_content(
     if sealer is None or body is None:
         return {}
     with suppress(LedgerError):
-        payload, rest = split_payload(sealer.open(body, feed.place(source_id)), feed.stream)
+        payload, rest = split_payload(sealer.open(body, feed.seal_context(source_id)), feed.stream)
         name = rest[1] if len(rest) > 1 and rest[1] else payload.name
         return {**(payload.fields() if known else {}), "name": name}
     return {}
@@ -212,7 +212,7 @@ def open_trakor_text(connection: Connection, feed: Feed, source_id: str, body: b
     if sealer is None:
         return ""
     with suppress(LedgerError):
-        (words,) = sealer.open(body, feed.place(source_id))
+        (words,) = sealer.open(body, feed.seal_context(source_id))
         return str(words)
     return ""
 

@@ -108,7 +108,7 @@ _CLAIM = update(records).where(is_in(records.c.number, "numbers")).values(claime
 _DAMAGED = (
     update(records)
     .where(is_in(records.c.number, "numbers"))
-    .values(state=State.REJECTED, reason=Reason.DAMAGED, since_at=bindparam("moment"))
+    .values(state=State.REJECTED, reason=Reason.DAMAGED, since_at=bindparam("changed_at"))
 )
 _THE_CLAIM = (claims.c.space == row_value("of_space")) & (claims.c.key == row_value("of_key"))
 _ATTEMPT = (
@@ -117,7 +117,9 @@ _ATTEMPT = (
     .values(
         attempts=claims.c.attempts + 1,
         tried=case((claims.c.unanswered_at == 0, row_value("sent")), else_=claims.c.tried),
-        unanswered_at=case((claims.c.unanswered_at == 0, row_value("moment")), else_=claims.c.unanswered_at),
+        unanswered_at=case(
+            (claims.c.unanswered_at == 0, row_value("changed_at")), else_=claims.c.unanswered_at
+        ),
     )
 )
 _END_CLAIM = (
@@ -262,7 +264,8 @@ def claim_work(
         return []
     connection.execute(_CLAIM, {"numbers": [row.number for row in readable], "until": until})
     attempts = [
-        {"of_space": feed.space, "of_key": row.key, "sent": row.sent, "moment": now} for row in readable
+        {"of_space": feed.namespace, "of_key": row.key, "sent": row.sent, "changed_at": now}
+        for row in readable
     ]
     execute_many(connection, _ATTEMPT, attempts)
     return [one for one in work.values() if one is not None]
@@ -271,7 +274,7 @@ def claim_work(
 def _reject_damaged(connection: Connection, damaged: Sequence[int], now: int) -> None:
     """What cannot be read stops only itself: it is decided again when it is read from the source."""
     if damaged:
-        connection.execute(_DAMAGED, {"numbers": list(damaged), "moment": now})
+        connection.execute(_DAMAGED, {"numbers": list(damaged), "changed_at": now})
         lines = [
             {
                 "record": number,
@@ -290,7 +293,7 @@ def _to_work_item(sealer: Sealer, feed: Feed, row: _Due) -> WorkItem | None:
     if row.body is None:
         return None
     try:
-        payload = payload_to_send(sealer.open(row.body, feed.place(row.source_id)), feed.stream)
+        payload = payload_to_send(sealer.open(row.body, feed.seal_context(row.source_id)), feed.stream)
     except LedgerError:
         return None
     return WorkItem(
@@ -309,7 +312,7 @@ def _parameters(feed: Feed, now: int, waits: WaitLimits) -> dict[str, int]:
     """The parameters that tell what is due."""
     return {
         "of_feed": feed.number,
-        "of_space": feed.space,
+        "of_space": feed.namespace,
         "now": now,
         "last_retry": now + waits.retry,
         "last_unanswered": now + waits.unanswered,
@@ -338,17 +341,17 @@ def claim_for_feeds(
         patient: What had no answer is worth waiting for.
     """
     work: list[WorkItem] = []
-    moments: list[int | None] = []
+    due_times: list[int | None] = []
     for feed in feeds:
         claimed = claim_work(connection, feed, limit, now=now, until=until, waits=waits)
         work += claimed
         full = len(claimed) == limit
-        moments.append(
+        due_times.append(
             now if full else find_next_due(connection, feed, now=now, waits=waits, patient=patient)
         )
     waiting_for = NOTHING if work else count_awaited(connection, feeds, now=now, waits=waits)
     return ClaimResult(
-        work, min((moment for moment in moments if moment is not None), default=None), waiting_for
+        work, min((due_time for due_time in due_times if due_time is not None), default=None), waiting_for
     )
 
 
@@ -373,7 +376,7 @@ def find_next_due(
 
 def has_pending(connection: Connection, feed: Feed) -> bool:
     """Whether anything waits to be sent, now or later."""
-    found = connection.scalar(_IS_WAITING, {"of_feed": feed.number, "of_space": feed.space})
+    found = connection.scalar(_IS_WAITING, {"of_feed": feed.number, "of_space": feed.namespace})
     return found is not None
 
 
@@ -427,7 +430,7 @@ def release_claims(connection: Connection, feed: Feed, *, now: int, wait: int) -
         now: The time.
         wait: Milliseconds for which a name is not sent again whose request had no answer.
     """
-    known = {"of_feed": feed.number, "of_space": feed.space}
+    known = {"of_feed": feed.number, "of_space": feed.namespace}
     connection.execute(_MAY_BE_AT_WORK, known | {"until": now + wait})
     connection.execute(_GIVE_UP, {"of_feed": feed.number})
 
@@ -462,11 +465,11 @@ def _put_back(one: Retry) -> dict[str, int]:
 
 def _ended(feed: Feed, outcome: Retry | Rejection) -> dict[str, int | str]:
     """What an outcome says of the claim: what an earlier request without an answer made stays open."""
-    silence, work = outcome.silence, outcome.work
+    no_answer, work = outcome.no_answer, outcome.work
     return {
-        "of_space": feed.space,
+        "of_space": feed.namespace,
         "of_key": work.key,
         "taken_back": int(isinstance(outcome, Retry) and not outcome.begun),
-        "since": work.unanswered_at or (silence.at if silence else 0),
-        "until": silence.until if silence else 0,
+        "since": work.unanswered_at or (no_answer.at if no_answer else 0),
+        "until": no_answer.until if no_answer else 0,
     }

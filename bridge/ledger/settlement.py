@@ -11,7 +11,6 @@ rejected again, after Trakor accepted another one of its stream, causes the erro
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 import orjson
@@ -126,7 +125,7 @@ def settle(
 def _reassign_to_holders(connection: Connection, feed: Feed, outcomes: Sequence[Outcome]) -> list[Outcome]:
     """Whoever took over a name while it was under way takes over what comes of it."""
     asked = orjson.dumps([(one.work.key, one.work.number) for one in outcomes]).decode()
-    taken_over = connection.execute(_TAKEN_OVER, {"of_space": feed.space, "asked": asked})
+    taken_over = connection.execute(_TAKEN_OVER, {"of_space": feed.namespace, "asked": asked})
     now = list(outcomes)
     for row in taken_over:
         now[row.place] = replace(now[row.place], work=replace(now[row.place].work, number=row.holder))
@@ -143,26 +142,20 @@ class _Settlement:
         self._linked: dict[str, tuple[int, FieldHashes]] = {}
         self._noted: set[int] = set()
         self._wanted: set[str] = set()
-        self.batch = UnitOfWork(
-            connection,
-            feed,
-            now,
-            partial(decision.decide, policy=policy),
-            report=policy.on_change != "ignore",
-        )
+        self.batch = UnitOfWork(connection, feed, policy, now)
 
     def give_back(self, numbers: list[int]) -> None:
         """Those that were dropped, or gone, while they waited to be sent hold no name: none ever left."""
         if numbers:
             for row in self._connection.execute(_NEVER_SENT, {"numbers": numbers}).all():
                 known = to_ledger_row(row)._replace(attempts=1)  # until now others relied on this attempt
-                self.batch.carry_out(decision.give_back(known), None, known, sight=False)
+                self.batch.carry_out(decision.give_back(known), None, known, just_seen=False)
             self.batch.writes.flush()
 
     def expect(self, outcomes: Sequence[Accepted | Rejection], rows: Mapping[int, LedgerRow]) -> None:
         """Look up at once which ids are linked already, what was noted, and which names are wanted."""
         answers = [one for one in outcomes if isinstance(one, Accepted)]
-        known = {"of_space": self._feed.space, "ids": [one.answer.trakor_id for one in answers]}
+        known = {"of_space": self._feed.namespace, "ids": [one.answer.trakor_id for one in answers]}
         self._linked = {
             row.trakor_id: (row.record, names.decode(row.sent))
             for row in self._connection.execute(_LINKED, known)
@@ -171,7 +164,7 @@ class _Settlement:
         self._noted = set(self._connection.scalars(_NOTED, {"numbers": numbers}))
         keys = [rows[one.work.number].key for one in answers if not one.answer.created]
         if keys:
-            wanted = {"of_space": self._feed.space, "keys": keys}
+            wanted = {"of_space": self._feed.namespace, "keys": keys}
             self._wanted = set(self._connection.scalars(_WANTED, wanted))
 
     def settle(self, outcome: Accepted | Rejection, row: LedgerRow) -> None:
@@ -179,10 +172,10 @@ class _Settlement:
         row = self.batch.as_it_stands(row)
         if isinstance(outcome, Accepted):
             now = self._answer(outcome, row)
-        elif row.state is State.PENDING or (row.state is State.DROPPED and outcome.own_fault):
-            judge = decision.reject if outcome.own_fault else decision.fail
-            verdict = judge(row, outcome.message, outcome.words)
-            now = self.batch.carry_out(verdict, None, row, sight=False)
+        elif row.state is State.PENDING or (row.state is State.DROPPED and outcome.caused_by_record):
+            judge = decision.reject if outcome.caused_by_record else decision.fail
+            verdict = judge(row, outcome.message, outcome.response_text)
+            now = self.batch.carry_out(verdict, None, row, just_seen=False)
         else:
             return  # a person dropped it while it was under way
         if row.number in self._noted and now.state in _DECIDED:
@@ -206,7 +199,7 @@ class _Settlement:
         if linked is None:
             self._link(outcome, row, verdict)
         return self.batch.carry_out(
-            verdict, None, row, sight=False, trakor_id=answer.trakor_id if own else None
+            verdict, None, row, just_seen=False, trakor_id=answer.trakor_id if own else None
         )
 
     def _claim_returned_name(self, outcome: Accepted, row: LedgerRow) -> None:
@@ -233,8 +226,8 @@ class _Settlement:
         # What is gone is not sent under another name: it is decided when it is back.
         again = None if row.gone else decision.decide(seen, then, self.batch.holder_of, self._policy)
         if again is None:
-            again = decision.stay_unchanged(row)._replace(waiting=DraftAction.UNNOTE)
-        self.batch.carry_out(again, seen, row, sight=False)
+            again = decision.stay_unchanged(row)._replace(draft_action=DraftAction.UNNOTE)
+        self.batch.carry_out(again, seen, row, just_seen=False)
 
 
 _DECIDED = frozenset({State.DELIVERED, State.DRIFTED, State.REJECTED})

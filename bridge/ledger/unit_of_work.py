@@ -18,6 +18,7 @@ from sqlalchemy import bindparam, func, select
 
 from bridge.decision import (
     can_succeed,
+    decide,
     has_new_identifiers,
     hold_after_drop,
     hold_if_conflicting,
@@ -47,13 +48,12 @@ from bridge.records import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from sqlalchemy import Connection
 
-    from bridge.decision import HolderOf
     from bridge.ledger.row_mapping import Feed
-    from bridge.records import NameClaim, Rules
+    from bridge.records import NameClaim, Policy, Rules
 
 __all__ = ["UnitOfWork", "apply_to_row"]
 
@@ -65,7 +65,7 @@ def apply_to_row(
     seen: Draft | Unsendable | None,
     row: LedgerRow,
     *,
-    sight: bool,
+    just_seen: bool,
     trakor_id: str | None = None,
 ) -> LedgerRow:
     """The row as a decision leaves it.
@@ -74,7 +74,7 @@ def apply_to_row(
         decision: What was decided.
         seen: What it was decided on; None where that is an answer alone.
         row: The record as it stood.
-        sight: The record was just seen in the source.
+        just_seen: The record was just seen in the source.
         trakor_id: The id that Trakor answered with, where the record is linked to it.
     """
     changes: dict[str, Any] = {
@@ -88,7 +88,7 @@ def apply_to_row(
         "dismissed": decision.dismissed,
         "given": decision.given,
         "retry": False,
-        "gone": row.gone and not sight,
+        "gone": row.gone and not just_seen,
     }
     if decision.sent is not None:
         changes["sent"] = decision.sent
@@ -98,10 +98,10 @@ def apply_to_row(
         changes["origin"] = decision.origin
     if decision.release:
         changes["attempts"] = 0  # they were made for a name that it has no more
-    if seen is not None and sight:
+    if seen is not None and just_seen:
         changes |= {"rules": _rules(seen, row, changes), "read_at": max(row.read_at, seen.read_at)}
     if isinstance(seen, Draft):
-        changes |= _of_draft(decision, seen, row, sight=sight)
+        changes |= _of_draft(decision, seen, row, just_seen=just_seen)
     elif decision.merged_under:
         changes["sent_key"] = decision.merged_under
     if trakor_id is not None:
@@ -119,10 +119,10 @@ def _rules(seen: Draft | Unsendable, row: LedgerRow, changes: dict[str, Any]) ->
     return seen.rules if moves else row.rules
 
 
-def _of_draft(decision: Decision, draft: Draft, row: LedgerRow, *, sight: bool) -> dict[str, Any]:
+def _of_draft(decision: Decision, draft: Draft, row: LedgerRow, *, just_seen: bool) -> dict[str, Any]:
     """What follows from what is seen: a second claim has no answer yet, a merged record no link."""
     changes: dict[str, Any] = {"identifiers": draft.identifiers}
-    if sight:
+    if just_seen:
         changes["first"] = row.first and not draft.first_hashes
     key = _key_of(decision.claim) or decision.merged_under
     if key:
@@ -154,27 +154,22 @@ class UnitOfWork:
     Args:
         connection: Inside a writing transaction.
         feed: Whose records these are.
+        policy: What the user chose for this stream.
         now: The time to note.
-        decide: How those merged into a record are decided whose name is free again (``decision.decide`` with
-            the policy filled in).
         by: From where a person decided, where one did (see ``RowWrites``).
-        report: What a successor says otherwise than was sent is a drift; False: the user ignores changes.
     """
 
     def __init__(
         self,
         connection: Connection,
         feed: Feed,
+        policy: Policy,
         now: int,
-        decide: Callable[[Draft | Unsendable, LedgerRow, HolderOf], Decision | None],
         by: str = "",
-        *,
-        report: bool = True,
     ) -> None:
         self._connection = connection
         self._feed = feed
-        self._decide = decide
-        self._report = report
+        self._policy = policy
         self._changed: dict[int, LedgerRow] = {}
         self._next_number = 0
         self.writes = RowWrites(connection, feed, now, by)
@@ -217,7 +212,7 @@ class UnitOfWork:
         seen: Draft | Unsendable | None,
         row: LedgerRow | None,
         *,
-        sight: bool = True,
+        just_seen: bool = True,
         trakor_id: str | None = None,
     ) -> LedgerRow:
         """Carry out one decision.
@@ -226,7 +221,7 @@ class UnitOfWork:
             decision: What was decided.
             seen: What it was decided on; None where that is an answer alone.
             row: The record as it stood; None where it was not known.
-            sight: The record was just seen in the source (False: an old draft is decided on again).
+            just_seen: The record was just seen in the source (False: an old draft is decided on again).
             trakor_id: The id that Trakor answered with, where the record is linked to it.
 
         Returns:
@@ -235,14 +230,14 @@ class UnitOfWork:
         if decision.release and row is not None:
             self._release(row)
         before = self._unknown(decision, seen) if row is None else row
-        now = apply_to_row(decision, seen, before, sight=sight, trakor_id=trakor_id)
+        now = apply_to_row(decision, seen, before, just_seen=just_seen, trakor_id=trakor_id)
         if decision.claim is not None:
             now = self._with_attempts(now, before)
-        read = self._as_read(seen, now) if seen is not None and sight else None
+        read = self._as_read(seen, now) if seen is not None and just_seen else None
         self.writes.row(
             now,
             known=row is not None,
-            claims_anew=_starts_over(now, row),
+            starts_over=_starts_over(now, row),
             read=read,
             before=None if row is None else self._as_written(row, now),
         )
@@ -258,7 +253,7 @@ class UnitOfWork:
         now = self._follow(decision, seen, before, now)
         if row is not None:
             self.see_to_merged(row, now)
-            self._see_to_likeness(row, now, seen if sight else None)
+            self._see_to_likeness(row, now, seen if just_seen else None)
             self._see_to_party(row, now)
         return self.as_it_stands(now)
 
@@ -301,7 +296,7 @@ class UnitOfWork:
         for one in self._merged_into(dropped.number):
             if one.sent_key == key and can_succeed(one):
                 decision = hold_after_drop(one, dropped, stored=TO_SEND in self.writes.stored(one))
-                self.carry_out(decision, None, one, sight=False)
+                self.carry_out(decision, None, one, just_seen=False)
 
     def _see_to_likeness(self, before: LedgerRow, now: LedgerRow, seen: Draft | Unsendable | None) -> None:
         """Those that a rule merged into a record are told apart where that is identified otherwise by now."""
@@ -315,7 +310,7 @@ class UnitOfWork:
                 if holder is not None and holder.number == now.number:
                     decision = hold_if_conflicting(one, holder, stored=TO_SEND in self.writes.stored(one))
                     if decision is not None:
-                        self.carry_out(decision, None, one, sight=False)
+                        self.carry_out(decision, None, one, just_seen=False)
 
     def _see_to_party(self, before: LedgerRow, now: LedgerRow) -> None:
         """A person said that it shares a party: it keeps it where the record that has it stands no more."""
@@ -323,7 +318,7 @@ class UnitOfWork:
             return
         own = self.holder_of(now.sent_key)
         party = self.holder_of(own.shares) if own is not None and own.shares else None
-        if party is not None and not party.stands:
+        if party is not None and not party.represents:
             self._replace_claimant(self.row(party.number), party.key)
 
     def _merged_into(self, number: int) -> list[LedgerRow]:
@@ -337,9 +332,9 @@ class UnitOfWork:
         living = [one for one in shared if can_succeed(one) and one.feed not in elsewhere]
         if holder is None and self._hand_on(claimant, key, living):
             return
-        if holder is None or not (living or holder.linked or holder.stands):
+        if holder is None or not (living or holder.linked or holder.represents):
             self._skip([one for one in shared if one.filtered and not one.gone])
-        elif living and holder.number == claimant.number and not holder.stands:
+        elif living and holder.number == claimant.number and not holder.represents:
             self._succeed(living, holder)
 
     def _sharing(self, claimant: LedgerRow, key: str, holder: NameHolder | None) -> list[LedgerRow]:
@@ -347,7 +342,7 @@ class UnitOfWork:
         merged = self._merged_into(claimant.number)
         if holder is None or not holder.linked or all(one.sent_key == key for one in merged):
             return [one for one in merged if one.sent_key == key]
-        of = {"of_space": self._feed.space, "of_record": claimant.number}
+        of = {"of_space": self._feed.namespace, "of_record": claimant.number}
         others = {*self._connection.scalars(_LINKED_UNDER, of), claimant.sent_key} - {key}
         return [one for one in merged if one.sent_key == key or self._has_party_of(one, claimant, others)]
 
@@ -368,9 +363,9 @@ class UnitOfWork:
                 return True
         return False
 
-    def _let_follow(self, former: LedgerRow, key: str, heir: LedgerRow) -> None:
+    def _let_follow(self, former: LedgerRow, key: str, successor: LedgerRow) -> None:
         """Those that were merged with the heir into another record are merged into the heir."""
-        for number in self._succession.move_merged(former, key, heir):
+        for number in self._succession.move_merged(former, key, successor):
             self._changed.pop(number, None)
             self._changed[number] = self.row(number)
         self._holders.forget_all()
@@ -380,18 +375,20 @@ class UnitOfWork:
 
         One whose other name a person dismissed may keep a party; to be sent is only what it says itself.
         """
-        heir = next((row for row in living if not row.dismissed), living[0])
-        if heir.first != holder.first:
-            self.writes.read_again(heir.number)  # only a draft tells how they differ
+        successor = next((row for row in living if not row.dismissed), living[0])
+        if successor.first != holder.first:
+            self.writes.read_again(successor.number)  # only a draft tells how they differ
             return
-        decision = succeed(heir.sent, heir.sent_key, holder, report=self._report)
-        if heir.dismissed and not holder.linked:
+        decision = succeed(
+            successor.sent, successor.sent_key, holder, report=self._policy.on_change != "ignore"
+        )
+        if successor.dismissed and not holder.linked:
             for row in living:
                 self._decide_as_last_seen(row)
             return
-        if heir.dismissed:
-            decision = decision._replace(state=State.DELIVERED, seen=heir.last_seen, dismissed=True)
-        self.carry_out(decision, None, heir, sight=False)
+        if successor.dismissed:
+            decision = decision._replace(state=State.DELIVERED, seen=successor.last_seen, dismissed=True)
+        self.carry_out(decision, None, successor, just_seen=False)
 
     def _decide_as_last_seen(self, row: LedgerRow) -> LedgerRow | None:
         """The name that it shared is free again; None where nothing is decided, perhaps until it is read."""
@@ -400,16 +397,16 @@ class UnitOfWork:
             self.writes.read_again(row.number)
             return None
         seen = replace(stored.draft, read_at=row.read_at, rules=row.rules)
-        decision = self._decide(seen, row, self.holder_of)
-        return None if decision is None else self.carry_out(decision, seen, row, sight=False)
+        decision = decide(seen, row, self.holder_of, self._policy)
+        return None if decision is None else self.carry_out(decision, seen, row, just_seen=False)
 
     def _skip(self, filtered: list[LedgerRow]) -> None:
         """Nobody is sent whom they could share with, and they are not to be sent themselves."""
         for row in filtered:
             seen = Unsendable(row.id, Reason.FILTERED, "", "", row.read_at, row.rules)
-            decision = self._decide(seen, row, self.holder_of)
+            decision = decide(seen, row, self.holder_of, self._policy)
             if decision is not None:
-                self.carry_out(decision, seen, row, sight=False)
+                self.carry_out(decision, seen, row, just_seen=False)
 
     def _follow(
         self, decision: Decision, seen: Draft | Unsendable | None, before: LedgerRow, now: LedgerRow
@@ -443,7 +440,7 @@ class UnitOfWork:
                 event="held",
                 detail="another record wants the name, too",
             )
-            self.carry_out(held, None, adopted, sight=False)
+            self.carry_out(held, None, adopted, just_seen=False)
 
     def _unknown(self, decision: Decision, seen: Draft | Unsendable | None) -> LedgerRow:
         """A row for a record that the ledger knew nothing of."""
@@ -468,11 +465,11 @@ class UnitOfWork:
         self, decision: Decision, seen: Draft | Unsendable | None, row: LedgerRow, *, known: bool
     ) -> None:
         """See to the stored drafts of a record, and to what is known of what Trakor has."""
-        waiting = decision.waiting
+        waiting = decision.draft_action
         if decision.content is not None and row.trakor_id is not None:
             self.writes.content(row.trakor_id, decision.content)
-        if decision.words:
-            self.writes.store_texts(row, TRAKOR_TEXT, [decision.words], "")
+        if decision.response_text:
+            self.writes.store_texts(row, TRAKOR_TEXT, [decision.response_text], "")
         if waiting is DraftAction.SENT:
             self._move_to_content(decision, row)
         elif waiting is DraftAction.LEARNT and isinstance(seen, Draft):
@@ -487,13 +484,13 @@ class UnitOfWork:
             self._store(decision, seen, row, known=known)
 
     def _store(self, decision: Decision, seen: Draft, row: LedgerRow, *, known: bool) -> None:
-        if decision.waiting is DraftAction.NOTE:
+        if decision.draft_action is DraftAction.NOTE:
             self.writes.store(row, NOTED, seen, seen.payload.name)
-        elif decision.waiting is DraftAction.STORE and self._may_keep(row):
+        elif decision.draft_action is DraftAction.STORE and self._may_keep(row):
             self.writes.store(row, TO_SEND, seen, self._send_as(decision, seen, row))
-        elif decision.waiting is DraftAction.STORE and known:
+        elif decision.draft_action is DraftAction.STORE and known:
             self.writes.remove(row.number)
-        elif decision.waiting is DraftAction.REFRESH:
+        elif decision.draft_action is DraftAction.REFRESH:
             kept = self.writes.stored(row).get(TO_SEND)
             if kept is not None:
                 self.writes.store(row, TO_SEND, seen, kept.send_as if row.given else seen.payload.name)

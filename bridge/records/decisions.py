@@ -149,7 +149,7 @@ class NameHolder:
         merged_into: Where that record itself shares another's party: the number of that other.
         answered: Trakor has answered that claim.
         linked: The party or product of that name is that record's: Trakor gave its id.
-        stands: That record is sent under this name, or was and is still in the source. Where it does not
+        represents: That record is sent under this name, or was and is still in the source. Where it does not
             stand, one that is merged into it takes its place.
         attempts: How often a request for the claim was begun.
         sent: Field hashes that count as in Trakor under this name, or are to be sent (see ``LedgerRow``).
@@ -171,7 +171,7 @@ class NameHolder:
     merged_into: int | None = None
     answered: bool = False
     linked: bool = False
-    stands: bool = True
+    represents: bool = True
     attempts: int = 0
     sent: FieldHashes = field(default_factory=dict)
     origin: Origin | None = None
@@ -231,7 +231,7 @@ class Decision(NamedTuple):
         merged_under: Key of the name that it shares with that record, its own or its qualified one; empty
             where that stays as it is.
         merged_by: What merged it.
-        waiting: What becomes of the stored drafts.
+        draft_action: What happens to the stored drafts.
         sent: Field hashes that count as sent from now on; None leaves them.
         content: Field hashes of what Trakor really has under the present link; None leaves them.
         seen: Field hashes as last seen where they differ from those sent; None where they do not.
@@ -241,7 +241,7 @@ class Decision(NamedTuple):
         given: A person gave the name that is claimed.
         origin: Set with Trakor's answer; None leaves it.
         doubts: Number of an adopted record that wanted the same name: nobody knows whose party it is.
-        words: Text of the other side that belongs to it, to be kept sealed only.
+        response_text: Text of the other side that belongs to it, to be kept sealed only.
         event: One word for the history; empty where nothing happened that anybody would ask about.
         detail: More for the history, without personal data.
     """
@@ -255,7 +255,7 @@ class Decision(NamedTuple):
     merged_into: int | None = None
     merged_under: str = ""
     merged_by: MergedBy | None = None
-    waiting: DraftAction = DraftAction.KEEP
+    draft_action: DraftAction = DraftAction.KEEP
     sent: FieldHashes | None = None
     content: FieldHashes | None = None
     seen: FieldHashes | None = None
@@ -265,6 +265,6 @@ class Decision(NamedTuple):
     given: bool = False
     origin: Origin | None = None
     doubts: int | None = None
-    words: str = ""
+    response_text: str = ""
     event: str = ""
     detail: str = ""

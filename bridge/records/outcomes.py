@@ -89,16 +89,16 @@ class Rejection:
     Attributes:
         work: What was sent.
         message: Why, without a word of what Trakor or the record says.
-        own_fault: False where the server failed on it again and again instead of saying no.
-        words: What Trakor said of it, which may repeat the record: to be sealed.
-        silence: The last request had no answer.
+        caused_by_record: False where the server failed on it again and again instead of saying no.
+        response_text: What Trakor said of it, which may repeat the record: to be sealed.
+        no_answer: The last request had no answer.
     """
 
     work: WorkItem
     message: str
-    own_fault: bool = True
-    words: str = ""
-    silence: NoAnswer | None = None
+    caused_by_record: bool = True
+    response_text: str = ""
+    no_answer: NoAnswer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ class Retry:
         failed: What the failure weighs, where it is the record's own since others passed.
         begun: False where no request for it ever left, so that the attempt noted ahead is taken back.
         tried: It had its turn: what was tried less often goes first from now on.
-        silence: The request had no answer.
+        no_answer: The request had no answer.
     """
 
     work: WorkItem
@@ -119,7 +119,7 @@ class Retry:
     failed: int = 0
     begun: bool = True
     tried: bool = True
-    silence: NoAnswer | None = None
+    no_answer: NoAnswer | None = None
 
 
 Outcome: TypeAlias = Accepted | Rejection | Retry

@@ -133,7 +133,7 @@ def sides(record: RecordSummary, standing: RecordRelations) -> RecordComparison:
             title=TITLES[name],
             trakor=_of_trakor(record, standing, name, differs=name in differs) if has_trakor else None,
             now=FieldText.of(said.get(name)) if said else None,
-            other=FieldText.of(standing.other_says.get(name)) if other else None,
+            other=FieldText.of(standing.other_text.get(name)) if other else None,
             differs=has_trakor and name in differs,
         )
         for name in record.feed.stream.spec.payload.FIELDS
@@ -157,7 +157,7 @@ def _said(record: RecordSummary, standing: RecordRelations) -> Mapping[str, str]
 def _of_trakor(record: RecordSummary, standing: RecordRelations, name: str, *, differs: bool) -> FieldText:
     """One field as Trakor has it; where it is not kept, whether it differs."""
     shared = record.state == State.MERGED and not standing.trakor_ids
-    has = standing.other_says if shared else standing.sent
+    has = standing.other_text if shared else standing.sent
     if name in has:
         return FieldText.of(has[name])
     if has or shared or record.origin == Origin.EXISTING:

@@ -75,7 +75,7 @@ async def refresh(
     ids: Sequence[str],
     *,
     clock: Callable[[], int],
-    sight: Observation | None = None,
+    observation: Observation | None = None,
 ) -> Refreshed:
     """Read records by their ids into the ledger.
 
@@ -84,7 +84,7 @@ async def refresh(
         ledger: The open ledger.
         ids: Which; one that stands in it twice is read once.
         clock: Milliseconds since the epoch.
-        sight: In which run and sweep they are seen; None for none.
+        observation: In which run and sweep they are seen; None for none.
 
     Returns:
         What it came to, when it is on disk.
@@ -95,7 +95,7 @@ async def refresh(
     found = await listing.read(ids)
     pending = 0
     for part in _parts(found.records):
-        seen = await observe_part(part, listing, ledger, sight or Observation(), now=clock())
+        seen = await observe_part(part, listing, ledger, observation or Observation(), now=clock())
         pending += seen.pending
     return Refreshed(
         read={record.id for record in found.records},

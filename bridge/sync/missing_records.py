@@ -79,7 +79,7 @@ class Search:
         policy: What the user chose for this stream.
         ones: Reads some by their ids; None where that is not configured.
         ledger: The open ledger.
-        sight: The run, and the sweep.
+        observation: The run, and the sweep.
         gone_limit: The share of the list beyond which nothing is marked gone.
         clock: Milliseconds since the epoch.
     """
@@ -88,7 +88,7 @@ class Search:
     policy: Policy
     ones: OneListing | None
     ledger: Ledger
-    sight: Observation
+    observation: Observation
     gone_limit: float
     clock: Callable[[], int]
 
@@ -98,7 +98,7 @@ class Search:
         Raises:
             BridgeError: They could not be read by their ids; what was not read is not marked.
         """
-        missing = await self.ledger.call(count_unseen, self.feed, self.sight.sweep)
+        missing = await self.ledger.call(count_unseen, self.feed, self.observation.sweep)
         try:
             if missing.too_many(self.gone_limit):
                 return await self._by_sample(missing.unseen)
@@ -119,7 +119,7 @@ class Search:
         while some := await self._some(last, ones.at_once):
             last = max(some)
             refreshed = await refresh(
-                ones, self.ledger, list(some.values()), clock=self.clock, sight=self.sight
+                ones, self.ledger, list(some.values()), clock=self.clock, observation=self.observation
             )
             marked = await self.ledger.call(
                 mark_gone_by_id,
@@ -128,7 +128,7 @@ class Search:
                 self.policy,
                 read_at=refreshed.read_at,
                 now=self.clock(),
-                sweep=self.sight.sweep,
+                sweep=self.observation.sweep,
             )
             came = replace(
                 came,
@@ -141,7 +141,7 @@ class Search:
 
     async def _some(self, after: int, most: int) -> dict[int, str]:
         """The ids of the next ones, by the ledger's numbers."""
-        return await self.ledger.call(find_unseen, self.feed, self.sight.sweep, after=after, most=most)
+        return await self.ledger.call(find_unseen, self.feed, self.observation.sweep, after=after, most=most)
 
     async def _by_sweeps(self) -> Unseen:
         """Mark those that an earlier complete sweep has missed too, and note the others as missed once."""
@@ -150,7 +150,7 @@ class Search:
             passed = await self.ledger.call(
                 mark_missed_again,
                 self.feed,
-                self.sight.sweep,
+                self.observation.sweep,
                 self.policy,
                 after=last,
                 now=self.clock(),
@@ -164,13 +164,13 @@ class Search:
         narrowed = self.ones is not None and await self._lives(self.ones)
         last: int | None = 0
         while narrowed and last is not None:
-            last = await self.ledger.call(note_hidden, self.feed, self.sight.sweep, after=last)
-        await self.ledger.call(note_missing, self.sight.sweep, missing, narrowed=narrowed)
+            last = await self.ledger.call(note_hidden, self.feed, self.observation.sweep, after=last)
+        await self.ledger.call(note_missing, self.observation.sweep, missing, narrowed=narrowed)
         return Unseen(missing=missing, narrowed=narrowed)
 
     async def _lives(self, ones: OneListing) -> bool:
         """Whether most of a sample are there."""
-        ids = await self.ledger.call(sample_unseen, self.feed, self.sight.sweep, most=SAMPLE)
+        ids = await self.ledger.call(sample_unseen, self.feed, self.observation.sweep, most=SAMPLE)
         there = missing = 0
         for at in range(0, len(ids), ones.at_once):
             read = await ones.read(ids[at : at + ones.at_once])

@@ -11,7 +11,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Protocol
 
-from bridge.decision import decide
 from bridge.ledger.observe import Observation, ObserveResult, observe, survey
 from bridge.salestrekker.large_responses import LongRecords
 from bridge.time_slices import in_turns
@@ -57,7 +56,7 @@ class Whose(Protocol):
 
 
 async def observe_part(
-    part: Sequence[Record], whose: Whose, ledger: Ledger, sight: Observation, *, now: int
+    part: Sequence[Record], whose: Whose, ledger: Ledger, observation: Observation, *, now: int
 ) -> ObserveResult:
     """Let the ledger decide on some records; what says what it said is not even mapped.
 
@@ -65,7 +64,7 @@ async def observe_part(
         part: At most ``ROWS_AT_ONCE`` of them, all of one request.
         whose: Whose they are.
         ledger: The open ledger.
-        sight: In which run and sweep they were seen; a position moves the sweep's checkpoint.
+        observation: In which run and sweep they were seen; a position moves the sweep's checkpoint.
         now: The time to note, milliseconds since the epoch.
 
     Returns:
@@ -78,8 +77,8 @@ async def observe_part(
     changed = [record for record in latest.values() if record.id not in surveyed.unchanged]
     drafts = await in_turns(_drafts_of(changed, whose.mapper, surveyed.maps), TURN, rest=rest)
     began_at = next((record.read_at for record in latest.values()), 0)
-    seen = replace(sight, unchanged=surveyed.unchanged, began_at=began_at)
-    return await ledger.call(observe, whose.feed, drafts, seen, decide=decide, policy=whose.policy, now=now)
+    seen = replace(observation, unchanged=surveyed.unchanged, began_at=began_at)
+    return await ledger.call(observe, whose.feed, drafts, seen, policy=whose.policy, now=now)
 
 
 def _latest_of(part: Sequence[Record]) -> Generator[None, None, dict[str, Record]]:

@@ -214,9 +214,9 @@ async def _end(
     await ledger.call(end_sweep, begun, complete=swept.complete, now=clock(), problem=problem)
     if not swept.complete:
         return 0
-    sight = Observation(run, begun.number)
+    observation = Observation(run, begun.number)
     unseen = await Search(
-        listing.feed, listing.policy, listing.ones, ledger, sight, listing.gone_limit, clock
+        listing.feed, listing.policy, listing.ones, ledger, observation, listing.gone_limit, clock
     ).run()
     swept.gone, swept.found, swept.unsure = unseen.gone, unseen.found, unseen.unsure
     swept.missing, swept.narrowed = unseen.missing, unseen.narrowed
