@@ -1,7 +1,7 @@
-# Everything a checkout needs, from nothing but make and Python 3.11 or newer.
-# Two commands to know: `make demo` and `make test`. Both set up .venv first, from the lock files.
+# Everything that a checkout needs. It requires only make and Python 3.11 or newer.
+# The two main commands are `make demo` and `make test`. Both first set up .venv from the lock files.
 
-# The first of these that is new enough makes .venv; the locks are tried out with 3.11.
+# The first of these that is new enough creates .venv. The lock files are tested with 3.11.
 PYTHON ?= python3.11 python3.12 python3.13 python3.14 python3
 
 VENV  := .venv
@@ -15,7 +15,7 @@ UV    := build/lock/bin/uv
 AUDIT := build/audit/.ready
 SBOM  := dist/trakor-bridge.cdx.json
 
-# Neighbours stay together, so that what a module makes for its tests is made once or twice.
+# With worksteal, neighbouring tests stay in one process, so a module's fixtures are built once or twice only.
 EVERY_CORE := -n logical --dist worksteal
 
 CHROMIUM := chromium chromium-browser google-chrome
@@ -27,73 +27,73 @@ export PYTHONDONTWRITEBYTECODE :=
 .DEFAULT_GOAL := help
 .PHONY: help demo test browser lint format audit licences sbom machine fuzz soak bench lock wheel test-wheel clean fresh-venv
 
-help: ## list what can be made
+help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(DEMO) ## try it: two simulated systems, backfills, the daemon; nothing to configure
 	@$(RUN)trakor-bridge demo
 
-test: lint browser ## everything that CI checks: lint, types, tests
+test: lint browser ## run everything that CI checks: lint, types, tests
 	$(RUN)pytest $(EVERY_CORE)
 
-# The status page is tried in a real browser: the one that is there, else Debian's. Where none can be had,
-# its tests are skipped and say so; in CI they then fail.
-browser: ## a Chromium for the tests of the status page, where there is none
+# The status page is tested in a real browser: an installed one, else Debian's. If there is none, its tests
+# are skipped with a message; in CI they fail.
+browser: ## install a Chromium for the tests of the status page, if there is none
 	@{ $(foreach name,$(CHROMIUM),command -v $(name) ||) false; } >/dev/null || { \
 		echo "Installing a browser for the tests: chromium."; \
 		$(SUDO) apt-get update -qq </dev/null && \
 		$(SUDO) apt-get install -y -qq --no-install-recommends chromium </dev/null >/dev/null; \
-	} || echo "No browser could be installed: its tests are skipped." >&2
+	} || echo "No browser could be installed. The tests that need one are skipped." >&2
 
-# The second call of deptry is for what is never installed with the bridge: it may use the development packages.
+# The second call of deptry is for code that is not installed with the bridge and may use development packages.
 define risky
 	$(RUN)bandit --quiet --configfile pyproject.toml --recursive bridge
 	$(RUN)deptry bridge
 	$(RUN)deptry tests bench tools --ignore DEP002,DEP004
 endef
 
-lint: $(DEV) ## ruff, its formatter's opinion, mypy, bandit, deptry
+lint: $(DEV) ## run ruff, its formatter's check, mypy, bandit and deptry
 	$(RUN)ruff check
 	$(RUN)ruff format --check
 	$(RUN)mypy
 	$(risky)
 
-format: $(DEV) ## put right what ruff can put right by itself
+format: $(DEV) ## correct what ruff can correct
 	$(RUN)ruff check --fix
 	$(RUN)ruff format
 
-# All but pip-audit needs no network, and is part of `make test` as well. Where pip-audit reaches no source
-# (status 3), it says so and the rest counts; with STRICT=1 that is a failure.
-audit: $(DEV) sbom $(AUDIT) ## known vulnerabilities, risky code, dependencies, licences, bill of materials (STRICT=1)
+# Only pip-audit needs the network; the rest is part of `make test` too. If pip-audit reaches no vulnerability
+# database (status 3), it reports that and the target succeeds; with STRICT=1 the target fails.
+audit: $(DEV) sbom $(AUDIT) ## check vulnerabilities, risky code, dependencies, licences, bill of materials (STRICT=1)
 	$(risky)
 	@$(RUN)python tools/licences.py --check
 	@$(RUN)python tools/advisories.py build/audit/bin/pip-audit requirements-dev.lock requirements-audit.lock || \
 		{ status=$$?; [ "$$status" = 3 ] && [ -z "$(STRICT)" ]; }
 
-licences: $(DEV) ## write docs/licences.md from what is locked and installed
+licences: $(DEV) ## write docs/licences.md from the lock file and the installed packages
 	@$(RUN)python tools/licences.py
 
-sbom: $(DEV) ## write the bill of materials (CycloneDX) into dist/
+sbom: $(DEV) ## write the bill of materials (CycloneDX) to dist/
 	@$(RUN)python tools/sbom.py $(SBOM)
 
-machine: $(DEV) ## hunt for a sequence that breaks a promise (MINUTES=10)
+machine: $(DEV) ## search for a sequence of events that breaks a guarantee (MINUTES=10)
 	MACHINE_MINUTES=$(or $(MINUTES),10) $(RUN)pytest tests/test_machine.py
 
-fuzz: $(DEV) ## a million hostile requests, 100,000 hostile answers (REQUESTS=, ANSWERS=, LEDGERS=, SEED=)
+fuzz: $(DEV) ## send a million hostile requests and 100,000 hostile answers (REQUESTS=, ANSWERS=, LEDGERS=, SEED=)
 	FUZZ_REQUESTS=$(or $(REQUESTS),1000000) FUZZ_ANSWERS=$(or $(ANSWERS),100000) \
 		FUZZ_LEDGERS=$(or $(LEDGERS),200) FUZZ_SEED=$(or $(SEED),$(shell date +%s)) \
 		$(RUN)pytest -n0 -s -p no:randomly tests/test_fuzz.py tests/test_fuzz_ledger.py
 
-soak: $(DEV) ## the daemon under webhooks, faults, kills and floods (MINUTES=60 RATE=50); writes what it found
+soak: $(DEV) ## run the daemon under webhooks, faults, kills and floods (MINUTES=60 RATE=50), and write the result
 	$(RUN)python tests/soak.py --minutes $(or $(MINUTES),60) --rate $(or $(RATE),50) --write
 
-bench: $(DEV) ## how fast a backfill is, as ratios
+bench: $(DEV) ## measure how fast a backfill is, as ratios to targets
 	$(RUN)python bench/backfill.py
 
-wheel: sbom ## build the wheel into dist/, with its bill of materials
+wheel: sbom ## build the wheel and its bill of materials in dist/
 	$(RUN)python -m hatchling build -t wheel -d dist
 
-test-wheel: $(DEV) ## the tests once more, against the built wheel in an environment of its own
+test-wheel: $(DEV) ## run the tests against the built wheel in an environment of its own
 	rm -rf $(WHEEL)
 	$(RUN)python -m hatchling build -t wheel -d $(WHEEL)/dist
 	$(RUN)python -m venv $(WHEEL)/$(VENV)
@@ -101,8 +101,8 @@ test-wheel: $(DEV) ## the tests once more, against the built wheel in an environ
 	$(WHEEL)/$(PIP) install --no-index --no-deps $(WHEEL)/dist/*.whl
 	$(WHEEL)/$(RUN)pytest $(EVERY_CORE)
 
-# For every platform and Python at once (--universal), and deaf to this machine's settings (--no-config):
-# nothing of where it was made is in the result. UPGRADE=1 looks for newer releases of what is locked.
+# --universal resolves for all platforms and Python versions at once, and --no-config ignores this machine's
+# settings, so the result is the same everywhere. UPGRADE=1 looks for newer releases of locked packages.
 LOCK := $(UV) --no-config pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade)
 
@@ -112,13 +112,13 @@ lock: $(UV) ## resolve pyproject.toml into the lock files (UPGRADE=1: newest rel
 	$(LOCK) -c requirements.lock -c requirements-build.lock --group dev pyproject.toml -o requirements-dev.lock
 	$(LOCK) -c requirements-dev.lock --group audit -o requirements-audit.lock
 
-clean: ## remove what was made here, .venv too
+clean: ## remove everything that was made here, including .venv
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # -- setting up -----------------------------------------------------------------------------------
-# Each stamp stands for one finished set-up; nothing is done again until a file it depends on changes.
-# $(WHOLE) holds the folder .venv was made in. It goes before an installation and comes back after it:
-# a .venv that was interrupted, moved or made by hand, or whose Python is gone, is made anew.
+# Each stamp file marks one finished set-up, which is repeated only if a file that it depends on changes.
+# $(WHOLE) contains the folder in which .venv was made. It is removed before an installation and written after
+# it. So .venv is rebuilt if it was interrupted, moved or made by hand, or if its Python no longer exists.
 
 define new_venv
 	@for python in $(PYTHON); do \
@@ -142,7 +142,7 @@ endef
 $(DEMO): requirements.lock requirements-build.lock pyproject.toml bridge/__init__.py
 	$(call install,requirements.lock requirements-build.lock,$(DEMO))
 
-# The development lock holds the others, so that what is ready to develop is ready to run.
+# The development lock file contains the others, so this stamp includes $(DEMO).
 $(DEV): requirements-dev.lock requirements.lock requirements-build.lock pyproject.toml bridge/__init__.py
 	$(call install,requirements-dev.lock,$(DEMO) $(DEV))
 
@@ -154,13 +154,13 @@ endif
 fresh-venv:
 	$(call new_venv,$(VENV))
 
-# What asks the outside, apart from what the tests need.
+# pip-audit has an environment of its own, because the tests do not need it.
 $(AUDIT): requirements-audit.lock
 	$(call new_venv,build/audit)
 	@build/audit/bin/python -m pip --disable-pip-version-check -qq install --require-hashes -r requirements-audit.lock
 	@touch $(AUDIT)
 
-# A tool of its own environment: it must work also while the locks do not.
+# uv has an environment of its own, so that it works even if the lock files do not.
 $(UV):
 	$(call new_venv,build/lock)
 	@build/lock/bin/python -m pip --disable-pip-version-check --quiet install 'uv>=0.9'

@@ -1,11 +1,11 @@
-"""Asks whether a locked package has a known vulnerability, and says so in sentences.
+"""Reports which locked packages have a known vulnerability.
 
     python tools/advisories.py PROGRAM LOCK...
 
-PROGRAM is pip-audit. Its two sources are asked in turn, until one answers. A package that a source does not
-know is not counted as sound, as pip-audit itself would count it.
+PROGRAM is pip-audit. Its two sources are tried in turn until one answers. A package that the source does not
+know counts as not looked up; pip-audit itself would count it as safe.
 
-Exit status: 0 if no package has one, 1 if one has, 3 if not every package could be looked up.
+Exit status: 0 if no package has a vulnerability, 1 if one has, 3 if a package could not be looked up.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ NOT_LOOKED_UP: Final = 3
 
 @dataclass(slots=True)
 class Answer:
-    """What a source says: which packages it looked up, which it did not, what is known against them."""
+    """A source's answer: the packages that it looked up, those that it does not know, and vulnerabilities."""
 
     asked: int = 0
     unknown: list[str] = field(default_factory=list)
@@ -33,7 +33,7 @@ class Answer:
 
 
 def ask(program: str, source: str, locks: list[str]) -> Answer | str:
-    """Returns what a source says of each package in the lock files, or why it gave no answer."""
+    """Returns a source's answer about the lock files' packages, or the reason why there is none."""
     files = [argument for lock in locks for argument in ("--requirement", lock)]
     command = [program, "--disable-pip", "--require-hashes", "--progress-spinner=off", "--format=json"]
     command += ["--vulnerability-service", source, "--timeout=10", *files]
@@ -41,13 +41,13 @@ def ask(program: str, source: str, locks: list[str]) -> Answer | str:
     try:
         packages = json.loads(ended.stdout)["dependencies"]
     except ValueError:
-        return (ended.stderr.splitlines() or ["it said nothing"])[-1]
+        return (ended.stderr.splitlines() or ["it gave no reason"])[-1]
     answer = judge(packages)
     return answer if answer.asked else "it knows none of the packages"
 
 
 def judge(packages: list[dict[str, Any]]) -> Answer:
-    """Returns pip-audit's list as an answer. A package that was skipped was not looked up."""
+    """Converts pip-audit's list to an answer. A skipped package counts as not looked up."""
     run = {entry.name for entry in locked("requirements.lock")}
     answer = Answer()
     for package in packages:
@@ -64,7 +64,7 @@ def judge(packages: list[dict[str, Any]]) -> Answer:
 
 
 def main() -> None:
-    """Asks the sources, and says what they know."""
+    """Tries the sources in turn, and prints the first answer."""
     program, *locks = sys.argv[1:]
     said: dict[str, str] = {}
     for source in SOURCES:
@@ -74,8 +74,8 @@ def main() -> None:
             return
         said[source] = answer
     print(
-        "pip-audit: NOT LOOKED UP, because no source of known vulnerabilities can be reached from here."
-        " Run it again where the network reaches one."
+        "pip-audit: NOT LOOKED UP, because no source of known vulnerabilities can be reached."
+        " Run it again on a machine that can reach one."
     )
     for source, reason in said.items():
         print(f"  {source}: {reason}")
@@ -83,7 +83,7 @@ def main() -> None:
 
 
 def tell(answer: Answer) -> None:
-    """Prints an answer, and exits with the status that goes with it."""
+    """Prints an answer, and exits with its status."""
     for line in answer.known:
         print(f"pip-audit: {line}")
     if answer.unknown:

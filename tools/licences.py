@@ -2,7 +2,7 @@
 
     python tools/licences.py [--check]
 
-With `--check` it writes nothing, and exits with status 1 if the page is not what it would write.
+With `--check` it writes nothing, and exits with status 1 if the page is out of date.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ The licence of each package that is installed with the bridge, as an \
 [SPDX expression](https://spdx.org/licenses/). \
 The bridge itself is under the [MIT licence](../LICENSE).
 
-`make licences` writes this page from `requirements.lock` and the packages' own metadata, and \
-`make test` fails if it is out of date. The versions are in `requirements.lock`.
+`make licences` writes this page from `requirements.lock` and the packages' metadata, and \
+`make test` fails if the page is out of date. The versions are in `requirements.lock`.
 
-A package in bold is one that the bridge asks for. The others come with it.
+The bridge itself requires the packages in bold. They require the others.
 
 | package | licence |
 |---|---|
 {rows}
 
-Not in the list, because they are installed only on Windows, where the bridge does not run: {left_out}.
+Not in this list, because they are installed only on Windows, where the bridge does not run: {left_out}.
 """
 
 
 def page() -> str:
-    """Returns the page as it should be."""
+    """Returns the text that the page should have."""
     entries = locked("requirements.lock")
     rows = [
         f"| {f'**{entry.name}**' if PROJECT in entry.wanted_by else entry.name} | {licence(entry.name)} |"
@@ -46,13 +46,13 @@ def page() -> str:
 
 
 def main() -> None:
-    """Writes the page, or compares it."""
+    """Writes the page, or compares it with its text."""
     right = page()
     if "--check" not in sys.argv[1:]:
         PAGE.write_text(right, "utf-8")
     elif PAGE.read_text("utf-8") != right:
         raise SystemExit("docs/licences.md is out of date. Run `make licences`, and commit the page.")
-    print("licences: docs/licences.md is what the installed packages say.")
+    print("licences: docs/licences.md is up to date.")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the lock files hold, and which licence each locked package is under."""
+"""The entries of the lock files, and the licence of each locked package."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ _WHERE_IT_RUNS: Final = {
     "python_version": "3.11",
     "python_full_version": "3.11.0",
 }
-"""Where the bridge runs. It does not depend on this machine: the same lock gives the same list everywhere."""
+"""The platform that the bridge runs on. It is fixed, so that a lock file gives the same list everywhere."""
 
 _SPELT: Final = {"Apache 2.0": "Apache-2.0", "ISC License": "ISC", "MIT License": "MIT"}
-"""What some packages call their licence, and its SPDX name."""
+"""SPDX names of licences, by the names that some packages use for them."""
 
 _READ: Final = {"jinja2": "BSD-3-Clause"}
-"""Packages whose metadata names only a family of licences: what the licence file in the package says."""
+"""Licences read from the package's licence file, if its metadata names only a family of licences."""
 
 
 @dataclass(frozen=True, slots=True)
 class Locked:
-    """One entry of a lock file. The packages in `wanted_by` are those that need it."""
+    """One entry of a lock file; `wanted_by` names the packages that require it."""
 
     name: str
     version: str
     wanted_by: frozenset[str]
     runs: bool
-    """Whether it is installed where the bridge runs."""
+    """Whether it is installed on the platform that the bridge runs on."""
 
 
 def locked(lock: str) -> list[Locked]:
@@ -64,7 +64,7 @@ def licence(name: str) -> str:
     """Returns the licence of an installed package as an SPDX expression.
 
     Raises:
-        SystemExit: The package is not installed, or what its metadata calls its licence is not known here.
+        SystemExit: The package is not installed, or its licence has no known SPDX name.
     """
     try:
         about = metadata(name)
@@ -75,7 +75,7 @@ def licence(name: str) -> str:
     expression = _READ.get(name) or _SPELT.get(named, named)
     if not is_expression(expression):
         raise SystemExit(
-            f"{name} calls its licence {named!r}, which is no SPDX name."
+            f"{name} calls its licence {named!r}, which is not an SPDX name."
             " Read the licence file in its package, and add the SPDX name to tools/locked.py."
         )
     return expression

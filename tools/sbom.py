@@ -2,8 +2,8 @@
 
     python tools/sbom.py dist/trakor-bridge.cdx.json
 
-Each component has its exact version, its licence, its package URL and what it depends on. The file is held
-to the CycloneDX schema before it is written. The hashes of the packages' files are in requirements.lock.
+Each component has its version, its licence, its package URL and its dependencies. The result is validated
+against the CycloneDX schema before it is written. requirements.lock has the hashes of the packages' files.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ SCHEMA: Final = SchemaVersion.V1_6
 
 
 def component(name: str, version: str, kind: ComponentType, spdx: str) -> Component:
-    """Returns one package as CycloneDX has it."""
+    """Returns a package as a CycloneDX component."""
     url = PackageURL("pypi", name=name, version=version)
     licences = [LicenseFactory().make_from_string(spdx)]
     return Component(name=name, version=version, type=kind, licenses=licences, purl=url, bom_ref=str(url))
 
 
 def bill() -> Bom:
-    """Returns the bill of materials of what requirements.lock installs where the bridge runs."""
+    """Returns the bill of materials of the packages that are installed with the bridge."""
     root = component(PROJECT, __version__, ComponentType.APPLICATION, "MIT")
     entries = [entry for entry in locked("requirements.lock") if entry.runs]
     parts = {
@@ -52,19 +52,19 @@ def bill() -> Bom:
 
 
 def faults(text: str) -> Iterator[str]:
-    """Yields what the CycloneDX schema says against a bill of materials."""
+    """Yields the errors of a bill of materials against the CycloneDX schema."""
     for fault in JsonStrictValidator(SCHEMA).validate_str(text, all_errors=True) or ():
         yield str(fault.data)
 
 
 def main() -> None:
-    """Writes the file that is named on the command line."""
+    """Writes the file that the command line names."""
     target = Path(sys.argv[1])
     bom = bill()
     text = make_outputter(bom, OutputFormat.JSON, SCHEMA).output_as_string(indent=2)
     if found := list(faults(text)):
         raise SystemExit(
-            f"{target} was not written: it would break the CycloneDX schema.\n" + "\n".join(found)
+            f"{target} was not written, because it would not fit the CycloneDX schema.\n" + "\n".join(found)
         )
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(text + "\n", "utf-8")
