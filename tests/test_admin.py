@@ -14,9 +14,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 
 from bridge.admin import AdminServer, HealthReport
-from bridge.admin.access_rules import BasicPassword, is_loopback, is_meant
-from bridge.admin.passwords import TRIES, WITHIN
-from bridge.admin.wrong_passwords import MOST_OF_ONE, WrongPasswords
+from bridge.admin.passwords import MOST_OF_ONE, TRIES, WITHIN, BasicPassword, WrongPasswords
+from bridge.admin.server import is_loopback, is_meant
 from bridge.errors import LedgerError, UserError
 from bridge.ledger.sweeps import LastSweep
 from bridge.records import State, Stream

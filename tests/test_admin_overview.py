@@ -8,14 +8,13 @@ from types import MappingProxyType
 
 import pytest
 
-from bridge.admin.charts import HEIGHT, chart
 from bridge.admin.labels import KINDS
 from bridge.admin.lists import Filter
-from bridge.admin.overview import ConnectionCard, Tone, counted, overview
+from bridge.admin.overview import HEIGHT, ConnectionCard, Tone, chart, counted, overview
 from bridge.ledger.sweeps import LastSweep, Run
 from bridge.records import Reason, State, Stream
 from bridge.status import ConnectionStatus, Flow, Snapshot, StreamStatus
-from bridge.status.figures import Figures
+from bridge.status.snapshot import Figures
 
 NOW = 1_795_000_000_000
 HOUR = 3_600_000

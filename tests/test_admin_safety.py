@@ -13,9 +13,8 @@ import aiohttp
 import pytest
 
 from bridge.admin.auth import COOKIE
-from bridge.admin.guest_tokens import LogInTokens
 from bridge.admin.passwords import TRIES, WITHIN, LogInLimiter, SlowPassword
-from bridge.admin.sessions import SessionStore
+from bridge.admin.sessions import LogInTokens, SessionStore
 from bridge.records import State, Stream
 from desk import Organisation, organisation
 from status_page import Browser, StatusPage, served

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bridge.alerts import AlertKind, Disk, conditions, waiting_of
+from bridge.alerts import AlertKind, Disk, Message, conditions, waiting_of
 from bridge.alerts.conditions import DAY, FULL_BYTES, HOUR, MINUTE, ONCE, OVER
-from bridge.alerts.notifications import Message, lowered, turn
+from bridge.alerts.notifier import lowered, turn
 from bridge.ledger.daemon_state import AlertSent, AlertTopic
 from bridge.ledger.sweeps import LastSweep, MassChange, SweepProgress
 from bridge.records import Stream

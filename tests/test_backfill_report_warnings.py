@@ -11,7 +11,7 @@ import pytest
 from books import kept
 from bridge.backfill import ConnectionReport, Report, rehearse
 from bridge.backfill.report import Problem, stopped, suspicions
-from bridge.cli.output import show_report
+from bridge.cli.backfill_report import show_report
 from bridge.cli.progress import progress
 from bridge.delivery.ledger_loss import LedgerLossDetector
 from bridge.delivery.types import BatchResult

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.checks.masking import masked
+from bridge.checks.samples import masked
 from bridge.ledger.open import lock_ledger, open_ledger, read_or_make_key
 from bridge.sandbox import Fault, Options, Sandbox, configuration
 from desk import Desk, Ran

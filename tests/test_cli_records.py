@@ -17,9 +17,8 @@ import orjson
 import pytest
 
 from books import kept
-from bridge.cli import main
-from bridge.cli import record_table as listing_of_records
-from bridge.cli.sanitize import cell, plain
+from bridge.cli import main, record_output
+from bridge.cli.output import escape, escape_cell
 from bridge.ledger.database import reading, writing
 from bridge.ledger.open import lock_ledger
 from bridge.ledger.read_model import RecordQuery, find_records
@@ -168,7 +167,7 @@ def test_a_list_can_be_put_in_order(desk: Desk, sort: str) -> None:
 
 
 def test_too_many_to_be_put_in_order_by_name_are_refused(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listing_of_records, "MOST_SORTED", 15)
+    monkeypatch.setattr(record_output, "MOST_SORTED", 15)
     ran = desk("records", "list", "--sort", "name")
     assert (ran.status, ran.out) == (2, "")
     assert "more than 15 records match: too many to put them in order by name" in ran.err
@@ -242,12 +241,12 @@ def test_csv_is_rfc_4180_and_harmless_to_a_spreadsheet(desk: Desk, ids: dict[str
 
 @pytest.mark.parametrize("first", list("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20"))
 def test_what_begins_like_a_formula_is_text(first: str) -> None:
-    assert cell(f"{first}1") == f"'{first}1"
+    assert escape_cell(f"{first}1") == f"'{first}1"
 
 
 def test_everything_else_is_left_as_it_is() -> None:
-    assert cell("Ann = Lee") == "Ann = Lee"
-    assert cell("") == ""
+    assert escape_cell("Ann = Lee") == "Ann = Lee"
+    assert escape_cell("") == ""
 
 
 def test_csv_and_json_exclude_each_other(desk: Desk) -> None:
@@ -274,8 +273,8 @@ def test_nothing_from_outside_steers_the_terminal(desk: Desk, ids: dict[str, str
 
 
 def test_names_of_all_scripts_stay_as_they_are() -> None:
-    assert plain("Łukasz 山田 שרה 👩") == "Łukasz 山田 שרה 👩"
-    assert plain("a\nb\tc", keep="\n") == "a\nb\\tc"
+    assert escape("Łukasz 山田 שרה 👩") == "Łukasz 山田 שרה 👩"
+    assert escape("a\nb\tc", keep="\n") == "a\nb\\tc"
 
 
 def test_without_a_ledger_there_is_nothing_to_list(desk: Desk) -> None:

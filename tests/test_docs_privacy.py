@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import LargeBinary
 
 from books import kept
-from bridge.disclosure.keeping import kept as stored_by
+from bridge.disclosure.retention import kept as stored_by
 from bridge.first_configuration import SourceAnswers, TargetAnswers, write
 from bridge.ledger.database import reading, writing
 from bridge.ledger.erasure import forget_record

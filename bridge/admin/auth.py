@@ -18,10 +18,9 @@ from urllib.parse import quote
 import structlog
 from aiohttp import web
 
-from bridge.admin.guest_tokens import LogInTokens
 from bridge.admin.passwords import COST, LogInLimiter, SlowPassword
 from bridge.admin.rendering import SIGNED_IN, VISIT, is_fragment
-from bridge.admin.sessions import SessionStore
+from bridge.admin.sessions import LogInTokens, SessionStore
 from bridge.errors import LedgerError, UserError
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""What the overview says of each connection: from the snapshot and its figures to what is shown. Pure."""
+"""The overview page: what it shows of each connection, made from the snapshot and the statistics. Pure."""
 
 from __future__ import annotations
 
@@ -7,24 +7,26 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
-from bridge.admin.charts import Chart, chart
 from bridge.admin.labels import KINDS, MARKED, MARKS
 from bridge.ledger.sweeps import COUNTS
 from bridge.records import Job
-from bridge.status.figures import Figures
-from bridge.status.sentences import what_trakor_has
-from bridge.status.snapshot import DECISIONS
+from bridge.status.connection_summary import what_trakor_has
+from bridge.status.snapshot import DECISIONS, Figures
 from bridge.status.timestamps import age, iso, local_time
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from bridge.ledger.statistics import WebhookCounts
     from bridge.ledger.sweeps import Run
     from bridge.status.snapshot import ConnectionStatus, Flow, Snapshot, StreamStatus
 
 __all__ = [
+    "HEIGHT",
+    "WIDTH",
     "Badge",
+    "Bar",
+    "Chart",
     "ConnectionCard",
     "DecisionLink",
     "Note",
@@ -32,9 +34,78 @@ __all__ = [
     "StreamRow",
     "TimeText",
     "Tone",
+    "chart",
     "counted",
     "overview",
 ]
+
+WIDTH: Final = 480
+"""Units of the drawing, which is stretched to the room that there is."""
+
+HEIGHT: Final = 56
+GAP: Final = 3
+LEAST: Final = 3
+"""A bar that stands for anything at all is this high; one for nothing is a line of 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One bar, and what it says when it is pointed at."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    title: str
+    empty: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A row of bars.
+
+    Attributes:
+        title: What is counted.
+        said: The whole in words, for those who do not see it.
+        total: The sum.
+        bars: From the oldest to the present one.
+        first: What stands below the oldest one.
+        last: What stands below the present one.
+    """
+
+    title: str
+    said: str
+    total: int
+    bars: Sequence[Bar]
+    first: str
+    last: str
+
+
+def chart(title: str, numbers: Sequence[int], name: Callable[[int], str], *, first: str, last: str) -> Chart:
+    """Draw numbers.
+
+    Args:
+        title: What is counted.
+        numbers: The oldest first.
+        name: Says what span the number at an index is of.
+        first: What stands below the oldest one.
+        last: What stands below the present one.
+    """
+    most = max(numbers, default=0)
+    step = WIDTH / max(1, len(numbers))
+    bars = [
+        _bar(index * step, step - GAP, number, most, f"{name(index)}: {number:,}")
+        for index, number in enumerate(numbers)
+    ]
+    total = sum(numbers)
+    said = f"{title}: {total:,} in all, {most:,} at most." if total else f"{title}: none."
+    return Chart(title, said, total, bars, first, last)
+
+
+def _bar(x: float, width: float, number: int, most: int, title: str) -> Bar:
+    height = max(LEAST, round(HEIGHT * number / most, 1)) if number else 1
+    return Bar(round(x, 1), round(HEIGHT - height, 1), round(width, 1), height, title, not number)
+
 
 TOKEN_SOON: Final = 24 * 3_600_000
 """Milliseconds before its end from which a token that is not renewed is worth a warning."""

@@ -24,7 +24,7 @@ from bridge.admin.passwords import COST
 from bridge.admin.record import RecordPage
 from bridge.admin.rendering import HERE, Templates, add_headers
 from bridge.admin.search import SearchPage
-from bridge.status.figures import figures
+from bridge.status.snapshot import figures
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -1,20 +1,35 @@
-"""The password of the status page's own log-in: slow to guess, even for who has the process's memory."""
+"""Passwords of the status page: of its log-in page and of Basic authentication, and limits on guessing."""
 
 from __future__ import annotations
 
 import asyncio
+import base64
+import binascii
 import hashlib
 import hmac
 import math
 import secrets
+import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+import structlog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
-__all__ = ["GuessCounter", "LogInLimiter", "LogInResult", "SlowPassword"]
+__all__ = [
+    "MOST_OF_ONE",
+    "BasicPassword",
+    "GuessCounter",
+    "LogInLimiter",
+    "LogInResult",
+    "SlowPassword",
+    "WrongPasswords",
+    "share_of",
+]
 
 COST: Final = 2**14
 """Of scrypt, with blocks of 8: 16 MiB and some 50 ms for each guess (RFC 7914; OWASP's page on passwords)."""
@@ -147,3 +162,136 @@ class LogInLimiter:
     def close(self) -> None:
         """Look at nothing more."""
         self._thread.shutdown(wait=False, cancel_futures=True)
+
+
+HELD_SECONDS: Final = 0.5
+"""Seconds for which a wrong password is held, one after the other, whoever it is from."""
+
+MOST_WRONG: Final = 20
+"""So many wrong ones are held at once; what comes then is refused unseen, be it right or wrong."""
+
+MOST_OF_ONE: Final = 4
+"""So many of them from one address: who asks from another one is looked at meanwhile."""
+
+HELD_WAIT: Final = 10
+"""Seconds after which somebody may ask again who came while too many were held."""
+
+MOST_RIGHT: Final = 64
+"""So many that were right are remembered, by their address and user name."""
+
+Share: TypeAlias = "tuple[str, bytes]"
+"""What a wrong password counts for: an address, and the hash of a user name."""
+
+TELL_EVERY: Final = 60.0
+"""Seconds between two log lines about wrong passwords, which tell how many there were."""
+
+log = structlog.get_logger()
+
+
+class WrongPasswords:
+    """Makes guessing slow: few wrong passwords in a minute, each held for a while, one after the other.
+
+    Wrong ones count for their address. Above the bound nothing is looked at, be it right or wrong: otherwise
+    each guess would be told at once whether it is right. But for who was right before, as a monitoring system
+    is every few seconds: that one waits for its own wrong ones alone.
+
+    Args:
+        seconds: For how long each is held.
+        clock: Seconds of a clock that is never set.
+    """
+
+    def __init__(self, seconds: float = HELD_SECONDS, clock: Callable[[], float] = time.monotonic) -> None:
+        self._seconds = seconds
+        self._clock = clock
+        self._turn = asyncio.Lock()
+        self._tries = GuessCounter(clock)
+        self._held: Counter[Share] = Counter()
+        self._right: dict[Share, None] = {}
+        self._untold = 0
+        self._told_at = -math.inf
+
+    def wait(self, share: Share) -> int:
+        """Seconds until anything with a share is looked at; 0: at once."""
+        if share in self._right:
+            return self._tries.wait(share) or (HELD_WAIT if self._held[share] >= MOST_OF_ONE else 0)
+        of_address = sum(number for (address, _), number in self._held.items() if address == share[0])
+        are_too_many = of_address >= MOST_OF_ONE or self._held.total() >= MOST_WRONG
+        return self._tries.wait(share[0]) or (HELD_WAIT if are_too_many else 0)
+
+    def remember(self, share: Share) -> None:
+        """One that was right; the one that was so longest ago makes room."""
+        self._right.pop(share, None)
+        self._right[share] = None
+        if len(self._right) > MOST_RIGHT:
+            del self._right[next(iter(self._right))]
+
+    async def hold(self, share: Share) -> None:
+        """Count one, and hold it."""
+        self._tries.note(share if share in self._right else share[0])
+        self._tell(share[0])
+        self._held[share] += 1
+        try:
+            async with self._turn:
+                await asyncio.sleep(self._seconds)
+        finally:
+            self._held -= Counter([share])  # those of which none is left are not there any more
+
+    def _tell(self, address: str) -> None:
+        """One line a minute, however many there are."""
+        self._untold += 1
+        now = self._clock()
+        if now - self._told_at >= TELL_EVERY:
+            log.warning(
+                "wrong password for the admin listener",
+                address=address,
+                since_last_told=self._untold,
+                again_at_most_every=f"{TELL_EVERY:.0f}s",
+            )
+            self._untold, self._told_at = 0, now
+
+
+class BasicPassword:
+    """The password of Basic authentication (RFC 7617); any user name goes with it.
+
+    Args:
+        password: Empty: none is asked for.
+    """
+
+    def __init__(self, password: str) -> None:
+        self._digest = _digest(password.encode()) if password else b""
+
+    @property
+    def wanted(self) -> bool:
+        """Whether one has to be given."""
+        return bool(self._digest)
+
+    def fits(self, authorization: str | None) -> bool:
+        """Whether a request may be answered, by its ``Authorization`` header.
+
+        Hashes of one length are compared, so that the time it takes tells nothing.
+        """
+        return not self.wanted or hmac.compare_digest(_digest(_given(authorization or "")), self._digest)
+
+
+def share_of(address: str, authorization: str) -> tuple[str, bytes]:
+    """What a wrong password counts for: behind a tunnel all have one address, but not one user name."""
+    return address, _digest(_credentials(authorization).partition(b":")[0])
+
+
+def _given(authorization: str) -> bytes:
+    """The password in a header; empty where there is none, or none that can be read."""
+    return _credentials(authorization).partition(b":")[2]
+
+
+def _credentials(authorization: str) -> bytes:
+    scheme, _, encoded = authorization.partition(" ")
+    if scheme.lower() != "basic":
+        return b""
+    try:
+        return base64.b64decode(encoded.strip(), validate=True)
+    except (binascii.Error, ValueError):
+        return b""
+
+
+def _digest(password: bytes) -> bytes:
+    return hashlib.sha256(password).digest()

@@ -14,6 +14,8 @@ requests costs the ledger one look at a time.
 from __future__ import annotations
 
 import asyncio
+import ipaddress
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Generic, TypeAlias, TypeVar
@@ -22,22 +24,21 @@ import orjson
 import structlog
 from aiohttp import web
 
-from bridge.admin.access_rules import BasicPassword, is_loopback, is_meant, share_of
 from bridge.admin.auth import MOST_OF_A_FORM
 from bridge.admin.metrics import Metrics
-from bridge.admin.wrong_passwords import WrongPasswords
+from bridge.admin.passwords import BasicPassword, WrongPasswords, share_of
 from bridge.errors import BridgeError, UserError
 from bridge.serving import ADMIN, LimitedServer, open_sockets
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Mapping
+    from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
     from bridge.admin.pages import Pages
     from bridge.status import Snapshot
 
     Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-__all__ = ["AdminServer", "HealthReport"]
+__all__ = ["AdminServer", "HealthReport", "is_loopback", "is_meant"]
 
 BODY_SECONDS: Final = 10.0
 """Seconds in which a form has to come."""
@@ -50,6 +51,8 @@ HEADERS: Final = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
 }
+
+_HOST: Final = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+)(?::[0-9]{1,5})?")
 
 T = TypeVar("T")
 
@@ -272,3 +275,37 @@ def _told(health: HealthReport) -> web.Response:
     if health.ok:
         return web.Response(text="ok\n")
     return web.Response(text=f"{health.why}\n", status=503)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a name or an address can only mean this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def is_meant(headers: Sequence[str], names: Collection[str], *, only_here: bool) -> bool:
+    """Whether a request was meant for this listener, by its ``Host`` headers.
+
+    A page from anywhere can have the browser ask a name that its owner points here (DNS rebinding); the
+    browser then says that name. It cannot do so with an address.
+
+    Args:
+        headers: All ``Host`` headers.
+        names: Names that it is called by beside those of this machine, in lower case.
+        only_here: It listens on a loopback address, so that no other address can be meant.
+    """
+    match = _HOST.fullmatch(headers[0].strip()) if len(headers) == 1 else None
+    if match is None:
+        return False
+    host = match[1].strip("[]").lower().removesuffix(".")
+    return is_loopback(host) or host in names or (not only_here and _is_address(host))
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

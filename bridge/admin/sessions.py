@@ -1,4 +1,14 @@
-"""Who is visiting the status page: sessions, kept here and known to the browser by a random name alone."""
+"""Browser sessions of the status page, and the signed cookies of the log-in page.
+
+::
+
+    GET  /login ──> guest cookie: end · random · signature; the form's token is a signature of that cookie
+    POST /login ──> does the token match the cookie? ──> password ──> browser cookie: random · signature
+
+Sessions are kept in memory; the browser knows only a random name. The log-in page keeps nothing, so however
+many people ask for it, none ends another one's session. The key of the signatures lives as long as the
+process: after a restart every browser is a new one.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +24,7 @@ if TYPE_CHECKING:
     from bridge.ledger.operator_actions import OperatorAction
     from bridge.ledger.read_model import AttentionKind
 
-__all__ = ["BrowserSession", "BulkDecision", "FlashMessage", "SessionStore"]
+__all__ = ["BrowserSession", "BulkDecision", "FlashMessage", "LogInTokens", "SessionStore"]
 
 BYTES: Final = 32
 """Random bytes of a session's name, and of its token: 256 bits each."""
@@ -110,3 +120,58 @@ class SessionStore:
     def end(self, name: str | None) -> None:
         """End a session, if there is one of that name."""
         self._by_name.pop(name or "", None)
+
+
+CHANCE: Final = 16
+"""Random bytes of a guest, and of a browser."""
+
+LONGEST: Final = 200
+"""Characters that are looked at of a cookie."""
+
+
+class LogInTokens:
+    """Signs guests and browsers, and knows them again.
+
+    Args:
+        life: Seconds that somebody has to type the password.
+        clock: Seconds of a clock that is never set.
+    """
+
+    def __init__(self, life: float, clock: Callable[[], float]) -> None:
+        self._life = life
+        self._clock = clock
+        self._key = secrets.token_bytes(32)
+
+    def begin(self) -> tuple[str, str]:
+        """A new guest: the cookie, and the token of his form."""
+        said = f"{int(self._clock() + self._life)}.{secrets.token_urlsafe(CHANCE)}"
+        cookie = f"{said}.{self._signed('guest', said)}"
+        return cookie, self._signed("form", cookie)
+
+    def wrote(self, cookie: str | None, token: str) -> bool:
+        """Whether a form is of this guest, who is in time."""
+        said = self._said("guest", cookie)
+        until = said.partition(".")[0]
+        in_time = until.isdecimal() and int(until) > self._clock()
+        return in_time and _alike(self._signed("form", cookie or ""), token)
+
+    def admit(self) -> str:
+        """The cookie of a browser from which somebody was let in."""
+        said = secrets.token_urlsafe(CHANCE)
+        return f"{said}.{self._signed('browser', said)}"
+
+    def browser(self, cookie: str | None) -> str:
+        """Which browser it is; empty where nobody was let in from it."""
+        return self._said("browser", cookie)
+
+    def _said(self, use: str, cookie: str | None) -> str:
+        """What a cookie says; empty where it is not signed here for this use."""
+        said, _, signature = (cookie or "")[:LONGEST].rpartition(".")
+        return said if said and _alike(self._signed(use, said), signature) else ""
+
+    def _signed(self, use: str, said: str) -> str:
+        return hmac.new(self._key, f"{use}:{said}".encode(errors="replace"), "sha256").hexdigest()
+
+
+def _alike(one: str, other: str) -> bool:
+    return hmac.compare_digest(one.encode(), other.encode(errors="replace"))

@@ -13,10 +13,9 @@ No message holds a name of a person, an id, or what a remote system answered: on
 still, since when, and how many. ``Heartbeat`` is the other way round: who is not asked raises the alarm.
 """
 
-from bridge.alerts.apprise_address import Address, address_of
+from bridge.alerts.apprise_address import Address, Message, address_of
 from bridge.alerts.conditions import AlertKind, Condition, Disk, conditions, disk_of, waiting_of
 from bridge.alerts.heartbeat import Heartbeat
-from bridge.alerts.notifications import Message
 from bridge.alerts.notifier import Notifier
 
 __all__ = [

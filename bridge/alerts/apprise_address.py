@@ -10,6 +10,7 @@ import asyncio
 import re
 import threading
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -21,14 +22,28 @@ if TYPE_CHECKING:
 
     from apprise import Apprise
 
-    from bridge.alerts.notifications import Message
 
-__all__ = ["Address", "address_of"]
+__all__ = ["Address", "Message", "address_of"]
 
 TIME_LIMIT: Final = 30.0
 """Seconds until a message that was not taken counts as failed."""
 
 HOST: Final = re.compile(r"localhost|[\w-]+(\.[\w-]+)+|[0-9a-f:]*:[0-9a-f:]+", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What is sent to one address: all that there is to say, in one.
+
+    Attributes:
+        title: In a few words.
+        body: A line for each alert.
+        grave: Something is wrong; else it is over, or records wait.
+    """
+
+    title: str
+    body: str
+    grave: bool
 
 
 def address_of(url: str, number: int) -> Address:

@@ -11,9 +11,8 @@ tried. Nothing is written, neither here nor in one of the two systems.
 
 from __future__ import annotations
 
-from bridge.checks.next_step import next_step
 from bridge.checks.report import Check
-from bridge.checks.runner import run
+from bridge.checks.runner import next_step, run
 from bridge.checks.schema_pull import pull
 
 __all__ = ["Check", "next_step", "pull", "run"]

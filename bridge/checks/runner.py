@@ -19,9 +19,9 @@ import secrets
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
-from bridge.checks.admin import password_check
 from bridge.checks.connectivity import address, log_in, organization, trakor
 from bridge.checks.ledger import LEDGER_KEY, ledger_checks
+from bridge.checks.listeners import password_check, webhook_port
 from bridge.checks.maps import check_map
 from bridge.checks.organizations import (
     Remembered,
@@ -35,8 +35,10 @@ from bridge.checks.queries import Files, Query, load, try_query
 from bridge.checks.report import Check, failed, not_tried
 from bridge.checks.samples import Sample, mapped, read_sample
 from bridge.checks.schema_pull import IMPATIENT, live_schema, saved_schema
-from bridge.checks.webhooks import webhook_port
 from bridge.errors import BridgeError, LedgerError, QueryFileError
+from bridge.ledger.database import reading
+from bridge.ledger.open import find_owner, is_daemon_running, is_outdated, read_revision
+from bridge.ledger.pauses import Direction, list_pauses
 from bridge.mapping import Mapper
 from bridge.names import Hasher
 from bridge.records import DEAL_CONTACTS, Stream
@@ -44,16 +46,17 @@ from bridge.salestrekker.schema.changes import changes
 from bridge.salestrekker.schema.introspection import SCHEMA_FILE, Unavailable, read_saved
 from bridge.salestrekker.schema.record_shape import selected
 from bridge.wiring.connection import TICKET, find_mismatch, make_salestrekker_client
-from bridge.wiring.ledger import ledger_key
+from bridge.wiring.ledger import ledger_key, ledger_path
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Collection, Iterable, Iterator, Mapping
+    from pathlib import Path
 
     from bridge.salestrekker.client import SalestrekkerClient
     from bridge.salestrekker.schema.introspection import LiveSchema
     from bridge.settings import ConnectionSettings, Settings
 
-__all__ = ["run"]
+__all__ = ["next_step", "run"]
 
 
 async def run(
@@ -295,3 +298,37 @@ class _ConnectionCheck:
             return Mapper(stream, settings.map, settings.where, self._hasher, fingerprint, settings.policy())
         except QueryFileError as error:
             return failed(name, error)
+
+
+def next_step(settings: Settings, connections: Collection[str], *, word: str = "Next") -> str:
+    """The sentence that leads on.
+
+    Args:
+        settings: The configuration.
+        connections: Names of those that were checked.
+        word: What it begins with where a command is due.
+    """
+    try:
+        path = ledger_path(settings)
+        if paused := _paused_by_person(path, connections):
+            option = "" if Direction.SENDING in paused else " --reading"
+            are = "is" if len(paused) == 1 else "are"
+            return f"{' and '.join(paused).capitalize()} {are} paused. {word}: trakor-bridge resume{option}"
+        if is_daemon_running(path):
+            return "The daemon is running, so no backfill is needed. How it is: trakor-bridge status"
+        if find_owner(path):
+            return "A backfill is running: another one has to wait until it has ended."
+    except LedgerError:
+        pass  # the check of the ledger said so
+    return f"{word}: trakor-bridge backfill"
+
+
+def _paused_by_person(path: Path, connections: Collection[str]) -> list[str]:
+    """The directions that a person has paused, of any of the connections."""
+    if read_revision(path) is None or is_outdated(path):
+        return []
+    with reading(path) as ledger:
+        found = [
+            pause for pause in list_pauses(ledger) if pause.by_person and pause.connection in connections
+        ]
+    return sorted({pause.direction for pause in found})

@@ -1,13 +1,13 @@
-"""A page of real records: what may not be read of it, and one of them mapped and shown."""
+"""Reads a page of real records: what may not be read, and one record mapped and shown, masked by default."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from bridge.checks.masking import masked
 from bridge.checks.queries import first_page
 from bridge.checks.report import Check, failed
 from bridge.errors import BridgeError, Refused
@@ -23,7 +23,32 @@ if TYPE_CHECKING:
     from bridge.salestrekker.list_query import ListQuery
     from bridge.salestrekker.pages import Page
 
-__all__ = ["Sample", "mapped", "read_sample"]
+__all__ = ["Sample", "mapped", "masked", "read_sample"]
+
+_PHONE: Final = re.compile(r"(\+\d{1,3} ?)?\(?(\d)[\d ()-]{4,}")
+_SEPARATOR: Final = " | "
+_FEW_DIGITS: Final = 3
+
+
+def masked(text: str) -> str:
+    """A name, a phone number, an e-mail address, or several of them, with only their beginnings left."""
+    return _SEPARATOR.join(_part(part) for part in text.split(_SEPARATOR))
+
+
+def _part(part: str) -> str:
+    phone = _PHONE.fullmatch(part.strip())
+    if phone:
+        return f"{phone[1] or ''}{phone[2]}…"
+    return " ".join(_word(word) for word in part.split())
+
+
+def _word(word: str) -> str:
+    if "@" in word:
+        return f"{word[0]}…@…"
+    if sum(character.isdigit() for character in word) > _FEW_DIGITS:
+        return "…"
+    return f"{word[0]}…"
+
 
 SIZE: Final = 100
 """Records that are looked at."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import typer
 
-from bridge.cli.sanitize import plain
+from bridge.cli.output import escape
 from bridge.cli.session import ConfigOption, ConnectionOption, LogFormatOption, LogLevelOption, begin
 from bridge.errors import UserError
 
@@ -73,8 +73,8 @@ async def _try(url: str, number: int) -> tuple[str, bool]:
     try:
         address = address_of(url, number)
     except UserError as fault:
-        return f"{number}. {plain(str(fault))}; {fault.advice}", False
+        return f"{number}. {escape(str(fault))}; {fault.advice}", False
     if await address.send(Message(TITLE, BODY, grave=False)):
-        return f"{number}. {plain(address.shown)}: took it", True
+        return f"{number}. {escape(address.shown)}: took it", True
     advice = "is the address complete and right, and can this machine reach it?"
-    return f"{number}. {plain(address.shown)}: did not take it; {advice}", False
+    return f"{number}. {escape(address.shown)}: did not take it; {advice}", False

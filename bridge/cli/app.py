@@ -28,7 +28,7 @@ from bridge.cli import (
     status,
     webhooks,
 )
-from bridge.cli.wrapping import tell
+from bridge.cli.output import tell
 from bridge.errors import BridgeError, LedgerError, Refused, UserError
 
 if TYPE_CHECKING:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from bridge.cli.gc_tuning import collect_seldom
 from bridge.cli.session import (
     ConfigOption,
     ConnectionOption,
@@ -19,6 +18,7 @@ from bridge.cli.session import (
     LogFormatOption,
     LogLevelOption,
     begin,
+    collect_seldom,
     print_json,
 )
 from bridge.errors import UserError
@@ -90,13 +90,15 @@ def _backfill(  # noqa: PLR0913 - one parameter for each option
 ) -> int:
     if csv and (json or not dry_run):
         raise UserError("--csv lists the records of a --dry-run, in place of --json")
+    from bridge.cli.backfill_report import show_report  # noqa: PLC0415 - see the package
+
     terminal = sys.stderr.isatty()
     session = begin(config, connection, log_level or ("warning" if terminal else None), log_format)
     order = BackfillOptions(tuple(streams or Stream), restart=restart, dry_run=dry_run, limit=limit, csv=csv)
     report = _with_progress(session, order, visible=terminal)
     if json:
         print_json(report.as_json())
-    _tell(report, tables=not (json or csv))
+    show_report(report, tables=not (json or csv))
     return report.exit_status
 
 
@@ -154,15 +156,9 @@ def _ignore(_: Ledger) -> None:
 
 def _list_changes(copy: Ledger) -> None:
     """List what a dry run would send, and what would wait for a person."""
-    from bridge.cli.record_table import write_csv  # noqa: PLC0415 - see the package
+    from bridge.cli.record_output import write_csv  # noqa: PLC0415 - see the package
     from bridge.ledger.database import reading  # noqa: PLC0415 - see the package
     from bridge.ledger.read_model import RecordQuery, iterate_records  # noqa: PLC0415 - see the package
 
     with reading(copy.path, copy.text_storage) as connection:
         write_csv(iterate_records(connection, RecordQuery(states=("pending", "held", "rejected", "drifted"))))
-
-
-def _tell(report: Report, *, tables: bool) -> None:
-    from bridge.cli.output import show_report  # noqa: PLC0415 - see the package
-
-    show_report(report, tables=tables)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from bridge.cli.output import tell
 from bridge.cli.session import (
     ConfigOption,
     ConnectionOption,
@@ -18,7 +19,6 @@ from bridge.cli.session import (
     begin,
     print_json,
 )
-from bridge.cli.wrapping import tell
 from bridge.errors import ConfigurationError
 
 if TYPE_CHECKING:

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from bridge.cli.confirm import agreed
-from bridge.cli.record_filters import current_ledger
-from bridge.cli.sanitize import plain
+from bridge.cli.output import ask_yes_no, escape, tell
 from bridge.cli.session import (
     ConfigOption,
     ConnectionOption,
@@ -20,7 +18,6 @@ from bridge.cli.session import (
     begin,
     print_json,
 )
-from bridge.cli.wrapping import tell
 from bridge.errors import UserError
 
 if TYPE_CHECKING:
@@ -125,13 +122,13 @@ def _show(found: list[ConnectionHealth]) -> None:
     now = time.time_ns() // 1_000_000
     for one in found:
         since = "" if one.since_at is None else short_age(one.since_at, now)
-        table.add_row(Text(plain(one.name), style="bold"), one.state, since)
+        table.add_row(Text(escape(one.name), style="bold"), one.state, since)
     console().print(table)
     for one in found:
         if one.reason:
-            tell(f"{plain(one.name)}: {plain(one.reason)}", hanging=4)
+            tell(f"{escape(one.name)}: {escape(one.reason)}", hanging=4)
     for owner in sorted({one.owner for one in found if one.owner}):
-        tell(f"At work: {plain(owner)}", hanging=4)
+        tell(f"At work: {escape(owner)}", hanging=4)
 
 
 def _rename(
@@ -148,18 +145,18 @@ def _rename(
     from bridge.ledger.renames import MAIN, rename_connection  # noqa: PLC0415 - see the package
 
     session = begin(config, connection, log_level, log_format)
-    path, configured = current_ledger(session), session.settings.connections
+    path, configured = session.ledger, session.settings.connections
     scope = configured[new].scope if new in configured else new
     with lock_ledger(path, "trakor-bridge connections rename"), writing(path) as ledger:
         number = rename_connection(ledger, old, new, scope, configured)
-    tell(f"{number:,} records of {plain(old)} go on under {plain(new)}.")
+    tell(f"{number:,} records of {escape(old)} go on under {escape(new)}.")
     if new not in configured:
         where = (
             "the main file has its sections"
             if new == MAIN
-            else f"its file is connections.d/{plain(new)}.toml"
+            else f"its file is connections.d/{escape(new)}.toml"
         )
-        tell(f"No connection {plain(new)} is configured yet. Nothing of it is read or sent until {where}.")
+        tell(f"No connection {escape(new)} is configured yet. Nothing of it is read or sent until {where}.")
 
 
 def _confirm(
@@ -181,13 +178,13 @@ def _confirm(
     configured = session.settings.connections
     if name not in configured:
         raise UserError(f"there is no connection {name!r}", advice=f"configured are: {', '.join(configured)}")
-    path = current_ledger(session)
+    path = session.ledger
     trakor = hash_trakor(configured[name], Hasher(ledger_key(session.settings, make=False)))
     with reading(path) as ledger:
         said, left = list_doubts(ledger, name, trakor), _left_behind(ledger, name, configured)
         number = count_sent_before(ledger, name, trakor)
     for clause in said:
-        tell(f"{plain(name)}: {clause}.", hanging=4)
+        tell(f"{escape(name)}: {clause}.", hanging=4)
     if number:
         tell(
             f"{number:,} of its records count as in that organisation from now on, and are not sent again: "
@@ -201,7 +198,7 @@ def _confirm(
         if confirm_organizations(ledger, name, trakor) != said:
             raise UserError(f"{name} is not as it was when this began", advice="say it again")
     if not said:
-        tell(f"{plain(name)}: nothing was in doubt.")
+        tell(f"{escape(name)}: nothing was in doubt.")
 
 
 def _left_behind(ledger: Reader, name: str, configured: Collection[str]) -> dict[str, int]:
@@ -220,10 +217,10 @@ def _ask_whether_new(name: str, left: Mapping[str, int], *, yes: bool) -> None:
     """
     for old, number in left.items():
         tell(
-            f"The ledger has {number:,} records of {plain(old)}, which is not configured any more. If "
-            f"{plain(name)} is {plain(old)} under another name, it is not new: `trakor-bridge connections "
-            f"rename {plain(old)} {plain(name)}`. A new connection reads and sends everything once more, and "
-            "no decision of before holds for it.",
+            f"The ledger has {number:,} records of {escape(old)}, which is no longer configured. If "
+            f"{escape(name)} is {escape(old)} under another name, it is not new: run `trakor-bridge "
+            f"connections rename {escape(old)} {escape(name)}`. A new connection reads and sends everything "
+            "again, and earlier decisions do not apply to it.",
             hanging=4,
             err=True,
         )
@@ -233,7 +230,7 @@ def _ask_whether_new(name: str, left: Mapping[str, int], *, yes: bool) -> None:
         raise UserError(
             f"that {name} is new cannot be taken back, and nobody is there to ask", advice="add --yes"
         )
-    if not agreed(f"Does {plain(name)} join other organisations than these?"):
+    if not ask_yes_no(f"Does {escape(name)} join other organisations than these?"):
         raise typer.Exit(1)
 
 
@@ -245,11 +242,11 @@ def tell_strays(session: Session) -> None:
             then = (
                 ""
                 if is_stopped
-                else f" (`trakor-bridge connections confirm {plain(name)}` then ends this list)"
+                else f" (`trakor-bridge connections confirm {escape(name)}` then ends this list)"
             )
-            tell(f"{plain(name)}: delete by hand, in the Trakor of the wrong key{then}:", hanging=4)
+            tell(f"{escape(name)}: delete by hand, in the Trakor of the wrong key{then}:", hanging=4)
             for one in names:
-                tell(f"    {plain(one)}", hanging=6)
+                tell(f"    {escape(one)}", hanging=6)
         if forgotten:
             tell(f"    {forgotten} more that were forgotten since", hanging=6)
 

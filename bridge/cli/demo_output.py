@@ -11,9 +11,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from bridge.cli.output import COLOURS, console, numbers_table
+from bridge.cli.backfill_report import numbers_table
+from bridge.cli.output import COLOURS, console, escape
 from bridge.cli.progress import progress
-from bridge.cli.sanitize import plain
 from bridge.demo import (
     Beginning,
     Changed,
@@ -125,7 +125,7 @@ class Teller:
     def _changed(self, step: Changed) -> None:
         table = Table.grid(padding=(0, 2))
         for change in step.changes:
-            table.add_row(change.what, Text(plain(change.said)))
+            table.add_row(change.what, Text(escape(change.said)))
         self._chapter("Then Salestrekker changes", table)
 
     def _of_daemon(self, step: Running | Scene | Stopped) -> None:
@@ -150,7 +150,7 @@ class Teller:
     def _scene(self, step: Scene) -> None:
         table = Table.grid(padding=(0, 2))
         table.add_column(no_wrap=True, min_width=WHAT)
-        story = Text(f"{plain(step.happened)}\n{plain(step.became)}")
+        story = Text(f"{escape(step.happened)}\n{escape(step.became)}")
         story.highlight_regex(DURATION, "bold")
         table.add_row(Text(step.what, f"bold {COLOURS[step.outcome]}"), story)
         self._say(Text(), table)
@@ -231,9 +231,9 @@ def _row_of(kind: Kind) -> tuple[Text, Text]:
     """The outcome and how many, why, one of them, and what a person can do."""
     colour = COLOURS.get(kind.word, "")
     example = kind.example
-    story = Text.assemble(plain(kind.why), f"\ne.g. {plain(example.said)}\n", (example.command, "bold"))
+    story = Text.assemble(escape(kind.why), f"\ne.g. {escape(example.said)}\n", (example.command, "bold"))
     if example.effect:
-        story.append(f"\n{plain(example.effect)}", "italic")
+        story.append(f"\n{escape(example.effect)}", "italic")
     return Text.assemble((kind.word, f"bold {colour}"), "\n", (f"{kind.count:,}", colour)), story
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from bridge.cli.output import width_of, wrap
 from bridge.cli.session import (
     ConfigOption,
     ConnectionOption,
@@ -14,7 +15,6 @@ from bridge.cli.session import (
     begin,
     print_json,
 )
-from bridge.cli.wrapping import folded, width_of
 
 if TYPE_CHECKING:
     import typer
@@ -63,6 +63,6 @@ def _for_reading(document: str) -> str:
     """
     width = width_of(sys.stdout)
     return "\n".join(
-        line if line.startswith("#") else folded(line, width, hanging=2 if line.startswith("- ") else 0)
+        line if line.startswith("#") else wrap(line, width, hanging=2 if line.startswith("- ") else 0)
         for line in document.split("\n")
     )

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from bridge.cli.output import tell
 from bridge.cli.session import (
     ConfigOption,
     ConnectionOption,
@@ -17,7 +18,6 @@ from bridge.cli.session import (
     begin,
     print_json,
 )
-from bridge.cli.wrapping import tell
 from bridge.errors import UserError
 
 __all__ = ["add_to"]

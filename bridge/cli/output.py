@@ -1,20 +1,35 @@
-"""Values as tables and sentences, for a person at a terminal."""
+"""Output for a person at a terminal: escaped, wrapped between words, in colours, and yes-or-no questions.
+
+Text goes to standard output, or with ``err=True`` to standard error. Nothing is wrapped or coloured outside a
+terminal. rich is imported where a table or a colour needs it, so that ``--help`` answers at once.
+"""
 
 from __future__ import annotations
 
+import os
+import sys
+import unicodedata
 from typing import TYPE_CHECKING, Final
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
-from bridge.cli.sanitize import plain
-from bridge.cli.wrapping import folded, width_of
+import typer
 
 if TYPE_CHECKING:
-    from bridge.backfill import ConnectionReport, Report
+    from typing import IO
 
-__all__ = ["COLOURS", "console", "numbers_table", "show_report"]
+    from rich.console import Console
+
+__all__ = [
+    "COLOURS",
+    "NO_TERMINAL_WIDTH",
+    "ask_yes_no",
+    "console",
+    "escape",
+    "escape_cell",
+    "print_sentence",
+    "tell",
+    "width_of",
+    "wrap",
+]
 
 COLOURS: Final = {
     "created": "green4",
@@ -29,146 +44,165 @@ COLOURS: Final = {
     "pending": "royal_blue1",
     "rejected": "red3",
 }
-"""The colour of each state and of each number of a report, the same everywhere.
+"""The colour of each state and of each number of a report.
 
-From the palette of 256, which no theme changes: each can be read on black and on white, and where there
-are only 16 colours the nearest of those can.
+All are from the palette of 256, which no theme changes. Each can be read on black and on white, and where a
+terminal has only 16 colours, so can the nearest of those.
 """
 
-DONE: Final = 0
-A_PERSON_IS_NEEDED: Final = 3
+NARROWEST: Final = 20
+"""Columns of the narrowest terminal for which text is wrapped."""
+
+NO_TERMINAL_WIDTH: Final = 160
+"""Columns of a table that goes into a file or a pipe."""
+
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""What a spreadsheet takes for the beginning of a formula (OWASP, "CSV Injection")."""
+
+_INVISIBLE: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+"""Unicode categories of characters that steer a terminal, or reorder what it shows."""
 
 
-class _Console(Console):
-    """Rich's console, but when its reader has gone that is for the caller to see, not a reason to exit."""
+def escape(text: str, *, keep: str = "") -> str:
+    r"""Make control characters visible, as ``\x1b``, so that a text from outside cannot steer the terminal.
 
-    def on_broken_pipe(self) -> None:
-        raise BrokenPipeError
+    Args:
+        text: Any text.
+        keep: Characters to leave as they are.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        one.encode("unicode_escape").decode()
+        if unicodedata.category(one) in _INVISIBLE and one not in keep
+        else one
+        for one in text
+    )
+
+
+def escape_cell(text: str) -> str:
+    """Put an apostrophe before a text that a spreadsheet would take for a formula."""
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def width_of(stream: IO[str]) -> int | None:
+    """The columns of the terminal that a stream goes to; None if it goes elsewhere.
+
+    ``COLUMNS`` in the environment takes precedence over the terminal's own answer, as in other programs.
+    """
+    if not stream.isatty():
+        return None
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdecimal() and int(columns):
+        return int(columns)
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or None
+    except OSError:  # the terminal does not know its size
+        return None
+
+
+def wrap(text: str, width: int | None, *, after: int = 0, hanging: int = 0) -> str:
+    """Break a text between words, so that no line is longer than the terminal is wide.
+
+    A word that is longer than a line stays whole: it may be an address or a command to copy.
+
+    Args:
+        text: Each of its lines is wrapped separately.
+        width: Columns of the terminal; None: nothing is wrapped.
+        after: How many columns of the first line are taken already.
+        hanging: How far every line but the first is indented.
+    """
+    first, *others = text.split("\n")
+    indent = " " * hanging
+    if width is None or width < max(NARROWEST, 2 * hanging):
+        return f"\n{indent}".join([first, *others])
+    parts = [_wrap_line(first, width, after, hanging)]
+    parts += [_wrap_line(line, width, hanging, hanging) for line in others]
+    return f"\n{indent}".join(parts)
+
+
+def _wrap_line(line: str, width: int, after: int, hanging: int) -> str:
+    from rich.cells import cell_len  # noqa: PLC0415 - see the package
+
+    wrapped, column, empty = "", after, True
+    for word in line.split(" "):
+        length = cell_len(word)
+        if not empty and column + 1 + length > width:
+            wrapped, column = f"{wrapped.rstrip(' ')}\n{' ' * hanging}{word}", hanging + length
+        else:
+            gap = 0 if empty else 1
+            wrapped, column = f"{wrapped}{' ' * gap}{word}", column + gap + length
+        empty = False
+    return wrapped
+
+
+def tell(
+    text: str,
+    *,
+    after: int = 0,
+    hanging: int = 0,
+    err: bool = False,
+    fg: str | None = None,
+    bold: bool = False,
+) -> None:
+    """Print a text and end the line. The text may come from outside: control characters are escaped.
+
+    Args:
+        text: What to print; its line breaks stay.
+        after: How many columns of the line are taken already.
+        hanging: How far every line but the first is indented.
+        err: Print to standard error.
+        fg: The colour.
+        bold: Print in bold.
+    """
+    width = width_of(sys.stderr if err else sys.stdout)
+    shown = wrap(escape(text, keep="\n"), width, after=after, hanging=hanging)
+    typer.secho(shown, fg=fg, bold=bold or None, err=err)
+
+
+def ask_yes_no(question: str) -> bool:
+    """Ask for a yes on standard error; anything else counts as a no, and "Nothing was changed." is printed.
+
+    ``typer.confirm`` would write a blank to standard output, which belongs to the document alone.
+    """
+    typer.echo(f"{question} [y/N] ", nl=False, err=True)
+    if sys.stdin.readline().strip().lower() in {"y", "yes"}:
+        return True
+    typer.echo("Nothing was changed.", err=True)
+    return False
 
 
 def console(*, error: bool = False, widest: int | None = None) -> Console:
-    """Where output goes: tables to standard output, complaints to standard error.
+    """A console for standard output or standard error.
 
     Args:
-        error: Complaints.
-        widest: Wrap lines at so many columns, or where the terminal ends; None leaves that to the terminal.
+        error: Write to standard error.
+        widest: Wrap lines at this column, or at the terminal's last one; None leaves that to the terminal.
     """
-    made = _Console(stderr=error, highlight=False, soft_wrap=widest is None)
+    from rich.console import Console  # noqa: PLC0415 - see the package
+
+    class PipeConsole(Console):
+        """Reports a closed pipe to the caller, instead of exiting."""
+
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError
+
+    made = PipeConsole(stderr=error, highlight=False, soft_wrap=widest is None)
     if widest is not None:
         made.width = min(made.width, widest)
     return made
 
 
-def show_report(report: Report, *, tables: bool) -> None:
-    """Show what a backfill came to.
+def print_sentence(out: Console, sentence: str, *, style: str = "", hanging: int = 0) -> None:
+    """Print a sentence that may hold text from outside, wrapped between words on a terminal.
 
     Args:
-        report: What it came to.
-        tables: Show the numbers on standard output; problems go to standard error in any case.
+        out: Where to print it.
+        sentence: What to print.
+        style: The style of all of it.
+        hanging: How far every line but the first is indented.
     """
-    for name, of_connection in report.connections.items():
-        if tables:
-            title = name if len(report.connections) > 1 else ""
-            out = console()
-            outcome, style = _outcome(of_connection)
-            out.print(numbers_table(of_connection, title))
-            out.print(Text(folded(outcome, width_of(out.file)), style=style))
-            _show_groups(out, of_connection)
-        _show_problems(of_connection)
-    rehearsed = any(
-        of_connection.dry_run and not of_connection.interrupted
-        for of_connection in report.connections.values()
-    )
-    if rehearsed and tables:
-        limit = next(iter(report.connections.values())).limit
-        part = "" if limit is None else f" --limit {limit}"
-        _point("Record by record:", f"trakor-bridge backfill --dry-run{part} --csv")
-    elif tables and report.exit_status in {DONE, A_PERSON_IS_NEEDED} and report.waiting:
-        listed = f"trakor-bridge records list --state {','.join(report.waiting)}"
-        _point("Some records wait for you:", listed)
+    from rich.text import Text  # noqa: PLC0415 - see the package
 
-
-def _show_groups(out: Console, report: ConnectionReport) -> None:
-    """Who shares a name, who was merged, who waits and why; names only where somebody looks."""
-    from bridge.backfill.report import group_line  # noqa: PLC0415 - see the package
-
-    width = width_of(out.file)
-    for stream, groups in report.groups.items():
-        for group in groups:
-            few = ", ".join(map(plain, group.examples)) if width is not None else ""
-            line = f"  {group_line(stream, group)}{f', e.g. {few}' if few else ''}"
-            out.print(Text(folded(line, width, hanging=4)), soft_wrap=True)
-    for line in report.bursts:
-        out.print(Text(folded(line, width, hanging=4), style="dark_orange3"), soft_wrap=True)
-
-
-def _point(words: str, command: str) -> None:
-    """Name a command, on a line of its own where both do not fit on one: it is there to be copied."""
-    out = console()
-    width = width_of(out.file)
-    narrow = width is not None and len(f"{words} {command}") > width
-    out.print(Text.assemble(words, "\n  " if narrow else " ", (command, "bold")))
-
-
-def numbers_table(report: ConnectionReport, title: str = "") -> Table:
-    """The numbers of a backfill of one connection: a row for each stream, no column that is all zeros.
-
-    Args:
-        report: What it came to.
-        title: Stands above; empty for none.
-    """
-    table = Table(title=title or None, box=None, pad_edge=False, header_style="bold")
-    table.add_column("")
-    words = [
-        word
-        for word in next(iter(report.streams.values()), {})
-        if word == "read" or any(numbers[word] for numbers in report.streams.values())
-    ]
-    for word in words:
-        table.add_column(Text(word, style=COLOURS.get(word, "")), justify="right", no_wrap=True)
-    for stream, numbers in report.streams.items():
-        cells = [_number(word, numbers[word]) for word in words]
-        table.add_row(Text(stream, style="bold"), *cells)
-    return table
-
-
-def _number(word: str, number: int) -> Text:
-    return Text(f"{number:,}", style=COLOURS.get(word, "") if number else "dim")
-
-
-def _outcome(report: ConnectionReport) -> tuple[str, str]:
-    """How it ended, in a sentence, and in which colour."""
-    took = f"in {report.seconds:,.1f} s"
-    if report.interrupted:
-        return f"Interrupted after {report.seconds:,.1f} s: {_what_then(report)}", "dark_orange3"
-    if report.problems or report.unsent:
-        return f"Not complete, stopped {took}.", "red3"
-    if report.dry_run:
-        part = "of the part that was read, " if report.limited else ""
-        return f"A dry run, {took}: {part}what is pending would be sent. Nothing was kept.", "green4"
-    if report.limited:
-        return f"Done with the part that was to be read, {took}.", "green4"
-    return f"Complete, {took}.", "green4"
-
-
-def _what_then(report: ConnectionReport) -> str:
-    if report.dry_run:
-        return "nothing was kept, the next dry run starts anew."
-    if report.limited:
-        return "what was read is kept, a run with --limit starts anew."
-    return "run it again to go on."
-
-
-def _show_problems(report: ConnectionReport) -> None:
-    for problem in report.problems:
-        _complain("stopped: " if problem.refusal else "error: ", "bold red3", problem.message)
-        if problem.advice:
-            _complain("what to do: ", "", problem.advice)
-    for warning in report.warnings:
-        _complain("warning: ", "bold dark_orange3", warning)
-
-
-def _complain(head: str, style: str, text: str) -> None:
-    stderr = console(error=True)
-    said = folded(plain(text, keep="\n"), width_of(stderr.file), after=len(head), hanging=4)
-    stderr.print(Text.assemble((head, style), said))
+    shown = wrap(escape(sentence), width_of(out.file), hanging=hanging)
+    out.print(Text(shown, style=style), soft_wrap=True)

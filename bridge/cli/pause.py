@@ -11,10 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 
 import typer
 
-from bridge.cli.record_filters import current_ledger
-from bridge.cli.sanitize import plain
+from bridge.cli.output import escape, tell
 from bridge.cli.session import ConfigOption, ConnectionOption, LogFormatOption, LogLevelOption, begin
-from bridge.cli.wrapping import tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,7 +87,7 @@ def _for_each(session: Session, change: Callable[[Reader, str, Direction], str],
     from bridge.ledger.pauses import Direction  # noqa: PLC0415 - see the package
 
     direction = Direction.READING if reading else Direction.SENDING
-    with writing(current_ledger(session)) as connection:
+    with writing(session.ledger) as connection:
         said = [(name, change(connection, name, direction)) for name in session.connections]
     for name, sentence in said:
         tell(f"{name}: {sentence}", hanging=4)
@@ -108,7 +106,7 @@ def _stop(connection: Reader, name: str, direction: Direction) -> str:
         reason += f"{EARLIER}{before.reason}"
     set_pause(connection, name, direction, reason=reason, now=now, by_person=True)
     if before is not None:
-        had = f"{direction} had stopped by itself{_since(before, now)}: {plain(before.reason)}."
+        had = f"{direction} had stopped by itself{_since(before, now)}: {escape(before.reason)}."
         return f"{had} Now it is paused until `trakor-bridge resume{option}`."
     return f"{direction} is paused until `trakor-bridge resume{option}`. Everything still arrives and waits."
 
@@ -143,11 +141,11 @@ def _resumed(pause: Pause) -> str:
     if pause.by_person and earlier:
         return (
             f"{pause.direction} is tried at once; a person had paused it, and before that it had stopped by "
-            f"itself{_since(pause, now)}: {plain(earlier)}."
+            f"itself{_since(pause, now)}: {escape(earlier)}."
         )
     if pause.by_person:
         return f"{pause.direction} goes on; a person had paused it{_since(pause, now)}."
-    had = f"it had stopped by itself{_since(pause, now)}: {plain(pause.reason)}."
+    had = f"it had stopped by itself{_since(pause, now)}: {escape(pause.reason)}."
     return f"{pause.direction} is tried at once; {had}"
 
 

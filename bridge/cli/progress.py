@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.text import Text
 from rich.theme import Theme
 
-from bridge.cli.wrapping import tell
+from bridge.cli.output import tell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""A person's decisions on records, carried out a few at a time beside whoever sends."""
+"""An operator's decisions on records, carried out a few records at a time; and forgetting one record."""
 
 from __future__ import annotations
 
@@ -11,31 +11,30 @@ from typing import TYPE_CHECKING, Final
 
 import typer
 
-from bridge.cli.confirm import agreed
-from bridge.cli.record_filters import current_ledger, hasher_of, the_one
-from bridge.cli.record_table import JsonList
-from bridge.cli.sanitize import plain
-from bridge.cli.wrapping import tell
+from bridge.cli.output import ask_yes_no, escape, tell
+from bridge.cli.record_output import JsonList
+from bridge.cli.record_selection import hasher_of, the_one
 from bridge.errors import UserError
 from bridge.ledger.database import reading, writing
+from bridge.ledger.erasure import forget_record
 from bridge.ledger.open import is_daemon_running
 from bridge.ledger.operator_actions import AT_ONCE, OperatorAction, apply_to_each
 from bridge.ledger.read_model import RecordQuery, find_record_numbers
 from bridge.names import fit
-from bridge.records import NameClaim, State
+from bridge.records import NameClaim, Policy, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from bridge.cli.record_filters import Selection
+    from bridge.cli.record_selection import Selection
     from bridge.cli.session import Session
+    from bridge.ledger.erasure import ErasureResult
     from bridge.ledger.operator_actions import ActionResult
     from bridge.ledger.read_model import Reader, RecordSummary
     from bridge.ledger.row_mapping import Feed
-    from bridge.records import Policy
 
-__all__ = ["DecisionRequest", "decide"]
+__all__ = ["DecisionRequest", "decide", "forget_one", "forgotten_as_json", "show_forgotten"]
 
 DONE: Final = {
     OperatorAction.ACCEPT: "accepted",
@@ -117,7 +116,7 @@ def decide(session: Session, order: DecisionRequest) -> int:
     Raises:
         UserError: It is not clear which records are meant, or many are and nobody said yes.
     """
-    path = current_ledger(session)
+    path = session.ledger
     chosen = _chosen(session, path, order)
     if chosen is None:
         return 1
@@ -186,7 +185,7 @@ def _agreed(order: DecisionRequest, number: int) -> bool:
             f"`records {order.verb}` for {_records(number)} needs a yes",
             advice="add --yes; nothing was changed",
         )
-    return agreed(f"{str(order.verb).capitalize()} {_records(number)}?")
+    return ask_yes_no(f"{str(order.verb).capitalize()} {_records(number)}?")
 
 
 def _claim(session: Session, connection: Reader, name: str) -> NameClaim | None:
@@ -203,7 +202,7 @@ def _policy(session: Session, feed: Feed) -> Policy:
     configured = session.settings.connections.get(feed.connection)
     if configured is None:
         raise UserError(
-            f"its connection {plain(feed.connection)!r} is not configured any more",
+            f"its connection {escape(feed.connection)!r} is not configured any more",
             advice="put the connection back; only then can its records be decided on",
         )
     return configured.stream(feed.stream).policy()
@@ -259,7 +258,9 @@ class _DecisionReport:
         if done == 1 and self._last is not None:
             one, _ = self._what_next(self._last)
             name = (
-                f" as “{plain(self._last.name)}”" if self._last.name and self._last.state == "pending" else ""
+                f" as “{escape(self._last.name)}”"
+                if self._last.name and self._last.state == "pending"
+                else ""
             )
             yield f"{_name_of(self._last)} {one.replace('will be sent', 'will be sent' + name)}."
             return
@@ -280,10 +281,10 @@ def _complaint(reason: str, refused: Sequence[RecordSummary]) -> str:
     if len(refused) == 1:
         one = refused[0]
         named = reason.replace(EACH, f"record {one.id}")
-        return plain(named if one.id in named else f"{_name_of(one)}: {named}")
+        return escape(named if one.id in named else f"{_name_of(one)}: {named}")
     more = len(refused) - NAMED
     ids = ", ".join(one.id for one in refused[:NAMED]) + (f" and {more:,} more" if more > 0 else "")
-    return plain(f"{len(refused):,} records: {reason} ({ids})")
+    return escape(f"{len(refused):,} records: {reason} ({ids})")
 
 
 def _what_next(record: RecordSummary) -> tuple[str, str]:
@@ -299,8 +300,81 @@ def _what_next(record: RecordSummary) -> tuple[str, str]:
 
 
 def _name_of(record: RecordSummary) -> str:
-    return plain(f"{str(record.feed.stream).removesuffix('s').capitalize()} {record.id}")
+    return escape(f"{str(record.feed.stream).removesuffix('s').capitalize()} {record.id}")
 
 
 def _records(number: int) -> str:
     return f"{number:,} record{'s' if number != 1 else ''}" if number else "no record"
+
+
+def forget_one(session: Session, selection: Selection, *, yes: bool) -> tuple[RecordSummary, ErasureResult]:
+    """Forget one record, once the user has said yes.
+
+    Args:
+        session: The command's configuration.
+        selection: Which record.
+        yes: The user has said so already.
+
+    Raises:
+        UserError: It is not clear which is meant, nobody said yes, or it is being sent just now.
+    """
+    path = session.ledger
+    text_storage = session.text_storage
+    with reading(path, text_storage) as connection:
+        found = the_one(session, connection, selection)
+    if not yes:
+        _ask_to_forget(found)
+    policy = _policy_or_default(session, found.feed)
+    with writing(path, text_storage) as connection:
+        return found, forget_record(connection, found.number, now=time.time_ns() // 1_000_000, policy=policy)
+
+
+def _policy_or_default(session: Session, feed: Feed) -> Policy:
+    """What the user chose for a stream; a record of a connection that is not configured is forgotten, too."""
+    configured = session.settings.connections.get(feed.connection)
+    return Policy() if configured is None else configured.stream(feed.stream).policy()
+
+
+def _ask_to_forget(found: RecordSummary) -> None:
+    if not sys.stdin.isatty():
+        raise UserError(
+            f"forgetting {escape(found.id)} cannot be undone, and nobody is there to ask", advice="add --yes"
+        )
+    if not ask_yes_no(f"Forget {escape(found.id)} of {found.feed.stream}? That cannot be undone."):
+        raise typer.Exit(1)
+
+
+def forgotten_as_json(found: RecordSummary, forgotten: ErasureResult) -> dict[str, object]:
+    """What `records forget --json` prints."""
+    return {
+        "connection": found.feed.connection,
+        "stream": str(found.feed.stream),
+        "id": forgotten.id,
+        "delete_in_trakor": list(forgotten.trakor_ids),
+        "maybe_in_trakor": forgotten.maybe_in_trakor,
+        "merged": list(forgotten.merged),
+        "kept": [{"trakor_id": trakor_id, "id": keeper} for trakor_id, keeper in forgotten.kept],
+        "namesakes": list(forgotten.namesakes),
+    }
+
+
+def show_forgotten(found: RecordSummary, forgotten: ErasureResult) -> None:
+    """Say what was done, and what is left to do by hand."""
+    tell(f"Forgotten: {forgotten.id} of {found.feed.stream}. It will not be sent again.", hanging=2)
+    name = escape(found.trakor_name or found.name)  # said once more: whoever deletes it looks for the name
+    for trakor_id in forgotten.trakor_ids:
+        known_as = f", “{name}”" if name and trakor_id == found.trakor_id else ""
+        tell(f"Delete in Trakor by hand: {trakor_id}{known_as}", hanging=2)
+    if forgotten.maybe_in_trakor:
+        sought = f"“{name}”" if name else "its name"
+        tell(f"It was sent, and no answer came: look for {sought} in Trakor, and delete it there.", hanging=2)
+    for trakor_id, keeper in forgotten.kept:
+        tell(f"Not to be deleted: {trakor_id} is the record of {keeper} now.", hanging=2)
+    for other in forgotten.merged:
+        tell(f"Shared its name: {other}. If that is the same person, forget it too.", hanging=2)
+    for other in forgotten.namesakes:
+        tell(f"Held because of its name, and stays held: {other}", hanging=2)
+    if forgotten.namesakes:
+        tell("Delete the forgotten one in Trakor first, or Trakor answers with that one.", hanging=2)
+        tell("Then `trakor-bridge records accept ID` or `trakor-bridge records retry ID`.", hanging=2)
+    tell("What was kept of it leaves the ledger's file within an hour. Backups still hold it.", hanging=2)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
-from bridge.cli.record_filters import (
+from bridge.cli.output import tell
+from bridge.cli.record_selection import (
     FIELDS,
     FieldOption,
     MarkOption,
@@ -17,7 +18,6 @@ from bridge.cli.record_filters import (
     SinceOption,
     StateOption,
     StreamOption,
-    current_ledger,
     hasher_of,
     moment_of,
     the_one,
@@ -32,7 +32,6 @@ from bridge.cli.session import (
     begin,
     print_json,
 )
-from bridge.cli.wrapping import tell
 from bridge.errors import UserError
 
 if TYPE_CHECKING:
@@ -245,11 +244,11 @@ def _list(  # noqa: PLR0913 - one parameter for each option
 def _write_list(
     session: Session, selection: Selection, form: str, sort: SortBy | None, limit: int | None
 ) -> None:
-    from bridge.cli.record_table import listed, write_csv, write_json  # noqa: PLC0415 - see the package
+    from bridge.cli.record_output import listed, write_csv, write_json  # noqa: PLC0415 - see the package
     from bridge.ledger.database import reading  # noqa: PLC0415 - see the package
     from bridge.ledger.read_model import count_records  # noqa: PLC0415 - see the package
 
-    with reading(current_ledger(session), session.text_storage) as ledger:
+    with reading(session.ledger, session.text_storage) as ledger:
         wanted = selection.wanted(ledger, hasher_of(session, ledger) if selection.name else None)
         most = TABLE_ROWS if limit is None and form == "table" else limit
         rows = listed(ledger, wanted, sort, most)
@@ -263,7 +262,7 @@ def _write_list(
 
 
 def _tell(rows: Iterator[RecordSummary], total: int) -> None:
-    from bridge.cli.record_table import show_table  # noqa: PLC0415 - see the package
+    from bridge.cli.record_output import show_table  # noqa: PLC0415 - see the package
 
     shown = list(rows)
     if shown:
@@ -289,12 +288,11 @@ def _show(
 ) -> None:
     session = begin(config, connection, log_level, log_format)
     selection = _selection(identity, name=name, connection=connection, stream=stream)
-    _tell_all(session, current_ledger(session), selection, json=json)
+    _tell_all(session, session.ledger, selection, json=json)
 
 
 def _tell_all(session: Session, path: Path, selection: Selection, *, json: bool) -> None:
-    from bridge.cli.record_details import show_record  # noqa: PLC0415 - see the package
-    from bridge.cli.record_table import as_json  # noqa: PLC0415 - see the package
+    from bridge.cli.record_output import as_json, show_record  # noqa: PLC0415 - see the package
     from bridge.ledger.database import reading  # noqa: PLC0415 - see the package
     from bridge.ledger.open import is_daemon_running  # noqa: PLC0415 - see the package
     from bridge.ledger.record_details import load_history, load_relations  # noqa: PLC0415 - see the package
@@ -470,12 +468,16 @@ def _forget(  # noqa: PLR0913 - one parameter for each option
     log_level: LogLevelOption = None,
     log_format: LogFormatOption = None,
 ) -> None:
-    from bridge.cli.forget import as_json, forget_one, tell  # noqa: PLC0415 - see the package
+    from bridge.cli.record_actions import (  # noqa: PLC0415 - see the package
+        forget_one,
+        forgotten_as_json,
+        show_forgotten,
+    )
 
     session = begin(config, connection, log_level, log_format)
     selection = _selection(identity, name=name, connection=connection, stream=stream)
     found, forgotten = forget_one(session, selection, yes=yes)
     if json:
-        print_json(as_json(found, forgotten))
+        print_json(forgotten_as_json(found, forgotten))
     else:
-        tell(found, forgotten)
+        show_forgotten(found, forgotten)

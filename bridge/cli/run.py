@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import typer
 
-from bridge.cli.sanitize import plain
+from bridge.cli.output import escape
 from bridge.cli.session import (
     ConfigOption,
     ConnectionOption,
@@ -107,7 +107,7 @@ def _died(faults: BaseExceptionGroup) -> int:
 
     structlog.get_logger(__name__).critical("died", exc_info=faults)
     fault = _first(faults)
-    typer.echo(f"error: the daemon stopped by itself: {type(fault).__name__}: {plain(str(fault))}", err=True)
+    typer.echo(f"error: the daemon stopped by itself: {type(fault).__name__}: {escape(str(fault))}", err=True)
     return UNEXPECTED
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bridge.cli.gc_tuning import collect_seldom
+from bridge.cli.session import collect_seldom
 from bridge.errors import UserError
 
 __all__ = ["add_to"]

@@ -9,9 +9,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from bridge.cli.output import COLOURS, console
-from bridge.cli.record_details import say
-from bridge.cli.sanitize import plain
+from bridge.cli.output import COLOURS, console, escape, print_sentence
 from bridge.ledger.read_model import MARKS
 from bridge.records import State
 from bridge.status import headline, short_age
@@ -58,19 +56,19 @@ def show_status(snapshot: Snapshot) -> None:
 def _show(snapshot: Snapshot, out: Console) -> None:
     for name, status in snapshot.connections.items():
         if len(snapshot.connections) > 1:
-            out.print(Text(plain(name), style="bold underline"))
+            out.print(Text(escape(name), style="bold underline"))
         first, *others = headline(status, snapshot.at, alive=snapshot.alive)
-        say(out, first, style="bold")
+        print_sentence(out, first, style="bold")
         for sentence in others:
-            say(out, sentence)
+            print_sentence(out, sentence)
         out.print()
         if any(stream.known for stream in status.streams.values()):
             out.print(_numbers(status, snapshot.at))
             out.print()
     for name, number in snapshot.others.items():
-        say(out, f"The ledger also has {number:,} records of {name}, which is not configured.")
+        print_sentence(out, f"The ledger also has {number:,} records of {name}, which is not configured.")
     out.print(Text("The daemon runs." if snapshot.alive else "No daemon runs.", style="grey50"))
-    say(out, _ledger(snapshot), style="grey50")
+    print_sentence(out, _ledger(snapshot), style="grey50")
 
 
 def _numbers(status: ConnectionStatus, now: int) -> Table:

@@ -1,4 +1,4 @@
-"""`trakor-bridge webhooks urls|list|replay`."""
+"""`trakor-bridge.webhooks.receiver|list|replay`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bridge.cli.record_filters import current_ledger
-from bridge.cli.sanitize import plain
+from bridge.cli.output import escape, tell
 from bridge.cli.session import (
     ConfigOption,
     ConnectionOption,
@@ -18,7 +17,6 @@ from bridge.cli.session import (
     begin,
     print_json,
 )
-from bridge.cli.wrapping import tell
 from bridge.errors import UserError
 
 if TYPE_CHECKING:
@@ -41,8 +39,8 @@ in a browser to see whether it leads here while `trakor-bridge run` runs.
 
 \b
 Examples:
-  trakor-bridge webhooks urls
-  trakor-bridge webhooks urls --connection north --json
+  trakor-bridge.webhooks.receiver
+  trakor-bridge.webhooks.receiver --connection north --json
 """
 LIST = """\
 List the webhooks received, the newest first.
@@ -147,7 +145,7 @@ def _list(
 
     session = begin(config, connection, log_level, log_format)
     names = session.connections if connection else ()
-    with reading(current_ledger(session), session.text_storage) as ledger:
+    with reading(session.ledger, session.text_storage) as ledger:
         events = list_webhooks(ledger, names, limit, only_waiting=waiting, only_problems=problems)
     if json:
         print_json({"events": [_as_json(event) for event in events]})
@@ -156,7 +154,9 @@ def _list(
     elif waiting or problems or connection:
         typer.echo("No webhook matches.")
     else:
-        tell("No webhook has come yet. `trakor-bridge webhooks urls` prints what to paste into Salestrekker.")
+        tell(
+            "No webhook has come yet. `trakor-bridge.webhooks.receiver` prints what to paste into Salestrekker."
+        )
 
 
 def _as_json(event: StoredWebhook) -> dict[str, Any]:
@@ -196,7 +196,7 @@ def _show(events: Sequence[StoredWebhook]) -> None:
     heads = ["number", *(["connection"] if several else []), "action", "id", "received", "what came of it"]
     table = Table(*heads, box=None, pad_edge=False, header_style="bold")
     for event in events:
-        table.add_row(*(Text(plain(text)) for text in _cells(event, now, several=several)))
+        table.add_row(*(Text(escape(text)) for text in _cells(event, now, several=several)))
     console().print(table)
 
 
@@ -235,7 +235,7 @@ def _replay(
     log_format: LogFormatOption = None,
 ) -> None:
     session = begin(config, connection, log_level, log_format)
-    for event in _replayed(current_ledger(session), numbers, session.connections if connection else ()):
+    for event in _replayed(session.ledger, numbers, session.connections if connection else ()):
         tell(f"{event.number}: {event.action} of {event.source_id} waits again.")
     tell("A running daemon reads them within seconds; else the next `trakor-bridge run` does.")
 

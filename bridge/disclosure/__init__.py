@@ -6,8 +6,7 @@ testing, how to revoke. Nothing is written by hand that can be read off; what ca
 (who runs it, where the machine stands) is left as a line to be filled in, and marked so.
 """
 
-from bridge.disclosure.flows import ConnectionFlow, Disclosure, StreamFlow, WebhookFlow
 from bridge.disclosure.markdown import markdown
-from bridge.disclosure.statement import disclose
+from bridge.disclosure.statement import ConnectionFlow, Disclosure, StreamFlow, WebhookFlow, disclose
 
 __all__ = ["ConnectionFlow", "Disclosure", "StreamFlow", "WebhookFlow", "disclose", "markdown"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bridge.disclosure.flows import ConnectionFlow, Disclosure, StreamFlow, WebhookFlow
+    from bridge.disclosure.statement import ConnectionFlow, Disclosure, StreamFlow, WebhookFlow
 
 __all__ = ["markdown"]
 

@@ -10,9 +10,15 @@
 them. Whoever shows any of this (command line, page) renders these values; none asks the ledger by itself.
 """
 
-from bridge.status.connection_health import ConnectionHealth, connection_health
+from bridge.status.connection_summary import (
+    ConnectionHealth,
+    burst_line,
+    burst_note,
+    connection_health,
+    headline,
+    stream_note,
+)
 from bridge.status.record_details import SuggestedCommand, also_changed, choices, event, meaning
-from bridge.status.sentences import burst_line, burst_note, headline, stream_note
 from bridge.status.snapshot import ConnectionStatus, Flow, Snapshot, StreamStatus, WebhookStatus, take
 from bridge.status.timestamps import age, iso, local_time, short_age
 

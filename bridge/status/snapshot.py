@@ -1,13 +1,15 @@
-"""One value that holds all there is to know at one moment, read beside whoever writes the ledger.
+"""The state of everything as one value, read beside whoever writes the ledger.
 
-What only a running daemon knows (when the token expires, when the next sweep is due) it notes in the
-ledger; where none runs that is out of date, and None here.
+``take`` reads what every reader needs; ``figures`` reads what only the status page shows as well. A running
+daemon writes into the ledger what only the daemon knows: when the token expires, when the next sweep is due.
+If no daemon runs, these values are out of date, and None here.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from bridge import __version__
@@ -17,18 +19,27 @@ from bridge.ledger.open import is_daemon_running, read_revision, require_current
 from bridge.ledger.pauses import Direction, list_pauses
 from bridge.ledger.read_model import MARKS, list_feeds
 from bridge.ledger.statistics import (
+    HOUR,
     WebhookCounts,
+    count_delivered_since,
     count_merged_into_unsent,
     count_states,
     find_oldest_pending,
     load_webhook_counts,
 )
-from bridge.ledger.sweeps import find_last_complete, find_last_sweeps, find_mass_change, load_sweep_progress
+from bridge.ledger.sweeps import (
+    Run,
+    find_last_complete,
+    find_last_sweeps,
+    find_mass_change,
+    list_runs,
+    load_sweep_progress,
+)
 from bridge.records import Reason, State
 from bridge.status.timestamps import iso
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from bridge.ledger.daemon_state import ScheduledJob
@@ -37,7 +48,19 @@ if TYPE_CHECKING:
     from bridge.ledger.sweeps import LastSweep, MassChange, SweepProgress
     from bridge.records import Job, Stream
 
-__all__ = ["DECISIONS", "ConnectionStatus", "Flow", "Snapshot", "StreamStatus", "WebhookStatus", "take"]
+__all__ = [
+    "DAYS",
+    "DECISIONS",
+    "HOURS",
+    "ConnectionStatus",
+    "Figures",
+    "Flow",
+    "Snapshot",
+    "StreamStatus",
+    "WebhookStatus",
+    "figures",
+    "take",
+]
 
 DECISIONS: Final = (State.HELD, State.REJECTED, State.DRIFTED)
 """The states in which a record waits for a person."""
@@ -400,3 +423,77 @@ def _sweep_as_json(sweep: LastSweep | None) -> dict[str, Any] | None:
 
 def _iso(at: int | None) -> str | None:
     return None if at is None else iso(at)
+
+
+HOURS: Final = 24
+"""So many hours are told one by one."""
+
+DAYS: Final = 30
+"""So many days are."""
+
+MOST_RUNS: Final = 8
+"""So many runs of a connection are listed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """More of one connection.
+
+    Attributes:
+        waiting: How many records wait for a person, by state and reason.
+        hours: What was delivered in each of the last hours, the present one last.
+        days: The same for spans of 24 hours.
+        runs: The newest runs, newest first.
+        webhooks: What came, by action.
+    """
+
+    waiting: Mapping[tuple[State, str], int] = field(default_factory=lambda: MappingProxyType({}))
+    hours: Sequence[int] = (0,) * HOURS
+    days: Sequence[int] = (0,) * DAYS
+    runs: Sequence[Run] = ()
+    webhooks: WebhookCounts | None = None
+
+
+def figures(path: Path, now: int) -> dict[str, Figures]:
+    """Read them from the ledger, on one snapshot of it.
+
+    Args:
+        path: The ledger's file. Where there is none yet, there are no figures.
+        now: The time.
+
+    Returns:
+        By the connection's name; one that the ledger does not know is not there.
+    """
+    if read_revision(path) is None:
+        return {}
+    require_current(path)
+    with reading(path) as connection:
+        return _figures(connection, now)
+
+
+def _figures(connection: Reader, now: int) -> dict[str, Figures]:
+    known = {feed.number: feed for feed in list_feeds(connection)}
+    waiting: dict[str, dict[tuple[State, str], int]] = {feed.connection: {} for feed in known.values()}
+    for number, counted in count_states(connection).items():
+        if number not in known:
+            continue  # the row that counts them is damaged: `ledger check` tells
+        of = waiting[known[number].connection]
+        for (state, reason, _), many in counted.items():
+            if state in DECISIONS:
+                kind = (State(state), reason)
+                of[kind] = of.get(kind, 0) + many
+    webhooks = load_webhook_counts(connection)
+    first = now // HOUR + 1 - HOURS * DAYS
+    delivered = count_delivered_since(connection, first)
+    spans = {name: _spans(delivered.get(name, {}), first) for name in waiting}
+    return {
+        name: Figures(kinds, *spans[name], list_runs(connection, name, MOST_RUNS), webhooks.get(name))
+        for name, kinds in waiting.items()
+    }
+
+
+def _spans(delivered: Mapping[int, int], first: int) -> tuple[list[int], list[int]]:
+    """What was delivered in each of the last hours, and in each of the last days."""
+    every = [delivered.get(first + past, 0) for past in range(HOURS * DAYS)]
+    days = [sum(every[start : start + HOURS]) for start in range(0, len(every), HOURS)]
+    return every[-HOURS:], days

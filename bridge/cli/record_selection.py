@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 
 import typer
 
-from bridge.cli.sanitize import plain
-from bridge.cli.wrapping import tell
+from bridge.cli.output import escape, tell
 from bridge.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
     from bridge.cli.session import Session
     from bridge.ledger.read_model import Reader, RecordQuery, RecordSummary
@@ -32,7 +30,6 @@ __all__ = [
     "SinceOption",
     "StateOption",
     "StreamOption",
-    "current_ledger",
     "hasher_of",
     "moment_of",
     "the_one",
@@ -147,7 +144,7 @@ class Selection:
 
     def said(self) -> str:
         """The id or name, for a message."""
-        return f"the id {plain(self.identity)}" if self.identity else f"the name “{plain(self.name)}”"
+        return f"the id {escape(self.identity)}" if self.identity else f"the name “{escape(self.name)}”"
 
     def wanted(self, connection: Reader, hasher: Hasher | None) -> RecordQuery:
         """What to ask the ledger for.
@@ -187,11 +184,11 @@ def moment_of(text: str | None) -> int:
     at = _moment(text.strip(), now)
     if at is None:
         raise UserError(
-            f"--since {plain(text)}: neither a duration nor a time",
+            f"--since {escape(text)}: neither a duration nor a time",
             advice="give a duration such as 90m, 12h or 2d, or a time such as 2026-11-30T09:00",
         )
     if at > now:
-        raise UserError(f"--since {plain(text)}: that time has not come yet")
+        raise UserError(f"--since {escape(text)}: that time has not come yet")
     return max(at, 1)
 
 
@@ -221,24 +218,10 @@ def words(option: str, given: Sequence[str] | None, allowed: Iterable[str]) -> t
             near = get_close_matches(word, known, n=1)
             meant = f"; did you mean {near[0]}?" if near else ""
             raise UserError(
-                f"{option} {plain(word)}: there is no such {option.strip('-')}{meant}",
+                f"{option} {escape(word)}: there is no such {option.strip('-')}{meant}",
                 advice=f"there are: {', '.join(known)}",
             )
     return tuple(dict.fromkeys(found))
-
-
-def current_ledger(session: Session) -> Path:
-    """The ledger's file, which is there and of this version.
-
-    Raises:
-        LedgerError: It is not.
-    """
-    from bridge.ledger.open import require_current  # noqa: PLC0415 - see the package
-    from bridge.wiring.ledger import ledger_path  # noqa: PLC0415 - see the package
-
-    path = ledger_path(session.settings)
-    require_current(path)
-    return path
 
 
 def hasher_of(session: Session, connection: Reader) -> Hasher:
@@ -298,7 +281,7 @@ def _say_none(selection: Selection) -> None:
 
 
 def _several(selection: Selection, found: list[RecordSummary]) -> UserError:
-    from bridge.cli.record_table import show_table  # noqa: PLC0415 - see the package
+    from bridge.cli.record_output import show_table  # noqa: PLC0415 - see the package
 
     show_table(found[:SHOWN_OF_MANY], error=True)
     many = len(found) if len(found) <= SHOWN_OF_MANY else f"more than {SHOWN_OF_MANY}"

@@ -1,4 +1,4 @@
-"""Whether webhooks can be received here."""
+"""The checks of the two listeners: the status page's password, and the webhook port."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from bridge.checks.report import Check, failed
 from bridge.errors import LedgerError, UserError
 from bridge.ledger.open import is_daemon_running
 from bridge.serving import PortTaken
+from bridge.settings import is_loopback
 from bridge.webhooks import open_webhook_sockets
 from bridge.wiring.ledger import ledger_path
 
@@ -16,7 +17,26 @@ if TYPE_CHECKING:
 
     from bridge.settings import Settings
 
-__all__ = ["webhook_port"]
+__all__ = ["password_check", "webhook_port"]
+
+SHORT: Final = 12
+"""Characters below which a password can be guessed, slow as guessing is."""
+
+
+def password_check(settings: Settings) -> Check | None:
+    """The step about ``[admin] password``; None where only this machine reaches the page, or it is long."""
+    admin = settings.admin
+    if is_loopback(admin.host) or len(admin.password.get_secret_value()) >= SHORT:
+        return None
+    return Check(
+        "admin.password",
+        ok=True,
+        caution=True,
+        detail=f"has fewer than {SHORT} characters, and others reach the status page at {admin.host}",
+        advice="Whoever knows it decides on records. Take a long one that was made at random:\n"
+        '  python3 -c "import secrets; print(secrets.token_urlsafe(32))"',
+    )
+
 
 NAME: Final = "webhooks.port"
 

@@ -17,7 +17,7 @@ from typer.main import get_command
 
 from bridge.cli.app import application
 from bridge.cli.demo_output import Teller
-from bridge.cli.wrapping import folded
+from bridge.cli.output import wrap
 from bridge.demo import Ended
 from bridge.sandbox import Options, Sandbox, configuration
 
@@ -43,23 +43,23 @@ COMMANDS = (
 
 
 def test_a_line_is_broken_between_words_and_hangs() -> None:
-    assert folded("one two three", 25, after=20, hanging=4) == "one\n    two three"
+    assert wrap("one two three", 25, after=20, hanging=4) == "one\n    two three"
 
 
 def test_a_word_longer_than_the_line_stays_whole() -> None:
     """It may be an address, or an id to copy."""
     address = "https://bridge.example.com/webhooks/"
-    assert folded(f"at {address} now", 22) == f"at\n{address}\nnow"
+    assert wrap(f"at {address} now", 22) == f"at\n{address}\nnow"
 
 
 def test_wide_characters_count_twice() -> None:
-    assert folded("漢字漢字 漢字漢字 漢字漢字", 20) == "漢字漢字 漢字漢字\n漢字漢字"
+    assert wrap("漢字漢字 漢字漢字 漢字漢字", 20) == "漢字漢字 漢字漢字\n漢字漢字"
 
 
 def test_nothing_is_folded_but_on_a_terminal() -> None:
     """Where there is no width, lines only keep their indent."""
-    assert folded("word " * 100, None) == "word " * 100
-    assert folded("one\ntwo", None, hanging=2) == "one\n  two"
+    assert wrap("word " * 100, None) == "word " * 100
+    assert wrap("one\ntwo", None, hanging=2) == "one\n  two"
 
 
 @given(
@@ -68,7 +68,7 @@ def test_nothing_is_folded_but_on_a_terminal() -> None:
 def test_no_word_is_lost_and_only_lone_words_are_too_long(words: list[str], width: int, hanging: int) -> None:
     from rich.cells import cell_len  # noqa: PLC0415 - only here
 
-    lines = folded(" ".join(words), width, hanging=hanging).split("\n")
+    lines = wrap(" ".join(words), width, hanging=hanging).split("\n")
     assert [word for line in lines for word in line.split()] == words
     assert all(cell_len(line) <= width or len(line.split()) == 1 for line in lines)
 

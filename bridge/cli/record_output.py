@@ -1,4 +1,4 @@
-"""Records as a table, as CSV and as JSON."""
+"""Records on the command line: as a table, as CSV, as JSON, and one record in full."""
 
 from __future__ import annotations
 
@@ -11,18 +11,37 @@ import orjson
 from rich.table import Table
 from rich.text import Text
 
-from bridge.cli.output import COLOURS, console
-from bridge.cli.sanitize import cell, plain
+from bridge.cli.output import (
+    COLOURS,
+    NO_TERMINAL_WIDTH,
+    console,
+    escape,
+    escape_cell,
+    print_sentence,
+)
 from bridge.errors import UserError
 from bridge.ledger.read_model import RecordSort, iterate_records
-from bridge.status import also_changed, iso, short_age
+from bridge.status import age, also_changed, choices, event, iso, local_time, meaning, short_age
+from bridge.status.fields import other_of, sides
+from bridge.status.record_details import by_itself
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from bridge.ledger.read_model import Reader, RecordQuery, RecordSummary
+    from bridge.ledger.record_details import HistoryLine, RecordRelations
+    from bridge.status.fields import FieldText as Value
 
-__all__ = ["JsonList", "as_json", "listed", "show_table", "state_of", "write_csv", "write_json"]
+__all__ = [
+    "JsonList",
+    "as_json",
+    "listed",
+    "show_record",
+    "show_table",
+    "state_of",
+    "write_csv",
+    "write_json",
+]
 
 COLUMNS: Final = (
     "connection", "stream", "id", "state", "reason", "marks", "origin", "trakor_id", "sku", "fields", "since",
@@ -61,9 +80,6 @@ TIGHTENED: Final = (
 
 TIGHTENED_AROUND_IDS: Final = (("since", 0), ("name", 0), ("state", 10))
 """The same where the ids are there to be copied: the records have one name, and no id is broken."""
-
-NO_TERMINAL_WIDTH: Final = 160
-"""Columns of a table that goes into a file or a pipe."""
 
 
 def as_json(record: RecordSummary) -> dict[str, Any]:
@@ -143,7 +159,7 @@ def write_csv(records: Iterable[RecordSummary]) -> None:
     out.writerow((*COLUMNS, *MORE_COLUMNS))
     for record in records:
         values = [_text(value) for value in as_json(record).values()]
-        out.writerow([cell(value) for value in (*values, record.trakor_name, *_old_and_new(record))])
+        out.writerow([escape_cell(value) for value in (*values, record.trakor_name, *_old_and_new(record))])
     sys.stdout.flush()
 
 
@@ -191,10 +207,10 @@ def _columns(records: Sequence[RecordSummary], now: int) -> dict[str, list[Text]
     """The columns that say something of these records: heading -> cells."""
     columns = {
         "state": [state_of(record) for record in records],
-        "name": [Text(plain(record.name)) for record in records],
-        "connection": [Text(plain(record.feed.connection)) for record in records],
+        "name": [Text(escape(record.name)) for record in records],
+        "connection": [Text(escape(record.feed.connection)) for record in records],
         "stream": [Text(str(record.feed.stream)) for record in records],
-        "id": [Text(plain(record.id)) for record in records],
+        "id": [Text(escape(record.id)) for record in records],
         "since": [Text(short_age(record.since_at, now), style="grey50") for record in records],
     }
     if not any(record.name for record in records):
@@ -221,3 +237,127 @@ def _widths(
         elif heading in widths:
             widths[heading] = min(widths[heading], max(least, widths[heading] - over))
     return widths
+
+
+def show_record(
+    record: RecordSummary,
+    standing: RecordRelations,
+    history: Sequence[HistoryLine],
+    options: str,
+    *,
+    daemon: bool,
+) -> None:
+    """Show a record: what it is, what that means, what differs, what can be done, what happened.
+
+    Args:
+        record: The record.
+        standing: How it stands to others.
+        history: What became of it so far.
+        options: What tells it from another one of the same id.
+        daemon: A daemon works on the ledger.
+    """
+    now = time.time_ns() // 1_000_000
+    out = console()
+    if not out.is_terminal:
+        out.width = NO_TERMINAL_WIDTH
+    print_sentence(out, _title(record), style="bold", hanging=4)
+    out.print(_facts(record, standing, now))
+    out.print()
+    for sentence in meaning(record, standing, now):
+        print_sentence(out, sentence)
+    if standing.trakor_text:
+        print_sentence(out, f"Trakor answered: “{standing.trakor_text}”")
+    if compared := _compared(record, standing):
+        out.print()
+        out.print(compared)
+    if daemon and (next_step := by_itself(record)):
+        print_sentence(out, next_step)
+    possible = choices(record, standing, options, daemon=daemon)
+    if possible:
+        out.print("\n[bold]What you can do[/bold]")
+    for choice in possible:
+        out.print(Text(f"  {escape(choice.command)}"))  # whole, to be copied
+        print_sentence(out, f"      {choice.effect}", style="grey50", hanging=6)
+    out.print("\n[bold]What happened[/bold]")
+    out.print(_story(history))
+
+
+def _title(record: RecordSummary) -> str:
+    kind = record.feed.stream.spec.singular.capitalize()
+    return f"{kind} {escape(record.id)}" + (f" · {escape(record.name)}" if record.name else "")
+
+
+def _facts(record: RecordSummary, standing: RecordRelations, now: int) -> Table:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="grey50", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in _pairs(record, standing, now):
+        table.add_row(name, value)
+    return table
+
+
+def _pairs(record: RecordSummary, standing: RecordRelations, now: int) -> Iterator[tuple[str, Text]]:
+    yield "state", state_of(record)
+    yield "since", Text(f"{local_time(record.since_at)} ({age(record.since_at, now)})")
+    yield "connection", Text(record.feed.connection)
+    if standing.trakor_ids:
+        yield from _in_trakor(record, standing)
+    elif standing.claimant and standing.claimant.trakor_id and record.reason in {"", "renamed", "remapped"}:
+        yield "in Trakor", Text(f"{escape(standing.claimant.trakor_id)}, shared")
+    if other := other_of(record, standing):
+        named = f"“{escape(other.name)}” " if other.name else ""
+        yield "the other one", Text(f"{named}{escape(other.id)}, ").append_text(state_of(other))
+
+
+def _in_trakor(record: RecordSummary, standing: RecordRelations) -> Iterator[tuple[str, Text]]:
+    """Its party or product, then those that it had under earlier names."""
+    named = f"“{escape(record.trakor_name)}” " if record.trakor_name else ""
+    present = [one for one in standing.trakor_ids if one == record.trakor_id] or standing.trakor_ids
+    ids = ", ".join(present) + (f" ({record.sku})" if record.sku else "")
+    yield "in Trakor", Text(f"{named}{escape(ids)}")
+    if earlier := [one for one in standing.trakor_ids if one not in present]:
+        yield "earlier there", Text(escape(", ".join(earlier)))
+
+
+def _compared(record: RecordSummary, standing: RecordRelations) -> Table | None:
+    """The record field by field; None where nothing of it is known."""
+    compared = sides(record, standing)
+    heads = [
+        *(["in Trakor"] if compared.has_trakor else []),
+        *([compared.now_head[0].lower() + compared.now_head[1:]] if compared.has_now else []),
+        *(["the other one"] if compared.has_other else []),
+    ]
+    if record.forgotten or not heads:
+        return None
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="grey50")
+    table.add_column("", style="grey50", no_wrap=True)
+    for head in heads:
+        table.add_column(head.replace("salestrekker", "Salestrekker"), overflow="fold")
+    for field in compared.fields:
+        cells = [
+            *([_cell(field.trakor)] if compared.has_trakor else []),
+            *([_cell(field.now, changed=field.differs)] if compared.has_now else []),
+            *([_cell(field.other)] if compared.has_other else []),
+        ]
+        table.add_row(field.title, *cells)
+    return table
+
+
+def _cell(value: Value | None, *, changed: bool = False) -> Text:
+    """A text as it is; a word about it, such as `unknown`, in brackets."""
+    if value is None:
+        return Text("")
+    if not value.known:
+        return Text(f"({value.text})", style="grey50")
+    return Text(escape(value.text), style="bold" if changed else "")
+
+
+def _story(history: Sequence[HistoryLine]) -> Table:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="grey50", no_wrap=True)
+    table.add_column(overflow="fold")
+    for line in history:
+        table.add_row(local_time(line.at), Text(escape(event(line))))
+    if not history:
+        table.add_row("", "Nothing is noted of it any more.")
+    return table

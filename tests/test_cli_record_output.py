@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bridge.cli.record_table import show_table
+from bridge.cli.record_output import show_table
 from bridge.ledger.read_model import RecordSummary
 from bridge.ledger.row_mapping import Feed
 from bridge.records import Stream
