@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-__all__ = ["TURN", "Turn", "at_once", "in_turns"]
+__all__ = ["SLICE_SECONDS", "TimeSlice", "run_in_slices", "run_to_end"]
 
-TURN: Final = 0.001
+SLICE_SECONDS: Final = 0.001
 """Seconds of work between two looks at what else is to be done. A webhook needs some eight of them, from its
 first byte to its answer."""
 
 
-class Turn:
+class TimeSlice:
     """The time that work may take before others have theirs.
 
     Args:
@@ -28,7 +28,7 @@ class Turn:
             milliseconds, and the ledger's needs it some thirty times to keep a webhook.
     """
 
-    def __init__(self, seconds: float = TURN, rest: float = 0.0) -> None:
+    def __init__(self, seconds: float = SLICE_SECONDS, rest: float = 0.0) -> None:
         self._seconds = seconds
         self._rest = rest
         self._until = time.perf_counter() + seconds
@@ -40,15 +40,17 @@ class Turn:
             self._until = time.perf_counter() + self._seconds
 
 
-async def in_turns(work: Generator[None, None, T], seconds: float = TURN, *, rest: float = 0.0) -> T:
+async def run_in_slices(
+    work: Generator[None, None, T], seconds: float = SLICE_SECONDS, *, rest: float = 0.0
+) -> T:
     """Run a generator to its end; between its steps the loop goes on with everything else.
 
     Args:
         work: Yields wherever it may be interrupted; returns the result.
-        seconds: See ``Turn``.
+        seconds: See ``TimeSlice``.
         rest: Likewise; for work that nobody waits for.
     """
-    turn = Turn(seconds, rest)
+    turn = TimeSlice(seconds, rest)
     while True:
         try:
             next(work)
@@ -58,7 +60,7 @@ async def in_turns(work: Generator[None, None, T], seconds: float = TURN, *, res
         await turn.over()
 
 
-def at_once(work: Generator[None, None, T]) -> T:
+def run_to_end(work: Generator[None, None, T]) -> T:
     """Run a generator to its end, without a break."""
     while True:
         try:

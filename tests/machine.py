@@ -28,9 +28,9 @@ from bridge.names import Hasher
 from bridge.records import Draft, NameClaim, Policy, Product, Record, Stream
 from bridge.salestrekker.pages import Page, RecordsById
 from bridge.settings import TrakorSettings
-from bridge.sync.by_id import OneListing
-from bridge.sync.observe_batch import observe_part
-from bridge.sync.sweep import Listing, sweep
+from bridge.sync.by_id import ByIdSource
+from bridge.sync.observe_batch import observe_batch
+from bridge.sync.sweep import SweepSource, sweep
 from machine_time import Book, Handle, VirtualLoop
 from machine_trakor import Site, Window
 
@@ -142,7 +142,7 @@ def _mapper(rules: Rules, stream: Stream) -> Mapper:
 
 @dataclass(frozen=True)
 class Whose:
-    """What ``observe_part`` is handed."""
+    """What ``observe_batch`` is handed."""
 
     feed: Feed
     mapper: Mapper
@@ -347,7 +347,7 @@ class World:
     def observe(self, letter: str, page: list[Record]) -> None:
         """A page that was read is observed."""
         whose = self.whose(letter, page[0].stream)
-        self.run(observe_part(page, whose, cast("Ledger", self.handle), Observation(), now=self.clock()))
+        self.run(observe_batch(page, whose, cast("Ledger", self.handle), Observation(), now=self.clock()))
         self._note(page, whose.mapper)
         self.look()
 
@@ -406,8 +406,8 @@ class World:
             absent = sorted(set(asked) - {record.id for record in found})
             return RecordsById(found, absent, [], self.clock())
 
-        ones = OneListing(whose.feed, by_id, whose.mapper, whose.policy)
-        listing = Listing(whose.feed, pages, "query", whose.mapper, whose.policy, 0.2, ones=ones)
+        ones = ByIdSource(whose.feed, by_id, whose.mapper, whose.policy)
+        listing = SweepSource(whose.feed, pages, "query", whose.mapper, whose.policy, 0.2, ones=ones)
         ledger = cast("Ledger", self.handle)
         self.run(sweep(listing, ledger, run=0, restart=True, clock=self.clock, on_page=lambda *_: None))
         self._note(read, whose.mapper)

@@ -22,7 +22,7 @@ from bridge.records import Product
 from bridge.sandbox.base import Call, Reply, html_reply, json_reply
 from bridge.sandbox.firewall import Blocked
 from bridge.sandbox.trakor import SimulatedTrakor
-from bridge.trakor import MALFORMED, build, decipher
+from bridge.trakor import MALFORMED, build_body, interpret_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -253,7 +253,7 @@ class Site:
     @staticmethod
     def _read(reply: Reply) -> TrakorAnswer:
         headers = {name.lower(): value for name, value in reply.headers.items()}
-        said = decipher(reply.status, headers, reply.body, 0.0)
+        said = interpret_response(reply.status, headers, reply.body, 0.0)
         if isinstance(said, BridgeError):
             raise said
         return said
@@ -287,7 +287,7 @@ class Window:
 
 def _call(payload: Payload) -> Call:
     kind = "products" if isinstance(payload, Product) else "parties"
-    return Call(kind, payload.name, orjson.loads(build(payload)), KEY)
+    return Call(kind, payload.name, orjson.loads(build_body(payload)), KEY)
 
 
 def _garbled(weather: str) -> Reply | None:

@@ -10,7 +10,7 @@ import pytest
 
 from books import kept
 from bridge.backfill import ConnectionReport, Report, rehearse
-from bridge.backfill.report import Problem, stopped, suspicions
+from bridge.backfill.report import Problem, find_suspicions, stop_problem
 from bridge.cli.backfill_report import show_report
 from bridge.cli.progress import progress
 from bridge.delivery.ledger_loss import LedgerLossDetector
@@ -103,7 +103,7 @@ async def test_seeded_oddities_are_no_slip_in_the_map(bridge: Bridge) -> None:
 def test_nearly_all_of_what_is_wanted_must_lack_a_name(
     found: dict[str, int], nameless: int, *, warned: bool
 ) -> None:
-    assert bool(list(suspicions(Stream.CONTACTS, found, nameless))) == warned
+    assert bool(list(find_suspicions(Stream.CONTACTS, found, nameless))) == warned
 
 
 async def test_a_refusal_is_told_by_status_too(bridge: Bridge) -> None:
@@ -258,10 +258,10 @@ async def test_what_stops_two_streams_is_said_once_and_names_both(bridge: Bridge
 
 def test_a_system_that_does_not_answer_is_told_with_what_to_do() -> None:
     """An error and no refusal; what has advice of its own keeps that."""
-    silent = stopped("reading", [Stream.CONTACTS], Transient("Salestrekker cannot be reached"))
+    silent = stop_problem("reading", [Stream.CONTACTS], Transient("Salestrekker cannot be reached"))
     assert not silent.refusal
     assert "`trakor-bridge check`" in silent.advice
-    assert stopped("reading", [Stream.CONTACTS], UserError("odd", advice="mend it")).advice == "mend it"
+    assert stop_problem("reading", [Stream.CONTACTS], UserError("odd", advice="mend it")).advice == "mend it"
 
 
 async def test_a_refused_send_names_what_has_something_waiting(bridge: Bridge) -> None:

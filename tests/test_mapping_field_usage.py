@@ -7,22 +7,30 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bridge.mapping import DEFAULTS, SPELT_OUT, Mapper, Shape, misreads, relisted, rewritten
+from bridge.mapping import (
+    DEFAULTS,
+    SPELT_OUT,
+    Mapper,
+    RecordShape,
+    find_misreads,
+    fix_list_access,
+    rewrite_paths,
+)
 from bridge.names import Hasher
 from bridge.records import Draft, Record, Stream
 from bridge.salestrekker.query_files import load_document, shipped_queries
-from bridge.salestrekker.schema.record_shape import selected
+from bridge.salestrekker.schema.record_shape import read_selection
 from bridge.sandbox import Options, Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-def shape(fields: Any) -> Shape:  # noqa: ANN401 - nested as a record is
+def shape(fields: Any) -> RecordShape:  # noqa: ANN401 - nested as a record is
     """``{"a": {}}`` an object with a value, ``[{"a": {}}]`` a list of such."""
     if isinstance(fields, list):
-        return Shape(shape(fields[0]).fields, many=True)
-    return Shape({name: shape(inner) for name, inner in fields.items()}, many=False)
+        return RecordShape(shape(fields[0]).fields, many=True)
+    return RecordShape({name: shape(inner) for name, inner in fields.items()}, many=False)
 
 
 RECORD = shape(
@@ -36,14 +44,14 @@ RECORD = shape(
 )
 
 
-def found(expression: str, record: Shape = RECORD) -> list[str]:
-    return [f"{bad}{f': {bad.why}' if bad.why else ''}" for bad in misreads(expression, record)]
+def found(expression: str, record: RecordShape = RECORD) -> list[str]:
+    return [f"{bad}{f': {bad.why}' if bad.why else ''}" for bad in find_misreads(expression, record)]
 
 
 @pytest.mark.parametrize("stream", list(Stream))
 def test_the_built_in_maps_read_what_the_shipped_queries_select(stream: Stream) -> None:
     """Whether or not the schema is known."""
-    record = selected(load_document(f"{stream}.graphql", [shipped_queries()]), None).shape
+    record = read_selection(load_document(f"{stream}.graphql", [shipped_queries()]), None).shape
     for maps in (DEFAULTS, SPELT_OUT):
         assert [found(text, record) for text in maps[stream].values()] == [[] for _ in maps[stream]]
 
@@ -100,7 +108,7 @@ def test_what_is_read_in_vain_is_found(expression: str, said: list[str]) -> None
 
 
 def test_where_the_schema_is_not_known_nothing_is_said_of_lists() -> None:
-    record = Shape({"lender": Shape({"name": Shape()})})
+    record = RecordShape({"lender": RecordShape({"name": RecordShape()})})
     assert found("lender.name", record) == []
     assert found("lender[0].name", record) == []
 
@@ -129,7 +137,7 @@ def paths(moved: Mapping[str, str]) -> dict[tuple[str, ...], tuple[str, ...]]:
 def test_an_expression_is_written_anew_only_where_it_then_reads_what_is_there(
     expression: str, moved: dict[str, str], expected: str
 ) -> None:
-    assert rewritten(expression, paths(moved), RECORD) == expected
+    assert rewrite_paths(expression, paths(moved), RECORD) == expected
 
 
 @pytest.mark.parametrize(
@@ -143,8 +151,8 @@ def test_an_expression_is_written_anew_only_where_it_then_reads_what_is_there(
     ],
 )
 def test_a_list_is_read_as_one_and_nothing_else_is(expression: str, expected: str) -> None:
-    (bad, *_) = [one for one in misreads(expression, RECORD) if one.why]
-    assert relisted(expression, bad) == expected
+    (bad, *_) = [one for one in find_misreads(expression, RECORD) if one.why]
+    assert fix_list_access(expression, bad) == expected
 
 
 def test_the_maps_spelt_out_make_the_same_of_every_record() -> None:

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bridge.salestrekker.large_responses import WINDOW, ListCut, TooManyItemsError, cut_list
-from bridge.time_slices import at_once
+from bridge.time_slices import run_to_end
 
 PATH = ("data", "contacts", "edges")
 LONG = "x" * (WINDOW + 1)
@@ -29,7 +29,7 @@ VALUES = st.recursive(
 
 
 def parts(text: str, *, most: int = 1000, longest: int = 10**7) -> ListCut | None:
-    return at_once(cut_list(bytearray(text.encode()), PATH, most=most, longest=longest))
+    return run_to_end(cut_list(bytearray(text.encode()), PATH, most=most, longest=longest))
 
 
 def deep(levels: int) -> list[Any]:
@@ -52,7 +52,7 @@ def test_the_items_and_the_rest_are_what_they_were(
         "z": beside,
     }
     text = json.dumps(document, indent=indent, ensure_ascii=False).encode("utf-8", "surrogatepass")
-    found = at_once(cut_list(bytearray(text), PATH, most=1000, longest=10**7))
+    found = run_to_end(cut_list(bytearray(text), PATH, most=1000, longest=10**7))
     assert found is not None
     assert [json.loads(text[a:b]) for a, b in zip(found.starts, found.ends, strict=True)] == items
     document["data"]["contacts"]["edges"] = []  # type: ignore[index]  # of several types

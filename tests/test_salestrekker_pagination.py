@@ -18,7 +18,7 @@ from bridge.salestrekker.pages import Fetched, Page, PageRequest, prefetch_pages
 from bridge.salestrekker.pagination import Walk
 from bridge.salestrekker.query_files import shipped_queries
 from bridge.salestrekker.responses import ListItems, PoisonItem
-from bridge.time_slices import at_once
+from bridge.time_slices import run_to_end
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
@@ -66,7 +66,9 @@ class Shelf:
     def _page(self, offset: int, count: int) -> Fetched:
         items = tuple({"id": str(offset + index)} for index in range(count))
         found = ListItems(items, {})
-        return at_once(sort_items(found, stream=Stream.CONTACTS, identify=identify, place=offset, read_at=1))
+        return run_to_end(
+            sort_items(found, stream=Stream.CONTACTS, identify=identify, place=offset, read_at=1)
+        )
 
 
 async def ids_of(pages: AsyncGenerator[Page]) -> list[int]:
@@ -75,7 +77,7 @@ async def ids_of(pages: AsyncGenerator[Page]) -> list[int]:
 
 def test_items_are_sorted_into_records_and_broken_ones() -> None:
     found = ListItems(({"id": "a"}, {"id": "b"}, None, {"name": "x"}, 7), {1: "no e-mail"})
-    page = at_once(sort_items(found, stream=Stream.PRODUCTS, identify=identify, place=40, read_at=9))
+    page = run_to_end(sort_items(found, stream=Stream.PRODUCTS, identify=identify, place=40, read_at=9))
     assert [(record.id, record.stream, record.read_at) for record in page.records] == [("a", "products", 9)]
     assert [(broken.position, broken.id) for broken in page.broken] == [
         (41, "b"),

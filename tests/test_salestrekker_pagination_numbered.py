@@ -17,7 +17,7 @@ from bridge.salestrekker.pages import Fetched, PageRequest, sort_items
 from bridge.salestrekker.pagination import Walk
 from bridge.salestrekker.query_files import QueryDocument
 from bridge.salestrekker.responses import ListItems, PoisonItem
-from bridge.time_slices import at_once
+from bridge.time_slices import run_to_end
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -86,7 +86,7 @@ class Book:
             if item in self.poisoned:
                 raise PoisonItem("poisoned", index, Refused("all of them"))
         listed = ListItems(tuple({"id": item} for item in found), {})
-        return at_once(
+        return run_to_end(
             sort_items(listed, stream=Stream.CONTACTS, identify=identify, place=ask.at.read, read_at=1)
         )
 

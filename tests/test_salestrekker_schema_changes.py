@@ -12,17 +12,17 @@ from hypothesis import strategies as st
 from bridge.errors import QueryFileError, Transient
 from bridge.salestrekker.graphql_errors import parse_result
 from bridge.salestrekker.query_files import load_document, query_folders, shipped_queries
-from bridge.salestrekker.schema.changes import changes
+from bridge.salestrekker.schema.changes import find_changes
 from bridge.salestrekker.schema.introspection import (
     MARK,
     LiveSchema,
-    Unavailable,
+    SchemaUnavailable,
     read_introspection,
-    read_saved,
+    read_saved_schema,
 )
-from bridge.salestrekker.schema.server_validation import complaints
+from bridge.salestrekker.schema.server_validation import find_server_mismatches
 from bridge.salestrekker.schema.similar_fields import likeness, nearest, path_likeness
-from bridge.salestrekker.schema.suggestions import as_text, corrections
+from bridge.salestrekker.schema.suggestions import format_corrections, make_corrections
 from bridge.sandbox.shapes import Paged, ShapeKind, shape_of
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def test_the_schema_is_what_introspection_tells() -> None:
     ],
 )
 def test_a_schema_that_is_not_given_or_not_understood_is_no_error(data: object, error: object) -> None:
-    with pytest.raises(Unavailable):
+    with pytest.raises(SchemaUnavailable):
         read_introspection(parse_result(data, error))
 
 
@@ -81,20 +81,20 @@ def test_what_is_saved_says_when_and_from_where_and_can_be_read_again(tmp_path: 
     assert text.startswith(f"{MARK} on 2026-11-22 10:00 UTC from app.example.com.\n#")
     assert "secret" not in text.partition("type ")[0]
     (tmp_path / "schema.graphql").write_text(text)
-    found = read_saved(tmp_path / "schema.graphql")
+    found = read_saved_schema(tmp_path / "schema.graphql")
     assert found
-    assert changes(found, live(), DOCUMENTS).elsewhere == 0
+    assert find_changes(found, live(), DOCUMENTS).elsewhere == 0
 
 
 def test_where_none_was_saved_there_is_none(tmp_path: Path) -> None:
-    assert read_saved(tmp_path / "schema.graphql") is None
+    assert read_saved_schema(tmp_path / "schema.graphql") is None
 
 
 @pytest.mark.parametrize("content", [b"type Query {", b"type A { b: C }", b"\xff\xfe", b"", b"query { a }"])
 def test_a_saved_file_that_is_no_schema_is_told_by_its_name(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "schema.graphql").write_bytes(content)
     with pytest.raises(QueryFileError, match=r"schema\.graphql: is no schema") as caught:
-        read_saved(tmp_path / "schema.graphql")
+        read_saved_schema(tmp_path / "schema.graphql")
     assert "schema pull" in caught.value.advice
 
 
@@ -137,7 +137,7 @@ def test_the_saved_schema_is_never_taken_for_a_query_or_a_fragment(tmp_path: Pat
 )
 def test_what_breaks_a_query_is_told(old: str, new: str, said: str) -> None:
     assert old in SDL
-    found = changes(live(), live(SDL.replace(old, new, 1)), DOCUMENTS)
+    found = find_changes(live(), live(SDL.replace(old, new, 1)), DOCUMENTS)
     assert found.breaking == (said,)
     assert found.elsewhere > 0
 
@@ -153,13 +153,13 @@ def test_what_breaks_a_query_is_told(old: str, new: str, said: str) -> None:
 )
 def test_what_no_query_uses_is_only_counted(old: str, new: str) -> None:
     assert old in SDL
-    found = changes(live(), live(SDL.replace(old, new, 1)), DOCUMENTS)
+    found = find_changes(live(), live(SDL.replace(old, new, 1)), DOCUMENTS)
     assert found.breaking == ()
     assert found.elsewhere > 0
 
 
 def test_a_type_that_is_only_called_otherwise_breaks_nothing_by_itself() -> None:
-    found = changes(live(), live(SDL.replace("ContactDetails", "Reach")), DOCUMENTS)
+    found = find_changes(live(), live(SDL.replace("ContactDetails", "Reach")), DOCUMENTS)
     assert found.breaking == ()
 
 
@@ -174,8 +174,8 @@ def complained(tmp_path: Path, text: str, sdl: str, *, located: bool = True) -> 
         without_place(error, located=located) for error in validate(build_schema(sdl), parse(document.text))
     ]
     assert errors
-    found = complaints(document, parse_result(None, errors).errors)
-    return as_text(corrections(found), lambda file: file.rpartition("/")[2])
+    found = find_server_mismatches(document, parse_result(None, errors).errors)
+    return format_corrections(make_corrections(found), lambda file: file.rpartition("/")[2])
 
 
 def without_place(error: GraphQLError, *, located: bool) -> dict[str, Any]:
@@ -220,14 +220,14 @@ def test_a_complaint_that_nobody_knows_stands_at_the_query(tmp_path: Path) -> No
     (tmp_path / "q.graphql").write_text("\nquery Q { a }")
     document = load_document("q.graphql", [tmp_path])
     told = {"message": "too complex", "extensions": {"code": "GRAPHQL_VALIDATION_FAILED"}}
-    (one,) = complaints(document, parse_result(None, told).errors)
+    (one,) = find_server_mismatches(document, parse_result(None, told).errors)
     assert (one.place.line, one.what, one.edits) == (2, "too complex", ())
 
 
 @given(st.text(max_size=80), st.sampled_from(["", 'Cannot query field "a"', 'Unknown type "']))
 def test_no_message_of_a_server_breaks_anything(message: str, head: str) -> None:
     told = {"message": head + message, "extensions": {"code": "BAD_USER_INPUT"}}
-    assert complaints(DOCUMENTS[0], parse_result(None, told).errors)
+    assert find_server_mismatches(DOCUMENTS[0], parse_result(None, told).errors)
 
 
 # -- likeness -------------------------------------------------------------------------------------

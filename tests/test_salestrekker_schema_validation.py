@@ -12,15 +12,15 @@ from bridge.first_configuration import copy_queries
 from bridge.salestrekker.list_query import parse_list_query
 from bridge.salestrekker.query_files import load_document, shipped_queries
 from bridge.salestrekker.schema.introspection import LiveSchema
-from bridge.salestrekker.schema.suggestions import as_text, corrections
-from bridge.salestrekker.schema.validation import misfits
+from bridge.salestrekker.schema.suggestions import format_corrections, make_corrections
+from bridge.salestrekker.schema.validation import find_mismatches
 from bridge.sandbox.shapes import Paged, ShapeKind, shape_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from bridge.salestrekker.query_files import QueryDocument
-    from bridge.salestrekker.schema.suggestions import Misfit
+    from bridge.salestrekker.schema.suggestions import Mismatch
 
 LISTS = ("contacts.graphql", "products.graphql")
 ALL = {name: name in LISTS for name in (*LISTS, "contact.graphql", "product.graphql", "ticket.graphql")}
@@ -35,17 +35,17 @@ def written(folder: Path, text: str, name: str = "q.graphql") -> QueryDocument:
     return load_document(name, [folder])
 
 
-def found(folder: Path, text: str, sdl: str, *, listing: bool = False) -> tuple[Misfit, ...]:
-    return misfits(written(folder, text), live_of(sdl), listing=listing)
+def found(folder: Path, text: str, sdl: str, *, listing: bool = False) -> tuple[Mismatch, ...]:
+    return find_mismatches(written(folder, text), live_of(sdl), listing=listing)
 
 
-def lines(found: tuple[Misfit, ...]) -> str:
-    return as_text(corrections(found), lambda file: file.rpartition("/")[2])
+def lines(found: tuple[Mismatch, ...]) -> str:
+    return format_corrections(make_corrections(found), lambda file: file.rpartition("/")[2])
 
 
-def correct(found: tuple[Misfit, ...]) -> None:
+def correct(found: tuple[Mismatch, ...]) -> None:
     """Write the lines into the files, in the order in which they are given."""
-    for one in corrections(found):
+    for one in make_corrections(found):
         with open(one.file, encoding="utf-8") as file:  # noqa: PTH123 - the name is a text
             old = file.read().split("\n")
         with open(one.file, "w", encoding="utf-8") as file:  # noqa: PTH123 - likewise
@@ -73,9 +73,9 @@ def test_the_shipped_queries_can_be_corrected_for_each_shape(
     copy_queries(tmp_path)
     folders = [tmp_path / "queries"]
     live = live_of(shape_of(kind, Paged()).sdl)
-    correct(misfits(load_document(name, folders), live, listing=ALL[name]))
+    correct(find_mismatches(load_document(name, folders), live, listing=ALL[name]))
     document = load_document(name, folders)
-    assert misfits(document, live, listing=ALL[name]) == ()
+    assert find_mismatches(document, live, listing=ALL[name]) == ()
     assert validate(live.graphql, parse_graphql(document.text)) == []
     if ALL[name]:
         assert parse_list_query(document).path[-1] in (
@@ -287,4 +287,4 @@ def test_a_very_large_schema_that_refers_to_itself_is_walked_in_good_time() -> N
     )
     schema: GraphQLSchema = build_schema(sdl)
     document = load_document("contacts.graphql", [shipped_queries()])
-    assert misfits(document, LiveSchema(schema), listing=True)
+    assert find_mismatches(document, LiveSchema(schema), listing=True)

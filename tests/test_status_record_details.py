@@ -12,7 +12,7 @@ import pytest
 from books import kept
 from bridge.admin.labels import KINDS, MARKS
 from bridge.admin.labels import MARKED as LISTS
-from bridge.backfill.report import _KINDS as IN_REPORTS
+from bridge.backfill.report import GROUP_TITLES as IN_REPORTS
 from bridge.ledger.database import reading
 from bridge.ledger.read_model import RecordQuery, RecordSummary, find_records
 from bridge.ledger.record_details import RecordRelations, load_relations

@@ -23,8 +23,8 @@ from bridge.salestrekker.list_query import load_list_query
 from bridge.salestrekker.pages import RecordsById
 from bridge.salestrekker.query_files import shipped_queries
 from bridge.sandbox import BrokenField, Fault
-from bridge.sync import Listing, OneListing, refresh, sweep
-from bridge.sync.observe_batch import ROWS_AT_ONCE
+from bridge.sync import ByIdSource, SweepSource, refresh, sweep
+from bridge.sync.observe_batch import BATCH_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from bridge.ledger.database import Ledger
     from bridge.sandbox import Sandbox
-    from bridge.sync import Refreshed
+    from bridge.sync import RefreshResult
 
 LIST = load_list_query("contacts.graphql", [shipped_queries()])
 ONE = load_by_id_query("contact.graphql", [shipped_queries()])
@@ -58,7 +58,7 @@ class World:
     async def sweep(self) -> None:
         """Read the whole list."""
         feed = await self.ledger.call(load_or_add_feed, "default", "default", Stream.CONTACTS)
-        listing = Listing(
+        listing = SweepSource(
             feed=feed,
             pages=lambda start: self.client.pages(
                 LIST, stream=Stream.CONTACTS, identify=self.mapper.identify, page_size=100, start=start
@@ -70,7 +70,7 @@ class World:
         )
         await sweep(listing, self.ledger, run=1, restart=False, clock=now, on_page=lambda *_: None)
 
-    async def refresh(self, *ids: str, per_request: int = 25) -> Refreshed:
+    async def refresh(self, *ids: str, per_request: int = 25) -> RefreshResult:
         """Read some by their ids."""
 
         async def read(wanted: Sequence[str]) -> RecordsById:
@@ -84,9 +84,9 @@ class World:
 
         return await refresh(await self.one_listing(read), self.ledger, ids, clock=now)
 
-    async def one_listing(self, read: Any) -> OneListing:  # noqa: ANN401 - a port
+    async def one_listing(self, read: Any) -> ByIdSource:  # noqa: ANN401 - a port
         feed = await self.ledger.call(load_or_add_feed, "default", "default", Stream.CONTACTS)
-        return OneListing(feed, read, self.mapper, Policy())
+        return ByIdSource(feed, read, self.mapper, Policy())
 
     async def row(self, identity: str) -> Any:  # noqa: ANN401 - a row of the table
         """What the ledger knows of a record; None for nothing."""
@@ -219,7 +219,7 @@ async def test_each_record_is_noted_as_read_when_its_own_request_began(world: Wo
 
 
 async def test_many_are_read_and_written_in_parts(world: World) -> None:
-    ids = [world.sandbox.contacts.add(f"Ada Ashby {number}") for number in range(ROWS_AT_ONCE + 50)]
+    ids = [world.sandbox.contacts.add(f"Ada Ashby {number}") for number in range(BATCH_SIZE + 50)]
     found = await world.refresh(*ids, per_request=len(ids))
     assert found.read == set(ids)
     assert [await world.row(one) for one in ids].count(None) == 0

@@ -24,7 +24,7 @@ from bridge.salestrekker.client import SalestrekkerClient
 from bridge.salestrekker.list_query import load_list_query
 from bridge.salestrekker.query_files import shipped_queries
 from bridge.sandbox import Fault
-from bridge.sync import Listing, OneListing, sweep
+from bridge.sync import ByIdSource, SweepSource, sweep
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Sequence
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from bridge.records import Record
     from bridge.salestrekker.pages import Page, RecordsById
     from bridge.sandbox import Sandbox
-    from bridge.sync import Swept
+    from bridge.sync import SweepResult
 
 LIST = load_list_query("contacts.graphql", [shipped_queries()])
 HASHER = Hasher(b"k" * 32)
@@ -68,12 +68,12 @@ class World:
         self.asked: list[list[str]] = []
         self.mapper = Mapper(Stream.CONTACTS, {}, "", HASHER, LIST.fingerprint)
 
-    async def sweep(self, **changes: Any) -> Swept:  # noqa: ANN401 - fields of Listing
+    async def sweep(self, **changes: Any) -> SweepResult:  # noqa: ANN401 - fields of Listing
         """Read the whole list."""
         self.asked.clear()
         feed = await self.ledger.call(load_or_add_feed, "default", "default", Stream.CONTACTS)
-        ones = OneListing(feed, self.read, self.mapper, Policy(), at_once=25)
-        listing = Listing(
+        ones = ByIdSource(feed, self.read, self.mapper, Policy(), at_once=25)
+        listing = SweepSource(
             feed=feed,
             pages=self._pages,
             query=self.query,
@@ -255,7 +255,7 @@ async def test_a_webhooks_read_since_the_look_began_is_newer(world: World) -> No
         return answer
 
     feed = await world.ledger.call(load_or_add_feed, "default", "default", Stream.CONTACTS)
-    await world.sweep(ones=OneListing(feed, and_back, world.mapper, Policy()))
+    await world.sweep(ones=ByIdSource(feed, and_back, world.mapper, Policy()))
     assert await world.gone() == set()
 
 
@@ -358,7 +358,7 @@ async def test_a_query_by_id_that_the_server_does_not_know_counts_as_none(world:
         raise QueryFileError("contact.graphql: Salestrekker does not accept the query")
 
     feed = await world.ledger.call(load_or_add_feed, "default", "default", Stream.CONTACTS)
-    ones = OneListing(feed, unknown, world.mapper, Policy())
+    ones = ByIdSource(feed, unknown, world.mapper, Policy())
     assert (await world.sweep(ones=ones)).gone == 0
     assert (await world.sweep(ones=ones)).gone == 1
     assert await world.gone() == set(deleted)

@@ -18,8 +18,8 @@ from bridge.retry import RetryPolicy
 from bridge.salestrekker.client import SalestrekkerClient
 from bridge.salestrekker.list_query import load_list_query
 from bridge.sandbox import Fault, Options, Sandbox, ShapeKind
-from bridge.sync import Listing, sweep
-from bridge.sync.observe_batch import ROWS_AT_ONCE
+from bridge.sync import SweepSource, sweep
+from bridge.sync.observe_batch import BATCH_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from bridge.ledger.database import Ledger
     from bridge.ledger.observe import ObserveResult
     from bridge.records import Draft, Record, Unsendable
-    from bridge.sync import Swept
+    from bridge.sync import SweepResult
 
     Start = Callable[[Options], Awaitable[Sandbox]]
 
@@ -62,7 +62,7 @@ class Dying(Mapper):
 
     def __call__(self, record: Record, earlier: Mapper | None = None) -> Draft | Unsendable:
         self.mapped += 1
-        if self.mapped > ROWS_AT_ONCE:
+        if self.mapped > BATCH_SIZE:
             raise Killed
         return super().__call__(record, earlier)
 
@@ -86,11 +86,11 @@ class Sweeping:
 
     async def sweep(
         self, *, pages: int | None = None, since: int | None = None, mapper: type[Mapper] = Mapper
-    ) -> Swept:
+    ) -> SweepResult:
         """Sweep to the end, or until so many pages are on disk."""
         self._pages = 0
 
-        def on_page(_swept: Swept, _seen: ObserveResult) -> None:
+        def on_page(_swept: SweepResult, _seen: ObserveResult) -> None:
             self._pages += 1
             if self._pages == pages:
                 raise Killed
@@ -127,9 +127,11 @@ class Sweeping:
             retries=RetryPolicy(attempts=1),
         )
 
-    async def _listing(self, client: SalestrekkerClient, since: int | None, made_by: type[Mapper]) -> Listing:
+    async def _listing(
+        self, client: SalestrekkerClient, since: int | None, made_by: type[Mapper]
+    ) -> SweepSource:
         mapper = made_by(Stream.CONTACTS, {}, "", Hasher(b"k" * 32), self._query.fingerprint)
-        return Listing(
+        return SweepSource(
             feed=await self.ledger.call(load_or_add_feed, "default", "default", Stream.CONTACTS),
             pages=lambda start: client.pages(
                 self._query,
@@ -273,10 +275,10 @@ async def test_a_sweep_that_dies_within_a_page_has_not_moved_past_it(
     sweeping: Callable[[ShapeKind, int], Awaitable[Sweeping]],
 ) -> None:
     """A page is written in parts: its checkpoint moves with the last one, or the others would be lost."""
-    bench = await sweeping(ShapeKind.PLAIN, ROWS_AT_ONCE * 2)
+    bench = await sweeping(ShapeKind.PLAIN, BATCH_SIZE * 2)
     with pytest.raises(Killed):
         await bench.sweep(mapper=Dying)
-    assert len(await bench.known()) == ROWS_AT_ONCE
+    assert len(await bench.known()) == BATCH_SIZE
     swept = await bench.sweep()
-    assert (swept.read, swept.resumed_at) == (ROWS_AT_ONCE * 2, "")
+    assert (swept.read, swept.resumed_at) == (BATCH_SIZE * 2, "")
     assert await bench.known() == all_of(bench.sandbox)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bridge.time_slices import at_once, in_turns
+from bridge.time_slices import run_in_slices, run_to_end
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -34,7 +34,7 @@ async def test_others_have_their_turn_while_it_goes_on() -> None:
             await asyncio.sleep(0)
 
     task = asyncio.create_task(other())
-    assert await in_turns(work(50, 0.002), seconds=0.001) == 50
+    assert await run_in_slices(work(50, 0.002), seconds=0.001) == 50
     done.set()
     await task
     assert turns >= 50
@@ -43,7 +43,7 @@ async def test_others_have_their_turn_while_it_goes_on() -> None:
 async def test_what_is_short_is_done_at_once() -> None:
     """As much of it as fits into a turn: a hundred empty steps and no look at anything else."""
     looked = asyncio.create_task(asyncio.sleep(0))
-    assert await in_turns(work(100), seconds=60.0) == 100
+    assert await run_in_slices(work(100), seconds=60.0) == 100
     assert not looked.done()
     await looked
 
@@ -54,13 +54,13 @@ async def test_an_error_comes_through() -> None:
         raise ValueError("so it is")
 
     with pytest.raises(ValueError, match="so it is"):
-        await in_turns(fails())
+        await run_in_slices(fails())
     with pytest.raises(ValueError, match="so it is"):
-        at_once(fails())
+        run_to_end(fails())
 
 
 async def test_it_ends_when_it_is_cancelled() -> None:
-    task = asyncio.create_task(in_turns(work(10**9), seconds=0.001))
+    task = asyncio.create_task(run_in_slices(work(10**9), seconds=0.001))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     task.cancel()

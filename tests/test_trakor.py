@@ -21,10 +21,10 @@ from bridge.records import Party, Product
 from bridge.sandbox import Fault, Options, Sandbox
 from bridge.trakor import (
     TrakorClient,
-    build,
-    path_of,
+    build_body,
+    endpoint_of,
 )
-from bridge.trakor.client import LONGEST_ANSWER
+from bridge.trakor.client import MAX_RESPONSE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -39,26 +39,26 @@ Handler: TypeAlias = "Callable[[web.Request], Awaitable[web.StreamResponse]]"
 
 
 def test_a_party_goes_to_parties_with_what_it_has() -> None:
-    assert path_of(ADA) == "/parties"
-    assert json.loads(build(ADA)) == {"name": ADA.name, "contact_info": ADA.contact_info}
-    assert json.loads(build(Party("Ada"))) == {"name": "Ada"}
+    assert endpoint_of(ADA) == "/parties"
+    assert json.loads(build_body(ADA)) == {"name": ADA.name, "contact_info": ADA.contact_info}
+    assert json.loads(build_body(Party("Ada"))) == {"name": "Ada"}
 
 
 def test_a_product_goes_to_products_with_what_it_has() -> None:
     whole = Product("Basic Home", "Variable", Decimal("450.50"))
-    assert path_of(whole) == "/products"
-    assert json.loads(build(whole)) == {"name": "Basic Home", "description": "Variable", "price": 450.5}
-    assert json.loads(build(Product("Basic Home"))) == {"name": "Basic Home"}
+    assert endpoint_of(whole) == "/products"
+    assert json.loads(build_body(whole)) == {"name": "Basic Home", "description": "Variable", "price": 450.5}
+    assert json.loads(build_body(Product("Basic Home"))) == {"name": "Basic Home"}
 
 
 def test_a_price_of_nothing_is_a_price() -> None:
-    assert json.loads(build(Product("Free", price=Decimal("0.00")))) == {"name": "Free", "price": 0}
+    assert json.loads(build_body(Product("Free", price=Decimal("0.00")))) == {"name": "Free", "price": 0}
 
 
 @given(st.integers(0, 10**14 - 1))
 def test_prices_arrive_exact_to_the_cent(cents: int) -> None:
     price = Decimal(cents).scaleb(-2)
-    text = build(Product("Loan", price=price)).decode()
+    text = build_body(Product("Loan", price=price)).decode()
     as_written = json.loads(text, parse_float=Decimal, parse_int=Decimal)["price"]
     assert as_written == price
 
@@ -66,7 +66,7 @@ def test_prices_arrive_exact_to_the_cent(cents: int) -> None:
 @given(st.text(), st.text())
 def test_whatever_text_a_record_has_arrives_as_it_is(name: str, info: str) -> None:
     fit = (name + info).encode(errors="ignore").decode()  # mapping lets no lone surrogate through
-    assert json.loads(build(Party(fit, fit))).get("contact_info", "") == fit
+    assert json.loads(build_body(Party(fit, fit))).get("contact_info", "") == fit
 
 
 # The client
@@ -197,7 +197,7 @@ async def test_of_an_endless_answer_no_more_is_read_than_counts() -> None:
     async with client_to(endless) as client:
         with pytest.raises(Transient):
             await client.post(ADA)
-    assert sent < 400 * LONGEST_ANSWER, "what the sockets' buffers hold, not what was there to be sent"
+    assert sent < 400 * MAX_RESPONSE, "what the sockets' buffers hold, not what was there to be sent"
 
 
 async def test_a_huge_packed_answer_is_not_unpacked_whole() -> None:

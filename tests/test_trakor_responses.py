@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bridge.errors import BridgeError, Refusal, Refused, Rejected, Transient, Unanswered
 from bridge.records import TrakorAnswer
-from bridge.trakor import decipher
+from bridge.trakor import interpret_response
 from bridge.trakor.responses import LONGEST_WORDS
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def said(status: int, body: object, /, **headers: str) -> TrakorAnswer | BridgeE
     """What an answer with a JSON body is taken for."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return decipher(status, JSON | named, content, NOW)
+    return interpret_response(status, JSON | named, content, NOW)
 
 
 # Taken
@@ -76,14 +76,14 @@ def test_a_good_status_without_an_id_is_an_answer_and_tried_again(body: object) 
 @pytest.mark.parametrize("body", [b'{"id": "p-1", "created": tr', b""])
 @pytest.mark.parametrize("kind", ["application/json", "Application/JSON; charset=utf-8", "text/json"])
 def test_half_of_a_json_answer_is_none_however_its_kind_is_spelled(kind: str, body: bytes) -> None:
-    found = decipher(201, {"content-type": kind}, body, NOW)
+    found = interpret_response(201, {"content-type": kind}, body, NOW)
     assert type(found) is Unanswered
     assert not found.timed_out
 
 
 @pytest.mark.parametrize("headers", [{"content-type": "text/html; charset=utf-8"}, {}])
 def test_a_page_instead_of_json_is_another_place(headers: Mapping[str, str]) -> None:
-    found = decipher(200, headers, b"<html>Welcome</html>", NOW)
+    found = interpret_response(200, headers, b"<html>Welcome</html>", NOW)
     assert type(found) is Refused
     assert "/api/public/v1" in found.advice
 
@@ -97,7 +97,7 @@ def test_a_success_that_tells_nothing_may_have_made_the_record(
     body: bytes,
     unsure: bool,  # noqa: FBT001 - a column of the table above
 ) -> None:
-    found = decipher(status, {"content-type": "text/html"}, body, NOW)
+    found = interpret_response(status, {"content-type": "text/html"}, body, NOW)
     assert isinstance(found, Refused)
     assert found.unsure is unsure
 
@@ -114,7 +114,9 @@ def test_a_success_that_tells_nothing_may_have_made_the_record(
     ],
 )
 def test_only_known_content_types_are_named(kind: str, words: str) -> None:
-    assert str(decipher(200, {"content-type": kind}, b"<html>", NOW)).endswith(f"answered 200 {words}")
+    assert str(interpret_response(200, {"content-type": kind}, b"<html>", NOW)).endswith(
+        f"answered 200 {words}"
+    )
 
 
 # Refused
@@ -160,7 +162,7 @@ def test_an_applications_answer_has_ended_what_was_asked(status: int) -> None:
 
 @pytest.mark.parametrize("status", [408, 409, 423, 425, 429, 503])
 def test_these_are_answers_whoever_gives_them(status: int) -> None:
-    assert type(decipher(status, HTML, b"<html>", NOW)) is Transient
+    assert type(interpret_response(status, HTML, b"<html>", NOW)) is Transient
 
 
 @pytest.mark.parametrize("status", [502, 504, 520, 522, 524, 530, 599])
@@ -187,7 +189,7 @@ def test_a_gateways_word_says_nothing_of_what_is_behind_it_whatever_its_form(sta
 def test_a_server_error_that_is_not_the_applications_json_is_no_answer(
     status: int, headers: Mapping[str, str], body: bytes
 ) -> None:
-    found = decipher(status, headers, body, NOW)
+    found = interpret_response(status, headers, body, NOW)
     assert type(found) is Unanswered
     assert not found.timed_out
 
@@ -267,6 +269,6 @@ def test_no_more_of_the_words_is_kept_than_a_person_reads() -> None:
 )
 def test_any_answer_whatever_means_something(status: int, body: bytes, kind: str) -> None:
     """And no word of it is in the message."""
-    found = decipher(status, {"content-type": kind}, body, NOW)
+    found = interpret_response(status, {"content-type": kind}, body, NOW)
     assert isinstance(found, TrakorAnswer | Transient | Refused | Rejected)
     assert "canary" not in str(found)

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
     from bridge.salestrekker.pages import Page
 
-__all__ = ["MOST_AHEAD", "Backlog"]
+__all__ = ["MAX_UNSENT", "Backlog"]
 
-MOST_AHEAD: Final = 2_000
+MAX_UNSENT: Final = 2_000
 """Records read by this run and not sent yet, from which on no further page is taken: with any page and any
 number of requests in flight that is seconds of work."""
 
@@ -28,10 +28,10 @@ class Backlog:
     Args:
         gives_way: Says that waiting would be in vain: what was read cannot be sent, or not before all is
             read.
-        most: See ``MOST_AHEAD``.
+        most: See ``MAX_UNSENT``.
     """
 
-    def __init__(self, gives_way: Callable[[], bool], most: int = MOST_AHEAD) -> None:
+    def __init__(self, gives_way: Callable[[], bool], most: int = MAX_UNSENT) -> None:
         self._gives_way = gives_way
         self._most = most
         self._ahead = 0

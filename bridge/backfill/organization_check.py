@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from bridge.ledger.database import Ledger
     from bridge.organization_guard import TrakorGuard
 
-__all__ = ["prove_trakor", "stops_all"]
+__all__ = ["blocks_sending", "check_trakor"]
 
 
-async def prove_trakor(
+async def check_trakor(
     trial: TrakorGuard, name: str, settings: SendingSettings, give_up_after: float, stop: asyncio.Event
 ) -> Problem | None:
     """Prove that Trakor is the one of before, in spite of faults that pass.
@@ -74,7 +74,7 @@ async def _proved(
             return None
 
 
-async def stops_all(ledger: Ledger, name: str, error: BridgeError) -> bool:
+async def blocks_sending(ledger: Ledger, name: str, error: BridgeError) -> bool:
     """Whether what kept a list from being read forbids to send what waits, too."""
     if isinstance(error, DifferentOrganization | AmbiguousOrganization):
         return True

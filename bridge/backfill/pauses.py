@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from bridge.ledger.read_model import Reader
     from bridge.records import Stream
 
-__all__ = ["end_pauses", "note_refusals", "persons_pauses"]
+__all__ = ["end_pauses", "note_refusals", "operator_pauses"]
 
 
-def persons_pauses(connection: Reader, name: str) -> list[Problem]:
+def operator_pauses(connection: Reader, name: str) -> list[Problem]:
     """Why a backfill of a connection does nothing; empty where no person has paused it.
 
     Args:

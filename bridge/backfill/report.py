@@ -19,25 +19,25 @@ if TYPE_CHECKING:
     from bridge.errors import BridgeError
     from bridge.ledger.send_queue import AwaitedNames
     from bridge.ledger.statistics import RunGroup
-    from bridge.sync import Swept
+    from bridge.sync import SweepResult
 
 __all__ = [
     "ConnectionReport",
     "Problem",
+    "ProgressListener",
     "Report",
-    "Watch",
-    "bursts",
+    "burst_lines",
+    "find_suspicions",
     "group_line",
-    "perhaps_lost",
+    "lost_ledger_warning",
     "reading_problems",
-    "stopped",
-    "suspicions",
+    "stop_problem",
     "sweep_warnings",
     "waiting_for",
 ]
 
 
-class Watch(Protocol):
+class ProgressListener(Protocol):
     """Told how far a backfill is: for a progress bar."""
 
     def reading(self, connection: str, stream: Stream, read: int) -> None:
@@ -104,7 +104,7 @@ class ConnectionReport:
     problems: list[Problem] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     groups: dict[str, list[RunGroup]] = field(default_factory=dict)
-    bursts: list[str] = field(default_factory=list)
+    burst_lines: list[str] = field(default_factory=list)
     needing_a_person: int = 0
     interrupted: bool = False
     limit: int | None = None
@@ -172,16 +172,18 @@ class Report:
 MANY_EXISTING: Final = 0.2
 """The share of a run that Trakor had already from which a lost ledger is to be suspected."""
 
-FEW: Final = 10
+FEW_EXISTING: Final = 10
 """Up to so many existing ones nothing is suspected."""
 
 NEARLY_ALL: Final = 0.9
 """The share of a stream without a name from which the map is to be suspected, not the data."""
 
-LATER: Final = "`trakor-bridge check` tells what is wrong; run this again then, it goes on where it was"
+TRY_AGAIN_ADVICE: Final = (
+    "`trakor-bridge check` tells what is wrong; run this again then, it goes on where it was"
+)
 """What to do where a system did not answer."""
 
-_KINDS: Final = {
+GROUP_TITLES: Final = {
     QUALIFIED: "sent with what tells them apart behind the name",
     "merged": "one entered twice: one record stands for both",
     "held: same-name": "nothing tells them from another one",
@@ -197,7 +199,7 @@ _KINDS: Final = {
 }
 """What a group's kind means, in a few words."""
 
-A_FEW: Final = 3
+FEW_NAMELESS: Final = 3
 """Fewer nameless ones than this prove nothing."""
 
 
@@ -208,7 +210,7 @@ def waiting_for(awaited: AwaitedNames) -> str:
     return f"waiting until {until} for {records} that Trakor may still be storing"
 
 
-def stopped(doing: str, streams: Collection[Stream], error: BridgeError) -> Problem:
+def stop_problem(doing: str, streams: Collection[Stream], error: BridgeError) -> Problem:
     """Why reading or sending some streams stopped.
 
     Args:
@@ -217,14 +219,14 @@ def stopped(doing: str, streams: Collection[Stream], error: BridgeError) -> Prob
         error: Why.
     """
     message = f"{doing} {' and '.join(streams)}: {error}"
-    advice = getattr(error, "advice", "") or (LATER if isinstance(error, Transient) else "")
+    advice = getattr(error, "advice", "") or (TRY_AGAIN_ADVICE if isinstance(error, Transient) else "")
     if isinstance(error, AmbiguousOrganization):
         return Problem(str(error), advice, usage=True)
     return Problem(message, advice, refusal=isinstance(error, Refused))
 
 
 def reading_problems(
-    failures: Mapping[Stream, BridgeError], swept: Mapping[Stream, Swept]
+    failures: Mapping[Stream, BridgeError], swept: Mapping[Stream, SweepResult]
 ) -> Iterator[Problem]:
     """What kept streams from being read whole; what stopped several alike is told once.
 
@@ -236,7 +238,7 @@ def reading_problems(
     for stream, error in failures.items():
         alike.setdefault(str(error), []).append(stream)
     for streams in alike.values():
-        yield stopped("reading", streams, failures[streams[0]])
+        yield stop_problem("reading", streams, failures[streams[0]])
     for stream, one in swept.items():
         if one.broken:
             yield Problem(
@@ -245,7 +247,7 @@ def reading_problems(
             )
 
 
-def sweep_warnings(swept: Mapping[Stream, Swept]) -> Iterator[str]:
+def sweep_warnings(swept: Mapping[Stream, SweepResult]) -> Iterator[str]:
     """What is suspicious of lists that were read."""
     for stream, one in swept.items():
         if one.unsure:
@@ -267,7 +269,7 @@ def sweep_warnings(swept: Mapping[Stream, Swept]) -> Iterator[str]:
             )
 
 
-def bursts(connection: str, swept: Mapping[Stream, Swept], *, dry_run: bool) -> Iterator[str]:
+def burst_lines(connection: str, swept: Mapping[Stream, SweepResult], *, dry_run: bool) -> Iterator[str]:
     """What changed alike, in one line for each stream; after a dry run there is nothing to list."""
     for stream, one in swept.items():
         if one.burst is not None:
@@ -280,11 +282,11 @@ def group_line(stream: str, group: RunGroup) -> str:
     if group.kind == SHARED:
         names = "1 name" if group.names == 1 else f"{group.names:,} names"
         return f"{group.number:,} {noun} share {names}"
-    why = _KINDS.get(group.kind)
+    why = GROUP_TITLES.get(group.kind)
     return f"{group.number:,} {group.kind}" + (f" ({why})" if why else "")
 
 
-def perhaps_lost(left: Path) -> str:
+def lost_ledger_warning(left: Path) -> str:
     """What is said before a new ledger is made, where one was there before.
 
     Args:
@@ -296,7 +298,7 @@ def perhaps_lost(left: Path) -> str:
     )
 
 
-def suspicions(
+def find_suspicions(
     stream: Stream, numbers: Mapping[str, int], nameless: int, *, suspected: bool = False
 ) -> Iterator[str]:
     """What is suspicious of the numbers of a stream.
@@ -307,14 +309,14 @@ def suspicions(
         nameless: How many of those skipped have no name.
         suspected: The first answers were suspicious already.
     """
-    if suspected or numbers["existing"] > max(FEW, MANY_EXISTING * numbers["read"]):
+    if suspected or numbers["existing"] > max(FEW_EXISTING, MANY_EXISTING * numbers["read"]):
         yield (
             f"Trakor had {numbers['existing']} of {numbers['read']} {stream} already. If this ledger "
             "took the place of a lost one, restore its backup instead: which of two equal names "
             "came first is not known any more"
         )
     wanted = numbers["read"] - numbers["skipped"] + nameless
-    if nameless >= max(A_FEW, NEARLY_ALL * wanted):
+    if nameless >= max(FEW_NAMELESS, NEARLY_ALL * wanted):
         yield (
             f"{nameless} of {wanted} {stream} have no name, so they are not sent. A slip in "
             f"[{stream}.map] name? Run `trakor-bridge check`: it shows what is made of one record"

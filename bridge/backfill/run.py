@@ -28,17 +28,17 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from bridge.backfill.backpressure import Backlog
-from bridge.backfill.organization_check import prove_trakor, stops_all
-from bridge.backfill.pauses import end_pauses, note_refusals, persons_pauses
+from bridge.backfill.organization_check import blocks_sending, check_trakor
+from bridge.backfill.pauses import end_pauses, note_refusals, operator_pauses
 from bridge.backfill.report import (
     ConnectionReport,
     Problem,
     Report,
-    bursts,
-    perhaps_lost,
+    burst_lines,
+    find_suspicions,
+    lost_ledger_warning,
     reading_problems,
-    stopped,
-    suspicions,
+    stop_problem,
     sweep_warnings,
     waiting_for,
 )
@@ -73,7 +73,7 @@ from bridge.wiring.organizations import (
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 
-    from bridge.backfill.report import Watch
+    from bridge.backfill.report import ProgressListener
     from bridge.delivery.types import BatchResult
     from bridge.ledger.database import Ledger
     from bridge.ledger.observe import ObserveResult
@@ -83,7 +83,7 @@ if TYPE_CHECKING:
     from bridge.salestrekker.client import SalestrekkerClient
     from bridge.salestrekker.pages import Page
     from bridge.settings import Settings
-    from bridge.sync import Listing, Swept
+    from bridge.sync import SweepResult, SweepSource
     from bridge.trakor import TrakorClient
     from bridge.wiring.connection import ConnectionPlan
 
@@ -105,7 +105,7 @@ async def backfill(
     connections: Sequence[str],
     restart: bool,
     stop: asyncio.Event,
-    watch: Watch,
+    watch: ProgressListener,
     limit: int | None = None,
 ) -> Report:
     """Run a backfill of some connections, one after the other.
@@ -132,7 +132,7 @@ async def backfill(
     ]
     key = ledger_key(settings, make=False)
     if left is not None:
-        watch.warned(connections[0], perhaps_lost(left))
+        watch.warned(connections[0], lost_ledger_warning(left))
     with open_ledger(
         ledger_path(settings),
         key,
@@ -140,7 +140,7 @@ async def backfill(
         keep_sent=settings.ledger.keep == "sealed",
     ) as ledger:
         await ledger.call(check_and_note_connections, identify_connections(settings, hasher))
-        how = How(ledger, hasher, restart=restart, limit=limit)
+        how = RunOptions(ledger, hasher, restart=restart, limit=limit)
         report = await _run_all(plans, how, stop, watch)
         before = _now() - int(settings.ledger.keep_history * 1000)
         while await ledger.call(prune_history, before):
@@ -154,7 +154,7 @@ async def rehearse(
     streams: Collection[Stream],
     connections: Collection[str],
     stop: asyncio.Event,
-    watch: Watch,
+    watch: ProgressListener,
     look: Callable[[Ledger], None],
     limit: int | None = None,
 ) -> Report:
@@ -193,14 +193,14 @@ async def rehearse(
         ) as ledger,
     ):
         await ledger.call(check_and_note_connections, identify_connections(settings, hasher))
-        how = How(ledger, hasher, restart=True, limit=limit, dry_run=True)
+        how = RunOptions(ledger, hasher, restart=True, limit=limit, dry_run=True)
         report = await _run_all(plans, how, stop, watch)
         look(ledger)
     return report
 
 
 @dataclass(frozen=True, slots=True)
-class How:
+class RunOptions:
     """How a backfill is run.
 
     Attributes:
@@ -223,10 +223,12 @@ class How:
         return self.restart or self.limit is not None
 
 
-async def _run_all(plans: Sequence[ConnectionPlan], how: How, stop: asyncio.Event, watch: Watch) -> Report:
+async def _run_all(
+    plans: Sequence[ConnectionPlan], how: RunOptions, stop: asyncio.Event, watch: ProgressListener
+) -> Report:
     report = Report()
     for plan in plans:
-        report.connections[plan.connection.name] = await _Run(plan, how, watch).until(stop)
+        report.connections[plan.connection.name] = await _ConnectionRun(plan, how, watch).until(stop)
         if stop.is_set():
             break
     return report
@@ -236,10 +238,10 @@ def _now() -> int:
     return time.time_ns() // 1_000_000
 
 
-class _Run:
+class _ConnectionRun:
     """The backfill of one connection."""
 
-    def __init__(self, plan: ConnectionPlan, how: How, watch: Watch) -> None:
+    def __init__(self, plan: ConnectionPlan, how: RunOptions, watch: ProgressListener) -> None:
         self._plan = plan
         self._connection = plan.connection
         self._how = how
@@ -248,7 +250,7 @@ class _Run:
         self._backlog = Backlog(lambda: True)
         self._report = ConnectionReport(limit=how.limit, dry_run=how.dry_run)
         self._failures: dict[Stream, BridgeError] = {}
-        self._swept: dict[Stream, Swept] = {}
+        self._swept: dict[Stream, SweepResult] = {}
         self._awaited = NOTHING
         self._first: set[Stream] = set()
         self._knew_before = LedgerLossDetector()
@@ -257,7 +259,7 @@ class _Run:
     async def until(self, stop: asyncio.Event) -> ConnectionReport:
         """Run to the end, or until the user stops it."""
         if not self._how.dry_run:
-            self._report.problems += await self._ledger.call(persons_pauses, self._connection.name)
+            self._report.problems += await self._ledger.call(operator_pauses, self._connection.name)
             if self._report.problems:
                 return self._report
         began = time.monotonic()
@@ -309,7 +311,7 @@ class _Run:
         trial = make_trakor_trial(
             connection, self._ledger, self._how.hasher, feeds.values(), writer, clock=_now
         )
-        problem = await prove_trakor(trial, connection.name, connection.trakor, GIVE_UP_AFTER, stop)
+        problem = await check_trakor(trial, connection.name, connection.trakor, GIVE_UP_AFTER, stop)
         self._report.interrupted = stop.is_set()
         self._report.problems += [problem] if problem else []
         if problem and problem.refusal:
@@ -407,7 +409,7 @@ class _Run:
                 self._failures[stream] = error
                 if isinstance(error, Refused) and not isinstance(error, AmbiguousOrganization):
                     self._refused[Direction.READING] = str(error)
-                if await stops_all(self._ledger, self._connection.name, error):
+                if await blocks_sending(self._ledger, self._connection.name, error):
                     if delivery is not None:
                         delivery.halt()
                     return
@@ -415,11 +417,11 @@ class _Run:
                 delivery.release(stream)
 
     async def _sweep(
-        self, listing: Listing, stream: Stream, run: int, delivery: Delivery | None
+        self, listing: SweepSource, stream: Stream, run: int, delivery: Delivery | None
     ) -> BridgeError | None:
         """Read one list; gives what ended it before its end."""
 
-        def on_page(swept: Swept, seen: ObserveResult) -> None:
+        def on_page(swept: SweepResult, seen: ObserveResult) -> None:
             self._watch.reading(self._connection.name, stream, swept.read)
             if delivery is None:
                 return
@@ -438,7 +440,7 @@ class _Run:
             return error
         return None
 
-    def _listing(self, reader: SalestrekkerClient, stream: Stream, feed: Feed) -> Listing:
+    def _listing(self, reader: SalestrekkerClient, stream: Stream, feed: Feed) -> SweepSource:
         whole, limit = make_listing(self._plan, reader, stream, feed), self._how.limit
         if limit is None:
             return replace(whole, pages=lambda start: self._backlog.paced(whole.pages(start)))
@@ -455,7 +457,7 @@ class _Run:
         for streams in alike.values():
             waiting = [one for one in streams if await self._ledger.call(has_pending, feeds[one])]
             refusal = delivery.refusals[streams[0]]
-            self._report.problems.append(stopped("sending", waiting or streams, refusal))
+            self._report.problems.append(stop_problem("sending", waiting or streams, refusal))
         if delivery.gave_up:
             message = f"Trakor took nothing for {GIVE_UP_AFTER / 60:.0f} minutes"
             self._report.problems.append(Problem(message, "what is pending is sent by the next run"))
@@ -465,7 +467,7 @@ class _Run:
         report = self._report
         report.problems = [*reading_problems(self._failures, self._swept), *report.problems]
         report.warnings += sweep_warnings(self._swept)
-        report.bursts += bursts(self._connection.name, self._swept, dry_run=report.dry_run)
+        report.burst_lines += burst_lines(self._connection.name, self._swept, dry_run=report.dry_run)
         for stream, feed in feeds.items():
             numbers = await self._ledger.call(count_run, feed, run)
             report.streams[str(stream)] = numbers
@@ -474,7 +476,7 @@ class _Run:
                 report.groups[str(stream)] = await self._ledger.call(find_groups, feed, run, few)
             unnamed = await self._ledger.call(count_nameless, feed, run)
             suspected = stream in self._knew_before.suspected
-            report.warnings += suspicions(stream, numbers, unnamed, suspected=suspected)
+            report.warnings += find_suspicions(stream, numbers, unnamed, suspected=suspected)
         report.needing_a_person = await self._ledger.call(count_needing_operator, list(feeds.values()))
         await self._ledger.call(end_run, run, complete=report.complete, counts=report.streams, now=_now())
         log.info("backfilled", connection=self._connection.name, complete=report.complete, **report.streams)

@@ -19,7 +19,15 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from bridge.checks.report import Check
-from bridge.mapping import DEFAULT_WHERE, SPELT_OUT, Shape, complete_map, misreads, relisted, rewritten
+from bridge.mapping import (
+    DEFAULT_WHERE,
+    SPELT_OUT,
+    RecordShape,
+    complete_map,
+    find_misreads,
+    fix_list_access,
+    rewrite_paths,
+)
 from bridge.salestrekker.schema.similar_fields import LIKELY, path_likeness
 from bridge.salestrekker.schema.validation import STATUS
 
@@ -30,7 +38,7 @@ if TYPE_CHECKING:
     from bridge.checks.samples import Sample
     from bridge.mapping import Misread
     from bridge.records import Stream
-    from bridge.salestrekker.schema.record_shape import Addition, Selected
+    from bridge.salestrekker.schema.record_shape import Addition, RecordSelection
     from bridge.settings import StreamSettings
 
 __all__ = ["check_map"]
@@ -68,7 +76,7 @@ class _Expression:
 
 
 def check_map(
-    name: str, stream: Stream, settings: StreamSettings, chosen: Selected, sample: Sample, files: Files
+    name: str, stream: Stream, settings: StreamSettings, chosen: RecordSelection, sample: Sample, files: Files
 ) -> Check:
     """Hold a map against a query.
 
@@ -109,11 +117,11 @@ def _all_good(expressions: Sequence[_Expression], file: str) -> str:
     return "\n".join([f"its {len(expressions)} expressions read what {file} selects", *dict.fromkeys(notes)])
 
 
-def _expressions(stream: Stream, settings: StreamSettings, shape: Shape) -> Iterator[_Expression]:
+def _expressions(stream: Stream, settings: StreamSettings, shape: RecordShape) -> Iterator[_Expression]:
     for key, text in complete_map(stream, settings.map).items():
-        yield _Expression(key, text, key in settings.map, misreads(text, shape))
+        yield _Expression(key, text, key in settings.map, find_misreads(text, shape))
     where = settings.where
-    yield _Expression("where", where, where != DEFAULT_WHERE, misreads(where, shape))
+    yield _Expression("where", where, where != DEFAULT_WHERE, find_misreads(where, shape))
 
 
 class _Repair:
@@ -129,7 +137,7 @@ class _Repair:
         status: The field that tells in words what ``isActive`` would; empty where there is none.
     """
 
-    def __init__(self, chosen: Selected, missing: Sequence[Path]) -> None:
+    def __init__(self, chosen: RecordSelection, missing: Sequence[Path]) -> None:
         offered = chosen.additions(missing)
         exact = [addition for addition in offered if addition.found == addition.wanted]
         there = {addition.wanted for addition in exact}
@@ -148,10 +156,12 @@ class _Repair:
         if one.key == "where":
             return bool(self.status)
         needed = one.key in ("id", "name")
-        return needed and all(read.path in self._lost for read in misreads(one.text, Shape(many=False)))
+        return needed and all(
+            read.path in self._lost for read in find_misreads(one.text, RecordShape(many=False))
+        )
 
 
-def _leaves(shape: Shape, above: Path = ()) -> Iterator[Path]:
+def _leaves(shape: RecordShape, above: Path = ()) -> Iterator[Path]:
     """Paths to the values of a record, none through a list."""
     for name, inner in shape.fields.items():
         if inner.fields and not inner.many:
@@ -160,7 +170,7 @@ def _leaves(shape: Shape, above: Path = ()) -> Iterator[Path]:
             yield (*above, name)
 
 
-def _elsewhere(path: Path, leaves: Sequence[Path], shape: Shape) -> Path:
+def _elsewhere(path: Path, leaves: Sequence[Path], shape: RecordShape) -> Path:
     """Where a missing field is selected; empty where it is not."""
     same = [leaf for leaf in leaves if leaf[-1] == path[-1]]
     least = SURELY if path[-1] in SAYS_LITTLE else LIKELY
@@ -180,7 +190,7 @@ def _lines(
     stream: Stream,
     faults: Sequence[tuple[_Expression, Misread]],
     repair: _Repair,
-    chosen: Selected,
+    chosen: RecordSelection,
     sample: Sample,
 ) -> Iterator[str]:
     """The lines of the configuration to write."""
@@ -198,7 +208,9 @@ def _lines(
         yield f"Correct {key} below [{stream}.map] by hand, or let the query select it (docs/mapping.md)."
 
 
-def _written(stream: Stream, one: _Expression, repair: _Repair, chosen: Selected, sample: Sample) -> str:
+def _written(
+    stream: Stream, one: _Expression, repair: _Repair, chosen: RecordSelection, sample: Sample
+) -> str:
     """An expression that reads what is there; empty where it cannot be guessed."""
     if one.key == "where" and repair.status and not one.own:
         return _where(repair.status, sample)
@@ -206,14 +218,16 @@ def _written(stream: Stream, one: _Expression, repair: _Repair, chosen: Selected
     return next((found for text in texts if (found := _mended(text, repair, chosen.shape))), "")
 
 
-def _mended(text: str, repair: _Repair, shape: Shape) -> str:
+def _mended(text: str, repair: _Repair, shape: RecordShape) -> str:
     """An expression with lists read as lists and what has moved read where it is; empty if not possible."""
     listed = text
-    for bad in misreads(text, shape):
-        listed = relisted(listed, bad) if bad.why else listed
-    moved = {bad.path: repair.moved[bad.path] for bad in misreads(listed, shape) if bad.path in repair.moved}
+    for bad in find_misreads(text, shape):
+        listed = fix_list_access(listed, bad) if bad.why else listed
+    moved = {
+        bad.path: repair.moved[bad.path] for bad in find_misreads(listed, shape) if bad.path in repair.moved
+    }
     if moved:
-        return rewritten(listed, moved, shape)
+        return rewrite_paths(listed, moved, shape)
     return listed if listed != text else ""
 
 

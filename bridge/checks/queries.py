@@ -11,9 +11,9 @@ from bridge.salestrekker.by_id_query import ID, parse_by_id_query, parse_deal_qu
 from bridge.salestrekker.graphql_errors import ErrorKind
 from bridge.salestrekker.list_query import Position, parse_list_query
 from bridge.salestrekker.query_files import load_document, query_folders, shipped_queries
-from bridge.salestrekker.schema.server_validation import complaints
-from bridge.salestrekker.schema.suggestions import as_text, corrections
-from bridge.salestrekker.schema.validation import misfits
+from bridge.salestrekker.schema.server_validation import find_server_mismatches
+from bridge.salestrekker.schema.suggestions import format_corrections, make_corrections
+from bridge.salestrekker.schema.validation import find_mismatches
 from bridge.wiring.connection import TICKET
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from bridge.salestrekker.list_query import ListQuery
     from bridge.salestrekker.query_files import QueryDocument
     from bridge.salestrekker.schema.introspection import LiveSchema
-    from bridge.salestrekker.schema.suggestions import Misfit, Place
+    from bridge.salestrekker.schema.suggestions import Mismatch, SourceLocation
 
 __all__ = ["Files", "Query", "first_page", "load", "try_query"]
 
@@ -60,9 +60,9 @@ class Files:
     """
 
     folder: Path
-    told: set[tuple[Place, str]] = field(default_factory=set)
+    told: set[tuple[SourceLocation, str]] = field(default_factory=set)
 
-    def not_told(self, found: Sequence[Misfit]) -> list[Misfit]:
+    def not_told(self, found: Sequence[Mismatch]) -> list[Mismatch]:
         """What of it is new; from now on it is told."""
         new = [misfit for misfit in found if (misfit.place, misfit.what) not in self.told]
         self.told.update((misfit.place, misfit.what) for misfit in new)
@@ -75,9 +75,9 @@ class Files:
                 return file[len(f"{root}/") :]
         return file
 
-    def advice(self, found: Sequence[Misfit]) -> str:
+    def advice(self, found: Sequence[Mismatch]) -> str:
         """What to write into which lines, with a word on files that are the bridge's own."""
-        lines = corrections(found)
+        lines = make_corrections(found)
         if not lines:
             return ""
         shipped = f"{shipped_queries()}/"
@@ -88,7 +88,9 @@ class Files:
             else ""
         )
         order = "In this order (from a file's end to its beginning, so that the numbers stay right):\n"
-        return f"{copy}{order if any(one.shifts for one in lines) else ''}{as_text(lines, self.name)}"
+        return (
+            f"{copy}{order if any(one.shifts for one in lines) else ''}{format_corrections(lines, self.name)}"
+        )
 
 
 def load(name: str, file: str, folder: Path, *, listing: bool) -> Query | Check:
@@ -110,7 +112,7 @@ async def try_query(
     """Hold a query against the schema, or ask for a page of one where there is none to be had."""
     try:
         if live is not None:
-            found = misfits(query.document, live, listing=query.listing is not None)
+            found = find_mismatches(query.document, live, listing=query.listing is not None)
         else:
             found = await _complaints(query, client)
     except BridgeError as error:
@@ -149,13 +151,13 @@ def _unseen(query: Query) -> str:
     )
 
 
-def _listed(found: Sequence[Misfit], files: Files) -> str:
+def _listed(found: Sequence[Mismatch], files: Files) -> str:
     lines = [f"{files.name(m.place.file)}:{m.place.line}:{m.place.column}: {m.what}" for m in found]
     more = [f"… and {len(lines) - MOST_SHOWN} more"] if len(lines) > MOST_SHOWN else []
     return "\n".join([*lines[:MOST_SHOWN], *more])
 
 
-def _only_for_webhooks(name: str, file: str, found: Sequence[Misfit]) -> Check:
+def _only_for_webhooks(name: str, file: str, found: Sequence[Mismatch]) -> Check:
     """Records by id are read for webhooks only: without, a backfill and sweeps are complete all the same."""
     return Check(
         name,
@@ -172,7 +174,7 @@ def first_page(query: ListQuery, size: int) -> dict[str, object]:
     return query.page_variables(Position(page=1), size)
 
 
-async def _complaints(query: Query, client: SalestrekkerClient) -> tuple[Misfit, ...]:
+async def _complaints(query: Query, client: SalestrekkerClient) -> tuple[Mismatch, ...]:
     """What the server says about the query itself; what it says about the answer is another step's.
 
     Raises:
@@ -183,4 +185,4 @@ async def _complaints(query: Query, client: SalestrekkerClient) -> tuple[Misfit,
     result = await client.ask(document.text, document.name, variables)
     if not any(error.kind is ErrorKind.QUERY and not error.path for error in result.errors):
         return ()
-    return complaints(document, result.errors)
+    return find_server_mismatches(document, result.errors)

@@ -42,9 +42,9 @@ from bridge.ledger.pauses import Direction, list_pauses
 from bridge.mapping import Mapper
 from bridge.names import Hasher
 from bridge.records import DEAL_CONTACTS, Stream
-from bridge.salestrekker.schema.changes import changes
-from bridge.salestrekker.schema.introspection import SCHEMA_FILE, Unavailable, read_saved
-from bridge.salestrekker.schema.record_shape import selected
+from bridge.salestrekker.schema.changes import find_changes
+from bridge.salestrekker.schema.introspection import SCHEMA_FILE, SchemaUnavailable, read_saved_schema
+from bridge.salestrekker.schema.record_shape import read_selection
 from bridge.wiring.connection import TICKET, find_mismatch, make_salestrekker_client
 from bridge.wiring.ledger import ledger_key, ledger_path
 
@@ -230,12 +230,12 @@ class _ConnectionCheck:
         name = self._name("salestrekker.schema")
         try:
             live = await live_schema(client)
-        except Unavailable as reason:
+        except SchemaUnavailable as reason:
             return Check(name, ok=True, detail=f"not given ({reason}): each query is tried instead"), None
         except BridgeError as error:
             return failed(name, error), None
         try:
-            saved = read_saved(saved_schema(self._settings))
+            saved = read_saved_schema(saved_schema(self._settings))
         except QueryFileError as error:
             return failed(name, error), live
         return self._changes(name, saved, live), live
@@ -247,7 +247,7 @@ class _ConnectionCheck:
                 "given by introspection; `trakor-bridge schema pull` saves it, for later checks to compare"
             )
             return Check(name, ok=True, detail=detail)
-        found = changes(saved, live, [query.document for query in self._queries.values()])
+        found = find_changes(saved, live, [query.document for query in self._queries.values()])
         if not found.breaking:
             since = f"{found.elsewhere} lines differ from {SCHEMA_FILE}, none of what the queries use"
             return Check(name, ok=True, detail=since if found.elsewhere else f"as saved in {SCHEMA_FILE}")
@@ -275,7 +275,7 @@ class _ConnectionCheck:
             return
         read, sample = await self._sample(stream, query, mapper, client, names[0])
         yield read
-        chosen = selected(query.document, live)
+        chosen = read_selection(query.document, live)
         settings = self._connection.stream(stream)
         held = check_map(names[1], stream, settings, chosen, sample, self._files)
         yield held

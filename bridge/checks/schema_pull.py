@@ -12,7 +12,7 @@ from bridge.retry import RetryPolicy
 from bridge.salestrekker.schema.introspection import (
     MARK,
     SCHEMA_FILE,
-    Unavailable,
+    SchemaUnavailable,
     introspection_query,
     read_introspection,
 )
@@ -68,7 +68,7 @@ async def pull(settings: Settings, connection: ConnectionSettings, moment: str) 
     async with make_salestrekker_client(connection, IMPATIENT) as client:
         try:
             live = await live_schema(client)
-        except Unavailable as reason:
+        except SchemaUnavailable as reason:
             raise Refused(
                 f"Salestrekker does not give its schema: {reason}",
                 advice="`trakor-bridge check` tries each query instead, and needs no schema",

@@ -25,7 +25,7 @@ from bridge.errors import UserError
 from bridge.records import Stream
 
 if TYPE_CHECKING:
-    from bridge.backfill import Report, Watch
+    from bridge.backfill import ProgressListener, Report
     from bridge.cli.session import Session
     from bridge.ledger.database import Ledger
 
@@ -120,7 +120,7 @@ def _with_progress(session: Session, order: BackfillOptions, *, visible: bool) -
         return asyncio.run(_until_stopped(session, order, watch))
 
 
-async def _until_stopped(session: Session, order: BackfillOptions, watch: Watch) -> Report:
+async def _until_stopped(session: Session, order: BackfillOptions, watch: ProgressListener) -> Report:
     """Run the backfill; the first signal stops it in order, the second one at once."""
     from bridge.backfill import backfill, rehearse  # noqa: PLC0415 - see the package
 

@@ -59,7 +59,7 @@ def _show_groups(out: Console, report: ConnectionReport) -> None:
             few = ", ".join(map(escape, group.examples)) if width is not None else ""
             line = f"  {group_line(stream, group)}{f', e.g. {few}' if few else ''}"
             out.print(Text(wrap(line, width, hanging=4)), soft_wrap=True)
-    for line in report.bursts:
+    for line in report.burst_lines:
         out.print(Text(wrap(line, width, hanging=4), style="dark_orange3"), soft_wrap=True)
 
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from bridge.backfill import Watch
+    from bridge.backfill import ProgressListener
     from bridge.demo import Kind, Step
 
 __all__ = ["Teller"]
@@ -64,7 +64,7 @@ class Teller:
         self._console = console(widest=WIDEST)
         self._chapters = 0
 
-    def watch(self) -> AbstractContextManager[Watch]:
+    def watch(self) -> AbstractContextManager[ProgressListener]:
         """Progress bars on a terminal, nothing elsewhere."""
         return progress(visible=sys.stderr.isatty(), indent=INDENT)
 

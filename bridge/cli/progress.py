@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.progress import Task, TaskID
 
-    from bridge.backfill import Watch
+    from bridge.backfill import ProgressListener
     from bridge.records import Stream
 
 __all__ = ["progress"]
@@ -128,7 +128,7 @@ class _Mark(SpinnerColumn):
 
 
 @contextmanager
-def progress(*, visible: bool, indent: int = 0) -> Iterator[Watch]:
+def progress(*, visible: bool, indent: int = 0) -> Iterator[ProgressListener]:
     """What a backfill tells its progress to.
 
     Args:

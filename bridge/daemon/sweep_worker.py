@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from bridge.ledger.row_mapping import Feed
     from bridge.records import Stream
     from bridge.salestrekker.pages import RecordsById
-    from bridge.sync import Listing, Swept
+    from bridge.sync import SweepResult, SweepSource
 
 __all__ = ["SweepWorker"]
 
@@ -159,7 +159,7 @@ class SweepWorker:
         await self._wait(probe.backoff(self._failures, self._random))
         return False
 
-    async def _read(self, job: Job, stream: Stream) -> Swept:
+    async def _read(self, job: Job, stream: Stream) -> SweepResult:
         parts = self._parts
         feed = parts.feeds[stream]
         number = await parts.ledger.call(
@@ -188,7 +188,7 @@ class SweepWorker:
             counts = {str(stream): await asyncio.to_thread(_counted, parts.ledger.path, feed, number)}
             await parts.ledger.call(end_run, number, complete=complete, counts=counts, now=parts.clock())
 
-    def _after_webhooks(self, listing: Listing) -> Listing:
+    def _after_webhooks(self, listing: SweepSource) -> SweepSource:
         """The list, whose single records are read when no webhook waits to be, or has waited long enough."""
         ones = listing.ones
         if ones is None:
@@ -202,7 +202,7 @@ class SweepWorker:
 
         return replace(listing, ones=replace(ones, read=read))
 
-    def _on_page(self, _: Swept, seen: ObserveResult) -> None:
+    def _on_page(self, _: SweepResult, seen: ObserveResult) -> None:
         if seen.pending:
             self._parts.on_pending()
 

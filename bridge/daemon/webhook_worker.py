@@ -31,7 +31,7 @@ from bridge.ledger.webhook_queue import find_due_webhooks, finish_webhooks, post
 from bridge.records import DEAL_CONTACTS, Stream
 from bridge.retry import RetryPolicy
 from bridge.salestrekker.graphql_errors import find_codes
-from bridge.sync import OneListing, refresh
+from bridge.sync import ByIdSource, refresh
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from bridge.daemon.reading_pause import ReadingPause
     from bridge.ledger.webhook_queue import DueWebhooks, WebhookGroup
     from bridge.records.webhooks import WebhookSubject
-    from bridge.sync import Refreshed
+    from bridge.sync import RefreshResult
 
     Deals: TypeAlias = Mapping[str, tuple[str, ...] | None] | None
     """Deal's id -> its contacts, None for one that is not there; an unreadable one is not in it."""
@@ -253,14 +253,14 @@ class WebhookWorker:
                 for group in wanted[one]:
                     outcomes[group].add(_outcome(one, group, refreshed))
 
-    def _listing(self, stream: Stream) -> OneListing:
+    def _listing(self, stream: Stream) -> ByIdSource:
         parts = self._parts
         settings = parts.plan.connection.stream(stream)
         mapper = parts.plan.mappers[stream]
-        return OneListing(parts.feeds[stream], partial(parts.read, stream), mapper, settings.policy())
+        return ByIdSource(parts.feeds[stream], partial(parts.read, stream), mapper, settings.policy())
 
     async def _mark_gone(
-        self, stream: Stream, refreshed: Refreshed, wanted: Mapping[str, Sequence[WebhookGroup]]
+        self, stream: Stream, refreshed: RefreshResult, wanted: Mapping[str, Sequence[WebhookGroup]]
     ) -> None:
         """What is not there any more is gone only where a webhook said that it was deleted."""
         deleted = [
@@ -330,7 +330,7 @@ def _of_deal(group: WebhookGroup, deals: Deals) -> set[str]:
     return {f"{UNREAD}the deal"} if unread else set()
 
 
-def _outcome(one: str, group: WebhookGroup, refreshed: Refreshed) -> str:
+def _outcome(one: str, group: WebhookGroup, refreshed: RefreshResult) -> str:
     if one in refreshed.read:
         return "read"
     if one in refreshed.broken:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from bridge.backfill import ConnectionReport, Watch
+    from bridge.backfill import ConnectionReport, ProgressListener
 
 __all__ = [
     "Audience",
@@ -239,6 +239,6 @@ class Audience(Protocol):
         """Take the next step in."""
         ...
 
-    def watch(self) -> AbstractContextManager[Watch]:
+    def watch(self) -> AbstractContextManager[ProgressListener]:
         """What a backfill tells how far it is, while it runs."""
         ...

@@ -12,7 +12,7 @@ Pure: no I/O, no clock. ``maps`` holds the built-in maps and completes a user's;
 prices, ``mapper`` puts it together; ``field_usage`` holds a map against what a query selects.
 """
 
-from bridge.mapping.field_usage import Misread, Shape, misreads, relisted, rewritten
+from bridge.mapping.field_usage import Misread, RecordShape, find_misreads, fix_list_access, rewrite_paths
 from bridge.mapping.functions import FUNCTION_NAMES
 from bridge.mapping.mapper import Mapper
 from bridge.mapping.maps import DEFAULT_WHERE, DEFAULTS, SPELT_OUT, complete_map
@@ -24,9 +24,9 @@ __all__ = [
     "SPELT_OUT",
     "Mapper",
     "Misread",
-    "Shape",
+    "RecordShape",
     "complete_map",
-    "misreads",
-    "relisted",
-    "rewritten",
+    "find_misreads",
+    "fix_list_access",
+    "rewrite_paths",
 ]

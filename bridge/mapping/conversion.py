@@ -11,7 +11,16 @@ from typing import Final
 from bridge.errors import Rejected
 from bridge.names import tidy
 
-__all__ = ["IDENTIFIER", "LONGEST_TEXT", "free_text", "identifiers", "kind", "price", "text", "tidied"]
+__all__ = [
+    "IDENTIFIER",
+    "LONGEST_TEXT",
+    "json_type",
+    "price",
+    "text",
+    "to_free_text",
+    "to_identifiers",
+    "to_line",
+]
 
 LONGEST_TEXT: Final = 10_000
 """The most characters of a free text. Trakor names no limit; this one keeps a request small."""
@@ -28,7 +37,7 @@ _CONTROLS: Final = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff]+")
 _KINDS: Final = {dict: "an object", list: "an array", bool: "true or false"}
 
 
-def kind(value: object) -> str:
+def json_type(value: object) -> str:
     """What JSON calls such a value, with its article, for a message."""
     if value is None:
         return "null"
@@ -46,11 +55,11 @@ def text(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise Rejected(f"gives {kind(value)} where text is needed")
+        raise Rejected(f"gives {json_type(value)} where text is needed")
     return _plain(value)
 
 
-def tidied(value: object) -> str:
+def to_line(value: object) -> str:
     """A JSON value as one tidy line of text, see ``names.tidy``.
 
     Raises:
@@ -59,7 +68,7 @@ def tidied(value: object) -> str:
     return tidy(text(value))
 
 
-def identifiers(value: object) -> dict[str, str]:
+def to_identifiers(value: object) -> dict[str, str]:
     """What identifies a person or product, as name -> text; one text alone has the name ``""``.
 
     Raises:
@@ -82,7 +91,7 @@ def _plain(number: float) -> str:
     return str(whole) if whole == number else f"{Decimal(repr(number)):f}"
 
 
-def free_text(value: object) -> str:
+def to_free_text(value: object) -> str:
     """Text for people: composed (NFC), trimmed, without control characters, lines kept, bounded.
 
     One that is longer than ``LONGEST_TEXT`` characters is cut and ended with ``…``.
@@ -129,5 +138,5 @@ def _decimal(value: object) -> Decimal | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise Rejected(f"gives {kind(value)} where a number is needed")
+        raise Rejected(f"gives {json_type(value)} where a number is needed")
     return Decimal(repr(value)) if isinstance(value, float) else Decimal(value)

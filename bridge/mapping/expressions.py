@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     Step = Callable[[object], object]
     from collections.abc import Callable, Iterator, Mapping
 
-__all__ = ["Evaluation", "Expressions", "MappingFault"]
+__all__ = ["Evaluation", "Expressions", "MappingError"]
 
 
 class Evaluation:
@@ -160,7 +160,7 @@ _LITERALS: Final = frozenset({"true", "false", "null"})
 _ODD_DATA: Final = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError)
 
 
-class MappingFault(Rejected):
+class MappingError(Rejected):
     """One expression cannot be made for one record.
 
     Args:
@@ -206,9 +206,9 @@ class Expressions:
         try:
             return step(data)
         except Rejected as error:
-            raise MappingFault(key, str(error)) from None
+            raise MappingError(key, str(error)) from None
         except _ODD_DATA as error:
-            raise MappingFault(key, _why(error)) from None  # the cause holds the data, so it is not kept
+            raise MappingError(key, _why(error)) from None  # the cause holds the data, so it is not kept
 
 
 def _why(error: Exception) -> str:

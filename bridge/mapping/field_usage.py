@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from jmespath.visitor import _TreeNode
 
-__all__ = ["Misread", "Shape", "misreads", "relisted", "rewritten"]
+__all__ = ["Misread", "RecordShape", "find_misreads", "fix_list_access", "rewrite_paths"]
 
 IMPLIED: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {"fee": (("value",), ("name", "type"))}
 """What our functions read of each element by themselves: one of each group is needed."""
@@ -38,7 +38,7 @@ A function's name is not part of one, nor is the key of an object that is made (
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class RecordShape:
     """What a query selects at one place of a record.
 
     Attributes:
@@ -46,7 +46,7 @@ class Shape:
         many: Whether it is a list of such; None where that is not known.
     """
 
-    fields: Mapping[str, Shape] = field(default_factory=dict)
+    fields: Mapping[str, RecordShape] = field(default_factory=dict)
     many: bool | None = None
 
 
@@ -67,7 +67,7 @@ class Misread:
 
 
 @dataclass(frozen=True, slots=True)
-class _At:
+class _Place:
     """A place in the shape of a record.
 
     Attributes:
@@ -77,7 +77,7 @@ class _At:
     """
 
     path: tuple[str, ...]
-    shape: Shape | None
+    shape: RecordShape | None
     single: bool = False
 
     @property
@@ -85,16 +85,16 @@ class _At:
         """Whether it is a list as it stands; None where that is not known."""
         return False if self.single else self.shape.many if self.shape else None
 
-    def inner(self) -> _At:
+    def inner(self) -> _Place:
         """One of its list."""
-        return _At(self.path, self.shape, single=True)
+        return _Place(self.path, self.shape, single=True)
 
-    def listed(self) -> _At:
+    def listed(self) -> _Place:
         """A list of such."""
-        return _At(self.path, self.shape and Shape(self.shape.fields, many=True))
+        return _Place(self.path, self.shape and RecordShape(self.shape.fields, many=True))
 
 
-def misreads(expression: str, record: Shape) -> tuple[Misread, ...]:
+def find_misreads(expression: str, record: RecordShape) -> tuple[Misread, ...]:
     """What an expression reads that no record will have, each place once.
 
     Args:
@@ -104,7 +104,7 @@ def misreads(expression: str, record: Shape) -> tuple[Misread, ...]:
     if not expression.strip():
         return ()
     reader = _Reader()
-    reader.visit(jmespath.compile(expression).parsed, [_At((), record)])
+    reader.visit(jmespath.compile(expression).parsed, [_Place((), record)])
     return tuple(misread for misread in dict.fromkeys(reader.found) if not reader.goes_beyond(misread))
 
 
@@ -121,35 +121,35 @@ class _Reader:
             len(other.path) > depth and other.path[:depth] == misread.path for other in self.found
         )
 
-    def visit(self, node: _TreeNode, places: list[_At]) -> list[_At]:
+    def visit(self, node: _TreeNode, places: list[_Place]) -> list[_Place]:
         """Where the result of a node comes from; none where that is not known."""
         method = getattr(self, f"_{node['type']}", None)
         if method is not None:
-            result: list[_At] = method(node, places)
+            result: list[_Place] = method(node, places)
             return result
         for child in _children(node):
             self.visit(child, places)
         return []
 
-    def _field(self, node: _TreeNode, places: list[_At]) -> list[_At]:
+    def _field(self, node: _TreeNode, places: list[_Place]) -> list[_Place]:
         return [found for place in places for found in self._step(place, node["value"])]
 
-    def _step(self, place: _At, name: str) -> Iterator[_At]:
+    def _step(self, place: _Place, name: str) -> Iterator[_Place]:
         path = (*place.path, name)
         if place.many:
             self.found.append(Misread(path, f"{'.'.join(place.path)} is a list: take one of it with [0]"))
         elif place.shape is None or name not in place.shape.fields:
             self.found.append(Misread(path))
-            yield _At(path, None)
+            yield _Place(path, None)
         else:
-            yield _At(path, place.shape.fields[name])
+            yield _Place(path, place.shape.fields[name])
 
-    def _current(self, _node: _TreeNode, places: list[_At]) -> list[_At]:
+    def _current(self, _node: _TreeNode, places: list[_Place]) -> list[_Place]:
         return places
 
     _identity = _current
 
-    def _subexpression(self, node: _TreeNode, places: list[_At]) -> list[_At]:
+    def _subexpression(self, node: _TreeNode, places: list[_Place]) -> list[_Place]:
         for child in _children(node):
             places = self.visit(child, places)
         return places
@@ -157,21 +157,21 @@ class _Reader:
     _pipe = _subexpression
     _index_expression = _subexpression
 
-    def _index(self, _node: _TreeNode, places: list[_At]) -> list[_At]:
+    def _index(self, _node: _TreeNode, places: list[_Place]) -> list[_Place]:
         return [taken for place in places for taken in self._one_of(place)]
 
     _slice = _current
 
-    def _one_of(self, place: _At) -> Iterator[_At]:
+    def _one_of(self, place: _Place) -> Iterator[_Place]:
         if place.many is False and place.shape is not None:
             self.found.append(Misread(place.path, "is no list: read it without [ ]"))
         else:
             yield place.inner()
 
-    def _flatten(self, node: _TreeNode, places: list[_At]) -> list[_At]:
+    def _flatten(self, node: _TreeNode, places: list[_Place]) -> list[_Place]:
         return self.visit(node["children"][0], places)
 
-    def _projection(self, node: _TreeNode, places: list[_At]) -> list[_At]:
+    def _projection(self, node: _TreeNode, places: list[_Place]) -> list[_Place]:
         source, right, *conditions = _children(node)
         each = [taken for place in self.visit(source, places) for taken in self._one_of(place)]
         for condition in conditions:
@@ -180,19 +180,19 @@ class _Reader:
 
     _filter_projection = _projection
 
-    def _value_projection(self, node: _TreeNode, places: list[_At]) -> list[_At]:
+    def _value_projection(self, node: _TreeNode, places: list[_Place]) -> list[_Place]:
         self.visit(node["children"][0], places)
         return []
 
-    def _or_expression(self, node: _TreeNode, places: list[_At]) -> list[_At]:
+    def _or_expression(self, node: _TreeNode, places: list[_Place]) -> list[_Place]:
         return [found for child in _children(node) for found in self.visit(child, places)]
 
-    def _and_expression(self, node: _TreeNode, places: list[_At]) -> list[_At]:
+    def _and_expression(self, node: _TreeNode, places: list[_Place]) -> list[_Place]:
         left, right = _children(node)
         self.visit(left, places)
         return self.visit(right, places)
 
-    def _function_expression(self, node: _TreeNode, places: list[_At]) -> list[_At]:
+    def _function_expression(self, node: _TreeNode, places: list[_Place]) -> list[_Place]:
         plain = [child for child in _children(node) if child["type"] != "expref"]
         given = [self.visit(child, places) for child in plain]
         each = [place.inner() for place in given[0]] if given else []
@@ -203,7 +203,7 @@ class _Reader:
             self._implied(group, each)
         return []
 
-    def _implied(self, group: Sequence[str], places: list[_At]) -> None:
+    def _implied(self, group: Sequence[str], places: list[_Place]) -> None:
         for place in places:
             if place.shape and place.shape.fields and not any(name in place.shape.fields for name in group):
                 self.found.append(Misread((*place.path, group[0])))
@@ -213,7 +213,9 @@ def _children(node: _TreeNode) -> list[_TreeNode]:
     return list(node["children"])
 
 
-def rewritten(expression: str, moved: Mapping[tuple[str, ...], tuple[str, ...]], record: Shape) -> str:
+def rewrite_paths(
+    expression: str, moved: Mapping[tuple[str, ...], tuple[str, ...]], record: RecordShape
+) -> str:
     """The expression with fields read where they are; empty where that cannot be guessed safely.
 
     Args:
@@ -221,14 +223,14 @@ def rewritten(expression: str, moved: Mapping[tuple[str, ...], tuple[str, ...]],
         moved: Path that is read -> path that is selected.
         record: What the query selects of a record. What is still missing afterwards was missing before.
     """
-    lost = {misread.path[-1] for misread in misreads(expression, record) if misread.path not in moved}
+    lost = {misread.path[-1] for misread in find_misreads(expression, record) if misread.path not in moved}
     for text in (_replaced(expression, _by_prefix(moved)), _replaced(expression, moved)):
         if text != expression and not any(_is_new(misread, lost) for misread in _misreads(text, record)):
             return text
     return ""
 
 
-def relisted(expression: str, misread: Misread) -> str:
+def fix_list_access(expression: str, misread: Misread) -> str:
     """The expression with a list read as a list, or what is none read as none.
 
     Args:
@@ -242,9 +244,9 @@ def relisted(expression: str, misread: Misread) -> str:
     return _replaced(expression, {above: (*above[:-1], f"{above[-1]}[0]")})
 
 
-def _misreads(text: str, record: Shape) -> tuple[Misread, ...]:
+def _misreads(text: str, record: RecordShape) -> tuple[Misread, ...]:
     try:
-        return misreads(text, record)
+        return find_misreads(text, record)
     except jmespath.exceptions.JMESPathError:
         return (Misread((), "cannot be read"),)
 

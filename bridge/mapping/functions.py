@@ -13,7 +13,7 @@ from jmespath import functions
 from jmespath.functions import signature
 
 from bridge.errors import Rejected
-from bridge.mapping.conversion import kind, price, tidied
+from bridge.mapping.conversion import json_type, price, to_line
 from bridge.names.phones import international
 
 if TYPE_CHECKING:
@@ -45,29 +45,29 @@ class NamedFunctions(functions.Functions):
     @signature({"types": []})
     def _func_clean(self, value: object) -> str | None:
         """``clean(text)``: one tidy line, null when nothing is left."""
-        return tidied(value) or None
+        return to_line(value) or None
 
     @signature({"types": []})
     def _func_first_present(self, values: object) -> str | None:
         """``first_present(array)``: the first that is not blank, tidy; null when none is."""
-        return next((line for value in _array(values) if (line := tidied(value))), None)
+        return next((line for value in _array(values) if (line := to_line(value))), None)
 
     @signature({"types": ["string"]}, {"types": []})
     def _func_join_present(self, separator: str, values: object) -> str:
         """``join_present(separator, array)``: those that are not blank, tidy, joined."""
-        return separator.join([line for value in _array(values) if (line := tidied(value))])
+        return separator.join([line for value in _array(values) if (line := to_line(value))])
 
     @signature({"types": ["string"]}, {"types": []}, {"types": ["string"]})
     def _func_wrap(self, before: str, value: object, after: str) -> str | None:
         """``wrap(before, value, after)``: the tidy value between two texts, null when it is blank."""
-        line = tidied(value)
+        line = to_line(value)
         return f"{before}{line}{after}" if line else None
 
     @signature({"types": []}, {"types": []})
     def _func_phone(self, code: object, number: object) -> str | None:
         """``phone(code, number)``: in international form, null without a number."""
-        typed = tidied(number)
-        return self._international(tidied(code), typed) if typed else None
+        typed = to_line(number)
+        return self._international(to_line(code), typed) if typed else None
 
     @signature({"types": []})
     def _func_decimal(self, value: object) -> str | None:
@@ -100,7 +100,7 @@ def _array(value: object) -> list[object]:
     if value is None:
         return []
     if not isinstance(value, list):
-        raise Rejected(f"gives a function {kind(value)} where it needs an array")
+        raise Rejected(f"gives a function {json_type(value)} where it needs an array")
     return value
 
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 from bridge import names
 from bridge.errors import QueryFileError, Rejected
-from bridge.mapping.conversion import free_text, identifiers, price, text
-from bridge.mapping.expressions import Expressions, MappingFault
+from bridge.mapping.conversion import price, text, to_free_text, to_identifiers
+from bridge.mapping.expressions import Expressions, MappingError
 from bridge.mapping.maps import IDENTIFIERS, complete_map, map_as_text, map_from_text
 from bridge.records import UNKNOWN, Draft, Policy, Reason, Rules, Unsendable
 
@@ -121,7 +121,7 @@ class Mapper:
             if not names.tidy(name):
                 return self._unsendable(record, Reason.NO_NAME, "name", hashes=self._hashes(record.data))
             return self._draft(record, name)
-        except MappingFault as fault:
+        except MappingError as fault:
             hashes = None if fault.field in {"where", "id"} else self._hashes(record.data)
             return self._unsendable(record, Reason.MAPPING, fault.field, str(fault), hashes=hashes)
 
@@ -133,7 +133,7 @@ class Mapper:
         try:
             found = self._made("id", data, lambda value: value)
             found = str(found) if type(found) is int else found
-        except (ValueError, MappingFault):  # ValueError: an integer too long to be written
+        except (ValueError, MappingError):  # ValueError: an integer too long to be written
             return None
         if not isinstance(found, str) or not found.strip() or not found.isprintable():
             return None
@@ -149,14 +149,14 @@ class Mapper:
     def _made(self, field: str, data: Mapping[str, object], convert: Callable[[object], _T]) -> _T:
         try:
             return convert(self._expressions.value(field, data))
-        except MappingFault:
+        except MappingError:
             raise
         except Rejected as error:
-            raise MappingFault(field, str(error)) from None
+            raise MappingError(field, str(error)) from None
 
     def _check_id(self, record: Record) -> None:
         if self.identify(record.data) != record.id:
-            raise MappingFault("id", "gives another id than the one that the record was read under")
+            raise MappingError("id", "gives another id than the one that the record was read under")
 
     def _draft(self, record: Record, name: str) -> Draft:
         qualifier = names.tidy(self._made("qualifier", record.data, text))
@@ -183,7 +183,7 @@ class Mapper:
         if self._named:
             found = {name: self._made(key, data, text) for key, name in self._named.items()}
         else:
-            found = self._made("same_as", data, identifiers)
+            found = self._made("same_as", data, to_identifiers)
         return {name: digest for name, value in found.items() if (digest := self._hasher.same_as(value))}
 
     def _payload(self, name: str, data: Mapping[str, object]) -> Payload:
@@ -197,7 +197,7 @@ class Mapper:
         for field in self._hashed:
             try:
                 texts[field] = self._text_of(field, data)
-            except MappingFault:
+            except MappingError:
                 unmade[field] = UNKNOWN
         return self._hasher.fields(texts)[0] | unmade
 
@@ -209,7 +209,7 @@ class Mapper:
         if field in {"name", "qualifier"}:
             found = self._made(field, data, text)
             return names.fit(found) if field == "name" else names.tidy(found)
-        return self._made(field, data, free_text)
+        return self._made(field, data, to_free_text)
 
     def _unsendable(
         self,

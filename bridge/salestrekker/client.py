@@ -54,7 +54,7 @@ from bridge.salestrekker.responses import (
 )
 from bridge.salestrekker.tokens import TokenKeeper
 from bridge.salestrekker.transport import Request, ResponseTooLarge, Transport
-from bridge.time_slices import TURN, in_turns
+from bridge.time_slices import SLICE_SECONDS, run_in_slices
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
@@ -432,7 +432,7 @@ class SalestrekkerClient:
         """One page, asked for once, if it has no more bytes than ``longest``."""
         listed, read_at = await self._fetch(query, ask, since, longest)
         sorting = sort_items(listed, stream=stream, identify=identify, place=ask.at.read, read_at=read_at)
-        page = await in_turns(sorting, rest=TURN)
+        page = await run_in_slices(sorting, rest=SLICE_SECONDS)
         self._note_size(query, ask, page.count)
         return page
 
@@ -460,7 +460,7 @@ class SalestrekkerClient:
             result, read_at = await self._exchange(request, token.text)
             if ask.stepping:
                 return ListItems((), {}, read_next_page(result, query)), read_at
-            return await in_turns(read_items_in_steps(result, query), rest=TURN), read_at
+            return await run_in_slices(read_items_in_steps(result, query), rest=SLICE_SECONDS), read_at
 
         return await self._with_token(send)
 

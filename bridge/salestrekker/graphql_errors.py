@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 from bridge.errors import Transient
 from bridge.retry import LONGEST_RETRY_AFTER
 from bridge.salestrekker.response_limits import MAX_ERRORS
-from bridge.time_slices import at_once
+from bridge.time_slices import run_to_end
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
@@ -206,7 +206,7 @@ def parse_result(data: object, errors: object, text: str | None = None) -> Graph
         text: The document that was sent. A step of a path that it does not have becomes ``…``, for it may be
             a record's own words. None: an answer that is only sorted, and never shown.
     """
-    return at_once(parse_result_in_steps(data, errors, text))
+    return run_to_end(parse_result_in_steps(data, errors, text))
 
 
 def parse_result_in_steps(

@@ -33,7 +33,7 @@ from bridge.salestrekker.graphql_errors import (
 )
 from bridge.salestrekker.large_responses import LongList
 from bridge.salestrekker.response_limits import ERRORS_READ, INCOMPLETE_JSON, decode
-from bridge.time_slices import at_once
+from bridge.time_slices import run_to_end
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping, Sequence
@@ -179,7 +179,7 @@ def interpret_response(answer: HttpResponse, now: float) -> Document | BridgeErr
 
 def read_items(result: GraphqlResult, query: ListQuery) -> ListItems:
     """The items of the list that ``query`` asks for; raises as ``read_items_in_steps``."""
-    return at_once(read_items_in_steps(result, query))
+    return run_to_end(read_items_in_steps(result, query))
 
 
 def read_items_in_steps(result: GraphqlResult, query: ListQuery) -> Generator[None, None, ListItems]:

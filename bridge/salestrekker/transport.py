@@ -45,7 +45,7 @@ from bridge.salestrekker.response_limits import (
     is_small,
 )
 from bridge.salestrekker.responses import ADDRESS_ADVICE, HttpResponse, interpret_response
-from bridge.time_slices import TURN, Turn, in_turns
+from bridge.time_slices import SLICE_SECONDS, TimeSlice, run_in_slices
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -151,7 +151,7 @@ class BoundedResponse(aiohttp.ClientResponse):
         """
         success = self.status < HTTPStatus.MULTIPLE_CHOICES
         limit = longest if success else ERROR_BODY
-        body, turn = bytearray(), Turn(rest=TURN)
+        body, turn = bytearray(), TimeSlice(rest=SLICE_SECONDS)
         async for part in self.content.iter_any():
             body += part
             if len(body) > limit:
@@ -224,7 +224,9 @@ class Transport:
         fault: BridgeError
         try:
             found = await self._gql.execute(request, extra_args=arguments)
-            return await in_turns(parse_result_in_steps(found.data, found.errors, request.text), rest=TURN)
+            return await run_in_slices(
+                parse_result_in_steps(found.data, found.errors, request.text), rest=SLICE_SECONDS
+            )
         except UnusableResponseError as error:
             fault = error.meaning
         except TransportError as error:
@@ -281,7 +283,7 @@ async def _in_parts(
     try:
         path = ("data", *request.path)
         parts = (
-            await in_turns(cut_list(body, path, most=MAX_ITEMS, longest=MAX_REST), rest=TURN)
+            await run_in_slices(cut_list(body, path, most=MAX_ITEMS, longest=MAX_REST), rest=SLICE_SECONDS)
             if request.path
             else None
         )

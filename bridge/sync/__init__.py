@@ -10,7 +10,7 @@
 Nothing is sent here.
 """
 
-from bridge.sync.by_id import OneListing, Refreshed, refresh
-from bridge.sync.sweep import Listing, Swept, sweep
+from bridge.sync.by_id import ByIdSource, RefreshResult, refresh
+from bridge.sync.sweep import SweepResult, SweepSource, sweep
 
-__all__ = ["Listing", "OneListing", "Refreshed", "Swept", "refresh", "sweep"]
+__all__ = ["ByIdSource", "RefreshResult", "SweepResult", "SweepSource", "refresh", "sweep"]

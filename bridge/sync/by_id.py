@@ -17,7 +17,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from bridge.ledger.observe import Observation
-from bridge.sync.observe_batch import ROWS_AT_ONCE, observe_part
+from bridge.sync.observe_batch import BATCH_SIZE, observe_batch
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from bridge.records import Policy, Record
     from bridge.salestrekker.pages import RecordsById
 
-__all__ = ["OneListing", "Refreshed", "refresh"]
+__all__ = ["ByIdSource", "RefreshResult", "refresh"]
 
 
 @dataclass(frozen=True, slots=True)
-class OneListing:
+class ByIdSource:
     """How the records of one stream are read by their ids, and what is to be made of them.
 
     Attributes:
@@ -51,7 +51,7 @@ class OneListing:
 
 
 @dataclass(frozen=True, slots=True)
-class Refreshed:
+class RefreshResult:
     """What reading by ids came to: each id is in one of the first three.
 
     Attributes:
@@ -70,13 +70,13 @@ class Refreshed:
 
 
 async def refresh(
-    listing: OneListing,
+    listing: ByIdSource,
     ledger: Ledger,
     ids: Sequence[str],
     *,
     clock: Callable[[], int],
     observation: Observation | None = None,
-) -> Refreshed:
+) -> RefreshResult:
     """Read records by their ids into the ledger.
 
     Args:
@@ -95,9 +95,9 @@ async def refresh(
     found = await listing.read(ids)
     pending = 0
     for part in _parts(found.records):
-        seen = await observe_part(part, listing, ledger, observation or Observation(), now=clock())
+        seen = await observe_batch(part, listing, ledger, observation or Observation(), now=clock())
         pending += seen.pending
-    return Refreshed(
+    return RefreshResult(
         read={record.id for record in found.records},
         absent=found.absent,
         broken={one.id: one.message for one in found.broken},
@@ -111,4 +111,4 @@ def _parts(records: Sequence[Record]) -> Iterator[list[Record]]:
     in_order = sorted(records, key=lambda record: record.read_at)
     for _, of_one in groupby(in_order, key=lambda record: record.read_at):
         rows = list(of_one)
-        yield from (rows[at : at + ROWS_AT_ONCE] for at in range(0, len(rows), ROWS_AT_ONCE))
+        yield from (rows[at : at + BATCH_SIZE] for at in range(0, len(rows), BATCH_SIZE))

@@ -39,9 +39,9 @@ if TYPE_CHECKING:
     from bridge.ledger.observe import Observation
     from bridge.ledger.row_mapping import Feed
     from bridge.records import Policy
-    from bridge.sync.by_id import OneListing
+    from bridge.sync.by_id import ByIdSource
 
-__all__ = ["Search", "Unseen"]
+__all__ = ["MissingRecordSearch", "MissingRecords"]
 
 SAMPLE: Final = 100
 """So many of too many are read by their ids, to find out whether they live."""
@@ -50,7 +50,7 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Unseen:
+class MissingRecords:
     """What became of the records that a complete sweep did not see.
 
     Attributes:
@@ -71,7 +71,7 @@ class Unseen:
 
 
 @dataclass(frozen=True, slots=True)
-class Search:
+class MissingRecordSearch:
     """Looks for what a complete sweep did not see.
 
     Attributes:
@@ -86,13 +86,13 @@ class Search:
 
     feed: Feed
     policy: Policy
-    ones: OneListing | None
+    ones: ByIdSource | None
     ledger: Ledger
     observation: Observation
     gone_limit: float
     clock: Callable[[], int]
 
-    async def run(self) -> Unseen:
+    async def run(self) -> MissingRecords:
         """Look for them, and mark what is gone.
 
         Raises:
@@ -113,9 +113,9 @@ class Search:
             )
         return await self._by_sweeps()
 
-    async def _by_id(self, ones: OneListing) -> Unseen:
+    async def _by_id(self, ones: ByIdSource) -> MissingRecords:
         """Read all of them; what is not there is gone."""
-        came, last = Unseen(), 0
+        came, last = MissingRecords(), 0
         while some := await self._some(last, ones.at_once):
             last = max(some)
             refreshed = await refresh(
@@ -143,7 +143,7 @@ class Search:
         """The ids of the next ones, by the ledger's numbers."""
         return await self.ledger.call(find_unseen, self.feed, self.observation.sweep, after=after, most=most)
 
-    async def _by_sweeps(self) -> Unseen:
+    async def _by_sweeps(self) -> MissingRecords:
         """Mark those that an earlier complete sweep has missed too, and note the others as missed once."""
         gone = last = 0
         while True:
@@ -156,19 +156,19 @@ class Search:
                 now=self.clock(),
             )
             if passed is None:
-                return Unseen(gone=gone)
+                return MissingRecords(gone=gone)
             last, gone = passed.last, gone + passed.gone
 
-    async def _by_sample(self, missing: int) -> Unseen:
+    async def _by_sample(self, missing: int) -> MissingRecords:
         """They are too many: mark none, and note whether they live."""
         narrowed = self.ones is not None and await self._lives(self.ones)
         last: int | None = 0
         while narrowed and last is not None:
             last = await self.ledger.call(note_hidden, self.feed, self.observation.sweep, after=last)
         await self.ledger.call(note_missing, self.observation.sweep, missing, narrowed=narrowed)
-        return Unseen(missing=missing, narrowed=narrowed)
+        return MissingRecords(missing=missing, narrowed=narrowed)
 
-    async def _lives(self, ones: OneListing) -> bool:
+    async def _lives(self, ones: ByIdSource) -> bool:
         """Whether most of a sample are there."""
         ids = await self.ledger.call(sample_unseen, self.feed, self.observation.sweep, most=SAMPLE)
         there = missing = 0

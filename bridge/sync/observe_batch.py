@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from bridge.ledger.observe import Observation, ObserveResult, observe, survey
 from bridge.salestrekker.large_responses import LongRecords
-from bridge.time_slices import in_turns
+from bridge.time_slices import run_in_slices
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping, Sequence
@@ -23,23 +23,23 @@ if TYPE_CHECKING:
     from bridge.mapping import Mapper
     from bridge.records import Draft, Policy, Record, Unsendable
 
-__all__ = ["ROWS_AT_ONCE", "Whose", "observe_part", "parts_of"]
+__all__ = ["BATCH_SIZE", "RecordSource", "observe_batch", "split_into_batches"]
 
-ROWS_AT_ONCE: Final = 100
+BATCH_SIZE: Final = 100
 """Records that one transaction observes at most, so that a webhook's never waits long behind it."""
 
-TURN: Final = 0.0004
+MAPPING_SLICE: Final = 0.0004
 """Seconds of mapping in one go, some five records: Trakor's answers wait for the same loop."""
 
 
-def parts_of(records: Sequence[Record]) -> list[Sequence[Record]]:
+def split_into_batches(records: Sequence[Record]) -> list[Sequence[Record]]:
     """Records in the parts that are observed together; at least one, which may be empty."""
     if isinstance(records, LongRecords):
-        return [*records.parts(ROWS_AT_ONCE)] or [()]
-    return [records[at : at + ROWS_AT_ONCE] for at in range(0, len(records), ROWS_AT_ONCE)] or [()]
+        return [*records.parts(BATCH_SIZE)] or [()]
+    return [records[at : at + BATCH_SIZE] for at in range(0, len(records), BATCH_SIZE)] or [()]
 
 
-class Whose(Protocol):
+class RecordSource(Protocol):
     """What records are, and what is to be made of them: a ``Listing`` or a ``OneListing``."""
 
     @property
@@ -55,13 +55,13 @@ class Whose(Protocol):
         """What the user chose for this stream."""
 
 
-async def observe_part(
-    part: Sequence[Record], whose: Whose, ledger: Ledger, observation: Observation, *, now: int
+async def observe_batch(
+    part: Sequence[Record], whose: RecordSource, ledger: Ledger, observation: Observation, *, now: int
 ) -> ObserveResult:
     """Let the ledger decide on some records; what says what it said is not even mapped.
 
     Args:
-        part: At most ``ROWS_AT_ONCE`` of them, all of one request.
+        part: At most ``BATCH_SIZE`` of them, all of one request.
         whose: Whose they are.
         ledger: The open ledger.
         observation: In which run and sweep they were seen; a position moves the sweep's checkpoint.
@@ -70,12 +70,12 @@ async def observe_part(
     Returns:
         What it came to, when it is on disk.
     """
-    rest = TURN if isinstance(part, LongRecords) else 0.0  # of those there can be very many
-    latest = await in_turns(_latest_of(part), rest=rest)
-    inputs = await in_turns(_inputs_of(latest.values(), whose.mapper), rest=rest)
+    rest = MAPPING_SLICE if isinstance(part, LongRecords) else 0.0  # of those there can be very many
+    latest = await run_in_slices(_latest_of(part), rest=rest)
+    inputs = await run_in_slices(_inputs_of(latest.values(), whose.mapper), rest=rest)
     surveyed = await ledger.call(survey, whose.feed, inputs, whose.mapper.rules)
     changed = [record for record in latest.values() if record.id not in surveyed.unchanged]
-    drafts = await in_turns(_drafts_of(changed, whose.mapper, surveyed.maps), TURN, rest=rest)
+    drafts = await run_in_slices(_drafts_of(changed, whose.mapper, surveyed.maps), MAPPING_SLICE, rest=rest)
     began_at = next((record.read_at for record in latest.values()), 0)
     seen = replace(observation, unchanged=surveyed.unchanged, began_at=began_at)
     return await ledger.call(observe, whose.feed, drafts, seen, policy=whose.policy, now=now)

@@ -22,8 +22,8 @@ import structlog
 from bridge.errors import BridgeError, UserError
 from bridge.ledger.observe import Observation, ObserveResult
 from bridge.ledger.sweeps import ONLY_A_PART, begin_sweep, detect_mass_change, end_sweep, note_problem
-from bridge.sync.missing_records import Search
-from bridge.sync.observe_batch import observe_part, parts_of
+from bridge.sync.missing_records import MissingRecordSearch
+from bridge.sync.observe_batch import observe_batch, split_into_batches
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -34,21 +34,21 @@ if TYPE_CHECKING:
     from bridge.mapping import Mapper
     from bridge.records import Policy
     from bridge.salestrekker.pages import Page
-    from bridge.sync.by_id import OneListing
+    from bridge.sync.by_id import ByIdSource
 
-__all__ = ["Listing", "Swept", "sweep"]
+__all__ = ["SweepResult", "SweepSource", "sweep"]
 
-BARREN_PAGES: Final = 2
+MAX_PAGES_WITHOUT_NEWS: Final = 2
 """So many pages in a row without anything new, and the list repeats itself."""
 
-SHOWN: Final = 20
+MAX_BROKEN_SHOWN: Final = 20
 """Broken records that are named; the others are counted."""
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class SweepSource:
     """One list to sweep, and what is to be made of its records.
 
     Attributes:
@@ -71,11 +71,11 @@ class Listing:
     gone_limit: float
     whole: bool = True
     list_query: str = ""
-    ones: OneListing | None = None
+    ones: ByIdSource | None = None
 
 
 @dataclass(slots=True)
-class Swept:
+class SweepResult:
     """What a sweep came to.
 
     Attributes:
@@ -109,14 +109,14 @@ class Swept:
 
 
 async def sweep(
-    listing: Listing,
+    listing: SweepSource,
     ledger: Ledger,
     *,
     run: int,
     restart: bool,
     clock: Callable[[], int],
-    on_page: Callable[[Swept, ObserveResult], None],
-) -> Swept:
+    on_page: Callable[[SweepResult, ObserveResult], None],
+) -> SweepResult:
     """Read a whole list into the ledger, from where an interrupted sweep of it stopped.
 
     Args:
@@ -135,7 +135,7 @@ async def sweep(
         UserError: The list repeats itself, so that its end would never come.
     """
 
-    async def attempt(*, restart: bool) -> Swept:
+    async def attempt(*, restart: bool) -> SweepResult:
         begun = await ledger.call(
             begin_sweep,
             listing.feed,
@@ -144,29 +144,29 @@ async def sweep(
             now=clock(),
             list_query=listing.list_query,
         )
-        return await _walk(listing, ledger, begun, run, clock, on_page)
+        return await _read_list(listing, ledger, begun, run, clock, on_page)
 
     try:
         return await attempt(restart=restart)
-    except _ResumedOverSeen:
+    except _ResumedAmongKnown:
         # What was put in front meanwhile moved records that were read already to where reading goes on.
         return await attempt(restart=True)
 
 
-class _ResumedOverSeen(Exception):  # noqa: N818 - not an error: the sweep starts over
+class _ResumedAmongKnown(Exception):  # noqa: N818 - not an error: the sweep starts over
     """A sweep that was gone on with met nothing but what it had seen before the interruption."""
 
 
-async def _walk(
-    listing: Listing,
+async def _read_list(
+    listing: SweepSource,
     ledger: Ledger,
     begun: Sweep,
     run: int,
     clock: Callable[[], int],
-    on_page: Callable[[Swept, ObserveResult], None],
-) -> Swept:
+    on_page: Callable[[SweepResult, ObserveResult], None],
+) -> SweepResult:
     """Read a list from where its sweep is to its end."""
-    swept = Swept(resumed_at=begun.position)
+    swept = SweepResult(resumed_at=begun.position)
     began_at = clock()
     try:
         async with aclosing(listing.pages(begun.position)) as pages:
@@ -203,7 +203,7 @@ async def _walk(
 
 
 async def _end(
-    listing: Listing, ledger: Ledger, begun: Sweep, run: int, clock: Callable[[], int], swept: Swept
+    listing: SweepSource, ledger: Ledger, begun: Sweep, run: int, clock: Callable[[], int], swept: SweepResult
 ) -> int:
     """The list is read to its end; gives how many are to be sent because of what it did not show.
 
@@ -215,7 +215,7 @@ async def _end(
     if not swept.complete:
         return 0
     observation = Observation(run, begun.number)
-    unseen = await Search(
+    unseen = await MissingRecordSearch(
         listing.feed, listing.policy, listing.ones, ledger, observation, listing.gone_limit, clock
     ).run()
     swept.gone, swept.found, swept.unsure = unseen.gone, unseen.found, unseen.unsure
@@ -224,7 +224,9 @@ async def _end(
     return unseen.pending
 
 
-def _expect_news(page: Page, listing: Listing, swept: Swept, *, fresh: int, resumed: bool) -> None:
+def _refuse_repetition(
+    page: Page, listing: SweepSource, swept: SweepResult, *, fresh: int, resumed: bool
+) -> None:
     """A list whose pages bring nothing new has no end.
 
     One such page is no proof: what is added in front while a list is read moves what was read already
@@ -232,8 +234,8 @@ def _expect_news(page: Page, listing: Listing, swept: Swept, *, fresh: int, resu
     """
     swept.barren = swept.barren + 1 if page.records and not fresh else 0
     if swept.barren and resumed:
-        raise _ResumedOverSeen
-    if swept.barren >= BARREN_PAGES:
+        raise _ResumedAmongKnown
+    if swept.barren >= MAX_PAGES_WITHOUT_NEWS:
         raise UserError(
             f"the list of {listing.feed.stream} repeats itself: two pages brought no record that was new",
             advice="its query must page through the list; see docs/paging.md",
@@ -242,27 +244,27 @@ def _expect_news(page: Page, listing: Listing, swept: Swept, *, fresh: int, resu
 
 async def _observe_page(
     page: Page,
-    listing: Listing,
+    listing: SweepSource,
     ledger: Ledger,
     begun: Sweep,
     run: int,
     clock: Callable[[], int],
-    swept: Swept,
+    swept: SweepResult,
 ) -> ObserveResult:
     """Map a page and put it into the ledger, a part at a time; the checkpoint moves with the last part."""
-    parts = parts_of(page.records)
+    parts = split_into_batches(page.records)
     fresh = pending = 0
     for index, part in enumerate(parts):
         position = page.next_position if index == len(parts) - 1 else None
-        seen = await observe_part(
+        seen = await observe_batch(
             part, listing, ledger, Observation(run, begun.number, position), now=clock()
         )
         fresh += seen.fresh
         pending += seen.pending
-    _expect_news(page, listing, swept, fresh=fresh, resumed=bool(begun.position))
+    _refuse_repetition(page, listing, swept, fresh=fresh, resumed=bool(begun.position))
     swept.read += len(page.records)
     swept.broken += len(page.broken)
-    room = SHOWN - len(swept.broken_shown)
+    room = MAX_BROKEN_SHOWN - len(swept.broken_shown)
     swept.broken_shown += [
         f"{broken.id or f'number {broken.position + 1} of the list'}: {broken.message}"
         for broken in page.broken[:room]

@@ -13,7 +13,7 @@ the vendor's page "Public API" (two endpoints, ``X-API-KEY``, the statuses 400, 
 not say is treated so that nothing is lost.
 """
 
-from bridge.trakor.client import MALFORMED, TrakorClient, build, path_of
-from bridge.trakor.responses import decipher
+from bridge.trakor.client import MALFORMED, TrakorClient, build_body, endpoint_of
+from bridge.trakor.responses import interpret_response
 
-__all__ = ["MALFORMED", "TrakorClient", "build", "decipher", "path_of"]
+__all__ = ["MALFORMED", "TrakorClient", "build_body", "endpoint_of", "interpret_response"]

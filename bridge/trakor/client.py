@@ -11,7 +11,7 @@ import orjson
 from bridge import __version__
 from bridge.errors import BridgeError, NeverSent, Rejected, Unanswered
 from bridge.records import STREAMS, Party
-from bridge.trakor.responses import decipher
+from bridge.trakor.responses import interpret_response
 from bridge.trakor.transport import NEVER_LEFT, AiohttpTransport
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from bridge.errors import Transient
     from bridge.records import Payload, TrakorAnswer
 
-__all__ = ["ENDPOINTS", "LONGEST_ANSWER", "MALFORMED", "PROBED", "TrakorClient", "build", "path_of"]
+__all__ = ["ENDPOINTS", "MALFORMED", "MAX_RESPONSE", "PROBED", "TrakorClient", "build_body", "endpoint_of"]
 
 ENDPOINTS: Final = {spec.payload: spec.endpoint for spec in STREAMS.values()}
 """The path that takes each type of payload."""
@@ -34,17 +34,17 @@ MALFORMED: Final = b"{}"
 """A body without a name: Trakor answers 400 to it and creates nothing. The key is checked before the body."""
 
 
-def path_of(payload: Payload) -> str:
+def endpoint_of(payload: Payload) -> str:
     """The endpoint that takes a payload."""
     return ENDPOINTS[type(payload)]
 
 
-def build(payload: Payload) -> bytes:
+def build_body(payload: Payload) -> bytes:
     """The JSON body of a POST."""
     return orjson.dumps(payload.body())
 
 
-LONGEST_ANSWER: Final = 64 * 1024
+MAX_RESPONSE: Final = 64 * 1024
 """Bytes of an answer that are read. The longest documented one has under 2,000."""
 
 
@@ -80,7 +80,7 @@ class TrakorClient:
         # Without httpx's client around it, which spends as much time again on redirects, cookies and
         # authentication, none of which is wanted here.
         self._transport = AiohttpTransport(
-            headers, connections=max_in_flight, timeout=timeout, longest=LONGEST_ANSWER
+            headers, connections=max_in_flight, timeout=timeout, longest=MAX_RESPONSE
         )
 
     async def __aenter__(self) -> Self:
@@ -104,7 +104,7 @@ class TrakorClient:
             Rejected: Trakor will not take it as it is.
             Refused: Trakor takes nothing from us now.
         """
-        found = await self._exchange(path_of(payload), build(payload))
+        found = await self._exchange(endpoint_of(payload), build_body(payload))
         if isinstance(found, BridgeError):
             raise found
         return found
@@ -127,7 +127,7 @@ class TrakorClient:
             return _wrapped(error)
         # The stream itself: httpx's way to read it takes a tenth of the time of a whole exchange.
         said = b"".join([part async for part in cast("AsyncIterable[bytes]", response.stream)])
-        return decipher(response.status_code, response.headers, said, self._clock())
+        return interpret_response(response.status_code, response.headers, said, self._clock())
 
     def _request(self, path: str, body: bytes) -> httpx.Request:
         """A request without the headers that httpx would add at some cost: aiohttp adds them anyway."""

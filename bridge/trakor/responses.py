@@ -27,7 +27,7 @@ from bridge.retry import retry_after
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["LONGEST_WORDS", "decipher"]
+__all__ = ["LONGEST_WORDS", "interpret_response"]
 
 LONGEST_WORDS: Final = 500
 """Characters of Trakor's words about a rejected record that are kept."""
@@ -73,7 +73,9 @@ _BLOCKED_ADVICE: Final = "ask whoever runs Trakor's address why it blocks this, 
 _REDIRECT_ADVICE: Final = "check [trakor] url: a redirect is not followed, since it could hand on the key"
 
 
-def decipher(status: int, headers: Mapping[str, str], body: bytes, now: float) -> TrakorAnswer | BridgeError:
+def interpret_response(
+    status: int, headers: Mapping[str, str], body: bytes, now: float
+) -> TrakorAnswer | BridgeError:
     """What an answer means; the error's type is what to do about it.
 
     Args:

@@ -58,7 +58,7 @@ class LibraryError(Exception):
     """
 
 
-class Body(aiohttp.BytesPayload):
+class TrackedBody(aiohttp.BytesPayload):
     """A request's body that notes when it begins to leave.
 
     aiohttp keeps a request's head back until the first piece of the body, so nothing leaves before.
@@ -100,7 +100,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         Raises:
             httpx.TransportError: One of ``NEVER_LEFT``, or there is no whole answer to what was sent.
         """
-        body = Body(request.content)
+        body = TrackedBody(request.content)
         try:
             async with asyncio.timeout(self._timeout):
                 return await self._exchange(request, body)
@@ -115,7 +115,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             await self._session.close()
             self._session = None
 
-    async def _exchange(self, request: httpx.Request, body: Body) -> httpx.Response:
+    async def _exchange(self, request: httpx.Request, body: TrackedBody) -> httpx.Response:
         if self._session is None:
             self._session = self._open(secure=request.url.scheme == "https")
         async with self._session.post(

@@ -13,7 +13,7 @@ from bridge.salestrekker.client import SalestrekkerClient
 from bridge.salestrekker.list_query import load_list_query
 from bridge.salestrekker.query_files import query_folders
 from bridge.salestrekker.record_path import record_fields
-from bridge.sync import Listing, OneListing
+from bridge.sync import ByIdSource, SweepSource
 from bridge.trakor import TrakorClient
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def find_mismatch(listing: ListQuery, one: ByIdQuery) -> QueryFileError | None:
 
 def make_listing(
     plan: ConnectionPlan, reader: SalestrekkerClient, stream: Stream, feed: Feed, since: int | None = None
-) -> Listing:
+) -> SweepSource:
     """A stream's list as a sweep reads it, and what is to be made of its records.
 
     Args:
@@ -148,7 +148,7 @@ def make_listing(
     settings = plan.connection.stream(stream)
     query, mapper = plan.queries[stream], plan.mappers[stream]
     since = since if query.is_incremental else None
-    return Listing(
+    return SweepSource(
         feed=feed,
         pages=lambda start: reader.pages(
             query,
@@ -170,7 +170,7 @@ def make_listing(
 
 def _ones_of(
     plan: ConnectionPlan, reader: SalestrekkerClient, stream: Stream, feed: Feed
-) -> OneListing | None:
+) -> ByIdSource | None:
     """How single records of a stream are read; None where that is not configured."""
     if stream not in plan.ones:
         return None
@@ -181,7 +181,7 @@ def _ones_of(
             plan.ones[stream], ids, stream=stream, identify=mapper.identify, ids_per_request=per_request
         )
 
-    return OneListing(feed, read, mapper, plan.connection.stream(stream).policy(), per_request)
+    return ByIdSource(feed, read, mapper, plan.connection.stream(stream).policy(), per_request)
 
 
 def make_salestrekker_client(

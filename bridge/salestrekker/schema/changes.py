@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from graphql import get_named_type, is_leaf_type, is_required_argument, print_schema
 
-from bridge.salestrekker.schema.similar_fields import fielded, is_list, nearest
+from bridge.salestrekker.schema.similar_fields import is_list, nearest, object_type
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
     from bridge.salestrekker.query_files import QueryDocument
     from bridge.salestrekker.schema.introspection import LiveSchema
-    from bridge.salestrekker.schema.similar_fields import Fielded
+    from bridge.salestrekker.schema.similar_fields import ObjectType
 
-__all__ = ["Changes", "changes"]
+__all__ = ["SchemaChanges", "find_changes"]
 
 
 @dataclass(frozen=True, slots=True)
-class Changes:
+class SchemaChanges:
     """What is not as it was.
 
     Attributes:
@@ -38,7 +38,7 @@ class Changes:
     elsewhere: int
 
 
-def changes(saved: LiveSchema, live: LiveSchema, documents: Iterable[QueryDocument]) -> Changes:
+def find_changes(saved: LiveSchema, live: LiveSchema, documents: Iterable[QueryDocument]) -> SchemaChanges:
     """Compare the schema as it was saved with what it is now.
 
     Args:
@@ -52,11 +52,11 @@ def changes(saved: LiveSchema, live: LiveSchema, documents: Iterable[QueryDocume
         if before and now:
             found |= dict.fromkeys(_level(document, document.operation.selection_set, before, now))
     differing = set(_lines(saved)) ^ set(_lines(live))
-    return Changes(tuple(found), len(differing))
+    return SchemaChanges(tuple(found), len(differing))
 
 
 def _level(
-    document: QueryDocument, selections: SelectionSetNode | None, before: Fielded, now: Fielded
+    document: QueryDocument, selections: SelectionSetNode | None, before: ObjectType, now: ObjectType
 ) -> Iterator[str]:
     """What has changed of the fields selected on a type, and below them."""
     for node in document.fields(selections):
@@ -69,7 +69,7 @@ def _level(
             yield f"{place} is gone{f'; new there is {near}' if near else ''}"
             continue
         yield from _field(place, node, was, is_now)
-        inner, inner_now = fielded(was.type), fielded(is_now.type)
+        inner, inner_now = object_type(was.type), object_type(is_now.type)
         if inner and inner_now:
             yield from _level(document, node.selection_set, inner, inner_now)
 

@@ -36,10 +36,10 @@ __all__ = [
     "MARK",
     "SCHEMA_FILE",
     "LiveSchema",
-    "Unavailable",
+    "SchemaUnavailable",
     "introspection_query",
     "read_introspection",
-    "read_saved",
+    "read_saved_schema",
 ]
 
 SCHEMA_FILE: Final = "schema.graphql"
@@ -78,7 +78,7 @@ class LiveSchema:
         )
 
 
-class Unavailable(Exception):  # noqa: N818 - not an error: the queries are tried instead
+class SchemaUnavailable(Exception):  # noqa: N818 - not an error: the queries are tried instead
     """The server does not give its schema; the message says why."""
 
 
@@ -100,14 +100,14 @@ def read_introspection(result: GraphqlResult) -> LiveSchema:
             return LiveSchema(build_client_schema(data))  # type: ignore[arg-type]  # a server's answer: tried
         except (GraphQLError, TypeError, KeyError, AttributeError, ValueError) as error:
             reason = f"its answer cannot be understood ({type(error).__name__})"
-            raise Unavailable(reason) from None  # the text could quote the answer
+            raise SchemaUnavailable(reason) from None  # the text could quote the answer
     for fault in result.errors:
         if fault.kind is ErrorKind.BUSY or fault.code in CODES[ErrorKind.FAULT]:
             raise Transient(f"Salestrekker could not give its schema just now{code_suffix(fault)}")
-    raise Unavailable("introspection is switched off there")
+    raise SchemaUnavailable("introspection is switched off there")
 
 
-def read_saved(path: Path) -> LiveSchema | None:
+def read_saved_schema(path: Path) -> LiveSchema | None:
     """The schema that was saved; None where none was.
 
     Raises:

@@ -26,7 +26,7 @@ from graphql import (
 
 from bridge.salestrekker.list_query import VARIABLE_NAMES, Role, role_of
 from bridge.salestrekker.record_path import WRAPPERS
-from bridge.salestrekker.schema.similar_fields import ROOT_LIKELY, fielded, is_list, rate_object
+from bridge.salestrekker.schema.similar_fields import ROOT_LIKELY, is_list, object_type, rate_object_field
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 
     from bridge.salestrekker.query_files import QueryDocument
     from bridge.salestrekker.record_path import RecordPath
-    from bridge.salestrekker.schema.similar_fields import Fielded
+    from bridge.salestrekker.schema.similar_fields import ObjectType
 
-__all__ = ["Listing", "find_listing", "whole_query", "why_not"]
+__all__ = ["SchemaList", "build_list_query", "find_list", "find_list_problem"]
 
 MOVERS: Final = (Role.CURSOR, Role.OFFSET, Role.PAGE)
 """What moves through a list, the safest first: a cursor loses nothing when records come and go meanwhile."""
@@ -47,7 +47,7 @@ DEEPEST: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class SchemaList:
     """A list of the live schema.
 
     Attributes:
@@ -61,7 +61,7 @@ class Listing:
     root: str
     definition: GraphQLField
     steps: tuple[str, ...]
-    record: Fielded
+    record: ObjectType
     paging: dict[Role, tuple[tuple[str, ...], GraphQLArgument | GraphQLInputField]]
 
     @property
@@ -75,12 +75,14 @@ class Listing:
     @property
     def has_page_info(self) -> bool:
         """Whether the list says where it goes on (Relay's cursor connections)."""
-        outer = fielded(self.definition.type)
-        info = fielded(outer.fields["pageInfo"].type) if outer and "pageInfo" in outer.fields else None
+        outer = object_type(self.definition.type)
+        info = object_type(outer.fields["pageInfo"].type) if outer and "pageInfo" in outer.fields else None
         return info is not None and {"hasNextPage", "endCursor"} <= info.fields.keys()
 
 
-def find_listing(query: Fielded, record_path: RecordPath, wanted: Sequence[Sequence[str]]) -> Listing | None:
+def find_list(
+    query: ObjectType, record_path: RecordPath, wanted: Sequence[Sequence[str]]
+) -> SchemaList | None:
     """The list that a document asks for: by its name, else the one that is most like it.
 
     Args:
@@ -93,12 +95,12 @@ def find_listing(query: Fielded, record_path: RecordPath, wanted: Sequence[Seque
     exact = next((found for found in listings if found.root == name), None)
     if exact:
         return exact
-    rated = [(rate_object(name, found.root, found.record, wanted), found) for found in listings]
+    rated = [(rate_object_field(name, found.root, found.record, wanted), found) for found in listings]
     score, best = max(rated, key=lambda pair: pair[0], default=(0.0, None))
     return best if score >= ROOT_LIKELY else None
 
 
-def why_not(listing: Listing, record_path: RecordPath, document: QueryDocument) -> str:
+def find_list_problem(listing: SchemaList, record_path: RecordPath, document: QueryDocument) -> str:
     """What of a document does not find or walk the list as the schema has it; empty where all does."""
     root = record_path.steps[0]
     if root.name.value != listing.root:
@@ -118,7 +120,9 @@ def why_not(listing: Listing, record_path: RecordPath, document: QueryDocument) 
     return ""
 
 
-def whole_query(listing: Listing, record_path: RecordPath, document: QueryDocument, selection: str) -> str:
+def build_list_query(
+    listing: SchemaList, record_path: RecordPath, document: QueryDocument, selection: str
+) -> str:
     """The operation anew, around what is selected of a record.
 
     Args:
@@ -141,21 +145,21 @@ def whole_query(listing: Listing, record_path: RecordPath, document: QueryDocume
     return "\n".join([f"query{name}{f'({variables})' if variables else ''} {{", *lines, "}"])
 
 
-def _listing(root: str, definition: GraphQLField) -> Listing | None:
+def _listing(root: str, definition: GraphQLField) -> SchemaList | None:
     found = _down(definition, ())
     if found is None or not any("id" in name.lower() for name in found[1].fields):
         return None
-    return Listing(root, definition, found[0], found[1], _paging(definition))
+    return SchemaList(root, definition, found[0], found[1], _paging(definition))
 
 
-def _down(definition: GraphQLField, steps: tuple[str, ...]) -> tuple[tuple[str, ...], Fielded] | None:
+def _down(definition: GraphQLField, steps: tuple[str, ...]) -> tuple[tuple[str, ...], ObjectType] | None:
     """The way from a field to one record of the list below it."""
-    kind = fielded(definition.type)
+    kind = object_type(definition.type)
     if kind is None or len(steps) > DEEPEST:
         return None
     if is_list(definition.type):
         node = kind.fields.get("node")
-        inner = fielded(node.type) if node else None
+        inner = object_type(node.type) if node else None
         return ((*steps, "node"), inner) if inner and "cursor" in kind.fields else (steps, kind)
     for name in _wrappers(kind):
         found = _down(kind.fields[name], (*steps, name))
@@ -164,22 +168,22 @@ def _down(definition: GraphQLField, steps: tuple[str, ...]) -> tuple[tuple[str, 
     return None
 
 
-def _wrappers(kind: Fielded) -> list[str]:
+def _wrappers(kind: ObjectType) -> list[str]:
     """Fields that may lead to the list: known by name, else the only list there is."""
     known = [name for name in kind.fields if name in WRAPPERS and name != "node"]
     known.sort(key=lambda name: name != "edges")
-    lists = [name for name, field in kind.fields.items() if is_list(field.type) and fielded(field.type)]
+    lists = [name for name, field in kind.fields.items() if is_list(field.type) and object_type(field.type)]
     return known or (lists if len(lists) == 1 else [])
 
 
-def _leads(listing: Listing, steps: Sequence[str]) -> bool:
+def _leads(listing: SchemaList, steps: Sequence[str]) -> bool:
     """Whether some steps lead from the root field to the type of a record, through one list."""
-    kind, lists = fielded(listing.definition.type), int(is_list(listing.definition.type))
+    kind, lists = object_type(listing.definition.type), int(is_list(listing.definition.type))
     for step in steps:
         definition = kind.fields.get(step) if kind else None
         if definition is None:
             return False
-        kind, lists = fielded(definition.type), lists + is_list(definition.type)
+        kind, lists = object_type(definition.type), lists + is_list(definition.type)
     return kind is not None and kind.name == listing.record.name and lists == 1
 
 
@@ -206,7 +210,7 @@ def _all_arguments(
             yield from (((name, below), field) for below, field in inner.fields.items())
 
 
-def _variable(listing: Listing, role: Role) -> str:
+def _variable(listing: SchemaList, role: Role) -> str:
     argument = listing.paging[role][1]
     name, kind = _name(listing, role), str(argument.type)
     if role in (Role.CURSOR, Role.SINCE):
@@ -216,13 +220,13 @@ def _variable(listing: Listing, role: Role) -> str:
     return f"${name}: {kind}{f' = {text}' if text else ''}"
 
 
-def _name(listing: Listing, role: Role) -> str:
+def _name(listing: SchemaList, role: Role) -> str:
     """The variable's name: the argument's own where the bridge knows it so."""
     own = listing.paging[role][0][-1]
     return own if role_of(own) is role else VARIABLE_NAMES[role][0]
 
 
-def _kept_arguments(listing: Listing, root: FieldNode) -> Iterator[str]:
+def _kept_arguments(listing: SchemaList, root: FieldNode) -> Iterator[str]:
     """Arguments that narrow the list down and that the schema takes, and a place for those that it needs."""
     given = {argument.name.value: argument for argument in root.arguments or ()}
     paging = {path[0] for path, _ in listing.paging.values()}
@@ -235,7 +239,7 @@ def _kept_arguments(listing: Listing, root: FieldNode) -> Iterator[str]:
             yield f"{name}: WRITE_ITS_VALUE"
 
 
-def _arguments(listing: Listing, used: Sequence[Role]) -> Iterator[str]:
+def _arguments(listing: SchemaList, used: Sequence[Role]) -> Iterator[str]:
     grouped: dict[str, list[str]] = {}
     for role in used:
         path, _ = listing.paging[role]
@@ -247,7 +251,7 @@ def _arguments(listing: Listing, used: Sequence[Role]) -> Iterator[str]:
     yield from (f"{outer}: {{{', '.join(inner)}}}" for outer, inner in grouped.items())
 
 
-def _nested(listing: Listing, root: str, selection: str) -> Iterator[str]:
+def _nested(listing: SchemaList, root: str, selection: str) -> Iterator[str]:
     """The lines from the root field down, and ``pageInfo`` beside the list where the paging needs it."""
     *outer, last = (root, *listing.steps)
     for depth, name in enumerate(outer, 1):

@@ -15,10 +15,16 @@ from typing import TYPE_CHECKING
 
 from graphql import FieldNode, FragmentSpreadNode
 
-from bridge.mapping import Shape
+from bridge.mapping import RecordShape
 from bridge.salestrekker.record_path import find_record_path, response_key
-from bridge.salestrekker.schema.similar_fields import best_leaf, fielded, is_list
-from bridge.salestrekker.schema.suggestions import Edit, Misfit, keyed, merged, place_of
+from bridge.salestrekker.schema.similar_fields import best_match, is_list, object_type
+from bridge.salestrekker.schema.suggestions import (
+    Edit,
+    Mismatch,
+    aliased_field,
+    location_of,
+    merged_selection,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -27,9 +33,9 @@ if TYPE_CHECKING:
 
     from bridge.salestrekker.query_files import QueryDocument
     from bridge.salestrekker.schema.introspection import LiveSchema
-    from bridge.salestrekker.schema.similar_fields import Fielded
+    from bridge.salestrekker.schema.similar_fields import ObjectType
 
-__all__ = ["Addition", "Selected", "selected"]
+__all__ = ["Addition", "RecordSelection", "read_selection"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +50,7 @@ class Addition:
 
     wanted: tuple[str, ...]
     found: tuple[str, ...]
-    misfit: Misfit
+    misfit: Mismatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +58,12 @@ class _Parent:
     """The deepest selected object on the way to a missing field."""
 
     fields: SelectionSetNode | None
-    kind: Fielded | None
+    kind: ObjectType | None
     depth: int
 
 
 @dataclass(frozen=True, slots=True)
-class Selected:
+class RecordSelection:
     """A query's selection of one record.
 
     Attributes:
@@ -67,8 +73,8 @@ class Selected:
     """
 
     document: QueryDocument
-    shape: Shape
-    record: Fielded | None
+    shape: RecordShape
+    record: ObjectType | None
 
     def additions(self, missing: Sequence[tuple[str, ...]]) -> list[Addition]:
         """What the schema has for paths that are not selected: the same, else what is most like it.
@@ -91,7 +97,7 @@ class Selected:
             rest = path[parent.depth :]
             if _has(parent.kind, rest):
                 return rest, parent
-            near = best_leaf(parent.kind, rest)
+            near = best_match(parent.kind, rest)
             if near:
                 return near.path, parent
         return (), _Parent(None, None, 0)
@@ -104,7 +110,7 @@ class Selected:
             if node is None or node.selection_set is None:
                 break
             definition = parent.kind.fields.get(node.name.value) if parent.kind else None
-            kind = fielded(definition.type) if definition else None
+            kind = object_type(definition.type) if definition else None
             parent = _Parent(node.selection_set, kind, parent.depth + 1)
         return parent
 
@@ -116,13 +122,13 @@ class Selected:
         last = _last_field(home)
         if home is None or last is None or last.loc is None:
             return
-        paths = [(*found[:-1], keyed(found[-1], path[-1])) for path, found, _ in group]
-        indent = " " * (place_of(last).column - 1)
-        edit = Edit(last.loc.source, last.loc.end, last.loc.end, f"\n{indent}{merged(paths, last)}")
+        paths = [(*found[:-1], aliased_field(found[-1], path[-1])) for path, found, _ in group]
+        indent = " " * (location_of(last).column - 1)
+        edit = Edit(last.loc.source, last.loc.end, last.loc.end, f"\n{indent}{merged_selection(paths, last)}")
         for path, found, parent in group:
             what = f"{'.'.join(path)} is not selected; the schema has {'.'.join(found)}"
             whole = (*path[: parent.depth], *found)
-            yield Addition(path, whole, Misfit(place_of(last), what, (edit,)))
+            yield Addition(path, whole, Mismatch(location_of(last), what, (edit,)))
 
     def _home(self, selections: SelectionSetNode | None) -> SelectionSetNode | None:
         """Where fields are written: in the selection itself, else in the fragment that it spreads."""
@@ -134,7 +140,7 @@ class Selected:
         return None
 
 
-def selected(document: QueryDocument, live: LiveSchema | None) -> Selected:
+def read_selection(document: QueryDocument, live: LiveSchema | None) -> RecordSelection:
     """What a list query selects of a record.
 
     Args:
@@ -142,17 +148,17 @@ def selected(document: QueryDocument, live: LiveSchema | None) -> Selected:
         live: The schema; None where it is not known: then it is not known either what is a list.
     """
     record_path = find_record_path(document)
-    kind = fielded(live.graphql.query_type) if live else None
+    kind = object_type(live.graphql.query_type) if live else None
     for step in record_path.steps:
         definition = kind.fields.get(step.name.value) if kind else None
-        kind = fielded(definition.type) if definition else None
+        kind = object_type(definition.type) if definition else None
     fields = _shapes(document, [record_path.steps[-1].selection_set], kind)
-    return Selected(document, Shape(fields, many=False), kind)
+    return RecordSelection(document, RecordShape(fields, many=False), kind)
 
 
 def _shapes(
-    document: QueryDocument, selections: Iterable[SelectionSetNode | None], kind: Fielded | None
-) -> dict[str, Shape]:
+    document: QueryDocument, selections: Iterable[SelectionSetNode | None], kind: ObjectType | None
+) -> dict[str, RecordShape]:
     """The fields of one level by their names in the answer; those selected twice are one."""
     nodes: dict[str, list[FieldNode]] = defaultdict(list)
     for part in selections:
@@ -161,20 +167,20 @@ def _shapes(
     return {key: _shape(document, same, kind) for key, same in nodes.items()}
 
 
-def _shape(document: QueryDocument, nodes: Sequence[FieldNode], kind: Fielded | None) -> Shape:
+def _shape(document: QueryDocument, nodes: Sequence[FieldNode], kind: ObjectType | None) -> RecordShape:
     definition = kind.fields.get(nodes[0].name.value) if kind else None
-    inner = fielded(definition.type) if definition else None
+    inner = object_type(definition.type) if definition else None
     fields = _shapes(document, [node.selection_set for node in nodes], inner)
-    return Shape(fields, many=is_list(definition.type) if definition else None)
+    return RecordShape(fields, many=is_list(definition.type) if definition else None)
 
 
-def _has(kind: Fielded | None, path: Sequence[str]) -> bool:
+def _has(kind: ObjectType | None, path: Sequence[str]) -> bool:
     """Whether a path of fields leads to a value, as it stands."""
     for name in path:
         definition = kind.fields.get(name) if kind else None
         if definition is None:
             return False
-        kind = fielded(definition.type)
+        kind = object_type(definition.type)
     return kind is None
 
 

@@ -25,7 +25,7 @@ from graphql import (
 )
 
 from bridge.salestrekker.graphql_errors import ErrorKind
-from bridge.salestrekker.schema.suggestions import Misfit, place_of, renaming, replacing
+from bridge.salestrekker.schema.suggestions import Mismatch, location_of, rename_edit, replace_edit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from bridge.salestrekker.query_files import QueryDocument
     from bridge.salestrekker.schema.suggestions import Edit
 
-__all__ = ["complaints"]
+__all__ = ["find_server_mismatches"]
 
 _NAME: Final = r"[\"'`](?P<{}>\$?[\w.\[\]!]+)[\"'`]"
 _MEANT: Final = r"(?:.*?Did you mean " + _NAME.format("meant") + r")?"
@@ -74,7 +74,7 @@ SENTENCES: Final = (
 """The first that matches counts."""
 
 
-def complaints(document: QueryDocument, errors: Sequence[ServerError]) -> tuple[Misfit, ...]:
+def find_server_mismatches(document: QueryDocument, errors: Sequence[ServerError]) -> tuple[Mismatch, ...]:
     """The errors of an answer that are about the query itself, each at its place.
 
     Args:
@@ -108,30 +108,30 @@ class _Places:
         return [node for node in self._nodes if isinstance(node, kind) and _name(node) == name]
 
 
-def _misfits(error: ServerError, places: _Places) -> Iterator[Misfit]:
+def _misfits(error: ServerError, places: _Places) -> Iterator[Mismatch]:
     for sentence in SENTENCES:
         match = sentence.pattern.search(error.said)
         if match:
             meant = match.groupdict().get("meant") or ""
             nodes = places.named(match["name"].lstrip("$"), sentence.kind, error)
             yield from (
-                Misfit(place_of(node), error.said, _edits(node, meant), bool(meant)) for node in nodes
+                Mismatch(location_of(node), error.said, _edits(node, meant), bool(meant)) for node in nodes
             )
             if nodes:
                 return
-    yield Misfit(place_of(places.operation), error.said, offered=False)
+    yield Mismatch(location_of(places.operation), error.said, offered=False)
 
 
 def _edits(node: Node, meant: str) -> tuple[Edit, ...]:
     if not meant:
         return ()
     if isinstance(node, FieldNode):
-        return renaming(node, meant)
+        return rename_edit(node, meant)
     if isinstance(node, ArgumentNode):
-        return replacing(node.name, meant)
+        return replace_edit(node.name, meant)
     if isinstance(node, FragmentDefinitionNode):
-        return replacing(node.type_condition, meant)
-    return replacing(node.type, meant) if isinstance(node, VariableDefinitionNode) else ()
+        return replace_edit(node.type_condition, meant)
+    return replace_edit(node.type, meant) if isinstance(node, VariableDefinitionNode) else ()
 
 
 def _name(node: Node) -> str:
@@ -146,7 +146,7 @@ def _name(node: Node) -> str:
 def _start(node: Node) -> tuple[int, int]:
     """Line and column at which a server says that something of a node is wrong."""
     inner = node.type_condition if isinstance(node, FragmentDefinitionNode) else node
-    place = place_of(inner)
+    place = location_of(inner)
     return place.line, place.column
 
 

@@ -36,18 +36,18 @@ if TYPE_CHECKING:
 __all__ = [
     "LIKELY",
     "ROOT_LIKELY",
-    "Fielded",
-    "Found",
-    "below",
-    "best_leaf",
-    "fielded",
-    "fits",
+    "FieldMatch",
+    "ObjectType",
+    "best_match",
     "is_list",
     "leaves_below",
     "likeness",
+    "match_score",
     "nearest",
+    "object_type",
     "path_likeness",
-    "rate_object",
+    "rate_object_field",
+    "selectable_fields",
     "spelt_alike",
 ]
 
@@ -60,7 +60,7 @@ ROOT_LIKELY: Final = 0.35
 SPELT_ALIKE: Final = 0.75
 """From here on two names count as one with a slip of the pen."""
 
-WAY: Final = 0.51
+PATH_WEIGHT: Final = 0.51
 """What the words on the way to a field weigh; a little more than its own name, so that they break a tie."""
 
 _WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
@@ -134,7 +134,7 @@ def path_likeness(wanted: Sequence[str], found: Sequence[str]) -> float:
     words = [frozenset(word for name in path for word in _meaning(name)) for path in (wanted, found)]
     record_path = _overlap(words[0] - _GENERIC or words[0], words[1] - _GENERIC or words[1])
     names = [found[-1], "_".join(found[-2:])]
-    return (1 - WAY) * max(likeness(wanted[-1], name) for name in names) + WAY * record_path
+    return (1 - PATH_WEIGHT) * max(likeness(wanted[-1], name) for name in names) + PATH_WEIGHT * record_path
 
 
 def nearest(wanted: str, known: Iterable[str], least: float = LIKELY) -> str:
@@ -167,14 +167,14 @@ def _singular(word: str) -> str:
     return word[:-1] if many else word
 
 
-Fielded: TypeAlias = GraphQLObjectType | GraphQLInterfaceType
+ObjectType: TypeAlias = GraphQLObjectType | GraphQLInterfaceType
 """A type with fields of its own."""
 
-DEEPEST: Final = 4
-MOST_LOOKED_AT: Final = 3000
+MAX_DEPTH: Final = 4
+MAX_FIELDS: Final = 3000
 """So many fields are looked at for one that is missing: schemas refer to themselves without end."""
 
-ALONE: Final = 0.75
+CONTENT_WEIGHT: Final = 0.75
 """What it is worth that all below an object fits, where its name tells nothing."""
 
 STEP_COSTS: Final = 0.02
@@ -182,7 +182,7 @@ STEP_COSTS: Final = 0.02
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FieldMatch:
     """A field without fields of its own, somewhere below a type.
 
     Attributes:
@@ -194,7 +194,7 @@ class Found:
     score: float
 
 
-def fielded(kind: GraphQLOutputType | None) -> Fielded | None:
+def object_type(kind: GraphQLOutputType | None) -> ObjectType | None:
     """The type with fields that a field leads to, through lists and what says that it is never null."""
     named = get_named_type(kind) if kind is not None else None
     return named if isinstance(named, GraphQLObjectType | GraphQLInterfaceType) else None
@@ -205,35 +205,41 @@ def is_list(kind: GraphQLOutputType) -> bool:
     return is_list_type(get_nullable_type(kind))
 
 
-def below(parent: Fielded) -> Iterator[tuple[str, GraphQLField]]:
+def selectable_fields(parent: ObjectType) -> Iterator[tuple[str, GraphQLField]]:
     """The fields of a type that can be selected without knowing an argument's value."""
     for name, definition in parent.fields.items():
         if not any(is_required_argument(argument) for argument in definition.args.values()):
             yield name, definition
 
 
-def leaves_below(parent: Fielded) -> Iterator[tuple[str, ...]]:
+def leaves_below(parent: ObjectType) -> Iterator[tuple[str, ...]]:
     """Paths to what can be read below a type, the nearest first; none through a list or a circle."""
-    waiting: deque[tuple[tuple[str, ...], Fielded, tuple[str, ...]]] = deque([((), parent, (parent.name,))])
+    waiting: deque[tuple[tuple[str, ...], ObjectType, tuple[str, ...]]] = deque(
+        [((), parent, (parent.name,))]
+    )
     looked_at = 0
-    while waiting and looked_at < MOST_LOOKED_AT:
+    while waiting and looked_at < MAX_FIELDS:
         path, kind, through = waiting.popleft()
-        for name, definition in below(kind):
+        for name, definition in selectable_fields(kind):
             looked_at += 1
-            inner = fielded(definition.type)
+            inner = object_type(definition.type)
             if is_leaf_type(get_named_type(definition.type)):
                 yield (*path, name)
-            elif inner and not is_list(definition.type) and inner.name not in through and len(path) < DEEPEST:
+            elif (
+                inner and not is_list(definition.type) and inner.name not in through and len(path) < MAX_DEPTH
+            ):
                 waiting.append(((*path, name), inner, (*through, inner.name)))
 
 
 @lru_cache(maxsize=256)
-def _leaves(parent: Fielded) -> tuple[tuple[str, ...], ...]:
+def _leaves(parent: ObjectType) -> tuple[tuple[str, ...], ...]:
     """The same, looked up once for a type."""
     return tuple(leaves_below(parent))
 
 
-def best_leaf(parent: Fielded, wanted: Sequence[str], taken: Iterable[tuple[str, ...]] = ()) -> Found | None:
+def best_match(
+    parent: ObjectType, wanted: Sequence[str], taken: Iterable[tuple[str, ...]] = ()
+) -> FieldMatch | None:
     """What below a type is most like a path that is not there; None where nothing is.
 
     Args:
@@ -243,7 +249,7 @@ def best_leaf(parent: Fielded, wanted: Sequence[str], taken: Iterable[tuple[str,
     """
     taken = set(taken)
     rated = (
-        Found(path, path_likeness(wanted, path) - STEP_COSTS * len(path))
+        FieldMatch(path, path_likeness(wanted, path) - STEP_COSTS * len(path))
         for path in _leaves(parent)
         if not any(path[:length] in taken for length in range(1, len(path) + 1))
     )
@@ -251,17 +257,17 @@ def best_leaf(parent: Fielded, wanted: Sequence[str], taken: Iterable[tuple[str,
     return best if best is not None and best.score + STEP_COSTS * len(best.path) >= LIKELY else None
 
 
-def fits(parent: Fielded, wanted: Sequence[Sequence[str]]) -> float:
+def match_score(parent: ObjectType, wanted: Sequence[Sequence[str]]) -> float:
     """How well some paths are to be found below a type: of each the likeness of what is most like it."""
-    found = (best_leaf(parent, path) for path in wanted)
+    found = (best_match(parent, path) for path in wanted)
     return sum(one.score for one in found if one) / len(wanted) if wanted else 0.0
 
 
-def rate_object(name: str, candidate: str, kind: Fielded, wanted: Sequence[Sequence[str]]) -> float:
+def rate_object_field(name: str, candidate: str, kind: ObjectType, wanted: Sequence[Sequence[str]]) -> float:
     """How likely it is that a field of an object type is what a field with these paths below it was.
 
     What is below counts as much as the name, and is enough by itself: ``information`` may be ``name``.
     """
     # Everything has an id: it tells nothing.
-    fit = fits(kind, [path for path in wanted if path != ("id",)] or wanted)
-    return max((likeness(name, candidate) + fit) / 2, ALONE * fit)
+    fit = match_score(kind, [path for path in wanted if path != ("id",)] or wanted)
+    return max((likeness(name, candidate) + fit) / 2, CONTENT_WEIGHT * fit)

@@ -15,36 +15,36 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from bridge.salestrekker.query_files import shipped_fields
-from bridge.salestrekker.schema.similar_fields import Found, best_leaf, spelt_alike
+from bridge.salestrekker.schema.similar_fields import FieldMatch, best_match, spelt_alike
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from graphql import FieldNode, Node, Source
 
-    from bridge.salestrekker.schema.similar_fields import Fielded
+    from bridge.salestrekker.schema.similar_fields import ObjectType
 
 __all__ = [
     "Correction",
     "Edit",
-    "Misfit",
-    "Place",
+    "Mismatch",
+    "SourceLocation",
     "Taken",
-    "applied",
-    "as_text",
-    "assigned",
-    "corrections",
-    "keyed",
-    "merged",
-    "nested",
-    "place_of",
-    "renaming",
-    "replacing",
+    "aliased_field",
+    "apply_edits",
+    "format_corrections",
+    "location_of",
+    "make_corrections",
+    "match_moved_fields",
+    "merged_selection",
+    "nested_selection",
+    "rename_edit",
+    "replace_edit",
 ]
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Place:
+class SourceLocation:
     """A place in a file; lines and columns from 1."""
 
     file: str
@@ -63,7 +63,7 @@ class Edit:
 
 
 @dataclass(frozen=True, slots=True)
-class Misfit:
+class Mismatch:
     """Something of a query that does not fit the schema.
 
     Attributes:
@@ -73,7 +73,7 @@ class Misfit:
         offered: Whether the schema has something that it could be.
     """
 
-    place: Place
+    place: SourceLocation
     what: str
     edits: tuple[Edit, ...] = ()
     offered: bool = True
@@ -94,22 +94,22 @@ class Correction:
         return len(self.lines) != self.last - self.first + 1
 
 
-def place_of(node: Node) -> Place:
+def location_of(node: Node) -> SourceLocation:
     """Where a node begins."""
     if node.loc is None:
-        return Place("query", 1, 1)
+        return SourceLocation("query", 1, 1)
     token = node.loc.start_token
-    return Place(node.loc.source.name, token.line, token.column)
+    return SourceLocation(node.loc.source.name, token.line, token.column)
 
 
-def replacing(node: Node, text: str) -> tuple[Edit, ...]:
+def replace_edit(node: Node, text: str) -> tuple[Edit, ...]:
     """The edit that puts a text in a node's place."""
     if node.loc is None:
         return ()
     return (Edit(node.loc.source, node.loc.start, node.loc.end, text),)
 
 
-def renaming(node: FieldNode, found: str) -> tuple[Edit, ...]:
+def rename_edit(node: FieldNode, found: str) -> tuple[Edit, ...]:
     """The edit that asks for another field: under the name that it had, so that the map still finds it.
 
     Only where it was a slip of the pen, for a name that the shipped queries ask for, it is set right: that
@@ -117,10 +117,10 @@ def renaming(node: FieldNode, found: str) -> tuple[Edit, ...]:
     """
     name = node.name.value
     slip = spelt_alike(name, found) and found in shipped_fields() and name not in shipped_fields()
-    return replacing(node.name, found if node.alias or slip else f"{name}: {found}")
+    return replace_edit(node.name, found if node.alias or slip else f"{name}: {found}")
 
 
-def applied(edits: Iterable[Edit], body: str, offset: int = 0) -> str:
+def apply_edits(edits: Iterable[Edit], body: str, offset: int = 0) -> str:
     """A text with edits made; of two that overlap, the larger one.
 
     Args:
@@ -133,7 +133,7 @@ def applied(edits: Iterable[Edit], body: str, offset: int = 0) -> str:
     return body
 
 
-def corrections(misfits: Iterable[Misfit]) -> tuple[Correction, ...]:
+def make_corrections(misfits: Iterable[Mismatch]) -> tuple[Correction, ...]:
     """The lines to write, by file; in a file from its end to its beginning where lines move."""
     by_file: dict[str, list[Edit]] = defaultdict(list)
     for misfit in misfits:
@@ -146,7 +146,7 @@ def corrections(misfits: Iterable[Misfit]) -> tuple[Correction, ...]:
     return tuple(found)
 
 
-def as_text(found: Sequence[Correction], name: Callable[[str], str]) -> str:
+def format_corrections(found: Sequence[Correction], name: Callable[[str], str]) -> str:
     """Corrections as a person, or a script, follows them: one after the other, each ``FILE, line N: …``.
 
     Args:
@@ -191,7 +191,7 @@ def _correction(hunk: list[Edit]) -> Correction:
     start = body.rfind("\n", 0, hunk[0].start) + 1
     end = body.find("\n", hunk[-1].end)
     before = body[start : len(body) if end < 0 else end]
-    return Correction(source.name, first, last, _lines(before, applied(hunk, before, start)))
+    return Correction(source.name, first, last, _lines(before, apply_edits(hunk, before, start)))
 
 
 def _lines(before: str, after: str) -> tuple[str, ...]:
@@ -213,9 +213,9 @@ Taken: TypeAlias = "dict[tuple[str, ...], str]"
 """Path below a type that is read already -> its name in the answer."""
 
 
-def assigned(
-    parent: Fielded, wanted: Sequence[tuple[str, ...]], taken: Taken
-) -> dict[tuple[str, ...], Found]:
+def match_moved_fields(
+    parent: ObjectType, wanted: Sequence[tuple[str, ...]], taken: Taken
+) -> dict[tuple[str, ...], FieldMatch]:
     """What below a type each of some missing paths most likely is; those that nothing is like are left out.
 
     Two of them share a field only where they end in the same name, and under one name there is one field: a
@@ -226,7 +226,7 @@ def assigned(
         wanted: The paths, from there on.
         taken: What is read already and is no candidate.
     """
-    found = {path: _again(path[-1], taken) or best_leaf(parent, path, taken) for path in wanted}
+    found = {path: _again(path[-1], taken) or best_match(parent, path, taken) for path in wanted}
     rated = sorted(
         ((path, one) for path, one in found.items() if one), key=lambda pair: pair[1].score, reverse=True
     )
@@ -241,13 +241,13 @@ def assigned(
     return {path: agreed[path] for path in wanted if path in agreed}
 
 
-def _again(name: str, taken: Taken) -> Found | None:
+def _again(name: str, taken: Taken) -> FieldMatch | None:
     """Where another missing field of this name has been found."""
     path = next((path for path, key in taken.items() if key == name and path != (name,)), None)
-    return Found(path, 1.0) if path else None
+    return FieldMatch(path, 1.0) if path else None
 
 
-def nested(path: Sequence[str]) -> str:
+def nested_selection(path: Sequence[str]) -> str:
     """A path as a selection: ``a { b { c } }``."""
     text = path[-1]
     for name in reversed(path[:-1]):
@@ -255,14 +255,14 @@ def nested(path: Sequence[str]) -> str:
     return text
 
 
-def keyed(name: str, key: str) -> str:
+def aliased_field(name: str, key: str) -> str:
     """A field under the name that it is to have in the answer."""
     return name if name == key else f"{key}: {name}"
 
 
-def merged(paths: Iterable[tuple[str, ...]], node: FieldNode) -> str:
+def merged_selection(paths: Iterable[tuple[str, ...]], node: FieldNode) -> str:
     """Paths as selections, as far in as a node that they stand in the place of; what begins alike is one."""
-    indent = " " * (place_of(node).column - 1)
+    indent = " " * (location_of(node).column - 1)
     return f"\n{indent}".join(f"{first}{_braced(rest)}" for first, rest in _grouped(paths).items())
 
 

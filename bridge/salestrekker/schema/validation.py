@@ -33,29 +33,29 @@ from graphql import (
 from graphql.utilities import is_type_sub_type_of
 
 from bridge.salestrekker.record_path import find_record_path, response_key
-from bridge.salestrekker.schema.list_validation import find_listing, whole_query, why_not
+from bridge.salestrekker.schema.list_validation import build_list_query, find_list, find_list_problem
 from bridge.salestrekker.schema.similar_fields import (
     LIKELY,
     ROOT_LIKELY,
-    Fielded,
-    best_leaf,
-    fielded,
+    ObjectType,
+    best_match,
     is_list,
     likeness,
     nearest,
-    rate_object,
+    object_type,
+    rate_object_field,
 )
 from bridge.salestrekker.schema.suggestions import (
-    Misfit,
-    Place,
-    applied,
-    assigned,
-    keyed,
-    merged,
-    nested,
-    place_of,
-    renaming,
-    replacing,
+    Mismatch,
+    SourceLocation,
+    aliased_field,
+    apply_edits,
+    location_of,
+    match_moved_fields,
+    merged_selection,
+    nested_selection,
+    rename_edit,
+    replace_edit,
 )
 
 if TYPE_CHECKING:
@@ -72,10 +72,10 @@ if TYPE_CHECKING:
     from bridge.salestrekker.query_files import QueryDocument
     from bridge.salestrekker.record_path import RecordPath
     from bridge.salestrekker.schema.introspection import LiveSchema
-    from bridge.salestrekker.schema.similar_fields import Fielded
+    from bridge.salestrekker.schema.similar_fields import ObjectType
     from bridge.salestrekker.schema.suggestions import Edit, Taken
 
-__all__ = ["FieldCheck", "misfits", "other_faults"]
+__all__ = ["FieldCheck", "find_mismatches", "graphql_core_mismatches"]
 
 SURE: Final = 0.7
 """One field as like as this, below a field that is gone, is enough to take its place."""
@@ -106,10 +106,10 @@ class FieldCheck:
     def __init__(self, schema: GraphQLSchema, document: QueryDocument) -> None:
         self._schema = schema
         self._document = document
-        self._spread: dict[str, Fielded] = {}
-        self.misfits: list[Misfit] = []
+        self._spread: dict[str, ObjectType] = {}
+        self.misfits: list[Mismatch] = []
 
-    def level(self, selections: SelectionSetNode | None, parent: Fielded, *, single: bool = False) -> int:
+    def level(self, selections: SelectionSetNode | None, parent: ObjectType, *, single: bool = False) -> int:
         """Check the fields selected on a type, and all below them.
 
         Args:
@@ -138,8 +138,8 @@ class FieldCheck:
         return sum(isinstance(node, FragmentSpreadNode) and node.name.value in self._spread for node in nodes)
 
     def _opened(
-        self, selections: SelectionSetNode | None, parent: Fielded
-    ) -> Iterator[tuple[FieldNode, Fielded]]:
+        self, selections: SelectionSetNode | None, parent: ObjectType
+    ) -> Iterator[tuple[FieldNode, ObjectType]]:
         """The fields of one level with the type that each is selected on, fragments laid open."""
         for node in selections.selections if selections else ():
             if isinstance(node, FieldNode):
@@ -154,22 +154,24 @@ class FieldCheck:
                 on = self._spread[node.name.value] = self._condition(fragment, parent)
                 yield from self._opened(fragment.selection_set, on)
 
-    def _condition(self, node: FragmentDefinitionNode | InlineFragmentNode, parent: Fielded) -> Fielded:
+    def _condition(self, node: FragmentDefinitionNode | InlineFragmentNode, parent: ObjectType) -> ObjectType:
         """The type that a fragment is on: its own where that can be, else the one that it is spread on."""
         if node.type_condition is None:
             return parent
         name = node.type_condition.name.value
         own = self._schema.get_type(name)
-        known = fielded(own) if own is not None and is_composite_type(own) else None
+        known = object_type(own) if own is not None and is_composite_type(own) else None
         if known and (known.name == parent.name or _overlap(self._schema, known, parent)):
             return known
         why = "is spread on" if own else "is no type of the schema; it is spread on"
         self._add(
-            node.type_condition, f"`{name}` {why} {parent.name}", replacing(node.type_condition, parent.name)
+            node.type_condition,
+            f"`{name}` {why} {parent.name}",
+            replace_edit(node.type_condition, parent.name),
         )
         return parent
 
-    def _compare(self, node: FragmentSpreadNode, parent: Fielded) -> None:
+    def _compare(self, node: FragmentSpreadNode, parent: ObjectType) -> None:
         before = self._spread[node.name.value]
         if before.name != parent.name and not _overlap(self._schema, before, parent):
             self._add(
@@ -179,7 +181,7 @@ class FieldCheck:
                 (),
             )
 
-    def _guess(self, fields: Sequence[tuple[FieldNode, Fielded]], *, single: bool) -> dict[str, str]:
+    def _guess(self, fields: Sequence[tuple[FieldNode, ObjectType]], *, single: bool) -> dict[str, str]:
         """Missing field -> the field of the same type that it most likely is; each is only one of them."""
         present = {node.name.value for node, _ in fields}
         rated = sorted(
@@ -200,14 +202,14 @@ class FieldCheck:
         return guesses
 
     def _rate(self, node: FieldNode, name: str, definition: GraphQLField, *, single: bool) -> float:
-        kind = fielded(definition.type)
+        kind = object_type(definition.type)
         if node.selection_set is None:
             return likeness(node.name.value, name) if is_leaf_type(get_named_type(definition.type)) else 0.0
         if kind is None or (single and (is_list(definition.type) or not definition.args)):
             return 0.0
-        return rate_object(node.name.value, name, kind, list(self._leaves(node)))
+        return rate_object_field(node.name.value, name, kind, list(self._leaves(node)))
 
-    def _field(self, node: FieldNode, parent: Fielded, guess: str, taken: Taken) -> bool:
+    def _field(self, node: FieldNode, parent: ObjectType, guess: str, taken: Taken) -> bool:
         """Check one field and what is below it; whether it can stay.
 
         Args:
@@ -221,52 +223,52 @@ class FieldCheck:
         if definition is None and guess:
             definition = parent.fields[guess]
             what = f"`{name}` is no field of {parent.name}; most like it is `{guess}`"
-            self._add(node, what, renaming(node, guess))
+            self._add(node, what, rename_edit(node, guess))
         if definition is None:
             return self._moved(node, parent, taken)
         self._arguments(node, definition, guess or name)
         return self._below(node, definition)
 
     def _below(self, node: FieldNode, definition: GraphQLField) -> bool:
-        inner = fielded(definition.type)
+        inner = object_type(definition.type)
         if node.selection_set and is_leaf_type(get_named_type(definition.type)):
             what = f"`{node.name.value}` is a {definition.type}: nothing can be selected below it"
-            self._add(node, what, replacing(node.selection_set, ""))
+            self._add(node, what, replace_edit(node.selection_set, ""))
         elif inner is not None and node.selection_set is None:
             self._opens(node, inner)
         elif inner is not None and not self.level(node.selection_set, inner):
-            self._add(node, f"nothing is left of `{node.name.value}`", replacing(node, ""))
+            self._add(node, f"nothing is left of `{node.name.value}`", replace_edit(node, ""))
             return False
         return True
 
-    def _opens(self, node: FieldNode, inner: Fielded) -> None:
+    def _opens(self, node: FieldNode, inner: ObjectType) -> None:
         """A field that was a value has become an object: what of it is to be read?"""
-        found = best_leaf(inner, [node.name.value])
+        found = best_match(inner, [node.name.value])
         leaves = [found.path] if found else [(name,) for name in inner.fields][:1]
         what = f"`{node.name.value}` is a {inner.name}: say which of its fields are wanted ({_names(inner)})"
-        text = f"{_source(node)} {{ {' '.join(nested(path) for path in leaves)} }}"
-        self._add(node, what, replacing(node, text))
+        text = f"{_source(node)} {{ {' '.join(nested_selection(path) for path in leaves)} }}"
+        self._add(node, what, replace_edit(node, text))
 
-    def _moved(self, node: FieldNode, parent: Fielded, taken: Taken) -> bool:
+    def _moved(self, node: FieldNode, parent: ObjectType, taken: Taken) -> bool:
         """A field that its type does not have under any name: elsewhere below, or nowhere."""
         name = node.name.value
         wanted = list(self._leaves(node)) if node.selection_set else [()]
-        found = assigned(parent, [(name, *path) for path in wanted], taken)
+        found = match_moved_fields(parent, [(name, *path) for path in wanted], taken)
         what = f"`{name}` is no field of {parent.name}"
         if len(found) * 2 >= len(wanted) or any(one.score >= SURE for one in found.values()):
             taken.update((one.path, path[-1]) for path, one in found.items())
             where = ", ".join(sorted({".".join(one.path) for one in found.values()}))
-            paths = [(*one.path[:-1], keyed(one.path[-1], path[-1])) for path, one in found.items()]
-            text = merged(paths, node)
-            self._add(node, f"{what}; like it there is {where}", replacing(node, text))
+            paths = [(*one.path[:-1], aliased_field(one.path[-1], path[-1])) for path, one in found.items()]
+            text = merged_selection(paths, node)
+            self._add(node, f"{what}; like it there is {where}", replace_edit(node, text))
             return True
         status = next((one for one in parent.fields if one.lower() in STATUS and (one,) not in taken), "")
         if "active" in name.lower() and status:
             taken[(status,)] = status
-            self._add(node, f"{what}; it has `{status}`, which tells it in words", replacing(node, status))
+            self._add(node, f"{what}; it has `{status}`, which tells it in words", replace_edit(node, status))
             return True
         nothing = f"{what}, and nothing there is like it (it has {_names(parent)})"
-        self._add(node, f"{nothing}{_not_offered(node, parent)}", replacing(node, ""), offered=False)
+        self._add(node, f"{nothing}{_not_offered(node, parent)}", replace_edit(node, ""), offered=False)
         return False
 
     def _leaves(self, node: FieldNode) -> Iterator[tuple[str, ...]]:
@@ -300,7 +302,7 @@ class FieldCheck:
         wanted = argument.name.value
         what = f"`{field}` takes no argument `{wanted}`"
         if guess:
-            self._add(argument, f"{what}; most like it is `{guess}`", replacing(argument.name, guess))
+            self._add(argument, f"{what}; most like it is `{guess}`", replace_edit(argument.name, guess))
             return
         known = ", ".join(definition.args) or "none"
         self._add(argument, f"{what} (it takes {known})", ())
@@ -315,7 +317,7 @@ class FieldCheck:
                 continue
             given = print_ast(declared.type)
             what = f"${name} is declared as {given}, where the schema takes {wanted}"
-            self._add(declared.type, what, replacing(declared.type, wanted))
+            self._add(declared.type, what, replace_edit(declared.type, wanted))
 
     def _agrees(self, declared: object, wanted: str) -> bool:
         """Whether a variable's type goes where an argument of type ``wanted`` is."""
@@ -324,17 +326,17 @@ class FieldCheck:
         return given in (wanted, f"{wanted}!") or (default is not None and f"{given}!" == wanted)
 
     def _add(self, node: object, what: str, edits: tuple[Edit, ...], *, offered: bool = True) -> None:
-        self.misfits.append(Misfit(place_of(node), what, edits, offered))  # type: ignore[arg-type]  # a Node
+        self.misfits.append(Mismatch(location_of(node), what, edits, offered))  # type: ignore[arg-type]  # a Node
 
 
-def other_faults(schema: GraphQLSchema, document: QueryDocument) -> list[Misfit]:
+def graphql_core_mismatches(schema: GraphQLSchema, document: QueryDocument) -> list[Mismatch]:
     """What graphql-core's validation finds (GraphQL specification, section 5); no guess goes with it."""
     whole = DocumentNode(definitions=(document.operation, *document.fragments.values()))
     found = []
     for error in validate(schema, whole):
         node = error.nodes[0] if error.nodes else None
-        place = place_of(node) if node else Place(document.file, 1, 1)
-        found.append(Misfit(place, error.message))
+        place = location_of(node) if node else SourceLocation(document.file, 1, 1)
+        found.append(Mismatch(place, error.message))
     return found
 
 
@@ -342,24 +344,24 @@ def _source(node: FieldNode) -> str:
     return node.loc.source.body[node.loc.start : node.loc.end] if node.loc else node.name.value
 
 
-def _names(kind: Fielded) -> str:
+def _names(kind: ObjectType) -> str:
     names = list(kind.fields)
     more = len(names) - LISTED
     return ", ".join(names[:LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
-def _not_offered(node: FieldNode, parent: Fielded) -> str:
+def _not_offered(node: FieldNode, parent: ObjectType) -> str:
     words = f"{node.name.value} {parent.name}".lower()
     if not any(word in words for word in NOT_OFFERED):
         return ""
     return '. Salestrekker says: "Broker tools and Asset Finance tools are not accessible via API"'
 
 
-def _overlap(schema: GraphQLSchema, one: Fielded, other: Fielded) -> bool:
+def _overlap(schema: GraphQLSchema, one: ObjectType, other: ObjectType) -> bool:
     return is_type_sub_type_of(schema, one, other) or is_type_sub_type_of(schema, other, one)
 
 
-def misfits(document: QueryDocument, live: LiveSchema, *, listing: bool) -> tuple[Misfit, ...]:
+def find_mismatches(document: QueryDocument, live: LiveSchema, *, listing: bool) -> tuple[Mismatch, ...]:
     """What of a query the server will not accept, or will not answer as the bridge needs it.
 
     Args:
@@ -376,36 +378,36 @@ def misfits(document: QueryDocument, live: LiveSchema, *, listing: bool) -> tupl
     """
     query = live.graphql.query_type
     if query is None:
-        return (Misfit(place_of(document.operation), "the schema has no queries at all", offered=False),)
+        return (Mismatch(location_of(document.operation), "the schema has no queries at all", offered=False),)
     check = FieldCheck(live.graphql, document)
     if listing:
         found = _list_misfits(document, query, check)
     else:
         check.level(document.operation.selection_set, query, single=True)
         found = [_root_left(misfit, document) for misfit in check.misfits]
-    return tuple(found or other_faults(live.graphql, document))
+    return tuple(found or graphql_core_mismatches(live.graphql, document))
 
 
-def _list_misfits(document: QueryDocument, query: Fielded, check: FieldCheck) -> list[Misfit]:
+def _list_misfits(document: QueryDocument, query: ObjectType, check: FieldCheck) -> list[Mismatch]:
     record_path = find_record_path(document)
     root, record = record_path.steps[0], record_path.steps[-1]
-    listing = find_listing(query, record_path, list(_leaves(document, record.selection_set)))
+    listing = find_list(query, record_path, list(_leaves(document, record.selection_set)))
     if listing is None:
         known = ", ".join(list(query.fields)[:20])
         what = f"the schema has no list `{root.name.value}`, nor one like it (it has {known})"
-        return [Misfit(place_of(root), what, offered=False)]
-    reason = why_not(listing, record_path, document)
+        return [Mismatch(location_of(root), what, offered=False)]
+    reason = find_list_problem(listing, record_path, document)
     if not reason:
         check.level(document.operation.selection_set, query)
         return check.misfits
     check.level(record.selection_set, listing.record)
-    anew = whole_query(listing, record_path, document, _selection(record_path, check))
-    return [Misfit(place_of(root), reason, replacing(document.operation, anew)), *check.misfits]
+    anew = build_list_query(listing, record_path, document, _selection(record_path, check))
+    return [Mismatch(location_of(root), reason, replace_edit(document.operation, anew)), *check.misfits]
 
 
-def _root_left(misfit: Misfit, document: QueryDocument) -> Misfit:
+def _root_left(misfit: Mismatch, document: QueryDocument) -> Mismatch:
     """A root field that nothing is like is not taken out: no query would be left."""
-    roots = [place_of(node) for node in document.fields(document.operation.selection_set)]
+    roots = [location_of(node) for node in document.fields(document.operation.selection_set)]
     return misfit if misfit.offered or misfit.place not in roots else replace(misfit, edits=())
 
 
@@ -417,7 +419,7 @@ def _selection(record_path: RecordPath, check: FieldCheck) -> str:
     source, start, end = node.loc.source, node.loc.start, node.loc.end
     edits = [edit for misfit in check.misfits for edit in misfit.edits]
     inside = [edit for edit in edits if edit.source is source and start <= edit.start and edit.end <= end]
-    return applied(inside, source.body[start:end], start)
+    return apply_edits(inside, source.body[start:end], start)
 
 
 def _leaves(document: QueryDocument, selections: SelectionSetNode | None) -> Iterator[tuple[str, ...]]:
