@@ -1,4 +1,4 @@
-"""`trakor-bridge.webhooks.receiver|list|replay`."""
+"""`trakor-bridge webhooks urls|list|replay`."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ in a browser to see whether it leads here while `trakor-bridge run` runs.
 
 \b
 Examples:
-  trakor-bridge.webhooks.receiver
-  trakor-bridge.webhooks.receiver --connection north --json
+  trakor-bridge webhooks urls
+  trakor-bridge webhooks urls --connection north --json
 """
 LIST = """\
 List the webhooks received, the newest first.
@@ -154,9 +154,7 @@ def _list(
     elif waiting or problems or connection:
         typer.echo("No webhook matches.")
     else:
-        tell(
-            "No webhook has come yet. `trakor-bridge.webhooks.receiver` prints what to paste into Salestrekker."
-        )
+        tell("No webhook has come yet. `trakor-bridge webhooks urls` prints what to paste into Salestrekker.")
 
 
 def _as_json(event: StoredWebhook) -> dict[str, Any]:
