@@ -1,4 +1,4 @@
-"""The installed command in a process of its own: what it says can be waited for, and it ends with the test.
+"""The command in a process of its own, which ends with the test; what it prints can be waited for.
 
 ::
 
@@ -14,18 +14,20 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import subprocess
 import sys
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bridges import adds_up
+from forking import fork
 
 if TYPE_CHECKING:
     import signal
     from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
+
+    from forking import Forked
 
 __all__ = ["COMMAND", "LONG", "Begin", "Ended", "Process", "commands"]
 
@@ -62,7 +64,7 @@ class Ended:
 class Process:
     """A command that runs."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: Forked) -> None:
         self._process = process
         self._err = b""
         self._said = asyncio.Condition()
@@ -117,7 +119,6 @@ class Process:
         await self._ending
 
     async def _listen(self) -> Ended:
-        assert self._process.stdout is not None
         out, _ = await asyncio.gather(self._process.stdout.read(), self._listen_to_complaints())
         status = await self._process.wait()
         async with self._said:
@@ -125,7 +126,6 @@ class Process:
         return Ended(status, out.decode(), self._err.decode())
 
     async def _listen_to_complaints(self) -> None:
-        assert self._process.stderr is not None
         async for line in self._process.stderr:
             async with self._said:
                 self._err += line
@@ -142,16 +142,7 @@ async def commands(folder: Path) -> AsyncIterator[Begin]:
     begun: list[Process] = []
 
     async def begin(*arguments: str, **more: str) -> Process:
-        process = await asyncio.create_subprocess_exec(
-            *COMMAND,
-            *arguments,
-            cwd=folder,
-            env=_environment(**more),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            limit=2**20,
-        )
-        begun.append(Process(process))
+        begun.append(Process(await fork(arguments, folder, _environment(**more))))
         return begun[-1]
 
     try:
