@@ -204,12 +204,8 @@ def _take_over(wanted: dict[str, Any], ends: Sequence[int]) -> None:
         os.close(end)
     sys.stdin = io.TextIOWrapper(open(0, "rb", closefd=False), "utf-8")  # noqa: SIM115
     sys.stdout = io.TextIOWrapper(open(1, "wb", closefd=False), "utf-8")  # noqa: SIM115
-    sys.stderr = io.TextIOWrapper(
-        open(2, "wb", 0, closefd=False),
-        "utf-8",
-        "backslashreplace",
-        write_through=True,  # noqa: SIM115
-    )
+    complaints = open(2, "wb", 0, closefd=False)  # noqa: SIM115
+    sys.stderr = io.TextIOWrapper(complaints, "utf-8", "backslashreplace", write_through=True)
     sys.argv = ["trakor-bridge", *wanted["arguments"]]
     gc.unfreeze()
 
