@@ -31,15 +31,15 @@ RECEIVES = """
 import asyncio, sys
 from pathlib import Path
 from bridge.ledger.database import Ledger
-from bridge.ledger.webhook_inbox import Inbox
-from bridge.records import Received
+from bridge.ledger.webhook_inbox import WebhookInbox
+from bridge.records import ReceivedWebhook
 
 async def main():
-    inbox = Inbox(Ledger(Path(sys.argv[1])), on_kept=lambda names: None)
+    inbox = WebhookInbox(Ledger(Path(sys.argv[1])), on_kept=lambda names: None)
     async def one(worker):
         n = 0
         while True:
-            await inbox.keep(Received("a", "contact-updated", f"{worker}-{n}", 1))
+            await inbox.keep(ReceivedWebhook("a", "contact-updated", f"{worker}-{n}", 1))
             print(f"{worker}-{n}", flush=True)
             n += 1
     await asyncio.gather(*(one(worker) for worker in range(8)))
