@@ -21,7 +21,7 @@ EVERY_CORE := -n logical --dist worksteal
 CHROMIUM := chromium chromium-browser google-chrome
 SUDO     := $(if $(filter 0,$(shell id -u)),,sudo -n)
 
-# Set, Python compiles every module anew in each process that a test starts. Empty is not set.
+# If this is set, Python compiles each module again in every process that a test starts. Empty counts as not set.
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help

@@ -1,11 +1,11 @@
-"""How a backfill does, as ratios to what it should do: rate, CPU and memory.
+"""Measures a backfill as ratios to its targets: rate, CPU and memory.
 
     python bench/backfill.py [--contacts 20000] [--repeat 3] [--large]
 
-The sandbox and `trakor-bridge backfill` run each in a process of its own, as a user runs them. CPU and
-peak memory are those of the backfill's process alone, as the operating system accounts for them when it
-ends. CPU per record is what a run costs beyond one that finds nothing to do, so that imports do not count;
-they have a line of their own. Exit status 1: a target is missed. See bench/README.md for what is noise.
+The sandbox and `trakor-bridge backfill` each run in their own process, as a user runs them. CPU and peak
+memory are those of the backfill's process, as the operating system reports them at its end. CPU per record
+is the cost of a run beyond that of one with nothing to do. So imports do not count; they have a line of
+their own. Exit status 1: a target is missed. bench/README.md explains noise.
 """
 
 from __future__ import annotations
@@ -53,13 +53,13 @@ SMALL, LARGE = 10_000, 1_000_000
 
 @dataclass(frozen=True)
 class Run:
-    """What one backfill came to.
+    """The result of one backfill.
 
     Attributes:
-        numbers: Of the contacts, as `--json` reports them.
-        seconds: From its first look at the ledger to its last, as it reports.
-        cpu: Seconds of its process, imports included.
-        peak: The most memory that its process held, in MB.
+        numbers: The contacts' numbers, as `--json` reports them.
+        seconds: The time from its first to its last access of the ledger, as it reports.
+        cpu: CPU seconds of its process, imports included.
+        peak: Peak memory of its process, in MB.
         posts: Requests that Trakor got meanwhile.
     """
 
@@ -71,13 +71,13 @@ class Run:
 
     @property
     def delivered(self) -> int:
-        """How many records Trakor answered for."""
+        """The number of records that Trakor answered."""
         return self.numbers["created"] + self.numbers["existing"]
 
 
 @dataclass(frozen=True)
 class Line:
-    """One line of the table: a figure, and the target that it is held against."""
+    """One line of the table: a figure and its target."""
 
     what: str
     figure: float
@@ -95,7 +95,7 @@ class Line:
 
     def __str__(self) -> str:
         figure = f"{self.what:<48}{self.figure:>10,.3g} {self.unit:<4}"
-        if self.figure >= 1000:  # noqa: PLR2004 - from here on digits behind the point say nothing
+        if self.figure >= 1000:  # noqa: PLR2004 - above this, decimals mean nothing
             figure = f"{self.what:<48}{self.figure:>10,.0f} {self.unit:<4}"
         if self.target is None:
             return f"{figure}{'':>30}{self.note}"
@@ -109,8 +109,8 @@ class Sandbox:
     """Both systems in a process of their own.
 
     Args:
-        folder: Where the configuration to use is written to.
-        contacts: How many contacts there are.
+        folder: The folder in which the configuration is written.
+        contacts: The number of contacts.
         latency: Seconds that each answer takes.
     """
 
@@ -128,7 +128,7 @@ class Sandbox:
 
     @property
     def pid(self) -> int:
-        """The number of its process."""
+        """The id of its process."""
         return self._process.pid
 
     def stop(self) -> None:
@@ -137,7 +137,7 @@ class Sandbox:
         self._process.communicate()
 
     def posts(self) -> int:
-        """How many requests Trakor has had."""
+        """The number of requests that Trakor got."""
         with urllib.request.urlopen(f"{self.control}/state") as answer:  # noqa: S310 - on loopback
             return sum(json.load(answer)["trakor"]["traffic"]["statuses"].values())
 
@@ -149,16 +149,16 @@ class Sandbox:
             process = subprocess.Popen(
                 command, stdout=report, cwd=self._folder, env={**os.environ, **SETTINGS}
             )
-            # Unlike the standard library's wait this tells what the one process took. Its peak is never less
-            # than that of this process, from which it is forked: no matter while this one is the smaller.
+            # Unlike the standard library's wait, this returns the usage of the one process. Its peak is at
+            # least that of this process, from which it is forked, but this process is smaller.
             _, status, usage = os.wait4(process.pid, 0)
             process.returncode = os.waitstatus_to_exitcode(status)
-        said = json.loads(output.read_text(encoding="utf-8"))["connections"]["default"]
-        if not said["complete"]:
+        outcome = json.loads(output.read_text(encoding="utf-8"))["connections"]["default"]
+        if not outcome["complete"]:
             raise SystemExit(f"the backfill ended early, with {process.returncode}: see above")
         return Run(
-            said["streams"]["contacts"],
-            said["seconds"],
+            outcome["streams"]["contacts"],
+            outcome["seconds"],
             usage.ru_utime + usage.ru_stime,
             usage.ru_maxrss / 1024,
             self.posts() - posts,
@@ -166,17 +166,17 @@ class Sandbox:
 
 
 def stay_on(process: int, choose: Callable[[set[int]], int]) -> None:
-    """Keep a process on one core, where the system allows to choose; 0 is this process.
+    """Pin a process to one core, if the system allows it; 0 is this process.
 
-    Both systems are other machines in truth. Left to itself the system runs whoever is woken where its waker
-    runs, and two processes that wake each other share one core then, beside another that is idle.
+    In reality both systems are other machines. Without pinning, the system runs a process on the core of the
+    process that woke it. Two processes that wake each other then share one core beside an idle one.
     """
     if CORES:
         os.sched_setaffinity(process, {choose(CORES)})
 
 
 def _announced(process: subprocess.Popen[str]) -> str:
-    """The configuration that a sandbox prints once it answers; its last line is Trakor's key."""
+    """The configuration that a sandbox prints once it is ready; its last line is Trakor's key."""
     if process.stdout is None:
         raise RuntimeError("the sandbox has no output")
     lines = []
@@ -199,7 +199,7 @@ def running(contacts: int, latency: float = 0.0) -> Iterator[Sandbox]:
 
 
 def rate(contacts: int, repeat: int) -> Iterator[Line]:
-    """How fast it sends where each answer takes its time, beside a client that does nothing but that."""
+    """Measures the rate if each answer takes some time, beside that of a client that only posts."""
     rates = []
     for _ in range(repeat):
         with running(contacts, LATENCY) as both:
@@ -215,14 +215,14 @@ def rate(contacts: int, repeat: int) -> Iterator[Line]:
 async def _bare(
     trakor: dict[str, Any], clock: Callable[[], float] = time.perf_counter, posts: int = 5000
 ) -> float:
-    """How many posts a client that does nothing else gets done in a second of a clock."""
+    """The number of posts in one second of wall time by a client that only posts."""
     async with aiohttp.ClientSession() as http:
         began = clock()
         return await post_all(http, trakor, posts) / (clock() - began)
 
 
 def cpu(contacts: int, repeat: int) -> Iterator[Line]:
-    """What a record costs, sent and unchanged: the best of some runs, since noise only ever adds."""
+    """Measures the cost of a sent and an unchanged record: the best of some runs, because noise only adds."""
     with running(0) as both:
         idle = both.backfill(), both.backfill()
     runs, bare = [], []
@@ -246,7 +246,7 @@ def cpu(contacts: int, repeat: int) -> Iterator[Line]:
 
 
 def memory(contacts: int) -> Iterator[Line]:
-    """What more records need in memory: nothing."""
+    """Measures how much memory more records need: none."""
     peaks = []
     for size in (SMALL, contacts):
         with running(size) as both:
@@ -259,13 +259,11 @@ def memory(contacts: int) -> Iterator[Line]:
 
 
 def main() -> int:
-    """Print the table; 1 where a target is missed."""
+    """Print the table; 1 if a target is missed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--contacts", type=int, default=20_000, help="how many, for rate and CPU")
-    parser.add_argument(
-        "--repeat", type=int, default=3, help="how often each of these is measured; the best counts"
-    )
-    parser.add_argument("--memory", type=int, default=50_000, help=f"how many, against {SMALL:,}")
+    parser.add_argument("--contacts", type=int, default=20_000, help="contacts for rate and CPU")
+    parser.add_argument("--repeat", type=int, default=3, help="measurements of each; the best counts")
+    parser.add_argument("--memory", type=int, default=50_000, help=f"contacts for memory, against {SMALL:,}")
     parser.add_argument("--large", action="store_true", help=f"--memory {LARGE:,}: half an hour or more")
     arguments = parser.parse_args()
     stay_on(0, max)

@@ -1,9 +1,9 @@
-"""What the daemon needs: how long webhooks wait beside a sweep, requests, time to Trakor, idle CPU, memory.
+"""Measures the daemon: waits of webhooks beside a sweep, requests, time to Trakor, idle CPU, memory.
 
     python bench/daemon.py [--contacts 5000] [--requests-per-minute 120] [--seconds 10]
 
-Sandbox, `trakor-bridge run` and the senders are three processes. Each webhook waits from the moment when it
-was due, see bench/webhooks.py. Exit status 1: a target is missed. See bench/README.md for what is noise.
+Sandbox, `trakor-bridge run` and the senders are three processes. A webhook's wait begins when it is due
+(bench/webhooks.py). Exit status 1: a target is missed. bench/README.md explains noise.
 """
 
 from __future__ import annotations
@@ -55,32 +55,32 @@ SETTLES_WITHIN = 900.0
 
 
 class Daemon(Server):
-    """The daemon, and the sandbox that it works for."""
+    """The daemon and its sandbox."""
 
     sandbox: Sandbox
     log: Path
 
     def state(self) -> dict[str, Any]:
-        """What both systems have seen."""
+        """The numbers of requests that both systems got."""
         found: dict[str, Any] = self._control("GET", "/state")
         return found
 
     def add(self, name: str) -> str:
-        """One more contact; gives its id."""
+        """Adds a contact; returns its id."""
         return str(
             self._control("POST", "/contacts", {"name": name, "email": f"{hash(name)}@example.com"})["id"]
         )
 
-    def said(self, event: str, times: int) -> bool:
-        """Whether its log has this so often."""
+    def has_logged(self, event: str, times: int) -> bool:
+        """Whether its log has this event that many times."""
         return self.log.read_text(encoding="utf-8").count(f'"event": "{event}"') >= times
 
     def memory(self) -> float:
-        """MB that it holds."""
+        """Its memory in MB."""
         return float(self.process.memory_info().rss) / 2**20
 
     async def until(self, what: str, condition: Any) -> None:  # noqa: ANN401 - any callable
-        """Look every 20 ms: what is measured here takes longer, or has its own clock."""
+        """Poll every 20 ms: measured times are longer, or have a clock of their own."""
         end = time.monotonic() + SETTLES_WITHIN
         while not condition():
             require(time.monotonic() < end, f"{what}: not within {SETTLES_WITHIN:.0f} s")
@@ -99,7 +99,7 @@ async def running(folder: Path, contacts: int, requests_per_minute: int) -> Asyn
     """A sandbox, and a daemon with a new ledger."""
     sandbox, log = Sandbox(folder, contacts, 0.0), folder / "log.jsonl"
     try:
-        # It is another machine in truth: the senders, on the same core, must not wait for what it does.
+        # In reality it is another machine, so the senders on the same core must not wait for it.
         psutil.Process(sandbox.pid).nice(10)
         with log.open("wb") as stderr:
             process = await asyncio.create_subprocess_exec(
@@ -116,7 +116,7 @@ async def running(folder: Path, contacts: int, requests_per_minute: int) -> Asyn
         daemon = Daemon(psutil.Process(process.pid), 0, folder / "ledger.db")
         daemon.sandbox, daemon.log = sandbox, log
         try:
-            await daemon.until("start", lambda: daemon.said("started", 1))
+            await daemon.until("start", lambda: daemon.has_logged("started", 1))
             lines = map(json.loads, log.read_text(encoding="utf-8").splitlines())
             daemon.port = next(one["port"] for one in lines if one["event"] == "listening for webhooks")
             yield daemon
@@ -128,7 +128,7 @@ async def running(folder: Path, contacts: int, requests_per_minute: int) -> Asyn
 
 
 async def beside_a_sweep(daemon: Daemon, seconds: int, what: str) -> list[Line]:
-    """How long webhooks wait at 1,000 a second while a list is read to its end."""
+    """Measures how long webhooks wait, at 1,000 a second, while a whole list is read."""
     waits: list[float] = []
     ends = daemon.log.read_text(encoding="utf-8").count(SWEPT)
     while True:
@@ -148,7 +148,7 @@ def _waiting(daemon: Daemon) -> int:
 
 
 async def requests(daemon: Daemon) -> Line:
-    """How many requests some hundred webhooks for as many contacts need."""
+    """Measures how many requests some hundred webhooks about as many contacts need."""
     with reading(daemon.ledger) as connection:
         ids = list(connection.scalars(records.select().with_only_columns(records.c.source_id).limit(EVENTS)))
     before = daemon.state()["salestrekker"]["traffic"]["requests"]
@@ -165,7 +165,7 @@ async def _post_all(sender: Any, ids: list[str]) -> None:  # noqa: ANN401 - a Se
 
 
 async def to_trakor(daemon: Daemon) -> Line:
-    """How long a new contact takes from its webhook to Trakor, beyond the debounce time."""
+    """Measures the time from a new contact's webhook to Trakor, beyond the debounce."""
     took = []
     sender = await daemon.dial()
     for number in range(TRIES):
@@ -183,7 +183,7 @@ async def to_trakor(daemon: Daemon) -> Line:
 
 
 async def idle(daemon: Daemon, seconds: int) -> list[Line]:
-    """What it takes while nothing happens."""
+    """Measures CPU and memory while nothing happens."""
     cpu = daemon.cpu()
     await asyncio.sleep(seconds)
     share = 100 * (daemon.cpu() - cpu) / seconds
@@ -194,7 +194,7 @@ async def idle(daemon: Daemon, seconds: int) -> list[Line]:
 
 
 async def run(folder: Path, contacts: int, requests_per_minute: int, seconds: int) -> AsyncIterator[Line]:
-    """Measure one after the other."""
+    """Measure all figures in turn."""
     async with running(folder, contacts, requests_per_minute) as daemon:
         for line in await beside_a_sweep(daemon, seconds, "beside a first sweep"):
             yield line
@@ -227,14 +227,14 @@ async def _print(lines: AsyncIterator[Line]) -> bool:
 
 
 def main() -> int:
-    """Print the table; 1 where a target is missed."""
+    """Print the table; 1 if a target is missed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--contacts", type=int, default=5000, help="how many are swept")
+    parser.add_argument("--contacts", type=int, default=5000, help="number of contacts")
     parser.add_argument(
-        "--requests-per-minute", type=int, default=120, help="as in the configuration, whose default this is"
+        "--requests-per-minute", type=int, default=120, help="as in the configuration, with the same default"
     )
-    parser.add_argument("--seconds", type=int, default=10, help="how long is measured at a time")
-    parser.add_argument("--folder", type=Path, help="where the ledger lies; the disk decides the waits")
+    parser.add_argument("--seconds", type=int, default=10, help="duration of each measurement")
+    parser.add_argument("--folder", type=Path, help="folder for the ledger; its disk determines the waits")
     arguments = parser.parse_args()
     stay_on(0, min)
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:

@@ -1,10 +1,10 @@
-"""What the daemon takes, and how long webhooks wait, while Salestrekker sends far more than it was asked for.
+"""Measures memory and waits of webhooks while Salestrekker sends far more than it was asked for.
 
     python bench/hostile.py [KIND ...] [--seconds 20]
 
 The simulated Salestrekker, `trakor-bridge run` and the sender of webhooks are three processes. Each kind is
-an answer to the list of contacts; a daemon is started for each, and sweeps once. Exit status 1: a target is
-missed. See bench/README.md for what is noise.
+an answer to the list of contacts. A new daemon sweeps once for each. Exit status 1: a target is missed.
+bench/README.md explains noise.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ SETTINGS: Final = {
 
 
 def contact(number: int) -> dict[str, Any]:
-    """A contact as the shipped query reads it, of 600 bytes."""
+    """A contact of 600 bytes, as the shipped query reads it."""
     person = {"firstName": f"Ada{number}", "familyName": "Lovelace", "middleName": None, "title": "Ms"}
     return {
         "id": f"c{number:08}",
@@ -56,12 +56,12 @@ def listed(items: str) -> bytes:
 
 
 def contacts(number: int) -> bytes:
-    """An answer with so many ordinary contacts."""
+    """An answer with this number of ordinary contacts."""
     return listed(",".join(json.dumps(contact(one)) for one in range(number)))
 
 
 def errors(number: int) -> bytes:
-    """An answer with so many errors, each with a message."""
+    """An answer with this number of errors, each with a message."""
     error = json.dumps({"message": "Something went wrong with this one", "path": ["contacts", 1, "email"]})
     return f'{{"data": {{"contacts": []}}, "errors": [{",".join([error] * number)}]}}'.encode()
 
@@ -93,7 +93,7 @@ KINDS: Final = {
 
 
 def serve() -> None:
-    """A Salestrekker whose contacts are one answer, told on standard input, and a Trakor that takes all."""
+    """A Salestrekker whose contacts are one answer, read from standard input, and a Trakor that takes all."""
     body = KINDS[sys.argv[2]]()
     nothing = b'{"data": {"contacts": [], "products": []}}'
 
@@ -130,7 +130,7 @@ def serve() -> None:
 
 
 async def started(*arguments: str, **more: Any) -> asyncio.subprocess.Process:  # noqa: ANN401 - of the library
-    """A process of this Python."""
+    """Starts a process of this Python."""
     return await asyncio.create_subprocess_exec(
         sys.executable,
         *arguments,
@@ -143,21 +143,21 @@ async def started(*arguments: str, **more: Any) -> asyncio.subprocess.Process:  
 
 
 def piped(stream: asyncio.StreamReader | None) -> asyncio.StreamReader:
-    """A pipe that was asked for."""
+    """A pipe that must exist."""
     if stream is None:
         raise RuntimeError("the process was started without this pipe")
     return stream
 
 
 async def logged(daemon: asyncio.subprocess.Process, events: list[dict[str, Any]]) -> None:
-    """Keep what it logs."""
+    """Collects its log."""
     async for line in piped(daemon.stderr):
         if line.startswith(b"{"):
             events += [json.loads(line)]
 
 
 async def port_of(events: list[dict[str, Any]]) -> int:
-    """Where it listens for webhooks."""
+    """The address at which it listens for webhooks."""
     async with asyncio.timeout(60):
         while True:
             for event in events:
@@ -167,7 +167,7 @@ async def port_of(events: list[dict[str, Any]]) -> int:
 
 
 async def webhooks(port: int, seconds: float, waits: list[float], process: psutil.Process) -> list[int]:
-    """Send them at a fixed rate; gives what memory the daemon had meanwhile, in bytes."""
+    """Sends webhooks at a fixed rate; returns the daemon's memory meanwhile, in bytes."""
     memory: list[int] = []
     begun = time.monotonic()
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as session:
@@ -186,13 +186,13 @@ async def webhooks(port: int, seconds: float, waits: list[float], process: psuti
 
 
 def peak_of(process: int) -> int:
-    """The most memory that a process had so far, in bytes (Linux)."""
+    """A process's peak memory so far, in bytes (Linux)."""
     lines = Path(f"/proc/{process}/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
 
 
 async def measure(kind: str, seconds: float) -> bool:
-    """One kind; gives whether the targets are met."""
+    """Measures one kind; returns whether the targets are met."""
     remote = await started(__file__, "--serve", kind)
     address = f"http://127.0.0.1:{int(await piped(remote.stdout).readline())}"
     with tempfile.TemporaryDirectory() as folder:
@@ -217,23 +217,25 @@ async def measure(kind: str, seconds: float) -> bool:
                 await process.wait()
             await listening
         swept = [event for event in events if event["event"] == "swept"]
-        told = [event for event in events if event.get("level") in {"warning", "error"}]
+        problems = [event for event in events if event.get("level") in {"warning", "error"}]
     waits = sorted(wait * 1000 for wait in waits)
     high, longest = peak / MEGABYTE, waits[-1]
     holds = high <= MEMORY_TARGET and longest <= WAIT_TARGET
     read = sum(event["read"] for event in swept)
-    said = next((str(event.get("problem") or event.get("error") or event["event"]) for event in told), "")
+    message = next(
+        (str(event.get("problem") or event.get("error") or event["event"]) for event in problems), ""
+    )
     print(
         f"{kind:<24}{memory[0] / MEGABYTE:>7,.0f}{high:>8,.0f} MB"
         f"{waits[len(waits) // 2]:>8,.1f}{waits[int(len(waits) * 0.99)]:>8,.1f}{longest:>9,.1f} ms"
-        f"{len(swept):>4} swept {read:>7,} read  {'holds' if holds else 'MISSED'}  {said[:90]}",
+        f"{len(swept):>4} swept {read:>7,} read  {'holds' if holds else 'MISSED'}  {message[:90]}",
         flush=True,
     )
     return holds
 
 
 def main() -> int:
-    """Measure the kinds that are named, or all."""
+    """Measures the named kinds, or all."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("kinds", nargs="*", default=list(KINDS))
     parser.add_argument("--seconds", type=float, default=20)

@@ -1,11 +1,11 @@
-"""How long each page of the status page takes where the ledger has a million records.
+"""Measures how long each page of the status page takes on a ledger with a million records.
 
     python bench/page.py [--records 1000000] [--visits 40]
 
-The ledger is made by SQL: one record in ten is held, one in fifty rejected and as many drifted, the others
-are delivered, each with its claim, its link, what was sent of it, sealed, and a line of history. Its pages
-are served in this process and asked for over HTTP, one at a time: what counts is what 19 of 20 visits take,
-from the request to the last byte. Exit status 1: a target is missed.
+SQL makes the ledger: one record in ten is held, one in fifty rejected, one in fifty drifted. The others are
+delivered, each with its claim, its link, its encrypted content and a line of history. This process serves the
+pages and requests them over HTTP, one at a time. The time that 19 of 20 visits take counts, from the request
+to the last byte. Exit status 1: a target is missed.
 """
 
 from __future__ import annotations
@@ -91,13 +91,13 @@ SELECT :feed, :now / 3600000 - v, v, 0 FROM n
 
 
 def fill(connection: Connection, key: bytes, many: int) -> None:
-    """Make the records, and all that goes with them."""
+    """Make the records with their claims, links, contents and history."""
     feed = load_or_add_feed(connection, "default", "bench", Stream.CONTACTS)
     load_or_add_feed(connection, "default", "bench", Stream.PRODUCTS)
-    said = Party("Jane Smith", "0491 570 156")
+    party = Party("Jane Smith", "0491 570 156")
     draft = Draft(
         id="c1",
-        payload=said,
+        payload=party,
         key=f"{1:0>16}",
         qualifier="Perth",
         qualified_name="Jane Smith (Perth)",
@@ -106,7 +106,7 @@ def fill(connection: Connection, key: bytes, many: int) -> None:
         hashes={"name": "bbbbbbbb"},
         read_at=NOW,
     )
-    sealer, texts = Sealer(key), to_texts(draft, said.name)
+    sealer, texts = Sealer(key), to_texts(draft, party.name)
 
     def sealed(source_id: str) -> bytes:
         return sealer.seal(texts, feed.seal_context(source_id))
@@ -127,8 +127,8 @@ def fill(connection: Connection, key: bytes, many: int) -> None:
         connection.exec_driver_sql(statement, wanted)
 
 
-def desk_of(ledger: Ledger, key: bytes) -> PageContext:
-    """What the pages are handed, as the daemon does it; Salestrekker is not asked."""
+def context_of(ledger: Ledger, key: bytes) -> PageContext:
+    """The context of the pages, as the daemon makes it; Salestrekker is not asked."""
 
     async def snapshot() -> Snapshot:
         return await asyncio.to_thread(take, ledger.path, {"default": list(Stream)}, ("default",), NOW)
@@ -151,7 +151,7 @@ def desk_of(ledger: Ledger, key: bytes) -> PageContext:
 
 @asynccontextmanager
 async def served(folder: Path, many: int) -> AsyncIterator[str]:
-    """The pages of a new ledger with so many records; gives their address."""
+    """Serves the pages of a new ledger with this number of records; yields their address."""
     key = read_or_make_key(folder / "ledger.key")
     path = folder / "ledger.db"
     with open_ledger(path, key, "a bench"):
@@ -159,12 +159,12 @@ async def served(folder: Path, many: int) -> AsyncIterator[str]:
     with writing(path) as connection:
         fill(connection, key, many)
     with open_ledger(path, key, "a bench") as ledger:
-        desk, health = desk_of(ledger, key), HealthReport(ok=True)
+        context, health = context_of(ledger, key), HealthReport(ok=True)
 
         async def is_ready() -> HealthReport:
             return health
 
-        server = AdminServer(desk.snapshot, lambda: health, is_ready, pages=Pages(desk))
+        server = AdminServer(context.snapshot, lambda: health, is_ready, pages=Pages(context))
         _, port = await server.start("127.0.0.1", 0)
         try:
             yield f"http://127.0.0.1:{port}"
@@ -173,29 +173,29 @@ async def served(folder: Path, many: int) -> AsyncIterator[str]:
 
 
 class Visitor:
-    """Asks for pages, and notes how long each takes.
+    """Requests pages, and measures how long each takes.
 
     Args:
         http: Keeps cookies.
-        url: Where the pages are.
-        visits: How often each is asked for.
+        url: The address of the pages.
+        visits: The number of visits to each page.
     """
 
     def __init__(self, http: aiohttp.ClientSession, url: str, visits: int) -> None:
         self._http, self._url, self._visits = http, url, visits
 
     async def text(self, path: str) -> str:
-        """A page."""
+        """Requests a page."""
         async with self._http.get(self._url + path) as answer:
             answer.raise_for_status()
             return await answer.text()
 
     async def page(self, what: str, path: str) -> Line:
-        """How long a page takes."""
+        """Measures how long a page takes."""
         return await self._timed(what, lambda: self.text(path))
 
     async def search(self, what: str, wanted: str) -> Line:
-        """How long it takes to find something, or that there is no such thing."""
+        """Measures how long a search takes, with or without a result."""
         found = re.search(r'name="csrf" value="([^"]+)"', await self.text("/"))
         form = {"csrf": found[1] if found else "", "wanted": wanted}
 
@@ -219,7 +219,7 @@ class Visitor:
 
 
 async def run(folder: Path, many: int, visits: int) -> list[Line]:
-    """Each page."""
+    """Measures each page."""
     async with (
         served(folder, many) as url,
         aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as http,
@@ -245,10 +245,10 @@ async def run(folder: Path, many: int, visits: int) -> list[Line]:
 
 
 def main() -> int:
-    """Print the table; 1 where a target is missed."""
+    """Print the table; 1 if a target is missed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--records", type=int, default=1_000_000, help="how many the ledger has")
-    parser.add_argument("--visits", type=int, default=40, help="how often each page is asked for")
+    parser.add_argument("--records", type=int, default=1_000_000, help="number of records in the ledger")
+    parser.add_argument("--visits", type=int, default=40, help="visits to each page")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         lines = asyncio.run(run(Path(folder), arguments.records, arguments.visits))

@@ -1,9 +1,9 @@
-"""How fast the sandbox is, so that a benchmark of the bridge does not measure the sandbox instead.
+"""Measures how fast the sandbox is, to make sure that it is not the limit of other benchmarks.
 
     python bench/sandbox.py [--contacts 20000] [--posts 20000]
 
-The sandbox runs in a process of its own, the client in this one. What counts is the work done in one second
-of the sandbox's CPU time, which does not depend on how fast the client is. Exit status 1: a target is missed.
+The sandbox runs in its own process, the client in this one. The work done in one second of the sandbox's CPU
+time counts, which does not depend on the client's speed. Exit status 1: a target is missed.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ query ($limit: Int, $offset: Int) {
 
 @dataclass(frozen=True)
 class Measured:
-    """One line of the table: how many were done in which time."""
+    """One line of the table: a number and its time."""
 
     what: str
     count: int
@@ -72,7 +72,7 @@ class Measured:
 
 @contextlib.asynccontextmanager
 async def running(contacts: int) -> AsyncIterator[tuple[psutil.Process, dict[str, Any]]]:
-    """A sandbox in a process of its own, and the configuration that it announced."""
+    """A sandbox in its own process, and the configuration that it printed."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", SERVER, str(contacts), stdout=asyncio.subprocess.PIPE
     )
@@ -89,14 +89,14 @@ async def running(contacts: int) -> AsyncIterator[tuple[psutil.Process, dict[str
 async def measure(
     what: str, target: int, server: psutil.Process, work: Callable[[], Awaitable[int]]
 ) -> Measured:
-    """Do the work, and note what it cost the server."""
+    """Do the work, and measure its cost for the server."""
     cpu, wall = sum(server.cpu_times()[:2]), time.perf_counter()
     count = await work()
     return Measured(what, count, sum(server.cpu_times()[:2]) - cpu, time.perf_counter() - wall, target)
 
 
 async def read_all(http: aiohttp.ClientSession, salestrekker: dict[str, Any], page: int) -> int:
-    """Read all contacts, page by page; returns how many there were."""
+    """Read all contacts, page by page; returns their number."""
 
     async def ask(query: str, token: str = "", **variables: object) -> Any:  # noqa: ANN401 - any JSON value
         body = orjson.dumps({"query": query, "variables": variables})
@@ -112,7 +112,7 @@ async def read_all(http: aiohttp.ClientSession, salestrekker: dict[str, Any], pa
 
 
 async def post_all(http: aiohttp.ClientSession, trakor: dict[str, Any], count: int) -> int:
-    """Post ``count`` parties with names of their own, 64 in flight; returns how many were taken."""
+    """Post ``count`` parties with different names, 64 in flight; returns how many Trakor took."""
     numbers = iter(range(count))
     headers = {"X-API-KEY": trakor["api_key"], "Content-Type": "application/json"}
 
@@ -129,7 +129,7 @@ async def post_all(http: aiohttp.ClientSession, trakor: dict[str, Any], count: i
 
 
 async def run(contacts: int, posts: int) -> list[Measured]:
-    """Measure reading at two page sizes, and posting of new and of known names."""
+    """Measure reading at two page sizes, and posting new and known names."""
     async with running(contacts) as (server, configuration), aiohttp.ClientSession() as http:
         salestrekker, trakor = configuration["salestrekker"], configuration["trakor"]
         works: list[tuple[str, int, Callable[[], Awaitable[int]]]] = [
@@ -142,10 +142,10 @@ async def run(contacts: int, posts: int) -> list[Measured]:
 
 
 def main() -> int:
-    """Print the table; 1 where a target is missed."""
+    """Print the table; 1 if a target is missed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--contacts", type=int, default=20_000, help="how many are read")
-    parser.add_argument("--posts", type=int, default=20_000, help="how many are sent")
+    parser.add_argument("--contacts", type=int, default=20_000, help="number of contacts")
+    parser.add_argument("--posts", type=int, default=20_000, help="number of posts")
     arguments = parser.parse_args()
     lines = asyncio.run(run(arguments.contacts, arguments.posts))
     print(f"{'':<28}{'per CPU s':>12}{'per second':>12}{'target':>10}")

@@ -1,12 +1,11 @@
-"""How many webhooks the bridge keeps, and how long a sender waits for its 202.
+"""Measures how many webhooks the bridge stores, and how long a sender waits for its 202.
 
     python bench/webhooks.py [--events 40000] [--seconds 10] [--repeat 3]
 
-The listener with its inbox and a ledger on disk run in a process of their own, on one core where the system
-allows that; the senders run in this one. What counts is the work done in one second of that process's CPU
-time. How long a sender waits is measured from the moment when its webhook was due, at a fixed rate whatever
-the answers: one that is sent late because the one before it waited counts as late. In the end the ledger
-must have every event that was answered 202. Exit status 1: a target is missed.
+The listener, its queue and a ledger on disk run in one process, on one core if the system allows it. The
+senders run in this process. The work done in one second of the listener's CPU time counts. A wait begins
+when the webhook is due, at a fixed rate whatever the answers, so a webhook that is sent late counts as late.
+At the end the ledger must have every event that was answered 202. Exit status 1: a target is missed.
 """
 
 from __future__ import annotations
@@ -25,7 +24,10 @@ from typing import TYPE_CHECKING
 import psutil
 
 from bridge.ledger.database import reading
+from bridge.ledger.open import open_ledger
 from bridge.ledger.statistics import load_webhook_counts
+from bridge.ledger.webhook_inbox import WebhookInbox
+from bridge.webhooks import Receiver
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -34,37 +36,9 @@ RATE_TARGET = 4000.0
 WAIT_TARGET = 20.0
 PER_SECOND = 1000
 DIFFERENT = 500
-"""Contacts that events at a rate are about."""
+"""The number of contacts that the events at a fixed rate are about."""
 SENDERS = 64
 TOKEN = "0123456789abcdef" * 2
-SERVER = """
-import asyncio, os, sys, time
-from pathlib import Path
-from bridge.ledger.database import Keeping, Ledger
-from bridge.ledger.webhook_queue import Inbox
-from bridge.ledger.open import prepare
-from bridge.encryption import Sealer
-from bridge.webhooks import Receiver
-
-async def main():
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    path = Path(sys.argv[1])
-    keeping = Keeping(Sealer(os.urandom(32)))
-    prepare(path, keeping)
-    ledger = Ledger(path, keeping)
-    inbox = Inbox(ledger, on_kept=lambda names: None)
-    clock = lambda: time.time_ns() // 1_000_000
-    receiver = Receiver(inbox.keep, tokens={"default": [sys.argv[2]]}, clock=clock)
-    _, port = await receiver.start("127.0.0.1", 0)
-    print(port, flush=True)
-    await asyncio.to_thread(sys.stdin.read)
-    await receiver.stop()
-    await inbox.close()
-    ledger.close()
-
-asyncio.run(main())
-"""
 
 
 @dataclass(frozen=True)
@@ -100,27 +74,27 @@ class Sender(asyncio.Protocol):
         self._heard = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Note where to write."""
+        """Remember the transport."""
         self.transport: asyncio.Transport = transport  # type: ignore[assignment]  # of a stream, it is one
 
     def data_received(self, data: bytes) -> None:
-        """Note the answer, once its head is whole; 202 has no body."""
+        """Store the answer once its head is complete; 202 has no body."""
         self._heard += data
         if b"\r\n\r\n" in self._heard and self._answer is not None and not self._answer.done():
             self._answer.set_result(self._heard.startswith(b"HTTP/1.1 202 "))
             self._heard = b""
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Let nobody wait for an answer that never comes."""
+        """End all waits, because no answer will come."""
         if self._answer is not None and not self._answer.done():
             self._answer.set_exception(exc or ConnectionError("closed"))
 
     async def post(self, number: int) -> bool:
-        """Post one about a contact that nobody knows; whether it was answered 202."""
+        """Post one about an unknown contact; returns whether the answer was 202."""
         return await self.post_about(f"5f0e9c1a-8f0c-4c2b-9a57-{number:012d}")
 
     async def post_about(self, contact: str) -> bool:
-        """Post one about a contact; whether it was answered 202."""
+        """Post one about a contact; returns whether the answer was 202."""
         body = b'{"id": "%s", "type": "contact"}' % contact.encode()
         head = (
             f"POST /webhooks/{TOKEN}/contact-updated HTTP/1.1\r\nHost: bridge.example\r\n"
@@ -128,7 +102,7 @@ class Sender(asyncio.Protocol):
             f"Content-Length: {len(body)}\r\n\r\n"
         )
         if self.transport.is_closing():
-            raise ConnectionError("closed")  # what is written now would go nowhere
+            raise ConnectionError("closed")  # nothing can be written any more
         self._answer = asyncio.get_running_loop().create_future()
         self.transport.write(head.encode() + body)
         return await self._answer
@@ -136,34 +110,34 @@ class Sender(asyncio.Protocol):
 
 @dataclass
 class Server:
-    """The process that is measured."""
+    """The measured process."""
 
     process: psutil.Process
     port: int
     ledger: Path
 
     def cpu(self) -> float:
-        """Seconds of CPU time that it has used."""
+        """Its CPU time in seconds."""
         return sum(self.process.cpu_times()[:2])
 
     async def dial(self) -> Sender:
-        """One more connection."""
+        """Opens a connection."""
         loop = asyncio.get_running_loop()
         return (await loop.create_connection(Sender, "127.0.0.1", self.port))[1]
 
     def kept(self) -> int:
-        """How many events are in the ledger."""
+        """The number of events in the ledger."""
         with reading(self.ledger) as connection:
             return sum(one.received for one in load_webhook_counts(connection).values())
 
 
 @contextlib.asynccontextmanager
 async def running(folder: Path) -> AsyncIterator[Server]:
-    """The listener, its inbox and a new ledger, in a process of their own."""
+    """The listener, its queue and a new ledger, in their own process."""
     ledger = folder / f"{time.time_ns()}.db"
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", SERVER, str(ledger), TOKEN, stdin=pipe, stdout=pipe
+        sys.executable, __file__, "--serve", str(ledger), stdin=pipe, stdout=pipe
     )
     if process.stdout is None or process.stdin is None:
         raise RuntimeError("the listener has no input or output")
@@ -178,7 +152,7 @@ async def running(folder: Path) -> AsyncIterator[Server]:
 
 
 async def as_fast_as_it_goes(server: Server, events: int) -> tuple[float, float]:
-    """Post with 64 connections; gives events per CPU second of the server, and per second."""
+    """Post with 64 connections; returns events per CPU second of the server, and per second."""
     numbers = iter(range(events))
 
     async def send(sender: Sender) -> int:
@@ -193,7 +167,7 @@ async def as_fast_as_it_goes(server: Server, events: int) -> tuple[float, float]
 
 
 async def at_a_rate(server: Server, seconds: int) -> list[float]:
-    """Post 1,000 a second, each when it is due; gives how long each waited for its 202, in ms."""
+    """Post 1,000 a second, each when it is due; returns the waits for their 202, in ms."""
     idle: asyncio.Queue[Sender] = asyncio.Queue()
     for _ in range(SENDERS):
         idle.put_nowait(await server.dial())
@@ -218,13 +192,13 @@ async def at_a_rate(server: Server, seconds: int) -> list[float]:
 
 
 def require(holds: bool, otherwise: str) -> None:  # noqa: FBT001 - reads like assert
-    """End with a sentence where something does not hold."""
+    """End with a message if a condition does not hold."""
     if not holds:
         raise RuntimeError(otherwise)
 
 
 async def run(folder: Path, events: int, seconds: int, repeat: int) -> list[Line]:
-    """Measure both, each several times on a ledger of its own; the best counts, the worst stands beside."""
+    """Measure both several times, each on a new ledger; the best counts, the worst is shown."""
     rates: list[tuple[float, float]] = []
     waits: list[list[float]] = []
     for _ in range(repeat):
@@ -238,13 +212,13 @@ async def run(folder: Path, events: int, seconds: int, repeat: int) -> list[Line
     slowest = sorted(percentile(one, 0.99) for one in waits)
     return [
         Line(
-            "kept per CPU second of the listener",
+            "stored per CPU second of the listener",
             best[0],
             RATE_TARGET,
             at_least=True,
             note=f"worst {worst[0]:,.0f}",
         ),
-        Line("kept per second, 64 senders", max(rate for _, rate in rates)),
+        Line("stored per second, 64 senders", max(rate for _, rate in rates)),
         Line(
             "ms to the 202 at 1,000/s, 99 of 100 within",
             slowest[0],
@@ -260,14 +234,34 @@ def percentile(ordered: list[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
 
 
+async def serve(path: Path) -> None:
+    """Run the listener, its queue and a new ledger until standard input ends; prints the port."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    with open_ledger(path, os.urandom(32), "a bench") as ledger:
+        inbox = WebhookInbox(ledger, on_kept=lambda _: None)
+        receiver = Receiver(
+            inbox.keep, tokens={"default": [TOKEN]}, clock=lambda: time.time_ns() // 1_000_000
+        )
+        _, port = await receiver.start("127.0.0.1", 0)
+        print(port, flush=True)
+        await asyncio.to_thread(sys.stdin.read)
+        await receiver.stop()
+        await inbox.close()
+
+
 def main() -> int:
-    """Print the table; 1 where a target is missed."""
+    """Print the table; 1 if a target is missed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--events", type=int, default=40_000, help="how many are posted as fast as it goes")
-    parser.add_argument("--seconds", type=int, default=10, help="how long 1,000 a second are posted")
-    parser.add_argument("--repeat", type=int, default=3, help="how often each is measured")
-    parser.add_argument("--folder", type=Path, help="where the ledgers lie; the disk decides the waits")
+    parser.add_argument("--events", type=int, default=40_000, help="events posted as fast as possible")
+    parser.add_argument("--seconds", type=int, default=10, help="duration of posting at 1,000 a second")
+    parser.add_argument("--repeat", type=int, default=3, help="measurements of each")
+    parser.add_argument("--folder", type=Path, help="folder for the ledgers; its disk determines the waits")
+    parser.add_argument("--serve", type=Path, metavar="LEDGER", help="only run the listener")
     arguments = parser.parse_args()
+    if arguments.serve:
+        asyncio.run(serve(arguments.serve))
+        return 0
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:

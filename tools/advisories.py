@@ -66,18 +66,18 @@ def judge(packages: list[dict[str, Any]]) -> Answer:
 def main() -> None:
     """Tries the sources in turn, and prints the first answer."""
     program, *locks = sys.argv[1:]
-    said: dict[str, str] = {}
+    reasons: dict[str, str] = {}
     for source in SOURCES:
         answer = ask(program, source, locks)
         if isinstance(answer, Answer):
             tell(answer)
             return
-        said[source] = answer
+        reasons[source] = answer
     print(
         "pip-audit: NOT LOOKED UP, because no source of known vulnerabilities can be reached."
         " Run it again on a machine that can reach one."
     )
-    for source, reason in said.items():
+    for source, reason in reasons.items():
         print(f"  {source}: {reason}")
     raise SystemExit(NOT_LOOKED_UP)
 
