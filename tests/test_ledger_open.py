@@ -42,8 +42,8 @@ KEY = derive_key("the tests' key")
 TAKES_IT = """
 import sys, time
 from pathlib import Path
-from bridge.ledger.open import take_over
-with take_over(Path(sys.argv[1]), "backfill"):
+from bridge.ledger.open import lock_ledger
+with lock_ledger(Path(sys.argv[1]), "backfill"):
     print("taken", flush=True)
     sys.stdin.read()
 """
