@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from bridge.errors import QueryFileError, Refused, Transient
 from bridge.records import Stream
 from bridge.salestrekker.list_query import Position, load_list_query
-from bridge.salestrekker.pages import Fetched, Page, PageRequest, prefetch_pages, sort_items
-from bridge.salestrekker.pagination import Walk
+from bridge.salestrekker.pages import Page, PageRequest, prefetch_pages, sort_items
+from bridge.salestrekker.pagination import ListReader
 from bridge.salestrekker.query_files import shipped_queries
 from bridge.salestrekker.responses import ListItems, PoisonItem
 from bridge.time_slices import run_to_end
@@ -48,7 +48,7 @@ class Shelf:
     empty_once: set[int] = field(default_factory=set)
     asked: list[tuple[int, int]] = field(default_factory=list)
 
-    async def fetch(self, ask: PageRequest) -> Fetched:
+    async def fetch(self, ask: PageRequest) -> Page:
         offset, size = ask.at.read, ask.size
         self.asked.append((offset, size))
         if offset in self.empty_once:
@@ -61,9 +61,9 @@ class Shelf:
         return self._page(offset, count)
 
     def pages(self, page_size: int, start: int = 0) -> AsyncGenerator[Page]:
-        return Walk(QUERY, self.fetch, lambda: 5).pages(page_size, str(start))
+        return ListReader(QUERY, self.fetch, lambda: 5).pages(page_size, str(start))
 
-    def _page(self, offset: int, count: int) -> Fetched:
+    def _page(self, offset: int, count: int) -> Page:
         items = tuple({"id": str(offset + index)} for index in range(count))
         found = ListItems(items, {})
         return run_to_end(
@@ -143,10 +143,10 @@ async def test_many_poisoned_items_among_others_are_each_its_own(page_size: int)
 async def test_a_server_that_ignores_the_offset_is_found_out() -> None:
     shelf = Shelf(30)
 
-    async def fetch(ask: PageRequest) -> Fetched:
+    async def fetch(ask: PageRequest) -> Page:
         return await shelf.fetch(replace(ask, at=Position()))
 
-    walk = Walk(QUERY, fetch, lambda: 5).pages(10)
+    walk = ListReader(QUERY, fetch, lambda: 5).pages(10)
     assert len((await anext(walk)).records) == 10
     with pytest.raises(QueryFileError, match=r"\$offset is ignored"):
         await anext(walk)
@@ -156,12 +156,12 @@ async def test_the_next_page_is_fetched_while_the_caller_works_and_no_further() 
     shelf = Shelf(50)
     second = asyncio.Event()
 
-    async def fetch(ask: PageRequest) -> Fetched:
+    async def fetch(ask: PageRequest) -> Page:
         if ask.at.read == 10:
             second.set()
         return await shelf.fetch(ask)
 
-    async with aclosing(prefetch_pages(Walk(QUERY, fetch, lambda: 5).pages(10))) as pages:
+    async with aclosing(prefetch_pages(ListReader(QUERY, fetch, lambda: 5).pages(10))) as pages:
         assert (await anext(pages)).next_position == "10"
         await asyncio.wait_for(second.wait(), 5)
         assert [offset for offset, _ in shelf.asked] == [0, 10]
@@ -170,12 +170,12 @@ async def test_the_next_page_is_fetched_while_the_caller_works_and_no_further() 
 async def test_an_error_comes_after_the_good_pages_before_it() -> None:
     shelf = Shelf(50)
 
-    async def fetch(ask: PageRequest) -> Fetched:
+    async def fetch(ask: PageRequest) -> Page:
         if ask.at.read == 20:
             raise Transient("lost")
         return await shelf.fetch(ask)
 
-    async with aclosing(prefetch_pages(Walk(QUERY, fetch, lambda: 5).pages(10))) as pages:
+    async with aclosing(prefetch_pages(ListReader(QUERY, fetch, lambda: 5).pages(10))) as pages:
         assert [(await anext(pages)).next_position for _ in range(2)] == ["10", "20"]
         with pytest.raises(Transient, match="lost"):
             await anext(pages)
@@ -189,7 +189,7 @@ async def test_closing_early_leaves_no_task_and_no_complaint(*, hangs: bool) -> 
     complaints: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
 
-    async def fetch(ask: PageRequest) -> Fetched:
+    async def fetch(ask: PageRequest) -> Page:
         if ask.at == Position():
             return await shelf.fetch(ask)
         reached.set()
@@ -201,7 +201,7 @@ async def test_closing_early_leaves_no_task_and_no_complaint(*, hangs: bool) -> 
             cancelled.set()
         raise AssertionError
 
-    async with aclosing(prefetch_pages(Walk(QUERY, fetch, lambda: 5).pages(10))) as pages:
+    async with aclosing(prefetch_pages(ListReader(QUERY, fetch, lambda: 5).pages(10))) as pages:
         await anext(pages)
         await asyncio.wait_for(reached.wait(), 5)
     assert cancelled.is_set() is hangs

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from bridge.errors import BridgeError, QueryFileError, Refused, Transient
 from bridge.records import Stream
 from bridge.salestrekker.list_query import ListQuery, parse_list_query
-from bridge.salestrekker.pages import Fetched, PageRequest, sort_items
-from bridge.salestrekker.pagination import Walk
+from bridge.salestrekker.pages import Page, PageRequest, sort_items
+from bridge.salestrekker.pagination import ListReader
 from bridge.salestrekker.query_files import QueryDocument
 from bridge.salestrekker.responses import ListItems, PoisonItem
 from bridge.time_slices import run_to_end
@@ -73,7 +73,7 @@ class Book:
     between: Callable[[Book], None] | None = None
     asked: list[tuple[int | None, int]] = field(default_factory=list)
 
-    async def fetch(self, ask: PageRequest) -> Fetched:
+    async def fetch(self, ask: PageRequest) -> Page:
         self.asked.append((ask.at.page, ask.size))
         assert ask.at.page is not None
         size = self.fixed or min(ask.size, self.most)
@@ -91,7 +91,7 @@ class Book:
         )
 
     async def read(self, query: ListQuery, size: int, start: str = "") -> list[Page]:
-        return [page async for page in Walk(query, self.fetch, lambda: 5).pages(size, start)]
+        return [page async for page in ListReader(query, self.fetch, lambda: 5).pages(size, start)]
 
 
 def ids(pages: list[Page]) -> list[str]:

@@ -2,7 +2,7 @@
 
 ::
 
-    pages ──> Walk ────> _fetch ──┐
+    pages ──> ListReader ────> _fetch ──┐
     ones, contacts_of ─> _asked ──┴retries──> _with_token ──> _exchange ──Gate──> Transport
            └─ together: in halves     │           └─ a refused token is renewed once
                                       └─ Transient only: jitter, Retry-After, a bound on attempts and time
@@ -41,7 +41,7 @@ from bridge.salestrekker.pages import (
     sort_items,
     sort_records_by_id,
 )
-from bridge.salestrekker.pagination import Walk
+from bridge.salestrekker.pagination import ListReader
 from bridge.salestrekker.rate_limit import RateLimiter, RetryHook
 from bridge.salestrekker.response_limits import MAX_BODY, SMALL_BODY
 from bridge.salestrekker.responses import (
@@ -66,7 +66,7 @@ if TYPE_CHECKING:
     from bridge.salestrekker.by_id_query import ByIdQuery, ByIdResponse
     from bridge.salestrekker.graphql_errors import GraphqlResult
     from bridge.salestrekker.list_query import ListQuery
-    from bridge.salestrekker.pages import Fetched, Identify, PageRequest
+    from bridge.salestrekker.pages import Identify, Page, PageRequest
     from bridge.salestrekker.tokens import RenewalPolicy, Token, TokenStatus
 
     T = TypeVar("T")
@@ -268,7 +268,7 @@ class SalestrekkerClient:
         start: str = "",
         since: int | None = None,
     ) -> AsyncGenerator[Page]:
-        """Walk a list, the next page being fetched while the caller works on this one.
+        """ListReader a list, the next page being fetched while the caller works on this one.
 
         Close it (``contextlib.aclosing``) where it is left before its end, so that its request ends too.
 
@@ -293,14 +293,14 @@ class SalestrekkerClient:
         """
         stay = RoomReservation(self._room)
 
-        async def fetch(ask: PageRequest) -> Fetched:
-            async def read(longest: int) -> Fetched:
+        async def fetch(ask: PageRequest) -> Page:
+            async def read(longest: int) -> Page:
                 once = partial(self._page, query, ask, since, longest, stream, identify)
                 return await (self._patiently(once) if ask.patient else once())
 
             return await self._in_room(query, ask, stay, read)
 
-        ahead = prefetch_pages(Walk(query, fetch, self._now).pages(page_size, start))
+        ahead = prefetch_pages(ListReader(query, fetch, self._now).pages(page_size, start))
         self._walks.add(ahead)
         try:
             async for page in ahead:
@@ -317,8 +317,8 @@ class SalestrekkerClient:
         query: ListQuery,
         ask: PageRequest,
         stay: RoomReservation,
-        read: Callable[[int], Awaitable[Fetched]],
-    ) -> Fetched:
+        read: Callable[[int], Awaitable[Page]],
+    ) -> Page:
         """A page; where it is large, in the room that the process has for one.
 
         Args:
@@ -428,7 +428,7 @@ class SalestrekkerClient:
         longest: int,
         stream: Stream,
         identify: Identify,
-    ) -> Fetched:
+    ) -> Page:
         """One page, asked for once, if it has no more bytes than ``longest``."""
         listed, read_at = await self._fetch(query, ask, since, longest)
         sorting = sort_items(listed, stream=stream, identify=identify, place=ask.at.read, read_at=read_at)

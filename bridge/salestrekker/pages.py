@@ -2,8 +2,8 @@
 
 ::
 
-    Ask ──fetch──> Fetched ──pagination.Walk──> Page ──read_ahead──> the caller
-                                                     └─ the next page is fetched while it works on this one
+    PageRequest ──fetch──> Page ──pagination.ListReader──> Page ──prefetch_pages──> the caller
+                                    └─ its next position     └─ fetches the next page meanwhile
 """
 
 from __future__ import annotations
@@ -23,12 +23,11 @@ if TYPE_CHECKING:
     from bridge.records import Stream
     from bridge.salestrekker.by_id_batches import BatchResults
     from bridge.salestrekker.list_query import Position
-    from bridge.salestrekker.responses import ListItems, NextPage
+    from bridge.salestrekker.responses import ListItems, NextPage, PoisonItem
 
 __all__ = [
     "BrokenRecord",
     "FetchPage",
-    "Fetched",
     "Identify",
     "Page",
     "PageRequest",
@@ -44,7 +43,7 @@ MAX_BROKEN_IDS: Final = 100
 Identify: TypeAlias = "Callable[[Mapping[str, object]], str | None]"
 """A record's id, as the map finds it; None or empty where it has none."""
 
-FetchPage: TypeAlias = "Callable[[PageRequest], Awaitable[Fetched]]"
+FetchPage: TypeAlias = "Callable[[PageRequest], Awaitable[Page]]"
 """Reads what is asked for; may be asked for the same again."""
 
 
@@ -81,24 +80,33 @@ class BrokenRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Fetched:
-    """What one request gave.
+class Page:
+    """One page of a list.
 
     Attributes:
-        records: Those that were read whole, in the server's order.
-        broken: Those that were not.
+        records: The records that were read whole, in the server's order. Those of a long page can be read
+            until the next page is requested.
+        broken: The records that exist but could not be read whole.
+        next_position: Where the next page begins: the place to resume from once this page is stored. Only
+            ``ListReader`` sets and interprets the text.
+        last: Whether the list ends here. The last page is empty.
         read_at: When the request began, milliseconds since the epoch.
-        more: Whether and where the list goes on, where the server says it.
-        id_hashes: A number for the id of each record, in order; equal ids have equal ones.
-        unlisted: Records of which there is an error, and no place in the list.
+        more: Whether and where the list goes on, if the server says so.
+        id_hashes: A number for the id of each record of the last request, in order. Equal ids have equal
+            numbers.
+        unlisted: Records that have an error but no place in the list.
+        poison: The item that was skipped, if the page is nothing but that item.
     """
 
     records: Sequence[Record]
     broken: tuple[BrokenRecord, ...]
-    read_at: int
+    next_position: str = ""
+    last: bool = False
+    read_at: int = 0
     more: NextPage | None = None
     id_hashes: Sequence[int] = ()
     unlisted: tuple[BrokenRecord, ...] = ()
+    poison: PoisonItem | None = None
 
     @property
     def is_long(self) -> bool:
@@ -125,25 +133,6 @@ class Fetched:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
-    """One page as it was read.
-
-    Attributes:
-        records: Those that were read whole, in the server's order. Those of a very long page can be read
-            until the next page is asked for.
-        broken: Those that were not.
-        next_position: Where the next page begins: the place to go on from, once this page is safe. A text
-            that only ``Walk`` understands.
-        last: Whether the list ends here; the last page is empty.
-    """
-
-    records: Sequence[Record]
-    broken: tuple[BrokenRecord, ...]
-    next_position: str
-    last: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class RecordsById:
     """Records that were asked for by their ids.
 
@@ -162,7 +151,7 @@ class RecordsById:
 
 def sort_items(
     listed: ListItems, *, stream: Stream, identify: Identify, place: int, read_at: int
-) -> Generator[None, None, Fetched]:
+) -> Generator[None, None, Page]:
     """Sort the items of an answer: whole records on one side, broken ones on the other. To be run in turns.
 
     Args:
@@ -170,7 +159,7 @@ def sort_items(
         stream: Which list it is.
         identify: Finds a record's id.
         place: The place of the first item in the whole list.
-        read_at: See ``Fetched``.
+        read_at: See ``Page``.
 
     Raises:
         Transient: An item of a long list is not whole.
@@ -198,7 +187,7 @@ def sort_items(
         found = LongRecords(items, places, identify, stream=stream, read_at=read_at)
     elsewhere = (index for index in listed.faults if not 0 <= index < len(items))
     unlisted = tuple(BrokenRecord(place, "", listed.faults[index]) for index in elsewhere)
-    return Fetched(found, tuple(broken), read_at, listed.more, hashes, unlisted)
+    return Page(found, tuple(broken), read_at=read_at, more=listed.more, id_hashes=hashes, unlisted=unlisted)
 
 
 def sort_records_by_id(

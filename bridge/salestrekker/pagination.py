@@ -1,8 +1,8 @@
-"""Walking a list from a position to its end, in each style of paging.
+"""ListReadering a list from a position to its end, in each style of paging.
 
 ::
 
-    position ──Stride.step──> Step: a page, and the next position ──Walk──> Page
+    position ──Stride.step──> Step: a page, and the next position ──ListReader──> Page
                                                       └─ ends, repetitions, too many that cannot be read
 
 Offset and page paging end only at an empty page that is asked for twice: a page may be short, or empty once,
@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Final
 from bridge.errors import BridgeError, QueryFileError, Transient
 from bridge.salestrekker.large_responses import too_long_error
 from bridge.salestrekker.list_query import Paging, Position, Role
-from bridge.salestrekker.pages import BrokenRecord, Fetched, Page, PageRequest
+from bridge.salestrekker.pages import BrokenRecord, Page, PageRequest
 from bridge.salestrekker.responses import PoisonItem
 
 if TYPE_CHECKING:
@@ -46,34 +46,16 @@ if TYPE_CHECKING:
 __all__ = [
     "MAX_FAILED_IN_A_ROW",
     "CursorPaginator",
+    "ListReader",
     "OffsetPaginator",
     "PageNumberPaginator",
     "Paginator",
     "SinglePagePaginator",
-    "Step",
-    "Walk",
     "ignored_variable_error",
 ]
 
 MAX_FAILED_IN_A_ROW: Final = 10
 """More items in a row than this are not each poisoned for themselves: something is wrong with all."""
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """A page, and where the next one begins.
-
-    Attributes:
-        fetched: The page.
-        next: Where to go on; its ``end`` where the page is known to be the last.
-        id_hashes: Of the last request's records: the next request must not give the same.
-        poison: The item that was left behind, where the page is nothing but that.
-    """
-
-    fetched: Fetched
-    next: Position
-    id_hashes: Sequence[int]
-    poison: PoisonItem | None = None
 
 
 class Paginator(ABC):
@@ -91,7 +73,7 @@ class Paginator(ABC):
         self.now = now
 
     @abstractmethod
-    async def step(self, at: Position, size: int) -> Step:
+    async def step(self, at: Position, size: int) -> tuple[Page, Position]:
         """Read the page that begins at a position.
 
         Raises:
@@ -99,11 +81,11 @@ class Paginator(ABC):
             BridgeError: What ``fetch`` raises.
         """
 
-    def lost(self, place: int, poison: PoisonItem) -> Fetched:
+    def lost(self, place: int, poison: PoisonItem) -> Page:
         """A page that is nothing but an item that cannot be read."""
-        return Fetched((), (BrokenRecord(place, "", str(poison)),), self.now())
+        return Page((), (BrokenRecord(place, "", str(poison)),), read_at=self.now(), poison=poison)
 
-    async def shrinking(self, at: Position, size: int) -> Fetched:
+    async def shrinking(self, at: Position, size: int) -> Page:
         """A page; where one item brings it down, only the items before that one.
 
         Raises:
@@ -123,40 +105,37 @@ class Paginator(ABC):
 class OffsetPaginator(Paginator):
     """By offset. It moves by what was received, since a server may give fewer than it was asked for."""
 
-    async def step(self, at: Position, size: int) -> Step:
+    async def step(self, at: Position, size: int) -> tuple[Page, Position]:
         """See ``Paginator``."""
         try:
-            fetched = await self.shrinking(at, size)
+            page = await self.shrinking(at, size)
         except PoisonItem as poison:
-            return Step(self.lost(at.read, poison), Position(at.read + 1), (), poison)
-        return Step(fetched, Position(at.read + fetched.count), fetched.id_hashes)
+            return self.lost(at.read, poison), Position(at.read + 1)
+        return page, Position(at.read + page.count)
 
 
 class SinglePagePaginator(Paginator):
     """The whole list at once: no way around a poisoned item."""
 
-    async def step(self, at: Position, size: int) -> Step:
+    async def step(self, at: Position, size: int) -> tuple[Page, Position]:
         """See ``Paginator``."""
         try:
-            fetched = await self.fetch(PageRequest(at, size))
+            page = await self.fetch(PageRequest(at, size))
         except PoisonItem as poison:
             raise poison.otherwise from None
-        return Step(fetched, Position(fetched.count, end=True), fetched.id_hashes)
+        return page, Position(page.count, end=True)
 
 
 class CursorPaginator(Paginator):
     """By cursor, as Relay's connections: https://relay.dev/graphql/connections.htm."""
 
-    async def step(self, at: Position, size: int) -> Step:
+    async def step(self, at: Position, size: int) -> tuple[Page, Position]:
         """See ``Paginator``."""
-        poison = None
         try:
-            fetched = await self.shrinking(at, size)
-        except PoisonItem as found:
-            poison = found
-            fetched = replace(self.lost(at.read, found), more=await self._past(at, found))
-        after = self._next(at, fetched) if fetched.count else at
-        return Step(fetched, after, fetched.id_hashes, poison)
+            page = await self.shrinking(at, size)
+        except PoisonItem as poison:
+            page = replace(self.lost(at.read, poison), more=await self._past(at, poison))
+        return page, self._next(at, page) if page.count else at
 
     async def _past(self, at: Position, poison: PoisonItem) -> NextPage | None:
         """Where the list goes on after one item, asked without reading the item."""
@@ -165,20 +144,20 @@ class CursorPaginator(Paginator):
         except BridgeError:
             raise poison.otherwise from None
 
-    def _next(self, at: Position, fetched: Fetched) -> Position:
-        read = at.read + fetched.count
-        if fetched.more is None:
+    def _next(self, at: Position, page: Page) -> Position:
+        read = at.read + page.count
+        if page.more is None:
             raise ValueError("a page by cursor says whether there is more")
-        if not fetched.more.more:
+        if not page.more.more:
             return Position(read, end=True)
-        if not fetched.more.cursor:
+        if not page.more.cursor:
             raise QueryFileError(
                 f"{self.query.file}: Salestrekker says that the list goes on, but gives no endCursor",
                 advice="Where your schema's list can be read by offset or page number, use that.",
             )
-        if fetched.more.cursor == at.cursor:
+        if page.more.cursor == at.cursor:
             raise ignored_variable_error(self.query, "the cursor does not advance")
-        return Position(read, cursor=fetched.more.cursor)
+        return Position(read, cursor=page.more.cursor)
 
 
 def ignored_variable_error(query: ListQuery, sign: str) -> QueryFileError:
@@ -197,24 +176,23 @@ SAMPLED_PLACES: Final = 3
 class PageNumberPaginator(Paginator):
     """By page number; the size of a page stays the same, or the numbers would mean something else."""
 
-    async def step(self, at: Position, size: int) -> Step:
+    async def step(self, at: Position, size: int) -> tuple[Page, Position]:
         """See ``Paginator``."""
         if at.page is None:
             return await self._open(size)
-        fetched = await self._page(at, size)
-        after = replace(at, read=at.read + fetched.count, page=at.page + 1)
-        return Step(fetched, after, fetched.id_hashes)
+        page = await self._page(at, size)
+        return page, replace(at, read=at.read + page.count, page=at.page + 1)
 
-    async def _open(self, size: int) -> Step:
+    async def _open(self, size: int) -> tuple[Page, Position]:
         zero = await self._page_0(size)
-        if isinstance(zero, Fetched):
+        if isinstance(zero, Page):
             zero.close()
         try:
             one = await self.fetch(PageRequest(Position(page=1), size))
         except PoisonItem as poison:
             return await self._open_in_trouble(size, poison)
         if isinstance(zero, QueryFileError):
-            return Step(one, Position(one.count, page=2, base=1), one.id_hashes)
+            return one, Position(one.count, page=2, base=1)
         if isinstance(zero, Transient):
             one.close()
             return await self._open_in_trouble(size, zero)
@@ -222,21 +200,21 @@ class PageNumberPaginator(Paginator):
             return await self._open_long(size, zero, one)
         return _joined(zero, one)
 
-    async def _open_long(self, size: int, zero: Fetched, one: Fetched) -> Step:
+    async def _open_long(self, size: int, zero: Page, one: Page) -> tuple[Page, Position]:
         """Long pages are not joined, for there is room for one at a time."""
         if _is_same(zero, one):
-            return Step(one, Position(one.count, page=2, base=1), one.id_hashes)
+            return one, Position(one.count, page=2, base=1)
         one.close()
         return await self.step(Position(page=0), size)
 
-    async def _page_0(self, size: int) -> Fetched | Transient | QueryFileError:
+    async def _page_0(self, size: int) -> Page | Transient | QueryFileError:
         """Page 0, before page 1: what is added in front meanwhile moves others on, to be met twice."""
         try:
             return await self.fetch(PageRequest(Position(page=0), size, patient=False))
         except (Transient, QueryFileError) as trouble:
             return trouble
 
-    async def _open_in_trouble(self, size: int, trouble: Transient) -> Step:
+    async def _open_in_trouble(self, size: int, trouble: Transient) -> tuple[Page, Position]:
         """Page 0 fails, or a poisoned item stands on one of the first pages."""
         base = await self._proven()
         if base is None:
@@ -262,11 +240,11 @@ class PageNumberPaginator(Paginator):
                 return base
         return None
 
-    async def _sample(self, page: int, size: int) -> Fetched:
-        """A page that only its ids are wanted of."""
-        fetched = await self.fetch(PageRequest(Position(page=page), size))
-        fetched.close()
-        return fetched
+    async def _sample(self, number: int, size: int) -> Page:
+        """Read a page for its ids only."""
+        page = await self.fetch(PageRequest(Position(page=number), size))
+        page.close()
+        return page
 
     def _unproven(self, trouble: Transient) -> BridgeError:
         if isinstance(trouble, PoisonItem):
@@ -279,7 +257,7 @@ class PageNumberPaginator(Paginator):
             busy=trouble.busy,
         )
 
-    async def _page(self, at: Position, size: int) -> Fetched:
+    async def _page(self, at: Position, size: int) -> Page:
         try:
             return await self.fetch(PageRequest(at, size))
         except PoisonItem as poison:
@@ -292,7 +270,7 @@ class PageNumberPaginator(Paginator):
             otherwise = poison.otherwise
         return await self._whole(at, size, otherwise)
 
-    async def _whole(self, at: Position, size: int, otherwise: BridgeError) -> Fetched:
+    async def _whole(self, at: Position, size: int, otherwise: BridgeError) -> Page:
         """The page again: its parts had no such fault, so that has passed, or they were not its parts."""
         try:
             return await self.fetch(PageRequest(at, size))
@@ -306,71 +284,71 @@ class _PageSplitter:
     The parts of a page have numbers of their own: of 100 items, page 3 is the pages 6 and 7 of 50.
 
     Args:
-        stride: Reads the parts.
+        paginator: Reads the parts.
         base: The number of the first page.
     """
 
-    def __init__(self, stride: PageNumberPaginator, base: int) -> None:
-        self._stride = stride
+    def __init__(self, paginator: PageNumberPaginator, base: int) -> None:
+        self._paginator = paginator
         self._base = base
         self._lost = 0
 
-    async def split(self, start: int, length: int) -> list[Fetched]:
+    async def split(self, start: int, length: int) -> list[Page]:
         """The items from ``start`` on, ``length`` of them; a poisoned one is broken."""
         part = length // _smallest_factor(length)
-        found: list[Fetched] = []
+        found: list[Page] = []
         for first in range(start, start + length, part):
             found += await self._part(first, part)
         return found
 
-    async def _part(self, first: int, length: int) -> list[Fetched]:
+    async def _part(self, first: int, length: int) -> list[Page]:
         at = Position(first, page=first // length + self._base, base=self._base)
         try:
-            fetched = await self._stride.fetch(PageRequest(at, length))
-            if not fetched.count:
-                fetched = await self._stride.fetch(PageRequest(at, length))
-            if fetched.is_long:
-                return await self._shorter(fetched, first, length)
+            page = await self._paginator.fetch(PageRequest(at, length))
+            if not page.count:
+                page = await self._paginator.fetch(PageRequest(at, length))
+            if page.is_long:
+                return await self._shorter(page, first, length)
         except PoisonItem as poison:
             return await self.split(first, length) if length > 1 else [self._left(first, poison)]
-        self._lost = 0 if fetched.records else self._lost
-        return [fetched]
+        self._lost = 0 if page.records else self._lost
+        return [page]
 
-    async def _shorter(self, fetched: Fetched, first: int, length: int) -> list[Fetched]:
+    async def _shorter(self, page: Page, first: int, length: int) -> list[Page]:
         """The parts of a part that is long: there is room for one long page, and not for several."""
-        if length == 1 and len(fetched.records) > 1:
+        if length == 1 and len(page.records) > 1:
             raise too_long_error("A page with a record that cannot be read is too long to go around it")
-        if length > 1 and fetched.records:
-            fetched.close()
+        if length > 1 and page.records:
+            page.close()
             return await self.split(first, length)
-        short = replace(fetched, records=tuple(fetched.records))
-        fetched.close()
+        short = replace(page, records=tuple(page.records))
+        page.close()
         return [short]
 
-    def _left(self, place: int, poison: PoisonItem) -> Fetched:
+    def _left(self, place: int, poison: PoisonItem) -> Page:
         self._lost += 1
         if self._lost > MAX_FAILED_IN_A_ROW:
             raise poison.otherwise
-        return self._stride.lost(place, poison)
+        return self._paginator.lost(place, poison)
 
 
-def _joined(zero: Fetched, one: Fetched) -> Step:
+def _joined(zero: Page, one: Page) -> tuple[Page, Position]:
     """Pages 0 and 1 as one page, each record once."""
     known, same = set(zero.id_hashes), _is_same(zero, one)
     pairs = zip(one.records, one.id_hashes, strict=True)
     fresh = tuple(record for record, id_hash in pairs if id_hash not in known)
     behind = () if same and zero.count else _moved(one.broken, 0 if same else zero.count)
-    fetched = Fetched(
+    page = Page(
         (*zero.records, *fresh),
         (*zero.broken, *behind),
-        min(zero.read_at, one.read_at),
+        read_at=min(zero.read_at, one.read_at),
+        id_hashes=one.id_hashes or zero.id_hashes,
         unlisted=one.unlisted if same else (*zero.unlisted, *one.unlisted),
     )
-    after = Position(fetched.count, page=2, base=1 if same else 0)
-    return Step(fetched, after, one.id_hashes or zero.id_hashes)
+    return page, Position(page.count, page=2, base=1 if same else 0)
 
 
-def _is_same(zero: Fetched, one: Fetched) -> bool:
+def _is_same(zero: Page, one: Page) -> bool:
     """Whether page 0 was answered with page 1, or with nothing."""
     known = set(zero.id_hashes)
     fresh = sum(id_hash not in known for id_hash in one.id_hashes)
@@ -381,7 +359,7 @@ def _moved(broken: Sequence[BrokenRecord], by: int) -> tuple[BrokenRecord, ...]:
     return tuple(replace(one, position=one.position + by) for one in broken)
 
 
-def _first_page_number(once: Fetched, twice: Fetched, again: Fetched) -> int | None:
+def _first_page_number(once: Page, twice: Page, again: Page) -> int | None:
     """What a page of one item, one of two, and the first again, prove of the first page's number."""
     sized = once.count == 1 and twice.count <= 2  # noqa: PLR2004 - one of two items
     if (
@@ -397,12 +375,12 @@ def _first_page_number(once: Fetched, twice: Fetched, again: Fetched) -> int | N
     return 1 if twice.count > 1 and twice.id_hashes[0] == once.id_hashes[0] else None
 
 
-def _concatenated(parts: Sequence[Fetched]) -> Fetched:
+def _concatenated(parts: Sequence[Page]) -> Page:
     records = tuple(record for part in parts for record in part.records)
-    return Fetched(
+    return Page(
         records,
         tuple(one for part in parts for one in part.broken),
-        min(part.read_at for part in parts),
+        read_at=min(part.read_at for part in parts),
         id_hashes=array("q", (id_hash for part in parts for id_hash in part.id_hashes)),
         unlisted=tuple(one for part in parts for one in part.unlisted),
     )
@@ -421,7 +399,7 @@ PAGINATORS: Final[Mapping[Paging, type[Paginator]]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Walk:
+class ListReader:
     """One way through a list.
 
     Attributes:
@@ -442,37 +420,35 @@ class Walk:
                 records, or the cursor does not advance.
             BridgeError: What ``fetch`` raises; also where more than a few items in a row cannot be read.
         """
-        stride = PAGINATORS[self.query.paging](self.query, self.fetch, self.now)
+        paginator = PAGINATORS[self.query.paging](self.query, self.fetch, self.now)
         at, lost = Position.of(start), 0
         before: Sequence[int] = ()
         while not at.end:
-            step = await _page_or_end(stride, at, page_size)
-            if not step.fetched.count:
+            page, after = await _page_or_end(paginator, at, page_size)
+            if not page.count:
                 break
-            if step.id_hashes and step.id_hashes == before:
+            if page.id_hashes and page.id_hashes == before:
                 raise ignored_variable_error(self.query, "two pages in a row hold the same records")
-            lost = 0 if step.fetched.records else lost + 1
+            lost = 0 if page.records else lost + 1
             if lost > MAX_FAILED_IN_A_ROW:
-                raise step.poison.otherwise if step.poison else self._unreadable(lost)
-            fetched = step.fetched
-            yield Page(fetched.records, (*fetched.broken, *fetched.unlisted), str(step.next))
-            at, before = step.next, step.id_hashes
+                raise page.poison.otherwise if page.poison else self._unreadable(lost)
+            yield replace(page, broken=(*page.broken, *page.unlisted), next_position=str(after))
+            at, before = after, page.id_hashes
         yield Page((), (), str(at), last=True)
 
     def _unreadable(self, pages: int) -> Transient:
         return Transient(f"{pages} pages in a row held no record that could be read ({self.query.file})")
 
 
-async def _page_or_end(stride: Paginator, at: Position, size: int) -> Step:
-    """A page; an empty one only if it is empty again."""
-    step = await stride.step(at, size)
-    if step.fetched.count:
-        return step
-    again = await stride.step(at, size)
-    if not again.fetched.count and again.fetched.unlisted:
-        raise Transient(
-            f"Salestrekker lists no record of a page, and reports errors about some ({stride.query.file})"
-        )
-    if not again.fetched.count and again.fetched.more and again.fetched.more.more:
-        raise Transient(f"Salestrekker gives an empty page, and says there is more ({stride.query.file})")
-    return again
+async def _page_or_end(paginator: Paginator, at: Position, size: int) -> tuple[Page, Position]:
+    """A page and where the next one begins. An empty page counts only if it is empty again."""
+    page, after = await paginator.step(at, size)
+    if page.count:
+        return page, after
+    page, after = await paginator.step(at, size)
+    file = paginator.query.file
+    if not page.count and page.unlisted:
+        raise Transient(f"Salestrekker lists no record of a page, and reports errors about some ({file})")
+    if not page.count and page.more and page.more.more:
+        raise Transient(f"Salestrekker gives an empty page, and says there is more ({file})")
+    return page, after
