@@ -115,7 +115,7 @@ async def reach_target(url: str) -> None:
     """Find out whether Trakor answers at an address, by a request without a key; errors likewise."""
     async with TrakorClient(url, "", timeout=PATIENCE) as client:
         try:
-            await client.prove()
+            await client.probe()
         except Refused as refusal:
             if refusal.kind not in _OF_THE_KEY:
                 raise
@@ -149,7 +149,7 @@ async def prove_source(source: SourceAnswers) -> None:
 async def prove_target(target: TargetAnswers) -> None:
     """Find out whether Trakor takes requests from us, by one that makes nothing; errors likewise."""
     async with TrakorClient(target.url, target.api_key) as client:
-        await client.prove()
+        await client.probe()
 
 
 def write(

@@ -141,13 +141,13 @@ async def ask_salestrekker(seed: int, numbers: range, sandbox: Sandbox, heard: H
     ids = [sandbox.contacts.id_at(place) for place in range(3)]
     calls: list[Callable[[SalestrekkerClient], Awaitable[object]]] = [
         lambda client: client.authenticate(),
-        lambda client: client.prove(),
+        lambda client: client.probe(),
         lambda client: client.organizations(),
         lambda client: _read(client, Stream.CONTACTS),
         lambda client: _read(client, Stream.CONTACTS),
         lambda client: _read(client, Stream.PRODUCTS),
         lambda client: _ones(client, ids),
-        lambda client: client.contacts_of(TICKET, ids, 2),
+        lambda client: client.read_deal_contacts(TICKET, ids, 2),
     ]
     waiting = iter(numbers)
 
@@ -201,7 +201,7 @@ async def _read(client: SalestrekkerClient, stream: Stream) -> None:
 
 
 async def _ones(client: SalestrekkerClient, ids: list[str]) -> None:
-    found = await client.ones(CONTACT, ids, stream=Stream.CONTACTS, identify=_id_of, ids_per_request=2)
+    found = await client.read_by_id(CONTACT, ids, stream=Stream.CONTACTS, identify=_id_of, ids_per_request=2)
     for record in found.records:
         assert isinstance(MAPPERS[Stream.CONTACTS](record), Draft | Unsendable)
 

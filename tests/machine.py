@@ -407,7 +407,7 @@ class World:
             return RecordsById(found, absent, [], self.clock())
 
         ones = ByIdSource(whose.feed, by_id, whose.mapper, whose.policy)
-        listing = SweepSource(whose.feed, pages, "query", whose.mapper, whose.policy, 0.2, ones=ones)
+        listing = SweepSource(whose.feed, pages, "query", whose.mapper, whose.policy, 0.2, by_id=ones)
         ledger = cast("Ledger", self.handle)
         self.run(sweep(listing, ledger, run=0, restart=True, clock=self.clock, on_page=lambda *_: None))
         self._note(read, whose.mapper)

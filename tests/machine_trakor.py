@@ -143,7 +143,7 @@ class Site:
         """The clock was set, or the ledger is another one: what it knew of unanswered names is void."""
         self.until.clear()
 
-    async def prove(self) -> None:
+    async def probe(self) -> None:
         """The request that makes nothing."""
         if self.down:
             await asyncio.sleep(LATENCY)
@@ -275,10 +275,10 @@ class Window:
         self._look()
         return await self._site.post(payload)
 
-    async def prove(self) -> None:
+    async def probe(self) -> None:
         """See ``Destination``."""
         self._look()
-        await self._site.prove()
+        await self._site.probe()
 
     def _look(self) -> None:
         if self.closed:

@@ -41,7 +41,7 @@ class Source:
 async def read_all(backlog: Backlog, source: Source, each: int) -> int:
     """Read to the end, so many pending a page; returns how many pages came."""
     got = 0
-    async for _ in backlog.paced(source.pages()):
+    async for _ in backlog.throttle(source.pages()):
         got += 1
         backlog.read(each)
     return got

@@ -594,8 +594,8 @@ class Unexpected:
             raise RuntimeError("nobody thought of this")
         return await self._client.post(payload)
 
-    async def prove(self) -> None:
-        await self._client.prove()
+    async def probe(self) -> None:
+        await self._client.probe()
 
 
 async def test_an_unexpected_error_ends_it_and_loses_nothing(service: Service) -> None:

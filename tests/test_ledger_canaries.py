@@ -214,7 +214,7 @@ class Sent:
     def __init__(self) -> None:
         self.names: list[str] = []
 
-    async def prove(self) -> None: ...
+    async def probe(self) -> None: ...
 
     async def post(self, payload: Payload) -> TrakorAnswer:
         self.names.append(payload.name)

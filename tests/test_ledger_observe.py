@@ -166,7 +166,7 @@ def read(book: Book, data: Mapping[str, object], at: int, **changed: str) -> Non
     inputs = [("c1", made.input_of(record))]
     known = book.write(lambda connection: survey(connection, book.feed, inputs, made.rules))
     if "c1" not in known.unchanged:
-        book.see(made(record, made.former(known.maps.get("c1"))))
+        book.see(made(record, made.earlier_mapper(known.maps.get("c1"))))
 
 
 @pytest.mark.parametrize(

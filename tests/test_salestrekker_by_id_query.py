@@ -58,7 +58,9 @@ def client_of(sandbox: Sandbox, **changes: Any) -> SalestrekkerClient:  # noqa: 
 async def read(
     client: SalestrekkerClient, ids: list[str], size: int = 25, query: ByIdQuery = CONTACT
 ) -> RecordsById:
-    return await client.ones(query, ids, stream=Stream.CONTACTS, identify=identify, ids_per_request=size)
+    return await client.read_by_id(
+        query, ids, stream=Stream.CONTACTS, identify=identify, ids_per_request=size
+    )
 
 
 def contact_ids(sandbox: Sandbox, count: int) -> list[str]:
@@ -176,7 +178,7 @@ def test_what_another_record_took_down_is_unread() -> None:
     """Where the schema allows no null, one record's error leaves no data at all."""
     error = {"message": "boom", "path": ["r1", "person"]}
     answered = read_batch_response(parse_result(None, [error]), CONTACT, ["a", "b", "c"], 7)
-    assert (set(answered.faults), answered.unread, answered.passing) == ({"b"}, ("a", "c"), ("b",))
+    assert (set(answered.faults), answered.unread, answered.retryable) == ({"b"}, ("a", "c"), ("b",))
 
 
 def test_an_error_that_says_that_there_is_too_much_to_do_concerns_all() -> None:
@@ -502,7 +504,7 @@ async def test_deals_tell_whose_they_are(sandbox: Sandbox) -> None:
     other = sandbox.contacts.id_at(9)
     tickets.update(second, {"ticketClientTypes": [{"idContact": other, "idLabel": None}]})
     async with client_of(sandbox) as client:
-        found = await client.contacts_of(TICKET, [first, second, gone], 25)
+        found = await client.read_deal_contacts(TICKET, [first, second, gone], 25)
     assert found == {
         first: (sandbox.contacts.id_at(0),),
         second: (sandbox.contacts.id_at(1), other),

@@ -209,7 +209,7 @@ async def test_a_key_that_is_revoked_in_the_middle_is_tried_once(
             await read(client)
         assert kinds(sandbox)["authenticate"] == 2
         sandbox.salestrekker.restore_key()
-        client.forgive()
+        client.reset_refusal()
         assert ids(await read(client)) == source_ids(sandbox)
 
 
@@ -229,7 +229,7 @@ async def test_a_query_refused_with_a_good_token_stops_only_itself(sandbox: Sand
         sandbox.salestrekker.faults.add(Fault(kind="products", status=403, times=None))
         with pytest.raises(Refused):
             await read(client, PRODUCTS)
-        client.forgive()
+        client.reset_refusal()
         assert ids(await read(client)) == source_ids(sandbox)
 
 

@@ -513,7 +513,7 @@ async def test_one_record_that_is_too_large_takes_no_others_down(tmp_path: Path,
     remote = ById(note)
     ids = [f"c{number}" for number in range(12)] + ["large"] + [f"d{number}" for number in range(12)]
     async with client_of(remote) as client:
-        found = await client.ones(
+        found = await client.read_by_id(
             by_id(tmp_path), ids, stream=Stream.CONTACTS, identify=identify, ids_per_request=25
         )
     assert {record.id for record in found.records} == {*ids} - {"large"}

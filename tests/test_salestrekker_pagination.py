@@ -49,7 +49,7 @@ class Shelf:
     asked: list[tuple[int, int]] = field(default_factory=list)
 
     async def fetch(self, ask: PageRequest) -> Page:
-        offset, size = ask.at.read, ask.size
+        offset, size = ask.position.read, ask.size
         self.asked.append((offset, size))
         if offset in self.empty_once:
             self.empty_once.remove(offset)
@@ -144,7 +144,7 @@ async def test_a_server_that_ignores_the_offset_is_found_out() -> None:
     shelf = Shelf(30)
 
     async def fetch(ask: PageRequest) -> Page:
-        return await shelf.fetch(replace(ask, at=Position()))
+        return await shelf.fetch(replace(ask, position=Position()))
 
     walk = ListReader(QUERY, fetch, lambda: 5).pages(10)
     assert len((await anext(walk)).records) == 10
@@ -157,7 +157,7 @@ async def test_the_next_page_is_fetched_while_the_caller_works_and_no_further() 
     second = asyncio.Event()
 
     async def fetch(ask: PageRequest) -> Page:
-        if ask.at.read == 10:
+        if ask.position.read == 10:
             second.set()
         return await shelf.fetch(ask)
 
@@ -171,7 +171,7 @@ async def test_an_error_comes_after_the_good_pages_before_it() -> None:
     shelf = Shelf(50)
 
     async def fetch(ask: PageRequest) -> Page:
-        if ask.at.read == 20:
+        if ask.position.read == 20:
             raise Transient("lost")
         return await shelf.fetch(ask)
 
@@ -190,7 +190,7 @@ async def test_closing_early_leaves_no_task_and_no_complaint(*, hangs: bool) -> 
     asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
 
     async def fetch(ask: PageRequest) -> Page:
-        if ask.at == Position():
+        if ask.position == Position():
             return await shelf.fetch(ask)
         reached.set()
         if not hangs:

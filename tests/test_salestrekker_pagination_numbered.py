@@ -74,10 +74,10 @@ class Book:
     asked: list[tuple[int | None, int]] = field(default_factory=list)
 
     async def fetch(self, ask: PageRequest) -> Page:
-        self.asked.append((ask.at.page, ask.size))
-        assert ask.at.page is not None
+        self.asked.append((ask.position.page, ask.size))
+        assert ask.position.page is not None
         size = self.fixed or min(ask.size, self.most)
-        place = (ask.at.page - self.base) * size
+        place = (ask.position.page - self.base) * size
         start = self.zero(self, size) if place < 0 else place
         found = self.items[start : start + size]
         if self.between:
@@ -87,7 +87,7 @@ class Book:
                 raise PoisonItem("poisoned", index, Refused("all of them"))
         listed = ListItems(tuple({"id": item} for item in found), {})
         return run_to_end(
-            sort_items(listed, stream=Stream.CONTACTS, identify=identify, place=ask.at.read, read_at=1)
+            sort_items(listed, stream=Stream.CONTACTS, identify=identify, place=ask.position.read, read_at=1)
         )
 
     async def read(self, query: ListQuery, size: int, start: str = "") -> list[Page]:

@@ -106,9 +106,9 @@ async def test_a_throttle_is_waited_out_by_the_whole_connection(sandbox: Sandbox
         sandbox.salestrekker.throttle(1, times=1, kind="contact")
         ids = [sandbox.contacts.id_at(0)]
         with pytest.raises(Transient):
-            await client.ones(ONE, ids, stream=Stream.CONTACTS, identify=identify, ids_per_request=25)
+            await client.read_by_id(ONE, ids, stream=Stream.CONTACTS, identify=identify, ids_per_request=25)
         began = time.monotonic()
-        await client.prove()
+        await client.probe()
         assert time.monotonic() - began > 0.5
 
 
@@ -116,7 +116,9 @@ async def test_what_was_throttled_is_asked_again_by_itself(sandbox: Sandbox) -> 
     async with client_of(sandbox) as client:
         sandbox.salestrekker.throttle(0.05, times=2, kind="contact")
         ids = [sandbox.contacts.id_at(0)]
-        found = await client.ones(ONE, ids, stream=Stream.CONTACTS, identify=identify, ids_per_request=25)
+        found = await client.read_by_id(
+            ONE, ids, stream=Stream.CONTACTS, identify=identify, ids_per_request=25
+        )
     assert [one.id for one in found.records] == ids
 
 
@@ -126,11 +128,11 @@ async def test_a_throttle_that_lasts_longer_than_a_retry_is_handed_on(sandbox: S
         await client.authenticate()
         sandbox.salestrekker.throttle(30, times=1)
         with pytest.raises(Transient) as caught:
-            await client.prove()
+            await client.probe()
         before = sandbox.salestrekker.traffic.total
         assert caught.value.retry_after == 30.0
         with pytest.raises(Transient) as again:
-            await client.prove()
+            await client.probe()
     assert again.value.retry_after == pytest.approx(30.0, abs=5)
     assert sandbox.salestrekker.traffic.total == before
 

@@ -330,7 +330,7 @@ def test_of_a_complaint_about_the_query_only_words_of_the_query_are_told() -> No
 )
 def test_the_servers_words_are_scrubbed(secret: str) -> None:
     (sorted_,) = parse_result(None, [error(f"could not do it for {secret} today")]).errors
-    assert sorted_.said == "could not do it for … today"
+    assert sorted_.message == "could not do it for … today"
 
 
 def test_the_token_is_taken_from_a_good_answer() -> None:

@@ -58,7 +58,7 @@ class Desk:
             clock=self.clock,
             renewing=renewing,
             random=lambda: 0.5,
-            changed=lambda: self.told.append(keeper.standing),
+            on_change=lambda: self.told.append(keeper.status),
         )
         return keeper
 
@@ -188,7 +188,7 @@ async def test_a_refused_replacement_is_not_renewed_again() -> None:
     with pytest.raises(Refused):
         await keeper.current()
     assert desk.asked == 2
-    keeper.forgive()
+    keeper.reset_refusal()
     assert await keeper.current() is not second
     assert desk.asked == 3
 
@@ -197,7 +197,7 @@ async def test_a_replacement_that_served_once_may_be_renewed() -> None:
     desk = Desk()
     keeper = desk.keeper()
     second = await keeper.replace(await keeper.current())
-    keeper.proved(second)
+    keeper.confirm(second)
     assert await keeper.replace(second) is not second
 
 
@@ -205,7 +205,7 @@ async def test_a_single_request_refused_with_a_proved_token_stops_nobody_else() 
     desk = Desk()
     keeper = desk.keeper()
     second = await keeper.replace(await keeper.current())
-    keeper.proved(second)
+    keeper.confirm(second)
     assert "this query" in str(keeper.refused_again(second))
     assert await keeper.current() is second
 
@@ -251,7 +251,7 @@ async def test_it_is_tried_again_at_growing_intervals() -> None:
     waits = []
     for _ in range(9):
         assert await keeper.current() is old
-        standing = keeper.standing
+        standing = keeper.status
         assert standing is not None
         assert standing.next_try_at is not None
         waits.append((standing.next_try_at - desk.at(desk.now)) / 1000)
@@ -266,7 +266,7 @@ async def test_a_wait_that_is_asked_for_is_waited() -> None:
     old = await keeper.current()
     desk.now, desk.script = old.renew_at, [Transient("busy", retry_after=900.0)]
     await keeper.current()
-    standing = keeper.standing
+    standing = keeper.status
     assert standing is not None
     assert standing.next_try_at == desk.at(desk.now + 900)
 
@@ -274,7 +274,7 @@ async def test_a_wait_that_is_asked_for_is_waited() -> None:
 async def test_how_it_stands_is_told_after_each_change() -> None:
     desk = Desk()
     keeper = desk.keeper()
-    assert keeper.standing is None
+    assert keeper.status is None
     old = await keeper.current()
     began = desk.now = old.renew_at
     desk.script = [Transient("down"), Refused("wrong key")]
@@ -297,8 +297,8 @@ async def test_refused_credentials_leave_no_standing() -> None:
     keeper = desk.keeper()
     with pytest.raises(Refused):
         await keeper.current()
-    assert keeper.standing is None
-    keeper.forgive()
+    assert keeper.status is None
+    keeper.reset_refusal()
     await keeper.current()
     assert desk.told[:2] == [None, None]
     assert desk.told[2] is not None
@@ -308,7 +308,7 @@ async def test_what_was_not_refused_is_not_given_up_by_forgiving() -> None:
     desk = Desk()
     keeper = desk.keeper()
     old = await keeper.current()
-    keeper.forgive()
+    keeper.reset_refusal()
     assert await keeper.current() is old
 
 
@@ -369,7 +369,7 @@ async def test_keeping_goes_on_while_renewing_fails() -> None:
         for told in range(2, 6):
             await kept.until(lambda: len(desk.told) == told)  # noqa: B023 - waited for in the loop
             desk.now += 0.01
-        standing = kept.keeper.standing
+        standing = kept.keeper.status
         assert standing is not None
         assert standing.failing_since is None
         assert await kept.keeper.current() is not old

@@ -74,7 +74,7 @@ class World:
         """Read some by their ids."""
 
         async def read(wanted: Sequence[str]) -> RecordsById:
-            return await self.client.ones(
+            return await self.client.read_by_id(
                 ONE,
                 wanted,
                 stream=Stream.CONTACTS,

@@ -81,7 +81,7 @@ class World:
             policy=Policy(),
             gone_limit=0.2,
             list_query=self.query,
-            ones=ones if self.by_id else None,
+            by_id=ones if self.by_id else None,
         )
         listing = replace(listing, **changes)
         return await sweep(listing, self.ledger, run=1, restart=False, clock=now, on_page=lambda *_: None)
@@ -141,7 +141,7 @@ class World:
     async def read(self, ids: Sequence[str]) -> RecordsById:
         """Some by their ids."""
         self.asked.append(list(ids))
-        return await self.client.ones(
+        return await self.client.read_by_id(
             ONE, ids, stream=Stream.CONTACTS, identify=self.mapper.identify, ids_per_request=25
         )
 
@@ -255,7 +255,7 @@ async def test_a_webhooks_read_since_the_look_began_is_newer(world: World) -> No
         return answer
 
     feed = await world.ledger.call(load_or_add_feed, "default", "default", Stream.CONTACTS)
-    await world.sweep(ones=ByIdSource(feed, and_back, world.mapper, Policy()))
+    await world.sweep(by_id=ByIdSource(feed, and_back, world.mapper, Policy()))
     assert await world.gone() == set()
 
 
@@ -359,6 +359,6 @@ async def test_a_query_by_id_that_the_server_does_not_know_counts_as_none(world:
 
     feed = await world.ledger.call(load_or_add_feed, "default", "default", Stream.CONTACTS)
     ones = ByIdSource(feed, unknown, world.mapper, Policy())
-    assert (await world.sweep(ones=ones)).gone == 0
-    assert (await world.sweep(ones=ones)).gone == 1
+    assert (await world.sweep(by_id=ones)).gone == 0
+    assert (await world.sweep(by_id=ones)).gone == 1
     assert await world.gone() == set(deleted)

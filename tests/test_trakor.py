@@ -107,7 +107,7 @@ async def test_a_party_and_a_product_are_made_once(sandbox: Sandbox) -> None:
 
 async def test_a_good_key_is_proven_without_making_anything(sandbox: Sandbox) -> None:
     async with client_of(sandbox) as client:
-        await client.prove()
+        await client.probe()
     assert (len(sandbox.trakor.parties), len(sandbox.trakor.products)) == (0, 0)
 
 
@@ -116,21 +116,21 @@ async def test_a_bad_key_a_frozen_organisation_and_a_wrong_address_are_found_by_
 ) -> None:
     async with client_of(sandbox, api_key="sk_live_wrong") as client:
         with pytest.raises(Refused, match="401"):
-            await client.prove()
+            await client.probe()
     async with TrakorClient(f"{sandbox.trakor_url}/v2", sandbox.options.trakor_key) as client:
         with pytest.raises(Refused, match="404"):
-            await client.prove()
+            await client.probe()
     sandbox.trakor.freeze()
     async with client_of(sandbox) as client:
         with pytest.raises(Refused, match="403"):
-            await client.prove()
+            await client.probe()
 
 
 async def test_the_proof_lets_an_outage_show(sandbox: Sandbox) -> None:
     sandbox.trakor.faults.add(Fault(status=503, headers={"Retry-After": "4"}))
     async with client_of(sandbox) as client:
         with pytest.raises(Transient) as caught:
-            await client.prove()
+            await client.probe()
     assert caught.value.retry_after == 4.0
 
 
@@ -151,7 +151,7 @@ async def test_no_redirect_is_followed_so_the_key_reaches_no_other_host(status: 
             with pytest.raises(Refused, match="redirect"):
                 await client.post(ADA)
             with pytest.raises(Refused, match="redirect"):
-                await client.prove()
+                await client.probe()
     assert elsewhere == []
 
 

@@ -44,13 +44,13 @@ def put(folder: Path, name: str, text: str) -> None:
 
 def test_the_shipped_queries_make_a_plan(tmp_path: Path) -> None:
     made = plan(tmp_path)
-    assert made.ones.keys() == made.queries.keys() == set(Stream)
+    assert made.by_id_queries.keys() == made.queries.keys() == set(Stream)
     assert made.ticket is not None
 
 
 def test_without_contacts_no_deal_is_asked_for(tmp_path: Path) -> None:
     made = plan(tmp_path, [Stream.PRODUCTS])
-    assert made.ones.keys() == {Stream.PRODUCTS}
+    assert made.by_id_queries.keys() == {Stream.PRODUCTS}
     assert made.ticket is None
 
 
@@ -105,7 +105,7 @@ def test_what_reads_no_deals_does_not_look_at_their_query(tmp_path: Path) -> Non
 def test_a_stream_without_a_query_by_id_is_read_by_its_list_alone(tmp_path: Path) -> None:
     """Nor are deals read, which only lead to single contacts."""
     made = plan(tmp_path, more='[contacts]\none_query = ""\n')
-    assert made.ones.keys() == {Stream.PRODUCTS}
+    assert made.by_id_queries.keys() == {Stream.PRODUCTS}
     assert made.ticket is None
 
 

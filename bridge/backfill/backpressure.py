@@ -50,7 +50,7 @@ class Backlog:
         """Whether to give way may be answered otherwise now."""
         self._changed.set()
 
-    async def paced(self, pages: AsyncGenerator[Page]) -> AsyncGenerator[Page]:
+    async def throttle(self, pages: AsyncGenerator[Page]) -> AsyncGenerator[Page]:
         """The pages of a list, each when there is room for it; closed at the end.
 
         Args:

@@ -218,7 +218,7 @@ class RunOptions:
     dry_run: bool = False
 
     @property
-    def anew(self) -> bool:
+    def from_start(self) -> bool:
         """Sweeps begin at the beginning; one of a part of the list has nothing to go on from."""
         return self.restart or self.limit is not None
 
@@ -434,7 +434,7 @@ class _ConnectionRun:
 
         try:
             self._swept[stream] = await sweep(
-                listing, self._ledger, run=run, restart=self._how.anew, clock=_now, on_page=on_page
+                listing, self._ledger, run=run, restart=self._how.from_start, clock=_now, on_page=on_page
             )
         except BridgeError as error:
             return error
@@ -443,7 +443,7 @@ class _ConnectionRun:
     def _listing(self, reader: SalestrekkerClient, stream: Stream, feed: Feed) -> SweepSource:
         whole, limit = make_listing(self._plan, reader, stream, feed), self._how.limit
         if limit is None:
-            return replace(whole, pages=lambda start: self._backlog.paced(whole.pages(start)))
+            return replace(whole, pages=lambda start: self._backlog.throttle(whole.pages(start)))
         # Not whole even where it turns out to be shorter than the limit: a part marks nothing gone.
         return replace(whole, pages=lambda start: _limited(whole.pages(start), limit), whole=False)
 

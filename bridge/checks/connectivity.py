@@ -87,7 +87,7 @@ async def trakor(name: str, connection: ConnectionSettings, environ: Mapping[str
     url = connection.trakor.url
     try:
         async with make_trakor_client(connection) as client:
-            await client.prove()
+            await client.probe()
     except Transient as error:
         return unreachable(name, url, error, environ)
     except BridgeError as error:

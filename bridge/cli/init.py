@@ -153,7 +153,7 @@ class _System(Generic[T]):
     ask_url: Callable[[Given, str], str]
     ask: Callable[[str, Given], T]
     reach: Callable[[str], Awaitable[None]] | None
-    prove: Callable[[T], Awaitable[None]] | None
+    probe: Callable[[T], Awaitable[None]] | None
 
 
 def _address(
@@ -195,7 +195,7 @@ def _let_in(system: _System[T]) -> T:
         url = _reached(system, given, url)
         answer = system.ask(url, given)
         try:
-            _try(system.name, system.prove, answer, "it lets us in")
+            _try(system.name, system.probe, answer, "it lets us in")
         except (Refused, Transient) as error:
             _ask_again(error)
             given = _nothing

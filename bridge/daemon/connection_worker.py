@@ -110,7 +110,7 @@ class ConnectionWorker:
         pause = ReadingPause(
             ledger,
             connection.name,
-            self._client.prove,
+            self._client.probe,
             probe=connection.salestrekker.probe,
             clock=clock,
             random=random.random,

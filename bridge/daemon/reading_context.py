@@ -49,8 +49,8 @@ class ReadingContext:
 
     async def read(self, stream: Stream, ids: Sequence[str]) -> RecordsById:
         """Read records of a stream by their ids, by a query that it has for that."""
-        return await self.client.ones(
-            self.plan.ones[stream],
+        return await self.client.read_by_id(
+            self.plan.by_id_queries[stream],
             ids,
             stream=stream,
             identify=self.plan.mappers[stream].identify,
@@ -84,7 +84,7 @@ async def read_now(parts: ReadingContext, stream: Stream, source_id: str) -> Map
         Transient: Not at the moment.
         Refused: Reading is refused.
     """
-    if stream not in parts.plan.ones:
+    if stream not in parts.plan.by_id_queries:
         raise UserError(f"no query reads {stream} by their ids")
     found = await parts.read(stream, [source_id])
     if found.broken:

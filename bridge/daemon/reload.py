@@ -94,7 +94,7 @@ def _differs(before: ConnectionPlan, now: ConnectionPlan) -> bool:
 
 
 def _fingerprints(plan: ConnectionPlan) -> list[str]:
-    by_id = [one.fingerprint for one in plan.ones.values()]
+    by_id = [one.fingerprint for one in plan.by_id_queries.values()]
     by_id += [plan.ticket.fingerprint] if plan.ticket else []
     return [*(query.fingerprint for query in plan.queries.values()), *by_id, *_of_mappers(plan)]
 

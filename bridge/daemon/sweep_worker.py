@@ -190,17 +190,17 @@ class SweepWorker:
 
     def _after_webhooks(self, listing: SweepSource) -> SweepSource:
         """The list, whose single records are read when no webhook waits to be, or has waited long enough."""
-        ones = listing.ones
-        if ones is None:
+        by_id = listing.by_id
+        if by_id is None:
             return listing
 
         async def read(ids: Sequence[str]) -> RecordsById:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LONGEST_YIELD):
                     await self._quiet()
-            return await ones.read(ids)
+            return await by_id.read(ids)
 
-        return replace(listing, ones=replace(ones, read=read))
+        return replace(listing, by_id=replace(by_id, read=read))
 
     def _on_page(self, _: SweepResult, seen: ObserveResult) -> None:
         if seen.pending:

@@ -226,7 +226,7 @@ class WebhookWorker:
         if ticket is None:
             return None
         per_request = self._parts.plan.connection.salestrekker.ids_per_request
-        return await self._parts.client.contacts_of(ticket, deals, per_request)
+        return await self._parts.client.read_deal_contacts(ticket, deals, per_request)
 
     async def _read_stream(
         self,
@@ -240,7 +240,7 @@ class WebhookWorker:
         for group in groups:
             for one in _ids(group, stream, deals):
                 wanted[one].append(group)
-        if not wanted or stream not in self._parts.plan.ones:
+        if not wanted or stream not in self._parts.plan.by_id_queries:
             return
         listing, ids = self._listing(stream), list(wanted)
         for at in range(0, len(ids), self._at_once):  # deals can name any number of contacts

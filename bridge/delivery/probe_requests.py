@@ -59,7 +59,7 @@ class ProbeRequests:
 
     async def makes_nothing(self) -> None:
         """Send the request that makes nothing; raises Transient or Refused."""
-        await self._destination.prove()
+        await self._destination.probe()
 
     async def canary(self, lane: OutgoingStream) -> bool:
         """Send a canary of a stream.

@@ -154,7 +154,7 @@ class DeliverySupervisor:
         """Find out by a request that makes nothing whether it is over."""
         tries = 0 if pause is None else pause.tries + 1
         try:
-            await self._destination.prove()
+            await self._destination.probe()
         except (Refused, Transient) as fault:
             await self._refused(fault, tries)
         else:

@@ -31,7 +31,7 @@ class Destination(Protocol):
         """Post one payload; raises Transient, Rejected or Refused."""
         ...
 
-    async def prove(self) -> None:
+    async def probe(self) -> None:
         """Find out by a request that makes nothing whether requests are taken; raises likewise."""
         ...
 

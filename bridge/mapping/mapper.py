@@ -70,7 +70,7 @@ class Mapper:
             key: key.removeprefix(IDENTIFIERS) for key in sorted(texts) if key.startswith(IDENTIFIERS)
         }
         self._made_with = (stream, where, query_fingerprint, policy)
-        self._former: dict[str, Mapper | None] = {}
+        self._earlier_mappers: dict[str, Mapper | None] = {}
         self.rules = _rules(stream, texts, where, query_fingerprint, policy)
         self.fingerprint = _fingerprint(stream, sorted({**texts, "where": where}.items()), query_fingerprint)
 
@@ -99,14 +99,14 @@ class Mapper:
         stream, where, query_fingerprint, policy = self._made_with
         return Mapper(stream, map_from_text(stream, text), where, self._hasher, query_fingerprint, policy)
 
-    def former(self, text: str | None) -> Mapper | None:
+    def earlier_mapper(self, text: str | None) -> Mapper | None:
         """The mapper of an older map, made once; None where there is none, or it cannot be used any more."""
-        if text is not None and text not in self._former:
+        if text is not None and text not in self._earlier_mappers:
             try:
-                self._former[text] = self.earlier(text)
+                self._earlier_mappers[text] = self.earlier(text)
             except QueryFileError:
-                self._former[text] = None
-        return self._former[text] if text is not None else None
+                self._earlier_mappers[text] = None
+        return self._earlier_mappers[text] if text is not None else None
 
     def input_of(self, record: Record) -> str:
         """The keyed hash of all that the map can read of a record; empty where that cannot be hashed."""

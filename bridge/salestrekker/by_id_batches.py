@@ -37,12 +37,12 @@ passed before passes still."""
 class SendBatch(Protocol):
     """Sends one request."""
 
-    async def __call__(self, ids: Sequence[str], /, *, patient: bool) -> ByIdResponse:
+    async def __call__(self, ids: Sequence[str], /, *, retry: bool) -> ByIdResponse:
         """What is said of these ids.
 
         Args:
             ids: At least one, each once.
-            patient: Ask again where it fails for a moment.
+            retry: Try again after a failure that may pass.
         """
 
 
@@ -62,11 +62,11 @@ class BatchResults:
     broken: dict[str, str] = field(default_factory=dict)
     read_at: int | None = None
 
-    def take(self, answered: ByIdResponse, faults: Mapping[str, str]) -> None:
+    def take(self, answered: ByIdResponse, errors: Mapping[str, str]) -> None:
         """Add what one request said; of its faults those that are final."""
         self.found.update({one: (record, answered.read_at) for one, record in answered.found.items()})
         self.absent += answered.absent
-        self.broken.update(faults)
+        self.broken.update(errors)
         self.read_at = min(self.read_at or answered.read_at, answered.read_at)
 
 
@@ -82,61 +82,61 @@ class BatchHistory:
         """How many ids to ask for at once: as many as wanted, or what has passed."""
         return min(wanted, self._most.get(query, wanted))
 
-    def fewer(self, query: str, passed: int) -> None:
+    def limit_size(self, query: str, note_success: int) -> None:
         """Note the size that passed after a larger one was refused."""
-        self._most[query] = min(passed, self._most.get(query, passed))
+        self._most[query] = min(note_success, self._most.get(query, note_success))
 
-    def is_good(self, query: str) -> bool:
+    def has_answered(self, query: str) -> bool:
         """Whether the server has answered it: then it is not the query that it does not understand."""
         return query in self._good
 
-    def witness(self, query: str) -> str:
+    def last_good_id(self, query: str) -> str:
         """The id that the server has answered it for last; empty where there is none."""
         return self._good.get(query, "")
 
-    def passed(self, query: str, one: str) -> None:
+    def note_success(self, query: str, one: str) -> None:
         """Note that the server has answered it for this id."""
         self._good[query] = one
 
-    def in_turn(self, query: str, ids: list[str]) -> list[str]:
+    def rotate(self, query: str, ids: list[str]) -> list[str]:
         """These ids, begun with others than those that it failed with the last time."""
         at = self._begin.get(query, 0) % max(1, len(ids))
         return ids[at:] + ids[:at]
 
-    def ended(self, query: str, *, well: bool) -> None:
+    def note_end(self, query: str, *, well: bool) -> None:
         """Note whether all that was asked for together came to an end."""
         self._begin[query] = 0 if well else self._begin.get(query, 0) + MAX_SUSPECTS
 
 
 async def read_in_batches(
-    ids: Sequence[str], ask: SendBatch, learnt: BatchHistory, query: str, wanted: int
+    ids: Sequence[str], ask: SendBatch, history: BatchHistory, query: str, wanted: int
 ) -> BatchResults:
     """Read all of these, as many requests at once as ``ask`` lets pass.
 
     Args:
         ids: What to read; one that stands in it twice is read once.
         ask: Sends one request.
-        learnt: What is known so far, and what comes to be.
+        history: What earlier requests showed. It is updated.
         query: Fingerprint of the query that ``ask`` sends.
         wanted: How many ids share a request.
 
     Raises:
         BridgeError: As ``ask`` raises, where not just one id is at fault.
     """
-    each, size = learnt.in_turn(query, list(dict.fromkeys(ids))), learnt.size(query, wanted)
+    each, size = history.rotate(query, list(dict.fromkeys(ids))), history.size(query, wanted)
     gathered = BatchResults()
     groups = [
-        _BatchReader(ask, gathered, learnt, query).read(each[at : at + size])
+        _BatchReader(ask, gathered, history, query).read(each[at : at + size])
         for at in range(0, len(each), size)
     ]
     tasks = [asyncio.create_task(group) for group in groups]
     try:
         await asyncio.gather(*tasks)
     except BridgeError:
-        learnt.ended(query, well=False)
+        history.note_end(query, well=False)
         raise
     else:
-        learnt.ended(query, well=True)
+        history.note_end(query, well=True)
     finally:
         # Of those that fail at once one is raised; the others' requests end with it.
         for task in tasks:
@@ -151,93 +151,93 @@ class _BatchReader:
     Args:
         ask: Sends one request.
         gathered: Where to put what they say.
-        learnt: Where to note what passed.
+        history: Where to note what passed.
         query: Fingerprint of the query.
     """
 
-    def __init__(self, ask: SendBatch, gathered: BatchResults, learnt: BatchHistory, query: str) -> None:
+    def __init__(self, ask: SendBatch, gathered: BatchResults, history: BatchHistory, query: str) -> None:
         self._ask = ask
         self._gathered = gathered
-        self._learnt = learnt
+        self._history = history
         self._query = query
-        self._doubted: dict[str, BridgeError] = {}
-        self._witness = ""
+        self._suspects: dict[str, BridgeError] = {}
+        self._last_good_id = ""
 
     async def read(self, ids: Sequence[str]) -> None:
         """Read them all."""
-        await self._some(ids)
-        if self._doubted:
-            await self._confirm(self._witness)
+        await self._read(ids)
+        if self._suspects:
+            await self._confirm(self._last_good_id)
 
-    async def _some(self, ids: Sequence[str], *, patient: bool = True, last: bool = False) -> None:
+    async def _read(self, ids: Sequence[str], *, retry: bool = True, last: bool = False) -> None:
         """Read some; in halves where they cannot be read together.
 
         Args:
             ids: At least one.
-            patient: Ask again where it fails for a moment.
+            retry: Try again after a failure that may pass.
             last: A fault that may pass is final this time.
         """
         try:
-            answered = await self._ask(ids, patient=patient)
+            answered = await self._ask(ids, retry=retry)
         except BridgeError as error:
-            fault = error.otherwise if isinstance(error, BatchRefused) else error
+            fault = error.request_error if isinstance(error, BatchRefused) else error
             if isinstance(fault, Transient) and (fault.busy or fault.retry_after is not None):
                 raise fault from None  # too much to do already: asking more often is no help
             if len(ids) == 1:
-                await self._doubt(ids[0], fault)
+                await self._suspect(ids[0], fault)
             else:
                 await self._in_halves(ids, refused=not isinstance(error, Transient))
             return
         self._passed(ids)
-        again = () if last else answered.passing
+        again = () if last else answered.retryable
         final = {one: what for one, what in answered.faults.items() if one not in again}
         self._gathered.take(answered, final)
         if answered.unread:
-            await self._some(answered.unread, last=last)
+            await self._read(answered.unread, last=last)
         for one in again:
-            await self._some([one], last=True)
+            await self._read([one], last=True)
 
     async def _in_halves(self, ids: Sequence[str], *, refused: bool) -> None:
         """No retries here: the request for all of them had its own."""
         half = (len(ids) + 1) // 2
-        await self._some(ids[:half], patient=False)
-        await self._some(ids[half:], patient=False)
-        at_fault = self._doubted.keys() | self._gathered.broken.keys()
+        await self._read(ids[:half], retry=False)
+        await self._read(ids[half:], retry=False)
+        at_fault = self._suspects.keys() | self._gathered.broken.keys()
         if refused and at_fault.isdisjoint(ids):
-            self._learnt.fewer(self._query, half)
+            self._history.limit_size(self._query, half)
 
-    async def _doubt(self, one: str, fault: BridgeError) -> None:
+    async def _suspect(self, one: str, fault: BridgeError) -> None:
         """Keep it in doubt; where too many are, what has passed once tells whether it is they."""
-        self._doubted[one] = fault
-        if len(self._doubted) >= MAX_SUSPECTS:
-            await self._confirm(self._witness or self._learnt.witness(self._query))
+        self._suspects[one] = fault
+        if len(self._suspects) >= MAX_SUSPECTS:
+            await self._confirm(self._last_good_id or self._history.last_good_id(self._query))
 
     def _passed(self, ids: Sequence[str]) -> None:
         """Something passes: those doubted before it are broken."""
-        self._witness = ids[0]
-        self._learnt.passed(self._query, ids[0])
-        self._all_broken()
+        self._last_good_id = ids[0]
+        self._history.note_success(self._query, ids[0])
+        self._mark_suspects_broken()
 
-    async def _confirm(self, witness: str) -> None:
+    async def _confirm(self, last_good_id: str) -> None:
         """Ask once more for what has passed: only if it passes still, the doubted are at fault."""
-        if witness:
+        if last_good_id:
             try:
-                await self._ask([witness], patient=False)
+                await self._ask([last_good_id], retry=False)
             except BridgeError:
-                raise self._first_fault() from None
+                raise self._first_error() from None
         elif not self._only_not_understood():
-            raise self._first_fault()
-        self._all_broken()
+            raise self._first_error()
+        self._mark_suspects_broken()
 
     def _only_not_understood(self) -> bool:
         """Whether the server has taken the query for other ids, and says now that it does not understand."""
-        return self._learnt.is_good(self._query) and all(
-            isinstance(fault, QueryFileError) for fault in self._doubted.values()
+        return self._history.has_answered(self._query) and all(
+            isinstance(fault, QueryFileError) for fault in self._suspects.values()
         )
 
-    def _all_broken(self) -> None:
-        self._gathered.broken.update({one: str(fault) for one, fault in self._doubted.items()})
-        self._doubted.clear()
+    def _mark_suspects_broken(self) -> None:
+        self._gathered.broken.update({one: str(fault) for one, fault in self._suspects.items()})
+        self._suspects.clear()
 
-    def _first_fault(self) -> BridgeError:
-        return next(iter(self._doubted.values()))
+    def _first_error(self) -> BridgeError:
+        return next(iter(self._suspects.values()))

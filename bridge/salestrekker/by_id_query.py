@@ -121,7 +121,7 @@ class ByIdResponse:
     found: Mapping[str, Mapping[str, object]]
     absent: tuple[str, ...] = ()
     faults: Mapping[str, str] = field(default_factory=dict)
-    passing: tuple[str, ...] = ()
+    retryable: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
 
 
@@ -132,9 +132,9 @@ class BatchRefused(BridgeError):  # noqa: N818 - caught by `together`, which ask
         otherwise: What to raise where it was not.
     """
 
-    def __init__(self, otherwise: BridgeError) -> None:
-        super().__init__(str(otherwise))
-        self.otherwise = otherwise
+    def __init__(self, request_error: BridgeError) -> None:
+        super().__init__(str(request_error))
+        self.request_error = request_error
 
 
 def load_by_id_query(name: str, folders: Sequence[Path]) -> ByIdQuery:
@@ -258,10 +258,10 @@ def read_batch_response(
             faults[one] = "Salestrekker gave no object"
     if unread and not faults:
         raise Transient("Salestrekker's answer does not hold all that was asked for")
-    passing = (
+    retryable = (
         one for one, errors in inside.items() if all(error.kind is ErrorKind.FAULT for error in errors)
     )
-    return ByIdResponse(read_at, found, tuple(absent), faults, tuple(passing), tuple(unread))
+    return ByIdResponse(read_at, found, tuple(absent), faults, tuple(retryable), tuple(unread))
 
 
 def deal_contacts(deal: Mapping[str, object]) -> tuple[str, ...]:
@@ -358,7 +358,7 @@ def _of_the_request(errors: Sequence[ServerError], query: ByIdQuery, *, together
     none at all. Where it says that it is broken it is asked again first, as ever.
     """
     # Words about a fault may be words about the record; those about the query are for its author.
-    told = [replace(error, said="") if error.kind is ErrorKind.FAULT else error for error in errors]
+    told = [replace(error, message="") if error.kind is ErrorKind.FAULT else error for error in errors]
     fault = error_from(told, query.file)
     broken = any(error.code in CODES[ErrorKind.FAULT] for error in errors)
     return BatchRefused(fault) if together and not broken else fault

@@ -128,7 +128,7 @@ class SalestrekkerClient:
         self._retries = retries or RetryPolicy(attempts=5, total=60.0)
         self._clock = clock
         self._random = random
-        self._gate = RateLimiter(
+        self._limiter = RateLimiter(
             max_in_flight=max_in_flight, requests_per_minute=requests_per_minute, patience=self._retries.total
         )
         self._transport = Transport(url, timeout=timeout, connections=max_in_flight, clock=clock)
@@ -142,13 +142,13 @@ class SalestrekkerClient:
             clock=clock,
             renewing=renewing,
             random=random,
-            changed=on_token,
+            on_change=on_token,
         )
-        self._walks: set[AsyncGenerator[Page]] = set()
-        self._learnt = BatchHistory()
+        self._readers: set[AsyncGenerator[Page]] = set()
+        self._history = BatchHistory()
         self._room = room or LargeListRoom()
         self._large: set[str] = set()
-        self._told: set[str] = set()
+        self._oversized_reported: set[str] = set()
 
     async def __aenter__(self) -> Self:
         await self._transport.open()
@@ -157,8 +157,8 @@ class SalestrekkerClient:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for walk in tuple(self._walks):
-            await walk.aclose()
+        for reader in tuple(self._readers):
+            await reader.aclose()
         await self._transport.close()
 
     @property
@@ -170,7 +170,7 @@ class SalestrekkerClient:
     @property
     def token(self) -> TokenStatus | None:
         """How it stands with the token; None before the first, and where the credentials are refused."""
-        return self._tokens.standing
+        return self._tokens.status
 
     async def keep_token(self) -> None:
         """Renew the token whenever it is due, for ever: for what runs for days.
@@ -228,7 +228,7 @@ class SalestrekkerClient:
         request = Request(text, name, variables or {}, longest=self._max_body, at_once=True)
         return await self._patiently(lambda: self._with_token(self._sending(request)))
 
-    async def prove(self) -> None:
+    async def probe(self) -> None:
         """Find out by one small question, asked once, whether anything can be read now.
 
         Credentials that were refused are tried anew; a good token is kept.
@@ -238,7 +238,7 @@ class SalestrekkerClient:
             Transient: There was no answer.
         """
         if self._tokens.is_refused:
-            self.forgive()
+            self.reset_refusal()
         await self._with_token(self._sending(Request(NEXT_TO_NOTHING, "", {})))
 
     def _sending(self, request: Request) -> Callable[[Token], Awaitable[GraphqlResult]]:
@@ -254,9 +254,9 @@ class SalestrekkerClient:
 
         return send
 
-    def forgive(self) -> None:
+    def reset_refusal(self) -> None:
         """After a refusal: let the next request authenticate anew. Until then each one is refused at once."""
-        self._tokens.forgive()
+        self._tokens.reset_refusal()
 
     async def pages(
         self,
@@ -296,17 +296,17 @@ class SalestrekkerClient:
         async def fetch(ask: PageRequest) -> Page:
             async def read(longest: int) -> Page:
                 once = partial(self._page, query, ask, since, longest, stream, identify)
-                return await (self._patiently(once) if ask.patient else once())
+                return await (self._patiently(once) if ask.retry else once())
 
             return await self._in_room(query, ask, stay, read)
 
         ahead = prefetch_pages(ListReader(query, fetch, self._now).pages(page_size, start))
-        self._walks.add(ahead)
+        self._readers.add(ahead)
         try:
             async for page in ahead:
                 yield page
         finally:
-            self._walks.discard(ahead)
+            self._readers.discard(ahead)
             try:
                 await ahead.aclose()
             finally:
@@ -327,11 +327,11 @@ class SalestrekkerClient:
             stay: The walk's place in the room.
             read: Reads the page, if it has no more bytes than it is given.
         """
-        if ask.stepping or query.fingerprint not in self._large:
+        if ask.next_page_only or query.fingerprint not in self._large:
             try:
                 return await read(min(SMALL_BODY, self._max_body))
             except ResponseTooLarge:
-                if ask.stepping or self._max_body <= SMALL_BODY:
+                if ask.next_page_only or self._max_body <= SMALL_BODY:
                     raise
         await stay.begin()
         try:
@@ -346,7 +346,7 @@ class SalestrekkerClient:
         page.at_close(stay.end)
         return page
 
-    async def ones(
+    async def read_by_id(
         self,
         query: ByIdQuery,
         ids: Sequence[str],
@@ -376,7 +376,7 @@ class SalestrekkerClient:
         gathered = await self._gathered(query, ids, ids_per_request)
         return sort_records_by_id(gathered, ids, stream=stream, identify=identify, began=began)
 
-    async def contacts_of(
+    async def read_deal_contacts(
         self, query: ByIdQuery, deal_ids: Sequence[str], ids_per_request: int
     ) -> dict[str, tuple[str, ...] | None]:
         """Whose contacts some deals are about.
@@ -391,20 +391,20 @@ class SalestrekkerClient:
             is left out.
 
         Raises:
-            BridgeError: As ``ones``.
+            BridgeError: As ``read_by_id``.
         """
         gathered = await self._gathered(query, deal_ids, ids_per_request)
         found = {one: deal_contacts(deal) for one, (deal, _) in gathered.found.items()}
         return {**found, **dict.fromkeys(gathered.absent)}
 
     async def _gathered(self, query: ByIdQuery, ids: Sequence[str], ids_per_request: int) -> BatchResults:
-        async def ask(some: Sequence[str], *, patient: bool) -> ByIdResponse:
+        async def ask(some: Sequence[str], *, retry: bool) -> ByIdResponse:
             async def read() -> ByIdResponse:
                 return await self._asked(query, some)
 
-            return await (self._patiently(read) if patient else read())
+            return await (self._patiently(read) if retry else read())
 
-        return await read_in_batches(ids, ask, self._learnt, query.fingerprint, ids_per_request)
+        return await read_in_batches(ids, ask, self._history, query.fingerprint, ids_per_request)
 
     async def _asked(self, query: ByIdQuery, ids: Sequence[str]) -> ByIdResponse:
         """What one request says of these ids."""
@@ -431,15 +431,17 @@ class SalestrekkerClient:
     ) -> Page:
         """One page, asked for once, if it has no more bytes than ``longest``."""
         listed, read_at = await self._fetch(query, ask, since, longest)
-        sorting = sort_items(listed, stream=stream, identify=identify, place=ask.at.read, read_at=read_at)
+        sorting = sort_items(
+            listed, stream=stream, identify=identify, place=ask.position.read, read_at=read_at
+        )
         page = await run_in_slices(sorting, rest=SLICE_SECONDS)
         self._note_size(query, ask, page.count)
         return page
 
     def _note_size(self, query: ListQuery, ask: PageRequest, given: int) -> None:
         """Say once of each query that the server does not keep to the size of a page."""
-        if query.has_page_size and given > ask.size and query.fingerprint not in self._told:
-            self._told.add(query.fingerprint)
+        if query.has_page_size and given > ask.size and query.fingerprint not in self._oversized_reported:
+            self._oversized_reported.add(query.fingerprint)
             log.warning(
                 "more than was asked for",
                 query=query.file,
@@ -452,13 +454,13 @@ class SalestrekkerClient:
         self, query: ListQuery, ask: PageRequest, since: int | None, longest: int
     ) -> tuple[ListItems, int]:
         """One page, and when its request began."""
-        document = (query.next_page_query if ask.stepping else None) or query.document
-        variables = query.page_variables(ask.at, ask.size, since)
+        document = (query.next_page_query if ask.next_page_only else None) or query.document
+        variables = query.page_variables(ask.position, ask.size, since)
         request = Request(document.text, document.name, variables, path=query.path, longest=longest)
 
         async def send(token: Token) -> tuple[ListItems, int]:
             result, read_at = await self._exchange(request, token.text)
-            if ask.stepping:
+            if ask.next_page_only:
                 return ListItems((), {}, read_next_page(result, query)), read_at
             return await run_in_slices(read_items_in_steps(result, query), rest=SLICE_SECONDS), read_at
 
@@ -477,7 +479,7 @@ class SalestrekkerClient:
         except TokenRefused:
             token = await self._tokens.replace(token)
             answer = await self._second_time(ask, token)
-        self._tokens.proved(token)
+        self._tokens.confirm(token)
         return answer
 
     async def _second_time(self, ask: Callable[[Token], Awaitable[T]], token: Token) -> T:
@@ -492,15 +494,15 @@ class SalestrekkerClient:
 
     async def _exchange(self, request: Request, token: str) -> tuple[GraphqlResult, int]:
         """Send one request when there is room for it; gives the answer and when the request began."""
-        async with self._gate.passing():
+        async with self._limiter.slot():
             began = self._now()
             try:
                 result = await self._transport.post(request, token or None)
             except Transient as fault:
-                self._gate.silence(fault.retry_after or 0.0)
+                self._limiter.pause(fault.retry_after or 0.0)
                 raise
             # A throttle of GraphQL's own comes with HTTP 200: it is for the whole connection likewise.
-            self._gate.silence(result.retry_after or 0.0)
+            self._limiter.pause(result.retry_after or 0.0)
             return result, began
 
     def _now(self) -> int:

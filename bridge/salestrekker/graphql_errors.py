@@ -178,10 +178,10 @@ class ServerError:
     kind: ErrorKind
     code: str
     path: tuple[str | int, ...]
-    said: str
+    message: str
     at: tuple[int, int] | None = None
     retry_after: float | None = None
-    told: str = ""
+    safe_message: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,9 +235,9 @@ def _server_error(error: object, words: Collection[str] | None) -> ServerError:
     path = _path(fields.get("path"), words)
     code = _code(fields)
     kind = _kind(code, message, path)
-    said = _scrubbed(message)
+    message = _scrubbed(message)
     wait = _wait(fields.get("extensions"))
-    return ServerError(kind, code, path, said, _at(fields), wait, _told(said, words or ()))
+    return ServerError(kind, code, path, message, _at(fields), wait, _safe_message(message, words or ()))
 
 
 def _path(path: object, words: Collection[str] | None) -> tuple[str | int, ...]:
@@ -246,9 +246,11 @@ def _path(path: object, words: Collection[str] | None) -> tuple[str | int, ...]:
     return tuple(step if isinstance(step, int) or words is None or step in words else "…" for step in steps)
 
 
-def _told(said: str, words: Collection[str]) -> str:
+def _safe_message(message: str, words: Collection[str]) -> str:
     """A message in the query's own words and those of GraphQL's sentences; each other one is ``…``."""
-    kept = WORD.sub(lambda word: word[0] if word[0] in words or word[0].lower() in SENTENCES else "…", said)
+    kept = WORD.sub(
+        lambda word: word[0] if word[0] in words or word[0].lower() in SENTENCES else "…", message
+    )
     return re.sub(r"…[…\s]*…", "…", re.sub(r"[^\w\s…\"'.,:;!?$@(){}\[\]]", "", kept)).strip()
 
 

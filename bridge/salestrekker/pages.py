@@ -52,16 +52,16 @@ class PageRequest:
     """What one request is to ask for.
 
     Attributes:
-        at: Where the page begins.
+        position: Where the page begins.
         size: How many items at most.
-        patient: Ask again where it fails for a moment.
-        stepping: Only where the list goes on, no items.
+        retry: Try again after a failure that may pass.
+        next_page_only: Ask only where the list goes on, for no items.
     """
 
-    at: Position
+    position: Position
     size: int
-    patient: bool = True
-    stepping: bool = False
+    retry: bool = True
+    next_page_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,7 +95,7 @@ class Paginator(ABC):
             return await self.fetch(PageRequest(at, size))
         except PoisonItem as poison:
             if not self.query.has_page_size or not 0 <= poison.index < size:
-                raise poison.otherwise from None
+                raise poison.request_error from None
             if size == 1:
                 raise
             smaller = poison.index or 1
@@ -122,7 +122,7 @@ class SinglePagePaginator(Paginator):
         try:
             page = await self.fetch(PageRequest(at, size))
         except PoisonItem as poison:
-            raise poison.otherwise from None
+            raise poison.request_error from None
         return page, Position(page.count, end=True)
 
 
@@ -140,9 +140,9 @@ class CursorPaginator(Paginator):
     async def _past(self, at: Position, poison: PoisonItem) -> NextPage | None:
         """Where the list goes on after one item, asked without reading the item."""
         try:
-            return (await self.fetch(PageRequest(at, 1, stepping=True))).more
+            return (await self.fetch(PageRequest(at, 1, next_page_only=True))).more
         except BridgeError:
-            raise poison.otherwise from None
+            raise poison.request_error from None
 
     def _next(self, at: Position, page: Page) -> Position:
         read = at.read + page.count
@@ -210,7 +210,7 @@ class PageNumberPaginator(Paginator):
     async def _page_0(self, size: int) -> Page | Transient | QueryFileError:
         """Page 0, before page 1: what is added in front meanwhile moves others on, to be met twice."""
         try:
-            return await self.fetch(PageRequest(Position(page=0), size, patient=False))
+            return await self.fetch(PageRequest(Position(page=0), size, retry=False))
         except (Transient, QueryFileError) as trouble:
             return trouble
 
@@ -248,7 +248,7 @@ class PageNumberPaginator(Paginator):
 
     def _unproven(self, trouble: Transient) -> BridgeError:
         if isinstance(trouble, PoisonItem):
-            return trouble.otherwise
+            return trouble.request_error
         return Transient(
             f"Page 0 fails ({trouble}), and whether pages are counted from 0 or 1 could not be found out. "
             f"Where it goes on like this, write the first page's number as the default of "
@@ -262,20 +262,20 @@ class PageNumberPaginator(Paginator):
             return await self.fetch(PageRequest(at, size))
         except PoisonItem as poison:
             if at.page is None or not self.query.has_page_size or not 0 <= poison.index < size:
-                raise poison.otherwise from None
+                raise poison.request_error from None
             start = (at.page - at.base) * size
             parts = await _PageSplitter(self, at.base).split(start, size)
             if any(broken.position == start + poison.index for part in parts for broken in part.broken):
                 return _concatenated(parts)
-            otherwise = poison.otherwise
-        return await self._whole(at, size, otherwise)
+            request_error = poison.request_error
+        return await self._whole(at, size, request_error)
 
-    async def _whole(self, at: Position, size: int, otherwise: BridgeError) -> Page:
+    async def _whole(self, at: Position, size: int, request_error: BridgeError) -> Page:
         """The page again: its parts had no such fault, so that has passed, or they were not its parts."""
         try:
             return await self.fetch(PageRequest(at, size))
         except PoisonItem:
-            raise otherwise from None
+            raise request_error from None
 
 
 class _PageSplitter:
@@ -328,7 +328,7 @@ class _PageSplitter:
     def _left(self, place: int, poison: PoisonItem) -> Page:
         self._lost += 1
         if self._lost > MAX_FAILED_IN_A_ROW:
-            raise poison.otherwise
+            raise poison.request_error
         return self._paginator.lost(place, poison)
 
 
@@ -431,7 +431,7 @@ class ListReader:
                 raise ignored_variable_error(self.query, "two pages in a row hold the same records")
             lost = 0 if page.records else lost + 1
             if lost > MAX_FAILED_IN_A_ROW:
-                raise page.poison.otherwise if page.poison else self._unreadable(lost)
+                raise page.poison.request_error if page.poison else self._unreadable(lost)
             yield replace(page, broken=(*page.broken, *page.unlisted), next_position=str(after))
             at, before = after, page.id_hashes
         yield Page((), (), str(at), last=True)

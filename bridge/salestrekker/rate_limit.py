@@ -36,27 +36,27 @@ class RateLimiter:
         self._slots = asyncio.Semaphore(max_in_flight)
         self._rate = _limiter(requests_per_minute) if requests_per_minute else None
         self._patience = patience
-        self._silent_until = 0.0
+        self._paused_until = 0.0
 
     @asynccontextmanager
-    async def passing(self) -> AsyncIterator[None]:
+    async def slot(self) -> AsyncIterator[None]:
         """Hold one of the slots for the time of one request.
 
         Raises:
             Transient: Salestrekker asked for a silence longer than ``patience``.
         """
         async with self._slots:
-            await self._keep_silence()
+            await self._wait_out_pause()
             if self._rate is not None:
                 await self._rate.acquire()
             yield
 
-    def silence(self, seconds: float) -> None:
+    def pause(self, seconds: float) -> None:
         """Let nobody pass for so long: a ``Retry-After`` is for the whole connection."""
-        self._silent_until = max(self._silent_until, asyncio.get_running_loop().time() + seconds)
+        self._paused_until = max(self._paused_until, asyncio.get_running_loop().time() + seconds)
 
-    async def _keep_silence(self) -> None:
-        while (left := self._silent_until - asyncio.get_running_loop().time()) > 0:
+    async def _wait_out_pause(self) -> None:
+        while (left := self._paused_until - asyncio.get_running_loop().time()) > 0:
             if left > self._patience:
                 raise Transient("Salestrekker asked to be left alone for a while", retry_after=left)
             await asyncio.sleep(left)

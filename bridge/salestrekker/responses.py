@@ -95,10 +95,10 @@ class PoisonItem(Transient):
         otherwise: What to raise where it is not just this item.
     """
 
-    def __init__(self, message: str, index: int, otherwise: BridgeError) -> None:
+    def __init__(self, message: str, index: int, request_error: BridgeError) -> None:
         super().__init__(message)
         self.index = index
-        self.otherwise = otherwise
+        self.request_error = request_error
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +276,7 @@ def error_from(errors: Sequence[ServerError], file: str) -> BridgeError:
         )
     if error.kind is ErrorKind.QUERY:
         return QueryFileError(
-            f"{file}: Salestrekker does not accept the query: {error.told}",
+            f"{file}: Salestrekker does not accept the query: {error.safe_message}",
             advice="Compare it with your organisation's schema (Settings/API, playground) and correct it.",
         )
     message = describe_errors(errors) if error.path else f"Salestrekker reports an error{code_suffix(error)}"

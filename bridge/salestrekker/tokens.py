@@ -167,7 +167,7 @@ class TokenKeeper:
         clock: Callable[[], float],
         renewing: RenewalPolicy | None = None,
         random: Callable[[], float] = chance.random,
-        changed: Callable[[], None] | None = None,
+        on_change: Callable[[], None] | None = None,
     ) -> None:
         self._authenticate = authenticate
         self._renew_before = renew_before
@@ -175,14 +175,14 @@ class TokenKeeper:
         self._renewing = renewing or RenewalPolicy()
         self._policy = RetryPolicy(self._renewing.first, self._renewing.longest)
         self._random = random
-        self._changed = changed
+        self._on_change = on_change
         self._lock = asyncio.Lock()
         self._token: Token | None = None
         self._tries = 0
         self._failure: Transient | None = None
         self._refusal: Refused | None = None
         self._suspect: Token | None = None
-        self._failing: _RenewalFailure | None = None
+        self._failure_state: _RenewalFailure | None = None
 
     @property
     def expires_at(self) -> float | None:
@@ -190,9 +190,9 @@ class TokenKeeper:
         return self._token.expires_at if self._token else None
 
     @property
-    def standing(self) -> TokenStatus | None:
+    def status(self) -> TokenStatus | None:
         """How it stands; None without a token, and where the credentials are refused."""
-        token, failing = self._token, self._failing
+        token, failing = self._token, self._failure_state
         if token is None or self.is_refused:
             return None
         expires_at, renew_at = int(token.expires_at * 1000), int(token.renew_at * 1000)
@@ -261,22 +261,22 @@ class TokenKeeper:
             advice="The API key lacks a permission for what the query reads: ask for it in Salestrekker.",
         )
 
-    def proved(self, token: Token) -> None:
+    def confirm(self, token: Token) -> None:
         """Note a good read with a token: only now may it be replaced if it is refused."""
         if token is self._suspect:
             self._suspect = None
 
-    def forgive(self) -> None:
+    def reset_refusal(self) -> None:
         """Let the next request authenticate anew after a refusal: for a probe, at growing intervals."""
         if self._refusal is not None:
-            self._refusal = self._token = self._suspect = self._failing = None
-            self._tell()
+            self._refusal = self._token = self._suspect = self._failure_state = None
+            self._notify()
 
     def _is_due(self, token: Token, now: float) -> bool:
         """Whether a new token is to be asked for although this one lives."""
         if now < token.renew_at or self.is_refused:
             return False
-        wait = self._failing.again_at - now if self._failing else 0.0
+        wait = self._failure_state.again_at - now if self._failure_state else 0.0
         # Further away than any wait can be: the clock was set back since.
         return not 0 < wait <= self._renewing.longest
 
@@ -285,7 +285,7 @@ class TokenKeeper:
         longest = self._renewing.look
         if token is None or now >= token.expires_at or self.is_refused:
             return longest
-        due = max(token.renew_at, self._failing.again_at if self._failing else 0.0)
+        due = max(token.renew_at, self._failure_state.again_at if self._failure_state else 0.0)
         return min(longest, max(0.0, due - now))
 
     async def _renewed_ahead(self, token: Token) -> Token:
@@ -297,13 +297,13 @@ class TokenKeeper:
             return token
 
     def _note_failing(self, fault: Transient | Refused) -> None:
-        now, before = self._clock(), self._failing
+        now, before = self._clock(), self._failure_state
         times = before.times + 1 if before else 1
         wait = self._policy.backoff(times, self._random)
         if isinstance(fault, Transient) and fault.retry_after:
             wait = min(max(wait, fault.retry_after), self._renewing.longest)
-        self._failing = _RenewalFailure(times, before.since if before else now, now + wait, str(fault))
-        self._tell()
+        self._failure_state = _RenewalFailure(times, before.since if before else now, now + wait, str(fault))
+        self._notify()
 
     async def _renewed(self, seen: Token | None, *, for_refused: bool = False, ahead: bool = False) -> Token:
         """A token other than ``seen``, by one request whoever asks; its failure is shared likewise."""
@@ -316,8 +316,8 @@ class TokenKeeper:
                 raise Transient(str(self._failure), retry_after=self._failure.retry_after)
             self._token = await self._asked(ahead=ahead)
             self._suspect = self._token if for_refused else None
-            self._failing = None
-            self._tell()
+            self._failure_state = None
+            self._notify()
             return self._token
 
     async def _asked(self, *, ahead: bool) -> Token:
@@ -335,12 +335,12 @@ class TokenKeeper:
 
     def _stop(self, refusal: Refused) -> Refused:
         self._refusal = refusal
-        self._tell()
+        self._notify()
         return refusal
 
-    def _tell(self) -> None:
-        if self._changed is not None:
-            self._changed()
+    def _notify(self) -> None:
+        if self._on_change is not None:
+            self._on_change()
 
     def _raise_refusal(self) -> None:
         if self._refusal is not None:

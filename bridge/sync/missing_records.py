@@ -86,7 +86,7 @@ class MissingRecordSearch:
 
     feed: Feed
     policy: Policy
-    ones: ByIdSource | None
+    by_id: ByIdSource | None
     ledger: Ledger
     observation: Observation
     gone_limit: float
@@ -102,8 +102,8 @@ class MissingRecordSearch:
         try:
             if missing.too_many(self.gone_limit):
                 return await self._by_sample(missing.unseen)
-            if self.ones is not None and missing.unseen:
-                return await self._by_id(self.ones)
+            if self.by_id is not None and missing.unseen:
+                return await self._by_id(self.by_id)
         except QueryFileError as fault:
             log.warning(
                 "records cannot be read by their ids",
@@ -113,13 +113,13 @@ class MissingRecordSearch:
             )
         return await self._by_sweeps()
 
-    async def _by_id(self, ones: ByIdSource) -> MissingRecords:
+    async def _by_id(self, by_id: ByIdSource) -> MissingRecords:
         """Read all of them; what is not there is gone."""
         came, last = MissingRecords(), 0
-        while some := await self._some(last, ones.at_once):
+        while some := await self._some(last, by_id.at_once):
             last = max(some)
             refreshed = await refresh(
-                ones, self.ledger, list(some.values()), clock=self.clock, observation=self.observation
+                by_id, self.ledger, list(some.values()), clock=self.clock, observation=self.observation
             )
             marked = await self.ledger.call(
                 mark_gone_by_id,
@@ -161,19 +161,19 @@ class MissingRecordSearch:
 
     async def _by_sample(self, missing: int) -> MissingRecords:
         """They are too many: mark none, and note whether they live."""
-        narrowed = self.ones is not None and await self._lives(self.ones)
+        narrowed = self.by_id is not None and await self._lives(self.by_id)
         last: int | None = 0
         while narrowed and last is not None:
             last = await self.ledger.call(note_hidden, self.feed, self.observation.sweep, after=last)
         await self.ledger.call(note_missing, self.observation.sweep, missing, narrowed=narrowed)
         return MissingRecords(missing=missing, narrowed=narrowed)
 
-    async def _lives(self, ones: ByIdSource) -> bool:
+    async def _lives(self, by_id: ByIdSource) -> bool:
         """Whether most of a sample are there."""
         ids = await self.ledger.call(sample_unseen, self.feed, self.observation.sweep, most=SAMPLE)
         there = missing = 0
-        for at in range(0, len(ids), ones.at_once):
-            read = await ones.read(ids[at : at + ones.at_once])
+        for at in range(0, len(ids), by_id.at_once):
+            read = await by_id.read(ids[at : at + by_id.at_once])
             there += len(read.records)
             missing += len(read.absent)
         return there > missing

@@ -105,6 +105,6 @@ def _drafts_of(
     """Map some records; by the map that each was last seen with, too, where that is another."""
     drafts: list[Draft | Unsendable] = []
     for record in part:
-        drafts.append(mapper(record, mapper.former(maps.get(record.id))))
+        drafts.append(mapper(record, mapper.earlier_mapper(maps.get(record.id))))
         yield
     return drafts

@@ -71,7 +71,7 @@ class SweepSource:
     gone_limit: float
     whole: bool = True
     list_query: str = ""
-    ones: ByIdSource | None = None
+    by_id: ByIdSource | None = None
 
 
 @dataclass(slots=True)
@@ -99,7 +99,7 @@ class SweepResult:
     broken: int = 0
     broken_shown: list[str] = field(default_factory=list)
     complete: bool = False
-    barren: int = 0
+    pages_without_news: int = 0
     gone: int = 0
     found: int = 0
     unsure: int = 0
@@ -216,7 +216,7 @@ async def _end(
         return 0
     observation = Observation(run, begun.number)
     unseen = await MissingRecordSearch(
-        listing.feed, listing.policy, listing.ones, ledger, observation, listing.gone_limit, clock
+        listing.feed, listing.policy, listing.by_id, ledger, observation, listing.gone_limit, clock
     ).run()
     swept.gone, swept.found, swept.unsure = unseen.gone, unseen.found, unseen.unsure
     swept.missing, swept.narrowed = unseen.missing, unseen.narrowed
@@ -232,10 +232,10 @@ def _refuse_repetition(
     One such page is no proof: what is added in front while a list is read moves what was read already
     onto its last page. Two in a row are.
     """
-    swept.barren = swept.barren + 1 if page.records and not fresh else 0
-    if swept.barren and resumed:
+    swept.pages_without_news = swept.pages_without_news + 1 if page.records and not fresh else 0
+    if swept.pages_without_news and resumed:
         raise _ResumedAmongKnown
-    if swept.barren >= MAX_PAGES_WITHOUT_NEWS:
+    if swept.pages_without_news >= MAX_PAGES_WITHOUT_NEWS:
         raise UserError(
             f"the list of {listing.feed.stream} repeats itself: two pages brought no record that was new",
             advice="its query must page through the list; see docs/paging.md",

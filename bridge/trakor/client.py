@@ -109,7 +109,7 @@ class TrakorClient:
             raise found
         return found
 
-    async def prove(self) -> None:
+    async def probe(self) -> None:
         """Find out whether Trakor takes requests from us, by one that makes nothing.
 
         Raises:

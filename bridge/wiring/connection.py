@@ -61,7 +61,7 @@ class ConnectionPlan:
     connection: ConnectionSettings
     queries: Mapping[Stream, ListQuery]
     mappers: Mapping[Stream, Mapper]
-    ones: Mapping[Stream, ByIdQuery]
+    by_id_queries: Mapping[Stream, ByIdQuery]
     ticket: ByIdQuery | None
 
 
@@ -88,12 +88,12 @@ def load_plan(
     wanted = [stream for stream in Stream if stream in streams and connection.stream(stream).enabled]
     folders = query_folders(settings.folder)
     queries = {stream: load_list_query(connection.stream(stream).list_query, folders) for stream in wanted}
-    ones = {
+    by_id_queries = {
         stream: load_by_id_query(connection.stream(stream).one_query, folders)
         for stream in wanted
         if connection.stream(stream).one_query
     }
-    for stream, one in ones.items():
+    for stream, one in by_id_queries.items():
         if difference := find_mismatch(queries[stream], one):
             raise difference
     mappers = {
@@ -107,8 +107,8 @@ def load_plan(
         )
         for stream in wanted
     }
-    ticket = load_deal_query(TICKET, folders) if deals and DEAL_CONTACTS in ones else None
-    return ConnectionPlan(connection, queries, mappers, ones, ticket)
+    ticket = load_deal_query(TICKET, folders) if deals and DEAL_CONTACTS in by_id_queries else None
+    return ConnectionPlan(connection, queries, mappers, by_id_queries, ticket)
 
 
 def find_mismatch(listing: ListQuery, one: ByIdQuery) -> QueryFileError | None:
@@ -164,21 +164,25 @@ def make_listing(
         gone_limit=plan.connection.schedule.gone_limit,
         whole=since is None,
         list_query=query.fingerprint,
-        ones=_ones_of(plan, reader, stream, feed),
+        by_id=_by_id_source(plan, reader, stream, feed),
     )
 
 
-def _ones_of(
+def _by_id_source(
     plan: ConnectionPlan, reader: SalestrekkerClient, stream: Stream, feed: Feed
 ) -> ByIdSource | None:
     """How single records of a stream are read; None where that is not configured."""
-    if stream not in plan.ones:
+    if stream not in plan.by_id_queries:
         return None
     mapper, per_request = plan.mappers[stream], plan.connection.salestrekker.ids_per_request
 
     async def read(ids: Sequence[str]) -> RecordsById:
-        return await reader.ones(
-            plan.ones[stream], ids, stream=stream, identify=mapper.identify, ids_per_request=per_request
+        return await reader.read_by_id(
+            plan.by_id_queries[stream],
+            ids,
+            stream=stream,
+            identify=mapper.identify,
+            ids_per_request=per_request,
         )
 
     return ByIdSource(feed, read, mapper, plan.connection.stream(stream).policy(), per_request)

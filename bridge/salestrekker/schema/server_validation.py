@@ -110,16 +110,16 @@ class _Places:
 
 def _misfits(error: ServerError, places: _Places) -> Iterator[Mismatch]:
     for sentence in SENTENCES:
-        match = sentence.pattern.search(error.said)
+        match = sentence.pattern.search(error.message)
         if match:
             meant = match.groupdict().get("meant") or ""
             nodes = places.named(match["name"].lstrip("$"), sentence.kind, error)
             yield from (
-                Mismatch(location_of(node), error.said, _edits(node, meant), bool(meant)) for node in nodes
+                Mismatch(location_of(node), error.message, _edits(node, meant), bool(meant)) for node in nodes
             )
             if nodes:
                 return
-    yield Mismatch(location_of(places.operation), error.said, offered=False)
+    yield Mismatch(location_of(places.operation), error.message, offered=False)
 
 
 def _edits(node: Node, meant: str) -> tuple[Edit, ...]:
