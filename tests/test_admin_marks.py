@@ -12,7 +12,7 @@ import pytest
 
 from bridge.ledger.read_model import FieldChange
 from bridge.records import State
-from bridge.status.fields import difference
+from bridge.status.record_details import difference
 from changed import WORDS, Left, changed_organisation
 from status_page import Browser, StatusPage, served
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-QUIET = "is left as it is in Trakor, and nothing is said until it changes in Salestrekker again."
+QUIET = "stays as it is in Trakor, and is not reported again until it changes in Salestrekker."
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,7 @@ async def test_one_is_left_as_it_is_and_listed_as_such(
     assert "1 record left as in Trakor." in listed.words
     assert ids["renamed"] in listed.text
     assert "You see a summary" not in listed.words, "there is nothing to decide for all of them"
-    assert "1 is left as in Trakor by a person" in (await browser.get("/")).words
+    assert "1 is left as in Trakor by an operator" in (await browser.get("/")).words
 
 
 @pytest.mark.parametrize(("verb", "marks"), [("accept", ()), ("dismiss", ("dismissed",))])
@@ -129,7 +129,7 @@ async def test_all_that_drifted_are_left_as_they_are(
     browser: Browser, page: StatusPage, ids: dict[str, str]
 ) -> None:
     asked = await browser.get("/many?verb=dismiss&state=drifted&stream=products")
-    assert "Each is left as it is in Trakor." in asked.words
+    assert "Each stays as it is in Trakor." in asked.words
     done = await browser.send(asked, "/many", order=asked.hidden("order"))
     assert "1 record was left as in Trakor." in done.words
     assert page.record(ids["product"]).marks == ("dismissed",)

@@ -8,13 +8,13 @@ from types import MappingProxyType
 
 import pytest
 
-from bridge.admin.labels import KINDS
 from bridge.admin.lists import Filter
 from bridge.admin.overview import HEIGHT, ConnectionCard, Tone, chart, counted, overview
 from bridge.ledger.sweeps import LastSweep, Run
 from bridge.records import Reason, State, Stream
 from bridge.status import ConnectionStatus, Flow, Snapshot, StreamStatus
 from bridge.status.snapshot import Figures
+from bridge.status.vocabulary import NEEDS_DECISION
 
 NOW = 1_795_000_000_000
 HOUR = 3_600_000
@@ -133,15 +133,15 @@ def test_the_life_of_the_log_in_is_told(left: int, tone: Tone, said: str) -> Non
 def test_every_reason_to_wait_has_its_words_and_its_list() -> None:
     waiting = (Reason.MAPPING, Reason.REFUSED, Reason.SERVER_ERROR, Reason.DAMAGED)
     held = {*Reason} - {*waiting, Reason.FILTERED, Reason.NO_NAME}
-    assert {*KINDS} == {
+    assert {*NEEDS_DECISION} == {
         *((State.HELD, reason) for reason in held),
         *((State.REJECTED, reason) for reason in waiting),
         (State.DRIFTED, ""),
     }
-    figures = Figures(dict.fromkeys(KINDS, 3))
+    figures = Figures(dict.fromkeys(NEEDS_DECISION, 3))
     decisions = shown(WELL, figures).decisions
-    assert [one.title for one in decisions] == [kind.title for kind in KINDS.values()]
-    assert len({one.href for one in decisions}) == len(KINDS)
+    assert [one.title for one in decisions] == [kind.title for kind in NEEDS_DECISION.values()]
+    assert len({one.href for one in decisions}) == len(NEEDS_DECISION)
 
 
 def test_columns_of_runs_that_say_nothing_are_left_out() -> None:

@@ -182,7 +182,7 @@ async def test_a_record_is_explained_in_sentences(
     said = await browser.get(f"/records/{number(page, left.ids['renamed'])}")
     assert "Jane Smythe" in said.words
     assert "Its name changed in Salestrekker after it was sent." in said.words
-    assert "Held: renamed at the source, and Trakor cannot rename." in said.words
+    assert "Held: renamed in Salestrekker, and Trakor cannot rename it." in said.words
     assert "https://app.salestrekker.example" in said.text
     assert left.ids["renamed"] in said.words
 
@@ -333,7 +333,7 @@ async def test_many_are_decided_on_after_they_were_counted_and_confirmed(
 ) -> None:
     asked = await browser.get("/many?verb=drop&state=held&reason=same-name")
     assert "Drop 2 records?" in asked.words
-    assert "They are never sent, and nobody is asked again." in asked.words
+    assert "They are not sent, and you are not asked about them again." in asked.words
     assert page.record(left.ids["same-name"]).state == State.HELD, "asking must not decide"
     done = await browser.send(asked, "/many", order=asked.hidden("order"))
     assert "2 records were dropped." in done.words

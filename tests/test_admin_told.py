@@ -25,7 +25,7 @@ from bridge.ledger.read_model import last_rejections
 from bridge.ledger.schema import records
 from bridge.ledger.webhook_queue import store_webhooks
 from bridge.records import ReceivedWebhook, State, Stream
-from bridge.status.snapshot import DECISIONS
+from bridge.status.vocabulary import DECISIONS
 from desk import Desk, Organisation, organisation
 from status_page import NOW, Browser, StatusPage, served
 

@@ -172,4 +172,4 @@ async def test_a_new_connection_is_confirmed_with_a_yes(bridge: Bridge, run: Run
     assert (await run("backfill")).status == 2
     ended = await run("connections", "confirm", "main", "--yes")
     assert (ended.status, "it is a new connection" in ended.out) == (0, True)
-    assert "records of default, which is not configured any more" in " ".join(ended.err.split())
+    assert "records of default, which is no longer configured" in " ".join(ended.err.split())

@@ -13,7 +13,7 @@ from bridge.ledger.database import reading, writing
 from bridge.ledger.read_model import RecordQuery, find_records
 from bridge.ledger.record_details import load_history, load_relations
 from bridge.ledger.schema import contents
-from bridge.status.fields import sides
+from bridge.status.record_details import sides
 from changed import WORDS, Left, changed_organisation
 from desk import Desk
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from bridge.ledger.read_model import RecordSummary
 
-LEFT = "is left as it is in Trakor; nothing is said until it changes in Salestrekker again."
+LEFT = "stays as it is in Trakor, and is not reported again until it changes in Salestrekker."
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +141,7 @@ def test_what_a_person_dismissed_is_not_said_to_be_ignored_by_a_setting(
 ) -> None:
     desk("records", "dismiss", ids["ann"], "--yes")
     shown = desk("records", "show", ids["ann"]).out
-    assert "In Salestrekker it differs now (contact_info)." in shown
+    assert "It now differs in Salestrekker (contact_info)." in shown
     assert "on_change" not in shown
 
 
@@ -230,7 +230,7 @@ def test_who_the_other_one_is_stands_beside_it(desk: Desk, ids: dict[str, str]) 
 
 def test_they_are_one_person_or_two(desk: Desk, ids: dict[str, str], left: Left) -> None:
     ran = desk("records", "accept", ids["son"])
-    assert "shares another one's record in Trakor" in ran.out
+    assert "shares another record's party or product" in ran.out
     assert how(desk, ids["son"]) == ("merged", "", ())
     desk.copy(left.changed)
     ran = desk("records", "accept", ids["son"], "--as", "Sam Poe junior")

@@ -308,7 +308,7 @@ def test_a_story_has_state_meaning_choices_and_history(desk: Desk, ids: dict[str
     assert told == [
         "To be sent to Trakor.",
         "Delivered: Trakor created it.",
-        "Held: renamed at the source, and Trakor cannot rename.",
+        "Held: renamed in Salestrekker, and Trakor cannot rename it.",
     ]
 
 
@@ -339,7 +339,7 @@ def test_a_held_record_says_who_has_its_name(desk: Desk, ids: dict[str, str]) ->
 def test_merged_records_name_each_other(desk: Desk, ids: dict[str, str]) -> None:
     merged, claimant = desk("records", "show", ids["merged"]), desk("records", "show", ids["delivered"])
     assert f"it shares that of {ids['delivered']}." in merged.out
-    assert f"Its record in Trakor also stands for {ids['merged']}." in claimant.out
+    assert f"Its record in Trakor is shared by {ids['merged']}." in claimant.out
     assert f"{stands(desk, ids['delivered']).trakor_id}, shared" in merged.out
 
 
@@ -421,7 +421,7 @@ def test_a_retry_says_the_same_each_time(desk: Desk, ids: dict[str, str]) -> Non
         ran = desk("records", "retry", ids["same-name"])
         assert ran.out == f"Contact {ids['same-name']} is held: same-name.\n"
         assert not stands(desk, ids["same-name"]).retry
-    assert "A person asked for a new decision: held, " in desk("records", "show", ids["same-name"]).out
+    assert "An operator asked for a new check: held, " in desk("records", "show", ids["same-name"]).out
 
 
 def test_a_name_can_be_given(desk: Desk, ids: dict[str, str]) -> None:
@@ -463,9 +463,7 @@ def test_a_dropped_record_can_be_taken_back(desk: Desk, ids: dict[str, str]) -> 
     assert desk("records", "drop", ids["refused"]).out == f"Contact {ids['refused']} will not be sent.\n"
     assert stands(desk, ids["refused"]).state == "dropped"
     ran = desk("records", "retry", ids["refused"])
-    assert (
-        ran.out == f"Contact {ids['refused']} is decided on again when it is next read from Salestrekker.\n"
-    )
+    assert ran.out == f"Contact {ids['refused']} is checked again when it is next read from Salestrekker.\n"
     assert stands(desk, ids["refused"]).retry
 
 

@@ -45,8 +45,7 @@ from bridge.ledger.webhook_queue import find_due_webhooks, list_webhooks, store_
 from bridge.records import Job, ReceivedWebhook, Stream
 from bridge.records.webhooks import WebhookAction
 from bridge.status import take
-from bridge.status.fields import other_of, sides
-from bridge.status.record_details import choices, event, meaning
+from bridge.status.record_details import choices, event, meaning, other_of, sides
 from bridge.status.snapshot import figures
 from builders import answered, draft, filtered, later, made_by, not_taken, unmapped
 from damaging import VALUES, Place, places, put, wrong

@@ -40,8 +40,8 @@ from bridge.status import (
     short_age,
     take,
 )
-from bridge.status.record_details import EVENTS, MEANINGS
 from bridge.status.snapshot import WebhookStatus
+from bridge.status.vocabulary import EVENTS, SITUATIONS
 from builders import answered, draft
 from desk import Organisation, organisation
 
@@ -320,7 +320,7 @@ def commands(one: RecordSummary, standing: RecordRelations = ALONE, options: str
 def words_of_the_history() -> set[str]:
     """Every word that the code can write into the history, read off its source."""
     sources = [file.read_text() for file in (Path(bridge.__file__).parent).rglob("*.py")]
-    written = re.compile(r'\bevent ?= ?([^\n]+)|(?:\.line|_tell)\([^"()]*, ("[a-z-]+")|"event": ("[a-z-]+")')
+    written = re.compile(r'\bevent ?= ?([^\n]+)|(?:\.line|_add_history)\([^"()]*, ("[a-z-]+")|"event": ("[a-z-]+")')
     found = {
         word
         for source in sources
@@ -342,19 +342,19 @@ def test_every_word_of_the_history_has_its_sentence() -> None:
         (
             "pending",
             "qualified: c9 has the name",
-            "To be sent under its qualified name: c9 has the plain one.",
+            "To be sent under its qualified name: c9 has the plain name.",
         ),
-        ("held", "c9 has the name", "Held: the name is taken by c9."),
-        ("held", "renamed", "Held: renamed at the source, and Trakor cannot rename."),
+        ("held", "c9 has the name", "Held: c9 has the name."),
+        ("held", "renamed", "Held: renamed in Salestrekker, and Trakor cannot rename it."),
         ("rejected", "400: {braces} stay", "Rejected: 400: {braces} stay"),
         ("rejected", "two\nlines", "Rejected: two\nlines"),
-        ("accepted", "under a given name", "A person gave it a name: to be sent under that one."),
-        ("retried", "into c9", "A person asked for a new decision: it shares the record of c9."),
-        ("retried", "perhaps c9", "A person asked for a new decision: held, perhaps the same person as c9."),
+        ("accepted", "under a given name", "An operator gave it a name: to be sent under that name."),
+        ("retried", "into c9", "An operator asked for a new check: it shares the record of c9."),
+        ("retried", "perhaps c9", "An operator asked for a new check: held, possibly the same person as c9."),
         (
             "retried",
             "taken as it is",
-            "A person asked for a new decision: it is the one that Trakor had.",
+            "An operator asked for a new check: it is the one that Trakor had.",
         ),
         ("invented", "later", "invented: later"),
         ("invented", "", "invented"),
@@ -370,7 +370,7 @@ def test_a_line_of_history_reads_as_a_sentence(word: str, detail: str, sentence:
 )
 def test_every_state_is_explained(state: State, reason: str) -> None:
     """No state without a meaning of its own, and none that leaves a placeholder."""
-    assert (state, reason) in MEANINGS
+    assert (state, reason) in SITUATIONS
     said = meaning(record(state, reason), ALONE, NOW)
     assert said[0].endswith(".")
     assert "{" not in " ".join(said)
@@ -403,27 +403,27 @@ def test_what_else_is_to_be_said_of_a_record() -> None:
     one = replace(record(State.PENDING), marks=("filtered",), retry=True)
     tried = replace(ALONE, attempts=2, next_try_at=NOW + 60 * SECOND, merged_here=("c2", "c3"))
     assert meaning(one, tried, NOW) == [
-        "It is to be sent to Trakor.",
-        "It was tried 2 times, and Trakor's answer never came.",
+        "It will be sent to Trakor.",
+        "It was tried 2 times, and Trakor did not answer.",
         "The next try is due in 1 minute.",
-        "The configuration does not want it any more, for example because it is not active.",
-        "It is checked again when it is next read, since a person asked for that.",
-        "Its record in Trakor also stands for c2, c3.",
+        "The configuration now excludes it. It may be inactive, for example.",
+        "An operator asked for it to be checked again when it is next read.",
+        "Its record in Trakor is shared by c2, c3.",
     ]
 
 
 def test_a_delivered_record_says_whether_the_source_has_changed() -> None:
     """With on_change = "ignore" a change is no drift, and no secret either."""
     delivered = record(State.DELIVERED)
-    assert "Nothing of what was sent has changed" in meaning(delivered, ALONE, NOW)[1]
+    assert "Nothing that was sent has changed" in meaning(delivered, ALONE, NOW)[1]
     changed = meaning(replace(delivered, fields=("contact_info",)), ALONE, NOW)[1]
-    assert changed.startswith("In Salestrekker it differs now (contact_info)")
+    assert changed.startswith("It now differs in Salestrekker (contact_info)")
 
 
 def test_the_claimant_is_named() -> None:
     shared = replace(ALONE, claimant=replace(record(State.DELIVERED), id="c9"))
     said = meaning(record(State.MERGED), shared, NOW)
-    assert said == ["It has no record of its own in Trakor: it shares that of c9."]
+    assert said == ["It has no record of its own in Trakor: it shares the record of c9."]
 
 
 # -- beside a daemon --------------------------------------------------------------------------------

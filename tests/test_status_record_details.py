@@ -10,16 +10,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from books import kept
-from bridge.admin.labels import KINDS, MARKS
-from bridge.admin.labels import MARKED as LISTS
-from bridge.backfill.report import GROUP_TITLES as IN_REPORTS
 from bridge.ledger.database import reading
 from bridge.ledger.read_model import RecordQuery, RecordSummary, find_records
 from bridge.ledger.record_details import RecordRelations, load_relations
 from bridge.ledger.row_mapping import Feed
 from bridge.records import Reason, State, Stream
 from bridge.sandbox import Options, Sandbox
-from bridge.status.record_details import AT_NEXT_READ, EVENTS, MARKED, MEANINGS, meaning, the_other, ways
+from bridge.status.record_details import meaning, the_other, ways
+from bridge.status.vocabulary import EVENTS, MARKS, NEEDS_DECISION, SITUATIONS, MarkWords, Situation
 from desk import Desk, configured, run_backfill
 
 if TYPE_CHECKING:
@@ -81,7 +79,7 @@ async def test_the_name_of_a_renamed_client_is_said_to_stay_taken(world: World) 
     await world.run("records", "accept", first)
     await world.backfill()
     out = await world.run("records", "show", second)
-    assert f"{first} has the same name in Trakor, though it was renamed in Salestrekker since" in out
+    assert f"{first} has the same name in Trakor, although it was renamed in Salestrekker later" in out
     assert "That name stays taken" in out
     assert "once the other one was renamed or dropped" not in out
 
@@ -139,16 +137,16 @@ async def test_a_wish_for_a_new_decision_is_no_mark(world: World) -> None:
     assert "[" not in out
 
 
-@pytest.mark.parametrize(("state", "reason"), KINDS)
+@pytest.mark.parametrize(("state", "reason"), NEEDS_DECISION)
 def test_a_list_and_a_record_offer_the_same_decisions(state: State, reason: str) -> None:
     """Else a button for all counts records whose own page has no such button."""
     one = replace(KNOWN, state=str(state), reason=str(reason))
     assert {way.verb for way in ways(one, replace(ALONE, qualified_name="Ann (x)"))} == {
-        str(verb) for verb in KINDS[state, reason].effects
+        str(verb) for verb in NEEDS_DECISION[state, reason].effects
     }
 
 
-@pytest.mark.parametrize(("attempts", "when"), [(0, "when it has changed"), (2, "only if a person asks")])
+@pytest.mark.parametrize(("attempts", "when"), [(0, "when it has changed"), (2, "only if an operator asks")])
 @pytest.mark.parametrize("reason", [Reason.REFUSED, Reason.SERVER_ERROR])
 def test_one_that_trakor_may_have_is_said_to_wait_for_a_person(
     reason: Reason, attempts: int, when: str
@@ -165,14 +163,11 @@ def test_what_cannot_be_compared_is_not_said_to_have_changed() -> None:
 
 def test_no_sentence_for_people_has_a_word_of_the_field() -> None:
     """Somebody in an office has never seen a map (docs/glossary.md): such words are for the documentation."""
+    words: list[Situation | MarkWords] = [*SITUATIONS.values(), *MARKS.values()]
     said = [
-        *MEANINGS.values(),
-        *MARKED.values(),
+        *(text for one in words for text in (one.title, one.meaning, one.why, *one.effects.values())),
+        *(text for one in SITUATIONS.values() for text in (one.summary, one.automatic, one.by_backfill)),
+        *(mark.phrase for mark in MARKS.values()),
         *(sentence for _, _, sentence in EVENTS),
-        *(text for pair in AT_NEXT_READ.values() for text in pair),
-        *(text for kind in [*KINDS.values(), *LISTS.values()] for text in (kind.title, kind.why)),
-        *(effect for kind in [*KINDS.values(), *LISTS.values()] for effect in kind.effects.values()),
-        *MARKS.values(),
-        *IN_REPORTS.values(),
     ]
     assert [one for one in said if re.search(r"\bmaps?\b|`where`|canar|sweep|\bclaims?\b", one)] == []

@@ -18,7 +18,9 @@ async def test_a_family_is_asked_about_and_one_person_twice_is_one_party(story: 
     john = contacts.add("John Doe", email="john@example.com")
     jack = contacts.add("John Doe", email="jack@example.com")
     seen = await at_a_terminal(story.bridge.folder, "backfill", "contacts", "--dry-run")
-    assert "1 held: same-person (perhaps the same as another one), e.g. Otto Ashby" in " ".join(seen.split())
+    assert "1 held: same-person (possibly the same person as another record), e.g. Otto Ashby" in " ".join(
+        seen.split()
+    )
     rehearsed = await story.run("backfill", "contacts", "--dry-run")
     ended = await story.run("backfill", "contacts")
     assert (rehearsed.status, ended.status) == (3, 3)

@@ -23,7 +23,6 @@ import structlog
 from aiohttp import web
 
 from bridge.admin.auth import form_text, visit_of
-from bridge.admin.labels import LABELS
 from bridge.admin.lists import Filter, verbs_of, waiting_of, wanted_of
 from bridge.admin.record import place_of
 from bridge.admin.sessions import BulkDecision, FlashMessage
@@ -31,6 +30,7 @@ from bridge.errors import LedgerError, UserError
 from bridge.ledger.database import reading
 from bridge.ledger.operator_actions import AT_ONCE, OperatorAction, apply_to_each
 from bridge.ledger.read_model import RecordQuery, find_numbers
+from bridge.status.vocabulary import ACTIONS
 
 if TYPE_CHECKING:
     from array import array
@@ -53,13 +53,6 @@ MOST_ORDERS: Final = 8
 
 MOST_TOLD: Final = 20
 """So many records that it could not be done to are named."""
-
-DONE: Final = {
-    OperatorAction.ACCEPT: "accepted",
-    OperatorAction.DISMISS: "left as in Trakor",
-    OperatorAction.DROP: "dropped",
-    OperatorAction.RETRY: "tried again",
-}
 
 log = structlog.get_logger()
 
@@ -106,7 +99,9 @@ class BulkProgress:
 
     def said(self) -> str:
         """What has come of it."""
-        sentences = [f"{_records(self.done)} {'was' if self.done == 1 else 'were'} {DONE[self.verb]}."]
+        sentences = [
+            f"{_records(self.done)} {'was' if self.done == 1 else 'were'} {ACTIONS[self.verb].done}."
+        ]
         if self.refusals:
             sentences.append(f"To {self.refusals:,} it could not be done.")
         if self.left_alone:
@@ -153,7 +148,7 @@ class BulkActions:
             "confirm.html",
             here="records",
             order=order,
-            label=LABELS[verb],
+            label=ACTIONS[verb].button,
             effects=[_effect(one, verb, len(records[one.kind])) for one in kinds],
             others=sum(one.number for one in others),
             several=len({one.feed.connection for one in kinds}) > 1,

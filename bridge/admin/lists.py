@@ -9,7 +9,6 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 
-from bridge.admin.labels import KINDS, LABELS, MARKED, MARKS, STATES, in_words
 from bridge.admin.overview import TimeText
 from bridge.ledger.database import reading
 from bridge.ledger.operator_actions import OperatorAction
@@ -17,21 +16,31 @@ from bridge.ledger.read_model import AttentionKind, find_page, last_rejections, 
 from bridge.ledger.record_details import load_relations
 from bridge.ledger.statistics import count_states
 from bridge.records import State, Stream
-from bridge.status.fields import COMPARED, TITLES, FieldText, difference
-from bridge.status.record_details import the_other
-from bridge.status.snapshot import DECISIONS
+from bridge.status.record_details import COMPARED, FieldText, difference, the_other
+from bridge.status.vocabulary import (
+    ACTIONS,
+    DECISIONS,
+    FIELD_TITLES,
+    MARKS,
+    NEEDS_DECISION,
+    name_fields,
+    situation_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from bridge.admin.context import PageContext
-    from bridge.admin.labels import Kind as Words
     from bridge.admin.rendering import Templates
     from bridge.ledger.database import Ledger
     from bridge.ledger.read_model import Reader, RecordListPage, RecordSummary
     from bridge.ledger.row_mapping import Feed
+    from bridge.status.vocabulary import MarkWords, Situation
 
-__all__ = ["Filter", "Item", "ListPage", "RecordGroup", "item_of", "verbs_of", "waiting_of"]
+__all__ = ["LISTED_MARKS", "Filter", "Item", "ListPage", "RecordGroup", "item_of", "verbs_of", "waiting_of"]
+
+LISTED_MARKS: Final = {mark: words for mark, words in MARKS.items() if words.why}
+"""The marks that have a list of their own."""
 
 MOST: Final = 50
 """Records on a page."""
@@ -63,9 +72,9 @@ class Filter:
         said = ("connection", "stream", "state", "reason", "mark")
         wanted = cls(**{name: query.get(name, "") for name in said})
         if wanted.mark:
-            known = wanted.mark in MARKED and not (wanted.state or wanted.reason)
+            known = wanted.mark in LISTED_MARKS and not (wanted.state or wanted.reason)
         else:
-            known = any(wanted.covers(state, reason) for state, reason in KINDS)
+            known = any(wanted.covers(state, reason) for state, reason in NEEDS_DECISION)
         if not known or wanted.stream not in {"", *Stream}:
             raise web.HTTPNotFound(text="There is no such list.")
         return wanted
@@ -108,9 +117,9 @@ class RecordGroup:
         return AttentionKind(self.feed.number, self.state, self.reason, self.mark)
 
     @property
-    def words(self) -> Words:
+    def words(self) -> Situation | MarkWords:
         """What it is called, and what can be decided about it."""
-        return MARKED[self.mark] if self.mark else KINDS[self.state, self.reason]
+        return MARKS[self.mark] if self.mark else NEEDS_DECISION[self.state, self.reason]
 
     @property
     def effects(self) -> Mapping[OperatorAction, str]:
@@ -170,7 +179,7 @@ class FilterLink:
 
 
 def waiting_of(connection: Reader, mark: str = "") -> list[RecordGroup]:
-    """All kinds of records that wait, in the order of ``KINDS``; or all that have a mark."""
+    """All kinds of records that wait, in the order of ``NEEDS_DECISION``; or all that have a mark."""
     known = {feed.number: feed for feed in list_feeds(connection)}
     counted: dict[tuple[int, State, str], int] = {}
     for number, kinds in count_states(connection).items():
@@ -178,7 +187,7 @@ def waiting_of(connection: Reader, mark: str = "") -> list[RecordGroup]:
             if mark in marks if mark else state in DECISIONS:
                 kind = (number, State(state), reason)
                 counted[kind] = counted.get(kind, 0) + many
-    order = {kind: place for place, kind in enumerate(KINDS)}
+    order = {kind: place for place, kind in enumerate(NEEDS_DECISION)}
     found = [
         RecordGroup(known[feed], state, reason, many, mark) for (feed, state, reason), many in counted.items()
     ]
@@ -205,17 +214,15 @@ def item_of(record: RecordSummary, now: int, *, why: str = "", app: str = "") ->
         why: Why it was rejected, or for which other one it is held.
         app: Where its connection's Salestrekker is used; empty: not known.
     """
-    known = KINDS.get((State(record.state), record.reason))
-    title = known.title if known else STATES[State(record.state)]
     details = [
-        *([in_words(why)] if why else []),
-        *(MARKS[mark] for mark in record.marks),
+        *([name_fields(why)] if why else []),
+        *(MARKS[mark].phrase for mark in record.marks),
     ]
     return Item(
         href=f"/records/{record.number}",
         id=record.id,
         name=record.name,
-        title=title,
+        title=situation_of(record.state, record.reason).title,
         state=State(record.state),
         detail=", ".join(details),
         differences=_differences(record),
@@ -237,7 +244,7 @@ def _differences(record: RecordSummary) -> list[Difference]:
     for change in record.changes:
         old, new = difference(change)
         known = (change.old, change.new) != (None, None)
-        title = TITLES.get(change.field, change.field)
+        title = FIELD_TITLES.get(change.field, change.field)
         key = (old, new) if known else (FieldText(change.field), FieldText(""))
         found.setdefault(key, Difference(title, old, new, known))
     return list(found.values())
@@ -268,11 +275,11 @@ class ListPage:
             total=sum(one.number for one in mine),
             items=[self._item(record, look, now) for record in page.records],
             kinds=[*_kinds(look, wanted)],
-            marked=_within(MARKED[wanted.mark].title) if wanted.mark else "",
+            marked=_within(MARKS[wanted.mark].title) if wanted.mark else "",
             places=[*_places(waiting, wanted)],
             several=len({one.feed.connection for one in waiting}) > 1,
             why=_why(wanted),
-            verbs=[(verb, LABELS[verb], number) for verb, number in verbs_of(mine).items()],
+            verbs=[(verb, ACTIONS[verb].button, number) for verb, number in verbs_of(mine).items()],
             pairs=wanted.pairs(),
             previous=wanted.href(before=page.records[0].number) if page.records and page.earlier else "",
             following=wanted.href(after=page.records[-1].number) if page.records and page.later else "",
@@ -286,7 +293,7 @@ class ListPage:
 def _look(ledger: Ledger, wanted: Filter, after: int, before: int) -> ListData:
     with reading(ledger.path, ledger.text_storage) as connection:
         waiting = waiting_of(connection)
-        marked = {mark: waiting_of(connection, mark) for mark in MARKED}
+        marked = {mark: waiting_of(connection, mark) for mark in LISTED_MARKS}
         every = marked[wanted.mark] if wanted.mark else waiting
         kinds = [one.kind for one in wanted_of(every, wanted)]
         page = find_page(connection, kinds, after=after, before=before, most=MOST)
@@ -304,8 +311,8 @@ def _others(connection: Reader, records: Sequence[RecordSummary]) -> dict[int, s
 def _why(wanted: Filter) -> str:
     """What a list of one kind is of."""
     if wanted.mark:
-        return MARKED[wanted.mark].why
-    known = KINDS.get((State(wanted.state), wanted.reason)) if wanted.state else None
+        return MARKS[wanted.mark].why
+    known = NEEDS_DECISION.get((State(wanted.state), wanted.reason)) if wanted.state else None
     return known.why if known else ""
 
 
@@ -314,14 +321,14 @@ def _kinds(look: ListData, wanted: Filter) -> Iterator[FilterLink]:
     here = [one for one in look.waiting if wanted.takes(one.feed)]
     everything = replace(wanted, state="", reason="", mark="")
     yield FilterLink("All", everything.href(), sum(one.number for one in here), chosen=wanted == everything)
-    for (state, reason), kind in KINDS.items():
+    for (state, reason), kind in NEEDS_DECISION.items():
         number = sum(one.number for one in here if (one.state, one.reason) == (state, reason))
         one_kind = replace(everything, state=str(state), reason=str(reason))
         yield from _offered(FilterLink(kind.title, one_kind.href(), number, chosen=one_kind == wanted))
-    for mark, kind in MARKED.items():
+    for mark, words in LISTED_MARKS.items():
         number = sum(one.number for one in look.marked[mark] if wanted.takes(one.feed))
         of_mark = replace(everything, mark=mark)
-        yield from _offered(FilterLink(kind.title, of_mark.href(), number, chosen=of_mark == wanted))
+        yield from _offered(FilterLink(words.title, of_mark.href(), number, chosen=of_mark == wanted))
 
 
 def _offered(choice: FilterLink) -> Iterator[FilterLink]:

@@ -7,12 +7,12 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
-from bridge.admin.labels import KINDS, MARKED, MARKS
 from bridge.ledger.sweeps import COUNTS
 from bridge.records import Job
 from bridge.status.connection_summary import what_trakor_has
-from bridge.status.snapshot import DECISIONS, Figures
+from bridge.status.snapshot import Figures
 from bridge.status.timestamps import age, iso, local_time
+from bridge.status.vocabulary import DECISIONS, MARKS, NEEDS_DECISION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -379,7 +379,7 @@ def _row(connection: str, name: str, stream: StreamStatus, now: int) -> StreamRo
 def _marks(status: ConnectionStatus) -> str:
     """How many of all these are marked, in a sentence; empty where none is."""
     found = {mark: sum(stream.marks[mark] for stream in status.streams.values()) for mark in MARKS}
-    parts = [f"{number:,} {_are(number)} {MARKS[mark]}" for mark, number in found.items() if number]
+    parts = [f"{number:,} {_are(number)} {MARKS[mark].phrase}" for mark, number in found.items() if number]
     if not parts:
         return ""
     listed = " and ".join([", ".join(parts[:-1]), parts[-1]] if parts[:-1] else parts)
@@ -388,11 +388,11 @@ def _marks(status: ConnectionStatus) -> str:
 
 def _marked(status: ConnectionStatus) -> list[tuple[str, str]]:
     """The lists of those that can be looked at by their mark: title, address."""
-    found = {mark for stream in status.streams.values() for mark in MARKED if stream.marks[mark]}
+    found = {mark for stream in status.streams.values() for mark in MARKS if stream.marks[mark]}
     return [
         (kind.title, f"/records?{urlencode({'connection': status.name, 'mark': mark})}")
-        for mark, kind in MARKED.items()
-        if mark in found
+        for mark, kind in MARKS.items()
+        if kind.why and mark in found
     ]
 
 
@@ -409,7 +409,7 @@ def _decisions(connection: str, figures: Figures) -> list[DecisionLink]:
             "/records?"
             + urlencode({"connection": connection, "state": state, **({"reason": reason} if reason else {})}),
         )
-        for (state, reason), kind in KINDS.items()
+        for (state, reason), kind in NEEDS_DECISION.items()
         if (number := figures.waiting.get((state, reason), 0))
     ]
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final
 from aiohttp import web
 
 from bridge.admin.auth import form_text, visit_of
-from bridge.admin.labels import KINDS, LABELS, STATES, in_words
 from bridge.admin.overview import TimeText, Tone
 from bridge.admin.sessions import FlashMessage
 from bridge.errors import BridgeError, UserError
@@ -21,9 +20,16 @@ from bridge.ledger.read_model import RecordQuery, find_records
 from bridge.ledger.record_details import load_history, load_relations
 from bridge.names import fit
 from bridge.records import NameClaim, State
-from bridge.status.fields import other_of, sides
-from bridge.status.record_details import by_itself, event, meaning, ways
+from bridge.status.record_details import automatic_step, event, meaning, other_of, sides, ways
 from bridge.status.timestamps import local_time
+from bridge.status.vocabulary import (
+    ACTIONS,
+    AFTER_DECISION,
+    CHECKED_AGAIN,
+    LEFT_AS_IT_IS,
+    name_fields,
+    situation_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -47,15 +53,6 @@ TONES: Final = MappingProxyType(
     }
 )
 """How things are with a record in a state; in any other one it waits for a person."""
-
-DONE: Final = MappingProxyType(
-    {
-        State.DELIVERED: "counts as delivered",
-        State.MERGED: "shares the record of another one in Trakor",
-        State.DROPPED: "is not sent, and nobody is asked again",
-    }
-)
-"""What is done with a record that a decision brought into a state, after "it"."""
 
 CHANGED: Final = FlashMessage(
     "ask",
@@ -104,8 +101,7 @@ class RecordPage:
     async def _show(self, request: web.Request) -> web.StreamResponse:
         look = await self._look(request)
         record, now = look.record, self._context.clock()
-        known = KINDS.get((State(record.state), record.reason))
-        first, *more = map(in_words, meaning(record, look.standing, now))
+        first, *more = map(name_fields, meaning(record, look.standing, now))
         return self._templates.render(
             request,
             "record.html",
@@ -113,7 +109,7 @@ class RecordPage:
             record=record,
             shown=look.shown,
             kind=record.feed.stream.spec.singular.capitalize(),
-            title=known.title if known else STATES[State(record.state)],
+            title=situation_of(record.state, record.reason).title,
             tone=TONES.get(State(record.state), Tone.ASK),
             first=first,
             more=more,
@@ -121,9 +117,11 @@ class RecordPage:
             other=other_of(record, look.standing),
             since=TimeText.of(record.since_at, now),
             trakor_ids=_trakor_ids(look),
-            by_itself=by_itself(record),
+            automatic_step=automatic_step(record),
             actions=_actions(look),
-            history=[(TimeText.of(line.at, now), in_words(event(line))) for line in reversed(look.history)],
+            history=[
+                (TimeText.of(line.at, now), name_fields(event(line))) for line in reversed(look.history)
+            ],
             app=self._context.app_of(record.feed.connection),
             can_be_read=not record.forgotten,
         )
@@ -197,14 +195,14 @@ def place_of(request: web.Request) -> str:
 def done(verb: OperatorAction, record: RecordSummary) -> str:
     """What is done with a record now that it was decided on, after "it"."""
     if record.retry:
-        return "is checked again when it is next read"
+        return CHECKED_AGAIN[0]
     if record.state == State.PENDING:
         return f"will be sent as “{record.name}”" if record.name else "will be sent"
     if "dismissed" in record.marks:
-        return "is left as it is in Trakor, and nothing is said until it changes in Salestrekker again"
-    if State(record.state) in DONE:
-        return DONE[State(record.state)]
-    return f"was checked again ({verb}) and still waits"
+        return LEFT_AS_IT_IS[0]
+    if State(record.state) in AFTER_DECISION:
+        return AFTER_DECISION[State(record.state)][0]
+    return f"was checked again ({verb}) and still needs a decision"
 
 
 def _said(verb: OperatorAction, decided: ActionResult) -> FlashMessage:
@@ -244,7 +242,7 @@ def _actions(look: RecordData) -> list[ActionButton]:
     return [
         ActionButton(
             OperatorAction(way.verb),
-            "Send under this name" if way.named else LABELS[OperatorAction(way.verb)],
+            "Send under this name" if way.named else ACTIONS[OperatorAction(way.verb)].button,
             way.effect[0].upper() + way.effect[1:] + ".",
             way.named,
         )

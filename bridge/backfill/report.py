@@ -11,6 +11,7 @@ from bridge.ledger.statistics import QUALIFIED, SHARED
 from bridge.records import Stream
 from bridge.salestrekker.auth import AmbiguousOrganization
 from bridge.status import burst_line, burst_note
+from bridge.status.vocabulary import situation_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -183,21 +184,8 @@ TRY_AGAIN_ADVICE: Final = (
 )
 """What to do where a system did not answer."""
 
-GROUP_TITLES: Final = {
-    QUALIFIED: "sent with what tells them apart behind the name",
-    "merged": "one entered twice: one record stands for both",
-    "held: same-name": "nothing tells them from another one",
-    "held: same-person": "perhaps the same as another one",
-    "held: existing": "Trakor had the name before",
-    "held: same-party": "Trakor answered with another one's record",
-    "held: renamed": "renamed since they were sent",
-    "held: remapped": "the configuration gives another name now",
-    "rejected: mapping": "a field cannot be made, or cannot be right",
-    "rejected: refused-by-trakor": "Trakor does not take them",
-    "rejected: server-error": "Trakor failed on them again and again",
-    "rejected: damaged": "what the ledger had of them is damaged",
-}
-"""What a group's kind means, in a few words."""
+OF_QUALIFIED: Final = "sent with what tells them apart after the name"
+"""What it means that a group was qualified."""
 
 FEW_NAMELESS: Final = 3
 """Fewer nameless ones than this prove nothing."""
@@ -282,7 +270,8 @@ def group_line(stream: str, group: RunGroup) -> str:
     if group.kind == SHARED:
         names = "1 name" if group.names == 1 else f"{group.names:,} names"
         return f"{group.number:,} {noun} share {names}"
-    why = GROUP_TITLES.get(group.kind)
+    state, _, reason = group.kind.partition(": ")
+    why = OF_QUALIFIED if group.kind == QUALIFIED else situation_of(state, reason).summary
     return f"{group.number:,} {group.kind}" + (f" ({why})" if why else "")
 
 

@@ -22,6 +22,7 @@ from bridge.ledger.operator_actions import AT_ONCE, OperatorAction, apply_to_eac
 from bridge.ledger.read_model import RecordQuery, find_record_numbers
 from bridge.names import fit
 from bridge.records import NameClaim, Policy, State
+from bridge.status.vocabulary import ACTIONS, AFTER_DECISION, CHECKED_AGAIN, LEFT_AS_IT_IS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,20 +36,6 @@ if TYPE_CHECKING:
     from bridge.ledger.row_mapping import Feed
 
 __all__ = ["DecisionRequest", "decide", "forget_one", "forgotten_as_json", "show_forgotten"]
-
-DONE: Final = {
-    OperatorAction.ACCEPT: "accepted",
-    OperatorAction.DISMISS: "dismissed",
-    OperatorAction.DROP: "dropped",
-    OperatorAction.RETRY: "to be retried",
-}
-NEXT: Final = {
-    State.PENDING: ("will be sent by the next backfill", "will be sent by the next backfill"),
-    State.DELIVERED: ("counts as delivered", "count as delivered"),
-    State.MERGED: ("shares another one's record in Trakor", "share others' records in Trakor"),
-    State.DROPPED: ("will not be sent", "will not be sent"),
-}
-"""What happens next to one record in a state, and to several."""
 
 OF_STATES: Final = {
     OperatorAction.ACCEPT: (
@@ -75,17 +62,6 @@ NAMED: Final = 5
 
 AT_ONCE_BY_DAEMON: Final = "at once, by the running daemon"
 """When a daemon works on the ledger there is no next backfill to wait for."""
-
-LEFT: Final = (
-    "is left as it is in Trakor; nothing is said until it changes in Salestrekker again",
-    "are left as they are in Trakor; nothing is said until they change in Salestrekker again",
-)
-
-AT_NEXT_READ: Final = (
-    "is decided on again when it is next read from Salestrekker",
-    "are decided on again when they are next read from Salestrekker",
-)
-"""Whoever reads it: the next backfill, or a daemon that runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,7 +241,7 @@ class _DecisionReport:
             yield f"{_name_of(self._last)} {one.replace('will be sent', 'will be sent' + name)}."
             return
         if done or not self._refused:
-            yield f"{_records(done).capitalize()} {DONE[self._order.verb]}."
+            yield f"{_records(done).capitalize()} {ACTIONS[self._order.verb].reported}."
         for (one, many), number in self._next.most_common():
             yield f"  {number:,} {one if number == 1 else many}"
 
@@ -290,11 +266,11 @@ def _complaint(reason: str, refused: Sequence[RecordSummary]) -> str:
 def _what_next(record: RecordSummary) -> tuple[str, str]:
     """What happens next to a record, said of one and said of several."""
     if record.retry:
-        return AT_NEXT_READ
+        return CHECKED_AGAIN
     if "dismissed" in record.marks:
-        return LEFT
-    if State(record.state) in NEXT:
-        return NEXT[State(record.state)]
+        return LEFT_AS_IT_IS
+    if State(record.state) in AFTER_DECISION:
+        return AFTER_DECISION[State(record.state)]
     now = ": ".join(part for part in (record.state, record.reason) if part)
     return f"is {now}", f"are {now}"
 

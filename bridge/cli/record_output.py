@@ -22,15 +22,14 @@ from bridge.cli.output import (
 from bridge.errors import UserError
 from bridge.ledger.read_model import RecordSort, iterate_records
 from bridge.status import age, also_changed, choices, event, iso, local_time, meaning, short_age
-from bridge.status.fields import other_of, sides
-from bridge.status.record_details import by_itself
+from bridge.status.record_details import automatic_step, other_of, sides
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from bridge.ledger.read_model import Reader, RecordQuery, RecordSummary
     from bridge.ledger.record_details import HistoryLine, RecordRelations
-    from bridge.status.fields import FieldText as Value
+    from bridge.status.record_details import FieldText as Value
 
 __all__ = [
     "JsonList",
@@ -270,7 +269,7 @@ def show_record(
     if compared := _compared(record, standing):
         out.print()
         out.print(compared)
-    if daemon and (next_step := by_itself(record)):
+    if daemon and (next_step := automatic_step(record)):
         print_sentence(out, next_step)
     possible = choices(record, standing, options, daemon=daemon)
     if possible:

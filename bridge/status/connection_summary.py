@@ -12,8 +12,8 @@ from bridge.ledger.pauses import list_pauses
 from bridge.ledger.renames import find_known_connections
 from bridge.ledger.sweeps import ONLY_A_PART
 from bridge.records import Stream
-from bridge.status.snapshot import DECISIONS
 from bridge.status.timestamps import age, iso, local_time
+from bridge.status.vocabulary import DECISIONS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence

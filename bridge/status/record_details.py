@@ -1,7 +1,6 @@
-"""What one record's state means, what was done to it, and what a person can do: in sentences.
+"""One record in detail: what its state means, how its fields compare, what happened, what can be done.
 
-Three tables, in the order of the page that ``records show`` prints: ``MEANINGS`` of states, what can be
-done (``choices``), and ``EVENTS``, the words of the ledger's history.
+The words come from ``vocabulary``. The functions here fill in names, ids and fields, and read nothing.
 """
 
 from __future__ import annotations
@@ -9,204 +8,70 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bridge.records import Origin, Reason, State
-from bridge.status.fields import other_of
 from bridge.status.timestamps import age
+from bridge.status.vocabulary import (
+    AT_NEXT_READ,
+    EVENTS,
+    FIELD_TITLES,
+    IDENTIFIERS,
+    MARKS,
+    NOT_COMPARED,
+    ORIGINS,
+    SHARED_MEANINGS,
+    situation_of,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-    from bridge.ledger.read_model import RecordSummary
+    from bridge.ledger.read_model import FieldChange, RecordSummary
     from bridge.ledger.record_details import HistoryLine, RecordRelations
 
 __all__ = [
-    "EVENTS",
-    "MEANINGS",
+    "COMPARED",
+    "FieldComparison",
+    "FieldText",
     "PossibleAction",
+    "RecordComparison",
     "SuggestedCommand",
     "also_changed",
-    "by_itself",
+    "automatic_step",
     "choices",
+    "difference",
     "event",
+    "in_trakor",
     "meaning",
+    "other_of",
+    "sides",
     "the_other",
     "ways",
 ]
 
-QUALIFIED: Final = r"qualified: (.+) has the name"
-
-EVENTS: Final = (
-    ("pending", "", "To be sent to Trakor."),
-    ("pending", QUALIFIED, "To be sent under its qualified name: {0} has the plain one."),
-    ("replaced", "", "Changed at the source before it was sent: the newer content is sent."),
-    ("merged", r"into (.+), by person", "A person said that it is one with {0}: both share a record."),
-    ("merged", r"into (.+), by policy", "Shares the record of {0}: so the configuration says of one name."),
-    ("merged", r"into (.+)", "The same as {0}: they share one record in Trakor."),
-    ("skipped", "", "Skipped: not wanted, or without a name."),
-    ("skipped", r"(.+)", "Skipped: {0}."),
-    ("held", "", "Held: Trakor had a record of this name before."),
-    ("held", "renamed", "Held: renamed at the source, and Trakor cannot rename."),
-    ("held", "remapped", "Held: the configuration now gives it another name."),
-    ("held", r"(.+) has the name(?:, and was dropped.*)?", "Held: the name is taken by {0}."),
-    ("held", r"perhaps (.+)", "Held: perhaps the same person as {0}."),
-    ("held", r"not as like (.+) as before", "Held: changed, so that it may be another person than {0}."),
-    ("held", r"(Trakor answered with .+)", "Held: {0}."),
-    ("held", r"(.+)", "Held: {0}."),
-    ("rejected", "", "Rejected."),
-    ("rejected", r"(.+)", "Rejected: {0}"),
-    ("noted", "", "It changed in Salestrekker again; that is decided once what is open is answered."),
-    ("noted", r"(.+)", "It changed in Salestrekker again ({0}); decided once what is open is answered."),
-    ("delivered", "created", "Delivered: Trakor created it."),
-    ("delivered", "existing", "Delivered: Trakor had a record of this name, and it was taken as this one's."),
-    ("delivered", "unclear", "Delivered: Trakor has it, perhaps from an earlier request without an answer."),
-    ("drifted", r"its row was damaged", "Its row was damaged: what Trakor has of it is not known any more."),
-    ("drifted", r"(created|existing|unclear): (.+)", "Trakor has it, with something else in {1}."),
-    ("drifted", r"(.+)", "Trakor has something else ({0}), and its API cannot update."),
-    ("kept", r"its scope became one.*", "Another record has its name, too. It keeps its own in Trakor."),
-    ("as-sent", "", "It is again as it was sent."),
-    ("remapped", r"(.*)", "The configuration makes something else now ({0}); Trakor has the older."),
-    ("keeper", r"in the place of (.+)", "Its party in Trakor is this one's now, in the place of {0}."),
-    ("kept", r"(.+)", "Its record in Trakor stays its own: {0}."),
-    ("dismissed", "", "A person left it as it is in Trakor, until the source changes again."),
-    ("filtered", "", "The configuration does not want it any more. It stays in Trakor as it is."),
-    ("gone", r"(.+)", "Marked gone: {0}. Nothing is deleted in Trakor."),
-    ("seen-again", "", "Back in Salestrekker's list, or wanted again: the mark was taken away."),
-    ("answered", r"(.+)", "Trakor took it {0}: the request was under way."),
-    ("accepted", "", "A person accepted it as it is."),
-    ("accepted", "pending", "A person accepted it: to be sent."),
-    ("accepted", "under a given name", "A person gave it a name: to be sent under that one."),
-    ("accepted", QUALIFIED, "A person accepted it: to be sent under its qualified name."),
-    ("accepted", r"into (.+), by person", "A person accepted it: it shares the record of {0}."),
-    ("accepted", r"into (.+)", "A person accepted it: it shares the record of {0}."),
-    ("accepted", r"(.+) has the name", "A person accepted it, but the new name is taken by {0}: held again."),
-    ("accepted", r"(.+)", "A person accepted it: {0}."),
-    ("dropped", "", "A person dropped it: never sent."),
-    ("forgotten", "", "Forgotten on request: nothing else is known of it, and it does not come back."),
-    ("retry", r"(.+)", "A person asked for a new decision: {0}."),
-    ("retried", "", "A person asked for a new decision: to be sent."),
-    ("retried", QUALIFIED, "A person asked for a new decision: to be sent under its qualified name."),
-    ("retried", r"into (.+)", "A person asked for a new decision: it shares the record of {0}."),
-    ("retried", r"(.+) has the name", "A person asked for a new decision: held, the name is taken by {0}."),
-    ("retried", r"perhaps (.+)", "A person asked for a new decision: held, perhaps the same person as {0}."),
-    ("retried", "taken as it is", "A person asked for a new decision: it is the one that Trakor had."),
-)  # fmt: skip
-"""The history's words: event, pattern of the whole detail, sentence with what the pattern found."""
-
-MEANINGS: Final = {
-    (State.PENDING, ""): "It is to be sent to Trakor.",
-    (State.DELIVERED, ""): "Trakor has it.",
-    (State.MERGED, ""): "It has no record of its own in Trakor: it shares that of {claimant}.",
-    (
-        State.SKIPPED,
-        Reason.FILTERED,
-    ): "It is left out: the configuration does not want it, for example because it is not active.",
-    (State.SKIPPED, Reason.NO_NAME): "It is left out: it has no name, and Trakor knows records by name.",
-    (
-        State.HELD,
-        Reason.SAME_NAME,
-    ): "It was not sent: {holder} has the same name{renamed}, and Trakor knows records by their names alone.",
-    (
-        State.HELD,
-        Reason.SAME_PERSON,
-    ): "It was not sent: {holder} has the same name{renamed}, and may be the same person.{likeness}",
-    (
-        State.HELD,
-        Reason.RENAMED,
-    ): "Its name changed in Salestrekker after it was sent. Trakor's API cannot rename: there it still has "
-    "the old name.",
-    (
-        State.HELD,
-        Reason.REMAPPED,
-    ): "The configuration was changed and now gives it another name. In Trakor it still has the old name.",
-    (
-        State.HELD,
-        Reason.SAME_PARTY,
-    ): "Trakor answered with the record that {claimant} has already: to Trakor both "
-    "names are one. A person has to say whether they are.",
-    (
-        State.HELD,
-        Reason.EXISTING,
-    ): "Trakor had a record of this name before. A person has to say whether it is this one.",
-    (
-        State.REJECTED,
-        Reason.MAPPING,
-    ): "It was not sent: one of its fields could not be made from what Salestrekker says, or cannot be "
-    "right, such as a price below zero. It is checked again whenever it is read.",
-    (State.REJECTED, Reason.REFUSED): "Trakor refused it as it is.",
-    (State.REJECTED, Reason.SERVER_ERROR): "Trakor failed on it again and again while it took others.",
-    (State.REJECTED, Reason.DAMAGED): "What the ledger had stored of it is damaged. It is decided again when "
-    "it is next read from Salestrekker.",
-    (State.DRIFTED, ""): "Trakor has something else than Salestrekker says now ({fields}), and Trakor's API "
-    "cannot update.",
-    (State.DROPPED, ""): "A person decided that it is not sent.",
-}
-"""What a state, with its reason, means."""
-
-OF_SHARED: Final = {
-    Reason.RENAMED: "Its name changed in Salestrekker. It has no record of its own in Trakor: it shared that "
-    "of {claimant}, which keeps its name there.",
-    Reason.REMAPPED: "The configuration was changed and now gives it another name. It has no record of its "
-    "own in Trakor: it shared that of {claimant}, which keeps its name there.",
-}
-"""The same of one that is held for its name, and was merged into another one."""
-
-AT_NEXT_READ: Final = {
-    (State.PENDING, ""): ("send what is pending", "It is sent by itself."),
-    (State.SKIPPED, Reason.FILTERED): (
-        "send it, once the configuration wants it",
-        "Once the configuration wants it, for example when it is active again, it is sent by itself.",
-    ),
-    (State.SKIPPED, Reason.NO_NAME): (
-        "send it, once it has a name in Salestrekker",
-        "Once it has a name in Salestrekker, it is sent by itself.",
-    ),
-    (State.REJECTED, Reason.MAPPING): (
-        "send it, once it is corrected in Salestrekker or in the configuration",
-        "Once it is corrected in Salestrekker or in the configuration, it is sent by itself.",
-    ),
-    (State.REJECTED, Reason.DAMAGED): (
-        "decide it again from what Salestrekker says",
-        "It is decided again when it is next read from Salestrekker.",
-    ),
-}
-"""What is done about a record without anybody's decision: by a backfill, and as a sentence."""
-
-MARKED: Final = {
-    "gone": "It is no longer in Salestrekker's list.",
-    "filtered": "The configuration does not want it any more, for example because it is not active.",
-    "remapped": "The configuration was changed since. Trakor has what the older one made of it.",
-    "dismissed": "A person left it as it is in Trakor. It is listed when it changes in Salestrekker again.",
-}
-"""What the marks beside a state mean."""
-
-ORIGINS: Final = {
-    Origin.EXISTING: "Trakor had it before; what else its record there says was left as it was.",
-    Origin.UNCLEAR: "Whether Trakor had it before cannot be told: an earlier request went unanswered.",
-}
-"""What is to be said of an origin other than `created`."""
-
-
 RULES: Final = "rules"
-"""Stands for all fields, of a record of which nobody can tell what differs."""
+"""Stands for all fields of a record if nobody can tell which of them differ."""
 
-NOT_COMPARED: Final = (
-    "What Trakor has cannot be compared with what Salestrekker says now: the configuration was changed too "
-    "much, or what was stored of it was damaged. Compare the two by hand."
-)
-
-IDENTIFIERS: Final = {"email": "e-mail address", "phone": "telephone number"}
-"""What a reader calls what identifies a person, by the names of the default `same_as`."""
-
-
-DISMISS: Final = "leave it as it is in Trakor, and say nothing until it changes in Salestrekker again"
+DISMISS: Final = "leave it as it is in Trakor, and don't report it again until it changes in Salestrekker"
 DISMISS_GONE: Final = (
-    "it is dealt with, deleted in Trakor by hand or meant to stay there: say nothing until it is back in "
-    "Salestrekker and has changed"
+    "it is done: either deleted in Trakor by hand or meant to stay there. Don't report it again unless it is "
+    "back in Salestrekker and has changed"
 )
-FORGET_GONE: Final = "erase all that is known of it, and never send it again, even if it comes back"
-LEAVE: Final = "leave Trakor as it is, and never report this record again"
+FORGET_GONE: Final = "erase what is known of it, and never send it again, even if it comes back"
+LEAVE: Final = "leave Trakor as it is, and don't report this record again"
+
+COMPARED: Final = frozenset({Reason.SAME_NAME, Reason.SAME_PERSON, Reason.SAME_PARTY})
+"""The reasons for which a record is held because of another one."""
+
+PARTS: Final = " | "
+"""Between the parts of a party's ``contact_info``."""
+
+LONGEST: Final = 80
+"""Characters of a text in a list; a record's own page has all of it."""
+
+UNKNOWN: Final = "unknown"
+EMPTY: Final = "empty"
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,9 +92,11 @@ def event(line: HistoryLine) -> str:
     for word, pattern, sentence in EVENTS:
         if word == line.event and (found := re.fullmatch(pattern, line.detail, re.DOTALL)):
             said = sentence.format(*found.groups())
-            # What a decision leads to for other records has its place noted, too, and is not told with it.
+            # Consequences for other records have the same place noted; their sentences leave it out.
             return (
-                f"{said.removesuffix('.')} ({line.by})." if line.by and said.startswith("A person") else said
+                f"{said.removesuffix('.')} ({line.by})."
+                if line.by and said.startswith("An operator")
+                else said
             )
     return f"{line.event}: {line.detail}" if line.detail else line.event
 
@@ -237,20 +104,20 @@ def event(line: HistoryLine) -> str:
 def meaning(record: RecordSummary, standing: RecordRelations, now: int) -> list[str]:
     """What the state that a record is in means, in sentences."""
     if record.forgotten:
-        return ["It was forgotten on request: its id is kept, so that it does not come back."]
-    known = MEANINGS.get((State(record.state), record.reason), f"It is {record.state} {record.reason}.")
+        return ["It was forgotten on request. Its id is kept, so that it does not come back."]
+    known = situation_of(record.state, record.reason).meaning
     if record.state == State.DRIFTED and RULES in record.fields:
         known = NOT_COMPARED
     if _shared(record, standing):
-        known = OF_SHARED[Reason(record.reason)]
+        known = SHARED_MEANINGS[Reason(record.reason)]
     words = {
         "holder": standing.name_holder or "Another record",
         "claimant": standing.claimant.id if standing.claimant else "another record",
-        "renamed": " in Trakor, though it was renamed in Salestrekker since"
+        "renamed": " in Trakor, although it was renamed in Salestrekker later"
         if standing.holder_renamed
         else "",
         "likeness": _likeness(standing),
-        "fields": ", ".join(record.fields) or "what is not sent any more",
+        "fields": ", ".join(record.fields) or "a field that is no longer sent",
     }
     return [known.format(**words), *_more(record, standing, now)]
 
@@ -263,7 +130,7 @@ def also_changed(record: RecordSummary) -> tuple[str, ...]:
 
 def _shared(record: RecordSummary, standing: RecordRelations) -> bool:
     """Whether it is held for a name, and what Trakor has of it is another record's."""
-    held = record.state == State.HELD and record.reason in OF_SHARED
+    held = record.state == State.HELD and record.reason in SHARED_MEANINGS
     return held and standing.claimant is not None and not standing.trakor_ids
 
 
@@ -298,34 +165,34 @@ def _more(record: RecordSummary, standing: RecordRelations, now: int) -> Iterato
     if record.origin in ORIGINS:
         yield ORIGINS[Origin(record.origin)]
     if fields := also_changed(record):
-        yield f"Changed in Salestrekker as well: {', '.join(fields)}. Dismissed, that is not listed any more."
+        yield f"Also changed in Salestrekker: {', '.join(fields)}. That is not listed after you dismiss it."
     if record.reason in {Reason.SAME_NAME, Reason.SAME_PERSON}:
         yield from _why_not_qualified(standing)
     if record.state == State.REJECTED and record.reason in {Reason.REFUSED, Reason.SERVER_ERROR}:
         yield _when_sent_again(standing)
-    yield from (MARKED[mark] for mark in MARKED if mark in record.marks)
+    yield from (words.meaning for mark, words in MARKS.items() if mark in record.marks)
     if record.retry:
-        yield "It is checked again when it is next read, since a person asked for that."
+        yield AT_NEXT_READ
     if standing.merged_here:
-        yield f"Its record in Trakor also stands for {', '.join(standing.merged_here)}."
+        yield f"Its record in Trakor is shared by {', '.join(standing.merged_here)}."
 
 
 def _since_delivered(record: RecordSummary) -> str:
     if not record.fields:
-        return "Nothing of what was sent has changed in Salestrekker since."
+        return "Nothing that was sent has changed in Salestrekker since."
     fields = ", ".join(record.fields)
     if "dismissed" in record.marks:
-        return f"In Salestrekker it differs now ({fields})."
-    return f"In Salestrekker it differs now ({fields}): `on_change` in [{record.feed.stream}] ignores that."
+        return f"It now differs in Salestrekker ({fields})."
+    return f"It now differs in Salestrekker ({fields}). `on_change` in [{record.feed.stream}] ignores that."
 
 
 def _why_not_qualified(standing: RecordRelations) -> Iterator[str]:
     if standing.holder_renamed:
-        yield "That name stays taken: Trakor cannot rename, so its record there keeps the old name."
+        yield "That name stays taken: Trakor cannot rename its record, which keeps the old name."
     if not standing.qualified_name:
         yield "Nothing tells the two apart, such as an e-mail address that could be added to the name."
     elif standing.qualified_holder:
-        yield f"The name “{standing.qualified_name}” is taken, too, by {standing.qualified_holder}."
+        yield f"The name “{standing.qualified_name}” is also taken, by {standing.qualified_holder}."
     else:
         yield f"The name “{standing.qualified_name}” is free."
 
@@ -333,16 +200,16 @@ def _why_not_qualified(standing: RecordRelations) -> Iterator[str]:
 def _when_sent_again(standing: RecordRelations) -> str:
     """One that may have reached Trakor keeps its name, and waits for a person."""
     if standing.attempts:
-        return "Trakor may have it all the same, so it is sent again only if a person asks for that."
+        return "Trakor may still have stored it, so it is sent again only if an operator asks for that."
     return "It is sent again when it has changed in Salestrekker."
 
 
 def _on_its_way(record: RecordSummary, standing: RecordRelations, now: int) -> Iterator[str]:
     if "gone" in record.marks:
-        yield "It is not sent while it is gone from Salestrekker."
+        yield "It is not sent while it is missing in Salestrekker."
     elif standing.attempts:
         times = "once" if standing.attempts == 1 else f"{standing.attempts} times"
-        yield f"It was tried {times}, and Trakor's answer never came."
+        yield f"It was tried {times}, and Trakor did not answer."
     if standing.next_try_at > now:
         yield f"The next try is due {age(standing.next_try_at, now)}."
 
@@ -369,9 +236,9 @@ def ways(record: RecordSummary, standing: RecordRelations) -> list[PossibleActio
     return [*_ways_to_accept(record, standing), *_other_ways(record, standing)]
 
 
-def by_itself(record: RecordSummary) -> str:
+def automatic_step(record: RecordSummary) -> str:
     """What is done about a record without anybody's decision, as a sentence; empty for nothing."""
-    return AT_NEXT_READ.get((State(record.state), record.reason), ("", ""))[1]
+    return situation_of(record.state, record.reason).automatic
 
 
 def choices(
@@ -387,9 +254,9 @@ def choices(
     """
     if record.forgotten:
         return []
-    at_next_read, _ = ("", "") if daemon else AT_NEXT_READ.get((State(record.state), record.reason), ("", ""))
+    by_backfill = "" if daemon else situation_of(record.state, record.reason).by_backfill
     return [
-        *([SuggestedCommand("trakor-bridge backfill", at_next_read)] if at_next_read else []),
+        *([SuggestedCommand("trakor-bridge backfill", by_backfill)] if by_backfill else []),
         *(SuggestedCommand(_command(way, record.id, options), way.effect) for way in ways(record, standing)),
         *(
             [SuggestedCommand(_command(PossibleAction("forget", ""), record.id, options), FORGET_GONE)]
@@ -495,3 +362,134 @@ def _differs_in_trakor(record: RecordSummary) -> bool:
     held = {Reason.RENAMED, Reason.REMAPPED, Reason.EXISTING, Reason.SAME_PARTY}
     remapped = record.state == State.DELIVERED and "remapped" in record.marks
     return record.state == State.DRIFTED or remapped or record.reason in held
+
+
+class FieldText(NamedTuple):
+    """A text, or a word about it: ``empty``, ``unknown``, ``the same``, ``something else``."""
+
+    text: str
+    known: bool = True
+
+    @classmethod
+    def of(cls, text: str | None) -> FieldText:
+        """A text of a record; None: it is not known."""
+        if text is None:
+            return cls(UNKNOWN, known=False)
+        return cls(text) if text else cls(EMPTY, known=False)
+
+
+@dataclass(frozen=True, slots=True)
+class FieldComparison:
+    """One field.
+
+    Attributes:
+        name: Its name.
+        title: What a reader calls it.
+        trakor: What Trakor has; None where it has nothing of the record.
+        now: What the record said when it was last read; None where that is not stored.
+        other: What the other record says; None where there is none.
+        differs: Trakor has something else.
+    """
+
+    name: str
+    title: str
+    trakor: FieldText | None
+    now: FieldText | None
+    other: FieldText | None
+    differs: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RecordComparison:
+    """All fields of one record.
+
+    Attributes:
+        fields: The fields.
+        now_head: What stands above what the record says.
+        has_trakor: Trakor has something of it.
+        has_now: What it says is stored, and is not just what Trakor has.
+        has_other: There is another record to compare it with.
+    """
+
+    fields: tuple[FieldComparison, ...]
+    now_head: str
+    has_trakor: bool
+    has_now: bool
+    has_other: bool
+
+
+def other_of(record: RecordSummary, standing: RecordRelations) -> RecordSummary | None:
+    """The other record that a person compares a held one with."""
+    return standing.other if record.state == State.HELD and record.reason in COMPARED else None
+
+
+def in_trakor(record: RecordSummary, standing: RecordRelations) -> bool:
+    """Whether Trakor has a party or product of a record, its own or a shared one."""
+    shared = record.state == State.MERGED and standing.claimant is not None and standing.claimant.trakor_id
+    return bool(standing.trakor_ids or shared)
+
+
+def sides(record: RecordSummary, standing: RecordRelations) -> RecordComparison:
+    """A record field by field."""
+    has_trakor = in_trakor(record, standing)
+    differs = {change.field for change in record.changes} | {*record.fields}
+    if "qualifier" in differs:
+        differs.add("name")
+    other = other_of(record, standing)
+    said = _said(record, standing)
+    fields = tuple(
+        FieldComparison(
+            name=name,
+            title=FIELD_TITLES[name],
+            trakor=_of_trakor(record, standing, name, differs=name in differs) if has_trakor else None,
+            now=FieldText.of(said.get(name)) if said else None,
+            other=FieldText.of(standing.other_text.get(name)) if other else None,
+            differs=has_trakor and name in differs,
+        )
+        for name in record.feed.stream.spec.payload.FIELDS
+    )
+    return RecordComparison(
+        fields,
+        now_head="To be sent" if record.state == State.PENDING else "Salestrekker, when last read",
+        has_trakor=has_trakor,
+        has_now=bool(said) and (not has_trakor or bool(differs) or record.state == State.PENDING),
+        has_other=other is not None,
+    )
+
+
+def _said(record: RecordSummary, standing: RecordRelations) -> Mapping[str, str]:
+    """What is to be sent of a pending record, else what it said when it was last read."""
+    if record.state == State.PENDING and standing.draft is not None:
+        return {**standing.draft.payload.fields(), "name": record.name or standing.draft.payload.name}
+    return standing.now
+
+
+def _of_trakor(record: RecordSummary, standing: RecordRelations, name: str, *, differs: bool) -> FieldText:
+    """One field as Trakor has it; where it is not kept, whether it differs."""
+    shared = record.state == State.MERGED and not standing.trakor_ids
+    has = standing.other_text if shared else standing.sent
+    if name in has:
+        return FieldText.of(has[name])
+    if has or shared or record.origin == Origin.EXISTING:
+        return FieldText.of(None)
+    return FieldText("something else" if differs else "the same", known=False)
+
+
+def difference(change: FieldChange) -> tuple[FieldText, FieldText]:
+    """What Trakor has of a field and what it says now, short enough for a list.
+
+    Of contact details only the parts that differ are told, if either side has such parts.
+    """
+    old, new = change.old, change.new
+    if change.field == "contact_info" and old and new:
+        parts, now = old.split(PARTS), new.split(PARTS)
+        less = PARTS.join(part for part in parts if part not in now)
+        more = PARTS.join(part for part in now if part not in parts)
+        old, new = (less, more) if less and more else (old, new)
+    return _short(old), _short(new)
+
+
+def _short(text: str | None) -> FieldText:
+    if text is None or len(text) <= LONGEST:
+        return FieldText.of(text)
+    return FieldText(f"{text[: LONGEST - 1]}…")

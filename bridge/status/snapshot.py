@@ -37,6 +37,7 @@ from bridge.ledger.sweeps import (
 )
 from bridge.records import Reason, State
 from bridge.status.timestamps import iso
+from bridge.status.vocabulary import DECISIONS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -50,7 +51,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DAYS",
-    "DECISIONS",
     "HOURS",
     "ConnectionStatus",
     "Figures",
@@ -61,9 +61,6 @@ __all__ = [
     "figures",
     "take",
 ]
-
-DECISIONS: Final = (State.HELD, State.REJECTED, State.DRIFTED)
-"""The states in which a record waits for a person."""
 
 _KNOWN_TO_TRAKOR: Final = frozenset({Reason.RENAMED, Reason.REMAPPED, Reason.SAME_PARTY, Reason.EXISTING})
 """Why a record is held of which Trakor has a party or product nevertheless."""
