@@ -161,13 +161,13 @@ class _Story:
         self._audience.tell(self._compared())
 
     def _prepared(self) -> Prepared:
-        names = [names.key(source.name_of(contact)) for contact in self._sandbox.contacts]
-        named = [name for name in names if name]
+        keys = [names.key(source.name_of(contact)) for contact in self._sandbox.contacts]
+        named = [key for key in keys if key]
         return Prepared(
             contacts=len(self._sandbox.contacts),
             products=len(self._sandbox.products),
             namesakes=len(named) - len(set(named)),
-            nameless=len(names) - len(named),
+            nameless=len(keys) - len(named),
         )
 
     async def _backfill(self) -> None:
