@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from typer.main import get_command
 
 from bridge.cli.app import application
-from bridge.cli.demo_output import Teller
+from bridge.cli.demo import TerminalNarrator
 from bridge.cli.output import wrap
-from bridge.demo import Ended
+from bridge.demo.run import next_steps
 from bridge.sandbox import Options, Sandbox, configuration
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def test_how_to_go_on_after_a_demonstration_is_folded(
 ) -> None:
     """But for the commands, which stand on indented lines."""
     monkeypatch.setenv("COLUMNS", "80")
-    Teller().tell(Ended(tmp_path, ("trakor-bridge sandbox --port 1 --control-port 2 --trakor-port 3",)))
+    TerminalNarrator().closing(next_steps(tmp_path))
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) > 5
     assert [line for line in lines if len(line) > 80 and not line.startswith("  ")] == []

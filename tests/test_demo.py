@@ -1,4 +1,4 @@
-"""The demonstration: what it shows is true, whoever watches it, and nothing of it stays."""
+"""The demonstration as a command: what it shows is true, on any terminal, and nothing of it stays."""
 
 from __future__ import annotations
 
@@ -9,56 +9,31 @@ import re
 import shlex
 import shutil
 import signal
-import sqlite3
 import stat
 import struct
 import subprocess
 import sys
-import tempfile
 import termios
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
 from bridge import settings
-from bridge.demo import (
-    Beginning,
-    Changed,
-    Compared,
-    Explained,
-    Prepared,
-    Ran,
-    Running,
-    Scene,
-    Stopped,
-    daemon,
-    demonstrate,
-    run,
-    steps,
-)
-from bridge.demo.naive_sync import BREAKS, Loop
-from bridge.demo.scenes import CROWD
-from bridge.errors import BridgeError
 from bridge.ledger.database import reading
 from bridge.ledger.read_model import RecordQuery, iterate_records
-from bridge.sandbox import Options, Sandbox
-from bridge.sandbox.collection import ContactCollection, ProductCollection
-from bridge.sandbox.faults import Fault
 from documentation import blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bridge.records import Stream
 
 KINDS = ("created", "merged", "held", "drifted", "rejected", "skipped")
 QUICK_START = Path(__file__).parent.parent / "docs" / "quickstart.md"
 SCENES = ("renamed", "created", "a deal", "revoked", "frozen", "thawed")
 WHERE = "Where all"
-SMALL = Options(contacts=100, products=20)
 DEMO = (sys.executable, "-m", "bridge", "demo")
 SECONDS = 60
 
@@ -82,7 +57,7 @@ class Shown:
 
     @cached_property
     def scenes(self) -> dict[str, str]:
-        """What happened while the daemon ran -> what is told of it."""
+        """What happened while the daemon ran -> what is printed of it."""
         parts = re.split(rf" ({'|'.join(SCENES)}) (?=[A-Z])", self.chapter("The daemon"))
         return dict(zip(parts[1::2], parts[2::2], strict=True))
 
@@ -257,7 +232,7 @@ def test_the_daemon_deals_with_each_scene_and_says_how_fast(shown: Shown) -> Non
 
 
 @pytest.mark.acceptance
-def test_the_quick_start_shows_what_the_daemon_is_told_to_do(shown: Shown) -> None:
+def test_the_quick_start_shows_what_the_daemon_does(shown: Shown) -> None:
     """Each scene, but for the numbers that differ from time to time."""
     (block,) = [block for block in blocks(QUICK_START.read_text("utf-8")) if block.language == "text"]
     told = shown.chapter("The daemon")
@@ -281,7 +256,7 @@ def test_the_last_backfill_finds_what_the_daemon_has_done_and_nothing_to_do(show
 
 
 @pytest.mark.acceptance
-def test_a_name_that_is_told_is_never_empty(shown: Shown) -> None:
+def test_a_printed_name_is_never_empty(shown: Shown) -> None:
     assert "create it in Trakor as “" in " ".join(shown.text.split())
     assert not re.search(r"“\s*”", shown.text)
 
@@ -431,7 +406,7 @@ def test_on_a_terminal_there_are_colours_progress_and_no_line_too_long(tmp_path:
         (signal.SIGINT, (), "A first backfill", "A second backfill"),
         (signal.SIGTERM, ("--keep",), "A first backfill", "A second backfill"),
         (signal.SIGHUP, (), "A first backfill", "A second backfill"),
-        (signal.SIGINT, ("--keep",), "Trakor is frozen", "Told to stop"),
+        (signal.SIGINT, ("--keep",), "Trakor is frozen", "After the stop signal"),
     ],
 )
 def test_stopped_it_ends_with_130_and_leaves_nothing(
@@ -460,216 +435,3 @@ def test_a_reader_that_goes_away_ends_it_without_complaint(tmp_path: Path) -> No
         assert process.stderr.read() == ""
     assert process.returncode == 0
     assert left_by(tmp_path) == []
-
-
-# -- the steps ------------------------------------------------------------------------------------
-
-
-class Listener:
-    """An audience that only listens."""
-
-    def __init__(self) -> None:
-        self.steps: list[steps.Step] = []
-
-    def tell(self, step: steps.Step) -> None:
-        self.steps.append(step)
-
-    @contextmanager
-    def watch(self) -> Iterator[Listener]:
-        yield self
-
-    def reading(self, connection: str, stream: Stream, read: int) -> None:
-        """Not of interest."""
-
-    def all_read(self, connection: str, stream: Stream) -> None:
-        """Not of interest."""
-
-    def pending(self, connection: str, number: int) -> None:
-        """Not of interest."""
-
-    def settled(self, connection: str, number: int) -> None:
-        """Not of interest."""
-
-    def waiting(self, connection: str, what: str) -> None:
-        """Not of interest."""
-
-    def warned(self, connection: str, warning: str) -> None:
-        """Not of interest."""
-
-
-@pytest.fixture
-def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """The demonstration is a small one, and leaves nothing behind."""
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(run, "OPTIONS", SMALL)
-    yield
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.usefixtures("small")
-async def test_the_steps_come_in_their_order_and_the_folder_goes() -> None:
-    listener = Listener()
-    await demonstrate(listener, keep=False)
-    told = [type(step) for step in listener.steps]
-    backfill = [Beginning, Ran]
-    assert told == [
-        *(Prepared, *backfill, *backfill, Changed, *backfill),
-        *(Running, *[Scene] * len(SCENES), Stopped, *backfill, Explained, Compared, steps.Ended),
-    ]
-    assert listener.steps[-1] == steps.Ended(None)
-
-
-@pytest.mark.usefixtures("small")
-async def test_a_refusal_ends_it_with_its_reason_and_the_folder_goes(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Frozen(Sandbox):
-        async def __aenter__(self) -> Self:
-            await super().__aenter__()
-            self.trakor.freeze()
-            return self
-
-    monkeypatch.setattr(run, "Sandbox", Frozen)
-    with pytest.raises(BridgeError, match="frozen"):
-        await demonstrate(Listener(), keep=True)
-
-
-@pytest.mark.usefixtures("small")
-async def test_what_does_not_come_in_time_ends_it_with_what_was_waited_for(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    class Stuck(Sandbox):
-        async def __aenter__(self) -> Self:
-            await super().__aenter__()
-            self.salestrekker.faults.add(Fault(kind="contact", status=503, times=None))
-            return self
-
-    monkeypatch.setattr(run, "Sandbox", Stuck)
-    monkeypatch.setattr(daemon, "LONGEST", 0.5)
-    with pytest.raises(BridgeError, match="in vain until the renamed contact is held"):
-        await demonstrate(Listener(), keep=True)
-
-
-@pytest.mark.usefixtures("small")
-async def test_a_daemon_that_dies_ends_it_at_once() -> None:
-    class Dying(Listener):
-        def tell(self, step: steps.Step) -> None:
-            super().tell(step)
-            if isinstance(step, Scene):
-                (ledger,) = Path(tempfile.gettempdir()).glob("*/ledger.db")
-                with closing(sqlite3.connect(ledger)) as connection:
-                    connection.execute("DELETE FROM feeds")
-                    connection.commit()
-
-    with pytest.raises(BridgeError, match="daemon died of"):
-        await demonstrate(Dying(), keep=True)
-
-
-@pytest.mark.usefixtures("small")
-async def test_what_it_did_not_foresee_is_counted_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A party that Trakor had before is none that the bridge created, and one that it knows not of shows."""
-
-    class Inhabited(Sandbox):
-        async def __aenter__(self) -> Self:
-            await super().__aenter__()
-            information = self.contacts[1]["person"]["information"]
-            self.trakor.parties.put(f"{information['firstName']} {information['familyName']}")
-            self.trakor.parties.put("Somebody Else")
-            return self
-
-    monkeypatch.setattr(run, "Sandbox", Inhabited)
-    listener = Listener()
-    await demonstrate(listener, keep=False)
-    (explained,) = [step for step in listener.steps if isinstance(step, Explained)]
-    counts = {kind.word: kind.count for kind in explained.kinds}
-    assert (counts["delivered"], explained.unknown) == (1, 1)
-    newcomers = 3 + len(CROWD)
-    assert sum(counts.values()) == explained.source == SMALL.contacts + SMALL.products + newcomers
-
-
-@pytest.mark.usefixtures("small")
-async def test_an_audience_that_fails_leaves_nothing_either() -> None:
-    class Leaving(Listener):
-        def tell(self, step: steps.Step) -> None:
-            super().tell(step)
-            if len(self.steps) > 2:
-                raise EOFError
-
-    with pytest.raises(EOFError):
-        await demonstrate(Leaving(), keep=True)
-
-
-# -- the loop -------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def contacts() -> ContactCollection:
-    """Two ordinary people."""
-    people = ContactCollection(0, seed=1)
-    people.add("Ada Ashby", email="ada@example.com")
-    people.add("Ben Birch", email="ben@example.com")
-    return people
-
-
-NO_PRODUCTS = ProductCollection(0, seed=1)
-
-
-def found_by(loop: Loop) -> tuple[int, int, int, int]:
-    return len(loop.lost), len(loop.refused), len(loop.duplicates), len(loop.vanished)
-
-
-def test_a_loop_over_what_does_not_change_only_repeats_itself(contacts: ContactCollection) -> None:
-    loop = Loop()
-    for _ in range(3):
-        loop.run(contacts, NO_PRODUCTS)
-    assert (found_by(loop), loop.requests) == ((0, 0, 0, 0), 6)
-
-
-def test_a_loop_loses_a_namesake_but_not_a_person_entered_twice(contacts: ContactCollection) -> None:
-    contacts.add("Ada Ashby", email="ada@example.com")
-    lost = contacts.add("Ada Ashby", email="another@example.com")
-    loop = Loop()
-    loop.run(contacts, NO_PRODUCTS)
-    assert (loop.lost, found_by(loop)) == ({lost}, (1, 0, 0, 0))
-
-
-def test_a_loop_doubles_who_is_renamed(contacts: ContactCollection) -> None:
-    loop = Loop()
-    loop.run(contacts, NO_PRODUCTS)
-    contacts.rename(contacts.id_at(0), "Ada Brown")
-    loop.run(contacts, NO_PRODUCTS)
-    loop.run(contacts, NO_PRODUCTS)
-    assert (loop.duplicates, found_by(loop)) == ({contacts.id_at(0)}, (0, 0, 1, 0))
-
-
-def test_a_loop_does_not_see_its_changes_vanish(contacts: ContactCollection) -> None:
-    products = ProductCollection(1, seed=1)
-    loop = Loop()
-    loop.run(contacts, products)
-    contacts.change_email(contacts.id_at(1), "new@example.com")
-    products.change_price(products.id_at(0), 1.5)
-    loop.run(contacts, products)
-    assert loop.vanished == {contacts.id_at(1), products.id_at(0)}
-    assert found_by(loop) == (0, 0, 0, 2)
-
-
-def test_a_loop_is_refused_long_names_and_spared_what_has_none_or_is_not_active(
-    contacts: ContactCollection,
-) -> None:
-    contacts.add(f"Ada {'Ashby' * 60}")
-    contacts.add(" ")
-    contacts.set_active(contacts.id_at(0), active=False)
-    loop = Loop()
-    loop.run(contacts, NO_PRODUCTS)
-    assert (found_by(loop), loop.requests) == ((0, 1, 0, 0), 2)
-
-
-def test_a_loop_makes_twins_of_what_it_posts_again_and_gets_errors_ever_after(
-    contacts: ContactCollection,
-) -> None:
-    for place in range(BREAKS - len(contacts) + 1):
-        contacts.add(f"Cy Cedar-{place}")
-    loop = Loop()
-    loop.run(contacts, NO_PRODUCTS)
-    assert (loop.twins, loop.failed) == (1, 0)
-    loop.run(contacts, NO_PRODUCTS)
-    loop.run(contacts, NO_PRODUCTS)
-    assert (loop.twins, loop.failed, found_by(loop)) == (1, 2, (0, 0, 0, 0))

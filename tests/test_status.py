@@ -320,7 +320,9 @@ def commands(one: RecordSummary, standing: RecordRelations = ALONE, options: str
 def words_of_the_history() -> set[str]:
     """Every word that the code can write into the history, read off its source."""
     sources = [file.read_text() for file in (Path(bridge.__file__).parent).rglob("*.py")]
-    written = re.compile(r'\bevent ?= ?([^\n]+)|(?:\.line|_add_history)\([^"()]*, ("[a-z-]+")|"event": ("[a-z-]+")')
+    written = re.compile(
+        r'\bevent ?= ?([^\n]+)|(?:\.line|_add_history)\([^"()]*, ("[a-z-]+")|"event": ("[a-z-]+")'
+    )
     found = {
         word
         for source in sources

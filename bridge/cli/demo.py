@@ -1,4 +1,4 @@
-"""`trakor-bridge demo`: tells what the demonstration does as it does it."""
+"""`trakor-bridge demo`: runs the demonstration and prints what it does."""
 
 from __future__ import annotations
 
@@ -11,9 +11,17 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 if TYPE_CHECKING:
-    from bridge.demo import Audience
+    from collections.abc import Sequence
+    from contextlib import AbstractContextManager
 
-__all__ = ["add_to"]
+    from rich.console import RenderableType
+    from rich.text import Text
+
+    from bridge.backfill import ConnectionReport, ProgressListener
+    from bridge.demo import Narrator
+    from bridge.demo.narrator import Paragraph
+
+__all__ = ["TerminalNarrator", "add_to"]
 
 HELP = """\
 Show what the bridge does, with both systems simulated and nothing to configure.
@@ -30,6 +38,17 @@ Examples:
 
 INTERRUPTED: Final = 130
 
+WIDEST: Final = 100
+"""Columns; longer lines are hard to read."""
+
+INDENT: Final = 3
+
+LABEL_WIDTH: Final = 9
+"""Columns for labels, so that all events and outcomes are aligned."""
+
+DURATION: Final = r"\b[\d,.]+ m?s\b"
+"""A duration in a sentence."""
+
 
 def add_to(app: typer.Typer) -> None:
     """Add this module's command."""
@@ -41,21 +60,20 @@ def _demo(
     keep: Annotated[bool, typer.Option("--keep", help="Leave configuration and ledger behind.")] = False,
 ) -> int:
     from bridge import logs  # noqa: PLC0415 - see the package
-    from bridge.cli.demo_output import Teller  # noqa: PLC0415 - see the package
 
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a name that the terminal cannot show ends no demonstration
-    logs.configure("error", "auto")  # what the daemon warns of is told as a scene
+    logs.configure("error", "auto")  # the daemon's warnings are part of the scenes
     try:
-        asyncio.run(_until_stopped(Teller(), keep=keep))
+        asyncio.run(_until_stopped(TerminalNarrator(), keep=keep))
     except (KeyboardInterrupt, asyncio.CancelledError):
         typer.echo("Interrupted: what the demonstration had made is removed.", err=True)
         return INTERRUPTED
     return 0
 
 
-async def _until_stopped(audience: Audience, *, keep: bool) -> None:
+async def _until_stopped(narrator: Narrator, *, keep: bool) -> None:
     """Give the demonstration; a signal to end stops it as Ctrl-C does, so that nothing is left behind."""
     from bridge.demo import demonstrate  # noqa: PLC0415 - see the package
 
@@ -64,4 +82,98 @@ async def _until_stopped(audience: Audience, *, keep: bool) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if own is not None:
             loop.add_signal_handler(number, own.cancel)
-    await demonstrate(audience, keep=keep)
+    await demonstrate(narrator, keep=keep)
+
+
+class TerminalNarrator:
+    """Prints a demonstration on standard output, with progress bars on a terminal."""
+
+    def __init__(self) -> None:
+        from bridge.cli.output import console  # noqa: PLC0415 - see the package
+
+        self._console = console(widest=WIDEST)
+        self._chapters = 0
+
+    def heading(self, paragraph: Paragraph) -> None:
+        """Print the first line."""
+        self._console.print(_assemble(paragraph))
+
+    def chapter(self, title: str, *paragraphs: Paragraph) -> None:
+        """Print a numbered title and the text below it."""
+        from rich.text import Text  # noqa: PLC0415 - see the package
+
+        self._chapters += 1
+        self._console.print()
+        self._console.print(Text(f"{self._chapters}. {title}", style="bold"))
+        self._print(*map(_assemble, paragraphs))
+
+    def text(self, paragraph: Paragraph) -> None:
+        """Print a paragraph of the current chapter."""
+        self._print("", _assemble(paragraph))
+
+    def table(self, rows: Sequence[tuple[str, str]], *, numbers: bool = False) -> None:
+        """Print two columns. With ``numbers``, the first one is right-aligned and bold."""
+        from rich.table import Table  # noqa: PLC0415 - see the package
+
+        table = Table.grid(padding=(0, 2))
+        table.add_column(justify="right" if numbers else "left", style="bold" if numbers else "")
+        for first, second in rows:
+            table.add_row(first, _assemble(second))
+        self._print(*([""] if numbers else []), table)
+
+    def counts(self, report: ConnectionReport) -> None:
+        """Print the numbers of a backfill."""
+        from bridge.cli.backfill_report import numbers_table  # noqa: PLC0415 - see the package
+
+        self._print("", numbers_table(report))
+
+    def outcome(self, label: Sequence[str], state: str, paragraph: Paragraph) -> None:
+        """Print an event or a group of records, and what became of it."""
+        from rich.table import Table  # noqa: PLC0415 - see the package
+        from rich.text import Text  # noqa: PLC0415 - see the package
+
+        from bridge.cli.output import COLOURS  # noqa: PLC0415 - see the package
+
+        colour, story = COLOURS.get(state, ""), _assemble(paragraph)
+        story.highlight_regex(DURATION, "bold")
+        first, *others = label
+        left = Text(first, f"bold {colour}")
+        left.append("".join(f"\n{line}" for line in others), colour)
+        table = Table.grid(padding=(0, 2))
+        table.add_column(no_wrap=True, min_width=LABEL_WIDTH)
+        table.add_row(left, story)
+        self._print("", table)
+
+    def closing(self, lines: Sequence[str]) -> None:
+        """Print the last lines. One that starts with a space is a command and is not wrapped."""
+        from rich.text import Text  # noqa: PLC0415 - see the package
+
+        self._console.print()
+        for line in lines:
+            self._console.print(Text(line), soft_wrap=line.startswith(" "))
+
+    def progress(self) -> AbstractContextManager[ProgressListener]:
+        """Show progress bars on a terminal, and nothing elsewhere."""
+        from bridge.cli.progress import progress  # noqa: PLC0415 - see the package
+
+        return progress(visible=sys.stderr.isatty(), indent=INDENT)
+
+    def _print(self, *lines: RenderableType) -> None:
+        from rich.console import Group  # noqa: PLC0415 - see the package
+        from rich.padding import Padding  # noqa: PLC0415 - see the package
+
+        self._console.print(Padding(Group(*lines), (0, 0, 0, INDENT), expand=False))
+
+
+def _assemble(paragraph: Paragraph) -> Text:
+    """Make a styled text, without control characters."""
+    from rich.text import Text  # noqa: PLC0415 - see the package
+
+    from bridge.cli.output import escape  # noqa: PLC0415 - see the package
+
+    parts = [paragraph] if isinstance(paragraph, str) else paragraph
+    text = Text()
+    for part in parts:
+        content, style = (part, "") if isinstance(part, str) else part
+        text.append("\n".join(map(escape, content.split("\n"))), style)
+    return text

@@ -1,6 +1,6 @@
-"""The daemon of the demonstration, in this process: what is posted to it, and what is waited for.
+"""Runs the demonstration's daemon in this process: posts webhooks to it and waits for results.
 
-Every wait has its limit, and ends when the daemon does.
+Every wait has a limit, and ends when the daemon ends.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ if TYPE_CHECKING:
 __all__ = ["Daemon"]
 
 LONGEST: Final = 15.0
-"""Seconds after which whatever is waited for does not come any more, also on a busy machine."""
+"""Seconds that the demonstration waits for anything, even on a busy machine."""
 
 LOOK_EVERY: Final = 0.01
-"""Seconds between two looks into the ledger, while something is waited for."""
+"""Seconds between two checks of the ledger during a wait."""
 
 ACCEPTED: Final = 202
 
 
 class Daemon:
-    """A daemon between ``async with`` and its end.
+    """A daemon that runs inside ``async with``.
 
     Args:
-        settings: Its configuration; all connections are worked on.
-        token: What the addresses for webhooks have in them.
+        settings: The configuration; the daemon works on all connections.
+        token: The secret part of the webhook addresses.
 
     Attributes:
-        webhooks: How many were posted, and accepted.
-        stopped_in: Seconds from being told to stop to the end, once it has ended.
+        webhooks: How many webhooks were posted and accepted.
+        stopped_in: Seconds from the stop signal to the end.
     """
 
     def __init__(self, settings: Settings, token: str) -> None:
@@ -89,14 +89,14 @@ class Daemon:
         """Post a webhook as Salestrekker does.
 
         Args:
-            action: What it is about.
+            action: The action in the address.
             identity: Salestrekker's id of the contact, deal or product.
 
         Returns:
-            Seconds until it was accepted.
+            Seconds until the daemon accepted it.
 
         Raises:
-            BridgeError: It was not.
+            BridgeError: The daemon did not accept it.
         """
         began = time.monotonic()
         status = await asyncio.to_thread(_post, self._address, f"/webhooks/{self._token}/{action}", identity)
@@ -106,17 +106,17 @@ class Daemon:
         return time.monotonic() - began
 
     async def until(self, what: str, condition: Callable[[Reader], object]) -> float:
-        """Wait until something can be read from the ledger, as `status` would.
+        """Wait until the ledger fulfils a condition.
 
         Args:
-            what: In a few words, should it not come.
-            condition: Looks whether it has.
+            what: The condition in a few words, for the error message.
+            condition: Checks the ledger.
 
         Returns:
             Seconds that it took.
 
         Raises:
-            BridgeError: It did not come in time, or the daemon ended.
+            BridgeError: The wait timed out, or the daemon ended.
         """
         began = time.monotonic()
         while not await asyncio.to_thread(self._holds, condition):
@@ -127,7 +127,7 @@ class Daemon:
         return time.monotonic() - began
 
     async def _address_of(self, begun: asyncio.Future[Started]) -> Address:
-        """Where it takes webhooks, once it does."""
+        """Wait for the address for webhooks."""
         either: set[asyncio.Future[Any]] = {self._task, begun}
         await asyncio.wait(either, timeout=LONGEST, return_when=asyncio.FIRST_COMPLETED)
         self._raise_if_ended()
@@ -137,7 +137,7 @@ class Daemon:
         return address
 
     async def _stop(self) -> float:
-        """Tell it to end, and wait until it has; gives the seconds that it took."""
+        """Stop the daemon, and return the seconds that took."""
         began = time.monotonic()
         self._signals.stop.set()
         await asyncio.wait({self._task}, timeout=LONGEST)
@@ -153,18 +153,18 @@ class Daemon:
     def _raise_if_ended(self) -> None:
         if self._task.done():
             _raise(self._task)
-            raise BridgeError("the demonstration's daemon ended before it was told to")
+            raise BridgeError("the demonstration's daemon ended by itself")
 
     async def _cancel(self) -> None:
-        """End it whatever it does, if it has not ended: what it came to counts no more."""
+        """Cancel the daemon if it still runs, and ignore its result."""
         self._task.cancel()
         await asyncio.wait({self._task}, timeout=LONGEST)
         if self._task.done() and not self._task.cancelled():
-            self._task.exception()  # looked at, so that nobody complains that it was not
+            self._task.exception()  # retrieved, so that asyncio does not log that nobody did
 
 
 def _raise(task: asyncio.Task[None]) -> None:
-    """Raise what the daemon died of, if it did."""
+    """Raise the error that ended the daemon, if any."""
     fault: BaseException | None = None if task.cancelled() else task.exception()
     while isinstance(fault, BaseExceptionGroup):
         fault = fault.exceptions[0]
@@ -175,7 +175,7 @@ def _raise(task: asyncio.Task[None]) -> None:
 
 
 def _post(address: Address, path: str, identity: str) -> int:
-    """One request on a connection of its own; gives the status."""
+    """Send one request on its own connection, and return the status."""
     connection = HTTPConnection(*address, timeout=LONGEST)
     try:
         connection.request("POST", path, orjson.dumps({"id": identity}), {"Content-Type": "application/json"})

@@ -1,10 +1,10 @@
-"""What the sample loop of Trakor's own page would do: every run posts every item by its name.
+"""The sample loop of Trakor's own page: every run posts every item by its name.
 
-Run on a Trakor of its own, so that the two can be compared. It is given every benefit: it too leaves
-out what is not active or has no name, and puts the lender before a product's name.
+The loop runs on a Trakor of its own, so that its results can be compared with the bridge's. It gets every
+benefit: it, too, skips records that are inactive or nameless, and puts the lender before a product's name.
 
-It also posts all contacts to a Trakor that looks a name up and then inserts it. There one connection in
-``BREAKS`` breaks while Trakor works on, and the loop posts that name again, as the page allows::
+The loop also posts all contacts to a Trakor that looks a name up and then inserts it. There, one connection
+in ``BREAKS`` breaks while Trakor works on, and the loop posts that name again, as the page allows::
 
     look up A (none) .. connection breaks        insert A
                             loop: look up A (none), insert A
@@ -24,7 +24,7 @@ from bridge.sandbox.trakor_store import Behaviour, Lookup
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["Loop"]
+__all__ = ["BREAKS", "NaiveSync"]
 
 REFUSED = 400
 FAILED = 500
@@ -34,8 +34,8 @@ BREAKS: Final = 50
 KEY = "sk_live_of_the_loop"
 
 
-class Loop:
-    """Posts all, again and again, and looks at no answer; we do.
+class NaiveSync:
+    """Posts everything in each run and ignores the answers, which are counted here.
 
     Attributes:
         lost: Ids of contacts that were answered with another person's party.

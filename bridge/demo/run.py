@@ -1,19 +1,21 @@
-"""The demonstration as it runs.
+"""Runs the demonstration from beginning to end.
 
 ::
 
     sandbox, temporary folder ──> backfill ──> backfill ──> four changes ──> backfill ──┐
-                                     └── Loop: the same data, posted item by item ──┐   │
-    compare <── why <── backfill <── the daemon, and what happens to it <───────────┴───┘
+                                     └── NaiveSync: the same data, posted item by item ─┤
+    comparison <── explanation <── backfill <── the daemon, and what happens to it <────┘
 
-It reads nothing of the user's: neither a configuration nor the environment. What it makes is in one
-temporary folder, which is gone at the end, however it ends, unless it ends well and is to be kept.
+The demonstration reads nothing of the user's: no configuration and no environment variable. All its files
+are in one temporary folder. The folder is deleted at the end, unless the demonstration succeeds and ``keep``
+is set.
 """
 
 from __future__ import annotations
 
 import asyncio
 import secrets
+import shlex
 import shutil
 import tempfile
 from contextlib import contextmanager
@@ -25,9 +27,8 @@ from bridge.backfill import backfill
 from bridge.demo import source
 from bridge.demo.daemon import Daemon
 from bridge.demo.explain import explain
-from bridge.demo.naive_sync import BREAKS, Loop
+from bridge.demo.naive_sync import BREAKS, NaiveSync
 from bridge.demo.scenes import Scenes
-from bridge.demo.steps import Beginning, Change, Changed, Compared, Ended, Prepared, Ran, Running, Stopped
 from bridge.errors import BridgeError
 from bridge.ledger.database import reading
 from bridge.ledger.statistics import load_webhook_counts
@@ -38,50 +39,79 @@ from bridge.wiring.ledger import make_keeping
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bridge.demo.steps import Audience
+    from bridge.demo.narrator import Narrator
 
-__all__ = ["demonstrate"]
+__all__ = ["demonstrate", "next_steps"]
 
 CONNECTION: Final = "default"
 OPTIONS: Final = Options(contacts=400, products=40, latency=0.02)
-"""Large enough to hold every oddity a few times, slow enough that progress can be seen."""
+"""Large enough to contain every oddity several times, and slow enough to show progress."""
 
 LISTENERS: Final = "daemon.toml"
-"""The part of the configuration that stays right under other addresses."""
+"""The part of the configuration that does not depend on the addresses of the sandbox."""
 
 AGAIN: Final = (
     f"trakor-bridge sandbox --contacts {OPTIONS.contacts} --products {OPTIONS.products} > sandbox.toml &",
     "until [ -s sandbox.toml ]; do sleep 1; done",
     f"cat sandbox.toml {LISTENERS} > config.toml",
 )
-"""Brings both systems up again, as they were at first, and makes the configuration that leads there."""
+"""Commands that start both systems again in their first state, and write the configuration for them."""
 
 RENAMED, NAMESAKE, MOVED, PRICED = 0, 7, 8, 0
-"""Where ordinary records stand in the simulated lists (docs/sandbox.md has the odd ones)."""
+"""Positions of ordinary records in the simulated lists (docs/sandbox.md lists the odd ones)."""
 
 NEW_FAMILY: Final = "Sato"  # not among those that the simulated names are made of
 RISE: Final = 50
 
 
-async def demonstrate(audience: Audience, *, keep: bool) -> None:
-    """Give the demonstration; takes a few seconds.
+BACKFILLS: Final = (
+    ("A first backfill", "All that Salestrekker has is read, and what Trakor lacks is sent."),
+    ("A second backfill", "Nothing has changed in between, so nothing is sent."),
+    ("A third backfill", "What is safe to send is sent. The rest waits for a decision."),
+    ("A last backfill", "It reads everything once more, and finds that the daemon missed nothing."),
+)
+"""The title and the purpose of each backfill."""
+
+
+async def demonstrate(narrator: Narrator, *, keep: bool) -> None:
+    """Run the demonstration; it takes about half a minute.
 
     Args:
-        audience: Is told each step, and shown how far each backfill is.
+        narrator: Prints each step, and the progress of each backfill.
         keep: Leave configuration and ledger behind.
 
     Raises:
-        BridgeError: A backfill did not come to its end.
+        BridgeError: A backfill or the daemon did not do what it should.
     """
     with _folder(keep=keep) as folder:
         async with Sandbox(OPTIONS) as sandbox:
-            await _Story(sandbox, folder, audience).tell()
-    audience.tell(Ended(folder, AGAIN) if keep else Ended(None))
+            await _Demonstration(sandbox, folder, narrator).run()
+    narrator.closing(next_steps(folder if keep else None))
+
+
+def next_steps(kept: Path | None) -> tuple[str, ...]:
+    """Return the last lines: how to go on from here."""
+    if kept is None:
+        return (
+            "Nothing of this is left behind. To keep it, and try these commands on it:",
+            "  trakor-bridge demo --keep",
+        )
+    return (
+        "Configuration and ledger are kept. To try these commands on them:",
+        f"  cd {shlex.quote(str(kept))}",
+        "  trakor-bridge status",
+        "Both systems have ended. To start them again, and let the daemon go on:",
+        *(f"  {line}" for line in AGAIN),
+        "  trakor-bridge connections confirm default",
+        "  trakor-bridge run",
+        "Trakor is then empty again: `connections confirm` says that this is right.",
+        "While the daemon runs, it sends at once what you accept.",
+    )
 
 
 @contextmanager
 def _folder(*, keep: bool) -> Iterator[Path]:
-    """A temporary folder, only for its owner; kept only when all went well."""
+    """Make a temporary folder for its owner only; keep it only if everything succeeded."""
     path = Path(tempfile.mkdtemp(prefix="trakor-bridge-demo-"))
     try:
         yield path
@@ -111,7 +141,7 @@ probe_max = "1s"
 
 
 def _listeners(token: str) -> str:
-    """What the daemon needs beside the pair: a file of its own goes with other addresses, too."""
+    """Return the part for the daemon, which also fits a sandbox at other addresses."""
     return f"""\
 
 [webhooks]
@@ -131,51 +161,52 @@ reconcile = "1d"
 """
 
 
-class _Story:
+class _Demonstration:
     """One demonstration."""
 
-    def __init__(self, sandbox: Sandbox, folder: Path, audience: Audience) -> None:
+    def __init__(self, sandbox: Sandbox, folder: Path, narrator: Narrator) -> None:
         self._sandbox = sandbox
-        self._audience = audience
-        self._loop = Loop()
-        self._runs = 0
+        self._narrator = narrator
+        self._naive_sync = NaiveSync()
+        self._backfills = iter(BACKFILLS)
         self._token = secrets.token_hex(16)
         pair, listeners = _pair(sandbox), _listeners(self._token)
-        file = _written(folder / "config.toml", pair + listeners)
-        _written(folder / LISTENERS, listeners)
+        file = _write_private(folder / "config.toml", pair + listeners)
+        _write_private(folder / LISTENERS, listeners)
         self._settings = settings.load(file, {})
         self._ledger = folder / "ledger.db"
 
-    async def tell(self) -> None:
-        """All of it, in order."""
-        self._audience.tell(self._prepared())
+    async def run(self) -> None:
+        """Run all steps in order."""
+        self._introduce()
         await self._backfill()
         await self._backfill()
-        changes = self._change()
-        self._audience.tell(Changed(tuple(changes.values())))
+        changed = self._change_source()
         await self._backfill()
         await self._run_daemon()
         await self._backfill()
         text_storage = make_keeping(self._settings)
-        self._audience.tell(explain(self._ledger, text_storage, self._sandbox, first=tuple(changes)))
-        self._audience.tell(self._compared())
+        explain(self._narrator, self._ledger, text_storage, self._sandbox, first=changed)
+        self._compare()
 
-    def _prepared(self) -> Prepared:
-        keys = [names.key(source.name_of(contact)) for contact in self._sandbox.contacts]
+    def _introduce(self) -> None:
+        contacts, products = self._sandbox.contacts, self._sandbox.products
+        keys = [names.key(source.name_of(contact)) for contact in contacts]
         named = [key for key in keys if key]
-        return Prepared(
-            contacts=len(self._sandbox.contacts),
-            products=len(self._sandbox.products),
-            namesakes=len(named) - len(set(named)),
-            nameless=len(keys) - len(named),
+        self._narrator.heading((("trakor-bridge demo", "bold"), ": both systems simulated on this machine."))
+        self._narrator.chapter(
+            "Two systems",
+            f"Salestrekker has {len(contacts):,} contacts and {len(products):,} products, made up but like"
+            f" real ones: {len(named) - len(set(named))} contacts have the name of another one,"
+            f" {len(keys) - len(named)} have none. Trakor is empty. It identifies everything by"
+            " its name alone, and can create, but neither rename nor update.",
         )
 
     async def _backfill(self) -> None:
-        """One backfill, and beside it one run of the loop over the same data."""
-        self._runs += 1
-        self._audience.tell(Beginning(self._runs))
+        """Run a backfill, then the naive sync over the same data."""
+        self._narrator.chapter(*next(self._backfills))
         before = self._sandbox.trakor.traffic.total
-        with self._audience.watch() as watch:
+        with self._narrator.progress() as watch:
             report = await backfill(
                 self._settings,
                 streams=list(Stream),
@@ -187,81 +218,103 @@ class _Story:
         of_connection = report.connections[CONNECTION]
         for problem in of_connection.problems:
             raise BridgeError(f"the demonstration's backfill stopped: {problem.message}")
-        self._loop.run(self._sandbox.contacts, self._sandbox.products)
-        requests = self._sandbox.trakor.traffic.total - before
-        self._audience.tell(Ran(self._runs, of_connection, requests))
+        self._naive_sync.run(self._sandbox.contacts, self._sandbox.products)
+        self._narrator.counts(of_connection)
+        requests = _count(self._sandbox.trakor.traffic.total - before, "request")
+        self._narrator.text(("Trakor saw ", (requests, "bold"), f". It took {of_connection.seconds:.1f} s."))
 
     async def _run_daemon(self) -> None:
-        """The daemon, scene by scene; the loop knows no webhooks."""
-        trakor = self._sandbox.trakor
-        self._audience.tell(Running(self._settings.webhooks.debounce))
-        requests, there = trakor.traffic.total, _size(self._sandbox)
+        """Run the daemon through all scenes. The naive sync knows no webhooks."""
+        debounce = self._settings.webhooks.debounce
+        self._narrator.chapter(
+            "The daemon",
+            (
+                ("trakor-bridge run", "bold"),
+                (
+                    ": the same without anybody's hand. Salestrekker posts webhooks to it, and each record is"
+                    f" read {debounce * 1000:.0f} ms after its first one."
+                ),
+            ),
+        )
+        requests, created = self._sandbox.trakor.traffic.total, _size(self._sandbox)
         async with Daemon(self._settings, self._token) as daemon:
-            scenes = Scenes(self._sandbox, daemon)
-            for scene in scenes.in_order:
-                self._audience.tell(await scene())
-        with reading(self._ledger) as connection:
-            waiting = load_webhook_counts(connection)[CONNECTION].waiting
-        self._audience.tell(
-            Stopped(
-                seconds=daemon.stopped_in,
-                webhooks=daemon.webhooks,
-                waiting=waiting,
-                requests=trakor.traffic.total - requests,
-                created=_size(self._sandbox) - there,
+            await Scenes(self._sandbox, daemon, self._narrator).play()
+        requests = self._sandbox.trakor.traffic.total - requests
+        created = _size(self._sandbox) - created
+        self._narrator.text(
+            (
+                (
+                    f"After the stop signal, the daemon ended in {daemon.stopped_in * 1000:.0f} ms. Of"
+                    f" {daemon.webhooks:,} webhooks {self._waiting()}. Trakor saw "
+                ),
+                (f"{requests:,} requests", "bold"),
+                f": {created:,} made a party, {requests - created:,} were refused or probes.",
             )
         )
 
-    def _change(self) -> dict[str, Change]:
-        """What happens in Salestrekker after the second backfill: the record's id -> what changed."""
-        changes = (self._rename(), self._add_namesake(), self._change_email(), self._raise_price())
-        return dict(changes)
+    def _waiting(self) -> str:
+        with reading(self._ledger) as connection:
+            waiting = load_webhook_counts(connection)[CONNECTION].waiting
+        return f"{waiting:,} still wait" if waiting else "none waits"
 
-    def _rename(self) -> tuple[str, Change]:
+    def _change_source(self) -> tuple[str, ...]:
+        """Change four records in Salestrekker after the second backfill, and return their ids."""
+        changes = (self._rename(), self._add_namesake(), self._change_email(), self._raise_price())
+        self._narrator.chapter("Then Salestrekker changes")
+        self._narrator.table([(what, details) for _, what, details in changes])
+        return tuple(identity for identity, _, _ in changes)
+
+    def _rename(self) -> tuple[str, str, str]:
         contacts = self._sandbox.contacts
         identity, name = contacts.id_at(RENAMED), source.name_of(contacts[RENAMED])
         new = f"{name.partition(' ')[0]} {NEW_FAMILY}"
         contacts.rename(identity, new)
-        return identity, Change("a contact is renamed", f"{name}, now {new}")
+        return identity, "a contact is renamed", f"{name}, now {new}"
 
-    def _add_namesake(self) -> tuple[str, Change]:
+    def _add_namesake(self) -> tuple[str, str, str]:
         contacts = self._sandbox.contacts
         first = contacts[NAMESAKE]
         name, email = source.name_of(first), _mailbox(source.name_of(first), "example.net")
         identity = contacts.add(name, email=email)
-        return identity, Change("a new contact", f"another {name}, {email}")
+        return identity, "a new contact", f"another {name}, {email}"
 
-    def _change_email(self) -> tuple[str, Change]:
+    def _change_email(self) -> tuple[str, str, str]:
         contacts = self._sandbox.contacts
         identity, contact = contacts.id_at(MOVED), contacts[MOVED]
         email = _mailbox(source.name_of(contact), "example.com")
         contacts.change_email(identity, email)
-        return identity, Change("a new e-mail", f"{source.name_of(contact)}, now {email}")
+        return identity, "a new e-mail", f"{source.name_of(contact)}, now {email}"
 
-    def _raise_price(self) -> tuple[str, Change]:
+    def _raise_price(self) -> tuple[str, str, str]:
         products = self._sandbox.products
         identity, product = products.id_at(PRICED), products[PRICED]
         price = (source.application_fee(product) or 0) + RISE
         products.change_price(identity, price)
-        return identity, Change("a new price", f"{source.name_of(product)}, now {price:,.2f}")
+        return identity, "a new price", f"{source.name_of(product)}, now {price:,.2f}"
 
-    def _compared(self) -> Compared:
-        loop = self._loop
-        return Compared(
-            lost=len(loop.lost),
-            refused=len(loop.refused),
-            duplicates=len(loop.duplicates),
-            vanished=len(loop.vanished),
-            twins=loop.twins,
-            breaks=BREAKS,
-            failed=loop.failed,
-            requests=loop.requests,
-            ours=self._sandbox.trakor.traffic.total,
+    def _compare(self) -> None:
+        """Print what the naive sync made of the same data, in a run after each backfill."""
+        naive, ours = self._naive_sync, self._sandbox.trakor.traffic.total
+        self._narrator.chapter(
+            "And without the bridge",
+            "Trakor's own example is a loop that posts every item by its name. Run after each of the four"
+            " backfills, on the same data and a Trakor of its own, the loop had these results:",
         )
+        twins = f"parties twice, if Trakor looks up, then inserts: 1 connection in {BREAKS} broke"
+        results = (
+            (len(naive.lost), "clients lost: Trakor answered with their namesake's party"),
+            (len(naive.refused), "clients and products refused: their names are too long"),
+            (len(naive.duplicates), "clients who are two parties since they were renamed"),
+            (len(naive.vanished), "changes that never arrived, without any error"),
+            (naive.twins, twins),
+            (naive.failed, "requests since then that such a Trakor answered with an error"),
+            (naive.requests, f"requests, where the bridge sent {ours:,}"),
+        )
+        self._narrator.table([(f"{number:,}", what) for number, what in results], numbers=True)
 
 
-def _written(file: Path, text: str) -> Path:
-    """Write a file that only its owner can read: there is a secret in it."""
+def _write_private(file: Path, text: str) -> Path:
+    """Write a file that only its owner can read: it contains a secret."""
     file.touch(mode=0o600)
     file.write_text(text, encoding="utf-8")
     return file
@@ -272,5 +325,9 @@ def _size(sandbox: Sandbox) -> int:
 
 
 def _mailbox(name: str, domain: str) -> str:
-    """An address made of the name alone: the seeded ones have a number in theirs."""
+    """Return an address made of the name alone; those of the seeded contacts contain a number."""
     return f"{'.'.join(name.lower().split())}@{domain}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"

@@ -1,7 +1,7 @@
-"""What happens while the daemon of the demonstration runs, one scene after the other.
+"""The scenes that are played while the daemon of the demonstration runs.
 
-Each changes one of the two systems, tells the daemon what Salestrekker would tell it, and waits in the
-ledger for what becomes of it. Times are measured from the moment at which a webhook is accepted.
+Each scene changes one of the two systems, posts the webhook that Salestrekker would post, and waits until the
+ledger shows the result. Times are measured from the acceptance of a webhook.
 """
 
 from __future__ import annotations
@@ -11,15 +11,13 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from bridge.demo import source
-from bridge.demo.steps import Scene
 from bridge.ledger.pauses import Direction, list_pauses
 from bridge.ledger.read_model import RecordQuery, count_records, find_records
 from bridge.records import Reason, State, WebhookAction
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
-
     from bridge.demo.daemon import Daemon
+    from bridge.demo.narrator import Narrator
     from bridge.ledger.pauses import Pause
     from bridge.ledger.read_model import Reader
     from bridge.sandbox import Sandbox
@@ -27,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Scenes"]
 
 RENAMED, WOKEN = 9, 17
-"""Where these stand in the simulated list: an ordinary contact, and one that is not active."""
+"""Positions in the simulated list: an ordinary contact, and an inactive one."""
 
 CREATED: Final = "created"
 NEW_FAMILY: Final = "Okoro"  # none of these is among those that the simulated names are made of
@@ -41,25 +39,30 @@ CROWD: Final = tuple(
 
 
 class Scenes:
-    """Makes things happen.
+    """Plays the scenes.
 
     Args:
         sandbox: Both simulated systems.
-        daemon: Is told of it, and deals with it.
+        daemon: Receives the webhooks.
+        narrator: Prints each scene and its result.
     """
 
-    def __init__(self, sandbox: Sandbox, daemon: Daemon) -> None:
+    def __init__(self, sandbox: Sandbox, daemon: Daemon, narrator: Narrator) -> None:
         self._sandbox = sandbox
         self._daemon = daemon
+        self._narrator = narrator
         self._waiting: tuple[str, ...] = ()
         self._parties = 0
 
-    @property
-    def in_order(self) -> Sequence[Callable[[], Awaitable[Scene]]]:
-        """All scenes; the last one ends what the one before it has begun."""
-        return self._rename, self._add, self._wake, self._revoke, self._freeze, self._thaw
+    async def play(self) -> None:
+        """Play all scenes; the last one ends what the one before has begun."""
+        for scene in (self._rename, self._add, self._wake, self._revoke, self._freeze, self._thaw):
+            await scene()
 
-    async def _rename(self) -> Scene:
+    def _narrate(self, what: str, happened: str, became: str, state: str) -> None:
+        self._narrator.outcome([what], state, f"{happened}\n{became}")
+
+    async def _rename(self) -> None:
         contacts = self._sandbox.contacts
         identity, name = contacts.id_at(RENAMED), source.name_of(contacts[RENAMED])
         new = f"{name.partition(' ')[0]} {NEW_FAMILY}"
@@ -68,39 +71,39 @@ class Scenes:
         seconds = await self._daemon.until(
             "the renamed contact is held", lambda reader: _is(reader, identity, State.HELD, Reason.RENAMED)
         )
-        return Scene(
+        self._narrate(
             "renamed",
             f"{name} is {new} now; Salestrekker posts contact-updated.",
             f"{_milliseconds(seconds)} later it is held: renamed. Nothing is sent, nobody is doubled.",
             State.HELD,
         )
 
-    async def _add(self) -> Scene:
+    async def _add(self) -> None:
         identity = self._new(NEWCOMER)
         await self._daemon.post(WebhookAction.CONTACT_CREATED, identity)
         seconds = await self._delivered("the new contact is in Trakor", identity)
-        return Scene(
+        self._narrate(
             "created",
             f"{NEWCOMER} is new; Salestrekker posts contact-created.",
             f"{_milliseconds(seconds)} later the party is in Trakor.",
             CREATED,
         )
 
-    async def _wake(self) -> Scene:
+    async def _wake(self) -> None:
         contacts = self._sandbox.contacts
         identity, name = contacts.id_at(WOKEN), source.name_of(contacts[WOKEN])
         contacts.set_active(identity, active=True)
         deal = self._sandbox.salestrekker.world.tickets.id_at(WOKEN)
         await self._daemon.post(WebhookAction.DEAL_CREATED, deal)
         seconds = await self._delivered("the deal's contact is in Trakor", identity)
-        return Scene(
+        self._narrate(
             "a deal",
             f"{name}, not active so far, has a deal; deal-created names only the deal.",
             f"The deal leads to its contact: in Trakor {_milliseconds(seconds)} later.",
             CREATED,
         )
 
-    async def _revoke(self) -> Scene:
+    async def _revoke(self) -> None:
         salestrekker = self._sandbox.salestrekker
         log_ins = salestrekker.traffic.kinds["authenticate"]
         salestrekker.revoke_tokens()
@@ -108,14 +111,14 @@ class Scenes:
         await self._daemon.post(WebhookAction.CONTACT_CREATED, identity)
         seconds = await self._delivered("a contact is in Trakor after the token was revoked", identity)
         log_ins = salestrekker.traffic.kinds["authenticate"] - log_ins
-        return Scene(
+        self._narrate(
             "revoked",
             f"Salestrekker revokes the daemon's token. {UNDISTURBED} is new.",
             f"{_count(log_ins, 'renewal')}, and nothing stops: in Trakor {_milliseconds(seconds)} later.",
             CREATED,
         )
 
-    async def _freeze(self) -> Scene:
+    async def _freeze(self) -> None:
         trakor = self._sandbox.trakor
         self._parties = len(trakor.parties)
         trakor.freeze()
@@ -128,7 +131,7 @@ class Scenes:
         )
         await self._daemon.until("sending is paused, and one probe has found it so", self._is_frozen)
         requests = trakor.traffic.total - requests
-        return Scene(
+        self._narrate(
             "frozen",
             f"Trakor is frozen: it refuses everything. {len(self._waiting)} contacts are new; their"
             f" webhooks get 202 all the same, each within {_milliseconds(slowest)}.",
@@ -141,7 +144,7 @@ class Scenes:
         pause = _pause(reader)
         return pause is not None and pause.tries > 0 and _number(reader, State.PENDING) == len(self._waiting)
 
-    async def _thaw(self) -> Scene:
+    async def _thaw(self) -> None:
         trakor = self._sandbox.trakor
         began = time.monotonic()
         trakor.unfreeze()
@@ -149,7 +152,7 @@ class Scenes:
         noticed = time.monotonic() - began
         seconds = await self._delivered("all that waited is in Trakor", *self._waiting)
         made = len(trakor.parties) - self._parties
-        return Scene(
+        self._narrate(
             "thawed",
             "Trakor is thawed. Nobody tells the daemon.",
             f"The next probe finds out, {noticed:.1f} s later; after {seconds:.1f} s more all"
@@ -158,11 +161,11 @@ class Scenes:
         )
 
     def _new(self, name: str) -> str:
-        """A contact more in Salestrekker; gives its id."""
+        """Add a contact to Salestrekker and return its id."""
         return self._sandbox.contacts.add(name, email=f"{name.lower().replace(' ', '.')}@example.org")
 
     async def _delivered(self, what: str, *ids: str) -> float:
-        """Wait until these are delivered."""
+        """Wait until these records are delivered, and return the seconds it took."""
         return await self._daemon.until(
             what, lambda reader: all(_is(reader, identity, State.DELIVERED) for identity in ids)
         )
@@ -178,7 +181,7 @@ def _number(reader: Reader, state: State) -> int:
 
 
 def _pause(reader: Reader) -> Pause | None:
-    """What stops all sending."""
+    """Return the pause of all sending, if there is one."""
     return next((pause for pause in list_pauses(reader) if pause.direction == Direction.SENDING), None)
 
 
