@@ -42,14 +42,14 @@ log = structlog.get_logger()
 
 
 class SalestrekkerGuard:
-    """Asked about each log-in of one connection, before its token is used.
+    """Checks each login of one connection, before its token is used.
 
     Args:
-        ledger: Remembers which organisation was read; the open one.
-        name: The connection's.
-        hashed: Keyed hash of an organisation's id.
+        ledger: The open ledger, which knows which organisation was read.
+        name: The connection's name.
+        hashed: Returns the keyed hash of an organisation's id.
         clock: Milliseconds since the epoch.
-        on_stopped: Told when reading and sending have to stop.
+        on_stopped: Called when reading and sending have to stop.
     """
 
     def __init__(
@@ -68,10 +68,10 @@ class SalestrekkerGuard:
         self._on_stopped = on_stopped
 
     async def __call__(self, organization: str) -> None:
-        """Hold one log-in; where its organisation cannot be read, nothing is known and nothing refused.
+        """Check one login. If its organisation is unknown, the login is not refused.
 
         Raises:
-            OtherOrganization: It is for another one than before.
+            OtherOrganization: It is for another organisation than before.
         """
         if not organization:
             log.info("organisation unknown", connection=self._name)
@@ -91,7 +91,7 @@ class OtherTrakor(Refused):
 
 
 class CanaryTarget(Protocol):
-    """Where canaries go: ``trakor.TrakorClient``."""
+    """Where canaries are posted: ``trakor.TrakorClient``."""
 
     async def post(self, payload: Payload) -> TrakorAnswer:
         """Post one payload; raises Transient, Rejected or Refused."""
@@ -100,14 +100,14 @@ class CanaryTarget(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class GuardedConnection:
-    """What a trial is about.
+    """The connection that a guard protects.
 
     Attributes:
-        name: The connection's.
+        name: The connection's name.
         trakor: Its Trakor as configured, hashed.
         feeds: Its streams.
-        name_key: Keyed hash of a name.
-        wait: Milliseconds that a request without an answer may still be at work.
+        name_key: Returns the keyed hash of a name.
+        wait: Milliseconds for which Trakor may still be working on a request without an answer.
     """
 
     name: str
@@ -117,34 +117,35 @@ class GuardedConnection:
     wait: int
 
     def canaries(self, connection: Reader) -> list[Canary]:
-        """The canaries that there are."""
+        """Return its canaries."""
         return select_canaries(connection, self.feeds, self.name_key)
 
 
 def other_trakor_advice(name: str, made: Sequence[str] | int) -> str:
-    """What to do about another Trakor.
+    """Return what to do about another Trakor.
 
     Args:
-        name: The connection's.
-        made: Names that may have been made there, or how many. Names are personal data: for a person's eyes.
+        name: The connection's name.
+        made: Names that may have been created there, or how many. Names are personal data, for an operator
+            only.
     """
     number = made if isinstance(made, int) else len(made)
     which = "" if isinstance(made, int) else f": {'; '.join(made)}"
-    what = f" Delete there by hand what was made{which}." if number else ""
+    what = f" Delete by hand what was created there{which}." if number else ""
     where = " `trakor-bridge status` lists the names." if number and isinstance(made, int) else ""
     return (
-        f"put the right [trakor] url and api_key back.{what}{where} Where it is the right organisation: "
+        f"put the right [trakor] url and api_key back.{what}{where} If it is the right organisation: "
         f"`trakor-bridge connections confirm {name}`; what was sent before is not sent again, so begin with "
-        "a new ledger where it is a new one, or was emptied"
+        "a new ledger if it is a new organisation, or was emptied"
     )
 
 
 class TrakorGuard:
-    """Proves that a connection's Trakor is the one that it has sent to before.
+    """Proves with canaries that a connection's Trakor is the one that it has sent to before.
 
     Args:
         ledger: The open ledger.
-        trial: What it is about.
+        trial: The connection.
         destination: Trakor, as configured.
         clock: Milliseconds since the epoch.
     """
@@ -158,12 +159,13 @@ class TrakorGuard:
         self._clock = clock
 
     async def run(self) -> None:
-        """Go as far as it goes: it ends once there is no doubt, and can be begun again after any error.
+        """Post canaries until there is no doubt. It can be called again after any error.
 
         Raises:
             OtherTrakor: It is another organisation; reading and sending are stopped in the ledger.
-            Transient: No answer came, or an earlier one may still come: ``retry_after`` says when to go on.
-            Refused: Trakor takes nothing from us now.
+            Transient: No answer came, or an earlier one may still come: ``retry_after`` says when to
+                continue.
+            Refused: Trakor accepts nothing from this connection now.
         """
         while True:
             step = await self._next()
@@ -172,7 +174,7 @@ class TrakorGuard:
             elif step.kind is CanaryStepKind.WAIT:
                 seconds = max(0, step.until - self._clock()) / 1000
                 raise Transient(
-                    "Trakor has not said yet which organisation its key is for", retry_after=seconds
+                    "it is not yet known which organisation Trakor's key is for", retry_after=seconds
                 )
             elif step.kind is CanaryStepKind.STOPPED:
                 log.warning("another Trakor organisation", connection=self._trial.name, made=step.made)
@@ -182,7 +184,7 @@ class TrakorGuard:
                 return
 
     async def names(self) -> list[str]:
-        """The names that may have been made in another organisation: for a person's eyes alone."""
+        """Return the names that may have been created in another organisation: for an operator only."""
         found, more = await self._ledger.call(load_stray_names, self._trial.name)
         return [*found, *([f"{more} more that were forgotten since"] if more else ())]
 
@@ -217,7 +219,7 @@ class TrakorGuard:
 
 
 def interpret_answer(answer: TrakorAnswer, canary: Canary) -> CanaryAnswer:
-    """What the answer to a canary says of the organisation that it came from."""
-    if answer.created:  # also under an id that is known: another organisation may count as this one does
+    """Return what the answer to a canary says about the organisation."""
+    if answer.created:  # even with a known id: another organisation may number its parties alike
         return CanaryAnswer.CREATED
     return CanaryAnswer.KNOWN if answer.trakor_id in canary.ids else CanaryAnswer.STRANGER

@@ -168,7 +168,7 @@ def test_a_replayed_webhook_waits_again(received: Desk) -> None:
     ("arguments", "said"),
     [
         (("1", "99"), "there is no event 99"),
-        (("1", "3"), "event 3 cannot be worked off: no id could be read from it"),
+        (("1", "3"), "event 3 cannot be processed: no id could be read from it"),
         (("1", "2", "--connection", "default"), "event 2 is of the connection north"),
     ],
 )

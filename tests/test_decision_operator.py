@@ -82,7 +82,7 @@ def test_a_same_name_without_a_free_name_asks_for_one(what: object, taken: objec
 
 @pytest.mark.parametrize("known", [SAME_NAME, RENAMED])
 def test_what_is_not_stored_any_more_cannot_be_sent(known: LedgerRow) -> None:
-    with pytest.raises(UserError, match="not stored") as caught:
+    with pytest.raises(UserError, match="no longer stored") as caught:
         accept(known, None, nobody, DEFAULT)
     assert "retry" in caught.value.advice
 
@@ -275,7 +275,7 @@ def test_an_existing_one_stays_held_while_the_policy_says_so() -> None:
 
 def test_deciding_anew_does_not_help_a_drifted_one() -> None:
     """It would only wait for a decision that is never another one."""
-    with pytest.raises(UserError, match="deciding anew changes nothing") as caught:
+    with pytest.raises(UserError, match="checking it again changes nothing") as caught:
         retry(DRIFTED, ANN, nobody, DEFAULT)
     assert "`trakor-bridge records accept`" in caught.value.advice
 

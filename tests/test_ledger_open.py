@@ -206,7 +206,7 @@ def test_a_key_is_made_once_and_then_read(tmp_path: Path) -> None:
 
 
 def test_a_key_that_only_has_to_be_read_is_not_made(tmp_path: Path) -> None:
-    with pytest.raises(LedgerError, match="is not there"):
+    with pytest.raises(LedgerError, match="does not exist"):
         read_or_make_key(tmp_path / "ledger.key", make=False)
     assert list(tmp_path.iterdir()) == []
 

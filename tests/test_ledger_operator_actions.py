@@ -314,7 +314,7 @@ def test_a_merged_record_whose_accepted_name_is_taken_waits_and_is_decided_at_ea
 
 
 def test_a_record_that_is_not_there_any_more_is_said_to_be_so(book: Book) -> None:
-    with pytest.raises(UserError, match="not in the ledger"):
+    with pytest.raises(UserError, match="no longer in the ledger"):
         book.write(
             lambda connection: operator_actions.drop(connection, book.feed, 99, book.policy, now=book.now)
         )

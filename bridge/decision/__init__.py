@@ -1,14 +1,14 @@
-"""The one place that decides: pure functions, without a clock, a file or a socket.
+"""Every decision, as pure functions without a clock, a file or a socket.
 
 ::
 
-    Draft | Unsendable, LedgerRow | None  ──decide──>  Decision     sight.py: a record was seen
-                      ├── Trakor has it ───────────>              answered.py
-                      ├── it shares another's party >              sharing.py
-                      └── as if nothing were known ──>              anew.py
-    Answer, LedgerRow                     ──settle──>  Decision     answers.py: Trakor answered
-    LedgerRow, Draft | None  ──accept, drop, retry──>  Decision     persons.py: a person decided
-    Holder                   ──succeed────────────>    Decision     succession.py: it stands no more
+    Draft | Unsendable, LedgerRow | None ──decide──> Decision     observed.py: a record was read
+                      ├── Trakor has it ───────────────────>      delivered_record.py
+                      ├── it shares another's party ───────>      merged_record.py
+                      └── as if nothing were known ────────>      new_record.py
+    TrakorAnswer, LedgerRow ──settle─────────────────> Decision   on_response.py: Trakor answered
+    LedgerRow, Draft | None ──accept, drop, retry────> Decision   operator.py: an operator decided
+    NameHolder ──succeed─────────────────────────────> Decision   succession.py: it represents no name
 """
 
 from bridge.decision.comparison import is_comparable, is_decided, rehash

@@ -1,11 +1,11 @@
-"""Whether a Trakor is the one that a connection has sent to before, by what it says to a few names.
+"""Judges by a few canaries whether a Trakor is the organisation that the connection has sent to before.
 
-A *canary* is a name that Trakor has taken lately. Trakor's API cannot be asked whose a key is, so a few of
-them are posted again ("The same two organisations" in docs/guarantees.md)::
+A *canary* is a payload that Trakor took lately. Trakor's API does not say which organisation a key belongs
+to, so a few canaries are posted again ("The same two organisations" in docs/guarantees.md)::
 
-    the id that the ledger has   ──> the same organisation: no other one can know it
+    the id that the ledger has   ──> the same organisation: no other one can know that id
     all answered, none with it   ──> another organisation, or one that was emptied
-    nothing to ask with          ──> it cannot be told
+    no canary                    ──> unknown
 """
 
 from __future__ import annotations
@@ -19,15 +19,16 @@ if TYPE_CHECKING:
 __all__ = ["MAX_CANARIES", "CanaryAnswer", "CanaryVerdict", "judge_canaries", "may_have_been_created"]
 
 MAX_CANARIES = 3
-"""So many names are posted at most: each may be one that somebody has to delete again."""
+"""How many canaries are posted at most: an operator may have to delete each of them by hand."""
 
 
 class CanaryAnswer(StrEnum):
-    """What became of one canary.
+    """What came of one canary.
 
-    ``LOST``: it was sent, or was about to be, and no answer came: it may be made. ``CREATED``: it was
-    made. ``KNOWN``: the id that the ledger has. ``STRANGER``: the name was there, under another id: any
-    organisation can have a client of that name. ``REJECTED``: the name was not taken.
+    ``LOST``: it was sent, or was about to be, and had no answer: Trakor may have created it. ``CREATED``:
+    Trakor created it. ``KNOWN``: Trakor answered with the id that the ledger has. ``STRANGER``: the name
+    existed under another id, which proves nothing: any organisation can have a client of that name.
+    ``REJECTED``: Trakor did not accept the name.
     """
 
     LOST = "lost"
@@ -38,7 +39,7 @@ class CanaryAnswer(StrEnum):
 
 
 class CanaryVerdict(StrEnum):
-    """What the answers say together."""
+    """What the answers mean together."""
 
     SAME = "same"
     ANOTHER = "another"
@@ -49,15 +50,16 @@ class CanaryVerdict(StrEnum):
 def judge_canaries(answers: Collection[CanaryAnswer]) -> CanaryVerdict:
     """Judge by the answers so far.
 
-    One known id is proof, whatever else was answered: somebody may have deleted the other parties by hand.
-    A name that is there under another id is none, and neither is one that an earlier, lost request may have
-    made: to take it for one would mix two brokerages, to refuse it costs a person one command.
+    One known id is proof, whatever else was answered: someone may have deleted the other parties by hand. A
+    name that exists under another id proves nothing, nor does one that an earlier, lost request may have
+    created. To accept it would mix two brokerages; to refuse it costs an operator one command.
 
     Args:
-        answers: One for each canary that there is.
+        answers: One for each canary.
 
     Returns:
-        ``OPEN`` while one that could still prove it has no answer; ``UNTOLD`` where there is no canary.
+        ``OPEN`` while a canary that could prove the organisation has no answer; ``UNKNOWN`` if there is no
+        canary.
     """
     if CanaryAnswer.KNOWN in answers:
         return CanaryVerdict.SAME
@@ -67,5 +69,5 @@ def judge_canaries(answers: Collection[CanaryAnswer]) -> CanaryVerdict:
 
 
 def may_have_been_created(answer: CanaryAnswer) -> bool:
-    """Whether Trakor may have made a record of a canary, for a person to delete."""
+    """Return whether Trakor may have created a record from a canary, for an operator to delete."""
     return answer in {CanaryAnswer.CREATED, CanaryAnswer.LOST}

@@ -1,13 +1,13 @@
-"""How what is seen of an answered record stands to what Trakor has: the source's doing, or the map's.
+"""Compares an answered record with what Trakor has: did the source change, or only the map?
 
 ::
 
-    last seen ──same rules──────────────────────────> compared with the draft
-              ──another map, which is applied, too──> compared with what that map makes of it now
-              ──and nothing of that can be compared─> one field, `rules`, stands for all that differ
+    last seen ──same rules────────────────────────> compared with the draft
+              ──another map, which is applied too──> compared with what that map makes of the record now
+              ──which cannot be applied────────────> one field, `rules`, stands for all that differ
 
-What differs by the map alone does not count as changed. What Trakor has stays, in the terms of the new
-map, what the source said when it was sent.
+A difference that only the map makes does not count as a change. What Trakor has stays, in terms of the new
+map, what the source had when it was sent.
 """
 
 from __future__ import annotations
@@ -33,21 +33,21 @@ __all__ = [
 ]
 
 RULES: Final = "rules"
-"""Stands for the fields that cannot be compared, since the query changed and the old map with it."""
+"""Stands for fields that cannot be compared because the query changed, and the old map with it."""
 
 _EARLIER: Final = "1:"
-"""Before the hash of revision 1 of a field that had changed when revision 2 came: it is equal to no other."""
+"""Prefix of a revision 1 hash of a field that had changed before revision 2. It equals no other hash."""
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """How a draft stands to what Trakor has.
+    """How a draft compares with what Trakor has.
 
     Attributes:
         sent: What counts as in Trakor, in terms of the draft's rules.
-        source: The fields that changed at the source since the record was last seen.
+        source: The fields that changed in the source since the record was last seen.
         fields: The fields in which the draft differs from what counts as in Trakor.
-        remapped: What the map makes of the same source is something else than was sent.
+        remapped: The map now makes something else of the same source than what was sent.
     """
 
     sent: FieldHashes
@@ -60,8 +60,8 @@ def compare(row: LedgerRow, draft: Draft) -> Comparison:
     """Compare a draft with what is known of its record.
 
     Args:
-        row: The record, with hashes of present rules (``rehash``).
-        draft: What is seen now.
+        row: The record, with hashes by the present rules (``rehash``).
+        draft: What was read now.
     """
     was = _hashes_by_former_map(row, draft)
     source = () if was is None else _source_changes(row, draft, was)
@@ -77,21 +77,21 @@ def compare(row: LedgerRow, draft: Draft) -> Comparison:
 
 
 def _has_dismissed_remap(row: LedgerRow, sent: FieldHashes) -> bool:
-    """Whether Trakor has what an older map made, though a person dismissed the mark that said so."""
+    """Return whether Trakor has what an older map made, although an operator dismissed that mark."""
     return row.dismissed and not row.first and bool(row.content and row.fields_between(row.content, sent))
 
 
 def _hashes_by_former_map(row: LedgerRow, draft: Draft) -> FieldHashes | None:
-    """What the map that the record was last seen with makes of it now; None where it cannot be applied."""
+    """Return what the map of the last read makes of the record now; None if it cannot be applied."""
     if row.rules.map == draft.rules.map or not row.fields_between(row.last_seen, draft.hashes):
         return draft.hashes
     return draft.before.hashes if isinstance(draft.before, Draft) else None
 
 
 def _source_changes(row: LedgerRow, draft: Draft, was: FieldHashes) -> tuple[str, ...]:
-    """The fields that changed at the source since the record was last seen.
+    """Return the fields that changed in the source since the record was last seen.
 
-    One that a map between could not make, and that says now what was sent, did not.
+    A field that a map in between could not make, and that now equals what was sent, has not changed.
     """
     changed = row.fields_between(_last_seen_hashes(row), was)
     if row.rules.map == draft.rules.map:
@@ -102,39 +102,39 @@ def _source_changes(row: LedgerRow, draft: Draft, was: FieldHashes) -> tuple[str
 
 
 def _last_seen_hashes(row: LedgerRow) -> FieldHashes:
-    """What was last seen, in terms of the map of before also where another one could not make a field."""
+    """Return what was last seen, in terms of the older map also if a later one could not make a field."""
     return {name: found.removeprefix(UNKNOWN) or UNKNOWN for name, found in row.last_seen.items()}
 
 
 def hashes_if_unmappable(row: LedgerRow, seen: Unsendable) -> FieldHashes:
-    """What counts as seen where a field of the record could not be made.
+    """Return what counts as seen if a field of the record cannot be mapped.
 
-    Where another map fails, the one of before tells what the source says. Where nothing can be told, the
-    other fields are as they were last seen; of one that could not be made until now, as they were sent.
+    If a new map fails, the previous one shows what the source has. If that is impossible, the other fields
+    stay as last seen; fields that could not be mapped until now stay as sent.
     """
-    said = _hashes_by_last_map(row, seen)
-    if said is not None:
-        field = said.get(seen.field, "")
-        return {**said, seen.field: field if field.startswith(UNKNOWN) else f"{UNKNOWN}{field}"}
+    present = _hashes_by_last_map(row, seen)
+    if present is not None:
+        field = present.get(seen.field, "")
+        return {**present, seen.field: field if field.startswith(UNKNOWN) else f"{UNKNOWN}{field}"}
     lost = {name for name, found in row.last_seen.items() if found.startswith(UNKNOWN)}
     known = {name: found for name, found in row.last_seen.items() if name not in lost}
     return {**known, **{name: row.sent[name] for name in lost & row.sent.keys()}, seen.field: UNKNOWN}
 
 
 def has_source_changed(row: LedgerRow, seen: Unsendable) -> bool:
-    """Whether the source changed since the record was last seen, though a field cannot be made now.
+    """Return whether the source changed since the last read, although a field cannot be mapped now.
 
-    Where another map fails, and nobody can apply the one of before any more, it counts as unchanged: when the
-    field can be made again it is compared.
+    If a new map fails and the previous one cannot be applied, the record counts as unchanged. The field is
+    compared once it can be mapped again.
     """
-    said = _hashes_by_last_map(row, seen)
-    if said is not None:
-        return bool(row.fields_between(_last_seen_hashes(row), said))
+    present = _hashes_by_last_map(row, seen)
+    if present is not None:
+        return bool(row.fields_between(_last_seen_hashes(row), present))
     return row.rules.map == seen.rules.map and row.seen != hashes_if_unmappable(row, seen)
 
 
 def _hashes_by_last_map(row: LedgerRow, seen: Unsendable) -> FieldHashes | None:
-    """What the map that a record was last seen with makes of it now; None where that cannot be compared."""
+    """Return what the map of the last read makes of a record now; None if that cannot be compared."""
     if row.first or row.rules.query != seen.rules.query:
         return None
     made = seen if row.rules.map == seen.rules.map else seen.before
@@ -144,7 +144,7 @@ def _hashes_by_last_map(row: LedgerRow, seen: Unsendable) -> FieldHashes | None:
 
 
 def _rebase_sent(row: LedgerRow, draft: Draft, was: FieldHashes) -> FieldHashes:
-    """What counts as in Trakor: where the source says what was sent, what the new map makes of that."""
+    """Return what counts as in Trakor: where the source is as sent, what the new map makes of it."""
     if row.rules.map == draft.rules.map:
         return row.sent
     stale = row.fields_between(row.sent, was)
@@ -153,7 +153,7 @@ def _rebase_sent(row: LedgerRow, draft: Draft, was: FieldHashes) -> FieldHashes:
 
 
 def _compare_nothing(row: LedgerRow, draft: Draft) -> Comparison:
-    """Something differs, and nobody can tell whose doing it is: all of it stands as `rules`."""
+    """Return a comparison in which ``rules`` stands for all differences: nobody can tell what caused them."""
     drifting = row.fields_between(row.sent, row.last_seen)
     kept = {name: row.sent.get(name, UNKNOWN) for name in drifting}
     sent = {**draft.hashes, **kept, RULES: UNKNOWN}
@@ -161,14 +161,14 @@ def _compare_nothing(row: LedgerRow, draft: Draft) -> Comparison:
 
 
 def rehash(row: LedgerRow, draft: Draft) -> LedgerRow:
-    """A record whose hashes revision 1 made, with hashes of today's rules.
+    """Return a record with hashes by the present rules, if revision 1 made its hashes.
 
-    A field that is equal by the old rules has the new hash. One that is not keeps its old one, in a form that
-    is equal to no hash of today: what changed before the new version came is a drift.
+    A field that is equal by the old rules gets the new hash. Any other field keeps its old hash in a form
+    that equals no present hash: a change before the new version is a drift.
 
     Args:
         row: The record as the ledger has it.
-        draft: What is seen now, hashed by both rules.
+        draft: What was read now, hashed by both rules.
     """
     if not row.first:
         left = {name: found for name, found in row.sent.items() if found.startswith(_EARLIER)}
@@ -186,12 +186,12 @@ def rehash(row: LedgerRow, draft: Draft) -> LedgerRow:
 
 
 def translate_hashes(old: FieldHashes, draft: Draft) -> FieldHashes:
-    """Hashes of revision 1 of the rules in terms of today, by a draft that is hashed by both."""
+    """Translate hashes of revision 1 to the present rules, with a draft that is hashed by both."""
     return {name: _translate_hash(name, found, draft) for name, found in old.items()}
 
 
 def _translate_hash(name: str, found: str, draft: Draft) -> str:
-    """A hash of revision 1, or one that is kept as such."""
+    """Translate one hash of revision 1, or one that is kept as such."""
     if found == UNKNOWN:
         return found
     earlier = found.removeprefix(_EARLIER)
@@ -201,13 +201,13 @@ def _translate_hash(name: str, found: str, draft: Draft) -> str:
 
 
 def is_comparable(seen: Draft | Unsendable, last_seen: FieldHashes, state: State) -> bool:
-    """Whether what is known of a record is in terms of the rules of what is seen.
+    """Return whether what is known of a record is in terms of the rules of what was read.
 
-    Only then is it compared by them from now on. Where `where` says no, a field cannot be made, or nobody
-    decides on what is seen, it is compared later with what the map of before makes of it.
+    Only then are these rules used for the next comparison. If `where` excludes the record, a field cannot
+    be mapped, or no decision is made on what was read, the next comparison uses the previous map.
 
     Args:
-        seen: What is seen now.
+        seen: What was read now.
         last_seen: Field hashes as last seen, as the ledger has them afterwards.
         state: The state of the record afterwards.
     """
@@ -217,9 +217,9 @@ def is_comparable(seen: Draft | Unsendable, last_seen: FieldHashes, state: State
 
 
 def is_decided(seen: Draft | Unsendable, last_seen: FieldHashes, state: State) -> bool:
-    """Whether all that follows from what is seen was decided: seen again, it changes nothing.
+    """Return whether everything that follows from what was read is decided: the same read changes nothing.
 
-    It was not where that waits for an answer, or for a person. Arguments as for ``is_comparable``.
+    That is not so if the record waits for an answer or for an operator. Arguments as for ``is_comparable``.
     """
     if isinstance(seen, Unsendable):
         return state in {State.DELIVERED, State.DRIFTED, State.MERGED, State.SKIPPED}

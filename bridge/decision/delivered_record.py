@@ -1,6 +1,6 @@
-"""At each sight of a record that Trakor has: as sent, drifted, renamed or remapped -> a Decision.
+"""Decides on a record that Trakor has, at each read: as sent, drifted, renamed or remapped.
 
-The rows "answered" of the decision table (docs/decisions.md).
+These are the rows "answered" of the decision table (docs/decisions.md).
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ def decide_delivered(
 
 
 def _decide_unmappable(seen: Unsendable, row: LedgerRow) -> Decision | None:
-    """No name, or mapping fails -> drifted, in the field that cannot be made.
+    """No name, or mapping fails -> drifted, in the field that cannot be mapped.
 
-    Unless a person accepted just that, or dismissed it and the source says what it said.
+    No change if an operator accepted exactly that, or dismissed it and the source is the same.
     """
     changed = hashes_if_unmappable(row, seen)
     if changed == row.sent or (row.dismissed and not has_source_changed(row, seen)):
@@ -58,7 +58,7 @@ def _decide_dismissed(draft: Draft, row: LedgerRow, found: Comparison) -> Decisi
 
 
 def _decide_same_name(draft: Draft, row: LedgerRow, found: Comparison, policy: Policy) -> Decision | None:
-    """As sent -> delivered; what the map alone changed -> remapped; other fields -> drifted."""
+    """As sent -> delivered; changed by the map alone -> remapped; other fields -> drifted."""
     if found.fields and policy.on_change != "ignore":
         return _drift(draft.hashes, row, found)
     seen = draft.hashes if found.fields else None
@@ -82,9 +82,10 @@ def _decide_same_name(draft: Draft, row: LedgerRow, found: Comparison, policy: P
 def decide_renamed(
     draft: Draft, row: LedgerRow, found: Comparison, holder_of: HolderOf, policy: Policy
 ) -> Decision | None:
-    """Another name: held: renamed, a second claim by policy, or held: remapped where the map did it.
+    """Another name: held: renamed, a second claim by policy, or held: remapped if the map changed it.
 
-    Held: same-name was accepted under its new name, which another had: decided anew at each sight.
+    A record held as same-name was accepted under its new name while another record had that name. It is
+    decided again at each read.
     """
     at_source = "name" in (found.source if row.reason is Reason.REMAPPED else found.fields)
     at_source = at_source and RULES not in found.fields
@@ -95,7 +96,7 @@ def decide_renamed(
 
 
 def _with_comparison(found: Comparison, row: LedgerRow, decision: Decision | None) -> Decision | None:
-    """The decision; where the record is held, what it is held with is compared by the present rules."""
+    """Return the decision. If it holds the record, add what the present rules compare it with."""
     if decision is None or decision.state is not State.HELD:
         return decision
     return decision._replace(sent=found.sent, remapped=found.remapped, given=row.given)
@@ -104,7 +105,7 @@ def _with_comparison(found: Comparison, row: LedgerRow, decision: Decision | Non
 def _drift(
     seen: FieldHashes, row: LedgerRow, found: Comparison | None = None, *, detail: str = ""
 ) -> Decision | None:
-    """The source changed and Trakor cannot take it -> drifted, which fields."""
+    """The source changed and Trakor cannot take the change -> drifted, with the fields."""
     sent = row.sent if found is None else found.sent
     if (row.state, row.seen, row.sent) == (State.DRIFTED, seen, sent):
         return None
@@ -121,7 +122,7 @@ def _drift(
 
 
 def decide_repaired(draft: Draft, row: LedgerRow) -> Decision | None:
-    """Damaged, and answered: what Trakor has is not known any more -> drifted, by `rules`."""
+    """Damaged, and answered: what Trakor has is unknown -> drifted, by `rules`."""
     sent = {**draft.hashes, RULES: UNKNOWN}
     decision = _drift(draft.hashes, row, Comparison(sent, (RULES,), (RULES,), remapped=False))
     return decision if decision is None else decision._replace(content={}, detail="its row was damaged")

@@ -1,6 +1,6 @@
-"""At each sight of a record that shares another's party or product -> a Decision.
+"""Decides on a record that shares another's party or product, at each read.
 
-The rows "merged" of the decision table (docs/decisions.md).
+These are the rows "merged" of the decision table (docs/decisions.md).
 """
 
 from __future__ import annotations
@@ -37,11 +37,12 @@ _OTHER_NAME: Final = frozenset({Reason.RENAMED, Reason.REMAPPED})
 def decide_merged(
     seen: Draft | Unsendable, row: LedgerRow, holder_of: HolderOf, policy: Policy
 ) -> Decision | None:
-    """Merged: same key -> stays merged, unless an identifier changed and conflicts; another -> a rename.
+    """Merged: same key -> stays merged, unless a changed identifier conflicts; other key -> a rename.
 
-    Without a name, or where mapping fails: as if nothing were known, unless a person merged it; so where
-    `where` says no, and what it is merged into will not be in Trakor. Where the claimant does not stand for
-    the name any more, this one takes its place; one that is perhaps another person does not.
+    A record without a name, or that cannot be mapped, is decided as if nothing were known, unless an
+    operator merged it. The same holds if `where` excludes it and the record that it is merged into will not
+    be in Trakor. If the claimant no longer represents the name, this record succeeds it, unless it may be
+    another person.
     """
     holder = party_holder(holder_of(row.sent_key), row, holder_of)
     if holder is None or not _shares_party(holder, row):
@@ -62,9 +63,9 @@ def decide_merged(
 def _decide_unmappable(
     seen: Unsendable, row: LedgerRow, holder: NameHolder, holder_of: HolderOf, policy: Policy
 ) -> Decision | None:
-    """`where` says no, no name, or mapping fails: what is in Trakor is marked, what a person merged stays.
+    """`where` excludes it, no name, or it can't be mapped: mark it if in Trakor; keep an operator's merge.
 
-    Unless the claimant does not stand for the name any more: nobody can take its place without one.
+    If the claimant no longer represents the name, it is decided as new: without a name it cannot succeed.
     """
     in_trakor = holder.represents or holder.linked
     if in_trakor and seen.reason is Reason.FILTERED:
@@ -77,7 +78,7 @@ def _decide_unmappable(
 def _decide_still_merged(
     draft: Draft, row: LedgerRow, holder: NameHolder, holder_of: HolderOf, policy: Policy
 ) -> Decision | None:
-    """Merged into one that stands for the name: it stays so, is renamed, or is told apart by now."""
+    """Merged into a record that represents the name: stays merged, is renamed, or is a different person."""
     found = compare(row, draft)
     if draft.key != row.key:
         return decide_renamed(draft, row, found, holder_of, policy)
@@ -89,12 +90,12 @@ def _decide_still_merged(
 
 
 def _has_nothing_in_common(draft: Draft, row: LedgerRow, holder: NameHolder) -> bool:
-    """What was equal by mistake was corrected in Salestrekker: two persons."""
+    """Return whether an identifier that was equal by mistake was corrected: these are two persons."""
     return likeness(draft.identifiers, _other_identifiers(row, holder)) is Likeness.OTHER
 
 
 def _hold_same_person(draft: Draft, row: LedgerRow, holder: NameHolder) -> Decision | None:
-    """A person is asked whether it is the same as the one that has the name, or had it."""
+    """Hold the record: an operator decides whether it is the person that has, or had, the name."""
     found = compare(row, draft)
     return hold(Reason.SAME_PERSON, draft, row, found=found, detail=f"not as like {holder.id} as before")
 
@@ -102,9 +103,9 @@ def _hold_same_person(draft: Draft, row: LedgerRow, holder: NameHolder) -> Decis
 def _decide_without_holder(
     seen: Draft | Unsendable, row: LedgerRow, holder_of: HolderOf, policy: Policy
 ) -> Decision | None:
-    """Nobody has the name any more, or a stranger: as if nothing were known.
+    """No record, or an unrelated one, has the name: as if nothing were known.
 
-    But for one whose other name a person is asked about: nobody has answered.
+    If an operator is asked about its other name, that question stays open.
     """
     if isinstance(seen, Draft) and _is_held_renamed(seen, row):
         return decide_renamed(seen, row, compare(row, seen), holder_of, policy)
@@ -112,18 +113,18 @@ def _decide_without_holder(
 
 
 def _is_held_renamed(draft: Draft, row: LedgerRow) -> bool:
-    """Held: renamed or remapped, and its name is not back."""
+    """Held: renamed or remapped, and its former name is not back."""
     return row.state is State.HELD and row.reason in _OTHER_NAME and draft.key != row.key
 
 
 def _decide_succession(
     draft: Draft, row: LedgerRow, holder: NameHolder, holder_of: HolderOf, policy: Policy
 ) -> Decision | None:
-    """The claimant does not stand for the name any more: this one does, if the name is still its own.
+    """The claimant no longer represents the name: this record succeeds it if the name is still its own.
 
-    One that is told apart from the others by now does not, nor one that shared the party of a forgotten
-    one: a person is asked. Under another name it is renamed where Trakor has the party that it shares, or a
-    person is asked about the name already; where Trakor has none, it is decided as if nothing were known.
+    If it is now a different person than the others, or shared the party of a forgotten record, an operator
+    decides. Under another name, it counts as renamed if Trakor has the shared party, or if an operator is
+    asked about the name already. If Trakor has no party, it is decided as if nothing were known.
     """
     if draft.key == row.key and (holder.forgotten or _is_different_person(draft, row, holder)):
         return _hold_same_person(draft, row, holder)
@@ -135,35 +136,35 @@ def _decide_succession(
 
 
 def _shares_party(holder: NameHolder, row: LedgerRow) -> bool:
-    """Whether a party's holder is what the record is merged into, the record itself, or merged likewise."""
+    """Return whether the party's holder is the merge target, the record itself, or merged likewise."""
     return holder.number in {row.number, row.merged_into} or holder.merged_into == row.merged_into
 
 
 def _is_different_person(draft: Draft, row: LedgerRow, holder: NameHolder) -> bool:
-    """Whether an identifier changed at the source, and conflicts by now with those it is merged with."""
+    """Return whether an identifier changed in the source and now conflicts with the other merged records."""
     asked = row.reason is Reason.SAME_PERSON or has_new_identifiers(draft, row) or _was_away(draft, row)
     return asked and conflicts(draft.identifiers, _other_identifiers(row, holder))
 
 
 def _was_away(draft: Draft, row: LedgerRow) -> bool:
-    """One that a rule merged is back, or has its name back: meanwhile it, or the others, may have changed.
+    """Return whether a record that a rule merged is back, or has its name back.
 
-    ``hold_if_conflicting`` leaves out a record that was away, dismissed or held for its
-    name. A change that only another map makes does not count.
+    Its group may have changed meanwhile. ``hold_if_conflicting`` leaves out a record that was away,
+    dismissed or held for its name. A change that only another map makes does not count.
     """
     away = row.state is State.HELD or row.gone or row.filtered or row.dismissed
     return away and row.merged_by is MergedBy.RULE and _has_same_identifiers(draft, row)
 
 
 def _has_same_identifiers(draft: Draft, row: LedgerRow) -> bool:
-    """Whether the map that it was last seen with identifies it as the present one does."""
+    """Return whether the map of the last read identifies the record as the present map does."""
     if row.rules.map == draft.rules.map:
         return True
     return isinstance(draft.before, Draft) and draft.before.identifiers == draft.identifiers
 
 
 def _other_identifiers(row: LedgerRow, holder: NameHolder) -> list[FieldHashes]:
-    """What identifies those that it is merged with."""
+    """Return the identifiers of the records that it is merged with."""
     others = list(holder.group)
     if row.state is State.MERGED and row.identifiers in others:
         others.remove(row.identifiers)
@@ -171,18 +172,18 @@ def _other_identifiers(row: LedgerRow, holder: NameHolder) -> list[FieldHashes]:
 
 
 def hold_if_conflicting(row: LedgerRow, holder: NameHolder, *, stored: bool) -> Decision | None:
-    """Merged by rule, and the claimant's identifiers changed and conflict by now -> held: same-person.
+    """Merged by rule, and the claimant's identifiers now conflict -> held: same-person.
 
-    What a person or the policy merged stays so. One that is not in the source now is looked at when it is
-    back.
+    What an operator or the policy merged stays merged. A record that is not in the source now is examined
+    when it is back.
 
     Args:
         row: The merged record.
-        holder: The record that it is merged into, as it stands now, with its group.
-        stored: What the record says is stored; else that is taken at its next sight.
+        holder: The record that it is merged into, as it is now, with its group.
+        stored: The record's draft is stored; otherwise its text is taken at the next read.
 
     Returns:
-        The decision, or None where it stays merged.
+        The decision, or None if it stays merged.
     """
     settled = row.merged_by is not MergedBy.RULE or row.dismissed or row.gone or row.filtered
     if (
@@ -195,19 +196,19 @@ def hold_if_conflicting(row: LedgerRow, holder: NameHolder, *, stored: bool) -> 
 
 
 def hold_after_drop(row: LedgerRow, dropped: LedgerRow, *, stored: bool) -> Decision:
-    """Merged into one of which a person said that Trakor's party is another's -> held: same-person.
+    """Merged into a record that an operator dropped, because the party is another's -> held: same-person.
 
     Args:
         row: The merged record.
         dropped: The record that it was merged into.
-        stored: What the record says is stored; else that is taken at its next sight.
+        stored: The record's draft is stored; otherwise its text is taken at the next read.
     """
     detail = f"{dropped.id} was dropped: what Trakor has under the name is another's"
     return _held_as_same_person(row, detail, stored=stored)
 
 
 def _held_as_same_person(row: LedgerRow, detail: str, *, stored: bool) -> Decision:
-    """A merged record is held: same-person, with what it was merged into."""
+    """Hold a merged record as same-person, with the record that it was merged into."""
     return Decision(
         State.HELD,
         Reason.SAME_PERSON,
@@ -222,7 +223,7 @@ def _held_as_same_person(row: LedgerRow, detail: str, *, stored: bool) -> Decisi
 
 
 def has_new_identifiers(draft: Draft, row: LedgerRow) -> bool:
-    """Whether an identifier changed at the source; what another map gives is none of its doing."""
+    """Return whether an identifier changed in the source. A change by another map alone does not count."""
     if row.rules.map == draft.rules.map:
         return draft.identifiers != row.identifiers
     return isinstance(draft.before, Draft) and draft.before.identifiers != row.identifiers

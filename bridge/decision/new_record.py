@@ -1,7 +1,7 @@
-"""As if nothing were known of a record: a name is claimed, shared or waited for -> a Decision.
+"""Decides on a record as if nothing were known of it: its name is claimed, shared or waited for.
 
-The rows "nothing" of the decision table (docs/decisions.md). Other rows lead here, too: a record that
-stands where it is no more is decided as a new one.
+These are the rows "nothing" of the decision table (docs/decisions.md). Other rows lead here too, when a
+record is no longer bound to what was decided before.
 """
 
 from __future__ import annotations
@@ -43,24 +43,24 @@ __all__ = [
 ]
 
 HolderOf: TypeAlias = Callable[[str], NameHolder | None]
-"""Tells who holds the claim on a name, given the name's key."""
+"""Returns the holder of a name, given the name's key."""
 
 
 def decide_as_new(
     seen: Draft | Unsendable, row: LedgerRow | None, holder_of: HolderOf, policy: Policy
 ) -> Decision | None:
-    """Decide as if nothing were known of the record (the table's rows "nothing").
+    """Decide as if nothing were known of the record (the rows "nothing" of the table).
 
-    A name that the record itself holds is free to it.
+    A name that the record itself holds is free for it.
 
     Args:
         seen: What mapping made of the record.
-        row: The record's row where there is one, so that an unchanged outcome writes nothing.
-        holder_of: Who holds the claim on a name.
+        row: The record's row if there is one, so that an unchanged result writes nothing.
+        holder_of: Returns the holder of a name.
         policy: What the user chose for this stream.
 
     Returns:
-        The decision, or None where the record is in just that state already.
+        The decision, or None if the record is in exactly that state already.
     """
     release = row is not None and row.state is State.PENDING
     if isinstance(seen, Unsendable):
@@ -89,7 +89,7 @@ def _decide_same_name(
     *,
     release: bool,
 ) -> Decision | None:
-    """Another person has the name: qualify it, share the qualified one, or hold the record."""
+    """Another person has the name: qualify it, share the qualified name, or hold the record."""
     detail = f"{holder.id} has the name"
     if policy.on_same_name != "qualify" or not seen.qualified_key:
         return hold(Reason.SAME_NAME, seen, row, release=release, detail=detail)
@@ -103,10 +103,10 @@ def _decide_same_name(
 
 
 def _likeness_of(holder: NameHolder, seen: Draft, row: LedgerRow | None) -> Likeness:
-    """How a record stands to the one that has its name.
+    """Return how a record relates to the one that has its name.
 
-    What identified a forgotten one is erased. Who was held as perhaps the same stays so until a person
-    answers; anybody else is another one.
+    The identifiers of a forgotten record are erased. A record that was held as perhaps the same stays so
+    until an operator answers; any other record is a different person.
     """
     held = row is not None and (row.state, row.reason) == (State.HELD, Reason.SAME_PERSON) and not row.retry
     if holder.forgotten and held:
@@ -115,17 +115,17 @@ def _likeness_of(holder: NameHolder, seen: Draft, row: LedgerRow | None) -> Like
 
 
 def _doubtful_holder(holder: NameHolder) -> int | None:
-    """An adopted record whose name another one wants: nobody knows which of the two it is."""
+    """Return the number of an adopted record whose name another one wants: its party may belong to either."""
     return holder.number if holder.origin is Origin.EXISTING and holder.adopted_at else None
 
 
 def describe_unsendable(seen: Unsendable) -> str:
-    """For the history: which field could not be made, and why; without personal data."""
+    """Describe for the history which field could not be mapped, and why; without personal data."""
     return f"{seen.field}: {seen.detail}" if seen.field and seen.detail else seen.detail
 
 
 def _set_aside(seen: Unsendable, row: LedgerRow | None, *, release: bool) -> Decision | None:
-    """`where` says no / no name / mapping fails -> skipped: filtered / no-name, rejected: mapping."""
+    """`where` excludes it / no name / mapping fails -> skipped: filtered / no-name, rejected: mapping."""
     state = State.REJECTED if seen.reason is Reason.MAPPING else State.SKIPPED
     if row is not None and (row.state, row.reason) == (state, seen.reason) and not row.retry:
         return None
@@ -163,9 +163,9 @@ def merge(
     *,
     release: bool = False,
 ) -> Decision:
-    """The same person, or the policy or a person says so -> merged into the claimant.
+    """The same person, or the policy or an operator says so -> merged into the claimant.
 
-    Where the claimant does not stand for the name any more, this one takes its place.
+    If the claimant no longer represents the name, this record succeeds it.
     """
     if not holder.represents:
         report = policy.on_change != "ignore"
@@ -185,7 +185,7 @@ def merge(
 
 
 def _merge_target(holder: NameHolder, row: LedgerRow | None) -> int:
-    """A name's holder, or what that one is merged into, unless that is the record itself: names swapped."""
+    """Return a name's holder, or what that is merged into unless it is the record itself (swapped names)."""
     into = holder.merged_into
     return holder.number if into is None or (row is not None and into == row.number) else into
 
@@ -199,10 +199,17 @@ def hold(
     found: Comparison | None = None,
     detail: str = "",
 ) -> Decision | None:
-    """Hold the record for a person, with the draft that the person decides on.
+    """Hold the record for an operator, with the draft that the operator decides on.
 
-    A merged one that was renamed still knows what it was merged into: the name may come back.
-    ``found`` says how the draft stands to what Trakor has, for one that was answered or is merged.
+    A merged record that was renamed keeps what it was merged into, because the name may come back.
+
+    Args:
+        reason: Why it is held.
+        draft: What mapping made of it.
+        row: The record's row; None if it is new.
+        release: Give its claim back.
+        found: How the draft compares with Trakor, for a record that was answered or is merged.
+        detail: More for the history.
     """
     renamed = row is not None and row.key != draft.key
     into = row.merged_into if row is not None and (renamed or reason is Reason.SAME_PERSON) else None
@@ -224,19 +231,19 @@ def hold(
 
 
 def _is_already_held(row: LedgerRow, decision: Decision) -> bool:
-    """Whether the record is held for just that already."""
+    """Return whether the record is held for exactly that already."""
     known = (row.state, row.reason, row.seen, row.merged_into, row.remapped)
     held = (decision.state, decision.reason, decision.seen, decision.merged_into, decision.remapped)
     return known == held and decision.sent in (None, row.sent) and not row.retry
 
 
 def party_holder(holder: NameHolder | None, row: LedgerRow | None, holder_of: HolderOf) -> NameHolder | None:
-    """The holder of the party that a name stands for, where the name's own holder shares another's.
+    """Return the holder of the party of a name: the name's own holder may share another record's party.
 
     Args:
         holder: The holder of the name.
-        row: The record that is decided on; None where it is not known.
-        holder_of: Who holds the claim on a name.
+        row: The record that is decided on; None if it is new.
+        holder_of: Returns the holder of a name.
     """
     party = holder_of(holder.shares) if holder is not None and holder.shares else None
     itself = party is not None and row is not None and party.number == row.number
@@ -244,5 +251,5 @@ def party_holder(holder: NameHolder | None, row: LedgerRow | None, holder_of: Ho
 
 
 def other_holder(holder: NameHolder | None, row: LedgerRow | None) -> NameHolder | None:
-    """The holder of a name, unless it is the record itself."""
+    """Return the holder of a name, unless that is the record itself."""
     return None if holder is None or (row is not None and holder.number == row.number) else holder

@@ -1,8 +1,7 @@
-"""At each sight of a record: what was seen, what the ledger knows, the policy -> a Decision.
+"""Decides on each record that was read, from what was read, what the ledger knows, and the policy.
 
-A row of the decision table (docs/decisions.md) stands in the docstring of the function that
-carries it out. ``decide`` returns None where nothing is to be changed, which is what a sweep
-without changes consists of.
+The docstring of each function quotes its row of the decision table (docs/decisions.md). ``decide`` returns
+None if nothing changes, as for most records of a sweep.
 """
 
 from __future__ import annotations
@@ -33,23 +32,23 @@ _ASKED: Final = frozenset({Reason.EXISTING, Reason.SAME_PARTY})
 
 
 def is_stale(seen: Draft | Unsendable, row: LedgerRow | None) -> bool:
-    """Whether a later read was observed already: an old page must not undo a newer webhook."""
+    """Return whether a later read was observed already: an old page must not undo a newer webhook."""
     return row is not None and seen.read_at < row.read_at
 
 
 def decide(
     seen: Draft | Unsendable, row: LedgerRow | None, holder_of: HolderOf, policy: Policy
 ) -> Decision | None:
-    """Decide what is to become of a record that was just seen in the source.
+    """Decide what happens to a record that was just read from the source.
 
     Args:
         seen: What mapping made of it.
-        row: What the ledger knows of it; None where it knows nothing.
-        holder_of: Who holds the claim on a name.
+        row: What the ledger knows of it; None if it is new.
+        holder_of: Returns the holder of a name.
         policy: What the user chose for this stream.
 
     Returns:
-        The decision, or None where nothing is to be changed (or an old read came late).
+        The decision, or None if nothing changes, or the read is older than one that was observed already.
     """
     if row is None:
         return decide_as_new(seen, None, holder_of, policy)
@@ -66,7 +65,7 @@ def decide(
 
 
 def _has_changed_marks(seen: Draft | Unsendable, row: LedgerRow) -> bool:
-    """Whether a mark ends, or an identifier is another one, though nothing else is decided."""
+    """Return whether a mark ends or an identifier changed, although nothing else is decided."""
     if row.gone or (row.filtered and _is_wanted(seen)):
         return True
     asked = row.state is State.PENDING or row.reason in _ASKED
@@ -75,16 +74,16 @@ def _has_changed_marks(seen: Draft | Unsendable, row: LedgerRow) -> bool:
 
 
 def _is_wanted(seen: Draft | Unsendable | None) -> bool:
-    """Whether `where` said yes, also to what cannot be made; not if `where` itself cannot be worked out."""
+    """Return whether `where` includes the record, even if it cannot be mapped; no if `where` itself fails."""
     if isinstance(seen, Unsendable):
         return seen.reason is not Reason.FILTERED and seen.field != "where"
     return seen is not None
 
 
 def _with_new_hashes(decision: Decision, row: LedgerRow) -> Decision:
-    """The first decision by today's rules on a record of an older ledger: its hashes are written anew.
+    """Add new hashes to the first decision by the present rules on a record of an older ledger.
 
-    Where nothing differs by the old rules, Trakor has what the draft says.
+    If nothing differs by the old rules, Trakor has what the draft says.
     """
     sent = row.sent if decision.sent is None else decision.sent
     decision = decision._replace(sent=sent)
@@ -105,7 +104,7 @@ def _with_new_hashes(decision: Decision, row: LedgerRow) -> Decision:
 def _decide_by_state(
     seen: Draft | Unsendable, row: LedgerRow, holder_of: HolderOf, policy: Policy
 ) -> Decision | None:
-    """Lead to the part of the table that the record's state belongs to."""
+    """Choose the part of the table that the record's state belongs to."""
     if _is_final(seen, row):
         return None
     if row.reason in _ASKED and not row.retry:
@@ -127,12 +126,12 @@ def _decide_by_state(
 def decide_again(
     seen: Draft | Unsendable, row: LedgerRow, holder_of: HolderOf, policy: Policy
 ) -> Decision | None:
-    """Decide on a record that does not stand where it is any more.
+    """Decide on a record that is no longer bound to what was decided before.
 
-    As if nothing were known, unless Trakor may have it: then what was tried goes out again, for another
-    name could make a second party. Where that is not stored any more, such as of one that was dropped with
-    `keep = "hashes"`, the record goes out only if that name is still its own, to the letter. Arguments as
-    for ``decide_as_new``.
+    As if nothing were known, unless Trakor may have it. Then the tried payload is sent again, because
+    another name could create a second party. If that payload is not stored (for example of a dropped record
+    with `keep = "hashes"`), the record is sent only if that name is still its own, to the letter. Arguments
+    as for ``decide_as_new``.
     """
     if row.unanswered and row.stored:
         return send_again(row, seen)
@@ -147,8 +146,8 @@ def send_again(row: LedgerRow, seen: Draft | Unsendable | None = None) -> Decisi
     """Unanswered, in whatever state: the tried name and payload are sent again; a change is only noted.
 
     Args:
-        row: The record; what was tried is stored.
-        seen: What mapping made of it; None where a person asks, and it was not seen.
+        row: The record. Its tried payload is stored.
+        seen: What mapping made of it; None if an operator asks and it was not read.
     """
     waits = row._replace(state=State.PENDING, reason=None)
     noted = None if seen is None else _note_while_unanswered(seen, waits)
@@ -159,7 +158,7 @@ def send_again(row: LedgerRow, seen: Draft | Unsendable | None = None) -> Decisi
 
 
 def _has_sent_spelling(draft: Draft, row: LedgerRow) -> bool:
-    """Whether the draft would go out under the very name that was sent, upper and lower case included."""
+    """Return whether the draft would be sent under the very name that was sent, including case."""
     parts = ("name",) if row.sent_key == draft.key else ("name", "qualifier")
     same = all(draft.hashes.get(part) == row.sent.get(part) for part in parts)
     return same and _claimed_name(draft, row) is not None
@@ -168,7 +167,7 @@ def _has_sent_spelling(draft: Draft, row: LedgerRow) -> bool:
 def _decide_unsent(
     seen: Draft | Unsendable, row: LedgerRow, holder_of: HolderOf, policy: Policy
 ) -> Decision | None:
-    """Unsent, pending: unchanged -> nothing; other payload -> replaced; other name -> decided anew."""
+    """Unsent, pending: unchanged -> nothing; other payload -> replaced; other name -> decided as new."""
     if isinstance(seen, Draft) and row.gone and row.given:
         return _restore_given_name(seen, row, holder_of, policy)
     if isinstance(seen, Unsendable) or row.gone or not _same_name_to_send(seen, row):
@@ -182,14 +181,14 @@ def _decide_unsent(
 
 
 def _restore_given_name(draft: Draft, row: LedgerRow, holder_of: HolderOf, policy: Policy) -> Decision | None:
-    """It was gone for a while, and gave back the name that a person gave it: that stays, if it is free."""
+    """The record was gone, and released the name that an operator gave it: it gets that name back if free."""
     if other_holder(holder_of(row.sent_key), row) is not None:
         return decide_as_new(draft, row, holder_of, policy)
     return _replace_draft(draft, row, event="pending")._replace(claim=NameClaim("", row.sent_key))
 
 
 def _replace_draft(draft: Draft, row: LedgerRow, *, event: str) -> Decision:
-    """The draft goes out in place of the stored one, under the name that is claimed already."""
+    """Send the draft instead of the stored one, under the name that is claimed already."""
     return Decision(
         State.PENDING,
         claim=None if row.given else _claimed_name(draft, row),
@@ -201,7 +200,7 @@ def _replace_draft(draft: Draft, row: LedgerRow, *, event: str) -> Decision:
 
 
 def _claimed_name(draft: Draft, row: LedgerRow) -> NameClaim | None:
-    """The draft's name that the record has claimed already; None where it is neither of the two."""
+    """Return the draft's name that the record has claimed; None if it claimed neither of the two."""
     if row.sent_key == draft.key:
         return NameClaim(draft.payload.name, draft.key)
     if row.sent_key and row.sent_key == draft.qualified_key:
@@ -210,7 +209,7 @@ def _claimed_name(draft: Draft, row: LedgerRow) -> NameClaim | None:
 
 
 def _same_name_to_send(draft: Draft, row: LedgerRow) -> bool:
-    """Whether the claimed name is still the one to send; a name that a person gave stays."""
+    """Return whether the claimed name is still the one to send; a name that an operator gave stays."""
     if row.given:
         return True
     if draft.key != row.key:
@@ -219,7 +218,7 @@ def _same_name_to_send(draft: Draft, row: LedgerRow) -> bool:
 
 
 def _note_while_unanswered(seen: Draft | Unsendable, row: LedgerRow) -> Decision | None:
-    """Unanswered, any change: only noted; the old name and payload go out again until answered."""
+    """Unanswered, any change: only noted; the old name and payload are sent again until answered."""
     pending = Decision(State.PENDING, draft_action=DraftAction.UNNOTE, given=row.given, event="noted")
     if isinstance(seen, Unsendable):
         if seen.reason is Reason.FILTERED:
@@ -236,12 +235,12 @@ def _note_while_unanswered(seen: Draft | Unsendable, row: LedgerRow) -> Decision
 
 
 def _is_map_change_only(draft: Draft, row: LedgerRow) -> bool:
-    """Whether the source says what it said: what another map makes of that is decided once it is answered."""
+    """Return whether the source is unchanged: what another map makes of it is decided after the answer."""
     return draft.rules.map != row.rules.map and not compare(row, draft).source
 
 
 def _note_while_held(seen: Draft | Unsendable, row: LedgerRow) -> Decision | None:
-    """Held: existing or same-party: what changes meanwhile is noted, and decided after the person."""
+    """Held: existing or same-party: a change is noted, and decided after the operator."""
     if isinstance(seen, Unsendable):
         return without_note(mark_filtered(row)) if seen.reason is Reason.FILTERED else None
     if seen.key == row.key and not row.differs_from(seen.hashes):
@@ -256,8 +255,8 @@ def _decide_damaged(
 ) -> Decision | None:
     """Damaged: decided with the name that it has claimed.
 
-    What Trakor has of an answered one is not known any more: it is drifted, by `rules`. One that was tried
-    goes out again.
+    What Trakor has of an answered record is unknown, so it drifts by `rules`. A record that was tried is
+    sent again.
     """
     if isinstance(seen, Unsendable):
         return None
@@ -272,7 +271,7 @@ def _decide_damaged(
 
 
 def _is_final(seen: Draft | Unsendable, row: LedgerRow) -> bool:
-    """Dropped, anything; rejected, unchanged -> stays until `retry`; one that was tried stays anyhow."""
+    """Dropped, anything; rejected, unchanged -> stays until `retry`; one that was tried stays anyway."""
     if row.retry or row.state not in {State.DROPPED, State.REJECTED} or row.reason is Reason.DAMAGED:
         return False
     if row.state is State.DROPPED or row.unanswered:

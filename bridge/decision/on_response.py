@@ -1,7 +1,7 @@
-"""At each answer of Trakor -> a Decision ("The answer" in docs/decisions.md).
+"""Decides on each answer of Trakor ("The answer" in docs/decisions.md).
 
-An answer proves the name and the id, and no more: what Trakor has under an id that it did not make now is
-what was sent when it was made, as far as that is known.
+An answer proves the name and the id, and no more. If Trakor did not create the record now, it has what was
+sent when the record was created, as far as that is known.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ def settle(
     """Decide on Trakor's answer ("The answer" in docs/decisions.md).
 
     Args:
-        answer: What Trakor said.
-        row: The record, as it stands now.
-        linked: Number of the record that is linked to the returned id already; None: nobody is.
+        answer: What Trakor answered.
+        row: The record, as it is now.
+        linked: Number of the record that is linked to the returned id already; None: none.
         policy: What the user chose for this stream.
-        noted: A changed draft waits to be decided on next, so a difference is not a drift yet.
-        link: Field hashes of what was sent when the record itself was linked to the id; None: not known.
+        noted: A changed draft is decided on next, so a difference is not a drift yet.
+        link: Field hashes of what was sent when the record itself was linked to the id; None: unknown.
         wanted: Another record that is not merged wants the same mapped name.
-        silent: An earlier request for this name ended without an answer, and may have made it.
+        silent: An earlier request for this name had no answer and may have created it.
 
     Returns:
         The decision.
@@ -62,7 +62,7 @@ def settle(
 
 
 def _stay_dropped(row: LedgerRow) -> Decision:
-    """A person dropped it while it was under way: it stays so, with the marks that it has."""
+    """An operator dropped it during the request: it stays dropped, with its marks."""
     return Decision(
         State.DROPPED,
         filtered=row.filtered,
@@ -91,9 +91,9 @@ def _hold_same_party(answer: TrakorAnswer, row: LedgerRow, linked: int) -> Decis
 def _origin_and_content(
     answer: TrakorAnswer, row: LedgerRow, link: FieldHashes | None, *, silent: bool
 ) -> tuple[Origin, FieldHashes]:
-    """How the Trakor record came to be, and what it is known to hold; nothing where it was there before.
+    """Return how the Trakor record came to be, and its known content; empty if it existed before.
 
-    A 429, a 503 or an application's 500 is an answer: that request made nothing.
+    A 429, a 503 or an application's 500 is an answer: that request created nothing.
     """
     if answer.created:
         return Origin.CREATED, row.sent
@@ -105,12 +105,13 @@ def _origin_and_content(
 
 
 def _with_new_name(content: FieldHashes, sent: FieldHashes) -> FieldHashes:
-    """What was sent once, under the name that Trakor has now."""
+    """Return what was sent once, under the name that Trakor has now."""
     kept = {field: found for field, found in content.items() if field not in _OF_THE_NAME}
     return kept | {field: sent[field] for field in _OF_THE_NAME if field in sent}
 
 
 def _hold_existing(row: LedgerRow, origin: Origin, content: FieldHashes) -> Decision:
+    """Trakor had the record before, and an operator has to decide -> held: existing."""
     return Decision(
         State.HELD,
         Reason.EXISTING,
@@ -125,7 +126,7 @@ def _hold_existing(row: LedgerRow, origin: Origin, content: FieldHashes) -> Deci
 
 
 def _deliver(row: LedgerRow, origin: Origin, content: FieldHashes, *, noted: bool) -> Decision:
-    """Delivered; drifted where the source says something else than what Trakor is known to have."""
+    """Delivered; drifted if the source differs from what Trakor is known to have."""
     sent = content or row.sent
     last = row.sent if row.seen is None or noted else row.seen
     fields = row.fields_between(sent, last)
@@ -144,14 +145,14 @@ def _deliver(row: LedgerRow, origin: Origin, content: FieldHashes, *, noted: boo
 
 
 def reject(row: LedgerRow, message: str, response_text: str = "") -> Decision:
-    """Trakor's 400, 413, 422: rejected; its name is given back where this was the only attempt ever begun.
+    """Trakor's 400, 413, 422: rejected; its name is released if this was the only attempt.
 
-    One that a person dropped meanwhile stays dropped, and gives its name back likewise.
+    A record that an operator dropped meanwhile stays dropped, and releases its name likewise.
 
     Args:
         row: The record.
-        message: What Trakor answered, without its words.
-        response_text: Trakor's words, which may tell what the record says.
+        message: What Trakor answered, without its text.
+        response_text: Trakor's text, which may repeat the record.
     """
     only = row.attempts <= 1
     if row.state is State.DROPPED:
@@ -170,10 +171,10 @@ def reject(row: LedgerRow, message: str, response_text: str = "") -> Decision:
 
 
 def give_back(row: LedgerRow) -> Decision:
-    """Dropped or gone, and surely nothing was made of it: it stays as it is, without its claim on a name.
+    """Dropped or gone, and certainly never created: its state stays, and its name is released.
 
     Args:
-        row: The record; pending, or dropped by a person, who may have done so while it was under way.
+        row: The record: pending, or dropped by an operator, perhaps during the request.
     """
     return Decision(
         row.state,
@@ -186,5 +187,5 @@ def give_back(row: LedgerRow) -> Decision:
 
 
 def fail(row: LedgerRow, message: str, response_text: str = "") -> Decision:
-    """Failures of its own while others passed: rejected. The name stays claimed: it may be made."""
+    """Rejected: it failed by itself while others passed. The name stays claimed: it may exist in Trakor."""
     return reject(row, message, response_text)._replace(reason=Reason.SERVER_ERROR, release=False)

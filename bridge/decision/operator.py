@@ -1,4 +1,4 @@
-"""When a person decides: accept, dismiss, drop, retry -> a Decision."""
+"""Decides what an operator's action does: accept, dismiss, drop, retry."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from bridge.records import Decision, Draft, DraftAction, LedgerRow, MergedBy, Na
 __all__ = ["accept", "dismiss", "drop", "retry"]
 
 _NAMED = frozenset({Reason.RENAMED, Reason.REMAPPED, Reason.SAME_NAME, Reason.SAME_PERSON})
-"""Reasons for which a record is sent under a name once it is accepted."""
+"""Reasons for which an accepted record is sent under a name."""
 
 
 def accept(
     row: LedgerRow, draft: Draft | None, holder_of: HolderOf, policy: Policy, *, name: NameClaim | None = None
 ) -> Decision:
-    """A person accepts: what that means depends on what the record waits for.
+    """Accept: the meaning depends on what the record waits for.
 
-    A rename or remap is sent under the new name, a same name under the qualified or a given one, the same
-    person is merged (with a given name: is sent as another one), `same-party` and `existing` are taken as
-    they are. A drift, or the mark `remapped`, counts as corrected in Trakor by hand.
+    A renamed or remapped record is sent under its new name, a same name under the qualified or a given one.
+    A same person is merged; with a given name, it is sent as another person. `same-party` and `existing`
+    are taken as they are. A drift, or the mark `remapped`, counts as corrected in Trakor by hand.
 
     Args:
         row: The record.
-        draft: The draft that waits with it, if any.
-        holder_of: Who holds the claim on a name.
+        draft: The stored draft of the record, if any.
+        holder_of: Returns the holder of a name.
         policy: What the user chose for this stream.
-        name: A name that the person gave in place of the one mapped.
+        name: A name that the operator gave instead of the mapped one.
 
     Raises:
         UserError: There is nothing to accept, or the name is taken.
     """
     if name is not None and row.reason not in _NAMED:
         raise UserError(
-            f"record {row.id} does not wait for a name: none can be given to it",
-            advice="accept it without one; `trakor-bridge records show ID` tells what that means",
+            f"record {row.id} does not wait for a name, so you cannot give it one",
+            advice="accept it without one; `trakor-bridge records show ID` explains what that means",
         )
     if row.state is State.DRIFTED or (row.remapped and row.state is State.DELIVERED):
         return _accept_correction(row)
@@ -57,7 +57,7 @@ def accept(
 
 
 def _accept_correction(row: LedgerRow) -> Decision:
-    """Somebody has corrected it in Trakor by hand: Trakor has what the source says now."""
+    """Someone corrected the record in Trakor by hand: Trakor has what the source says now."""
     return Decision(
         State.DELIVERED,
         sent=row.last_seen,
@@ -83,7 +83,7 @@ def _accept_shared_party(row: LedgerRow) -> Decision:
 
 
 def _adopt(row: LedgerRow) -> Decision:
-    """Trakor had it before, and it is this record's."""
+    """Trakor had the record before: it is this record's."""
     return Decision(
         State.DELIVERED,
         filtered=row.filtered,
@@ -95,9 +95,9 @@ def _adopt(row: LedgerRow) -> Decision:
 
 
 def _accept_same_person(row: LedgerRow, draft: Draft | None, holder_of: HolderOf, policy: Policy) -> Decision:
-    """They are one person: merged into the one that has the name; sent, where nobody has it by now."""
+    """They are one person: merged into the record that has the name, or sent if no record has it now."""
     kept = _require_draft(row, draft)
-    key = kept.key if row.merged_into is None else row.sent_key  # it may have shared a qualified name
+    key = kept.key if row.merged_into is None else row.sent_key  # it may share a qualified name
     holder = party_holder(other_holder(holder_of(key), row), row, holder_of)
     if holder is None:
         decision = decide_as_new(kept, row._replace(retry=True), holder_of, policy)
@@ -106,7 +106,7 @@ def _accept_same_person(row: LedgerRow, draft: Draft | None, holder_of: HolderOf
 
 
 def _require_draft(row: LedgerRow, draft: Draft | None) -> Draft:
-    """The draft to decide on.
+    """Return the draft to decide on.
 
     Raises:
         UserError: The record is gone, or its draft is not stored.
@@ -114,12 +114,12 @@ def _require_draft(row: LedgerRow, draft: Draft | None) -> Draft:
     if row.gone:
         raise UserError(
             f"record {row.id} is gone from Salestrekker, so it is not sent",
-            advice="`trakor-bridge records drop` ends it; if it comes back, it is decided anew",
+            advice="`trakor-bridge records drop` ends it. If it comes back, it is decided again",
         )
     if draft is None:
         raise UserError(
-            f"record {row.id} is not stored any more",
-            advice="`trakor-bridge records retry` decides anew at the next read",
+            f"record {row.id} is no longer stored",
+            advice="`trakor-bridge records retry` checks it again at the next read",
         )
     return draft
 
@@ -127,11 +127,11 @@ def _require_draft(row: LedgerRow, draft: Draft | None) -> Draft:
 def _accept_name(
     row: LedgerRow, draft: Draft | None, holder_of: HolderOf, policy: Policy, name: NameClaim | None
 ) -> Decision:
-    """Send a renamed, remapped or same-named record, under a name that is free."""
+    """Send a renamed, remapped or same-named record under a free name."""
     draft = _require_draft(row, draft)
     if name is not None:
         if other_holder(holder_of(name.key), row) is not None:
-            raise UserError(f"the name given for {row.id} is taken", advice="choose another one")
+            raise UserError(f"the name given for {row.id} is taken", advice="choose another name")
         return send(draft, name, release=False, given=True)._replace(
             event="accepted", detail="under a given name"
         )
@@ -140,7 +140,7 @@ def _accept_name(
     nameless = decision is None or (row.reason is Reason.SAME_NAME and decision.state is State.HELD)
     holder = other_holder(holder_of(draft.key), row)
     if nameless and holder is not None and holder.forgotten:
-        # Who had the name was forgotten: once Trakor has nothing of that one, it can be this one's.
+        # The record that had the name was forgotten. Once Trakor no longer has it, this one can use the name.
         return merge(draft, draft.key, holder, row, MergedBy.PERSON, policy)._replace(event="accepted")
     if decision is None or nameless:
         raise UserError(
@@ -151,13 +151,13 @@ def _accept_name(
 
 
 def dismiss(row: LedgerRow) -> Decision:
-    """A person leaves what Trakor has as it is there: nothing is said until the source changes again.
+    """Dismiss: leave what Trakor has, and report nothing until the source changes again.
 
-    `existing` and `same-party` are taken as they are, and likewise. One that is delivered and gone from the
-    source differs, too: somebody has deleted it in Trakor by hand, or it is to stay there.
+    `existing` and `same-party` are taken as they are, and dismissed too. A delivered record that is gone
+    from the source differs as well: someone deleted it in Trakor by hand, or it is to stay there.
 
     Raises:
-        UserError: Nothing differs, or it was never sent.
+        UserError: Nothing differs, or the record was never sent.
     """
     if row.reason is Reason.EXISTING:
         return _adopt(row)._replace(seen=row.seen, dismissed=True, event="dismissed")
@@ -186,10 +186,10 @@ def dismiss(row: LedgerRow) -> Decision:
 
 
 def drop(row: LedgerRow) -> Decision:
-    """A person decides that the record is never sent (again).
+    """Drop: the record is never sent (again).
 
     Raises:
-        UserError: Trakor has it already, so there is nothing left to stop.
+        UserError: Trakor has it already, so there is nothing to stop.
     """
     if row.state is State.DROPPED:
         raise UserError(
@@ -211,7 +211,7 @@ def drop(row: LedgerRow) -> Decision:
 
 
 def retry(row: LedgerRow, draft: Draft | None, holder_of: HolderOf, policy: Policy) -> Decision | None:
-    """A person asks for a new decision: at once from the stored draft, else None: at the next sight.
+    """Retry: decide again at once from the stored draft; None if that has to wait for the next read.
 
     Raises:
         UserError: The record needs no decision.
@@ -222,10 +222,10 @@ def retry(row: LedgerRow, draft: Draft | None, holder_of: HolderOf, policy: Poli
         raise UserError(f"record {row.id} is {row.state}: there is nothing to retry")
     if row.state is State.DRIFTED:
         raise UserError(
-            f"record {row.id} is drifted: Trakor has no update, so deciding anew changes nothing",
-            advice="correct it in Trakor by hand and say so with `trakor-bridge records accept`, or "
-            "`trakor-bridge records drop` it; "
-            "where Salestrekker takes the change back, it ends by itself",
+            f"record {row.id} is drifted: Trakor has no update, so checking it again changes nothing",
+            advice="correct it in Trakor by hand and confirm that with `trakor-bridge records accept`, or "
+            "drop it with `trakor-bridge records drop`; "
+            "if Salestrekker reverts the change, the drift ends by itself",
         )
     if row.reason is Reason.EXISTING:
         return _retry_existing(row, holder_of, policy)
@@ -235,12 +235,14 @@ def retry(row: LedgerRow, draft: Draft | None, holder_of: HolderOf, policy: Poli
         return None
     if row.reason in {Reason.SAME_PARTY, Reason.RENAMED, Reason.REMAPPED, Reason.DAMAGED}:
         return None
-    decision = decide_again(draft, row._replace(retry=True), holder_of, policy)  # held as before is said, too
+    decision = decide_again(
+        draft, row._replace(retry=True), holder_of, policy
+    )  # also reported if it stays held
     return None if decision is None else decision._replace(event="retried")
 
 
 def _retry_existing(row: LedgerRow, holder_of: HolderOf, policy: Policy) -> Decision:
-    """By the policy of now, a record that was there before is taken as it is, or it stays held."""
+    """By the present policy, a record that existed before is taken as it is, or stays held."""
     if policy.on_existing == "hold":
         raise UserError(
             f"record {row.id} was in Trakor before, and on_existing is hold: it stays held",

@@ -1,4 +1,4 @@
-"""Whether two records of one name are one person, by what identifies them ("The same person")."""
+"""Decides by their identifiers whether two records with one name are one person ("The same person")."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 __all__ = ["UNNAMED", "Likeness", "conflicts", "equal_and_different", "likeness"]
 
 UNNAMED: Final = ""
-"""The name of an identifier that was given as one text: it may be equal to any other one."""
+"""The name of an identifier that was given as one text: it may equal any other identifier."""
 
 
 class Likeness(Enum):
-    """How two records of one name stand to each other."""
+    """How two records with one name relate to each other."""
 
     SAME = "same"
     PERHAPS = "perhaps"
@@ -27,13 +27,13 @@ class Likeness(Enum):
 def likeness(identifiers: FieldHashes, group: Iterable[FieldHashes]) -> Likeness:
     """Compare a record with those that share a party or product.
 
-    At least one identifier is equal and none conflicts: the same person. One is equal and another conflicts:
-    perhaps the same, as father and son with the family's e-mail are. Else they are two persons. An
-    identifier that one of them lacks is no conflict.
+    One equal identifier and no conflict: the same person. One equal and another conflicting: perhaps the
+    same, like father and son who share an e-mail address. Otherwise they are two persons. An identifier
+    that one of them lacks is no conflict.
 
     Args:
         identifiers: Of the record: name -> keyed hash.
-        group: Those of the claimant, and of all that are merged into it.
+        group: Those of the claimant, and of all records merged into it.
     """
     members = list(group)
     equal = any(_equal(identifiers, member) for member in members)
@@ -43,18 +43,18 @@ def likeness(identifiers: FieldHashes, group: Iterable[FieldHashes]) -> Likeness
 
 
 def conflicts(identifiers: FieldHashes, group: Iterable[FieldHashes]) -> bool:
-    """Whether an identifier is given for a record and for one of a group, and differs."""
+    """Return whether an identifier of a record differs from the same identifier of a group's member."""
     return any(_conflict(identifiers, member) for member in group)
 
 
 def equal_and_different(
     identifiers: FieldHashes, group: Iterable[FieldHashes]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The names of the identifiers that a record has in common with a group, and of those that differ.
+    """Return the names of the identifiers that a record shares with a group, and of those that differ.
 
     Args:
         identifiers: Of the record: name -> keyed hash.
-        group: Those of the claimant, and of all that are merged into it.
+        group: Those of the claimant, and of all records merged into it.
     """
     members = list(group)
     named = {name: found for name, found in identifiers.items() if name != UNNAMED}

@@ -1,4 +1,4 @@
-"""Who takes the place of a record that others are merged into, once it does not stand for them any more.
+"""Decides which record succeeds one that others are merged into, once that one no longer represents them.
 
 ::
 
@@ -24,12 +24,12 @@ _ASKED: Final = frozenset({Reason.EXISTING, Reason.SAME_PARTY})
 
 
 def represents_name(row: LedgerRow, key: str, *, linked: bool) -> bool:
-    """Whether a record stands for those that share a name with it.
+    """Return whether a record represents those that share a name with it.
 
     Args:
         row: The record that holds the claim.
         key: Keyed hash of the name's key.
-        linked: The party or product of that name is this record's.
+        linked: The party or product of that name belongs to this record.
     """
     if row.forgotten or row.sent_key != key:
         return False
@@ -41,18 +41,18 @@ def represents_name(row: LedgerRow, key: str, *, linked: bool) -> bool:
 
 
 def can_succeed(row: LedgerRow) -> bool:
-    """Whether a merged record can take another's place."""
+    """Return whether a merged record can succeed another."""
     return row.state is State.MERGED and not (row.gone or row.filtered or row.forgotten)
 
 
 def succeed(hashes: FieldHashes, key: str, holder: NameHolder, *, report: bool = True) -> Decision:
-    """Take the place of a record that does not stand for its name any more.
+    """Succeed a record that no longer represents its name.
 
     Args:
         hashes: Field hashes of the successor, as last seen.
-        key: Keyed hash of the key of the name that the successor shares, its own or that of both.
+        key: Keyed hash of the key of the name that the successor shares.
         holder: The record whose claim it takes.
-        report: What it says otherwise than was sent is a drift; False: the user ignores changes.
+        report: A difference from what was sent is a drift; False: the user ignores changes.
 
     Returns:
         The decision on the successor.
@@ -88,7 +88,7 @@ def succeed(hashes: FieldHashes, key: str, holder: NameHolder, *, report: bool =
 
 
 def _under_successor_name(hashes: FieldHashes, holder: NameHolder) -> NameHolder:
-    """The holder of a party that the successor knows under a name of its own: that name is no difference."""
+    """Return the holder under the successor's own name, so that the name is no difference."""
     sent = {field: found for field, found in holder.sent.items() if field not in _OF_THE_NAME}
     return replace(holder, sent=sent | {name: hashes[name] for name in _OF_THE_NAME if name in hashes})
 

@@ -1,4 +1,4 @@
-"""A record stays in the state that it is in, with other marks at most."""
+"""Decisions that leave a record in its state, at most with other marks."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ __all__ = ["mark_filtered", "stay", "stay_unchanged", "without_note"]
 
 
 def stay_unchanged(row: LedgerRow) -> Decision:
-    """A record stays just as it is."""
+    """Leave a record as it is."""
     return stay(row, filtered=row.filtered)
 
 
 def stay(row: LedgerRow, *, filtered: bool = False, event: str = "") -> Decision:
-    """The same state again, with other marks."""
+    """Keep the state, with other marks."""
     return Decision(
         row.state,
         row.reason,
@@ -29,10 +29,10 @@ def stay(row: LedgerRow, *, filtered: bool = False, event: str = "") -> Decision
 
 
 def mark_filtered(row: LedgerRow) -> Decision | None:
-    """Answered, `where` says no -> state kept, mark `filtered`."""
+    """Answered, `where` excludes it -> state kept, mark `filtered`."""
     return None if row.filtered else stay(row, filtered=True, event="filtered")
 
 
 def without_note(decision: Decision | None) -> Decision | None:
-    """What was noted before does not count once `where` says no."""
+    """Discard what was noted before, once `where` excludes the record."""
     return None if decision is None else decision._replace(draft_action=DraftAction.UNNOTE, seen=None)

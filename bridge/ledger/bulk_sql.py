@@ -1,10 +1,10 @@
-"""Many rows in one step of SQLite: they go to it, and come from it, as one JSON text.
+"""Many rows in one step of SQLite: they are passed in, and returned, as one JSON text.
 
-Python's driver gives the interpreter up at each step, and waits to have it back: a row that takes SQLite
-2 µs takes 30 to 200 while another thread has work. docs/adr/0018 has the measurements. ::
+Python's driver releases the interpreter at each step and waits to get it back. A row that takes SQLite 2 µs
+then takes 30 to 200 µs while another thread is busy. docs/adr/0018 has the measurements. ::
 
     rows ──JSON──> one INSERT or UPDATE with ``row_value("…")`` for each value
-    one SELECT ──json_group_array──> JSON ──> rows, each value read as its column's type says
+    one SELECT ──json_group_array──> JSON ──> rows, each value converted by its column's type
 """
 
 from __future__ import annotations
@@ -30,25 +30,25 @@ _BYTES: Final = "given_bytes"
 
 
 def row_value(name: str) -> ColumnElement[Any]:
-    """A value of each row that a statement is run for; the statement has it in place of a parameter."""
+    """A value of the row that a statement runs for; used in place of a parameter."""
     if name not in _GIVEN.c:
         _GIVEN.append_column(column(name))
     return _GIVEN.c[name]
 
 
 def row_bytes(name: str) -> ColumnElement[Any]:
-    """The same where the value is bytes: JSON says where they lie in the one parameter that has them all."""
+    """Like ``row_value`` for bytes: JSON says where they are in the one parameter that holds all bytes."""
     start, length = (func.json_extract(row_value(name), literal_column(f"'$[{place}]'")) for place in (0, 1))
     return func.substr(bindparam(_BYTES, type_=LargeBinary), start, length)
 
 
 def insert_each(insert: Insert | Upsert, *names: str, binary: str = "") -> Any:  # noqa: ANN401 - of either kind
-    """An INSERT of each row.
+    """Build an INSERT of each row.
 
     Args:
-        insert: Into which table.
+        insert: The table's INSERT.
         names: The columns that rows have values for, under the same names.
-        binary: The one of them that holds bytes.
+        binary: The column that holds bytes, if any.
     """
     values = [row_bytes(name) if name == binary else row_value(name) for name in names]
     return insert.from_select(list(names), select(*values).where(true()))
@@ -58,9 +58,9 @@ class _Compiled(NamedTuple):
     """A statement as the driver takes it.
 
     Attributes:
-        text: SQL, with a place for the rows and for each parameter.
-        places: The names of its parameters, in their order.
-        constants: Those that are in the statement.
+        text: The SQL, with a placeholder for the rows and for each parameter.
+        places: The names of its parameters, in order.
+        constants: The parameters that the statement contains.
     """
 
     text: str
@@ -69,14 +69,14 @@ class _Compiled(NamedTuple):
 
 
 def execute_many(connection: Connection, statement: UpdateBase, rows: Sequence[dict[str, Any]]) -> None:
-    """Run a statement for each row, in their order.
+    """Run a statement for each row, in order.
 
     Args:
         connection: Inside a writing transaction.
-        statement: An INSERT, UPDATE or DELETE with ``row_value`` values that returns nothing. Create it once:
-            its compiled form is cached with the connection.
-        rows: The values, at least one row, always of the same names: numbers, texts, bytes, None. An UPDATE
-            changes a row of the table once: of two rows for the same one only either counts.
+        statement: An INSERT, UPDATE or DELETE with ``row_value`` values that returns nothing. Create it
+            once: its compiled form is cached with the connection.
+        rows: The values, at least one row, always with the same names: numbers, texts, bytes, None. An
+            UPDATE changes each row of the table once: of two rows for the same one, only one counts.
 
     Raises:
         IntegrityError: As for any statement.
@@ -89,7 +89,7 @@ def execute_many(connection: Connection, statement: UpdateBase, rows: Sequence[d
     pool = bytearray()
     values = [[row[name] for name in names] for row in rows]
     text = orjson.dumps(values, default=partial(_placed, pool)).decode()
-    if "\\u0000" in text:  # SQLite would end the text there
+    if "\\u0000" in text:  # SQLite would cut the text there
         text = orjson.dumps([*map(_without_nul, values)], default=partial(_placed, pool)).decode()
     parameters = compiled.constants | {_BYTES: bytes(pool)}
     connection.exec_driver_sql(compiled.text, (text, *[parameters[name] for name in compiled.places]))
@@ -99,7 +99,7 @@ def _compiled(connection: Connection, statement: UpdateBase, names: Sequence[str
     compiled = statement.compile(dialect=connection.dialect)
     columns = ", ".join(f'"{name}"' for name in names)
     values = ", ".join(f"json_extract(value, '$[{place}]')" for place in range(len(names)))
-    # Materialized, or SQLite would write each row as JSON again for each of its values.
+    # Materialized: otherwise SQLite serializes each row to JSON once for each of its values.
     rows = (
         "WITH rows_ AS MATERIALIZED (SELECT value FROM json_each(?)),"  # noqa: S608 - names of ours
         f" given_ ({columns}) AS (SELECT {values} FROM rows_) "
@@ -108,7 +108,7 @@ def _compiled(connection: Connection, statement: UpdateBase, names: Sequence[str
 
 
 def _placed(pool: bytearray, value: object) -> list[int]:
-    """Where bytes lie in the pool, as ``substr`` counts."""
+    """Append bytes to the pool, and return where they are, as ``substr`` counts."""
     if not isinstance(value, bytes):
         raise TypeError
     pool += value
@@ -120,7 +120,7 @@ def _without_nul(values: list[Any]) -> list[Any]:
 
 
 class _Reading(NamedTuple):
-    """A query that gives all of its rows as one JSON text, and what reads each value."""
+    """A query that returns all of its rows as one JSON text, and the converters of its values."""
 
     statement: Select[*tuple[Any, ...]]
     readers: tuple[Callable[[Any], Any] | None, ...]
@@ -129,12 +129,12 @@ class _Reading(NamedTuple):
 def fetch_all(
     connection: Connection, query: Select[*tuple[Any, ...]], parameters: dict[str, Any]
 ) -> list[list[Any]]:
-    """The rows of a query, as ``connection.execute(…).all()`` has them.
+    """Return the rows of a query, like ``connection.execute(…).all()``.
 
     Args:
         connection: To the ledger.
-        query: Made once, since what it is turned to is kept with the connection. Each column has a name of
-            its own.
+        query: The query. Create it once: its converted form is cached with the connection. Each column
+            needs a unique name.
         parameters: Its parameters.
     """
     kept: dict[Select[*tuple[Any, ...]], _Reading] = connection.info.setdefault(f"{__name__}.at_once", {})
@@ -144,7 +144,7 @@ def fetch_all(
     try:
         rows: list[list[Any]] = orjson.loads(connection.scalar(reading.statement, parameters) or "")
     except (OperationalError, ValueError):
-        # Bytes in place of text, or a text that is none: the file is damaged. One by one they can be read.
+        # Bytes instead of text, or invalid text: the file is damaged. Row by row it can still be read.
         return [list(row) for row in connection.execute(query, parameters)]
     for place, read in enumerate(reading.readers):
         if read is not None:

@@ -75,12 +75,12 @@ __all__ = [
 ]
 
 MAX_STORED: Final = 3
-"""So many of each stream are kept."""
+"""How many canaries of each stream are stored."""
 
 FRESH_MS: Final = 24 * 60 * 60 * 1000
-"""Milliseconds for which a canary is neither renewed nor replaced by a newer one."""
+"""Milliseconds for which a canary is neither renewed nor replaced."""
 
-# Statements are made once: to build one costs ten times as much as to run it for one row.
+# Statements are built once: to build one costs ten times as much as to run it for one row.
 
 _HOLDS_ITS_NAME = exists().where(
     claims.c.space == bindparam("of_space"),
@@ -93,7 +93,7 @@ _SPELLED_ANEW = exists().where(
     is_one_of(history.c.event, "drifted", "remapped"),
     history.c.detail.contains("name"),
 )
-"""Its name was another one for a while, though its key was not: somebody may have corrected it in Trakor."""
+"""Its name was spelled otherwise for a while: someone may have corrected it in Trakor."""
 
 _FIT = (
     records.c.state == State.DELIVERED,
@@ -142,7 +142,7 @@ _WANTED = (
     .where(
         records.c.feed == bindparam("of_feed"),
         is_in(records.c.source_id, "ids"),
-        records.c.sent_key == records.c.key,  # of a qualified name a draft does not tell how it was spelled
+        records.c.sent_key == records.c.key,  # a draft does not show how a qualified name was spelled
         *_FIT,
     )
     .limit(bindparam("most"))
@@ -167,15 +167,15 @@ def store_canaries(
     now: int,
     unchanged: Collection[str] = (),
 ) -> None:
-    """Keep some of what Trakor has, where there are too few canaries or old ones.
+    """Store some of what Trakor has, if there are too few canaries or only old ones.
 
     Args:
-        connection: Inside a writing transaction; whatever was decided is written.
-        feed: Whose records these are.
-        taken: Number of a record, the key of a name, and the payload that Trakor has, or would be sent, under
-            it. Those that are not fit for a canary by now are left out. Gone through only where it is needed.
+        connection: Inside a writing transaction, after all decisions are written.
+        feed: The feed of these records.
+        taken: Number of a record, the key of a name, and the payload that Trakor has, or would be sent,
+            under that name. Unsuitable ones are skipped. Only iterated if needed.
         now: The time to note.
-        unchanged: Ids of records that say what they said: canaries of these are renewed.
+        unchanged: Ids of records that are unchanged: their canaries are renewed.
     """
     known = {"of_feed": feed.number, "of_space": feed.namespace}
     kept = connection.execute(_KEPT, known).all()
@@ -206,15 +206,15 @@ def _sealed(
 
 
 def choose_canaries(connection: Connection, feed: Feed, unchanged: Collection[str]) -> frozenset[str]:
-    """Which unchanged records are to be mapped all the same, since there are too few canaries.
+    """Choose the unchanged records that are mapped all the same, because there are too few canaries.
 
     Args:
         connection: To the ledger.
-        feed: Whose records these are.
-        unchanged: Ids of those that need no draft otherwise.
+        feed: The feed of these records.
+        unchanged: Ids of records that need no draft otherwise.
 
     Returns:
-        The ids of as many as are missing, at most.
+        The ids of at most as many records as canaries are missing.
     """
     if not unchanged:
         return frozenset()
@@ -227,29 +227,29 @@ def choose_canaries(connection: Connection, feed: Feed, unchanged: Collection[st
 
 
 def delete_canaries(connection: Connection, numbers: Collection[int]) -> None:
-    """Keep no canaries of these records: something was decided on them."""
+    """Delete the canaries of these records, because something was decided on them."""
     connection.execute(_END, {"numbers": list(numbers)})
 
 
 def open_canaries(connection: Connection, feed: Feed) -> list[Payload]:
-    """What may be sent again to find out whether Trakor takes anything, the latest first.
+    """Return the payloads that may be posted again to test Trakor, the latest first.
 
     Args:
-        connection: To the ledger; it knows the sealer.
-        feed: Of which stream.
+        connection: To the ledger, opened with its key.
+        feed: The feed.
     """
     return [payload for payload in open_each_canary(connection, feed) if payload is not None]
 
 
 def open_sent_payloads(connection: Connection, feed: Feed) -> list[Payload]:
-    """What was really sent of some records that Trakor has, whatever the source or the map say by now.
+    """Return what was sent of some records that Trakor has, whatever the source or the map say now.
 
-    It proves which organisation a Trakor is as well as a canary does: a changed map, or a change of all
-    records at once, leaves no canary.
+    These prove which organisation a Trakor is as well as canaries do. After a changed map, or a change of
+    all records at once, there is no canary.
 
     Args:
-        connection: To the ledger; it knows the sealer.
-        feed: Of which stream.
+        connection: To the ledger, opened with its key.
+        feed: The feed.
     """
     found = connection.execute(_SENT, {"of_feed": feed.number, "of_space": feed.namespace}).all()
     opened = (_opened(connection, feed, row.source_id, row.body) for row in found)
@@ -257,7 +257,7 @@ def open_sent_payloads(connection: Connection, feed: Feed) -> list[Payload]:
 
 
 def open_each_canary(connection: Connection, feed: Feed) -> list[Payload | None]:
-    """The same, with None in place of one that is damaged."""
+    """Return the stored canaries, with None in place of a damaged one."""
     known = {"of_feed": feed.number, "of_space": feed.namespace}
     kept = connection.execute(_KEPT, known).all()
     return [_opened(connection, feed, row.source_id, row.body) for row in kept]
@@ -276,7 +276,7 @@ class Canary(NamedTuple):
     Attributes:
         payload: What was sent.
         key: Hash of its name.
-        ids: The ids that Trakor gave the record that has that name.
+        ids: The ids that Trakor gave the record with that name.
     """
 
     payload: Payload
@@ -285,7 +285,7 @@ class Canary(NamedTuple):
 
 
 class CanaryStepKind(StrEnum):
-    """What is to be done next."""
+    """What to do next."""
 
     CLEAR = "clear"
     UNPROVEN = "unproven"
@@ -295,7 +295,7 @@ class CanaryStepKind(StrEnum):
 
 
 class CanaryStep(NamedTuple):
-    """What is to be done next, with which canary, or until when to wait."""
+    """What to do next, with which canary, or until when to wait."""
 
     kind: CanaryStepKind
     canary: Canary | None = None
@@ -308,7 +308,7 @@ def select_canaries(
     feeds: Sequence[Feed],
     name_key: Callable[[str], str],
 ) -> list[Canary]:
-    """The canaries of a connection, at most three of all its streams."""
+    """Select the canaries of a connection, at most three of all its streams."""
     found = [
         Canary(payload, key := name_key(payload.name), _ids_of(connection, feed, key))
         for feed in feeds
@@ -318,7 +318,7 @@ def select_canaries(
 
 
 def _ids_of(connection: Connection, feed: Feed, key: str) -> frozenset[str]:
-    """The ids of Trakor's that the holder of a name has."""
+    """Return Trakor's ids of the record that holds a name."""
     held = (claims.c.space == feed.namespace, claims.c.key == key)
     linked = select(links.c.trakor_id).join(claims, claims.c.record == links.c.record)
     return frozenset(connection.scalars(linked.where(*held, links.c.space == feed.namespace)))
@@ -333,15 +333,15 @@ def next_step(
     now: int,
     wait: int,
 ) -> CanaryStep:
-    """What is to be done before anything is sent to Trakor.
+    """Determine what to do before anything is sent to Trakor.
 
     Args:
         connection: Inside a writing transaction.
-        name: The connection's.
+        name: The connection's name.
         trakor: Its Trakor as configured.
-        find: Gives the canaries; asked only where something has to be proved.
+        find: Returns the canaries; only called if something has to be proved.
         now: The time.
-        wait: Milliseconds that a lost request may still be at work.
+        wait: Milliseconds for which Trakor may still be working on a lost request.
     """
     noted = load_known(connection, name)
     if not noted.trakor.address or noted.trakor.is_same_trakor(trakor):
@@ -355,7 +355,7 @@ def next_step(
 
 
 def _record_known(connection: Connection, noted: KnownOrganizations, trakor: TrakorIdentity) -> CanaryStep:
-    """Nothing has to be proved; a trial of another Trakor is over."""
+    """Nothing has to be proved: end any trial of another Trakor."""
     settled = replace(noted, trakor=trakor, mismatch=noted.mismatch.without_trial())
     if settled != noted:
         save_known(connection, settled)
@@ -390,7 +390,7 @@ def _judge(
 
 
 def _rejected_if_lost(key: str, asked: AskedCanary, canaries: Mapping[str, Canary]) -> AskedCanary:
-    """A lost one that cannot be sent again, since its record was forgotten, will never prove anything."""
+    """Treat a lost canary whose record was forgotten as rejected: it cannot prove anything any more."""
     lost_for_good = asked.answer is CanaryAnswer.LOST and key not in canaries
     return asked._replace(answer=CanaryAnswer.REJECTED) if lost_for_good else asked
 
@@ -398,7 +398,7 @@ def _rejected_if_lost(key: str, asked: AskedCanary, canaries: Mapping[str, Canar
 def _ask(
     connection: Connection, noted: KnownOrganizations, canary: Canary, now: int, wait: int
 ) -> CanaryStep:
-    """Note first that it is sent: whoever comes after a death knows that it may be made."""
+    """Record first that the canary is sent: after a crash, it counts as possibly created."""
     before = noted.mismatch.asked.get(canary.key)
     tries = 1 if before is None else before.tries + 1
     sealed = sealer_of(connection).seal([canary.payload.name], _seal_context(canary.key))
@@ -411,21 +411,21 @@ def _ask(
 def _ask_again(
     connection: Connection, noted: KnownOrganizations, canaries: Mapping[str, Canary], now: int, wait: int
 ) -> CanaryStep:
-    """A lost one is sent again, but not while its request may still be at work there."""
+    """Send a lost canary again, but not while Trakor may still be working on its request."""
     lost = [
         (one.not_before, key)
         for key, one in noted.mismatch.asked.items()
         if one.answer is CanaryAnswer.LOST and key in canaries
     ]
     not_before, key = min(lost)
-    # Further away than any wait can be: the clock was set back since.
+    # Further away than any wait: the clock was set back since.
     if now < not_before <= now + wait:
         return CanaryStep(CanaryStepKind.WAIT, until=not_before)
     return _ask(connection, noted, canaries[key], now, wait)
 
 
 def _record_same(connection: Connection, noted: KnownOrganizations, trakor: TrakorIdentity) -> CanaryStep:
-    """The same organisation: what it made anew, since it was deleted there by hand, is at home there."""
+    """The same organisation: a record that it created again, after a deletion by hand, belongs there."""
     mismatch = Mismatch(source=noted.mismatch.source, strays=noted.mismatch.strays)
     settled = replace(noted, trakor=trakor, mismatch=mismatch)
     save_known(connection, settled)
@@ -442,13 +442,13 @@ def _record_unproven(connection: Connection, noted: KnownOrganizations, trakor: 
 
 
 def note_answer(connection: Connection, name: str, key: str, answer: CanaryAnswer | None) -> None:
-    """Write what became of a canary.
+    """Write what came of a canary.
 
     Args:
         connection: Inside a writing transaction.
-        name: The connection's.
+        name: The connection's name.
         key: Hash of the canary's name.
-        answer: What was answered; None: it certainly made nothing, and counts as not asked.
+        answer: Trakor's answer; None: it certainly created nothing, and counts as not sent.
     """
     noted = load_known(connection, name)
     before = noted.mismatch.asked.get(key)
@@ -458,24 +458,24 @@ def note_answer(connection: Connection, name: str, key: str, answer: CanaryAnswe
     if answer is not None:
         asked[key] = before._replace(answer=_adjust_answer(answer, before))
     elif before.tries > 1:
-        asked[key] = before._replace(tries=before.tries - 1)  # the earlier one is still lost
+        asked[key] = before._replace(tries=before.tries - 1)  # the earlier request is still lost
     save_known(connection, replace(noted, mismatch=replace(noted.mismatch, asked=asked)))
 
 
 def _adjust_answer(answer: CanaryAnswer, before: AskedCanary) -> CanaryAnswer:
-    """A name that is there after a lost request may be there because of it: somebody has to look."""
+    """A name that exists after a lost request may exist because of it: an operator has to look."""
     again = answer is CanaryAnswer.STRANGER and before.tries > 1
     return CanaryAnswer.CREATED if again else answer
 
 
 def load_stray_names(connection: Connection, name: str) -> tuple[list[str], int]:
-    """The names to be deleted in another organisation, and how many more that were forgotten since.
+    """Return the names to delete in another organisation, and how many more were forgotten since.
 
-    They are personal data: for a person's eyes, never for a log or a page without a log-in.
+    The names are personal data: for an operator only, never for a log or a page without a login.
 
     Args:
-        connection: To the ledger; it knows the sealer.
-        name: The connection's.
+        connection: To the ledger, opened with its key.
+        name: The connection's name.
     """
     made = load_known(connection, name).mismatch.made
     if not made:
@@ -486,7 +486,7 @@ def load_stray_names(connection: Connection, name: str) -> tuple[list[str], int]
 
 
 def forget_stray(connection: Connection, key: str) -> None:
-    """Keep a name no longer that may have to be deleted somewhere: its record is forgotten.
+    """Delete a name that may have to be deleted elsewhere, because its record is forgotten.
 
     Args:
         connection: Inside a writing transaction.
@@ -499,5 +499,5 @@ def forget_stray(connection: Connection, key: str) -> None:
 
 
 def _seal_context(key: str) -> str:
-    """What a sealed name is bound to."""
+    """Return what a sealed name is bound to."""
     return f"canary\0{key}"

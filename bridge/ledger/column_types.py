@@ -1,8 +1,8 @@
-"""Types of the ledger's columns that read whatever is on the disk.
+"""Column types that read whatever is on the disk.
 
-SQLite keeps a type with each value, not with the column: one flipped bit makes a text a blob, or a 0 a NULL.
-A value that its column cannot hold is read as one that says nothing, so that no reader stumbles over it.
-``row_mapping.sound`` tells which rows have such a value.
+SQLite stores a type with each value, not with the column: one flipped bit makes a text a blob, or a 0 a
+NULL. A value that its column cannot hold is read as an empty one, so that no reader fails on it.
+``row_mapping.is_sound`` finds rows that have such a value.
 """
 
 from __future__ import annotations
@@ -32,21 +32,21 @@ __all__ = [
 ]
 
 UNREADABLE: Final = "\N{REPLACEMENT CHARACTER}"
-"""Stands for a text that cannot be read, and in one for the bytes that cannot."""
+"""Replaces an unreadable text, and unreadable bytes within a text."""
 
 MAX_TIME: Final = 253_402_300_799_999
-"""The last millisecond of the year 9999: no later time can be shown."""
+"""The last millisecond of the year 9999: no later time can be displayed."""
 
 MAX_NUMBER: Final = 2**62 - 1
-"""The ledger never wrote a greater number: one more could leave 64 bits."""
+"""The ledger never writes a greater number, because one more could exceed 64 bits."""
 
 
 class SafeInteger(sa.Integer):
-    """A whole number; 0 stands for what is none.
+    """A whole number. Anything else is read as 0.
 
     Args:
-        required: NULL is read as 0, too. Not for columns of which a statement asks the least or the most,
-            which is NULL where there is no row.
+        required: NULL is read as 0 too. Not for columns of a minimum or maximum, which is NULL if there is
+            no row.
     """
 
     def __init__(self, required: bool = False) -> None:  # noqa: FBT001, FBT002 - SQLAlchemy copies by position
@@ -54,29 +54,29 @@ class SafeInteger(sa.Integer):
         self.required = required
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], int | None]:
-        """Give what reads one value."""
+        """Return the converter of one value."""
         del dialect, coltype
         return _required_number if self.required else _number
 
 
 class SafeBigInteger(sa.BigInteger):
-    """A time in milliseconds since the epoch; 0 stands for what is none. Arguments as for ``SafeInteger``."""
+    """Milliseconds since the epoch; anything else is read as 0. Arguments as for ``SafeInteger``."""
 
     def __init__(self, required: bool = False) -> None:  # noqa: FBT001, FBT002 - SQLAlchemy copies by position
         super().__init__()
         self.required = required
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], int | None]:
-        """Give what reads one value."""
+        """Return the converter of one value."""
         del dialect, coltype
         return _required_time if self.required else _time
 
 
 class SafeText(sa.Text):
-    """A text; ``UNREADABLE`` stands for what is none.
+    """A text. Anything else is read as ``UNREADABLE``.
 
     Args:
-        required: NULL is read likewise.
+        required: NULL is read as ``UNREADABLE`` too.
     """
 
     def __init__(self, required: bool = False) -> None:  # noqa: FBT001, FBT002 - SQLAlchemy copies by position
@@ -84,26 +84,26 @@ class SafeText(sa.Text):
         self.required = required
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], str | None]:
-        """Give what reads one value."""
+        """Return the converter of one value."""
         del dialect, coltype
         return _required_text if self.required else _text
 
 
 class SafeBinary(sa.LargeBinary):
-    """Bytes; none of them stand for what is none."""
+    """Bytes. Anything else is read as no bytes."""
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], bytes | None]:
-        """Give what reads one value."""
+        """Return the converter of one value."""
         del dialect, coltype
         return _bytes
 
 
 class SafeChoice(sa.Text):
-    """A text out of a few.
+    """A text that is one of a few words.
 
     Args:
-        words: Those.
-        otherwise: Stands for any other.
+        words: The words.
+        otherwise: The value for any other text.
     """
 
     def __init__(self, words: type[StrEnum], otherwise: str) -> None:
@@ -112,7 +112,7 @@ class SafeChoice(sa.Text):
         self.otherwise = otherwise
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], str]:
-        """Give what reads one value."""
+        """Return the converter of one value."""
         del dialect, coltype
         words, otherwise = frozenset(map(str, self.words)), self.otherwise
         return lambda value: value if isinstance(value, str) and value in words else otherwise

@@ -40,11 +40,11 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class ScheduledJob:
-    """How things stand with one job of one connection.
+    """The schedule of one job of one connection.
 
     Attributes:
-        wanted_at: Since when it is wanted; 0: it is not.
-        next_at: When it is to be wanted next; 0: that is not known.
+        wanted_at: Since when the job is due; 0: it is not.
+        next_at: When the job becomes due next; 0: unknown.
     """
 
     wanted_at: int
@@ -70,53 +70,53 @@ _COMPLETE_JOB = (
 
 
 _JOBS: Final = frozenset(map(str, Job))
-"""All that there are: any other word is damage."""
+"""All jobs. Any other word in the table is damage."""
 
 
 def request_job(connection: Connection, name: str, job: Job, *, now: int) -> None:
-    """Want a job done, since now: also where it is being done, which is then once more afterwards.
+    """Make a job due now. A job that is running becomes due once more afterwards.
 
     Args:
         connection: Inside a writing transaction.
         name: The connection's name.
-        job: What is wanted.
+        job: The job.
         now: The time to note.
     """
     connection.execute(_REQUEST_JOB, {"connection": name, "job": str(job), "wanted_at": now})
 
 
 def set_next_due(connection: Connection, name: str, job: Job, at: int) -> None:
-    """Note when a job is to be wanted next; it is not wanted for that.
+    """Store when a job becomes due next. This does not make it due now.
 
     Args:
         connection: Inside a writing transaction.
         name: The connection's name.
-        job: Which.
-        at: Milliseconds since the epoch; 0: not known, or never.
+        job: The job.
+        at: Milliseconds since the epoch; 0: unknown, or never.
     """
     connection.execute(_SET_NEXT_DUE, {"connection": name, "job": str(job), "next_at": at})
 
 
 def load_scheduled_jobs(connection: Connection, name: str) -> dict[Job, ScheduledJob]:
-    """How things stand with each job of a connection that anything is known of."""
+    """Load the schedule of each job of a connection that the ledger knows."""
     found = connection.execute(select(scheduled_jobs).where(scheduled_jobs.c.connection == name))
     return {Job(row.job): ScheduledJob(row.wanted_at, row.next_at) for row in found if row.job in _JOBS}
 
 
 def complete_job(connection: Connection, name: str, job: Job, *, wanted_at: int) -> None:
-    """A job was done: the wish that was seen before it is fulfilled; one that came meanwhile stands.
+    """Mark a job as done. A request that came after ``wanted_at`` was read stays due.
 
     Args:
         connection: Inside a writing transaction.
         name: The connection's name.
-        job: Which.
-        wanted_at: Of the wish that was seen, to the letter: the clock may have been set back since.
+        job: The job.
+        wanted_at: The exact time of the request that was done; the clock may have been set back since.
     """
     connection.execute(_COMPLETE_JOB, {"of_connection": name, "of_job": str(job), "seen": wanted_at})
 
 
 class TimestampName(StrEnum):
-    """What the time is of; ``ALIVE`` is the daemon's own, and stands under no connection ("")."""
+    """What a stored time means. ``ALIVE`` is the daemon's own and belongs to no connection ("")."""
 
     TOKEN_EXPIRES = "token_expires"  # noqa: S105 - the name of a time
     TOKEN_FAILING_SINCE = "token_failing_since"  # noqa: S105 - likewise
@@ -133,13 +133,13 @@ _DELETE_TIMESTAMP = delete(timestamps).where(
 
 
 def set_timestamp(connection: Connection, name: str, moment: TimestampName, at: int | None) -> None:
-    """Note a time, in place of the one that was noted before.
+    """Store a time, replacing the previous one.
 
     Args:
         connection: Inside a writing transaction.
         name: The connection's name; empty for the daemon itself.
-        moment: What it is the time of.
-        at: Milliseconds since the epoch; None where there is none any more.
+        moment: What the time means.
+        at: Milliseconds since the epoch; None deletes it.
     """
     if at is None:
         connection.execute(_DELETE_TIMESTAMP, {"of_connection": name, "of_name": str(moment)})
@@ -148,19 +148,19 @@ def set_timestamp(connection: Connection, name: str, moment: TimestampName, at: 
 
 
 def load_timestamps(connection: Connection) -> dict[tuple[str, TimestampName], int]:
-    """All that is noted, by the connection's name and what it is the time of."""
+    """Load all stored times, by the connection's name and their meaning."""
     found = connection.execute(select(timestamps).where(timestamps.c.name.in_([*TimestampName])))
     return {(row.connection, TimestampName(row.name)): row.at for row in found}
 
 
 class AlertTopic(NamedTuple):
-    """What an alert is about; two alerts of one topic are the same one, said again.
+    """What an alert is about. Two alerts with one topic are the same alert, repeated.
 
     Attributes:
         kind: The alert's word.
         connection: The connection's name; empty for the process as a whole.
-        stream: The stream; empty where it is about no one stream.
-        detail: What else tells it from others, e.g. the reason that records wait for.
+        stream: The stream; empty if the alert is not about one stream.
+        detail: What else distinguishes it, for example the reason for which records wait.
     """
 
     kind: str
@@ -170,7 +170,7 @@ class AlertTopic(NamedTuple):
 
 
 class AlertSent(NamedTuple):
-    """When a topic was told last, and the number that was told with it, where it has one."""
+    """When a topic was last reported, and the number in that message if it has one."""
 
     at: int
     number: int = 0
@@ -180,7 +180,7 @@ _DELETE_OF_ADDRESS = delete(alerts_sent).where(alerts_sent.c.address == bindpara
 
 
 def load_alerts_sent(connection: Connection) -> dict[str, dict[AlertTopic, AlertSent]]:
-    """All that was said, by address (its hash: an address holds secrets)."""
+    """Load all alerts that were sent, by address. The address is hashed, because it contains secrets."""
     found: dict[str, dict[AlertTopic, AlertSent]] = {}
     for row in connection.execute(select(alerts_sent)):
         topic = AlertTopic(row.kind, row.connection, row.stream, row.detail)
@@ -189,12 +189,12 @@ def load_alerts_sent(connection: Connection) -> dict[str, dict[AlertTopic, Alert
 
 
 def save_alerts_sent(connection: Connection, address: str, topics: Mapping[AlertTopic, AlertSent]) -> None:
-    """Note what one address knows, in place of what was noted before.
+    """Store which alerts one address has received, replacing what was stored before.
 
     Args:
         connection: Inside a writing transaction.
         address: The hash of the address.
-        topics: All that it was told and that is not over.
+        topics: All alerts that it received and that are not over.
     """
     connection.execute(_DELETE_OF_ADDRESS, {"of_address": address})
     rows = [{"address": address, **topic._asdict(), **told._asdict()} for topic, told in topics.items()]
@@ -203,5 +203,5 @@ def save_alerts_sent(connection: Connection, address: str, topics: Mapping[Alert
 
 
 def delete_unlisted_addresses(connection: Connection, addresses: Collection[str]) -> None:
-    """Forget what was said to addresses that are not configured any more."""
+    """Delete the alerts of addresses that are no longer configured."""
     connection.execute(delete(alerts_sent).where(alerts_sent.c.address.not_in(sorted(addresses))))

@@ -1,17 +1,16 @@
-"""SQLite as the ledger's database, and the one thread that owns its one writing connection.
+"""SQLite as the ledger's database, and the one thread that owns its only writing connection.
 
-A transaction is a plain function over a connection; it runs whole in the owner's thread::
+A transaction is a plain function over a connection. It runs as a whole in the owner's thread::
 
-    await ledger.call_first(keep_events, …) ──┐ first of all
-    await ledger.call(observe, page, …)     ──┤
-    await ledger.call(claim_all, feeds, …)  ──┤ queue ──> owner ──> BEGIN IMMEDIATE, function, COMMIT
-    await ledger.call(settle, outcomes, …)  ──┘
+    await ledger.call_first(store_webhooks, …)   ──┐ first of all
+    await ledger.call(observe, page, …)          ──┤
+    await ledger.call(claim_for_feeds, feeds, …) ──┤ queue ──> owner ──> BEGIN IMMEDIATE, function, COMMIT
+    await ledger.call(settle, outcomes, …)       ──┘
 
-so nothing can be cancelled in its middle: who stops waiting leaves the transaction to its end.
-Checkpoints of the write-ahead log are made by the owner at quiet moments, since automatic ones
-make the slowest commits four times as slow. Settings follow SQLite's documentation, "PRAGMA
-Statements" and "Write-Ahead Logging": ``synchronous=FULL``, because an acknowledged webhook must
-outlive a power cut.
+So nothing can be cancelled halfway: a caller that stops waiting leaves the transaction running. The owner
+checkpoints the write-ahead log when the queue is empty, because automatic checkpoints make the slowest
+commits four times as slow. The settings follow SQLite's documentation, "PRAGMA Statements" and "Write-Ahead
+Logging": ``synchronous=FULL``, because an acknowledged webhook must survive a power cut.
 """
 
 from __future__ import annotations
@@ -54,10 +53,10 @@ P = ParamSpec("P")
 T = TypeVar("T")
 Transaction = Callable[Concatenate[Connection, P], T]
 QueuedCall: TypeAlias = "tuple[int, int, Callable[[], None] | None]"
-"""What the owner does: how urgent, in which order it came, and what; None ends the owner's life."""
+"""A queued call: its priority, its order of arrival, and what to run. None ends the owner's thread."""
 
 FIRST: Final = 0
-"""Urgency of what somebody outside waits for: a webhook that is answered when it is on disk."""
+"""Priority of a call that an external client waits for: a webhook is answered when it is on disk."""
 
 IN_TURN: Final = 1
 LAST: Final = 2
@@ -66,48 +65,51 @@ BUSY_TIMEOUT = 30_000
 """Milliseconds that a writer waits for another process's short transaction."""
 
 CHECKPOINT_PATIENCE = 200
-"""Milliseconds that a checkpoint waits for readers, while all transactions wait for it."""
+"""Milliseconds that a checkpoint waits for readers. All transactions wait meanwhile."""
 
 WAL_QUIET = 16 * 2**20
-"""Bytes of write-ahead log from which a quiet moment is used for a checkpoint."""
+"""Bytes of write-ahead log from which an empty queue starts a checkpoint."""
 
 WAL_MAX = 64 * 2**20
-"""Bytes of write-ahead log from which no quiet moment is waited for."""
+"""Bytes of write-ahead log from which a checkpoint no longer waits for an empty queue."""
 
 TRUNCATE_EVERY = 1800.0
-"""Seconds after which the write-ahead log is emptied. What was deleted in between, drafts of delivered
-records above all, is in the file no longer than that: the promise is an hour."""
+"""Seconds between two truncations of the write-ahead log.
+
+Deleted data, above all drafts of delivered records, stays in the file no longer than that: the promise is
+an hour.
+"""
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class TextStorage:
-    """What a connection to the ledger needs to keep text, and to show it.
+    """What a connection to the ledger needs to seal and open text.
 
     Attributes:
         sealer: Seals and opens text.
-        sent: What was sent stays, sealed (``[ledger] keep``); else only what waits.
+        sent: Text that was sent is kept, sealed (``[ledger] keep``); otherwise only text that waits.
     """
 
     sealer: Sealer
     sent: bool = True
 
     def attach(self, info: dict[str, Any]) -> None:
-        """Put it where a function that is handed a connection finds it (``row_mapping.sealer_of``)."""
+        """Store it in the connection's ``info``, where ``row_mapping.sealer_of`` finds it."""
         info["sealer"] = self.sealer
         info["keeps_sent"] = self.sent
 
 
 _AS_TEXT: Final = partial(str, encoding="utf-8", errors="replace")
-"""Reads a text whose bytes are damaged as one that nothing is equal to: the rows beside it can be read, too.
+"""Decodes damaged text with replacement characters, so that the rows beside it can be read.
 
-The driver would refuse all that a statement finds.
+By default the driver would fail the whole statement.
 """
 
 
 def _settings(*, owner: bool) -> tuple[str, ...]:
-    """The PRAGMAs of a writing connection, in the order in which they must come."""
+    """Return the PRAGMAs of a writing connection, in their required order."""
     return (
         f"PRAGMA busy_timeout = {BUSY_TIMEOUT}",
         "PRAGMA auto_vacuum = INCREMENTAL",  # only takes effect before the first table
@@ -115,7 +117,7 @@ def _settings(*, owner: bool) -> tuple[str, ...]:
         "PRAGMA journal_mode = WAL",
         "PRAGMA synchronous = FULL",
         "PRAGMA wal_autocheckpoint = 0",
-        "PRAGMA journal_size_limit = 0",  # a log begun anew is short again: its size tells what is in it
+        "PRAGMA journal_size_limit = 0",  # a restarted log is short again, so its size shows its content
         "PRAGMA foreign_keys = ON",
         "PRAGMA temp_store = MEMORY",
         f"PRAGMA cache_size = -{16_384 if owner else 2_048}",
@@ -123,7 +125,7 @@ def _settings(*, owner: bool) -> tuple[str, ...]:
 
 
 def _writer(path: Path, text_storage: TextStorage | None, *, owner: bool) -> Engine:
-    """An engine whose transactions all begin as writers, on a file that only its owner can read."""
+    """Create an engine whose transactions all begin as writers, on a file that only its owner can read."""
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     except OSError as error:
@@ -135,7 +137,7 @@ def _writer(path: Path, text_storage: TextStorage | None, *, owner: bool) -> Eng
         "sqlite+pysqlite://",
         creator=partial(sqlite3.connect, path, check_same_thread=False, isolation_level=None),
         poolclass=StaticPool,
-        hide_parameters=True,  # they are what records say, and an error's text may reach a log
+        hide_parameters=True,  # they contain text of records, and an error message may reach a log
     )
 
     @event.listens_for(engine, "connect")
@@ -148,36 +150,36 @@ def _writer(path: Path, text_storage: TextStorage | None, *, owner: bool) -> Eng
 
     @event.listens_for(engine, "begin")
     def _on_begin(connection: Connection) -> None:
-        # A deferred transaction that turns writer fails at once, whatever the busy time-out.
+        # A deferred transaction that becomes a writer fails at once, whatever the busy timeout.
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
 
 
 def read_only(path: Path) -> str:
-    """The URI that opens a SQLite file for reading only, whatever characters its path has."""
+    """Return the URI that opens a SQLite file for reading only, whatever characters its path has."""
     return f"file:{quote(str(path))}?mode=ro"
 
 
 _ADVICE: Final = (
-    "is the disk full, read-only or on a network? `trakor-bridge ledger check` looks through the file; "
-    "restore the last backup where it is damaged"
+    "is the disk full, read-only or on a network? `trakor-bridge ledger check` examines the file; "
+    "restore the last backup if it is damaged"
 )
 
 
 @contextmanager
 def _errors_explained(path: Path) -> Iterator[None]:
-    """Say what a fault of the disk or of the file means, in place of the driver's words alone."""
+    """Explain errors of the disk or the file, instead of the driver's message alone."""
     try:
         yield
     except IntegrityError:
-        raise  # a constraint did its work: a fault of ours, not of the file
+        raise  # a violated constraint: a bug in the bridge, not a damaged file
     except (UnicodeDecodeError, orjson.JSONDecodeError):
-        # Not said is which bytes: they may be of a client's name.
+        # The bytes are not shown: they may be part of a client's name.
         raise LedgerError(
-            f"the ledger {path.name} holds bytes that are no text: it is damaged", advice=_ADVICE
+            f"the ledger {path.name} contains bytes that are not text: it is damaged", advice=_ADVICE
         ) from None
-    except (DatabaseError, sqlite3.Error) as error:  # the driver's own: while a connection is made
+    except (DatabaseError, sqlite3.Error) as error:  # the driver's own error, while connecting
         raise LedgerError(
             f"the ledger {path.name} cannot be used: {getattr(error, 'orig', error)}",
             advice=_ADVICE,
@@ -186,14 +188,14 @@ def _errors_explained(path: Path) -> Iterator[None]:
 
 @contextmanager
 def writing(path: Path, text_storage: TextStorage | None = None) -> Iterator[Connection]:
-    """One short transaction from a process that is not the owner: for deciding commands.
+    """Open one short transaction in a process that is not the owner, for commands that decide.
 
     Args:
         path: The ledger's file.
-        text_storage: For what keeps or shows text; None where nothing does.
+        text_storage: For transactions that seal or open text; otherwise None.
 
     Yields:
-        A connection inside a transaction; committed at the end, rolled back at any exception.
+        A connection inside a transaction: committed at the end, rolled back at any exception.
     """
     engine = _writer(path, text_storage, owner=False)
     try:
@@ -205,11 +207,11 @@ def writing(path: Path, text_storage: TextStorage | None = None) -> Iterator[Con
 
 @contextmanager
 def reading(path: Path, text_storage: TextStorage | None = None) -> Iterator[Connection]:
-    """A read-only connection beside the writer, on one snapshot while it is open.
+    """Open a read-only connection beside the writer, on one snapshot.
 
     Args:
         path: The ledger's file; it must exist.
-        text_storage: For what shows text; None where nothing does.
+        text_storage: For readers that open text; otherwise None.
 
     Yields:
         A connection that cannot write.
@@ -241,12 +243,12 @@ def reading(path: Path, text_storage: TextStorage | None = None) -> Iterator[Con
 
 
 def _files_of(path: Path) -> tuple[str, ...]:
-    """The ledger's file, SQLite's log and index beside it, and the lock of its owner."""
+    """Return the ledger's file, SQLite's log and index beside it, and the owner's lock."""
     return tuple(f"{path}{suffix}" for suffix in ("", "-wal", "-shm", ".lock"))
 
 
 def _identity(file: str) -> tuple[int, int] | None:
-    """Which file it is that has a name: its device and number; None where there is none."""
+    """Return the device and number of the file at a path; None if there is no file."""
     try:
         found = os.stat(file)  # noqa: PTH116 - half the time of a Path's, at each commit
     except OSError:
@@ -255,15 +257,15 @@ def _identity(file: str) -> tuple[int, int] | None:
 
 
 class Ledger:
-    """The ledger as the flows use it: transactions by one owning thread.
+    """The ledger as the flows use it: transactions in one owning thread.
 
-    Each transaction is followed by a look at whether file, log and lock are still those that were opened. A
-    log that somebody removed takes all writes and is gone with the process; beside a lock that was removed a
-    second owner may begin.
+    After each transaction it checks that file, log and lock are still those that it opened. If someone
+    removes the log, later writes are lost with the process; if someone removes the lock, a second owner may
+    start.
 
     Args:
         path: The ledger's file, opened and migrated already (``open.open_ledger``).
-        text_storage: What it needs to keep text.
+        text_storage: What it needs to seal and open text.
         truncate_every: Seconds; see ``TRUNCATE_EVERY``.
     """
 
@@ -289,36 +291,36 @@ class Ledger:
         Args:
             transaction: A plain function whose first argument is the connection.
             args: Its further arguments.
-            kwargs: Its further arguments by name.
+            kwargs: Its further keyword arguments.
 
         Returns:
-            What it returns, once it is committed. A caller that is cancelled only stops waiting.
+            What it returns, once it is committed. A cancelled caller only stops waiting.
 
         Raises:
-            LedgerReplacedError: It was committed, but not to the file that others find.
+            LedgerReplacedError: It was committed, but the file was replaced meanwhile.
         """
         return await asyncio.shield(asyncio.wrap_future(self._submit(transaction, *args, **kwargs)))
 
     async def call_first(self, transaction: Transaction[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run one transaction before all that wait in the queue; after the one that is under way.
+        """Run one transaction before all that are queued, after the one that is running.
 
         Args:
             transaction: A plain function whose first argument is the connection.
             args: Its further arguments.
-            kwargs: Its further arguments by name.
+            kwargs: Its further keyword arguments.
 
         Returns:
-            What it returns, once it is committed. A caller that is cancelled only stops waiting.
+            What it returns, once it is committed. A cancelled caller only stops waiting.
         """
         run = partial(self._transact, lambda connection: transaction(connection, *args, **kwargs))
         return await asyncio.shield(asyncio.wrap_future(self._enqueue(FIRST, run)))
 
     async def changed_elsewhere(self) -> bool:
-        """Whether another process has committed since this was asked last, or since the ledger was opened."""
+        """Return whether another process has committed since the last call, or since opening the ledger."""
         return await asyncio.shield(asyncio.wrap_future(self._enqueue(IN_TURN, self._is_new_version)))
 
     def close(self) -> None:
-        """End what was submitted, checkpoint, close the file. Nothing can be called afterwards."""
+        """Finish what was submitted, checkpoint, and close the file. Nothing can be called afterwards."""
         self._queue.put((LAST, next(self._order), None))
         self._thread.join()
         self._engine.dispose()
@@ -339,12 +341,13 @@ class Ledger:
                 what = os.path.basename(file)  # noqa: PTH119 - a text
                 raise LedgerReplacedError(
                     f"{what} was removed, replaced or moved while this process used it",
-                    advice="stop whatever does that. What was kept until now is written to the ledger's file "
-                    "as this ends, if that is still there: start again, then `trakor-bridge ledger check`",
+                    advice="stop whatever does that. If the ledger's file still exists, everything stored so "
+                    "far is written to it when this process ends. Start again, then run "
+                    "`trakor-bridge ledger check`",
                 )
 
     def _enqueue(self, urgency: int, act: Callable[[], T]) -> Future[T]:
-        """Let the owner do something, and hand on what comes of it."""
+        """Queue a call for the owner, and return the future of its result."""
         future: Future[T] = Future()
 
         def run() -> None:
@@ -367,14 +370,14 @@ class Ledger:
         return self._version != before
 
     def _data_version(self) -> int:
-        """SQLite's number that changes with each commit of another connection, and with none of this one."""
+        """Return SQLite's number that changes with each commit of another connection, but not of this one."""
         with self._engine.connect() as connection:
             driver = cast("sqlite3.Connection", connection.connection.driver_connection)
             (version,) = driver.execute("PRAGMA data_version").fetchone()
             return int(version)
 
     def _own(self) -> None:
-        """The owner's life: one transaction after the other, checkpoints in between, until None comes."""
+        """Run the owner's loop: transactions one by one, with checkpoints in between, until None arrives."""
         while True:
             try:
                 _, _, run = self._queue.get(timeout=self._until_truncation())
@@ -401,7 +404,7 @@ class Ledger:
             return 0
 
     def _checkpoint(self, mode: str) -> None:
-        """Move the log's content into the file; one that readers or the disk prevent is made later."""
+        """Move the log's content into the file. If that fails, a later checkpoint does it."""
         if mode == "TRUNCATE":
             self._truncated = time.monotonic()
         with self._engine.connect() as connection:

@@ -1,11 +1,11 @@
-"""What a complete sweep did not see, and what is marked `gone` of it.
+"""Records that a complete sweep did not see, and which of them are marked `gone`.
 
-Absence must be proven: by a read by the id that finds nothing, or by two complete sweeps. A sweep that
-misses a large share of what is known proves that something is wrong with the list. Nothing is ever deleted
-in Trakor; a record that is seen again loses the mark.
+A record is marked only with proof: a read by its id that finds nothing, or two complete sweeps. If a sweep
+misses a large share of the known records, something is wrong with the list. Nothing is ever deleted in
+Trakor. A record that is read again loses the mark.
 
-*Hidden* is what a list does not show on purpose: it was found to live when a sweep of the same query's text
-missed suspiciously many. It is not looked for again until the text changes.
+A record is *hidden* if the list does not show it on purpose: it was found by its id when a sweep with the
+same query text missed suspiciously many. It is not checked again until the text changes.
 """
 
 from __future__ import annotations
@@ -42,36 +42,36 @@ __all__ = [
 ]
 
 FEW: Final = 10
-"""So many may always be marked, however small the list is."""
+"""This many records may always be marked, however small the list is."""
 
 AT_ONCE: Final = 100
-"""Rows that one transaction marks at most, so that a webhook's never waits long behind it."""
+"""Maximum number of rows that one transaction marks, so that a webhook's transaction never waits long."""
 
 
 @dataclass(frozen=True, slots=True)
 class UnseenCount:
-    """What a complete sweep did not see.
+    """How many records a complete sweep did not see.
 
     Attributes:
-        unseen: How many records that were not gone before.
-        known: How many were not gone before, seen or not; of both, what is hidden does not count.
+        unseen: Records that were not gone before, and were not seen.
+        known: Records that were not gone before, seen or not. Hidden records count in neither number.
     """
 
     unseen: int
     known: int
 
     def too_many(self, share: float) -> bool:
-        """Whether it is more than this share of what is known, and more than a few."""
+        """Return whether these are more than this share of the known records, and more than a few."""
         return self.unseen > FEW and self.unseen > share * self.known
 
 
 @dataclass(frozen=True, slots=True)
 class MarkResult:
-    """A part of what a complete sweep did not see was looked at.
+    """The result of one batch of unseen records.
 
     Attributes:
-        last: Number of the last record of it.
-        gone: How many were marked gone; the others were noted as missed once.
+        last: Number of the batch's last record.
+        gone: How many were marked gone. The others were noted as missed once.
     """
 
     last: int
@@ -88,7 +88,7 @@ _NOT_READ_SINCE = KNOWN.where(
     records.c.feed == bindparam("of_feed"),
     is_in(records.c.source_id, "ids"),
     records.c.gone == 0,
-    # A read in the future is none that is later: the clock was set back since.
+    # A read in the future does not count as later: the clock was set back since.
     or_(records.c.read_at <= bindparam("at"), records.c.read_at > bindparam("now")),
 ).order_by(records.c.number)
 _GONE = (
@@ -99,11 +99,11 @@ _GONE = (
 _MISSED = update(records).where(is_in(records.c.number, "numbers")).values(missed=bindparam("by_sweep"))
 
 _SCATTERED: Final = (records.c.number * 2_654_435_761) % 4_294_967_296
-"""An order that has nothing to do with the records', and is the same each time."""
+"""A repeatable order that is unrelated to the order of the records."""
 
 
 def _hidden(sweep: int) -> ColumnElement[bool]:
-    """Known to live although a list of this sweep's query does not show it."""
+    """Return the condition: known to exist although a list of this sweep's query does not show it."""
     this = sweeps.alias()
     alike = select(sweeps.c.number).where(
         this.c.number == sweep,
@@ -115,12 +115,12 @@ def _hidden(sweep: int) -> ColumnElement[bool]:
 
 
 def _here(feed: Feed, sweep: int) -> tuple[ColumnElement[bool], ...]:
-    """What a complete sweep is expected to see."""
+    """Return the condition: a complete sweep is expected to see it."""
     return (is_of_feed(feed), records.c.gone == 0, not_(_hidden(sweep)))
 
 
 def _unseen(feed: Feed, sweep: int) -> tuple[ColumnElement[bool], ...]:
-    """Not seen by this sweep, nor read by id since it began."""
+    """Return the condition: not seen by this sweep, nor read by id since the sweep began."""
     began_at = select(sweeps.c.began_at).where(sweeps.c.number == sweep).scalar_subquery()
     return (*_here(feed, sweep), records.c.sweep != sweep, records.c.read_at < began_at)
 
@@ -130,7 +130,7 @@ def count_unseen(connection: Connection, feed: Feed, sweep: int) -> UnseenCount:
 
     Args:
         connection: Inside any transaction.
-        feed: Whose list was swept.
+        feed: The feed whose list was swept.
         sweep: The sweep's number.
     """
     unseen = select(func.count()).select_from(records).where(*_unseen(feed, sweep))
@@ -139,14 +139,14 @@ def count_unseen(connection: Connection, feed: Feed, sweep: int) -> UnseenCount:
 
 
 def find_unseen(connection: Connection, feed: Feed, sweep: int, *, after: int, most: int) -> dict[int, str]:
-    """Some of what a complete sweep did not see, Salestrekker's ids by the ledger's numbers.
+    """Return some records that a complete sweep did not see: Salestrekker's ids by the ledger's numbers.
 
     Args:
         connection: Inside any transaction.
-        feed: Whose list was swept.
+        feed: The feed whose list was swept.
         sweep: The sweep's number.
-        after: Number of the last record that was given before, 0 at first.
-        most: How many at most.
+        after: Number of the last record that was returned before, 0 at first.
+        most: Maximum number of records.
     """
     some = (*_unseen(feed, sweep), records.c.number > after)
     wanted = select(records.c.number, records.c.source_id).where(*some)
@@ -155,19 +155,19 @@ def find_unseen(connection: Connection, feed: Feed, sweep: int, *, after: int, m
 
 
 def sample_unseen(connection: Connection, feed: Feed, sweep: int, *, most: int) -> list[str]:
-    """Salestrekker's ids of some of them, from here and there."""
+    """Return Salestrekker's ids of some of them, from all parts of the list."""
     wanted = select(records.c.source_id).where(*_unseen(feed, sweep)).order_by(_SCATTERED).limit(most)
     return list(connection.scalars(wanted))
 
 
 def note_hidden(connection: Connection, feed: Feed, sweep: int, *, after: int) -> int | None:
-    """Note of some of them that this sweep's list does not show them; to be called until it gives None.
+    """Note for a batch of them that this sweep's list hides them. Call it until it returns None.
 
-    It counts once the sweep is noted as one of a narrowed list (``note_missing``).
+    The notes take effect once the sweep is noted as one of a narrowed list (``note_missing``).
 
     Args:
         connection: Inside a writing transaction.
-        feed: Whose list was swept.
+        feed: The feed whose list was swept.
         sweep: The sweep's number.
         after: Number of the last record noted so far, 0 at first.
     """
@@ -181,14 +181,14 @@ def note_hidden(connection: Connection, feed: Feed, sweep: int, *, after: int) -
 def mark_missed_again(
     connection: Connection, feed: Feed, sweep: int, policy: Policy, *, after: int, now: int
 ) -> MarkResult | None:
-    """Mark some of what two complete sweeps did not see; to be called until it gives None.
+    """Mark a batch of what two complete sweeps did not see. Call it until it returns None.
 
-    For where records cannot be read by their ids. One that was never sent gives its name back, and is not
-    sent while it is gone. One that only this sweep has missed is noted, and left.
+    Used if records cannot be read by their ids. A record that was never sent releases its name, and is not
+    sent while it is gone. A record that only this sweep has missed is noted and left alone.
 
     Args:
         connection: Inside a writing transaction.
-        feed: Whose list was swept.
+        feed: The feed whose list was swept.
         sweep: The sweep's number.
         policy: What the user chose for this stream.
         after: Number of the last record looked at so far, 0 at first.
@@ -220,23 +220,22 @@ def mark_gone_by_id(
     now: int,
     sweep: int = 0,
 ) -> list[int]:
-    """Mark what was asked for by its id and was not there, without an error.
+    """Mark records that were requested by id and were not found, without an error.
 
-    Only that proves it which a webhook said was deleted, or a complete sweep did not see.
-
-    One that was read later than that is there again, and one that is not known stays so.
+    That is proof only for a record that a webhook reported as deleted, or that a complete sweep did not
+    see. A record that was read later exists again; an unknown one stays unknown.
 
     Args:
         connection: Inside a writing transaction.
-        feed: Whose records.
-        source_ids: Salestrekker's ids of them, at most some hundred.
+        feed: The feed of the records.
+        source_ids: Salestrekker's ids of them, at most a few hundred.
         policy: What the user chose for this stream.
-        read_at: When the read began that did not find them: a page read earlier does not bring them back.
+        read_at: When the read that did not find them began: a page read earlier does not bring them back.
         now: The time to note.
         sweep: The number of the sweep that did not see them; 0 for a webhook.
 
     Returns:
-        The numbers of those marked, in rising order.
+        The numbers of the marked records, in ascending order.
     """
     asked = {"of_feed": feed.number, "ids": list(source_ids), "at": read_at, "now": now}
     found = [to_ledger_row(one) for one in connection.execute(_NOT_READ_SINCE, asked)]
@@ -251,9 +250,9 @@ def _mark(
     now: int,
     sweep: int,
 ) -> list[int]:
-    """Mark these records; those that were never sent give their names back."""
+    """Mark these records. Those that were never sent release their names."""
     numbers = [row.number for row in rows]
-    # All of them first: a name that one gives back must not go to another that is gone likewise.
+    # Mark all of them first: a released name must not go to another record that is gone too.
     if rows:
         connection.execute(_GONE, [{"row_number": row.number, "at": row.read_at} for row in rows])
     batch = UnitOfWork(connection, feed, policy, now)

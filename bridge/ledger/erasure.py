@@ -1,9 +1,9 @@
-"""Forgetting a record on request: all but a tombstone is erased.
+"""Erases a record on request: everything but a tombstone.
 
-The tombstone is the source id: without it the next sweep would bring the record back. Trakor's API cannot
-delete, so its ids are given back for somebody to delete by hand. Until that is done Trakor answers a request
-for the name with what it has of the forgotten one. So the tombstone holds the names that Trakor has, or may
-have, as keyed hashes, unless another record keeps the party: they are given to nobody but by a person.
+The tombstone is the source id: without it, the next sweep would bring the record back. Trakor's API cannot
+delete, so its ids are returned for someone to delete by hand. Until then, Trakor answers a request for the
+name with the forgotten party. So the tombstone also holds the names that Trakor has or may have, as keyed
+hashes, unless another record keeps the party. No record gets such a name, except from an operator.
 """
 
 from __future__ import annotations
@@ -43,16 +43,16 @@ _DEFAULT = Policy()
 
 @dataclass(frozen=True, slots=True)
 class ErasureResult:
-    """What has to be seen to by hand once a record is forgotten.
+    """What has to be done by hand after a record was forgotten.
 
     Attributes:
         id: Salestrekker's id, kept as the tombstone.
-        trakor_ids: Of the parties or products to delete in Trakor.
-        maybe_in_trakor: A request for it was begun and never answered: look there for its name.
+        trakor_ids: Ids of the parties or products to delete in Trakor.
+        maybe_in_trakor: A request for it was begun and never answered: search Trakor for its name.
         merged: Salestrekker's ids of records that shared its party: they may be the same person's.
-        kept: Trakor's ids that are another record's now, each with Salestrekker's id of that one.
-        namesakes: Salestrekker's ids of records that are held for its name, or for sharing with it, and stay
-            so until a person decides.
+        kept: Trakor's ids that now belong to another record, each with Salestrekker's id of that record.
+        namesakes: Salestrekker's ids of records that are held for its name, or for sharing with it, until
+            an operator decides.
     """
 
     id: str
@@ -66,22 +66,22 @@ class ErasureResult:
 def forget_record(
     connection: Connection, number: int, *, now: int, policy: Policy = _DEFAULT
 ) -> ErasureResult:
-    """Erase all that the ledger knows of a record, but for the tombstone.
+    """Erase everything that the ledger knows of a record, except for the tombstone.
 
     Args:
         connection: Inside a writing transaction.
         number: The ledger's number of the record.
         now: The time to note.
-        policy: What the user chose for its stream: whoever keeps its party is decided on by that.
+        policy: What the user chose for its stream: it decides on the record that keeps the party.
 
     Raises:
-        UserError: It is on its way to Trakor at this moment, or may still be.
+        UserError: It is being sent to Trakor now, or may still be.
     """
     row, under_way_until = _known(connection, number)
     feed = _feed(connection, number)
-    if under_way_until > now:  # pending, or dropped while it was under way
+    if under_way_until > now:  # pending, or dropped during the request
         raise UserError(
-            f"record {row.id} is being sent at this moment",
+            f"record {row.id} is being sent right now",
             advice="wait for the backfill to end, or stop it, then run this again",
         )
     _refuse_while_successor_sends(connection, number)
@@ -111,7 +111,7 @@ def _known(connection: Connection, number: int) -> tuple[LedgerRow, int]:
 
 
 def _refuse_unanswered(connection: Connection, row: LedgerRow, now: int) -> None:
-    """The name of a request without an answer is not sent again: nor by another one, once this is erased."""
+    """Refuse while a request has no answer: its name must not be sent again, not even by another record."""
     own = (claims.c.record == row.number, claims.c.unanswered_at > 0, claims.c.not_before > now)
     until = connection.scalar(select(func.max(claims.c.not_before)).where(*own)) or 0
     if 0 < until - now <= DEFAULT_LIMITS.retry:
@@ -122,7 +122,7 @@ def _refuse_unanswered(connection: Connection, row: LedgerRow, now: int) -> None
 
 
 def _refuse_while_successor_sends(connection: Connection, number: int) -> None:
-    """What it says was tried, and whoever took its name over sends just that until Trakor answers."""
+    """Refuse while a successor sends this record's text, which it does until Trakor answers."""
     sent = select(records.c.sent).where(records.c.number == number).scalar_subquery()
     tried = exists().where(claims.c.record == records.c.number, claims.c.attempts > 0)
     other = connection.scalar(
@@ -140,8 +140,8 @@ def _refuse_while_successor_sends(connection: Connection, number: int) -> None:
     )
     if other is not None:
         raise UserError(
-            f"what this record says is still being sent by {other}, which took its name over",
-            advice="run this again once that one is delivered: a backfill, or the daemon, sends it",
+            f"this record's text is still being sent by {other}, which took its name over",
+            advice="run this again once that record is delivered: a backfill, or the daemon, sends it",
         )
 
 
@@ -159,16 +159,16 @@ def _links(connection: Connection, number: int) -> list[str]:
 
 
 def _names_had(connection: Connection, number: int) -> list[str]:
-    """Keys of the names that it holds or held, its present one and earlier ones."""
+    """Return the keys of the names that it holds or held."""
     of_record = (select(table.c.key).where(table.c.record == number) for table in (claims, links))
     return [key for keys in of_record for key in connection.scalars(keys)]
 
 
 def _hand_over(connection: Connection, feed: Feed, row: LedgerRow, policy: Policy, now: int) -> None:
-    """One that shares its party takes its place.
+    """Let a record that shares its party succeed it.
 
-    Of a name that was tried the spelling goes over, too: Trakor may have it, and the letters may matter.
-    Else what the forgotten one says goes nowhere any more.
+    If its name was tried, the spelling goes over too, because Trakor may have that spelling. Otherwise its
+    text goes nowhere.
     """
     if not row.unanswered:
         connection.execute(delete(stored_texts).where(stored_texts.c.record == row.number))
@@ -179,7 +179,7 @@ def _hand_over(connection: Connection, feed: Feed, row: LedgerRow, policy: Polic
 
 
 def _keeper(connection: Connection, feed: Feed, trakor_id: str) -> str:
-    """Salestrekker's id of the record that has a party now."""
+    """Return Salestrekker's id of the record that now has a party."""
     of_id = (links.c.space == feed.namespace, links.c.trakor_id == trakor_id)
     found = select(records.c.source_id).join(links, links.c.record == records.c.number).where(*of_id)
     return connection.scalar(found) or ""
@@ -199,7 +199,7 @@ def _erase(connection: Connection, feed: Feed, number: int, now: int) -> None:
 
 
 _HELD_FOR_EVER = {"answered": 1, "attempts": 0, "tried": "", "unanswered_at": 0, "not_before": 0}
-"""A name that Trakor has or may have: who is sent under it by a person's word is sent for the first time."""
+"""A name that Trakor has or may have. If an operator gives it to a record, it is sent for the first time."""
 
 _NAMESAKES = (
     select(records.c.source_id)
@@ -241,4 +241,4 @@ _NOTHING = {
     "merged_into": None,
     "merged_by": None,
 }
-"""What is left of a forgotten record: that it was there, and is not to come back."""
+"""What is left of a forgotten record: that it existed, and must not come back."""

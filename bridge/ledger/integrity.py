@@ -1,10 +1,10 @@
-"""A look through a whole ledger: its file, its key, each row, and what must hold between the tables.
+"""Checks a whole ledger: its file, its key, each row, and what must hold between the tables.
 
 ::
 
-    file ──> key ──> each value, row and sealed text ──> the promises
+    file ──> key ──> each value, row and sealed text ──> the invariants
 
-It only reads, one row at a time, and repeats no word of what it finds.
+It only reads, one row at a time, and repeats no text of what it finds.
 """
 
 from __future__ import annotations
@@ -40,18 +40,18 @@ AT_ONCE: Final = 500
 """Rows that are in memory at a time."""
 
 NAMED: Final = 3
-"""So many of the records with a fault are named by their ids."""
+"""How many of the faulty records are named by their ids."""
 
 
 @dataclass(frozen=True, slots=True)
 class IntegrityFinding:
-    """One thing that was checked.
+    """The result of one check.
 
     Attributes:
-        name: What.
-        ok: It is as it must be.
+        name: What was checked.
+        ok: The check passed.
         detail: What was found.
-        advice: What to do about a fault; empty where there is none.
+        advice: What to do about an error; empty if there is none.
     """
 
     name: str
@@ -63,12 +63,12 @@ class IntegrityFinding:
 def check_ledger(
     path: Path, key_of: Callable[[], bytes], *, keep_sent: bool = True
 ) -> list[IntegrityFinding]:
-    """Look through a whole ledger.
+    """Check a whole ledger.
 
     Args:
         path: The ledger's file, of this version.
-        key_of: Gives its key; raises LedgerError where that is missing or cannot be read.
-        keep_sent: What was sent is to stay, sealed (``[ledger] keep``).
+        key_of: Returns its key; raises LedgerError if that is missing or cannot be read.
+        keep_sent: Text that was sent is kept, sealed (``[ledger] keep``).
     """
     key, finding = _key(path, key_of)
     text_storage = None if key is None else TextStorage(Sealer(key), keep_sent)
@@ -92,7 +92,7 @@ def _file(connection: Connection) -> Iterator[IntegrityFinding]:
 
 
 def _key(path: Path, key_of: Callable[[], bytes]) -> tuple[bytes | None, IntegrityFinding]:
-    """The key, where it is the ledger's own; a ledger without it can neither send nor show anything."""
+    """Return the key if it is the ledger's own; without it, a ledger can neither send nor show anything."""
     try:
         key = key_of()
         with reading(path) as connection:
@@ -100,7 +100,7 @@ def _key(path: Path, key_of: Callable[[], bytes]) -> tuple[bytes | None, Integri
                 verify_key(connection, key)
             elif connection.scalar(select(records.c.number).limit(1)) is not None:
                 return None, _finding(
-                    "key", ok=False, detail="nothing in the ledger tells whether it is its own"
+                    "key", ok=False, detail="nothing in the ledger shows whether it is the right key"
                 )
     except LedgerError as error:
         return None, IntegrityFinding("key", ok=False, detail=str(error), advice=error.advice)
@@ -116,10 +116,12 @@ def _finding(name: str, ok: bool, detail: str) -> IntegrityFinding:  # noqa: FBT
 
 
 def _of_rows(name: str, damaged: Iterator[str]) -> IntegrityFinding:
-    """What came of reading all: a few of those that cannot be read are named, by Salestrekker's ids."""
+    """Return the finding of a pass over all rows: it names a few unreadable ones by Salestrekker's ids."""
     try:
         found = list(dict.fromkeys(damaged))
-    except DatabaseError:  # a damaged page: the rows behind it cannot be reached; its words may be a record's
+    except (
+        DatabaseError
+    ):  # a damaged page: the rows behind it cannot be reached, and the error's text may be a record's
         return IntegrityFinding(
             name, ok=False, detail="not all could be reached: the file is damaged", advice=_RESTORE
         )
@@ -129,7 +131,7 @@ def _of_rows(name: str, damaged: Iterator[str]) -> IntegrityFinding:
 
 
 def _named(found: Sequence[str]) -> str:
-    """The first few, and how many more there are."""
+    """Return the first few, and how many more there are."""
     more = f" and {len(found) - NAMED:,} more" if len(found) > NAMED else ""
     return f"{', '.join(found[:NAMED])}{more}"
 
@@ -140,11 +142,11 @@ _GOOD: Final = {
     "values": "each value is of its column's kind",
     "text": "each sealed text can be opened",
 }
-_RESTORE: Final = "restore the last backup; keep this file for whoever looks into it"
+_RESTORE: Final = "restore the last backup; keep this file for an investigation"
 _AGAIN: Final = "run `trakor-bridge backfill`: it decides these records again"
 _ADVICE: Final = {
     "rows": _AGAIN,
-    "text": f"{_AGAIN}; of what Trakor has only the words are lost",
+    "text": f"{_AGAIN}; for what Trakor has, only the text is lost",
     "values": _AGAIN,
     "key": "put back the ledger.key, or [ledger] key, that belongs to this ledger",
     "kept": "run `trakor-bridge backfill`: it erases them",
@@ -152,14 +154,14 @@ _ADVICE: Final = {
 
 
 def _unreadable_rows(connection: Connection) -> Iterator[str]:
-    """Ids of the records whose hashes, identifiers or words nobody can read."""
+    """Yield the ids of the records whose hashes, identifiers or words cannot be read."""
     for row in connection.execute(KNOWN.order_by(records.c.number)).yield_per(AT_ONCE):
         if is_damaged(row):
             yield str(row.source_id)
 
 
 def _unreadable_values(connection: Connection) -> Iterator[str]:
-    """Where a value is of another type than its column's, or a text of bytes that are none."""
+    """Yield where a value is of another type than its column, or a text has invalid bytes."""
     for table in metadata.sorted_tables:
         whose = _whose(table)
         for row in connection.execute(select(whose).where(is_unsound(table))).yield_per(AT_ONCE):
@@ -175,11 +177,11 @@ def _unreadable_values(connection: Connection) -> Iterator[str]:
 
 
 _BEYOND_ASCII: Final = "*[^\x01-\x7f]*"
-"""Matches a text that has other characters: only those are looked at closely."""
+"""Matches a text with other characters: only those texts are examined closely."""
 
 
 def _whose(table: Table) -> ColumnElement[Any]:
-    """Of which record a row is, by Salestrekker's id; NULL where it is of none."""
+    """Return the record that a row belongs to, by Salestrekker's id; NULL if it belongs to none."""
     if table is records:
         return type_coerce(table.c.source_id, Text())
     if "record" not in table.c:
@@ -200,7 +202,7 @@ def _is_utf8(value: bytes | None) -> bool:
 
 
 def _unreadable_texts(connection: Connection, sealer: Sealer) -> Iterator[str]:
-    """Ids of the records of which a text cannot be opened: what waits, what was sent, what is sent again."""
+    """Yield the ids of the records with a text that cannot be opened: drafts, sent texts, canaries."""
     feeds = {feed.number: feed for feed in list_feeds(connection)}
     for row in connection.execute(_WAITING).yield_per(AT_ONCE):
         if not _opens(
@@ -316,11 +318,11 @@ _PROMISES: Final = (
         ),
     ),
 )
-"""What must always hold: name, sentence, and the query that names the exceptions."""
+"""The invariants: name, sentence, and the query that returns the exceptions."""
 
 
 def _holds(connection: Connection, name: str, promise: str, query: str) -> IntegrityFinding:
-    """Whether a promise holds; else the first of those for which it does not, and how many there are."""
+    """Check an invariant; name the first exceptions, and how many there are."""
     try:
         found = list(map(str, connection.exec_driver_sql(query).scalars()))
     except DatabaseError:

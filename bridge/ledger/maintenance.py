@@ -1,7 +1,7 @@
-"""The ledger's care: backups, vacuum, and history that is old enough to go (``integrity`` looks through it).
+"""Maintenance of the ledger: backups, vacuum, and pruning of old history (``integrity`` checks it).
 
-A backup is made with SQLite's own backup API, which gives one consistent moment while others write; a
-copy of the file without its write-ahead log would not.
+A backup uses SQLite's own backup API, which copies one consistent state while others write. A copy of the
+file without its write-ahead log would not be consistent.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ KEPT_SECONDS: Final = 7 * 24 * 60 * 60
 """How long a backup from before a migration is kept: a week."""
 
 PAGES_AT_ONCE: Final = 1000
-"""Pages that a backup copies before it lets others go on."""
+"""Pages that a backup copies before it lets others continue."""
 
 LINES_AT_ONCE: Final = 1000
 """Lines of history that one transaction deletes."""
@@ -53,7 +53,7 @@ def back_up(path: Path, target: Path) -> None:
 
     Args:
         path: The ledger's file.
-        target: The copy; must not exist yet. It is made with mode 0600.
+        target: The copy; must not exist yet. It is created with mode 0600.
 
     Raises:
         LedgerError: There is no ledger, or the copy cannot be written.
@@ -63,11 +63,11 @@ def back_up(path: Path, target: Path) -> None:
     try:
         os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     except FileExistsError:
-        raise LedgerError(f"{target} exists already", advice="name a file that does not") from None
+        raise LedgerError(f"{target} exists already", advice="name a file that does not exist") from None
     except OSError as error:
         raise LedgerError(
             f"{target} cannot be written: {error.strerror}",
-            advice="name a file in a folder that is there, and that this user may write in",
+            advice="name a file in an existing folder that this user may write to",
         ) from error
     try:
         _copy(path, target)
@@ -77,17 +77,17 @@ def back_up(path: Path, target: Path) -> None:
 
 
 def copy_key(key: Path, target: Path) -> Path:
-    """Put the key that a ledger belongs to beside its copy, with mode 0600.
+    """Copy a ledger's key beside the ledger's copy, with mode 0600.
 
     Args:
         key: The key's file.
         target: The ledger's copy.
 
     Returns:
-        Where the key's copy is.
+        The path of the key's copy.
 
     Raises:
-        LedgerError: It cannot be read or written; without it the copy is of no use.
+        LedgerError: It cannot be read or written. Without it, the copy is useless.
     """
     copied = target.with_name(f"{target.name}.key")
     try:
@@ -98,7 +98,7 @@ def copy_key(key: Path, target: Path) -> Path:
     except OSError as error:
         raise LedgerError(
             f"the key {key.name} cannot be copied to {copied}: {error.strerror}",
-            advice="copy it by hand: without it the backup is of no use",
+            advice="copy it by hand: without it, the backup is useless",
         ) from error
     return copied
 
@@ -109,7 +109,7 @@ def _copy(path: Path, target: Path) -> None:
         closing(sqlite3.connect(target)) as copy,
     ):
         source.backup(copy, pages=PAGES_AT_ONCE)
-        copy.execute("PRAGMA journal_mode = DELETE")  # one file, complete without any beside it
+        copy.execute("PRAGMA journal_mode = DELETE")  # one complete file, without a log beside it
     descriptor = os.open(target, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -119,11 +119,11 @@ def _copy(path: Path, target: Path) -> None:
 
 @contextmanager
 def temporary_copy(path: Path, folder: Path) -> Iterator[Path]:
-    """A copy to try decisions on, gone at the end; an empty place where there is no ledger yet.
+    """Provide a copy to try decisions on; an empty path if there is no ledger yet. It is deleted at the end.
 
     Args:
         path: The ledger's file.
-        folder: Where the copy may be, a folder of its own.
+        folder: A folder of its own for the copy.
 
     Yields:
         The copy's path.
@@ -139,31 +139,31 @@ def temporary_copy(path: Path, folder: Path) -> Iterator[Path]:
 
 
 def back_up_before_migration(path: Path, revision: str) -> Path:
-    """Keep a ledger as it was before its schema changes.
+    """Copy a ledger before its schema changes.
 
-    Until that has changed the copy has another name (``name_copy``): who dies before makes it again in its
-    place, so that no number of deaths leaves more than one.
+    Until the migration is committed, the copy has another name (``name_copy``). A process that dies before
+    makes the copy again in its place, so there is never more than one.
 
     Args:
         path: The ledger's file.
         revision: Its schema revision until now.
 
     Returns:
-        Where the copy is going to be.
+        The final path of the copy.
     """
-    moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
-    target = path.with_name(f"{path.stem}.before-{revision}-{moment}.db")
+    timestamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+    target = path.with_name(f"{path.stem}.before-{revision}-{timestamp}.db")
     _unsettled(path).unlink(missing_ok=True)
     back_up(path, _unsettled(path))
     return target
 
 
 def name_copy(path: Path, name: str) -> Path:
-    """Give the copy from before a migration its own name, unless it has that already.
+    """Give the copy from before a migration its final name, unless it has that already.
 
     Args:
         path: The ledger's file.
-        name: The copy's.
+        name: The copy's name.
     """
     with suppress(FileNotFoundError):
         _unsettled(path).rename(path.with_name(name))
@@ -175,14 +175,14 @@ def _unsettled(path: Path) -> Path:
 
 
 def drop_old_copies(path: Path) -> None:
-    """Remove copies from before a migration that are more than a week old."""
+    """Delete copies from before a migration that are more than a week old."""
     for old in path.parent.glob(f"{path.stem}.before-*.db"):
         if time.time() - old.stat().st_mtime > KEPT_SECONDS:
             old.unlink(missing_ok=True)
 
 
 def vacuum(path: Path) -> tuple[int, int]:
-    """Rebuild the file without its free space. The caller has taken the ledger over.
+    """Rebuild the file without its free space. The caller has locked the ledger.
 
     Args:
         path: The ledger's file.
@@ -200,17 +200,17 @@ def vacuum(path: Path) -> tuple[int, int]:
 
 
 def is_log_empty(path: Path) -> bool:
-    """Whether nothing is left in the write-ahead log: a reader beside can keep it from being emptied."""
+    """Return whether the write-ahead log is empty: a reader can keep it from being emptied."""
     log = path.with_name(f"{path.name}-wal")
     return not log.exists() or not log.stat().st_size
 
 
 def erase_sent(path: Path, text_storage: TextStorage) -> None:
-    """Erase the sealed text of what does not wait: the user wants only hashes of it kept.
+    """Erase the sealed text that does not wait, because the user wants only hashes of it kept.
 
     Args:
-        path: The ledger's file. The caller has taken the ledger over.
-        text_storage: Of the ledger.
+        path: The ledger's file. The caller has locked the ledger.
+        text_storage: The ledger's.
     """
     with writing(path, text_storage) as connection:
         erased = connection.exec_driver_sql("DELETE FROM contents").rowcount
@@ -225,18 +225,18 @@ def erase_sent(path: Path, text_storage: TextStorage) -> None:
 
 
 def prune_history(connection: Connection, before: int) -> int:
-    """Delete some lines of history that are old enough to go; to be called until it gives 0.
+    """Delete some old lines of history. Call it until it returns 0.
 
-    The line that tells how a record came to Trakor stays with the record's row, not here.
+    How a record came to Trakor is stored in the record's row, not here.
 
     Args:
         connection: Inside a writing transaction.
-        before: Lines older than this, in milliseconds since the epoch.
+        before: Delete lines older than this, in milliseconds since the epoch.
 
     Returns:
         How many were deleted.
     """
-    # Only the first lines are looked at: to look through all of them, each time, webhooks would wait for.
+    # Only the first lines are read: webhooks would have to wait for a search of all of them.
     result = connection.exec_driver_sql(
         "DELETE FROM history WHERE number IN "
         "(SELECT number FROM (SELECT number, at FROM history ORDER BY number LIMIT ?) WHERE at < ?)",

@@ -39,12 +39,12 @@ __all__ = ["NameHolders", "Succession"]
 
 
 class NameHolders:
-    """Who holds the claim on a name.
+    """The holders of names in one namespace.
 
     Args:
         connection: Inside a writing transaction.
-        feed: In whose space.
-        flush: Writes what is gathered so far, so that a look at the tables sees it.
+        feed: A feed of the namespace.
+        flush: Writes what is collected so far, so that queries see it.
     """
 
     def __init__(self, connection: Connection, feed: Feed, flush: Callable[[], None]) -> None:
@@ -54,22 +54,22 @@ class NameHolders:
         self._known: dict[str, NameHolder | None] = {}
 
     def of(self, key: str) -> NameHolder | None:
-        """Who holds a name, what was written in this transaction included."""
+        """Return the holder of a name, including what was written in this transaction."""
         if key not in self._known:
             self.expect((key,))
         return self._known.get(key)
 
     def forget(self, *keys: str) -> None:
-        """Look these names up again when they are asked for."""
+        """Look these names up again at the next request."""
         for key in keys:
             self._known.pop(key, None)
 
     def forget_all(self) -> None:
-        """Look all names up again when they are asked for."""
+        """Look all names up again at the next request."""
         self._known.clear()
 
     def learn_claim(self, row: LedgerRow) -> None:
-        """A record that was not known before claims its name, which nobody has held."""
+        """Add a new record as the holder of its name, which no record held."""
         self._known[row.sent_key] = NameHolder(
             number=row.number,
             id=row.id,
@@ -85,7 +85,7 @@ class NameHolders:
         )
 
     def expect(self, keys: Iterable[str]) -> None:
-        """Look up at once who holds these names."""
+        """Look up the holders of these names with one query."""
         wanted = [key for key in set(keys) if key and key not in self._known]
         if not wanted:
             return
@@ -107,7 +107,7 @@ class NameHolders:
                 continue
             holder = self._holder(row, key, claim, groups[row.number])
             if row.feed in others:
-                # Nobody will send it, so it stands for nobody; a party that Trakor has, it keeps.
+                # It will not be sent, so it represents no record. It keeps a party that Trakor has.
                 self._known[key] = replace(
                     holder, mergeable=False, represents=holder.represents and holder.linked
                 )
@@ -115,7 +115,7 @@ class NameHolders:
                 self._known[key] = replace(holder, mergeable=False) if holder.forgotten else holder
 
     def _groups(self, numbers: Sequence[int]) -> dict[int, list[FieldHashes]]:
-        """The identifiers of all that are merged into these records."""
+        """Return the identifiers of all records that are merged into these."""
         groups: dict[int, list[FieldHashes]] = defaultdict(list)
         for row in self._connection.execute(_MERGED, {"numbers": numbers}):
             groups[row.merged_into].append(_identifiers(row.identifiers))
@@ -124,7 +124,7 @@ class NameHolders:
     def _holder(
         self, row: LedgerRow, key: str, claim: Row[*tuple[Any, ...]], merged: Sequence[FieldHashes]
     ) -> NameHolder:
-        # A name that Trakor answered with, or one of an older ledger, has no link of its own.
+        # A name that Trakor answered with, or a name of an older ledger, has no link of its own.
         other_name = bool(claim.answered) and claim.linked_at is None
         linked = row.answered if other_name else claim.linked_at is not None
         own = row.sent_key if other_name else key
@@ -138,7 +138,7 @@ class NameHolders:
             merged_into=row.merged_into,
             answered=bool(claim.answered),
             linked=linked,
-            # Nobody takes the place of one that cannot be read while it is there: it may stand.
+            # No record succeeds an unreadable one that still exists: it may represent the name.
             represents=(row.reason is Reason.DAMAGED and not row.gone)
             or represents_name(row, own, linked=linked),
             attempts=claim.attempts,
@@ -158,9 +158,9 @@ class NameHolders:
         return holder
 
     def _party_of(self, row: LedgerRow) -> str:
-        """Key of the name that a party is linked under which a record shares; empty: it shares none.
+        """Return the name's key under which a shared party is linked; empty if the record shares none.
 
-        Whether it does is the question, where it is held as ``same-party``.
+        For a record that is held as ``same-party``, that is the open question.
         """
         if row.merged_into is None or row.reason is Reason.SAME_PARTY:
             return ""
@@ -168,27 +168,27 @@ class NameHolders:
         return str(self._connection.scalar(_PARTY_OF, of) or "")
 
     def _sent_under(self, number: int, key: str) -> tuple[FieldHashes, bool]:
-        """What was sent under a name that the record has no more, and whether revision 1 hashed it."""
+        """Return what was sent under a former name of a record, and whether revision 1 hashed it."""
         of = {"of_space": self._feed.namespace, "of_record": number, "of_key": key}
         text = self._connection.scalar(_SENT_UNDER, of) or ""
         try:
             return names.decode(text), names.revision_of(text) == 1
         except (ValueError, LedgerError):
-            return {}, False  # nothing is known of it: all of it differs
+            return {}, False  # unknown: all of it differs
 
     def _adopted_now(self, at: int) -> bool:
-        """Whether a sweep that is still under way began before this time."""
+        """Return whether a sweep that is still in progress began before this time."""
         began_at = self._connection.scalar(_OPEN_SWEEP, {"of_space": self._feed.namespace})
         return began_at is not None and at >= began_at
 
 
 def _is_anothers(row: LedgerRow) -> bool:
-    """Trakor had its name before, and a person dropped it: that party is not its own, nor a twin's."""
+    """Return whether an operator dropped a record whose name existed before: that party is another's."""
     return row.state is State.DROPPED and row.origin is Origin.EXISTING
 
 
 def _damaged_holder(claim: Row[*tuple[Any, ...]]) -> NameHolder:
-    """Who holds a name where the claim is damaged: it is taken, and nobody shares it or takes it over."""
+    """Return the holder of a name with a damaged claim: no record shares the name or takes it over."""
     return NameHolder(
         0, UNREADABLE, answered=True, linked=True, attempts=claim.attempts or 0, mergeable=False
     )
@@ -198,7 +198,7 @@ def _identifiers(text: str) -> FieldHashes:
     try:
         return unpack_identifiers(text)
     except (ValueError, LedgerError):
-        return {}  # of a damaged row nothing is known
+        return {}  # nothing is known of a damaged row
 
 
 _CLAIMED = (
@@ -245,16 +245,16 @@ _OPEN_SWEEP = select(func.min(sweeps.c.began_at)).where(
 
 
 _STAY = frozenset({State.DROPPED, State.REJECTED, State.SKIPPED})
-"""States that a person, or the map, has put the former one into: it stays there."""
+"""States that an operator, or the map, set for the former holder: it stays in them."""
 
 
 class Succession:
-    """Moves what one record has under a name to another one.
+    """Moves what one record has under a name to its successor.
 
     Args:
         connection: Inside a writing transaction.
-        feed: Whose records these are.
-        writes: What that transaction writes.
+        feed: The feed of these records.
+        writes: The writes of that transaction.
     """
 
     def __init__(self, connection: Connection, feed: Feed, writes: RowWrites) -> None:
@@ -265,16 +265,16 @@ class Succession:
     def carry_out(
         self, successor: LedgerRow, former: LedgerRow, key: str, *, own: Draft | None
     ) -> tuple[LedgerRow, LedgerRow]:
-        """Move claim, attempts and link of a name to the heir, which may know the party by another one.
+        """Move claim, attempts and link of a name to the successor, which may know the party by another name.
 
         Args:
             successor: The successor, as decided.
-            former: The record whose place it takes.
-            key: Key of the name that claim and link are kept under.
-            own: What the successor says itself; None where that is not stored.
+            former: The record that it succeeds.
+            key: Key of the name that claim and link are stored under.
+            own: The successor's own draft; None if it is not stored.
 
         Returns:
-            Both, as they stand now.
+            Both records, as they are now.
         """
         self._writes.flush()
         moved = {"of_space": self._feed.namespace, "of_key": key, "old": former.number}
@@ -290,15 +290,15 @@ class Succession:
         return successor, self._leave(former, successor, key)
 
     def move_merged(self, former: LedgerRow, key: str, successor: LedgerRow) -> list[int]:
-        """All that are merged into a record under a name, or share its party under others, follow the heir.
+        """Merge all records that share a name, or its party under other names, into the successor.
 
         Args:
             former: The record that they were merged into.
-            key: Key of the name that the heir took over.
+            key: Key of the name that the successor took over.
             successor: The record that they are merged into from now on.
 
         Returns:
-            The numbers of those that were moved.
+            The numbers of the moved records.
         """
         self._writes.flush()
         stays_under = "" if former.sent_key == key else former.sent_key
@@ -307,7 +307,7 @@ class Succession:
         return list(self._connection.scalars(_MOVE_MERGED, of))
 
     def _hand_on_request(self, successor: LedgerRow, former: LedgerRow) -> None:
-        """A request that is under way for the name is the heir's: it is not sent again beside it."""
+        """Give a request that is under way for the name to the successor, so that it is not sent twice."""
         until = self._connection.scalar(_UNDER_WAY_UNTIL, {"old": former.number})
         if until:
             self._connection.execute(_SET_UNDER_WAY, {"of_record": successor.number, "until": until})
@@ -316,7 +316,7 @@ class Succession:
     def _take_link(
         self, successor: LedgerRow, former: LedgerRow, key: str, link: Row[*tuple[Any, ...]]
     ) -> LedgerRow:
-        """The party is the heir's: the link with what was sent, and the sealed text of it."""
+        """Move the party to the successor: the link with what was sent, and its sealed text."""
         of = {
             "of_space": self._feed.namespace,
             "of_id": link.trakor_id,
@@ -325,7 +325,7 @@ class Succession:
         }
         self._connection.execute(_MOVE_LINK, of)
         if successor.sent_key != key:
-            # Both names are the party's now: the heir's own, and one that Trakor answered with, as it were.
+            # Both names now belong to the party: the successor's own counts as the one that was sent.
             own = of | {"of_key": successor.sent_key}
             self._connection.execute(_LINK_UNDER, own)
             self._connection.execute(_MOVE_CLAIM, own)
@@ -338,7 +338,7 @@ class Succession:
         )
         body = self._connection.scalar(_TEXT_OF, of)
         if body is not None:
-            with suppress(LedgerError):  # a text that is damaged stops nobody: `ledger check` tells
+            with suppress(LedgerError):  # a damaged text stops nothing: `ledger check` reports it
                 texts = sealer_of(self._connection).open(body, self._feed.seal_context_of(former))
                 self._writes.text(now, link.trakor_id, texts)
         self._writes.row(now, known=True, starts_over=False, read=None)
@@ -347,9 +347,9 @@ class Succession:
     def _take_attempts(
         self, successor: LedgerRow, former: LedgerRow, claim: Row[*tuple[Any, ...]], own: Draft | None
     ) -> LedgerRow:
-        """Trakor may have the name: what was tried is sent again until it is answered, whoever tried it.
+        """Send what was tried again until it is answered: Trakor may have the name.
 
-        Of one that is forgotten only the name's spelling is sent again, with what the heir says.
+        Of a forgotten record, only the spelling of the name is sent again, with the successor's fields.
         """
         tried = self._writes.stored(former).get(TO_SEND) if former.sent_key == successor.sent_key else None
         now = successor._replace(attempts=claim.attempts)
@@ -364,14 +364,14 @@ class Succession:
         return now
 
     def _leave(self, former: LedgerRow, successor: LedgerRow, key: str) -> LedgerRow:
-        """The former one has that name no more; if it is there again it is merged into its successor."""
+        """Take the name from the former record. If that is still there, it is merged into its successor."""
         if former.sent_key != key:
             return former
         changes: dict[str, Any] = {"trakor_id": None, "origin": None, "content": {}, "attempts": 0}
         if former.forgotten:
             pass
         elif former.state in _STAY:
-            # What it says was turned down: it is decided on again when it says something else.
+            # Its text was rejected: it is decided on again when the text changes.
             changes |= {"sent_key": "", "sent": former.last_seen, "seen": None}
         else:
             changes |= {

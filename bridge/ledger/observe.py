@@ -1,4 +1,4 @@
-"""What was seen is decided on and written: one page, one transaction, its checkpoint with it.
+"""Decides on the records that were read, and writes the decisions: one page, one transaction, its checkpoint.
 
 ::
 
@@ -34,14 +34,14 @@ if TYPE_CHECKING:
 __all__ = ["Observation", "ObserveResult", "SurveyResult", "observe", "survey"]
 
 
-# Statements are made once: to build one costs ten times as much as to run it for one row.
+# Statements are built once: to build one costs ten times as much as to run it for one row.
 
 _KNOWN = KNOWN.where(records.c.feed == bindparam("of_feed"), is_in(records.c.source_id, "ids"))
-# What a decision compares, and a list shows, must be sound, or the record is decided on again. All of the
-# row, its claim and its link are not looked at here: that would cost a tenth of what it may cost.
+# What a decision compares, and a list shows, must be sound, or the record is decided on again. To check the
+# rest of the row, its claim and its link here would cost a tenth of the whole survey.
 _COMPARED = ("key", "sent_key", "sent", "seen", "identifiers", "read_at", "since_at", "merged_by")
 _READABLE = to_sql(is_sound(records.alias("r"), *_COMPARED))
-# A merged record is passed over only while what it shares is in Trakor, or its own feed will send it.
+# A merged record is skipped only while what it shares is in Trakor, or its own feed will send it.
 _SHARED = (
     "EXISTS (SELECT 1 FROM records AS into_ WHERE into_.number = r.merged_into"
     " AND (into_.trakor_id IS NOT NULL"
@@ -59,7 +59,7 @@ _MAPS = select(rules.c.number, rules.c.map, rules.c.text)
 
 
 def _seen(value: Callable[[str], ColumnElement[Any]]) -> dict[str, ColumnElement[Any]]:
-    """What is noted of each record that was seen, of values that a statement is given."""
+    """Return what is noted of each record that was seen, from values that a statement gets."""
     return {
         "run": case((value("of_run") > 0, value("of_run")), else_=records.c.run),
         "sweep": case((value("of_sweep") > 0, value("of_sweep")), else_=records.c.sweep),
@@ -105,9 +105,9 @@ class SurveyResult:
     """What is known of records that were read, before they are mapped.
 
     Attributes:
-        unchanged: Ids of those that say what they said when they were last observed, by these very rules:
-            they need no draft. A few are left out where the ledger lacks canaries, which are made of drafts.
-        maps: Id -> the text of the map that the record was last observed with, where that is another one.
+        unchanged: Ids of records that are as last observed, by exactly these rules: they need no draft. A
+            few are left out if the ledger lacks canaries, which are made from drafts.
+        maps: Id -> the text of the map that the record was last observed with, if it is another map.
     """
 
     unchanged: frozenset[str] = frozenset()
@@ -116,13 +116,13 @@ class SurveyResult:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """In which run and sweep something was seen.
+    """The run and the sweep in which records were read.
 
     Attributes:
         run: Number of the run, 0 for none.
-        sweep: Number of the sweep, 0 where records were read by id.
-        position: How far the sweep is once this is written: its checkpoint; None leaves it.
-        unchanged: Ids of records that were read with these, and found unchanged by ``survey``.
+        sweep: Number of the sweep, 0 if records were read by id.
+        position: The sweep's checkpoint once this is written; None: no change.
+        unchanged: Ids of records of the same read that ``survey`` found unchanged.
         began_at: When the read of those began.
     """
 
@@ -135,7 +135,7 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class ObserveResult:
-    """What a page came to.
+    """What a page contained.
 
     Attributes:
         fresh: How many of its records this sweep had not seen yet.
@@ -149,13 +149,13 @@ class ObserveResult:
 def survey(
     connection: Connection, feed: Feed, seen: Sequence[tuple[str, str]], made_by: Rules
 ) -> SurveyResult:
-    """Tell which records need not even be mapped, and which are to be mapped by an older map, too.
+    """Find the records that need no mapping, and those that an older map has to map too.
 
     Args:
         connection: Inside a writing transaction.
-        feed: Whose records these are.
+        feed: The feed of these records.
         seen: Id and keyed hash of each record as it was read.
-        made_by: What drafts are made and decided by now.
+        made_by: The present rules.
     """
     number = load_or_add_rules(connection, made_by)
     asked = {"of_feed": feed.number, "of_rules": number, "seen": orjson.dumps(seen).decode()}
@@ -181,19 +181,19 @@ def observe(
     policy: Policy,
     now: int,
 ) -> ObserveResult:
-    """Decide on what was seen, in turn, and write the decisions and the sweep's checkpoint.
+    """Decide on the records that were read, in order, and write the decisions and the sweep's checkpoint.
 
     Args:
         connection: Inside a writing transaction.
-        feed: Whose records these are.
-        seen: A page as mapping made it, without what is unchanged. Of an id that stands in it twice the last
-            one counts.
-        observation: In which run and sweep, and what else was read.
+        feed: The feed of these records.
+        seen: A page as mapping made it, without unchanged records. If an id occurs twice, the last one
+            counts.
+        observation: The run and the sweep, and the unchanged records of the read.
         policy: What the user chose for this stream.
         now: The time to note.
 
     Returns:
-        What the page came to.
+        What the page contained.
     """
     page = list({one.id: one for one in seen}.values())
     asked = {"of_feed": feed.number, "ids": [one.id for one in page]}
@@ -227,7 +227,7 @@ def observe(
 def _count_new(
     connection: Connection, feed: Feed, found: Sequence[KnownRow], size: int, observation: Observation
 ) -> int:
-    """How many of the page are new to this sweep."""
+    """Count the records of the page that are new to this sweep."""
     if not observation.sweep:
         return size + len(observation.unchanged)
     again = sum(row.sweep == observation.sweep for row in found)
@@ -242,9 +242,9 @@ def _count_new(
 
 
 def _with_valid_read_time(row: LedgerRow, now: int) -> LedgerRow:
-    """The row, unless it says that it was read in the future: then the clock was set back since.
+    """Return the row, without a read time in the future: then the clock was set back since.
 
-    Nothing is older than such a time, so it must not keep what is seen now from being decided on.
+    Nothing is older than such a time, so it must not prevent decisions on what is read now.
     """
     return row if row.read_at <= now else row._replace(read_at=0)
 
@@ -252,7 +252,7 @@ def _with_valid_read_time(row: LedgerRow, now: int) -> LedgerRow:
 def _known_payloads(
     page: Sequence[Draft | Unsendable], rows: dict[str, LedgerRow]
 ) -> Iterator[tuple[int, str, Payload]]:
-    """What known records would be sent as, by their plain names."""
+    """Return the payloads of known records, by their plain names."""
     for one in page:
         row = rows.get(one.id)
         if row is not None and isinstance(one, Draft) and not is_stale(one, row):
@@ -260,7 +260,7 @@ def _known_payloads(
 
 
 def _expected_names(page: Sequence[Draft | Unsendable], rows: dict[str, LedgerRow]) -> list[str]:
-    """The names whose holders a page is likely to ask for: all but those of records that Trakor has."""
+    """Return the names whose holders a page probably needs: all but those of records that Trakor has."""
     names = []
     for one in page:
         row = rows.get(one.id)
@@ -279,7 +279,7 @@ def _mark_seen(
     observation: Observation,
     now: int,
 ) -> None:
-    """Note that the page was seen: when it was read, what it said, by which rules; its sweep and run."""
+    """Note that the page was seen: when it was read, its input, its rules, its sweep and run."""
     where = {"of_run": observation.run, "of_sweep": observation.sweep}
     if observation.unchanged:
         of_all = {
@@ -305,7 +305,7 @@ def _mark_seen(
 
 
 def _read_marks(number: int, seen: Draft | Unsendable, row: LedgerRow) -> dict[str, Any]:
-    """By which rules a record is compared from now on, and what it was observed with."""
+    """Return the rules that a record is compared by from now on, and what it was observed with."""
     decided = is_decided(seen, row.last_seen, row.state)
     return {
         "by_rules": number if is_comparable(seen, row.last_seen, row.state) else 0,

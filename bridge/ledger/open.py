@@ -1,8 +1,8 @@
-"""Opening a ledger: its schema brought up to date, its key proven, its one owner named.
+"""Opens a ledger: locks it for its one owner, brings its schema up to date, and verifies its key.
 
 ::
 
-    take_over ──> lock file ──> require_whole, try_key ──> prepare ──> prove_key ──> Ledger
+    lock_ledger ──> require_undamaged, verify_stored_key ──> migrate ──> verify_key ──> Ledger
 """
 
 from __future__ import annotations
@@ -62,38 +62,38 @@ __all__ = [
 KEY_BYTES = 32
 LOCK_TRIES: Final = 20
 LOCK_RETRY_SECONDS: Final = 0.01
-"""Seconds after which the lock is tried again, and how often: whoever only looks has long gone by then."""
+"""Seconds after which the lock is tried again: a process that only looks has released it by then."""
 
 CHECK_SECONDS: Final = 10.0
-"""Seconds that a start spends on looking for damage: some gigabytes on a fast disk."""
+"""Seconds that a start spends on a search for damage: enough for some gigabytes on a fast disk."""
 
 _STRUCTURE: Final = re.compile(r"malformed|\btree\b|btree|\bcell\b|\bout of order", re.IGNORECASE)
-"""What a quick check says of pages, as opposed to values and to space that is merely not used."""
+"""What a quick check reports about pages, as opposed to values and to unused space."""
 
 log = structlog.get_logger()
 
 _PROOF = "key_proof"
 _IN_CLEAR = "to_be_vacuumed"
-"""Of a ledger that was migrated and not rebuilt since: the name of the copy from before."""
+"""Set for a ledger that was migrated and not rebuilt since: the name of the copy from before."""
 
 _NOT_PERMITTED = {sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}
 
 
 @contextmanager
 def open_ledger(path: Path, key: bytes, command: str, *, keep_sent: bool = True) -> Iterator[Ledger]:
-    """Open a ledger as its one owner, making or migrating it where that is due.
+    """Open a ledger as its owner; create or migrate it if necessary.
 
     Args:
         path: The ledger's file.
         key: The key of its hashes.
-        command: What is running, for whoever finds the ledger taken.
-        keep_sent: What was sent stays, sealed.
+        command: What is running, for another process that finds the ledger in use.
+        keep_sent: Text that was sent is kept, sealed.
 
     Yields:
-        The open ledger; closed and given up at the end.
+        The open ledger; closed and unlocked at the end.
 
     Raises:
-        LedgerError: Another process has it, it is newer than this version, or the key is not its own.
+        LedgerError: Another process has it, it is newer than this version, or the key is wrong.
     """
     with lock_ledger(path, command):
         text_storage = TextStorage(Sealer(key), keep_sent)
@@ -115,10 +115,10 @@ def open_ledger(path: Path, key: bytes, command: str, *, keep_sent: bool = True)
 
 @contextmanager
 def lock_ledger(path: Path, command: str) -> Iterator[None]:
-    """Be the one process that sends from this ledger; the lock ends with the process, however it ends.
+    """Lock the ledger for the one process that sends from it; the lock ends with the process.
 
     Raises:
-        LedgerError: Another one is, named with its command, process id and start.
+        LedgerError: Another process has it, named with its command, process id and start.
     """
     descriptor = _open_lock(path)
     try:
@@ -139,7 +139,7 @@ def lock_ledger(path: Path, command: str) -> Iterator[None]:
 
 
 def _require_one_name(path: Path) -> None:
-    """Under another name it has another lock, and another log, which SQLite would not find."""
+    """Refuse a second name of the file: it would have another lock, and a log that SQLite would not find."""
     if path.exists() and path.stat().st_nlink > 1:
         raise LedgerError(
             f"the ledger {path.name} has a second name (a hard link), under which it could be opened as well",
@@ -148,7 +148,7 @@ def _require_one_name(path: Path) -> None:
 
 
 def _locked(descriptor: int) -> bool:
-    """Take the lock; tried a few times, since who only looks (``find_owner``) has it for an instant."""
+    """Take the lock, with a few retries: a process that only looks (``find_owner``) has it for an instant."""
     for _ in range(LOCK_TRIES):
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -160,10 +160,10 @@ def _locked(descriptor: int) -> bool:
 
 
 def _open_lock(path: Path) -> int:
-    """The lock file beside a ledger, made with its folder where it is not there."""
+    """Open the lock file beside a ledger; create it and its folder if necessary."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # A symbolic link would be followed to a file that another ledger's owner may have locked.
+        # A symbolic link could lead to a file that another ledger's owner has locked.
         return os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     except OSError as error:
         raise _no_place(path.parent, error) from error
@@ -177,11 +177,11 @@ def _no_place(folder: Path, error: OSError) -> LedgerError:
 
 
 def find_owner(path: Path) -> str:
-    """Which process sends from this ledger at the moment; empty where none does. Nothing is made or taken."""
+    """Return which process sends from this ledger now; empty if none does. It creates and locks nothing."""
     try:
         descriptor = os.open(f"{path}.lock", os.O_RDONLY)
     except OSError:
-        return ""  # it is made by the first owner
+        return ""  # the first owner creates it
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -192,12 +192,12 @@ def find_owner(path: Path) -> str:
 
 
 def is_daemon_running(path: Path) -> bool:
-    """Whether the process that sends from this ledger is a daemon."""
+    """Return whether the process that sends from this ledger is a daemon."""
     return find_owner(path).startswith("`trakor-bridge run`")
 
 
 def _holder_of_lock(descriptor: int) -> str:
-    """Who holds the lock, as far as it has said so already."""
+    """Describe the process that holds the lock, as far as it has written that already."""
     try:
         said = json.loads(os.pread(descriptor, 4096, 0))
         since = datetime.fromisoformat(said["since"]).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
@@ -207,13 +207,13 @@ def _holder_of_lock(descriptor: int) -> str:
 
 
 def require_undamaged(path: Path, *, at_most: float = CHECK_SECONDS) -> None:
-    """Refuse a file whose structure is damaged: what is written to it may take more with it.
+    """Refuse a file with a damaged structure: writing to it could destroy more.
 
-    SQLite's quick check reads a table after the other, as many as there is time for. A value that is not what
-    its column is for stops only its own record, and is no reason.
+    SQLite's quick check reads one table after the other, as long as there is time. A value that is invalid
+    for its column stops only its own record, and is no reason to refuse.
 
     Args:
-        path: The ledger's file, which is there.
+        path: The ledger's file, which exists.
         at_most: Seconds after which no further table is begun.
 
     Raises:
@@ -230,13 +230,13 @@ def require_undamaged(path: Path, *, at_most: float = CHECK_SECONDS) -> None:
                     raise LedgerError(
                         f"the ledger {path.name} is damaged: {line.splitlines()[-1]}",
                         advice="nothing was written to it. Restore the newest backup with its key; "
-                        "`trakor-bridge ledger check` says what else is damaged. A disk that did this once "
-                        "does it again",
+                        "`trakor-bridge ledger check` shows what else is damaged. A disk that failed once "
+                        "is likely to fail again",
                     )
 
 
 def _tables(path: Path, driver: sqlite3.Connection) -> list[str]:
-    """The tables of a ledger, the history last: it is the largest, and nothing is decided by it."""
+    """Return the tables of a ledger, the history last: it is the largest, and no decision depends on it."""
     try:
         found = driver.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
     except sqlite3.Error as error:
@@ -255,16 +255,16 @@ def _quick_check(driver: sqlite3.Connection, table: str) -> list[str]:
 
 
 def migrate(path: Path, text_storage: TextStorage) -> None:
-    """Make the ledger's tables, or bring them up to date; a copy from before that is kept for a week.
+    """Create the ledger's tables, or bring them up to date. A copy from before is kept for a week.
 
-    What an older version kept in clear is sealed, and the file is rebuilt without its traces.
+    Text that an older version kept in clear is sealed, and the file is rebuilt without its traces.
 
     Args:
         path: The ledger's file.
-        text_storage: Seals what the ledger keeps.
+        text_storage: Seals the ledger's text.
 
     Raises:
-        LedgerError: The file is no ledger, or was made by a newer version.
+        LedgerError: The file is not a ledger, or was made by a newer version.
     """
     found = read_revision(path)
     if found != HEAD:
@@ -283,10 +283,10 @@ def migrate(path: Path, text_storage: TextStorage) -> None:
 
 
 def _leave_no_traces(path: Path) -> None:
-    """Rebuild a file that was migrated, and say where its copy in clear lies.
+    """Rebuild a file that was migrated, and log where its copy in clear is.
 
-    The migration itself noted that this is to be done: who dies before it is done does it at the next start,
-    and who dies before it is noted as done does it, and says it, once more.
+    The migration itself has noted that this is to be done. A process that dies before it is done does it at
+    the next start; one that dies before it is noted as done does it, and logs it, once more.
     """
     with reading(path) as connection:
         name = connection.scalar(select(facts.c.value).where(facts.c.name == _IN_CLEAR))
@@ -299,7 +299,7 @@ def _leave_no_traces(path: Path) -> None:
         now=HEAD,
         copy=str(copy),
         kept_days=KEPT_SECONDS // 86_400,
-        advice="the copy may say in clear what waited; it is deleted after a week",
+        advice="the copy may contain text in clear; it is deleted after a week",
     )
     if is_log_empty(path):
         with writing(path) as connection:
@@ -307,7 +307,7 @@ def _leave_no_traces(path: Path) -> None:
 
 
 def is_outdated(path: Path) -> bool:
-    """Whether a ledger was made by an older version, which is no fault: its owner brings it up to date."""
+    """Return whether an older version made a ledger. That is no error: its owner migrates it."""
     found = read_revision(path)
     return found not in (None, HEAD) and found in _known_revisions()
 
@@ -316,12 +316,12 @@ def require_current(path: Path) -> None:
     """Refuse a ledger that this version cannot read as it is; for readers, which never migrate.
 
     Raises:
-        LedgerError: There is none yet, it is older, newer, or no ledger at all.
+        LedgerError: There is none yet, it is older or newer, or it is not a ledger.
     """
     found = read_revision(path)
     if found is None:
         raise LedgerError(
-            f"there is no ledger at {path} yet", advice="`trakor-bridge backfill` makes it at its first run"
+            f"there is no ledger at {path} yet", advice="`trakor-bridge backfill` creates it at its first run"
         )
     if found == HEAD:
         return
@@ -334,7 +334,7 @@ def require_current(path: Path) -> None:
 
 
 def read_revision(path: Path) -> str | None:
-    """The schema revision of a ledger's file; None where there is none yet.
+    """Return the schema revision of a ledger's file; None if there is none yet.
 
     Raises:
         LedgerError: The file is something else, or cannot be read.
@@ -348,24 +348,24 @@ def read_revision(path: Path) -> str | None:
             row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     except (OSError, sqlite3.Error) as error:
         raise _unreadable(path, error) from error
-    except UnicodeDecodeError as error:  # SQLite quotes what is damaged in its schema
+    except UnicodeDecodeError as error:  # SQLite quotes the damaged part of its schema
         raise _unreadable(path, sqlite3.DatabaseError("its schema is damaged")) from error
     return str(row[0]) if row else None
 
 
 def _unreadable(path: Path, error: OSError | sqlite3.Error) -> LedgerError:
-    """A file that this user may not use is told apart from one that is no ledger, or a damaged one."""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without what an extended code adds
+    """Return the error for a file that this user may not use, or that is not a ledger or damaged."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without the extended part
     if isinstance(error, OSError) or code in _NOT_PERMITTED:
         why = error.strerror if isinstance(error, OSError) else error
-        advice = "run this as the user who owns the ledger: SQLite writes beside the file, also to read it"
+        advice = "run this as the user who owns the ledger: SQLite writes beside it even to read"
         return LedgerError(f"the ledger {path} cannot be opened: {why}", advice=advice)
     return LedgerError(
         f"{path} cannot be read as a ledger: {error}",
-        # Of an empty ledger in its place: docs/first-backfill.md, about a ledger that was lost.
-        advice="if this was your ledger, restore the last backup with its key: without it nobody knows which"
-        " of two equal names came first, and records may be made twice (docs/first-backfill.md, lost ledger)."
-        " If it never was one, name another file in [ledger] url",
+        # About an empty ledger in its place, see docs/first-backfill.md, "lost ledger".
+        advice="if this was your ledger, restore the last backup with its key: without it, the bridge can no "
+        "longer tell which of two contacts with the same name came first, and may create records twice "
+        "(docs/first-backfill.md, lost ledger). If it never was one, name another file in [ledger] url",
     )
 
 
@@ -377,7 +377,7 @@ def _too_new(path: Path, found: str) -> LedgerError:
 
 
 def _known_revisions() -> tuple[str, ...]:
-    from alembic.script import ScriptDirectory  # noqa: PLC0415 - 0.1 s that most commands need not pay
+    from alembic.script import ScriptDirectory  # noqa: PLC0415 - 0.1 s that most commands do not need
 
     return tuple(script.revision for script in ScriptDirectory.from_config(_alembic()).walk_revisions())
 
@@ -399,12 +399,12 @@ def _alembic() -> Config:
 
 
 def verify_key(connection: Connection, key: bytes) -> None:
-    """Make sure that the key is the one that the ledger's hashes were made with; noted at the first time.
+    """Verify that the key is the one that the ledger's hashes were made with; record it the first time.
 
-    Where it is noted already nothing is written, so that readers can ask, too.
+    If it is recorded already, nothing is written, so that readers can call this too.
 
     Raises:
-        LedgerError: It is another one: every record would look changed, and names would look free.
+        LedgerError: It is another key: every record would look changed, and names would look free.
     """
     proof = hashlib.blake2b(b"trakor-bridge ledger", key=key, digest_size=16).hexdigest()
     noted = connection.scalar(select(facts.c.value).where(facts.c.name == _PROOF))
@@ -418,10 +418,10 @@ def verify_key(connection: Connection, key: bytes) -> None:
 
 
 def verify_stored_key(path: Path, key: bytes) -> None:
-    """Make sure that a key is a ledger's, without writing anything.
+    """Verify that a key is a ledger's, without writing anything.
 
     Raises:
-        LedgerError: It is another one.
+        LedgerError: It is another key.
     """
     with reading(path) as connection:
         if connection.scalar(select(facts.c.value).where(facts.c.name == _PROOF)) is not None:
@@ -429,7 +429,7 @@ def verify_stored_key(path: Path, key: bytes) -> None:
 
 
 def read_or_make_key(path: Path, *, make: bool = True) -> bytes:
-    """The key of the keyed hashes, from its file beside the ledger; made at first use.
+    """Read the key of the keyed hashes from its file beside the ledger; create it at first use.
 
     Args:
         path: The key's file.
@@ -439,7 +439,7 @@ def read_or_make_key(path: Path, *, make: bool = True) -> bytes:
         The key's bytes.
 
     Raises:
-        LedgerError: The file is missing (and not to be made), empty, or cannot be read or written.
+        LedgerError: The file is missing (and not to be created), empty, or cannot be read or written.
     """
     try:
         if make and not path.exists():
@@ -449,14 +449,14 @@ def read_or_make_key(path: Path, *, make: bool = True) -> bytes:
     try:
         key = path.read_text(encoding="ascii").strip()
     except FileNotFoundError:
-        raise _no_key(path, "is not there") from None
+        raise _no_key(path, "does not exist") from None
     except OSError as error:
         raise LedgerError(
             f"the ledger's key {path} cannot be read: {error.strerror}",
             advice="run this as the user who owns the ledger",
         ) from error
     except UnicodeDecodeError:
-        raise _no_key(path, "is none, it has other characters than a key has") from None
+        raise _no_key(path, "is not a key: it has other characters than a key has") from None
     if len(key) < KEY_BYTES:
         raise _no_key(path, "is too short")
     return derive_key(key)
@@ -465,17 +465,17 @@ def read_or_make_key(path: Path, *, make: bool = True) -> bytes:
 def _no_key(path: Path, why: str) -> LedgerError:
     return LedgerError(
         f"the ledger's key {path} {why}",
-        advice="it was made beside the ledger at first use; restore both from a backup",
+        advice="it was created beside the ledger at first use; restore both from a backup",
     )
 
 
 def derive_key(text: str) -> bytes:
-    """The key of the hashes from what the user or the key's file says: always as long as BLAKE2 takes."""
+    """Return the key of the hashes from the user's text or the key's file, as long as BLAKE2 takes."""
     return hashlib.blake2b(text.encode(), person=b"trakor-ledger").digest()
 
 
 def _write_key(path: Path) -> None:
-    """Write a fresh key so that a crash leaves either no file or a whole one."""
+    """Write a new key so that a crash leaves either no file or a complete one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}.new")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -485,7 +485,7 @@ def _write_key(path: Path) -> None:
     finally:
         os.close(descriptor)
     try:
-        os.link(draft, path)  # unlike a rename, never replaces a key that another process just made
+        os.link(draft, path)  # unlike a rename, this never replaces a key that another process just created
     except FileExistsError:
         pass
     finally:

@@ -1,4 +1,4 @@
-"""A person's decisions, carried out in one short transaction beside the owner of the ledger."""
+"""The operator's actions on records: each is one short transaction beside the owner of the ledger."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ __all__ = [
 ]
 
 AT_ONCE: Final = 100
-"""So many records are decided on in one transaction: a webhook's or a settled batch's waits behind it."""
+"""How many records one transaction decides on: a webhook's or a settled batch's transaction waits for it."""
 
 
 class OperatorAction(StrEnum):
-    """What a person can decide."""
+    """What an operator can do with a record."""
 
     ACCEPT = "accept"
     DISMISS = "dismiss"
@@ -56,11 +56,11 @@ class OperatorAction(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ActionResult:
-    """What became of one record that a person decided on.
+    """The result of an action on one record.
 
     Attributes:
-        record: As it stands now.
-        refusal: Why it could not be done; None where it was.
+        record: The record as it is now.
+        refusal: Why the action was not possible; None if it was done.
     """
 
     record: RecordSummary
@@ -75,13 +75,13 @@ _STANDING: Final = (
 
 
 def record_version(connection: Connection, number: int) -> str:
-    """How a record stands, as a short text: another one as soon as a person would see something else.
+    """Return the version of a record as a short text. It changes with anything that an operator would see.
 
-    Being read anew without a change is none. What it says goes in as the ledger's keyed hashes.
+    A read without a change does not change it. The record's text goes in as the ledger's keyed hashes.
 
     Args:
         connection: Inside any transaction.
-        number: The ledger's number of the record; empty where there is none.
+        number: The ledger's number of the record.
     """
     found = connection.execute(select(*_STANDING).where(records.c.number == number)).one_or_none()
     return "" if found is None else hashlib.sha256(repr(tuple(found)).encode()).hexdigest()[:32]
@@ -90,10 +90,10 @@ def record_version(connection: Connection, number: int) -> str:
 def _open(
     connection: Connection, feed: Feed, number: int, policy: Policy, now: int, by: str
 ) -> tuple[LedgerRow, UnitOfWork]:
-    """The record as it stands, and a batch to carry the decision out with."""
+    """Return the record as it is, and a unit of work for the decision."""
     found = connection.execute(KNOWN.where(records.c.number == number)).one_or_none()
     if found is None:
-        raise UserError("the record is not in the ledger any more")
+        raise UserError("the record is no longer in the ledger")
     return to_ledger_row(found), UnitOfWork(connection, feed, policy, now, by)
 
 
@@ -111,15 +111,15 @@ def accept(
 
     Args:
         connection: Inside a writing transaction.
-        feed: Whose record.
+        feed: The record's feed.
         number: The ledger's number of it.
         policy: What the user chose for this stream.
         now: The time to note.
-        name: A name given in place of the mapped one.
-        by: From where the person decided, e.g. ``on the command line``: it stands in the history.
+        name: A name that the operator gave instead of the mapped one.
+        by: Where the operator decided, for example ``on the command line``; written to the history.
 
     Returns:
-        The record as it stands now.
+        The record as it is now.
 
     Raises:
         UserError: There is nothing to accept, or the name is taken.
@@ -136,37 +136,37 @@ def accept(
 
 
 def _refuse_forgotten_party(row: LedgerRow, batch: UnitOfWork) -> None:
-    """The party that Trakor answered with was a forgotten record's: nobody shares it."""
+    """Refuse to share a party that belonged to a forgotten record."""
     shared = row.merged_into if row.reason is Reason.SAME_PARTY else None
     if shared is not None and batch.row(shared).forgotten:
         raise UserError(
             f"the record whose party Trakor answered with for {row.id} was forgotten",
-            advice="delete that party in Trakor by hand; then `trakor-bridge records retry ID` sends this "
-            "one again",
+            advice="delete that party in Trakor by hand. Then `trakor-bridge records retry ID` sends this "
+            "record again",
         )
 
 
 def _refuse_unsent_party(row: LedgerRow, batch: UnitOfWork) -> None:
-    """What it was merged into is not in Trakor, and will not be: nothing there is to be left as it is."""
+    """Refuse to leave a party as it is that is not in Trakor and will not be."""
     holder = batch.holder_of(row.sent_key)
     party = batch.holder_of(holder.shares) if holder is not None and holder.shares else holder
     if party is None or not (party.linked or party.represents):
         raise UserError(
-            f"record {row.id} was never sent, nor was the one that it was merged into",
+            f"neither record {row.id} nor the one that it was merged into was ever sent",
             advice="`trakor-bridge records accept` sends it under its new name; `trakor-bridge records drop` "
             "ends it",
         )
 
 
 def _draft(stored: dict[int, StoredDraft], row: LedgerRow) -> Draft | None:
-    """The draft that waits with a record, as its row was decided by; None where none does."""
+    """Return the stored draft of a record, with the rules of its row; None if there is none."""
     return replace(stored[TO_SEND].draft, rules=row.rules) if TO_SEND in stored else None
 
 
 def _decide_noted(
     stored: dict[int, StoredDraft], row: LedgerRow, batch: UnitOfWork, policy: Policy
 ) -> LedgerRow:
-    """What changed while a person was asked is decided now."""
+    """Decide on a change that was noted while the operator was asked."""
     if NOTED not in stored or row.gone or row.state not in {State.DELIVERED, State.MERGED}:
         return row
     noted = replace(stored[NOTED].draft, rules=row.rules)
@@ -178,14 +178,14 @@ def _decide_noted(
 def dismiss(
     connection: Connection, feed: Feed, number: int, policy: Policy, *, now: int, by: str = ""
 ) -> LedgerRow:
-    """Leave what Trakor has as it is there (see ``decision.dismiss``); arguments as for ``accept``."""
+    """Leave what Trakor has (see ``decision.dismiss``); arguments as for ``accept``."""
     row, batch = _open(connection, feed, number, policy, now, by)
     _refuse_forgotten_party(row, batch)
     verdict = decision.dismiss(row)
     if verdict.state is State.MERGED and row.reason is not Reason.SAME_PARTY:
         _refuse_unsent_party(row, batch)
     after = batch.carry_out(verdict, None, row, just_seen=False)
-    batch.writes.remove_noted(number)  # what changed while the person was asked is left as it is, too
+    batch.writes.remove_noted(number)  # a change during the question is left as it is, too
     batch.writes.flush()
     return after
 
@@ -203,9 +203,9 @@ def drop(
 def retry(
     connection: Connection, feed: Feed, number: int, policy: Policy, *, now: int, by: str = ""
 ) -> LedgerRow:
-    """Decide a record anew: at once where its draft is stored, else when it is next read.
+    """Decide on a record again: at once if its draft is stored, otherwise at the next read.
 
-    Arguments and errors as for ``accept``. A pending one is sent again without waiting.
+    Arguments and errors as for ``accept``. A pending record is sent again without waiting.
     """
     row, batch = _open(connection, feed, number, policy, now, by)
     _refuse_under_way(connection, row, now)
@@ -219,7 +219,7 @@ def retry(
     verdict = decision.retry(row, draft, batch.holder_of, policy)
     if verdict is None:
         connection.execute(update(records).where(records.c.number == number).values(retry=1))
-        batch.writes.line(number, "retry", "decided anew when it is next read")
+        batch.writes.line(number, "retry", "checked again at the next read")
         after = row
     else:
         after = _decide_noted(stored, batch.carry_out(verdict, draft, row, just_seen=False), batch, policy)
@@ -228,11 +228,11 @@ def retry(
 
 
 def _refuse_under_way(connection: Connection, row: LedgerRow, now: int) -> None:
-    """A dropped record whose request is under way has to wait for what becomes of it."""
+    """Refuse to retry a dropped record while its request is under way."""
     until = connection.scalar(select(records.c.claimed_until).where(records.c.number == row.number)) or 0
     if row.state is State.DROPPED and until > now:
         raise UserError(
-            f"a request for record {row.id} is still under way", advice="try again when it is answered"
+            f"a request for record {row.id} is still under way", advice="try again when Trakor has answered"
         )
 
 
@@ -246,19 +246,19 @@ def apply_to_each(
     name: NameClaim | None = None,
     by: str = "",
 ) -> list[ActionResult]:
-    """Carry one decision out for each of a few records; what cannot be done to one leaves the others alone.
+    """Apply one action to each of a few records. A refusal for one record does not affect the others.
 
     Args:
         connection: Inside a writing transaction.
-        verb: What a person decided.
+        verb: The action.
         wanted: Which records, at most ``AT_ONCE``; those that no longer match are left out.
-        policy_of: What the user chose for a feed; raises UserError for one that is not configured.
+        policy_of: Returns the policy of a feed; raises UserError for one that is not configured.
         now: The time to note.
         name: See ``accept``.
         by: See ``accept``.
 
     Returns:
-        What became of each record, in the ledger's order.
+        The result for each record, in the ledger's order.
     """
     refusals: dict[int, UserError] = {}
     numbers = []
@@ -284,23 +284,23 @@ def apply_if_unchanged(
     name: NameClaim | None = None,
     by: str = "",
 ) -> ActionResult | None:
-    """Carry a decision out for one record, if it still stands as a person was shown it.
+    """Apply an action to one record if it is still as the operator saw it.
 
-    Else a yes to one change would be one to another that nobody has seen: where it was decided on in a
-    second window, or has changed in Salestrekker meanwhile.
+    Otherwise a yes to one change would confirm another one that nobody has seen: after a decision in a
+    second window, or a change in Salestrekker.
 
     Args:
         connection: Inside a writing transaction.
-        verb: What a person decided.
+        verb: The action.
         number: The ledger's number of the record.
-        shown: How it stood (``record_version``).
+        shown: The version that the operator saw (``record_version``).
         policy_of: See ``apply_to_each``.
         now: The time to note.
         name: See ``accept``.
         by: See ``accept``.
 
     Returns:
-        What became of it; None where it stands otherwise, or is not there: nothing was done.
+        The result; None if the record has changed or is not there, so that nothing was done.
     """
     standing = record_version(connection, number)
     if not standing or shown != standing:

@@ -1,13 +1,13 @@
-"""Which two organisations each connection joins, and why one is stopped that seems to join others.
+"""Which two organisations each connection joins, and why a connection that seems to join others is stopped.
 
 ::
 
-    a log-in       ──hold_source──> noted at the first · as noted · another: stopped
-    address, key   ──trials──────> noted at the first · as noted · another: canaries, then noted or stopped
-    a person       ──confirm─────> what was found is right, and noted
+    a login        ──check_source──────────> recorded at the first · as recorded · another: stopped
+    address, key   ──canaries──────────────> recorded at the first · as recorded · another: canaries first
+    an operator    ──confirm_organizations─> what was found is right, and recorded
 
-Everything is kept as keyed hashes. A connection is stopped by the ledger's word and by two pauses: whoever
-ends the pauses, or restarts the process, still meets the word.
+Everything is stored as keyed hashes. A connection is stopped by a mismatch in the ledger and by two pauses.
+If someone ends the pauses or restarts the process, the mismatch still stops it.
 """
 
 from __future__ import annotations
@@ -53,37 +53,37 @@ OTHER_SOURCE: Final = "Salestrekker's log-in is for another organisation than be
 OTHER_TRAKOR: Final = (
     "Trakor's address or key is that of another organisation than before, or of one that was emptied"
 )
-"""Why a connection is stopped, as pauses and reports say it."""
+"""Why a connection is stopped, as pauses and reports show it."""
 
 _PUT_BACK: Final = {
     OTHER_SOURCE: "put the right log-in, or [salestrekker] organization, back",
     OTHER_TRAKOR: "put the right [trakor] url and api_key back",
 }
-"""What to do where what was found is not the right one."""
+"""What to do if what was found is not the right one."""
 
 _KNOWN: Final = select(feeds.c.number).limit(1)
 
 
 class TrakorIdentity(NamedTuple):
-    """Where a connection sends to, as keyed hashes; empty texts where that was never noted."""
+    """Where a connection sends to, as keyed hashes; empty texts if that was never recorded."""
 
     address: str = ""
     key: str = ""
     scope: str = ""
 
     def is_same_trakor(self, other: TrakorIdentity) -> bool:
-        """Whether address and key are the same: then nothing has to be proved."""
+        """Return whether address and key are the same, so that nothing has to be proved."""
         return (self.address, self.key) == (other.address, other.key)
 
 
 class AskedCanary(NamedTuple):
-    """One canary of a trial.
+    """One canary that was posted to another Trakor.
 
     Attributes:
-        answer: What became of it.
+        answer: What came of it.
         not_before: When a lost one may be sent again, milliseconds since the epoch.
         tries: How often it was sent.
-        name: Sealed, for a person who may have to delete it; empty once it was forgotten.
+        name: Its name, sealed, for an operator who may have to delete it; empty once it was forgotten.
     """
 
     answer: CanaryAnswer
@@ -94,16 +94,16 @@ class AskedCanary(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Mismatch:
-    """What speaks against a connection, kept as JSON in the column ``refused``.
+    """What speaks against a connection, stored as JSON in the column ``refused``.
 
     Attributes:
-        source: The other Salestrekker organisation that a log-in was for; empty: none was.
-        trakor: The other Trakor that is, or was, asked; empty: none is.
+        source: The other Salestrekker organisation of a login; empty if there was none.
+        trakor: The other Trakor that is, or was, asked; empty if there is none.
         asked: Its canaries, by the hash of the name.
-        another: It was judged: another organisation.
-        strays: What may have been made in a Trakor that is not configured any more: hash of the name -> the
-            name, sealed.
-        unproven: Address or key changed, and there was no canary to prove that it is the same organisation.
+        another: It was judged to be another organisation.
+        strays: What may have been created in a Trakor that is no longer configured: hash of the name -> the
+            sealed name.
+        unproven: Address or key changed, and no canary could prove that it is the same organisation.
     """
 
     source: str = ""
@@ -115,22 +115,22 @@ class Mismatch:
 
     @property
     def made(self) -> dict[str, str]:
-        """All that may have been made in another organisation, to be deleted there: likewise."""
+        """All names that may have been created in another organisation, to be deleted there, sealed."""
         fresh = {key: one.name for key, one in self.asked.items() if may_have_been_created(one.answer)}
         return {**self.strays, **fresh}
 
     def without_trial(self) -> Mismatch:
-        """The same once the other Trakor is not asked any more; what may be made there is kept."""
+        """Return the mismatch after a trial of another Trakor ended; names that it may have created stay."""
         return replace(self, trakor=TrakorIdentity(), asked={}, another=False, strays=self.made)
 
     def without_name(self, key: str) -> Mismatch:
-        """The same without a name that was forgotten: that there is something to delete stays known."""
+        """Return the mismatch without a forgotten name. It stays known that there is something to delete."""
         asked = {one: it._replace(name="") if one == key else it for one, it in self.asked.items()}
         strays = {one: "" if one == key else name for one, name in self.strays.items()}
         return replace(self, asked=asked, strays=strays)
 
     def encoded(self) -> str:
-        """As the ledger keeps it; empty for no doubt."""
+        """Return it as the ledger stores it; empty if nothing speaks against the connection."""
         if self == Mismatch():
             return ""
         asked = {key: list(one) for key, one in self.asked.items()}
@@ -146,7 +146,7 @@ class Mismatch:
 
     @classmethod
     def decoded(cls, text: str) -> Mismatch:
-        """The doubt that ``encoded`` made the text of.
+        """Parse what ``encoded`` returned.
 
         Raises:
             LedgerError: It cannot be read, so that nobody knows which organisations are joined.
@@ -155,8 +155,8 @@ class Mismatch:
             return cls._decoded(text)
         except (ValueError, TypeError, AttributeError) as error:
             raise LedgerError(
-                "the ledger does not tell any more which organisations it joins: its file is damaged",
-                advice="restore the last backup; `trakor-bridge ledger check` looks through the file",
+                "the ledger no longer shows which organisations it joins: its file is damaged",
+                advice="restore the last backup; `trakor-bridge ledger check` examines the file",
             ) from error
 
     @classmethod
@@ -180,12 +180,12 @@ class Mismatch:
 
 @dataclass(frozen=True, slots=True)
 class KnownOrganizations:
-    """What is noted of a connection.
+    """What is recorded of a connection.
 
     Attributes:
-        name: The connection's.
-        source: Salestrekker's organisation; empty: not read yet.
-        trakor: Trakor; empty texts: not noted yet.
+        name: The connection's name.
+        source: Salestrekker's organisation; empty if not read yet.
+        trakor: Its Trakor; empty texts if not recorded yet.
         mismatch: What speaks against it.
     """
 
@@ -196,12 +196,12 @@ class KnownOrganizations:
 
     @property
     def stopped(self) -> bool:
-        """Nothing is read or sent until a person has seen to it."""
+        """Whether nothing is read or sent until an operator has resolved the mismatch."""
         return bool(self.mismatch.source) or self.mismatch.another
 
 
 def load_known(connection: Connection, name: str) -> KnownOrganizations:
-    """What is noted of a connection."""
+    """Load what is recorded of a connection."""
     row = connection.execute(select(organizations).where(organizations.c.connection == name)).one_or_none()
     if row is None:
         return KnownOrganizations(name)
@@ -211,7 +211,7 @@ def load_known(connection: Connection, name: str) -> KnownOrganizations:
 
 
 def find_stop_reason(connection: Connection, name: str) -> str:
-    """Why a connection is stopped, as a sentence has it; empty where it is not."""
+    """Return why a connection is stopped, as a clause; empty if it is not."""
     return _stop_reason(load_known(connection, name))
 
 
@@ -222,7 +222,7 @@ def _stop_reason(noted: KnownOrganizations) -> str:
 
 
 def save_known(connection: Connection, noted: KnownOrganizations) -> None:
-    """Write what is noted of a connection, in place of what was."""
+    """Store what is recorded of a connection, replacing what was."""
     values = {
         "source": noted.source,
         "address": noted.trakor.address,
@@ -235,16 +235,16 @@ def save_known(connection: Connection, noted: KnownOrganizations) -> None:
 
 
 def check_source(connection: Connection, name: str, source: str, *, now: int) -> bool:
-    """Hold a log-in to the organisation that the connection has read before; noted at the first.
+    """Check that a login is for the organisation that the connection has read before; record the first.
 
     Args:
         connection: Inside a writing transaction.
-        name: The connection's.
+        name: The connection's name.
         source: Hash of the organisation that the token is for.
         now: The time to note.
 
     Returns:
-        Whether it is the one. Where it is not, reading and sending are stopped.
+        Whether it is the same organisation. If not, reading and sending are stopped.
     """
     noted = load_known(connection, name)
     if noted.source not in {"", source}:
@@ -261,10 +261,10 @@ def check_source(connection: Connection, name: str, source: str, *, now: int) ->
 
 
 def pause_if_stopped(connection: Connection, name: str, *, now: int) -> str:
-    """Keep to it that a connection is stopped, whoever has ended its pauses.
+    """Pause a connection that is stopped, even if someone has ended its pauses.
 
     Returns:
-        Why it is; empty where it is not stopped.
+        Why it is stopped; empty if it is not.
     """
     why = find_stop_reason(connection, name)
     if why:
@@ -274,19 +274,19 @@ def pause_if_stopped(connection: Connection, name: str, *, now: int) -> str:
 
 
 def recovery_advice(name: str, why: str) -> str:
-    """What a person can do about a connection that is stopped, as a clause: first what is safe."""
-    return f"{_PUT_BACK[why]}; where it is the right one: `trakor-bridge connections confirm {name}`"
+    """Return what an operator can do about a stopped connection, as a clause: the safe option first."""
+    return f"{_PUT_BACK[why]}; if it is the right one: `trakor-bridge connections confirm {name}`"
 
 
 def resume_if_clear(connection: Connection, noted: KnownOrganizations) -> None:
-    """End the pauses of a connection that is not stopped any more; a person's stay."""
+    """End the pauses of a connection that is no longer stopped; an operator's pauses stay."""
     if not noted.stopped:
         for direction in Direction:
             clear_pause(connection, noted.name, direction)
 
 
 def is_new_connection(connection: Connection, name: str) -> bool:
-    """Whether the ledger knows nothing of a connection, neither what it joins nor any list of it."""
+    """Return whether the ledger knows nothing of a connection, neither its organisations nor any list."""
     return (
         load_known(connection, name) == KnownOrganizations(name)
         and connection.scalar(_KNOWN.where(feeds.c.connection == name)) is None
@@ -294,11 +294,11 @@ def is_new_connection(connection: Connection, name: str) -> bool:
 
 
 def list_doubts(connection: Connection, name: str, trakor: TrakorIdentity) -> list[str]:
-    """What ``confirm_organizations`` would confirm, as clauses; empty if nothing is in doubt.
+    """Return what ``confirm_organizations`` would confirm, as clauses; empty if nothing is in doubt.
 
     Args:
         connection: Inside any transaction.
-        name: The connection's.
+        name: The connection's name.
         trakor: Its Trakor as configured.
     """
     noted = load_known(connection, name)
@@ -318,11 +318,11 @@ def list_doubts(connection: Connection, name: str, trakor: TrakorIdentity) -> li
 
 
 def count_sent_before(connection: Connection, name: str, trakor: TrakorIdentity) -> int:
-    """How many records count as in Trakor, where that is not known to be the Trakor of last time; else 0.
+    """Count the records that Trakor has, if it may not be the Trakor of last time; otherwise 0.
 
     Args:
         connection: Inside any transaction.
-        name: The connection's.
+        name: The connection's name.
         trakor: Its Trakor as configured.
     """
     noted = load_known(connection, name)
@@ -336,18 +336,18 @@ def count_sent_before(connection: Connection, name: str, trakor: TrakorIdentity)
 
 
 def confirm_organizations(connection: Connection, name: str, trakor: TrakorIdentity) -> list[str]:
-    """A person says that what was found is right.
+    """Confirm for an operator that what was found is right.
 
     Args:
         connection: Inside a writing transaction.
-        name: The connection's.
-        trakor: Its Trakor as configured: the right one from now on, whatever was asked or noted before.
+        name: The connection's name.
+        trakor: Its Trakor as configured: the right one from now on, whatever was recorded before.
 
     Returns:
-        What is taken as right from now on, as clauses; empty where nothing was in doubt.
+        What is confirmed, as clauses; empty if nothing was in doubt.
     """
-    said, noted = list_doubts(connection, name, trakor), load_known(connection, name)
+    doubts, noted = list_doubts(connection, name, trakor), load_known(connection, name)
     settled = KnownOrganizations(name, noted.mismatch.source or noted.source, trakor)
     save_known(connection, settled)
     resume_if_clear(connection, settled)
-    return said
+    return doubts

@@ -1,6 +1,6 @@
-"""Reading or sending that is stopped: by a refusal, by an outage, or by a person, who goes before both.
+"""Pauses of reading or sending: by a refusal, an outage, or an operator, whose pause takes precedence.
 
-A restart knows from here that it must not begin with a stampede, and every process sees what any other
+After a restart the daemon knows from here not to begin at full speed, and every process sees what another
 one paused or resumed.
 """
 
@@ -22,7 +22,7 @@ __all__ = ["EARLIER", "Direction", "Pause", "clear_pause", "list_pauses", "load_
 
 
 EARLIER: Final = "; before that it had stopped by itself: "
-"""Stands in the reason of a person's pause before why it had stopped already: that is not forgotten."""
+"""In the reason of an operator's pause: separates it from the reason of the automatic pause before it."""
 
 
 class Direction(StrEnum):
@@ -34,16 +34,16 @@ class Direction(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Reading or sending of a connection that is stopped.
+    """A pause of reading or sending of a connection.
 
     Attributes:
-        connection: Its name.
+        connection: The connection's name.
         direction: ``reading``, ``sending``, or ``sending contacts`` and the like for one stream alone.
         since_at: Since when.
         reason: Why.
-        next_try_at: When a probe finds out whether it is over; 0: none does.
+        next_try_at: When a probe checks whether the cause is over; 0: no probe.
         tries: How many probes have failed.
-        by_person: A person asked for it, and only a person ends it.
+        by_person: An operator asked for it, and only an operator ends it.
     """
 
     connection: str
@@ -77,19 +77,19 @@ def set_pause(
     tries: int = 0,
     by_person: bool = False,
 ) -> None:
-    """Pause, or say more of a pause that stands: since when it stands is kept.
+    """Pause, or update an existing pause. Its start time is kept.
 
-    A person's pause stays as it is, whatever is refused meanwhile.
+    An operator's pause is not changed by later refusals.
 
     Args:
         connection: Inside a writing transaction.
         name: The connection's name.
-        direction: A ``Direction``, or what of it.
-        reason: Why, for the person who reads it: no secret, no personal data.
+        direction: A ``Direction``, or one stream of it.
+        reason: Why, for the operator: no secret, no personal data.
         now: The time to note.
-        next_try_at: When a probe finds out whether it is over; 0: none does.
+        next_try_at: When a probe checks whether the cause is over; 0: no probe.
         tries: How many probes have failed.
-        by_person: A person asked for it: only a person ends it.
+        by_person: An operator asked for it: only an operator ends it.
     """
     values = {"reason": reason, "since_at": now, "next_try_at": next_try_at, "tries": tries}
     connection.execute(
@@ -103,28 +103,28 @@ def clear_pause(connection: Connection, name: str, direction: str, *, by_person:
     Args:
         connection: Inside a writing transaction.
         name: The connection's name.
-        direction: A ``Direction``, or what of it.
-        by_person: A person ends it. Else one that a person asked for stays.
+        direction: A ``Direction``, or one stream of it.
+        by_person: An operator ends it. Otherwise an operator's pause stays.
 
     Returns:
-        Whether there was one to end.
+        Whether a pause ended.
     """
     values = {"of_connection": name, "of_direction": str(direction), "at_most": int(by_person)}
     return connection.execute(_CLEAR, values).rowcount > 0
 
 
 def load_pause(connection: Connection, name: str, direction: str) -> Pause | None:
-    """The pause that stands, if one does."""
+    """Return the current pause, if there is one."""
     found = connection.execute(_FIND, {"of_connection": name, "of_direction": str(direction)}).one_or_none()
     return None if found is None else _pause(found)
 
 
 def list_pauses(connection: Connection) -> list[Pause]:
-    """What is stopped now."""
+    """Return all current pauses."""
     return [_pause(row) for row in connection.execute(select(pauses))]
 
 
 def _pause(row: Row[*tuple[Any, ...]]) -> Pause:
-    """A pause of its row."""
+    """Convert a row to a pause."""
     values = {column.name: getattr(row, column.name) for column in pauses.c}
     return Pause(**{**values, "by_person": bool(row.by_person)})

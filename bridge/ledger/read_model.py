@@ -61,30 +61,30 @@ __all__ = [
 ]
 
 Reader: TypeAlias = "Connection"
-"""A connection inside a transaction, of any kind: what can be asked."""
+"""A connection inside a transaction of any kind, for queries."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecordSummary:
-    """One record as a person is shown it.
+    """One record as an operator sees it in a list.
 
     Attributes:
         number: The ledger's number of it.
-        feed: Whose it is.
+        feed: Its feed.
         id: Salestrekker's id.
         state: Its state.
-        reason: Why; empty where the state has none.
+        reason: The reason; empty if the state has none.
         marks: Those of ``MARKS`` that it has.
         origin: How the Trakor record came to be; empty while Trakor has not answered.
         trakor_id: Trakor's id; empty likewise.
-        sku: A product's; empty otherwise.
+        sku: A product's SKU; otherwise empty.
         fields: Which fields differ from what was sent.
         since_at: Since when it is in this state.
-        name: The name to be sent, else the one that was sent; empty where it is not kept.
-        trakor_name: The name that Trakor has of it; empty likewise, and where Trakor has none.
-        retry: A person asked for a new decision, which is made when it is next read.
-        forgotten: A tombstone is all that is left of it.
-        changes: What Trakor has beside what it says now, where that differs.
+        name: The name to be sent, else the one that was sent; empty if it is not kept.
+        trakor_name: Its name in Trakor; empty likewise, and if Trakor has none.
+        retry: An operator asked for a new decision, which is made at the next read.
+        forgotten: Only a tombstone is left of it.
+        changes: Its differences from what Trakor has.
     """
 
     number: int
@@ -106,33 +106,34 @@ class RecordSummary:
 
 
 class RecordSort(StrEnum):
-    """An order of records that the database gives."""
+    """The orders of records that the database supports."""
 
     SINCE = "since"
     ID = "id"
 
 
 MARKS: Final = ("gone", "filtered", "remapped", "dismissed")
-"""The marks beside a state, by the columns that hold them."""
+"""The marks beside a state, named as the columns that hold them."""
 
 CUT: Final = "…"
-"""The end of an id that is cut."""
+"""The end of a truncated id."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecordQuery:
-    """Which records are asked for; empty means any.
+    """The records to find. An empty attribute means any.
 
     Attributes:
         numbers: The ledger's numbers of them.
         feeds: Numbers of feeds.
         states: States.
         reasons: Reasons.
-        marks: Marks, one of which it has.
+        marks: Marks, one of which the record has.
         fields: Fields, one of which differs.
         since: In its state since this time or later, milliseconds since the epoch; 0: any.
-        either: An id of Salestrekker or Trakor, or a SKU; Salestrekker's may be cut, and end in ``…``.
-        key: Keyed hash of a name's key: of a name sent, claimed, or waiting to be.
+        either: An id of Salestrekker or Trakor, or a SKU. Salestrekker's may be truncated, and end in
+            ``…``.
+        key: Keyed hash of a name's key: of a name that was sent, is claimed, or waits.
     """
 
     numbers: Collection[int] = ()
@@ -147,7 +148,7 @@ class RecordQuery:
 
 
 def list_feeds(connection: Connection) -> list[Feed]:
-    """Every feed that the ledger knows, in the order in which it came to know them."""
+    """Return every feed that the ledger knows, in the order in which it was added."""
     found = connection.execute(select(feeds).order_by(feeds.c.number))
     return [to_feed(row) for row in found]
 
@@ -176,7 +177,7 @@ def _conditions(wanted: RecordQuery) -> list[Any]:
 
 
 def _with_a_mark(marks: Collection[str]) -> list[ColumnElement[bool]]:
-    """That a record has one of these marks; those of ``records_marked`` are looked up in that index."""
+    """Build the condition for one of these marks; the index ``records_marked`` serves two of them."""
     marked = or_(*(records.c[mark] == 1 for mark in marks))
     if not {"remapped", "dismissed"}.issuperset(marks):
         return [marked]
@@ -186,11 +187,11 @@ def _with_a_mark(marks: Collection[str]) -> list[ColumnElement[bool]]:
 _IN_THE_INDEX: ColumnElement[bool] = literal_column(
     "(records.remapped = 1 OR records.dismissed = 1)", Boolean
 )
-"""To the letter what the index is made for: only then SQLite knows that it may be used."""
+"""Exactly the condition of the index: SQLite uses the index only with that."""
 
 
 def _with_id(either: str) -> CompoundSelect[int]:
-    """Numbers of the records that have this id here or there; the feeds and spaces lead to the indexes."""
+    """Select the numbers of the records with this id in either system, by the indexes."""
     in_feeds = records.c.feed.in_(select(feeds.c.number))
     in_spaces = links.c.space.in_(select(namespaces.c.number))
     with_sku = [stream for stream in Stream if stream.spec.has_sku]
@@ -203,7 +204,7 @@ def _with_id(either: str) -> CompoundSelect[int]:
 
 
 def _is_id(either: str) -> tuple[ColumnElement[bool], ...]:
-    """That it is Salestrekker's id; one that ends in ``…`` is a cut one, as a narrow table shows it."""
+    """Build the condition for Salestrekker's id; one that ends in ``…`` is truncated."""
     if not either.endswith(CUT) or either == CUT:
         return (records.c.source_id == either,)
     begins = either.removesuffix(CUT)
@@ -211,12 +212,11 @@ def _is_id(either: str) -> tuple[ColumnElement[bool], ...]:
 
 
 def _with_name(key: str) -> CompoundSelect[int]:
-    """Numbers of the records that claim this name, share another's under it, or wait for it.
+    """Select the numbers of the records that claim this name, share another's under it, or wait for it.
 
-    A forgotten record that holds its name is none of them: nobody is to find it by that.
+    A forgotten record that holds its name is left out: nobody is to find it by that name.
 
-    Those that wait are looked through: as text, since to take each apart as JSON would take three times as
-    long.
+    Waiting texts are searched as text: to parse each as JSON would take three times as long.
     """
     in_spaces = claims.c.space.in_(select(namespaces.c.number))
     return union(
@@ -229,7 +229,7 @@ def _with_name(key: str) -> CompoundSelect[int]:
 
 
 def count_records(connection: Connection, wanted: RecordQuery) -> int:
-    """How many records match."""
+    """Count the matching records."""
     if wanted.fields:
         return sum(1 for _ in iterate_records(connection, wanted))
     return int(connection.scalar(select(func.count()).select_from(records).where(*_conditions(wanted))) or 0)
@@ -238,14 +238,14 @@ def count_records(connection: Connection, wanted: RecordQuery) -> int:
 def iterate_records(
     connection: Connection, wanted: RecordQuery, limit: int | None = None, *, sort: RecordSort | None = None
 ) -> Iterator[RecordSummary]:
-    """The records that match, read as they are asked for.
+    """Yield the matching records, read on demand.
 
     Args:
         connection: Inside any transaction.
-        wanted: Which.
-        limit: How many at most; None: all.
-        sort: By since when they are in their state, the newest first, or by Salestrekker's id; None: those
-            known longest first.
+        wanted: Which records.
+        limit: Maximum number of records; None: all.
+        sort: By the time of their state, the newest first, or by Salestrekker's id; None: in the order in
+            which the ledger came to know them.
     """
     known = {feed.number: feed for feed in list_feeds(connection)}
     given = 0
@@ -259,8 +259,8 @@ def iterate_records(
 
 
 _LATEST = links.alias("latest")
-# That of now, which may be an earlier one: renamed, accepted, and renamed back. Of one that has no answer to
-# its present name, the newest.
+# The present link, which may be an earlier one: renamed, accepted, and renamed back. For a record without an
+# answer to its present name, the newest link.
 _PRESENT = (
     _LATEST.c.record == records.c.number,
     or_(records.c.trakor_id.is_(None), _LATEST.c.trakor_id == records.c.trakor_id),
@@ -288,7 +288,7 @@ NEWEST_CONTENT = (
 )
 
 
-# The order of the table, where no other is asked for: nothing is sorted, so nothing is gathered.
+# By default the order of the table, so that SQLite sorts nothing in memory.
 _ORDERS: Final = {
     None: (records.c.number,),
     RecordSort.SINCE: (records.c.since_at.desc(), records.c.number),
@@ -336,14 +336,14 @@ def _to_summary(connection: Connection, row: Row[*tuple[Any, ...]], feed: Feed) 
 
 
 def _name_of(known: LedgerRow, stored: StoredDraft | None, trakor_name: str) -> str:
-    """The name of a record; that which a person gave is only known of Trakor once that has it."""
+    """Return the name of a record; an operator-given name is known only once Trakor has it."""
     if known.given and known.answered:
         return trakor_name
     return (stored.send_as if stored is not None else "") or trakor_name
 
 
 def trakor_content(connection: Connection, feed: Feed, row: Row[*tuple[Any, ...]]) -> Mapping[str, str]:
-    """What Trakor has of a record, field -> text, as far as that is kept."""
+    """Return what Trakor has of a record, field -> text, as far as that is kept."""
     known = (row.link or "").endswith("\nknown")
     return open_content(connection, feed, row.source_id, row.content_body, known=known)
 
@@ -351,12 +351,12 @@ def trakor_content(connection: Connection, feed: Feed, row: Row[*tuple[Any, ...]
 def find_records(
     connection: Connection, wanted: RecordQuery, limit: int | None = None
 ) -> list[RecordSummary]:
-    """The records that match, all at once: for one or a few."""
+    """Return the matching records as a list: for one or a few."""
     return list(iterate_records(connection, wanted, limit))
 
 
 def find_record_numbers(connection: Connection, wanted: RecordQuery) -> array[int]:
-    """The ledger's numbers of the records that match, in little room: for decisions on many."""
+    """Return the ledger's numbers of the matching records in a compact array: for decisions on many."""
     if wanted.fields:
         return array("q", (found.number for found in iterate_records(connection, wanted)))
     return array(
@@ -370,11 +370,11 @@ _INDEXED: Final = {
     "remapped": text("records.remapped = 1"),
     "dismissed": text("records.dismissed = 1"),
 }
-"""By mark, to the letter what the index is made for: only then SQLite knows that it may be used."""
+"""By mark, exactly the condition of the index: SQLite uses the index only with that."""
 
 
 class AttentionKind(NamedTuple):
-    """Records of one feed that wait for one reason, or have a mark: ``remapped`` or ``dismissed``."""
+    """Records of one feed with one reason, or with a mark: ``remapped`` or ``dismissed``."""
 
     feed: int
     state: str
@@ -384,7 +384,7 @@ class AttentionKind(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RecordListPage:
-    """Some of the records that wait, those known longest first.
+    """One page of the records that need attention, in the order in which the ledger came to know them.
 
     Attributes:
         records: The records.
@@ -405,14 +405,14 @@ def find_page(
     before: int = 0,
     most: int = 50,
 ) -> RecordListPage:
-    """The records of some kinds that follow one, or go before it.
+    """Return the records of some kinds after one record, or before it.
 
     Args:
         connection: Inside any transaction.
-        kinds: Which.
-        after: The ledger's number of the last record of the page before; 0: from the beginning.
-        before: Instead, the number of the first record of the page after; 0: none.
-        most: How many at most.
+        kinds: The kinds.
+        after: The ledger's number of the last record of the previous page; 0: from the beginning.
+        before: Instead, the number of the first record of the following page; 0: none.
+        most: Maximum number of records.
     """
     walks = [_numbers_beyond(connection, kind, after, before, most + 1) for kind in kinds]
     found = list(merge(*walks, reverse=bool(before)))
@@ -430,7 +430,7 @@ def _numbers_beyond(
 
 
 def _numbers_query(kind: AttentionKind) -> Select[*tuple[Any, ...]]:
-    """The numbers of one kind's records."""
+    """Select the numbers of one kind's records."""
     reason = records.c.reason == kind.reason if kind.reason else records.c.reason.is_(None)
     return select(records.c.number).where(
         _INDEXED[kind.mark], records.c.feed == kind.feed, records.c.state == kind.state, reason
@@ -438,11 +438,11 @@ def _numbers_query(kind: AttentionKind) -> Select[*tuple[Any, ...]]:
 
 
 def last_rejections(connection: Connection, numbers: Collection[int]) -> dict[int, str]:
-    """Why each of these records was rejected last, in words without personal data.
+    """Return why each of these records was last rejected, without personal data.
 
     Args:
         connection: Inside any transaction.
-        numbers: Of a page's records: each costs a look at its own history.
+        numbers: The records of one page: each costs a search of its own history.
     """
     rejected = (is_in(history.c.record, numbers), history.c.event == "rejected")
     newest = select(func.max(history.c.number)).where(*rejected).group_by(history.c.record)
@@ -451,5 +451,5 @@ def last_rejections(connection: Connection, numbers: Collection[int]) -> dict[in
 
 
 def find_numbers(connection: Connection, kind: AttentionKind) -> array[int]:
-    """The ledger's numbers of all records of a kind, in little room: for decisions on many."""
+    """Return the ledger's numbers of all records of a kind in a compact array: for decisions on many."""
     return array("q", connection.scalars(_numbers_query(kind).order_by(records.c.number)))

@@ -43,7 +43,7 @@ __all__ = ["HistoryLine", "RecordRelations", "load_history", "load_relations"]
 
 @dataclass(frozen=True, slots=True)
 class HistoryLine:
-    """One line of a record's history; ``by`` says from where a person decided, if one did."""
+    """One line of a record's history; ``by`` says where an operator decided, if one did."""
 
     at: int
     event: str
@@ -53,26 +53,27 @@ class HistoryLine:
 
 @dataclass(frozen=True, slots=True)
 class RecordRelations:
-    """How a record stands to others, and to being sent.
+    """How a record relates to other records, and to being sent.
 
     Attributes:
-        attempts: How often a request for its present name was begun.
+        attempts: How many requests for its present name were begun.
         next_try_at: A pending one is not sent before this time; 0: at once.
-        claimant: The record whose party or product it shares, or would.
-        merged_here: Salestrekker's ids of records that share this one's; of many, the first.
+        claimant: The record whose party or product it shares, or would share.
+        merged_here: Salestrekker's ids of the first records that share this one's party or product.
         name_holder: Salestrekker's id of the other record that has the name that this one waits with.
-        holder_renamed: That one has another name in Salestrekker now; Trakor has it under the one it had.
-        equal: The names of the identifiers that it has in common with that one.
-        different: The names of the identifiers in which the two differ.
-        qualified_name: The name that tells it from that one; empty where it has none or nothing waits.
-        qualified_holder: Salestrekker's id of the other record that has the qualified one.
-        trakor_ids: All records that it has in Trakor, that of now last: two after an accepted rename.
-        draft: What it says, while it waits; None otherwise.
-        sent: What Trakor has of it, field -> text; empty where it is not known or not kept.
-        trakor_text: What Trakor said of it when it did not take it; empty otherwise.
-        now: What it said when it was last read, field -> text, as far as that is stored.
+        holder_renamed: That record has another name in Salestrekker now; Trakor has the former one.
+        equal: The names of the identifiers that are equal in both.
+        different: The names of the identifiers that differ.
+        qualified_name: The name that distinguishes it from that record; empty if it has none, or nothing
+            waits.
+        qualified_holder: Salestrekker's id of the other record that has the qualified name.
+        trakor_ids: All records that it has in Trakor, the present one last: two after an accepted rename.
+        draft: Its draft, while it waits; otherwise None.
+        sent: What Trakor has of it, field -> text; empty if unknown or not kept.
+        trakor_text: The text with which Trakor rejected it; otherwise empty.
+        now: Its text when it was last read, field -> text, as far as that is stored.
         other: The record that has the name that it waits with, or whose party or product it shares.
-        other_text: What that one says, as far as that is stored, else what Trakor has of it, field -> text.
+        other_text: That record's present text, as far as it is stored, else what Trakor has, field -> text.
     """
 
     attempts: int
@@ -95,11 +96,11 @@ class RecordRelations:
 
 
 MOST_MERGED: Final = 20
-"""So many of the records merged into one are named."""
+"""How many of the merged records are named."""
 
 
 def load_relations(connection: Connection, record: RecordSummary) -> RecordRelations:
-    """How one record stands to others, and to being sent."""
+    """Load how one record relates to others, and to being sent."""
     row = connection.execute(
         KNOWN.add_columns(records.c.next_try_at, NEWEST_LINK, NEWEST_CONTENT).where(
             records.c.number == record.number
@@ -135,7 +136,7 @@ def load_relations(connection: Connection, record: RecordSummary) -> RecordRelat
 
 
 def _is_renamed(connection: Connection, draft: Draft, holder: RecordSummary) -> bool:
-    """Whether a name's holder is in Trakor under it, and has another one in Salestrekker now."""
+    """Return whether Trakor has a name's holder under that name, and Salestrekker under another one."""
     key = connection.scalar(select(records.c.key).where(records.c.number == holder.number))
     return bool(holder.trakor_id and key) and key != draft.key
 
@@ -143,21 +144,21 @@ def _is_renamed(connection: Connection, draft: Draft, holder: RecordSummary) -> 
 def _compare_identifiers(
     connection: Connection, record: RecordSummary, draft: Draft, holder: RecordSummary
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Which identifiers a record has in common with a name's holder and its merged ones, and which differ.
+    """Return which identifiers a record shares with a name's holder and its group, and which differ.
 
-    One that was merged before, and is held now, is none of them.
+    A record that was merged before, and is held now, is not part of the group.
     """
     merged = (records.c.merged_into == holder.number) & (records.c.state == State.MERGED)
     of_group = or_(records.c.number == holder.number, merged) & (records.c.number != record.number)
     group = []
     for text in connection.scalars(select(records.c.identifiers).where(of_group)):
-        with suppress(LedgerError, ValueError):  # of a damaged row nothing is known
+        with suppress(LedgerError, ValueError):  # nothing is known of a damaged row
             group.append(unpack_identifiers(text))
     return equal_and_different(draft.identifiers, group)
 
 
 def _stored_drafts(connection: Connection, record: RecordSummary) -> dict[int, StoredDraft]:
-    """The drafts that wait with a record, by slot, as far as they can be opened here."""
+    """Return a record's stored drafts, by slot, as far as they can be opened here."""
     kept = select(stored_texts.c.slot, stored_texts.c.meta, stored_texts.c.body).where(
         stored_texts.c.record == record.number, stored_texts.c.slot != TRAKOR_TEXT
     )
@@ -169,7 +170,7 @@ def _stored_drafts(connection: Connection, record: RecordSummary) -> dict[int, S
 
 
 def _trakor_text(connection: Connection, record: RecordSummary) -> str:
-    """What Trakor said when it did not take a record."""
+    """Return the text with which Trakor rejected a record."""
     words = select(stored_texts.c.body).where(
         stored_texts.c.record == record.number, stored_texts.c.slot == TRAKOR_TEXT
     )
@@ -178,7 +179,7 @@ def _trakor_text(connection: Connection, record: RecordSummary) -> str:
 
 
 def _current_or_sent_text(connection: Connection, record: RecordSummary) -> Mapping[str, str]:
-    """What a record says, as far as that is stored; else what Trakor has of it."""
+    """Return a record's present text as far as it is stored, otherwise what Trakor has."""
     row = connection.execute(
         KNOWN.add_columns(NEWEST_LINK, NEWEST_CONTENT).where(records.c.number == record.number)
     ).one()
@@ -187,7 +188,7 @@ def _current_or_sent_text(connection: Connection, record: RecordSummary) -> Mapp
 
 
 def _find_one(connection: Connection, number: int | None) -> RecordSummary | None:
-    """The record of a number; None where there is none."""
+    """Return the record with a number; None if there is none."""
     found = [] if number is None else find_records(connection, RecordQuery(numbers=[number]))
     return found[0] if found else None
 
@@ -204,20 +205,20 @@ def _merged_into(connection: Connection, number: int) -> tuple[str, ...]:
 
 
 def _other_holder(connection: Connection, record: RecordSummary, key: str) -> RecordSummary | None:
-    """The other record that holds a name; None where the name is free or its own."""
+    """Return the other record that holds a name; None if the name is free or its own."""
     held = (claims.c.space == record.feed.namespace, claims.c.key == key, claims.c.record != record.number)
     return _find_one(connection, connection.scalar(select(claims.c.record).where(*held)))
 
 
 def _links_of(connection: Connection, record: RecordSummary) -> tuple[str, ...]:
-    """Its ids in Trakor, the oldest first, and that of now last."""
+    """Return its ids in Trakor, the oldest first, and the present one last."""
     of_record = select(links.c.trakor_id).where(links.c.record == record.number)
     is_present = links.c.trakor_id == record.trakor_id
     return tuple(connection.scalars(of_record.order_by(is_present, links.c.at, links.c.trakor_id)))
 
 
 def load_history(connection: Connection, number: int) -> list[HistoryLine]:
-    """A record's history, oldest line first."""
+    """Load a record's history, oldest line first."""
     found = connection.execute(
         select(history.c.at, history.c.event, history.c.detail, history.c.by)
         .where(history.c.record == number)

@@ -79,7 +79,7 @@ _ANSWERED_AS = (
 
 
 class RecordWithoutName(NamedTuple):
-    """A record with a Trakor record whose name another record holds."""
+    """A record that Trakor has, whose name another record holds."""
 
     connection: str
     stream: str
@@ -88,7 +88,7 @@ class RecordWithoutName(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _FeedMove:
-    """Which feed moves from where to where, and when."""
+    """Which feed moves from which namespace to which, and when."""
 
     feed: int
     old: int
@@ -97,13 +97,13 @@ class _FeedMove:
 
 
 def move_feed(connection: Connection, feed: int, old: int, new: int) -> None:
-    """Move what a feed's records have into another space.
+    """Move what a feed's records have to another namespace.
 
     Args:
         connection: Inside a writing transaction.
         feed: Number of the feed.
-        old: Number of the space that its names belonged to.
-        new: Number of the one that they belong to from now on.
+        old: Number of the namespace that its names belonged to.
+        new: Number of the namespace that they belong to from now on.
     """
     way = _FeedMove(feed, old, new, time.time_ns() // 1_000_000)
     met = connection.execute(_met(way)).all()
@@ -118,7 +118,7 @@ def move_feed(connection: Connection, feed: int, old: int, new: int) -> None:
 
 
 def find_without_name(connection: Connection, limit: int = 100) -> list[RecordWithoutName]:
-    """Records that Trakor has, and whose name another record holds: their scopes became one."""
+    """Return records that Trakor has and whose name another record holds, since their scopes became one."""
     held = exists().where(
         claims.c.space == feeds.c.space,
         claims.c.key == records.c.sent_key,
@@ -141,7 +141,7 @@ def _own_claims(way: _FeedMove) -> tuple[Any, ...]:
 
 
 def _met(way: _FeedMove) -> Select[Any]:
-    """Names that another record has in the new space."""
+    """Select the names that another record has in the new namespace."""
     return (
         select(claims, _THEIRS.c.record.label("their_record"), _THEIRS.c.answered.label("their_answered"))
         .add_columns(*(_THEIRS.c[name].label(f"their_{name}") for name in _COUNTED))
@@ -162,7 +162,7 @@ def _claim_what_is_free(connection: Connection, way: _FeedMove) -> None:
 
 
 def _settle_name(connection: Connection, way: _FeedMove, met: Row[*tuple[Any, ...]]) -> None:
-    """One name, two records: who holds it from now on, and what becomes of the other."""
+    """Decide which of two records holds a name from now on, and what happens to the other."""
     mine = _is_first(connection, way, met)
     winner, loser = (met.record, met.their_record) if mine else (met.their_record, met.record)
     _hand_on_request(connection, winner, loser, met.key)
@@ -174,7 +174,7 @@ def _settle_name(connection: Connection, way: _FeedMove, met: Row[*tuple[Any, ..
         .values(
             record=winner,
             answered=answered,
-            # Whoever has the name has its attempts, too: a request of the other may be at work still.
+            # The name keeps all attempts: Trakor may still be working on the other record's request.
             attempts=met.attempts + met.their_attempts,
             tried=(met.tried if mine else met.their_tried) or met.tried or met.their_tried,
             unanswered_at=max(met.unanswered_at, met.their_unanswered_at),
@@ -190,7 +190,7 @@ def _settle_name(connection: Connection, way: _FeedMove, met: Row[*tuple[Any, ..
 
 
 def _hand_on_request(connection: Connection, winner: int, loser: int, key: str) -> None:
-    """A request that is under way for the name is the winner's: it is not sent again beside it."""
+    """Give a request that is under way for the name to the winner, so that it is not sent twice."""
     under_way = select(records.c.claimed_until).where(records.c.number == loser, records.c.sent_key == key)
     until = connection.scalar(under_way) or 0
     connection.execute(
@@ -201,7 +201,7 @@ def _hand_on_request(connection: Connection, winner: int, loser: int, key: str) 
 
 
 def _is_first(connection: Connection, way: _FeedMove, met: Row[*tuple[Any, ...]]) -> bool:
-    """Whether the moving record has the name rather than the one that is there."""
+    """Return whether the moving record gets the name, not the one that is there."""
     if met.answered and met.their_answered:
         return _linked_at(connection, way, met.record) < _linked_at(connection, way, met.their_record)
     if met.answered or met.their_answered:
@@ -211,13 +211,13 @@ def _is_first(connection: Connection, way: _FeedMove, met: Row[*tuple[Any, ...]]
 
 
 def _linked_at(connection: Connection, way: _FeedMove, record: int) -> tuple[int, int]:
-    """When a record was linked first, then its number: the ledger's oldest come first."""
+    """Return when a record was linked first, and its number: the oldest record comes first."""
     at = connection.scalar(select(_ANSWERED_AS), {"of_record": record, "spaces": [way.old, way.new]})
     return (at or 0, record)
 
 
 def _lose_name(connection: Connection, way: _FeedMove, record: int, key: str) -> None:
-    """A record without an answer gives a name up: one that waits is held, and nothing is sent of it."""
+    """Take a name from a record without an answer. A pending record is held, and nothing of it is sent."""
     of_name = (records.c.number == record, records.c.sent_key == key, records.c.trakor_id.is_(None))
     waits = connection.scalar(select(records.c.number).where(*of_name, records.c.state == State.PENDING))
     nothing: dict[str, Any] = {"key": "", "sent_key": "", "sent": "", "claimed_until": 0}
@@ -236,7 +236,7 @@ def _lose_name(connection: Connection, way: _FeedMove, record: int, key: str) ->
 
 
 def _take_newest_draft(connection: Connection, record: int) -> None:
-    """What was seen while another one was to be sent is what is decided on."""
+    """Decide on the newest draft: the one that was seen while another one was to be sent."""
     of_record = stored_texts.c.record == record
     if connection.scalar(select(stored_texts.c.slot).where(of_record, stored_texts.c.slot == NOTED)) is None:
         return
@@ -252,7 +252,7 @@ def _own_links(way: _FeedMove) -> tuple[Any, ...]:
 
 
 def _shared(way: _FeedMove) -> Select[Any]:
-    """Trakor's ids that another record has in the new space."""
+    """Select Trakor's ids that another record has in the new namespace."""
     theirs = links.alias("theirs")
     return (
         select(
@@ -265,7 +265,7 @@ def _shared(way: _FeedMove) -> Select[Any]:
 
 
 def _settle_id(connection: Connection, way: _FeedMove, shared: Row[*tuple[Any, ...]]) -> None:
-    """One Trakor record, two source records: the older link stands, a person decides on the other."""
+    """One Trakor record, two source records: the older link stays, and an operator decides on the other."""
     mine = (shared.at, shared.record) < (shared.their_at, shared.their_record)
     keeper, other = (shared.record, shared.their_record) if mine else (shared.their_record, shared.record)
     if mine:
@@ -292,7 +292,7 @@ def _same_place(space: int, trakor_id: str) -> tuple[Any, ...]:
 
 
 def _link_what_is_free(connection: Connection, way: _FeedMove) -> None:
-    """Links go over, and with each what was sent of it."""
+    """Move links, and with each link what was sent."""
     there = links.alias("there")
     free = ~exists().where(there.c.space == way.new, there.c.trakor_id == links.c.trakor_id)
     going = select(links.c.trakor_id).where(*_own_links(way), free)
@@ -310,7 +310,7 @@ def _add_history(connection: Connection, way: _FeedMove, record: int, event: str
 
 
 MAIN: Final = "default"
-"""The connection that is the main file's own pair, and never another file's."""
+"""The connection of the main file. It is never another file's."""
 
 _CONFIGURED: Final = "configured connections"
 _UNCONFIGURED = text(
@@ -321,7 +321,7 @@ _UNCONFIGURED = text(
 
 
 class ConnectionIdentity(NamedTuple):
-    """What a configured connection is known by.
+    """What identifies a configured connection.
 
     Attributes:
         scope: Name of its Trakor organisation.
@@ -333,11 +333,11 @@ class ConnectionIdentity(NamedTuple):
 
 
 def note_configured(connection: Connection, names: Iterable[str]) -> None:
-    """Note which connections are configured: nothing is merged into a record of any other.
+    """Store which connections are configured: no record is merged into one of another connection.
 
     Args:
         connection: Inside a writing transaction.
-        names: All that the configuration has, whichever are worked on.
+        names: All connections of the configuration, whether they are active or not.
     """
     value = orjson.dumps(sorted(names)).decode()
     written = upsert(facts).values(name=_CONFIGURED, value=value)
@@ -345,18 +345,18 @@ def note_configured(connection: Connection, names: Iterable[str]) -> None:
 
 
 def find_unconfigured_feeds(connection: Connection) -> frozenset[int]:
-    """Numbers of the feeds whose connection is not configured any more; none before that was noted."""
+    """Return the feeds whose connection is no longer configured; none before that was stored."""
     return frozenset(connection.scalars(_UNCONFIGURED))
 
 
 def find_known_connections(connection: Connection) -> frozenset[str]:
-    """Names of the connections that the ledger has records of."""
+    """Return the names of the connections that the ledger has records of."""
     has_any = exists().where(records.c.feed == feeds.c.number)
     return frozenset(connection.scalars(select(feeds.c.connection).where(has_any).distinct()))
 
 
 def count_unconfigured_records(connection: Connection, configured: Collection[str]) -> dict[str, int]:
-    """How many records the ledger has of each connection that is not configured any more, by name."""
+    """Count the ledger's records of each connection that is no longer configured, by name."""
     counted = select(feeds.c.connection, func.sum(tallies.c.number)).join(
         tallies, tallies.c.feed == feeds.c.number
     )
@@ -369,15 +369,15 @@ def refuse_if_renamed(connection: Connection, configured: Mapping[str, Connectio
     """Refuse to begin while a connection seems to be another one under a new name.
 
     Raises:
-        UserError: It says what to do; nothing was done.
+        UserError: It explains what to do. Nothing was done.
     """
     found = find_rename(connection, configured)
     if found is not None:
         new, old = found
         raise UserError(
-            f"the connection {new} is new here, and the ledger has records of {old}, which is not configured "
-            f"any more: was {old} renamed?",
-            advice=f"`trakor-bridge connections rename {old} {new}`; where {new} joins other organisations: "
+            f"the connection {new} is new here, and the ledger has records of {old}, which is no longer "
+            f"configured: was {old} renamed?",
+            advice=f"`trakor-bridge connections rename {old} {new}`; if {new} joins other organisations: "
             f"`trakor-bridge connections confirm {new}`",
         )
 
@@ -385,7 +385,7 @@ def refuse_if_renamed(connection: Connection, configured: Mapping[str, Connectio
 def find_rename(
     connection: Connection, configured: Mapping[str, ConnectionIdentity]
 ) -> tuple[str, str] | None:
-    """The new name and the old one of a connection that may have been renamed; None where none was.
+    """Return the new and the old name of a connection that may have been renamed; otherwise None.
 
     Args:
         connection: Inside any transaction.
@@ -402,7 +402,7 @@ def find_rename(
 
 
 def _may_be_one(connection: Connection, old: str, new: str, identity: ConnectionIdentity) -> bool:
-    """Whether both send to one Trakor; where nothing was noted of the old one, whether that can be."""
+    """Return whether both send to one Trakor, or may do so if nothing is recorded of the old one."""
     scopes = _scopes_of(connection, old)
     if identity.scope in scopes:
         return True
@@ -420,24 +420,24 @@ def _scopes_of(connection: Connection, name: str) -> set[str]:
 def rename_connection(
     connection: Connection, old: str, new: str, scope: str, configured: Collection[str]
 ) -> int:
-    """Let the records of a connection go on under another name.
+    """Let the records of a connection continue under another name.
 
-    Not while the old name is configured: that connection would begin with an empty past, and send all that
-    it reads once more.
+    Not while the old name is configured: that connection would start without history, and send everything
+    that it reads once more.
 
     Args:
-        connection: Inside a writing transaction of the ledger's one owner.
+        connection: Inside a writing transaction of the ledger's owner.
         old: The name that the ledger knows.
         new: The name from now on.
-        scope: The scope that it has from now on, as configured. The old one is renamed to it where it was
-            the default one and no other connection uses it; else the next start moves what is to be moved.
+        scope: The configured scope from now on. The old scope is renamed to it if it was the default and no
+            other connection uses it; otherwise the next start moves what has to move.
         configured: Names of all connections of the configuration.
 
     Returns:
-        How many records go on.
+        How many records continue.
 
     Raises:
-        UserError: The old name is unknown or still configured, or the new one has records already; nothing
+        UserError: The old name is unknown or still configured, or the new one has records already. Nothing
             was done.
     """
     known = find_known_connections(connection)
@@ -446,7 +446,7 @@ def rename_connection(
         raise UserError(f"the ledger has no records of a connection {old}", advice=f"it knows: {names}")
     if new == old or new in known:
         raise UserError(
-            f"the ledger has records of {new} already: two connections cannot become one",
+            f"the ledger has records of {new} already, and two connections cannot become one",
             advice="choose a name that the ledger does not know",
         )
     if old in configured:
@@ -462,16 +462,16 @@ def rename_connection(
 
 
 def _still_configured(old: str, new: str, *, is_there: bool) -> UserError:
-    """What to do first, where the old name is configured: alone, or beside the new one."""
+    """Explain what to do first if the old name is configured, alone or beside the new one."""
     if is_there:
         return UserError(
             f"{old} and {new} are both configured: {old} would read and send everything once more",
-            advice=f"{_taken_out(old)}, and say this again; where {old} is to join other organisations from "
+            advice=f"{_taken_out(old)}, and run this again. If {old} is to join other organisations from "
             "now on, put it back after that",
         )
     return UserError(
         f"{old} is still configured, and {new} is not: nothing was renamed",
-        advice=f"name the file first: {_moved(old, new)}. Then say this again",
+        advice=f"name the file first: {_moved(old, new)}. Then run this again",
     )
 
 
@@ -482,7 +482,7 @@ def _taken_out(name: str) -> str:
 
 
 def _moved(old: str, new: str) -> str:
-    """How a connection gets another name in the configuration."""
+    """Return how a connection gets another name in the configuration."""
     if MAIN in {old, new}:
         whose = f"connections.d/{new}.toml" if old == MAIN else "the main file"
         return f"{MAIN} is the main file's own pair: move the sections into {whose}"
@@ -490,7 +490,7 @@ def _moved(old: str, new: str) -> str:
 
 
 def _make_room(connection: Connection, old: str, new: str) -> None:
-    """Drop what stands in the way of the new name; a person's pause of it goes before any of the old one."""
+    """Delete what blocks the new name. An operator's pause of it replaces any pause of the old one."""
     stands = select(pauses.c.direction).where(pauses.c.connection == new, pauses.c.by_person == 1)
     connection.execute(delete(pauses).where(pauses.c.connection == old, pauses.c.direction.in_(stands)))
     empty = list(connection.scalars(select(feeds.c.number).where(feeds.c.connection == new)))
@@ -500,7 +500,7 @@ def _make_room(connection: Connection, old: str, new: str) -> None:
 
 
 def _rename_scope(connection: Connection, old: str, new: str, scope: str) -> None:
-    """Rename the default scope with its connection, where it is nobody else's."""
+    """Rename the default scope with its connection, if no other connection uses it."""
     used = select(namespaces.c.number, namespaces.c.stream).join(feeds, feeds.c.space == namespaces.c.number)
     for space in connection.execute(used.where(feeds.c.connection == new, namespaces.c.scope == old)).all():
         others = select(feeds.c.number).where(feeds.c.space == space.number, feeds.c.connection != new)
@@ -517,7 +517,7 @@ def _rename_scope(connection: Connection, old: str, new: str, scope: str) -> Non
 
 
 def _drop_if_empty(connection: Connection, space: int) -> bool:
-    """Drop a space that nothing is in; says whether it is gone."""
+    """Delete a namespace that contains nothing; return whether it was deleted."""
     for table in (feeds, claims, links):
         if connection.scalar(select(table.c.space).where(table.c.space == space).limit(1)) is not None:
             return False

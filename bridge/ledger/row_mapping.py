@@ -1,4 +1,4 @@
-"""Between the tables' rows and the values of the product."""
+"""Converts between the rows of the tables and the values of ``records``, and finds damaged rows."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Feed:
     Attributes:
         number: The ledger's number of it.
         connection: The connection's name.
-        stream: Which stream.
+        stream: The stream.
         namespace: Number of the namespace in which its names are unique.
     """
 
@@ -97,23 +97,23 @@ class Feed:
     namespace: int
 
     def seal_context(self, source_id: str) -> str:
-        """Where sealed text of one of its records belongs: it can be opened nowhere else."""
+        """Return what the sealed text of one of its records is bound to: it can be opened nowhere else."""
         return f"{self.number}\0{self.stream}\0{source_id}"
 
     def seal_context_of(self, row: LedgerRow) -> str:
-        """The same of a record of any feed in the same space: those merged may be another connection's."""
+        """Return the same for a record of any feed in the namespace, perhaps of another connection."""
         return f"{row.feed or self.number}\0{self.stream}\0{row.id}"
 
 
 UNKNOWN_FEED: Final = Feed(0, UNREADABLE, next(iter(Stream)), 0)
-"""Stands for the feed of a record whose row says none that there is."""
+"""The feed of a record whose row names no existing feed."""
 
 
 def to_feed(row: Row[*tuple[Any, ...]]) -> Feed:
-    """The feed of a row of ``feeds``.
+    """Convert a row of ``feeds``.
 
     Raises:
-        LedgerError: It cannot be read: nobody knows whose records those are, and whose names.
+        LedgerError: It cannot be read, so nobody knows whose records and names those are.
     """
     if (
         UNREADABLE in row.connection
@@ -126,35 +126,35 @@ def to_feed(row: Row[*tuple[Any, ...]]) -> Feed:
 
 
 def damaged_feeds_error() -> LedgerError:
-    """What is wrong where nobody can tell which records are whose."""
+    """Return the error for a ledger that no longer shows which records belong to which connection."""
     return LedgerError(
-        "the ledger does not tell any more which records belong to which connection: its file is damaged",
-        advice="restore the last backup; `trakor-bridge ledger check` looks through the file",
+        "the ledger no longer shows which records belong to which connection: its file is damaged",
+        advice="restore the last backup; `trakor-bridge ledger check` examines the file",
     )
 
 
 def sealer_of(connection: Connection) -> Sealer:
-    """What seals and opens text in this ledger: whoever opened it put it there."""
+    """Return what seals and opens text in this ledger; whoever opened the ledger stored it there."""
     sealer: Sealer = connection.info["sealer"]
     return sealer
 
 
 def keeps_sent(connection: Connection) -> bool:
-    """Whether what was sent stays, sealed."""
+    """Return whether text that was sent is kept, sealed."""
     return bool(connection.info.get("keeps_sent"))
 
 
 def load_or_add_feed(connection: Connection, name: str, scope: str, stream: Stream) -> Feed:
-    """The feed of a stream of a connection, made known to the ledger where it is not yet.
+    """Return the feed of a stream of a connection, and add it if the ledger does not know it.
 
     Args:
         connection: Inside a writing transaction.
         name: The connection's name.
-        scope: The Trakor organisation's name; its names are unique in it.
-        stream: Which stream.
+        scope: The Trakor organisation's name, within which names are unique.
+        stream: The stream.
 
     Raises:
-        LedgerError: A feed or space cannot be read: as a new one it would send everything again.
+        LedgerError: A feed or namespace cannot be read. As a new one it would send everything again.
     """
     for table in (namespaces, feeds):
         if connection.scalar(select(table.c.number).where(is_unsound(table)).limit(1)) is not None:
@@ -171,7 +171,7 @@ def load_or_add_feed(connection: Connection, name: str, scope: str, stream: Stre
 
 
 def _number(connection: Connection, table: Table, values: dict[str, object]) -> int:
-    """The number of the row with these values, added where there is none."""
+    """Return the number of the row with these values, and add the row if there is none."""
     found = connection.scalar(
         select(table.c.number).where(*(table.c[column] == value for column, value in values.items()))
     )
@@ -181,12 +181,12 @@ def _number(connection: Connection, table: Table, values: dict[str, object]) -> 
 
 
 def is_in(column: ColumnElement[Any], values: Collection[object] | str) -> ColumnElement[bool]:
-    """``column IN values``, as one parameter: three times as fast as a list of them, and compiled once.
+    """Build ``column IN values`` with one parameter: three times as fast as a list, and compiled once.
 
     Args:
-        column: Of numbers or texts.
-        values: The values; or the name of the parameter that they are given with as a list, for a
-            statement that is made once and run many times.
+        column: A column of numbers or texts.
+        values: The values; or the name of the parameter that gets them as a list, for a statement that is
+            built once and run many times.
     """
     given = bindparam(values, type_=JSON) if isinstance(values, str) else type_coerce(list(values), JSON)
     kind = Integer if isinstance(column.type, Integer) else Text
@@ -195,15 +195,15 @@ def is_in(column: ColumnElement[Any], values: Collection[object] | str) -> Colum
 
 
 def is_one_of(column: ColumnElement[Any], *words: str) -> ColumnElement[bool]:
-    """``column IN words``, the words in the statement: SQLAlchemy writes a list anew at each execution."""
+    """Build ``column IN words`` with constants: SQLAlchemy would render a list at each execution."""
     return column.in_([literal_column(f"'{word}'") for word in words])
 
 
 def is_of_feed(feed: Feed) -> ColumnElement[bool]:
-    """That a record is of a feed: for what looks at each of them, in the order in which they lie.
+    """Build the condition that a record is of a feed, for statements that read all of its records.
 
-    The sum keeps SQLite from its index on feed and id, which leads from place to place, and for an
-    order or a limit from putting them all in order first.
+    The sum keeps SQLite from using its index on feed and id, which jumps through the table, or sorts all
+    records before an order or a limit.
     """
     return records.c.feed + 0 == feed.number
 
@@ -213,7 +213,7 @@ _STORED = (
     .where(
         stored_texts.c.record == records.c.number,
         stored_texts.c.slot == TO_SEND,
-        func.instr(stored_texts.c.meta, '"' + records.c.sent + '"') > 0,  # see ``pack``
+        func.instr(stored_texts.c.meta, '"' + records.c.sent + '"') > 0,  # as ``pack`` writes it
     )
     .correlate(records)
 )
@@ -223,7 +223,7 @@ _KEY: Final = re.compile("[A-Za-z0-9_-]{16}|")
 _KEY_LENGTH: Final = 16
 _KEYS: Final = frozenset({"key", "sent_key"})
 _FORMS: Final = {**dict.fromkeys(("sent", "seen", "tried"), "[0-9]*;*"), "identifiers": "{*}"}
-"""What texts of ours look like, where they are not empty."""
+"""The forms of non-empty hashed texts."""
 
 _WORDS: Final[dict[str, type[StrEnum]]] = {
     "state": State,
@@ -238,13 +238,13 @@ _FLAGS: Final = frozenset({
 
 
 def is_sound(table: FromClause, *names: str) -> ColumnElement[bool]:
-    """Whether each value of a row is of its column's type and kind, whatever the file has suffered.
+    """Build the condition that each value of a row has its column's type and form, whatever the damage.
 
-    SQLite keeps a type with each value: a flipped bit makes a text a blob or a 0 a NULL, and no constraint
-    is asked when a row is read.
+    SQLite stores a type with each value: a flipped bit makes a text a blob or a 0 a NULL, and constraints
+    are not checked when a row is read.
 
     Args:
-        table: The ledger's, or an alias of one.
+        table: A table of the ledger, or an alias of one.
         names: Only these columns; none: all.
     """
     base: str = getattr(getattr(table, "element", table), "name", "")
@@ -252,16 +252,16 @@ def is_sound(table: FromClause, *names: str) -> ColumnElement[bool]:
 
 
 def is_unsound(table: Table) -> ColumnElement[bool]:
-    """Whether a value of a row is not what its column is for; fractions, which read as 0, too."""
+    """Build the condition that a value of a row is not valid for its column, or is a fraction."""
     numbers = [column for column in table.c if isinstance(column.type, Integer)]
     fractions = (func.typeof(type_coerce(column, NullType())) == "real" for column in numbers)
     return or_(func.coalesce(is_sound(table), literal_column("0")) == literal_column("0"), *fractions)
 
 
-def _holds(table: str, column: Any) -> ColumnElement[bool]:  # noqa: ANN401 - a column, of an alias, too
-    """Whether one value is what its column is for.
+def _holds(table: str, column: Any) -> ColumnElement[bool]:  # noqa: ANN401 - a column, perhaps of an alias
+    """Build the condition that one value is valid for its column.
 
-    SQLite's order tells: NULL, numbers, texts, blobs. To compare costs half of what ``typeof`` does.
+    SQLite orders NULL, numbers, texts, blobs. A comparison costs half as much as ``typeof``.
     """
     raw: ColumnElement[Any] = type_coerce(column, NullType())
     good: ColumnElement[bool]
@@ -276,7 +276,7 @@ def _holds(table: str, column: Any) -> ColumnElement[bool]:  # noqa: ANN401 - a 
 
 
 def _is_text(table: str, name: str, raw: ColumnElement[Any]) -> ColumnElement[bool]:
-    """Whether a value is a text, and, as far as that costs little, one that the column is for."""
+    """Build the condition that a value is a text and, as far as that is cheap, a valid one."""
     text = (raw >= "") & (raw < _NO_BYTES)
     if name == "stream" and table in {namespaces.name, feeds.name}:
         return raw.in_([*map(str, Stream)])
@@ -291,11 +291,14 @@ def _is_text(table: str, name: str, raw: ColumnElement[Any]) -> ColumnElement[bo
 
 _NO_BYTES: Final[ColumnElement[Any]] = literal_column("x''")
 _HASHED: Final = frozenset({records.name, claims.name, links.name})
-"""The tables whose texts are hashes and words of ours."""
+"""The tables whose texts are hashes and words of the bridge."""
 
 
 def to_sql(expression: ColumnElement[Any]) -> str:
-    """SQL of an expression without parameters: to compile it in each statement takes ten times as long."""
+    """Return the SQL of an expression without parameters.
+
+    To compile the expression with each statement would take ten times as long.
+    """
     compiled = expression.compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True})
     return str(compiled)
 
@@ -308,7 +311,7 @@ _SOUND = to_sql(
         is_sound(records),
         claims.c.key.is_(None) | is_sound(claims),
         links.c.trakor_id.is_(None) | is_sound(links),
-        # What Trakor has is linked, and what is to be sent has its name: else the row, or theirs, is damaged.
+        # What Trakor has is linked, and what is to be sent has its name: otherwise a row is damaged.
         links.c.trakor_id.is_not(None) == records.c.trakor_id.is_not(None),
         links.c.trakor_id.is_not(None) | records.c.state.not_in((State.DELIVERED, State.DRIFTED)),
         claims.c.key.is_not(None) | (records.c.state != State.PENDING) | (records.c.gone == 1),
@@ -317,7 +320,7 @@ _SOUND = to_sql(
     )
 )
 _CLAIM_SOUND = to_sql(claims.c.key.is_not(None) & is_sound(claims))
-# What is left of a row that is damaged: the name that it has claimed, and its link.
+# What is left of a damaged row: the name that it has claimed, and its link.
 _OWN: Final = "CASE WHEN {0} IS NOT NULL THEN {1} ELSE (SELECT {2}) END"
 _OF_RECORD: Final = "WHERE own.record = records.number ORDER BY"
 _OWN_KEY = _OWN.format(
@@ -341,7 +344,7 @@ KNOWN = (
                 "filtered", "remapped", "dismissed", "given", "retry", "forgotten", "input", "sweep",
             )
         ),
-        # Of a name that was answered for once, and came back: only what has no answer yet counts.
+        # For a name that was answered once, and came back: only attempts without an answer count.
         type_coerce(
             case(
                 (records.c.trakor_id.is_(None) & (claims.c.answered == 1) & (claims.c.unanswered_at == 0), 0),
@@ -381,7 +384,7 @@ KNOWN = (
 
 
 class KnownRow(NamedTuple):
-    """What ``KNOWN`` selects, in its order: the attributes of SQLAlchemy's row cost twenty times as much."""
+    """What ``KNOWN`` selects, in order: the attributes of SQLAlchemy's row cost twenty times as much."""
 
     number: int
     feed: int
@@ -424,7 +427,7 @@ _WIDTH: Final = len(KnownRow._fields)
 
 
 def to_ledger_row(row: Sequence[Any]) -> LedgerRow:
-    """What a decision needs of a record; one that cannot be read is damaged (see ``_damaged``)."""
+    """Convert what a decision needs of a record; an unreadable record is damaged (see ``_damaged``)."""
     known = KnownRow._make(row[:_WIDTH])
     try:
         return _row(known)
@@ -433,7 +436,7 @@ def to_ledger_row(row: Sequence[Any]) -> LedgerRow:
 
 
 def is_damaged(row: Sequence[Any]) -> bool:
-    """Whether a record cannot be read (see ``_damaged``)."""
+    """Return whether a record cannot be read (see ``_damaged``)."""
     try:
         _row(KnownRow._make(row[:_WIDTH]))
     except (KeyError, ValueError, LedgerError):
@@ -489,9 +492,9 @@ def _rules(query: str, mapping: str, choices: str) -> Rules:
 
 
 def _damaged(row: KnownRow) -> LedgerRow:
-    """A record whose row cannot be read, with what is left of it: its name, its claim and its link.
+    """Return a record whose row cannot be read, with what is left: its name, its claim and its link.
 
-    What a person dropped, or had forgotten, stays so: it must not be sent for being damaged.
+    A record that an operator dropped or had forgotten stays so: damage must not cause it to be sent.
     """
     dropped = row.state == State.DROPPED
     claimed = row.own_key if isinstance(row.own_key, str) and _KEY.fullmatch(row.own_key) else ""
@@ -503,7 +506,7 @@ def _damaged(row: KnownRow) -> LedgerRow:
         reason=None if dropped else Reason.DAMAGED,
         key=row.key if _KEY.fullmatch(row.key or "-") else sent_key,
         sent_key=sent_key,
-        # A name of which nobody knows whether it was tried goes out as one that was.
+        # If nobody knows whether a name was tried, it counts as tried.
         attempts=row.attempts if row.claim_sound else max(row.attempts, int(bool(claimed))),
         trakor_id=row.trakor_id if row.sound else row.own_id,
         gone=row.gone == 1,
@@ -513,15 +516,15 @@ def _damaged(row: KnownRow) -> LedgerRow:
 
 
 def pack_identifiers(identifiers: FieldHashes) -> str:
-    """Identifiers as text; empty for none."""
+    """Serialize identifiers; empty for none."""
     return orjson.dumps(dict(identifiers), option=orjson.OPT_SORT_KEYS).decode() if identifiers else ""
 
 
 def unpack_identifiers(text: str) -> FieldHashes:
-    """The identifiers of a stored text.
+    """Parse stored identifiers.
 
     Raises:
-        LedgerError: The text is not one that ``pack_identifiers`` made.
+        LedgerError: The text was not written by ``pack_identifiers``.
     """
     if not text:
         return {}

@@ -1,4 +1,4 @@
-"""The writes of one transaction, gathered row by row and then made in bulk, each table at once."""
+"""The writes of one transaction: collected row by row, then written in bulk, table by table."""
 
 from __future__ import annotations
 
@@ -41,20 +41,20 @@ if TYPE_CHECKING:
 __all__ = ["NOTED", "TO_SEND", "TRAKOR_TEXT", "RowWrites", "load_or_add_rules", "observation_key"]
 
 _SHOWN = frozenset({State.MERGED, State.DROPPED})
-"""States in which a record is not sent, and a person is shown whose it is."""
+"""States in which a record is not sent, but operators see its text."""
 
 _GOVERNED = (
     "state", "reason", "gone", "filtered", "remapped", "dismissed", "given", "retry", "key", "sent_key",
     "sent", "seen", "identifiers", "merged_into", "merged_by", "rules", "input", "read_at", "trakor_id",
     "origin",
 )  # fmt: skip
-"""The columns that a decision governs."""
+"""The columns that a decision sets."""
 
 _RESET = ("turn", "failures", "next_try_at", "claimed_until")
-"""The columns that start again when a name is claimed anew."""
+"""The columns that are reset when a record starts over with a name."""
 
 _COUNTED = ("sweep", "missed", "run", "answered_run", "forgotten")
-"""The columns that no decision governs: what is damaged in them is mended when the row is written."""
+"""The columns that no decision sets: damage in them is repaired when the row is written."""
 
 _SAME_STATE = (records.c.state == row_value("state")) & records.c.reason.is_not_distinct_from(
     row_value("reason")
@@ -71,12 +71,12 @@ _UPDATE = (
     .values({name: case((is_sound(records, name), records.c[name]), else_=0) for name in _COUNTED})
 )
 
-# Made once: to build a statement costs ten times as much as to run it for one row.
+# Built once: to build a statement costs ten times as much as to run it for one row.
 _INSERT = insert_each(insert(records), "number", "feed", "source_id", *_GOVERNED, "since_at")
 _CLAIMED = insert_each(upsert(claims), "space", "key", "record")
 _CLAIM = _CLAIMED.on_conflict_do_update(
     index_elements=["space", "key"],
-    # A name that another record holds: no value, which the column refuses, and so ends the transaction.
+    # For a name that another record holds, the value is NULL, which fails the transaction.
     set_={"record": case((claims.c.record == _CLAIMED.excluded.record, claims.c.record))},
 )
 _CLAIM_RETURNED = insert_each(upsert(claims), "space", "key", "record", "answered").on_conflict_do_nothing()
@@ -131,12 +131,12 @@ class RowWrites:
 
     Args:
         connection: Inside a writing transaction.
-        feed: Whose records these are.
+        feed: The feed of these records.
         now: The time to note.
-        by: Which person decided, where one did: from where, as a sentence has it in brackets.
+        by: Where an operator decided, for example ``on the command line``; empty if none did.
 
     Attributes:
-        keeps_text: The user wants the text kept of what does not wait, too.
+        keeps_text: Text that no longer waits is kept too.
     """
 
     def __init__(self, connection: Connection, feed: Feed, now: int, by: str = "") -> None:
@@ -176,14 +176,14 @@ class RowWrites:
         read: str | None,
         before: LedgerRow | None = None,
     ) -> None:
-        """A record as it stands now.
+        """Write a record as it is now.
 
         Args:
             row: The record.
             known: It is in the ledger already.
-            starts_over: Earlier failures and waits do not count any more.
-            read: What it was observed with (``observation_key``); None where it was not read.
-            before: How it stood, if each value of its row could be read: only what changed is written then.
+            starts_over: Earlier failures and waits no longer count.
+            read: What it was observed with (``observation_key``); None if it was not read.
+            before: The record as it was, if its row is readable: then only the changes are written.
         """
         if row.number in self._changing:
             self.flush()
@@ -202,7 +202,7 @@ class RowWrites:
             self._inserts.append(values | {"since_at": self._now})
 
     def _change(self, row: LedgerRow, before: LedgerRow, *, starts_over: bool, read: str | None) -> None:
-        """Write what changed of a record, and by a statement that touches no index of what did not."""
+        """Write what changed of a record, with a statement that touches no index of unchanged columns."""
         both = zip(_COLUMNS, _ATTRIBUTES(row), _ATTRIBUTES(before), strict=True)
         values: dict[str, Any] = {name: value(row) for (name, value), now, then in both if now != then}
         if "state" in values or "reason" in values:
@@ -218,43 +218,43 @@ class RowWrites:
             rows.append(values | {"row_number": row.number})
 
     def rules_number(self, made_by: Rules) -> int:
-        """The ledger's number of what made a draft, added where it has none yet."""
+        """Return the ledger's number of these rules, and add them if they are new."""
         key = (made_by.query, made_by.map, made_by.choices)
         if key not in self._rules:
             self._rules[key] = load_or_add_rules(self._connection, made_by)
         return self._rules[key]
 
     def read_again(self, number: int) -> None:
-        """What a record says is not known any more: it is decided at its next sight, unchanged or not."""
+        """Forget what a record was read with, so that it is decided on at the next read, changed or not."""
         self.flush()
         self._connection.execute(update(records).where(records.c.number == number).values(input=""))
 
     def move_text(self, row: LedgerRow, trakor_id: str) -> None:
-        """What waited to be sent is what Trakor has under an id: it is moved as it is sealed."""
+        """Move the sealed text that waited to be sent to what Trakor has under an id."""
         if self.keeps_text:
             self._moved.append({"of_space": self._feed.namespace, "of_id": trakor_id, "of": row.number})
 
     def claim(self, number: int, key: str) -> None:
-        """A record claims a name. One that it holds already stays as it is."""
+        """Claim a name for a record. A name that it holds already stays as it is."""
         self._claims.append({"space": self._feed.namespace, "key": key, "record": number})
 
     def claim_returned(self, number: int, key: str) -> None:
-        """A record claims the name that Trakor answered with, unless another holds it."""
+        """Claim the name that Trakor answered with for a record, unless another record holds it."""
         self._returned.append({"space": self._feed.namespace, "key": key, "record": number, "answered": 1})
 
     def answer(self, key: str) -> None:
-        """Trakor answered for a name: whoever holds it keeps it for ever."""
+        """Mark a name as answered: its holder keeps it for good."""
         self._answered.append({"of_space": self._feed.namespace, "of_key": key})
 
     def link(self, row: LedgerRow, trakor_id: str, sku: str, origin: str, content: FieldHashes) -> None:
-        """A Trakor record is a record's from now on, unless it is another's already.
+        """Link a Trakor record to a record, unless it is linked to another one.
 
         Args:
-            row: The record, with the name that was answered for.
+            row: The record, with the name that was answered.
             trakor_id: Trakor's id.
-            sku: A product's; empty otherwise.
+            sku: A product's SKU; otherwise empty.
             origin: How it came to be.
-            content: Field hashes of what Trakor has of it; empty where that is not known.
+            content: Field hashes of what Trakor has of it; empty if unknown.
         """
         values = {"space": self._feed.namespace, "trakor_id": trakor_id, "record": row.number, "sku": sku}
         values |= {"at": self._now, "key": row.sent_key, "origin": origin}
@@ -262,19 +262,19 @@ class RowWrites:
         self._linked[trakor_id] = content
 
     def content(self, trakor_id: str, hashes: FieldHashes) -> None:
-        """What Trakor really has under an id, as hashes; none where it is not known."""
-        if self._linked.get(trakor_id) != hashes:  # else it was just linked so
+        """Write the hashes of what Trakor has under an id; none if unknown."""
+        if self._linked.get(trakor_id) != hashes:  # otherwise it was just linked with these
             values = {"of_space": self._feed.namespace, "of_id": trakor_id, "now_sent": names.encode(hashes)}
             self._contents[trakor_id] = values
 
     def text(self, row: LedgerRow, trakor_id: str, texts: Sequence[str]) -> None:
-        """What Trakor has under an id, in words, sealed; kept only where the user wants that."""
+        """Write the sealed text of what Trakor has under an id, if text is kept."""
         if self.keeps_text:
             body = self._sealer.seal(list(texts), self._feed.seal_context_of(row))
             self._texts.append({"space": self._feed.namespace, "trakor_id": trakor_id, "body": body})
 
     def unclaim(self, number: int, key: str) -> None:
-        """A record gives a name back, unless Trakor answered for it: that one is kept for ever."""
+        """Release a record's name, unless Trakor answered it: an answered name is kept for good."""
         self.flush()
         where = (
             claims.c.space == self._feed.namespace,
@@ -285,67 +285,67 @@ class RowWrites:
         self._connection.execute(delete(claims).where(*where))
 
     def store(self, row: LedgerRow, slot: int, draft: Draft, send_as: str) -> None:
-        """A draft waits from now on, in place of any other in that slot."""
+        """Store a draft in a slot, replacing any other draft there."""
         self.store_texts(row, slot, to_texts(draft, send_as), pack(draft))
 
     def store_texts(self, row: LedgerRow, slot: int, texts: Sequence[str], meta: str) -> None:
-        """Texts wait from now on, in place of any others in that slot."""
+        """Store texts in a slot, replacing any others there."""
         self._storing.add(row.number)
         body = self._sealer.seal(list(texts), self._feed.seal_context_of(row))
         self._stored.append({"record": row.number, "slot": slot, "body": body, "meta": meta})
 
     def done(self, row: LedgerRow) -> None:
-        """No draft of a record waits any more; its text stays where the user wants that, and it is of use."""
+        """Remove a record's drafts; keep the text if text is kept and operators see it."""
         if self.keeps_text and row.state in _SHOWN:
             self.remove_noted(row.number)
         else:
             self.remove(row.number)
 
     def remove(self, number: int) -> None:
-        """No draft of a record waits any more."""
+        """Remove all drafts of a record."""
         self._let_be_stored(number)
         self._removed.append({"of": number})
 
     def remove_merged(self, number: int) -> None:
-        """No draft of those merged into a record waits any more."""
+        """Remove the drafts of all records merged into a record."""
         self._claimants.append(number)
 
     def remove_noted(self, number: int) -> None:
-        """The draft that was seen while another one was in flight no longer waits."""
+        """Remove the draft that was seen while another one was in flight."""
         self._let_be_stored(number)
         self._unnoted.append({"of": number})
 
     def remove_sent(self, number: int) -> None:
-        """What was to be sent no longer waits; what was noted meanwhile does."""
+        """Remove the draft that was to be sent, but not the one that was noted meanwhile."""
         self._let_be_stored(number)
         self._unsent.append({"of": number})
 
     def _let_be_stored(self, number: int) -> None:
-        """All drafts are removed before any is stored: one that is stored already has to be first."""
+        """Flush a draft that is about to be stored: all removals are written before any draft is stored."""
         if number in self._storing:
             self.flush()
 
     def line(self, number: int, event: str, detail: str) -> None:
-        """A line of a record's history."""
+        """Add a line to a record's history."""
         self._lines.append(
             {"record": number, "at": self._now, "event": event, "detail": detail, "by": self._by}
         )
 
     def stored(self, row: LedgerRow) -> dict[int, StoredDraft]:
-        """The drafts that wait with a record, by slot, as they stand on disk and here."""
+        """Return a record's stored drafts by slot, including those of this transaction."""
         self.flush()
         found = select(stored_texts.c.slot, stored_texts.c.meta, stored_texts.c.body).where(
             stored_texts.c.record == row.number, stored_texts.c.slot != TRAKOR_TEXT
         )
         stored = {}
         for kept in self._connection.execute(found):
-            with suppress(LedgerError):  # a draft that is damaged is as good as none
+            with suppress(LedgerError):  # a damaged draft counts as none
                 place = self._feed.seal_context_of(row)
                 stored[kept.slot] = unpack(self._sealer, self._feed, row.id, kept.meta, kept.body, place)
         return stored
 
     def flush(self) -> None:
-        """Write what was gathered, in the order in which the tables depend on each other."""
+        """Write what was collected, in the order in which the tables depend on each other."""
         if self._changing:
             delete_canaries(self._connection, self._changing)
         for statement, rows in (
@@ -368,7 +368,7 @@ class RowWrites:
             if rows:
                 execute_many(self._connection, statement, rows)
                 rows.clear()
-        if self._claimants:  # last, for what was stored above of those merged into them goes, too
+        if self._claimants:  # last, because drafts that were stored above may belong to merged records
             self._connection.execute(_REMOVE_MERGED, {"claimants": self._claimants})
             self._claimants.clear()
         self._contents.clear()
@@ -378,7 +378,7 @@ class RowWrites:
 
 @lru_cache(maxsize=256)
 def _update_of(names: tuple[str, ...]) -> Update:
-    """An update of so many columns of a record."""
+    """Build an UPDATE of these columns of a record."""
     return (
         update(records)
         .where(records.c.number == row_value("row_number"))
@@ -387,20 +387,20 @@ def _update_of(names: tuple[str, ...]) -> Update:
 
 
 def observation_key(rules_number: int, read: str) -> str:
-    """What a record was observed with: its input and the rules that it was decided by, in one value.
+    """Return what a record was observed with: its input and the rules that decided on it, in one value.
 
-    The column ``rules`` says what the record is compared by, which may be older rules than these. A record is
-    unchanged only where its input was observed under the very rules of now.
+    The column ``rules`` names the rules that the record is compared by, which may be older. A record is
+    unchanged only if its input was observed under exactly the present rules.
 
     Args:
         rules_number: The ledger's number of the rules.
-        read: Keyed hash of the record as it was read; empty where it could not be hashed.
+        read: Keyed hash of the record as it was read; empty if it could not be hashed.
     """
     return f"{rules_number}:{read}" if read else ""
 
 
 def load_or_add_rules(connection: Connection, made_by: Rules) -> int:
-    """The ledger's number of what makes drafts, added where it has none yet.
+    """Return the ledger's number of these rules, and add them if they are new.
 
     Args:
         connection: Inside a writing transaction.
@@ -415,7 +415,7 @@ def load_or_add_rules(connection: Connection, made_by: Rules) -> int:
 
 
 def _governed(row: LedgerRow) -> dict[str, Any]:
-    """The columns of a record that a decision governs, but for its rules and its input."""
+    """Return the columns of a record that a decision sets, without rules and input."""
     return {name: value(row) for name, value in _COLUMNS}
 
 
@@ -424,7 +424,7 @@ def _revision(row: LedgerRow) -> int:
 
 
 def _word(name: str) -> Callable[[LedgerRow], str | None]:
-    """A state, a reason and the like as text."""
+    """Return a converter of a state, a reason and the like to text."""
 
     def value(row: LedgerRow) -> str | None:
         found = getattr(row, name)
@@ -445,6 +445,6 @@ _COLUMNS: Final[tuple[tuple[str, Callable[[LedgerRow], object]], ...]] = (
     ("seen", lambda row: None if row.seen is None else names.encode(row.seen, _revision(row))),
     ("identifiers", lambda row: pack_identifiers(row.identifiers)),
 )
-"""Column of ``records``, and what it is for a row; each has the name of the row's attribute."""
+"""Column of ``records``, and the converter of its value; each is named as the row's attribute."""
 
 _ATTRIBUTES: Final = attrgetter(*(name for name, _ in _COLUMNS))

@@ -1,12 +1,15 @@
-"""The ledger's tables (SQLAlchemy Core), and the statements that make a new ledger.
+"""The ledger's tables (SQLAlchemy Core), for SQLite now and PostgreSQL when one machine is not enough.
 
-Times are whole milliseconds since the epoch (``…_at``); 0 means "at once" or "never". Hashes are
-keyed texts (see ``names``). The text of records is in ``stored_texts`` and ``contents`` only, sealed. A row
-there is deleted, never emptied, because a column set to NULL leaves its bytes in the page.
+Times are whole milliseconds since the epoch (``…_at``); 0 means "at once" or "never". Hashes are keyed
+texts (see ``bridge/names``). The text of records is in the tables ``waiting`` and ``contents`` only,
+sealed. A row there is deleted, never emptied, because a column set to NULL leaves its bytes in the page.
 
-``NUMBER``, ``TEXT`` and ``TIME`` are read as 0 or as unreadable where damage made them NULL: what readers
-show or calculate with. Tables that are joined loosely, and what the least is asked of, have the plain types:
-NULL is what a statement finds where there is no row.
+Columns of type ``NUMBER``, ``TEXT`` and ``TIME`` are read as 0 or as unreadable if damage made them NULL:
+these are what readers show or calculate with. Tables that are outer-joined, and columns whose minimum is
+asked, have the plain types: there NULL means that there is no row.
+
+Some tables keep older names than the variables, because a rename would need a migration of every ledger
+(docs/adr/0009).
 """
 
 from __future__ import annotations
@@ -309,13 +312,13 @@ organizations = Table(
 )
 
 TO_SEND = 0
-"""The slot of ``stored_texts`` for the draft that is to be sent, or that a person decides on."""
+"""The slot for the draft that is to be sent, or that an operator decides on."""
 
 NOTED = 1
-"""The slot of the draft that was seen while another one was in flight."""
+"""The slot for the draft that was seen while another one was in flight."""
 
 TRAKOR_TEXT = 2
-"""The slot of what Trakor said of a record that it did not take."""
+"""The slot for the text with which Trakor rejected a record."""
 
 stored_texts = Table(
     "waiting",

@@ -39,16 +39,16 @@ __all__ = [
 
 
 class StoredDraft(NamedTuple):
-    """A draft as it waits, with the name that it is (to be) sent under."""
+    """A stored draft, with the name that it is (to be) sent under."""
 
     draft: Draft
     send_as: str
 
 
 def to_texts(draft: Draft, send_as: str) -> list[str]:
-    """What a draft says, to be sealed: its fields, then its qualifier and names where they are not plain."""
+    """Return the texts of a draft to be sealed: its fields, its qualifier, and names that are not plain."""
     plain = f"{draft.payload.name} ({draft.qualifier})"
-    if draft.qualified_name != plain:  # none, or cut
+    if draft.qualified_name != plain:  # none, or truncated
         plain = names.qualify(draft.payload.name, draft.qualifier)
     texts = [
         *draft.payload.fields().values(),
@@ -62,7 +62,7 @@ def to_texts(draft: Draft, send_as: str) -> list[str]:
 
 
 def pack(draft: Draft) -> str:
-    """All of a draft that tells nothing of the record: hashes and times, as text for ``waiting``."""
+    """Serialize the parts of a draft that reveal nothing of the record: hashes and times."""
     return orjson.dumps(
         [
             draft.key,
@@ -77,15 +77,15 @@ def pack(draft: Draft) -> str:
 def unpack(
     sealer: Sealer, feed: Feed, source_id: str, meta: str, body: bytes, place: str = ""
 ) -> StoredDraft:
-    """The draft that ``pack`` and ``to_texts`` were made of.
+    """Return the draft that ``pack`` and ``to_texts`` were applied to.
 
     Args:
-        sealer: Of the ledger.
-        feed: Whose record it is, or any of the same stream where the place is given.
+        sealer: The ledger's sealer.
+        feed: The record's feed, or any feed of the same stream if the place is given.
         source_id: Salestrekker's id of the record.
-        meta: As ``pack`` made it.
+        meta: What ``pack`` returned.
         body: The sealed texts.
-        place: Where they belong (``Feed.seal_context_of``); empty: the record is of this very feed.
+        place: What they are bound to (``Feed.seal_context_of``); empty: the record is of this feed.
 
     Raises:
         LedgerError: It cannot be read.
@@ -108,7 +108,7 @@ def unpack(
 
 
 def _meta(meta: str) -> list[Any]:
-    """What ``pack`` wrote down; each of it of the type that it had."""
+    """Parse what ``pack`` returned, and check each part's type."""
     try:
         found = orjson.loads(meta)
     except ValueError as error:
@@ -123,7 +123,7 @@ def _no_draft() -> LedgerError:
 
 
 def payload_to_send(texts: Sequence[str], stream: Stream) -> Payload:
-    """The payload of sealed texts under the name that it is sent under.
+    """Return the payload of sealed texts, under the name that it is sent under.
 
     Raises:
         LedgerError: They are not such texts.
@@ -133,14 +133,14 @@ def payload_to_send(texts: Sequence[str], stream: Stream) -> Payload:
 
 
 def _parts(texts: Sequence[str], stream: Stream) -> tuple[Payload, str, str, str]:
-    """A payload, its qualifier, the name to send and the qualified name: the last two only if not plain."""
+    """Return payload, qualifier, name to send and qualified name; the last two only if not plain."""
     payload, rest = split_payload(texts, stream)
     qualifier, send_as, qualified = (*rest, "", "", "")[:3]
     return payload, qualifier, send_as, qualified
 
 
 def split_payload(texts: Sequence[str], stream: Stream) -> tuple[Payload, Sequence[str]]:
-    """The payload that sealed texts begin with, under its plain name, and what follows.
+    """Return the payload that sealed texts begin with, under its plain name, and the remaining texts.
 
     Raises:
         LedgerError: They are not such texts.
@@ -155,7 +155,7 @@ def split_payload(texts: Sequence[str], stream: Stream) -> tuple[Payload, Sequen
 
 
 RULES = "rules"
-"""Stands for all fields where nobody can tell which of them changed."""
+"""Stands for all fields if nobody can tell which of them changed."""
 
 
 class FieldChange(NamedTuple):
@@ -163,8 +163,8 @@ class FieldChange(NamedTuple):
 
     Attributes:
         field: Its name.
-        old: What Trakor has; None where that is not known.
-        new: What the record says now; None likewise. Empty text is an empty field.
+        old: What Trakor has; None if unknown.
+        new: What the record has now; None if unknown. Empty text is an empty field.
     """
 
     field: str
@@ -175,7 +175,7 @@ class FieldChange(NamedTuple):
 def open_draft(
     connection: Connection, feed: Feed, source_id: str, meta: str | None, body: bytes | None
 ) -> StoredDraft | None:
-    """The draft that waits with a record; None where none does, or it cannot be opened here."""
+    """Return a record's stored draft; None if there is none, or it cannot be opened here."""
     sealer = connection.info.get("sealer")
     if sealer is None or body is None:
         return None
@@ -187,14 +187,14 @@ def open_draft(
 def open_content(
     connection: Connection, feed: Feed, source_id: str, body: bytes | None, *, known: bool
 ) -> Mapping[str, str]:
-    """What Trakor has of a record, field -> text; empty where it is not kept, or cannot be opened here.
+    """Return what Trakor has of a record, field -> text; empty if it is not kept or cannot be opened here.
 
     Args:
         connection: Inside any transaction, of a ledger that was opened with its key.
-        feed: Whose record.
+        feed: The record's feed.
         source_id: Salestrekker's id of it.
-        body: The sealed text; None where none is kept.
-        known: All of it was sent from here. Of a record that was there before only the name is known.
+        body: The sealed text; None if none is kept.
+        known: The bridge sent all of it. Of a record that existed before, only the name is known.
     """
     sealer = connection.info.get("sealer")
     if sealer is None or body is None:
@@ -207,7 +207,7 @@ def open_content(
 
 
 def open_trakor_text(connection: Connection, feed: Feed, source_id: str, body: bytes) -> str:
-    """What Trakor said when it did not take a record; empty where it cannot be opened here."""
+    """Return the text with which Trakor rejected a record; empty if it cannot be opened here."""
     sealer = connection.info.get("sealer")
     if sealer is None:
         return ""
@@ -218,11 +218,11 @@ def open_trakor_text(connection: Connection, feed: Feed, source_id: str, body: b
 
 
 def current_text(stored: StoredDraft | None, known: LedgerRow) -> dict[str, str]:
-    """What a record said when it was last read, field -> text, as far as that is stored.
+    """Return the text of a record when it was last read, field -> text, as far as it is stored.
 
     Args:
-        stored: The newest draft that is kept of it.
-        known: The record. A field that could not be made since is left out.
+        stored: The newest draft that is stored of it.
+        known: The record. A field that could not be mapped since is left out.
     """
     if stored is None:
         return {}
@@ -241,16 +241,16 @@ def current_text(stored: StoredDraft | None, known: LedgerRow) -> dict[str, str]
 def find_changes(
     known: LedgerRow, stored: StoredDraft | None, content: Mapping[str, str]
 ) -> tuple[tuple[str, ...], tuple[FieldChange, ...]]:
-    """In which fields a record differs from what Trakor has of it; most differ in none.
+    """Return in which fields a record differs from what Trakor has of it; most records differ in none.
 
     Args:
         known: The record.
-        stored: The newest draft that is kept of it.
+        stored: The newest draft that is stored of it.
         content: What Trakor has of it, field -> text, as far as that is kept.
 
     Returns:
-        The fields that differ by the ledger's hashes, and every difference that is worth showing, the name
-        first. That is more where another map made it, or where only texts can be compared.
+        The fields that differ by the ledger's hashes, and every difference worth showing, the name first.
+        There are more of the latter if another map made it, or if only texts can be compared.
     """
     if known.seen is None and not known.remapped and known.reason != Reason.RENAMED:
         return (), ()
@@ -275,5 +275,7 @@ def _changes(
     for name in fields:
         if name not in named and name != RULES:
             yield FieldChange(name, content.get("name" if name == "qualifier" else name), now.get(name))
-    if known.reason is Reason.RENAMED and not fields:  # it shares another's: its name there is not its own
+    if (
+        known.reason is Reason.RENAMED and not fields
+    ):  # it shares another's party, so its name there is not its own
         yield FieldChange("name", None, now.get("name"))

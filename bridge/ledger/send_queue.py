@@ -1,12 +1,13 @@
-"""The queue of what is to be sent: claimed for sending, put back, waiting for its time.
+"""The queue of records to send: claim them, put them back, find out when the next one is due.
 
 ::
 
-    pending ──claim: attempt noted, draft read──> Work ──delivery──> Outcome ──end_claims──> put back, or done
+    pending ──claim_work──> WorkItem ──delivery──> Outcome ──end_claims──> put back, or done
 
-What was tried least often goes first. A claim is noted before anything is sent: a process that dies leaves
-each record either untouched or known to have been tried. Attempts belong to the claim on a name, whoever
-holds it. A name whose request had no answer is not sent again before its time: Trakor may be storing it.
+Records that were tried least often go first. A claim is noted before anything is sent, so a process that
+dies leaves each record either untouched or known to have been tried. Attempts belong to the claim on a
+name, whichever record holds it. A name whose request had no answer is not sent again before its time,
+because Trakor may be storing it.
 """
 
 from __future__ import annotations
@@ -50,12 +51,12 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class WaitLimits:
-    """The longest that anything waits, in milliseconds.
+    """The longest waits, in milliseconds.
 
-    A time that is farther ahead was noted before the clock was set back: it counts as now.
+    A time that is further ahead was noted before the clock was set back: it counts as now.
 
     Attributes:
-        retry: For the next try of a record.
+        retry: Until the next try of a record.
         unanswered: For a name whose request had no answer.
     """
 
@@ -65,7 +66,7 @@ class WaitLimits:
 
 DEFAULT_LIMITS: Final = WaitLimits()
 
-# Statements are made once: to build one costs ten times as much as to run it for one row.
+# Statements are built once: to build one costs ten times as much as to run it for one row.
 
 _FEED = records.c.feed == bindparam("of_feed")
 _OWN_CLAIM = (
@@ -73,10 +74,10 @@ _OWN_CLAIM = (
     & (claims.c.key == records.c.sent_key)
     & (claims.c.record == records.c.number)
 )
-# As ``LedgerRow.unanswered``. A name that was answered for once, and came back, is open again only while
-# a request has no answer.
+# As ``LedgerRow.unanswered``. A name that was answered once, and came back, is open again only while a
+# request has no answer.
 _UNANSWERED = (claims.c.attempts > 0) & ((claims.c.answered == 0) | (claims.c.unanswered_at > 0))
-# What Trakor may have is sent until it is answered, also where the source does not have it any more.
+# What Trakor may have is sent until it is answered, even if the source no longer has it.
 _TO_BE_SENT = (_FEED, records.c.state == State.PENDING, or_(records.c.gone == 0, _UNANSWERED))
 _TRY_AT = case((records.c.next_try_at > bindparam("last_retry"), 0), else_=records.c.next_try_at)
 _NOT_BEFORE = case((claims.c.not_before > bindparam("last_unanswered"), 0), else_=claims.c.not_before)
@@ -93,7 +94,7 @@ _CLAIMABLE = (
         stored_texts.c.body,
     )
     .join(claims, _OWN_CLAIM)
-    # Where no draft is stored the record is damaged: it is claimed to be set aside.
+    # A record without a stored draft is damaged: it is claimed so that it can be rejected.
     .outerjoin(stored_texts, (stored_texts.c.record == records.c.number) & (stored_texts.c.slot == TO_SEND))
     .where(
         *_TO_BE_SENT,
@@ -143,8 +144,9 @@ _CLOCK_WENT_BACK = (
     )
     .values(not_before=bindparam("latest"))
 )
-"""A time beyond the longest wait was noted before the clock was set back. Nobody knows how long ago: the name
-waits for the whole of it once more, from now, since Trakor may be at work."""
+"""A time beyond the longest wait was noted before the clock was set back. Nobody knows how long ago, so the
+name waits for the whole time once more, because Trakor may be working on it.
+"""
 _UNDER_WAY = (_FEED, records.c.claimed_until > 0)
 _MAY_BE_AT_WORK = (
     update(claims)
@@ -184,7 +186,7 @@ _LATER = (
 
 
 class _Due(NamedTuple):
-    """What ``_CLAIMABLE`` selects, in its order."""
+    """What ``_CLAIMABLE`` selects, in order."""
 
     number: int
     failures: int
@@ -199,11 +201,11 @@ class _Due(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class AwaitedNames:
-    """Names that are not to be sent yet, since Trakor may still be storing them.
+    """Names that are not to be sent yet, because Trakor may still be storing them.
 
     Attributes:
         number: How many.
-        until: When the last of them may be sent again; 0 where there is none.
+        until: When the last of them may be sent again; 0 if there is none.
     """
 
     number: int = 0
@@ -215,12 +217,12 @@ NOTHING: Final = AwaitedNames()
 
 @dataclass(frozen=True, slots=True)
 class ClaimResult:
-    """What a look for something to send came to.
+    """The result of one claim of work.
 
     Attributes:
         work: What was claimed.
-        next_due: When it is worth looking again; None where nothing else waits.
-        awaited: What waits for Trakor to end its work; only looked for where nothing could be claimed.
+        next_due: When to look again; None if nothing else waits.
+        awaited: Names that Trakor may still be storing; only looked up if nothing could be claimed.
     """
 
     work: list[WorkItem]
@@ -237,18 +239,18 @@ def claim_work(
     until: int,
     waits: WaitLimits = DEFAULT_LIMITS,
 ) -> list[WorkItem]:
-    """Claim pending records that are due, noting the attempt.
+    """Claim pending records that are due, and note the attempt.
 
     Args:
         connection: Inside a writing transaction.
-        feed: Whose records.
-        limit: How many at most.
+        feed: The feed.
+        limit: Maximum number of records.
         now: The time to compare due times with.
-        until: When the claim ends by itself, should its owner die.
-        waits: The longest that anything waits.
+        until: When the claim ends by itself, in case its owner dies.
+        waits: The longest waits.
 
     Returns:
-        The work: what was tried least often first, and of that the longest due.
+        The work: what was tried least often first, and of that, the longest due.
     """
     known = _parameters(feed, now, waits)
     before = {name: known[name] for name in ("of_feed", "of_space")} | {"latest": known["last_unanswered"]}
@@ -272,7 +274,7 @@ def claim_work(
 
 
 def _reject_damaged(connection: Connection, damaged: Sequence[int], now: int) -> None:
-    """What cannot be read stops only itself: it is decided again when it is read from the source."""
+    """Reject what cannot be read. It stops nothing else, and is decided again at its next read."""
     if damaged:
         connection.execute(_DAMAGED, {"numbers": list(damaged), "changed_at": now})
         lines = [
@@ -289,7 +291,7 @@ def _reject_damaged(connection: Connection, damaged: Sequence[int], now: int) ->
 
 
 def _to_work_item(sealer: Sealer, feed: Feed, row: _Due) -> WorkItem | None:
-    """What is to be sent of a record; None where its draft is not stored, or cannot be read."""
+    """Return what is to be sent of a record; None if its draft is not stored or unreadable."""
     if row.body is None:
         return None
     try:
@@ -309,7 +311,7 @@ def _to_work_item(sealer: Sealer, feed: Feed, row: _Due) -> WorkItem | None:
 
 
 def _parameters(feed: Feed, now: int, waits: WaitLimits) -> dict[str, int]:
-    """The parameters that tell what is due."""
+    """Return the parameters that determine what is due."""
     return {
         "of_feed": feed.number,
         "of_space": feed.namespace,
@@ -329,16 +331,16 @@ def claim_for_feeds(
     waits: WaitLimits = DEFAULT_LIMITS,
     patient: bool = True,
 ) -> ClaimResult:
-    """Claim of several feeds at once: each call waits its turn behind all that is written meanwhile.
+    """Claim work of several feeds with one call, because each call waits behind other writes.
 
     Args:
         connection: Inside a writing transaction.
-        feeds: Whose records.
-        limit: How many of each at most.
+        feeds: The feeds.
+        limit: Maximum number of records of each feed.
         now: The time to compare due times with.
-        until: When the claims end by themselves, should their owner die.
-        waits: The longest that anything waits.
-        patient: What had no answer is worth waiting for.
+        until: When the claims end by themselves, in case their owner dies.
+        waits: The longest waits.
+        patient: Names without an answer are worth waiting for.
     """
     work: list[WorkItem] = []
     due_times: list[int | None] = []
@@ -358,16 +360,16 @@ def claim_for_feeds(
 def find_next_due(
     connection: Connection, feed: Feed, *, now: int, waits: WaitLimits = DEFAULT_LIMITS, patient: bool = True
 ) -> int | None:
-    """When the next unclaimed pending record is due; None where none waits.
+    """Return when the next unclaimed pending record is due; None if there is none.
 
-    It looks at all that waits: for where little does.
+    It reads everything that waits: only for short queues.
 
     Args:
         connection: To the ledger.
-        feed: Whose records.
+        feed: The feed.
         now: The time to compare due times with.
-        waits: The longest that anything waits.
-        patient: Not only those that may be sent as soon as their own time has come.
+        waits: The longest waits.
+        patient: Include records that have to wait for an earlier request's answer.
     """
     statement = _NEXT_DUE if patient else _NEXT_BUT_UNANSWERED
     due: int | None = connection.scalar(statement, _parameters(feed, now, waits))
@@ -375,7 +377,7 @@ def find_next_due(
 
 
 def has_pending(connection: Connection, feed: Feed) -> bool:
-    """Whether anything waits to be sent, now or later."""
+    """Return whether anything waits to be sent, now or later."""
     found = connection.scalar(_IS_WAITING, {"of_feed": feed.number, "of_space": feed.namespace})
     return found is not None
 
@@ -383,13 +385,13 @@ def has_pending(connection: Connection, feed: Feed) -> bool:
 def count_awaited(
     connection: Connection, feeds: Sequence[Feed], *, now: int, waits: WaitLimits = DEFAULT_LIMITS
 ) -> AwaitedNames:
-    """What is not to be sent yet, since Trakor may still be storing it.
+    """Count the names that are not to be sent yet, because Trakor may still be storing them.
 
     Args:
         connection: To the ledger.
-        feeds: Whose records.
+        feeds: The feeds.
         now: The time to compare with.
-        waits: The longest that anything waits.
+        waits: The longest waits.
     """
     found = [connection.execute(_AWAITED, _parameters(feed, now, waits)).one() for feed in feeds]
     number = sum(count for count, _ in found)
@@ -397,16 +399,16 @@ def count_awaited(
 
 
 def open_feed(connection: Connection, name: str, scope: str, stream: Stream, *, now: int, wait: int) -> Feed:
-    """The feed of a stream of a connection, for the one owner when it begins to work on it.
+    """Return the feed of a stream of a connection, for the owner when it begins to work on it.
 
-    What was under way when the last owner died is given up first: a scope of another name moves the feed,
-    and what its records hold may then be others'.
+    It first releases what was under way when the last owner died. If the scope has another name, the feed
+    moves, and names that its records hold may then belong to others.
 
     Args:
         connection: Inside a writing transaction.
         name: The connection's name.
         scope: The Trakor organisation's name.
-        stream: Which stream.
+        stream: The stream.
         now: The time.
         wait: See ``release_claims``.
     """
@@ -419,16 +421,16 @@ def open_feed(connection: Connection, name: str, scope: str, stream: Stream, *, 
 
 
 def release_claims(connection: Connection, feed: Feed, *, now: int, wait: int) -> None:
-    """End all claims of a feed: for the one owner, when it opens the ledger.
+    """End all claims of a feed, for the owner when it opens the ledger.
 
-    What was under way when the last owner died may still be at work at Trakor. When it may be sent again is
-    noted once: it is not claimed any more then, so that one more death postpones nothing.
+    Trakor may still be working on what was under way when the last owner died. The time from which it may
+    be sent again is noted once. The record is no longer claimed then, so another crash postpones nothing.
 
     Args:
         connection: Inside a writing transaction.
-        feed: Whose records.
+        feed: The feed.
         now: The time.
-        wait: Milliseconds for which a name is not sent again whose request had no answer.
+        wait: Milliseconds for which a name without an answer is not sent again.
     """
     known = {"of_feed": feed.number, "of_space": feed.namespace}
     connection.execute(_MAY_BE_AT_WORK, known | {"until": now + wait})
@@ -436,25 +438,25 @@ def release_claims(connection: Connection, feed: Feed, *, now: int, wait: int) -
 
 
 def end_claims(connection: Connection, feed: Feed, outcomes: Sequence[Outcome]) -> None:
-    """Say of claimed work what the queue and the claims on names have to know of its end.
+    """Update the queue and the claims on names after work has ended.
 
     Args:
         connection: Inside a writing transaction.
-        feed: Whose records these are.
-        outcomes: What came of them. An attempt that never began is taken back; one without an answer keeps
-            its name back for a while.
+        feed: The feed of these records.
+        outcomes: The outcomes. An attempt that never began is taken back; one without an answer blocks its
+            name for a while.
     """
     later = [_put_back(one) for one in outcomes if isinstance(one, Retry)]
     if later:
         execute_many(connection, _LATER, later)
-    # What was answered is ended with its answer (``Writes.answer``).
+    # Answered claims end with their answer (``RowWrites.answer``).
     ended = [_ended(feed, one) for one in outcomes if one.work.key and not isinstance(one, Accepted)]
     if ended:
         execute_many(connection, _END_CLAIM, ended)
 
 
 def _put_back(one: Retry) -> dict[str, int]:
-    """What the queue has to know of a record that is sent again."""
+    """Return what the queue has to know of a record that is sent again."""
     return {
         "row_number": one.work.number,
         "next_try": -1 if one.next_try_at is None else one.next_try_at,
@@ -464,7 +466,7 @@ def _put_back(one: Retry) -> dict[str, int]:
 
 
 def _ended(feed: Feed, outcome: Retry | Rejection) -> dict[str, int | str]:
-    """What an outcome says of the claim: what an earlier request without an answer made stays open."""
+    """Return what an outcome means for the claim; an earlier request without an answer keeps it open."""
     no_answer, work = outcome.no_answer, outcome.work
     return {
         "of_space": feed.namespace,

@@ -38,9 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RejectionLog", "load_rejections", "save_rejections", "settle"]
 
-# Statements are made once: to build one costs ten times as much as to run it for one row.
-
-
+# Statements are built once: to build one costs ten times as much as to run it for one row.
 _DELIVERED = is_one_of(records.c.state, State.DELIVERED, State.DRIFTED)
 _ENDED = update(records).where(is_in(records.c.number, "numbers")).values(claimed_until=0)
 _SETTLED = (
@@ -85,16 +83,16 @@ def settle(
     now: int,
     run: int | None = 0,
 ) -> bool:
-    """Write what came of claimed work, and decide on what was noted meanwhile.
+    """Write the outcomes of claimed work, and decide on what was noted meanwhile.
 
     Args:
         connection: Inside a writing transaction.
-        feed: Whose records these are.
-        outcomes: What came of them.
+        feed: The feed of these records.
+        outcomes: The outcomes.
         policy: What the user chose for this stream.
         now: The time to note.
-        run: Number of the run that got the answers, 0 for none; None: the one that each record is of, for who
-            sends what many sweeps have read.
+        run: Number of the run that got the answers, 0 for none. None: the run of each record, for a sender
+            that sends what many sweeps have read.
 
     Returns:
         Whether something else is to be sent because of it, such as the successor of a rejected record.
@@ -108,7 +106,9 @@ def settle(
     if not said:
         return settling.batch.sends
     numbers = [one.work.number for one in said]
-    connection.execute(_ENDED, {"numbers": numbers})  # first: a successor takes over only what is under way
+    connection.execute(
+        _ENDED, {"numbers": numbers}
+    )  # first, because a successor takes over only what is under way
     rows = {row.number: row for row in map(to_ledger_row, fetch_all(connection, _ROWS, {"numbers": numbers}))}
     settling.expect(said, rows)
     for one in said:
@@ -123,7 +123,7 @@ def settle(
 
 
 def _reassign_to_holders(connection: Connection, feed: Feed, outcomes: Sequence[Outcome]) -> list[Outcome]:
-    """Whoever took over a name while it was under way takes over what comes of it."""
+    """Assign each outcome to the present holder of the name, which may have changed during the request."""
     asked = orjson.dumps([(one.work.key, one.work.number) for one in outcomes]).decode()
     taken_over = connection.execute(_TAKEN_OVER, {"of_space": feed.namespace, "asked": asked})
     now = list(outcomes)
@@ -145,15 +145,17 @@ class _Settlement:
         self.batch = UnitOfWork(connection, feed, policy, now)
 
     def give_back(self, numbers: list[int]) -> None:
-        """Those that were dropped, or gone, while they waited to be sent hold no name: none ever left."""
+        """Release the names of records that were dropped, or gone, before their request left."""
         if numbers:
             for row in self._connection.execute(_NEVER_SENT, {"numbers": numbers}).all():
-                known = to_ledger_row(row)._replace(attempts=1)  # until now others relied on this attempt
+                known = to_ledger_row(row)._replace(
+                    attempts=1
+                )  # other records relied on this attempt until now
                 self.batch.carry_out(decision.give_back(known), None, known, just_seen=False)
             self.batch.writes.flush()
 
     def expect(self, outcomes: Sequence[Accepted | Rejection], rows: Mapping[int, LedgerRow]) -> None:
-        """Look up at once which ids are linked already, what was noted, and which names are wanted."""
+        """Look up with one query each which ids are linked, what was noted, and which names are wanted."""
         answers = [one for one in outcomes if isinstance(one, Accepted)]
         known = {"of_space": self._feed.namespace, "ids": [one.answer.trakor_id for one in answers]}
         self._linked = {
@@ -177,7 +179,7 @@ class _Settlement:
             verdict = judge(row, outcome.message, outcome.response_text)
             now = self.batch.carry_out(verdict, None, row, just_seen=False)
         else:
-            return  # a person dropped it while it was under way
+            return  # an operator dropped it while it was under way
         if row.number in self._noted and now.state in _DECIDED:
             self._decide_noted(self.batch.as_it_stands(now))
 
@@ -203,7 +205,7 @@ class _Settlement:
         )
 
     def _claim_returned_name(self, outcome: Accepted, row: LedgerRow) -> None:
-        """The name sent is answered for; a returned name with another key is claimed as well."""
+        """Mark the sent name as answered; claim a returned name with another key as well."""
         if outcome.key and outcome.key != row.sent_key:
             self.batch.claim_returned(row.number, outcome.key)
         self.batch.writes.answer(row.sent_key)
@@ -215,15 +217,15 @@ class _Settlement:
         self.batch.writes.link(row, answer.trakor_id, answer.sku, str(verdict.origin), content)
 
     def _decide_noted(self, row: LedgerRow) -> None:
-        """What changed while the record was unanswered is decided now, as answered."""
+        """Decide on what changed while the record was unanswered, now that it is answered."""
         stored = self.batch.writes.stored(row).get(NOTED)
         if stored is None:
-            return  # another took its place: it is decided when it is next read
+            return  # another record succeeded it: it is decided at its next read
         noted = stored.draft
-        # A later sight of the same only moved the time of the read: the note is not old for that.
+        # A later read without a change only moved the read time: the note is not stale for that.
         then = row._replace(read_at=noted.read_at, seen=None)
         seen = replace(noted, rules=row.rules)
-        # What is gone is not sent under another name: it is decided when it is back.
+        # A gone record is not sent under another name: it is decided when it is back.
         again = None if row.gone else decision.decide(seen, then, self.batch.holder_of, self._policy)
         if again is None:
             again = decision.stay_unchanged(row)._replace(draft_action=DraftAction.UNNOTE)
@@ -231,16 +233,16 @@ class _Settlement:
 
 
 _DECIDED = frozenset({State.DELIVERED, State.DRIFTED, State.REJECTED})
-"""States in which what was noted meanwhile is decided at once. Where a person is asked first, it waits."""
+"""States in which a noted change is decided at once. In other states an operator is asked first."""
 
 
 @dataclass(frozen=True, slots=True)
 class RejectionLog:
-    """Which records of a stream were turned down, counted in those that were taken.
+    """Which records of a stream were rejected, measured in accepted records.
 
     Attributes:
-        taken: How many were taken, as far as they were counted.
-        records: Number of a record -> how many had been taken when it was turned down last.
+        taken: How many records were accepted, as far as they were counted.
+        records: Number of a record -> how many records had been accepted at its last rejection.
     """
 
     taken: int = 0
@@ -248,12 +250,12 @@ class RejectionLog:
 
 
 def save_rejections(connection: Connection, feed: Feed, known: RejectionLog) -> None:
-    """Keep what is known, in place of what was kept before; nothing where no record is in doubt.
+    """Store the rejections of a feed, replacing the previous ones; delete them if no record is in doubt.
 
     Args:
         connection: Inside a writing transaction.
-        feed: Whose records these are.
-        known: What is known by now.
+        feed: The feed of these records.
+        known: The rejections.
     """
     if not known.records:
         connection.execute(delete(facts).where(facts.c.name == _fact_name(feed)))
@@ -264,7 +266,7 @@ def save_rejections(connection: Connection, feed: Feed, known: RejectionLog) -> 
 
 
 def load_rejections(connection: Connection, feed: Feed) -> RejectionLog:
-    """What is kept of a feed; nothing where it cannot be read: then each is tried once more."""
+    """Load the rejections of a feed; none if they are unreadable, so that each record is tried once more."""
     text = connection.scalar(select(facts.c.value).where(facts.c.name == _fact_name(feed)))
     if text is None:
         return RejectionLog()

@@ -69,10 +69,10 @@ __all__ = [
 ]
 
 HOUR: Final = 3_600_000
-"""Milliseconds. Hours are numbered since the epoch."""
+"""Milliseconds of an hour. Hours are numbered since the epoch."""
 
 HOURS_KEPT: Final = 24 * 400
-"""So many hours are remembered."""
+"""How many hours are stored."""
 
 _DELIVERED = upsert(deliveries)
 _COUNT_DELIVERED = _DELIVERED.on_conflict_do_update(
@@ -92,8 +92,8 @@ def count_delivered(connection: Connection, feed: Feed, answers: Sequence[Accept
 
     Args:
         connection: Inside a writing transaction.
-        feed: Whose records they are of.
-        answers: What Trakor said.
+        feed: The feed of the records.
+        answers: Trakor's answers.
         now: The time.
     """
     if not answers:
@@ -106,14 +106,14 @@ def count_delivered(connection: Connection, feed: Feed, answers: Sequence[Accept
 
 
 def count_delivered_since(connection: Connection, first: int) -> dict[str, dict[int, int]]:
-    """How many records each connection delivered in each hour.
+    """Return how many records each connection delivered in each hour.
 
     Args:
         connection: Inside any transaction.
-        first: The hour to begin with.
+        first: The first hour.
 
     Returns:
-        Numbers by hour, by the connection's name; an hour without a delivery is not there.
+        Numbers by hour, by the connection's name. An hour without a delivery is left out.
     """
     number = func.sum(deliveries.c.created + deliveries.c.existing).label("number")
     found = connection.execute(
@@ -135,13 +135,13 @@ _ASKED: Final = (Reason.SAME_NAME, Reason.SAME_PERSON)
 
 
 def count_merged_into_unsent(connection: Connection) -> dict[int, int]:
-    """How many merged records of each feed share a record that Trakor does not have, by the feed's number."""
+    """Return how many merged records of each feed share a record that Trakor does not have."""
     other = records.alias()
     counted = select(records.c.feed, func.count().label("number")).join(
         other, other.c.number == records.c.merged_into
     )
     unsent = (
-        records.c.merged_into.is_not(None),  # few are: an index has just these
+        records.c.merged_into.is_not(None),  # few records: there is an index on them
         records.c.state == State.MERGED,
         other.c.trakor_id.is_(None),
     )
@@ -154,11 +154,11 @@ class RunGroup:
     """Some records of one stream that have something in common.
 
     Attributes:
-        kind: What: ``shared`` (their name is another one's, too), ``qualified`` (sent with what tells them
-            apart), or a state, with its reason after a colon where it has one.
-        number: How many.
-        names: How many names these have among them; 0 where that is not asked.
-        examples: The names of a few of them, where these were asked for.
+        kind: ``shared`` (another record has the same name), ``qualified`` (sent with a qualifier), or a
+            state, followed by a colon and its reason if it has one.
+        number: How many records.
+        names: How many names these records have; 0 if not counted.
+        examples: The names of a few of them, if examples were requested.
     """
 
     kind: str
@@ -168,13 +168,13 @@ class RunGroup:
 
 
 def find_groups(connection: Connection, feed: Feed, run: int, examples: int = 0) -> list[RunGroup]:
-    """Put the records that a run is accountable for into groups; those that are alone are in none.
+    """Group the records of a run. A record that has nothing in common with another is in no group.
 
     Args:
         connection: Inside any transaction.
-        feed: Whose records.
+        feed: The feed of the records.
         run: The run's number.
-        examples: Name so many of each group: only for a person at a terminal.
+        examples: How many names to return for each group: only for an operator at a terminal.
     """
     here = (is_of_feed(feed), records.c.run == run)
     found = list(_counted(connection, here))
@@ -204,19 +204,19 @@ def _counted(connection: Connection, here: tuple[ColumnElement[bool], ...]) -> I
 
 
 def _is_qualified() -> ColumnElement[bool]:
-    """Sent, or to be sent, under another name than the mapped one."""
+    """Return the condition: sent, or to be sent, under a qualified name."""
     sent = records.c.state.in_((State.PENDING, State.DELIVERED, State.DRIFTED))
     return sent & (records.c.sent_key != records.c.key) & (records.c.given == 0)
 
 
 def _without_its_name() -> ColumnElement[bool]:
-    """Another one has the name that it has in the source."""
+    """Return the condition: another record has the name that this one has in the source."""
     asked = (records.c.state == State.HELD) & records.c.reason.in_(_ASKED)
     return (records.c.state == State.MERGED) | asked | _is_qualified()
 
 
 def _names(connection: Connection, feed: Feed, run: int, kind: str, number: int) -> tuple[str, ...]:
-    """The names of the first few of a group."""
+    """Return the names of the first few records of a group."""
     here = (is_of_feed(feed), records.c.run == run)
     state, _, reason = kind.partition(": ")
     match kind:
@@ -232,7 +232,7 @@ def _names(connection: Connection, feed: Feed, run: int, kind: str, number: int)
 
 
 def count_states(connection: Connection) -> dict[int, dict[tuple[str, str, frozenset[str]], int]]:
-    """How many records of each feed are in each state: (state, reason, marks) -> number."""
+    """Count the records of each feed by (state, reason, marks)."""
     counted: dict[int, dict[tuple[str, str, frozenset[str]], int]] = {}
     for row in connection.execute(select(tallies).where(tallies.c.number > 0)):
         marks = frozenset(mark for mark in MARKS if getattr(row, mark))
@@ -241,7 +241,7 @@ def count_states(connection: Connection) -> dict[int, dict[tuple[str, str, froze
 
 
 def find_oldest_pending(connection: Connection) -> dict[int, int]:
-    """Since when the longest waiting record of each feed is pending, by the feed's number."""
+    """Return since when the oldest pending record of each feed is pending, by the feed's number."""
     due = (records.c.state == State.PENDING, records.c.gone == 0)
     oldest = select(records.c.feed, func.min(records.c.since_at).label("since")).where(*due)
     return {row.feed: row.since for row in connection.execute(oldest.group_by(records.c.feed))}
@@ -249,15 +249,15 @@ def find_oldest_pending(connection: Connection) -> dict[int, int]:
 
 @dataclass(frozen=True, slots=True)
 class WebhookCounts:
-    """How many webhooks came for one connection, ever, deleted events included.
+    """How many webhooks one connection has ever received, including deleted ones.
 
     Attributes:
         received: All of them.
-        waiting: Those that are not worked off yet.
-        last_at: When the last one came; None where none ever did.
-        unreadable: Those that could not be understood: no id, or an unknown action.
-        unreadable_at: When the last one of these came; None where none ever did.
-        by_action: Of each known action, how many and when the last one came.
+        waiting: Those that are not processed yet.
+        last_at: When the last one arrived; None if none ever did.
+        unreadable: Those that could not be parsed: no id, or an unknown action.
+        unreadable_at: When the last of these arrived; None if none ever did.
+        by_action: For each known action: how many, and when the last one arrived.
     """
 
     received: int = 0
@@ -288,17 +288,17 @@ _HOW_MANY_WAIT = (
 
 
 def count_webhooks(connection: Connection, received: Iterable[ReceivedWebhook]) -> None:
-    """Count webhooks, in the transaction that keeps them.
+    """Count webhooks, in the transaction that stores them.
 
     Args:
         connection: Inside a writing transaction.
-        received: Those that are kept.
+        received: The stored webhooks.
     """
     connection.execute(_COUNT, _count_by_kind(received))
 
 
 def _count_by_kind(received: Iterable[ReceivedWebhook]) -> list[dict[str, object]]:
-    """How many of each kind, and when the last one came; unknown actions are one kind, since anybody's."""
+    """Count by connection, action and problem. All unknown actions count as one: anybody can invent some."""
     number: Counter[tuple[str, str, str]] = Counter()
     last_at: dict[tuple[str, str, str], int] = {}
     for one in received:
@@ -312,7 +312,7 @@ def _count_by_kind(received: Iterable[ReceivedWebhook]) -> list[dict[str, object
 
 
 def load_webhook_counts(connection: Connection) -> dict[str, WebhookCounts]:
-    """How many webhooks came, by the connection's name; there is no entry where none ever did."""
+    """Return the webhook counts by the connection's name, without connections that never received one."""
     waiting = {row.connection: row.number for row in connection.execute(_HOW_MANY_WAIT)}
     counted: dict[str, list[Row[*tuple[Any, ...]]]] = {}
     for row in connection.execute(select(webhook_counts).order_by(webhook_counts.c.action)):
@@ -332,7 +332,7 @@ def _numbers(rows: Sequence[Row[*tuple[Any, ...]]], waiting: int) -> WebhookCoun
 
 
 def _by_action(rows: Iterable[Row[*tuple[Any, ...]]]) -> dict[str, tuple[int, int]]:
-    """Of each known action how many came, readable or not, and when the last one did."""
+    """Return for each known action how many arrived, readable or not, and when the last one did."""
     known: dict[str, tuple[int, int]] = {}
     for row in rows:
         if row.action:

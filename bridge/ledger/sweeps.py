@@ -53,10 +53,10 @@ __all__ = [
 ]
 
 ONLY_A_PART: Final = "only a part"
-"""What a sweep is noted with that was to read no more than a part of its list."""
+"""The problem of a sweep that was to read only a part of its list."""
 
 CHECKPOINT_LIFE = 24 * 60 * 60 * 1000
-"""Milliseconds for which an interrupted sweep may be gone on with."""
+"""Milliseconds for which an interrupted sweep may be continued."""
 
 COUNTS = (
     "read", "created", "existing", "unchanged", "merged", "skipped", "held", "rejected", "drifted", "pending",
@@ -66,11 +66,18 @@ COUNTS = (
 
 @dataclass(frozen=True, slots=True)
 class LastSweep:
-    """The newest sweep of a feed; ``ended_at`` is None while it goes on or where it was interrupted.
+    """The newest sweep of a feed.
 
-    ``moved_at`` is when its last page was written, ``read`` how many records it has seen. ``gone`` were
-    marked so at its end; ``missing`` would have been, where that was suspiciously much and none was.
-    ``problem`` says why it ended early or is not complete; empty where nothing is to be said.
+    Attributes:
+        feed: The feed's number.
+        began_at: When it began.
+        moved_at: When its last page was written.
+        ended_at: When it ended; None while it is in progress, or if it was interrupted.
+        complete: It reached the list's end, and every record could be used.
+        read: How many records it has seen.
+        gone: How many records were marked gone at its end.
+        missing: How many would have been marked gone, if that was suspiciously many and none was marked.
+        problem: Why it ended early or is not complete; empty if there is no problem.
     """
 
     feed: int
@@ -90,7 +97,7 @@ class Sweep:
 
     Attributes:
         number: The ledger's number of it.
-        position: Where to go on reading, as the last page said; empty for a new one.
+        position: Where to continue, as the last page gave it; empty for a new sweep.
     """
 
     number: int
@@ -106,12 +113,12 @@ def begin_run(
     now: int,
     leftovers: bool = True,
 ) -> int:
-    """A run begins.
+    """Begin a run.
 
     Args:
         connection: Inside a writing transaction.
         name: The connection's name.
-        command: What is running, e.g. ``backfill``.
+        command: What is running, for example ``backfill``.
         feeds: The streams that it reads.
         now: The time to note.
         leftovers: It is accountable for what an earlier run has left pending, too.
@@ -131,7 +138,7 @@ def begin_run(
     pending = (
         is_in(records.c.feed, [feed.number for feed in feeds]),
         records.c.state == State.PENDING,
-        records.c.gone == 0,  # what is gone waits for its coming back, and for no run
+        records.c.gone == 0,  # a gone record waits until it is back, not for a run
     )
     connection.execute(update(records).where(*pending).values(run=number))
     return number
@@ -140,7 +147,7 @@ def begin_run(
 def end_run(
     connection: Connection, number: int, *, complete: bool, counts: dict[str, dict[str, int]], now: int
 ) -> None:
-    """A run ends, with its numbers for each stream."""
+    """End a run, with its numbers for each stream."""
     values = {"ended_at": now, "complete": int(complete), "counts": orjson.dumps(counts).decode()}
     connection.execute(update(runs).where(runs.c.number == number).values(values))
 
@@ -148,15 +155,15 @@ def end_run(
 def begin_sweep(
     connection: Connection, feed: Feed, query: str, *, restart: bool, now: int, list_query: str = ""
 ) -> Sweep:
-    """Begin to read a list, or go on where an interrupted sweep of the same query stopped within a day.
+    """Begin to read a list, or continue an interrupted sweep of the same query within a day.
 
     Args:
         connection: Inside a writing transaction.
-        feed: Whose list.
-        query: Fingerprint of the query's text and variables: a checkpoint is good for no other.
+        feed: The feed of the list.
+        query: Fingerprint of the query's text and variables: a checkpoint is valid for no other query.
         restart: Start over in any case.
         now: The time to note.
-        list_query: Fingerprint of the query's text alone: what its list does not show is noted for it.
+        list_query: Fingerprint of the query's text alone; hidden records are noted for it.
     """
     last = connection.execute(
         select(sweeps.c.number, sweeps.c.query, sweeps.c.moved_at, sweeps.c.position, sweeps.c.ended_at)
@@ -178,39 +185,39 @@ def begin_sweep(
 
 
 def end_sweep(connection: Connection, sweep: Sweep, *, complete: bool, now: int, problem: str = "") -> None:
-    """A sweep came to the list's end.
+    """End a sweep that reached the list's end.
 
     Args:
         connection: Inside a writing transaction.
-        sweep: Which.
+        sweep: The sweep.
         complete: Every record of the list could be used.
         now: The time to note.
-        problem: What was wrong with it all the same; empty where nothing was.
+        problem: What was wrong with it all the same; empty if nothing was.
     """
     values = {"ended_at": now, "complete": int(complete), "problem": problem}
     connection.execute(update(sweeps).where(sweeps.c.number == sweep.number).values(values))
 
 
 def note_problem(connection: Connection, sweep: Sweep, problem: str) -> None:
-    """Say why a sweep stopped before the list's end; it may be gone on with all the same."""
+    """Note why a sweep stopped before the list's end. It may still be continued."""
     connection.execute(update(sweeps).where(sweeps.c.number == sweep.number).values(problem=problem))
 
 
 def note_missing(connection: Connection, sweep: int, missing: int, *, narrowed: bool = False) -> None:
-    """Say how many records a sweep would have marked gone, had they not been suspiciously many.
+    """Note how many records a sweep would have marked gone, if they were suspiciously many.
 
     Args:
         connection: Inside a writing transaction.
         sweep: The sweep's number.
         missing: How many.
-        narrowed: They live: the list does not show them on purpose.
+        narrowed: They exist: the list hides them on purpose.
     """
     values = {"missing": missing, "narrowed": int(narrowed)}
     connection.execute(update(sweeps).where(sweeps.c.number == sweep).values(values))
 
 
 def find_last_good(connection: Connection, feed: Feed) -> int | None:
-    """When the last sweep began that reached its list's end and read every record there; None before one."""
+    """Return when the last sweep without a problem began; None before the first."""
     good = (sweeps.c.feed == feed.number, sweeps.c.ended_at.is_not(None), sweeps.c.problem == "")
     newest = select(sweeps.c.began_at).where(*good).order_by(sweeps.c.number.desc()).limit(1)
     began_at: int | None = connection.scalar(newest)
@@ -223,10 +230,10 @@ class SweepProgress:
 
     Attributes:
         first_at: When the first one began.
-        good_at: When the newest one ended that read every record it came to; None before the first.
-        missing: How many records the newest complete one no longer found, where these were suspiciously
-            many and none was marked gone; else 0.
-        narrowed: These live: the list does not show them on purpose.
+        good_at: When the newest one ended that read every record of its list; None before the first.
+        missing: How many records the newest complete one did not find, if these were suspiciously many and
+            none was marked gone; otherwise 0.
+        narrowed: These records exist: the list hides them on purpose.
     """
 
     first_at: int
@@ -236,7 +243,7 @@ class SweepProgress:
 
 
 def load_sweep_progress(connection: Connection) -> dict[int, SweepProgress]:
-    """How far the sweeps of each feed have come, by the feed's number; nothing for one without."""
+    """Return how far the sweeps of each feed have come, by the feed's number; none for a feed without one."""
     of_feed = sweeps.c.feed == feeds.c.number
     good = (of_feed, sweeps.c.ended_at.is_not(None), sweeps.c.problem == "")
     newest = sweeps.c.number.desc()
@@ -262,7 +269,7 @@ def load_sweep_progress(connection: Connection) -> dict[int, SweepProgress]:
 
 
 def has_unread_list(connection: Connection, name: str) -> bool:
-    """Whether a list of a connection was never read to its end."""
+    """Return whether a list of a connection was never read to its end."""
     ended = select(sweeps.c.number).where(sweeps.c.feed == feeds.c.number, sweeps.c.ended_at.is_not(None))
     unread = select(feeds.c.number).where(feeds.c.connection == name, ~ended.exists())
     known = select(feeds.c.number).where(feeds.c.connection == name)
@@ -270,11 +277,11 @@ def has_unread_list(connection: Connection, name: str) -> bool:
 
 
 def count_run(connection: Connection, feed: Feed, run: int) -> dict[str, int]:
-    """What became of each record that a run is accountable for.
+    """Count what happened to each record that a run is accountable for.
 
     Args:
         connection: Inside any transaction.
-        feed: Whose records.
+        feed: The feed of the records.
         run: The run's number.
 
     Returns:
@@ -291,7 +298,7 @@ def count_run(connection: Connection, feed: Feed, run: int) -> dict[str, int]:
         ((records.c.state == State.PENDING) & (records.c.gone == 1), "skipped"),
         else_=records.c.state,
     )
-    # Not grouped by the word: for that SQLite would put them all in order, in memory.
+    # Not grouped by the word: for that SQLite would sort them all in memory.
     counted = [func.count().filter(word == name).label(name) for name in COUNTS if name != "read"]
     here = select(*counted).where(is_of_feed(feed), records.c.run == run)
     numbers: dict[str, int] = dict(connection.execute(here).mappings().one())
@@ -299,20 +306,20 @@ def count_run(connection: Connection, feed: Feed, run: int) -> dict[str, int]:
 
 
 def count_nameless(connection: Connection, feed: Feed, run: int) -> int:
-    """How many records that a run is accountable for are skipped since they have no name."""
+    """Count the records of a run that are skipped because they have no name."""
     unnamed = (records.c.state == State.SKIPPED, records.c.reason == Reason.NO_NAME)
     here = select(func.count()).where(is_of_feed(feed), records.c.run == run, *unnamed)
     return int(connection.scalar(here) or 0)
 
 
 def count_needing_operator(connection: Connection, feeds: Sequence[Feed]) -> int:
-    """How many records of these streams are held or rejected, from now or before."""
+    """Count the records of these streams that are held or rejected, whatever the run."""
     waiting = select(func.count()).where(records.c.state.in_((State.HELD, State.REJECTED)))
     return sum(int(connection.scalar(waiting.where(is_of_feed(feed))) or 0) for feed in feeds)
 
 
 def find_last_complete(connection: Connection) -> dict[int, int]:
-    """When the newest complete sweep of each feed ended, by the feed's number; nothing for one without."""
+    """Return when the newest complete sweep of each feed ended, by the feed's number."""
     newest = (
         select(sweeps.c.ended_at)
         .where(sweeps.c.feed == feeds.c.number, sweeps.c.complete == 1)
@@ -326,7 +333,7 @@ def find_last_complete(connection: Connection) -> dict[int, int]:
 
 
 def find_last_sweeps(connection: Connection) -> dict[int, LastSweep]:
-    """The newest sweep of each feed, by the feed's number."""
+    """Return the newest sweep of each feed, by the feed's number."""
     newest = select(func.max(sweeps.c.number)).group_by(sweeps.c.feed)
     found = connection.execute(select(sweeps).where(sweeps.c.number.in_(newest)))
     return {
@@ -351,12 +358,12 @@ class Run:
 
     Attributes:
         number: The ledger's number of it.
-        command: What ran, e.g. ``backfill``.
+        command: What ran, for example ``backfill``.
         streams: What it reads.
         began_at: When it began.
-        ended_at: When it ended; None while it goes on, or where it was interrupted.
+        ended_at: When it ended; None while it is in progress, or if it was interrupted.
         complete: All was read to its end.
-        counts: Of each stream, a number for each word of ``sweeps.COUNTS``; empty until it has ended.
+        counts: For each stream, a number for each word of ``COUNTS``; empty until it has ended.
     """
 
     number: int
@@ -369,12 +376,12 @@ class Run:
 
 
 def list_runs(connection: Connection, name: str, most: int) -> list[Run]:
-    """The newest runs of a connection, newest first.
+    """Return the newest runs of a connection, newest first.
 
     Args:
         connection: Inside any transaction.
         name: The connection's name.
-        most: How many at most.
+        most: Maximum number of runs.
     """
     found = connection.execute(
         select(runs).where(runs.c.connection == name).order_by(runs.c.number.desc()).limit(most)
@@ -394,7 +401,7 @@ def list_runs(connection: Connection, name: str, most: int) -> list[Run]:
 
 
 def _counts(text: str) -> Mapping[str, Mapping[str, int]]:
-    """The numbers of a run; none where they are damaged."""
+    """Parse the numbers of a run; none if they are damaged."""
     try:
         found = orjson.loads(text) if text else {}
     except ValueError:
@@ -409,10 +416,10 @@ def _counts(text: str) -> Mapping[str, Mapping[str, int]]:
 
 
 FEW: Final = 20
-"""Up to so many that change alike are told one by one."""
+"""Up to this many records that change alike are reported one by one."""
 
 SHARE: Final = 0.02
-"""More than this share of what a stream knows must have changed alike: of 50,000 records a thousand."""
+"""The share of a stream's known records that must have changed alike: of 50,000 records, a thousand."""
 
 ROWS_AT_ONCE: Final = 500
 
@@ -423,7 +430,7 @@ class MassChange:
 
     Attributes:
         sweep: The sweep's number.
-        since_at: When it began: all of them drifted since.
+        since_at: When it began: all of them drifted since then.
         fields: The fields that changed.
         number: How many they were at its end.
     """
@@ -435,15 +442,15 @@ class MassChange:
 
 
 def detect_mass_change(connection: Connection, feed: Feed, sweep: int) -> MassChange | None:
-    """Look at the end of a sweep whether many changed alike; that stays noted until the next such sweep.
+    """Detect at the end of a sweep whether many records changed alike, and store that until the next one.
 
     Args:
         connection: Inside a writing transaction.
-        feed: Whose records were read.
+        feed: The feed of the records.
         sweep: The sweep's number.
 
     Returns:
-        The burst; None where there is none.
+        The mass change; None if there is none.
     """
     known = connection.scalar(select(func.sum(tallies.c.number)).where(tallies.c.feed == feed.number)) or 0
     least = max(FEW, SHARE * known)
@@ -463,7 +470,7 @@ def detect_mass_change(connection: Connection, feed: Feed, sweep: int) -> MassCh
 
 
 def find_mass_change(connection: Connection, feed: int) -> MassChange | None:
-    """The last burst of a feed, while more than a few of its records still wait for a person.
+    """Return the last mass change of a feed, while more than a few of its records still need a decision.
 
     Args:
         connection: Inside any transaction.
@@ -480,7 +487,7 @@ def find_mass_change(connection: Connection, feed: int) -> MassChange | None:
 
 
 def _parse_mass_change(text: str) -> MassChange | None:
-    """A burst as it was noted; None where that is damaged."""
+    """Parse a stored mass change; None if it is damaged."""
     try:
         found = orjson.loads(text)
     except ValueError:
@@ -500,7 +507,7 @@ def _since(feed: int, since_at: int) -> tuple[Any, ...]:
 
 
 def _drifted_since(connection: Connection, feed: int, since_at: int, most: int) -> int:
-    """How many drifted since then, counted no further than to a number."""
+    """Count the records that drifted since then, up to a maximum."""
     some = select(records.c.number).where(*_since(feed, since_at)).limit(most)
     return int(connection.scalar(select(func.count()).select_from(some.subquery())) or 0)
 

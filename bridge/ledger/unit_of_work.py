@@ -68,14 +68,14 @@ def apply_to_row(
     just_seen: bool,
     trakor_id: str | None = None,
 ) -> LedgerRow:
-    """The row as a decision leaves it.
+    """Return the row as a decision leaves it.
 
     Args:
         decision: What was decided.
-        seen: What it was decided on; None where that is an answer alone.
-        row: The record as it stood.
-        just_seen: The record was just seen in the source.
-        trakor_id: The id that Trakor answered with, where the record is linked to it.
+        seen: What it was decided on; None if that is an answer alone.
+        row: The record as it was.
+        just_seen: The record was just read from the source.
+        trakor_id: The id that Trakor answered with, if the record is linked to it.
     """
     changes: dict[str, Any] = {
         "state": decision.state,
@@ -97,7 +97,7 @@ def apply_to_row(
     if decision.origin is not None:
         changes["origin"] = decision.origin
     if decision.release:
-        changes["attempts"] = 0  # they were made for a name that it has no more
+        changes["attempts"] = 0  # they were made for the released name
     if seen is not None and just_seen:
         changes |= {"rules": _rules(seen, row, changes), "read_at": max(row.read_at, seen.read_at)}
     if isinstance(seen, Draft):
@@ -106,11 +106,11 @@ def apply_to_row(
         changes["sent_key"] = decision.merged_under
     if trakor_id is not None:
         changes["trakor_id"] = trakor_id
-    return row._replace(**changes)  # once: each replacing copies the whole row
+    return row._replace(**changes)  # once: each replacement copies the whole row
 
 
 def _rules(seen: Draft | Unsendable, row: LedgerRow, changes: dict[str, Any]) -> Rules:
-    """The rules that the record is compared by when it is seen again."""
+    """Return the rules that the record is compared by at its next read."""
     last_seen = changes["seen"]
     if last_seen is None:
         last_seen = changes.get("sent", row.sent)
@@ -120,7 +120,7 @@ def _rules(seen: Draft | Unsendable, row: LedgerRow, changes: dict[str, Any]) ->
 
 
 def _of_draft(decision: Decision, draft: Draft, row: LedgerRow, *, just_seen: bool) -> dict[str, Any]:
-    """What follows from what is seen: a second claim has no answer yet, a merged record no link."""
+    """Return what follows from a draft: a second claim has no answer yet, a merged record no link."""
     changes: dict[str, Any] = {"identifiers": draft.identifiers}
     if just_seen:
         changes["first"] = row.first and not draft.first_hashes
@@ -140,7 +140,7 @@ def _of_draft(decision: Decision, draft: Draft, row: LedgerRow, *, just_seen: bo
     ):
         changes["key"] = draft.key
     elif decision.state is State.PENDING and decision.given and decision.sent == draft.hashes:
-        changes["key"] = draft.key  # the name that a person gave is sent in place of this one
+        changes["key"] = draft.key  # the name that an operator gave is sent instead
     return changes
 
 
@@ -153,10 +153,10 @@ class UnitOfWork:
 
     Args:
         connection: Inside a writing transaction.
-        feed: Whose records these are.
+        feed: The feed of these records.
         policy: What the user chose for this stream.
         now: The time to note.
-        by: From where a person decided, where one did (see ``RowWrites``).
+        by: Where an operator decided, if one did (see ``RowWrites``).
     """
 
     def __init__(
@@ -177,15 +177,15 @@ class UnitOfWork:
         self._succession = Succession(connection, feed, self.writes)
 
     def expect(self, keys: Iterable[str]) -> None:
-        """Look up at once who holds these names; others are looked up when asked for."""
+        """Look up the holders of these names with one query; others are looked up when requested."""
         self._holders.expect(keys)
 
     def holder_of(self, key: str) -> NameHolder | None:
-        """Who holds the claim on a name, decisions of this batch included."""
+        """Return the holder of a name, including decisions of this unit of work."""
         return self._holders.of(key)
 
     def claim_returned(self, number: int, key: str) -> None:
-        """A record claims the name that Trakor answered with; its holder is looked up anew when asked for."""
+        """Claim the name that Trakor answered with for a record; look its holder up again when requested."""
         self.writes.claim_returned(number, key)
         self._holders.forget(key)
 
@@ -195,11 +195,11 @@ class UnitOfWork:
         return any(row.state is State.PENDING for row in self._changed.values())
 
     def as_it_stands(self, row: LedgerRow) -> LedgerRow:
-        """A row as this batch has left it."""
+        """Return a row with the changes of this unit of work."""
         return self._changed.get(row.number, row)
 
     def row(self, number: int) -> LedgerRow:
-        """A record of the ledger as this batch has left it."""
+        """Load a record with the changes of this unit of work."""
         if number not in self._changed:
             self.writes.flush()
             found = self._connection.execute(_OF_NUMBER, {"of_number": number}).one()
@@ -219,13 +219,13 @@ class UnitOfWork:
 
         Args:
             decision: What was decided.
-            seen: What it was decided on; None where that is an answer alone.
-            row: The record as it stood; None where it was not known.
-            just_seen: The record was just seen in the source (False: an old draft is decided on again).
-            trakor_id: The id that Trakor answered with, where the record is linked to it.
+            seen: What it was decided on; None if that is an answer alone.
+            row: The record as it was; None if it is new.
+            just_seen: The record was just read from the source. False: an old draft is decided on again.
+            trakor_id: The id that Trakor answered with, if the record is linked to it.
 
         Returns:
-            The record as it stands now.
+            The record as it is now.
         """
         if decision.release and row is not None:
             self._release(row)
@@ -258,24 +258,24 @@ class UnitOfWork:
         return self.as_it_stands(now)
 
     def _as_written(self, row: LedgerRow, now: LedgerRow) -> LedgerRow | None:
-        """The row as it is in the ledger; None where all of it is to be written anew.
+        """Return the row as it is in the ledger; None if all of it must be written.
 
-        That is where it is damaged, or its hashes are by another revision from now on.
+        That is so if it is damaged, or if another revision makes its hashes from now on.
         """
         written = self._changed.get(row.number, row)
         return written if written.reason is not Reason.DAMAGED and written.first == now.first else None
 
     def _as_read(self, seen: Draft | Unsendable, now: LedgerRow) -> str:
-        """What a record was observed with; nothing where more is to be decided once it was answered."""
+        """Return what a record was observed with; empty if more is to be decided after an answer."""
         decided = is_decided(seen, now.last_seen, now.state)
         return observation_key(self.writes.rules_number(seen.rules), seen.input) if decided else ""
 
     def see_to_merged(self, before: LedgerRow, now: LedgerRow) -> None:
-        """Where a record does not stand for its name any more, one of those merged into it takes its place.
+        """If a record no longer represents its name, let one of those merged into it succeed.
 
         Args:
-            before: The record as it stood.
-            now: As it stands.
+            before: The record as it was.
+            now: The record as it is.
         """
         key = before.sent_key
         if not key or before.state is State.MERGED:
@@ -291,7 +291,7 @@ class UnitOfWork:
             self._replace_claimant(now, key)
 
     def _ask_merged(self, dropped: LedgerRow, key: str) -> None:
-        """The party that Trakor had before is another's: those merged into the record wait for a person."""
+        """Hold the records merged into a dropped one: Trakor's party belongs to someone else."""
         self.writes.flush()
         for one in self._merged_into(dropped.number):
             if one.sent_key == key and can_succeed(one):
@@ -299,7 +299,7 @@ class UnitOfWork:
                 self.carry_out(decision, None, one, just_seen=False)
 
     def _see_to_likeness(self, before: LedgerRow, now: LedgerRow, seen: Draft | Unsendable | None) -> None:
-        """Those that a rule merged into a record are told apart where that is identified otherwise by now."""
+        """Separate records that a rule merged into one whose identifiers now conflict with theirs."""
         if not isinstance(seen, Draft) or before.identifiers == now.identifiers:
             return
         known = rehash(before, seen) if seen.first_hashes else before
@@ -313,7 +313,7 @@ class UnitOfWork:
                         self.carry_out(decision, None, one, just_seen=False)
 
     def _see_to_party(self, before: LedgerRow, now: LedgerRow) -> None:
-        """A person said that it shares a party: it keeps it where the record that has it stands no more."""
+        """Keep a party that an operator let a record share, if its holder no longer represents it."""
         if now.state is not State.MERGED or before.reason is not Reason.SAME_PARTY:
             return
         own = self.holder_of(now.sent_key)
@@ -338,7 +338,7 @@ class UnitOfWork:
             self._succeed(living, holder)
 
     def _sharing(self, claimant: LedgerRow, key: str, holder: NameHolder | None) -> list[LedgerRow]:
-        """Those merged into a record under a name, or sharing the party of that one under others."""
+        """Return the records merged into one under a name, or sharing its party under other names."""
         merged = self._merged_into(claimant.number)
         if holder is None or not holder.linked or all(one.sent_key == key for one in merged):
             return [one for one in merged if one.sent_key == key]
@@ -347,12 +347,12 @@ class UnitOfWork:
         return [one for one in merged if one.sent_key == key or self._has_party_of(one, claimant, others)]
 
     def _has_party_of(self, one: LedgerRow, claimant: LedgerRow, others: set[str]) -> bool:
-        """Whether it shares the party by a name of its own, or by one that Trakor answered with."""
+        """Return whether a record shares the party by its own name, or by one that Trakor answered with."""
         holder = None if one.sent_key in others else self.holder_of(one.sent_key)
         return holder is not None and claimant.number in {holder.number, holder.merged_into}
 
     def _hand_on(self, claimant: LedgerRow, key: str, living: list[LedgerRow]) -> bool:
-        """The name was given back: the oldest that says it still has it, and the others are merged into it.
+        """Give a released name to the oldest record that still has it; merge the others into that one.
 
         They are decided on as last seen. Returns whether one of them has the name.
         """
@@ -364,20 +364,20 @@ class UnitOfWork:
         return False
 
     def _let_follow(self, former: LedgerRow, key: str, successor: LedgerRow) -> None:
-        """Those that were merged with the heir into another record are merged into the heir."""
+        """Merge the records that shared a record with the successor into the successor."""
         for number in self._succession.move_merged(former, key, successor):
             self._changed.pop(number, None)
             self._changed[number] = self.row(number)
         self._holders.forget_all()
 
     def _succeed(self, living: list[LedgerRow], holder: NameHolder) -> None:
-        """The oldest of these that says the name still takes the place of its holder.
+        """Let the oldest of these records that still has the name succeed its holder.
 
-        One whose other name a person dismissed may keep a party; to be sent is only what it says itself.
+        A record whose rename an operator dismissed may keep a party, but only its own text may be sent.
         """
         successor = next((row for row in living if not row.dismissed), living[0])
         if successor.first != holder.first:
-            self.writes.read_again(successor.number)  # only a draft tells how they differ
+            self.writes.read_again(successor.number)  # only a draft shows how they differ
             return
         decision = succeed(
             successor.sent, successor.sent_key, holder, report=self._policy.on_change != "ignore"
@@ -391,7 +391,7 @@ class UnitOfWork:
         self.carry_out(decision, None, successor, just_seen=False)
 
     def _decide_as_last_seen(self, row: LedgerRow) -> LedgerRow | None:
-        """The name that it shared is free again; None where nothing is decided, perhaps until it is read."""
+        """Decide on a record whose shared name is free again; None if that waits for the next read."""
         stored = self.writes.stored(row).get(TO_SEND)
         if stored is None:
             self.writes.read_again(row.number)
@@ -401,7 +401,7 @@ class UnitOfWork:
         return None if decision is None else self.carry_out(decision, seen, row, just_seen=False)
 
     def _skip(self, filtered: list[LedgerRow]) -> None:
-        """Nobody is sent whom they could share with, and they are not to be sent themselves."""
+        """Skip filtered records that no other record can represent."""
         for row in filtered:
             seen = Unsendable(row.id, Reason.FILTERED, "", "", row.read_at, row.rules)
             decision = decide(seen, row, self.holder_of, self._policy)
@@ -411,7 +411,7 @@ class UnitOfWork:
     def _follow(
         self, decision: Decision, seen: Draft | Unsendable | None, before: LedgerRow, now: LedgerRow
     ) -> LedgerRow:
-        """What one decision means for others: whose place it takes, whose party it puts in doubt."""
+        """Apply what one decision means for others: the succeeded record, and the party in doubt."""
         if decision.succeeds is not None:
             former = self.row(decision.succeeds)
             key, own = decision.takes or now.sent_key, self._own_draft(seen, before)
@@ -423,14 +423,14 @@ class UnitOfWork:
         return now
 
     def _own_draft(self, seen: Draft | Unsendable | None, row: LedgerRow) -> Draft | None:
-        """What a successor says itself, as far as it is known."""
+        """Return a successor's own draft, as far as it is known."""
         if isinstance(seen, Draft):
             return seen
         stored = self.writes.stored(row).get(TO_SEND)
         return None if stored is None else stored.draft
 
     def _doubt(self, adopted: LedgerRow) -> None:
-        """Another one wants the name of an adopted record: nobody knows whose party it is."""
+        """Hold an adopted record whose name another one wants: the party may belong to either."""
         if adopted.state is State.DELIVERED and adopted.origin is Origin.EXISTING:
             held = Decision(
                 State.HELD,
@@ -443,9 +443,9 @@ class UnitOfWork:
             self.carry_out(held, None, adopted, just_seen=False)
 
     def _unknown(self, decision: Decision, seen: Draft | Unsendable | None) -> LedgerRow:
-        """A row for a record that the ledger knew nothing of."""
+        """Create a row for a new record."""
         if seen is None:
-            raise ValueError("a record that is not known can only be decided on at a sight")
+            raise ValueError("a new record can only be decided on when it is read")
         if not self._next_number:
             self._next_number = (self._connection.scalar(_LAST_NUMBER) or 0) + 1
         self._next_number += 1
@@ -456,7 +456,7 @@ class UnitOfWork:
         self._holders.forget(row.sent_key)
 
     def _with_attempts(self, now: LedgerRow, before: LedgerRow) -> LedgerRow:
-        """A record that comes back to a name which it left unanswered was tried under it."""
+        """Return a record with the attempts of an unanswered name that it comes back to."""
         holder = self.holder_of(now.sent_key) if now.sent_key != before.sent_key else None
         own = holder is not None and holder.number == now.number and not holder.answered
         return now._replace(attempts=holder.attempts) if holder is not None and own else now
@@ -464,7 +464,7 @@ class UnitOfWork:
     def _keep(
         self, decision: Decision, seen: Draft | Unsendable | None, row: LedgerRow, *, known: bool
     ) -> None:
-        """See to the stored drafts of a record, and to what is known of what Trakor has."""
+        """Update the stored drafts of a record, and what is known of Trakor's content."""
         waiting = decision.draft_action
         if decision.content is not None and row.trakor_id is not None:
             self.writes.content(row.trakor_id, decision.content)
@@ -496,16 +496,16 @@ class UnitOfWork:
                 self.writes.store(row, TO_SEND, seen, kept.send_as if row.given else seen.payload.name)
 
     def _may_keep(self, row: LedgerRow) -> bool:
-        """Whether what a record says is kept: it waits, or the user wants it kept.
+        """Return whether a record's text is kept: it waits, or the user wants it kept.
 
-        One that is merged waits for as long as its claimant has no answer: it may have to take its place.
+        A merged record waits until its claimant has an answer, because it may have to succeed.
         """
         if self.writes.keeps_text or row.state not in {State.DELIVERED, State.MERGED}:
             return True
         return row.merged_into is not None and not self.row(row.merged_into).answered
 
     def _send_as(self, decision: Decision, draft: Draft, row: LedgerRow) -> str:
-        """The name to send: the one claimed now, or the one that a person gave, or as mapped."""
+        """Return the name to send: the one claimed now, the one that an operator gave, or the mapped one."""
         if decision.claim is not None and decision.claim.name:
             return decision.claim.name
         if decision.state is State.PENDING and decision.succeeds is None:
@@ -513,7 +513,7 @@ class UnitOfWork:
         return _name_in_trakor(draft, row)
 
     def _move_to_content(self, decision: Decision, row: LedgerRow) -> None:
-        """What waited to be sent is what Trakor has; of one that was there before only the name is known."""
+        """Move what waited to be sent to Trakor's content; of a record that existed before, only the name."""
         if row.trakor_id is not None and decision.content:
             self.writes.move_text(row, row.trakor_id)
         elif row.trakor_id is not None:
@@ -525,7 +525,7 @@ class UnitOfWork:
             self.writes.remove_merged(row.number)
 
     def _learn(self, decision: Decision, seen: Draft, row: LedgerRow) -> None:
-        """What Trakor has is what the draft says."""
+        """Store the draft as Trakor's content."""
         name = _name_in_trakor(seen, row)
         if row.trakor_id is not None:
             self.writes.text(row, row.trakor_id, to_texts(seen, name) if decision.content else [name])
@@ -544,14 +544,14 @@ _LINKED_UNDER = select(links.c.key).where(
 
 
 def _name_in_trakor(draft: Draft, row: LedgerRow) -> str:
-    """What a draft's name is in Trakor, in full: also where what tells it apart is another one by now."""
+    """Return a draft's full name in Trakor, even if its qualifier has changed since."""
     told_apart = row.answered and row.sent_key != row.key == draft.key and not row.given
     own = row.sent_key == draft.qualified_key or (told_apart and bool(draft.qualified_name))
     return draft.qualified_name if own else draft.payload.name
 
 
 def _starts_over(now: LedgerRow, before: LedgerRow | None) -> bool:
-    """Whether the record is to be sent as if it had never been tried."""
+    """Return whether the record is to be sent as if it had never been tried."""
     return now.state is State.PENDING and (
         before is None or before.state is not State.PENDING or before.sent_key != now.sent_key
     )

@@ -36,17 +36,17 @@ __all__ = ["WebhookInbox"]
 
 
 COME_BACK_AFTER: Final = 5.0
-"""Seconds that a sender is asked to wait when too many wait already."""
+"""Seconds after which a sender may try again if too many webhooks wait."""
 
 
 class WebhookInbox:
-    """Keeps webhooks, so that they can be answered.
+    """Stores webhooks, so that they can be answered.
 
     Args:
         ledger: The open ledger.
-        most: So many may wait to be kept.
-        at_once: So many share a commit at most.
-        on_kept: Told the names of the connections that have new events, after each commit.
+        most: Maximum number of webhooks that wait to be stored.
+        at_once: Maximum number of webhooks that share a commit.
+        on_kept: Called after each commit with the names of the connections that have new webhooks.
     """
 
     def __init__(
@@ -65,17 +65,17 @@ class WebhookInbox:
         self._writer: asyncio.Task[None] | None = None
 
     async def keep(self, received: ReceivedWebhook) -> None:
-        """Keep one webhook; it is on disk when this returns.
+        """Store one webhook; it is on disk when this returns.
 
         Args:
             received: The webhook. A caller that is cancelled only stops waiting.
 
         Raises:
             LedgerError: The ledger cannot be written.
-            Transient: Too many wait already.
+            Transient: Too many webhooks wait already.
         """
         if len(self._waiting) >= self._most:
-            raise Transient(f"{self._most} webhooks wait to be kept already", retry_after=COME_BACK_AFTER)
+            raise Transient(f"{self._most} webhooks wait to be stored already", retry_after=COME_BACK_AFTER)
         kept: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((received, kept))
         if self._writer is None or self._writer.done():
@@ -83,24 +83,24 @@ class WebhookInbox:
         await kept
 
     async def close(self) -> None:
-        """Wait until all that was handed in is kept, or could not be; before the ledger is closed."""
+        """Wait until every submitted webhook is stored or has failed, before the ledger is closed."""
         if self._writer is not None:
             await asyncio.wait([self._writer])
 
     async def _write(self) -> None:
-        """Write until nothing waits. It cannot end otherwise: what goes wrong is told to who waits."""
+        """Write until nothing waits. An error never ends this early: it is passed to the waiting callers."""
         while self._waiting:
             batch = list(islice(self._waiting, self._at_once))
             try:
                 await self._ledger.call_first(store_webhooks, [received for received, _ in batch])
                 self._on_kept({received.connection for received, _ in batch})
-            except Exception as error:  # noqa: BLE001 - handed to the callers, whatever it is
+            except Exception as error:  # noqa: BLE001 - passed on to the callers, whatever it is
                 self._settle(len(batch), error)
             else:
                 self._settle(len(batch), None)
 
     def _settle(self, number: int, error: Exception | None) -> None:
-        """Answer those at the head of the queue; one that waits no longer was cancelled."""
+        """Answer the first callers in the queue; one that no longer waits was cancelled."""
         for _ in range(number):
             _, kept = self._waiting.popleft()
             if kept.done():

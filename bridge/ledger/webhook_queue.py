@@ -56,42 +56,42 @@ __all__ = [
 ]
 
 AT_ONCE: Final = 500
-"""Events that one transaction finishes or deletes."""
+"""Webhooks that one transaction finishes or deletes."""
 
 LONGEST_ACTION: Final = 64
-"""Characters that are kept of an action that is none of ours."""
+"""Characters that are stored of an unknown action."""
 
 READABLE_FOR: Final = 24 * 60 * 60 * 1000
-"""Milliseconds from the first read that failed, for which an event waits to be read after all."""
+"""Milliseconds, from the first failed read, for which a webhook waits to be read after all."""
 
 PLACE: Final = "events"
-"""Where sealed bodies belong: they can be opened nowhere else."""
+"""What sealed bodies are bound to: they can be opened nowhere else."""
 
 UNREADABLE_LIFE: Final = 30 * 86_400_000
-"""Milliseconds for which a webhook that could not be understood is kept, with what it said."""
+"""Milliseconds for which a webhook that could not be parsed is stored, with its body."""
 
 GIVEN_UP: Final = "unreadable"
-"""The outcome of an event whose record could not be read for all that time."""
+"""The outcome of a webhook whose record could not be read for all that time."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredWebhook:
-    """One webhook as a person is shown it.
+    """One webhook as an operator sees it.
 
     Attributes:
         number: The ledger's number of it.
-        connection: Whose it is.
-        action: What it says has happened.
-        source_id: Salestrekker's id of what it is about; empty where none could be read.
-        received_at: When it came, or was last asked for again.
-        done_at: When it was worked off; None while it waits.
+        connection: The connection's name.
+        action: What it reports.
+        source_id: Salestrekker's id of the record; empty if none could be read.
+        received_at: When it arrived, or was last replayed.
+        done_at: When it was processed; None while it waits.
         outcome: What came of it.
         problem: ``unknown-action``, ``unreadable``, or empty.
-        body: What was sent, only where it could not be understood.
+        body: The body, only if it could not be parsed.
         tries: How often its record could not be read.
-        failing_since: When that happened first; 0 where it never did.
-        next_try_at: When it is read again, if it waits for that; else 0.
-        waits_for: Why it could not be read, last of all; no word of a remote system's.
+        failing_since: When that happened first; 0 if never.
+        next_try_at: When it is read again, if it waits for that; otherwise 0.
+        waits_for: Why it could not be read last, without any text of a remote system.
     """
 
     number: int
@@ -109,7 +109,7 @@ class StoredWebhook:
     waits_for: str = ""
 
 
-# Statements are made once: to build one costs ten times as much as to run it for one row.
+# Statements are built once: to build one costs ten times as much as to run it for one row.
 
 _KEEP = insert_each(
     insert(events),
@@ -141,7 +141,7 @@ _POSTPONE = (
     .where(is_in(events.c.number, "numbers"), events.c.done_at.is_(None))
     .values(
         tries=events.c.tries + 1,
-        # Nothing failed first at a time to come: the clock was set back since.
+        # A first failure in the future: the clock was set back since.
         failing_since=case(
             (events.c.failing_since.between(1, bindparam("at")), events.c.failing_since),
             else_=bindparam("at"),
@@ -180,11 +180,11 @@ _DELETE = delete(events).where(is_in(events.c.number, "numbers"))
 
 
 def store_webhooks(connection: Connection, received: Sequence[ReceivedWebhook]) -> None:
-    """Keep webhooks, so that they can be answered: those of one group commit.
+    """Store webhooks, so that they can be answered: those of one group commit.
 
     Args:
         connection: Inside a writing transaction.
-        received: In the order in which they came.
+        received: The webhooks, in the order in which they arrived.
     """
     execute_many(
         connection,
@@ -206,7 +206,7 @@ def store_webhooks(connection: Connection, received: Sequence[ReceivedWebhook]) 
 
 
 def probe_storage(connection: Connection, now: int) -> None:
-    """Find out whether a webhook could be kept: by keeping one, taking it back, and leaving a sign of life.
+    """Check whether a webhook could be stored: store one, roll it back, and update the daemon's sign of life.
 
     Args:
         connection: Inside a writing transaction.
@@ -219,17 +219,17 @@ def probe_storage(connection: Connection, now: int) -> None:
 
 
 def _sealed(connection: Connection, one: ReceivedWebhook) -> bytes | None:
-    """What nobody understood of a webhook may tell of a client: it is never on disk in clear."""
+    """Seal the body of a webhook: it may contain a client's data, and is never on disk in clear."""
     return None if one.body is None else sealer_of(connection).seal([one.body], PLACE)
 
 
 def finish_webhooks(connection: Connection, numbers: Sequence[int], outcome: str, now: int) -> None:
-    """Events were worked off; one that is done already stays as it is.
+    """Mark webhooks as processed; one that is done already stays as it is.
 
     Args:
         connection: Inside a writing transaction.
         numbers: The ledger's numbers of them.
-        outcome: What came of them, in a word: no personal data.
+        outcome: What came of them, in one word: no personal data.
         now: The time to note.
     """
     connection.execute(_FINISH, {"numbers": list(numbers), "came_to": outcome, "at": now})
@@ -238,13 +238,13 @@ def finish_webhooks(connection: Connection, numbers: Sequence[int], outcome: str
 def postpone_webhooks(
     connection: Connection, numbers: Sequence[int], *, why: str, next_at: int, now: int
 ) -> int:
-    """The record of these could not be read: they wait until then, or are given up after a day of that.
+    """Postpone webhooks whose record could not be read, or give them up after a day of failures.
 
     Args:
         connection: Inside a writing transaction.
         numbers: The ledger's numbers of them.
-        why: In words of ours: no personal data, nothing that a remote system said.
-        next_at: When it is read again, milliseconds since the epoch.
+        why: The bridge's own words: no personal data, no text of a remote system.
+        next_at: When the record is read again, milliseconds since the epoch.
         now: The time.
 
     Returns:
@@ -264,14 +264,14 @@ def list_webhooks(
     only_waiting: bool = False,
     only_problems: bool = False,
 ) -> list[StoredWebhook]:
-    """Events as a person is shown them, the newest first.
+    """Return webhooks as an operator sees them, the newest first.
 
     Args:
         connection: Inside any transaction.
-        names: Of connections; empty: of all.
-        limit: How many at most.
-        only_waiting: Only those that are not worked off yet.
-        only_problems: Only those that could not be understood.
+        names: Names of connections; empty: all.
+        limit: Maximum number of webhooks.
+        only_waiting: Only those that are not processed yet.
+        only_problems: Only those that could not be parsed.
     """
     wanted = select(events).order_by(events.c.number.desc()).limit(limit)
     if names:
@@ -289,7 +289,7 @@ def _to_webhook(connection: Connection, row: Row[*tuple[Any, ...]]) -> StoredWeb
 
 
 def _opened(connection: Connection, body: bytes | None) -> str | None:
-    """What was sent; None where nothing is kept, or it cannot be opened here."""
+    """Return the body; None if none is stored, or it cannot be opened here."""
     sealer = connection.info.get("sealer")
     if sealer is None or body is None:
         return None
@@ -299,11 +299,11 @@ def _opened(connection: Connection, body: bytes | None) -> str | None:
     return None
 
 
-HOW_TO_SEE: Final = "`trakor-bridge webhooks list --problems --json` has what it said, as `body`"
+HOW_TO_SEE: Final = "`trakor-bridge webhooks list --problems --json` shows its content, as `body`"
 
 
 def replay_webhook(connection: Connection, number: int, now: int) -> StoredWebhook:
-    """Let an event wait again, as if it had come now.
+    """Let a webhook wait again, as if it had arrived now.
 
     Args:
         connection: Inside a writing transaction.
@@ -311,31 +311,31 @@ def replay_webhook(connection: Connection, number: int, now: int) -> StoredWebho
         now: The time to note.
 
     Returns:
-        The event as it waits.
+        The webhook as it waits.
 
     Raises:
-        UserError: There is no such event, or it could not be understood.
+        UserError: There is no such webhook, or it could not be parsed.
     """
     found = connection.execute(_FIND, {"of_number": number}).one_or_none()
     if found is None:
         raise UserError(
-            f"there is no event {number}", advice="`trakor-bridge webhooks list` has their numbers"
+            f"there is no event {number}", advice="`trakor-bridge webhooks list` shows their numbers"
         )
     if found.problem:
-        why = "no id could be read from it" if found.problem == UNREADABLE else "its action is none of ours"
-        raise UserError(f"event {number} cannot be worked off: {why}", advice=HOW_TO_SEE)
+        why = "no id could be read from it" if found.problem == UNREADABLE else "its action is unknown"
+        raise UserError(f"event {number} cannot be processed: {why}", advice=HOW_TO_SEE)
     connection.execute(_REPLAY, {"of_number": number, "at": now})
     return _to_webhook(connection, connection.execute(_FIND, {"of_number": number}).one())
 
 
 def prune_webhooks(connection: Connection, before: int, *, problems_before: int = 0) -> int:
-    """Delete some events that were worked off long ago; to be called until it gives 0.
+    """Delete some webhooks that were processed long ago. Call it until it returns 0.
 
     Args:
         connection: Inside a writing transaction.
-        before: Those done earlier than this, in milliseconds since the epoch.
-        problems_before: Those that could not be understood go with this time already: what was sent is
-            kept with them, and may be personal data.
+        before: Delete those that were done earlier than this, in milliseconds since the epoch.
+        problems_before: Delete those that could not be parsed before this time already: their bodies are
+            stored, and may be personal data.
 
     Returns:
         How many were deleted, 500 at most.
@@ -348,11 +348,12 @@ def prune_webhooks(connection: Connection, before: int, *, problems_before: int 
 
 
 MAX_LOOKED_AT: Final = 500
-"""Waiting events of each kind that one look goes through at most, the oldest: however many wait, a look is
-short. The next webhook waits for it to end."""
+"""Maximum number of waiting webhooks of each kind that one query reads, the oldest first. However many wait,
+the query is short, because the next webhook waits for it to end.
+"""
 
 LONGEST_WAIT: Final = 24 * 60 * 60 * 1000
-"""Milliseconds for which an event that could not be read waits at most before it is tried again."""
+"""Milliseconds that a webhook waits at most after a failed read before it is tried again."""
 
 SUBJECT_OF: Final = {str(action): action.subject for action in WebhookAction}
 DELETING: Final = frozenset(str(action) for action in WebhookAction if action.deletes)
@@ -360,15 +361,15 @@ DELETING: Final = frozenset(str(action) for action in WebhookAction if action.de
 
 @dataclass(frozen=True, slots=True)
 class WebhookGroup:
-    """All events that wait for one record.
+    """All webhooks that wait for one record.
 
     Attributes:
         subject: ``contact``, ``deal`` or ``product``.
-        id: Salestrekker's id of it.
-        numbers: The ledger's numbers of the events, in the order in which they came.
-        deleted: One of them says that it is not there any more.
-        first_at: When the first of them came.
-        tries: How often it could not be read since the newest of them came.
+        id: Salestrekker's id of the record.
+        numbers: The ledger's numbers of the webhooks, in the order in which they arrived.
+        deleted: One of them reports that the record was deleted.
+        first_at: When the first of them arrived.
+        tries: How often the record could not be read since the newest of them arrived.
     """
 
     subject: WebhookSubject
@@ -381,12 +382,12 @@ class WebhookGroup:
 
 @dataclass(frozen=True, slots=True)
 class DueWebhooks:
-    """What a look for events to work off came to.
+    """The result of a search for due webhooks.
 
     Attributes:
         groups: Those that are due, the longest waiting first.
-        next_at: When the first event that was never read for and is not among them came; None for none.
-        again_at: When the next one that could not be read is due; None where none waits for that.
+        next_at: When the first webhook arrived that was never tried and is not among them; None: none.
+        again_at: When the next one that could not be read is due; None if none waits for that.
     """
 
     groups: list[WebhookGroup]
@@ -394,7 +395,7 @@ class DueWebhooks:
     again_at: int | None = None
 
 
-# Statements are made once. The index on either kind is used only where the statement says which it wants.
+# Statements are built once. SQLite uses a partial index only if the statement repeats its condition.
 
 _OF_CONNECTION = (events.c.connection == bindparam("of_connection"), events.c.done_at.is_(None))
 _WANTED = (*_OF_CONNECTION, ~is_in(events.c.action, "but"))
@@ -443,17 +444,17 @@ def find_due_webhooks(
     longest: int = LONGEST_WAIT,
     without: Collection[WebhookSubject] = (),
 ) -> DueWebhooks:
-    """What is to be worked off: for each record all that wait for it, the longest waiting record first.
+    """Find what is to be processed: for each record all webhooks that wait, the longest waiting record first.
 
     Args:
         connection: Inside any transaction.
         name: The connection's name.
-        before: A record is due when its first event came then or earlier, or lies ahead of ``now``: the
-            clock was set back. One that could not be read is due when its own time has come.
+        before: A record is due if its first webhook arrived at this time or earlier, or after ``now``, when
+            the clock was set back. A record that could not be read is due at its own time.
         now: The time.
-        limit: How many records at most.
-        longest: Milliseconds for which one that could not be read waits at most: one that is to be tried
-            later than that is due, since the clock was set back.
+        limit: Maximum number of records.
+        longest: Milliseconds for which a failed read waits at most: one with a later time is due, because
+            the clock was set back.
         without: Subjects that are left out, as if nothing waited for them.
     """
     but = [str(action) for action in WebhookAction if action.subject in without]
@@ -461,7 +462,7 @@ def find_due_webhooks(
     fresh = connection.execute(_OLDEST, asked).all()
     again = connection.execute(_AGAIN, asked).all()
     again_at = now if len(again) == MAX_LOOKED_AT else connection.scalar(_NEXT_TRY, asked)
-    later = [fresh[-1].received_at] if len(fresh) == MAX_LOOKED_AT else []  # nobody knows what is behind it
+    later = [fresh[-1].received_at] if len(fresh) == MAX_LOOKED_AT else []  # more may follow
     due: dict[About, list[Waiting]] = {}
     for about, found in _longest_waiting(_grouped([*fresh, *again])):
         first_at = _first(found)
@@ -478,7 +479,7 @@ def find_due_webhooks(
 
 
 def _first(found: Iterable[Waiting]) -> int | None:
-    """When the first one came that was not read for yet; one that is replayed came just now."""
+    """Return when the first untried webhook arrived; a replayed one has arrived just now."""
     return min((int(one.received_at) for one in found if not one.next_try_at), default=None)
 
 
@@ -487,7 +488,7 @@ def _is_again(found: Iterable[Waiting]) -> bool:
 
 
 def _grouped(found: Iterable[Waiting]) -> dict[About, list[Waiting]]:
-    """Events by what they are about."""
+    """Group webhooks by their record."""
     groups: dict[About, list[Waiting]] = {}
     for one in found:
         groups.setdefault((SUBJECT_OF[one.action], one.source_id), []).append(one)
@@ -495,7 +496,7 @@ def _grouped(found: Iterable[Waiting]) -> dict[About, list[Waiting]]:
 
 
 def _longest_waiting(groups: dict[About, list[Waiting]]) -> list[tuple[About, list[Waiting]]]:
-    """The groups by the time from which on they wait to be read."""
+    """Sort the groups by the time since which they wait to be read."""
     return sorted(
         groups.items(), key=lambda group: min(one.next_try_at or one.received_at for one in group[1])
     )
@@ -504,7 +505,7 @@ def _longest_waiting(groups: dict[About, list[Waiting]]) -> list[tuple[About, li
 def _take_along(
     connection: Connection, name: str, due: dict[About, list[Waiting]], fresh: Sequence[Waiting]
 ) -> None:
-    """Add what else waits for these records: behind those looked at, or for a time of its own."""
+    """Add other webhooks of these records: beyond the query's limit, or postponed ones."""
     after = fresh[-1].number if len(fresh) == MAX_LOOKED_AT else 2**62
     asked = {"of_connection": name, "ids": [of for _, of in due], "after": after, "most": MAX_LOOKED_AT}
     for about, found in _grouped(connection.execute(_OF_THESE, asked).all()).items():

@@ -1,12 +1,12 @@
-"""The words of the product: the values that travel from stage to stage, all frozen.
+"""The values that travel from stage to stage. All of them are immutable.
 
-The type's name says which stage a thing is in::
+The name of a type names the stage::
 
     Record ──mapping──> Draft | Unsendable ──decision──> Decision ──ledger──> LedgerRow
-                                                             delivery: Work ──> Outcome
+                                                             delivery: WorkItem ──> Outcome
 
-Times are whole milliseconds since the epoch (UTC), in fields that end in ``_at``.
-Hashes are keyed (see ``names``): they can be compared, and tell nothing without the ledger's key.
+Times are whole milliseconds since the epoch (UTC), in fields that end in ``_at``. Hashes are keyed (see
+``bridge/names``): they can be compared, but reveal nothing without the ledger's key.
 """
 
 from bridge.records.decisions import Decision, DraftAction, LedgerRow, NameClaim, NameHolder, Policy

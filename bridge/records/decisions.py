@@ -1,4 +1,4 @@
-"""What a decision is made of, and what it says."""
+"""Decisions: what a decision is based on, and what it says."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ __all__ = ["Decision", "DraftAction", "LedgerRow", "NameClaim", "NameHolder", "P
 
 
 NO_HASHES: Final[FieldHashes] = MappingProxyType({})
-"""Of a record of which nothing was sent, nor is."""
+"""The hashes of a record of which nothing was sent and nothing is to be sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What the user chose for one stream (the configuration's ``on_…`` keys, same words)."""
+    """What the user chose for one stream: the ``on_…`` keys of the configuration, with the same values."""
 
     on_same_name: str = "qualify"
     on_rename: str = "hold"
@@ -33,43 +33,43 @@ class Policy:
 class LedgerRow(NamedTuple):
     """What the ledger knows of one source record, as far as a decision needs it.
 
-    A tuple, since one is made at each step of each record: a frozen dataclass takes six times as long.
+    A tuple, because one is created at each step of each record: a frozen dataclass takes six times as long.
 
     Attributes:
-        number: The ledger's own number of the record.
+        number: The ledger's number of the record.
         id: Salestrekker's id.
-        state: Its one state.
-        reason: Why, for a state that has reasons.
+        state: The record's one state.
+        reason: The reason, for a state that has reasons.
         key: Keyed hash of the plain name's key, as last sent or to be sent; empty before any claim.
-        sent_key: The same of the name as sent: differs from ``key`` where the name was qualified. Of a
-            merged record: of the name that it shares.
-        sent: Field hashes of what is to be sent; once that is answered, of what Trakor has in terms of the
+        sent_key: Keyed hash of the sent name's key. It differs from ``key`` if the name was qualified. For
+            a merged record: of the name that it shares.
+        sent: Field hashes of what is to be sent. After Trakor's answer: of what Trakor has, in terms of the
             rules that the record was last observed with. Empty before any claim.
-        content: Field hashes as really sent for the present link, by whatever rules; empty where that is
-            not known.
-        seen: Field hashes as last seen, where they differ from ``sent``; None where they do not.
+        content: Field hashes as sent for the present link, by whatever rules; empty if unknown.
+        seen: Field hashes as last seen, if they differ from ``sent``; otherwise None.
         identifiers: See ``Draft``.
-        rules: What made the draft last observed.
-        read_at: When the read began that was last observed.
-        attempts: How often a request for the present claim was begun, noted before each.
-        tried: Field hashes of what was first tried under the present claim without an answer; empty where
-            each attempt was answered.
-        stored: The very payload that ``sent`` is made of is stored, under the name that it is sent under.
-            Only looked up for what was tried and has no id.
+        rules: The rules of the draft that was last observed.
+        read_at: When the read that was last observed began.
+        attempts: How many requests were begun for the present claim. The ledger counts each before it is
+            sent.
+        tried: Field hashes of the first request for the present claim that had no answer; empty if each
+            request had one.
+        stored: The payload that ``sent`` was made from is stored, under the name that it is sent under.
+            Only looked up for a record that was tried and has no id.
         trakor_id: Trakor's id, once it answered the present claim. A second claim (an accepted rename)
-            empties it; the link of the first stays in the ledger.
-        origin: How the Trakor record came to be, once it answered.
+            clears this id; the link of the first claim stays in the ledger.
+        origin: How the Trakor record came to be, once Trakor answered.
         merged_into: Number of the record whose party or product this one shares.
-        merged_by: What merged it: a rule, the policy, or a person.
-        gone: Mark: no longer in the source.
-        filtered: Mark: the ``where`` expression now says no.
-        remapped: Mark: Trakor has what an older map made.
-        dismissed: Mark: it differs, and a person said to leave it until it changes again.
-        given: A person gave the name that it is sent under.
-        retry: A person asked for a new decision at the next sight.
-        forgotten: All that is left is this tombstone: nothing is ever decided on it again.
+        merged_by: What merged it: a rule, the policy, or an operator.
+        gone: Mark: no longer in Salestrekker.
+        filtered: Mark: the ``where`` expression now excludes it.
+        remapped: Mark: Trakor has what an older map produced.
+        dismissed: Mark: it differs from Trakor, and an operator chose to leave it until it changes again.
+        given: An operator chose the name that it is sent under.
+        retry: An operator asked for a new decision at the next read.
+        forgotten: Only this tombstone is left. Nothing is ever decided on it again.
         first: Its hashes were made by revision 1 of the rules (see ``Draft.first_hashes``).
-        feed: The ledger's number of the feed that it is of, which may be another connection's; 0: not known.
+        feed: The ledger's number of its feed, which may belong to another connection; 0: unknown.
     """
 
     number: int
@@ -103,12 +103,12 @@ class LedgerRow(NamedTuple):
 
     @property
     def unanswered(self) -> bool:
-        """A request for the present claim was begun, and no answer came: Trakor may have that name or not."""
+        """Whether a request for the present claim has no answer: Trakor may have the name or not."""
         return self.attempts > 0 and not self.answered
 
     @property
     def answered(self) -> bool:
-        """Trakor gave an id for the present claim."""
+        """Whether Trakor gave an id for the present claim."""
         return self.trakor_id is not None
 
     @property
@@ -118,17 +118,17 @@ class LedgerRow(NamedTuple):
 
     @property
     def differing(self) -> tuple[str, ...]:
-        """The fields in which the source now differs from what was sent, in a stable order."""
+        """The fields in which the source now differs from what was sent, sorted."""
         return () if self.seen is None else self.differs_from(self.seen)
 
     def differs_from(self, hashes: FieldHashes) -> tuple[str, ...]:
-        """The fields in which ``hashes`` differ from what was sent, in a stable order."""
+        """Return the fields in which ``hashes`` differ from what was sent, sorted."""
         return self.fields_between(self.sent, hashes)
 
     def fields_between(self, one: FieldHashes, other: FieldHashes) -> tuple[str, ...]:
-        """The fields in which two sets of hashes differ, in a stable order.
+        """Return the fields in which two sets of hashes differ, sorted.
 
-        The qualifier counts only where it went out as part of the name.
+        The qualifier counts only if it was sent as part of the name.
         """
         if one == other:
             return ()
@@ -145,24 +145,26 @@ class NameHolder:
     Attributes:
         number: The ledger's number of that record.
         id: Its id in Salestrekker.
-        group: The identifiers of that record and of all that are merged into it.
-        merged_into: Where that record itself shares another's party: the number of that other.
+        group: The identifiers of that record and of all records merged into it.
+        merged_into: If that record shares another's party: the number of the other record.
         answered: Trakor has answered that claim.
-        linked: The party or product of that name is that record's: Trakor gave its id.
-        represents: That record is sent under this name, or was and is still in the source. Where it does not
-            stand, one that is merged into it takes its place.
-        attempts: How often a request for the claim was begun.
+        linked: The party or product of that name belongs to that record: Trakor gave its id.
+        represents: That record is sent under this name, or was sent and is still in the source. If not, a
+            record that is merged into it succeeds it.
+        attempts: How many requests were begun for the claim.
         sent: Field hashes that count as in Trakor under this name, or are to be sent (see ``LedgerRow``).
-        first: Those were made by revision 1 of the rules (see ``Draft.first_hashes``).
+        first: Those hashes were made by revision 1 of the rules (see ``Draft.first_hashes``).
         origin: How the Trakor record came to be; None before an answer.
-        adopted_at: When Trakor said that it had the record before, for one adopted; else 0.
-        mergeable: Others may be merged into it: its connection is configured, and it was not forgotten.
-        key: Key of the name that claim and link of its party are kept under: another one than the name asked
-            for, where that is one that Trakor answered with. Empty: the name asked for.
+        adopted_at: For an adopted record: when Trakor answered that the record existed already. Otherwise
+            0.
+        mergeable: Other records may be merged into it: its connection is configured, and it was not
+            forgotten.
+        key: Key of the name that holds the claim and link of its party, if that is not the requested name
+            but one that Trakor answered with. Empty: the requested name.
         shares: Key of the name of the party that it shares under this name of its own (an accepted
-            ``same-party``); empty where it shares none.
-        forgotten: It was forgotten, or dropped since what Trakor has under the name is another's: nobody
-            takes that party unasked.
+            ``same-party``); empty if it shares none.
+        forgotten: It was forgotten, or dropped because the party under that name belongs to someone else.
+            No record takes that party without an operator.
     """
 
     number: int
@@ -184,12 +186,12 @@ class NameHolder:
 
 
 class DraftAction(StrEnum):
-    """What becomes of the stored drafts of a record, which are sealed.
+    """What happens to the stored, sealed drafts of a record.
 
-    ``STORE`` keeps this draft in place of any other; ``REFRESH`` does so only where one is kept.
-    ``NOTE`` keeps it beside the one in flight, to be decided on once that is answered; ``UNNOTE``
-    removes the note. ``DONE``: none waits any more. ``SENT``: what was to be sent is what Trakor has now,
-    ``LEARNT``: this draft is.
+    ``STORE`` replaces the stored draft by this one; ``REFRESH`` does so only if one is stored. ``NOTE``
+    stores this draft beside the one in flight, for a decision after the answer; ``UNNOTE`` deletes that
+    note. ``DONE`` deletes all. ``SENT``: Trakor now has the draft that was to be sent. ``LEARNT``: Trakor
+    has this draft.
     """
 
     KEEP = "keep"
@@ -206,7 +208,7 @@ class DraftAction(StrEnum):
 class NameClaim:
     """A name to be claimed: the text to send and its keyed hash.
 
-    An empty text stands for the one that waits with the record: a name that a person gave.
+    An empty text stands for the stored name of the record, which an operator gave.
     """
 
     name: str
@@ -214,35 +216,35 @@ class NameClaim:
 
 
 class Decision(NamedTuple):
-    """What is to become of a record. Only ``decision`` makes these, only ``ledger`` carries them out.
+    """What happens to a record. Only ``decision`` creates these, and only ``ledger`` carries them out.
 
-    A tuple, as ``LedgerRow`` is.
+    A tuple, for the same reason as ``LedgerRow``.
 
     Attributes:
-        state: The state it is in from now on.
-        reason: Why, for a state that has reasons.
-        claim: The name that it claims now and will be sent under; None leaves its claims alone.
-        release: True gives its unanswered claim back first: Trakor surely has nothing under that name.
-        succeeds: Number of the record whose place it takes under the name that both share: the claim with
-            its attempts, and the link where there is one, are its own from now on; None: nobody's.
-        takes: Key of the name that claim and link are kept under, where it is another one than the
-            successor's own; empty: they share one name.
+        state: The state that the record is in from now on.
+        reason: The reason, for a state that has reasons.
+        claim: The name that the record claims now and will be sent under; None leaves its claims alone.
+        release: First give its unanswered claim back. Trakor certainly has nothing under that name.
+        succeeds: Number of the record that it succeeds under the name that both share. It takes over the
+            claim with its attempts, and the link if there is one. None: no record.
+        takes: Key of the name that holds claim and link, if that is not the successor's own; empty: they
+            share one name.
         merged_into: Number of the record whose party or product it shares.
-        merged_under: Key of the name that it shares with that record, its own or its qualified one; empty
-            where that stays as it is.
+        merged_under: Key of the name that it shares with that record, plain or qualified; empty: no change.
         merged_by: What merged it.
         draft_action: What happens to the stored drafts.
-        sent: Field hashes that count as sent from now on; None leaves them.
-        content: Field hashes of what Trakor really has under the present link; None leaves them.
-        seen: Field hashes as last seen where they differ from those sent; None where they do not.
+        sent: Field hashes that count as sent from now on; None: no change.
+        content: Field hashes of what Trakor has under the present link; None: no change.
+        seen: Field hashes as last seen, if they differ from those sent; otherwise None.
         filtered: The mark ``filtered``.
         remapped: The mark ``remapped``.
         dismissed: The mark ``dismissed``.
-        given: A person gave the name that is claimed.
-        origin: Set with Trakor's answer; None leaves it.
-        doubts: Number of an adopted record that wanted the same name: nobody knows whose party it is.
-        response_text: Text of the other side that belongs to it, to be kept sealed only.
-        event: One word for the history; empty where nothing happened that anybody would ask about.
+        given: An operator gave the claimed name.
+        origin: Set with Trakor's answer; None: no change.
+        doubts: Number of an adopted record that wanted the same name. Its party may belong to either
+            record.
+        response_text: What Trakor answered, to be stored sealed only.
+        event: One word for the history; empty if nothing happened that an operator would ask about.
         detail: More for the history, without personal data.
     """
 

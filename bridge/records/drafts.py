@@ -1,4 +1,4 @@
-"""From the source: a record as it was given, and what mapping makes of it."""
+"""Drafts: a record as Salestrekker returned it, and what mapping makes of it."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
 __all__ = ["UNKNOWN", "Draft", "FieldHashes", "Record", "Rules", "Unsendable"]
 
 FieldHashes: TypeAlias = "Mapping[str, str]"
-"""Field name -> keyed hash of its value. A field without a value is left out."""
+"""Maps a field's name to the keyed hash of its value. A field without a value is left out."""
 
 UNKNOWN: Final = "?"
-"""Stands for the hash of a field whose value could not be made; before one, for what another map makes."""
+"""The hash of a field that could not be mapped. As a prefix: of what another map makes of the field."""
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One record as Salestrekker gave it, not yet understood.
+    """One record as Salestrekker returned it, not mapped yet.
 
     Attributes:
-        stream: Which list it is from.
+        stream: The stream that it belongs to.
         id: Salestrekker's id, never empty.
         data: The decoded JSON object, as the query selected it.
-        read_at: When the read that brought it began.
+        read_at: When the read that returned it began.
     """
 
     stream: Stream
@@ -40,13 +40,13 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What a draft was made and decided by, as fingerprints: equal ones give equal drafts of equal records.
+    """Fingerprints of what made and decided a draft: with equal rules, equal records give equal drafts.
 
     Attributes:
-        query: Of what the query selects of a record.
-        map: Of the map's expressions and of the rules for names and hashes.
-        choices: Of `where` and of all policies.
-        text: The map's expressions as JSON, so that it can be applied again when another one has come.
+        query: Fingerprint of what the query selects of a record.
+        map: Fingerprint of the map's expressions and of the rules for names and hashes.
+        choices: Fingerprint of `where` and of all policies.
+        text: The map's expressions as JSON, so that the map can be applied after it was replaced.
     """
 
     query: str
@@ -56,29 +56,29 @@ class Rules:
 
 
 NO_RULES: Final = Rules("", "", "")
-"""What is not known to have been made by any rules of today."""
+"""The rules of a record that no present rules made."""
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A record that could be sent: mapped, its name made fit, nothing decided yet.
+    """A mapped record that could be sent. Its name is valid for Trakor, and nothing is decided yet.
 
     Attributes:
         id: Salestrekker's id.
         payload: What would be sent, under the plain (unqualified) name.
-        key: Keyed hash of the plain name's key: equal keys are one name to the loosest destination.
-        qualifier: What tells two of one name apart; empty where the record has none.
-        qualified_name: ``Name (qualifier)``; empty likewise.
-        qualified_key: Keyed hash of the qualified name's key; empty likewise.
-        identifiers: What identifies the person, name -> keyed hash; `same_as` given as one text has the
-            name ``""``.
+        key: Keyed hash of the plain name's key. Names with equal keys count as one name.
+        qualifier: What distinguishes two records with one name; empty if the record has none.
+        qualified_name: ``Name (qualifier)``; empty if there is no qualifier.
+        qualified_key: Keyed hash of the qualified name's key; empty if there is no qualifier.
+        identifiers: What identifies the person: name -> keyed hash. If `same_as` is one text, its name is
+            ``""``.
         hashes: Keyed hash of each payload field, and of ``qualifier``, in canonical form.
-        read_at: When the read that brought the record began.
-        first_hashes: The hashes as revision 1 of the rules made them, for records that still have such.
+        read_at: When the read that returned the record began.
+        first_hashes: The hashes by revision 1 of the rules, for records that still have those.
         rules: What made the draft.
-        input: Keyed hash of the record as it was read; empty where it is not known.
-        before: What the map makes of it that the record was last observed with, where that is another one
-            and can still be applied; else None.
+        input: Keyed hash of the record as it was read; empty if unknown.
+        before: What the map that the record was last observed with makes of it, if that is another map that
+            can still be applied; otherwise None.
     """
 
     id: str
@@ -96,25 +96,26 @@ class Draft:
     before: Draft | Unsendable | None = None
 
     def named(self, name: str) -> Payload:
-        """The payload under another name."""
+        """Return the payload under another name."""
         return self.payload if name == self.payload.name else replace(self.payload, name=name)
 
 
 @dataclass(frozen=True, slots=True)
 class Unsendable:
-    """A record that makes no draft: filtered out, without a name, or not to be mapped.
+    """A record that gives no draft: it is filtered out, has no name, or cannot be mapped.
 
     Attributes:
         id: Salestrekker's id.
         reason: ``FILTERED``, ``NO_NAME`` or ``MAPPING``.
-        field: The map's key that could not be made (``name``, ``price``, ``where``, …); empty for FILTERED.
-        detail: What was wrong, without personal data; empty where the reason says it all.
-        read_at: When the read that brought the record began.
-        rules: As of a draft.
-        input: As of a draft.
-        before: As of a draft.
-        hashes: Field hashes of what can be made of it, with ``UNKNOWN`` for a field that cannot; None where
-            nothing was tried, since `where` says no, or neither that nor the id can be worked out.
+        field: The map's key that failed (``name``, ``price``, ``where``, …); empty for FILTERED.
+        detail: What was wrong, without personal data; empty if the reason says it all.
+        read_at: When the read that returned the record began.
+        rules: As for a draft.
+        input: As for a draft.
+        before: As for a draft.
+        hashes: Field hashes of the fields that could be mapped, with ``UNKNOWN`` for the one that could
+            not. None if no field was tried: `where` excludes the record, or `where` or the id cannot be
+            evaluated.
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""The few words that every stage uses: states, reasons, origins."""
+"""The enumerations that every stage uses: streams, jobs, states, reasons, origins."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Origin(StrEnum):
 
 
 class MergedBy(StrEnum):
-    """What merged a record into another: equal identifiers, `on_same_name = "merge"`, or a person."""
+    """What merged a record into another: equal identifiers, `on_same_name = "merge"`, or an operator."""
 
     RULE = "rule"
     POLICY = "policy"

@@ -1,4 +1,4 @@
-"""To Trakor: claimed work, and what came of it."""
+"""Outcomes: work that was claimed for sending, and what came of each request."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ __all__ = ["Accepted", "NoAnswer", "Outcome", "Rejection", "Retry", "TrakorAnswe
 
 @dataclass(frozen=True, slots=True)
 class WorkItem:
-    """One claimed record on its way to Trakor.
+    """One record that is claimed for sending to Trakor.
 
     Attributes:
         number: The ledger's number of the record.
-        stream: Which of Trakor's two endpoints takes it.
-        payload: What to send, under the name that was claimed.
-        attempt: 1 for the first request ever begun for this claim.
-        failures: How often it failed on its own while others passed.
-        turn: How often it was tried and not taken: its place in the queue.
+        stream: The stream, which determines Trakor's endpoint.
+        payload: What to send, under the claimed name.
+        attempt: 1 for the first request for this claim.
+        failures: How often the record failed by itself while others succeeded.
+        turn: How often it was tried and not accepted: its place in the queue.
         key: Keyed hash of the key of the name that it is sent under.
         unanswered_at: Since when an earlier attempt for this claim has had no answer; 0: each had one.
     """
@@ -42,10 +42,10 @@ class TrakorAnswer:
     """Trakor's answer to one accepted POST.
 
     Attributes:
-        trakor_id: The id of the party or product, new or old.
-        name: The name that Trakor keeps it under.
-        created: False where it existed before; then nothing was updated.
-        sku: Products only, e.g. ``PRD-00042``; empty otherwise.
+        trakor_id: The id of the party or product, new or existing.
+        name: The name that Trakor stores.
+        created: False if the record existed before. Trakor then updated nothing.
+        sku: Products only, for example ``PRD-00042``; otherwise empty.
     """
 
     trakor_id: str
@@ -56,12 +56,12 @@ class TrakorAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """Outcome: Trakor took the record.
+    """Outcome: Trakor accepted the record.
 
     Attributes:
         work: What was sent.
-        answer: What came back.
-        key: Keyed hash of the returned name's key, which is claimed as well where it is another one.
+        answer: What Trakor answered.
+        key: Keyed hash of the returned name's key, which is claimed too if it is another one.
     """
 
     work: WorkItem
@@ -71,11 +71,12 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class NoAnswer:
-    """A request that ended without an answer, or with one that tells nothing: Trakor may have made it.
+    """A request that ended without an answer, or with one that proves nothing: Trakor may have stored it.
 
     Attributes:
-        at: When it ended.
-        until: Its name is not sent again before this time, since it may still be at work there; 0: it is not.
+        at: When the request ended.
+        until: The name is not sent again before this time, because Trakor may still be working on it; 0: no
+            wait.
     """
 
     at: int
@@ -84,14 +85,14 @@ class NoAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """Outcome: Trakor will not take the record as it is.
+    """Outcome: Trakor does not accept the record as it is.
 
     Attributes:
         work: What was sent.
-        message: Why, without a word of what Trakor or the record says.
-        caused_by_record: False where the server failed on it again and again instead of saying no.
-        response_text: What Trakor said of it, which may repeat the record: to be sealed.
-        no_answer: The last request had no answer.
+        message: Why, without any text of Trakor or of the record.
+        caused_by_record: False if the server failed on the record again and again, instead of rejecting it.
+        response_text: What Trakor answered. It may repeat the record's text, so it is stored sealed.
+        no_answer: Set if the last request had no answer.
     """
 
     work: WorkItem
@@ -103,15 +104,15 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Outcome: no answer, or none that says anything; the record is sent again.
+    """Outcome: no answer, or one that proves nothing. The record is sent again.
 
     Attributes:
-        work: What was sent, or was to be.
-        next_try_at: Not before this time; None: it keeps the time that it had.
-        failed: What the failure weighs, where it is the record's own since others passed.
-        begun: False where no request for it ever left, so that the attempt noted ahead is taken back.
-        tried: It had its turn: what was tried less often goes first from now on.
-        no_answer: The request had no answer.
+        work: What was sent, or was to be sent.
+        next_try_at: Do not send before this time; None: no change.
+        failed: The weight of the failure, if the record itself caused it because others succeeded.
+        begun: False if no request left, so that the counted attempt is taken back.
+        tried: The record had its turn: records that were tried less often go first from now on.
+        no_answer: Set if the request had no answer.
     """
 
     work: WorkItem

@@ -1,4 +1,4 @@
-"""What Salestrekker's webhooks say: that something happened to a record, and which one."""
+"""Webhooks: the actions that Salestrekker reports, and one received webhook."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Literal, TypeAlias, cast
 __all__ = ["UNKNOWN_ACTION", "UNREADABLE", "ReceivedWebhook", "WebhookAction", "WebhookSubject"]
 
 WebhookSubject: TypeAlias = Literal["contact", "deal", "product"]
-"""What a webhook is about."""
+"""The kind of record that a webhook is about."""
 
 UNKNOWN_ACTION = "unknown-action"
-"""The problem of an event whose action is none of ours."""
+"""The problem of a webhook whose action the bridge does not know."""
 
 UNREADABLE = "unreadable"
-"""The problem of an event in whose body no id could be found."""
+"""The problem of a webhook whose body contains no id."""
 
 
 class WebhookAction(StrEnum):
-    """What a webhook can be about (the public interface, "HTTP"): the last part of its address."""
+    """What a webhook reports (the public interface, "HTTP"): the last part of its address."""
 
     CONTACT_CREATED = "contact-created"
     CONTACT_UPDATED = "contact-updated"
@@ -34,26 +34,26 @@ class WebhookAction(StrEnum):
 
     @property
     def subject(self) -> WebhookSubject:
-        """What the id of such an event is the id of."""
+        """The kind of record that the webhook's id belongs to."""
         return cast("WebhookSubject", self.value.partition("-")[0])
 
     @property
     def deletes(self) -> bool:
-        """Whether it says that the record is not there any more."""
+        """Whether the webhook reports that the record was deleted."""
         return self.value.endswith("-deleted")
 
 
 @dataclass(frozen=True, slots=True)
 class ReceivedWebhook:
-    """One webhook, as it is kept before it is answered.
+    """One webhook, as it is stored before the sender gets an answer.
 
     Attributes:
-        connection: Whose token it came with.
-        action: As the address said; any text where it is none of ours.
-        source_id: Salestrekker's id of what it is about; empty where none could be read.
-        received_at: When it came, milliseconds since the epoch.
-        body: What was sent, only where it could not be understood; else None.
-        problem: ``UNKNOWN_ACTION`` or ``UNREADABLE``; empty for one that can be worked off.
+        connection: The connection whose token it used.
+        action: The action in the address; any text if the bridge does not know it.
+        source_id: Salestrekker's id of the record; empty if none could be read.
+        received_at: When it arrived, in milliseconds since the epoch.
+        body: The body, only if it could not be parsed; otherwise None.
+        problem: ``UNKNOWN_ACTION`` or ``UNREADABLE``; empty for a webhook that can be processed.
     """
 
     connection: str
