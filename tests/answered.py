@@ -193,7 +193,7 @@ def _id_of(data: object) -> str | None:
 async def _read(client: SalestrekkerClient, stream: Stream) -> None:
     """Read a list to its end, and make drafts of its records."""
     query = CONTACTS if stream is Stream.CONTACTS else PRODUCTS
-    walk = client.pages(query, stream=stream, identify=_id_of, page_size=30)
+    walk = client.read_pages(query, stream=stream, identify=_id_of, page_size=30)
     async with aclosing(walk) as pages:
         async for page in pages:
             for record in page.records:

@@ -50,7 +50,7 @@ def client_of(sandbox: Sandbox, **changes: Any) -> SalestrekkerClient:  # noqa: 
 
 
 async def read(client: SalestrekkerClient) -> list[str]:
-    pages = client.pages(
+    pages = client.read_pages(
         CONTACTS, stream=Stream.CONTACTS, identify=lambda data: str(data["id"]), page_size=50
     )
     return [record.id async for page in pages for record in page.records]

@@ -48,7 +48,7 @@ def client_of(sandbox: Sandbox, **changes: Any) -> SalestrekkerClient:  # noqa: 
 
 
 async def read(client: SalestrekkerClient, query: ListQuery = CONTACTS, size: int = 50) -> list[Page]:
-    walk = client.pages(query, stream=Stream.CONTACTS, identify=identify, page_size=size)
+    walk = client.read_pages(query, stream=Stream.CONTACTS, identify=identify, page_size=size)
     async with aclosing(walk) as pages:
         return [page async for page in pages]
 
@@ -84,7 +84,9 @@ async def test_products_are_read_likewise(sandbox: Sandbox) -> None:
 
 async def test_a_walk_goes_on_from_where_a_page_was_safe(sandbox: Sandbox) -> None:
     async with client_of(sandbox) as client:
-        walk = client.pages(CONTACTS, stream=Stream.CONTACTS, identify=identify, page_size=50, start="120")
+        walk = client.read_pages(
+            CONTACTS, stream=Stream.CONTACTS, identify=identify, page_size=50, start="120"
+        )
         assert ids([page async for page in walk]) == source_ids(sandbox)[120:]
 
 
@@ -197,7 +199,7 @@ async def test_a_key_that_is_revoked_in_the_middle_is_tried_once(
     """Whatever was read before arrives; then all stops, until it is forgiven."""
     sandbox = await start_sandbox(Options(contacts=200, products=0, auth_error_style=style))
     async with client_of(sandbox) as client:
-        walk = client.pages(CONTACTS, stream=Stream.CONTACTS, identify=identify, page_size=50)
+        walk = client.read_pages(CONTACTS, stream=Stream.CONTACTS, identify=identify, page_size=50)
         async with aclosing(walk) as pages:
             await anext(pages)
             sandbox.salestrekker.revoke_key()
@@ -308,7 +310,7 @@ async def test_a_client_left_in_the_middle_of_a_walk_leaves_nothing(sandbox: San
     gate = asyncio.Event()
     before = asyncio.all_tasks()
     async with client_of(sandbox) as client:
-        pages = client.pages(CONTACTS, stream=Stream.CONTACTS, identify=identify, page_size=50)
+        pages = client.read_pages(CONTACTS, stream=Stream.CONTACTS, identify=identify, page_size=50)
         held = sandbox.salestrekker.faults.add(
             Fault(kind="contacts", where=lambda one: one.content["variables"]["offset"] > 0, gate=gate)
         )

@@ -135,7 +135,7 @@ def identify(data: Mapping[str, object]) -> str | None:
 
 
 def pages_of(client: SalestrekkerClient, asked: ListQuery, start: str = "") -> Any:  # noqa: ANN401 - of contextlib
-    pages = client.pages(asked, stream=Stream.CONTACTS, identify=identify, page_size=SIZE, start=start)
+    pages = client.read_pages(asked, stream=Stream.CONTACTS, identify=identify, page_size=SIZE, start=start)
     return aclosing(pages)
 
 
@@ -375,7 +375,7 @@ async def test_long_numbered_pages_of_which_page_0_fails(
     asked = parse_list_query(load_document("q.graphql", [tmp_path]))
     async with client_of(Troubled(everything, at_most=1_000, base=1)) as client:
         found = []
-        pages = client.pages(asked, stream=Stream.CONTACTS, identify=identify, page_size=1_000)
+        pages = client.read_pages(asked, stream=Stream.CONTACTS, identify=identify, page_size=1_000)
         async with aclosing(pages):
             async for page in pages:
                 found += [record.id for record in page.records]
@@ -391,7 +391,7 @@ async def test_one_poisoned_record_of_a_long_numbered_page_stops_only_itself(
     remote.poison = 1_700
     broken, found = [], []
     async with client_of(remote) as client:
-        pages = client.pages(
+        pages = client.read_pages(
             query(tmp_path, "page"), stream=Stream.CONTACTS, identify=identify, page_size=1_000
         )
         async with aclosing(pages):

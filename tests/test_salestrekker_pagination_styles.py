@@ -82,7 +82,9 @@ def client_of(sandbox: Sandbox) -> SalestrekkerClient:
 
 
 def walk(client: SalestrekkerClient, query: ListQuery, size: int = 50, **more: Any) -> Any:  # noqa: ANN401
-    return aclosing(client.pages(query, stream=Stream.CONTACTS, identify=identify, page_size=size, **more))
+    return aclosing(
+        client.read_pages(query, stream=Stream.CONTACTS, identify=identify, page_size=size, **more)
+    )
 
 
 async def read(sandbox: Sandbox, query: ListQuery, size: int = 50, **more: Any) -> list[Page]:  # noqa: ANN401

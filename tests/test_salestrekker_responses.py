@@ -204,8 +204,8 @@ def test_every_graphql_answer_has_a_meaning(data: object, errors: object) -> Non
         ("Syntax Error: Unexpected Name, invalid token", None, (), ErrorKind.QUERY),
         ("", "GRAPHQL_VALIDATION_FAILED", (), ErrorKind.QUERY),
         ("Too many requests", None, (), ErrorKind.BUSY),
-        ("boom", "INTERNAL_SERVER_ERROR", (), ErrorKind.FAULT),
-        ("boom", None, ("contacts", 1), ErrorKind.FAULT),
+        ("boom", "INTERNAL_SERVER_ERROR", (), ErrorKind.INTERNAL),
+        ("boom", None, ("contacts", 1), ErrorKind.INTERNAL),
     ],
 )
 def test_errors_are_sorted_by_code_then_by_wording(

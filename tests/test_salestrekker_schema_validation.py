@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bridge.salestrekker.query_files import QueryDocument
-    from bridge.salestrekker.schema.suggestions import Mismatch
+    from bridge.salestrekker.schema.suggestions import QueryMismatch
 
 LISTS = ("contacts.graphql", "products.graphql")
 ALL = {name: name in LISTS for name in (*LISTS, "contact.graphql", "product.graphql", "ticket.graphql")}
@@ -35,15 +35,15 @@ def written(folder: Path, text: str, name: str = "q.graphql") -> QueryDocument:
     return load_document(name, [folder])
 
 
-def found(folder: Path, text: str, sdl: str, *, listing: bool = False) -> tuple[Mismatch, ...]:
+def found(folder: Path, text: str, sdl: str, *, listing: bool = False) -> tuple[QueryMismatch, ...]:
     return find_mismatches(written(folder, text), live_of(sdl), listing=listing)
 
 
-def lines(found: tuple[Mismatch, ...]) -> str:
+def lines(found: tuple[QueryMismatch, ...]) -> str:
     return format_corrections(make_corrections(found), lambda file: file.rpartition("/")[2])
 
 
-def correct(found: tuple[Mismatch, ...]) -> None:
+def correct(found: tuple[QueryMismatch, ...]) -> None:
     """Write the lines into the files, in the order in which they are given."""
     for one in make_corrections(found):
         with open(one.file, encoding="utf-8") as file:  # noqa: PTH123 - the name is a text
@@ -105,9 +105,9 @@ def test_an_alias_that_is_there_is_kept(tmp_path: Path) -> None:
 
 def test_all_faults_of_a_line_are_corrected_in_it_together(tmp_path: Path) -> None:
     text = "query Q($id: ID!) {\n  contact(id: $id) { id familyName email shoeSize }\n}"
-    misfit = found(tmp_path, text, SMALL)
-    assert len(misfit) == 3
-    assert lines(misfit) == (
+    mismatch = found(tmp_path, text, SMALL)
+    assert len(mismatch) == 3
+    assert lines(mismatch) == (
         "q.graphql, line 2: write\n  contact(id: $id) { id familyName: lastName email: emailAddress  }"
     )
 

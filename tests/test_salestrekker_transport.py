@@ -65,7 +65,9 @@ async def client_to(handler: Handler, **changes: Any) -> AsyncIterator[Salestrek
 
 
 async def read(client: SalestrekkerClient) -> list[str]:
-    pages = client.pages(QUERY, stream=Stream.CONTACTS, identify=lambda data: str(data["id"]), page_size=10)
+    pages = client.read_pages(
+        QUERY, stream=Stream.CONTACTS, identify=lambda data: str(data["id"]), page_size=10
+    )
     return [record.id async for page in pages for record in page.records]
 
 
@@ -224,7 +226,7 @@ async def test_the_libraries_log_no_secret_and_no_record(caplog: pytest.LogCaptu
 
     with caplog.at_level(logging.DEBUG), caplog.at_level(logging.DEBUG, logger="gql"):
         async with client_to(handler) as client:
-            pages = client.pages(
+            pages = client.read_pages(
                 QUERY, stream=Stream.CONTACTS, identify=lambda data: str(data["id"]), page_size=5
             )
             async with aclosing(pages):

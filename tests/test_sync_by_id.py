@@ -60,7 +60,7 @@ class World:
         feed = await self.ledger.call(load_or_add_feed, "default", "default", Stream.CONTACTS)
         listing = SweepSource(
             feed=feed,
-            pages=lambda start: self.client.pages(
+            pages=lambda start: self.client.read_pages(
                 LIST, stream=Stream.CONTACTS, identify=self.mapper.identify, page_size=100, start=start
             ),
             query=LIST.fingerprint,

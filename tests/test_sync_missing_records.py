@@ -128,7 +128,7 @@ class World:
         )
 
     async def _pages(self, start: str) -> AsyncGenerator[Page]:
-        pages = self.client.pages(
+        pages = self.client.read_pages(
             LIST, stream=Stream.CONTACTS, identify=self.mapper.identify, page_size=50, start=start
         )
         async with aclosing(pages):

@@ -133,7 +133,7 @@ class Sweeping:
         mapper = made_by(Stream.CONTACTS, {}, "", Hasher(b"k" * 32), self._query.fingerprint)
         return SweepSource(
             feed=await self.ledger.call(load_or_add_feed, "default", "default", Stream.CONTACTS),
-            pages=lambda start: client.pages(
+            pages=lambda start: client.read_pages(
                 self._query,
                 stream=Stream.CONTACTS,
                 identify=mapper.identify,

@@ -96,7 +96,7 @@ def check_map(
         return Check(name, ok=True, detail=_all_good(expressions, files.name(chosen.document.file)))
     detail = list(_told(faults))
     if repair.additions:
-        advice = files.advice([addition.misfit for addition in repair.additions])
+        advice = files.advice([addition.mismatch for addition in repair.additions])
     else:
         advice = "\n".join(_lines(stream, faults, repair, chosen, sample))
     return Check(name, ok=False, detail="\n".join(detail), advice=advice)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from bridge.salestrekker.list_query import ListQuery
     from bridge.salestrekker.query_files import QueryDocument
     from bridge.salestrekker.schema.introspection import LiveSchema
-    from bridge.salestrekker.schema.suggestions import Mismatch, SourceLocation
+    from bridge.salestrekker.schema.suggestions import QueryMismatch, SourceLocation
 
 __all__ = ["Files", "Query", "first_page", "load", "try_query"]
 
@@ -62,10 +62,10 @@ class Files:
     folder: Path
     told: set[tuple[SourceLocation, str]] = field(default_factory=set)
 
-    def not_told(self, found: Sequence[Mismatch]) -> list[Mismatch]:
+    def not_told(self, found: Sequence[QueryMismatch]) -> list[QueryMismatch]:
         """What of it is new; from now on it is told."""
-        new = [misfit for misfit in found if (misfit.place, misfit.what) not in self.told]
-        self.told.update((misfit.place, misfit.what) for misfit in new)
+        new = [mismatch for mismatch in found if (mismatch.place, mismatch.what) not in self.told]
+        self.told.update((mismatch.place, mismatch.what) for mismatch in new)
         return new
 
     def name(self, file: str) -> str:
@@ -75,7 +75,7 @@ class Files:
                 return file[len(f"{root}/") :]
         return file
 
-    def advice(self, found: Sequence[Mismatch]) -> str:
+    def advice(self, found: Sequence[QueryMismatch]) -> str:
         """What to write into which lines, with a word on files that are the bridge's own."""
         lines = make_corrections(found)
         if not lines:
@@ -121,7 +121,7 @@ async def try_query(
     if not found:
         how = "fits the schema" if live else "is understood by the server"
         return Check(name, ok=True, detail=f"{file} {how}")
-    if query.listing is None and live is not None and not any(misfit.offered for misfit in found):
+    if query.listing is None and live is not None and not any(mismatch.offered for mismatch in found):
         return _only_for_webhooks(name, file, found)
     new = files.not_told(found)
     if not new:
@@ -151,13 +151,13 @@ def _unseen(query: Query) -> str:
     )
 
 
-def _listed(found: Sequence[Mismatch], files: Files) -> str:
+def _listed(found: Sequence[QueryMismatch], files: Files) -> str:
     lines = [f"{files.name(m.place.file)}:{m.place.line}:{m.place.column}: {m.what}" for m in found]
     more = [f"… and {len(lines) - MOST_SHOWN} more"] if len(lines) > MOST_SHOWN else []
     return "\n".join([*lines[:MOST_SHOWN], *more])
 
 
-def _only_for_webhooks(name: str, file: str, found: Sequence[Mismatch]) -> Check:
+def _only_for_webhooks(name: str, file: str, found: Sequence[QueryMismatch]) -> Check:
     """Records by id are read for webhooks only: without, a backfill and sweeps are complete all the same."""
     return Check(
         name,
@@ -174,7 +174,7 @@ def first_page(query: ListQuery, size: int) -> dict[str, object]:
     return query.page_variables(Position(page=1), size)
 
 
-async def _complaints(query: Query, client: SalestrekkerClient) -> tuple[Mismatch, ...]:
+async def _complaints(query: Query, client: SalestrekkerClient) -> tuple[QueryMismatch, ...]:
     """What the server says about the query itself; what it says about the answer is another step's.
 
     Raises:

@@ -74,7 +74,7 @@ async def read_sample(
         client: To ask with.
     """
     try:
-        pages = client.pages(query, stream=stream, identify=mapper.identify, page_size=SIZE)
+        pages = client.read_pages(query, stream=stream, identify=mapper.identify, page_size=SIZE)
         async with aclosing(pages) as walk:
             page = await anext(walk)
             found = tuple(page.records[:SIZE])

@@ -1,10 +1,10 @@
-"""Everything that speaks to Salestrekker; the only home of gql.
+"""Everything that talks to Salestrekker: the only package that imports gql.
 
 ::
 
-    list_query.py ──ListQuery──> client.py ──> pagination.py ──Page──> the caller
-                                  │
-                 tokens.py, gate.py, transport.py ── answers.py (pure: what an answer means)
+    query_files, list_query ──ListQuery──> client ──> pagination ──Page──> the caller
+                                             │
+              auth, tokens, rate_limit, transport ── responses, graphql_errors (pure)
 
-A session makes one ``client.SalestrekkerClient`` from plain values and walks its pages.
+A flow makes one ``client.SalestrekkerClient`` from plain values and reads its pages.
 """

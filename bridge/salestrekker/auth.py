@@ -171,7 +171,7 @@ class OrganizationLogin:
         found = (result.data or {}).get("organizations")
         if isinstance(found, list) and not result.errors:
             return tuple(one for one in map(_organization, found) if one.id)
-        if any(error.kind in (ErrorKind.BUSY, ErrorKind.FAULT) for error in result.errors):
+        if any(error.kind in (ErrorKind.BUSY, ErrorKind.INTERNAL) for error in result.errors):
             raise Transient(
                 "Salestrekker could not list the organisations of the log-in just now ([salestrekker] "
                 "organization with the id of one needs no list)"
@@ -182,7 +182,7 @@ class OrganizationLogin:
         try:
             return read_token(await self._post(self._credentials.request, ""), self._credentials.refusal)
         except TokenRefused:
-            # Raised anew, without the cause: it says nothing more.
+            # Raised again without its cause, which adds nothing.
             raise self._credentials.refusal from None
 
     async def _wanted(self, first: str, begun: str) -> str:

@@ -1,16 +1,17 @@
-"""Reading records by id, many in one request, and going around what takes a request down.
+"""Read records by id, many in one request, and work around records that make a request fail.
 
 ::
 
-    ids ──groups──> ask ──Answered──> Gathered
-                     │ refused as a whole, or it fails again and again
-                     └─ in halves, down to one id ──> doubted
-                                                        ├─ a request passes afterwards: the id is broken
-                                                        └─ none does: not the id is at fault; raised
+    ids ──batches──> send ──ByIdResponse──> BatchResults
+                      │ refused as a whole, or it fails repeatedly
+                      └─ in halves, down to one id ──> suspects
+                                                         ├─ a later request succeeds: the id is broken
+                                                         └─ none does: the id is not the cause; raised
 
-Three things can be wrong with a request for many: they are too many for the server, one of them takes the
-others down, or nothing would pass now. Their number is told from the rest by its parts, which all pass;
-the size that passed is kept. An id is only broken where something passes after it: an outage breaks none.
+A request for many ids can fail for three reasons: they are too many for the server, one of them makes it
+fail,
+or no request would succeed now. If all its parts succeed, the number was the cause, and the size that
+succeeded is remembered. An id is called broken only if a request succeeds after it: an outage breaks none.
 """
 
 from __future__ import annotations
@@ -30,15 +31,15 @@ if TYPE_CHECKING:
 __all__ = ["BatchHistory", "BatchResults", "SendBatch", "read_in_batches"]
 
 MAX_SUSPECTS: Final = 3
-"""So many single ids one after the other that take their request down, and it is not they, unless what has
-passed before passes still."""
+"""If so many single ids fail one after the other, the ids are not the cause, unless a request that succeeded
+before still succeeds."""
 
 
 class SendBatch(Protocol):
     """Sends one request."""
 
     async def __call__(self, ids: Sequence[str], /, *, retry: bool) -> ByIdResponse:
-        """What is said of these ids.
+        """Send a request for these ids.
 
         Args:
             ids: At least one, each once.
@@ -48,13 +49,13 @@ class SendBatch(Protocol):
 
 @dataclass(slots=True)
 class BatchResults:
-    """What many requests said of many ids: each is in one of the first three.
+    """The results of many requests. Each id is in one of the first three attributes.
 
     Attributes:
-        found: Id -> the record as decoded, and when its request began (milliseconds since the epoch).
-        absent: There are no such records.
+        found: Id -> the decoded record, and when its request began (milliseconds since the epoch).
+        absent: Ids without a record.
         broken: Id -> why it could not be read, without personal data.
-        read_at: When the first of the requests began that told something; None where none did.
+        read_at: When the first successful request began, or None.
     """
 
     found: dict[str, tuple[Mapping[str, object], int]] = field(default_factory=dict)
@@ -63,7 +64,7 @@ class BatchResults:
     read_at: int | None = None
 
     def take(self, answered: ByIdResponse, errors: Mapping[str, str]) -> None:
-        """Add what one request said; of its faults those that are final."""
+        """Add the response of one request, and those of its errors that are final."""
         self.found.update({one: (record, answered.read_at) for one, record in answered.found.items()})
         self.absent += answered.absent
         self.broken.update(errors)
@@ -71,7 +72,7 @@ class BatchResults:
 
 
 class BatchHistory:
-    """What is known of each query, by its fingerprint; kept while the client lives."""
+    """What earlier requests showed of each query, by its fingerprint. It lives as long as the client."""
 
     def __init__(self) -> None:
         self._most: dict[str, int] = {}
@@ -79,49 +80,49 @@ class BatchHistory:
         self._begin: dict[str, int] = {}
 
     def size(self, query: str, wanted: int) -> int:
-        """How many ids to ask for at once: as many as wanted, or what has passed."""
+        """The number of ids to request at once: the wanted one, or a smaller one that succeeded."""
         return min(wanted, self._most.get(query, wanted))
 
     def limit_size(self, query: str, note_success: int) -> None:
-        """Note the size that passed after a larger one was refused."""
+        """Note the size that succeeded after a larger one was refused."""
         self._most[query] = min(note_success, self._most.get(query, note_success))
 
     def has_answered(self, query: str) -> bool:
-        """Whether the server has answered it: then it is not the query that it does not understand."""
+        """Whether the server has answered the query before: then it understands the query."""
         return query in self._good
 
     def last_good_id(self, query: str) -> str:
-        """The id that the server has answered it for last; empty where there is none."""
+        """The last id for which the server answered the query, or empty text."""
         return self._good.get(query, "")
 
     def note_success(self, query: str, one: str) -> None:
-        """Note that the server has answered it for this id."""
+        """Note that the server answered the query for this id."""
         self._good[query] = one
 
     def rotate(self, query: str, ids: list[str]) -> list[str]:
-        """These ids, begun with others than those that it failed with the last time."""
+        """These ids, starting with others than those that failed last time."""
         at = self._begin.get(query, 0) % max(1, len(ids))
         return ids[at:] + ids[:at]
 
     def note_end(self, query: str, *, well: bool) -> None:
-        """Note whether all that was asked for together came to an end."""
+        """Note whether a read of several batches succeeded."""
         self._begin[query] = 0 if well else self._begin.get(query, 0) + MAX_SUSPECTS
 
 
 async def read_in_batches(
     ids: Sequence[str], ask: SendBatch, history: BatchHistory, query: str, wanted: int
 ) -> BatchResults:
-    """Read all of these, as many requests at once as ``ask`` lets pass.
+    """Read all of these ids, with as many requests at once as ``ask`` allows.
 
     Args:
-        ids: What to read; one that stands in it twice is read once.
+        ids: What to read. An id that occurs twice is read once.
         ask: Sends one request.
         history: What earlier requests showed. It is updated.
         query: Fingerprint of the query that ``ask`` sends.
-        wanted: How many ids share a request.
+        wanted: The number of ids in one request.
 
     Raises:
-        BridgeError: As ``ask`` raises, where not just one id is at fault.
+        BridgeError: As ``ask`` raises, if more than a single id failed.
     """
     each, size = history.rotate(query, list(dict.fromkeys(ids))), history.size(query, wanted)
     gathered = BatchResults()
@@ -146,12 +147,12 @@ async def read_in_batches(
 
 
 class _BatchReader:
-    """Reads the ids of one request, in as many requests as it turns out to take.
+    """Reads the ids of one request, in as many requests as needed.
 
     Args:
         ask: Sends one request.
-        gathered: Where to put what they say.
-        history: Where to note what passed.
+        gathered: Where to put the results.
+        history: Where to note what succeeded.
         query: Fingerprint of the query.
     """
 
@@ -164,27 +165,27 @@ class _BatchReader:
         self._last_good_id = ""
 
     async def read(self, ids: Sequence[str]) -> None:
-        """Read them all."""
+        """Read all ids."""
         await self._read(ids)
         if self._suspects:
             await self._confirm(self._last_good_id)
 
     async def _read(self, ids: Sequence[str], *, retry: bool = True, last: bool = False) -> None:
-        """Read some; in halves where they cannot be read together.
+        """Read some ids, in halves if they cannot be read together.
 
         Args:
             ids: At least one.
             retry: Try again after a failure that may pass.
-            last: A fault that may pass is final this time.
+            last: An error that may pass is final this time.
         """
         try:
             answered = await self._ask(ids, retry=retry)
         except BridgeError as error:
-            fault = error.request_error if isinstance(error, BatchRefused) else error
-            if isinstance(fault, Transient) and (fault.busy or fault.retry_after is not None):
-                raise fault from None  # too much to do already: asking more often is no help
+            failure = error.request_error if isinstance(error, BatchRefused) else error
+            if isinstance(failure, Transient) and (failure.busy or failure.retry_after is not None):
+                raise failure from None  # the server is overloaded: more requests would not help
             if len(ids) == 1:
-                await self._suspect(ids[0], fault)
+                await self._suspect(ids[0], failure)
             else:
                 await self._in_halves(ids, refused=not isinstance(error, Transient))
             return
@@ -198,28 +199,28 @@ class _BatchReader:
             await self._read([one], last=True)
 
     async def _in_halves(self, ids: Sequence[str], *, refused: bool) -> None:
-        """No retries here: the request for all of them had its own."""
+        """Read two halves without retries: the request for all of them had its own."""
         half = (len(ids) + 1) // 2
         await self._read(ids[:half], retry=False)
         await self._read(ids[half:], retry=False)
-        at_fault = self._suspects.keys() | self._gathered.broken.keys()
-        if refused and at_fault.isdisjoint(ids):
+        failed = self._suspects.keys() | self._gathered.broken.keys()
+        if refused and failed.isdisjoint(ids):
             self._history.limit_size(self._query, half)
 
-    async def _suspect(self, one: str, fault: BridgeError) -> None:
-        """Keep it in doubt; where too many are, what has passed once tells whether it is they."""
-        self._suspects[one] = fault
+    async def _suspect(self, one: str, failure: BridgeError) -> None:
+        """Suspect an id. If there are too many suspects, check with an id that succeeded before."""
+        self._suspects[one] = failure
         if len(self._suspects) >= MAX_SUSPECTS:
             await self._confirm(self._last_good_id or self._history.last_good_id(self._query))
 
     def _passed(self, ids: Sequence[str]) -> None:
-        """Something passes: those doubted before it are broken."""
+        """Note a success: the suspects before it are broken."""
         self._last_good_id = ids[0]
         self._history.note_success(self._query, ids[0])
         self._mark_suspects_broken()
 
     async def _confirm(self, last_good_id: str) -> None:
-        """Ask once more for what has passed: only if it passes still, the doubted are at fault."""
+        """Request an id that succeeded before: only if it still succeeds, the suspects are broken."""
         if last_good_id:
             try:
                 await self._ask([last_good_id], retry=False)
@@ -230,13 +231,13 @@ class _BatchReader:
         self._mark_suspects_broken()
 
     def _only_not_understood(self) -> bool:
-        """Whether the server has taken the query for other ids, and says now that it does not understand."""
+        """Whether the server accepted the query for other ids, and rejects it for all suspects."""
         return self._history.has_answered(self._query) and all(
-            isinstance(fault, QueryFileError) for fault in self._suspects.values()
+            isinstance(failure, QueryFileError) for failure in self._suspects.values()
         )
 
     def _mark_suspects_broken(self) -> None:
-        self._gathered.broken.update({one: str(fault) for one, fault in self._suspects.items()})
+        self._gathered.broken.update({one: str(failure) for one, failure in self._suspects.items()})
         self._suspects.clear()
 
     def _first_error(self) -> BridgeError:

@@ -5,10 +5,11 @@
     query ($id: ID!) { contact(id: $id) { …F } }                                     one id: as it stands
     query ($id0: ID!, $id1: ID!) { r0: contact(id: $id0) { …F }  r1: contact(…) }    many: by aliases
 
-    OneQuery ──combined──> text, variables ──the server──> Result ──read_ones──> Answered
+    ByIdQuery ──build_batch_request──> text, variables ──the server──> GraphqlResult
+                                     ByIdResponse <──read_batch_response──┘
 
-An error with a path concerns the record under that alias and no other. One without a path concerns the
-request: whether one of its ids, their number, or the query is at fault, ``by_id_batches`` finds out.
+An error with a path concerns the record under that alias and no other. An error without a path concerns the
+request. ``by_id_batches`` finds out whether one of the ids, their number, or the query caused it.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ __all__ = [
 ]
 
 ID: Final = "id"
-"""The name of the variable that is the record's id."""
+"""The name of the variable that holds the record's id."""
 
 CLIENTS: Final = "idClients"
 CLIENT_TYPES: Final = "ticketClientTypes"
@@ -70,11 +71,11 @@ CONTACT: Final = "idContact"
 
 @dataclass(frozen=True, slots=True)
 class ByIdQuery:
-    """A query that gives one record by its id.
+    """A query that returns one record by its id.
 
     Attributes:
         document: What is sent for one id.
-        way: Where the record sits in the answer.
+        record_path: Where the record is in the response.
     """
 
     document: QueryDocument
@@ -83,16 +84,16 @@ class ByIdQuery:
 
     @property
     def file(self) -> str:
-        """The file it is from, as messages name it."""
+        """The file that the query comes from, for messages."""
         return self.document.file
 
     @property
     def fingerprint(self) -> str:
-        """Of its text, see ``QueryDocument``."""
+        """The fingerprint of the query's text, see ``QueryDocument``."""
         return self.document.fingerprint
 
     def text(self, count: int) -> str:
-        """What is sent for so many ids; made once for each number of them."""
+        """The text for so many ids. It is made once for each number of ids."""
         if count == 1:
             return self.document.text
         if count not in self._texts:
@@ -100,21 +101,21 @@ class ByIdQuery:
         return self._texts[count]
 
     def keys(self, count: int) -> tuple[str, ...]:
-        """Under which the answer to so many ids holds each, in their order."""
+        """The response keys of so many ids, in their order."""
         return self.record_path.path[:1] if count == 1 else tuple(f"r{place}" for place in range(count))
 
 
 @dataclass(frozen=True, slots=True)
 class ByIdResponse:
-    """What one request said of its ids: each is in one of these.
+    """The response to one request for several ids. Each id is in one of these attributes.
 
     Attributes:
         read_at: When the request began, milliseconds since the epoch.
-        found: Id -> the record as decoded.
-        absent: Null without an error: there is no such record.
+        found: Id -> the decoded record.
+        absent: Ids answered with null and no error: there is no such record.
         faults: Id -> what went wrong inside that record, without personal data.
-        passing: Those of ``faults`` that may be gone when it is asked for again.
-        unread: Taken down by another one's error, where the schema allows no null in its place.
+        retryable: The ids of ``faults`` whose errors may pass.
+        unread: Ids lost to another id's error, because the schema allows no null in their place.
     """
 
     read_at: int
@@ -126,10 +127,10 @@ class ByIdResponse:
 
 
 class BatchRefused(BridgeError):  # noqa: N818 - caught by `together`, which asks for fewer
-    """A request for several records was refused as a whole: for their number, perhaps.
+    """A request for several records was refused as a whole, perhaps for their number.
 
     Args:
-        otherwise: What to raise where it was not.
+        request_error: The error to raise if the number was not the cause.
     """
 
     def __init__(self, request_error: BridgeError) -> None:
@@ -141,20 +142,20 @@ def load_by_id_query(name: str, folders: Sequence[Path]) -> ByIdQuery:
     """Load a query by id from its file.
 
     Args:
-        name: File name, as the configuration's ``parse_by_id_query`` gives it.
-        folders: Where to look, first match wins (``query_files.query_folders``).
+        name: File name, from the key ``one_query``.
+        folders: Folders to search. The first match counts (``query_files.query_folders``).
 
     Raises:
-        QueryFileError: As ``load_document`` and ``parse_by_id_query``; names file, line and column.
+        QueryFileError: As ``load_document`` and ``parse_by_id_query``. It names file, line and column.
     """
     return parse_by_id_query(load_document(name, folders))
 
 
 def load_deal_query(name: str, folders: Sequence[Path]) -> ByIdQuery:
-    """Load the query that tells whose contacts a deal is about.
+    """Load the query that reads which contacts a deal is about.
 
     Raises:
-        QueryFileError: As ``load_document`` and ``parse_deal_query``; names file, line and column.
+        QueryFileError: As ``load_document`` and ``parse_deal_query``. It names file, line and column.
     """
     return parse_deal_query(load_document(name, folders))
 
@@ -163,7 +164,7 @@ def parse_deal_query(document: QueryDocument) -> ByIdQuery:
     """Read off a document how it asks for a deal.
 
     Raises:
-        QueryFileError: As ``parse_by_id_query``; or it does not ask for the contacts.
+        QueryFileError: As ``parse_by_id_query``, or the document does not ask for the contacts.
     """
     query = parse_by_id_query(document)
     selected = {node.name.value: node for node in document.fields(query.record_path.steps[-1].selection_set)}
@@ -182,9 +183,8 @@ def parse_by_id_query(document: QueryDocument) -> ByIdQuery:
     """Read off a document how it asks for one record.
 
     Raises:
-        QueryFileError: It has not exactly one root field, does not select the record's ``id``, has no
-            variable ``$id`` that is an argument of the root field and nothing else, or some other variable
-            needs a value.
+        QueryFileError: There is not exactly one root field, the record's ``id`` is not selected, there is no
+            variable ``$id`` that is used for the root field only, or another variable needs a value.
     """
     _refuse_fragments_at_the_root(document)
     record_path = find_record_path(document, "record")
@@ -208,10 +208,10 @@ def parse_by_id_query(document: QueryDocument) -> ByIdQuery:
 
 
 def build_batch_request(query: ByIdQuery, ids: Sequence[str]) -> tuple[str, dict[str, object]]:
-    """One operation for these ids, and its variables.
+    """Build one operation for these ids, and its variables.
 
     Args:
-        query: For one.
+        query: The query for one id.
         ids: At least one, each once.
     """
     if len(ids) == 1:
@@ -222,14 +222,14 @@ def build_batch_request(query: ByIdQuery, ids: Sequence[str]) -> tuple[str, dict
 def read_batch_response(
     result: GraphqlResult, query: ByIdQuery, ids: Sequence[str], read_at: int
 ) -> ByIdResponse:
-    """What an answer says of each id that was asked for.
+    """Read off a response what it says of each requested id.
 
-    What the answer does not mention is never taken as absent.
+    An id that the response does not mention is never taken as absent.
 
     Raises:
         TokenRefused: The token is not accepted.
-        NotTogether: A request for several was refused as a whole, for what may be their number.
-        BridgeError: One for a single id was; or the whole failed for the moment.
+        BatchRefused: A request for several ids was refused as a whole, perhaps for their number.
+        BridgeError: A request for a single id was refused, or the request failed temporarily.
     """
     keys = dict(zip(query.keys(len(ids)), ids, strict=True))
     inside = _sorted_by_record(result.errors, keys, query)
@@ -259,7 +259,7 @@ def read_batch_response(
     if unread and not faults:
         raise Transient("Salestrekker's answer does not hold all that was asked for")
     retryable = (
-        one for one, errors in inside.items() if all(error.kind is ErrorKind.FAULT for error in errors)
+        one for one, errors in inside.items() if all(error.kind is ErrorKind.INTERNAL for error in errors)
     )
     return ByIdResponse(read_at, found, tuple(absent), faults, tuple(retryable), tuple(unread))
 
@@ -284,7 +284,7 @@ def _definitions(document: QueryDocument) -> Sequence[VariableDefinitionNode]:
 
 
 def _aliased(query: ByIdQuery, count: int) -> str:
-    """The root field so many times, each with a variable of its own; the fragments once."""
+    """The operation with the root field repeated, each time with its own variable; the fragments once."""
     document, root = query.document, query.record_path.steps[0]
     operation = OperationDefinitionNode(
         operation=document.operation.operation,
@@ -323,7 +323,7 @@ def _variable(place: int) -> str:
 
 
 class _Renaming(Visitor):
-    """Gives the variable ``$id`` the name that it has for one place."""
+    """Gives the variable ``$id`` its name for one place."""
 
     def __init__(self, place: int) -> None:
         super().__init__()
@@ -338,7 +338,7 @@ class _Renaming(Visitor):
 def _sorted_by_record(
     errors: Sequence[ServerError], keys: Mapping[str, str], query: ByIdQuery
 ) -> dict[str, list[ServerError]]:
-    """The errors inside each record, by its id; raises for those that concern the request."""
+    """The errors inside each record, by its id. Errors that concern the request are raised."""
     urgent = [error for error in errors if error.kind in (ErrorKind.TOKEN, ErrorKind.BUSY)]
     if urgent:
         raise error_from(urgent, query.file)
@@ -352,29 +352,29 @@ def _sorted_by_record(
 
 
 def _of_the_request(errors: Sequence[ServerError], query: ByIdQuery, *, together: bool) -> BridgeError:
-    """What to raise for a request that failed as a whole.
+    """The error to raise for a request that failed as a whole.
 
-    How a server says that a request is too large for it is its own: a code that no other failure has, or
-    none at all. Where it says that it is broken it is asked again first, as ever.
+    Each server has its own way to say that a request is too large: a code that no other failure has, or no
+    code at all. If the code says that the server is broken, the request is retried first, as usual.
     """
-    # Words about a fault may be words about the record; those about the query are for its author.
-    told = [replace(error, message="") if error.kind is ErrorKind.FAULT else error for error in errors]
-    fault = error_from(told, query.file)
-    broken = any(error.code in CODES[ErrorKind.FAULT] for error in errors)
-    return BatchRefused(fault) if together and not broken else fault
+    # An internal error's message may quote the record. A message about the query is for its author.
+    scrubbed = [replace(error, message="") if error.kind is ErrorKind.INTERNAL else error for error in errors]
+    failure = error_from(scrubbed, query.file)
+    broken = any(error.code in CODES[ErrorKind.INTERNAL] for error in errors)
+    return BatchRefused(failure) if together and not broken else failure
 
 
 def _below(errors: Iterable[ServerError], query: ByIdQuery) -> list[ServerError]:
-    """Errors inside a record, with their paths begun at the record."""
+    """Errors inside a record, with paths that begin at the record."""
     depth = len(query.record_path.path)
     return [replace(error, path=error.path[depth:]) for error in errors]
 
 
 def _follow(data: Any, query: ByIdQuery) -> object:  # noqa: ANN401 - as decoded
-    """The record below what the root field gave.
+    """The record below the value of the root field.
 
     Raises:
-        QueryFileError: There is a list on the way.
+        QueryFileError: There is a list on the path.
     """
     for key in query.record_path.path[1:]:
         data = data.get(key) if isinstance(data, dict) else data

@@ -1,14 +1,15 @@
-"""The Salestrekker client: pages of records, and records by id, with a token that takes care of itself.
+"""The Salestrekker client: pages of records, and records by id, with a token that renews itself.
 
 ::
 
-    pages ──> ListReader ────> _fetch ──┐
-    ones, contacts_of ─> _asked ──┴retries──> _with_token ──> _exchange ──Gate──> Transport
-           └─ together: in halves     │           └─ a refused token is renewed once
-                                      └─ Transient only: jitter, Retry-After, a bound on attempts and time
+    read_pages ──> ListReader ──> _fetch ───────────┐
+    read_by_id, read_deal_contacts ─> _send_batch ──┴─retries─> _with_token ──> _exchange ──> Transport
+           └─ by_id_batches: in halves   │                         │               └─ RateLimiter
+                                         │                         └─ a refused token is renewed once
+                                         └─ Transient only: jitter, Retry-After, limited attempts and time
 
-A read that fails for a moment is retried here, briefly and in memory: it changes nothing over there.
-All that reaches the caller is a ``BridgeError``; its type says what to do.
+A read changes nothing in Salestrekker, so a read that fails temporarily is retried here, briefly and in
+memory. Every error that reaches the caller is a ``BridgeError`` whose type says what to do.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ if TYPE_CHECKING:
 __all__ = ["SalestrekkerClient"]
 
 NEXT_TO_NOTHING: Final = "query { __typename }"
-"""Asks for the least that there is: whether it is answered is all that matters."""
+"""The smallest possible query: only whether it is answered matters."""
 
 
 log = structlog.get_logger()
@@ -86,22 +87,22 @@ class SalestrekkerClient:
     Args:
         url: The GraphQL endpoint.
         api_key: A key of that organisation; or
-        email: of a log-in, with its
+        email: of a login, with its
         password: password.
-        organization: Name or id of the wanted one, where the log-in has several.
-        max_in_flight: How many requests at once.
-        requests_per_minute: How many a minute, in a burst at most a few; 0: no limit.
+        organization: Name or id of the wanted organisation, if the login has several.
+        max_in_flight: Maximum number of requests at once.
+        requests_per_minute: Maximum number of requests a minute, at most a few in a burst. 0: no limit.
         timeout: Seconds for one request.
         renew_before: Renew the token when so many seconds, or a fifth of its life, are left, whichever is
             less.
-        retries: How a read is retried; None: five times in a minute.
-        clock: Seconds since the epoch.
-        random: Gives a number of [0, 1).
-        max_body: Bytes of one answer, unpacked, beyond which it is not read.
-        renewing: How renewing the token ahead of its end is tried again; None: as ``RenewalPolicy`` has it.
-        on_token: Told after each change of ``token``.
-        hold: Asked about the organisation of each log-in (``auth.CheckOrganization``).
-        room: For long lists, shared by all clients of the process; None: a room of its own.
+        retries: How a read is retried. None: five attempts within a minute.
+        clock: Returns seconds since the epoch.
+        random: Returns a number in [0, 1).
+        max_body: Bytes of one unpacked response beyond which it is not read.
+        renewing: How a failed renewal of the token is tried again. None: the defaults of ``RenewalPolicy``.
+        on_token: Called after each change of ``token``.
+        hold: Called with the organisation of each login (``auth.CheckOrganization``).
+        room: For long lists, shared by all clients of the process. None: a room of its own.
     """
 
     def __init__(  # noqa: PLR0913 - plain values, all by name; most have a default
@@ -163,47 +164,48 @@ class SalestrekkerClient:
 
     @property
     def token_expires_at(self) -> int | None:
-        """When the present token ends, milliseconds since the epoch; None before the first."""
-        moment = self._tokens.expires_at
-        return None if moment is None else int(moment * 1000)
+        """When the present token expires, milliseconds since the epoch. None before the first one."""
+        expires_at = self._tokens.expires_at
+        return None if expires_at is None else int(expires_at * 1000)
 
     @property
     def token(self) -> TokenStatus | None:
-        """How it stands with the token; None before the first, and where the credentials are refused."""
+        """The state of the token. None before the first one, and while the credentials are refused."""
         return self._tokens.status
 
     async def keep_token(self) -> None:
-        """Renew the token whenever it is due, for ever: for what runs for days.
+        """Renew the token whenever it is due, for ever: for a process that runs for days.
 
-        Renewing that fails, or is refused, is tried again at growing intervals, and reads go on with the
-        old token to its end; ``token`` tells of it.
+        A renewal that fails or is refused is tried again at growing intervals. Meanwhile reads use the old
+        token
+        until it expires, and ``token`` shows the problem.
         """
         await self._tokens.keep()
 
     async def authenticate(self) -> None:
-        """Get a token, where there is none that is good for a while.
+        """Get a token, unless there is one that is valid for some time.
 
         Raises:
             Refused: The credentials are not accepted, or the address is not Salestrekker's.
-            Transient: It did not work for the moment, in spite of the retries.
+            Transient: It failed temporarily, in spite of the retries.
         """
         await self._patiently(self._tokens.current)
 
     async def log_in_once(self) -> None:
-        """Get a token, where there is none that is good for a while, by one attempt; raises likewise."""
+        """Get a token as ``authenticate`` does, by a single attempt."""
         await self._tokens.current()
 
     @property
     def organization(self) -> str:
-        """The id of the organisation that is read; empty before the first token, and where none says it."""
+        """The id of the organisation that is read. Empty before the first token, or if unknown."""
         return self._login.organization
 
     async def organizations(self) -> tuple[SalestrekkerOrganization, ...]:
-        """All organisations that the log-in belongs to.
+        """All organisations that the login belongs to.
 
         Raises:
-            Refused: The log-in may not ask for them.
-            Transient: They could not be had, in spite of the retries.
+            Refused: The login may not list them.
+            Transient: They could not be listed, in spite of the retries.
         """
 
         async def ask(token: Token) -> tuple[SalestrekkerOrganization, ...]:
@@ -214,35 +216,35 @@ class SalestrekkerClient:
     async def ask(
         self, text: str, name: str = "", variables: Mapping[str, object] | None = None
     ) -> GraphqlResult:
-        """One question that is no list: the answer as it came, its errors too.
+        """Send a query that is no list, and return the response with its errors.
 
         Args:
             text: The GraphQL document, a query.
-            name: Of its operation.
+            name: The name of its operation.
             variables: Their values.
 
         Raises:
             Refused: The credentials are not accepted, or the address is not Salestrekker's.
-            Transient: There was no answer, in spite of the retries.
+            Transient: There was no response, in spite of the retries.
         """
         request = Request(text, name, variables or {}, longest=self._max_body, at_once=True)
         return await self._patiently(lambda: self._with_token(self._sending(request)))
 
     async def probe(self) -> None:
-        """Find out by one small question, asked once, whether anything can be read now.
+        """Send one small query, once, to find out whether anything can be read now.
 
-        Credentials that were refused are tried anew; a good token is kept.
+        Credentials that were refused are tried again. A valid token is kept.
 
         Raises:
             Refused: The credentials are not accepted, or the address is not Salestrekker's.
-            Transient: There was no answer.
+            Transient: There was no response.
         """
         if self._tokens.is_refused:
             self.reset_refusal()
         await self._with_token(self._sending(Request(NEXT_TO_NOTHING, "", {})))
 
     def _sending(self, request: Request) -> Callable[[Token], Awaitable[GraphqlResult]]:
-        """Sends a request with the token that it is given; one that is refused is a ``TokenRefused``."""
+        """A function that sends the request with a token, and raises ``TokenRefused`` if it is refused."""
 
         async def send(token: Token) -> GraphqlResult:
             result, _ = await self._exchange(request, token.text)
@@ -255,10 +257,13 @@ class SalestrekkerClient:
         return send
 
     def reset_refusal(self) -> None:
-        """After a refusal: let the next request authenticate anew. Until then each one is refused at once."""
+        """Let the next request authenticate again after a refusal.
+
+        Until then, each request is refused at once.
+        """
         self._tokens.reset_refusal()
 
-    async def pages(
+    async def read_pages(
         self,
         query: ListQuery,
         *,
@@ -268,27 +273,29 @@ class SalestrekkerClient:
         start: str = "",
         since: int | None = None,
     ) -> AsyncGenerator[Page]:
-        """ListReader a list, the next page being fetched while the caller works on this one.
+        """Read a list, fetching the next page while the caller works on this one.
 
-        Close it (``contextlib.aclosing``) where it is left before its end, so that its request ends too.
+        Close it (``contextlib.aclosing``) if you leave it before its end, so that its request ends too.
 
         Args:
-            query: What to list.
-            stream: Which stream the records are of.
-            identify: Finds a record's id; a record without one is ``BrokenRecord``.
+            query: The list query.
+            stream: The stream of the records.
+            identify: Returns a record's id. A record without one is a ``BrokenRecord``.
             page_size: Records per page.
-            start: Where to begin: ``next_position`` of the last page that is safe; empty: the beginning.
-                Good for the same ``query.checkpoint(page_size, since)`` only.
-            since: Only what has changed since then (and a little before), milliseconds since the epoch;
-                None: all. Of no effect where the query is not ``incremental``.
+            start: Where to begin: ``next_position`` of the last page that is stored. Empty: the beginning. It
+                is
+                valid only for the same ``query.checkpoint(page_size, since)``.
+            since: Only what has changed since then (and a little before), milliseconds since the epoch. None:
+                everything. It has no effect if the query is not incremental.
 
         Yields:
             The pages in order. The last one is empty and has ``last`` set: only then is the list complete.
-            Without ``since``, that is: what is not in it then may just be unchanged.
+            With
+            ``since``, a record that is missing may just be unchanged.
 
         Raises:
             Transient: A page could not be read, in spite of the retries.
-            Refused: The credentials or the address are no good, or a permission is missing.
+            Refused: The credentials or the address are wrong, or a permission is missing.
             QueryFileError: The query does not fit the schema, or does not move through the list.
         """
         stay = RoomReservation(self._room)
@@ -319,13 +326,13 @@ class SalestrekkerClient:
         stay: RoomReservation,
         read: Callable[[int], Awaitable[Page]],
     ) -> Page:
-        """A page; where it is large, in the room that the process has for one.
+        """Read a page. A large page first waits for the room that the process has for one.
 
         Args:
-            query: What is asked; one whose page was large is taken to have more of them.
+            query: The list query. If its last page was large, the next one is taken to be large too.
             ask: Which page.
-            stay: The walk's place in the room.
-            read: Reads the page, if it has no more bytes than it is given.
+            stay: The reservation of this reading.
+            read: Reads the page if it has no more bytes than the given number.
         """
         if ask.next_page_only or query.fingerprint not in self._large:
             try:
@@ -357,19 +364,20 @@ class SalestrekkerClient:
     ) -> RecordsById:
         """Read records by their ids, many in one request.
 
-        One that takes its request down is gone around. Where the server refuses a request for its size,
-        fewer ids are asked for at once from then on.
+        A record that makes its request fail is read around. If the server refuses a request for its size,
+        later
+        requests ask for fewer ids.
 
         Args:
             query: What to read of each.
-            ids: Whose; one that stands in it twice is read once.
-            stream: Which stream the records are of.
-            identify: Finds a record's id.
-            ids_per_request: How many share a request.
+            ids: Their ids. An id that occurs twice is read once.
+            stream: The stream of the records.
+            identify: Returns a record's id.
+            ids_per_request: The number of ids in one request.
 
         Raises:
             Transient: They could not be read, in spite of the retries.
-            Refused: The credentials or the address are no good, or a permission is missing.
+            Refused: The credentials or the address are wrong, or a permission is missing.
             QueryFileError: The query does not fit the schema.
         """
         began = self._now()
@@ -379,16 +387,17 @@ class SalestrekkerClient:
     async def read_deal_contacts(
         self, query: ByIdQuery, deal_ids: Sequence[str], ids_per_request: int
     ) -> dict[str, tuple[str, ...] | None]:
-        """Whose contacts some deals are about.
+        """Find out which contacts some deals are about.
 
         Args:
-            query: Of ``by_id.load_ticket``.
+            query: The query of ``by_id_query.load_deal_query``.
             deal_ids: Which deals.
-            ids_per_request: How many share a request.
+            ids_per_request: The number of ids in one request.
 
         Returns:
-            Deal -> the ids of its contacts; None where there is no such deal. One that could not be read
-            is left out.
+            Deal -> the ids of its contacts, or None if there is no such deal. A deal that could not be read
+            is
+            left out.
 
         Raises:
             BridgeError: As ``read_by_id``.
@@ -400,14 +409,14 @@ class SalestrekkerClient:
     async def _gathered(self, query: ByIdQuery, ids: Sequence[str], ids_per_request: int) -> BatchResults:
         async def ask(some: Sequence[str], *, retry: bool) -> ByIdResponse:
             async def read() -> ByIdResponse:
-                return await self._asked(query, some)
+                return await self._send_batch(query, some)
 
             return await (self._patiently(read) if retry else read())
 
         return await read_in_batches(ids, ask, self._history, query.fingerprint, ids_per_request)
 
-    async def _asked(self, query: ByIdQuery, ids: Sequence[str]) -> ByIdResponse:
-        """What one request says of these ids."""
+    async def _send_batch(self, query: ByIdQuery, ids: Sequence[str]) -> ByIdResponse:
+        """Send one request for these ids."""
         text, variables = build_batch_request(query, ids)
         request = Request(text, query.document.name, variables)
 
@@ -429,7 +438,7 @@ class SalestrekkerClient:
         stream: Stream,
         identify: Identify,
     ) -> Page:
-        """One page, asked for once, if it has no more bytes than ``longest``."""
+        """One page, requested once, if it has no more bytes than ``longest``."""
         listed, read_at = await self._fetch(query, ask, since, longest)
         sorting = sort_items(
             listed, stream=stream, identify=identify, place=ask.position.read, read_at=read_at
@@ -439,7 +448,7 @@ class SalestrekkerClient:
         return page
 
     def _note_size(self, query: ListQuery, ask: PageRequest, given: int) -> None:
-        """Say once of each query that the server does not keep to the size of a page."""
+        """Log once for each query that the server does not keep to the page size."""
         if query.has_page_size and given > ask.size and query.fingerprint not in self._oversized_reported:
             self._oversized_reported.add(query.fingerprint)
             log.warning(
@@ -472,7 +481,7 @@ class SalestrekkerClient:
         return await again(waits, ask)
 
     async def _with_token(self, ask: Callable[[Token], Awaitable[T]]) -> T:
-        """Ask with a good token; one that is refused is replaced once."""
+        """Send with a valid token. A token that is refused is replaced once."""
         token = await self._tokens.current()
         try:
             answer = await ask(token)
@@ -493,13 +502,13 @@ class SalestrekkerClient:
         return result
 
     async def _exchange(self, request: Request, token: str) -> tuple[GraphqlResult, int]:
-        """Send one request when there is room for it; gives the answer and when the request began."""
+        """Send one request when the rate limit allows. Returns the response and when the request began."""
         async with self._limiter.slot():
             began = self._now()
             try:
                 result = await self._transport.post(request, token or None)
-            except Transient as fault:
-                self._limiter.pause(fault.retry_after or 0.0)
+            except Transient as failure:
+                self._limiter.pause(failure.retry_after or 0.0)
                 raise
             # A throttle of GraphQL's own comes with HTTP 200: it is for the whole connection likewise.
             self._limiter.pause(result.retry_after or 0.0)

@@ -1,11 +1,14 @@
-"""GraphQL's ``errors`` (specification, section 7.1.2), sorted by what they ask for. Pure.
+"""GraphQL's ``errors`` (specification, section 7.1.2), classified by what to do about them. Pure.
 
-The shape of Salestrekker's errors is not public, so each known way to say a thing is recognised: by
-``extensions.code``, by a status among the extensions, else by the wording.
+The form of Salestrekker's errors is not public, so each known form is recognised: by ``extensions.code``, by
+a
+status among the extensions, else by the wording.
 
-What the server wrote is kept scrubbed for comparison, and never shown as it is. A log and the ledger say only
-codes that are known here, and steps of a path that the query's own text has. Of a complaint about the query
-they say the words of that text and those that GraphQL's own sentences are made of.
+The server's text is kept scrubbed, for comparison only, and never shown as it is. Logs and the ledger show
+only
+codes that are known here, and steps of a path that occur in the query's own text. Of an error about the
+query,
+they show the words of that text and the words of GraphQL's own sentences.
 """
 
 from __future__ import annotations
@@ -39,13 +42,13 @@ __all__ = [
 
 
 class ErrorKind(StrEnum):
-    """What a GraphQL error asks for."""
+    """What a GraphQL error calls for."""
 
     TOKEN = "token"  # noqa: S105 - a kind, not a secret
     PERMISSION = "permission"
     QUERY = "query"
     BUSY = "busy"
-    FAULT = "fault"
+    INTERNAL = "internal"
 
 
 CODES: Final[Mapping[ErrorKind, frozenset[str]]] = {
@@ -85,7 +88,7 @@ CODES: Final[Mapping[ErrorKind, frozenset[str]]] = {
             "429",
         }
     ),
-    ErrorKind.FAULT: frozenset(
+    ErrorKind.INTERNAL: frozenset(
         {"INTERNAL_SERVER_ERROR", "SERVICE_UNAVAILABLE", "TIMEOUT", "500", "502", "503", "504"}
     ),
 }
@@ -138,11 +141,12 @@ SENTENCES: Final = frozenset(
         "variables was with within "
     )
 )
-"""What the sentences are made of by which servers complain about a query. Beside the query's own words these
-are all that is shown of a server's."""
+"""The words of the sentences in which servers reject a query. Only these and the query's own words are shown
+of a
+server's message."""
 
 WAIT_TEXT: Final = re.compile(r"\s*(\d{1,15}(?:\.\d{1,6})?)\s*(ms|s)?\s*", re.IGNORECASE)
-"""A wait as a text: a number, with its unit or without."""
+"""A wait as text: a number, with or without its unit."""
 
 RETRY_AFTER_KEYS: Final[Mapping[str, float]] = {
     "retryAfter": 0.0,
@@ -150,29 +154,29 @@ RETRY_AFTER_KEYS: Final[Mapping[str, float]] = {
     "retryAfterSeconds": 1.0,
     "retryAfterMs": 0.001,
 }
-"""Where ``extensions`` say how long to wait, and in how many seconds each unit is; 0: they do not say."""
+"""Where ``extensions`` say how long to wait, and the unit in seconds. 0: the unit is not given."""
 
 MILLISECONDS_FROM: Final = 1000.0
-"""A wait without a unit is in seconds below this, and in milliseconds from here on."""
+"""A wait without a unit is in seconds below this number, and in milliseconds from here on."""
 
 MESSAGE_READ: Final = 1000
-"""So much of a message is looked at: the patterns above must not be fed megabytes."""
+"""Maximum number of characters of a message that are read: the patterns above must not search megabytes."""
 
 MESSAGE_SHOWN: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
 class ServerError:
-    """One of an answer's ``errors`` (GraphQL specification, 7.1.2).
+    """One of a response's ``errors`` (GraphQL specification, 7.1.2).
 
     Attributes:
-        kind: What it asks for.
-        code: ``extensions.code`` or what stands for it; empty where there is none.
-        path: Response keys and list indices down to the field that failed; empty for the whole request.
-        said: The server's message, scrubbed: to be compared, not to be shown.
-        told: What may be shown of it.
-        at: Line and column of the text that was sent, from 1, where the server tells them.
-        retry_after: Seconds that the server asks to be left alone, an hour at most; None where it does not.
+        kind: What it calls for.
+        code: ``extensions.code`` or a substitute. Empty if there is none.
+        path: Response keys and list indices down to the field that failed. Empty for the whole request.
+        message: The server's message, scrubbed: to be compared, not to be shown.
+        at: Line and column of the text that was sent, from 1, if the server names them.
+        retry_after: Seconds that the server asks to wait, an hour at most, or None.
+        safe_message: The part of the message that may be shown.
     """
 
     kind: ErrorKind
@@ -186,25 +190,26 @@ class ServerError:
 
 @dataclass(frozen=True, slots=True)
 class GraphqlResult:
-    """A GraphQL answer: ``data`` as decoded, None where all of it failed, and its errors."""
+    """A GraphQL response: the decoded ``data``, None if all of it failed, and the errors."""
 
     data: Mapping[str, object] | None
     errors: tuple[ServerError, ...] = ()
 
     @property
     def retry_after(self) -> float | None:
-        """Seconds that a server with too much to do asks to be left alone; None where it does not."""
+        """Seconds that a server with too much to do asks to wait, or None."""
         return longest_retry_after(self.errors)
 
 
 def parse_result(data: object, errors: object, text: str | None = None) -> GraphqlResult:
-    """The answer's ``data`` and ``errors``, each put into its proper form.
+    """Parse a response's ``data`` and ``errors``.
 
     Args:
         data: As decoded.
-        errors: Likewise.
-        text: The document that was sent. A step of a path that it does not have becomes ``…``, for it may be
-            a record's own words. None: an answer that is only sorted, and never shown.
+        errors: As decoded.
+        text: The document that was sent. A step of a path that it does not contain becomes ``…``, because it
+            may
+            be part of a record. None: the response is only classified, and never shown.
     """
     return run_to_end(parse_result_in_steps(data, errors, text))
 
@@ -212,20 +217,20 @@ def parse_result(data: object, errors: object, text: str | None = None) -> Graph
 def parse_result_in_steps(
     data: object, errors: object, text: str | None = None
 ) -> Generator[None, None, GraphqlResult]:
-    """As ``parse_result``, to be run in turns where there may be very many errors.
+    """As ``parse_result``, to be run in slices if there may be very many errors.
 
     Raises:
-        Transient: There are more than a list can have that is worth reading.
+        Transient: There are more errors than a readable list can have.
     """
     listed = errors if isinstance(errors, list) else [errors] if errors else []
     if len(listed) > MAX_ERRORS:
         raise Transient(f"Salestrekker reports more than {MAX_ERRORS:,} errors at once")
     words = None if text is None or not listed else frozenset(WORD.findall(text))
-    told: list[ServerError] = []
+    result: list[ServerError] = []
     for error in listed:
-        told.append(_server_error(error, words))
+        result.append(_server_error(error, words))
         yield
-    return GraphqlResult(data if isinstance(data, dict) else None, tuple(told))
+    return GraphqlResult(data if isinstance(data, dict) else None, tuple(result))
 
 
 def _server_error(error: object, words: Collection[str] | None) -> ServerError:
@@ -241,13 +246,13 @@ def _server_error(error: object, words: Collection[str] | None) -> ServerError:
 
 
 def _path(path: object, words: Collection[str] | None) -> tuple[str | int, ...]:
-    """Where the error is, without a word that the query does not have."""
+    """The place of the error, without a word that the query does not have."""
     steps = [step for step in path if isinstance(step, str | int)] if isinstance(path, list) else []
     return tuple(step if isinstance(step, int) or words is None or step in words else "…" for step in steps)
 
 
 def _safe_message(message: str, words: Collection[str]) -> str:
-    """A message in the query's own words and those of GraphQL's sentences; each other one is ``…``."""
+    """A message in the words of the query and of GraphQL's sentences. Each other word becomes ``…``."""
     kept = WORD.sub(
         lambda word: word[0] if word[0] in words or word[0].lower() in SENTENCES else "…", message
     )
@@ -255,13 +260,13 @@ def _safe_message(message: str, words: Collection[str]) -> str:
 
 
 def longest_retry_after(errors: Iterable[ServerError]) -> float | None:
-    """The longest wait that errors of the kind BUSY ask for, in seconds; None where none does."""
+    """The longest wait that errors of the kind BUSY ask for, in seconds, or None."""
     waits = [error.retry_after for error in errors if error.kind is ErrorKind.BUSY and error.retry_after]
     return max(waits, default=None)
 
 
 def _wait(extensions: object) -> float | None:
-    """How long ``extensions`` ask to be left alone, in seconds: as ``Retry-After`` does with HTTP 429."""
+    """How long ``extensions`` ask to wait, in seconds, as ``Retry-After`` does with HTTP 429."""
     if not isinstance(extensions, dict):
         return None
     found = (_seconds(extensions.get(key), unit) for key, unit in RETRY_AFTER_KEYS.items())
@@ -287,7 +292,7 @@ def _at(fields: Mapping[str, object]) -> tuple[int, int] | None:
 
 
 def _code(fields: Mapping[str, object]) -> str:
-    """The code, where the servers in use put it: ``extensions.code``, a status in it, or none."""
+    """The code, from the places where common servers put it: ``extensions.code``, a status in it, or none."""
     extensions = fields.get("extensions")
     places: list[object] = []
     if isinstance(extensions, dict):
@@ -302,9 +307,9 @@ def _code(fields: Mapping[str, object]) -> str:
 
 def _kind(code: str, message: str, path: Sequence[str | int]) -> ErrorKind:
     by_code = next((kind for kind, codes in CODES.items() if code in codes), None)
-    by_words = next((kind for kind, words in WORDING if words.search(message)), ErrorKind.FAULT)
+    by_words = next((kind for kind, words in WORDING if words.search(message)), ErrorKind.INTERNAL)
     kind = by_code or by_words
-    if by_code is ErrorKind.FAULT and by_words is ErrorKind.TOKEN:
+    if by_code is ErrorKind.INTERNAL and by_words is ErrorKind.TOKEN:
         # A server that does not sort its errors gives all of them INTERNAL_SERVER_ERROR.
         kind = ErrorKind.TOKEN
     # A token is refused for the whole request; what is refused further down is that field alone.
@@ -317,7 +322,7 @@ def _scrubbed(message: str) -> str:
 
 
 def describe_errors(errors: Sequence[ServerError]) -> str:
-    """Which fields failed, and by which codes; no word of the server's.
+    """Describe which fields failed, and with which codes, without the server's words.
 
     Args:
         errors: At least one.
@@ -329,15 +334,15 @@ def describe_errors(errors: Sequence[ServerError]) -> str:
 
 
 def code_suffix(error: ServerError) -> str:
-    """An error's code in brackets, where it is a known one; else nothing."""
+    """An error's code in brackets if the code is known, else empty text."""
     return f" ({error.code})" if error.code in KNOWN_CODES else ""
 
 
 def find_codes(text: str) -> tuple[str, ...]:
-    """The codes that a description names and that are known here: no other word of it."""
+    """The known codes that a description names."""
     return tuple(dict.fromkeys(code for code in re.findall(r"\((\w+)\)", text) if code in KNOWN_CODES))
 
 
 def dotted_path(path: Iterable[str | int]) -> str:
-    """A path as a person writes it, without the indices."""
+    """A path as dotted text, without the indices."""
     return ".".join(str(step) for step in path if isinstance(step, str))

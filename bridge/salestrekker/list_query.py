@@ -1,21 +1,21 @@
-"""List queries: what the client must know of a query document, read off the document itself.
+"""List queries: everything that the client needs to know of a query, read off the document itself.
 
-Salestrekker shows its schema only after log-in, and a list's paging arguments are not public. So the
-queries are files that a user can change, and nothing of them is hard-coded here::
+Salestrekker shows its schema only after login, and a list's paging arguments are not public. So the queries
+are files that a user can change, and nothing of them is hard-coded here::
 
     QueryDocument ──> ListQuery
-                       ├─ way        where a record sits in the answer          record_path.py
-                       ├─ variables  which of them move through the list
-                       ├─ paging     the style, which the variables show
-                       └─ stepping   the same list without its records (Relay)
+                       ├─ record_path      where a record is in the response       record_path.py
+                       ├─ variables        which of them move through the list
+                       ├─ paging           the style, which the variables show
+                       └─ next_page_query  the same list without its records (Relay)
 
-The variables that the bridge fills in are known by their names (docs/paging.md)::
+The bridge knows the variables that it fills in by their names (docs/paging.md)::
 
-    query ($offset: Int = 0, $limit: Int) ──roles──> Variables ──values──> {"offset": 200, "limit": 100}
+    query ($offset: Int = 0, $limit: Int) ──roles──> PagingVariables ──values──> {"offset": 200, "limit": 100}
 
-A variable that has nothing to say is left out of the request; where the document gives it a default value,
-null is sent instead, which GraphQL takes for "not this default" (specification, section 6.4.1). Most of them
-are filled with how far a walk through the list is, its ``Position``.
+A variable without a value is left out of the request. If the document gives it a default value, null is sent
+instead, which overrides the default (GraphQL specification, section 6.4.1). Most variables come from the
+``Position``: how far the list is read.
 """
 
 from __future__ import annotations
@@ -77,15 +77,15 @@ __all__ = [
 class Position:
     """A place in a list, between two of its items.
 
-    Its text is what the ledger keeps: ``200``, ``200 page 3 from 1``, ``200 after CURSOR``, ``200 end``.
+    The ledger keeps its text: ``200``, ``200 page 3 from 1``, ``200 after CURSOR``, ``200 end``.
 
     Attributes:
-        read: How many items stand before it, as far as this walk has met them.
-        page: The number of the page that begins here; None where pages have no numbers, or at the very
-            beginning, when the number of the first page is not known yet.
-        base: The number of the list's first page, 0 or 1; goes with ``page``.
-        cursor: The server's mark of the item before it; None at the beginning, or without cursors.
-        end: Nothing comes after it.
+        read: The number of items before it, as far as this reading has met them.
+        page: The number of the page that begins here. None if pages have no numbers, or at the beginning of a
+            list whose first page number is not known yet.
+        base: The number of the list's first page, 0 or 1. It goes with ``page``.
+        cursor: The server's cursor of the item before it. None at the beginning, or without cursors.
+        end: Whether nothing comes after it.
     """
 
     read: int = 0
@@ -96,10 +96,10 @@ class Position:
 
     @classmethod
     def of(cls, text: str) -> Self:
-        """The position of a text; the empty one is the beginning.
+        """Parse a position's text. Empty text is the beginning.
 
         Raises:
-            ValueError: It is none.
+            ValueError: The text is not a position.
         """
         read, _, rest = text.partition(" ")
         word, _, mark = rest.partition(" ")
@@ -121,12 +121,12 @@ class Position:
 
 
 OVERLAP: Final = 5 * 60 * 1000
-"""Milliseconds that an incremental reading goes back before the moment it is given: clocks differ, and a
-record may appear in a list a while after the time it was stamped with."""
+"""Milliseconds by which an incremental read starts before the requested time. Clocks differ, and a record may
+appear in a list some time after its timestamp."""
 
 
 class Role(StrEnum):
-    """What a variable does for the walk through a list."""
+    """What a variable does while a list is read."""
 
     SIZE = "size"
     OFFSET = "offset"
@@ -150,7 +150,7 @@ VARIABLE_NAMES: Final[Mapping[Role, tuple[str, ...]]] = {
         "since",
     ),
 }
-"""What the variables are called, the usual name first. Case and underscores do not matter: ``page_size``."""
+"""The names of the variables, the usual one first. Case and underscores do not matter: ``page_size``."""
 
 TIME_TYPES: Final = frozenset(
     {"String", "DateTime", "ISO8601DateTime", "AWSDateTime", "Instant", "timestamptz"}
@@ -163,7 +163,7 @@ DATE_TYPES: Final = frozenset({"Date", "LocalDate", "ISO8601Date", "AWSDate"})
 
 @dataclass(frozen=True, slots=True)
 class PagingVariables:
-    """The variables that a document declares for the bridge, by what they do.
+    """The variables that a document declares for the bridge, by their roles.
 
     Attributes:
         by_role: Their definitions.
@@ -175,11 +175,11 @@ class PagingVariables:
         return role in self.by_role
 
     def name(self, role: Role) -> str:
-        """The name of a variable that is declared, without the dollar sign."""
+        """The name of a declared variable, without the dollar sign."""
         return self.by_role[role].variable.name.value
 
     def default(self, role: Role) -> int | None:
-        """The whole number that a variable has as its default value; None where it has none."""
+        """The whole number that a variable has as its default value, or None."""
         node = self.by_role[role].default_value if role in self else None
         return int(node.value) if isinstance(node, IntValueNode) else None
 
@@ -187,7 +187,7 @@ class PagingVariables:
         """The variables of a request.
 
         Args:
-            wanted: What each is to be; None, or absent: not given. What is not declared is passed over.
+            wanted: The value of each role. None or absent: not given. Undeclared roles are ignored.
         """
         given: dict[str, object] = {}
         for role, node in self.by_role.items():
@@ -196,7 +196,7 @@ class PagingVariables:
                 given[self.name(role)] = value
         return given
 
-    def moment(self, since: int) -> object:
+    def time_value(self, since: int) -> object:
         """A time, earlier by the overlap, as the incremental variable's type takes it.
 
         Args:
@@ -207,26 +207,26 @@ class PagingVariables:
             else ISO 8601 text.
         """
         kind = _type_name(self.by_role[Role.SINCE])
-        moment = datetime.fromtimestamp((since - OVERLAP) / 1000, UTC)
+        time_value = datetime.fromtimestamp((since - OVERLAP) / 1000, UTC)
         if kind == "Int":
-            return int(moment.timestamp())
+            return int(time_value.timestamp())
         if kind in DATE_TYPES:
-            # Whose midnight is meant is not said: a day earlier is early enough anywhere.
-            return (moment - timedelta(days=1)).date().isoformat()
-        return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+            # The time zone of the date is unknown: a day earlier is early enough anywhere.
+            return (time_value - timedelta(days=1)).date().isoformat()
+        return time_value.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def role_of(name: str) -> Role | None:
-    """What a variable or argument of this name does; None where it is none of paging's."""
+    """The role of a variable or argument with this name, or None if it has nothing to do with paging."""
     return _ROLES.get(_plain(name))
 
 
 def find_paging_variables(document: QueryDocument) -> PagingVariables:
-    """Find the variables that are the bridge's to fill in.
+    """Find the variables that the bridge fills in.
 
     Raises:
-        QueryFileError: Two of them do the same, one is passed to nothing, has a type that the bridge cannot
-            fill in, or some other variable needs a value.
+        QueryFileError: Two of them have the same role, one is not used, one has a type that the bridge cannot
+            fill in, or another variable needs a value.
     """
     used = variables_used_in([document.operation.selection_set, *document.fragments.values()])
     found: dict[Role, VariableDefinitionNode] = {}
@@ -251,7 +251,7 @@ def find_paging_variables(document: QueryDocument) -> PagingVariables:
 
 
 def variables_used_in(nodes: Iterable[Node]) -> frozenset[str]:
-    """The names of the variables that stand anywhere below these nodes."""
+    """The names of the variables that occur anywhere below these nodes."""
     finder = _Finder()
     for node in nodes:
         visit(node, finder)
@@ -277,10 +277,10 @@ _ROLES: Final = {_plain(name): role for role, names in VARIABLE_NAMES.items() fo
 
 
 def refuse_unfilled_variable(node: VariableDefinitionNode) -> None:
-    """Refuse a variable that the bridge does not fill in, and that must have a value.
+    """Refuse a variable that needs a value which the bridge does not have.
 
     Raises:
-        QueryFileError: It may not be null, and has no default value.
+        QueryFileError: The variable may not be null and has no default value.
     """
     if isinstance(node.type, NonNullTypeNode) and node.default_value is None:
         raise error_at(
@@ -307,7 +307,7 @@ def _refuse_unfit(role: Role, node: VariableDefinitionNode) -> None:
 
 
 def _type_name(node: VariableDefinitionNode) -> str:
-    """The type's name, without what says that it cannot be null; empty for a list."""
+    """The type's name without its non-null mark, or empty text for a list."""
     kind = node.type.type if isinstance(node.type, NonNullTypeNode) else node.type
     return kind.name.value if isinstance(kind, NamedTypeNode) else ""
 
@@ -326,10 +326,10 @@ PAGING_ROLES: Final[Mapping[Role, Paging]] = {
     Role.PAGE: Paging.PAGE,
     Role.CURSOR: Paging.RELAY,
 }
-"""The variable that moves through a list shows its style; without one the whole list is asked for at once."""
+"""The role that moves through a list shows its style. Without one, the whole list is requested at once."""
 
 LIMIT_ARGUMENTS: Final = frozenset({"last", "top"})
-"""More arguments that bound a list; no variable of the bridge is passed to them."""
+"""Further arguments that limit a list. The bridge passes no variable to them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,12 +337,11 @@ class ListQuery:
     """A query that lists records.
 
     Attributes:
-        document: What is sent.
-        way: Where a record sits in the answer, and what is said there about the next page.
-        variables: What the bridge fills in.
-        paging: How the list is walked.
-        stepping: Asks where the page after this one begins, without reading a record; None except for
-            cursors.
+        document: The document to send.
+        record_path: Where a record is in the response, and where the response describes the next page.
+        variables: The variables that the bridge fills in.
+        paging: How the bridge moves through the list.
+        next_page_query: Asks where the next page begins, without reading a record. None without cursors.
     """
 
     document: QueryDocument
@@ -353,37 +352,37 @@ class ListQuery:
 
     @property
     def file(self) -> str:
-        """The file it is from, as messages name it."""
+        """The file that the query comes from, for messages."""
         return self.document.file
 
     @property
     def path(self) -> tuple[str, ...]:
-        """Response keys from the root of the answer's ``data`` to one record; one of them is the list."""
+        """Response keys from the root of the response's ``data`` to one record. One of them is the list."""
         return self.record_path.path
 
     @property
     def fingerprint(self) -> str:
-        """Of its text, see ``QueryDocument``."""
+        """The fingerprint of the query's text, see ``QueryDocument``."""
         return self.document.fingerprint
 
     @property
     def record_fingerprint(self) -> str:
-        """Of what it selects of one record, see ``record_path.fingerprint_record_fields``."""
+        """The fingerprint of what the query selects of one record, see ``fingerprint_record_fields``."""
         return fingerprint_record_fields(self.document, self.record_path)
 
     @property
     def has_page_size(self) -> bool:
-        """Whether the query lets the bridge choose how many records a page has."""
+        """Whether the bridge can choose how many records a page has."""
         return Role.SIZE in self.variables
 
     @property
     def is_incremental(self) -> bool:
-        """Whether the query can be asked for what has changed since a time."""
+        """Whether the query can ask only for what has changed since a time."""
         return Role.SINCE in self.variables
 
     @property
     def paging_variable(self) -> str:
-        """The name of the variable that moves through the list; empty for a plain list."""
+        """The name of the variable that moves through the list, or empty text for a list without pages."""
         return next((self.variables.name(role) for role in PAGING_ROLES if role in self.variables), "")
 
     def page_variables(self, at: Position, size: int, since: int | None = None) -> dict[str, object]:
@@ -391,23 +390,25 @@ class ListQuery:
 
         Args:
             at: Where the page begins.
-            size: How many records it has at most.
-            since: Only what has changed since then, milliseconds since the epoch; None: all.
+            size: The maximum number of records on it.
+            since: Only what has changed since then, milliseconds since the epoch. None: everything.
         """
         wanted = {
             Role.SIZE: size,
             Role.OFFSET: at.read,
             Role.PAGE: at.page,
             Role.CURSOR: at.cursor,
-            Role.SINCE: None if since is None or not self.is_incremental else self.variables.moment(since),
+            Role.SINCE: None
+            if since is None or not self.is_incremental
+            else self.variables.time_value(since),
         }
         return self.variables.values(wanted)
 
     def checkpoint(self, page_size: int, since: int | None = None) -> str:
-        """What a position in this list belongs to: the query's text, and variables that change its meaning.
+        """Fingerprint what a position in this list depends on.
 
         Args:
-            page_size: Records per page; another size gives the numbers of pages another meaning.
+            page_size: Records per page. With another size, page numbers have another meaning.
             since: As in ``page_variables``.
         """
         sized = page_size if self.paging is Paging.PAGE else None
@@ -419,21 +420,22 @@ def load_list_query(name: str, folders: Sequence[Path]) -> ListQuery:
     """Load a list query from its file.
 
     Args:
-        name: File name, as the configuration's ``parse_list_query`` gives it.
-        folders: Where to look, first match wins (``query_files.query_folders``).
+        name: File name, from the key ``list_query``.
+        folders: Folders to search. The first match counts (``query_files.query_folders``).
 
     Raises:
-        QueryFileError: As ``load_document`` and ``parse_list_query``; names file, line and column.
+        QueryFileError: As ``load_document`` and ``parse_list_query``. It names file, line and column.
     """
     return parse_list_query(load_document(name, folders))
 
 
 def parse_list_query(document: QueryDocument) -> ListQuery:
-    """Read off a document how its list is found and walked.
+    """Read off a document how its list is found and paged.
 
     Raises:
-        QueryFileError: It has not exactly one root field, its list does not select ``id``, a variable
-            cannot be filled in, two of them move through the list, or only a part of it would be read.
+        QueryFileError: There is not exactly one root field, the list does not select ``id``, the bridge
+            cannot
+            fill in a variable, two variables move through the list, or only a part would be read.
     """
     variables = find_paging_variables(document)
     paging = _paging(variables)
@@ -459,7 +461,7 @@ def _paging(variables: PagingVariables) -> Paging:
 
 
 def _refuse_a_part(step: FieldNode, paging: Paging) -> None:
-    """A part of a list taken for the whole would make all others seem gone."""
+    """Refuse a query that reads only a part of a list: all other records would seem to be gone."""
     for argument in _arguments(step.arguments or ()):
         name = argument.name.value
         role = role_of(name)
@@ -473,7 +475,7 @@ def _refuse_a_part(step: FieldNode, paging: Paging) -> None:
 
 
 def _given(argument: ArgumentNode | ObjectFieldNode) -> Role | None:
-    """What the variable does that is passed to an argument; None for a value that stands in the query."""
+    """The role of the variable passed to an argument, or None for a value written in the query."""
     return role_of(argument.value.name.value) if isinstance(argument.value, VariableNode) else None
 
 
@@ -485,7 +487,7 @@ def _how_to_page(role: Role | None) -> str:
 
 
 def _arguments(nodes: Iterable[ArgumentNode | ObjectFieldNode]) -> Iterator[ArgumentNode | ObjectFieldNode]:
-    """The arguments of a field, those inside input objects too."""
+    """The arguments of a field, including those inside input objects."""
     for node in nodes:
         yield node
         if isinstance(node.value, ObjectValueNode):
@@ -504,13 +506,13 @@ def _require_page_info(record_path: RecordPath) -> None:
 
 
 def _connection(record_path: RecordPath) -> FieldNode:
-    """The field that `pageInfo` belongs into: the one above the list."""
+    """The field that ``pageInfo`` belongs in: the one above the list."""
     *above, _ = record_path.steps
     return next((step for step in reversed(above) if step.name.value != "edges"), record_path.steps[0])
 
 
 def _stepping(document: QueryDocument, record_path: RecordPath) -> QueryDocument:
-    """The same list with nothing selected but ``pageInfo``: passes an item that cannot be read."""
+    """The same list with only ``pageInfo`` selected: a way past an item that cannot be read."""
     info = record_path.info
     if info is None:
         raise ValueError("without pageInfo there is no way on")

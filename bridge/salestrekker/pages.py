@@ -1,4 +1,4 @@
-"""Pages of a list: what a request asks for, what it gives, what the caller is handed, and reading ahead.
+"""Pages of a list, and records by id: their values, and fetching the next page in advance.
 
 ::
 
@@ -38,22 +38,22 @@ __all__ = [
 ]
 
 MAX_BROKEN_IDS: Final = 100
-"""Broken records of one page whose ids are kept: nobody is shown more."""
+"""Maximum number of broken records of one page whose ids are kept. Nobody is shown more."""
 
 Identify: TypeAlias = "Callable[[Mapping[str, object]], str | None]"
-"""A record's id, as the map finds it; None or empty where it has none."""
+"""Returns a record's id, as the map finds it, or None or empty text if it has none."""
 
 FetchPage: TypeAlias = "Callable[[PageRequest], Awaitable[Page]]"
-"""Reads what is asked for; may be asked for the same again."""
+"""Reads the requested page. It may be called again for the same page."""
 
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
-    """What one request is to ask for.
+    """What one request asks for.
 
     Attributes:
         position: Where the page begins.
-        size: How many items at most.
+        size: The maximum number of items.
         retry: Try again after a failure that may pass.
         next_page_only: Ask only where the list goes on, for no items.
     """
@@ -66,11 +66,11 @@ class PageRequest:
 
 @dataclass(frozen=True, slots=True)
 class BrokenRecord:
-    """A record that exists but could not be read whole, so that it says nothing and is not gone.
+    """A record that exists but could not be read whole. It is neither stored nor treated as gone.
 
     Attributes:
         position: Its place in the whole list, from 0.
-        id: Salestrekker's id where it could be read, else empty.
+        id: Salestrekker's id if it could be read, else empty text.
         message: What is wrong with it, without personal data.
     """
 
@@ -110,16 +110,16 @@ class Page:
 
     @property
     def is_long(self) -> bool:
-        """Whether its records are decoded one by one, until it is closed."""
+        """Whether its records are decoded one by one until the page is closed."""
         return isinstance(self.records, LongRecords)
 
     @property
     def count(self) -> int:
-        """How many items there were."""
+        """The number of items on the page."""
         return len(self.records) + len(self.broken)
 
     def at_close(self, done: Callable[[], None]) -> None:
-        """Call this when a long one is closed; at once where it is none, or has no records."""
+        """Call ``done`` when a long page is closed, or at once if the page is not long or has no records."""
         if isinstance(self.records, LongRecords) and self.count:
             self.records.items.at_close(done)
         else:
@@ -127,19 +127,19 @@ class Page:
             done()
 
     def close(self) -> None:
-        """Let the memory of a long one go: its records cannot be read any more."""
+        """Release the memory of a long page. Its records cannot be read afterwards."""
         if isinstance(self.records, LongRecords):
             self.records.items.close()
 
 
 @dataclass(frozen=True, slots=True)
 class RecordsById:
-    """Records that were asked for by their ids.
+    """Records that were requested by their ids.
 
     Attributes:
-        records: Those that were read whole.
-        absent: The ids of which Salestrekker said null, without an error.
-        broken: Those that could not be read whole; ``position`` is the place among the ids asked for.
+        records: The records that were read whole.
+        absent: The ids for which Salestrekker answered null without an error.
+        broken: Those that could not be read whole. ``position`` is the place among the requested ids.
         read_at: When the first of the requests began, milliseconds since the epoch.
     """
 
@@ -152,12 +152,12 @@ class RecordsById:
 def sort_items(
     listed: ListItems, *, stream: Stream, identify: Identify, place: int, read_at: int
 ) -> Generator[None, None, Page]:
-    """Sort the items of an answer: whole records on one side, broken ones on the other. To be run in turns.
+    """Sort the items of a response into whole and broken records. Run it in slices.
 
     Args:
-        listed: The items, and which of them have faults.
-        stream: Which list it is.
-        identify: Finds a record's id.
+        listed: The items, and which of them have errors.
+        stream: The stream of the list.
+        identify: Returns a record's id.
         place: The place of the first item in the whole list.
         read_at: See ``Page``.
 
@@ -169,12 +169,12 @@ def sort_items(
     hashes, places = array("q"), array("I")
     broken: list[BrokenRecord] = []
     for index in range(len(items)):
-        item, fault = items.item(index) if isinstance(items, LongList) else (items[index], "")
+        item, failure = items.item(index) if isinstance(items, LongList) else (items[index], "")
         known = identify(item) if isinstance(item, dict) else None
-        fault = listed.faults.get(index) or fault or _unfit(item, known)
-        if fault or not known or not isinstance(item, dict):
+        failure = listed.faults.get(index) or failure or _unfit(item, known)
+        if failure or not known or not isinstance(item, dict):
             broken.append(
-                BrokenRecord(place + index, (known or "") if len(broken) < MAX_BROKEN_IDS else "", fault)
+                BrokenRecord(place + index, (known or "") if len(broken) < MAX_BROKEN_IDS else "", failure)
             )
         else:
             hashes.append(hash(known))
@@ -193,13 +193,13 @@ def sort_items(
 def sort_records_by_id(
     gathered: BatchResults, ids: Sequence[str], *, stream: Stream, identify: Identify, began: int
 ) -> RecordsById:
-    """Sort what was said of records that were asked for by their ids.
+    """Sort the results of requests by id into whole and broken records.
 
     Args:
-        gathered: What was said.
-        ids: What was asked for.
-        stream: Which stream the records are of.
-        identify: Finds a record's id.
+        gathered: The results.
+        ids: The requested ids.
+        stream: The stream of the records.
+        identify: Returns a record's id.
         began: When the first request was about to be made, milliseconds since the epoch.
     """
     records: list[Record] = []
@@ -222,10 +222,10 @@ def _unfit(item: object, known: str | None) -> str:
 
 
 async def prefetch_pages(pages: AsyncGenerator[Page]) -> AsyncGenerator[Page]:
-    """The same pages, each fetched while the caller works on the one before.
+    """Return the same pages, fetching each while the caller works on the one before.
 
-    One that is long has to be done with before the next: there is no room for both. An error comes after the
-    good pages before it. Closing this ends the request on its way and closes ``pages`` too.
+    A long page is closed before the next one is fetched, because memory has room for one only. An error comes
+    after the good pages before it. Closing this iterator ends the pending request and closes ``pages``.
     """
     ahead = asyncio.create_task(_next(pages))
     try:
@@ -249,7 +249,7 @@ async def _next(pages: AsyncGenerator[Page]) -> Page | None:
 
 
 async def _end(task: asyncio.Task[Page | None]) -> None:
-    """Stop a task and wait for its end; what it failed of meanwhile is of no interest any more."""
+    """Cancel a task, wait for its end, and ignore its error."""
     task.cancel()
     await asyncio.wait([task])
     if not task.cancelled():

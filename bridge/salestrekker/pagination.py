@@ -1,23 +1,25 @@
-"""ListReadering a list from a position to its end, in each style of paging.
+"""Read a list from a position to its end, in each style of paging.
 
 ::
 
-    position ──Stride.step──> Step: a page, and the next position ──ListReader──> Page
-                                                      └─ ends, repetitions, too many that cannot be read
+    position ──Paginator.step──> a page, and the next position ──ListReader──> Page
+                                             └─ finds the end, repetitions, and too many unreadable items
 
-Offset and page paging end only at an empty page that is asked for twice: a page may be short, or empty once,
-for a server's own reasons. Relay ends where the server says so, a plain list after its one page.
+Paging by offset or by page number ends only at an empty page that is empty when requested again. For reasons
+of the server's own, a page may be short, or empty once. Cursors (Relay) end where the server says so, and a
+list without paging ends after its one page.
 
-Of numbered pages nobody says whether the first is 0 or 1::
+Salestrekker does not document whether the first page has the number 0 or 1::
 
     page 0, page 1 ──both read──> each record of the two once, then pages 2, 3, …
       └─ page 0 fails: because there is none? ──sizes──> first page 0 | 1 | not known: the error
 
-A server that counts from 1 answers page 0 with page 1 again, with nothing, or with an error. The two pages
-joined are right in every case but the last, so nothing has to be guessed. An error that blames the request,
-where the same request for page 1 is good, says that there is no page 0. Any other error proves nothing: a
-page 0 that fails for another reason would be lost. So it is proven with pages of one and of two items, whose
-numbers are good in either case::
+A server that counts from 1 answers page 0 with page 1, with nothing, or with an error. Joining the two pages
+is right in every case but the last, so nothing has to be guessed. If page 0 gives an error that blames the
+request, and the same request for page 1 succeeds, there is no page 0. Any other error proves nothing: a page
+0
+that failed for another reason would be lost. So pages of one and of two items settle the question. Their
+numbers are valid in either case::
 
     counted from 1:   page 1 of one item = [a]    page 1 of two = [a, b]      they begin alike
     counted from 0:   page 1 of one item = [b]    page 1 of two = [c, d]      they do not
@@ -55,16 +57,16 @@ __all__ = [
 ]
 
 MAX_FAILED_IN_A_ROW: Final = 10
-"""More items in a row than this are not each poisoned for themselves: something is wrong with all."""
+"""If more items than this fail in a row, the cause is not the items but something common to all."""
 
 
 class Paginator(ABC):
-    """How one style of paging steps through a list.
+    """One style of paging.
 
     Args:
-        query: What is asked.
+        query: The list query.
         fetch: Reads one page.
-        now: Milliseconds since the epoch.
+        now: Returns milliseconds since the epoch.
     """
 
     def __init__(self, query: ListQuery, fetch: FetchPage, now: Callable[[], int]) -> None:
@@ -74,22 +76,26 @@ class Paginator(ABC):
 
     @abstractmethod
     async def step(self, at: Position, size: int) -> tuple[Page, Position]:
-        """Read the page that begins at a position.
+        """Read the page at a position.
+
+        Returns:
+            The page, and the position of the next one, whose ``end`` is set if this page is known to be the
+            last.
 
         Raises:
-            QueryFileError: The answer shows that the query does not move through the list.
-            BridgeError: What ``fetch`` raises.
+            QueryFileError: The response shows that the query does not move through the list.
+            BridgeError: As ``fetch`` raises.
         """
 
     def lost(self, place: int, poison: PoisonItem) -> Page:
-        """A page that is nothing but an item that cannot be read."""
+        """A page that holds nothing but an item that cannot be read."""
         return Page((), (BrokenRecord(place, "", str(poison)),), read_at=self.now(), poison=poison)
 
     async def shrinking(self, at: Position, size: int) -> Page:
-        """A page; where one item brings it down, only the items before that one.
+        """Read a page. If one item makes it fail, read only the items before that one.
 
         Raises:
-            PoisonedItem: The item that stands first is poisoned.
+            PoisonItem: The first item fails.
         """
         try:
             return await self.fetch(PageRequest(at, size))
@@ -103,7 +109,7 @@ class Paginator(ABC):
 
 
 class OffsetPaginator(Paginator):
-    """By offset. It moves by what was received, since a server may give fewer than it was asked for."""
+    """Paging by offset: it advances by the number of received items, which may be fewer than requested."""
 
     async def step(self, at: Position, size: int) -> tuple[Page, Position]:
         """See ``Paginator``."""
@@ -115,7 +121,7 @@ class OffsetPaginator(Paginator):
 
 
 class SinglePagePaginator(Paginator):
-    """The whole list at once: no way around a poisoned item."""
+    """The whole list at once. An item that fails cannot be skipped."""
 
     async def step(self, at: Position, size: int) -> tuple[Page, Position]:
         """See ``Paginator``."""
@@ -127,7 +133,7 @@ class SinglePagePaginator(Paginator):
 
 
 class CursorPaginator(Paginator):
-    """By cursor, as Relay's connections: https://relay.dev/graphql/connections.htm."""
+    """Paging by cursor, as in Relay's connections: https://relay.dev/graphql/connections.htm."""
 
     async def step(self, at: Position, size: int) -> tuple[Page, Position]:
         """See ``Paginator``."""
@@ -138,7 +144,7 @@ class CursorPaginator(Paginator):
         return page, self._next(at, page) if page.count else at
 
     async def _past(self, at: Position, poison: PoisonItem) -> NextPage | None:
-        """Where the list goes on after one item, asked without reading the item."""
+        """Ask where the list goes on after an item, without reading the item."""
         try:
             return (await self.fetch(PageRequest(at, 1, next_page_only=True))).more
         except BridgeError:
@@ -161,7 +167,12 @@ class CursorPaginator(Paginator):
 
 
 def ignored_variable_error(query: ListQuery, sign: str) -> QueryFileError:
-    """The error for a list that does not move on, with what shows it."""
+    """The error for a list that does not advance.
+
+    Args:
+        query: The list query.
+        sign: What shows it, as the beginning of a sentence.
+    """
     return QueryFileError(
         f"{query.file}: {sign}, so ${query.paging_variable} is ignored",
         advice=f"Pass ${query.paging_variable} to the argument that moves through the list, "
@@ -170,11 +181,12 @@ def ignored_variable_error(query: ListQuery, sign: str) -> QueryFileError:
 
 
 SAMPLED_PLACES: Final = 3
-"""Places in the list at which the first page's number is looked for: at one there may be a poisoned item."""
+"""Number of places in the list where the first page's number is looked for. One may hold an item that
+fails."""
 
 
 class PageNumberPaginator(Paginator):
-    """By page number; the size of a page stays the same, or the numbers would mean something else."""
+    """Paging by page number. The page size never changes, because page numbers depend on it."""
 
     async def step(self, at: Position, size: int) -> tuple[Page, Position]:
         """See ``Paginator``."""
@@ -201,21 +213,24 @@ class PageNumberPaginator(Paginator):
         return _joined(zero, one)
 
     async def _open_long(self, size: int, zero: Page, one: Page) -> tuple[Page, Position]:
-        """Long pages are not joined, for there is room for one at a time."""
+        """Long pages are not joined, because memory has room for one at a time."""
         if _is_same(zero, one):
             return one, Position(one.count, page=2, base=1)
         one.close()
         return await self.step(Position(page=0), size)
 
     async def _page_0(self, size: int) -> Page | Transient | QueryFileError:
-        """Page 0, before page 1: what is added in front meanwhile moves others on, to be met twice."""
+        """Read page 0 before page 1.
+
+        An item that is added in front meanwhile moves others back, so that they are met twice and not missed.
+        """
         try:
             return await self.fetch(PageRequest(Position(page=0), size, retry=False))
         except (Transient, QueryFileError) as trouble:
             return trouble
 
     async def _open_in_trouble(self, size: int, trouble: Transient) -> tuple[Page, Position]:
-        """Page 0 fails, or a poisoned item stands on one of the first pages."""
+        """Find the first page's number if page 0 fails, or if an item of the first pages fails."""
         base = await self._proven()
         if base is None:
             base = self.query.variables.default(Role.PAGE)
@@ -224,7 +239,7 @@ class PageNumberPaginator(Paginator):
         return await self.step(Position(page=base, base=base), size)
 
     async def _proven(self) -> int | None:
-        """The number of the first page; None where the list is too short or its pages cannot be sized."""
+        """The number of the first page, or None if the list is too short or has no page size."""
         if not self.query.has_page_size:
             return None
         for place in range(1, SAMPLED_PLACES + 1):
@@ -271,7 +286,10 @@ class PageNumberPaginator(Paginator):
         return await self._whole(at, size, request_error)
 
     async def _whole(self, at: Position, size: int, request_error: BridgeError) -> Page:
-        """The page again: its parts had no such fault, so that has passed, or they were not its parts."""
+        """Read the page again.
+
+        Its parts did not show the failure, so either it has passed, or the parts were other items.
+        """
         try:
             return await self.fetch(PageRequest(at, size))
         except PoisonItem:
@@ -279,7 +297,7 @@ class PageNumberPaginator(Paginator):
 
 
 class _PageSplitter:
-    """Reads one page as several smaller ones, and those with a poisoned item as smaller ones still.
+    """Reads one page as several smaller ones, and those with a failing item as smaller ones still.
 
     The parts of a page have numbers of their own: of 100 items, page 3 is the pages 6 and 7 of 50.
 
@@ -294,7 +312,7 @@ class _PageSplitter:
         self._lost = 0
 
     async def split(self, start: int, length: int) -> list[Page]:
-        """The items from ``start`` on, ``length`` of them; a poisoned one is broken."""
+        """The items from ``start`` on, ``length`` of them. An item that fails is a broken record."""
         part = length // _smallest_factor(length)
         found: list[Page] = []
         for first in range(start, start + length, part):
@@ -315,7 +333,7 @@ class _PageSplitter:
         return [page]
 
     async def _shorter(self, page: Page, first: int, length: int) -> list[Page]:
-        """The parts of a part that is long: there is room for one long page, and not for several."""
+        """The parts of a long part: memory has room for one long page only."""
         if length == 1 and len(page.records) > 1:
             raise too_long_error("A page with a record that cannot be read is too long to go around it")
         if length > 1 and page.records:
@@ -333,7 +351,7 @@ class _PageSplitter:
 
 
 def _joined(zero: Page, one: Page) -> tuple[Page, Position]:
-    """Pages 0 and 1 as one page, each record once."""
+    """Pages 0 and 1 as one page, each record once, and the position after them."""
     known, same = set(zero.id_hashes), _is_same(zero, one)
     pairs = zip(one.records, one.id_hashes, strict=True)
     fresh = tuple(record for record, id_hash in pairs if id_hash not in known)
@@ -349,7 +367,7 @@ def _joined(zero: Page, one: Page) -> tuple[Page, Position]:
 
 
 def _is_same(zero: Page, one: Page) -> bool:
-    """Whether page 0 was answered with page 1, or with nothing."""
+    """Whether the server answered page 0 with page 1, or with nothing."""
     known = set(zero.id_hashes)
     fresh = sum(id_hash not in known for id_hash in one.id_hashes)
     return not zero.count or 2 * fresh < len(one.records)
@@ -360,7 +378,7 @@ def _moved(broken: Sequence[BrokenRecord], by: int) -> tuple[BrokenRecord, ...]:
 
 
 def _first_page_number(once: Page, twice: Page, again: Page) -> int | None:
-    """What a page of one item, one of two, and the first again, prove of the first page's number."""
+    """The first page's number, if a page of one item, one of two, and the first again prove it."""
     sized = once.count == 1 and twice.count <= 2  # noqa: PLR2004 - one of two items
     if (
         not sized
@@ -400,12 +418,12 @@ PAGINATORS: Final[Mapping[Paging, type[Paginator]]] = {
 
 @dataclass(frozen=True, slots=True)
 class ListReader:
-    """One way through a list.
+    """One reading of a list.
 
     Attributes:
-        query: What is asked.
-        fetch: Reads one page; may be asked for the same one again.
-        now: Milliseconds since the epoch.
+        query: The list query.
+        fetch: Reads one page. It may be called again for the same page.
+        now: Returns milliseconds since the epoch.
     """
 
     query: ListQuery
@@ -413,12 +431,13 @@ class ListReader:
     now: Callable[[], int]
 
     async def pages(self, page_size: int, start: str = "") -> AsyncGenerator[Page]:
-        """All pages from the position ``start`` on; the last one is empty and says so.
+        """All pages from the position ``start`` on. The last one is empty and has ``last`` set.
 
         Raises:
             QueryFileError: The query does not move through the list: two pages in a row hold the same
-                records, or the cursor does not advance.
-            BridgeError: What ``fetch`` raises; also where more than a few items in a row cannot be read.
+                records, or
+                the cursor does not advance.
+            BridgeError: As ``fetch`` raises, or more than a few items in a row cannot be read.
         """
         paginator = PAGINATORS[self.query.paging](self.query, self.fetch, self.now)
         at, lost = Position.of(start), 0

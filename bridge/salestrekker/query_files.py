@@ -1,11 +1,11 @@
-"""Query files: found, joined with the fragments they spread, parsed once.
+"""Query files: find a file, add the fragments that it uses, and parse it once.
 
 ::
 
     name ──find──> file ──parse──> operation + needed fragments ──print──> text ──> fingerprint
 
-A file may spread fragments that it does not define: they come from the files
-``*.fragment.graphql`` of its own folder, then of the other folders (at last the shipped one).
+A file may use fragments that it does not define. They come from the files ``*.fragment.graphql`` of its own
+folder, then from those of the other folders. The folder of the shipped queries is the last one.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ FRAGMENT_FILES = "*.fragment.graphql"
 
 @dataclass(frozen=True, slots=True)
 class QueryDocument:
-    """One query with every fragment it needs.
+    """One query with every fragment that it needs.
 
     Attributes:
-        file: The file it is from, as messages name it.
-        text: What is sent: printed from the syntax tree, so without comments and layout.
-        fingerprint: Of that text. Checkpoints and drafts made under another one are not comparable.
+        file: The file that it comes from, for messages.
+        text: The text to send: printed from the syntax tree, without comments and layout.
+        fingerprint: Of the text. Checkpoints and drafts of another fingerprint cannot be compared.
         operation: The query itself.
-        fragments: Name -> definition of each fragment that it reaches.
+        fragments: Name -> definition of each fragment that the query reaches.
     """
 
     file: str
@@ -64,16 +64,16 @@ class QueryDocument:
 
     @property
     def name(self) -> str:
-        """The operation's name; empty where the file gives none."""
+        """The operation's name, or empty text if the file gives none."""
         return self.operation.name.value if self.operation.name else ""
 
     @property
     def variables(self) -> frozenset[str]:
-        """The names of the variables that it declares."""
+        """The names of the variables that the query declares."""
         return frozenset(v.variable.name.value for v in self.operation.variable_definitions or ())
 
     def fields(self, selections: SelectionSetNode | None) -> Iterator[FieldNode]:
-        """The fields selected at one level, those inside fragments too."""
+        """The fields selected at one level, including those inside fragments."""
         for node in selections.selections if selections else ():
             if isinstance(node, FieldNode):
                 yield node
@@ -84,12 +84,12 @@ class QueryDocument:
 
 
 def query_folders(configuration_folder: Path) -> tuple[Path, ...]:
-    """Where query files are looked for: beside the configuration file, then those shipped."""
+    """The folders with query files: beside the configuration file, then the shipped ones."""
     return (configuration_folder / "queries", shipped_queries())
 
 
 def shipped_queries() -> Path:
-    """The folder of the shipped queries: inside the wheel, or in a checkout beside the package."""
+    """The folder of the shipped queries: inside the wheel, or beside the package in a checkout."""
     package = Path(str(resources.files("bridge")))
     in_wheel = package / "_shipped" / "queries"
     return in_wheel if in_wheel.is_dir() else package.parent / "queries"
@@ -97,21 +97,21 @@ def shipped_queries() -> Path:
 
 @cache
 def shipped_fields() -> frozenset[str]:
-    """All names that the shipped queries use: what the built-in maps read is among them."""
+    """All names that the shipped queries use. Everything that the built-in maps read is among them."""
     texts = (file.read_text(encoding="utf-8") for file in shipped_queries().glob("*.graphql"))
     return frozenset(word for text in texts for word in re.findall(r"\w+", text))
 
 
 def load_document(name: str, folders: Sequence[Path]) -> QueryDocument:
-    """Load a query file with the fragments it needs.
+    """Load a query file with the fragments that it needs.
 
     Args:
         name: File name, as the configuration gives it.
-        folders: Where to look, first match wins (``query_folders``).
+        folders: Folders to search. The first match counts (``query_folders``).
 
     Raises:
-        QueryFileError: It is missing, unreadable, cannot be parsed, holds not exactly one query, or
-            spreads a fragment that is nowhere defined.
+        QueryFileError: The file is missing, unreadable or invalid, does not hold exactly one query, or uses a
+            fragment that is not defined anywhere.
     """
     path = _find(name, folders)
     own = _parse(path)
@@ -124,7 +124,7 @@ def load_document(name: str, folders: Sequence[Path]) -> QueryDocument:
 
 
 def error_at(node: Node, what: str, advice: str) -> QueryFileError:
-    """The error that names file, line and column of ``node``."""
+    """An error that names the file, line and column of ``node``."""
     return QueryFileError(f"{_place(node)}: {what}", advice=advice)
 
 
@@ -197,7 +197,7 @@ def _fragments_of_folder(folder: Path) -> dict[str, FragmentDefinitionNode]:
 def _needed_fragments(
     operation: OperationDefinitionNode, own: Mapping[str, FragmentDefinitionNode], folders: Sequence[Path]
 ) -> dict[str, FragmentDefinitionNode]:
-    """Every fragment reached from the operation, in the order of first use."""
+    """Every fragment that the operation reaches, in the order of first use."""
     needed: dict[str, FragmentDefinitionNode] = {}
     known, unread = dict(own), list(folders)
     waiting = list(_spreads(operation.selection_set))
@@ -221,7 +221,7 @@ def _needed_fragments(
 
 
 def _refuse_cycles(fragments: Mapping[str, FragmentDefinitionNode]) -> None:
-    """A fragment that holds itself has no end (GraphQL specification, 5.5.2.2)."""
+    """Refuse a fragment that contains itself (GraphQL specification, 5.5.2.2)."""
     for name, fragment in fragments.items():
         reached: set[str] = set()
         waiting = list(_spreads(fragment.selection_set))

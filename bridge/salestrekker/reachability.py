@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ConnectionAdvice", "connection_advice", "find_likely_address", "probe_address"]
 
-PROBE_QUERY: Final = "query Knock { __typename }"
+PROBE_QUERY: Final = "query Probe { __typename }"
 PATH: Final = "/graphql"
 
 
@@ -32,7 +32,7 @@ async def probe_address(url: str, timeout: float) -> None:  # noqa: ASYNC109 - h
     transport = Transport(url, timeout=timeout, connections=1)
     await transport.open()
     try:
-        await transport.post(Request(PROBE_QUERY, "Knock", {}), None)
+        await transport.post(Request(PROBE_QUERY, "Probe", {}), None)
     except TokenRefused:
         return
     finally:
@@ -77,7 +77,7 @@ CONNECTION_ADVICE: Final = (
     ),
     ConnectionAdvice(
         re.compile(r"DNSError|gaierror|name or service|nodename|resolution", re.IGNORECASE),
-        "There is no host of this name: look for a slip in the address, or for the network being away.",
+        "There is no host with this name: check the address for a typo, and the network connection.",
     ),
     ConnectionAdvice(
         re.compile(r"refused|Connect call failed|Errno 111", re.IGNORECASE),
@@ -101,8 +101,8 @@ CONNECTION_ADVICE: Final = (
 
 def connection_advice(error: BaseException) -> str:
     """What to do about a connection that failed; empty where nothing is known of it."""
-    said = "\n".join(_error_texts(error))
-    return next((reason.advice for reason in CONNECTION_ADVICE if reason.words.search(said)), "")
+    texts = "\n".join(_error_texts(error))
+    return next((reason.advice for reason in CONNECTION_ADVICE if reason.words.search(texts)), "")
 
 
 def _error_texts(error: BaseException | None) -> Iterator[str]:

@@ -1,14 +1,15 @@
-"""The way from the root of an answer down to one record, and what is read there, by a query's selection.
+"""The path from the root of a response to one record, and the fields that a query selects there.
 
 ::
 
     contacts { pageInfo { hasNextPage endCursor } edges { node { id … } } }
     ────┬───   ────┬───                           ──┬──   ──┬─
         │          └─ PageInfo                      │       └─ the record: it selects its id
-        └───────────────────────────────────────────┴─ steps of the way
+        └───────────────────────────────────────────┴─ steps of the path
 
-Without the schema it does not show which step is the list; the answer tells (``responses.read_items``). What
-is read is told as dotted paths: for the disclosure, and to hold maps against it.
+Without the schema, the query does not show which step is the list. The response does
+(``responses.read_items``). Selected fields are given as dotted paths, for the disclosure statement and to
+compare maps with them.
 """
 
 from __future__ import annotations
@@ -50,27 +51,27 @@ ABOUT_THE_LIST: Final = re.compile(
     r"__typename|(total|next|prev|page|has(next|more|prev)).*|.*(count|cursor)|offset|limit|size|perpage",
     re.IGNORECASE,
 )
-"""Leaves that tell something of the list, not of a record."""
+"""Names of plain fields that describe the list, not a record."""
 
 LIST_INFO_FIELDS: Final = frozenset({"pageInfo", "pagination", "paging", "meta"})
-"""Likewise, with a selection of their own."""
+"""Names of objects that describe the list, not a record."""
 
 ID_KEYS: Final = frozenset({"id", "_id", "uuid", "guid"})
 
 SHORTEST_STEM: Final = 3
-"""Letters of a word that may stand with ``Id`` in the name of an id: ``clientId`` in ``clients``."""
+"""Fewest letters of a word that may stand with ``Id`` in the name of an id: ``clientId`` in ``clients``."""
 
 
 @dataclass(frozen=True, slots=True)
 class PageInfo:
-    """Where the answer says whether and where a list goes on (Relay's cursor connections).
+    """The place where the response says whether and where a list goes on (Relay's cursor connections).
 
     Attributes:
         node: The field that is selected.
-        below: How many steps of the way stand above it.
-        path: Response keys from the root of the answer's ``data``.
-        more: Response key of ``hasNextPage`` in it; None where it is not selected.
-        cursor: Response key of ``endCursor`` in it; likewise.
+        below: How many steps of the record path stand above it.
+        path: Response keys from the root of the response's ``data``.
+        more: Response key of ``hasNextPage``. None if it is not selected.
+        cursor: Response key of ``endCursor``. None if it is not selected.
     """
 
     node: FieldNode
@@ -82,11 +83,11 @@ class PageInfo:
 
 @dataclass(frozen=True, slots=True)
 class RecordPath:
-    """The way to one record.
+    """The path to one record.
 
     Attributes:
-        steps: The fields from the root field down to that whose selection is the record's.
-        info: The nearest ``pageInfo`` beside them; None where there is none.
+        steps: The fields from the root field down to the one whose selection is the record's.
+        info: The nearest ``pageInfo`` beside them, or None.
     """
 
     steps: tuple[FieldNode, ...]
@@ -99,14 +100,14 @@ class RecordPath:
 
 
 def find_record_path(document: QueryDocument, what: str = "list") -> RecordPath:
-    """Find the way to the records.
+    """Find the path to the records.
 
     Args:
         document: The query.
-        what: What it asks for, as messages name it: a list, or a record.
+        what: What the query asks for, for messages: a list, or a record.
 
     Raises:
-        QueryFileError: There is not exactly one root field, or no selection on the way has an ``id``.
+        QueryFileError: There is not exactly one root field, or no selection below it has an ``id``.
     """
     fields = document.fields(document.operation.selection_set)
     roots = [node for node in fields if node.name.value != "__typename"]
@@ -119,29 +120,32 @@ def find_record_path(document: QueryDocument, what: str = "list") -> RecordPath:
         raise error_at(
             roots[0],
             f"the {what} `{roots[0].name.value}` does not select `id`",
-            "Add `id` to its fields: a record without an id cannot be told from another. Where your schema "
-            "calls it otherwise, write `id: itsName`.",
+            "Add `id` to its fields: a record without an id cannot be recognised. If your schema "
+            "calls it something else, write `id: itsName`.",
         )
     infos = (_info(document, steps[:count]) for count in range(len(steps), 0, -1))
     return RecordPath(steps, next((info for info in infos if info), None))
 
 
 def response_key(node: FieldNode) -> str:
-    """The name under which the answer holds a field."""
+    """The name under which the response holds a field."""
     return node.alias.value if node.alias else node.name.value
 
 
 def _down(document: QueryDocument, steps: tuple[FieldNode, ...]) -> tuple[FieldNode, ...] | None:
-    """The steps lengthened to the record's; None where there is no id down there."""
+    """The steps extended to the record's step, or None if there is no id below."""
     selected = list(document.fields(steps[-1].selection_set))
     if any(_is_id(response_key(field), steps) for field in selected if not field.selection_set):
         return steps
     ways = (_down(document, (*steps, field)) for field in _wrappers(selected, steps[0].name.value))
-    return next((way for way in ways if way), None)
+    return next((record_path for record_path in ways if record_path), None)
 
 
 def _wrappers(selected: Sequence[FieldNode], root: str) -> list[FieldNode]:
-    """The fields that may lead to the records: known by name, or the only one that is not about the list."""
+    """The fields that may lead to the records.
+
+    These are the fields with a known name, else the only field that is not about the list.
+    """
     below = [field for field in selected if field.selection_set and field.name.value not in LIST_INFO_FIELDS]
     known = [field for field in below if field.name.value in WRAPPERS | {root}]
     leaves = (field.name.value for field in selected if not field.selection_set)
@@ -174,48 +178,48 @@ def _info(document: QueryDocument, steps: tuple[FieldNode, ...]) -> PageInfo | N
 
 
 def selected_fields(document: QueryDocument) -> tuple[str, ...]:
-    """Every field without a selection of its own that a document reads.
+    """Every plain field that a document reads.
 
     Args:
         document: The query with its fragments.
 
     Returns:
-        Paths from the root of the answer, with dots and by the schema's names (not aliases), each once,
-        in the order of the document: ``contacts.person.information.firstName``.
+        Dotted paths from the root of the response by the schema's names (not aliases), each once, in the
+        order of the document: ``contacts.person.information.firstName``.
     """
     return tuple(dict.fromkeys(_leaves(document, document.operation.selection_set, ())))
 
 
-def record_fields(document: QueryDocument, way: RecordPath) -> frozenset[str]:
-    """Every field without a selection of its own that a document reads of one record.
+def record_fields(document: QueryDocument, record_path: RecordPath) -> frozenset[str]:
+    """Every plain field that a document reads of one record.
 
     Args:
         document: The query with its fragments.
-        way: Where the record sits in the answer.
+        record_path: Where the record is in the response.
 
     Returns:
-        Paths from the record, with dots, as the answer has them: ``person.information.firstName``, and
-        ``email: emailAddress`` where the query gives a field another name.
+        Dotted paths from the record, as the response has them: ``person.information.firstName``, and
+        ``email: emailAddress`` if the query gives a field another name.
     """
-    return frozenset(_named(document, way.steps[-1].selection_set, ""))
+    return frozenset(_named(document, record_path.steps[-1].selection_set, ""))
 
 
-def fingerprint_record_fields(document: QueryDocument, way: RecordPath) -> str:
-    """Twelve characters, other ones whenever a document selects something else of one record.
+def fingerprint_record_fields(document: QueryDocument, record_path: RecordPath) -> str:
+    """Fingerprint what a document selects of one record, as twelve characters.
 
     Comments, layout, the order of fields, the names of files and fragments, and how the list is paged or
-    narrowed are no part of it. Aliases, arguments, directives and inline type conditions are.
+    filtered do not matter. Aliases, arguments, directives and inline type conditions do.
 
     Args:
         document: The query with its fragments.
-        way: Where the record sits in the answer.
+        record_path: Where the record is in the response.
     """
-    selected = sorted(set(_selected(document, way.steps[-1].selection_set, "")))
+    selected = sorted(set(_selected(document, record_path.steps[-1].selection_set, "")))
     return hashlib.sha256("\n".join(selected).encode()).hexdigest()[:12]
 
 
 def _selected(document: QueryDocument, selections: SelectionSetNode | None, above: str) -> Iterator[str]:
-    """Each field without a selection of its own, by its whole path as it is asked for."""
+    """Each plain field, by its whole path as it is requested."""
     for node in selections.selections if selections else ():
         if isinstance(node, FieldNode):
             path = f"{above}.{_asked(node)}"
@@ -235,7 +239,7 @@ def _asked(field: FieldNode) -> str:
 
 
 def _printed(nodes: Iterable[ArgumentNode | DirectiveNode] | None) -> str:
-    """Arguments or directives, in one order."""
+    """Arguments or directives in a fixed order."""
     return "".join(sorted(f"({print_ast(node)})" for node in nodes or ()))
 
 

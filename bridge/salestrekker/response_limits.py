@@ -1,8 +1,8 @@
-"""How much of an answer is read, and how much of it is decoded in one go.
+"""How much of a response is read, and how much of it is decoded at once.
 
-Decoded, JSON takes up to 25 times its bytes, and nothing else happens while it is decoded. These bounds keep
-the process under 200 MB and webhooks answered within a tenth of a second, whatever Salestrekker sends. What
-counts beside bytes are values: there is one at least for each comma and each bracket.
+Decoded, JSON takes up to 25 times its bytes, and the process does nothing else while it decodes. These limits
+keep the process under 200 MB and webhooks answered within a tenth of a second, whatever Salestrekker sends.
+Values count too, beside bytes: there is at least one value for each comma and each bracket.
 """
 
 from __future__ import annotations
@@ -34,66 +34,67 @@ __all__ = [
 ]
 
 INCOMPLETE_JSON: Final = "Salestrekker's answer is not whole: its JSON cannot be read"
-"""What is said of JSON that cannot be decoded: it was cut short on its way, most likely."""
+"""The message for JSON that cannot be decoded, most likely because it was cut short on its way."""
 
 MAX_BODY: Final = 48 * 1024 * 1024
-"""Bytes of an answer, unpacked, beyond which it is not read: 80,000 contacts have about as many."""
+"""Bytes of an unpacked response beyond which it is not read. 80,000 contacts have about as many."""
 
 ERROR_BODY: Final = 64 * 1024
-"""Bytes that are read of an answer that is no success: enough for GraphQL errors."""
+"""Bytes that are read of a response that is no success: enough for GraphQL errors."""
 
 SMALL_BODY: Final = 1024 * 1024
-"""Bytes of an answer that is decoded in one go: a page of 1,000 contacts has less."""
+"""Bytes of a response that is decoded at once. A page of 1,000 contacts has fewer."""
 
 SMALL_VALUES: Final = 25_000
-"""Values in an answer that is decoded in one go: a page of 100 contacts has some 4,000."""
+"""Values in a response that is decoded at once. A page of 100 contacts has about 4,000."""
 
 MAX_REST: Final = 4 * 1024 * 1024
-"""Bytes of what stands beside a long list: errors, with the traces that some servers add."""
+"""Bytes of the rest beside a long list: errors, with the stack traces that some servers add."""
 
 REST_VALUES: Final = 100_000
-"""Values beside a long list: 10,000 errors have about as many."""
+"""Values beside a long list. 10,000 errors have about as many."""
 
 MAX_ITEMS: Final = 100_000
-"""Records in one answer beyond which it is refused: such a list has to be read in pages."""
+"""Records in one response beyond which it is refused: such a list has to be read in pages."""
 
 MAX_ERRORS: Final = 10_000
-"""Errors in one answer beyond which it is not read: each takes some ten microseconds."""
+"""Errors in one response beyond which it is not read. Each takes about ten microseconds."""
 
 ERRORS_READ: Final = 100
-"""Errors that are looked at of an answer that is no success, and that are told of one record."""
+"""Errors that are read of a response that is no success, and that are reported for one record."""
 
 MAX_RECORD: Final = 128 * 1024
-"""Bytes of one record, as JSON without blanks, beyond which it is not mapped: a contact has about 600."""
+"""Bytes of one record, as JSON without blanks, beyond which it is not mapped. A contact has about 600."""
 
 MAX_RECORD_VALUES: Final = 5_000
-"""Values in one record beyond which it is not mapped: an expression of a map looks at each of them."""
+"""Values in one record beyond which it is not mapped: a map's expression looks at each of them."""
 
 MAX_RECORD_DEPTH: Final = 254
-"""Levels of values in one record beyond which it is not mapped: what follows goes down by calls."""
+"""Levels of values in one record beyond which it is not mapped: later steps descend by recursion."""
 
 MAX_DIGITS: Final = 4_000
-"""Digits of a whole number that are read as one; no double holds more than 309 of them."""
+"""Digits of a whole number that is read exactly. A double holds at most 309."""
 
 BATCH_BYTES: Final = 256 * 1024
-"""Bytes of a long list that are decoded, mapped and observed together, but for a single record."""
+"""Bytes of a long list that are decoded, mapped and observed together, except for a single larger record."""
 
 
 def is_small(body: bytes | bytearray) -> bool:
-    """Whether an answer can be decoded in one go."""
+    """Whether a response can be decoded at once."""
     return len(body) <= SMALL_BODY and _values_in(body) <= SMALL_VALUES
 
 
 def is_rest(body: bytes | bytearray) -> bool:
-    """Whether an answer without its list can be decoded in one go."""
+    """Whether a response without its list can be decoded at once."""
     return len(body) <= MAX_REST and _values_in(body) <= REST_VALUES
 
 
 def decode(body: bytes | bytearray) -> object:
-    """What a body says as JSON.
+    """Decode JSON.
 
-    Half of a surrogate pair, such as an emoji that was cut, or a number that no double holds is of one
-    record: it must not take the whole list down. orjson refuses both, the standard library takes them.
+    Half of a surrogate pair, such as an emoji that was cut, or a number that no double holds belongs to one
+    record
+    and must not make the whole list fail. orjson refuses both, the standard library accepts them.
 
     Raises:
         ValueError: It is not JSON, or nested too deeply.
@@ -108,16 +109,16 @@ def decode(body: bytes | bytearray) -> object:
 
 
 def _whole_number(text: str) -> int | float:
-    """A whole number, as a double where Python refuses to read so many digits."""
+    """A whole number, as a double if Python refuses to read so many digits."""
     return int(text) if len(text) <= MAX_DIGITS else float(text)
 
 
 def find_excess(record: object) -> str:
-    """What of a record is too much to be mapped; empty where nothing is.
+    """What makes a record too large to be mapped, or empty text.
 
     Args:
-        record: As decoded. It is measured as JSON without blanks, so that each answer that holds it is of one
-            opinion.
+        record: As decoded. It is measured as JSON without blanks, so that the result does not depend on the
+            response that holds it.
     """
     try:
         written = orjson.dumps(record)
@@ -133,17 +134,17 @@ def find_excess(record: object) -> str:
 
 
 def _values_in(body: bytes | bytearray) -> int:
-    """As many values at most, those in its texts counted too."""
+    """An upper bound of the number of values. Commas and brackets in texts count too."""
     return body.count(b",") + body.count(b"[") + body.count(b"{")
 
 
 def _count(value: object) -> int:
-    """How many values there are inside another."""
+    """The number of values inside another value."""
     return sum(map(len, _levels_of(value))) - 1
 
 
 def _levels_of(value: object) -> Iterator[list[object]]:
-    """The values of each level, without a call for each: there may be a thousand."""
+    """The values of each level, without recursion: there may be a thousand levels."""
     level = [value]
     while level:
         yield level

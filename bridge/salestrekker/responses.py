@@ -244,7 +244,7 @@ def read_token(result: GraphqlResult, refusal: Refused) -> str:
     """
     kinds = {error.kind: error for error in result.errors}
     if ErrorKind.BUSY in kinds or (
-        ErrorKind.FAULT in kinds and kinds[ErrorKind.FAULT].code in CODES[ErrorKind.FAULT]
+        ErrorKind.INTERNAL in kinds and kinds[ErrorKind.INTERNAL].code in CODES[ErrorKind.INTERNAL]
     ):
         busy = ErrorKind.BUSY in kinds
         raise Transient(
@@ -438,7 +438,7 @@ def _listed(
 def _find_poison_item(errors: Sequence[ServerError], query: ListQuery) -> PoisonItem | None:
     """The first of the items that brought their list down; None where it was something else."""
     places = [
-        _index(error, query) for error in errors if error.kind in (ErrorKind.FAULT, ErrorKind.PERMISSION)
+        _index(error, query) for error in errors if error.kind in (ErrorKind.INTERNAL, ErrorKind.PERMISSION)
     ]
     known = [place for place in places if place is not None]
     if len(known) < len(errors):

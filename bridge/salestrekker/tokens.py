@@ -292,17 +292,19 @@ class TokenKeeper:
         """Another token, or this one where none is to be had: it is good until its end."""
         try:
             return await self._renewed(token, ahead=True)
-        except (Transient, Refused) as fault:
-            self._note_failing(fault)
+        except (Transient, Refused) as failure:
+            self._note_failing(failure)
             return token
 
-    def _note_failing(self, fault: Transient | Refused) -> None:
+    def _note_failing(self, failure: Transient | Refused) -> None:
         now, before = self._clock(), self._failure_state
         times = before.times + 1 if before else 1
         wait = self._policy.backoff(times, self._random)
-        if isinstance(fault, Transient) and fault.retry_after:
-            wait = min(max(wait, fault.retry_after), self._renewing.longest)
-        self._failure_state = _RenewalFailure(times, before.since if before else now, now + wait, str(fault))
+        if isinstance(failure, Transient) and failure.retry_after:
+            wait = min(max(wait, failure.retry_after), self._renewing.longest)
+        self._failure_state = _RenewalFailure(
+            times, before.since if before else now, now + wait, str(failure)
+        )
         self._notify()
 
     async def _renewed(self, seen: Token | None, *, for_refused: bool = False, ahead: bool = False) -> Token:

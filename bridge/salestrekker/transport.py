@@ -221,18 +221,18 @@ class Transport:
             "allow_redirects": False,
             "raise_for_status": partial(self._examine, request),
         }
-        fault: BridgeError
+        failure: BridgeError
         try:
             found = await self._gql.execute(request, extra_args=arguments)
             return await run_in_slices(
                 parse_result_in_steps(found.data, found.errors, request.text), rest=SLICE_SECONDS
             )
         except UnusableResponseError as error:
-            fault = error.meaning
+            failure = error.meaning
         except TransportError as error:
-            fault = _broken(error)
+            failure = _broken(error)
         # Raised here, not above: as its context the library's error would come along.
-        raise fault
+        raise failure
 
     def _session_arguments(self) -> dict[str, Any]:
         return {
@@ -279,7 +279,7 @@ async def _in_parts(
     request: Request, response: BoundedResponse, body: bytearray
 ) -> tuple[bytes | bytearray, LongList | None]:
     """A large answer without its list, and the list; all of it where there is none and it is not too long."""
-    fault: BridgeError
+    failure: BridgeError
     try:
         path = ("data", *request.path)
         parts = (
@@ -288,16 +288,16 @@ async def _in_parts(
             else None
         )
     except TooManyItemsError:
-        fault = too_long_error(f"Salestrekker gives more than {MAX_ITEMS:,} records in one answer")
+        failure = too_long_error(f"Salestrekker gives more than {MAX_ITEMS:,} records in one answer")
     except ValueError:
-        fault = Transient(INCOMPLETE_JSON)
+        failure = Transient(INCOMPLETE_JSON)
     else:
         if parts is not None and is_rest(parts.rest):
             return parts.rest, LongList(body, parts)
         if parts is None and request.path and is_rest(body):
             return body, None
-        fault = _large("holds more than was asked for")
-    raise UnusableResponseError(fault, response.status)
+        failure = _large("holds more than was asked for")
+    raise UnusableResponseError(failure, response.status)
 
 
 def _placed(items: LongList | None, document: dict[str, object], path: Sequence[str]) -> bool:
@@ -320,11 +320,11 @@ def _large(what: str) -> ResponseTooLarge:
 def _broken(error: TransportError) -> BridgeError:
     """The connection failed: refused, reset, cut short, or too slow; or the address can be none."""
     source = error.__cause__ or error
-    fault = _named(source)
+    failure = _named(source)
     # The system's errors name host and port; others may quote what the server sent.
     text = f": {source}" if isinstance(source, OSError) else ""
-    fault.__cause__ = GraphqlLibraryError(f"{type(source).__module__}.{type(source).__qualname__}{text}")
-    return fault
+    failure.__cause__ = GraphqlLibraryError(f"{type(source).__module__}.{type(source).__qualname__}{text}")
+    return failure
 
 
 def _named(source: BaseException) -> BridgeError:

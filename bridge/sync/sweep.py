@@ -2,7 +2,7 @@
 
 ::
 
-    client.pages ──Page──> mapping ──Draft──> ledger.observe (decides, writes, moves the checkpoint)
+    client.read_pages ──Page──> mapping ──Draft──> ledger.observe (decides, writes, moves the checkpoint)
                                                    │
                                                    └──> on_page: something may be pending now
     the list's end ──> unseen: what the sweep did not see is looked for, and marked where it is gone

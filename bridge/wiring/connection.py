@@ -150,7 +150,7 @@ def make_listing(
     since = since if query.is_incremental else None
     return SweepSource(
         feed=feed,
-        pages=lambda start: reader.pages(
+        pages=lambda start: reader.read_pages(
             query,
             stream=stream,
             identify=mapper.identify,

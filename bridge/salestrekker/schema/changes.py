@@ -62,7 +62,7 @@ def _level(
     for node in document.fields(selections):
         was, is_now = before.fields.get(node.name.value), now.fields.get(node.name.value)
         if was is None:
-            continue  # new in the query since, or never there: the query's own check tells
+            continue  # new in the query, or never there: the query's own check reports it
         place = f"{before.name}.{node.name.value}"
         if is_now is None:
             near = nearest(node.name.value, set(now.fields) - set(before.fields))

@@ -62,16 +62,16 @@ class LiveSchema:
 
     graphql: GraphQLSchema = field(repr=False)
 
-    def as_file(self, url: str, moment: str) -> str:
+    def as_file(self, url: str, when: str) -> str:
         """The text to be saved.
 
         Args:
-            url: Where it is from; only the host is told.
-            moment: When, as a person reads it.
+            url: The address that it comes from. Only the host is written.
+            when: The time, as text for a person.
         """
         host = urlsplit(url).hostname or "unknown"
         return (
-            f"{MARK} on {moment} from {host}.\n"
+            f"{MARK} on {when} from {host}.\n"
             "# `trakor-bridge check` says what has changed in Salestrekker's schema since.\n"
             "# It is read for that only: to read more of a record, change the queries beside it.\n\n"
             f"{print_schema(self.graphql)}\n"
@@ -101,9 +101,9 @@ def read_introspection(result: GraphqlResult) -> LiveSchema:
         except (GraphQLError, TypeError, KeyError, AttributeError, ValueError) as error:
             reason = f"its answer cannot be understood ({type(error).__name__})"
             raise SchemaUnavailable(reason) from None  # the text could quote the answer
-    for fault in result.errors:
-        if fault.kind is ErrorKind.BUSY or fault.code in CODES[ErrorKind.FAULT]:
-            raise Transient(f"Salestrekker could not give its schema just now{code_suffix(fault)}")
+    for failure in result.errors:
+        if failure.kind is ErrorKind.BUSY or failure.code in CODES[ErrorKind.INTERNAL]:
+            raise Transient(f"Salestrekker could not give its schema just now{code_suffix(failure)}")
     raise SchemaUnavailable("introspection is switched off there")
 
 
@@ -113,7 +113,7 @@ def read_saved_schema(path: Path) -> LiveSchema | None:
     Raises:
         QueryFileError: The file cannot be read as a schema.
     """
-    advice = "Take the file away, or write it anew: `trakor-bridge schema pull`."
+    advice = "Remove the file, or write it again with `trakor-bridge schema pull`."
     try:
         if not path.exists():
             return None

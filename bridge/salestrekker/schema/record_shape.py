@@ -20,7 +20,7 @@ from bridge.salestrekker.record_path import find_record_path, response_key
 from bridge.salestrekker.schema.similar_fields import best_match, is_list, object_type
 from bridge.salestrekker.schema.suggestions import (
     Edit,
-    Mismatch,
+    QueryMismatch,
     aliased_field,
     location_of,
     merged_selection,
@@ -45,12 +45,12 @@ class Addition:
     Attributes:
         wanted: The path that is missing, in the record.
         found: What the schema has for it, from the record's type on.
-        misfit: Where it is to be added, with the edit.
+        mismatch: Where it is to be added, with the edit.
     """
 
     wanted: tuple[str, ...]
     found: tuple[str, ...]
-    misfit: Mismatch
+    mismatch: QueryMismatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ class RecordSelection:
         for path, found, parent in group:
             what = f"{'.'.join(path)} is not selected; the schema has {'.'.join(found)}"
             whole = (*path[: parent.depth], *found)
-            yield Addition(path, whole, Mismatch(location_of(last), what, (edit,)))
+            yield Addition(path, whole, QueryMismatch(location_of(last), what, (edit,)))
 
     def _home(self, selections: SelectionSetNode | None) -> SelectionSetNode | None:
         """Where fields are written: in the selection itself, else in the fragment that it spreads."""

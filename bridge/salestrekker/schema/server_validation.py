@@ -25,7 +25,7 @@ from graphql import (
 )
 
 from bridge.salestrekker.graphql_errors import ErrorKind
-from bridge.salestrekker.schema.suggestions import Mismatch, location_of, rename_edit, replace_edit
+from bridge.salestrekker.schema.suggestions import QueryMismatch, location_of, rename_edit, replace_edit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -74,7 +74,9 @@ SENTENCES: Final = (
 """The first that matches counts."""
 
 
-def find_server_mismatches(document: QueryDocument, errors: Sequence[ServerError]) -> tuple[Mismatch, ...]:
+def find_server_mismatches(
+    document: QueryDocument, errors: Sequence[ServerError]
+) -> tuple[QueryMismatch, ...]:
     """The errors of an answer that are about the query itself, each at its place.
 
     Args:
@@ -83,7 +85,10 @@ def find_server_mismatches(document: QueryDocument, errors: Sequence[ServerError
     """
     places = _Places(document)
     found = (
-        misfit for error in errors if error.kind is ErrorKind.QUERY for misfit in _misfits(error, places)
+        mismatch
+        for error in errors
+        if error.kind is ErrorKind.QUERY
+        for mismatch in _mismatches(error, places)
     )
     return tuple(dict.fromkeys(found))
 
@@ -108,18 +113,19 @@ class _Places:
         return [node for node in self._nodes if isinstance(node, kind) and _name(node) == name]
 
 
-def _misfits(error: ServerError, places: _Places) -> Iterator[Mismatch]:
+def _mismatches(error: ServerError, places: _Places) -> Iterator[QueryMismatch]:
     for sentence in SENTENCES:
         match = sentence.pattern.search(error.message)
         if match:
             meant = match.groupdict().get("meant") or ""
             nodes = places.named(match["name"].lstrip("$"), sentence.kind, error)
             yield from (
-                Mismatch(location_of(node), error.message, _edits(node, meant), bool(meant)) for node in nodes
+                QueryMismatch(location_of(node), error.message, _edits(node, meant), bool(meant))
+                for node in nodes
             )
             if nodes:
                 return
-    yield Mismatch(location_of(places.operation), error.message, offered=False)
+    yield QueryMismatch(location_of(places.operation), error.message, offered=False)
 
 
 def _edits(node: Node, meant: str) -> tuple[Edit, ...]:

@@ -268,6 +268,6 @@ def rate_object_field(name: str, candidate: str, kind: ObjectType, wanted: Seque
 
     What is below counts as much as the name, and is enough by itself: ``information`` may be ``name``.
     """
-    # Everything has an id: it tells nothing.
+    # Everything has an id: it is no evidence.
     fit = match_score(kind, [path for path in wanted if path != ("id",)] or wanted)
     return max((likeness(name, candidate) + fit) / 2, CONTENT_WEIGHT * fit)

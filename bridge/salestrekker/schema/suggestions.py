@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Correction",
     "Edit",
-    "Mismatch",
+    "QueryMismatch",
     "SourceLocation",
     "Taken",
     "aliased_field",
@@ -63,7 +63,7 @@ class Edit:
 
 
 @dataclass(frozen=True, slots=True)
-class Mismatch:
+class QueryMismatch:
     """Something of a query that does not fit the schema.
 
     Attributes:
@@ -116,8 +116,8 @@ def rename_edit(node: FieldNode, found: str) -> tuple[Edit, ...]:
     is what the map reads.
     """
     name = node.name.value
-    slip = spelt_alike(name, found) and found in shipped_fields() and name not in shipped_fields()
-    return replace_edit(node.name, found if node.alias or slip else f"{name}: {found}")
+    is_typo = spelt_alike(name, found) and found in shipped_fields() and name not in shipped_fields()
+    return replace_edit(node.name, found if node.alias or is_typo else f"{name}: {found}")
 
 
 def apply_edits(edits: Iterable[Edit], body: str, offset: int = 0) -> str:
@@ -133,11 +133,11 @@ def apply_edits(edits: Iterable[Edit], body: str, offset: int = 0) -> str:
     return body
 
 
-def make_corrections(misfits: Iterable[Mismatch]) -> tuple[Correction, ...]:
+def make_corrections(mismatches: Iterable[QueryMismatch]) -> tuple[Correction, ...]:
     """The lines to write, by file; in a file from its end to its beginning where lines move."""
     by_file: dict[str, list[Edit]] = defaultdict(list)
-    for misfit in misfits:
-        for edit in misfit.edits:
+    for mismatch in mismatches:
+        for edit in mismatch.edits:
             by_file[edit.source.name].append(edit)
     found: list[Correction] = []
     for edits in by_file.values():

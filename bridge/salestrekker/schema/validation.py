@@ -46,7 +46,7 @@ from bridge.salestrekker.schema.similar_fields import (
     rate_object_field,
 )
 from bridge.salestrekker.schema.suggestions import (
-    Mismatch,
+    QueryMismatch,
     SourceLocation,
     aliased_field,
     apply_edits,
@@ -107,7 +107,7 @@ class FieldCheck:
         self._schema = schema
         self._document = document
         self._spread: dict[str, ObjectType] = {}
-        self.misfits: list[Mismatch] = []
+        self.mismatches: list[QueryMismatch] = []
 
     def level(self, selections: SelectionSetNode | None, parent: ObjectType, *, single: bool = False) -> int:
         """Check the fields selected on a type, and all below them.
@@ -265,7 +265,9 @@ class FieldCheck:
         status = next((one for one in parent.fields if one.lower() in STATUS and (one,) not in taken), "")
         if "active" in name.lower() and status:
             taken[(status,)] = status
-            self._add(node, f"{what}; it has `{status}`, which tells it in words", replace_edit(node, status))
+            self._add(
+                node, f"{what}; it has `{status}`, which holds words instead", replace_edit(node, status)
+            )
             return True
         nothing = f"{what}, and nothing there is like it (it has {_names(parent)})"
         self._add(node, f"{nothing}{_not_offered(node, parent)}", replace_edit(node, ""), offered=False)
@@ -326,17 +328,17 @@ class FieldCheck:
         return given in (wanted, f"{wanted}!") or (default is not None and f"{given}!" == wanted)
 
     def _add(self, node: object, what: str, edits: tuple[Edit, ...], *, offered: bool = True) -> None:
-        self.misfits.append(Mismatch(location_of(node), what, edits, offered))  # type: ignore[arg-type]  # a Node
+        self.mismatches.append(QueryMismatch(location_of(node), what, edits, offered))  # type: ignore[arg-type]  # a Node
 
 
-def graphql_core_mismatches(schema: GraphQLSchema, document: QueryDocument) -> list[Mismatch]:
+def graphql_core_mismatches(schema: GraphQLSchema, document: QueryDocument) -> list[QueryMismatch]:
     """What graphql-core's validation finds (GraphQL specification, section 5); no guess goes with it."""
     whole = DocumentNode(definitions=(document.operation, *document.fragments.values()))
     found = []
     for error in validate(schema, whole):
         node = error.nodes[0] if error.nodes else None
         place = location_of(node) if node else SourceLocation(document.file, 1, 1)
-        found.append(Mismatch(place, error.message))
+        found.append(QueryMismatch(place, error.message))
     return found
 
 
@@ -361,7 +363,7 @@ def _overlap(schema: GraphQLSchema, one: ObjectType, other: ObjectType) -> bool:
     return is_type_sub_type_of(schema, one, other) or is_type_sub_type_of(schema, other, one)
 
 
-def find_mismatches(document: QueryDocument, live: LiveSchema, *, listing: bool) -> tuple[Mismatch, ...]:
+def find_mismatches(document: QueryDocument, live: LiveSchema, *, listing: bool) -> tuple[QueryMismatch, ...]:
     """What of a query the server will not accept, or will not answer as the bridge needs it.
 
     Args:
@@ -378,37 +380,42 @@ def find_mismatches(document: QueryDocument, live: LiveSchema, *, listing: bool)
     """
     query = live.graphql.query_type
     if query is None:
-        return (Mismatch(location_of(document.operation), "the schema has no queries at all", offered=False),)
+        return (
+            QueryMismatch(location_of(document.operation), "the schema has no queries at all", offered=False),
+        )
     check = FieldCheck(live.graphql, document)
     if listing:
-        found = _list_misfits(document, query, check)
+        found = _list_mismatches(document, query, check)
     else:
         check.level(document.operation.selection_set, query, single=True)
-        found = [_root_left(misfit, document) for misfit in check.misfits]
+        found = [_root_left(mismatch, document) for mismatch in check.mismatches]
     return tuple(found or graphql_core_mismatches(live.graphql, document))
 
 
-def _list_misfits(document: QueryDocument, query: ObjectType, check: FieldCheck) -> list[Mismatch]:
+def _list_mismatches(document: QueryDocument, query: ObjectType, check: FieldCheck) -> list[QueryMismatch]:
     record_path = find_record_path(document)
     root, record = record_path.steps[0], record_path.steps[-1]
     listing = find_list(query, record_path, list(_leaves(document, record.selection_set)))
     if listing is None:
         known = ", ".join(list(query.fields)[:20])
         what = f"the schema has no list `{root.name.value}`, nor one like it (it has {known})"
-        return [Mismatch(location_of(root), what, offered=False)]
+        return [QueryMismatch(location_of(root), what, offered=False)]
     reason = find_list_problem(listing, record_path, document)
     if not reason:
         check.level(document.operation.selection_set, query)
-        return check.misfits
+        return check.mismatches
     check.level(record.selection_set, listing.record)
-    anew = build_list_query(listing, record_path, document, _selection(record_path, check))
-    return [Mismatch(location_of(root), reason, replace_edit(document.operation, anew)), *check.misfits]
+    rewritten = build_list_query(listing, record_path, document, _selection(record_path, check))
+    return [
+        QueryMismatch(location_of(root), reason, replace_edit(document.operation, rewritten)),
+        *check.mismatches,
+    ]
 
 
-def _root_left(misfit: Mismatch, document: QueryDocument) -> Mismatch:
+def _root_left(mismatch: QueryMismatch, document: QueryDocument) -> QueryMismatch:
     """A root field that nothing is like is not taken out: no query would be left."""
     roots = [location_of(node) for node in document.fields(document.operation.selection_set)]
-    return misfit if misfit.offered or misfit.place not in roots else replace(misfit, edits=())
+    return mismatch if mismatch.offered or mismatch.place not in roots else replace(mismatch, edits=())
 
 
 def _selection(record_path: RecordPath, check: FieldCheck) -> str:
@@ -417,7 +424,7 @@ def _selection(record_path: RecordPath, check: FieldCheck) -> str:
     if node is None or node.loc is None:
         return "{ id }"
     source, start, end = node.loc.source, node.loc.start, node.loc.end
-    edits = [edit for misfit in check.misfits for edit in misfit.edits]
+    edits = [edit for mismatch in check.mismatches for edit in mismatch.edits]
     inside = [edit for edit in edits if edit.source is source and start <= edit.start and edit.end <= end]
     return apply_edits(inside, source.body[start:end], start)
 
