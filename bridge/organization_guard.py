@@ -180,7 +180,7 @@ class TrakorGuard:
                 log.warning("another Trakor organisation", connection=self._trial.name, made=step.made)
                 raise OtherTrakor(OTHER_TRAKOR, advice=other_trakor_advice(self._trial.name, step.made))
             else:
-                self._tell(step)
+                self._warn_if_unproven(step)
                 return
 
     async def names(self) -> list[str]:
@@ -194,7 +194,7 @@ class TrakorGuard:
             next_step, trial.name, trial.trakor, trial.canaries, now=self._clock(), wait=trial.wait
         )
 
-    def _tell(self, step: CanaryStep) -> None:
+    def _warn_if_unproven(self, step: CanaryStep) -> None:
         if step.kind is CanaryStepKind.UNPROVEN:
             log.warning(
                 "Trakor's address or key changed",

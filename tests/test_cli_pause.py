@@ -9,7 +9,7 @@ import pytest
 
 from books import empty_ledger, kept
 from bridge.ledger.database import reading, writing
-from bridge.ledger.organizations import KnownOrganizations, Mismatch, pause_if_stopped, save_known
+from bridge.ledger.organizations import KnownOrganizations, OrganizationMismatch, pause_if_stopped, save_known
 from bridge.ledger.pauses import list_pauses, set_pause
 from desk import Desk
 
@@ -116,7 +116,9 @@ def test_resume_says_that_another_organisation_stays_stopped(desk: Desk, *, paus
     """It said that sending goes on, which it does not."""
     ledger = desk.folder / "ledger.db"
     with writing(ledger, kept(ledger)) as connection:
-        save_known(connection, KnownOrganizations("north", "ours", mismatch=Mismatch(source="theirs")))
+        save_known(
+            connection, KnownOrganizations("north", "ours", mismatch=OrganizationMismatch(source="theirs"))
+        )
         assert pause_if_stopped(connection, "north", now=1)
     if paused:
         desk("pause", "--connection", "north")

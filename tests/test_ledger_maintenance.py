@@ -210,7 +210,7 @@ def test_a_wrong_or_missing_key_fails_the_check_and_the_rest_is_looked_at(
 
 def test_with_hashes_only_a_check_finds_what_is_kept_of_the_delivered(full: Book) -> None:
     assert not of(check_ledger(full.path, lambda: BOOKS_KEY, keep_sent=False), "kept").ok
-    maintenance.erase_sent(full.path, TextStorage(Sealer(BOOKS_KEY), sent=False))
+    maintenance.erase_sent_text(full.path, TextStorage(Sealer(BOOKS_KEY), sent=False))
     assert of(check_ledger(full.path, lambda: BOOKS_KEY, keep_sent=False), "kept").ok
 
 

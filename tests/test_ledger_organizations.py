@@ -18,7 +18,7 @@ from bridge.ledger.canaries import (
 )
 from bridge.ledger.erasure import forget_record
 from bridge.ledger.organizations import (
-    Mismatch,
+    OrganizationMismatch,
     TrakorIdentity,
     check_source,
     confirm_organizations,
@@ -240,8 +240,8 @@ def test_a_persons_pause_outlasts_all_of_it(book: Book) -> None:
 
 
 def test_a_doubt_is_read_as_it_was_written() -> None:
-    assert Mismatch.decoded("") == Mismatch()
-    assert Mismatch().encoded() == ""
+    assert OrganizationMismatch.decoded("") == OrganizationMismatch()
+    assert OrganizationMismatch().encoded() == ""
 
 
 @pytest.mark.parametrize("answered_id", ["t1", "t9"])

@@ -36,7 +36,7 @@ from bridge.errors import LedgerError
 from bridge.ledger.organizations import (
     AskedCanary,
     KnownOrganizations,
-    Mismatch,
+    OrganizationMismatch,
     TrakorIdentity,
     load_known,
     pause_if_stopped,
@@ -88,7 +88,7 @@ _HOLDS_ITS_NAME = exists().where(
     claims.c.record == records.c.number,
     claims.c.answered == 1,
 )
-_SPELLED_ANEW = exists().where(
+_RESPELLED = exists().where(
     history.c.record == records.c.number,
     is_one_of(history.c.event, "drifted", "remapped"),
     history.c.detail.contains("name"),
@@ -102,7 +102,7 @@ _FIT = (
     records.c.merged_into.is_(None),
     records.c.trakor_id.is_not(None),
     _HOLDS_ITS_NAME,
-    ~_SPELLED_ANEW,
+    ~_RESPELLED,
 )
 _SENT = (
     select(records.c.source_id, contents.c.body)
@@ -121,7 +121,7 @@ _SENT = (
         *(records.c[mark] == 0 for mark in ("gone", "dismissed", "forgotten", "given")),
         links.c.sent != "",
         _HOLDS_ITS_NAME,
-        ~_SPELLED_ANEW,
+        ~_RESPELLED,
     )
     .order_by(links.c.at.desc())
     .limit(MAX_STORED)
@@ -426,7 +426,7 @@ def _ask_again(
 
 def _record_same(connection: Connection, noted: KnownOrganizations, trakor: TrakorIdentity) -> CanaryStep:
     """The same organisation: a record that it created again, after a deletion by hand, belongs there."""
-    mismatch = Mismatch(source=noted.mismatch.source, strays=noted.mismatch.strays)
+    mismatch = OrganizationMismatch(source=noted.mismatch.source, strays=noted.mismatch.strays)
     settled = replace(noted, trakor=trakor, mismatch=mismatch)
     save_known(connection, settled)
     resume_if_clear(connection, settled)

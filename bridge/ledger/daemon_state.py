@@ -132,19 +132,19 @@ _DELETE_TIMESTAMP = delete(timestamps).where(
 )
 
 
-def set_timestamp(connection: Connection, name: str, moment: TimestampName, at: int | None) -> None:
+def set_timestamp(connection: Connection, name: str, timestamp: TimestampName, at: int | None) -> None:
     """Store a time, replacing the previous one.
 
     Args:
         connection: Inside a writing transaction.
         name: The connection's name; empty for the daemon itself.
-        moment: What the time means.
+        timestamp: What the time means.
         at: Milliseconds since the epoch; None deletes it.
     """
     if at is None:
-        connection.execute(_DELETE_TIMESTAMP, {"of_connection": name, "of_name": str(moment)})
+        connection.execute(_DELETE_TIMESTAMP, {"of_connection": name, "of_name": str(timestamp)})
     else:
-        connection.execute(_SET_TIMESTAMP, {"connection": name, "name": str(moment), "at": at})
+        connection.execute(_SET_TIMESTAMP, {"connection": name, "name": str(timestamp), "at": at})
 
 
 def load_timestamps(connection: Connection) -> dict[tuple[str, TimestampName], int]:
@@ -197,7 +197,7 @@ def save_alerts_sent(connection: Connection, address: str, topics: Mapping[Alert
         topics: All alerts that it received and that are not over.
     """
     connection.execute(_DELETE_OF_ADDRESS, {"of_address": address})
-    rows = [{"address": address, **topic._asdict(), **told._asdict()} for topic, told in topics.items()]
+    rows = [{"address": address, **topic._asdict(), **sent._asdict()} for topic, sent in topics.items()]
     if rows:
         connection.execute(insert(alerts_sent), rows)
 

@@ -261,7 +261,7 @@ def _mark(
         if row.state is State.PENDING and not row.attempts:
             batch.carry_out(give_back(gone), None, gone, just_seen=False)
         batch.writes.line(row.number, "gone", "no longer in Salestrekker's list")
-        batch.see_to_merged(row, gone)
+        batch.update_merged(row, gone)
     batch.writes.flush()
     if sweep and numbers:
         connection.execute(_MORE_GONE, {"of_sweep": sweep, "more": len(numbers)})

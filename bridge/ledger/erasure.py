@@ -174,7 +174,7 @@ def _hand_over(connection: Connection, feed: Feed, row: LedgerRow, policy: Polic
         connection.execute(delete(stored_texts).where(stored_texts.c.record == row.number))
     connection.execute(update(records).where(records.c.number == row.number).values(forgotten=1))
     batch = UnitOfWork(connection, feed, policy, now)
-    batch.see_to_merged(row, row._replace(forgotten=True))
+    batch.update_merged(row, row._replace(forgotten=True))
     batch.writes.flush()
 
 
@@ -194,11 +194,13 @@ def _erase(connection: Connection, feed: Feed, number: int, now: int) -> None:
         connection.execute(delete(table).where(table.c.record == number))
     never_sent = (claims.c.record == number, claims.c.answered == 0, claims.c.attempts == 0)
     connection.execute(delete(claims).where(*never_sent))
-    connection.execute(update(claims).where(claims.c.record == number).values(_HELD_FOR_EVER))
-    connection.execute(update(records).where(records.c.number == number).values(_NOTHING | {"since_at": now}))
+    connection.execute(update(claims).where(claims.c.record == number).values(_KEPT_CLAIM))
+    connection.execute(
+        update(records).where(records.c.number == number).values(_TOMBSTONE | {"since_at": now})
+    )
 
 
-_HELD_FOR_EVER = {"answered": 1, "attempts": 0, "tried": "", "unanswered_at": 0, "not_before": 0}
+_KEPT_CLAIM = {"answered": 1, "attempts": 0, "tried": "", "unanswered_at": 0, "not_before": 0}
 """A name that Trakor has or may have. If an operator gives it to a record, it is sent for the first time."""
 
 _NAMESAKES = (
@@ -216,7 +218,7 @@ _NAMESAKES = (
     .order_by(records.c.number)
 )
 
-_NOTHING = {
+_TOMBSTONE = {
     "state": str(State.DROPPED),
     "reason": None,
     "filtered": 0,

@@ -79,7 +79,7 @@ def check_ledger(
             findings.append(_of_rows("text", _unreadable_texts(connection, text_storage.sealer)))
         if not keep_sent:
             findings.append(_holds(connection, *_KEPT_HASHES))
-        findings += [_holds(connection, *promise) for promise in _PROMISES]
+        findings += [_holds(connection, *promise) for promise in _INVARIANTS]
     return findings
 
 
@@ -259,7 +259,7 @@ _KEPT_HASHES: Final = (
     ),
 )
 
-_PROMISES: Final = (
+_INVARIANTS: Final = (
     (
         "links",
         "delivered and drifted records have a Trakor id that is linked to them",

@@ -30,7 +30,7 @@ __all__ = [
     "back_up_before_migration",
     "copy_key",
     "drop_old_copies",
-    "erase_sent",
+    "erase_sent_text",
     "is_log_empty",
     "name_copy",
     "prune_history",
@@ -205,7 +205,7 @@ def is_log_empty(path: Path) -> bool:
     return not log.exists() or not log.stat().st_size
 
 
-def erase_sent(path: Path, text_storage: TextStorage) -> None:
+def erase_sent_text(path: Path, text_storage: TextStorage) -> None:
     """Erase the sealed text that does not wait, because the user wants only hashes of it kept.
 
     Args:

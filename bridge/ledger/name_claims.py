@@ -93,9 +93,9 @@ class NameHolders:
         self._flush()
         found = self._connection.execute(_CLAIMED, {"of_space": self._feed.namespace, "keys": wanted}).all()
         if found:
-            self._learn({row.claimed: row for row in found})
+            self._store_learnt({row.claimed: row for row in found})
 
-    def _learn(self, claimed: dict[str, Row[*tuple[Any, ...]]]) -> None:
+    def _store_learnt(self, claimed: dict[str, Row[*tuple[Any, ...]]]) -> None:
         numbers = sorted({row.holder for row in claimed.values() if row.holder is not None})
         rows = map(to_ledger_row, fetch_all(self._connection, _ROWS, {"numbers": numbers}))
         found = {row.number: row for row in rows}
@@ -284,10 +284,10 @@ class Succession:
         if former.sent_key == key:
             self._hand_on_request(successor, former)
         if link is not None:
-            successor = self._take_link(successor, former, key, link)
+            successor = self._move_link(successor, former, key, link)
         elif claim.attempts:
-            successor = self._take_attempts(successor, former, claim, own)
-        return successor, self._leave(former, successor, key)
+            successor = self._move_attempts(successor, former, claim, own)
+        return successor, self._leave_name(former, successor, key)
 
     def move_merged(self, former: LedgerRow, key: str, successor: LedgerRow) -> list[int]:
         """Merge all records that share a name, or its party under other names, into the successor.
@@ -313,7 +313,7 @@ class Succession:
             self._connection.execute(_SET_UNDER_WAY, {"of_record": successor.number, "until": until})
             self._connection.execute(_SET_UNDER_WAY, {"of_record": former.number, "until": 0})
 
-    def _take_link(
+    def _move_link(
         self, successor: LedgerRow, former: LedgerRow, key: str, link: Row[*tuple[Any, ...]]
     ) -> LedgerRow:
         """Move the party to the successor: the link with what was sent, and its sealed text."""
@@ -344,7 +344,7 @@ class Succession:
         self._writes.row(now, known=True, starts_over=False, read=None)
         return now
 
-    def _take_attempts(
+    def _move_attempts(
         self, successor: LedgerRow, former: LedgerRow, claim: Row[*tuple[Any, ...]], own: Draft | None
     ) -> LedgerRow:
         """Send what was tried again until it is answered: Trakor may have the name.
@@ -363,7 +363,7 @@ class Succession:
         self._writes.row(now, known=True, starts_over=False, read=None)
         return now
 
-    def _leave(self, former: LedgerRow, successor: LedgerRow, key: str) -> LedgerRow:
+    def _leave_name(self, former: LedgerRow, successor: LedgerRow, key: str) -> LedgerRow:
         """Take the name from the former record. If that is still there, it is merged into its successor."""
         if former.sent_key != key:
             return former

@@ -206,7 +206,7 @@ def observe(
     mapped: dict[str, LedgerRow] = {}
     for one in page:
         known = rows.get(one.id)
-        row = None if known is None else batch.as_it_stands(known)
+        row = None if known is None else batch.current(known)
         decision = decide(one, row, batch.holder_of, policy)
         if decision is not None:
             pending += batch.carry_out(decision, one, row).state is State.PENDING

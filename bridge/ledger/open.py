@@ -29,7 +29,7 @@ from bridge.ledger.maintenance import (
     KEPT_SECONDS,
     back_up_before_migration,
     drop_old_copies,
-    erase_sent,
+    erase_sent_text,
     is_log_empty,
     name_copy,
     vacuum,
@@ -105,7 +105,7 @@ def open_ledger(path: Path, key: bytes, command: str, *, keep_sent: bool = True)
         with writing(path, text_storage) as connection:
             verify_key(connection, key)
         if not keep_sent:
-            erase_sent(path, text_storage)
+            erase_sent_text(path, text_storage)
         ledger = Ledger(path, text_storage)
         try:
             yield ledger
@@ -199,9 +199,9 @@ def is_daemon_running(path: Path) -> bool:
 def _holder_of_lock(descriptor: int) -> str:
     """Describe the process that holds the lock, as far as it has written that already."""
     try:
-        said = json.loads(os.pread(descriptor, 4096, 0))
-        since = datetime.fromisoformat(said["since"]).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
-        return f"`{said['command']}` (process {said['pid']}) has held it since {since}"
+        holder = json.loads(os.pread(descriptor, 4096, 0))
+        since = datetime.fromisoformat(holder["since"]).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
+        return f"`{holder['command']}` (process {holder['pid']}) has held it since {since}"
     except (ValueError, KeyError, TypeError):
         return "another process has just opened it"
 

@@ -34,7 +34,7 @@ __all__ = [
     "OTHER_TRAKOR",
     "AskedCanary",
     "KnownOrganizations",
-    "Mismatch",
+    "OrganizationMismatch",
     "TrakorIdentity",
     "check_source",
     "confirm_organizations",
@@ -93,7 +93,7 @@ class AskedCanary(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Mismatch:
+class OrganizationMismatch:
     """What speaks against a connection, stored as JSON in the column ``refused``.
 
     Attributes:
@@ -119,11 +119,11 @@ class Mismatch:
         fresh = {key: one.name for key, one in self.asked.items() if may_have_been_created(one.answer)}
         return {**self.strays, **fresh}
 
-    def without_trial(self) -> Mismatch:
+    def without_trial(self) -> OrganizationMismatch:
         """Return the mismatch after a trial of another Trakor ended; names that it may have created stay."""
         return replace(self, trakor=TrakorIdentity(), asked={}, another=False, strays=self.made)
 
-    def without_name(self, key: str) -> Mismatch:
+    def without_name(self, key: str) -> OrganizationMismatch:
         """Return the mismatch without a forgotten name. It stays known that there is something to delete."""
         asked = {one: it._replace(name="") if one == key else it for one, it in self.asked.items()}
         strays = {one: "" if one == key else name for one, name in self.strays.items()}
@@ -131,7 +131,7 @@ class Mismatch:
 
     def encoded(self) -> str:
         """Return it as the ledger stores it; empty if nothing speaks against the connection."""
-        if self == Mismatch():
+        if self == OrganizationMismatch():
             return ""
         asked = {key: list(one) for key, one in self.asked.items()}
         values = {
@@ -145,7 +145,7 @@ class Mismatch:
         return orjson.dumps({name: value for name, value in values.items() if value}).decode()
 
     @classmethod
-    def decoded(cls, text: str) -> Mismatch:
+    def decoded(cls, text: str) -> OrganizationMismatch:
         """Parse what ``encoded`` returned.
 
         Raises:
@@ -160,21 +160,21 @@ class Mismatch:
             ) from error
 
     @classmethod
-    def _decoded(cls, text: str) -> Mismatch:
+    def _decoded(cls, text: str) -> OrganizationMismatch:
         if not text:
             return cls()
-        said: dict[str, Any] = orjson.loads(text)
+        stored: dict[str, Any] = orjson.loads(text)
         asked = {
             key: AskedCanary(CanaryAnswer(word), *others)
-            for key, (word, *others) in said.get("asked", {}).items()
+            for key, (word, *others) in stored.get("asked", {}).items()
         }
         return cls(
-            source=said.get("source", ""),
-            trakor=TrakorIdentity(*said.get("place", ())),
+            source=stored.get("source", ""),
+            trakor=TrakorIdentity(*stored.get("place", ())),
             asked=asked,
-            another=said.get("another", False),
-            strays=said.get("strays", {}),
-            unproven=said.get("unproven", False),
+            another=stored.get("another", False),
+            strays=stored.get("strays", {}),
+            unproven=stored.get("unproven", False),
         )
 
 
@@ -192,7 +192,7 @@ class KnownOrganizations:
     name: str
     source: str = ""
     trakor: TrakorIdentity = field(default_factory=TrakorIdentity)
-    mismatch: Mismatch = field(default_factory=Mismatch)
+    mismatch: OrganizationMismatch = field(default_factory=OrganizationMismatch)
 
     @property
     def stopped(self) -> bool:
@@ -206,7 +206,10 @@ def load_known(connection: Connection, name: str) -> KnownOrganizations:
     if row is None:
         return KnownOrganizations(name)
     return KnownOrganizations(
-        name, row.source, TrakorIdentity(row.address, row.key, row.scope), Mismatch.decoded(row.refused)
+        name,
+        row.source,
+        TrakorIdentity(row.address, row.key, row.scope),
+        OrganizationMismatch.decoded(row.refused),
     )
 
 

@@ -109,10 +109,10 @@ def move_feed(connection: Connection, feed: int, old: int, new: int) -> None:
     met = connection.execute(_met(way)).all()
     _claim_what_is_free(connection, way)
     for meeting in met:
-        _settle_name(connection, way, meeting)
+        _resolve_name(connection, way, meeting)
     connection.execute(delete(claims).where(*_own_claims(way), claims.c.answered == 0))
     for shared in connection.execute(_shared(way)).all():
-        _settle_id(connection, way, shared)
+        _resolve_id(connection, way, shared)
     _link_what_is_free(connection, way)
     connection.execute(update(feeds).where(feeds.c.number == feed).values(space=new))
 
@@ -161,7 +161,7 @@ def _claim_what_is_free(connection: Connection, way: _FeedMove) -> None:
     )
 
 
-def _settle_name(connection: Connection, way: _FeedMove, met: Row[*tuple[Any, ...]]) -> None:
+def _resolve_name(connection: Connection, way: _FeedMove, met: Row[*tuple[Any, ...]]) -> None:
     """Decide which of two records holds a name from now on, and what happens to the other."""
     mine = _is_first(connection, way, met)
     winner, loser = (met.record, met.their_record) if mine else (met.their_record, met.record)
@@ -264,7 +264,7 @@ def _shared(way: _FeedMove) -> Select[Any]:
     )  # fmt: skip
 
 
-def _settle_id(connection: Connection, way: _FeedMove, shared: Row[*tuple[Any, ...]]) -> None:
+def _resolve_id(connection: Connection, way: _FeedMove, shared: Row[*tuple[Any, ...]]) -> None:
     """One Trakor record, two source records: the older link stays, and an operator decides on the other."""
     mine = (shared.at, shared.record) < (shared.their_at, shared.their_record)
     keeper, other = (shared.record, shared.their_record) if mine else (shared.their_record, shared.record)

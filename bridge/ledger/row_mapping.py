@@ -69,7 +69,7 @@ __all__ = [
     "is_one_of",
     "is_sound",
     "is_unsound",
-    "keeps_sent",
+    "keeps_sent_text",
     "load_or_add_feed",
     "pack_identifiers",
     "sealer_of",
@@ -139,7 +139,7 @@ def sealer_of(connection: Connection) -> Sealer:
     return sealer
 
 
-def keeps_sent(connection: Connection) -> bool:
+def keeps_sent_text(connection: Connection) -> bool:
     """Return whether text that was sent is kept, sealed."""
     return bool(connection.info.get("keeps_sent"))
 

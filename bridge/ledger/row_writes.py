@@ -14,7 +14,7 @@ from bridge import names
 from bridge.errors import LedgerError
 from bridge.ledger.bulk_sql import execute_many, insert_each, row_value
 from bridge.ledger.canaries import delete_canaries
-from bridge.ledger.row_mapping import is_in, is_sound, keeps_sent, pack_identifiers, sealer_of
+from bridge.ledger.row_mapping import is_in, is_sound, keeps_sent_text, pack_identifiers, sealer_of
 from bridge.ledger.schema import (
     NOTED,
     TO_SEND,
@@ -145,7 +145,7 @@ class RowWrites:
         self._now = now
         self._by = by
         self._sealer = sealer_of(connection)
-        self.keeps_text = keeps_sent(connection)
+        self.keeps_text = keeps_sent_text(connection)
         self._inserts: list[dict[str, Any]] = []
         self._updates: list[dict[str, Any]] = []
         self._changes: dict[Update, list[dict[str, Any]]] = {}
@@ -303,7 +303,7 @@ class RowWrites:
 
     def remove(self, number: int) -> None:
         """Remove all drafts of a record."""
-        self._let_be_stored(number)
+        self._flush_if_storing(number)
         self._removed.append({"of": number})
 
     def remove_merged(self, number: int) -> None:
@@ -312,15 +312,15 @@ class RowWrites:
 
     def remove_noted(self, number: int) -> None:
         """Remove the draft that was seen while another one was in flight."""
-        self._let_be_stored(number)
+        self._flush_if_storing(number)
         self._unnoted.append({"of": number})
 
     def remove_sent(self, number: int) -> None:
         """Remove the draft that was to be sent, but not the one that was noted meanwhile."""
-        self._let_be_stored(number)
+        self._flush_if_storing(number)
         self._unsent.append({"of": number})
 
-    def _let_be_stored(self, number: int) -> None:
+    def _flush_if_storing(self, number: int) -> None:
         """Flush a draft that is about to be stored: all removals are written before any draft is stored."""
         if number in self._storing:
             self.flush()

@@ -100,26 +100,26 @@ def settle(
     sent = [one.work for one in outcomes if isinstance(one, Accepted)]
     outcomes = _reassign_to_holders(connection, feed, outcomes)
     end_claims(connection, feed, outcomes)
-    settling = _Settlement(connection, feed, policy, now)
-    settling.give_back([one.work.number for one in outcomes if isinstance(one, Retry) and not one.begun])
-    said = [one for one in outcomes if not isinstance(one, Retry)]
-    if not said:
-        return settling.batch.sends
-    numbers = [one.work.number for one in said]
+    settlement = _Settlement(connection, feed, policy, now)
+    settlement.give_back([one.work.number for one in outcomes if isinstance(one, Retry) and not one.begun])
+    answered = [one for one in outcomes if not isinstance(one, Retry)]
+    if not answered:
+        return settlement.batch.sends
+    numbers = [one.work.number for one in answered]
     connection.execute(
         _ENDED, {"numbers": numbers}
     )  # first, because a successor takes over only what is under way
     rows = {row.number: row for row in map(to_ledger_row, fetch_all(connection, _ROWS, {"numbers": numbers}))}
-    settling.expect(said, rows)
-    for one in said:
-        settling.settle(one, rows[one.work.number])
-    settling.batch.writes.flush()
-    count_delivered(connection, feed, [one for one in said if isinstance(one, Accepted)], now)
+    settlement.expect(answered, rows)
+    for one in answered:
+        settlement.settle(one, rows[one.work.number])
+    settlement.batch.writes.flush()
+    count_delivered(connection, feed, [one for one in answered if isinstance(one, Accepted)], now)
     connection.execute(_SETTLED, {"numbers": numbers, "of_run": run})
     if sent:
         taken = ((work.number, work.key, work.payload) for work in sent)
         store_canaries(connection, feed, taken, now=now)
-    return settling.batch.sends
+    return settlement.batch.sends
 
 
 def _reassign_to_holders(connection: Connection, feed: Feed, outcomes: Sequence[Outcome]) -> list[Outcome]:
@@ -171,7 +171,7 @@ class _Settlement:
 
     def settle(self, outcome: Accepted | Rejection, row: LedgerRow) -> None:
         """Write one outcome, then decide on what was noted while it was under way."""
-        row = self.batch.as_it_stands(row)
+        row = self.batch.current(row)
         if isinstance(outcome, Accepted):
             now = self._answer(outcome, row)
         elif row.state is State.PENDING or (row.state is State.DROPPED and outcome.caused_by_record):
@@ -181,7 +181,7 @@ class _Settlement:
         else:
             return  # an operator dropped it while it was under way
         if row.number in self._noted and now.state in _DECIDED:
-            self._decide_noted(self.batch.as_it_stands(now))
+            self._decide_noted(self.batch.current(now))
 
     def _answer(self, outcome: Accepted, row: LedgerRow) -> LedgerRow:
         answer = outcome.answer

@@ -4,7 +4,7 @@
 
     decide(…) ──> Decision ──> carry_out ──> RowWrites: rows, claims, stored drafts, history
 
-Each decision sees those before it, so two records of one page that want one name are told apart before
+Each decision sees those before it, so two records of one page that want one name get different ones before
 anything is written. If a record gives its name back, or no longer represents the records merged into it,
 the oldest living one of them succeeds it (``name_claims.Succession``).
 """
@@ -194,7 +194,7 @@ class UnitOfWork:
         """Whether a record that it decided on is to be sent."""
         return any(row.state is State.PENDING for row in self._changed.values())
 
-    def as_it_stands(self, row: LedgerRow) -> LedgerRow:
+    def current(self, row: LedgerRow) -> LedgerRow:
         """Return a row with the changes of this unit of work."""
         return self._changed.get(row.number, row)
 
@@ -228,8 +228,8 @@ class UnitOfWork:
             The record as it is now.
         """
         if decision.release and row is not None:
-            self._release(row)
-        before = self._unknown(decision, seen) if row is None else row
+            self._release_claim(row)
+        before = self._new_row(decision, seen) if row is None else row
         now = apply_to_row(decision, seen, before, just_seen=just_seen, trakor_id=trakor_id)
         if decision.claim is not None:
             now = self._with_attempts(now, before)
@@ -247,15 +247,15 @@ class UnitOfWork:
         if row is None and decision.claim is not None:
             self._holders.learn_claim(now)
         self._changed[now.number] = now
-        self._keep(decision, seen, now, known=row is not None)
+        self._update_drafts(decision, seen, now, known=row is not None)
         if decision.event:
             self.writes.line(now.number, decision.event, decision.detail)
-        now = self._follow(decision, seen, before, now)
+        now = self._apply_to_others(decision, seen, before, now)
         if row is not None:
-            self.see_to_merged(row, now)
-            self._see_to_likeness(row, now, seen if just_seen else None)
-            self._see_to_party(row, now)
-        return self.as_it_stands(now)
+            self.update_merged(row, now)
+            self._separate_merged(row, now, seen if just_seen else None)
+            self._keep_shared_party(row, now)
+        return self.current(now)
 
     def _as_written(self, row: LedgerRow, now: LedgerRow) -> LedgerRow | None:
         """Return the row as it is in the ledger; None if all of it must be written.
@@ -270,7 +270,7 @@ class UnitOfWork:
         decided = is_decided(seen, now.last_seen, now.state)
         return observation_key(self.writes.rules_number(seen.rules), seen.input) if decided else ""
 
-    def see_to_merged(self, before: LedgerRow, now: LedgerRow) -> None:
+    def update_merged(self, before: LedgerRow, now: LedgerRow) -> None:
         """If a record no longer represents its name, let one of those merged into it succeed.
 
         Args:
@@ -281,16 +281,16 @@ class UnitOfWork:
         if not key or before.state is State.MERGED:
             return
         if now.state is State.MERGED and before.reason is Reason.SAME_PARTY and now.merged_into is not None:
-            self._let_follow(before, key, self.row(now.merged_into))
+            self._move_merged(before, key, self.row(now.merged_into))
             return
         if before.reason is Reason.EXISTING and now.state is State.DROPPED:
-            self._ask_merged(now, key)
+            self._hold_merged(now, key)
             return
         stood = represents_name(before, key, linked=before.answered)
         if stood and not represents_name(now, key, linked=now.answered or before.answered):
             self._replace_claimant(now, key)
 
-    def _ask_merged(self, dropped: LedgerRow, key: str) -> None:
+    def _hold_merged(self, dropped: LedgerRow, key: str) -> None:
         """Hold the records merged into a dropped one: Trakor's party belongs to someone else."""
         self.writes.flush()
         for one in self._merged_into(dropped.number):
@@ -298,7 +298,7 @@ class UnitOfWork:
                 decision = hold_after_drop(one, dropped, stored=TO_SEND in self.writes.stored(one))
                 self.carry_out(decision, None, one, just_seen=False)
 
-    def _see_to_likeness(self, before: LedgerRow, now: LedgerRow, seen: Draft | Unsendable | None) -> None:
+    def _separate_merged(self, before: LedgerRow, now: LedgerRow, seen: Draft | Unsendable | None) -> None:
         """Separate records that a rule merged into one whose identifiers now conflict with theirs."""
         if not isinstance(seen, Draft) or before.identifiers == now.identifiers:
             return
@@ -312,7 +312,7 @@ class UnitOfWork:
                     if decision is not None:
                         self.carry_out(decision, None, one, just_seen=False)
 
-    def _see_to_party(self, before: LedgerRow, now: LedgerRow) -> None:
+    def _keep_shared_party(self, before: LedgerRow, now: LedgerRow) -> None:
         """Keep a party that an operator let a record share, if its holder no longer represents it."""
         if now.state is not State.MERGED or before.reason is not Reason.SAME_PARTY:
             return
@@ -327,17 +327,17 @@ class UnitOfWork:
     def _replace_claimant(self, claimant: LedgerRow, key: str) -> None:
         self.writes.flush()
         holder = self.holder_of(key)
-        shared = self._sharing(claimant, key, holder)
+        shared = self._find_sharing(claimant, key, holder)
         elsewhere = find_unconfigured_feeds(self._connection) if shared else frozenset()
         living = [one for one in shared if can_succeed(one) and one.feed not in elsewhere]
-        if holder is None and self._hand_on(claimant, key, living):
+        if holder is None and self._hand_over_name(claimant, key, living):
             return
         if holder is None or not (living or holder.linked or holder.represents):
             self._skip([one for one in shared if one.filtered and not one.gone])
         elif living and holder.number == claimant.number and not holder.represents:
             self._succeed(living, holder)
 
-    def _sharing(self, claimant: LedgerRow, key: str, holder: NameHolder | None) -> list[LedgerRow]:
+    def _find_sharing(self, claimant: LedgerRow, key: str, holder: NameHolder | None) -> list[LedgerRow]:
         """Return the records merged into one under a name, or sharing its party under other names."""
         merged = self._merged_into(claimant.number)
         if holder is None or not holder.linked or all(one.sent_key == key for one in merged):
@@ -351,7 +351,7 @@ class UnitOfWork:
         holder = None if one.sent_key in others else self.holder_of(one.sent_key)
         return holder is not None and claimant.number in {holder.number, holder.merged_into}
 
-    def _hand_on(self, claimant: LedgerRow, key: str, living: list[LedgerRow]) -> bool:
+    def _hand_over_name(self, claimant: LedgerRow, key: str, living: list[LedgerRow]) -> bool:
         """Give a released name to the oldest record that still has it; merge the others into that one.
 
         They are decided on as last seen. Returns whether one of them has the name.
@@ -359,11 +359,11 @@ class UnitOfWork:
         for row in living:
             now = self._decide_as_last_seen(row)
             if now is not None and now.state is State.PENDING and now.sent_key == key:
-                self._let_follow(claimant, key, now)
+                self._move_merged(claimant, key, now)
                 return True
         return False
 
-    def _let_follow(self, former: LedgerRow, key: str, successor: LedgerRow) -> None:
+    def _move_merged(self, former: LedgerRow, key: str, successor: LedgerRow) -> None:
         """Merge the records that shared a record with the successor into the successor."""
         for number in self._succession.move_merged(former, key, successor):
             self._changed.pop(number, None)
@@ -408,7 +408,7 @@ class UnitOfWork:
             if decision is not None:
                 self.carry_out(decision, seen, row, just_seen=False)
 
-    def _follow(
+    def _apply_to_others(
         self, decision: Decision, seen: Draft | Unsendable | None, before: LedgerRow, now: LedgerRow
     ) -> LedgerRow:
         """Apply what one decision means for others: the succeeded record, and the party in doubt."""
@@ -417,9 +417,9 @@ class UnitOfWork:
             key, own = decision.takes or now.sent_key, self._own_draft(seen, before)
             now, left = self._succession.carry_out(now, former, key, own=own)
             self._changed |= {now.number: now, left.number: left}
-            self._let_follow(former, key, now)
+            self._move_merged(former, key, now)
         if decision.doubts is not None:
-            self._doubt(self.row(decision.doubts))
+            self._hold_doubtful(self.row(decision.doubts))
         return now
 
     def _own_draft(self, seen: Draft | Unsendable | None, row: LedgerRow) -> Draft | None:
@@ -429,7 +429,7 @@ class UnitOfWork:
         stored = self.writes.stored(row).get(TO_SEND)
         return None if stored is None else stored.draft
 
-    def _doubt(self, adopted: LedgerRow) -> None:
+    def _hold_doubtful(self, adopted: LedgerRow) -> None:
         """Hold an adopted record whose name another one wants: the party may belong to either."""
         if adopted.state is State.DELIVERED and adopted.origin is Origin.EXISTING:
             held = Decision(
@@ -442,7 +442,7 @@ class UnitOfWork:
             )
             self.carry_out(held, None, adopted, just_seen=False)
 
-    def _unknown(self, decision: Decision, seen: Draft | Unsendable | None) -> LedgerRow:
+    def _new_row(self, decision: Decision, seen: Draft | Unsendable | None) -> LedgerRow:
         """Create a row for a new record."""
         if seen is None:
             raise ValueError("a new record can only be decided on when it is read")
@@ -451,7 +451,7 @@ class UnitOfWork:
         self._next_number += 1
         return LedgerRow(self._next_number - 1, seen.id, decision.state, feed=self._feed.number)
 
-    def _release(self, row: LedgerRow) -> None:
+    def _release_claim(self, row: LedgerRow) -> None:
         self.writes.unclaim(row.number, row.sent_key)
         self._holders.forget(row.sent_key)
 
@@ -461,7 +461,7 @@ class UnitOfWork:
         own = holder is not None and holder.number == now.number and not holder.answered
         return now._replace(attempts=holder.attempts) if holder is not None and own else now
 
-    def _keep(
+    def _update_drafts(
         self, decision: Decision, seen: Draft | Unsendable | None, row: LedgerRow, *, known: bool
     ) -> None:
         """Update the stored drafts of a record, and what is known of Trakor's content."""
@@ -473,7 +473,7 @@ class UnitOfWork:
         if waiting is DraftAction.SENT:
             self._move_to_content(decision, row)
         elif waiting is DraftAction.LEARNT and isinstance(seen, Draft):
-            self._learn(decision, seen, row)
+            self._store_learnt(decision, seen, row)
         elif waiting is DraftAction.DONE and known:
             self.writes.done(row)
         elif waiting in {DraftAction.UNNOTE, DraftAction.STORE} and known:
@@ -524,7 +524,7 @@ class UnitOfWork:
         if not self.writes.keeps_text:
             self.writes.remove_merged(row.number)
 
-    def _learn(self, decision: Decision, seen: Draft, row: LedgerRow) -> None:
+    def _store_learnt(self, decision: Decision, seen: Draft, row: LedgerRow) -> None:
         """Store the draft as Trakor's content."""
         name = _name_in_trakor(seen, row)
         if row.trakor_id is not None:
