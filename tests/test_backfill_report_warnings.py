@@ -285,8 +285,8 @@ def test_a_refusal_says_stopped_once(capsys: pytest.CaptureFixture[str]) -> None
     ("report", "said"),
     [
         (ConnectionReport(interrupted=True), "run it again to go on."),
-        (ConnectionReport(interrupted=True, dry_run=True), "the next dry run starts anew."),
-        (ConnectionReport(interrupted=True, limit=5), "a run with --limit starts anew."),
+        (ConnectionReport(interrupted=True, dry_run=True), "the next dry run starts from the beginning."),
+        (ConnectionReport(interrupted=True, limit=5), "a run with --limit starts from the beginning."),
     ],
 )
 def test_an_interrupted_run_says_what_comes_of_it(

@@ -1,0 +1,196 @@
+"""CONTRIBUTING.md's recipes, held to the code: what a recipe does not list must not have to change."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+from shutil import copytree, ignore_patterns
+
+import pytest
+from graphql import parse
+
+from bridge.mapping import DEFAULTS, SPELT_OUT
+from bridge.records import STREAMS, Job, Stream
+from bridge.salestrekker.query_files import shipped_queries
+from bridge.settings.model import Document, ScheduleSettings
+
+ROOT = Path(__file__).parents[1]
+FREE_TO_NAME_THEM = (
+    "bridge/sandbox/",  # simulates Salestrekker's and Trakor's own lists
+    "bridge/demo/",  # tells a story about contacts and products
+    "bridge/cli/sandbox.py",  # how many of each the sandbox has
+    "bridge/salestrekker/schema/similar_fields.py",  # words that other schemas use for a contact
+)
+
+
+def recipe(title: str) -> list[str]:
+    """The files that a recipe lists, in order."""
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    found = re.search(rf"^### {title}\n(.*?)(?=^##|\Z)", text, re.MULTILINE | re.DOTALL)
+    assert found, f"CONTRIBUTING.md has no recipe {title!r}"
+    return re.findall(r"^\d+\. `([^`]+)`", found[1], re.MULTILINE)
+
+
+def names_a_stream(node: ast.AST) -> bool:
+    """Whether it is a member of Stream or of Job, or the word of one as it stands in settings and rows."""
+    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+        return node.value.id in {"Stream", "Job"} and node.attr in Stream.__members__
+    words = {*Stream, *(spec.singular for spec in STREAMS.values())}
+    return isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in words
+
+
+def naming_modules() -> dict[str, list[int]]:
+    """Module -> the lines in which it names a stream."""
+    found = {}
+    for path in sorted((ROOT / "bridge").rglob("*.py")):
+        lines = [node.lineno for node in ast.walk(ast.parse(path.read_text())) if names_a_stream(node)]  # type: ignore[attr-defined]
+        if lines:
+            found[str(path.relative_to(ROOT))] = lines
+    return found
+
+
+def test_only_the_listed_modules_name_a_stream() -> None:
+    """A module that is not in the recipe must ask the stream's specification instead."""
+    listed = recipe("A new stream")
+    others = {
+        name: lines
+        for name, lines in naming_modules().items()
+        if not name.startswith(FREE_TO_NAME_THEM) and not any(name.startswith(file) for file in listed)
+    }
+    assert others == {}
+
+
+def test_each_listed_file_is_there_and_has_a_part_in_a_stream() -> None:
+    naming = naming_modules()
+    for file in recipe("A new stream"):
+        assert (ROOT / file).exists(), file
+        if file.endswith(".py"):
+            assert file in naming or file == "bridge/records/payloads.py", file
+
+
+@pytest.mark.parametrize("stream", Stream)
+def test_each_stream_has_what_the_recipe_adds(stream: Stream) -> None:
+    spec = STREAMS[stream]
+    assert spec.payload.FIELDS[0] == "name"
+    assert spec.payload.of({"name": "A"}).fields().keys() == set(spec.payload.FIELDS)
+    for file in (spec.list_query, spec.query_by_id):
+        parse((shipped_queries() / file).read_text())
+    assert DEFAULTS[stream].keys() >= {"id", "name"} < SPELT_OUT[stream].keys()
+    assert stream in Document.model_fields
+    assert stream in ScheduleSettings.model_fields
+    assert Job(stream.value).reads(stream)
+
+
+NEW_STREAM = {
+    "bridge/records/payloads.py": (
+        (
+            "\n\nPayload: TypeAlias = Party | Product\n",
+            """
+
+@dataclass(frozen=True, slots=True)
+class Bank:
+    FIELDS: ClassVar[tuple[str, ...]] = ("name", "branch")
+    name: str
+    branch: str = ""
+
+    @classmethod
+    def of(cls, texts):
+        return cls(texts["name"], texts.get("branch", ""))
+
+    def fields(self):
+        return {"name": self.name, "branch": self.branch}
+
+    def body(self):
+        return self.fields()
+
+
+Payload: TypeAlias = Party | Product | Bank
+""",
+        ),
+    ),
+    "bridge/records/streams.py": (
+        ('    PRODUCTS = "products"\n', '    PRODUCTS = "products"\n    BANKS = "banks"\n'),
+        ("import Party, Product\n", "import Bank, Party, Product\n"),
+        (
+            "        Stream.PRODUCTS: StreamSpec(\n",
+            """        Stream.BANKS: StreamSpec(
+            "bank", Bank, "/banks", "banks.graphql", "bank.graphql", "1d", webhook_ids=()
+        ),
+        Stream.PRODUCTS: StreamSpec(
+""",
+        ),
+    ),
+    "bridge/mapping/maps.py": (
+        (
+            "Stream.CONTACTS: MappingProxyType(",
+            """Stream.BANKS: MappingProxyType(
+            {"id": "id", "name": "title", "branch": "place", "qualifier": "id"}
+        ),
+        Stream.CONTACTS: MappingProxyType(""",
+        ),
+    ),
+    "bridge/settings/model.py": (
+        (
+            "\n\n_Timing = ",
+            """
+
+class BankMap(_Map):
+    branch: Text | None = None
+
+
+class BanksSettings(StreamSettings):
+    list_query: QueryFile = Stream.BANKS.spec.list_query
+    one_query: OptionalQueryFile = Stream.BANKS.spec.query_by_id
+    expressions: BankMap = Field(default_factory=BankMap, alias="map")
+
+
+_Timing = """,
+        ),
+        (
+            "    reconcile: _Timing = ",
+            "    banks: _Timing = _written(Stream.BANKS.spec.timing)\n    reconcile: _Timing = ",
+        ),
+        (
+            "    products: ProductsSettings = ",
+            """    banks: BanksSettings = Field(default_factory=BanksSettings)
+    products: ProductsSettings = """,
+        ),
+    ),
+}
+"""A made-up stream, as the recipe says: what is put in place of which text of which file."""
+
+USE = """
+from bridge.mapping import Mapper
+from bridge.names import Hasher
+from bridge.records import Job, Record, Stream
+from bridge.settings.model import Document
+from bridge.trakor.client import ENDPOINTS, build_body, endpoint_of
+
+document = Document.model_validate({"banks": {"map": {"branch": "place.name"}}, "schedule": {"banks": "2d"}})
+settings = document.streams[Stream.BANKS]
+mapper = Mapper(Stream.BANKS, settings.map, "", Hasher(bytes(16)), "", settings.policy())
+draft = mapper(Record(Stream.BANKS, "7", {"id": "7", "title": "Bank ", "place": {"name": "Perth"}}, 1))
+print(endpoint_of(draft.payload), build_body(draft.payload).decode(), sorted(draft.hashes))
+print(document.schedule.timing(Job.BANKS).seconds, settings.list_query, *document.PAIR)
+"""
+
+
+def test_a_made_up_stream_takes_only_the_listed_files(tmp_path: Path) -> None:
+    """In a copy of the package the recipe is followed; the new stream is configured, mapped and sent."""
+    copytree(ROOT / "bridge", tmp_path / "bridge", ignore=ignore_patterns("__pycache__"))
+    assert {*NEW_STREAM} <= {*recipe("A new stream")}
+    for file, changes in NEW_STREAM.items():
+        path = tmp_path / file
+        for old, new in changes:
+            assert old in path.read_text(), (file, old)
+            path.write_text(path.read_text().replace(old, new))
+    done = subprocess.run(  # noqa: S603 - the copy, with our own interpreter
+        [sys.executable, "-c", USE], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.splitlines() == [
+        '/banks {"name":"Bank","branch":"Perth"} [\'branch\', \'name\', \'qualifier\']',
+        "172800.0 banks.graphql salestrekker trakor contacts products banks schedule",
+    ], done.stderr
