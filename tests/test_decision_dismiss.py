@@ -136,7 +136,7 @@ def test_an_accepted_remap_is_corrected_in_trakor_by_hand_and_loses_its_mark() -
     ids=["drifted", "remapped", "existing", "same party"],
 )
 def test_a_name_is_given_to_none_that_does_not_wait_for_one(known: LedgerRow) -> None:
-    with pytest.raises(UserError, match="none can be given"):
+    with pytest.raises(UserError, match="cannot give it one"):
         accept(known, ANN, nobody, DEFAULT, name=NameClaim("Ann May", of("Ann May")))
 
 

@@ -118,7 +118,7 @@ def test_what_was_never_sent_is_not_dismissed_with_what_it_was_merged_into(book:
     book.see(draft("Anna", "2", id="c2", same_as="s", at=book.now))
     assert book.stands("c2") == "held: renamed"
     gone(book, "c1")
-    with pytest.raises(UserError, match="never sent"):
+    with pytest.raises(UserError, match="was ever sent"):
         book.dismiss("c2")
     assert book.stands("c2") == "held: renamed"
 
