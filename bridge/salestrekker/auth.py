@@ -1,17 +1,17 @@
-"""Logging in: a token for an API key or for e-mail and password, always for the same organisation.
+"""Log in: get a token for an API key or for e-mail and password, always for the same organisation.
 
 ::
 
-    authenticate ──token──> in which organisation? ──the wanted one──> hold it ──> that token
+    authenticate ──token──> in which organisation? ──the wanted one──> check it ──> that token
                                     │ another
                                     └─ organizations ──name or id──> authenticateInDifferentOrganization(id)
 
-One log-in can belong to several organisations, and begins in whichever the server chooses: the one
-that its user last looked at, for example. So a log-in of several must name one, and each later token is for
-the same one. Whoever remembers what was read before is asked about each log-in before its token is used: two
-organisations must never be read as if they were one.
+One login can belong to several organisations. The server chooses which one it begins in, for example the one
+that its user last looked at. So a login with several organisations must name one, and each later token is for
+the same one. The ledger knows which organisation was read before. It checks each login before its token is
+used: two organisations must never be read as if they were one.
 
-Nothing that the server says here is quoted: it may repeat what was sent.
+The server's text is never quoted here, because it may repeat the request.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ __all__ = [
 ]
 
 Post: TypeAlias = "Callable[[Request, str], Awaitable[GraphqlResult]]"
-"""Sends one request with a token, or with none where that is empty."""
+"""Sends one request with a token, or without one if it is empty."""
 
 CheckOrganization: TypeAlias = "Callable[[str], Awaitable[None]]"
-"""Told the id of the organisation of each log-in, empty where it cannot be read; raises OtherOrganization."""
+"""Called with the id of each login's organisation, empty if unknown. Raises ``DifferentOrganization``."""
 
 # `String!` fits an argument of either type, `String` or `String!`.
 BY_KEY: Final = "mutation Authenticate($apiKey: String!) { authenticate(apiKey: $apiKey) { token } }"
@@ -65,24 +65,24 @@ LOG_IN_ADVICE: Final = (
     "step may be asked for there. Nothing is lost: run again when it is put right."
 )
 SHOWN: Final = 50
-"""So many organisations are listed in a message."""
+"""Maximum number of organisations in a message."""
 
 
 class WrongOrganization(Refused):
-    """The credentials are good, but not for the organisation that is wanted."""
+    """The credentials are valid, but not for the wanted organisation."""
 
 
 class DifferentOrganization(WrongOrganization):
-    """The log-in is for another organisation than the one that was read before."""
+    """The login is for another organisation than the one that was read before."""
 
 
 class AmbiguousOrganization(WrongOrganization):
-    """The log-in belongs to several organisations, and none is configured: nobody can guess which."""
+    """The login belongs to several organisations, and the configuration names none."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoginCredentials:
-    """What ``authenticate`` takes: a key, or e-mail and password (vendor's page). Not shown by ``repr``."""
+    """What ``authenticate`` takes: a key, or e-mail and password. ``repr`` does not show it."""
 
     api_key: str = field(default="", repr=False)
     email: str = field(default="", repr=False)
@@ -90,14 +90,14 @@ class LoginCredentials:
 
     @property
     def request(self) -> Request:
-        """The request that asks for a token."""
+        """The request for a token."""
         if self.api_key:
             return Request(BY_KEY, "Authenticate", {"apiKey": self.api_key})
         return Request(BY_EMAIL, "Authenticate", {"email": self.email, "password": self.password})
 
     @property
     def refusal(self) -> Refused:
-        """What to raise where they are not accepted."""
+        """The error to raise if the credentials are not accepted."""
         if self.api_key:
             return Refused("Salestrekker did not accept the API key", advice=KEY_ADVICE)
         return Refused("Salestrekker did not accept the e-mail and password", advice=LOG_IN_ADVICE)
@@ -105,7 +105,7 @@ class LoginCredentials:
 
 @dataclass(frozen=True, slots=True)
 class SalestrekkerOrganization:
-    """An organisation that the log-in belongs to."""
+    """An organisation that the login belongs to."""
 
     id: str
     name: str
@@ -119,9 +119,9 @@ class OrganizationLogin:
 
     Args:
         credentials: What to log in with.
-        organization: Name or id of the wanted one; empty: the only one that the log-in has.
+        organization: Name or id of the wanted organisation. Empty: the only one of the login.
         post: Sends a request.
-        hold: Asked about the organisation of each log-in; None: nobody remembers any.
+        hold: Called with the organisation of each login. None: nobody remembers any.
     """
 
     def __init__(
@@ -139,16 +139,16 @@ class OrganizationLogin:
 
     @property
     def organization(self) -> str:
-        """The id of the organisation that the tokens are for; empty before the first and where unknown."""
+        """The id of the organisation that the tokens are for. Empty before the first token."""
         return self._settled
 
     async def token(self) -> str:
-        """A new token.
+        """Get a new token.
 
         Raises:
-            Refused: The credentials are not accepted, the log-in has no such organisation, or none is named
-                although it has several.
-            Transient: It did not work for the moment.
+            Refused: The credentials are not accepted, the login has no such organisation, or none is named
+                although the login has several.
+            Transient: It failed temporarily.
         """
         first = await self._authenticate()
         begun = _organization_of(first)
@@ -161,11 +161,11 @@ class OrganizationLogin:
         return token
 
     async def organizations(self, token: str) -> tuple[SalestrekkerOrganization, ...]:
-        """All organisations that the log-in belongs to, in the server's order.
+        """All organisations that the login belongs to, in the server's order.
 
         Raises:
-            Refused: The log-in may not ask, or the server does not know the question.
-            Transient: It did not work for the moment.
+            Refused: The login may not list them, or the server does not know the query.
+            Transient: It failed temporarily.
         """
         result = await self._post(Request(ORGANIZATIONS, "Organizations", {}), token)
         found = (result.data or {}).get("organizations")
@@ -186,7 +186,7 @@ class OrganizationLogin:
             raise self._credentials.refusal from None
 
     async def _wanted(self, first: str, begun: str) -> str:
-        """The id of the configured organisation, else of the only one; empty where it cannot be read."""
+        """The id of the configured organisation, else of the only one. Empty if it cannot be read."""
         if begun and begun == self._configured:
             return begun
         try:
@@ -226,14 +226,14 @@ def _the_only_one(known: Sequence[SalestrekkerOrganization], begun: str) -> str:
 def choose_organization(
     wanted: str, known: Sequence[SalestrekkerOrganization]
 ) -> SalestrekkerOrganization | WrongOrganization:
-    """The organisation with this id, else with this name, else with one that differs in case and spaces.
+    """The organisation with this id, else with this name, else with a name that differs in case and spaces.
 
     Args:
         wanted: As configured.
-        known: Those that the log-in belongs to.
+        known: Those that the login belongs to.
 
     Returns:
-        It, or the refusal that lists those that exist.
+        The organisation, or the error that lists those that exist.
     """
     for fits in (
         lambda one: one.id == wanted,
@@ -265,7 +265,7 @@ def _listed(organizations: Sequence[SalestrekkerOrganization]) -> str:
 
 
 def _organization_of(token: str) -> str:
-    """The organisation that a token is for (claim ``idCurrentOrganization``); empty where it does not say."""
+    """The organisation that a token is for (claim ``idCurrentOrganization``). Empty if it does not say."""
     found = decode_claims(token).get("idCurrentOrganization")
     return found if isinstance(found, str) else ""
 

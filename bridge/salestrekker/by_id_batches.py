@@ -9,8 +9,7 @@
                                                          └─ none does: the id is not the cause; raised
 
 A request for many ids can fail for three reasons: they are too many for the server, one of them makes it
-fail,
-or no request would succeed now. If all its parts succeed, the number was the cause, and the size that
+fail, or no request would succeed now. If all its parts succeed, the number was the cause, and the size that
 succeeded is remembered. An id is called broken only if a request succeeds after it: an outage breaks none.
 """
 

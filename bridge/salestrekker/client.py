@@ -177,8 +177,7 @@ class SalestrekkerClient:
         """Renew the token whenever it is due, for ever: for a process that runs for days.
 
         A renewal that fails or is refused is tried again at growing intervals. Meanwhile reads use the old
-        token
-        until it expires, and ``token`` shows the problem.
+        token until it expires, and ``token`` shows the problem.
         """
         await self._tokens.keep()
 
@@ -283,15 +282,13 @@ class SalestrekkerClient:
             identify: Returns a record's id. A record without one is a ``BrokenRecord``.
             page_size: Records per page.
             start: Where to begin: ``next_position`` of the last page that is stored. Empty: the beginning. It
-                is
-                valid only for the same ``query.checkpoint(page_size, since)``.
+                is valid only for the same ``query.checkpoint(page_size, since)``.
             since: Only what has changed since then (and a little before), milliseconds since the epoch. None:
                 everything. It has no effect if the query is not incremental.
 
         Yields:
             The pages in order. The last one is empty and has ``last`` set: only then is the list complete.
-            With
-            ``since``, a record that is missing may just be unchanged.
+                With ``since``, a record that is missing may just be unchanged.
 
         Raises:
             Transient: A page could not be read, in spite of the retries.
@@ -365,8 +362,7 @@ class SalestrekkerClient:
         """Read records by their ids, many in one request.
 
         A record that makes its request fail is read around. If the server refuses a request for its size,
-        later
-        requests ask for fewer ids.
+        later requests ask for fewer ids.
 
         Args:
             query: What to read of each.
@@ -396,8 +392,7 @@ class SalestrekkerClient:
 
         Returns:
             Deal -> the ids of its contacts, or None if there is no such deal. A deal that could not be read
-            is
-            left out.
+                is left out.
 
         Raises:
             BridgeError: As ``read_by_id``.

@@ -1,14 +1,11 @@
 """GraphQL's ``errors`` (specification, section 7.1.2), classified by what to do about them. Pure.
 
 The form of Salestrekker's errors is not public, so each known form is recognised: by ``extensions.code``, by
-a
-status among the extensions, else by the wording.
+a status among the extensions, else by the wording.
 
 The server's text is kept scrubbed, for comparison only, and never shown as it is. Logs and the ledger show
-only
-codes that are known here, and steps of a path that occur in the query's own text. Of an error about the
-query,
-they show the words of that text and the words of GraphQL's own sentences.
+only codes that are known here, and steps of a path that occur in the query's own text. Of an error about the
+query, they show the words of that text and the words of GraphQL's own sentences.
 """
 
 from __future__ import annotations
@@ -208,8 +205,7 @@ def parse_result(data: object, errors: object, text: str | None = None) -> Graph
         data: As decoded.
         errors: As decoded.
         text: The document that was sent. A step of a path that it does not contain becomes ``…``, because it
-            may
-            be part of a record. None: the response is only classified, and never shown.
+            may be part of a record. None: the response is only classified, and never shown.
     """
     return run_to_end(parse_result_in_steps(data, errors, text))
 

@@ -48,25 +48,25 @@ __all__ = [
 ]
 
 WINDOW: Final = 16 * 1024
-"""Bytes that one step looks at: a millisecond where they are nothing but brackets."""
+"""Bytes that one step looks at: a millisecond if they are nothing but brackets."""
 
 DEEPEST: Final = 1000
-"""Brackets inside each other beyond which no decoder goes either."""
+"""Levels of nested brackets that no decoder accepts either."""
 
 MUCH: Final = 8 * 1024
-"""Bytes gone past after which it yields: half a millisecond."""
+"""Bytes after which the scanner yields: half a millisecond."""
 
 ITEMS_AT_ONCE: Final = 64
-"""Items gone past after which it yields, however small: a third of a millisecond."""
+"""Items after which the scanner yields, however small they are: a third of a millisecond."""
 
 BRACKETS_AT_ONCE: Final = 256
-"""Brackets that are counted between two yields: a tenth of a millisecond."""
+"""Brackets counted between two yields: a tenth of a millisecond."""
 
 MOST_MEMBERS: Final = 1_000
-"""Members of an object that are gone past on the way to the list: nobody asks for more."""
+"""Members of an object that are skipped on the way to the list. No query selects more."""
 
 BLANK_WINDOWS: Final = 64
-"""Windows of blanks between two tokens beyond which nobody means it."""
+"""Windows of blanks between two tokens beyond which the document is refused."""
 
 # Possessive throughout: nothing is kept to come back to, however long the text.
 _CHARACTERS: Final = rb'[^"\\]*+(?:\\.[^"\\]*+)*+'
@@ -79,30 +79,30 @@ _BLANK: Final = re.compile(rb"[ \t\r\n]*+")
 _IN_STRING: Final = re.compile(_CHARACTERS, re.DOTALL)
 _WHOLE: Final = re.compile(_HIGH, re.DOTALL)
 _CLOSED: Final = re.compile(rb"(?:%s|%s)*+" % (_PLAIN, _HIGH), re.DOTALL)
-"""Whatever ends within the window: texts, numbers, up to three levels of brackets, as most records have."""
+"""Whatever ends within the window: texts, numbers, and up to three levels of brackets, as in most records."""
 
 _BLANKS: Final = b" \t\r\n"
 _MARK: Final = b"\xef\xbb\xbf"
-"""The byte order mark, which some servers begin with."""
+"""The byte order mark, with which some servers begin."""
 _SCALAR: Final = re.compile(rb'[^ \t\r\n,:"{}\[\]]*+')
 _DELIMITERS: Final = b' \t\r\n,:"{}[]'
 _QUOTE: Final = ord('"')
 _BRACKETS: Final = {ord("{"): 1, ord("["): 1, ord("}"): -1, ord("]"): -1}
-"""By how much each takes one deeper."""
+"""By how much each bracket changes the depth."""
 
 
 class TooManyItemsError(ValueError):
-    """The list has more items than are wanted of any."""
+    """The list has more items than any list may have."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListCut:
-    """An answer in two parts.
+    """A response in two parts.
 
     Attributes:
-        rest: The document with an empty list where the list was.
+        rest: The document with an empty list in place of the list.
         starts: Where each item of the list begins in the whole.
-        ends: Where each ends, exclusive.
+        ends: Where each item ends, exclusive.
     """
 
     rest: bytes
@@ -113,20 +113,20 @@ class ListCut:
 def cut_list(
     body: bytes | bytearray, path: Sequence[str], *, most: int, longest: int
 ) -> Generator[None, None, ListCut | None]:
-    """Cut out the first list on a way through a JSON document; to be run in turns.
+    """Cut the first list on a path out of a JSON document. Run it in slices.
 
     Args:
         body: The document.
         path: Keys that lead from its root to the list, or past it.
-        most: Items beyond which it is not gone on.
-        longest: Bytes that the rest may have.
+        most: The maximum number of items.
+        longest: Maximum number of bytes of the rest.
 
     Returns:
-        The parts; None where there is no list on this way, or what is not in it is too long.
+        The parts, or None if there is no list on this path, or the rest is too long.
 
     Raises:
         TooManyItemsError: The list has more items than ``most``.
-        ValueError: It is no JSON.
+        ValueError: The document is not JSON.
     """
     scanner = _Scanner(body)
     if not (yield from _go(scanner, path)):
@@ -148,14 +148,14 @@ class _Scanner:
 
     @property
     def has_gone_far(self) -> bool:
-        """Whether it is time to yield; asked, it is answered for the next stretch."""
+        """Whether it is time to yield. Each yes begins a new stretch."""
         far = self.at - self._yielded_at > MUCH
         if far:
             self._yielded_at = self.at
         return far
 
     def next(self) -> bytes:
-        """The next character that is no blank, which stays where it is."""
+        """The next character that is not blank. The scanner stays in front of it."""
         found = b""
         for _ in range(BLANK_WINDOWS):
             found = self._past(_BLANK)
@@ -166,7 +166,7 @@ class _Scanner:
         raise ValueError("the document is nothing but blanks")
 
     def expect(self, characters: bytes) -> bytes:
-        """Move past the next character that is no blank: one of these."""
+        """Move past the next character that is not blank, which must be one of these."""
         found = self.next()
         if found not in characters:
             raise ValueError("the document is no JSON")
@@ -183,7 +183,7 @@ class _Scanner:
         self.at += 1
 
     def value(self) -> Generator[None, None, None]:
-        """Move past one value, whatever it is."""
+        """Move past one value of any kind."""
         first = self.next()
         if first == b'"':
             yield from self.string()
@@ -227,14 +227,14 @@ class _Scanner:
             raise ValueError("brackets stand too deep inside each other")
 
     def _past(self, pattern: re.Pattern[bytes]) -> bytes:
-        """Move on as far as a pattern goes within the window; gives the character that stands there."""
+        """Move as far as a pattern goes within the window. Returns the character there."""
         if found := pattern.match(self.body, self.at, self.at + WINDOW):
             self.at = found.end()
         return bytes(self.body[self.at : self.at + 1])
 
 
 def _go(scanner: _Scanner, path: Sequence[str]) -> Generator[None, None, bool]:
-    """Go to the list; gives whether there is one."""
+    """Go to the list. Returns whether there is one."""
     for key in path:
         if scanner.next() != b"{" or not (yield from _member(scanner, key)):
             return False
@@ -244,7 +244,7 @@ def _go(scanner: _Scanner, path: Sequence[str]) -> Generator[None, None, bool]:
 
 
 def _member(scanner: _Scanner, key: str) -> Generator[None, None, bool]:
-    """Go from the beginning of an object to the value of a key; gives whether it has it, not too far on."""
+    """Go from the beginning of an object to the value of a key. Returns whether it was found."""
     separator, passed = scanner.expect(b"{"), 0
     while passed < MOST_MEMBERS and separator != b"}" and scanner.next() != b"}":
         begin = scanner.at
@@ -265,7 +265,7 @@ def _says(written: bytes, key: str) -> bool:
 
 
 def _items(scanner: _Scanner, most: int) -> Generator[None, None, tuple[array[int], array[int]]]:
-    """Go from the beginning of a list to behind its end."""
+    """Go from the beginning of a list past its end."""
     starts, ends = array("I"), array("I")
     separator = scanner.expect(b"[")
     if scanner.next() == b"]":
@@ -284,23 +284,23 @@ def _items(scanner: _Scanner, most: int) -> Generator[None, None, tuple[array[in
 
 
 SMALLER_PAGES_ADVICE: Final = "Ask for fewer records with page_size."
-"""What to do about an answer that is too long."""
+"""What to do about a response that is too long."""
 
 WRITTEN: Final = 4
-"""As many times its length a record may have as it came: with blanks, and with each letter escaped."""
+"""How many times its length a record may have on the wire: with blanks, and with each letter escaped."""
 
 LONGEST_WAIT: Final = 3600.0
-"""Seconds that one long list waits for others to be worked through."""
+"""Seconds to wait until another long list has been read."""
 
 log = structlog.get_logger()
 
 
 class LongList:
-    """The items of a list, as they came.
+    """The items of a list, not decoded yet.
 
     Args:
-        body: The answer that holds them; to be changed by nobody.
-        cut: Where they stand in it.
+        body: The response that holds them. Nobody may change it.
+        cut: Where they are in the response.
     """
 
     def __init__(self, body: bytes | bytearray, cut_list: ListCut) -> None:
@@ -316,18 +316,18 @@ class LongList:
         return f"LongList({len(self)} items)"
 
     def below(self, path: tuple[str, ...]) -> None:
-        """Keys that lead from an item to its record."""
+        """Set the keys that lead from an item to its record."""
         self._below = path
 
     def size(self, index: int) -> int:
-        """Bytes of an item, as it came."""
+        """Bytes of an item, as received."""
         return self._cut.ends[index] - self._cut.starts[index]
 
     def item(self, index: int) -> tuple[object, str]:
-        """An item as decoded; or None, and why it is not even decoded.
+        """An item as decoded; or None, and why it was not decoded.
 
         Raises:
-            Transient: It is not whole.
+            Transient: The item is not whole.
         """
         if self._body is None:
             raise RuntimeError("the list was closed")
@@ -343,11 +343,11 @@ class LongList:
         return item, ""
 
     def at_close(self, done: Callable[[], None]) -> None:
-        """Call this once the list is closed."""
+        """Call ``done`` once the list is closed."""
         self._closed = done
 
     def close(self) -> None:
-        """Let its memory go; nothing can be read of it any more."""
+        """Release the list's memory. Nothing can be read from it afterwards."""
         self._body = None
         closed, self._closed = self._closed, None
         if closed is not None:
@@ -355,13 +355,13 @@ class LongList:
 
 
 class LongRecords(Sequence[Record]):
-    """The records of a long list; each is decoded whenever it is asked for.
+    """The records of a long list. Each is decoded whenever it is requested.
 
     Args:
         items: The list.
         places: Which items of it are the records.
-        identify: Finds a record's id.
-        stream: Of all of them.
+        identify: Returns a record's id.
+        stream: The stream of all of them.
         read_at: When the request began, milliseconds since the epoch.
     """
 
@@ -412,16 +412,16 @@ class LongRecords(Sequence[Record]):
 
 
 class LargeListRoom:
-    """Room for one long list: a process that has several to read reads one after the other."""
+    """Memory for one long list: a process that has several to read reads one after the other."""
 
     def __init__(self) -> None:
         self._lock = asyncio.Lock()
 
     async def enter(self) -> None:
-        """Wait until there is room, and take it.
+        """Wait until the room is free, and take it.
 
         Raises:
-            Transient: There was none for an hour.
+            Transient: It was taken for an hour.
         """
         if self._lock.locked():
             log.info("waits for another long list")
@@ -432,15 +432,15 @@ class LargeListRoom:
             raise Transient("Another long list was being read for an hour") from None
 
     def leave(self) -> None:
-        """Make room for the next."""
+        """Free the room."""
         self._lock.release()
 
 
 class RoomReservation:
-    """A walk's place in the room, for one page at a time.
+    """One reading's place in the room, for one page at a time.
 
     Args:
-        room: Of the process.
+        room: The room of the process.
     """
 
     def __init__(self, room: LargeListRoom) -> None:
@@ -448,11 +448,11 @@ class RoomReservation:
         self._inside = False
 
     async def begin(self) -> None:
-        """Wait for room.
+        """Wait for the room.
 
         Raises:
-            Refused: A page of this very walk takes it up: to wait for its end would be in vain.
-            Transient: There was none for too long.
+            Refused: A page of this very reading takes it up, so that waiting would be in vain.
+            Transient: It was taken for too long.
         """
         if self._inside:
             raise too_long_error("Two of Salestrekker's pages together are too long to be read")
@@ -460,12 +460,12 @@ class RoomReservation:
         self._inside = True
 
     def end(self) -> None:
-        """Make room, where there is any taken."""
+        """Free the room, if it is taken."""
         if self._inside:
             self._inside = False
             self._room.leave()
 
 
 def too_long_error(what: str) -> Refused:
-    """What to raise for an answer that is too long, for the reason given."""
+    """The error for a response that is too long, for the given reason."""
     return Refused(what, advice=SMALLER_PAGES_ADVICE)

@@ -203,8 +203,8 @@ class PagingVariables:
             since: Milliseconds since the epoch.
 
         Returns:
-            Whole seconds for ``Int`` (milliseconds would not fit its 32 bits), the day before for a day,
-            else ISO 8601 text.
+            Whole seconds for ``Int`` (milliseconds would not fit its 32 bits), the day before for a day, else
+                ISO 8601 text.
         """
         kind = _type_name(self.by_role[Role.SINCE])
         time_value = datetime.fromtimestamp((since - OVERLAP) / 1000, UTC)
@@ -434,8 +434,7 @@ def parse_list_query(document: QueryDocument) -> ListQuery:
 
     Raises:
         QueryFileError: There is not exactly one root field, the list does not select ``id``, the bridge
-            cannot
-            fill in a variable, two variables move through the list, or only a part would be read.
+            cannot fill in a variable, two variables move through the list, or only a part would be read.
     """
     variables = find_paging_variables(document)
     paging = _paging(variables)

@@ -17,8 +17,7 @@ Salestrekker does not document whether the first page has the number 0 or 1::
 A server that counts from 1 answers page 0 with page 1, with nothing, or with an error. Joining the two pages
 is right in every case but the last, so nothing has to be guessed. If page 0 gives an error that blames the
 request, and the same request for page 1 succeeds, there is no page 0. Any other error proves nothing: a page
-0
-that failed for another reason would be lost. So pages of one and of two items settle the question. Their
+0 that failed for another reason would be lost. So pages of one and of two items settle the question. Their
 numbers are valid in either case::
 
     counted from 1:   page 1 of one item = [a]    page 1 of two = [a, b]      they begin alike
@@ -80,7 +79,7 @@ class Paginator(ABC):
 
         Returns:
             The page, and the position of the next one, whose ``end`` is set if this page is known to be the
-            last.
+                last.
 
         Raises:
             QueryFileError: The response shows that the query does not move through the list.
@@ -435,8 +434,7 @@ class ListReader:
 
         Raises:
             QueryFileError: The query does not move through the list: two pages in a row hold the same
-                records, or
-                the cursor does not advance.
+                records, or the cursor does not advance.
             BridgeError: As ``fetch`` raises, or more than a few items in a row cannot be read.
         """
         paginator = PAGINATORS[self.query.paging](self.query, self.fetch, self.now)

@@ -1,4 +1,4 @@
-"""How often Salestrekker is asked: so many requests at once and a minute, silence when asked for, retries."""
+"""How often Salestrekker is asked: requests at once and per minute, pauses on request, and retries."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 __all__ = ["RateLimiter", "RetryHook"]
 
 BURST: Final = 4
-"""So many requests may follow each other at once before the rate applies."""
+"""Number of requests that may follow each other at once before the rate applies."""
 
 
 class RateLimiter:
-    """Lets requests pass, one at a time each way it is narrow.
+    """Limits the requests to one Salestrekker account.
 
     Args:
-        max_in_flight: How many requests may be on their way at once.
-        requests_per_minute: On average over the minute, and in a burst at most a few; 0: no limit.
-        patience: The longest silence, in seconds, that a request waits out here. Before a longer one it
-            fails at once, so that its caller can say so.
+        max_in_flight: Maximum number of requests at once.
+        requests_per_minute: On average over the minute, at most a few in a burst. 0: no limit.
+        patience: The longest pause, in seconds, that a request waits out. If a longer one is asked for, it
+            fails at once, so that its caller can report it.
     """
 
     def __init__(self, *, max_in_flight: int, requests_per_minute: float, patience: float) -> None:
@@ -40,10 +40,10 @@ class RateLimiter:
 
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:
-        """Hold one of the slots for the time of one request.
+        """Hold one of the slots during one request.
 
         Raises:
-            Transient: Salestrekker asked for a silence longer than ``patience``.
+            Transient: Salestrekker asked for a pause longer than ``patience``.
         """
         async with self._slots:
             await self._wait_out_pause()
@@ -52,7 +52,7 @@ class RateLimiter:
             yield
 
     def pause(self, seconds: float) -> None:
-        """Let nobody pass for so long: a ``Retry-After`` is for the whole connection."""
+        """Let no request pass for so many seconds: a ``Retry-After`` applies to the whole connection."""
         self._paused_until = max(self._paused_until, asyncio.get_running_loop().time() + seconds)
 
     async def _wait_out_pause(self) -> None:
@@ -68,16 +68,16 @@ def _limiter(per_minute: float) -> AsyncLimiter:
 
 
 POISON_ATTEMPTS: Final = 2
-"""An item that fails twice is gone around: most such faults do not pass."""
+"""An item that fails twice is read around: most such failures do not pass."""
 
 
 class RetryHook:
-    """For stamina: whether an error is worth another attempt, and after how many seconds.
+    """For stamina: whether to try again after an error, and after how many seconds.
 
     Args:
-        retries: The bounds.
-        random: Gives a number of [0, 1).
-        monotonic: Seconds, never running backwards.
+        retries: The limits.
+        random: Returns a number in [0, 1).
+        monotonic: Returns seconds that never run backwards.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class RetryHook:
         self._failed = 0
 
     def __call__(self, error: Exception) -> bool | float:
-        """False where it is not to be tried again."""
+        """Return the seconds to wait, or False if there is no further attempt."""
         self._failed += 1
         if not isinstance(error, Transient):
             return False

@@ -1,4 +1,4 @@
-"""Whether an address can be reached and speaks GraphQL, and why not; no credentials are sent."""
+"""Whether an address can be reached and speaks GraphQL, and why not. No credentials are sent."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ PATH: Final = "/graphql"
 
 
 async def probe_address(url: str, timeout: float) -> None:  # noqa: ASYNC109 - handed on to the library
-    """Ask the smallest question that there is.
+    """Send the smallest possible query.
 
-    A server that wants a token first speaks GraphQL well enough.
+    A server that first asks for a token speaks GraphQL well enough.
 
     Raises:
         Refused: What answers is not GraphQL, or its certificate is not trusted.
@@ -40,7 +40,7 @@ async def probe_address(url: str, timeout: float) -> None:  # noqa: ASYNC109 - h
 
 
 async def find_likely_address(url: str, timeout: float) -> str:  # noqa: ASYNC109 - likewise
-    """The same host's usual GraphQL address, where that speaks GraphQL; else empty."""
+    """The usual GraphQL address of the same host, if it speaks GraphQL, else empty text."""
     parts = urlsplit(url)
     other = urlunsplit((parts.scheme, parts.netloc, PATH, "", ""))
     if other == url:
@@ -54,10 +54,10 @@ async def find_likely_address(url: str, timeout: float) -> str:  # noqa: ASYNC10
 
 @dataclass(frozen=True, slots=True)
 class ConnectionAdvice:
-    """Why a host cannot be reached.
+    """What to do about one kind of connection error.
 
     Attributes:
-        words: What is known of an error of this kind.
+        words: Matches the errors of this kind.
         advice: What to do.
     """
 
@@ -96,17 +96,17 @@ CONNECTION_ADVICE: Final = (
         "What listens there closed the connection at once: http:// and https:// mixed up, or a firewall.",
     ),
 )
-"""The first that fits an error, or one of its causes, counts."""
+"""The first entry that matches an error, or one of its causes, counts."""
 
 
 def connection_advice(error: BaseException) -> str:
-    """What to do about a connection that failed; empty where nothing is known of it."""
+    """What to do about a connection that failed, or empty text if nothing is known about the error."""
     texts = "\n".join(_error_texts(error))
     return next((reason.advice for reason in CONNECTION_ADVICE if reason.words.search(texts)), "")
 
 
 def _error_texts(error: BaseException | None) -> Iterator[str]:
-    """The type and the text of an error and of all that led to it."""
+    """The type and the text of an error and of all its causes."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))

@@ -185,7 +185,7 @@ def selected_fields(document: QueryDocument) -> tuple[str, ...]:
 
     Returns:
         Dotted paths from the root of the response by the schema's names (not aliases), each once, in the
-        order of the document: ``contacts.person.information.firstName``.
+            order of the document: ``contacts.person.information.firstName``.
     """
     return tuple(dict.fromkeys(_leaves(document, document.operation.selection_set, ())))
 

@@ -93,8 +93,7 @@ def decode(body: bytes | bytearray) -> object:
     """Decode JSON.
 
     Half of a surrogate pair, such as an emoji that was cut, or a number that no double holds belongs to one
-    record
-    and must not make the whole list fail. orjson refuses both, the standard library accepts them.
+    record and must not make the whole list fail. orjson refuses both, the standard library accepts them.
 
     Raises:
         ValueError: It is not JSON, or nested too deeply.

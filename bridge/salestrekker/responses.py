@@ -1,16 +1,17 @@
-"""What Salestrekker's answers mean. Pure: no socket, no clock.
+"""What Salestrekker's responses mean. Pure: no socket, no clock.
 
 ::
 
-    HttpAnswer ──decipher──> GraphQL document ──result_of──> Result ──read_list──> Listed
-                    │                                           └────read_token──> the token
-                    └─> Transient | Refused | TokenRefused
+    HttpResponse ──interpret_response──> GraphQL document ──parse_result──> GraphqlResult
+                     │                                 ListItems <──read_items─┤
+                     │                                 the token <──read_token─┘
+                     └─> Transient | Refused | TokenRefused
 
-The shape of an authentication error is not public, so each known one is recognised: HTTP 401, 403
-without a path, and GraphQL errors of the kind TOKEN (``graphql_errors``). A ``FORBIDDEN`` with a path is
-something else: a field that this user may not read.
+The form of an authentication error is not public, so each known form is recognised: HTTP 401, 403 without a
+path, and GraphQL errors of the kind TOKEN (``graphql_errors``). A ``FORBIDDEN`` with a path is something
+else: a field that this user may not read.
 
-What the server wrote is quoted only of a query that it does not accept, and only in the query's own words.
+The server's text is quoted only if it rejects a query, and then only in the query's own words.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ __all__ = [
 ]
 
 Document: TypeAlias = "dict[str, object]"
-"""A decoded GraphQL answer: an object with ``data`` or ``errors``."""
+"""A decoded GraphQL response: an object with ``data`` or ``errors``."""
 
 ADDRESS_ADVICE = (
     "Check [salestrekker] url: it is https://<your aggregator's subdomain>.salestrekker.com/graphql"
@@ -73,7 +74,7 @@ _NAMED_TYPES: Final = frozenset(
         "text/xml",
     }
 )
-"""The content types that are named. Any other may be made up by whoever answers."""
+"""The content types that messages name. Whoever answers may make up any other."""
 
 KEY_ADVICE = (
     "Check [salestrekker] api_key (or email and password): copy the key again from Settings/API in "
@@ -83,16 +84,16 @@ KEY_ADVICE = (
 
 
 class TokenRefused(Refused):
-    """The token was not accepted. It is caught by the client, which renews the token once."""
+    """The token was not accepted. The client catches this error and renews the token once."""
 
 
 class PoisonItem(Transient):
-    """One item that fails takes its whole list with it, where the schema allows no null in its place.
+    """One item that makes its whole list fail, because the schema allows no null in its place.
 
     Args:
         message: What happened.
-        index: Place of the item in the list.
-        otherwise: What to raise where it is not just this item.
+        index: The place of the item in the list.
+        request_error: The error to raise if this item is not the only cause.
     """
 
     def __init__(self, message: str, index: int, request_error: BridgeError) -> None:
@@ -103,13 +104,13 @@ class PoisonItem(Transient):
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """An answer as it came over HTTP.
+    """An HTTP response.
 
     Attributes:
         status: HTTP status.
         headers: By name, in any case.
-        body: Where the status is not a success, its first part only.
-        asked: The address that it is the answer of.
+        body: If the status is not a success, only its beginning.
+        asked: The address that was requested.
     """
 
     status: int
@@ -119,11 +120,11 @@ class HttpResponse:
 
     @property
     def content_type(self) -> str:
-        """The media type without its parameters, in lower case; empty where none was given."""
+        """The media type without its parameters, in lower case. Empty if there is none."""
         return self.header("content-type").partition(";")[0].strip().lower()
 
     def header(self, name: str) -> str:
-        """The value of a header, empty where it is absent."""
+        """The value of a header, or empty text."""
         return next((value for key, value in self.headers.items() if key.lower() == name), "")
 
 
@@ -140,9 +141,9 @@ class ListItems:
     """The items of a list, and which of them were not read whole.
 
     Attributes:
-        items: As decoded, in the server's order; an item may be null. A long list is not decoded yet.
+        items: As decoded, in the server's order. An item may be null. A long list is not decoded yet.
         faults: Index -> what went wrong inside that item, without personal data.
-        more: Whether and where it goes on; None where the style of paging does not say.
+        more: Whether and where the list goes on. None if the style of paging does not say.
     """
 
     items: tuple[object, ...] | LongList
@@ -151,15 +152,15 @@ class ListItems:
 
 
 def interpret_response(answer: HttpResponse, now: float) -> Document | BridgeError:
-    """Tell what an HTTP answer means.
+    """Interpret an HTTP response.
 
     Args:
-        answer: What came.
+        answer: The response.
         now: Wall clock in seconds, for a ``Retry-After`` that is a date.
 
     Returns:
-        The GraphQL document, or the error that says what to do: Transient for 408, 425, 429, 5xx and
-        broken JSON, ``TokenRefused`` for 401 and 403, Refused for what no Salestrekker address answers.
+        The GraphQL document, or the error that says what to do: Transient for 408, 425, 429, 5xx and broken
+            JSON, ``TokenRefused`` for 401 and 403, Refused for what no Salestrekker address answers.
     """
     document = _document(answer.body)
     if document is not None and _speaks_graphql(answer.status, document):
@@ -178,21 +179,21 @@ def interpret_response(answer: HttpResponse, now: float) -> Document | BridgeErr
 
 
 def read_items(result: GraphqlResult, query: ListQuery) -> ListItems:
-    """The items of the list that ``query`` asks for; raises as ``read_items_in_steps``."""
+    """The items of the list that ``query`` asks for. Raises as ``read_items_in_steps``."""
     return run_to_end(read_items_in_steps(result, query))
 
 
 def read_items_in_steps(result: GraphqlResult, query: ListQuery) -> Generator[None, None, ListItems]:
-    """The items of the list that ``query`` asks for; to be run in turns where there may be very many errors.
+    """As ``read_items``, to be run in slices if there may be very many errors.
 
     A list that is null is never taken as empty.
 
     Raises:
         TokenRefused: The token is not accepted.
-        Refused: A field may not be read by this user.
+        Refused: This user may not read a field.
         QueryFileError: The query does not fit the schema.
-        PoisonedItem: One item brought the whole list down.
-        Transient: Anything else that left the list unread.
+        PoisonItem: One item made the whole list fail.
+        Transient: Anything else left the list unread.
     """
     urgent = [error for error in result.errors if error.kind in (ErrorKind.TOKEN, ErrorKind.BUSY)]
     if urgent:
@@ -214,7 +215,7 @@ def read_items_in_steps(result: GraphqlResult, query: ListQuery) -> Generator[No
 
 
 def read_next_page(result: GraphqlResult, query: ListQuery) -> NextPage:
-    """Where the list goes on, of an answer to ``query.stepping``.
+    """Where the list goes on, from a response to ``query.next_page_query``.
 
     Raises:
         BridgeError: As ``read_items``.
@@ -230,16 +231,16 @@ def read_next_page(result: GraphqlResult, query: ListQuery) -> NextPage:
 
 
 def read_token(result: GraphqlResult, refusal: Refused) -> str:
-    """The token of an answer to a mutation that gives one.
+    """The token in a response to a mutation that returns one.
 
-    The server's words are never quoted here: they may repeat the credentials.
+    The server's text is never quoted here, because it may repeat the credentials.
 
     Args:
-        result: The answer.
-        refusal: What to raise where it holds no token: what was refused, and what to do about it.
+        result: The response.
+        refusal: The error to raise if there is no token: what was refused, and what to do about it.
 
     Raises:
-        Refused: The credentials are not accepted, or the answer holds no token.
+        Refused: The credentials are not accepted, or the response holds no token.
         Transient: The server failed, or is too busy.
     """
     kinds = {error.kind: error for error in result.errors}
@@ -259,11 +260,11 @@ def read_token(result: GraphqlResult, refusal: Refused) -> str:
 
 
 def error_from(errors: Sequence[ServerError], file: str) -> BridgeError:
-    """The one error to raise for errors that concern the whole request, the gravest first.
+    """The one error to raise for errors that concern the whole request: the most serious one.
 
     Args:
         errors: At least one.
-        file: The query's, as messages name it.
+        file: The query's file, for messages.
     """
     error = min(errors, key=lambda error: list(ErrorKind).index(error.kind))
     if error.kind is ErrorKind.TOKEN:
@@ -292,10 +293,10 @@ def _document(body: bytes | bytearray) -> Document | None:
 
 
 def _speaks_graphql(status: int, document: Document) -> bool:
-    """Whether the document is the answer, or just goes with a status that says it all.
+    """Whether the document is the response itself, or only accompanies a status that says everything.
 
-    A server may put what is wrong with a query beside 400 or 422 (GraphQL over HTTP, section 6.4), and
-    a missing permission for one field beside 403.
+    A server may report an invalid query with 400 or 422 (GraphQL over HTTP, section 6.4), and a missing
+    permission for one field with 403.
     """
     if status == HTTPStatus.FORBIDDEN:
         return any(error.path for error in _some_errors(document))
@@ -310,7 +311,7 @@ def _about_token(document: Document | None) -> bool:
 
 
 def _some_errors(document: Document) -> tuple[ServerError, ...]:
-    """The first errors of an answer that is no success: they tell as much as all do."""
+    """The first errors of a response that is no success: they show as much as all do."""
     errors = document.get("errors")
     return parse_result(None, errors[:ERRORS_READ] if isinstance(errors, list) else errors).errors
 
@@ -324,7 +325,7 @@ def _may_pass(status: int) -> bool:
 
 
 def _is_broken_json(answer: HttpResponse) -> bool:
-    """A success of the right type that cannot be decoded: cut short on its way, most likely."""
+    """Whether a success of the right type cannot be decoded, most likely because it was cut short."""
     if answer.status >= HTTPStatus.MULTIPLE_CHOICES or not answer.content_type.endswith("json"):
         return False
     try:
@@ -343,9 +344,9 @@ def _not_graphql(answer: HttpResponse) -> str:
 
 
 def _describe_redirect(url: str, asked: str) -> str:
-    """Where a redirect leads: the host, where it is the one that was asked or of the same domain.
+    """Where a redirect leads: its host, if that is the requested one or belongs to the same domain.
 
-    Anything else can be made up by whoever answers.
+    Whoever answers can make up anything else.
     """
     try:
         there, here = urlsplit(url), urlsplit(asked)
@@ -365,7 +366,7 @@ def _value_at(data: object, path: Iterable[str]) -> object:
 
 
 def _list_on(path: Sequence[str], data: object) -> tuple[object, int]:
-    """The first list on the way, or what else ends it, and how many steps lead there."""
+    """The first list on the path, or what else ends it, and how many steps lead there."""
     for depth, key in enumerate(path):
         if not isinstance(data, dict):
             return data, depth
@@ -374,7 +375,7 @@ def _list_on(path: Sequence[str], data: object) -> tuple[object, int]:
 
 
 def _more(data: object, query: ListQuery) -> NextPage | None:
-    """What ``pageInfo`` says, where the query pages by it.
+    """What ``pageInfo`` says, if the query pages by it.
 
     Raises:
         Transient: It does not say whether there is more.
@@ -396,19 +397,19 @@ def _no_list(query: ListQuery, depth: int) -> QueryFileError:
 
 
 def _index(error: ServerError, query: ListQuery) -> int | None:
-    """Which item of the list the error is inside of; None where it is not inside one."""
+    """The item of the list that the error is inside of, or None."""
     depth, index = _first_index(error)
     return index if 0 < depth <= len(query.path) and error.path[:depth] == query.path[:depth] else None
 
 
 def _first_index(error: ServerError) -> tuple[int, int | None]:
-    """How many keys lead to the first index of an error's path, and that index; None where it has none."""
+    """How many keys lead to the first index of an error's path, and that index, or None."""
     found = ((depth, step) for depth, step in enumerate(error.path) if isinstance(step, int))
     return next(found, (len(error.path), None))
 
 
 def _inside(error: ServerError, query: ListQuery) -> ServerError:
-    """An error inside an item, with its path begun at the record."""
+    """An error inside an item, with a path that begins at the record."""
     depth, _ = _first_index(error)
     rest, below = error.path[depth + 1 :], query.path[depth:]
     return replace(error, path=rest[len(below) :] if rest[: len(below)] == below else rest)
@@ -436,7 +437,7 @@ def _listed(
 
 
 def _find_poison_item(errors: Sequence[ServerError], query: ListQuery) -> PoisonItem | None:
-    """The first of the items that brought their list down; None where it was something else."""
+    """The first of the items that made their list fail, or None if the cause was something else."""
     places = [
         _index(error, query) for error in errors if error.kind in (ErrorKind.INTERNAL, ErrorKind.PERMISSION)
     ]
@@ -447,5 +448,5 @@ def _find_poison_item(errors: Sequence[ServerError], query: ListQuery) -> Poison
 
 
 def _describe(errors: Iterable[ServerError], query: ListQuery) -> str:
-    """Which fields of a record failed, without the way to the record."""
+    """Describe which fields of a record failed, without the path to the record."""
     return describe_errors([_inside(error, query) for error in errors])

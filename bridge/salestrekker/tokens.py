@@ -1,4 +1,4 @@
-"""The Salestrekker token: held in memory only, renewed ahead of its end, never by two at once.
+"""The Salestrekker token: kept in memory only, renewed before it expires, never by two callers at once.
 
 ::
 
@@ -7,11 +7,11 @@
        use as it is       │ one renews, the others │ all wait for the one renewal
                           │ go on with the old one │
 
-Renewing ahead that fails, or is refused, is tried again at growing intervals; the old token is used to its
-end meanwhile. Only without a token that lives does a failure reach a read.
+An early renewal that fails or is refused is tried again at growing intervals. Meanwhile the old token is used
+until it expires. A failure reaches a read only if there is no valid token.
 
-A token that is refused is renewed once. The new one refused too, before any good read with it: the
-credentials are no longer good, and nothing more is asked until ``TokenKeeper.forgive``.
+A token that is refused is renewed once. If the new one is refused too, before any successful read with it,
+the credentials are no longer valid. Nothing more is sent until ``TokenKeeper.reset_refusal``.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ __all__ = [
 ]
 
 DEFAULT_LIFETIME: Final = 14 * 86_400.0
-"""Seconds that a token lives where it does not say: "valid 14 days from creation" (vendor's page)."""
+"""Seconds that a token is valid if it does not say: "valid 14 days from creation" (vendor's page)."""
 
 RENEWAL_SHARE: Final = 0.2
 """A token is renewed at the latest when this share of its life is left."""
@@ -51,12 +51,12 @@ RENEWAL_SHARE: Final = 0.2
 
 @dataclass(frozen=True, slots=True)
 class RenewalPolicy:
-    """How renewing ahead of time is tried again where it failed. Times are seconds.
+    """How a failed early renewal is tried again. Times are seconds.
 
     Attributes:
-        first: The cap of the first wait, doubling to
-        longest: the longest; full jitter.
-        look: How often the clock is looked at, at least: it may have been set.
+        first: The limit of the first wait, which doubles up to
+        longest: the longest one; full jitter.
+        look: How often to look at the clock, at least: somebody may have set it.
     """
 
     first: float = 60.0
@@ -69,9 +69,9 @@ class Token:
     """One token. Times are seconds since the epoch.
 
     Attributes:
-        text: What goes into the header; left out of the ``repr``.
-        renew_at: From when on a new one is asked for.
-        expires_at: When it ends.
+        text: What goes into the header. ``repr`` does not show it.
+        renew_at: When to ask for a new one.
+        expires_at: When it expires.
     """
 
     text: str = field(repr=False)
@@ -81,14 +81,14 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class TokenStatus:
-    """How it stands with the token. Times are milliseconds since the epoch.
+    """The state of the token. Times are milliseconds since the epoch.
 
     Attributes:
-        expires_at: When it ends.
-        renew_at: From when on a new one is asked for.
-        failing_since: Since when renewing it has failed; None where it has not.
-        next_try_at: When that is tried again; None likewise.
-        problem: Why it failed the last time; empty likewise.
+        expires_at: When it expires.
+        renew_at: When to ask for a new one.
+        failing_since: Since when renewals have failed, or None.
+        next_try_at: When the next renewal is tried, or None.
+        problem: Why the last renewal failed, or empty text.
     """
 
     expires_at: int
@@ -100,7 +100,7 @@ class TokenStatus:
 
 @dataclass(frozen=True, slots=True)
 class _RenewalFailure:
-    """Renewing ahead has failed: how often, since when, when it is tried again (seconds), and why."""
+    """Early renewals have failed: how often, since when, when the next is due (seconds), and why."""
 
     times: int
     since: float
@@ -109,11 +109,11 @@ class _RenewalFailure:
 
 
 LATEST_EXPIRY: Final = 253_402_300_799.0
-"""The end of the year 9999, seconds since the epoch: what is later is no time in seconds."""
+"""The end of the year 9999, seconds since the epoch. A later number is no time in seconds."""
 
 
 def decode_claims(token: str) -> Mapping[str, object]:
-    """What a JWT says (RFC 7519, 4), not verified; empty where it cannot be read."""
+    """The claims of a JWT (RFC 7519, 4), not verified. Empty if they cannot be read."""
     parts = token.split(".")
     if len(parts) != 3:  # noqa: PLR2004 - header, payload, signature
         return {}
@@ -125,7 +125,7 @@ def decode_claims(token: str) -> Mapping[str, object]:
 
 
 def read_expiry(token: str) -> float | None:
-    """The ``exp`` claim of a JWT (RFC 7519, 4.1.4), not verified; None where it cannot be one."""
+    """The ``exp`` claim of a JWT (RFC 7519, 4.1.4), not verified, or None if it is not valid."""
     exp = decode_claims(token).get("exp")
     if isinstance(exp, bool) or not isinstance(exp, int | float) or not 0 <= exp <= LATEST_EXPIRY:
         return None
@@ -135,7 +135,7 @@ def read_expiry(token: str) -> float | None:
 def make_token(text: str, now: float, renew_before: float) -> Token:
     """A token just received, with its times worked out.
 
-    An ``exp`` that has passed already shows that the clocks differ; then the documented life counts.
+    An ``exp`` in the past shows that the clocks differ. Then the documented lifetime counts.
 
     Args:
         text: The token.
@@ -148,15 +148,15 @@ def make_token(text: str, now: float, renew_before: float) -> Token:
 
 
 class TokenKeeper:
-    """Gives each request a token that should be good.
+    """Gives each request a token that should be valid.
 
     Args:
-        authenticate: Asks for a new token, once; raises Transient or Refused.
+        authenticate: Asks for a new token, once. Raises Transient or Refused.
         renew_before: See ``make_token``.
-        clock: Seconds since the epoch.
-        renewing: How renewing ahead is tried again.
-        random: Gives a number of [0, 1).
-        changed: Told after each change of ``standing``.
+        clock: Returns seconds since the epoch.
+        renewing: How a failed early renewal is tried again.
+        random: Returns a number in [0, 1).
+        on_change: Called after each change of ``status``.
     """
 
     def __init__(
@@ -186,12 +186,12 @@ class TokenKeeper:
 
     @property
     def expires_at(self) -> float | None:
-        """When the present token ends, seconds since the epoch; None before the first."""
+        """When the present token expires, seconds since the epoch, or None before the first one."""
         return self._token.expires_at if self._token else None
 
     @property
     def status(self) -> TokenStatus | None:
-        """How it stands; None without a token, and where the credentials are refused."""
+        """The state of the token, or None without one, and while the credentials are refused."""
         token, failing = self._token, self._failure_state
         if token is None or self.is_refused:
             return None
@@ -203,14 +203,13 @@ class TokenKeeper:
 
     @property
     def is_refused(self) -> bool:
-        """Whether the credentials are refused, and nothing is asked until ``forgive``."""
+        """Whether the credentials are refused. Nothing is sent until ``reset_refusal``."""
         return self._refusal is not None
 
     async def keep(self) -> None:
-        """Renew the token whenever it is due, for ever; also where nothing is read for days.
+        """Renew the token whenever it is due, for ever, even if nothing is read for days.
 
-        The first token is left to the first read, and so is one that has ended: what it then fails of is
-        that read's to tell.
+        The first token, and one after an expired token, is left to the next read, which reports its failure.
         """
         while True:
             token, now = self._token, self._clock()
@@ -226,7 +225,7 @@ class TokenKeeper:
         """A token to use now.
 
         Raises:
-            Transient: None is there, and a new one cannot be had at the moment.
+            Transient: There is none, and a new one cannot be had now.
             Refused: The credentials are not accepted, now or since an earlier request.
         """
         self._raise_refusal()
@@ -242,7 +241,7 @@ class TokenKeeper:
 
         Raises:
             Refused: It had itself replaced a refused one, and nothing was read with it.
-            Transient: A new one cannot be had at the moment.
+            Transient: A new one cannot be had now.
         """
         self._raise_refusal()
         if refused is self._suspect:
@@ -250,9 +249,9 @@ class TokenKeeper:
         return await self._renewed(refused, for_refused=True)
 
     def refused_again(self, token: Token) -> Refused:
-        """What to raise where one request was refused with a token and with its replacement.
+        """The error to raise if one request was refused with a token and with its replacement.
 
-        Where others have been read with it, the token is good, and this request alone is refused.
+        If others have been read with the token, it is valid, and only this request is refused.
         """
         if token is self._suspect:
             return self._stop(_refused_twice())
@@ -262,18 +261,18 @@ class TokenKeeper:
         )
 
     def confirm(self, token: Token) -> None:
-        """Note a good read with a token: only now may it be replaced if it is refused."""
+        """Note a successful read with a token: only then may it be replaced if it is refused."""
         if token is self._suspect:
             self._suspect = None
 
     def reset_refusal(self) -> None:
-        """Let the next request authenticate anew after a refusal: for a probe, at growing intervals."""
+        """Let the next request authenticate again after a refusal: for a probe, at growing intervals."""
         if self._refusal is not None:
             self._refusal = self._token = self._suspect = self._failure_state = None
             self._notify()
 
     def _is_due(self, token: Token, now: float) -> bool:
-        """Whether a new token is to be asked for although this one lives."""
+        """Whether to ask for a new token although this one is valid."""
         if now < token.renew_at or self.is_refused:
             return False
         wait = self._failure_state.again_at - now if self._failure_state else 0.0
@@ -281,7 +280,7 @@ class TokenKeeper:
         return not 0 < wait <= self._renewing.longest
 
     def _until_due(self, token: Token | None, now: float) -> float:
-        """Seconds to sleep before the clock is looked at again."""
+        """Seconds to sleep before looking at the clock again."""
         longest = self._renewing.look
         if token is None or now >= token.expires_at or self.is_refused:
             return longest
@@ -289,7 +288,7 @@ class TokenKeeper:
         return min(longest, max(0.0, due - now))
 
     async def _renewed_ahead(self, token: Token) -> Token:
-        """Another token, or this one where none is to be had: it is good until its end."""
+        """Another token, or this one if none can be had: it is valid until it expires."""
         try:
             return await self._renewed(token, ahead=True)
         except (Transient, Refused) as failure:
@@ -308,7 +307,7 @@ class TokenKeeper:
         self._notify()
 
     async def _renewed(self, seen: Token | None, *, for_refused: bool = False, ahead: bool = False) -> Token:
-        """A token other than ``seen``, by one request whoever asks; its failure is shared likewise."""
+        """A token other than ``seen``, by one request whoever asks. All callers share its failure too."""
         tries = self._tries
         async with self._lock:
             if self._token is not None and self._token is not seen:

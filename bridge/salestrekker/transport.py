@@ -1,16 +1,16 @@
-"""One GraphQL request over HTTP: gql with its aiohttp transport, and the bounds that it lacks.
+"""One GraphQL request over HTTP: gql with its aiohttp transport, and the limits that it lacks.
 
 ::
 
-    post ──gql──> aiohttp ──status, headers──> _examine: body (bounded) ──answers.decipher──> document
-                                                  │         └─ a large one: the list is cut out of it first
-                                                  └─ what is no GraphQL answer leaves as an error of ours
+    post ──gql──> aiohttp ──status, headers──> _examine: body (limited) ──interpret_response──> document
+                                                  │         └─ of a large one, the list is cut out first
+                                                  └─ a response that is not GraphQL becomes one of our errors
 
-gql decodes nothing here, and sees neither variables nor text: it puts the text of an answer that it
-cannot decode into its error, and logs both when its logger is set to debug. Its sessions would turn an
-answer with errors into an exception that holds all of it; so the transport is asked directly. Errors of
-the libraries are replaced where they arise: what is kept as the cause is their type, and the text of the
-operating system's; never the object, which may know the headers of the request.
+gql decodes nothing here, and sees neither variables nor text. It would put the text of a response that it
+cannot decode into its error, and log both at level debug. Its sessions would turn a response with errors into
+an exception that holds the whole response. So the transport is called directly. Errors of the libraries are
+replaced where they arise. The replacement keeps their type and the operating system's text as its cause, and
+never the object, which may hold the headers of the request.
 """
 
 from __future__ import annotations
@@ -55,19 +55,20 @@ if TYPE_CHECKING:
 __all__ = ["Request", "ResponseTooLarge", "Transport"]
 
 CONNECTIONS_KEPT: Final = 30.0
-"""Seconds that an idle connection is kept: less than common servers do, so they rarely close one in use."""
+"""Seconds that an idle connection is kept: less than common servers keep it, so they rarely close one in
+use."""
 
 
 class Request(GraphQLRequest):
-    """A request with its text kept: gql would print the document each time.
+    """A request with its text: gql would print the document each time.
 
     Args:
         text: The GraphQL document.
-        name: Of the operation; may be empty.
+        name: The name of the operation, may be empty.
         variables: Their values.
-        path: Keys that lead, in the answer's ``data``, to a list that may be long; empty where there is none.
-        longest: Bytes of an answer beyond which it is not read.
-        at_once: Decode the answer in one go, however large: for commands, which nothing else waits for.
+        path: Keys that lead, in the response's ``data``, to a list that may be long. Empty if there is none.
+        longest: Bytes of a response beyond which it is not read.
+        at_once: Decode the response at once, however large: for commands, which nothing else waits for.
     """
 
     def __init__(
@@ -96,7 +97,7 @@ class Request(GraphQLRequest):
 
     @property
     def payload(self) -> dict[str, Any]:
-        """What gql takes for the body, and would log: without the variables, one of which is the API key."""
+        """The body as gql sees and would log it: without the variables, one of which may be the API key."""
         name = {"operationName": self.operation_name} if self.operation_name else {}
         return {"query": self.text} | name
 
@@ -107,18 +108,18 @@ class Request(GraphQLRequest):
 
 
 class ResponseTooLarge(Refused):
-    """An answer is longer, or holds more, than what was asked for may: ask for less, or for a long list."""
+    """A response is longer, or holds more values, than allowed: ask for less, or for a long list."""
 
 
 class GraphqlLibraryError(Exception):
-    """What a library raised: its type and its text, without what else the object holds."""
+    """Stands for a library's error: its type and its text, without the rest of the object."""
 
 
 class UnusableResponseError(TransportServerError):
-    """Raised inside gql where an answer is no GraphQL document.
+    """Raised inside gql if a response is not a GraphQL document.
 
     Args:
-        meaning: What to raise instead, outside of gql.
+        meaning: The error to raise instead, outside of gql.
         status: HTTP status.
     """
 
@@ -128,12 +129,12 @@ class UnusableResponseError(TransportServerError):
 
 
 class BoundedResponse(aiohttp.ClientResponse):
-    """An answer that is read up to a bound, and whose JSON is what was deciphered from it."""
+    """A response that is read up to a limit, and whose JSON is the document read from it."""
 
     document: Mapping[str, object] | None = None
 
     async def json(self, **_: Any) -> Any:  # noqa: ANN401 - as in the class above
-        """The GraphQL document, deciphered when the answer came."""
+        """The GraphQL document, read when the response came."""
         return self.document
 
     async def text(self, *_: Any, **__: Any) -> str:  # noqa: ANN401 - as in the class above
@@ -141,13 +142,13 @@ class BoundedResponse(aiohttp.ClientResponse):
         return ""
 
     async def read_bounded(self, longest: int) -> bytearray:
-        """The body; of an answer that is no success only its beginning.
+        """The body, or only its beginning if the response is no success.
 
         Args:
             longest: Bytes of a success beyond which it is not read.
 
         Raises:
-            UnusableAnswerError: It is longer.
+            UnusableResponseError: It is longer.
         """
         success = self.status < HTTPStatus.MULTIPLE_CHOICES
         limit = longest if success else ERROR_BODY
@@ -169,8 +170,8 @@ class Transport:
     Args:
         url: The GraphQL endpoint.
         timeout: Seconds for one request, from the connection to the last byte.
-        connections: How many at most.
-        clock: Seconds since the epoch, for a ``Retry-After`` that is a date.
+        connections: Maximum number of connections.
+        clock: Returns seconds since the epoch, for a ``Retry-After`` that is a date.
     """
 
     def __init__(
@@ -188,7 +189,7 @@ class Transport:
         self._gql: AIOHTTPTransport | None = None
 
     async def open(self) -> None:
-        """Prepare for requests; nothing is sent yet."""
+        """Prepare for requests. Nothing is sent yet."""
         self._gql = AIOHTTPTransport(self._url, client_session_args=self._session_arguments())
         await self._gql.connect()
 
@@ -202,14 +203,14 @@ class Transport:
         """Send one request, once.
 
         Args:
-            request: What to ask.
-            token: For the ``Authorization`` header, where there is one already.
+            request: The request.
+            token: For the ``Authorization`` header, if there is one.
 
         Raises:
-            LargeAnswer: It is longer than ``request.longest``; or it holds too many values, and not in a list
-                at ``request.path``.
+            ResponseTooLarge: The response is longer than ``request.longest``, or it holds too many values
+                outside of a list at ``request.path``.
             Refused: The list has more items than any may have.
-            BridgeError: As ``interpret_response``; Transient also for time-outs and broken connections.
+            BridgeError: As ``interpret_response``. Transient also for time-outs and broken connections.
         """
         if self._gql is None:
             raise RuntimeError("the transport is not open")
@@ -244,7 +245,7 @@ class Transport:
         }
 
     async def _examine(self, request: Request, response: aiohttp.ClientResponse) -> None:
-        """Take each answer before gql does: aiohttp calls this as its check of the status."""
+        """Read each response before gql does: aiohttp calls this as its check of the status."""
         if not isinstance(response, BoundedResponse):
             raise TypeError("the session was not made with the response class of this module")
         try:
@@ -258,7 +259,7 @@ class Transport:
     async def _document(
         self, request: Request, response: BoundedResponse, body: bytearray
     ) -> Mapping[str, object]:
-        """The answer as decoded; with a ``LongList`` in it where the answer is large."""
+        """The decoded response, with a ``LongList`` in it if the response is large."""
         rest: bytes | bytearray = body
         items, path = None, ("data", *request.path)
         is_success = response.status < HTTPStatus.MULTIPLE_CHOICES
@@ -278,7 +279,10 @@ class Transport:
 async def _in_parts(
     request: Request, response: BoundedResponse, body: bytearray
 ) -> tuple[bytes | bytearray, LongList | None]:
-    """A large answer without its list, and the list; all of it where there is none and it is not too long."""
+    """A large response without its list, and the list.
+
+    Without a list, it is the whole response, if that is not too long.
+    """
     failure: BridgeError
     try:
         path = ("data", *request.path)
@@ -301,7 +305,11 @@ async def _in_parts(
 
 
 def _placed(items: LongList | None, document: dict[str, object], path: Sequence[str]) -> bool:
-    """Put a list where it was cut out of a document; gives whether the document has none but that one."""
+    """Put a list back where it was cut out of a document.
+
+    Returns:
+        Whether the document has no other list there.
+    """
     inside: Any = document
     for key in path:
         if not isinstance(inside, dict):
@@ -318,7 +326,7 @@ def _large(what: str) -> ResponseTooLarge:
 
 
 def _broken(error: TransportError) -> BridgeError:
-    """The connection failed: refused, reset, cut short, or too slow; or the address can be none."""
+    """The error for a connection that was refused, reset, cut short or too slow, or an invalid address."""
     source = error.__cause__ or error
     failure = _named(source)
     # The system's errors name host and port; others may quote what the server sent.

@@ -1,13 +1,14 @@
-"""Queries held against Salestrekker's schema, and what to write where they do not fit. Pure.
+"""Compares queries with Salestrekker's schema, and proposes what to write if they do not fit. Pure.
 
 ::
 
     QueryDocument ─┐
-                   ├─ fields.py ── what does not fit, guessed by likeness.py ─┐
-    LiveSchema ────┤                                                          ├─> Misfit ─> corrections.py
-    (live.py)      ├─ lists.py ── how its list is found and walked ───────────┘
-                   ├─ changes.py ── what has changed since the schema was saved
-                   └─ selected.py ── what a record will look like, for the maps
+                   ├─ validation ── what does not fit, guessed by similar_fields ─┐
+    LiveSchema ────┤                                                              ├─> QueryMismatch ─>
+    suggestions
+    (introspection)├─ list_validation ── how its list is found and paged ─────────┘
+                   ├─ changes ── what has changed since the schema was saved
+                   └─ record_shape ── what a record looks like, for the maps
 
-    a server that does not give its schema: probes.py reads its complaints about a query
+    a server that does not give its schema: server_validation reads its errors about a query
 """

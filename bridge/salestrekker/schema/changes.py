@@ -1,7 +1,7 @@
 """What has changed in the schema since it was saved, in the parts that a query uses. Pure.
 
-A field that is gone, a value of another type, an argument that is now needed: each breaks a query, or what a
-map makes of its answers. All else is only counted.
+A field that is gone, a value of another type, an argument that is now required: each breaks a query, or what
+a map makes of its responses. All other changes are only counted.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ __all__ = ["SchemaChanges", "find_changes"]
 
 @dataclass(frozen=True, slots=True)
 class SchemaChanges:
-    """What is not as it was.
+    """The differences between two schemas.
 
     Attributes:
         breaking: In what the queries use, each as a sentence.
-        elsewhere: How many lines of the schema differ in all.
+        elsewhere: The number of lines of the schema that differ in all.
     """
 
     breaking: tuple[str, ...]
@@ -39,12 +39,12 @@ class SchemaChanges:
 
 
 def find_changes(saved: LiveSchema, live: LiveSchema, documents: Iterable[QueryDocument]) -> SchemaChanges:
-    """Compare the schema as it was saved with what it is now.
+    """Compare the saved schema with the present one.
 
     Args:
-        saved: As it was.
-        live: As it is.
-        documents: What is used of it.
+        saved: The saved schema.
+        live: The present schema.
+        documents: The queries that use it.
     """
     found: dict[str, None] = {}
     for document in documents:
@@ -58,7 +58,7 @@ def find_changes(saved: LiveSchema, live: LiveSchema, documents: Iterable[QueryD
 def _level(
     document: QueryDocument, selections: SelectionSetNode | None, before: ObjectType, now: ObjectType
 ) -> Iterator[str]:
-    """What has changed of the fields selected on a type, and below them."""
+    """What has changed in the fields selected on a type, and below them."""
     for node in document.fields(selections):
         was, is_now = before.fields.get(node.name.value), now.fields.get(node.name.value)
         if was is None:
@@ -92,7 +92,7 @@ def _field(place: str, node: FieldNode, was: GraphQLField, is_now: GraphQLField)
 
 
 def _lines(schema: LiveSchema) -> Iterator[str]:
-    """The lines of a schema, each with the type that it stands in; descriptions count too."""
+    """The lines of a schema, each with the type that it belongs to. Descriptions count too."""
     head = ""
     for line in print_schema(schema.graphql).split("\n"):
         head = head if line.startswith((" ", "}")) else line

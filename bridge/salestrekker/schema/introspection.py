@@ -1,12 +1,14 @@
-"""The schema as the server has it: asked for by introspection, or read from the file that was saved.
+"""The server's schema: requested by introspection, or read from the file where it was saved.
 
 ::
 
-    INTROSPECTION ──ask──> Result ──read_introspection──> LiveSchema ──as_file──> queries/schema.graphql
-                                          └─ Unavailable: switched off, or not to be understood
+    introspection_query ──ask──> GraphqlResult ──read_introspection──> LiveSchema ──as_file──>
+    queries/schema.graphql
+                                                  └─ SchemaUnavailable: switched off, or not understood
 
-The file is GraphQL's schema definition language, with a header that says when and from where. It is never
-taken for a query or for fragments: those are named by the configuration, and ``*.fragment.graphql``.
+The file is in GraphQL's schema definition language, with a header that says when and where it was saved. It
+is never taken for a query or for fragments: the configuration names the queries, and fragments are in the
+files ``*.fragment.graphql``.
 """
 
 from __future__ import annotations
@@ -46,18 +48,18 @@ SCHEMA_FILE: Final = "schema.graphql"
 """The file's name, in the folder ``queries`` beside the configuration."""
 
 MARK: Final = "# Saved by `trakor-bridge schema pull`"
-"""How a file begins that may be written over."""
+"""The beginning of a file that may be overwritten."""
 
 LARGEST_FILE: Final = 32 * 1024 * 1024
-"""Bytes. The largest public schemas have under 5 MB."""
+"""Bytes. The largest public schemas have less than 5 MB."""
 
 
 @dataclass(frozen=True, slots=True)
 class LiveSchema:
-    """A schema to hold queries against.
+    """A schema to compare queries with.
 
     Attributes:
-        graphql: As graphql-core has it.
+        graphql: The schema as graphql-core has it.
     """
 
     graphql: GraphQLSchema = field(repr=False)
@@ -79,20 +81,20 @@ class LiveSchema:
 
 
 class SchemaUnavailable(Exception):  # noqa: N818 - not an error: the queries are tried instead
-    """The server does not give its schema; the message says why."""
+    """The server does not give its schema. The message says why."""
 
 
 def introspection_query() -> str:
-    """What asks for the schema: only what servers of any age understand."""
+    """The query for the schema, in a form that old servers understand too."""
     return get_introspection_query(descriptions=True)
 
 
 def read_introspection(result: GraphqlResult) -> LiveSchema:
-    """The schema of an answer to the introspection query.
+    """The schema in a response to the introspection query.
 
     Raises:
-        Unavailable: The server does not answer it, or in a way that cannot be understood.
-        Transient: It failed for the moment.
+        SchemaUnavailable: The server does not answer the query, or not in a way that can be understood.
+        Transient: It failed temporarily.
     """
     data = result.data or {}
     if isinstance(data.get("__schema"), dict):
@@ -108,7 +110,7 @@ def read_introspection(result: GraphqlResult) -> LiveSchema:
 
 
 def read_saved_schema(path: Path) -> LiveSchema | None:
-    """The schema that was saved; None where none was.
+    """The saved schema, or None.
 
     Raises:
         QueryFileError: The file cannot be read as a schema.

@@ -1,14 +1,14 @@
-"""How a list is found and walked in the live schema, and the whole query where a document does it otherwise.
+"""How the live schema finds and pages a list, and the whole query to write if a document differs. Pure.
 
 ::
 
     type Query { clients(first: Int, after: String): ClientConnection! }
                  ──┬───  ──────────┬─────────────    ───────┬────────
-                   │               │                        └─ edges { node }   the way down to a record
-                   │               └─ $first, $after                            the variables of paging
+                   │               │                        └─ edges { node }   the path to a record
+                   │               └─ $first, $after                            the paging variables
                    └─ most like `contacts`                                      the root field
 
-What is selected of a record stays as it is written; only what stands around it is made anew. Pure.
+The selection of a record stays as it is written. Only what surrounds it is written again.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ if TYPE_CHECKING:
 __all__ = ["SchemaList", "build_list_query", "find_list", "find_list_problem"]
 
 MOVERS: Final = (Role.CURSOR, Role.OFFSET, Role.PAGE)
-"""What moves through a list, the safest first: a cursor loses nothing when records come and go meanwhile."""
+"""What moves through a list, the safest first: with a cursor, nothing is lost if records come and go
+meanwhile."""
 
 DEFAULTS: Final = {Role.OFFSET: "0", Role.SIZE: "100"}
 DEEPEST: Final = 3
@@ -51,11 +52,12 @@ class SchemaList:
     """A list of the live schema.
 
     Attributes:
-        root: Its root field.
+        root: The name of its root field.
         definition: That field.
-        steps: Fields from there down to one record: ``("edges", "node")``; none where it is a plain list.
+        steps: Fields from there down to one record: ``("edges", "node")``; none for a plain list.
         record: The type of a record.
-        paging: What each argument of paging does, with the names down to it (two, inside an input object).
+        paging: Role -> path to the argument with that role (two names inside an input object), and the
+            argument.
     """
 
     root: str
@@ -83,12 +85,12 @@ class SchemaList:
 def find_list(
     query: ObjectType, record_path: RecordPath, wanted: Sequence[Sequence[str]]
 ) -> SchemaList | None:
-    """The list that a document asks for: by its name, else the one that is most like it.
+    """The list that a document asks for: the one with its name, else the most similar one.
 
     Args:
         query: The root type.
         record_path: The path to a record in the document.
-        wanted: What it reads of one, as paths.
+        wanted: What the document reads of a record, as paths.
     """
     name = record_path.steps[0].name.value
     listings = [found for found in map(_listing, query.fields, query.fields.values()) if found]
@@ -101,7 +103,7 @@ def find_list(
 
 
 def find_list_problem(listing: SchemaList, record_path: RecordPath, document: QueryDocument) -> str:
-    """What of a document does not find or walk the list as the schema has it; empty where all does."""
+    """What keeps a document from finding or paging the list as the schema has it, or empty text."""
     root = record_path.steps[0]
     if root.name.value != listing.root:
         return f"there is no list `{root.name.value}`; most like it is `{listing.root}`"
@@ -123,13 +125,13 @@ def find_list_problem(listing: SchemaList, record_path: RecordPath, document: Qu
 def build_list_query(
     listing: SchemaList, record_path: RecordPath, document: QueryDocument, selection: str
 ) -> str:
-    """The operation anew, around what is selected of a record.
+    """Write the operation again around the selection of a record.
 
     Args:
-        listing: How the schema has it.
+        listing: The list in the schema.
         record_path: The path to a record in the document.
-        document: For its name, and the arguments that narrow the list down.
-        selection: The record's selection, with its braces, as it is to stand there.
+        document: Gives the name, and the arguments that filter the list.
+        selection: The record's selection, with its braces, as it is to be written.
     """
     used = [
         role for role in (Role.SINCE, listing.paging_variable, Role.SIZE) if role and role in listing.paging
@@ -153,7 +155,7 @@ def _listing(root: str, definition: GraphQLField) -> SchemaList | None:
 
 
 def _down(definition: GraphQLField, steps: tuple[str, ...]) -> tuple[tuple[str, ...], ObjectType] | None:
-    """The way from a field to one record of the list below it."""
+    """The path from a field to one record of the list below it."""
     kind = object_type(definition.type)
     if kind is None or len(steps) > DEEPEST:
         return None
@@ -169,7 +171,7 @@ def _down(definition: GraphQLField, steps: tuple[str, ...]) -> tuple[tuple[str, 
 
 
 def _wrappers(kind: ObjectType) -> list[str]:
-    """Fields that may lead to the list: known by name, else the only list there is."""
+    """Fields that may lead to the list: those with a known name, else the only list there is."""
     known = [name for name in kind.fields if name in WRAPPERS and name != "node"]
     known.sort(key=lambda name: name != "edges")
     lists = [name for name, field in kind.fields.items() if is_list(field.type) and object_type(field.type)]
@@ -177,7 +179,7 @@ def _wrappers(kind: ObjectType) -> list[str]:
 
 
 def _leads(listing: SchemaList, steps: Sequence[str]) -> bool:
-    """Whether some steps lead from the root field to the type of a record, through one list."""
+    """Whether these steps lead from the root field to the type of a record, through one list."""
     kind, lists = object_type(listing.definition.type), int(is_list(listing.definition.type))
     for step in steps:
         definition = kind.fields.get(step) if kind else None
@@ -221,13 +223,13 @@ def _variable(listing: SchemaList, role: Role) -> str:
 
 
 def _name(listing: SchemaList, role: Role) -> str:
-    """The variable's name: the argument's own where the bridge knows it so."""
+    """The variable's name: the argument's own if the bridge knows it by that name."""
     own = listing.paging[role][0][-1]
     return own if role_of(own) is role else VARIABLE_NAMES[role][0]
 
 
 def _kept_arguments(listing: SchemaList, root: FieldNode) -> Iterator[str]:
-    """Arguments that narrow the list down and that the schema takes, and a place for those that it needs."""
+    """Arguments that filter the list and that the schema accepts, and a placeholder for each required one."""
     given = {argument.name.value: argument for argument in root.arguments or ()}
     paging = {path[0] for path, _ in listing.paging.values()}
     for name, argument in listing.definition.args.items():
@@ -252,7 +254,7 @@ def _arguments(listing: SchemaList, used: Sequence[Role]) -> Iterator[str]:
 
 
 def _nested(listing: SchemaList, root: str, selection: str) -> Iterator[str]:
-    """The lines from the root field down, and ``pageInfo`` beside the list where the paging needs it."""
+    """The lines from the root field down, with ``pageInfo`` beside the list if the paging needs it."""
     *outer, last = (root, *listing.steps)
     for depth, name in enumerate(outer, 1):
         yield f"{'  ' * depth}{name} {{"
@@ -265,7 +267,7 @@ def _nested(listing: SchemaList, root: str, selection: str) -> Iterator[str]:
 
 
 def _indented(selection: str, depth: int) -> str:
-    """A selection with its lines as far in as its new place needs."""
+    """A selection with its lines indented for their new place."""
     first, *others = selection.split("\n")
     if not others:
         return first

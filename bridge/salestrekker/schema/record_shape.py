@@ -1,4 +1,4 @@
-"""What a record will look like, read off a query and the schema, and where to add what a map misses. Pure.
+"""What a record looks like according to a query and the schema, and where to add what a map misses. Pure.
 
 ::
 
@@ -43,9 +43,9 @@ class Addition:
     """Something that the schema offers and the query does not select.
 
     Attributes:
-        wanted: The path that is missing, in the record.
+        wanted: The missing path in the record.
         found: What the schema has for it, from the record's type on.
-        mismatch: Where it is to be added, with the edit.
+        mismatch: Where to add it, with the edit.
     """
 
     wanted: tuple[str, ...]
@@ -55,7 +55,7 @@ class Addition:
 
 @dataclass(frozen=True, slots=True)
 class _Parent:
-    """The deepest selected object on the way to a missing field."""
+    """The deepest selected object on the path to a missing field."""
 
     fields: SelectionSetNode | None
     kind: ObjectType | None
@@ -64,12 +64,12 @@ class _Parent:
 
 @dataclass(frozen=True, slots=True)
 class RecordSelection:
-    """A query's selection of one record.
+    """What a query selects of one record.
 
     Attributes:
         document: The list query.
-        shape: What a record of it looks like.
-        record: The type of a record; None where the schema is not known.
+        shape: What a record looks like.
+        record: The type of a record. None if the schema is not known.
     """
 
     document: QueryDocument
@@ -77,10 +77,10 @@ class RecordSelection:
     record: ObjectType | None
 
     def additions(self, missing: Sequence[tuple[str, ...]]) -> list[Addition]:
-        """What the schema has for paths that are not selected: the same, else what is most like it.
+        """What the schema has for paths that are not selected: the same path, else the most similar one.
 
         Args:
-            missing: Paths of the record as an expression reads them.
+            missing: Paths of the record, as an expression reads them.
         """
         found = [(path, *self._offer(path)) for path in missing]
         grouped: dict[int, list[tuple[tuple[str, ...], tuple[str, ...], _Parent]]] = defaultdict(list)
@@ -90,7 +90,7 @@ class RecordSelection:
         return [addition for group in grouped.values() for addition in self._added(group)]
 
     def _offer(self, path: tuple[str, ...]) -> tuple[tuple[str, ...], _Parent]:
-        """What the schema has for a path, from the parent's type on; empty where it has nothing."""
+        """What the schema has for a path, from the parent's type on, or an empty path."""
         for parent in (self._parent(path), _Parent(self._top(), self.record, 0)):
             if parent.kind is None or parent.fields is None:
                 continue
@@ -103,7 +103,7 @@ class RecordSelection:
         return (), _Parent(None, None, 0)
 
     def _parent(self, path: Sequence[str]) -> _Parent:
-        """The deepest object on the way that is selected."""
+        """The deepest selected object on the path."""
         parent = _Parent(self._top(), self.record, 0)
         for key in path[:-1]:
             node = next((f for f in self.document.fields(parent.fields) if response_key(f) == key), None)
@@ -131,7 +131,7 @@ class RecordSelection:
             yield Addition(path, whole, QueryMismatch(location_of(last), what, (edit,)))
 
     def _home(self, selections: SelectionSetNode | None) -> SelectionSetNode | None:
-        """Where fields are written: in the selection itself, else in the fragment that it spreads."""
+        """Where to write fields: in the selection itself, else in the fragment that it uses."""
         if selections is None or any(isinstance(node, FieldNode) for node in selections.selections):
             return selections
         for node in selections.selections:
@@ -144,8 +144,8 @@ def read_selection(document: QueryDocument, live: LiveSchema | None) -> RecordSe
     """What a list query selects of a record.
 
     Args:
-        document: The query; it fits the schema.
-        live: The schema; None where it is not known: then it is not known either what is a list.
+        document: The query. It fits the schema.
+        live: The schema. None: not known, so that it is not known either what is a list.
     """
     record_path = find_record_path(document)
     kind = object_type(live.graphql.query_type) if live else None
@@ -159,7 +159,7 @@ def read_selection(document: QueryDocument, live: LiveSchema | None) -> RecordSe
 def _shapes(
     document: QueryDocument, selections: Iterable[SelectionSetNode | None], kind: ObjectType | None
 ) -> dict[str, RecordShape]:
-    """The fields of one level by their names in the answer; those selected twice are one."""
+    """The fields of one level by their names in the response. Those selected twice are one."""
     nodes: dict[str, list[FieldNode]] = defaultdict(list)
     for part in selections:
         for node in document.fields(part):
@@ -175,7 +175,7 @@ def _shape(document: QueryDocument, nodes: Sequence[FieldNode], kind: ObjectType
 
 
 def _has(kind: ObjectType | None, path: Sequence[str]) -> bool:
-    """Whether a path of fields leads to a value, as it stands."""
+    """Whether a path of fields leads to a value."""
     for name in path:
         definition = kind.fields.get(name) if kind else None
         if definition is None:

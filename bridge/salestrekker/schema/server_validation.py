@@ -1,4 +1,4 @@
-"""What a server that does not give its schema says about a query, taken back to the file's lines. Pure.
+"""A server's own errors about a query, for a server that does not give its schema. Pure.
 
 ::
 
@@ -44,11 +44,11 @@ _MEANT: Final = r"(?:.*?Did you mean " + _NAME.format("meant") + r")?"
 
 @dataclass(frozen=True, slots=True)
 class _Sentence:
-    """A kind of complaint.
+    """One kind of error sentence.
 
     Attributes:
-        pattern: Finds the ``name`` complained of, and what is ``meant`` where the server says it.
-        kind: Which sort of node has that name.
+        pattern: Finds the ``name`` that the error is about, and what is ``meant`` if the server says it.
+        kind: The kind of node that has such a name.
     """
 
     pattern: re.Pattern[str]
@@ -71,17 +71,17 @@ SENTENCES: Final = (
     _sentence(r"variable {name}", VariableDefinitionNode),
     _sentence(r"field {name}", FieldNode),
 )
-"""The first that matches counts."""
+"""The first sentence that matches counts."""
 
 
 def find_server_mismatches(
     document: QueryDocument, errors: Sequence[ServerError]
 ) -> tuple[QueryMismatch, ...]:
-    """The errors of an answer that are about the query itself, each at its place.
+    """The errors of a response that are about the query itself, each with its place in the file.
 
     Args:
-        document: What was asked.
-        errors: Of the answer; those of other kinds are passed over.
+        document: The query.
+        errors: The errors of the response. Those of other kinds are ignored.
     """
     places = _Places(document)
     found = (
@@ -97,7 +97,7 @@ class _Places:
     """Finds the nodes of the files by their place in the text that was sent, or by their names.
 
     Args:
-        document: Whose text is printed from its nodes, so that both have the same ones in the same order.
+        document: The document. Its text is printed from its nodes, so both have the same nodes in one order.
     """
 
     def __init__(self, document: QueryDocument) -> None:
@@ -106,7 +106,7 @@ class _Places:
         self._sent = _all_nodes(*parse(document.text).definitions)
 
     def named(self, name: str, kind: type[Node], error: ServerError) -> list[Node]:
-        """The nodes that a complaint is about."""
+        """The nodes that an error is about."""
         for sent, node in zip(self._sent, self._nodes, strict=True):
             if error.at and isinstance(node, kind) and _name(node) == name and _start(sent) == error.at:
                 return [node]
@@ -141,7 +141,7 @@ def _edits(node: Node, meant: str) -> tuple[Edit, ...]:
 
 
 def _name(node: Node) -> str:
-    """What a complaint calls a node: a fragment by the type that it is on."""
+    """The name that an error uses for a node. A fragment is named by its type."""
     if isinstance(node, FragmentDefinitionNode):
         return node.type_condition.name.value
     if isinstance(node, VariableDefinitionNode):
@@ -150,14 +150,14 @@ def _name(node: Node) -> str:
 
 
 def _start(node: Node) -> tuple[int, int]:
-    """Line and column at which a server says that something of a node is wrong."""
+    """Line and column at which a server reports an error in a node."""
     inner = node.type_condition if isinstance(node, FragmentDefinitionNode) else node
     place = location_of(inner)
     return place.line, place.column
 
 
 class _Collector(Visitor):
-    """Every node of the sorts that a complaint can be about, in order."""
+    """Collects every node of the kinds that an error can be about, in order."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -52,16 +52,16 @@ __all__ = [
 ]
 
 LIKELY: Final = 0.6
-"""From here on a name is offered as the one that was meant."""
+"""From this likeness on, a name is offered as the one that was meant."""
 
 ROOT_LIKELY: Final = 0.35
-"""The same for a root field: there are few that give records, and what they give is compared too."""
+"""The same for a root field: few of them return records, and their contents are compared too."""
 
 SPELT_ALIKE: Final = 0.75
-"""From here on two names count as one with a slip of the pen."""
+"""From this likeness on, two names count as one with a typing error."""
 
 PATH_WEIGHT: Final = 0.51
-"""What the words on the way to a field weigh; a little more than its own name, so that they break a tie."""
+"""The weight of the words on the path to a field: a little more than its own name, to break ties."""
 
 _WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
@@ -98,10 +98,10 @@ _SAME: Final = (
     ("residential", "home loan", "loan detail"),
     ("information", "info", "detail", "profile", "data", "particulars"),
 )
-"""What is called by several names; the first stands for all."""
+"""Names for the same thing. The first stands for all."""
 
 _GENERIC: Final = frozenset({"information", "is", "the", "of", "node", "item", "edge", "client"})
-"""Words that say nothing of what a field holds."""
+"""Words that do not describe what a field holds."""
 
 _MEANINGS: Final = {tuple(spelling.split()): tuple(group[0].split()) for group in _SAME for spelling in group}
 _LONGEST: Final = max(map(len, _MEANINGS))
@@ -109,7 +109,7 @@ _LONGEST: Final = max(map(len, _MEANINGS))
 
 @lru_cache(maxsize=65_536)
 def likeness(wanted: str, found: str) -> float:
-    """How likely it is that ``found`` is what ``wanted`` was meant to be."""
+    """How likely ``found`` is the name that ``wanted`` was meant to be."""
     if wanted == found:
         return 1.0
     spelling = _spelling(wanted, found)
@@ -117,7 +117,7 @@ def likeness(wanted: str, found: str) -> float:
 
 
 def spelt_alike(one: str, other: str) -> bool:
-    """Whether two names are one with a slip of the pen."""
+    """Whether two names differ only by a typing error."""
     return _spelling(one, other) >= SPELT_ALIKE
 
 
@@ -126,10 +126,10 @@ def _spelling(one: str, other: str) -> float:
 
 
 def path_likeness(wanted: Sequence[str], found: Sequence[str]) -> float:
-    """How likely it is that one path of fields leads to what another one led to.
+    """How likely one path of fields leads to what another one led to.
 
     The last name counts (also together with the one before it: ``mobile.number``), and so do the words on the
-    way: ``company.name`` is ``companyName``.
+    path: ``company.name`` is ``companyName``.
     """
     words = [frozenset(word for name in path for word in _meaning(name)) for path in (wanted, found)]
     record_path = _overlap(words[0] - _GENERIC or words[0], words[1] - _GENERIC or words[1])
@@ -138,14 +138,14 @@ def path_likeness(wanted: Sequence[str], found: Sequence[str]) -> float:
 
 
 def nearest(wanted: str, known: Iterable[str], least: float = LIKELY) -> str:
-    """The name that is most like the wanted one; empty where none is like it."""
+    """The name that is most like the wanted one, or empty text."""
     rated = [(likeness(wanted, name), name) for name in known]
     best = max(rated, key=lambda pair: pair[0], default=(0.0, ""))
     return best[1] if best[0] >= least else ""
 
 
 def _overlap(one: Collection[str], other: Collection[str]) -> float:
-    """Twice the shared words over all words (Dice)."""
+    """Twice the shared words over all words (Dice coefficient)."""
     total = len(one) + len(other)
     return 2 * len(set(one) & set(other)) / total if total else 0.0
 
@@ -172,22 +172,22 @@ ObjectType: TypeAlias = GraphQLObjectType | GraphQLInterfaceType
 
 MAX_DEPTH: Final = 4
 MAX_FIELDS: Final = 3000
-"""So many fields are looked at for one that is missing: schemas refer to themselves without end."""
+"""Maximum number of fields to search for a missing one: schemas refer to themselves without end."""
 
 CONTENT_WEIGHT: Final = 0.75
-"""What it is worth that all below an object fits, where its name tells nothing."""
+"""The score if everything below an object fits although its name is no evidence."""
 
 STEP_COSTS: Final = 0.02
-"""Of two that are equally alike, the nearer one."""
+"""Of two fields that are equally alike, the nearer one wins."""
 
 
 @dataclass(frozen=True, slots=True)
 class FieldMatch:
-    """A field without fields of its own, somewhere below a type.
+    """A plain field somewhere below a type.
 
     Attributes:
         path: Names of the fields down to it.
-        score: How like it is to what was wanted, of [0, 1].
+        score: How like it is to the wanted one, in [0, 1].
     """
 
     path: tuple[str, ...]
@@ -195,25 +195,25 @@ class FieldMatch:
 
 
 def object_type(kind: GraphQLOutputType | None) -> ObjectType | None:
-    """The type with fields that a field leads to, through lists and what says that it is never null."""
+    """The type with fields that a field leads to, through lists and non-null marks."""
     named = get_named_type(kind) if kind is not None else None
     return named if isinstance(named, GraphQLObjectType | GraphQLInterfaceType) else None
 
 
 def is_list(kind: GraphQLOutputType) -> bool:
-    """Whether it is a list, be it never null."""
+    """Whether it is a list, non-null or not."""
     return is_list_type(get_nullable_type(kind))
 
 
 def selectable_fields(parent: ObjectType) -> Iterator[tuple[str, GraphQLField]]:
-    """The fields of a type that can be selected without knowing an argument's value."""
+    """The fields of a type that can be selected without an argument's value."""
     for name, definition in parent.fields.items():
         if not any(is_required_argument(argument) for argument in definition.args.values()):
             yield name, definition
 
 
 def leaves_below(parent: ObjectType) -> Iterator[tuple[str, ...]]:
-    """Paths to what can be read below a type, the nearest first; none through a list or a circle."""
+    """Paths to plain fields below a type, the nearest first. None goes through a list or a cycle."""
     waiting: deque[tuple[tuple[str, ...], ObjectType, tuple[str, ...]]] = deque(
         [((), parent, (parent.name,))]
     )
@@ -233,19 +233,19 @@ def leaves_below(parent: ObjectType) -> Iterator[tuple[str, ...]]:
 
 @lru_cache(maxsize=256)
 def _leaves(parent: ObjectType) -> tuple[tuple[str, ...], ...]:
-    """The same, looked up once for a type."""
+    """The same, looked up once for each type."""
     return tuple(leaves_below(parent))
 
 
 def best_match(
     parent: ObjectType, wanted: Sequence[str], taken: Iterable[tuple[str, ...]] = ()
 ) -> FieldMatch | None:
-    """What below a type is most like a path that is not there; None where nothing is.
+    """The plain field below a type that is most like a missing path, or None.
 
     Args:
-        parent: The type to look below.
+        parent: The type to search.
         wanted: The path as the query has it, from ``parent`` on.
-        taken: What is something else already, and so is all below it.
+        taken: Paths that are used for something else, with all below them.
     """
     taken = set(taken)
     rated = (
@@ -258,15 +258,15 @@ def best_match(
 
 
 def match_score(parent: ObjectType, wanted: Sequence[Sequence[str]]) -> float:
-    """How well some paths are to be found below a type: of each the likeness of what is most like it."""
+    """How well some paths match fields below a type: the mean likeness of their best matches."""
     found = (best_match(parent, path) for path in wanted)
     return sum(one.score for one in found if one) / len(wanted) if wanted else 0.0
 
 
 def rate_object_field(name: str, candidate: str, kind: ObjectType, wanted: Sequence[Sequence[str]]) -> float:
-    """How likely it is that a field of an object type is what a field with these paths below it was.
+    """How likely a field of an object type is what a field with these paths below it was.
 
-    What is below counts as much as the name, and is enough by itself: ``information`` may be ``name``.
+    Its contents count as much as its name, and are enough by themselves: ``information`` may be ``name``.
     """
     # Everything has an id: it is no evidence.
     fit = match_score(kind, [path for path in wanted if path != ("id",)] or wanted)

@@ -2,7 +2,8 @@
 
 ::
 
-    Misfit(location, what, edits) ──corrections──> Correction(file, lines 12 to 14, "…") ──as_text──> advice
+    QueryMismatch(location, what, edits) ──make_corrections──> Correction(file, lines 12 to 14, "…")
+                                                         advice <──format_corrections──┘
 
 An edit replaces a stretch of a file's text. All edits of a line are made together, so that the printed line
 is the one to write, whichever of its errors is reported.
@@ -45,7 +46,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, order=True)
 class SourceLocation:
-    """A place in a file; lines and columns from 1."""
+    """A place in a file. Lines and columns count from 1."""
 
     file: str
     line: int
@@ -54,7 +55,7 @@ class SourceLocation:
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """A stretch of a file's text, from ``start`` up to ``end``, and what is to stand there."""
+    """A stretch of a file's text, from ``start`` up to ``end``, and what replaces it."""
 
     source: Source
     start: int
@@ -64,12 +65,12 @@ class Edit:
 
 @dataclass(frozen=True, slots=True)
 class QueryMismatch:
-    """Something of a query that does not fit the schema.
+    """Something in a query that does not fit the schema.
 
     Attributes:
-        place: Where.
-        what: What is wrong, and the nearest that there is.
-        edits: What makes it fit; none where that cannot be guessed.
+        place: Where it is.
+        what: What is wrong, and the most similar thing that there is.
+        edits: What makes it fit. None if that cannot be guessed.
         offered: Whether the schema has something that it could be.
     """
 
@@ -81,7 +82,7 @@ class QueryMismatch:
 
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """Lines of a file, and what is to stand in their place; nothing: they are taken out."""
+    """Lines of a file, and the lines that replace them. No lines: they are removed."""
 
     file: str
     first: int
@@ -103,17 +104,17 @@ def location_of(node: Node) -> SourceLocation:
 
 
 def replace_edit(node: Node, text: str) -> tuple[Edit, ...]:
-    """The edit that puts a text in a node's place."""
+    """The edit that replaces a node by a text."""
     if node.loc is None:
         return ()
     return (Edit(node.loc.source, node.loc.start, node.loc.end, text),)
 
 
 def rename_edit(node: FieldNode, found: str) -> tuple[Edit, ...]:
-    """The edit that asks for another field: under the name that it had, so that the map still finds it.
+    """The edit that selects another field under the old name, so that the map still finds it.
 
-    Only where it was a slip of the pen, for a name that the shipped queries ask for, it is set right: that
-    is what the map reads.
+    If the old name was a typing error for a name in the shipped queries, the name itself is corrected: that
+    is the name that the map reads.
     """
     name = node.name.value
     is_typo = spelt_alike(name, found) and found in shipped_fields() and name not in shipped_fields()
@@ -121,12 +122,12 @@ def rename_edit(node: FieldNode, found: str) -> tuple[Edit, ...]:
 
 
 def apply_edits(edits: Iterable[Edit], body: str, offset: int = 0) -> str:
-    """A text with edits made; of two that overlap, the larger one.
+    """A text with the edits made. Of two edits that overlap, the larger one counts.
 
     Args:
         edits: All within the text.
         body: The text.
-        offset: Where it begins in the file that the edits are of.
+        offset: Where the text begins in the file that the edits refer to.
     """
     for edit in reversed(_outermost(edits)):
         body = body[: edit.start - offset] + edit.text + body[edit.end - offset :]
@@ -134,7 +135,7 @@ def apply_edits(edits: Iterable[Edit], body: str, offset: int = 0) -> str:
 
 
 def make_corrections(mismatches: Iterable[QueryMismatch]) -> tuple[Correction, ...]:
-    """The lines to write, by file; in a file from its end to its beginning where lines move."""
+    """The lines to write, by file. If lines move, a file's corrections go from its end to its beginning."""
     by_file: dict[str, list[Edit]] = defaultdict(list)
     for mismatch in mismatches:
         for edit in mismatch.edits:
@@ -150,7 +151,7 @@ def format_corrections(found: Sequence[Correction], name: Callable[[str], str]) 
     """Corrections as a person, or a script, follows them: one after the other, each ``FILE, line N: …``.
 
     Args:
-        found: What is to be written.
+        found: The corrections.
         name: Shortens a file's path for the reader.
     """
     return "\n".join(_one_as_text(one, name(one.file)) for one in found)
@@ -195,7 +196,7 @@ def _correction(hunk: list[Edit]) -> Correction:
 
 
 def _lines(before: str, after: str) -> tuple[str, ...]:
-    """The lines that are left: a line that was emptied goes with its comment."""
+    """The lines that are left. A line that was emptied goes with its comment."""
     as_they_were = {line.strip() for line in before.split("\n")}
     lines = [line.rstrip() for line in after.split("\n")]
     return tuple(
@@ -210,20 +211,20 @@ def _line(source: Source, position: int) -> int:
 
 
 Taken: TypeAlias = "dict[tuple[str, ...], str]"
-"""Path below a type that is read already -> its name in the answer."""
+"""Path below a type that is read already -> its name in the response."""
 
 
 def match_moved_fields(
     parent: ObjectType, wanted: Sequence[tuple[str, ...]], taken: Taken
 ) -> dict[tuple[str, ...], FieldMatch]:
-    """What below a type each of some missing paths most likely is; those that nothing is like are left out.
+    """The most similar field below a type for each missing path. Paths without one are left out.
 
-    Two of them share a field only where they end in the same name, and under one name there is one field: a
-    company's e-mail address is where the person's has moved to.
+    Two paths share a field only if they end in the same name, and each name has one field: a company's e-mail
+    address is where the person's has moved to.
 
     Args:
-        parent: The type to look below.
-        wanted: The paths, from there on.
+        parent: The type to search.
+        wanted: The missing paths, from there on.
         taken: What is read already and is no candidate.
     """
     found = {path: _again(path[-1], taken) or best_match(parent, path, taken) for path in wanted}
@@ -242,7 +243,7 @@ def match_moved_fields(
 
 
 def _again(name: str, taken: Taken) -> FieldMatch | None:
-    """Where another missing field of this name has been found."""
+    """Where another missing field of this name was found."""
     path = next((path for path, key in taken.items() if key == name and path != (name,)), None)
     return FieldMatch(path, 1.0) if path else None
 
@@ -256,12 +257,12 @@ def nested_selection(path: Sequence[str]) -> str:
 
 
 def aliased_field(name: str, key: str) -> str:
-    """A field under the name that it is to have in the answer."""
+    """A field with the name that it is to have in the response."""
     return name if name == key else f"{key}: {name}"
 
 
 def merged_selection(paths: Iterable[tuple[str, ...]], node: FieldNode) -> str:
-    """Paths as selections, as far in as a node that they stand in the place of; what begins alike is one."""
+    """Paths as selections, indented like the node that they replace. Common beginnings are merged."""
     indent = " " * (location_of(node).column - 1)
     return f"\n{indent}".join(f"{first}{_braced(rest)}" for first, rest in _grouped(paths).items())
 

@@ -78,29 +78,29 @@ if TYPE_CHECKING:
 __all__ = ["FieldCheck", "find_mismatches", "graphql_core_mismatches"]
 
 SURE: Final = 0.7
-"""One field as like as this, below a field that is gone, is enough to take its place."""
+"""One field as similar as this, below a field that is gone, is enough to take its place."""
 
 LISTED: Final = 12
-"""So many of a type's fields are named where none is like the wanted one."""
+"""Maximum number of a type's fields that are named if none is like the wanted one."""
 
 STATUS: Final = frozenset(
     {"status", "state", "archived", "isarchived", "deleted", "isdeleted", "inactive", "isinactive"}
 )
-"""What a schema may have in place of `isActive`; none of them means the same by its value."""
+"""What a schema may have in place of `isActive`. None of them means the same by its value."""
 
 NOT_OFFERED: Final = ("broker", "serviceability", "calculator", "asset", "vehicle", "equipment", "chattel")
-"""Words of what the vendor names as not in the API: "Broker tools and Asset Finance tools"."""
+"""Words of what the vendor says is not in the API: "Broker tools and Asset Finance tools"."""
 
 
 class FieldCheck:
-    """Collects what does not fit of one document.
+    """Collects what does not fit in one document.
 
     Args:
-        schema: To hold it against.
+        schema: The schema.
         document: The query with its fragments.
 
     Attributes:
-        misfits: What was found, in the order in which it was met.
+        mismatches: What was found, in that order.
     """
 
     def __init__(self, schema: GraphQLSchema, document: QueryDocument) -> None:
@@ -110,15 +110,15 @@ class FieldCheck:
         self.mismatches: list[QueryMismatch] = []
 
     def level(self, selections: SelectionSetNode | None, parent: ObjectType, *, single: bool = False) -> int:
-        """Check the fields selected on a type, and all below them.
+        """Check the fields selected on a type, and everything below them.
 
         Args:
             selections: What is selected.
-            parent: On which type.
-            single: Only what gives one record is a candidate: at the root of a query by id.
+            parent: The type that it is selected on.
+            single: Accept only fields that return one record: at the root of a query by id.
 
         Returns:
-            How many fields are left of them.
+            How many of the fields remain.
         """
         again = self._spread_before(selections)
         fields = [
@@ -133,14 +133,14 @@ class FieldCheck:
         return again + sum(kept)
 
     def _spread_before(self, selections: SelectionSetNode | None) -> int:
-        """How many of the fragments spread here were looked at elsewhere: they count as one field each."""
+        """How many of the fragments used here were checked elsewhere. They count as one field each."""
         nodes = selections.selections if selections else ()
         return sum(isinstance(node, FragmentSpreadNode) and node.name.value in self._spread for node in nodes)
 
     def _opened(
         self, selections: SelectionSetNode | None, parent: ObjectType
     ) -> Iterator[tuple[FieldNode, ObjectType]]:
-        """The fields of one level with the type that each is selected on, fragments laid open."""
+        """The fields of one level with the type that each is selected on, including those in fragments."""
         for node in selections.selections if selections else ():
             if isinstance(node, FieldNode):
                 yield node, parent
@@ -155,7 +155,7 @@ class FieldCheck:
                 yield from self._opened(fragment.selection_set, on)
 
     def _condition(self, node: FragmentDefinitionNode | InlineFragmentNode, parent: ObjectType) -> ObjectType:
-        """The type that a fragment is on: its own where that can be, else the one that it is spread on."""
+        """The type that a fragment is on: its own if possible, else the one where it is used."""
         if node.type_condition is None:
             return parent
         name = node.type_condition.name.value
@@ -182,7 +182,7 @@ class FieldCheck:
             )
 
     def _guess(self, fields: Sequence[tuple[FieldNode, ObjectType]], *, single: bool) -> dict[str, str]:
-        """Missing field -> the field of the same type that it most likely is; each is only one of them."""
+        """Missing field -> the most similar field of the same type. Each field is used once."""
         present = {node.name.value for node, _ in fields}
         rated = sorted(
             (
@@ -210,13 +210,13 @@ class FieldCheck:
         return rate_object_field(node.name.value, name, kind, list(self._leaves(node)))
 
     def _field(self, node: FieldNode, parent: ObjectType, guess: str, taken: Taken) -> bool:
-        """Check one field and what is below it; whether it can stay.
+        """Check one field and what is below it. Returns whether it can stay.
 
         Args:
             node: The field.
             parent: The type that it is selected on.
-            guess: The field that it most likely is, where it is none; else empty.
-            taken: What of the type is read already; grows.
+            guess: The most similar field if the type has no such field, else empty text.
+            taken: What of the type is read already. It grows.
         """
         name = node.name.value
         definition = parent.fields.get(name)
@@ -242,7 +242,7 @@ class FieldCheck:
         return True
 
     def _opens(self, node: FieldNode, inner: ObjectType) -> None:
-        """A field that was a value has become an object: what of it is to be read?"""
+        """Report a field that was a value and has become an object, of which fields must be selected."""
         found = best_match(inner, [node.name.value])
         leaves = [found.path] if found else [(name,) for name in inner.fields][:1]
         what = f"`{node.name.value}` is a {inner.name}: say which of its fields are wanted ({_names(inner)})"
@@ -250,7 +250,7 @@ class FieldCheck:
         self._add(node, what, replace_edit(node, text))
 
     def _moved(self, node: FieldNode, parent: ObjectType, taken: Taken) -> bool:
-        """A field that its type does not have under any name: elsewhere below, or nowhere."""
+        """Look for a field that its type does not have under any name: elsewhere below, or nowhere."""
         name = node.name.value
         wanted = list(self._leaves(node)) if node.selection_set else [()]
         found = match_moved_fields(parent, [(name, *path) for path in wanted], taken)
@@ -310,7 +310,7 @@ class FieldCheck:
         self._add(argument, f"{what} (it takes {known})", ())
 
     def _variable(self, argument: ArgumentNode, wanted: str) -> None:
-        """A variable must be of a type that its argument takes."""
+        """Check that a variable has a type that its argument accepts."""
         if not isinstance(argument.value, VariableNode):
             return
         name = argument.value.name.value
@@ -322,7 +322,7 @@ class FieldCheck:
             self._add(declared.type, what, replace_edit(declared.type, wanted))
 
     def _agrees(self, declared: object, wanted: str) -> bool:
-        """Whether a variable's type goes where an argument of type ``wanted`` is."""
+        """Whether a variable's type fits an argument of type ``wanted``."""
         given = print_ast(declared.type)  # type: ignore[attr-defined]  # a VariableDefinitionNode
         default = declared.default_value  # type: ignore[attr-defined]  # likewise
         return given in (wanted, f"{wanted}!") or (default is not None and f"{given}!" == wanted)
@@ -332,7 +332,7 @@ class FieldCheck:
 
 
 def graphql_core_mismatches(schema: GraphQLSchema, document: QueryDocument) -> list[QueryMismatch]:
-    """What graphql-core's validation finds (GraphQL specification, section 5); no guess goes with it."""
+    """What graphql-core's validation finds (GraphQL specification, section 5). It makes no suggestions."""
     whole = DocumentNode(definitions=(document.operation, *document.fragments.values()))
     found = []
     for error in validate(schema, whole):
@@ -364,19 +364,19 @@ def _overlap(schema: GraphQLSchema, one: ObjectType, other: ObjectType) -> bool:
 
 
 def find_mismatches(document: QueryDocument, live: LiveSchema, *, listing: bool) -> tuple[QueryMismatch, ...]:
-    """What of a query the server will not accept, or will not answer as the bridge needs it.
+    """What the server would reject in a query, or not answer as the bridge needs it.
 
     Args:
         document: The query with its fragments.
-        live: The schema as the server has it.
-        listing: Whether it lists records; else it asks for one by its id.
+        live: The server's schema.
+        listing: Whether the query lists records. Else it asks for one by its id.
 
     Returns:
-        None where it fits. What follows from a guess is only right where the guess is: once the lines are
-        corrected, check again.
+        The mismatches, none if the query fits. What follows from a guess is only right if the guess is: check
+            again once the lines are corrected.
 
     Raises:
-        QueryFileError: A list query has no way to its records.
+        QueryFileError: A list query has no path to its records.
     """
     query = live.graphql.query_type
     if query is None:
@@ -413,13 +413,13 @@ def _list_mismatches(document: QueryDocument, query: ObjectType, check: FieldChe
 
 
 def _root_left(mismatch: QueryMismatch, document: QueryDocument) -> QueryMismatch:
-    """A root field that nothing is like is not taken out: no query would be left."""
+    """A root field without a similar one is not removed: no query would remain."""
     roots = [location_of(node) for node in document.fields(document.operation.selection_set)]
     return mismatch if mismatch.offered or mismatch.place not in roots else replace(mismatch, edits=())
 
 
 def _selection(record_path: RecordPath, check: FieldCheck) -> str:
-    """What is selected of a record, as the file has it, corrected."""
+    """The selection of a record, as the file has it, corrected."""
     node = record_path.steps[-1].selection_set
     if node is None or node.loc is None:
         return "{ id }"
