@@ -1,4 +1,4 @@
-"""Decides on each answer of Trakor ("The answer" in docs/decisions.md).
+"""Decides on each answer of Trakor ("When Trakor answers" in docs/decisions.md).
 
 An answer proves the name and the id, and no more. If Trakor did not create the record now, it has what was
 sent when the record was created, as far as that is known.
@@ -34,7 +34,7 @@ def settle(
     wanted: bool = False,
     silent: bool = False,
 ) -> Decision:
-    """Decide on Trakor's answer ("The answer" in docs/decisions.md).
+    """Decide on Trakor's answer ("When Trakor answers" in docs/decisions.md).
 
     Args:
         answer: What Trakor answered.
