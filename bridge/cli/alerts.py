@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 __all__ = ["add_to"]
 
 HELP: Final = """\
-Alerts: who is told when something stands still or waits for a person.
+Alerts: messages when something stops or needs a decision.
 """
 TEST: Final = """\
-Send a test message to each address of [alerts] urls, and say which took it.
+Send a test message to each address in [alerts] urls, and show which ones accepted it.
 
-Of an address only the service and its host are shown: the rest holds secrets. Exit status 1 where one
-did not take it.
+Only the service and the host of an address are shown, because the rest contains secrets. The exit
+status is 1 if an address did not accept the message.
 
 \b
 Example:
@@ -39,7 +39,7 @@ def add_to(app: typer.Typer) -> None:
     """Add this module's commands."""
     alerts = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help=HELP)
     alerts.command("test", help=TEST, short_help="Send a test message to each address.")(_test)
-    app.add_typer(alerts, name="alerts", short_help="Who is told; a test message.")
+    app.add_typer(alerts, name="alerts", short_help="Send a test message to the alert addresses.")
 
 
 def _test(
@@ -53,17 +53,17 @@ def _test(
     urls = [url.get_secret_value() for url in session.settings.alerts.urls]
     if not urls:
         raise UserError(
-            "nobody is told: [alerts] urls has no address",
-            advice='set it to a list such as ["mailto://…"]; docs/operations.md says more',
+            "no alerts are sent: [alerts] urls has no address",
+            advice='set it to a list such as ["mailto://…"]; see docs/operations.md',
         )
-    said = asyncio.run(_try_all(urls))
-    for sentence, _ in said:
+    results = asyncio.run(_try_all(urls))
+    for sentence, _ in results:
         typer.echo(sentence)
-    return 0 if all(worked for _, worked in said) else FAILED
+    return 0 if all(worked for _, worked in results) else FAILED
 
 
 async def _try_all(urls: Sequence[str]) -> list[tuple[str, bool]]:
-    """Of each address what came of it, and whether that was good."""
+    """For each address, a sentence with the result, and whether it accepted the message."""
     return await asyncio.gather(*(_try(url, number) for number, url in enumerate(urls, 1)))
 
 
@@ -72,9 +72,9 @@ async def _try(url: str, number: int) -> tuple[str, bool]:
 
     try:
         address = address_of(url, number)
-    except UserError as fault:
-        return f"{number}. {escape(str(fault))}; {fault.advice}", False
+    except UserError as error:
+        return f"{number}. {escape(str(error))}; {error.advice}", False
     if await address.send(Message(TITLE, BODY, grave=False)):
-        return f"{number}. {escape(address.shown)}: took it", True
-    advice = "is the address complete and right, and can this machine reach it?"
-    return f"{number}. {escape(address.shown)}: did not take it; {advice}", False
+        return f"{number}. {escape(address.shown)}: accepted", True
+    advice = "check that the address is complete and correct, and that this machine can reach it"
+    return f"{number}. {escape(address.shown)}: not accepted; {advice}", False

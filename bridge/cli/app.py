@@ -1,4 +1,4 @@
-"""All commands together, and what becomes of errors: a sentence, advice, an exit status."""
+"""The application with all its commands, and its errors: a message, advice, an exit status."""
 
 from __future__ import annotations
 
@@ -42,21 +42,21 @@ ABOUT: Final = """\
 Keeps a Trakor organisation in step with a Salestrekker organisation: contacts become parties,
 products become products, each exactly once.
 
-Trakor's API can create and cannot update, and its key is the name. So the bridge keeps a ledger of
-what it saw, decided, sent and was answered, and asks a person where two names or a change collide.
+Trakor's API can create but not update, and identifies records by name. The bridge therefore keeps
+a ledger of what it read, decided and sent, and asks you if two names or a change conflict.
 
 \b
 First steps, with nothing to configure:
-  trakor-bridge demo       both systems simulated, and what the bridge does
-  trakor-bridge sandbox    both systems to try things out on
+  trakor-bridge demo       shows what the bridge does, on two simulated systems
+  trakor-bridge sandbox    runs two simulated systems to try things out on
 
 \b
 With an organisation of your own:
   trakor-bridge init       asks for both systems, writes config.toml
-  trakor-bridge check      looks at everything first, says what to do
-  trakor-bridge backfill   everything into Trakor, once
-  trakor-bridge run        keeps both in step: the daemon
-  trakor-bridge status     what is where, and what waits for you
+  trakor-bridge check      checks everything first, and shows what to do
+  trakor-bridge backfill   sends everything to Trakor, once
+  trakor-bridge run        the daemon: keeps both systems in step
+  trakor-bridge status     shows the state of everything, and what needs a decision
 """
 
 NO_ACCESS: Final = 4
@@ -66,24 +66,24 @@ INTERRUPTED: Final = 130
 
 
 class _Commands(TyperGroup):
-    """All commands; that a reader has gone is for ``_run`` to see, where Typer would end with 1."""
+    """Passes a closed pipe on to ``_run``; Typer would exit with status 1."""
 
     def invoke(self, ctx: Context) -> object:
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
-            raise BrokenPipeError from None  # without its number, which is what Typer looks for
+            raise BrokenPipeError from None  # without the errno by which Typer recognises it
 
 
 def application() -> typer.Typer:
-    """The command line's commands."""
+    """Put all commands together."""
     app = typer.Typer(
         name="trakor-bridge",
         cls=_Commands,
         help=ABOUT,
         no_args_is_help=True,
         add_completion=False,
-        pretty_exceptions_enable=False,  # they show local variables, and so secrets
+        pretty_exceptions_enable=False,  # they would show local variables, among them secrets
         rich_markup_mode=None,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
@@ -118,7 +118,7 @@ def _options_before_the_command(
         typer.Option("--version", is_eager=True, callback=_show_version, help="Print the version and stop."),
     ] = False,
 ) -> None:
-    del version  # its callback has seen to it
+    del version  # its callback has printed it
 
 
 def main() -> None:
@@ -132,27 +132,27 @@ def _run() -> int:
         status = application()(prog_name="trakor-bridge", standalone_mode=False)
     except typer.TyperException as error:
         # Typer raises what can show itself, but promises no more than the base class.
-        error.message = error.message.replace("Value error, ", "")  # pydantic's word for whose error it is
+        error.message = error.message.replace("Value error, ", "")  # pydantic puts this before a message
         getattr(error, "show", partial(typer.echo, str(error), err=True))()
         return getattr(error, "exit_code", USAGE)
     except (typer.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has gone: nothing more to say, and no complaint at exit either.
+        # Nobody reads the output any more: end without an error.
         _drop_output()
         return 0
     except BridgeError as error:
-        return _complain(error)
+        return _report_error(error)
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
         _drop_output()
-        return _complain(BridgeError("there is no room left for what is written: the disk is full"))
+        return _report_error(BridgeError("the disk is full"))
     return status if isinstance(status, int) else 0
 
 
 def _refuse_bytes(arguments: Sequence[str]) -> None:
-    """Bytes that are no text came as halves of surrogate pairs, which nothing can look for or store."""
+    """Refuse arguments that are not UTF-8: Python passes their bytes on as halves of surrogate pairs."""
     try:
         "".join(arguments).encode()
     except UnicodeEncodeError:
@@ -160,12 +160,12 @@ def _refuse_bytes(arguments: Sequence[str]) -> None:
 
 
 def _drop_output() -> None:
-    """What is left to be written goes nowhere, so that nothing complains of it at exit."""
+    """Discard what is left to be written, so that Python prints no error at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _complain(error: BridgeError) -> int:
-    """Say what is wrong and what to do, and give the exit status that the interface has for it."""
+def _report_error(error: BridgeError) -> int:
+    """Print an error and its advice, and return its exit status (the public interface)."""
     typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
     tell(str(error), after=len("error: "), hanging=7, err=True)
     if advice := getattr(error, "advice", ""):

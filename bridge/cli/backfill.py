@@ -35,15 +35,15 @@ STOPPING: Final = (signal.SIGINT, signal.SIGTERM)
 HELP = """\
 Read everything from Salestrekker, deliver what Trakor lacks, and end.
 
-Can be repeated at any time: what Trakor has is not sent again, and an interrupted backfill goes on
-where it was.
+You can repeat it at any time: what Trakor has is not sent again, and an interrupted backfill
+continues where it stopped.
 
 \b
 Examples:
   trakor-bridge backfill                  contacts and products
   trakor-bridge backfill products         only products
   trakor-bridge backfill --restart        read from the beginning
-  trakor-bridge backfill --dry-run        what would be sent; sends nothing
+  trakor-bridge backfill --dry-run        show what would be sent; send nothing
   trakor-bridge backfill --dry-run --csv  the same, record by record
   trakor-bridge backfill --limit 5        five records of each stream
   trakor-bridge backfill --json > run.json
@@ -51,11 +51,11 @@ Examples:
 \b
 Exit status:
   0   done
-  1   something failed, or Trakor took nothing for 30 minutes
+  1   something failed, or Trakor accepted nothing for 30 minutes
   2   wrong usage or configuration
-  3   done, but records are held or rejected: `trakor-bridge status`
-  4   stopped by a refusal: nothing is lost, run it again later
-  130 interrupted: run it again to go on
+  3   done, but records are held or rejected: see `trakor-bridge status`
+  4   stopped because access was refused: nothing is lost, run it again later
+  130 interrupted: run it again to continue
 """
 
 
@@ -68,19 +68,20 @@ def add_to(app: typer.Typer) -> None:
 
 def _backfill(  # noqa: PLR0913 - one parameter for each option
     streams: Annotated[
-        list[Stream] | None, typer.Argument(help="Which streams.", show_default="all that are enabled")
+        list[Stream] | None, typer.Argument(help="The streams to read.", show_default="all that are enabled")
     ] = None,
     *,
     restart: Annotated[bool, typer.Option("--restart", help="Read from the beginning.")] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only decide, on a copy of the ledger; send and keep nothing.")
+        bool, typer.Option("--dry-run", help="Decide on a copy of the ledger; send and keep nothing.")
     ] = False,
     limit: Annotated[
         int | None,
         typer.Option(metavar="N", min=1, help="Read N records of each stream.", show_default="all"),
     ] = None,
     csv: Annotated[
-        bool, typer.Option("--csv", help="With --dry-run: list what would be sent, and what would wait.")
+        bool,
+        typer.Option("--csv", help="With --dry-run: list what would be sent or need a decision."),
     ] = False,
     json: JsonOption = False,
     config: ConfigOption = None,
@@ -89,7 +90,7 @@ def _backfill(  # noqa: PLR0913 - one parameter for each option
     log_format: LogFormatOption = None,
 ) -> int:
     if csv and (json or not dry_run):
-        raise UserError("--csv lists the records of a --dry-run, in place of --json")
+        raise UserError("--csv needs --dry-run, and excludes --json")
     from bridge.cli.backfill_report import show_report  # noqa: PLC0415 - see the package
 
     terminal = sys.stderr.isatty()
@@ -104,7 +105,7 @@ def _backfill(  # noqa: PLR0913 - one parameter for each option
 
 @dataclass(frozen=True, slots=True)
 class BackfillOptions:
-    """What the user asked for."""
+    """The options of a backfill."""
 
     streams: tuple[Stream, ...]
     restart: bool
@@ -121,7 +122,7 @@ def _with_progress(session: Session, order: BackfillOptions, *, visible: bool) -
 
 
 async def _until_stopped(session: Session, order: BackfillOptions, watch: ProgressListener) -> Report:
-    """Run the backfill; the first signal stops it in order, the second one at once."""
+    """Run the backfill. The first signal stops it in an orderly way, a second one at once."""
     from bridge.backfill import backfill, rehearse  # noqa: PLC0415 - see the package
 
     collect_seldom()
@@ -130,7 +131,7 @@ async def _until_stopped(session: Session, order: BackfillOptions, watch: Progre
 
     def stop_in_order() -> None:
         stop.set()
-        for number in STOPPING:  # whichever comes second ends it, also where the other one came first
+        for number in STOPPING:  # the second one, of either kind, ends the process
             loop.remove_signal_handler(number)
 
     for number in STOPPING:
@@ -151,11 +152,11 @@ async def _until_stopped(session: Session, order: BackfillOptions, watch: Progre
 
 
 def _ignore(_: Ledger) -> None:
-    """The numbers are enough."""
+    """Do nothing: the report's numbers are enough."""
 
 
 def _list_changes(copy: Ledger) -> None:
-    """List what a dry run would send, and what would wait for a person."""
+    """List what a dry run would send, and what would need a decision."""
     from bridge.cli.record_output import write_csv  # noqa: PLC0415 - see the package
     from bridge.ledger.database import reading  # noqa: PLC0415 - see the package
     from bridge.ledger.read_model import RecordQuery, iterate_records  # noqa: PLC0415 - see the package

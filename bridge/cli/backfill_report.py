@@ -23,11 +23,11 @@ NEEDS_OPERATOR: Final = 3
 
 
 def show_report(report: Report, *, tables: bool) -> None:
-    """Show what a backfill came to.
+    """Show the report of a backfill.
 
     Args:
-        report: What it came to.
-        tables: Show the numbers on standard output; problems go to standard error in any case.
+        report: The report.
+        tables: Show the numbers on standard output. Problems go to standard error in any case.
     """
     for name, of_connection in report.connections.items():
         if tables:
@@ -48,11 +48,11 @@ def show_report(report: Report, *, tables: bool) -> None:
         _point("Record by record:", f"trakor-bridge backfill --dry-run{part} --csv")
     elif tables and report.exit_status in {DONE, NEEDS_OPERATOR} and report.waiting:
         listed = f"trakor-bridge records list --state {','.join(report.waiting)}"
-        _point("Some records wait for you:", listed)
+        _point("Some records need a decision:", listed)
 
 
 def _show_groups(out: Console, report: ConnectionReport) -> None:
-    """Who shares a name, who was merged, who waits and why; names only where somebody looks."""
+    """Show the groups of records, such as merged or held ones; example names only on a terminal."""
     width = width_of(out.file)
     for stream, groups in report.groups.items():
         for group in groups:
@@ -64,7 +64,7 @@ def _show_groups(out: Console, report: ConnectionReport) -> None:
 
 
 def _point(words: str, command: str) -> None:
-    """Name a command, on a line of its own where both do not fit on one: it is there to be copied."""
+    """Print a command to copy, on a line of its own if both do not fit on one."""
     out = console()
     width = width_of(out.file)
     narrow = width is not None and len(f"{words} {command}") > width
@@ -72,11 +72,11 @@ def _point(words: str, command: str) -> None:
 
 
 def numbers_table(report: ConnectionReport, title: str = "") -> Table:
-    """The numbers of a backfill of one connection: a row for each stream, no column that is all zeros.
+    """The numbers of one connection: a row for each stream, without columns that are all zeros.
 
     Args:
-        report: What it came to.
-        title: Stands above; empty for none.
+        report: The connection's report.
+        title: The table's title; empty for none.
     """
     table = Table(title=title or None, box=None, pad_edge=False, header_style="bold")
     table.add_column("")
@@ -98,26 +98,26 @@ def _number(word: str, number: int) -> Text:
 
 
 def _outcome(report: ConnectionReport) -> tuple[str, str]:
-    """How it ended, in a sentence, and in which colour."""
+    """How it ended: a sentence, and its colour."""
     took = f"in {report.seconds:,.1f} s"
     if report.interrupted:
         return f"Interrupted after {report.seconds:,.1f} s: {_what_then(report)}", "dark_orange3"
     if report.problems or report.unsent:
         return f"Not complete, stopped {took}.", "red3"
     if report.dry_run:
-        part = "of the part that was read, " if report.limited else ""
-        return f"A dry run, {took}: {part}what is pending would be sent. Nothing was kept.", "green4"
+        part = " of the part that was read" if report.limited else ""
+        return f"Dry run, {took}: what is pending{part} would be sent. Nothing was kept.", "green4"
     if report.limited:
-        return f"Done with the part that was to be read, {took}.", "green4"
+        return f"Complete for the part that was to be read, {took}.", "green4"
     return f"Complete, {took}.", "green4"
 
 
 def _what_then(report: ConnectionReport) -> str:
     if report.dry_run:
-        return "nothing was kept, the next dry run starts from the beginning."
+        return "nothing was kept; the next dry run starts from the beginning."
     if report.limited:
-        return "what was read is kept, a run with --limit starts from the beginning."
-    return "run it again to go on."
+        return "what was read is kept; a run with --limit starts from the beginning."
+    return "run it again to continue."
 
 
 def _show_problems(report: ConnectionReport) -> None:

@@ -30,31 +30,31 @@ if TYPE_CHECKING:
 __all__ = ["add_to"]
 
 HELP = """\
-Check everything that a backfill needs, and say what to do where something is not as it must be.
+Check everything that a backfill needs, and show what to do about each problem.
 
-Configuration, ledger, both addresses, the log-in, the organisation, each query against the live schema,
-the maps against the queries, and one real record mapped and shown, its personal data masked. Nothing is
-written, neither here nor in Salestrekker nor in Trakor.
+Checks the configuration, the ledger, both addresses, the log-in, the organisation, each query against
+the live schema, and the maps against the queries. Maps one real record and shows it, with its personal
+data masked. Writes nothing, neither here nor in Salestrekker nor in Trakor.
 
-Go from the first ✗ to the last, write what is said below it, and check again. Below a ! stands what a
-person should know before anything is sent; it is no fault.
+Begin with the first ✗: follow the advice below it, then check again. A ! marks what you should know
+before anything is sent; it is not a failure.
 
 \b
 Examples:
   trakor-bridge check
-  trakor-bridge check --show        the mapped record with its personal data
+  trakor-bridge check --show        don't mask personal data
   trakor-bridge check --json
 
 \b
 Exit status:
-  0   all is as it must be
-  1   something is not
+  0   all checks passed
+  1   a check failed
   2   wrong usage or configuration
 """
 PULL = """\
 Save Salestrekker's schema as it is now, as queries/schema.graphql beside the configuration.
 
-For reading, when you change a query; and `trakor-bridge check` tells from then on what has changed since.
+Read it when you change a query. From then on `trakor-bridge check` shows what has changed in the schema.
 
 \b
 Example:
@@ -67,7 +67,7 @@ UNUSABLE: Final = 2
 
 def add_to(app: typer.Typer) -> None:
     """Add this module's commands."""
-    app.command("check", help=HELP, short_help="Check access, queries and maps, and say what to do.")(_check)
+    app.command("check", help=HELP, short_help="Check access, queries and maps, and show what to do.")(_check)
     schema = typer.Typer(help="Salestrekker's schema.", no_args_is_help=True, rich_markup_mode=None)
     schema.command("pull", help=PULL, short_help="Save the schema beside the queries.")(_pull)
     app.add_typer(schema, name="schema", short_help="Save Salestrekker's schema beside the queries.")
@@ -118,11 +118,11 @@ async def _all(session: Session, tell: Callable[[Check], None], *, show: bool) -
 
 
 def _silent(_: Check) -> None:
-    """Nothing: for JSON."""
+    """Print nothing: the results are printed as JSON."""
 
 
 def _tell(one: Check) -> None:
-    """One line for the step, what more was found below it, and what to do, further in."""
+    """Print a line for the check, further findings below it, and the advice indented below those."""
     first, *others = one.detail.split("\n")
     mark, colour = _mark(one)
     typer.secho(f"{mark} ", fg=colour, bold=True, nl=False)
@@ -136,26 +136,25 @@ def _tell(one: Check) -> None:
 
 
 def _mark(one: Check) -> tuple[str, str | None]:
-    """What stands before a step, and in which colour."""
+    """The character before a check, and its colour."""
     if one.ok:
         return ("!", "yellow") if one.caution else ("✓", "green")
     return ("✗", "red") if one.tried else ("·", None)
 
 
 def _conclude(found: list[Check], then: str) -> None:
-    """The last lines: how many faults there are, or what comes next."""
-    faults = sum(not one.ok and one.tried for one in found)
+    """Print the last lines: how many checks failed, or what comes next."""
+    failed = sum(not one.ok and one.tried for one in found)
     untried = sum(not one.tried for one in found)
-    if faults:
-        are = "is" if faults == 1 else "are"
+    if failed:
         others = f", and {untried} could not be tried" if untried else ""
-        tell(f"\n{faults} of {len(found)} {are} not as it must be{others}.")
+        tell(f"\n{failed} of {len(found)} checks failed{others}.")
         tell("Begin with the first ✗, then check again.")
     elif any(one.caution for one in found):
-        tell("\nNothing has failed, but read what stands below each ! before anything is sent.")
+        tell("\nNo check failed, but read the advice below each ! before anything is sent.")
         tell(then)
     else:
-        tell(f"\nAll is as it must be. {then}")
+        tell(f"\nAll checks passed. {then}")
 
 
 def _pull(
@@ -171,7 +170,7 @@ def _pull(
 
     session = begin(config, connection, log_level or "error", log_format)
     chosen = session.settings.connections[session.connections[0]]
-    moment = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
-    path = asyncio.run(pull(session.settings, chosen, moment))
+    saved_at = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+    path = asyncio.run(pull(session.settings, chosen, saved_at))
     of = f" (of the connection {chosen.name})" if len(session.settings.connections) > 1 else ""
     typer.echo(f"saved {path}{of}")

@@ -30,21 +30,22 @@ if TYPE_CHECKING:
 __all__ = ["add_to", "tell_strays"]
 
 HELP: Final = """\
-Each connection: two organisations, and the ledger's records of them.
+List the connections, rename one, or confirm its organisations.
 
-A connection is what it joins, not what its file is called. The ledger notes Salestrekker's organisation,
-Trakor's address and its key (as hashes), and nothing is read or sent where another one turns up.
+A connection is defined by the two organisations that it joins, not by the name of its file. The ledger
+stores hashes of Salestrekker's organisation, and of Trakor's address and key. If another organisation
+appears, nothing is read or sent.
 """
 LIST: Final = """\
-List the connections: who works on each, and how it is.
+List the connections with their state, and the process that works on each.
 
 \b
-ok              nothing stops it
-paused          reading or sending is paused: `trakor-bridge status` says why
+ok              works
+paused          reading or sending is paused: see `trakor-bridge status`
 refused         it seems to join other organisations than before:
-                confirm it, or put it right
+                confirm it, or correct the configuration
 new             the ledger has no records of it yet
-not configured  the ledger has records of it, the configuration has not
+not configured  only the ledger knows it
 
 \b
 Examples:
@@ -52,11 +53,11 @@ Examples:
   trakor-bridge connections list --json
 """
 RENAME: Final = """\
-Let the ledger's records of a connection go on under another name, its default scope included.
+Move the ledger's records of a connection to another name, including its default scope.
 
-Rename the connection's file first, then say this; between the two nothing is read or sent, since names
-would be claimed twice. While OLD is still configured it is refused: OLD would begin anew and send
-everything once more. Not while a backfill or the daemon runs.
+Rename the connection's file first, then run this command. In between, nothing is read or sent, because
+names would be claimed twice. The command is refused while OLD is still configured: OLD would start
+from scratch and send everything again. It is also refused while a backfill or the daemon runs.
 
 \b
 Example:
@@ -64,7 +65,7 @@ Example:
   trakor-bridge connections rename north melbourne
 """
 CONFIRM: Final = """\
-Say that the organisations that were found are the right ones.
+Confirm that a connection joins the right organisations.
 
 For a connection that is refused because its log-in, or Trakor's address or key, is of another
 organisation than before, and for a new one that seems to be an old one under another name. Before you
@@ -86,8 +87,8 @@ def add_to(app: typer.Typer) -> None:
     commands = typer.Typer(help=HELP, no_args_is_help=True, rich_markup_mode=None)
     commands.command("list", help=LIST, short_help="Who works on each, and how it is.")(_list)
     commands.command("rename", help=RENAME, short_help="Go on under another name.")(_rename)
-    commands.command("confirm", help=CONFIRM, short_help="Its organisations are right.")(_confirm)
-    app.add_typer(commands, name="connections", short_help="What each joins, and how it is.")
+    commands.command("confirm", help=CONFIRM, short_help="Confirm its organisations.")(_confirm)
+    app.add_typer(commands, name="connections", short_help="List, rename or confirm connections.")
 
 
 def _list(
@@ -128,12 +129,12 @@ def _show(found: list[ConnectionHealth]) -> None:
         if one.reason:
             tell(f"{escape(one.name)}: {escape(one.reason)}", hanging=4)
     for owner in sorted({one.owner for one in found if one.owner}):
-        tell(f"At work: {escape(owner)}", hanging=4)
+        tell(f"Working on them: {escape(owner)}", hanging=4)
 
 
 def _rename(
-    old: Annotated[str, typer.Argument(metavar="OLD", help="The name that the ledger knows.")],
-    new: Annotated[str, typer.Argument(metavar="NEW", help="The name from now on.")],
+    old: Annotated[str, typer.Argument(metavar="OLD", help="The name that the ledger has.")],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="The new name.")],
     *,
     config: ConfigOption = None,
     connection: ConnectionOption = None,
@@ -149,7 +150,7 @@ def _rename(
     scope = configured[new].scope if new in configured else new
     with lock_ledger(path, "trakor-bridge connections rename"), writing(path) as ledger:
         number = rename_connection(ledger, old, new, scope, configured)
-    tell(f"{number:,} records of {escape(old)} go on under {escape(new)}.")
+    tell(f"{number:,} records of {escape(old)} moved to {escape(new)}.")
     if new not in configured:
         where = (
             "the main file has its sections"
@@ -162,7 +163,7 @@ def _rename(
 def _confirm(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A configured connection.")],
     *,
-    yes: Annotated[bool, typer.Option("--yes", help="Say that it is new without being asked.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask whether it is new.")] = False,
     config: ConfigOption = None,
     connection: ConnectionOption = None,
     log_level: LogLevelOption = None,
@@ -196,13 +197,13 @@ def _confirm(
         _ask_whether_new(name, left, yes=yes)
     with writing(path) as ledger:
         if confirm_organizations(ledger, name, trakor) != said:
-            raise UserError(f"{name} is not as it was when this began", advice="say it again")
+            raise UserError(f"{name} changed while this command ran", advice="run the command again")
     if not said:
-        tell(f"{escape(name)}: nothing was in doubt.")
+        tell(f"{escape(name)}: nothing needed to be confirmed.")
 
 
 def _left_behind(ledger: Reader, name: str, configured: Collection[str]) -> dict[str, int]:
-    """What a new connection may be under another name, with its records; nothing for one that is not new."""
+    """Unconfigured connections that a new one may be, with their records; empty if it is not new."""
     from bridge.ledger.organizations import is_new_connection  # noqa: PLC0415 - see the package
     from bridge.ledger.renames import count_unconfigured_records  # noqa: PLC0415 - see the package
 
@@ -210,10 +211,10 @@ def _left_behind(ledger: Reader, name: str, configured: Collection[str]) -> dict
 
 
 def _ask_whether_new(name: str, left: Mapping[str, int], *, yes: bool) -> None:
-    """Say what follows, and go on only with a yes.
+    """Print the consequences, and continue only if the user agrees.
 
     Raises:
-        UserError: Nobody is there to ask.
+        UserError: There is no terminal to ask on.
     """
     for old, number in left.items():
         tell(
@@ -228,14 +229,14 @@ def _ask_whether_new(name: str, left: Mapping[str, int], *, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise UserError(
-            f"that {name} is new cannot be taken back, and nobody is there to ask", advice="add --yes"
+            f"confirming that {name} is new cannot be undone, and needs to be agreed to", advice="add --yes"
         )
     if not ask_yes_no(f"Does {escape(name)} join other organisations than these?"):
         raise typer.Exit(1)
 
 
 def tell_strays(session: Session) -> None:
-    """List the names that may have been made in another Trakor organisation, for a person to delete there."""
+    """List the names that may exist in another Trakor organisation, for an operator to delete there."""
     for name in session.connections:
         names, forgotten, is_stopped = _strays(session, name)
         if names or forgotten:
@@ -252,7 +253,7 @@ def tell_strays(session: Session) -> None:
 
 
 def _strays(session: Session, name: str) -> tuple[list[str], int, bool]:
-    """The names, how many more were forgotten, and whether the wrong key still stops the connection."""
+    """The names, how many more were forgotten since, and whether the connection is still stopped."""
     from bridge.ledger.canaries import load_stray_names  # noqa: PLC0415 - see the package
     from bridge.ledger.database import reading  # noqa: PLC0415 - see the package
     from bridge.ledger.open import read_revision  # noqa: PLC0415 - see the package

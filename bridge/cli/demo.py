@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 __all__ = ["TerminalNarrator", "add_to"]
 
 HELP = """\
-Show what the bridge does, with both systems simulated and nothing to configure.
+Show what the bridge does, on two simulated systems and with nothing to configure.
 
-Backfills of made-up data with changes between them, the daemon with webhooks, a revoked token and a
-frozen Trakor, and where each record ended and why. Takes about half a minute, reads no configuration, leaves
-nothing behind.
+Runs backfills of made-up data with changes in between, then the daemon with webhooks, a revoked token
+and a frozen Trakor, and shows where each record ended and why. Takes about half a minute, reads no
+configuration, and leaves nothing behind.
 
 \b
 Examples:
   trakor-bridge demo
-  trakor-bridge demo --keep    leave its configuration and ledger
+  trakor-bridge demo --keep    keep its configuration and ledger
 """
 
 INTERRUPTED: Final = 130
@@ -52,29 +52,29 @@ DURATION: Final = r"\b[\d,.]+ m?s\b"
 
 def add_to(app: typer.Typer) -> None:
     """Add this module's command."""
-    app.command("demo", help=HELP, short_help="What the bridge does, on simulated systems.")(_demo)
+    app.command("demo", help=HELP, short_help="Show what the bridge does, on simulated systems.")(_demo)
 
 
 def _demo(
     *,
-    keep: Annotated[bool, typer.Option("--keep", help="Leave configuration and ledger behind.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the configuration and the ledger.")] = False,
 ) -> int:
     from bridge import logs  # noqa: PLC0415 - see the package
 
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a name that the terminal cannot show ends no demonstration
+            stream.reconfigure(errors="replace")  # for names that it cannot show
     logs.configure("error", "auto")  # the daemon's warnings are part of the scenes
     try:
         asyncio.run(_until_stopped(TerminalNarrator(), keep=keep))
     except (KeyboardInterrupt, asyncio.CancelledError):
-        typer.echo("Interrupted: what the demonstration had made is removed.", err=True)
+        typer.echo("Interrupted: the demonstration's files were removed.", err=True)
         return INTERRUPTED
     return 0
 
 
 async def _until_stopped(narrator: Narrator, *, keep: bool) -> None:
-    """Give the demonstration; a signal to end stops it as Ctrl-C does, so that nothing is left behind."""
+    """Run the demonstration. Every signal to end it works like Ctrl-C, so that nothing is left behind."""
     from bridge.demo import demonstrate  # noqa: PLC0415 - see the package
 
     own = asyncio.current_task()

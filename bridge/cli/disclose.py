@@ -24,7 +24,8 @@ __all__ = ["add_to"]
 HELP = """\
 Print the data-flow statement that an aggregator asks for before it approves an API key.
 
-It is made from the configuration, the query files and the maps, so it stays true when they change.
+The statement is generated from the configuration, the query files and the maps, so it is always up
+to date.
 
 \b
 Examples:
@@ -57,10 +58,7 @@ def _disclose(
 
 
 def _for_reading(document: str) -> str:
-    """The document with its long lines folded where it goes to a terminal; it stays the same Markdown.
-
-    So a heading stays whole.
-    """
+    """Wrap the long lines of the document on a terminal. Headings stay whole, so it is still Markdown."""
     width = width_of(sys.stdout)
     return "\n".join(
         line if line.startswith("#") else wrap(line, width, hanging=2 if line.startswith("- ") else 0)

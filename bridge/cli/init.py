@@ -22,29 +22,30 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Given: TypeAlias = Callable[[str], str]
-"""What an option gave, or nothing where that did not work and is to be typed."""
+"""Takes an option's value, or empty if that did not work and has to be typed."""
 
 __all__ = ["add_to"]
 
 HELP = """\
-Write a first configuration: asks for both systems, tries them, writes config.toml.
+Write a first configuration: ask for both systems, try to connect, write config.toml.
 
-What is not given as an option is asked for. Secrets go into files of their own in `secrets/`, readable
-by you alone, with a fresh key for the ledger and a fresh token for webhooks. Nothing is overwritten.
+The command asks for everything that is not given as an option. Secrets go into separate files in
+`secrets/`, which only you can read, together with a new key for the ledger and a new token for
+webhooks. Nothing is overwritten.
 
 \b
 Examples:
   trakor-bridge init
-  trakor-bridge init --queries    only copy the shipped queries
+  trakor-bridge init --queries    only copy the shipped query files
   trakor-bridge init --email me@example.com \\
       --salestrekker-url https://app.salestrekker.com/graphql \\
       --trakor-url https://your-app.example/api/public/v1
 """
 
 PREFIX: Final = "TRAKOR_BRIDGE_"
-CHANGE: Final = "change it by hand, or give another place with --config"
+CHANGE: Final = "edit it, or give another path with --config"
 
-IN_ENVIRONMENT: Final = "Better in the environment: others can see a command's options."
+IN_ENVIRONMENT: Final = "Better set in the environment: other users can see a command's options."
 
 SalestrekkerUrl: TypeAlias = Annotated[
     str, typer.Option(metavar="URL", help="The GraphQL address.", show_default=False)
@@ -61,10 +62,10 @@ Password: TypeAlias = Annotated[
     typer.Option(envvar=f"{PREFIX}SALESTREKKER__PASSWORD", help=IN_ENVIRONMENT, show_default=False),
 ]
 Organization: TypeAlias = Annotated[
-    str, typer.Option(help="Name or id, where the log-in has several.", show_default=False)
+    str, typer.Option(help="Name or id, if the log-in has several.", show_default=False)
 ]
 TrakorUrl: TypeAlias = Annotated[
-    str, typer.Option(metavar="URL", help="It ends in /api/public/v1.", show_default=False)
+    str, typer.Option(metavar="URL", help="The base address, ending in /api/public/v1.", show_default=False)
 ]
 TrakorKey: TypeAlias = Annotated[
     str, typer.Option(envvar=f"{PREFIX}TRAKOR__API_KEY", help=IN_ENVIRONMENT, show_default=False)
@@ -86,10 +87,12 @@ def _init(  # noqa: PLR0913 - one parameter for each option
     trakor_url: TrakorUrl = "",
     trakor_key: TrakorKey = "",
     allow_insecure: Annotated[
-        bool, typer.Option("--allow-insecure", help="Take http:// addresses of other machines.")
+        bool, typer.Option("--allow-insecure", help="Accept http:// addresses of other machines.")
     ] = False,
-    untried: Annotated[bool, typer.Option("--untried", help="Ask neither system.")] = False,
-    queries: Annotated[bool, typer.Option("--queries", help="Only copy the queries, for changing.")] = False,
+    untried: Annotated[bool, typer.Option("--untried", help="Don't try to connect.")] = False,
+    queries: Annotated[
+        bool, typer.Option("--queries", help="Only copy the query files for changing.")
+    ] = False,
     config: ConfigOption = None,
     log_level: LogLevelOption = None,
     log_format: LogFormatOption = None,
@@ -102,7 +105,7 @@ def _init(  # noqa: PLR0913 - one parameter for each option
         _say_copied(*first_configuration.copy_queries(path.parent))
         return
     if path.exists():
-        raise UserError(f"{path} exists already: nothing was asked or written", advice=CHANGE)
+        raise UserError(f"{path} already exists: nothing was written", advice=CHANGE)
 
     def ask_source(url: str, given: Callable[[str], str]) -> SourceAnswers:
         if email:
@@ -129,24 +132,24 @@ def _init(  # noqa: PLR0913 - one parameter for each option
     )
     trakor = _System(
         "Trakor",
-        partial(where, trakor_url, "--trakor-url", "Trakor's address, it ends in /api/public/v1"),
+        partial(where, trakor_url, "--trakor-url", "Trakor's address, ending in /api/public/v1"),
         ask_target,
         *((None, None) if untried else (first_configuration.reach_target, first_configuration.prove_target)),
     )
-    source, target = _let_in(salestrekker), _let_in(trakor)
+    source, target = _log_in(salestrekker), _log_in(trakor)
     _write(path, source, target, allow_insecure=allow_insecure)
 
 
 @dataclass(frozen=True, slots=True)
 class _System(Generic[T]):
-    """How one system is asked for, and tried.
+    """How one system is configured and tried.
 
     Attributes:
         name: What it is called.
-        ask_url: Asks for its address, given how to take an option and the one that was good before.
-        ask: Asks for what lets us in there.
-        reach: Finds out whether it is at an address; None: it is not asked.
-        prove: Finds out whether it lets us in; None likewise.
+        ask_url: Asks for its address, with the last good one as the default.
+        ask: Asks for its credentials.
+        reach: Checks whether it answers at an address; None: it is not tried.
+        prove: Checks whether it accepts the credentials; None: it is not tried.
     """
 
     name: str
@@ -159,35 +162,35 @@ class _System(Generic[T]):
 def _address(
     option_value: str, option: str, words: str, given: Given, kept: str, *, allow_insecure: bool
 ) -> str:
-    """A system's address, as it is meant where somebody leaves out its beginning."""
+    """A system's address; https:// is added if the user leaves it out."""
     from bridge.settings import checked_url, is_plain_and_remote  # noqa: PLC0415 - see the package
 
     typed = _asked(given(option_value), option, words, default=kept)
     whole = typed if "://" in typed else f"https://{typed}"
     if not whole.startswith(("https://", "http://")):
-        raise UserError(f"{whole} is no address of the web: it must begin with https://")
+        raise UserError(f"{whole} is not a web address: it must begin with https://")
     url = checked_url(whole)
     if is_plain_and_remote(url) and not allow_insecure:
         raise UserError(
-            f"{url} is not encrypted: keys and data could be read on their way",
-            advice="use https://, or insist with --allow-insecure",
+            f"{url} is not encrypted: others could read keys and data on the way",
+            advice="use https://, or allow it with --allow-insecure",
         )
     return url
 
 
 def _asked(given: str, option: str, words: str, *, secret: bool = False, default: str = "") -> str:
-    """What the option gave, else what the user types."""
+    """The option's value, else what the user types."""
     if given:
         return given.strip()
     if not sys.stdin.isatty():
-        raise UserError(f"{option} is missing, and there is no terminal to ask for it on")
+        raise UserError(f"{option} is missing, and there is no terminal to ask on")
     return str(typer.prompt(words, default=default or None, hide_input=secret, err=True)).strip()
 
 
-def _let_in(system: _System[T]) -> T:
-    """Ask until the system lets us in; without a terminal, once. What did not work is asked for anew.
+def _log_in(system: _System[T]) -> T:
+    """Ask until the system accepts the credentials; without a terminal, once.
 
-    Its address comes first, and is tried before anybody types a key for it.
+    Its address comes first, and is tried before the user types a key for it.
     """
     given: Given = str
     url = ""
@@ -195,7 +198,7 @@ def _let_in(system: _System[T]) -> T:
         url = _reached(system, given, url)
         answer = system.ask(url, given)
         try:
-            _try(system.name, system.probe, answer, "it lets us in")
+            _try(system.name, system.probe, answer, "access granted")
         except (Refused, Transient) as error:
             _ask_again(error)
             given = _nothing
@@ -204,7 +207,7 @@ def _let_in(system: _System[T]) -> T:
 
 
 def _reached(system: _System[T], given: Given, kept: str) -> str:
-    """Ask for an address until the system is there."""
+    """Ask for an address until the system answers there."""
     while True:
         try:
             url = system.ask_url(given, kept)
@@ -217,7 +220,7 @@ def _reached(system: _System[T], given: Given, kept: str) -> str:
 
 
 def _try(what: str, test: Callable[[T], Awaitable[None]] | None, answer: T, good: str) -> None:
-    """Ask a system, and say what came of it."""
+    """Try a system, and print the result."""
     if test is None:
         return
     typer.echo(f"{what}: trying … ", nl=False, err=True)
@@ -230,10 +233,10 @@ def _try(what: str, test: Callable[[T], Awaitable[None]] | None, answer: T, good
 
 
 def _ask_again(error: Refused | Transient | UserError) -> None:
-    """Say what is wrong. A slip is simply asked for again; where a system says no, whoever asks may stop.
+    """Print an error. A typo is simply asked for again; after a refusal, the user may stop.
 
     Raises:
-        BridgeError: The error, where there is no terminal, or nobody wants to try again.
+        BridgeError: The error, if there is no terminal or the user does not want to try again.
     """
     if not sys.stdin.isatty():
         raise error
@@ -253,7 +256,7 @@ async def _run(test: Callable[[T], Awaitable[None]], answer: T) -> None:
 
 
 def _write(path: Path, source: SourceAnswers, target: TargetAnswers, *, allow_insecure: bool) -> None:
-    """Write the files, and see that any command can load them."""
+    """Write the files, and check that they can be loaded."""
     from bridge.first_configuration import write  # noqa: PLC0415 - see the package
     from bridge.settings import load  # noqa: PLC0415 - see the package
 
@@ -269,15 +272,15 @@ def _write(path: Path, source: SourceAnswers, target: TargetAnswers, *, allow_in
     option = "" if path == Path("config.toml").absolute() else f" --config {path}"
     typer.echo(
         f"""\
-What comes next:
+Next steps:
   trakor-bridge check{option}
-      tries every query, and says what to change where something differs
+      tries every query, and shows what to change if something differs
   trakor-bridge backfill --dry-run{option}
-      what would be sent, held and skipped; sends and keeps nothing
+      shows what would be sent, held and skipped; sends and keeps nothing
   trakor-bridge backfill{option}
-      everything into Trakor, once
+      sends everything to Trakor, once
   trakor-bridge status{option}
-      what is where, and what waits for you"""
+      shows the state of everything, and what needs a decision"""
     )
 
 
@@ -285,4 +288,4 @@ def _say_copied(copied: list[Path], kept: list[Path]) -> None:
     for file in copied:
         typer.echo(f"copied {file}")
     for file in kept:
-        typer.echo(f"left alone, it is there already: {file}", err=True)
+        typer.echo(f"kept, because it already exists: {file}", err=True)

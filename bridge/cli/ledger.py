@@ -23,23 +23,23 @@ from bridge.errors import UserError
 __all__ = ["add_to"]
 
 HELP = """\
-Back the ledger up, check it, rebuild its file.
+Back up the ledger, check it, or rebuild its file.
 
-The ledger knows which party and product is whose. Without it the bridge can only adopt what Trakor
-has by name, so keep backups of it, and of ledger.key beside it.
+The ledger knows which party or product belongs to which record. Without it, the bridge can only match
+records with Trakor by name. Keep backups of the ledger and of ledger.key.
 """
 BACKUP = """\
 Write a consistent copy of the ledger, also while a backfill runs.
 
-The key of the ledger's hashes belongs to it: it is copied beside the copy, as PATH.key.
+The ledger's key is copied as well, to PATH.key.
 
 \b
 Example:
   trakor-bridge ledger backup /backup/ledger-$(date +%F).db
 """
 CHECK = """\
-Look through the whole ledger: the file, its key, each record and sealed text, and what must always
-hold between its records. This can be done while the daemon or a backfill runs.
+Check the whole ledger: the file, its key, each record and each sealed text, and the rules between
+records. You can do this while the daemon or a backfill runs.
 
 \b
 Examples:
@@ -47,11 +47,11 @@ Examples:
   trakor-bridge ledger check --json
 
 \b
-Exit status 0: all is well; 1: something is not.
+Exit status 0: no problem was found; 1: there are problems.
 """
 VACUUM = """\
-Rebuild the ledger's file without its free space. Stop the daemon first, and wait for the end of a
-backfill: while one of them uses the ledger, this ends with exit status 1.
+Rebuild the ledger's file without its free space. Stop the daemon first, and wait until a backfill has
+ended: while one of them uses the ledger, this command fails with exit status 1.
 
 \b
 Example:
@@ -63,10 +63,10 @@ def add_to(app: typer.Typer) -> None:
     """Add this module's commands."""
     commands = typer.Typer(help=HELP, no_args_is_help=True, rich_markup_mode=None)
     commands.command("backup", help=BACKUP, short_help="Write a consistent copy.")(_backup)
-    commands.command("check", help=CHECK, short_help="Look through all of it.")(_check)
+    commands.command("check", help=CHECK, short_help="Check all of it.")(_check)
     commands.command("vacuum", help=VACUUM, short_help="Rebuild its file.")(_vacuum)
     commands.command("copy", hidden=True, context_settings=_ANYTHING)(_copy)
-    app.add_typer(commands, name="ledger", short_help="Back the ledger up, check it, rebuild its file.")
+    app.add_typer(commands, name="ledger", short_help="Back up the ledger, check it, rebuild its file.")
 
 
 _ANYTHING = {"allow_extra_args": True, "ignore_unknown_options": True}
@@ -89,9 +89,11 @@ def _backup(
     typer.echo(f"{target}: {target.stat().st_size:,} bytes")
     if session.settings.ledger.key is None:
         copied = copy_key(path.with_name("ledger.key"), target)
-        typer.echo(f"{copied}: the key that belongs to it")
+        typer.echo(f"{copied}: the ledger's key")
     else:
-        typer.echo("Its key is in the configuration ([ledger] key or key_file): keep that with the copy.")
+        typer.echo(
+            "Its key is in the configuration ([ledger] key or key_file): keep it together with the copy."
+        )
 
 
 def _check(
@@ -145,5 +147,5 @@ def _vacuum(
 
 def _copy() -> None:
     raise UserError(
-        "`ledger copy` is not built yet: a ledger is a file for now", advice="`ledger backup PATH` copies it"
+        "`ledger copy` is not available yet", advice="`ledger backup PATH` copies the ledger's file"
     )

@@ -1,7 +1,7 @@
-"""`trakor-bridge pause` and `resume`: a person stops a direction, and lets it go on.
+"""`trakor-bridge pause` and `resume`: an operator stops sending or reading, and resumes it.
 
-They write to the ledger, in one short transaction, whether a daemon runs or not; one that does sees it
-within a second. So a pause outlasts every restart.
+Both write to the ledger in one short transaction, whether a daemon runs or not. A running daemon notices
+within a second, and a pause outlasts every restart.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 __all__ = ["add_to"]
 
 PAUSE: Final = """\
-Stop sending to Trakor, or with --reading reading from Salestrekker, until you resume it.
+Pause sending to Trakor, or with --reading the reading from Salestrekker, until you resume it.
 
-Requests under way end, none begins. Everything still arrives and waits; nothing is lost. It works beside
-a running daemon and lasts over restarts. A backfill does nothing
-meanwhile, and says so (exit status 4); one that is under way goes on.
+Requests under way are completed, and no new ones begin. Everything still arrives and waits; nothing
+is lost. The pause affects a running daemon, and outlasts restarts. A new backfill stops with exit
+status 4 while the pause lasts; a running one continues.
 
 \b
 Examples:
@@ -36,11 +36,11 @@ Examples:
   trakor-bridge pause --reading --connection north
 """
 RESUME: Final = """\
-Go on with sending to Trakor, or with --reading with reading from Salestrekker.
+Resume sending to Trakor, or with --reading the reading from Salestrekker.
 
-What has stopped by itself, at a refusal or an outage, is tried at once. A running daemon
-tries with the key that it has: one that was changed is taken over by SIGHUP. A connection that seems to
-join other organisations than before stays stopped: put that right, or confirm it.
+If it stopped automatically, after a refusal or an outage, it is tried at once. A running daemon uses
+the key that it has: after you change a key, send it SIGHUP. A connection that seems to join other
+organisations than before stays stopped: correct the configuration, or confirm it.
 
 \b
 Examples:
@@ -49,14 +49,14 @@ Examples:
 """
 
 ReadingOption: TypeAlias = Annotated[
-    bool, typer.Option("--reading", help="Reading from Salestrekker, instead of sending to Trakor.")
+    bool, typer.Option("--reading", help="Reading from Salestrekker instead of sending to Trakor.")
 ]
 
 
 def add_to(app: typer.Typer) -> None:
     """Add this module's commands."""
-    app.command("pause", help=PAUSE, short_help="Stop sending, or reading; everything waits.")(_pause)
-    app.command("resume", help=RESUME, short_help="Go on with it.")(_resume)
+    app.command("pause", help=PAUSE, short_help="Pause sending, or reading; everything waits.")(_pause)
+    app.command("resume", help=RESUME, short_help="Resume sending, or reading.")(_resume)
 
 
 def _pause(
@@ -82,39 +82,39 @@ def _resume(
 
 
 def _for_each(session: Session, change: Callable[[Reader, str, Direction], str], *, reading: bool) -> None:
-    """Change one direction of each connection, all in one transaction, and say what was done."""
+    """Change one direction of each connection in one transaction, and print the results."""
     from bridge.ledger.database import writing  # noqa: PLC0415 - see the package
     from bridge.ledger.pauses import Direction  # noqa: PLC0415 - see the package
 
     direction = Direction.READING if reading else Direction.SENDING
     with writing(session.ledger) as connection:
-        said = [(name, change(connection, name, direction)) for name in session.connections]
-    for name, sentence in said:
+        results = [(name, change(connection, name, direction)) for name in session.connections]
+    for name, sentence in results:
         tell(f"{name}: {sentence}", hanging=4)
 
 
 def _stop(connection: Reader, name: str, direction: Direction) -> str:
-    """Pause one direction; what stands already is told with its reason."""
+    """Pause one direction; return a sentence, with the reason of an earlier pause."""
     from bridge.ledger.pauses import EARLIER, load_pause, set_pause  # noqa: PLC0415 - see the package
 
     before, now = load_pause(connection, name, direction), _now()
     if before is not None and before.by_person:
-        return f"{direction} was paused by a person already{_since(before, now)}."
+        return f"{direction} was already paused by an operator{_since(before, now)}."
     option = " --reading" if direction == "reading" else ""
-    reason = f"a person paused it; `trakor-bridge resume{option}` lets it go on"
+    reason = f"an operator paused it; `trakor-bridge resume{option}` resumes it"
     if before is not None:
         reason += f"{EARLIER}{before.reason}"
     set_pause(connection, name, direction, reason=reason, now=now, by_person=True)
     if before is not None:
-        had = f"{direction} had stopped by itself{_since(before, now)}: {escape(before.reason)}."
+        had = f"{direction} had stopped automatically{_since(before, now)}: {escape(before.reason)}."
         return f"{had} Now it is paused until `trakor-bridge resume{option}`."
     return f"{direction} is paused until `trakor-bridge resume{option}`. Everything still arrives and waits."
 
 
 def _go_on(connection: Reader, name: str, direction: Direction) -> str:
-    """End the pauses of one direction: the whole one, and those of single streams.
+    """End the pauses of one direction, including those of single streams.
 
-    What joins other organisations than before stays stopped, and that is said.
+    A connection that joins other organisations than before stays stopped; the sentence says so.
     """
     from bridge.ledger.organizations import pause_if_stopped, recovery_advice  # noqa: PLC0415 - see the package
     from bridge.ledger.pauses import clear_pause, list_pauses  # noqa: PLC0415 - see the package
@@ -127,9 +127,9 @@ def _go_on(connection: Reader, name: str, direction: Direction) -> str:
     for pause in found:
         clear_pause(connection, name, pause.direction, by_person=True)
     if why := pause_if_stopped(connection, name, now=_now()):
-        over = "a person's pause is over, but " if any(pause.by_person for pause in found) else ""
-        said = f"{over}{direction} stays stopped, which `resume` does not end: {why}."
-        return f"{said} To end it, {recovery_advice(name, why)}."
+        over = "the operator's pause is over, but " if any(pause.by_person for pause in found) else ""
+        sentence = f"{over}{direction} stays stopped, which `resume` does not end: {why}."
+        return f"{sentence} To end it, {recovery_advice(name, why)}."
     return " ".join(_resumed(pause) for pause in found) or f"{direction} was not paused."
 
 
@@ -140,12 +140,12 @@ def _resumed(pause: Pause) -> str:
     _, _, earlier = pause.reason.partition(EARLIER)
     if pause.by_person and earlier:
         return (
-            f"{pause.direction} is tried at once; a person had paused it, and before that it had stopped by "
-            f"itself{_since(pause, now)}: {escape(earlier)}."
+            f"{pause.direction} is tried at once; an operator had paused it, and before that it had stopped "
+            f"automatically{_since(pause, now)}: {escape(earlier)}."
         )
     if pause.by_person:
-        return f"{pause.direction} goes on; a person had paused it{_since(pause, now)}."
-    had = f"it had stopped by itself{_since(pause, now)}: {escape(pause.reason)}."
+        return f"{pause.direction} is resumed; an operator had paused it{_since(pause, now)}."
+    had = f"it had stopped automatically{_since(pause, now)}: {escape(pause.reason)}."
     return f"{pause.direction} is tried at once; {had}"
 
 

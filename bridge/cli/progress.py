@@ -1,4 +1,4 @@
-"""How far a backfill is, on a terminal only."""
+"""Progress bars of a backfill, on a terminal only."""
 
 from __future__ import annotations
 
@@ -60,12 +60,12 @@ class _Silent:
         """Nothing."""
 
     def warned(self, connection: str, warning: str) -> None:
-        """This is said wherever it goes."""
+        """Print the warning in any case."""
         _warn(connection, warning)
 
 
 class _Shown:
-    """One line for what is read, one bar for what is sent of what was found to be sent."""
+    """A line for each stream that is read, and a bar for what is sent."""
 
     def __init__(self, bars: Progress) -> None:
         self._bars = bars
@@ -81,64 +81,64 @@ class _Shown:
         return self._lines[key]
 
     def reading(self, connection: str, stream: Stream, read: int) -> None:
-        """So many records of a stream are read."""
+        """Show how many records of a stream are read."""
         self._bars.update(self._line(connection, f"reading {stream}"), note=f"{read:,} read")
 
     def all_read(self, connection: str, stream: Stream) -> None:
-        """What was to be read of a stream is read: its line is done."""
+        """Mark the line of a stream as done."""
         self._bars.update(self._line(connection, f"reading {stream}"), total=1, completed=1)
 
     def pending(self, connection: str, number: int) -> None:
-        """So many more are to be sent."""
+        """Add records that are to be sent."""
         line = self._line(connection, "sending")
         self._to_send[connection] = self._to_send.get(connection, 0) + number
         self._bars.update(line, total=self._to_send[connection])
 
     def settled(self, connection: str, number: int) -> None:
-        """So many more were sent."""
+        """Add records that were sent."""
         line = self._line(connection, "sending")
         self._bars.update(line, advance=number)
         done = int(self._bars.tasks[line].completed)
         self._bars.update(line, note=f"{done:,} of {self._to_send.get(connection, done):,} sent")
 
     def waiting(self, connection: str, what: str) -> None:
-        """Nothing can be sent for now."""
+        """Show what sending waits for."""
         self._bars.update(self._line(connection, "sending"), note=what)
 
     def warned(self, connection: str, warning: str) -> None:
-        """Above the lines."""
+        """Print the warning above the lines."""
         _warn(connection, warning)
 
     def end(self) -> None:
-        """It is over: what is not done was stopped, and stands still."""
+        """Mark the lines that are not done as stopped."""
         for task in self._bars.tasks:
             if not task.finished:
                 self._bars.update(task.id, total=task.total or 1, stopped=True)
 
 
 class _Mark(SpinnerColumn):
-    """Before a line: it turns while something is done, then says whether it was done to its end."""
+    """The symbol before a line: a spinner, then whether the work was completed."""
 
     def __init__(self) -> None:
         super().__init__(finished_text="✓")
 
     def render(self, task: Task) -> RenderableType:
-        """What stands before a task's line now."""
+        """The symbol for a task."""
         return Text("■") if task.fields["stopped"] else super().render(task)
 
 
 @contextmanager
 def progress(*, visible: bool, indent: int = 0) -> Iterator[ProgressListener]:
-    """What a backfill tells its progress to.
+    """Show the progress that a backfill reports.
 
     Args:
         visible: Show it on standard error.
-        indent: Columns that are left free before it.
+        indent: Empty columns before it.
     """
     if not visible:
         yield _Silent()
         return
-    margin = (TextColumn(" " * (indent - 1)),) if indent else ()  # one more stands between columns
+    margin = (TextColumn(" " * (indent - 1)),) if indent else ()  # rich puts one more between columns
     columns = (
         *margin,
         _Mark(),
@@ -147,7 +147,7 @@ def progress(*, visible: bool, indent: int = 0) -> Iterator[ProgressListener]:
         TextColumn("{task.fields[note]}"),
     )
     console = Console(stderr=True, theme=THEME)
-    # What else is printed meanwhile goes where it is meant to: a list on standard output, above all.
+    # Other output keeps its own stream: a list goes to standard output.
     bars = Progress(*columns, TimeElapsedColumn(), console=console, redirect_stdout=False)
     with bars:
         shown = _Shown(bars)

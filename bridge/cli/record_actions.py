@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
@@ -22,11 +22,10 @@ from bridge.ledger.operator_actions import AT_ONCE, OperatorAction, apply_to_eac
 from bridge.ledger.read_model import RecordQuery, find_record_numbers
 from bridge.names import fit
 from bridge.records import NameClaim, Policy, State
-from bridge.status.vocabulary import ACTIONS, AFTER_DECISION, CHECKED_AGAIN, LEFT_AS_IT_IS
+from bridge.status.vocabulary import ACTIONS, AFTER_DECISION, CHECKED_AGAIN, LEFT_AS_IT_IS, NEEDS_DECISION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from bridge.cli.record_selection import Selection
     from bridge.cli.session import Session
@@ -35,142 +34,134 @@ if TYPE_CHECKING:
     from bridge.ledger.read_model import Reader, RecordSummary
     from bridge.ledger.row_mapping import Feed
 
-__all__ = ["DecisionRequest", "decide", "forget_one", "forgotten_as_json", "show_forgotten"]
+__all__ = ["decide", "forget_one", "forgotten_as_json", "show_forgotten"]
 
-OF_STATES: Final = {
-    OperatorAction.ACCEPT: (
-        {State.HELD, State.DRIFTED},
-        "accepted",
-        "held and drifted ones can; `trakor-bridge records retry` decides on a rejected one again",
-    ),
-    OperatorAction.DISMISS: (
-        {State.HELD, State.DRIFTED},
-        "dismissed",
-        "drifted ones can, those held for what Trakor has, and `--mark gone`; `records drop` ends others",
-    ),
+ADVICE: Final = {
+    OperatorAction.ACCEPT: "held and drifted records can be accepted; "
+    "`trakor-bridge records retry` checks a rejected one again",
+    OperatorAction.DISMISS: "drifted records, those held for what Trakor has, and those with `--mark gone` "
+    "can be dismissed; `records drop` is for all others",
 }
-"""The states whose records wait for a decision, how it is called there, and what can be done instead."""
+"""What to do instead, if a decision is not possible for records in a state."""
 
 WITH_MARKS: Final = {OperatorAction.ACCEPT: {"remapped"}, OperatorAction.DISMISS: {"remapped", "gone"}}
-"""The marks with which delivered ones can be decided on, too."""
+"""The marks with which delivered records can be decided on too."""
 
 EACH: Final = "each"
-"""Stands for the record where one reason is told of many."""
+"""Stands for the record, if one reason is reported for many."""
 
 NAMED: Final = 5
-"""So many records that share a reason are named."""
+"""How many of the records that share a reason are named."""
 
 AT_ONCE_BY_DAEMON: Final = "at once, by the running daemon"
-"""When a daemon works on the ledger there is no next backfill to wait for."""
+"""Replaces "by the next backfill" while a daemon runs."""
 
 
-@dataclass(frozen=True, slots=True)
-class DecisionRequest:
-    """What a person has decided.
+def decide(
+    session: Session,
+    action: OperatorAction,
+    selection: Selection,
+    *,
+    given_name: str = "",
+    yes: bool = False,
+    json: bool = False,
+) -> int:
+    """Carry out a decision, and print its results.
 
-    Attributes:
-        verb: What is to be done.
-        selection: To which records.
+    Args:
+        session: The command's configuration.
+        action: What is to be done.
+        selection: The records to do it to.
         given_name: A name to send one record under; empty: its own.
-        yes: Do it to many without asking.
-        json: Tell it as JSON.
-    """
-
-    verb: OperatorAction
-    selection: Selection
-    given_name: str = ""
-    yes: bool = False
-    json: bool = False
-
-
-def decide(session: Session, order: DecisionRequest) -> int:
-    """Carry an order out, and say what came of it.
+        yes: Don't ask before many records are changed.
+        json: Print JSON.
 
     Returns:
-        The exit status: 1 where it could not be done to all.
+        The exit status: 1 if it could not be done to all records.
 
     Raises:
-        UserError: It is not clear which records are meant, or many are and nobody said yes.
+        UserError: It is not clear which records are meant, or many are and nobody confirmed.
     """
-    path = session.ledger
-    chosen = _chosen(session, path, order)
-    if chosen is None:
+    _require_valid(action, selection, given_name)
+    path, text_storage = session.ledger, session.text_storage
+    query = _find(session, action, selection, yes=yes)
+    if query is None:
         return 1
-    text_storage = session.text_storage
-    told = _DecisionReport(order, daemon=is_daemon_running(path))
-    remaining = iter(chosen.numbers)
+    report = _DecisionReport(action, json=json, daemon=is_daemon_running(path))
+    remaining = iter(query.numbers)
     while some := tuple(islice(remaining, AT_ONCE)):
         with writing(path, text_storage) as connection:
-            decided = apply_to_each(
+            results = apply_to_each(
                 connection,
-                order.verb,
-                replace(chosen, numbers=some),
+                action,
+                replace(query, numbers=some),
                 lambda feed: _policy(session, feed),
                 now=time.time_ns() // 1_000_000,
-                name=_claim(session, connection, order.given_name),
+                name=_claim(session, connection, given_name),
                 by="on the command line",
             )
-        told.of(decided)
-    return told.end()
+        report.add(results)
+    return report.finish()
 
 
-def _chosen(session: Session, path: Path, order: DecisionRequest) -> RecordQuery | None:
-    """The records that are meant, by number; None where nobody wants it after all."""
-    selection = order.selection
-    _require_sense(order)
-    with reading(path, session.text_storage) as connection:
+def _find(session: Session, action: OperatorAction, selection: Selection, *, yes: bool) -> RecordQuery | None:
+    """The records that are meant, by number; None if the user does not confirm."""
+    with reading(session.ledger, session.text_storage) as connection:
         if selection.single:
             return RecordQuery(numbers=[the_one(session, connection, selection).number])
-        wanted = selection.wanted(connection, None)
-        chosen = replace(wanted, numbers=find_record_numbers(connection, wanted))
-    return chosen if not chosen.numbers or _agreed(order, len(chosen.numbers)) else None
+        query = selection.wanted(connection, None)
+        query = replace(query, numbers=find_record_numbers(connection, query))
+    number = len(query.numbers)
+    return query if not number or yes or _is_confirmed(action, number) else None
 
 
-def _require_sense(order: DecisionRequest) -> None:
-    """Refuse an order that does not say which records are meant, or says what cannot be done.
+def _require_valid(action: OperatorAction, selection: Selection, given_name: str) -> None:
+    """Check that it is clear which records are meant, and that the decision is possible for them.
 
     Raises:
-        UserError: It is so.
+        UserError: It is not.
     """
-    selection = order.selection
     if selection.single and (selection.narrowed or selection.since):
         raise UserError(
             "one record or many?",
-            advice="give an id or --name; or --state, --reason, --mark, --field and --since for many",
+            advice="give an id or --name for one; --state, --reason, --mark, --field or --since for many",
         )
     if not selection.single and not selection.narrowed:
         raise UserError(
             "which records?",
-            advice='give an id or --name "exact name"; for many --state, --reason, --mark or --field, and '
+            advice='give an id or --name "exact name"; for many, --state, --reason, --mark or --field, and '
             "--yes",
         )
-    possible, called, advice = OF_STATES.get(order.verb, ({*State}, "", ""))
-    marked = {*selection.marks} & WITH_MARKS.get(order.verb, set())
-    if selection.states and not {*selection.states} & possible and not marked:
-        raise UserError(f"{' and '.join(selection.states)} records cannot be {called}", advice=advice)
-    if order.given_name and not selection.single:
-        raise UserError("--as gives a name to one record", advice="give its id")
+    marked = {*selection.marks} & WITH_MARKS.get(action, set())
+    if action in ADVICE and selection.states and not {*selection.states} & _states_for(action) and not marked:
+        states = " and ".join(selection.states)
+        raise UserError(f"{states} records cannot be {ACTIONS[action].reported}", advice=ADVICE[action])
+    if given_name and not selection.single:
+        raise UserError("--as gives a name to one record", advice="give the id of the record")
 
 
-def _agreed(order: DecisionRequest, number: int) -> bool:
-    """Whether the user wants this to be done to so many records."""
-    if order.yes:
-        return True
+def _states_for(action: OperatorAction) -> set[State]:
+    """The states in which records can wait for this decision."""
+    return {state for (state, _), words in NEEDS_DECISION.items() if action in words.effects}
+
+
+def _is_confirmed(action: OperatorAction, number: int) -> bool:
+    """Ask whether this is to be done to so many records."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise UserError(
-            f"`records {order.verb}` for {_records(number)} needs a yes",
+            f"`records {action}` for {_records(number)} needs to be confirmed",
             advice="add --yes; nothing was changed",
         )
-    return ask_yes_no(f"{str(order.verb).capitalize()} {_records(number)}?")
+    return ask_yes_no(f"{str(action).capitalize()} {_records(number)}?")
 
 
 def _claim(session: Session, connection: Reader, name: str) -> NameClaim | None:
-    """The name that a person gave, made fit."""
+    """The name that the user gave, in the form that Trakor accepts."""
     if not name:
         return None
     whole = fit(name)
     if not whole:
-        raise UserError("--as: a name needs characters that can be seen")
+        raise UserError("--as: a name needs visible characters")
     return NameClaim(whole, hasher_of(session, connection).name_key(whole))
 
 
@@ -178,17 +169,18 @@ def _policy(session: Session, feed: Feed) -> Policy:
     configured = session.settings.connections.get(feed.connection)
     if configured is None:
         raise UserError(
-            f"its connection {escape(feed.connection)!r} is not configured any more",
-            advice="put the connection back; only then can its records be decided on",
+            f"its connection {escape(feed.connection)!r} is no longer configured",
+            advice="restore the connection; only then can its records be decided on",
         )
     return configured.stream(feed.stream).policy()
 
 
 class _DecisionReport:
-    """What came of an order, told as it goes on: JSON record by record, else sums and refusals."""
+    """The results of a decision: JSON record by record, or totals and errors at the end."""
 
-    def __init__(self, order: DecisionRequest, *, daemon: bool) -> None:
-        self._order = order
+    def __init__(self, action: OperatorAction, *, json: bool, daemon: bool) -> None:
+        self._action = action
+        self._json = json
         self._daemon = daemon
         self._next: Counter[tuple[str, str]] = Counter()
         self._last: RecordSummary | None = None
@@ -197,32 +189,32 @@ class _DecisionReport:
         self._refused: list[dict[str, str]] = []
         self._alike: dict[tuple[str, str], list[RecordSummary]] = {}
 
-    def of(self, decided: Sequence[ActionResult]) -> None:
-        """These were decided on."""
-        for one in decided:
+    def add(self, results: Sequence[ActionResult]) -> None:
+        """Add the results of one transaction."""
+        for one in results:
             if one.refusal is None:
                 self._last = one.record
                 self._next[self._what_next(one.record)] += 1
             else:
                 self._refuse(one.record, one.refusal)
-            if self._order.json:
+            if self._json:
                 self._document.add(one.record)
                 self._total += 1
 
     def _refuse(self, record: RecordSummary, refusal: UserError) -> None:
-        said = {"connection": record.feed.connection, "stream": str(record.feed.stream), "id": record.id}
-        self._refused.append({**said, "error": str(refusal), "advice": refusal.advice})
+        identity = {"connection": record.feed.connection, "stream": str(record.feed.stream), "id": record.id}
+        self._refused.append({**identity, "error": str(refusal), "advice": refusal.advice})
         reason = str(refusal).replace(f"record {record.id}", EACH)
         self._alike.setdefault((reason, refusal.advice), []).append(record)
 
-    def end(self) -> int:
-        """That was all: sums, and once for all what to do about the refusals."""
+    def finish(self) -> int:
+        """Print totals, errors and the advice on them, and return the exit status."""
         for (reason, _), refused in self._alike.items():
             typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
             tell(_complaint(reason, refused), after=len("error: "), hanging=4, err=True)
         for advice in dict.fromkeys(advice for _, advice in self._alike if advice):
             tell(f"what to do: {advice}", hanging=4, err=True)
-        if self._order.json:
+        if self._json:
             self._document.end(failed=self._refused, total=self._total)
         else:
             for sentence in self._sentences():
@@ -241,19 +233,19 @@ class _DecisionReport:
             yield f"{_name_of(self._last)} {one.replace('will be sent', 'will be sent' + name)}."
             return
         if done or not self._refused:
-            yield f"{_records(done).capitalize()} {ACTIONS[self._order.verb].reported}."
+            yield f"{_records(done).capitalize()} {ACTIONS[self._action].reported}."
         for (one, many), number in self._next.most_common():
             yield f"  {number:,} {one if number == 1 else many}"
 
     def _what_next(self, record: RecordSummary) -> tuple[str, str]:
         one, many = _what_next(record)
         if self._daemon:
-            one, many = (said.replace("by the next backfill", AT_ONCE_BY_DAEMON) for said in (one, many))
+            one, many = (text.replace("by the next backfill", AT_ONCE_BY_DAEMON) for text in (one, many))
         return one, many
 
 
 def _complaint(reason: str, refused: Sequence[RecordSummary]) -> str:
-    """Why something was not done: to one record that is named, or to many of which some are."""
+    """Why a decision was not possible for one record, or for several of which some are named."""
     if len(refused) == 1:
         one = refused[0]
         named = reason.replace(EACH, f"record {one.id}")
@@ -264,7 +256,7 @@ def _complaint(reason: str, refused: Sequence[RecordSummary]) -> str:
 
 
 def _what_next(record: RecordSummary) -> tuple[str, str]:
-    """What happens next to a record, said of one and said of several."""
+    """What happens next to a record: the words for one, and for several."""
     if record.retry:
         return CHECKED_AGAIN
     if "dismissed" in record.marks:
@@ -276,7 +268,7 @@ def _what_next(record: RecordSummary) -> tuple[str, str]:
 
 
 def _name_of(record: RecordSummary) -> str:
-    return escape(f"{str(record.feed.stream).removesuffix('s').capitalize()} {record.id}")
+    return escape(f"{record.feed.stream.spec.singular.capitalize()} {record.id}")
 
 
 def _records(number: int) -> str:
@@ -284,15 +276,15 @@ def _records(number: int) -> str:
 
 
 def forget_one(session: Session, selection: Selection, *, yes: bool) -> tuple[RecordSummary, ErasureResult]:
-    """Forget one record, once the user has said yes.
+    """Forget one record after the user has confirmed it.
 
     Args:
         session: The command's configuration.
         selection: Which record.
-        yes: The user has said so already.
+        yes: Don't ask.
 
     Raises:
-        UserError: It is not clear which is meant, nobody said yes, or it is being sent just now.
+        UserError: It is not clear which record is meant, nobody confirmed it, or it is being sent now.
     """
     path = session.ledger
     text_storage = session.text_storage
@@ -306,7 +298,7 @@ def forget_one(session: Session, selection: Selection, *, yes: bool) -> tuple[Re
 
 
 def _policy_or_default(session: Session, feed: Feed) -> Policy:
-    """What the user chose for a stream; a record of a connection that is not configured is forgotten, too."""
+    """The policy of a stream; the default if its connection is no longer configured."""
     configured = session.settings.connections.get(feed.connection)
     return Policy() if configured is None else configured.stream(feed.stream).policy()
 
@@ -314,7 +306,8 @@ def _policy_or_default(session: Session, feed: Feed) -> Policy:
 def _ask_to_forget(found: RecordSummary) -> None:
     if not sys.stdin.isatty():
         raise UserError(
-            f"forgetting {escape(found.id)} cannot be undone, and nobody is there to ask", advice="add --yes"
+            f"forgetting {escape(found.id)} cannot be undone, and there is no terminal to confirm it",
+            advice="add --yes",
         )
     if not ask_yes_no(f"Forget {escape(found.id)} of {found.feed.stream}? That cannot be undone."):
         raise typer.Exit(1)
@@ -335,22 +328,28 @@ def forgotten_as_json(found: RecordSummary, forgotten: ErasureResult) -> dict[st
 
 
 def show_forgotten(found: RecordSummary, forgotten: ErasureResult) -> None:
-    """Say what was done, and what is left to do by hand."""
+    """Print what was done, and what is left to do by hand."""
     tell(f"Forgotten: {forgotten.id} of {found.feed.stream}. It will not be sent again.", hanging=2)
-    name = escape(found.trakor_name or found.name)  # said once more: whoever deletes it looks for the name
+    name = escape(found.trakor_name or found.name)  # the operator who deletes it looks for the name
     for trakor_id in forgotten.trakor_ids:
         known_as = f", “{name}”" if name and trakor_id == found.trakor_id else ""
         tell(f"Delete in Trakor by hand: {trakor_id}{known_as}", hanging=2)
     if forgotten.maybe_in_trakor:
         sought = f"“{name}”" if name else "its name"
-        tell(f"It was sent, and no answer came: look for {sought} in Trakor, and delete it there.", hanging=2)
+        tell(
+            f"It was sent, but Trakor did not answer. Look for {sought} in Trakor, and delete it there.",
+            hanging=2,
+        )
     for trakor_id, keeper in forgotten.kept:
-        tell(f"Not to be deleted: {trakor_id} is the record of {keeper} now.", hanging=2)
+        tell(f"Do not delete {trakor_id}: it now belongs to {keeper}.", hanging=2)
     for other in forgotten.merged:
-        tell(f"Shared its name: {other}. If that is the same person, forget it too.", hanging=2)
+        tell(f"{other} had the same name. If it is the same person, forget it too.", hanging=2)
     for other in forgotten.namesakes:
-        tell(f"Held because of its name, and stays held: {other}", hanging=2)
+        tell(f"Held because of its name, and still held: {other}", hanging=2)
     if forgotten.namesakes:
-        tell("Delete the forgotten one in Trakor first, or Trakor answers with that one.", hanging=2)
-        tell("Then `trakor-bridge records accept ID` or `trakor-bridge records retry ID`.", hanging=2)
-    tell("What was kept of it leaves the ledger's file within an hour. Backups still hold it.", hanging=2)
+        tell("Delete the forgotten one in Trakor first. Otherwise Trakor answers with that one.", hanging=2)
+        tell("Then run `trakor-bridge records accept ID` or `trakor-bridge records retry ID`.", hanging=2)
+    tell(
+        "Its stored data is overwritten in the ledger's file within an hour. Backups still have it.",
+        hanging=2,
+    )

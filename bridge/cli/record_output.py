@@ -46,43 +46,43 @@ COLUMNS: Final = (
     "connection", "stream", "id", "state", "reason", "marks", "origin", "trakor_id", "sku", "fields", "since",
     "name",
 )  # fmt: skip
-"""What is told of each record, in CSV in this order."""
+"""The values of each record, in CSV in this order."""
 
 OLD_AND_NEW: Final = ("contact_info", "description", "price", "qualifier")
-"""The fields of which CSV has the value in Trakor and the value now; the name has columns of its own."""
+"""Fields with two columns in CSV: the value in Trakor, and the value now."""
 
 MORE_COLUMNS: Final = ("trakor_name", *(f"{age}_{name}" for name in OLD_AND_NEW for age in ("old", "new")))
-"""What follows in CSV alone."""
+"""Further columns, in CSV only."""
 
 NOT_KNOWN: Final = "(unknown)"
-"""Stands in CSV for the value of a field that differs and is not kept."""
+"""Stands in CSV for a value that differs and is not stored."""
 
 BY_NAME: Final = "name"
 """The order that the database cannot give."""
 
 MOST_SORTED: Final = 10_000
-"""So many records at most are put in order by name: names are sealed, so each has to be opened first."""
+"""The most records that are sorted by name: each name has to be decrypted first."""
 
 SPACE: Final = 2
-"""Columns of a terminal that are left free behind each of a table."""
+"""Empty columns after each column of a table."""
 
 WIDEST: Final = {"state": 36, "name": 60}
-"""What is longer is folded, or cut."""
+"""The widest columns of a table: longer text is wrapped or cut."""
 
 CUT: Final = frozenset({"name", "id"})
-"""The columns that are cut; an id that is cut can be given to a command as it stands there, with its `…`."""
+"""The columns that are cut. Commands accept an id that is cut, with its `…`."""
 
 TIGHTENED: Final = (
     ("id", 36), ("state", 22), ("name", 19), ("id", 13), ("since", 0), ("name", 10), ("id", 9),
 )  # fmt: skip
-"""Where a table is wider than its place: what gives way, down to how many columns, one after the other."""
+"""Which columns shrink, in this order and down to this width, if a table is too wide; 0: it is left out."""
 
 TIGHTENED_AROUND_IDS: Final = (("since", 0), ("name", 0), ("state", 10))
-"""The same where the ids are there to be copied: the records have one name, and no id is broken."""
+"""The same for records of one name, whose ids are to be copied and therefore stay whole."""
 
 
 def as_json(record: RecordSummary) -> dict[str, Any]:
-    """A record as the public interface has it; what there is not is null."""
+    """A record as in the public interface, with null for what it does not have."""
     return {
         "connection": record.feed.connection,
         "stream": str(record.feed.stream),
@@ -100,7 +100,7 @@ def as_json(record: RecordSummary) -> dict[str, Any]:
 
 
 class JsonList:
-    """A JSON document that begins with a list of records and is written as they come."""
+    """A JSON document that begins with a list of records, written one by one."""
 
     def __init__(self) -> None:
         self._between = '{"records": [\n  '
@@ -111,7 +111,7 @@ class JsonList:
         self._between = ",\n  "
 
     def end(self, **more: object) -> None:
-        """Write what else the document has, and its end."""
+        """Write the other values of the document, and its end."""
         begun = self._between.startswith(",")
         parts = [f'"{name}": {orjson.dumps(value).decode()}' for name, value in more.items()]
         sys.stdout.write(("\n" if begun else '{"records": [') + ", ".join(["]", *parts]) + "}\n")
@@ -153,7 +153,7 @@ def listed(
 
 
 def write_csv(records: Iterable[RecordSummary]) -> None:
-    """Write CSV as RFC 4180 has it, record by record; nothing in it is a formula to a spreadsheet."""
+    """Write CSV by RFC 4180, record by record; no cell is a formula to a spreadsheet."""
     out = csv.writer(sys.stdout)
     out.writerow((*COLUMNS, *MORE_COLUMNS))
     for record in records:
@@ -163,7 +163,7 @@ def write_csv(records: Iterable[RecordSummary]) -> None:
 
 
 def _old_and_new(record: RecordSummary) -> Iterator[str]:
-    """Of each field the value in Trakor and the value now; both are empty if they do not differ."""
+    """For each field the value in Trakor and the value now; both are empty if they are equal."""
     changes = {change.field: change for change in record.changes}
     for name in OLD_AND_NEW:
         pair = changes[name][1:] if name in changes else ("", "")
@@ -203,7 +203,7 @@ def show_table(records: Sequence[RecordSummary], *, error: bool = False) -> None
 
 
 def _columns(records: Sequence[RecordSummary], now: int) -> dict[str, list[Text]]:
-    """The columns that say something of these records: heading -> cells."""
+    """The columns that are useful for these records: heading -> cells."""
     columns = {
         "state": [state_of(record) for record in records],
         "name": [Text(escape(record.name)) for record in records],
@@ -222,7 +222,7 @@ def _columns(records: Sequence[RecordSummary], now: int) -> dict[str, list[Text]
 def _widths(
     columns: Mapping[str, Sequence[Text]], width: int, tightened: Sequence[tuple[str, int]]
 ) -> dict[str, int]:
-    """How wide each column is in a table no wider than this; what there is no room for is left out."""
+    """The width of each column, so that the table fits; columns without room are left out."""
     widths = {
         heading: min(max(len(heading), *(one.cell_len for one in cells)), WIDEST.get(heading, width))
         for heading, cells in columns.items()
@@ -250,10 +250,10 @@ def show_record(
 
     Args:
         record: The record.
-        standing: How it stands to others.
-        history: What became of it so far.
-        options: What tells it from another one of the same id.
-        daemon: A daemon works on the ledger.
+        standing: Its relations to other records.
+        history: Its history.
+        options: Options that distinguish it from another record with the same id.
+        daemon: A daemon runs.
     """
     now = time.time_ns() // 1_000_000
     out = console()
@@ -275,7 +275,7 @@ def show_record(
     if possible:
         out.print("\n[bold]What you can do[/bold]")
     for choice in possible:
-        out.print(Text(f"  {escape(choice.command)}"))  # whole, to be copied
+        out.print(Text(f"  {escape(choice.command)}"))  # never wrapped, so that it can be copied
         print_sentence(out, f"      {choice.effect}", style="grey50", hanging=6)
     out.print("\n[bold]What happened[/bold]")
     out.print(_story(history))
@@ -305,26 +305,26 @@ def _pairs(record: RecordSummary, standing: RecordRelations, now: int) -> Iterat
         yield "in Trakor", Text(f"{escape(standing.claimant.trakor_id)}, shared")
     if other := other_of(record, standing):
         named = f"“{escape(other.name)}” " if other.name else ""
-        yield "the other one", Text(f"{named}{escape(other.id)}, ").append_text(state_of(other))
+        yield "other record", Text(f"{named}{escape(other.id)}, ").append_text(state_of(other))
 
 
 def _in_trakor(record: RecordSummary, standing: RecordRelations) -> Iterator[tuple[str, Text]]:
-    """Its party or product, then those that it had under earlier names."""
+    """Its party or product, then those under earlier names."""
     named = f"“{escape(record.trakor_name)}” " if record.trakor_name else ""
     present = [one for one in standing.trakor_ids if one == record.trakor_id] or standing.trakor_ids
     ids = ", ".join(present) + (f" ({record.sku})" if record.sku else "")
     yield "in Trakor", Text(f"{named}{escape(ids)}")
     if earlier := [one for one in standing.trakor_ids if one not in present]:
-        yield "earlier there", Text(escape(", ".join(earlier)))
+        yield "earlier", Text(escape(", ".join(earlier)))
 
 
 def _compared(record: RecordSummary, standing: RecordRelations) -> Table | None:
-    """The record field by field; None where nothing of it is known."""
+    """The record field by field; None if nothing of it is known."""
     compared = sides(record, standing)
     heads = [
         *(["in Trakor"] if compared.has_trakor else []),
         *([compared.now_head[0].lower() + compared.now_head[1:]] if compared.has_now else []),
-        *(["the other one"] if compared.has_other else []),
+        *(["other record"] if compared.has_other else []),
     ]
     if record.forgotten or not heads:
         return None
@@ -343,7 +343,7 @@ def _compared(record: RecordSummary, standing: RecordRelations) -> Table | None:
 
 
 def _cell(value: Value | None, *, changed: bool = False) -> Text:
-    """A text as it is; a word about it, such as `unknown`, in brackets."""
+    """A text, or in brackets a word for it, such as `unknown`."""
     if value is None:
         return Text("")
     if not value.known:
@@ -358,5 +358,5 @@ def _story(history: Sequence[HistoryLine]) -> Table:
     for line in history:
         table.add_row(local_time(line.at), Text(escape(event(line))))
     if not history:
-        table.add_row("", "Nothing is noted of it any more.")
+        table.add_row("", "Its history has been deleted.")
     return table

@@ -1,4 +1,4 @@
-"""Which records a command is about: from words, ids and names to what the ledger is asked for."""
+"""Which records a command is about: its options, and the query for the ledger that they make."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import typer
 
 from bridge.cli.output import escape, tell
 from bridge.errors import UserError
+from bridge.records import Reason, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -31,18 +32,20 @@ __all__ = [
     "StateOption",
     "StreamOption",
     "hasher_of",
-    "moment_of",
+    "parse_since",
+    "parse_words",
     "the_one",
-    "words",
 ]
+
+FIELDS: Final = ("name", "contact_info", "description", "price", "qualifier", "rules")
+"""The fields of ``vocabulary.FIELD_TITLES``, whose module would delay ``--help``."""
 
 StateOption: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(
         "--state",
         metavar="S,…",
-        help="Only records in these states: pending, delivered, merged, skipped, held, rejected, drifted, "
-        "dropped.",
+        help=f"Only records in these states: {', '.join(State)}.",
         show_default=False,
     ),
 ]
@@ -51,8 +54,7 @@ ReasonOption: TypeAlias = Annotated[
     typer.Option(
         "--reason",
         metavar="R,…",
-        help="Only for these reasons: filtered, no-name, same-name, same-person, renamed, remapped, "
-        "same-party, existing, mapping, refused-by-trakor, server-error, damaged.",
+        help=f"Only records with these reasons: {', '.join(Reason)}.",
         show_default=False,
     ),
 ]
@@ -61,7 +63,7 @@ MarkOption: TypeAlias = Annotated[
     typer.Option(
         "--mark",
         metavar="M,…",
-        help="Only with one of these marks: gone, filtered, remapped, dismissed.",
+        help="Only records with one of these marks: gone, filtered, remapped, dismissed.",
         show_default=False,
     ),
 ]
@@ -70,8 +72,7 @@ FieldOption: TypeAlias = Annotated[
     typer.Option(
         "--field",
         metavar="F,…",
-        help="Only if one of these fields differs from what Trakor has: name, contact_info, description, "
-        "price, qualifier, rules.",
+        help=f"Only records that differ from Trakor in one of these fields: {', '.join(FIELDS)}.",
         show_default=False,
     ),
 ]
@@ -80,8 +81,8 @@ SinceOption: TypeAlias = Annotated[
     typer.Option(
         "--since",
         metavar="T",
-        help="Only if in their state since T or later: a duration such as 2d, or a time such as "
-        "2026-11-30T09:00 (without a zone, in this machine's).",
+        help="Only records whose state changed at T or later: a duration such as 2d, or a time such as "
+        "2026-11-30T09:00 (in this machine's time zone, unless it names one).",
         show_default=False,
     ),
 ]
@@ -94,21 +95,18 @@ NameOption: TypeAlias = Annotated[
     typer.Option(
         "--name",
         metavar="NAME",
-        help="The record of exactly this name; case and spacing do not count.",
+        help="The record with exactly this name; case and spacing do not matter.",
         show_default=False,
     ),
 ]
 
 SHOWN_OF_MANY: Final = 20
-"""So many of several matches are listed."""
-
-FIELDS: Final = ("name", "contact_info", "description", "price", "qualifier", "rules")
-"""What can differ; ``rules`` stands for all fields if the query changed and they cannot be compared."""
+"""How many of several matches are listed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What the command line says of the records that it is about; empty means any.
+    """The records that a command is about; empty means any.
 
     Attributes:
         identity: An id of Salestrekker's or Trakor's, or a SKU.
@@ -119,7 +117,7 @@ class Selection:
         streams: Streams.
         marks: Marks, one of which it has.
         fields: Fields, one of which differs.
-        since: In its state since this time or later, milliseconds since the epoch; 0: any.
+        since: Its state changed at this time or later, in milliseconds since the epoch; 0: any.
     """
 
     identity: str = ""
@@ -139,15 +137,15 @@ class Selection:
 
     @property
     def narrowed(self) -> bool:
-        """Whether it says of many records why they are meant."""
+        """Whether it narrows down many records."""
         return bool(self.states or self.reasons or self.marks or self.fields)
 
-    def said(self) -> str:
+    def describe(self) -> str:
         """The id or name, for a message."""
         return f"the id {escape(self.identity)}" if self.identity else f"the name “{escape(self.name)}”"
 
     def wanted(self, connection: Reader, hasher: Hasher | None) -> RecordQuery:
-        """What to ask the ledger for.
+        """The query for the ledger.
 
         Args:
             connection: Of the ledger.
@@ -161,7 +159,7 @@ class Selection:
             if self.connection in {"", feed.connection} and (not self.streams or feed.stream in self.streams)
         ]
         return RecordQuery(
-            feeds=feeds or (0,),  # there is no such feed, so nothing matches; an empty one would mean any
+            feeds=feeds or (0,),  # no feed has this number, so nothing matches; an empty tuple would mean any
             states=self.states,
             reasons=self.reasons,
             marks=self.marks,
@@ -172,28 +170,28 @@ class Selection:
         )
 
 
-def moment_of(text: str | None) -> int:
-    """What ``--since`` says, in milliseconds since the epoch; 0 if nothing is said.
+def parse_since(text: str | None) -> int:
+    """Parse ``--since`` to milliseconds since the epoch; 0 if it is not given.
 
     Raises:
-        UserError: It is neither a duration nor a time, or that time has not come yet.
+        UserError: It is neither a duration nor a time, or the time is in the future.
     """
     if text is None:
         return 0
     now = time.time_ns() // 1_000_000
-    at = _moment(text.strip(), now)
+    at = _timestamp(text.strip(), now)
     if at is None:
         raise UserError(
             f"--since {escape(text)}: neither a duration nor a time",
             advice="give a duration such as 90m, 12h or 2d, or a time such as 2026-11-30T09:00",
         )
     if at > now:
-        raise UserError(f"--since {escape(text)}: that time has not come yet")
+        raise UserError(f"--since {escape(text)}: that time is in the future")
     return max(at, 1)
 
 
-def _moment(text: str, now: int) -> int | None:
-    """The time that a duration leads back to, else the one that is written; None for neither."""
+def _timestamp(text: str, now: int) -> int | None:
+    """The time before this duration, or the time itself; None if the text is neither."""
     from bridge.settings.values import seconds_of  # noqa: PLC0415 - see the package
 
     seconds = seconds_of(text)
@@ -205,8 +203,8 @@ def _moment(text: str, now: int) -> int | None:
         return None
 
 
-def words(option: str, given: Sequence[str] | None, allowed: Iterable[str]) -> tuple[str, ...]:
-    """The words of an option that may be repeated and takes several at once, parted by commas.
+def parse_words(option: str, given: Sequence[str] | None, allowed: Iterable[str]) -> tuple[str, ...]:
+    """Parse an option that takes several words, separated by commas, and may be repeated.
 
     Raises:
         UserError: One is unknown.
@@ -225,14 +223,14 @@ def words(option: str, given: Sequence[str] | None, allowed: Iterable[str]) -> t
 
 
 def hasher_of(session: Session, connection: Reader) -> Hasher:
-    """The hasher with the ledger's key.
+    """A hasher with the ledger's key.
 
     Args:
         session: The command's configuration.
         connection: Of the ledger.
 
     Raises:
-        LedgerError: The key is missing, or another ledger's.
+        LedgerError: The key is missing, or belongs to another ledger.
     """
     from bridge.ledger.open import verify_key  # noqa: PLC0415 - see the package
     from bridge.names import Hasher  # noqa: PLC0415 - see the package
@@ -252,8 +250,8 @@ def the_one(session: Session, connection: Reader, selection: Selection) -> Recor
         selection: Which.
 
     Raises:
-        UserError: Neither or both are given, or several records match: they are listed.
-        Exit: With status 1, where there is none, which has been said.
+        UserError: Neither or both are given, or several records match, which are then listed.
+        Exit: With status 1 and a message, if none matches.
     """
     from bridge.ledger.read_model import find_records  # noqa: PLC0415 - see the package
 
@@ -262,19 +260,19 @@ def the_one(session: Session, connection: Reader, selection: Selection) -> Recor
     hasher = hasher_of(session, connection) if selection.name else None
     found = find_records(connection, selection.wanted(connection, hasher), SHOWN_OF_MANY + 1)
     if not found:
-        _say_none(selection)
+        _report_none(selection)
         raise typer.Exit(1)
     if len(found) > 1:
         raise _several(selection, found)
     return found[0]
 
 
-def _say_none(selection: Selection) -> None:
+def _report_none(selection: Selection) -> None:
     typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
-    tell(f"no record has {selection.said()}", after=len("error: "), hanging=4, err=True)
+    tell(f"no record has {selection.describe()}", after=len("error: "), hanging=4, err=True)
     tell(
-        "what to do: `trakor-bridge records list` lists what is known; what is new in Salestrekker is known "
-        "once it was read, by `trakor-bridge backfill` or a running daemon",
+        "what to do: `trakor-bridge records list` lists what is known; new records of Salestrekker are known "
+        "after the next `trakor-bridge backfill`, or after a running daemon has read them",
         hanging=4,
         err=True,
     )
@@ -286,4 +284,4 @@ def _several(selection: Selection, found: list[RecordSummary]) -> UserError:
     show_table(found[:SHOWN_OF_MANY], error=True)
     many = len(found) if len(found) <= SHOWN_OF_MANY else f"more than {SHOWN_OF_MANY}"
     advice = "add --connection or --stream" if selection.identity else "give the id of the one that you mean"
-    return UserError(f"{many} records have {selection.said()}", advice=advice)
+    return UserError(f"{many} records have {selection.describe()}", advice=advice)

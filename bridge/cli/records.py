@@ -19,9 +19,9 @@ from bridge.cli.record_selection import (
     StateOption,
     StreamOption,
     hasher_of,
-    moment_of,
+    parse_since,
+    parse_words,
     the_one,
-    words,
 )
 from bridge.cli.session import (
     ConfigOption,
@@ -35,7 +35,7 @@ from bridge.cli.session import (
 from bridge.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from bridge.cli.session import Session
@@ -44,14 +44,14 @@ if TYPE_CHECKING:
 __all__ = ["add_to"]
 
 HELP = """\
-What became of each record, and your decisions on those that wait for one.
+List records, show one, and decide on those that need a decision.
 
-An id is Salestrekker's or Trakor's, or a product's SKU.
+An id is Salestrekker's, Trakor's, or a product's SKU.
 """
 LIST = """\
-List records, those known longest first.
+List records, the oldest first.
 
-With --csv each field that differs has two columns: its value in Trakor, and its value now.
+With --csv, each field that differs has two columns: its value in Trakor, and its value now.
 
 \b
 Examples:
@@ -64,7 +64,7 @@ Examples:
   trakor-bridge records list --state pending --json
 """
 SHOW = """\
-Tell everything about one record: its state, what that means, what you can do, what happened.
+Show everything about one record: its state, what that means, what you can do, what happened.
 
 \b
 Examples:
@@ -73,7 +73,7 @@ Examples:
   trakor-bridge records show --name "Jane Smith"
 """
 RETRY = """\
-Decide on a record again: at once if what it says is still stored, else when it is next read.
+Check a record again: at once if its text is still stored, otherwise when it is next read.
 
 \b
 Examples:
@@ -81,12 +81,12 @@ Examples:
   trakor-bridge records retry --state rejected --reason mapping --yes
 """
 ACCEPT = """\
-Accept what a record waits for.
+Accept what the bridge proposes for a record.
 
-A renamed or remapped record is sent under its new name. One whose name is taken is sent under its
-qualified name, or the one that you give. A same-person record is one person with the other one, and
-shares that one's party (with --as they are two). Same-party and existing records are taken as they
-are. A drifted record, or one with the mark remapped, counts as corrected in Trakor by hand.
+A renamed or remapped record is sent under its new name. If its name is taken, it is sent under its
+qualified name, or under the one that you give. A same-person record shares the party of the other
+record; with --as the two are different people. Same-party and existing records are linked to what
+Trakor has. A drifted record, or one with the mark remapped, counts as corrected in Trakor by hand.
 
 \b
 Examples:
@@ -99,10 +99,10 @@ Examples:
 DISMISS = """\
 Leave a record as it is in Trakor.
 
-Nothing is sent, and nothing is said until the record changes in Salestrekker again. This is for what
-Trakor has: drifted records, records held as renamed, remapped, existing or same-party, those with the
-mark remapped, and those that are gone from Salestrekker and dealt with in Trakor. What was never sent
-is ended with `records drop`.
+Nothing is sent, and the record is not reported again until it changes in Salestrekker. This is for
+records that Trakor has: drifted ones, those held as renamed, remapped, existing or same-party, those
+with the mark remapped, and those that are gone from Salestrekker and settled in Trakor. For a record
+that was never sent, use `records drop`.
 
 \b
 Examples:
@@ -112,7 +112,7 @@ Examples:
   trakor-bridge records dismiss --mark remapped --yes
 """
 DROP = """\
-Don't send a record, and stop asking. `records retry` takes that back.
+Don't send a record, and stop asking. `records retry` undoes that.
 
 \b
 Examples:
@@ -121,11 +121,11 @@ Examples:
 """
 
 FORGET = """\
-Erase what the ledger knows of one record, for somebody who asks for it.
+Erase what the ledger knows of one record, if the person asks for it.
 
-Its id in Salestrekker stays, so that it does not come back, and a keyed hash of a name that Trakor
-may have, so that nobody else is given its party. Trakor's API cannot delete: the ids to delete there
-by hand are printed. This cannot be undone, and does not reach backups.
+Two things stay: its id in Salestrekker, so that it does not come back, and a keyed hash of a name that
+Trakor may have, so that nobody else gets its party. Trakor's API cannot delete. The command prints the
+ids that you delete there by hand. This cannot be undone, and does not change backups.
 
 \b
 Examples:
@@ -134,7 +134,7 @@ Examples:
 """
 
 TABLE_ROWS = 100
-"""So many rows a table has where nobody says how many."""
+"""Rows of a table without ``--limit``."""
 
 IdArgument: TypeAlias = Annotated[
     str | None,
@@ -143,27 +143,31 @@ IdArgument: TypeAlias = Annotated[
 
 
 class SortBy(StrEnum):
-    """What a list can be in order of."""
+    """The orders of a list."""
 
     SINCE = "since"
     ID = "id"
     NAME = "name"
 
 
-YesOption: TypeAlias = Annotated[bool, typer.Option("--yes", help="Decide on many without being asked.")]
+YesOption: TypeAlias = Annotated[
+    bool, typer.Option("--yes", help="Don't ask before many records are changed.")
+]
 
 
 def add_to(app: typer.Typer) -> None:
     """Add this module's commands."""
     commands = typer.Typer(help=HELP, no_args_is_help=True, rich_markup_mode=None)
     commands.command("list", help=LIST, short_help="List records.")(_list)
-    commands.command("show", help=SHOW, short_help="Tell everything about one record.")(_show)
-    commands.command("accept", help=ACCEPT, short_help="Accept what a record waits for.")(_accept)
-    commands.command("dismiss", help=DISMISS, short_help="Leave a record as it is in Trakor.")(_dismiss)
-    commands.command("retry", help=RETRY, short_help="Decide on a record again.")(_retry)
-    commands.command("drop", help=DROP, short_help="Don't send a record, and stop asking.")(_drop)
+    commands.command("show", help=SHOW, short_help="Show everything about one record.")(_show)
+    commands.command("accept", help=ACCEPT, short_help="Accept what the bridge proposes.")(_accept)
+    commands.command("dismiss", help=DISMISS, short_help="Leave a record as it is in Trakor.")(
+        _decision("dismiss")
+    )
+    commands.command("retry", help=RETRY, short_help="Check a record again.")(_decision("retry"))
+    commands.command("drop", help=DROP, short_help="Don't send a record, and stop asking.")(_decision("drop"))
     commands.command("forget", help=FORGET, short_help="Erase what is known of one record.")(_forget)
-    app.add_typer(commands, name="records", short_help="What became of each record; your decisions.")
+    app.add_typer(commands, name="records", short_help="List records, and decide on them.")
 
 
 def _selection(  # noqa: PLR0913 - one parameter for each option
@@ -185,12 +189,12 @@ def _selection(  # noqa: PLR0913 - one parameter for each option
         identity=identity or "",
         name=name or "",
         connection=connection or "",
-        states=words("--state", state, State),
-        reasons=words("--reason", reason, Reason),
-        streams=words("--stream", stream, Stream),
-        marks=words("--mark", mark, MARKS),
-        fields=words("--field", field, FIELDS),
-        since=moment_of(since),
+        states=parse_words("--state", state, State),
+        reasons=parse_words("--reason", reason, Reason),
+        streams=parse_words("--stream", stream, Stream),
+        marks=parse_words("--mark", mark, MARKS),
+        fields=parse_words("--field", field, FIELDS),
+        since=parse_since(since),
     )
 
 
@@ -207,8 +211,8 @@ def _list(  # noqa: PLR0913 - one parameter for each option
         SortBy | None,
         typer.Option(
             "--sort",
-            help="By since when they are in their state (newest first), by id, or by name.",
-            show_default="those known longest first",
+            help="By the time of their last change of state (newest first), by id, or by name.",
+            show_default="the oldest first",
         ),
     ] = None,
     csv: Annotated[bool, typer.Option("--csv", help="Write CSV for a spreadsheet.")] = False,
@@ -216,7 +220,7 @@ def _list(  # noqa: PLR0913 - one parameter for each option
     limit: Annotated[
         int | None,
         typer.Option(
-            "--limit", min=0, metavar="N", help="At most so many.", show_default="100 in a table, else all"
+            "--limit", min=0, metavar="N", help="List at most N.", show_default="100 in a table, else all"
         ),
     ] = None,
     config: ConfigOption = None,
@@ -225,7 +229,7 @@ def _list(  # noqa: PLR0913 - one parameter for each option
     log_format: LogFormatOption = None,
 ) -> None:
     if csv and json:
-        raise UserError("--csv or --json?", advice="give one of them")
+        raise UserError("--csv and --json exclude each other", advice="give one of them")
     session = begin(config, connection, log_level, log_format)
     selection = _selection(
         name=name,
@@ -258,10 +262,10 @@ def _write_list(
             case "json":
                 write_json(rows, count_records(ledger, wanted))
             case _:
-                _tell(rows, count_records(ledger, wanted))
+                _show_table(rows, count_records(ledger, wanted))
 
 
-def _tell(rows: Iterator[RecordSummary], total: int) -> None:
+def _show_table(rows: Iterator[RecordSummary], total: int) -> None:
     from bridge.cli.record_output import show_table  # noqa: PLC0415 - see the package
 
     shown = list(rows)
@@ -288,10 +292,10 @@ def _show(
 ) -> None:
     session = begin(config, connection, log_level, log_format)
     selection = _selection(identity, name=name, connection=connection, stream=stream)
-    _tell_all(session, session.ledger, selection, json=json)
+    _show_all(session, session.ledger, selection, json=json)
 
 
-def _tell_all(session: Session, path: Path, selection: Selection, *, json: bool) -> None:
+def _show_all(session: Session, path: Path, selection: Selection, *, json: bool) -> None:
     from bridge.cli.record_output import as_json, show_record  # noqa: PLC0415 - see the package
     from bridge.ledger.database import reading  # noqa: PLC0415 - see the package
     from bridge.ledger.open import is_daemon_running  # noqa: PLC0415 - see the package
@@ -333,7 +337,7 @@ def _accept(  # noqa: PLR0913 - one parameter for each option
     log_format: LogFormatOption = None,
 ) -> int:
     if given_name is not None and not given_name.strip():
-        raise UserError("--as: a name needs characters that can be seen")
+        raise UserError("--as: a name needs visible characters")
     session = begin(config, connection, log_level, log_format)
     selection = _selection(
         identity,
@@ -349,111 +353,50 @@ def _accept(  # noqa: PLR0913 - one parameter for each option
     return _decide(session, "accept", selection, yes=yes, json=json, given_name=given_name or "")
 
 
-def _dismiss(  # noqa: PLR0913 - one parameter for each option
-    identity: IdArgument = None,
-    *,
-    name: NameOption = None,
-    state: StateOption = None,
-    reason: ReasonOption = None,
-    mark: MarkOption = None,
-    field: FieldOption = None,
-    since: SinceOption = None,
-    stream: StreamOption = None,
-    yes: YesOption = False,
-    json: JsonOption = False,
-    config: ConfigOption = None,
-    connection: ConnectionOption = None,
-    log_level: LogLevelOption = None,
-    log_format: LogFormatOption = None,
-) -> int:
-    session = begin(config, connection, log_level, log_format)
-    selection = _selection(
-        identity,
-        name=name,
-        connection=connection,
-        state=state,
-        reason=reason,
-        stream=stream,
-        mark=mark,
-        field=field,
-        since=since,
-    )
-    return _decide(session, "dismiss", selection, yes=yes, json=json)
+def _decision(action: str) -> Callable[..., int]:
+    """The command of a decision that takes no name: ``dismiss``, ``retry`` or ``drop``."""
 
+    def decide_on_records(  # noqa: PLR0913 - one parameter for each option
+        identity: IdArgument = None,
+        *,
+        name: NameOption = None,
+        state: StateOption = None,
+        reason: ReasonOption = None,
+        mark: MarkOption = None,
+        field: FieldOption = None,
+        since: SinceOption = None,
+        stream: StreamOption = None,
+        yes: YesOption = False,
+        json: JsonOption = False,
+        config: ConfigOption = None,
+        connection: ConnectionOption = None,
+        log_level: LogLevelOption = None,
+        log_format: LogFormatOption = None,
+    ) -> int:
+        session = begin(config, connection, log_level, log_format)
+        selection = _selection(
+            identity,
+            name=name,
+            connection=connection,
+            state=state,
+            reason=reason,
+            stream=stream,
+            mark=mark,
+            field=field,
+            since=since,
+        )
+        return _decide(session, action, selection, yes=yes, json=json)
 
-def _retry(  # noqa: PLR0913 - one parameter for each option
-    identity: IdArgument = None,
-    *,
-    name: NameOption = None,
-    state: StateOption = None,
-    reason: ReasonOption = None,
-    mark: MarkOption = None,
-    field: FieldOption = None,
-    since: SinceOption = None,
-    stream: StreamOption = None,
-    yes: YesOption = False,
-    json: JsonOption = False,
-    config: ConfigOption = None,
-    connection: ConnectionOption = None,
-    log_level: LogLevelOption = None,
-    log_format: LogFormatOption = None,
-) -> int:
-    session = begin(config, connection, log_level, log_format)
-    selection = _selection(
-        identity,
-        name=name,
-        connection=connection,
-        state=state,
-        reason=reason,
-        stream=stream,
-        mark=mark,
-        field=field,
-        since=since,
-    )
-    return _decide(session, "retry", selection, yes=yes, json=json)
-
-
-def _drop(  # noqa: PLR0913 - one parameter for each option
-    identity: IdArgument = None,
-    *,
-    name: NameOption = None,
-    state: StateOption = None,
-    reason: ReasonOption = None,
-    mark: MarkOption = None,
-    field: FieldOption = None,
-    since: SinceOption = None,
-    stream: StreamOption = None,
-    yes: YesOption = False,
-    json: JsonOption = False,
-    config: ConfigOption = None,
-    connection: ConnectionOption = None,
-    log_level: LogLevelOption = None,
-    log_format: LogFormatOption = None,
-) -> int:
-    session = begin(config, connection, log_level, log_format)
-    selection = _selection(
-        identity,
-        name=name,
-        connection=connection,
-        state=state,
-        reason=reason,
-        stream=stream,
-        mark=mark,
-        field=field,
-        since=since,
-    )
-    return _decide(session, "drop", selection, yes=yes, json=json)
+    return decide_on_records
 
 
 def _decide(
-    session: Session, verb: str, selection: Selection, *, yes: bool, json: bool, given_name: str = ""
+    session: Session, action: str, selection: Selection, *, yes: bool, json: bool, given_name: str = ""
 ) -> int:
-    from bridge.cli.record_actions import DecisionRequest, decide  # noqa: PLC0415 - see the package
+    from bridge.cli.record_actions import decide  # noqa: PLC0415 - see the package
     from bridge.ledger.operator_actions import OperatorAction  # noqa: PLC0415 - see the package
 
-    return decide(
-        session, DecisionRequest(OperatorAction(verb), selection, given_name=given_name, yes=yes, json=json)
-    )
+    return decide(session, OperatorAction(action), selection, given_name=given_name, yes=yes, json=json)
 
 
 def _forget(  # noqa: PLR0913 - one parameter for each option
@@ -461,7 +404,7 @@ def _forget(  # noqa: PLR0913 - one parameter for each option
     *,
     name: NameOption = None,
     stream: StreamOption = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do it without being asked.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
     json: JsonOption = False,
     config: ConfigOption = None,
     connection: ConnectionOption = None,

@@ -28,23 +28,23 @@ if TYPE_CHECKING:
 __all__ = ["add_to"]
 
 HELP: Final = """\
-Keep both organisations in step, until it is stopped: the daemon.
+Run the daemon, which keeps both organisations in step until you stop it.
 
-It renews Salestrekker's token, sweeps by the [schedule], takes webhooks, and sends what Trakor lacks.
-Where Salestrekker or Trakor refuses or is out of reach it pauses that side, loses nothing, finds out
-by itself when that is over, and goes on.
+It renews Salestrekker's token, reads the lists by the [schedule], accepts webhooks, and sends what
+Trakor lacks. If Salestrekker or Trakor refuses access or is out of reach, the daemon pauses that side,
+loses nothing, tries again at intervals, and continues.
 
 \b
-SIGTERM, SIGINT   ends in order within 10 seconds, exit status 0;
-                  a second one ends at once
-SIGHUP            reads configuration, secrets, queries and maps anew
+SIGTERM, SIGINT   stop the daemon within 10 seconds, exit status 0;
+                  a second signal stops it at once
+SIGHUP            reloads configuration, secrets, queries and maps
 
 \b
 Examples:
   trakor-bridge run
   trakor-bridge run --log-format json 2>> bridge.log
   curl http://127.0.0.1:9090/readyz       is it ready to take webhooks?
-  trakor-bridge status                    what is where, beside it
+  trakor-bridge status                    show the state, while it runs
 """
 
 STOPPING: Final = (signal.SIGTERM, signal.SIGINT)
@@ -52,7 +52,7 @@ STOPPING: Final = (signal.SIGTERM, signal.SIGINT)
 UNEXPECTED: Final = 1
 
 SIGNALLED: Final = 128
-"""A shell's exit status for a process that a signal has ended, less the signal's number."""
+"""Added to a signal's number, the exit status of a process that the signal has ended."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -67,7 +67,7 @@ def _run(
     log_level: LogLevelOption = None,
     log_format: LogFormatOption = None,
 ) -> int:
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it is listened to it would end the process
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # without a handler it would end the process
     session = begin(config, connection, log_level, log_format)
 
     def load() -> Settings:
@@ -75,17 +75,17 @@ def _run(
 
     try:
         asyncio.run(_until_stopped(session, load))
-    except BaseExceptionGroup as faults:
-        return _died(faults)
+    except BaseExceptionGroup as errors:
+        return _died(errors)
     return 0
 
 
 async def _until_stopped(session: Session, load: Callable[[], Settings]) -> None:
-    """Run the daemon; the first signal stops it in order, the second one at once."""
+    """Run the daemon. The first signal stops it in an orderly way, a second one at once."""
     from bridge.daemon import Signals, run  # noqa: PLC0415 - see the package
 
-    # As a backfill does, but garbage is looked for as often as ever: this one lives for months, and memory
-    # counts more than the last bit of speed.
+    # A backfill also collects garbage less often. The daemon does not: over months, memory matters more than
+    # speed.
     gc.freeze()
     signals = Signals()
     loop = asyncio.get_running_loop()
@@ -101,18 +101,20 @@ async def _until_stopped(session: Session, load: Callable[[], Settings]) -> None
     await run(session.settings, session.connections, load, signals)
 
 
-def _died(faults: BaseExceptionGroup) -> int:
-    """An unexpected error of one of its tasks: all was wound up, and the last line says why."""
+def _died(errors: BaseExceptionGroup) -> int:
+    """Report an unexpected error that has ended the daemon."""
     import structlog  # noqa: PLC0415 - see the package
 
-    structlog.get_logger(__name__).critical("died", exc_info=faults)
-    fault = _first(faults)
-    typer.echo(f"error: the daemon stopped by itself: {type(fault).__name__}: {escape(str(fault))}", err=True)
+    structlog.get_logger(__name__).critical("died", exc_info=errors)
+    error = _first(errors)
+    typer.echo(
+        f"error: the daemon ended unexpectedly: {type(error).__name__}: {escape(str(error))}", err=True
+    )
     return UNEXPECTED
 
 
-def _first(fault: BaseException) -> BaseException:
-    """The first error inside of groups of errors."""
-    while isinstance(fault, BaseExceptionGroup):
-        fault = fault.exceptions[0]
-    return fault
+def _first(error: BaseException) -> BaseException:
+    """The first error inside nested groups of errors."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

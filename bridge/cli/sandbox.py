@@ -14,11 +14,11 @@ __all__ = ["add_to"]
 
 FORTNIGHT = "14d"
 HELP = """\
-Run both remote systems, simulated, on this machine, until Ctrl-C.
+Run simulations of both systems on this machine, until Ctrl-C.
 
-Prints the configuration to use. The data is made up, and has what real data has: equal names, names
-that differ in case or spacing, missing and over-long ones, companies, the same person twice.
-Nothing is kept: the next sandbox is another Trakor, and needs a folder without a ledger.
+Prints the configuration to use. The data is made up, but has the problems of real data: equal names,
+names that differ in case or spacing, missing and over-long names, companies, duplicate people. Nothing
+is kept. The next sandbox is another Trakor, and needs a folder without a ledger.
 
 \b
 Examples:
@@ -31,7 +31,7 @@ Examples:
 
 def add_to(app: typer.Typer) -> None:
     """Add this module's command."""
-    app.command("sandbox", help=HELP, short_help="Both remote systems, simulated.")(_sandbox)
+    app.command("sandbox", help=HELP, short_help="Run simulations of both systems.")(_sandbox)
 
 
 def _sandbox(  # noqa: PLR0913, PLR0917 - one for each option of the command
@@ -43,16 +43,16 @@ def _sandbox(  # noqa: PLR0913, PLR0917 - one for each option of the command
     ] = 0,
     trakor_port: Annotated[int, typer.Option(metavar="PORT", min=0, max=65535, help="0: any free one.")] = 0,
     control_port: Annotated[
-        int, typer.Option(metavar="PORT", min=0, max=65535, help="To change things while it runs.")
+        int, typer.Option(metavar="PORT", min=0, max=65535, help="For changing the data while it runs.")
     ] = 0,
-    latency: Annotated[str, typer.Option(help="How long each answer takes at least.")] = "0ms",
+    latency: Annotated[str, typer.Option(help="The shortest time that each answer takes.")] = "0ms",
     shape: Annotated[
         str, typer.Option(help="The schema: offset, page, relay, plain or renamed (docs/sandbox.md).")
     ] = "offset",
     first_page: Annotated[
         int, typer.Option(metavar="N", min=0, max=1, help="With --shape page: its first number.")
     ] = 1,
-    token_life: Annotated[str, typer.Option(help="How long a Salestrekker token is good for.")] = FORTNIGHT,
+    token_life: Annotated[str, typer.Option(help="How long a Salestrekker token is valid.")] = FORTNIGHT,
 ) -> None:
     from bridge.sandbox import Options, ShapeKind, serve  # noqa: PLC0415 - see the package
 

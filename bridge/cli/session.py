@@ -1,4 +1,4 @@
-"""What every command begins with: its options, the configuration, logging, which connections."""
+"""What every command begins with: common options, configuration, logging, connections."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ ConfigOption: TypeAlias = Annotated[
     typer.Option(
         "--config",
         metavar="PATH",
-        help="The configuration; else $TRAKOR_BRIDGE_CONFIG, else ./config.toml.",
+        help="The configuration file. Default: $TRAKOR_BRIDGE_CONFIG, else ./config.toml.",
         show_default=False,
     ),
 ]
@@ -66,7 +66,7 @@ class Session:
 
     Attributes:
         settings: All of it.
-        connections: Names of the connections that it is about.
+        connections: The names of the connections that the command works on.
     """
 
     settings: Settings
@@ -74,7 +74,7 @@ class Session:
 
     @property
     def text_storage(self) -> TextStorage | None:
-        """What opens the ledger's sealed text; None where there is no ledger yet."""
+        """What decrypts the ledger's sealed text; None if there is no ledger yet."""
         from bridge.wiring.ledger import make_keeping  # noqa: PLC0415 - see the package
 
         return make_keeping(self.settings)

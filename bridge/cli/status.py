@@ -28,9 +28,10 @@ if TYPE_CHECKING:
 __all__ = ["add_to"]
 
 HELP = """\
-Tell what is where, and what waits for you. Works beside a running backfill or daemon.
+Show the state of everything, and what needs a decision. You can run it while a backfill or the daemon
+runs.
 
-With --watch it is told anew every two seconds, in the same place, until Ctrl-C.
+With --watch the output is updated every two seconds, until Ctrl-C.
 
 \b
 Examples:
@@ -41,17 +42,17 @@ Examples:
 
 
 NO_CURSOR: Final = {"dumb", "unknown"}
-"""Kinds of terminals on which nothing can be written in place."""
+"""Terminals on which nothing can be updated in place."""
 
 
 def add_to(app: typer.Typer) -> None:
     """Add this module's command."""
-    app.command("status", help=HELP, short_help="What is where, and what waits for you.")(_status)
+    app.command("status", help=HELP, short_help="Show the state, and what needs a decision.")(_status)
 
 
 def _status(
     *,
-    watch: Annotated[bool, typer.Option("--watch", help="Go on, until Ctrl-C.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Update the output until Ctrl-C.")] = False,
     json: JsonOption = False,
     config: ConfigOption = None,
     connection: ConnectionOption = None,
@@ -64,8 +65,8 @@ def _status(
     if watch:
         from bridge.cli.status_output import watch_status  # noqa: PLC0415 - see the package
 
-        watch_status(lambda: _taken(session))
-    snapshot = _taken(session)
+        watch_status(lambda: _take(session))
+    snapshot = _take(session)
     if json:
         print_json(snapshot.as_json())
         return
@@ -76,7 +77,7 @@ def _status(
 
 
 def _require_terminal(*, json: bool) -> None:
-    """Whoever watches is a person: for a program there is one document at a time."""
+    """Check that there is a terminal: a program reads one document at a time."""
     if json:
         raise UserError(
             "--watch and --json exclude each other", advice="call `status --json` as often as needed"
@@ -84,11 +85,11 @@ def _require_terminal(*, json: bool) -> None:
     if not sys.stdout.isatty() or os.environ.get("TERM") in NO_CURSOR:
         raise UserError(
             "--watch needs a terminal",
-            advice="without it `trakor-bridge status` tells once, also into a file",
+            advice="without --watch, `trakor-bridge status` prints once, also into a file",
         )
 
 
-def _taken(session: Session) -> Snapshot:
+def _take(session: Session) -> Snapshot:
     from bridge.records import Stream  # noqa: PLC0415 - see the package
     from bridge.status import take  # noqa: PLC0415 - see the package
     from bridge.wiring.ledger import ledger_path  # noqa: PLC0415 - see the package

@@ -1,4 +1,4 @@
-"""The snapshot of everything, for a person at a terminal."""
+"""The state of everything, as sentences and numbers for a person at a terminal."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 __all__ = ["show_status", "watch_status"]
 
 EVERY: Final = 2.0
-"""Seconds between two looks."""
+"""Seconds between two updates."""
 
 
 def watch_status(take: Callable[[], Snapshot]) -> None:
-    """Show it again and again in the same place, until interrupted; what was shown last stays.
+    """Show the status again and again in the same place, until interrupted; the last one stays.
 
     Args:
         take: Takes a snapshot.
@@ -41,15 +41,15 @@ def watch_status(take: Callable[[], Snapshot]) -> None:
 
 
 def _page(snapshot: Snapshot) -> Text:
-    """All that is to be seen at once, as it looks on this terminal."""
-    out = console()  # not the one that is written in place: that would write itself into what is captured
+    """The whole output, as it looks on this terminal."""
+    out = console()  # a second console, since the first one would capture its own output
     with out.capture() as captured:
         _show(snapshot, out)
     return Text.from_ansi(captured.get())
 
 
 def show_status(snapshot: Snapshot) -> None:
-    """Show it: of each connection the whole truth in sentences, then the numbers; the ledger last."""
+    """Show sentences and numbers for each connection, then the ledger."""
     _show(snapshot, console())
 
 
@@ -72,7 +72,7 @@ def _show(snapshot: Snapshot, out: Console) -> None:
 
 
 def _numbers(status: ConnectionStatus, now: int) -> Table:
-    """A column for each stream, a row for each state and mark that is there: it fits on any terminal."""
+    """A column for each stream, a row for each state and mark that occurs."""
     streams = status.streams.values()
     table = Table("", box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for name in status.streams:

@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 __all__ = ["add_to"]
 
 HELP = """\
-Salestrekker's webhooks: what to paste there, what came, and what to read once more.
+Salestrekker's webhooks: their addresses, those received, and reading their records again.
 """
 URLS = """\
 Print the address to paste into Salestrekker's Settings/API for each action.
 
-Each holds the connection's token: whoever has it can make the bridge read records, and no more. Open one
-in a browser to see whether it leads here while `trakor-bridge run` runs.
+Each address contains the connection's token. With the token one can make the bridge read records, but
+nothing else. Open an address in a browser to check that it works while `trakor-bridge run` runs.
 
 \b
 Examples:
@@ -45,7 +45,7 @@ Examples:
 LIST = """\
 List the webhooks received, the newest first.
 
-What was sent is kept where it could not be understood: --json has it, as `body`.
+The body of a webhook that could not be understood is kept: --json prints it as `body`.
 
 \b
 Examples:
@@ -54,7 +54,7 @@ Examples:
   trakor-bridge webhooks list --problems --json
 """
 REPLAY = """\
-Work webhooks off once more, by the numbers that `webhooks list` shows: their records are read again.
+Process webhooks again, by the numbers that `webhooks list` shows: their records are read again.
 
 \b
 Example:
@@ -62,25 +62,25 @@ Example:
 """
 
 ROWS = 100
-"""So many events are listed where nobody says how many."""
+"""Webhooks that are listed without ``--limit``."""
 
 MOST_NUMBER = 2**63 - 1
-"""What the ledger can number."""
+"""The largest number that the ledger can store."""
 
-NO_PUBLIC_URL = "[webhooks] public_url is not set: how Salestrekker reaches this machine"
+NO_PUBLIC_URL = "[webhooks] public_url, the address at which Salestrekker reaches this machine, is not set"
 NO_PUBLIC_URL_ADVICE = 'set it to the address of your proxy: public_url = "https://bridge.example.com"'
 HOW_TO_SET_ONE = (
-    "set [webhooks] token, or token_file, to 32 characters or more that nobody can guess; for a connection "
-    "of connections_dir in its own file. `trakor-bridge init` makes one: secrets/webhook-token"
+    "set [webhooks] token, or token_file, to at least 32 random characters; a connection in connections_dir "
+    "has it in its own file. `trakor-bridge init` makes one: secrets/webhook-token"
 )
 
 
 def add_to(app: typer.Typer) -> None:
     """Add this module's commands."""
     commands = typer.Typer(help=HELP, no_args_is_help=True, rich_markup_mode=None)
-    commands.command("urls", help=URLS, short_help="What to paste into Salestrekker.")(_urls)
+    commands.command("urls", help=URLS, short_help="Print the addresses for Salestrekker.")(_urls)
     commands.command("list", help=LIST, short_help="List the webhooks received.")(_list)
-    commands.command("replay", help=REPLAY, short_help="Work webhooks off once more.")(_replay)
+    commands.command("replay", help=REPLAY, short_help="Process webhooks again.")(_replay)
     app.add_typer(commands, name="webhooks", short_help="Salestrekker's webhooks.")
 
 
@@ -129,11 +129,11 @@ def _addresses(session: Session) -> dict[str, Mapping[str, str]]:
 
 def _list(
     *,
-    waiting: Annotated[bool, typer.Option("--waiting", help="Only those not worked off yet.")] = False,
+    waiting: Annotated[bool, typer.Option("--waiting", help="Only those not processed yet.")] = False,
     problems: Annotated[
         bool, typer.Option("--problems", help="Only those that could not be understood.")
     ] = False,
-    limit: Annotated[int, typer.Option("--limit", min=1, metavar="N", help="At most so many.")] = ROWS,
+    limit: Annotated[int, typer.Option("--limit", min=1, metavar="N", help="List at most N.")] = ROWS,
     json: JsonOption = False,
     config: ConfigOption = None,
     connection: ConnectionOption = None,
@@ -154,7 +154,7 @@ def _list(
     elif waiting or problems or connection:
         typer.echo("No webhook matches.")
     else:
-        tell("No webhook has come yet. `trakor-bridge webhooks urls` prints what to paste into Salestrekker.")
+        tell("No webhook has arrived yet. `trakor-bridge webhooks urls` prints their addresses.")
 
 
 def _as_json(event: StoredWebhook) -> dict[str, Any]:
@@ -178,12 +178,12 @@ def _as_json(event: StoredWebhook) -> dict[str, Any]:
 
 
 def _is_tried_again(event: StoredWebhook) -> bool:
-    """Whether its record could not be read, and is read again."""
+    """Whether its record could not be read, and will be read again."""
     return event.done_at is None and bool(event.next_try_at)
 
 
 def _show(events: Sequence[StoredWebhook]) -> None:
-    """A table; what came from outside is shown as it is, and steers no terminal."""
+    """Print a table, with control characters escaped."""
     from rich.table import Table  # noqa: PLC0415 - see the package
     from rich.text import Text  # noqa: PLC0415 - see the package
 
@@ -191,7 +191,7 @@ def _show(events: Sequence[StoredWebhook]) -> None:
 
     now = time.time_ns() // 1_000_000
     several = len({event.connection for event in events}) > 1
-    heads = ["number", *(["connection"] if several else []), "action", "id", "received", "what came of it"]
+    heads = ["number", *(["connection"] if several else []), "action", "id", "received", "result"]
     table = Table(*heads, box=None, pad_edge=False, header_style="bold")
     for event in events:
         table.add_row(*(Text(escape(text)) for text in _cells(event, now, several=several)))
@@ -207,10 +207,10 @@ def _cells(event: StoredWebhook, now: int, *, several: bool) -> Iterator[str]:
     yield event.action
     yield event.source_id or "-"
     yield age(event.received_at, now)
-    yield _what_came_of(event, now)
+    yield _result_of(event, now)
 
 
-def _what_came_of(event: StoredWebhook, now: int) -> str:
+def _result_of(event: StoredWebhook, now: int) -> str:
     from bridge.status import age  # noqa: PLC0415 - see the package
 
     if _is_tried_again(event):
@@ -234,12 +234,12 @@ def _replay(
 ) -> None:
     session = begin(config, connection, log_level, log_format)
     for event in _replayed(session.ledger, numbers, session.connections if connection else ()):
-        tell(f"{event.number}: {event.action} of {event.source_id} waits again.")
-    tell("A running daemon reads them within seconds; else the next `trakor-bridge run` does.")
+        tell(f"{event.number}: {event.action} of {event.source_id} is waiting again.")
+    tell("A running daemon reads their records within seconds; otherwise the next `trakor-bridge run` does.")
 
 
 def _replayed(path: Path, numbers: Sequence[int], names: Sequence[str]) -> list[StoredWebhook]:
-    """The events, which wait again: all of them, or none where one cannot."""
+    """Put the webhooks back into the queue: all of them, or none if one is unknown."""
     from bridge.ledger.database import writing  # noqa: PLC0415 - see the package
     from bridge.ledger.webhook_queue import replay_webhook  # noqa: PLC0415 - see the package
 
