@@ -193,8 +193,8 @@ def test_bars_stand_on_the_ground_and_the_highest_fills_the_room() -> None:
     assert heights == [1, 3, HEIGHT, HEIGHT / 2]
     assert {bar.y + bar.height for bar in drawn.bars} == {HEIGHT}
     assert drawn.total == 1501
-    assert drawn.said == "Delivered: 1,501 in all, 1,000 at most."
-    assert chart("Delivered", [0, 0], str, first="", last="").said == "Delivered: none."
+    assert drawn.description == "Delivered: 1,501 in all, 1,000 at most."
+    assert chart("Delivered", [0, 0], str, first="", last="").description == "Delivered: none."
 
 
 def test_a_filter_keeps_what_it_was_given() -> None:

@@ -385,21 +385,21 @@ class Clock:
 
 def test_a_session_ends_after_its_life_and_the_oldest_makes_room() -> None:
     clock = Clock()
-    visits = SessionStore(2, 10.0, clock)
-    first, second = visits.begin()[0], visits.begin()[0]
-    assert visits.of(first) is not None, "so it was used last"
-    third, _ = visits.begin()
-    assert [visits.of(name) is not None for name in (first, second, third)] == [True, False, True]
+    sessions = SessionStore(2, 10.0, clock)
+    first, second = sessions.begin()[0], sessions.begin()[0]
+    assert sessions.of(first) is not None, "so it was used last"
+    third, _ = sessions.begin()
+    assert [sessions.of(name) is not None for name in (first, second, third)] == [True, False, True]
     clock.now += 10
-    assert visits.of(first) is None
-    assert visits.of(None) is None
+    assert sessions.of(first) is None
+    assert sessions.of(None) is None
 
 
 def test_a_guest_is_known_by_a_signature_and_for_a_while() -> None:
     clock = Clock()
-    guests, others = LogInTokens(10.0, clock), LogInTokens(10.0, clock)
-    cookie, token = guests.begin()
-    assert guests.wrote(cookie, token)
+    tokens, others = LogInTokens(10.0, clock), LogInTokens(10.0, clock)
+    cookie, token = tokens.begin()
+    assert tokens.has_token(cookie, token)
     forged = cookie.replace(cookie.partition(".")[0], "99999", 1)
     for other, given in (
         (cookie, "x"),
@@ -409,13 +409,13 @@ def test_a_guest_is_known_by_a_signature_and_for_a_while() -> None:
         (None, token),
         ("é.é", "é"),
     ):
-        assert not guests.wrote(other, given)
-    assert not others.wrote(cookie, token)
-    assert not guests.browser(cookie), "it is signed for another use"
-    assert guests.browser(guests.admit())
-    assert not others.browser(guests.admit())
+        assert not tokens.has_token(other, given)
+    assert not others.has_token(cookie, token)
+    assert not tokens.browser(cookie), "it is signed for another use"
+    assert tokens.browser(tokens.admit())
+    assert not others.browser(tokens.admit())
     clock.now += 10
-    assert not guests.wrote(cookie, token)
+    assert not tokens.has_token(cookie, token)
 
 
 async def test_each_address_waits_for_itself_and_not_for_ever() -> None:

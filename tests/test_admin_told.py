@@ -152,7 +152,7 @@ async def test_marks_have_the_same_number_everywhere(desk: Desk, browser: Browse
     printed = table_of_status(desk("status").out)["contacts"]
     assert {mark: printed[mark] for mark in ("gone", "filtered")} == {"gone": 1, "filtered": 1}
     words = (await browser.get("/")).words
-    assert "1 is no longer in Salestrekker and 1 is not wanted any more" in words
+    assert "1 is no longer in Salestrekker and 1 is now excluded" in words
 
 
 async def test_what_stands_still_is_told_everywhere(desk: Desk, browser: Browser) -> None:

@@ -238,13 +238,13 @@ def test_the_hint_names_the_states_in_which_something_waits(
 ) -> None:
     show_report(Report({"default": report}), tables=True)
     assert capsys.readouterr().out.endswith(
-        f"Some records wait for you: trakor-bridge records list --state {states}\n"
+        f"Some records need a decision: trakor-bridge records list --state {states}\n"
     )
 
 
 def test_where_nothing_waits_there_is_no_hint(capsys: pytest.CaptureFixture[str]) -> None:
     show_report(Report({"default": ConnectionReport(streams={"contacts": numbers(created=2)})}), tables=True)
-    assert "wait for you" not in capsys.readouterr().out
+    assert "need a decision" not in capsys.readouterr().out
 
 
 # What stopped it
@@ -284,7 +284,7 @@ def test_a_refusal_says_stopped_once(capsys: pytest.CaptureFixture[str]) -> None
 @pytest.mark.parametrize(
     ("report", "said"),
     [
-        (ConnectionReport(interrupted=True), "run it again to go on."),
+        (ConnectionReport(interrupted=True), "run it again to continue."),
         (ConnectionReport(interrupted=True, dry_run=True), "the next dry run starts from the beginning."),
         (ConnectionReport(interrupted=True, limit=5), "a run with --limit starts from the beginning."),
     ],

@@ -47,7 +47,7 @@ async def test_each_step_is_a_line_and_the_next_command_is_told(desk: Desk) -> N
     lines = ran.out.splitlines()
     assert lines[0].startswith("✓ configuration  ")
     assert [line for line in lines if line.startswith("✗")] == []
-    assert lines[-1] == "All is as it must be. Next: trakor-bridge backfill"
+    assert lines[-1] == "All checks passed. Next: trakor-bridge backfill"
     assert "\x1b" not in ran.out  # no colours but on a terminal
 
 
@@ -61,7 +61,7 @@ async def test_what_to_do_stands_below_the_step_and_the_status_says_that_somethi
     at = next(number for number, line in enumerate(lines) if line.startswith("✗ trakor.auth  "))
     assert "frozen" in lines[at]
     assert lines[at + 1].startswith("    → The organisation is frozen")
-    assert lines[-2:] == ["1 of 20 is not as it must be.", "Begin with the first ✗, then check again."]
+    assert lines[-2:] == ["1 of 20 checks failed.", "Begin with the first ✗, then check again."]
 
 
 async def test_what_a_person_should_know_first_is_no_fault_and_not_kept_silent(desk: Desk) -> None:
@@ -70,7 +70,7 @@ async def test_what_a_person_should_know_first_is_no_fault_and_not_kept_silent(d
     assert ran.status == 0
     lines = ran.out.splitlines()
     assert [line.split()[1] for line in lines if line.startswith("! ")] == ["ledger"]
-    assert "All is as it must be" not in ran.out
+    assert "All checks passed" not in ran.out
     assert lines[-1] == "Then: trakor-bridge backfill"
 
 
@@ -88,7 +88,7 @@ async def test_no_backfill_is_proposed_that_would_be_refused(desk: Desk) -> None
         assert "has to wait" in (await typed(desk, "check")).out.splitlines()[-1]
     assert (await typed(desk, "pause", "--reading")).status == 0
     assert (await typed(desk, "check")).out.splitlines()[-1] == (
-        "All is as it must be. Reading is paused. Next: trakor-bridge resume --reading"
+        "All checks passed. Reading is paused. Next: trakor-bridge resume --reading"
     )
 
 
@@ -114,7 +114,7 @@ async def test_what_could_not_be_tried_is_no_fault_of_its_own(desk: Desk, sandbo
     assert [line.split()[1] for line in lines if line.startswith("✗")] == ["salestrekker.auth"]
     untried = [line for line in lines if line.startswith("· ")]
     assert "· contacts.read  not tried: salestrekker.auth failed" in untried
-    assert lines[-2] == f"1 of 20 is not as it must be, and {len(untried)} could not be tried."
+    assert lines[-2] == f"1 of 20 checks failed, and {len(untried)} could not be tried."
 
 
 async def test_in_json_there_is_one_document_with_the_interfaces_keys(desk: Desk, sandbox: Sandbox) -> None:

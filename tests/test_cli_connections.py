@@ -143,7 +143,7 @@ async def test_a_renamed_file_is_refused_until_it_is_said(
     assert (early.status, "still configured" in early.err) == (2, True)
     assert "connections.d/main.toml" in " ".join(early.err.split())
     renamed = await run("connections", "rename", "north", "melbourne")
-    assert (renamed.status, "go on under melbourne" in renamed.out) == (0, True)
+    assert (renamed.status, "moved to melbourne" in renamed.out) == (0, True)
 
     other.trakor.traffic.clear()
     after = await run("backfill", "--json")
@@ -158,7 +158,7 @@ async def test_there_is_nothing_to_confirm_where_nothing_is_in_doubt(bridge: Bri
     assert bridge.settings.connections
     assert (await run("backfill")).status in {0, 3}
     ended = await run("connections", "confirm", "default")
-    assert (ended.status, "nothing was in doubt" in ended.out) == (0, True)
+    assert (ended.status, "nothing needed to be confirmed" in ended.out) == (0, True)
     assert (await run("connections", "confirm", "nobody")).status == 2
 
 

@@ -64,7 +64,7 @@ def test_sending_of_all_connections_is_paused_and_resumed(desk: Desk) -> None:
     assert stopped(desk) == {("default", "sending"): True, ("north", "sending"): True}
     ran = desk("resume")
     assert (ran.status, ran.err) == (0, "")
-    assert ran.out.startswith("default: sending goes on; a person had paused it since ")
+    assert ran.out.startswith("default: sending is resumed; an operator had paused it since ")
     assert stopped(desk) == {}
 
 
@@ -77,7 +77,7 @@ def test_reading_of_one_connection_is_paused_and_nothing_else(desk: Desk) -> Non
         "north: sending was not paused.",
     ]
     assert stopped(desk) == {("north", "reading"): True}
-    assert "north: reading goes on" in desk("resume", "--reading").out
+    assert "north: reading is resumed" in desk("resume", "--reading").out
     assert stopped(desk) == {}
 
 
@@ -85,13 +85,13 @@ def test_what_is_paused_already_is_said_with_its_time(desk: Desk) -> None:
     desk("pause")
     ran = desk("pause")
     assert ran.status == 0
-    assert ran.out.startswith("default: sending was paused by a person already since 2")
+    assert ran.out.startswith("default: sending was already paused by an operator since 2")
 
 
 def test_a_pause_over_a_refusal_says_both_and_the_refusals_time(desk: Desk) -> None:
     stop_by_itself(desk, "sending")
     ran = desk("pause", "--connection", "north")
-    assert "had stopped by itself since" in ran.out
+    assert "had stopped automatically since" in ran.out
     assert ran.out.endswith(
         "(2 hours ago): Trakor said 403. Now it is paused until `trakor-bridge resume`.\n"
     )
@@ -103,10 +103,10 @@ def test_a_pause_over_a_refusal_forgets_neither(desk: Desk) -> None:
     stop_by_itself(desk, "sending")
     desk("pause", "--connection", "north")
     reason = desk("status", "--json").json["connections"]["north"]["sending"]["reason"]
-    assert "a person paused it" in reason
+    assert "an operator paused it" in reason
     assert reason.endswith("Trakor said 403")
     ran = desk("resume", "--connection", "north")
-    assert ran.out.startswith("north: sending is tried at once; a person had paused it, and before that")
+    assert ran.out.startswith("north: sending is tried at once; an operator had paused it, and before that")
     assert "(2 hours ago): Trakor said 403." in ran.out
     assert stopped(desk) == {}
 
@@ -127,7 +127,7 @@ def test_resume_says_that_another_organisation_stays_stopped(desk: Desk, *, paus
     assert "sending stays stopped" in ran.out
     assert "put the right log-in" in ran.out
     assert "connections confirm north" in ran.out
-    assert ("a person's pause is over" in ran.out) == paused
+    assert ("the operator's pause is over" in ran.out) == paused
     assert stopped(desk) == {("north", "reading"): False, ("north", "sending"): False}
     assert "put the right log-in" in " ".join(desk("status", "--connection", "north").out.split())
 
@@ -138,7 +138,7 @@ def test_resume_ends_what_stopped_by_itself_too_and_a_single_stream_with_it(desk
     stop_by_itself(desk, "reading")
     ran = desk("resume", "--connection", "north")
     assert ran.status == 0
-    assert "sending is tried at once; it had stopped by itself since" in ran.out
+    assert "sending is tried at once; it had stopped automatically since" in ran.out
     assert "sending contacts is tried at once" in ran.out
     assert stopped(desk) == {("north", "reading"): False}
 
@@ -147,7 +147,7 @@ def test_status_says_who_paused_it_and_how_it_goes_on(desk: Desk) -> None:
     desk("pause", "--connection", "default")
     sending = desk("status", "--json").json["connections"]["default"]["sending"]
     assert (sending["state"], sending["next_try"]) == ("paused", None)
-    assert sending["reason"] == "a person paused it; `trakor-bridge resume` lets it go on"
+    assert sending["reason"] == "an operator paused it; `trakor-bridge resume` resumes it"
 
 
 def test_a_connection_that_is_not_there_is_a_fault_of_usage(desk: Desk) -> None:

@@ -97,7 +97,7 @@ def test_each_connection_has_addresses_of_its_own(two: Desk) -> None:
 
 @pytest.mark.parametrize(
     ("kept", "said"),
-    [("public_url", "no token for webhooks is set for default"), ("token", "public_url is not set")],
+    [("public_url", "no token for webhooks is set for default"), ("token", "public_url, the address")],
 )
 def test_what_is_missing_for_an_address_is_said(desk: Desk, kept: str, said: str) -> None:
     lines = [line for line in WEBHOOKS.splitlines() if line.startswith(("[", kept))]
@@ -111,7 +111,7 @@ def test_what_is_missing_for_an_address_is_said(desk: Desk, kept: str, said: str
 def test_what_came_is_listed_the_newest_first(received: Desk) -> None:
     ran = received("webhooks", "list")
     rows = [line.split() for line in ran.out.splitlines()]
-    assert rows[0] == ["number", "connection", "action", "id", "received", "what", "came", "of", "it"]
+    assert rows[0] == ["number", "connection", "action", "id", "received", "result"]
     assert [row[:4] for row in rows[1:]] == [
         ["4", "default", "lender-created", "l1"],
         ["3", "default", "contact-created", "-"],
@@ -139,7 +139,7 @@ def test_where_none_ever_came_the_way_here_is_told(received: Desk) -> None:
     with writing(path, kept(path)) as connection:
         connection.execute(events.delete())
     said = received("webhooks", "list").out
-    assert said.startswith("No webhook has come yet. `trakor-bridge webhooks urls`")
+    assert said.startswith("No webhook has arrived yet. `trakor-bridge webhooks urls`")
     assert received("webhooks", "list", "--problems").out == "No webhook matches.\n"
 
 
@@ -158,7 +158,7 @@ def test_the_document_has_what_was_sent_only_where_nobody_could_read_it(received
 def test_a_replayed_webhook_waits_again(received: Desk) -> None:
     ran = received("webhooks", "replay", "1", "2")
     assert ran.status == 0
-    assert "1: contact-updated of c1 waits again." in ran.out
+    assert "1: contact-updated of c1 is waiting again." in ran.out
     with reading(received.folder / "ledger.db") as connection:
         due = find_due_webhooks(connection, "default", before=NOW + 10**9, now=NOW + 10**9, limit=10)
     assert [(group.id, group.numbers) for group in due.groups] == [("c1", (1,))]

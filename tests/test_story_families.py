@@ -45,7 +45,7 @@ async def test_a_forgotten_fathers_party_is_not_the_sons(story: Story) -> None:
     fathers = (await story.records())[family.father].trakor_id
     ended = await story.run("records", "forget", family.father, "--yes")
     assert f"Delete in Trakor by hand: {fathers}" in ended.out
-    assert f"Held because of its name, and stays held: {family.son}" in ended.out
+    assert f"Held because of its name, and still held: {family.son}" in ended.out
     await story.backfill()
     stands = await story.records()
     assert (stands[family.son].state, stands[family.son].trakor_id) == ("held: same-person", "")

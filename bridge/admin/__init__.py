@@ -1,7 +1,6 @@
-"""What the bridge shows inside: health, metrics, and the state of everything.
+"""The admin listener: status page, health and metrics. Not for the internet.
 
-``server.py`` is the listener, ``access_rules.py`` (who may ask) is pure, ``metrics.py`` renders the snapshot
-for Prometheus.
+``server.py`` is the listener, ``pages.py`` the status page, ``metrics.py`` the metrics for Prometheus.
 """
 
 from bridge.admin.server import AdminServer, HealthReport

@@ -1,11 +1,11 @@
-"""Who comes in, and what a form has to bring: sessions, the log-in, and the guards against other sites.
+"""Authentication of the status page: sessions, the log-in page, and protection against other sites' requests.
 
 ::
 
-    GET  ──> a page, or a part of this site's own? ──> session? ──yes──────────────> page
-                 password wanted? ──no──> session begun ──> page <──no──┘
-                                  └─yes─> /login ──right──> session begun
-    POST ──> asked by this site (Sec-Fetch-Site, Origin)? ──> session? ──> its token? ──> done
+    GET  ──> not fetched by another site? ──> session? ──yes────────────────> page
+                 password set? ──no──> new session ──> page <──no──┘
+                               └─yes─> /login ──correct──> new session
+    POST ──> sent by this site (Sec-Fetch-Site, Origin)? ──> session? ──> its token? ──> handler
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import structlog
 from aiohttp import web
 
 from bridge.admin.passwords import COST, LogInLimiter, SlowPassword
-from bridge.admin.rendering import SIGNED_IN, VISIT, is_fragment
+from bridge.admin.rendering import SESSION, SIGNED_IN, is_fragment
 from bridge.admin.sessions import LogInTokens, SessionStore
 from bridge.errors import LedgerError, UserError
 
@@ -31,34 +31,34 @@ if TYPE_CHECKING:
 
     Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-__all__ = ["COOKIE", "MOST_OF_A_FORM", "Authentication", "form_text", "visit_of"]
+__all__ = ["COOKIE", "MOST_OF_A_FORM", "Authentication", "form_text", "session_of"]
 
 COOKIE: Final = "trakor_bridge_visit"
-"""With the port after it, since browsers keep a cookie for all ports of a machine: two bridges on one do not
-end each other's sessions."""
+"""Cookie of a session. The port follows, because browsers send a cookie to all ports of a machine, and two
+bridges would end each other's sessions."""
 
 GUEST_COOKIE: Final = "trakor_bridge_guest"
-"""Of who has the log-in before him, likewise: a link from elsewhere leads there without the session's cookie
-(SameSite), and must not put an end to the session.
+"""Cookie of the log-in page. A link from another site leads there without the session's cookie
+(SameSite), and must not end the session.
 """
 
 LIFE: Final = 12 * 3600.0
-"""Seconds of a session."""
+"""Seconds that a session lasts."""
 
 MOST: Final = 256
-"""So many sessions there are at most."""
+"""The most sessions at a time."""
 
 BROWSER_COOKIE: Final = "trakor_bridge_browser"
-"""Of a browser from which somebody was let in before: wrong passwords of others do not keep it waiting."""
+"""Cookie of a browser that has logged in before: other people's wrong passwords don't make it wait."""
 
 BROWSER_LIFE: Final = 180 * 86_400.0
-"""Seconds that a browser is known for, as long as this process lives."""
+"""Seconds that such a browser is recognised, within the life of this process."""
 
 GUEST_LIFE: Final = 900.0
-"""Seconds that somebody has to type the password."""
+"""Seconds in which the password has to be entered."""
 
 MOST_OF_A_FORM: Final = 16 * 1024
-"""Bytes that a form may have."""
+"""The most bytes of a form."""
 
 FORM: Final = "application/x-www-form-urlencoded"
 PORT: Final = re.compile(r"(?<=:)[0-9]{1,5}$")
@@ -69,47 +69,47 @@ log = structlog.get_logger()
 
 
 class Authentication:
-    """Lets requests in.
+    """Checks sessions, passwords and forms.
 
     Args:
         templates: For the log-in page.
-        password: Empty: everybody is let in, as it is on a loopback address only.
-        cost: Of the password's slow hash.
+        password: Empty: no log-in is needed, which is only allowed on a loopback address.
+        cost: The cost of the password's slow hash.
     """
 
     def __init__(self, templates: Templates, password: str, cost: int = COST) -> None:
         self._templates = templates
         self._password = SlowPassword(password, cost)
-        self._log_in = LogInLimiter(self._password, time.monotonic)
-        self._visits = SessionStore(MOST, LIFE, time.monotonic)
-        self._guests = LogInTokens(GUEST_LIFE, time.monotonic)
+        self._limiter = LogInLimiter(self._password, time.monotonic)
+        self._sessions = SessionStore(MOST, LIFE, time.monotonic)
+        self._tokens = LogInTokens(GUEST_LIFE, time.monotonic)
 
     def add_to(self, application: web.Application) -> None:
-        """Add the way in, and the way out."""
+        """Add the routes for logging in and out."""
         if self._password.wanted:
-            application.router.add_get("/login", self._ask)
-            application.router.add_post("/login", self._answer)
-            application.router.add_post("/logout", self.guarded(self._leave))
+            application.router.add_get("/login", self._show_log_in)
+            application.router.add_post("/login", self._log_in_with_password)
+            application.router.add_post("/logout", self.guarded(self._log_out))
 
     def close(self) -> None:
-        """Look at no more passwords."""
-        self._log_in.close()
+        """Stop checking passwords."""
+        self._limiter.close()
 
     def guarded(self, handler: Handler) -> Handler:
-        """Let only those in who may, and only forms of this site's own pages."""
+        """Require a session, and a token of that session in each form."""
 
-        async def entered(request: web.Request) -> web.StreamResponse:
-            _check_asked(request)
-            visit = self._visits.of(_cookie(request, COOKIE))
+        async def guarded_handler(request: web.Request) -> web.StreamResponse:
+            _check_fetch(request)
+            session = self._sessions.of(_cookie(request, COOKIE))
             begun = ""
-            if visit is None:
+            if session is None:
                 if self._password.wanted:
                     return _to_log_in(request)
-                begun, visit = self._visits.begin()
-            request[VISIT] = visit
+                begun, session = self._sessions.begin()
+            request[SESSION] = session
             request[SIGNED_IN] = self._password.wanted
             try:
-                response = await self._answered(handler, request)
+                response = await self._respond(handler, request)
             except web.HTTPRedirection as elsewhere:
                 if begun:
                     _set_cookie(request, elsewhere, COOKIE, begun, LIFE)
@@ -118,35 +118,35 @@ class Authentication:
                 _set_cookie(request, response, COOKIE, begun, LIFE)
             return response
 
-        return entered
+        return guarded_handler
 
-    async def _answered(self, handler: Handler, request: web.Request) -> web.StreamResponse:
-        """A handler's answer; what went wrong is a page, too."""
+    async def _respond(self, handler: Handler, request: web.Request) -> web.StreamResponse:
+        """The handler's response; an error becomes a page."""
         try:
             if request.method == "POST":
-                await _check_form(request, visit_of(request))
+                await _check_form(request, session_of(request))
             return await handler(request)
-        except web.HTTPError as fault:
-            return self._fault(request, fault.status, fault.reason, fault.text or "")
-        except LedgerError as fault:
-            return self._fault(request, 503, str(fault), fault.advice)
-        except UserError as fault:
-            return self._fault(request, 409, str(fault), fault.advice)
+        except web.HTTPError as error:
+            return self._error_page(request, error.status, error.reason, error.text or "")
+        except LedgerError as error:
+            return self._error_page(request, 503, str(error), error.advice)
+        except UserError as error:
+            return self._error_page(request, 409, str(error), error.advice)
 
-    def _fault(self, request: web.Request, status: int, title: str, text: str) -> web.Response:
-        """A page that says it; of a part of a page it is not shown, but that it is missing (stale.js)."""
+    def _error_page(self, request: web.Request, status: int, title: str, text: str) -> web.Response:
+        """A page with an error. A fragment is not shown; stale.js then reports that it is missing."""
         response = self._templates.render(request, "message.html", status=status, title=title, text=text)
         if is_fragment(request):
             response.headers["HX-Reswap"] = "none"
         return response
 
-    async def _ask(self, request: web.Request) -> web.StreamResponse:
-        if self._visits.of(_cookie(request, COOKIE)) is not None:
+    async def _show_log_in(self, request: web.Request) -> web.StreamResponse:
+        if self._sessions.of(_cookie(request, COOKIE)) is not None:
             raise web.HTTPSeeOther(_next_of(request.query.get("next", "")))
-        return self._ask_again(request, "")
+        return self._log_in_page(request, "")
 
-    def _ask_again(self, request: web.Request, why: str, status: int = 200) -> web.Response:
-        name, token = self._guests.begin()
+    def _log_in_page(self, request: web.Request, why: str, status: int = 200) -> web.Response:
+        name, token = self._tokens.begin()
         where = _next_of(request.query.get("next", ""))
         response = self._templates.render(
             request, "login.html", status=status, token=token, why=why, next=quote(where, safe="")
@@ -154,94 +154,94 @@ class Authentication:
         _set_cookie(request, response, GUEST_COOKIE, name, GUEST_LIFE)
         return response
 
-    async def _answer(self, request: web.Request) -> web.StreamResponse:
-        """Look at a password; the session begins anew, so that a planted cookie is worth nothing."""
+    async def _log_in_with_password(self, request: web.Request) -> web.StreamResponse:
+        """Check a password. A new session begins, so that a planted cookie is worthless."""
         _check_site(request)
-        if not self._guests.wrote(_cookie(request, GUEST_COOKIE), await form_text(request, "csrf")):
-            return self._ask_again(request, "That took too long. Please try once more.", 403)
-        browser = self._guests.browser(_cookie(request, BROWSER_COOKIE))
+        if not self._tokens.has_token(_cookie(request, GUEST_COOKIE), await form_text(request, "csrf")):
+            return self._log_in_page(request, "The log-in page expired. Please try again.", 403)
+        browser = self._tokens.browser(_cookie(request, BROWSER_COOKIE))
         share = f"browser {browser}" if browser else f"address {request.remote}"
-        verdict = await self._log_in.try_(share, await form_text(request, "password"), known=bool(browser))
+        verdict = await self._limiter.try_(share, await form_text(request, "password"), known=bool(browser))
         if verdict.wait:
             why = f"Too many wrong passwords. Please wait {verdict.wait} seconds."
-            response = self._ask_again(request, why, 429)
+            response = self._log_in_page(request, why, 429)
             response.headers["Retry-After"] = str(verdict.wait)
             return response
         if not verdict.fits:
             log.warning("wrong password for the status page", address=request.remote)
-            return self._ask_again(request, "That is not the password.", 403)
-        begun, _ = self._visits.begin()
+            return self._log_in_page(request, "Wrong password.", 403)
+        begun, _ = self._sessions.begin()
         inside = web.HTTPSeeOther(_next_of(request.query.get("next", "")))
         _set_cookie(request, inside, COOKIE, begun, LIFE)
         if not browser:
-            _set_cookie(request, inside, BROWSER_COOKIE, self._guests.admit(), BROWSER_LIFE)
+            _set_cookie(request, inside, BROWSER_COOKIE, self._tokens.admit(), BROWSER_LIFE)
         inside.del_cookie(_cookie_name(request, GUEST_COOKIE), path="/")
         raise inside
 
-    async def _leave(self, request: web.Request) -> web.StreamResponse:
-        self._visits.end(_cookie(request, COOKIE))
+    async def _log_out(self, request: web.Request) -> web.StreamResponse:
+        self._sessions.end(_cookie(request, COOKIE))
         outside = web.HTTPSeeOther("/login")
         outside.del_cookie(_cookie_name(request, COOKIE), path="/")
         raise outside
 
 
-def visit_of(request: web.Request) -> BrowserSession:
-    """The session of a request that was let in."""
-    return request[VISIT]
+def session_of(request: web.Request) -> BrowserSession:
+    """The session of a request that is logged in."""
+    return request[SESSION]
 
 
 async def form_text(request: web.Request, field: str) -> str:
-    """A field of a form as text; empty where there is none.
+    """A field of a form as text; empty if the form has no such field.
 
     Raises:
-        HTTPUnsupportedMediaType: It is no form as browsers send those of our pages.
-        HTTPBadRequest: It is not UTF-8.
+        HTTPUnsupportedMediaType: The body is not a form as browsers send it.
+        HTTPBadRequest: The body is not UTF-8.
     """
     if request.content_type != FORM or (request.charset or "utf-8").lower() != "utf-8":
-        raise web.HTTPUnsupportedMediaType(text="Only a page's own forms are taken.")
+        raise web.HTTPUnsupportedMediaType(text="Only forms of this site's pages are accepted.")
     try:
         value = (await request.post()).get(field, "")
     except UnicodeDecodeError as error:
-        raise web.HTTPBadRequest(text="This form cannot be read.") from error
+        raise web.HTTPBadRequest(text="This form can't be read.") from error
     return value if isinstance(value, str) else ""
 
 
-async def _check_form(request: web.Request, visit: BrowserSession) -> None:
-    """Refuse a form that is not this session's own."""
+async def _check_form(request: web.Request, session: BrowserSession) -> None:
+    """Refuse a form that does not belong to this session."""
     _check_site(request)
     if (request.content_length or 0) > MOST_OF_A_FORM:
         raise web.HTTPRequestEntityTooLarge(MOST_OF_A_FORM, request.content_length or 0)
-    if not visit.wrote(await form_text(request, "csrf")):
+    if not session.has_token(await form_text(request, "csrf")):
         raise web.HTTPForbidden(text="This form is out of date. Go back, reload the page, and try again.")
 
 
-def _check_asked(request: web.Request) -> None:
-    """Refuse what another site's page has fetched behind its reader's back, as an image or a script.
+def _check_fetch(request: web.Request) -> None:
+    """Refuse what a page of another site fetches in the background, as an image or a script.
 
-    It would not see the answer; but it could have us read from Salestrekker, or end sessions by beginning
-    many (W3C, Fetch Metadata: a resource isolation policy). A link from elsewhere is followed.
+    The other site could not see the response. But it could make the bridge read from Salestrekker, or end
+    sessions by starting many (W3C, Fetch Metadata: a resource isolation policy). Links from other sites work.
     """
     site = request.headers.get("Sec-Fetch-Site", "same-origin")
     mode = request.headers.get("Sec-Fetch-Mode", "navigate")
     if site in {"cross-site", "same-site"} and mode != "navigate":
-        raise web.HTTPForbidden(text="Only pages of this site may ask for that.")
+        raise web.HTTPForbidden(text="Only pages of this site may request that.")
 
 
 def _check_site(request: web.Request) -> None:
-    """Refuse what another site's page has sent: a second line behind the token.
+    """Refuse forms that a page of another site sends, in addition to the token.
 
-    ``Origin`` is "null" for forms of pages that send no referrer (Fetch, "append a request Origin header"),
-    as ours do: then only Sec-Fetch-Site tells, which all browsers have sent since 2023.
+    ``Origin`` is "null" for forms of pages that send no referrer, as ours do (Fetch, "append a request Origin
+    header"). Then only Sec-Fetch-Site is left, which all browsers have sent since 2023.
     """
     site = request.headers.get("Sec-Fetch-Site", "same-origin")
     origin = request.headers.get("Origin", "null")
     foreign = origin != "null" and origin.partition("://")[2] != request.host
     if site not in {"same-origin", "none"} or foreign:
-        raise web.HTTPForbidden(text="Forms are taken from this page's own site only.")
+        raise web.HTTPForbidden(text="Only forms of this site are accepted.")
 
 
 def _to_log_in(request: web.Request) -> web.StreamResponse:
-    """To the log-in, and back afterwards; a part of a page sends the whole page there."""
+    """Redirect to the log-in page, and back afterwards; a fragment redirects the whole page."""
     where = request.path_qs if request.method == "GET" and not is_fragment(request) else "/"
     target = f"/login?next={quote(where, safe='')}"
     if is_fragment(request):
@@ -250,12 +250,12 @@ def _to_log_in(request: web.Request) -> web.StreamResponse:
 
 
 def _next_of(given: str) -> str:
-    """Where to go after the log-in: a path of this site, whatever was given."""
+    """Where to go after logging in: a path of this site, whatever was given."""
     return given if INSIDE.fullmatch(given) and given.isprintable() else "/"
 
 
 def _cookie_name(request: web.Request, name: str) -> str:
-    """The name that a cookie has at the port that the browser asked."""
+    """The name of a cookie, with the port that the browser used."""
     port = PORT.search(request.host)
     return f"{name}_{port[0]}" if port else name
 
@@ -267,7 +267,7 @@ def _cookie(request: web.Request, name: str) -> str | None:
 def _set_cookie(
     request: web.Request, response: web.StreamResponse, name: str, value: str, life: float
 ) -> None:
-    # Whoever says so without a TLS proxy before him only keeps his own browser from sending it back.
+    # A client that forges the header only keeps its own browser from sending the cookie back.
     proxied = request.headers.get("X-Forwarded-Proto", "").partition(",")[0].strip().lower() == "https"
     response.set_cookie(
         _cookie_name(request, name),

@@ -1,14 +1,14 @@
-"""Decisions on many records at once: counted, confirmed, then carried out a part at a time.
+"""Decisions on many records at once: counted, confirmed, then applied in batches.
 
 ::
 
-    list ──verb──> confirm: these records, counted now, and what will happen
-                      │ yes
-                      v
-                   Work, a task: 100 records a transaction ──> progress, told while it goes on
+    list ──decision──> summary: the records counted now, and what will happen
+                          │ confirmed
+                          v
+                       a task: 100 records in each transaction ──> progress page
 
-Only what was counted is decided on, and of that only what still waits for the same reason. What if it dies
-in between: the parts that were written are decided, the others wait as before, and the page counts anew.
+Only the counted records are changed, and only those that still need the same decision. If the process dies in
+between, the batches that were written are decided, and the other records wait as before.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 from aiohttp import web
 
-from bridge.admin.auth import form_text, visit_of
+from bridge.admin.auth import form_text, session_of
 from bridge.admin.lists import Filter, verbs_of, waiting_of, wanted_of
-from bridge.admin.record import place_of
+from bridge.admin.record import request_origin
 from bridge.admin.sessions import BulkDecision, FlashMessage
 from bridge.errors import LedgerError, UserError
 from bridge.ledger.database import reading
@@ -46,30 +46,30 @@ if TYPE_CHECKING:
 __all__ = ["BulkActions"]
 
 PATIENCE: Final = 1.5
-"""Seconds for which the answer waits for the end, before it shows the progress instead."""
+"""Seconds that a response waits for the result, before it shows the progress instead."""
 
 MOST_ORDERS: Final = 8
-"""So many decisions wait for their yes, in all sessions together: each can name all records there are."""
+"""The most unconfirmed decisions in all sessions together, since each can hold all records."""
 
 MOST_TOLD: Final = 20
-"""So many records that it could not be done to are named."""
+"""How many of the records that a decision was not possible for are named."""
 
 log = structlog.get_logger()
 
 
 @dataclass
 class BulkProgress:
-    """A decision on many as it is carried out.
+    """The progress of a decision on many records.
 
     Attributes:
-        verb: What is decided.
-        total: On how many records.
-        seen: How many were looked at.
-        done: To how many it was done.
-        refused: Those that it could not be done to: the first ones, with why.
-        refusals: How many those are.
-        problem: Why it ended early; empty while it did not.
-        ended: It is over.
+        verb: The decision.
+        total: The number of records.
+        seen: How many were processed.
+        done: How many were changed.
+        refused: The first records that it was not possible for, with the reason.
+        refusals: How many those are in all.
+        problem: Why it ended early; empty if it did not.
+        ended: Whether it has ended.
     """
 
     verb: OperatorAction
@@ -81,9 +81,9 @@ class BulkProgress:
     problem: str = ""
     ended: bool = False
 
-    def note(self, looked_at: int, decided: Sequence[ActionResult]) -> None:
-        """A part is written."""
-        self.seen += looked_at
+    def add(self, number: int, decided: Sequence[ActionResult]) -> None:
+        """Add a batch that is written."""
+        self.seen += number
         for one in decided:
             if one.refusal is None:
                 self.done += 1
@@ -94,60 +94,60 @@ class BulkProgress:
 
     @property
     def left_alone(self) -> int:
-        """How many did not wait any more when their turn came."""
+        """How many no longer needed the decision when their turn came."""
         return self.seen - self.done - self.refusals
 
-    def said(self) -> str:
-        """What has come of it."""
+    def summary(self) -> str:
+        """The result in sentences."""
         sentences = [
             f"{_records(self.done)} {'was' if self.done == 1 else 'were'} {ACTIONS[self.verb].done}."
         ]
         if self.refusals:
-            sentences.append(f"To {self.refusals:,} it could not be done.")
+            sentences.append(f"This was not possible for {self.refusals:,}.")
         if self.left_alone:
-            sentences.append(f"{self.left_alone:,} did not wait for it any more.")
+            sentences.append(f"{self.left_alone:,} no longer needed it.")
         if self.problem:
-            sentences.append(f"It ended early: {self.problem.rstrip('.')}. The others wait as before.")
+            sentences.append(f"It ended early: {self.problem.rstrip('.')}. The other records are unchanged.")
         return " ".join(sentences)
 
 
 class BulkActions:
-    """The pages of decisions on many, and the one that is under way."""
+    """The pages for decisions on many records, and the decision that is being applied."""
 
     def __init__(self, context: PageContext, templates: Templates) -> None:
         self._context = context
         self._templates = templates
-        self._work: BulkProgress | None = None
+        self._current: BulkProgress | None = None
         self._task: asyncio.Task[None] | None = None
         self._asked: list[BrowserSession] = []
 
     def add_to(self, application: web.Application, guarded: Callable[..., Any]) -> None:
-        """Add its addresses."""
+        """Add its routes."""
         application.router.add_get("/many", guarded(self._confirm))
         application.router.add_post("/many", guarded(self._begin))
         application.router.add_get("/many/progress", guarded(self._progress))
 
     async def close(self) -> None:
-        """Stop after the part that is being written."""
+        """Stop after the batch that is being written."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
 
     async def _confirm(self, request: web.Request) -> web.StreamResponse:
-        """Say how many, and what will happen; only a yes carries it out."""
+        """Show how many records there are, and what will happen to them."""
         wanted = Filter.of(request.query)
         word = request.query.get("verb", "")
         if word not in {*OperatorAction}:
             raise web.HTTPNotFound(text="There is no such decision.")
         verb = OperatorAction(word)
         kinds, others, records = await asyncio.to_thread(_count, self._context, wanted, verb)
-        order = BulkDecision(secrets.token_urlsafe(16), verb, records)
-        self._await_yes(visit_of(request), order)
+        decision = BulkDecision(secrets.token_urlsafe(16), verb, records)
+        self._keep_unconfirmed(session_of(request), decision)
         return self._templates.render(
             request,
             "confirm.html",
             here="records",
-            order=order,
+            decision=decision,
             label=ACTIONS[verb].button,
             effects=[_effect(one, verb, len(records[one.kind])) for one in kinds],
             others=sum(one.number for one in others),
@@ -155,42 +155,40 @@ class BulkActions:
             back=wanted.href(),
         )
 
-    def _await_yes(self, visit: BrowserSession, order: BulkDecision) -> None:
-        """Keep an order until it is confirmed, or too many newer ones were asked for."""
-        visit.order = order
-        self._asked = [*(one for one in self._asked if one is not visit and one.order), visit]
+    def _keep_unconfirmed(self, session: BrowserSession, decision: BulkDecision) -> None:
+        """Keep a decision until it is confirmed, or until there are too many newer ones."""
+        session.decision = decision
+        self._asked = [*(one for one in self._asked if one is not session and one.decision), session]
         for old in self._asked[:-MOST_ORDERS]:
-            old.order = None
+            old.decision = None
 
     async def _begin(self, request: web.Request) -> web.StreamResponse:
-        visit = visit_of(request)
-        order = visit.order
-        if order is None or not secrets.compare_digest(
-            order.token.encode(), (await form_text(request, "order")).encode()
+        session = session_of(request)
+        decision = session.decision
+        if decision is None or not secrets.compare_digest(
+            decision.token.encode(), (await form_text(request, "order")).encode()
         ):
-            raise web.HTTPConflict(text="That was counted too long ago. Go back to the list and count again.")
+            raise web.HTTPConflict(text="This summary is out of date. Go back to the list, and try again.")
         if self._task is not None and not self._task.done():
-            raise UserError(
-                "another decision on many is still being carried out", advice="wait until it is done"
-            )
-        visit.order = None
-        self._work = BulkProgress(order.verb, order.total)
-        self._task = asyncio.create_task(self._carry_out(order, self._work, place_of(request)))
+            raise UserError("another decision is still being applied", advice="wait until it has ended")
+        session.decision = None
+        self._current = BulkProgress(decision.verb, decision.total)
+        self._task = asyncio.create_task(self._apply(decision, self._current, request_origin(request)))
         await asyncio.wait([self._task], timeout=PATIENCE)
-        if self._work.ended and not self._work.refusals and not self._work.problem:
-            visit.said = FlashMessage("ok", self._work.said())
+        if self._current.ended and not self._current.refusals and not self._current.problem:
+            session.flash = FlashMessage("ok", self._current.summary())
             raise web.HTTPSeeOther("/records")
         raise web.HTTPSeeOther("/many/progress")
 
     async def _progress(self, request: web.Request) -> web.StreamResponse:
-        if self._work is None:
-            raise web.HTTPNotFound(text="Nothing is being decided on.")
-        return self._templates.render(request, "progress.html", here="records", work=self._work)
+        if self._current is None:
+            raise web.HTTPNotFound(text="No decision is being applied.")
+        return self._templates.render(request, "progress.html", here="records", progress=self._current)
 
     async def _decide(
         self, verb: OperatorAction, kind: AttentionKind, some: Sequence[int], by: str
     ) -> Sequence[ActionResult]:
-        """Decide on some records, if they still wait for the same."""
+        """Apply a decision to some records, if they still need it."""
         reasons, marks = ((word,) if word else () for word in (kind.reason, kind.mark))
         decided = await self._context.ledger.call(
             apply_to_each,
@@ -203,35 +201,37 @@ class BulkActions:
         self._context.on_decided()
         return decided
 
-    async def _carry_out(self, order: BulkDecision, work: BulkProgress, by: str) -> None:
-        """A part after the other, each in its own transaction."""
+    async def _apply(self, decision: BulkDecision, progress: BulkProgress, by: str) -> None:
+        """Apply a decision in batches, each in its own transaction."""
         try:
-            for kind, numbers in order.records.items():
+            for kind, numbers in decision.records.items():
                 remaining = iter(numbers)
                 while some := tuple(islice(remaining, AT_ONCE)):
-                    work.note(len(some), await self._decide(order.verb, kind, some, by))
-        except LedgerError as fault:
-            work.problem = str(fault)
+                    progress.add(len(some), await self._decide(decision.verb, kind, some, by))
+        except LedgerError as error:
+            progress.problem = str(error)
         except Exception:
-            work.problem = "something failed that never should; the log says what"
+            progress.problem = "an unexpected error occurred; see the log"
             log.exception("a decision on many failed")
         except asyncio.CancelledError:
-            work.problem = "the bridge was stopped"
+            progress.problem = "the bridge was stopped"
             raise
         finally:
-            work.ended = True
-            log.info("decided on many", verb=str(work.verb), done=work.done, refused=work.refusals)
+            progress.ended = True
+            log.info(
+                "decided on many", verb=str(progress.verb), done=progress.done, refused=progress.refusals
+            )
 
 
 @dataclass(frozen=True, slots=True)
 class BulkEffect:
-    """What a decision does to the records of one kind."""
+    """The effect of a decision on the records of one kind."""
 
     number: int
     title: str
     stream: str
     connection: str
-    said: str
+    text: str
 
 
 def _effect(one: RecordGroup, verb: OperatorAction, number: int) -> BulkEffect:
@@ -242,7 +242,7 @@ def _effect(one: RecordGroup, verb: OperatorAction, number: int) -> BulkEffect:
 def _count(
     context: PageContext, wanted: Filter, verb: OperatorAction
 ) -> tuple[list[RecordGroup], list[RecordGroup], dict[AttentionKind, array[int]]]:
-    """The kinds that it can be done to, those that it cannot, and the numbers of the former's records."""
+    """The groups that a decision applies to, those that it does not, and the record numbers of the former."""
     with reading(context.ledger.path, context.ledger.text_storage) as connection:
         every = wanted_of(waiting_of(connection, wanted.mark), wanted)
         kinds = [one for one in every if verb in verbs_of([one])]

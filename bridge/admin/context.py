@@ -1,4 +1,4 @@
-"""What the status page is handed: how to look, how to decide, and what only the daemon knows."""
+"""What the status page reads and changes, and what only the daemon knows."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ __all__ = ["PageContext"]
 
 @dataclass(frozen=True, slots=True)
 class PageContext:
-    """All that the pages need.
+    """Everything that the pages need.
 
     Attributes:
         ledger: The open ledger: read beside its owner, written through it.
-        snapshot: Gives the state of everything.
-        policy_of: What the user chose for a feed; raises UserError for one that is not configured any more.
-        name_key: The keyed hash by which the ledger knows a name.
+        snapshot: Reads the state of everything.
+        policy_of: The policy of a stream; raises UserError if its connection is no longer configured.
+        name_key: The keyed hash of a name, as in the ledger.
         read_now: Reads one record from Salestrekker, by connection, stream and id, and maps it: what would be
-            sent now, by field; None where Salestrekker has no such record. Raises BridgeError.
-        app_of: Where people use Salestrekker, by connection: an address without a path; empty: not known.
-        problem: Why the configuration on disk cannot be used; empty while it can.
-        on_decided: Told after each decision: something may be to be sent.
+            sent now, by field; None if Salestrekker has no such record. Raises BridgeError.
+        app_of: The address of Salestrekker's web application, by connection; empty if unknown.
+        problem: Why the configuration on disk cannot be used; empty if it can.
+        on_decided: Called after each decision, because there may be something to send.
         clock: Milliseconds since the epoch.
     """
 

@@ -1,4 +1,4 @@
-"""Lists of the records that wait for a person, narrowed by what the address says."""
+"""Lists of the records that need a decision, or have a mark, with their filters."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ MOST: Final = 50
 """Records on a page."""
 
 MOST_DIGITS: Final = 18
-"""Of a number that the ledger can have."""
+"""The most digits of a record's number in the ledger."""
 
 _SENT: Final = frozenset({State.DELIVERED, State.DRIFTED})
 """The states in which a mark can be decided on."""
@@ -54,7 +54,7 @@ _SENT: Final = frozenset({State.DELIVERED, State.DRIFTED})
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which of the records that wait are wanted; empty means any."""
+    """Which records a list shows; empty means any."""
 
     connection: str = ""
     stream: str = ""
@@ -64,13 +64,13 @@ class Filter:
 
     @classmethod
     def of(cls, query: Mapping[str, str]) -> Filter:
-        """What an address says.
+        """Parse the query of an address.
 
         Raises:
-            HTTPNotFound: Nothing that waits can be in such a state, or wait for such a reason.
+            HTTPNotFound: There is no such list.
         """
-        said = ("connection", "stream", "state", "reason", "mark")
-        wanted = cls(**{name: query.get(name, "") for name in said})
+        names = ("connection", "stream", "state", "reason", "mark")
+        wanted = cls(**{name: query.get(name, "") for name in names})
         if wanted.mark:
             known = wanted.mark in LISTED_MARKS and not (wanted.state or wanted.reason)
         else:
@@ -80,15 +80,15 @@ class Filter:
         return wanted
 
     def covers(self, state: str, reason: str) -> bool:
-        """Whether records of a state and a reason are wanted."""
+        """Whether it includes a state with a reason."""
         return self.state in {"", state} and self.reason in {"", reason}
 
     def takes(self, feed: Feed) -> bool:
-        """Whether a feed's records are wanted."""
+        """Whether it includes a stream of a connection."""
         return self.connection in {"", feed.connection} and self.stream in {"", feed.stream}
 
     def pairs(self) -> dict[str, str]:
-        """What it says, for an address or a form."""
+        """Its values, for an address or a form."""
         every = {
             "connection": self.connection, "stream": self.stream, "state": self.state, "reason": self.reason,
             "mark": self.mark,
@@ -97,13 +97,13 @@ class Filter:
 
     def href(self, **more: object) -> str:
         """The address of the list."""
-        said = urlencode(self.pairs() | more)
-        return f"/records?{said}" if said else "/records"
+        query = urlencode(self.pairs() | more)
+        return f"/records?{query}" if query else "/records"
 
 
 @dataclass(frozen=True, slots=True)
 class RecordGroup:
-    """How many records of a kind wait, or have a mark."""
+    """The records of one stream with the same state, reason and mark."""
 
     feed: Feed
     state: State
@@ -113,23 +113,23 @@ class RecordGroup:
 
     @property
     def kind(self) -> AttentionKind:
-        """As the ledger is asked for it."""
+        """The group, as a query of the ledger."""
         return AttentionKind(self.feed.number, self.state, self.reason, self.mark)
 
     @property
     def words(self) -> Situation | MarkWords:
-        """What it is called, and what can be decided about it."""
+        """Its words in the vocabulary."""
         return MARKS[self.mark] if self.mark else NEEDS_DECISION[self.state, self.reason]
 
     @property
     def effects(self) -> Mapping[OperatorAction, str]:
-        """What each possible decision does; a mark is decided on only where nothing else is open."""
+        """The effect of each possible decision; a mark is decided on only if nothing else is open."""
         return self.words.effects if not self.mark or self.state in _SENT else {}
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One field that differs: what Trakor has, and what the record says now, where either is known."""
+    """One field that differs: its text in Trakor and its text now, if known."""
 
     title: str
     old: FieldText
@@ -156,7 +156,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class ListData:
-    """All that a list is made of: what waits or is marked, the page's records, and why some of these wait."""
+    """What the ledger has for a list: the groups, the records of the page, and details of some of them."""
 
     waiting: list[RecordGroup]
     marked: Mapping[str, list[RecordGroup]]
@@ -164,13 +164,13 @@ class ListData:
     whys: Mapping[int, str]
 
     def of(self, wanted: Filter) -> list[RecordGroup]:
-        """All that a filter chooses from."""
+        """The groups that a filter chooses from."""
         return self.marked[wanted.mark] if wanted.mark else self.waiting
 
 
 @dataclass(frozen=True, slots=True)
 class FilterLink:
-    """One way to narrow a list."""
+    """A link to a filtered list."""
 
     title: str
     href: str
@@ -179,7 +179,7 @@ class FilterLink:
 
 
 def waiting_of(connection: Reader, mark: str = "") -> list[RecordGroup]:
-    """All kinds of records that wait, in the order of ``NEEDS_DECISION``; or all that have a mark."""
+    """The groups that need a decision, in the order of ``NEEDS_DECISION``; or those with a mark."""
     known = {feed.number: feed for feed in list_feeds(connection)}
     counted: dict[tuple[int, State, str], int] = {}
     for number, kinds in count_states(connection).items():
@@ -195,12 +195,12 @@ def waiting_of(connection: Reader, mark: str = "") -> list[RecordGroup]:
 
 
 def wanted_of(waiting: list[RecordGroup], wanted: Filter) -> list[RecordGroup]:
-    """Those kinds that a filter wants."""
+    """The groups that a filter includes."""
     return [one for one in waiting if wanted.takes(one.feed) and wanted.covers(one.state, one.reason)]
 
 
 def verbs_of(kinds: list[RecordGroup]) -> dict[OperatorAction, int]:
-    """What can be decided about how many of these records."""
+    """Each possible decision, and to how many of these records it applies."""
     numbers = {verb: sum(one.number for one in kinds if verb in one.effects) for verb in OperatorAction}
     return {verb: number for verb, number in numbers.items() if number}
 
@@ -211,8 +211,8 @@ def item_of(record: RecordSummary, now: int, *, why: str = "", app: str = "") ->
     Args:
         record: The record.
         now: The time.
-        why: Why it was rejected, or for which other one it is held.
-        app: Where its connection's Salestrekker is used; empty: not known.
+        why: Why it was rejected, or because of which other record it is held.
+        app: The address of Salestrekker's web application; empty: unknown.
     """
     details = [
         *([name_fields(why)] if why else []),
@@ -234,12 +234,12 @@ def item_of(record: RecordSummary, now: int, *, why: str = "", app: str = "") ->
 
 
 def _within(title: str) -> str:
-    """A title in the middle of a sentence: names of systems stay as they are."""
+    """A title for the middle of a sentence, with a small first letter."""
     return title[:1].lower() + title[1:]
 
 
 def _differences(record: RecordSummary) -> list[Difference]:
-    """What differs; what the contact details say of a changed name is not told a second time."""
+    """The fields that differ. A changed name inside the contact details is not repeated."""
     found: dict[tuple[FieldText, FieldText], Difference] = {}
     for change in record.changes:
         old, new = difference(change)
@@ -251,21 +251,21 @@ def _differences(record: RecordSummary) -> list[Difference]:
 
 
 class ListPage:
-    """The page of a list."""
+    """The page that shows a list."""
 
     def __init__(self, context: PageContext, templates: Templates) -> None:
         self._context = context
         self._templates = templates
 
     def add_to(self, application: web.Application, guarded: Callable[..., Any]) -> None:
-        """Add its address."""
+        """Add its route."""
         application.router.add_get("/records", guarded(self._show))
 
     async def _show(self, request: web.Request) -> web.StreamResponse:
         wanted = Filter.of(request.query)
         after, before = (_number(request.query.get(name, "")) for name in ("after", "before"))
-        look = await asyncio.to_thread(_look, self._context.ledger, wanted, after, before)
-        waiting, page = look.of(wanted), look.page
+        data = await asyncio.to_thread(_load, self._context.ledger, wanted, after, before)
+        waiting, page = data.of(wanted), data.page
         mine = wanted_of(waiting, wanted)
         now = self._context.clock()
         return self._templates.render(
@@ -273,8 +273,8 @@ class ListPage:
             "records.html",
             here="records",
             total=sum(one.number for one in mine),
-            items=[self._item(record, look, now) for record in page.records],
-            kinds=[*_kinds(look, wanted)],
+            items=[self._item(record, data, now) for record in page.records],
+            kinds=[*_kinds(data, wanted)],
             marked=_within(MARKS[wanted.mark].title) if wanted.mark else "",
             places=[*_places(waiting, wanted)],
             several=len({one.feed.connection for one in waiting}) > 1,
@@ -285,12 +285,12 @@ class ListPage:
             following=wanted.href(after=page.records[-1].number) if page.records and page.later else "",
         )
 
-    def _item(self, record: RecordSummary, look: ListData, now: int) -> Item:
+    def _item(self, record: RecordSummary, data: ListData, now: int) -> Item:
         app = self._context.app_of(record.feed.connection)
-        return item_of(record, now, why=look.whys.get(record.number, ""), app=app)
+        return item_of(record, now, why=data.whys.get(record.number, ""), app=app)
 
 
-def _look(ledger: Ledger, wanted: Filter, after: int, before: int) -> ListData:
+def _load(ledger: Ledger, wanted: Filter, after: int, before: int) -> ListData:
     with reading(ledger.path, ledger.text_storage) as connection:
         waiting = waiting_of(connection)
         marked = {mark: waiting_of(connection, mark) for mark in LISTED_MARKS}
@@ -303,22 +303,22 @@ def _look(ledger: Ledger, wanted: Filter, after: int, before: int) -> ListData:
 
 
 def _others(connection: Reader, records: Sequence[RecordSummary]) -> dict[int, str]:
-    """Of each record that is held for another one, who that is and how the two differ."""
+    """For each record that is held because of another one: which one, and how the two differ."""
     held = [one for one in records if one.state == State.HELD and one.reason in COMPARED]
     return {one.number: the_other(one, load_relations(connection, one)) for one in held}
 
 
 def _why(wanted: Filter) -> str:
-    """What a list of one kind is of."""
+    """The explanation above a list of one kind."""
     if wanted.mark:
         return MARKS[wanted.mark].why
     known = NEEDS_DECISION.get((State(wanted.state), wanted.reason)) if wanted.state else None
     return known.why if known else ""
 
 
-def _kinds(look: ListData, wanted: Filter) -> Iterator[FilterLink]:
-    """All that waits, each kind of it, and each mark; those that nothing has are not offered."""
-    here = [one for one in look.waiting if wanted.takes(one.feed)]
+def _kinds(data: ListData, wanted: Filter) -> Iterator[FilterLink]:
+    """Links to all records, to each kind and to each mark, except for empty ones."""
+    here = [one for one in data.waiting if wanted.takes(one.feed)]
     everything = replace(wanted, state="", reason="", mark="")
     yield FilterLink("All", everything.href(), sum(one.number for one in here), chosen=wanted == everything)
     for (state, reason), kind in NEEDS_DECISION.items():
@@ -326,7 +326,7 @@ def _kinds(look: ListData, wanted: Filter) -> Iterator[FilterLink]:
         one_kind = replace(everything, state=str(state), reason=str(reason))
         yield from _offered(FilterLink(kind.title, one_kind.href(), number, chosen=one_kind == wanted))
     for mark, words in LISTED_MARKS.items():
-        number = sum(one.number for one in look.marked[mark] if wanted.takes(one.feed))
+        number = sum(one.number for one in data.marked[mark] if wanted.takes(one.feed))
         of_mark = replace(everything, mark=mark)
         yield from _offered(FilterLink(words.title, of_mark.href(), number, chosen=of_mark == wanted))
 
@@ -337,7 +337,7 @@ def _offered(choice: FilterLink) -> Iterator[FilterLink]:
 
 
 def _places(waiting: list[RecordGroup], wanted: Filter) -> Iterator[list[FilterLink]]:
-    """Which stream, and which connection, where there are several."""
+    """Links to each stream and each connection, if there are several."""
     here = [one for one in waiting if wanted.covers(one.state, one.reason)]
     streams = sorted({str(one.feed.stream) for one in waiting})
     names = sorted({one.feed.connection for one in waiting})
@@ -355,5 +355,5 @@ def _place(here: list[RecordGroup], wanted: Filter, other: Filter, title: str) -
 
 
 def _number(text: str) -> int:
-    """A record's number in an address; 0 where there is none."""
+    """A record's number in an address; 0 if there is none."""
     return int(text) if text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS else 0

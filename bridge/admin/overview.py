@@ -40,17 +40,17 @@ __all__ = [
 ]
 
 WIDTH: Final = 480
-"""Units of the drawing, which is stretched to the room that there is."""
+"""Units of the drawing, which is stretched to the available width."""
 
 HEIGHT: Final = 56
 GAP: Final = 3
 LEAST: Final = 3
-"""A bar that stands for anything at all is this high; one for nothing is a line of 1."""
+"""The height of the smallest bar; a bar for zero is a line of 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One bar, and what it says when it is pointed at."""
+    """One bar, and its tooltip."""
 
     x: float
     y: float
@@ -66,15 +66,15 @@ class Chart:
 
     Attributes:
         title: What is counted.
-        said: The whole in words, for those who do not see it.
+        description: The chart in words, for screen readers.
         total: The sum.
-        bars: From the oldest to the present one.
-        first: What stands below the oldest one.
-        last: What stands below the present one.
+        bars: The bars, the oldest first.
+        first: The label below the oldest bar.
+        last: The label below the newest bar.
     """
 
     title: str
-    said: str
+    description: str
     total: int
     bars: Sequence[Bar]
     first: str
@@ -87,9 +87,9 @@ def chart(title: str, numbers: Sequence[int], name: Callable[[int], str], *, fir
     Args:
         title: What is counted.
         numbers: The oldest first.
-        name: Says what span the number at an index is of.
-        first: What stands below the oldest one.
-        last: What stands below the present one.
+        name: The time span of the number at an index, in words.
+        first: The label below the oldest bar.
+        last: The label below the newest bar.
     """
     most = max(numbers, default=0)
     step = WIDTH / max(1, len(numbers))
@@ -98,8 +98,8 @@ def chart(title: str, numbers: Sequence[int], name: Callable[[int], str], *, fir
         for index, number in enumerate(numbers)
     ]
     total = sum(numbers)
-    said = f"{title}: {total:,} in all, {most:,} at most." if total else f"{title}: none."
-    return Chart(title, said, total, bars, first, last)
+    description = f"{title}: {total:,} in all, {most:,} at most." if total else f"{title}: none."
+    return Chart(title, description, total, bars, first, last)
 
 
 def _bar(x: float, width: float, number: int, most: int, title: str) -> Bar:
@@ -108,14 +108,14 @@ def _bar(x: float, width: float, number: int, most: int, title: str) -> Bar:
 
 
 TOKEN_SOON: Final = 24 * 3_600_000
-"""Milliseconds before its end from which a token that is not renewed is worth a warning."""
+"""Milliseconds before its end from which an unrenewed token leads to a warning."""
 
 LATE: Final = 900.0
-"""Seconds that a record waits to be sent from which that is told."""
+"""Seconds after which a record that waits to be sent is mentioned."""
 
 
 class Tone(StrEnum):
-    """How things are; never told by the colour alone."""
+    """How good or bad a state is; never shown by colour alone."""
 
     OK = "ok"
     BUSY = "busy"
@@ -126,7 +126,7 @@ class Tone(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Badge:
-    """How things are with a connection, in a word or two."""
+    """The state of a connection, in a word or two."""
 
     tone: Tone
     word: str
@@ -134,7 +134,7 @@ class Badge:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """One thing to know, and where to go for it."""
+    """A sentence with an optional link."""
 
     tone: Tone
     text: str
@@ -144,7 +144,7 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class TimeText:
-    """A moment: for the machine, in full, and as a reader thinks of it."""
+    """A time: as ISO 8601, in full, and as an age."""
 
     iso: str
     full: str
@@ -152,7 +152,7 @@ class TimeText:
 
     @classmethod
     def of(cls, at: int | None, now: int) -> TimeText | None:
-        """The moment, where there is one."""
+        """The texts of a time; None if there is none."""
         return None if at is None else cls(iso(at), local_time(at), age(at, now))
 
 
@@ -173,7 +173,7 @@ class StreamRow:
 
 @dataclass(frozen=True, slots=True)
 class DecisionLink:
-    """One kind of records that wait for a person."""
+    """One kind of records that need a decision."""
 
     title: str
     why: str
@@ -218,8 +218,8 @@ def overview(snapshot: Snapshot, figures: Mapping[str, Figures]) -> list[Connect
     """All connections.
 
     Args:
-        snapshot: What there is to know.
-        figures: More of it, by the connection's name.
+        snapshot: The state of everything.
+        figures: More numbers, by the connection's name.
     """
     return [
         _connection(status, figures.get(name, Figures()), snapshot.at)
@@ -228,7 +228,7 @@ def overview(snapshot: Snapshot, figures: Mapping[str, Figures]) -> list[Connect
 
 
 def counted(connections: Iterable[ConnectionCard]) -> list[str]:
-    """The numbers that say anything: with those that are 0 in each run the table would be too wide."""
+    """The numbers that are not 0 in every run: with the others the table would be too wide."""
     runs = [run for one in connections for run in one.runs]
     return [word for word in COUNTS if word == "read" or any(run.counts[word] for run in runs)]
 
@@ -256,16 +256,16 @@ def _connection(status: ConnectionStatus, figures: Figures, now: int) -> Connect
 
 
 def _by_action(numbers: WebhookCounts, now: int) -> Iterator[tuple[str, int, TimeText | None]]:
-    """All that came; what no known action stands for is told as such, so that the numbers add up."""
+    """The webhooks by action, including unknown actions, so that the numbers add up."""
     for action, (number, last_at) in sorted(numbers.by_action.items()):
         yield action, number, TimeText.of(last_at or None, now)
     unknown = numbers.received - sum(number for number, _ in numbers.by_action.values())
     if unknown:
-        yield "of an unknown action", unknown, TimeText.of(numbers.unreadable_at, now)
+        yield "unknown action", unknown, TimeText.of(numbers.unreadable_at, now)
 
 
 def _badge(status: ConnectionStatus, *, started: bool) -> Badge:
-    """The worst first: what is stopped, what waits for a person, what is under way."""
+    """The most serious state first: stopped, needs attention, working."""
     stopped = [flow for _, flow in _paused_flows(status)]
     if any(not flow.by_person for flow in stopped):
         return Badge(Tone.STOP, "Stopped")
@@ -285,7 +285,7 @@ def _under_way(stream: StreamStatus) -> bool:
 
 
 def _sentence(status: ConnectionStatus, *, started: bool) -> str:
-    """The one sentence that says it; what changes every second is not in it, since it is read aloud."""
+    """The main sentence, without what changes every second, since screen readers read it aloud."""
     if not started:
         return "Nothing has been read from Salestrekker yet."
     if first := _first_sweep(status):
@@ -296,7 +296,7 @@ def _sentence(status: ConnectionStatus, *, started: bool) -> str:
 
 
 def _first_sweep(status: ConnectionStatus) -> str:
-    """What is said while nothing was ever read to its end."""
+    """The sentence while no list has ever been read to its end."""
     sweeps = [stream.last_sweep for stream in status.streams.values()]
     if not any(sweep and sweep.ended_at is None for sweep in sweeps):
         return ""
@@ -312,17 +312,15 @@ def _notes(status: ConnectionStatus, now: int) -> Iterator[Note]:
         yield _paused(what, flow, now)
     to_send = sum(stream.to_send for stream in status.streams.values())
     if to_send:
-        late = (
-            f"; the first one has waited for {_span(status.lag_seconds)}" if status.lag_seconds > LATE else ""
-        )
-        yield Note(Tone.BUSY, f"{to_send:,} {_are(to_send)} on the way to Trakor{late}.")
+        late = f"; the first one for {_span(status.lag_seconds)}" if status.lag_seconds > LATE else ""
+        yield Note(Tone.BUSY, f"{to_send:,} {_are(to_send)} waiting to be sent to Trakor{late}.")
     for name, stream in status.streams.items():
-        if said := _of_sweep(str(name), stream, now):
-            yield said
+        if note := _of_sweep(str(name), stream, now):
+            yield note
 
 
 def _paused_flows(status: ConnectionStatus) -> list[tuple[str, Flow]]:
-    """What stands still: a direction, or the sending of one stream alone."""
+    """What is paused: a direction, or the sending of one stream."""
     flows = [("Sending to Trakor", status.sending), ("Reading from Salestrekker", status.reading)]
     flows += [(f"Sending {name} to Trakor", stream.sending) for name, stream in status.streams.items()]
     return [(what, flow) for what, flow in flows if flow.state == "paused"]
@@ -331,7 +329,7 @@ def _paused_flows(status: ConnectionStatus) -> list[tuple[str, Flow]]:
 def _paused(what: str, flow: Flow, now: int) -> Note:
     since = f" since {local_time(flow.since_at)} ({age(flow.since_at, now)})" if flow.since_at else ""
     if flow.by_person:
-        kept = "Nothing is lost: everything still arrives, and waits."
+        kept = "Nothing is lost: everything still arrives and waits."
         return Note(Tone.ASK, f"{what} is paused{since}: {flow.reason.rstrip('.')}. {kept}")
     due = f" The next try is due {age(flow.next_try_at, now)}." if flow.next_try_at else ""
     return Note(Tone.STOP, f"{what} has stopped{since}: {flow.reason.rstrip('.')}.{due} Nothing is lost.")
@@ -345,17 +343,17 @@ def _of_sweep(name: str, stream: StreamStatus, now: int) -> Note | None:
         return Note(Tone.BUSY, f"The {name} are being read: {sweep.read:,} so far.")
     if sweep.problem:
         why = sweep.problem.rstrip(".")
-        return Note(Tone.ASK, f"The {name} were not all read {age(sweep.ended_at, now)}: {why}.")
+        return Note(Tone.ASK, f"The {name} could not all be read {age(sweep.ended_at, now)}: {why}.")
     if sweep.missing and stream.reached is not None and stream.reached.narrowed:
         return Note(
             Tone.ASK,
-            f"Salestrekker's list of {name} does not show {sweep.missing:,} that are still there: its query"
-            " shows fewer than before. None was marked as gone.",
+            f"Salestrekker's list of {name} no longer shows {sweep.missing:,} that still exist: its query now"
+            " selects fewer. None was marked as gone.",
         )
     if sweep.missing:
         return Note(
             Tone.ASK,
-            f"{sweep.missing:,} {name} were missing from Salestrekker's list, which is suspiciously many:"
+            f"{sweep.missing:,} {name} were missing from Salestrekker's list. That is suspiciously many, so"
             " none was marked as gone.",
         )
     return None
@@ -377,7 +375,7 @@ def _row(connection: str, name: str, stream: StreamStatus, now: int) -> StreamRo
 
 
 def _marks(status: ConnectionStatus) -> str:
-    """How many of all these are marked, in a sentence; empty where none is."""
+    """How many records are marked, in a sentence; empty if none is."""
     found = {mark: sum(stream.marks[mark] for stream in status.streams.values()) for mark in MARKS}
     parts = [f"{number:,} {_are(number)} {MARKS[mark].phrase}" for mark, number in found.items() if number]
     if not parts:
@@ -387,7 +385,7 @@ def _marks(status: ConnectionStatus) -> str:
 
 
 def _marked(status: ConnectionStatus) -> list[tuple[str, str]]:
-    """The lists of those that can be looked at by their mark: title, address."""
+    """The lists of marked records: title, address."""
     found = {mark for stream in status.streams.values() for mark in MARKS if stream.marks[mark]}
     return [
         (kind.title, f"/records?{urlencode({'connection': status.name, 'mark': mark})}")
@@ -415,7 +413,7 @@ def _decisions(connection: str, figures: Figures) -> list[DecisionLink]:
 
 
 def _flows(status: ConnectionStatus, now: int) -> Iterator[Note]:
-    """How reading, sending and the log-in are, in a line each."""
+    """The state of reading, sending and the log-in, a line for each."""
     alone = [(f"Sending {name}", stream.sending) for name, stream in status.streams.items()]
     stopped = [(what, flow) for what, flow in alone if flow.state == "paused"]
     for what, flow in (("Reading", status.reading), ("Sending", status.sending), *stopped):
@@ -428,7 +426,7 @@ def _flows(status: ConnectionStatus, now: int) -> Iterator[Note]:
     expires = status.token_expires_at
     if expires is not None:
         tone = Tone.OK if expires > now + TOKEN_SOON else Tone.ASK if expires > now else Tone.STOP
-        verb = "valid, ends" if expires > now else "ended"
+        verb = "valid, expires" if expires > now else "expired"
         yield Note(tone, "Salestrekker log-in", link=f"{verb} {age(expires, now)}")
 
 
@@ -459,7 +457,7 @@ def _ago(past: int, unit: str) -> str:
 
 
 def _what(run: Run) -> str:
-    """What a run read: the daemon reads a list at a time; any other run is named by its command."""
+    """What a run read: the daemon reads one list at a time; other runs are named by their command."""
     if run.command not in {*Job}:
         return run.command.capitalize()
     streams = " and ".join(run.streams)
@@ -471,11 +469,11 @@ def _run(run: Run, now: int) -> RunRow:
     began = TimeText.of(run.began_at, now)
     what = _what(run)
     if run.ended_at is None:
-        return RunRow(what, began, "", "under way or interrupted", Tone.BUSY, counts)
-    state, tone = ("complete", Tone.OK) if run.complete else ("in part", Tone.ASK)
+        return RunRow(what, began, "", "running or interrupted", Tone.BUSY, counts)
+    state, tone = ("complete", Tone.OK) if run.complete else ("incomplete", Tone.ASK)
     return RunRow(what, began, _span((run.ended_at - run.began_at) / 1000), state, tone, counts)
 
 
 def _span(seconds: float) -> str:
-    """A span of time in its largest unit."""
+    """A duration in its largest unit."""
     return age(0, round(seconds * 1000)).removesuffix(" ago").replace("just now", "under 1 second")

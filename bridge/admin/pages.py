@@ -1,11 +1,11 @@
-"""The status page: all its addresses, and the overview.
+"""The status page: all its routes, and the overview.
 
 ::
 
-    Entrance ──> /               overview, kept live by /live
-                 /records        lists of what waits, and decisions on many (lists.py, many.py)
-                 /records/NUMBER one record, and a decision on it (record.py)
-                 /search         by id, SKU or name (searching.py)
+    Authentication ──> /                overview, updated by /live
+                       /records         lists (lists.py), decisions on many records (bulk_actions.py)
+                       /records/NUMBER  one record, and a decision on it (record.py)
+                       /search          by id, SKU or name (search.py)
 """
 
 from __future__ import annotations
@@ -39,23 +39,23 @@ class Pages:
     """The pages, as routes of an application.
 
     Args:
-        context: How to look and to decide.
-        password: Asked for by a log-in page; empty: none, on a loopback address only.
-        cost: Of the password's slow hash.
+        context: What the pages read and change.
+        password: The password of the log-in page; empty: none, on a loopback address only.
+        cost: The cost of the password's slow hash.
     """
 
     def __init__(self, context: PageContext, *, password: str = "", cost: int = COST) -> None:
         self._context = context
         self._templates = Templates(context.problem)
-        self._entrance = Authentication(self._templates, password, cost)
+        self._authentication = Authentication(self._templates, password, cost)
         self._many = BulkActions(context, self._templates)
 
     def add_to(self, application: web.Application) -> None:
-        """Add all addresses, and the headers that each answer has, to an application that has not started."""
+        """Add all routes, and the headers of each response, to an application that has not started."""
         application.on_response_prepare.append(add_headers)
         _add_files(application)
-        self._entrance.add_to(application)
-        guarded = self._entrance.guarded
+        self._authentication.add_to(application)
+        guarded = self._authentication.guarded
         application.router.add_get("/", guarded(self._overview))
         application.router.add_get("/live", guarded(self._live))
         ListPage(self._context, self._templates).add_to(application, guarded)
@@ -64,12 +64,12 @@ class Pages:
         SearchPage(self._context, self._templates).add_to(application, guarded)
 
     async def close(self) -> None:
-        """End what is under way: a decision on many stops after the part that is being written."""
+        """Stop work in progress: a decision on many records stops after the current part."""
         await self._many.close()
 
     def end(self) -> None:
-        """Look at no password any more; once nobody is answered."""
-        self._entrance.close()
+        """Stop checking passwords, after the last response."""
+        self._authentication.close()
 
     async def _overview(self, request: web.Request) -> web.StreamResponse:
         return self._templates.render(request, "overview.html", here="overview", **await self._now())
@@ -78,7 +78,7 @@ class Pages:
         return self._templates.render(request, "live.html", **await self._now())
 
     async def _now(self) -> dict[str, Any]:
-        """All that the overview shows."""
+        """The values of the overview."""
         snapshot = await self._context.snapshot()
         more = await asyncio.to_thread(figures, self._context.ledger.path, snapshot.at)
         connections = overview(snapshot, more)
@@ -92,7 +92,7 @@ class Pages:
 
 
 def _add_files(application: web.Application) -> None:
-    """Serve the files that pages load, each by its name: no address that is asked for reaches the disk."""
+    """Serve the files that pages load, each by its name: no requested path reaches the disk."""
     for path in sorted((HERE / "static").iterdir()):
         content_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
         application.router.add_get(f"/static/{path.name}", _file(path.read_bytes(), content_type))

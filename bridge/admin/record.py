@@ -1,4 +1,4 @@
-"""One record: what its state means, what Trakor has, what Salestrekker says now, what can be done."""
+"""The page of one record: its state, the record in Trakor and in Salestrekker, and possible decisions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
-from bridge.admin.auth import form_text, visit_of
+from bridge.admin.auth import form_text, session_of
 from bridge.admin.overview import TimeText, Tone
 from bridge.admin.sessions import FlashMessage
 from bridge.errors import BridgeError, UserError
@@ -52,20 +52,20 @@ TONES: Final = MappingProxyType(
         State.DROPPED: Tone.IDLE,
     }
 )
-"""How things are with a record in a state; in any other one it waits for a person."""
+"""The tone of each state; any other one needs a decision."""
 
 CHANGED: Final = FlashMessage(
     "ask",
-    "Nothing was done: it has changed since the page was made. Look at it as it is now, and decide again.",
+    "Nothing was changed, because the record changed after the page was loaded. Please data at it again.",
 )
 
 LONGEST_NAME: Final = 2_000
-"""Characters that a name of one's own may have before it is made fit."""
+"""The most characters of a name that the user gives."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecordData:
-    """All that the ledger has of one record; ``shown`` names how it stands, for a decision on that."""
+    """What the ledger has of one record; ``shown`` identifies its version, for a decision on that version."""
 
     record: RecordSummary
     shown: str
@@ -85,74 +85,74 @@ class ActionButton:
 
 
 class RecordPage:
-    """The page of a record, and decisions on it."""
+    """Shows a record, and applies decisions to it."""
 
     def __init__(self, context: PageContext, templates: Templates) -> None:
         self._context = context
         self._templates = templates
 
     def add_to(self, application: web.Application, guarded: Callable[..., Any]) -> None:
-        """Add its addresses."""
+        """Add its routes."""
         one = r"/records/{number:\d{1,18}}"
         application.router.add_get(one, guarded(self._show))
         application.router.add_get(f"{one}/now", guarded(self._show_now))
         application.router.add_post(f"{one}/decide", guarded(self._decide))
 
     async def _show(self, request: web.Request) -> web.StreamResponse:
-        look = await self._look(request)
-        record, now = look.record, self._context.clock()
-        first, *more = map(name_fields, meaning(record, look.standing, now))
+        data = await self._load(request)
+        record, now = data.record, self._context.clock()
+        first, *more = map(name_fields, meaning(record, data.standing, now))
         return self._templates.render(
             request,
             "record.html",
             here="records",
             record=record,
-            shown=look.shown,
+            shown=data.shown,
             kind=record.feed.stream.spec.singular.capitalize(),
             title=situation_of(record.state, record.reason).title,
             tone=TONES.get(State(record.state), Tone.ASK),
             first=first,
             more=more,
-            answered=look.standing.trakor_text,
-            other=other_of(record, look.standing),
+            answered=data.standing.trakor_text,
+            other=other_of(record, data.standing),
             since=TimeText.of(record.since_at, now),
-            trakor_ids=_trakor_ids(look),
+            trakor_ids=_trakor_ids(data),
             automatic_step=automatic_step(record),
-            actions=_actions(look),
+            actions=_actions(data),
             history=[
-                (TimeText.of(line.at, now), name_fields(event(line))) for line in reversed(look.history)
+                (TimeText.of(line.at, now), name_fields(event(line))) for line in reversed(data.history)
             ],
             app=self._context.app_of(record.feed.connection),
             can_be_read=not record.forgotten,
         )
 
     async def _show_now(self, request: web.Request) -> web.StreamResponse:
-        """What Salestrekker says at this moment, beside what was sent; nothing of it is kept."""
-        look = await self._look(request)
-        said, why = await self._read_now(look)
+        """Compare what Salestrekker has now with what was sent; nothing of it is stored."""
+        data = await self._load(request)
+        current, why = await self._read_now(data)
         return self._templates.render(
             request,
             "now.html",
-            compared=sides(look.record, look.standing),
-            other=other_of(look.record, look.standing),
-            said=said,
+            compared=sides(data.record, data.standing),
+            other=other_of(data.record, data.standing),
+            current=current,
             why=why,
         )
 
-    async def _read_now(self, look: RecordData) -> tuple[Mapping[str, str] | None, str]:
-        """What Salestrekker says, or why that is not known."""
-        record, paused = look.record, look.reading_paused
+    async def _read_now(self, data: RecordData) -> tuple[Mapping[str, str] | None, str]:
+        """What Salestrekker has now, or why that is unknown."""
+        record, paused = data.record, data.reading_paused
         if paused is not None:
             reason = paused.reason.rstrip(".")
             return None, f"Reading from Salestrekker is paused since {local_time(paused.since_at)}: {reason}."
         try:
-            said = await self._context.read_now(record.feed.connection, record.feed.stream, record.id)
-        except UserError as fault:  # it was read, and cannot be made into what Trakor takes
-            why = str(fault).rstrip(".")
+            current = await self._context.read_now(record.feed.connection, record.feed.stream, record.id)
+        except UserError as error:  # it was read, but cannot be mapped
+            why = str(error).rstrip(".")
             return None, f"{why[:1].upper()}{why[1:]}."
-        except BridgeError as fault:
-            return None, f"It could not be read: {str(fault).rstrip('.')}."
-        return said, "" if said is not None else "Salestrekker has no such record any more."
+        except BridgeError as error:
+            return None, f"The record could not be read: {str(error).rstrip('.')}."
+        return current, "" if current is not None else "Salestrekker no longer has this record."
 
     async def _decide(self, request: web.Request) -> web.StreamResponse:
         number = int(request.match_info["number"])
@@ -166,34 +166,34 @@ class RecordPage:
             self._context.policy_of,
             now=self._context.clock(),
             name=self._claim(name) if name else None,
-            by=place_of(request),
+            by=request_origin(request),
         )
         if decided is not None:
             self._context.on_decided()
-        visit_of(request).said = CHANGED if decided is None else _said(verb, decided)
+        session_of(request).flash = CHANGED if decided is None else _result_message(verb, decided)
         raise web.HTTPSeeOther(f"/records/{number}")
 
     def _claim(self, name: str) -> NameClaim:
-        """The name that a person gave, made fit."""
+        """The name that the user gave, in the form that Trakor accepts."""
         whole = fit(name) if len(name) <= LONGEST_NAME else ""
         if not whole:
-            raise UserError("A name needs characters that can be seen, and an end.")
+            raise UserError("This name is too long, or has no visible characters.")
         return NameClaim(whole, self._context.name_key(whole))
 
-    async def _look(self, request: web.Request) -> RecordData:
-        look = await asyncio.to_thread(_look, self._context, int(request.match_info["number"]))
-        if look is None:
+    async def _load(self, request: web.Request) -> RecordData:
+        data = await asyncio.to_thread(_load, self._context, int(request.match_info["number"]))
+        if data is None:
             raise web.HTTPNotFound(text="There is no such record.")
-        return look
+        return data
 
 
-def place_of(request: web.Request) -> str:
-    """From where a person decides, as the history has it."""
+def request_origin(request: web.Request) -> str:
+    """Where a decision comes from, for the history."""
     return f"on the status page, from {request.remote}"
 
 
 def done(verb: OperatorAction, record: RecordSummary) -> str:
-    """What is done with a record now that it was decided on, after "it"."""
+    """What happens to a record after a decision, following "it"."""
     if record.retry:
         return CHECKED_AGAIN[0]
     if record.state == State.PENDING:
@@ -205,15 +205,15 @@ def done(verb: OperatorAction, record: RecordSummary) -> str:
     return f"was checked again ({verb}) and still needs a decision"
 
 
-def _said(verb: OperatorAction, decided: ActionResult) -> FlashMessage:
-    """What is told after a decision on one record."""
+def _result_message(verb: OperatorAction, decided: ActionResult) -> FlashMessage:
+    """The message after a decision on one record."""
     if decided.refusal is None:
         return FlashMessage("ok", f"Done: it {done(verb, decided.record)}.")
     advice = decided.refusal.advice
-    # Some advice names a command: the buttons of the page are at hand instead.
+    # Advice that names a command is left out, since the page has buttons.
     more = f" {advice[0].upper()}{advice[1:]}." if advice and "`" not in advice else ""
     refusal = str(decided.refusal)
-    return FlashMessage("ask", f"That could not be done: {refusal.rstrip('.')}.{more}")
+    return FlashMessage("ask", f"That was not possible: {refusal.rstrip('.')}.{more}")
 
 
 def _verb(word: str) -> OperatorAction:
@@ -222,7 +222,7 @@ def _verb(word: str) -> OperatorAction:
     return OperatorAction(word)
 
 
-def _look(context: PageContext, number: int) -> RecordData | None:
+def _load(context: PageContext, number: int) -> RecordData | None:
     with reading(context.ledger.path, context.ledger.text_storage) as connection:
         found = find_records(connection, RecordQuery(numbers=[number]))
         return _of(connection, found[0]) if found else None
@@ -238,7 +238,7 @@ def _of(connection: Reader, record: RecordSummary) -> RecordData:
     )
 
 
-def _actions(look: RecordData) -> list[ActionButton]:
+def _actions(data: RecordData) -> list[ActionButton]:
     return [
         ActionButton(
             OperatorAction(way.verb),
@@ -246,12 +246,12 @@ def _actions(look: RecordData) -> list[ActionButton]:
             way.effect[0].upper() + way.effect[1:] + ".",
             way.named,
         )
-        for way in ways(look.record, look.standing)
+        for way in ways(data.record, data.standing)
     ]
 
 
-def _trakor_ids(look: RecordData) -> list[str]:
-    claimant = look.standing.claimant
-    if look.standing.trakor_ids or look.record.state != State.MERGED or claimant is None:
-        return [*look.standing.trakor_ids]
+def _trakor_ids(data: RecordData) -> list[str]:
+    claimant = data.standing.claimant
+    if data.standing.trakor_ids or data.record.state != State.MERGED or claimant is None:
+        return [*data.standing.trakor_ids]
     return [claimant.trakor_id] if claimant.trakor_id else []

@@ -1,4 +1,4 @@
-"""Templates to answers. Everything that is put into a template is escaped; nothing is marked as safe."""
+"""Renders templates to responses. All values are escaped; nothing is marked as safe."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from bridge.admin.sessions import BrowserSession
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["HEADERS", "SIGNED_IN", "VISIT", "Templates", "add_headers", "is_fragment"]
+__all__ = ["HEADERS", "SESSION", "SIGNED_IN", "Templates", "add_headers", "is_fragment"]
 
 HERE: Final = Path(__file__).parent
 
-VISIT: Final = web.RequestKey("visit", BrowserSession)
-"""Where a request has its session."""
+SESSION: Final = web.RequestKey("session", BrowserSession)
+"""The key of a request's session."""
 
 SIGNED_IN: Final = web.RequestKey("signed_in", bool)
-"""Whether there is something to log out from."""
+"""Whether the user can log out."""
 
 HEADERS: Final = {
     "Content-Security-Policy": (
@@ -37,14 +37,14 @@ HEADERS: Final = {
     "X-Frame-Options": "DENY",
     "Cache-Control": "no-store",
 }
-"""What each answer tells the browser: it loads nothing from elsewhere, runs nothing inline, keeps nothing."""
+"""Headers of each response: the browser loads nothing from elsewhere, runs nothing inline, stores nothing."""
 
 
 class Templates:
     """The templates of this package.
 
     Args:
-        problem: Why the configuration on disk cannot be used; empty while it can.
+        problem: Why the configuration on disk cannot be used; empty if it can.
     """
 
     def __init__(self, problem: Callable[[], str]) -> None:
@@ -60,21 +60,21 @@ class Templates:
     def render(
         self, request: web.Request, template: str, *, status: int = 200, **values: object
     ) -> web.Response:
-        """Answer with a page.
+        """Render a page.
 
         Args:
-            request: What is answered.
-            template: Its file's name.
-            status: Of HTTP.
-            values: What the template shows.
+            request: The request.
+            template: The file name of the template.
+            status: The HTTP status.
+            values: The values of the template.
         """
-        visit = request.get(VISIT)
+        session = request.get(SESSION)
         common = {
             "version": __version__,
             "problem": self._problem(),
-            "csrf": visit.csrf if visit else "",
-            # What was done last is told by the next whole page, not by a part that is fetched meanwhile.
-            "said": None if visit is None or is_fragment(request) else visit.tell(),
+            "csrf": session.csrf if session else "",
+            # The next whole page shows the last result, not a fragment that is fetched in the meantime.
+            "flash": None if session is None or is_fragment(request) else session.take_flash(),
             "signed_in": request.get(SIGNED_IN, False),
         }
         text = self._environment.get_template(template).render(common | values)
@@ -82,10 +82,10 @@ class Templates:
 
 
 def is_fragment(request: web.Request) -> bool:
-    """Whether a part of a page is asked for, by the page itself."""
+    """Whether a page requests a part of itself."""
     return "HX-Request" in request.headers
 
 
 async def add_headers(_: web.Request, response: web.StreamResponse) -> None:
-    """Add ``HEADERS`` to any answer."""
+    """Add ``HEADERS`` to a response."""
     response.headers.update(HEADERS)

@@ -1,4 +1,4 @@
-"""Finding a record by an id, a SKU or its exact name. A name is asked for by a form, never in an address."""
+"""The search page: finds records by id, SKU or exact name. A name is sent in a form, never in an address."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ if TYPE_CHECKING:
 __all__ = ["SearchPage"]
 
 MOST: Final = 20
-"""So many of several matches are shown."""
+"""How many of several matches are shown."""
 
 LONGEST: Final = 500
-"""Characters that can be searched for."""
+"""The most characters of a search."""
 
 
 class SearchPage:
-    """The search."""
+    """The search page."""
 
     def __init__(self, context: PageContext, templates: Templates) -> None:
         self._context = context
         self._templates = templates
 
     def add_to(self, application: web.Application, guarded: Callable[..., Any]) -> None:
-        """Add its address."""
+        """Add its route."""
         application.router.add_post("/search", guarded(self._search))
 
     async def _search(self, request: web.Request) -> web.StreamResponse:
@@ -61,7 +61,7 @@ class SearchPage:
 
 
 def _find(context: PageContext, wanted: str) -> list[RecordSummary]:
-    """By id first; what is no id may be a name."""
+    """Search by id first, then by name."""
     with reading(context.ledger.path, context.ledger.text_storage) as connection:
         found = find_records(connection, RecordQuery(either=wanted), MOST + 1)
         if not found and (name := fit(wanted)):

@@ -98,9 +98,9 @@ class AdminServer:
         wrong_passwords: WrongPasswords | None = None,
         pages: Pages | None = None,
     ) -> None:
-        self._snapshot = _Shared(snapshot)
+        self._snapshot = _SharedResult(snapshot)
         self._health = health
-        self._ready = _Shared(ready)
+        self._ready = _SharedResult(ready)
         self._password = BasicPassword(password)
         self._hosts = frozenset(hosts)
         self._metrics = Metrics(answers)
@@ -156,7 +156,7 @@ class AdminServer:
 
     def _application(self) -> web.Application:
         application = web.Application(
-            middlewares=[self._called_by_its_name, self._with_its_body], client_max_size=MOST_OF_A_FORM
+            middlewares=[self._check_host, self._read_body], client_max_size=MOST_OF_A_FORM
         )
         application.on_response_prepare.append(_add_headers)
         if self._pages is not None:
@@ -168,7 +168,7 @@ class AdminServer:
         return application
 
     @web.middleware
-    async def _called_by_its_name(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def _check_host(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Answer only what was meant for this listener."""
         if not is_meant(request.headers.getall("Host", []), self._hosts, only_here=self._only_here):
             here = "the name localhost or 127.0.0.1" if self._only_here else "its address"
@@ -176,7 +176,7 @@ class AdminServer:
         return await handler(request)
 
     @web.middleware
-    async def _with_its_body(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def _read_body(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Wait for a form for so long and no longer; what reads it later finds it read."""
         if request.can_read_body:
             try:
@@ -207,28 +207,28 @@ class AdminServer:
         return guarded
 
     async def _answer_health(self, _: web.Request) -> web.Response:
-        return _told(self._health())
+        return _health_response(self._health())
 
     async def _answer_ready(self, _: web.Request) -> web.Response:
-        return _told(await self._ready())
+        return _health_response(await self._ready())
 
     async def _answer_metrics(self, request: web.Request) -> web.Response:
         try:
             snapshot = await self._snapshot()
-        except BridgeError as fault:
-            return _told(HealthReport(ok=False, why=str(fault)))
+        except BridgeError as error:
+            return _health_response(HealthReport(ok=False, why=str(error)))
         body, content_type = self._metrics.render(snapshot, request.headers.get("Accept", ""))
         return web.Response(body=body, headers={"Content-Type": content_type})
 
     async def _answer_status(self, _: web.Request) -> web.Response:
         try:
             document, status = (await self._snapshot()).as_json(), 200
-        except BridgeError as fault:
-            document, status = {"error": str(fault)}, 503
+        except BridgeError as error:
+            document, status = {"error": str(error)}, 503
         return web.Response(body=orjson.dumps(document), status=status, content_type="application/json")
 
 
-class _Shared(Generic[T]):
+class _SharedResult(Generic[T]):
     """A question that is asked once at a time: who asks meanwhile gets the same answer."""
 
     def __init__(self, ask: Callable[[], Awaitable[T]]) -> None:
@@ -270,7 +270,7 @@ async def _add_headers(_: web.Request, response: web.StreamResponse) -> None:
     response.headers.update(HEADERS)
 
 
-def _told(health: HealthReport) -> web.Response:
+def _health_response(health: HealthReport) -> web.Response:
     """200, or 503 and why."""
     if health.ok:
         return web.Response(text="ok\n")

@@ -32,7 +32,7 @@ BYTES: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class FlashMessage:
-    """What came of what was done last, told once on the next page."""
+    """The result of the last action, shown once on the next page."""
 
     tone: str
     text: str
@@ -40,13 +40,13 @@ class FlashMessage:
 
 @dataclass(frozen=True, slots=True)
 class BulkDecision:
-    """A decision on many records that waits for its yes: those that were counted, and no others.
+    """A decision on many records that waits to be confirmed. It covers exactly the records that were counted.
 
     Attributes:
-        token: Names the order, so that an old page does not carry out a newer one.
+        token: Identifies the decision, so that an old page cannot confirm a newer one.
         verb: What is to be done.
-        records: The ledger's numbers of the records, by their kind: one that waits for something else by now
-            is left alone.
+        records: The ledger's numbers of the records, by their kind. A record of another kind by then is left
+            alone.
     """
 
     token: str
@@ -64,34 +64,34 @@ class BrowserSession:
     """One browser's session.
 
     Attributes:
-        csrf: What each of its forms has to bring: no other site can know it.
-        until: When it ends, seconds of the monotonic clock.
-        said: What the next page tells first; None: nothing.
-        order: The one decision on many that waits for its yes; None: none.
+        csrf: The token that each of its forms must contain, and that no other site can know.
+        until: When it ends, in seconds of the monotonic clock.
+        flash: What the next page shows first; None: nothing.
+        decision: The one decision on many records that waits to be confirmed; None: none.
     """
 
     csrf: str
     until: float
-    said: FlashMessage | None = None
-    order: BulkDecision | None = field(default=None, repr=False)
+    flash: FlashMessage | None = None
+    decision: BulkDecision | None = field(default=None, repr=False)
 
-    def wrote(self, token: str) -> bool:
-        """Whether a form is this session's own."""
+    def has_token(self, token: str) -> bool:
+        """Whether a form's token is that of this session."""
         return hmac.compare_digest(self.csrf.encode(), token.encode())
 
-    def tell(self) -> FlashMessage | None:
-        """What is to be told now; it is told once."""
-        said, self.said = self.said, None
-        return said
+    def take_flash(self) -> FlashMessage | None:
+        """What is to be shown now; it is shown once."""
+        flash, self.flash = self.flash, None
+        return flash
 
 
 class SessionStore:
-    """The sessions, at most so many and for so long.
+    """Keeps the sessions, limited in number and in time.
 
     Args:
-        most: When there are more, the one that was used longest ago ends.
-        life: Seconds after which one ends, used or not.
-        clock: Seconds of a clock that is never set.
+        most: The most sessions. If there are more, the least recently used one ends.
+        life: Seconds after which a session ends, used or not.
+        clock: Seconds of a monotonic clock.
     """
 
     def __init__(self, most: int, life: float, clock: Callable[[], float]) -> None:
@@ -105,17 +105,17 @@ class SessionStore:
         while len(self._by_name) >= self._most:
             del self._by_name[next(iter(self._by_name))]
         name = secrets.token_urlsafe(BYTES)
-        visit = BrowserSession(secrets.token_urlsafe(BYTES), self._clock() + self._life)
-        self._by_name[name] = visit
-        return name, visit
+        session = BrowserSession(secrets.token_urlsafe(BYTES), self._clock() + self._life)
+        self._by_name[name] = session
+        return name, session
 
     def of(self, name: str | None) -> BrowserSession | None:
         """The session of that name, if it has not ended."""
-        visit = self._by_name.pop(name, None) if name else None
-        if name is None or visit is None or visit.until <= self._clock():
+        session = self._by_name.pop(name, None) if name else None
+        if name is None or session is None or session.until <= self._clock():
             return None
-        self._by_name[name] = visit  # the last one used stands last
-        return visit
+        self._by_name[name] = session  # the most recently used session is the last one
+        return session
 
     def end(self, name: str | None) -> None:
         """End a session, if there is one of that name."""
@@ -123,18 +123,18 @@ class SessionStore:
 
 
 CHANCE: Final = 16
-"""Random bytes of a guest, and of a browser."""
+"""Random bytes of a guest's or a browser's cookie."""
 
 LONGEST: Final = 200
-"""Characters that are looked at of a cookie."""
+"""The most characters of a cookie that are checked."""
 
 
 class LogInTokens:
-    """Signs guests and browsers, and knows them again.
+    """Signs the cookies of the log-in page, and verifies them.
 
     Args:
-        life: Seconds that somebody has to type the password.
-        clock: Seconds of a clock that is never set.
+        life: Seconds in which the password has to be entered.
+        clock: Seconds of a monotonic clock.
     """
 
     def __init__(self, life: float, clock: Callable[[], float]) -> None:
@@ -143,34 +143,34 @@ class LogInTokens:
         self._key = secrets.token_bytes(32)
 
     def begin(self) -> tuple[str, str]:
-        """A new guest: the cookie, and the token of his form."""
-        said = f"{int(self._clock() + self._life)}.{secrets.token_urlsafe(CHANCE)}"
-        cookie = f"{said}.{self._signed('guest', said)}"
+        """A cookie for the log-in page, and the token of its form."""
+        content = f"{int(self._clock() + self._life)}.{secrets.token_urlsafe(CHANCE)}"
+        cookie = f"{content}.{self._signed('guest', content)}"
         return cookie, self._signed("form", cookie)
 
-    def wrote(self, cookie: str | None, token: str) -> bool:
-        """Whether a form is of this guest, who is in time."""
-        said = self._said("guest", cookie)
-        until = said.partition(".")[0]
+    def has_token(self, cookie: str | None, token: str) -> bool:
+        """Whether a form belongs to this cookie, and the cookie has not expired."""
+        content = self._content("guest", cookie)
+        until = content.partition(".")[0]
         in_time = until.isdecimal() and int(until) > self._clock()
         return in_time and _alike(self._signed("form", cookie or ""), token)
 
     def admit(self) -> str:
-        """The cookie of a browser from which somebody was let in."""
-        said = secrets.token_urlsafe(CHANCE)
-        return f"{said}.{self._signed('browser', said)}"
+        """The cookie of a browser that has logged in."""
+        content = secrets.token_urlsafe(CHANCE)
+        return f"{content}.{self._signed('browser', content)}"
 
     def browser(self, cookie: str | None) -> str:
-        """Which browser it is; empty where nobody was let in from it."""
-        return self._said("browser", cookie)
+        """The id of a browser; empty if it has never logged in."""
+        return self._content("browser", cookie)
 
-    def _said(self, use: str, cookie: str | None) -> str:
-        """What a cookie says; empty where it is not signed here for this use."""
-        said, _, signature = (cookie or "")[:LONGEST].rpartition(".")
-        return said if said and _alike(self._signed(use, said), signature) else ""
+    def _content(self, use: str, cookie: str | None) -> str:
+        """The content of a cookie; empty if it was not signed here for this use."""
+        content, _, signature = (cookie or "")[:LONGEST].rpartition(".")
+        return content if content and _alike(self._signed(use, content), signature) else ""
 
-    def _signed(self, use: str, said: str) -> str:
-        return hmac.new(self._key, f"{use}:{said}".encode(errors="replace"), "sha256").hexdigest()
+    def _signed(self, use: str, content: str) -> str:
+        return hmac.new(self._key, f"{use}:{content}".encode(errors="replace"), "sha256").hexdigest()
 
 
 def _alike(one: str, other: str) -> bool:

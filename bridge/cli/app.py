@@ -47,7 +47,7 @@ a ledger of what it read, decided and sent, and asks you if two names or a chang
 
 \b
 First steps, with nothing to configure:
-  trakor-bridge demo       shows what the bridge does, on two simulated systems
+  trakor-bridge demo       shows the bridge at work on two simulated systems
   trakor-bridge sandbox    runs two simulated systems to try things out on
 
 \b
@@ -56,7 +56,7 @@ With an organisation of your own:
   trakor-bridge check      checks everything first, and shows what to do
   trakor-bridge backfill   sends everything to Trakor, once
   trakor-bridge run        the daemon: keeps both systems in step
-  trakor-bridge status     shows the state of everything, and what needs a decision
+  trakor-bridge status     shows the state, and what needs a decision
 """
 
 NO_ACCESS: Final = 4

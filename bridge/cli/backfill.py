@@ -43,7 +43,7 @@ Examples:
   trakor-bridge backfill                  contacts and products
   trakor-bridge backfill products         only products
   trakor-bridge backfill --restart        read from the beginning
-  trakor-bridge backfill --dry-run        show what would be sent; send nothing
+  trakor-bridge backfill --dry-run        show what would be sent
   trakor-bridge backfill --dry-run --csv  the same, record by record
   trakor-bridge backfill --limit 5        five records of each stream
   trakor-bridge backfill --json > run.json
