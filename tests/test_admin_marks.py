@@ -143,7 +143,7 @@ async def test_father_and_son_stand_side_by_side(
     assert f'<a href="/records/{father}">' in shown.text
     assert "They are one person: it shares the record of" in shown.words
     now = (await browser.get(f"/records/{son}/now")).words
-    assert "The other one" in now
+    assert "Other record" in now
     assert "poe@example.org" in now
     assert "570 006" not in now, "Trakor has that number: the father says another one by now"
 

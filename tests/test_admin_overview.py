@@ -113,16 +113,16 @@ def test_what_is_stopped_says_since_when_why_and_what_comes_next() -> None:
 def test_a_record_that_waits_too_long_is_told() -> None:
     late = replace(with_contacts(stream(pending=2)), lag_seconds=7300.0)
     assert [note.text for note in shown(late).notes] == [
-        "2 are on the way to Trakor; the first one has waited for 2 hours."
+        "2 are waiting to be sent to Trakor; the first one for 2 hours."
     ]
 
 
 @pytest.mark.parametrize(
     ("left", "tone", "said"),
     [
-        (6 * 24 * HOUR, Tone.OK, "valid, ends in 6 days"),
-        (2 * HOUR, Tone.ASK, "valid, ends in 2 hours"),
-        (-HOUR, Tone.STOP, "ended 1 hour ago"),
+        (6 * 24 * HOUR, Tone.OK, "valid, expires in 6 days"),
+        (2 * HOUR, Tone.ASK, "valid, expires in 2 hours"),
+        (-HOUR, Tone.STOP, "expired 1 hour ago"),
     ],
 )
 def test_the_life_of_the_log_in_is_told(left: int, tone: Tone, said: str) -> None:

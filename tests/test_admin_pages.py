@@ -220,7 +220,7 @@ async def test_a_record_that_cannot_be_read_now_says_why(
     where = f"/records/{number(page, left.ids['drifted'])}/now"
     page.says[left.ids["drifted"]] = Transient("Salestrekker did not answer within 30 seconds")
     assert (
-        "It could not be read: Salestrekker did not answer within 30 seconds."
+        "The record could not be read: Salestrekker did not answer within 30 seconds."
         in (await browser.get(where)).words
     )
     del page.says[left.ids["drifted"]]
@@ -257,7 +257,7 @@ async def test_a_same_name_is_sent_under_a_name_of_ones_own(
     where = f"/records/{number(page, left.ids['same-name'])}"
     asked = await browser.get(where)
     taken = await browser.send(asked, f"{where}/decide", verb="accept", name="JANE SMITH")
-    assert "That could not be done: the name given for" in taken.words
+    assert "That was not possible: the name given for" in taken.words
     assert page.record(left.ids["same-name"]).state == State.HELD
     empty = await browser.send(asked, f"{where}/decide", verb="accept", name="\u200b")
     assert empty.status == 409
@@ -290,7 +290,7 @@ async def test_only_what_was_shown_is_decided_on(
         connection.execute(records.update().where(is_that).values(**meanwhile))
     before = page.record(left.ids["drifted"])
     said = await browser.send(old, f"{where}/decide", verb="accept")
-    assert "Nothing was done: it has changed since the page was made." in said.words
+    assert "Nothing was changed, because the record changed after the page was loaded." in said.words
     assert page.record(left.ids["drifted"]) == before
     assert page.decided == 0
 
@@ -313,7 +313,7 @@ async def test_what_was_decided_on_in_another_window_is_not_decided_on_twice(
     where = f"/records/{number(page, left.ids['renamed'])}"
     first, second = await browser.get(where), await browser.get(where)
     await browser.send(first, f"{where}/decide", verb="accept")
-    assert "Nothing was done" in (await browser.send(second, f"{where}/decide", verb="drop")).words
+    assert "Nothing was changed" in (await browser.send(second, f"{where}/decide", verb="drop")).words
     assert page.record(left.ids["renamed"]).state == State.PENDING
 
 
@@ -355,7 +355,7 @@ async def test_only_those_that_were_counted_are_decided_on(
         is_other = records.c.source_id == left.ids["renamed"]
         connection.execute(records.update().where(is_other).values(reason="same-name"))
     done = await browser.send(asked, "/many", order=asked.hidden("order"))
-    assert "1 record was dropped. 1 did not wait for it any more." in done.words
+    assert "1 record was dropped. 1 no longer needed it." in done.words
     assert page.record(left.ids["same-name"]).state == State.HELD
     assert page.record(left.ids["renamed"]).state == State.HELD
 
@@ -383,7 +383,7 @@ async def test_a_decision_on_many_that_fails_is_told_and_ends_nothing_else(
     asked = await browser.get("/many?verb=drop&state=held&reason=same-name")
     said = await browser.send(asked, "/many", order=asked.hidden("order"))
     assert said.url == "/many/progress"
-    assert "0 records were dropped. It ended early: something failed that never should" in said.words
+    assert "0 records were dropped. It ended early: an unexpected error occurred" in said.words
 
 
 async def test_those_that_it_cannot_be_done_to_are_named(
@@ -393,7 +393,7 @@ async def test_those_that_it_cannot_be_done_to_are_named(
     asked = await browser.get("/many?verb=accept&state=held&reason=same-name")
     said = await browser.send(asked, "/many", order=asked.hidden("order"))
     assert said.url == "/many/progress"
-    assert "To 2 it could not be done." in said.words
+    assert "This was not possible for 2." in said.words
     assert left.ids["same-name"] in said.words
     assert page.record(left.ids["same-name"]).state == State.HELD
 

@@ -181,9 +181,9 @@ async def test_webhooks_have_the_same_number_everywhere(desk: Desk, browser: Bro
         assert samples(metrics, f"webhooks_{name}", "connection") == {"": {"default": number}}
     printed, page = desk("status").out, await browser.get("/")
     assert "3 webhooks received" in printed
-    assert "2 still to be worked off" in printed
+    assert "2 not processed yet" in printed
     assert "1 could not be understood" in printed
-    assert "Webhooks that wait 2" in page.words
+    assert "Webhooks waiting 2" in page.words
     assert "Not understood 1" in page.words
     (table,) = re.findall(r'<table class="actions">(.*?)</table>', page.text, re.DOTALL)
     assert sum(map(int, re.findall(r"<td><span[^>]*>(\d+)</span></td>", table))) == 3

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bridge.alerts import AlertKind, Disk, Message, conditions, waiting_of
+from bridge.alerts import AlertKind, Disk, Message, conditions, count_waiting
 from bridge.alerts.conditions import DAY, FULL_BYTES, HOUR, MINUTE, ONCE, OVER
-from bridge.alerts.notifier import lowered, turn
+from bridge.alerts.notifier import compose, lower_counts
 from bridge.ledger.daemon_state import AlertSent, AlertTopic
 from bridge.ledger.sweeps import LastSweep, MassChange, SweepProgress
 from bridge.records import Stream
@@ -146,7 +146,7 @@ def test_no_condition_repeats_what_a_remote_system_said() -> None:
 
 def test_records_that_wait_are_counted_by_reason() -> None:
     status = sydney(StreamStatus(waiting={"same-name": 2, "drifted": 1}))
-    assert waiting_of(at(status)) == {
+    assert count_waiting(at(status)) == {
         AlertTopic("waiting", "sydney", "contacts", "same-name"): 2,
         AlertTopic("waiting", "sydney", "contacts", "drifted"): 1,
     }
@@ -183,7 +183,7 @@ def say(
     now: int = NOW,
 ) -> tuple[Message | None, dict[AlertTopic, AlertSent]]:
     waiting = waiting or {}
-    return turn(conditions, waiting, lowered(said or {}, waiting), over, now)
+    return compose(conditions, waiting, lower_counts(said or {}, waiting), over, now)
 
 
 def lines(message: Message | None) -> list[str]:
@@ -260,10 +260,10 @@ def test_records_that_wait_are_told_in_a_digest_by_reason() -> None:
     drifted = HELD._replace(detail="drifted")
     message, said = say(waiting={HELD: 3, drifted: 1})
     (line,) = lines(message)
-    assert line.startswith("[waiting] sydney: new for a person to decide: 3 contacts (same-name), ")
-    assert line.endswith("1 contact (drifted). 4 wait in all.")
+    assert line.startswith("[waiting] sydney: new decisions needed: 3 contacts (same-name), ")
+    assert line.endswith("1 contact (drifted). 4 in all.")
     assert message
-    assert (message.title, message.grave) == ("trakor-bridge: records wait for you", False)
+    assert (message.title, message.grave) == ("trakor-bridge: records need a decision", False)
     assert said == {HELD: AlertSent(NOW, 3), drifted: AlertSent(NOW, 1)}
 
 

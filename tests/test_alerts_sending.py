@@ -75,7 +75,7 @@ class World:
     async def looks(self, alerts: Notifier, times: int) -> None:
         for _ in range(times):
             self.now += MINUTE
-            await alerts.look()
+            await alerts.check()
 
 
 @pytest.fixture
@@ -152,8 +152,8 @@ async def test_the_digest_survives_a_restart_too(world: World, service: Service)
     world.now += HOUR
     await world.looks(world.alerts(service), 1)
     assert [message["message"].splitlines()[0] for message in service.messages] == [
-        "[waiting] sydney: new for a person to decide: 3 contacts (same-name). 3 wait in all.",
-        "[waiting] sydney: new for a person to decide: 1 contact (same-name). 4 wait in all.",
+        "[waiting] sydney: new decisions needed: 3 contacts (same-name). 3 in all.",
+        "[waiting] sydney: new decisions needed: 1 contact (same-name). 4 in all.",
     ]
 
 
@@ -196,7 +196,7 @@ async def test_what_cannot_be_noted_is_not_said_twice(
 ) -> None:
     """A full disk is told of, though the ledger on it takes no note of that."""
     alerts = world.alerts(service)
-    await alerts.look()
+    await alerts.check()
     world.disk = Disk(2**40, 0)
 
     def full(*_: object) -> None:
@@ -320,7 +320,7 @@ async def test_a_heartbeat_that_fails_is_tried_again_and_said_once(
     world: World, service: Service, log: io.StringIO
 ) -> None:
     alerts = world.alerts(heartbeat=Heartbeat(service.url))
-    await alerts.look()
+    await alerts.check()
     good(world, NOW + 1)
     for service.status in (500, 302):
         await world.looks(alerts, 2)
@@ -335,11 +335,11 @@ async def test_a_heartbeat_that_fails_is_tried_again_and_said_once(
 async def test_a_heartbeat_that_hangs_keeps_nobody_waiting(world: World, service: Service) -> None:
     async with serving() as other:
         alerts = world.alerts(other, heartbeat=Heartbeat(service.url))
-        await alerts.look()
+        await alerts.check()
         service.may_answer.clear()
         good(world, NOW + 1)
         world.pause()
-        look = asyncio.create_task(alerts.look())
+        look = asyncio.create_task(alerts.check())
         async with asyncio.timeout(5):
             await other.was_asked.wait()
         assert not look.done()
@@ -352,9 +352,9 @@ async def test_a_heartbeat_without_an_answer_is_given_up(
 ) -> None:
     service.may_answer.clear()
     alerts = world.alerts(heartbeat=Heartbeat(service.url, within=0.05))
-    await alerts.look()
+    await alerts.check()
     good(world, NOW + 1)
-    await alerts.look()
+    await alerts.check()
     assert events(log) == ["heartbeat failed"]
 
 

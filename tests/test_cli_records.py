@@ -301,7 +301,7 @@ def test_a_story_has_state_meaning_choices_and_history(desk: Desk, ids: dict[str
     assert ran.status == 0
     assert ran.out.startswith(f"Contact {ids['renamed']} · Jane Smythe\n")
     assert "held: renamed" in ran.out
-    assert "there it still has the old name." in ran.out
+    assert "Trakor still has the old name." in ran.out
     assert f"  trakor-bridge records accept {ids['renamed']}\n" in ran.out
     happened = ran.out.partition("What happened\n")[2].splitlines()
     told = [re.sub(r"^\S+ \S+ \S+ +", "", line).rstrip() for line in happened]
@@ -338,7 +338,7 @@ def test_a_held_record_says_who_has_its_name(desk: Desk, ids: dict[str, str]) ->
 
 def test_merged_records_name_each_other(desk: Desk, ids: dict[str, str]) -> None:
     merged, claimant = desk("records", "show", ids["merged"]), desk("records", "show", ids["delivered"])
-    assert f"it shares that of {ids['delivered']}." in merged.out
+    assert f"it shares the record of {ids['delivered']}." in merged.out
     assert f"Its record in Trakor is shared by {ids['merged']}." in claimant.out
     assert f"{stands(desk, ids['delivered']).trakor_id}, shared" in merged.out
 
@@ -412,7 +412,9 @@ def test_what_a_running_daemon_does_by_itself_is_not_left_to_a_backfill(
     with lock_ledger(desk.folder / "ledger.db", "trakor-bridge run"):
         out = desk("records", "show", ids["mapping"]).out
     assert "trakor-bridge backfill" not in out
-    assert "Once it is corrected in Salestrekker or in the configuration, it is sent by itself." in out
+    assert (
+        "As soon as it is corrected in Salestrekker or in the configuration, it is sent automatically." in out
+    )
 
 
 def test_a_retry_says_the_same_each_time(desk: Desk, ids: dict[str, str]) -> None:

@@ -421,7 +421,7 @@ def test_stopped_it_ends_with_130_and_leaves_nothing(
         rest, complaints = process.communicate(timeout=SECONDS)
     assert process.returncode == 130
     assert never not in rest
-    assert complaints == "Interrupted: what the demonstration had made is removed.\n"
+    assert complaints == "Interrupted: the demonstration's files were removed.\n"
     assert left_by(tmp_path) == []
 
 

@@ -239,7 +239,7 @@ def test_what_webhooks_brought_is_a_sentence_and_strange_ones_are_pointed_to() -
     streams = {Stream.CONTACTS: stream(2, delivered=2)}
     came = WebhookStatus(received=12, waiting=3, last_at=NOW - 120_000, unreadable=1)
     assert headline(ConnectionStatus("default", streams, webhooks=came), NOW)[1:] == [
-        "12 webhooks received, the last one 2 minutes ago; 3 still to be worked off.",
+        "12 webhooks received, the last one 2 minutes ago; 3 not processed yet.",
         "1 could not be understood: trakor-bridge webhooks list --problems",
     ]
     assert headline(ConnectionStatus("default", streams), NOW)[1:] == []

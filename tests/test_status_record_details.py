@@ -91,7 +91,7 @@ async def test_what_makes_two_perhaps_one_person_is_said(world: World) -> None:
     said = "The same: e-mail address. Different: telephone number."
     assert said in await world.run("records", "show", son)
     record, standing = world.found(son)
-    assert the_other(record, standing) == f"The other one is “Otto Ashby” ({father}). {said}"
+    assert the_other(record, standing) == f"The other record is “Otto Ashby” ({father}). {said}"
 
 
 async def test_one_that_is_gone_can_be_closed_and_comes_back_unless_it_was_forgotten(world: World) -> None:

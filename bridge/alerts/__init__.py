@@ -1,20 +1,21 @@
-"""Who has to know is told: once, again after a day while it lasts, and once when it is over.
+"""Alerts: sent when something goes wrong, again after a day while it lasts, and when it is over.
 
 ::
 
     Snapshot, Disk ──conditions──> Condition ──┐
-    Snapshot ──waiting_of──> counts by reason ─┴──turn──> Message ──Address──> Apprise
-                                                 ^           │ taken
-                         said, in the ledger ────┴───────────┘
+    Snapshot ──count_waiting─> counts by reason ─┴──compose──> Message ──Address──> Apprise
+                                                   ^              │ accepted
+                    alerts sent, in the ledger ────┴──────────────┘
 
-Each address has a memory of its own, so one that does not answer misses nothing, and one that does hears
-nothing twice. A message is noted after it was taken: a process that dies in between says it once more.
-No message holds a name of a person, an id, or what a remote system answered: only what of ours stands
-still, since when, and how many. ``Heartbeat`` is the other way round: who is not asked raises the alarm.
+The ledger remembers for each address what was sent, so that an address that fails misses nothing, and another
+one gets nothing twice. A message is stored as sent after it was accepted: a process that dies in between sends
+it again. No message contains a person's name, an id, or what a remote system answered. It contains only what has
+stopped, since when, and how many records need a decision. ``Heartbeat`` works the other way round: an outside
+service raises the alarm if the bridge stops calling it.
 """
 
 from bridge.alerts.apprise_address import Address, Message, address_of
-from bridge.alerts.conditions import AlertKind, Condition, Disk, conditions, disk_of, waiting_of
+from bridge.alerts.conditions import AlertKind, Condition, Disk, conditions, count_waiting, disk_of
 from bridge.alerts.heartbeat import Heartbeat
 from bridge.alerts.notifier import Notifier
 
@@ -28,6 +29,6 @@ __all__ = [
     "Notifier",
     "address_of",
     "conditions",
+    "count_waiting",
     "disk_of",
-    "waiting_of",
 ]

@@ -1,7 +1,7 @@
-"""One address that alerts go to, through Apprise: never shown whole, since it holds secrets.
+"""An address for alerts, used through Apprise. An address is never shown whole, because it contains secrets.
 
-Apprise is synchronous and waits on sockets, so a message is sent in a thread, and no longer than a time
-limit. The thread is left alone then: a process that ends does not wait for it.
+Apprise blocks on sockets, so a message is sent in a thread, with a time limit. After the limit the thread is
+abandoned: a process that ends does not wait for it.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ if TYPE_CHECKING:
 __all__ = ["Address", "Message", "address_of"]
 
 TIME_LIMIT: Final = 30.0
-"""Seconds until a message that was not taken counts as failed."""
+"""Seconds after which a message that was not accepted counts as failed."""
 
 HOST: Final = re.compile(r"localhost|[\w-]+(\.[\w-]+)+|[0-9a-f:]*:[0-9a-f:]+", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What is sent to one address: all that there is to say, in one.
+    """A message to one address, with all its alerts.
 
     Attributes:
-        title: In a few words.
+        title: A few words.
         body: A line for each alert.
-        grave: Something is wrong; else it is over, or records wait.
+        grave: Whether something is wrong. Otherwise something is over, or records need a decision.
     """
 
     title: str
@@ -47,11 +47,11 @@ class Message:
 
 
 def address_of(url: str, number: int) -> Address:
-    """An address of the configuration, understood.
+    """Parse an address of the configuration.
 
     Args:
         url: An Apprise address.
-        number: Its place in ``alerts.urls``, from 1: what it is called where it must not be shown.
+        number: Its position in ``alerts.urls``, from 1. Messages name the address by this number.
 
     Raises:
         UserError: Apprise does not understand it.
@@ -61,27 +61,27 @@ def address_of(url: str, number: int) -> Address:
     asset = apprise.AppriseAsset(
         app_id="trakor-bridge",
         app_desc=f"trakor-bridge {__version__}",
-        storage_mode=apprise.PersistentStoreMode.MEMORY,  # nothing beside the ledger is written
+        storage_mode=apprise.PersistentStoreMode.MEMORY,  # nothing is written to disk
         async_mode=False,
     )
     service = apprise.Apprise.instantiate(url, asset=asset)
     if service is None:
         scheme = url.partition("://")[0]
         raise UserError(
-            f"address {number} of alerts.urls ({scheme}://…) is none that Apprise understands",
-            advice="https://appriseit.com/services/ has the addresses of all services",
+            f"address {number} of alerts.urls ({scheme}://…) is not an Apprise address",
+            advice="https://appriseit.com/services/ lists the addresses of all services",
         )
     made = apprise.Apprise(asset=asset)
     made.add(service)
-    private: str = service.url(privacy=True)  # type: ignore[no-untyped-call]  # it says no more of itself
+    private: str = service.url(privacy=True)  # type: ignore[no-untyped-call]  # Apprise has no types
     return Address(number, _shown(private), made)
 
 
 def _shown(private: str) -> str:
-    """Scheme and host. Where a service has a token or a topic in its place, that is left out, too.
+    """Scheme and host, without a token or topic that some services have in place of a host.
 
     Args:
-        private: As Apprise shows it: with dots in place of secrets, but with users and paths.
+        private: The address as Apprise shows it: without secrets, but with users and paths.
     """
     parts = urlsplit(private)
     host = parts.hostname or ""
@@ -89,10 +89,10 @@ def _shown(private: str) -> str:
 
 
 class Address:
-    """Takes messages.
+    """Sends messages to one address.
 
     Args:
-        number: Its place in ``alerts.urls``, from 1.
+        number: Its position in ``alerts.urls``, from 1.
         shown: Its scheme and host.
         service: Apprise with this one address.
 
@@ -111,11 +111,11 @@ class Address:
         """Send a message.
 
         Args:
-            message: What to say.
-            within: Seconds.
+            message: The message.
+            within: The time limit in seconds.
 
         Returns:
-            Whether it was taken. False, too, while an earlier one that took too long is still under way.
+            Whether it was accepted. Also False while an earlier message is still being sent.
         """
         if self._under_way.is_set():
             return False
@@ -129,7 +129,7 @@ class Address:
             return False
 
     def _notify(self, message: Message, answer: Callable[[bool], None]) -> None:
-        """In the thread. What a service's code fails with may hold the address: it is not looked at."""
+        """Send in the thread. An exception may contain the address, so it is ignored."""
         taken = False
         with suppress(Exception):
             kind = "warning" if message.grave else "info"
@@ -143,7 +143,7 @@ class Address:
 
 
 def _answer_to(future: asyncio.Future[bool]) -> Callable[[bool], None]:
-    """Gives a future its result from another thread; nobody may be waiting any more."""
+    """Make a function that sets a future's result from another thread, if anybody still waits."""
     loop = future.get_loop()
 
     def settle(taken: bool) -> None:  # noqa: FBT001 - the one thing that it says

@@ -1,7 +1,7 @@
-"""What is wrong, by one look at everything: pure, but for asking the disk.
+"""Conditions that lead to alerts, derived from the state of everything. Pure, except for reading the disk.
 
-A ``Condition`` is said where it is new, and over where it is not there any more. One that is *covered*
-is neither: it lasts, but something else explains it, or it is being put right at this moment.
+A new ``Condition`` leads to an alert, and to a second message when it is over. A *covered* condition leads to
+neither: it lasts, but another condition explains it, or it may end by itself.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ __all__ = [
     "Disk",
     "OverdueAt",
     "conditions",
+    "count_waiting",
     "disk_of",
-    "waiting_of",
 ]
 
 MINUTE: Final = 60_000
@@ -38,24 +38,24 @@ HOUR: Final = 60 * MINUTE
 DAY: Final = 24 * HOUR
 
 STOPPED_FOR: Final = 15 * MINUTE
-"""Milliseconds for which something stands still before anybody is told: most outages are shorter."""
+"""Milliseconds that something is stopped before an alert is sent: most outages are shorter."""
 
 BY_PERSON_FOR: Final = DAY
-"""The same where a person has stopped it, who knows."""
+"""The same for a pause by an operator, who knows about it."""
 
 TOKEN_ENDS_WITHIN: Final = HOUR
-"""A token that cannot be renewed is told of at once where it ends this soon."""
+"""If a token that cannot be renewed expires this soon, the alert is sent at once."""
 
 FULL_SHARE: Final = 0.05
 FULL_BYTES: Final = 200 * 2**20
-"""A disk is nearly full where less than this share, or less than so many bytes, are free."""
+"""A disk is nearly full if less than this share, or fewer than these bytes, are free."""
 
 OverdueAt: TypeAlias = "Callable[[str, Stream, int], int | None]"
-"""When a list is overdue that was read to its end at a time: of connection, stream, and that time."""
+"""When a list becomes overdue, by connection, stream, and the time of its last complete read."""
 
 
 class AlertKind(StrEnum):
-    """The word of an alert; docs/operations.md says of each what to do."""
+    """The kinds of alerts; docs/operations.md describes what to do about each."""
 
     TOKEN = "token"  # noqa: S105 - the name of an alert
     READING = "reading-paused"
@@ -71,20 +71,20 @@ class AlertKind(StrEnum):
 
 
 OVER: Final = {
-    AlertKind.TOKEN: "Salestrekker's token is renewed again.",
-    AlertKind.READING: "Reading from Salestrekker is not stopped by a fault any more.",
-    AlertKind.SENDING: "Sending {stream}to Trakor is not stopped by a fault any more.",
-    AlertKind.READING_BY_PERSON: "Reading from Salestrekker is not paused by a person any more.",
-    AlertKind.SENDING_BY_PERSON: "Sending {stream}to Trakor is not paused by a person any more.",
-    AlertKind.OVERDUE: "The {stream}are not overdue any more.",
-    AlertKind.MISSING: "The list of {stream}does not miss suspiciously many records any more.",
-    AlertKind.WEBHOOKS: "For a day no webhook came that could not be understood.",
-    AlertKind.DISK: "The ledger's disk has room again.",
+    AlertKind.TOKEN: "Salestrekker's token was renewed.",
+    AlertKind.READING: "Reading from Salestrekker is no longer stopped by an error.",
+    AlertKind.SENDING: "Sending {stream}to Trakor is no longer stopped by an error.",
+    AlertKind.READING_BY_PERSON: "Reading from Salestrekker is no longer paused by an operator.",
+    AlertKind.SENDING_BY_PERSON: "Sending {stream}to Trakor is no longer paused by an operator.",
+    AlertKind.OVERDUE: "The {stream}are no longer overdue.",
+    AlertKind.MISSING: "The list of {stream}no longer misses suspiciously many records.",
+    AlertKind.WEBHOOKS: "For a day, all webhooks could be understood.",
+    AlertKind.DISK: "The ledger's disk has enough space again.",
 }
-"""What is said when it is over. ``waiting`` never is, and ``changed-alike`` tells of one sweep, once."""
+"""The sentence when a condition is over. ``waiting`` never is, and ``changed-alike`` is about one sweep."""
 
 ONCE: Final = frozenset({AlertKind.BURST})
-"""What is said once, however long it lasts."""
+"""Alerts that are sent once, however long they last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +92,12 @@ class Condition:
     """One thing that is wrong.
 
     Attributes:
-        kind: Its word.
+        kind: Its kind.
         connection: The connection's name; empty for the process as a whole.
-        stream: The stream; empty where it is about no one stream.
-        text: A sentence without personal data and without anything that a remote system said.
-        covered: It lasts, but is no news (yet): another condition explains it, or it is being put right.
-        detail: What tells it from an earlier one of its kind.
+        stream: The stream; empty if it is not about a single stream.
+        text: A sentence without personal data, and without text from a remote system.
+        covered: It lasts, but leads to no alert: another condition explains it, or it may end by itself.
+        detail: What distinguishes it from an earlier one of its kind.
     """
 
     kind: AlertKind
@@ -109,13 +109,13 @@ class Condition:
 
     @property
     def topic(self) -> AlertTopic:
-        """What makes it the same one at another time."""
+        """What identifies the same condition at another time."""
         return AlertTopic(str(self.kind), self.connection, self.stream, self.detail)
 
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """A file system: its bytes, and how many of them are free for us."""
+    """A file system: its bytes, and how many are free for this user."""
 
     total: int
     free: int
@@ -127,7 +127,7 @@ class Disk:
 
 
 def disk_of(path: Path) -> Disk | None:
-    """The file system that a file is on; None where it does not say."""
+    """The file system of a file; None if it cannot be read."""
     try:
         usage = shutil.disk_usage(path.parent)
     except OSError:
@@ -136,11 +136,11 @@ def disk_of(path: Path) -> Disk | None:
 
 
 def conditions(snapshot: Snapshot, disk: Disk | None, overdue_at: OverdueAt) -> list[Condition]:
-    """What is wrong.
+    """Find everything that is wrong.
 
     Args:
-        snapshot: Everything, of the connections that are worked on.
-        disk: The ledger's file system; None where that is not known.
+        snapshot: The state of everything.
+        disk: The ledger's file system; None if unknown.
         overdue_at: When a list is overdue; None for one that is not to be read.
     """
     found = [one for status in snapshot.connections.values() for one in _of(status, snapshot.at, overdue_at)]
@@ -150,8 +150,8 @@ def conditions(snapshot: Snapshot, disk: Disk | None, overdue_at: OverdueAt) -> 
     return found
 
 
-def waiting_of(snapshot: Snapshot) -> dict[AlertTopic, int]:
-    """How many records wait for a person, by connection, stream and reason."""
+def count_waiting(snapshot: Snapshot) -> dict[AlertTopic, int]:
+    """How many records need a decision, by connection, stream and reason."""
     return {
         AlertTopic(str(AlertKind.WAITING), name, str(stream), reason): number
         for name, status in snapshot.connections.items()
@@ -172,42 +172,42 @@ def _of(status: ConnectionStatus, now: int, overdue_at: OverdueAt) -> Iterator[C
         yield from _changed_alike(status.name, stream, one)
     unreadable = status.webhooks.unreadable_at
     if unreadable is not None and abs(now - unreadable) < DAY:
-        text = f"A webhook came that could not be understood, the last one at {local_time(unreadable)}."
+        text = f"Some webhooks could not be understood, the last one at {local_time(unreadable)}."
         yield Condition(AlertKind.WEBHOOKS, status.name, "", text)
 
 
 def _token(status: ConnectionStatus, now: int) -> Iterator[Condition]:
-    """A token that cannot be renewed is used to its end: until then there is time to help."""
+    """A token that cannot be renewed is used until it expires."""
     failing, ends = status.token_failing_since, status.token_expires_at
     if failing is None:
         return
-    until = "" if ends is None else f"; it ends at {local_time(ends)}"
+    until = "" if ends is None else f"; it expires at {local_time(ends)}"
     soon = ends is not None and ends - now < TOKEN_ENDS_WITHIN
-    text = f"Salestrekker's token cannot be renewed since {local_time(failing)}{until}."
+    text = f"Salestrekker's token could not be renewed since {local_time(failing)}{until}."
     covered = not soon and now - failing < STOPPED_FOR
     yield Condition(AlertKind.TOKEN, status.name, "", text, covered=covered)
 
 
 def _paused(what: str, name: str, stream: str, flow: Flow, now: int) -> Iterator[Condition]:
-    """Why it is paused may be in a remote system's words, and is not told.
+    """A pause. Its reason may contain text of a remote system, so it is left out.
 
-    A young pause is no news yet. But it is none that is over: it may be an old one to a clock that was set
-    back, or the next one of a row.
+    A recent pause leads to no alert yet. Nor is it over: the clock may have been set back, or it may follow
+    another pause.
     """
     if flow.state != "paused" or flow.since_at is None:
         return
     by_person = AlertKind.READING_BY_PERSON, AlertKind.SENDING_BY_PERSON
     kinds = by_person if flow.by_person else (AlertKind.READING, AlertKind.SENDING)
     covered = now - flow.since_at < (BY_PERSON_FOR if flow.by_person else STOPPED_FOR)
-    who = " by a person" if flow.by_person else ""
-    text = f"{what} is paused{who} since {local_time(flow.since_at)}."
+    who = " by an operator" if flow.by_person else ""
+    text = f"{what} has been paused{who} since {local_time(flow.since_at)}."
     yield Condition(kinds[what.startswith("Sending")], name, stream, text, covered=covered)
 
 
 def _overdue(
     status: ConnectionStatus, stream: Stream, one: StreamStatus, now: int, overdue_at: OverdueAt
 ) -> Iterator[Condition]:
-    """Two times have passed at which it was due; told of unless a pause or a long sweep explains that."""
+    """Two scheduled times have passed without a complete sweep, and no pause or long sweep explains that."""
     if one.reached is None:
         return
     good = one.reached.good_at
@@ -216,7 +216,7 @@ def _overdue(
         return
     last = one.last_sweep
     moving = last is not None and last.ended_at is None and now - last.moved_at < STOPPED_FOR
-    since = f"The {stream} were not read to their end since {local_time(good or one.reached.first_at)}."
+    since = f"The {stream} have not been read completely since {local_time(good or one.reached.first_at)}."
     covered = moving or status.reading.state == "paused"
     yield Condition(AlertKind.OVERDUE, status.name, stream, since, covered=covered)
 
@@ -227,8 +227,8 @@ def _missing(name: str, stream: Stream, one: StreamStatus) -> Iterator[Condition
     missing = f"{one.reached.missing:,}"
     if one.reached.narrowed:
         text = (
-            f"Salestrekker's list of {stream} does not show {missing} that are still there: its query shows"
-            " fewer than before. None was marked gone."
+            f"Salestrekker's list of {stream} no longer shows {missing} that still exist: its query now selects"
+            " fewer. None was marked gone."
         )
     else:
         text = (
@@ -239,7 +239,7 @@ def _missing(name: str, stream: Stream, one: StreamStatus) -> Iterator[Condition
 
 
 def _changed_alike(name: str, stream: Stream, one: StreamStatus) -> Iterator[Condition]:
-    """Each sweep that brought many is news once; the next one is other news."""
+    """Many records changed alike in one sweep: one alert for each such sweep."""
     if one.burst is not None:
         text = f"{burst_note(name, stream, one.burst)}."
         yield Condition(AlertKind.BURST, name, stream, text, detail=str(one.burst.sweep))

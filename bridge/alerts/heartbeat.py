@@ -1,4 +1,4 @@
-"""A dead man's switch: an address elsewhere is asked after each good sweep, and raises the alarm when not."""
+"""The heartbeat: calls an outside service after each good sweep. If the calls stop, the service raises an alarm."""
 
 from __future__ import annotations
 
@@ -16,46 +16,46 @@ TIME_LIMIT: Final = 10.0
 """Seconds."""
 
 GOOD: Final = range(200, 300)
-"""Statuses of HTTP. A redirect is not followed: nobody else is told."""
+"""HTTP statuses. Redirects are not followed, so that no other address is called."""
 
 log = structlog.get_logger()
 
 
 class Heartbeat:
-    """Asks one address when a sweep has ended well.
+    """Calls an address when a sweep has ended well.
 
     Args:
-        url: Secret as a whole: whoever knows it can keep the switch quiet.
-        within: Seconds that it may take to answer.
+        url: The address. It is secret as a whole: with it, anybody can keep the service quiet.
+        within: The time limit in seconds.
     """
 
     def __init__(self, url: str, *, within: float = TIME_LIMIT) -> None:
         self._url = url
         self._limit = aiohttp.ClientTimeout(total=within)
-        self._told: int | None = None
+        self._called_for: int | None = None
         self._looked = False
         self._failing = False
 
-    async def look(self, snapshot: Snapshot) -> None:
-        """Ask it where a sweep has ended well since the last time; one that failed is tried again.
+    async def update(self, snapshot: Snapshot) -> None:
+        """Call the address if a sweep has ended well since the last call; a failed call is repeated.
 
-        Sweeps from before the first look are an earlier life's, and no sign of this one's.
+        Sweeps from before the first call of this method belong to an earlier process, and do not count.
 
         Args:
-            snapshot: Everything, now. Who looks once a minute asks no more often.
+            snapshot: The state of everything.
         """
         newest = _newest_good(snapshot)
         if not self._looked:
-            self._looked, self._told = True, newest
-        if newest is None or newest == self._told:
+            self._looked, self._called_for = True, newest
+        if newest is None or newest == self._called_for:
             return
-        problem = await self._ask()
+        problem = await self._call()
         if not problem:
-            self._told = newest
+            self._called_for = newest
         self._log(problem)
 
-    async def _ask(self) -> str:
-        """Why it failed, without the address; empty where it was well."""
+    async def _call(self) -> str:
+        """Call the address. Returns why it failed, without the address; empty if it did not."""
         try:
             async with (
                 aiohttp.ClientSession(timeout=self._limit) as session,
@@ -66,9 +66,9 @@ class Heartbeat:
             return type(error).__name__
 
     def _log(self, problem: str) -> None:
-        """A failure is said once, and once when it is over."""
+        """Log a failure once, and once when it is over."""
         if problem and not self._failing:
-            log.warning("heartbeat failed", problem=problem, advice="is alerts.heartbeat_url right?")
+            log.warning("heartbeat failed", problem=problem, advice="check alerts.heartbeat_url")
         elif self._failing and not problem:
             log.info("heartbeat works again")
         self._failing = bool(problem)

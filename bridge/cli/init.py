@@ -90,9 +90,7 @@ def _init(  # noqa: PLR0913 - one parameter for each option
         bool, typer.Option("--allow-insecure", help="Accept http:// addresses of other machines.")
     ] = False,
     untried: Annotated[bool, typer.Option("--untried", help="Don't try to connect.")] = False,
-    queries: Annotated[
-        bool, typer.Option("--queries", help="Only copy the query files for changing.")
-    ] = False,
+    queries: Annotated[bool, typer.Option("--queries", help="Only copy the query files.")] = False,
     config: ConfigOption = None,
     log_level: LogLevelOption = None,
     log_format: LogFormatOption = None,
@@ -119,9 +117,8 @@ def _init(  # noqa: PLR0913 - one parameter for each option
 
     def ask_target(url: str, given: Callable[[str], str]) -> TargetAnswers:
         words = "Trakor's API key (Settings > API Keys)"
-        return first_configuration.TargetAnswers(
-            url, _asked(given(trakor_key), "--trakor-key", words, secret=True)
-        )
+        secret = _asked(given(trakor_key), "--trakor-key", words, secret=True)
+        return first_configuration.TargetAnswers(url, secret)
 
     where = partial(_address, allow_insecure=allow_insecure)
     salestrekker = _System(

@@ -1,13 +1,13 @@
-"""What there is to say: the state of everything, and the story of one record.
+"""The state of everything, and the details of one record, as values and sentences.
 
 ::
 
     ledger ──snapshot──> Snapshot ──as_json──> `status --json`, /api/status, metrics
-                                  ──sentences──> the whole truth first, for the terminal and the page
-    Found, its history ──explaining──> sentences, and what a person can do
+                                  ──connection_summary──> a word and sentences for each connection
+    a record, its history ──record_details──> sentences, and what an operator can do
 
-``connection_health`` says in a word how each connection is, ``timestamps`` writes moments as people read
-them. Whoever shows any of this (command line, page) renders these values; none asks the ledger by itself.
+``vocabulary`` has the words, and ``timestamps`` writes times for people. The command line and the status page
+render these values, and do not query the ledger themselves.
 """
 
 from bridge.status.connection_summary import (

@@ -41,10 +41,10 @@ class ConnectionHealth:
 
     Attributes:
         name: Its name.
-        owner: The process that works on it; empty where none does.
+        owner: The process that works on it; empty if none does.
         state: ``ok``; ``paused``: reading or sending is; ``refused``: it seems to join other organisations;
             ``new``: the ledger has no records of it; ``not configured``: only the ledger knows it.
-        since_at: Since when it is paused or refused; None otherwise.
+        since_at: When it was paused or refused; None otherwise.
         reason: Why; empty otherwise.
     """
 
@@ -55,20 +55,20 @@ class ConnectionHealth:
     reason: str = ""
 
     def as_json(self) -> dict[str, Any]:
-        """As the public interface has it."""
+        """As in the public interface."""
         since = None if self.since_at is None else iso(self.since_at)
         return {"name": self.name, "owner": self.owner or None, "state": self.state, "since": since}
 
 
 def connection_health(path: Path, configured: Collection[str]) -> list[ConnectionHealth]:
-    """How all connections are; those that are not configured any more come last.
+    """The state of all connections; those that are no longer configured come last.
 
     Args:
-        path: The ledger's file; where there is none yet, each connection is new.
+        path: The ledger's file; if there is none yet, each connection is new.
         configured: Names, in the order of the configuration.
 
     Raises:
-        LedgerError: The ledger cannot be read by this version.
+        LedgerError: This version cannot read the ledger.
     """
     if read_revision(path) is None:
         return [ConnectionHealth(name, "", "new") for name in configured]
@@ -98,15 +98,15 @@ MAIN: Final = "default"
 
 
 def headline(status: ConnectionStatus, now: int, *, alive: bool = False) -> list[str]:
-    """What a person has to know first: what Trakor has, what is open, what is wrong.
+    """What an operator has to know first: what Trakor has, what is open, what is wrong.
 
     Args:
         status: The connection.
-        now: The time, to tell how long ago things were.
+        now: The time, for ages.
         alive: A daemon runs, so that nobody has to start a backfill.
     """
     if not any(stream.known or stream.last_sweep for stream in status.streams.values()):
-        nothing = "Nothing yet: `trakor-bridge backfill` reads all that Salestrekker has and delivers it."
+        nothing = "Nothing yet: `trakor-bridge backfill` sends everything in Salestrekker to Trakor."
         return [nothing, *_what_is_stopped(status, now, alive=alive)]
     notes = [stream_note(name, stream, now, alive=alive) for name, stream in status.streams.items()]
     return [
@@ -125,9 +125,9 @@ def what_trakor_has(status: ConnectionStatus) -> str:
         name: number for name, stream in status.streams.items() if (number := stream.known - stream.left_out)
     }
     if not any(stream.known for stream in status.streams.values()):
-        return "Nothing is to be in Trakor: Salestrekker has shown no record yet."
+        return "There is nothing to send: Salestrekker has shown no record yet."
     if not wanted:
-        return "Nothing is to be in Trakor: every record that is known is left out."
+        return "There is nothing to send: every known record is left out."
     there = {name: status.streams[name].in_trakor for name in wanted}
     if wanted == there:
         parts = [f"{number:,} {_noun(name, number)}" for name, number in wanted.items()]
@@ -194,13 +194,13 @@ def _what_is_stopped(status: ConnectionStatus, now: int, *, alive: bool) -> Iter
 
 
 def _what_webhooks_brought(webhooks: WebhookStatus, now: int) -> Iterator[str]:
-    """Whether they arrive, and whether any needs a person's eye; nothing where none ever came."""
+    """Whether webhooks arrive, and whether any was not understood; nothing if none ever arrived."""
     if webhooks.received:
         last = "" if webhooks.last_at is None else f", the last one {age(webhooks.last_at, now)}"
-        waits = f"; {webhooks.waiting:,} still to be worked off" if webhooks.waiting else ""
+        waits = f"; {webhooks.waiting:,} not processed yet" if webhooks.waiting else ""
         yield f"{webhooks.received:,} webhook{'s' if webhooks.received > 1 else ''} received{last}{waits}."
     if webhooks.unreadable:
-        yield f"{webhooks.unreadable:,} could not be understood: trakor-bridge webhooks list --problems"
+        yield f"{webhooks.unreadable:,} not understood: trakor-bridge webhooks list --problems"
 
 
 def _since(flow: Flow, now: int) -> str:
@@ -208,45 +208,46 @@ def _since(flow: Flow, now: int) -> str:
 
 
 def _next_try(flow: Flow, now: int, *, alive: bool) -> str:
-    """Who tries it next; nobody does where a person has to end it."""
+    """When it is tried next; empty if an operator has to resume it."""
     if flow.next_try_at is None:
         return ""
     return f" The next try is due {age(flow.next_try_at, now)}." if alive else " The next backfill tries it."
 
 
 def stream_note(name: str, stream: StreamStatus, now: int, *, alive: bool = False) -> str:
-    """Why the numbers of a stream may not be all there is; empty where they are."""
+    """Why the numbers of a stream may be incomplete; empty if they are complete."""
     last = stream.last_sweep
     if alive:
         return _daemons_note(name, last, now)
     backfill = f"trakor-bridge backfill {name}"
     if last is None:
-        return f"The {name} were never read: {backfill}"
+        return f"The {name} have never been read: {backfill}"
     if last.ended_at is None:
         return _unended(name, last, now)
-    return f"{said.removesuffix('.')}: {backfill}" if (said := _in_part(name, last, now)) else ""
+    note = _in_part(name, last, now)
+    return f"{note.removesuffix('.')}: {backfill}" if note else ""
 
 
 def _unended(name: str, last: LastSweep, now: int) -> str:
     if not last.read:
-        return f"The {name} are not read yet: trakor-bridge backfill {name}"
+        return f"The {name} have not been read yet: trakor-bridge backfill {name}"
     return (
-        f"The {name} are not all read yet: {last.read:,} so far, the last ones"
-        f" {age(last.moved_at, now)}. If no backfill is running, start it: it goes on there"
+        f"Not all {name} have been read yet: {last.read:,} so far, the last ones"
+        f" {age(last.moved_at, now)}. If no backfill is running, start one: it continues there"
     )
 
 
 def _in_part(name: str, last: LastSweep, now: int) -> str:
-    """What the last reading left out; empty where it was nothing."""
+    """What the last sweep left out; empty if nothing."""
     if last.problem == ONLY_A_PART:
         return f"Only a part of the {name} was read, as --limit asked."
     return f"Some {name} could not be read {age(last.ended_at or now, now)}." if last.problem else ""
 
 
 def _daemons_note(name: str, last: LastSweep | None, now: int) -> str:
-    """The same where a daemon goes on by itself."""
+    """The same while a daemon runs."""
     if last is None:
-        return f"The {name} were never read yet."
+        return f"The {name} have never been read."
     if last.ended_at is None:
         return f"The {name} are being read: {last.read:,} so far, the last ones {age(last.moved_at, now)}."
     return _in_part(name, last, now)

@@ -62,13 +62,13 @@ FORGET_GONE: Final = "erase what is known of it, and never send it again, even i
 LEAVE: Final = "leave Trakor as it is, and don't report this record again"
 
 COMPARED: Final = frozenset({Reason.SAME_NAME, Reason.SAME_PERSON, Reason.SAME_PARTY})
-"""The reasons for which a record is held because of another one."""
+"""Reasons for which a record is held because of another one."""
 
 PARTS: Final = " | "
 """Between the parts of a party's ``contact_info``."""
 
 LONGEST: Final = 80
-"""Characters of a text in a list; a record's own page has all of it."""
+"""Characters of a text in a list; a record's own page shows the whole text."""
 
 UNKNOWN: Final = "unknown"
 EMPTY: Final = "empty"
@@ -76,7 +76,7 @@ EMPTY: Final = "empty"
 
 @dataclass(frozen=True, slots=True)
 class SuggestedCommand:
-    """One thing that a person can do about a record.
+    """A command for a record.
 
     Attributes:
         command: The exact command line.
@@ -91,18 +91,18 @@ def event(line: HistoryLine) -> str:
     """One line of a record's history as a sentence."""
     for word, pattern, sentence in EVENTS:
         if word == line.event and (found := re.fullmatch(pattern, line.detail, re.DOTALL)):
-            said = sentence.format(*found.groups())
+            text = sentence.format(*found.groups())
             # Consequences for other records have the same place noted; their sentences leave it out.
             return (
-                f"{said.removesuffix('.')} ({line.by})."
-                if line.by and said.startswith("An operator")
-                else said
+                f"{text.removesuffix('.')} ({line.by})."
+                if line.by and text.startswith("An operator")
+                else text
             )
     return f"{line.event}: {line.detail}" if line.detail else line.event
 
 
 def meaning(record: RecordSummary, standing: RecordRelations, now: int) -> list[str]:
-    """What the state that a record is in means, in sentences."""
+    """What the state of a record means, in sentences."""
     if record.forgotten:
         return ["It was forgotten on request. Its id is kept, so that it does not come back."]
     known = situation_of(record.state, record.reason).meaning
@@ -123,19 +123,19 @@ def meaning(record: RecordSummary, standing: RecordRelations, now: int) -> list[
 
 
 def also_changed(record: RecordSummary) -> tuple[str, ...]:
-    """The fields that changed in Salestrekker of a record whose name another configuration changed."""
+    """The fields that also changed in Salestrekker, if a record is held because the configuration renamed it."""
     remapped = record.state == State.HELD and record.reason == Reason.REMAPPED
     return tuple(name for name in record.fields if name not in {"name", RULES}) if remapped else ()
 
 
 def _shared(record: RecordSummary, standing: RecordRelations) -> bool:
-    """Whether it is held for a name, and what Trakor has of it is another record's."""
+    """Whether it is held for its name, and shared another record's party or product."""
     held = record.state == State.HELD and record.reason in SHARED_MEANINGS
     return held and standing.claimant is not None and not standing.trakor_ids
 
 
 def _likeness(standing: RecordRelations) -> str:
-    """What is equal and what differs, of what identifies the two, behind a sentence; empty for nothing."""
+    """Which identifiers of the two are equal and which differ, as a sentence; empty if nothing is known."""
     if not (standing.equal and standing.different):
         return ""
     equal, different = (
@@ -145,12 +145,12 @@ def _likeness(standing: RecordRelations) -> str:
 
 
 def the_other(record: RecordSummary, standing: RecordRelations) -> str:
-    """Who the other record is that a held one is compared with, and how they differ; empty for none."""
+    """The record that a held one is compared with, and how they differ; empty if there is none."""
     other = other_of(record, standing)
     if other is None:
         return ""
     named = f"“{other.name}” ({other.id})" if other.name else other.id
-    return f"The other one is {named}.{_likeness(standing)}"
+    return f"The other record is {named}.{_likeness(standing)}"
 
 
 def _identifier(name: str) -> str:
@@ -198,7 +198,7 @@ def _why_not_qualified(standing: RecordRelations) -> Iterator[str]:
 
 
 def _when_sent_again(standing: RecordRelations) -> str:
-    """One that may have reached Trakor keeps its name, and waits for a person."""
+    """When a rejected record is sent again: not without a decision if it may have reached Trakor."""
     if standing.attempts:
         return "Trakor may still have stored it, so it is sent again only if an operator asks for that."
     return "It is sent again when it has changed in Salestrekker."
@@ -216,12 +216,12 @@ def _on_its_way(record: RecordSummary, standing: RecordRelations, now: int) -> I
 
 @dataclass(frozen=True, slots=True)
 class PossibleAction:
-    """One thing that a person can decide about a record.
+    """A decision that is possible for a record.
 
     Attributes:
         verb: ``accept``, ``dismiss``, ``retry`` or ``drop``.
         effect: What it does.
-        named: A name of one's own goes with it.
+        named: The operator gives a name with it.
     """
 
     verb: str
@@ -230,27 +230,27 @@ class PossibleAction:
 
 
 def ways(record: RecordSummary, standing: RecordRelations) -> list[PossibleAction]:
-    """What a person can decide about a record."""
+    """The decisions that are possible for a record."""
     if record.forgotten:
         return []
     return [*_ways_to_accept(record, standing), *_other_ways(record, standing)]
 
 
 def automatic_step(record: RecordSummary) -> str:
-    """What is done about a record without anybody's decision, as a sentence; empty for nothing."""
+    """What the bridge does about a record without a decision, as a sentence; empty if nothing."""
     return situation_of(record.state, record.reason).automatic
 
 
 def choices(
     record: RecordSummary, standing: RecordRelations, options: str = "", *, daemon: bool = False
 ) -> list[SuggestedCommand]:
-    """What a person can do about a record, as exact commands.
+    """What an operator can do about a record, as exact commands.
 
     Args:
         record: The record.
-        standing: How it stands to others.
-        options: Options that tell it from another one of the same id, e.g. ``--connection sydney``.
-        daemon: A daemon has the ledger: a backfill would be refused.
+        standing: Its relations to other records.
+        options: Options that distinguish it from another record with the same id: ``--connection sydney``.
+        daemon: A daemon runs, so that a backfill would be refused.
     """
     if record.forgotten:
         return []
@@ -267,7 +267,7 @@ def choices(
 
 
 def _command(way: PossibleAction, identity: str, options: str) -> str:
-    """The command line, with the id as the shell takes it, and as no option."""
+    """The command line, with the id quoted for the shell, and never taken for an option."""
     options = " ".join(part for part in ('--as "NAME"' if way.named else "", options) if part)
     quoted = shlex.quote(identity)
     parts = (options, "--", quoted) if identity.startswith("-") else (quoted, options)
@@ -278,32 +278,34 @@ def _ways_to_accept(record: RecordSummary, standing: RecordRelations) -> Iterato
     match record.state, record.reason:
         case State.DRIFTED, _:
             yield PossibleAction(
-                "accept", "once it is corrected in Trakor by hand: it counts as delivered again"
+                "accept", "after you have corrected it in Trakor by hand: it counts as delivered again"
             )
         case State.DELIVERED, _ if "remapped" in record.marks:
-            yield PossibleAction("accept", "once it is corrected in Trakor by hand: the mark is taken away")
+            yield PossibleAction(
+                "accept", "after you have corrected it in Trakor by hand: the mark is removed"
+            )
         case State.HELD, (Reason.SAME_PERSON | Reason.SAME_NAME) if _takes_a_forgotten_name(record, standing):
             yield PossibleAction(
-                "accept", "once the forgotten one is deleted in Trakor by hand: send it under this name"
+                "accept", "after the forgotten one is deleted in Trakor by hand: send it under this name"
             )
-            yield PossibleAction("accept", "send it under a name of your own", named=True)
+            yield PossibleAction("accept", "send it under another name", named=True)
         case State.HELD, Reason.SAME_PERSON:
-            other = standing.name_holder or "the other one"
+            other = standing.name_holder or "the other record"
             yield PossibleAction("accept", f"they are one person: it shares the record of {other}")
-            yield PossibleAction("accept", "they are two: send it under a name of your own", named=True)
+            yield PossibleAction("accept", "they are two people: send it under another name", named=True)
         case State.HELD, Reason.SAME_NAME:
             if standing.qualified_name and not standing.qualified_holder:
                 yield PossibleAction("accept", f"send it as “{standing.qualified_name}”")
-            yield PossibleAction("accept", "send it under a name of your own", named=True)
+            yield PossibleAction("accept", "send it under another name", named=True)
         case State.HELD, Reason.RENAMED | Reason.REMAPPED:
-            stays = "that of the other one" if _shared(record, standing) else "the old record there"
+            stays = "the other record there" if _shared(record, standing) else "the old record there"
             yield PossibleAction("accept", f"create it in Trakor as “{record.name}”; {stays} stays")
-            yield PossibleAction("accept", "create it there under a name of your own", named=True)
+            yield PossibleAction("accept", "create it there under another name", named=True)
         case State.HELD, Reason.SAME_PARTY:
             claimant = standing.claimant.id if standing.claimant else "the other record"
-            yield PossibleAction("accept", f"they are one: it shares the record of {claimant}")
+            yield PossibleAction("accept", f"they are the same: it shares the record of {claimant}")
         case State.HELD, Reason.EXISTING:
-            yield PossibleAction("accept", "they are one: the record that Trakor had counts as this one's")
+            yield PossibleAction("accept", "they are the same: the record in Trakor now belongs to this one")
 
 
 def _takes_a_forgotten_name(record: RecordSummary, standing: RecordRelations) -> bool:
@@ -317,15 +319,15 @@ def _other_ways(record: RecordSummary, standing: RecordRelations) -> Iterator[Po
     match record.state, record.reason:
         case State.PENDING, _:
             yield PossibleAction(
-                "retry", "send it at the next chance, without the wait after earlier failures"
+                "retry", "send it at the next opportunity, without waiting after earlier failures"
             )
         case State.DROPPED, _:
             yield PossibleAction("retry", "check it again when it is next read")
         case State.REJECTED, (Reason.REFUSED | Reason.SERVER_ERROR):
-            yield PossibleAction("retry", "send it once more as it is")
+            yield PossibleAction("retry", "send it once more, unchanged")
         case State.HELD, Reason.SAME_PARTY:
             yield PossibleAction(
-                "retry", "check it again when it is next read, for example after it was renamed"
+                "retry", "check it again when it is next read, for example after you renamed it"
             )
         case State.HELD, (Reason.SAME_NAME | Reason.SAME_PERSON):
             yield PossibleAction("retry", _why_retry(record, standing))
@@ -343,22 +345,22 @@ def _other_ways(record: RecordSummary, standing: RecordRelations) -> Iterator[Po
 
 
 def _why_retry(record: RecordSummary, standing: RecordRelations) -> str:
-    """A name that Trakor has answered to is never free again; one that was not sent may be."""
+    """What ``retry`` does: a name that Trakor has is never free again, one that was not sent may be."""
     if record.reason == Reason.SAME_PERSON:
-        return "check it again, for example once one of them was corrected"
+        return "check it again, for example after one of the two was corrected"
     if standing.other is not None and standing.other.trakor_id:
-        return "check it again, for example once the configuration was changed"
-    return "check it again, for example once the other one was dropped"
+        return "check it again, for example after the configuration was changed"
+    return "check it again, for example after the other record was dropped"
 
 
 def _is_gone_from_the_source(record: RecordSummary) -> bool:
-    """Whether Trakor has it, and Salestrekker has not any more: what is there is for a person to delete."""
+    """Whether Trakor has it and Salestrekker no longer does, so that an operator may delete it there."""
     marks = {*record.marks}
     return record.state == State.DELIVERED and "gone" in marks and "dismissed" not in marks
 
 
 def _differs_in_trakor(record: RecordSummary) -> bool:
-    """Whether Trakor has something else than the source says, which a person can leave so."""
+    """Whether Trakor has something else than the source, which an operator can leave as it is."""
     held = {Reason.RENAMED, Reason.REMAPPED, Reason.EXISTING, Reason.SAME_PARTY}
     remapped = record.state == State.DELIVERED and "remapped" in record.marks
     return record.state == State.DRIFTED or remapped or record.reason in held
@@ -372,7 +374,7 @@ class FieldText(NamedTuple):
 
     @classmethod
     def of(cls, text: str | None) -> FieldText:
-        """A text of a record; None: it is not known."""
+        """A text of a record; None: it is unknown."""
         if text is None:
             return cls(UNKNOWN, known=False)
         return cls(text) if text else cls(EMPTY, known=False)
@@ -383,12 +385,12 @@ class FieldComparison:
     """One field.
 
     Attributes:
-        name: Its name.
-        title: What a reader calls it.
-        trakor: What Trakor has; None where it has nothing of the record.
-        now: What the record said when it was last read; None where that is not stored.
-        other: What the other record says; None where there is none.
-        differs: Trakor has something else.
+        name: Its technical name.
+        title: Its name for readers.
+        trakor: Its text in Trakor; None if Trakor has no such record.
+        now: Its text when it was last read; None if that is not stored.
+        other: Its text in the other record; None if there is none.
+        differs: Whether Trakor has something else.
     """
 
     name: str
@@ -405,10 +407,10 @@ class RecordComparison:
 
     Attributes:
         fields: The fields.
-        now_head: What stands above what the record says.
-        has_trakor: Trakor has something of it.
-        has_now: What it says is stored, and is not just what Trakor has.
-        has_other: There is another record to compare it with.
+        now_head: The heading above the texts when it was last read.
+        has_trakor: Whether Trakor has the record.
+        has_now: Whether its text is stored, and differs from what Trakor has.
+        has_other: Whether there is another record to compare it with.
     """
 
     fields: tuple[FieldComparison, ...]
@@ -419,7 +421,7 @@ class RecordComparison:
 
 
 def other_of(record: RecordSummary, standing: RecordRelations) -> RecordSummary | None:
-    """The other record that a person compares a held one with."""
+    """The record that an operator compares a held one with."""
     return standing.other if record.state == State.HELD and record.reason in COMPARED else None
 
 
@@ -430,19 +432,19 @@ def in_trakor(record: RecordSummary, standing: RecordRelations) -> bool:
 
 
 def sides(record: RecordSummary, standing: RecordRelations) -> RecordComparison:
-    """A record field by field."""
+    """Compare a record field by field."""
     has_trakor = in_trakor(record, standing)
     differs = {change.field for change in record.changes} | {*record.fields}
     if "qualifier" in differs:
         differs.add("name")
     other = other_of(record, standing)
-    said = _said(record, standing)
+    current = _current_texts(record, standing)
     fields = tuple(
         FieldComparison(
             name=name,
             title=FIELD_TITLES[name],
             trakor=_of_trakor(record, standing, name, differs=name in differs) if has_trakor else None,
-            now=FieldText.of(said.get(name)) if said else None,
+            now=FieldText.of(current.get(name)) if current else None,
             other=FieldText.of(standing.other_text.get(name)) if other else None,
             differs=has_trakor and name in differs,
         )
@@ -452,20 +454,20 @@ def sides(record: RecordSummary, standing: RecordRelations) -> RecordComparison:
         fields,
         now_head="To be sent" if record.state == State.PENDING else "Salestrekker, when last read",
         has_trakor=has_trakor,
-        has_now=bool(said) and (not has_trakor or bool(differs) or record.state == State.PENDING),
+        has_now=bool(current) and (not has_trakor or bool(differs) or record.state == State.PENDING),
         has_other=other is not None,
     )
 
 
-def _said(record: RecordSummary, standing: RecordRelations) -> Mapping[str, str]:
-    """What is to be sent of a pending record, else what it said when it was last read."""
+def _current_texts(record: RecordSummary, standing: RecordRelations) -> Mapping[str, str]:
+    """What is to be sent of a pending record, else its texts when it was last read."""
     if record.state == State.PENDING and standing.draft is not None:
         return {**standing.draft.payload.fields(), "name": record.name or standing.draft.payload.name}
     return standing.now
 
 
 def _of_trakor(record: RecordSummary, standing: RecordRelations, name: str, *, differs: bool) -> FieldText:
-    """One field as Trakor has it; where it is not kept, whether it differs."""
+    """A field's text in Trakor; if it is not stored, whether it differs."""
     shared = record.state == State.MERGED and not standing.trakor_ids
     has = standing.other_text if shared else standing.sent
     if name in has:
@@ -476,9 +478,9 @@ def _of_trakor(record: RecordSummary, standing: RecordRelations, name: str, *, d
 
 
 def difference(change: FieldChange) -> tuple[FieldText, FieldText]:
-    """What Trakor has of a field and what it says now, short enough for a list.
+    """A field's text in Trakor and now, short enough for a list.
 
-    Of contact details only the parts that differ are told, if either side has such parts.
+    Contact details are reduced to the parts that differ, if both sides have such parts.
     """
     old, new = change.old, change.new
     if change.field == "contact_info" and old and new:

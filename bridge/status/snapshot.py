@@ -68,14 +68,14 @@ _KNOWN_TO_TRAKOR: Final = frozenset({Reason.RENAMED, Reason.REMAPPED, Reason.SAM
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """Reading from Salestrekker, or sending to Trakor.
+    """The state of reading from Salestrekker, or of sending to Trakor.
 
     Attributes:
-        state: ``ok``: nothing stops it; ``paused``.
-        since_at: Since when it is paused.
-        reason: Why; empty while it is not.
-        next_try_at: When the next probe is due; None where a person has to resume it.
-        by_person: A person paused it, and only a person resumes it.
+        state: ``ok`` or ``paused``.
+        since_at: When it was paused.
+        reason: Why; empty if it is not paused.
+        next_try_at: When the next probe is due; None if an operator has to resume it.
+        by_person: An operator paused it, and only an operator resumes it.
     """
 
     state: str = "ok"
@@ -85,7 +85,7 @@ class Flow:
     by_person: bool = False
 
     def as_json(self) -> dict[str, Any]:
-        """As the public interface has it."""
+        """As in the public interface."""
         return {
             "state": self.state,
             "since": _iso(self.since_at),
@@ -96,7 +96,7 @@ class Flow:
 
 @dataclass(frozen=True, slots=True)
 class WebhookStatus:
-    """What was received of Salestrekker's webhooks."""
+    """How many of Salestrekker's webhooks were received."""
 
     received: int = 0
     waiting: int = 0
@@ -105,7 +105,7 @@ class WebhookStatus:
     unreadable_at: int | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """As the public interface has it."""
+        """As in the public interface."""
         return {
             "received": self.received,
             "waiting": self.waiting,
@@ -119,19 +119,19 @@ class StreamStatus:
     """One stream of one connection.
 
     Attributes:
-        states: How many records are in each state; every state is there.
+        states: How many records are in each state; every state is a key.
         marks: How many have each mark, whatever their state.
-        in_trakor: How many Trakor has a party or product of: renamed ones too, and those that share one
-            that it has.
-        waiting: How many wait for a person, by why: a reason, or the state where that says it all.
-        to_send: How many wait to be sent; those that are gone from the source meanwhile do not.
+        in_trakor: How many have a party or product in Trakor, including renamed records and those that share
+            another record's.
+        waiting: How many need a decision, by reason, or by state if it has no reasons.
+        to_send: How many wait to be sent, without those that have left the source.
         last_sweep: The newest sweep; None before the first.
-        complete_at: When the newest sweep ended that read the whole list; None before the first.
-        reached: How far all sweeps have come; None before the first.
-        next_sweep_at: When the next one is due; None where no daemon runs.
-        oldest_pending_at: Since when the one that waits longest is pending; None where none is.
-        sending: Whether sending of this stream goes on, where the connection's does.
-        burst: Many that changed alike in one sweep, while they wait for a person; None where there are none.
+        complete_at: When the newest complete sweep ended; None before the first.
+        reached: The progress of all sweeps; None before the first.
+        next_sweep_at: When the next sweep is due; None if no daemon runs.
+        oldest_pending_at: When the oldest pending record became pending; None if none is.
+        sending: The state of sending this stream, in addition to the connection's.
+        burst: Many records that changed alike in one sweep and need a decision; None if there are none.
     """
 
     states: Mapping[State, int] = field(default_factory=lambda: dict.fromkeys(State, 0))
@@ -154,12 +154,12 @@ class StreamStatus:
 
     @property
     def left_out(self) -> int:
-        """How many are not to be sent: skipped, dropped, or gone before they were."""
+        """How many are not to be sent: skipped, dropped, or gone before they were sent."""
         gone_unsent = self.states[State.PENDING] - self.to_send
         return self.states[State.SKIPPED] + self.states[State.DROPPED] + gone_unsent
 
     def as_json(self) -> dict[str, Any]:
-        """As the public interface has it."""
+        """As in the public interface."""
         return {
             "states": {str(state): number for state, number in self.states.items()},
             "marks": dict(self.marks),
@@ -175,12 +175,12 @@ class ConnectionStatus:
     Attributes:
         name: Its name.
         streams: Its streams, by name.
-        reading: Whether reading from Salestrekker goes on.
-        sending: Whether sending to Trakor does; a stream may be paused by itself.
-        token_expires_at: When Salestrekker's token expires; None where no daemon holds one.
-        token_failing_since: Since when renewing it fails; None where it does not.
-        webhooks: What was received.
-        lag_seconds: How long the record that waits longest has been waiting to be sent; 0 where none is.
+        reading: The state of reading from Salestrekker.
+        sending: The state of sending to Trakor; a single stream may be paused as well.
+        token_expires_at: When Salestrekker's token expires; None if no daemon holds one.
+        token_failing_since: When renewing it first failed; None if it does not fail.
+        webhooks: The webhooks received.
+        lag_seconds: How long the oldest record has been waiting to be sent; 0 if none waits.
     """
 
     name: str
@@ -202,7 +202,7 @@ class ConnectionStatus:
         yield from (stream.sending for stream in self.streams.values())
 
     def as_json(self) -> dict[str, Any]:
-        """As the public interface has it; sending is paused, too, where that of one stream is."""
+        """As in the public interface; sending counts as paused if that of one stream is."""
         return {
             "reading": self.reading.as_json(),
             "sending": next((one for one in self._sending if one.state != "ok"), Flow()).as_json(),
@@ -215,16 +215,16 @@ class ConnectionStatus:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Everything, at one moment.
+    """The state of everything at one time.
 
     Attributes:
-        at: The moment.
+        at: The time.
         ledger: The ledger's file.
-        size: Its bytes, with its write-ahead log; None where there is none yet.
+        size: Its bytes, with its write-ahead log; None if there is none yet.
         connections: By name, as configured.
-        others: Connections that the ledger knows and the configuration does not, with their records.
-        alive: A daemon runs.
-        version: Of the bridge.
+        others: Connections that only the ledger knows, with the numbers of their records.
+        alive: Whether a daemon runs.
+        version: The version of the bridge.
     """
 
     at: int
@@ -246,16 +246,16 @@ class Snapshot:
 def take(
     path: Path, streams: Mapping[str, Collection[Stream]], configured: Collection[str], now: int
 ) -> Snapshot:
-    """Read all there is to know from the ledger, on one snapshot of it.
+    """Read the state of everything from the ledger, in one read transaction.
 
     Args:
-        path: The ledger's file. Where there is none yet, nothing is known yet: that is no error.
-        streams: The connections to tell of, each with the streams that are enabled.
-        configured: Names of all connections of the configuration, told of or not.
+        path: The ledger's file. If there is none yet, nothing is known, which is no error.
+        streams: The connections to include, each with its enabled streams.
+        configured: The names of all configured connections.
         now: The time.
 
     Raises:
-        LedgerError: The ledger cannot be read by this version.
+        LedgerError: This version cannot read the ledger.
     """
     if read_revision(path) is None:
         nothing = {
@@ -281,41 +281,45 @@ def take(
 
 @dataclass(frozen=True, slots=True)
 class _Noted:
-    """What the ledger says of one connection, beside its records."""
+    """What the ledger has of one connection, beside its records."""
 
     name: str
     pauses: Mapping[str, Pause]
-    moments: Mapping[TimestampName, int]
-    wishes: Mapping[Job, ScheduledJob]
+    timestamps: Mapping[TimestampName, int]
+    jobs: Mapping[Job, ScheduledJob]
     webhooks: WebhookCounts
 
     @classmethod
     def of(cls, connection: Reader, name: str, *, alive: bool) -> _Noted:
-        """Ask for it; what a daemon noted for itself counts while it is alive."""
-        moments = load_timestamps(connection) if alive else {}
+        """Read it; what a daemon has stored for itself counts only while it runs."""
+        timestamps = load_timestamps(connection) if alive else {}
         return cls(
             name=name,
             pauses={pause.direction: pause for pause in list_pauses(connection) if pause.connection == name},
-            moments={moment: at for (whose, moment), at in moments.items() if whose == name},
-            wishes=load_scheduled_jobs(connection, name) if alive else {},
+            timestamps={timestamp: at for (whose, timestamp), at in timestamps.items() if whose == name},
+            jobs=load_scheduled_jobs(connection, name) if alive else {},
             webhooks=load_webhook_counts(connection).get(name, WebhookCounts()),
         )
 
     def flow(self, direction: str) -> Flow:
-        """Reading, sending, or that of one stream."""
+        """The state of reading, of sending, or of sending one stream."""
         pause = self.pauses.get(direction)
         if pause is None:
             return Flow()
         return Flow("paused", pause.since_at, pause.reason, pause.next_try_at or None, pause.by_person)
 
     def next_sweep_at(self, stream: Stream) -> int | None:
-        """When a stream is read next, by its own time or with all others."""
-        times = [wish.next_at for job, wish in self.wishes.items() if wish.next_at and job.reads(stream)]
+        """When a stream is read next, by its own schedule or with all others."""
+        times = [
+            scheduled.next_at
+            for job, scheduled in self.jobs.items()
+            if scheduled.next_at and job.reads(stream)
+        ]
         return min(times, default=None)
 
 
 def _streams_of(connection: Reader) -> dict[str, dict[Stream, StreamStatus]]:
-    """Each stream that the ledger knows, by connection."""
+    """The streams that the ledger knows, by connection."""
     counted, sweeps, oldest = (
         count_states(connection),
         find_last_sweeps(connection),
@@ -339,7 +343,7 @@ def _streams_of(connection: Reader) -> dict[str, dict[Stream, StreamStatus]]:
 def _stream(
     counted: Mapping[tuple[str, str, frozenset[str]], int], *, merged_into_unsent: int
 ) -> StreamStatus:
-    """The numbers of a stream; who shares what Trakor does not have is not there either."""
+    """The numbers of a stream. A record that shares an unsent one is not in Trakor either."""
     found: Counter[State] = Counter()
     waiting: Counter[str] = Counter()
     in_trakor = to_send = 0
@@ -361,7 +365,7 @@ def _stream(
 
 
 def _has_one(state: str, reason: str) -> bool:
-    """Whether Trakor has a party or product of a record in that state."""
+    """Whether Trakor has a party or product of a record in this state."""
     return state in {State.DELIVERED, State.MERGED, State.DRIFTED} or (
         state == State.HELD and reason in _KNOWN_TO_TRAKOR
     )
@@ -373,7 +377,7 @@ def _connection(
     noted: _Noted,
     now: int,
 ) -> ConnectionStatus:
-    """One connection: its streams that are enabled, and those that once were."""
+    """One connection, with the streams that are or once were enabled."""
     streams = {
         stream: replace(
             known.get(stream, StreamStatus()),
@@ -389,8 +393,8 @@ def _connection(
         streams,
         reading=noted.flow(Direction.READING),
         sending=noted.flow(Direction.SENDING),
-        token_expires_at=noted.moments.get(TimestampName.TOKEN_EXPIRES),
-        token_failing_since=noted.moments.get(TimestampName.TOKEN_FAILING_SINCE),
+        token_expires_at=noted.timestamps.get(TimestampName.TOKEN_EXPIRES),
+        token_failing_since=noted.timestamps.get(TimestampName.TOKEN_FAILING_SINCE),
         webhooks=WebhookStatus(
             webhooks.received,
             webhooks.waiting,
@@ -423,25 +427,25 @@ def _iso(at: int | None) -> str | None:
 
 
 HOURS: Final = 24
-"""So many hours are told one by one."""
+"""The hours that are counted one by one."""
 
 DAYS: Final = 30
-"""So many days are."""
+"""The days that are counted one by one."""
 
 MOST_RUNS: Final = 8
-"""So many runs of a connection are listed."""
+"""The runs of a connection that are listed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """More of one connection.
+    """More numbers of one connection, for the status page.
 
     Attributes:
-        waiting: How many records wait for a person, by state and reason.
-        hours: What was delivered in each of the last hours, the present one last.
+        waiting: How many records need a decision, by state and reason.
+        hours: How many records were delivered in each of the last hours, the current one last.
         days: The same for spans of 24 hours.
         runs: The newest runs, newest first.
-        webhooks: What came, by action.
+        webhooks: The webhooks received, by action.
     """
 
     waiting: Mapping[tuple[State, str], int] = field(default_factory=lambda: MappingProxyType({}))
@@ -452,14 +456,14 @@ class Figures:
 
 
 def figures(path: Path, now: int) -> dict[str, Figures]:
-    """Read them from the ledger, on one snapshot of it.
+    """Read the numbers from the ledger, in one read transaction.
 
     Args:
-        path: The ledger's file. Where there is none yet, there are no figures.
+        path: The ledger's file. If there is none yet, there are no numbers.
         now: The time.
 
     Returns:
-        By the connection's name; one that the ledger does not know is not there.
+        The numbers by the connection's name, without connections that the ledger does not know.
     """
     if read_revision(path) is None:
         return {}
@@ -473,7 +477,7 @@ def _figures(connection: Reader, now: int) -> dict[str, Figures]:
     waiting: dict[str, dict[tuple[State, str], int]] = {feed.connection: {} for feed in known.values()}
     for number, counted in count_states(connection).items():
         if number not in known:
-            continue  # the row that counts them is damaged: `ledger check` tells
+            continue  # the row with the count is damaged: `ledger check` reports it
         of = waiting[known[number].connection]
         for (state, reason, _), many in counted.items():
             if state in DECISIONS:
@@ -490,7 +494,7 @@ def _figures(connection: Reader, now: int) -> dict[str, Figures]:
 
 
 def _spans(delivered: Mapping[int, int], first: int) -> tuple[list[int], list[int]]:
-    """What was delivered in each of the last hours, and in each of the last days."""
+    """The deliveries in each of the last hours, and in each of the last days."""
     every = [delivered.get(first + past, 0) for past in range(HOURS * DAYS)]
     days = [sum(every[start : start + HOURS]) for start in range(0, len(every), HOURS)]
     return every[-HOURS:], days
