@@ -203,7 +203,7 @@ async def test_what_cannot_be_noted_is_not_said_twice(
         raise LedgerError("the disk is full")
 
     with monkeypatch.context() as patched:
-        patched.setattr("bridge.alerts.notifier.keep_said", full)
+        patched.setattr("bridge.alerts.notifier.save_alerts_sent", full)
         await world.looks(alerts, 3)
     assert service.titles == ["trakor-bridge: disk"]
     await world.looks(alerts, 1)
@@ -382,7 +382,7 @@ def configure(desk: Desk, *urls: str) -> None:
 async def test_the_command_tries_each_address_and_says_which_worked(desk: Desk, service: Service) -> None:
     configure(desk, service.address)
     ran = await asyncio.to_thread(desk, "alerts", "test")
-    assert (ran.status, ran.out, ran.err) == (0, "1. json://127.0.0.1: took it\n", "")
+    assert (ran.status, ran.out, ran.err) == (0, "1. json://127.0.0.1: accepted\n", "")
     assert service.titles == ["trakor-bridge: a test"]
 
 
@@ -393,7 +393,7 @@ async def test_the_command_fails_where_one_address_does(desk: Desk, service: Ser
         ran = await asyncio.to_thread(desk, "alerts", "test", "--log-level", "debug")
     lines = ran.out.splitlines()
     assert ran.status == 1
-    assert lines[0].startswith("1. json://127.0.0.1: did not take it; ")
+    assert lines[0].startswith("1. json://127.0.0.1: not accepted; ")
     assert lines[1].startswith("2. address 2 of alerts.urls (nosuch://…) is none that Apprise understands")
     assert lines[2:] == ["3. json://127.0.0.1: took it"]
     assert "canary" not in ran.out + ran.err
@@ -402,4 +402,4 @@ async def test_the_command_fails_where_one_address_does(desk: Desk, service: Ser
 def test_the_command_says_that_nobody_is_told(desk: Desk) -> None:
     ran = desk("alerts", "test")
     assert (ran.status, ran.out) == (2, "")
-    assert "nobody is told: [alerts] urls has no address" in ran.err
+    assert "no alerts are sent: [alerts] urls has no address" in ran.err

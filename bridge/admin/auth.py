@@ -160,14 +160,14 @@ class Authentication:
         if not self._tokens.has_token(_cookie(request, GUEST_COOKIE), await form_text(request, "csrf")):
             return self._log_in_page(request, "The log-in page expired. Please try again.", 403)
         browser = self._tokens.browser(_cookie(request, BROWSER_COOKIE))
-        share = f"browser {browser}" if browser else f"address {request.remote}"
-        verdict = await self._limiter.try_(share, await form_text(request, "password"), known=bool(browser))
-        if verdict.wait:
-            why = f"Too many wrong passwords. Please wait {verdict.wait} seconds."
+        client = f"browser {browser}" if browser else f"address {request.remote}"
+        result = await self._limiter.try_(client, await form_text(request, "password"), known=bool(browser))
+        if result.wait:
+            why = f"Too many wrong passwords. Please wait {result.wait} seconds."
             response = self._log_in_page(request, why, 429)
-            response.headers["Retry-After"] = str(verdict.wait)
+            response.headers["Retry-After"] = str(result.wait)
             return response
-        if not verdict.fits:
+        if not result.fits:
             log.warning("wrong password for the status page", address=request.remote)
             return self._log_in_page(request, "Wrong password.", 403)
         begun, _ = self._sessions.begin()

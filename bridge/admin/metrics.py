@@ -1,7 +1,7 @@
-"""The snapshot as metrics for Prometheus, and what is known of the process. docs/operations.md explains each.
+"""Metrics for Prometheus, from the snapshot and the process. docs/operations.md explains each of them.
 
-All of it is made anew for each scrape from what is in the ledger, so that a restart resets only the
-numbers of the process itself: those of ``webhook_answers_total`` and ``process_…``.
+All of them are read from the ledger for each scrape, so that a restart resets only the numbers of the process
+itself: ``webhook_answers_total`` and ``process_…``.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Metrics:
     """Renders snapshots.
 
     Args:
-        answers: HTTP status -> how often the webhook listener has answered so.
+        answers: HTTP status -> how often the webhook listener has sent it.
     """
 
     def __init__(self, answers: Callable[[], Mapping[int, int]]) -> None:
@@ -39,11 +39,11 @@ class Metrics:
         self._process = ProcessCollector(namespace=PREFIX, registry=None)
 
     def render(self, snapshot: Snapshot, accept: str = "") -> tuple[bytes, str]:
-        """One scrape.
+        """Render the response to a scrape.
 
         Args:
-            snapshot: What there is to tell.
-            accept: The request's ``Accept`` header: Prometheus' text, or OpenMetrics.
+            snapshot: The state of everything.
+            accept: The request's ``Accept`` header: Prometheus' text format, or OpenMetrics.
 
         Returns:
             The body and its content type.
@@ -56,7 +56,7 @@ class Metrics:
 
 
 class _Once(Collector):
-    """What is collected once, for one scrape."""
+    """Metrics that are collected once, for one scrape."""
 
     def __init__(self, families: Iterable[Metric]) -> None:
         self._families = families
@@ -102,7 +102,7 @@ def _of_records(connections: Collection[ConnectionStatus]) -> Iterator[Metric]:
     )
     yield _gauge(
         "pending_lag_seconds",
-        "For how long the record that waits longest has been waiting to be sent; 0 where none is.",
+        "How long the oldest pending record has been waiting to be sent; 0 if none is pending.",
         ["connection"],
         (((one.name,), one.lag_seconds) for one in connections),
     )
@@ -117,7 +117,7 @@ def _of_flows(connections: Collection[ConnectionStatus]) -> Iterator[Metric]:
     )
     yield _gauge(
         "sending_paused",
-        "1 while sending to Trakor is paused, of all streams or of this one.",
+        "1 while sending to Trakor is paused, for all streams or for this one.",
         ["connection", "stream"],
         (
             ((one.name, name), max(_stopped(one.sending), _stopped(stream.sending)))
@@ -128,11 +128,11 @@ def _of_flows(connections: Collection[ConnectionStatus]) -> Iterator[Metric]:
         "token_expires_timestamp_seconds",
         "When Salestrekker's token expires.",
         ["connection"],
-        _moments(((one.name,), one.token_expires_at) for one in connections),
+        _timestamps(((one.name,), one.token_expires_at) for one in connections),
     )
     yield _gauge(
         "token_renewal_failing",
-        "1 while Salestrekker's token cannot be renewed; the old one is used to its end.",
+        "1 while Salestrekker's token cannot be renewed; the old one is used until it expires.",
         ["connection"],
         (((one.name,), int(one.token_failing_since is not None)) for one in connections),
     )
@@ -143,19 +143,19 @@ def _of_sweeps(connections: Collection[ConnectionStatus]) -> Iterator[Metric]:
     streams = [*_streams(connections)]
     yield _gauge(
         "last_complete_sweep_timestamp_seconds",
-        "When the last sweep ended that read the whole list.",
+        "When the last complete sweep ended.",
         labels,
-        _moments(((one.name, name), stream.complete_at) for one, name, stream in streams),
+        _timestamps(((one.name, name), stream.complete_at) for one, name, stream in streams),
     )
     yield _gauge(
         "next_sweep_timestamp_seconds",
         "When the next sweep is due.",
         labels,
-        _moments(((one.name, name), stream.next_sweep_at) for one, name, stream in streams),
+        _timestamps(((one.name, name), stream.next_sweep_at) for one, name, stream in streams),
     )
     yield _gauge(
         "last_sweep_missing",
-        "Records that the last sweep no longer found, where these were too many to be marked gone; else 0.",
+        "Records that the last sweep no longer found, if they were too many to be marked gone; else 0.",
         labels,
         (
             ((one.name, name), stream.last_sweep.missing if stream.last_sweep else 0)
@@ -167,7 +167,7 @@ def _of_sweeps(connections: Collection[ConnectionStatus]) -> Iterator[Metric]:
 def _of_webhooks(connections: Collection[ConnectionStatus], answers: Mapping[int, int]) -> Iterator[Metric]:
     yield _counter(
         "webhooks_received",
-        "Webhooks that were received and kept.",
+        "Webhooks that were received and stored.",
         ["connection"],
         (((one.name,), one.webhooks.received) for one in connections),
     )
@@ -179,19 +179,19 @@ def _of_webhooks(connections: Collection[ConnectionStatus], answers: Mapping[int
     )
     yield _gauge(
         "webhooks_waiting",
-        "Webhooks that are kept and not worked off yet.",
+        "Webhooks that are stored and not processed yet.",
         ["connection"],
         (((one.name,), one.webhooks.waiting) for one in connections),
     )
     yield _gauge(
         "webhooks_last_timestamp_seconds",
-        "When the last webhook came.",
+        "When the last webhook arrived.",
         ["connection"],
-        _moments(((one.name,), one.webhooks.last_at) for one in connections),
+        _timestamps(((one.name,), one.webhooks.last_at) for one in connections),
     )
     yield _counter(
         "webhook_answers",
-        "Answers of the webhook listener since the process began.",
+        "Responses of the webhook listener since the process started.",
         ["status"],
         (((str(status),), number) for status, number in sorted(answers.items())),
     )
@@ -207,21 +207,21 @@ def _stopped(flow: Flow) -> int:
     return int(flow.state != "ok")
 
 
-def _moments(found: Iterable[tuple[tuple[str, ...], int | None]]) -> Iterator[Sample]:
-    """Those that are known, in seconds."""
+def _timestamps(found: Iterable[tuple[tuple[str, ...], int | None]]) -> Iterator[Sample]:
+    """The known times, in seconds."""
     return ((labels, at / 1000) for labels, at in found if at is not None)
 
 
-def _gauge(name: str, said: str, labels: Sequence[str], samples: Iterable[Sample]) -> Metric:
-    family = GaugeMetricFamily(f"{PREFIX}_{name}", said, labels=labels)
+def _gauge(name: str, documentation: str, labels: Sequence[str], samples: Iterable[Sample]) -> Metric:
+    family = GaugeMetricFamily(f"{PREFIX}_{name}", documentation, labels=labels)
     for values, number in samples:
         family.add_metric(values, number)
     return family
 
 
-def _counter(name: str, said: str, labels: Sequence[str], samples: Iterable[Sample]) -> Metric:
-    """Its name ends in ``_total`` when it is written."""
-    family = CounterMetricFamily(f"{PREFIX}_{name}", said, labels=labels)
+def _counter(name: str, documentation: str, labels: Sequence[str], samples: Iterable[Sample]) -> Metric:
+    """A counter; Prometheus' format adds ``_total`` to its name."""
+    family = CounterMetricFamily(f"{PREFIX}_{name}", documentation, labels=labels)
     for values, number in samples:
         family.add_metric(values, number)
     return family

@@ -28,34 +28,34 @@ __all__ = [
     "LogInResult",
     "SlowPassword",
     "WrongPasswords",
-    "share_of",
+    "client_of",
 ]
 
 COST: Final = 2**14
-"""Of scrypt, with blocks of 8: 16 MiB and some 50 ms for each guess (RFC 7914; OWASP's page on passwords)."""
+"""The cost of scrypt with blocks of 8: 16 MiB and 50 ms for each guess (RFC 7914; OWASP on passwords)."""
 
 LONGEST: Final = 1024
-"""Characters of what somebody may give as a password: more is none."""
+"""The most characters of a password; a longer one is wrong."""
 
 TRIES: Final = 5
-"""So many wrong ones may come with one share in a minute; then it has to wait."""
+"""Wrong passwords per client in a minute; then the client has to wait."""
 
 WITHIN: Final = 60.0
 """Seconds of that minute."""
 
 MOST_WAITING: Final = 8
-"""So many guesses wait for their turn, whoever they are from; the next ones are sent away."""
+"""The most guesses that wait for their turn; further ones are refused."""
 
-MOST_SHARES: Final = 4096
-"""So many shares are remembered."""
+MOST_CLIENTS: Final = 4096
+"""The most clients that are remembered."""
 
 
 class SlowPassword:
-    """Knows a password by its slow hash alone.
+    """A password, kept as a slow hash only.
 
     Args:
-        password: Empty: none is wanted.
-        cost: scrypt's, a power of two.
+        password: Empty: none is needed.
+        cost: The cost of scrypt, a power of two.
     """
 
     def __init__(self, password: str, cost: int = COST) -> None:
@@ -65,11 +65,11 @@ class SlowPassword:
 
     @property
     def wanted(self) -> bool:
-        """Whether one has to be given."""
+        """Whether a password is needed."""
         return bool(self._hash)
 
     def fits(self, given: str) -> bool:
-        """Whether it is the password; takes some 50 ms of a core either way."""
+        """Whether it is the password; takes about 50 ms of a core either way."""
         return len(given) <= LONGEST and hmac.compare_digest(self._of(given), self._hash)
 
     def _of(self, password: str) -> bytes:
@@ -78,75 +78,75 @@ class SlowPassword:
 
 @dataclass(frozen=True, slots=True)
 class LogInResult:
-    """What is said to a guess: it fits, it does not, or it has to wait so many seconds."""
+    """The result of a guess: right, wrong, or wait this many seconds."""
 
     fits: bool
     wait: int = 0
 
 
 class GuessCounter:
-    """Counts wrong passwords by what they count for: a few in a minute, then that share has to wait.
+    """Counts wrong passwords per client: after a few in a minute, the client has to wait.
 
     Args:
-        clock: Seconds of a clock that is never set.
+        clock: Seconds of a monotonic clock.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._wrong: dict[Hashable, list[float]] = {}
 
-    def wait(self, share: Hashable) -> int:
-        """Seconds until another guess with that share is looked at; 0: at once."""
-        times = [at for at in self._wrong.get(share, ()) if at > self._clock() - WITHIN]
+    def wait(self, client: Hashable) -> int:
+        """Seconds until the client may guess again; 0: at once."""
+        times = [at for at in self._wrong.get(client, ()) if at > self._clock() - WITHIN]
         return math.ceil(times[-TRIES] + WITHIN - self._clock()) if len(times) >= TRIES else 0
 
-    def note(self, share: Hashable) -> None:
-        """Count one; of too many shares, the one that was longest without a wrong one makes room."""
-        times = self._wrong.pop(share, [])
-        while len(self._wrong) >= MOST_SHARES:
+    def note(self, client: Hashable) -> None:
+        """Count a wrong password. If there are too many clients, the least recent one is forgotten."""
+        times = self._wrong.pop(client, [])
+        while len(self._wrong) >= MOST_CLIENTS:
             del self._wrong[next(iter(self._wrong))]
-        self._wrong[share] = [*times[-TRIES:], self._clock()]
+        self._wrong[client] = [*times[-TRIES:], self._clock()]
 
-    def forget(self, share: Hashable) -> None:
-        """Begin to count again: somebody was let in with that share."""
-        self._wrong.pop(share, None)
+    def forget(self, client: Hashable) -> None:
+        """Start counting again, after the right password."""
+        self._wrong.pop(client, None)
 
 
 class LogInLimiter:
-    """Lets in who knows the password, one guess at a time, and few with each share.
+    """Checks the log-in page's password, one guess at a time, and few for each client.
 
-    A share is an address, or a browser from which somebody was let in before: behind a tunnel all have one
-    address, and whoever guesses there must not keep the others out.
+    A client is an address, or a browser that has logged in before. Behind a tunnel all users have one address,
+    and somebody who guesses there must not lock the others out.
 
     Args:
         password: The password.
-        clock: Seconds of a clock that is never set.
+        clock: Seconds of a monotonic clock.
     """
 
     def __init__(self, password: SlowPassword, clock: Callable[[], float]) -> None:
         self._password = password
         self._tries = GuessCounter(clock)
         self._turn = asyncio.Lock()
-        # One thread: each that has made a slow hash keeps the 16 MiB that it took.
+        # One thread, since each thread that has made a slow hash keeps its 16 MiB.
         self._thread = ThreadPoolExecutor(1, "password")
         self._waiting = 0
 
-    async def try_(self, share: str, given: str, *, known: bool = False) -> LogInResult:
-        """Look at one guess.
+    async def try_(self, client: str, given: str, *, known: bool = False) -> LogInResult:
+        """Check a guess.
 
         Args:
-            share: What it counts for.
+            client: The client that it counts for.
             given: The password that was given.
-            known: Somebody was let in with this share before: it waits for its turn in any case.
+            known: The client has logged in before, so that it may always wait for its turn.
         """
-        if wait := self._tries.wait(share):
+        if wait := self._tries.wait(client):
             return LogInResult(fits=False, wait=wait)
         if self._waiting >= MOST_WAITING and not known:
             return LogInResult(fits=False, wait=10)
         self._waiting += 1
         try:
             async with self._turn:
-                if wait := self._tries.wait(share):  # others of that share had their turn meanwhile
+                if wait := self._tries.wait(client):  # the client had other guesses in the meantime
                     return LogInResult(fits=False, wait=wait)
                 fits = await asyncio.get_running_loop().run_in_executor(
                     self._thread, self._password.fits, given
@@ -154,50 +154,50 @@ class LogInLimiter:
         finally:
             self._waiting -= 1
         if fits:
-            self._tries.forget(share)
+            self._tries.forget(client)
         else:
-            self._tries.note(share)
+            self._tries.note(client)
         return LogInResult(fits)
 
     def close(self) -> None:
-        """Look at nothing more."""
+        """Stop checking."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
 
 HELD_SECONDS: Final = 0.5
-"""Seconds for which a wrong password is held, one after the other, whoever it is from."""
+"""Seconds that the response to a wrong password is delayed, one after the other for all clients."""
 
 MOST_WRONG: Final = 20
-"""So many wrong ones are held at once; what comes then is refused unseen, be it right or wrong."""
+"""The most responses that are delayed at a time; further requests are refused unchecked."""
 
 MOST_OF_ONE: Final = 4
-"""So many of them from one address: who asks from another one is looked at meanwhile."""
+"""The most of them from one address, so that requests from other addresses are still checked."""
 
 HELD_WAIT: Final = 10
-"""Seconds after which somebody may ask again who came while too many were held."""
+"""Seconds after which a refused client may try again."""
 
 MOST_RIGHT: Final = 64
-"""So many that were right are remembered, by their address and user name."""
+"""The most clients with the right password that are remembered."""
 
-Share: TypeAlias = "tuple[str, bytes]"
+Client: TypeAlias = "tuple[str, bytes]"
 """What a wrong password counts for: an address, and the hash of a user name."""
 
-TELL_EVERY: Final = 60.0
-"""Seconds between two log lines about wrong passwords, which tell how many there were."""
+LOG_EVERY: Final = 60.0
+"""Seconds between two log lines about wrong passwords, each with their number."""
 
 log = structlog.get_logger()
 
 
 class WrongPasswords:
-    """Makes guessing slow: few wrong passwords in a minute, each held for a while, one after the other.
+    """Slows down guessing over Basic authentication: few wrong passwords a minute, each response delayed.
 
-    Wrong ones count for their address. Above the bound nothing is looked at, be it right or wrong: otherwise
-    each guess would be told at once whether it is right. But for who was right before, as a monitoring system
-    is every few seconds: that one waits for its own wrong ones alone.
+    Wrong passwords count for their address. Above the limit nothing is checked: otherwise a guesser would learn
+    at once whether a guess is right. A client that was right before, such as a monitoring system, waits only because
+    of its own wrong passwords.
 
     Args:
-        seconds: For how long each is held.
-        clock: Seconds of a clock that is never set.
+        seconds: How long each response is delayed.
+        clock: Seconds of a monotonic clock.
     """
 
     def __init__(self, seconds: float = HELD_SECONDS, clock: Callable[[], float] = time.monotonic) -> None:
@@ -205,56 +205,56 @@ class WrongPasswords:
         self._clock = clock
         self._turn = asyncio.Lock()
         self._tries = GuessCounter(clock)
-        self._held: Counter[Share] = Counter()
-        self._right: dict[Share, None] = {}
-        self._untold = 0
-        self._told_at = -math.inf
+        self._delayed: Counter[Client] = Counter()
+        self._right: dict[Client, None] = {}
+        self._unlogged = 0
+        self._logged_at = -math.inf
 
-    def wait(self, share: Share) -> int:
-        """Seconds until anything with a share is looked at; 0: at once."""
-        if share in self._right:
-            return self._tries.wait(share) or (HELD_WAIT if self._held[share] >= MOST_OF_ONE else 0)
-        of_address = sum(number for (address, _), number in self._held.items() if address == share[0])
-        are_too_many = of_address >= MOST_OF_ONE or self._held.total() >= MOST_WRONG
-        return self._tries.wait(share[0]) or (HELD_WAIT if are_too_many else 0)
+    def wait(self, client: Client) -> int:
+        """Seconds until a request of this client is checked; 0: at once."""
+        if client in self._right:
+            return self._tries.wait(client) or (HELD_WAIT if self._delayed[client] >= MOST_OF_ONE else 0)
+        of_address = sum(number for (address, _), number in self._delayed.items() if address == client[0])
+        are_too_many = of_address >= MOST_OF_ONE or self._delayed.total() >= MOST_WRONG
+        return self._tries.wait(client[0]) or (HELD_WAIT if are_too_many else 0)
 
-    def remember(self, share: Share) -> None:
-        """One that was right; the one that was so longest ago makes room."""
-        self._right.pop(share, None)
-        self._right[share] = None
+    def remember(self, client: Client) -> None:
+        """Remember a client with the right password; the least recent one is forgotten."""
+        self._right.pop(client, None)
+        self._right[client] = None
         if len(self._right) > MOST_RIGHT:
             del self._right[next(iter(self._right))]
 
-    async def hold(self, share: Share) -> None:
-        """Count one, and hold it."""
-        self._tries.note(share if share in self._right else share[0])
-        self._tell(share[0])
-        self._held[share] += 1
+    async def delay(self, client: Client) -> None:
+        """Count a wrong password, and delay its response."""
+        self._tries.note(client if client in self._right else client[0])
+        self._log(client[0])
+        self._delayed[client] += 1
         try:
             async with self._turn:
                 await asyncio.sleep(self._seconds)
         finally:
-            self._held -= Counter([share])  # those of which none is left are not there any more
+            self._delayed -= Counter([client])  # removes the client at 0
 
-    def _tell(self, address: str) -> None:
-        """One line a minute, however many there are."""
-        self._untold += 1
+    def _log(self, address: str) -> None:
+        """Log one line a minute at most."""
+        self._unlogged += 1
         now = self._clock()
-        if now - self._told_at >= TELL_EVERY:
+        if now - self._logged_at >= LOG_EVERY:
             log.warning(
                 "wrong password for the admin listener",
                 address=address,
-                since_last_told=self._untold,
-                again_at_most_every=f"{TELL_EVERY:.0f}s",
+                since_last_told=self._unlogged,
+                again_at_most_every=f"{LOG_EVERY:.0f}s",
             )
-            self._untold, self._told_at = 0, now
+            self._unlogged, self._logged_at = 0, now
 
 
 class BasicPassword:
-    """The password of Basic authentication (RFC 7617); any user name goes with it.
+    """The password of Basic authentication (RFC 7617), with any user name.
 
     Args:
-        password: Empty: none is asked for.
+        password: Empty: none is needed.
     """
 
     def __init__(self, password: str) -> None:
@@ -262,24 +262,24 @@ class BasicPassword:
 
     @property
     def wanted(self) -> bool:
-        """Whether one has to be given."""
+        """Whether a password is needed."""
         return bool(self._digest)
 
     def fits(self, authorization: str | None) -> bool:
-        """Whether a request may be answered, by its ``Authorization`` header.
+        """Whether a request's ``Authorization`` header has the password.
 
-        Hashes of one length are compared, so that the time it takes tells nothing.
+        Hashes of equal length are compared, so that the time reveals nothing.
         """
         return not self.wanted or hmac.compare_digest(_digest(_given(authorization or "")), self._digest)
 
 
-def share_of(address: str, authorization: str) -> tuple[str, bytes]:
-    """What a wrong password counts for: behind a tunnel all have one address, but not one user name."""
+def client_of(address: str, authorization: str) -> tuple[str, bytes]:
+    """The client that a wrong password counts for: behind a tunnel, users share an address but not a name."""
     return address, _digest(_credentials(authorization).partition(b":")[0])
 
 
 def _given(authorization: str) -> bytes:
-    """The password in a header; empty where there is none, or none that can be read."""
+    """The password in a header; empty if there is none or it cannot be decoded."""
     return _credentials(authorization).partition(b":")[2]
 
 

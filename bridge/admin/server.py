@@ -1,4 +1,4 @@
-"""The listener for inside: is it alive, is it ready, how are things. Not for the internet.
+"""The admin listener: health, readiness, metrics and the status page. Not for the internet.
 
 ::
 
@@ -7,8 +7,8 @@
                │   └─> the status page (pages.py)
                └─no──> 421
 
-Whoever asks while the same is being found out for somebody else gets that answer: any number of
-requests costs the ledger one look at a time.
+Requests that arrive while the same state is being read share its result, so that any number of requests costs
+the ledger one read at a time.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from aiohttp import web
 
 from bridge.admin.auth import MOST_OF_A_FORM
 from bridge.admin.metrics import Metrics
-from bridge.admin.passwords import BasicPassword, WrongPasswords, share_of
+from bridge.admin.passwords import BasicPassword, WrongPasswords, client_of
 from bridge.errors import BridgeError, UserError
 from bridge.serving import ADMIN, LimitedServer, open_sockets
 
@@ -41,10 +41,10 @@ if TYPE_CHECKING:
 __all__ = ["AdminServer", "HealthReport", "is_loopback", "is_meant"]
 
 BODY_SECONDS: Final = 10.0
-"""Seconds in which a form has to come."""
+"""Seconds in which a form has to arrive."""
 
 GO_AHEAD: Final = "100-continue"
-"""The one thing that a request may expect."""
+"""The only expectation that a request may have."""
 
 HEADERS: Final = {
     "Server": "trakor-bridge",
@@ -61,11 +61,11 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class HealthReport:
-    """Whether all is well, and why not.
+    """Whether the process is healthy or ready.
 
     Attributes:
-        ok: It is.
-        why: What is wrong, for the person who must act; not shown while all is well.
+        ok: Whether it is.
+        why: What is wrong, for an operator; not shown if it is.
     """
 
     ok: bool
@@ -73,17 +73,17 @@ class HealthReport:
 
 
 class AdminServer:
-    """Answers about health and state.
+    """Serves health, metrics and the status page.
 
     Args:
-        snapshot: Gives the state of everything.
+        snapshot: Reads the state of everything.
         health: Whether the process works.
-        ready: Whether it can accept and store events.
-        password: Asked for before the state is told; empty: none, on a loopback address only.
-        hosts: Names that it is called by, beside those of this machine, in lower case.
-        answers: HTTP status -> how often the webhook listener has answered so.
-        wrong_passwords: Bounds how many are looked at; None: as many as they are by default.
-        pages: The status page itself; None: there is none.
+        ready: Whether it can accept and store webhooks.
+        password: Needed for everything but health; empty: none, which is only allowed on a loopback address.
+        hosts: Names of this listener, in addition to those of this machine, in lower case.
+        answers: HTTP status -> how often the webhook listener has sent it.
+        wrong_passwords: Limits guessing; None: with the default limits.
+        pages: The status page; None: there is none.
     """
 
     def __init__(
@@ -111,17 +111,17 @@ class AdminServer:
         self._server: LimitedServer | None = None
 
     async def start(self, host: str, port: int) -> tuple[str, int]:
-        """Begin to listen.
+        """Start listening.
 
         Args:
             host: Address or name to listen on.
             port: 0: the operating system chooses.
 
         Returns:
-            The address and the port that were taken.
+            The address and the port.
 
         Raises:
-            UserError: It cannot be listened there, or not without a password.
+            UserError: The address cannot be used, or not without a password.
         """
         sockets = await open_sockets(host, port, section="admin", what="the status page cannot be shown")
         addresses = [one.getsockname()[:2] for one in sockets]
@@ -130,19 +130,19 @@ class AdminServer:
             for one in sockets:
                 one.close()
             raise UserError(
-                f"the status page must not be open to others at {host} without a password",
+                f"the status page needs a password if other machines can reach it at {host}",
                 advice="set [admin] password, or host to 127.0.0.1",
             )
         self._runner = web.AppRunner(self._application(), access_log=None)
         await self._runner.setup()
-        if (inside := self._runner.server) is not None:  # it is, once that is set up
+        if (inside := self._runner.server) is not None:  # always, after the set-up
             handler = _expecting_nothing(inside.request_handler)
             self._server = LimitedServer(handler, ADMIN, "admin", inside.request_factory)
             self._server.start(sockets)
         return str(addresses[0][0]), int(addresses[0][1])
 
     async def stop(self) -> None:
-        """Accept nothing more; answers under way are sent, questions that have none yet are given up."""
+        """Stop listening. Responses that are being sent are completed, other requests are dropped."""
         if self._pages is not None:
             await self._pages.close()
         for shared in (self._snapshot, self._ready):
@@ -169,7 +169,7 @@ class AdminServer:
 
     @web.middleware
     async def _check_host(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Answer only what was meant for this listener."""
+        """Refuse requests that were not meant for this listener."""
         if not is_meant(request.headers.getall("Host", []), self._hosts, only_here=self._only_here):
             here = "the name localhost or 127.0.0.1" if self._only_here else "its address"
             raise web.HTTPMisdirectedRequest(text=f"Ask for this by {here}, or by a name in [admin] hosts.\n")
@@ -177,7 +177,7 @@ class AdminServer:
 
     @web.middleware
     async def _read_body(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Wait for a form for so long and no longer; what reads it later finds it read."""
+        """Read the body within a time limit, so that handlers find it read."""
         if request.can_read_body:
             try:
                 async with asyncio.timeout(BODY_SECONDS):
@@ -189,18 +189,18 @@ class AdminServer:
         return await handler(request)
 
     def _with_password(self, handler: Handler) -> Handler:
-        """Answer only who knows the password, where one is set."""
+        """Require the password, if one is set."""
 
         async def guarded(request: web.Request) -> web.StreamResponse:
             given = request.headers.get("Authorization")
-            share = share_of(request.remote or "", given or "")
-            if given is not None and (wait := self._wrong.wait(share)):
+            client = client_of(request.remote or "", given or "")
+            if given is not None and (wait := self._wrong.wait(client)):
                 raise web.HTTPTooManyRequests(headers={"Retry-After": str(wait)})
             if self._password.fits(given):
-                self._wrong.remember(share)
+                self._wrong.remember(client)
                 return await handler(request)
             if given is not None:
-                await self._wrong.hold(share)
+                await self._wrong.delay(client)
             realm = {"WWW-Authenticate": 'Basic realm="trakor-bridge", charset="UTF-8"'}
             raise web.HTTPUnauthorized(headers=realm, text="The password of [admin] is needed.\n")
 
@@ -229,7 +229,7 @@ class AdminServer:
 
 
 class _SharedResult(Generic[T]):
-    """A question that is asked once at a time: who asks meanwhile gets the same answer."""
+    """A function that runs once at a time: calls in the meantime get the same result."""
 
     def __init__(self, ask: Callable[[], Awaitable[T]]) -> None:
         self._ask = ask
@@ -244,7 +244,7 @@ class _SharedResult(Generic[T]):
         return await self._ask()
 
     async def end(self) -> None:
-        """Leave no question behind."""
+        """Cancel a call that is running."""
         if self._asking is not None:
             self._asking.cancel()
             with suppress(asyncio.CancelledError, BridgeError):
@@ -254,7 +254,7 @@ class _SharedResult(Generic[T]):
 def _expecting_nothing(
     handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
 ) -> Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]:
-    """Refuse what a request may expect (RFC 9110, 10.1.1) without a word of it: aiohttp repeats it."""
+    """Refuse unknown expectations (RFC 9110, 10.1.1) without repeating them, as aiohttp would."""
 
     async def answer(request: web.BaseRequest) -> web.StreamResponse:
         if request.headers.get("Expect", GO_AHEAD).lower() == GO_AHEAD:
@@ -271,14 +271,14 @@ async def _add_headers(_: web.Request, response: web.StreamResponse) -> None:
 
 
 def _health_response(health: HealthReport) -> web.Response:
-    """200, or 503 and why."""
+    """200, or 503 and the reason."""
     if health.ok:
         return web.Response(text="ok\n")
     return web.Response(text=f"{health.why}\n", status=503)
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a name or an address can only mean this machine."""
+    """Whether a name or an address always means this machine."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -288,12 +288,12 @@ def is_loopback(host: str) -> bool:
 def is_meant(headers: Sequence[str], names: Collection[str], *, only_here: bool) -> bool:
     """Whether a request was meant for this listener, by its ``Host`` headers.
 
-    A page from anywhere can have the browser ask a name that its owner points here (DNS rebinding); the
-    browser then says that name. It cannot do so with an address.
+    Any web page can make a browser request a name that its owner points to this machine (DNS rebinding). The
+    browser then sends that name. This does not work with an address.
 
     Args:
         headers: All ``Host`` headers.
-        names: Names that it is called by beside those of this machine, in lower case.
+        names: Names of the listener in addition to those of this machine, in lower case.
         only_here: It listens on a loopback address, so that no other address can be meant.
     """
     match = _HOST.fullmatch(headers[0].strip()) if len(headers) == 1 else None
