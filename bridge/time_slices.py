@@ -20,12 +20,12 @@ first byte to its answer."""
 
 
 class TimeSlice:
-    """The time that work may take before others have theirs.
+    """The time that work may take before others have their turn.
 
     Args:
-        seconds: How long; a step that takes longer is not cut short.
-        rest: Seconds of rest after it. Without, other threads get the interpreter only every five
-            milliseconds, and the ledger's needs it some thirty times to keep a webhook.
+        seconds: How long. A step that takes longer is not cut short.
+        rest: Seconds of rest afterwards. Without rest, other threads get the interpreter only every five
+            milliseconds, and the ledger's thread needs it about thirty times to store a webhook.
     """
 
     def __init__(self, seconds: float = SLICE_SECONDS, rest: float = 0.0) -> None:
@@ -34,7 +34,7 @@ class TimeSlice:
         self._until = time.perf_counter() + seconds
 
     async def over(self) -> None:
-        """Let the loop go on with everything else, if the time is over."""
+        """Let the event loop run everything else, if the time is over."""
         if time.perf_counter() >= self._until:
             await asyncio.sleep(self._rest)
             self._until = time.perf_counter() + self._seconds
@@ -43,12 +43,12 @@ class TimeSlice:
 async def run_in_slices(
     work: Generator[None, None, T], seconds: float = SLICE_SECONDS, *, rest: float = 0.0
 ) -> T:
-    """Run a generator to its end; between its steps the loop goes on with everything else.
+    """Run a generator to its end. Between its steps the event loop runs everything else.
 
     Args:
-        work: Yields wherever it may be interrupted; returns the result.
+        work: Yields wherever it may be interrupted, and returns the result.
         seconds: See ``TimeSlice``.
-        rest: Likewise; for work that nobody waits for.
+        rest: See ``TimeSlice``. For work that nobody waits for.
     """
     turn = TimeSlice(seconds, rest)
     while True:

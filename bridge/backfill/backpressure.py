@@ -1,7 +1,7 @@
-"""Reading waits for sending: how much of what was read may wait to be sent.
+"""Reading waits for sending: a limit on the records that are read but not sent yet.
 
-Reading is much faster than Trakor. Left to itself it takes the time that answers need to be dealt with,
-and puts the words of a whole organisation into the ledger long before they are sent.
+Reading is much faster than Trakor. Without a limit, it would take the time that is needed to process Trakor's
+answers, and put the data of a whole organisation into the ledger long before they are sent.
 """
 
 from __future__ import annotations
@@ -18,15 +18,16 @@ if TYPE_CHECKING:
 __all__ = ["MAX_UNSENT", "Backlog"]
 
 MAX_UNSENT: Final = 2_000
-"""Records read by this run and not sent yet, from which on no further page is taken: with any page and any
-number of requests in flight that is seconds of work."""
+"""When this run has so many records that are read and not sent yet, no further page is read. With any page
+size and
+any number of requests in flight, that is seconds of work."""
 
 
 class Backlog:
-    """Counts how far reading is ahead.
+    """Counts how far reading is ahead of sending.
 
     Args:
-        gives_way: Says that waiting would be in vain: what was read cannot be sent, or not before all is
+        gives_way: Whether waiting would be in vain: what was read cannot be sent, or only after everything is
             read.
         most: See ``MAX_UNSENT``.
     """
@@ -38,23 +39,23 @@ class Backlog:
         self._changed = asyncio.Event()
 
     def read(self, pending: int) -> None:
-        """So many more are to be sent."""
+        """So many more records are to be sent."""
         self._ahead += pending
 
     def sent(self, number: int) -> None:
-        """So many have come to their end."""
+        """So many records are done."""
         self._ahead -= number
         self._changed.set()
 
     def look(self) -> None:
-        """Whether to give way may be answered otherwise now."""
+        """Check again whether waiting is in vain."""
         self._changed.set()
 
     async def throttle(self, pages: AsyncGenerator[Page]) -> AsyncGenerator[Page]:
-        """The pages of a list, each when there is room for it; closed at the end.
+        """The pages of a list, each when there is room for it. The list is closed at the end.
 
         Args:
-            pages: As fast as they come.
+            pages: The pages as fast as they come.
         """
         async with aclosing(pages):
             async for page in pages:

@@ -1,7 +1,7 @@
-"""A backfill begins once it is known that both organisations are those of before.
+"""A backfill begins only after a check that both organisations are the same as before.
 
-Trakor is asked before anything is read; Salestrekker's log-in is held when the first page is read, and
-nothing is sent before that. Whatever stops it is a problem of the report.
+Trakor is checked before anything is read. Salestrekker's login is checked when the first page is read, and
+nothing is sent before that. Whatever stops the backfill is a problem in its report.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ async def _proved(
 
 
 async def blocks_sending(ledger: Ledger, name: str, error: BridgeError) -> bool:
-    """Whether what kept a list from being read forbids to send what waits, too."""
+    """Whether the error that stopped reading also forbids sending what is pending."""
     if isinstance(error, DifferentOrganization | AmbiguousOrganization):
         return True
     return bool(await ledger.call(find_stop_reason, name))

@@ -1,7 +1,7 @@
-"""What keeps a connection from being read or sent, as a backfill meets it.
+"""The pauses of a connection, as a backfill handles them.
 
-A person's pause is kept to: the backfill does nothing. What stopped by itself it may try, and where
-all goes well that is over: no daemon may be there to find it out.
+A backfill obeys an operator's pause and does nothing. It may try again what stopped by itself, and ends such
+a pause if all goes well: perhaps no daemon runs that could find it out.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ __all__ = ["end_pauses", "note_refusals", "operator_pauses"]
 
 
 def operator_pauses(connection: Reader, name: str) -> list[Problem]:
-    """Why a backfill of a connection does nothing; empty where no person has paused it.
+    """Why a backfill of a connection does nothing. Empty if no operator has paused it.
 
     Args:
         connection: To the ledger.
-        name: The connection's.
+        name: The connection's name.
     """
     paused = [
         pause.direction for pause in list_pauses(connection) if pause.connection == name and pause.by_person
@@ -43,13 +43,13 @@ def operator_pauses(connection: Reader, name: str) -> list[Problem]:
 
 
 def note_refusals(connection: Reader, name: str, refused: Mapping[str, str], *, now: int) -> None:
-    """Note what was refused, for whoever looks later: `status` tells it, and a daemon begins with one probe.
+    """Note what was refused: `status` shows it, and a daemon begins with one probe.
 
-    What joins other organisations than before has its own word for it.
+    A pause for a changed organisation has its own text.
 
     Args:
         connection: Inside a writing transaction.
-        name: The connection's.
+        name: The connection's name.
         refused: Direction -> why.
         now: The time to note.
     """
@@ -60,11 +60,11 @@ def note_refusals(connection: Reader, name: str, refused: Mapping[str, str], *, 
 
 
 def end_pauses(connection: Reader, name: str, streams: Iterable[Stream]) -> None:
-    """All was read and sent: what had stopped by itself is over. A person's pause stays.
+    """Everything was read and sent: end what had stopped by itself. An operator's pause stays.
 
     Args:
         connection: Inside a writing transaction.
-        name: The connection's.
+        name: The connection's name.
         streams: Those that were read and sent.
     """
     for direction in (*Direction, *(f"{Direction.SENDING} {stream}" for stream in streams)):

@@ -1,4 +1,4 @@
-"""The result of a backfill: its numbers, its problems and warnings, and who is informed while it runs."""
+"""The result of a backfill: its numbers, its problems and warnings, and its progress."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ __all__ = [
 
 
 class ProgressListener(Protocol):
-    """Told how far a backfill is: for a progress bar."""
+    """Receives the progress of a backfill, for a progress bar."""
 
     def reading(self, connection: str, stream: Stream, read: int) -> None:
         """So many records of a stream are read and on disk."""
         ...
 
     def all_read(self, connection: str, stream: Stream) -> None:
-        """What was to be read of a stream is read."""
+        """Reading of a stream is complete."""
         ...
 
     def pending(self, connection: str, number: int) -> None:
@@ -58,11 +58,11 @@ class ProgressListener(Protocol):
         ...
 
     def waiting(self, connection: str, what: str) -> None:
-        """Nothing can be sent for now: what it waits for, as a sentence."""
+        """Nothing can be sent for now. ``what`` is a sentence that names the reason."""
         ...
 
     def warned(self, connection: str, warning: str) -> None:
-        """Something that a person should know while the run can still be stopped, as a sentence."""
+        """Something that an operator should know while the run can still be stopped, as a sentence."""
         ...
 
 
@@ -72,9 +72,9 @@ class Problem:
 
     Attributes:
         message: What happened.
-        advice: What to do about it; may be empty.
-        refusal: It was a refusal: nothing is lost, and the run can be repeated once it is resolved.
-        usage: The configuration has to say more before anything can be read.
+        advice: What to do about it, may be empty.
+        refusal: Whether it was a refusal: nothing is lost, and the run can be repeated once it is resolved.
+        usage: Whether the configuration must say more before anything can be read.
     """
 
     message: str
@@ -113,29 +113,29 @@ class ConnectionReport:
 
     @property
     def limited(self) -> bool:
-        """Only a part of each list was to be read."""
+        """Whether only a part of each list was to be read."""
         return self.limit is not None
 
     @property
     def unsent(self) -> bool:
-        """Something was to be sent and was not."""
+        """Whether something was to be sent and was not."""
         return not self.dry_run and any(numbers["pending"] for numbers in self.streams.values())
 
     @property
     def complete(self) -> bool:
-        """All was read and all that could be sent was."""
+        """Whether everything was read, and everything that could be sent was sent."""
         return not (self.problems or self.interrupted or self.limited or self.unsent)
 
 
 @dataclass(slots=True)
 class Report:
-    """What a backfill came to, connection by connection."""
+    """The result of a backfill, connection by connection."""
 
     connections: dict[str, ConnectionReport] = field(default_factory=dict)
 
     @property
     def exit_status(self) -> int:
-        """The public interface's exit status."""
+        """The exit status of the public interface."""
         reports = self.connections.values()
         problems = [problem for report in reports for problem in report.problems]
         if any(report.interrupted for report in reports):
@@ -150,7 +150,7 @@ class Report:
 
     @property
     def waiting(self) -> tuple[str, ...]:
-        """The states in which records wait for a person, in the order in which they are listed."""
+        """The states in which records need a decision, in the order of the list."""
         reports = self.connections.values()
         asking = ("held", "rejected") if any(report.needing_a_person for report in reports) else ()
         drifted = any(numbers["drifted"] for report in reports for numbers in report.streams.values())
@@ -171,24 +171,24 @@ class Report:
 
 
 MANY_EXISTING: Final = 0.2
-"""The share of a run that Trakor had already from which a lost ledger is to be suspected."""
+"""If Trakor already had this share of a run's records, the ledger may have been lost."""
 
 FEW_EXISTING: Final = 10
-"""Up to so many existing ones nothing is suspected."""
+"""Up to this number of existing records there is no suspicion."""
 
 NEARLY_ALL: Final = 0.9
-"""The share of a stream without a name from which the map is to be suspected, not the data."""
+"""If this share of a stream has no name, the map is suspected, not the data."""
 
 TRY_AGAIN_ADVICE: Final = (
     "`trakor-bridge check` tells what is wrong; run this again then, it goes on where it was"
 )
-"""What to do where a system did not answer."""
+"""What to do if a system did not answer."""
 
 OF_QUALIFIED: Final = "sent with what tells them apart after the name"
 """What it means that a group was qualified."""
 
 FEW_NAMELESS: Final = 3
-"""Fewer nameless ones than this prove nothing."""
+"""Fewer records without a name than this prove nothing."""
 
 
 def waiting_for(awaited: AwaitedNames) -> str:
@@ -203,7 +203,7 @@ def stop_problem(doing: str, streams: Collection[Stream], error: BridgeError) ->
 
     Args:
         doing: ``reading`` or ``sending``.
-        streams: Which.
+        streams: Which streams.
         error: Why.
     """
     message = f"{doing} {' and '.join(streams)}: {error}"
@@ -216,11 +216,11 @@ def stop_problem(doing: str, streams: Collection[Stream], error: BridgeError) ->
 def reading_problems(
     failures: Mapping[Stream, BridgeError], swept: Mapping[Stream, SweepResult]
 ) -> Iterator[Problem]:
-    """What kept streams from being read whole; what stopped several alike is told once.
+    """What kept streams from being read whole. What stopped several streams alike is reported once.
 
     Args:
         failures: Why the sweep of a stream stopped.
-        swept: What the others came to.
+        swept: The results of the others.
     """
     alike: dict[str, list[Stream]] = {}
     for stream, error in failures.items():
@@ -236,7 +236,7 @@ def reading_problems(
 
 
 def sweep_warnings(swept: Mapping[Stream, SweepResult]) -> Iterator[str]:
-    """What is suspicious of lists that were read."""
+    """What is suspicious about lists that were read."""
     for stream, one in swept.items():
         if one.unsure:
             yield (
@@ -258,14 +258,14 @@ def sweep_warnings(swept: Mapping[Stream, SweepResult]) -> Iterator[str]:
 
 
 def burst_lines(connection: str, swept: Mapping[Stream, SweepResult], *, dry_run: bool) -> Iterator[str]:
-    """What changed alike, in one line for each stream; after a dry run there is nothing to list."""
+    """What changed alike, in one line for each stream. After a dry run there is nothing to list."""
     for stream, one in swept.items():
         if one.burst is not None:
             yield burst_line(stream, one.burst) if dry_run else burst_note(connection, stream, one.burst)
 
 
 def group_line(stream: str, group: RunGroup) -> str:
-    """What the records of a group have in common, in a line."""
+    """What the records of a group have in common, in one line."""
     noun = Stream(stream).spec.singular if group.number == 1 else stream
     if group.kind == SHARED:
         names = "1 name" if group.names == 1 else f"{group.names:,} names"
@@ -276,10 +276,10 @@ def group_line(stream: str, group: RunGroup) -> str:
 
 
 def lost_ledger_warning(left: Path) -> str:
-    """What is said before a new ledger is made, where one was there before.
+    """The warning before a new ledger is made in a place where there was one before.
 
     Args:
-        left: What that one left behind.
+        left: What the earlier ledger left behind.
     """
     return (
         f"there is no ledger, but {left.name} of one is here: this run makes a new one, which knows nothing. "

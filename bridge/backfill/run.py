@@ -1,17 +1,17 @@
-"""The one-shot backfill: reads all, delivers what Trakor lacks, ends.
+"""The one-shot backfill: read everything, deliver what Trakor lacks, end.
 
 ::
 
     for each connection:   sweep contacts, sweep products ──> ledger ──> Delivery ──> Trakor
-                                    (reading)                              (sending, beside it)
+                                    (reading)                              (sending, at the same time)
 
-Reading and sending run side by side and end each other: when sending is refused, reading stops; when
-all is read, sending ends once nothing is left. Reading is never far ahead (``backpressure``). Whatever stops
-it, the ledger knows where to go on.
+Reading and sending run side by side and end each other: when sending is refused, reading stops. When
+everything is read, sending ends once nothing is left. Reading is never far ahead (``backpressure``). Whatever
+stops the run, the ledger knows where to resume.
 
-What an earlier run left waiting may be out of date by now: a stream that has such, and is read from
-its beginning, is read to its end before any of it is sent. So neither old words are sent that the
-source, or a mended map, has replaced, nor does what changed meanwhile drift the moment it is sent.
+What an earlier run left pending may be out of date. If a stream has such records and is read from its
+beginning, it is read to its end before any of them is sent. So no outdated data is sent that the source, or a
+corrected map, has replaced, and nothing that changed meanwhile drifts as soon as it is sent.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ GIVE_UP_AFTER: Final = 1800.0
 """A run stops sending if Trakor took nothing for this many seconds."""
 
 EXAMPLES: Final = 3
-"""So many of a group are named after a dry run, to a person at a terminal."""
+"""Number of records of each group that a dry run names, for a person at a terminal."""
 
 log = structlog.get_logger()
 
@@ -219,7 +219,7 @@ class RunOptions:
 
     @property
     def from_start(self) -> bool:
-        """Sweeps begin at the beginning; one of a part of the list has nothing to go on from."""
+        """Whether sweeps begin at the beginning: a sweep of a part of the list has nothing to resume from."""
         return self.restart or self.limit is not None
 
 
@@ -306,7 +306,7 @@ class _ConnectionRun:
     async def _is_the_same_trakor(
         self, writer: TrakorClient, feeds: Mapping[Stream, Feed], stop: asyncio.Event
     ) -> bool:
-        """Whether Trakor is the one of before; what stands against it is a problem."""
+        """Whether Trakor is the same as before. If not, the reason is reported as a problem."""
         connection = self._connection
         trial = make_trakor_trial(
             connection, self._ledger, self._how.hasher, feeds.values(), writer, clock=_now
@@ -321,7 +321,7 @@ class _ConnectionRun:
     async def _read_only(
         self, reader: SalestrekkerClient, feeds: Mapping[Stream, Feed], run: int, stop: asyncio.Event
     ) -> None:
-        """Read and decide, send nothing."""
+        """Read and decide, but send nothing."""
         reading = asyncio.create_task(self._read(reader, feeds, run, None))
         stopping = asyncio.create_task(stop.wait())
         try:
@@ -338,7 +338,7 @@ class _ConnectionRun:
         run: int,
         stop: asyncio.Event,
     ) -> None:
-        """Read and send side by side until both are done or one ends the other."""
+        """Read and send side by side until both are done, or one ends the other."""
         self._backlog = Backlog(lambda: bool(delivery.refusals or delivery.held))
 
         def on_news() -> None:
@@ -400,7 +400,7 @@ class _ConnectionRun:
     async def _read(
         self, reader: SalestrekkerClient, feeds: Mapping[Stream, Feed], run: int, delivery: Delivery | None
     ) -> None:
-        """Sweep each stream in turn; a fault of one is noted and leaves the next one its chance."""
+        """Sweep each stream in turn. An error in one is noted, and the next one is read all the same."""
         for stream, feed in feeds.items():
             error = await self._sweep(self._listing(reader, stream, feed), stream, run, delivery)
             if error is None:
@@ -419,7 +419,7 @@ class _ConnectionRun:
     async def _sweep(
         self, listing: SweepSource, stream: Stream, run: int, delivery: Delivery | None
     ) -> BridgeError | None:
-        """Read one list; gives what ended it before its end."""
+        """Read one list. Returns the error that ended it early, or None."""
 
         def on_page(swept: SweepResult, seen: ObserveResult) -> None:
             self._watch.reading(self._connection.name, stream, swept.read)
@@ -448,7 +448,7 @@ class _ConnectionRun:
         return replace(whole, pages=lambda start: _limited(whole.pages(start), limit), whole=False)
 
     async def _note_refusals(self, delivery: Delivery, feeds: Mapping[Stream, Feed]) -> None:
-        """Why sending stopped, once for all streams that it keeps from being sent."""
+        """Report why sending stopped, once for all streams that it keeps from being sent."""
         alike: dict[str, list[Stream]] = {}
         for stream, refusal in delivery.refusals.items():
             direction = Direction.SENDING if delivery.refused else f"{Direction.SENDING} {stream}"
@@ -463,7 +463,7 @@ class _ConnectionRun:
             self._report.problems.append(Problem(message, "what is pending is sent by the next run"))
 
     async def _account(self, feeds: Mapping[Stream, Feed], run: int) -> None:
-        """Count what became of each record, and keep the numbers with the run."""
+        """Count what became of each record, and store the numbers with the run."""
         report = self._report
         report.problems = [*reading_problems(self._failures, self._swept), *report.problems]
         report.warnings += sweep_warnings(self._swept)
@@ -483,11 +483,11 @@ class _ConnectionRun:
 
 
 async def _limited(pages: AsyncGenerator[Page], limit: int) -> AsyncGenerator[Page]:
-    """The pages of a list up to so many records; without a last page where the list has more.
+    """The pages of a list up to so many records, without a last page if the list has more.
 
     Args:
-        pages: All pages; closed at the end.
-        limit: How many records at most.
+        pages: All pages. They are closed at the end.
+        limit: The maximum number of records.
     """
     left = limit
     async with aclosing(pages):
@@ -501,7 +501,7 @@ async def _limited(pages: AsyncGenerator[Page], limit: int) -> AsyncGenerator[Pa
 
 
 async def _end(*tasks: asyncio.Task[object]) -> None:
-    """Cancel what still runs, wait for its end, and let an unexpected error show."""
+    """Cancel tasks that still run, wait for their ends, and raise an unexpected error."""
     for task in tasks:
         task.cancel()
     ended = await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""From a raw record to a draft, or why not: JMESPath expressions that a user can change.
+"""From a raw record to a draft, or the reason why there is none: JMESPath expressions that a user can change.
 
 The flow of one record::
 
@@ -6,10 +6,9 @@ The flow of one record::
                │        │        │                │                     │
            FILTERED  MAPPING  NO_NAME          MAPPING               MAPPING        Unsendable
 
-Pure: no I/O, no clock. ``maps`` holds the built-in maps and completes a user's;
-``expressions`` compiles and evaluates,
-``functions`` is what an expression can call beyond JMESPath's own, ``conversion`` turns results into text and
-prices, ``mapper`` puts it together; ``field_usage`` holds a map against what a query selects.
+Pure: no I/O, no clock. ``maps`` holds the built-in maps and completes a user's map with them. ``expressions``
+compiles and evaluates, ``functions`` adds functions to JMESPath's own, ``conversion`` turns results into text
+and prices, and ``mapper`` combines them. ``field_usage`` compares a map with what a query selects.
 """
 
 from bridge.mapping.field_usage import Misread, RecordShape, find_misreads, fix_list_access, rewrite_paths

@@ -1,4 +1,4 @@
-"""What an expression gave, made into text or a price, or refused with a reason that quotes no data."""
+"""Turn the result of an expression into text or a price, or reject it with a reason that quotes no data."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ __all__ = [
 ]
 
 LONGEST_TEXT: Final = 10_000
-"""The most characters of a free text. Trakor names no limit; this one keeps a request small."""
+"""Maximum number of characters of a free text. Trakor documents no limit. This one keeps a request small."""
 
 IDENTIFIER: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}")
-"""The name of an identifier: it stands in the ledger, between ``;`` and ``=``."""
+"""The name of an identifier: the ledger stores it between ``;`` and ``=``."""
 
 HIGHEST_PRICE: Final = Decimal(10) ** 12
 _MOST_BITS: Final = 1024
-"""No float has more; Python refuses to write a number of very many digits."""
+"""No float has more bits. Python refuses to print a number with very many digits."""
 _CENT: Final = Decimal("0.01")
 _PLAIN_DECIMAL: Final = re.compile(r"[+-]?[0-9]{1,40}(?:\.[0-9]{0,40})?")
 _CONTROLS: Final = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff]+")
@@ -38,17 +38,17 @@ _KINDS: Final = {dict: "an object", list: "an array", bool: "true or false"}
 
 
 def json_type(value: object) -> str:
-    """What JSON calls such a value, with its article, for a message."""
+    """JSON's name for the type of a value, with its article, for a message."""
     if value is None:
         return "null"
     return _KINDS.get(type(value), "text" if isinstance(value, str) else "a number")
 
 
 def text(value: object) -> str:
-    """A JSON value as text: text as it is, null as empty, a number in its shortest plain form.
+    """A JSON value as text: text as it is, null as empty text, a number in its shortest plain form.
 
     Raises:
-        Rejected: For true and false, arrays, objects and numbers that are not finite.
+        Rejected: The value is true, false, an array, an object, or a number that is not finite.
     """
     if isinstance(value, str):
         return value
@@ -69,10 +69,10 @@ def to_line(value: object) -> str:
 
 
 def to_identifiers(value: object) -> dict[str, str]:
-    """What identifies a person or product, as name -> text; one text alone has the name ``""``.
+    """What identifies a person or product, as name -> text. A single text has the name ``""``.
 
     Raises:
-        Rejected: It is neither text nor an object of texts, or a name is not fit to be one.
+        Rejected: The value is neither text nor an object of texts, or a name is not valid.
     """
     if not isinstance(value, dict):
         return {"": text(value)}
@@ -92,9 +92,9 @@ def _plain(number: float) -> str:
 
 
 def to_free_text(value: object) -> str:
-    """Text for people: composed (NFC), trimmed, without control characters, lines kept, bounded.
+    """Text for people: composed (NFC), trimmed, without control characters, with its lines.
 
-    One that is longer than ``LONGEST_TEXT`` characters is cut and ended with ``…``.
+    Text longer than ``LONGEST_TEXT`` characters is cut and ends with ``…``.
 
     Raises:
         Rejected: As ``text`` does.
@@ -108,14 +108,14 @@ def to_free_text(value: object) -> str:
 
 
 def price(value: object) -> Decimal | None:
-    """A price exact to the cent, rounded half up; None for null and blank text.
+    """A price exact to the cent, rounded half up, or None for null and blank text.
 
-    A float is read as the decimal that it prints as, which is what was written in the JSON: 2.675
-    becomes 2.68, although the float nearest to it is less. Text must be a plain decimal such as ``600`` or
-    ``-12.5``: what a comma means in it is not known.
+    A float is read as the decimal that it prints as, which is what the JSON said: 2.675 becomes 2.68,
+    although the nearest float is less. Text must be a plain decimal such as ``600`` or ``-12.5``: a comma
+    could mean two things.
 
     Raises:
-        Rejected: It is no number, not finite, negative, or above 1,000,000,000,000.
+        Rejected: The value is no number, not finite, negative, or above 1,000,000,000,000.
     """
     amount = _decimal(value)
     if amount is None:

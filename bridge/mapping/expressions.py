@@ -43,7 +43,7 @@ __all__ = ["Evaluation", "Expressions", "MappingError"]
 
 
 class Evaluation:
-    """Makes functions of expressions, which share what they call alike for one record.
+    """Makes functions of expressions. They share the results of equal function calls for one record.
 
     A client's name, telephone number and e-mail address are each read for more than one field.
     """
@@ -67,14 +67,14 @@ class Evaluation:
         }
 
     def forget(self) -> None:
-        """Another record is read from now on."""
+        """Forget the results: another record is read from now on."""
         self._made.clear()
 
     def of(self, node: _TreeNode) -> Step:
-        """What gives the value of an expression for a record, or a part of one.
+        """The function that evaluates an expression over a record, or a part of one.
 
         Raises:
-            RecursionError: It is nested too deeply.
+            RecursionError: The expression is nested too deeply.
         """
         make = self._makers.get(node["type"])
         return partial(self._interpreter.visit, node) if make is None else make(node)
@@ -148,7 +148,7 @@ def _itself(value: object) -> object:
 
 
 def _is_false(value: object) -> bool:
-    """What JMESPath holds false; 0 is true."""
+    """Whether JMESPath treats a value as false. 0 is true."""
     return value is None or value is False or value in ("", [], {})
 
 
@@ -161,11 +161,11 @@ _ODD_DATA: Final = (ValueError, TypeError, AttributeError, LookupError, Arithmet
 
 
 class MappingError(Rejected):
-    """One expression cannot be made for one record.
+    """An expression cannot be evaluated for one record.
 
     Args:
         field: The map's key, or ``where``.
-        detail: Why, quoting no data.
+        detail: Why, without data.
     """
 
     def __init__(self, field: str, detail: str) -> None:
@@ -177,11 +177,11 @@ class Expressions:
     """A set of compiled expressions, each under its key.
 
     Args:
-        texts: Key -> expression; one of empty text always gives null.
+        texts: Key -> expression. Empty text always gives null.
         places: Key -> where a user finds it, for errors: ``contacts.map.name``.
 
     Raises:
-        QueryFileError: An expression cannot be used; names its place and column.
+        QueryFileError: An expression cannot be used. The error names its place and column.
     """
 
     def __init__(self, texts: Mapping[str, str], places: Mapping[str, str]) -> None:
@@ -192,10 +192,10 @@ class Expressions:
         self._record: Mapping[str, object] | None = None
 
     def value(self, key: str, data: Mapping[str, object]) -> object:
-        """What the expression gives for one record.
+        """Evaluate an expression over one record.
 
         Raises:
-            MappingFault: It cannot be evaluated over this record.
+            MappingError: It cannot be evaluated over this record.
         """
         step = self._steps.get(key)
         if step is None:
@@ -212,7 +212,7 @@ class Expressions:
 
 
 def _why(error: Exception) -> str:
-    """What went wrong, from those parts of an error that are of the expression, never of the record."""
+    """What went wrong, from those parts of an error that belong to the expression, never to the record."""
     if isinstance(error, JMESPathTypeError):
         expected = " or ".join(error.expected_types)
         return f"{error.function_name}() takes {expected} and was given {error.actual_type}"
@@ -262,7 +262,7 @@ def _complaint(error: ParseError) -> str:
 
 
 def _nodes(tree: _TreeNode) -> Iterator[_TreeNode]:
-    """Each node of an expression; a slice's children are numbers, not nodes."""
+    """Each node of an expression. A slice's children are numbers, not nodes."""
     waiting = [tree]
     while waiting:
         node = waiting.pop()

@@ -1,12 +1,14 @@
-"""What an expression reads of a record, held against what a query selects: before any record is read.
+"""What an expression reads of a record, compared with what a query selects, before any record is read.
 
-A map that reads a field which the query does not select gives null for every record, without an error. So
-each expression is walked over the shape of a record instead of a record::
+If a map reads a field that the query does not select, it gives null for every record, without an error. So
+each
+expression is evaluated over the shape of a record instead of a record::
 
     person.contact.emial  over  {person: {contact: {email}}}   ──>  Misread(person.contact.emial)
     lender.name           over  {lender: [{name}]}             ──>  Misread(lender.name, a list)
 
-What cannot be known (the result of a function, a shape that the schema did not tell) is not complained of.
+Nothing is reported about what cannot be known: the result of a function, or a shape that the schema does not
+give.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Misread", "RecordShape", "find_misreads", "fix_list_access", "rewrite_paths"]
 
 IMPLIED: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {"fee": (("value",), ("name", "type"))}
-"""What our functions read of each element by themselves: one of each group is needed."""
+"""What our functions read of each element by themselves. One field of each group is needed."""
 
 _CHAIN: Final = re.compile(
     r"'(?:[^'\\]|\\.)*'|`(?:[^`\\]|\\.)*`|\"(?:[^\"\\]|\\.)*\""  # quoted: left as it is
@@ -42,8 +44,8 @@ class RecordShape:
     """What a query selects at one place of a record.
 
     Attributes:
-        fields: By their names in the answer; empty for a plain value.
-        many: Whether it is a list of such; None where that is not known.
+        fields: By their names in the response. Empty for a plain value.
+        many: Whether it is a list of such. None: not known.
     """
 
     fields: Mapping[str, RecordShape] = field(default_factory=dict)
@@ -56,7 +58,7 @@ class Misread:
 
     Attributes:
         path: Names of the fields down to it.
-        why: Empty where the query does not select it; else what is wrong with how it is read.
+        why: Empty if the query does not select it, else what is wrong with how it is read.
     """
 
     path: tuple[str, ...]
@@ -72,8 +74,8 @@ class _Place:
 
     Attributes:
         path: Names of the fields down to it.
-        shape: What is selected there; None where it is not selected.
-        single: Whether an index or a projection has taken one of its list.
+        shape: What is selected there. None if it is not selected.
+        single: Whether an index or a projection has taken one item of its list.
     """
 
     path: tuple[str, ...]
@@ -82,23 +84,23 @@ class _Place:
 
     @property
     def many(self) -> bool | None:
-        """Whether it is a list as it stands; None where that is not known."""
+        """Whether it is a list as it stands. None: not known."""
         return False if self.single else self.shape.many if self.shape else None
 
     def inner(self) -> _Place:
-        """One of its list."""
+        """One item of its list."""
         return _Place(self.path, self.shape, single=True)
 
     def listed(self) -> _Place:
-        """A list of such."""
+        """A list of such items."""
         return _Place(self.path, self.shape and RecordShape(self.shape.fields, many=True))
 
 
 def find_misreads(expression: str, record: RecordShape) -> tuple[Misread, ...]:
-    """What an expression reads that no record will have, each place once.
+    """The places that an expression reads and no record will have, each once.
 
     Args:
-        expression: JMESPath that compiles; empty text reads nothing.
+        expression: JMESPath that compiles. Empty text reads nothing.
         record: What the query selects of a record.
     """
     if not expression.strip():
@@ -109,20 +111,20 @@ def find_misreads(expression: str, record: RecordShape) -> tuple[Misread, ...]:
 
 
 class _Reader:
-    """Walks an expression over places instead of values."""
+    """Evaluates an expression over places instead of values."""
 
     def __init__(self) -> None:
         self.found: list[Misread] = []
 
     def goes_beyond(self, misread: Misread) -> bool:
-        """Whether something below a missing place is read too: that says it better."""
+        """Whether something below a missing place is read too: that is the better message."""
         depth = len(misread.path)
         return not misread.why and any(
             len(other.path) > depth and other.path[:depth] == misread.path for other in self.found
         )
 
     def visit(self, node: _TreeNode, places: list[_Place]) -> list[_Place]:
-        """Where the result of a node comes from; none where that is not known."""
+        """The places that the result of a node comes from. None if they are not known."""
         method = getattr(self, f"_{node['type']}", None)
         if method is not None:
             result: list[_Place] = method(node, places)
@@ -216,12 +218,12 @@ def _children(node: _TreeNode) -> list[_TreeNode]:
 def rewrite_paths(
     expression: str, moved: Mapping[tuple[str, ...], tuple[str, ...]], record: RecordShape
 ) -> str:
-    """The expression with fields read where they are; empty where that cannot be guessed safely.
+    """The expression with moved fields read from their new places, or empty text if guessing is not safe.
 
     Args:
         expression: JMESPath that compiles.
         moved: Path that is read -> path that is selected.
-        record: What the query selects of a record. What is still missing afterwards was missing before.
+        record: What the query selects of a record. Whatever is still missing was missing before.
     """
     lost = {misread.path[-1] for misread in find_misreads(expression, record) if misread.path not in moved}
     for text in (_replaced(expression, _by_prefix(moved)), _replaced(expression, moved)):
@@ -231,7 +233,7 @@ def rewrite_paths(
 
 
 def fix_list_access(expression: str, misread: Misread) -> str:
-    """The expression with a list read as a list, or what is none read as none.
+    """The expression that reads a list as a list, or a plain value as a plain value.
 
     Args:
         expression: JMESPath that compiles.
@@ -256,7 +258,7 @@ def _is_new(misread: Misread, lost: Collection[str]) -> bool:
 
 
 def _by_prefix(moved: Mapping[tuple[str, ...], tuple[str, ...]]) -> dict[tuple[str, ...], tuple[str, ...]]:
-    """What stood before the names that are the same in both; empty where one place has become several."""
+    """What stood before the names that are equal in both. Empty if one place has become several."""
     found: dict[tuple[str, ...], tuple[str, ...]] = {}
     for old, new in moved.items():
         same = 0
@@ -269,7 +271,7 @@ def _by_prefix(moved: Mapping[tuple[str, ...], tuple[str, ...]]) -> dict[tuple[s
 
 
 def _replaced(expression: str, renames: Mapping[tuple[str, ...], tuple[str, ...]]) -> str:
-    """Chains of names written otherwise, outside of quoted text."""
+    """Rename chains of names outside quoted text."""
 
     def chain(match: re.Match[str]) -> str:
         if match["names"] is None:

@@ -1,7 +1,7 @@
-"""The named functions: what an expression can call beyond JMESPath's own functions.
+"""The functions that an expression can call beyond JMESPath's own.
 
-Each is documented for its user in docs/mapping.md; a test holds the two lists against each other.
-A function says no by raising ``Rejected``, with words that quote no data.
+docs/mapping.md documents each for its user. A test compares the two lists. A function rejects a value by
+raising ``Rejected``, with a message that quotes no data.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 __all__ = ["FUNCTION_NAMES", "NamedFunctions"]
 
 _PHONES_KEPT: Final = 1024
-"""Formatted phone numbers kept by one mapper: those of one record are asked for several times in a row."""
+"""Formatted phone numbers that one mapper caches: those of one record are needed several times in a row."""
 
 
 class NamedFunctions(functions.Functions):
-    """JMESPath's functions and ours; the library finds each method whose name begins with ``_func_``."""
+    """JMESPath's functions and ours. The library finds each method whose name begins with ``_func_``."""
 
     def __init__(self) -> None:
         super().__init__()
         self._international = lru_cache(maxsize=_PHONES_KEPT)(international)
 
     def call_function(self, function_name: str, resolved_args: Iterable[Any]) -> Any:  # noqa: ANN401 - as theirs
-        """As the library does, but what takes any type is not checked again for each record.
+        """Call as the library does, but without checking again for each record what takes any type.
 
         The number of arguments was checked when the expression was compiled.
         """

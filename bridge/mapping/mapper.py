@@ -1,4 +1,4 @@
-"""One stream's map: takes a record, gives a draft or says why there is none."""
+"""One stream's map: it turns a record into a draft, or says why there is none."""
 
 from __future__ import annotations
 
@@ -30,24 +30,24 @@ _LONGEST_ID: Final = 255
 
 
 class Mapper:
-    """Makes drafts of one stream's records. Pure, and made once: compiling takes far longer than mapping.
+    """Makes drafts of one stream's records. Pure. Make it once: compiling takes far longer than mapping.
 
     Args:
-        stream: Whose records.
-        expressions: The map as configured, key -> JMESPath; a key left out has its default, one with
-            empty text is never filled.
-        where: JMESPath: which records are wanted; empty for all.
+        stream: The stream of the records.
+        expressions: The configured map, key -> JMESPath. A missing key has its default. A key with empty text
+            is never filled.
+        where: JMESPath that selects the wanted records. Empty: all.
         hasher: Of the ledger's key.
         query_fingerprint: Of what the queries select of a record.
-        policy: What is decided by. The mapper only makes its fingerprint.
+        policy: What decides. The mapper uses it for a fingerprint only.
 
     Attributes:
         rules: What its drafts are made and decided by.
-        fingerprint: Of all that makes a draft: 12 characters, other ones whenever the stream, the map, the
-            query or the rules for names are others.
+        fingerprint: Of everything that makes a draft, 12 characters. It changes whenever the stream, the map,
+            the query or the rules for names change.
 
     Raises:
-        QueryFileError: An expression cannot be used; names its place and column, and what to do.
+        QueryFileError: An expression cannot be used. The error names its place and column, and what to do.
     """
 
     def __init__(
@@ -75,12 +75,15 @@ class Mapper:
         self.fingerprint = _fingerprint(stream, sorted({**texts, "where": where}.items()), query_fingerprint)
 
     def __call__(self, record: Record, earlier: Mapper | None = None) -> Draft | Unsendable:
-        """The draft of one record, or why it has none. Never raises, whatever the record holds.
+        """Map one record. Never raises, whatever the record holds.
 
         Args:
             record: The record.
-            earlier: The mapper that the record was last observed with, where that is another one: what it
-                makes of the record now is the result's ``before``, unless `where` says no.
+            earlier: The mapper that the record was last observed with, if that was another one. What it makes
+                of the record now is the result's ``before``, unless `where` excludes the record.
+
+        Returns:
+            The draft, or the reason why there is none.
         """
         made = self._result(record)
         if earlier is None or (isinstance(made, Unsendable) and made.reason is Reason.FILTERED):
@@ -88,19 +91,19 @@ class Mapper:
         return replace(made, before=earlier(record))
 
     def earlier(self, text: str) -> Mapper:
-        """The mapper of an older map, with all else as it is now.
+        """The mapper of an earlier map, with everything else as it is now.
 
         Args:
             text: The ``text`` of that map's rules.
 
         Raises:
-            QueryFileError: The text cannot be read, or not be used any more.
+            QueryFileError: The text cannot be read, or the map cannot be used any more.
         """
         stream, where, query_fingerprint, policy = self._made_with
         return Mapper(stream, map_from_text(stream, text), where, self._hasher, query_fingerprint, policy)
 
     def earlier_mapper(self, text: str | None) -> Mapper | None:
-        """The mapper of an older map, made once; None where there is none, or it cannot be used any more."""
+        """The mapper of an earlier map, made once, or None if there is none or it cannot be used."""
         if text is not None and text not in self._earlier_mappers:
             try:
                 self._earlier_mappers[text] = self.earlier(text)
@@ -109,7 +112,10 @@ class Mapper:
         return self._earlier_mappers[text] if text is not None else None
 
     def input_of(self, record: Record) -> str:
-        """The keyed hash of all that the map can read of a record; empty where that cannot be hashed."""
+        """The keyed hash of everything that the map can read of a record, or empty text.
+
+        It is empty if the record cannot be hashed.
+        """
         return self._hasher.input_of(record.data)
 
     def _result(self, record: Record) -> Draft | Unsendable:
@@ -126,9 +132,9 @@ class Mapper:
             return self._unsendable(record, Reason.MAPPING, fault.field, str(fault), hashes=hashes)
 
     def identify(self, data: Mapping[str, object]) -> str | None:
-        """A record's id, as text; None where the map's ``id`` gives none that can be one.
+        """A record's id as text, or None if the map's ``id`` gives no valid one.
 
-        An id is a whole number, or text that is not blank, prints, and has at most 255 characters.
+        An id is a whole number, or printable text that is not blank and has at most 255 characters.
         """
         try:
             found = self._made("id", data, lambda value: value)
@@ -140,7 +146,7 @@ class Mapper:
         return found if len(found) <= _LONGEST_ID else None
 
     def _wanted(self, data: Mapping[str, object]) -> bool:
-        """Whether ``where`` gives what JMESPath holds true: no false, null, empty text, array or object."""
+        """The mapper of an earlier map, made once. None if there is none or it cannot be used."""
         if not self._filters:
             return True
         found = self._expressions.value("where", data)
@@ -192,7 +198,7 @@ class Mapper:
         return self._payload_type.of({"name": names.fit(name), **others})
 
     def _hashes(self, data: Mapping[str, object]) -> FieldHashes:
-        """The hashes of those fields that can be made of a record which makes no draft."""
+        """The hashes of those fields that can be made for a record that makes no draft."""
         texts, unmade = {}, {}
         for field in self._hashed:
             try:
@@ -244,6 +250,6 @@ def _rules(
 
 
 def _fingerprint(*parts: object) -> str:
-    """Twelve characters, other ones for other parts or other rules for names and hashes."""
+    """Twelve characters that change with the parts, and with the rules for names and hashes."""
     text_of_all = json.dumps([names.RULES, *parts])
     return urlsafe_b64encode(hashlib.sha256(text_of_all.encode()).digest()[:9]).decode()

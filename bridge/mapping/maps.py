@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 DEFAULT_WHERE: Final = "isActive != `false`"
-"""For both streams: a record whose activity is unknown is taken."""
+"""For all streams: a record whose activity is unknown is included."""
 
 # A person as Trakor's users know a client: first and family name. A company: its name, else its trading name.
 _CONTACT_NAME: Final = (
@@ -44,7 +44,7 @@ _DETAILS: Final = "(person.contact || company.contact)"
 _EMAIL_ELSE_PHONE: Final = f"{_DETAILS} | ({_EMAIL} || {_PHONE})"
 
 IDENTIFIERS: Final = "same_as."
-"""A map's key that begins so names one of several identifiers: ``same_as.email``."""
+"""The beginning of a map's key that names one of several identifiers: ``same_as.email``."""
 
 _CONTACTS: Final = {
     "id": "id",
@@ -93,7 +93,7 @@ DEFAULTS: Final[Mapping[Stream, Mapping[str, str]]] = MappingProxyType(
 SPELT_OUT: Final[Mapping[Stream, Mapping[str, str]]] = MappingProxyType(
     {Stream.CONTACTS: MappingProxyType(_SPELT_OUT), Stream.PRODUCTS: MappingProxyType(_PRODUCTS)}
 )
-"""The same maps, each field named by its whole path: what is rewritten where a schema has it elsewhere."""
+"""The same maps, with each field named by its whole path, to be rewritten if a schema has it elsewhere."""
 
 
 _REQUIRED: Final = ("id", "name")
@@ -101,15 +101,15 @@ _SAME_AS: Final = "same_as"
 
 
 def complete_map(stream: Stream, given: Mapping[str, str]) -> dict[str, str]:
-    """A map with its defaults.
+    """Complete a user's map with the built-in expressions.
 
     Args:
-        stream: Whose map.
+        stream: The stream of the map.
         given: Key -> JMESPath, as the user gave it. ``same_as``, or one key for each identifier such as
-            ``same_as.email``, takes the place of all identifiers of the default map.
+            ``same_as.email``, replaces all identifiers of the built-in map.
 
     Raises:
-        QueryFileError: The stream has no such key, or one that it needs is empty.
+        QueryFileError: The stream has no such key, or a required one is empty.
     """
     for key in given:
         _check_key(stream, key)
@@ -147,15 +147,15 @@ def _check_key(stream: Stream, key: str) -> None:
 
 
 def map_as_text(texts: Mapping[str, str]) -> str:
-    """A whole map as one text, from which ``map_from_text`` makes it again."""
+    """A whole map as one text, for ``map_from_text``."""
     return json.dumps(dict(sorted(texts.items())), ensure_ascii=False, separators=(",", ":"))
 
 
 def map_from_text(stream: Stream, text: str) -> dict[str, str]:
-    """A whole map from its text; a key that came later than the text is never filled.
+    """A whole map from its text. A key that is newer than the text is never filled.
 
     Raises:
-        QueryFileError: The text is not one that ``map_as_text`` made.
+        QueryFileError: The text was not made by ``map_as_text``.
     """
     try:
         found = json.loads(text)

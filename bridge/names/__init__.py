@@ -1,12 +1,12 @@
-"""Names made fit for Trakor, canonical forms of what is compared, and keyed hashes of both.
+"""Names fit for Trakor, canonical forms of what is compared, and keyed hashes of both.
 
 ::
 
-    names ──fit, key, qualify──> what is sent, and what a claim is on
-    canonical ─────────────────> what two spellings of one field have in common
-    hashes ──Hasher, encode────> what the ledger keeps of either
+    trakor_names ──fit, key, qualify──> what is sent, and what a claim is on
+    canonical ────────────────────────> what two spellings of one field have in common
+    hashes ──Hasher, encode───────────> what the ledger stores of either
 
-Nothing here reads a clock, a file or a setting. ``RULES`` counts the rules: it is part of a map's
+Nothing here reads a clock, a file or a setting. ``RULES`` numbers the rules. It is part of a map's
 fingerprint and of stored hashes, so that new rules do not look like changes at the source.
 """
 

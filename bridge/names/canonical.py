@@ -1,4 +1,4 @@
-"""Canonical forms: what two spellings of one field have in common, so that respelling is no change.
+"""Canonical forms: what two spellings of one field have in common, so that a new spelling is no change.
 
 ::
 
@@ -31,7 +31,7 @@ _EXACT: Final = frozenset({"name", "price"})
 _JOINED: Final = "contact_info"
 
 _MOST_PARTS: Final = 100
-"""Parts of a joined field from which on it is one text: each can be a number to be told, in 0.1 ms."""
+"""A joined field with so many parts is treated as one text: each part may be a number to parse, in 0.1 ms."""
 
 _EMAIL: Final = re.compile(r"[^\s@]+@[^\s@]+")
 _LONGEST_EMAIL: Final = 254
@@ -39,10 +39,10 @@ _LONGEST_EMAIL: Final = 254
 
 _TELEPHONE: Final = re.compile(r"\(?\+?[0-9 ().\-‐‑‒–—]+")  # noqa: RUF001 - the dashes that people type
 _SHOWN: Final = re.compile(r"\+61 (?:4[0-9]{2} [0-9]{3} [0-9]{3}|[2378] [0-9]{4} [0-9]{4})")
-"""The commonest numbers in canonical form, as the map's `phone` gives them: told without taking apart."""
+"""The commonest numbers in canonical form, as the map's `phone` gives them: recognised without parsing."""
 
 _NO_TELEPHONE: Final = re.compile(r"[0-9]+\.[0-9]{1,2}|[0-9]{1,4}([.-])[0-9]{1,2}\1[0-9]{1,4}")
-"""An amount, and a date: their punctuation says what their digits mean."""
+"""An amount, and a date: their punctuation shows what their digits mean."""
 
 _NO_DIGITS: Final = re.compile("[^0-9]+")
 _FEWEST_DIGITS: Final = 6
@@ -50,7 +50,8 @@ _MOST_DIGITS: Final = 20
 """The longest number has fifteen (E.164), and a prefix for dialling abroad before them."""
 
 _KEPT: Final = 2048
-"""Canonical forms kept: a record's e-mail and number are asked for as identifier, field and qualifier."""
+"""Canonical forms that are cached: a record's e-mail and number are needed as identifier, field and
+qualifier."""
 
 
 def canonical(text: str) -> str:
@@ -60,9 +61,9 @@ def canonical(text: str) -> str:
         text: A whole field, or one part of a joined one.
 
     Returns:
-        An e-mail address in lower case. A telephone number (made wholly of digits and the punctuation of
-        telephone numbers, at least six digits) in international form; where it cannot be dialled as it
-        stands, its digits. Any other text with its white space collapsed, without invisible characters.
+        An e-mail address in lower case. A telephone number (only digits and the punctuation of telephone
+            numbers, at least six digits) in international form, or its digits if it cannot be dialled as it
+            stands. Any other text with its white space collapsed, without invisible characters.
     """
     line = tidy(text)
     return line if len(line) > _LONGEST_EMAIL else _canonical(line)
@@ -80,7 +81,7 @@ def _canonical(line: str) -> str:
 
 
 def _number(line: str) -> str:
-    """A telephone number's canonical form; empty where there are too few digits to be one."""
+    """A telephone number's canonical form, or empty text if it has too few digits."""
     digits = _NO_DIGITS.sub("", line)
     if len(digits) < _FEWEST_DIGITS:
         return ""
@@ -97,8 +98,9 @@ def canonical_field(field: str, text: str) -> str:
     """The canonical form of one field of a payload, or of the qualifier.
 
     Args:
-        field: The payload's name of it. A ``name`` and a ``price`` stay as they are.
-        text: Its text; a contact info joined by `` | `` is taken part by part, if they are fewer than 100.
+        field: The payload's name of the field. A ``name`` and a ``price`` stay as they are.
+        text: Its text. A contact info joined by `` | `` is handled part by part, if it has fewer than 100
+            parts.
     """
     if field in _EXACT:
         return text

@@ -1,8 +1,8 @@
-"""Keyed hashes of what a record says, and the text that field hashes are stored as.
+"""Keyed hashes of a record's content, and the text that field hashes are stored as.
 
-Revision 1 of the rules hashed a field as it was written. Revision 2 hashes its canonical form, so that
-respelling is no change. Hashes of revision 1 stand in older ledgers: they stay readable, and
-``Hasher.first_value`` makes such hashes of what a record says now, so that the two can be compared.
+Revision 1 of the rules hashed a field as it was written. Revision 2 hashes its canonical form, so that a new
+spelling is no change. Older ledgers hold hashes of revision 1. They stay readable, and ``Hasher.first_value``
+makes such hashes of a record's present content, so that the two can be compared.
 """
 
 from __future__ import annotations
@@ -23,23 +23,24 @@ if TYPE_CHECKING:
 __all__ = ["FIRST_RULES", "OTHER_RULES", "RULES", "Hasher", "decode", "encode", "revision_of"]
 
 RULES: Final = 2
-"""Which rules make a name, a key or a hash. Raised whenever one of them would come out differently."""
+"""Which rules make a name, a key or a hash. Raised whenever the result of one of them would change."""
 
 FIRST_RULES: Final = 1
 """The rules that hashed each field as it was written."""
 
 OTHER_RULES: Final = "?"
-"""The one field of hashes that unknown rules made: equal to no field of ours, so they never compare equal."""
+"""The only field of hashes that unknown rules made: equal to no field of ours, so they never compare
+equal."""
 
 _URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 _READABLE: Final = frozenset({str(FIRST_RULES), str(RULES)})
 
 
 class Hasher:
-    """Keyed hashes: they can be compared, and without the ledger's key nothing can be tried against them.
+    """Keyed hashes: they can be compared, and without the ledger's key nobody can try values against them.
 
-    Each purpose has its own domain (BLAKE2's personalisation), so a name's hash never equals the hash
-    of the same text as a field. Empty text has no hash: it gives empty text.
+    Each purpose has its own domain (BLAKE2's personalisation), so a name's hash never equals the hash of the
+    same text as a field. Empty text has no hash: it gives empty text.
 
     Args:
         ledger_key: The ledger's key, 16 to 64 bytes.
@@ -64,8 +65,8 @@ class Hasher:
     def same_as(self, text: str) -> str:
         """The hash of one identifier of a person, 96 bits as 16 characters: equal for all its spellings.
 
-        Of an e-mail address, and of a telephone number in international form, it is the hash that
-        revision 1 of the rules made.
+        For an e-mail address, and for a telephone number in international form, it equals the hash of
+        revision 1.
         """
         return _digest(self._same_as, key(canonical(text)))
 
@@ -78,11 +79,11 @@ class Hasher:
         return _digest(self._value, text, f"{field}\0")
 
     def fields(self, texts: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
-        """The hashes of all fields of a record, those without one left out.
+        """The hashes of all fields of a record, without those that have none.
 
         Returns:
-            Those that ``value`` makes, and those that ``first_value`` makes. Most fields are written in
-            their canonical form, so that one hash is both.
+            Those that ``value`` makes, and those that ``first_value`` makes. Most fields are written in their
+                canonical form, so that one hash is both.
         """
         now, first = {}, {}
         for field, text in texts.items():
@@ -100,8 +101,8 @@ class Hasher:
         """The hash of a record as it was read, 72 bits as 12 characters, whatever the order of its fields.
 
         Returns:
-            The hash; empty where the record holds what cannot be written as JSON (half of a surrogate pair,
-            a number of more than 64 bits): whether such a record changed is only known when it is mapped.
+            The hash, or empty text if the record holds what cannot be written as JSON (half of a surrogate
+                pair, a number of more than 64 bits). Only mapping shows whether such a record changed.
         """
         try:
             written = orjson.dumps(data, option=orjson.OPT_SORT_KEYS)
@@ -123,25 +124,25 @@ def _digest_of_bytes(state: hashlib.blake2b, content: bytes) -> str:
 
 
 def encode(hashes: Mapping[str, str], rules: int = RULES) -> str:
-    """Field hashes as one short text, ``2;contact_info=…;name=…``; empty for none.
+    """Field hashes as one short text, ``2;contact_info=…;name=…``, or empty text for none.
 
     Args:
-        hashes: Field -> hash. Fields stand in alphabetical order, those without a hash are left out.
-        rules: Which rules made them; the text begins with their number.
+        hashes: Field -> hash. The text has them in alphabetical order, without those that are empty.
+        rules: The rules that made them. The text begins with their number.
     """
     present = sorted(f"{field}={digest}" for field, digest in hashes.items() if digest)
     return ";".join([str(rules), *present]) if present else ""
 
 
 def decode(text: str) -> dict[str, str]:
-    """The field hashes of a stored text, whether revision 1 or 2 of the rules made them (``revision_of``).
+    """The field hashes of a stored text, made by revision 1 or 2 of the rules (``revision_of``).
 
     Returns:
         Field -> hash. Hashes that unknown rules made come back as ``{OTHER_RULES: their number}``, which is
-        equal to no hashes of ours.
+            equal to no hashes of ours.
 
     Raises:
-        LedgerError: The text is not one that ``encode`` made.
+        LedgerError: The text was not made by ``encode``.
     """
     if not text:
         return {}
@@ -155,10 +156,10 @@ def decode(text: str) -> dict[str, str]:
 
 
 def revision_of(text: str) -> int:
-    """Which rules made the field hashes of a stored text; 0 where it holds none.
+    """The rules that made the field hashes of a stored text, or 0 if it holds none.
 
     Raises:
-        LedgerError: The text is not one that ``encode`` made.
+        LedgerError: The text was not made by ``encode``.
     """
     version = text.partition(";")[0]
     if text and not (version.isascii() and version.isdecimal()):

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 __all__ = ["HOME_REGION", "dialled", "international", "load_tables"]
 
 HOME_REGION: Final = "AU"
-"""Where a number without a calling code is at home."""
+"""The region of a number without a calling code."""
 
 _LONGEST: Final = 100
 
@@ -27,13 +27,13 @@ def international(code: str, number: str) -> str:
     """``61`` and ``0412 345 678`` as ``+61 412 345 678``.
 
     Args:
-        code: Calling code, with or without ``+``; empty for Australia.
+        code: Calling code, with or without ``+``. Empty for Australia.
         number: The number as somebody typed it, trimmed. One that begins with ``+`` needs no code.
 
     Returns:
-        The number in international form. Where that cannot be told (no number, too short or long for its
-        country, an Australian number without its area code) the number as it was typed, preceded by a
-        calling code that no country has.
+        The number in international form. If that is not known (no number, too short or long for its country,
+            an Australian number without its area code), the number as it was typed, after a calling code that
+            no country has.
     """
     return _australian(code, number) or _by_metadata(code, number)
 
@@ -46,10 +46,10 @@ def _australian(code: str, number: str) -> str | None:
 
 
 def dialled(number: str) -> str | None:
-    """A number in international form, as ``international`` gives it; None where that cannot be told.
+    """A number in international form, as ``international`` gives it, or None if that is not known.
 
     Args:
-        number: Digits, after a ``+`` where it begins with a calling code.
+        number: Digits, after a ``+`` if it begins with a calling code.
     """
     found = _AUSTRALIAN.fullmatch(number.removeprefix("+61") if number.startswith("+61") else number)
     if found:
@@ -58,9 +58,10 @@ def dialled(number: str) -> str | None:
 
 
 def load_tables() -> None:
-    """Load what the numbers of all countries are told by; else each country's is loaded when it is met.
+    """Load the tables for the numbers of all countries, which are otherwise loaded one by one.
 
-    It takes some 0.2 seconds. For what runs for months: it then depends on no file, and nothing waits for it.
+    It takes about 0.2 seconds. A process that runs for months then depends on no file, and nothing waits for
+    one.
     """
     from phonenumbers import PhoneMetadata  # noqa: PLC0415 - as below
 
@@ -75,7 +76,7 @@ def _by_metadata(code: str, number: str) -> str:
 
 
 def _parsed(number: str, region: str) -> str | None:
-    """A number in international form, by the library; None where it cannot be dialled as it stands."""
+    """A number in international form, by the library, or None if it cannot be dialled as it stands."""
     import phonenumbers  # noqa: PLC0415 - its tables take 40 ms to load, and most commands map nothing
 
     try:
@@ -99,7 +100,10 @@ def _region(code: str) -> str:
 
 
 def _dialable(number: PhoneNumber) -> bool:
-    """Long enough to be dialled from abroad; what may lack its area code must be a number in use."""
+    """Whether it is long enough to be dialled from abroad.
+
+    A number that may lack its area code must be in use.
+    """
     import phonenumbers  # noqa: PLC0415 - as above
 
     possible = phonenumbers.ValidationResult.IS_POSSIBLE

@@ -5,17 +5,17 @@ Trakor knows a party or product by its name alone, so the name is made with care
     text ──tidy──> whole ──fit──> name, at most 255 UTF-16 code units ──key──> what a claim is on
                      └───qualify──> Name (qualifier), likewise bounded
 
-*Tidy*: characters that nobody can see go, white space becomes single spaces, the rest is put into
-Unicode's composed form (NFC). "Nobody can see" is meant without exception, because two names that
-look alike must be one: lone surrogates, control characters (those that separate words, such as
-tabs and line ends, count as white space), soft hyphens, zero-width spaces, byte order marks, marks of
-writing direction, variation selectors, fillers, tags, and also the two joiners. The price is small and
-known: an emoji joined from several falls into its parts, an emoji flag of a region becomes a black
-flag, and Persian or Indic text loses a joining hint that people leave out as often as not.
+*Tidy*: characters that nobody can see go, white space becomes single spaces, the rest is put into Unicode's
+composed form (NFC). "Nobody can see" is meant without exception, because two names that look alike must be
+one: lone surrogates, control characters (those that separate words, such as tabs and line ends, count as
+white space), soft hyphens, zero-width spaces, byte order marks, marks of writing direction, variation
+selectors, fillers, tags, and also the two joiners. The price is small and known: an emoji joined from several
+falls into its parts, an emoji flag of a region becomes a black flag, and Persian or Indic text loses a
+joining hint that people leave out as often as not.
 
-*Same*: two names are the same when their keys are equal. A key is the name after Unicode case
-folding, the loosest reading of "the same name" that the destination may apply; its documentation
-does not say which it applies.
+*Same*: two names are the same when their keys are equal. A key is the name after Unicode case folding, the
+loosest reading of "the same name" that the destination may apply; its documentation does not say which it
+applies.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ LONGEST: Final = 255
 
 _ENDING_LENGTH: Final = len("… 01234567")
 _LEAST_OF_A_NAME: Final = 32
-"""A qualifier must leave a name this many code units, or the name, or that much of it would be unreadable."""
+"""A qualifier must leave a name this many code units, or the whole name, else the name would be
+unreadable."""
 
 # Spelled out instead of asked of `unicodedata`, so that each Python version gives the same names. It is the
 # general categories Cc, Cf and Cs and the property Default_Ignorable_Code_Point, without what separates
@@ -53,11 +54,11 @@ _SKIN_TONES: Final = frozenset(map(chr, range(0x1F3FB, 0x1F400)))
 
 
 _KEPT: Final = 2048
-"""Tidy forms kept, of texts that are no longer than a name: a record's are asked for some 25 times."""
+"""Tidy forms that are cached, of texts no longer than a name: a record's are needed about 25 times."""
 
 
 def tidy(text: str) -> str:
-    """The whole of a name in its tidy form, of any length; empty when nothing visible is in it."""
+    """The whole of a name in its tidy form, of any length, or empty text if nothing visible is in it."""
     return _tidied(text) if len(text) > LONGEST else _kept_tidied(text)
 
 
@@ -74,25 +75,25 @@ def _tidied(text: str) -> str:
 
 
 def fit(text: str) -> str:
-    """A name that Trakor takes: tidy, at most 255 UTF-16 code units; empty when there is no name.
+    """A name that Trakor accepts: tidy, at most 255 UTF-16 code units, or empty text if there is no name.
 
-    A longer one is cut and ended with ``… `` and eight hexadecimal digits of a hash of the whole,
-    so that long names that differ at the end stay different. The same text always gives the same
-    name, and a name that is fit stays as it is.
+    A longer one is cut and ends with ``… `` and eight hexadecimal digits of a hash of the whole, so that long
+    names that differ at the end stay different. The same text always gives the same name, and a fit name
+    stays as it is.
     """
     return _shorten(tidy(text), LONGEST)
 
 
 def qualify(name: str, qualifier: str) -> str:
-    """``Name (qualifier)``, fit for Trakor; where that is too long the name is cut, never the qualifier.
+    """``Name (qualifier)``, fit for Trakor. If that is too long the name is cut, never the qualifier.
 
     Args:
         name: The name as mapped, not yet cut: the hash at the end of a cut name is of the whole.
-        qualifier: What tells two of one name apart.
+        qualifier: What distinguishes two records with one name.
 
     Returns:
-        The qualified name; empty when either part is, or when the qualifier leaves a name that has to
-        be cut fewer than 32 code units: such a record cannot be qualified.
+        The qualified name. Empty if either part is empty, or if the qualifier leaves a name that has to be
+            cut fewer than 32 code units: such a record cannot be qualified.
     """
     whole, told_apart_by = tidy(name), tidy(qualifier)
     if not whole or not told_apart_by:
@@ -104,7 +105,7 @@ def qualify(name: str, qualifier: str) -> str:
 
 
 def key(name: str) -> str:
-    """What two names have in common when they are the same: the fit name, case folded, composed again."""
+    """What two equal names have in common: the fit name, case folded, composed again."""
     return unicodedata.normalize("NFC", fit(name).casefold())
 
 

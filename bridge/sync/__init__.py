@@ -2,10 +2,10 @@
 
 ::
 
-    sweeping.sweep ──page by page───────┐
-        └─ at its end ──> unseen.Search │
-                              │         ├──> drafts.observe_part ──> ledger.observe
-    byid.refresh <── some ids ┘─────────┘
+    sweep.sweep ──page by page────────────┐
+        └─ at its end ──> missing_records │
+                              │           ├──> observe_batch ──> ledger.observe
+    by_id.refresh <── ids ────┘───────────┘
 
 Nothing is sent here.
 """

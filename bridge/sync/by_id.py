@@ -1,13 +1,14 @@
-"""From the source to the ledger, for single records: what webhooks are about.
+"""Read single records by their ids into the ledger, for example after a webhook.
 
 ::
 
-    ids ──client.ones──> Ones ──Record──> mapping ──Draft──> ledger.observe (decides, writes)
-                           └─ absent, broken: told to the caller, who knows why they were asked for
+    ids ──client.read_by_id──> RecordsById ──Record──> mapping ──Draft──> ledger.observe (decides, writes)
+                                   └─ absent, broken: returned to the caller, who knows why they were
+                                   requested
 
-After a webhook it belongs to no run and to no sweep: a record that is read here while a sweep goes by is
-decided on by whichever read began later. Absent is not gone: only a webhook that said so, or a complete sweep
-that did not see it either, proves it.
+A read after a webhook belongs to no run and to no sweep. If a sweep reads the same record meanwhile, the read
+that began later counts. Absent does not mean gone: only a webhook that reports a deletion, or a complete
+sweep that did not see the record either, proves that.
 """
 
 from __future__ import annotations
@@ -33,14 +34,14 @@ __all__ = ["ByIdSource", "RefreshResult", "refresh"]
 
 @dataclass(frozen=True, slots=True)
 class ByIdSource:
-    """How the records of one stream are read by their ids, and what is to be made of them.
+    """How the records of one stream are read by their ids, and how they are mapped and decided.
 
     Attributes:
-        feed: Whose they are.
-        read: Reads some by their ids.
-        mapper: Makes drafts: the one that the stream's sweeps use, so that both make the same.
+        feed: The stream instance that they belong to.
+        read: Reads some records by their ids.
+        mapper: Makes drafts. It is the mapper of the stream's sweeps, so that both make the same drafts.
         policy: What the user chose for this stream.
-        at_once: How many share one request.
+        at_once: The number of ids in one request.
     """
 
     feed: Feed
@@ -52,13 +53,13 @@ class ByIdSource:
 
 @dataclass(frozen=True, slots=True)
 class RefreshResult:
-    """What reading by ids came to: each id is in one of the first three.
+    """The result of reading by ids. Each id is in one of the first three attributes.
 
     Attributes:
-        read: Those that are in the ledger as they are now.
-        absent: Those of which Salestrekker said null, without an error.
+        read: The ids that are up to date in the ledger.
+        absent: The ids for which Salestrekker answered null without an error.
         broken: Id -> why it could not be read whole, without personal data.
-        pending: How many are to be sent because of it.
+        pending: How many records are to be sent because of it.
         read_at: When the first of the requests began, milliseconds since the epoch.
     """
 
@@ -107,7 +108,7 @@ async def refresh(
 
 
 def _parts(records: Sequence[Record]) -> Iterator[list[Record]]:
-    """What one transaction observes: records of one request, since one moment stands for all of them."""
+    """Batches of records of one request, because one timestamp applies to a whole transaction."""
     in_order = sorted(records, key=lambda record: record.read_at)
     for _, of_one in groupby(in_order, key=lambda record: record.read_at):
         rows = list(of_one)

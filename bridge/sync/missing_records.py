@@ -1,16 +1,16 @@
-"""What a complete sweep did not see: looked for by its ids, and marked gone only if it is not there.
+"""What a complete sweep did not see: look for it by id, and mark it as gone only if it does not exist.
 
 ::
 
-    absent ──few──> their ids, some at a time ──by id──> found: it was missed, and is observed
+    absent ──few──> their ids, some at a time ──by id──> found: the list missed it, and it is observed
        │                                        ├─ null: marked gone
        │                                        └─ an error: left to the next sweep
        ├─ few, and they cannot be read by id ──> marked gone if an earlier complete sweep missed them too
-       └─ too many ──> a sample by id ──> it lives: the list does not show them on purpose, noted once
-                                      └─ it does not: noted. None is marked either way, none read further
+       └─ too many ──> a sample by id ──> it exists: the list hides it on purpose, noted once
+                                      └─ it does not: noted. Nothing is marked either way, nothing more read
 
-A list that moves while it is read hides living records, so that a list alone proves little. If the process
-dies before the end of this, the next complete sweep does it.
+A list that changes while it is read can miss records that exist, so a list alone is weak proof. If the
+process dies before the end, the next complete sweep does the work.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 __all__ = ["MissingRecordSearch", "MissingRecords"]
 
 SAMPLE: Final = 100
-"""So many of too many are read by their ids, to find out whether they live."""
+"""Number of records to read by id if too many are missing, to find out whether they exist."""
 
 log = structlog.get_logger()
 
@@ -54,12 +54,12 @@ class MissingRecords:
     """What became of the records that a complete sweep did not see.
 
     Attributes:
-        gone: How many were marked gone.
+        gone: How many were marked as gone.
         found: How many were read by their ids: the list had missed them.
         unsure: How many could not be read by their ids.
         pending: How many are to be sent because they were found.
         missing: How many were too many to be marked.
-        narrowed: These live: the list does not show them on purpose.
+        narrowed: Whether these exist: the list hides them on purpose.
     """
 
     gone: int = 0
@@ -75,13 +75,13 @@ class MissingRecordSearch:
     """Looks for what a complete sweep did not see.
 
     Attributes:
-        feed: Whose list was swept.
+        feed: The stream instance that was swept.
         policy: What the user chose for this stream.
-        ones: Reads some by their ids; None where that is not configured.
+        by_id: Reads some records by their ids. None: that is not configured.
         ledger: The open ledger.
-        observation: The run, and the sweep.
-        gone_limit: The share of the list beyond which nothing is marked gone.
-        clock: Milliseconds since the epoch.
+        sight: The run and the sweep.
+        gone_limit: The share of the list beyond which nothing is marked as gone.
+        clock: Returns milliseconds since the epoch.
     """
 
     feed: Feed
@@ -93,10 +93,10 @@ class MissingRecordSearch:
     clock: Callable[[], int]
 
     async def run(self) -> MissingRecords:
-        """Look for them, and mark what is gone.
+        """Look for the missing records, and mark those that are gone.
 
         Raises:
-            BridgeError: They could not be read by their ids; what was not read is not marked.
+            BridgeError: They could not be read by their ids. What was not read is not marked.
         """
         missing = await self.ledger.call(count_unseen, self.feed, self.observation.sweep)
         try:
@@ -114,7 +114,7 @@ class MissingRecordSearch:
         return await self._by_sweeps()
 
     async def _by_id(self, by_id: ByIdSource) -> MissingRecords:
-        """Read all of them; what is not there is gone."""
+        """Read all of them. A record that does not exist is gone."""
         came, last = MissingRecords(), 0
         while some := await self._some(last, by_id.at_once):
             last = max(some)
@@ -144,7 +144,7 @@ class MissingRecordSearch:
         return await self.ledger.call(find_unseen, self.feed, self.observation.sweep, after=after, most=most)
 
     async def _by_sweeps(self) -> MissingRecords:
-        """Mark those that an earlier complete sweep has missed too, and note the others as missed once."""
+        """Mark those that an earlier complete sweep missed too, and note the others as missed once."""
         gone = last = 0
         while True:
             passed = await self.ledger.call(
@@ -160,7 +160,7 @@ class MissingRecordSearch:
             last, gone = passed.last, gone + passed.gone
 
     async def _by_sample(self, missing: int) -> MissingRecords:
-        """They are too many: mark none, and note whether they live."""
+        """There are too many: mark none, and note whether they exist."""
         narrowed = self.by_id is not None and await self._lives(self.by_id)
         last: int | None = 0
         while narrowed and last is not None:
@@ -169,7 +169,7 @@ class MissingRecordSearch:
         return MissingRecords(missing=missing, narrowed=narrowed)
 
     async def _lives(self, by_id: ByIdSource) -> bool:
-        """Whether most of a sample are there."""
+        """Whether most records of a sample exist."""
         ids = await self.ledger.call(sample_unseen, self.feed, self.observation.sweep, most=SAMPLE)
         there = missing = 0
         for at in range(0, len(ids), by_id.at_once):

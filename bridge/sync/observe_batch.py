@@ -1,9 +1,9 @@
-"""From records as they were read to decisions: surveyed, mapped, observed, a part at a time.
+"""From records to decisions, a batch at a time: look up, map, observe.
 
 ::
 
-    Record ──input──> survey ──unchanged: no draft──────────────────────────┐
-                         └──the others──> mapping, by the old map, too ──> observe
+    Record ──input──> survey ──unchanged: no draft───────────────────────────────────┐
+                         └──the others──> mapping, also with the earlier map ──> observe
 """
 
 from __future__ import annotations
@@ -26,29 +26,29 @@ if TYPE_CHECKING:
 __all__ = ["BATCH_SIZE", "RecordSource", "observe_batch", "split_into_batches"]
 
 BATCH_SIZE: Final = 100
-"""Records that one transaction observes at most, so that a webhook's never waits long behind it."""
+"""Maximum number of records that one transaction observes, so that a webhook's record never waits long."""
 
 MAPPING_SLICE: Final = 0.0004
-"""Seconds of mapping in one go, some five records: Trakor's answers wait for the same loop."""
+"""Seconds of mapping in one slice, about five records: Trakor's answers wait for the same event loop."""
 
 
 def split_into_batches(records: Sequence[Record]) -> list[Sequence[Record]]:
-    """Records in the parts that are observed together; at least one, which may be empty."""
+    """Split records into batches that are observed together. There is at least one batch."""
     if isinstance(records, LongRecords):
         return [*records.parts(BATCH_SIZE)] or [()]
     return [records[at : at + BATCH_SIZE] for at in range(0, len(records), BATCH_SIZE)] or [()]
 
 
 class RecordSource(Protocol):
-    """What records are, and what is to be made of them: a ``Listing`` or a ``OneListing``."""
+    """What a ``SweepSource`` and a ``ByIdSource`` have in common: whose the records are, and their map."""
 
     @property
     def feed(self) -> Feed:
-        """Whose they are."""
+        """The stream instance that they belong to."""
 
     @property
     def mapper(self) -> Mapper:
-        """Makes drafts: the one that all reads of the stream use, so that all make the same."""
+        """Makes drafts. All reads of the stream use the same mapper, so that all make the same drafts."""
 
     @property
     def policy(self) -> Policy:
@@ -82,7 +82,7 @@ async def observe_batch(
 
 
 def _latest_of(part: Sequence[Record]) -> Generator[None, None, dict[str, Record]]:
-    """The records by their ids; of an id that stands there twice the last one counts."""
+    """The records by their ids. If an id occurs twice, the last record counts."""
     latest: dict[str, Record] = {}
     for record in part:
         latest[record.id] = record
@@ -91,7 +91,7 @@ def _latest_of(part: Sequence[Record]) -> Generator[None, None, dict[str, Record
 
 
 def _inputs_of(part: Iterable[Record], mapper: Mapper) -> Generator[None, None, list[tuple[str, str]]]:
-    """What some records say, as one hash each."""
+    """The content of each record, as one hash."""
     inputs: list[tuple[str, str]] = []
     for record in part:
         inputs.append((record.id, mapper.input_of(record)))
@@ -102,7 +102,7 @@ def _inputs_of(part: Iterable[Record], mapper: Mapper) -> Generator[None, None, 
 def _drafts_of(
     part: Iterable[Record], mapper: Mapper, maps: Mapping[str, str]
 ) -> Generator[None, None, list[Draft | Unsendable]]:
-    """Map some records; by the map that each was last seen with, too, where that is another."""
+    """Map some records. If a record was last seen with another map, map it with that one too."""
     drafts: list[Draft | Unsendable] = []
     for record in part:
         drafts.append(mapper(record, mapper.earlier_mapper(maps.get(record.id))))

@@ -1,14 +1,14 @@
-"""From the source to the ledger, for a sweep of a whole list.
+"""Read a whole list into the ledger.
 
 ::
 
     client.read_pages ──Page──> mapping ──Draft──> ledger.observe (decides, writes, moves the checkpoint)
-                                                   │
-                                                   └──> on_page: something may be pending now
-    the list's end ──> unseen: what the sweep did not see is looked for, and marked where it is gone
+                                                        │
+                                                        └──> on_page: something may be pending now
+    the list's end ──> missing_records: what the sweep did not see is looked for, and marked if it is gone
 
-Nothing is sent here. A page is on disk before the checkpoint is past it, in the same transaction, so
-a sweep that dies goes on where it was and costs at most one page read again.
+Nothing is sent here. The transaction that stores a page also moves the checkpoint past it. So a sweep that
+dies resumes where it stopped, and at most one page is read again.
 """
 
 from __future__ import annotations
@@ -39,28 +39,28 @@ if TYPE_CHECKING:
 __all__ = ["SweepResult", "SweepSource", "sweep"]
 
 MAX_PAGES_WITHOUT_NEWS: Final = 2
-"""So many pages in a row without anything new, and the list repeats itself."""
+"""If so many pages in a row bring nothing new, the list repeats itself."""
 
 MAX_BROKEN_SHOWN: Final = 20
-"""Broken records that are named; the others are counted."""
+"""Maximum number of broken records that are named. The others are counted."""
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class SweepSource:
-    """One list to sweep, and what is to be made of its records.
+    """One list to sweep, and how its records are mapped and decided.
 
     Attributes:
-        feed: Whose list it is.
-        pages: Reads its pages from a position on; the empty one is the beginning.
-        query: Fingerprint of the query's text and variables: a checkpoint is good for no other.
+        feed: The stream instance that the list belongs to.
+        pages: Reads the pages from a position on. The empty position is the beginning.
+        query: Fingerprint of the query's text and variables. A checkpoint is valid for no other one.
         mapper: Makes drafts.
         policy: What the user chose for this stream.
-        gone_limit: The share of a list beyond which nothing is marked gone.
-        whole: The pages are all of the list, not only what has changed since some time.
+        gone_limit: The share of a list beyond which nothing is marked as gone.
+        whole: Whether the pages are the whole list, not only what has changed since some time.
         list_query: Fingerprint of the query's text alone.
-        ones: Reads single records by their ids; None where that is not configured.
+        by_id: Reads single records by their ids. None: that is not configured.
     """
 
     feed: Feed
@@ -76,22 +76,24 @@ class SweepSource:
 
 @dataclass(slots=True)
 class SweepResult:
-    """What a sweep came to.
+    """The result of a sweep.
 
     Attributes:
         read: Records that were read whole.
-        resumed_at: The position at which an interrupted sweep was gone on with; empty for a new one.
+        resumed_at: The position at which an interrupted sweep was resumed. Empty for a new one.
         broken: How many records could not be read.
         broken_shown: Some of them, each with what is wrong.
-        complete: The whole list was read in one go, from its beginning to its end, and every record of it.
-            One gone on with after an interruption is not: what moved or was broken then, it does not know.
-        barren: How many pages in a row, until now, brought no record that was new.
-        gone: How many records were marked gone, since they are not in the complete list, nor anywhere else.
-        found: How many the list had missed: they were read by their ids.
-        unsure: How many the list had missed and could not be read by their ids.
-        missing: How many would have been marked, where that was suspiciously much and none was.
-        narrowed: These live: the list does not show them on purpose.
-        burst: Many of its records that changed alike; None where there were none.
+        complete: Whether the whole list was read without interruption, from its beginning to its end, and
+            every record of it. A resumed sweep is not complete: it does not know what moved or was broken
+            before.
+        pages_without_news: How many pages in a row, until now, brought no new record.
+        gone: How many records were marked as gone, because they are not in the complete list, nor anywhere
+            else.
+        found: How many records the list had missed: they were read by their ids.
+        unsure: How many records the list had missed that could not be read by their ids.
+        missing: How many would have been marked, if that was suspiciously many and none was.
+        narrowed: Whether these exist: the list hides them on purpose.
+        burst: Many of its records that changed in the same way, or None.
     """
 
     read: int = 0
@@ -117,21 +119,21 @@ async def sweep(
     clock: Callable[[], int],
     on_page: Callable[[SweepResult, ObserveResult], None],
 ) -> SweepResult:
-    """Read a whole list into the ledger, from where an interrupted sweep of it stopped.
+    """Read a whole list into the ledger, from the point where an interrupted sweep of it stopped.
 
     Args:
-        listing: What to read and what to make of it.
+        listing: What to read, and how it is mapped and decided.
         ledger: The open ledger.
         run: Number of the run that is accountable for it.
-        restart: Start over in any case.
-        clock: Milliseconds since the epoch.
-        on_page: Told after each page, when it is on disk.
+        restart: Start from the beginning in any case.
+        clock: Returns milliseconds since the epoch.
+        on_page: Called after each page, when it is on disk.
 
     Returns:
-        What it came to.
+        The result.
 
     Raises:
-        BridgeError: As the client raises; what was read before is on disk.
+        BridgeError: As the client raises. What was read before is on disk.
         UserError: The list repeats itself, so that its end would never come.
     """
 
@@ -154,7 +156,7 @@ async def sweep(
 
 
 class _ResumedAmongKnown(Exception):  # noqa: N818 - not an error: the sweep starts over
-    """A sweep that was gone on with met nothing but what it had seen before the interruption."""
+    """A resumed sweep met only records that it had seen before the interruption."""
 
 
 async def _read_list(
@@ -205,9 +207,10 @@ async def _read_list(
 async def _end(
     listing: SweepSource, ledger: Ledger, begun: Sweep, run: int, clock: Callable[[], int], swept: SweepResult
 ) -> int:
-    """The list is read to its end; gives how many are to be sent because of what it did not show.
+    """Finish a list that was read to its end. Returns how many missing records are to be sent.
 
-    If the process dies before that is looked for, nothing is marked, and the next complete sweep does it.
+    If the process dies before the search for missing records, nothing is marked, and the next complete sweep
+    does it.
     """
     swept.complete = listing.whole and not (swept.broken or begun.position)
     problem = f"{swept.broken} could not be read" if swept.broken else ""
@@ -229,8 +232,8 @@ def _refuse_repetition(
 ) -> None:
     """A list whose pages bring nothing new has no end.
 
-    One such page is no proof: what is added in front while a list is read moves what was read already
-    onto its last page. Two in a row are.
+    One such page is no proof: a record added in front while the list is read moves known records onto its
+    last page. Two pages in a row are.
     """
     swept.pages_without_news = swept.pages_without_news + 1 if page.records and not fresh else 0
     if swept.pages_without_news and resumed:
@@ -251,7 +254,7 @@ async def _observe_page(
     clock: Callable[[], int],
     swept: SweepResult,
 ) -> ObserveResult:
-    """Map a page and put it into the ledger, a part at a time; the checkpoint moves with the last part."""
+    """Map a page and store it, a batch at a time. The checkpoint moves with the last batch."""
     parts = split_into_batches(page.records)
     fresh = pending = 0
     for index, part in enumerate(parts):

@@ -1,16 +1,16 @@
-"""Trakor's public API; the only home of httpx.
+"""Trakor's public API: the only package that imports httpx.
 
 ::
 
-    Payload ──requests.build──> body ──client──> transport ──POST──> Trakor
-                                        │            └──certainly never left──> NeverSent
-                                        │            └──no whole answer──> Unanswered
-                                        └──responses.decipher──> Answer
-                                                                 or Transient, Unanswered, Refused, Rejected
+    Payload ──build_body──> body ──client──> transport ──POST──> Trakor
+                                     │            └──certainly not sent──> NeverSent
+                                     │            └──no complete response──> Unanswered
+                                     └──interpret_response──> Answer
+                                                              or Transient, Unanswered, Refused, Rejected
 
-Requests are built and answers deciphered by pure functions, with a little I/O between. The rules are from
-the vendor's page "Public API" (two endpoints, ``X-API-KEY``, the statuses 400, 401, 403, 500). What it does
-not say is treated so that nothing is lost.
+Pure functions build requests and interpret responses, with a little I/O in between. The rules come from the
+vendor's page "Public API" (two endpoints, ``X-API-KEY``, the statuses 400, 401, 403, 500). Whatever the page
+leaves open is handled so that nothing is lost.
 """
 
 from bridge.trakor.client import MALFORMED, TrakorClient, build_body, endpoint_of

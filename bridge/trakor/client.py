@@ -45,18 +45,18 @@ def build_body(payload: Payload) -> bytes:
 
 
 MAX_RESPONSE: Final = 64 * 1024
-"""Bytes of an answer that are read. The longest documented one has under 2,000."""
+"""Bytes of a response that are read. The longest documented one has under 2,000."""
 
 
 class TrakorClient:
-    """Posts payloads to one Trakor organisation. Knows nothing of retries: its errors say what to do.
+    """Posts payloads to one Trakor organisation. It never retries: its errors say what to do.
 
     Args:
         url: Base address, without a slash at its end.
         api_key: The organisation's key.
-        max_in_flight: The most requests at once.
+        max_in_flight: Maximum number of requests at once.
         timeout: Seconds for a whole exchange.
-        clock: Wall clock, seconds since the epoch.
+        clock: Returns the wall clock, seconds since the epoch.
     """
 
     def __init__(
@@ -92,17 +92,17 @@ class TrakorClient:
         await self._transport.aclose()
 
     async def post(self, payload: Payload) -> TrakorAnswer:
-        """Post one party or product.
+        """Post one payload.
 
         Returns:
             Trakor's answer.
 
         Raises:
-            NeverSent: Nothing of it has left.
-            Unanswered: It may have been made, or be made yet.
-            Transient: An answer that says to try again.
-            Rejected: Trakor will not take it as it is.
-            Refused: Trakor takes nothing from us now.
+            NeverSent: Nothing was sent.
+            Unanswered: Trakor may have created it, or may still create it.
+            Transient: Trakor's response says to try again.
+            Rejected: Trakor does not accept the record as it is.
+            Refused: Trakor accepts nothing from us now.
         """
         found = await self._exchange(endpoint_of(payload), build_body(payload))
         if isinstance(found, BridgeError):
@@ -110,11 +110,11 @@ class TrakorClient:
         return found
 
     async def probe(self) -> None:
-        """Find out whether Trakor takes requests from us, by one that makes nothing.
+        """Find out whether Trakor accepts requests from us, with a request that creates nothing.
 
         Raises:
-            Transient: No answer that says anything.
-            Refused: The key, the organisation or the address is at fault.
+            Transient: There was no useful response.
+            Refused: The key, the organisation or the address is wrong.
         """
         found = await self._exchange(PROBED, MALFORMED)
         if isinstance(found, BridgeError) and not isinstance(found, Rejected):

@@ -1,16 +1,16 @@
-"""What an answer of Trakor means. Pure: the error's type says what to do about it.
+"""What Trakor's responses mean. Pure: the type of an error says what to do about it.
 
 ::
 
     2xx, JSON with an id ──> Answer
     400, 413, 422 ─────────> Rejected: the record as it is
-    408, 409, 423, 425, 429, 503, an application's 5xx ──> Transient: it has ended there
-    502, 504, any other 5xx, half of a JSON answer ──────> Unanswered: it may still be at work there
+    408, 409, 423, 425, 429, 503, an application's 5xx ──> Transient: Trakor has finished with it
+    502, 504, any other 5xx, half of a JSON response ────> Unanswered: Trakor may still be working on it
     all others ────────────> Refused: the key, the organisation, the address, or something in between
 
-No message holds a word of the other side: those may repeat what the record says, or the key. Only known
-statuses and known content types are named. Trakor's words about a rejected record travel beside the message,
-in ``Rejected.words``.
+No message holds a word of the other side, because it may repeat the record or the key. Only known statuses
+and known content types are named. Trakor's words about a rejected record are stored beside the message, in
+``Rejected.words``.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ if TYPE_CHECKING:
 __all__ = ["LONGEST_WORDS", "interpret_response"]
 
 LONGEST_WORDS: Final = 500
-"""Characters of Trakor's words about a rejected record that are kept."""
+"""Characters that are stored of Trakor's words about a rejected record."""
 
 _TRANSIENT: Final = frozenset({408, 409, 423, 425, 429, 503})
 _BUSY: Final = frozenset({429, 503})
 _REJECTED: Final = frozenset({400, 413, 422})
 _GATEWAY: Final = frozenset({502, 504})
 _NOT_STANDARD: Final = 520
-"""From here on no standard has a status: gateways say by them that what is behind did not answer."""
+"""No standard has a status from here on. Gateways use them if the system behind them did not answer."""
 _TIMED_OUT: Final = frozenset({504, 524})
-"""A gateway, or a content network's gateway, waited in vain for what is behind it."""
+"""A gateway, or a content network's gateway, waited in vain for the system behind it."""
 
 _APPLICATION: Final = "application/json"
 _KINDS: Final = {
@@ -50,7 +50,7 @@ _KINDS: Final = {
     "text/plain": "with plain text",
     "text/xml": "with XML",
 }
-"""The content types that are named. Any other may be made up by whoever answers."""
+"""The content types that messages name. Whoever answers may make up any other."""
 
 _REFUSALS: Final = {
     401: Refusal.KEY,
@@ -76,11 +76,11 @@ _REDIRECT_ADVICE: Final = "check [trakor] url: a redirect is not followed, since
 def interpret_response(
     status: int, headers: Mapping[str, str], body: bytes, now: float
 ) -> TrakorAnswer | BridgeError:
-    """What an answer means; the error's type is what to do about it.
+    """Interpret a response. The type of the error says what to do about it.
 
     Args:
         status: HTTP status.
-        headers: Its headers, found whatever the case of their names.
+        headers: Its headers, found in any case.
         body: At most the first 64 KiB.
         now: Wall clock, seconds since the epoch, for a ``Retry-After`` that is a date.
 
@@ -109,7 +109,7 @@ def _accepted(status: int, headers: Mapping[str, str], body: bytes) -> TrakorAns
 
 
 def _unreadable(status: int, kind: str, body: bytes) -> BridgeError:
-    """A success without an answer that can be read."""
+    """The error for a success without a readable answer."""
     if "json" in kind:
         return Unanswered(f"Trakor answered {status} with JSON that cannot be read")
     # A page with 200 is somebody else's; a bare success, or 201, can be Trakor's own on a way that lost its
@@ -131,7 +131,7 @@ def _failed(status: int, headers: Mapping[str, str], body: bytes, now: float) ->
 
 
 def _is_the_applications(status: int, headers: Mapping[str, str], body: bytes) -> bool:
-    """Whether a 5xx is an application's own: what it was asked for has ended there."""
+    """Whether a 5xx is the application's own, so that it has finished with the request."""
     if status in _GATEWAY or status >= _NOT_STANDARD or _kind_of(headers) != _APPLICATION:
         return False
     return isinstance(_json(body), dict)
@@ -156,7 +156,7 @@ def _refused(status: int, content_type: str) -> Refused:
 
 
 def _words(body: bytes) -> str:
-    """What Trakor says of a rejected record: it may repeat the record."""
+    """Trakor's words about a rejected record, which may repeat the record."""
     said = _json(body)
     if not isinstance(said, dict):
         return ""
@@ -177,7 +177,7 @@ def _text(said: dict[str, Any], name: str) -> str:
 
 
 def _json(body: bytes) -> object:
-    """What a body says; None if it is no JSON."""
+    """The decoded body, or None if it is not JSON."""
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:

@@ -1,15 +1,15 @@
-"""httpx's requests over aiohttp's connections; the exception's type tells whether a request left.
+"""httpx's requests over aiohttp's connections. The type of an exception says whether a request was sent.
 
 ::
 
-    request ──a connection──> head and body ──an answer──> response, as much as is worth reading
+    request ──a connection──> head and body ──a response──> response, as much as is worth reading
                   │                   │
                   └──ConnectError     └──ReadTimeout, ReadError, RemoteProtocolError:
-                     ConnectTimeout:     it may be at work there
-                     it never left
+                     ConnectTimeout:     Trakor may be working on it
+                     nothing was sent
 
-httpx's own pool looks through all waiting requests at each step, and loses a place for each cancelled one.
-aiohttp tries no POST a second time. Redirects, cookies and proxies are not for requests that carry a key.
+httpx's own pool searches all waiting requests at each step, and loses a slot for each cancelled one. aiohttp
+sends no POST a second time. Redirects, cookies and proxies are not for requests that carry a key.
 """
 
 from __future__ import annotations
@@ -28,11 +28,12 @@ if TYPE_CHECKING:
 __all__ = ["NEVER_LEFT", "AiohttpTransport"]
 
 CONNECTIONS_KEPT: Final = 3.0
-"""Seconds that an idle connection is kept: less than servers do (5 s is usual), so that none is used just as
-the server closes it. Such a request would be without an answer."""
+"""Seconds that an idle connection is kept: less than servers keep it (5 s is usual), so that none is used
+just as the
+server closes it. Such a request would get no response."""
 
 NEVER_LEFT: Final = (httpx.ConnectError, httpx.ConnectTimeout)
-"""What is raised if not one byte of a request was sent."""
+"""The exceptions raised if not one byte of a request was sent."""
 
 _NO_CONNECTION: Final = (
     (aiohttp.ClientConnectorDNSError, "its name cannot be resolved"),
@@ -42,7 +43,7 @@ _NO_CONNECTION: Final = (
     (aiohttp.InvalidURL, "its address is not one that can be asked"),
     (aiohttp.NonHttpUrlClientError, "its address is not one that can be asked"),
 )
-"""aiohttp raises these while it connects and at no other time. The first that fits counts."""
+"""aiohttp raises these while it connects and at no other time. The first match counts."""
 
 _NO_ANSWER: Final = (
     (aiohttp.ServerDisconnectedError, httpx.RemoteProtocolError, "the connection was closed"),
@@ -52,39 +53,39 @@ _NO_ANSWER: Final = (
 
 
 class LibraryError(Exception):
-    """The type of an aiohttp error, and what the system said.
+    """The type of an aiohttp error, and the system's text.
 
     It stands for the error, which holds the request with its key, and may quote what the server sent.
     """
 
 
 class TrackedBody(aiohttp.BytesPayload):
-    """A request's body that notes when it begins to leave.
+    """A request's body that notes when sending begins.
 
-    aiohttp keeps a request's head back until the first piece of the body, so nothing leaves before.
+    aiohttp holds a request's head back until the first piece of the body, so nothing is sent before.
     """
 
     begun = False
 
     async def write(self, writer: AbstractStreamWriter) -> None:
-        """Write the whole of it."""
+        """Write the whole body."""
         self.begun = True
         await super().write(writer)
 
     async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
-        """Write so many bytes of it."""
+        """Write so many bytes of the body."""
         self.begun = True
         await super().write_with_length(writer, content_length)
 
 
 class AiohttpTransport(httpx.AsyncBaseTransport):
-    """Sends requests that have a body, each once, and reads the beginning of each answer.
+    """Sends requests that have a body, each once, and reads the beginning of each response.
 
     Args:
         headers: What each request carries beside its own headers.
-        connections: The most connections at once, so the most requests in flight.
-        timeout: Seconds for a whole exchange: the wait for a connection, the request, the answer.
-        longest: Bytes of an answer that are read, unpacked.
+        connections: Maximum number of connections, and so of requests in flight.
+        timeout: Seconds for a whole exchange: the wait for a connection, the request, the response.
+        longest: Bytes of an unpacked response that are read.
     """
 
     def __init__(self, headers: Mapping[str, str], *, connections: int, timeout: float, longest: int) -> None:
@@ -95,10 +96,10 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         self._session: aiohttp.ClientSession | None = None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request and read its answer.
+        """Send a request and read its response.
 
         Raises:
-            httpx.TransportError: One of ``NEVER_LEFT``, or there is no whole answer to what was sent.
+            httpx.TransportError: One of ``NEVER_LEFT``, or there is no complete response to what was sent.
         """
         body = TrackedBody(request.content)
         try:
