@@ -64,11 +64,11 @@ async def _proved(
             return Problem(str(refusal), other_trakor_advice(name, await trial.names()), refusal=True)
         except Refused as refusal:
             return Problem(f"sending: {refusal}", refusal.advice, refusal=True)
-        except Transient as fault:
+        except Transient as failure:
             if clock() - began > give_up_after:
-                return Problem(f"sending: {fault}", "run this again: it goes on where it was")
+                return Problem(f"sending: {failure}", "run this again: it goes on where it was")
             wait = waits.probe_wait(failed, random.random)
-            await asyncio.sleep(max(wait, fault.retry_after or 0.0))
+            await asyncio.sleep(max(wait, failure.retry_after or 0.0))
             failed += 1
         else:
             return None

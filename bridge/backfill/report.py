@@ -180,7 +180,7 @@ NEARLY_ALL: Final = 0.9
 """If this share of a stream has no name, the map is suspected, not the data."""
 
 TRY_AGAIN_ADVICE: Final = (
-    "`trakor-bridge check` tells what is wrong; run this again then, it goes on where it was"
+    "`trakor-bridge check` shows what is wrong. Then run this again: it goes on where it was"
 )
 """What to do if a system did not answer."""
 
@@ -252,8 +252,8 @@ def sweep_warnings(swept: Mapping[Stream, SweepResult]) -> Iterator[str]:
         elif one.missing:
             yield (
                 f"Salestrekker's list of {stream} lacks {one.missing} that it had before: more than "
-                "[schedule] gone_limit allows, so none is marked gone. Is the query, or the log-in's "
-                "permission, another one?"
+                "[schedule] gone_limit allows, so none is marked gone. Has the query, or the login's "
+                "permission, changed?"
             )
 
 
@@ -302,11 +302,11 @@ def find_suspicions(
         yield (
             f"Trakor had {numbers['existing']} of {numbers['read']} {stream} already. If this ledger "
             "took the place of a lost one, restore its backup instead: which of two equal names "
-            "came first is not known any more"
+            "came first cannot be determined any more"
         )
     wanted = numbers["read"] - numbers["skipped"] + nameless
     if nameless >= max(FEW_NAMELESS, NEARLY_ALL * wanted):
         yield (
-            f"{nameless} of {wanted} {stream} have no name, so they are not sent. A slip in "
+            f"{nameless} of {wanted} {stream} have no name, so they are not sent. Is there a mistake in "
             f"[{stream}.map] name? Run `trakor-bridge check`: it shows what is made of one record"
         )

@@ -112,18 +112,18 @@ async def backfill(
 
     Args:
         settings: The configuration.
-        streams: Which streams; those not enabled are left out.
+        streams: Which streams. Those not enabled are left out.
         connections: Names of connections.
         restart: Read from the beginning, whatever an interrupted sweep left.
         stop: Set when the user wants it to stop.
-        watch: Told how far it is.
-        limit: Read so many records of each stream at most.
+        watch: Receives the progress.
+        limit: The maximum number of records of each stream.
 
     Returns:
-        What it came to, also where it was stopped or refused.
+        The result, also if it was stopped or refused.
 
     Raises:
-        UserError: A query, a map or the ledger cannot be used; nothing was done then.
+        UserError: A query, a map or the ledger cannot be used. Nothing was done then.
     """
     left = find_remains_of_lost_ledger(settings)
     hasher = Hasher(ledger_key(settings, make=True))
@@ -164,12 +164,12 @@ async def rehearse(
 
     Args:
         settings: The configuration.
-        streams: Which streams; those not enabled are left out.
+        streams: Which streams. Those not enabled are left out.
         connections: Names of connections.
         stop: Set when the user wants it to stop.
-        watch: Told how far it is.
+        watch: Receives the progress.
         look: Shown the ledger that was decided on at the end, before it is gone.
-        limit: Read so many records of each stream at most.
+        limit: The maximum number of records of each stream.
 
     Returns:
         What a backfill would come to: what it would send is pending.
@@ -366,13 +366,13 @@ class _ConnectionRun:
     def _delivery(
         self, writer: TrakorClient, feeds: Mapping[Stream, Feed], run: int, on_news: Callable[[], None]
     ) -> Delivery:
-        lanes = {
+        outgoing = {
             stream: OutgoingStream(feed, self._connection.stream(stream).policy())
             for stream, feed in feeds.items()
         }
         return Delivery(
             self._ledger,
-            lanes,
+            outgoing,
             writer,
             self._connection.trakor,
             SendingMode(give_up_after=GIVE_UP_AFTER, trial_every=self._connection.trakor.retry.first),

@@ -110,7 +110,7 @@ def to_free_text(value: object) -> str:
 def price(value: object) -> Decimal | None:
     """A price exact to the cent, rounded half up, or None for null and blank text.
 
-    A float is read as the decimal that it prints as, which is what the JSON said: 2.675 becomes 2.68,
+    A float is read as the decimal that it prints as, which is the JSON's own text: 2.675 becomes 2.68,
     although the nearest float is less. Text must be a plain decimal such as ``600`` or ``-12.5``: a comma
     could mean two things.
 

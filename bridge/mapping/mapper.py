@@ -127,9 +127,9 @@ class Mapper:
             if not names.tidy(name):
                 return self._unsendable(record, Reason.NO_NAME, "name", hashes=self._hashes(record.data))
             return self._draft(record, name)
-        except MappingError as fault:
-            hashes = None if fault.field in {"where", "id"} else self._hashes(record.data)
-            return self._unsendable(record, Reason.MAPPING, fault.field, str(fault), hashes=hashes)
+        except MappingError as failure:
+            hashes = None if failure.field in {"where", "id"} else self._hashes(record.data)
+            return self._unsendable(record, Reason.MAPPING, failure.field, str(failure), hashes=hashes)
 
     def identify(self, data: Mapping[str, object]) -> str | None:
         """A record's id as text, or None if the map's ``id`` gives no valid one.
@@ -146,7 +146,7 @@ class Mapper:
         return found if len(found) <= _LONGEST_ID else None
 
     def _wanted(self, data: Mapping[str, object]) -> bool:
-        """The mapper of an earlier map, made once. None if there is none or it cannot be used."""
+        """Whether ``where`` gives a true value: not false, null, or an empty text, array or object."""
         if not self._filters:
             return True
         found = self._expressions.value("where", data)

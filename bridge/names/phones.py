@@ -15,8 +15,8 @@ HOME_REGION: Final = "AU"
 
 _LONGEST: Final = 100
 
-# Nearly all numbers are Australian mobiles and landlines. Their form is told here in a twentieth of the
-# library's time; a test goes through all their prefixes and finds the library of the same opinion.
+# Nearly all numbers are Australian mobiles and landlines. They are recognised here in a twentieth of the
+# library's time. A test compares all their prefixes with the library.
 _AUSTRALIAN_CODES: Final = frozenset({"", "61", "+61"})
 _AUSTRALIAN: Final = re.compile(r"0?(?:(4[0-9]{2})([0-9]{3})([0-9]{3})|([2378])([0-9]{4})([0-9]{4}))")
 _PUNCTUATION: Final = str.maketrans("", "", " ()-.")

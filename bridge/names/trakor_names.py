@@ -95,13 +95,13 @@ def qualify(name: str, qualifier: str) -> str:
         The qualified name. Empty if either part is empty, or if the qualifier leaves a name that has to be
             cut fewer than 32 code units: such a record cannot be qualified.
     """
-    whole, told_apart_by = tidy(name), tidy(qualifier)
-    if not whole or not told_apart_by:
+    whole, mark = tidy(name), tidy(qualifier)
+    if not whole or not mark:
         return ""
-    room = LONGEST - _units(f" ({told_apart_by})")
+    room = LONGEST - _units(f" ({mark})")
     if room < _LEAST_OF_A_NAME and room < _units(whole):
         return ""
-    return f"{_shorten(whole, room)} ({told_apart_by})"
+    return f"{_shorten(whole, room)} ({mark})"
 
 
 def key(name: str) -> str:

@@ -81,17 +81,17 @@ async def refresh(
     """Read records by their ids into the ledger.
 
     Args:
-        listing: How they are read, and what to make of them.
+        listing: How they are read, mapped and decided.
         ledger: The open ledger.
-        ids: Which; one that stands in it twice is read once.
+        ids: Which records. An id that occurs twice is read once.
         clock: Milliseconds since the epoch.
         observation: In which run and sweep they are seen; None for none.
 
     Returns:
-        What it came to, when it is on disk.
+        The result, when it is on disk.
 
     Raises:
-        BridgeError: As the client raises; nothing was written then.
+        BridgeError: As the client raises. Nothing was written then.
     """
     found = await listing.read(ids)
     pending = 0

@@ -79,7 +79,7 @@ class MissingRecordSearch:
         policy: What the user chose for this stream.
         by_id: Reads some records by their ids. None: that is not configured.
         ledger: The open ledger.
-        sight: The run and the sweep.
+        observation: The run and the sweep.
         gone_limit: The share of the list beyond which nothing is marked as gone.
         clock: Returns milliseconds since the epoch.
     """
@@ -104,12 +104,12 @@ class MissingRecordSearch:
                 return await self._by_sample(missing.unseen)
             if self.by_id is not None and missing.unseen:
                 return await self._by_id(self.by_id)
-        except QueryFileError as fault:
+        except QueryFileError as failure:
             log.warning(
                 "records cannot be read by their ids",
                 connection=self.feed.connection,
                 stream=str(self.feed.stream),
-                problem=str(fault),
+                problem=str(failure),
             )
         return await self._by_sweeps()
 

@@ -58,17 +58,17 @@ class RecordSource(Protocol):
 async def observe_batch(
     part: Sequence[Record], whose: RecordSource, ledger: Ledger, observation: Observation, *, now: int
 ) -> ObserveResult:
-    """Let the ledger decide on some records; what says what it said is not even mapped.
+    """Let the ledger decide on some records. Unchanged records are not even mapped.
 
     Args:
-        part: At most ``BATCH_SIZE`` of them, all of one request.
-        whose: Whose they are.
+        part: At most ``BATCH_SIZE`` records of one request.
+        whose: Their source and map.
         ledger: The open ledger.
         observation: In which run and sweep they were seen; a position moves the sweep's checkpoint.
         now: The time to note, milliseconds since the epoch.
 
     Returns:
-        What it came to, when it is on disk.
+        The result, when it is on disk.
     """
     rest = MAPPING_SLICE if isinstance(part, LongRecords) else 0.0  # of those there can be very many
     latest = await run_in_slices(_latest_of(part), rest=rest)

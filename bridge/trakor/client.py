@@ -126,8 +126,8 @@ class TrakorClient:
         except httpx.TransportError as error:
             return _wrapped(error)
         # The stream itself: httpx's way to read it takes a tenth of the time of a whole exchange.
-        said = b"".join([part async for part in cast("AsyncIterable[bytes]", response.stream)])
-        return interpret_response(response.status_code, response.headers, said, self._clock())
+        content = b"".join([part async for part in cast("AsyncIterable[bytes]", response.stream)])
+        return interpret_response(response.status_code, response.headers, content, self._clock())
 
     def _request(self, path: str, body: bytes) -> httpx.Request:
         """A request without the headers that httpx would add at some cost: aiohttp adds them anyway."""

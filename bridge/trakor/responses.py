@@ -98,14 +98,14 @@ def interpret_response(
 
 def _accepted(status: int, headers: Mapping[str, str], body: bytes) -> TrakorAnswer | BridgeError:
     try:
-        said = orjson.loads(body)
+        content = orjson.loads(body)
     except orjson.JSONDecodeError:
         return _unreadable(status, _kind_of(headers), body)
-    match said:
+    match content:
         case {"id": str() | int() as found, "created": bool() as created} if found != "":
             if (trakor_id := str(found)).isprintable():
-                return TrakorAnswer(trakor_id, _text(said, "name"), created, _text(said, "sku"))
-    return Transient(f"Trakor answered {status} without an id, or without saying whether it was created")
+                return TrakorAnswer(trakor_id, _text(content, "name"), created, _text(content, "sku"))
+    return Transient(f"Trakor answered {status} without an id, or without `created`")
 
 
 def _unreadable(status: int, kind: str, body: bytes) -> BridgeError:
@@ -157,10 +157,10 @@ def _refused(status: int, content_type: str) -> Refused:
 
 def _words(body: bytes) -> str:
     """Trakor's words about a rejected record, which may repeat the record."""
-    said = _json(body)
-    if not isinstance(said, dict):
+    content = _json(body)
+    if not isinstance(content, dict):
         return ""
-    found = said.get("error") or said.get("message")
+    found = content.get("error") or content.get("message")
     if isinstance(found, dict):
         found = found.get("message")
     return tidy(found)[:LONGEST_WORDS] if isinstance(found, str) else ""
@@ -171,8 +171,8 @@ def _kind_of(headers: Mapping[str, str]) -> str:
     return headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-def _text(said: dict[str, Any], name: str) -> str:
-    value = said.get(name)
+def _text(content: dict[str, Any], name: str) -> str:
+    value = content.get(name)
     return value if isinstance(value, str) else ""
 
 

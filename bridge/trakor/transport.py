@@ -106,9 +106,9 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             async with asyncio.timeout(self._timeout):
                 return await self._exchange(request, body)
         except (aiohttp.ClientError, OSError) as error:
-            fault = _fault(error, begun=body.begun)
+            failure = _fault(error, begun=body.begun)
         # Raised here, not above: as its context the library's error would come along.
-        raise fault
+        raise failure
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -156,11 +156,11 @@ def _fault(error: aiohttp.ClientError | OSError, *, begun: bool) -> httpx.Transp
         error: What was raised.
         begun: Some of the request may have left.
     """
-    fault = _named(error, begun=begun)
+    failure = _named(error, begun=begun)
     name = type(error).__name__
     # The system's errors name host and port; others may quote what the server sent.
-    fault.__cause__ = LibraryError(f"{name}: {error}" if isinstance(error, OSError) else name)
-    return fault
+    failure.__cause__ = LibraryError(f"{name}: {error}" if isinstance(error, OSError) else name)
+    return failure
 
 
 def _named(error: aiohttp.ClientError | OSError, *, begun: bool) -> httpx.TransportError:
@@ -172,7 +172,7 @@ def _named(error: aiohttp.ClientError | OSError, *, begun: bool) -> httpx.Transp
         for no_connection, words in _NO_CONNECTION:
             if isinstance(error, no_connection):
                 return httpx.ConnectError(words)
-    for no_answer, fault, words in _NO_ANSWER:
+    for no_answer, failure, words in _NO_ANSWER:
         if isinstance(error, no_answer):
-            return fault(words)
+            return failure(words)
     return httpx.ReadError("the connection broke")
