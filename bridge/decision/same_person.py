@@ -1,4 +1,4 @@
-"""Decides by their identifiers whether two records with one name are one person ("Who is the same person")."""
+"""Decides by identifiers whether two records with one name are one person ("Who is the same person")."""
 
 from __future__ import annotations
 
