@@ -184,7 +184,7 @@ TRY_AGAIN_ADVICE: Final = (
 )
 """What to do if a system did not answer."""
 
-OF_QUALIFIED: Final = "sent with what tells them apart after the name"
+OF_QUALIFIED: Final = "sent with a distinguishing text after the name"
 """What it means that a group was qualified."""
 
 FEW_NAMELESS: Final = 3
