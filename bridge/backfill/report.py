@@ -192,7 +192,7 @@ FEW_NAMELESS: Final = 3
 
 
 def waiting_for(awaited: AwaitedNames) -> str:
-    """What a backfill waits for where it can send nothing else."""
+    """What a backfill waits for if it can send nothing else."""
     until = datetime.fromtimestamp(awaited.until // 1000, UTC).astimezone().strftime("%H:%M:%S")
     records = "1 record" if awaited.number == 1 else f"{awaited.number:,} records"
     return f"waiting until {until} for {records} that Trakor may still be storing"

@@ -385,7 +385,7 @@ class _ConnectionRun:
         )
 
     def _tell_awaited(self, awaited: AwaitedNames) -> None:
-        """Say what is waited for, where it is another one: nothing else happens meanwhile."""
+        """Report what the run waits for, if that has changed: nothing else happens meanwhile."""
         if awaited != self._awaited and awaited.number:
             self._watch.waiting(self._connection.name, waiting_for(awaited))
             log.info("waiting", connection=self._connection.name, reason=waiting_for(awaited))
@@ -444,7 +444,7 @@ class _ConnectionRun:
         whole, limit = make_listing(self._plan, reader, stream, feed), self._how.limit
         if limit is None:
             return replace(whole, pages=lambda start: self._backlog.throttle(whole.pages(start)))
-        # Not whole even where it turns out to be shorter than the limit: a part marks nothing gone.
+        # Never whole, even if the list is shorter than the limit: a part marks nothing as gone.
         return replace(whole, pages=lambda start: _limited(whole.pages(start), limit), whole=False)
 
     async def _note_refusals(self, delivery: Delivery, feeds: Mapping[Stream, Feed]) -> None:

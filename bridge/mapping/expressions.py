@@ -124,7 +124,7 @@ class Evaluation:
         def call(value: object) -> object:
             known = made.get((number, id(value)))
             if known is None:
-                # The part is kept as well, so that no other one gets its address meanwhile.
+                # The value is stored too, so that no other value gets its address meanwhile.
                 known = function(name, [argument(value) for argument in arguments]), value
                 made[number, id(value)] = known
             return known[0]
@@ -155,7 +155,7 @@ def _is_false(value: object) -> bool:
 _HINT: Final = "Text is written 'so', numbers and true, false and null `so`; see docs/mapping.md."
 _LITERALS: Final = frozenset({"true", "false", "null"})
 
-# All that odd data is known to raise in jmespath 1.1 (its own errors are ValueErrors). These are caught
+# All exceptions that odd data raises in jmespath 1.1 (its own errors are ValueErrors). They are caught
 # around the evaluation of one expression over one record, and nowhere else.
 _ODD_DATA: Final = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError)
 
@@ -240,7 +240,7 @@ def _compile(place: str, text: str, evaluation: Evaluation) -> Callable[[object]
 
 def _parsed(text: str) -> _TreeNode:
     with warnings.catch_warnings():
-        # `` `so` `` without quotes inside was text once; the library still takes it, with this warning.
+        # `` `so` `` without quotes inside was text once. The library still accepts it with this warning.
         warnings.simplefilter("error", PendingDeprecationWarning)
         return jmespath.compile(text).parsed
 

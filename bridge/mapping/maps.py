@@ -32,7 +32,7 @@ __all__ = [
 DEFAULT_WHERE: Final = "isActive != `false`"
 """For all streams: a record whose activity is unknown is included."""
 
-# A person as Trakor's users know a client: first and family name. A company: its name, else its trading name.
+# A person's first and family name, as Trakor's users know a client. A company's name, else its trading name.
 _CONTACT_NAME: Final = (
     "first_present(["
     "join_present(' ', [person.information.firstName, person.information.familyName]), "
@@ -73,7 +73,7 @@ _SPELT_OUT: Final = {
 
 _PRODUCTS: Final = {
     "id": "id",
-    # Without a name of its own a product has none: the lender alone would be the name of all of them.
+    # A product without its own name has none: the lender alone would be the name of all its products.
     "name": "clean(name) && join_present(' ', [first_present([lender[0].name, lender[0].abbr]), name])",
     "description": (
         "join_present('. ', [residential.join_present(', ', [rateType, repaymentType, propertyUse, "

@@ -85,12 +85,12 @@ def _number(line: str) -> str:
     digits = _NO_DIGITS.sub("", line)
     if len(digits) < _FEWEST_DIGITS:
         return ""
-    # The plus stays where a number cannot be dialled: without it the digits would be another number.
+    # The plus stays if a number cannot be dialled: without it the digits would be another number.
     compact = f"+{digits}" if "+" in line else digits
     form = dialled(compact) if len(digits) <= _MOST_DIGITS else None
     if form in (None, line):
         return form or compact
-    # What is no number of any country (all zeros) can read otherwise each time: its digits do not.
+    # A number of no country (all zeros) can be formatted differently each time. Its digits stay the same.
     return form if dialled(f"+{_NO_DIGITS.sub('', form)}") == form else compact
 
 

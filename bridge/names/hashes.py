@@ -52,7 +52,7 @@ class Hasher:
     def __init__(self, ledger_key: bytes) -> None:
         if not hashlib.blake2b.MAX_KEY_SIZE >= len(ledger_key) >= 16:  # noqa: PLR2004 - named in the message
             raise ValueError(f"the ledger's key must have 16 to 64 bytes, it has {len(ledger_key)}")
-        # Made once and copied for each text: a third of the cost of making it each time.
+        # Made once and copied for each text, at a third of the cost of making it each time.
         self._name = hashlib.blake2b(digest_size=12, key=ledger_key, person=b"trakor-name")
         self._same_as = hashlib.blake2b(digest_size=12, key=ledger_key, person=b"trakor-same-as")
         self._value = hashlib.blake2b(digest_size=6, key=ledger_key, person=b"trakor-value")

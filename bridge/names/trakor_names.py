@@ -36,10 +36,10 @@ _LEAST_OF_A_NAME: Final = 32
 """A qualifier must leave a name this many code units, or the whole name, else the name would be
 unreadable."""
 
-# Spelled out instead of asked of `unicodedata`, so that each Python version gives the same names. It is the
+# Spelled out instead of read from `unicodedata`, so that each Python version gives the same names. It is the
 # general categories Cc, Cf and Cs and the property Default_Ignorable_Code_Point, without what separates
 # words (white space) and without the seven groups of Arabic, Syriac and Kaithi number signs, which are
-# "format" characters that print. A test holds it against the running Python's tables.
+# "format" characters that print. A test compares it with the running Python's tables.
 _INVISIBLE: Final = re.compile(
     "["
     "\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f"  # controls, but for tab, line ends and the separators
@@ -132,7 +132,7 @@ def _head(text: str, units: int) -> str:
     end = fitting
     while end and _extends(text[end]):
         end -= 1
-    # A text of marks alone has no such place: it is cut between two of them.
+    # Text of marks alone has no such place. It is cut between two of them.
     return text[: end or fitting].rstrip()
 
 

@@ -192,7 +192,7 @@ class OrganizationLogin:
         try:
             known = await self.organizations(first)
         except Refused:
-            # An id needs no list; what is none is refused when it is used.
+            # An id needs no list. A wrong id is refused when it is used.
             return self._configured or begun
         if not self._configured:
             return _the_only_one(known, begun)
@@ -219,7 +219,7 @@ def _the_only_one(known: Sequence[SalestrekkerOrganization], begun: str) -> str:
             f"none of them: {_listed(known)}",
             advice="Write the name or id of the one that is to be read as [salestrekker] organization.",
         )
-    # The token's own word goes first: to switch to the only one there is would be a request for nothing.
+    # The token's own claim counts first: switching to the only organisation would be a useless request.
     return begun or (known[0].id if known else "")
 
 

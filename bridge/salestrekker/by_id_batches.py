@@ -138,7 +138,7 @@ async def read_in_batches(
     else:
         history.note_end(query, well=True)
     finally:
-        # Of those that fail at once one is raised; the others' requests end with it.
+        # If several fail at once, one error is raised, and the other requests end with it.
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -249,7 +249,7 @@ def read_batch_response(
         if record is None:
             absent.append(one)
         elif isinstance(record, dict):
-            # What is too much is let go here: many answers are gathered before they are looked at.
+            # A record that is too large is dropped here: many responses are collected before they are read.
             if excess := find_excess(record):
                 faults[one] = excess
             else:

@@ -505,7 +505,7 @@ class SalestrekkerClient:
             except Transient as failure:
                 self._limiter.pause(failure.retry_after or 0.0)
                 raise
-            # A throttle of GraphQL's own comes with HTTP 200: it is for the whole connection likewise.
+            # GraphQL's own rate limit comes with HTTP 200. It applies to the whole connection too.
             self._limiter.pause(result.retry_after or 0.0)
             return result, began
 

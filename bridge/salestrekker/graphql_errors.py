@@ -306,9 +306,9 @@ def _kind(code: str, message: str, path: Sequence[str | int]) -> ErrorKind:
     by_words = next((kind for kind, words in WORDING if words.search(message)), ErrorKind.INTERNAL)
     kind = by_code or by_words
     if by_code is ErrorKind.INTERNAL and by_words is ErrorKind.TOKEN:
-        # A server that does not sort its errors gives all of them INTERNAL_SERVER_ERROR.
+        # A server that does not classify its errors calls all of them INTERNAL_SERVER_ERROR.
         kind = ErrorKind.TOKEN
-    # A token is refused for the whole request; what is refused further down is that field alone.
+    # A token is refused for the whole request. A refusal further down concerns that field alone.
     return ErrorKind.PERMISSION if kind is ErrorKind.TOKEN and len(path) > 1 else kind
 
 

@@ -68,7 +68,7 @@ MOST_MEMBERS: Final = 1_000
 BLANK_WINDOWS: Final = 64
 """Windows of blanks between two tokens beyond which the document is refused."""
 
-# Possessive throughout: nothing is kept to come back to, however long the text.
+# All quantifiers are possessive: nothing is stored for backtracking, however long the text.
 _CHARACTERS: Final = rb'[^"\\]*+(?:\\.[^"\\]*+)*+'
 _PLAIN: Final = rb'[^"{}\[\]]++|"' + _CHARACTERS + rb'"'
 _LOW: Final = rb"\{(?:%(in)s)*+\}|\[(?:%(in)s)*+\]" % {b"in": _PLAIN}
@@ -336,7 +336,7 @@ class LongList:
         try:
             item = decode(self._body[self._cut.starts[index] : self._cut.ends[index]])
         except ValueError:
-            # Without the error, which holds what it could not decode.
+            # Without the original error, which holds the text that could not be decoded.
             raise Transient(INCOMPLETE_JSON) from None
         for key in self._below:
             item = item.get(key) if isinstance(item, dict) else None

@@ -469,7 +469,7 @@ def _refuse_a_part(step: FieldNode, paging: Paging) -> None:
             raise error_at(
                 argument,
                 f"`{name}` cuts the list, and nothing moves on from there: only a part would be read",
-                f"{_how_to_page(role)} Where your schema's list has no paging, take the argument out.",
+                f"{_how_to_page(role)} If your schema's list has no paging, remove the argument.",
             )
 
 
@@ -499,7 +499,7 @@ def _require_page_info(record_path: RecordPath) -> None:
         return
     raise error_at(
         info.node if info else _connection(record_path),
-        "pages by cursor, but does not ask whether and where the list goes on",
+        "pages by cursor, but does not select whether and where the list goes on",
         "Select `pageInfo { hasNextPage endCursor }` beside the list (beside `edges` or `nodes`).",
     )
 

@@ -158,7 +158,7 @@ class CursorPaginator(Paginator):
         if not page.more.cursor:
             raise QueryFileError(
                 f"{self.query.file}: Salestrekker says that the list goes on, but gives no endCursor",
-                advice="Where your schema's list can be read by offset or page number, use that.",
+                advice="If your schema's list can be read by offset or page number, use that.",
             )
         if page.more.cursor == at.cursor:
             raise ignored_variable_error(self.query, "the cursor does not advance")
@@ -265,7 +265,7 @@ class PageNumberPaginator(Paginator):
             return trouble.request_error
         return Transient(
             f"Page 0 fails ({trouble}), and whether pages are counted from 0 or 1 could not be found out. "
-            f"Where it goes on like this, write the first page's number as the default of "
+            f"If this goes on, write the first page's number as the default of "
             f"${self.query.paging_variable} in {self.query.file}",
             retry_after=trouble.retry_after,
             busy=trouble.busy,
@@ -388,7 +388,7 @@ def _first_page_number(once: Page, twice: Page, again: Page) -> int | None:
         return None
     if once.id_hashes[0] not in twice.id_hashes:
         return 0
-    # One item alone proves nothing: a server that gives what it likes may have one left in both.
+    # One item alone proves nothing: a server that ignores the size may have one left in both.
     return 1 if twice.count > 1 and twice.id_hashes[0] == once.id_hashes[0] else None
 
 

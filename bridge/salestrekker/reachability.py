@@ -68,7 +68,7 @@ class ConnectionAdvice:
 CONNECTION_ADVICE: Final = (
     ConnectionAdvice(
         re.compile(r"CertificateError|CERTIFICATE_VERIFY|certificate", re.IGNORECASE),
-        "Its TLS certificate is not trusted here: where your network looks into encrypted traffic, its own "
+        "Its TLS certificate is not trusted here. If your network inspects encrypted traffic, its own "
         "certificate must be installed on this machine (SSL_CERT_FILE names it); else the address is wrong.",
     ),
     ConnectionAdvice(

@@ -426,7 +426,7 @@ def _listed(
         inside.setdefault(index, []).append(error)
         yield
     permissions = [error for error in errors if error.kind is ErrorKind.PERMISSION]
-    # One such item may be closed for itself; where all of several are, the field is closed.
+    # A single item may be protected. If all of several items are, the field is protected.
     if len(inside) == len(items) > 1 and len(permissions) == len(errors):
         raise error_from(errors, query.file)
     faults: dict[int, str] = {}

@@ -81,7 +81,7 @@ class Request(GraphQLRequest):
         longest: int = SMALL_BODY,
         at_once: bool = False,
     ) -> None:
-        # Not calling super: it would parse the text, which was parsed when the file was loaded.
+        # Without super().__init__, which would parse the text again.
         self.text = text
         self.operation_name = name or None
         self.variable_values = dict(variables)
@@ -218,7 +218,7 @@ class Transport:
         arguments = {
             "json": request.body,
             "headers": headers,
-            # Followed, it would post the credentials to the other host.
+            # A redirect that is followed would post the credentials to another host.
             "allow_redirects": False,
             "raise_for_status": partial(self._examine, request),
         }
@@ -232,7 +232,7 @@ class Transport:
             failure = error.meaning
         except TransportError as error:
             failure = _broken(error)
-        # Raised here, not above: as its context the library's error would come along.
+        # Raised outside the except block, so that the library's error is not its context.
         raise failure
 
     def _session_arguments(self) -> dict[str, Any]:
@@ -252,7 +252,7 @@ class Transport:
             body = await response.read_bounded(request.longest)
             response.document = await self._document(request, response, body)
         except BaseException:
-            # aiohttp leaves a response to itself whose check fails; one read to its end keeps its connection.
+            # aiohttp does not close a response whose check fails. One read to its end keeps its connection.
             response.close()
             raise
 
@@ -329,7 +329,7 @@ def _broken(error: TransportError) -> BridgeError:
     """The error for a connection that was refused, reset, cut short or too slow, or an invalid address."""
     source = error.__cause__ or error
     failure = _named(source)
-    # The system's errors name host and port; others may quote what the server sent.
+    # The system's errors name host and port. Others may quote the server's text.
     text = f": {source}" if isinstance(source, OSError) else ""
     failure.__cause__ = GraphqlLibraryError(f"{type(source).__module__}.{type(source).__qualname__}{text}")
     return failure

@@ -151,7 +151,7 @@ async def sweep(
     try:
         return await attempt(restart=restart)
     except _ResumedAmongKnown:
-        # What was put in front meanwhile moved records that were read already to where reading goes on.
+        # Records added in front meanwhile moved known records to the position where reading resumed.
         return await attempt(restart=True)
 
 

@@ -112,8 +112,8 @@ def _unreadable(status: int, kind: str, body: bytes) -> BridgeError:
     """The error for a success without a readable answer."""
     if "json" in kind:
         return Unanswered(f"Trakor answered {status} with JSON that cannot be read")
-    # A page with 200 is somebody else's; a bare success, or 201, can be Trakor's own on a way that lost its
-    # body, and then the record is made.
+    # A page with status 200 is not Trakor's. A success without a body, or 201, can be Trakor's own response
+    # whose body was lost, and then the record was created.
     unsure = status != 200 or not body  # noqa: PLR2004 - HTTP's own number
     what = f"{_KINDS[kind]} instead of JSON" if kind in _KINDS else "with something that is not JSON"
     message = f"Trakor's address answered {status} {what}"

@@ -107,7 +107,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
                 return await self._exchange(request, body)
         except (aiohttp.ClientError, OSError) as error:
             failure = _fault(error, begun=body.begun)
-        # Raised here, not above: as its context the library's error would come along.
+        # Raised outside the except block, so that the library's error is not its context.
         raise failure
 
     async def aclose(self) -> None:
@@ -158,7 +158,7 @@ def _fault(error: aiohttp.ClientError | OSError, *, begun: bool) -> httpx.Transp
     """
     failure = _named(error, begun=begun)
     name = type(error).__name__
-    # The system's errors name host and port; others may quote what the server sent.
+    # The system's errors name host and port. Others may quote the server's text.
     failure.__cause__ = LibraryError(f"{name}: {error}" if isinstance(error, OSError) else name)
     return failure
 

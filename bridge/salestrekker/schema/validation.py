@@ -318,7 +318,7 @@ class FieldCheck:
             if declared.variable.name.value != name or self._agrees(declared, wanted):
                 continue
             given = print_ast(declared.type)
-            what = f"${name} is declared as {given}, where the schema takes {wanted}"
+            what = f"${name} is declared as {given}, but the schema takes {wanted}"
             self._add(declared.type, what, replace_edit(declared.type, wanted))
 
     def _agrees(self, declared: object, wanted: str) -> bool:
