@@ -1,4 +1,4 @@
-"""Each row of the decision table for what is seen (docs/decisions.md), in pure code."""
+"""The rows of the decision table for a record that is pending, held, rejected, dropped, skipped or gone."""
 
 from __future__ import annotations
 
@@ -26,7 +26,6 @@ from builders import (
     held,
     holder,
     holders,
-    made_by,
     nobody,
     of,
     pending,
@@ -37,140 +36,11 @@ from builders import (
 )
 
 DEFAULT = Policy()
-QUALIFY, HOLD, MERGE = (Policy(on_same_name=word) for word in ("qualify", "hold", "merge"))
+QUALIFY, HOLD = Policy(on_same_name="qualify"), Policy(on_same_name="hold")
 CREATE = Policy(on_rename="create")
 ANN = draft("Ann Lee", "0412", same_as="ann@x", qualifier="ann@x")
 OTHER_ANN = holders({"Ann Lee": holder(same_as="other@x")})
 SAME_ANN = holders({"Ann Lee": holder(same_as="ann@x")})
-BOTH_TAKEN = holders({"Ann Lee": holder(2), "Ann Lee (ann@x)": holder(3)})
-
-
-# -- nothing is known
-
-
-@pytest.mark.parametrize(
-    ("seen", "state", "reason"),
-    [
-        (filtered(), State.SKIPPED, Reason.FILTERED),
-        (unnamed(), State.SKIPPED, Reason.NO_NAME),
-        (unmapped(), State.REJECTED, Reason.MAPPING),
-    ],
-)
-def test_what_makes_no_draft_is_set_aside(seen: Unsendable, state: State, reason: Reason) -> None:
-    """`where` says no, no name, mapping fails: skipped or rejected, without a claim."""
-    decision = decide(seen, None, nobody, DEFAULT)
-    assert decision is not None
-    assert (decision.state, decision.reason, decision.claim) == (state, reason, None)
-    assert decision.detail.endswith(seen.detail)
-    assert decision.detail.startswith(seen.field if seen.detail else "")
-
-
-def test_a_free_name_is_claimed_and_waits_to_be_sent() -> None:
-    decision = decide(ANN, None, nobody, DEFAULT)
-    assert decision is not None
-    assert (decision.state, decision.claim) == (State.PENDING, NameClaim("Ann Lee", of("Ann Lee")))
-    assert (decision.draft_action, decision.sent) == (DraftAction.STORE, ANN.hashes)
-
-
-@pytest.mark.parametrize("policy", [QUALIFY, HOLD, MERGE])
-def test_the_same_person_under_one_name_is_merged_whatever_the_policy(policy: Policy) -> None:
-    decision = decide(ANN, None, SAME_ANN, policy)
-    assert decision is not None
-    assert (decision.state, decision.merged_into, decision.claim) == (State.MERGED, 2, None)
-    assert decision.detail == "into c2"
-
-
-def test_two_records_without_same_as_are_never_the_same_person() -> None:
-    decision = decide(draft("Ann Lee"), None, holders({"Ann Lee": holder(same_as="")}), HOLD)
-    assert decision is not None
-    assert (decision.state, decision.reason) == (State.HELD, Reason.SAME_NAME)
-
-
-def test_one_who_is_merged_itself_is_not_merged_into_but_what_it_is_merged_into() -> None:
-    decision = decide(ANN, None, holders({"Ann Lee": holder(2, same_as="ann@x", merged_into=7)}), DEFAULT)
-    assert decision is not None
-    assert decision.merged_into == 7
-
-
-def test_two_that_swap_names_share_each_others_party_and_none_its_own() -> None:
-    """The other is merged into this one, whose name it took; now this one takes the other's."""
-    swapped = holders({"Bo": holder(2, merged_into=1, answered=True)})
-    decision = decide(draft("Bo"), delivered(ANN), swapped, Policy(on_same_name="merge", on_rename="create"))
-    assert decision is not None
-    assert (decision.state, decision.merged_into) == (State.MERGED, 2)
-
-
-@pytest.mark.parametrize("answered", [False, True])
-def test_what_a_merged_record_says_is_kept_since_it_may_have_to_stand_for_the_name(
-    answered: bool,  # noqa: FBT001
-) -> None:
-    claimant = holder(same_as="ann@x", answered=answered, linked=answered)
-    decision = decide(ANN, None, holders({"Ann Lee": claimant}), DEFAULT)
-    assert decision is not None
-    assert decision.draft_action is DraftAction.STORE
-
-
-def test_one_whose_claimant_will_never_be_sent_takes_the_claim() -> None:
-    """Nobody else would ever send it; how often the name was tried goes with the claim."""
-    decision = decide(ANN, None, holders({"Ann Lee": holder(same_as="ann@x", represents=False)}), MERGE)
-    assert decision is not None
-    assert (decision.state, decision.succeeds, decision.merged_under) == (State.PENDING, 2, ANN.key)
-
-
-def test_one_whose_claimant_is_gone_keeps_the_party() -> None:
-    claimant = holder(same_as="ann@x", represents=False, answered=True, linked=True, sent=ANN.hashes)
-    decision = decide(ANN, None, holders({"Ann Lee": claimant}), DEFAULT)
-    assert decision is not None
-    assert (decision.state, decision.succeeds, decision.seen) == (State.DELIVERED, 2, None)
-
-
-def test_one_that_keeps_the_party_and_says_something_else_drifts() -> None:
-    claimant = holder(
-        same_as="ann@x", represents=False, answered=True, linked=True, sent=draft("Ann Lee", "0499").hashes
-    )
-    decision = decide(ANN, None, holders({"Ann Lee": claimant}), DEFAULT)
-    assert decision is not None
-    assert (decision.state, decision.succeeds, decision.seen) == (State.DRIFTED, 2, ANN.hashes)
-
-
-def test_another_of_the_same_name_is_qualified() -> None:
-    decision = decide(ANN, None, OTHER_ANN, QUALIFY)
-    assert decision is not None
-    assert (decision.state, decision.claim) == (
-        State.PENDING,
-        NameClaim("Ann Lee (ann@x)", of("Ann Lee (ann@x)")),
-    )
-    assert decision.detail == "qualified: c2 has the name"
-
-
-@pytest.mark.parametrize(
-    ("seen", "taken", "policy"),
-    [
-        (ANN, OTHER_ANN, HOLD),
-        (draft("Ann Lee"), OTHER_ANN, QUALIFY),
-        (ANN, BOTH_TAKEN, QUALIFY),
-    ],
-    ids=["by policy", "no qualifier", "qualified name taken"],
-)
-def test_a_name_that_cannot_be_qualified_is_held(seen: Draft, taken: object, policy: Policy) -> None:
-    decision = decide(seen, None, taken, policy)  # type: ignore[arg-type]  # one of the callables above
-    assert decision is not None
-    assert (decision.state, decision.reason) == (State.HELD, Reason.SAME_NAME)
-    assert (decision.claim, decision.draft_action) == (None, DraftAction.STORE)
-
-
-def test_the_same_person_under_the_qualified_name_is_merged() -> None:
-    taken = holders({"Ann Lee": holder(2), "Ann Lee (ann@x)": holder(3, same_as="ann@x")})
-    decision = decide(ANN, None, taken, QUALIFY)
-    assert decision is not None
-    assert (decision.state, decision.merged_into) == (State.MERGED, 3)
-    assert decision.merged_under == ANN.qualified_key
-
-
-def test_every_same_name_is_merged_where_the_policy_says_so() -> None:
-    decision = decide(ANN, None, OTHER_ANN, MERGE)
-    assert decision is not None
-    assert (decision.state, decision.merged_into, decision.merged_under) == (State.MERGED, 2, ANN.key)
 
 
 # -- unsent and pending
@@ -285,208 +155,6 @@ def test_an_unanswered_record_that_makes_no_draft_any_more_differs_in_that_field
     assert decision.seen["name"] != ANN.hashes["name"]
 
 
-# -- answered
-
-
-def test_delivered_as_sent_costs_nothing() -> None:
-    """What a sweep without changes consists of."""
-    assert decide(ANN, delivered(ANN), nobody, DEFAULT) is None
-
-
-@pytest.mark.parametrize(
-    "known",
-    [
-        delivered(ANN, state=State.DRIFTED, seen=draft("Ann Lee", "0499").hashes),
-        held(Reason.RENAMED, ANN, draft("Bo")),
-        held(Reason.REMAPPED, ANN, draft("Bo")),
-        held(Reason.SAME_NAME, ANN, draft("Bo")),
-    ],
-    ids=["drifted", "renamed", "remapped", "accepted rename that was taken"],
-)
-def test_what_is_again_as_sent_ends_a_drift_or_a_held_rename(known: LedgerRow) -> None:
-    decision = decide(ANN, known, nobody, DEFAULT)
-    assert decision is not None
-    assert (decision.state, decision.seen, decision.draft_action) == (State.DELIVERED, None, DraftAction.DONE)
-
-
-@pytest.mark.parametrize(
-    ("sent", "now", "qualified", "fields"),
-    [
-        (ANN, draft("Ann Lee", "0499", qualifier="ann@x"), False, "contact_info"),
-        (ANN, draft("ANN LEE", "0412", qualifier="ann@x"), False, "name"),
-        (ANN, draft("Ann Lee", "0412", qualifier="new@x"), True, "qualifier"),
-        (ANN, draft("Ann Lee", qualifier="ann@x"), False, "contact_info"),
-        (
-            draft("Plus", "fixed", product=True, price="600.00"),
-            draft("Plus", "fixed", product=True, price="650.00"),
-            False,
-            "price",
-        ),
-    ],
-    ids=["other field", "other spelling", "other qualifier of a qualified one", "field emptied", "price"],
-)
-def test_other_fields_under_the_same_key_drift(
-    sent: Draft,
-    now: Draft,
-    qualified: bool,  # noqa: FBT001
-    fields: str,
-) -> None:
-    """Trakor has no update, so a person sees which fields differ; nothing is sent."""
-    decision = decide(now, delivered(sent, qualified=qualified), nobody, DEFAULT)
-    assert decision is not None
-    assert (decision.state, decision.detail, decision.seen) == (State.DRIFTED, fields, now.hashes)
-    assert (decision.claim, decision.sent, decision.draft_action) == (None, sent.hashes, DraftAction.STORE)
-
-
-def test_another_qualifier_of_one_that_went_out_unqualified_is_no_change() -> None:
-    now = draft("Ann Lee", "0412", same_as="ann@x", qualifier="new@x")
-    assert decide(now, delivered(ANN), nobody, DEFAULT) is None
-
-
-def test_a_drift_that_is_listed_already_writes_nothing() -> None:
-    now = draft("Ann Lee", "0499", same_as="ann@x")
-    assert decide(now, delivered(ANN, state=State.DRIFTED, seen=now.hashes), nobody, DEFAULT) is None
-
-
-@pytest.mark.parametrize("seen", [unnamed(), unmapped("name"), unmapped("price")])
-def test_a_delivered_record_that_makes_no_draft_any_more_drifts_in_that_field(seen: Unsendable) -> None:
-    decision = decide(seen, delivered(ANN), nobody, DEFAULT)
-    assert decision is not None
-    assert decision.state is State.DRIFTED
-    assert decision.seen == {**ANN.hashes, seen.field: "?"}
-
-
-def test_changes_that_the_user_ignores_stay_delivered() -> None:
-    ignore = Policy(on_change="ignore")
-    now = draft("Ann Lee", "0499", same_as="ann@x")
-    decision = decide(now, delivered(ANN), nobody, ignore)
-    assert decision is not None
-    assert (decision.state, decision.event, decision.seen) == (State.DELIVERED, "", now.hashes)
-    assert decide(now, delivered(ANN, seen=now.hashes), nobody, ignore) is None
-
-
-def test_a_drift_ends_when_the_user_chooses_to_ignore_changes() -> None:
-    now = draft("Ann Lee", "0499")
-    known = delivered(ANN, state=State.DRIFTED, seen=now.hashes)
-    decision = decide(now, known, nobody, Policy(on_change="ignore"))
-    assert decision is not None
-    assert decision.state is State.DELIVERED
-
-
-def test_a_renamed_record_is_held_with_its_new_draft() -> None:
-    decision = decide(draft("Ann Ray"), delivered(ANN), nobody, DEFAULT)
-    assert decision is not None
-    assert (decision.state, decision.reason, decision.draft_action) == (
-        State.HELD,
-        Reason.RENAMED,
-        DraftAction.STORE,
-    )
-    assert (decision.claim, decision.release) == (None, False)
-
-
-def test_a_held_rename_that_is_unchanged_writes_nothing() -> None:
-    now = draft("Ann Ray", same_as="ann@x")
-    assert decide(now, held(Reason.RENAMED, ANN, now), nobody, DEFAULT) is None
-
-
-def test_a_renamed_record_is_sent_again_where_the_policy_says_so_and_keeps_its_first_claim() -> None:
-    decision = decide(draft("Ann Ray"), delivered(ANN), nobody, CREATE)
-    assert decision is not None
-    assert (decision.state, decision.claim) == (State.PENDING, NameClaim("Ann Ray", of("Ann Ray")))
-    assert not decision.release
-
-
-def test_a_held_rename_is_sent_once_the_policy_says_so() -> None:
-    now = draft("Ann Ray")
-    decision = decide(now, held(Reason.RENAMED, ANN, now), nobody, CREATE)
-    assert decision is not None
-    assert decision.state is State.PENDING
-
-
-def test_a_rename_to_a_name_that_is_taken_is_decided_as_any_other() -> None:
-    taken = holders({"Ann Ray": holder()})
-    decision = decide(draft("Ann Ray"), delivered(ANN), taken, CREATE)
-    assert decision is not None
-    assert (decision.state, decision.reason) == (State.HELD, Reason.SAME_NAME)
-
-
-def test_an_accepted_rename_whose_name_was_taken_is_decided_anew_at_each_sight() -> None:
-    now = draft("Ann Ray")
-    decision = decide(now, held(Reason.SAME_NAME, ANN, now), nobody, DEFAULT)
-    assert decision is not None
-    assert (decision.state, decision.claim) == (State.PENDING, NameClaim("Ann Ray", of("Ann Ray")))
-
-
-def test_what_another_map_makes_of_the_same_source_is_no_drift_but_marked() -> None:
-    now = draft("Ann Lee", "Ann | 0412", rules="rules 2", qualifier="ann@x", before=ANN)
-    decision = decide(now, delivered(ANN), nobody, DEFAULT)
-    assert decision is not None
-    assert (decision.state, decision.sent, decision.event) == (State.DELIVERED, now.hashes, "remapped")
-    assert decision.remapped
-    assert decision.content is None, "what was really sent stays what was sent"
-    assert "contact_info" in decision.detail
-
-
-def test_an_edit_together_with_another_map_is_a_drift() -> None:
-    """Trakor has the old number, and a changed map must not hide that."""
-    edited = draft("Ann Lee", "0499", qualifier="ann@x")
-    now = draft("Ann Lee", "Ann | 0499", rules="rules 2", qualifier="ann@x", before=edited)
-    decision = decide(now, delivered(ANN), nobody, DEFAULT)
-    assert decision is not None
-    assert (decision.state, decision.detail) == (State.DRIFTED, "contact_info")
-
-
-def test_what_cannot_be_compared_since_the_query_changed_drifts_as_rules() -> None:
-    now = draft("Ann Lee", "0499", qualifier="ann@x", query="query 2")
-    decision = decide(now, delivered(ANN), nobody, DEFAULT)
-    assert decision is not None
-    assert (decision.state, decision.detail) == (State.DRIFTED, "rules")
-
-
-def test_other_rules_that_change_nothing_write_nothing() -> None:
-    now = draft("Ann Lee", "0412", same_as="ann@x", qualifier="ann@x", rules="rules 2")
-    assert decide(now, delivered(ANN), nobody, DEFAULT) is None
-
-
-def test_another_name_by_other_rules_is_held_as_remapped_even_where_renames_are_sent() -> None:
-    """A new map would otherwise make a second party of every contact."""
-    decision = decide(draft("Lee, Ann", rules="rules 2"), delivered(ANN), nobody, CREATE)
-    assert decision is not None
-    assert (decision.state, decision.reason) == (State.HELD, Reason.REMAPPED)
-
-
-def test_what_is_held_as_remapped_stays_that_at_the_next_sight() -> None:
-    now = draft("Lee, Ann", rules="rules 2", same_as="ann@x")
-    known = held(Reason.REMAPPED, ANN, now, rules=made_by("rules 2"))
-    assert decide(now, known, nobody, CREATE) is None
-
-
-@pytest.mark.parametrize(
-    "known",
-    [
-        delivered(ANN),
-        delivered(ANN, state=State.DRIFTED, seen=draft("Ann Lee", "0499").hashes),
-        held(Reason.RENAMED, ANN, draft("Bo")),
-    ],
-    ids=["delivered", "drifted", "renamed"],
-)
-def test_an_answered_record_that_where_says_no_to_keeps_its_state_and_is_marked(known: LedgerRow) -> None:
-    decision = decide(filtered(), known, nobody, DEFAULT)
-    assert decision is not None
-    assert (decision.state, decision.reason, decision.seen) == (known.state, known.reason, known.seen)
-    assert (decision.filtered, decision.draft_action) == (True, DraftAction.KEEP)
-    assert decide(filtered(), known._replace(filtered=True), nobody, DEFAULT) is None
-
-
-def test_the_mark_filtered_goes_when_where_says_yes_again() -> None:
-    decision = decide(ANN, delivered(ANN, filtered=True), nobody, DEFAULT)
-    assert decision is not None
-    assert (decision.state, decision.filtered) == (State.DELIVERED, False)
-
-
-# -- merged
-
-
 def merged(into: int = 2, what: Draft = ANN, **known: object) -> LedgerRow:
     """A record that shares another's party."""
     names: dict[str, Any] = {
@@ -499,84 +167,10 @@ def merged(into: int = 2, what: Draft = ANN, **known: object) -> LedgerRow:
     return row(State.MERGED, merged_into=into, merged_by=MergedBy.RULE, **names | known)
 
 
-def test_merged_and_unchanged_writes_nothing() -> None:
-    assert decide(ANN, merged(), SAME_ANN, DEFAULT) is None
-
-
-@pytest.mark.parametrize("seen", [draft("Ann Lee", "0499", same_as="ann@x"), draft("ANN LEE")])
-def test_a_merged_record_stays_merged_whatever_changes_but_its_name(seen: Draft) -> None:
-    decision = decide(seen, merged(), SAME_ANN, DEFAULT)
-    assert decision is not None
-    assert (decision.state, decision.merged_into, decision.sent) == (State.MERGED, 2, seen.hashes)
-    assert decision.draft_action is DraftAction.STORE
-
-
-@pytest.mark.parametrize(
-    ("seen", "state"), [(unnamed(), State.SKIPPED), (unmapped(), State.REJECTED)], ids=["no name", "mapping"]
-)
-def test_a_merged_record_that_makes_no_draft_is_decided_as_new(seen: Unsendable, state: State) -> None:
-    decision = decide(seen, merged(), SAME_ANN, DEFAULT)
-    assert decision is not None
-    assert (decision.state, decision.merged_into) == (state, None)
-
-
-def test_a_merged_record_that_where_says_no_to_is_marked() -> None:
-    decision = decide(filtered(), merged(), SAME_ANN, DEFAULT)
-    assert decision is not None
-    assert (decision.state, decision.merged_into, decision.filtered) == (State.MERGED, 2, True)
-
-
-def test_a_merged_record_that_is_renamed_is_held() -> None:
-    decision = decide(draft("Ann Ray"), merged(), SAME_ANN, DEFAULT)
-    assert decision is not None
-    assert (decision.state, decision.reason, decision.merged_into) == (State.HELD, Reason.RENAMED, 2)
-
-
-def test_a_merged_record_that_is_renamed_is_decided_as_new_where_the_policy_says_so() -> None:
-    decision = decide(draft("Ann Ray"), merged(), SAME_ANN, CREATE)
-    assert decision is not None
-    assert (decision.state, decision.claim) == (State.PENDING, NameClaim("Ann Ray", of("Ann Ray")))
-
-
-@pytest.mark.parametrize(
-    ("answered", "draft_action"), [(True, DraftAction.STORE), (False, DraftAction.STORE)]
-)
-def test_a_renamed_merged_record_whose_name_comes_back_is_merged_again(
-    answered: bool,  # noqa: FBT001
-    draft_action: DraftAction,
-) -> None:
-    known = merged()._replace(state=State.HELD, reason=Reason.RENAMED, seen=draft("Ann Ray").hashes)
-    claimant = holders({"Ann Lee": holder(same_as="ann@x", answered=answered)})
-    decision = decide(ANN, known, claimant, DEFAULT)
-    assert decision is not None
-    assert (decision.state, decision.merged_into, decision.draft_action) == (State.MERGED, 2, draft_action)
-
-
-@pytest.mark.parametrize("known", [merged(), merged(filtered=True), merged(gone=True)])
-def test_a_merged_record_that_nobody_stands_for_any_more_is_decided_as_new(known: LedgerRow) -> None:
-    """Its claimant gave the name back while this one was filtered or gone."""
-    decision = decide(ANN, known, nobody, DEFAULT)
-    assert decision is not None
-    assert (decision.state, decision.claim) == (State.PENDING, NameClaim("Ann Lee", ANN.key))
-
-
-def test_a_merged_record_is_not_the_one_of_a_stranger_who_took_the_name_since() -> None:
-    stranger = holders({"Ann Lee": holder(9, same_as="somebody else")})
-    decision = decide(ANN, merged(), stranger, HOLD)
-    assert decision is not None
-    assert (decision.state, decision.reason, decision.merged_into) == (State.HELD, Reason.SAME_NAME, None)
-
-
-def test_a_record_merged_under_the_qualified_name_stays_so() -> None:
-    known = merged(3, sent_key=ANN.qualified_key)
-    taken = holders({"Ann Lee": holder(2), "Ann Lee (ann@x)": holder(3)})
-    assert decide(ANN, known, taken, DEFAULT) is None
-
-
 # -- held, rejected, dropped, skipped, gone
 
 
-def test_a_same_name_is_decided_anew_at_each_sight() -> None:
+def test_a_same_name_is_decided_again_at_each_read() -> None:
     waits = row(State.HELD, Reason.SAME_NAME, seen=ANN.hashes)
     assert decide(ANN, waits, OTHER_ANN, HOLD) is None
     freed = decide(ANN, waits, nobody, HOLD)
@@ -703,7 +297,7 @@ def test_dropped_stays_dropped_whatever_is_seen(seen: Draft | Unsendable) -> Non
 @pytest.mark.parametrize(
     "known", [row(State.DROPPED, retry=True), row(State.REJECTED, Reason.MAPPING, retry=True)]
 )
-def test_what_a_person_wants_retried_is_decided_as_new_at_the_next_sight(known: LedgerRow) -> None:
+def test_what_a_person_wants_retried_is_decided_as_new_at_the_next_read(known: LedgerRow) -> None:
     decision = decide(ANN, known, nobody, DEFAULT)
     assert decision is not None
     assert (decision.state, decision.claim) == (State.PENDING, NameClaim("Ann Lee", ANN.key))
@@ -735,7 +329,7 @@ def test_a_record_with_another_records_party_is_decided_as_new_when_it_is_retrie
     assert (decision.state, decision.claim) == (State.PENDING, NameClaim("Bo", of("Bo")))
 
 
-def test_skipped_is_decided_as_new_at_each_sight() -> None:
+def test_skipped_is_decided_as_new_at_each_read() -> None:
     known = row(State.SKIPPED, Reason.FILTERED)
     assert decide(filtered(), known, nobody, DEFAULT) is None
     unnamed_now = decide(unnamed(), known, nobody, DEFAULT)

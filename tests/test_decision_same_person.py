@@ -89,7 +89,7 @@ def test_one_that_is_equal_to_one_merged_into_the_claimant_is_the_same() -> None
     assert (decision.state, decision.merged_into, decision.merged_by) == (State.MERGED, 2, MergedBy.RULE)
 
 
-def test_what_is_held_as_the_same_person_is_decided_again_at_each_sight() -> None:
+def test_what_is_held_as_the_same_person_is_decided_again_at_each_read() -> None:
     held = as_seen(row(State.SKIPPED, Reason.FILTERED), JOHN, holder_of=shared(FATHER))
     assert decide(JOHN, held, shared(FATHER), DEFAULT) is None
     corrected = draft("John Day", same_as=FATHER)
