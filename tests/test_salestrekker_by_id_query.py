@@ -178,7 +178,7 @@ def test_what_another_record_took_down_is_unread() -> None:
     """Where the schema allows no null, one record's error leaves no data at all."""
     error = {"message": "boom", "path": ["r1", "person"]}
     answered = read_batch_response(parse_result(None, [error]), CONTACT, ["a", "b", "c"], 7)
-    assert (set(answered.faults), answered.unread, answered.retryable) == ({"b"}, ("a", "c"), ("b",))
+    assert (set(answered.item_errors), answered.unread, answered.retryable) == ({"b"}, ("a", "c"), ("b",))
 
 
 def test_an_error_that_says_that_there_is_too_much_to_do_concerns_all() -> None:
@@ -196,7 +196,7 @@ def test_a_list_where_one_record_is_asked_for_is_the_querys_fault() -> None:
 def test_no_words_of_the_server_about_a_record_are_repeated() -> None:
     error = {"message": "Ada Ashby is broken", "path": ["r0", "person"], "extensions": {"code": "X"}}
     answered = read_batch_response(parse_result({"r0": None, "r1": None}, [error]), CONTACT, ["a", "b"], 0)
-    assert answered.faults["a"] == "Salestrekker reports an error at person"
+    assert answered.item_errors["a"] == "Salestrekker reports an error at person"
 
 
 @pytest.mark.parametrize(

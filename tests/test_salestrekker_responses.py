@@ -236,9 +236,9 @@ def test_items_with_an_error_inside_are_told_apart_from_whole_ones() -> None:
         error("Jane Doe is odd", "contacts", 1, "person", "contact", "email", code="ODD"),
         error("gone", "contacts", 2),
     )
-    assert found.faults.keys() == {1, 2}
-    assert "at person.contact.email" in found.faults[1]
-    assert "Jane" not in found.faults[1]
+    assert found.item_errors.keys() == {1, 2}
+    assert "at person.contact.email" in found.item_errors[1]
+    assert "Jane" not in found.item_errors[1]
 
 
 def test_null_for_the_list_is_an_error_not_an_empty_list() -> None:
@@ -287,7 +287,7 @@ def test_a_field_that_may_be_read_of_no_record_is_refused_and_named() -> None:
 
 def test_one_closed_record_among_others_is_just_broken() -> None:
     found = listed([{"id": "1"}, {"id": "2"}], error("no", "contacts", 0, code="FORBIDDEN"))
-    assert found.faults.keys() == {0}
+    assert found.item_errors.keys() == {0}
 
 
 def test_a_query_that_does_not_fit_the_schema_names_its_file_and_the_servers_reason() -> None:

@@ -104,7 +104,7 @@ class RejectionHistory:
         """A record was refused or rejected: it counts towards those that make a stream stop."""
         self._barren.setdefault(work.stream, set()).add(work.number)
 
-    def barren(self, stream: Stream) -> int:
+    def pages_without_news(self, stream: Stream) -> int:
         """How many different records were refused or rejected since one was taken."""
         return len(self._barren.get(stream, ()))
 
@@ -239,7 +239,7 @@ class FailureClassifier:
             stream: Which.
             canary: One that Trakor knows passed meanwhile.
         """
-        too_many = self._evidence.barren(stream) >= self._most_rejections
+        too_many = self._evidence.pages_without_news(stream) >= self._most_rejections
         return self.why_nothing_is_taken(stream, canary=canary) if too_many else None
 
     def why_nothing_is_taken(self, stream: Stream, *, canary: bool) -> Refused:

@@ -124,9 +124,9 @@ async def read_in_batches(
         BridgeError: As ``ask`` raises, if more than a single id failed.
     """
     each, size = history.rotate(query, list(dict.fromkeys(ids))), history.size(query, wanted)
-    gathered = BatchResults()
+    results = BatchResults()
     groups = [
-        _BatchReader(ask, gathered, history, query).read(each[at : at + size])
+        _BatchReader(ask, results, history, query).read(each[at : at + size])
         for at in range(0, len(each), size)
     ]
     tasks = [asyncio.create_task(group) for group in groups]
@@ -142,7 +142,7 @@ async def read_in_batches(
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-    return gathered
+    return results
 
 
 class _BatchReader:
@@ -150,14 +150,14 @@ class _BatchReader:
 
     Args:
         ask: Sends one request.
-        gathered: Where to put the results.
+        results: Where to put the results.
         history: Where to note what succeeded.
         query: Fingerprint of the query.
     """
 
-    def __init__(self, ask: SendBatch, gathered: BatchResults, history: BatchHistory, query: str) -> None:
+    def __init__(self, ask: SendBatch, results: BatchResults, history: BatchHistory, query: str) -> None:
         self._ask = ask
-        self._gathered = gathered
+        self._results = results
         self._history = history
         self._query = query
         self._suspects: dict[str, BridgeError] = {}
@@ -190,8 +190,8 @@ class _BatchReader:
             return
         self._passed(ids)
         again = () if last else answered.retryable
-        final = {one: what for one, what in answered.faults.items() if one not in again}
-        self._gathered.take(answered, final)
+        final = {one: what for one, what in answered.item_errors.items() if one not in again}
+        self._results.take(answered, final)
         if answered.unread:
             await self._read(answered.unread, last=last)
         for one in again:
@@ -202,7 +202,7 @@ class _BatchReader:
         half = (len(ids) + 1) // 2
         await self._read(ids[:half], retry=False)
         await self._read(ids[half:], retry=False)
-        failed = self._suspects.keys() | self._gathered.broken.keys()
+        failed = self._suspects.keys() | self._results.broken.keys()
         if refused and failed.isdisjoint(ids):
             self._history.limit_size(self._query, half)
 
@@ -236,7 +236,7 @@ class _BatchReader:
         )
 
     def _mark_suspects_broken(self) -> None:
-        self._gathered.broken.update({one: str(failure) for one, failure in self._suspects.items()})
+        self._results.broken.update({one: str(failure) for one, failure in self._suspects.items()})
         self._suspects.clear()
 
     def _first_error(self) -> BridgeError:

@@ -113,15 +113,15 @@ class ByIdResponse:
         read_at: When the request began, milliseconds since the epoch.
         found: Id -> the decoded record.
         absent: Ids answered with null and no error: there is no such record.
-        faults: Id -> what went wrong inside that record, without personal data.
-        retryable: The ids of ``faults`` whose errors may pass.
+        item_errors: Id -> what went wrong inside that record, without personal data.
+        retryable: The ids of ``item_errors`` whose errors may pass.
         unread: Ids lost to another id's error, because the schema allows no null in their place.
     """
 
     read_at: int
     found: Mapping[str, Mapping[str, object]]
     absent: tuple[str, ...] = ()
-    faults: Mapping[str, str] = field(default_factory=dict)
+    item_errors: Mapping[str, str] = field(default_factory=dict)
     retryable: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
 
@@ -237,10 +237,10 @@ def read_batch_response(
         raise Transient("Salestrekker answered null, and no error")
     data = result.data or {}
     found: dict[str, Mapping[str, object]] = {}
-    faults = {one: describe_errors(_below(errors, query)) for one, errors in inside.items()}
+    item_errors = {one: describe_errors(_below(errors, query)) for one, errors in inside.items()}
     absent, unread = [], []
     for key, one in keys.items():
-        if one in faults:
+        if one in item_errors:
             continue
         if key not in data:
             unread.append(one)
@@ -251,17 +251,17 @@ def read_batch_response(
         elif isinstance(record, dict):
             # A record that is too large is dropped here: many responses are collected before they are read.
             if excess := find_excess(record):
-                faults[one] = excess
+                item_errors[one] = excess
             else:
                 found[one] = record
         else:
-            faults[one] = "Salestrekker gave no object"
-    if unread and not faults:
+            item_errors[one] = "Salestrekker gave no object"
+    if unread and not item_errors:
         raise Transient("Salestrekker's answer does not hold all that was asked for")
     retryable = (
         one for one, errors in inside.items() if all(error.kind is ErrorKind.INTERNAL for error in errors)
     )
-    return ByIdResponse(read_at, found, tuple(absent), faults, tuple(retryable), tuple(unread))
+    return ByIdResponse(read_at, found, tuple(absent), item_errors, tuple(retryable), tuple(unread))
 
 
 def deal_contacts(deal: Mapping[str, object]) -> tuple[str, ...]:

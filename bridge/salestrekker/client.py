@@ -295,32 +295,32 @@ class SalestrekkerClient:
             Refused: The credentials or the address are wrong, or a permission is missing.
             QueryFileError: The query does not fit the schema, or does not move through the list.
         """
-        stay = RoomReservation(self._room)
+        reservation = RoomReservation(self._room)
 
         async def fetch(ask: PageRequest) -> Page:
             async def read(longest: int) -> Page:
                 once = partial(self._page, query, ask, since, longest, stream, identify)
                 return await (self._patiently(once) if ask.retry else once())
 
-            return await self._in_room(query, ask, stay, read)
+            return await self._in_large_list_room(query, ask, reservation, read)
 
-        ahead = prefetch_pages(ListReader(query, fetch, self._now).pages(page_size, start))
-        self._readers.add(ahead)
+        prefetched = prefetch_pages(ListReader(query, fetch, self._now).pages(page_size, start))
+        self._readers.add(prefetched)
         try:
-            async for page in ahead:
+            async for page in prefetched:
                 yield page
         finally:
-            self._readers.discard(ahead)
+            self._readers.discard(prefetched)
             try:
-                await ahead.aclose()
+                await prefetched.aclose()
             finally:
-                stay.end()
+                reservation.end()
 
-    async def _in_room(
+    async def _in_large_list_room(
         self,
         query: ListQuery,
         ask: PageRequest,
-        stay: RoomReservation,
+        reservation: RoomReservation,
         read: Callable[[int], Awaitable[Page]],
     ) -> Page:
         """Read a page. A large page first waits for the room that the process has for one.
@@ -328,7 +328,7 @@ class SalestrekkerClient:
         Args:
             query: The list query. If its last page was large, the next one is taken to be large too.
             ask: Which page.
-            stay: The reservation of this reading.
+            reservation: The reservation of this reading.
             read: Reads the page if it has no more bytes than the given number.
         """
         if ask.next_page_only or query.fingerprint not in self._large:
@@ -337,17 +337,17 @@ class SalestrekkerClient:
             except ResponseTooLarge:
                 if ask.next_page_only or self._max_body <= SMALL_BODY:
                     raise
-        await stay.begin()
+        await reservation.begin()
         try:
             page = await read(self._max_body)
         except BaseException:
-            stay.end()
+            reservation.end()
             raise
         if page.is_long:
             self._large.add(query.fingerprint)
         elif page.count:
             self._large.discard(query.fingerprint)
-        page.at_close(stay.end)
+        page.at_close(reservation.end)
         return page
 
     async def read_by_id(
@@ -377,8 +377,8 @@ class SalestrekkerClient:
             QueryFileError: The query does not fit the schema.
         """
         began = self._now()
-        gathered = await self._gathered(query, ids, ids_per_request)
-        return sort_records_by_id(gathered, ids, stream=stream, identify=identify, began=began)
+        results = await self._read_batches(query, ids, ids_per_request)
+        return sort_records_by_id(results, ids, stream=stream, identify=identify, began=began)
 
     async def read_deal_contacts(
         self, query: ByIdQuery, deal_ids: Sequence[str], ids_per_request: int
@@ -397,11 +397,11 @@ class SalestrekkerClient:
         Raises:
             BridgeError: As ``read_by_id``.
         """
-        gathered = await self._gathered(query, deal_ids, ids_per_request)
-        found = {one: deal_contacts(deal) for one, (deal, _) in gathered.found.items()}
-        return {**found, **dict.fromkeys(gathered.absent)}
+        results = await self._read_batches(query, deal_ids, ids_per_request)
+        found = {one: deal_contacts(deal) for one, (deal, _) in results.found.items()}
+        return {**found, **dict.fromkeys(results.absent)}
 
-    async def _gathered(self, query: ByIdQuery, ids: Sequence[str], ids_per_request: int) -> BatchResults:
+    async def _read_batches(self, query: ByIdQuery, ids: Sequence[str], ids_per_request: int) -> BatchResults:
         async def ask(some: Sequence[str], *, retry: bool) -> ByIdResponse:
             async def read() -> ByIdResponse:
                 return await self._send_batch(query, some)

@@ -171,7 +171,7 @@ def sort_items(
     for index in range(len(items)):
         item, failure = items.item(index) if isinstance(items, LongList) else (items[index], "")
         known = identify(item) if isinstance(item, dict) else None
-        failure = listed.faults.get(index) or failure or _unfit(item, known)
+        failure = listed.item_errors.get(index) or failure or _unfit(item, known)
         if failure or not known or not isinstance(item, dict):
             broken.append(
                 BrokenRecord(place + index, (known or "") if len(broken) < MAX_BROKEN_IDS else "", failure)
@@ -185,34 +185,36 @@ def sort_items(
     found: Sequence[Record] = tuple(records)
     if isinstance(items, LongList):
         found = LongRecords(items, places, identify, stream=stream, read_at=read_at)
-    elsewhere = (index for index in listed.faults if not 0 <= index < len(items))
-    unlisted = tuple(BrokenRecord(place, "", listed.faults[index]) for index in elsewhere)
+    elsewhere = (index for index in listed.item_errors if not 0 <= index < len(items))
+    unlisted = tuple(BrokenRecord(place, "", listed.item_errors[index]) for index in elsewhere)
     return Page(found, tuple(broken), read_at=read_at, more=listed.more, id_hashes=hashes, unlisted=unlisted)
 
 
 def sort_records_by_id(
-    gathered: BatchResults, ids: Sequence[str], *, stream: Stream, identify: Identify, began: int
+    results: BatchResults, ids: Sequence[str], *, stream: Stream, identify: Identify, began: int
 ) -> RecordsById:
     """Sort the results of requests by id into whole and broken records.
 
     Args:
-        gathered: The results.
+        results: The results.
         ids: The requested ids.
         stream: The stream of the records.
         identify: Returns a record's id.
         began: When the first request was about to be made, milliseconds since the epoch.
     """
     records: list[Record] = []
-    faults = dict(gathered.broken)
-    for asked, (item, read_at) in gathered.found.items():
+    item_errors = dict(results.broken)
+    for asked, (item, read_at) in results.found.items():
         known = identify(item)
         if known == asked:
             records.append(Record(stream, known, item, read_at))
         else:
-            faults[asked] = _unfit(item, known) or "it has another id than the one that was asked for"
-    broken = [BrokenRecord(place, one, faults[one]) for place, one in enumerate(ids) if one in faults]
-    read_at = began if gathered.read_at is None else gathered.read_at
-    return RecordsById(records, list(gathered.absent), broken, read_at)
+            item_errors[asked] = _unfit(item, known) or "it has another id than the one that was asked for"
+    broken = [
+        BrokenRecord(place, one, item_errors[one]) for place, one in enumerate(ids) if one in item_errors
+    ]
+    read_at = began if results.read_at is None else results.read_at
+    return RecordsById(records, list(results.absent), broken, read_at)
 
 
 def _unfit(item: object, known: str | None) -> str:

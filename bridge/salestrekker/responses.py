@@ -110,13 +110,13 @@ class HttpResponse:
         status: HTTP status.
         headers: By name, in any case.
         body: If the status is not a success, only its beginning.
-        asked: The address that was requested.
+        requested_url: The address that was requested.
     """
 
     status: int
     headers: Mapping[str, str]
     body: bytes | bytearray
-    asked: str = ""
+    requested_url: str = ""
 
     @property
     def content_type(self) -> str:
@@ -142,12 +142,12 @@ class ListItems:
 
     Attributes:
         items: As decoded, in the server's order. An item may be null. A long list is not decoded yet.
-        faults: Index -> what went wrong inside that item, without personal data.
+        item_errors: Index -> what went wrong inside that item, without personal data.
         more: Whether and where the list goes on. None if the style of paging does not say.
     """
 
     items: tuple[object, ...] | LongList
-    faults: Mapping[int, str]
+    item_errors: Mapping[int, str]
     more: NextPage | None = None
 
 
@@ -340,16 +340,18 @@ def _not_graphql(answer: HttpResponse) -> str:
     kind = kind if kind in _NAMED_TYPES else "another content type"
     text = f"The address does not answer as Salestrekker's GraphQL does: HTTP {answer.status}, {kind}"
     elsewhere = answer.header("location")
-    return f"{text}, redirected to {_describe_redirect(elsewhere, answer.asked)}" if elsewhere else text
+    return (
+        f"{text}, redirected to {_describe_redirect(elsewhere, answer.requested_url)}" if elsewhere else text
+    )
 
 
-def _describe_redirect(url: str, asked: str) -> str:
+def _describe_redirect(url: str, requested_url: str) -> str:
     """Where a redirect leads: its host, if that is the requested one or belongs to the same domain.
 
     Whoever answers can make up anything else.
     """
     try:
-        there, here = urlsplit(url), urlsplit(asked)
+        there, here = urlsplit(url), urlsplit(requested_url)
     except ValueError:
         return "what is no address"
     if there.scheme in {"http", "https"} and there.hostname and here.hostname:
@@ -429,11 +431,11 @@ def _listed(
     # A single item may be protected. If all of several items are, the field is protected.
     if len(inside) == len(items) > 1 and len(permissions) == len(errors):
         raise error_from(errors, query.file)
-    faults: dict[int, str] = {}
+    item_errors: dict[int, str] = {}
     for index, found in inside.items():
-        faults[index] = _describe(found[:ERRORS_READ], query)
+        item_errors[index] = _describe(found[:ERRORS_READ], query)
         yield
-    return ListItems(items, faults)
+    return ListItems(items, item_errors)
 
 
 def _find_poison_item(errors: Sequence[ServerError], query: ListQuery) -> PoisonItem | None:
