@@ -239,9 +239,9 @@ async def serve(path: Path) -> None:
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     with open_ledger(path, os.urandom(32), "a bench") as ledger:
-        inbox = WebhookInbox(ledger, on_kept=lambda _: None)
+        inbox = WebhookInbox(ledger, on_stored=lambda _: None)
         receiver = Receiver(
-            inbox.keep, tokens={"default": [TOKEN]}, clock=lambda: time.time_ns() // 1_000_000
+            inbox.store, tokens={"default": [TOKEN]}, clock=lambda: time.time_ns() // 1_000_000
         )
         _, port = await receiver.start("127.0.0.1", 0)
         print(port, flush=True)

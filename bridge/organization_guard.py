@@ -145,16 +145,21 @@ class TrakorGuard:
 
     Args:
         ledger: The open ledger.
-        trial: The connection.
+        guarded: The connection.
         destination: Trakor, as configured.
         clock: Milliseconds since the epoch.
     """
 
     def __init__(
-        self, ledger: Ledger, trial: GuardedConnection, destination: CanaryTarget, *, clock: Callable[[], int]
+        self,
+        ledger: Ledger,
+        guarded: GuardedConnection,
+        destination: CanaryTarget,
+        *,
+        clock: Callable[[], int],
     ) -> None:
         self._ledger = ledger
-        self._trial = trial
+        self._guarded = guarded
         self._destination = destination
         self._clock = clock
 
@@ -177,28 +182,28 @@ class TrakorGuard:
                     "it is not yet known which organisation Trakor's key is for", retry_after=seconds
                 )
             elif step.kind is CanaryStepKind.STOPPED:
-                log.warning("another Trakor organisation", connection=self._trial.name, made=step.made)
-                raise OtherTrakor(OTHER_TRAKOR, advice=other_trakor_advice(self._trial.name, step.made))
+                log.warning("another Trakor organisation", connection=self._guarded.name, made=step.made)
+                raise OtherTrakor(OTHER_TRAKOR, advice=other_trakor_advice(self._guarded.name, step.made))
             else:
                 self._warn_if_unproven(step)
                 return
 
     async def names(self) -> list[str]:
         """Return the names that may have been created in another organisation: for an operator only."""
-        found, more = await self._ledger.call(load_stray_names, self._trial.name)
+        found, more = await self._ledger.call(load_stray_names, self._guarded.name)
         return [*found, *([f"{more} more that were forgotten since"] if more else ())]
 
     async def _next(self) -> CanaryStep:
-        trial = self._trial
+        guarded = self._guarded
         return await self._ledger.call(
-            next_step, trial.name, trial.trakor, trial.canaries, now=self._clock(), wait=trial.wait
+            next_step, guarded.name, guarded.trakor, guarded.canaries, now=self._clock(), wait=guarded.wait
         )
 
     def _warn_if_unproven(self, step: CanaryStep) -> None:
         if step.kind is CanaryStepKind.UNPROVEN:
             log.warning(
                 "Trakor's address or key changed",
-                connection=self._trial.name,
+                connection=self._guarded.name,
                 advice="nothing could prove that it is the same organisation: `trakor-bridge check`",
             )
 
@@ -215,7 +220,7 @@ class TrakorGuard:
             await self._note(canary, interpret_answer(answer, canary))
 
     async def _note(self, canary: Canary, answer: CanaryAnswer | None) -> None:
-        await self._ledger.call(note_answer, self._trial.name, canary.key, answer)
+        await self._ledger.call(note_answer, self._guarded.name, canary.key, answer)
 
 
 def interpret_answer(answer: TrakorAnswer, canary: Canary) -> CanaryAnswer:

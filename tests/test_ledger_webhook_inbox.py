@@ -39,7 +39,7 @@ async def main():
     async def one(worker):
         n = 0
         while True:
-            await inbox.keep(ReceivedWebhook("a", "contact-updated", f"{worker}-{n}", 1))
+            await inbox.store(ReceivedWebhook("a", "contact-updated", f"{worker}-{n}", 1))
             print(f"{worker}-{n}", flush=True)
             n += 1
     await asyncio.gather(*(one(worker) for worker in range(8)))
@@ -100,8 +100,8 @@ class Told:
 
 async def test_what_is_kept_is_on_disk(ledger: Ledger) -> None:
     told = Told()
-    inbox = WebhookInbox(ledger, on_kept=told)
-    await inbox.keep(received(1))
+    inbox = WebhookInbox(ledger, on_stored=told)
+    await inbox.store(received(1))
     assert kept(ledger.path) == ["1"]
     assert told.names == [{"a"}]
     await inbox.close()
@@ -110,11 +110,11 @@ async def test_what_is_kept_is_on_disk(ledger: Ledger) -> None:
 async def test_what_arrives_while_one_commit_is_under_way_shares_the_next(ledger: Ledger) -> None:
     """In the order in which it came, and at most so many at once."""
     told = Told()
-    inbox = WebhookInbox(ledger, on_kept=told, at_once=20)
+    inbox = WebhookInbox(ledger, on_stored=told, at_once=20)
     with held(ledger):
-        text_storage = [asyncio.ensure_future(inbox.keep(received(n, "ab"[n > 20]))) for n in range(50)]
+        storing = [asyncio.ensure_future(inbox.store(received(n, "ab"[n > 20]))) for n in range(50)]
         await asyncio.sleep(0)
-    await asyncio.gather(*text_storage)
+    await asyncio.gather(*storing)
     assert kept(ledger.path) == [str(n) for n in range(50)]
     assert told.names == [{"a"}, {"a", "b"}, {"b"}]
     await inbox.close()
@@ -122,18 +122,18 @@ async def test_what_arrives_while_one_commit_is_under_way_shares_the_next(ledger
 
 async def test_webhooks_go_before_all_that_waits(ledger: Ledger) -> None:
     """Whatever was asked for earlier finds them on disk already."""
-    inbox = WebhookInbox(ledger, on_kept=Told())
+    inbox = WebhookInbox(ledger, on_stored=Told())
 
     def how_many(connection: Connection) -> int:
         return len(list_webhooks(connection, ["a"], 10))
 
     with held(ledger):
         working = [asyncio.ensure_future(ledger.call(how_many)) for _ in range(5)]
-        text_storage = asyncio.ensure_future(inbox.keep(received(1)))
+        storing = asyncio.ensure_future(inbox.store(received(1)))
         while ledger._queue.qsize() < 6:  # noqa: ASYNC110, SLF001 - until all have been asked for
             await asyncio.sleep(0)
     assert await asyncio.gather(*working) == [1] * 5
-    await text_storage
+    await storing
     await inbox.close()
 
 
@@ -154,54 +154,54 @@ async def test_what_is_urgent_runs_before_what_was_asked_for_earlier(ledger: Led
 
 
 async def test_too_many_are_turned_away_and_those_that_wait_are_kept(ledger: Ledger) -> None:
-    inbox = WebhookInbox(ledger, most=3, on_kept=Told())
+    inbox = WebhookInbox(ledger, most=3, on_stored=Told())
     with held(ledger):
-        text_storage = [asyncio.ensure_future(inbox.keep(received(n))) for n in range(3)]
+        storing = [asyncio.ensure_future(inbox.store(received(n))) for n in range(3)]
         await asyncio.sleep(0)
         with pytest.raises(Transient) as turned_away:
-            await inbox.keep(received(4))
+            await inbox.store(received(4))
         assert turned_away.value.retry_after
-    await asyncio.gather(*text_storage)
-    await inbox.keep(received(5))
+    await asyncio.gather(*storing)
+    await inbox.store(received(5))
     assert kept(ledger.path) == ["0", "1", "2", "5"]
     await inbox.close()
 
 
 async def test_a_sender_that_stops_waiting_loses_nothing_and_stops_nobody(ledger: Ledger) -> None:
-    inbox = WebhookInbox(ledger, on_kept=Told())
+    inbox = WebhookInbox(ledger, on_stored=Told())
     with held(ledger):
-        text_storage = [asyncio.ensure_future(inbox.keep(received(n))) for n in range(3)]
+        storing = [asyncio.ensure_future(inbox.store(received(n))) for n in range(3)]
         await asyncio.sleep(0)
-        text_storage[0].cancel()
+        storing[0].cancel()
         with pytest.raises(asyncio.CancelledError):
-            await text_storage[0]
-    await asyncio.gather(*text_storage[1:])
+            await storing[0]
+    await asyncio.gather(*storing[1:])
     await inbox.close()
     assert kept(ledger.path) == ["0", "1", "2"]
 
 
 async def test_a_fault_reaches_each_of_those_that_share_it_and_nobody_after_them(ledger: Ledger) -> None:
     """Such as a full disk; what comes once there is room again is kept."""
-    inbox = WebhookInbox(ledger, on_kept=Told())
+    inbox = WebhookInbox(ledger, on_stored=Told())
     await ledger.call(lambda connection: connection.exec_driver_sql("ALTER TABLE events RENAME TO away"))
     with held(ledger):
-        text_storage = [asyncio.ensure_future(inbox.keep(received(n))) for n in range(3)]
+        storing = [asyncio.ensure_future(inbox.store(received(n))) for n in range(3)]
         await asyncio.sleep(0)
-    for outcome in await asyncio.gather(*text_storage, return_exceptions=True):
+    for outcome in await asyncio.gather(*storing, return_exceptions=True):
         assert isinstance(outcome, LedgerError)
     await ledger.call(lambda connection: connection.exec_driver_sql("ALTER TABLE away RENAME TO events"))
-    await inbox.keep(received(4))
+    await inbox.store(received(4))
     assert kept(ledger.path) == ["4"]
     await inbox.close()
 
 
 async def test_it_closes_when_all_is_kept(ledger: Ledger) -> None:
-    inbox = WebhookInbox(ledger, on_kept=Told())
-    text_storage = [asyncio.ensure_future(inbox.keep(received(n))) for n in range(300)]
+    inbox = WebhookInbox(ledger, on_stored=Told())
+    storing = [asyncio.ensure_future(inbox.store(received(n))) for n in range(300)]
     await asyncio.sleep(0)
     await inbox.close()
     assert len(kept(ledger.path)) == 300
-    await asyncio.gather(*text_storage)
+    await asyncio.gather(*storing)
 
 
 def test_whatever_was_answered_outlives_a_kill(ledger_template: Path, tmp_path: Path) -> None:

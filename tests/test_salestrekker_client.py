@@ -356,8 +356,8 @@ async def test_a_token_is_kept_good_although_nothing_is_read(sandbox: Sandbox) -
     renewing = RenewalPolicy(look=0.001)
     async with client_of(sandbox, clock=lambda: now, renewing=renewing) as client:
         await client.authenticate()
-        text_storage = asyncio.create_task(client.keep_token())
+        refreshing = asyncio.create_task(client.keep_token())
         now += 13 * 86400
         await sandbox.salestrekker.wait_for(lambda: kinds(sandbox)["authenticate"] == 2)
-        text_storage.cancel()
-        await asyncio.wait([text_storage])
+        refreshing.cancel()
+        await asyncio.wait([refreshing])

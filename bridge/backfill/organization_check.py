@@ -26,12 +26,12 @@ __all__ = ["blocks_sending", "check_trakor"]
 
 
 async def check_trakor(
-    trial: TrakorGuard, name: str, settings: SendingSettings, give_up_after: float, stop: asyncio.Event
+    guard: TrakorGuard, name: str, settings: SendingSettings, give_up_after: float, stop: asyncio.Event
 ) -> Problem | None:
     """Prove that Trakor is the one of before, in spite of faults that pass.
 
     Args:
-        trial: What proves it.
+        guard: What proves it.
         name: The connection's.
         settings: How long to wait between two tries.
         give_up_after: Seconds after which no more is tried.
@@ -40,7 +40,7 @@ async def check_trakor(
     Returns:
         What stands against it; None where nothing does, and where the user stopped it.
     """
-    proving = asyncio.create_task(_proved(trial, name, settings, give_up_after))
+    proving = asyncio.create_task(_proved(guard, name, settings, give_up_after))
     stopping = asyncio.create_task(stop.wait())
     try:
         await asyncio.wait({proving, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -52,16 +52,16 @@ async def check_trakor(
 
 
 async def _proved(
-    trial: TrakorGuard, name: str, settings: SendingSettings, give_up_after: float
+    guard: TrakorGuard, name: str, settings: SendingSettings, give_up_after: float
 ) -> Problem | None:
     waits = RetryPolicy(settings.retry.first, settings.probe.longest)
     clock = asyncio.get_running_loop().time
     began, failed = clock(), 0
     while True:
         try:
-            await trial.run()
+            await guard.run()
         except OtherTrakor as refusal:
-            return Problem(str(refusal), other_trakor_advice(name, await trial.names()), refusal=True)
+            return Problem(str(refusal), other_trakor_advice(name, await guard.names()), refusal=True)
         except Refused as refusal:
             return Problem(f"sending: {refusal}", refusal.advice, refusal=True)
         except Transient as failure:

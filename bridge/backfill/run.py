@@ -67,7 +67,7 @@ from bridge.wiring.organizations import (
     check_and_note_connections,
     identify_connections,
     make_source_hold,
-    make_trakor_trial,
+    make_trakor_guard,
 )
 
 if TYPE_CHECKING:
@@ -308,7 +308,7 @@ class _ConnectionRun:
     ) -> bool:
         """Whether Trakor is the same as before. If not, the reason is reported as a problem."""
         connection = self._connection
-        trial = make_trakor_trial(
+        trial = make_trakor_guard(
             connection, self._ledger, self._how.hasher, feeds.values(), writer, clock=_now
         )
         problem = await check_trakor(trial, connection.name, connection.trakor, GIVE_UP_AFTER, stop)

@@ -29,7 +29,7 @@ from bridge.delivery import DeliverySupervisor, OutgoingStream
 from bridge.ledger.daemon_state import TimestampName, set_timestamp
 from bridge.ledger.send_queue import open_feed
 from bridge.wiring.connection import make_salestrekker_client, make_trakor_client
-from bridge.wiring.organizations import make_source_hold, make_trakor_trial
+from bridge.wiring.organizations import make_source_hold, make_trakor_guard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -101,7 +101,7 @@ class ConnectionWorker:
             ledger,
             connection.name,
             self._client,
-            make_trakor_trial(connection, ledger, hasher, feeds.values(), self._destination, clock=clock),
+            make_trakor_guard(connection, ledger, hasher, feeds.values(), self._destination, clock=clock),
             connection.trakor.probe,
             clock=clock,
             random=random.random,

@@ -84,10 +84,10 @@ class Listeners:
         self._alive_at = time.monotonic()
         self._written_at = -GOOD_FOR
         self._closing: asyncio.Task[None] | None = None
-        self._inbox = WebhookInbox(ledger, on_kept=on_events)
+        self._inbox = WebhookInbox(ledger, on_stored=on_events)
         listener = settings.webhooks
         self._receiver = Receiver(
-            self._inbox.keep,
+            self._inbox.store,
             tokens=_tokens(settings),
             allow_from=listener.allow_from,
             trusted_proxies=listener.trusted_proxies,

@@ -52,7 +52,7 @@ class OrganizationCheck:
         ledger: The open ledger.
         name: The connection's.
         client: Its Salestrekker; each log-in is held (``organization_check.SourceHold``).
-        trial: Proves its Trakor.
+        guard: Proves its Trakor.
         probe: The waits between two tries.
         clock: Milliseconds since the epoch.
         random: Gives a number of [0, 1).
@@ -64,7 +64,7 @@ class OrganizationCheck:
         ledger: Ledger,
         name: str,
         client: SalestrekkerClient,
-        trial: TrakorGuard,
+        guard: TrakorGuard,
         probe: RetryPolicy,
         *,
         clock: Callable[[], int],
@@ -74,7 +74,7 @@ class OrganizationCheck:
         self._ledger = ledger
         self._name = name
         self._client = client
-        self._trial = trial
+        self._guard = guard
         self._probe = probe
         self._clock = clock
         self._random = random
@@ -128,7 +128,7 @@ class OrganizationCheck:
                 await self._wait(LONGEST_LOOK)
                 continue
             try:
-                await self._trial.run()
+                await self._guard.run()
             except OtherTrakor:
                 self._stopped.set()
                 await asyncio.Event().wait()  # all work ends
@@ -145,7 +145,7 @@ class OrganizationCheck:
         why = await self._ledger.call(find_stop_reason, self._name)
         try:
             if why and not await self._is_paused_by_person():
-                await self._trial.run()
+                await self._guard.run()
             if why or await self._ledger.call(load_pause, self._name, Direction.READING) is None:
                 await self._client.log_in_once()
         except AmbiguousOrganization:

@@ -46,7 +46,7 @@ class WebhookInbox:
         ledger: The open ledger.
         most: Maximum number of webhooks that wait to be stored.
         at_once: Maximum number of webhooks that share a commit.
-        on_kept: Called after each commit with the names of the connections that have new webhooks.
+        on_stored: Called after each commit with the names of the connections that have new webhooks.
     """
 
     def __init__(
@@ -55,16 +55,16 @@ class WebhookInbox:
         *,
         most: int = 10_000,
         at_once: int = 256,
-        on_kept: Callable[[Collection[str]], None],
+        on_stored: Callable[[Collection[str]], None],
     ) -> None:
         self._ledger = ledger
         self._most = most
         self._at_once = at_once
-        self._on_kept = on_kept
+        self._on_stored = on_stored
         self._waiting: deque[tuple[ReceivedWebhook, asyncio.Future[None]]] = deque()
         self._writer: asyncio.Task[None] | None = None
 
-    async def keep(self, received: ReceivedWebhook) -> None:
+    async def store(self, received: ReceivedWebhook) -> None:
         """Store one webhook; it is on disk when this returns.
 
         Args:
@@ -76,11 +76,11 @@ class WebhookInbox:
         """
         if len(self._waiting) >= self._most:
             raise Transient(f"{self._most} webhooks wait to be stored already", retry_after=COME_BACK_AFTER)
-        kept: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((received, kept))
+        stored: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((received, stored))
         if self._writer is None or self._writer.done():
             self._writer = asyncio.create_task(self._write(), name="inbox")
-        await kept
+        await stored
 
     async def close(self) -> None:
         """Wait until every submitted webhook is stored or has failed, before the ledger is closed."""
@@ -93,7 +93,7 @@ class WebhookInbox:
             batch = list(islice(self._waiting, self._at_once))
             try:
                 await self._ledger.call_first(store_webhooks, [received for received, _ in batch])
-                self._on_kept({received.connection for received, _ in batch})
+                self._on_stored({received.connection for received, _ in batch})
             except Exception as error:  # noqa: BLE001 - passed on to the callers, whatever it is
                 self._settle(len(batch), error)
             else:
@@ -102,10 +102,10 @@ class WebhookInbox:
     def _settle(self, number: int, error: Exception | None) -> None:
         """Answer the first callers in the queue; one that no longer waits was cancelled."""
         for _ in range(number):
-            _, kept = self._waiting.popleft()
-            if kept.done():
+            _, stored = self._waiting.popleft()
+            if stored.done():
                 continue
             if error is None:
-                kept.set_result(None)
+                stored.set_result(None)
             else:
-                kept.set_exception(error)
+                stored.set_exception(error)

@@ -25,7 +25,7 @@ __all__ = [
     "hash_trakor",
     "identify_connections",
     "make_source_hold",
-    "make_trakor_trial",
+    "make_trakor_guard",
 ]
 
 
@@ -76,7 +76,7 @@ def make_source_hold(
     )
 
 
-def make_trakor_trial(
+def make_trakor_guard(
     connection: ConnectionSettings,
     ledger: Ledger,
     hasher: Hasher,
@@ -86,11 +86,11 @@ def make_trakor_trial(
     clock: Callable[[], int],
 ) -> TrakorGuard:
     """What proves that a connection's Trakor is the one that it has sent to before."""
-    trial = GuardedConnection(
+    guarded = GuardedConnection(
         connection.name,
         hash_trakor(connection, hasher),
         tuple(feeds),
         hasher.name_key,
         int(connection.trakor.unanswered_wait * 1000),
     )
-    return TrakorGuard(ledger, trial, destination, clock=clock)
+    return TrakorGuard(ledger, guarded, destination, clock=clock)
