@@ -35,7 +35,7 @@ from bridge.ledger.webhook_inbox import WebhookInbox
 from bridge.records import ReceivedWebhook
 
 async def main():
-    inbox = WebhookInbox(Ledger(Path(sys.argv[1])), on_kept=lambda names: None)
+    inbox = WebhookInbox(Ledger(Path(sys.argv[1])), on_stored=lambda names: None)
     async def one(worker):
         n = 0
         while True:
