@@ -236,12 +236,12 @@ class World:
                 self._running.append(self.loop.create_task(service.run()))
 
     def _sending(self, connection: Connection) -> DeliverySupervisor:
-        lanes = {
+        outgoing = {
             stream: OutgoingStream(feed, connection.rules.policy) for stream, feed in connection.feeds.items()
         }
         return DeliverySupervisor(
             cast("Ledger", self.handle),
-            lanes,
+            outgoing,
             cast("Destination", self._window),
             self._settings,
             name=connection.letter,
@@ -296,7 +296,7 @@ class World:
     def look(self) -> None:
         """The process notices what others wrote."""
         for sending in self.sendings.values():
-            sending.look()
+            sending.notice_change()
 
     def close(self) -> None:
         """It was all a dream."""

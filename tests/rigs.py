@@ -100,10 +100,10 @@ class Rig:
         await self.ledger.call(observe, self.feeds[stream], seen, Observation(), policy=Policy(), now=now())
 
     def delivery(self, destination: Any = None, **pace: Any) -> Delivery:  # noqa: ANN401 - a Destination; numbers
-        lanes = {stream: OutgoingStream(feed, Policy()) for stream, feed in self.feeds.items()}
+        outgoing = {stream: OutgoingStream(feed, Policy()) for stream, feed in self.feeds.items()}
         return Delivery(
             self.ledger,
-            lanes,
+            outgoing,
             destination or self.client,
             trakor_settings(**pace),
             sending_mode(**pace),

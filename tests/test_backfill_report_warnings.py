@@ -195,7 +195,7 @@ def test_more_than_a_fifth_of_at_least_twenty_is_suspicious_and_said_once(
 ) -> None:
     knew = LedgerLossDetector()
     answers = ((Stream.CONTACTS, True),) * created + ((Stream.CONTACTS, False),) * existing
-    found = [*knew.look(BatchResult(first_answers=answers)), *knew.look(BatchResult())]
+    found = [*knew.check(BatchResult(first_answers=answers)), *knew.check(BatchResult())]
     assert len(found) == suspicious
 
 

@@ -212,7 +212,7 @@ async def test_with_a_limit_what_is_unanswered_is_left_pending(rig: Rig) -> None
     rig.trakor.faults.add(Fault(name="Ada 0003", reset=True, times=None))
     await rig.want(names(10))
     delivery = rig.delivery(unanswered_wait=100)
-    delivery.finish(patient=False)
+    delivery.finish(waits_for_unanswered=False)
     async with asyncio.timeout(10):
         await delivery.run()
     assert (await rig.states())["pending"] == {"Ada 0003"}

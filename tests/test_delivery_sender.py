@@ -128,11 +128,11 @@ async def test_what_was_there_before_is_linked_as_existing(rig: Rig) -> None:
     assert rows["Ada 0001"].trakor_id == entry.id
 
 
-@pytest.mark.parametrize("fault", [{"reset": True}, {"status": 500}, {"status": 504, "body": "<html>"}])
+@pytest.mark.parametrize("error", [{"reset": True}, {"status": 500}, {"status": 504, "body": "<html>"}])
 async def test_taken_with_the_answer_lost_is_one_party_of_unclear_origin(
-    rig: Rig, fault: dict[str, Any]
+    rig: Rig, error: dict[str, Any]
 ) -> None:
-    rig.trakor.faults.add(Fault(name="Ada 0002", commit=True, **fault))
+    rig.trakor.faults.add(Fault(name="Ada 0002", commit=True, **error))
     await rig.want(names(20))
     await rig.deliver()
     rows = await rig.rows()
@@ -143,13 +143,13 @@ async def test_taken_with_the_answer_lost_is_one_party_of_unclear_origin(
 
 async def test_a_few_rejected_ones_are_told_apart_and_only_they(rig: Rig) -> None:
     bad = {f"Ada {index:04}" for index in (0, 7, 20, 58, 59)}
-    fault = Fault(
+    error = Fault(
         where=lambda exchange: exchange.name in bad,
         status=422,
         body={"error": "name: Ada 0007 is not allowed"},
         times=None,
     )
-    rig.trakor.faults.add(fault)
+    rig.trakor.faults.add(error)
     await rig.want(names(60))
     await rig.deliver()
     states = await rig.states()
@@ -170,7 +170,7 @@ async def test_rejected_ones_with_nobody_to_compare_with_are_rejected(rig: Rig, 
 
 
 async def test_twenty_rejected_in_a_row_stop_their_stream_and_mark_none(rig: Rig) -> None:
-    fault = rig.trakor.faults.add(Fault(kind="parties", status=400, times=None))
+    error = rig.trakor.faults.add(Fault(kind="parties", status=400, times=None))
     await rig.want(names(60))
     await rig.want(names(60, "Loan"), PRODUCTS)
     delivery = await rig.deliver()
@@ -179,7 +179,7 @@ async def test_twenty_rejected_in_a_row_stop_their_stream_and_mark_none(rig: Rig
     assert await rig.states() == {"pending": set(names(60)), "delivered": set(names(60, "Loan"))}
     assert {row.attempts for name, row in (await rig.rows()).items() if name in names(60)} == {0}
     assert rig.trakor.traffic.kinds["parties"] <= 20 + QUICK["max_in_flight"] + 20
-    rig.trakor.faults.remove(fault)
+    rig.trakor.faults.remove(error)
     await rig.deliver()
     await rig.all_is_delivered(120)
 
@@ -270,13 +270,13 @@ async def test_the_successor_of_a_rejected_record_is_sent_by_the_same_run(rig: R
     assert states["rejected: server-error"] == {"first", "second"}, "nothing is left pending"
 
 
-@pytest.mark.parametrize("fault", [{"status": 500}, {"reset": True}])
+@pytest.mark.parametrize("error", [{"status": 500}, {"reset": True}])
 async def test_poisoned_records_left_alone_are_rejected_and_not_waited_for(
-    rig: Rig, fault: dict[str, Any]
+    rig: Rig, error: dict[str, Any]
 ) -> None:
     """More of them than failures that make an outage: only a witness can tell the two apart."""
     bad = set(names(12, "Bad"))
-    rig.trakor.faults.add(Fault(where=lambda exchange: exchange.name in bad, times=None, **fault))
+    rig.trakor.faults.add(Fault(where=lambda exchange: exchange.name in bad, times=None, **error))
     await rig.want(names(30))
     await rig.want(bad)
     delivery = await rig.deliver()
@@ -324,16 +324,16 @@ OUTAGES = [
 ]
 
 
-@pytest.mark.parametrize("fault", OUTAGES)
+@pytest.mark.parametrize("error", OUTAGES)
 async def test_an_outage_in_mid_work_loses_nothing_doubles_nothing_rejects_nothing(
-    rig: Rig, fault: dict[str, Any]
+    rig: Rig, error: dict[str, Any]
 ) -> None:
     rig.trakor.latency = 0.001
     await rig.want(names(120))
     running = asyncio.create_task(rig.deliver(probe_first=0.05, probe_max=0.05))
     await rig.trakor.wait_for(lambda: len(rig.trakor.parties) >= 30)
     began = time.monotonic()
-    outage = rig.trakor.faults.add(Fault(times=None, **fault))
+    outage = rig.trakor.faults.add(Fault(times=None, **error))
     await rig.trakor.wait_for(lambda: outage.hits >= QUICK["max_in_flight"] + 4)
     probes = (time.monotonic() - began) / (0.05 / 2)
     assert outage.hits <= 8 + 2 * QUICK["max_in_flight"] + probes
@@ -439,17 +439,17 @@ async def test_what_is_kept_is_written_to_the_last_when_sending_ends(rig: Rig) -
     await rig.want(names(250))
     works = await rig.ledger.call(claim_work, feed, 250, now=now(), until=now() + 60_000)
     settled: list[Outcome] = []
-    outbox = ResultWriter(
+    writer = ResultWriter(
         rig.ledger,
         {CONTACTS: OutgoingStream(feed, Policy())},
         1,
         now,
         lambda batch, _, __: settled.extend(batch),
     )
-    outbox.add([Retry(work, 0, begun=False) for work in works])
-    await outbox.drain()
+    writer.add([Retry(work, 0, begun=False) for work in works])
+    await writer.drain()
     assert len(settled) == 250
-    assert outbox.empty
+    assert writer.is_empty
     assert {row.attempts for row in (await rig.rows()).values()} == {0}
 
 

@@ -1,4 +1,4 @@
-"""Sending as a service, over real sockets: each fault begins in mid-work and ends, also over a restart."""
+"""Sending as a service, over real sockets: each error begins in mid-work and ends, also over a restart."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ class Service:
     def look(self) -> None:
         """Let it know that another process has written."""
         assert self._sending is not None
-        self._sending.look()
+        self._sending.notice_change()
 
     def wake(self) -> None:
         """Let it know that more is pending."""
@@ -189,8 +189,8 @@ def _freeze(sandbox: Sandbox) -> None:
     sandbox.trakor.freeze()
 
 
-def _every(fault: Fault) -> Change:
-    return lambda sandbox: sandbox.trakor.faults.add(fault)
+def _every(error: Fault) -> Change:
+    return lambda sandbox: sandbox.trakor.faults.add(error)
 
 
 def _mend(sandbox: Sandbox) -> None:
@@ -213,7 +213,7 @@ OUTAGES = [
 ]
 
 
-# A fault of all begins and ends
+# A error of all begins and ends
 
 
 @pytest.mark.parametrize("ending", ["none", "kill"])

@@ -226,9 +226,9 @@ async def test_of_what_was_forgotten_nothing_is_sent_even_by_who_took_it(book: B
     ledger, sent = Ledger(book.path, KEEPING), Sent()
     try:
         known = ProbeRequests(ledger, sent, 150)
-        known.took(Stream.CONTACTS)
+        known.record_success(Stream.CONTACTS)
         _forget(book)
-        assert not await known.canary(OutgoingStream(book.feed, book.policy))
+        assert not await known.send_canary(OutgoingStream(book.feed, book.policy))
     finally:
         ledger.close()
     assert sent.names == []
@@ -250,7 +250,7 @@ async def test_a_canary_without_an_answer_is_not_sent_again_beside_itself(book: 
         known, lane = ProbeRequests(ledger, silent, 150), OutgoingStream(book.feed, book.policy)
         for _ in range(5):
             with pytest.raises(Transient):
-                await known.canary(lane)
+                await known.send_canary(lane)
     finally:
         ledger.close()
     assert sorted(silent.names) == ["A", "B"]

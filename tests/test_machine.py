@@ -188,16 +188,16 @@ class Machine(RuleBasedStateMachine):
     def have_weather(self, weather: list[str]) -> None:
         self.world.site.weather.extend(weather)
 
-    @rule(fault=st.sampled_from(["down", "frozen", "revoked", "limit", "none", "none"]))
-    def fall_ill(self, fault: str) -> None:
+    @rule(error=st.sampled_from(["down", "frozen", "revoked", "limit", "none", "none"]))
+    def fall_ill(self, error: str) -> None:
         trakor = self.world.site.trakor
         self.world.site.clear_up()
-        self.world.site.down = fault == "down"
-        if fault == "frozen":
+        self.world.site.down = error == "down"
+        if error == "frozen":
             trakor.freeze()
-        if fault == "revoked":
+        if error == "revoked":
             trakor.revoke_key()
-        if fault == "limit":
+        if error == "limit":
             trakor.behave(limit=len(trakor.parties) + len(trakor.products))
 
     @rule(name=st.sampled_from(NAMES))

@@ -23,7 +23,7 @@ def world() -> Iterator[World]:
 
 
 def let_others_pass(world: World, times: int) -> None:
-    """Time passes in which others are taken, so that what fails does so by its own fault."""
+    """Time passes in which others are taken, so that what fails does so by its own error."""
     for number in range(times):
         world.enter_newcomer(f"ac{number}")
         world.sweep("a")

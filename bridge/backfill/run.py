@@ -356,7 +356,7 @@ class _ConnectionRun:
             await asyncio.wait({reading, sending, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if reading.done() and not (sending.done() or stopping.done()):
                 reading.result()  # an unexpected error ends the sending, too
-                delivery.finish(patient=not self._report.limited)
+                delivery.finish(waits_for_unanswered=not self._report.limited)
                 await asyncio.wait({sending, stopping}, return_when=asyncio.FIRST_COMPLETED)
             self._report.interrupted = stopping.done()
         finally:
@@ -381,7 +381,7 @@ class _ConnectionRun:
             clock=_now,
             random=random.random,
             on_settled=self._settled,
-            on_news=on_news,
+            on_change=on_news,
         )
 
     def _tell_awaited(self, awaited: AwaitedNames) -> None:
@@ -394,7 +394,7 @@ class _ConnectionRun:
     def _settled(self, settled: BatchResult) -> None:
         self._backlog.sent(settled.ended)
         self._watch.settled(self._connection.name, settled.ended)
-        for suspicion in self._knew_before.look(settled):
+        for suspicion in self._knew_before.check(settled):
             self._watch.warned(self._connection.name, loss_warning(suspicion))
 
     async def _read(

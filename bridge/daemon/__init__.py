@@ -2,7 +2,7 @@
 
 ::
 
-    schedule ──wish──> ledger ──> Sweeps ──┐
+    schedule ──request_sweep──> ledger ──> Sweeps ──┐
                                            ├──> sync ──> ledger ──> Sending ──> Trakor
     webhooks ──event─> ledger ──> Events ──┘
 

@@ -1,4 +1,4 @@
-"""Who is told when something stands still, as configured."""
+"""Who is is_logged when something stands still, as configured."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def make_notifier(
     plans: Callable[[], Mapping[str, ConnectionPlan]],
     clock: Callable[[], int],
 ) -> Notifier | None:
-    """The task that tells; None where nobody is to be told.
+    """The task that tells; None where nobody is to be is_logged.
 
     Args:
         settings: The configuration.

@@ -2,10 +2,10 @@
 
 ::
 
-    Admission ──opened──> Sweeps ──┐ stopped and resumed by ReadingPause
-        │                 Events ──┴──> ledger ──proved──> Sending
+    Admission ──wait_until_open──> Sweeps ──┐ stopped and resumed by ReadingPause
+        │                 Events ──┴──> ledger ──wait_until_proved──> Sending
         │                 keep_token
-        └──revoked: another organisation turned up
+        └──wait_until_revoked: another organisation turned up
 
 All of them end together: what one of them ends with is for the daemon to judge.
 """
@@ -84,7 +84,7 @@ class ConnectionWorker:
         hold = make_source_hold(connection, ledger, hasher, clock=clock, on_stopped=self._stop)
         self._client = make_salestrekker_client(connection, on_token=self._note_token, hold=hold, room=room)
         self._destination = make_trakor_client(connection)
-        self._sending = DeliverySupervisor(
+        self._delivery = DeliverySupervisor(
             ledger,
             {
                 stream: OutgoingStream(feed, connection.stream(stream).policy())
@@ -97,7 +97,7 @@ class ConnectionWorker:
             clock=clock,
             random=random.random,
         )
-        self._admission = OrganizationCheck(
+        self._organization_check = OrganizationCheck(
             ledger,
             connection.name,
             self._client,
@@ -115,10 +115,12 @@ class ConnectionWorker:
             clock=clock,
             random=random.random,
         )
-        self._parts = parts = ReadingContext(plan, self._client, ledger, feeds, clock, self._sending.wake)
+        self._context = context = ReadingContext(
+            plan, self._client, ledger, feeds, clock, self._delivery.wake
+        )
         self._pause = pause
-        self._events = WebhookWorker(parts, pause, debounce, random.random)
-        self._sweeps = SweepWorker(parts, pause, random.random, self._events.quiet)
+        self._webhook_worker = WebhookWorker(context, pause, debounce, random.random)
+        self._sweep_worker = SweepWorker(context, pause, random.random, self._webhook_worker.wait_until_idle)
         self._token_changed = asyncio.Event()
         self._reads_first = reads_first
 
@@ -137,25 +139,25 @@ class ConnectionWorker:
             )
         return feeds
 
-    def wish(self) -> None:
-        """Say that the ledger may have a new wish."""
-        self._sweeps.wake()
+    def request_sweep(self) -> None:
+        """Say that the ledger may have a new request_sweep."""
+        self._sweep_worker.wake()
 
     def event(self) -> None:
         """Say that the ledger has new events."""
-        self._events.wake()
+        self._webhook_worker.wake()
 
-    def look(self) -> None:
+    def notice_change(self) -> None:
         """Say that another process has written: a pause, a decision, an event to replay."""
-        self._admission.look()
-        self._sending.look()
-        self._pause.look()
-        self._sweeps.wake()
-        self._events.wake()
+        self._organization_check.notice_change()
+        self._delivery.notice_change()
+        self._pause.notice_change()
+        self._sweep_worker.wake()
+        self._webhook_worker.wake()
 
     async def read_now(self, stream: Stream, source_id: str) -> Mapping[str, str] | None:
-        """What a record says in Salestrekker at this moment (see ``live_lookup.read_now``)."""
-        return await read_now(self._parts, stream, source_id)
+        """What a record says in Salestrekker at this name (see ``live_lookup.read_now``)."""
+        return await read_now(self._context, stream, source_id)
 
     async def run(self) -> None:
         """Work until it is cancelled; requests in flight are then given some seconds.
@@ -164,17 +166,17 @@ class ConnectionWorker:
 
         Raises:
             SeveralOrganizations: The process has just begun, and its log-in has several organisations.
-            BaseExceptionGroup: What its parts ended with.
+            BaseExceptionGroup: What its context ended with.
         """
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._client)
             await stack.enter_async_context(self._destination)
-            await self._admission.opened()
+            await self._organization_check.wait_until_open()
             with contextlib.suppress(OrganizationChanged):
                 await self._work()
 
     async def _work(self) -> None:
-        """Let all parts work until one of them ends.
+        """Let all context work until one of them ends.
 
         Raises:
             Revoked: Another organisation turned up, and nothing else went wrong.
@@ -183,17 +185,17 @@ class ConnectionWorker:
         try:
             async with asyncio.TaskGroup() as tasks:
                 for what, flow in (
-                    ("admission", self._admission.revoked()),
+                    ("admission", self._organization_check.wait_until_revoked()),
                     ("sending", self._send()),
                     ("pause", self._pause.run()),
                     ("token", self._client.keep_token()),
                     ("token's standing", self._keep_token_noted()),
-                    ("events", self._events.run()),
-                    ("sweeps", self._sweeps.run()),
+                    ("events", self._webhook_worker.run()),
+                    ("sweeps", self._sweep_worker.run()),
                 ):
                     tasks.create_task(flow, name=f"{self._name}: {what}")
-        except BaseExceptionGroup as faults:
-            _, others = faults.split(OrganizationChanged)
+        except BaseExceptionGroup as errors:
+            _, others = errors.split(OrganizationChanged)
             if others is not None:
                 raise others from None
             raise OrganizationChanged from None
@@ -201,16 +203,18 @@ class ConnectionWorker:
     async def _send(self) -> None:
         """Send, for ever; where it reads first, after that, unless reading is paused or takes too long.
 
-        Before all else it is proved that Trakor is the one of before.
+        Before all else it is wait_until_proved that Trakor is the one of before.
         """
-        await self._admission.proved()
+        await self._organization_check.wait_until_proved()
         if self._reads_first:
             log.info("reading before sending", connection=self._name)
-            await _first_of(self._sweeps.reconciled(), self._pause.closed(), within=LONGEST_HOLD)
-        await self._sending.run()
+            await _first_of(
+                self._sweep_worker.reconciled(), self._pause.wait_until_paused(), within=LONGEST_HOLD
+            )
+        await self._delivery.run()
 
     def _stop(self) -> None:
-        self._admission.stop()
+        self._organization_check.stop()
 
     def _note_token(self) -> None:
         self._token_changed.set()
@@ -221,13 +225,13 @@ class ConnectionWorker:
             await self._token_changed.wait()
             self._token_changed.clear()
             standing = self._client.token
-            moments = {
+            timestamps = {
                 TimestampName.TOKEN_EXPIRES: standing.expires_at if standing else None,
                 TimestampName.TOKEN_FAILING_SINCE: standing.failing_since if standing else None,
                 TimestampName.TOKEN_NEXT_TRY: standing.next_try_at if standing else None,
             }
-            for moment, at in moments.items():
-                await self._ledger.call(set_timestamp, self._name, moment, at)
+            for name, at in timestamps.items():
+                await self._ledger.call(set_timestamp, self._name, name, at)
 
 
 async def _first_of(*waits: Coroutine[None, None, None], within: float) -> None:

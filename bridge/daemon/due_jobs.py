@@ -53,15 +53,15 @@ class DueJobs:
     Args:
         ledger: The open ledger.
         clock: Milliseconds since the epoch.
-        on_wishes: Told the names of connections for which something is due, when that is noted.
+        on_due_jobs: Told the names of connections for which something is due, when that is noted.
     """
 
     def __init__(
-        self, ledger: Ledger, clock: Callable[[], int], on_wishes: Callable[[Collection[str]], None]
+        self, ledger: Ledger, clock: Callable[[], int], on_due_jobs: Callable[[Collection[str]], None]
     ) -> None:
         self._ledger = ledger
         self._clock = clock
-        self._on_wishes = on_wishes
+        self._on_due_jobs = on_due_jobs
         self._schedule = Scheduler({}, self._note, clock=clock)
         self._timers: dict[JobKey, Timer] = {}
 
@@ -77,8 +77,8 @@ class DueJobs:
             try:
                 stored, at_once = await self._ledger.call(_stored, {name for name, _ in self._timers})
                 await self._schedule.run(stored, at_once & self._timers.keys())
-            except LedgerError as fault:
-                log.warning("what is due cannot be noted", problem=str(fault))
+            except LedgerError as error:
+                log.warning("what is due cannot be noted", problem=str(error))
             await asyncio.sleep(AGAIN_AFTER)
 
     async def replace(self, plans: Iterable[ConnectionPlan]) -> None:
@@ -87,15 +87,15 @@ class DueJobs:
         while True:
             try:
                 await self._schedule.replace(self._timers)
-            except LedgerError as fault:
-                log.warning("what is due cannot be noted", problem=str(fault))
+            except LedgerError as error:
+                log.warning("what is due cannot be noted", problem=str(error))
                 await asyncio.sleep(AGAIN_AFTER)
             else:
                 return
 
     async def _note(self, plan: Sequence[Due]) -> None:
         await self._ledger.call(_note_all, plan, self._clock())
-        self._on_wishes({due.connection for due in plan if due.wanted})
+        self._on_due_jobs({due.connection for due in plan if due.wanted})
 
 
 def request_full_reads(connection: Reader, names: Collection[str], now: int) -> set[str]:
@@ -138,9 +138,9 @@ def _note_all(connection: Reader, plan: Sequence[Due], now: int) -> None:
 def _stored(connection: Reader, names: Collection[str]) -> tuple[dict[JobKey, int], set[JobKey]]:
     """The next times from before, and what is due at once: lists that were never read to their end."""
     stored = {
-        (name, job): wish.next_at
+        (name, job): request_sweep.next_at
         for name in names
-        for job, wish in load_scheduled_jobs(connection, name).items()
+        for job, request_sweep in load_scheduled_jobs(connection, name).items()
     }
     return stored, {(name, Job.RECONCILE) for name in names if has_unread_list(connection, name)}
 

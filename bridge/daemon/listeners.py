@@ -117,7 +117,7 @@ class Listeners:
         )
 
     async def open(self, stack: AsyncExitStack) -> tuple[Address, Address | None]:
-        """Listen, until the stack is closed.
+        """Listen, until the stack is wait_until_paused.
 
         Returns:
             Where health and status are had, and where webhooks are taken; None where no connection has a
@@ -208,8 +208,8 @@ class Listeners:
         try:
             async with asyncio.timeout(WRITE_WITHIN):
                 await self._ledger.call_first(probe_storage, self._clock())
-        except LedgerError as fault:
-            return HealthReport(ok=False, why=str(fault))
+        except LedgerError as error:
+            return HealthReport(ok=False, why=str(error))
         except TimeoutError:
             return HealthReport(
                 ok=False, why=f"the ledger did not take a write within {WRITE_WITHIN:.0f} seconds"

@@ -2,11 +2,11 @@
 
 ::
 
-    opened ──> stopped in the ledger? ──no──> one log-in, held ──> work begins
+    wait_until_open ──> stopped in the ledger? ──no──> one log-in, held ──> work begins
                      │ yes: one try, since the configuration may be another one now
                      └──> wait until a person confirms, or it is begun anew
 
-    proved ──> Trakor is the one of before ──> sending begins
+    wait_until_proved ──> Trakor is the one of before ──> sending begins
                      │ another one ──> stopped
     stopped ──> all work of the connection ends; what arrives by webhook waits
 """
@@ -79,38 +79,38 @@ class OrganizationCheck:
         self._clock = clock
         self._random = random
         self._starting = starting
-        self._looked = asyncio.Event()
+        self._ledger_changed = asyncio.Event()
         self._stopped = asyncio.Event()
 
-    def look(self) -> None:
+    def notice_change(self) -> None:
         """Another process has written: perhaps a person confirmed."""
-        self._looked.set()
+        self._ledger_changed.set()
 
     def stop(self) -> None:
         """Another organisation turned up: all work ends."""
         self._stopped.set()
 
-    async def opened(self) -> None:
+    async def wait_until_open(self) -> None:
         """Wait until the connection may work.
 
         Raises:
             SeveralOrganizations: The process has just begun, and the log-in has several, none of them named.
         """
-        tried = told = False
+        tried = is_logged = False
         while True:
-            self._looked.clear()
+            self._ledger_changed.clear()
             if not await self._ledger.call(find_stop_reason, self._name) or not tried:
                 tried = await self._try()
             why = await self._ledger.call(pause_if_stopped, self._name, now=self._clock())
             if not why:
                 self._stopped.clear()
                 return
-            if not told:
+            if not is_logged:
                 log.warning("stopped", connection=self._name, reason=why)
-            told = True
+            is_logged = True
             await self._wait(LONGEST_LOOK)
 
-    async def revoked(self) -> None:
+    async def wait_until_revoked(self) -> None:
         """Wait until it may not work any more.
 
         Raises:
@@ -119,11 +119,11 @@ class OrganizationCheck:
         await self._stopped.wait()
         raise OrganizationChanged
 
-    async def proved(self) -> None:
-        """Wait until it is proved that Trakor is the one of before; a person's pause is kept to."""
+    async def wait_until_proved(self) -> None:
+        """Wait until it is wait_until_proved that Trakor is the one of before; a person's pause is kept to."""
         failed = 0
         while True:
-            self._looked.clear()
+            self._ledger_changed.clear()
             if await self._is_paused_by_person():
                 await self._wait(LONGEST_LOOK)
                 continue
@@ -132,8 +132,8 @@ class OrganizationCheck:
             except OtherTrakor:
                 self._stopped.set()
                 await asyncio.Event().wait()  # all work ends
-            except (Transient, Refused) as fault:
-                await self._pause(fault, failed)
+            except (Transient, Refused) as error:
+                await self._pause(error, failed)
                 failed += 1
             else:
                 if failed:
@@ -161,28 +161,28 @@ class OrganizationCheck:
         pause = await self._ledger.call(load_pause, self._name, Direction.SENDING)
         return pause is not None and pause.by_person
 
-    async def _pause(self, fault: Transient | Refused, failed: int) -> None:
+    async def _pause(self, error: Transient | Refused, failed: int) -> None:
         """Sending waits, as after any refusal or outage; reading goes on."""
         wait = self._probe.probe_wait(failed, self._random)
-        if isinstance(fault, Transient) and fault.retry_after:
-            wait = max(wait, fault.retry_after)
+        if isinstance(error, Transient) and error.retry_after:
+            wait = max(wait, error.retry_after)
         now = self._clock()
         at = now + int(wait * 1000)
         await self._ledger.call(
             set_pause,
             self._name,
             Direction.SENDING,
-            reason=str(fault),
+            reason=str(error),
             now=now,
             next_try_at=at,
             tries=failed,
         )
         if not failed:
-            log.warning("paused", connection=self._name, direction=str(Direction.SENDING), reason=str(fault))
-        self._looked.clear()
+            log.warning("paused", connection=self._name, direction=str(Direction.SENDING), reason=str(error))
+        self._ledger_changed.clear()
         await self._wait(wait)
 
     async def _wait(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(min(seconds, LONGEST_LOOK)):
-                await self._looked.wait()
+                await self._ledger_changed.wait()

@@ -5,7 +5,7 @@
     run ──> open_ledger ──> Faces (two listeners) ──> TaskGroup: timetable, watch, alerts, a worker each
                                                           │
          stop    ──> accept nothing more, wind up (8 s), close the ledger
-         reload  ──> settings, queries, maps and secrets anew; where one is at fault the old ones stay
+         reload  ──> settings, queries, maps and secrets anew; where one is at error the old ones stay
          a task dies ──> the same end in order, and what it died of is raised
          the ledger cannot be written ──> webhooks get 503, workers wait and begin again: nothing is lost
          its file, log or lock is another one ──> webhooks get 503, and the same end in order, saying why
@@ -101,7 +101,7 @@ async def run(
     signals: Signals,
     on_started: Callable[[Started], None] = lambda _: None,
 ) -> None:
-    """Keep the organisations in step until told to stop.
+    """Keep the organisations in step until is_logged to stop.
 
     Args:
         settings: The configuration.
@@ -128,28 +128,28 @@ async def run(
         await ledger.call(check_and_note_connections, identify_connections(settings, hasher))
         try:
             await _Daemon(settings, plans, ledger, hasher, load).until(signals, on_started)
-        except BaseExceptionGroup as faults:
-            raise _for_a_person(faults) from None
+        except BaseExceptionGroup as errors:
+            raise _to_user_error(errors) from None
 
 
 async def _make_ready() -> None:
-    """Load and make now what would be at its first use: that may come when no file can be opened."""
+    """Load and make now what would be at its first use: that may come when no file can be wait_until_open."""
     load_tables()
     "salestrekker.example".encode("idna")
     await asyncio.to_thread(time.time)  # the first use makes the pool of threads
 
 
-def _for_a_person(faults: BaseExceptionGroup) -> BaseException:
+def _to_user_error(errors: BaseExceptionGroup) -> BaseException:
     """What ended it, as an error of the configuration where it is nothing else."""
-    several, others = faults.split((AmbiguousOrganization, LedgerReplacedError))
+    several, others = errors.split((AmbiguousOrganization, LedgerReplacedError))
     if several is None or others is not None:
-        return faults
-    fault: BaseException = several
-    while isinstance(fault, BaseExceptionGroup):
-        fault = fault.exceptions[0]
-    if isinstance(fault, LedgerReplacedError):
-        return fault
-    return UserError(str(fault), advice=getattr(fault, "advice", ""))
+        return errors
+    error: BaseException = several
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    if isinstance(error, LedgerReplacedError):
+        return error
+    return UserError(str(error), advice=getattr(error, "advice", ""))
 
 
 def _now() -> int:
@@ -179,7 +179,7 @@ class _Daemon:
         self._problem = ""
         self._workers: dict[str, ConnectionWorker] = {}
         self._room = LargeListRoom()
-        self._faces = Listeners(
+        self._listeners = Listeners(
             settings,
             ledger,
             _now,
@@ -187,21 +187,21 @@ class _Daemon:
             hasher=hasher,
             worker_of=self._workers.get,
             problem=lambda: self._problem,
-            on_decided=self._look_anew,
+            on_decided=self._notice_change,
         )
         self._alerts = make_notifier(
-            settings, ledger, hasher, self._faces.snapshot, lambda: self._plans, _now
+            settings, ledger, hasher, self._listeners.snapshot, lambda: self._plans, _now
         )
-        self._timetable = DueJobs(ledger, _now, self._on_wishes)
+        self._timetable = DueJobs(ledger, _now, self._on_due_jobs)
         self._stale: set[str] = set()
         self._begun: set[str] = set()
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     async def until(self, signals: Signals, on_started: Callable[[Started], None]) -> None:
-        """Live until told to stop, or until a task dies."""
+        """Live until is_logged to stop, or until a task dies."""
         began = time.monotonic()
         async with AsyncExitStack() as stack:
-            started = Started(*await self._faces.open(stack))
+            started = Started(*await self._listeners.open(stack))
             self._stale = await self._ledger.call(request_full_reads, self._plans, _now())
             try:
                 async with asyncio.TaskGroup() as group:
@@ -217,7 +217,7 @@ class _Daemon:
         for what, flow in (
             ("timetable", self._timetable.run(self._plans.values())),
             ("watch", self._watch()),
-            ("pruning", self._keep_small()),
+            ("pruning", self._prune_regularly()),
             ("reload", self._reload_when(signals, group)),
             ("stop", self._end_when(signals)),
         ):
@@ -229,21 +229,21 @@ class _Daemon:
         """Stop accepting first of all, and let all tasks wind up."""
         await signals.stop.wait()
         log.info("stopping")
-        self._faces.stop_accepting()
+        self._listeners.stop_accepting()
         raise _Stopped
 
     def _begin(self, name: str, group: asyncio.TaskGroup) -> None:
-        self._tasks[name] = group.create_task(self._keep_at_work(name), name=f"{name}: worker")
+        self._tasks[name] = group.create_task(self._keep_working(name), name=f"{name}: worker")
 
-    async def _keep_at_work(self, name: str) -> None:
+    async def _keep_working(self, name: str) -> None:
         """A connection's worker; where the ledger cannot be written it waits, and begins again."""
         wait = FIRST_WAIT
         while True:
             began = time.monotonic()
             try:
-                await _as_told(name, self._work(name))
-            except (LedgerError, BaseExceptionGroup) as fault:
-                log.warning("work interrupted", connection=name, problem=_ledger_fault(fault))
+                await _run_until_cancelled(name, self._work(name))
+            except (LedgerError, BaseExceptionGroup) as error:
+                log.warning("work interrupted", connection=name, problem=_ledger_fault(error))
             wait = FIRST_WAIT if time.monotonic() - began > LONGEST_WAIT else wait
             await asyncio.sleep(wait)
             wait = min(2 * wait, LONGEST_WAIT)
@@ -271,11 +271,11 @@ class _Daemon:
         finally:
             del self._workers[name]
 
-    def _on_wishes(self, names: Collection[str]) -> None:
+    def _on_due_jobs(self, names: Collection[str]) -> None:
         """Sweeps are due, and noted."""
         for name in names:
             if name in self._workers:
-                self._workers[name].wish()
+                self._workers[name].request_sweep()
 
     def _on_events(self, names: Collection[str]) -> None:
         """Webhooks are on disk."""
@@ -291,30 +291,30 @@ class _Daemon:
                 await self._look(looks)
             except LedgerReplacedError:
                 raise  # nothing that is written from here on would be found
-            except LedgerError as fault:
-                log.warning("ledger cannot be used", problem=str(fault))
+            except LedgerError as error:
+                log.warning("ledger cannot be used", problem=str(error))
             looks += 1
             await asyncio.sleep(LOOK_EVERY)
 
     async def _look(self, looks: int) -> None:
         if await self._ledger.changed_elsewhere():
-            self._look_anew()
-        self._faces.alive()
+            self._notice_change()
+        self._listeners.alive()
         if looks % ALIVE_EVERY == 0:
             await self._ledger.call(set_timestamp, "", TimestampName.ALIVE, _now())
 
-    def _look_anew(self) -> None:
+    def _notice_change(self) -> None:
         """The ledger was written by somebody else than the workers: another process, or the status page."""
         for worker in self._workers.values():
-            worker.look()
+            worker.notice_change()
 
-    async def _keep_small(self) -> None:
+    async def _prune_regularly(self) -> None:
         """Prune the ledger every now and then: beside the looks, since much that is old takes long."""
         while True:
             try:
                 await self._prune()
-            except LedgerError as fault:
-                log.warning("ledger cannot be pruned", problem=str(fault))
+            except LedgerError as error:
+                log.warning("ledger cannot be pruned", problem=str(error))
             await asyncio.sleep(PRUNE_EVERY)
 
     async def _prune(self) -> None:
@@ -338,7 +338,7 @@ class _Daemon:
             if not isinstance(fresh, str):
                 await self._take_over(fresh, group)
 
-    async def _try_anew(self, name: str) -> None:
+    async def _clear_pauses(self, name: str) -> None:
         """What was refused may pass with another key: the bridge's own pauses end, a person's stay."""
         directions = [*Direction, *(f"{Direction.SENDING} {stream}" for stream in Stream)]
         with contextlib.suppress(LedgerError):  # then the next probe finds out
@@ -349,43 +349,43 @@ class _Daemon:
         """Go on with another configuration; workers whose work it changes wind up and begin anew."""
         self._settings = fresh.settings
         self._plans = dict(fresh.plans)
-        self._faces.replace(fresh.settings)
+        self._listeners.replace(fresh.settings)
         for name in fresh.changed:
             self._tasks[name].cancel()
             await asyncio.wait([self._tasks[name]])
-            await self._try_anew(name)
+            await self._clear_pauses(name)
             self._begin(name, group)
         await self._timetable.replace(self._plans.values())
         restart = {"needs_restart": list(fresh.needs_restart)} if fresh.needs_restart else {}
         log.info("configuration taken over", changed=list(fresh.changed), **restart)
 
 
-async def _as_told(name: str, work: Coroutine[None, None, None]) -> None:
-    """Work in a task of its own: whoever is told to end ends so, whatever the winding up ends with.
+async def _run_until_cancelled(name: str, work: Coroutine[None, None, None]) -> None:
+    """Work in a task of its own: whoever is is_logged to end ends so, whatever the winding up ends with.
 
     A ledger that cannot take the last answers would else put its error in the place of the end. Told
     twice, it still waits for the winding up.
     """
-    task, told = asyncio.create_task(work, name=f"{name}: work"), False
+    task, is_logged = asyncio.create_task(work, name=f"{name}: work"), False
     while not task.done():
         try:
             await asyncio.wait([task])
         except asyncio.CancelledError:
-            if not told:
+            if not is_logged:
                 task.cancel()
-            told = True
-    if not told:
+            is_logged = True
+    if not is_logged:
         return await task
-    if not task.cancelled() and (fault := task.exception()) is not None:
-        log.warning("work interrupted", connection=name, problem=_ledger_fault(fault))
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.warning("work interrupted", connection=name, problem=_ledger_fault(error))
     raise asyncio.CancelledError
 
 
-def _ledger_fault(fault: BaseException) -> str:
+def _ledger_fault(error: BaseException) -> str:
     """What the ledger could not do; anything else is raised again."""
-    if isinstance(fault, BaseExceptionGroup):
-        mine, others = fault.split(LedgerError)
+    if isinstance(error, BaseExceptionGroup):
+        mine, others = error.split(LedgerError)
         if others is not None or mine is None:
-            raise fault
+            raise error
         return _ledger_fault(mine.exceptions[0])
-    return str(fault)
+    return str(error)

@@ -24,7 +24,7 @@ __all__ = ["ReadingContext", "read_now"]
 
 @dataclass(frozen=True, slots=True)
 class ReadingContext:
-    """One connection's parts.
+    """One connection's context.
 
     Attributes:
         plan: Its settings, queries and mappers.
@@ -68,11 +68,11 @@ class ReadingContext:
         return None if since is None or since > self.clock() else since
 
 
-async def read_now(parts: ReadingContext, stream: Stream, source_id: str) -> Mapping[str, str] | None:
+async def read_now(context: ReadingContext, stream: Stream, source_id: str) -> Mapping[str, str] | None:
     """Read one record by its id, and map it; nothing of it is kept.
 
     Args:
-        parts: Of its connection.
+        context: Of its connection.
         stream: Which list it is of.
         source_id: Salestrekker's id.
 
@@ -81,17 +81,17 @@ async def read_now(parts: ReadingContext, stream: Stream, source_id: str) -> Map
 
     Raises:
         UserError: It cannot be read by id, or says nothing that could be sent.
-        Transient: Not at the moment.
+        Transient: Not at the name.
         Refused: Reading is refused.
     """
-    if stream not in parts.plan.by_id_queries:
+    if stream not in context.plan.by_id_queries:
         raise UserError(f"no query reads {stream} by their ids")
-    found = await parts.read(stream, [source_id])
+    found = await context.read(stream, [source_id])
     if found.broken:
         raise UserError("Salestrekker does not give all of it")
     if not found.records:
         return None
-    made = parts.plan.mappers[stream](found.records[0])
+    made = context.plan.mappers[stream](found.records[0])
     if isinstance(made, Unsendable):
         why = f"{made.field} {made.detail}".strip() or f"it is {made.reason}"
         raise UserError(f"nothing can be made of what Salestrekker says now: {why}")

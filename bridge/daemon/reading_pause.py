@@ -2,7 +2,7 @@
 
 ::
 
-    a read fails ──is all at fault?──no──> only what was asked is: its owner tries again later
+    a read fails ──is all at error?──no──> only what was asked is: its owner tries again later
                          │ yes
                          v
                   paused, in the ledger ──next_try_at──> one probe ──passes──> goes on
@@ -69,30 +69,30 @@ class ReadingPause:
         self._random = random
         self._open = asyncio.Event()
         self._closed = asyncio.Event()
-        self._looked = asyncio.Event()
+        self._ledger_changed = asyncio.Event()
         self._asking = asyncio.Lock()
         self._paused = self._by_person = False
 
-    async def opened(self) -> None:
+    async def wait_until_open(self) -> None:
         """Wait until reading goes on."""
         await self._open.wait()
 
-    async def closed(self) -> None:
+    async def wait_until_paused(self) -> None:
         """Wait until reading is paused."""
         await self._closed.wait()
 
-    def look(self) -> None:
+    def notice_change(self) -> None:
         """Another process may have paused or resumed it."""
-        self._looked.set()
+        self._ledger_changed.set()
 
-    async def covers(self, fault: Refused | Transient) -> bool:
-        """Find out whether a fault is one of all reading, and pause then.
+    async def check_and_pause(self, error: Refused | Transient) -> bool:
+        """Find out whether a error is one of all reading, and pause then.
 
         Args:
-            fault: What a read ended with.
+            error: What a read ended with.
 
         Returns:
-            Whether reading is paused now; else only what was asked is at fault.
+            Whether reading is paused now; else only what was asked is at error.
         """
         async with self._asking:
             if not self._open.is_set():
@@ -102,27 +102,27 @@ class ReadingPause:
             except (Refused, Transient) as general:
                 await self._pause(general, tries=0)
                 return True
-        log.info("reading works otherwise", connection=self._name, fault=str(fault))
+        log.info("reading works otherwise", connection=self._name, fault=str(error))
         return False
 
     async def run(self) -> None:
         """Keep to the pause that the ledger has, and probe when it is time; for ever."""
         while True:
-            self._looked.clear()
+            self._ledger_changed.clear()
             pause = await self._ledger.call(load_pause, self._name, Direction.READING)
-            self._tell_of_persons(pause)
+            self._log_operator_change(pause)
             if pause is None:
-                self._let(goes_on=True)
+                self._set_open(goes_on=True)
                 await self._wait(None)
             elif pause.by_person:
-                self._let(goes_on=False)
+                self._set_open(goes_on=False)
                 await self._wait(None)
             else:
-                self._let(goes_on=False)
+                self._set_open(goes_on=False)
                 await self._probe_when_due(pause)
 
-    def _tell_of_persons(self, pause: Pause | None) -> None:
-        """Log what a person did from another process; what was probed here is told and noted by itself."""
+    def _log_operator_change(self, pause: Pause | None) -> None:
+        """Log what a person did from another process; what was probed here is is_logged and noted by itself."""
         by_person = pause is not None and pause.by_person
         what = ""
         if by_person and not self._by_person:
@@ -145,8 +145,8 @@ class ReadingPause:
         async with self._asking:
             try:
                 await self._prove()
-            except (Refused, Transient) as fault:
-                await self._pause(fault, tries=pause.tries + 1)
+            except (Refused, Transient) as error:
+                await self._pause(error, tries=pause.tries + 1)
                 return
             if await self._ledger.call(clear_pause, self._name, Direction.READING):
                 self._paused = False
@@ -158,18 +158,18 @@ class ReadingPause:
                     after_seconds=round(paused, 3),
                 )
 
-    async def _pause(self, fault: Refused | Transient, *, tries: int) -> None:
+    async def _pause(self, error: Refused | Transient, *, tries: int) -> None:
         """Write it down, first of all: a restart is to know it."""
-        self._let(goes_on=False)
+        self._set_open(goes_on=False)
         wait = self._waits.probe_wait(tries, self._random)
-        if isinstance(fault, Transient) and fault.retry_after:
-            wait = max(wait, fault.retry_after)
+        if isinstance(error, Transient) and error.retry_after:
+            wait = max(wait, error.retry_after)
         now = self._clock()
         await self._ledger.call(
             set_pause,
             self._name,
             Direction.READING,
-            reason=str(fault),
+            reason=str(error),
             now=now,
             next_try_at=now + int(wait * 1000),
             tries=tries,
@@ -179,14 +179,14 @@ class ReadingPause:
             "paused",
             connection=self._name,
             direction=str(Direction.READING),
-            reason=str(fault),
-            advice=getattr(fault, "advice", ""),
+            reason=str(error),
+            advice=getattr(error, "advice", ""),
             tries=tries,
             next_try_in_seconds=round(wait, 3),
         )
-        self._looked.set()
+        self._ledger_changed.set()
 
-    def _let(self, *, goes_on: bool) -> None:
+    def _set_open(self, *, goes_on: bool) -> None:
         now, before = (self._open, self._closed) if goes_on else (self._closed, self._open)
         now.set()
         before.clear()
@@ -195,4 +195,4 @@ class ReadingPause:
         longest = LONGEST_LOOK if seconds is None else min(seconds, LONGEST_LOOK)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(longest):
-                await self._looked.wait()
+                await self._ledger_changed.wait()

@@ -63,7 +63,7 @@ def reload_configuration(
     hasher: Hasher,
     load: Callable[[], Settings],
 ) -> Reloaded | str:
-    """Read the configuration anew; what is at fault with it is logged, and nothing is taken over.
+    """Read the configuration anew; what is at error with it is logged, and nothing is taken over.
 
     Args:
         running: The configuration that the process began with: what only a restart takes over is of this one.
@@ -78,10 +78,10 @@ def reload_configuration(
     try:
         fresh = load()
         fresh_plans = load_plans(fresh, [name for name in plans if name in fresh.connections], hasher)
-    except UserError as fault:
-        log.warning("configuration not taken over", problem=str(fault), advice=fault.advice)
-        return str(fault)
-    restart = (*_restarting(running, fresh), *_comings_and_goings(running, fresh))
+    except UserError as error:
+        log.warning("configuration not taken over", problem=str(error), advice=error.advice)
+        return str(error)
+    restart = (*_restarting(running, fresh), *_added_or_removed(running, fresh))
     kept = {**plans, **fresh_plans}
     debounce = settings.webhooks.debounce != fresh.webhooks.debounce
     changed = tuple(name for name in fresh_plans if debounce or _differs(plans[name], kept[name]))
@@ -105,14 +105,14 @@ def _of_mappers(plan: ConnectionPlan) -> list[str]:
 
 def _restarting(before: Settings, now: Settings) -> list[str]:
     """What belongs to the process: the ledger, and where it listens."""
-    parts = {
+    context = {
         "[ledger]": (before.ledger, now.ledger),
         "[webhooks]": (_listener(before), _listener(now)),
         "[admin]": (before.admin, now.admin),
         "[alerts]": (before.alerts, now.alerts),
         "[log]": (before.log, now.log),
     }
-    return [name for name, (old, new) in parts.items() if old != new]
+    return [name for name, (old, new) in context.items() if old != new]
 
 
 def _listener(settings: Settings) -> tuple[object, ...]:
@@ -123,6 +123,6 @@ def _listener(settings: Settings) -> tuple[object, ...]:
     return *place, listener.allow_from, listener.trusted_proxies, listener.max_body_bytes
 
 
-def _comings_and_goings(before: Settings, now: Settings) -> list[str]:
+def _added_or_removed(before: Settings, now: Settings) -> list[str]:
     """Connections that came or went."""
     return [f"connection {name}" for name in sorted(set(before.connections) ^ set(now.connections))]

@@ -1,13 +1,13 @@
-"""Carries out the wishes of the schedule: one sweep after the other, each from its own checkpoint.
+"""Carries out the jobs of the schedule: one sweep after the other, each from its own checkpoint.
 
 ::
 
-    wish in the ledger ──> begin_run ──> sync.sweep ──> end_run ──> fulfil
-            ^                                 │ all reading is at fault: paused, and the wish stands
+    request_sweep in the ledger ──> begin_run ──> sync.sweep ──> end_run ──> fulfil
+            ^                                 │ all reading is at error: paused, and the request_sweep stands
             └─────────────────────────────────┘ only this list is: some tries, then the next time
 
-The wish is ended only after its sweep: a process that dies in between finds it again, and goes on from
-the sweep's checkpoint. A wish that comes while its own sweep is under way is one more sweep afterwards.
+The request_sweep is ended only after its sweep: a process that dies in between finds it again, and goes on from
+the sweep's checkpoint. A request_sweep that comes while its own sweep is under way is one more sweep afterwards.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ if TYPE_CHECKING:
 __all__ = ["SweepWorker"]
 
 MOST_TRIES: Final = 5
-"""So often a list that alone fails for the moment is tried before its next time is waited for."""
+"""So often a list that alone fails for the name is tried before its next time is waited for."""
 
 LONGEST_LOOK: Final = 60.0
-"""Seconds after which the wishes are looked at in any case."""
+"""Seconds after which the jobs are looked at in any case."""
 
 LONGEST_YIELD: Final = 10.0
 """Seconds for which looking for what a list did not show lets webhooks go first, before each request."""
@@ -56,57 +56,59 @@ class SweepWorker:
     """Sweeps the lists of one connection when that is wished for.
 
     Args:
-        parts: The connection's parts.
+        context: The connection's context.
         pause: Whether reading goes on.
         random: Gives a number of [0, 1).
-        quiet: Waits until no webhook is to be worked off.
+        wait_until_idle: Waits until no webhook is to be worked off.
     """
 
     def __init__(
         self,
-        parts: ReadingContext,
+        context: ReadingContext,
         pause: ReadingPause,
         random: Callable[[], float],
-        quiet: Callable[[], Awaitable[None]],
+        wait_until_idle: Callable[[], Awaitable[None]],
     ) -> None:
-        self._parts = parts
-        self._quiet = quiet
+        self._context = context
+        self._idle = wait_until_idle
         self._pause = pause
         self._random = random
-        self._wished = asyncio.Event()
+        self._requested = asyncio.Event()
         self._failures = 0
         self._swept_from: dict[Stream, int] = {}
         self._begun: dict[Job, int] = {}
         self._reconciled = asyncio.Event()
 
     def wake(self) -> None:
-        """Say that the ledger may have a new wish."""
-        self._wished.set()
+        """Say that the ledger may have a new request_sweep."""
+        self._requested.set()
 
     async def reconciled(self) -> None:
         """Wait until all lists have been read."""
         await self._reconciled.wait()
 
     async def run(self) -> None:
-        """Carry out wishes, for ever."""
+        """Carry out jobs, for ever."""
         while True:
-            await self._pause.opened()
-            self._wished.clear()
-            wish = await self._oldest()
-            if wish is None:
+            await self._pause.wait_until_open()
+            self._requested.clear()
+            request_sweep = await self._oldest()
+            if request_sweep is None:
                 await self._wait(LONGEST_LOOK)
             else:
-                await self._carry_out(*wish)
+                await self._carry_out(*request_sweep)
 
     async def _oldest(self) -> tuple[Job, int] | None:
         """Of the jobs that are wanted the one that was begun longest ago, and since when it is wanted.
 
         A list that takes longer than its interval is wanted anew before it is read: by the time of the
-        wish alone it could come first for ever.
+        request_sweep alone it could come first for ever.
         """
-        wishes = await self._parts.ledger.call(load_scheduled_jobs, self._parts.name)
+        jobs = await self._context.ledger.call(load_scheduled_jobs, self._context.name)
         wanted = [
-            (self._begun.get(job, 0), wish.wanted_at, job) for job, wish in wishes.items() if wish.wanted_at
+            (self._begun.get(job, 0), request_sweep.wanted_at, job)
+            for job, request_sweep in jobs.items()
+            if request_sweep.wanted_at
         ]
         if not wanted:
             return None
@@ -116,77 +118,77 @@ class SweepWorker:
     async def _carry_out(self, job: Job, since: int) -> None:
         self._begun[job] = max(self._begun.values(), default=0) + 1
         for stream in self._streams(job):
-            # A full sweep that began after the wish has fulfilled it already, whoever asked for that one.
+            # A full sweep that began after the request_sweep has fulfilled it already, whoever asked for that one.
             if not self._was_swept(stream, since) and not await self._sweep(job, stream):
                 return
-        await self._parts.ledger.call(complete_job, self._parts.name, job, wanted_at=since)
+        await self._context.ledger.call(complete_job, self._context.name, job, wanted_at=since)
         self._failures = 0
         if job is Job.RECONCILE:
             self._reconciled.set()
-        log.info("done", connection=self._parts.name, job=str(job))
+        log.info("done", connection=self._context.name, job=str(job))
 
     def _was_swept(self, stream: Stream, since: int) -> bool:
         """Whether the whole list was read since then; a time to come is none: the clock was set back."""
-        return since <= self._swept_from.get(stream, 0) <= self._parts.clock()
+        return since <= self._swept_from.get(stream, 0) <= self._context.clock()
 
     def _streams(self, job: Job) -> list[Stream]:
-        return [stream for stream in self._parts.feeds if job.reads(stream)]
+        return [stream for stream in self._context.feeds if job.reads(stream)]
 
     async def _sweep(self, job: Job, stream: Stream) -> bool:
         """Sweep one list; False where it is to be tried again."""
-        began = self._parts.clock()
+        began = self._context.clock()
         try:
             await self._read(job, stream)
-        except (Refused, Transient) as fault:
-            return not (await self._pause.covers(fault)) and await self._gave_up(stream, fault)
+        except (Refused, Transient) as error:
+            return not (await self._pause.check_and_pause(error)) and await self._gave_up(stream, error)
         except LedgerError:
             raise  # nothing is wrong with the list: it is wanted still
-        except BridgeError as fault:
-            log.warning("sweep failed", connection=self._parts.name, stream=str(stream), problem=str(fault))
+        except BridgeError as error:
+            log.warning("sweep failed", connection=self._context.name, stream=str(stream), problem=str(error))
             return True
-        if job is Job.RECONCILE or not self._parts.plan.queries[stream].is_incremental:
+        if job is Job.RECONCILE or not self._context.plan.queries[stream].is_incremental:
             self._swept_from[stream] = began
         return True
 
-    async def _gave_up(self, stream: Stream, fault: Refused | Transient) -> bool:
-        """Only this list is at fault: wait a little and try again, or leave it to its next time."""
+    async def _gave_up(self, stream: Stream, error: Refused | Transient) -> bool:
+        """Only this list is at error: wait a little and try again, or leave it to its next time."""
         self._failures += 1
-        if isinstance(fault, Refused) or self._failures >= MOST_TRIES:
+        if isinstance(error, Refused) or self._failures >= MOST_TRIES:
             self._failures = 0
-            log.warning("sweep failed", connection=self._parts.name, stream=str(stream), problem=str(fault))
+            log.warning("sweep failed", connection=self._context.name, stream=str(stream), problem=str(error))
             return True
-        probe = self._parts.plan.connection.salestrekker.probe
+        probe = self._context.plan.connection.salestrekker.probe
         await self._wait(probe.backoff(self._failures, self._random))
         return False
 
     async def _read(self, job: Job, stream: Stream) -> SweepResult:
-        parts = self._parts
-        feed = parts.feeds[stream]
-        number = await parts.ledger.call(
-            begin_run, parts.name, str(job), [feed], now=parts.clock(), leftovers=False
+        context = self._context
+        feed = context.feeds[stream]
+        number = await context.ledger.call(
+            begin_run, context.name, str(job), [feed], now=context.clock(), leftovers=False
         )
         complete = False
         try:
             listing = make_listing(
-                parts.plan,
-                parts.client,
+                context.plan,
+                context.client,
                 stream,
                 feed,
-                since=await parts.since(stream, whole=job is Job.RECONCILE),
+                since=await context.since(stream, whole=job is Job.RECONCILE),
             )
             swept = await sweep(
                 self._after_webhooks(listing),
-                parts.ledger,
+                context.ledger,
                 run=number,
                 restart=False,
-                clock=parts.clock,
+                clock=context.clock,
                 on_page=self._on_page,
             )
             complete = not swept.broken
             return swept
         finally:
-            counts = {str(stream): await asyncio.to_thread(_counted, parts.ledger.path, feed, number)}
-            await parts.ledger.call(end_run, number, complete=complete, counts=counts, now=parts.clock())
+            counts = {str(stream): await asyncio.to_thread(_counted, context.ledger.path, feed, number)}
+            await context.ledger.call(end_run, number, complete=complete, counts=counts, now=context.clock())
 
     def _after_webhooks(self, listing: SweepSource) -> SweepSource:
         """The list, whose single records are read when no webhook waits to be, or has waited long enough."""
@@ -197,19 +199,19 @@ class SweepWorker:
         async def read(ids: Sequence[str]) -> RecordsById:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LONGEST_YIELD):
-                    await self._quiet()
+                    await self._idle()
             return await by_id.read(ids)
 
         return replace(listing, by_id=replace(by_id, read=read))
 
     def _on_page(self, _: SweepResult, seen: ObserveResult) -> None:
         if seen.pending:
-            self._parts.on_pending()
+            self._context.on_pending()
 
     async def _wait(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self._wished.wait()
+                await self._requested.wait()
 
 
 def _counted(path: Path, feed: Feed, run: int) -> dict[str, int]:

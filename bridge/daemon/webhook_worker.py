@@ -75,24 +75,24 @@ class WebhookWorker:
     """Reads what the webhooks of one connection are about.
 
     Args:
-        parts: The connection's parts.
+        context: The connection's context.
         pause: Whether reading goes on.
         debounce: Seconds, from the first event of a record until it is read.
         random: Gives a number of [0, 1).
     """
 
     def __init__(
-        self, parts: ReadingContext, pause: ReadingPause, debounce: float, random: Callable[[], float]
+        self, context: ReadingContext, pause: ReadingPause, debounce: float, random: Callable[[], float]
     ) -> None:
-        self._parts = parts
+        self._context = context
         self._pause = pause
         self._debounce = debounce
         self._random = random
         self._arrived = asyncio.Event()
         self._failures: Counter[WebhookSubject] = Counter()
-        self._rests: dict[WebhookSubject, float] = {}
-        self._quiet = asyncio.Event()
-        source = parts.plan.connection.salestrekker
+        self._backoffs: dict[WebhookSubject, float] = {}
+        self._idle = asyncio.Event()
+        source = context.plan.connection.salestrekker
         self._at_once = source.ids_per_request * source.max_in_flight
         self._record_waits = RetryPolicy(source.retry.first, max(source.retry.first, source.probe.longest))
 
@@ -100,133 +100,135 @@ class WebhookWorker:
         """Say that the ledger has new events."""
         self._arrived.set()
 
-    async def quiet(self) -> None:
+    async def wait_until_idle(self) -> None:
         """Wait until nothing is due: what a webhook is about is read first."""
-        await self._quiet.wait()
+        await self._idle.wait()
 
     async def run(self) -> None:
         """Work off events, for ever."""
         lingered = False
         while True:
-            await self._pause.opened()
+            await self._pause.wait_until_open()
             self._arrived.clear()
             due = await self._look()
             if not due.groups:
-                self._quiet.set()
+                self._idle.set()
                 await self._until(due.next_at, due.again_at)
-            elif len(due.groups) < self._parts.plan.connection.salestrekker.ids_per_request and not lingered:
+            elif (
+                len(due.groups) < self._context.plan.connection.salestrekker.ids_per_request and not lingered
+            ):
                 lingered = True
-                self._quiet.clear()
+                self._idle.clear()
                 await asyncio.sleep(min(LINGER, self._debounce))
                 continue
             else:
-                self._quiet.clear()
-                await self._work_off(due.groups)
+                self._idle.clear()
+                await self._process(due.groups)
             lingered = False
 
     async def _look(self) -> DueWebhooks:
         """What is due now."""
-        now = self._parts.clock()
-        return await self._parts.ledger.call(
+        now = self._context.clock()
+        return await self._context.ledger.call(
             find_due_webhooks,
-            self._parts.name,
+            self._context.name,
             before=now - int(self._debounce * 1000),
             now=now,
             limit=self._at_once,
             longest=int(self._record_waits.longest * 1000),
-            without=self._resting(),
+            without=self._backing_off(),
         )
 
     async def _until(self, next_at: int | None, again_at: int | None) -> None:
         """Wait for the end of the next record's time or of a rest, or for an event of another one."""
-        wait = min([LONGEST_LOOK, *(until - _loop_time() for until in self._rests.values())])
+        wait = min([LONGEST_LOOK, *(until - _loop_time() for until in self._backoffs.values())])
         if again_at is not None:
-            wait = min(wait, (again_at - self._parts.clock()) / 1000)
+            wait = min(wait, (again_at - self._context.clock()) / 1000)
         if next_at is not None:  # whatever arrives now is due later than that
-            wait = min(wait, (next_at - self._parts.clock()) / 1000 + self._debounce)
+            wait = min(wait, (next_at - self._context.clock()) / 1000 + self._debounce)
             await asyncio.sleep(max(0.0, wait))
             return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(max(0.0, wait)):
                 await self._arrived.wait()
 
-    def _resting(self) -> set[WebhookSubject]:
+    def _backing_off(self) -> set[WebhookSubject]:
         """The subjects that are left alone for now."""
         now = _loop_time()
-        self._rests = {subject: until for subject, until in self._rests.items() if until > now}
-        return set(self._rests)
+        self._backoffs = {subject: until for subject, until in self._backoffs.items() if until > now}
+        return set(self._backoffs)
 
-    async def _work_off(self, groups: Sequence[WebhookGroup]) -> None:
+    async def _process(self, groups: Sequence[WebhookGroup]) -> None:
         """Read what these are about; where that fails they wait, and are tried again."""
         try:
-            faults = await self._read(groups)
+            errors = await self._read(groups)
         except LedgerError as broken:
-            faults = dict.fromkeys((group.subject for group in groups), broken)
-        for subject, fault in faults.items():
-            self._rest(subject, fault)
-        for subject in {group.subject for group in groups} - faults.keys():
+            errors = dict.fromkeys((group.subject for group in groups), broken)
+        for subject, error in errors.items():
+            self._back_off(subject, error)
+        for subject in {group.subject for group in groups} - errors.keys():
             del self._failures[subject]
 
-    def _rest(self, subject: WebhookSubject, fault: BridgeError) -> None:
+    def _back_off(self, subject: WebhookSubject, error: BridgeError) -> None:
         """Leave a subject alone for a while that grows."""
         self._failures[subject] += 1
         log.warning(
             "webhooks cannot be worked off",
-            connection=self._parts.name,
+            connection=self._context.name,
             subject=subject,
-            problem=str(fault),
+            problem=str(error),
         )
-        probe = self._parts.plan.connection.salestrekker.probe
+        probe = self._context.plan.connection.salestrekker.probe
         wait = probe.backoff(self._failures[subject], self._random)
-        self._rests[subject] = _loop_time() + wait
+        self._backoffs[subject] = _loop_time() + wait
 
     async def _read(self, groups: Sequence[WebhookGroup]) -> dict[WebhookSubject, BridgeError]:
         """Work off these; what failed is not finished, by the subject; nothing is where reading is paused."""
-        began = self._parts.clock()
-        faults: dict[WebhookSubject, BridgeError] = {}
+        began = self._context.clock()
+        errors: dict[WebhookSubject, BridgeError] = {}
         deals: Deals = None
         try:
             deals = await self._contacts_of([group.id for group in groups if group.subject == "deal"])
-        except BridgeError as fault:
-            if await self._is_paused_for(fault):
+        except BridgeError as error:
+            if await self._is_paused_for(error):
                 return {}
-            faults["deal"] = fault
+            errors["deal"] = error
         outcomes = {group: _of_deal(group, deals) for group in groups}
         for stream in Stream:
             try:
                 await self._read_stream(stream, groups, deals, outcomes)
             except LedgerError:
                 raise
-            except BridgeError as fault:
-                if await self._is_paused_for(fault):
+            except BridgeError as error:
+                if await self._is_paused_for(error):
                     return {}
-                faults |= {group.subject: fault for group in groups if _ids(group, stream, deals)}
-        done = {group: found for group, found in outcomes.items() if group.subject not in faults}
+                errors |= {group.subject: error for group in groups if _ids(group, stream, deals)}
+        done = {group: found for group, found in outcomes.items() if group.subject not in errors}
         finished = await self._finish(done)
         if finished:
-            self._tell(finished, began)
-        return faults
+            self._log_done(finished, began)
+        return errors
 
-    async def _is_paused_for(self, fault: BridgeError) -> bool:
-        """Whether all reading is at fault, so that nothing more is to be asked for."""
-        return isinstance(fault, Refused | Transient) and await self._pause.covers(fault)
+    async def _is_paused_for(self, error: BridgeError) -> bool:
+        """Whether all reading is at error, so that nothing more is to be asked for."""
+        return isinstance(error, Refused | Transient) and await self._pause.check_and_pause(error)
 
-    def _tell(self, done: Collection[WebhookGroup], began: int) -> None:
+    def _log_done(self, done: Collection[WebhookGroup], began: int) -> None:
         log.info(
             "webhooks worked off",
-            connection=self._parts.name,
+            connection=self._context.name,
             events=sum(len(group.numbers) for group in done),
             records=len(done),
-            seconds=round((self._parts.clock() - began) / 1000, 3),
+            seconds=round((self._context.clock() - began) / 1000, 3),
         )
 
     async def _contacts_of(self, deals: Sequence[str]) -> Deals:
         """Which contacts each deal is about; None where that is not wanted."""
-        ticket = self._parts.plan.ticket
+        ticket = self._context.plan.ticket
         if ticket is None:
             return None
-        per_request = self._parts.plan.connection.salestrekker.ids_per_request
-        return await self._parts.client.read_deal_contacts(ticket, deals, per_request)
+        per_request = self._context.plan.connection.salestrekker.ids_per_request
+        return await self._context.client.read_deal_contacts(ticket, deals, per_request)
 
     async def _read_stream(
         self,
@@ -240,24 +242,24 @@ class WebhookWorker:
         for group in groups:
             for one in _ids(group, stream, deals):
                 wanted[one].append(group)
-        if not wanted or stream not in self._parts.plan.by_id_queries:
+        if not wanted or stream not in self._context.plan.by_id_queries:
             return
         listing, ids = self._listing(stream), list(wanted)
         for at in range(0, len(ids), self._at_once):  # deals can name any number of contacts
             some = ids[at : at + self._at_once]
-            refreshed = await refresh(listing, self._parts.ledger, some, clock=self._parts.clock)
+            refreshed = await refresh(listing, self._context.ledger, some, clock=self._context.clock)
             await self._mark_gone(stream, refreshed, wanted)
             if refreshed.pending:
-                self._parts.on_pending()
+                self._context.on_pending()
             for one in some:
                 for group in wanted[one]:
                     outcomes[group].add(_outcome(one, group, refreshed))
 
     def _listing(self, stream: Stream) -> ByIdSource:
-        parts = self._parts
-        settings = parts.plan.connection.stream(stream)
-        mapper = parts.plan.mappers[stream]
-        return ByIdSource(parts.feeds[stream], partial(parts.read, stream), mapper, settings.policy())
+        context = self._context
+        settings = context.plan.connection.stream(stream)
+        mapper = context.plan.mappers[stream]
+        return ByIdSource(context.feeds[stream], partial(context.read, stream), mapper, settings.policy())
 
     async def _mark_gone(
         self, stream: Stream, refreshed: RefreshResult, wanted: Mapping[str, Sequence[WebhookGroup]]
@@ -269,13 +271,13 @@ class WebhookWorker:
             if any(group.deleted and group.subject != "deal" for group in wanted[one])
         ]
         if deleted:
-            await self._parts.ledger.call(
+            await self._context.ledger.call(
                 mark_gone_by_id,
-                self._parts.feeds[stream],
+                self._context.feeds[stream],
                 deleted,
-                self._parts.plan.connection.stream(stream).policy(),
+                self._context.plan.connection.stream(stream).policy(),
                 read_at=refreshed.read_at,
-                now=self._parts.clock(),
+                now=self._context.clock(),
             )
 
     async def _finish(self, outcomes: Found) -> list[WebhookGroup]:
@@ -292,19 +294,19 @@ class WebhookWorker:
         for outcome, numbers in by_outcome.items():
             for at in range(0, len(numbers), AT_ONCE):
                 some = numbers[at : at + AT_ONCE]
-                await self._parts.ledger.call(finish_webhooks, some, outcome, self._parts.clock())
+                await self._context.ledger.call(finish_webhooks, some, outcome, self._context.clock())
         return finished
 
     async def _postpone(self, group: WebhookGroup, why: str) -> None:
         """An error at the id is no read: the events wait for a time that grows, and a day of that is all."""
-        now = self._parts.clock()
+        now = self._context.clock()
         wait = self._record_waits.probe_wait(group.tries, self._random)
-        given_up = await self._parts.ledger.call(
+        given_up = await self._context.ledger.call(
             postpone_webhooks, group.numbers, why=why, next_at=now + max(1, int(wait * 1000)), now=now
         )
         log.warning(
             "webhook given up" if given_up else "webhook waits to be read",
-            connection=self._parts.name,
+            connection=self._context.name,
             subject=group.subject,
             id=group.id,
             problem=why,

@@ -45,8 +45,8 @@ class ClaimBuffer:
     Attributes:
         buffer: What was claimed.
         held: Streams of which nothing is to be claimed for the moment.
-        no_more: No more will come than the ledger has.
-        patient: What had no answer is waited for, too.
+        expects_no_more: No more will come than the ledger has.
+        waits_for_unanswered: What had no answer is waited for, too.
         awaited: What is not sent yet since Trakor may still be storing it, where nothing else can be sent.
         next_look: When it is worth looking again, in the loop's time.
     """
@@ -69,18 +69,18 @@ class ClaimBuffer:
         self._looked_at = -math.inf
         self.buffer: deque[WorkItem] = deque()
         self.held: set[Stream] = set()
-        self.no_more = False
-        self.patient = True
+        self.expects_no_more = False
+        self.waits_for_unanswered = True
         self.awaited: AwaitedNames = NOTHING
         self.next_look = 0.0
 
     @property
-    def knows_of_nothing(self) -> bool:
+    def is_exhausted(self) -> bool:
         """The ledger was found to have nothing pending that is worth waiting for."""
-        return math.isinf(self.next_look) and self.is_out
+        return math.isinf(self.next_look) and self.is_empty
 
     @property
-    def is_out(self) -> bool:
+    def is_empty(self) -> bool:
         """Nothing is there to be sent now."""
         return not (self.buffer or self._claiming) and self.next_look > asyncio.get_running_loop().time()
 
@@ -92,22 +92,22 @@ class ClaimBuffer:
     @property
     def has_untried(self) -> bool:
         """Something is left to send, or may be, that was never tried."""
-        return self.buffer[0].turn == 0 if self.buffer else not self.is_out
+        return self.buffer[0].turn == 0 if self.buffer else not self.is_empty
 
-    def empty(self) -> list[Outcome]:
+    def clear(self) -> list[Outcome]:
         """Give back what was claimed."""
         given_back: list[Outcome] = [unsent_outcome(work) for work in self.buffer]
         self.buffer.clear()
         return given_back
 
-    def look_at(self, due: int | None) -> None:
+    def wake_at(self, due: int | None) -> None:
         """Look into the ledger again at this time; one too far ahead is of a clock that was set back."""
         if due is not None:
             wait = max(0.0, (due - self._clock()) / 1000)
             wait = wait if wait <= self._longest_wait else 0.0
             self.next_look = min(self.next_look, asyncio.get_running_loop().time() + wait)
 
-    def look_anyhow(self, after: float) -> None:
+    def look_after(self, after: float) -> None:
         """Look again so many seconds after the last look, although nothing is known to be due.
 
         An answer to another connection in the same organisation can make a record of this one pending.
@@ -115,13 +115,13 @@ class ClaimBuffer:
         if not self._claiming and asyncio.get_running_loop().time() >= self._looked_at + after:
             self.next_look = 0.0
 
-    def claim_ahead(
-        self, lanes: Collection[OutgoingStream], allowed: int, notice: Callable[[asyncio.Task[None]], None]
+    def start_claiming(
+        self, outgoing: Collection[OutgoingStream], allowed: int, notice: Callable[[asyncio.Task[None]], None]
     ) -> None:
         """Begin to fill the buffer, where it has room and something is due.
 
         Args:
-            lanes: What may be claimed.
+            outgoing: What may be claimed.
             allowed: How many requests may begin: no more is claimed than will be sent soon.
             notice: Called when it is claimed, or could not be.
         """
@@ -129,34 +129,37 @@ class ClaimBuffer:
             # Before the task begins: whoever wakes it meanwhile may know of more than it looks for.
             self.next_look = math.inf
             self._looked_at = asyncio.get_running_loop().time()
-            self._claiming = asyncio.create_task(self._claim(lanes, min(BATCH, 2 * max(1, allowed))))
+            self._claiming = asyncio.create_task(self._claim(outgoing, min(BATCH, 2 * max(1, allowed))))
             self._claiming.add_done_callback(notice)
 
-    def raise_failure(self) -> None:
+    def raise_error(self) -> None:
         """Let the error of a claim that could not be made show."""
         if (claiming := self._claiming) is not None and claiming.done():
             self._claiming = None
             claiming.result()
 
-    async def ended(self) -> None:
+    async def wait_for_claim(self) -> None:
         """Wait until nothing is being claimed."""
         if self._claiming is not None:
             await asyncio.wait([self._claiming])
 
-    async def one(self, lane: OutgoingStream) -> ClaimResult:
+    async def claim_one(self, outgoing_stream: OutgoingStream) -> ClaimResult:
         """Claim one record of a stream, for itself."""
-        return await self._claim_of([lane], 1)
+        return await self._claim_of([outgoing_stream], 1)
 
-    async def _claim(self, lanes: Collection[OutgoingStream], limit: int) -> None:
-        claimed = await self._claim_of([lane for lane in lanes if lane.feed.stream not in self.held], limit)
+    async def _claim(self, outgoing: Collection[OutgoingStream], limit: int) -> None:
+        claimed = await self._claim_of(
+            [one for one in outgoing if one.feed.stream not in self.held],
+            limit,
+        )
         self.buffer += claimed.work
-        self.look_at(claimed.next_due)
+        self.wake_at(claimed.next_due)
         if not claimed.work and claimed.awaited != self.awaited:
             self.awaited = claimed.awaited
             self._on_awaited()
 
-    async def _claim_of(self, lanes: Iterable[OutgoingStream], limit: int) -> ClaimResult:
-        now, feeds = self._clock(), [lane.feed for lane in lanes]
+    async def _claim_of(self, outgoing: Iterable[OutgoingStream], limit: int) -> ClaimResult:
+        now, feeds = self._clock(), [one.feed for one in outgoing]
         return await self._ledger.call(
             claim_for_feeds,
             feeds,
@@ -164,5 +167,5 @@ class ClaimBuffer:
             now=now,
             until=now + CLAIM_LIFE,
             waits=self._waits,
-            patient=self.patient,
+            patient=self.waits_for_unanswered,
         )

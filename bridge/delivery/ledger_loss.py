@@ -43,7 +43,7 @@ class LedgerLossDetector:
         self._existing: Counter[Stream] = Counter()
         self.suspected: set[Stream] = set()
 
-    def look(self, settled: BatchResult) -> Iterator[LossSuspicion]:
+    def check(self, settled: BatchResult) -> Iterator[LossSuspicion]:
         """The streams that are suspicious since this batch."""
         for stream, created in settled.first_answers:
             self._answered[stream] += 1

@@ -1,6 +1,6 @@
 """What is known to pass: a request that makes nothing, and canaries.
 
-A canary is a payload that Trakor took lately and still has: sent again it changes nothing, by Trakor's
+A canary is a payload that Trakor took passed_recently and still has: sent again it changes nothing, by Trakor's
 promise that a name which exists is given back as it is. Only the ledger knows which are still fit for it.
 """
 
@@ -29,7 +29,7 @@ log = structlog.get_logger()
 
 
 class ProbeRequests:
-    """Sends what is known to pass, to tell a record's fault from one of credentials or address.
+    """Sends what is known to pass, to tell a record's error from one of credentials or address.
 
     Args:
         ledger: Keeps canaries.
@@ -45,23 +45,23 @@ class ProbeRequests:
         self._not_taken: set[Payload] = set()
         self._wait = unanswered_wait
         self._silent_until: dict[Payload, float] = {}
-        self._lacking: set[Stream] = set()
+        self._without_canary: set[Stream] = set()
 
     @property
-    def lately(self) -> bool:
-        """Whether this process has sent something lately that passed."""
+    def passed_recently(self) -> bool:
+        """Whether this process has sent something passed_recently that passed."""
         return asyncio.get_running_loop().time() - self._passed_at <= FRESH
 
-    def took(self, stream: Stream) -> None:
+    def record_success(self, stream: Stream) -> None:
         """Trakor has taken a record of this stream just now."""
         self._passed_at = asyncio.get_running_loop().time()
-        self._lacking.discard(stream)
+        self._without_canary.discard(stream)
 
-    async def makes_nothing(self) -> None:
+    async def send_empty_request(self) -> None:
         """Send the request that makes nothing; raises Transient or Refused."""
         await self._destination.probe()
 
-    async def canary(self, lane: OutgoingStream) -> bool:
+    async def send_canary(self, outgoing_stream: OutgoingStream) -> bool:
         """Send a canary of a stream.
 
         Returns:
@@ -69,9 +69,9 @@ class ProbeRequests:
 
         Raises:
             Transient: No answer that says anything.
-            Refused: What is known to pass does not pass: credentials or address are at fault.
+            Refused: What is known to pass does not pass: credentials or address are at error.
         """
-        kept = await self._ledger.call(open_canaries, lane.feed)
+        kept = await self._ledger.call(open_canaries, outgoing_stream.feed)
         now, fit = asyncio.get_running_loop().time(), [one for one in kept if one not in self._not_taken]
         silent = [left for one in fit if (left := self._silent_until.get(one, now) - now) > 0]
         if silent and len(silent) == len(fit):
@@ -86,19 +86,21 @@ class ProbeRequests:
                 self._silent_until[payload] = asyncio.get_running_loop().time() + self._wait
                 raise
             if answer.created:
-                log.warning("canary made anew", stream=str(lane.feed.stream), trakor_id=answer.trakor_id)
+                log.warning(
+                    "canary made anew", stream=str(outgoing_stream.feed.stream), trakor_id=answer.trakor_id
+                )
             return True
-        self._tell_lack(lane.feed.stream)
+        self._log_missing_canary(outgoing_stream.feed.stream)
         return False
 
-    async def any(self, *lanes: OutgoingStream) -> None:
+    async def send_any(self, *outgoing: OutgoingStream) -> None:
         """Send a canary of any of these streams; where there is none, the request that makes nothing."""
-        for lane in lanes:
-            if await self.canary(lane):
+        for outgoing_stream in outgoing:
+            if await self.send_canary(outgoing_stream):
                 return
-        await self.makes_nothing()
+        await self.send_empty_request()
 
-    def _tell_lack(self, stream: Stream) -> None:
-        if stream not in self._lacking:
-            self._lacking.add(stream)
+    def _log_missing_canary(self, stream: Stream) -> None:
+        if stream not in self._without_canary:
+            self._without_canary.add(stream)
             log.info("no canary", stream=str(stream))

@@ -1,4 +1,4 @@
-"""What follows from each answer of Trakor: whose fault it is, and what stops for it.
+"""What follows from each answer of Trakor: whose error it is, and what stops for it.
 
 ::
 
@@ -37,80 +37,80 @@ class ResponseHandler:
     """Judges what came of each request of one delivery.
 
     Args:
-        lanes: The streams that are sent.
+        outgoing: The streams that are sent.
         settings: Limits and waits.
         mode: When a stream stops.
         breaker: Limits the requests that may start.
-        intake: What is left to send.
-        outbox: Takes the outcomes.
-        known: What is known to pass.
-        evidence: What is known of records that were turned down before.
+        claim_buffer: What is left to send.
+        writer: Takes the outcomes.
+        probes: What is known to pass.
+        history: What is known of records that were turned down before.
         stopped: Streams that had stopped before; times are of the running loop.
         clock: Milliseconds since the epoch.
         random: Gives a number of [0, 1).
-        on_news: Told when sending was refused, or a stream stopped or goes on.
+        on_change: Told when sending was refused, or a stream stopped or goes on.
 
     Attributes:
-        lanes: The streams that are sent still.
-        judge: Keeps what is in doubt.
+        outgoing: The streams that are sent still.
+        classifier: Keeps what is in doubt.
         trials: The streams of which only one record is tried now and then.
         refusals: Why the sending of a stream stopped before its end.
         refused: Why that of all streams did, where it was not the records of one.
-        known_is_next: The next probe of a destination that is down is not to be a record.
+        probe_is_next: The next probe of a destination that is down is not to be a record.
     """
 
     def __init__(  # noqa: PLR0913 - it is handed all that it works with, by name
         self,
-        lanes: Mapping[Stream, OutgoingStream],
+        outgoing: Mapping[Stream, OutgoingStream],
         settings: SendingSettings,
         mode: SendingMode,
         *,
         breaker: SendingBreaker,
-        intake: ClaimBuffer,
-        outbox: ResultWriter,
-        known: ProbeRequests,
-        evidence: RejectionHistory,
+        claim_buffer: ClaimBuffer,
+        writer: ResultWriter,
+        probes: ProbeRequests,
+        history: RejectionHistory,
         stopped: Mapping[Stream, StoppedStream],
         clock: Callable[[], int],
         random: Callable[[], float],
-        on_news: Callable[[], None],
+        on_change: Callable[[], None],
     ) -> None:
         self._breaker = breaker
-        self._intake = intake
-        self._outbox = outbox
-        self._known = known
-        self._evidence = evidence
+        self._claim_buffer = claim_buffer
+        self._writer = writer
+        self._probes = probes
+        self._history = history
         self._clock = clock
-        self._on_news = on_news
+        self._on_change = on_change
         self._refused: list[tuple[WorkItem, Refused]] = []
-        self._tried: dict[Stream, int] = {}
-        self._wary = False
+        self._trial_records: dict[Stream, int] = {}
+        self._probes_after_failure = False
         self._canary_passed: set[Stream] = set()
-        self.lanes = dict(lanes)
-        self.judge = FailureClassifier(settings, random, evidence, mode.most_rejections)
+        self.outgoing = dict(outgoing)
+        self.classifier = FailureClassifier(settings, random, history, mode.most_rejections)
         self.trials = StoppedStreams(mode.trial_every, mode.most_trials, stopped)
         self.refusals: dict[Stream, Refused] = {}
         self.refused: Refused | None = None
-        self.known_is_next = False
+        self.probe_is_next = False
 
     @property
-    def has_refused(self) -> bool:
-        """A record was refused, and nobody knows yet whose fault that is: nothing is to begin."""
+    def has_open_refusals(self) -> bool:
+        """A record was refused, and nobody knows yet whose error that is: nothing is to begin."""
         return bool(self._refused)
 
-    def lets_begin(self, stream: Stream) -> bool:
+    def may_start(self, stream: Stream) -> bool:
         """Whether a request that was about to begin still may."""
-        return stream in self.lanes and not self._refused
+        return stream in self.outgoing and not self._refused
 
     def may_send(self, stream: Stream) -> bool:
         """Whether all of a stream is sent."""
-        return stream in self.lanes and stream not in self.trials
+        return stream in self.outgoing and stream not in self.trials
 
-    def tries(self, work: WorkItem) -> None:
+    def note_trial(self, work: WorkItem) -> None:
         """This is the one record of a stopped stream that is tried."""
-        self._tried[work.stream] = work.number
+        self._trial_records[work.stream] = work.number
 
-    def asks_known(self, *, quiet: bool) -> bool:
+    def should_probe(self, *, quiet: bool) -> bool:
         """Whether to ask, before more is sent, if what is known to pass passes.
 
         Every second probe of a destination that is down does, and until a record passes each failure is
@@ -120,142 +120,146 @@ class ResponseHandler:
             quiet: Nothing is being sent, and nothing can be before some time has passed.
         """
         if self._breaker.is_down:
-            return (self.known_is_next and self._known.lately) or self._intake.is_out
-        return self.judge.doubts_failures and (self._wary or quiet)
+            return (self.probe_is_next and self._probes.passed_recently) or self._claim_buffer.is_empty
+        return self.classifier.has_doubtful_failures and (self._probes_after_failure or quiet)
 
-    async def ask(self) -> None:
-        """Send what is known to pass, to tell whose fault it was."""
-        await (self._inquire() if self._refused else self._ask_known())
+    async def probe(self) -> None:
+        """Send what is known to pass, to tell whose error it was."""
+        await (self._investigate_refusals() if self._refused else self._probe_known())
 
     def on_answer(self, work: WorkItem, answer: TrakorAnswer, key: str) -> None:
         """A record was taken."""
         self._breaker.record_success()
-        self._wary = False
-        self._known.took(work.stream)
-        self._outbox.add(self.judge.answered(work, answer, key, self._clock()))
+        self._probes_after_failure = False
+        self._probes.record_success(work.stream)
+        self._writer.add(self.classifier.record_answer(work, answer, key, self._clock()))
         self.resume(work.stream)
 
-    def on_failure(self, work: WorkItem, fault: Transient) -> None:
+    def on_failure(self, work: WorkItem, error: Transient) -> None:
         """A request failed for the moment."""
-        self._breaker.record_failure(fault)
-        self._wary = self._wary or self._breaker.is_down
-        self._outbox.add(self.judge.failed(work, fault, self._clock(), down=self._breaker.is_down))
+        self._breaker.record_failure(error)
+        self._probes_after_failure = self._probes_after_failure or self._breaker.is_down
+        self._writer.add(
+            self.classifier.record_failure(work, error, self._clock(), down=self._breaker.is_down)
+        )
 
     def on_rejection(self, work: WorkItem, rejection: Rejected) -> None:
         """A record was rejected as it is."""
         self._breaker.record_success()
-        self._wary = False
-        if work.stream in self.lanes:
-            self._outbox.add(self.judge.rejected(work, rejection))
-            self._stop_where_nothing_is_taken(work)
+        self._probes_after_failure = False
+        if work.stream in self.outgoing:
+            self._writer.add(self.classifier.record_rejection(work, rejection))
+            self._stop_if_nothing_is_taken(work)
         else:
-            self._outbox.add([Retry(work, None, begun=False)])
+            self._writer.add([Retry(work, None, begun=False)])
 
     def on_refusal(self, work: WorkItem, refusal: Refused) -> None:
         """A key is never refused for a record's sake; all else is looked into once nothing is under way."""
-        if refusal.kind is Refusal.KEY or work.stream not in self.lanes:
-            self._outbox.add([self.judge.given_back(work, refusal, self._clock())])
-            if work.stream in self.lanes:
+        if refusal.kind is Refusal.KEY or work.stream not in self.outgoing:
+            self._writer.add([self.classifier.give_back(work, refusal, self._clock())])
+            if work.stream in self.outgoing:
                 self._refuse_all(refusal)
         else:
             self._refused.append((work, refusal))
 
-    async def _inquire(self) -> None:
+    async def _investigate_refusals(self) -> None:
         """Find out whether what is known to pass passes, so that a record's own text was refused."""
         streams = {work.stream for work, _ in self._refused}
-        lanes = [lane for stream, lane in self.lanes.items() if stream in streams]
+        outgoing = [one for stream, one in self.outgoing.items() if stream in streams]
         try:
-            await self._known.makes_nothing()
-            certain = [await self._known.canary(lane) for lane in lanes]
-        except Transient as fault:
-            self._breaker.record_failure(fault)
-            self._outbox.add(self.judge.outage(self._clock()))
-            self.let_go()
+            await self._probes.send_empty_request()
+            certain = [await self._probes.send_canary(outgoing_stream) for outgoing_stream in outgoing]
+        except Transient as error:
+            self._breaker.record_failure(error)
+            self._writer.add(self.classifier.record_outage(self._clock()))
+            self.release_refused()
         except Refused as refusal:
-            self.let_go()
+            self.release_refused()
             self._refuse_all(refusal)
         else:
             self._breaker.record_probe_success()
             self._canary_passed |= {
-                one.feed.stream for one, passed in zip(lanes, certain, strict=True) if passed
+                one.feed.stream for one, passed in zip(outgoing, certain, strict=True) if passed
             }
             if not all(certain):
                 self._breaker.restart_with_one()
-            self._judge_refused()
+            self._classify_refused()
 
-    def let_go(self) -> None:
+    def release_refused(self) -> None:
         """What was refused is not judged: it is sent again."""
         now = self._clock()
-        self._outbox.add([self.judge.given_back(work, refusal, now) for work, refusal in self._refused])
+        self._writer.add([self.classifier.give_back(work, refusal, now) for work, refusal in self._refused])
         self._refused.clear()
 
-    def _judge_refused(self) -> None:
+    def _classify_refused(self) -> None:
         refused, self._refused = self._refused, []
         last = self._is_last
         for work, refusal in refused:
-            hopeless = last and self._evidence.knows(work) and not self._evidence.has_taken(work.stream)
-            self._outbox.add(self.judge.refused(work, refusal, self._clock(), last=last))
-            if hopeless and work.stream in self.lanes:
+            hopeless = (
+                last and self._history.was_turned_down_here(work) and not self._history.has_taken(work.stream)
+            )
+            self._writer.add(self.classifier.record_refusal(work, refusal, self._clock(), last=last))
+            if hopeless and work.stream in self.outgoing:
                 self._refuse(self._why_hopeless(work.stream, refusal), work.stream)
             else:
-                self._stop_where_nothing_is_taken(work)
+                self._stop_if_nothing_is_taken(work)
 
     def _why_hopeless(self, stream: Stream, refusal: Refused) -> Refused:
         """Where a canary passes it is not what the refusal says of the whole."""
         passed = stream in self._canary_passed
-        return self.judge.why_nothing_is_taken(stream, canary=True) if passed else refusal
+        return self.classifier.describe_stop(stream, canary=True) if passed else refusal
 
-    async def _ask_known(self) -> None:
+    async def _probe_known(self) -> None:
         """Send what is known to pass: where it passes, too, what is in doubt is no outage."""
-        self.known_is_next = False
+        self.probe_is_next = False
         try:
-            if self._breaker.is_down and self._intake.is_out:
-                await self._known.makes_nothing()
+            if self._breaker.is_down and self._claim_buffer.is_empty:
+                await self._probes.send_empty_request()
             else:
-                await self._known.any(*self.lanes.values())
-        except Transient as fault:
-            self._breaker.record_failure(fault)
-            self._outbox.add(self.judge.outage(self._clock()))
+                await self._probes.send_any(*self.outgoing.values())
+        except Transient as error:
+            self._breaker.record_failure(error)
+            self._writer.add(self.classifier.record_outage(self._clock()))
         except Refused as refusal:
             self._refuse_all(refusal)
         else:
             self._breaker.record_probe_success()
-            self._outbox.add(self.judge.cleared(self._clock(), last=self._is_last))
+            self._writer.add(self.classifier.record_probe_success(self._clock(), last=self._is_last))
 
-    def _stop_where_nothing_is_taken(self, work: WorkItem) -> None:
+    def _stop_if_nothing_is_taken(self, work: WorkItem) -> None:
         """Stop a stream where too many were turned down, or one more that was tried."""
         stream = work.stream
         before = self.trials.stopped.get(stream)
         canary = stream in self._canary_passed
-        why = self.judge.takes_nothing(stream, canary=canary) if before is None else before.why
-        if why is None or stream not in self.lanes:
+        why = self.classifier.reason_to_stop(stream, canary=canary) if before is None else before.why
+        if why is None or stream not in self.outgoing:
             return
-        self._outbox.add(self.judge.stop_stream(stream))
-        if before is None or self._tried.get(stream) == work.number:
+        self._writer.add(self.classifier.stop_stream(stream))
+        if before is None or self._trial_records.get(stream) == work.number:
             if self.trials.stop(stream, why, self._breaker.now()):
-                self._refuse(self.judge.why_nothing_is_taken(stream, canary=canary), stream)
-            self._on_news()
+                self._refuse(self.classifier.describe_stop(stream, canary=canary), stream)
+            self._on_change()
 
     def resume(self, stream: Stream) -> None:
         """All of a stream is sent again, where it had stopped."""
         if self.trials.end(stream):
-            self._intake.next_look = 0.0
-            self._on_news()
+            self._claim_buffer.next_look = 0.0
+            self._on_change()
 
     def _refuse_all(self, refusal: Refused) -> None:
         self.refused = refusal
-        self._refuse(refusal, *self.lanes)
+        self._refuse(refusal, *self.outgoing)
 
     def _refuse(self, refusal: Refused, *streams: Stream) -> None:
         """Stop sending these streams: nothing is lost, nothing is marked."""
         for stream in streams:
-            self.lanes.pop(stream)
+            self.outgoing.pop(stream)
             self.trials.end(stream)
             self.refusals[stream] = refusal
-        self._outbox.add(self.judge.stop(self._clock()))
-        self._on_news()
+        self._writer.add(self.classifier.stop(self._clock()))
+        self._on_change()
 
     @property
     def _is_last(self) -> bool:
         """Nothing will come that was never tried: what fails now is held against what went before."""
-        return self._intake.no_more and not (self._intake.has_untried or self.trials)
+        return self._claim_buffer.expects_no_more and not (self._claim_buffer.has_untried or self.trials)

@@ -38,7 +38,7 @@ class ResultWriter:
 
     Args:
         ledger: The open ledger.
-        lanes: The streams that outcomes can be of.
+        outgoing: The streams that outcomes can be of.
         run: Number of the run that the answers count for; None: the one that each record is of.
         clock: Milliseconds since the epoch.
         on_settled: Told after each batch what was settled, how many seconds that took, and whether something
@@ -48,24 +48,24 @@ class ResultWriter:
     def __init__(
         self,
         ledger: Ledger,
-        lanes: Mapping[Stream, OutgoingStream],
+        outgoing: Mapping[Stream, OutgoingStream],
         run: int | None,
         clock: Callable[[], int],
         on_settled: Callable[[list[Outcome], float, bool], None],
     ) -> None:
         self._ledger = ledger
-        self._lanes = lanes
+        self._outgoing = outgoing
         self._run = run
         self._clock = clock
         self._on_settled = on_settled
-        self._kept: list[Outcome] = []
+        self._outcomes: list[Outcome] = []
         self._since: float | None = None
         self._writing: asyncio.Task[None] | None = None
 
     @property
-    def empty(self) -> bool:
+    def is_empty(self) -> bool:
         """Whether nothing is kept, nor being written."""
-        return not self._kept and (self._writing is None or self._writing.done())
+        return not self._outcomes and (self._writing is None or self._writing.done())
 
     @property
     def due(self) -> float | None:
@@ -74,9 +74,9 @@ class ResultWriter:
 
     def add(self, outcomes: Iterable[Outcome]) -> None:
         """Take outcomes over."""
-        self._kept += outcomes
+        self._outcomes += outcomes
 
-    def write(self, notice: Callable[[asyncio.Task[None]], None], *, hurry: bool) -> None:
+    def start_writing(self, notice: Callable[[asyncio.Task[None]], None], *, hurry: bool) -> None:
         """Begin to write a batch where it is time to; one at a time.
 
         Args:
@@ -89,12 +89,12 @@ class ResultWriter:
         if self._writing is not None and self._writing.done():
             written, self._writing = self._writing, None
             written.result()
-        if not self._kept or self._writing is not None:
+        if not self._outcomes or self._writing is not None:
             return
         now = asyncio.get_running_loop().time()
         if self._since is None:
             self._since = now
-        if hurry or len(self._kept) >= ENOUGH or now >= self._since + PATIENCE:
+        if hurry or len(self._outcomes) >= ENOUGH or now >= self._since + PATIENCE:
             self._since = None
             self._writing = asyncio.create_task(self._settle(self._take()))
             self._writing.add_done_callback(notice)
@@ -109,21 +109,26 @@ class ResultWriter:
             if self._writing is not None:
                 await self._writing
         finally:
-            while self._kept:
+            while self._outcomes:
                 await self._settle(self._take())
 
     def _take(self) -> list[Outcome]:
-        batch, self._kept = self._kept[:BATCH], self._kept[BATCH:]
+        batch, self._outcomes = self._outcomes[:BATCH], self._outcomes[BATCH:]
         return batch
 
     async def _settle(self, batch: list[Outcome]) -> None:
         began = asyncio.get_running_loop().time()
         more = False
         for stream in {outcome.work.stream for outcome in batch}:
-            lane = self._lanes[stream]
+            outgoing_stream = self._outgoing[stream]
             of_stream = [outcome for outcome in batch if outcome.work.stream is stream]
             more |= await self._ledger.call(
-                settle, lane.feed, of_stream, policy=lane.policy, now=self._clock(), run=self._run
+                settle,
+                outgoing_stream.feed,
+                of_stream,
+                policy=outgoing_stream.policy,
+                now=self._clock(),
+                run=self._run,
             )
         self._on_settled(batch, asyncio.get_running_loop().time() - began, more)
 

@@ -62,7 +62,7 @@ class Delivery:
 
     Args:
         ledger: The open ledger.
-        lanes: The streams to send, by stream.
+        outgoing: The streams to send, by stream.
         destination: Where payloads go.
         settings: Limits and waits.
         mode: When to give up.
@@ -71,9 +71,9 @@ class Delivery:
         clock: Milliseconds since the epoch.
         random: Gives a number of [0, 1).
         on_settled: Told what was settled, after each batch.
-        on_news: Told when sending was refused, a stream stopped or goes on, or its trouble is another one.
-        evidence: What is known of records that were turned down before.
-        known: What is known to pass.
+        on_change: Told when sending was refused, a stream stopped or goes on, or its trouble is another one.
+        history: What is known of records that were turned down before.
+        probes: What is known to pass.
         stopped: Streams that had stopped before; times are of the running loop.
 
     Attributes:
@@ -84,7 +84,7 @@ class Delivery:
     def __init__(  # noqa: PLR0913 - it is handed all that it works with, by name
         self,
         ledger: Ledger,
-        lanes: Mapping[Stream, OutgoingStream],
+        outgoing: Mapping[Stream, OutgoingStream],
         destination: Destination,
         settings: SendingSettings,
         mode: SendingMode,
@@ -94,44 +94,44 @@ class Delivery:
         clock: Callable[[], int],
         random: Callable[[], float],
         on_settled: Callable[[BatchResult], None] = lambda _: None,
-        on_news: Callable[[], None] = lambda: None,
-        evidence: RejectionHistory | None = None,
-        known: ProbeRequests | None = None,
+        on_change: Callable[[], None] = lambda: None,
+        history: RejectionHistory | None = None,
+        probes: ProbeRequests | None = None,
         stopped: Mapping[Stream, StoppedStream] | None = None,
     ) -> None:
         self._ledger = ledger
-        self._feeds = {stream: lane.feed for stream, lane in lanes.items()}
-        self._evidence = RejectionHistory() if evidence is None else evidence
+        self._feeds = {stream: outgoing_stream.feed for stream, outgoing_stream in outgoing.items()}
+        self._history = RejectionHistory() if history is None else history
         self._destination = destination
         self._give_up_after = mode.give_up_after
         self._key_of = key_of
         self._clock = clock
         self._on_settled = on_settled
-        self._on_news = on_news
-        self._outbox = ResultWriter(ledger, dict(lanes), run, clock, self._settled)
-        self._intake = ClaimBuffer(ledger, settings, clock, on_news)
+        self._on_change = on_change
+        self._writer = ResultWriter(ledger, dict(outgoing), run, clock, self._settled)
+        self._claim_buffer = ClaimBuffer(ledger, settings, clock, on_change)
         self._breaker = SendingBreaker(
-            settings, ramp=mode.ramp, clock=clock, random=random, on_outage=on_news
+            settings, ramp=mode.ramp, clock=clock, random=random, on_outage=on_change
         )
-        self._verdicts = ResponseHandler(
-            lanes,
+        self._handler = ResponseHandler(
+            outgoing,
             settings,
             mode,
             breaker=self._breaker,
-            intake=self._intake,
-            outbox=self._outbox,
-            known=ProbeRequests(ledger, destination, settings.unanswered_wait) if known is None else known,
-            evidence=self._evidence,
+            claim_buffer=self._claim_buffer,
+            writer=self._writer,
+            probes=ProbeRequests(ledger, destination, settings.unanswered_wait) if probes is None else probes,
+            history=self._history,
             stopped=stopped or {},
             clock=clock,
             random=random,
-            on_news=on_news,
+            on_change=on_change,
         )
-        self._judge = self._verdicts.judge
+        self._classifier = self._handler.classifier
         rate = settings.requests_per_second
         self._limiter = AsyncLimiter(1, 1 / rate) if rate else None
         self._senders: set[asyncio.Task[None]] = set()
-        self._happened = asyncio.Event()
+        self._event = asyncio.Event()
         self._failure: BaseException | None = None
         self._ending = False
         self.winding_up = False
@@ -145,55 +145,58 @@ class Delivery:
     @property
     def refusals(self) -> Mapping[Stream, Refused]:
         """Why the sending of a stream stopped before its end."""
-        return self._verdicts.refusals
+        return self._handler.refusals
 
     @property
     def refused(self) -> Refused | None:
         """Why that of all streams did, where it was not the records of one."""
-        return self._verdicts.refused
+        return self._handler.refused
 
     @property
     def stopped(self) -> Mapping[Stream, StoppedStream]:
         """The streams of which only one record is tried now and then."""
-        return self._verdicts.trials.stopped
+        return self._handler.trials.stopped
 
     @property
     def awaited(self) -> AwaitedNames:
         """What is not sent yet since Trakor may still be storing it, where nothing else can be sent."""
-        return self._intake.awaited
+        return self._claim_buffer.awaited
 
     @property
     def held(self) -> bool:
         """Whether a stream waits to be released."""
-        return bool(self._intake.held)
+        return bool(self._claim_buffer.held)
 
     def wake(self) -> None:
         """Say that the ledger may have new pending records."""
-        self._intake.next_look = 0.0
-        self._happened.set()
+        self._claim_buffer.next_look = 0.0
+        self._event.set()
 
     def hold(self, stream: Stream) -> None:
         """Send nothing of a stream until it is released: what waits there is to be read anew first."""
-        self._intake.held.add(stream)
+        self._claim_buffer.held.add(stream)
 
     def release(self, stream: Stream) -> None:
         """Send what waits of a stream."""
-        self._intake.held.discard(stream)
+        self._claim_buffer.held.discard(stream)
         self.wake()
 
-    def finish(self, *, patient: bool = True) -> None:
+    def finish(self, *, waits_for_unanswered: bool = True) -> None:
         """Say that no more will come: ``run`` ends once nothing is left.
 
         Args:
-            patient: What had no answer is waited for, too.
+            waits_for_unanswered: What had no answer is waited for, too.
         """
-        self._intake.no_more, self._intake.patient = True, patient
+        self._claim_buffer.expects_no_more, self._claim_buffer.waits_for_unanswered = (
+            True,
+            waits_for_unanswered,
+        )
         self.wake()
 
     def halt(self) -> None:
         """Begin no more requests: ``run`` ends once those in flight have their answers."""
         self._ending = True
-        self._happened.set()
+        self._event.set()
 
     async def run(self) -> None:
         """Send until nothing is left, sending was halted or refused, or nothing was taken for too long.
@@ -203,17 +206,17 @@ class Delivery:
         Raises:
             Exception: Whatever unexpected a sender, the claiming or the settling ended with.
         """
-        await self._recall()
+        await self._restore_history()
         self._breaker.start()
         try:
             while not self._is_done():
-                self._happened.clear()
+                self._event.clear()
                 if not self._ending:
                     self._resolve_doubts()
-                    self._claim_ahead()
+                    self._start_claiming()
                     self._start_senders()
-                self._outbox.write(self._notice, hurry=not self._senders)
-                await self._anything()
+                self._writer.start_writing(self._notice, hurry=not self._senders)
+                await self._wait_for_event()
         finally:
             await self._wind_up()
             self._raise_failures()
@@ -222,77 +225,81 @@ class Delivery:
         self._raise_failures()
         if self._ending:
             return not self._senders
-        if not self._verdicts.lanes:
+        if not self._handler.outgoing:
             return True
         if self._is_idle():
             self._breaker.last_success = self._breaker.now()
         elif self._breaker.now() - self._breaker.last_success > self._give_up_after:
             self.gave_up = True
             return True
-        return self._intake.no_more and self._is_idle()
+        return self._claim_buffer.expects_no_more and self._is_idle()
 
     def _is_idle(self) -> bool:
         """Nothing is being sent or in doubt, and the ledger was found to have nothing pending."""
-        decided = self._outbox.empty and not self._judge.in_doubt
-        return decided and self._intake.knows_of_nothing and self._is_quiet() and not self._verdicts.trials
+        decided = self._writer.is_empty and not self._classifier.in_doubt
+        return decided and self._claim_buffer.is_exhausted and self._is_quiet() and not self._handler.trials
 
     def _is_quiet(self) -> bool:
         """Nothing is being sent, and nothing can be before some time has passed."""
-        return self._intake.is_out and not (self._senders or self._verdicts.has_refused)
+        return self._claim_buffer.is_empty and not (self._senders or self._handler.has_open_refusals)
 
     def _raise_failures(self) -> None:
         """Let an unexpected error of a task end the run."""
         if self._failure is not None:
             raise self._failure
-        self._intake.raise_failure()
+        self._claim_buffer.raise_error()
 
     def _resolve_doubts(self) -> None:
         """Ask what is known to pass, where nothing else can tell; else believe the rejections."""
-        if self._verdicts.has_refused or self._verdicts.asks_known(quiet=self._is_quiet()):
+        if self._handler.has_open_refusals or self._handler.should_probe(quiet=self._is_quiet()):
             # What was taken is settled first: the ledger keeps the canaries.
-            if not self._senders and self._outbox.empty and self._breaker.allowed():
-                self._start(self._verdicts.ask())
-        elif self._is_quiet() and self._outbox.empty and not self._judge.doubts_failures:
-            self._outbox.add(self._judge.quiet())
+            if not self._senders and self._writer.is_empty and self._breaker.allowed():
+                self._start(self._handler.probe())
+        elif self._is_quiet() and self._writer.is_empty and not self._classifier.has_doubtful_failures:
+            self._writer.add(self._classifier.confirm_rejections())
 
-    def _claim_ahead(self) -> None:
+    def _start_claiming(self) -> None:
         """Fill the buffer, only as far as the valve will let it out soon."""
         if self._breaker.is_blocked:
-            self._outbox.add(self._intake.empty())
-        elif not self._verdicts.has_refused:
-            self._intake.look_anyhow(LONGEST_WAIT)
-            lanes = [lane for stream, lane in self._verdicts.lanes.items() if self._verdicts.may_send(stream)]
-            self._intake.claim_ahead(lanes, self._breaker.allowed(), self._notice)
+            self._writer.add(self._claim_buffer.clear())
+        elif not self._handler.has_open_refusals:
+            self._claim_buffer.look_after(LONGEST_WAIT)
+            outgoing = [
+                outgoing_stream
+                for stream, outgoing_stream in self._handler.outgoing.items()
+                if self._handler.may_send(stream)
+            ]
+            self._claim_buffer.start_claiming(outgoing, self._breaker.allowed(), self._notice)
 
     def _start_senders(self) -> None:
         if (stream := self._trial()) is not None:
-            self._verdicts.trials.postpone(stream, self._breaker.now())
+            self._handler.trials.postpone(stream, self._breaker.now())
             self._start(self._try(stream))
         while (work := self._next(len(self._senders))) is not None:
             self._start(self._send_on(work))
 
     def _trial(self) -> Stream | None:
         """The stopped stream of which one record is to be sent now."""
-        due = self._verdicts.trials.due(self._breaker.now(), self._intake.held)
+        due = self._handler.trials.due(self._breaker.now(), self._claim_buffer.held)
         return due if due is not None and self._may_begin(len(self._senders)) else None
 
     def _may_begin(self, in_flight: int) -> bool:
         """Whether another request may begin now."""
-        waits = self._verdicts.has_refused or self._verdicts.asks_known(quiet=self._is_quiet())
+        waits = self._handler.has_open_refusals or self._handler.should_probe(quiet=self._is_quiet())
         return not (self._ending or waits) and self._breaker.allowed(in_flight) > 0
 
     async def _try(self, stream: Stream) -> None:
         """Send one record of a stopped stream; each time another one."""
-        if (lane := self._verdicts.lanes.get(stream)) is None:
+        if (outgoing_stream := self._handler.outgoing.get(stream)) is None:
             return  # all sending was refused meanwhile
-        claimed = await self._intake.one(lane)
-        if claimed.next_due is None and not claimed.work and self._outbox.empty:
-            self._verdicts.resume(stream)
+        claimed = await self._claim_buffer.claim_one(outgoing_stream)
+        if claimed.next_due is None and not claimed.work and self._writer.is_empty:
+            self._handler.resume(stream)
         for work in claimed.work:
-            if self._ending or not self._verdicts.lets_begin(stream):
-                self._outbox.add([unsent_outcome(work)])
+            if self._ending or not self._handler.may_start(stream):
+                self._writer.add([unsent_outcome(work)])
             else:
-                self._verdicts.tries(work)
+                self._handler.note_trial(work)
                 await self._send(work)
 
     async def _send_on(self, work: WorkItem) -> None:
@@ -300,19 +307,19 @@ class Delivery:
         following: WorkItem | None = work
         while following is not None:
             taken = await self._send(following)
-            self._happened.set()
+            self._event.set()
             following = self._next(len(self._senders) - 1) if taken else None
 
     def _next(self, in_flight: int) -> WorkItem | None:
         """The record to send next; None where none may be sent now."""
         if not self._may_begin(in_flight):
             return None
-        while self._intake.buffer:
-            work = self._intake.buffer.popleft()
-            if self._verdicts.may_send(work.stream):
-                self._verdicts.known_is_next = self._breaker.is_down
+        while self._claim_buffer.buffer:
+            work = self._claim_buffer.buffer.popleft()
+            if self._handler.may_send(work.stream):
+                self._handler.probe_is_next = self._breaker.is_down
                 return work
-            self._outbox.add([unsent_outcome(work)])
+            self._writer.add([unsent_outcome(work)])
         return None
 
     def _start(self, sending: Coroutine[None, None, None]) -> None:
@@ -327,83 +334,85 @@ class Delivery:
         self._notice(task)
 
     def _notice(self, _: asyncio.Task[None]) -> None:
-        self._happened.set()
+        self._event.set()
 
     async def _send(self, work: WorkItem) -> bool:
-        """Send one record and judge what came of it: True where it was taken."""
+        """Send one record and classifier what came of it: True where it was taken."""
         begun = False
         try:
             if self._limiter is not None:
                 await self._limiter.acquire()
                 # Meanwhile sending may have been refused, stopped or held.
-                if self._ending or self._breaker.is_blocked or not self._verdicts.lets_begin(work.stream):
-                    self._outbox.add([unsent_outcome(work)])
+                if self._ending or self._breaker.is_blocked or not self._handler.may_start(work.stream):
+                    self._writer.add([unsent_outcome(work)])
                     return False
             begun = True
             answer = await self._destination.post(work.payload)
-        except Transient as fault:
-            self._verdicts.on_failure(work, fault)
+        except Transient as error:
+            self._handler.on_failure(work, error)
         except Rejected as rejection:
-            self._verdicts.on_rejection(work, rejection)
+            self._handler.on_rejection(work, rejection)
         except Refused as refusal:
-            self._verdicts.on_refusal(work, refusal)
+            self._handler.on_refusal(work, refusal)
         except asyncio.CancelledError:
-            cut = self._judge.unanswered(work, self._clock())
-            self._outbox.add([cut if begun else unsent_outcome(work)])
+            cut = self._classifier.record_no_answer(work, self._clock())
+            self._writer.add([cut if begun else unsent_outcome(work)])
             raise
         else:
             key = self._key_of(answer.name) if answer.name else ""
-            self._verdicts.on_answer(work, answer, key)
+            self._handler.on_answer(work, answer, key)
             return True
         return False
 
     def _settled(self, batch: list[Outcome], seconds: float, more: bool) -> None:  # noqa: FBT001 - as Outbox calls it
         if more:
-            self._intake.look_at(self._clock())
+            self._claim_buffer.wake_at(self._clock())
         for outcome in batch:
-            if isinstance(outcome, Retry) and (self._intake.patient or outcome.no_answer is None):
+            if isinstance(outcome, Retry) and (
+                self._claim_buffer.waits_for_unanswered or outcome.no_answer is None
+            ):
                 until = outcome.no_answer.until if outcome.no_answer else 0
-                self._intake.look_at(max(outcome.next_try_at or 0, until))
+                self._claim_buffer.wake_at(max(outcome.next_try_at or 0, until))
         self._on_settled(count_outcomes(batch, seconds))
 
-    async def _anything(self) -> None:
+    async def _wait_for_event(self) -> None:
         """Wait until something happened, or until a time has come that something waits for."""
         now = self._breaker.now()
-        moments = [now + LONGEST_WAIT, self._breaker.last_success + self._give_up_after]
-        moments += [
-            moment for moment in (self._outbox.due, self._breaker.blocked_until) if moment is not None
+        wake_times = [now + LONGEST_WAIT, self._breaker.last_success + self._give_up_after]
+        wake_times += [
+            moment for moment in (self._writer.due, self._breaker.blocked_until) if moment is not None
         ]
-        if self._intake.has_room and not (self._breaker.is_blocked or self._verdicts.has_refused):
-            moments.append(self._intake.next_look)
+        if self._claim_buffer.has_room and not (self._breaker.is_blocked or self._handler.has_open_refusals):
+            wake_times.append(self._claim_buffer.next_look)
         if self._may_begin(len(self._senders)):
-            moments += [self._verdicts.trials.next_at(self._intake.held)]
+            wake_times += [self._handler.trials.next_at(self._claim_buffer.held)]
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout_at(min(moments)):
-                await self._happened.wait()
+            async with asyncio.timeout_at(min(wake_times)):
+                await self._event.wait()
 
     async def _wind_up(self) -> None:
         """Give requests in flight some time, then write what is known of all that was claimed."""
         self._ending = self.winding_up = True
-        await self._intake.ended()
-        self._outbox.add(self._intake.empty())
+        await self._claim_buffer.wait_for_claim()
+        self._writer.add(self._claim_buffer.clear())
         if self._senders:
             await asyncio.wait(self._senders, timeout=LAST_ANSWERS)
         for sender in list(self._senders):
             sender.cancel()
         await asyncio.gather(*self._senders, return_exceptions=True)
-        self._verdicts.let_go()
-        self._outbox.add(self._judge.stop(self._clock()))
-        await self._outbox.drain()
-        await self._keep_evidence()
+        self._handler.release_refused()
+        self._writer.add(self._classifier.stop(self._clock()))
+        await self._writer.drain()
+        await self._store_history()
 
-    async def _recall(self) -> None:
+    async def _restore_history(self) -> None:
         """Learn what an earlier process knew of records that were turned down."""
         for stream, feed in self._feeds.items():
-            if self._evidence.lacks(stream):
-                self._evidence.recall(stream, await self._ledger.call(load_rejections, feed))
+            if self._history.needs_restore(stream):
+                self._history.restore(stream, await self._ledger.call(load_rejections, feed))
 
-    async def _keep_evidence(self) -> None:
+    async def _store_history(self) -> None:
         """Let the ledger keep what is known of them; where it dies before, each is tried once more."""
-        for stream in list(self._evidence.news):
-            await self._ledger.call(save_rejections, self._feeds[stream], self._evidence.to_keep(stream))
-            self._evidence.news.discard(stream)
+        for stream in list(self._history.unsaved):
+            await self._ledger.call(save_rejections, self._feeds[stream], self._history.to_store(stream))
+            self._history.unsaved.discard(stream)

@@ -56,7 +56,7 @@ class DeliverySupervisor:
 
     Args:
         ledger: The open ledger.
-        lanes: The streams to send, by stream.
+        outgoing: The streams to send, by stream.
         destination: Where payloads go.
         settings: Limits and waits.
         name: The connection's.
@@ -70,7 +70,7 @@ class DeliverySupervisor:
     def __init__(  # noqa: PLR0913 - it is handed all that it works with, by name
         self,
         ledger: Ledger,
-        lanes: Mapping[Stream, OutgoingStream],
+        outgoing: Mapping[Stream, OutgoingStream],
         destination: Destination,
         settings: SendingSettings,
         *,
@@ -82,7 +82,7 @@ class DeliverySupervisor:
         most_rejections: int = MOST_REJECTIONS,
     ) -> None:
         self._ledger = ledger
-        self._lanes = dict(lanes)
+        self._outgoing = dict(outgoing)
         self._destination = destination
         self._settings = settings
         self._mode = SendingMode(
@@ -101,24 +101,24 @@ class DeliverySupervisor:
         )
         self._delivery: Delivery | None = None
         self._news = asyncio.Event()
-        self._looked = False
-        self._doubtful = False
+        self._ledger_changed = False
+        self._must_probe = False
         self._tries = 0
         self._outage: Outage | None = None
         self._stopped: Mapping[Stream, StoppedStream] = {}
-        self._told: Refused | None = None
-        self._evidence = RejectionHistory()
-        self._known = ProbeRequests(ledger, destination, settings.unanswered_wait)
-        self._knew_before = LedgerLossDetector()
+        self._reported_refusal: Refused | None = None
+        self._history = RejectionHistory()
+        self._probes = ProbeRequests(ledger, destination, settings.unanswered_wait)
+        self._loss_detector = LedgerLossDetector()
 
     def wake(self) -> None:
         """Say that the ledger may have new pending records."""
         if self._delivery is not None:
             self._delivery.wake()
 
-    def look(self) -> None:
+    def notice_change(self) -> None:
         """Say that another process has written: a pause, or a person's decision on records."""
-        self._looked = True
+        self._ledger_changed = True
         self._news.set()
         self.wake()
 
@@ -132,7 +132,7 @@ class DeliverySupervisor:
         """
         while True:
             self._news.clear()
-            self._looked = False
+            self._ledger_changed = False
             await self._pauses.read()
             await self._act()
 
@@ -140,12 +140,12 @@ class DeliverySupervisor:
         """Do the one thing that the pauses leave to do, until something has changed."""
         whole = self._pauses.whole
         # What stopped all of it is asked about before more is sent, also where a person ends the pause.
-        self._doubtful = self._doubtful or whole is not None
+        self._must_probe = self._must_probe or whole is not None
         if self._pauses.by_person:
             await self._wait(LONGEST_WAIT)
         elif whole is not None and (wait := self._pauses.until(whole)) > 0:
             await self._wait(wait)
-        elif self._doubtful:
+        elif self._must_probe:
             await self._probe(whole)
         else:
             await self._send()
@@ -155,12 +155,12 @@ class DeliverySupervisor:
         tries = 0 if pause is None else pause.tries + 1
         try:
             await self._destination.probe()
-        except (Refused, Transient) as fault:
-            await self._refused(fault, tries)
+        except (Refused, Transient) as error:
+            await self._refused(error, tries)
         else:
             # Kept until a record is taken: where only the probe passes, the next pause lasts longer.
             self._tries = tries
-            self._doubtful = False
+            self._must_probe = False
             await self._pauses.resume()
 
     async def _send(self) -> None:
@@ -170,12 +170,12 @@ class DeliverySupervisor:
             stream: StoppedStream(
                 Refused(pause.reason), now + max(0.0, self._pauses.until(pause)), pause.tries
             )
-            for stream in self._lanes
+            for stream in self._outgoing
             if (pause := self._pauses.of(stream)) is not None
         }
         delivery = Delivery(
             self._ledger,
-            self._lanes,
+            self._outgoing,
             self._destination,
             self._settings,
             self._mode,
@@ -184,22 +184,22 @@ class DeliverySupervisor:
             clock=self._clock,
             random=self._random,
             on_settled=self._settled,
-            on_news=self._news.set,
-            evidence=self._evidence,
-            known=self._known,
+            on_change=self._news.set,
+            history=self._history,
+            probes=self._probes,
             stopped=self._stopped,
         )
-        await self._live(delivery)
+        await self._run_delivery(delivery)
 
-    async def _live(self, delivery: Delivery) -> None:
+    async def _run_delivery(self, delivery: Delivery) -> None:
         """Let a delivery run to its end, writing down what stops it; halt it where it must not go on."""
-        self._delivery, self._outage, self._told = delivery, None, None
+        self._delivery, self._outage, self._reported_refusal = delivery, None, None
         running = asyncio.create_task(delivery.run())
         running.add_done_callback(lambda _: self._news.set())
         try:
             while not running.done():
                 self._news.clear()
-                await self._tell(delivery)
+                await self._write_state(delivery)
                 if await self._must_halt():
                     delivery.halt()
                     await asyncio.wait({running})
@@ -208,12 +208,12 @@ class DeliverySupervisor:
         finally:
             self._delivery = None
             await _end(running, delivery)
-        self._doubtful = delivery.outage is not None or delivery.refused is not None
-        await self._tell(delivery)
+        self._must_probe = delivery.outage is not None or delivery.refused is not None
+        await self._write_state(delivery)
 
     async def _must_halt(self) -> bool:
         """Whether another process changed a pause, so that another delivery than this one is due."""
-        looked, self._looked = self._looked, False
+        looked, self._ledger_changed = self._ledger_changed, False
         changed = looked and await self._pauses.read()
         return changed or self._pauses.by_person
 
@@ -229,23 +229,23 @@ class DeliverySupervisor:
             later=settled.later,
             seconds=round(settled.seconds, 3),
         )
-        for suspicion in self._knew_before.look(settled):
+        for suspicion in self._loss_detector.check(settled):
             log.warning("was the ledger lost", connection=self._name, reason=loss_warning(suspicion))
 
-    async def _tell(self, delivery: Delivery) -> None:
+    async def _write_state(self, delivery: Delivery) -> None:
         """Write down, once, what stops a delivery."""
         if delivery.refused is None:
-            await self._tell_stopped(delivery)
+            await self._write_stopped_streams(delivery)
             await self._write_outage(delivery.outage)
-        elif delivery.refused is not self._told:
-            self._told = delivery.refused
+        elif delivery.refused is not self._reported_refusal:
+            self._reported_refusal = delivery.refused
             await self._refused(delivery.refused, self._tries)
 
-    async def _tell_stopped(self, delivery: Delivery) -> None:
+    async def _write_stopped_streams(self, delivery: Delivery) -> None:
         """Streams of which too many were turned down and none taken since; and when the next one is tried."""
         before, self._stopped = self._stopped, dict(delivery.stopped)
         now = asyncio.get_running_loop().time()
-        for stream in self._lanes:
+        for stream in self._outgoing:
             state = self._stopped.get(stream)
             if state is None and stream in before:
                 await self._pauses.resume_stream(stream)
@@ -264,10 +264,10 @@ class DeliverySupervisor:
             wait = max(0.0, (outage.next_try_at - self._clock()) / 1000)
             await self._pauses.stop(outage.reason, outage.tries, wait=wait)
 
-    async def _refused(self, fault: Refused | Transient, tries: int) -> None:
+    async def _refused(self, error: Refused | Transient, tries: int) -> None:
         """Nothing is taken now: the next probe comes after a wait that grows."""
-        asked = fault.retry_after if isinstance(fault, Transient) else None
-        await self._pauses.stop(str(fault), tries, least=asked or 0.0)
+        asked = error.retry_after if isinstance(error, Transient) else None
+        await self._pauses.stop(str(error), tries, least=asked or 0.0)
 
     async def _wait(self, seconds: float) -> None:
         """Wait until something has happened, or for so long."""
