@@ -2,14 +2,13 @@
 
 ::
 
-    schedule ──request_sweep──> ledger ──> Sweeps ──┐
-                                           ├──> sync ──> ledger ──> Sending ──> Trakor
-    webhooks ──event─> ledger ──> Events ──┘
+    schedule ──due job──> ledger ──> SweepWorker ────┐
+                                                     ├──> sync ──> ledger ──> DeliverySupervisor ──> Trakor
+    webhooks ──event────> ledger ──> WebhookWorker ──┘
 
-``process`` owns the process: listeners, signals, one ``connection_worker`` for each connection. A worker is
-one connection at work: ``sweep_worker`` and ``webhook_worker`` read, ``reading_pause`` stops both where
-Salestrekker refuses or is out of reach, and ``delivery`` sends. Nothing here knows a record: the flows are
-those of the backfill.
+``process`` owns the process: listeners, signals, and one ``connection_worker`` for each connection.
+``sweep_worker`` and ``webhook_worker`` read, ``reading_pause`` stops both if Salestrekker refuses or is down,
+and ``delivery`` sends. The flows are those of the backfill.
 """
 
 from bridge.daemon.process import Signals, Started, run

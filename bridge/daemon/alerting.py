@@ -1,4 +1,4 @@
-"""Who is is_logged when something stands still, as configured."""
+"""Makes the task that sends alerts, as configured."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["make_notifier"]
 
 DOMAIN = "alerts.urls"
-"""What the hashes of addresses are hashes of."""
+"""The domain of the keyed hashes of alert addresses."""
 
 
 def make_notifier(
@@ -32,18 +32,18 @@ def make_notifier(
     plans: Callable[[], Mapping[str, ConnectionPlan]],
     clock: Callable[[], int],
 ) -> Notifier | None:
-    """The task that tells; None where nobody is to be is_logged.
+    """Make the task that sends alerts and the heartbeat. None: neither is configured.
 
     Args:
         settings: The configuration.
         ledger: The open ledger.
-        hasher: Of the ledger's key.
-        snapshot: Takes one of all that is configured.
-        plans: What is worked on now.
+        hasher: Uses the ledger's key.
+        snapshot: Takes a snapshot of all configured connections.
+        plans: Returns the plans of the connections at work.
         clock: Milliseconds since the epoch.
 
     Raises:
-        UserError: An address is none that Apprise understands.
+        UserError: Apprise does not understand an address.
     """
     urls = [url.get_secret_value() for url in settings.alerts.urls]
     addresses = {hasher.value(DOMAIN, url): address_of(url, at) for at, url in enumerate(urls, 1)}

@@ -1,13 +1,13 @@
-"""One connection at work: reading by schedule and by webhook, sending, and its token kept good.
+"""One connection at work: reading by schedule and by webhook, sending, and renewing its token.
 
 ::
 
-    Admission ──wait_until_open──> Sweeps ──┐ stopped and resumed by ReadingPause
-        │                 Events ──┴──> ledger ──wait_until_proved──> Sending
-        │                 keep_token
-        └──wait_until_revoked: another organisation turned up
+    OrganizationCheck ──may work──> SweepWorker ────┐ stopped and resumed by ReadingPause
+        │                           WebhookWorker ──┴──> ledger ──Trakor proved──> DeliverySupervisor
+        │                           keep_token
+        └──another organisation turned up: all of it ends
 
-All of them end together: what one of them ends with is for the daemon to judge.
+All of them end together. The daemon handles the error that one of them ends with.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 __all__ = ["ConnectionWorker"]
 
 LONGEST_HOLD: Final = 900.0
-"""Seconds for which sending waits at most until what is to be sent has been read anew."""
+"""Maximum seconds that sending waits until everything to be sent has been read again."""
 
 log = structlog.get_logger()
 
@@ -53,18 +53,18 @@ class ConnectionWorker:
     """Keeps one Trakor organisation in step with one Salestrekker organisation.
 
     Args:
-        plan: What is to be done, checked.
+        plan: The connection's settings, queries and mappers.
         ledger: The open ledger.
         feeds: The connection's streams (``feeds_for``).
-        hasher: Of the ledger's key.
+        hasher: Uses the ledger's key.
         debounce: Seconds from the first webhook for a record until it is read.
         clock: Milliseconds since the epoch.
-        reads_first: What waits to be sent is from long ago: it is read anew before any of it is sent.
-        starting: The process has just begun.
-        room: For long lists, shared by all connections.
+        reads_first: What waits to be sent is old: read it again before any of it is sent.
+        starting: The process has just started.
+        room: Memory for long lists, shared by all connections.
     """
 
-    def __init__(  # noqa: PLR0913 - what it works with, most of it by name
+    def __init__(  # noqa: PLR0913 - all dependencies, most of them by name
         self,
         plan: ConnectionPlan,
         ledger: Ledger,
@@ -126,7 +126,7 @@ class ConnectionWorker:
 
     @staticmethod
     async def feeds_for(plan: ConnectionPlan, ledger: Ledger, *, now: int) -> dict[Stream, Feed]:
-        """The ledger's feeds of a connection; claims that an earlier life left are given up."""
+        """Open the ledger's feeds of a connection, and end the claims that an earlier process left."""
         feeds = {}
         for stream in plan.queries:
             feeds[stream] = await ledger.call(
@@ -140,15 +140,15 @@ class ConnectionWorker:
         return feeds
 
     def request_sweep(self) -> None:
-        """Say that the ledger may have a new request_sweep."""
+        """Check the ledger for a new due job."""
         self._sweep_worker.wake()
 
     def event(self) -> None:
-        """Say that the ledger has new events."""
+        """Check the ledger for new webhooks."""
         self._webhook_worker.wake()
 
     def notice_change(self) -> None:
-        """Say that another process has written: a pause, a decision, an event to replay."""
+        """Check what another process has written: a pause, a decision, a webhook to replay."""
         self._organization_check.notice_change()
         self._delivery.notice_change()
         self._pause.notice_change()
@@ -156,17 +156,17 @@ class ConnectionWorker:
         self._webhook_worker.wake()
 
     async def read_now(self, stream: Stream, source_id: str) -> Mapping[str, str] | None:
-        """What a record says in Salestrekker at this name (see ``live_lookup.read_now``)."""
+        """Read a record as it is in Salestrekker now (``reading_context.read_now``)."""
         return await read_now(self._context, stream, source_id)
 
     async def run(self) -> None:
-        """Work until it is cancelled; requests in flight are then given some seconds.
+        """Work until it is cancelled; requests in flight then get some seconds.
 
-        It waits until the connection may work, and ends where it may not any more: another worker waits then.
+        It waits until the connection may work, and returns when the connection may not work any more.
 
         Raises:
-            SeveralOrganizations: The process has just begun, and its log-in has several organisations.
-            BaseExceptionGroup: What its context ended with.
+            SeveralOrganizations: The process has just started, and the log-in has several organisations.
+            BaseExceptionGroup: What its tasks ended with.
         """
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._client)
@@ -176,11 +176,11 @@ class ConnectionWorker:
                 await self._work()
 
     async def _work(self) -> None:
-        """Let all context work until one of them ends.
+        """Run all tasks until one of them ends.
 
         Raises:
-            Revoked: Another organisation turned up, and nothing else went wrong.
-            BaseExceptionGroup: What they ended with.
+            OrganizationChanged: Another organisation turned up, and nothing else went wrong.
+            BaseExceptionGroup: What the tasks ended with.
         """
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -201,9 +201,9 @@ class ConnectionWorker:
             raise OrganizationChanged from None
 
     async def _send(self) -> None:
-        """Send, for ever; where it reads first, after that, unless reading is paused or takes too long.
+        """Send until cancelled, once Trakor is proved to be the same as before.
 
-        Before all else it is wait_until_proved that Trakor is the one of before.
+        With ``reads_first`` it sends after reading, unless reading is paused or takes too long.
         """
         await self._organization_check.wait_until_proved()
         if self._reads_first:
@@ -220,7 +220,7 @@ class ConnectionWorker:
         self._token_changed.set()
 
     async def _keep_token_noted(self) -> None:
-        """Let others know when the token ends, and since when it cannot be renewed."""
+        """Store in the ledger when the token expires, and since when it cannot be renewed."""
         while True:
             await self._token_changed.wait()
             self._token_changed.clear()
@@ -235,7 +235,7 @@ class ConnectionWorker:
 
 
 async def _first_of(*waits: Coroutine[None, None, None], within: float) -> None:
-    """Wait until one of these has come, or for so many seconds."""
+    """Wait until one of these is done, or for this many seconds."""
     tasks = [asyncio.create_task(wait) for wait in waits]
     try:
         await asyncio.wait(tasks, timeout=within, return_when=asyncio.FIRST_COMPLETED)

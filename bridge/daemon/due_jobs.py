@@ -39,21 +39,21 @@ if TYPE_CHECKING:
 __all__ = ["DueJobs", "make_timers", "overdue_at", "request_full_reads"]
 
 LONG_AWAY: Final = 15 * 60_000
-"""Milliseconds without a daemon after which what waits to be sent may be out of date."""
+"""If no daemon ran for this many milliseconds, what waits to be sent may be out of date."""
 
 AGAIN_AFTER: Final = 10.0
-"""Seconds until it is tried again to note what is due."""
+"""Seconds until a failed write of due jobs is repeated."""
 
 log = structlog.get_logger()
 
 
 class DueJobs:
-    """Notes in the ledger what is due, for as long as the daemon lives.
+    """Records due jobs in the ledger for as long as the daemon lives.
 
     Args:
         ledger: The open ledger.
         clock: Milliseconds since the epoch.
-        on_due_jobs: Told the names of connections for which something is due, when that is noted.
+        on_due_jobs: Called with the names of connections that have a newly recorded job.
     """
 
     def __init__(
@@ -66,10 +66,10 @@ class DueJobs:
         self._timers: dict[JobKey, Timer] = {}
 
     async def run(self, plans: Iterable[ConnectionPlan]) -> None:
-        """Note what is due, for ever; while the ledger cannot be written, it is tried again.
+        """Record due jobs until cancelled; retry while the ledger cannot be written.
 
         Args:
-            plans: Of all connections.
+            plans: The plans of all connections.
         """
         self._timers = _timers(plans)
         while True:
@@ -82,7 +82,7 @@ class DueJobs:
             await asyncio.sleep(AGAIN_AFTER)
 
     async def replace(self, plans: Iterable[ConnectionPlan]) -> None:
-        """Go by other plans from now on; while the ledger cannot be written, it is tried again."""
+        """Use other plans from now on; retry while the ledger cannot be written."""
         self._timers = _timers(plans)
         while True:
             try:
@@ -99,12 +99,12 @@ class DueJobs:
 
 
 def request_full_reads(connection: Reader, names: Collection[str], now: int) -> set[str]:
-    """Want everything read of each connection where something to be sent waits since long ago.
+    """Request a full read of each connection with records that have waited for long.
 
-    Sent as it is it could be old words, which the source has replaced; and Trakor has no update.
+    Sent as they are, they could be out of date, and Trakor cannot update them.
 
     Args:
-        connection: Inside a writing transaction, at the daemon's start.
+        connection: Inside a writing transaction, when the daemon starts.
         names: The connections.
         now: The time.
 
@@ -146,10 +146,10 @@ def _stored(connection: Reader, names: Collection[str]) -> tuple[dict[JobKey, in
 
 
 def make_timers(connection: ConnectionSettings) -> dict[JobKey, Timer]:
-    """A timer for each job of a connection that has anything to read.
+    """Make a timer for each job of a connection that has anything to read.
 
     Raises:
-        UserError: The machine does not know the time zone: the default one is not looked up before.
+        UserError: The machine does not know the time zone. The default one is not checked earlier.
     """
     schedule = connection.schedule
     enabled = [stream for stream in Stream if connection.stream(stream).enabled]
@@ -174,15 +174,15 @@ def _timer(timing: Timing, timezone: str) -> Timer:
 
 
 def overdue_at(connection: ConnectionSettings, stream: Stream, read_at: int) -> int | None:
-    """When a list is overdue: two times have passed then at which it was to be read.
+    """Return when a list is overdue: two of its times have passed since it was read.
 
     Args:
-        connection: Its connection.
-        stream: Whose list.
-        read_at: When it was read to its end, milliseconds since the epoch.
+        connection: The connection.
+        stream: The stream of the list.
+        read_at: When it was last read to its end, in milliseconds since the epoch.
 
     Returns:
-        Milliseconds since the epoch; None where the stream is not enabled.
+        Milliseconds since the epoch. None: the stream is not enabled.
     """
     if not connection.stream(stream).enabled:
         return None

@@ -117,14 +117,14 @@ class Listeners:
         )
 
     async def open(self, stack: AsyncExitStack) -> tuple[Address, Address | None]:
-        """Listen, until the stack is wait_until_paused.
+        """Listen until the stack is closed.
 
         Returns:
-            Where health and status are had, and where webhooks are taken; None where no connection has a
-            token.
+            The address of health and status, and that of the webhook listener. The latter is None if no
+            connection has a token.
 
         Raises:
-            UserError: A port cannot be had.
+            UserError: A port cannot be used.
         """
         settings = self._settings
         stack.push_async_callback(self._inbox.close)

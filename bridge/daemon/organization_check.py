@@ -1,14 +1,14 @@
-"""Whether a connection may work: with the two organisations of before, and with no others.
+"""Whether a connection may work: only with the same two organisations as before.
 
 ::
 
-    wait_until_open ──> stopped in the ledger? ──no──> one log-in, held ──> work begins
-                     │ yes: one try, since the configuration may be another one now
-                     └──> wait until a person confirms, or it is begun anew
+    wait_until_open ──> stopped in the ledger? ──no──> one log-in, checked ──> work starts
+                     │ yes: one try, because the configuration may have changed
+                     └──> wait until an operator confirms
 
-    wait_until_proved ──> Trakor is the one of before ──> sending begins
-                     │ another one ──> stopped
-    stopped ──> all work of the connection ends; what arrives by webhook waits
+    wait_until_proved ──> Trakor is the same as before ──> sending starts
+                     │ a different one ──> stopped
+    stopped ──> all work of the connection ends; its webhooks wait in the ledger
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["OrganizationChanged", "OrganizationCheck"]
 
 LONGEST_LOOK: Final = 60.0
-"""Seconds after which the ledger is looked at in any case: the wall clock may have been set."""
+"""Seconds after which the ledger is checked in any case: the wall clock may have been set."""
 
 log = structlog.get_logger()
 
@@ -83,18 +83,19 @@ class OrganizationCheck:
         self._stopped = asyncio.Event()
 
     def notice_change(self) -> None:
-        """Another process has written: perhaps a person confirmed."""
+        """Check what another process has written, perhaps a confirmation."""
         self._ledger_changed.set()
 
     def stop(self) -> None:
-        """Another organisation turned up: all work ends."""
+        """End all work: another organisation turned up."""
         self._stopped.set()
 
     async def wait_until_open(self) -> None:
         """Wait until the connection may work.
 
         Raises:
-            SeveralOrganizations: The process has just begun, and the log-in has several, none of them named.
+            SeveralOrganizations: The process has just started, and the log-in has several organisations, none
+                of them configured.
         """
         tried = is_logged = False
         while True:
@@ -114,13 +115,13 @@ class OrganizationCheck:
         """Wait until it may not work any more.
 
         Raises:
-            Revoked: Always, then.
+            OrganizationChanged: Always, then.
         """
         await self._stopped.wait()
         raise OrganizationChanged
 
     async def wait_until_proved(self) -> None:
-        """Wait until it is wait_until_proved that Trakor is the one of before; a person's pause is kept to."""
+        """Wait until Trakor is proved to be the same as before. An operator's pause is respected."""
         failed = 0
         while True:
             self._ledger_changed.clear()
@@ -141,7 +142,7 @@ class OrganizationCheck:
                 return
 
     async def _try(self) -> bool:
-        """Find out whether what stopped it is over; says whether that could be found out."""
+        """Try again what stopped the connection; return whether the result is known."""
         why = await self._ledger.call(find_stop_reason, self._name)
         try:
             if why and not await self._is_paused_by_person():
@@ -162,7 +163,7 @@ class OrganizationCheck:
         return pause is not None and pause.by_person
 
     async def _pause(self, error: Transient | Refused, failed: int) -> None:
-        """Sending waits, as after any refusal or outage; reading goes on."""
+        """Pause sending, as after any refusal or outage; reading goes on."""
         wait = self._probe.probe_wait(failed, self._random)
         if isinstance(error, Transient) and error.retry_after:
             wait = max(wait, error.retry_after)

@@ -2,13 +2,12 @@
 
 ::
 
-    run ──> open_ledger ──> Faces (two listeners) ──> TaskGroup: timetable, watch, alerts, a worker each
-                                                          │
+    run ──> open_ledger ──> Listeners ──> TaskGroup: due jobs, watch, alerts, a worker for each connection
          stop    ──> accept nothing more, wind up (8 s), close the ledger
-         reload  ──> settings, queries, maps and secrets anew; where one is at error the old ones stay
-         a task dies ──> the same end in order, and what it died of is raised
-         the ledger cannot be written ──> webhooks get 503, workers wait and begin again: nothing is lost
-         its file, log or lock is another one ──> webhooks get 503, and the same end in order, saying why
+         reload  ──> read settings, queries, maps and secrets again; keep the old ones if one is wrong
+         a task dies ──> wind up in order, then raise its error
+         the ledger cannot be written ──> webhooks get 503, workers wait and restart: nothing is lost
+         its file, log or lock was replaced ──> webhooks get 503, then wind up and report why
 """
 
 from __future__ import annotations
@@ -53,28 +52,28 @@ if TYPE_CHECKING:
 __all__ = ["Signals", "Started", "run"]
 
 LOOK_EVERY: Final = 1.0
-"""Seconds between two looks at what other processes have written."""
+"""Seconds between two checks of what other processes have written."""
 
 ALIVE_EVERY: Final = 60
-"""Looks between two signs of life in the ledger."""
+"""Checks between two signs of life in the ledger."""
 
 PRUNE_EVERY: Final = 3600.0
-"""Seconds between two prunings of history and events."""
+"""Seconds between two prunings of history and webhooks."""
 
 FIRST_WAIT: Final = 1.0
 LONGEST_WAIT: Final = 60.0
-"""Seconds until a worker that could not write begins again, doubling to the longest."""
+"""Seconds until a worker that could not write restarts, doubling to the longest."""
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class Signals:
-    """What the outside tells the daemon.
+    """The requests from outside.
 
     Attributes:
-        stop: Set to end it in order.
-        reload: Set to have the configuration read anew; cleared when that begins.
+        stop: Set to end the daemon in order.
+        reload: Set to read the configuration again; cleared when that starts.
     """
 
     stop: asyncio.Event = field(default_factory=asyncio.Event)
@@ -87,7 +86,7 @@ class Started:
 
     Attributes:
         admin: Host and port of health, metrics and status.
-        webhooks: Host and port for webhooks; None where no connection has a token.
+        webhooks: Host and port for webhooks. None: no connection has a token.
     """
 
     admin: Address
@@ -101,18 +100,18 @@ async def run(
     signals: Signals,
     on_started: Callable[[Started], None] = lambda _: None,
 ) -> None:
-    """Keep the organisations in step until is_logged to stop.
+    """Keep the organisations in step until a stop is requested.
 
     Args:
         settings: The configuration.
         connections: Names of the connections to work on.
-        load: Reads the configuration anew, for a reload.
-        signals: What the outside tells.
-        on_started: Told where it listens, once it does.
+        load: Reads the configuration again, for a reload.
+        signals: Stop and reload.
+        on_started: Called with the addresses when it listens.
 
     Raises:
         UserError: A query, a map, a port or the ledger cannot be used; nothing was done then.
-        BaseExceptionGroup: What one of its tasks died of; all was wound up.
+        BaseExceptionGroup: What one of its tasks ended with, after winding up.
     """
     allow_more_files()
     await _make_ready()
@@ -133,14 +132,14 @@ async def run(
 
 
 async def _make_ready() -> None:
-    """Load and make now what would be at its first use: that may come when no file can be wait_until_open."""
+    """Load everything that is otherwise loaded at first use: no file may be available by then."""
     load_tables()
     "salestrekker.example".encode("idna")
     await asyncio.to_thread(time.time)  # the first use makes the pool of threads
 
 
 def _to_user_error(errors: BaseExceptionGroup) -> BaseException:
-    """What ended it, as an error of the configuration where it is nothing else."""
+    """Convert what ended the daemon to an error for the operator, if it is one."""
     several, others = errors.split((AmbiguousOrganization, LedgerReplacedError))
     if several is None or others is not None:
         return errors
@@ -157,11 +156,11 @@ def _now() -> int:
 
 
 class _Stopped(Exception):  # noqa: N818 - no error: it ends the TaskGroup in order
-    """The user wants it to end."""
+    """A stop was requested."""
 
 
 class _Daemon:
-    """One life of the daemon, from an open ledger on."""
+    """The daemon, from an open ledger on."""
 
     def __init__(
         self,
@@ -198,7 +197,7 @@ class _Daemon:
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     async def until(self, signals: Signals, on_started: Callable[[Started], None]) -> None:
-        """Live until is_logged to stop, or until a task dies."""
+        """Run until a stop is requested or a task dies."""
         began = time.monotonic()
         async with AsyncExitStack() as stack:
             started = Started(*await self._listeners.open(stack))
@@ -226,7 +225,7 @@ class _Daemon:
             group.create_task(self._alerts.run(), name="alerts")
 
     async def _end_when(self, signals: Signals) -> None:
-        """Stop accepting first of all, and let all tasks wind up."""
+        """Wait for the stop, accept nothing more, and let all tasks wind up."""
         await signals.stop.wait()
         log.info("stopping")
         self._listeners.stop_accepting()
@@ -236,7 +235,7 @@ class _Daemon:
         self._tasks[name] = group.create_task(self._keep_working(name), name=f"{name}: worker")
 
     async def _keep_working(self, name: str) -> None:
-        """A connection's worker; where the ledger cannot be written it waits, and begins again."""
+        """Run a connection's worker; if the ledger cannot be written, wait and restart it."""
         wait = FIRST_WAIT
         while True:
             began = time.monotonic()
@@ -272,19 +271,19 @@ class _Daemon:
             del self._workers[name]
 
     def _on_due_jobs(self, names: Collection[str]) -> None:
-        """Sweeps are due, and noted."""
+        """Wake the workers of connections with due jobs."""
         for name in names:
             if name in self._workers:
                 self._workers[name].request_sweep()
 
     def _on_events(self, names: Collection[str]) -> None:
-        """Webhooks are on disk."""
+        """Wake the workers of connections with new webhooks."""
         for name in names:
             if name in self._workers:
                 self._workers[name].event()
 
     async def _watch(self) -> None:
-        """See what other processes write, and give a sign of life; for ever."""
+        """Check what other processes write, and give a sign of life, until cancelled."""
         looks = 0
         while True:
             try:
@@ -304,12 +303,12 @@ class _Daemon:
             await self._ledger.call(set_timestamp, "", TimestampName.ALIVE, _now())
 
     def _notice_change(self) -> None:
-        """The ledger was written by somebody else than the workers: another process, or the status page."""
+        """Let all workers check the ledger: another process, or the status page, has written to it."""
         for worker in self._workers.values():
             worker.notice_change()
 
     async def _prune_regularly(self) -> None:
-        """Prune the ledger every now and then: beside the looks, since much that is old takes long."""
+        """Prune the ledger regularly, apart from the checks, because it can take long."""
         while True:
             try:
                 await self._prune()
@@ -318,7 +317,7 @@ class _Daemon:
             await asyncio.sleep(PRUNE_EVERY)
 
     async def _prune(self) -> None:
-        """Drop what is older than it is to be kept, a part at a time."""
+        """Delete what is past its retention, a part at a time."""
         now = _now()
         before = now - int(self._settings.ledger.keep_history * 1000)
         while await self._ledger.call(prune_history, before):
@@ -327,7 +326,7 @@ class _Daemon:
             pass
 
     async def _reload_when(self, signals: Signals, group: asyncio.TaskGroup) -> None:
-        """Take the configuration over anew whenever that is asked for."""
+        """Reload the configuration whenever it is requested."""
         while True:
             await signals.reload.wait()
             signals.reload.clear()
@@ -339,14 +338,14 @@ class _Daemon:
                 await self._take_over(fresh, group)
 
     async def _clear_pauses(self, name: str) -> None:
-        """What was refused may pass with another key: the bridge's own pauses end, a person's stay."""
+        """End the bridge's own pauses: another key may pass. An operator's pauses stay."""
         directions = [*Direction, *(f"{Direction.SENDING} {stream}" for stream in Stream)]
         with contextlib.suppress(LedgerError):  # then the next probe finds out
             for direction in directions:
                 await self._ledger.call(clear_pause, name, direction)
 
     async def _take_over(self, fresh: Reloaded, group: asyncio.TaskGroup) -> None:
-        """Go on with another configuration; workers whose work it changes wind up and begin anew."""
+        """Switch to another configuration; workers that it affects wind up and restart."""
         self._settings = fresh.settings
         self._plans = dict(fresh.plans)
         self._listeners.replace(fresh.settings)
@@ -361,10 +360,10 @@ class _Daemon:
 
 
 async def _run_until_cancelled(name: str, work: Coroutine[None, None, None]) -> None:
-    """Work in a task of its own: whoever is is_logged to end ends so, whatever the winding up ends with.
+    """Run work in a task of its own: a cancellation stays one, whatever the winding up raises.
 
-    A ledger that cannot take the last answers would else put its error in the place of the end. Told
-    twice, it still waits for the winding up.
+    Otherwise a ledger that cannot take the last answers would replace the cancellation by its error. A second
+    cancellation still waits for the winding up.
     """
     task, is_logged = asyncio.create_task(work, name=f"{name}: work"), False
     while not task.done():
@@ -382,7 +381,7 @@ async def _run_until_cancelled(name: str, work: Coroutine[None, None, None]) -> 
 
 
 def _ledger_fault(error: BaseException) -> str:
-    """What the ledger could not do; anything else is raised again."""
+    """Return what the ledger could not do; raise anything else again."""
     if isinstance(error, BaseExceptionGroup):
         mine, others = error.split(LedgerError)
         if others is not None or mine is None:

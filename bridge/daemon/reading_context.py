@@ -24,7 +24,7 @@ __all__ = ["ReadingContext", "read_now"]
 
 @dataclass(frozen=True, slots=True)
 class ReadingContext:
-    """One connection's context.
+    """What the workers of one connection share.
 
     Attributes:
         plan: Its settings, queries and mappers.
@@ -32,7 +32,7 @@ class ReadingContext:
         ledger: The open ledger.
         feeds: Its streams.
         clock: Milliseconds since the epoch.
-        on_pending: Told when something may be to be sent.
+        on_pending: Called when a record may be pending.
     """
 
     plan: ConnectionPlan
@@ -44,11 +44,11 @@ class ReadingContext:
 
     @property
     def name(self) -> str:
-        """The connection's."""
+        """The connection's name."""
         return self.plan.connection.name
 
     async def read(self, stream: Stream, ids: Sequence[str]) -> RecordsById:
-        """Read records of a stream by their ids, by a query that it has for that."""
+        """Read records of a stream by their ids."""
         return await self.client.read_by_id(
             self.plan.by_id_queries[stream],
             ids,
@@ -58,9 +58,9 @@ class ReadingContext:
         )
 
     async def since(self, stream: Stream, *, whole: bool) -> int | None:
-        """From when on changes are to be read, milliseconds since the epoch; None: the whole list.
+        """Return the time from which to read changes, in milliseconds since the epoch. None: read all.
 
-        A time to come shows that the clock was set back: what has changed since when, nobody knows.
+        A time in the future shows that the clock was set back, so that nobody knows what has changed.
         """
         if whole or not self.plan.queries[stream].is_incremental:
             return None
@@ -69,19 +69,19 @@ class ReadingContext:
 
 
 async def read_now(context: ReadingContext, stream: Stream, source_id: str) -> Mapping[str, str] | None:
-    """Read one record by its id, and map it; nothing of it is kept.
+    """Read one record by its id and map it, for an operator's decision; nothing is stored.
 
     Args:
-        context: Of its connection.
-        stream: Which list it is of.
+        context: The connection's.
+        stream: The record's stream.
         source_id: Salestrekker's id.
 
     Returns:
-        What would be sent of it now, by field; None where Salestrekker has no such record.
+        What would be sent now, by field. None: Salestrekker has no such record.
 
     Raises:
-        UserError: It cannot be read by id, or says nothing that could be sent.
-        Transient: Not at the name.
+        UserError: The record cannot be read by id, or cannot be sent as it is.
+        Transient: Salestrekker cannot be reached now.
         Refused: Reading is refused.
     """
     if stream not in context.plan.by_id_queries:

@@ -1,15 +1,15 @@
-"""Whether reading from Salestrekker goes on: one pause for all that reads of one connection.
+"""Whether reading from Salestrekker goes on: one pause for all readers of one connection.
 
 ::
 
-    a read fails ──is all at error?──no──> only what was asked is: its owner tries again later
+    a read fails ──is all reading affected?──no──> only this request is: its caller tries again later
                          │ yes
                          v
-                  paused, in the ledger ──next_try_at──> one probe ──passes──> goes on
+                  paused, in the ledger ──next_try_at──> one probe ──passes──> reading resumes
                          ^                                  │ fails: twice as long, up to the longest
                          └──────────────────────────────────┘
 
-Webhooks still arrive, and delivery goes on with what the ledger has. A person's pause is not probed.
+Webhooks are still accepted, and delivery sends what the ledger has. An operator's pause is not probed.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["ReadingPause"]
 
 LONGEST_LOOK: Final = 60.0
-"""Seconds after which the pause is looked at in any case: the wall clock may have been set."""
+"""Seconds after which the pause is checked in any case: the wall clock may have been set."""
 
 log = structlog.get_logger()
 
@@ -74,7 +74,7 @@ class ReadingPause:
         self._paused = self._by_person = False
 
     async def wait_until_open(self) -> None:
-        """Wait until reading goes on."""
+        """Wait until reading may go on."""
         await self._open.wait()
 
     async def wait_until_paused(self) -> None:
@@ -82,17 +82,17 @@ class ReadingPause:
         await self._closed.wait()
 
     def notice_change(self) -> None:
-        """Another process may have paused or resumed it."""
+        """Check whether another process has paused or resumed reading."""
         self._ledger_changed.set()
 
     async def check_and_pause(self, error: Refused | Transient) -> bool:
-        """Find out whether a error is one of all reading, and pause then.
+        """Find out whether an error affects all reading, and pause then.
 
         Args:
             error: What a read ended with.
 
         Returns:
-            Whether reading is paused now; else only what was asked is at error.
+            Whether reading is paused now; otherwise only this request is affected.
         """
         async with self._asking:
             if not self._open.is_set():
@@ -106,7 +106,7 @@ class ReadingPause:
         return False
 
     async def run(self) -> None:
-        """Keep to the pause that the ledger has, and probe when it is time; for ever."""
+        """Follow the ledger's pause, and probe when it is time, until cancelled."""
         while True:
             self._ledger_changed.clear()
             pause = await self._ledger.call(load_pause, self._name, Direction.READING)
@@ -122,7 +122,7 @@ class ReadingPause:
                 await self._probe_when_due(pause)
 
     def _log_operator_change(self, pause: Pause | None) -> None:
-        """Log what a person did from another process; what was probed here is is_logged and noted by itself."""
+        """Log what an operator did from another process. Results of probes are logged where they arise."""
         by_person = pause is not None and pause.by_person
         what = ""
         if by_person and not self._by_person:
@@ -159,7 +159,7 @@ class ReadingPause:
                 )
 
     async def _pause(self, error: Refused | Transient, *, tries: int) -> None:
-        """Write it down, first of all: a restart is to know it."""
+        """Write the pause first of all, so that a restart keeps to it."""
         self._set_open(goes_on=False)
         wait = self._waits.probe_wait(tries, self._random)
         if isinstance(error, Transient) and error.retry_after:

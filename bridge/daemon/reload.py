@@ -1,4 +1,4 @@
-"""SIGHUP: the configuration is read anew, and what can be taken over without a restart is."""
+"""SIGHUP: reads the configuration again, and applies what needs no restart."""
 
 from __future__ import annotations
 
@@ -63,17 +63,17 @@ def reload_configuration(
     hasher: Hasher,
     load: Callable[[], Settings],
 ) -> Reloaded | str:
-    """Read the configuration anew; what is at error with it is logged, and nothing is taken over.
+    """Read the configuration again. If it is wrong, the errors are logged and the old one stays.
 
     Args:
-        running: The configuration that the process began with: what only a restart takes over is of this one.
-        settings: The configuration so far.
-        plans: What is worked on so far.
-        hasher: Of the ledger's key.
-        load: Reads it.
+        running: The configuration that the process started with; what needs a restart is compared with it.
+        settings: The current configuration.
+        plans: The current plans.
+        hasher: Uses the ledger's key.
+        load: Reads the configuration.
 
     Returns:
-        What is taken over; or why nothing is, for those who look.
+        What changes; or why nothing does, for the status page.
     """
     try:
         fresh = load()

@@ -1,13 +1,13 @@
-"""Carries out the jobs of the schedule: one sweep after the other, each from its own checkpoint.
+"""Runs the due jobs of the schedule: one sweep after the other, each from its own checkpoint.
 
 ::
 
-    request_sweep in the ledger ──> begin_run ──> sync.sweep ──> end_run ──> fulfil
-            ^                                 │ all reading is at error: paused, and the request_sweep stands
-            └─────────────────────────────────┘ only this list is: some tries, then the next time
+    due job in the ledger ──> begin_run ──> sync.sweep ──> end_run ──> job finished
+            ^                                 │ all reading fails: paused, and the job stays due
+            └─────────────────────────────────┘ only this list fails: some tries, then its next time
 
-The request_sweep is ended only after its sweep: a process that dies in between finds it again, and goes on from
-the sweep's checkpoint. A request_sweep that comes while its own sweep is under way is one more sweep afterwards.
+A job is finished only after its sweep: a process that dies in between finds it again, and continues from the
+sweep's checkpoint. A job that becomes due during its own sweep causes one more sweep afterwards.
 """
 
 from __future__ import annotations
@@ -41,25 +41,25 @@ if TYPE_CHECKING:
 __all__ = ["SweepWorker"]
 
 MOST_TRIES: Final = 5
-"""So often a list that alone fails for the name is tried before its next time is waited for."""
+"""A list that alone fails is tried this many times; then it waits for its next time."""
 
 LONGEST_LOOK: Final = 60.0
-"""Seconds after which the jobs are looked at in any case."""
+"""Seconds after which due jobs are checked in any case."""
 
 LONGEST_YIELD: Final = 10.0
-"""Seconds for which looking for what a list did not show lets webhooks go first, before each request."""
+"""Maximum seconds that each request for missing records waits for webhooks to be processed first."""
 
 log = structlog.get_logger()
 
 
 class SweepWorker:
-    """Sweeps the lists of one connection when that is wished for.
+    """Sweeps the lists of one connection when they are due.
 
     Args:
-        context: The connection's context.
+        context: What the connection's workers share.
         pause: Whether reading goes on.
-        random: Gives a number of [0, 1).
-        wait_until_idle: Waits until no webhook is to be worked off.
+        random: Returns a number in [0, 1).
+        wait_until_idle: Waits until no webhook is to be processed.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class SweepWorker:
         self._reconciled = asyncio.Event()
 
     def wake(self) -> None:
-        """Say that the ledger may have a new request_sweep."""
+        """Check the ledger for a new due job."""
         self._requested.set()
 
     async def reconciled(self) -> None:
@@ -88,7 +88,7 @@ class SweepWorker:
         await self._reconciled.wait()
 
     async def run(self) -> None:
-        """Carry out jobs, for ever."""
+        """Run due jobs until cancelled."""
         while True:
             await self._pause.wait_until_open()
             self._requested.clear()
@@ -99,10 +99,10 @@ class SweepWorker:
                 await self._carry_out(*request_sweep)
 
     async def _oldest(self) -> tuple[Job, int] | None:
-        """Of the jobs that are wanted the one that was begun longest ago, and since when it is wanted.
+        """Return the due job that was started longest ago, and since when it is due.
 
-        A list that takes longer than its interval is wanted anew before it is read: by the time of the
-        request_sweep alone it could come first for ever.
+        A list that takes longer than its interval is due again before it is read. By due time alone it could
+        come first for ever.
         """
         jobs = await self._context.ledger.call(load_scheduled_jobs, self._context.name)
         wanted = [
@@ -118,7 +118,7 @@ class SweepWorker:
     async def _carry_out(self, job: Job, since: int) -> None:
         self._begun[job] = max(self._begun.values(), default=0) + 1
         for stream in self._streams(job):
-            # A full sweep that began after the request_sweep has fulfilled it already, whoever asked for that one.
+            # A full sweep that began after this job became due has done it already.
             if not self._was_swept(stream, since) and not await self._sweep(job, stream):
                 return
         await self._context.ledger.call(complete_job, self._context.name, job, wanted_at=since)
@@ -128,14 +128,14 @@ class SweepWorker:
         log.info("done", connection=self._context.name, job=str(job))
 
     def _was_swept(self, stream: Stream, since: int) -> bool:
-        """Whether the whole list was read since then; a time to come is none: the clock was set back."""
+        """Whether the whole list was read since then. A future time does not count."""
         return since <= self._swept_from.get(stream, 0) <= self._context.clock()
 
     def _streams(self, job: Job) -> list[Stream]:
         return [stream for stream in self._context.feeds if job.reads(stream)]
 
     async def _sweep(self, job: Job, stream: Stream) -> bool:
-        """Sweep one list; False where it is to be tried again."""
+        """Sweep one list; return False if it must be tried again."""
         began = self._context.clock()
         try:
             await self._read(job, stream)
@@ -151,7 +151,7 @@ class SweepWorker:
         return True
 
     async def _gave_up(self, stream: Stream, error: Refused | Transient) -> bool:
-        """Only this list is at error: wait a little and try again, or leave it to its next time."""
+        """Handle an error of this list alone: wait and try again, or leave it to its next time."""
         self._failures += 1
         if isinstance(error, Refused) or self._failures >= MOST_TRIES:
             self._failures = 0
@@ -191,7 +191,7 @@ class SweepWorker:
             await context.ledger.call(end_run, number, complete=complete, counts=counts, now=context.clock())
 
     def _after_webhooks(self, listing: SweepSource) -> SweepSource:
-        """The list, whose single records are read when no webhook waits to be, or has waited long enough."""
+        """Let requests for single records wait until no webhook is due, but not for too long."""
         by_id = listing.by_id
         if by_id is None:
             return listing
@@ -215,6 +215,6 @@ class SweepWorker:
 
 
 def _counted(path: Path, feed: Feed, run: int) -> dict[str, int]:
-    """What became of a run's records: beside the ledger's thread, since a million take their time."""
+    """Count a run's records, apart from the ledger's thread, because a million take long."""
     with reading(path) as connection:
         return count_run(connection, feed, run)

@@ -1,4 +1,4 @@
-"""From webhooks that were kept to records that are read: what is due, in batches, and then done.
+"""Processes stored webhooks: what is due is read in batches, and then done.
 
 ::
 
@@ -9,10 +9,10 @@
                                                                          an error at the id: it waits, and
                                                                          is read again, for up to a day
 
-What fails of one subject (contact, deal or product) rests for a while, and the others go on.
+If reads of one subject (contact, deal or product) fail, that subject waits for a while and the others go on.
 
-A webhook is a hint, not data. Its event is done only by a read that began after it arrived, so what
-arrives for a record while it is being read is read once more. A process that dies reads again.
+A webhook is a hint, not data. Its event is done only after a read that began later than it arrived, so that a
+webhook for a record that is being read causes one more read. A process that dies reads again.
 """
 
 from __future__ import annotations
@@ -51,19 +51,19 @@ if TYPE_CHECKING:
 __all__ = ["WebhookWorker"]
 
 LINGER: Final = 0.1
-"""Seconds that a record which is due waits for company, so that many webhooks share one request."""
+"""Seconds that a due record waits for others, so that many webhooks share one request."""
 
 LONGEST_LOOK: Final = 60.0
-"""Seconds after which the ledger is looked at in any case."""
+"""Seconds after which the ledger is checked in any case."""
 
 NOTHING_TO_READ: Final = "nothing-to-read"
-"""The outcome of an event whose stream is not enabled, or whose deal is not there or has no contacts."""
+"""The outcome of an event whose stream is not enabled, or whose deal does not exist or has no contacts."""
 
 UNREAD: Final = "could not be read: "
-"""How what came of a record begins that could not be read: its event waits. Why follows, in our words."""
+"""Prefix of the outcome of a record that could not be read, so that its event waits. The reason follows."""
 
 AT_ONCE: Final = 100
-"""Events that one transaction finishes at most, so that those which arrive never wait long behind it."""
+"""Maximum number of events that one transaction finishes, so that new ones never wait long behind it."""
 
 STREAM_OF: Final[Mapping[str, Stream]] = {stream.spec.singular: stream for stream in Stream}
 """Which stream a webhook's subject is of; a deal leads to its contacts."""
@@ -72,13 +72,13 @@ log = structlog.get_logger()
 
 
 class WebhookWorker:
-    """Reads what the webhooks of one connection are about.
+    """Reads the records that the webhooks of one connection are about.
 
     Args:
-        context: The connection's context.
+        context: What the connection's workers share.
         pause: Whether reading goes on.
-        debounce: Seconds, from the first event of a record until it is read.
-        random: Gives a number of [0, 1).
+        debounce: Seconds from the first event of a record until it is read.
+        random: Returns a number in [0, 1).
     """
 
     def __init__(
@@ -97,15 +97,15 @@ class WebhookWorker:
         self._record_waits = RetryPolicy(source.retry.first, max(source.retry.first, source.probe.longest))
 
     def wake(self) -> None:
-        """Say that the ledger has new events."""
+        """Check the ledger for new events."""
         self._arrived.set()
 
     async def wait_until_idle(self) -> None:
-        """Wait until nothing is due: what a webhook is about is read first."""
+        """Wait until no event is due."""
         await self._idle.wait()
 
     async def run(self) -> None:
-        """Work off events, for ever."""
+        """Process events until cancelled."""
         lingered = False
         while True:
             await self._pause.wait_until_open()
@@ -159,7 +159,7 @@ class WebhookWorker:
         return set(self._backoffs)
 
     async def _process(self, groups: Sequence[WebhookGroup]) -> None:
-        """Read what these are about; where that fails they wait, and are tried again."""
+        """Read what these events are about; those that fail wait, and are tried again."""
         try:
             errors = await self._read(groups)
         except LedgerError as broken:
@@ -170,7 +170,7 @@ class WebhookWorker:
             del self._failures[subject]
 
     def _back_off(self, subject: WebhookSubject, error: BridgeError) -> None:
-        """Leave a subject alone for a while that grows."""
+        """Leave a subject alone for a growing time."""
         self._failures[subject] += 1
         log.warning(
             "webhooks cannot be worked off",
@@ -281,7 +281,7 @@ class WebhookWorker:
             )
 
     async def _finish(self, outcomes: Found) -> list[WebhookGroup]:
-        """Note what came of these; where a record could not be read its events wait. Gives the others."""
+        """Store the outcomes; events of unreadable records wait. Return the finished groups."""
         finished = []
         by_outcome: defaultdict[str, list[int]] = defaultdict(list)
         for group, found in outcomes.items():

@@ -1,8 +1,8 @@
-"""From the ledger to Trakor: pending records are claimed, sent and settled.
+"""Delivery: pending records are claimed from the ledger, sent to Trakor, and their outcomes are settled.
 
-``sender`` has the loop, ``result_writer`` settles in batches, ``failure_classifier`` tells a poisoned record
-from an outage, ``circuit_breaker`` says how many may be under way. ``supervisor`` keeps all of it going in
-the daemon.
+``sender`` has the loop, and ``result_writer`` settles in batches. ``failure_classifier`` tells a poison
+record from an outage, and ``circuit_breaker`` limits the requests in flight. ``supervisor`` keeps delivery
+running in the daemon.
 """
 
 from bridge.delivery.sender import Delivery

@@ -123,7 +123,7 @@ class CircuitBreaker:
         self._limit = 1
 
     def _record_failed_probe(self, now: float) -> None:
-        # Before the probe is due, only a request from before the outage can fail: that is no unsaved.
+        # Before the probe is due, only a request from before the outage can fail: that is no news.
         if now >= self._probe_at:
             self._failed_probes += 1
             self._schedule_probe(now)

@@ -1,4 +1,4 @@
-"""What is claimed of the ledger and not sent yet, and when it is worth looking there again."""
+"""The records that are claimed from the ledger and not sent yet, and when to claim again."""
 
 from __future__ import annotations
 
@@ -21,34 +21,35 @@ if TYPE_CHECKING:
 __all__ = ["ClaimBuffer", "unsent_outcome"]
 
 BATCH: Final = 100
-"""Rows that one transaction claims at most, so that a webhook's never waits long."""
+"""Maximum number of rows that one transaction claims, so that a webhook's transaction never waits long."""
 
 CLAIM_LIFE: Final = 365 * 86_400_000
-"""Milliseconds after which a claim ends by itself. The ledger's one owner ends all claims when it begins, so
-this must only outlast any jump of the clock: what is under way must not be claimed once more."""
+"""Milliseconds until a claim expires. The ledger's owner ends all claims when it starts, so this only has to
+be longer than any jump of the clock: a record in flight must not be claimed twice.
+"""
 
 
 def unsent_outcome(work: WorkItem) -> Retry:
-    """No request for it ever left: it keeps its place in the queue, and its time."""
+    """Return the outcome of a record whose request never left: it keeps its place in the queue."""
     return Retry(work, None, begun=False, tried=False)
 
 
 class ClaimBuffer:
-    """Claims what is due. Times of the loop are seconds, those of the ledger milliseconds since the epoch.
+    """Claims what is due. The loop's times are in seconds, the ledger's in milliseconds since the epoch.
 
     Args:
         ledger: The open ledger.
-        settings: How fast to send, and the longest waits.
+        settings: Limits, and the longest waits.
         clock: Milliseconds since the epoch.
-        on_awaited: Told when ``awaited`` is another one.
+        on_awaited: Called when ``awaited`` changes.
 
     Attributes:
-        buffer: What was claimed.
-        held: Streams of which nothing is to be claimed for the moment.
-        expects_no_more: No more will come than the ledger has.
-        waits_for_unanswered: What had no answer is waited for, too.
-        awaited: What is not sent yet since Trakor may still be storing it, where nothing else can be sent.
-        next_look: When it is worth looking again, in the loop's time.
+        buffer: The claimed records.
+        held: Streams of which nothing is claimed for now.
+        expects_no_more: The ledger gets no more records for this delivery.
+        waits_for_unanswered: Wait also for records whose request had no answer.
+        awaited: What is not sent yet because Trakor may still store it, if nothing else can be sent.
+        next_look: When to look for due records again, in the loop's time.
     """
 
     def __init__(
@@ -76,39 +77,39 @@ class ClaimBuffer:
 
     @property
     def is_exhausted(self) -> bool:
-        """The ledger was found to have nothing pending that is worth waiting for."""
+        """Whether the ledger was found to have nothing pending that is worth waiting for."""
         return math.isinf(self.next_look) and self.is_empty
 
     @property
     def is_empty(self) -> bool:
-        """Nothing is there to be sent now."""
+        """Whether nothing can be sent now."""
         return not (self.buffer or self._claiming) and self.next_look > asyncio.get_running_loop().time()
 
     @property
     def has_room(self) -> bool:
-        """More may be claimed as soon as it is due."""
+        """Whether more may be claimed when it is due."""
         return len(self.buffer) < self._most and not self._claiming
 
     @property
     def has_untried(self) -> bool:
-        """Something is left to send, or may be, that was never tried."""
+        """Whether a record that was never tried is left, or may be."""
         return self.buffer[0].turn == 0 if self.buffer else not self.is_empty
 
     def clear(self) -> list[Outcome]:
-        """Give back what was claimed."""
+        """Give back the claimed records, and return their outcomes."""
         given_back: list[Outcome] = [unsent_outcome(work) for work in self.buffer]
         self.buffer.clear()
         return given_back
 
     def wake_at(self, due: int | None) -> None:
-        """Look into the ledger again at this time; one too far ahead is of a clock that was set back."""
+        """Look for due records again at this time. A time too far ahead is of a clock that was set back."""
         if due is not None:
             wait = max(0.0, (due - self._clock()) / 1000)
             wait = wait if wait <= self._longest_wait else 0.0
             self.next_look = min(self.next_look, asyncio.get_running_loop().time() + wait)
 
     def look_after(self, after: float) -> None:
-        """Look again so many seconds after the last look, although nothing is known to be due.
+        """Look again this many seconds after the last time, even if nothing is known to be due.
 
         An answer to another connection in the same organisation can make a record of this one pending.
         """
@@ -118,33 +119,33 @@ class ClaimBuffer:
     def start_claiming(
         self, outgoing: Collection[OutgoingStream], allowed: int, notice: Callable[[asyncio.Task[None]], None]
     ) -> None:
-        """Begin to fill the buffer, where it has room and something is due.
+        """Start to fill the buffer if it has room and something is due.
 
         Args:
             outgoing: What may be claimed.
-            allowed: How many requests may begin: no more is claimed than will be sent soon.
-            notice: Called when it is claimed, or could not be.
+            allowed: How many requests may start; no more is claimed than can be sent soon.
+            notice: Called when the claim is done or has failed.
         """
         if self.has_room and self.next_look <= asyncio.get_running_loop().time():
-            # Before the task begins: whoever wakes it meanwhile may know of more than it looks for.
+            # Before the task starts: a call that wakes it meanwhile may know of more than this claim sees.
             self.next_look = math.inf
             self._looked_at = asyncio.get_running_loop().time()
             self._claiming = asyncio.create_task(self._claim(outgoing, min(BATCH, 2 * max(1, allowed))))
             self._claiming.add_done_callback(notice)
 
     def raise_error(self) -> None:
-        """Let the error of a claim that could not be made show."""
+        """Raise the error of a failed claim, if any."""
         if (claiming := self._claiming) is not None and claiming.done():
             self._claiming = None
             claiming.result()
 
     async def wait_for_claim(self) -> None:
-        """Wait until nothing is being claimed."""
+        """Wait until no claim is under way."""
         if self._claiming is not None:
             await asyncio.wait([self._claiming])
 
     async def claim_one(self, outgoing_stream: OutgoingStream) -> ClaimResult:
-        """Claim one record of a stream, for itself."""
+        """Claim a single record of a stream."""
         return await self._claim_of([outgoing_stream], 1)
 
     async def _claim(self, outgoing: Collection[OutgoingStream], limit: int) -> None:

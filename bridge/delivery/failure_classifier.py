@@ -45,14 +45,14 @@ if TYPE_CHECKING:
 __all__ = ["MOST_FAILURES", "WEIGHT_OF_A_TIME_OUT", "FailureClassifier", "RejectionHistory"]
 
 MOST: Final = 10_000
-"""Records of a stream that are remembered at most; the longest known one is forgotten for a new one."""
+"""Maximum number of records remembered for a stream; the oldest is dropped for a new one."""
 
 
 class RejectionHistory:
-    """Which records were turned down when, counted in the records of their stream that were taken.
+    """Which records were turned down, and how many of their stream had been taken by then.
 
     Attributes:
-        unsaved: Streams of which something is known that the ledger does not keep yet.
+        unsaved: Streams with changes that the ledger does not have yet.
     """
 
     def __init__(self) -> None:
@@ -65,21 +65,21 @@ class RejectionHistory:
         self.unsaved: set[Stream] = set()
 
     def needs_restore(self, stream: Stream) -> bool:
-        """Whether what the ledger keeps of a stream is not known yet."""
+        """Whether the ledger's part of a stream's history is not loaded yet."""
         return stream not in self._restored
 
     def restore(self, stream: Stream, kept: RejectionLog) -> None:
-        """Take over what the ledger keeps of a stream, before anything of it is sent."""
+        """Load what the ledger has of a stream, before any of its records is sent."""
         self._restored.add(stream)
         self._taken[stream] = self._taken_before[stream] = kept.taken
         self._turned_down[stream] = dict(kept.records)
 
     def to_store(self, stream: Stream) -> RejectionLog:
-        """What the ledger is to keep of a stream."""
+        """Return what the ledger is to store of a stream."""
         return RejectionLog(self._taken[stream], dict(self._turned_down.get(stream, {})))
 
     def record_taken(self, work: WorkItem) -> None:
-        """A record that had waited was taken; a canary never counts."""
+        """Record that a waiting record was taken; a canary never counts."""
         self._taken[work.stream] += 1
         known = self._turned_down.get(work.stream)
         if known:
@@ -89,7 +89,7 @@ class RejectionHistory:
         self._rejected_since_taken.pop(work.stream, None)
 
     def record_turned_down(self, work: WorkItem) -> None:
-        """A record was refused or rejected, or failed, and nothing tells yet whether by its own error."""
+        """Record a refusal, rejection or failure whose cause is not known yet."""
         known = self._turned_down.setdefault(work.stream, {})
         known.pop(work.number, None)
         known[work.number] = self._taken[work.stream]
@@ -101,24 +101,24 @@ class RejectionHistory:
         self.unsaved.add(work.stream)
 
     def record_rejected(self, work: WorkItem) -> None:
-        """A record was refused or rejected: it counts towards those that make a stream stop."""
+        """Count a refused or rejected record towards those that stop its stream."""
         self._rejected_since_taken.setdefault(work.stream, set()).add(work.number)
 
     def rejected_since_taken(self, stream: Stream) -> int:
-        """How many different records were refused or rejected since one was taken."""
+        """Return how many different records were refused or rejected since one was taken."""
         return len(self._rejected_since_taken.get(stream, ()))
 
     def reset(self, stream: Stream) -> None:
-        """The stream was stopped for it: count from nothing."""
+        """Count from zero: the stream was stopped."""
         self._rejected_since_taken.pop(stream, None)
 
     def count_in_doubt(self, stream: Stream) -> int:
-        """How many records were turned down, and none was taken since that would tell why."""
+        """Return how many records were turned down, with none taken since that would show why."""
         taken = self._taken[stream]
         return sum(before == taken for before in self._turned_down.get(stream, {}).values())
 
     def was_turned_down_here(self, work: WorkItem) -> bool:
-        """Whether it was turned down before by this process: others of before may pass by now."""
+        """Whether this process turned the record down before; those of earlier processes may pass by now."""
         return work.number in self._here
 
     def has_taken(self, stream: Stream) -> bool:
@@ -126,17 +126,18 @@ class RejectionHistory:
         return self._taken[stream] > self._taken_before[stream]
 
     def is_own_fault(self, work: WorkItem) -> bool:
-        """Whether others of its stream were taken since it was turned down: then it is its own error."""
+        """Whether others of its stream were taken since this record was turned down."""
         before = self._turned_down.get(work.stream, {}).get(work.number)
         return before is not None and self._taken[work.stream] > before
 
 
 MOST_FAILURES: Final = 8
-"""So many failures of its own while others passed, and a record is rejected."""
+"""A record is rejected after this many failures of its own while others passed."""
 
 WEIGHT_OF_A_TIME_OUT: Final = 3
-"""A time-out weighs as much as so many other failures, so that three are enough: each takes as long as a
-request may, and keeps its name waiting afterwards."""
+"""A timeout counts as this many failures, so that three are enough: each one takes as long as a request may,
+and blocks its name afterwards.
+"""
 
 
 class _Failed(NamedTuple):
@@ -148,13 +149,13 @@ class _Failed(NamedTuple):
 
 
 class FailureClassifier:
-    """Keeps what is in doubt; each method gives the outcomes that are certain now.
+    """Keeps outcomes in doubt. Each method returns the outcomes that are now certain.
 
     Args:
         settings: The waits.
-        random: Gives a number of [0, 1).
+        random: Returns a number in [0, 1).
         history: What is known from before.
-        most_rejections: So many different ones stop a stream.
+        most_rejections: This many different rejections stop a stream.
     """
 
     def __init__(
@@ -174,16 +175,16 @@ class FailureClassifier:
 
     @property
     def has_doubtful_failures(self) -> bool:
-        """Something failed, and nothing has passed since that could tell why."""
+        """Whether something failed, and nothing has passed since that could show why."""
         return bool(self._failed)
 
     @property
     def in_doubt(self) -> int:
-        """How many outcomes are kept back."""
+        """How many outcomes are in doubt."""
         return len(self._failed) + sum(map(len, self._rejected.values()))
 
     def record_answer(self, work: WorkItem, answer: TrakorAnswer, key: str, now: int) -> list[Outcome]:
-        """A record was taken: whatever failed or was rejected since the last one, was so by its own error.
+        """Record that a record was taken: earlier failures and rejections in doubt are the records' own.
 
         Args:
             work: What was sent.
@@ -197,11 +198,11 @@ class FailureClassifier:
         return [Accepted(work, answer, key), *self._rejected.pop(work.stream, ()), *own]
 
     def record_rejection(self, work: WorkItem, rejection: Rejected) -> list[Outcome]:
-        """A record was rejected as it is: for good where others were taken since the last time.
+        """Record a rejection; it is final if others were taken since this record's last rejection.
 
         Args:
             work: What was sent.
-            rejection: Why.
+            rejection: Why it was rejected.
         """
         outcome = Rejection(work, str(rejection), response_text=rejection.words)
         if self._history.is_own_fault(work):
@@ -211,16 +212,16 @@ class FailureClassifier:
         return []
 
     def record_refusal(self, work: WorkItem, refusal: Refused, now: int, *, last: bool) -> list[Outcome]:
-        """A record was refused, and what is known to pass passes.
+        """Record a refusal, while canaries and probes pass.
 
         Args:
             work: What was sent.
-            refusal: Why.
+            refusal: Why it was refused.
             now: Milliseconds since the epoch.
-            last: No others will be there to compare it with.
+            last: No other record will come to compare with.
         """
         alone = last and self._history.was_turned_down_here(work) and self._history.has_taken(work.stream)
-        # Where the only attempt may have made it, one more lets the ledger know that its name is to be kept.
+        # If the only attempt may have created it, one more lets the ledger know to keep its name.
         kept = not refusal.unsure or work.attempt > 1
         if kept and (alone or self._history.is_own_fault(work)):
             return [Rejection(work, refusal.seen, no_answer=_possibly_created(refusal, now))]
@@ -233,17 +234,17 @@ class FailureClassifier:
         self._last_messages[work.stream] = message
 
     def reason_to_stop(self, stream: Stream, *, canary: bool) -> Refused | None:
-        """Why a stream is to stop; None where it is not: too many were turned down, and none taken since.
+        """Return why a stream must stop: too many were turned down, and none was taken since. Else None.
 
         Args:
-            stream: Which.
-            canary: One that Trakor knows passed meanwhile.
+            stream: The stream.
+            canary: A canary passed meanwhile.
         """
         too_many = self._history.rejected_since_taken(stream) >= self._most_rejections
         return self.describe_stop(stream, canary=canary) if too_many else None
 
     def describe_stop(self, stream: Stream, *, canary: bool) -> Refused:
-        """What was seen of a stream of which nothing is taken, and where it is listed; arguments likewise."""
+        """Describe a stream of which nothing is taken, and name the command that lists its records."""
         number = self._history.count_in_doubt(stream)
         passes = ", while one that it knows passes" if canary else ""
         return Refused(
@@ -255,13 +256,13 @@ class FailureClassifier:
         )
 
     def record_failure(self, work: WorkItem, error: Transient, now: int, *, down: bool) -> list[Outcome]:
-        """A record failed for the moment.
+        """Record a transient failure.
 
         Args:
             work: What was sent.
             error: How it failed.
             now: Milliseconds since the epoch.
-            down: The destination is known to be down by now.
+            down: Trakor is known to be down by now.
         """
         failed = _Failed(work, error, self._silence(error, now))
         if isinstance(error, NeverSent):
@@ -277,11 +278,11 @@ class FailureClassifier:
         return []
 
     def record_probe_success(self, now: int, *, last: bool) -> list[Outcome]:
-        """What is known to pass passes, and nothing else is left to compare with.
+        """Record that a canary or probe passed, and nothing else is left to compare with.
 
         Args:
             now: Milliseconds since the epoch.
-            last: No others will come. Then a failure counts where others were taken before it.
+            last: No other record will come. A failure then counts if others were taken before it.
         """
         outcomes: list[Outcome] = []
         for failed in self._failed:
@@ -295,43 +296,43 @@ class FailureClassifier:
         return outcomes
 
     def record_outage(self, now: int) -> list[Outcome]:
-        """The destination is down: what is in doubt is sent again, and nothing is held against it."""
+        """Record that Trakor is down: failures in doubt are sent again, and nothing is held against them."""
         outcomes: list[Outcome] = [self._again(failed, now) for failed in self._failed]
         self._failed.clear()
         return outcomes
 
     def confirm_rejections(self) -> list[Outcome]:
-        """Nothing else waits: what was rejected so far is."""
+        """Make all rejections in doubt final, because nothing else waits."""
         outcomes: list[Outcome] = [one for kept in self._rejected.values() for one in kept]
         self._rejected.clear()
         return outcomes
 
     def stop_stream(self, stream: Stream) -> list[Outcome]:
-        """A stream stops: give back what was rejected of it, nothing marked.
+        """Stop a stream: give back its rejected records, and mark none of them.
 
-        A rejection made nothing, so its attempt is taken back: a mended map is to reach the record.
+        A rejection created nothing, so its attempt is taken back: a corrected map must reach the record.
         """
         self._history.reset(stream)
         return [Retry(one.work, None, begun=False) for one in self._rejected.pop(stream, ())]
 
     def stop(self, now: int) -> list[Outcome]:
-        """Sending stops: give all back that is in doubt, nothing marked."""
+        """Stop sending: give back everything in doubt, and mark nothing."""
         rejected = [one for stream in list(self._rejected) for one in self.stop_stream(stream)]
         return [*rejected, *self.record_outage(now)]
 
     def give_back(self, work: WorkItem, refusal: Refused, now: int) -> Retry:
-        """A refusal that is not held against the record: it is sent again."""
+        """Return the outcome of a refusal that is not held against the record: it is sent again."""
         return _refused(work, None, refusal, now)
 
     def record_no_answer(self, work: WorkItem, now: int) -> Retry:
-        """A request was given up on: it may be at work all the same."""
+        """Return the outcome of an abandoned request: Trakor may still process it."""
         return Retry(work, None, no_answer=self._until(now))
 
     def _again(self, failed: _Failed, at: int) -> Retry:
         return Retry(failed.work, at, no_answer=failed.no_answer)
 
     def _again_at(self, work: WorkItem, now: int) -> int:
-        """When a record is tried again that was turned down, and nothing tells whose error it is."""
+        """Return when to retry a record that was turned down for a reason not known yet."""
         return now + self._wait(work.turn + 1)
 
     def _silence(self, error: Transient, now: int) -> NoAnswer | None:
@@ -357,10 +358,10 @@ class FailureClassifier:
 
 
 def _refused(work: WorkItem, at: int | None, refusal: Refused, now: int) -> Retry:
-    """A refused request made nothing, unless its answer was one of success that told nothing."""
+    """A refused request created nothing, unless its answer was a success without content."""
     return Retry(work, at, begun=refusal.unsure, no_answer=_possibly_created(refusal, now))
 
 
 def _possibly_created(refusal: Refused, now: int) -> NoAnswer | None:
-    """That Trakor may have made it, though the request has ended there."""
+    """Note that Trakor may have created the record, though the request has ended."""
     return NoAnswer(now, 0) if refusal.unsure else None

@@ -1,7 +1,7 @@
-"""Trakor knew too many names before they were sent: was the ledger lost?
+"""Detects a lost ledger: Trakor already had too many of the names that are sent for the first time.
 
-With a new ledger everything is sent once more. Trakor answers with what it has, which shows in the first
-answers already, long before the run ends; whoever was renamed meanwhile gets a second party.
+With a new ledger everything is sent once more. Trakor then answers with existing records, which shows in the
+first answers, long before the run ends. A contact that was renamed meanwhile gets a second party.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ ENOUGH: Final = 20
 """Fewer answers than this prove nothing."""
 
 SHARE: Final = 0.2
-"""More than this share of them, and a lost ledger is to be suspected."""
+"""If more than this share of names existed, the ledger may have been lost."""
 
 
 class LossSuspicion(NamedTuple):
-    """So many of the first answers of a stream were names that Trakor had before."""
+    """How many of a stream's first answers were names that Trakor already had."""
 
     stream: Stream
     existing: int
@@ -33,9 +33,9 @@ class LossSuspicion(NamedTuple):
 
 
 class LedgerLossDetector:
-    """Looks at each batch of answers, and says once for each stream that there were too many.
+    """Checks each batch of answers, and reports each stream once.
 
-    Only a name that was never tried before counts: an attempt without an answer may have made it.
+    Only a name that was never tried before counts: an attempt without an answer may have created it.
     """
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ class LedgerLossDetector:
         self.suspected: set[Stream] = set()
 
     def check(self, settled: BatchResult) -> Iterator[LossSuspicion]:
-        """The streams that are suspicious since this batch."""
+        """Yield the streams that became suspicious with this batch."""
         for stream, created in settled.first_answers:
             self._answered[stream] += 1
             self._existing[stream] += not created
@@ -59,9 +59,10 @@ class LedgerLossDetector:
 
 
 def loss_warning(suspicion: LossSuspicion) -> str:
-    """What a person is told at once, while it can still be stopped."""
+    """Return the warning for the operator, while the run can still be stopped."""
     return (
         f"Trakor had {suspicion.existing:,} of the first {suspicion.answered:,} {suspicion.stream} already. "
-        "If this ledger took the place of a lost one, stop it now and restore the newest backup: whoever was "
-        "renamed meanwhile gets a second party, and which of two equal names came first is not known any more"
+        "If this ledger replaced a lost one, stop it now and restore the newest backup. Contacts that were "
+        "renamed meanwhile get a second party, and the bridge can no longer tell which of two contacts with "
+        "the same name came first"
     )

@@ -1,7 +1,7 @@
-"""What keeps a connection from sending: in the ledger, so that a restart knows it, and as last seen here.
+"""What keeps a connection from sending: stored in the ledger, so that a restart keeps to it, and cached here.
 
-Three kinds share the ledger's table: a person's pause of all, the bridge's own of all (a refusal, an
-outage), and its own of one stream. A person's goes before the bridge's, whoever wrote first.
+Three kinds share the ledger's table: an operator's pause of everything, the bridge's own pause of everything
+(a refusal, an outage), and its own pause of one stream. An operator's pause takes precedence.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ class SendingPauses:
 
     Args:
         ledger: The open ledger.
-        name: The connection's.
+        name: The connection's name.
         probe: The waits between probes.
         clock: Milliseconds since the epoch.
-        random: Gives a number of [0, 1).
-        on_change: Told when something was paused or resumed here.
+        random: Returns a number in [0, 1).
+        on_change: Called when something was paused or resumed here.
     """
 
     def __init__(
@@ -60,25 +60,25 @@ class SendingPauses:
 
     @property
     def whole(self) -> Pause | None:
-        """What stops all of it."""
+        """The pause of everything."""
         return self._known.get(Direction.SENDING)
 
     @property
     def by_person(self) -> bool:
-        """Whether a person does."""
+        """Whether an operator paused everything."""
         return self.whole is not None and self.whole.by_person
 
     def of(self, stream: Stream) -> Pause | None:
-        """What stops one stream alone."""
+        """Return the pause of one stream alone."""
         return self._known.get(_direction(stream))
 
     def until(self, pause: Pause) -> float:
-        """Seconds until a pause's next try; none where the wall clock was set back since it was noted."""
+        """Return the seconds until a pause's next try; 0 if the wall clock was set back since."""
         seconds = (pause.next_try_at - self._clock()) / 1000
         return seconds if seconds <= max(self._probe.longest, LONGEST_RETRY_AFTER) else 0.0
 
     async def read(self) -> bool:
-        """Look into the ledger, and log what a person did; says whether another process changed anything."""
+        """Read the ledger, log what an operator did, and return whether another process changed anything."""
         found = await self._ledger.call(_pauses_of_sending, self._name)
         before, self._known = self._known, found
         for direction in sorted(before.keys() | found.keys()):
@@ -87,13 +87,13 @@ class SendingPauses:
         return found != before
 
     async def stop(self, reason: str, tries: int, *, wait: float | None = None, least: float = 0.0) -> None:
-        """Pause all of it.
+        """Pause everything.
 
         Args:
             reason: Why.
-            tries: How many probes have failed: the wait before the next grows with them.
-            wait: Seconds until the next try, where that is not for the pause to choose.
-            least: Seconds that the next try is away at least.
+            tries: How many probes have failed: the wait before the next one grows with them.
+            wait: Seconds until the next try, if the caller knows better.
+            least: Minimum seconds until the next try.
         """
         await self._stop(Direction.SENDING, reason, tries, wait, least)
 
@@ -101,15 +101,15 @@ class SendingPauses:
         """Pause one stream.
 
         Args:
-            stream: Which.
+            stream: The stream.
             reason: Why.
-            tries: How many of its records were tried since, one by one, and turned down.
+            tries: How many of its records were tried one by one since, and turned down.
             wait: Seconds until the next one is tried.
         """
         await self._stop(_direction(stream), reason, tries, wait)
 
     async def resume(self) -> None:
-        """End the pause of all, but for a person's."""
+        """End the pause of everything, unless it is an operator's."""
         await self._resume(Direction.SENDING)
 
     async def resume_stream(self, stream: Stream) -> None:
@@ -125,9 +125,9 @@ class SendingPauses:
         before = self._known.get(direction)
         at = now + int(wait * 1000)
         await self._write(direction, partial(set_pause, reason=reason, now=now, next_try_at=at, tries=tries))
-        # Once for each reason: how often it was tried since is for those who look closer.
-        tell = log.warning if before is None or before.reason != reason else log.debug
-        tell(
+        # Log a warning once for each reason; later tries are logged at debug level.
+        write_log = log.warning if before is None or before.reason != reason else log.debug
+        write_log(
             "paused",
             connection=self._name,
             direction=direction,
@@ -146,7 +146,7 @@ class SendingPauses:
             log.info("resumed", connection=self._name, direction=direction, after_seconds=after)
 
     async def _write(self, direction: str, change: Callable[[Reader, str, str], object]) -> None:
-        """Change one pause; a person's that came meanwhile stays, and is known from here on."""
+        """Change one pause. An operator's pause that came meanwhile stays, and is cached."""
         stands = await self._ledger.call(_changed, change, self._name, direction)
         self._known.pop(direction, None)
         if stands is not None:
@@ -155,9 +155,9 @@ class SendingPauses:
 
 
 def _by_person(before: Pause | None, now: Pause | None) -> str:
-    """What a person did from another process: ``paused``, ``resumed``, or nothing.
+    """Return what an operator did from another process: ``paused``, ``resumed``, or an empty text.
 
-    What the bridge ends itself is not known any more when this is asked.
+    A pause that the bridge ended itself is no longer cached when this is called.
     """
     was, is_now = before is not None and before.by_person, now is not None and now.by_person
     if is_now and not was:
@@ -166,7 +166,7 @@ def _by_person(before: Pause | None, now: Pause | None) -> str:
 
 
 def _direction(stream: Stream) -> str:
-    """What the pause of one stream is kept under."""
+    """Return the key under which the pause of one stream is stored."""
     return f"{Direction.SENDING} {stream}"
 
 

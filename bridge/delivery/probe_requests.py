@@ -1,7 +1,7 @@
-"""What is known to pass: a request that makes nothing, and canaries.
+"""Requests that are known to pass: canaries, and a request that creates nothing.
 
-A canary is a payload that Trakor took passed_recently and still has: sent again it changes nothing, by Trakor's
-promise that a name which exists is given back as it is. Only the ledger knows which are still fit for it.
+A canary is a payload that Trakor took recently and still has. Sent again it changes nothing: Trakor promises
+to return a record whose name exists as it is. Only the ledger knows which canaries are still usable.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
 __all__ = ["ProbeRequests"]
 
 FRESH: Final = 3600.0
-"""Seconds for which what passed tells that something can."""
+"""Seconds for which a success proves that requests can pass."""
 
 log = structlog.get_logger()
 
 
 class ProbeRequests:
-    """Sends what is known to pass, to tell a record's error from one of credentials or address.
+    """Sends what is known to pass, to tell a record's fault from wrong credentials or a wrong address.
 
     Args:
-        ledger: Keeps canaries.
-        destination: Where to send to.
+        ledger: Stores the canaries.
+        destination: Where to send.
         unanswered_wait: Seconds for which a canary is not sent again after a request without an answer: two
             requests for one name never overlap.
     """
@@ -49,27 +49,27 @@ class ProbeRequests:
 
     @property
     def passed_recently(self) -> bool:
-        """Whether this process has sent something passed_recently that passed."""
+        """Whether something that this process sent has passed recently."""
         return asyncio.get_running_loop().time() - self._passed_at <= FRESH
 
     def record_success(self, stream: Stream) -> None:
-        """Trakor has taken a record of this stream just now."""
+        """Record that Trakor has just taken a record of this stream."""
         self._passed_at = asyncio.get_running_loop().time()
         self._without_canary.discard(stream)
 
     async def send_empty_request(self) -> None:
-        """Send the request that makes nothing; raises Transient or Refused."""
+        """Send the request that creates nothing; raises Transient or Refused."""
         await self._destination.probe()
 
     async def send_canary(self, outgoing_stream: OutgoingStream) -> bool:
         """Send a canary of a stream.
 
         Returns:
-            False where there is none.
+            False if there is none.
 
         Raises:
-            Transient: No answer that says anything.
-            Refused: What is known to pass does not pass: credentials or address are at error.
+            Transient: The answer says nothing, or there is none.
+            Refused: A known payload does not pass: credentials or address are wrong.
         """
         kept = await self._ledger.call(open_canaries, outgoing_stream.feed)
         now, fit = asyncio.get_running_loop().time(), [one for one in kept if one not in self._not_taken]
@@ -79,7 +79,7 @@ class ProbeRequests:
         for payload in [one for one in fit if self._silent_until.get(one, now) <= now]:
             try:
                 answer = await self._destination.post(payload)
-            except Rejected:  # another limit, or another map, since it was taken
+            except Rejected:  # the limit or the map has changed since
                 self._not_taken.add(payload)
                 continue
             except Unanswered:
@@ -87,14 +87,16 @@ class ProbeRequests:
                 raise
             if answer.created:
                 log.warning(
-                    "canary made anew", stream=str(outgoing_stream.feed.stream), trakor_id=answer.trakor_id
+                    "canary created again",
+                    stream=str(outgoing_stream.feed.stream),
+                    trakor_id=answer.trakor_id,
                 )
             return True
         self._log_missing_canary(outgoing_stream.feed.stream)
         return False
 
     async def send_any(self, *outgoing: OutgoingStream) -> None:
-        """Send a canary of any of these streams; where there is none, the request that makes nothing."""
+        """Send a canary of any of these streams, or else the request that creates nothing."""
         for outgoing_stream in outgoing:
             if await self.send_canary(outgoing_stream):
                 return

@@ -1,12 +1,12 @@
-"""What follows from each answer of Trakor: whose error it is, and what stops for it.
+"""Decides what follows from each answer of Trakor: who is at fault, and what stops.
 
 ::
 
-    failed, rejected ──> Judge ──> outcomes, at once or once others have told
-    refused ──> kept; once all under way have ended: what is known to pass
-                    ├── passes ──> Judge: to the end of the queue, or rejected
-                    └── is refused, too ──> all sending stops, nothing is marked
-    twenty different ones turned down, none taken since ──> the stream stops: one is tried now and then
+    failed, rejected ──> FailureClassifier ──> outcomes, at once or when other records have shown the cause
+    refused ──> kept; when all requests in flight have ended: send a probe and a canary
+                    ├── they pass ──> FailureClassifier: to the end of the queue, or rejected
+                    └── refused, too ──> all sending stops, nothing is marked
+    20 different records turned down, none taken since ──> the stream stops; one is tried now and then
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ __all__ = ["ResponseHandler"]
 
 
 class ResponseHandler:
-    """Judges what came of each request of one delivery.
+    """Handles the responses of one delivery.
 
     Args:
         outgoing: The streams that are sent.
@@ -43,23 +43,23 @@ class ResponseHandler:
         breaker: Limits the requests that may start.
         claim_buffer: What is left to send.
         writer: Takes the outcomes.
-        probes: What is known to pass.
+        probes: Sends what is known to pass.
         history: What is known of records that were turned down before.
-        stopped: Streams that had stopped before; times are of the running loop.
+        stopped: Streams that had stopped before, with times of the running loop.
         clock: Milliseconds since the epoch.
-        random: Gives a number of [0, 1).
-        on_change: Told when sending was refused, or a stream stopped or goes on.
+        random: Returns a number in [0, 1).
+        on_change: Called when sending was refused, or a stream stopped or resumed.
 
     Attributes:
-        outgoing: The streams that are sent still.
-        classifier: Keeps what is in doubt.
+        outgoing: The streams that are still sent.
+        classifier: Keeps outcomes in doubt.
         trials: The streams of which only one record is tried now and then.
-        refusals: Why the sending of a stream stopped before its end.
-        refused: Why that of all streams did, where it was not the records of one.
-        probe_is_next: The next probe of a destination that is down is not to be a record.
+        refusals: Why sending a stream stopped before its end.
+        refused: Why sending all streams stopped, if the cause is not the records of one.
+        probe_is_next: While Trakor is down, the next request must be a probe and not a record.
     """
 
-    def __init__(  # noqa: PLR0913 - it is handed all that it works with, by name
+    def __init__(  # noqa: PLR0913 - all dependencies, passed by name
         self,
         outgoing: Mapping[Stream, OutgoingStream],
         settings: SendingSettings,
@@ -95,26 +95,26 @@ class ResponseHandler:
 
     @property
     def has_open_refusals(self) -> bool:
-        """A record was refused, and nobody knows yet whose error that is: nothing is to begin."""
+        """Whether a record was refused for a reason not known yet: no request may start."""
         return bool(self._refused)
 
     def may_start(self, stream: Stream) -> bool:
-        """Whether a request that was about to begin still may."""
+        """Whether a request that was about to start still may."""
         return stream in self.outgoing and not self._refused
 
     def may_send(self, stream: Stream) -> bool:
-        """Whether all of a stream is sent."""
+        """Whether all records of a stream are sent."""
         return stream in self.outgoing and stream not in self.trials
 
     def note_trial(self, work: WorkItem) -> None:
-        """This is the one record of a stopped stream that is tried."""
+        """Note that this is the one record of a stopped stream that is tried."""
         self._trial_records[work.stream] = work.number
 
     def should_probe(self, *, quiet: bool) -> bool:
-        """Whether to ask, before more is sent, if what is known to pass passes.
+        """Whether to send a probe or a canary before more records.
 
-        Every second probe of a destination that is down does, and until a record passes each failure is
-        followed by it: where only poison records wait, nothing else would tell that it is up.
+        While Trakor is down, every second request is one. Until a record passes, one follows each failure: if
+        only poison records wait, nothing else would show that Trakor is up.
 
         Args:
             quiet: Nothing is being sent, and nothing can be before some time has passed.
@@ -124,11 +124,11 @@ class ResponseHandler:
         return self.classifier.has_doubtful_failures and (self._probes_after_failure or quiet)
 
     async def probe(self) -> None:
-        """Send what is known to pass, to tell whose error it was."""
+        """Send a probe or a canary, to find out who is at fault."""
         await (self._investigate_refusals() if self._refused else self._probe_known())
 
     def on_answer(self, work: WorkItem, answer: TrakorAnswer, key: str) -> None:
-        """A record was taken."""
+        """Handle an answer: the record was taken."""
         self._breaker.record_success()
         self._probes_after_failure = False
         self._probes.record_success(work.stream)
@@ -136,7 +136,7 @@ class ResponseHandler:
         self.resume(work.stream)
 
     def on_failure(self, work: WorkItem, error: Transient) -> None:
-        """A request failed for the moment."""
+        """Handle a transient failure."""
         self._breaker.record_failure(error)
         self._probes_after_failure = self._probes_after_failure or self._breaker.is_down
         self._writer.add(
@@ -144,7 +144,7 @@ class ResponseHandler:
         )
 
     def on_rejection(self, work: WorkItem, rejection: Rejected) -> None:
-        """A record was rejected as it is."""
+        """Handle a rejection of one record."""
         self._breaker.record_success()
         self._probes_after_failure = False
         if work.stream in self.outgoing:
@@ -154,7 +154,7 @@ class ResponseHandler:
             self._writer.add([Retry(work, None, begun=False)])
 
     def on_refusal(self, work: WorkItem, refusal: Refused) -> None:
-        """A key is never refused for a record's sake; all else is looked into once nothing is under way."""
+        """Handle a refusal. A refused key is never a record's fault; anything else waits for a probe."""
         if refusal.kind is Refusal.KEY or work.stream not in self.outgoing:
             self._writer.add([self.classifier.give_back(work, refusal, self._clock())])
             if work.stream in self.outgoing:
@@ -163,7 +163,7 @@ class ResponseHandler:
             self._refused.append((work, refusal))
 
     async def _investigate_refusals(self) -> None:
-        """Find out whether what is known to pass passes, so that a record's own text was refused."""
+        """Find out whether a probe and canaries pass; if so, the record's own text was refused."""
         streams = {work.stream for work, _ in self._refused}
         outgoing = [one for stream, one in self.outgoing.items() if stream in streams]
         try:
@@ -186,7 +186,7 @@ class ResponseHandler:
             self._classify_refused()
 
     def release_refused(self) -> None:
-        """What was refused is not judged: it is sent again."""
+        """Give refused records back unclassified: they are sent again."""
         now = self._clock()
         self._writer.add([self.classifier.give_back(work, refusal, now) for work, refusal in self._refused])
         self._refused.clear()
@@ -205,12 +205,12 @@ class ResponseHandler:
                 self._stop_if_nothing_is_taken(work)
 
     def _why_hopeless(self, stream: Stream, refusal: Refused) -> Refused:
-        """Where a canary passes it is not what the refusal says of the whole."""
+        """Return why to stop. If a canary passes, the refusal is not about the whole organisation."""
         passed = stream in self._canary_passed
         return self.classifier.describe_stop(stream, canary=True) if passed else refusal
 
     async def _probe_known(self) -> None:
-        """Send what is known to pass: where it passes, too, what is in doubt is no outage."""
+        """Send a canary or probe; if it passes too, the failures in doubt are no outage."""
         self.probe_is_next = False
         try:
             if self._breaker.is_down and self._claim_buffer.is_empty:
@@ -227,7 +227,7 @@ class ResponseHandler:
             self._writer.add(self.classifier.record_probe_success(self._clock(), last=self._is_last))
 
     def _stop_if_nothing_is_taken(self, work: WorkItem) -> None:
-        """Stop a stream where too many were turned down, or one more that was tried."""
+        """Stop a stream if too many records, or one more trial, were turned down."""
         stream = work.stream
         before = self.trials.stopped.get(stream)
         canary = stream in self._canary_passed
@@ -241,7 +241,7 @@ class ResponseHandler:
             self._on_change()
 
     def resume(self, stream: Stream) -> None:
-        """All of a stream is sent again, where it had stopped."""
+        """Send all records of a stream again, if it had stopped."""
         if self.trials.end(stream):
             self._claim_buffer.next_look = 0.0
             self._on_change()
@@ -261,5 +261,5 @@ class ResponseHandler:
 
     @property
     def _is_last(self) -> bool:
-        """Nothing will come that was never tried: what fails now is held against what went before."""
+        """Whether nothing untried will come: failures now count against the records."""
         return self._claim_buffer.expects_no_more and not (self._claim_buffer.has_untried or self.trials)

@@ -1,8 +1,8 @@
-"""Outcomes on their way into the ledger: many together, beside the senders, none of whom waits for the disk.
+"""Writes outcomes to the ledger in batches, while requests go on: no sender waits for the disk.
 
 ::
 
-    add ──> kept ──50 of them, 0.05 s, or nothing more is about to come──> one transaction ──> on_settled
+    add ──> collected ──100 outcomes, 0.05 s, or nothing else is expected──> one transaction ──> on_settled
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ if TYPE_CHECKING:
 __all__ = ["ResultWriter", "count_outcomes"]
 
 BATCH: Final = 100
-"""Outcomes that one transaction settles at most, so that a webhook's never waits long."""
+"""Maximum number of outcomes in one transaction, so that a webhook's transaction never waits long."""
 
 ENOUGH: Final = 100
-"""Outcomes that are settled without waiting for more."""
+"""This many outcomes are settled without waiting for more."""
 
 PATIENCE: Final = 0.05
-"""Seconds that an outcome waits for company at most."""
+"""Maximum seconds that an outcome waits for others."""
 
 
 class ResultWriter:
-    """Keeps outcomes until they are settled.
+    """Collects outcomes until they are settled.
 
     Args:
         ledger: The open ledger.
-        outgoing: The streams that outcomes can be of.
-        run: Number of the run that the answers count for; None: the one that each record is of.
+        outgoing: The streams that outcomes can belong to.
+        run: Number of the run that the answers count for. None: each record's own run.
         clock: Milliseconds since the epoch.
-        on_settled: Told after each batch what was settled, how many seconds that took, and whether something
-            else is to be sent because of it.
+        on_settled: Called after each batch with the outcomes, the seconds it took, and whether something else
+            must be sent because of it.
     """
 
     def __init__(
@@ -64,27 +64,27 @@ class ResultWriter:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is kept, nor being written."""
+        """Whether no outcome is collected or being written."""
         return not self._outcomes and (self._writing is None or self._writing.done())
 
     @property
     def due(self) -> float | None:
-        """When what is kept is to be written, in the loop's time, where only time stands in its way."""
+        """When the collected outcomes are to be written, in the loop's time."""
         return None if self._since is None else self._since + PATIENCE
 
     def add(self, outcomes: Iterable[Outcome]) -> None:
-        """Take outcomes over."""
+        """Add outcomes."""
         self._outcomes += outcomes
 
     def start_writing(self, notice: Callable[[asyncio.Task[None]], None], *, hurry: bool) -> None:
-        """Begin to write a batch where it is time to; one at a time.
+        """Start writing a batch if it is time; one batch at a time.
 
         Args:
-            notice: Called when it is written, or could not be.
-            hurry: Nothing more is about to come.
+            notice: Called when the batch is written or has failed.
+            hurry: Nothing else is expected.
 
         Raises:
-            Exception: What the batch before could not be written for.
+            Exception: Why the previous batch could not be written.
         """
         if self._writing is not None and self._writing.done():
             written, self._writing = self._writing, None
@@ -100,10 +100,10 @@ class ResultWriter:
             self._writing.add_done_callback(notice)
 
     async def drain(self) -> None:
-        """Write all there is, each batch even where the one before could not be.
+        """Write everything, each batch even if the one before failed.
 
         Raises:
-            Exception: What a batch could not be written for.
+            Exception: Why a batch could not be written.
         """
         try:
             if self._writing is not None:
@@ -134,7 +134,7 @@ class ResultWriter:
 
 
 def count_outcomes(batch: Sequence[Outcome], seconds: float) -> BatchResult:
-    """Count what a batch of outcomes came to."""
+    """Count the outcomes of a batch by kind."""
     answered = [one for one in batch if isinstance(one, Accepted)]
     created = [one.answer.created for one in answered]
     return BatchResult(

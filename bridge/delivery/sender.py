@@ -2,16 +2,15 @@
 
 ::
 
-    ledger ──claim──> buffer ──> senders (as many as the valve allows) ──> Judge ──> outcomes
-       ^                             │ refused: none begins, those under way end           │
-       │                             └──> what is known to pass ──passes──> Judge ─────────┤
-       │                                      └──refused, too──> all stops, nothing marked │
-       └──────────────────────────────── settle, a batch at a time ────────────────────────┘
+    ledger ──claim──> buffer ──> senders (limited by the breaker) ──> FailureClassifier ──> outcomes
+       ^                             │ refused: no request starts, those in flight end           │
+       │                             └──> probe and canary ──pass──> FailureClassifier ──────────┤
+       │                                      └──refused, too──> all stops, nothing marked       │
+       └──────────────────────────────── settle, a batch at a time ──────────────────────────────┘
 
-One loop starts what may start, then waits for anything to happen: the claim of the next batch and
-the settling of the last one run beside the senders, so that none of these ever waits for the disk.
-Where twenty different records of a stream were turned down, and none taken since, one of it is sent now and
-then (``trials``).
+One loop starts what may start, then waits for any event. Claiming the next batch and settling the last one
+run beside the senders, so that the loop never waits for the disk. If 20 different records of a stream were
+turned down and none was taken since, only one of its records is sent now and then (``trials``).
 """
 
 from __future__ import annotations
@@ -51,10 +50,10 @@ if TYPE_CHECKING:
 __all__ = ["Delivery"]
 
 LONGEST_WAIT: Final = 60.0
-"""Seconds after which the loop looks around in any case."""
+"""Seconds after which the loop checks everything again in any case."""
 
 LAST_ANSWERS: Final = 8.0
-"""Seconds that requests in flight are given when sending stops."""
+"""Seconds that requests in flight get when sending stops."""
 
 
 class Delivery:
@@ -62,26 +61,26 @@ class Delivery:
 
     Args:
         ledger: The open ledger.
-        outgoing: The streams to send, by stream.
+        outgoing: The streams to send.
         destination: Where payloads go.
         settings: Limits and waits.
         mode: When to give up.
         key_of: Keyed hash of a name's key (``names.Hasher.name_key``).
-        run: Number of the run that the answers count for; None: the one that each record is of.
+        run: Number of the run that the answers count for. None: each record's own run.
         clock: Milliseconds since the epoch.
-        random: Gives a number of [0, 1).
-        on_settled: Told what was settled, after each batch.
-        on_change: Told when sending was refused, a stream stopped or goes on, or its trouble is another one.
+        random: Returns a number in [0, 1).
+        on_settled: Called after each batch with its counts.
+        on_change: Called when sending was refused, a stream stopped or resumed, or ``outage`` changed.
         history: What is known of records that were turned down before.
-        probes: What is known to pass.
-        stopped: Streams that had stopped before; times are of the running loop.
+        probes: Sends what is known to pass.
+        stopped: Streams that had stopped before, with times of the running loop.
 
     Attributes:
-        winding_up: It sends no more, and writes what is known; cancelled now it ends at once.
-        gave_up: Nothing was taken for ``give_up_after``, so that some are pending still.
+        winding_up: It sends no more, and writes its results; if cancelled now, it ends at once.
+        gave_up: Nothing was taken for ``give_up_after``, so that some records are still pending.
     """
 
-    def __init__(  # noqa: PLR0913 - it is handed all that it works with, by name
+    def __init__(  # noqa: PLR0913 - all dependencies, passed by name
         self,
         ledger: Ledger,
         outgoing: Mapping[Stream, OutgoingStream],
@@ -139,17 +138,17 @@ class Delivery:
 
     @property
     def outage(self) -> Outage | None:
-        """Why nothing is sent for the moment; None where nothing keeps it."""
+        """Why nothing is sent for now. None: nothing blocks it."""
         return self._breaker.outage
 
     @property
     def refusals(self) -> Mapping[Stream, Refused]:
-        """Why the sending of a stream stopped before its end."""
+        """Why sending a stream stopped before its end."""
         return self._handler.refusals
 
     @property
     def refused(self) -> Refused | None:
-        """Why that of all streams did, where it was not the records of one."""
+        """Why sending all streams stopped, if the cause is not the records of one."""
         return self._handler.refused
 
     @property
@@ -159,7 +158,7 @@ class Delivery:
 
     @property
     def awaited(self) -> AwaitedNames:
-        """What is not sent yet since Trakor may still be storing it, where nothing else can be sent."""
+        """What is not sent yet because Trakor may still store it, if nothing else can be sent."""
         return self._claim_buffer.awaited
 
     @property
@@ -168,24 +167,24 @@ class Delivery:
         return bool(self._claim_buffer.held)
 
     def wake(self) -> None:
-        """Say that the ledger may have new pending records."""
+        """Check for new pending records."""
         self._claim_buffer.next_look = 0.0
         self._event.set()
 
     def hold(self, stream: Stream) -> None:
-        """Send nothing of a stream until it is released: what waits there is to be read anew first."""
+        """Send nothing of a stream until it is released: its waiting records must be read again first."""
         self._claim_buffer.held.add(stream)
 
     def release(self, stream: Stream) -> None:
-        """Send what waits of a stream."""
+        """Send the waiting records of a stream."""
         self._claim_buffer.held.discard(stream)
         self.wake()
 
     def finish(self, *, waits_for_unanswered: bool = True) -> None:
-        """Say that no more will come: ``run`` ends once nothing is left.
+        """Let ``run`` end when nothing is left.
 
         Args:
-            waits_for_unanswered: What had no answer is waited for, too.
+            waits_for_unanswered: Wait also for records whose request had no answer.
         """
         self._claim_buffer.expects_no_more, self._claim_buffer.waits_for_unanswered = (
             True,
@@ -194,17 +193,17 @@ class Delivery:
         self.wake()
 
     def halt(self) -> None:
-        """Begin no more requests: ``run`` ends once those in flight have their answers."""
+        """Start no more requests; ``run`` ends when those in flight are answered."""
         self._ending = True
         self._event.set()
 
     async def run(self) -> None:
         """Send until nothing is left, sending was halted or refused, or nothing was taken for too long.
 
-        When it is cancelled, requests in flight are given some seconds, then count as unanswered.
+        If it is cancelled, requests in flight get some seconds, then count as unanswered.
 
         Raises:
-            Exception: Whatever unexpected a sender, the claiming or the settling ended with.
+            Exception: Any unexpected error of a sender, of claiming or of settling.
         """
         await self._restore_history()
         self._breaker.start()
@@ -235,31 +234,31 @@ class Delivery:
         return self._claim_buffer.expects_no_more and self._is_idle()
 
     def _is_idle(self) -> bool:
-        """Nothing is being sent or in doubt, and the ledger was found to have nothing pending."""
+        """Whether nothing is being sent or in doubt, and the ledger has nothing pending."""
         decided = self._writer.is_empty and not self._classifier.in_doubt
         return decided and self._claim_buffer.is_exhausted and self._is_quiet() and not self._handler.trials
 
     def _is_quiet(self) -> bool:
-        """Nothing is being sent, and nothing can be before some time has passed."""
+        """Whether nothing is being sent, and nothing can be before some time has passed."""
         return self._claim_buffer.is_empty and not (self._senders or self._handler.has_open_refusals)
 
     def _raise_failures(self) -> None:
-        """Let an unexpected error of a task end the run."""
+        """Raise the unexpected error of a task, to end the run."""
         if self._failure is not None:
             raise self._failure
         self._claim_buffer.raise_error()
 
     def _resolve_doubts(self) -> None:
-        """Ask what is known to pass, where nothing else can tell; else believe the rejections."""
+        """Send a probe if nothing else can show the cause; otherwise confirm the rejections."""
         if self._handler.has_open_refusals or self._handler.should_probe(quiet=self._is_quiet()):
-            # What was taken is settled first: the ledger keeps the canaries.
+            # Settle first what was taken: the ledger stores the canaries.
             if not self._senders and self._writer.is_empty and self._breaker.allowed():
                 self._start(self._handler.probe())
         elif self._is_quiet() and self._writer.is_empty and not self._classifier.has_doubtful_failures:
             self._writer.add(self._classifier.confirm_rejections())
 
     def _start_claiming(self) -> None:
-        """Fill the buffer, only as far as the valve will let it out soon."""
+        """Fill the buffer, only as far as the breaker will let it out soon."""
         if self._breaker.is_blocked:
             self._writer.add(self._claim_buffer.clear())
         elif not self._handler.has_open_refusals:
@@ -279,17 +278,17 @@ class Delivery:
             self._start(self._send_on(work))
 
     def _trial(self) -> Stream | None:
-        """The stopped stream of which one record is to be sent now."""
+        """Return the stopped stream of which one record is due now."""
         due = self._handler.trials.due(self._breaker.now(), self._claim_buffer.held)
         return due if due is not None and self._may_begin(len(self._senders)) else None
 
     def _may_begin(self, in_flight: int) -> bool:
-        """Whether another request may begin now."""
+        """Whether another request may start now."""
         waits = self._handler.has_open_refusals or self._handler.should_probe(quiet=self._is_quiet())
         return not (self._ending or waits) and self._breaker.allowed(in_flight) > 0
 
     async def _try(self, stream: Stream) -> None:
-        """Send one record of a stopped stream; each time another one."""
+        """Send one record of a stopped stream; each time a different one."""
         if (outgoing_stream := self._handler.outgoing.get(stream)) is None:
             return  # all sending was refused meanwhile
         claimed = await self._claim_buffer.claim_one(outgoing_stream)
@@ -303,7 +302,7 @@ class Delivery:
                 await self._send(work)
 
     async def _send_on(self, work: WorkItem) -> None:
-        """Send one record after the other, as long as they are taken and more may be sent."""
+        """Send one record after the other, while they are taken and more may be sent."""
         following: WorkItem | None = work
         while following is not None:
             taken = await self._send(following)
@@ -311,7 +310,7 @@ class Delivery:
             following = self._next(len(self._senders) - 1) if taken else None
 
     def _next(self, in_flight: int) -> WorkItem | None:
-        """The record to send next; None where none may be sent now."""
+        """Return the record to send next. None: none may be sent now."""
         if not self._may_begin(in_flight):
             return None
         while self._claim_buffer.buffer:
@@ -337,12 +336,12 @@ class Delivery:
         self._event.set()
 
     async def _send(self, work: WorkItem) -> bool:
-        """Send one record and classifier what came of it: True where it was taken."""
+        """Send one record and handle the response; return whether it was taken."""
         begun = False
         try:
             if self._limiter is not None:
                 await self._limiter.acquire()
-                # Meanwhile sending may have been refused, stopped or held.
+                # Sending may have been refused, stopped or held meanwhile.
                 if self._ending or self._breaker.is_blocked or not self._handler.may_start(work.stream):
                     self._writer.add([unsent_outcome(work)])
                     return False
@@ -364,7 +363,7 @@ class Delivery:
             return True
         return False
 
-    def _settled(self, batch: list[Outcome], seconds: float, more: bool) -> None:  # noqa: FBT001 - as Outbox calls it
+    def _settled(self, batch: list[Outcome], seconds: float, more: bool) -> None:  # noqa: FBT001 - as ResultWriter calls it
         if more:
             self._claim_buffer.wake_at(self._clock())
         for outcome in batch:
@@ -376,12 +375,10 @@ class Delivery:
         self._on_settled(count_outcomes(batch, seconds))
 
     async def _wait_for_event(self) -> None:
-        """Wait until something happened, or until a time has come that something waits for."""
+        """Wait until something happens, or something is due."""
         now = self._breaker.now()
         wake_times = [now + LONGEST_WAIT, self._breaker.last_success + self._give_up_after]
-        wake_times += [
-            moment for moment in (self._writer.due, self._breaker.blocked_until) if moment is not None
-        ]
+        wake_times += [at for at in (self._writer.due, self._breaker.blocked_until) if at is not None]
         if self._claim_buffer.has_room and not (self._breaker.is_blocked or self._handler.has_open_refusals):
             wake_times.append(self._claim_buffer.next_look)
         if self._may_begin(len(self._senders)):
@@ -391,7 +388,7 @@ class Delivery:
                 await self._event.wait()
 
     async def _wind_up(self) -> None:
-        """Give requests in flight some time, then write what is known of all that was claimed."""
+        """Give requests in flight some time, then write the outcomes of everything that was claimed."""
         self._ending = self.winding_up = True
         await self._claim_buffer.wait_for_claim()
         self._writer.add(self._claim_buffer.clear())
@@ -406,13 +403,13 @@ class Delivery:
         await self._store_history()
 
     async def _restore_history(self) -> None:
-        """Learn what an earlier process knew of records that were turned down."""
+        """Load what an earlier process knew of records that were turned down."""
         for stream, feed in self._feeds.items():
             if self._history.needs_restore(stream):
                 self._history.restore(stream, await self._ledger.call(load_rejections, feed))
 
     async def _store_history(self) -> None:
-        """Let the ledger keep what is known of them; where it dies before, each is tried once more."""
+        """Store the history. If the process dies before, each of those records is tried once more."""
         for stream in list(self._history.unsaved):
             await self._ledger.call(save_rejections, self._feeds[stream], self._history.to_store(stream))
             self._history.unsaved.discard(stream)

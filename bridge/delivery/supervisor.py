@@ -1,17 +1,17 @@
-"""Sending as a service: one delivery after the other, for as long as the daemon lives.
+"""Keeps sending for as long as the daemon lives: one delivery after the other, with pauses between them.
 
 ::
 
-    the ledger's pauses ──> a person's? ──> wait until it is ended
-           ^                refused, or down? ──> wait, then one probe that makes nothing ──passes──┐
-           │                else ──> a Delivery; of a paused stream it tries one record now and then│
-           │                            │            ^──────────────────────────────────────────────┘
-           │                            │ refused · in trouble · a stream stopped, or goes on
-           └──────── written down ──────┘ another process wrote: it halts
+    the ledger's pauses ──> an operator's? ──> wait until it ends
+           ^                refused, or down? ──> wait, then one probe that creates nothing ──passes──┐
+           │                else ──> a Delivery; of a paused stream it tries one record now and then  │
+           │                            │            ^────────────────────────────────────────────────┘
+           │                            │ refused · outage · a stream stopped or resumed
+           └──────── written down ──────┘ another process wrote: the delivery halts
 
-A pause is written before it is kept to, so that a process that dies begins where it was: with the one
-probe that is due, not with all that waits. Every delivery begins with one request at a time. A person's
-pause goes before all others: while it stands nothing is sent, no probe either.
+A pause is written before it takes effect. So a process that dies starts again where it was: with the one
+probe that is due, not with everything that waits. Every delivery starts with one request at a time. While an
+operator's pause lasts nothing is sent, not even a probe.
 """
 
 from __future__ import annotations
@@ -43,31 +43,31 @@ if TYPE_CHECKING:
 __all__ = ["DeliverySupervisor"]
 
 LONGEST_WAIT: Final = 60.0
-"""Seconds after which the pauses are looked at in any case: the wall clock may have been set."""
+"""Seconds after which the pauses are checked in any case: the wall clock may have been set."""
 
 log = structlog.get_logger()
 
 
 class DeliverySupervisor:
-    """Sends what is pending of one connection, for ever.
+    """Sends what is pending of one connection until it is cancelled.
 
-    Whoever makes it is the one owner of the feeds' claims, and has ended those of a process that died
+    The caller must be the one owner of the feeds' claims, and must have ended those of a dead process
     (``ledger.settlement.give_up_claims``).
 
     Args:
         ledger: The open ledger.
-        outgoing: The streams to send, by stream.
+        outgoing: The streams to send.
         destination: Where payloads go.
         settings: Limits and waits.
-        name: The connection's.
+        name: The connection's name.
         key_of: Keyed hash of a name's key (``names.Hasher.name_key``).
         clock: Milliseconds since the epoch.
-        random: Gives a number of [0, 1).
+        random: Returns a number in [0, 1).
         on_change: Called when sending was paused or resumed.
         most_rejections: This many different records turned down, and none taken since, stop a stream.
     """
 
-    def __init__(  # noqa: PLR0913 - it is handed all that it works with, by name
+    def __init__(  # noqa: PLR0913 - all dependencies, passed by name
         self,
         ledger: Ledger,
         outgoing: Mapping[Stream, OutgoingStream],
@@ -112,12 +112,12 @@ class DeliverySupervisor:
         self._loss_detector = LedgerLossDetector()
 
     def wake(self) -> None:
-        """Say that the ledger may have new pending records."""
+        """Check for new pending records."""
         if self._delivery is not None:
             self._delivery.wake()
 
     def notice_change(self) -> None:
-        """Say that another process has written: a pause, or a person's decision on records."""
+        """Check what another process has written: a pause, or an operator's decision on records."""
         self._ledger_changed = True
         self._news.set()
         self.wake()
@@ -125,10 +125,10 @@ class DeliverySupervisor:
     async def run(self) -> None:
         """Send, wait and probe until it is cancelled.
 
-        Requests in flight are then given some seconds, and count as unanswered after that.
+        Requests in flight then get some seconds, and count as unanswered after that.
 
         Raises:
-            Exception: Whatever unexpected a sender or the ledger ended with.
+            Exception: Any unexpected error of a sender or of the ledger.
         """
         while True:
             self._news.clear()
@@ -137,9 +137,9 @@ class DeliverySupervisor:
             await self._act()
 
     async def _act(self) -> None:
-        """Do the one thing that the pauses leave to do, until something has changed."""
+        """Do the one thing that the pauses allow, until something changes."""
         whole = self._pauses.whole
-        # What stopped all of it is asked about before more is sent, also where a person ends the pause.
+        # Probe before more is sent, even if an operator ends the pause.
         self._must_probe = self._must_probe or whole is not None
         if self._pauses.by_person:
             await self._wait(LONGEST_WAIT)
@@ -151,20 +151,20 @@ class DeliverySupervisor:
             await self._send()
 
     async def _probe(self, pause: Pause | None) -> None:
-        """Find out by a request that makes nothing whether it is over."""
+        """Find out by a request that creates nothing whether the pause can end."""
         tries = 0 if pause is None else pause.tries + 1
         try:
             await self._destination.probe()
         except (Refused, Transient) as error:
             await self._refused(error, tries)
         else:
-            # Kept until a record is taken: where only the probe passes, the next pause lasts longer.
+            # Kept until a record is taken: if only the probe passes, the next pause is longer.
             self._tries = tries
             self._must_probe = False
             await self._pauses.resume()
 
     async def _send(self) -> None:
-        """Send, until something stands against it; of a stream that has stopped one record now and then."""
+        """Send until something stops it; of a stopped stream, try one record now and then."""
         now = asyncio.get_running_loop().time()
         self._stopped = {
             stream: StoppedStream(
@@ -192,7 +192,7 @@ class DeliverySupervisor:
         await self._run_delivery(delivery)
 
     async def _run_delivery(self, delivery: Delivery) -> None:
-        """Let a delivery run to its end, writing down what stops it; halt it where it must not go on."""
+        """Run a delivery to its end and write down what stops it; halt it if it must not go on."""
         self._delivery, self._outage, self._reported_refusal = delivery, None, None
         running = asyncio.create_task(delivery.run())
         running.add_done_callback(lambda _: self._news.set())
@@ -212,7 +212,7 @@ class DeliverySupervisor:
         await self._write_state(delivery)
 
     async def _must_halt(self) -> bool:
-        """Whether another process changed a pause, so that another delivery than this one is due."""
+        """Whether another process changed a pause, so that this delivery must end."""
         looked, self._ledger_changed = self._ledger_changed, False
         changed = looked and await self._pauses.read()
         return changed or self._pauses.by_person
@@ -242,7 +242,7 @@ class DeliverySupervisor:
             await self._refused(delivery.refused, self._tries)
 
     async def _write_stopped_streams(self, delivery: Delivery) -> None:
-        """Streams of which too many were turned down and none taken since; and when the next one is tried."""
+        """Write which streams have stopped or resumed, and when their next record is tried."""
         before, self._stopped = self._stopped, dict(delivery.stopped)
         now = asyncio.get_running_loop().time()
         for stream in self._outgoing:
@@ -254,7 +254,7 @@ class DeliverySupervisor:
                 await self._pauses.stop_stream(stream, str(state.why), state.tries, wait=wait)
 
     async def _write_outage(self, outage: Outage | None) -> None:
-        """The destination is down, or asked to be left alone; or that is over."""
+        """Write the start or the end of an outage."""
         if outage == self._outage:
             return
         self._outage = outage
@@ -265,20 +265,20 @@ class DeliverySupervisor:
             await self._pauses.stop(outage.reason, outage.tries, wait=wait)
 
     async def _refused(self, error: Refused | Transient, tries: int) -> None:
-        """Nothing is taken now: the next probe comes after a wait that grows."""
+        """Pause: nothing is taken now, and the next probe comes after a growing wait."""
         asked = error.retry_after if isinstance(error, Transient) else None
         await self._pauses.stop(str(error), tries, least=asked or 0.0)
 
     async def _wait(self, seconds: float) -> None:
-        """Wait until something has happened, or for so long."""
+        """Wait for an event, or for this many seconds."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(min(seconds, LONGEST_WAIT)):
                 await self._news.wait()
 
 
 async def _end(running: asyncio.Task[None], delivery: Delivery) -> None:
-    """End what still runs, wait until it has wound up, and let what it ended with show."""
-    if not delivery.winding_up:  # else it would be told for a second time, and end at once
+    """End a delivery that still runs, wait until it has wound up, and raise its error, if any."""
+    if not delivery.winding_up:  # a second cancellation would end it at once
         running.cancel()
     (ended,) = await asyncio.gather(running, return_exceptions=True)
     if isinstance(ended, Exception):

@@ -1,4 +1,4 @@
-"""What delivery is handed: where to send to, what, and how fast."""
+"""The values that delivery takes and returns: where to send, what, how fast, and what came of it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Destination(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class OutgoingStream:
-    """One stream on its way to Trakor."""
+    """One stream that is sent to Trakor."""
 
     feed: Feed
     policy: Policy
@@ -94,11 +94,11 @@ class SendingMode:
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """Why nothing is sent for the moment, which may pass by itself.
+    """Why nothing is sent for now; it may pass by itself.
 
     Attributes:
-        reason: What happened, for a person.
-        next_try_at: When a request may begin again, in milliseconds since the epoch.
+        reason: What happened, for the operator.
+        next_try_at: When a request may start again, in milliseconds since the epoch.
         tries: How many probes have failed.
     """
 
@@ -109,15 +109,15 @@ class Outage:
 
 @dataclass(frozen=True, slots=True)
 class BatchResult:
-    """What one batch of outcomes came to.
+    """The counts of one settled batch.
 
     Attributes:
-        created: Made in Trakor.
-        existing: Taken, and there before.
-        rejected: Not taken as they are.
+        created: Created in Trakor.
+        existing: Taken, but already there.
+        rejected: Not accepted.
         later: To be sent again.
         seconds: How long the ledger took to write it.
-        first_answers: Of each name that was never tried before: its stream, and whether it was made now.
+        first_answers: For each name that was never tried before: its stream, and whether it was created now.
     """
 
     created: int = 0
@@ -134,5 +134,5 @@ class BatchResult:
 
     @property
     def ended(self) -> int:
-        """How many are through, one way or the other."""
+        """How many are finished, one way or the other."""
         return self.taken + self.rejected
