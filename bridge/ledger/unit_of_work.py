@@ -545,8 +545,8 @@ _LINKED_UNDER = select(links.c.key).where(
 
 def _name_in_trakor(draft: Draft, row: LedgerRow) -> str:
     """Return a draft's full name in Trakor, even if its qualifier has changed since."""
-    told_apart = row.answered and row.sent_key != row.key == draft.key and not row.given
-    own = row.sent_key == draft.qualified_key or (told_apart and bool(draft.qualified_name))
+    was_qualified = row.answered and row.sent_key != row.key == draft.key and not row.given
+    own = row.sent_key == draft.qualified_key or (was_qualified and bool(draft.qualified_name))
     return draft.qualified_name if own else draft.payload.name
 
 
