@@ -1,15 +1,15 @@
-"""The first configuration: what `init` writes, and what it asks the remote systems before.
+"""`trakor-bridge init`: writes the first configuration, after trying both systems.
 
 ::
 
-    address ──reach_source──> GraphQL is spoken there ─┐
-    address ──reach_target──> Trakor answers there ────┤ Source, Target
-                                                       v
-              both let us in <──prove_source, prove_target
+    address ──reach_source──> answers GraphQL ──┐
+    address ──reach_target──> Trakor answers ───┤ SourceAnswers, TargetAnswers
+                                                v
+        both grant access <──prove_source, prove_target
                     └──write──> config.toml, secrets/
 
-The file is made from config.example.toml, so that it says of every key what it is for. Secrets go
-into files of their own: the configuration can then be shown to somebody who helps.
+The file is made from config.example.toml, so that it explains every key. Secrets go into separate files, so that
+the configuration can be shown to somebody who helps.
 """
 
 from __future__ import annotations
@@ -52,10 +52,10 @@ HEADER: Final = (
 )
 
 IMPATIENT: Final = RetryPolicy(attempts=2, total=10.0)
-"""Somebody sits at the terminal and waits for the answer."""
+"""Few retries, since a user waits at the terminal."""
 
 PATIENCE: Final = 10.0
-"""Seconds that an address may take to answer, likewise."""
+"""Seconds that an address may take to answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,28 +91,28 @@ class TargetAnswers:
 
 
 async def reach_source(url: str) -> None:
-    """Find out whether GraphQL is spoken at an address, before anybody types a key for it.
+    """Check that an address answers GraphQL requests, before the user types a key for it.
 
     Raises:
-        Refused: Something else is there.
-        Transient: Nothing answers; it says what that may come from.
+        Refused: Something else answers.
+        Transient: Nothing answers; the message names possible causes.
     """
     try:
         await probe_address(url, PATIENCE)
     except Refused as error:
         other = await find_likely_address(url, PATIENCE)
-        advice = f"GraphQL is spoken at {other}" if other else error.advice
+        advice = f"GraphQL requests are answered at {other}" if other else error.advice
         raise Refused(str(error), advice=advice) from error
     except Transient as error:
         raise _explained(error) from error
 
 
 _OF_THE_KEY: Final = (Refusal.KEY, Refusal.FROZEN)
-"""So Trakor answers: the address is its own, whatever it says of the key."""
+"""Refusals that prove that Trakor answers, whatever it says about the key."""
 
 
 async def reach_target(url: str) -> None:
-    """Find out whether Trakor answers at an address, by a request without a key; errors likewise."""
+    """Check that Trakor answers at an address, with a request without a key; errors as in ``reach_source``."""
     async with TrakorClient(url, "", timeout=PATIENCE) as client:
         try:
             await client.probe()
@@ -124,15 +124,15 @@ async def reach_target(url: str) -> None:
 
 
 def _explained(error: Transient) -> Transient:
-    """The same with what it may come from."""
+    """The same error with possible causes."""
     return Transient(f"{error}. {connection_advice(error)}".strip(" ."))
 
 
 async def prove_source(source: SourceAnswers) -> None:
-    """Find out whether Salestrekker lets us in.
+    """Check that Salestrekker accepts the credentials.
 
     Raises:
-        Refused: It does not, or the address is not its own.
+        Refused: It does not, or something else answers at the address.
         Transient: It does not answer.
     """
     async with SalestrekkerClient(
@@ -147,7 +147,7 @@ async def prove_source(source: SourceAnswers) -> None:
 
 
 async def prove_target(target: TargetAnswers) -> None:
-    """Find out whether Trakor takes requests from us, by one that makes nothing; errors likewise."""
+    """Check that Trakor accepts the key, with a request that creates nothing; errors as in ``prove_source``."""
     async with TrakorClient(target.url, target.api_key) as client:
         await client.probe()
 
@@ -174,8 +174,8 @@ def write(
     for file in (*files, path):
         if file.exists():
             raise UserError(
-                f"{file} exists already: nothing was written",
-                advice="change it by hand, or give another place with --config",
+                f"{file} already exists: nothing was written",
+                advice="edit it, or give another path with --config",
             )
     text = _configuration(_values(source, target, allow_insecure=allow_insecure))
     _make_folder(path.parent / SECRETS)

@@ -260,7 +260,7 @@ async def test_who_was_right_before_waits_for_no_guesses_of_others(world: World,
 
 
 async def test_without_a_password_it_is_shown_on_loopback_only(world: World) -> None:
-    with pytest.raises(UserError, match="without a password"):
+    with pytest.raises(UserError, match="needs a password"):
         async with world.served(host="0.0.0.0"):  # noqa: S104 - what must not be
             pass
 

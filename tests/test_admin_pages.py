@@ -224,7 +224,7 @@ async def test_a_record_that_cannot_be_read_now_says_why(
         in (await browser.get(where)).words
     )
     del page.says[left.ids["drifted"]]
-    assert "Salestrekker has no such record any more." in (await browser.get(where)).words
+    assert "Salestrekker no longer has this record." in (await browser.get(where)).words
     asked = len(page.asked)
     with writing(page.ledger.path, kept(page.ledger.path)) as connection:
         set_pause(

@@ -182,7 +182,7 @@ async def test_webhooks_have_the_same_number_everywhere(desk: Desk, browser: Bro
     printed, page = desk("status").out, await browser.get("/")
     assert "3 webhooks received" in printed
     assert "2 not processed yet" in printed
-    assert "1 could not be understood" in printed
+    assert "1 not understood" in printed
     assert "Webhooks waiting 2" in page.words
     assert "Not understood 1" in page.words
     (table,) = re.findall(r'<table class="actions">(.*?)</table>', page.text, re.DOTALL)

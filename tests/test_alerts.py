@@ -104,7 +104,7 @@ def test_a_narrowed_list_is_told_from_one_that_was_cut_short() -> None:
     [cut] = found(sydney(swept(good=NOW, missing=40)))
     [narrowed] = found(sydney(swept(good=NOW, missing=40, narrowed=True)))
     assert "40 contacts were missing" in cut.text
-    assert "does not show 40 that are still there" in narrowed.text
+    assert "no longer shows 40 that still exist" in narrowed.text
 
 
 def test_a_sweep_that_moves_or_a_pause_explains_that_a_list_is_overdue() -> None:
@@ -219,7 +219,7 @@ def test_what_changed_alike_is_said_once_for_each_sweep_and_in_one_line() -> Non
 def test_it_is_said_to_be_over_once() -> None:
     message, known = say(said={TOPIC: AlertSent(NOW)}, over=[TOPIC])
     assert lines(message) == [
-        "[reading-paused] Over. sydney: Reading from Salestrekker is not stopped by a fault any more."
+        "[reading-paused] Over. sydney: Reading from Salestrekker is no longer stopped by an error."
     ]
     assert message
     assert (message.title, message.grave) == ("trakor-bridge: reading-paused is over", False)
@@ -274,7 +274,7 @@ def test_digests_come_once_an_hour_at_most_and_only_for_what_is_new() -> None:
         assert say(said=said, waiting=waiting, now=NOW + HOUR - 1)[0] is None
     assert say(said=said, waiting={HELD: 3}, now=NOW + DAY)[0] is None
     message, said = say(said=said, waiting={HELD: 5}, now=NOW + HOUR)
-    assert "2 contacts (same-name). 5 wait in all" in lines(message)[0]
+    assert "2 contacts (same-name). 5 in all" in lines(message)[0]
     assert said == {HELD: AlertSent(NOW + HOUR, 5)}
 
 
@@ -284,4 +284,4 @@ def test_records_that_were_decided_make_room_for_news() -> None:
     _, said = say(said=said, waiting={HELD: 1}, now=NOW + MINUTE)
     assert said == {HELD: AlertSent(NOW, 1)}
     message, _ = say(said=said, waiting={HELD: 3}, now=NOW + HOUR)
-    assert "2 contacts (same-name). 3 wait in all" in lines(message)[0]
+    assert "2 contacts (same-name). 3 in all" in lines(message)[0]

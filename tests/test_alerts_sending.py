@@ -277,7 +277,7 @@ def test_an_address_is_shown_without_what_is_secret_in_it(url: str, shown: str) 
 
 
 def test_an_address_that_apprise_does_not_know_is_named_by_its_place() -> None:
-    with pytest.raises(UserError, match=r"address 3 of alerts\.urls \(nosuch://…\) is none") as caught:
+    with pytest.raises(UserError, match=r"address 3 of alerts\.urls \(nosuch://…\) is not") as caught:
         address_of(f"nosuch://{CANARY}", 3)
     assert CANARY not in caught.value.advice
 
@@ -394,8 +394,8 @@ async def test_the_command_fails_where_one_address_does(desk: Desk, service: Ser
     lines = ran.out.splitlines()
     assert ran.status == 1
     assert lines[0].startswith("1. json://127.0.0.1: not accepted; ")
-    assert lines[1].startswith("2. address 2 of alerts.urls (nosuch://…) is none that Apprise understands")
-    assert lines[2:] == ["3. json://127.0.0.1: took it"]
+    assert lines[1].startswith("2. address 2 of alerts.urls (nosuch://…) is not an Apprise address")
+    assert lines[2:] == ["3. json://127.0.0.1: accepted"]
     assert "canary" not in ran.out + ran.err
 
 

@@ -103,7 +103,7 @@ def test_a_bridge_that_never_ran_is_no_error(tmp_path: Path) -> None:
     assert snapshot.size is None
     assert status.as_json()["streams"]["contacts"]["states"] == dict.fromkeys(map(str, State), 0)
     assert headline(status, NOW) == [
-        "Nothing yet: `trakor-bridge backfill` reads all that Salestrekker has and delivers it."
+        "Nothing yet: `trakor-bridge backfill` sends everything in Salestrekker to Trakor."
     ]
 
 
@@ -135,7 +135,7 @@ def test_a_sweep_that_did_not_end_is_told(ledger: Path) -> None:
     sweep = look(ledger).as_json()["connections"]["default"]["streams"]["products"]["last_sweep"]
     assert (sweep["ended_at"], sweep["complete"], sweep["read"]) == (None, False, 2)
     (told,) = [one for one in headline(look(ledger).connections["default"], NOW) if "products" in one][1:]
-    assert told.startswith("The products are not all read yet: 2 so far")
+    assert told.startswith("Not all products have been read yet: 2 so far")
 
 
 def test_the_lag_is_that_of_the_record_that_waits_longest(ledger: Path) -> None:
@@ -229,7 +229,7 @@ def test_a_stream_of_which_nothing_is_wanted_is_not_counted() -> None:
     """`All 0 products` says nothing; the others are told, or that there are none."""
     assert sentences(stream(2, delivered=2), stream(0))[0] == "All 2 contacts are in Trakor."
     assert sentences(stream(1, delivered=1, pending=1), stream(0))[0] == "1 of 2 contacts are in Trakor."
-    left_out = "Nothing is to be in Trakor: every record that is known is left out."
+    left_out = "There is nothing to send: every known record is left out."
     assert sentences(stream(0, skipped=2), stream(0))[0] == left_out
     assert sentences(stream(0), stream(0))[0].endswith("Salestrekker has shown no record yet.")
 
@@ -240,7 +240,7 @@ def test_what_webhooks_brought_is_a_sentence_and_strange_ones_are_pointed_to() -
     came = WebhookStatus(received=12, waiting=3, last_at=NOW - 120_000, unreadable=1)
     assert headline(ConnectionStatus("default", streams, webhooks=came), NOW)[1:] == [
         "12 webhooks received, the last one 2 minutes ago; 3 not processed yet.",
-        "1 could not be understood: trakor-bridge webhooks list --problems",
+        "1 not understood: trakor-bridge webhooks list --problems",
     ]
     assert headline(ConnectionStatus("default", streams), NOW)[1:] == []
 
@@ -250,7 +250,7 @@ def test_an_unread_stream_and_one_read_in_part_are_said_to_be() -> None:
     said = sentences(broken, stream(swept=False))
     assert said[1:] == [
         "Some contacts could not be read 2 seconds ago: trakor-bridge backfill contacts",
-        "The products were never read: trakor-bridge backfill products",
+        "The products have never been read: trakor-bridge backfill products",
     ]
 
 
@@ -529,7 +529,7 @@ def test_beside_a_daemon_nobody_is_told_to_start_a_backfill() -> None:
     assert said[1:] == [
         "1 is still to be sent.",
         "Some contacts could not be read 2 seconds ago.",
-        "The products were never read yet.",
+        "The products have never been read.",
     ]
     reading = replace(
         streams[Stream.CONTACTS], last_sweep=LastSweep(1, NOW, NOW - SECOND, None, complete=False, read=7)

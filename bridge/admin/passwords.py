@@ -115,8 +115,8 @@ class GuessCounter:
 class LogInLimiter:
     """Checks the log-in page's password, one guess at a time, and few for each client.
 
-    A client is an address, or a browser that has logged in before. Behind a tunnel all users have one address,
-    and somebody who guesses there must not lock the others out.
+    A client is an address, or a browser that has logged in before. Behind a tunnel all users have one
+    address, and somebody who guesses there must not lock the others out.
 
     Args:
         password: The password.
@@ -191,9 +191,9 @@ log = structlog.get_logger()
 class WrongPasswords:
     """Slows down guessing over Basic authentication: few wrong passwords a minute, each response delayed.
 
-    Wrong passwords count for their address. Above the limit nothing is checked: otherwise a guesser would learn
-    at once whether a guess is right. A client that was right before, such as a monitoring system, waits only because
-    of its own wrong passwords.
+    Wrong passwords count for their address. Above the limit nothing is checked: otherwise a guesser would
+    learn at once whether a guess is right. A client that was right before, such as a monitoring system, waits
+    only because of its own wrong passwords.
 
     Args:
         seconds: How long each response is delayed.

@@ -8,8 +8,8 @@
                     alerts sent, in the ledger ────┴──────────────┘
 
 The ledger remembers for each address what was sent, so that an address that fails misses nothing, and another
-one gets nothing twice. A message is stored as sent after it was accepted: if the process dies before that, the
-message is sent again. A message contains what has stopped, since when, and how many records need a decision.
+one gets nothing twice. A message is stored as sent after it was accepted: if the process dies before, it is
+sent again. A message contains what has stopped, since when, and how many records need a decision.
 It never contains a person's name, an id, or what a remote system answered. ``Heartbeat`` works the other way
 round: an outside service raises the alarm if the bridge stops calling it.
 """

@@ -227,8 +227,8 @@ def _missing(name: str, stream: Stream, one: StreamStatus) -> Iterator[Condition
     missing = f"{one.reached.missing:,}"
     if one.reached.narrowed:
         text = (
-            f"Salestrekker's list of {stream} no longer shows {missing} that still exist: its query now selects"
-            " fewer. None was marked gone."
+            f"Salestrekker's list of {stream} no longer shows {missing} that still exist: its query now"
+            " selects fewer. None was marked gone."
         )
     else:
         text = (

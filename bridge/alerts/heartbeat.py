@@ -1,4 +1,4 @@
-"""The heartbeat: calls an outside service after each good sweep. If the calls stop, the service raises an alarm."""
+"""The heartbeat: calls an outside service after each good sweep, which raises an alarm if no call comes."""
 
 from __future__ import annotations
 

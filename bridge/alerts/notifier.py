@@ -162,7 +162,7 @@ LOOK_EVERY: Final = 60.0
 """Seconds."""
 
 SURELY_OVER: Final = 5
-"""Checks in a row without a condition until it counts as over, so that one that comes and goes is one alert."""
+"""Checks in a row without a condition until it counts as over: one that comes and goes is one alert."""
 
 LONGEST_WAIT: Final = 60
 """The most checks until a failing address is tried again; the first wait is one check."""

@@ -1,12 +1,12 @@
-"""`check`: everything that must be right before a backfill, in the order in which a newcomer mends it.
+"""`trakor-bridge check`: all checks before a backfill, in the order in which a new user fixes problems.
 
 ::
 
     ledger ── per connection: address ── log-in ── organisation ── schema ── queries ── maps ── one record
                               Trakor's address, key and organisation
 
-Each step is a ``Check`` with what to do next; one that needs an earlier one that failed says that it was not
-tried. Nothing is written, neither here nor in one of the two systems.
+Each ``Check`` has advice on what to do next. If it depends on one that failed, it is reported as not tried.
+Nothing is written, neither here nor in the two systems.
 """
 
 from __future__ import annotations

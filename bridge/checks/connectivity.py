@@ -1,4 +1,4 @@
-"""The two remote addresses, Salestrekker's log-in and organisation, and Trakor's key."""
+"""Checks both addresses, Salestrekker's log-in and organisation, and Trakor's key."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 __all__ = ["address", "log_in", "organization", "trakor"]
 
-UNREAD: Final = "the log-in's own, which cannot be read: log-ins are not held to it"
+UNREAD: Final = "the log-in's own, which cannot be read, so it is not compared"
 
 PROXIES: Final = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "HTTP_PROXY", "http_proxy")
 
 
 async def address(name: str, connection: ConnectionSettings, environ: Mapping[str, str]) -> Check:
-    """Whether GraphQL is spoken at Salestrekker's address."""
+    """Check that Salestrekker's address answers GraphQL requests."""
     settings = connection.salestrekker
     try:
         await probe_address(settings.url, settings.timeout)
@@ -34,27 +34,29 @@ async def address(name: str, connection: ConnectionSettings, environ: Mapping[st
         advice = connection_advice(error) if "certificate" in str(error) else error.advice
         other = await find_likely_address(settings.url, settings.timeout)
         if other:
-            advice = f'GraphQL is spoken at another path there. Write below [salestrekker]:\nurl = "{other}"'
+            advice = f'GraphQL has another path there. Write below [salestrekker]:\nurl = "{other}"'
         return Check(name, ok=False, detail=f"{error} ({settings.url})", advice=advice)
     except Transient as error:
         return unreachable(name, settings.url, error, environ)
-    return Check(name, ok=True, detail=f"GraphQL is spoken at {settings.url}")
+    return Check(name, ok=True, detail=f"{settings.url} answers GraphQL requests")
 
 
 def unreachable(name: str, url: str, error: Transient, environ: Mapping[str, str]) -> Check:
-    """The step that found nobody at an address."""
-    advice = [connection_advice(error) or "Run this again; where it lasts, ask whoever runs that system."]
+    """A check that failed because an address is not reachable."""
+    advice = [
+        connection_advice(error) or "Run this again. If the error stays, ask the operator of that system."
+    ]
     proxies = [one for one in PROXIES if environ.get(one)]
     if proxies:
         advice.append(
-            f"{proxies[0]} is set here and is not used: the bridge connects directly. "
-            f"Let this machine connect to {urlsplit(url).hostname} itself."
+            f"{proxies[0]} is set, but the bridge does not use it: it connects directly. "
+            f"Allow this machine to connect to {urlsplit(url).hostname}."
         )
     return Check(name, ok=False, detail=f"{error} ({url})", advice="\n".join(advice))
 
 
 async def log_in(name: str, client: SalestrekkerClient) -> Check:
-    """Whether the credentials are accepted, and how long the token is good for."""
+    """Check that the credentials are accepted; report until when the token is valid."""
     try:
         await client.authenticate()
     except WrongOrganization:
@@ -63,16 +65,16 @@ async def log_in(name: str, client: SalestrekkerClient) -> Check:
         return failed(name, error)
     ends = client.token_expires_at
     until = f"{datetime.fromtimestamp(ends / 1000, UTC):%Y-%m-%d %H:%M} UTC" if ends else "an unknown time"
-    return Check(name, ok=True, detail=f"accepted, token good until {until}")
+    return Check(name, ok=True, detail=f"accepted, token valid until {until}")
 
 
 async def organization(name: str, client: SalestrekkerClient, wanted: str) -> Check:
-    """In which organisation is read, and which others there are."""
+    """Report the organisation that is read, and the others of the log-in."""
     try:
         await client.authenticate()
         known = await client.organizations()
     except AmbiguousOrganization as error:
-        advice = 'Write the one that is to be read below [salestrekker]:\norganization = "NAME OR ID"'
+        advice = 'Choose one below [salestrekker]:\norganization = "NAME OR ID"'
         return Check(name, ok=False, detail=str(error), advice=advice)
     except WrongOrganization as error:
         return failed(name, error)
@@ -83,7 +85,7 @@ async def organization(name: str, client: SalestrekkerClient, wanted: str) -> Ch
 
 
 async def trakor(name: str, connection: ConnectionSettings, environ: Mapping[str, str]) -> Check:
-    """Whether Trakor takes requests from us: by one that makes nothing."""
+    """Check that Trakor accepts the key, with a request that creates nothing."""
     url = connection.trakor.url
     try:
         async with make_trakor_client(connection) as client:

@@ -1,4 +1,4 @@
-"""The ledger and its key, without making or changing either."""
+"""Checks the ledger and its key, without creating or changing either."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 __all__ = ["LEDGER_KEY", "ledger_checks"]
 
 LEDGER_KEY: Final = "ledger.key"
-"""The step that proves the key: without it no hash can be compared."""
+"""The check of the key; if it fails, no hash can be compared."""
 
 
 def ledger_checks(settings: Settings) -> Iterator[Check]:
-    """Whether the ledger can be used, and whether its key is the one that its hashes were made with."""
+    """Check that the ledger can be used, and that its key is the right one."""
     try:
         path = ledger_path(settings)
         found = read_revision(path)
@@ -39,7 +39,7 @@ def ledger_checks(settings: Settings) -> Iterator[Check]:
 
 
 def _lost(settings: Settings, path: Path) -> Check | None:
-    """There is none any more, as it seems; None where nothing is left of one."""
+    """Check for the remains of a lost ledger; None if there are none."""
     left = find_remains_of_lost_ledger(settings)
     if left is None:
         return None
@@ -47,15 +47,15 @@ def _lost(settings: Settings, path: Path) -> Check | None:
         "ledger",
         ok=True,
         caution=True,
-        detail=f"{path} is not there, but {left.name} is: was the ledger lost?",
-        advice="If it was, put its newest backup back first. A new one knows nothing: whoever was renamed "
-        "since gets a second party, and what was dropped is sent (docs/first-backfill.md, A lost ledger).\n"
-        "If there never was one, or it was deleted on purpose, there is nothing to do: a backfill makes it.",
+        detail=f"{path} does not exist, but {left.name} does: was the ledger lost?",
+        advice="If so, restore its newest backup first. A new ledger knows nothing: renamed records get a "
+        "second party, and dropped ones are sent (docs/first-backfill.md, A lost ledger).\n"
+        "If there never was a ledger, or you deleted it on purpose, continue: a backfill creates it.",
     )
 
 
 def _new(path: Path) -> Check:
-    """There is none yet: whether it can be made."""
+    """Check that a new ledger can be created."""
     folder = next((folder for folder in path.parents if folder.exists()), path.parent)
     try:
         with tempfile.TemporaryFile(dir=folder):
@@ -64,10 +64,10 @@ def _new(path: Path) -> Check:
         return Check(
             "ledger",
             ok=False,
-            detail=f"{path} cannot be made: {error.strerror}",
-            advice=f"Let this user write to {folder}, or set [ledger] url to another place.",
+            detail=f"{path} cannot be created: {error.strerror}",
+            advice=f"Allow this user to write to {folder}, or set [ledger] url to another path.",
         )
-    return Check("ledger", ok=True, detail=f"{path} is not there yet: the first backfill makes it")
+    return Check("ledger", ok=True, detail=f"{path} does not exist yet: the first backfill creates it")
 
 
 def _existing(path: Path) -> Check:
@@ -76,11 +76,11 @@ def _existing(path: Path) -> Check:
             "ledger",
             ok=False,
             detail=f"{path} or its folder cannot be written to",
-            advice="Run this as the user whom the ledger belongs to; SQLite writes beside the file, too.",
+            advice="Run this as the owner of the ledger. SQLite also writes files beside it.",
         )
-    detail = f"{path} is there and can be written to"
+    detail = f"{path} exists and can be written to"
     if is_outdated(path):
-        detail = f"{path} is of an older version: the next backfill brings it up to date, after a backup"
+        detail = f"{path} is of an older version: the next backfill updates it, after a backup"
     else:
         require_current(path)
     owner = find_owner(path)
@@ -88,16 +88,16 @@ def _existing(path: Path) -> Check:
 
 
 def _key(settings: Settings, path: Path, *, new: bool) -> str:
-    """What is to be said of a good key.
+    """Describe the key.
 
     Raises:
-        LedgerError: It is missing, cannot be read, or is another ledger's.
+        LedgerError: It is missing, cannot be read, or belongs to another ledger.
     """
     file = key_file(settings)
     if new and settings.ledger.key is None and not file.exists():
-        return f"{file} is not there yet: it is made with the ledger"
+        return f"{file} does not exist yet: it is created with the ledger"
     key = ledger_key(settings, make=False)
     if not new:
         verify_stored_key(path, key)
     where = "[ledger] key" if settings.ledger.key is not None else str(file)
-    return f"{where} is there" if new else f"{where} is the one that the ledger was made with"
+    return f"{where} exists" if new else f"{where} is the key of this ledger"

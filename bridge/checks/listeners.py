@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 __all__ = ["password_check", "webhook_port"]
 
 SHORT: Final = 12
-"""Characters below which a password can be guessed, slow as guessing is."""
+"""A shorter password can be guessed, even though guessing is slow."""
 
 
 def password_check(settings: Settings) -> Check | None:
-    """The step about ``[admin] password``; None where only this machine reaches the page, or it is long."""
+    """Check ``[admin] password``; None if only this machine reaches the page, or the password is long."""
     admin = settings.admin
     if is_loopback(admin.host) or len(admin.password.get_secret_value()) >= SHORT:
         return None
@@ -32,8 +32,8 @@ def password_check(settings: Settings) -> Check | None:
         "admin.password",
         ok=True,
         caution=True,
-        detail=f"has fewer than {SHORT} characters, and others reach the status page at {admin.host}",
-        advice="Whoever knows it decides on records. Take a long one that was made at random:\n"
+        detail=f"has fewer than {SHORT} characters, and other machines reach the status page at {admin.host}",
+        advice="With this password, anybody can decide on records. Use a long random one:\n"
         '  python3 -c "import secrets; print(secrets.token_urlsafe(32))"',
     )
 

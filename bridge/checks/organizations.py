@@ -1,4 +1,4 @@
-"""Whether each connection joins the two organisations that it joined before, by what the ledger noted."""
+"""Checks that each connection joins the same two organisations as before, as far as the ledger knows."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ if TYPE_CHECKING:
 __all__ = ["Remembered", "held_source", "names_check", "renamed_check", "same_trakor", "scopes_check"]
 
 BEFORE_CANARIES = (
-    "Is it a key of the same Trakor organisation? If not, put the right one back now: a backfill, and a "
-    "running daemon that takes it over, first send up to three names that Trakor has. Where it is the same "
-    "organisation, nothing is made, and all goes on.\n"
-    "In another organisation these are made, to be deleted by hand; then nothing more is read or sent."
+    "Does the key belong to the same Trakor organisation? If not, restore the right one now. A backfill, and a "
+    "daemon after a reload, first send up to three names that Trakor has. In the same organisation this creates "
+    "nothing, and everything continues.\n"
+    "In another organisation it creates these names, which you then delete by hand, and nothing more is sent."
 )
 """What a changed address or key leads to."""
 
 SHOWN = 5
-"""So many records are named."""
+"""How many records are named."""
 
 
 class Remembered:
-    """What the ledger remembers; nothing, where there is none that this version can read.
+    """What the ledger knows of the organisations; nothing if this version cannot read a ledger.
 
     Args:
         settings: The configuration.
@@ -60,7 +60,7 @@ class Remembered:
 
     @property
     def is_there(self) -> bool:
-        """There is a ledger to ask."""
+        """Whether there is a ledger to read."""
         if not self.is_proven:
             return False
         try:
@@ -86,7 +86,7 @@ class Remembered:
 
 
 def held_source(found: Check, organization: str, name: str, remembered: Remembered) -> Check:
-    """The step about Salestrekker's organisation, held against what was read before.
+    """Compare Salestrekker's organisation with the one that was read before.
 
     Args:
         found: The step so far.
@@ -96,24 +96,24 @@ def held_source(found: Check, organization: str, name: str, remembered: Remember
     """
     if found.ok and not remembered.is_proven:
         return replace(
-            found, detail=f"{found.detail}; not compared with the one of before: {LEDGER_KEY} failed"
+            found, detail=f"{found.detail}; not compared with the previous one: {LEDGER_KEY} failed"
         )
     before = remembered.of(name).source
     if not (found.ok and organization and before):
         return found
     if before == hash_organization(remembered.hasher, organization):
-        return replace(found, detail=f"{found.detail}; the one that was read before")
+        return replace(found, detail=f"{found.detail}; the same as before")
     return replace(
         found,
         ok=False,
         detail=f"{OTHER_SOURCE}: {found.detail}",
-        advice="Put the right log-in, or [salestrekker] organization, back. Where this is the right one:\n"
+        advice="Restore the right log-in, or [salestrekker] organization. If this organisation is right, run:\n"
         f"trakor-bridge connections confirm {name}",
     )
 
 
 def same_trakor(step: str, connection: ConnectionSettings, remembered: Remembered) -> Check:
-    """Whether Trakor's address and key are those of last time.
+    """Check that Trakor's address and key are the same as last time.
 
     Args:
         step: The step's name.
@@ -129,30 +129,32 @@ def same_trakor(step: str, connection: ConnectionSettings, remembered: Remembere
     listed = "".join(f"\n  {one}" for one in strays)
     delete = f"Delete by hand in the other organisation what was made there:{listed}\n" if strays else ""
     if mismatch.another and mismatch.trakor.is_same_trakor(trakor):
-        advice = f"Put the right [trakor] url and api_key back. {delete}Where it is the right one: {confirm}"
+        advice = f"Restore the right [trakor] url and api_key. {delete}If this organisation is right, run: {confirm}"
         return Check(step, ok=False, detail=OTHER_TRAKOR, advice=advice)
     if strays:
-        return Check(step, ok=True, caution=True, detail="as last time", advice=f"{delete}Then: {confirm}")
+        return Check(
+            step, ok=True, caution=True, detail="as last time", advice=f"{delete}Then run: {confirm}"
+        )
     if mismatch.unproven:
         detail = "address or key changed, and nothing could prove that it is the same organisation"
-        advice = f"Where it is the right one: {confirm}"
+        advice = f"If this organisation is right, run: {confirm}"
         return Check(step, ok=True, caution=True, detail=detail, advice=advice)
     return _compared(step, noted, trakor)
 
 
 def _compared(step: str, noted: KnownOrganizations, trakor: TrakorIdentity) -> Check:
-    """Trakor as configured beside what is noted, where nothing is in doubt yet."""
+    """Compare the configured Trakor with the stored one, if nothing is in doubt yet."""
     if not noted.trakor.address:
-        return Check(step, ok=True, detail="not noted yet: the next backfill does")
+        return Check(step, ok=True, detail="not stored yet: the next backfill stores it")
     if noted.trakor.is_same_trakor(trakor):
-        return Check(step, ok=True, detail="address and key are those of last time")
+        return Check(step, ok=True, detail="address and key are the same as last time")
     return Check(
-        step, ok=True, caution=True, detail="another address or key than last time", advice=BEFORE_CANARIES
+        step, ok=True, caution=True, detail="address or key changed since last time", advice=BEFORE_CANARIES
     )
 
 
 def renamed_check(remembered: Remembered) -> Iterator[Check]:
-    """The step that failed where a connection seems to be another one under a new name."""
+    """Check for a connection that seems to be another one under a new name."""
     if not remembered.is_there:
         return
     try:

@@ -1,4 +1,4 @@
-"""What one step of a check came to."""
+"""The result of one check."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ __all__ = ["Check", "failed", "not_tried"]
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One step.
+    """The result of one check.
 
     Attributes:
-        name: What was looked at: ``salestrekker.auth``; with the connection's name before it where there are
-            several.
-        ok: It is as it must be.
+        name: What was checked, such as ``salestrekker.auth``; if there are several connections, the name of the
+            connection stands before it.
+        ok: Whether it passed.
         detail: What was found.
-        advice: What to do next; may have several lines. Empty where there is nothing to do.
-        tried: False where it needs another step that failed: not ok, but no fault of its own.
-        caution: It is as it must be, and a person should read the advice before anything is sent.
+        advice: What to do next; may have several lines. Empty if there is nothing to do.
+        tried: False if it depends on another check that failed.
+        caution: It passed, but the user should read the advice before anything is sent.
     """
 
     name: str
@@ -38,10 +38,10 @@ class Check:
 
 
 def failed(name: str, error: BridgeError) -> Check:
-    """The step that an error ended."""
+    """A check that failed with an error."""
     return Check(name, ok=False, detail=str(error), advice=getattr(error, "advice", ""))
 
 
 def not_tried(name: str, needed: str) -> Check:
-    """A step that needs one that failed."""
+    """A check that depends on one that failed."""
     return Check(name, ok=False, detail=f"not tried: {needed} failed", tried=False)

@@ -7,10 +7,10 @@
         address ─> log-in ─> organisation ─> schema (and what has changed in it) ─> each query
                                                 └─> for each stream: read a page ─> map ─> one record
         Trakor: address, key, organisation, and whether it is the one of last time
-    password of the status page, where it is short and others reach it
-    webhook port, where a connection has a token
+    password of the status page, if it is short and other machines reach the page
+    webhook port, if a connection has a token
 
-Each generator is closed by the one that goes through it, so that who stops listening ends what is open.
+Each generator is closed by its caller, so that nothing stays open if the caller stops early.
 """
 
 from __future__ import annotations
@@ -67,11 +67,11 @@ async def run(
     Args:
         settings: The configuration; it could be loaded.
         connections: Names of the connections to check.
-        environ: The environment: a proxy that is set there and not used is mentioned where it matters.
-        show: Show personal data of the records that are mapped as they are.
+        environ: The environment. A proxy that is set there is mentioned if an address is not reachable.
+        show: Don't mask personal data.
 
     Yields:
-        Each step when it is done.
+        Each check as soon as it is done.
     """
     yield Check("configuration", ok=True, detail=_configured(settings))
     is_proven = True
@@ -102,7 +102,7 @@ def _configured(settings: Settings) -> str:
 
 
 def _any_key(settings: Settings) -> bytes:
-    """A key to map the shown records with: nothing that is hashed here is kept or compared."""
+    """A key for mapping the sample: hashes made with it are neither stored nor compared."""
     try:
         return ledger_key(settings, make=False)
     except LedgerError:
@@ -134,7 +134,7 @@ class _ConnectionCheck:
         self._bad: set[str] = set()
 
     async def steps(self, environ: Mapping[str, str]) -> AsyncGenerator[Check]:
-        """All of them; Trakor is asked whatever Salestrekker says."""
+        """All checks. Trakor is checked even if Salestrekker fails."""
         found = await address(self._name("salestrekker.address"), self._connection, environ)
         yield found
         for step in self._load():
@@ -156,21 +156,21 @@ class _ConnectionCheck:
         return f"{self._prefix}{name}"
 
     def _load(self) -> Iterator[Check]:
-        """Read the query files; those that cannot be read are steps that failed."""
-        told: dict[str, str] = {}
+        """Load the query files; yield a failed check for each that cannot be loaded."""
+        reported: dict[str, str] = {}
         for name, file, listing in self._wanted():
             query = load(self._name(name), file, self._settings.folder, listing=listing)
             query = self._unlike_its_list(name, query) or query
             if isinstance(query, Check):
                 self._bad.add(name)
-                # A fragment that cannot be read is told once, not with each query that has it.
-                first = told.setdefault(query.detail, name)
+                # An error in a fragment is reported once, not for each query that uses it.
+                first = reported.setdefault(query.detail, name)
                 yield query if first == name else not_tried(query.name, self._name(first))
             else:
                 self._queries[name] = query
 
     def _unlike_its_list(self, name: str, query: Query | Check) -> Check | None:
-        """The failed step where a query by id does not read what the list of its stream reads."""
+        """A failed check, if a query by id does not read the same as the list of its stream."""
         listed = self._queries.get(name.replace("one_query", "list_query"))
         if isinstance(query, Check) or query.one is None or listed is None or listed.listing is None:
             return None
@@ -187,25 +187,25 @@ class _ConnectionCheck:
             yield f"{DEAL_CONTACTS}.ticket_query", TICKET, False
 
     def _untried(self, needed: str, after: Iterable[str] = ()) -> Iterator[Check]:
-        """The steps that need one that failed."""
+        """The checks that depend on one that failed."""
         names = ["salestrekker.auth", "salestrekker.organization", "salestrekker.schema", *self._queries]
         names += [f"{stream}.{step}" for stream in self._streams for step in ("read", "map", "record")]
         yield from (not_tried(self._name(name), needed) for name in names if name not in set(after))
 
     async def _with_salestrekker(self, client: SalestrekkerClient) -> AsyncGenerator[Check]:
-        """What needs to be let in; the first refusal ends it."""
+        """The checks that need access; the first refusal ends them."""
         wanted = self._connection.salestrekker.organization
-        let_in = await log_in(self._name("salestrekker.auth"), client)
-        yield let_in
-        if not let_in.ok:
-            for found in self._untried(let_in.name, ["salestrekker.auth"]):
+        access = await log_in(self._name("salestrekker.auth"), client)
+        yield access
+        if not access.ok:
+            for found in self._untried(access.name, ["salestrekker.auth"]):
                 yield found
             return
-        inside = await organization(self._name("salestrekker.organization"), client, wanted)
-        inside = held_source(inside, client.organization, self._connection.name, self._remembered)
-        yield inside
-        if not inside.ok:
-            for found in self._untried(inside.name, ["salestrekker.auth", "salestrekker.organization"]):
+        found_in = await organization(self._name("salestrekker.organization"), client, wanted)
+        found_in = held_source(found_in, client.organization, self._connection.name, self._remembered)
+        yield found_in
+        if not found_in.ok:
+            for found in self._untried(found_in.name, ["salestrekker.auth", "salestrekker.organization"]):
                 yield found
             return
         async with aclosing(self._data(client)) as steps:
@@ -213,7 +213,7 @@ class _ConnectionCheck:
                 yield found
 
     async def _data(self, client: SalestrekkerClient) -> AsyncGenerator[Check]:
-        """Schema, queries, and what is read with them."""
+        """Check the schema, the queries, and what is read with them."""
         check, live = await self._schema(client)
         yield check
         for name, query in self._queries.items():
@@ -231,7 +231,7 @@ class _ConnectionCheck:
         try:
             live = await live_schema(client)
         except SchemaUnavailable as reason:
-            return Check(name, ok=True, detail=f"not given ({reason}): each query is tried instead"), None
+            return Check(name, ok=True, detail=f"not available ({reason}): each query is tried instead"), None
         except BridgeError as error:
             return failed(name, error), None
         try:
@@ -241,28 +241,26 @@ class _ConnectionCheck:
         return self._changes(name, saved, live), live
 
     def _changes(self, name: str, saved: LiveSchema | None, live: LiveSchema) -> Check:
-        """What has changed since the schema was saved."""
+        """Report what has changed since the schema was saved."""
         if saved is None:
-            detail = (
-                "given by introspection; `trakor-bridge schema pull` saves it, for later checks to compare"
-            )
+            detail = "available; `trakor-bridge schema pull` saves it, so that later checks can compare it"
             return Check(name, ok=True, detail=detail)
         found = find_changes(saved, live, [query.document for query in self._queries.values()])
         if not found.breaking:
-            since = f"{found.elsewhere} lines differ from {SCHEMA_FILE}, none of what the queries use"
+            since = f"{found.elsewhere} lines differ from {SCHEMA_FILE}, but none that the queries use"
             return Check(name, ok=True, detail=since if found.elsewhere else f"as saved in {SCHEMA_FILE}")
         return Check(
             name,
             ok=False,
             detail=f"changed since it was saved in {SCHEMA_FILE}:\n" + "\n".join(found.breaking),
-            advice="Mend what is said of the queries and maps below, and save the schema as it is now:\n"
+            advice="Fix the queries and maps as described below, then save the current schema:\n"
             "trakor-bridge schema pull",
         )
 
     async def _stream(
         self, stream: Stream, live: LiveSchema | None, client: SalestrekkerClient
     ) -> AsyncGenerator[Check]:
-        """Read a page, hold the map against the query, map a record."""
+        """Read a page, compare the map with the query, map a record."""
         names = [self._name(f"{stream}.{step}") for step in ("read", "map", "record")]
         listing = f"{stream}.list_query"
         if listing in self._bad:
@@ -301,12 +299,12 @@ class _ConnectionCheck:
 
 
 def next_step(settings: Settings, connections: Collection[str], *, word: str = "Next") -> str:
-    """The sentence that leads on.
+    """A sentence with the next step.
 
     Args:
         settings: The configuration.
-        connections: Names of those that were checked.
-        word: What it begins with where a command is due.
+        connections: The names of those that were checked.
+        word: The word before the next command.
     """
     try:
         path = ledger_path(settings)
@@ -315,16 +313,16 @@ def next_step(settings: Settings, connections: Collection[str], *, word: str = "
             are = "is" if len(paused) == 1 else "are"
             return f"{' and '.join(paused).capitalize()} {are} paused. {word}: trakor-bridge resume{option}"
         if is_daemon_running(path):
-            return "The daemon is running, so no backfill is needed. How it is: trakor-bridge status"
+            return "The daemon is running, so no backfill is needed. To see its state: trakor-bridge status"
         if find_owner(path):
-            return "A backfill is running: another one has to wait until it has ended."
+            return "A backfill is running: wait until it has ended before you start another one."
     except LedgerError:
-        pass  # the check of the ledger said so
+        pass  # the ledger's own check reports it
     return f"{word}: trakor-bridge backfill"
 
 
 def _paused_by_person(path: Path, connections: Collection[str]) -> list[str]:
-    """The directions that a person has paused, of any of the connections."""
+    """The directions that an operator has paused, for any of the connections."""
     if read_revision(path) is None or is_outdated(path):
         return []
     with reading(path) as ledger:

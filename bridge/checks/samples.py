@@ -31,7 +31,7 @@ _FEW_DIGITS: Final = 3
 
 
 def masked(text: str) -> str:
-    """A name, a phone number, an e-mail address, or several of them, with only their beginnings left."""
+    """Mask a name, a phone number, an e-mail address, or several of them: only their beginnings stay."""
     return _SEPARATOR.join(_part(part) for part in text.split(_SEPARATOR))
 
 
@@ -51,12 +51,12 @@ def _word(word: str) -> str:
 
 
 SIZE: Final = 100
-"""Records that are looked at."""
+"""Records of the sample."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """The first records of a list; none where they could not be read."""
+    """The first records of a list; none if they could not be read."""
 
     records: tuple[Record, ...] = ()
 
@@ -64,14 +64,14 @@ class Sample:
 async def read_sample(
     name: str, stream: Stream, query: ListQuery, mapper: Mapper, client: SalestrekkerClient
 ) -> tuple[Check, Sample]:
-    """Read the beginning of a list, and say what may not be read.
+    """Read the beginning of a list, and report what may not be read.
 
     Args:
-        name: Of the step.
-        stream: Which list it is.
-        query: What is asked.
+        name: The name of the check.
+        stream: The stream.
+        query: The list query.
         mapper: Finds a record's id.
-        client: To ask with.
+        client: The client to read with.
     """
     try:
         pages = client.read_pages(query, stream=stream, identify=mapper.identify, page_size=SIZE)
@@ -93,15 +93,15 @@ def _read(name: str, stream: Stream, page: Page, query: ListQuery) -> Check:
             name,
             ok=True,
             detail=f"the organisation has no {stream} that can be read",
-            advice="Where it must have some: is it the right organisation, and what narrows the query down?",
+            advice="If it should have some, check that it is the right organisation, and what the query filters.",
         )
     if not page.broken and query.has_page_size and len(page.records) > SIZE:
         return Check(
             name,
             ok=True,
-            detail=f"{read}, where {SIZE} were asked for",
-            advice="All are read, a part at a time. Either the query does not pass the size of a page to the "
-            "argument that your schema has for it, or the server does not keep to it: see docs/paging.md.",
+            detail=f"{read}, although {SIZE} were requested",
+            advice="All are read, in parts. Either the query does not pass the page size to the argument of your "
+            "schema, or the server ignores it: see docs/paging.md.",
         )
     if not page.broken:
         return Check(name, ok=True, detail=read)
@@ -110,12 +110,12 @@ def _read(name: str, stream: Stream, page: Page, query: ListQuery) -> Check:
         name,
         ok=bool(page.records),
         detail=f"{read}, {len(page.broken)} could not be: {first.message} ({first.id or 'no id'})",
-        advice="They are reported and left out; ask Salestrekker's support where they are many.",
+        advice="They are reported and left out. If there are many, ask Salestrekker's support.",
     )
 
 
 async def _closed_fields(query: ListQuery, client: SalestrekkerClient) -> tuple[str, ...]:
-    """The fields that this log-in may not read, each once."""
+    """The fields that this log-in may not read."""
     try:
         result = await client.ask(query.document.text, query.document.name, first_page(query, SIZE))
     except BridgeError:
@@ -130,20 +130,20 @@ def _closed(name: str, fields: Sequence[str]) -> Check:
         name,
         ok=False,
         detail=f"Salestrekker does not let this log-in read:\n{listed}",
-        advice="Ask for these permissions (an API key has all of them; a log-in has its user's), or take the "
-        "fields out of the query and out of the map.",
+        advice="Ask for these permissions (an API key has all of them; a log-in has its user's), or remove the "
+        "fields from the query and from the map.",
     )
 
 
 def mapped(name: str, stream: Stream, sample: Sample, mapper: Mapper, *, show: bool) -> Check:
-    """What the map makes of the records, and of one of them in full.
+    """Map the records, and show one of them in full.
 
     Args:
-        name: Of the step.
-        stream: Which list they are of.
+        name: The name of the check.
+        stream: The stream.
         sample: The records.
         mapper: Makes drafts of them.
-        show: Show personal data as it is.
+        show: Don't mask personal data.
     """
     made = [mapper(record) for record in sample.records]
     drafts = [draft for draft in made if isinstance(draft, Draft)]
@@ -157,19 +157,19 @@ def mapped(name: str, stream: Stream, sample: Sample, mapper: Mapper, *, show: b
         advice = "" if open_ else "`trakor-bridge check --show` shows it unmasked."
         return Check(name, ok=True, detail=f"{summary}\n{shown}", advice=advice)
     filtered = all(other.reason is Reason.FILTERED for other in others)
-    advice = f"Look at [{stream}] where: it leaves all of them out." if filtered else _map_advice(stream)
+    advice = f"Check [{stream}] where: it leaves out all of them." if filtered else _map_advice(stream)
     return Check(name, ok=filtered, detail=summary, advice=advice)
 
 
 def _map_advice(stream: Stream) -> str:
     return (
-        f"Look at [{stream}.map]: its expressions must read what the query selects "
+        f"Check [{stream}.map]: its expressions must read what the query selects "
         "(docs/mapping.md; `trakor-bridge check --show` shows what is read)."
     )
 
 
 def _summary(stream: Stream, drafts: Sequence[Draft], others: Sequence[Unsendable]) -> str:
-    """How many would be sent, and why the others would not."""
+    """How many would be sent, and why the others would not be."""
     reasons = Counter(
         f"{other.reason}{f' ({other.field}: {other.detail})' if other.detail else ''}" for other in others
     )

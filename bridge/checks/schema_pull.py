@@ -1,4 +1,4 @@
-"""The live schema, asked for and saved beside the queries."""
+"""`trakor-bridge schema pull`: reads the live schema, and saves it beside the queries."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ if TYPE_CHECKING:
 __all__ = ["IMPATIENT", "live_schema", "pull", "saved_schema"]
 
 IMPATIENT: Final = RetryPolicy(attempts=2, total=10.0)
-"""Somebody waits for the answer."""
+"""Few retries, since a user waits for the result."""
 
 
 async def live_schema(client: SalestrekkerClient) -> LiveSchema:
-    """The schema as the server has it.
+    """Read the schema from the server.
 
     Raises:
-        Unavailable: It does not give it.
-        Refused: It does not let us in.
-        Transient: It did not work for the moment.
+        Unavailable: The server does not provide it.
+        Refused: The server refuses access.
+        Transient: The server does not answer now.
     """
     return read_introspection(await client.ask(introspection_query(), "IntrospectionQuery"))
 
@@ -47,21 +47,21 @@ def saved_schema(settings: Settings) -> Path:
     return settings.folder / "queries" / SCHEMA_FILE
 
 
-async def pull(settings: Settings, connection: ConnectionSettings, moment: str) -> Path:
-    """Save the live schema beside the queries; the one that was saved before is written over.
+async def pull(settings: Settings, connection: ConnectionSettings, saved_at: str) -> Path:
+    """Save the live schema beside the queries, and replace the one saved before.
 
     Args:
         settings: The configuration.
-        connection: Whose Salestrekker.
-        moment: When, as a person reads it.
+        connection: The connection whose Salestrekker is read.
+        saved_at: The time, for the file's first line.
 
     Returns:
         The file.
 
     Raises:
-        UserError: There is another file of that name, or it cannot be written.
-        Refused: The server does not give its schema, or does not let us in.
-        Transient: It did not work for the moment.
+        UserError: Another file has that name, or the file cannot be written.
+        Refused: The server does not provide its schema, or refuses access.
+        Transient: The server does not answer now.
     """
     path = saved_schema(settings)
     _refuse_anothers(path)
@@ -70,15 +70,15 @@ async def pull(settings: Settings, connection: ConnectionSettings, moment: str) 
             live = await live_schema(client)
         except SchemaUnavailable as reason:
             raise Refused(
-                f"Salestrekker does not give its schema: {reason}",
+                f"Salestrekker does not provide its schema: {reason}",
                 advice="`trakor-bridge check` tries each query instead, and needs no schema",
             ) from None
-    _write(path, live.as_file(connection.salestrekker.url, moment))
+    _write(path, live.as_file(connection.salestrekker.url, saved_at))
     return path
 
 
 def _refuse_anothers(path: Path) -> None:
-    """Write over nothing but what was saved before."""
+    """Refuse to overwrite any other file."""
     try:
         with path.open(encoding="utf-8", errors="replace") as file:
             ours = file.readline().startswith(MARK)
@@ -88,12 +88,12 @@ def _refuse_anothers(path: Path) -> None:
         raise UserError(f"{path} cannot be read: {error.strerror}", advice="move it away first") from error
     if not ours:
         raise UserError(
-            f"{path} was not saved by this command, so it is not written over", advice="move it away first"
+            f"{path} was not saved by this command, so it is not overwritten", advice="move it away first"
         )
 
 
 def _write(path: Path, text: str) -> None:
-    """Put a whole file in place at once."""
+    """Write the file atomically."""
     draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}.new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,9 +1,8 @@
-"""The data-flow statement that an aggregator asks for before it approves an API key.
+"""The data-flow statement that an aggregator requires before it approves an API key.
 
-Made from the configuration, the query files, the maps and the ledger, in the order of the checklist
-that such a request meets (2026): name, direction, fields, method, frequency, storage, credentials,
-testing, how to revoke. Nothing is written by hand that can be read off; what cannot be known here
-(who runs it, where the machine stands) is left as a line to be filled in, and marked so.
+It is generated from the configuration, the query files, the maps and the ledger, in the order of such a checklist
+(2026): name, direction, fields, method, frequency, storage, credentials, testing, how to revoke. What the bridge
+cannot know, such as the operator and the location of the machine, is a marked line to be filled in.
 """
 
 from bridge.disclosure.markdown import markdown

@@ -1,4 +1,4 @@
-"""The statement as a document to hand in."""
+"""The statement as a Markdown document."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["markdown"]
 
 
 def markdown(disclosure: Disclosure) -> str:
-    """The statement as a document to hand in."""
+    """The statement as a Markdown document."""
     parts = [
         "# Data-flow statement",
         "",
@@ -23,10 +23,10 @@ def markdown(disclosure: Disclosure) -> str:
     ]
     for flow in disclosure.connections:
         parts += _connection_section(flow)
-    parts += _section("Who else is told something", disclosure.told)
+    parts += _section("Other recipients", disclosure.told)
     parts += _section("What is stored, where, and for how long", disclosure.stored)
     parts += _section("Credentials", disclosure.credentials)
-    parts += _section("To be filled in by who runs it", disclosure.to_fill_in)
+    parts += _section("To be filled in by the operator", disclosure.to_fill_in)
     parts += _section("How to disconnect at once", disclosure.disconnect)
     return "\n".join(parts) + "\n"
 
@@ -72,7 +72,7 @@ def _method(flow: ConnectionFlow) -> Iterator[str]:
         f"- never more than {flow.requests_per_minute:,} requests a minute, so at most "
         f"{flow.requests_per_day_at_most:,} a day, whatever the cause"
     )
-    yield "- one request for the token at each start, and one before each end of its life"
+    yield "- one request for the token at each start, and one before each token expires"
     for stream in flow.streams:
         yield (
             f"- all {stream.stream} are read {stream.schedule}, and once more {flow.reconciling}: at most "
@@ -81,7 +81,7 @@ def _method(flow: ConnectionFlow) -> Iterator[str]:
             f"{stream.requests_per_day_by_schedule:,} a day"
         )
     if any(stream.query_by_id for stream in flow.streams):
-        yield "- what a list does not show any more is then asked for by its id, many in one request"
+        yield "- records that a list no longer shows are then read by their ids, many in one request"
 
 
 def _of_webhooks(webhooks: WebhookFlow | None) -> Iterator[str]:
@@ -92,6 +92,6 @@ def _of_webhooks(webhooks: WebhookFlow | None) -> Iterator[str]:
     yield f"- webhooks are received{at}, behind a secret token: {', '.join(webhooks.actions)}"
     yield (
         "- of a webhook only its action and the id in it are used. The record is then read by that id, and a "
-        f"deal's contacts by theirs: up to {webhooks.ids_per_request:,} ids in one request, many webhooks "
-        "for one record within a moment as one, and all of it within the bound above"
+        f"deal's contacts by theirs: up to {webhooks.ids_per_request:,} ids in one request, several webhooks "
+        "for one record in a short time as one, and all of it within the bound above"
     )

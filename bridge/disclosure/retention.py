@@ -1,7 +1,7 @@
-"""What is stored, where, and for how long, for the configuration in force.
+"""What is stored, where, and for how long, under the current configuration.
 
-The words are those of docs/privacy.md, and ``tests/test_docs_privacy.py`` holds the two to each other: each
-``how_long`` here stands in that page, in the row that is about the same place.
+The words are those of docs/privacy.md. A test compares the two: each ``how_long`` must be in that page, in the
+row about the same place.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ FOR_EVER: Final = "as long as the ledger"
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """One kind of thing that is stored.
+    """One kind of stored data.
 
     Attributes:
-        where: Tables of the ledger, or files, by their names.
-        what: What it is.
-        how_long: For how long it stays.
+        where: The names of the ledger's tables, or of files.
+        what: A description.
+        how_long: How long it is kept.
     """
 
     where: tuple[str, ...]
@@ -46,11 +46,11 @@ class Kept:
 
 
 def kept(ledger: LedgerSettings, *, webhooks: bool) -> Iterator[Kept]:
-    """All that is stored.
+    """Everything that is stored.
 
     Args:
         ledger: The configuration's section ``[ledger]``.
-        webhooks: Whether any are received.
+        webhooks: Whether webhooks are received.
     """
     yield from _SEALED if ledger.keep == "sealed" else _HASHES
     yield from _ALWAYS

@@ -31,7 +31,7 @@ __all__ = ["ConnectionFlow", "Disclosure", "StreamFlow", "WebhookFlow", "disclos
 
 @dataclass(frozen=True, slots=True)
 class StreamFlow:
-    """What is read and sent of one stream.
+    """What is read and sent for one stream.
 
     Attributes:
         stream: ``contacts`` or ``products``.
@@ -67,7 +67,7 @@ class StreamFlow:
 
 @dataclass(frozen=True, slots=True)
 class WebhookFlow:
-    """What Salestrekker sends of itself.
+    """What Salestrekker sends on its own initiative.
 
     Attributes:
         received_at: The address, without its secret part; empty where the configuration does not have it.
@@ -119,11 +119,11 @@ class Disclosure:
         application: Name and version.
         direction: Which way data flows.
         connections: What flows, connection by connection.
-        told: Who else is told something, by service or host, and what.
+        told: Other recipients, by service or host, and what they get (a key of ``--json``).
         stored: What is stored, and for how long.
         credentials: How credentials are kept.
-        to_fill_in: What only those who run it can say.
-        disconnect: How to end it at once.
+        to_fill_in: What only the operator knows.
+        disconnect: How to stop the data flow at once.
     """
 
     application: str
@@ -141,7 +141,7 @@ class Disclosure:
 
 
 ENDING_PAGES: Final = 2
-"""A list's end is believed when an empty page was given twice."""
+"""The end of a list counts only after two empty pages."""
 
 MINUTES_PER_DAY: Final = 24 * 60
 
@@ -166,7 +166,7 @@ def disclose(settings: Settings, names: tuple[str, ...]) -> Disclosure:
         application=f"salestrekker-trakor-bridge {__version__}",
         direction="out of Salestrekker into Trakor; nothing is ever written to Salestrekker",
         connections=flows,
-        told=tuple(_told(settings.alerts)),
+        told=tuple(_recipients(settings.alerts)),
         stored=(_WHERE, *(one.line() for one in stored), LOGS),
         credentials=_CREDENTIALS,
         to_fill_in=_TO_FILL_IN,
@@ -189,42 +189,42 @@ _CREDENTIALS: Final = (
     "all requests go over https, except to this machine itself or where the configuration insists",
 )
 _TO_FILL_IN: Final = (
-    "Who runs it, and the person to talk to: ________",
-    "Where the machine stands (AU/NZ): ________",
+    "Operator and contact person: ________",
+    "Location of the machine (AU/NZ): ________",
     "How long backups of the ledger are kept: ________",
     "Date and author of the last penetration test: ________",
 )
 _DISCONNECT: Final = (
     (
         "Revoke the API key in Salestrekker, or have it revoked: the next request is refused, and everything "
-        "stops by itself, without losing anything."
+        "stops automatically, without losing anything."
     ),
-    "Or stop the process on the machine that runs it: nothing else holds a credential.",
+    "Or stop the process on its machine: nothing else has a credential.",
     "To erase what is stored, delete the ledger's file, those beside it, and its key.",
 )
 
 
-def _told(alerts: AlertsSettings) -> Iterator[str]:
-    """Who gets messages and the heartbeat: never a whole address, since it holds a token or a password."""
+def _recipients(alerts: AlertsSettings) -> Iterator[str]:
+    """The recipients of alerts and of the heartbeat, without tokens and passwords in addresses."""
     if alerts.urls:
         urls = [url.get_secret_value() for url in alerts.urls]
         shown = ", ".join(f"`{_service(url, number)}`" for number, url in enumerate(urls, start=1))
         yield (
-            f"Messages go to {shown} (`[alerts] urls`): what stands still, since when, and how many records "
-            "wait for which reason, with the names of connections; no name of a person, no id, and nothing "
-            "that Salestrekker or Trakor answered"
+            f"Messages go to {shown} (`[alerts] urls`): what has stopped, since when, and how many records "
+            "need a decision for which reason, with the names of connections; no person's name, no id, and "
+            "nothing that Salestrekker or Trakor answered"
         )
     if heartbeat := alerts.heartbeat_url.get_secret_value():
         yield (
-            f"`{urlsplit(heartbeat).hostname}` (`[alerts] heartbeat_url`) is asked after each good sweep, "
-            "without being told anything"
+            f"`{urlsplit(heartbeat).hostname}` (`[alerts] heartbeat_url`) is called after each good sweep, "
+            "without any data"
         )
     if not alerts.urls and not heartbeat:
-        yield "nobody: `[alerts]` names no one"
+        yield "none: `[alerts]` has no addresses"
 
 
 def _service(url: str, number: int) -> str:
-    """Scheme and host of an address for messages; of one that Apprise does not understand, the scheme."""
+    """Scheme and host of an address for alerts; only the scheme if Apprise does not know it."""
     try:
         return address_of(url, number).shown
     except UserError:
@@ -232,7 +232,7 @@ def _service(url: str, number: int) -> str:
 
 
 def _known_records(settings: Settings) -> dict[tuple[str, Stream], int]:
-    """How many records the ledger knows of each stream of each connection; none before the first run."""
+    """How many records the ledger has, by connection and stream; empty before the first run."""
     path = settings.ledger.path
     if path is None or read_revision(path) is None:
         return {}
@@ -257,7 +257,7 @@ def _connection_flow(
         login="e-mail and password" if source.api_key is None else "API key",
         requests_per_minute=source.requests_per_minute,
         requests_per_day_at_most=source.requests_per_minute * MINUTES_PER_DAY,
-        reconciling=_said(connection.schedule.reconcile, timezone),
+        reconciling=_schedule_text(connection.schedule.reconcile, timezone),
         webhooks=_webhook_flow(settings, connection) if connection.webhook_tokens else None,
         streams=tuple(
             _stream_flow(settings, connection, stream, known.get((connection.name, stream), 0))
@@ -288,7 +288,7 @@ def _stream_flow(
         more_fields_by_id=_more(fields, _fields_of(settings, query_by_id)) if query_by_id else (),
         known_records=records,
         requests_per_sweep=requests,
-        schedule=_said(timing, schedule.timezone),
+        schedule=_schedule_text(timing, schedule.timezone),
         sweeps_per_day_at_most=sweeps,
         requests_per_day_by_schedule=sweeps * requests,
     )
@@ -310,13 +310,13 @@ def _fields_of(settings: Settings, query: str) -> tuple[str, ...]:
 
 
 def _more(fields: tuple[str, ...], fields_by_id: tuple[str, ...]) -> tuple[str, ...]:
-    """What the second reads and the first does not; their root fields (``contacts``, ``contact``) differ."""
+    """The fields that only the second query reads; their root fields (``contacts``, ``contact``) differ."""
     known = {field.partition(".")[2] for field in fields}
     return tuple(field for field in fields_by_id if field.partition(".")[2] not in known)
 
 
-def _said(timing: Timing, timezone: str) -> str:
-    """When something is due, in words where there are some."""
+def _schedule_text(timing: Timing, timezone: str) -> str:
+    """A schedule in words."""
     if isinstance(timing, Crontab):
         fields = (timing.minute, timing.hour, timing.day, timing.month, timing.weekday)
         return f"at `{' '.join(fields)}` (crontab, {timezone})"
