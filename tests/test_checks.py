@@ -209,7 +209,7 @@ async def test_a_ledger_that_is_there_and_in_use_is_told_and_is_no_fault(checked
         steps = await checked.all()
     assert steps["ledger"].ok
     assert "in use now: `trakor-bridge backfill` (process" in steps["ledger"].detail
-    assert "the one that the ledger was made with" in steps["ledger.key"].detail
+    assert "the key of this ledger" in steps["ledger.key"].detail
     with lock_ledger(path, "another"):
         pass  # the check has not kept the lock
 
@@ -231,7 +231,7 @@ async def test_a_key_that_is_another_ledgers_is_found(
 
 
 async def test_without_its_key_the_ledger_says_nothing_of_organisations(checked: Checked) -> None:
-    """Nothing can be compared: the log-in that was read before was called another one."""
+    """Nothing can be compared: the log-in the same as before was called another one."""
     await run_backfill(checked.folder)
     (checked.folder / "ledger.key").rename(checked.folder / "away")
     steps = await checked.all()
@@ -240,7 +240,7 @@ async def test_without_its_key_the_ledger_says_nothing_of_organisations(checked:
     assert "not compared" in steps["salestrekker.organization"].detail
     assert steps["trakor.organization"].detail == "not tried: ledger.key failed"
     (checked.folder / "away").rename(checked.folder / "ledger.key")
-    assert "that was read before" in (await checked.all())["salestrekker.organization"].detail
+    assert "the same as before" in (await checked.all())["salestrekker.organization"].detail
 
 
 async def test_a_key_without_its_ledger_is_warned_of(checked: Checked) -> None:
@@ -263,7 +263,7 @@ async def test_another_key_of_trakors_is_told_with_what_a_backfill_does(
     checked.change(small.options.trakor_key, small.trakor.add_organization("another").api_key)
     found = (await checked.all())["trakor.organization"]
     assert (found.ok, found.caution) == (True, True)
-    assert "put the right one back" in found.advice
+    assert "restore the right one" in found.advice
     assert "up to three names" in found.advice
     assert "to be deleted by hand" in found.advice
 
@@ -279,7 +279,7 @@ async def test_a_file_that_is_no_ledger_and_a_folder_that_cannot_be_are_told(che
     )
     bad = await checked.bad()
     assert list(bad) == ["ledger"]
-    assert "another place" in bad["ledger"].advice
+    assert "another path" in bad["ledger"].advice
 
 
 # -- Salestrekker's door --------------------------------------------------------------------------
@@ -498,7 +498,7 @@ async def test_without_introspection_each_query_is_tried_with_a_page_of_one(
     checked = configured(tmp_path, sandbox)
     steps = await checked.all()
     assert [name for name, step in steps.items() if not step.ok] == []
-    assert "not given" in steps["salestrekker.schema"].detail
+    assert "not available" in steps["salestrekker.schema"].detail
     tried = [one.content["variables"] for one in sandbox.salestrekker.traffic.of("contacts")]
     assert tried[0] == {"offset": 0, "limit": 1}
 
@@ -568,7 +568,7 @@ async def test_a_file_that_somebody_else_made_is_not_written_over(checked: Check
     (checked.folder / "queries").mkdir()
     file = checked.folder / "queries" / "schema.graphql"
     file.write_text("type Query { mine: Int }")
-    with pytest.raises(UserError, match="not written over"):
+    with pytest.raises(UserError, match="not overwritten"):
         await saved(checked)
     assert file.read_text() == "type Query { mine: Int }"
 

@@ -169,7 +169,7 @@ async def test_a_proxy_that_is_set_and_not_used_is_mentioned_where_it_matters(
     url = f"http://127.0.0.1:{closed_port()}/graphql"
     environ = {name: "http://user:canary-pass@proxy.example:3128"}
     found = await steps(tmp_path, url, sandbox.trakor_url, environ)
-    assert f"{name} is set here and is not used" in found["salestrekker.address"].advice
+    assert f"{name} is set, but the bridge does not use it" in found["salestrekker.address"].advice
     assert "canary-pass" not in repr(found)
     assert "PROXY" not in found["trakor.auth"].advice.upper()
 

@@ -85,7 +85,7 @@ async def test_no_backfill_is_proposed_that_would_be_refused(desk: Desk) -> None
     assert "trakor-bridge backfill" not in ran.out.splitlines()[-1]
     assert "trakor-bridge status" in ran.out.splitlines()[-1]
     with lock_ledger(path, "trakor-bridge backfill"):
-        assert "has to wait" in (await typed(desk, "check")).out.splitlines()[-1]
+        assert "wait until it has ended" in (await typed(desk, "check")).out.splitlines()[-1]
     assert (await typed(desk, "pause", "--reading")).status == 0
     assert (await typed(desk, "check")).out.splitlines()[-1] == (
         "All checks passed. Reading is paused. Next: trakor-bridge resume --reading"

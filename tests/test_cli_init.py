@@ -182,7 +182,7 @@ async def test_a_slip_in_an_address_is_asked_for_again_before_any_key(
         ("GraphQL address", "ftp://app.example/graphql"),
         ("must begin with https://", "https://app example"),
         ("must be an address", elsewhere),
-        (f"GraphQL is spoken at {sandbox.salestrekker_url}", "y"),
+        (f"GraphQL requests are answered at {sandbox.salestrekker_url}", "y"),
         ("GraphQL address", sandbox.salestrekker_url),
         ("API key", sandbox.options.api_key),
         ("Trakor's address", sandbox.trakor_url.removesuffix("/v1")),
@@ -264,7 +264,7 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     (tmp_path / "secrets").mkdir()
     precious = tmp_path / "secrets" / "ledger-key"
     precious.write_text("precious")
-    with pytest.raises(UserError, match="exists already"):
+    with pytest.raises(UserError, match="already exists"):
         write(tmp_path / "config.toml", SOURCE, TARGET)
     assert precious.read_text() == "precious"
     assert not (tmp_path / "config.toml").exists()

@@ -333,7 +333,7 @@ def test_the_json_story_is_the_record_with_its_history(desk: Desk, ids: dict[str
 def test_a_held_record_says_who_has_its_name(desk: Desk, ids: dict[str, str]) -> None:
     out = desk("records", "show", ids["same-name"]).out
     assert f"{ids['renamed']} has the same name" in out
-    assert "Nothing tells the two apart, such as an e-mail address" in out
+    assert "Nothing distinguishes the two, such as an e-mail address" in out
 
 
 def test_merged_records_name_each_other(desk: Desk, ids: dict[str, str]) -> None:

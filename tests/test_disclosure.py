@@ -56,7 +56,7 @@ def test_it_names_what_is_read_what_is_sent_and_where(settings: Settings) -> Non
 
 def test_it_names_who_is_told_by_service_and_host_and_no_secret_of_theirs(settings: Settings) -> None:
     """docs/privacy.md says that it says the same about your own configuration: these were left out."""
-    assert disclose(settings, ("default",)).told == ("nobody: `[alerts]` names no one",)
+    assert disclose(settings, ("default",)).told == ("none: `[alerts]` has no addresses",)
     urls = [
         f"mailtos://robot:{CANARY}@mail.example?to=ops@broker.example",
         "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ",
@@ -150,7 +150,7 @@ def with_webhooks(settings: Settings) -> Settings:
 def test_without_a_token_nothing_is_received_and_nothing_said_to_be_kept(settings: Settings) -> None:
     text = markdown(disclose(settings, ("default",)))
     assert "no webhooks are received" in text
-    assert "a list does not show any more is then asked for by its id" in text
+    assert "records that a list no longer shows are then read by their ids" in text
     assert "ticket" not in text
     assert "of each webhook" not in text
 

@@ -51,7 +51,7 @@ PATIENCE: Final = 1.5
 MOST_ORDERS: Final = 8
 """The most unconfirmed decisions in all sessions together, since each can hold all records."""
 
-MOST_TOLD: Final = 20
+MOST_NAMED: Final = 20
 """How many of the records that a decision was not possible for are named."""
 
 log = structlog.get_logger()
@@ -89,7 +89,7 @@ class BulkProgress:
                 self.done += 1
             else:
                 self.refusals += 1
-                if len(self.refused) < MOST_TOLD:
+                if len(self.refused) < MOST_NAMED:
                     self.refused.append((f"/records/{one.record.number}", one.record.id, str(one.refusal)))
 
     @property

@@ -1,4 +1,4 @@
-"""A stream's map against what its query selects: what it reads in vain, and what to write instead.
+"""Checks a map against its query: fields that the query does not select, and what to write instead.
 
 ::
 
@@ -6,8 +6,8 @@
                                                         ├─ it is selected elsewhere: a line for the map
                                                         └─ the schema has its like:  a line for the query
 
-The built-in maps have alternatives for companies, other phones and so on: what a schema does not offer at all
-is no fault of theirs, as long as something is left of the expression.
+The built-in maps have alternatives for companies, other phones and so on. A field that a schema lacks is no
+error in them, as long as another alternative of the expression remains.
 """
 
 from __future__ import annotations
@@ -46,16 +46,16 @@ __all__ = ["check_map"]
 Path: TypeAlias = tuple[str, ...]
 
 ALIKE: Final = 0.75
-"""From here on, of 1, a name is taken for one with a slip of the pen."""
+"""The similarity, of 1, from which a name counts as a misspelling."""
 
 SURELY: Final = 0.8
-"""How like two paths must be whose last name says little."""
+"""The similarity that two paths need if their last name is common."""
 
 SAYS_LITTLE: Final = frozenset({"name", "value", "type", "id", "code", "number", "title"})
 INACTIVE: Final = ("archived", "inactive", "disabled", "deleted", "closed", "removed", "suspended", "lost")
 ACTIVE: Final = ("active", "enabled", "open", "current", "live")
 MOST_VALUES: Final = 10
-"""A field with more different values than this tells no status."""
+"""A field with more different values than this is not a status."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class _Expression:
         key: Of the map; or ``where``.
         text: JMESPath.
         own: Whether the user wrote it.
-        bad: What it reads in vain.
+        bad: The fields that it reads but the query does not select.
     """
 
     key: str
@@ -78,41 +78,41 @@ class _Expression:
 def check_map(
     name: str, stream: Stream, settings: StreamSettings, chosen: RecordSelection, sample: Sample, files: Files
 ) -> Check:
-    """Hold a map against a query.
+    """Check a map against its query.
 
     Args:
-        name: Of the step.
-        stream: Whose map.
-        settings: The stream's.
-        chosen: What the query selects.
-        sample: Real records, for what only values tell.
-        files: How query files are named.
+        name: The name of the check.
+        stream: The stream.
+        settings: The stream's settings.
+        chosen: The fields that the query selects.
+        sample: Real records, for what only values show.
+        files: The names of the query files.
     """
     expressions = list(_expressions(stream, settings, chosen.shape))
     missing = list(dict.fromkeys(bad.path for one in expressions for bad in one.bad if not bad.why))
     repair = _Repair(chosen, missing)
-    faults = [(one, bad) for one in expressions for bad in one.bad if repair.is_fault(one, bad)]
-    if not faults:
+    errors = [(one, bad) for one in expressions for bad in one.bad if repair.is_error(one, bad)]
+    if not errors:
         return Check(name, ok=True, detail=_all_good(expressions, files.name(chosen.document.file)))
-    detail = list(_told(faults))
+    detail = list(_describe(errors))
     if repair.additions:
         advice = files.advice([addition.mismatch for addition in repair.additions])
     else:
-        advice = "\n".join(_lines(stream, faults, repair, chosen, sample))
+        advice = "\n".join(_lines(stream, errors, repair, chosen, sample))
     return Check(name, ok=False, detail="\n".join(detail), advice=advice)
 
 
-def _told(faults: Sequence[tuple[_Expression, Misread]]) -> Iterator[str]:
-    """Each fault once, with the expressions that have it."""
+def _describe(errors: Sequence[tuple[_Expression, Misread]]) -> Iterator[str]:
+    """Each error once, with the expressions that have it."""
     keys: dict[Misread, list[str]] = defaultdict(list)
-    for one, bad in faults:
+    for one, bad in errors:
         keys[bad].append(one.key)
     for bad, readers in keys.items():
         yield f"{bad}, read by {', '.join(readers)}: {bad.why or 'the query does not select it'}"
 
 
 def _all_good(expressions: Sequence[_Expression], file: str) -> str:
-    """What is said of a map without a fault: which of the built-in alternatives are of no use here."""
+    """The sentence for a map without errors, with the built-in alternatives that do not apply here."""
     notes = [f"{one.key}: the schema has no {bad}" for one in expressions for bad in one.bad]
     return "\n".join([f"its {len(expressions)} expressions read what {file} selects", *dict.fromkeys(notes)])
 
@@ -125,7 +125,7 @@ def _expressions(stream: Stream, settings: StreamSettings, shape: RecordShape) -
 
 
 class _Repair:
-    """What is known of each missing path.
+    """Corrections for the missing paths.
 
     Args:
         chosen: What the query selects.
@@ -134,7 +134,7 @@ class _Repair:
     Attributes:
         moved: Those that are selected elsewhere, with where.
         additions: Lines to add to the query for the others.
-        status: The field that tells in words what ``isActive`` would; empty where there is none.
+        status: The field with the status in words, in place of ``isActive``; empty if there is none.
     """
 
     def __init__(self, chosen: RecordSelection, missing: Sequence[Path]) -> None:
@@ -149,8 +149,8 @@ class _Repair:
         self._lost = set(missing) - set(self.moved) - {addition.wanted for addition in self.additions}
         self.status = next((key for key in chosen.shape.fields if key.lower() in STATUS), "")
 
-    def is_fault(self, one: _Expression, bad: Misread) -> bool:
-        """Whether a misread is to be mended; else the schema has nothing for it, and others are left."""
+    def is_error(self, one: _Expression, bad: Misread) -> bool:
+        """Whether a misread is an error; otherwise the schema lacks the field, and alternatives remain."""
         if bad.why or one.own or bad.path not in self._lost:
             return True
         if one.key == "where":
@@ -171,7 +171,7 @@ def _leaves(shape: RecordShape, above: Path = ()) -> Iterator[Path]:
 
 
 def _elsewhere(path: Path, leaves: Sequence[Path], shape: RecordShape) -> Path:
-    """Where a missing field is selected; empty where it is not."""
+    """Where a missing field is selected instead; empty if nowhere."""
     same = [leaf for leaf in leaves if leaf[-1] == path[-1]]
     least = SURELY if path[-1] in SAYS_LITTLE else LIKELY
     best = max(same, key=lambda leaf: path_likeness(path, leaf), default=())
@@ -188,13 +188,13 @@ def _elsewhere(path: Path, leaves: Sequence[Path], shape: RecordShape) -> Path:
 
 def _lines(
     stream: Stream,
-    faults: Sequence[tuple[_Expression, Misread]],
+    errors: Sequence[tuple[_Expression, Misread]],
     repair: _Repair,
     chosen: RecordSelection,
     sample: Sample,
 ) -> Iterator[str]:
     """The lines of the configuration to write."""
-    written = {one.key: _written(stream, one, repair, chosen, sample) for one, _ in faults}
+    written = {one.key: _written(stream, one, repair, chosen, sample) for one, _ in errors}
     where = written.pop("where", None)
     if where:
         yield f"In the configuration, below [{stream}], write:\nwhere = {_quoted(where)}"
@@ -211,7 +211,7 @@ def _lines(
 def _written(
     stream: Stream, one: _Expression, repair: _Repair, chosen: RecordSelection, sample: Sample
 ) -> str:
-    """An expression that reads what is there; empty where it cannot be guessed."""
+    """A corrected expression; empty if it cannot be guessed."""
     if one.key == "where" and repair.status and not one.own:
         return _where(repair.status, sample)
     texts = [one.text] if one.own or one.key == "where" else [one.text, SPELT_OUT[stream][one.key]]
@@ -219,7 +219,7 @@ def _written(
 
 
 def _mended(text: str, repair: _Repair, shape: RecordShape) -> str:
-    """An expression with lists read as lists and what has moved read where it is; empty if not possible."""
+    """The expression with lists read as lists, and moved fields at their new place; empty if impossible."""
     listed = text
     for bad in find_misreads(text, shape):
         listed = fix_list_access(listed, bad) if bad.why else listed
@@ -232,7 +232,7 @@ def _mended(text: str, repair: _Repair, shape: RecordShape) -> str:
 
 
 def _where(status: str, sample: Sample) -> str:
-    """Which records are wanted, by a status whose words only real records tell."""
+    """A filter by status, whose words only real records show."""
     values = Counter(record.data.get(status) for record in sample.records)
     if values.keys() <= {True, False, None}:
         return f"{status} != `true`"

@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 __all__ = ["Remembered", "held_source", "names_check", "renamed_check", "same_trakor", "scopes_check"]
 
 BEFORE_CANARIES = (
-    "Does the key belong to the same Trakor organisation? If not, restore the right one now. A backfill, and a "
-    "daemon after a reload, first send up to three names that Trakor has. In the same organisation this creates "
-    "nothing, and everything continues.\n"
+    "Does the key belong to the same Trakor organisation? If not, restore the right one now. A backfill, and "
+    "a daemon after a reload, first send up to three names that Trakor has. In the same organisation this "
+    "creates nothing, and everything continues.\n"
     "In another organisation it creates these names, which you then delete by hand, and nothing more is sent."
 )
 """What a changed address or key leads to."""
@@ -107,7 +107,7 @@ def held_source(found: Check, organization: str, name: str, remembered: Remember
         found,
         ok=False,
         detail=f"{OTHER_SOURCE}: {found.detail}",
-        advice="Restore the right log-in, or [salestrekker] organization. If this organisation is right, run:\n"
+        advice="Restore the right log-in, or [salestrekker] organization. If this one is right, run:\n"
         f"trakor-bridge connections confirm {name}",
     )
 
@@ -129,7 +129,7 @@ def same_trakor(step: str, connection: ConnectionSettings, remembered: Remembere
     listed = "".join(f"\n  {one}" for one in strays)
     delete = f"Delete by hand in the other organisation what was made there:{listed}\n" if strays else ""
     if mismatch.another and mismatch.trakor.is_same_trakor(trakor):
-        advice = f"Restore the right [trakor] url and api_key. {delete}If this organisation is right, run: {confirm}"
+        advice = f"Restore the right [trakor] url and api_key. {delete}If this one is right, run: {confirm}"
         return Check(step, ok=False, detail=OTHER_TRAKOR, advice=advice)
     if strays:
         return Check(

@@ -56,16 +56,16 @@ class Files:
 
     Attributes:
         folder: Of the configuration.
-        told: What was said already: queries share their fragments.
+        reported: The mismatches that were reported already, since queries share fragments.
     """
 
     folder: Path
-    told: set[tuple[SourceLocation, str]] = field(default_factory=set)
+    reported: set[tuple[SourceLocation, str]] = field(default_factory=set)
 
-    def not_told(self, found: Sequence[QueryMismatch]) -> list[QueryMismatch]:
-        """What of it is new; from now on it is told."""
-        new = [mismatch for mismatch in found if (mismatch.place, mismatch.what) not in self.told]
-        self.told.update((mismatch.place, mismatch.what) for mismatch in new)
+    def select_new(self, found: Sequence[QueryMismatch]) -> list[QueryMismatch]:
+        """The mismatches that have not been reported; from now on they count as reported."""
+        new = [mismatch for mismatch in found if (mismatch.place, mismatch.what) not in self.reported]
+        self.reported.update((mismatch.place, mismatch.what) for mismatch in new)
         return new
 
     def name(self, file: str) -> str:
@@ -94,7 +94,7 @@ class Files:
 
 
 def load(name: str, file: str, folder: Path, *, listing: bool) -> Query | Check:
-    """Load a query file; the failed step where that cannot be."""
+    """Load a query file; a failed check if that is not possible."""
     try:
         document = load_document(file, query_folders(folder))
         if listing:
@@ -109,7 +109,7 @@ def load(name: str, file: str, folder: Path, *, listing: bool) -> Query | Check:
 async def try_query(
     name: str, query: Query, live: LiveSchema | None, client: SalestrekkerClient, files: Files
 ) -> Check:
-    """Hold a query against the schema, or ask for a page of one where there is none to be had."""
+    """Check a query against the schema, or request a page of one record if the server gives no schema."""
     try:
         if live is not None:
             found = find_mismatches(query.document, live, listing=query.listing is not None)
@@ -123,18 +123,18 @@ async def try_query(
         return Check(name, ok=True, detail=f"{file} {how}")
     if query.listing is None and live is not None and not any(mismatch.offered for mismatch in found):
         return _only_for_webhooks(name, file, found)
-    new = files.not_told(found)
+    new = files.select_new(found)
     if not new:
-        return Check(name, ok=False, detail=f"{file}: what was said above of its fragments")
-    advice = files.advice(new) or "Correct it there, as your organisation's schema has it, and check again."
+        return Check(name, ok=False, detail=f"{file}: see the errors of its fragments above")
+    advice = files.advice(new) or "Correct it as your organisation's schema requires, and check again."
     if live is None:
         advice = f"{advice}\n{_unseen(query)}"
     return Check(name, ok=False, detail=_listed(new, files), advice=advice)
 
 
 def _unseen(query: Query) -> str:
-    """What helps where the server gives no schema to read the right line off."""
-    where = "The playground in Salestrekker's Settings/API shows your schema, also where this server does not"
+    """Advice if the server gives no schema from which the correct line could be read."""
+    where = "The playground in Salestrekker's Settings/API shows your schema, even if this server does not"
     if query.listing is None:
         return f"{where}."
     root = query.listing.record_path.steps[0].name.value
@@ -146,7 +146,7 @@ def _unseen(query: Query) -> str:
     ]
     listed = "\n".join(f"{root}{record_path}" for record_path in ways)
     return (
-        f"{where}: look which arguments `{root}` takes, and ask for the list in one of these ways "
+        f"{where}: look up the arguments of `{root}`, and request the list in one of these ways "
         f"(docs/paging.md):\n{listed}"
     )
 
@@ -158,24 +158,24 @@ def _listed(found: Sequence[QueryMismatch], files: Files) -> str:
 
 
 def _only_for_webhooks(name: str, file: str, found: Sequence[QueryMismatch]) -> Check:
-    """Records by id are read for webhooks only: without, a backfill and sweeps are complete all the same."""
+    """A query by id is only needed for webhooks: backfills and sweeps are complete without it."""
     return Check(
         name,
         ok=True,
-        detail=f"not offered by this schema, and only needed for webhooks ({file}: {found[0].what})",
+        detail=f"not in this schema, and only needed for webhooks ({file}: {found[0].what})",
     )
 
 
 def first_page(query: ListQuery, size: int) -> dict[str, object]:
     """The variables of a request for the beginning of a list.
 
-    Where pages have numbers, for page 1: there is one, whichever number the first one has.
+    If pages have numbers, this is page 1, which exists whether the first number is 0 or 1.
     """
     return query.page_variables(Position(page=1), size)
 
 
 async def _complaints(query: Query, client: SalestrekkerClient) -> tuple[QueryMismatch, ...]:
-    """What the server says about the query itself; what it says about the answer is another step's.
+    """The server's errors about the query itself; errors about the response belong to another check.
 
     Raises:
         BridgeError: There was no answer.

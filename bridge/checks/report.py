@@ -16,8 +16,8 @@ class Check:
     """The result of one check.
 
     Attributes:
-        name: What was checked, such as ``salestrekker.auth``; if there are several connections, the name of the
-            connection stands before it.
+        name: What was checked, such as ``salestrekker.auth``; with several connections, the connection's
+            name stands before it.
         ok: Whether it passed.
         detail: What was found.
         advice: What to do next; may have several lines. Empty if there is nothing to do.

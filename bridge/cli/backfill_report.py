@@ -131,5 +131,5 @@ def _show_problems(report: ConnectionReport) -> None:
 
 def _print_problem(head: str, style: str, text: str) -> None:
     stderr = console(error=True)
-    said = wrap(escape(text, keep="\n"), width_of(stderr.file), after=len(head), hanging=4)
-    stderr.print(Text.assemble((head, style), said))
+    wrapped = wrap(escape(text, keep="\n"), width_of(stderr.file), after=len(head), hanging=4)
+    stderr.print(Text.assemble((head, style), wrapped))

@@ -182,9 +182,9 @@ def _confirm(
     path = session.ledger
     trakor = hash_trakor(configured[name], Hasher(ledger_key(session.settings, make=False)))
     with reading(path) as ledger:
-        said, left = list_doubts(ledger, name, trakor), _left_behind(ledger, name, configured)
+        doubts, left = list_doubts(ledger, name, trakor), _left_behind(ledger, name, configured)
         number = count_sent_before(ledger, name, trakor)
-    for clause in said:
+    for clause in doubts:
         tell(f"{escape(name)}: {clause}.", hanging=4)
     if number:
         tell(
@@ -196,9 +196,9 @@ def _confirm(
     if left:
         _ask_whether_new(name, left, yes=yes)
     with writing(path) as ledger:
-        if confirm_organizations(ledger, name, trakor) != said:
+        if confirm_organizations(ledger, name, trakor) != doubts:
             raise UserError(f"{name} changed while this command ran", advice="run the command again")
-    if not said:
+    if not doubts:
         tell(f"{escape(name)}: nothing needed to be confirmed.")
 
 

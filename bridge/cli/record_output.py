@@ -177,9 +177,9 @@ def _text(value: str | list[str] | None) -> str:
 def state_of(record: RecordSummary) -> Text:
     """A record's state and why, in its colour: ``held: same-name``, ``drifted: contact_info, gone``."""
     fields = record.fields if record.state == "drifted" else also_changed(record)
-    said = ", ".join(detail for detail in (record.reason, *fields) if detail)
+    details = ", ".join(detail for detail in (record.reason, *fields) if detail)
     state = Text(record.state, style=COLOURS.get(record.state, ""))
-    state.append(f": {said}" if said else "")
+    state.append(f": {details}" if details else "")
     state.append(f" [{', '.join(record.marks)}]" if record.marks else "", style="grey50")
     return state.append(" (to be checked again)" if record.retry else "", style="grey50")
 

@@ -69,7 +69,7 @@ def kept(ledger: LedgerSettings, *, webhooks: bool) -> Iterator[Kept]:
         )
         yield Kept(
             ("events",),
-            "all that a webhook said, encrypted, only if no id can be found in it or its action is unknown",
+            "the body of a webhook, encrypted, only if no id can be found in it or its action is unknown",
             f"{UNREADABLE_LIFE // (DAY * 1000)} days",
         )
     yield _KEY_BESIDE if ledger.key is None else _KEY_GIVEN

@@ -190,7 +190,7 @@ def _why_not_qualified(standing: RecordRelations) -> Iterator[str]:
     if standing.holder_renamed:
         yield "That name stays taken: Trakor cannot rename its record, which keeps the old name."
     if not standing.qualified_name:
-        yield "Nothing tells the two apart, such as an e-mail address that could be added to the name."
+        yield "Nothing distinguishes the two, such as an e-mail address that could be added to the name."
     elif standing.qualified_holder:
         yield f"The name “{standing.qualified_name}” is also taken, by {standing.qualified_holder}."
     else:

@@ -137,12 +137,12 @@ SITUATIONS: Final[Mapping[tuple[State, str], Situation]] = MappingProxyType(
             "Same name",
             "It was not sent. {holder} has the same name{renamed}, and Trakor identifies records "
             "by name alone.",
-            "the name is taken, and nothing tells the two apart",
+            "the name is taken, and nothing distinguishes the two",
             "Another record has the same name. Trakor identifies records by name alone, so it would treat "
             "the two as one.",
             {
-                ACCEPT: "Each is sent under a name that tells it apart, such as “Jane Smith "
-                "(jane@example.org)”. A record with nothing to tell it apart stays in this list.",
+                ACCEPT: "Each is sent under a distinct name, such as “Jane Smith "
+                "(jane@example.org)”. A record without such details stays in this list.",
                 RETRY: "Each is checked again now, for example after the other record was dropped. "
                 "A name that Trakor has stays taken.",
                 DROP: _NEVER_SENT,
@@ -352,7 +352,7 @@ FIELD_TITLES: Final = MappingProxyType(
         "contact_info": "Contact details",
         "description": "Description",
         "price": "Price",
-        "qualifier": "Told apart by",
+        "qualifier": "Distinguished by",
         "rules": "What the changed query reads",
     }
 )
